@@ -1,0 +1,27 @@
+/** Errors that a person can act on: a stable code, one line, and the cause. */
+
+/** Codes of refused operations; the control socket sends them, ipvsadm has its own words for them. */
+export type ErrorCode =
+  | 'SERVICE_EXISTS'
+  | 'NO_SUCH_SERVICE'
+  | 'DESTINATION_EXISTS'
+  | 'NO_SUCH_DESTINATION'
+  | 'NO_SUCH_SCHEDULER'
+  | 'INVALID'
+  | 'TABLE_FULL'
+  | 'DAEMON_RUNNING'
+  | 'NO_DAEMON'
+  | 'CONFIG'
+  | 'IO'
+  | 'UNAVAILABLE'
+  | 'PROTOCOL';
+
+export class LvsError extends Error {
+  readonly code: ErrorCode;
+
+  constructor(code: ErrorCode, message: string, options?: ErrorOptions) {
+    super(message, options);
+    this.name = 'LvsError';
+    this.code = code;
+  }
+}

@@ -1,0 +1,53 @@
+/** A virtual service: what clients connect to, and how its destinations are chosen. */
+import type { Address } from '../wire/address.ts';
+import type { Counters, Rates } from './counters.ts';
+import type { Destination } from './destination.ts';
+
+export type Protocol = 'tcp' | 'udp' | 'sctp';
+
+/** How a virtual service is named, in commands and snapshots: an address with a port, or a firewall mark. */
+export type ServiceAddress =
+  | { readonly protocol: Protocol; readonly address: string; readonly port: number }
+  | { readonly mark: number; readonly family: 4 | 6 };
+
+/** Flags of schedulers, as `ipvsadm -b` takes them; flag-1 to flag-3 are the same three bits without a name. */
+export type SchedulerFlag =
+  | 'sh-fallback'
+  | 'sh-port'
+  | 'mh-fallback'
+  | 'mh-port'
+  | 'flag-1'
+  | 'flag-2'
+  | 'flag-3';
+
+/** What -A and -E set; a field that is missing takes its default, as in ipvsadm. */
+export interface ServiceOptions {
+  readonly scheduler: string;
+  /** Bit 0 is flag-1 (sh-fallback, mh-fallback), bit 1 flag-2 (sh-port, mh-port), bit 2 flag-3. */
+  readonly schedulerFlags?: number;
+  /** Persistence time-out in seconds; missing or 0: not persistent. */
+  readonly persistent?: number;
+  /** Persistence granularity: leading bits of the client's address; missing: all. */
+  readonly persistencePrefix?: number;
+  /** Persistence engine: 'sip'. */
+  readonly engine?: string;
+  /** One-packet scheduling. */
+  readonly ops?: boolean;
+}
+
+/** A virtual service at run time. */
+export interface VirtualService {
+  /** IP protocol number; 0 for a firewall-mark service. */
+  readonly protocol: number;
+  readonly family: 4 | 6;
+  /** All zero for a firewall-mark service. */
+  readonly address: Address;
+  readonly port: number;
+  /** Firewall mark; 0: none. */
+  readonly mark: number;
+  options: ServiceOptions;
+  /** Newest first: the order in which the kernel walks them. */
+  readonly destinations: readonly Destination[];
+  readonly counters: Counters;
+  readonly rates: Rates;
+}

@@ -1,0 +1,38 @@
+/** Settings of a running director: the kernel's /proc/sys/net/ipv4/vs, and the time-outs. */
+
+/** Every setting with its default (Linux 6.1, Documentation/networking/ipvs-sysctl.rst), all integers. */
+export const DEFAULT_SETTINGS = {
+  am_droprate: 10,
+  amemthresh: 1024,
+  backup_only: 0,
+  cache_bypass: 0,
+  conn_reuse_mode: 1,
+  conntrack: 0,
+  drop_entry: 0,
+  drop_packet: 0,
+  secure_tcp: 0,
+  run_estimation: 1,
+  expire_nodest_conn: 0,
+  expire_quiescent_template: 0,
+  ignore_tunneled: 0,
+  nat_icmp_send: 0,
+  pmtu_disc: 1,
+  snat_reroute: 1,
+  sloppy_tcp: 0,
+  sloppy_sctp: 0,
+  schedule_icmp: 0,
+  /** Seconds. */
+  lblc_expiration: 86_400,
+  /** Seconds. */
+  lblcr_expiration: 86_400,
+} as const;
+
+export type SettingName = keyof typeof DEFAULT_SETTINGS;
+export type Settings = Record<SettingName, number>;
+
+/** Time-outs that `ipvsadm --set` changes, in seconds; 0 leaves one as it is. */
+export interface Timeouts {
+  readonly tcp: number;
+  readonly tcpFin: number;
+  readonly udp: number;
+}

@@ -1,0 +1,39 @@
+/** What a scheduler is: the policy that chooses the destination of a new connection. */
+import type { Destination } from '../model/destination.ts';
+import type { Settings } from '../model/settings.ts';
+import type { Address } from '../wire/address.ts';
+
+/** The packet that asks for a destination: its own addresses and ports, not a template's masked ones. Reused. */
+export interface Request {
+  readonly caddr: Address;
+  readonly cport: number;
+  readonly vaddr: Address;
+  readonly vport: number;
+  /** ms, of the director's clock. */
+  readonly now: number;
+}
+
+/** What a scheduler is made from. */
+export interface SchedulerContext {
+  /** The service's live list, newest first; the same array for the scheduler's whole life. */
+  readonly destinations: readonly Destination[];
+  /** Bit 0: fallback, bit 1: port (model/service.ts). */
+  readonly flags: number;
+  readonly settings: Readonly<Settings>;
+  /** 0 <= x < 1; seeded in tests. */
+  readonly random: () => number;
+}
+
+export interface Scheduler {
+  /** A destination with a weight and not overloaded; undefined when there is none (or the policy refuses). */
+  schedule(request: Request): Destination | undefined;
+  /**
+   * A destination was added to the list, edited in place, or taken out of the list (already done).
+   * `index` is its place in the list; for 'removed', the place it had.
+   */
+  changed?(what: 'added' | 'edited' | 'removed', destination: Destination, index: number): void;
+  /** Called about once a second, for what ages. `now` in ms. */
+  expire?(now: number): void;
+}
+
+export type SchedulerFactory = (context: SchedulerContext) => Scheduler;

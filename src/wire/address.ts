@@ -1,0 +1,103 @@
+/** IPv4 and IPv6 addresses as four words; parse, print, compare (packages ip, netmask end here). */
+import { isIP } from 'node:net';
+import ip from 'ip';
+import netmask from 'netmask';
+
+/**
+ * An address as four 32-bit words in the order they are sent. IPv4 is held as ::ffff:a.b.c.d
+ * (RFC 4291 section 2.5.5.2), so that one code path serves both families.
+ */
+export type Address = Uint32Array<ArrayBuffer>;
+
+/** The third word of every IPv4 address. */
+const MAPPED = 0xffff;
+
+/** 0.0.0.0 */
+export const ANY4: Address = Uint32Array.of(0, 0, MAPPED, 0);
+/** :: */
+export const ANY6: Address = Uint32Array.of(0, 0, 0, 0);
+
+/** True for an IPv4 address. */
+export const isV4 = (address: Address): boolean =>
+  address[2] === MAPPED && address[1] === 0 && address[0] === 0;
+
+export const familyOf = (address: Address): 4 | 6 => (isV4(address) ? 4 : 6);
+
+export const sameAddress = (a: Address, b: Address): boolean =>
+  a[3] === b[3] && a[2] === b[2] && a[1] === b[1] && a[0] === b[0];
+
+/** Negative, 0 or positive: numerical order, IPv4 before IPv6 of the same length of prefix. */
+export function compareAddresses(a: Address, b: Address): number {
+  for (let i = 0; i < 4; i++) if (a[i] !== b[i]) return a[i]! - b[i]!;
+  return 0;
+}
+
+/** An IPv4 address from its 32 bits. */
+export const addressFromV4 = (word: number): Address => Uint32Array.of(0, 0, MAPPED, word);
+
+/** The address of an IPv4 or IPv6 literal; undefined for anything else (names, zones, prefixes). */
+export function parseAddress(text: string): Address | undefined {
+  const family = isIP(text);
+  if (family === 4) return addressFromV4(ip.toLong(text));
+  if (family !== 6 || text.includes('%')) return undefined;
+  const octets = ip.toBuffer(text);
+  return Uint32Array.of(
+    octets.readUInt32BE(0),
+    octets.readUInt32BE(4),
+    octets.readUInt32BE(8),
+    octets.readUInt32BE(12),
+  );
+}
+
+/** The text of an address, IPv6 as RFC 5952 (and inet_ntop) writes it. */
+export function formatAddress(address: Address): string {
+  if (isV4(address)) return ip.fromLong(address[3]!);
+  const groups: number[] = [];
+  for (const word of address) groups.push(word >>> 16, word & 0xffff);
+  const [from, length] = longestZeroRun(groups);
+  const hex = (part: number[]) => part.map((group) => group.toString(16)).join(':');
+  return length < 2 ? hex(groups) : `${hex(groups.slice(0, from))}::${hex(groups.slice(from + length))}`;
+}
+
+function longestZeroRun(groups: readonly number[]): [from: number, length: number] {
+  let best: [number, number] = [0, 0];
+  for (let i = 0; i < groups.length; i++) {
+    let length = 0;
+    while (groups[i + length] === 0) length++;
+    if (length > best[1]) best = [i, length];
+    i += length;
+  }
+  return best;
+}
+
+/** `address:port` as tools print it: an IPv6 address goes in brackets. */
+export function formatEndpoint(address: Address, port: number): string {
+  const text = formatAddress(address);
+  return text.includes(':') ? `[${text}]:${port}` : `${text}:${port}`;
+}
+
+/** The four words of a prefix: 0..32 bits for IPv4, 0..128 for IPv6. AND it with an address. */
+export function prefixMask(family: 4 | 6, bits: number): Address {
+  const length = family === 4 ? bits + 96 : bits;
+  const word = (i: number) => {
+    const ones = Math.min(32, Math.max(0, length - 32 * i));
+    return ones === 0 ? 0 : (0xffffffff << (32 - ones)) >>> 0;
+  };
+  return Uint32Array.of(word(0), word(1), word(2), word(3));
+}
+
+/** Bits of a dotted IPv4 mask such as 255.255.255.0; undefined where it is not a mask of leading ones. */
+export function prefixOfMask(mask: string): number | undefined {
+  if (isIP(mask) !== 4) return undefined;
+  try {
+    return new netmask.Netmask('0.0.0.0', mask).bitmask;
+  } catch {
+    return undefined;
+  }
+}
+
+/** The address with all but the mask's bits cleared, written into `into`. */
+export function maskAddress(address: Address, mask: Address, into: Address): Address {
+  for (let i = 0; i < 4; i++) into[i] = address[i]! & mask[i]!;
+  return into;
+}

@@ -1,0 +1,56 @@
+/** A packet in memory: octets with headroom, reused. */
+
+/** Octets kept free before a received packet, so that headers grow without copying it (the same as XDP gives). */
+export const HEADROOM = 256;
+
+/** The longest IP packet (RFC 791: total length is 16 bits; RFC 8200: 40 + 65535, jumbograms are not handled). */
+export const MAX_PACKET = 65_575;
+
+/**
+ * One packet, bytes[start, end). Between drivers and the director that is an IP packet, without its layer 2.
+ * Frames are reused: nobody keeps one, or a view of one, after the call that handed it over.
+ */
+export class Frame {
+  readonly bytes: Uint8Array<ArrayBuffer>;
+  readonly view: DataView<ArrayBuffer>;
+  /** Offset of the packet's first octet. */
+  start = HEADROOM;
+  /** Offset just past the packet's last octet. */
+  end = HEADROOM;
+  /** When the packet was heard, in ms of the driver's clock. */
+  at = 0;
+
+  /** `capacity`: the longest packet that fits, in octets, headroom apart. */
+  constructor(capacity = MAX_PACKET) {
+    const buffer = new ArrayBuffer(HEADROOM + capacity);
+    this.bytes = new Uint8Array(buffer);
+    this.view = new DataView(buffer);
+  }
+
+  /** Octets in the packet. */
+  get length(): number {
+    return this.end - this.start;
+  }
+
+  /** Fills the frame with a copy of `octets`, after the headroom; false when they do not fit. */
+  load(octets: Uint8Array, at = 0): boolean {
+    if (octets.length > this.bytes.length - HEADROOM) return false;
+    this.bytes.set(octets, HEADROOM);
+    this.start = HEADROOM;
+    this.end = HEADROOM + octets.length;
+    this.at = at;
+    return true;
+  }
+
+  /** Makes room for `octets` more octets in front of the packet; false when the headroom is used up. */
+  prepend(octets: number): boolean {
+    if (octets > this.start) return false;
+    this.start -= octets;
+    return true;
+  }
+
+  /** A copy of the packet's octets. */
+  copy(): Uint8Array<ArrayBuffer> {
+    return this.bytes.slice(this.start, this.end);
+  }
+}
