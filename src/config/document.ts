@@ -1,0 +1,50 @@
+/** What a configuration file says, whatever its syntax: the cluster that the director and its real servers are to be. */
+import type { DestinationAddress, DestinationOptions } from '../model/destination.ts';
+import type { ServiceAddress, ServiceOptions } from '../model/service.ts';
+
+/** Forwarding methods as people name them; a cluster has one, a destination may have its own. */
+export type ClusterMethod = 'nat' | 'dr' | 'tunnel';
+
+/** An address of a host with the device that carries it. */
+export interface Interface {
+  /** Without its alias: eth0. */
+  readonly device: string;
+  /** The old label of an alias, such as 101 in eth0:101. */
+  readonly alias?: string;
+  readonly address: string;
+  /** Leading bits of the network that the address is in. */
+  readonly prefix: number;
+}
+
+export interface DestinationDocument {
+  /** As the file names it: rs1. */
+  readonly name: string;
+  readonly destination: DestinationAddress;
+  readonly options: DestinationOptions;
+}
+
+export interface ServiceDocument {
+  readonly service: ServiceAddress;
+  readonly options: ServiceOptions;
+  readonly destinations: readonly DestinationDocument[];
+}
+
+export interface Document {
+  readonly method: ClusterMethod;
+  /** False: a standby, whose director takes no VIP and has no rules. */
+  readonly active: boolean;
+  readonly vips: readonly Interface[];
+  readonly director: {
+    /** The director's own address on the real servers' side (DIP). */
+    readonly inside?: Interface;
+    readonly gateway?: string;
+  };
+  readonly realServers: {
+    /** Where a real server of dr or tunnel keeps the VIP. */
+    readonly vipDevice?: string;
+    readonly netDevice?: string;
+    /** 'client': the client itself is on the segment. */
+    readonly gateway?: string;
+  };
+  readonly services: readonly ServiceDocument[];
+}

@@ -1,0 +1,36 @@
+/** A configuration file, read and checked: the document, or an error that names everything that is wrong in it. */
+import { readFile } from 'node:fs/promises';
+import { LvsError } from '../model/errors.ts';
+import type { Document } from './document.ts';
+import { parseLvsConf } from './lvs-conf.ts';
+import type { Names } from './names.ts';
+import { formatProblem } from './problem.ts';
+
+/** A configuration is a few hundred lines; more is a mistake (a capture, a disk image). */
+const MAX_OCTETS = 16 << 20;
+
+export interface Loaded {
+  readonly document: Document;
+  /** Formatted, one a problem: what will not work as written. */
+  readonly warnings: readonly string[];
+}
+
+/** Throws LvsError CONFIG whose message holds every error with file, line and column; nothing was changed then. */
+export async function loadConfig(path: string, names: Names, schedulers: readonly string[]): Promise<Loaded> {
+  let text: string;
+  try {
+    const octets = await readFile(path);
+    if (octets.length > MAX_OCTETS) throw new Error(`larger than ${MAX_OCTETS} octets`);
+    text = octets.toString('utf8');
+  } catch (cause) {
+    throw new LvsError('CONFIG', `${path}: cannot be read: ${(cause as Error).message}`, { cause });
+  }
+  const { document, problems } = await parseLvsConf(text, path, names, schedulers);
+  const errors = problems.filter((each) => each.severity === 'error');
+  if (errors.length > 0)
+    throw new LvsError('CONFIG', errors.map((each) => formatProblem(each, text)).join('\n'));
+  return {
+    document,
+    warnings: problems.map((each) => formatProblem(each, text)),
+  };
+}

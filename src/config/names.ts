@@ -1,0 +1,58 @@
+/** Names of ports and hosts, as the host itself resolves them: /etc/services, /etc/hosts and the resolver. */
+import { lookup } from 'node:dns/promises';
+import { readFileSync } from 'node:fs';
+import { isIP } from 'node:net';
+import type { Protocol } from '../model/service.ts';
+
+/** How a configuration's names become numbers; tests bring their own. */
+export interface Names {
+  /** undefined: no such name. */
+  port(name: string, protocol: Protocol): number | undefined;
+  /** An address of the host; undefined: it does not resolve. */
+  host(name: string, family?: 4 | 6): Promise<string | undefined>;
+}
+
+/** Old aliases that many a /etc/services no longer has. */
+const OLD_PORTS: Readonly<Record<string, number>> = { www: 80, http: 80, https: 443, telnet: 23 };
+
+/** `name port/protocol alias...` a line, # comments: services(5). */
+export function parseServices(text: string): Map<string, number> {
+  const ports = new Map<string, number>();
+  for (const line of text.split('\n')) {
+    const [name, number, ...aliases] = line.replace(/#.*/, '').trim().split(/\s+/);
+    const [port, protocol] = (number ?? '').split('/');
+    if (!name || !port || !protocol) continue;
+    for (const each of [name, ...aliases]) {
+      const key = `${each}/${protocol}`;
+      if (!ports.has(key)) ports.set(key, Number(port));
+    }
+  }
+  return ports;
+}
+
+/** The names of this host; /etc/services is read once, at the first name. */
+export function systemNames(servicesFile = '/etc/services'): Names {
+  let services: Map<string, number> | undefined;
+  return {
+    port(name, protocol) {
+      services ??= readServices(servicesFile);
+      return services.get(`${name}/${protocol}`) ?? OLD_PORTS[name];
+    },
+    async host(name, family) {
+      if (isIP(name) !== 0) return name;
+      try {
+        return (await lookup(name, { family: family ?? 0, verbatim: true })).address;
+      } catch {
+        return undefined;
+      }
+    },
+  };
+}
+
+function readServices(file: string): Map<string, number> {
+  try {
+    return parseServices(readFileSync(file, 'utf8'));
+  } catch {
+    return new Map(); // a host without the file still has OLD_PORTS and numbers
+  }
+}

@@ -1,0 +1,195 @@
+import { mkdtempSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import { compile } from '../../src/config/compile.ts';
+import { loadConfig } from '../../src/config/load.ts';
+import { parseLvsConf } from '../../src/config/lvs-conf.ts';
+import { type Names, parseServices, systemNames } from '../../src/config/names.ts';
+
+const SCHEDULERS = ['rr', 'wrr', 'lc', 'wlc', 'lblc'];
+const HOSTS: Record<string, string> = { rs1: '192.168.0.3', rs2: '192.168.0.4' };
+const names: Names = {
+  port: (name) => ({ telnet: 23, www: 80, domain: 53 })[name],
+  host: async (name) => HOSTS[name] ?? (/^\d+\.\d+\.\d+\.\d+$/.test(name) ? name : undefined),
+};
+const parse = (text: string) => parseLvsConf(text, 'lvs.conf', names, SCHEDULERS);
+
+const SAMPLE = `# a comment
+LVS_TYPE=VS_DR
+INITIAL_STATE=on
+VIP=eth0:101 192.168.0.101 255.255.255.0 192.168.0.0
+DIRECTOR_INSIDEIP=eth0 192.168.0.1 192.168.0.0 255.255.255.0 192.168.0.255
+SERVICE=t telnet rr rs1:telnet rs2:telnet
+SERVICE=t www rr rs1:www rs2:www
+SERVER_VIP_DEVICE=dummy0
+SERVER_NET_DEVICE=eth0
+`;
+/** The sample with one line replaced: says only what the test is about. */
+const withLine = (directive: string, line: string) =>
+  SAMPLE.replace(new RegExp(`^${directive}=.*$`, 'm'), line);
+
+describe('the classic sample', () => {
+  test('is read without a problem', async () => {
+    const { document, problems } = await parse(SAMPLE);
+    expect(problems).toEqual([]);
+    expect(document.method).toBe('dr');
+    expect(document.vips).toEqual([{ device: 'eth0', alias: '101', address: '192.168.0.101', prefix: 24 }]);
+    expect(document.director.inside).toEqual({ device: 'eth0', address: '192.168.0.1', prefix: 24 });
+    expect(document.realServers).toEqual({ vipDevice: 'dummy0', netDevice: 'eth0' });
+  });
+
+  test('compiles to two services of two destinations each', async () => {
+    const { document } = await parse(SAMPLE);
+    const commands = compile(document);
+    expect(commands.map((each) => each.op)).toEqual([
+      'add-service',
+      'add-destination',
+      'add-destination',
+      'add-service',
+      'add-destination',
+      'add-destination',
+    ]);
+    expect(commands[4]).toEqual({
+      op: 'add-destination',
+      service: { protocol: 'tcp', address: '192.168.0.101', port: 80 },
+      destination: { address: '192.168.0.3', port: 80 },
+      options: { method: 'gatewaying', weight: 1 },
+    });
+  });
+
+  test('as a standby has no rules', async () => {
+    const { document } = await parse(withLine('INITIAL_STATE', 'INITIAL_STATE=off'));
+    expect(compile(document)).toEqual([]);
+  });
+});
+
+test('NAT keeps a port and a weight of its own', async () => {
+  const text = withLine('LVS_TYPE', 'LVS_TYPE=VS_NAT').replace(
+    /SERVICE=t www.*/,
+    'SERVICE=t www wlc rs1:8080,3 rs2',
+  );
+  const { document, problems } = await parse(text);
+  expect(problems).toEqual([]);
+  expect(document.services[1]!.destinations).toEqual([
+    {
+      name: 'rs1',
+      destination: { address: '192.168.0.3', port: 8080 },
+      options: { method: 'masq', weight: 3 },
+    },
+    {
+      name: 'rs2',
+      destination: { address: '192.168.0.4', port: 80 },
+      options: { method: 'masq', weight: 1 },
+    },
+  ]);
+});
+
+describe('a mistake is told with its place and what was expected', () => {
+  test.each<[string, string, string]>([
+    [
+      'a misspelt directive',
+      'SERVCE=t www rr rs1',
+      "10:1: unknown directive 'SERVCE'; did you mean 'SERVICE'?",
+    ],
+    ['a missing equals sign', 'SERVICE t www rr rs1', "10:1: expected '=' after SERVICE"],
+    ['no value', 'SERVER_GW=', '10:1: SERVER_GW has no value'],
+    ['a misspelt scheduler', 'SERVICE=t 81 wr rs1', "10:14: unknown scheduler 'wr'; did you mean"],
+    ['an unknown port', 'SERVICE=t nosuch rr rs1', '10:11: expected a port of 1 to 65535'],
+    ['a port out of range', 'SERVICE=t 70000 rr rs1', '10:11: expected a port of 1 to 65535'],
+    ['an unknown protocol', 'SERVICE=x 81 rr rs1', '10:9: expected t (TCP) or u (UDP)'],
+    ['a host that does not resolve', 'SERVICE=t 81 rr rs9', "10:17: 'rs9' has no IPv4 address"],
+    [
+      'a weight that is none',
+      'SERVICE=t 81 rr rs1:81,x',
+      "10:24: expected a weight of 0 to 2147483647, not 'x'",
+    ],
+    [
+      'a destination named twice',
+      'SERVICE=t 81 rr rs1 rs1',
+      '10:21: rs1 is a destination of this service already',
+    ],
+    ['a service named twice', 'SERVICE=t 80 rr rs1', '10:1: this service is defined already'],
+    ['a directive said twice', 'LVS_TYPE=VS_NAT', '10:1: LVS_TYPE stands twice; the first is on line 2'],
+    ['too few words', 'SERVICE=t 81 rr', '10:14: SERVICE is too short'],
+    ['a bad gateway', 'SERVER_GW=nowhere', "10:11: expected an address, or 'client'"],
+  ])('%s', async (_what, line, expected) => {
+    const { problems } = await parse(`${SAMPLE}${line}\n`);
+    const told = problems.map((each) => `${each.line}:${each.column}: ${each.message}`);
+    expect(told).toEqual([expect.stringContaining(expected)]);
+  });
+
+  test.each<[string, string, string]>([
+    [
+      'LVS_TYPE',
+      'LVS_TYPE=VS_DD',
+      "2:10: expected VS_NAT, VS_DR or VS_TUN, not 'VS_DD'; did you mean 'VS_DR'?",
+    ],
+    [
+      'VIP',
+      'VIP=eth0:101 192.168.0.256 255.255.255.0',
+      "4:14: expected an IPv4 address, not '192.168.0.256'",
+    ],
+    ['VIP', 'VIP=eth0:101 192.168.0.101 255.0.255.0', '4:28: expected a netmask such as 255.255.255.0'],
+    ['VIP', 'VIP=eth0:101 192.168.0.101', '4:14: VIP is too short'],
+    ['VIP', '# no VIP', '9:1: VIP is missing'],
+  ])('%s: %s', async (directive, line, expected) => {
+    const { problems } = await parse(withLine(directive, line));
+    const told = problems.map((each) => `${each.line}:${each.column}: ${each.message}`);
+    expect(told).toEqual([expect.stringContaining(expected)]);
+  });
+
+  test('a port that DR cannot change is a warning, and the service port is used', async () => {
+    const { document, problems } = await parse(`${SAMPLE}SERVICE=t 81 rr rs1:8081\n`);
+    expect(problems).toEqual([expect.objectContaining({ severity: 'warning', line: 10, column: 21 })]);
+    expect(document.services[2]!.destinations[0]!.destination.port).toBe(81);
+  });
+});
+
+test('a file with errors is refused whole, with the line and a caret', async () => {
+  const file = join(mkdtempSync(join(tmpdir(), 'lvs-conf-')), 'lvs.conf');
+  writeFileSync(file, `${SAMPLE}SERVICE=t 81 wlcc rs1\nSERVICE=t 82 rr rs9\n`);
+  await expect(loadConfig(file, names, SCHEDULERS)).rejects.toThrowError(
+    `${file}:10:14: error: unknown scheduler 'wlcc'; did you mean 'wlc'?\n  SERVICE=t 81 wlcc rs1\n               ^^^^\n${file}:11:17: error:`,
+  );
+  await expect(loadConfig('/nonexistent.conf', names, SCHEDULERS)).rejects.toThrowError(
+    '/nonexistent.conf: cannot be read',
+  );
+});
+
+test('whatever the file holds, it is answered with problems, never with an exception', async () => {
+  const words = fc.constantFrom(
+    'SERVICE',
+    'VIP',
+    '=',
+    ' ',
+    't',
+    'www',
+    'rr',
+    'rs1:',
+    ',',
+    '\n',
+    '\t',
+    '#',
+    ':',
+    '0',
+  );
+  const soup = fc.oneof(
+    fc.string(),
+    fc.array(words).map((parts) => parts.join('')),
+  );
+  await fc.assert(
+    fc.asyncProperty(soup, async (text) => {
+      const { problems } = await parse(text);
+      expect(problems.some((each) => each.severity === 'error')).toBe(true);
+    }),
+  );
+});
+
+test('port names come from services(5), and old aliases where that has none', () => {
+  expect(parseServices('http 80/tcp www # WWW\n# x 1/tcp\ndomain 53/udp').get('www/tcp')).toBe(80);
+  const bare = systemNames('/nonexistent');
+  expect(bare.port('www', 'tcp')).toBe(80);
+  expect(bare.port('nosuch', 'tcp')).toBeUndefined();
+});
