@@ -1,6 +1,16 @@
 /** The one decoding of a packet that scheduling needs: five-tuple, offsets, flags, fragment. */
 import type { Address } from './address.ts';
 import type { Frame } from './frame.ts';
+import { ICMP, ICMP_HEADER, icmp, isIcmp } from './icmp.ts';
+import { ICMP6 } from './icmp6.ts';
+import { DONT_FRAGMENT, FRAGMENT_OFFSET, IPV4_HEADER, ipv4, MORE_FRAGMENTS } from './ipv4.ts';
+import { extensionLength, FRAGMENT, IPV6_HEADER, ipv6, isExtension, MAX_EXTENSION_HEADERS } from './ipv6.ts';
+import { isSctp, SCTP, SCTP_HEADER, sctp } from './sctp.ts';
+import { isTcp, TCP, TCP_FLAGS, tcp } from './tcp.ts';
+import { isUdp, UDP, UDP_HEADER, udp } from './udp.ts';
+
+/** Octets at the beginning of TCP, UDP and SCTP that hold both ports. */
+const PORTS = 4;
 
 /**
  * A decoded packet; reused, never kept. `decode` fills it from a frame, `decodeQuoted` from the packet that an
@@ -17,10 +27,20 @@ export class Packet {
   /** Valid iff protocol is TCP, UDP or SCTP and this is no later fragment; otherwise 0. */
   srcPort = 0;
   dstPort = 0;
+  /** True when srcPort and dstPort are the packet's own. */
+  hasPorts = false;
+  /**
+   * The transport header is not whole, or its own lengths contradict the packet's. Ports may be there all the same.
+   * Never set for a later fragment, nor for protocols other than TCP, UDP, SCTP, ICMP and ICMPv6.
+   * Usual in a quoted packet, whose end is missing.
+   */
+  malformed = false;
   /** Offset of the IP header. */
   network = 0;
   /** Offset of the transport header (in a later fragment: of its first octet of payload). */
   transport = 0;
+  /** Offset of what the transport header carries; the same as `transport` where that header is unknown or malformed. */
+  payload = 0;
   /** Offset just past the IP packet's last octet by its own length fields; what follows in the frame is padding. */
   end = 0;
   /** Hop limit in IPv6. */
@@ -41,4 +61,155 @@ export class Packet {
   icmpCode = 0;
   /** Type of the first chunk; valid iff protocol is SCTP and no later fragment; -1 where there is none. */
   sctpChunk = -1;
+
+  /**
+   * Decodes the IP packet that the frame holds; true when it is well formed as an IP packet (see `malformed` for its
+   * transport header). The IPv4 header checksum is not looked at: `ipv4.checksumHolds`. A later fragment and an
+   * unknown protocol are well-formed packets, with ports 0.
+   */
+  decode(frame: Frame): boolean {
+    return this.#decode(frame, frame.start, frame.end, false);
+  }
+
+  /**
+   * Decodes the packet that an ICMP error quotes, frame.bytes[at, end): it may say that it is longer than what is left
+   * of it. `hasPorts` when 4 octets of the transport header are there; tcpFlags, icmpType, sctpChunk only where present.
+   */
+  decodeQuoted(frame: Frame, at: number, end: number): boolean {
+    return this.#decode(frame, at, Math.min(end, frame.end), true);
+  }
+
+  #decode(frame: Frame, at: number, end: number, quoted: boolean): boolean {
+    this.frame = frame;
+    this.network = at;
+    this.version = 0;
+    this.fragmentOffset = 0;
+    this.moreFragments = false;
+    this.fragmentHeader = 0;
+    if (at < 0 || end <= at) return false;
+    const version = ipv4.version(frame, at);
+    const well =
+      version === 4
+        ? this.#decodeIpv4(frame, at, end, quoted)
+        : version === 6 && this.#decodeIpv6(frame, at, end, quoted);
+    if (!well) return false;
+    this.version = version as 4 | 6;
+    this.#decodeTransport(frame);
+    return true;
+  }
+
+  #decodeIpv4(frame: Frame, at: number, end: number, quoted: boolean): boolean {
+    if (end - at < IPV4_HEADER) return false;
+    const headerLength = ipv4.headerLength(frame, at);
+    const totalLength = ipv4.totalLength(frame, at);
+    if (headerLength < IPV4_HEADER || totalLength < headerLength) return false;
+    if (headerLength > end - at || (totalLength > end - at && !quoted)) return false;
+    this.end = Math.min(end, at + totalLength);
+    this.transport = at + headerLength;
+    this.tos = ipv4.tos(frame, at);
+    this.ttl = ipv4.ttl(frame, at);
+    this.protocol = ipv4.protocol(frame, at);
+    const fragment = ipv4.fragment(frame, at);
+    this.dontFragment = (fragment & DONT_FRAGMENT) !== 0;
+    this.moreFragments = (fragment & MORE_FRAGMENTS) !== 0;
+    this.fragmentOffset = (fragment & FRAGMENT_OFFSET) * 8;
+    const { src, dst } = this;
+    src[0] = 0;
+    src[1] = 0;
+    src[2] = 0xffff;
+    src[3] = ipv4.src(frame, at);
+    dst[0] = 0;
+    dst[1] = 0;
+    dst[2] = 0xffff;
+    dst[3] = ipv4.dst(frame, at);
+    return true;
+  }
+
+  #decodeIpv6(frame: Frame, at: number, end: number, quoted: boolean): boolean {
+    if (end - at < IPV6_HEADER) return false;
+    const length = IPV6_HEADER + ipv6.payloadLength(frame, at);
+    if (length > end - at && !quoted) return false;
+    this.end = Math.min(end, at + length);
+    this.tos = ipv6.trafficClass(frame, at);
+    this.ttl = ipv6.hopLimit(frame, at);
+    this.dontFragment = true;
+    ipv6.readSrc(frame, at, this.src);
+    ipv6.readDst(frame, at, this.dst);
+    this.protocol = ipv6.nextHeader(frame, at);
+    this.transport = at + IPV6_HEADER;
+    return this.#skipExtensions(frame, quoted);
+  }
+
+  /** Walks to the transport header, or in a later fragment to what follows the fragment header. */
+  #skipExtensions(frame: Frame, quoted: boolean): boolean {
+    for (let i = 0; i < MAX_EXTENSION_HEADERS; i++) {
+      if (!isExtension(this.protocol) || this.fragmentOffset !== 0) return true;
+      const at = this.transport;
+      const length = extensionLength(frame, at, this.protocol, this.end);
+      if (length < 0) return quoted;
+      if (this.protocol === FRAGMENT) {
+        this.fragmentHeader = at;
+        this.fragmentOffset = ipv6.fragmentOffset(frame, at);
+        this.moreFragments = ipv6.moreFragments(frame, at);
+      }
+      this.protocol = ipv6.extensionNext(frame, at);
+      this.transport = at + length;
+    }
+    return !isExtension(this.protocol);
+  }
+
+  #decodeTransport(frame: Frame): void {
+    const { transport: at, end } = this;
+    this.srcPort = 0;
+    this.dstPort = 0;
+    this.hasPorts = false;
+    this.malformed = false;
+    this.payload = at;
+    this.tcpFlags = 0;
+    this.icmpType = 0;
+    this.icmpCode = 0;
+    this.sctpChunk = -1;
+    if (this.fragmentOffset !== 0) return;
+    switch (this.protocol) {
+      case TCP:
+        this.#decodePorts(frame);
+        if (end - at > TCP_FLAGS) this.tcpFlags = tcp.flags(frame, at);
+        this.malformed = !isTcp(frame, at, end);
+        if (!this.malformed) this.payload = at + tcp.headerLength(frame, at);
+        return;
+      case UDP:
+        this.#decodePorts(frame);
+        this.malformed = this.moreFragments ? end - at < UDP_HEADER : !isUdp(frame, at, end);
+        if (!this.malformed) this.payload = at + UDP_HEADER;
+        return;
+      case SCTP:
+        this.#decodePorts(frame);
+        this.sctpChunk = sctp.firstChunk(frame, at, end);
+        this.malformed = !isSctp(at, end);
+        if (!this.malformed) this.payload = at + SCTP_HEADER;
+        return;
+      case ICMP:
+      case ICMP6:
+        if (this.protocol !== (this.version === 4 ? ICMP : ICMP6)) return;
+        this.#decodeIcmp(frame);
+        return;
+    }
+  }
+
+  #decodePorts(frame: Frame): void {
+    if (this.end - this.transport < PORTS) return;
+    this.hasPorts = true;
+    this.srcPort = udp.srcPort(frame, this.transport);
+    this.dstPort = udp.dstPort(frame, this.transport);
+  }
+
+  #decodeIcmp(frame: Frame): void {
+    const { transport: at, end } = this;
+    if (end - at >= 2) {
+      this.icmpType = icmp.type(frame, at);
+      this.icmpCode = icmp.code(frame, at);
+    }
+    this.malformed = !isIcmp(at, end);
+    if (!this.malformed) this.payload = at + ICMP_HEADER;
+  }
 }

@@ -1,0 +1,125 @@
+/** The IPv4 header (RFC 791): read where it lies, rewritten with its checksum kept true, written anew. */
+import type { Address } from './address.ts';
+import { change16, change32, complement, sum, update } from './checksum.ts';
+import type { Frame } from './frame.ts';
+
+/** Octets of the header without options. */
+export const IPV4_HEADER = 20;
+/** Octets of the longest header: 15 words. */
+export const IPV4_HEADER_MAX = 60;
+/** Flags and fragment offset, as in the header's seventh octet pair. */
+export const DONT_FRAGMENT = 0x4000;
+export const MORE_FRAGMENTS = 0x2000;
+/** Mask of the fragment offset, in units of 8 octets. */
+export const FRAGMENT_OFFSET = 0x1fff;
+
+/* Offsets from the header's first octet. */
+const VERSION_IHL = 0;
+const TOS = 1;
+const TOTAL_LENGTH = 2;
+const ID = 4;
+const FRAGMENT = 6;
+const TTL = 8;
+const PROTOCOL = 9;
+const CHECKSUM = 10;
+const SRC = 12;
+const DST = 16;
+
+/** True when every accessor of `ipv4` is safe at `at`, and the packet lies wholly before `end`. */
+export function isIpv4(frame: Frame, at: number, end = frame.end): boolean {
+  if (end - at < IPV4_HEADER || ipv4.version(frame, at) !== 4) return false;
+  const headerLength = ipv4.headerLength(frame, at);
+  const totalLength = ipv4.totalLength(frame, at);
+  return headerLength >= IPV4_HEADER && headerLength <= totalLength && totalLength <= end - at;
+}
+
+/** Writes a 16-bit word of the header and keeps the header checksum true. */
+function setWord(frame: Frame, at: number, field: number, word: number): void {
+  const { view } = frame;
+  update(view, at + CHECKSUM, change16(view.getUint16(at + field), word));
+  view.setUint16(at + field, word);
+}
+
+function setAddress(frame: Frame, at: number, field: number, address: Address): number {
+  const { view } = frame;
+  const word = address[3]! | 0;
+  const change = change32(view.getInt32(at + field), word);
+  update(view, at + CHECKSUM, change);
+  view.setInt32(at + field, word);
+  return change;
+}
+
+/** Accessors; `at` is the offset of the header in the frame. Every `set` keeps the header checksum true. */
+export const ipv4 = {
+  version: (frame: Frame, at: number) => frame.view.getUint8(at + VERSION_IHL) >> 4,
+  /** Octets, options included. */
+  headerLength: (frame: Frame, at: number) => (frame.view.getUint8(at + VERSION_IHL) & 0x0f) * 4,
+  tos: (frame: Frame, at: number) => frame.view.getUint8(at + TOS),
+  /** Octets of header and payload. */
+  totalLength: (frame: Frame, at: number) => frame.view.getUint16(at + TOTAL_LENGTH),
+  id: (frame: Frame, at: number) => frame.view.getUint16(at + ID),
+  /** DONT_FRAGMENT, MORE_FRAGMENTS and the offset in units of 8 octets, together. */
+  fragment: (frame: Frame, at: number) => frame.view.getUint16(at + FRAGMENT),
+  ttl: (frame: Frame, at: number) => frame.view.getUint8(at + TTL),
+  protocol: (frame: Frame, at: number) => frame.view.getUint8(at + PROTOCOL),
+  checksum: (frame: Frame, at: number) => frame.view.getUint16(at + CHECKSUM),
+  /** The 32 bits of the source address, of either sign. */
+  src: (frame: Frame, at: number) => frame.view.getInt32(at + SRC),
+  dst: (frame: Frame, at: number) => frame.view.getInt32(at + DST),
+
+  setTos(frame: Frame, at: number, tos: number): void {
+    setWord(frame, at, VERSION_IHL, (frame.view.getUint8(at) << 8) | tos);
+  },
+  setTotalLength: (frame: Frame, at: number, octets: number) => setWord(frame, at, TOTAL_LENGTH, octets),
+  setId: (frame: Frame, at: number, id: number) => setWord(frame, at, ID, id),
+  setFragment: (frame: Frame, at: number, fragment: number) => setWord(frame, at, FRAGMENT, fragment),
+  setTtl(frame: Frame, at: number, ttl: number): void {
+    setWord(frame, at, TTL, (ttl << 8) | frame.view.getUint8(at + PROTOCOL));
+  },
+  setProtocol(frame: Frame, at: number, protocol: number): void {
+    setWord(frame, at, TTL, (frame.view.getUint8(at + TTL) << 8) | protocol);
+  },
+  /** Sets the source address; returns the change, for the transport checksum that covers it too. */
+  setSrc: (frame: Frame, at: number, address: Address): number => setAddress(frame, at, SRC, address),
+  /** Sets the destination address; returns the change, for the transport checksum that covers it too. */
+  setDst: (frame: Frame, at: number, address: Address): number => setAddress(frame, at, DST, address),
+
+  /** True when the header checksum is right. */
+  checksumHolds: (frame: Frame, at: number): boolean =>
+    sum(frame.view, at, at + ipv4.headerLength(frame, at)) === 0xffff,
+
+  /** Writes the header checksum anew. */
+  recompute(frame: Frame, at: number): void {
+    frame.view.setUint16(at + CHECKSUM, 0);
+    frame.view.setUint16(at + CHECKSUM, complement(sum(frame.view, at, at + ipv4.headerLength(frame, at))));
+  },
+
+  /**
+   * Writes a header without options, checksum and all, at `at`. `totalLength`: octets, this header included;
+   * `fragment`: DONT_FRAGMENT, MORE_FRAGMENTS, offset.
+   */
+  write(
+    frame: Frame,
+    at: number,
+    totalLength: number,
+    tos: number,
+    id: number,
+    fragment: number,
+    ttl: number,
+    protocol: number,
+    src: Address,
+    dst: Address,
+  ): void {
+    const { view } = frame;
+    view.setUint8(at + VERSION_IHL, 0x45);
+    view.setUint8(at + TOS, tos);
+    view.setUint16(at + TOTAL_LENGTH, totalLength);
+    view.setUint16(at + ID, id);
+    view.setUint16(at + FRAGMENT, fragment);
+    view.setUint8(at + TTL, ttl);
+    view.setUint8(at + PROTOCOL, protocol);
+    view.setInt32(at + SRC, src[3]! | 0);
+    view.setInt32(at + DST, dst[3]! | 0);
+    ipv4.recompute(frame, at);
+  },
+} as const;

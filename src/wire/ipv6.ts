@@ -1,0 +1,163 @@
+/** The IPv6 header and its extension headers (RFC 8200): read where they lie, rewritten, written anew. */
+import type { Address } from './address.ts';
+import { change32 } from './checksum.ts';
+import type { Frame } from './frame.ts';
+
+/** Octets of the fixed header. */
+export const IPV6_HEADER = 40;
+/** Octets of the fragment header. */
+export const FRAGMENT_HEADER = 8;
+
+/* Protocol numbers of the extension headers (IANA, "IPv6 Extension Header Types"). */
+export const HOP_BY_HOP = 0;
+export const ROUTING = 43;
+export const FRAGMENT = 44;
+export const AUTHENTICATION = 51;
+export const NO_NEXT_HEADER = 59;
+export const DESTINATION_OPTIONS = 60;
+
+/** More extension headers than this are no packet that anybody means well with. */
+export const MAX_EXTENSION_HEADERS = 12;
+
+/* Offsets from the header's first octet. */
+const VERSION_CLASS_LABEL = 0;
+const PAYLOAD_LENGTH = 4;
+const NEXT_HEADER = 6;
+const HOP_LIMIT = 7;
+const SRC = 8;
+const DST = 24;
+
+/* Offsets from an extension header's first octet. */
+const EXTENSION_NEXT = 0;
+const EXTENSION_LENGTH = 1;
+const FRAGMENT_OFFSET = 2;
+const FRAGMENT_ID = 4;
+
+/** True when every accessor of `ipv6` is safe at `at`, and the packet lies wholly before `end`. */
+export function isIpv6(frame: Frame, at: number, end = frame.end): boolean {
+  return (
+    end - at >= IPV6_HEADER &&
+    ipv6.version(frame, at) === 6 &&
+    IPV6_HEADER + ipv6.payloadLength(frame, at) <= end - at
+  );
+}
+
+/** True for the headers that stand between IPv6 and the transport header and tell their length. ESP is none of them. */
+export const isExtension = (protocol: number): boolean =>
+  protocol === HOP_BY_HOP ||
+  protocol === ROUTING ||
+  protocol === FRAGMENT ||
+  protocol === AUTHENTICATION ||
+  protocol === DESTINATION_OPTIONS;
+
+/** Octets of the extension header at `at`, which has to end by `end`; -1 when it does not. */
+export function extensionLength(frame: Frame, at: number, protocol: number, end: number): number {
+  if (end - at < 8) return -1;
+  if (protocol === FRAGMENT) return FRAGMENT_HEADER;
+  const units = frame.view.getUint8(at + EXTENSION_LENGTH);
+  // RFC 4302 section 2.2: the authentication header counts words, less two.
+  const length = protocol === AUTHENTICATION ? (units + 2) * 4 : (units + 1) * 8;
+  return length <= end - at ? length : -1;
+}
+
+/**
+ * Offset of the next-header octet that announces the header at `header`; `at` is the fixed header of a packet that
+ * decoded well. -1 when no header of the chain begins there.
+ */
+export function nextHeaderOctet(frame: Frame, at: number, header: number): number {
+  let field = at + NEXT_HEADER;
+  let position = at + IPV6_HEADER;
+  for (let i = 0; i <= MAX_EXTENSION_HEADERS && position <= header; i++) {
+    if (position === header) return field;
+    const protocol = frame.view.getUint8(field);
+    if (!isExtension(protocol)) return -1;
+    const length = extensionLength(frame, position, protocol, frame.end);
+    if (length < 0) return -1;
+    field = position + EXTENSION_NEXT;
+    position += length;
+  }
+  return -1;
+}
+
+function readAddress(frame: Frame, at: number, into: Address): void {
+  for (let i = 0; i < 4; i++) into[i] = frame.view.getInt32(at + 4 * i);
+}
+
+function writeAddress(frame: Frame, at: number, address: Address): number {
+  const { view } = frame;
+  let change = 0;
+  for (let i = 0; i < 4; i++) {
+    const word = address[i]! | 0;
+    change += change32(view.getInt32(at + 4 * i), word);
+    view.setInt32(at + 4 * i, word);
+  }
+  return change;
+}
+
+/** Accessors; `at` is the offset of the fixed header in the frame. */
+export const ipv6 = {
+  version: (frame: Frame, at: number) => frame.view.getUint8(at + VERSION_CLASS_LABEL) >> 4,
+  trafficClass: (frame: Frame, at: number) => (frame.view.getUint16(at + VERSION_CLASS_LABEL) >> 4) & 0xff,
+  flowLabel: (frame: Frame, at: number) => frame.view.getUint32(at + VERSION_CLASS_LABEL) & 0xfffff,
+  /** Octets behind the fixed header, extension headers included. */
+  payloadLength: (frame: Frame, at: number) => frame.view.getUint16(at + PAYLOAD_LENGTH),
+  nextHeader: (frame: Frame, at: number) => frame.view.getUint8(at + NEXT_HEADER),
+  hopLimit: (frame: Frame, at: number) => frame.view.getUint8(at + HOP_LIMIT),
+  readSrc: (frame: Frame, at: number, into: Address): void => readAddress(frame, at + SRC, into),
+  readDst: (frame: Frame, at: number, into: Address): void => readAddress(frame, at + DST, into),
+
+  setTrafficClass(frame: Frame, at: number, trafficClass: number): void {
+    const word = frame.view.getUint16(at + VERSION_CLASS_LABEL);
+    frame.view.setUint16(at + VERSION_CLASS_LABEL, (word & 0xf00f) | (trafficClass << 4));
+  },
+  setPayloadLength: (frame: Frame, at: number, octets: number) =>
+    frame.view.setUint16(at + PAYLOAD_LENGTH, octets),
+  setNextHeader: (frame: Frame, at: number, protocol: number) =>
+    frame.view.setUint8(at + NEXT_HEADER, protocol),
+  setHopLimit: (frame: Frame, at: number, hopLimit: number) => frame.view.setUint8(at + HOP_LIMIT, hopLimit),
+  /** Sets the source address; returns the change, for the transport checksum that covers it. */
+  setSrc: (frame: Frame, at: number, address: Address): number => writeAddress(frame, at + SRC, address),
+  /** Sets the destination address; returns the change, for the transport checksum that covers it. */
+  setDst: (frame: Frame, at: number, address: Address): number => writeAddress(frame, at + DST, address),
+
+  /** Writes a fixed header at `at`. `payloadLength`: octets behind it. */
+  write(
+    frame: Frame,
+    at: number,
+    payloadLength: number,
+    trafficClass: number,
+    nextHeader: number,
+    hopLimit: number,
+    src: Address,
+    dst: Address,
+  ): void {
+    const { view } = frame;
+    view.setInt32(at + VERSION_CLASS_LABEL, 0x60000000 | (trafficClass << 20));
+    view.setUint16(at + PAYLOAD_LENGTH, payloadLength);
+    view.setUint8(at + NEXT_HEADER, nextHeader);
+    view.setUint8(at + HOP_LIMIT, hopLimit);
+    writeAddress(frame, at + SRC, src);
+    writeAddress(frame, at + DST, dst);
+  },
+
+  /* Extension headers; `at` is the offset of the extension header. */
+  extensionNext: (frame: Frame, at: number) => frame.view.getUint8(at + EXTENSION_NEXT),
+  /** Octets before this fragment in its datagram's fragmentable part. */
+  fragmentOffset: (frame: Frame, at: number) => frame.view.getUint16(at + FRAGMENT_OFFSET) & 0xfff8,
+  moreFragments: (frame: Frame, at: number) => (frame.view.getUint16(at + FRAGMENT_OFFSET) & 1) !== 0,
+  /** Identification, 32 bits of either sign. */
+  fragmentId: (frame: Frame, at: number) => frame.view.getInt32(at + FRAGMENT_ID),
+  /** Writes a fragment header; `offset`: octets, a multiple of 8. */
+  writeFragment(
+    frame: Frame,
+    at: number,
+    nextHeader: number,
+    offset: number,
+    more: boolean,
+    id: number,
+  ): void {
+    frame.view.setUint16(at + EXTENSION_NEXT, nextHeader << 8);
+    frame.view.setUint16(at + FRAGMENT_OFFSET, offset | (more ? 1 : 0));
+    frame.view.setInt32(at + FRAGMENT_ID, id);
+  },
+} as const;

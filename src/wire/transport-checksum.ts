@@ -1,0 +1,80 @@
+/** The transport checksum of a decoded packet: where it is, whether it holds, whether it is only partial, written anew. */
+import { change16, complement, neverZero, pseudoSum, sum, updated } from './checksum.ts';
+import { ICMP, ICMP_CHECKSUM } from './icmp.ts';
+import { ICMP6 } from './icmp6.ts';
+import type { Packet } from './packet.ts';
+import { SCTP, sctp } from './sctp.ts';
+import { TCP, TCP_CHECKSUM } from './tcp.ts';
+import { UDP, UDP_CHECKSUM } from './udp.ts';
+
+/** Offset of the packet's transport checksum; -1 where its protocol has none, or it is a later fragment or malformed. */
+export function checksumOffset(packet: Packet): number {
+  if (packet.fragmentOffset !== 0 || packet.malformed) return -1;
+  switch (packet.protocol) {
+    case TCP:
+      return packet.transport + TCP_CHECKSUM;
+    case UDP:
+      return packet.transport + UDP_CHECKSUM;
+    case ICMP:
+    case ICMP6:
+      return packet.transport + ICMP_CHECKSUM;
+    default:
+      return -1;
+  }
+}
+
+const pseudoSumOf = (packet: Packet): number =>
+  packet.protocol === ICMP
+    ? 0
+    : pseudoSum(packet.src, packet.dst, packet.protocol, packet.end - packet.transport);
+
+/**
+ * True when the checksum field of TCP or UDP holds only the pseudo header's sum: what a sender with transmit offload
+ * leaves for its network card to finish. Such a packet needs `recompute`, not `update`.
+ */
+export function isPartial(packet: Packet): boolean {
+  if (packet.protocol !== TCP && packet.protocol !== UDP) return false;
+  const at = checksumOffset(packet);
+  if (at < 0 || packet.moreFragments) return false;
+  return packet.frame.view.getUint16(at) === pseudoSumOf(packet);
+}
+
+/** The transport checksum as it should be, over a whole datagram; `at`: its field, which counts as 0. */
+function completeChecksum(packet: Packet, at: number): number {
+  const view = packet.frame.view;
+  const total = sum(view, packet.transport, packet.end, pseudoSumOf(packet));
+  const checksum = updated(complement(total), change16(view.getUint16(at), 0));
+  return packet.protocol === UDP ? neverZero(checksum) : checksum;
+}
+
+/**
+ * Writes the transport checksum anew, from the packet's decoded addresses: decode again after changing them.
+ * Not for fragments. Leaves protocols without a checksum alone.
+ */
+export function recompute(packet: Packet): void {
+  if (packet.moreFragments) return;
+  if (packet.protocol === SCTP) {
+    if (packet.fragmentOffset === 0 && !packet.malformed)
+      sctp.setChecksum(packet.frame, packet.transport, packet.end);
+    return;
+  }
+  const at = checksumOffset(packet);
+  if (at >= 0) packet.frame.view.setUint16(at, completeChecksum(packet, at));
+}
+
+/** True when the transport checksum is right, absent (UDP over IPv4) or cannot be judged (a fragment, other protocols). */
+export function checksumHolds(packet: Packet): boolean {
+  if (packet.moreFragments) return true;
+  if (packet.protocol === SCTP)
+    return (
+      packet.fragmentOffset !== 0 ||
+      packet.malformed ||
+      sctp.checksum(packet.frame, packet.transport) ===
+        sctp.computeChecksum(packet.frame, packet.transport, packet.end)
+    );
+  const at = checksumOffset(packet);
+  if (at < 0) return true;
+  const view = packet.frame.view;
+  if (packet.protocol === UDP && packet.version === 4 && view.getUint16(at) === 0) return true;
+  return sum(view, packet.transport, packet.end, pseudoSumOf(packet)) === 0xffff;
+}
