@@ -1,0 +1,139 @@
+/** The laboratories there are: which hosts, on which segments, with which addresses and routes. */
+
+export interface LabOptions {
+  /**
+   * `dr`: everybody on one segment, as in the classic set-up. `nat`: the servers on a segment of their own, the
+   * director their way out. `tunnel`: the servers on a far segment, behind a router. `all`: one segment for
+   * everybody and a second one that joins director and servers, for comparing the methods side by side.
+   */
+  readonly shape?: 'dr' | 'nat' | 'tunnel' | 'all';
+  /** Real servers, 1..9; default 2. */
+  readonly servers?: number;
+  readonly ipv6?: boolean;
+  /** `on` as Linux has it, so that checksums are partial and segments merged; `off` as on the wire. */
+  readonly offloads?: 'on' | 'off';
+}
+
+export interface Interface {
+  readonly name: string;
+  readonly segment: string;
+  readonly mac: string;
+  readonly address: string;
+  readonly address6?: string;
+}
+
+export interface HostPlan {
+  readonly name: string;
+  readonly interfaces: readonly Interface[];
+  /** `ip` lines. */
+  readonly routes: readonly string[];
+  readonly sysctls: readonly string[];
+}
+
+export interface Topology {
+  readonly segments: readonly string[];
+  readonly hosts: readonly HostPlan[];
+  readonly vip: string;
+  readonly vip6: string;
+}
+
+/** The routing table for what leaves from an address of the second segment. */
+const INSIDE_TABLE = 101;
+const VS1 = 1;
+const RS1 = 3;
+const CLIENT = 200;
+const ROUTER = 254;
+
+/** Segments by number: 192.168.<n>.0/24 and fd00:0:0:<n>::/64. */
+const OUTSIDE = 0;
+const INSIDE = 1;
+const FAR = 2;
+const SEGMENTS = ['segment', 'inside', 'far'] as const;
+
+export const serverAddress = (segment: number, server: number): string =>
+  `192.168.${segment}.${RS1 + server - 1}`;
+
+export function plan({ shape = 'dr', servers = 2, ipv6 = false }: LabOptions): Topology {
+  const link = (segment: number, number: number, name = 'eth0'): Interface => ({
+    name,
+    segment: SEGMENTS[segment]!,
+    mac: `02:00:00:00:0${segment}:${number.toString(16).padStart(2, '0')}`,
+    address: `192.168.${segment}.${number}`,
+    ...(ipv6 ? { address6: `fd00:0:0:${segment}::${number}` } : {}),
+  });
+  const host = (
+    name: string,
+    interfaces: Interface[],
+    routes: string[] = [],
+    sysctls: string[] = [],
+  ): HostPlan => ({
+    name,
+    interfaces,
+    routes: routes.filter((line) => ipv6 || !line.startsWith('-6 ')),
+    sysctls,
+  });
+  const via = (segment: number, number: number, to = 'default', to6 = 'default') => [
+    `route add ${to} via 192.168.${segment}.${number}`,
+    `-6 route add ${to6} via fd00:0:0:${segment}::${number}`,
+  ];
+  const each = (make: (number: number, name: string) => HostPlan) =>
+    Array.from({ length: servers }, (_, i) => make(RS1 + i, `rs${i + 1}`));
+
+  const client = (routes: string[] = []) => host('client', [link(OUTSIDE, CLIENT)], routes);
+  const vs1 = (inside: boolean, routes: string[] = []) =>
+    host('vs1', [link(OUTSIDE, VS1), ...(inside ? [link(INSIDE, VS1, 'eth1')] : [])], routes);
+  const toFar = via(OUTSIDE, ROUTER, '192.168.2.0/24', 'fd00:0:0:2::/64');
+  const shapes = {
+    dr: () => [client(), vs1(false), ...each((number, name) => host(name, [link(OUTSIDE, number)]))],
+    nat: () => [
+      client(),
+      vs1(true),
+      ...each((number, name) => host(name, [link(INSIDE, number)], via(INSIDE, VS1))),
+    ],
+    tunnel: () => [
+      client(toFar),
+      vs1(false, toFar),
+      host(
+        'router',
+        [link(OUTSIDE, ROUTER), link(FAR, ROUTER, 'eth1')],
+        [],
+        ['net.ipv4.ip_forward=1', 'net.ipv6.conf.all.forwarding=1'],
+      ),
+      ...each((number, name) => host(name, [link(FAR, number)], via(FAR, ROUTER))),
+    ],
+    all: () => [
+      client(),
+      vs1(true),
+      ...each((number, name) =>
+        host(
+          name,
+          [link(OUTSIDE, number), link(INSIDE, number, 'eth1')],
+          [
+            `route add default via 192.168.${INSIDE}.${VS1} table ${INSIDE_TABLE}`,
+            `rule add from 192.168.${INSIDE}.${number} table ${INSIDE_TABLE}`,
+          ],
+        ),
+      ),
+    ],
+  } satisfies Record<string, () => HostPlan[]>;
+  const hosts = shapes[shape]();
+  const used = new Set(hosts.flatMap(({ interfaces }) => interfaces.map(({ segment }) => segment)));
+  return {
+    segments: SEGMENTS.filter((segment) => used.has(segment)),
+    hosts,
+    vip: '192.168.0.101',
+    vip6: 'fd00::101',
+  };
+}
+
+/** The /etc/hosts of every host: a name stands for the first address. */
+export function hostsFile({ hosts, vip, vip6 }: Topology): string {
+  const lines = ['127.0.0.1 localhost', '::1 localhost', `${vip} vip`];
+  const six = hosts.some(({ interfaces }) => interfaces[0]!.address6 !== undefined);
+  if (six) lines.push(`${vip6} vip6`);
+  for (const { name, interfaces } of hosts) {
+    lines.push(`${interfaces[0]!.address} ${name}`);
+    if (six) lines.push(`${interfaces[0]!.address6} ${name}-v6`);
+  }
+  return `${lines.join('\n')}\n`;
+}

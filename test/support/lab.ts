@@ -1,0 +1,136 @@
+/**
+ * The laboratory: client, director and real servers as network namespaces, gone again when the value is.
+ *
+ *   await using lab = await Lab.create();
+ *   await lab.client.exec('ping -c 1 vs1');
+ */
+import { rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { buildLab } from './lab-build.ts';
+import { LabHost } from './lab-host.ts';
+import { type HostPlan, hostsFile, type LabOptions, plan, type Topology } from './lab-plan.ts';
+import {
+  type Ground,
+  LAB_FILES,
+  namesOf,
+  openGround,
+  probeNamespaces,
+  removeNamespace,
+  sweep,
+} from './namespaces.ts';
+
+export type { LabOptions } from './lab-plan.ts';
+
+/** Laboratories that this process has to take down before it ends. */
+const living = new Set<Lab>();
+let created = 0;
+
+export class Lab implements AsyncDisposable {
+  /** Part of the namespaces' names: lvs-<id>-<host>. */
+  readonly id: string;
+  readonly client: LabHost;
+  readonly director: LabHost;
+  readonly servers: readonly LabHost[];
+  readonly hosts: readonly LabHost[];
+  /** On nobody until a program puts it somewhere. */
+  readonly vip: string;
+  readonly vip6: string;
+  readonly #topology: Topology;
+  readonly #ground: Ground;
+
+  private constructor(id: string, topology: Topology, ground: Ground) {
+    this.id = id;
+    this.#topology = topology;
+    this.#ground = ground;
+    this.hosts = topology.hosts.map(
+      ({ name, interfaces }: HostPlan) =>
+        new LabHost({
+          name,
+          namespace: this.namespace(name),
+          folder: join(LAB_FILES, id, name),
+          address: interfaces[0]!.address,
+          prefix: ground.prefix,
+        }),
+    );
+    this.client = this.host('client');
+    this.director = this.host('vs1');
+    this.servers = this.hosts.filter(({ name }) => /^rs\d+$/.test(name));
+    this.vip = topology.vip;
+    this.vip6 = topology.vip6;
+  }
+
+  /** Builds a laboratory; one with a `name` outlives this process, to be taken up again with `attach`. */
+  static async create(options: LabOptions & { readonly name?: string } = {}): Promise<Lab> {
+    const missing = probeNamespaces();
+    if (missing) throw new Error(`${missing.what}: ${missing.why}`);
+    sweep();
+    const id = options.name ?? (created++ === 0 ? `${process.pid}` : `${process.pid}.${created - 1}`);
+    const lab = new Lab(id, plan(options), await openGround());
+    if (options.name === undefined) takeDownAtExit(lab);
+    try {
+      for (const host of lab.hosts) host.furnish(hostsFile(lab.#topology));
+      buildLab({
+        topology: lab.#topology,
+        offloads: options.offloads ?? 'on',
+        prefix: lab.#ground.prefix,
+        namespace: (name) => lab.namespace(name),
+      });
+      return lab;
+    } catch (error) {
+      await lab[Symbol.asyncDispose]();
+      throw error;
+    }
+  }
+
+  /** The laboratory that `create` made with this name and these options, in whatever process. */
+  static async attach(name: string, options: LabOptions = {}): Promise<Lab> {
+    if (namesOf((lab) => lab === name).length === 0)
+      throw new Error(`there is no laboratory named ${name} (scripts/lab setup)`);
+    return new Lab(name, plan(options), await openGround());
+  }
+
+  /** The host of that name: client, vs1, rs1, router. */
+  host(name: string): LabHost {
+    const found = this.hosts.find((host) => host.name === name);
+    if (found) return found;
+    throw new Error(`no host ${name}; there are ${this.hosts.map((host) => host.name).join(', ')}`);
+  }
+
+  /** The namespace of a host or a segment. */
+  namespace(name: string): string {
+    return `lvs-${this.id}-${name}`;
+  }
+
+  /** Takes everything down without waiting: for the way out of a process. */
+  remove(): void {
+    living.delete(this);
+    for (const host of this.hosts) host.remove();
+    for (const segment of this.#topology.segments)
+      removeNamespace(this.namespace(segment), this.#ground.prefix);
+    rmSync(join(LAB_FILES, this.id), { recursive: true, force: true });
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await Promise.all(this.hosts.map((host) => host.stopPrograms()));
+    this.remove();
+    await this.#ground[Symbol.asyncDispose]();
+  }
+}
+
+function takeDownAtExit(lab: Lab): void {
+  living.add(lab);
+  if (watching) return;
+  watching = true;
+  process.on('exit', () => {
+    for (const left of living) left.remove();
+  });
+  for (const [signal, number] of [
+    ['SIGINT', 2],
+    ['SIGTERM', 15],
+    ['SIGHUP', 1],
+  ] as const)
+    process.on(signal, () => {
+      if (living.size > 0 || process.listenerCount(signal) === 1) process.exit(128 + number);
+    });
+}
+let watching = false;
