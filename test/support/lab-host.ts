@@ -1,6 +1,6 @@
 /** One machine of the laboratory: a network namespace with its own /etc/hosts and /run/lvs. */
-import { execFile } from 'node:child_process';
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { execFile, spawn } from 'node:child_process';
+import { closeSync, mkdirSync, openSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type Outcome, removeNamespace } from './namespaces.ts';
 import { Program } from './program.ts';
@@ -109,6 +109,14 @@ export class LabHost {
       () => this.#programs.delete(program),
     );
     return program;
+  }
+
+  /** Starts a program that stays when this process ends; its output goes to a file of the host's. */
+  leave(command: readonly string[], log: string): void {
+    const output = openSync(join(this.folder, log), 'a');
+    const [file, ...args] = this.argv(command);
+    spawn(file!, args, { detached: true, stdio: ['ignore', output, output] }).unref();
+    closeSync(output);
   }
 
   /** Resolves when something listens on the TCP port, or rejects after `limit` ms. */

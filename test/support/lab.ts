@@ -4,7 +4,7 @@
  *   await using lab = await Lab.create();
  *   await lab.client.exec('ping -c 1 vs1');
  */
-import { rmSync } from 'node:fs';
+import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { buildLab } from './lab-build.ts';
 import { LabHost } from './lab-host.ts';
@@ -20,6 +20,9 @@ import {
 } from './namespaces.ts';
 
 export type { LabOptions } from './lab-plan.ts';
+
+/** The file that says how a laboratory was made. */
+const OPTIONS = 'options.json';
 
 /** Laboratories that this process has to take down before it ends. */
 const living = new Set<Lab>();
@@ -65,10 +68,16 @@ export class Lab implements AsyncDisposable {
     if (missing) throw new Error(`${missing.what}: ${missing.why}`);
     sweep();
     const id = options.name ?? (created++ === 0 ? `${process.pid}` : `${process.pid}.${created - 1}`);
-    const lab = new Lab(id, plan(options), await openGround());
+    const ground = await openGround();
+    if (options.name !== undefined && !ground.shared) {
+      await ground[Symbol.asyncDispose]();
+      throw new Error('a laboratory that outlives its process needs root');
+    }
+    const lab = new Lab(id, plan(options), ground);
     if (options.name === undefined) takeDownAtExit(lab);
     try {
       for (const host of lab.hosts) host.furnish(hostsFile(lab.#topology));
+      writeFileSync(join(LAB_FILES, id, OPTIONS), JSON.stringify(options));
       buildLab({
         topology: lab.#topology,
         offloads: options.offloads ?? 'on',
@@ -82,11 +91,11 @@ export class Lab implements AsyncDisposable {
     }
   }
 
-  /** The laboratory that `create` made with this name and these options, in whatever process. */
-  static async attach(name: string, options: LabOptions = {}): Promise<Lab> {
-    if (namesOf((lab) => lab === name).length === 0)
-      throw new Error(`there is no laboratory named ${name} (scripts/lab setup)`);
-    return new Lab(name, plan(options), await openGround());
+  /** The laboratory that `create` made with this name, in whatever process; undefined: there is none. */
+  static async attach(name: string): Promise<Lab | undefined> {
+    const file = join(LAB_FILES, name, OPTIONS);
+    if (namesOf((lab) => lab === name).length === 0 || !existsSync(file)) return undefined;
+    return new Lab(name, plan(JSON.parse(readFileSync(file, 'utf8')) as LabOptions), await openGround());
   }
 
   /** The host of that name: client, vs1, rs1, router. */
