@@ -8,6 +8,7 @@ export type ErrorCode =
   | 'NO_SUCH_DESTINATION'
   | 'NO_SUCH_SCHEDULER'
   | 'INVALID'
+  | 'OUT_OF_RANGE'
   | 'TABLE_FULL'
   | 'DAEMON_RUNNING'
   | 'NO_DAEMON'

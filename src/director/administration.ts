@@ -1,0 +1,228 @@
+/** What commands do to services and destinations, and which of them are refused. */
+import type { DestinationAddress, DestinationOptions } from '../model/destination.ts';
+import { LvsError } from '../model/errors.ts';
+import type { Protocol, ServiceAddress, ServiceOptions } from '../model/service.ts';
+import type { Settings } from '../model/settings.ts';
+import { schedulers } from '../schedulers/index.ts';
+import type { SchedulerFactory } from '../schedulers/scheduler.ts';
+import {
+  type Address,
+  ANY4,
+  ANY6,
+  familyOf,
+  isV4,
+  parseAddress,
+  prefixMask,
+  sameAddress,
+} from '../wire/address.ts';
+import { type DestinationRegistry, PLAIN_TUNNEL, type RealDestination } from './destinations.ts';
+import { engineNames } from './persistence.ts';
+import { Service, type ServiceKey, type ServiceRegistry } from './services.ts';
+
+/** IP protocol numbers (IANA) of what services can be of. */
+export const PROTOCOL_NUMBERS: Readonly<Record<Protocol, number>> = { tcp: 6, udp: 17, sctp: 132 };
+
+const MAX_WEIGHT = 0x7fffffff;
+const MAX_MARK = 0xffffffff;
+const MAX_PORT = 0xffff;
+
+/** What services and destinations live in. */
+export interface Configuration {
+  readonly services: ServiceRegistry;
+  readonly destinations: DestinationRegistry;
+  readonly settings: Readonly<Settings>;
+  readonly random: () => number;
+}
+
+export function addService(into: Configuration, name: ServiceAddress, options: ServiceOptions): void {
+  const key = keyOf(name);
+  if (into.services.get(key)) throw new LvsError('SERVICE_EXISTS', `${describe(name)} is there already`);
+  checkService(key, name, options);
+  const service = new Service(key, options);
+  configure(into, service, options);
+  into.services.add(service);
+}
+
+/** Sets all anew; the scheduler keeps its place where it stays the same one. */
+export function editService(into: Configuration, name: ServiceAddress, options: ServiceOptions): void {
+  const service = requireService(into, name);
+  checkService(service, name, options);
+  configure(into, service, options);
+}
+
+export function deleteService(from: Configuration, name: ServiceAddress): void {
+  dropService(from, requireService(from, name));
+}
+
+export function dropService(from: Configuration, service: Service): void {
+  for (const destination of service.destinations.splice(0)) from.destinations.remove(destination);
+  from.services.remove(service);
+}
+
+export function addDestination(
+  into: Configuration,
+  name: ServiceAddress,
+  at: DestinationAddress,
+  options: DestinationOptions,
+): void {
+  const service = requireService(into, name);
+  checkDestination(at, options);
+  const address = addressOf(at.address);
+  checkFamily(service, address, options);
+  if (find(service, address, at.port))
+    throw new LvsError('DESTINATION_EXISTS', `${describe(name)} has the destination ${text(at)} already`);
+  const destination = into.destinations.obtain(service, address, at.port);
+  destination.configure(options, true);
+  service.destinations.unshift(destination);
+  service.scheduler.changed?.('added', destination, 0);
+}
+
+export function editDestination(
+  into: Configuration,
+  name: ServiceAddress,
+  at: DestinationAddress,
+  options: DestinationOptions,
+): void {
+  const service = requireService(into, name);
+  checkDestination(at, options);
+  const destination = requireDestination(service, name, at);
+  checkFamily(service, destination.address, options);
+  destination.configure(options, false);
+  service.scheduler.changed?.('edited', destination, service.destinations.indexOf(destination));
+}
+
+export function deleteDestination(from: Configuration, name: ServiceAddress, at: DestinationAddress): void {
+  const service = requireService(from, name);
+  const destination = requireDestination(service, name, at);
+  const index = service.destinations.indexOf(destination);
+  service.destinations.splice(index, 1);
+  from.destinations.remove(destination);
+  service.scheduler.changed?.('removed', destination, index);
+}
+
+export function requireService(from: Configuration, name: ServiceAddress): Service {
+  const service = from.services.get(keyOf(name));
+  if (!service) throw new LvsError('NO_SUCH_SERVICE', `there is no service ${describe(name)}`);
+  return service;
+}
+
+function requireDestination(service: Service, name: ServiceAddress, at: DestinationAddress): RealDestination {
+  const destination = find(service, addressOf(at.address), at.port);
+  if (!destination)
+    throw new LvsError('NO_SUCH_DESTINATION', `${describe(name)} has no destination ${text(at)}`);
+  return destination;
+}
+
+function find(service: Service, address: Address, port: number): RealDestination | undefined {
+  return service.destinations.find((d) => d.port === port && sameAddress(d.address, address));
+}
+
+/** The registry's key of what a command names. */
+export function keyOf(name: ServiceAddress): ServiceKey {
+  if ('mark' in name) {
+    const { mark, family } = name;
+    if (!(Number.isInteger(mark) && mark > 0 && mark <= MAX_MARK))
+      throw invalid(`mark ${mark}: 1 to ${MAX_MARK}`);
+    return { protocol: 0, family, address: family === 4 ? ANY4 : ANY6, port: 0, mark };
+  }
+  const address = addressOf(name.address);
+  checkPort(name.port);
+  const protocol = PROTOCOL_NUMBERS[name.protocol];
+  if (protocol === undefined) throw invalid(`protocol ${name.protocol}: tcp, udp or sctp`);
+  return { protocol, family: familyOf(address), address, port: name.port, mark: 0 };
+}
+
+/** The other way round. */
+export const nameOf = (service: ServiceKey, format: (address: Address) => string): ServiceAddress =>
+  service.mark !== 0
+    ? { mark: service.mark, family: service.family }
+    : { protocol: protocolName(service.protocol), address: format(service.address), port: service.port };
+
+const protocolName = (number: number): Protocol => (number === 6 ? 'tcp' : number === 17 ? 'udp' : 'sctp');
+
+function checkService(key: ServiceKey, name: ServiceAddress, options: ServiceOptions): void {
+  const { scheduler, persistent = 0, persistencePrefix, engine, ops, schedulerFlags = 0 } = options;
+  if (!Object.hasOwn(schedulers, scheduler))
+    throw new LvsError('NO_SUCH_SCHEDULER', `${describe(name)}: there is no scheduler ${scheduler}`);
+  if (engine !== undefined && !engineNames.includes(engine))
+    throw new LvsError('NO_SUCH_SCHEDULER', `${describe(name)}: there is no persistence engine ${engine}`);
+  if (!(Number.isInteger(persistent) && persistent >= 0))
+    throw invalid(`${describe(name)}: persistence of ${persistent} s: a whole number, 0 for none`);
+  if (key.mark === 0 && key.port === 0 && persistent === 0)
+    throw invalid(`${describe(name)}: port 0, all ports, is for persistent services only`);
+  if (ops && key.mark === 0 && key.protocol !== PROTOCOL_NUMBERS.udp)
+    throw invalid(`${describe(name)}: one-packet scheduling is for UDP and firewall marks only`);
+  if (!(Number.isInteger(schedulerFlags) && schedulerFlags >= 0 && schedulerFlags <= 7))
+    throw invalid(`${describe(name)}: scheduler flags ${schedulerFlags}: 0 to 7`);
+  const most = key.family === 4 ? 32 : 128;
+  if (persistencePrefix !== undefined && !isWithin(persistencePrefix, key.family === 4 ? 0 : 1, most))
+    throw invalid(`${describe(name)}: persistence granularity of ${persistencePrefix} bits: at most ${most}`);
+}
+
+function configure(into: Configuration, service: Service, options: ServiceOptions): void {
+  const was = service.options;
+  const isSameScheduler =
+    service.scheduler !== undefined &&
+    was.scheduler === options.scheduler &&
+    (was.schedulerFlags ?? 0) === (options.schedulerFlags ?? 0);
+  service.options = options;
+  service.persistence = (options.persistent ?? 0) * 1000;
+  service.mask = prefixMask(service.family, options.persistencePrefix ?? (service.family === 4 ? 32 : 128));
+  if (isSameScheduler) return;
+  const factory: SchedulerFactory = (schedulers as Readonly<Record<string, SchedulerFactory>>)[
+    options.scheduler
+  ]!;
+  service.scheduler = factory({
+    destinations: service.destinations,
+    flags: options.schedulerFlags ?? 0,
+    settings: into.settings,
+    random: into.random,
+  });
+}
+
+function checkDestination(at: DestinationAddress, options: DestinationOptions): void {
+  const { weight = 1, upperThreshold = 0, lowerThreshold = 0, tunnel = PLAIN_TUNNEL } = options;
+  checkPort(at.port);
+  if (!isUnicast(addressOf(at.address)))
+    throw invalid(`${at.address}: a destination’s address must be unicast`);
+  if (!isWithin(weight, 0, MAX_WEIGHT)) throw outOfRange(`weight ${weight}: 0 to ${MAX_WEIGHT}`);
+  if (!isWithin(upperThreshold, 0, MAX_WEIGHT) || !isWithin(lowerThreshold, 0, MAX_WEIGHT))
+    throw outOfRange(`thresholds ${upperThreshold} and ${lowerThreshold}: 0 to ${MAX_WEIGHT}`);
+  if (lowerThreshold > upperThreshold)
+    throw outOfRange(`the lower threshold ${lowerThreshold} is above the upper one, ${upperThreshold}`);
+  if (tunnel.type === 'gue' && tunnel.port === 0) throw invalid('a GUE tunnel needs a port');
+}
+
+function checkFamily(service: Service, address: Address, options: DestinationOptions): void {
+  if (familyOf(address) !== service.family && options.method !== 'ipip')
+    throw invalid('only a tunnel reaches a destination of the other address family');
+}
+
+/** Neither unspecified nor multicast nor broadcast. */
+function isUnicast(address: Address): boolean {
+  if (isV4(address)) return address[3] !== 0 && address[3]! >>> 28 < 0xe;
+  return address[0]! >>> 24 !== 0xff && (address[0]! | address[1]! | address[2]! | address[3]!) !== 0;
+}
+
+function checkPort(port: number): void {
+  if (!isWithin(port, 0, MAX_PORT)) throw invalid(`port ${port}: 0 to ${MAX_PORT}`);
+}
+
+function addressOf(literal: string): Address {
+  const address = parseAddress(literal);
+  if (!address) throw invalid(`${literal} is no IPv4 or IPv6 address`);
+  return address;
+}
+
+const isWithin = (value: number, least: number, most: number): boolean =>
+  Number.isInteger(value) && value >= least && value <= most;
+
+const invalid = (message: string): LvsError => new LvsError('INVALID', message);
+const outOfRange = (message: string): LvsError => new LvsError('OUT_OF_RANGE', message);
+
+const text = (at: DestinationAddress): string =>
+  at.address.includes(':') ? `[${at.address}]:${at.port}` : `${at.address}:${at.port}`;
+
+/** A service in a message. */
+const describe = (name: ServiceAddress): string =>
+  'mark' in name ? `mark ${name.mark}` : `${name.protocol} ${text(name)}`;

@@ -1,0 +1,127 @@
+/** Destinations by number, and the removed ones that still have connections: adding one again resumes them. */
+import type {
+  Destination,
+  DestinationOptions,
+  ForwardingMethodName,
+  TunnelOptions,
+} from '../model/destination.ts';
+import { type Address, sameAddress } from '../wire/address.ts';
+import { Meter } from './estimator.ts';
+import type { Service } from './services.ts';
+
+/** A removed destination without connections is forgotten after this time, ms (IP_VS_DEST_TRASH_PERIOD, ip_vs.h 6.1). */
+const TRASH_PERIOD = 120_000;
+
+export const PLAIN_TUNNEL: TunnelOptions = { type: 'ipip', port: 0, checksum: 'none' };
+
+/** A destination at run time. Connections hold its number, so it lives on while they do. */
+export class RealDestination implements Destination {
+  readonly index: number;
+  readonly address: Address;
+  readonly port: number;
+  /** The service it belongs to, or belonged to until it was removed. */
+  service: Service;
+  /** False once it was removed: its connections stand still until it is added again. */
+  available = true;
+  method: ForwardingMethodName = 'gatewaying';
+  tunnel: TunnelOptions = PLAIN_TUNNEL;
+  weight = 1;
+  lastWeight = 1;
+  upperThreshold = 0;
+  lowerThreshold = 0;
+  activeConnections = 0;
+  inactiveConnections = 0;
+  persistentConnections = 0;
+  overloaded = false;
+  readonly meter = new Meter();
+  readonly counters = this.meter.counters;
+  readonly rates = this.meter.rates;
+  /** When it was first seen removed and without connections, ms; -1: not. */
+  idleSince = -1;
+
+  constructor(index: number, service: Service, address: Address, port: number) {
+    this.index = index;
+    this.service = service;
+    this.address = address;
+    this.port = port;
+  }
+
+  /** Connections and templates that are bound to it. */
+  get references(): number {
+    return this.activeConnections + this.inactiveConnections + this.persistentConnections;
+  }
+
+  /** Takes over what -a or -e says; what is missing takes its default. */
+  configure(options: DestinationOptions, isNew: boolean): void {
+    const { method, weight = 1, upperThreshold = 0, lowerThreshold = 0, tunnel = PLAIN_TUNNEL } = options;
+    this.method = method;
+    this.weight = weight;
+    if (isNew || weight !== 0) this.lastWeight = weight;
+    this.tunnel = tunnel;
+    if (upperThreshold === 0 || upperThreshold > this.upperThreshold) this.overloaded = false;
+    this.upperThreshold = upperThreshold;
+    this.lowerThreshold = lowerThreshold;
+    this.available = true;
+    this.idleSince = -1;
+  }
+}
+
+/** Every destination that is configured or that a connection still refers to. */
+export class DestinationRegistry {
+  /** By `index`; undefined where a number is free. */
+  readonly all: (RealDestination | undefined)[] = [];
+  readonly #free: number[] = [];
+  readonly #removed = new Set<RealDestination>();
+
+  /** The destination of `service` at that address: the removed one, when there is one that fits, or a new one. */
+  obtain(service: Service, address: Address, port: number): RealDestination {
+    for (const removed of this.#removed) {
+      if (!isSame(removed, service, address, port)) continue;
+      this.#removed.delete(removed);
+      if (removed.service !== service) {
+        removed.meter.zero();
+        removed.service = service;
+      }
+      return removed;
+    }
+    const index = this.#free.pop() ?? this.all.length;
+    const destination = new RealDestination(index, service, address, port);
+    this.all[index] = destination;
+    return destination;
+  }
+
+  /** Takes it out of service. It stays known to its connections. */
+  remove(destination: RealDestination): void {
+    destination.available = false;
+    this.#removed.add(destination);
+  }
+
+  /** Forgets what was removed and has had no connections for a while. */
+  expire(now: number): void {
+    for (const destination of this.#removed) {
+      if (destination.references > 0) continue;
+      if (destination.idleSince < 0) destination.idleSince = now;
+      else if (now - destination.idleSince >= TRASH_PERIOD) this.#forget(destination);
+    }
+  }
+
+  #forget(destination: RealDestination): void {
+    this.#removed.delete(destination);
+    this.all[destination.index] = undefined;
+    this.#free.push(destination.index);
+  }
+}
+
+/** True when a removed destination is what is being added: the same server for the same virtual service. */
+function isSame(removed: RealDestination, service: Service, address: Address, port: number): boolean {
+  const was = removed.service;
+  return (
+    removed.port === port &&
+    sameAddress(removed.address, address) &&
+    was.protocol === service.protocol &&
+    was.family === service.family &&
+    was.mark === service.mark &&
+    was.port === service.port &&
+    sameAddress(was.address, service.address)
+  );
+}

@@ -1,0 +1,141 @@
+/** Virtual services by address, port and mark; the order in which a packet is matched against them. */
+
+import type { ServiceOptions, VirtualService } from '../model/service.ts';
+import type { Scheduler } from '../schedulers/scheduler.ts';
+import { type Address, ANY4, ANY6, sameAddress } from '../wire/address.ts';
+import type { RealDestination } from './destinations.ts';
+import { Meter } from './estimator.ts';
+
+const TCP = 6;
+/** Control and data ports of FTP (RFC 959). */
+export const FTP_PORT = 21;
+export const FTP_DATA_PORT = 20;
+/** Ports from here on may be the data connections of passive FTP. */
+const FIRST_UNPRIVILEGED_PORT = 1024;
+
+/** What names a service. */
+export interface ServiceKey {
+  /** IP protocol number; 0 with a mark. */
+  readonly protocol: number;
+  readonly family: 4 | 6;
+  readonly address: Address;
+  readonly port: number;
+  /** 0: none. */
+  readonly mark: number;
+}
+
+/** A virtual service at run time. */
+export class Service implements VirtualService {
+  readonly protocol: number;
+  readonly family: 4 | 6;
+  readonly address: Address;
+  readonly port: number;
+  readonly mark: number;
+  options: ServiceOptions;
+  readonly destinations: RealDestination[] = [];
+  readonly meter = new Meter();
+  readonly counters = this.meter.counters;
+  readonly rates = this.meter.rates;
+  scheduler!: Scheduler;
+  /** Time-out of templates, ms; 0: not persistent. */
+  persistence = 0;
+  /** AND it with a client's address: clients that are then the same count as one. */
+  mask: Address = ANY6;
+
+  constructor(key: ServiceKey, options: ServiceOptions) {
+    this.protocol = key.protocol;
+    this.family = key.family;
+    this.address = key.address;
+    this.port = key.port;
+    this.mark = key.mark;
+    this.options = options;
+  }
+}
+
+/** The services of a director, found as the kernel finds them. */
+export class ServiceRegistry {
+  readonly #buckets = new Map<number, Service[]>();
+  readonly #all = new Set<Service>();
+  /** Services on port 21 and on port 0, of each family: they are looked for only when there are any. */
+  readonly #ftp = { 4: 0, 6: 0 };
+  readonly #anyPort = { 4: 0, 6: 0 };
+  readonly #count = { 4: 0, 6: 0 };
+
+  /** In order of addition. */
+  get all(): Iterable<Service> {
+    return this.#all;
+  }
+
+  /** True when there is a service of that family: without one its packets are none of the director's business. */
+  serves(family: 4 | 6): boolean {
+    return this.#count[family] > 0;
+  }
+
+  add(service: Service): void {
+    const hash = hashOf(service.protocol, service.address, service.port, service.mark);
+    const bucket = this.#buckets.get(hash);
+    if (bucket) bucket.push(service);
+    else this.#buckets.set(hash, [service]);
+    this.#all.add(service);
+    this.#tally(service, 1);
+  }
+
+  remove(service: Service): void {
+    const hash = hashOf(service.protocol, service.address, service.port, service.mark);
+    const rest = this.#buckets.get(hash)!.filter((other) => other !== service);
+    if (rest.length > 0) this.#buckets.set(hash, rest);
+    else this.#buckets.delete(hash);
+    this.#all.delete(service);
+    this.#tally(service, -1);
+  }
+
+  #tally(service: Service, by: 1 | -1): void {
+    this.#count[service.family] += by;
+    if (service.mark !== 0) return;
+    if (service.port === FTP_PORT) this.#ftp[service.family] += by;
+    if (service.port === 0) this.#anyPort[service.family] += by;
+  }
+
+  /** The service with exactly that name. */
+  get(key: ServiceKey): Service | undefined {
+    return this.#find(key.protocol, key.family, key.address, key.port, key.mark);
+  }
+
+  /** The service that a packet is for: by mark, then exactly, then as FTP data, then by address alone. */
+  lookup(family: 4 | 6, mark: number, protocol: number, address: Address, port: number): Service | undefined {
+    if (mark !== 0) {
+      const marked = this.#find(0, family, family === 4 ? ANY4 : ANY6, 0, mark);
+      if (marked) return marked;
+    }
+    const exact = this.#find(protocol, family, address, port, 0);
+    if (exact) return exact;
+    if (protocol === TCP && this.#ftp[family] > 0 && mayBeFtpData(port)) {
+      const ftp = this.#find(protocol, family, address, FTP_PORT, 0);
+      if (ftp) return ftp;
+    }
+    return this.#anyPort[family] > 0 ? this.#find(protocol, family, address, 0, 0) : undefined;
+  }
+
+  #find(protocol: number, family: 4 | 6, address: Address, port: number, mark: number): Service | undefined {
+    const bucket = this.#buckets.get(hashOf(protocol, address, port, mark));
+    if (bucket === undefined) return undefined;
+    for (const service of bucket) {
+      const isIt =
+        service.port === port &&
+        service.protocol === protocol &&
+        service.mark === mark &&
+        service.family === family &&
+        sameAddress(service.address, address);
+      if (isIt) return service;
+    }
+    return undefined;
+  }
+}
+
+const mayBeFtpData = (port: number): boolean => port === FTP_DATA_PORT || port >= FIRST_UNPRIVILEGED_PORT;
+
+/** A small integer, so that the map's keys are not boxed. Services are configured, not sent by strangers: no seed. */
+function hashOf(protocol: number, address: Address, port: number, mark: number): number {
+  const words = address[0]! ^ address[1]! ^ Math.imul(address[2]!, 31) ^ address[3]!;
+  return (Math.imul(words, 0x9e3779b1) ^ (port << 8) ^ protocol ^ Math.imul(mark, 0x85ebca6b)) & 0x3fffffff;
+}
