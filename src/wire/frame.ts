@@ -19,6 +19,13 @@ export class Frame {
   end = HEADROOM;
   /** When the packet was heard, in ms of the driver's clock. */
   at = 0;
+  /**
+   * Octets of the longest IP fragment that this datagram was put together from; 0: it came in one piece.
+   * It leaves in fragments no longer than that.
+   */
+  fragmentSize = 0;
+  /** Identification of those fragments (IPv6; IPv4 has it in its header). */
+  fragmentId = 0;
 
   /** `capacity`: the longest packet that fits, in octets, headroom apart. */
   constructor(capacity = MAX_PACKET) {
@@ -39,6 +46,7 @@ export class Frame {
     this.start = HEADROOM;
     this.end = HEADROOM + octets.length;
     this.at = at;
+    this.fragmentSize = 0;
     return true;
   }
 

@@ -1,0 +1,30 @@
+/** Generic routing encapsulation (RFC 2784): four octets in front of the inner packet, eight with a checksum. */
+import { complement, sum } from '../wire/checksum.ts';
+import type { Frame } from '../wire/frame.ts';
+
+/** IP protocol number of GRE. */
+export const GRE = 47;
+
+/* Ethernet types of the inner packet (RFC 2784 section 2.4, RFC 7676 section 3). */
+const IPV4_TYPE = 0x0800;
+const IPV6_TYPE = 0x86dd;
+
+/** Flag of the first octet pair: checksum and reserved octets follow. */
+const CHECKSUM_PRESENT = 0x8000;
+
+/* Offsets from the header's first octet. */
+const TYPE = 2;
+const CHECKSUM = 4;
+
+/** Octets between the outer IP header and the inner packet. */
+export const greOverhead = (checksummed: boolean): number => (checksummed ? 8 : 4);
+
+/** Writes a GRE header at `at`; the inner packet, of IP version `inner`, lies behind it, up to `frame.end`. */
+export function writeGre(frame: Frame, at: number, inner: 4 | 6, checksummed: boolean): void {
+  const { view } = frame;
+  view.setUint16(at, checksummed ? CHECKSUM_PRESENT : 0);
+  view.setUint16(at + TYPE, inner === 4 ? IPV4_TYPE : IPV6_TYPE);
+  if (!checksummed) return;
+  view.setInt32(at + CHECKSUM, 0);
+  view.setUint16(at + CHECKSUM, complement(sum(view, at, frame.end)));
+}

@@ -1,0 +1,125 @@
+/** ICMP and ICMPv6 errors that the director sends about packets it cannot forward. */
+import type { Address } from '../wire/address.ts';
+import { isV4 } from '../wire/address.ts';
+import { Frame, HEADROOM } from '../wire/frame.ts';
+import {
+  FRAGMENTATION_NEEDED,
+  HOST_UNREACHABLE,
+  ICMP,
+  ICMP_HEADER,
+  icmp,
+  isIcmpError,
+  PORT_UNREACHABLE,
+  TIME_EXCEEDED,
+  TTL_EXCEEDED,
+  UNREACHABLE,
+} from '../wire/icmp.ts';
+import {
+  ADDRESS_UNREACHABLE6,
+  ICMP6,
+  ICMP6_HEADER,
+  icmp6,
+  isIcmp6Error,
+  PACKET_TOO_BIG,
+  PORT_UNREACHABLE6,
+  TIME_EXCEEDED6,
+  UNREACHABLE6,
+} from '../wire/icmp6.ts';
+import { IPV4_HEADER, ipv4 } from '../wire/ipv4.ts';
+import { IPV6_HEADER, ipv6 } from '../wire/ipv6.ts';
+import type { Packet } from '../wire/packet.ts';
+import type { ForwardingContext } from './method.ts';
+
+/** Octets of the longest error over IPv4, all told (RFC 1812 section 4.3.2.3). */
+const MAX_ERROR = 576;
+/** Octets of the longest error over IPv6, all told: the least MTU (RFC 4443 section 2.4 c). */
+const MAX_ERROR6 = 1280;
+/** Precedence of errors: internetwork control (RFC 1812 section 4.3.2.5). */
+const INTERNET_CONTROL = 0xc0;
+/** The offending packet's type of service, without precedence and without the octet's last bit (RFC 1349). */
+const TOS_BITS = 0x1e;
+const ERROR_TTL = 64;
+
+const error = new Frame(MAX_ERROR6);
+
+/** Tells the sender that the packet's time to live ran out here. `source`: who says so. */
+export function sendTimeExceeded(packet: Packet, source: Address, context: ForwardingContext): void {
+  if (packet.version === 4) sendError(packet, TIME_EXCEEDED, TTL_EXCEEDED, 0, source, context);
+  else sendError(packet, TIME_EXCEEDED6, TTL_EXCEEDED, 0, source, context);
+}
+
+/** Tells the sender that `mtu` octets would have fitted. */
+export function sendTooBig(packet: Packet, mtu: number, source: Address, context: ForwardingContext): void {
+  if (packet.version === 4) sendError(packet, UNREACHABLE, FRAGMENTATION_NEEDED, mtu, source, context);
+  else sendError(packet, PACKET_TOO_BIG, 0, mtu, source, context);
+}
+
+/** Tells the sender that nobody serves the port: what the kernel answers where a service has no destination. */
+export function sendPortUnreachable(packet: Packet, source: Address, context: ForwardingContext): void {
+  if (packet.version === 4) sendError(packet, UNREACHABLE, PORT_UNREACHABLE, 0, source, context);
+  else sendError(packet, UNREACHABLE6, PORT_UNREACHABLE6, 0, source, context);
+}
+
+/** Tells the sender that there is no way to the next hop. */
+export function sendHostUnreachable(packet: Packet, source: Address, context: ForwardingContext): void {
+  if (packet.version === 4) sendError(packet, UNREACHABLE, HOST_UNREACHABLE, 0, source, context);
+  else sendError(packet, UNREACHABLE6, ADDRESS_UNREACHABLE6, 0, source, context);
+}
+
+/**
+ * Sends an error of any type about the packet to its sender, quoting it as it lies in its frame now.
+ * `rest`: the 32 bits after the checksum. Nothing is sent about what must not be answered (`mayAnswer`).
+ */
+export function sendError(
+  packet: Packet,
+  type: number,
+  code: number,
+  rest: number,
+  source: Address,
+  context: ForwardingContext,
+): void {
+  if (!mayAnswer(packet)) return;
+  const v4 = packet.version === 4;
+  const header = v4 ? IPV4_HEADER + ICMP_HEADER : IPV6_HEADER + ICMP6_HEADER;
+  const room = (v4 ? MAX_ERROR : MAX_ERROR6) - header;
+  const quoted = Math.min(packet.end - packet.network, room);
+  const start = HEADROOM;
+  const message = start + header - ICMP_HEADER;
+  error.start = start;
+  error.end = start + header + quoted;
+  error.bytes.set(packet.frame.bytes.subarray(packet.network, packet.network + quoted), start + header);
+  if (v4) {
+    const tos = INTERNET_CONTROL | (packet.tos & TOS_BITS);
+    const length = header + quoted;
+    ipv4.write(error, start, length, tos, context.nextId(), 0, ERROR_TTL, ICMP, source, packet.src);
+    icmp.write(error, message, type, code, rest);
+    icmp.recompute(error, message, error.end);
+  } else {
+    ipv6.write(error, start, ICMP6_HEADER + quoted, 0, ICMP6, ERROR_TTL, source, packet.src);
+    icmp6.write(error, message, type, code, rest);
+    icmp6.recompute(error, message, error.end, source, packet.src);
+  }
+  context.host.transmit(error, packet.src);
+}
+
+/**
+ * True when an ICMP error about the packet may be sent: not about another error, a later fragment, or a packet whose
+ * sender or receiver is not one host (RFC 1122 section 3.2.2, RFC 4443 section 2.4 e).
+ */
+export function mayAnswer(packet: Packet): boolean {
+  if (packet.fragmentOffset !== 0) return false;
+  if (packet.protocol === ICMP && isIcmpError(packet.icmpType)) return false;
+  if (packet.protocol === ICMP6 && isIcmp6Error(packet.icmpType)) return false;
+  return isOneHost(packet.src) && !isMulticast(packet.dst);
+}
+
+const isMulticast = (address: Address): boolean =>
+  isV4(address) ? address[3]! >>> 28 === 0xe : address[0]! >>> 24 === 0xff;
+
+/** False for multicast, limited broadcast, reserved and unspecified addresses, and for the IPv4 loopback. */
+function isOneHost(address: Address): boolean {
+  if (!isV4(address))
+    return !isMulticast(address) && (address[0]! | address[1]! | address[2]! | address[3]!) !== 0;
+  const first = address[3]! >>> 24;
+  return first !== 0 && first !== 127 && first < 224;
+}

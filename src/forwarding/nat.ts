@@ -1,0 +1,83 @@
+/**
+ * Network address translation (-m): requests are readdressed to the destination, replies to come from the virtual
+ * service. Both pass through the director.
+ */
+import type { Address } from '../wire/address.ts';
+import { update, updateUdp } from '../wire/checksum.ts';
+import { ipv4 } from '../wire/ipv4.ts';
+import { ipv6 } from '../wire/ipv6.ts';
+import type { Packet } from '../wire/packet.ts';
+import { SCTP, sctp } from '../wire/sctp.ts';
+import { TCP, TCP_CHECKSUM, tcp } from '../wire/tcp.ts';
+import { isPartial, recompute } from '../wire/transport-checksum.ts';
+import { UDP, UDP_CHECKSUM, udp } from '../wire/udp.ts';
+import { enterHop, refuseUnreachable, sendOn } from './hop.ts';
+import type { ForwardingMethod } from './method.ts';
+
+export const nat: ForwardingMethod = {
+  request(packet, connection, context) {
+    if (packet.malformed) return 'malformed';
+    const { address } = connection.destination;
+    const route = context.host.route(address);
+    if (route === undefined) return refuseUnreachable(packet, packet.dst, context);
+    const refusal = enterHop(packet, route.mtu, false, packet.dst, context);
+    if (refusal !== undefined) return refusal;
+    rewriteDestination(packet, address, connection.dport);
+    return sendOn(packet.frame, address, route.mtu, context);
+  },
+
+  reply(packet, connection, context) {
+    if (packet.malformed) return 'malformed';
+    const { caddr } = connection;
+    const route = context.host.route(caddr);
+    // To a real server the director is a router: it answers with its own address, not the virtual one.
+    const back = context.host.route(packet.src)?.source ?? connection.vaddr;
+    if (route === undefined) return refuseUnreachable(packet, back, context);
+    const refusal = enterHop(packet, route.mtu, false, back, context);
+    if (refusal !== undefined) return refusal;
+    rewriteSource(packet, connection.vaddr, connection.vport);
+    return sendOn(packet.frame, caddr, route.mtu, context);
+  },
+};
+
+/** Readdresses the packet, checksums included. The packet's decoding keeps the old address. */
+export function rewriteDestination(packet: Packet, address: Address, port: number): void {
+  const { frame, network, transport, protocol } = packet;
+  const partial = isPartial(packet);
+  let change =
+    packet.version === 4 ? ipv4.setDst(frame, network, address) : ipv6.setDst(frame, network, address);
+  if (protocol === TCP) change += tcp.setDstPort(frame, transport, port);
+  else if (protocol === UDP) change += udp.setDstPort(frame, transport, port);
+  else if (protocol === SCTP) sctp.setDstPort(frame, transport, port);
+  else return;
+  keepChecksum(packet, change, partial, port !== packet.dstPort);
+}
+
+/** Makes the packet come from this address and port, checksums included. The packet's decoding keeps the old address. */
+export function rewriteSource(packet: Packet, address: Address, port: number): void {
+  const { frame, network, transport, protocol } = packet;
+  const partial = isPartial(packet);
+  let change =
+    packet.version === 4 ? ipv4.setSrc(frame, network, address) : ipv6.setSrc(frame, network, address);
+  if (protocol === TCP) change += tcp.setSrcPort(frame, transport, port);
+  else if (protocol === UDP) change += udp.setSrcPort(frame, transport, port);
+  else if (protocol === SCTP) sctp.setSrcPort(frame, transport, port);
+  else return;
+  keepChecksum(packet, change, partial, port !== packet.srcPort);
+}
+
+/**
+ * Makes the transport checksum right again after addresses and ports changed by `change`. A wrong one stays wrong, so
+ * that its receiver notices; one that its sender left unfinished (`partial`), or a UDP datagram without one, gets a
+ * whole one, as in Linux 6.1. SCTP's covers ports but not addresses (RFC 9260 section 6.8).
+ */
+function keepChecksum(packet: Packet, change: number, partial: boolean, portChanged: boolean): void {
+  const { frame, transport, protocol } = packet;
+  if (protocol === SCTP) {
+    if (portChanged) sctp.setChecksum(frame, transport, packet.end);
+  } else if (partial || (protocol === UDP && udp.checksum(frame, transport) === 0)) {
+    packet.decode(frame);
+    recompute(packet);
+  } else if (protocol === UDP) updateUdp(frame.view, transport + UDP_CHECKSUM, change);
+  else update(frame.view, transport + TCP_CHECKSUM, change);
+}

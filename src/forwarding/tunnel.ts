@@ -1,0 +1,101 @@
+/**
+ * Tunnelling (-i): the packet travels whole inside another one to the real server, which may be anywhere.
+ * IP in IP (RFC 2003, RFC 2473, RFC 4213), GUE or GRE, either IP version in either. Replies bypass the director.
+ */
+import type { Connection } from '../model/connection.ts';
+import type { TunnelOptions } from '../model/destination.ts';
+import type { Verdict } from '../model/verdict.ts';
+import { isV4 } from '../wire/address.ts';
+import { DONT_FRAGMENT, IPV4_HEADER, ipv4 } from '../wire/ipv4.ts';
+import { IPV6_HEADER, ipv6 } from '../wire/ipv6.ts';
+import type { Packet } from '../wire/packet.ts';
+import { UDP } from '../wire/udp.ts';
+import { GRE, greOverhead, writeGre } from './gre.ts';
+import { gueOverhead, writeGue } from './gue.ts';
+import { enterHop, refuseUnreachable, sendOn } from './hop.ts';
+import type { ForwardingContext, ForwardingMethod, Route } from './method.ts';
+
+/* Protocol numbers of an inner packet (RFC 2003, RFC 2473). */
+export const IPV4_IN_IP = 4;
+export const IPV6_IN_IP = 41;
+
+/* Explicit congestion notification, the TOS octet's last two bits (RFC 3168 section 5). */
+const ECN = 0x03;
+const ECT0 = 0x02;
+
+/** Octets that a tunnel puts in front of a packet. `outer`: IP version of the way to the real server. */
+export function tunnelOverhead(tunnel: TunnelOptions, outer: 4 | 6): number {
+  return (outer === 4 ? IPV4_HEADER : IPV6_HEADER) + encapsulationOverhead(tunnel);
+}
+
+function encapsulationOverhead(tunnel: TunnelOptions): number {
+  switch (tunnel.type) {
+    case 'ipip':
+      return 0;
+    case 'gue':
+      return gueOverhead;
+    case 'gre':
+      return greOverhead(tunnel.checksum !== 'none');
+    default:
+      return tunnel.type satisfies never;
+  }
+}
+
+/** The outer TOS octet: a congestion mark stays inside, outside the packet may be marked again (RFC 3168 section 9.1.1). */
+export const outerTos = (tos: number): number => ((tos & ECN) === ECN ? (tos & ~ECN) | ECT0 : tos);
+
+export const tunnel: ForwardingMethod = {
+  request(packet, connection, context) {
+    const { address, tunnel: options } = connection.destination;
+    const route = context.host.route(address);
+    if (route === undefined) return refuseUnreachable(packet, packet.dst, context);
+    const outer = isV4(address) ? 4 : 6;
+    const ignoreDf = context.settings.pmtu_disc === 0;
+    const fits = route.mtu - tunnelOverhead(options, outer);
+    const refusal = enterHop(packet, fits, ignoreDf, packet.dst, context);
+    if (refusal !== undefined) return refusal;
+    return encapsulate(packet, connection, route, outer, context);
+  },
+};
+
+function encapsulate(
+  packet: Packet,
+  connection: Connection,
+  route: Route,
+  outer: 4 | 6,
+  context: ForwardingContext,
+): Verdict {
+  const { address, tunnel: options } = connection.destination;
+  const { frame } = packet;
+  const inner = packet.version === 4 ? IPV4_IN_IP : IPV6_IN_IP;
+  if (!frame.prepend(tunnelOverhead(options, outer))) return 'no-headroom';
+  const payload = frame.start + (outer === 4 ? IPV4_HEADER : IPV6_HEADER);
+  let protocol = inner;
+  if (options.type === 'gue') {
+    protocol = UDP;
+    const checksummed = options.checksum !== 'none';
+    writeGue(frame, payload, inner, connection, options.port, checksummed, route.source, address);
+  } else if (options.type === 'gre') {
+    protocol = GRE;
+    writeGre(frame, payload, packet.version as 4 | 6, options.checksum !== 'none');
+  }
+  const tos = outerTos(packet.tos);
+  const ttl = packet.ttl - 1;
+  if (outer === 4) {
+    // Only IPv4's own DF goes out again; the path of an IPv6 packet may fragment what is around it.
+    const whole =
+      packet.version === 4 &&
+      packet.dontFragment &&
+      frame.fragmentSize === 0 &&
+      context.settings.pmtu_disc !== 0;
+    // Without fragmentation the identification means nothing (RFC 6864 section 4).
+    const id = whole ? 0 : context.nextId();
+    const flags = whole ? DONT_FRAGMENT : 0;
+    ipv4.write(frame, frame.start, frame.length, tos, id, flags, ttl, protocol, route.source, address);
+  } else {
+    ipv6.write(frame, frame.start, frame.end - payload, tos, protocol, ttl, route.source, address);
+  }
+  frame.fragmentId = 0;
+  if (packet.version !== outer) frame.fragmentSize = 0;
+  return sendOn(frame, address, route.mtu, context);
+}
