@@ -1,0 +1,293 @@
+/** The connection table: a struct of typed arrays, a connection is a row number, found from either side. */
+import { NONE, type Row } from '../model/connection.ts';
+import type { Address } from '../wire/address.ts';
+import {
+  CADDR,
+  ConnectionIndex,
+  DADDR,
+  FREE,
+  FULL,
+  HIDDEN,
+  OPEN,
+  PERSISTENT,
+  VADDR,
+} from './connection-index.ts';
+import { TimerWheel } from './expiry.ts';
+
+/** Forwarding method of a connection, flags & FORWARDING_METHOD; the numbers of include/uapi/linux/ip_vs.h, Linux 6.1. */
+export const MASQ = 0;
+export const LOCAL = 1;
+export const TUNNEL = 2;
+export const ROUTE = 3;
+export const FORWARDING_METHOD = 0x7;
+/** Further flags, of the same file. */
+export const SYNC = 0x20;
+/** No packet of the destination was seen. */
+export const NOOUTPUT = 0x80;
+/** Counted among its destination's inactive connections. */
+export const INACTIVE = 0x100;
+/** The client's port is not known yet (FTP data). */
+export const NO_CPORT = 0x800;
+export const TEMPLATE = 0x1000;
+/** Lives for one packet, and nobody finds it. */
+export const ONE_PACKET = 0x2000;
+
+/** A persistence template that is valid no more has this port on its virtual and its destination side. */
+export const INVALID_PORT = 0xffff;
+
+/** So that a row's words can be numbered in 30 bits. */
+const MAX_LIMIT = 2 ** 26;
+
+/** A row's addresses and ports, copied out of the table; valid until the next `select`. */
+export class SelectedRow {
+  row: Row = NONE;
+  protocol = 0;
+  readonly caddr: Address = new Uint32Array(4);
+  cport = 0;
+  readonly vaddr: Address = new Uint32Array(4);
+  vport = 0;
+  readonly daddr: Address = new Uint32Array(4);
+  dport = 0;
+}
+
+/** Every array is reserved for `limit` rows at once; only the pages of rows that were used are resident. */
+export class ConnectionTable {
+  /** Rows reserved. */
+  readonly capacity: number;
+  /** Flags of include/uapi/linux/ip_vs.h; changing TEMPLATE, ONE_PACKET or NO_CPORT here changes nothing in the index. */
+  readonly flags: Uint16Array<ArrayBuffer>;
+  readonly state: Uint8Array<ArrayBuffer>;
+  /** ms that `touch` gives. */
+  readonly timeout: Uint32Array<ArrayBuffer>;
+  /** Index into the director's destinations; NONE in a new row. */
+  readonly destination: Int32Array<ArrayBuffer>;
+  /** Packets from the client. */
+  readonly inPackets: Uint32Array<ArrayBuffer>;
+  /** Row that controls this one (a template, or the connection that announced it); NONE in a new row. */
+  readonly template: Int32Array<ArrayBuffer>;
+  /** How many rows this one controls. */
+  readonly children: Uint32Array<ArrayBuffer>;
+  /** Firewall mark that it was scheduled by; 0: none. */
+  readonly mark: Uint32Array<ArrayBuffer>;
+  /** What `select` fills. */
+  readonly window = new SelectedRow();
+
+  readonly #index: ConnectionIndex;
+  readonly #wheel: TimerWheel;
+
+  /** `limit`: the most rows. `seed`: 32 random bits, secret. */
+  constructor(options: { readonly limit: number; readonly seed: number }) {
+    const { limit, seed } = options;
+    if (!Number.isInteger(limit) || limit < 1 || limit > MAX_LIMIT)
+      throw new RangeError(`a connection table of ${limit} rows: must be 1 to ${MAX_LIMIT}`);
+    this.capacity = limit;
+    this.flags = new Uint16Array(limit);
+    this.state = new Uint8Array(limit);
+    this.timeout = new Uint32Array(limit);
+    this.destination = new Int32Array(limit);
+    this.inPackets = new Uint32Array(limit);
+    this.template = new Int32Array(limit);
+    this.children = new Uint32Array(limit);
+    this.mark = new Uint32Array(limit);
+    this.#index = new ConnectionIndex(limit, seed);
+    this.#wheel = new TimerWheel(limit);
+  }
+
+  /** Rows in use. */
+  get size(): number {
+    return this.#index.size;
+  }
+
+  /** Octets of all arrays as far as they have been used. */
+  get octets(): number {
+    const columns =
+      this.flags.BYTES_PER_ELEMENT +
+      this.state.BYTES_PER_ELEMENT +
+      this.timeout.BYTES_PER_ELEMENT +
+      this.destination.BYTES_PER_ELEMENT +
+      this.inPackets.BYTES_PER_ELEMENT +
+      this.template.BYTES_PER_ELEMENT +
+      this.children.BYTES_PER_ELEMENT +
+      this.mark.BYTES_PER_ELEMENT;
+    const rows = this.#index.highWater;
+    return rows * columns + this.#index.octets + this.#wheel.octets(rows);
+  }
+
+  /** The most rows that one look-up has had to compare. */
+  get longestProbe(): number {
+    return this.#index.longestProbe;
+  }
+
+  /**
+   * A new row, all its columns 0 or NONE; NONE when the table is full. It does not expire before it is touched.
+   * `salt` (32 bits) tells templates apart that have all else in common, as a persistence engine makes them.
+   */
+  add(
+    protocol: number,
+    caddr: Address,
+    cport: number,
+    vaddr: Address,
+    vport: number,
+    daddr: Address,
+    dport: number,
+    flags: number,
+    salt = 0,
+  ): Row {
+    const kind = kindOf(flags);
+    const row = this.#index.insert(kind, protocol, caddr, cport, vaddr, vport, daddr, dport, salt);
+    if (row === NONE) return NONE;
+    this.flags[row] = flags;
+    this.state[row] = 0;
+    this.timeout[row] = 0;
+    this.destination[row] = NONE;
+    this.inPackets[row] = 0;
+    this.template[row] = NONE;
+    this.children[row] = 0;
+    this.mark[row] = 0;
+    return row;
+  }
+
+  /** Takes the row out of index and wheel; its number will be given again. */
+  remove(row: Row): void {
+    this.#index.delete(row);
+    this.#wheel.cancel(row);
+  }
+
+  /** True for a row in use. */
+  has(row: Row): boolean {
+    return row >= 0 && row < this.#index.highWater && this.#index.kind(row) !== FREE;
+  }
+
+  /**
+   * The newest connection that a packet of this client to this virtual endpoint belongs to, never a template. Where
+   * none has the client's port, one that does not know it yet (NO_CPORT) does.
+   */
+  findFromClient(protocol: number, caddr: Address, cport: number, vaddr: Address, vport: number): Row {
+    return this.#index.findFromClient(protocol, caddr, cport, vaddr, vport);
+  }
+
+  /** The newest template of this client (or of its network) for this virtual endpoint. */
+  findTemplate(protocol: number, caddr: Address, vaddr: Address, vport: number, salt = 0): Row {
+    return this.#index.findTemplate(protocol, caddr, vaddr, vport, salt);
+  }
+
+  /**
+   * Shows every template that `findTemplate` could give for these arguments, newest first, until `visit` returns true
+   * for one, which is the answer. `visit` may remove the row that it is given, and no other.
+   */
+  templates(
+    protocol: number,
+    caddr: Address,
+    vaddr: Address,
+    vport: number,
+    visit: (row: Row) => boolean,
+    salt = 0,
+  ): Row {
+    return this.#index.templates(protocol, caddr, vaddr, vport, visit, salt);
+  }
+
+  /** The newest connection that a packet of this destination to this client belongs to, never a template. */
+  findFromDestination(protocol: number, daddr: Address, dport: number, caddr: Address, cport: number): Row {
+    return this.#index.findFromDestination(protocol, daddr, dport, caddr, cport);
+  }
+
+  /** The row's client port became known: it is no longer NO_CPORT and is found by this port. */
+  setClientPort(row: Row, port: number): void {
+    this.flags[row] = this.flags[row]! & ~NO_CPORT;
+    this.#index.setClientPort(row, port);
+  }
+
+  /** The template is not found any more, and shows INVALID_PORT on its virtual and its destination side. */
+  invalidateTemplate(row: Row): void {
+    this.#index.setServerPorts(row, INVALID_PORT, INVALID_PORT);
+  }
+
+  /** IP protocol number; 0 for a template of a firewall mark. */
+  protocol(row: Row): number {
+    return this.#index.protocol(row);
+  }
+
+  cport(row: Row): number {
+    return this.#index.cport(row);
+  }
+
+  vport(row: Row): number {
+    return this.#index.vport(row);
+  }
+
+  dport(row: Row): number {
+    return this.#index.dport(row);
+  }
+
+  copyCaddr(row: Row, into: Address): Address {
+    return this.#index.copyAddress(row, CADDR, into);
+  }
+
+  copyVaddr(row: Row, into: Address): Address {
+    return this.#index.copyAddress(row, VADDR, into);
+  }
+
+  copyDaddr(row: Row, into: Address): Address {
+    return this.#index.copyAddress(row, DADDR, into);
+  }
+
+  /** Fills `window` with the row's addresses and ports. */
+  select(row: Row): SelectedRow {
+    const window = this.window;
+    const index = this.#index;
+    window.row = row;
+    window.protocol = index.protocol(row);
+    window.cport = index.cport(row);
+    window.vport = index.vport(row);
+    window.dport = index.dport(row);
+    index.copyAddress(row, CADDR, window.caddr);
+    index.copyAddress(row, VADDR, window.vaddr);
+    index.copyAddress(row, DADDR, window.daddr);
+    return window;
+  }
+
+  /** Rows in use, in the order of their numbers. Rows may be removed and added meanwhile. */
+  *rows(): Generator<Row, void, undefined> {
+    for (let row = 0; row < this.#index.highWater; row++) if (this.#index.kind(row) !== FREE) yield row;
+  }
+
+  /** Restarts the row's timer: it expires timeout[row] ms after `now`. */
+  touch(row: Row, now: number): void {
+    this.#wheel.restart(row, now, this.timeout[row]!);
+  }
+
+  /** When the row expires, ms of the clock of `touch`; negative: at the next `expire`. */
+  expires(row: Row): number {
+    return this.#wheel.expires[row]!;
+  }
+
+  /** False before a row's first `touch`, and while `onExpired` is asked about it. */
+  armed(row: Row): boolean {
+    return this.#wheel.armed(row);
+  }
+
+  /** The row is due at the next `expire`. */
+  expireNow(row: Row): void {
+    this.#wheel.dueNow(row);
+  }
+
+  /**
+   * Asks about every row whose time has come, in the order of time (in steps of TICK ms): true removes the row, false
+   * keeps it, for another timeout[row] ms unless the callback touched it itself. The callback may add, remove and touch
+   * any rows.
+   */
+  expire(now: number, onExpired: (row: Row) => boolean): void {
+    this.#wheel.advance(now, (row) => {
+      const remove = onExpired(row);
+      if (!this.has(row)) return;
+      if (remove) this.remove(row);
+      else if (!this.#wheel.armed(row)) this.touch(row, now);
+    });
+  }
+}
+
+function kindOf(flags: number): number {
+  if (flags & ONE_PACKET) return HIDDEN;
+  if (flags & TEMPLATE) return PERSISTENT;
+  return flags & NO_CPORT ? OPEN : FULL;
+}
