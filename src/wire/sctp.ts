@@ -27,7 +27,8 @@ export const SCTP_SHUTDOWN_COMPLETE = 14;
 const SRC_PORT = 0;
 const DST_PORT = 2;
 const VERIFICATION_TAG = 4;
-const CHECKSUM = 8;
+/** Offset of the checksum. */
+export const SCTP_CHECKSUM = 8;
 const FIRST_CHUNK = 12;
 
 /** Polynomial of CRC32c, bits reversed (RFC 9260 appendix A). */
@@ -58,7 +59,7 @@ export const sctp = {
   dstPort: (frame: Frame, at: number) => frame.view.getUint16(at + DST_PORT),
   verificationTag: (frame: Frame, at: number) => frame.view.getUint32(at + VERIFICATION_TAG),
   /** As `computeChecksum` gives it: the field is the one in the packet that is little endian. */
-  checksum: (frame: Frame, at: number) => frame.view.getUint32(at + CHECKSUM, true),
+  checksum: (frame: Frame, at: number) => frame.view.getUint32(at + SCTP_CHECKSUM, true),
   /** Type of the first chunk; -1 where there is none before `end`. */
   firstChunk: (frame: Frame, at: number, end: number): number =>
     end - at < SCTP_HEADER + SCTP_CHUNK_HEADER ? -1 : frame.view.getUint8(at + FIRST_CHUNK),
@@ -71,14 +72,14 @@ export const sctp = {
   /** The checksum that the packet [at, end) should carry. */
   computeChecksum(frame: Frame, at: number, end: number): number {
     let crc = -1;
-    for (let i = at; i < at + CHECKSUM; i++) crc = advance(crc, frame.bytes[i]!);
+    for (let i = at; i < at + SCTP_CHECKSUM; i++) crc = advance(crc, frame.bytes[i]!);
     for (let i = 0; i < 4; i++) crc = advance(crc, 0);
     for (let i = at + FIRST_CHUNK; i < end; i++) crc = advance(crc, frame.bytes[i]!);
     return ~crc >>> 0;
   },
   /** Writes the checksum of the packet [at, end). */
   setChecksum(frame: Frame, at: number, end: number): void {
-    frame.view.setUint32(at + CHECKSUM, sctp.computeChecksum(frame, at, end), true);
+    frame.view.setUint32(at + SCTP_CHECKSUM, sctp.computeChecksum(frame, at, end), true);
   },
   /** Writes a common header at `at`; the checksum is 0. */
   write(frame: Frame, at: number, srcPort: number, dstPort: number, verificationTag: number): void {
@@ -86,6 +87,6 @@ export const sctp = {
     view.setUint16(at + SRC_PORT, srcPort);
     view.setUint16(at + DST_PORT, dstPort);
     view.setUint32(at + VERIFICATION_TAG, verificationTag);
-    view.setUint32(at + CHECKSUM, 0);
+    view.setUint32(at + SCTP_CHECKSUM, 0);
   },
 } as const;
