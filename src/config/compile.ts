@@ -1,18 +1,45 @@
 /** A document compiled into the commands that make a fresh director do what it says. */
 import type { Command } from '../model/command.ts';
-import type { Document } from './document.ts';
+import type { SettingName } from '../model/settings.ts';
+import type { DestinationDocument, Document, ServiceDocument } from './document.ts';
 
 export function compile(document: Document): Command[] {
   if (!document.active) return [];
-  return document.services.flatMap(({ service, options, destinations }): Command[] => [
-    { op: 'add-service', service, options },
-    ...destinations.map(
+  const { timeouts, marks } = document;
+  return [
+    ...Object.entries(document.settings).map(
+      ([name, value]): Command => ({ op: 'set', name: name as SettingName, value }),
+    ),
+    ...(Object.keys(timeouts).length > 0 ? [setTimeouts(timeouts)] : []),
+    ...(marks.length > 0 ? [{ op: 'set-marks', rules: marks } as const] : []),
+    ...document.services.flatMap(compileService),
+  ];
+}
+
+const setTimeouts = (timeouts: Document['timeouts']): Command => ({
+  op: 'set-timeouts',
+  timeouts: { tcp: 0, tcpFin: 0, udp: 0, ...timeouts },
+});
+
+/** The commands that add a service with its destinations. */
+export function compileService(service: ServiceDocument): Command[] {
+  return [
+    { op: 'add-service', service: service.service, options: service.options },
+    ...service.destinations.map(
       (each): Command => ({
         op: 'add-destination',
-        service,
-        destination: each.destination,
+        service: service.service,
+        destination: { address: each.destination.address, port: forwardedPort(service, each) },
         options: each.options,
       }),
     ),
-  ]);
+  ];
+}
+
+/** Only NAT can change the port: under the other methods the service's own is used, as the kernel does. */
+export function forwardedPort(
+  { service }: ServiceDocument,
+  { destination, options }: DestinationDocument,
+): number {
+  return options.method === 'masq' || !('port' in service) ? destination.port : service.port;
 }

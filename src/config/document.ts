@@ -1,9 +1,14 @@
 /** What a configuration file says, whatever its syntax: the cluster that the director and its real servers are to be. */
+import type { MarkRule } from '../model/command.ts';
 import type { DestinationAddress, DestinationOptions } from '../model/destination.ts';
 import type { ServiceAddress, ServiceOptions } from '../model/service.ts';
+import type { Settings, Timeouts } from '../model/settings.ts';
 
 /** Forwarding methods as people name them; a cluster has one, a destination may have its own. */
 export type ClusterMethod = 'nat' | 'dr' | 'tunnel';
+
+/** The name of each method in commands. */
+export const FORWARDING = { nat: 'masq', dr: 'gatewaying', tunnel: 'ipip' } as const;
 
 /** An address of a host with the device that carries it. */
 export interface Interface {
@@ -16,6 +21,29 @@ export interface Interface {
   readonly prefix: number;
 }
 
+/** How the director watches the destinations of a service. Times in seconds. */
+export interface Check {
+  readonly type: 'tcp' | 'http' | 'udp' | 'command' | 'agent';
+  /** Missing: the destination's port. */
+  readonly port?: number;
+  readonly interval: number;
+  readonly timeout: number;
+  /** Failures in a row that take a destination out. */
+  readonly fall: number;
+  /** Successes in a row that bring it back. */
+  readonly rise: number;
+  readonly path?: string;
+  readonly host?: string;
+  readonly status?: number;
+  readonly send?: string;
+  readonly expect?: string;
+  readonly command?: readonly string[];
+  /** Most percent of the weight that one answer of an agent may change. */
+  readonly maxStep: number;
+  /** Time in which a returning server grows to its weight; 0: at once. */
+  readonly slowStart: number;
+}
+
 export interface DestinationDocument {
   /** As the file names it: rs1. */
   readonly name: string;
@@ -26,6 +54,7 @@ export interface DestinationDocument {
 export interface ServiceDocument {
   readonly service: ServiceAddress;
   readonly options: ServiceOptions;
+  readonly check?: Check;
   readonly destinations: readonly DestinationDocument[];
 }
 
@@ -46,5 +75,24 @@ export interface Document {
     /** 'client': the client itself is on the segment. */
     readonly gateway?: string;
   };
+  readonly settings: Readonly<Partial<Settings>>;
+  /** 0, or missing: as it is. */
+  readonly timeouts: Partial<Timeouts>;
+  readonly marks: readonly MarkRule[];
+  /** What a reload does with rules set by hand. */
+  readonly adopt: 'keep' | 'replace';
+  /** Most seconds that a removed destination keeps its connections. */
+  readonly drain: number;
   readonly services: readonly ServiceDocument[];
 }
+
+/** Defaults of what a file need not say. */
+export const DEFAULT_DRAIN = 300;
+export const DEFAULT_CHECK = {
+  interval: 5,
+  timeout: 3,
+  fall: 2,
+  rise: 2,
+  maxStep: 20,
+  slowStart: 0,
+} as const;

@@ -5,6 +5,8 @@ import type { Document } from './document.ts';
 import { parseLvsConf } from './lvs-conf.ts';
 import type { Names } from './names.ts';
 import { formatProblem } from './problem.ts';
+import type { Segment } from './review.ts';
+import { parseYaml } from './yaml.ts';
 
 /** A configuration is a few hundred lines; more is a mistake (a capture, a disk image). */
 const MAX_OCTETS = 16 << 20;
@@ -15,8 +17,17 @@ export interface Loaded {
   readonly warnings: readonly string[];
 }
 
-/** Throws LvsError CONFIG whose message holds every error with file, line and column; nothing was changed then. */
-export async function loadConfig(path: string, names: Names, schedulers: readonly string[]): Promise<Loaded> {
+/**
+ * Reads lvs.conf, or lvs.yaml by its ending. `segments`: networks that the director's host is on, for warnings.
+ * Throws LvsError CONFIG whose message holds every error with file, line and column; nothing was changed then.
+ */
+export async function loadConfig(
+  path: string,
+  names: Names,
+  schedulers: readonly string[],
+  segments: readonly Segment[] = [],
+): Promise<Loaded> {
+  const parse = /\.ya?ml$/i.test(path) ? parseYaml : parseLvsConf;
   let text: string;
   try {
     const octets = await readFile(path);
@@ -25,7 +36,7 @@ export async function loadConfig(path: string, names: Names, schedulers: readonl
   } catch (cause) {
     throw new LvsError('CONFIG', `${path}: cannot be read: ${(cause as Error).message}`, { cause });
   }
-  const { document, problems } = await parseLvsConf(text, path, names, schedulers);
+  const { document, problems } = await parse(text, path, names, schedulers, segments);
   const errors = problems.filter((each) => each.severity === 'error');
   if (errors.length > 0)
     throw new LvsError('CONFIG', errors.map((each) => formatProblem(each, text)).join('\n'));

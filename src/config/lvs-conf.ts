@@ -2,12 +2,21 @@
 import { isIP } from 'node:net';
 import type { Protocol, ServiceAddress } from '../model/service.ts';
 import { prefixOfMask } from '../wire/address.ts';
-import type { ClusterMethod, DestinationDocument, Document, Interface, ServiceDocument } from './document.ts';
+import {
+  type ClusterMethod,
+  DEFAULT_DRAIN,
+  type DestinationDocument,
+  type Document,
+  FORWARDING,
+  type Interface,
+  type ServiceDocument,
+} from './document.ts';
 import type { Names } from './names.ts';
-import { didYouMean, type Problem } from './problem.ts';
+import { Notes, type Parsed } from './parsed.ts';
+import { didYouMean, type Place } from './problem.ts';
+import { review, type Segment } from './review.ts';
 
 const METHODS: Readonly<Record<string, ClusterMethod>> = { VS_NAT: 'nat', VS_DR: 'dr', VS_TUN: 'tunnel' };
-const FORWARDING = { nat: 'masq', dr: 'gatewaying', tunnel: 'ipip' } as const;
 const PROTOCOLS: Readonly<Record<string, Protocol>> = { t: 'tcp', u: 'udp' };
 
 /** Every directive, with the form that its value takes. */
@@ -27,10 +36,8 @@ const FORMS = {
 type Directive = keyof typeof FORMS;
 
 /** A word of the file and where it stands. */
-interface Word {
+interface Word extends Place {
   readonly text: string;
-  readonly line: number;
-  readonly column: number;
 }
 interface Statement {
   readonly directive: Directive;
@@ -38,36 +45,35 @@ interface Statement {
   readonly words: readonly Word[];
 }
 
-export interface Parsed {
-  /** Complete only when no problem is an error. */
-  readonly document: Document;
-  readonly problems: readonly Problem[];
-}
-
-/** Reads lvs.conf. `schedulers`: the names that exist. Never throws: what is wrong is among the problems. */
+/**
+ * Reads lvs.conf. `schedulers`: the names that exist; `segments`: networks that the host is on.
+ * Never throws: what is wrong is among the problems.
+ */
 export async function parseLvsConf(
   text: string,
   file: string,
   names: Names,
   schedulers: readonly string[],
+  segments: readonly Segment[] = [],
 ): Promise<Parsed> {
-  const reader = new Reader(file, names, schedulers);
-  return reader.read(text);
+  const notes = new Notes(file);
+  const document = await new Reader(notes, names, schedulers).read(text);
+  review(document, notes, segments);
+  return { document, problems: notes.problems, places: notes.places };
 }
 
 class Reader {
-  readonly #file: string;
+  readonly #notes: Notes;
   readonly #names: Names;
   readonly #schedulers: readonly string[];
-  readonly #problems: Problem[] = [];
 
-  constructor(file: string, names: Names, schedulers: readonly string[]) {
-    this.#file = file;
+  constructor(notes: Notes, names: Names, schedulers: readonly string[]) {
+    this.#notes = notes;
     this.#names = names;
     this.#schedulers = schedulers;
   }
 
-  async read(text: string): Promise<Parsed> {
+  async read(text: string): Promise<Document> {
     const statements = text.split('\n').flatMap((line, i) => this.#statement(line, i + 1) ?? []);
     const last = Math.max(1, text.trimEnd().split('\n').length);
     const first = (...directives: Directive[]) => this.#only(statements, directives);
@@ -87,34 +93,29 @@ class Reader {
     const netDevice = this.#device(first('SERVER_NET_DEVICE'));
 
     const services: ServiceDocument[] = [];
-    for (const statement of this.#all(statements, 'SERVICE')) {
+    for (const statement of this.#all(statements, 'SERVICE'))
       for (const vip of vips) {
         const service = await this.#service(statement, vip.address, method);
-        if (!service) continue;
-        if (services.some((other) => sameService(other, service)))
-          this.#problem('error', statement.name, 'this service is defined already');
-        else services.push(service);
+        if (service) services.push(this.#notes.at(statement.name, service));
       }
-    }
     if (!statements.some((each) => each.directive === 'SERVICE')) this.#missing(last, 'SERVICE');
-    for (const vip of vips)
-      if (insideAddress?.address === vip.address)
-        this.#problem('warning', inside!.name, `the director's own address is a VIP (${vip.address})`);
 
     return {
-      document: {
-        method,
-        active,
-        vips,
-        director: { ...(insideAddress && { inside: insideAddress }), ...(gateway && { gateway }) },
-        realServers: {
-          ...(vipDevice && { vipDevice }),
-          ...(netDevice && { netDevice }),
-          ...(serverGateway && { gateway: serverGateway }),
-        },
-        services,
+      method,
+      active,
+      vips,
+      director: { ...(insideAddress && { inside: insideAddress }), ...(gateway && { gateway }) },
+      realServers: {
+        ...(vipDevice && { vipDevice }),
+        ...(netDevice && { netDevice }),
+        ...(serverGateway && { gateway: serverGateway }),
       },
-      problems: this.#problems,
+      settings: {},
+      timeouts: {},
+      marks: [],
+      adopt: 'keep',
+      drain: DEFAULT_DRAIN,
+      services,
     };
   }
 
@@ -122,27 +123,21 @@ class Reader {
     const code = line.replace(/#.*/, '').replace(/\r$/, '');
     if (code.trim() === '') return undefined;
     const found = /^(\s*)([^=\s]*)(\s*)(=?)/.exec(code)!;
-    const name: Word = { text: found[2]!, line: number, column: found[1]!.length + 1 };
-    const directive = name.text in FORMS ? (name.text as Directive) : undefined;
+    const name: Word = wordAt(found[2]!, number, found[1]!.length + 1);
+    const directive = Object.hasOwn(FORMS, name.text) ? (name.text as Directive) : undefined;
     if (!directive) {
-      this.#problem(
-        'error',
-        name,
-        `unknown directive '${name.text}'${didYouMean(name.text, Object.keys(FORMS))}`,
-      );
+      this.#notes.error(name, `unknown directive '${name.text}'${didYouMean(name.text, Object.keys(FORMS))}`);
       return undefined;
     }
     if (found[4] !== '=') {
-      this.#problem('error', name, `expected '=' after ${directive}: ${directive}=${FORMS[directive]}`);
+      this.#notes.error(name, `expected '=' after ${directive}: ${directive}=${FORMS[directive]}`);
       return undefined;
     }
-    const words = [...code.slice(found[0].length).matchAll(/\S+/g)].map((match) => ({
-      text: match[0],
-      line: number,
-      column: found[0].length + match.index + 1,
-    }));
+    const words = [...code.slice(found[0].length).matchAll(/\S+/g)].map((match) =>
+      wordAt(match[0], number, found[0].length + match.index + 1),
+    );
     if (words.length === 0) {
-      this.#problem('error', name, `${directive} has no value: expected ${FORMS[directive]}`);
+      this.#notes.error(name, `${directive} has no value: expected ${FORMS[directive]}`);
       return undefined;
     }
     return { directive, name, words };
@@ -155,8 +150,7 @@ class Reader {
   #only(statements: readonly Statement[], directives: readonly Directive[]): Statement | undefined {
     const found = statements.filter((each) => directives.includes(each.directive));
     for (const again of found.slice(1))
-      this.#problem(
-        'error',
+      this.#notes.error(
         again.name,
         `${again.directive} stands twice; the first is on line ${found[0]!.name.line}`,
       );
@@ -168,7 +162,7 @@ class Reader {
     this.#noMore(statement, 1);
     if (Object.hasOwn(choices, word.text)) return choices[word.text];
     const near = didYouMean(word.text, Object.keys(choices));
-    this.#problem('error', word, `expected ${FORMS[statement.directive]}, not '${word.text}'${near}`);
+    this.#notes.error(word, `expected ${FORMS[statement.directive]}, not '${word.text}'${near}`);
     return undefined;
   }
 
@@ -176,7 +170,7 @@ class Reader {
   #interface(statement: Statement, maskAt: number): Interface | undefined {
     const { words, directive } = statement;
     if (words.length < maskAt + 1) {
-      this.#problem('error', words.at(-1)!, `${directive} is too short: expected ${FORMS[directive]}`);
+      this.#notes.error(words.at(-1)!, `${directive} is too short: expected ${FORMS[directive]}`);
       return undefined;
     }
     this.#noMore(statement, maskAt + 2);
@@ -185,12 +179,11 @@ class Reader {
     for (const [i, word] of words.entries()) {
       if (i === 0 || i === maskAt) continue;
       if (isIP(word.text) === 4) continue;
-      this.#problem('error', word, `expected an IPv4 address, not '${word.text}' (${FORMS[directive]})`);
+      this.#notes.error(word, `expected an IPv4 address, not '${word.text}' (${FORMS[directive]})`);
       return undefined;
     }
     if (prefix === undefined) {
-      this.#problem(
-        'error',
+      this.#notes.error(
         words[maskAt]!,
         `expected a netmask such as 255.255.255.0, not '${words[maskAt]!.text}'`,
       );
@@ -199,12 +192,17 @@ class Reader {
     const name = this.#deviceName(device);
     if (!name) return undefined;
     const [plain, alias] = name.split(':');
-    return { device: plain!, ...(alias !== undefined && { alias }), address: address.text, prefix };
+    return this.#notes.at(address, {
+      device: plain!,
+      ...(alias !== undefined && { alias }),
+      address: address.text,
+      prefix,
+    });
   }
 
   #deviceName(word: Word): string | undefined {
     if (/^[^\s:/]{1,15}(:\w{1,11})?$/.test(word.text)) return word.text;
-    this.#problem('error', word, `expected a device such as eth0 or eth0:1, not '${word.text}'`);
+    this.#notes.error(word, `expected a device such as eth0 or eth0:1, not '${word.text}'`);
     return undefined;
   }
 
@@ -219,7 +217,7 @@ class Reader {
     this.#noMore(statement, 1);
     const word = statement.words[0]!;
     if (word.text === 'client' || isIP(word.text) !== 0) return word.text;
-    this.#problem('error', word, `expected an address, or 'client', not '${word.text}'`);
+    this.#notes.error(word, `expected an address, or 'client', not '${word.text}'`);
     return undefined;
   }
 
@@ -230,19 +228,18 @@ class Reader {
   ): Promise<ServiceDocument | undefined> {
     const [kind, portWord, scheduler, ...servers] = statement.words;
     if (!kind || !portWord || !scheduler || servers.length === 0) {
-      this.#problem('error', statement.words.at(-1)!, `SERVICE is too short: expected ${FORMS.SERVICE}`);
+      this.#notes.error(statement.words.at(-1)!, `SERVICE is too short: expected ${FORMS.SERVICE}`);
       return undefined;
     }
-    const protocol = PROTOCOLS[kind.text];
+    const protocol = Object.hasOwn(PROTOCOLS, kind.text) ? PROTOCOLS[kind.text] : undefined;
     if (!protocol) {
-      this.#problem('error', kind, `expected t (TCP) or u (UDP), not '${kind.text}'`);
+      this.#notes.error(kind, `expected t (TCP) or u (UDP), not '${kind.text}'`);
       return undefined;
     }
     const port = this.#port(portWord, portWord.text, protocol);
     if (!this.#schedulers.includes(scheduler.text)) {
       const near = didYouMean(scheduler.text, this.#schedulers);
-      this.#problem(
-        'error',
+      this.#notes.error(
         scheduler,
         `unknown scheduler '${scheduler.text}'${near || `: expected ${this.#schedulers.join(' ')}`}`,
       );
@@ -250,11 +247,7 @@ class Reader {
     const destinations: DestinationDocument[] = [];
     for (const word of servers) {
       const each = await this.#destination(word, protocol, port ?? 0, method);
-      if (!each) continue;
-      const { address, port: destinationPort } = each.destination;
-      if (destinations.some(({ destination: d }) => d.address === address && d.port === destinationPort))
-        this.#problem('error', word, `${word.text} is a destination of this service already`);
-      else destinations.push(each);
+      if (each) destinations.push(each);
     }
     if (port === undefined) return undefined;
     const service: ServiceAddress = { protocol, address: vip, port };
@@ -270,49 +263,34 @@ class Reader {
   ): Promise<DestinationDocument | undefined> {
     const form = /^([^:,]+)(?::([^:,]+))?(?:,(.*))?$/.exec(word.text);
     if (!form) {
-      this.#problem('error', word, `expected server[:port][,weight], not '${word.text}'`);
+      this.#notes.error(word, `expected server[:port][,weight], not '${word.text}'`);
       return undefined;
     }
     const [, name, portText, weightText] = form;
-    const at = (text: string): Word => ({
-      text,
-      line: word.line,
-      column: word.column + word.text.lastIndexOf(text),
-    });
+    const at = (text: string): Word => wordAt(text, word.line, word.column + word.text.lastIndexOf(text));
     const address = await this.#names.host(name!, 4);
     if (address === undefined || isIP(address) !== 4) {
-      this.#problem(
-        'error',
-        { ...word, text: name! },
-        `'${name}' has no IPv4 address: give one, or name it in /etc/hosts`,
-      );
+      this.#notes.error(at(name!), `'${name}' has no IPv4 address: give one, or name it in /etc/hosts`);
       return undefined;
     }
     const port = portText === undefined ? servicePort : this.#port(at(portText), portText, protocol);
     if (port === undefined) return undefined;
     const weight = weightText === undefined ? 1 : Number(weightText);
     if (weightText !== undefined && !(/^\d+$/.test(weightText) && weight <= 0x7fffffff)) {
-      this.#problem('error', at(weightText), `expected a weight of 0 to 2147483647, not '${weightText}'`);
+      this.#notes.error(at(weightText), `expected a weight of 0 to 2147483647, not '${weightText}'`);
       return undefined;
     }
-    if (method !== 'nat' && port !== servicePort && servicePort !== 0)
-      this.#problem(
-        'warning',
-        at(portText!),
-        `${method} cannot change the port: ${servicePort} will be used`,
-      );
-    return {
+    return this.#notes.at(word, {
       name: name!,
-      destination: { address, port: method === 'nat' ? port : servicePort },
+      destination: { address, port },
       options: { method: FORWARDING[method], weight },
-    };
+    });
   }
 
   #port(word: Word, text: string, protocol: Protocol): number | undefined {
     const number = /^\d+$/.test(text) ? Number(text) : this.#names.port(text, protocol);
     if (number !== undefined && number >= 1 && number <= 65_535) return number;
-    this.#problem(
-      'error',
+    this.#notes.error(
       word,
       `expected a port of 1 to 65535 or a name of /etc/services (${protocol}), not '${text}'`,
     );
@@ -322,31 +300,20 @@ class Reader {
   #noMore(statement: Statement, most: number): void {
     const extra = statement.words[most];
     if (extra)
-      this.#problem(
-        'error',
+      this.#notes.error(
         extra,
         `'${extra.text}' is too much: ${statement.directive}=${FORMS[statement.directive]}`,
       );
   }
 
   #missing(line: number, directive: Directive): void {
-    this.#problem(
-      'error',
-      { text: '', line, column: 1 },
-      `${directive} is missing: ${directive}=${FORMS[directive]}`,
-    );
-  }
-
-  #problem(severity: Problem['severity'], word: Word, message: string): void {
-    const { line, column, text } = word;
-    const problem = { severity, file: this.#file, line, column, length: text.length, message };
-    // A file with two VIPs reads each SERVICE line twice: say a thing once.
-    const said = (other: Problem) =>
-      other.line === line && other.column === column && other.message === message;
-    if (!this.#problems.some(said)) this.#problems.push(problem);
+    this.#notes.error(wordAt('', line, 1), `${directive} is missing: ${directive}=${FORMS[directive]}`);
   }
 }
 
-function sameService(a: ServiceDocument, b: ServiceDocument): boolean {
-  return JSON.stringify(a.service) === JSON.stringify(b.service);
-}
+const wordAt = (text: string, line: number, column: number): Word => ({
+  text,
+  line,
+  column,
+  length: text.length,
+});

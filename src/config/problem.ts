@@ -1,15 +1,16 @@
 /** What is wrong in a configuration file, where, what was expected there, and the word that was perhaps meant. */
 
-export interface Problem {
+/** A place in a file; line and column from 1, the length in characters is what the caret underlines. */
+export interface Place {
+  readonly line: number;
+  readonly column: number;
+  readonly length: number;
+}
+
+export interface Problem extends Place {
   /** An error keeps the file from being used; a warning says what will not work as written. */
   readonly severity: 'error' | 'warning';
   readonly file: string;
-  /** From 1. */
-  readonly line: number;
-  /** From 1, in characters. */
-  readonly column: number;
-  /** Characters that the caret underlines. */
-  readonly length: number;
   readonly message: string;
 }
 
@@ -17,10 +18,11 @@ export interface Problem {
 export function formatProblem(problem: Problem, source: string): string {
   const line = source.split('\n')[problem.line - 1]?.replace(/\r$/, '') ?? '';
   const margin = line.slice(0, problem.column - 1).replace(/[^\t]/g, ' ');
+  const length = Math.max(1, Math.min(problem.length, line.length - problem.column + 1));
   return [
     `${problem.file}:${problem.line}:${problem.column}: ${problem.severity}: ${problem.message}`,
     `  ${line}`,
-    `  ${margin}${'^'.repeat(Math.max(1, problem.length))}`,
+    `  ${margin}${'^'.repeat(length)}`,
   ].join('\n');
 }
 

@@ -1,0 +1,87 @@
+/** Looks over a whole document for what no single line shows: things said twice, and what will not work as written. */
+import { type Address, maskAddress, parseAddress, prefixMask, sameAddress } from '../wire/address.ts';
+import type { DestinationDocument, Document, ServiceDocument } from './document.ts';
+import type { Notes, Placed } from './parsed.ts';
+import type { Place } from './problem.ts';
+
+const NOWHERE: Place = { line: 1, column: 1, length: 1 };
+
+/** A network as a host's interface has it. */
+export interface Segment {
+  readonly address: string;
+  readonly prefix: number;
+}
+
+/**
+ * Adds to `notes` what is wrong with the document as a whole.
+ * `segments`: networks that the director's host is on, besides those that the document names.
+ */
+export function review(document: Document, notes: Notes, segments: readonly Segment[] = []): void {
+  const place = (part: Placed): Place => notes.places.get(part) ?? NOWHERE;
+  const { inside } = document.director;
+  for (const vip of document.vips)
+    if (inside && inside.address === vip.address)
+      notes.warning(
+        place(inside),
+        `the director's own address is a VIP too (${vip.address}): give it another one`,
+      );
+
+  const known = [...segments, ...(inside ? [inside] : []), ...document.vips];
+  const services = new Map<string, ServiceDocument>();
+  for (const service of document.services) {
+    const key = JSON.stringify(service.service);
+    const first = services.get(key);
+    if (first) notes.error(place(service), `this service is defined already, on line ${place(first).line}`);
+    services.set(key, service);
+    reviewVip(document, service, (message) => notes.warning(place(service), message));
+
+    const seen = new Set<string>();
+    for (const destination of service.destinations) {
+      const { address, port } = destination.destination;
+      const endpoint = `${address} ${port}`;
+      if (seen.has(endpoint))
+        notes.error(place(destination), `${destination.name} is a destination of this service already`);
+      seen.add(endpoint);
+      const warn = (message: string) => notes.warning(place(destination), message);
+      reviewPort(service, destination, warn);
+      if (destination.options.method === 'gatewaying') reviewSegment(destination, known, warn);
+    }
+  }
+}
+
+function reviewVip(document: Document, { service }: ServiceDocument, warn: (message: string) => void): void {
+  if (!('address' in service) || document.vips.length === 0) return;
+  if (!document.vips.some((vip) => vip.address === service.address))
+    warn(`${service.address} is not among the VIPs: the director will not take it`);
+}
+
+function reviewPort(
+  { service }: ServiceDocument,
+  { destination, options }: DestinationDocument,
+  warn: (message: string) => void,
+): void {
+  if (!('port' in service) || options.method === 'masq' || destination.port === service.port) return;
+  const name = options.method === 'ipip' ? 'tunnel' : 'dr';
+  warn(`${name} cannot change the port: ${service.port} will be used, not ${destination.port}`);
+}
+
+function reviewSegment(
+  { name, destination }: DestinationDocument,
+  segments: readonly Segment[],
+  warn: (message: string) => void,
+): void {
+  const address = parseAddress(destination.address);
+  const comparable = segments.flatMap((segment) => {
+    const network = parseAddress(segment.address);
+    return network
+      ? [{ network, mask: prefixMask(segment.address.includes(':') ? 6 : 4, segment.prefix) }]
+      : [];
+  });
+  if (!address || comparable.length === 0) return;
+  const masked = (each: Address, mask: Address) => maskAddress(each, mask, new Uint32Array(4));
+  const near = comparable.some(({ network, mask }) =>
+    sameAddress(masked(address, mask), masked(network, mask)),
+  );
+  if (!near)
+    warn(`${name} (${destination.address}) is on no segment of the director: direct routing cannot reach it`);
+}

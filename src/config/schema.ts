@@ -1,0 +1,271 @@
+/** The JSON Schema of lvs.yaml: what validates a file, what editors complete by, and where the types come from. */
+import type { FromSchema } from 'json-schema-to-ts';
+import { DEFAULT_SETTINGS, type SettingName } from '../model/settings.ts';
+
+const method = {
+  enum: ['nat', 'dr', 'tunnel'],
+  description: 'Forwarding method: nat (ipvsadm -m), dr (direct routing, -g) or tunnel (-i).',
+} as const;
+const weight = {
+  type: 'integer',
+  minimum: 0,
+  maximum: 2_147_483_647,
+  description: 'Share of new connections; 0 quiesces: connections stay, no new ones come. Default 1.',
+} as const;
+const address = { type: 'string', minLength: 2, description: 'An IPv4 or IPv6 address.' } as const;
+const seconds = { type: 'integer', minimum: 0, maximum: 2_678_400 } as const;
+const threshold = { type: 'integer', minimum: 0, maximum: 2_147_483_647 } as const;
+
+const tunnel = {
+  type: 'object',
+  additionalProperties: false,
+  description: 'Encapsulation of the tunnel method. Default: ipip.',
+  properties: {
+    type: { enum: ['ipip', 'gue', 'gre'] },
+    port: { type: 'integer', minimum: 1, maximum: 65_535, description: 'UDP port, for gue only.' },
+    checksum: { enum: ['none', 'csum', 'remcsum'], description: 'Outer checksum; remcsum for gue only.' },
+  },
+  required: ['type'],
+} as const;
+
+const check = {
+  type: 'object',
+  additionalProperties: false,
+  description:
+    'How the director watches the destinations. A server that fails is quiesced, and comes back by itself.',
+  properties: {
+    type: { enum: ['tcp', 'http', 'udp', 'command', 'agent'] },
+    port: { type: 'integer', minimum: 1, maximum: 65_535, description: "Default: the destination's." },
+    interval: {
+      type: 'number',
+      minimum: 0.1,
+      maximum: 3600,
+      description: 'Seconds between checks. Default 5.',
+    },
+    timeout: {
+      type: 'number',
+      minimum: 0.1,
+      maximum: 600,
+      description: 'Seconds to wait for an answer. Default 3.',
+    },
+    fall: {
+      type: 'integer',
+      minimum: 1,
+      maximum: 100,
+      description: 'Failures in a row that take it out. Default 2.',
+    },
+    rise: {
+      type: 'integer',
+      minimum: 1,
+      maximum: 100,
+      description: 'Successes in a row that bring it back. Default 2.',
+    },
+    path: { type: 'string', pattern: '^/', description: 'http: what to get. Default /.' },
+    host: { type: 'string', description: "http: the Host header. Default: the service's address." },
+    status: {
+      type: 'integer',
+      minimum: 100,
+      maximum: 599,
+      description: 'http: the status wanted. Default: 200 to 399.',
+    },
+    send: { type: 'string', description: 'udp: the datagram to send.' },
+    expect: { type: 'string', description: 'http, udp: text that the answer must contain.' },
+    command: {
+      type: 'array',
+      items: { type: 'string' },
+      minItems: 1,
+      description:
+        'command: program and arguments; status 0 is healthy. $ADDRESS and $PORT are in its environment.',
+    },
+    'max-step': {
+      type: 'integer',
+      minimum: 1,
+      maximum: 100,
+      description: 'agent: most percent of the weight that one answer may change. Default 20.',
+    },
+    'slow-start': {
+      ...seconds,
+      description: 'Seconds in which a returning server grows to its weight. Default 0.',
+    },
+  },
+  required: ['type'],
+} as const;
+
+const inherited = {
+  scheduler: {
+    type: 'string',
+    description: 'rr wrr lc wlc lblc lblcr dh sh sed nq fo ovf mh twos. Default wlc.',
+  },
+  flags: {
+    type: 'array',
+    items: { enum: ['sh-fallback', 'sh-port', 'mh-fallback', 'mh-port', 'flag-1', 'flag-2', 'flag-3'] },
+    description: 'Flags of the scheduler (ipvsadm -b).',
+  },
+  persistent: {
+    ...seconds,
+    description: "Seconds that a client stays with its server after its last connection's end.",
+  },
+  'persistence-prefix': {
+    type: 'integer',
+    minimum: 1,
+    maximum: 128,
+    description: "Leading bits of a client's address that count as one client. Default: all.",
+  },
+  'persistence-engine': {
+    enum: ['sip'],
+    description: 'Persistence by Call-ID instead of the client address.',
+  },
+  'one-packet': { type: 'boolean', description: 'Schedule each datagram by itself (UDP and marks only).' },
+  method,
+  weight,
+  tunnel,
+  check,
+} as const;
+
+const destination = {
+  oneOf: [
+    { type: 'string', description: 'server[:port]; an IPv6 address goes in brackets.' },
+    {
+      type: 'object',
+      additionalProperties: false,
+      properties: {
+        server: { type: 'string', description: "server[:port]. Default port: the service's." },
+        weight,
+        method,
+        'upper-threshold': {
+          ...threshold,
+          description: 'Connections at which it gets no new ones; 0: never.',
+        },
+        'lower-threshold': { ...threshold, description: 'Connections below which it gets some again.' },
+        tunnel,
+      },
+      required: ['server'],
+    },
+  ],
+} as const;
+const destinations = { type: 'array', items: destination } as const;
+
+const networkInterface = {
+  type: 'object',
+  additionalProperties: false,
+  properties: {
+    interface: { type: 'string', pattern: '^[^\\s:/]{1,15}$', description: 'The device, such as eth0.' },
+    alias: { type: 'string', pattern: '^\\w{1,11}$', description: 'Label of the address: 101 in eth0:101.' },
+    address,
+    prefix: { type: 'integer', minimum: 0, maximum: 128, description: 'Leading bits of its network.' },
+  },
+  required: ['interface', 'address'],
+} as const;
+
+const endpoint = {
+  type: 'string',
+  minLength: 3,
+  description:
+    'address:port, address:first-last for a range of ports; [address]:port for IPv6. Port 0: every port.',
+} as const;
+
+const service = {
+  type: 'object',
+  additionalProperties: false,
+  description: 'A virtual service: exactly one of tcp, udp, sctp and mark.',
+  properties: {
+    tcp: endpoint,
+    udp: endpoint,
+    sctp: endpoint,
+    mark: { type: 'integer', minimum: 1, maximum: 4_294_967_295, description: 'A firewall mark.' },
+    family: { enum: [4, 6], description: 'With mark: the family of its packets. Default 4.' },
+    ...inherited,
+    destinations: { oneOf: [{ type: 'string', description: 'Name of a group.' }, destinations] },
+  },
+  required: ['destinations'],
+  oneOf: [{ required: ['tcp'] }, { required: ['udp'] }, { required: ['sctp'] }, { required: ['mark'] }],
+} as const;
+
+const settingNames = Object.keys(DEFAULT_SETTINGS) as SettingName[];
+
+export const schema = {
+  $schema: 'http://json-schema.org/draft-07/schema#',
+  title: 'lvs.yaml: a Linux Virtual Server cluster',
+  type: 'object',
+  additionalProperties: false,
+  properties: {
+    method,
+    active: { type: 'boolean', description: 'false: a standby, with neither VIP nor rules. Default true.' },
+    vips: { type: 'array', items: networkInterface, description: 'Addresses that the director takes.' },
+    director: {
+      type: 'object',
+      additionalProperties: false,
+      properties: {
+        inside: { ...networkInterface, description: "The director's own address towards the real servers." },
+        gateway: address,
+      },
+    },
+    'real-servers': {
+      type: 'object',
+      additionalProperties: false,
+      description: 'What the agent does on every real server.',
+      properties: {
+        'vip-device': { type: 'string', description: 'Where dr and tunnel keep the VIP. Default lo.' },
+        'net-device': { type: 'string', description: 'The device towards the director.' },
+        gateway: { type: 'string', description: "Default gateway; 'client': clients are on the segment." },
+      },
+    },
+    settings: {
+      type: 'object',
+      propertyNames: { enum: settingNames },
+      additionalProperties: { type: 'integer', minimum: 0, maximum: 2_147_483_647 },
+      description: `The kernel's net.ipv4.vs settings: ${settingNames.join(' ')}.`,
+    },
+    timeouts: {
+      type: 'object',
+      additionalProperties: false,
+      description: 'Seconds, as ipvsadm --set.',
+      properties: { tcp: seconds, 'tcp-fin': seconds, udp: seconds },
+    },
+    marks: {
+      type: 'array',
+      description: 'Rules that give packets a firewall mark; the first that fits wins.',
+      items: {
+        type: 'object',
+        additionalProperties: false,
+        properties: {
+          mark: { type: 'integer', minimum: 1, maximum: 4_294_967_295 },
+          to: { type: 'string', description: 'Destination address or prefix.' },
+          from: { type: 'string', description: 'Source address or prefix.' },
+          protocol: { enum: ['tcp', 'udp', 'sctp', 'icmp', 'icmpv6'] },
+          port: {
+            oneOf: [
+              { type: 'integer', minimum: 1, maximum: 65_535 },
+              { type: 'string', pattern: '^\\d{1,5}-\\d{1,5}$', description: 'first-last' },
+            ],
+          },
+        },
+        required: ['mark'],
+      },
+    },
+    adopt: {
+      enum: ['keep', 'replace'],
+      description: 'What a reload does with rules that were set by hand with ipvsadm. Default keep.',
+    },
+    drain: {
+      ...seconds,
+      description: 'Most seconds that a removed destination keeps its connections. Default 300.',
+    },
+    groups: {
+      type: 'object',
+      additionalProperties: destinations,
+      description: 'Named lists of real servers that several services use.',
+    },
+    defaults: {
+      type: 'object',
+      additionalProperties: false,
+      description: 'What services inherit where they say nothing.',
+      properties: inherited,
+    },
+    services: { type: 'array', items: service },
+  },
+  required: ['services'],
+} as const;
+
+/** lvs.yaml as it is written: names not resolved, groups not expanded. */
+export type YamlFile = FromSchema<typeof schema>;

@@ -1,0 +1,222 @@
+/** The services of lvs.yaml: ranges of ports, groups and defaults expanded, names of servers and ports resolved. */
+import { isIP } from 'node:net';
+import type { DestinationOptions, TunnelOptions } from '../model/destination.ts';
+import type { Protocol, ServiceAddress, ServiceOptions } from '../model/service.ts';
+import {
+  type Check,
+  DEFAULT_CHECK,
+  type DestinationDocument,
+  FORWARDING,
+  type ServiceDocument,
+} from './document.ts';
+import { didYouMean } from './problem.ts';
+import type { YamlFile } from './schema.ts';
+import type { YamlContext } from './yaml-document.ts';
+import type { Path } from './yaml-range.ts';
+
+type YamlService = NonNullable<YamlFile['services']>[number];
+type YamlDestination = Exclude<YamlService['destinations'], string>[number];
+type Inherited = NonNullable<YamlFile['defaults']>;
+
+/** Most ports that one service may range over: each is a service of its own. */
+const MAX_RANGE = 4096;
+
+/** Bits of ServiceOptions.schedulerFlags by the names that files and ipvsadm use. */
+const FLAGS: Readonly<Record<string, number>> = {
+  'sh-fallback': 1,
+  'mh-fallback': 1,
+  'flag-1': 1,
+  'sh-port': 2,
+  'mh-port': 2,
+  'flag-2': 2,
+  'flag-3': 4,
+};
+
+export async function expandServices(context: YamlContext): Promise<ServiceDocument[]> {
+  const { file, notes, place } = context;
+  const used = new Set<string>();
+  const services: ServiceDocument[] = [];
+  for (const [i, each] of (file.services ?? []).entries()) {
+    const path: Path = ['services', i];
+    const inherited: Inherited = { ...file.defaults, ...each };
+    const list = destinationsOf(context, each, path, used);
+    for (const service of addressesOf(context, each, path)) {
+      const options = optionsOf(context, inherited, path, service);
+      const destinations: DestinationDocument[] = [];
+      for (const [destination, at] of list) {
+        const found = await destinationOf(context, destination, at, inherited, service);
+        if (found) destinations.push(found);
+      }
+      const check = inherited.check && checkOf(inherited.check);
+      services.push(notes.at(place(path), { service, options, ...(check && { check }), destinations }));
+    }
+  }
+  for (const name of Object.keys(file.groups ?? {}))
+    if (!used.has(name)) notes.warning(place(['groups', name]), `no service uses the group '${name}'`);
+  return services;
+}
+
+/** The addresses that one entry stands for: more than one where it names a range of ports. */
+function addressesOf({ notes, place, names }: YamlContext, each: YamlService, path: Path): ServiceAddress[] {
+  if (each.mark !== undefined) return [{ mark: each.mark, family: each.family ?? 4 }];
+  const protocol = (['tcp', 'udp', 'sctp'] as const).find((name) => each[name] !== undefined)!;
+  const text = each[protocol]!;
+  const at = place([...path, protocol]);
+  const parts = splitEndpoint(text);
+  if (!parts || isIP(parts.host) === 0) {
+    notes.error(at, `expected address:port or [address]:port, not '${text}'`);
+    return [];
+  }
+  const range = /^(\d+)-(\d+)$/.exec(parts.port);
+  const first = range ? Number(range[1]) : portOf(parts.port, protocol, names);
+  const last = range ? Number(range[2]) : first;
+  if (first === undefined || last === undefined || last > 65_535 || first > last) {
+    notes.error(
+      at,
+      `expected a port of 0 to 65535, a name of /etc/services, or first-last, not '${parts.port}'`,
+    );
+    return [];
+  }
+  if (last - first >= MAX_RANGE) {
+    notes.error(
+      at,
+      `a range of ${last - first + 1} ports: at most ${MAX_RANGE}; a firewall mark covers any number`,
+    );
+    return [];
+  }
+  return Array.from({ length: last - first + 1 }, (_, i) => ({
+    protocol,
+    address: parts.host,
+    port: first + i,
+  }));
+}
+
+function optionsOf(
+  { notes, place, schedulers }: YamlContext,
+  inherited: Inherited,
+  path: Path,
+  service: ServiceAddress,
+): ServiceOptions {
+  const { scheduler = 'wlc', persistent } = inherited;
+  const at = (key: string) => place([...path, key]);
+  if (!schedulers.includes(scheduler)) {
+    const near = didYouMean(scheduler, schedulers) || `: expected ${schedulers.join(' ')}`;
+    notes.error(at('scheduler'), `unknown scheduler '${scheduler}'${near}`);
+  }
+  const flags = inherited.flags ?? [];
+  for (const flag of flags)
+    if (!flag.startsWith('flag-') && !flag.startsWith(`${scheduler}-`))
+      notes.error(at('flags'), `the flag ${flag} is not one of the scheduler ${scheduler}`);
+  const prefix = inherited['persistence-prefix'];
+  const family = 'mark' in service ? service.family : isIP(service.address);
+  if (prefix !== undefined && family === 4 && prefix > 32)
+    notes.error(at('persistence-prefix'), `an IPv4 prefix has at most 32 bits, not ${prefix}`);
+  if ('port' in service && service.port === 0 && !persistent)
+    notes.error(place(path), 'port 0, every port, needs a persistent service');
+  if (inherited['one-packet'] && 'protocol' in service && service.protocol !== 'udp')
+    notes.error(at('one-packet'), 'one-packet is for UDP and firewall marks only');
+  return {
+    scheduler,
+    ...(flags.length > 0 && { schedulerFlags: flags.reduce((bits, flag) => bits | FLAGS[flag]!, 0) }),
+    ...(persistent && { persistent }),
+    ...(prefix !== undefined && { persistencePrefix: prefix }),
+    ...(inherited['persistence-engine'] && { engine: inherited['persistence-engine'] }),
+    ...(inherited['one-packet'] && { ops: true }),
+  };
+}
+
+/** The destinations of a service, each with its place; a group's are those of the group. */
+function destinationsOf(
+  { file, notes, place }: YamlContext,
+  each: YamlService,
+  path: Path,
+  used: Set<string>,
+): [YamlDestination, Path][] {
+  const named = each.destinations;
+  if (typeof named !== 'string') return named.map((one, i) => [one, [...path, 'destinations', i]]);
+  const groups = (file.groups ?? {}) as Readonly<Record<string, YamlDestination[]>>;
+  if (!Object.hasOwn(groups, named)) {
+    const near = didYouMean(named, Object.keys(groups)) || ': expected a name of groups, or a list';
+    notes.error(place([...path, 'destinations']), `no group '${named}'${near}`);
+    return [];
+  }
+  used.add(named);
+  return groups[named]!.map((one, i) => [one, ['groups', named, i]]);
+}
+
+async function destinationOf(
+  context: YamlContext,
+  written: YamlDestination,
+  path: Path,
+  inherited: Inherited,
+  service: ServiceAddress,
+): Promise<DestinationDocument | undefined> {
+  const { file, notes, place, names } = context;
+  const each = typeof written === 'string' ? { server: written } : written;
+  const at = place(typeof written === 'string' ? path : [...path, 'server']);
+  const method = each.method ?? inherited.method ?? file.method ?? 'dr';
+  const own = 'mark' in service ? service.family : (isIP(service.address) as 4 | 6);
+  const parts = splitEndpoint(each.server) ?? { host: each.server, port: '' };
+  const literal = isIP(parts.host);
+  if (literal !== 0 && literal !== own && method !== 'tunnel')
+    return notes.error(at, `an IPv${literal} server behind an IPv${own} service needs the tunnel method`);
+  const address = await names.host(parts.host, own);
+  if (address === undefined)
+    return notes.error(at, `'${parts.host}' has no IPv${own} address: give one, or name it in /etc/hosts`);
+  const servicePort = 'port' in service ? service.port : 0;
+  const protocol = 'protocol' in service ? service.protocol : 'tcp';
+  const port = parts.port === '' ? servicePort : portOf(parts.port, protocol, names);
+  if (port === undefined)
+    return notes.error(at, `expected a port of 0 to 65535 or a name of /etc/services, not '${parts.port}'`);
+  const upper = each['upper-threshold'] ?? 0;
+  const lower = each['lower-threshold'] ?? 0;
+  if (upper > 0 && lower > upper)
+    return notes.error(at, `lower-threshold ${lower} is above upper-threshold ${upper}`);
+  const tunnel = tunnelOf(context, each.tunnel ?? inherited.tunnel, method, path);
+  const options: DestinationOptions = {
+    method: FORWARDING[method],
+    weight: each.weight ?? inherited.weight ?? 1,
+    ...(upper > 0 && { upperThreshold: upper }),
+    ...(lower > 0 && { lowerThreshold: lower }),
+    ...(tunnel && { tunnel }),
+  };
+  return notes.at(at, { name: parts.host, destination: { address, port }, options });
+}
+
+function tunnelOf(
+  { notes, place }: YamlContext,
+  tunnel: Inherited['tunnel'],
+  method: keyof typeof FORWARDING,
+  path: Path,
+): TunnelOptions | undefined {
+  if (!tunnel || method !== 'tunnel') return undefined;
+  const { type, port = 0, checksum = 'none' } = tunnel;
+  const at = place([...path, 'tunnel']);
+  if (type === 'gue' && port === 0) return notes.error(at, 'a gue tunnel needs its UDP port');
+  if (type !== 'gue' && port !== 0) return notes.error(at, `a port is for gue tunnels only, not ${type}`);
+  const fits = checksum === 'none' || type === 'gue' || (type === 'gre' && checksum === 'csum');
+  if (!fits) return notes.error(at, `a ${type} tunnel has no checksum option ${checksum}`);
+  return { type, port, checksum };
+}
+
+function checkOf(check: NonNullable<Inherited['check']>): Check {
+  const { 'max-step': maxStep, 'slow-start': slowStart, ...rest } = check;
+  return {
+    ...DEFAULT_CHECK,
+    ...rest,
+    ...(maxStep !== undefined && { maxStep }),
+    ...(slowStart !== undefined && { slowStart }),
+  };
+}
+
+/** `host:port`, `[v6]:port`, `host`, `[v6]`, or a bare IPv6 address; the port is '' where there is none. */
+function splitEndpoint(text: string): { host: string; port: string } | undefined {
+  if (isIP(text) === 6) return { host: text, port: '' };
+  const found = /^(?:\[([^\]]+)\]|([^:[\]]+))(?::([^:]+))?$/.exec(text);
+  return found ? { host: (found[1] ?? found[2])!, port: found[3] ?? '' } : undefined;
+}
+
+function portOf(text: string, protocol: Protocol, names: YamlContext['names']): number | undefined {
+  const number = /^\d{1,5}$/.test(text) ? Number(text) : names.port(text, protocol);
+  return number !== undefined && number <= 65_535 ? number : undefined;
+}

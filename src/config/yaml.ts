@@ -1,0 +1,75 @@
+/** The YAML syntax, lvs.yaml: parsed with every value's place, validated by the schema, expanded into a document. */
+import { Ajv } from 'ajv';
+import { LineCounter, parseDocument } from 'yaml';
+import { DEFAULT_DRAIN, type Document } from './document.ts';
+import type { Names } from './names.ts';
+import { Notes, type Parsed } from './parsed.ts';
+import type { Place } from './problem.ts';
+import { review, type Segment } from './review.ts';
+import { schema, type YamlFile } from './schema.ts';
+import { expand } from './yaml-document.ts';
+import { schemaProblems } from './yaml-problems.ts';
+import { rangeOf } from './yaml-range.ts';
+
+/** The document of a file that could not be read. */
+const EMPTY: Document = {
+  method: 'dr',
+  active: true,
+  vips: [],
+  director: {},
+  realServers: {},
+  settings: {},
+  timeouts: {},
+  marks: [],
+  adopt: 'keep',
+  drain: DEFAULT_DRAIN,
+  services: [],
+};
+
+/** Most uses of aliases that one file may make: a bound on what a small file can grow to. */
+const MAX_ALIASES = 100;
+
+const validate = new Ajv({ allErrors: true, strict: false, verbose: true }).compile<YamlFile>(schema);
+
+/**
+ * Reads lvs.yaml. `schedulers`: the names that exist; `segments`: networks that the host is on.
+ * Never throws: what is wrong is among the problems.
+ */
+export async function parseYaml(
+  text: string,
+  file: string,
+  names: Names,
+  schedulers: readonly string[],
+  segments: readonly Segment[] = [],
+): Promise<Parsed> {
+  const notes = new Notes(file);
+  const unreadable = (): Parsed => ({ document: EMPTY, problems: notes.problems, places: notes.places });
+  const lines = new LineCounter();
+  const yaml = parseDocument(text, { lineCounter: lines, uniqueKeys: true });
+  const at = (from: number, to: number): Place => {
+    const { line, col } = lines.linePos(from);
+    const firstLine = text.slice(from, to).split('\n')[0]!.trimEnd();
+    return { line: Math.max(1, line), column: Math.max(1, col), length: Math.max(1, firstLine.length) };
+  };
+
+  for (const error of [...yaml.errors, ...yaml.warnings])
+    notes.error(at(...error.pos), error.message.split('\n')[0]!.replace(/ at line \d+.*$/, ''));
+  if (notes.problems.length > 0) return unreadable();
+
+  let value: unknown;
+  try {
+    value = yaml.toJS({ maxAliasCount: MAX_ALIASES });
+  } catch (error) {
+    notes.error(at(0, 1), (error as Error).message);
+    return unreadable();
+  }
+  if (!validate(value)) {
+    for (const { path, key, message } of schemaProblems(validate.errors ?? []))
+      notes.error(at(...rangeOf(yaml.contents, path, key)), message);
+    return unreadable();
+  }
+  const place = (path: readonly (string | number)[]) => at(...rangeOf(yaml.contents, path));
+  const document = await expand({ file: value, notes, names, schedulers, place });
+  review(document, notes, segments);
+  return { document, problems: notes.problems, places: notes.places };
+}

@@ -1,0 +1,321 @@
+import { readFileSync } from 'node:fs';
+import fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import { compile } from '../../src/config/compile.ts';
+import type { Document, ServiceDocument } from '../../src/config/document.ts';
+import { parseLvsConf } from '../../src/config/lvs-conf.ts';
+import type { Names } from '../../src/config/names.ts';
+import { writeYaml } from '../../src/config/write-yaml.ts';
+import { parseYaml } from '../../src/config/yaml.ts';
+
+const SCHEDULERS = ['rr', 'wrr', 'lc', 'wlc', 'sh', 'mh'];
+const HOSTS: Record<string, string> = { rs1: '192.168.0.3', rs2: '192.168.0.4' };
+const names: Names = {
+  port: (name) => ({ http: 80, www: 80, telnet: 23, domain: 53 })[name],
+  host: async (name) => HOSTS[name] ?? (/^[\d.]+$|:/.test(name) ? name : undefined),
+};
+const parse = (text: string) => parseYaml(text, 'lvs.yaml', names, SCHEDULERS);
+const told = async (text: string) =>
+  (await parse(text)).problems.map((each) => `${each.line}:${each.column}: ${each.message}`);
+
+/** A file that is right but for what the test is about. */
+const withService = (...lines: string[]) =>
+  [
+    'services:',
+    '  - tcp: 192.168.0.101:80',
+    '    destinations: [rs1]',
+    ...lines.map((line) => `    ${line}`),
+  ].join('\n');
+
+describe('what a file can say', () => {
+  test('groups, defaults, ranges of ports and marks', async () => {
+    const { document, problems } = await parse(`
+method: nat
+vips:
+  - { interface: eth0, address: 192.168.0.101 }
+settings: { conn_reuse_mode: 0 }
+timeouts: { tcp: 600 }
+marks:
+  - { mark: 7, to: 10.8.0.0/16, protocol: tcp, port: 8000-8010 }
+groups:
+  web: [rs1:8080, { server: rs2, weight: 3, upper-threshold: 100 }]
+defaults: { scheduler: wrr, persistent: 60 }
+services:
+  - { tcp: '192.168.0.101:80-81', destinations: web }
+  - { mark: 7, scheduler: sh, flags: [sh-port], destinations: web }
+`);
+    expect(problems).toEqual([]);
+    expect(document.services.map(({ service, options }) => ({ ...service, ...options }))).toEqual([
+      { protocol: 'tcp', address: '192.168.0.101', port: 80, scheduler: 'wrr', persistent: 60 },
+      { protocol: 'tcp', address: '192.168.0.101', port: 81, scheduler: 'wrr', persistent: 60 },
+      { mark: 7, family: 4, scheduler: 'sh', persistent: 60, schedulerFlags: 2 },
+    ]);
+    expect(document.services[1]!.destinations).toEqual([
+      {
+        name: 'rs1',
+        destination: { address: '192.168.0.3', port: 8080 },
+        options: { method: 'masq', weight: 1 },
+      },
+      {
+        name: 'rs2',
+        destination: { address: '192.168.0.4', port: 81 },
+        options: { method: 'masq', weight: 3, upperThreshold: 100 },
+      },
+    ]);
+    expect(compile(document).slice(0, 3)).toEqual([
+      { op: 'set', name: 'conn_reuse_mode', value: 0 },
+      { op: 'set-timeouts', timeouts: { tcp: 600, tcpFin: 0, udp: 0 } },
+      { op: 'set-marks', rules: [{ mark: 7, to: '10.8.0.0/16', protocol: 'tcp', port: [8000, 8010] }] },
+    ]);
+  });
+
+  test('IPv6, with a tunnel to an IPv4 server', async () => {
+    const { document, problems } = await parse(`
+services:
+  - tcp: '[fd09::1]:80'
+    destinations:
+      - '[fd01::11]'
+      - { server: 10.1.0.11, method: tunnel, tunnel: { type: gue, port: 6080, checksum: remcsum } }
+`);
+    expect(problems).toEqual([]);
+    expect(document.services[0]!.destinations.map((each) => each.destination.address)).toEqual([
+      'fd01::11',
+      '10.1.0.11',
+    ]);
+    expect(document.services[0]!.destinations[1]!.options).toEqual({
+      method: 'ipip',
+      weight: 1,
+      tunnel: { type: 'gue', port: 6080, checksum: 'remcsum' },
+    });
+  });
+});
+
+describe('a mistake is told with its place, all of a file at once', () => {
+  test.each<[string, string, string[]]>([
+    [
+      'a misspelt key',
+      withService('schedler: rr'),
+      ["4:5: unknown key 'schedler'; did you mean 'scheduler'?"],
+    ],
+    [
+      'a misspelt top key',
+      `servics: []\n${withService()}`,
+      ["1:1: unknown key 'servics'; did you mean 'services'?"],
+    ],
+    [
+      'a misspelt scheduler',
+      withService('scheduler: wlcc'),
+      ["4:16: unknown scheduler 'wlcc'; did you mean 'wlc'?"],
+    ],
+    [
+      'a setting that does not exist',
+      `settings: { conn_reuse: 1 }\n${withService()}`,
+      ['1:13: expected one of am_droprate'],
+    ],
+    [
+      'a method that does not exist',
+      withService('method: dsr'),
+      ["4:13: expected one of nat, dr, tunnel, not 'dsr'; did you mean 'dr'?"],
+    ],
+    ['a weight that is a word', withService('weight: heavy'), ["4:13: expected a whole number, not 'heavy'"]],
+    ['a weight below 0', withService('weight: -1'), ["4:13: expected 0 to 2147483647, not '-1'"]],
+    ['no services', 'method: nat', ["1:1: 'services' is missing here"]],
+    [
+      'neither address nor mark',
+      'services: [{ destinations: [rs1] }]',
+      ['1:12: a service needs exactly one of tcp, udp, sctp and mark'],
+    ],
+    [
+      'two addresses',
+      withService('udp: 192.168.0.101:53'),
+      ['2:5: a service needs exactly one of tcp, udp, sctp and mark'],
+    ],
+    [
+      'an unknown group',
+      'services: [{ tcp: 1.2.3.4:80, destinations: wbe }]\ngroups: { web: [] }',
+      ["1:45: no group 'wbe'; did you mean 'web'?", "2:16: no service uses the group 'web'"],
+    ],
+    [
+      'a server that does not resolve',
+      'services: [{ tcp: 1.2.3.4:80, destinations: [rs9] }]',
+      ["1:46: 'rs9' has no IPv4 address"],
+    ],
+    [
+      'a destination that is a number',
+      'services: [{ tcp: 1.2.3.4:80, destinations: [80] }]',
+      ["1:46: expected a string or a map, not '80'"],
+    ],
+    [
+      'a family that needs a tunnel',
+      "services: [{ tcp: 1.2.3.4:80, destinations: ['[fd01::11]'] }]",
+      ['1:46: an IPv6 server behind an IPv4 service needs the tunnel method'],
+    ],
+    [
+      'a range that runs backwards',
+      'services: [{ tcp: 1.2.3.4:90-80, destinations: [] }]',
+      ['1:19: expected a port'],
+    ],
+    [
+      'port 0 without persistence',
+      'services: [{ tcp: 1.2.3.4:0, destinations: [] }]',
+      ['1:12: port 0, every port, needs a persistent service'],
+    ],
+    [
+      'a flag of another scheduler',
+      withService('flags: [sh-port]', 'scheduler: mh'),
+      ['4:12: the flag sh-port is not one of the scheduler mh'],
+    ],
+    [
+      'a service said twice',
+      `${withService()}\n  - { tcp: '192.168.0.101:80', destinations: [] }`,
+      ['4:5: this service is defined already, on line 2'],
+    ],
+    ['a key said twice', `method: nat\nmethod: dr\n${withService()}`, ['2:1: Map keys must be unique']],
+    ['broken YAML', 'services: [', ['1:12: Flow sequence in block collection must']],
+    [
+      'several mistakes',
+      withService('schedler: rr', 'weight: heavy'),
+      ["4:5: unknown key 'schedler'", "5:13: expected a whole number, not 'heavy'"],
+    ],
+  ])('%s', async (_what, text, expected) => {
+    expect(await told(text)).toEqual(expected.map((each) => expect.stringContaining(each)));
+  });
+
+  test('what will not work as written is a warning', async () => {
+    const { problems } = await parse(`
+vips: [{ interface: eth0, address: 192.168.0.101, prefix: 24 }]
+director: { inside: { interface: eth0, address: 192.168.0.101, prefix: 24 } }
+groups: { spare: [rs1] }
+services:
+  - { tcp: '192.168.0.101:80', destinations: ['rs1:8080', 10.1.0.11] }
+  - { tcp: '192.168.0.102:80', destinations: [rs1] }
+`);
+    expect(problems.map((each) => `${each.severity} ${each.line}: ${each.message}`).sort()).toEqual([
+      "warning 3: the director's own address is a VIP too (192.168.0.101): give it another one",
+      "warning 4: no service uses the group 'spare'",
+      'warning 6: 10.1.0.11 (10.1.0.11) is on no segment of the director: direct routing cannot reach it',
+      'warning 6: dr cannot change the port: 80 will be used, not 8080',
+      'warning 7: 192.168.0.102 is not among the VIPs: the director will not take it',
+    ]);
+  });
+
+  test('an alias bomb is refused', async () => {
+    const bomb = [
+      'a: &a [x,x,x,x,x,x,x,x,x]',
+      ...'bcdefgh'
+        .split('')
+        .map((key, i) => `${key}: &${key} [${Array(9).fill(`*${'abcdefgh'[i]}`).join(',')}]`),
+    ];
+    expect(await told(bomb.join('\n'))).toEqual([expect.stringContaining('Excessive alias count')]);
+  });
+
+  test('whatever the file holds, it is answered, never with an exception', async () => {
+    const part = fc.constantFrom(
+      'services',
+      ': ',
+      '- ',
+      '\n',
+      '  ',
+      'tcp',
+      '1.2.3.4:80',
+      '[',
+      ']',
+      '{',
+      '}',
+      '&a',
+      '*a',
+      '#',
+      '0',
+      "'",
+    );
+    const soup = fc.oneof(
+      fc.string(),
+      fc.array(part).map((parts) => parts.join('')),
+      fc.json(),
+    );
+    await fc.assert(
+      fc.asyncProperty(soup, async (text) => {
+        const { document, problems } = await parse(text);
+        expect(problems.length > 0 || document.services.length > 0).toBe(true);
+      }),
+    );
+  });
+});
+
+const service = fc.record({
+  port: fc.integer({ min: 1, max: 65_535 }),
+  protocol: fc.constantFrom('tcp' as const, 'udp' as const, 'sctp' as const),
+  options: fc.record(
+    {
+      scheduler: fc.constantFrom('rr', 'wrr', 'wlc'),
+      persistent: fc.integer({ min: 1, max: 100_000 }),
+      persistencePrefix: fc.integer({ min: 1, max: 32 }),
+      engine: fc.constant('sip'),
+    },
+    { requiredKeys: ['scheduler'] },
+  ),
+  check: fc.option(
+    fc.record({
+      type: fc.constantFrom('tcp' as const, 'http' as const),
+      interval: fc.integer({ min: 1, max: 60 }),
+      timeout: fc.constant(3),
+      fall: fc.constant(2),
+      rise: fc.integer({ min: 1, max: 5 }),
+      maxStep: fc.constant(20),
+      slowStart: fc.integer({ min: 0, max: 60 }),
+    }),
+    { nil: undefined },
+  ),
+  destinations: fc.uniqueArray(fc.constantFrom('rs1', 'rs2'), { maxLength: 2 }),
+  weight: fc.nat({ max: 1000 }),
+});
+
+const documents: fc.Arbitrary<Document> = fc
+  .record({
+    method: fc.constantFrom('nat' as const, 'dr' as const, 'tunnel' as const),
+    active: fc.boolean(),
+    drain: fc.nat({ max: 1000 }),
+    adopt: fc.constantFrom('keep' as const, 'replace' as const),
+    services: fc.uniqueArray(service, { selector: (each) => `${each.protocol}${each.port}`, maxLength: 4 }),
+  })
+  .map(({ services, ...rest }) => ({
+    ...rest,
+    vips: [{ device: 'eth0', alias: '101', address: '192.168.0.101', prefix: 24 }],
+    director: {},
+    realServers: { vipDevice: 'dummy0' },
+    settings: { sloppy_tcp: 1 },
+    timeouts: { tcpFin: 60 },
+    marks: [{ mark: 3, to: '10.0.0.0/8', port: [1, 2] as const }],
+    services: services.map(
+      ({ port, protocol, options, check, destinations, weight }): ServiceDocument => ({
+        service: { protocol, address: '192.168.0.101', port },
+        options,
+        ...(check && { check }),
+        destinations: destinations.map((name) => ({
+          name,
+          destination: { address: HOSTS[name]!, port },
+          options: { method: 'masq', weight },
+        })),
+      }),
+    ),
+  }));
+
+test('a document written as YAML is read back as the same document', async () => {
+  await fc.assert(
+    fc.asyncProperty(documents, async (document) => {
+      const { document: read, problems } = await parse(writeYaml(document));
+      expect(problems.filter((each) => each.severity === 'error')).toEqual([]);
+      expect(read).toEqual(document);
+    }),
+  );
+});
+
+test('the classic file written as YAML says the same', async () => {
+  const classic = await parseLvsConf(
+    readFileSync(new URL('../../conf/lvs.conf', import.meta.url), 'utf8'),
+    'lvs.conf',
+    names,
+    SCHEDULERS,
+  );
+  expect((await parse(writeYaml(classic.document))).document).toEqual(classic.document);
+});
