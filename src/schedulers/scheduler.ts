@@ -3,6 +3,11 @@ import type { Destination } from '../model/destination.ts';
 import type { Settings } from '../model/settings.ts';
 import type { Address } from '../wire/address.ts';
 
+/** Bits of `SchedulerContext.flags` for sh and mh; fallback: another destination where the hashed one is not to be had. */
+export const FALLBACK = 1;
+/** The client's port counts too. */
+export const PORT = 2;
+
 /** The packet that asks for a destination: its own addresses and ports, not a template's masked ones. Reused. */
 export interface Request {
   readonly caddr: Address;

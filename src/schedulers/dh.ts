@@ -1,0 +1,24 @@
+/** Destination hashing: each virtual address has its destination, for firewall marks over many addresses. */
+import type { Destination } from '../model/destination.ts';
+import { foldAddress, multiplicative } from '../wire/hash.ts';
+import { isEligible } from './least.ts';
+import type { SchedulerFactory } from './scheduler.ts';
+
+/** Buckets: 2^8, as in the kernel; with another number the same packets would go elsewhere. */
+const BITS = 8;
+
+export const dh: SchedulerFactory = ({ destinations }) => {
+  let table: readonly Destination[] = [];
+  const fill = () => {
+    const size = destinations.length === 0 ? 0 : 1 << BITS;
+    table = Array.from({ length: size }, (_, bucket) => destinations[bucket % destinations.length]!);
+  };
+  fill();
+  return {
+    schedule({ vaddr }) {
+      const destination = table[multiplicative(foldAddress(vaddr), BITS)];
+      return destination && isEligible(destination) ? destination : undefined;
+    },
+    changed: fill,
+  };
+};

@@ -1,0 +1,14 @@
+/** Weighted failover: the heaviest destination that is not overloaded, always the same one. */
+import type { Destination } from '../model/destination.ts';
+import { isEligible } from './least.ts';
+import type { SchedulerFactory } from './scheduler.ts';
+
+export const fo: SchedulerFactory = ({ destinations }) => ({
+  schedule() {
+    let heaviest: Destination | undefined;
+    for (const destination of destinations) {
+      if (isEligible(destination) && destination.weight > (heaviest?.weight ?? 0)) heaviest = destination;
+    }
+    return heaviest;
+  },
+});

@@ -1,0 +1,30 @@
+/** Locality-based least connections: one destination for each virtual address, for transparent caches. */
+import type { Destination } from '../model/destination.ts';
+import { leastLoaded, overhead } from './least.ts';
+import { Locality, listed } from './locality.ts';
+import type { SchedulerFactory } from './scheduler.ts';
+
+/** More active connections than its weight, while another has less than half of its own. */
+export function isOvercrowded(destination: Destination, all: readonly Destination[]): boolean {
+  if (destination.activeConnections <= destination.weight) return false;
+  for (const other of all) if (other.activeConnections * 2 < other.weight) return true;
+  return false;
+}
+
+export const lblc: SchedulerFactory = ({ destinations, settings }) => {
+  const memory = new Locality<Destination>();
+  const present = listed(destinations);
+  return {
+    schedule({ vaddr, now }) {
+      const known = memory.recall(vaddr, now);
+      // The upper threshold does not part an address from its destination (ip_vs_lblc.c).
+      if (known && known.weight > 0 && present.has(known) && !isOvercrowded(known, destinations))
+        return known;
+      const least = leastLoaded(destinations, overhead);
+      if (least) memory.remember(vaddr, least, now);
+      return least;
+    },
+    changed: present.changed,
+    expire: (now) => memory.age(now, settings.lblc_expiration * 1000),
+  };
+};

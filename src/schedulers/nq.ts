@@ -1,0 +1,12 @@
+/** Never queue: a destination that is idle, else the shortest expected delay. */
+import { expectedDelay, isEligible, leastLoaded } from './least.ts';
+import type { SchedulerFactory } from './scheduler.ts';
+
+export const nq: SchedulerFactory = ({ destinations }) => ({
+  schedule() {
+    for (const destination of destinations) {
+      if (destination.activeConnections === 0 && isEligible(destination)) return destination;
+    }
+    return leastLoaded(destinations, expectedDelay);
+  },
+});

@@ -1,0 +1,16 @@
+/** Weighted overflow: the heaviest destination until its active connections exceed its weight, then the next one. */
+import type { Destination } from '../model/destination.ts';
+import { isEligible } from './least.ts';
+import type { SchedulerFactory } from './scheduler.ts';
+
+export const ovf: SchedulerFactory = ({ destinations }) => ({
+  schedule() {
+    let heaviest: Destination | undefined;
+    for (const destination of destinations) {
+      // "Exceed": a destination of weight 5 takes a sixth connection, as in ip_vs_ovf.c.
+      if (!isEligible(destination) || destination.activeConnections > destination.weight) continue;
+      if (destination.weight > (heaviest?.weight ?? 0)) heaviest = destination;
+    }
+    return heaviest;
+  },
+});

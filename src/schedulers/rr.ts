@@ -1,0 +1,27 @@
+/** Round robin: each destination in turn, whatever its weight. */
+
+import { isEligible } from './least.ts';
+import type { SchedulerFactory } from './scheduler.ts';
+
+export const rr: SchedulerFactory = ({ destinations }) => {
+  /** Place of the last pick; -1: before the first. */
+  let last = -1;
+  return {
+    schedule() {
+      const size = destinations.length;
+      for (let step = 1; step <= size; step++) {
+        const place = (last + step) % size;
+        const destination = destinations[place]!;
+        if (!isEligible(destination)) continue;
+        last = place;
+        return destination;
+      }
+      return undefined;
+    },
+    // Where the last pick itself goes, the one before it takes its part, so that nobody loses a turn.
+    changed(what, _destination, index) {
+      if (what === 'added' && index <= last) last++;
+      if (what === 'removed' && index <= last) last--;
+    },
+  };
+};

@@ -1,0 +1,75 @@
+/** Weighted round robin: as many turns a round as a destination's weight, spread over the round. */
+import type { Destination } from '../model/destination.ts';
+import { isEligible } from './least.ts';
+import type { SchedulerFactory } from './scheduler.ts';
+
+const gcd = (a: number, b: number): number => (b === 0 ? a : gcd(b, a % b));
+
+/**
+ * A round goes through levels, from the greatest weight down to 1 by the greatest common divisor of all weights; at
+ * each level the destinations that weigh as much have a turn (net/netfilter/ipvs/ip_vs_wrr.c, Linux 6.1).
+ */
+export const wrr: SchedulerFactory = ({ destinations }) => {
+  let step = 1;
+  let top = 0;
+  let level = 0;
+  /** Place of the last pick in this level; -1: before the first. */
+  let last = -1;
+
+  const measure = () => {
+    let divisor = 0;
+    let heaviest = 0;
+    for (const { weight } of destinations) {
+      divisor = gcd(weight, divisor);
+      heaviest = Math.max(heaviest, weight);
+    }
+    step = divisor || 1;
+    top = heaviest === 0 ? 0 : heaviest - (step - 1);
+  };
+  const turn = (): Destination | undefined => {
+    for (let place = last + 1; place < destinations.length; place++) {
+      const destination = destinations[place]!;
+      if (destination.weight < level || destination.overloaded) continue;
+      last = place;
+      return destination;
+    }
+    return undefined;
+  };
+  const heaviestEligible = (): number => {
+    let weight = 0;
+    for (const destination of destinations) {
+      if (isEligible(destination)) weight = Math.max(weight, destination.weight);
+    }
+    return weight;
+  };
+
+  measure();
+  level = top;
+  return {
+    schedule() {
+      if (top === 0) return undefined;
+      const next = turn();
+      if (next) return next;
+      const reachable = heaviestEligible();
+      if (reachable === 0) {
+        // All are overloaded. The kernel goes round in vain, and ends at the start unless it was in the last level.
+        if (last < 0 || level > step) {
+          last = -1;
+          level = top;
+        }
+        return undefined;
+      }
+      level = level > step ? level - step : top;
+      // Levels above all that can be picked have no turns; weights reach 2^31, so they are not walked one by one.
+      if (level > reachable) level -= Math.ceil((level - reachable) / step) * step;
+      last = -1;
+      return turn();
+    },
+    changed() {
+      measure();
+      last = -1;
+      if (level > top || level === 0) level = top;
+      else if (step > 1) level = Math.floor(level / step) * step + 1;
+    },
+  };
+};
