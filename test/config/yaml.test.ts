@@ -2,19 +2,13 @@ import { readFileSync } from 'node:fs';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { compile } from '../../src/config/compile.ts';
-import type { Document, ServiceDocument } from '../../src/config/document.ts';
 import { parseLvsConf } from '../../src/config/lvs-conf.ts';
-import type { Names } from '../../src/config/names.ts';
 import { writeYaml } from '../../src/config/write-yaml.ts';
 import { parseYaml } from '../../src/config/yaml.ts';
+import { documents, labNames } from '../support/documents.ts';
 
 const SCHEDULERS = ['rr', 'wrr', 'lc', 'wlc', 'sh', 'mh'];
-const HOSTS: Record<string, string> = { rs1: '192.168.0.3', rs2: '192.168.0.4' };
-const names: Names = {
-  port: (name) => ({ http: 80, www: 80, telnet: 23, domain: 53 })[name],
-  host: async (name) => HOSTS[name] ?? (/^[\d.]+$|:/.test(name) ? name : undefined),
-};
-const parse = (text: string) => parseYaml(text, 'lvs.yaml', names, SCHEDULERS);
+const parse = (text: string) => parseYaml(text, 'lvs.yaml', labNames, SCHEDULERS);
 const told = async (text: string) =>
   (await parse(text)).problems.map((each) => `${each.line}:${each.column}: ${each.message}`);
 
@@ -242,64 +236,6 @@ services:
   });
 });
 
-const service = fc.record({
-  port: fc.integer({ min: 1, max: 65_535 }),
-  protocol: fc.constantFrom('tcp' as const, 'udp' as const, 'sctp' as const),
-  options: fc.record(
-    {
-      scheduler: fc.constantFrom('rr', 'wrr', 'wlc'),
-      persistent: fc.integer({ min: 1, max: 100_000 }),
-      persistencePrefix: fc.integer({ min: 1, max: 32 }),
-      engine: fc.constant('sip'),
-    },
-    { requiredKeys: ['scheduler'] },
-  ),
-  check: fc.option(
-    fc.record({
-      type: fc.constantFrom('tcp' as const, 'http' as const),
-      interval: fc.integer({ min: 1, max: 60 }),
-      timeout: fc.constant(3),
-      fall: fc.constant(2),
-      rise: fc.integer({ min: 1, max: 5 }),
-      maxStep: fc.constant(20),
-      slowStart: fc.integer({ min: 0, max: 60 }),
-    }),
-    { nil: undefined },
-  ),
-  destinations: fc.uniqueArray(fc.constantFrom('rs1', 'rs2'), { maxLength: 2 }),
-  weight: fc.nat({ max: 1000 }),
-});
-
-const documents: fc.Arbitrary<Document> = fc
-  .record({
-    method: fc.constantFrom('nat' as const, 'dr' as const, 'tunnel' as const),
-    active: fc.boolean(),
-    drain: fc.nat({ max: 1000 }),
-    adopt: fc.constantFrom('keep' as const, 'replace' as const),
-    services: fc.uniqueArray(service, { selector: (each) => `${each.protocol}${each.port}`, maxLength: 4 }),
-  })
-  .map(({ services, ...rest }) => ({
-    ...rest,
-    vips: [{ device: 'eth0', alias: '101', address: '192.168.0.101', prefix: 24 }],
-    director: {},
-    realServers: { vipDevice: 'dummy0' },
-    settings: { sloppy_tcp: 1 },
-    timeouts: { tcpFin: 60 },
-    marks: [{ mark: 3, to: '10.0.0.0/8', port: [1, 2] as const }],
-    services: services.map(
-      ({ port, protocol, options, check, destinations, weight }): ServiceDocument => ({
-        service: { protocol, address: '192.168.0.101', port },
-        options,
-        ...(check && { check }),
-        destinations: destinations.map((name) => ({
-          name,
-          destination: { address: HOSTS[name]!, port },
-          options: { method: 'masq', weight },
-        })),
-      }),
-    ),
-  }));
-
 test('a document written as YAML is read back as the same document', async () => {
   await fc.assert(
     fc.asyncProperty(documents, async (document) => {
@@ -314,7 +250,7 @@ test('the classic file written as YAML says the same', async () => {
   const classic = await parseLvsConf(
     readFileSync(new URL('../../conf/lvs.conf', import.meta.url), 'utf8'),
     'lvs.conf',
-    names,
+    labNames,
     SCHEDULERS,
   );
   expect((await parse(writeYaml(classic.document))).document).toEqual(classic.document);
