@@ -1,0 +1,64 @@
+/** The segment size that a tunnel leaves, told to clients: the director adds an outer header to what they send. */
+import { isIPv6 } from 'node:net';
+import { LvsError } from '../model/errors.ts';
+import { type Machine, must } from './machine.ts';
+
+export interface MssChange {
+  readonly kind: 'mss';
+  readonly addresses: readonly string[];
+  /** MTU of the network device, octets. */
+  readonly mtu: number;
+}
+
+const TABLE = 'lvs_realserver';
+/** Octets of a header without options: RFC 791, RFC 8200, RFC 9293. */
+const IPV4 = 20;
+const IPV6 = 40;
+const TCP = 20;
+
+/** The largest segment that fits through the tunnel; the outer header is of the inner one's family. */
+export const segmentSize = (address: string, mtu: number): number =>
+  mtu - 2 * (isIPv6(address) ? IPV6 : IPV4) - TCP;
+
+const exists = async (machine: Machine): Promise<boolean> =>
+  (await machine.run(['nft', 'list', 'table', 'inet', TABLE])).status === 0;
+
+/** Why the segment size cannot be told, or undefined when it can. */
+export async function probeMss(machine: Machine): Promise<string | undefined> {
+  try {
+    const rules = script({ kind: 'mss', addresses: ['192.0.2.1'], mtu: 1500 });
+    const { status, stderr } = await machine.run(['nft', '--check', '-f', '-'], rules);
+    return status === 0 ? undefined : `nft: ${stderr.trim().split('\n')[0]}`;
+  } catch (error) {
+    if (error instanceof LvsError) return error.message;
+    throw error;
+  }
+}
+
+function script({ addresses, mtu }: MssChange): string {
+  const rules = addresses.map((address) => {
+    const size = segmentSize(address, mtu);
+    const family = isIPv6(address) ? 'ip6' : 'ip';
+    return `${family} saddr ${address} tcp flags & (syn | rst) == syn tcp option maxseg size > ${size} tcp option maxseg size set ${size}`;
+  });
+  // Declared before it is deleted, so that a table left by somebody else is no error.
+  return `table inet ${TABLE} {}
+delete table inet ${TABLE}
+table inet ${TABLE} {
+  chain output {
+    type filter hook output priority mangle; policy accept;
+    ${rules.join('\n    ')}
+  }
+}
+`;
+}
+
+export const look = async (_change: MssChange, _machine: Machine): Promise<'absent'> => 'absent';
+
+export async function make(change: MssChange, machine: Machine): Promise<void> {
+  await must(machine, ['nft', '-f', '-'], script(change));
+}
+
+export async function undo(machine: Machine): Promise<void> {
+  if (await exists(machine)) await must(machine, ['nft', 'delete', 'table', 'inet', TABLE]);
+}
