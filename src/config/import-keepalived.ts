@@ -38,8 +38,11 @@ const DEFAULT_PERSISTENCE = 360;
 
 export function importKeepalived(text: string): Imported {
   const leftOut: LeftOut[] = [];
-  const leave = ({ line, words }: Statement, why: string) =>
-    leftOut.push({ line, text: words.join(' '), why });
+  const leave = ({ line, words }: Statement, why: string) => {
+    const text = words.join(' ');
+    // A block for a group is read once for each of its addresses.
+    if (!leftOut.some((each) => each.line === line && each.text === text)) leftOut.push({ line, text, why });
+  };
   const statements = parse(text, (line, why) => leftOut.push({ line, text: '', why }));
   const groups = new Map<string, readonly Statement[]>();
   for (const each of statements)
