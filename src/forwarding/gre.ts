@@ -9,6 +9,10 @@ export const GRE = 47;
 const IPV4_TYPE = 0x0800;
 const IPV6_TYPE = 0x86dd;
 
+/** Octets without and with a checksum. */
+const SHORT = 4;
+const LONG = 8;
+
 /** Flag of the first octet pair: checksum and reserved octets follow. */
 const CHECKSUM_PRESENT = 0x8000;
 
@@ -17,7 +21,7 @@ const TYPE = 2;
 const CHECKSUM = 4;
 
 /** Octets between the outer IP header and the inner packet. */
-export const greOverhead = (checksummed: boolean): number => (checksummed ? 8 : 4);
+export const greOverhead = (checksummed: boolean): number => (checksummed ? LONG : SHORT);
 
 /** Writes a GRE header at `at`; the inner packet, of IP version `inner`, lies behind it, up to `frame.end`. */
 export function writeGre(frame: Frame, at: number, inner: 4 | 6, checksummed: boolean): void {
@@ -27,4 +31,14 @@ export function writeGre(frame: Frame, at: number, inner: 4 | 6, checksummed: bo
   if (!checksummed) return;
   view.setInt32(at + CHECKSUM, 0);
   view.setUint16(at + CHECKSUM, complement(sum(view, at, frame.end)));
+}
+
+/** Octets of the GRE header at `at`; -1 when it is none of ours, or does not end by `end`. */
+export function greHeaderLength(frame: Frame, at: number, end: number): number {
+  if (end - at < SHORT) return -1;
+  const flags = frame.view.getUint16(at);
+  const type = frame.view.getUint16(at + TYPE);
+  if ((flags & ~CHECKSUM_PRESENT) !== 0 || (type !== IPV4_TYPE && type !== IPV6_TYPE)) return -1;
+  const length = greOverhead(flags !== 0);
+  return length <= end - at ? length : -1;
 }

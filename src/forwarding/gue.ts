@@ -11,6 +11,9 @@ export const GUE_HEADER = 4;
 /* Offsets from the GUE header's first octet, which holds version, control flag and header length, all 0 here. */
 const PROTOCOL = 1;
 
+/** Mask of the header's optional fields' length, in words. */
+const OPTIONS_LENGTH = 0x1f;
+
 /** The first dynamic port (RFC 6335 section 6): source ports carry 14 bits of the flow above it. */
 const FIRST_DYNAMIC_PORT = 0xc000;
 /** 2^32 divided by the golden ratio: multiplicative hashing (Knuth, volume 3, section 6.4). */
@@ -50,4 +53,11 @@ export function flowPort(connection: Connection): number {
   for (let i = 0; i < 4; i++) mixed ^= caddr[i]! ^ vaddr[i]!;
   mixed = Math.imul(mixed ^ (mixed >>> 15), GOLDEN);
   return FIRST_DYNAMIC_PORT | (mixed >>> 18);
+}
+
+/** Offset of the packet inside the GUE packet whose UDP header is at `at`; -1 when there is none before `end`. */
+export function gueInnerOffset(frame: Frame, at: number, end: number): number {
+  const header = at + UDP_HEADER;
+  if (end - header < GUE_HEADER || (frame.view.getUint8(header) & ~OPTIONS_LENGTH) !== 0) return -1;
+  return header + GUE_HEADER + frame.view.getUint8(header) * 4;
 }

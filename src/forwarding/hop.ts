@@ -23,7 +23,7 @@ export function refuseUnreachable(packet: Packet, source: Address, context: Forw
 }
 
 /**
- * Takes a packet one hop on: its time to live goes down by one, and it must fit `mtu` (octets) unless it may be
+ * Takes a request one hop on: its time to live goes down by one, and it must fit `mtu` (octets) unless it may be
  * fragmented. `ignoreDf`: it may be, whatever its DF flag says. Refusals are answered as `source`.
  * undefined: go on. Otherwise the packet's verdict.
  */
@@ -34,21 +34,50 @@ export function enterHop(
   source: Address,
   context: ForwardingContext,
 ): Verdict | undefined {
-  if (packet.ttl <= 1) {
-    sendTimeExceeded(packet, source, context);
-    return 'ttl-exceeded';
-  }
-  const { frame } = packet;
+  if (expires(packet, source, context)) return 'ttl-exceeded';
+  age(packet);
+  return exceeds(packet, mtu, ignoreDf, source, context) ? 'too-big' : undefined;
+}
+
+/** The same for a reply: a refusal quotes it as it came, its time to live untouched (Linux 6.1, plain forwarding). */
+export function enterHopBack(
+  packet: Packet,
+  mtu: number,
+  source: Address,
+  context: ForwardingContext,
+): Verdict | undefined {
+  if (expires(packet, source, context)) return 'ttl-exceeded';
+  if (exceeds(packet, mtu, false, source, context)) return 'too-big';
+  age(packet);
+  return undefined;
+}
+
+function expires(packet: Packet, source: Address, context: ForwardingContext): boolean {
+  if (packet.ttl > 1) return false;
+  sendTimeExceeded(packet, source, context);
+  return true;
+}
+
+function age(packet: Packet): void {
+  const { frame, network } = packet;
+  if (packet.version === 4) ipv4.setTtl(frame, network, packet.ttl - 1);
+  else ipv6.setHopLimit(frame, network, packet.ttl - 1);
   // What follows the packet in the frame is padding of the link it came from.
   frame.end = packet.end;
-  if (packet.version === 4) ipv4.setTtl(frame, packet.network, packet.ttl - 1);
-  else ipv6.setHopLimit(frame, packet.network, packet.ttl - 1);
+}
+
+function exceeds(
+  packet: Packet,
+  mtu: number,
+  ignoreDf: boolean,
+  source: Address,
+  context: ForwardingContext,
+): boolean {
   const mayFragment = packet.version === 4 && (!packet.dontFragment || ignoreDf || packet.protocol === ICMP);
-  if (!mayFragment && (frame.fragmentSize || packet.end - packet.network) > mtu) {
-    sendTooBig(packet, mtu, source, context);
-    return 'too-big';
-  }
-  return undefined;
+  // A datagram that came in fragments may leave in them.
+  if (mayFragment || (packet.frame.fragmentSize || packet.end - packet.network) <= mtu) return false;
+  sendTooBig(packet, mtu, source, context);
+  return true;
 }
 
 /** Sends the frame towards `nextHop`, in fragments where it is longer than `mtu` or than the fragments it came in. */

@@ -22,6 +22,8 @@ export interface Host {
   route(to: Address): Route | undefined;
   /** True for the host's own addresses, VIPs included. */
   isLocal(address: Address): boolean;
+  /** The path to `to` proved narrower than its link: `mtu` octets (RFC 1191, RFC 8201). See PathMtuHost. */
+  learnMtu?(to: Address, mtu: number): void;
 }
 
 /** What a method is given besides the packet; one for a director's whole life. */

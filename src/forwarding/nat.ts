@@ -11,7 +11,7 @@ import { SCTP, sctp } from '../wire/sctp.ts';
 import { TCP, TCP_CHECKSUM, tcp } from '../wire/tcp.ts';
 import { isPartial, recompute } from '../wire/transport-checksum.ts';
 import { UDP, UDP_CHECKSUM, udp } from '../wire/udp.ts';
-import { enterHop, refuseUnreachable, sendOn } from './hop.ts';
+import { enterHop, enterHopBack, refuseUnreachable, sendOn } from './hop.ts';
 import type { ForwardingMethod } from './method.ts';
 
 export const nat: ForwardingMethod = {
@@ -33,7 +33,7 @@ export const nat: ForwardingMethod = {
     // To a real server the director is a router: it answers with its own address, not the virtual one.
     const back = context.host.route(packet.src)?.source ?? connection.vaddr;
     if (route === undefined) return refuseUnreachable(packet, back, context);
-    const refusal = enterHop(packet, route.mtu, false, back, context);
+    const refusal = enterHopBack(packet, route.mtu, back, context);
     if (refusal !== undefined) return refusal;
     rewriteSource(packet, connection.vaddr, connection.vport);
     return sendOn(packet.frame, caddr, route.mtu, context);

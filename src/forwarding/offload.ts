@@ -1,0 +1,18 @@
+/** What a kernel path that forwards packets of known connections must offer, and the one that offers nothing. */
+import type { Row } from '../model/connection.ts';
+
+/** A kernel path that forwards packets of known connections by itself: a cache of the connection table. */
+export interface FlowOffload {
+  /** false: it cannot take this connection; the director keeps forwarding it. */
+  install(row: Row): boolean;
+  remove(row: Row): void;
+  /** What happened since the last call, so that counters and time-outs stay true. `lastSeen`: ms. */
+  sweep(report: (row: Row, packets: number, octets: number, lastSeen: number) => void): void;
+}
+
+/** A director without a kernel path is the same director. */
+export const noOffload: FlowOffload = {
+  install: () => false,
+  remove: () => {},
+  sweep: () => {},
+};

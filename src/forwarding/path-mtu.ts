@@ -1,0 +1,78 @@
+/** A host that remembers which paths are narrower than their link, for ten minutes (RFC 1191 section 6.3, RFC 8201). */
+import { type Address, isV4, sameAddress } from '../wire/address.ts';
+import type { Frame } from '../wire/frame.ts';
+import type { Host, Route } from './method.ts';
+
+/** How long a narrow path is believed in, ms: Linux's ip_rt_mtu_expires. */
+const LIFETIME = 600_000;
+/** Narrower is not believed, octets: Linux's min_pmtu, and the least MTU of RFC 8200 section 5. */
+const LEAST4 = 552;
+const LEAST6 = 1280;
+/** Paths that are remembered; the longest known gives way. */
+const PLACES = 64;
+
+interface NarrowRoute extends Route {
+  mtu: number;
+  source: Address;
+}
+
+interface Place {
+  readonly to: Address;
+  readonly route: NarrowRoute;
+  learnt: number;
+}
+
+export class PathMtuHost implements Host {
+  readonly #host: Host;
+  readonly #places: Place[] = [];
+  #now = 0;
+
+  constructor(host: Host) {
+    this.#host = host;
+  }
+
+  transmit(frame: Frame, nextHop: Address): boolean {
+    return this.#host.transmit(frame, nextHop);
+  }
+
+  isLocal(address: Address): boolean {
+    return this.#host.isLocal(address);
+  }
+
+  route(to: Address): Route | undefined {
+    const route = this.#host.route(to);
+    if (this.#places.length === 0 || route === undefined) return route;
+    const place = this.#find(to);
+    if (place === undefined || place.route.mtu >= route.mtu) return route;
+    place.route.source = route.source;
+    return place.route;
+  }
+
+  learnMtu(to: Address, mtu: number): void {
+    const believed = Math.max(mtu, isV4(to) ? LEAST4 : LEAST6);
+    const known = this.#find(to);
+    if (known !== undefined) {
+      // An error that was long on its way does not widen the path again.
+      if (believed < known.route.mtu) {
+        known.route.mtu = believed;
+        known.learnt = this.#now;
+      }
+      return;
+    }
+    if (this.#places.length >= PLACES) this.#places.shift();
+    this.#places.push({ to: to.slice(), route: { mtu: believed, source: to }, learnt: this.#now });
+  }
+
+  /** Forgets what is too long ago. `now`: ms; call it now and then, also before the first packet. */
+  expire(now: number): void {
+    this.#now = now;
+    const places = this.#places;
+    for (let i = places.length - 1; i >= 0; i--) if (now - places[i]!.learnt >= LIFETIME) places.splice(i, 1);
+  }
+
+  #find(to: Address): Place | undefined {
+    const places = this.#places;
+    for (let i = 0; i < places.length; i++) if (sameAddress(places[i]!.to, to)) return places[i];
+    return undefined;
+  }
+}

@@ -1,0 +1,88 @@
+/** ICMP errors about packets of a connection: carried across the director, with the packet that they quote rewritten. */
+import type { Connection } from '../model/connection.ts';
+import type { Verdict } from '../model/verdict.ts';
+import type { Address } from '../wire/address.ts';
+import { icmp } from '../wire/icmp.ts';
+import { icmp6 } from '../wire/icmp6.ts';
+import { ipv4 } from '../wire/ipv4.ts';
+import { ipv6 } from '../wire/ipv6.ts';
+import type { Packet } from '../wire/packet.ts';
+import { checksumHolds } from '../wire/transport-checksum.ts';
+import { enterHop, enterHopBack, refuseUnreachable, sendOn } from './hop.ts';
+import { forwardingMethods } from './index.ts';
+import type { ForwardingContext } from './method.ts';
+
+/* Offsets from a quoted TCP, UDP or SCTP header's first octet. */
+const SRC_PORT = 0;
+const DST_PORT = 2;
+
+/**
+ * An error from the client's side about a packet that went to the client: `quoted` comes from the virtual service
+ * (look the connection up with quoted.dst as the client). Goes where the connection's requests go; for NAT its quoted
+ * packet is made the one that the real server sent. The quoted transport checksum stays as it is, as in Linux 6.1.
+ */
+export function forwardRelated(
+  packet: Packet,
+  quoted: Packet,
+  connection: Connection,
+  context: ForwardingContext,
+): Verdict {
+  if (!checksumHolds(packet)) return 'malformed';
+  if (connection.method !== 'masq')
+    return forwardingMethods[connection.method].request(packet, connection, context);
+  const { address } = connection.destination;
+  const route = context.host.route(address);
+  if (route === undefined) return refuseUnreachable(packet, packet.dst, context);
+  const refusal = enterHop(packet, route.mtu, false, packet.dst, context);
+  if (refusal !== undefined) return refusal;
+  setDst(packet, address);
+  setSrc(quoted, address);
+  setPort(quoted, SRC_PORT, connection.dport);
+  recompute(packet, packet.src, address);
+  return sendOn(packet.frame, address, route.mtu, context);
+}
+
+/**
+ * An error from the real servers' side about a request that was forwarded with NAT: `quoted` is addressed to the
+ * destination (look the connection up with quoted.dst as the destination). It reaches the client as the virtual
+ * service's, whoever sent it, and quotes what the client sent.
+ */
+export function replyRelated(
+  packet: Packet,
+  quoted: Packet,
+  connection: Connection,
+  context: ForwardingContext,
+): Verdict {
+  if (!checksumHolds(packet)) return 'malformed';
+  const { vaddr } = connection;
+  const route = context.host.route(packet.dst);
+  const back = context.host.route(packet.src)?.source ?? vaddr;
+  if (route === undefined) return refuseUnreachable(packet, back, context);
+  const refusal = enterHopBack(packet, route.mtu, back, context);
+  if (refusal !== undefined) return refusal;
+  setSrc(packet, vaddr);
+  setDst(quoted, vaddr);
+  setPort(quoted, DST_PORT, connection.vport);
+  recompute(packet, vaddr, packet.dst);
+  return sendOn(packet.frame, packet.dst, route.mtu, context);
+}
+
+function setSrc(packet: Packet, address: Address): void {
+  if (packet.version === 4) ipv4.setSrc(packet.frame, packet.network, address);
+  else ipv6.setSrc(packet.frame, packet.network, address);
+}
+
+function setDst(packet: Packet, address: Address): void {
+  if (packet.version === 4) ipv4.setDst(packet.frame, packet.network, address);
+  else ipv6.setDst(packet.frame, packet.network, address);
+}
+
+function setPort(quoted: Packet, field: number, port: number): void {
+  if (quoted.hasPorts) quoted.frame.view.setUint16(quoted.transport + field, port);
+}
+
+function recompute(packet: Packet, src: Address, dst: Address): void {
+  const { frame, transport, end } = packet;
+  if (packet.version === 4) icmp.recompute(frame, transport, end);
+  else icmp6.recompute(frame, transport, end, src, dst);
+}

@@ -1,0 +1,79 @@
+/** ICMP errors about a tunnel's outer packets, from the path to a real server: the client is told what concerns it. */
+import type { Connection } from '../model/connection.ts';
+import type { Verdict } from '../model/verdict.ts';
+import { isV4, sameAddress } from '../wire/address.ts';
+import { FRAGMENTATION_NEEDED, icmp, SOURCE_QUENCH, TIME_EXCEEDED, UNREACHABLE } from '../wire/icmp.ts';
+import { icmp6, PACKET_TOO_BIG, TIME_EXCEEDED6, UNREACHABLE6 } from '../wire/icmp6.ts';
+import type { Packet } from '../wire/packet.ts';
+import { checksumHolds } from '../wire/transport-checksum.ts';
+import { UDP } from '../wire/udp.ts';
+import { GRE, greHeaderLength } from './gre.ts';
+import { gueInnerOffset } from './gue.ts';
+import { sendError } from './icmp.ts';
+import type { ForwardingContext } from './method.ts';
+import { IPV4_IN_IP, IPV6_IN_IP, tunnelOverhead } from './tunnel.ts';
+
+/**
+ * Decodes into `inner` the client's packet inside the tunnel packet that an error quotes; false when `quoted` is no
+ * tunnel packet, or not enough of it is left. Look the connection up with inner.src as the client.
+ */
+export function decodeTunnelled(quoted: Packet, inner: Packet): boolean {
+  if (quoted.fragmentOffset !== 0) return false;
+  const at = innerOffset(quoted);
+  return at >= 0 && inner.decodeQuoted(quoted.frame, at, quoted.end);
+}
+
+function innerOffset(quoted: Packet): number {
+  const { frame, transport, end } = quoted;
+  switch (quoted.protocol) {
+    case IPV4_IN_IP:
+    case IPV6_IN_IP:
+      return transport;
+    case GRE: {
+      const length = greHeaderLength(frame, transport, end);
+      return length < 0 ? -1 : transport + length;
+    }
+    case UDP:
+      return gueInnerOffset(frame, transport, end);
+    default:
+      return -1;
+  }
+}
+
+/**
+ * Answers the client for an error about the tunnel packet `quoted`, which carried its packet `inner`. A path that
+ * proves narrower is learnt by the host; the client hears what fits by what was known so far, as from Linux 6.1, and
+ * the new size with its next packet that is too long.
+ */
+export function answerTunnelError(
+  packet: Packet,
+  quoted: Packet,
+  inner: Packet,
+  connection: Connection,
+  context: ForwardingContext,
+): Verdict {
+  const { address, tunnel } = connection.destination;
+  if (connection.method !== 'ipip' || !sameAddress(quoted.dst, address)) return 'icmp-unrelated';
+  if (!checksumHolds(packet)) return 'malformed';
+  const { frame, transport, icmpType: type, icmpCode: code } = packet;
+  const tooBig =
+    packet.version === 4 ? type === UNREACHABLE && code === FRAGMENTATION_NEEDED : type === PACKET_TOO_BIG;
+  let rest = 0;
+  if (tooBig) {
+    const known = context.host.route(address)?.mtu ?? 0;
+    const mtu = packet.version === 4 ? icmp.nextHopMtu(frame, transport) : icmp6.mtu(frame, transport);
+    context.host.learnMtu?.(address, mtu);
+    rest = known - tunnelOverhead(tunnel, isV4(address) ? 4 : 6);
+    // Nothing that the client could do: its packets may be fragmented, or their size is not told.
+    if (!inner.dontFragment || !quoted.dontFragment || rest <= 0) return 'icmp-unrelated';
+  } else if (!concernsClient(packet.version, type)) return 'icmp-kind';
+  // An error of one IP version has no exact equal in the other.
+  if (inner.version !== packet.version) return 'icmp-kind';
+  sendError(inner, type, code, rest, inner.dst, context);
+  return 'answered';
+}
+
+const concernsClient = (version: number, type: number): boolean =>
+  version === 4
+    ? type === UNREACHABLE || type === TIME_EXCEEDED || type === SOURCE_QUENCH
+    : type === UNREACHABLE6 || type === TIME_EXCEEDED6;
