@@ -1,0 +1,162 @@
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { Lab } from '../support/lab.ts';
+import type { LabHost } from '../support/lab-host.ts';
+import { conf, realserver, startAgent, startServers } from '../support/lvs-programs.ts';
+import { probeNamespaces } from '../support/namespaces.ts';
+import { built, notBuilt } from '../support/project.ts';
+
+const missing = probeNamespaces();
+const why = missing
+  ? `${missing.what}: ${missing.why}`
+  : notBuilt('src/cli/realserver', 'test/support/arp-watch');
+
+/** Everything that the agent may change, as the kernel tells it. */
+const stateOf = async (host: LabHost) =>
+  await host.exec(
+    'ip -o address show; ip -o link show up; ip route; sysctl net.ipv4.conf.all net.ipv4.conf.lo; nft list ruleset; ls /run/lvs',
+  );
+const agent = (host: LabHost, ...words: string[]) => host.run([...realserver, ...words]);
+
+test('what is needed is there', ({ skip }) => skip(why !== undefined, why));
+
+describe.skipIf(why !== undefined)('the agent of a real server', () => {
+  let lab: Lab;
+  let rs: LabHost;
+  beforeAll(async () => {
+    lab = await Lab.create({ ipv6: true });
+    rs = lab.host('rs1');
+  });
+  afterAll(() => lab?.[Symbol.asyncDispose]());
+
+  test.each([
+    ['direct routing', ['--vip', '192.168.0.101,fd00::101'], /inet 192\.168\.0\.101\/32.* lo/],
+    ['an alias', ['--vip', '192.168.0.101', '--device', 'lo:1'], /inet 192\.168\.0\.101\/32.* lo:1/],
+    ['a tunnel', ['--vip', '192.168.0.101,fd00::101', '--method', 'tunnel'], /inet6 fd00::101\/128/],
+    ['nat', ['--method', 'nat', '--gateway', '192.168.0.1'], /default via 192\.168\.0\.1 /],
+    ['the classic file', ['--config', conf('lvs.conf')], /inet 192\.168\.0\.101\/32/],
+  ])('%s: everything is put back on exit', async (_name, options, sign) => {
+    const before = await stateOf(rs);
+    const running = await startAgent(rs, ...options);
+    expect(await stateOf(rs)).toMatch(sign);
+    expect(await running.stop()).toBe(0);
+    expect(await stateOf(rs)).toBe(before);
+  });
+
+  test('settings that were not the default are put back as they were', async () => {
+    await rs.exec(
+      'sysctl -qw net.ipv4.conf.all.arp_ignore=2; ip route add default via 192.168.0.200 metric 7',
+    );
+    const before = await stateOf(rs);
+    const running = await startAgent(rs, '--method', 'nat', '--gateway', '192.168.0.1');
+    expect(await rs.exec('ip route get 203.0.113.1')).toContain('via 192.168.0.1 ');
+    await running.stop();
+    const other = await startAgent(rs, '--vip', '192.168.0.101');
+    await other.stop('SIGINT');
+    expect(await stateOf(rs)).toBe(before);
+    await rs.exec('sysctl -qw net.ipv4.conf.all.arp_ignore=0; ip route del default');
+  });
+
+  test('after a kill -9, restore puts everything back', async () => {
+    const before = await stateOf(rs);
+    const running = await startAgent(rs, '--vip', '192.168.0.101', '--method', 'tunnel');
+    await running.stop('SIGKILL');
+    const { status, stdout } = await agent(rs, 'status');
+    expect(status).toBe(3);
+    expect(stdout).toContain('no agent runs; lvs-realserver restore puts back');
+    expect((await agent(rs, 'restore')).status).toBe(0);
+    expect(await stateOf(rs)).toBe(before);
+  });
+
+  test('after a kill -9, the next start puts back what it does not want itself', async () => {
+    const before = await stateOf(rs);
+    await (await startAgent(rs, '--vip', '192.168.0.101,192.168.0.102', '--device', 'lo:1')).stop('SIGKILL');
+    const next = await startAgent(rs, '--vip', '192.168.0.102', '--device', 'lo:1');
+    expect(await rs.exec('ip -o address show dev lo')).not.toContain('192.168.0.101');
+    expect(await rs.exec('ip -o address show dev lo')).toContain('192.168.0.102');
+    await next.stop();
+    expect(await stateOf(rs)).toBe(before);
+  });
+
+  test('--once leaves, and restore puts back', async () => {
+    const before = await stateOf(rs);
+    expect((await agent(rs, 'run', '--vip', '192.168.0.101', '--once')).status).toBe(0);
+    expect(await rs.exec('ip -o address show dev lo')).toContain('192.168.0.101/32');
+    expect((await agent(rs, 'run', '--vip', '192.168.0.101', '--once')).status).toBe(0);
+    await agent(rs, 'restore');
+    expect(await stateOf(rs)).toBe(before);
+  });
+
+  test('a second agent is refused, and changes nothing', async () => {
+    await using running = await startAgent(rs, '--vip', '192.168.0.101');
+    const between = await stateOf(rs);
+    const second = await agent(rs, 'run', '--vip', '192.168.0.102');
+    expect(second.status).toBe(1);
+    expect(second.stderr).toContain(`an agent runs here already, as process ${running.pid}`);
+    expect((await agent(rs, 'restore')).status).toBe(1);
+    expect(await stateOf(rs)).toBe(between);
+  });
+
+  test('status tells what was changed, and what somebody changed since', async () => {
+    await using running = await startAgent(rs, '--vip', '192.168.0.101');
+    const first = await agent(rs, 'status', '--json');
+    expect(first.status).toBe(0);
+    expect(JSON.parse(first.stdout)).toMatchObject({
+      pid: running.pid,
+      changes: [
+        { what: 'net.ipv4.conf.all.arp_ignore = 1', before: '0', inPlace: true },
+        { what: 'net.ipv4.conf.all.arp_announce = 2', before: '0', inPlace: true },
+        { what: 'VIP 192.168.0.101 on lo', before: 'absent', inPlace: true },
+      ],
+    });
+    await rs.exec('sysctl -qw net.ipv4.conf.all.arp_ignore=0');
+    expect((await agent(rs, 'status')).stdout).toMatch(/arp_ignore = 1 .*CHANGED SINCE/);
+  });
+
+  test('a device that answers ARP gets no VIP', async () => {
+    const before = await stateOf(rs);
+    const { status, stderr } = await agent(rs, 'run', '--vip', '192.168.0.101', '--device', 'eth0');
+    expect(status).toBe(1);
+    expect(stderr).toContain('eth0 answers ARP');
+    expect(await stateOf(rs)).toBe(before);
+  });
+
+  test('a change that fails takes the others with it', async () => {
+    const before = await stateOf(rs);
+    const { status, stderr } = await agent(rs, 'run', '--method', 'nat', '--gateway', '10.9.9.9');
+    expect(status).toBe(1);
+    expect(stderr).toContain('10.9.9.9');
+    expect(await stateOf(rs)).toBe(before);
+  });
+
+  test('no ARP for the VIP is sent or answered while the agent starts, runs and stops', async () => {
+    await using server = await startServers(rs, 1);
+    await using watch = rs.spawn([...built('test/support/arp-watch'), 'eth0']);
+    await watch.line(/^watching$/);
+    const ask = lab.client.spawn([
+      process.execPath,
+      '-e',
+      // Asks without a pause: an attempt each time that the last one is over.
+      `const {connect} = require('node:net');
+       const again = () => connect({host: '192.168.0.101', port: 80}).on('connect', () => console.log('ANSWERED')).on('error', again).setTimeout(40, function () { this.destroy(); again(); });
+       again();`,
+    ]);
+    const asked = /^request 192\.168\.0\.200 192\.168\.0\.101$/;
+    await watch.line(asked);
+    const running = await startAgent(rs, '--vip', '192.168.0.101');
+    await watch.line(asked, 5_000, watch.lines.length);
+    // The server speaks from the VIP to a neighbour that it does not know yet.
+    await rs.exec(
+      'ip neigh flush all; curl -s --max-time 5 --interface 192.168.0.101 http://192.168.0.1:9/ || true',
+    );
+    await watch.line(/^request 192\.168\.0\.3 192\.168\.0\.1$/);
+    await running.stop();
+    await watch.line(asked, 5_000, watch.lines.length);
+    await ask.stop();
+    // The client asks, and so does whoever the server spoke to.
+    const question = /^request 192\.168\.0\.(200|1) 192\.168\.0\.101$/;
+    const ofTheServer = watch.lines.filter((line) => line.includes('192.168.0.101') && !question.test(line));
+    expect(ofTheServer).toEqual([]);
+    expect(ask.output).not.toContain('ANSWERED');
+    expect(server.running).toBe(true);
+  });
+});
