@@ -1,0 +1,37 @@
+/** A vitest reporter: writes how many tests passed and failed, and which were skipped why, to the file in LVS_TEST_COUNT. */
+import { writeFileSync } from 'node:fs';
+import type { Reporter, TestModule } from 'vitest/node';
+
+/** What scripts/count-tests.ts adds up. */
+export interface TestCount {
+  passed: number;
+  failed: number;
+  readonly skipped: { readonly name: string; readonly why: string }[];
+}
+
+// biome-ignore lint/style/noDefaultExport: vitest loads reporters by their default export
+export default class TestCountReporter implements Reporter {
+  onTestRunEnd(modules: readonly TestModule[]): void {
+    const count: TestCount = { passed: 0, failed: 0, skipped: [] };
+    for (const module of modules) add(module, count);
+    const file = process.env['LVS_TEST_COUNT'];
+    if (file !== undefined) writeFileSync(file, JSON.stringify(count));
+  }
+}
+
+function add(module: TestModule, count: TestCount): void {
+  const tests = [...module.children.allTests()];
+  // A file that could not be read, or whose set-up failed, is one failure.
+  if (module.errors().length > 0) count.failed++;
+  // Where a whole file is skipped only its first test says why.
+  let why = '';
+  for (const test of tests) {
+    const result = test.result();
+    if (result.state === 'passed') count.passed++;
+    else if (result.state === 'failed') count.failed++;
+    else {
+      if (result.state === 'skipped') why = result.note ?? why;
+      count.skipped.push({ name: `${module.relativeModuleId} > ${test.fullName}`, why });
+    }
+  }
+}
