@@ -90,6 +90,13 @@ export class DestinationRegistry {
     return destination;
   }
 
+  /** True when any destination, a removed one too, has that address. */
+  hasAddress(address: Address): boolean {
+    for (const destination of this.all)
+      if (destination !== undefined && sameAddress(destination.address, address)) return true;
+    return false;
+  }
+
   /** Takes it out of service. It stays known to its connections. */
   remove(destination: RealDestination): void {
     destination.available = false;

@@ -1,10 +1,11 @@
 /** The director: what it is told, the packets it is handed, and what one can see of it. No I/O, no clock. */
 import type { Host } from '../forwarding/method.ts';
+import { PathMtuHost } from '../forwarding/path-mtu.ts';
 import type { Command, SyncDaemon } from '../model/command.ts';
 import { LvsError } from '../model/errors.ts';
-import type { Settings, Timeouts } from '../model/settings.ts';
+import type { Settings } from '../model/settings.ts';
 import type { ConnectionSnapshot, Snapshot } from '../model/snapshot.ts';
-import type { Verdict } from '../model/verdict.ts';
+import type { DropReason, Verdict } from '../model/verdict.ts';
 import type { Frame } from '../wire/frame.ts';
 import {
   addDestination,
@@ -16,12 +17,18 @@ import {
   editService,
   requireService,
 } from './administration.ts';
-import { DestinationRegistry } from './destinations.ts';
-import { Meter, TICK } from './estimator.ts';
-import { Marks } from './marks.ts';
-import { type Service, ServiceRegistry } from './services.ts';
+import { ConnectionTable } from './connections.ts';
+import { Core } from './core.ts';
+import { Datapath } from './datapath.ts';
+import { DEFENCE_PERIOD, Defence } from './defence.ts';
+import { TICK } from './estimator.ts';
+import { endAbandoned, onExpired } from './lifetimes.ts';
+import type { Service } from './services.ts';
 import { changeSetting, newSettings } from './settings.ts';
-import { snapshotOfService } from './snapshots.ts';
+import { snapshotOfConnection, snapshotOfService } from './snapshots.ts';
+
+/** Rows of the connection table, unless said otherwise. */
+const DEFAULT_CONNECTIONS = 1_048_576;
 
 export interface DirectorOptions {
   readonly host: Host;
@@ -34,64 +41,73 @@ export interface DirectorOptions {
 
 /** The load balancer. Times are ms of one monotonic clock, the caller's. */
 export class Director {
-  readonly #settings: Settings;
-  readonly #services = new ServiceRegistry();
-  readonly #destinations = new DestinationRegistry();
-  readonly #marks = new Marks();
-  readonly #total = new Meter();
-  readonly #random: () => number;
+  /** What others may look at: the state that the parts of the director share. */
+  readonly context: Core;
+  readonly #host: PathMtuHost;
+  readonly #datapath: Datapath;
+  readonly #defence: Defence;
   #daemons: readonly SyncDaemon[] = [];
-  #timeouts: Timeouts = { tcp: 900, tcpFin: 120, udp: 300 };
-  /** When the estimator reads next, ms; NaN: no time is known yet. */
-  #nextTick = Number.NaN;
+  /** When the estimator reads and the defence looks next, ms; -1: no time is known yet. */
+  #nextTick = -1;
+  #nextDefence = -1;
 
   constructor(options: DirectorOptions) {
-    this.#settings = newSettings(options.settings);
-    this.#random = options.random ?? (() => 0.5);
+    const { random = () => 0.5, maxConnections = DEFAULT_CONNECTIONS } = options;
+    const settings = newSettings(options.settings);
+    const table = new ConnectionTable({ limit: maxConnections, seed: Math.floor(random() * 2 ** 32) });
+    let id = Math.floor(random() * 0x10000);
+    const nextId = () => {
+      id = (id + 1) & 0xffff;
+      return id;
+    };
+    this.#host = new PathMtuHost(options.host);
+    this.context = new Core(settings, table, { host: this.#host, settings, nextId }, random);
+    this.#datapath = new Datapath(this.context);
+    this.#defence = new Defence(this.context);
+    this.#defence.update();
   }
 
   /** Does what the command says, or throws an LvsError and changes nothing. */
   apply(command: Command, now: number): void {
     this.#advance(now);
-    const into = {
-      services: this.#services,
-      destinations: this.#destinations,
-      settings: this.#settings,
-      random: this.#random,
-    };
+    const core = this.context;
     switch (command.op) {
       case 'add-service':
-        addService(into, command.service, command.options);
+        addService(core, command.service, command.options);
         break;
       case 'edit-service':
-        editService(into, command.service, command.options);
+        editService(core, command.service, command.options);
         break;
       case 'delete-service':
-        deleteService(into, command.service);
+        deleteService(core, command.service);
+        endAbandoned(core);
         break;
       case 'add-destination':
-        addDestination(into, command.service, command.destination, command.options);
+        addDestination(core, command.service, command.destination, command.options);
         break;
       case 'edit-destination':
-        editDestination(into, command.service, command.destination, command.options);
+        editDestination(core, command.service, command.destination, command.options);
         break;
       case 'delete-destination':
-        deleteDestination(into, command.service, command.destination);
+        deleteDestination(core, command.service, command.destination);
+        endAbandoned(core);
         break;
       case 'flush':
-        for (const service of [...this.#services.all]) dropService(into, service);
+        for (const service of [...core.services.all]) dropService(core, service);
+        endAbandoned(core);
         break;
       case 'zero':
-        this.#zero(command.service && requireService(into, command.service));
+        this.#zero(command.service && requireService(core, command.service));
         break;
       case 'set-timeouts':
-        this.#setTimeouts(command.timeouts);
+        core.timeouts.set(command.timeouts);
         break;
       case 'set':
-        changeSetting(this.#settings, command.name, command.value);
+        changeSetting(core.settings, command.name, command.value);
+        this.#defence.update();
         break;
       case 'set-marks':
-        this.#marks.set(command.rules);
+        core.marks.set(command.rules);
         break;
       case 'start-daemon':
         this.#startDaemon(command.daemon);
@@ -105,9 +121,11 @@ export class Director {
   }
 
   /** Sends an IP packet where it belongs, or says why not. The frame is the caller's again when this returns. */
-  handle(_frame: Frame, now: number): Verdict {
-    this.#advance(now);
-    return 'pass';
+  handle(frame: Frame, now: number): Verdict {
+    if (now >= this.#nextTick) this.#advance(now);
+    const verdict = this.#datapath.handle(frame, now);
+    this.#count(verdict);
+    return verdict;
   }
 
   /** Lets time pass: timers, the estimator's ticks, the defences. Due at least every 100 ms. */
@@ -118,64 +136,108 @@ export class Director {
   /** A copy of what the director holds. */
   snapshot(now: number): Snapshot {
     this.#advance(now);
+    const { services, total, timeouts, settings, table, drops, counts } = this.context;
     return {
-      services: [...this.#services.all].map(snapshotOfService),
-      stats: this.#total.traffic(),
-      rates: this.#total.rate(),
-      timeouts: this.#timeouts,
-      settings: { ...this.#settings },
+      services: [...services.all].map(snapshotOfService),
+      stats: total.traffic(),
+      rates: total.rate(),
+      timeouts: timeouts.get(),
+      settings: { ...settings },
       daemons: this.#daemons,
-      table: { connections: 0, capacity: 0, octets: 0 },
-      drops: {},
+      table: { connections: table.size, capacity: table.capacity, octets: table.octets },
+      drops: Object.fromEntries(Object.entries(drops).filter(([, packets]) => packets > 0)),
+      counts: { ...counts },
     };
   }
 
   /** Every connection and template, in no order. */
-  *connections(_now: number): Iterable<ConnectionSnapshot> {}
+  *connections(now: number): Iterable<ConnectionSnapshot> {
+    this.#advance(now);
+    for (const row of this.context.table.rows()) yield snapshotOfConnection(this.context, row, now);
+  }
 
+  /** Brings everything that depends on time up to it. The first time that is known is where ticks are counted from. */
   #advance(now: number): void {
-    if (Number.isNaN(this.#nextTick)) this.#nextTick = now + TICK;
+    const core = this.context;
+    if (this.#nextTick < 0) {
+      this.#nextTick = now + TICK;
+      this.#nextDefence = now + DEFENCE_PERIOD;
+    }
     while (now >= this.#nextTick) {
       this.#nextTick += TICK;
       this.#tick();
     }
-    this.#destinations.expire(now);
+    while (now >= this.#nextDefence) {
+      this.#nextDefence += DEFENCE_PERIOD;
+      this.#everySecond(now);
+    }
+    core.table.expire(now, this.#onExpired);
+    core.destinations.expire(now);
+    this.#datapath.expire(now);
+    this.#host.expire(now);
+  }
+
+  readonly #onExpired = (row: number): boolean => onExpired(this.context, row);
+
+  #everySecond(now: number): void {
+    this.#defence.update();
+    this.#defence.scan(now);
+    for (const service of this.context.services.all) service.scheduler.expire?.(now);
   }
 
   #tick(): void {
-    if (this.#settings.run_estimation === 0) return;
-    this.#total.tick();
-    for (const service of this.#services.all) {
+    const { settings, services, total } = this.context;
+    if (settings.run_estimation === 0) return;
+    total.tick();
+    for (const service of services.all) {
       service.meter.tick();
       for (const destination of service.destinations) destination.meter.tick();
     }
   }
 
   #zero(only: Service | undefined): void {
-    for (const service of only ? [only] : this.#services.all) {
+    const { services, total } = this.context;
+    for (const service of only ? [only] : services.all) {
       service.meter.zero();
       for (const destination of service.destinations) destination.meter.zero();
     }
-    if (!only) this.#total.zero();
+    if (!only) total.zero();
   }
 
-  #setTimeouts({ tcp, tcpFin, udp }: Timeouts): void {
-    for (const seconds of [tcp, tcpFin, udp])
-      if (!(Number.isInteger(seconds) && seconds >= 0 && seconds <= 2_147_483))
-        throw new LvsError('INVALID', `a time-out of ${seconds} s: 0 to 2147483, 0 for no change`);
-    const was = this.#timeouts;
-    this.#timeouts = { tcp: tcp || was.tcp, tcpFin: tcpFin || was.tcpFin, udp: udp || was.udp };
+  #count(verdict: Verdict): void {
+    const { counts, drops } = this.context;
+    switch (verdict) {
+      case 'forwarded':
+        counts.forwarded++;
+        break;
+      case 'pass':
+        counts.passed++;
+        break;
+      case 'answered':
+        counts.answered++;
+        break;
+      case 'waiting':
+        counts.waiting++;
+        break;
+      default:
+        drops[verdict satisfies DropReason]++;
+    }
   }
 
   #startDaemon(daemon: SyncDaemon): void {
     if (this.#daemons.some(({ role }) => role === daemon.role))
       throw new LvsError('DAEMON_RUNNING', `the ${daemon.role} sync daemon runs already`);
-    this.#daemons = [...this.#daemons, daemon];
+    this.#setDaemons([...this.#daemons, daemon]);
   }
 
   #stopDaemon(role: SyncDaemon['role']): void {
     if (!this.#daemons.some((daemon) => daemon.role === role))
       throw new LvsError('NO_DAEMON', `no ${role} sync daemon runs`);
-    this.#daemons = this.#daemons.filter((daemon) => daemon.role !== role);
+    this.#setDaemons(this.#daemons.filter((daemon) => daemon.role !== role));
+  }
+
+  #setDaemons(daemons: readonly SyncDaemon[]): void {
+    this.#daemons = daemons;
+    this.context.isBackup = daemons.length > 0 && daemons.every(({ role }) => role === 'backup');
   }
 }

@@ -1,9 +1,19 @@
 /** What one can see of a director, made from what it holds. */
-import type { DestinationSnapshot, ServiceSnapshot } from '../model/snapshot.ts';
+import type { Row } from '../model/connection.ts';
+import type { ConnectionSnapshot, DestinationSnapshot, ServiceSnapshot } from '../model/snapshot.ts';
 import { formatAddress } from '../wire/address.ts';
+import { SCTP } from '../wire/sctp.ts';
+import { TCP } from '../wire/tcp.ts';
+import { UDP } from '../wire/udp.ts';
 import { nameOf } from './administration.ts';
+import { TEMPLATE } from './connections.ts';
+import type { Core } from './core.ts';
 import type { RealDestination } from './destinations.ts';
+import { SCTP_STATES } from './sctp-state.ts';
 import type { Service } from './services.ts';
+import { TCP_STATES } from './tcp-state.ts';
+import { ASSURED } from './tracking.ts';
+import { UDP_STATES } from './udp-state.ts';
 
 export function snapshotOfService(service: Service): ServiceSnapshot {
   return {
@@ -33,4 +43,45 @@ function snapshotOfDestination(destination: RealDestination): DestinationSnapsho
     stats: meter.traffic(),
     rates: meter.rate(),
   };
+}
+
+export function snapshotOfConnection(core: Core, row: Row, now: number): ConnectionSnapshot {
+  const { table, destinations, engineData } = core;
+  const { protocol, caddr, cport, vaddr, vport, daddr, dport } = table.select(row);
+  const template = (table.flags[row]! & TEMPLATE) !== 0;
+  const data = engineData.get(row);
+  const engine = destinations.all[table.destination[row]!]!.service.options.engine;
+  return {
+    protocol: protocolName(protocol),
+    state: stateName(protocol, table.state[row]!, template),
+    expires: Math.max(0, Math.floor((table.expires(row) - now) / 1000)),
+    clientAddress: formatAddress(caddr),
+    clientPort: cport,
+    virtualAddress: formatAddress(vaddr),
+    virtualPort: vport,
+    destinationAddress: formatAddress(daddr),
+    destinationPort: dport,
+    template,
+    ...(data !== undefined && engine !== undefined && { engine, engineData: data }),
+  };
+}
+
+function protocolName(protocol: number): ConnectionSnapshot['protocol'] {
+  switch (protocol) {
+    case TCP:
+      return 'TCP';
+    case UDP:
+      return 'UDP';
+    case SCTP:
+      return 'SCTP';
+    default:
+      return 'IP';
+  }
+}
+
+function stateName(protocol: number, state: number, template: boolean): string {
+  if (template) return state === ASSURED ? 'ASSURED' : 'NONE';
+  const names: readonly string[] =
+    protocol === TCP ? TCP_STATES : protocol === SCTP ? SCTP_STATES : UDP_STATES;
+  return names[state]!;
 }

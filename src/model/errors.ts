@@ -12,6 +12,7 @@ export type ErrorCode =
   | 'TABLE_FULL'
   | 'DAEMON_RUNNING'
   | 'NO_DAEMON'
+  | 'NO_SUCH_DEVICE'
   | 'CONFIG'
   | 'IO'
   | 'UNAVAILABLE'

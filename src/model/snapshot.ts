@@ -54,6 +54,25 @@ export interface ConnectionSnapshot {
   readonly engineData?: string;
 }
 
+/** Events since the start. */
+export interface EventCounts {
+  /** Packets by verdict, drops apart. */
+  readonly forwarded: number;
+  readonly answered: number;
+  readonly waiting: number;
+  readonly passed: number;
+  /** New connections, and those among them that a template decided. */
+  readonly admitted: number;
+  readonly templated: number;
+  /** Times that a scheduler was asked, and that it had no destination to give. */
+  readonly scheduled: number;
+  readonly refused: number;
+  /** Connections and templates that timed out. */
+  readonly expired: number;
+  /** Connections that gave way to a new one of the same endpoints. */
+  readonly reused: number;
+}
+
 export interface TableSnapshot {
   readonly connections: number;
   /** Rows that there is memory for now. */
@@ -73,4 +92,6 @@ export interface Snapshot {
   readonly table: TableSnapshot;
   /** Packets dropped since the start, by reason. */
   readonly drops: Readonly<Partial<Record<DropReason, number>>>;
+  /** What happened since the start. */
+  readonly counts: EventCounts;
 }

@@ -1,0 +1,68 @@
+/** What a director is made of, shared by the steps of a packet's path. */
+import type { ForwardingContext } from '../forwarding/method.ts';
+import type { Row } from '../model/connection.ts';
+import type { Settings } from '../model/settings.ts';
+import type { EventCounts } from '../model/snapshot.ts';
+import { DROP_REASONS, type DropReason } from '../model/verdict.ts';
+import type { ConnectionTable } from './connections.ts';
+import { DestinationRegistry } from './destinations.ts';
+import { Meter } from './estimator.ts';
+import { Marks } from './marks.ts';
+import { ServiceRegistry } from './services.ts';
+import { StateTimeouts } from './timeouts.ts';
+
+/** Nothing is decided by these. */
+type Counts = { -readonly [event in keyof EventCounts]: number };
+
+const newCounts = (): Counts => ({
+  forwarded: 0,
+  answered: 0,
+  waiting: 0,
+  passed: 0,
+  admitted: 0,
+  templated: 0,
+  scheduled: 0,
+  refused: 0,
+  expired: 0,
+  reused: 0,
+});
+
+/** The state that a director's parts work on. */
+export class Core {
+  readonly services = new ServiceRegistry();
+  readonly destinations = new DestinationRegistry();
+  readonly marks = new Marks();
+  readonly timeouts = new StateTimeouts();
+  /** All traffic of all services. */
+  readonly total = new Meter();
+  readonly counts = newCounts();
+  /** What a persistence engine found in the packet that made a template, by the template's row. */
+  readonly engineData = new Map<Row, string>();
+  readonly drops: Record<DropReason, number>;
+  readonly settings: Settings;
+  readonly table: ConnectionTable;
+  readonly forwarding: ForwardingContext;
+  readonly random: () => number;
+  /** Secure state table of TCP in force (secure_tcp). */
+  secureTcp = false;
+  /** One in this many scheduling attempts is dropped (drop_packet); 0: none. */
+  dropRate = 0;
+  /** A backup sync daemon runs and no master: with backup_only nothing is forwarded. */
+  isBackup = false;
+
+  constructor(
+    settings: Settings,
+    table: ConnectionTable,
+    forwarding: ForwardingContext,
+    random: () => number,
+  ) {
+    this.settings = settings;
+    this.table = table;
+    this.forwarding = forwarding;
+    this.random = random;
+    this.drops = Object.fromEntries(Object.keys(DROP_REASONS).map((reason) => [reason, 0])) as Record<
+      DropReason,
+      number
+    >;
+  }
+}

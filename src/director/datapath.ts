@@ -1,0 +1,184 @@
+/** The path of a packet: decode, reassemble, find or admit, track, forward. */
+
+import { sendPortUnreachable } from '../forwarding/icmp.ts';
+import { forwardingMethods } from '../forwarding/index.ts';
+import { NONE, type Row } from '../model/connection.ts';
+import type { Verdict } from '../model/verdict.ts';
+import type { Frame } from '../wire/frame.ts';
+import { ICMP } from '../wire/icmp.ts';
+import { ICMP6 } from '../wire/icmp6.ts';
+import { Packet } from '../wire/packet.ts';
+import { SCTP, SCTP_ABORT, SCTP_INIT } from '../wire/sctp.ts';
+import { RST, SYN, TCP } from '../wire/tcp.ts';
+import { UDP } from '../wire/udp.ts';
+import { Admission } from './admission.ts';
+import { Arrival } from './arrival.ts';
+import { BoundConnection, METHODS } from './bound-connection.ts';
+import { FORWARDING_METHOD, MASQ, NOOUTPUT, ONE_PACKET } from './connections.ts';
+import type { Core } from './core.ts';
+import type { RealDestination } from './destinations.ts';
+import { Reassembler } from './fragments.ts';
+import { end } from './lifetimes.ts';
+import { RelatedErrors } from './related.ts';
+import { SCTP_CLOSED } from './sctp-state.ts';
+import { FROM_CLIENT, FROM_SERVER, TCP_CLOSE, TCP_FIN_WAIT, TCP_TIME_WAIT } from './tcp-state.ts';
+import { track } from './tracking.ts';
+import { countIn, countOut } from './traffic.ts';
+
+/** Bit of conn_reuse_mode: a half-closed connection of dr or tunnel gives way, too. */
+const REUSE_FIN_WAIT = 2;
+
+/** Forwarding methods by the number that a connection's flags have for them. */
+const methods = METHODS.map((name) => forwardingMethods[name]);
+
+/** One for a director. Keeps nothing of a packet once it is handled, fragments apart. */
+export class Datapath {
+  readonly #core: Core;
+  readonly #admission: Admission;
+  readonly #related: RelatedErrors;
+  readonly #reassembler = new Reassembler();
+  readonly #connection: BoundConnection;
+  readonly #packet = new Packet();
+  readonly #arrival = new Arrival();
+
+  constructor(core: Core) {
+    this.#core = core;
+    this.#connection = new BoundConnection(core.table);
+    this.#admission = new Admission(core);
+    this.#related = new RelatedErrors(core, this.#admission, this.#connection);
+  }
+
+  /** `frame`: an IP packet. */
+  handle(frame: Frame, now: number): Verdict {
+    const packet = this.#packet;
+    if (!packet.decode(frame)) return 'malformed';
+    if (packet.moreFragments || packet.fragmentOffset !== 0) return this.#handleFragment(packet, now);
+    return this.#handleWhole(packet, now);
+  }
+
+  /** Gives up on old fragments. */
+  expire(now: number): void {
+    this.#core.drops['fragment-incomplete'] += this.#reassembler.expire(now);
+  }
+
+  #handleFragment(packet: Packet, now: number): Verdict {
+    const { services, destinations, marks } = this.#core;
+    if (!services.serves(packet.version === 6 ? 6 : 4)) return 'pass';
+    const isOurs =
+      marks.rules.length > 0 || services.hasAddress(packet.dst) || destinations.hasAddress(packet.src);
+    if (!isOurs) return 'pass';
+    const whole = this.#reassembler.add(packet, now);
+    if (typeof whole === 'string') return whole;
+    return packet.decode(whole) ? this.#handleWhole(packet, now) : 'malformed';
+  }
+
+  #handleWhole(packet: Packet, now: number): Verdict {
+    const { services, settings, isBackup } = this.#core;
+    if (!services.serves(packet.version === 6 ? 6 : 4)) return 'pass';
+    if (isBackup && settings.backup_only !== 0) return 'pass';
+    switch (packet.protocol) {
+      case TCP:
+      case UDP:
+      case SCTP:
+        return packet.malformed ? 'malformed' : this.#handleFlow(packet, now);
+      case ICMP:
+      case ICMP6:
+        return this.#related.handle(packet, now);
+      default:
+        return 'pass';
+    }
+  }
+
+  #handleFlow(packet: Packet, now: number): Verdict {
+    const { table } = this.#core;
+    const { protocol, src, srcPort, dst, dstPort } = packet;
+    const request = table.findFromClient(protocol, src, srcPort, dst, dstPort);
+    if (request !== NONE) return this.#request(request, packet, now);
+    const reply = table.findFromDestination(protocol, src, srcPort, dst, dstPort);
+    if (reply !== NONE && (table.flags[reply]! & FORWARDING_METHOD) === MASQ)
+      return this.#reply(reply, packet, now);
+    return this.#admit(packet, now);
+  }
+
+  /** A packet from a known connection's client. */
+  #request(row: Row, packet: Packet, now: number): Verdict {
+    const { settings } = this.#core;
+    const destination = this.#destinationOf(row);
+    if (isFirst(packet) && this.#givesWay(row, destination)) {
+      this.#core.counts.reused++;
+      end(this.#core, row);
+      return this.#admit(packet, now);
+    }
+    if (destination.available) return this.#forward(row, destination, packet, now);
+    if (settings.expire_nodest_conn === 0) return 'destination-gone';
+    end(this.#core, row);
+    return this.#admit(packet, now);
+  }
+
+  /** True when a first packet of the same endpoints ends the connection: it is over, or its destination is to be left. */
+  #givesWay(row: Row, destination: RealDestination): boolean {
+    const { settings, table } = this.#core;
+    if (settings.expire_nodest_conn !== 0 && destination.weight === 0) return true;
+    const mode = settings.conn_reuse_mode;
+    if (mode === 0 || table.template[row] !== NONE) return false;
+    const state = table.state[row]!;
+    if (table.protocol(row) === SCTP) return state === SCTP_CLOSED;
+    if (state === TCP_TIME_WAIT || state === TCP_CLOSE) return true;
+    const isHalfSeen = (table.flags[row]! & NOOUTPUT) !== 0;
+    return (mode & REUSE_FIN_WAIT) !== 0 && state === TCP_FIN_WAIT && isHalfSeen;
+  }
+
+  #admit(packet: Packet, now: number): Verdict {
+    const { marks, settings } = this.#core;
+    if (settings.nat_icmp_send !== 0 && this.#isStray(packet)) {
+      const { host } = this.#core.forwarding;
+      sendPortUnreachable(packet, host.route(packet.src)?.source ?? packet.dst, this.#core.forwarding);
+      return 'no-connection';
+    }
+    const admitted = this.#admission.admit(this.#arrival.set(packet, marks.of(packet), now));
+    if (typeof admitted !== 'number') return admitted;
+    return this.#forward(admitted, this.#destinationOf(admitted), packet, now);
+  }
+
+  /** True for a packet that a translated destination sends outside any connection. */
+  #isStray(packet: Packet): boolean {
+    if (packet.protocol === TCP && (packet.tcpFlags & RST) !== 0) return false;
+    if (packet.protocol === SCTP && packet.sctpChunk === SCTP_ABORT) return false;
+    return this.#core.services.hasTranslated(packet.protocol, packet.src, packet.srcPort);
+  }
+
+  /** Sends a client's packet to its connection's destination. */
+  #forward(row: Row, destination: RealDestination, packet: Packet, now: number): Verdict {
+    const { table, total, forwarding } = this.#core;
+    countIn(packet, destination, total);
+    track(this.#core, row, packet, FROM_CLIENT, destination);
+    table.inPackets[row]!++;
+    const flags = table.flags[row]!;
+    const connection = this.#connection.select(row, destination);
+    const verdict = methods[flags & FORWARDING_METHOD]!.request(packet, connection, forwarding);
+    if ((flags & ONE_PACKET) === 0) table.touch(row, now);
+    else end(this.#core, row);
+    return verdict;
+  }
+
+  /** Sends a destination's packet to its connection's client. */
+  #reply(row: Row, packet: Packet, now: number): Verdict {
+    const { table, total, forwarding } = this.#core;
+    const destination = this.#destinationOf(row);
+    countOut(packet, destination, total);
+    track(this.#core, row, packet, FROM_SERVER, destination);
+    const connection = this.#connection.select(row, destination);
+    const verdict = methods[MASQ]!.reply!(packet, connection, forwarding);
+    table.touch(row, now);
+    return verdict;
+  }
+
+  #destinationOf(row: Row): RealDestination {
+    const { table, destinations } = this.#core;
+    return destinations.all[table.destination[row]!]!;
+  }
+}
+
+/** True for what opens a connection where there is none. */
+const isFirst = ({ protocol, tcpFlags, sctpChunk }: Packet): boolean =>
+  protocol === TCP ? (tcpFlags & SYN) !== 0 : protocol === SCTP && sctpChunk === SCTP_INIT;

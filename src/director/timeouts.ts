@@ -1,0 +1,39 @@
+/** How long connections last in each state, and what `ipvsadm --set` changes of it. */
+import { LvsError } from '../model/errors.ts';
+import type { Timeouts } from '../model/settings.ts';
+import { SCTP_TIMEOUTS } from './sctp-state.ts';
+import { TCP_ESTABLISHED, TCP_FIN_WAIT, TCP_TIMEOUTS } from './tcp-state.ts';
+import { UDP_TIMEOUT } from './udp-state.ts';
+
+/** Seconds; as ms it still fits the table's 32-bit column. */
+const LONGEST = 2_147_483;
+
+export class StateTimeouts {
+  /** ms by state. */
+  readonly tcp = Uint32Array.from(TCP_TIMEOUTS, toMs);
+  readonly sctp = Uint32Array.from(SCTP_TIMEOUTS, toMs);
+  readonly udp = Uint32Array.of(toMs(UDP_TIMEOUT));
+
+  /** Sets those that are not 0. Connections have them from their next packet on. */
+  set({ tcp, tcpFin, udp }: Timeouts): void {
+    for (const seconds of [tcp, tcpFin, udp])
+      if (!(Number.isInteger(seconds) && seconds >= 0 && seconds <= LONGEST))
+        throw new LvsError('INVALID', `a time-out of ${seconds} s: 1 to ${LONGEST}, or 0 to leave it`);
+    if (tcp > 0) this.tcp[TCP_ESTABLISHED] = toMs(tcp);
+    if (tcpFin > 0) this.tcp[TCP_FIN_WAIT] = toMs(tcpFin);
+    if (udp > 0) this.udp[0] = toMs(udp);
+  }
+
+  /** In seconds. */
+  get(): Timeouts {
+    return {
+      tcp: this.tcp[TCP_ESTABLISHED]! / 1000,
+      tcpFin: this.tcp[TCP_FIN_WAIT]! / 1000,
+      udp: this.udp[0]! / 1000,
+    };
+  }
+}
+
+function toMs(seconds: number): number {
+  return seconds * 1000;
+}
