@@ -77,7 +77,7 @@ export class Lab implements AsyncDisposable {
     if (options.name === undefined) takeDownAtExit(lab);
     try {
       for (const host of lab.hosts) host.furnish(hostsFile(lab.#topology));
-      writeFileSync(join(LAB_FILES, id, OPTIONS), JSON.stringify(options));
+      writeFileSync(join(lab.folder, OPTIONS), JSON.stringify(options));
       buildLab({
         topology: lab.#topology,
         offloads: options.offloads ?? 'on',
@@ -105,6 +105,11 @@ export class Lab implements AsyncDisposable {
     throw new Error(`no host ${name}; there are ${this.hosts.map((host) => host.name).join(', ')}`);
   }
 
+  /** The laboratory's own files, gone with it. */
+  get folder(): string {
+    return join(LAB_FILES, this.id);
+  }
+
   /** The namespace of a host or a segment. */
   namespace(name: string): string {
     return `lvs-${this.id}-${name}`;
@@ -116,7 +121,7 @@ export class Lab implements AsyncDisposable {
     for (const host of this.hosts) host.remove();
     for (const segment of this.#topology.segments)
       removeNamespace(this.namespace(segment), this.#ground.prefix);
-    rmSync(join(LAB_FILES, this.id), { recursive: true, force: true });
+    rmSync(this.folder, { recursive: true, force: true });
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

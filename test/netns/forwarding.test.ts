@@ -1,0 +1,113 @@
+import { createWriteStream } from 'node:fs';
+import { join } from 'node:path';
+import { pipeline } from 'node:stream/promises';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { Cluster, clusterMissing, type Method } from '../support/cluster.ts';
+import { content, contentHash } from '../support/content.ts';
+import { built } from '../support/project.ts';
+
+const why = clusterMissing();
+
+test('what is needed is there', ({ skip }) => skip(why !== undefined, why));
+
+const MEGABYTES_50 = 50 * 1024 * 1024;
+/** Port 81 has a service, and nobody who listens on the real servers. */
+const MORE = 'SERVICE=u echo rr rs1:echo rs2:echo\nSERVICE=t 81 rr rs1:81 rs2:81\n';
+/** ms in which a restarted director has to serve new connections. */
+const RESTART = 2_000;
+
+describe.skipIf(why !== undefined).each([
+  ['dr', 'Route'],
+  ['nat', 'Masq'],
+  ['tunnel', 'Tunnel'],
+] as const)('%s', (method: Method, listed) => {
+  let cluster: Cluster;
+  beforeAll(async () => {
+    cluster = await Cluster.create({
+      method,
+      more: method === 'dr' ? MORE : MORE.split('\n').slice(1).join('\n'),
+    });
+  });
+  afterAll(() => cluster?.[Symbol.asyncDispose]());
+
+  test('requests are answered by the real servers in turn', async () => {
+    const answers: string[] = [];
+    for (let i = 0; i < 6; i++) answers.push(await cluster.get());
+    const [first, second] = answers;
+    expect([first, second].sort()).toEqual(['I am real server #1', 'I am real server #2']);
+    expect(answers).toEqual([first, second, first, second, first, second]);
+  });
+
+  test('ipvsadm lists services, destinations and what goes on', async () => {
+    const list = await cluster.ipvsadm('-L', '-n');
+    expect(list).toMatch(
+      /^IP Virtual Server version \d+\.\d+\.\d+ \(size=\d+\)\nProt LocalAddress:Port Scheduler Flags\n/,
+    );
+    expect(list).toMatch(/^TCP {2}192\.168\.0\.101:80 rr$/m);
+    for (const server of cluster.lab.servers)
+      expect(list).toMatch(new RegExp(`^ {2}-> ${server.address}:80 +${listed} +1 +\\d+ +[1-9]\\d* *$`, 'm'));
+    expect(await cluster.ipvsadm('-L', '-n', '-c')).toMatch(
+      /TCP .* 192\.168\.0\.200:\d+ +192\.168\.0\.101:80 +/,
+    );
+  });
+
+  test('a download of 50 MB arrives as it was', async () => {
+    const sum = await cluster.lab.client.exec(
+      `curl -sS --max-time 50 'http://${cluster.lab.vip}/big?octets=${MEGABYTES_50}' | sha256sum`,
+    );
+    expect(sum).toBe(`${contentHash(MEGABYTES_50)}  -`);
+  });
+
+  test('an upload of 50 MB arrives as it was', async () => {
+    const file = join(cluster.lab.folder, 'upload');
+    await pipeline(content(MEGABYTES_50), createWriteStream(file));
+    const sum = await cluster.lab.client.exec(`curl -sS --max-time 50 -T ${file} http://${cluster.lab.vip}/`);
+    expect(sum).toBe(contentHash(MEGABYTES_50));
+  });
+
+  test.each([64, 1_472, 20_000])('UDP datagrams of %d octets come back', async (octets) => {
+    const words = ['--to', cluster.lab.vip, '--octets', String(octets), '--count', '10'];
+    expect(await cluster.lab.client.exec([...built('test/support/udp-client'), ...words])).toBe('10 of 10');
+  });
+
+  test.each([
+    ['without a service', 82],
+    ['with a service that nobody serves', 81],
+  ])('a port %s refuses at once', async (_name, port) => {
+    const { stderr } = await cluster.lab.client.run(
+      `curl -sS --max-time 10 http://${cluster.lab.vip}:${port}/`,
+    );
+    expect(stderr).toContain('Connection refused');
+  });
+
+  test('after its interface went down and up, the director goes on', async () => {
+    await cluster.lab.director.exec('ip link set eth0 down');
+    const down = await cluster.lab.client.run(`curl -sS --max-time 0.5 http://${cluster.lab.vip}/`);
+    expect(down.status).not.toBe(0);
+    await cluster.lab.director.exec('ip link set eth0 up');
+    expect(await answersWithin(10_000)).toMatch(/^I am real server #[12]$/);
+  });
+
+  test('a director killed and started again serves new connections', async () => {
+    await cluster.director.stop('SIGKILL');
+    const started = cluster.startDirector();
+    const answer = answersWithin(RESTART);
+    expect(await answer).toMatch(/^I am real server #[12]$/);
+    await started;
+    expect(await cluster.ipvsadm('-L', '-n')).toMatch(/^TCP {2}192\.168\.0\.101:80 rr$/m);
+  });
+
+  test('a director that ends leaves nothing behind', async () => {
+    const { director } = cluster.lab;
+    await cluster.director.stop();
+    expect(await director.exec('nft list ruleset; ip -o address show')).not.toMatch(/lvs|192\.168\.0\.101/);
+    await cluster.startDirector();
+    expect(await answersWithin(RESTART)).toMatch(/^I am real server/);
+  });
+
+  /** The first answer that the client gets, asking again and again; empty after `limit` ms. */
+  async function answersWithin(limit: number): Promise<string> {
+    const ask = `until curl -sf --max-time 0.3 http://${cluster.lab.vip}/; do :; done`;
+    return (await cluster.lab.client.run(ask, { limit })).stdout.trim();
+  }
+});

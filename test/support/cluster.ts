@@ -1,0 +1,88 @@
+/** A whole virtual server in the laboratory: servers with their agents, and a director, by one configuration. */
+import { readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { Lab, type LabOptions } from './lab.ts';
+import { conf, ipvsadm, startAgent, startDirector, startServers } from './lvs-programs.ts';
+import { probeNamespaces } from './namespaces.ts';
+import type { Program } from './program.ts';
+import { notBuilt } from './project.ts';
+
+export type Method = 'dr' | 'nat' | 'tunnel';
+
+const FILES: Readonly<Record<Method, string>> = {
+  dr: 'lvs.conf',
+  nat: 'lvs-nat.conf',
+  tunnel: 'lvs-tun.conf',
+};
+
+/** Why there can be no cluster here, or undefined. */
+export function clusterMissing(): string | undefined {
+  const missing = probeNamespaces();
+  if (missing) return `${missing.what}: ${missing.why}`;
+  return notBuilt('src/cli/director', 'src/cli/ipvsadm', 'src/cli/realserver', 'test/support/server');
+}
+
+export interface ClusterOptions extends LabOptions {
+  readonly method: Method;
+  /** Lines that follow the sample configuration of the method. */
+  readonly more?: string;
+}
+
+export class Cluster implements AsyncDisposable {
+  readonly lab: Lab;
+  readonly method: Method;
+  readonly servers: Program[] = [];
+  readonly agents: Program[] = [];
+  director!: Program;
+  readonly #config: string;
+
+  private constructor(lab: Lab, method: Method, more: string) {
+    this.lab = lab;
+    this.method = method;
+    this.#config = join(lab.folder, 'lvs.conf');
+    writeFileSync(this.#config, `${readFileSync(conf(FILES[method]), 'utf8')}${more}`);
+  }
+
+  static async create({ method, more = '', ...options }: ClusterOptions): Promise<Cluster> {
+    const lab = await Lab.create({ shape: method, ...options });
+    const cluster = new Cluster(lab, method, more);
+    try {
+      await cluster.#start();
+      return cluster;
+    } catch (error) {
+      await lab[Symbol.asyncDispose]();
+      throw error;
+    }
+  }
+
+  async #start(): Promise<void> {
+    const { lab, method } = this;
+    // Under NAT a server knows its own address only.
+    const agents = lab.servers.map((host) => startAgent(host, '--config', this.#config));
+    this.agents.push(...(await Promise.all(agents)));
+    const servers = lab.servers.map((host, i) =>
+      startServers(host, i + 1, [method === 'nat' ? host.address : lab.vip]),
+    );
+    this.servers.push(...(await Promise.all(servers)));
+    await this.startDirector();
+  }
+
+  /** Starts a director; the one before has to be gone. */
+  async startDirector(): Promise<void> {
+    this.director = await startDirector(this.lab.director, this.#config);
+  }
+
+  /** What ipvsadm prints. */
+  ipvsadm(...words: string[]): Promise<string> {
+    return this.lab.director.exec([...ipvsadm, ...words]);
+  }
+
+  /** What the client gets from the URL's path. */
+  async get(path = '/'): Promise<string> {
+    return this.lab.client.exec(['curl', '-sS', '--max-time', '10', `http://${this.lab.vip}${path}`]);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.lab[Symbol.asyncDispose]();
+  }
+}
