@@ -1,0 +1,140 @@
+/** Whether an answer is the recorded one, as far as recordings of the same kernel are alike. */
+
+import type { GoldenPacket } from '../support/golden.ts';
+import { type Dissection, dissect, summary } from './dissect.ts';
+import type { Arrival } from './wire-ends.ts';
+
+/** s: how far a time-out may be off, up to `SHORT` s and above: the kernel's timers are coarse. */
+const SLACK = 2;
+const SHORT = 300;
+const LONG_SLACK = 70;
+/** Time to live of what a host makes itself; forwarded packets have less. */
+const OWN_TTL = 64;
+const GUE_PORT = 6080;
+
+/** One thing that differs, told in a line; undefined: all is as recorded. */
+export type Difference = string | undefined;
+
+const differ = (what: string, expected: string, got: string): string =>
+  `expected ${what}${expected} got ${got}`;
+
+export function comparePick(expected: string, got: string): Difference {
+  if (expected === got) return undefined;
+  const blur = (pick: string) =>
+    / seq=\d+ .*ttl=64/.test(pick) ? pick.replace(/ seq=\d+| id=0x[0-9a-f]+/g, '') : pick;
+  return blur(expected) === blur(got) ? undefined : differ('pick ', expected, got);
+}
+
+export function comparePicks(expected: readonly string[], got: readonly string[]): Difference {
+  for (const [i, pick] of expected.entries()) {
+    const difference = comparePick(pick, got[i] ?? 'nothing');
+    if (difference) return `flow ${i}: ${difference} (${runs(expected)} / ${runs(got)})`;
+  }
+  return expected.length === got.length ? undefined : `expected ${expected.length} picks got ${got.length}`;
+}
+
+/** The first picks, for a person to compare. */
+const runs = (picks: readonly string[]): string =>
+  picks.slice(0, 24).join(' ') + (picks.length > 24 ? ' ...' : '');
+
+export function comparePackets(expected: readonly GoldenPacket[], got: readonly Arrival[]): Difference {
+  const lines = (all: readonly string[]) => (all.length === 0 ? 'nothing' : all.join(' | '));
+  const isSame =
+    expected.length === got.length && expected.every((packet, i) => comparePacket(packet, got[i]!));
+  if (isSame) return undefined;
+  const ours = got.map(({ at, octets, remark }) => `${at}: ${remark ?? summary(dissect(octets!))}`);
+  const theirs = expected.map(({ at, sum }) => `${at}: ${sum}`);
+  const told = lines(theirs) === lines(ours) ? octetsThatDiffer(expected, got) : '';
+  return differ('packets ', lines(theirs), lines(ours) + told);
+}
+
+function octetsThatDiffer(expected: readonly GoldenPacket[], got: readonly Arrival[]): string {
+  const i = expected.findIndex((packet, place) => !comparePacket(packet, got[place]!));
+  return ` (octets ${expected[i]?.hex} / ${got[i]?.octets?.toString('hex')})`;
+}
+
+function comparePacket(expected: GoldenPacket, { at, octets, remark }: Arrival): boolean {
+  if (expected.at !== at) return false;
+  if (expected.hex === undefined || octets === undefined) return expected.sum === remark;
+  const recorded = Buffer.from(expected.hex, 'hex');
+  if (recorded.equals(octets)) return true;
+  if (recorded.length !== octets.length) return false;
+  const it = dissect(recorded);
+  return it !== undefined && blur(recorded, it).equals(blur(octets, it));
+}
+
+/** The octets without what no two runs have alike, as far as the recorded packet has such fields. */
+function blur(octets: Buffer, recorded: Dissection): Buffer {
+  const copy = Buffer.from(octets);
+  const transport = recorded.version === 4 ? (copy[0]! & 15) * 4 : 40;
+  const isTunnel =
+    recorded.gre !== undefined || recorded.gue !== undefined || [4, 41].includes(recorded.protocol);
+  const isOwnIcmp = recorded.protocol === 1 && recorded.ttl === OWN_TTL;
+  const isLater = recorded.offset > 0 || recorded.moreFragments;
+  // Identification and header checksum of IPv4 packets that the director makes; 0 is no random number.
+  if (recorded.version === 4 && recorded.id !== 0 && (isTunnel || isOwnIcmp || isLater)) {
+    copy.fill(0, 4, 6);
+    copy.fill(0, 10, 12);
+  }
+  // The flow label of what the host makes itself is drawn at random (RFC 6437).
+  const isOwn6 = recorded.version === 6 && (isTunnel || recorded.ttl === OWN_TTL);
+  if (isOwn6) copy.writeUInt32BE((copy.readUInt32BE(0) & 0xfff00000) >>> 0, 0);
+  if (recorded.protocol === 17 && recorded.dstPort === GUE_PORT) {
+    copy.fill(0, transport, transport + 2);
+    if (octets.readUInt16BE(transport + 6) !== 0) copy.fill(0, transport + 6, transport + 8);
+  }
+  const isFromStack =
+    recorded.protocol === 6 && recorded.ttl === OWN_TTL && ((recorded.flags ?? 0) & 6) !== 0;
+  if (isFromStack) {
+    copy.fill(0, transport + 4, transport + 8);
+    copy.fill(0, transport + 16, transport + 18);
+  }
+  return copy;
+}
+
+/** Two listings; connections in any order and with some slack in their time-outs. */
+export function compareText(expected: string, got: string): Difference {
+  if (expected === got) return undefined;
+  const isConnections = /^IPVS connection entries|^Pro FromIP/.test(expected);
+  if (isConnections) return compareConnections(expected, got);
+  const [theirs, ours] = [expected.split('\n'), got.split('\n')];
+  const at = theirs.findIndex((line, i) => line !== ours[i]);
+  if (at < 0) return `expected ${theirs.length} lines got ${ours.length}, more: ${ours[theirs.length]}`;
+  return `line ${at + 1}: ${differ('', `«${theirs[at]}»`, ours[at] === undefined ? 'no more lines' : `«${ours[at]}»`)}`;
+}
+
+interface ConnectionLine {
+  /** The line without its time-out. */
+  readonly rest: string;
+  /** s */
+  readonly expires: number;
+}
+
+function connectionLine(line: string): ConnectionLine {
+  const listed = /^(\S+ )(\d+):(\d\d)( .*)$/.exec(line);
+  if (listed) return { rest: listed[1]! + listed[4]!, expires: Number(listed[2]) * 60 + Number(listed[3]) };
+  const proc = /^((?:\S+ +){7,8}?\S+ +)(\d+)$/.exec(line);
+  return proc ? { rest: proc[1]!, expires: Number(proc[2]) } : { rest: line, expires: Number.NaN };
+}
+
+function compareConnections(expected: string, got: string): Difference {
+  const left = got.split('\n').map(connectionLine);
+  for (const line of expected.split('\n')) {
+    const wanted = connectionLine(line);
+    const slack = wanted.expires > SHORT || /ESTABLISHED/.test(line) ? LONG_SLACK : SLACK;
+    const isIt = (ours: ConnectionLine) =>
+      ours.rest === wanted.rest &&
+      (Number.isNaN(wanted.expires)
+        ? Number.isNaN(ours.expires)
+        : Math.abs(ours.expires - wanted.expires) <= slack);
+    const at = left.findIndex(isIt);
+    if (at >= 0) left.splice(at, 1);
+    else if (wanted.expires !== 0) {
+      const like = left.find(({ rest }) => rest === wanted.rest);
+      const near = like && `${Math.floor(like.expires / 60)}:${like.expires % 60} left`;
+      return differ('', `«${line}»`, near ?? `no such line among ${left.map(({ rest }) => rest).join('; ')}`);
+    }
+  }
+  const extra = left.find(({ expires, rest }) => expires !== 0 && rest !== '');
+  return extra && `expected no «${extra.rest}» (${extra.expires} s)`;
+}

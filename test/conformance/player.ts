@@ -1,0 +1,158 @@
+/** Plays a recording of the kernel against the director, and tells every step whose answer is another one. */
+
+import type { MarkRule } from '../../src/model/command.ts';
+import { LvsError } from '../../src/model/errors.ts';
+import { DEFAULT_SETTINGS, type SettingName } from '../../src/model/settings.ts';
+import type { Golden, GoldenStep } from '../support/golden.ts';
+import { ipvsadm, procText } from './command-line.ts';
+import { comparePackets, comparePick, comparePicks, compareText, type Difference } from './compare.ts';
+import { pickOf, WireEnds } from './wire-ends.ts';
+import { integer, parseWords, split } from './words.ts';
+import { World } from './world.ts';
+
+/** ms before a recording's begin at which its director's clock had started: the phase of the estimator's ticks. */
+const HEAD_START = 1000;
+
+export interface Failure {
+  readonly step: number;
+  readonly text: string;
+  readonly what: string;
+}
+
+/** Every failure; `stopAtFirst` leaves it at one. */
+export async function play(golden: Golden, stopAtFirst = true): Promise<Failure[]> {
+  const player = new Player(golden);
+  const failures: Failure[] = [];
+  for (const step of golden.steps) {
+    let what: Difference;
+    try {
+      what = await player.step(step);
+    } catch (error) {
+      what =
+        error instanceof Error
+          ? (error.stack ?? error.message).split('\n').slice(0, 4).join(' ')
+          : String(error);
+    }
+    if (what === undefined) continue;
+    failures.push({ step: step.i, text: step.step, what });
+    if (stopAtFirst) break;
+  }
+  return failures;
+}
+
+class Player {
+  readonly #world: World;
+  readonly #ends: WireEnds;
+  readonly #marks: MarkRule[] = [];
+  /** True once connections are dropped at random: listings then agree in how many there are only. */
+  #dropsEntries = false;
+
+  constructor(golden: Golden) {
+    this.#world = new World(golden.topology ?? {}, HEAD_START);
+    this.#ends = new WireEnds((_from, octets) => this.#world.receive(octets));
+  }
+
+  async step(step: GoldenStep): Promise<Difference> {
+    this.#world.advance(HEAD_START + step.t * 1000);
+    const blank = step.step.indexOf(' ');
+    const word = blank < 0 ? step.step : step.step.slice(0, blank);
+    const rest = blank < 0 ? '' : step.step.slice(blank + 1);
+    switch (word) {
+      case 'note':
+        return undefined;
+      case 'ipvsadm':
+        return this.#ipvsadm(split(rest), step);
+      case 'conns':
+        return this.#ipvsadm(['-Lnc'], step);
+      case 'sysctl':
+        return this.#sysctl(rest, step);
+      case 'cat':
+        return this.#cat(rest.trim(), step);
+      case 'sleep':
+        return comparePackets(step.packets ?? [], this.#world.advance(this.#world.now + Number(rest) * 1000));
+      case 'sh':
+        return this.#shell(rest);
+      case 'in':
+        return 'a second director is not played';
+      case 'mark':
+        return this.#mark(rest);
+      default:
+        return this.#packets(word, rest, step);
+    }
+  }
+
+  #packets(word: string, rest: string, step: GoldenStep): Difference {
+    const words = parseWords(rest);
+    const bulk = this.#ends.bulk(word, words.options);
+    if (bulk) {
+      const { pick_counts: expected = {} } = step;
+      const counts = Object.entries(expected).find(([pick, count]) => bulk.pick_counts?.[pick] !== count);
+      return (
+        comparePicks(step.picks ?? [], bulk.picks) ??
+        (counts && `expected ${counts[0]} ${counts[1]} times got ${bulk.pick_counts?.[counts[0]] ?? 0}`)
+      );
+    }
+    const arrivals = this.#ends.step(word, words);
+    if (!arrivals) return `no such kind of step: ${word}`;
+    return comparePackets(step.packets ?? [], arrivals) ?? comparePick(step.pick ?? 'none', pickOf(arrivals));
+  }
+
+  async #ipvsadm(argv: readonly string[], step: GoldenStep): Promise<Difference> {
+    const got = await ipvsadm(argv, step.stdin ?? '', this.#world.director, this.#world.now);
+    const { stdout = '', stderr = '', rc = 0 } = step;
+    if (got.rc !== rc) return `expected rc ${rc} got ${got.rc} ${got.stderr}`;
+    if (got.stderr !== stderr) return `stderr: ${compareText(stderr, got.stderr)}`;
+    if (!this.#dropsEntries) return compareText(stdout, got.stdout);
+    const lines = (text: string) => text.split('\n').length;
+    return lines(stdout) === lines(got.stdout)
+      ? undefined
+      : `expected ${lines(stdout)} lines got ${lines(got.stdout)}`;
+  }
+
+  #sysctl(assignment: string, { rc = 0 }: GoldenStep): Difference {
+    const [key = '', value = ''] = assignment.split('=');
+    const name = /^net[./]ipv4[./]vs[./](\w+)$/.exec(key.trim())?.[1];
+    if (name === undefined) return undefined;
+    if (!(name in DEFAULT_SETTINGS)) return rc === 0 ? `there is no setting ${name}` : undefined;
+    if (name === 'drop_entry') this.#dropsEntries = Number(value) > 0;
+    try {
+      this.#world.director.apply(
+        { op: 'set', name: name as SettingName, value: integer(value.trim(), 0) },
+        this.#world.now,
+      );
+    } catch (error) {
+      if (error instanceof LvsError && rc !== 0) return undefined;
+      throw error;
+    }
+    return rc === 0 ? undefined : `expected rc ${rc}`;
+  }
+
+  async #cat(path: string, step: GoldenStep): Promise<Difference> {
+    if (path.endsWith('ip_vs_stats_percpu')) return undefined;
+    const got = await procText(path, this.#world.director, this.#world.now);
+    if (step.rc) return got === undefined ? undefined : `expected rc ${step.rc} got a file`;
+    return got === undefined ? `there is no ${path}` : compareText(step.stdout ?? '', got);
+  }
+
+  /** What changes the host itself; no shell is run. */
+  #shell(command: string): Difference {
+    const unreachable = /^ip route add (?:unreachable|blackhole|prohibit) (\S+)/.exec(command);
+    if (unreachable) this.#world.forbid(unreachable[1]!);
+    const listener = /create_server\(\('[^']*',(\d+)\)\)/.exec(command);
+    if (listener) this.#world.listen(Number(listener[1]));
+    return undefined;
+  }
+
+  #mark(rest: string): Difference {
+    const { positions, options } = parseWords(rest);
+    const { daddr, proto, dport } = options;
+    this.#marks.push({
+      mark: Number(positions[0]),
+      ...(daddr === undefined ? {} : { to: daddr }),
+      ...(proto === undefined && dport === undefined ? {} : { protocol: (proto ?? 'tcp') as 'tcp' | 'udp' }),
+      ...(dport === undefined ? {} : { port: Number(dport) }),
+    });
+    this.#world.director.apply({ op: 'set-marks', rules: this.#marks }, this.#world.now);
+    return undefined;
+  }
+}

@@ -1,0 +1,229 @@
+/** The host that the director of a recording ran on: its addresses, routes, own stack and forwarding, around our director. */
+import { Director } from '../../src/director/director.ts';
+import { Reassembler } from '../../src/director/fragments.ts';
+import { answerAsHost } from '../../src/director/host.ts';
+import { enterHop, sendOn } from '../../src/forwarding/hop.ts';
+import { sendHostUnreachable } from '../../src/forwarding/icmp.ts';
+import type { ForwardingContext, Host, Route } from '../../src/forwarding/method.ts';
+import { DEFAULT_SETTINGS } from '../../src/model/settings.ts';
+import {
+  type Address,
+  formatAddress,
+  isV4,
+  maskAddress,
+  parseAddress,
+  prefixMask,
+  sameAddress,
+} from '../../src/wire/address.ts';
+import { Frame } from '../../src/wire/frame.ts';
+import { Packet } from '../../src/wire/packet.ts';
+import { ACK, RST, SYN, TCP, tcp } from '../../src/wire/tcp.ts';
+import type { GoldenTopology } from '../support/golden.ts';
+import { checksum, IpWriter, tcpSegment, uint } from './octets.ts';
+import type { Arrival } from './wire-ends.ts';
+
+/** The director's own addresses: on the clients' side, and on the servers'. */
+const OWN = { client4: '10.0.0.1', server4: '10.1.0.1', client6: 'fd00::1', server6: 'fd01::1' };
+/** MTU of the loopback interface, octets. */
+const LOOPBACK_MTU = 65_536;
+const DEFAULT_MTU = 1500;
+/** ms between two calls of `expire` in a short sleep, and in a long one. */
+const TICK = 100;
+const LONG_TICK = 1000;
+const LONG_SLEEP = 60_000;
+
+interface Prefix {
+  readonly network: Address;
+  readonly mask: Address;
+}
+
+function prefix(text: string): Prefix {
+  const [literal, bits] = text.split('/');
+  const address = parseAddress(literal!)!;
+  const v4 = isV4(address);
+  const mask = prefixMask(v4 ? 4 : 6, Number(bits ?? (v4 ? 32 : 128)));
+  return { network: maskAddress(address, mask, new Uint32Array(4)), mask };
+}
+
+const scratch = new Uint32Array(4);
+const isIn = ({ network, mask }: Prefix, address: Address): boolean =>
+  sameAddress(maskAddress(address, mask, scratch), network);
+
+const SERVER_LANS = [prefix('10.1.0.0/24'), prefix('fd01::/64')];
+
+export class World implements Host {
+  readonly director: Director;
+  readonly #topology: GoldenTopology;
+  readonly #local: Prefix[];
+  readonly #unreachable: Prefix[] = [];
+  readonly #listening = new Set<number>();
+  readonly #reassembler = new Reassembler();
+  readonly #packet = new Packet();
+  readonly #context: ForwardingContext;
+  #arrivals: Arrival[] = [];
+  #now: number;
+  #id = 0x8000;
+
+  /** `start`: ms of the clock when the scenario begins. */
+  constructor(topology: GoldenTopology, start: number) {
+    this.#topology = topology;
+    const vips = topology.vips ?? ['10.9.0.1', '10.9.0.2', '10.9.0.3', '10.9.0.4'];
+    const vips6 = topology.vips6 ?? ['fd09::1', 'fd09::2'];
+    const nets = topology.localnets ?? ['10.8.0.0/16'];
+    this.#local = [...Object.values(OWN), ...vips, ...vips6, ...nets, '127.0.0.0/8', '::1'].map(prefix);
+    this.#now = start;
+    let seed = 1;
+    const random = () => {
+      seed = (Math.imul(seed, 1_664_525) + 1_013_904_223) >>> 0;
+      return seed / 2 ** 32;
+    };
+    this.director = new Director({ host: this, random, maxConnections: 1 << 16 });
+    this.#context = { host: this, settings: DEFAULT_SETTINGS, nextId: () => ++this.#id & 0xffff };
+    this.director.expire(start);
+  }
+
+  get now(): number {
+    return this.#now;
+  }
+
+  /** Lets time pass until `now`, ms; returns what was sent meanwhile. */
+  advance(now: number): Arrival[] {
+    const tick = now - this.#now > LONG_SLEEP ? LONG_TICK : TICK;
+    while (this.#now < now) {
+      this.#now = Math.min(now, this.#now + tick);
+      this.director.expire(this.#now);
+      this.#reassembler.expire(this.#now);
+    }
+    return this.#take();
+  }
+
+  /** From now on there is no way to these addresses. */
+  forbid(addresses: string): void {
+    this.#unreachable.push(prefix(addresses));
+  }
+
+  /** From now on a program on the host accepts TCP connections to the port. */
+  listen(port: number): void {
+    this.#listening.add(port);
+  }
+
+  /** A packet arrives at the host; returns all that leaves it in consequence. */
+  receive(octets: Buffer): Arrival[] {
+    if (isAcceptable(octets)) {
+      const frame = new Frame();
+      frame.load(octets, this.#now);
+      this.#pastDirector(frame);
+    }
+    return this.#take();
+  }
+
+  #take(): Arrival[] {
+    const arrivals = this.#arrivals;
+    this.#arrivals = [];
+    // The recorder emptied the clients' wire first.
+    return [...arrivals.filter(({ at }) => at === 'client'), ...arrivals.filter(({ at }) => at !== 'client')];
+  }
+
+  #pastDirector(frame: Frame): void {
+    const whole = this.#wholeForUs(frame);
+    if (this.director.handle(frame, this.#now) !== 'pass') return;
+    const packet = this.#packet;
+    if (!packet.decode(whole ?? frame)) return;
+    if (this.isLocal(packet.dst)) {
+      if (!this.#accept(packet)) answerAsHost(packet, { ...this.#context, host: this.#ownStack });
+    } else this.#routeOn(packet);
+  }
+
+  /** The host's own stack puts fragments for itself together; undefined: no fragment, or not the last one. */
+  #wholeForUs(frame: Frame): Frame | undefined {
+    const packet = this.#packet;
+    if (!packet.decode(frame) || !(packet.moreFragments || packet.fragmentOffset > 0)) return undefined;
+    if (!this.isLocal(packet.dst)) return undefined;
+    const whole = this.#reassembler.add(packet, this.#now);
+    return typeof whole === 'string' ? undefined : whole;
+  }
+
+  /** What the host's own stack sends passes the director, too, on its way out: it may be a local destination's reply. */
+  readonly #ownStack: Host = {
+    transmit: (frame, nextHop) => {
+      const own = new Frame();
+      own.load(frame.copy(), this.#now);
+      if (this.director.handle(own, this.#now) === 'pass') this.transmit(own, nextHop);
+      return true;
+    },
+    route: (to) => this.route(to),
+    isLocal: (address) => this.isLocal(address),
+  };
+
+  /** A listening program's SYN+ACK; false where nobody listens. */
+  #accept(packet: Packet): boolean {
+    if (packet.protocol !== TCP || !this.#listening.has(packet.dstPort)) return false;
+    if ((packet.tcpFlags & (SYN | ACK | RST)) !== SYN) return true;
+    const from = { address: formatAddress(packet.dst), port: packet.dstPort };
+    const to = { address: formatAddress(packet.src), port: packet.srcPort };
+    const acknowledgement = tcp.sequence(packet.frame, packet.transport) + 1;
+    const mss = uint(1, 2, 1, 4, 2, this.#topology.mtu ?? 1460);
+    const segment = tcpSegment(from, to, SYN | ACK, this.#now, acknowledgement, Buffer.alloc(0), mss);
+    const answer = new Frame();
+    answer.load(new IpWriter().packet(from.address, to.address, TCP, segment, { ipid: 0 }));
+    this.#ownStack.transmit(answer, packet.src);
+    return true;
+  }
+
+  #routeOn(packet: Packet): void {
+    const route = this.route(packet.dst);
+    const source = this.route(packet.src)!.source;
+    if (!route) sendHostUnreachable(packet, source, this.#context);
+    else if (enterHop(packet, route.mtu, false, source, this.#context) === undefined)
+      sendOn(packet.frame, packet.dst, route.mtu, this.#context);
+  }
+
+  transmit(frame: Frame, nextHop: Address): boolean {
+    const octets = Buffer.from(frame.copy());
+    if (!SERVER_LANS.some((lan) => isIn(lan, nextHop))) this.#arrivals.push({ at: 'client', octets });
+    else {
+      const number = serverNumber(nextHop);
+      if (number >= 1 && number <= (this.#topology.rs ?? 3))
+        this.#arrivals.push({ at: `rs${number}`, octets });
+      else if (isV4(nextHop)) this.#arrivals.push({ at: 'rlanp', remark: `arp ${arpRequest(nextHop)}` });
+    }
+    return true;
+  }
+
+  route(to: Address): Route | undefined {
+    if (this.#unreachable.some((one) => isIn(one, to))) return undefined;
+    if (this.isLocal(to)) return { mtu: LOOPBACK_MTU, source: to };
+    const mtu = this.#topology.mtu ?? DEFAULT_MTU;
+    const v4 = isV4(to);
+    if (SERVER_LANS.some((lan) => isIn(lan, to)))
+      return {
+        mtu: this.#topology.rlan_mtu ?? mtu,
+        source: parseAddress(v4 ? OWN.server4 : OWN.server6)!,
+      };
+    return { mtu, source: parseAddress(v4 ? OWN.client4 : OWN.client6)! };
+  }
+
+  isLocal(address: Address): boolean {
+    return this.#local.some((one) => isIn(one, address));
+  }
+}
+
+/** Real server i is 10.1.0.(10+i), or fd01:: with 10+i written in decimal. */
+function serverNumber(address: Address): number {
+  const last = formatAddress(address).split(/[.:]/).at(-1)!;
+  return /^\d+$/.test(last) ? Number(last) - 10 : 0;
+}
+
+/** The request that the host sends for a neighbour that nobody answers for. */
+const arpRequest = (address: Address): string =>
+  `00010800060400010200000000020a0100010000000000${address[3]!.toString(16).padStart(10, '0')}`;
+
+/** What a host takes in at all: an IPv4 header with a right checksum, and as many octets as it says. */
+function isAcceptable(octets: Buffer): boolean {
+  const version = octets.length > 0 ? octets[0]! >> 4 : 0;
+  if (version === 6) return octets.length >= 40 && octets.readUInt16BE(4) + 40 <= octets.length;
+  if (version !== 4 || octets.length < 20) return false;
+  const headerLength = (octets[0]! & 15) * 4;
+  if (headerLength < 20 || headerLength > octets.length) return false;
+  return octets.readUInt16BE(2) <= octets.length && checksum(octets.subarray(0, headerLength)) === 0;
+}
