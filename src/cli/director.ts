@@ -1,0 +1,73 @@
+#!/usr/bin/env node
+/** lvs-director: argv in, exit status out. */
+import { Command, InvalidArgumentError, Option } from 'commander';
+import { LvsError } from '../model/errors.ts';
+import { checkConfig } from './director-check.ts';
+import { DEFAULT_SOCKET, runDirector } from './director-run.ts';
+import { createLog, type LogFormat } from './log.ts';
+
+/** Exit statuses: wrong arguments or a wrong file, and anything that failed at run time. */
+const WRONG = 2;
+const FAILED = 1;
+
+interface RunArguments {
+  readonly config: string;
+  readonly interface?: string[];
+  readonly socket: string;
+  readonly metrics?: { host: string; port: number };
+  readonly procfs?: string;
+  readonly log: LogFormat;
+}
+
+/** HOST:PORT, [v6]:PORT or :PORT. */
+export function parseListen(text: string): { host: string; port: number } {
+  const match = /^(?:\[([0-9a-fA-F:.]+)\]|([^:[\]]*)):(\d{1,5})$/.exec(text);
+  const port = Number(match?.[3]);
+  if (!match || port > 65_535)
+    throw new InvalidArgumentError('give HOST:PORT, such as 127.0.0.1:9100 or [::1]:9100');
+  return { host: match[1] ?? match[2] ?? '', port };
+}
+
+const program = new Command('lvs-director')
+  .description(
+    'The director of a Linux Virtual Server: forwards the packets of virtual services to real servers.',
+  )
+  .exitOverride()
+  .showHelpAfterError('(lvs-director --help lists commands and options)');
+
+program
+  .command('run')
+  .description('forward packets, in the foreground; SIGHUP reads the file again, SIGTERM ends')
+  .requiredOption('--config <file>', 'lvs.conf, or lvs.yaml by its ending')
+  .option('--interface <name...>', 'where to listen (default: the interfaces that the file names)')
+  .option('--socket <path>', 'the control socket that ipvsadm speaks to', DEFAULT_SOCKET)
+  .option('--metrics <host:port>', 'answer GET /metrics for Prometheus there', parseListen)
+  .option('--procfs <folder>', 'keep ip_vs, ip_vs_conn and ip_vs_stats there, as /proc/net has them')
+  .addOption(new Option('--log <format>', 'form of the log').choices(['text', 'json']).default('text'))
+  .action(async (options: RunArguments) => {
+    const { interface: interfaces, log, ...rest } = options;
+    await runDirector({ ...rest, ...(interfaces ? { interfaces } : {}), log: createLog(log) });
+  });
+
+program
+  .command('check')
+  .description('tell whether a configuration file can be used: 0 yes, 2 no')
+  .argument('<file>')
+  .action(async (file: string) => {
+    process.exitCode = await checkConfig(file, console.log, console.error);
+  });
+
+try {
+  await program.parseAsync();
+} catch (error) {
+  process.exitCode = exitStatus(error);
+}
+
+function exitStatus(error: unknown): number {
+  if (error instanceof Error && 'exitCode' in error)
+    // commander has told the user already; its status is 0 for --help.
+    return error.exitCode === 0 ? 0 : WRONG;
+  if (!(error instanceof LvsError)) throw error;
+  console.error(`lvs-director: ${error.message}`);
+  return error.code === 'CONFIG' ? WRONG : FAILED;
+}

@@ -1,0 +1,45 @@
+/** What a director changes on its host while it runs, in the order that never lets the kernel answer for a service. */
+
+import type { Guarded } from '../io/guard-script.ts';
+import { KernelGuard } from '../io/kernel-guard.ts';
+import { stopMerging } from '../io/merging.ts';
+import { checkVips, type VipAddress, VipAddresses } from '../io/vip-addresses.ts';
+import type { Log } from './log.ts';
+
+export interface HostSetUp {
+  /** The kernel leaves these packets alone when this resolves. */
+  keep(guarded: Guarded): Promise<void>;
+  hold(vips: readonly VipAddress[]): void;
+  /** After an interface came back. */
+  renew(interfaceName: string): Promise<void>;
+  close(): void;
+}
+
+export async function setUpHost(options: {
+  readonly interfaces: readonly string[];
+  /** Where notes for the next director are kept. */
+  readonly folder: string;
+  readonly log: Log;
+}): Promise<HostSetUp> {
+  const { interfaces, folder, log } = options;
+  const guard = await KernelGuard.open(interfaces);
+  const vips = new VipAddresses((error) => log('error', 'vip-renewal', { why: error.message }));
+  const unmerge = new Map(interfaces.map((name) => [name, stopMerging(name, folder)]));
+  return {
+    keep: (guarded) => guard.keep(guarded),
+    hold(wanted) {
+      checkVips(wanted);
+      vips.hold(wanted);
+    },
+    async renew(interfaceName) {
+      stopMerging(interfaceName, folder);
+      vips.renew();
+      await guard.renew();
+    },
+    close() {
+      vips.close();
+      for (const restore of unmerge.values()) restore();
+      guard.close();
+    },
+  };
+}

@@ -1,0 +1,71 @@
+/** Frames between a driver that is called and a pump that pulls: a bounded queue that is allocated once. */
+import { Frame, HEADROOM } from '../wire/frame.ts';
+
+export class FrameRing {
+  readonly #frames: readonly Frame[];
+  readonly #words: readonly Uint32Array[];
+  readonly #mask: number;
+  readonly #room: number;
+  /** Totals, as 32-bit integers that wrap together. */
+  #pushed = 0;
+  #taken = 0;
+
+  /** `size`: frames, a power of two. `capacity`: octets of the longest packet. */
+  constructor(size: number, capacity: number) {
+    if ((size & (size - 1)) !== 0) throw new RangeError(`${size} is no power of two`);
+    const room = (capacity + 3) & ~3;
+    this.#frames = Array.from({ length: size }, () => new Frame(room));
+    this.#words = this.#frames.map((frame) => new Uint32Array(frame.bytes.buffer));
+    this.#mask = size - 1;
+    this.#room = room;
+  }
+
+  /** Frames that wait. */
+  get length(): number {
+    return (this.#pushed - this.#taken) | 0;
+  }
+
+  get full(): boolean {
+    return this.length > this.#mask;
+  }
+
+  /** The next free frame, to be filled and then handed in with `push`; undefined: all are taken. */
+  claim(): Frame | undefined {
+    if (this.full) return undefined;
+    const frame = this.#frames[this.#pushed & this.#mask]!;
+    frame.start = HEADROOM;
+    frame.end = HEADROOM;
+    frame.fragmentSize = 0;
+    return frame;
+  }
+
+  /** Queues the claimed frame. */
+  push(): void {
+    this.#pushed = (this.#pushed + 1) | 0;
+  }
+
+  /**
+   * Queues a copy of `octets` octets from octet `4 * word` of `from` on; false: all frames are taken, or it is too
+   * long. Word by word: a copy by views would make two objects a packet.
+   */
+  pushCopy(from: Uint32Array, word: number, octets: number): boolean {
+    const frame = this.claim();
+    if (!frame || octets > this.#room) return false;
+    const into = this.#words[this.#pushed & this.#mask]!;
+    const end = (octets + 3) >>> 2;
+    for (let i = 0; i < end; i++) into[(HEADROOM >>> 2) + i] = from[word + i]!;
+    frame.end = HEADROOM + octets;
+    this.push();
+    return true;
+  }
+
+  /** Hands at most `budget` frames to `sink`, oldest first; a frame is free again when `sink` returns. */
+  drain(sink: (frame: Frame) => void, budget: number): number {
+    const count = Math.min(budget, this.length);
+    for (let i = 0; i < count; i++) {
+      sink(this.#frames[this.#taken & this.#mask]!);
+      this.#taken = (this.#taken + 1) | 0;
+    }
+    return count;
+  }
+}

@@ -1,0 +1,208 @@
+/** The host's way to an address: MTU and source by the kernel's tables, read again at intervals, found without garbage. */
+import { readFileSync } from 'node:fs';
+import { networkInterfaces } from 'node:os';
+import {
+  type Address,
+  addressFromV4,
+  familyOf,
+  isV4,
+  parseAddress,
+  prefixMask,
+  sameAddress,
+} from '../wire/address.ts';
+import { linkFacts } from './link-facts.ts';
+
+/** As forwarding/method.ts has it. */
+export interface LinkRoute {
+  /** Octets. */
+  readonly mtu: number;
+  readonly source: Address;
+}
+
+/** A line of a routing table. */
+export interface TableEntry {
+  readonly to: Address;
+  readonly bits: number;
+  readonly metric: number;
+  readonly device: string;
+  /** Undefined: on the link itself. */
+  readonly gateway: Address | undefined;
+}
+
+/** RTF_UP and RTF_REJECT of /proc/net/route's flags (linux/route.h). */
+const UP = 0x1;
+const REJECT = 0x200;
+
+/** /proc/net/route: IPv4, the main table; addresses are hexadecimal words in host (little-endian) order. */
+export function parseRoutes4(text: string): TableEntry[] {
+  const word = (hex: string) => {
+    const swapped = Number.parseInt(hex, 16);
+    return (
+      (((swapped & 0xff) << 24) |
+        ((swapped & 0xff00) << 8) |
+        ((swapped >>> 8) & 0xff00) |
+        (swapped >>> 24)) >>>
+      0
+    );
+  };
+  return text
+    .split('\n')
+    .slice(1)
+    .flatMap((line): TableEntry[] => {
+      const [device, to, gateway, flags, , , metric, mask] = line.split('\t');
+      if (device === undefined || mask === undefined) return [];
+      const flag = Number.parseInt(flags!, 16);
+      if ((flag & UP) === 0 || (flag & REJECT) !== 0) return [];
+      const ones = word(mask).toString(2).replaceAll('0', '').length;
+      const via = word(gateway!);
+      return [
+        {
+          device,
+          to: addressFromV4(word(to!)),
+          bits: ones,
+          metric: Number(metric),
+          gateway: via === 0 ? undefined : addressFromV4(via),
+        },
+      ];
+    });
+}
+
+/** /proc/net/ipv6_route: destination, prefix length and gateway in hexadecimal, metric, flags, device. */
+export function parseRoutes6(text: string): TableEntry[] {
+  const address = (hex: string) =>
+    Uint32Array.from([0, 8, 16, 24], (at) => Number.parseInt(hex.slice(at, at + 8), 16));
+  return text.split('\n').flatMap((line): TableEntry[] => {
+    const [to, bits, , , via, metric, , , flags, device] = line.trim().split(/\s+/);
+    if (to === undefined || device === undefined || device === 'lo') return [];
+    const flag = Number.parseInt(flags!, 16);
+    if ((flag & UP) === 0 || (flag & REJECT) !== 0) return [];
+    const gateway = address(via!);
+    return [
+      {
+        device,
+        to: address(to),
+        bits: Number.parseInt(bits!, 16),
+        metric: Number.parseInt(metric!, 16),
+        gateway: gateway.every((each) => each === 0) ? undefined : gateway,
+      },
+    ];
+  });
+}
+
+interface OwnAddress {
+  readonly device: string;
+  readonly address: Address;
+  readonly mask: Address;
+  /** A host prefix: a VIP rather than an address to speak from. */
+  readonly single: boolean;
+}
+
+/** Answers that are remembered: a power of two. */
+const REMEMBERED = 4096;
+
+export class Routes {
+  #table: readonly TableEntry[] = [];
+  #own: readonly OwnAddress[] = [];
+  #local4: ReadonlySet<number> = new Set();
+  #local6: readonly Address[] = [];
+  #text = '';
+  readonly #keys = new Uint32Array(REMEMBERED * 4);
+  readonly #answers: (LinkRoute | undefined)[] = new Array(REMEMBERED).fill(undefined);
+
+  constructor() {
+    this.refresh();
+  }
+
+  /** Reads addresses and tables again; true when something had changed. */
+  refresh(): boolean {
+    const read = (file: string) => {
+      try {
+        return readFileSync(`/proc/self/net/${file}`, 'latin1');
+      } catch {
+        return '';
+      }
+    };
+    const four = read('route');
+    const six = read('ipv6_route')
+      .split('\n')
+      // The use counts in the middle change with every packet.
+      .map((line) => line.replace(/ [0-9a-f]{8} [0-9a-f]{8} (?=[0-9a-f]{8} +\S+$)/, ' 0 0 '))
+      .join('\n');
+    const interfaces = networkInterfaces();
+    const devices = Object.keys(interfaces).map((name) => [name, linkFacts(name)?.mtu]);
+    const text = JSON.stringify([four, six, interfaces, devices]);
+    if (text === this.#text) return false;
+    this.#text = text;
+    this.#own = ownAddresses(interfaces);
+    this.#local4 = new Set(
+      this.#own.filter(({ address }) => isV4(address)).map(({ address }) => address[3]! | 0),
+    );
+    this.#local6 = this.#own.filter(({ address }) => !isV4(address)).map(({ address }) => address);
+    this.#table = [...parseRoutes4(four), ...parseRoutes6(six)].sort(
+      (a, b) => b.bits - a.bits || a.metric - b.metric,
+    );
+    this.#keys.fill(0);
+    this.#answers.fill(undefined);
+    return true;
+  }
+
+  /** True for the host's own addresses. */
+  isLocal(address: Address): boolean {
+    if (isV4(address)) return this.#local4.has(address[3]! | 0);
+    for (const own of this.#local6) if (sameAddress(own, address)) return true;
+    return false;
+  }
+
+  /** Undefined: no way there. */
+  route(to: Address): LinkRoute | undefined {
+    const hash = Math.imul(to[0]! ^ to[1]! ^ to[2]! ^ to[3]!, 0x9e3779b1) >>> 20;
+    const slot = hash & (REMEMBERED - 1);
+    const keys = this.#keys;
+    const at = slot * 4;
+    if (keys[at] === to[0] && keys[at + 1] === to[1] && keys[at + 2] === to[2] && keys[at + 3] === to[3])
+      return this.#answers[slot];
+    keys.set(to, at);
+    const found = this.#find(to);
+    this.#answers[slot] = found;
+    return found;
+  }
+
+  #find(to: Address): LinkRoute | undefined {
+    const family = familyOf(to);
+    const entry = this.#table.find(
+      (each) => familyOf(each.to) === family && isWithin(to, each.to, prefixMask(family, each.bits)),
+    );
+    if (!entry) return undefined;
+    const hop = entry.gateway ?? to;
+    const mine = this.#own.filter(({ address }) => familyOf(address) === family);
+    const here = mine.filter(({ device }) => device === entry.device);
+    const source =
+      here.find(({ address, mask, single }) => !single && isWithin(hop, address, mask)) ??
+      here.find(({ single, address }) => !single && !isLinkLocal(address)) ??
+      here[0] ??
+      mine.find(({ single }) => !single);
+    const mtu = linkFacts(entry.device)?.mtu;
+    return source && mtu !== undefined ? { mtu, source: source.address } : undefined;
+  }
+}
+
+function isWithin(address: Address, net: Address, mask: Address): boolean {
+  for (let i = 0; i < 4; i++) if (((address[i]! ^ net[i]!) & mask[i]!) !== 0) return false;
+  return true;
+}
+
+/** fe80::/10 (RFC 4291 section 2.5.6). */
+const isLinkLocal = (address: Address): boolean => address[0]! >>> 22 === 0x3fa;
+
+function ownAddresses(interfaces: ReturnType<typeof networkInterfaces>): OwnAddress[] {
+  return Object.entries(interfaces).flatMap(([device, addresses = []]) =>
+    addresses.flatMap(({ address: text, cidr, internal }): OwnAddress[] => {
+      const address = parseAddress(text);
+      if (!address) return [];
+      const family = familyOf(address);
+      const bits = Number(cidr?.split('/')[1] ?? (family === 4 ? 32 : 128));
+      const single = internal || bits === (family === 4 ? 32 : 128);
+      return [{ device, address, mask: prefixMask(family, bits), single }];
+    }),
+  );
+}
