@@ -1,0 +1,53 @@
+import { describe, expect, test } from 'vitest';
+import { gatewayAnswer } from './tunnel-errors.ts';
+
+describe.each([
+  ['10.0.0.10', '10.9.0.1', '10.1.0.11'],
+  ['fd00::10', 'fd09::1', 'fd01::11'],
+])('a router on the way from the director to %s', (client, vip, server) => {
+  const v4 = !client.includes(':');
+  const answer = (partial: Parameters<typeof gatewayAnswer>[3]) =>
+    gatewayAnswer(client, vip, server, partial);
+
+  test('that says "too big" narrows the path; the client hears what was known, then the new size', () => {
+    const { verdict, sent, mtu } = answer({ type: v4 ? 3 : 2, code: v4 ? 4 : 0, rest: 1400 });
+    expect(verdict).toBe('answered');
+    expect(sent).toEqual([
+      { from: vip, to: client, type: v4 ? 3 : 2, code: v4 ? 4 : 0, mtu: 1500 - (v4 ? 20 : 40) },
+    ]);
+    expect(mtu).toBe(1400);
+  });
+
+  test('that says "unreachable" or "time exceeded" is heard by the client', () => {
+    const kinds = v4
+      ? [
+          [3, 1],
+          [11, 0],
+        ]
+      : [
+          [1, 0],
+          [3, 0],
+        ];
+    for (const [type, code] of kinds as [number, number][]) {
+      const { verdict, sent } = answer({ type, code, rest: 0 });
+      expect(verdict).toBe('answered');
+      expect(sent).toEqual([{ from: vip, to: client, type, code, mtu: 0 }]);
+    }
+  });
+
+  test('that says anything else is not', () => {
+    expect(answer({ type: v4 ? 5 : 4, code: 0, rest: 0 })).toMatchObject({ verdict: 'icmp-kind', sent: [] });
+  });
+
+  test('is not believed about another real server, nor with a wrong checksum', () => {
+    const kind = { type: v4 ? 3 : 1, code: 1, rest: 0 };
+    const other = v4 ? '10.1.0.12' : 'fd01::12';
+    expect(answer({ ...kind, boundTo: other })).toMatchObject({ verdict: 'icmp-unrelated', sent: [] });
+    expect(answer({ ...kind, damaged: true })).toMatchObject({ verdict: 'malformed', sent: [] });
+  });
+});
+
+test('an IPv6 client hears nothing of an IPv4 tunnel, but the path is learnt', () => {
+  const result = gatewayAnswer('fd00::10', 'fd09::1', '10.1.0.11', { type: 3, code: 4, rest: 1400 });
+  expect(result).toMatchObject({ sent: [], mtu: 1400 });
+});
