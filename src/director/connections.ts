@@ -1,9 +1,10 @@
 /** The connection table: a struct of typed arrays, a connection is a row number, found from either side. */
 import { NONE, type Row } from '../model/connection.ts';
 import type { Address } from '../wire/address.ts';
+import { ConnectionIndex } from './connection-index.ts';
 import {
   CADDR,
-  ConnectionIndex,
+  type ConnectionKeys,
   DADDR,
   FREE,
   FULL,
@@ -11,7 +12,7 @@ import {
   OPEN,
   PERSISTENT,
   VADDR,
-} from './connection-index.ts';
+} from './connection-keys.ts';
 import { TimerWheel } from './expiry.ts';
 
 /** Forwarding method of a connection, flags & FORWARDING_METHOD; the numbers of include/uapi/linux/ip_vs.h, Linux 6.1. */
@@ -73,6 +74,7 @@ export class ConnectionTable {
   readonly window = new SelectedRow();
 
   readonly #index: ConnectionIndex;
+  readonly #keys: ConnectionKeys;
   readonly #wheel: TimerWheel;
 
   /** `limit`: the most rows. `seed`: 32 random bits, secret. */
@@ -90,6 +92,7 @@ export class ConnectionTable {
     this.children = new Uint32Array(limit);
     this.mark = new Uint32Array(limit);
     this.#index = new ConnectionIndex(limit, seed);
+    this.#keys = this.#index.keys;
     this.#wheel = new TimerWheel(limit);
   }
 
@@ -113,6 +116,11 @@ export class ConnectionTable {
     return rows * columns + this.#index.octets + this.#wheel.octets(rows);
   }
 
+  /** Rows that were ever in use at the same time: all rows in use have lower numbers. */
+  get highWater(): number {
+    return this.#index.highWater;
+  }
+
   /** The most rows that one look-up has had to compare. */
   get longestProbe(): number {
     return this.#index.longestProbe;
@@ -134,7 +142,17 @@ export class ConnectionTable {
     salt = 0,
   ): Row {
     const kind = kindOf(flags);
-    const row = this.#index.insert(kind, protocol, caddr, cport, vaddr, vport, daddr, dport, salt);
+    const row = this.#index.insert(
+      kind,
+      protocol,
+      caddr,
+      cport,
+      vaddr,
+      vport,
+      daddr,
+      dport,
+      kind === PERSISTENT ? salt : 0,
+    );
     if (row === NONE) return NONE;
     this.flags[row] = flags;
     this.state[row] = 0;
@@ -155,7 +173,7 @@ export class ConnectionTable {
 
   /** True for a row in use. */
   has(row: Row): boolean {
-    return row >= 0 && row < this.#index.highWater && this.#index.kind(row) !== FREE;
+    return row >= 0 && row < this.#index.highWater && this.#keys.kind(row) !== FREE;
   }
 
   /**
@@ -163,12 +181,13 @@ export class ConnectionTable {
    * none has the client's port, one that does not know it yet (NO_CPORT) does.
    */
   findFromClient(protocol: number, caddr: Address, cport: number, vaddr: Address, vport: number): Row {
-    return this.#index.findFromClient(protocol, caddr, cport, vaddr, vport);
+    const row = this.#index.find(FULL, protocol, caddr, cport, vaddr, vport, 0);
+    return row === NONE ? this.#index.find(OPEN, protocol, caddr, 0, vaddr, vport, 0) : row;
   }
 
   /** The newest template of this client (or of its network) for this virtual endpoint. */
   findTemplate(protocol: number, caddr: Address, vaddr: Address, vport: number, salt = 0): Row {
-    return this.#index.findTemplate(protocol, caddr, vaddr, vport, salt);
+    return this.#index.find(PERSISTENT, protocol, caddr, 0, vaddr, vport, salt | 0);
   }
 
   /**
@@ -183,7 +202,13 @@ export class ConnectionTable {
     visit: (row: Row) => boolean,
     salt = 0,
   ): Row {
-    return this.#index.templates(protocol, caddr, vaddr, vport, visit, salt);
+    let row = this.findTemplate(protocol, caddr, vaddr, vport, salt);
+    while (row !== NONE) {
+      const following = this.#index.following(row);
+      if (visit(row)) return row;
+      row = this.#index.findNext(following, PERSISTENT, protocol, caddr, 0, vaddr, vport, salt | 0);
+    }
+    return NONE;
   }
 
   /** The newest connection that a packet of this destination to this client belongs to, never a template. */
@@ -194,61 +219,61 @@ export class ConnectionTable {
   /** The row's client port became known: it is no longer NO_CPORT and is found by this port. */
   setClientPort(row: Row, port: number): void {
     this.flags[row] = this.flags[row]! & ~NO_CPORT;
-    this.#index.setClientPort(row, port);
+    this.#index.setPorts(row, port, this.#keys.vport(row), this.#keys.dport(row));
   }
 
   /** The template is not found any more, and shows INVALID_PORT on its virtual and its destination side. */
   invalidateTemplate(row: Row): void {
-    this.#index.setServerPorts(row, INVALID_PORT, INVALID_PORT);
+    this.#index.setPorts(row, 0, INVALID_PORT, INVALID_PORT);
   }
 
   /** IP protocol number; 0 for a template of a firewall mark. */
   protocol(row: Row): number {
-    return this.#index.protocol(row);
+    return this.#keys.protocol(row);
   }
 
   cport(row: Row): number {
-    return this.#index.cport(row);
+    return this.#keys.cport(row);
   }
 
   vport(row: Row): number {
-    return this.#index.vport(row);
+    return this.#keys.vport(row);
   }
 
   dport(row: Row): number {
-    return this.#index.dport(row);
+    return this.#keys.dport(row);
   }
 
   copyCaddr(row: Row, into: Address): Address {
-    return this.#index.copyAddress(row, CADDR, into);
+    return this.#keys.copyAddress(row, CADDR, into);
   }
 
   copyVaddr(row: Row, into: Address): Address {
-    return this.#index.copyAddress(row, VADDR, into);
+    return this.#keys.copyAddress(row, VADDR, into);
   }
 
   copyDaddr(row: Row, into: Address): Address {
-    return this.#index.copyAddress(row, DADDR, into);
+    return this.#keys.copyAddress(row, DADDR, into);
   }
 
   /** Fills `window` with the row's addresses and ports. */
   select(row: Row): SelectedRow {
     const window = this.window;
-    const index = this.#index;
+    const keys = this.#keys;
     window.row = row;
-    window.protocol = index.protocol(row);
-    window.cport = index.cport(row);
-    window.vport = index.vport(row);
-    window.dport = index.dport(row);
-    index.copyAddress(row, CADDR, window.caddr);
-    index.copyAddress(row, VADDR, window.vaddr);
-    index.copyAddress(row, DADDR, window.daddr);
+    window.protocol = keys.protocol(row);
+    window.cport = keys.cport(row);
+    window.vport = keys.vport(row);
+    window.dport = keys.dport(row);
+    keys.copyAddress(row, CADDR, window.caddr);
+    keys.copyAddress(row, VADDR, window.vaddr);
+    keys.copyAddress(row, DADDR, window.daddr);
     return window;
   }
 
   /** Rows in use, in the order of their numbers. Rows may be removed and added meanwhile. */
   *rows(): Generator<Row, void, undefined> {
-    for (let row = 0; row < this.#index.highWater; row++) if (this.#index.kind(row) !== FREE) yield row;
+    for (let row = 0; row < this.#index.highWater; row++) if (this.#keys.kind(row) !== FREE) yield row;
   }
 
   /** Restarts the row's timer: it expires timeout[row] ms after `now`. */
