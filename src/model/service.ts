@@ -29,6 +29,8 @@ export interface ServiceOptions {
   readonly persistent?: number;
   /** Persistence granularity: leading bits of the client's address; missing: all. */
   readonly persistencePrefix?: number;
+  /** The same for IPv4 as a dotted mask, instead of `persistencePrefix`, where its ones do not lead: 0.0.0.24. */
+  readonly persistenceMask?: string;
   /** Persistence engine: 'sip'. */
   readonly engine?: string;
   /** One-packet scheduling. */

@@ -1,0 +1,163 @@
+/** The door of a director behind its control socket; connects when it is first used. */
+import { once } from 'node:events';
+import { connect, type Socket } from 'node:net';
+import { type ErrorCode, LvsError } from '../model/errors.ts';
+import type { ConnectionSnapshot, ServiceSnapshot, Snapshot } from '../model/snapshot.ts';
+import type { DirectorDoor, Outcome } from './door.ts';
+import { LineReader } from './lines.ts';
+import {
+  type Answer,
+  MAX_ANSWER_LINE,
+  MAX_COMMANDS,
+  parseObject,
+  protocolError,
+  type Request,
+  VERSION,
+} from './protocol.ts';
+
+export interface ClientOptions {
+  /** ms to wait for the director to say something. Default 30 s. */
+  readonly timeout?: number;
+}
+
+/** Octets of commands in one request, about: far below what a director accepts. */
+const BATCH = 1_000_000;
+
+/** One at a time: an answer is read to its end before the next question. */
+export class ControlClient implements DirectorDoor, Disposable {
+  readonly #path: string;
+  readonly #timeout: number;
+  #socket: Socket | undefined;
+  #octets: AsyncIterator<Buffer> | undefined;
+  #reader = new LineReader(MAX_ANSWER_LINE);
+  #lines: string[] = [];
+
+  constructor(path: string, options: ClientOptions = {}) {
+    this.#path = path;
+    this.#timeout = options.timeout ?? 30_000;
+  }
+
+  async apply(commands: Parameters<DirectorDoor['apply']>[0]): Promise<readonly Outcome[]> {
+    const outcomes: Outcome[] = [];
+    for (const batch of batches(commands)) {
+      for await (const answer of this.#ask({ version: VERSION, ask: 'apply', commands: batch }))
+        if ('outcomes' in answer) outcomes.push(...answer.outcomes.map((outcome) => outcome ?? undefined));
+    }
+    if (outcomes.length !== commands.length) throw protocolError('the director answered to other commands');
+    return outcomes;
+  }
+
+  async snapshot(parts: Parameters<DirectorDoor['snapshot']>[0]): Promise<Snapshot> {
+    const services: ServiceSnapshot[] = [];
+    let rest: Omit<Snapshot, 'services'> | undefined;
+    for await (const answer of this.#ask({ version: VERSION, ask: 'snapshot', parts })) {
+      if ('snapshot' in answer) rest = answer.snapshot;
+      if ('services' in answer) services.push(...answer.services);
+    }
+    if (!rest) throw protocolError('the director answered without a snapshot');
+    return { ...rest, services };
+  }
+
+  async *connections(): AsyncGenerator<readonly ConnectionSnapshot[]> {
+    for await (const answer of this.#ask({ version: VERSION, ask: 'connections' }))
+      if ('connections' in answer) yield answer.connections;
+  }
+
+  /** Ends the connection, if there is one. */
+  close(): void {
+    this.#socket?.destroy();
+    this.#socket = undefined;
+    this.#octets = undefined;
+    this.#reader = new LineReader(MAX_ANSWER_LINE);
+    this.#lines = [];
+  }
+
+  [Symbol.dispose](): void {
+    this.close();
+  }
+
+  /** The lines of an answer but its last. An answer that is not read to its end costs the connection. */
+  async *#ask(request: Request): AsyncGenerator<Answer> {
+    const socket = await this.#connected();
+    let isWhole = false;
+    try {
+      socket.write(`${JSON.stringify(request)}\n`);
+      for (;;) {
+        const answer = parseObject(await this.#line()) as unknown as Answer;
+        if ('error' in answer) throw errorOf(answer.error);
+        if ('end' in answer) break;
+        yield answer;
+      }
+      isWhole = true;
+    } finally {
+      if (!isWhole) this.close();
+    }
+  }
+
+  async #connected(): Promise<Socket> {
+    if (this.#socket) return this.#socket;
+    const socket = connect(this.#path);
+    try {
+      await once(socket, 'connect');
+    } catch (cause) {
+      throw unreachable(this.#path, cause as NodeJS.ErrnoException);
+    }
+    socket.on('error', () => {}); // reading says it again
+    this.#socket = socket;
+    this.#octets = socket[Symbol.asyncIterator]() as AsyncIterator<Buffer>;
+    return socket;
+  }
+
+  async #line(): Promise<string> {
+    for (;;) {
+      const line = this.#lines.shift();
+      if (line !== undefined) return line;
+      const octets = await this.#more();
+      this.#lines = this.#reader.push(octets);
+    }
+  }
+
+  /** Counts only the time that the director takes: not what the reader of a listing takes. */
+  async #more(): Promise<Buffer> {
+    const socket = this.#socket!;
+    const late = new LvsError('UNAVAILABLE', `the director did not answer in ${this.#timeout / 1000} s`);
+    const timer = setTimeout(() => socket.destroy(late), this.#timeout);
+    try {
+      const { done, value } = await this.#octets!.next();
+      if (!done) return value;
+    } catch (cause) {
+      if (cause instanceof LvsError) throw cause;
+      throw new LvsError('UNAVAILABLE', 'the director ended the connection', { cause });
+    } finally {
+      clearTimeout(timer);
+    }
+    throw new LvsError('UNAVAILABLE', 'the director ended the connection');
+  }
+}
+
+function* batches<T>(commands: readonly T[]): Generator<T[]> {
+  let batch: T[] = [];
+  let size = 0;
+  for (const command of commands) {
+    batch.push(command);
+    size += JSON.stringify(command).length;
+    if (size < BATCH && batch.length < MAX_COMMANDS) continue;
+    yield batch;
+    batch = [];
+    size = 0;
+  }
+  if (batch.length > 0) yield batch;
+}
+
+const errorOf = ({ code, message }: { code: ErrorCode; message: string }): LvsError =>
+  new LvsError(code, message);
+
+function unreachable(path: string, cause: NodeJS.ErrnoException): LvsError {
+  const why: Readonly<Record<string, string>> = {
+    ENOENT: 'no director runs here (there is no such socket)',
+    ECONNREFUSED: 'no director listens there any more',
+    EACCES: 'permission denied: only its owner and its group may use it',
+  };
+  const reason = why[cause.code ?? ''] ?? cause.message;
+  return new LvsError('UNAVAILABLE', `${path}: ${reason}`, { cause });
+}

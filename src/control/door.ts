@@ -1,0 +1,29 @@
+/** The door of a director: the three things that can be asked of it, near or over a socket. */
+import type { Command } from '../model/command.ts';
+import type { ErrorCode } from '../model/errors.ts';
+import type { ServiceAddress } from '../model/service.ts';
+import type { ConnectionSnapshot, Snapshot } from '../model/snapshot.ts';
+
+/** What became of one command; undefined: it was done. */
+export type Outcome = { readonly code: ErrorCode; readonly message: string } | undefined;
+
+/** Which part of a snapshot is wanted; what is not wanted is empty there. */
+export interface SnapshotParts {
+  /** true: every service; an address: that one, if there is one; missing: none. */
+  readonly services?: true | ServiceAddress;
+}
+
+export interface DirectorDoor {
+  /** Carries the commands out in order, each whether or not the one before it was refused; an outcome for each. */
+  apply(commands: readonly Command[]): Promise<readonly Outcome[]>;
+  snapshot(parts: SnapshotParts): Promise<Snapshot>;
+  /** Every connection, in chunks. What comes and goes meanwhile may be in it or not. */
+  connections(): AsyncIterable<readonly ConnectionSnapshot[]>;
+}
+
+/** True when both name the same service. */
+export function sameService(a: ServiceAddress, b: ServiceAddress): boolean {
+  if ('mark' in a || 'mark' in b)
+    return 'mark' in a && 'mark' in b && a.mark === b.mark && a.family === b.family;
+  return a.protocol === b.protocol && a.port === b.port && a.address === b.address;
+}

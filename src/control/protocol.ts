@@ -1,0 +1,67 @@
+/** What goes over the control socket: requests and answers as lines of JSON. */
+import type { Command } from '../model/command.ts';
+import { type ErrorCode, LvsError } from '../model/errors.ts';
+import type { ConnectionSnapshot, ServiceSnapshot, Snapshot } from '../model/snapshot.ts';
+import type { Outcome, SnapshotParts } from './door.ts';
+
+/** Raised when a request or an answer changes its meaning; both ends must have the same one. */
+export const VERSION = 1;
+
+/** Octets of a request's line, its end included. */
+export const MAX_REQUEST = 4 * 1024 * 1024;
+/** Octets of one line of an answer. */
+export const MAX_ANSWER_LINE = 64 * 1024 * 1024;
+/** Commands in one request. */
+export const MAX_COMMANDS = 10_000;
+
+export type Request =
+  | { readonly version: number; readonly ask: 'apply'; readonly commands: readonly Command[] }
+  | { readonly version: number; readonly ask: 'snapshot'; readonly parts: SnapshotParts }
+  | { readonly version: number; readonly ask: 'connections' };
+
+/** One line of an answer. `end` is the last line of every answer; `error` is the last line at all. */
+export type Answer =
+  | { readonly outcomes: readonly (Outcome | null)[] }
+  | { readonly snapshot: Omit<Snapshot, 'services'> }
+  | { readonly services: readonly ServiceSnapshot[] }
+  | { readonly connections: readonly ConnectionSnapshot[] }
+  | { readonly error: { readonly code: ErrorCode; readonly message: string } }
+  | { readonly end: true };
+
+/** The request on a line. Throws an LvsError that says what is wrong with it. */
+export function parseRequest(line: string): Request {
+  const request = parseObject(line);
+  if (request['version'] !== VERSION)
+    throw protocolError(`the director speaks version ${VERSION} of its protocol, not ${request['version']}`);
+  const { ask } = request;
+  if (ask === 'connections') return { version: VERSION, ask };
+  if (ask === 'snapshot') {
+    const parts = request['parts'];
+    if (typeof parts === 'object' && parts !== null) return { version: VERSION, ask, parts };
+  }
+  if (ask === 'apply') {
+    const commands = request['commands'];
+    if (Array.isArray(commands) && commands.length <= MAX_COMMANDS && commands.every(isCommand))
+      return { version: VERSION, ask, commands };
+  }
+  throw protocolError('no request that the director knows');
+}
+
+/** The shape only: what it says is for the director to judge. */
+const isCommand = (value: unknown): value is Command =>
+  typeof value === 'object' && value !== null && 'op' in value && typeof value.op === 'string';
+
+/** A line as an object. Throws an LvsError. */
+export function parseObject(line: string): Record<string, unknown> {
+  let value: unknown;
+  try {
+    value = JSON.parse(line);
+  } catch (cause) {
+    throw new LvsError('PROTOCOL', 'a line that is not JSON', { cause });
+  }
+  if (typeof value !== 'object' || value === null || Array.isArray(value))
+    throw protocolError('a line that is not an object');
+  return value as Record<string, unknown>;
+}
+
+export const protocolError = (message: string): LvsError => new LvsError('PROTOCOL', message);

@@ -1,0 +1,184 @@
+/** The control socket's transport on the director's side: clients, limits, timeouts and back-pressure. */
+import { once } from 'node:events';
+import { createServer, type Server, type Socket } from 'node:net';
+import type { DirectorDoor } from './door.ts';
+import { LineReader } from './lines.ts';
+import { type Answer, MAX_REQUEST, protocolError } from './protocol.ts';
+import { answerTo } from './session.ts';
+import { claimSocket, type SocketClaim } from './socket-claim.ts';
+
+export interface ControlServerOptions {
+  readonly path: string;
+  readonly door: DirectorDoor;
+  /** Numeric group that may use the socket too; missing: its owner alone. */
+  readonly group?: number;
+  /** Clients at once; one more is told so and sent away. Default 32. */
+  readonly maxClients?: number;
+  /** ms a client may take to send a request, and between two. Default 30 s. */
+  readonly requestTimeout?: number;
+  /** ms a client may take to read on. Default 120 s. */
+  readonly readTimeout?: number;
+  /** Hears of clients that misbehave and of answers that fail. */
+  readonly onProblem?: (problem: unknown) => void;
+}
+
+/** What went on at the socket, as totals since it was opened. */
+export interface ControlCounters {
+  clients: number;
+  requests: number;
+  /** Requests that could not be understood or answered. */
+  failed: number;
+  /** Clients turned away because there were too many. */
+  refused: number;
+  /** Clients that were too slow. */
+  timedOut: number;
+  /** Clients that went away before they had their answer. */
+  vanished: number;
+}
+
+/** Listens on the control socket. Throws an LvsError when another director does, or when its place is not safe. */
+export async function serveControl(options: ControlServerOptions): Promise<ControlServer> {
+  const server = createServer({ allowHalfOpen: true });
+  const claim = await claimSocket(server, options.path, options.group);
+  return new ControlServer(server, claim, options);
+}
+
+export class ControlServer implements AsyncDisposable {
+  readonly path: string;
+  readonly counters: ControlCounters = {
+    clients: 0,
+    requests: 0,
+    failed: 0,
+    refused: 0,
+    timedOut: 0,
+    vanished: 0,
+  };
+  readonly #server: Server;
+  readonly #claim: SocketClaim;
+  readonly #door: DirectorDoor;
+  readonly #maxClients: number;
+  readonly #requestTimeout: number;
+  readonly #readTimeout: number;
+  readonly #onProblem: (problem: unknown) => void;
+  readonly #sockets = new Set<Socket>();
+
+  constructor(server: Server, claim: SocketClaim, options: ControlServerOptions) {
+    this.path = options.path;
+    this.#server = server;
+    this.#claim = claim;
+    this.#door = options.door;
+    this.#maxClients = options.maxClients ?? 32;
+    this.#requestTimeout = options.requestTimeout ?? 30_000;
+    this.#readTimeout = options.readTimeout ?? 120_000;
+    this.#onProblem = options.onProblem ?? (() => {});
+    server.on('connection', (socket) => this.#accept(socket));
+    server.on('error', this.#onProblem);
+  }
+
+  /** Sends all clients away and removes the socket. */
+  async close(): Promise<void> {
+    this.#claim.release();
+    for (const socket of this.#sockets) socket.destroy();
+    if (!this.#server.listening) return;
+    this.#server.close();
+    await once(this.#server, 'close');
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close();
+  }
+
+  #accept(socket: Socket): void {
+    socket.on('error', () => {}); // a client that went away; the conversation notices it by itself
+    if (this.#sockets.size >= this.#maxClients) {
+      this.counters.refused++;
+      const message = `the director serves ${this.#maxClients} clients at once already`;
+      socket.end(`${JSON.stringify({ error: { code: 'UNAVAILABLE', message } } satisfies Answer)}\n`);
+      socket.destroySoon();
+      return;
+    }
+    this.counters.clients++;
+    this.#sockets.add(socket);
+    this.#converse(socket)
+      .catch((problem) => this.#onProblem(problem))
+      .finally(() => {
+        socket.destroySoon();
+        this.#sockets.delete(socket);
+      });
+  }
+
+  /** One client's requests, one after the other, for as long as it behaves. */
+  async #converse(socket: Socket): Promise<void> {
+    const reader = new LineReader(MAX_REQUEST);
+    let timer = this.#deadline(socket, this.#requestTimeout);
+    try {
+      for await (const octets of socket) {
+        const lines = reader.push(octets as Buffer);
+        for (const line of lines) {
+          clearTimeout(timer);
+          if (!(await this.#answer(socket, line))) return;
+          timer = this.#deadline(socket, this.#requestTimeout);
+        }
+      }
+      if (reader.isMidLine) this.counters.vanished++;
+    } catch (problem) {
+      if (socket.destroyed) return; // it vanished, or took too long
+      this.#fail(problem);
+      await this.#send(socket, `${JSON.stringify(errorAnswer(problem))}\n`);
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+
+  /** False: the client is not to be heard any more. */
+  async #answer(socket: Socket, line: string): Promise<boolean> {
+    this.counters.requests++;
+    let isGood = true;
+    const failed = (problem: unknown) => {
+      isGood = false;
+      this.#fail(problem);
+    };
+    for await (const text of answerTo(line, this.#door, failed)) {
+      if (await this.#send(socket, text)) continue;
+      this.counters.vanished++;
+      return false;
+    }
+    return isGood;
+  }
+
+  #fail(problem: unknown): void {
+    this.counters.failed++;
+    this.#onProblem(problem);
+  }
+
+  /** Waits until the client has taken most of it; false: it is gone. */
+  async #send(socket: Socket, text: string): Promise<boolean> {
+    if (socket.destroyed || !socket.writable) return false;
+    if (socket.write(text)) return true;
+    const timer = this.#deadline(socket, this.#readTimeout);
+    await new Promise<void>((resolve) => {
+      const go = () => {
+        socket.off('drain', go);
+        socket.off('close', go);
+        resolve();
+      };
+      socket.on('drain', go);
+      socket.on('close', go);
+    });
+    clearTimeout(timer);
+    return !socket.destroyed;
+  }
+
+  #deadline(socket: Socket, ms: number): NodeJS.Timeout {
+    const late = () => {
+      this.counters.timedOut++;
+      socket.destroy();
+    };
+    return setTimeout(late, ms).unref();
+  }
+}
+
+function errorAnswer(problem: unknown): Answer {
+  const { message } = problem instanceof Error ? problem : protocolError('the request cannot be read');
+  return { error: { code: 'PROTOCOL', message } };
+}

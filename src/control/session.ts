@@ -1,0 +1,59 @@
+/** One request's answer, line by line: the protocol on the director's side, without the socket. */
+import { type ErrorCode, LvsError } from '../model/errors.ts';
+import type { ServiceSnapshot } from '../model/snapshot.ts';
+import type { DirectorDoor } from './door.ts';
+import { type Answer, parseRequest } from './protocol.ts';
+
+/** Services and destinations in one line of an answer, about. */
+const PER_LINE = 500;
+
+/** Answers a request. An error is an answer too; `failed` says so, and that the client is not to be heard any more. */
+export async function* answerTo(
+  line: string,
+  door: DirectorDoor,
+  failed: (error: unknown) => void,
+): AsyncGenerator<string> {
+  try {
+    for await (const answer of answersTo(line, door)) yield `${JSON.stringify(answer)}\n`;
+  } catch (error) {
+    failed(error);
+    const code: ErrorCode = error instanceof LvsError ? error.code : 'IO';
+    const message = error instanceof LvsError ? error.message : 'the director failed to answer';
+    yield `${JSON.stringify({ error: { code, message } } satisfies Answer)}\n`;
+  }
+}
+
+async function* answersTo(line: string, door: DirectorDoor): AsyncGenerator<Answer> {
+  const request = parseRequest(line);
+  switch (request.ask) {
+    case 'apply':
+      yield { outcomes: (await door.apply(request.commands)).map((outcome) => outcome ?? null) };
+      break;
+    case 'snapshot': {
+      const { services, ...snapshot } = await door.snapshot(request.parts);
+      yield { snapshot };
+      yield* servicesAnswers(services);
+      break;
+    }
+    case 'connections':
+      for await (const connections of door.connections()) yield { connections };
+      break;
+    default:
+      request satisfies never;
+  }
+  yield { end: true };
+}
+
+function* servicesAnswers(services: readonly ServiceSnapshot[]): Generator<Answer> {
+  let line: ServiceSnapshot[] = [];
+  let size = 0;
+  for (const service of services) {
+    line.push(service);
+    size += 1 + service.destinations.length;
+    if (size < PER_LINE) continue;
+    yield { services: line };
+    line = [];
+    size = 0;
+  }
+  if (line.length > 0) yield { services: line };
+}
