@@ -4,6 +4,7 @@ import { formatAddress } from '../../src/wire/address.ts';
 import { Frame, HEADROOM } from '../../src/wire/frame.ts';
 import { Packet } from '../../src/wire/packet.ts';
 import { packetOfLine } from '../../src/wire/packet-line.ts';
+import { capturedPackets, captures } from '../support/captures.ts';
 import { decoded, fragmentsOf, framed, hex } from '../support/packets.ts';
 
 /** What a packet decodes to, without the frame. */
@@ -292,7 +293,7 @@ describe('a quoted packet', () => {
 });
 
 describe('whatever arrives', () => {
-  const lines = [
+  const lines: Uint8Array[] = [
     '203.0.113.7:4000 > 192.0.2.80:80 TCP SYN mss=1460',
     '[2001:db8::7]:4000 > [2001:db8::80]:80 TCP PSH+ACK len=30',
     '10.0.0.1:53 > 10.0.0.2:5353 UDP len=20',
@@ -302,6 +303,8 @@ describe('whatever arrives', () => {
     '2001:db8::9 > 2001:db8::1 ICMP6 too-big mtu=1280 [[2001:db8::1]:80 > [2001:db8::2]:40 TCP ACK]',
   ].map(packetOfLine);
   lines.push(six(0, `${HOPS}${DESTINATION}${ROUTING}33000001deadbeef${AH}${SYN}`));
+
+  for (const name of captures) lines.push(...capturedPackets(name).map((octets) => octets.slice(0, 160)));
 
   /** A real packet, cut somewhere and with some octets replaced; or noise. */
   const arriving = fc.oneof(
