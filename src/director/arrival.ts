@@ -59,8 +59,14 @@ export class Arrival implements Request {
     return this;
   }
 
-  /** True for the first packet of a connection. With `sloppyTcp` and `sloppySctp` any will do, save a TCP reset. */
+  /**
+   * True for the first packet of a connection. With `sloppyTcp` and `sloppySctp` any will do, save a TCP reset; so does
+   * any that an error quotes, of which only the ports need be there.
+   */
   begins(sloppyTcp: boolean, sloppySctp: boolean): boolean {
+    if (this.isQuoted) return true;
+    // An error need not quote more than the ports.
+    if (this.isQuoted) return true;
     if (this.protocol === TCP)
       return (this.#tcpFlags & RST) === 0 && (sloppyTcp || (this.#tcpFlags & SYN) !== 0);
     return this.protocol !== SCTP || sloppySctp || this.#sctpChunk === SCTP_INIT;

@@ -2,6 +2,7 @@
 
 import { sendPortUnreachable } from '../forwarding/icmp.ts';
 import { forwardingMethods } from '../forwarding/index.ts';
+import type { ForwardingMethod } from '../forwarding/method.ts';
 import { NONE, type Row } from '../model/connection.ts';
 import type { Verdict } from '../model/verdict.ts';
 import type { Frame } from '../wire/frame.ts';
@@ -23,7 +24,7 @@ import { RelatedErrors } from './related.ts';
 import { SCTP_CLOSED } from './sctp-state.ts';
 import { FROM_CLIENT, FROM_SERVER, TCP_CLOSE, TCP_FIN_WAIT, TCP_TIME_WAIT } from './tcp-state.ts';
 import { track } from './tracking.ts';
-import { countIn, countOut } from './traffic.ts';
+import { countErrorOut, countIn, countOut } from './traffic.ts';
 
 /** Bit of conn_reuse_mode: a half-closed connection of dr or tunnel gives way, too. */
 const REUSE_FIN_WAIT = 2;
@@ -95,8 +96,7 @@ export class Datapath {
     const request = table.findFromClient(protocol, src, srcPort, dst, dstPort);
     if (request !== NONE) return this.#request(request, packet, now);
     const reply = table.findFromDestination(protocol, src, srcPort, dst, dstPort);
-    if (reply !== NONE && (table.flags[reply]! & FORWARDING_METHOD) === MASQ)
-      return this.#reply(reply, packet, now);
+    if (reply !== NONE && this.#methodOf(reply).reply !== undefined) return this.#reply(reply, packet, now);
     return this.#admit(packet, now);
   }
 
@@ -155,7 +155,10 @@ export class Datapath {
     table.inPackets[row]!++;
     const flags = table.flags[row]!;
     const connection = this.#connection.select(row, destination);
-    const verdict = methods[flags & FORWARDING_METHOD]!.request(packet, connection, forwarding);
+    const method = flags & FORWARDING_METHOD;
+    const verdict = methods[method]!.request(packet, connection, forwarding);
+    if (verdict !== 'forwarded' && method !== MASQ && isToldToClient(verdict))
+      countErrorOut(packet, destination, total);
     if ((flags & ONE_PACKET) === 0) table.touch(row, now);
     else end(this.#core, row);
     return verdict;
@@ -168,9 +171,13 @@ export class Datapath {
     countOut(packet, destination, total);
     track(this.#core, row, packet, FROM_SERVER, destination);
     const connection = this.#connection.select(row, destination);
-    const verdict = methods[MASQ]!.reply!(packet, connection, forwarding);
+    const verdict = this.#methodOf(row).reply!(packet, connection, forwarding);
     table.touch(row, now);
     return verdict;
+  }
+
+  #methodOf(row: Row): ForwardingMethod {
+    return methods[this.#core.table.flags[row]! & FORWARDING_METHOD]!;
   }
 
   #destinationOf(row: Row): RealDestination {
@@ -178,6 +185,10 @@ export class Datapath {
     return destinations.all[table.destination[row]!]!;
   }
 }
+
+/** True for refusals that forwarding methods answer with an ICMP error. */
+const isToldToClient = (verdict: Verdict): boolean =>
+  verdict === 'ttl-exceeded' || verdict === 'too-big' || verdict === 'no-route';
 
 /** True for what opens a connection where there is none. */
 const isFirst = ({ protocol, tcpFlags, sctpChunk }: Packet): boolean =>

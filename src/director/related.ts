@@ -12,7 +12,7 @@ import type { BoundConnection } from './bound-connection.ts';
 import { FORWARDING_METHOD, MASQ, TUNNEL } from './connections.ts';
 import type { Core } from './core.ts';
 import type { RealDestination } from './destinations.ts';
-import { countIn, countOut } from './traffic.ts';
+import { countErrorOut, countIn, countOut } from './traffic.ts';
 
 /** The kinds that are carried across; all else is the host's own business. */
 const isCarried = (packet: Packet): boolean => {
@@ -87,8 +87,12 @@ export class RelatedErrors {
   }
 
   #answerTunnel(row: Row, packet: Packet, quoted: Packet): Verdict {
-    const connection = this.#connection.select(row, this.#destinationOf(row));
-    return answerTunnelError(packet, quoted, this.#inner, connection, this.#core.forwarding);
+    const { forwarding, total } = this.#core;
+    const destination = this.#destinationOf(row);
+    const connection = this.#connection.select(row, destination);
+    const verdict = answerTunnelError(packet, quoted, this.#inner, connection, forwarding);
+    if (verdict === 'answered') countErrorOut(this.#inner, destination, total);
+    return verdict;
   }
 
   /** With schedule_icmp even an error makes a connection. */

@@ -60,12 +60,15 @@ const CHUNKS = [
   SCTP_ABORT,
 ];
 
-/** State after, by who sent what chunk, under the state before. As Linux 6.1 was observed to do. */
+/**
+ * State after, by who sent what chunk, under the state before. As Linux 6.1 was observed to do, wherever the state
+ * before can come about at all.
+ */
 // biome-ignore format: a table
 const TABLE = table([
   //                 NO I1 IN CS CR CW CO CE ES SS SR SA RJ CL   from the client
   /* data, others */ 'ES I1 IN CS CR CW CO CE ES SS SR SA RJ CL',
-  /* init         */ 'I1 IN IN IN IN IN CO CE ES SS SR SA IN IN',
+  /* init         */ 'I1 IN IN CS CR CW CO CE ES SS SR SA IN I1',
   /* init ack     */ 'CW CW CW CS CR CO CO CE ES SS SR SA RJ CL',
   /* cookie echo  */ 'CR IN IN CR CR CW CO CE ES SS SR SA RJ CL',
   /* cookie ack   */ 'ES I1 IN CS CR CW CO ES ES SS SR SA RJ CL',
@@ -76,25 +79,25 @@ const TABLE = table([
   /* abort        */ 'CL CL CL CL CL RJ CL CL CL CL CL CL CL CL',
   //                 NO I1 IN CS CR CW CO CE ES SS SR SA RJ CL   from the server
   /* data, others */ 'ES I1 IN CS CR CW CO CE ES SS SR SA RJ CL',
-  /* init         */ 'CW CW CW CW CW CW CO CE ES SS SR SA CW CW',
+  /* init         */ 'CW CW CW CW CW CW CW CW ES CW CW CW CW CW',
   /* init ack     */ 'CS CS CS CS CR CW CO CE ES SS SR SA RJ CL',
   /* cookie echo  */ 'CE CE CE CE CE CE CE CE ES SS SR SA RJ CL',
   /* cookie ack   */ 'ES ES ES ES ES ES ES ES ES SS SR SA RJ CL',
   /* shutdown     */ 'SS SS SS SS SS SS SS SS SS SS SR SA RJ CL',
-  /* shutdown ack */ 'SA SA SA SA SA SA SA SA SA SA SA SA SA CL',
-  /* complete     */ 'CL CL CL CL CL CL CL CL CL CL CL CL RJ CL',
-  /* error        */ 'ES I1 IN CS CR CW CO CE ES SS SR SA RJ CL',
-  /* abort        */ 'CL CL CL CL CL CL CL CL CL CL CL CL CL CL',
+  /* shutdown ack */ 'SA SA SA SA SA CW CO CE ES SA SA SA RJ CL',
+  /* complete     */ 'CL I1 IN CS CR CW CO CE ES SS SR SA RJ CL',
+  /* error        */ 'ES CL CL CL CL CW CO CE ES SS SR SA RJ CL',
+  /* abort        */ 'CL RJ CL CL CL CL CL CL CL CL CL CL CL CL',
   //                 NO I1 IN CS CR CW CO CE ES SS SR SA RJ CL   from the client, the server unseen
-  /* data, others */ 'ES I1 IN CS CR CW CO CE ES SS SR SA RJ CL',
-  /* init         */ 'I1 IN IN IN IN IN CO CE ES SS SR SA IN IN',
-  /* init ack     */ 'CE CE CE CE CE CE CE CE ES SS SR SA RJ CL',
-  /* cookie echo  */ 'CR CR CR CR CR CR CR CR ES SS SR SA RJ CL',
-  /* cookie ack   */ 'ES I1 IN CS CR CW CO ES ES SS SR SA RJ CL',
-  /* shutdown     */ 'SR I1 IN CS CR CW CO CE SR SS SR SA RJ CL',
-  /* shutdown ack */ 'CL IN IN CS CR CW CO CE ES CL SR CL RJ CL',
-  /* complete     */ 'CL CL CL CS CR CW CO CE ES SS SR CL RJ CL',
-  /* error        */ 'CL I1 IN CS CR CW CO CL ES SS SR SA RJ CL',
+  /* data, others */ 'ES I1 IN CS ES CW CO CE ES SS SR SA RJ CL',
+  /* init         */ 'I1 IN IN IN ES IN CO CE ES SS SR SA IN I1',
+  /* init ack     */ 'CE CE CE CE ES CE CE CE ES SS SR SA RJ CL',
+  /* cookie echo  */ 'ES ES ES CR ES CR CR CE ES SS SR SA RJ CL',
+  /* cookie ack   */ 'ES I1 IN CS ES CW CO ES ES SS SR SA RJ CL',
+  /* shutdown     */ 'SR I1 IN CS SR CW CO CE SR SS SR SA RJ CL',
+  /* shutdown ack */ 'CL IN IN CS CL CW CO CE CL CL SR CL RJ CL',
+  /* complete     */ 'CL CL CL CS ES CW CO CE ES SS CL CL RJ CL',
+  /* error        */ 'CL I1 IN CS ES CW CO CE ES SS SR SA RJ CL',
   /* abort        */ 'CL CL CL CL CL CL CL CL CL CL CL CL CL CL',
 ]);
 

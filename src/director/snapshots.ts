@@ -47,10 +47,11 @@ function snapshotOfDestination(destination: RealDestination): DestinationSnapsho
 
 export function snapshotOfConnection(core: Core, row: Row, now: number): ConnectionSnapshot {
   const { table, destinations, engineData } = core;
-  const { protocol, caddr, cport, vaddr, vport, daddr, dport } = table.select(row);
+  const { protocol, caddr, cport, vaddr, vport, dport } = table.select(row);
   const template = (table.flags[row]! & TEMPLATE) !== 0;
   const data = engineData.get(row);
-  const engine = destinations.all[table.destination[row]!]!.service.options.engine;
+  const destination = destinations.all[table.destination[row]!]!;
+  const { engine } = destination.service.options;
   return {
     protocol: protocolName(protocol),
     state: stateName(protocol, table.state[row]!, template),
@@ -59,7 +60,7 @@ export function snapshotOfConnection(core: Core, row: Row, now: number): Connect
     clientPort: cport,
     virtualAddress: formatAddress(vaddr),
     virtualPort: vport,
-    destinationAddress: formatAddress(daddr),
+    destinationAddress: formatAddress(destination.address),
     destinationPort: dport,
     template,
     ...(data !== undefined && engine !== undefined && { engine, engineData: data }),

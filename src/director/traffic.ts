@@ -4,26 +4,44 @@ import type { Packet } from '../wire/packet.ts';
 import type { RealDestination } from './destinations.ts';
 import type { Meter } from './estimator.ts';
 
+/* Octets of an ICMP error: what stands before the packet it quotes, and its whole length at most (RFC 1812, RFC 4443). */
+const ERROR4_HEADERS = 28;
+const ERROR4_LONGEST = 576;
+const ERROR6_HEADERS = 48;
+const ERROR6_LONGEST = 1280;
+
 /** A packet from a client, as long as it was when it came. */
 export function countIn(packet: Packet, destination: RealDestination, total: Meter): void {
-  count(packet, destination, total, IN_PACKETS, IN_OCTETS);
+  count(packet.end - packet.network, destination, total, IN_PACKETS, IN_OCTETS);
 }
 
 /** A packet to a client. */
 export function countOut(packet: Packet, destination: RealDestination, total: Meter): void {
-  count(packet, destination, total, OUT_PACKETS, OUT_OCTETS);
+  count(packet.end - packet.network, destination, total, OUT_PACKETS, OUT_OCTETS);
+}
+
+/**
+ * The director's own ICMP error about a client's packet. Linux 6.1 takes it for the destination's answer, unless the
+ * connection is translated.
+ */
+export function countErrorOut(packet: Packet, destination: RealDestination, total: Meter): void {
+  const length = packet.end - packet.network;
+  const octets =
+    packet.version === 4
+      ? Math.min(ERROR4_LONGEST, ERROR4_HEADERS + length)
+      : Math.min(ERROR6_LONGEST, ERROR6_HEADERS + length);
+  count(octets, destination, total, OUT_PACKETS, OUT_OCTETS);
 }
 
 /** Traffic of a removed destination is nobody's, as in Linux 6.1. */
 function count(
-  packet: Packet,
+  length: number,
   destination: RealDestination,
   total: Meter,
   packets: number,
   octets: number,
 ): void {
   if (!destination.available) return;
-  const length = packet.end - packet.network;
   const its = destination.counters;
   its[packets]!++;
   its[octets]! += length;
