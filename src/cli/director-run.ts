@@ -1,20 +1,18 @@
 /** `lvs-director run`: puts a director, its driver, its host and its control plane together, and takes them apart. */
-import { Director } from '../director/director.ts';
-import { type LivePacketIo, openLive } from '../io/live.ts';
+import { dirname } from 'node:path';
+import { type ControlServer, serveControl } from '../control/server.ts';
+import { openLive } from '../io/live.ts';
 import { monotonicClock, pump } from '../io/pump.ts';
 import { Routes } from '../io/routes.ts';
+import { exposition } from '../metrics/exposition.ts';
+import { serveMetrics } from '../metrics/server.ts';
 import { LvsError } from '../model/errors.ts';
 import { configured } from './configured.ts';
-import { type HostSetUp, setUpHost } from './host-set-up.ts';
-import { keptServices } from './kept.ts';
-import { liveHost } from './live-host.ts';
 import type { Log } from './log.ts';
-import { PassedPackets } from './passed.ts';
 import { lackingPrivileges } from './privileges.ts';
+import { RunningDirector } from './running-director.ts';
 
-export const DEFAULT_SOCKET = '/run/lvs/director.sock';
-
-/** ms between two looks at addresses, routes and losses. */
+/** ms between two looks at addresses, routes, losses and drains. */
 const WATCH = 1000;
 
 export interface RunOptions {
@@ -26,62 +24,77 @@ export interface RunOptions {
   readonly log: Log;
 }
 
-/** Resolves after a clean end, by SIGTERM or SIGINT. */
+/** Resolves after a clean end, by SIGTERM or SIGINT. The process has to end then: a live capture cannot be closed. */
 export async function runDirector(options: RunOptions): Promise<void> {
-  const { log } = options;
+  const { config, socket, log } = options;
   const lacking = lackingPrivileges();
   if (lacking) throw new LvsError('UNAVAILABLE', lacking);
-  const start = await configured(options.config);
-  for (const warning of start.warnings) log('warning', 'config', { what: warning });
+  const start = await configured(config);
+  for (const what of start.warnings) log('warning', 'config', { what });
   const interfaces = options.interfaces ?? start.interfaces;
   if (interfaces.length === 0)
-    throw new LvsError('CONFIG', `${options.config} names no interface: give one with --interface`);
-
-  const clock = monotonicClock;
-  const routes = new Routes();
-  let host: HostSetUp | undefined;
-  const io = await openLive({
-    interfaces,
-    clock,
-    notice: (name, what) => {
-      log('warning', `interface-${what}`, { interface: name });
-      if (what === 'back')
-        host?.renew(name).catch((error: Error) => log('error', 'guard', { why: error.message }));
-    },
-  });
-  const director = new Director({ host: liveHost(io, routes), random: Math.random });
-  for (const command of start.commands) director.apply(command, clock());
-  host = await setUpHost({ interfaces, folder: '/run/lvs', log });
-  const kept = keptServices();
-  const { marks, forwarding } = director.context;
-  const passed = new PassedPackets(forwarding, (packet) => marks.of(packet));
-  const guarded = kept.update(director.snapshot(clock()).services, marks.rules, clock());
-  passed.keep(guarded);
-  await host.keep(guarded);
-  host.hold(start.vips);
-  routes.refresh();
+    throw new LvsError('CONFIG', `${config} names no interface: give one with --interface`);
 
   const ending = new AbortController();
   for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => ending.abort(signal));
-  const watch = setInterval(() => watchHost(routes, io, log), WATCH);
-  log('info', 'ready', { interfaces: interfaces.join(','), services: start.document.services.length });
+  const routes = new Routes();
+  const clock = monotonicClock;
+  const io = await openLive({
+    interfaces,
+    clock,
+    notice: (name, what) => running.interfaceChanged(name, what),
+  });
+  const running = new RunningDirector({ io, routes, clock, log });
+  let control: ControlServer | undefined;
+  let watch: NodeJS.Timeout | undefined;
   try {
-    await pump({ io, director, clock, passed: passed.handle, signal: ending.signal });
+    // Before anything on the host is touched: the socket tells whether there is a director already.
+    control = await serveControl({
+      path: socket,
+      door: running.door,
+      onProblem: (problem) => log('warning', 'control', { why: String(problem) }),
+    });
+    await running.start(start, interfaces, dirname(socket));
+    if (options.metrics) await metricsServer(options.metrics, running, log);
+    process.on('SIGHUP', () => void reload(running, config, log));
+    watch = setInterval(() => running.watch(), WATCH);
+    log('info', 'ready', {
+      interfaces: interfaces.join(','),
+      services: start.document.services.length,
+      socket,
+    });
+    await pump({ io, director: running.director, clock, passed: running.passed, signal: ending.signal });
   } finally {
     clearInterval(watch);
-    host.close();
+    await control?.close();
+    running.close();
     io[Symbol.dispose]();
   }
   log('info', 'ended', { signal: String(ending.signal.reason) });
-  // A live capture cannot be closed: it ends with the process.
-  process.exit(0);
 }
 
-let reported = 0;
-function watchHost(routes: Routes, io: LivePacketIo, log: Log): void {
-  routes.refresh();
-  const { captureDrops, ringDrops, truncated } = io.losses();
-  const lost = captureDrops + ringDrops + truncated;
-  if (lost > reported) log('warning', 'packets-lost', { captureDrops, ringDrops, truncated });
-  reported = lost;
+/** A file with mistakes changes nothing. */
+async function reload(running: RunningDirector, config: string, log: Log): Promise<void> {
+  try {
+    const wanted = await configured(config);
+    for (const what of wanted.warnings) log('warning', 'config', { what });
+    await running.reload(wanted);
+  } catch (error) {
+    if (!(error instanceof LvsError)) throw error;
+    log('error', 'reload', { why: error.message });
+  }
 }
+
+const metricsServer = (
+  address: { readonly host: string; readonly port: number },
+  running: RunningDirector,
+  log: Log,
+) =>
+  serveMetrics({
+    ...address,
+    text: () => {
+      const { sendFailures, ...losses } = running.losses();
+      return exposition(running.snapshot(), losses, sendFailures);
+    },
+    failed: (error) => log('error', 'metrics', { why: String(error) }),
+  });

@@ -1,9 +1,10 @@
 #!/usr/bin/env node
 /** lvs-director: argv in, exit status out. */
 import { Command, InvalidArgumentError, Option } from 'commander';
+import { socketPath } from '../control/socket-path.ts';
 import { LvsError } from '../model/errors.ts';
 import { checkConfig } from './director-check.ts';
-import { DEFAULT_SOCKET, runDirector } from './director-run.ts';
+import { runDirector } from './director-run.ts';
 import { createLog, type LogFormat } from './log.ts';
 
 /** Exit statuses: wrong arguments or a wrong file, and anything that failed at run time. */
@@ -40,13 +41,14 @@ program
   .description('forward packets, in the foreground; SIGHUP reads the file again, SIGTERM ends')
   .requiredOption('--config <file>', 'lvs.conf, or lvs.yaml by its ending')
   .option('--interface <name...>', 'where to listen (default: the interfaces that the file names)')
-  .option('--socket <path>', 'the control socket that ipvsadm speaks to', DEFAULT_SOCKET)
+  .option('--socket <path>', 'the control socket that ipvsadm speaks to', socketPath(process.env))
   .option('--metrics <host:port>', 'answer GET /metrics for Prometheus there', parseListen)
   .option('--procfs <folder>', 'keep ip_vs, ip_vs_conn and ip_vs_stats there, as /proc/net has them')
   .addOption(new Option('--log <format>', 'form of the log').choices(['text', 'json']).default('text'))
   .action(async (options: RunArguments) => {
     const { interface: interfaces, log, ...rest } = options;
     await runDirector({ ...rest, ...(interfaces ? { interfaces } : {}), log: createLog(log) });
+    process.exit(0);
   });
 
 program
@@ -60,7 +62,8 @@ program
 try {
   await program.parseAsync();
 } catch (error) {
-  process.exitCode = exitStatus(error);
+  // Not exitCode: packet captures would keep the process alive.
+  process.exit(exitStatus(error));
 }
 
 function exitStatus(error: unknown): number {

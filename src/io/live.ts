@@ -19,7 +19,7 @@ export interface LiveOptions {
   readonly bufferTimeout?: number;
   /** Octets of the kernel's buffer, an interface. Default 32 MiB. */
   readonly bufferOctets?: number;
-  /** Frames between the capture and the pump. Default 8192. */
+  /** Frames between the capture and the pump. Default 16,384. */
   readonly frames?: number;
   /** Hears of an interface that went or came back. */
   readonly notice?: (interfaceName: string, what: 'deleted' | 'back' | 'polling') => void;
@@ -49,7 +49,7 @@ const TAILROOM = 64;
 /** Next hops whose text is remembered: a power of two. */
 const HOPS = 4096;
 /** ms for which packets may be handled from inside the capture when all frames are taken. */
-const RELIEF = 20;
+const RELIEF = 5;
 
 /* Places in the counts. */
 const RING_DROPS = 0;
@@ -84,7 +84,7 @@ export class LivePacketIo implements PacketIo {
     this.#senders = { v4, v6 };
     this.#mtu = mtu;
     this.longest = mtu;
-    this.#ring = new FrameRing(options.frames ?? 8192, mtu + TAILROOM);
+    this.#ring = new FrameRing(options.frames ?? 16_384, mtu + TAILROOM);
     this.#ears = options.interfaces.map(
       (name) =>
         new Ear({

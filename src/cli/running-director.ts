@@ -1,0 +1,142 @@
+/** A director on a live host: commands reach both, and what the host does meanwhile is noticed. */
+import type { DirectorDoor } from '../control/door.ts';
+import { localDoor } from '../control/local-door.ts';
+import { Director } from '../director/director.ts';
+import type { LiveLosses, LivePacketIo } from '../io/live.ts';
+import type { Routes } from '../io/routes.ts';
+import { LvsError } from '../model/errors.ts';
+import type { Snapshot } from '../model/snapshot.ts';
+import type { Frame } from '../wire/frame.ts';
+import type { Configured } from './configured.ts';
+import { Drains } from './drains.ts';
+import { guardedDoor } from './guarded-door.ts';
+import { type HostSetUp, setUpHost } from './host-set-up.ts';
+import { keptServices } from './kept.ts';
+import { liveHost } from './live-host.ts';
+import type { Log } from './log.ts';
+import { PassedPackets } from './passed.ts';
+import { reloadCommands } from './reload.ts';
+
+/** Octets that the longest tunnel header adds: IPv6 (RFC 8200) and GUE with a private field, or GRE with a checksum. */
+const TUNNEL_HEADERS = 60;
+
+export interface RunningDirectorOptions {
+  readonly io: LivePacketIo;
+  readonly routes: Routes;
+  readonly clock: () => number;
+  readonly log: Log;
+}
+
+export class RunningDirector {
+  readonly director: Director;
+  readonly door: DirectorDoor;
+  readonly passed: (frame: Frame) => void;
+  readonly #options: RunningDirectorOptions;
+  readonly #passed: PassedPackets;
+  readonly #kept = keptServices();
+  readonly #drains = new Drains();
+  #host: HostSetUp | undefined;
+  #config: Configured | undefined;
+  #mtu = 0;
+  #lost = 0;
+  #reloading: Promise<void> = Promise.resolve();
+
+  constructor(options: RunningDirectorOptions) {
+    const { io, routes, clock } = options;
+    this.#options = options;
+    this.director = new Director({ host: liveHost(io, routes), random: Math.random });
+    const { marks, forwarding } = this.director.context;
+    this.#passed = new PassedPackets(forwarding, (packet) => marks.of(packet));
+    this.passed = this.#passed.handle;
+    this.door = guardedDoor(localDoor(this.director, { now: clock }), () => this.#settle());
+    this.#mtu = io.longest;
+  }
+
+  /** Services first, then what keeps the kernel from them, then the VIPs: clients never meet the kernel's refusal. */
+  async start(config: Configured, interfaces: readonly string[], folder: string): Promise<void> {
+    const { clock, log, routes } = this.#options;
+    for (const command of config.commands) this.director.apply(command, clock());
+    this.#config = config;
+    this.#host = await setUpHost({ interfaces, folder, log });
+    await this.#settle();
+    this.#host.hold(config.vips);
+    routes.refresh();
+  }
+
+  /** One reload at a time. Throws LvsError, and changes nothing, where the director refuses. */
+  reload(wanted: Configured): Promise<void> {
+    const work = this.#reloading.catch(() => {}).then(() => this.#reload(wanted));
+    this.#reloading = work;
+    return work;
+  }
+
+  async #reload(wanted: Configured): Promise<void> {
+    const { clock, log, routes } = this.#options;
+    const previous = this.#config!;
+    const { commands, drains, byHand } = reloadCommands(this.snapshot(), wanted.document, previous.document);
+    for (const what of byHand) log('warning', 'by-hand', { what, adopt: wanted.document.adopt });
+    const outcomes = await this.door.apply(commands);
+    for (const outcome of outcomes) if (outcome) log('error', 'reload', { why: outcome.message });
+    this.#drains.set(drains, clock() + wanted.document.drain * 1000);
+    this.#config = wanted;
+    this.#host?.hold(wanted.vips);
+    routes.refresh();
+    for (const name of wanted.interfaces)
+      if (!previous.interfaces.includes(name))
+        log('warning', 'interface-new', { interface: name, what: 'heard after a restart' });
+    log('info', 'reloaded', { commands: commands.length, draining: drains.length });
+  }
+
+  snapshot(): Snapshot {
+    return this.director.snapshot(this.#options.clock());
+  }
+
+  losses(): LiveLosses {
+    return this.#options.io.losses();
+  }
+
+  interfaceChanged(name: string, what: 'deleted' | 'back' | 'polling'): void {
+    const { log, routes } = this.#options;
+    log('warning', `interface-${what}`, { interface: name });
+    if (what !== 'back') return;
+    routes.refresh();
+    this.#host?.renew(name).catch((error: Error) => log('error', 'host', { why: error.message }));
+  }
+
+  /** To be called every second or so. */
+  watch(): void {
+    const { routes, log } = this.#options;
+    routes.refresh();
+    if (this.#drains.size > 0) void this.#drain();
+    const { captureDrops, ringDrops, truncated } = this.losses();
+    const lost = captureDrops + ringDrops + truncated;
+    if (lost > this.#lost) log('warning', 'packets-lost', { captureDrops, ringDrops, truncated });
+    this.#lost = lost;
+  }
+
+  /** Gives the host back what was taken. */
+  close(): void {
+    this.#host?.close();
+  }
+
+  async #drain(): Promise<void> {
+    const commands = this.#drains.due(this.snapshot().services, this.#options.clock());
+    if (commands.length > 0) await this.door.apply(commands);
+  }
+
+  /** The host keeps off what the director has now. */
+  async #settle(): Promise<void> {
+    const { clock, io, log } = this.#options;
+    const { services } = this.snapshot();
+    const guarded = this.#kept.update(services, this.director.context.marks.rules, clock());
+    this.#passed.keep(guarded);
+    const tunnels = services.some(({ destinations }) => destinations.some(({ method }) => method === 'ipip'));
+    io.longest = tunnels ? this.#mtu - TUNNEL_HEADERS : this.#mtu;
+    try {
+      await this.#host?.keep(guarded);
+    } catch (error) {
+      if (!(error instanceof LvsError)) throw error;
+      log('error', 'guard', { why: error.message });
+    }
+  }
+}
