@@ -2,7 +2,7 @@
 import type { DropReason } from '../model/verdict.ts';
 import { Frame, HEADROOM } from '../wire/frame.ts';
 import { DONT_FRAGMENT, ipv4 } from '../wire/ipv4.ts';
-import { IPV6_HEADER, ipv6, nextHeaderOctet } from '../wire/ipv6.ts';
+import { FRAGMENT_HEADER, IPV6_HEADER, ipv6, nextHeaderOctet } from '../wire/ipv6.ts';
 import type { Packet } from '../wire/packet.ts';
 
 /** How long the rest of a datagram may take to come, ms: Linux's ipfrag_time, and RFC 8200 section 4.5. */
@@ -42,8 +42,10 @@ interface Waiting {
   received: number;
   /** Octets of data in all; -1 until the last fragment came. */
   length: number;
-  /** The first fragment's headers, and where in them the fragment header was announced (IPv6). */
+  /** The first fragment's headers; IPv6: with the fragment header, that only `headerLength` leaves out. */
   headers: Uint8Array | undefined;
+  headerLength: number;
+  /** IPv6: where in the headers the fragment header is announced, and what follows it. */
   nextOctet: number;
   protocol: number;
   /** Octets of the longest fragment, IP header included. */
@@ -98,21 +100,34 @@ export class Reassembler {
     this.#makeRoom(waiting);
     if (waiting.headers === undefined || waiting.received !== waiting.length) return 'waiting';
     this.#forget(waiting);
-    if (waiting.headers.length + waiting.length > MAX_LENGTH + (packet.version === 6 ? IPV6_HEADER : 0))
+    if (waiting.headerLength + waiting.length > MAX_LENGTH + (packet.version === 6 ? IPV6_HEADER : 0))
       return 'fragment-invalid';
     return this.#assemble(waiting, packet.version as 4 | 6, now) ? this.#whole : 'fragment-invalid';
   }
 
-  /** Gives up on datagrams whose time is over; returns how many fragments were lost since the last call. */
-  expire(now: number): number {
+  /**
+   * Gives up on datagrams whose time is over; returns how many fragments were lost since the last call. `abandoned`
+   * gets, in a reused frame, the first fragment of each that has one: its sender is to be told (RFC 792, RFC 4443).
+   */
+  expire(now: number, abandoned?: (first: Frame) => void): number {
     for (const map of [this.#waiting4, this.#waiting6])
       for (const waiting of map.values()) {
         if (waiting.expires > now) break;
         this.#drop(waiting);
+        if (waiting.headers !== undefined && abandoned !== undefined) abandoned(this.#first(waiting, now));
       }
     const lost = this.#lost;
     this.#lost = 0;
     return lost;
+  }
+
+  #first(waiting: Waiting, now: number): Frame {
+    const frame = this.#whole;
+    const data = HEADROOM + waiting.headers!.length;
+    frame.load(waiting.headers!, now);
+    frame.bytes.set(waiting.pieces[0]!.octets, data);
+    frame.end = data + waiting.pieces[0]!.octets.length;
+    return frame;
   }
 
   #find(packet: Packet, now: number): Waiting {
@@ -134,6 +149,7 @@ export class Reassembler {
       received: 0,
       length: -1,
       headers: undefined,
+      headerLength: 0,
       nextOctet: 0,
       protocol: 0,
       longest: 0,
@@ -148,7 +164,7 @@ export class Reassembler {
 
   /** undefined: the fragment was taken. 'waiting': it says nothing new. */
   #insert(waiting: Waiting, packet: Packet): 'waiting' | 'fragment-invalid' | undefined {
-    const data = packet.fragmentHeader === 0 ? packet.transport : packet.fragmentHeader + 8;
+    const data = packet.fragmentHeader === 0 ? packet.transport : packet.fragmentHeader + FRAGMENT_HEADER;
     const from = packet.fragmentOffset;
     const to = from + packet.end - data;
     if (to <= from || to > MAX_LENGTH) return 'fragment-invalid';
@@ -180,12 +196,12 @@ export class Reassembler {
   /** Writes the whole datagram into the reused frame; false: some of it saw congestion and some cannot have. */
   #assemble(waiting: Waiting, version: 4 | 6, now: number): boolean {
     const frame = this.#whole;
-    const headers = waiting.headers!;
+    const data = HEADROOM + waiting.headerLength;
     frame.start = HEADROOM;
-    frame.end = HEADROOM + headers.length + waiting.length;
+    frame.end = data + waiting.length;
     frame.at = now;
-    frame.bytes.set(headers, HEADROOM);
-    for (const { from, octets } of waiting.pieces) frame.bytes.set(octets, HEADROOM + headers.length + from);
+    frame.bytes.set(waiting.headers!, HEADROOM);
+    for (const { from, octets } of waiting.pieces) frame.bytes.set(octets, data + from);
     const marked = (waiting.congestion & (1 << CE)) !== 0;
     if (marked && (waiting.congestion & (1 << NOT_ECT)) !== 0) return false;
     if (version === 4) {
@@ -241,10 +257,14 @@ function placeOf(pieces: readonly Piece[], from: number): number {
 }
 
 function takeHeaders(waiting: Waiting, packet: Packet): void {
-  const { frame, network } = packet;
-  const end = packet.fragmentHeader === 0 ? packet.transport : packet.fragmentHeader;
-  waiting.headers = frame.bytes.slice(network, end);
-  if (packet.version === 4) return;
-  waiting.nextOctet = nextHeaderOctet(frame, network, packet.fragmentHeader) - network;
-  waiting.protocol = ipv6.extensionNext(frame, packet.fragmentHeader);
+  const { frame, network, fragmentHeader } = packet;
+  if (packet.version === 4) {
+    waiting.headers = frame.bytes.slice(network, packet.transport);
+    waiting.headerLength = waiting.headers.length;
+    return;
+  }
+  waiting.headers = frame.bytes.slice(network, fragmentHeader + FRAGMENT_HEADER);
+  waiting.headerLength = fragmentHeader - network;
+  waiting.nextOctet = nextHeaderOctet(frame, network, fragmentHeader) - network;
+  waiting.protocol = ipv6.extensionNext(frame, fragmentHeader);
 }

@@ -39,6 +39,8 @@ const INTERNET_CONTROL = 0xc0;
 /** The offending packet's type of service, without precedence and without the octet's last bit (RFC 1349). */
 const TOS_BITS = 0x1e;
 const ERROR_TTL = 64;
+/** Code of TIME_EXCEEDED and TIME_EXCEEDED6: while waiting for fragments (RFC 792, RFC 4443 section 3.3). */
+const REASSEMBLY_TIME_EXCEEDED = 1;
 
 const error = new Frame(MAX_ERROR6);
 
@@ -46,6 +48,12 @@ const error = new Frame(MAX_ERROR6);
 export function sendTimeExceeded(packet: Packet, source: Address, context: ForwardingContext): void {
   if (packet.version === 4) sendError(packet, TIME_EXCEEDED, TTL_EXCEEDED, 0, source, context);
   else sendError(packet, TIME_EXCEEDED6, TTL_EXCEEDED, 0, source, context);
+}
+
+/** Tells the sender that the rest of a datagram did not come in time; `packet`: its first fragment. */
+export function sendReassemblyTimeout(packet: Packet, source: Address, context: ForwardingContext): void {
+  if (packet.version === 4) sendError(packet, TIME_EXCEEDED, REASSEMBLY_TIME_EXCEEDED, 0, source, context);
+  else sendError(packet, TIME_EXCEEDED6, REASSEMBLY_TIME_EXCEEDED, 0, source, context);
 }
 
 /** Tells the sender that `mtu` octets would have fitted. */
@@ -78,19 +86,18 @@ export function sendError(
   source: Address,
   context: ForwardingContext,
 ): void {
-  if (!mayAnswer(packet)) return;
+  const length = errorLength(packet);
+  if (length === 0) return;
   const v4 = packet.version === 4;
   const header = v4 ? IPV4_HEADER + ICMP_HEADER : IPV6_HEADER + ICMP6_HEADER;
-  const room = (v4 ? MAX_ERROR : MAX_ERROR6) - header;
-  const quoted = Math.min(packet.end - packet.network, room);
+  const quoted = length - header;
   const start = HEADROOM;
   const message = start + header - ICMP_HEADER;
   error.start = start;
-  error.end = start + header + quoted;
+  error.end = start + length;
   error.bytes.set(packet.frame.bytes.subarray(packet.network, packet.network + quoted), start + header);
   if (v4) {
     const tos = INTERNET_CONTROL | (packet.tos & TOS_BITS);
-    const length = header + quoted;
     ipv4.write(error, start, length, tos, context.nextId(), 0, ERROR_TTL, ICMP, source, packet.src);
     icmp.write(error, message, type, code, rest);
     icmp.recompute(error, message, error.end);
@@ -100,6 +107,15 @@ export function sendError(
     icmp6.recompute(error, message, error.end, source, packet.src);
   }
   context.host.transmit(error, packet.src);
+}
+
+/** Octets of the error that is sent about the packet, its IP header included; 0 when none is. */
+export function errorLength(packet: Packet): number {
+  if (!mayAnswer(packet)) return 0;
+  const length = packet.end - packet.network;
+  return packet.version === 4
+    ? Math.min(IPV4_HEADER + ICMP_HEADER + length, MAX_ERROR)
+    : Math.min(IPV6_HEADER + ICMP6_HEADER + length, MAX_ERROR6);
 }
 
 /**

@@ -94,6 +94,17 @@ describe.each([4, 6] as const)('IPv%i fragments', (version) => {
     expect(outcomes([f(last({ from: 16 }))], reassembler, 1000 + timeout)).toEqual(['waiting']);
   });
 
+  test('that were the first of their datagram are shown when it is given up, as they came', () => {
+    const reassembler = new Reassembler();
+    const first = fragment(f({ id: 9 }));
+    reassembler.add(fragment(f({ id: 8, from: 16 })), 0);
+    reassembler.add(fragment(f({ id: 9, from: 32 })), 0);
+    reassembler.add(first, 0);
+    const shown: Uint8Array[] = [];
+    expect(reassembler.expire(timeout, (frame) => shown.push(frame.copy()))).toBe(3);
+    expect(shown).toEqual([first.frame.copy()]);
+  });
+
   test('that are late begin a new datagram even before they are expired', () => {
     const reassembler = new Reassembler();
     outcomes([f({})], reassembler, 0);

@@ -1,5 +1,12 @@
 import { describe, expect, test } from 'vitest';
-import { mayAnswer, sendError, sendPortUnreachable, sendTooBig } from '../../src/forwarding/icmp.ts';
+import {
+  errorLength,
+  mayAnswer,
+  sendError,
+  sendPortUnreachable,
+  sendReassemblyTimeout,
+  sendTooBig,
+} from '../../src/forwarding/icmp.ts';
 import type { ForwardingContext } from '../../src/forwarding/method.ts';
 import { DEFAULT_SETTINGS } from '../../src/model/settings.ts';
 import { formatAddress } from '../../src/wire/address.ts';
@@ -49,6 +56,8 @@ describe('an error', () => {
       sendPortUnreachable(packet, packet.dst, context);
     });
     expect(answer!.end - answer!.network).toBe(length);
+    expect(errorLength(udp(partial))).toBe(length);
+    expect(errorLength(udp({ ...partial, data: new Uint8Array(10) }))).toBeLessThan(length);
     expect([answer!.icmpType, answer!.icmpCode]).toEqual(kind);
     expect(checksumHolds(answer!)).toBe(true);
     expect(formatAddress(answer!.dst)).toBe(formatAddress(udp(partial).src));
@@ -60,6 +69,17 @@ describe('an error', () => {
       sendTooBig(packet, 1480, packet.dst, context);
     });
     expect(icmp.nextHopMtu(answer!.frame, answer!.transport)).toBe(1480);
+  });
+
+  test.each([
+    [{}, [11, 1]],
+    [v6, [3, 1]],
+  ])('names the missing fragments %#', (partial, kind) => {
+    const [answer] = answers((context) => {
+      const packet = udp(partial);
+      sendReassemblyTimeout(packet, packet.dst, context);
+    });
+    expect([answer!.icmpType, answer!.icmpCode]).toEqual(kind);
   });
 
   test('has internetwork control precedence, and the type of service of what it is about', () => {
