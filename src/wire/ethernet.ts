@@ -6,8 +6,6 @@ export const ETHERNET_HEADER = 14;
 export const VLAN_TAG = 4;
 /** Octets of a MAC address. */
 export const MAC = 6;
-/** Octets of the shortest frame, without its check sequence: shorter ones are padded by the card. */
-export const ETHERNET_MIN = 60;
 
 /* EtherTypes (IANA, "IEEE 802 Numbers"). */
 export const ETHERTYPE_IPV4 = 0x0800;

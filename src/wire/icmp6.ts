@@ -9,15 +9,13 @@ export const ICMP6 = 58;
 /** Octets of the header; in an error message the quoted packet follows it. */
 export const ICMP6_HEADER = 8;
 
-/* Types (RFC 4443, RFC 4861). */
+/* Types (RFC 4443). */
 export const UNREACHABLE6 = 1;
 export const PACKET_TOO_BIG = 2;
 export const TIME_EXCEEDED6 = 3;
 export const PARAMETER_PROBLEM6 = 4;
 export const ECHO_REQUEST6 = 128;
 export const ECHO_REPLY6 = 129;
-export const ROUTER_SOLICITATION = 133;
-export const REDIRECT6 = 137;
 
 /* Codes of UNREACHABLE6 (RFC 4443 section 3.1). */
 export const ADDRESS_UNREACHABLE6 = 3;

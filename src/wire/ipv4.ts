@@ -5,8 +5,6 @@ import type { Frame } from './frame.ts';
 
 /** Octets of the header without options. */
 export const IPV4_HEADER = 20;
-/** Octets of the longest header: 15 words. */
-export const IPV4_HEADER_MAX = 60;
 /** Flags and fragment offset, as in the header's seventh octet pair. */
 export const DONT_FRAGMENT = 0x4000;
 export const MORE_FRAGMENTS = 0x2000;

@@ -13,7 +13,6 @@ export const HOP_BY_HOP = 0;
 export const ROUTING = 43;
 export const FRAGMENT = 44;
 export const AUTHENTICATION = 51;
-export const NO_NEXT_HEADER = 59;
 export const DESTINATION_OPTIONS = 60;
 
 /** More extension headers than this are no packet that anybody means well with. */

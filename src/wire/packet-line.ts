@@ -149,9 +149,9 @@ function flagsOf(word: string): number | undefined {
   if (word === '-') return 0;
   let flags = 0;
   for (const name of word.split('+')) {
-    const bit = (TCP_FLAG_NAMES as readonly string[]).indexOf(name);
-    if (bit < 0) return undefined;
-    flags |= 1 << bit;
+    const named = TCP_FLAG_NAMES.find(([, known]) => known === name);
+    if (named === undefined) return undefined;
+    flags |= named[0];
   }
   return flags;
 }

@@ -6,13 +6,39 @@ import { ICMP6, icmp6, isIcmp6Error } from './icmp6.ts';
 import { ipv4 } from './ipv4.ts';
 import { ipv6 } from './ipv6.ts';
 import { Packet } from './packet.ts';
-import { SCTP, SCTP_CHUNK_HEADER, sctp } from './sctp.ts';
-import { TCP, tcp } from './tcp.ts';
+import {
+  SCTP,
+  SCTP_ABORT,
+  SCTP_CHUNK_HEADER,
+  SCTP_COOKIE_ACK,
+  SCTP_COOKIE_ECHO,
+  SCTP_DATA,
+  SCTP_ERROR,
+  SCTP_HEARTBEAT,
+  SCTP_HEARTBEAT_ACK,
+  SCTP_INIT,
+  SCTP_INIT_ACK,
+  SCTP_SACK,
+  SCTP_SHUTDOWN,
+  SCTP_SHUTDOWN_ACK,
+  SCTP_SHUTDOWN_COMPLETE,
+  sctp,
+} from './sctp.ts';
+import { ACK, CWR, ECE, FIN, PSH, RST, SYN, TCP, tcp, URG } from './tcp.ts';
 import { checksumHolds, isPartial } from './transport-checksum.ts';
 import { UDP } from './udp.ts';
 
-/** Names of the TCP flags, bit 0 first. */
-export const TCP_FLAG_NAMES = ['FIN', 'SYN', 'RST', 'PSH', 'ACK', 'URG', 'ECE', 'CWR'] as const;
+/** Names of the TCP flags, in the order in which people say them: SYN+ACK, FIN+ACK. */
+export const TCP_FLAG_NAMES: readonly (readonly [flag: number, name: string])[] = [
+  [SYN, 'SYN'],
+  [FIN, 'FIN'],
+  [RST, 'RST'],
+  [PSH, 'PSH'],
+  [URG, 'URG'],
+  [ACK, 'ACK'],
+  [ECE, 'ECE'],
+  [CWR, 'CWR'],
+];
 
 /** Names of protocols that are printed so. 4 and 41 are IPv4 and IPv6 in a tunnel (RFC 2003, RFC 2473). */
 export const PROTOCOL_NAMES: Readonly<Record<number, string>> = {
@@ -59,19 +85,19 @@ export const ICMP6_NAMES: Readonly<Record<string, string>> = {
 
 /** Names of SCTP chunk types (RFC 9260 section 3.2). */
 export const SCTP_CHUNK_NAMES: Readonly<Record<number, string>> = {
-  0: 'DATA',
-  1: 'INIT',
-  2: 'INIT_ACK',
-  3: 'SACK',
-  4: 'HEARTBEAT',
-  5: 'HEARTBEAT_ACK',
-  6: 'ABORT',
-  7: 'SHUTDOWN',
-  8: 'SHUTDOWN_ACK',
-  9: 'ERROR',
-  10: 'COOKIE_ECHO',
-  11: 'COOKIE_ACK',
-  14: 'SHUTDOWN_COMPLETE',
+  [SCTP_DATA]: 'DATA',
+  [SCTP_INIT]: 'INIT',
+  [SCTP_INIT_ACK]: 'INIT_ACK',
+  [SCTP_SACK]: 'SACK',
+  [SCTP_HEARTBEAT]: 'HEARTBEAT',
+  [SCTP_HEARTBEAT_ACK]: 'HEARTBEAT_ACK',
+  [SCTP_ABORT]: 'ABORT',
+  [SCTP_SHUTDOWN]: 'SHUTDOWN',
+  [SCTP_SHUTDOWN_ACK]: 'SHUTDOWN_ACK',
+  [SCTP_ERROR]: 'ERROR',
+  [SCTP_COOKIE_ECHO]: 'COOKIE_ECHO',
+  [SCTP_COOKIE_ACK]: 'COOKIE_ACK',
+  [SCTP_SHUTDOWN_COMPLETE]: 'SHUTDOWN_COMPLETE',
 };
 
 /** Tunnels in tunnels are printed to this depth. */
@@ -155,13 +181,9 @@ function transportWords(packet: Packet, options: PrintOptions, depth: number): s
 
 /** `SYN+ACK`; `-` where no flag is set. */
 function tcpFlagsWord(flags: number): string {
-  const names = TCP_FLAG_NAMES.filter((_name, bit) => (flags & (1 << bit)) !== 0);
-  return names.length === 0
-    ? '-'
-    : names.sort((a, b) => FLAG_ORDER.indexOf(a) - FLAG_ORDER.indexOf(b)).join('+');
+  const names = TCP_FLAG_NAMES.filter(([flag]) => (flags & flag) !== 0).map(([, name]) => name);
+  return names.length === 0 ? '-' : names.join('+');
 }
-/** The order in which people say them: SYN+ACK, FIN+ACK. */
-const FLAG_ORDER: readonly string[] = ['SYN', 'FIN', 'RST', 'PSH', 'URG', 'ACK', 'ECE', 'CWR'];
 
 function tcpWords(packet: Packet, options: PrintOptions): string[] {
   const { frame, transport: at } = packet;
