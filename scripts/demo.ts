@@ -1,0 +1,121 @@
+/**
+ * The demo: builds the laboratory, starts a real director and real servers in it, once for each forwarding method, and
+ * lets a client fetch a page. Exit status 0 only if everything that the table at the end tells was so.
+ */
+import { Cluster, clusterMissing, type Method } from '../test/support/cluster.ts';
+import { contentHash } from '../test/support/content.ts';
+import { replayDemo } from './demo-replay.ts';
+
+/** One thing that was looked at. */
+export interface Finding {
+  readonly where: string;
+  readonly claim: string;
+  readonly held: boolean;
+}
+
+const REQUESTS = 9;
+const DOWNLOAD = 5_000_000;
+/** The MAC of the laboratory's director on the clients' segment. */
+const DIRECTOR_MAC = '02:00:00:00:00:01';
+
+const TITLES: Readonly<Record<Method, string>> = {
+  dr: 'Direct routing: the director hands packets on as they are, the real servers answer the client themselves',
+  nat: 'NAT: the director rewrites addresses both ways, the real servers have it as their default route',
+  tunnel:
+    'Tunnels: the director wraps packets up, the real servers are anywhere and answer the client themselves',
+};
+const FORWARD: Readonly<Record<Method, string>> = { dr: 'Route', nat: 'Masq', tunnel: 'Tunnel' };
+
+async function show(method: Method): Promise<Finding[]> {
+  const findings: Finding[] = [];
+  const finding = (claim: string, held: boolean) => findings.push({ where: method, claim, held });
+  console.log(`\n=== ${TITLES[method]}\n`);
+  await using cluster = await Cluster.create({ method });
+  for (const line of cluster.agents[0]!.lines) console.log(`rs1: ${line}`);
+  console.log('');
+
+  const answers: string[] = [];
+  for (let i = 0; i < REQUESTS; i++) {
+    answers.push(await cluster.get().catch((error: Error) => error.message));
+    console.log(`client: curl http://vip/  ->  ${answers[i]}`);
+  }
+  const [first, second] = answers;
+  const both = [first, second].sort().join() === 'I am real server #1,I am real server #2';
+  finding('"real server #1" and "real server #2" answer in turn', both && alternate(answers));
+
+  const list = await cluster.ipvsadm();
+  console.log(`\nvs1: ipvsadm\n${list}\n`);
+  finding(
+    'ipvsadm lists telnet and www, rr, two destinations of weight 1 each',
+    listed(list, FORWARD[method]),
+  );
+  const inactive = [...list.matchAll(/-> rs\d:http +\w+ +1 +\d+ +(\d+)/g)].map((match) => Number(match[1]));
+  const even = inactive.length === 2 && Math.abs(inactive[0]! - inactive[1]!) <= 1;
+  finding(
+    'the counts of inactive connections differ by one at most',
+    even && inactive[0]! + inactive[1]! > 0,
+  );
+
+  const { client, vip } = cluster.lab;
+  const banner = await client.exec(['bash', '-c', `exec 3<>/dev/tcp/${vip}/23 && cat <&3`]);
+  console.log(`client: telnet vip  ->  ${banner}`);
+  finding('telnet is answered as well', /^I am real server #[12]$/.test(banner));
+
+  const sum = await client.exec(`curl -sS --max-time 20 'http://${vip}/big?octets=${DOWNLOAD}' | sha256sum`);
+  finding('a download of 5 MB arrives as it was', sum.startsWith(contentHash(DOWNLOAD)));
+  const [, reply] = /^TCP +192\.168\.0\.101:80 +\d+ +\d+ +(\d+)/m.exec(await stats(cluster)) ?? [];
+  finding(
+    method === 'nat' ? 'replies come back through the director' : 'replies do not pass the director',
+    method === 'nat' ? Number(reply) > 0 : reply === '0',
+  );
+  const neighbour = await client.exec(`ip neighbour show ${vip}`);
+  finding('for the client the VIP is at the director', neighbour.includes(DIRECTOR_MAC));
+
+  const ended = await cluster.director.stop();
+  const agents = await Promise.all(cluster.agents.map((agent) => agent.stop()));
+  finding(
+    'director and agents end when they are asked to',
+    [ended, ...agents].every((status) => status === 0),
+  );
+  const left = await Promise.all(
+    [cluster.lab.director, ...cluster.lab.servers].map((host) => host.exec('ip -o address show')),
+  );
+  finding('nobody has the VIP afterwards', !left.join('\n').includes(vip));
+  return findings;
+}
+
+const stats = (cluster: Cluster): Promise<string> => cluster.ipvsadm('-L', '-n', '--stats', '--exact');
+
+const alternate = (answers: readonly string[]): boolean =>
+  answers.every((answer, i) => answer === answers[i % 2]);
+
+function listed(list: string, forward: string): boolean {
+  return ['telnet', 'http'].every((port) => {
+    const destinations = ['rs1', 'rs2'].map((rs) => ` {2}-> ${rs}:${port} +${forward} +1 +\\d+ +\\d+ *`);
+    return new RegExp(`^TCP {2}vip:${port} rr\n${destinations.join('\n')}$`, 'm').test(list);
+  });
+}
+
+function table(findings: readonly Finding[]): void {
+  console.log('\n=== What was verified\n');
+  for (const { where, claim, held } of findings)
+    console.log(`${held ? 'yes' : 'NO '}  ${where.padEnd(7)} ${claim}`);
+}
+
+const findings: Finding[] = [];
+try {
+  const missing = clusterMissing();
+  if (missing === undefined)
+    for (const method of ['dr', 'nat', 'tunnel'] as const) findings.push(...(await show(method)));
+  else {
+    console.log(
+      `${missing}\nSo no packets are sent here; captured ones are replayed through the director instead.`,
+    );
+    findings.push(...replayDemo());
+  }
+} catch (error) {
+  console.error(error);
+  findings.push({ where: 'demo', claim: 'came to its end', held: false });
+}
+table(findings);
+process.exit(findings.length > 0 && findings.every(({ held }) => held) ? 0 : 1);
