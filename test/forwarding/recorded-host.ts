@@ -1,5 +1,6 @@
 /** A little director without state machines: it plays recorded exchanges through the forwarding methods alone. */
 import { Reassembler } from '../../src/director/fragments.ts';
+import { sendReassemblyTimeout } from '../../src/forwarding/icmp.ts';
 import { forwardingMethods } from '../../src/forwarding/index.ts';
 import type { ForwardingContext, Host } from '../../src/forwarding/method.ts';
 import { PathMtuHost } from '../../src/forwarding/path-mtu.ts';
@@ -103,6 +104,7 @@ export class RecordedDirector {
   readonly #packet = new Packet();
   readonly #quoted = new Packet();
   readonly #inner = new Packet();
+  #now = 0;
 
   constructor(clientMtu: number, serverMtu: number) {
     this.host = new RecordedHost(clientMtu, serverMtu);
@@ -114,10 +116,12 @@ export class RecordedDirector {
     };
   }
 
-  /** `ipvsadm -A`, `ipvsadm -a` and `sysctl` as recorded; other commands change nothing here. */
+  /** `ipvsadm -A`, `ipvsadm -a`, `sysctl` and `sleep` as recorded; other commands change nothing here. */
   command(line: string): void {
     const words = line.split(' ');
     const after = (word: string) => words[words.indexOf(word) + 1]!;
+    const sleep = /^sleep (\d+)$/.exec(line);
+    if (sleep) this.#wait(Number(sleep[1]) * 1000);
     const setting = /^sysctl net\.ipv4\.vs\.(\w+)=(\d+)$/.exec(line);
     if (setting) this.#settings[setting[1] as SettingName] = Number(setting[2]);
     if (words[0] !== 'ipvsadm' || (words[1] !== '-A' && words[1] !== '-a')) return;
@@ -144,13 +148,21 @@ export class RecordedDirector {
     };
   }
 
+  /** Lets `ms` pass. */
+  #wait(ms: number): void {
+    this.#now += ms;
+    this.#reassembler.expire(this.#now, (first) => {
+      if (this.#packet.decode(first)) sendReassemblyTimeout(this.#packet, this.#packet.dst, this.#context);
+    });
+  }
+
   /** Hears one packet. `fromServer`: on the real servers' side. */
   hear(octets: Uint8Array, fromServer: boolean): Verdict {
     this.#frame.load(octets);
     const packet = this.#packet;
     if (!packet.decode(this.#frame)) return 'malformed';
     if (packet.moreFragments || packet.fragmentOffset > 0) {
-      const whole = this.#reassembler.add(packet, 0);
+      const whole = this.#reassembler.add(packet, this.#now);
       if (typeof whole === 'string') return whole;
       packet.decode(whole);
     }
