@@ -15,6 +15,8 @@ const VIP = '192.168.0.101';
 const SOURCE = addressFromV4(0xc0a80001);
 const MTU = 1500;
 const SERVERS = { gatewaying: ['192.168.0.3', '192.168.0.4'], masq: ['192.168.1.3'] } as const;
+/** The captures hold HTTP, telnet, and a port that nobody serves. */
+const PORTS = [80, 23, 81];
 /** Packets that are printed of each capture. */
 const SHOWN = 12;
 
@@ -39,7 +41,7 @@ function replay(file: string, method: keyof typeof SERVERS): Finding[] {
     isLocal: (address: Address) => formatAddress(address) === VIP,
   };
   const director = new Director({ host });
-  for (const port of [80, 23]) {
+  for (const port of PORTS) {
     const service = { protocol: 'tcp', address: VIP, port } as const;
     director.apply({ op: 'add-service', service, options: { scheduler: 'rr' } }, 0);
     for (const address of servers)
