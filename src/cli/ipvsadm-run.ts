@@ -1,7 +1,6 @@
 /** ipvsadm without its process: arguments and a director's door in, text and an exit status out. */
 import type { DirectorDoor, Outcome } from '../control/door.ts';
 import type { Command, SyncDaemon } from '../model/command.ts';
-import type { LvsError } from '../model/errors.ts';
 import type { ServiceAddress } from '../model/service.ts';
 import { listConnections } from './ipvsadm-connections.ts';
 import { HELP, VERSION } from './ipvsadm-help.ts';

@@ -6,7 +6,7 @@ import { TCP_ESTABLISHED, TCP_FIN_WAIT, TCP_TIMEOUTS } from './tcp-state.ts';
 import { UDP_TIMEOUT } from './udp-state.ts';
 
 /** Seconds; as ms it still fits the table's 32-bit column. */
-const LONGEST = 2_147_483;
+const LONGEST = 4_294_967;
 
 export class StateTimeouts {
   /** ms by state. */

@@ -1,0 +1,133 @@
+/** The text files of /proc/net that the kernel's IPVS has, for tools that read those: ip_vs, ip_vs_conn, ip_vs_stats... */
+import type { ServiceAddress } from '../model/service.ts';
+import type {
+  ConnectionSnapshot,
+  DestinationSnapshot,
+  ServiceSnapshot,
+  Snapshot,
+  Traffic,
+} from '../model/snapshot.ts';
+
+/** Ticks of a second in which the kernel prints persistence time-outs (CONFIG_HZ). */
+const HZ = 100;
+
+const FORWARD = { masq: 'Masq', local: 'Local', ipip: 'Tunnel', gatewaying: 'Route' } as const;
+
+/** /proc/net/ip_vs: services by address, then by mark. */
+export function procServices({ services }: Pick<Snapshot, 'services'>): string {
+  const isMark = ({ service }: ServiceSnapshot) => 'mark' in service;
+  const ordered = [...services.filter((each) => !isMark(each)), ...services.filter(isMark)];
+  return `IP Virtual Server version 1.2.1 (size=4096)
+Prot LocalAddress:Port Scheduler Flags
+  -> RemoteAddress:Port Forward Weight ActiveConn InActConn
+${ordered.map(serviceText).join('')}`;
+}
+
+function serviceText({ service, options, destinations }: ServiceSnapshot): string {
+  const { scheduler, persistent = 0, ops = false } = options;
+  const family = familyOf(service);
+  const mask = maskWord(options.persistenceMask, options.persistencePrefix, family);
+  const head = `${nameText(service)} ${scheduler} ${opsText(service, ops)}`;
+  const tail = persistent > 0 ? `persistent ${persistent * HZ} ${hex(mask, 8)}` : '';
+  return `${head}${tail}\n${destinations.map(destinationText).join('')}`;
+}
+
+const nameText = (service: ServiceAddress): string =>
+  'mark' in service
+    ? `FWM  ${hex(service.mark, 8)}`
+    : `${service.protocol.toUpperCase()}  ${endpoint(service.address, service.port)}`;
+
+/** The blanks are the kernel's, which has a format for each of the three kinds. */
+function opsText(service: ServiceAddress, ops: boolean): string {
+  const text = ops ? 'ops ' : '';
+  if ('mark' in service) return text;
+  return service.address.includes(':') ? '' : `${text} `;
+}
+
+const destinationText = (d: DestinationSnapshot): string =>
+  `  -> ${endpoint(d.address, d.port)}      ${FORWARD[d.method].padEnd(7)} ${pad(d.weight, 6)} ${pad(d.activeConnections, 10)} ${pad(d.inactiveConnections, 10)}\n`;
+
+const pad = (number: number, width: number): string => number.toString().padEnd(width);
+
+const familyOf = (service: ServiceAddress): 4 | 6 =>
+  'mark' in service ? service.family : service.address.includes(':') ? 6 : 4;
+
+/** An IPv4 mask; for IPv6 the leading bits, whose octets the kernel swaps. */
+function maskWord(mask: string | undefined, prefix: number | undefined, family: 4 | 6): number {
+  if (family === 6) return (prefix ?? 128) * 2 ** 24;
+  if (mask !== undefined) return ipv4Word(mask);
+  const bits = prefix ?? 32;
+  return bits === 0 ? 0 : (0xffffffff << (32 - bits)) >>> 0;
+}
+
+/** The first line of /proc/net/ip_vs_conn. */
+export const PROC_CONNECTIONS_HEAD =
+  'Pro FromIP   FPrt ToIP     TPrt DestIP   DPrt State       Expires PEName PEData\n';
+
+/** A line of /proc/net/ip_vs_conn. */
+export function procConnection(c: ConnectionSnapshot): string {
+  const ends = [
+    end(c.clientAddress, c.clientPort),
+    end(c.virtualAddress, c.virtualPort),
+    end(c.destinationAddress, c.destinationPort),
+  ].join(' ');
+  const engine = c.engine === undefined ? '' : ` ${c.engine} ${c.engineData ?? ''}`;
+  const expires = c.expires.toString().padStart(7);
+  return `${c.protocol.padEnd(3)} ${ends} ${c.state.padEnd(11)} ${expires}${engine}\n`;
+}
+
+/** /proc/net/ip_vs_stats: the director as a whole. */
+export const procStats = ({ stats, rates }: Pick<Snapshot, 'stats' | 'rates'>): string =>
+  `   Total Incoming Outgoing         Incoming         Outgoing
+   Conns  Packets  Packets            Bytes            Bytes
+${trafficText(stats)}
+
+ Conns/s   Pkts/s   Pkts/s          Bytes/s          Bytes/s
+${trafficText(rates)}
+`;
+
+/** /proc/net/ip_vs_stats_percpu: the director counts on one processor. */
+export const procStatsPerCpu = ({ stats, rates }: Pick<Snapshot, 'stats' | 'rates'>): string =>
+  `       Total Incoming Outgoing         Incoming         Outgoing
+CPU    Conns  Packets  Packets            Bytes            Bytes
+  0 ${trafficText(stats)}
+  ~ ${trafficText(stats)}
+
+     Conns/s   Pkts/s   Pkts/s          Bytes/s          Bytes/s
+    ${trafficText(rates)}
+`;
+
+/** /proc/net/ip_vs_app: application helpers, of which the director has none. */
+export const PROC_APPLICATIONS = 'prot port    usecnt name\n';
+
+const trafficText = (t: Traffic): string =>
+  [
+    ...[t.connections, t.inPackets, t.outPackets].map((number) => hex(number).padStart(8)),
+    ...[t.inOctets, t.outOctets].map((number) => hex(number).padStart(16)),
+  ].join(' ');
+
+const hex = (number: number, width = 1): string =>
+  Math.trunc(number).toString(16).toUpperCase().padStart(width, '0');
+
+function endpoint(address: string, port: number): string {
+  return address.includes(':')
+    ? `[${ipv6Text(address)}]:${hex(port, 4)}`
+    : `${end4(address)}:${hex(port, 4)}`;
+}
+
+const end = (address: string, port: number): string =>
+  `${address.includes(':') ? ipv6Text(address) : end4(address)} ${hex(port, 4)}`;
+
+const end4 = (address: string): string => hex(ipv4Word(address), 8);
+
+const ipv4Word = (address: string): number =>
+  address.split('.').reduce((word, octet) => word * 256 + Number(octet), 0);
+
+/** All eight groups with all their digits. */
+function ipv6Text(address: string): string {
+  const [left = '', right] = address.split('::');
+  const before = left === '' ? [] : left.split(':');
+  const after = right ? right.split(':') : [];
+  const groups = [...before, ...Array<string>(8 - before.length - after.length).fill('0'), ...after];
+  return groups.map((group) => group.padStart(4, '0')).join(':');
+}

@@ -1,0 +1,217 @@
+/** Plays recordings of ipvsadm's command lines against our ipvsadm and director, and tells each answer that differs. */
+import { readFileSync } from 'node:fs';
+import type { Names } from '../../src/cli/ipvsadm-names.ts';
+import { servicesOf } from '../../src/cli/ipvsadm-names.ts';
+import { runIpvsadm, type Surroundings } from '../../src/cli/ipvsadm-run.ts';
+import { runRestore, runSave } from '../../src/cli/ipvsadm-scripts.ts';
+import type { DirectorDoor } from '../../src/control/door.ts';
+import { localDoor } from '../../src/control/local-door.ts';
+import {
+  PROC_APPLICATIONS,
+  PROC_CONNECTIONS_HEAD,
+  procConnection,
+  procServices,
+  procStats,
+  procStatsPerCpu,
+} from '../../src/control/procfs.ts';
+import type { Command } from '../../src/model/command.ts';
+import { compareText, type Difference } from './compare.ts';
+import { Shell, type ShellAnswer } from './shell.ts';
+import { WireEnds } from './wire-ends.ts';
+import { integer, parseWords } from './words.ts';
+import { World } from './world.ts';
+
+/** One command line of a recording, and the kernel's answer. */
+export interface CliStep {
+  readonly group: string;
+  readonly cmd: string;
+  readonly stdin?: string;
+  readonly rc: number;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+export interface CliFailure {
+  readonly group: string;
+  /** Place in the group, from 0. */
+  readonly step: number;
+  readonly cmd: string;
+  readonly what: string;
+}
+
+export interface CliScore {
+  readonly passed: number;
+  readonly failed: number;
+}
+
+/** Plays a file and prints `ok` or `FAIL` for each command line. */
+export async function playCli(
+  path: string,
+  print: (line: string) => void = (line) => process.stdout.write(`${line}\n`),
+): Promise<CliScore> {
+  const steps = readCli(path);
+  const failures = await cliFailures(steps);
+  const places = new Map<string, number>();
+  for (const { group, cmd } of steps) {
+    const step = places.get(group) ?? 0;
+    places.set(group, step + 1);
+    const failure = failures.find((each) => each.group === group && each.step === step);
+    const name = `${group} ${step} «${cmd}»`;
+    print(failure ? `FAIL ${name}: ${failure.what}` : `ok ${name}`);
+  }
+  return { passed: steps.length - failures.length, failed: failures.length };
+}
+
+export const readCli = (path: string): CliStep[] => JSON.parse(readFileSync(path, 'utf8')) as CliStep[];
+
+/** Each group begins with nothing and goes on after a failure. */
+export async function cliFailures(steps: readonly CliStep[]): Promise<CliFailure[]> {
+  const failures: CliFailure[] = [];
+  for (const group of new Set(steps.map((step) => step.group))) {
+    const player = new CliPlayer();
+    for (const [step, command] of steps.filter((each) => each.group === group).entries()) {
+      const what = await player.step(command);
+      if (what !== undefined) failures.push({ group, step, cmd: command.cmd, what });
+    }
+  }
+  return failures;
+}
+
+/** /etc/hosts of the recordings. */
+const HOSTS: readonly (readonly [address: string, name: string])[] = [
+  ['127.0.0.1', 'localhost'],
+  ['10.9.0.1', 'vip1.example'],
+  ['10.1.0.11', 'rs1.example'],
+  ['fd09::1', 'vip6.example'],
+  ['fd01::11', 'rs6.example'],
+];
+
+const names: Names = {
+  ...servicesOf(readFileSync('/etc/services', 'utf8')),
+  hostAddress: (name) =>
+    HOSTS.find(([address, host]) => host === name.toLowerCase() && !address.includes(':'))?.[0],
+  hostName: (address) => HOSTS.find((each) => each[0] === address)?.[1],
+};
+
+/** MTU of the network interfaces of the recordings' host, octets. */
+const INTERFACES: Readonly<Record<string, number>> = { lo: 65_536, clan: 1500, rlan: 1500 };
+
+/** ms of the clock when a group begins, and what a command line of the recordings took. */
+const START = 2000;
+const COMMAND_TIME = 100;
+
+/** Schedulers that the recorded kernel was built without. */
+const NOT_BUILT = ['twos'];
+
+class CliPlayer {
+  readonly #world = new World({}, START);
+  readonly #ends = new WireEnds((_from, octets) => this.#world.receive(octets));
+  readonly #door: DirectorDoor;
+  readonly #shell = new Shell((argv, stdin) => this.#external(argv, stdin));
+
+  constructor() {
+    const door = localDoor(this.#world.director, {
+      now: () => this.#world.now,
+      mtu: (name) => INTERFACES[name],
+    });
+    this.#door = { ...door, apply: async (commands) => await door.apply(commands.map(asBuilt)) };
+  }
+
+  async step({ cmd, stdin, rc, stdout, stderr }: CliStep): Promise<Difference> {
+    let got: ShellAnswer;
+    try {
+      got = await this.#run(cmd, stdin ?? '');
+    } catch (error) {
+      return error instanceof Error ? error.message : String(error);
+    }
+    if (got.rc !== rc) return `expected rc ${rc} got ${got.rc} ${got.stderr}`;
+    if (got.stderr !== stderr) return `stderr: ${compareText(stderr, got.stderr)}`;
+    if (stdout.trim() === '(usage text)') return got.stdout.includes('Usage:') ? undefined : 'no usage text';
+    const isHashOrder = /--nosort|\/proc\/net\/ip_vs\b(?!_)/.test(cmd);
+    return isHashOrder ? compareText(blocks(stdout), blocks(got.stdout)) : compareText(stdout, got.stdout);
+  }
+
+  async #run(cmd: string, stdin: string): Promise<ShellAnswer> {
+    const [word = '', ...rest] = cmd.split(' ');
+    if (word === 'sh') return await this.#shell.run(rest.join(' '), stdin);
+    if (word === 'sleep') this.#world.advance(this.#world.now + integer(rest[0], 0) * 1000);
+    const isPacket = this.#ends.step(word, parseWords(rest.join(' '))) !== undefined;
+    if (isPacket || word === 'sleep') return { rc: 0, stdout: '', stderr: '' };
+    const answer = await this.#shell.run(cmd, stdin);
+    this.#world.advance(this.#world.now + COMMAND_TIME);
+    return answer;
+  }
+
+  #external(argv: readonly string[], stdin: string): Promise<ShellAnswer | undefined> | undefined {
+    const [name, ...rest] = argv;
+    switch (name) {
+      case 'ipvsadm':
+        return this.#captured(stdin, (at) => runIpvsadm(rest, at));
+      case 'ipvsadm-save':
+        return this.#captured(stdin, (at) => runSave(rest, at));
+      case 'ipvsadm-restore':
+        return this.#captured(stdin, runRestore);
+      case 'cat':
+        return this.#captured(stdin, (at) => this.#cat(rest[0] ?? '', at));
+    }
+    return undefined;
+  }
+
+  async #captured(stdin: string, run: (at: Surroundings) => Promise<number>): Promise<ShellAnswer> {
+    let stdout = '';
+    let stderr = '';
+    const rc = await run({
+      door: this.#door,
+      names,
+      stdin: () => [stdin],
+      stdout: (text) => {
+        stdout += text;
+      },
+      stderr: (text) => {
+        stderr += text;
+      },
+    });
+    return { rc, stdout, stderr };
+  }
+
+  async #cat(path: string, at: Surroundings): Promise<number> {
+    const text = await procText(path, this.#door);
+    if (text === undefined) throw new Error(`there is no ${path}`);
+    await at.stdout(text);
+    return 0;
+  }
+}
+
+/** A file of /proc/net as the director has it; undefined: there is none. */
+export async function procText(path: string, door: DirectorDoor): Promise<string | undefined> {
+  const snapshot = await door.snapshot({ services: true });
+  switch (path) {
+    case '/proc/net/ip_vs':
+      return procServices(snapshot);
+    case '/proc/net/ip_vs_stats':
+      return procStats(snapshot);
+    case '/proc/net/ip_vs_stats_percpu':
+      return procStatsPerCpu(snapshot);
+    case '/proc/net/ip_vs_app':
+      return PROC_APPLICATIONS;
+    case '/proc/net/ip_vs_conn': {
+      let text = PROC_CONNECTIONS_HEAD;
+      for await (const chunk of door.connections()) text += chunk.map(procConnection).join('');
+      return text;
+    }
+  }
+  return undefined;
+}
+
+function asBuilt(command: Command): Command {
+  if (!('options' in command) || !('scheduler' in command.options)) return command;
+  if (!NOT_BUILT.includes(command.options.scheduler)) return command;
+  return { ...command, options: { ...command.options, scheduler: 'not built' } } as Command;
+}
+
+/** A listing whose services are in the order of their text: the kernel's is that of its hash tables. */
+function blocks(text: string): string {
+  const [head = '', ...services] = text.split(/\n(?=TCP|UDP|SCTP|FWM)/);
+  const ended = services.map((service) => service.replace(/\n$/, ''));
+  return [head.replace(/\n$/, ''), ...ended.sort()].join('\n');
+}
