@@ -67,9 +67,19 @@ describe.skipIf(why !== undefined).each([
     expect(sum).toBe(contentHash(MEGABYTES_50));
   });
 
-  test.each([64, 1_472, 20_000])('UDP datagrams of %d octets come back', async (octets) => {
-    const words = ['--to', cluster.lab.vip, '--octets', String(octets), '--count', '10'];
-    expect(await cluster.lab.client.exec([...built('test/support/udp-client'), ...words])).toBe('10 of 10');
+  const echoed = (octets: number, count: number) =>
+    cluster.lab.client.exec([
+      ...built('test/support/udp-client'),
+      ...['--to', cluster.lab.vip, '--octets', String(octets), '--count', String(count)],
+    ]);
+
+  test.each([64, 1_452, 20_000])('UDP datagrams of %d octets come back', async (octets) => {
+    expect(await echoed(octets, 10)).toBe('10 of 10');
+  });
+
+  test('UDP datagrams as long as the link come back, once the client has learned what fits', async () => {
+    await echoed(1_472, 1);
+    expect(await echoed(1_472, 10)).toBe('10 of 10');
   });
 
   test.each([
