@@ -51,6 +51,15 @@ export class Ear {
 
   /** Starts to listen. Throws where there is no such interface or no permission. */
   async open(): Promise<void> {
+    this.#opening = true;
+    try {
+      await this.#listen();
+    } finally {
+      this.#opening = false;
+    }
+  }
+
+  async #listen(): Promise<void> {
     const { interface: name, bufferOctets, bufferTimeout, heard } = this.#options;
     const facts = linkFacts(name);
     if (!facts) throw new LvsError('IO', `no interface ${name} here (ip link lists them)`);
@@ -115,14 +124,9 @@ export class Ear {
   }
 
   #reopen(): void {
-    this.#opening = true;
-    this.open()
-      .then(
-        () => this.#options.notice('back'),
-        () => {},
-      )
-      .finally(() => {
-        this.#opening = false;
-      });
+    this.open().then(
+      () => this.#options.notice('back'),
+      () => {},
+    );
   }
 }
