@@ -4,7 +4,9 @@ import { Command, InvalidArgumentError, Option } from 'commander';
 import { socketPath } from '../control/socket-path.ts';
 import { LvsError } from '../model/errors.ts';
 import { checkConfig } from './director-check.ts';
+import { type ReplayOptions, replayFile } from './director-replay.ts';
 import { runDirector } from './director-run.ts';
+import { parseListen } from './listen-address.ts';
 import { createLog, type LogFormat } from './log.ts';
 
 /** Exit statuses: wrong arguments or a wrong file, and anything that failed at run time. */
@@ -20,13 +22,11 @@ interface RunArguments {
   readonly log: LogFormat;
 }
 
-/** HOST:PORT, [v6]:PORT or :PORT. */
-export function parseListen(text: string): { host: string; port: number } {
-  const match = /^(?:\[([0-9a-fA-F:.]+)\]|([^:[\]]*)):(\d{1,5})$/.exec(text);
-  const port = Number(match?.[3]);
-  if (!match || port > 65_535)
-    throw new InvalidArgumentError('give HOST:PORT, such as 127.0.0.1:9100 or [::1]:9100');
-  return { host: match[1] ?? match[2] ?? '', port };
+function parseSeed(text: string): number {
+  const seed = Number(text);
+  if (!(Number.isInteger(seed) && seed >= 0 && seed < 2 ** 32))
+    throw new InvalidArgumentError('a whole number from 0 to 4294967295');
+  return seed;
 }
 
 const program = new Command('lvs-director')
@@ -58,6 +58,16 @@ program
   .action(async (file: string) => {
     process.exitCode = await checkConfig(file, console.log, console.error);
   });
+
+program
+  .command('replay')
+  .description('pass recorded packets through a director, and print the connections at the end')
+  .requiredOption('--config <file>', 'lvs.conf, or lvs.yaml by its ending')
+  .requiredOption('--in <file>', 'what the director hears, a pcap file')
+  .requiredOption('--out <file>', 'what it sends, as a pcap file of IP packets')
+  .option('--seed <number>', 'of the random source: same input and seed, same output', parseSeed, 1)
+  .option('--json', 'print everything as JSON')
+  .action((options: ReplayOptions) => replayFile(options, (text) => process.stdout.write(text)));
 
 try {
   await program.parseAsync();
