@@ -97,6 +97,9 @@ export class Datapath {
     if (request !== NONE) return this.#request(request, packet, now);
     const reply = table.findFromDestination(protocol, src, srcPort, dst, dstPort);
     if (reply !== NONE && this.#methodOf(reply).reply !== undefined) return this.#reply(reply, packet, now);
+    const passing = table.findFromClient(protocol, dst, dstPort, src, srcPort);
+    if (passing !== NONE && this.#methodOf(passing) !== methods[MASQ])
+      return this.#watch(passing, packet, now);
     return this.#admit(packet, now);
   }
 
@@ -106,13 +109,23 @@ export class Datapath {
     const destination = this.#destinationOf(row);
     if (isFirst(packet) && this.#givesWay(row, destination)) {
       this.#core.counts.reused++;
-      end(this.#core, row);
-      return this.#admit(packet, now);
+      return this.#replace(row, packet, now);
     }
     if (destination.available) return this.#forward(row, destination, packet, now);
     if (settings.expire_nodest_conn === 0) return 'destination-gone';
     end(this.#core, row);
     return this.#admit(packet, now);
+  }
+
+  /** The old connection still counts while the new one is scheduled, and is left to its timer when there is none. */
+  #replace(row: Row, packet: Packet, now: number): Verdict {
+    const { table } = this.#core;
+    const { protocol, src, srcPort, dst, dstPort } = packet;
+    table.timeout[row] = 0;
+    table.touch(row, now);
+    const verdict = this.#admit(packet, now);
+    if (table.findFromClient(protocol, src, srcPort, dst, dstPort) !== row) end(this.#core, row);
+    return verdict;
   }
 
   /** True when a first packet of the same endpoints ends the connection: it is over, or its destination is to be left. */
@@ -174,6 +187,15 @@ export class Datapath {
     const verdict = this.#methodOf(row).reply!(packet, connection, forwarding);
     table.touch(row, now);
     return verdict;
+  }
+
+  /** A reply that could have gone straight to the client, but whose server's gateway is here: seen, and left as it is. */
+  #watch(row: Row, packet: Packet, now: number): Verdict {
+    const destination = this.#destinationOf(row);
+    countOut(packet, destination, this.#core.total);
+    track(this.#core, row, packet, FROM_SERVER, destination);
+    this.#core.table.touch(row, now);
+    return 'pass';
   }
 
   #methodOf(row: Row): ForwardingMethod {

@@ -4,7 +4,7 @@ import { answerTunnelError, decodeTunnelled } from '../forwarding/tunnel-error.t
 import { NONE, type Row } from '../model/connection.ts';
 import type { Verdict } from '../model/verdict.ts';
 import { SOURCE_QUENCH, TIME_EXCEEDED, UNREACHABLE } from '../wire/icmp.ts';
-import { PACKET_TOO_BIG, TIME_EXCEEDED6, UNREACHABLE6 } from '../wire/icmp6.ts';
+import { isIcmp6Error } from '../wire/icmp6.ts';
 import { Packet } from '../wire/packet.ts';
 import type { Admission } from './admission.ts';
 import { Arrival } from './arrival.ts';
@@ -19,7 +19,7 @@ const isCarried = (packet: Packet): boolean => {
   const type = packet.icmpType;
   return packet.version === 4
     ? type === UNREACHABLE || type === SOURCE_QUENCH || type === TIME_EXCEEDED
-    : type === UNREACHABLE6 || type === PACKET_TOO_BIG || type === TIME_EXCEEDED6;
+    : isIcmp6Error(type);
 };
 
 /** Deals with ICMP messages. They do not restart timers and move no states. */
@@ -46,6 +46,8 @@ export class RelatedErrors {
       if (fromServer !== NONE) return this.#toClient(fromServer, packet, quoted);
       const fromClient = this.#replyTo(quoted);
       if (fromClient !== NONE) return this.#toServer(fromClient, packet, quoted);
+      const passing = this.#requestPastUs(quoted);
+      if (passing !== NONE) return this.#watch(passing, packet);
     }
     if (decodeTunnelled(quoted, this.#inner)) {
       const tunnelled = this.#requestIn(this.#inner);
@@ -67,6 +69,12 @@ export class RelatedErrors {
     return this.#core.table.findFromClient(protocol, dst, dstPort, src, srcPort);
   }
 
+  /** The connection whose request, as a real server that sees the virtual address had it, is quoted. */
+  #requestPastUs({ protocol, src, srcPort, dst, dstPort }: Packet): Row {
+    const row = this.#core.table.findFromClient(protocol, src, srcPort, dst, dstPort);
+    return row !== NONE && this.#methodOf(row) !== MASQ ? row : NONE;
+  }
+
   /** The tunnelled connection of a client's own packet. */
   #requestIn({ hasPorts, protocol, src, srcPort, dst, dstPort }: Packet): Row {
     if (!hasPorts) return NONE;
@@ -84,6 +92,12 @@ export class RelatedErrors {
     const destination = this.#destinationOf(row);
     countIn(packet, destination, this.#core.total);
     return forwardRelated(packet, quoted, this.#connection.select(row, destination), this.#core.forwarding);
+  }
+
+  /** What such a server tells the client passes as it is. */
+  #watch(row: Row, packet: Packet): Verdict {
+    countOut(packet, this.#destinationOf(row), this.#core.total);
+    return 'pass';
   }
 
   #answerTunnel(row: Row, packet: Packet, quoted: Packet): Verdict {

@@ -1,14 +1,10 @@
 /** The steps that are command lines: ipvsadm itself against the director of the recording, and the files under /proc. */
 import { readFileSync } from 'node:fs';
-import { listConnections } from '../../src/cli/ipvsadm-connections.ts';
-import { listServices } from '../../src/cli/ipvsadm-list.ts';
 import { type Names, servicesOf } from '../../src/cli/ipvsadm-names.ts';
-import { Refusal, wordsFor } from '../../src/cli/ipvsadm-refusal.ts';
-import { parseRequest } from '../../src/cli/ipvsadm-request.ts';
-import { saveRules } from '../../src/cli/ipvsadm-rules.ts';
-import { endpointText } from '../../src/cli/ipvsadm-text.ts';
+import { runIpvsadm } from '../../src/cli/ipvsadm-run.ts';
 import { localDoor } from '../../src/control/local-door.ts';
 import type { Director } from '../../src/director/director.ts';
+import { split } from './words.ts';
 
 export interface Answer {
   readonly rc: number;
@@ -32,58 +28,52 @@ const names: Names = {
   hostName: (address) => HOSTS[address],
 };
 
-async function textOf(parts: AsyncIterable<string>): Promise<string> {
-  let text = '';
-  for await (const part of parts) text += part;
-  return text;
-}
+/** MTU of the recordings' network interfaces, octets. */
+const INTERFACES: Readonly<Record<string, number>> = { lo: 65_536, clan: 1500, rlan: 1500, syn0: 1500 };
 
-export async function ipvsadm(
-  argv: readonly string[],
-  _stdin: string,
+/** Runs a line of one ipvsadm or several, joined as in a shell by `|`, `;` or `&&`. */
+export async function commandLine(
+  line: string,
+  stdin: string,
   director: Director,
   now: number,
 ): Promise<Answer> {
-  const door = localDoor(director, { now: () => now });
-  try {
-    const request = await parseRequest(argv, names);
-    const done = (stdout: string): Answer => ({ rc: 0, stdout, stderr: '' });
-    switch (request.kind) {
-      case 'apply': {
-        const [outcome] = await door.apply([request.command]);
-        if (!outcome) return done('');
-        return {
-          rc: 255,
-          stdout: '',
-          stderr: `${wordsFor(outcome.code, outcome.message, request.command)}\n`,
-        };
-      }
-      case 'save':
-        return done(
-          await textOf(
-            saveRules(await door.snapshot({ services: true }), endpointText(request.numeric, names)),
-          ),
-        );
-      case 'list': {
-        const text = endpointText(request.given.has('numeric'), names);
-        if (request.given.has('connection'))
-          return done(
-            await textOf(listConnections(door.connections(), request.given.has('persistent-conn'), text)),
-          );
-        const snapshot = await door.snapshot({ services: request.service ?? true });
-        if (request.given.has('timeout')) {
-          const { tcp, tcpFin, udp } = snapshot.timeouts;
-          return done(`Timeout (tcp tcpfin udp): ${tcp} ${tcpFin} ${udp}\n`);
-        }
-        return done(await textOf(listServices(snapshot, request.given, text)));
-      }
-      default:
-        return { rc: 255, stdout: '', stderr: `${request.kind} is not played yet` };
-    }
-  } catch (error) {
-    if (error instanceof Refusal) return { rc: error.status, stdout: '', stderr: `${error.message}\n` };
-    throw error;
+  const parts = line.split(/ (\||;|&&) /);
+  let last: Answer = { rc: 0, stdout: '', stderr: '' };
+  let stdout = '';
+  let stderr = '';
+  for (let i = 0; i < parts.length; i += 2) {
+    const [word, ...argv] = split(parts[i]!);
+    if (word !== 'ipvsadm') return { rc: 127, stdout: '', stderr: `${word}: not played\n` };
+    const isPiped = parts[i - 1] === '|';
+    if (parts[i - 1] === '&&' && last.rc !== 0) break;
+    last = await ipvsadm(argv, isPiped ? last.stdout : i === 0 ? stdin : '', director, now);
+    if (parts[i + 1] !== '|') stdout += last.stdout;
+    stderr += last.stderr;
   }
+  return { rc: last.rc, stdout, stderr };
+}
+
+async function ipvsadm(
+  argv: readonly string[],
+  stdin: string,
+  director: Director,
+  now: number,
+): Promise<Answer> {
+  let stdout = '';
+  let stderr = '';
+  const rc = await runIpvsadm(argv, {
+    door: localDoor(director, { now: () => now, mtu: (name) => INTERFACES[name] }),
+    names,
+    stdin: () => [stdin],
+    stdout: (text) => {
+      stdout += text;
+    },
+    stderr: (text) => {
+      stderr += text;
+    },
+  });
+  return { rc, stdout, stderr };
 }
 
 /** A file under /proc as the director has it; undefined: there is none. */

@@ -160,8 +160,8 @@ export class WireEnds {
     }
   }
 
-  /** Many flows at once; undefined: no such step. */
-  bulk(word: string, options: Options): Bulk | undefined {
+  /** Many flows, one after the other; undefined: no such step. `before`: what happens before each, of so many. */
+  bulk(word: string, options: Options, before?: (flow: number, count: number) => void): Bulk | undefined {
     if (!['syns', 'connects', 'conncloses', 'udps'].includes(word)) return undefined;
     const count = integer(options['n'], 0);
     const inc = integer(options['inc'], 1);
@@ -170,6 +170,7 @@ export class WireEnds {
     const targets = options['dst']!.split(',');
     const picks: string[] = [];
     for (let i = 0; i < count; i++) {
+      before?.(i, count);
       const moves = step === 'ip' || step === 'both';
       const address = moves ? laterAddress(first.address, i * inc) : first.address;
       const port = step === 'port' ? first.port + i * inc : step === 'both' ? first.port + i : first.port;

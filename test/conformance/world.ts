@@ -3,7 +3,7 @@ import { Director } from '../../src/director/director.ts';
 import { Reassembler } from '../../src/director/fragments.ts';
 import { answerAsHost } from '../../src/director/host.ts';
 import { enterHop, sendOn } from '../../src/forwarding/hop.ts';
-import { sendHostUnreachable } from '../../src/forwarding/icmp.ts';
+import { sendHostUnreachable, sendTooBig } from '../../src/forwarding/icmp.ts';
 import type { ForwardingContext, Host, Route } from '../../src/forwarding/method.ts';
 import { DEFAULT_SETTINGS } from '../../src/model/settings.ts';
 import {
@@ -16,6 +16,8 @@ import {
   sameAddress,
 } from '../../src/wire/address.ts';
 import { Frame } from '../../src/wire/frame.ts';
+import { ipv4 } from '../../src/wire/ipv4.ts';
+import { ipv6 } from '../../src/wire/ipv6.ts';
 import { Packet } from '../../src/wire/packet.ts';
 import { ACK, RST, SYN, TCP, tcp } from '../../src/wire/tcp.ts';
 import type { GoldenTopology } from '../support/golden.ts';
@@ -27,6 +29,10 @@ const OWN = { client4: '10.0.0.1', server4: '10.1.0.1', client6: 'fd00::1', serv
 /** MTU of the loopback interface, octets. */
 const LOOPBACK_MTU = 65_536;
 const DEFAULT_MTU = 1500;
+/** ms before a recording's begin at which the estimator's ticks of 2 s began. */
+const ESTIMATOR_LEAD = 1993.8;
+/** ms: timers of the recorded kernel run out at multiples of it. */
+const JIFFY = 10;
 /** ms between two calls of `expire` in a short sleep, and in a long one. */
 const TICK = 100;
 const LONG_TICK = 1000;
@@ -64,7 +70,7 @@ export class World implements Host {
   #now: number;
   #id = 0x8000;
 
-  /** `start`: ms of the clock when the scenario begins. */
+  /** `start`: ms of the clock when the scenario begins, 2 s or more. */
   constructor(topology: GoldenTopology, start: number) {
     this.#topology = topology;
     const vips = topology.vips ?? ['10.9.0.1', '10.9.0.2', '10.9.0.3', '10.9.0.4'];
@@ -79,6 +85,7 @@ export class World implements Host {
     };
     this.director = new Director({ host: this, random, maxConnections: 1 << 16 });
     this.#context = { host: this, settings: DEFAULT_SETTINGS, nextId: () => ++this.#id & 0xffff };
+    this.director.expire(start - ESTIMATOR_LEAD);
     this.director.expire(start);
   }
 
@@ -90,7 +97,9 @@ export class World implements Host {
   advance(now: number): Arrival[] {
     const tick = now - this.#now > LONG_SLEEP ? LONG_TICK : TICK;
     while (this.#now < now) {
+      const before = Math.floor(this.#now / JIFFY);
       this.#now = Math.min(now, this.#now + tick);
+      if (Math.floor(this.#now / JIFFY) === before) continue;
       this.director.expire(this.#now);
       this.#reassembler.expire(this.#now);
     }
@@ -129,9 +138,15 @@ export class World implements Host {
     if (this.director.handle(frame, this.#now) !== 'pass') return;
     const packet = this.#packet;
     if (!packet.decode(whole ?? frame)) return;
-    if (this.isLocal(packet.dst)) {
-      if (!this.#accept(packet)) answerAsHost(packet, { ...this.#context, host: this.#ownStack });
-    } else this.#routeOn(packet);
+    if (this.isLocal(packet.dst)) this.#deliver(packet.frame);
+    else this.#routeOn(packet);
+  }
+
+  /** Hands a packet to the host's own stack. */
+  #deliver(frame: Frame): void {
+    const packet = new Packet();
+    if (packet.decode(frame) && !this.#accept(packet))
+      answerAsHost(packet, { ...this.#context, host: this.#ownStack });
   }
 
   /** The host's own stack puts fragments for itself together; undefined: no fragment, or not the last one. */
@@ -148,7 +163,10 @@ export class World implements Host {
     transmit: (frame, nextHop) => {
       const own = new Frame();
       own.load(frame.copy(), this.#now);
-      if (this.director.handle(own, this.#now) === 'pass') this.transmit(own, nextHop);
+      // The director takes a hop off a reply; one that was born here has not made that hop.
+      if (ipv4.version(own, own.start) === 4) ipv4.setTtl(own, own.start, ipv4.ttl(own, own.start) + 1);
+      else ipv6.setHopLimit(own, own.start, ipv6.hopLimit(own, own.start) + 1);
+      if (this.director.handle(own, this.#now) === 'pass') this.transmit(frame, nextHop);
       return true;
     },
     route: (to) => this.route(to),
@@ -174,11 +192,19 @@ export class World implements Host {
     const route = this.route(packet.dst);
     const source = this.route(packet.src)!.source;
     if (!route) sendHostUnreachable(packet, source, this.#context);
+    else if (packet.dontFragment && packet.ttl > 1 && packet.end - packet.network > route.mtu)
+      sendTooBig(packet, route.mtu, source, this.#context);
     else if (enterHop(packet, route.mtu, false, source, this.#context) === undefined)
       sendOn(packet.frame, packet.dst, route.mtu, this.#context);
   }
 
   transmit(frame: Frame, nextHop: Address): boolean {
+    if (this.isLocal(nextHop)) this.#deliver(frame);
+    else this.#emit(frame, nextHop);
+    return true;
+  }
+
+  #emit(frame: Frame, nextHop: Address): void {
     const octets = Buffer.from(frame.copy());
     if (!SERVER_LANS.some((lan) => isIn(lan, nextHop))) this.#arrivals.push({ at: 'client', octets });
     else {
@@ -187,7 +213,6 @@ export class World implements Host {
         this.#arrivals.push({ at: `rs${number}`, octets });
       else if (isV4(nextHop)) this.#arrivals.push({ at: 'rlanp', remark: `arp ${arpRequest(nextHop)}` });
     }
-    return true;
   }
 
   route(to: Address): Route | undefined {
