@@ -163,6 +163,8 @@ export class Director {
       this.#nextTick = now + TICK;
       this.#nextDefence = now + DEFENCE_PERIOD;
     }
+    core.table.expire(now, this.#onExpired);
+    core.destinations.expire(now);
     while (now >= this.#nextTick) {
       this.#nextTick += TICK;
       this.#tick();
@@ -171,8 +173,6 @@ export class Director {
       this.#nextDefence += DEFENCE_PERIOD;
       this.#everySecond(now);
     }
-    core.table.expire(now, this.#onExpired);
-    core.destinations.expire(now);
     this.#datapath.expire(now);
     this.#host.expire(now);
   }
