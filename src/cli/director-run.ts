@@ -54,12 +54,12 @@ export async function runDirector(options: RunOptions): Promise<void> {
       door: running.door,
       onProblem: (problem) => log('warning', 'control', { why: String(problem) }),
     });
-    await running.start(start, interfaces, dirname(socket));
+    await running.start(start, dirname(socket));
     if (options.metrics) await metricsServer(options.metrics, running, log);
     process.on('SIGHUP', () => void reload(running, config, log));
     watch = setInterval(() => running.watch(), WATCH);
     log('info', 'ready', {
-      interfaces: interfaces.join(','),
+      interfaces: io.interfaces.join(','),
       services: start.document.services.length,
       socket,
     });

@@ -10,8 +10,8 @@ export interface HostSetUp {
   /** The kernel leaves these packets alone when this resolves. */
   keep(guarded: Guarded): Promise<void>;
   hold(vips: readonly VipAddress[]): void;
-  /** After an interface came back. */
-  renew(interfaceName: string): Promise<void>;
+  /** After an interface came back, or is listened to now; `interfaces`: all that are. */
+  renew(interfaceName: string, interfaces: readonly string[]): Promise<void>;
   close(): void;
 }
 
@@ -31,10 +31,12 @@ export async function setUpHost(options: {
       checkVips(wanted);
       vips.hold(wanted);
     },
-    async renew(interfaceName) {
-      stopMerging(interfaceName, folder);
+    async renew(interfaceName, all) {
+      // What came back has its defaults again; what is new has not been asked yet.
+      const restore = stopMerging(interfaceName, folder);
+      if (!unmerge.has(interfaceName)) unmerge.set(interfaceName, restore);
       vips.renew();
-      await guard.renew();
+      await guard.renew(all);
     },
     close() {
       vips.close();

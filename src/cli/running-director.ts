@@ -5,7 +5,8 @@ import { Director } from '../director/director.ts';
 import type { LiveLosses, LivePacketIo } from '../io/live.ts';
 import type { Routes } from '../io/routes.ts';
 import { LvsError } from '../model/errors.ts';
-import type { Snapshot } from '../model/snapshot.ts';
+import type { ServiceSnapshot, Snapshot } from '../model/snapshot.ts';
+import { parseAddress } from '../wire/address.ts';
 import type { Frame } from '../wire/frame.ts';
 import type { Configured } from './configured.ts';
 import { Drains } from './drains.ts';
@@ -37,7 +38,6 @@ export class RunningDirector {
   readonly #drains = new Drains();
   #host: HostSetUp | undefined;
   #config: Configured | undefined;
-  #mtu = 0;
   #lost = 0;
   #reloading: Promise<void> = Promise.resolve();
 
@@ -49,15 +49,14 @@ export class RunningDirector {
     this.#passed = new PassedPackets(forwarding, (packet) => marks.of(packet));
     this.passed = this.#passed.handle;
     this.door = guardedDoor(localDoor(this.director, { now: clock }), () => this.#settle());
-    this.#mtu = io.longest;
   }
 
   /** Services first, then what keeps the kernel from them, then the VIPs: clients never meet the kernel's refusal. */
-  async start(config: Configured, interfaces: readonly string[], folder: string): Promise<void> {
-    const { clock, log, routes } = this.#options;
+  async start(config: Configured, folder: string): Promise<void> {
+    const { clock, io, log, routes } = this.#options;
     for (const command of config.commands) this.director.apply(command, clock());
     this.#config = config;
-    this.#host = await setUpHost({ interfaces, folder, log });
+    this.#host = await setUpHost({ interfaces: io.interfaces, folder, log });
     await this.#settle();
     this.#host.hold(config.vips);
     routes.refresh();
@@ -81,9 +80,7 @@ export class RunningDirector {
     this.#config = wanted;
     this.#host?.hold(wanted.vips);
     routes.refresh();
-    for (const name of wanted.interfaces)
-      if (!previous.interfaces.includes(name))
-        log('warning', 'interface-new', { interface: name, what: 'heard after a restart' });
+    for (const name of wanted.interfaces) await this.#listen(name);
     log('info', 'reloaded', { commands: commands.length, draining: drains.length });
   }
 
@@ -96,11 +93,13 @@ export class RunningDirector {
   }
 
   interfaceChanged(name: string, what: 'deleted' | 'back' | 'polling'): void {
-    const { log, routes } = this.#options;
+    const { io, log, routes } = this.#options;
     log('warning', `interface-${what}`, { interface: name });
     if (what !== 'back') return;
     routes.refresh();
-    this.#host?.renew(name).catch((error: Error) => log('error', 'host', { why: error.message }));
+    this.#host
+      ?.renew(name, io.interfaces)
+      .catch((error: Error) => log('error', 'host', { why: error.message }));
   }
 
   /** To be called every second or so. */
@@ -126,12 +125,13 @@ export class RunningDirector {
 
   /** The host keeps off what the director has now. */
   async #settle(): Promise<void> {
-    const { clock, io, log } = this.#options;
+    const { clock, io, log, routes } = this.#options;
     const { services } = this.snapshot();
     const guarded = this.#kept.update(services, this.director.context.marks.rules, clock());
     this.#passed.keep(guarded);
     const tunnels = services.some(({ destinations }) => destinations.some(({ method }) => method === 'ipip'));
-    io.longest = tunnels ? this.#mtu - TUNNEL_HEADERS : this.#mtu;
+    io.reserve = tunnels ? TUNNEL_HEADERS : 0;
+    for (const name of replyInterfaces(services, routes)) await this.#listen(name);
     try {
       await this.#host?.keep(guarded);
     } catch (error) {
@@ -139,4 +139,30 @@ export class RunningDirector {
       log('error', 'guard', { why: error.message });
     }
   }
+
+  /** Packets that come in by this interface are heard from now on. */
+  async #listen(name: string): Promise<void> {
+    const { io, log } = this.#options;
+    if (io.interfaces.includes(name)) return;
+    try {
+      await io.listen(name);
+      await this.#host?.renew(name, io.interfaces);
+      log('info', 'interface-new', { interface: name });
+    } catch (error) {
+      if (!(error instanceof LvsError)) throw error;
+      log('error', 'interface-new', { interface: name, why: error.message });
+    }
+  }
+}
+
+/** Where translated destinations answer. */
+function replyInterfaces(services: readonly ServiceSnapshot[], routes: Routes): ReadonlySet<string> {
+  const names = new Set<string>();
+  for (const { destinations } of services)
+    for (const { method, address: text } of destinations) {
+      const address = method === 'masq' ? parseAddress(text) : undefined;
+      const device = address && !routes.isLocal(address) && routes.route(address)?.device;
+      if (device) names.add(device);
+    }
+  return names;
 }

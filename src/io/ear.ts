@@ -1,5 +1,6 @@
 /** Listens on one interface, through its going down, its deletion and its return. */
 import { LvsError } from '../model/errors.ts';
+import { ETHERNET_HEADER } from '../wire/ethernet.ts';
 import { linkFacts } from './link-facts.ts';
 import { type Capture, openCapture } from './pcap.ts';
 
@@ -9,12 +10,15 @@ export interface EarOptions {
   readonly bufferOctets: number;
   /** ms that the kernel may hold packets back; 0: each is heard at once. */
   readonly bufferTimeout: number;
-  /** Called for a whole frame of Ethernet in the capture's memory: octets that are there, and that it had. */
-  readonly heard: (capture: Capture, captured: number, length: number) => void;
+  /** Called for a frame of Ethernet in the capture's memory: octets that are there, and that it had. */
+  readonly heard: HeardFrame;
+  /** The same for a frame longer than the link's MTU: several merged into one. */
+  readonly heardMerged: HeardFrame;
   readonly notice: (what: 'deleted' | 'back' | 'polling') => void;
 }
 
-const ETHERNET_HEADER = 14;
+export type HeardFrame = (capture: Capture, captured: number, length: number) => void;
+
 /** Octets of the longest frame: an IP packet of 65,535 octets and its Ethernet header. */
 const LONGEST = 65_535 + ETHERNET_HEADER;
 /**
@@ -60,23 +64,24 @@ export class Ear {
   }
 
   async #listen(): Promise<void> {
-    const { interface: name, bufferOctets, bufferTimeout, heard } = this.#options;
+    const { interface: name, bufferOctets, bufferTimeout, heard, heardMerged } = this.#options;
     const facts = linkFacts(name);
     if (!facts) throw new LvsError('IO', `no interface ${name} here (ip link lists them)`);
     const usual = facts.mtu + ETHERNET_HEADER;
-    const listen = async (which: string, snapLength: number, octets: number) => {
+    const listen = async (which: string, snapLength: number, octets: number, tell: HeardFrame) => {
       const filter = `${captureFilter(facts.mac)} and ${which}`;
       const options = { interface: name, filter, snapLength, bufferOctets: octets, bufferTimeout };
       const capture: Capture = await openCapture(options, (captured, length) => {
         this.#heard = (this.#heard + 1) | 0;
-        heard(capture, captured, length);
+        tell(capture, captured, length);
       });
       return capture;
     };
-    const short = await listen(`less ${usual}`, usual, bufferOctets);
+    const short = await listen(`less ${usual}`, usual, bufferOctets, heard);
     if (short.linkType !== 'LINKTYPE_ETHERNET')
       throw new LvsError('UNAVAILABLE', `${name} is no Ethernet interface (${short.linkType})`);
-    this.#captures = [short, await listen(`greater ${usual + 1}`, LONGEST, MERGED_BUFFER)];
+    const merged = await listen(`greater ${usual + 1}`, LONGEST, MERGED_BUFFER, heardMerged);
+    this.#captures = [short, merged];
     this.#index = facts.index;
   }
 

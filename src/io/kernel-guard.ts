@@ -2,6 +2,7 @@
 import { type ChildProcessWithoutNullStreams, spawn } from 'node:child_process';
 import { LvsError } from '../model/errors.ts';
 import { createGuard, type Guarded, replaceGuard } from './guard-script.ts';
+import { linkFacts } from './link-facts.ts';
 
 /** ms after which a silent nft is taken for a broken one. */
 const LIMIT = 10_000;
@@ -11,7 +12,7 @@ const DONE = 'meta expression, datatype mark';
 
 export class KernelGuard {
   readonly #table = `lvs_director_${process.pid}`;
-  readonly #interfaces: readonly string[];
+  #interfaces: readonly string[];
   readonly #nft: ChildProcessWithoutNullStreams;
   readonly #waiting: ((error?: LvsError) => void)[] = [];
   #errors = '';
@@ -70,14 +71,16 @@ export class KernelGuard {
     return this.#work;
   }
 
-  /** After an interface came back: its chain went with it. */
-  renew(): Promise<void> {
+  /** Guards these interfaces, and those that came back: a chain goes with its interface. Those that are away come later. */
+  renew(interfaces: readonly string[]): Promise<void> {
+    this.#interfaces = interfaces;
     this.#work = this.#work
       .catch(() => {})
-      .then(async () => {
-        await this.#tell(`delete table netdev ${this.#table}`).catch(() => {});
-        await this.#tell(createGuard(this.#table, this.#interfaces));
-        if (this.#held !== '') await this.#tell(this.#held);
+      .then(() => {
+        const here = this.#interfaces.filter((name) => linkFacts(name) !== undefined);
+        if (here.length === 0) return;
+        const words = [`delete table netdev ${this.#table}`, createGuard(this.#table, here), this.#held];
+        return this.#tell(words.filter((each) => each !== '').join('; '));
       });
     return this.#work;
   }

@@ -1,6 +1,8 @@
 /** The driver that runs anywhere with CAP_NET_RAW: hears copies with pcap, speaks through a raw socket. */
 import { type Address, formatAddress, isV4 } from '../wire/address.ts';
+import { ETHERNET_HEADER, ETHERTYPE_IPV4 } from '../wire/ethernet.ts';
 import { Frame } from '../wire/frame.ts';
+import { IPV6_HEADER } from '../wire/ipv6.ts';
 import { Packet } from '../wire/packet.ts';
 import { isPartial, recompute } from '../wire/transport-checksum.ts';
 import { Ear } from './ear.ts';
@@ -39,11 +41,8 @@ export interface LiveLosses {
   readonly sendFailures: Readonly<Record<string, number>>;
 }
 
-const ETHERNET_HEADER = 14;
-/** Ethertypes (IEEE 802 numbers, IANA). */
-const IPV4 = 0x0800;
-/** Octets of an IPv6 header (RFC 8200 section 3). */
-const IPV6_HEADER = 40;
+/** Octets; of Ethernet (RFC 894). */
+const USUAL_MTU = 1500;
 /** Room for a packet that grows at its end. */
 const TAILROOM = 64;
 /** Next hops whose text is remembered: a power of two. */
@@ -58,13 +57,15 @@ const TRUNCATED = 1;
 export class LivePacketIo implements PacketIo {
   readonly medium = 'ip';
   readonly exclusive = false;
-  /** Octets of the pieces that merged packets are cut into: at most the links' MTU, less where tunnels add headers. */
-  longest: number;
+  /** Octets that the pieces which merged packets are cut into leave free on the link, for the headers of tunnels. */
+  reserve = 0;
+  /** Octets; the least of the interfaces'. */
+  #mtu = Number.POSITIVE_INFINITY;
+  readonly #options: LiveOptions;
   readonly #clock: () => number;
   readonly #ring: FrameRing;
-  readonly #ears: readonly Ear[];
+  readonly #ears = new Map<string, Ear>();
   readonly #senders: { readonly v4: RawSender; readonly v6: RawSender | undefined };
-  readonly #mtu: number;
   readonly #hopKeys = new Int32Array(HOPS);
   readonly #hopTexts: string[] = new Array(HOPS).fill('0.0.0.0');
   readonly #counts = new Float64Array(2);
@@ -79,31 +80,38 @@ export class LivePacketIo implements PacketIo {
   #closed = false;
 
   /** Use `openLive`. */
-  constructor(options: LiveOptions, v4: RawSender, v6: RawSender | undefined, mtu: number) {
+  constructor(options: LiveOptions, v4: RawSender, v6: RawSender | undefined) {
+    this.#options = options;
     this.#clock = options.clock;
     this.#senders = { v4, v6 };
-    this.#mtu = mtu;
-    this.longest = mtu;
-    this.#ring = new FrameRing(options.frames ?? 16_384, mtu + TAILROOM);
-    this.#ears = options.interfaces.map(
-      (name) =>
-        new Ear({
-          interface: name,
-          bufferOctets: options.bufferOctets ?? 32 * 1024 * 1024,
-          bufferTimeout: options.bufferTimeout ?? 0,
-          heard: (capture, captured, length) => this.#heard(capture, captured, length),
-          notice: (what) => options.notice?.(name, what),
-        }),
-    );
+    const mtus = options.interfaces.map((name) => linkFacts(name)?.mtu ?? USUAL_MTU);
+    this.#ring = new FrameRing(options.frames ?? 16_384, Math.max(USUAL_MTU, ...mtus) + TAILROOM);
     this.#timer = setInterval(() => {
-      for (const ear of this.#ears) ear.tick();
+      for (const ear of this.#ears.values()) ear.tick();
       this.#resolve(true);
     }, options.tick ?? 100);
   }
 
-  /** Starts to listen on every interface. */
-  async listen(): Promise<void> {
-    for (const ear of this.#ears) await ear.open();
+  /** Starts to listen on an interface, too. Throws LvsError where that is not possible. */
+  async listen(name: string): Promise<void> {
+    if (this.#ears.has(name)) return;
+    const { bufferOctets = 32 * 1024 * 1024, bufferTimeout = 0, notice } = this.#options;
+    const ear = new Ear({
+      interface: name,
+      bufferOctets,
+      bufferTimeout,
+      heard: (capture, captured, length) => this.#heard(capture, captured, length, false),
+      heardMerged: (capture, captured, length) => this.#heard(capture, captured, length, true),
+      notice: (what) => notice?.(name, what),
+    });
+    await ear.open();
+    this.#mtu = Math.min(this.#mtu, linkFacts(name)?.mtu ?? USUAL_MTU);
+    this.#ears.set(name, ear);
+  }
+
+  /** Those that are listened to. */
+  get interfaces(): readonly string[] {
+    return [...this.#ears.keys()];
   }
 
   receive(sink: (frame: Frame) => void, budget: number): number {
@@ -140,7 +148,7 @@ export class LivePacketIo implements PacketIo {
     for (const sender of [this.#senders.v4, this.#senders.v6])
       for (const [why, count] of sender?.failures ?? []) sendFailures[why] = (sendFailures[why] ?? 0) + count;
     return {
-      captureDrops: this.#ears.reduce((total, ear) => total + ear.dropped, 0),
+      captureDrops: [...this.#ears.values()].reduce((total, ear) => total + ear.dropped, 0),
       ringDrops: this.#counts[RING_DROPS]!,
       truncated: this.#counts[TRUNCATED]!,
       sendFailures,
@@ -151,12 +159,12 @@ export class LivePacketIo implements PacketIo {
   [Symbol.dispose](): void {
     this.#closed = true;
     clearInterval(this.#timer);
-    for (const ear of this.#ears) ear.close();
+    for (const ear of this.#ears.values()) ear.close();
     this.#resolve(false);
   }
 
   /** A frame of Ethernet in the capture's memory: its IP packet, without padding, goes into the ring. */
-  #heard(capture: Capture, captured: number, length: number): void {
+  #heard(capture: Capture, captured: number, length: number, merged: boolean): void {
     const at = CAPTURE_OFFSET + ETHERNET_HEADER;
     const room = captured - ETHERNET_HEADER;
     if (captured < length) this.#counts[TRUNCATED]!++;
@@ -164,11 +172,11 @@ export class LivePacketIo implements PacketIo {
     const { bytes } = capture;
     const type = (bytes[at - 2]! << 8) | bytes[at - 1]!;
     const octets =
-      type === IPV4
+      type === ETHERTYPE_IPV4
         ? (bytes[at + 2]! << 8) | bytes[at + 3]!
         : IPV6_HEADER + ((bytes[at + 4]! << 8) | bytes[at + 5]!);
     if (this.#ring.full) this.#relieve();
-    if (room > this.#mtu) this.#cut(capture, at, Math.min(room, octets));
+    if (merged) this.#cut(capture, at, Math.min(room, octets));
     else if (!this.#ring.pushCopy(capture.words, at >>> 2, Math.min(room, octets)))
       this.#counts[RING_DROPS]!++;
     if (this.#wake && !this.#waking) this.#wakeSoon();
@@ -176,8 +184,7 @@ export class LivePacketIo implements PacketIo {
 
   #cut(capture: Capture, at: number, octets: number): void {
     this.#merged.load(capture.bytes.subarray(at, at + octets));
-    if (cutMerged(this.#merged, Math.min(this.longest, this.#mtu), this.#ring) === 0)
-      this.#counts[TRUNCATED]!++;
+    if (cutMerged(this.#merged, this.#mtu - this.reserve, this.#ring) === 0) this.#counts[TRUNCATED]!++;
   }
 
   /** All frames are taken and the capture does not stop: some are handled here, but timers must have their turn. */
@@ -217,11 +224,9 @@ export class LivePacketIo implements PacketIo {
 
 /** Opens the driver on its interfaces. Needs CAP_NET_RAW. */
 export async function openLive(options: LiveOptions): Promise<LivePacketIo> {
-  let mtu = 0;
-  for (const name of options.interfaces) mtu = Math.max(mtu, linkFacts(name)?.mtu ?? 0);
   const v4 = await openRawSender(4);
   const v6 = await openRawSender(6).catch(() => undefined);
-  const io = new LivePacketIo(options, v4, v6, mtu);
-  await io.listen();
+  const io = new LivePacketIo(options, v4, v6);
+  for (const name of options.interfaces) await io.listen(name);
   return io;
 }

@@ -17,6 +17,8 @@ export interface LinkRoute {
   /** Octets. */
   readonly mtu: number;
   readonly source: Address;
+  /** Name of the interface. */
+  readonly device: string;
 }
 
 /** A line of a routing table. */
@@ -182,7 +184,7 @@ export class Routes {
       here[0] ??
       mine.find(({ single }) => !single);
     const mtu = linkFacts(entry.device)?.mtu;
-    return source && mtu !== undefined ? { mtu, source: source.address } : undefined;
+    return source && mtu !== undefined ? { mtu, source: source.address, device: entry.device } : undefined;
   }
 }
 
