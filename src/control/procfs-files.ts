@@ -3,11 +3,14 @@ import { createWriteStream, mkdirSync, renameSync, writeFileSync } from 'node:fs
 import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
+import type { ConnectionSnapshot } from '../model/snapshot.ts';
 import type { DirectorDoor } from './door.ts';
 import {
   PROC_APPLICATIONS,
   PROC_CONNECTIONS_HEAD,
+  PROC_ORIGINS_HEAD,
   procConnection,
+  procOrigin,
   procServices,
   procStats,
   procStatsPerCpu,
@@ -22,14 +25,22 @@ export async function writeProcfs(folder: string, door: DirectorDoor): Promise<v
   replace(join(net, 'ip_vs_stats'), procStats(snapshot));
   replace(join(net, 'ip_vs_stats_percpu'), procStatsPerCpu(snapshot));
   replace(join(net, 'ip_vs_app'), PROC_APPLICATIONS);
-  const connections = join(net, 'ip_vs_conn');
-  await pipeline(Readable.from(connectionLines(door)), createWriteStream(unfinished(connections)));
-  renameSync(unfinished(connections), connections);
+  await replaceLines(join(net, 'ip_vs_conn'), connectionLines(door, PROC_CONNECTIONS_HEAD, procConnection));
+  await replaceLines(join(net, 'ip_vs_conn_sync'), connectionLines(door, PROC_ORIGINS_HEAD, procOrigin));
 }
 
-async function* connectionLines(door: DirectorDoor): AsyncGenerator<string> {
-  yield PROC_CONNECTIONS_HEAD;
-  for await (const chunk of door.connections()) yield chunk.map(procConnection).join('');
+async function* connectionLines(
+  door: DirectorDoor,
+  head: string,
+  line: (connection: ConnectionSnapshot) => string,
+): AsyncGenerator<string> {
+  yield head;
+  for await (const chunk of door.connections()) yield chunk.map(line).join('');
+}
+
+async function replaceLines(path: string, lines: AsyncGenerator<string>): Promise<void> {
+  await pipeline(Readable.from(lines), createWriteStream(unfinished(path)));
+  renameSync(unfinished(path), path);
 }
 
 function replace(path: string, text: string): void {

@@ -66,14 +66,25 @@ export const PROC_CONNECTIONS_HEAD =
 
 /** A line of /proc/net/ip_vs_conn. */
 export function procConnection(c: ConnectionSnapshot): string {
-  const ends = [
+  const engine = c.engine === undefined ? '' : ` ${c.engine} ${c.engineData ?? ''}`;
+  const expires = c.expires.toString().padStart(7);
+  return `${c.protocol.padEnd(3)} ${endsText(c)} ${c.state.padEnd(11)} ${expires}${engine}\n`;
+}
+
+const endsText = (c: ConnectionSnapshot): string =>
+  [
     end(c.clientAddress, c.clientPort),
     end(c.virtualAddress, c.virtualPort),
     end(c.destinationAddress, c.destinationPort),
   ].join(' ');
-  const engine = c.engine === undefined ? '' : ` ${c.engine} ${c.engineData ?? ''}`;
+
+/** The first line of /proc/net/ip_vs_conn_sync. */
+export const PROC_ORIGINS_HEAD = 'Pro FromIP   FPrt ToIP     TPrt DestIP   DPrt State       Origin Expires\n';
+
+/** A line of /proc/net/ip_vs_conn_sync: where the connection comes from; all were made here. */
+export function procOrigin(c: ConnectionSnapshot): string {
   const expires = c.expires.toString().padStart(7);
-  return `${c.protocol.padEnd(3)} ${ends} ${c.state.padEnd(11)} ${expires}${engine}\n`;
+  return `${c.protocol.padEnd(3)} ${endsText(c)} ${c.state.padEnd(11)} LOCAL  ${expires}\n`;
 }
 
 /** /proc/net/ip_vs_stats: the director as a whole. */

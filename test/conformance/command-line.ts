@@ -3,7 +3,17 @@ import { readFileSync } from 'node:fs';
 import { type Names, servicesOf } from '../../src/cli/ipvsadm-names.ts';
 import { runIpvsadm } from '../../src/cli/ipvsadm-run.ts';
 import { localDoor } from '../../src/control/local-door.ts';
+import {
+  PROC_APPLICATIONS,
+  PROC_CONNECTIONS_HEAD,
+  PROC_ORIGINS_HEAD,
+  procConnection,
+  procOrigin,
+  procServices,
+  procStats,
+} from '../../src/control/procfs.ts';
 import type { Director } from '../../src/director/director.ts';
+import type { ConnectionSnapshot } from '../../src/model/snapshot.ts';
 import { split } from './words.ts';
 
 export interface Answer {
@@ -78,8 +88,23 @@ async function ipvsadm(
 
 /** A file under /proc as the director has it; undefined: there is none. */
 export async function procText(path: string, director: Director, now: number): Promise<string | undefined> {
+  const snapshot = director.snapshot(now);
+  const connections = (line: (connection: ConnectionSnapshot) => string): string =>
+    [...director.connections(now)].map(line).join('');
+  switch (path) {
+    case '/proc/net/ip_vs':
+      return procServices(snapshot);
+    case '/proc/net/ip_vs_conn':
+      return PROC_CONNECTIONS_HEAD + connections(procConnection);
+    case '/proc/net/ip_vs_conn_sync':
+      return PROC_ORIGINS_HEAD + connections(procOrigin);
+    case '/proc/net/ip_vs_app':
+      return PROC_APPLICATIONS;
+    case '/proc/net/ip_vs_stats':
+      return procStats(snapshot);
+  }
   const setting = /^\/proc\/sys\/net\/ipv4\/vs\/(\w+)$/.exec(path)?.[1];
   if (setting === undefined) return undefined;
-  const value = (director.snapshot(now).settings as Readonly<Record<string, number>>)[setting];
+  const value = (snapshot.settings as Readonly<Record<string, number>>)[setting];
   return value === undefined ? undefined : `${value}\n`;
 }

@@ -30,7 +30,7 @@ const OWN = { client4: '10.0.0.1', server4: '10.1.0.1', client6: 'fd00::1', serv
 const LOOPBACK_MTU = 65_536;
 const DEFAULT_MTU = 1500;
 /** ms before a recording's begin at which the estimator's ticks of 2 s began. */
-const ESTIMATOR_LEAD = 1993.8;
+const ESTIMATOR_LEAD = 1993.9;
 /** ms: timers of the recorded kernel run out at multiples of it. */
 const JIFFY = 10;
 /** ms between two calls of `expire` in a short sleep, and in a long one. */
