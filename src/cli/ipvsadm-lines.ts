@@ -1,29 +1,32 @@
 /** The lines that `ipvsadm -R` reads, as words: separated by blanks, without quotes or comments. */
 
-/** A word longer than this goes on as the next one, octets: there is no such option. */
+/** A line that is longer than this, characters, is cut there and goes on as the next one: no rule is. */
 const LONGEST_LINE = 65_536;
 
-/** Words of each line that has some. A leading `ipvsadm` is left out. */
-export async function* restoreLines(
-  input: AsyncIterable<string> | Iterable<string>,
-): AsyncGenerator<readonly string[]> {
-  for await (const line of linesOf(input)) {
-    const words = line.split(/[ \t\r]+/).filter((word) => word !== '');
-    const isWord = words.findIndex((word) => word !== 'ipvsadm');
-    if (isWord >= 0) yield words.slice(isWord);
-  }
-}
+type Text = AsyncIterable<string> | Iterable<string>;
 
-async function* linesOf(input: AsyncIterable<string> | Iterable<string>): AsyncGenerator<string> {
+/** The lines that have words, as many at a time as have come. The word `ipvsadm` may stand anywhere and says nothing. */
+export async function* restoreLines(input: Text): AsyncGenerator<readonly (readonly string[])[]> {
   let rest = '';
   for await (const text of input) {
     const lines = (rest + text).split('\n');
     rest = lines.pop()!;
-    yield* lines;
     if (rest.length > LONGEST_LINE) {
-      yield rest;
+      lines.push(rest);
       rest = '';
     }
+    yield commandsOf(lines);
   }
-  if (rest !== '') yield rest;
+  yield commandsOf([rest]);
+}
+
+const commandsOf = (lines: readonly string[]): readonly (readonly string[])[] =>
+  lines.map(wordsOf).filter((words) => words !== undefined);
+
+/** undefined: a blank line. What follows a NUL is not seen, and a line of nothing else makes no sense. */
+function wordsOf(line: string): readonly string[] | undefined {
+  const end = line.indexOf('\0');
+  const seen = end < 0 ? line : line.slice(0, end);
+  const words = seen.split(/[ \t\r]+/).filter((word) => word !== '' && word !== 'ipvsadm');
+  return words.length > 0 || end >= 0 ? words : undefined;
 }

@@ -83,30 +83,42 @@ async function restore(at: Surroundings): Promise<number> {
     const outcomes = commands.length > 0 ? await at.door.apply(commands) : [];
     for (const [i, outcome] of outcomes.entries()) status = report(outcome, commands[i]!, at);
   };
-  for await (const words of restoreLines(at.stdin())) {
-    let request: Request;
-    try {
-      request = await parseRequest(words, at.names);
-      if (request.kind === 'restore') throw tryHelp();
-    } catch (error) {
-      if (!(error instanceof Refusal)) throw error;
-      await flush();
-      if (!error.passing) throw error;
-      at.stderr(`${error.message}\n`);
-      status = error.status;
-      continue;
+  for await (const lines of restoreLines(at.stdin())) {
+    for (const words of lines) {
+      const request = await restoredRequest(words, at, flush);
+      if (typeof request === 'number') {
+        status = request;
+      } else if (request.kind === 'apply') {
+        batch.push(request.command);
+        if (batch.length >= BATCH) await flush();
+      } else {
+        await flush();
+        status = await carryOut(request, at);
+        if (request.kind === 'help' || request.kind === 'version' || status === LIST_FAILED) return status;
+      }
     }
-    if (request.kind === 'apply') {
-      batch.push(request.command);
-      if (batch.length >= BATCH) await flush();
-      continue;
-    }
-    await flush();
-    status = await carryOut(request, at);
-    if (request.kind === 'help' || request.kind === 'version' || status === LIST_FAILED) return status;
+    await flush(); // whoever writes to us may wait for it before the next line
   }
-  await flush();
   return status;
+}
+
+/** A line's request, or the status of a line that is spoiled. What was asked before comes first. */
+async function restoredRequest(
+  words: readonly string[],
+  at: Surroundings,
+  flush: () => Promise<void>,
+): Promise<Exclude<Request, { kind: 'restore' }> | number> {
+  try {
+    const request = await parseRequest(words, at.names);
+    if (request.kind === 'restore') throw tryHelp();
+    return request;
+  } catch (error) {
+    if (!(error instanceof Refusal)) throw error;
+    await flush();
+    if (!error.passing) throw error;
+    at.stderr(`${error.message}\n`);
+    return error.status;
+  }
 }
 
 async function list(

@@ -1,7 +1,9 @@
 /** What goes over the control socket: requests and answers as lines of JSON. */
+
 import type { Command } from '../model/command.ts';
 import { type ErrorCode, LvsError } from '../model/errors.ts';
 import type { ConnectionSnapshot, ServiceSnapshot, Snapshot } from '../model/snapshot.ts';
+import { isCommand, isServiceAddress } from './command-shape.ts';
 import type { Outcome, SnapshotParts } from './door.ts';
 
 /** Raised when a request or an answer changes its meaning; both ends must have the same one. */
@@ -30,26 +32,32 @@ export type Answer =
 
 /** The request on a line. Throws an LvsError that says what is wrong with it. */
 export function parseRequest(line: string): Request {
-  const request = parseObject(line);
-  if (request['version'] !== VERSION)
-    throw protocolError(`the director speaks version ${VERSION} of its protocol, not ${request['version']}`);
-  const { ask } = request;
+  const request: { version?: unknown; ask?: unknown; parts?: unknown; commands?: unknown } =
+    parseObject(line);
+  const { version, ask } = request;
+  if (version !== VERSION)
+    throw protocolError(`the director speaks version ${VERSION} of its protocol, not ${String(version)}`);
   if (ask === 'connections') return { version: VERSION, ask };
   if (ask === 'snapshot') {
-    const parts = request['parts'];
-    if (typeof parts === 'object' && parts !== null) return { version: VERSION, ask, parts };
+    const { parts } = request;
+    if (isParts(parts)) return { version: VERSION, ask, parts };
   }
   if (ask === 'apply') {
-    const commands = request['commands'];
-    if (Array.isArray(commands) && commands.length <= MAX_COMMANDS && commands.every(isCommand))
-      return { version: VERSION, ask, commands };
+    const { commands } = request;
+    if (!Array.isArray(commands) || commands.length > MAX_COMMANDS)
+      throw protocolError(`commands: a list of at most ${MAX_COMMANDS}`);
+    const wrong = commands.findIndex((command) => !isCommand(command));
+    if (wrong >= 0) throw protocolError(`command ${wrong} of the request is none that the director knows`);
+    return { version: VERSION, ask, commands };
   }
   throw protocolError('no request that the director knows');
 }
 
-/** The shape only: what it says is for the director to judge. */
-const isCommand = (value: unknown): value is Command =>
-  typeof value === 'object' && value !== null && 'op' in value && typeof value.op === 'string';
+function isParts(value: unknown): value is SnapshotParts {
+  if (typeof value !== 'object' || value === null) return false;
+  const services = 'services' in value ? value.services : undefined;
+  return services === undefined || services === true || isServiceAddress(services);
+}
 
 /** A line as an object. Throws an LvsError. */
 export function parseObject(line: string): Record<string, unknown> {

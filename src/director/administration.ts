@@ -68,6 +68,7 @@ export function addDestination(
   const service = requireService(into, name);
   checkDestination(at, options);
   const address = addressOf(at.address);
+  if (!isUnicast(address)) throw invalid(`${at.address}: a destination’s address must be unicast`);
   checkFamily(service, address, options);
   if (find(service, address, at.port))
     throw new LvsError('DESTINATION_EXISTS', `${describe(name)} has the destination ${text(at)} already`);
@@ -141,7 +142,15 @@ export const nameOf = (service: ServiceKey, format: (address: Address) => string
 const protocolName = (number: number): Protocol => (number === 6 ? 'tcp' : number === 17 ? 'udp' : 'sctp');
 
 function checkService(key: ServiceKey, name: ServiceAddress, options: ServiceOptions): void {
-  const { scheduler, persistent = 0, persistencePrefix, engine, ops, schedulerFlags = 0 } = options;
+  const {
+    scheduler,
+    persistent = 0,
+    persistencePrefix,
+    persistenceMask,
+    engine,
+    ops,
+    schedulerFlags = 0,
+  } = options;
   if (!Object.hasOwn(schedulers, scheduler))
     throw new LvsError('NO_SUCH_SCHEDULER', `${describe(name)}: there is no scheduler ${scheduler}`);
   if (engine !== undefined && !engineNames.includes(engine))
@@ -157,6 +166,8 @@ function checkService(key: ServiceKey, name: ServiceAddress, options: ServiceOpt
   const most = key.family === 4 ? 32 : 128;
   if (persistencePrefix !== undefined && !isWithin(persistencePrefix, key.family === 4 ? 0 : 1, most))
     throw invalid(`${describe(name)}: persistence granularity of ${persistencePrefix} bits: at most ${most}`);
+  if (persistenceMask !== undefined && (key.family === 6 || !isV4(addressOf(persistenceMask))))
+    throw invalid(`${describe(name)}: persistence mask ${persistenceMask}: dotted, and for IPv4`);
 }
 
 function configure(into: Configuration, service: Service, options: ServiceOptions): void {
@@ -167,7 +178,7 @@ function configure(into: Configuration, service: Service, options: ServiceOption
     (was.schedulerFlags ?? 0) === (options.schedulerFlags ?? 0);
   service.options = options;
   service.persistence = (options.persistent ?? 0) * 1000;
-  service.mask = prefixMask(service.family, options.persistencePrefix ?? (service.family === 4 ? 32 : 128));
+  service.mask = granularity(service.family, options);
   if (isSameScheduler) return;
   const factory: SchedulerFactory = (schedulers as Readonly<Record<string, SchedulerFactory>>)[
     options.scheduler
@@ -180,11 +191,18 @@ function configure(into: Configuration, service: Service, options: ServiceOption
   });
 }
 
+/** What a client's address is ANDed with. */
+function granularity(family: 4 | 6, { persistencePrefix, persistenceMask }: ServiceOptions): Address {
+  if (persistenceMask === undefined)
+    return prefixMask(family, persistencePrefix ?? (family === 4 ? 32 : 128));
+  const mask = prefixMask(4, 0);
+  mask[3] = addressOf(persistenceMask)[3]!;
+  return mask;
+}
+
 function checkDestination(at: DestinationAddress, options: DestinationOptions): void {
   const { weight = 1, upperThreshold = 0, lowerThreshold = 0, tunnel = PLAIN_TUNNEL } = options;
   checkPort(at.port);
-  if (!isUnicast(addressOf(at.address)))
-    throw invalid(`${at.address}: a destination’s address must be unicast`);
   if (!isWithin(weight, 0, MAX_WEIGHT)) throw outOfRange(`weight ${weight}: 0 to ${MAX_WEIGHT}`);
   if (!isWithin(upperThreshold, 0, MAX_WEIGHT) || !isWithin(lowerThreshold, 0, MAX_WEIGHT))
     throw outOfRange(`thresholds ${upperThreshold} and ${lowerThreshold}: 0 to ${MAX_WEIGHT}`);

@@ -18,7 +18,7 @@ import type { Command } from '../../src/model/command.ts';
 import { compareText, type Difference } from './compare.ts';
 import { Shell, type ShellAnswer } from './shell.ts';
 import { WireEnds } from './wire-ends.ts';
-import { integer, parseWords } from './words.ts';
+import { integer, parseWords, type Words } from './words.ts';
 import { World } from './world.ts';
 
 /** One command line of a recording, and the kernel's answer. */
@@ -135,11 +135,19 @@ class CliPlayer {
     const [word = '', ...rest] = cmd.split(' ');
     if (word === 'sh') return await this.#shell.run(rest.join(' '), stdin);
     if (word === 'sleep') this.#world.advance(this.#world.now + integer(rest[0], 0) * 1000);
-    const isPacket = this.#ends.step(word, parseWords(rest.join(' '))) !== undefined;
-    if (isPacket || word === 'sleep') return { rc: 0, stdout: '', stderr: '' };
+    const words = parseWords(rest.join(' '));
+    if (word === 'mark') this.#mark(words);
+    const isPacket =
+      (this.#ends.bulk(word, words.options, () => {}) ?? this.#ends.step(word, words)) !== undefined;
+    if (isPacket || word === 'sleep' || word === 'mark') return { rc: 0, stdout: '', stderr: '' };
     const answer = await this.#shell.run(cmd, stdin);
     this.#world.advance(this.#world.now + COMMAND_TIME);
     return answer;
+  }
+
+  #mark({ positions, options }: Words): void {
+    const rules = [{ mark: integer(positions[0], 0), to: options['daddr']! }];
+    this.#world.director.apply({ op: 'set-marks', rules }, this.#world.now);
   }
 
   #external(argv: readonly string[], stdin: string): Promise<ShellAnswer | undefined> | undefined {

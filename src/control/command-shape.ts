@@ -1,0 +1,114 @@
+/** Whether something that came over the socket has the shape of a command; what it says is for the director to judge. */
+import type { Command } from '../model/command.ts';
+import type { ServiceAddress } from '../model/service.ts';
+
+type Check = (value: unknown) => boolean;
+
+/** Characters; names and addresses are shorter. */
+const LONGEST_TEXT = 255;
+const MOST_MARK_RULES = 10_000;
+
+const text: Check = (value) => typeof value === 'string' && value.length <= LONGEST_TEXT;
+const flag: Check = (value) => typeof value === 'boolean';
+const whole: Check = (value) => Number.isSafeInteger(value);
+const natural: Check = (value) => Number.isSafeInteger(value) && (value as number) >= 0;
+const port: Check = (value) => natural(value) && (value as number) <= 0xffff;
+const oneOf =
+  (...values: readonly unknown[]): Check =>
+  (value) =>
+    values.includes(value);
+const either =
+  (...checks: readonly Check[]): Check =>
+  (value) =>
+    checks.some((check) => check(value));
+const listOf =
+  (check: Check, most: number): Check =>
+  (value) =>
+    Array.isArray(value) && value.length <= most && value.every(check);
+
+/** An object with these fields and no others; a name that ends in `?` may be missing. */
+function record(fields: Readonly<Record<string, Check>>): Check {
+  const checks = new Map(Object.entries(fields).map(([name, check]) => [name.replace('?', ''), check]));
+  const required = Object.keys(fields).filter((name) => !name.endsWith('?'));
+  return (value) => {
+    if (typeof value !== 'object' || value === null || Array.isArray(value)) return false;
+    return (
+      required.every((name) => Object.hasOwn(value, name)) &&
+      Object.entries(value).every(([name, field]) => checks.get(name)?.(field) === true)
+    );
+  };
+}
+
+const protocol = oneOf('tcp', 'udp', 'sctp');
+const service = either(
+  record({ protocol, address: text, port }),
+  record({ mark: natural, family: oneOf(4, 6) }),
+);
+const destination = record({ address: text, port });
+const serviceOptions = record({
+  scheduler: text,
+  'schedulerFlags?': natural,
+  'persistent?': natural,
+  'persistencePrefix?': natural,
+  'persistenceMask?': text,
+  'engine?': text,
+  'ops?': flag,
+});
+const destinationOptions = record({
+  method: oneOf('masq', 'gatewaying', 'ipip'),
+  'weight?': natural,
+  'upperThreshold?': natural,
+  'lowerThreshold?': natural,
+  'tunnel?': record({
+    type: oneOf('ipip', 'gue', 'gre'),
+    port,
+    checksum: oneOf('none', 'csum', 'remcsum'),
+  }),
+});
+const markRule = record({
+  mark: natural,
+  'to?': text,
+  'from?': text,
+  'protocol?': oneOf('tcp', 'udp', 'sctp', 'icmp', 'icmpv6'),
+  'port?': either(port, (value) => Array.isArray(value) && value.length === 2 && value.every(port)),
+});
+const role = oneOf('master', 'backup');
+const daemon = record({
+  role,
+  syncId: natural,
+  interface: text,
+  'maxLength?': natural,
+  'group?': text,
+  'port?': port,
+  'ttl?': natural,
+});
+
+const withService = { op: text, service, options: serviceOptions };
+const withDestination = { op: text, service, destination, options: destinationOptions };
+
+const COMMANDS: Readonly<Record<Command['op'], Check>> = {
+  'add-service': record(withService),
+  'edit-service': record(withService),
+  'delete-service': record({ op: text, service }),
+  'add-destination': record(withDestination),
+  'edit-destination': record(withDestination),
+  'delete-destination': record({ op: text, service, destination }),
+  flush: record({ op: text }),
+  zero: record({ op: text, 'service?': service }),
+  'set-timeouts': record({
+    op: text,
+    timeouts: record({ tcp: natural, tcpFin: natural, udp: natural }),
+  }),
+  set: record({ op: text, name: text, value: whole }),
+  'set-marks': record({ op: text, rules: listOf(markRule, MOST_MARK_RULES) }),
+  'start-daemon': record({ op: text, daemon }),
+  'stop-daemon': record({ op: text, role }),
+};
+
+export function isCommand(value: unknown): value is Command {
+  if (typeof value !== 'object' || value === null || !('op' in value)) return false;
+  const { op } = value;
+  return typeof op === 'string' && Object.hasOwn(COMMANDS, op) && COMMANDS[op as Command['op']](value);
+}
+
+export const isServiceAddress = (value: unknown): value is ServiceAddress => service(value);
