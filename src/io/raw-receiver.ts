@@ -18,6 +18,9 @@ interface ReceivingWrap {
   on(event: string, listener: () => void): void;
 }
 
+/** The package closes a socket that nobody refers to, whether it is listened to or not. */
+const open = new Set<object>();
+
 /** The frame is used again for the next packet. */
 export type HeardPacket = (packet: Frame) => void;
 
@@ -49,6 +52,7 @@ export async function openRawReceiver(family: 4 | 6, protocol: number, heard: He
       }
     });
     socket.setOption(SOL_SOCKET, SO_RCVBUFFORCE, RECEIVE_BUFFER);
+    open.add(socket);
   } catch (cause) {
     const why = cause instanceof Error ? cause.message : String(cause);
     throw new LvsError('IO', `cannot listen for IP protocol ${protocol}: ${why}`, { cause });
