@@ -2,7 +2,6 @@
 
 import { sendPortUnreachable } from '../forwarding/icmp.ts';
 import { forwardingMethods } from '../forwarding/index.ts';
-import type { ForwardingMethod } from '../forwarding/method.ts';
 import { NONE, type Row } from '../model/connection.ts';
 import type { Verdict } from '../model/verdict.ts';
 import type { Frame } from '../wire/frame.ts';
@@ -96,10 +95,9 @@ export class Datapath {
     const request = table.findFromClient(protocol, src, srcPort, dst, dstPort);
     if (request !== NONE) return this.#request(request, packet, now);
     const reply = table.findFromDestination(protocol, src, srcPort, dst, dstPort);
-    if (reply !== NONE && this.#methodOf(reply).reply !== undefined) return this.#reply(reply, packet, now);
+    if (reply !== NONE && this.#methodOf(reply) === MASQ) return this.#reply(reply, packet, now);
     const passing = table.findFromClient(protocol, dst, dstPort, src, srcPort);
-    if (passing !== NONE && this.#methodOf(passing) !== methods[MASQ])
-      return this.#watch(passing, packet, now);
+    if (passing !== NONE && this.#methodOf(passing) !== MASQ) return this.#watch(passing, packet, now);
     return this.#admit(packet, now);
   }
 
@@ -184,7 +182,7 @@ export class Datapath {
     countOut(packet, destination, total);
     track(this.#core, row, packet, FROM_SERVER, destination);
     const connection = this.#connection.select(row, destination);
-    const verdict = this.#methodOf(row).reply!(packet, connection, forwarding);
+    const verdict = methods[MASQ]!.reply!(packet, connection, forwarding);
     table.touch(row, now);
     return verdict;
   }
@@ -198,8 +196,9 @@ export class Datapath {
     return 'pass';
   }
 
-  #methodOf(row: Row): ForwardingMethod {
-    return methods[this.#core.table.flags[row]! & FORWARDING_METHOD]!;
+  /** The number of the row's forwarding method. */
+  #methodOf(row: Row): number {
+    return this.#core.table.flags[row]! & FORWARDING_METHOD;
   }
 
   #destinationOf(row: Row): RealDestination {

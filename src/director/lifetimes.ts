@@ -2,16 +2,7 @@
 import { NONE, type Row } from '../model/connection.ts';
 import type { Address } from '../wire/address.ts';
 import { countBound, countUnbound } from './accounting.ts';
-import {
-  FORWARDING_METHOD,
-  INACTIVE,
-  LOCAL,
-  MASQ,
-  NOOUTPUT,
-  ROUTE,
-  TEMPLATE,
-  TUNNEL,
-} from './connections.ts';
+import { INACTIVE, LOCAL, MASQ, NOOUTPUT, ROUTE, TEMPLATE, TUNNEL } from './connections.ts';
 import type { Core } from './core.ts';
 import type { RealDestination } from './destinations.ts';
 import { ASSURED } from './tracking.ts';
@@ -37,11 +28,7 @@ export function bind(
 ): Row {
   const { table } = core;
   const flags = kind | methodFlags(core, destination) | INACTIVE;
-  // The director's own server answers from the virtual address: by that its replies are found.
-  const answersAsVirtual = (flags & (FORWARDING_METHOD | TEMPLATE)) === LOCAL;
-  const row = answersAsVirtual
-    ? table.add(protocol, caddr, cport, vaddr, vport, vaddr, vport, flags)
-    : table.add(protocol, caddr, cport, vaddr, vport, destination.address, dport, flags, salt);
+  const row = table.add(protocol, caddr, cport, vaddr, vport, destination.address, dport, flags, salt);
   if (row === NONE) return NONE;
   table.destination[row] = destination.index;
   table.timeout[row] = UNBORN_TIMEOUT;
