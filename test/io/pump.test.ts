@@ -1,0 +1,65 @@
+import { expect, test } from 'vitest';
+import { MemoryIo } from '../../src/io/memory.ts';
+import { BATCH, monotonicClock, pump } from '../../src/io/pump.ts';
+import type { Frame } from '../../src/wire/frame.ts';
+import { packetOfLine } from '../../src/wire/packet-line.ts';
+import { lineOf } from '../support/packets.ts';
+
+const LINE = '10.0.0.1:1 > 10.0.0.2:2 UDP len=3';
+const never = new AbortController().signal;
+
+/** A director that passes every second packet and writes down what it is told. */
+function recorder() {
+  const calls: string[] = [];
+  let count = 0;
+  return {
+    calls,
+    handle(_frame: Frame, now: number) {
+      calls.push(`handle ${now}`);
+      return count++ % 2 === 0 ? ('forwarded' as const) : ('pass' as const);
+    },
+    expire: (now: number) => void calls.push(`expire ${now}`),
+  };
+}
+
+test('every packet goes through the director; those that are not its own are passed on', async () => {
+  const io = new MemoryIo();
+  for (let i = 0; i < 4; i++) io.inject(packetOfLine(`10.0.0.${i}:1 > 10.0.0.2:2 UDP len=3`));
+  io.close();
+  const director = recorder();
+  const passed: string[] = [];
+  await pump({
+    io,
+    director,
+    clock: () => 7,
+    signal: never,
+    passed: (frame) => passed.push(lineOf(frame.copy())),
+  });
+  expect(director.calls).toEqual(['handle 7', 'handle 7', 'handle 7', 'handle 7']);
+  expect(passed).toEqual([1, 3].map((i) => `10.0.0.${i}:1 > 10.0.0.2:2 UDP len=3`));
+});
+
+test('the clock is read once a batch, and time-outs have their turn between two', async () => {
+  const io = new MemoryIo();
+  for (let i = 0; i < BATCH + 1; i++) io.inject(packetOfLine(LINE));
+  io.close();
+  const times = [1000, 1050, 1150];
+  const director = recorder();
+  await pump({ io, director, clock: () => times.shift()!, signal: never });
+  expect(director.calls.slice(0, BATCH)).toEqual(Array(BATCH).fill('handle 1050'));
+  expect(director.calls.slice(BATCH)).toEqual(['expire 1150', 'handle 1150']);
+});
+
+test('ends when it is told to, with nothing waiting', async () => {
+  const ending = new AbortController();
+  const io = new MemoryIo();
+  const running = pump({ io, director: recorder(), clock: () => 0, signal: ending.signal });
+  ending.abort();
+  await expect(running).resolves.toBeUndefined();
+});
+
+test('the clock goes in whole milliseconds and never back', () => {
+  const [first, second] = [monotonicClock(), monotonicClock()];
+  expect(Number.isSafeInteger(first)).toBe(true);
+  expect(second).toBeGreaterThanOrEqual(first);
+});
