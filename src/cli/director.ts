@@ -4,6 +4,8 @@ import { Command, InvalidArgumentError, Option } from 'commander';
 import { socketPath } from '../control/socket-path.ts';
 import { LvsError } from '../model/errors.ts';
 import { checkConfig } from './director-check.ts';
+import { compileConfig, FORMATS, type Format } from './director-compile.ts';
+import { importConfig, SOURCES, type Source } from './director-import.ts';
 import { type ReplayOptions, replayFile } from './director-replay.ts';
 import { runDirector } from './director-run.ts';
 import { parseListen } from './listen-address.ts';
@@ -21,6 +23,8 @@ interface RunArguments {
   readonly procfs?: string;
   readonly log: LogFormat;
 }
+
+const print = (text: string) => void process.stdout.write(text);
 
 function parseSeed(text: string): number {
   const seed = Number(text);
@@ -60,6 +64,22 @@ program
   });
 
 program
+  .command('compile')
+  .description('print a configuration file as rules for ipvsadm -R, or in another form')
+  .argument('<file>')
+  .addOption(new Option('--format <form>', 'of the output').choices([...FORMATS]).default('ipvsadm'))
+  .action(async (file: string, { format }: { format: Format }) => {
+    process.exitCode = await compileConfig(file, format, print, console.error);
+  });
+
+program
+  .command('import')
+  .description('print the configuration of another program as lvs.yaml; what was left out goes to stderr')
+  .argument('<file>')
+  .addOption(new Option('--from <program>', 'of the file (default: by its content)').choices([...SOURCES]))
+  .action((file: string, { from }: { from?: Source }) => importConfig(file, from, print, console.error));
+
+program
   .command('replay')
   .description('pass recorded packets through a director, and print the connections at the end')
   .requiredOption('--config <file>', 'lvs.conf, or lvs.yaml by its ending')
@@ -67,7 +87,7 @@ program
   .requiredOption('--out <file>', 'what it sends, as a pcap file of IP packets')
   .option('--seed <number>', 'of the random source: same input and seed, same output', parseSeed, 1)
   .option('--json', 'print everything as JSON')
-  .action((options: ReplayOptions) => replayFile(options, (text) => process.stdout.write(text)));
+  .action((options: ReplayOptions) => replayFile(options, print));
 
 try {
   await program.parseAsync();

@@ -1,6 +1,7 @@
 /** The rules of a director as command lines that `ipvsadm -R` reads: `ipvsadm -S`. Thresholds are not saved, as there. */
-import type { ServiceAddress } from '../model/service.ts';
-import type { DestinationSnapshot, ServiceSnapshot, Snapshot } from '../model/snapshot.ts';
+import type { TunnelOptions } from '../model/destination.ts';
+import type { ServiceAddress, ServiceOptions } from '../model/service.ts';
+import type { DestinationSnapshot, Snapshot } from '../model/snapshot.ts';
 import { sortDestinations, sortServices } from './ipvsadm-order.ts';
 import { formatSchedulerFlags } from './ipvsadm-scheduler-flags.ts';
 import { type EndpointText, familyOf, markText, maskText, protocolOf } from './ipvsadm-text.ts';
@@ -23,12 +24,20 @@ export async function* saveRules(
 
 const SPELLED = { tcp: '-t', udp: '-u', sctp: '--sctp-service' } as const;
 
-async function serviceText(service: ServiceAddress, text: EndpointText): Promise<string> {
+/** The service as -A and -a name it. */
+export async function serviceText(service: ServiceAddress, text: EndpointText): Promise<string> {
   if ('mark' in service) return `-f ${markText(service.mark)}${service.family === 6 ? ' -6' : ''}`;
   return `${SPELLED[service.protocol]} ${await text(service.address, service.port, service.protocol)}`;
 }
 
-function optionsText({ service, options }: ServiceSnapshot): string {
+/** What -A says of a service besides its name. */
+export function optionsText({
+  service,
+  options,
+}: {
+  service: ServiceAddress;
+  options: ServiceOptions;
+}): string {
   const { scheduler, schedulerFlags = 0, persistent = 0, engine, ops } = options;
   const mask = maskText(options, familyOf(service));
   return [
@@ -47,7 +56,12 @@ function optionsText({ service, options }: ServiceSnapshot): string {
 const METHOD = { masq: '-m', ipip: '-i', gatewaying: '-g', local: '-g' } as const;
 const CHECKSUM = { none: '--tun-nocsum', csum: '--tun-csum', remcsum: '--tun-remcsum' } as const;
 
-function destinationText({ method, weight, tunnel }: DestinationSnapshot): string {
+/** What -a says of a destination besides its address, thresholds apart. */
+export function destinationText({
+  method,
+  weight,
+  tunnel,
+}: Pick<DestinationSnapshot, 'method' | 'weight'> & { tunnel: TunnelOptions }): string {
   const text = ` ${METHOD[method]} -w ${weight}`;
   if (method !== 'ipip') return text;
   if (tunnel.type === 'ipip') return `${text} --tun-type ipip`;

@@ -5,10 +5,12 @@ import type { Protocol, ServiceAddress, ServiceOptions } from '../model/service.
 import { prefixOfMask } from '../wire/address.ts';
 import {
   type Check,
+  type ClusterMethod,
   DEFAULT_CHECK,
   DEFAULT_DRAIN,
   type DestinationDocument,
   type Document,
+  FORWARDING,
 } from './document.ts';
 
 /** A line that has no counterpart here, and why. */
@@ -46,7 +48,7 @@ export function checkOf(draft: Draft, type: Check['type']): NonNullable<Draft['c
 /** A document of these services; the VIPs' devices are for the operator to fill in, as no such file names them all. */
 export function documentOf(drafts: readonly Draft[]): Document {
   return {
-    method: 'dr',
+    method: commonMethod(drafts),
     active: true,
     vips: [],
     director: {},
@@ -58,6 +60,13 @@ export function documentOf(drafts: readonly Draft[]): Document {
     drain: DEFAULT_DRAIN,
     services: drafts.map(({ check, ...rest }) => ({ ...rest, ...(check && { check }) })),
   };
+}
+
+/** The method of most destinations, so that few have to name theirs. */
+function commonMethod(drafts: readonly Draft[]): ClusterMethod {
+  const used = drafts.flatMap(({ destinations }) => destinations.map(({ options }) => options.method));
+  const uses = (method: ClusterMethod) => used.filter((each) => each === FORWARDING[method]).length;
+  return (['nat', 'tunnel'] as const).reduce<ClusterMethod>((a, b) => (uses(b) > uses(a) ? b : a), 'dr');
 }
 
 /** `address port` of a service; undefined where they are none. */

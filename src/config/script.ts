@@ -1,6 +1,7 @@
 /** A document as one shell script for every host of the cluster: it finds its role from the host's own addresses. */
 import { isIP } from 'node:net';
 import type { Document, Interface } from './document.ts';
+import { marksScript } from './marks-script.ts';
 
 /** Device that keeps the VIP on real servers where the document names none. */
 const LOOPBACK = 'lo';
@@ -20,8 +21,8 @@ export function writeScript(document: Document, rules: readonly string[]): strin
 # The hosts of one Linux Virtual Server (${method}): run it on each; the host's addresses tell its role.
 set -eu
 
-has() { ip -o addr show | grep -qwF -- "$1"; }
-add() { has "$1" || ip addr add "$@"; }
+has() { ip -o addr show | grep -qF -- " $1/"; }
+add() { has "\${1%/*}" || ip addr add "$@"; }
 
 director() {
   echo 'role: director'
@@ -31,8 +32,8 @@ ${sysctls([
   ...(network && method === 'nat' ? ([['net.ipv6.conf.all.forwarding', 1]] as const) : []),
 ])}
 ${vips.map(directorVip).join('\n') || '  : # no VIP'}
-${director.gateway && isIP(director.gateway) !== 0 ? `  ip route replace default via ${director.gateway}\n` : ''}  ipvsadm -C
-  ipvsadm -R <<'RULES'
+${director.gateway && isIP(director.gateway) !== 0 ? `  ip route replace default via ${director.gateway}\n` : ''}${marksScript(document.marks)}  ipvsadm -C
+${kernelSettings(document.settings)}  ipvsadm -R <<'RULES'
 ${rules.join('\n')}
 RULES
   ipvsadm -L -n
@@ -53,6 +54,15 @@ echo 'this host has no address of the cluster: neither ${director.inside?.addres
 exit 1
 `;
 }
+
+/** Only a kernel that forwards by itself has these; a director in a program reads them from its own file. */
+const kernelSettings = (settings: Document['settings']): string =>
+  Object.entries(settings)
+    .map(
+      ([name, value]) =>
+        `  [ ! -e /proc/sys/net/ipv4/vs/${name} ] || sysctl -qw net.ipv4.vs.${name}=${value}\n`,
+    )
+    .join('');
 
 const sysctls = (values: readonly (readonly [name: string, value: number])[]): string =>
   values.map(([name, value]) => `  sysctl -qw ${name}=${value}`).join('\n');

@@ -11,7 +11,7 @@ import { documents, labNames } from '../support/documents.ts';
 /** A director that has no host: it is only told its rules. */
 const directorOf = (commands: readonly Command[]): Director => {
   const host = { transmit: () => true, route: () => undefined, isLocal: () => false };
-  const director = new Director({ host, random: () => 0 });
+  const director = new Director({ host, random: () => 0, maxConnections: 16 });
   for (const command of commands) director.apply(command, 0);
   return director;
 };
