@@ -216,10 +216,12 @@ function checkFamily(service: Service, address: Address, options: DestinationOpt
     throw invalid('only a tunnel reaches a destination of the other address family');
 }
 
-/** Neither unspecified nor multicast nor broadcast. */
+/** Neither unspecified nor multicast nor broadcast; nor link-local in IPv6, which would not say on which link. */
 function isUnicast(address: Address): boolean {
+  const first = address[0]!;
   if (isV4(address)) return address[3] !== 0 && address[3]! >>> 28 < 0xe;
-  return address[0]! >>> 24 !== 0xff && (address[0]! | address[1]! | address[2]! | address[3]!) !== 0;
+  const isLinkLocal = first >>> 22 === 0xfe80 >>> 6;
+  return first >>> 24 !== 0xff && !isLinkLocal && (first | address[1]! | address[2]! | address[3]!) !== 0;
 }
 
 function checkPort(port: number): void {

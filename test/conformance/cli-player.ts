@@ -56,7 +56,7 @@ export async function playCli(
     const step = places.get(group) ?? 0;
     places.set(group, step + 1);
     const failure = failures.find((each) => each.group === group && each.step === step);
-    const name = `${group} ${step} «${cmd}»`;
+    const name = `${group} step ${step} «${cmd}»`;
     print(failure ? `FAIL ${name}: ${failure.what}` : `ok ${name}`);
   }
   return { passed: steps.length - failures.length, failed: failures.length };

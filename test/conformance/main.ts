@@ -1,7 +1,11 @@
-/** Plays recordings of the kernel: `conformance PATH...`, files or folders of JSON; exit status 1 when one differs. */
+/**
+ * Plays recordings of the kernel: `conformance PATH...`, files or folders of JSON; after `--cli` they are recordings of
+ * ipvsadm's command lines. Exit status 1 when one differs.
+ */
 import { readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { readGolden } from '../support/golden.ts';
+import { playCli } from './cli-player.ts';
 import { play } from './player.ts';
 
 const print = (line: string) => process.stdout.write(`${line}\n`);
@@ -16,14 +20,21 @@ const filesOf = (path: string): string[] =>
 
 const words = process.argv.slice(2);
 const all = words.includes('--all');
-const paths = words.filter((word) => word !== '--all');
+const cli = words.includes('--cli');
+const paths = words.filter((word) => word !== '--all' && word !== '--cli');
 if (paths.length === 0) {
-  print('usage: conformance [--all] PATH...');
+  print('usage: conformance [--all] [--cli] PATH...');
   process.exit(2);
 }
 let passed = 0;
 let failed = 0;
 for (const file of paths.flatMap(filesOf)) {
+  if (cli) {
+    const score = await playCli(file, print);
+    passed += score.passed;
+    failed += score.failed;
+    continue;
+  }
   const golden = readGolden(file);
   const failures = await play(golden, !all);
   if (failures.length === 0) {
