@@ -1,0 +1,82 @@
+import { spawnSync } from 'node:child_process';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { InvalidArgumentError } from 'commander';
+import { afterAll, describe, expect, test } from 'vitest';
+import { parseListen } from '../../src/cli/listen-address.ts';
+import { built, notBuilt } from '../support/project.ts';
+
+const why = notBuilt('src/cli/director');
+const folder = mkdtempSync(join(tmpdir(), 'lvs-director-'));
+afterAll(() => rmSync(folder, { recursive: true }));
+
+const run = (...args: string[]) => {
+  const [node, ...script] = built('src/cli/director');
+  return spawnSync(node!, [...script, ...args], { encoding: 'utf8', cwd: folder });
+};
+
+test('what is needed is there', ({ skip }) => skip(why !== undefined, why));
+
+describe.skipIf(why !== undefined)('lvs-director', () => {
+  test.each([
+    ['run', 'required option'],
+    ['run --config', 'argument missing'],
+    ['run --config x --metrics 9100', 'HOST:PORT'],
+    ['run --config x --log xml', 'text, json'],
+    ['replay --config x --in y', 'required option'],
+    ['replay --config x --in y --out z --seed -1', 'whole number'],
+    ['check', 'missing required argument'],
+    ['fly', 'unknown command'],
+  ])('%s: refused with status 2 and what is wrong', (line, complaint) => {
+    const { status, stderr } = run(...line.split(' '));
+    expect(stderr).toContain(complaint);
+    expect(status).toBe(2);
+  });
+
+  test('--help names every command, with status 0', () => {
+    const { status, stdout } = run('--help');
+    expect(status).toBe(0);
+    for (const command of ['run', 'check', 'replay']) expect(stdout).toContain(`  ${command} `);
+  });
+
+  test('check: 0 for a file that can be used, with what is in it', () => {
+    const file = join(folder, 'good.conf');
+    writeFileSync(
+      file,
+      'LVS_TYPE=VS_NAT\nINITIAL_STATE=on\nVIP=eth0:1 192.0.2.1 255.255.255.0 192.0.2.0\n' +
+        'DIRECTOR_INSIDEIP=eth1 10.0.0.1 10.0.0.0 255.255.255.0 10.0.0.255\nSERVICE=t 80 rr 10.0.0.2:80\n',
+    );
+    const { status, stdout } = run('check', file);
+    expect(stdout).toContain('1 services, 1 destinations');
+    expect(status).toBe(0);
+  });
+
+  test.each(['check', 'run --config'])('%s: 2 for a file with a mistake, and its place', (command) => {
+    const file = join(folder, 'bad.conf');
+    writeFileSync(file, 'LVS_TYPE=VS_NAT\nSERVICE=x\n');
+    const { status, stderr } = run(...command.split(' '), file);
+    if (stderr.includes('CAP_NET')) return expect(status).toBe(1);
+    expect(stderr).toMatch(/bad\.conf:2:\d+: error: /);
+    expect(status).toBe(2);
+  });
+
+  test('a file that is not there is named', () => {
+    const { status, stderr } = run('check', 'nowhere.conf');
+    expect(stderr).toContain('nowhere.conf');
+    expect(status).toBe(2);
+  });
+});
+
+test.each([
+  ['127.0.0.1:9100', '127.0.0.1', 9100],
+  ['[::1]:80', '::1', 80],
+  [':80', '', 80],
+  ['localhost:1', 'localhost', 1],
+])('%s is an address to listen on', (text, host, port) => {
+  expect(parseListen(text)).toEqual({ host, port });
+});
+
+test.each(['9100', '::1:80', '127.0.0.1:', '127.0.0.1:99999', ''])('%j is none', (text) => {
+  expect(() => parseListen(text)).toThrow(InvalidArgumentError);
+});
