@@ -1,0 +1,119 @@
+/** A cluster under load, in one laboratory: this director's three methods beside no director, HAProxy and nftables. */
+import { spawnSync } from 'node:child_process';
+import { Lab } from '../test/support/lab.ts';
+import { probeNamespaces } from '../test/support/namespaces.ts';
+import { datagrams, requests, stream } from './load/generators.ts';
+import { direct, director, haproxy, nftables, type Path, startServers } from './load/paths.ts';
+
+/** What is measured, with its unit. */
+export const LOADS = {
+  requests: 'requests/s, a connection each',
+  up: 'Mbit/s to the server',
+  down: 'Mbit/s from the server',
+  datagrams: 'packets/s of 64 octets over UDP, none lost',
+} as const;
+export type Load = keyof typeof LOADS;
+
+export interface LoadOptions {
+  /** One short round: tells that it works; the figures are rough. */
+  readonly quick?: boolean;
+  /** Rounds, in each of which every path has its turn; the median counts. Default 3. */
+  readonly rounds?: number;
+  /** Seconds of each measurement; default 3. */
+  readonly seconds?: number;
+  readonly loads?: readonly Load[];
+  readonly offloads?: 'on' | 'off';
+  /** Told what goes on. */
+  readonly say?: (line: string) => void;
+}
+
+export interface LoadFigure {
+  readonly path: string;
+  readonly load: Load;
+  /** The median of the rounds. */
+  readonly value: number;
+  readonly rounds: readonly number[];
+  /** `value` by that of the direct path. */
+  readonly ratio: number;
+}
+
+/** Why load cannot be made here, or undefined. */
+export function loadMissing(): string | undefined {
+  const missing = probeNamespaces();
+  if (missing) return `${missing.what}: ${missing.why}`;
+  const tools = ['wrk', 'iperf3', 'haproxy', 'nft'].filter(
+    (tool) => spawnSync('sh', ['-c', `PATH=$PATH:/usr/sbin command -v ${tool}`]).status !== 0,
+  );
+  return tools.length === 0 ? undefined : `not installed: ${tools.join(', ')} (scripts/setup bench)`;
+}
+
+export async function runLoad(options: LoadOptions = {}): Promise<LoadFigure[]> {
+  const { quick = false, say = () => {}, loads = Object.keys(LOADS) as Load[] } = options;
+  const rounds = options.rounds ?? (quick ? 1 : 3);
+  const seconds = options.seconds ?? (quick ? 1 : 3);
+  await using lab = await Lab.create({ shape: 'all', offloads: options.offloads ?? 'off' });
+  const servers = await startServers(lab);
+  const measured = new Map<string, number[]>();
+  const key = (path: string, load: Load) => `${load} ${path}`;
+  const paths: Path[] = [];
+  for (let round = 1; round <= rounds; round++)
+    for (const way of [direct, director, haproxy, nftables]) {
+      await using _open = await way.open(lab);
+      for (const path of way.paths) {
+        if (round === 1) paths.push(path);
+        for (const load of loads) {
+          if (load === 'datagrams' && !path.udp) continue;
+          const value = await measure(lab, path, load, seconds);
+          const ended = servers.find((server) => !server.running);
+          if (ended) throw new Error(`${ended.command} ended with ${await ended.ended}:\n${ended.output}`);
+          say(`round ${round}: ${path.name}: ${Math.round(value)} ${LOADS[load]}`);
+          measured.set(key(path.name, load), [...(measured.get(key(path.name, load)) ?? []), value]);
+        }
+      }
+    }
+  return loads.flatMap((load) => {
+    const base = median(measured.get(key('direct', load)) ?? []);
+    return paths.flatMap(({ name }) => {
+      const values = measured.get(key(name, load));
+      if (!values) return [];
+      const value = median(values);
+      return [{ path: name, load, value, rounds: values, ratio: value / base }];
+    });
+  });
+}
+
+function measure(lab: Lab, path: Path, load: Load, seconds: number): Promise<number> {
+  switch (load) {
+    case 'requests':
+      return requests(lab.client, `${path.http.address}:${path.http.port}`, seconds);
+    case 'up':
+      return stream(lab.client, path.iperf, false, seconds);
+    case 'down':
+      return stream(lab.client, path.iperf, true, seconds);
+    case 'datagrams':
+      return datagrams(lab.client, lab.servers[0]!, path.datagrams, 1);
+    default:
+      return load satisfies never;
+  }
+}
+
+const median = (values: readonly number[]): number =>
+  values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)] ?? Number.NaN;
+
+/** A table a load, and what each path reaches of the direct one. */
+export function formatLoad(figures: readonly LoadFigure[]): string {
+  const lines: string[] = [];
+  for (const load of Object.keys(LOADS) as Load[]) {
+    const rows = figures.filter((figure) => figure.load === load);
+    if (rows.length === 0) continue;
+    lines.push('', LOADS[load]);
+    for (const { path, value, ratio, rounds } of rows) {
+      const spread =
+        rounds.length > 1 ? `   ${Math.round(Math.min(...rounds))}..${Math.round(Math.max(...rounds))}` : '';
+      lines.push(
+        `  ${path.padEnd(20)}${String(Math.round(value)).padStart(9)}${`${Math.round(ratio * 100)} %`.padStart(8)}${spread}`,
+      );
+    }
+  }
+  return lines.join('\n').trimStart();
+}

@@ -1,0 +1,208 @@
+/** The ways from the client to the servers that are compared: straight, through this director, HAProxy, nftables. */
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import type { Lab } from '../../test/support/lab.ts';
+import type { LabHost } from '../../test/support/lab-host.ts';
+import { ipvsadm, startAgent, startDirector } from '../../test/support/lvs-programs.ts';
+import type { Program } from '../../test/support/program.ts';
+import { datagramCounter, type Endpoint } from './generators.ts';
+
+/** What a client is pointed at. */
+export interface Path {
+  readonly name: string;
+  readonly http: Endpoint;
+  readonly iperf: Endpoint;
+  readonly datagrams: Endpoint;
+  /** HAProxy forwards no datagrams. */
+  readonly udp: boolean;
+}
+
+/** Paths that are there at the same time: `open` starts what they need, and is closed before the next one. */
+export interface Way {
+  readonly paths: readonly Path[];
+  open(lab: Lab): Promise<AsyncDisposable>;
+}
+
+const HTTP = 80;
+const IPERF = 5201;
+/** RFC 863 and the ports after it: what comes there is counted and thrown away. */
+const DISCARD = 9;
+/** The director's VIPs: tunnels have one of their own, as their clients are told a smaller segment size. */
+const VIP = '192.168.0.101';
+const TUNNEL_VIP = '192.168.0.102';
+const DIRECTOR = '192.168.0.1';
+/** Ports of HAProxy and nftables on the director's own address. */
+const OTHER_HTTP = 8080;
+const OTHER_IPERF = 5301;
+/** Real servers on the clients' segment, and on the one that the director translates to. */
+const OUTSIDE = ['192.168.0.3', '192.168.0.4'];
+const INSIDE = ['192.168.1.3', '192.168.1.4'];
+
+const path = (
+  name: string,
+  address: string,
+  http: number,
+  iperf: number,
+  discard: number,
+  udp = true,
+): Path => ({
+  name,
+  http: { address, port: http },
+  iperf: { address, port: iperf },
+  datagrams: { address, port: discard },
+  udp,
+});
+
+/** Ports on the VIP; each method has its own, and the servers listen on all. */
+const PORTS = { dr: 1, nat: 2, tunnel: 3 } as const;
+const httpPort = (method: keyof typeof PORTS) => HTTP + PORTS[method];
+const iperfPort = (method: keyof typeof PORTS) => IPERF + PORTS[method];
+const discardPort = (method: keyof typeof PORTS) => DISCARD + PORTS[method];
+
+export const direct: Way = {
+  paths: [path('direct', OUTSIDE[0]!, HTTP, IPERF, DISCARD)],
+  open: async () => nothing,
+};
+const nothing: AsyncDisposable = { [Symbol.asyncDispose]: async () => {} };
+
+export const director: Way = {
+  paths: [
+    path('director, NAT', VIP, httpPort('nat'), iperfPort('nat'), discardPort('nat')),
+    path('director, DR', VIP, httpPort('dr'), iperfPort('dr'), discardPort('dr')),
+    path('director, tunnel', TUNNEL_VIP, httpPort('tunnel'), iperfPort('tunnel'), discardPort('tunnel')),
+  ],
+  async open(lab) {
+    const config = join(lab.folder, 'bench.conf');
+    writeFileSync(config, BASE);
+    const program = await startDirector(lab.director, config, '--interface', 'eth0', 'eth1');
+    await lab.director.exec([...ipvsadm, '-R'], { input: rules() });
+    return program;
+  },
+};
+
+/** What the file says; the rules come with ipvsadm. */
+const BASE = `LVS_TYPE=VS_DR
+INITIAL_STATE=on
+VIP=eth0:101 ${VIP} 255.255.255.0 192.168.0.255
+DIRECTOR_INSIDEIP=eth0 ${DIRECTOR} 192.168.0.0 255.255.255.0 192.168.0.255
+SERVICE=t telnet rr rs1:telnet rs2:telnet
+SERVER_VIP_DEVICE=lo:0
+SERVER_NET_DEVICE=eth0
+`;
+
+function rules(): string {
+  const lines: string[] = [];
+  const methods = [
+    ['dr', VIP, OUTSIDE, '-g'],
+    ['nat', VIP, INSIDE, '-m'],
+    ['tunnel', TUNNEL_VIP, OUTSIDE, '-i'],
+  ] as const;
+  for (const [method, vip, servers, flag] of methods) {
+    const http = `-t ${vip}:${httpPort(method)}`;
+    lines.push(`-A ${http} -s rr`);
+    for (const server of servers) lines.push(`-a ${http} -r ${server}:${httpPort(method)} ${flag}`);
+    const iperf = `-t ${vip}:${iperfPort(method)}`;
+    lines.push(`-A ${iperf} -s rr`, `-a ${iperf} -r ${servers[0]}:${iperfPort(method)} ${flag}`);
+    const datagrams = `-u ${vip}:${discardPort(method)}`;
+    lines.push(`-A ${datagrams} -s rr`, `-a ${datagrams} -r ${servers[0]}:${discardPort(method)} ${flag}`);
+  }
+  return `${lines.join('\n')}\n`;
+}
+
+export const haproxy: Way = {
+  paths: [path('HAProxy, mode tcp', DIRECTOR, OTHER_HTTP, OTHER_IPERF, DISCARD, false)],
+  async open(lab) {
+    const config = join(lab.folder, 'haproxy-director.cfg');
+    writeFileSync(
+      config,
+      `${HAPROXY}  mode tcp
+listen http
+  bind ${DIRECTOR}:${OTHER_HTTP}
+  balance roundrobin
+${INSIDE.map((server, i) => `  server rs${i + 1} ${server}:${HTTP}`).join('\n')}
+listen iperf
+  bind ${DIRECTOR}:${OTHER_IPERF}
+  server rs1 ${INSIDE[0]}:${OTHER_IPERF}
+`,
+    );
+    return await serve(lab.director, ['haproxy', '-db', '-f', config], OTHER_IPERF);
+  },
+};
+
+export const nftables: Way = {
+  paths: [path('nft DNAT', DIRECTOR, OTHER_HTTP, OTHER_IPERF, DISCARD)],
+  async open(lab) {
+    const script = `table ip bench {
+  chain prerouting {
+    type nat hook prerouting priority dstnat;
+    ip daddr ${DIRECTOR} tcp dport ${OTHER_HTTP} dnat to numgen inc mod 2 map { 0 : ${INSIDE[0]}, 1 : ${INSIDE[1]} } : ${HTTP}
+    ip daddr ${DIRECTOR} tcp dport ${OTHER_IPERF} dnat to ${INSIDE[0]}
+    ip daddr ${DIRECTOR} udp dport ${DISCARD} dnat to ${INSIDE[0]}
+  }
+}
+`;
+    await lab.director.exec(['nft', '-f', '-'], { input: script });
+    await lab.director.exec('sysctl -qw net.ipv4.ip_forward=1');
+    return {
+      [Symbol.asyncDispose]: async () => {
+        await lab.director.exec('sysctl -qw net.ipv4.ip_forward=0; nft delete table ip bench');
+      },
+    };
+  },
+};
+
+const HAPROXY = `global
+  maxconn 4000
+defaults
+  maxconn 4000
+  timeout connect 5s
+  timeout client 30s
+  timeout server 30s
+`;
+
+/** Starts a program and waits until it listens. */
+async function serve(host: LabHost, command: readonly string[], port: number): Promise<Program> {
+  const program = host.spawn(command);
+  const ended = program.ended.then((how) => {
+    throw new Error(`${program.command} ended with ${how}:\n${program.output}`);
+  });
+  await Promise.race([host.listening(port), ended]);
+  ended.catch(() => {});
+  return program;
+}
+
+/** Starts what answers on the real servers, and makes them ready for every path; it runs until the laboratory goes. */
+export async function startServers(lab: Lab): Promise<Program[]> {
+  const running: Program[] = [];
+  for (const [i, host] of lab.servers.entries()) {
+    await host.exec('sysctl -qw net.ipv4.conf.all.arp_ignore=1 net.ipv4.conf.all.arp_announce=2');
+    await host.exec(`ip address add ${VIP}/32 dev lo`);
+    running.push(await startAgent(host, '--vip', TUNNEL_VIP, '--method', 'tunnel'));
+    const config = join(lab.folder, `haproxy-${host.name}.cfg`);
+    const ports = [HTTP, httpPort('dr'), httpPort('nat'), httpPort('tunnel')];
+    writeFileSync(
+      config,
+      `${HAPROXY}  mode http
+frontend page
+${ports.map((port) => `  bind :${port}`).join('\n')}
+  http-request return status 200 content-type text/plain string "I am real server #${i + 1}"
+`,
+    );
+    running.push(await serve(host, ['haproxy', '-db', '-f', config], httpPort('tunnel')));
+  }
+  const first = lab.servers[0]!;
+  // Bound to the address that clients know: a datagram's answer must not leave from another one.
+  const listeners: [string, number][] = [
+    [OUTSIDE[0]!, IPERF],
+    [VIP, iperfPort('dr')],
+    [INSIDE[0]!, iperfPort('nat')],
+    [TUNNEL_VIP, iperfPort('tunnel')],
+    [INSIDE[0]!, OTHER_IPERF],
+  ];
+  for (const [address, port] of listeners)
+    running.push(await serve(first, ['iperf3', '-s', '-B', address, '-p', String(port)], port));
+  await first.exec(['nft', '-f', '-'], { input: datagramCounter(DISCARD, discardPort('tunnel')) });
+  await lab.director.exec(`ip address add ${TUNNEL_VIP}/32 dev eth0`);
+  await lab.client.exec("sysctl -qw 'net.ipv4.ip_local_port_range=1024 65000'");
+  return running;
+}
