@@ -1,6 +1,5 @@
 /** Does for packets that are no service's, but were kept from the kernel, what the kernel would have done. */
 import { readFileSync } from 'node:fs';
-import { answerAsHost } from '../director/host.ts';
 import { enterHop, sendOn } from '../forwarding/hop.ts';
 import type { ForwardingContext } from '../forwarding/method.ts';
 import type { Guarded } from '../io/guard-script.ts';
@@ -57,7 +56,8 @@ export class PassedPackets {
     const isRequest =
       has(this.#requests, protocol, dst, dstPort) ||
       (this.#marks.size > 0 && this.#marks.has(this.#markOf(packet)));
-    if (isRequest && isLocal) answerAsHost(packet, this.#context);
+    // Over the loopback, to a local destination's listener or to the refusal that the host itself gives.
+    if (isRequest && isLocal) this.#context.host.transmit(frame, dst);
     else if (!isLocal && (isRequest || has(this.#replies, protocol, src, srcPort))) this.#route(packet);
   };
 
