@@ -1,0 +1,34 @@
+/** A system call that failed: which one, and what the kernel says about it. */
+import { getSystemErrorMap } from 'node:util';
+
+export class SystemCallError extends Error {
+  /** The call, with what it was about: `bpf(PROG_LOAD)`. */
+  readonly call: string;
+  /** A positive errno. */
+  readonly errno: number;
+  /** Its name, such as EPERM. */
+  readonly code: string;
+
+  constructor(call: string, errno: number) {
+    const [code, meaning] = getSystemErrorMap().get(-errno) ??
+      OTHERS.get(errno) ?? [`E${errno}`, 'no known error'];
+    super(`${call}: ${code}, ${meaning}`);
+    this.name = 'SystemCallError';
+    this.call = call;
+    this.errno = errno;
+    this.code = code;
+  }
+}
+
+/** Errors that Node has no name for (include/uapi/asm-generic/errno-base.h and errno.h, Linux 6.1). */
+const OTHERS: ReadonlyMap<number, readonly [string, string]> = new Map([
+  [61, ['ENODATA', 'no data available']],
+  [77, ['EBADFD', 'file descriptor in bad state']],
+  [524, ['ENOTSUPP', 'not supported by this kernel']],
+]);
+
+/** The result of a call as the kernel gives it, negative errors thrown. */
+export function succeeded(call: string, result: number): number {
+  if (result < 0) throw new SystemCallError(call, -result);
+  return result;
+}

@@ -1,0 +1,109 @@
+/** The kernel, through koffi and the C library: every call that this project makes, with results as the kernel gives them. */
+
+/** Memory of this process by its address; a user address on Linux is below 2^47, which a number holds. */
+export type Address = number;
+
+/** All calls return what the kernel does: 0 or more, or a negative errno. */
+export interface System {
+  bpf(command: number, attributes: Address, size: number): number;
+  /** Waits elsewhere: the event loop goes on. */
+  membarrier(command: number): Promise<number>;
+  open(path: string, flags: number): number;
+  close(descriptor: number): number;
+  read(descriptor: number, address: Address, length: number): number;
+  write(descriptor: number, address: Address, length: number): number;
+  ioctl(descriptor: number, request: number, argument: Address): number;
+  socket(family: number, type: number, protocol: number): number;
+  /** `descriptors`: an array of `count` struct pollfd. `timeout`: ms, -1 for ever. The event loop goes on meanwhile. */
+  poll(descriptors: Address, count: number, timeout: number): Promise<number>;
+  /** The calling thread enters the namespace. */
+  setns(descriptor: number, type: number): number;
+  /** Index of a network interface; 0: there is none of that name. */
+  interfaceIndex(name: string): number;
+  /** The address, or a negative errno. */
+  mmap(length: number, protection: number, flags: number, descriptor: number): Address;
+  munmap(address: Address, length: number): number;
+  /** The memory at an address, not a copy. It must not be unmapped while the buffer or a view of it is in use. */
+  view(address: Address, length: number): ArrayBuffer;
+}
+
+/** Numbers of system calls that the C library does not wrap (arch/x86/entry/syscalls, include/uapi/asm-generic/unistd.h). */
+const NUMBERS: Readonly<
+  Partial<Record<NodeJS.Architecture, { readonly bpf: number; readonly membarrier: number }>>
+> = { x64: { bpf: 321, membarrier: 324 }, arm64: { bpf: 280, membarrier: 283 } };
+
+/** The kernel cannot be called from here; the message says why. */
+export class SystemUnavailable extends Error {
+  constructor(why: string, options?: ErrorOptions) {
+    super(why, options);
+    this.name = 'SystemUnavailable';
+  }
+}
+
+let loaded: Promise<System> | undefined;
+
+/** Loads koffi when first asked. Rejects with SystemUnavailable. */
+export function loadSystem(): Promise<System> {
+  loaded ??= load();
+  return loaded;
+}
+
+async function load(): Promise<System> {
+  const numbers = NUMBERS[process.arch];
+  if (process.platform !== 'linux' || !numbers)
+    throw new SystemUnavailable(
+      `made for Linux on x64 and arm64, this is ${process.platform} on ${process.arch}`,
+    );
+  const { default: koffi } = await import('koffi').catch((cause: unknown) => {
+    throw new SystemUnavailable('the package koffi is not installed, or did not build here', { cause });
+  });
+  const libc = koffi.load(null);
+  // `syscall`, `open` and `ioctl` are variadic; the first integer arguments travel as in a plain function on both machines.
+  const bpf = libc.func('syscall', 'int64_t', ['int64_t', 'int64_t', 'uintptr_t', 'int64_t']);
+  const membarrier = libc.func('syscall', 'int64_t', ['int64_t', 'int64_t', 'int64_t', 'int64_t']);
+  const open = libc.func('open', 'int', ['str', 'int', 'int']);
+  const close = libc.func('close', 'int', ['int']);
+  const read = libc.func('read', 'int64_t', ['int', 'uintptr_t', 'size_t']);
+  const write = libc.func('write', 'int64_t', ['int', 'uintptr_t', 'size_t']);
+  const ioctl = libc.func('ioctl', 'int', ['int', 'uint64_t', 'uintptr_t']);
+  const socket = libc.func('socket', 'int', ['int', 'int', 'int']);
+  const poll = libc.func('poll', 'int', ['uintptr_t', 'uint64_t', 'int']);
+  const setns = libc.func('setns', 'int', ['int', 'int']);
+  const interfaceIndex = libc.func('if_nametoindex', 'uint32_t', ['str']);
+  const mmap = libc.func('mmap', 'intptr_t', ['uintptr_t', 'size_t', 'int', 'int', 'int', 'int64_t']);
+  const munmap = libc.func('munmap', 'int', ['uintptr_t', 'size_t']);
+
+  /** The C library tells errors by -1 and errno. */
+  const result = (returned: number | bigint): number => {
+    const value = Number(returned);
+    return value === -1 ? -koffi.errno() : value;
+  };
+  /** In another thread errno is out of reach: any failure is EIO. */
+  const later = (
+    call: (done: (error: Error | null, value: number | bigint) => void) => void,
+  ): Promise<number> =>
+    new Promise((resolve, reject) => {
+      call((error, value) => (error ? reject(error) : resolve(Number(value) === -1 ? -EIO : Number(value))));
+    });
+
+  return {
+    bpf: (command, attributes, size) => result(bpf(numbers.bpf, command, attributes, size)),
+    membarrier: (command) => later((done) => membarrier.async(numbers.membarrier, command, 0, 0, done)),
+    open: (path, flags) => result(open(path, flags, 0)),
+    close: (descriptor) => result(close(descriptor)),
+    read: (descriptor, address, length) => result(read(descriptor, address, length)),
+    write: (descriptor, address, length) => result(write(descriptor, address, length)),
+    ioctl: (descriptor, request, argument) => result(ioctl(descriptor, request, argument)),
+    socket: (family, type, protocol) => result(socket(family, type, protocol)),
+    poll: (descriptors, count, timeout) => later((done) => poll.async(descriptors, count, timeout, done)),
+    setns: (descriptor, type) => result(setns(descriptor, type)),
+    interfaceIndex: (name) => Number(interfaceIndex(name)),
+    mmap: (length, protection, flags, descriptor) =>
+      result(mmap(0, length, protection, flags, descriptor, 0)),
+    munmap: (address, length) => result(munmap(address, length)),
+    view: (address, length) => koffi.view(BigInt(address), length),
+  };
+}
+
+/** An error of input or output (include/uapi/asm-generic/errno-base.h). */
+const EIO = 5;
