@@ -2,6 +2,7 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Lab, type LabOptions } from './lab.ts';
+import type { LabHost } from './lab-host.ts';
 import { conf, ipvsadm, startAgent, startDirector, startServers } from './lvs-programs.ts';
 import { probeNamespaces } from './namespaces.ts';
 import type { Program } from './program.ts';
@@ -26,6 +27,10 @@ export interface ClusterOptions extends LabOptions {
   readonly method: Method;
   /** Lines that follow the sample configuration of the method. */
   readonly more?: string;
+  /** An lvs.yaml to be used instead. */
+  readonly yaml?: string;
+  /** Where UDP echo binds on the servers, the VIP or the server's own address unless told. */
+  readonly echo?: (server: LabHost) => string;
 }
 
 export class Cluster implements AsyncDisposable {
@@ -36,16 +41,20 @@ export class Cluster implements AsyncDisposable {
   director!: Program;
   readonly #config: string;
 
-  private constructor(lab: Lab, method: Method, more: string) {
+  readonly #echo: (server: LabHost) => string;
+
+  private constructor(lab: Lab, { method, more = '', yaml, echo }: ClusterOptions) {
     this.lab = lab;
     this.method = method;
-    this.#config = join(lab.folder, 'lvs.conf');
-    writeFileSync(this.#config, `${readFileSync(conf(FILES[method]), 'utf8')}${more}`);
+    this.#config = join(lab.folder, yaml === undefined ? 'lvs.conf' : 'lvs.yaml');
+    writeFileSync(this.#config, yaml ?? `${readFileSync(conf(FILES[method]), 'utf8')}${more}`);
+    // Under NAT a server knows its own address only.
+    this.#echo = echo ?? ((server) => (method === 'nat' ? server.address : lab.vip));
   }
 
-  static async create({ method, more = '', ...options }: ClusterOptions): Promise<Cluster> {
-    const lab = await Lab.create({ shape: method, ...options });
-    const cluster = new Cluster(lab, method, more);
+  static async create(options: ClusterOptions): Promise<Cluster> {
+    const lab = await Lab.create({ shape: options.method, ...options });
+    const cluster = new Cluster(lab, options);
     try {
       await cluster.#start();
       return cluster;
@@ -56,13 +65,10 @@ export class Cluster implements AsyncDisposable {
   }
 
   async #start(): Promise<void> {
-    const { lab, method } = this;
-    // Under NAT a server knows its own address only.
+    const { lab } = this;
     const agents = lab.servers.map((host) => startAgent(host, '--config', this.#config));
     this.agents.push(...(await Promise.all(agents)));
-    const servers = lab.servers.map((host, i) =>
-      startServers(host, i + 1, [method === 'nat' ? host.address : lab.vip]),
-    );
+    const servers = lab.servers.map((host, i) => startServers(host, i + 1, [this.#echo(host)]));
     this.servers.push(...(await Promise.all(servers)));
     await this.startDirector();
   }
