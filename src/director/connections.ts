@@ -73,6 +73,9 @@ export class ConnectionTable {
   /** What `select` fills. */
   readonly window = new SelectedRow();
 
+  /** What `#fetch` read, so that it is read at all. */
+  protected fetched = 0;
+
   readonly #index: ConnectionIndex;
   readonly #keys: ConnectionKeys;
   readonly #wheel: TimerWheel;
@@ -182,7 +185,9 @@ export class ConnectionTable {
    */
   findFromClient(protocol: number, caddr: Address, cport: number, vaddr: Address, vport: number): Row {
     const row = this.#index.find(FULL, protocol, caddr, cport, vaddr, vport, 0);
-    return row === NONE ? this.#index.find(OPEN, protocol, caddr, 0, vaddr, vport, 0) : row;
+    if (row === NONE) return this.#index.find(OPEN, protocol, caddr, 0, vaddr, vport, 0);
+    this.#fetch(row);
+    return row;
   }
 
   /** The newest template of this client (or of its network) for this virtual endpoint. */
@@ -213,7 +218,9 @@ export class ConnectionTable {
 
   /** The newest connection that a packet of this destination to this client belongs to, never a template. */
   findFromDestination(protocol: number, daddr: Address, dport: number, caddr: Address, cport: number): Row {
-    return this.#index.findFromDestination(protocol, daddr, dport, caddr, cport);
+    const row = this.#index.findFromDestination(protocol, daddr, dport, caddr, cport);
+    if (row !== NONE) this.#fetch(row);
+    return row;
   }
 
   /** The row's client port became known: it is no longer NO_CPORT and is found by this port. */
@@ -308,6 +315,20 @@ export class ConnectionTable {
       if (remove) this.remove(row);
       else if (!this.#wheel.armed(row)) this.touch(row, now);
     });
+  }
+
+  /**
+   * Reads at once what the packet of a connection that was found needs next: in a large table every column is a cache
+   * miss, and so their memory answers together instead of one after the other.
+   */
+  #fetch(row: Row): void {
+    this.fetched =
+      this.flags[row]! ^
+      this.state[row]! ^
+      this.timeout[row]! ^
+      this.destination[row]! ^
+      this.inPackets[row]! ^
+      this.#wheel.expires[row]!;
   }
 }
 

@@ -1,0 +1,128 @@
+/** What the connection table costs: ns a look-up, ns and octets a connection. */
+import { ConnectionTable } from '../src/director/connections.ts';
+import { NONE } from '../src/model/connection.ts';
+import { type Address, parseAddress } from '../src/wire/address.ts';
+import { TCP } from '../src/wire/tcp.ts';
+import { collectionsDuring } from '../test/support/collections.ts';
+import { type Effort, type Figure, nanoseconds, shuffled, tableSizes } from './measure.ts';
+
+const CLIENT_PORTS = 16;
+const TIMEOUT = 900_000;
+const NOW = 1000;
+
+const FAMILIES = {
+  IPv4: { client: '10.0.0.0', vip: '192.0.2.80', destination: '10.255.0.1' },
+  IPv6: { client: '2001:db8::', vip: '2001:db8:1::80', destination: '2001:db8:2::1' },
+};
+
+/** Connections by number: 16 from each of many client addresses. */
+class Crowd {
+  readonly table: ConnectionTable;
+  readonly caddr: Address;
+  readonly vaddr: Address;
+  readonly daddr: Address;
+  readonly #base: number;
+
+  constructor(family: keyof typeof FAMILIES, limit: number) {
+    const { client, vip, destination } = FAMILIES[family];
+    this.caddr = parseAddress(client)!;
+    this.vaddr = parseAddress(vip)!;
+    this.daddr = parseAddress(destination)!;
+    this.#base = this.caddr[3]!;
+    this.table = new ConnectionTable({ limit, seed: 0x5eed });
+  }
+
+  /** Makes `caddr` that of the connection, and returns its port. */
+  cport(connection: number): number {
+    this.caddr[3] = this.#base + Math.floor(connection / CLIENT_PORTS);
+    return 1024 + (connection % CLIENT_PORTS);
+  }
+
+  add(connection: number): void {
+    const { table } = this;
+    const port = this.cport(connection);
+    const row = table.add(TCP, this.caddr, port, this.vaddr, 80, this.daddr, 8080, 0);
+    table.timeout[row] = TIMEOUT;
+    table.touch(row, NOW);
+  }
+}
+
+export async function connections(effort: Effort): Promise<Figure[]> {
+  const figures: Figure[] = [];
+  for (const family of ['IPv4', 'IPv6'] as const)
+    for (const size of tableSizes(effort)) figures.push(...(await measure(effort, family, size)));
+  return figures;
+}
+
+async function measure(effort: Effort, family: keyof typeof FAMILIES, size: number): Promise<Figure[]> {
+  const figures: Figure[] = [];
+  const figure = (what: string, rest: Omit<Figure, 'name' | 'connections'>) =>
+    figures.push({ name: `connections, ${family}: ${what}`, connections: size, ...rest });
+
+  const residentBefore = process.memoryUsage.rss();
+  const crowd = new Crowd(family, Math.max(size, 64));
+  const { table, caddr, vaddr, daddr } = crowd;
+  for (let i = 0; i < size; i++) crowd.add(i);
+  if (size > 1) {
+    figure('octets of arrays a connection', { value: table.octets / size, unit: 'octets' });
+    figure('octets resident a connection', {
+      value: (process.memoryUsage.rss() - residentBefore) / size,
+      unit: 'octets',
+    });
+  }
+
+  const fromClient = (calls: number, from: number) => {
+    for (let i = 0; i < calls; i++) {
+      const port = crowd.cport(shuffled(from + i, size));
+      if (table.findFromClient(TCP, caddr, port, vaddr, 80) === NONE) throw new Error('lost');
+    }
+  };
+  figure('look-up from the client', nanoseconds(effort, 500_000, fromClient));
+  figure(
+    'look-up from the destination',
+    nanoseconds(effort, 500_000, (calls, from) => {
+      for (let i = 0; i < calls; i++) {
+        const port = crowd.cport(shuffled(from + i, size));
+        if (table.findFromDestination(TCP, daddr, 8080, caddr, port) === NONE) throw new Error('lost');
+      }
+    }),
+  );
+  figure(
+    'look-up of a stranger',
+    nanoseconds(effort, 500_000, (calls, from) => {
+      for (let i = 0; i < calls; i++) {
+        const port = crowd.cport(shuffled(from + i, size));
+        if (table.findFromClient(TCP, caddr, port, vaddr, 81) !== NONE) throw new Error('found');
+      }
+    }),
+  );
+  figure(
+    'look-up and touch',
+    nanoseconds(effort, 500_000, (calls, from) => {
+      for (let i = 0; i < calls; i++) {
+        const port = crowd.cport(shuffled(from + i, size));
+        table.touch(table.findFromClient(TCP, caddr, port, vaddr, 80), NOW);
+      }
+    }),
+  );
+  figure(
+    'remove and add',
+    nanoseconds(effort, 200_000, (calls, from) => {
+      for (let i = 0; i < calls; i++) {
+        const connection = shuffled(from + i, size);
+        const port = crowd.cport(connection);
+        table.remove(table.findFromClient(TCP, caddr, port, vaddr, 80));
+        crowd.add(connection);
+      }
+    }),
+  );
+  const collections = await collectionsDuring(() => fromClient(effort.quick ? 100_000 : 1_000_000, 0));
+  figure('collections in look-ups', { value: collections, unit: 'collections' });
+  const rows = table.size;
+  const begin = performance.now();
+  table.expire(NOW + TIMEOUT + 1000, () => true);
+  if (size > 1) figure('expiry', { value: ((performance.now() - begin) * 1e6) / rows, unit: 'ns' });
+  if (table.size !== 0) throw new Error('connections outlived their time');
+  figure('longest probe', { value: table.longestProbe, unit: 'rows' });
+  return figures;
+}

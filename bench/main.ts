@@ -1,0 +1,48 @@
+/** Runs the benches: `node dist/bench/main.js [--quick] [--json] [name ...]`, names as in `BENCHES`. */
+import { cpus } from 'node:os';
+import { parseArgs } from 'node:util';
+import { connections } from './connections.ts';
+import { decode } from './decode.ts';
+import { director } from './director.ts';
+import type { Effort, Figure } from './measure.ts';
+
+const BENCHES: Readonly<Record<string, (effort: Effort) => Figure[] | Promise<Figure[]>>> = {
+  decode,
+  connections,
+  director,
+};
+
+const { values, positionals } = parseArgs({
+  options: { quick: { type: 'boolean', default: false }, json: { type: 'boolean', default: false } },
+  allowPositionals: true,
+});
+const unknown = positionals.filter((name) => !(name in BENCHES));
+if (unknown.length > 0) {
+  console.error(`bench: no such bench: ${unknown.join(', ')}; there are ${Object.keys(BENCHES).join(', ')}`);
+  process.exit(2);
+}
+
+const machine = {
+  cpu: cpus()[0]?.model.trim() ?? 'unknown',
+  cores: cpus().length,
+  node: process.version,
+  platform: `${process.platform} ${process.arch}`,
+};
+if (!values.json)
+  console.log(`${machine.cpu}, ${machine.cores} cores, Node ${machine.node}, ${machine.platform}`);
+
+const figures: Figure[] = [];
+for (const [name, bench] of Object.entries(BENCHES)) {
+  if (positionals.length > 0 && !positionals.includes(name)) continue;
+  const made = await bench({ quick: values.quick });
+  figures.push(...made);
+  if (!values.json) for (const figure of made) console.log(lineOf(figure));
+}
+if (values.json) console.log(JSON.stringify({ machine, quick: values.quick, figures }, undefined, 2));
+
+function lineOf({ name, connections: size, value, best, unit }: Figure): string {
+  const digits = unit === 'ns' || unit === 'octets' ? 1 : 0;
+  const rounds = best === undefined ? '' : `   best ${best.toFixed(digits)}`;
+  const table = size === undefined ? '' : size.toLocaleString('en');
+  return `${name.padEnd(58)}${table.padStart(10)}${value.toFixed(digits).padStart(10)} ${unit}${rounds}`;
+}
