@@ -7,9 +7,11 @@ import { Routes } from '../io/routes.ts';
 import { exposition } from '../metrics/exposition.ts';
 import { serveMetrics } from '../metrics/server.ts';
 import { LvsError } from '../model/errors.ts';
+import { configurationDoor } from './configuration-door.ts';
 import { configured } from './configured.ts';
 import type { Log } from './log.ts';
 import { lackingPrivileges } from './privileges.ts';
+import { keepProcfs, type ProcfsFiles } from './procfs-files.ts';
 import { RunningDirector } from './running-director.ts';
 
 /** ms between two looks at addresses, routes, losses and drains. */
@@ -45,18 +47,25 @@ export async function runDirector(options: RunOptions): Promise<void> {
     notice: (name, what) => running.interfaceChanged(name, what),
   });
   const running = new RunningDirector({ io, routes, clock, log });
+  const configuration = configurationDoor(config, running, log);
   let control: ControlServer | undefined;
+  let procfs: ProcfsFiles | undefined;
   let watch: NodeJS.Timeout | undefined;
   try {
     // Before anything on the host is touched: the socket tells whether there is a director already.
     control = await serveControl({
       path: socket,
-      door: running.door,
+      door: { ...running.door, configuration },
       onProblem: (problem) => log('warning', 'control', { why: String(problem) }),
     });
     await running.start(start, dirname(socket));
     if (options.metrics) await metricsServer(options.metrics, running, log);
-    process.on('SIGHUP', () => void reload(running, config, log));
+    // Mistakes are logged; anything else is a fault and ends the process.
+    if (options.procfs !== undefined)
+      procfs = keepProcfs(options.procfs, running.door, (error) =>
+        log('error', 'procfs', { why: String(error) }),
+      );
+    process.on('SIGHUP', () => void configuration.reload().catch(unlessTold));
     watch = setInterval(() => running.watch(), WATCH);
     log('info', 'ready', {
       interfaces: io.interfaces.join(','),
@@ -66,6 +75,7 @@ export async function runDirector(options: RunOptions): Promise<void> {
     await pump({ io, director: running.director, clock, passed: running.passed, signal: ending.signal });
   } finally {
     clearInterval(watch);
+    procfs?.close();
     await control?.close();
     running.close();
     io[Symbol.dispose]();
@@ -73,16 +83,8 @@ export async function runDirector(options: RunOptions): Promise<void> {
   log('info', 'ended', { signal: String(ending.signal.reason) });
 }
 
-/** A file with mistakes changes nothing. */
-async function reload(running: RunningDirector, config: string, log: Log): Promise<void> {
-  try {
-    const wanted = await configured(config);
-    for (const what of wanted.warnings) log('warning', 'config', { what });
-    await running.reload(wanted);
-  } catch (error) {
-    if (!(error instanceof LvsError)) throw error;
-    log('error', 'reload', { why: error.message });
-  }
+function unlessTold(error: unknown): void {
+  if (!(error instanceof LvsError)) throw error;
 }
 
 const metricsServer = (
