@@ -1,5 +1,6 @@
 /** Destinations and services that a reload has quiesced: they are removed when idle, or when their time is over. */
-import { type Drain, endpointOf, keyOf } from '../config/reconcile.ts';
+import type { Drain } from '../config/reconcile.ts';
+import { endpointOf, keyOf } from '../config/rule-words.ts';
 import type { Command } from '../model/command.ts';
 import type { ServiceSnapshot } from '../model/snapshot.ts';
 
@@ -16,8 +17,19 @@ export class Drains {
     }
   }
 
+  get all(): readonly Drain[] {
+    return [...this.#drains.values()].map(({ drain }) => drain);
+  }
+
   get size(): number {
     return this.#drains.size;
+  }
+
+  /** True while a service at the address is among them. */
+  uses(address: string): boolean {
+    for (const { drain } of this.#drains.values())
+      if ('address' in drain.service && drain.service.address === address) return true;
+    return false;
   }
 
   /** What can be removed now; it is forgotten here. */

@@ -1,9 +1,11 @@
 /** A director on a live host: commands reach both, and what the host does meanwhile is noticed. */
-import type { DirectorDoor } from '../control/door.ts';
+import type { Drain } from '../config/reconcile.ts';
+import type { DirectorDoor, Reloaded } from '../control/door.ts';
 import { localDoor } from '../control/local-door.ts';
 import { Director } from '../director/director.ts';
 import type { LiveLosses, LivePacketIo } from '../io/live.ts';
 import type { Routes } from '../io/routes.ts';
+import { checkVips, type VipAddress } from '../io/vip-addresses.ts';
 import { LvsError } from '../model/errors.ts';
 import type { ServiceSnapshot, Snapshot } from '../model/snapshot.ts';
 import { parseAddress } from '../wire/address.ts';
@@ -39,7 +41,9 @@ export class RunningDirector {
   #host: HostSetUp | undefined;
   #config: Configured | undefined;
   #lost = 0;
-  #reloading: Promise<void> = Promise.resolve();
+  /** VIPs that the file no longer has, and that are still in use. */
+  #leaving: readonly VipAddress[] = [];
+  #reloading: Promise<unknown> = Promise.resolve();
 
   constructor(options: RunningDirectorOptions) {
     const { io, routes, clock } = options;
@@ -62,26 +66,42 @@ export class RunningDirector {
     routes.refresh();
   }
 
-  /** One reload at a time. Throws LvsError, and changes nothing, where the director refuses. */
-  reload(wanted: Configured): Promise<void> {
+  /** The configuration that was applied last. */
+  get config(): Configured | undefined {
+    return this.#config;
+  }
+
+  /** One reload at a time. Throws LvsError, and changes nothing, where it cannot be done. */
+  reload(wanted: Configured): Promise<Omit<Reloaded, 'warnings'>> {
     const work = this.#reloading.catch(() => {}).then(() => this.#reload(wanted));
     this.#reloading = work;
     return work;
   }
 
-  async #reload(wanted: Configured): Promise<void> {
+  async #reload(wanted: Configured): Promise<Omit<Reloaded, 'warnings'>> {
     const { clock, log, routes } = this.#options;
     const previous = this.#config!;
-    const { commands, drains, byHand } = reloadCommands(this.snapshot(), wanted.document, previous.document);
+    checkVips(wanted.vips);
+    const { commands, drains, byHand } = reloadCommands(this.snapshot(), wanted.document, {
+      commands: previous.commands,
+      draining: this.#drains.all,
+    });
     for (const what of byHand) log('warning', 'by-hand', { what, adopt: wanted.document.adopt });
     const outcomes = await this.door.apply(commands);
     for (const outcome of outcomes) if (outcome) log('error', 'reload', { why: outcome.message });
     this.#drains.set(drains, clock() + wanted.document.drain * 1000);
     this.#config = wanted;
-    this.#host?.hold(wanted.vips);
+    this.#leaving = [...this.#leaving, ...previous.vips];
+    this.#holdVips();
     routes.refresh();
     for (const name of wanted.interfaces) await this.#listen(name);
     log('info', 'reloaded', { commands: commands.length, draining: drains.length });
+    return { commands: commands.length, draining: drains.length, byHand };
+  }
+
+  /** What goes when its connections have ended. */
+  get draining(): readonly Drain[] {
+    return this.#drains.all;
   }
 
   snapshot(): Snapshot {
@@ -120,7 +140,17 @@ export class RunningDirector {
 
   async #drain(): Promise<void> {
     const commands = this.#drains.due(this.snapshot().services, this.#options.clock());
-    if (commands.length > 0) await this.door.apply(commands);
+    if (commands.length === 0) return;
+    await this.door.apply(commands);
+    this.#holdVips();
+  }
+
+  /** Those of the file, and those that it no longer has while connections through them end. */
+  #holdVips(): void {
+    const { vips = [] } = this.#config ?? {};
+    const own = new Set(vips.map(({ address }) => address));
+    this.#leaving = this.#leaving.filter(({ address }) => !own.has(address) && this.#drains.uses(address));
+    this.#host?.hold([...vips, ...this.#leaving]);
   }
 
   /** The host keeps off what the director has now. */

@@ -2,21 +2,10 @@
 import type { Command } from '../model/command.ts';
 import type { DestinationAddress, DestinationOptions } from '../model/destination.ts';
 import type { ServiceAddress, ServiceOptions } from '../model/service.ts';
-import type { Snapshot } from '../model/snapshot.ts';
-import { compileService, forwardedPort } from './compile.ts';
+import { appliedOf, type Rule, type RuleDestination } from './applied.ts';
+import { compile, compileService } from './compile.ts';
 import type { Document, ServiceDocument } from './document.ts';
-
-/** A service with its destinations as a director runs them: a part of its snapshot. */
-export interface Rule {
-  readonly service: ServiceAddress;
-  readonly options: ServiceOptions;
-  readonly destinations: readonly RuleDestination[];
-}
-export interface RuleDestination extends DestinationAddress {
-  readonly options: DestinationOptions;
-  /** It is the director itself: which method was asked for cannot be seen, and does not matter. */
-  readonly local?: boolean;
-}
+import { endpointOf, keyOf } from './rule-words.ts';
 
 /** A destination, or a service whose destinations have all gone, that is removed when its connections have ended. */
 export interface Drain {
@@ -34,42 +23,18 @@ export interface Reconciliation {
   readonly byHand: readonly string[];
 }
 
-/** The rules of a document, as a director that has applied it runs them. */
-export function rulesOf(document: Document): Rule[] {
-  if (!document.active) return [];
-  return document.services.map((each) => ({
-    service: each.service,
-    options: each.options,
-    destinations: each.destinations.map((one) => ({
-      address: one.destination.address,
-      port: forwardedPort(each, one),
-      options: one.options,
-    })),
-  }));
-}
-
-/** The rules that a director runs. */
-export function rulesRunning(snapshot: Snapshot): Rule[] {
-  return snapshot.services.map(({ service, options, destinations }) => ({
-    service,
-    options,
-    destinations: destinations.map((each) => {
-      const { address, port, weight, upperThreshold, lowerThreshold, tunnel } = each;
-      const local = each.method === 'local';
-      const method = each.method === 'local' ? 'gatewaying' : each.method;
-      const options = { method, weight, upperThreshold, lowerThreshold, tunnel };
-      return { address, port, options, ...(local && { local }) };
-    }),
-  }));
-}
-
 /**
- * `running`: what the director has; `wanted`: the new document; `previous`: the document that was applied last.
- * What runs but stood in no document was set by hand.
+ * `running`: what the director has; `wanted`: the new document; `previous`: the rules of the document that was applied
+ * last. What runs but stood in no document was set by hand.
  */
-export function reconcile(running: readonly Rule[], wanted: Document, previous?: Document): Reconciliation {
-  const before = new Map(previous ? rulesOf(previous).map((each) => [keyOf(each.service), each]) : []);
-  const after = new Map(rulesOf(wanted).map((each) => [keyOf(each.service), each]));
+export function reconcile(
+  running: readonly Rule[],
+  wanted: Document,
+  previous: readonly Rule[] = [],
+): Reconciliation {
+  const byKey = (rules: readonly Rule[]) => new Map(rules.map((each) => [keyOf(each.service), each]));
+  const before = byKey(previous);
+  const after = byKey(appliedOf(compile(wanted)).rules);
   const documents = new Map(wanted.services.map((each) => [keyOf(each.service), each]));
   const result = new Steps(wanted.adopt === 'replace');
 
@@ -172,15 +137,6 @@ class Steps implements Reconciliation {
     this.drains.push({ service, destination: addressOf(destination) });
   }
 }
-
-/** A service's address in words, also its key: `tcp 192.168.0.101:80`, `mark 7 (IPv6)`. */
-export function keyOf(service: ServiceAddress): string {
-  if ('mark' in service) return `mark ${service.mark}${service.family === 6 ? ' (IPv6)' : ''}`;
-  return `${service.protocol} ${endpointOf(service)}`;
-}
-
-export const endpointOf = ({ address, port }: DestinationAddress): string =>
-  address.includes(':') ? `[${address}]:${port}` : `${address}:${port}`;
 
 /** The options of a local destination, with the method that was perhaps asked for. */
 const asked = (running: DestinationOptions, wanted: DestinationOptions): DestinationOptions => ({

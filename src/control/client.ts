@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
 import { type ErrorCode, LvsError } from '../model/errors.ts';
 import type { ConnectionSnapshot, ServiceSnapshot, Snapshot } from '../model/snapshot.ts';
-import type { DirectorDoor, Outcome } from './door.ts';
+import type { Configuration, ConfigurationDoor, DirectorDoor, Outcome, Reloaded } from './door.ts';
 import { LineReader } from './lines.ts';
 import {
   type Answer,
@@ -24,7 +24,7 @@ export interface ClientOptions {
 const BATCH = 1_000_000;
 
 /** One at a time: an answer is read to its end before the next question. */
-export class ControlClient implements DirectorDoor, Disposable {
+export class ControlClient implements DirectorDoor, ConfigurationDoor, Disposable {
   readonly #path: string;
   readonly #timeout: number;
   #socket: Socket | undefined;
@@ -61,6 +61,22 @@ export class ControlClient implements DirectorDoor, Disposable {
   async *connections(): AsyncGenerator<readonly ConnectionSnapshot[]> {
     for await (const answer of this.#ask({ version: VERSION, ask: 'connections' }))
       if ('connections' in answer) yield answer.connections;
+  }
+
+  async reload(): Promise<Reloaded> {
+    let reloaded: Reloaded | undefined;
+    for await (const answer of this.#ask({ version: VERSION, ask: 'reload' }))
+      if ('reloaded' in answer) reloaded = answer.reloaded;
+    if (!reloaded) throw protocolError('the director answered without saying what it did');
+    return reloaded;
+  }
+
+  async configured(): Promise<Configuration> {
+    let configuration: Configuration | undefined;
+    for await (const answer of this.#ask({ version: VERSION, ask: 'configured' }))
+      if ('configured' in answer) configuration = answer.configured;
+    if (!configuration) throw protocolError('the director answered without its configuration');
+    return configuration;
   }
 
   /** Ends the connection, if there is one. */

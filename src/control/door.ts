@@ -1,5 +1,6 @@
 /** The door of a director: the three things that can be asked of it, near or over a socket. */
 import type { Command } from '../model/command.ts';
+import type { DestinationAddress } from '../model/destination.ts';
 import type { ErrorCode } from '../model/errors.ts';
 import type { ServiceAddress } from '../model/service.ts';
 import type { ConnectionSnapshot, Snapshot } from '../model/snapshot.ts';
@@ -13,12 +14,47 @@ export interface SnapshotParts {
   readonly services?: true | ServiceAddress;
 }
 
+/** What the director's configuration file was compiled to. */
+export interface Configuration {
+  /** The file's whole path. */
+  readonly file: string;
+  readonly commands: readonly Command[];
+  /** `address device`. */
+  readonly vips: readonly string[];
+  /** What an earlier reload removed and connections still use; without a destination: the service itself. */
+  readonly draining: readonly {
+    readonly service: ServiceAddress;
+    readonly destination?: DestinationAddress;
+  }[];
+}
+
+/** What a reload did. */
+export interface Reloaded {
+  /** Commands that were applied. */
+  readonly commands: number;
+  /** Destinations and services that go when their connections have ended. */
+  readonly draining: number;
+  /** What was set by hand, in words. */
+  readonly byHand: readonly string[];
+  /** Of the file, one a problem. */
+  readonly warnings: readonly string[];
+}
+
+/** The configuration file of a director that has one. */
+export interface ConfigurationDoor {
+  /** Reads it again and does what it says now. Throws an LvsError, and changes nothing, where it has mistakes. */
+  reload(): Promise<Reloaded>;
+  /** As it was read last. */
+  configured(): Promise<Configuration>;
+}
+
 export interface DirectorDoor {
   /** Carries the commands out in order, each whether or not the one before it was refused; an outcome for each. */
   apply(commands: readonly Command[]): Promise<readonly Outcome[]>;
   snapshot(parts: SnapshotParts): Promise<Snapshot>;
   /** Every connection, in chunks. What comes and goes meanwhile may be in it or not. */
   connections(): AsyncIterable<readonly ConnectionSnapshot[]>;
+  readonly configuration?: ConfigurationDoor;
 }
 
 /** True when both name the same service. */

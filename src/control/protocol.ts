@@ -4,7 +4,7 @@ import type { Command } from '../model/command.ts';
 import { type ErrorCode, LvsError } from '../model/errors.ts';
 import type { ConnectionSnapshot, ServiceSnapshot, Snapshot } from '../model/snapshot.ts';
 import { isCommand, isServiceAddress } from './command-shape.ts';
-import type { Outcome, SnapshotParts } from './door.ts';
+import type { Configuration, Outcome, Reloaded, SnapshotParts } from './door.ts';
 
 /** Raised when a request or an answer changes its meaning; both ends must have the same one. */
 export const VERSION = 1;
@@ -19,7 +19,7 @@ export const MAX_COMMANDS = 10_000;
 export type Request =
   | { readonly version: number; readonly ask: 'apply'; readonly commands: readonly Command[] }
   | { readonly version: number; readonly ask: 'snapshot'; readonly parts: SnapshotParts }
-  | { readonly version: number; readonly ask: 'connections' };
+  | { readonly version: number; readonly ask: 'connections' | 'reload' | 'configured' };
 
 /** One line of an answer. `end` is the last line of every answer; `error` is the last line at all. */
 export type Answer =
@@ -27,6 +27,8 @@ export type Answer =
   | { readonly snapshot: Omit<Snapshot, 'services'> }
   | { readonly services: readonly ServiceSnapshot[] }
   | { readonly connections: readonly ConnectionSnapshot[] }
+  | { readonly reloaded: Reloaded }
+  | { readonly configured: Configuration }
   | { readonly error: { readonly code: ErrorCode; readonly message: string } }
   | { readonly end: true };
 
@@ -37,7 +39,7 @@ export function parseRequest(line: string): Request {
   const { version, ask } = request;
   if (version !== VERSION)
     throw protocolError(`the director speaks version ${VERSION} of its protocol, not ${String(version)}`);
-  if (ask === 'connections') return { version: VERSION, ask };
+  if (ask === 'connections' || ask === 'reload' || ask === 'configured') return { version: VERSION, ask };
   if (ask === 'snapshot') {
     const { parts } = request;
     if (isParts(parts)) return { version: VERSION, ask, parts };

@@ -1,7 +1,7 @@
 /** One request's answer, line by line: the protocol on the director's side, without the socket. */
 import { type ErrorCode, LvsError } from '../model/errors.ts';
 import type { ServiceSnapshot } from '../model/snapshot.ts';
-import type { DirectorDoor } from './door.ts';
+import type { ConfigurationDoor, DirectorDoor } from './door.ts';
 import { type Answer, parseRequest } from './protocol.ts';
 
 /** Services and destinations in one line of an answer, about. */
@@ -38,10 +38,21 @@ async function* answersTo(line: string, door: DirectorDoor): AsyncGenerator<Answ
     case 'connections':
       for await (const connections of door.connections()) yield { connections };
       break;
+    case 'reload':
+      yield { reloaded: await configurationOf(door).reload() };
+      break;
+    case 'configured':
+      yield { configured: await configurationOf(door).configured() };
+      break;
     default:
       request satisfies never;
   }
   yield { end: true };
+}
+
+function configurationOf({ configuration }: DirectorDoor): ConfigurationDoor {
+  if (configuration) return configuration;
+  throw new LvsError('UNAVAILABLE', 'this director has no configuration file');
 }
 
 function* servicesAnswers(services: readonly ServiceSnapshot[]): Generator<Answer> {

@@ -1,8 +1,9 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
+import { appliedOf, rulesRunning } from '../../src/config/applied.ts';
 import { compile } from '../../src/config/compile.ts';
 import type { Document } from '../../src/config/document.ts';
-import { type Reconciliation, reconcile, rulesOf, rulesRunning } from '../../src/config/reconcile.ts';
+import { type Reconciliation, reconcile } from '../../src/config/reconcile.ts';
 import { parseYaml } from '../../src/config/yaml.ts';
 import { Director } from '../../src/director/director.ts';
 import type { Command } from '../../src/model/command.ts';
@@ -15,6 +16,7 @@ const directorOf = (commands: readonly Command[]): Director => {
   for (const command of commands) director.apply(command, 0);
   return director;
 };
+const rulesOf = (document: Document) => appliedOf(compile(document)).rules;
 const running = (director: Director) => rulesRunning(director.snapshot(0));
 
 /** Does what a director's owner does with a reconciliation when every connection has ended. */
@@ -55,9 +57,9 @@ test('from the rules of one document to those of another, whatever both are', ()
   fc.assert(
     fc.property(documents, documents, (from, to) => {
       const director = directorOf(compile(from));
-      carryOut(director, reconcile(running(director), to, from));
+      carryOut(director, reconcile(running(director), to, rulesOf(from)));
       expect(plain(running(director))).toEqual(plain(rulesOf(to)));
-      const again = reconcile(running(director), to, to);
+      const again = reconcile(running(director), to, rulesOf(to));
       expect(again).toMatchObject({ commands: [], drains: [], byHand: [] });
     }),
   );
@@ -74,7 +76,7 @@ describe('only what differs is touched', () => {
     const before = await doc(BASE);
     const director = directorOf(compile(before));
     const after = await doc(BASE.replace('[rs1, rs2]', '[rs2]'));
-    const { commands, drains } = reconcile(running(director), after, before);
+    const { commands, drains } = reconcile(running(director), after, rulesOf(before));
     expect(commands).toMatchObject([
       { op: 'edit-destination', destination: { address: '192.168.0.3' }, options: { weight: 0 } },
     ]);
@@ -89,7 +91,7 @@ describe('only what differs is touched', () => {
   test('a scheduler that changes is one edit', async () => {
     const before = await doc(BASE);
     const after = await doc(BASE.replace('scheduler: rr', 'scheduler: wlc'));
-    const { commands } = reconcile(running(directorOf(compile(before))), after, before);
+    const { commands } = reconcile(running(directorOf(compile(before))), after, rulesOf(before));
     expect(commands).toMatchObject([{ op: 'edit-service', options: { scheduler: 'wlc' } }]);
   });
 });
@@ -123,7 +125,7 @@ describe('rules set by hand', () => {
   test('are told and kept', async () => {
     const file = await doc(BASE);
     const director = directorOf([...compile(file), ...byHand]);
-    expect(reconcile(running(director), file, file)).toMatchObject({
+    expect(reconcile(running(director), file, rulesOf(file))).toMatchObject({
       commands: [],
       drains: [],
       byHand: told,
@@ -134,7 +136,7 @@ describe('rules set by hand', () => {
     const before = await doc(BASE);
     const director = directorOf([...compile(before), ...byHand]);
     const after = await doc(BASE.replace('[rs1, rs2]', '[{ server: rs1, weight: 5 }, rs2]'));
-    expect(reconcile(running(director), after, before).commands).toMatchObject([
+    expect(reconcile(running(director), after, rulesOf(before)).commands).toMatchObject([
       { op: 'edit-destination', options: { weight: 5 } },
     ]);
   });
@@ -142,7 +144,7 @@ describe('rules set by hand', () => {
   test('are told and replaced where the file says so', async () => {
     const file = await doc(`adopt: replace${BASE}`);
     const director = directorOf([...compile(file), ...byHand]);
-    const result = reconcile(running(director), file, file);
+    const result = reconcile(running(director), file, rulesOf(file));
     expect([...result.byHand].sort()).toEqual([...told].sort());
     carryOut(director, result);
     expect(plain(running(director))).toEqual(plain(rulesOf(file)));
