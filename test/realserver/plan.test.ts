@@ -1,0 +1,117 @@
+import { describe, expect, test } from 'vitest';
+import { describe as inWords } from '../../src/realserver/agent.ts';
+import type { Machine } from '../../src/realserver/machine.ts';
+import { segmentSize } from '../../src/realserver/mss.ts';
+import { plan, type Role } from '../../src/realserver/plan.ts';
+
+/** A kernel with these devices; `modules`: device types that it can make. */
+function machine(devices: readonly string[], modules: readonly string[] = []): Machine {
+  const links = () =>
+    devices.map((ifname) => ({
+      ifname,
+      mtu: ifname === 'lo' ? 65_536 : 1_500,
+      flags: ifname === 'lo' ? ['LOOPBACK', 'UP'] : ['BROADCAST', 'UP'],
+    }));
+  const ok = (stdout = '') => ({ status: 0, stdout, stderr: '' });
+  const no = (stderr: string) => ({ status: 1, stdout: '', stderr });
+  return {
+    async run(argv) {
+      const line = argv.join(' ');
+      const shown = /^ip -j link show dev (\S+)$/.exec(line)?.[1];
+      if (shown !== undefined) {
+        const link = links().find(({ ifname }) => ifname === shown);
+        return link ? ok(JSON.stringify([link])) : no('Device does not exist.');
+      }
+      if (line === 'ip -j link show up') return ok(JSON.stringify(links()));
+      const type = /^ip link add \S+ type (\S+)$/.exec(line)?.[1];
+      if (type !== undefined) return modules.includes(type) ? ok() : no('Error: Unknown device type.');
+      if (line.startsWith('modprobe')) return no('');
+      return ok();
+    },
+    setting: async () => '0',
+    set: async () => {},
+  };
+}
+
+const VIP = '192.168.0.101';
+const role = (partial: Partial<Role>): Role => ({ method: 'dr', vips: [VIP], device: 'lo', ...partial });
+const planned = async (partial: Partial<Role>, on: Machine) => {
+  const { changes, ...rest } = await plan(role(partial), on);
+  return { changes: changes.map(inWords), ...rest };
+};
+const SILENT = ['net.ipv4.conf.all.arp_ignore = 1', 'net.ipv4.conf.all.arp_announce = 2'];
+
+// What this needs of a kernel (dummy, ipip) not every kernel has, so it is played here.
+describe('on a kernel that has the device', () => {
+  test('the VIP goes to dummy0, after the host was made silent about it', async () => {
+    expect(await planned({ device: 'dummy0' }, machine(['lo', 'eth0'], ['dummy']))).toEqual({
+      changes: [...SILENT, 'device dummy0', `VIP ${VIP} on dummy0`],
+      notes: [],
+      decapsulate: [],
+    });
+  });
+
+  test('the kernel takes packets out of tunnels, IPv4 only', async () => {
+    const on = machine(['lo', 'eth0', 'tunl0']);
+    const vips = [VIP, 'fd00::101'];
+    expect(await planned({ method: 'tunnel', device: 'tunl0', vips }, on)).toEqual({
+      changes: [
+        ...SILENT,
+        'device tunl0',
+        'net.ipv4.conf.tunl0.rp_filter = 2',
+        `VIP ${VIP} on tunl0`,
+        'VIP fd00::101 on tunl0',
+        `segments of ${VIP}, fd00::101 fit through the tunnel`,
+      ],
+      notes: [],
+      decapsulate: ['fd00::101'],
+    });
+  });
+});
+
+describe('on a kernel that has it not, a line says what serves instead', () => {
+  test('of dummy0', async () => {
+    const { changes, notes } = await planned({ device: 'dummy0' }, machine(['lo', 'eth0']));
+    expect(changes).toEqual([...SILENT, `VIP ${VIP} on lo:0`]);
+    expect(notes).toEqual([
+      'dummy0: not to be had here (Unknown device type.), so the VIP goes to lo:0, an alias of the loopback',
+    ]);
+  });
+
+  test('of tunl0', async () => {
+    const { changes, notes, decapsulate } = await planned(
+      { method: 'tunnel', device: 'tunl0' },
+      machine(['lo', 'eth0']),
+    );
+    expect(changes).toContain(`VIP ${VIP} on lo:0`);
+    expect(notes.join('\n')).toMatch(/no ipip module.*\n.*tunl0: not to be had/);
+    expect(decapsulate).toEqual([VIP]);
+  });
+});
+
+test.each(['eth0', 'eth0:1', 'eth7'])('%s carries no VIP', async (device) => {
+  await expect(plan(role({ device }), machine(['lo', 'eth0']))).rejects.toThrow(
+    /eth0 answers ARP|no device eth7/,
+  );
+});
+
+test('nat changes the default route when it is told one, and nothing else', async () => {
+  const on = machine(['lo', 'eth0']);
+  expect((await planned({ method: 'nat', gateway: '192.168.1.1' }, on)).changes).toEqual([
+    'default route via 192.168.1.1',
+  ]);
+  expect(await planned({ method: 'nat' }, on)).toEqual({
+    changes: [],
+    notes: ['nat: no gateway is named, so the default route stays as it is'],
+    decapsulate: [],
+  });
+});
+
+// The outer header is of the inner one's family: 20 or 40 octets less than RFC 9293 section 3.7.1 would offer.
+test.each([
+  [VIP, 1_500, 1_440],
+  ['fd00::101', 1_500, 1_400],
+  [VIP, 9_000, 8_940],
+])('segments for %s over links of %d octets have %d', (vip, mtu, size) => {
+  expect(segmentSize(vip, mtu)).toBe(size);
+});
