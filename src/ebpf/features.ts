@@ -1,0 +1,73 @@
+/** What this kernel lets us do with eBPF: probed by trying, each answer with its reason. */
+import { graceUnavailable } from '../sys/membarrier.ts';
+import { assemble } from './assemble.ts';
+import type { Bpf } from './bpf.ts';
+import { atomic, exit, FP, type Fragment, LOAD_ACQUIRE, mov, R0, storeImm, W } from './instruction.ts';
+import { ATTACH_TCX_INGRESS, attachTcxIngress } from './link.ts';
+import { BpfMap } from './map.ts';
+import { Program, VerifierError } from './program.ts';
+
+export interface Feature {
+  /** Since which kernel, in the name. */
+  readonly name: string;
+  /** undefined: it is there. */
+  readonly missing: string | undefined;
+}
+
+/** What a probe tells; attaching is tried on the loopback device, for a moment, with a program that lets all packets pass. */
+export interface Features {
+  readonly maps: Feature;
+  readonly mappedMaps: Feature;
+  readonly xdp: Feature;
+  readonly tcx: Feature;
+  readonly acquire: Feature;
+  readonly gracePeriods: Feature;
+}
+
+/** TCX_NEXT and XDP_PASS. */
+const NEXT = -1;
+const XDP_PASS = 2;
+const LOOPBACK = 'lo';
+
+export async function probeFeatures(bpf: Bpf): Promise<Features> {
+  return {
+    maps: probe('maps', () => new BpfMap(bpf, ONE)[Symbol.dispose]()),
+    mappedMaps: probe('maps as shared memory (Linux 5.5)', () => {
+      using map = new BpfMap(bpf, { ...ONE, mapped: true });
+      map.mapped();
+    }),
+    xdp: probe('XDP programs (Linux 4.8)', () => {
+      using _program = program(bpf, 'xdp', [mov.imm(R0, XDP_PASS), exit()]);
+    }),
+    tcx: probe('tcx (Linux 6.6)', () => {
+      using next = program(bpf, 'schedulerClassifier', [mov.imm(R0, NEXT), exit()]);
+      attachTcxIngress(bpf, next, bpf.system.interfaceIndex(LOOPBACK))[Symbol.dispose]();
+    }),
+    acquire: probe('loads with acquire (Linux 6.15)', () => {
+      using _program = program(bpf, 'xdp', [
+        storeImm(W, FP, -4, 0),
+        atomic(W, LOAD_ACQUIRE, R0, -4, FP),
+        mov.imm(R0, XDP_PASS),
+        exit(),
+      ]);
+    }),
+    gracePeriods: { name: 'grace periods (membarrier)', missing: await graceUnavailable(bpf.system) },
+  };
+}
+
+const ONE = { type: 'array', keySize: 4, valueSize: 8, entries: 1, name: 'probe' } as const;
+
+function program(bpf: Bpf, type: 'xdp' | 'schedulerClassifier', code: Fragment): Program {
+  const attachType = type === 'xdp' ? 0 : ATTACH_TCX_INGRESS;
+  return new Program(bpf, { type, name: 'probe', code: assemble(code), attachType });
+}
+
+function probe(name: string, attempt: () => void): Feature {
+  try {
+    attempt();
+    return { name, missing: undefined };
+  } catch (error) {
+    if (error instanceof VerifierError) return { name, missing: (error.cause as Error).message };
+    return { name, missing: (error as Error).message };
+  }
+}

@@ -1,0 +1,63 @@
+/** Links: a program at a hook of a network interface, for as long as somebody holds the link or its pin. */
+import { type Bpf, setUint64 } from './bpf.ts';
+import type { Program } from './program.ts';
+
+/** Places of programs (enum bpf_attach_type in include/uapi/linux/bpf.h). */
+export const ATTACH_XDP = 37;
+/** Requires kernel 6.6. */
+export const ATTACH_TCX_INGRESS = 46;
+
+/** How XDP runs: in the driver, or for any device after the packet was received (slow, and without offloads only). */
+const XDP_MODES = { driver: 1 << 2, generic: 1 << 1 } as const;
+export type XdpMode = keyof typeof XDP_MODES;
+
+/* Offsets in union bpf_attr. */
+const CREATE = { program: 0, interface: 4, attachType: 8, flags: 12, size: 64 } as const;
+const UPDATE = { link: 0, program: 4, size: 16 } as const;
+const PIN = { path: 0, descriptor: 8, size: 16 } as const;
+
+export class Link implements Disposable {
+  readonly descriptor: number;
+  readonly #bpf: Bpf;
+
+  constructor(bpf: Bpf, program: Program, interfaceIndex: number, attachType: number, flags: number) {
+    this.#bpf = bpf;
+    this.descriptor = bpf.call('LINK_CREATE', CREATE.size, (attributes) => {
+      attributes.setUint32(CREATE.program, program.descriptor, true);
+      attributes.setUint32(CREATE.interface, interfaceIndex, true);
+      attributes.setUint32(CREATE.attachType, attachType, true);
+      attributes.setUint32(CREATE.flags, flags, true);
+    });
+  }
+
+  /** Puts another program in the place of the one that is there; no packet meets neither. */
+  update(program: Program): void {
+    this.#bpf.call('LINK_UPDATE', UPDATE.size, (attributes) => {
+      attributes.setUint32(UPDATE.link, this.descriptor, true);
+      attributes.setUint32(UPDATE.program, program.descriptor, true);
+    });
+  }
+
+  /** Keeps the link beyond this process, under a path of a mounted bpf file system; removing the file lets it go. */
+  pin(path: string): void {
+    this.#bpf.lendText(path, ({ address }) => {
+      this.#bpf.call('OBJ_PIN', PIN.size, (attributes) => {
+        setUint64(attributes, PIN.path, address);
+        attributes.setUint32(PIN.descriptor, this.descriptor, true);
+      });
+    });
+  }
+
+  /** Takes the program off, unless the link is pinned. */
+  [Symbol.dispose](): void {
+    this.#bpf.system.close(this.descriptor);
+  }
+}
+
+/** Throws SystemCallError: EBUSY where another program is, EOPNOTSUPP where the driver cannot. */
+export const attachXdp = (bpf: Bpf, program: Program, interfaceIndex: number, mode: XdpMode): Link =>
+  new Link(bpf, program, interfaceIndex, ATTACH_XDP, XDP_MODES[mode]);
+
+/** The program has to be loaded with `attachType` ATTACH_TCX_INGRESS. */
+export const attachTcxIngress = (bpf: Bpf, program: Program, interfaceIndex: number): Link =>
+  new Link(bpf, program, interfaceIndex, ATTACH_TCX_INGRESS, 0);

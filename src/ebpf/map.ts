@@ -1,0 +1,167 @@
+/** Maps: memory that programs and processes share, by keys or, where mapped, by address. */
+import { type Block, share } from '../sys/memory.ts';
+import { type Bpf, refused, setName, setUint64 } from './bpf.ts';
+
+/** Types (enum bpf_map_type in include/uapi/linux/bpf.h). */
+export const MAP_TYPES = {
+  hash: 1,
+  array: 2,
+  programArray: 3,
+  perCpuArray: 6,
+  lruHash: 9,
+} as const;
+export type MapType = keyof typeof MAP_TYPES;
+
+/** Its values can be mapped into memory (BPF_F_MMAPABLE); arrays only. Requires kernel 5.5. */
+const MMAPABLE = 1 << 10;
+/** Errors of include/uapi/asm-generic/errno-base.h. */
+const ENOENT = 2;
+
+/* Offsets in union bpf_attr: creation, one element, batches. */
+const CREATE = { type: 0, keySize: 4, valueSize: 8, maxEntries: 12, flags: 16, name: 28, size: 72 } as const;
+const ELEMENT = { map: 0, key: 8, value: 16, flags: 24, size: 32 } as const;
+const BATCH = { from: 0, to: 8, keys: 16, values: 24, count: 32, map: 36, size: 56 } as const;
+
+export interface MapOptions {
+  readonly type: MapType;
+  /** Octets. */
+  readonly keySize: number;
+  readonly valueSize: number;
+  readonly entries: number;
+  readonly name?: string;
+  /** An array whose values `mapped` shows. */
+  readonly mapped?: boolean;
+}
+
+export class BpfMap implements Disposable {
+  readonly options: MapOptions;
+  readonly descriptor: number;
+  readonly #bpf: Bpf;
+  readonly #valueSize: number;
+
+  /** Throws SystemCallError. `processors`: how many values a per-CPU map has for a key. */
+  constructor(bpf: Bpf, options: MapOptions, processors = 1) {
+    const { type, keySize, valueSize, entries, name = '', mapped = false } = options;
+    this.#bpf = bpf;
+    this.options = options;
+    this.#valueSize = type === 'perCpuArray' ? Math.ceil(valueSize / 8) * 8 * processors : valueSize;
+    this.descriptor = bpf.call('MAP_CREATE', CREATE.size, (attributes) => {
+      attributes.setUint32(CREATE.type, MAP_TYPES[type], true);
+      attributes.setUint32(CREATE.keySize, keySize, true);
+      attributes.setUint32(CREATE.valueSize, valueSize, true);
+      attributes.setUint32(CREATE.maxEntries, entries, true);
+      attributes.setUint32(CREATE.flags, mapped ? MMAPABLE : 0, true);
+      setName(attributes, CREATE.name, name);
+    });
+  }
+
+  /** All values, where the map was made to be mapped; values stand 8 octets apart at least. */
+  mapped(): Block {
+    const { valueSize, entries } = this.options;
+    return share(this.#bpf.system, this.descriptor, Math.ceil(valueSize / 8) * 8 * entries);
+  }
+
+  /** A copy of the value; undefined: there is no such key. */
+  lookup(key: Uint8Array): Uint8Array<ArrayBuffer> | undefined {
+    return this.#bpf.arena.lend(this.#valueSize, (value) => {
+      const result = this.#element('MAP_LOOKUP_ELEM', key, value.address);
+      if (result === -ENOENT) return undefined;
+      if (result < 0) throw refused('MAP_LOOKUP_ELEM', result);
+      return value.bytes.slice();
+    });
+  }
+
+  /** Throws SystemCallError, such as E2BIG for a full map. */
+  update(key: Uint8Array, value: Uint8Array): void {
+    this.#bpf.lendCopy(value, ({ address }) => {
+      const result = this.#element('MAP_UPDATE_ELEM', key, address);
+      if (result < 0) throw refused('MAP_UPDATE_ELEM', result);
+    });
+  }
+
+  /** False: there was no such key. */
+  delete(key: Uint8Array): boolean {
+    const result = this.#element('MAP_DELETE_ELEM', key, 0);
+    if (result < 0 && result !== -ENOENT) throw refused('MAP_DELETE_ELEM', result);
+    return result >= 0;
+  }
+
+  #element(
+    command: 'MAP_LOOKUP_ELEM' | 'MAP_UPDATE_ELEM' | 'MAP_DELETE_ELEM',
+    key: Uint8Array,
+    value: number,
+  ): number {
+    if (key.length !== this.options.keySize)
+      throw new RangeError(`a key of ${key.length} octets for a map of ${this.options.keySize}`);
+    return this.#bpf.lendCopy(key, (block) =>
+      this.#bpf.try(command, ELEMENT.size, (attributes) => {
+        attributes.setUint32(ELEMENT.map, this.descriptor, true);
+        setUint64(attributes, ELEMENT.key, block.address);
+        setUint64(attributes, ELEMENT.value, value);
+      }),
+    );
+  }
+
+  /** Writes many elements at once: keys and values one after the other. */
+  updateBatch(keys: Uint8Array, values: Uint8Array): void {
+    const count = keys.length / this.options.keySize;
+    this.#bpf.lendCopy(keys, (k) =>
+      this.#bpf.lendCopy(values, (v) => {
+        this.#bpf.call('MAP_UPDATE_BATCH', BATCH.size, (attributes) => {
+          setUint64(attributes, BATCH.keys, k.address);
+          setUint64(attributes, BATCH.values, v.address);
+          attributes.setUint32(BATCH.count, count, true);
+          attributes.setUint32(BATCH.map, this.descriptor, true);
+        });
+      }),
+    );
+  }
+
+  /** Shows all elements, `batch` at a time, and takes them out where asked. The arrays are valid during the call only. */
+  forEach(
+    visit: (key: Uint8Array, value: Uint8Array) => void,
+    { batch = 1024, remove = false }: { readonly batch?: number; readonly remove?: boolean } = {},
+  ): void {
+    const { keySize } = this.options;
+    const valueSize = this.#valueSize;
+    const command = remove ? 'MAP_LOOKUP_AND_DELETE_BATCH' : 'MAP_LOOKUP_BATCH';
+    const { arena } = this.#bpf;
+    // The place where the next batch goes on is as large as a key, 4 octets at least.
+    arena.lend(Math.max(8, keySize), (place) =>
+      arena.lend(batch * keySize, (keys) =>
+        arena.lend(batch * valueSize, (values) => {
+          let count = 0;
+          for (let first = true, result = 0; result >= 0; first = false) {
+            result = this.#bpf.try(
+              command,
+              BATCH.size,
+              (attributes) => {
+                setUint64(attributes, BATCH.from, first ? 0 : place.address);
+                setUint64(attributes, BATCH.to, place.address);
+                setUint64(attributes, BATCH.keys, keys.address);
+                setUint64(attributes, BATCH.values, values.address);
+                attributes.setUint32(BATCH.count, batch, true);
+                attributes.setUint32(BATCH.map, this.descriptor, true);
+              },
+              (attributes) => {
+                count = attributes.getUint32(BATCH.count, true);
+              },
+            );
+            // ENOENT: these were the last.
+            if (result < 0 && result !== -ENOENT) throw refused(command, result);
+            for (let i = 0; i < count; i++)
+              visit(
+                keys.bytes.subarray(i * keySize, (i + 1) * keySize),
+                values.bytes.subarray(i * valueSize, (i + 1) * valueSize),
+              );
+          }
+        }),
+      ),
+    );
+  }
+
+  /** Gives the descriptor back; programs that use the map keep it. */
+  [Symbol.dispose](): void {
+    this.#bpf.system.close(this.descriptor);
+  }
+}

@@ -1,0 +1,161 @@
+/** The parts of the eBPF library that need a kernel and a privilege. */
+import { spawnSync } from 'node:child_process';
+import { mkdtempSync, rmdirSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { describe, expect, test } from 'vitest';
+import { assemble } from '../../src/ebpf/assemble.ts';
+import type { Bpf } from '../../src/ebpf/bpf.ts';
+import { probeFeatures } from '../../src/ebpf/features.ts';
+import type { Fragment } from '../../src/ebpf/instruction.ts';
+import * as bpf from '../../src/ebpf/instruction.ts';
+import { ATTACH_TCX_INGRESS, attachTcxIngress, attachXdp } from '../../src/ebpf/link.ts';
+import { BpfMap } from '../../src/ebpf/map.ts';
+import { Program, VerifierError } from '../../src/ebpf/program.ts';
+import { testRun } from '../../src/ebpf/test-run.ts';
+import { SystemCallError } from '../../src/sys/system-call-error.ts';
+import { kernel } from '../support/ebpf/kernel.ts';
+
+const { R0, R1, R2, R6, W, DW, B, exit } = bpf;
+const why = 'why' in kernel ? kernel.why : undefined;
+const it = kernel as Bpf;
+
+test('a kernel to try it on is there', ({ skip }) => skip(why !== undefined, why));
+
+const xdp = (name: string, ...code: Fragment[]) =>
+  new Program(it, { type: 'xdp', name, code: assemble(code) });
+const key = (n: number) => Uint8Array.of(n, 0, 0, 0);
+const packet = new Uint8Array(64);
+
+describe.skipIf(why !== undefined)('maps', () => {
+  test('keep what is written until it is deleted', () => {
+    using map = new BpfMap(it, { type: 'hash', keySize: 4, valueSize: 3, entries: 8, name: 'words' });
+    expect(map.lookup(key(1))).toBeUndefined();
+    map.update(key(1), Uint8Array.of(1, 2, 3));
+    map.update(key(1), Uint8Array.of(4, 5, 6));
+    expect(map.lookup(key(1))).toEqual(Uint8Array.of(4, 5, 6));
+    expect([map.delete(key(1)), map.delete(key(1))]).toEqual([true, false]);
+    expect(map.lookup(key(1))).toBeUndefined();
+  });
+
+  test('refuse more than they hold, and say how', () => {
+    using map = new BpfMap(it, { type: 'hash', keySize: 4, valueSize: 1, entries: 1 });
+    map.update(key(1), Uint8Array.of(0));
+    expect(() => map.update(key(2), Uint8Array.of(0))).toThrowError(/^bpf\(MAP_UPDATE_ELEM\): E2BIG, /);
+    expect(() => map.lookup(new Uint8Array(3))).toThrowError('a key of 3 octets for a map of 4');
+    expect(() => new BpfMap(it, { type: 'array', keySize: 8, valueSize: 8, entries: 1 })).toThrowError(
+      SystemCallError,
+    );
+  });
+
+  test('are written, read and emptied in batches', () => {
+    using map = new BpfMap(it, { type: 'hash', keySize: 4, valueSize: 4, entries: 4096 });
+    const all = Uint32Array.from({ length: 3000 }, (_, i) => i);
+    map.updateBatch(new Uint8Array(all.buffer), new Uint8Array(all.buffer));
+    const seen = new Set<number>();
+    map.forEach((k, v) => {
+      expect(k).toEqual(v);
+      seen.add(new DataView(k.buffer, k.byteOffset).getUint32(0, true));
+    });
+    expect(seen.size).toBe(3000);
+    map.forEach(() => {}, { remove: true });
+    let left = 0;
+    map.forEach(() => {
+      left++;
+    });
+    expect(left).toBe(0);
+  });
+
+  test('share memory with programs, both ways', () => {
+    using map = new BpfMap(it, { type: 'array', keySize: 4, valueSize: 64, entries: 1, mapped: true });
+    const { view } = map.mapped();
+    view.setUint32(60, 77, true);
+    using program = xdp(
+      'memory',
+      bpf.loadMapValue(R1, map.descriptor, 4),
+      bpf.storeImm(W, R1, 0, 1234),
+      bpf.load(W, R0, R1, 56),
+      exit(),
+    );
+    expect(testRun(it, program, packet).result).toBe(77);
+    expect(view.getUint32(4, true)).toBe(1234);
+  });
+});
+
+describe.skipIf(why !== undefined)('programs', () => {
+  test('run over a packet and change it', () => {
+    using program = xdp(
+      'write',
+      bpf.mov.reg(R6, R1),
+      bpf.load(W, R1, R6, 0),
+      bpf.load(W, R2, R6, 4),
+      bpf.mov.reg(R0, R1),
+      bpf.add.imm(R0, 1),
+      bpf.jgt.reg(R0, R2, 'out'),
+      bpf.storeImm(B, R1, 0, 0xaa),
+      bpf.at('out', bpf.mov.imm(R0, 2)),
+      exit(),
+    );
+    const run = testRun(it, program, packet, { repeat: 10 });
+    expect(run.result).toBe(2);
+    expect([run.packet.length, run.packet[0], run.packet[1]]).toEqual([64, 0xaa, 0]);
+  });
+
+  test('that are refused say the verifier’s last words, and keep its log', () => {
+    let error: unknown;
+    try {
+      xdp('careless', bpf.load(W, R2, R1, 0), bpf.load(DW, R0, R2, 0), exit());
+    } catch (thrown) {
+      error = thrown;
+    }
+    expect(error).toBeInstanceOf(VerifierError);
+    const { message, log, cause } = error as VerifierError;
+    expect(message).toMatch(/^careless: .*R2 offset is outside of the packet/);
+    expect(log.length).toBeGreaterThan(3);
+    expect((cause as Error).message).toBe('bpf(PROG_LOAD): EACCES, permission denied');
+  });
+
+  test('are attached, exchanged, pinned, and gone with their link', () => {
+    const classifier = (name: string) =>
+      new Program(it, {
+        type: 'schedulerClassifier',
+        name,
+        code: assemble([bpf.mov.imm(R0, -1), exit()]),
+        attachType: ATTACH_TCX_INGRESS,
+      });
+    using first = classifier('first');
+    using second = classifier('second');
+    using link = attachTcxIngress(it, first, it.system.interfaceIndex('lo'));
+    link.update(second);
+    expect(() => attachTcxIngress(it, second, it.system.interfaceIndex('lo'))).toThrowError(/EEXIST/);
+  });
+
+  test('stay while their link is pinned', ({ skip }) => {
+    const folder = mkdtempSync(join(tmpdir(), 'lvs-bpf-'));
+    try {
+      const mounted = spawnSync('mount', ['-t', 'bpf', 'bpf', folder], { encoding: 'utf8' });
+      skip(mounted.status !== 0, `no bpf file system can be mounted: ${mounted.stderr}`);
+      using program = xdp('pinned', bpf.mov.imm(R0, 2), exit());
+      const link = attachXdp(it, program, it.system.interfaceIndex('lo'), 'generic');
+      const attached = () =>
+        spawnSync('ip', ['link', 'show', 'lo'], { encoding: 'utf8' }).stdout.includes('xdp');
+      link.pin(join(folder, 'link'));
+      link[Symbol.dispose]();
+      expect(attached()).toBe(true);
+      rmSync(join(folder, 'link'));
+      expect(attached()).toBe(false);
+    } finally {
+      spawnSync('umount', [folder]);
+      rmdirSync(folder);
+    }
+  });
+});
+
+test.skipIf(why !== undefined)('what is there is told, and why what is not there is missing', async () => {
+  const features = await probeFeatures(it);
+  for (const { name, missing } of Object.values(features)) {
+    expect(name).not.toBe('');
+    if (missing !== undefined) expect(missing).toMatch(/^\S+.*: /);
+  }
+  expect(features.maps.missing).toBeUndefined();
+});
