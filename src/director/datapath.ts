@@ -64,9 +64,8 @@ export class Datapath {
   #handleFragment(packet: Packet, now: number): Verdict {
     const { services, destinations, marks } = this.#core;
     if (!services.serves(packet.version === 6 ? 6 : 4)) return 'pass';
-    const isOurs =
-      marks.rules.length > 0 || services.hasAddress(packet.dst) || destinations.hasAddress(packet.src);
-    if (!isOurs) return 'pass';
+    const mayBeOurs = services.addresses.mayHave(packet.dst) || destinations.addresses.mayHave(packet.src);
+    if (!mayBeOurs && marks.rules.length === 0) return 'pass';
     const whole = this.#reassembler.add(packet, now);
     if (typeof whole === 'string') return whole;
     return packet.decode(whole) ? this.#handleWhole(packet, now) : 'malformed';
@@ -168,10 +167,13 @@ export class Datapath {
     const connection = this.#connection.select(row, destination);
     const method = flags & FORWARDING_METHOD;
     const verdict = methods[method]!.request(packet, connection, forwarding);
+    if ((flags & ONE_PACKET) !== 0) {
+      end(this.#core, row);
+      return verdict;
+    }
     if (verdict !== 'forwarded' && method !== MASQ && isToldToClient(verdict))
       countErrorOut(packet, destination, total);
-    if ((flags & ONE_PACKET) === 0) table.touch(row, now);
-    else end(this.#core, row);
+    table.touch(row, now);
     return verdict;
   }
 

@@ -6,6 +6,7 @@ import type {
   TunnelOptions,
 } from '../model/destination.ts';
 import { type Address, sameAddress } from '../wire/address.ts';
+import { AddressFilter } from './address-filter.ts';
 import { Meter } from './estimator.ts';
 import type { Service } from './services.ts';
 
@@ -70,6 +71,8 @@ export class RealDestination implements Destination {
 export class DestinationRegistry {
   /** By `index`; undefined where a number is free. */
   readonly all: (RealDestination | undefined)[] = [];
+  /** Addresses of all of them. */
+  readonly addresses = new AddressFilter();
   readonly #free: number[] = [];
   readonly #removed = new Set<RealDestination>();
 
@@ -87,14 +90,8 @@ export class DestinationRegistry {
     const index = this.#free.pop() ?? this.all.length;
     const destination = new RealDestination(index, service, address, port);
     this.all[index] = destination;
+    this.addresses.add(address);
     return destination;
-  }
-
-  /** True when any destination, a removed one too, has that address. */
-  hasAddress(address: Address): boolean {
-    for (const destination of this.all)
-      if (destination !== undefined && sameAddress(destination.address, address)) return true;
-    return false;
   }
 
   /** Takes it out of service. It stays known to its connections. */
@@ -115,6 +112,7 @@ export class DestinationRegistry {
   #forget(destination: RealDestination): void {
     this.#removed.delete(destination);
     this.all[destination.index] = undefined;
+    this.addresses.remove(destination.address);
     this.#free.push(destination.index);
   }
 }

@@ -164,7 +164,6 @@ export class Director {
       this.#nextDefence = now + DEFENCE_PERIOD;
     }
     core.table.expire(now, this.#onExpired);
-    core.destinations.expire(now);
     while (now >= this.#nextTick) {
       this.#nextTick += TICK;
       this.#tick();
@@ -180,9 +179,11 @@ export class Director {
   readonly #onExpired = (row: number): boolean => onExpired(this.context, row);
 
   #everySecond(now: number): void {
+    const { destinations, services } = this.context;
     this.#defence.update();
     this.#defence.scan(now);
-    for (const service of this.context.services.all) service.scheduler.expire?.(now);
+    destinations.expire(now);
+    for (const service of services.all) service.scheduler.expire?.(now);
   }
 
   #tick(): void {

@@ -3,6 +3,7 @@
 import type { ServiceOptions, VirtualService } from '../model/service.ts';
 import type { Scheduler } from '../schedulers/scheduler.ts';
 import { type Address, ANY4, ANY6, sameAddress } from '../wire/address.ts';
+import { AddressFilter } from './address-filter.ts';
 import type { RealDestination } from './destinations.ts';
 import { Meter } from './estimator.ts';
 
@@ -60,6 +61,8 @@ export class ServiceRegistry {
   readonly #ftp = { 4: 0, 6: 0 };
   readonly #anyPort = { 4: 0, 6: 0 };
   readonly #count = { 4: 0, 6: 0 };
+  /** Virtual addresses. */
+  readonly addresses = new AddressFilter();
 
   /** In order of addition. */
   get all(): Iterable<Service> {
@@ -77,6 +80,7 @@ export class ServiceRegistry {
     if (bucket) bucket.push(service);
     else this.#buckets.set(hash, [service]);
     this.#all.add(service);
+    this.addresses.add(service.address);
     this.#tally(service, 1);
   }
 
@@ -86,6 +90,7 @@ export class ServiceRegistry {
     if (rest.length > 0) this.#buckets.set(hash, rest);
     else this.#buckets.delete(hash);
     this.#all.delete(service);
+    this.addresses.remove(service.address);
     this.#tally(service, -1);
   }
 
@@ -94,13 +99,6 @@ export class ServiceRegistry {
     if (service.mark !== 0) return;
     if (service.port === FTP_PORT) this.#ftp[service.family] += by;
     if (service.port === 0) this.#anyPort[service.family] += by;
-  }
-
-  /** True when a service of any protocol and port has that address. */
-  hasAddress(address: Address): boolean {
-    for (const service of this.#all)
-      if (service.mark === 0 && sameAddress(service.address, address)) return true;
-    return false;
   }
 
   /** True when a service has that endpoint as a destination with NAT. */
