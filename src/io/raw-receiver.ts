@@ -51,10 +51,18 @@ export async function openRawReceiver(family: 4 | 6, protocol: number, heard: He
         // Nothing waits any more; a real error shows at the next wake-up as the silence of the socket.
       }
     });
-    socket.setOption(SOL_SOCKET, SO_RCVBUFFORCE, RECEIVE_BUFFER);
     open.add(socket);
+    enlarge(socket);
   } catch (cause) {
     const why = cause instanceof Error ? cause.message : String(cause);
     throw new LvsError('IO', `cannot listen for IP protocol ${protocol}: ${why}`, { cause });
+  }
+}
+
+function enlarge(socket: { setOption(level: number, option: number, value: number): void }): void {
+  try {
+    socket.setOption(SOL_SOCKET, SO_RCVBUFFORCE, RECEIVE_BUFFER);
+  } catch {
+    // Without CAP_NET_ADMIN on the machine itself the system's default has to do.
   }
 }
