@@ -1,7 +1,10 @@
 /** Lines out of a stream of octets, none of them longer than allowed. */
 import { protocolError } from './protocol.ts';
 
-/** Collects octets until a line is whole. Only `push` touches them, and it copies no line twice. */
+/** Pieces of a line that are kept apart; more are put together, so that a line of single octets costs no more. */
+const MOST_PIECES = 1000;
+
+/** Collects octets until a line is whole. */
 export class LineReader {
   readonly #limit: number;
   #parts: Buffer[] = [];
@@ -36,5 +39,6 @@ export class LineReader {
     this.#length += part.length;
     if (this.#length > this.#limit) throw protocolError(`a line of more than ${this.#limit} octets`);
     this.#parts.push(part);
+    if (this.#parts.length > MOST_PIECES) this.#parts = [Buffer.concat(this.#parts, this.#length)];
   }
 }

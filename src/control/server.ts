@@ -1,9 +1,10 @@
 /** The control socket's transport on the director's side: clients, limits, timeouts and back-pressure. */
 import { once } from 'node:events';
 import { createServer, type Server, type Socket } from 'node:net';
+import { LvsError } from '../model/errors.ts';
 import type { DirectorDoor } from './door.ts';
 import { LineReader } from './lines.ts';
-import { type Answer, MAX_REQUEST, protocolError } from './protocol.ts';
+import { type Answer, MAX_REQUEST } from './protocol.ts';
 import { answerTo } from './session.ts';
 import { claimSocket, type SocketClaim } from './socket-claim.ts';
 
@@ -94,17 +95,23 @@ export class ControlServer implements AsyncDisposable {
       this.counters.refused++;
       const message = `the director serves ${this.#maxClients} clients at once already`;
       socket.end(`${JSON.stringify({ error: { code: 'UNAVAILABLE', message } } satisfies Answer)}\n`);
-      socket.destroySoon();
+      socket.destroySoon(); // a line of this size fits into the socket: there is nothing to wait for
       return;
     }
     this.counters.clients++;
     this.#sockets.add(socket);
+    socket.once('close', () => this.#sockets.delete(socket));
     this.#converse(socket)
       .catch((problem) => this.#onProblem(problem))
-      .finally(() => {
-        socket.destroySoon();
-        this.#sockets.delete(socket);
-      });
+      .finally(() => this.#dismiss(socket));
+  }
+
+  /** Lets the client read what it has been sent, and no longer than it may take. */
+  #dismiss(socket: Socket): void {
+    if (socket.destroyed) return;
+    const timer = this.#deadline(socket, this.#readTimeout);
+    socket.once('close', () => clearTimeout(timer));
+    socket.destroySoon();
   }
 
   /** One client's requests, one after the other, for as long as it behaves. */
@@ -112,8 +119,9 @@ export class ControlServer implements AsyncDisposable {
     const reader = new LineReader(MAX_REQUEST);
     let timer = this.#deadline(socket, this.#requestTimeout);
     try {
-      for await (const octets of socket) {
-        const lines = reader.push(octets as Buffer);
+      for await (const octets of socket.iterator({ destroyOnReturn: false })) {
+        const lines = await this.#linesOf(reader, octets as Buffer, socket);
+        if (lines === undefined) return;
         for (const line of lines) {
           clearTimeout(timer);
           if (!(await this.#answer(socket, line))) return;
@@ -122,11 +130,22 @@ export class ControlServer implements AsyncDisposable {
       }
       if (reader.isMidLine) this.counters.vanished++;
     } catch (problem) {
-      if (socket.destroyed) return; // it vanished, or took too long
-      this.#fail(problem);
-      await this.#send(socket, `${JSON.stringify(errorAnswer(problem))}\n`);
+      if (!socket.destroyed) throw problem; // otherwise it vanished, or took too long
     } finally {
       clearTimeout(timer);
+    }
+  }
+
+  /** undefined: the client wrote too long a line, and was told so. */
+  async #linesOf(reader: LineReader, octets: Buffer, socket: Socket): Promise<string[] | undefined> {
+    try {
+      return reader.push(octets);
+    } catch (problem) {
+      if (!(problem instanceof LvsError)) throw problem;
+      this.#fail(problem);
+      const { code, message } = problem;
+      await this.#send(socket, `${JSON.stringify({ error: { code, message } } satisfies Answer)}\n`);
+      return undefined;
     }
   }
 
@@ -176,9 +195,4 @@ export class ControlServer implements AsyncDisposable {
     };
     return setTimeout(late, ms).unref();
   }
-}
-
-function errorAnswer(problem: unknown): Answer {
-  const { message } = problem instanceof Error ? problem : protocolError('the request cannot be read');
-  return { error: { code: 'PROTOCOL', message } };
 }

@@ -30,10 +30,11 @@ const ATTEMPTS = 10;
  * name by link(2), which fails where the name is taken: by a director that answers, or by a stale socket, which goes.
  */
 export async function claimSocket(server: Server, path: string, group?: number): Promise<SocketClaim> {
-  prepareFolder(path);
-  const folder = mkdtempSync(join(dirname(path), '.s-'));
-  const own = join(folder, 's');
+  let folder: string | undefined;
   try {
+    prepareFolder(path);
+    folder = mkdtempSync(join(dirname(path), '.s-'));
+    const own = join(folder, 's');
     await new Promise<void>((resolve, reject) => {
       server.once('error', reject);
       server.listen(own, () => {
@@ -43,14 +44,19 @@ export async function claimSocket(server: Server, path: string, group?: number):
     });
     chmodSync(own, group === undefined ? OWNER_ONLY : OWNER_AND_GROUP);
     if (group !== undefined) chownSync(own, -1, group);
-    const { ino } = lstatSync(own);
+    const identity = identityOf(own);
     await takeName(own, path);
-    return { release: () => removeIf(path, ino) };
+    return {
+      release: () => {
+        if (identityOf(path) === identity) rmSync(path, { force: true });
+      },
+    };
   } catch (error) {
     server.close();
-    throw error;
+    if (error instanceof LvsError) throw error;
+    throw new LvsError('IO', `control socket ${path}: ${(error as Error).message}`, { cause: error });
   } finally {
-    rmSync(folder, { recursive: true, force: true });
+    if (folder !== undefined) rmSync(folder, { recursive: true, force: true });
   }
 }
 
@@ -70,7 +76,7 @@ async function takeName(own: string, path: string): Promise<void> {
 /** Removes a socket that nobody listens on. Throws an LvsError when somebody does. */
 async function removeStale(path: string): Promise<void> {
   if (!isSocketThere(path)) return;
-  const { ino } = lstatSync(path);
+  const identity = identityOf(path);
   if (await answers(path))
     throw new LvsError(
       'UNAVAILABLE',
@@ -83,7 +89,7 @@ async function removeStale(path: string): Promise<void> {
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return; // somebody else removed it
     throw error;
   }
-  if (lstatSync(aside).ino !== ino) linkSync(aside, path); // a new one had come in between
+  if (identityOf(aside) !== identity) linkSync(aside, path); // a new one had come in between
   unlinkSync(aside);
 }
 
@@ -101,6 +107,8 @@ function answers(path: string): Promise<boolean> {
   });
 }
 
-function removeIf(path: string, ino: number): void {
-  if (lstatSync(path, { throwIfNoEntry: false })?.ino === ino) rmSync(path, { force: true });
+/** Tells a file from another one that came later under the same name: numbers of inodes are used again. */
+function identityOf(path: string): string | undefined {
+  const status = lstatSync(path, { bigint: true, throwIfNoEntry: false });
+  return status && `${status.dev}:${status.ino}:${status.birthtimeNs}`;
 }

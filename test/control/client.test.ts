@@ -1,0 +1,69 @@
+import { once } from 'node:events';
+import { createServer, type Socket } from 'node:net';
+import { expect, test } from 'vitest';
+import { ControlClient } from '../../src/control/client.ts';
+import { TemporaryFolder } from '../support/doors.ts';
+
+/** A director that does what it is told with each client. */
+async function impostor(folder: TemporaryFolder, behave: (socket: Socket) => void) {
+  const sockets = new Set<Socket>();
+  const server = createServer((socket) => {
+    sockets.add(socket);
+    socket.on('error', () => {});
+    socket.once('data', () => behave(socket));
+  });
+  server.listen(folder.file('s'));
+  await once(server, 'listening');
+  return {
+    path: folder.file('s'),
+    [Symbol.dispose]() {
+      for (const socket of sockets) socket.destroy();
+      server.close();
+    },
+  };
+}
+
+test('without a director it says where it looked', async () => {
+  using folder = new TemporaryFolder();
+  using client = new ControlClient(folder.file('s'));
+  await expect(client.snapshot({})).rejects.toMatchObject({
+    code: 'UNAVAILABLE',
+    message: `${folder.file('s')}: no director runs here (there is no such socket)`,
+  });
+});
+
+test('a director that says nothing is not waited for', async () => {
+  using folder = new TemporaryFolder();
+  using director = await impostor(folder, () => {});
+  using client = new ControlClient(director.path, { timeout: 20 });
+  await expect(client.snapshot({})).rejects.toThrow('did not answer in 0.02 s');
+});
+
+test.each([
+  ['ends without an answer', (socket: Socket) => socket.end(), 'ended the connection'],
+  ['ends in the middle', (socket: Socket) => socket.end('{"services":[]}\n{"conn'), 'ended the connection'],
+  ['breaks off', (socket: Socket) => socket.destroy(), 'ended the connection'],
+  ['speaks nonsense', (socket: Socket) => socket.end('<html>\n'), 'not JSON'],
+  ['says nothing of a snapshot', (socket: Socket) => socket.write('{"end":true}\n'), 'without a snapshot'],
+  [
+    'refuses',
+    (socket: Socket) => socket.end('{"error":{"code":"UNAVAILABLE","message":"too many"}}\n'),
+    'too many',
+  ],
+] as const)('a director that %s is told', async (_what, behave, message) => {
+  using folder = new TemporaryFolder();
+  using director = await impostor(folder, behave);
+  using client = new ControlClient(director.path);
+  await expect(client.snapshot({})).rejects.toThrow(message);
+});
+
+test('a listing that is not read to its end costs the connection, not the client', async () => {
+  using folder = new TemporaryFolder();
+  using director = await impostor(folder, (socket) =>
+    socket.write('{"connections":[]}\n{"connections":[]}\n'),
+  );
+  using client = new ControlClient(director.path);
+  for await (const _chunk of client.connections()) break;
+  for await (const _chunk of client.connections()) break;
+  expect.assertions(0);
+});

@@ -1,0 +1,44 @@
+import { readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { expect, test } from 'vitest';
+import { writeProcfs } from '../../src/control/procfs-files.ts';
+import { connection, directorDoor, TemporaryFolder } from '../support/doors.ts';
+
+test('the files of /proc/net are there, whole, and new each time', async () => {
+  using folder = new TemporaryFolder();
+  const door = directorDoor();
+  const text = (name: string) => readFileSync(join(folder.path, 'net', name), 'utf8');
+  await writeProcfs(folder.path, door);
+  expect(text('ip_vs').split('\n')).toHaveLength(4);
+  const service = { protocol: 'tcp', address: '192.0.2.10', port: 443 } as const;
+  const destination = { address: '2001:db8::5', port: 443 };
+  await door.apply([
+    { op: 'add-service', service, options: { scheduler: 'wlc', persistent: 60, persistencePrefix: 24 } },
+    { op: 'add-destination', service, destination, options: { method: 'ipip', weight: 3 } },
+  ]);
+  await writeProcfs(folder.path, {
+    ...door,
+    async *connections() {
+      yield [connection(1), { ...connection(2), template: true, engine: 'sip', engineData: 'abc@host' }];
+    },
+  });
+  expect(text('ip_vs')).toContain('TCP  C000020A:01BB wlc  persistent 6000 FFFFFF00\n');
+  expect(text('ip_vs')).toContain(
+    '  -> [2001:0db8:0000:0000:0000:0000:0000:0005]:01BB      Tunnel  3      0          0         \n',
+  );
+  expect(text('ip_vs_conn').split('\n').slice(1, 3)).toEqual([
+    'TCP 0A000001 0401 0A090001 0050 0A01000B 1F90 ESTABLISHED     897',
+    'TCP 0A000002 0402 0A090001 0050 0A01000B 1F90 ESTABLISHED     897 sip abc@host',
+  ]);
+  expect(text('ip_vs_stats').split('\n')[2]).toBe(
+    '       0        0        0                0                0',
+  );
+  expect(readdirSync(join(folder.path, 'net')).sort()).toEqual([
+    'ip_vs',
+    'ip_vs_app',
+    'ip_vs_conn',
+    'ip_vs_conn_sync',
+    'ip_vs_stats',
+    'ip_vs_stats_percpu',
+  ]);
+});

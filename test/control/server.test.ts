@@ -1,0 +1,212 @@
+import { once } from 'node:events';
+import { setImmediate as nextTurn } from 'node:timers/promises';
+import { expect, test } from 'vitest';
+import { ControlClient } from '../../src/control/client.ts';
+import type { DirectorDoor } from '../../src/control/door.ts';
+import { MAX_REQUEST } from '../../src/control/protocol.ts';
+import { type ControlServerOptions, serveControl } from '../../src/control/server.ts';
+import type { Command } from '../../src/model/command.ts';
+import { connection, directorDoor, TemporaryFolder } from '../support/doors.ts';
+import { RawClient } from '../support/raw-client.ts';
+
+const service = { protocol: 'tcp', address: '10.9.0.1', port: 80 } as const;
+const addService: Command = { op: 'add-service', service, options: { scheduler: 'rr' } };
+
+async function serving(
+  folder: TemporaryFolder,
+  door: DirectorDoor,
+  rest: Partial<ControlServerOptions> = {},
+) {
+  return await serveControl({ path: folder.file('director.sock'), door, ...rest });
+}
+
+test('commands and snapshots through the socket are those of the director', async () => {
+  using folder = new TemporaryFolder();
+  const door = directorDoor();
+  await using server = await serving(folder, door);
+  using client = new ControlClient(server.path);
+  const destination = { address: '10.1.0.11', port: 80 };
+  const outcomes = await client.apply([
+    addService,
+    addService,
+    { op: 'add-destination', service, destination, options: { method: 'masq', weight: 7 } },
+    { op: 'delete-destination', service, destination: { address: '10.1.0.12', port: 80 } },
+  ]);
+  expect(outcomes.map((outcome) => outcome?.code)).toEqual([
+    undefined,
+    'SERVICE_EXISTS',
+    undefined,
+    'NO_SUCH_DESTINATION',
+  ]);
+  expect(await client.snapshot({ services: true })).toEqual(await door.snapshot({ services: true }));
+  expect((await client.snapshot({ services: true })).services).toHaveLength(1);
+  expect((await client.snapshot({})).services).toEqual([]);
+  expect((await client.snapshot({ services: service })).services[0]?.destinations).toHaveLength(1);
+  expect((await client.snapshot({ services: { ...service, port: 81 } })).services).toEqual([]);
+});
+
+test('more services than fit into a line arrive in order', async () => {
+  using folder = new TemporaryFolder();
+  await using server = await serving(folder, directorDoor());
+  using client = new ControlClient(server.path);
+  const ports = Array.from({ length: 2500 }, (_, i) => i + 1);
+  await client.apply(
+    ports.map((port) => ({ op: 'add-service', service: { ...service, port }, options: { scheduler: 'rr' } })),
+  );
+  const { services } = await client.snapshot({ services: true });
+  expect(services.map((each) => ('port' in each.service ? each.service.port : 0))).toEqual(ports);
+});
+
+test.each([
+  ['not JSON', 'garbage'],
+  ['an empty line', ''],
+  ['no object', '[]'],
+  ['another version', '{"version":2,"ask":"connections"}'],
+  ['no version', '{"ask":"connections"}'],
+  ['another question', '{"version":1,"ask":"passwords"}'],
+  ['no parts', '{"version":1,"ask":"snapshot"}'],
+  ['parts of nothing', '{"version":1,"ask":"snapshot","parts":{"services":3}}'],
+  ['commands that are none', '{"version":1,"ask":"apply","commands":{}}'],
+  ['another command', '{"version":1,"ask":"apply","commands":[{"op":"__proto__"}]}'],
+  ['a command without its service', '{"version":1,"ask":"apply","commands":[{"op":"delete-service"}]}'],
+  ['a field too many', '{"version":1,"ask":"apply","commands":[{"op":"flush","now":true}]}'],
+  [
+    'a weight in letters',
+    '{"version":1,"ask":"apply","commands":[{"op":"add-destination","service":{"mark":1,"family":4},"destination":{"address":"10.1.0.11","port":0},"options":{"method":"masq","weight":"much"}}]}',
+  ],
+])('%s is answered with an error and the end, and disturbs nobody', async (_what, line) => {
+  using folder = new TemporaryFolder();
+  await using server = await serving(folder, directorDoor());
+  using other = new ControlClient(server.path);
+  await other.apply([addService]);
+  using client = await RawClient.at(server.path);
+  const answer: unknown = JSON.parse(await client.say(`${line}\n`).ended);
+  expect(answer).toMatchObject({ error: { code: 'PROTOCOL' } });
+  expect(server.counters.failed).toBe(1);
+  expect((await other.snapshot({ services: true })).services).toHaveLength(1);
+});
+
+test('a request that does not end is cut off at its limit', async () => {
+  using folder = new TemporaryFolder();
+  await using server = await serving(folder, directorDoor());
+  using client = await RawClient.at(server.path);
+  const answer = await client.say('x'.repeat(MAX_REQUEST + 1)).ended;
+  expect(answer).toContain(`more than ${MAX_REQUEST} octets`);
+  expect(server.counters.failed).toBe(1);
+});
+
+test('a client that does not finish its request is sent away', async () => {
+  using folder = new TemporaryFolder();
+  await using server = await serving(folder, directorDoor(), { requestTimeout: 20 });
+  using client = await RawClient.at(server.path);
+  expect(await client.say('{"version":1,').ended).toBe('');
+  expect(server.counters.timedOut).toBe(1);
+});
+
+test('one client too many is told so; the others are served', async () => {
+  using folder = new TemporaryFolder();
+  await using server = await serving(folder, directorDoor(), { maxClients: 2 });
+  using first = new ControlClient(server.path);
+  using second = new ControlClient(server.path);
+  await first.snapshot({});
+  await second.snapshot({});
+  using third = new ControlClient(server.path);
+  await expect(third.snapshot({})).rejects.toThrow('2 clients at once');
+  expect(server.counters.refused).toBe(1);
+  await first.apply([addService]);
+  expect((await second.snapshot({ services: true })).services).toHaveLength(1);
+});
+
+/** A door whose connections never end; `pulled` chunks so far. */
+function endlessDoor() {
+  const chunk = Array.from({ length: 1000 }, (_, i) => connection(i));
+  const state = { pulled: 0, stop: () => {} };
+  const stopped = new Promise<void>((resolve) => {
+    state.stop = resolve;
+  });
+  const door: DirectorDoor = {
+    ...directorDoor(),
+    async *connections() {
+      try {
+        for (;;) {
+          state.pulled++;
+          yield chunk;
+          await nextTurn();
+        }
+      } finally {
+        state.stop();
+      }
+    },
+  };
+  return { door, state, stopped };
+}
+
+test('a client that vanishes in the middle of a listing ends the listing', async () => {
+  using folder = new TemporaryFolder();
+  const { door, stopped } = endlessDoor();
+  await using server = await serving(folder, door);
+  using client = await RawClient.at(server.path);
+  client.socket.write('{"version":1,"ask":"connections"}\n');
+  await once(client.socket, 'data');
+  client.socket.destroy();
+  await stopped;
+  using other = new ControlClient(server.path);
+  await other.snapshot({});
+  expect(server.counters.vanished).toBe(1);
+});
+
+test('no more is taken from the director than the client reads', async () => {
+  using folder = new TemporaryFolder();
+  const { door, state } = endlessDoor();
+  await using server = await serving(folder, door);
+  using client = await RawClient.at(server.path);
+  client.socket.write('{"version":1,"ask":"connections"}\n');
+  await once(client.socket, 'readable');
+  for (let turn = 0; turn < 500; turn++) await nextTurn();
+  const before = state.pulled;
+  expect(before).toBeLessThan(20);
+  let read = 0;
+  for await (const octets of client.socket) {
+    read += (octets as Buffer).length;
+    if (read > 5_000_000) break;
+  }
+  expect(state.pulled).toBeGreaterThan(before);
+});
+
+test('a client that reads nothing more is sent away', async () => {
+  using folder = new TemporaryFolder();
+  const { door, stopped } = endlessDoor();
+  await using server = await serving(folder, door, { readTimeout: 20 });
+  using client = await RawClient.at(server.path);
+  client.socket.write('{"version":1,"ask":"connections"}\n');
+  await stopped;
+  expect(server.counters.timedOut).toBe(1);
+});
+
+test('an answer that fails in the director is an error for its client, told once', async () => {
+  using folder = new TemporaryFolder();
+  const problems: unknown[] = [];
+  const door: DirectorDoor = {
+    ...directorDoor(),
+    snapshot: () => Promise.reject(new TypeError('a fault')),
+  };
+  await using server = await serving(folder, door, { onProblem: (problem) => problems.push(problem) });
+  using client = new ControlClient(server.path);
+  await expect(client.snapshot({})).rejects.toThrow('failed to answer');
+  expect(problems.map(String)).toEqual(['TypeError: a fault']);
+});
+
+test('several requests of one client are answered in order', async () => {
+  using folder = new TemporaryFolder();
+  await using server = await serving(folder, directorDoor());
+  using client = await RawClient.at(server.path);
+  const request = (port: number) =>
+    JSON.stringify({
+      version: 1,
+      ask: 'apply',
+      commands: [{ op: 'delete-service', service: { ...service, port } }],
+    });
+  client.say(`${request(1)}\n${request(2)}\n`).socket.end();
+  const answer = await client.ended;
+  expect(answer.match(/10\.9\.0\.1:\d/g)).toEqual(['10.9.0.1:1', '10.9.0.1:2']);
+});

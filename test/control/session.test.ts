@@ -1,0 +1,59 @@
+import fc from 'fast-check';
+import { expect, test } from 'vitest';
+import { answerTo } from '../../src/control/session.ts';
+import { directorDoor } from '../support/doors.ts';
+
+async function answers(line: string, door = directorDoor()): Promise<unknown[]> {
+  const said: unknown[] = [];
+  for await (const text of answerTo(line, door, () => {})) said.push(JSON.parse(text));
+  return said;
+}
+
+/** A command with fields that a stranger made up. */
+const command = fc.record(
+  {
+    op: fc.constantFrom(
+      'add-service',
+      'add-destination',
+      'zero',
+      'set',
+      'set-marks',
+      'start-daemon',
+      'flush',
+    ),
+    service: fc.oneof(fc.jsonValue(), fc.constant({ mark: 1, family: 4 })),
+    destination: fc.jsonValue(),
+    options: fc.oneof(fc.jsonValue(), fc.constant({ scheduler: 'rr' })),
+    value: fc.jsonValue(),
+    rules: fc.jsonValue(),
+    daemon: fc.jsonValue(),
+  },
+  { requiredKeys: ['op'] },
+);
+
+const line = fc.oneof(
+  fc.string(),
+  fc.json(),
+  fc
+    .array(command, { maxLength: 3 })
+    .map((commands) => JSON.stringify({ version: 1, ask: 'apply', commands })),
+);
+
+test('whatever is asked, the answer ends properly and never comes of a fault', async () => {
+  await fc.assert(
+    fc.asyncProperty(line, async (asked) => {
+      const said = await answers(asked);
+      const last = said.at(-1);
+      expect([Object.keys(last as object)]).toContainEqual('end' in (last as object) ? ['end'] : ['error']);
+      expect(JSON.stringify(last)).not.toContain('failed to answer');
+    }),
+  );
+});
+
+test('the last line of an answer says that it is the last', async () => {
+  expect(await answers('{"version":1,"ask":"connections"}')).toEqual([{ end: true }]);
+  expect(await answers('{"version":1,"ask":"apply","commands":[{"op":"flush"}]}')).toEqual([
+    { outcomes: [null] },
+    { end: true },
+  ]);
+});

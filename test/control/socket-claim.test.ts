@@ -1,0 +1,133 @@
+import { once } from 'node:events';
+import {
+  chmodSync,
+  existsSync,
+  linkSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
+import { createServer } from 'node:net';
+import { expect, test } from 'vitest';
+import { ControlClient } from '../../src/control/client.ts';
+import { serveControl } from '../../src/control/server.ts';
+import { socketPath } from '../../src/control/socket-path.ts';
+import { directorDoor, TemporaryFolder } from '../support/doors.ts';
+
+const permissions = (path: string): number => statSync(path).mode & 0o777;
+
+/** A socket whose listener is gone. */
+async function leaveStale(folder: TemporaryFolder, path: string): Promise<void> {
+  const server = createServer();
+  server.listen(folder.file('gone'));
+  await once(server, 'listening');
+  linkSync(folder.file('gone'), path);
+  server.close();
+  await once(server, 'close');
+}
+
+test('the socket is for its owner alone, in a folder that others cannot write to', async () => {
+  using folder = new TemporaryFolder();
+  const path = folder.file('run/lvs/director.sock');
+  await using server = await serveControl({ path, door: directorDoor() });
+  expect(permissions(server.path)).toBe(0o600);
+  expect(permissions(folder.file('run/lvs')) & 0o022).toBe(0);
+  expect(readdirSync(folder.file('run/lvs'))).toEqual(['director.sock']);
+});
+
+test('a group may be let in', async () => {
+  using folder = new TemporaryFolder();
+  const group = process.getgid!();
+  await using server = await serveControl({ path: folder.file('s'), door: directorDoor(), group });
+  expect(permissions(server.path)).toBe(0o660);
+  expect(statSync(server.path).gid).toBe(group);
+});
+
+test('a folder that others can write to is refused', async () => {
+  using folder = new TemporaryFolder();
+  mkdirSync(folder.file('open'));
+  chmodSync(folder.file('open'), 0o777);
+  const serving = serveControl({ path: folder.file('open/s'), door: directorDoor() });
+  await expect(serving).rejects.toMatchObject({
+    code: 'CONFIG',
+    message: expect.stringContaining('chmod go-w'),
+  });
+  expect(readdirSync(folder.file('open'))).toEqual([]);
+});
+
+test('what is no socket stays', async () => {
+  using folder = new TemporaryFolder();
+  writeFileSync(folder.file('s'), 'precious');
+  await expect(serveControl({ path: folder.file('s'), door: directorDoor() })).rejects.toMatchObject({
+    code: 'CONFIG',
+  });
+  expect(readFileSync(folder.file('s'), 'utf8')).toBe('precious');
+});
+
+test('a path that is too long is told', async () => {
+  using folder = new TemporaryFolder();
+  const serving = serveControl({ path: folder.file('x'.repeat(100)), door: directorDoor() });
+  await expect(serving).rejects.toMatchObject({
+    code: 'CONFIG',
+    message: expect.stringContaining('107 octets'),
+  });
+});
+
+test('a second director says that there is one, and the first goes on', async () => {
+  using folder = new TemporaryFolder();
+  const path = folder.file('s');
+  await using first = await serveControl({ path, door: directorDoor() });
+  await expect(serveControl({ path, door: directorDoor() })).rejects.toMatchObject({
+    code: 'UNAVAILABLE',
+    message: expect.stringContaining('another director'),
+  });
+  using client = new ControlClient(first.path);
+  expect((await client.snapshot({})).timeouts.tcp).toBe(900);
+});
+
+test('a stale socket is replaced', async () => {
+  using folder = new TemporaryFolder();
+  const path = folder.file('s');
+  await leaveStale(folder, path);
+  await using server = await serveControl({ path, door: directorDoor() });
+  using client = new ControlClient(server.path);
+  expect((await client.snapshot({})).timeouts.tcp).toBe(900);
+});
+
+test('of directors that start at once at a stale socket one gets it', async () => {
+  using folder = new TemporaryFolder();
+  const path = folder.file('s');
+  await leaveStale(folder, path);
+  const results = await Promise.allSettled(
+    Array.from({ length: 8 }, () => serveControl({ path, door: directorDoor() })),
+  );
+  const servers = results.flatMap((result) => (result.status === 'fulfilled' ? [result.value] : []));
+  const refusals = results.flatMap((result) =>
+    result.status === 'rejected' ? [result.reason as unknown] : [],
+  );
+  expect(servers).toHaveLength(1);
+  for (const refusal of refusals) expect(refusal).toMatchObject({ code: 'UNAVAILABLE' });
+  await using _server = servers[0]!;
+  using client = new ControlClient(path);
+  expect((await client.snapshot({})).timeouts.tcp).toBe(900);
+  expect(readdirSync(folder.path)).toEqual(['s']);
+});
+
+test('the socket goes with its director, and the next one’s stays', async () => {
+  using folder = new TemporaryFolder();
+  const path = folder.file('s');
+  const first = await serveControl({ path, door: directorDoor() });
+  await first.close();
+  expect(existsSync(path)).toBe(false);
+  await using second = await serveControl({ path, door: directorDoor() });
+  await first.close();
+  expect(existsSync(second.path)).toBe(true);
+});
+
+test('the variable names the socket', () => {
+  expect(socketPath({})).toBe('/run/lvs/director.sock');
+  expect(socketPath({ LVS_SOCKET: '' })).toBe('/run/lvs/director.sock');
+  expect(socketPath({ LVS_SOCKET: '/x/y' })).toBe('/x/y');
+});
