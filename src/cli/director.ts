@@ -1,11 +1,14 @@
 #!/usr/bin/env node
 /** lvs-director: argv in, exit status out. */
 import { Command, InvalidArgumentError, Option } from 'commander';
+import { ControlClient } from '../control/client.ts';
 import { socketPath } from '../control/socket-path.ts';
 import { LvsError } from '../model/errors.ts';
 import { checkConfig } from './director-check.ts';
 import { compileConfig, FORMATS, type Format } from './director-compile.ts';
 import { importConfig, SOURCES, type Source } from './director-import.ts';
+import { printPlan } from './director-plan.ts';
+import { askReload } from './director-reload.ts';
 import { type ReplayOptions, replayFile } from './director-replay.ts';
 import { runDirector } from './director-run.ts';
 import { parseListen } from './listen-address.ts';
@@ -78,6 +81,26 @@ program
   .argument('<file>')
   .addOption(new Option('--from <program>', 'of the file (default: by its content)').choices([...SOURCES]))
   .action((file: string, { from }: { from?: Source }) => importConfig(file, from, print, console.error));
+
+program
+  .command('plan')
+  .description('tell what a reload with a file would do to the running director, and do nothing')
+  .argument('<file>')
+  .option('--socket <path>', "the director's control socket", socketPath(process.env))
+  .option('--json', 'for programs', false)
+  .action(async (file: string, { socket, json }: { socket: string; json: boolean }) => {
+    using door = new ControlClient(socket);
+    await printPlan(file, json, door, print, console.error);
+  });
+
+program
+  .command('reload')
+  .description('make the running director read its file again; a file with mistakes changes nothing')
+  .option('--socket <path>', "the director's control socket", socketPath(process.env))
+  .action(async ({ socket }: { socket: string }) => {
+    using door = new ControlClient(socket);
+    await askReload(door, print, console.error);
+  });
 
 program
   .command('replay')
