@@ -89,14 +89,19 @@ export class Datapath {
   }
 
   #handleFlow(packet: Packet, now: number): Verdict {
-    const { table } = this.#core;
+    const { table, destinations, services, marks } = this.#core;
     const { protocol, src, srcPort, dst, dstPort } = packet;
     const request = table.findFromClient(protocol, src, srcPort, dst, dstPort);
     if (request !== NONE) return this.#request(request, packet, now);
-    const reply = table.findFromDestination(protocol, src, srcPort, dst, dstPort);
-    if (reply !== NONE && this.#methodOf(reply) === MASQ) return this.#reply(reply, packet, now);
-    const passing = table.findFromClient(protocol, dst, dstPort, src, srcPort);
-    if (passing !== NONE && this.#methodOf(passing) !== MASQ) return this.#watch(passing, packet, now);
+    // A look-up in a large table costs more than to know that the sender cannot be what it asks for.
+    if (destinations.addresses.mayHave(src)) {
+      const reply = table.findFromDestination(protocol, src, srcPort, dst, dstPort);
+      if (reply !== NONE && this.#methodOf(reply) === MASQ) return this.#reply(reply, packet, now);
+    }
+    if (services.addresses.mayHave(src) || marks.rules.length > 0) {
+      const passing = table.findFromClient(protocol, dst, dstPort, src, srcPort);
+      if (passing !== NONE && this.#methodOf(passing) !== MASQ) return this.#watch(passing, packet, now);
+    }
     return this.#admit(packet, now);
   }
 
