@@ -1,0 +1,51 @@
+/** ipvsadm against a door, with names of the tests' own. */
+import { type Names, servicesOf } from '../../src/cli/ipvsadm-names.ts';
+import { runIpvsadm, type Surroundings } from '../../src/cli/ipvsadm-run.ts';
+import type { DirectorDoor } from '../../src/control/door.ts';
+import { directorDoor } from './doors.ts';
+
+const HOSTS: Readonly<Record<string, string>> = {
+  '192.0.2.10': 'vip.example',
+  '192.0.2.99': 'a-host-with-a-name-that-is-far-longer-than-any-column-of-the-listing.example',
+  '2001:db8::10': 'vip6.example',
+};
+
+export const testNames: Names = {
+  ...servicesOf('http 80/tcp www\nhttp-alt 8080/tcp\ndomain 53/tcp\ndomain 53/udp # names\n'),
+  hostAddress: (name) =>
+    Object.entries(HOSTS).find(([address, host]) => host === name && !address.includes(':'))?.[0],
+  hostName: (address) => HOSTS[address],
+};
+
+export interface Ran {
+  readonly status: number;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+/** One director, and ipvsadm as often as one likes. */
+export class Administered {
+  readonly door: DirectorDoor;
+
+  constructor(door: DirectorDoor = directorDoor()) {
+    this.door = door;
+  }
+
+  /** Words are separated by single blanks. */
+  async run(line: string, stdin: string | Surroundings['stdin'] = ''): Promise<Ran> {
+    let stdout = '';
+    let stderr = '';
+    const status = await runIpvsadm(line === '' ? [] : line.split(' '), {
+      door: this.door,
+      names: testNames,
+      stdin: typeof stdin === 'string' ? () => [stdin] : stdin,
+      stdout: (text) => {
+        stdout += text;
+      },
+      stderr: (text) => {
+        stderr += text;
+      },
+    });
+    return { status, stdout, stderr };
+  }
+}
