@@ -15,12 +15,15 @@ import {
   prefixMask,
   sameAddress,
 } from '../wire/address.ts';
+import { SCTP } from '../wire/sctp.ts';
+import { TCP } from '../wire/tcp.ts';
+import { UDP } from '../wire/udp.ts';
 import { type DestinationRegistry, PLAIN_TUNNEL, type RealDestination } from './destinations.ts';
 import { engineNames } from './persistence.ts';
 import { Service, type ServiceKey, type ServiceRegistry } from './services.ts';
 
 /** IP protocol numbers (IANA) of what services can be of. */
-export const PROTOCOL_NUMBERS: Readonly<Record<Protocol, number>> = { tcp: 6, udp: 17, sctp: 132 };
+export const PROTOCOL_NUMBERS: Readonly<Record<Protocol, number>> = { tcp: TCP, udp: UDP, sctp: SCTP };
 
 const MAX_WEIGHT = 0x7fffffff;
 const MAX_MARK = 0xffffffff;
@@ -139,7 +142,7 @@ export const nameOf = (service: ServiceKey, format: (address: Address) => string
     ? { mark: service.mark, family: service.family }
     : { protocol: protocolName(service.protocol), address: format(service.address), port: service.port };
 
-const protocolName = (number: number): Protocol => (number === 6 ? 'tcp' : number === 17 ? 'udp' : 'sctp');
+const protocolName = (number: number): Protocol => (number === TCP ? 'tcp' : number === UDP ? 'udp' : 'sctp');
 
 function checkService(key: ServiceKey, name: ServiceAddress, options: ServiceOptions): void {
   const {

@@ -2,10 +2,14 @@
 import type { MarkRule } from '../model/command.ts';
 import { LvsError } from '../model/errors.ts';
 import { type Address, familyOf, maskAddress, parseAddress, prefixMask } from '../wire/address.ts';
+import { ICMP } from '../wire/icmp.ts';
+import { ICMP6 } from '../wire/icmp6.ts';
 import type { Packet } from '../wire/packet.ts';
+import { SCTP } from '../wire/sctp.ts';
+import { TCP } from '../wire/tcp.ts';
+import { UDP } from '../wire/udp.ts';
 
-/** IP protocol numbers (IANA). */
-const PROTOCOLS = { tcp: 6, udp: 17, sctp: 132, icmp: 1, icmpv6: 58 } as const;
+const PROTOCOLS = { tcp: TCP, udp: UDP, sctp: SCTP, icmp: ICMP, icmpv6: ICMP6 } as const;
 
 /** A prefix as its address and mask; both zero in all bits match every address. */
 interface Prefix {

@@ -1,7 +1,6 @@
 /** The persistence engine "sip": messages of one call go to one server (RFC 3261). */
+import { UDP } from '../wire/udp.ts';
 
-/** IP protocol number; SIP over TCP has no message in its first packet. */
-const UDP = 17;
 /** Octets of the longest Call-ID that is kept (IP_VS_PEDATA_MAXLEN, ip_vs.h 6.1). */
 const LONGEST = 255;
 const CR = 0x0d;
@@ -15,6 +14,7 @@ const TAB = 0x09;
  * there is none that a line end follows.
  */
 export function callIdOf(octets: Uint8Array, from: number, to: number, protocol: number): string | undefined {
+  // Over TCP the first packet has no message.
   if (protocol !== UDP) return undefined;
   // The first line is the request or status line, not a header.
   for (let at = nextLine(octets, from, to); at < to; at = nextLine(octets, at, to)) {

@@ -3,11 +3,11 @@
 import type { ServiceOptions, VirtualService } from '../model/service.ts';
 import type { Scheduler } from '../schedulers/scheduler.ts';
 import { type Address, ANY4, ANY6, sameAddress } from '../wire/address.ts';
+import { TCP } from '../wire/tcp.ts';
 import { AddressFilter } from './address-filter.ts';
 import type { RealDestination } from './destinations.ts';
 import { Meter } from './estimator.ts';
 
-const TCP = 6;
 /** Control and data ports of FTP (RFC 959). */
 export const FTP_PORT = 21;
 export const FTP_DATA_PORT = 20;
