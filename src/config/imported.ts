@@ -3,6 +3,7 @@ import { isIP } from 'node:net';
 import type { DestinationOptions } from '../model/destination.ts';
 import type { Protocol, ServiceAddress, ServiceOptions } from '../model/service.ts';
 import { prefixOfMask } from '../wire/address.ts';
+import { canonical } from './canonical.ts';
 import {
   type Check,
   type ClusterMethod,
@@ -77,7 +78,7 @@ export function addressOf(
 ): ServiceAddress | undefined {
   const number = Number(port);
   if (isIP(host) === 0 || !Number.isInteger(number) || number < 0 || number > 65_535) return undefined;
-  return { protocol, address: host, port: number };
+  return { protocol, address: canonical(host), port: number };
 }
 
 export function destinationOf(
@@ -86,7 +87,7 @@ export function destinationOf(
   options: DestinationOptions,
 ): DestinationDocument | undefined {
   if (isIP(host) === 0 || !Number.isInteger(port) || port < 0 || port > 65_535) return undefined;
-  return { name: host, destination: { address: host, port }, options: { weight: 1, ...options } };
+  return { name: host, destination: { address: canonical(host), port }, options: { weight: 1, ...options } };
 }
 
 /** Leading bits that a dotted mask, or an IPv6 prefix length, means. */

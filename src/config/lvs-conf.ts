@@ -34,6 +34,7 @@ const FORMS = {
   SERVER_NET_DEVICE: 'a device',
 } as const;
 type Directive = keyof typeof FORMS;
+export const DIRECTIVES = Object.keys(FORMS);
 
 /** A word of the file and where it stands. */
 interface Word extends Place {

@@ -1,6 +1,7 @@
 /** A valid lvs.yaml expanded into a document: names resolved, groups and defaults put in their places. */
 import { isIP } from 'node:net';
 import type { MarkRule } from '../model/command.ts';
+import { canonical } from './canonical.ts';
 import { DEFAULT_DRAIN, type Document, type Interface } from './document.ts';
 import type { Names } from './names.ts';
 import type { Notes } from './parsed.ts';
@@ -65,7 +66,7 @@ function interfaceOf(
   return notes.at(place([...path, 'address']), {
     device,
     ...(alias !== undefined && { alias }),
-    address,
+    address: canonical(address),
     prefix,
   });
 }

@@ -2,6 +2,7 @@
 import { isIP } from 'node:net';
 import type { DestinationOptions, TunnelOptions } from '../model/destination.ts';
 import type { Protocol, ServiceAddress, ServiceOptions } from '../model/service.ts';
+import { canonical } from './canonical.ts';
 import {
   type Check,
   DEFAULT_CHECK,
@@ -86,7 +87,7 @@ function addressesOf({ notes, place, names }: YamlContext, each: YamlService, pa
   }
   return Array.from({ length: last - first + 1 }, (_, i) => ({
     protocol,
-    address: parts.host,
+    address: canonical(parts.host),
     port: first + i,
   }));
 }
@@ -180,7 +181,7 @@ async function destinationOf(
     ...(lower > 0 && { lowerThreshold: lower }),
     ...(tunnel && { tunnel }),
   };
-  return notes.at(at, { name: parts.host, destination: { address, port }, options });
+  return notes.at(at, { name: parts.host, destination: { address: canonical(address), port }, options });
 }
 
 function tunnelOf(

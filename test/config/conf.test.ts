@@ -1,0 +1,69 @@
+import { readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, expect, test } from 'vitest';
+import { compile } from '../../src/config/compile.ts';
+import { DIRECTIVES, parseLvsConf } from '../../src/config/lvs-conf.ts';
+import { schema } from '../../src/config/schema.ts';
+import { parseYaml } from '../../src/config/yaml.ts';
+import { Director } from '../../src/director/director.ts';
+import { schedulers } from '../../src/schedulers/index.ts';
+import { labNames } from '../support/documents.ts';
+import { PROJECT } from '../support/project.ts';
+
+const CONF = join(PROJECT, 'conf');
+const files = readdirSync(CONF).filter((name) => /\.(conf|yaml)$/.test(name));
+const readme = readFileSync(join(CONF, 'README.md'), 'utf8');
+const names = {
+  ...labNames,
+  port: (name: string) => ({ telnet: 23, www: 80, echo: 7 })[name],
+};
+
+describe('the examples', () => {
+  test('are there', () => expect(files.length).toBeGreaterThanOrEqual(12));
+
+  test.each(files)('%s is right, a director takes it, and the README names it', async (name) => {
+    const parse = name.endsWith('.yaml') ? parseYaml : parseLvsConf;
+    const text = readFileSync(join(CONF, name), 'utf8');
+    const { document, problems } = await parse(text, name, names, Object.keys(schedulers));
+    expect(problems).toEqual([]);
+    expect(text).toMatch(/^#/);
+    const host = { transmit: () => true, route: () => undefined, isLocal: () => false };
+    const director = new Director({ host, maxConnections: 16 });
+    for (const command of compile(document)) director.apply(command, 0);
+    expect(director.snapshot(0).services).toHaveLength(document.services.length);
+    expect(document.services.length).toBeGreaterThan(0);
+    expect(readme).toContain(`(${name})`);
+  });
+
+  test('show every key of the schema', () => {
+    const all = files.map((name) => readFileSync(join(CONF, name), 'utf8')).join('\n');
+    const shown = (key: string) => new RegExp(`\\b${key}:\\s`).test(all);
+    // What only standbys and hosts with several ways need.
+    const rare = ['active', 'gateway', 'family', 'from'];
+    expect([...keysOf(schema)].filter((key) => !rare.includes(key) && !shown(key))).toEqual([]);
+  });
+});
+
+/** Names of all properties at any depth. */
+function keysOf(part: object, into = new Set<string>()): Set<string> {
+  for (const [key, value] of Object.entries(part)) {
+    if (typeof value !== 'object' || value === null) continue;
+    if (key === 'properties') for (const name of Object.keys(value)) into.add(name);
+    keysOf(value, into);
+  }
+  return into;
+}
+
+describe('the README', () => {
+  test.each([...keysOf(schema)])('explains the key %s', (key) => expect(readme).toContain(`\`${key}\``));
+  test.each(DIRECTIVES)('explains the directive %s', (name) => expect(readme).toContain(`\`${name}\``));
+  test.each(Object.keys(schedulers))('names the scheduler %s, and so does the schema', (name) => {
+    const word = new RegExp(`\\b${name}\\b`);
+    expect(readme).toMatch(word);
+    expect(schema.properties.defaults.properties.scheduler.description).toMatch(word);
+  });
+});
+
+test('lvs.schema.json is the schema that validates', async () => {
+  await expect(`${JSON.stringify(schema, null, 2)}\n`).toMatchFileSnapshot(join(CONF, 'lvs.schema.json'));
+});
