@@ -183,7 +183,7 @@ describe('whatever comes, in whatever order', () => {
       ),
       { numRuns: 300 },
     );
-  });
+  }, 60_000);
 
   test('octets of no sense make no exception', () => {
     const frame = new Frame();
@@ -220,5 +220,5 @@ describe('whatever comes, in whatever order', () => {
       ),
       { numRuns: 300 },
     );
-  });
+  }, 60_000);
 });
