@@ -68,7 +68,7 @@ const CHUNKS = [
 const TABLE = table([
   //                 NO I1 IN CS CR CW CO CE ES SS SR SA RJ CL   from the client
   /* data, others */ 'ES I1 IN CS CR CW CO CE ES SS SR SA RJ CL',
-  /* init         */ 'I1 IN IN CS CR CW CO CE ES SS SR SA IN I1',
+  /* init         */ 'I1 IN IN CS CR CW CO CE ES SS SR SA IN IN',
   /* init ack     */ 'CW CW CW CS CR CO CO CE ES SS SR SA RJ CL',
   /* cookie echo  */ 'CR IN IN CR CR CW CO CE ES SS SR SA RJ CL',
   /* cookie ack   */ 'ES I1 IN CS CR CW CO ES ES SS SR SA RJ CL',
@@ -90,7 +90,7 @@ const TABLE = table([
   /* abort        */ 'CL RJ CL CL CL CL CL CL CL CL CL CL CL CL',
   //                 NO I1 IN CS CR CW CO CE ES SS SR SA RJ CL   from the client, the server unseen
   /* data, others */ 'ES I1 IN CS ES CW CO CE ES SS SR SA RJ CL',
-  /* init         */ 'I1 IN IN IN ES IN CO CE ES SS SR SA IN I1',
+  /* init         */ 'I1 IN IN IN ES IN CO CE ES SS SR SA IN IN',
   /* init ack     */ 'CE CE CE CE ES CE CE CE ES SS SR SA RJ CL',
   /* cookie echo  */ 'ES ES ES CR ES CR CR CE ES SS SR SA RJ CL',
   /* cookie ack   */ 'ES I1 IN CS ES CW CO ES ES SS SR SA RJ CL',

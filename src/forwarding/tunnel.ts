@@ -19,6 +19,9 @@ import type { ForwardingContext, ForwardingMethod, Route } from './method.ts';
 export const IPV4_IN_IP = 4;
 export const IPV6_IN_IP = 41;
 
+/** Every IPv6 link carries this many octets (RFC 8200 section 5). */
+const MIN_MTU6 = 1280;
+
 /* Explicit congestion notification, the TOS octet's last two bits (RFC 3168 section 5). */
 const ECN = 0x03;
 const ECT0 = 0x02;
@@ -97,5 +100,7 @@ function encapsulate(
   }
   frame.fragmentId = 0;
   if (packet.version !== outer) frame.fragmentSize = 0;
+  // Around an IPv6 datagram that came in smaller fragments, Linux 6.1 makes them of the least MTU (ip6_output.c).
+  else if (outer === 6 && frame.fragmentSize > 0) frame.fragmentSize = Math.max(frame.fragmentSize, MIN_MTU6);
   return sendOn(frame, address, route.mtu, context);
 }

@@ -64,9 +64,10 @@ class Player {
       case 'note':
         return undefined;
       case 'ipvsadm':
-        return this.#ipvsadm(step.step, step);
       case 'conns':
-        return this.#ipvsadm('ipvsadm -Lnc', step);
+        // The recorded program had to start before it asked.
+        this.#world.advance(START + ((step.t + this.#endOf(step)) / 2) * 1000);
+        return this.#ipvsadm(word === 'conns' ? 'ipvsadm -Lnc' : step.step, step);
       case 'sysctl':
         return this.#sysctl(rest, step);
       case 'cat':
