@@ -22,7 +22,6 @@ export const TUNNEL = 2;
 export const ROUTE = 3;
 export const FORWARDING_METHOD = 0x7;
 /** Further flags, of the same file. */
-export const SYNC = 0x20;
 /** No packet of the destination was seen. */
 export const NOOUTPUT = 0x80;
 /** Counted among its destination's inactive connections. */
@@ -288,7 +287,7 @@ export class ConnectionTable {
     this.#wheel.restart(row, now, this.timeout[row]!);
   }
 
-  /** When the row expires, ms of the clock of `touch`; negative: at the next `expire`. */
+  /** When the row expires, ms of the clock of `touch`; negative: at the next `expire`; 0 where it is not armed. */
   expires(row: Row): number {
     return this.#wheel.expires[row]!;
   }

@@ -13,15 +13,16 @@ const DUE = FIRST_SLOT + SLOTS;
 const FIRING = DUE + 1;
 const FIRST_ROW = FIRING + 1;
 
-/** Expiry of a row that is due whatever the time is. */
+/** Expiry of a row that is due whatever the time is, and of one that is in no list. */
 const AT_ONCE = -1;
+const NEVER = 0;
 
 /**
  * A hashed timer wheel with lists through the rows. A row may sit in an earlier slot than its expiry asks for, because
  * it was restarted meanwhile or because its expiry is more than one turn away; never in a later one.
  */
 export class TimerWheel {
-  /** When each row expires, in ms of the clock of `restart` and `advance`. */
+  /** When each row expires, ms of the clock of `restart` and `advance`; negative: at once; 0: not at all. */
   readonly expires: Float64Array<ArrayBuffer>;
   readonly #next: Uint32Array<ArrayBuffer>;
   readonly #previous: Uint32Array<ArrayBuffer>;
@@ -51,8 +52,8 @@ export class TimerWheel {
     const expires = this.expires;
     const before = expires[row]!;
     const after = now + timeout;
-    // Where it is now is early enough.
-    if (after >= before && before !== AT_ONCE && this.#next[FIRST_ROW + row] !== UNLINKED) {
+    // In a slot, and where it is now is early enough: the most frequent case, which reads nothing else.
+    if (after >= before && before > NEVER) {
       expires[row] = after;
       return;
     }
@@ -74,6 +75,7 @@ export class TimerWheel {
     if (!this.armed(row)) return;
     this.#unlink(FIRST_ROW + row);
     if (this.expires[row] !== AT_ONCE) this.#waiting--;
+    this.expires[row] = NEVER;
   }
 
   /**
@@ -107,9 +109,13 @@ export class TimerWheel {
     next[head] = previous[head] = head;
     for (let node = first; node !== FIRING; node = next[FIRING]!) {
       const row = node - FIRST_ROW;
+      const expires = this.expires[row]!;
       this.cancel(row);
-      if (this.expires[row]! <= time) onDue(row);
-      else this.#place(row);
+      if (expires <= time) onDue(row);
+      else {
+        this.expires[row] = expires;
+        this.#place(row);
+      }
     }
   }
 
