@@ -13,6 +13,9 @@ import { World } from './world.ts';
 /** ms of the director's clock at a recording's begin. */
 const START = 2000;
 
+/** The share of an ipvsadm step that is over when the program has started and asks the kernel. */
+const START_UP = 0.8;
+
 export interface Failure {
   readonly step: number;
   readonly text: string;
@@ -66,7 +69,7 @@ class Player {
       case 'ipvsadm':
       case 'conns':
         // The recorded program had to start before it asked.
-        this.#world.advance(START + ((step.t + this.#endOf(step)) / 2) * 1000);
+        this.#world.advance(START + (step.t + (this.#endOf(step) - step.t) * START_UP) * 1000);
         return this.#ipvsadm(word === 'conns' ? 'ipvsadm -Lnc' : step.step, step);
       case 'sysctl':
         return this.#sysctl(rest, step);
