@@ -1,9 +1,8 @@
-/** Keeps a folder of the files that tools look for under /proc: each is replaced whole, so that readers see no half of one. */
-import { createWriteStream, mkdirSync, renameSync, writeFileSync } from 'node:fs';
+/** A folder of the files that tools look for under /proc: each is replaced whole, so that readers see no half of one. */
+import { mkdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { open, rename } from 'node:fs/promises';
 import { join } from 'node:path';
-import { Readable } from 'node:stream';
-import { pipeline } from 'node:stream/promises';
-import type { ConnectionSnapshot } from '../model/snapshot.ts';
+import { LvsError } from '../model/errors.ts';
 import type { DirectorDoor } from './door.ts';
 import {
   PROC_APPLICATIONS,
@@ -16,36 +15,69 @@ import {
   procStatsPerCpu,
 } from './procfs.ts';
 
-/** Writes `FOLDER/net/ip_vs*`; a tool reads them when it is told that its /proc is `folder`. */
-export async function writeProcfs(folder: string, door: DirectorDoor): Promise<void> {
-  const net = join(folder, 'net');
-  mkdirSync(net, { recursive: true });
-  const snapshot = await door.snapshot({ services: true });
-  replace(join(net, 'ip_vs'), procServices(snapshot));
-  replace(join(net, 'ip_vs_stats'), procStats(snapshot));
-  replace(join(net, 'ip_vs_stats_percpu'), procStatsPerCpu(snapshot));
-  replace(join(net, 'ip_vs_app'), PROC_APPLICATIONS);
-  await replaceLines(join(net, 'ip_vs_conn'), connectionLines(door, PROC_CONNECTIONS_HEAD, procConnection));
-  await replaceLines(join(net, 'ip_vs_conn_sync'), connectionLines(door, PROC_ORIGINS_HEAD, procOrigin));
-}
+const CONNECTIONS = 'ip_vs_conn';
+const ORIGINS = 'ip_vs_conn_sync';
+const SHORT = ['ip_vs', 'ip_vs_stats', 'ip_vs_stats_percpu', 'ip_vs_app'] as const;
 
-async function* connectionLines(
-  door: DirectorDoor,
-  head: string,
-  line: (connection: ConnectionSnapshot) => string,
-): AsyncGenerator<string> {
-  yield head;
-  for await (const chunk of door.connections()) yield chunk.map(line).join('');
-}
+/** The files `FOLDER/net/ip_vs*`; a tool reads them when it is told that its /proc is the folder. */
+export class ProcfsFolder {
+  readonly #net: string;
+  readonly #door: DirectorDoor;
 
-async function replaceLines(path: string, lines: AsyncGenerator<string>): Promise<void> {
-  await pipeline(Readable.from(lines), createWriteStream(unfinished(path)));
-  renameSync(unfinished(path), path);
-}
+  /** Throws an LvsError where the folder cannot be written to. */
+  constructor(folder: string, door: DirectorDoor) {
+    this.#net = join(folder, 'net');
+    this.#door = door;
+    try {
+      mkdirSync(this.#net, { recursive: true });
+      this.#replace(CONNECTIONS, PROC_CONNECTIONS_HEAD);
+      this.#replace(ORIGINS, PROC_ORIGINS_HEAD);
+    } catch (cause) {
+      throw new LvsError('IO', `${this.#net}: ${(cause as Error).message}`, { cause });
+    }
+  }
 
-function replace(path: string, text: string): void {
-  writeFileSync(unfinished(path), text);
-  renameSync(unfinished(path), path);
-}
+  /** Services and totals: all files but those of the connections. */
+  async writeServices(): Promise<void> {
+    const snapshot = await this.#door.snapshot({ services: true });
+    const texts: Readonly<Record<(typeof SHORT)[number], string>> = {
+      ip_vs: procServices(snapshot),
+      ip_vs_stats: procStats(snapshot),
+      ip_vs_stats_percpu: procStatsPerCpu(snapshot),
+      ip_vs_app: PROC_APPLICATIONS,
+    };
+    for (const name of SHORT) this.#replace(name, texts[name]);
+  }
 
-const unfinished = (path: string): string => `${path}.${process.pid}`;
+  /** The two files of the connections, in one pass over them. */
+  async writeConnections(): Promise<void> {
+    await using connections = await open(this.#next(CONNECTIONS), 'w');
+    await using origins = await open(this.#next(ORIGINS), 'w');
+    await connections.write(PROC_CONNECTIONS_HEAD);
+    await origins.write(PROC_ORIGINS_HEAD);
+    for await (const chunk of this.#door.connections()) {
+      await connections.write(chunk.map(procConnection).join(''));
+      await origins.write(chunk.map(procOrigin).join(''));
+    }
+    for (const name of [CONNECTIONS, ORIGINS]) await rename(this.#next(name), this.#path(name));
+  }
+
+  /** Removes the files. */
+  remove(): void {
+    for (const name of [...SHORT, CONNECTIONS, ORIGINS])
+      for (const path of [this.#path(name), this.#next(name)]) rmSync(path, { force: true });
+  }
+
+  #replace(name: string, text: string): void {
+    writeFileSync(this.#next(name), text);
+    renameSync(this.#next(name), this.#path(name));
+  }
+
+  #path(name: string): string {
+    return join(this.#net, name);
+  }
+
+  #next(name: string): string {
+    return join(this.#net, `.${name}.new`);
+  }
+}

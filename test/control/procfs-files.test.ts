@@ -1,14 +1,16 @@
-import { readdirSync, readFileSync } from 'node:fs';
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
-import { writeProcfs } from '../../src/control/procfs-files.ts';
+import { ProcfsFolder } from '../../src/control/procfs-files.ts';
+import { LvsError } from '../../src/model/errors.ts';
 import { connection, directorDoor, TemporaryFolder } from '../support/doors.ts';
 
 test('the files of /proc/net are there, whole, and new each time', async () => {
   using folder = new TemporaryFolder();
   const door = directorDoor();
   const text = (name: string) => readFileSync(join(folder.path, 'net', name), 'utf8');
-  await writeProcfs(folder.path, door);
+  const files = new ProcfsFolder(folder.path, door);
+  await files.writeServices();
   expect(text('ip_vs').split('\n')).toHaveLength(4);
   const service = { protocol: 'tcp', address: '192.0.2.10', port: 443 } as const;
   const destination = { address: '2001:db8::5', port: 443 };
@@ -16,12 +18,14 @@ test('the files of /proc/net are there, whole, and new each time', async () => {
     { op: 'add-service', service, options: { scheduler: 'wlc', persistent: 60, persistencePrefix: 24 } },
     { op: 'add-destination', service, destination, options: { method: 'ipip', weight: 3 } },
   ]);
-  await writeProcfs(folder.path, {
+  const later = new ProcfsFolder(folder.path, {
     ...door,
     async *connections() {
       yield [connection(1), { ...connection(2), template: true, engine: 'sip', engineData: 'abc@host' }];
     },
   });
+  await later.writeServices();
+  await later.writeConnections();
   expect(text('ip_vs')).toContain('TCP  C000020A:01BB wlc  persistent 6000 FFFFFF00\n');
   expect(text('ip_vs')).toContain(
     '  -> [2001:0db8:0000:0000:0000:0000:0000:0005]:01BB      Tunnel  3      0          0         \n',
@@ -41,4 +45,12 @@ test('the files of /proc/net are there, whole, and new each time', async () => {
     'ip_vs_stats',
     'ip_vs_stats_percpu',
   ]);
+  later.remove();
+  expect(readdirSync(join(folder.path, 'net'))).toEqual([]);
+});
+
+test('a folder that cannot be made is told', () => {
+  using folder = new TemporaryFolder();
+  writeFileSync(folder.file('net'), '');
+  expect(() => new ProcfsFolder(folder.path, directorDoor())).toThrow(LvsError);
 });

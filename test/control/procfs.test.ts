@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { procConnection, procServices, procStats } from '../../src/cli/procfs.ts';
+import { procConnection, procServices, procStats } from '../../src/control/procfs.ts';
 import { Director } from '../../src/director/director.ts';
 import type { Command } from '../../src/model/command.ts';
 import type { ServiceAddress, ServiceOptions } from '../../src/model/service.ts';
