@@ -106,10 +106,8 @@ describe.skipIf(why !== undefined).each([
 
   test('a director killed and started again serves new connections', async () => {
     await cluster.director.stop('SIGKILL');
-    const started = cluster.startDirector();
-    const answer = answersWithin(RESTART);
-    expect(await answer).toMatch(/^I am real server #[12]$/);
-    await started;
+    const [answer] = await Promise.all([answersWithin(RESTART), cluster.startDirector()]);
+    expect(answer).toMatch(/^I am real server #[12]$/);
     expect(await cluster.ipvsadm('-L', '-n')).toMatch(/^TCP {2}192\.168\.0\.101:80 rr$/m);
   });
 

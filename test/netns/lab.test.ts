@@ -64,7 +64,8 @@ describe.skipIf(why !== undefined)('a laboratory', () => {
     expect(namesOf((lab) => lab === id)).toEqual([]);
   });
 
-  test.runIf(root)('what a killed process left is swept away by the next one', async () => {
+  test('what a killed process left is swept away by the next one', async ({ skip }) => {
+    skip(!root, 'without root a laboratory dies with its process');
     const process = holding();
     const id = (await process.line(/^made/)).split(' ')[1]!;
     await process.stop('SIGKILL');
@@ -74,7 +75,8 @@ describe.skipIf(why !== undefined)('a laboratory', () => {
     expect(existsSync(`${LAB_FILES}/${id}`)).toBe(false);
   });
 
-  test.runIf(root)('a laboratory for people outlives the command', async () => {
+  test('a laboratory for people outlives the command', async ({ skip }) => {
+    skip(!root, 'without root a laboratory dies with its process');
     const lab = (...words: string[]) =>
       new Promise<{ status: number | null; said: string }>((resolve) => {
         const child = spawn(process.execPath, [built('scripts/lab')[1]!, ...words]);
