@@ -50,9 +50,6 @@ const INSIDE = 1;
 const FAR = 2;
 const SEGMENTS = ['segment', 'inside', 'far'] as const;
 
-export const serverAddress = (segment: number, server: number): string =>
-  `192.168.${segment}.${RS1 + server - 1}`;
-
 export function plan({ shape = 'dr', servers = 2, ipv6 = false }: LabOptions): Topology {
   const link = (segment: number, number: number, name = 'eth0'): Interface => ({
     name,
