@@ -1,9 +1,10 @@
-/** Runs the benches: `node dist/bench/main.js [--quick] [--json] [name ...]`, names as in `BENCHES`. */
+/** Runs the benches: `node dist/bench/main.js [--quick] [--json] [name ...]`, names as in `BENCHES`, or `load`. */
 import { cpus } from 'node:os';
 import { parseArgs } from 'node:util';
 import { connections } from './connections.ts';
 import { decode } from './decode.ts';
 import { director } from './director.ts';
+import { formatLoad, type LoadFigure, loadMissing, runLoad } from './load.ts';
 import type { Effort, Figure } from './measure.ts';
 
 const BENCHES: Readonly<Record<string, (effort: Effort) => Figure[] | Promise<Figure[]>>> = {
@@ -12,15 +13,20 @@ const BENCHES: Readonly<Record<string, (effort: Effort) => Figure[] | Promise<Fi
   director,
 };
 
+/** The bench that drives programs in namespaces; needs root, and takes minutes. */
+const LOAD = 'load';
+
 const { values, positionals } = parseArgs({
   options: { quick: { type: 'boolean', default: false }, json: { type: 'boolean', default: false } },
   allowPositionals: true,
 });
-const unknown = positionals.filter((name) => !(name in BENCHES));
+const names = [...Object.keys(BENCHES), LOAD];
+const unknown = positionals.filter((name) => !names.includes(name));
 if (unknown.length > 0) {
-  console.error(`bench: no such bench: ${unknown.join(', ')}; there are ${Object.keys(BENCHES).join(', ')}`);
+  console.error(`bench: no such bench: ${unknown.join(', ')}; there are ${names.join(', ')}`);
   process.exit(2);
 }
+const chosen = (name: string) => positionals.length === 0 || positionals.includes(name);
 
 const machine = {
   cpu: cpus()[0]?.model.trim() ?? 'unknown',
@@ -33,12 +39,19 @@ if (!values.json)
 
 const figures: Figure[] = [];
 for (const [name, bench] of Object.entries(BENCHES)) {
-  if (positionals.length > 0 && !positionals.includes(name)) continue;
+  if (!chosen(name)) continue;
   const made = await bench({ quick: values.quick });
   figures.push(...made);
   if (!values.json) for (const figure of made) console.log(lineOf(figure));
 }
-if (values.json) console.log(JSON.stringify({ machine, quick: values.quick, figures }, undefined, 2));
+const load: LoadFigure[] = [];
+if (chosen(LOAD)) {
+  const missing = loadMissing();
+  if (missing) console.error(`bench: ${LOAD} is left out: ${missing}`);
+  else load.push(...(await runLoad({ quick: values.quick, say: (line) => console.error(line) })));
+  if (!values.json) console.log(formatLoad(load));
+}
+if (values.json) console.log(JSON.stringify({ machine, quick: values.quick, figures, load }, undefined, 2));
 
 function lineOf({ name, connections: size, value, best, unit }: Figure): string {
   const digits = unit === 'ns' || unit === 'octets' ? 1 : 0;
