@@ -35,6 +35,8 @@ export interface Configuration {
   readonly destinations: DestinationRegistry;
   readonly settings: Readonly<Settings>;
   readonly random: () => number;
+  /** A sync daemon runs; its messages know one address family a connection. */
+  readonly isSynced: boolean;
 }
 
 export function addService(into: Configuration, name: ServiceAddress, options: ServiceOptions): void {
@@ -72,7 +74,7 @@ export function addDestination(
   checkDestination(at, options);
   const address = addressOf(at.address);
   if (!isUnicast(address)) throw invalid(`${at.address}: a destination’s address must be unicast`);
-  checkFamily(service, address, options);
+  checkFamily(into, service, address, options);
   if (find(service, address, at.port))
     throw new LvsError('DESTINATION_EXISTS', `${describe(name)} has the destination ${text(at)} already`);
   const destination = into.destinations.obtain(service, address, at.port);
@@ -90,7 +92,7 @@ export function editDestination(
   const service = requireService(into, name);
   checkDestination(at, options);
   const destination = requireDestination(service, name, at);
-  checkFamily(service, destination.address, options);
+  checkFamily(into, service, destination.address, options);
   destination.configure(options, false);
   service.scheduler.changed?.('edited', destination, service.destinations.indexOf(destination));
 }
@@ -214,9 +216,23 @@ function checkDestination(at: DestinationAddress, options: DestinationOptions): 
   if (tunnel.type === 'gue' && tunnel.port === 0) throw invalid('a GUE tunnel needs a port');
 }
 
-function checkFamily(service: Service, address: Address, options: DestinationOptions): void {
-  if (familyOf(address) !== service.family && options.method !== 'ipip')
+function checkFamily(
+  { isSynced }: Configuration,
+  service: Service,
+  address: Address,
+  options: DestinationOptions,
+): void {
+  if (familyOf(address) === service.family) return;
+  if (isSynced) throw invalid('no destination of the other address family while a sync daemon runs');
+  if (options.method !== 'ipip')
     throw invalid('only a tunnel reaches a destination of the other address family');
+}
+
+/** True when a destination has another address family than its service. */
+export function hasMixedFamilies({ services }: Configuration): boolean {
+  for (const { family, destinations } of services.all)
+    if (destinations.some(({ address }) => familyOf(address) !== family)) return true;
+  return false;
 }
 
 /** Neither unspecified nor multicast nor broadcast; nor link-local in IPv6, which would not say on which link. */

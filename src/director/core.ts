@@ -47,6 +47,8 @@ export class Core {
   secureTcp = false;
   /** One in this many scheduling attempts is dropped (drop_packet); 0: none. */
   dropRate = 0;
+  /** Any sync daemon runs. */
+  isSynced = false;
   /** A backup sync daemon runs and no master: with backup_only nothing is forwarded. */
   isBackup = false;
 

@@ -7,6 +7,8 @@ import type { Verdict } from '../model/verdict.ts';
 import type { Frame } from '../wire/frame.ts';
 import { ICMP } from '../wire/icmp.ts';
 import { ICMP6 } from '../wire/icmp6.ts';
+import { ipv4 } from '../wire/ipv4.ts';
+import { ipv6 } from '../wire/ipv6.ts';
 import { Packet } from '../wire/packet.ts';
 import { SCTP, SCTP_ABORT, SCTP_INIT } from '../wire/sctp.ts';
 import { RST, SYN, TCP } from '../wire/tcp.ts';
@@ -145,11 +147,7 @@ export class Datapath {
 
   #admit(packet: Packet, now: number): Verdict {
     const { marks, settings } = this.#core;
-    if (settings.nat_icmp_send !== 0 && this.#isStray(packet)) {
-      const { host } = this.#core.forwarding;
-      sendPortUnreachable(packet, host.route(packet.src)?.source ?? packet.dst, this.#core.forwarding);
-      return 'no-connection';
-    }
+    if (settings.nat_icmp_send !== 0 && this.#isStray(packet)) return this.#refuseStray(packet);
     const admitted = this.#admission.admit(this.#arrival.set(packet, marks.of(packet), now));
     if (typeof admitted !== 'number') return admitted;
     return this.#forward(admitted, this.#destinationOf(admitted), packet, now);
@@ -157,9 +155,20 @@ export class Datapath {
 
   /** True for a packet that a translated destination sends outside any connection. */
   #isStray(packet: Packet): boolean {
+    if (packet.ttl <= 1) return false;
     if (packet.protocol === TCP && (packet.tcpFlags & RST) !== 0) return false;
     if (packet.protocol === SCTP && packet.sctpChunk === SCTP_ABORT) return false;
     return this.#core.services.hasTranslated(packet.protocol, packet.src, packet.srcPort);
+  }
+
+  /** Its server hears that nobody is there, about the packet as a router would have sent it on. */
+  #refuseStray(packet: Packet): Verdict {
+    const { forwarding } = this.#core;
+    const { frame, network, ttl } = packet;
+    if (packet.version === 4) ipv4.setTtl(frame, network, ttl - 1);
+    else ipv6.setHopLimit(frame, network, ttl - 1);
+    sendPortUnreachable(packet, forwarding.host.route(packet.src)?.source ?? packet.dst, forwarding);
+    return 'no-connection';
   }
 
   /** Sends a client's packet to its connection's destination. */

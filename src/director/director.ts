@@ -15,6 +15,7 @@ import {
   dropService,
   editDestination,
   editService,
+  hasMixedFamilies,
   requireService,
 } from './administration.ts';
 import { ConnectionTable } from './connections.ts';
@@ -50,6 +51,8 @@ export class Director {
   /** When the estimator reads and the defence looks next, ms; -1: no time is known yet. */
   #nextTick = -1;
   #nextDefence = -1;
+  /** The last time that `#advance` was given, ms. */
+  #now = 0;
 
   constructor(options: DirectorOptions) {
     const { random = () => 0.5, maxConnections = DEFAULT_CONNECTIONS } = options;
@@ -163,6 +166,7 @@ export class Director {
       this.#nextTick = now + TICK;
       this.#nextDefence = now + DEFENCE_PERIOD;
     }
+    this.#now = now;
     core.table.expire(now, this.#onExpired);
     while (now >= this.#nextTick) {
       this.#nextTick += TICK;
@@ -176,7 +180,7 @@ export class Director {
     this.#host.expire(now);
   }
 
-  readonly #onExpired = (row: number): boolean => onExpired(this.context, row);
+  readonly #onExpired = (row: number): boolean => onExpired(this.context, row, this.#now);
 
   #everySecond(now: number): void {
     const { destinations, services } = this.context;
@@ -228,6 +232,8 @@ export class Director {
   #startDaemon(daemon: SyncDaemon): void {
     if (this.#daemons.some(({ role }) => role === daemon.role))
       throw new LvsError('DAEMON_RUNNING', `the ${daemon.role} sync daemon runs already`);
+    if (hasMixedFamilies(this.context))
+      throw new LvsError('INVALID', 'sync messages cannot tell of destinations of another address family');
     this.#setDaemons([...this.#daemons, daemon]);
   }
 
@@ -239,6 +245,7 @@ export class Director {
 
   #setDaemons(daemons: readonly SyncDaemon[]): void {
     this.#daemons = daemons;
+    this.context.isSynced = daemons.length > 0;
     this.context.isBackup = daemons.length > 0 && daemons.every(({ role }) => role === 'backup');
   }
 }

@@ -105,7 +105,8 @@ export class RelatedErrors {
     const destination = this.#destinationOf(row);
     const connection = this.#connection.select(row, destination);
     const verdict = answerTunnelError(packet, quoted, this.#inner, connection, forwarding);
-    if (verdict === 'answered') countErrorOut(this.#inner, destination, total);
+    // Linux 6.1 answers, and counts, those of IPv4 only.
+    if (verdict === 'answered' && packet.version === 4) countErrorOut(this.#inner, destination, total);
     return verdict;
   }
 
