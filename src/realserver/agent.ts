@@ -61,6 +61,7 @@ async function putBack(
       await undo(each, machine);
       left = left.filter((other) => other !== each);
       writeState(stateFile, left);
+      say(`put back: ${describe(each.change)}`);
     } catch (error) {
       say(`cannot put back (${describe(each.change)}): ${(error as Error).message}`);
     }
