@@ -23,8 +23,8 @@ export const BATCH = 256;
 /** ms between two calls of expire, at least. */
 const EXPIRY_TICK = 100;
 
-/** Milliseconds that never go back, as small integers. */
-export const monotonicClock = (): number => performance.now() | 0;
+/** Whole milliseconds that never go back, however long the process runs. */
+export const monotonicClock = (): number => Math.floor(performance.now());
 
 /** Runs until there will be no more packets, or the signal aborts. */
 export async function pump<Verdict extends string>(options: PumpOptions<Verdict>): Promise<void> {

@@ -1,4 +1,4 @@
-import { expect, test } from 'vitest';
+import { expect, test, vi } from 'vitest';
 import { MemoryIo } from '../../src/io/memory.ts';
 import { BATCH, monotonicClock, pump } from '../../src/io/pump.ts';
 import type { Frame } from '../../src/wire/frame.ts';
@@ -62,4 +62,14 @@ test('the clock goes in whole milliseconds and never back', () => {
   const [first, second] = [monotonicClock(), monotonicClock()];
   expect(Number.isSafeInteger(first)).toBe(true);
   expect(second).toBeGreaterThanOrEqual(first);
+});
+
+test('the clock goes on after the 24.8 days that 31 bits of milliseconds hold', () => {
+  const days = 30 * 86_400_000;
+  const now = vi.spyOn(performance, 'now').mockReturnValue(days + 0.5);
+  try {
+    expect(monotonicClock()).toBe(days);
+  } finally {
+    now.mockRestore();
+  }
 });
