@@ -105,8 +105,10 @@ export class RelatedErrors {
     const destination = this.#destinationOf(row);
     const connection = this.#connection.select(row, destination);
     const verdict = answerTunnelError(packet, quoted, this.#inner, connection, forwarding);
-    // Linux 6.1 answers, and counts, those of IPv4 only.
-    if (verdict === 'answered' && packet.version === 4) countErrorOut(this.#inner, destination, total);
+    // Linux 6.1 answers, and counts, those of IPv4 only: the answer, and what was quoted, too.
+    if (verdict !== 'answered' || packet.version !== 4) return verdict;
+    countErrorOut(this.#inner, destination, total);
+    countOut(this.#inner, destination, total);
     return verdict;
   }
 

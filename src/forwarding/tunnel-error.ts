@@ -4,6 +4,7 @@ import type { Verdict } from '../model/verdict.ts';
 import { isV4, sameAddress } from '../wire/address.ts';
 import { FRAGMENTATION_NEEDED, icmp, SOURCE_QUENCH, TIME_EXCEEDED, UNREACHABLE } from '../wire/icmp.ts';
 import { icmp6, PACKET_TOO_BIG, TIME_EXCEEDED6, UNREACHABLE6 } from '../wire/icmp6.ts';
+import { IPV4_HEADER } from '../wire/ipv4.ts';
 import type { Packet } from '../wire/packet.ts';
 import { checksumHolds } from '../wire/transport-checksum.ts';
 import { UDP } from '../wire/udp.ts';
@@ -63,7 +64,8 @@ export function answerTunnelError(
     const known = context.host.route(address)?.mtu ?? 0;
     const mtu = packet.version === 4 ? icmp.nextHopMtu(frame, transport) : icmp6.mtu(frame, transport);
     context.host.learnMtu?.(address, mtu);
-    rest = known - tunnelOverhead(tunnel, isV4(address) ? 4 : 6);
+    // As Linux 6.1, which forgets the tunnel's own header here.
+    rest = known - (isV4(address) ? IPV4_HEADER : tunnelOverhead(tunnel, 6));
     // Nothing that the client could do: its packets may be fragmented, or their size is not told.
     if (!inner.dontFragment || !quoted.dontFragment || rest <= 0) return 'icmp-unrelated';
   } else if (!concernsClient(packet.version, type)) return 'icmp-kind';
