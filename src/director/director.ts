@@ -51,8 +51,6 @@ export class Director {
   /** When the estimator reads and the defence looks next, ms; -1: no time is known yet. */
   #nextTick = -1;
   #nextDefence = -1;
-  /** The last time that `#advance` was given, ms. */
-  #now = 0;
 
   constructor(options: DirectorOptions) {
     const { random = () => 0.5, maxConnections = DEFAULT_CONNECTIONS } = options;
@@ -166,7 +164,6 @@ export class Director {
       this.#nextTick = now + TICK;
       this.#nextDefence = now + DEFENCE_PERIOD;
     }
-    this.#now = now;
     core.table.expire(now, this.#onExpired);
     while (now >= this.#nextTick) {
       this.#nextTick += TICK;
@@ -180,7 +177,7 @@ export class Director {
     this.#host.expire(now);
   }
 
-  readonly #onExpired = (row: number): boolean => onExpired(this.context, row, this.#now);
+  readonly #onExpired = (row: number): boolean => onExpired(this.context, row);
 
   #everySecond(now: number): void {
     const { destinations, services } = this.context;

@@ -54,11 +54,10 @@ export function control(core: Core, row: Row, template: Row): void {
  * What the table asks when a row's time is up: true when it may go, which it is then made ready for. A template waits
  * for connections whose time is up nearly when its own is, and goes with the last one.
  */
-export function onExpired(core: Core, row: Row, now: number): boolean {
+export function onExpired(core: Core, row: Row): boolean {
   const { table } = core;
   if (table.children[row]! > 0) {
-    const end = coarse(table.expires(row), table.timeout[row]!);
-    table.timeout[row] = end > now ? end - now : EXTENSION;
+    table.timeout[row] = lateness(table.timeout[row]!) || EXTENSION;
     return false;
   }
   core.counts.expired++;
@@ -67,13 +66,13 @@ export function onExpired(core: Core, row: Row, now: number): boolean {
 }
 
 /**
- * The end of a time-out as the kernel's timers have it, which look at long ones seldom: rounded up to 80 ms, eight times
- * that, eight times that and so on, the longer it is (Linux 6.1, kernel/time/timer.c, with 100 ticks a second).
+ * How much later than asked a timer of that length may go off in the kernel, on average, ms: long ones are looked at
+ * seldom, in steps of 1/128 to 1/16 of their length (Linux 6.1, kernel/time/timer.c, with 100 ticks a second).
  */
-function coarse(expires: number, timeout: number): number {
+function lateness(timeout: number): number {
   let step = 10;
   for (let longest = 640; timeout >= longest && step < 40_960; longest *= 8) step *= 8;
-  return Math.ceil(expires / step) * step;
+  return step === 10 ? 0 : step / 2;
 }
 
 /** Ends a connection at once. Its template stays. One that controls others cannot end before them: it stays too. */
