@@ -1,8 +1,8 @@
 /** Whether an answer is the recorded one, as far as recordings of the same kernel are alike. */
 
 import type { GoldenPacket } from '../support/golden.ts';
+import type { Arrival } from './arrival.ts';
 import { type Dissection, dissect, summary } from './dissect.ts';
-import type { Arrival } from './wire-ends.ts';
 
 /** s: how far a time-out may be off, up to `SHORT` s and above: the kernel's timers are coarse. */
 const SLACK = 2;

@@ -4,9 +4,10 @@ import type { MarkRule } from '../../src/model/command.ts';
 import { LvsError } from '../../src/model/errors.ts';
 import { DEFAULT_SETTINGS, type SettingName } from '../../src/model/settings.ts';
 import type { Golden, GoldenStep } from '../support/golden.ts';
+import { pickOf } from './arrival.ts';
 import { commandLine, procText } from './command-line.ts';
 import { comparePackets, comparePick, comparePicks, compareText, type Difference } from './compare.ts';
-import { pickOf, WireEnds } from './wire-ends.ts';
+import { WireEnds } from './wire-ends.ts';
 import { integer, parseWords } from './words.ts';
 import { World } from './world.ts';
 

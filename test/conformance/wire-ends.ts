@@ -1,10 +1,10 @@
 /** The clients and real servers of a recording: what they send at each step, and what they remember of their flows. */
-import { type Dissection, dissect, summary } from './dissect.ts';
+import { type Arrival, pickOf, type Wire } from './arrival.ts';
+import { type Dissection, dissect } from './dissect.ts';
 import {
   type Endpoint,
   endpoint,
   formatEndpoint,
-  type IpOptions,
   IpWriter,
   icmpMessage,
   isV6,
@@ -14,18 +14,8 @@ import {
   udpDatagram,
   uint,
 } from './octets.ts';
-import { integer, payload, type Words } from './words.ts';
-
-/** A packet that arrived at an end of the wires; without octets it is a remark or no IP packet. */
-export interface Arrival {
-  /** client, rs1, rs2, ...; oracle: a remark. */
-  readonly at: string;
-  readonly octets?: Buffer;
-  readonly remark?: string;
-}
-
-/** Sends a packet into the director's host, and tells what arrived because of it. */
-export type Wire = (from: string, octets: Buffer) => Arrival[];
+import { SCTP_CHUNKS } from './sctp-chunks.ts';
+import { integer, ipOptions, maximumSegment, payload, type Words } from './words.ts';
 
 type Options = Readonly<Record<string, string>>;
 
@@ -56,51 +46,11 @@ const bypasses = (server: string): Arrival[] => [
   },
 ];
 
-const CHUNKS: Readonly<Record<string, readonly [type: number, value: Buffer]>> = {
-  init: [1, uint(4, 0x11223344, 4, 65_535, 2, 1, 2, 1, 4, 1)],
-  initack: [2, uint(4, 0x55667788, 4, 65_535, 2, 1, 2, 1, 4, 1)],
-  cookie: [10, Buffer.from('COOK')],
-  cookieack: [11, Buffer.alloc(0)],
-  data: [0, Buffer.concat([uint(4, 1, 2, 0, 2, 0, 4, 0), Buffer.from('data')])],
-  sack: [3, uint(4, 1, 4, 65_535, 2, 0, 2, 0)],
-  shutdown: [7, uint(4, 1)],
-  shutdownack: [8, Buffer.alloc(0)],
-  shutdowncomp: [14, Buffer.alloc(0)],
-  abort: [6, Buffer.alloc(0)],
-  heartbeat: [4, Buffer.concat([uint(2, 1, 2, 8), Buffer.from('beat')])],
-  heartbeatack: [5, Buffer.concat([uint(2, 1, 2, 8), Buffer.from('beat')])],
-};
-
-function ipOptions(options: Options): IpOptions {
-  const { ttl, tos, df, ipid } = options;
-  return {
-    ...(ttl === undefined ? {} : { ttl: Number(ttl) }),
-    ...(tos === undefined ? {} : { tos: Number(tos) }),
-    ...(df === undefined ? {} : { df: Number(df) }),
-    ...(ipid === undefined ? {} : { ipid: Number(ipid) }),
-  };
-}
-
-const maximumSegment = (options: Options): Buffer =>
-  options['mss'] === undefined ? Buffer.alloc(0) : uint(1, 2, 1, 4, 2, Number(options['mss']));
-
 const orText = (octets: Buffer, text: string): Buffer => (octets.length > 0 ? octets : Buffer.from(text));
 
 const bits = (flags: string): number => [...flags].reduce((all, flag) => all + FLAGS[flag]!, 0);
 
 const sameEndpoint = (a: Endpoint, b: Endpoint): boolean => a.address === b.address && a.port === b.port;
-
-/** What became of a packet, in one word: the real server that got it, an ICMP answer, a reset, or nothing. */
-export function pickOf(arrivals: readonly Arrival[]): string {
-  for (const { at } of arrivals) if (at.startsWith('rs')) return at;
-  for (const { octets } of arrivals) {
-    const it = octets && dissect(octets);
-    if (it?.type !== undefined) return `icmp:${it.type}/${it.code}`;
-    if (it?.protocol === TCP && ((it.flags ?? 0) & 4) !== 0) return 'rst';
-  }
-  const [first] = arrivals;
-  return first === undefined ? 'none' : (first.remark ?? summary(dissect(first.octets!)));
-}
 
 export interface Bulk {
   readonly picks: readonly string[];
@@ -321,7 +271,7 @@ export class WireEnds {
   #sctp(src: string, dst: string, kind: string, options: Options, isReply: boolean): Arrival[] {
     const flow = this.#flow(SCTP, src, dst);
     if (isReply && !flow.seen) return NO_SERVER;
-    const [type, value] = CHUNKS[kind]!;
+    const [type, value] = SCTP_CHUNKS[kind]!;
     const length = 4 + value.length;
     const chunk = [uint(1, type, 1, type === 0 ? 3 : 0, 2, length), value, Buffer.alloc(-length & 3)];
     const [from, to] = isReply ? [flow.seen!.destination, flow.seen!.source] : [endpoint(src), endpoint(dst)];

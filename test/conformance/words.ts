@@ -1,4 +1,7 @@
 /** The words of a step: positions and name=value options, quoted as in a shell. */
+import { type IpOptions, uint } from './octets.ts';
+
+type Options = Readonly<Record<string, string>>;
 
 export interface Words {
   readonly positions: readonly string[];
@@ -51,3 +54,18 @@ const unquote = (text: string): string =>
       ? (ESCAPES[letter as string] ?? `\\${letter}`)
       : String.fromCharCode(Number.parseInt(hex as string, 16)),
   );
+
+/** Fields of the IP header that a step sets. */
+export function ipOptions(options: Options): IpOptions {
+  const { ttl, tos, df, ipid } = options;
+  return {
+    ...(ttl === undefined ? {} : { ttl: Number(ttl) }),
+    ...(tos === undefined ? {} : { tos: Number(tos) }),
+    ...(df === undefined ? {} : { df: Number(df) }),
+    ...(ipid === undefined ? {} : { ipid: Number(ipid) }),
+  };
+}
+
+/** The TCP option of a segment with mss=. */
+export const maximumSegment = (options: Options): Buffer =>
+  options['mss'] === undefined ? Buffer.alloc(0) : uint(1, 2, 1, 4, 2, Number(options['mss']));

@@ -21,8 +21,8 @@ import { ipv6 } from '../../src/wire/ipv6.ts';
 import { Packet } from '../../src/wire/packet.ts';
 import { ACK, RST, SYN, TCP, tcp } from '../../src/wire/tcp.ts';
 import type { GoldenTopology } from '../support/golden.ts';
+import type { Arrival } from './arrival.ts';
 import { checksum, IpWriter, tcpSegment, uint } from './octets.ts';
-import type { Arrival } from './wire-ends.ts';
 
 /** The director's own addresses: on the clients' side, and on the servers'. */
 const OWN = { client4: '10.0.0.1', server4: '10.1.0.1', client6: 'fd00::1', server6: 'fd01::1' };
