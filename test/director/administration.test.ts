@@ -164,6 +164,20 @@ describe('refused', () => {
   });
 });
 
+test('sync daemons and destinations of the other address family exclude each other', () => {
+  const start = { op: 'start-daemon', daemon: { role: 'master', syncId: 1, interface: 'eth0' } } as const;
+  const add = {
+    op: 'add-destination',
+    service,
+    destination: endpoint('[fd00::1]:80'),
+    options: { method: 'ipip' },
+  } as const;
+  const mixed = new Directed().serve(WEB, []);
+  expect([code(mixed, add), code(mixed, start)]).toEqual([undefined, 'INVALID']);
+  const synced = new Directed().serve(WEB, []);
+  expect([code(synced, start), code(synced, add)]).toEqual([undefined, 'INVALID']);
+});
+
 describe('the snapshot', () => {
   test('lists services as they were added, destinations newest first', () => {
     const directed = new Directed().serve(WEB, ['10.0.0.1:80', '10.0.0.2:80']).serve('mark 7', []);

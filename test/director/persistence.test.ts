@@ -66,6 +66,18 @@ describe('a template', () => {
     expect(directed.connections).toEqual([]);
   });
 
+  test('goes with its last connection when that runs out nearly when it does', () => {
+    const directed = new Directed().serve('udp 192.0.2.80:53', ['10.0.0.1:53'], { persistent: 300 });
+    directed.receive('203.0.113.7:1 > 192.0.2.80:53 UDP');
+    directed.wait(1);
+    directed.receive('203.0.113.7:1 > 192.0.2.80:53 UDP');
+    directed.wait(299.5);
+    expect(directed.connections).toHaveLength(2);
+    directed.wait(1);
+    directed.wait(3);
+    expect(directed.connections).toEqual([]);
+  });
+
   test('of a quiesced server still leads there, unless expire_quiescent_template says otherwise', () => {
     const directed = web();
     directed.receive(syn('203.0.113.7:1'));
