@@ -39,7 +39,7 @@ export class KernelGuard {
     const gone = (why: string) => {
       const error = new LvsError(
         'UNAVAILABLE',
-        `nft ${why}: install nftables (Linux 5.12 or newer), run as root`,
+        `nft: ${why}; install nftables (Linux 5.12 or newer), run as root`,
       );
       for (const settle of this.#waiting.splice(0)) settle(error);
     };

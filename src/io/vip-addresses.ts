@@ -1,6 +1,5 @@
 /** Makes the VIPs local addresses of this host for as long as the director lives: they run out when nobody renews them. */
 import { execFile, spawnSync } from 'node:child_process';
-import { networkInterfaces } from 'node:os';
 import { LvsError } from '../model/errors.ts';
 import { isInterfaceName } from './link-facts.ts';
 
@@ -36,14 +35,6 @@ export class VipAddresses {
     run(given.map(removal));
     run(wanted.map(renewal), true);
     this.#held = wanted;
-  }
-
-  /** Those of `vips` that no interface has. */
-  static missing(vips: readonly VipAddress[]): readonly VipAddress[] {
-    const local = new Set(
-      Object.values(networkInterfaces()).flatMap((each) => (each ?? []).map(({ address }) => address)),
-    );
-    return vips.filter(({ address }) => !local.has(address));
   }
 
   /** Puts off their end, and brings back those that went with their interface. Does not wait. */
