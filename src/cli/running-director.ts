@@ -1,4 +1,5 @@
 /** A director on a live host: commands reach both, and what the host does meanwhile is noticed. */
+import type { Watch } from '../checks/watch.ts';
 import type { Drain } from '../config/reconcile.ts';
 import type { DirectorDoor, Reloaded } from '../control/door.ts';
 import { localDoor } from '../control/local-door.ts';
@@ -13,15 +14,21 @@ import type { Frame } from '../wire/frame.ts';
 import type { Configured } from './configured.ts';
 import { Drains } from './drains.ts';
 import { guardedDoor } from './guarded-door.ts';
+import { healthWatch } from './health-watch.ts';
 import { type HostSetUp, setUpHost } from './host-set-up.ts';
 import { keptServices } from './kept.ts';
 import { liveHost } from './live-host.ts';
 import type { Log } from './log.ts';
 import { PassedPackets } from './passed.ts';
 import { reloadCommands } from './reload.ts';
+import { watchedOf } from './watched.ts';
+import { watchedDoor, withChecks } from './watched-door.ts';
 
 /** Octets that the longest tunnel header adds: IPv6 (RFC 8200) and GUE with a private field, or GRE with a checksum. */
 const TUNNEL_HEADERS = 60;
+
+/** ms between two looks for health checks that are due. */
+const LOOK = 100;
 
 export interface RunningDirectorOptions {
   readonly io: LivePacketIo;
@@ -38,6 +45,8 @@ export class RunningDirector {
   readonly #passed: PassedPackets;
   readonly #kept = keptServices();
   readonly #drains = new Drains();
+  readonly #health: Watch;
+  #looking: NodeJS.Timeout | undefined;
   #host: HostSetUp | undefined;
   #config: Configured | undefined;
   #lost = 0;
@@ -52,18 +61,27 @@ export class RunningDirector {
     const { marks, forwarding } = this.director.context;
     this.#passed = new PassedPackets(forwarding, (packet) => marks.of(packet));
     this.passed = this.#passed.handle;
-    this.door = guardedDoor(localDoor(this.director, { now: clock }), () => this.#settle());
+    const door = localDoor(this.director, { now: clock });
+    this.#health = healthWatch({ door, log: options.log });
+    this.door = watchedDoor(
+      guardedDoor(door, () => this.#settle()),
+      this.#health,
+      clock,
+    );
   }
 
   /** Services first, then what keeps the kernel from them, then the VIPs: clients never meet the kernel's refusal. */
   async start(config: Configured, folder: string): Promise<void> {
     const { clock, io, log, routes } = this.#options;
-    for (const command of config.commands) this.director.apply(command, clock());
+    this.#health.set(watchedOf(config.document), clock());
+    for (const command of this.#health.adjust(config.commands, clock()))
+      this.director.apply(command, clock());
     this.#config = config;
     this.#host = await setUpHost({ interfaces: io.interfaces, folder, log });
     await this.#settle();
     this.#host.hold(config.vips);
     routes.refresh();
+    this.#looking = setInterval(() => this.#health.tick(clock()), LOOK);
   }
 
   /** The configuration that was applied last. */
@@ -87,7 +105,8 @@ export class RunningDirector {
       draining: this.#drains.all,
     });
     for (const what of byHand) log('warning', 'by-hand', { what, adopt: wanted.document.adopt });
-    const outcomes = await this.door.apply(commands);
+    const released = this.#health.set(watchedOf(wanted.document), clock());
+    const outcomes = await this.door.apply([...released, ...commands]);
     for (const outcome of outcomes) if (outcome) log('error', 'reload', { why: outcome.message });
     this.#drains.set(drains, clock() + wanted.document.drain * 1000);
     this.#config = wanted;
@@ -105,7 +124,9 @@ export class RunningDirector {
   }
 
   snapshot(): Snapshot {
-    return this.director.snapshot(this.#options.clock());
+    const now = this.#options.clock();
+    const snapshot = this.director.snapshot(now);
+    return { ...snapshot, services: withChecks(snapshot.services, this.#health, now) };
   }
 
   losses(): LiveLosses {
@@ -135,6 +156,8 @@ export class RunningDirector {
 
   /** Gives the host back what was taken. */
   close(): void {
+    clearInterval(this.#looking);
+    this.#health[Symbol.dispose]();
     this.#host?.close();
   }
 

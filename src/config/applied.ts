@@ -64,7 +64,9 @@ export function rulesRunning(snapshot: Pick<Snapshot, 'services'>): Rule[] {
     service,
     options,
     destinations: destinations.map((each) => {
-      const { address, port, weight, upperThreshold, lowerThreshold, tunnel } = each;
+      const { address, port, upperThreshold, lowerThreshold, tunnel } = each;
+      // What a health check makes of the weight is not what was asked for.
+      const weight = each.check?.weight ?? each.weight;
       const local = each.method === 'local';
       const method = each.method === 'local' ? 'gatewaying' : each.method;
       const options = { method, weight, upperThreshold, lowerThreshold, tunnel };

@@ -1,4 +1,5 @@
 /** What a configuration file says, whatever its syntax: the cluster that the director and its real servers are to be. */
+import type { Check } from '../model/check.ts';
 import type { MarkRule } from '../model/command.ts';
 import type { DestinationAddress, DestinationOptions } from '../model/destination.ts';
 import type { ServiceAddress, ServiceOptions } from '../model/service.ts';
@@ -19,29 +20,6 @@ export interface Interface {
   readonly address: string;
   /** Leading bits of the network that the address is in. */
   readonly prefix: number;
-}
-
-/** How the director watches the destinations of a service. Times in seconds. */
-export interface Check {
-  readonly type: 'tcp' | 'http' | 'udp' | 'command' | 'agent';
-  /** Missing: the destination's port. */
-  readonly port?: number;
-  readonly interval: number;
-  readonly timeout: number;
-  /** Failures in a row that take a destination out. */
-  readonly fall: number;
-  /** Successes in a row that bring it back. */
-  readonly rise: number;
-  readonly path?: string;
-  readonly host?: string;
-  readonly status?: number;
-  readonly send?: string;
-  readonly expect?: string;
-  readonly command?: readonly string[];
-  /** Most percent of the weight that one answer of an agent may change. */
-  readonly maxStep: number;
-  /** Time in which a returning server grows to its weight; 0: at once. */
-  readonly slowStart: number;
 }
 
 export interface DestinationDocument {

@@ -1,11 +1,12 @@
 /** What an importer of another program's configuration returns: services, and every line that it could not carry over. */
+
 import { isIP } from 'node:net';
+import type { Check } from '../model/check.ts';
 import type { DestinationOptions } from '../model/destination.ts';
 import type { Protocol, ServiceAddress, ServiceOptions } from '../model/service.ts';
 import { prefixOfMask } from '../wire/address.ts';
 import { canonical } from './canonical.ts';
 import {
-  type Check,
   type ClusterMethod,
   DEFAULT_CHECK,
   DEFAULT_DRAIN,

@@ -33,6 +33,13 @@ export function review(document: Document, notes: Notes, segments: readonly Segm
     const first = services.get(key);
     if (first) notes.error(place(service), `this service is defined already, on line ${place(first).line}`);
     services.set(key, service);
+    if (service.check && service.check.type !== 'command' && service.check.port === undefined)
+      for (const { name, destination } of service.destinations)
+        if (destination.port === 0)
+          notes.warning(
+            place(service),
+            `the check has no port to ask ${name} at, and is not made: give it one`,
+          );
     reviewVip(document, service, (message) => notes.warning(place(service), message));
 
     const seen = new Set<string>();

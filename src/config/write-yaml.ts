@@ -1,8 +1,9 @@
 /** A document written as lvs.yaml: what parseYaml reads back as the same document. */
+
 import { stringify } from 'yaml';
+import type { Check } from '../model/check.ts';
 import type { ServiceAddress } from '../model/service.ts';
 import {
-  type Check,
   DEFAULT_CHECK,
   DEFAULT_DRAIN,
   type DestinationDocument,

@@ -1,15 +1,11 @@
 /** The services of lvs.yaml: ranges of ports, groups and defaults expanded, names of servers and ports resolved. */
+
 import { isIP } from 'node:net';
+import type { Check } from '../model/check.ts';
 import type { DestinationOptions, TunnelOptions } from '../model/destination.ts';
 import type { Protocol, ServiceAddress, ServiceOptions } from '../model/service.ts';
 import { canonical } from './canonical.ts';
-import {
-  type Check,
-  DEFAULT_CHECK,
-  type DestinationDocument,
-  FORWARDING,
-  type ServiceDocument,
-} from './document.ts';
+import { DEFAULT_CHECK, type DestinationDocument, FORWARDING, type ServiceDocument } from './document.ts';
 import { didYouMean } from './problem.ts';
 import type { YamlFile } from './schema.ts';
 import type { YamlContext } from './yaml-document.ts';

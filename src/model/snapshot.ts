@@ -1,4 +1,5 @@
 /** Everything one can see of a director. Plain JSON, a copy: nothing in it changes later. */
+import type { CheckSnapshot } from './check.ts';
 import type { SyncDaemon } from './command.ts';
 import type { DestinationAddress, ForwardingMethodName, TunnelOptions } from './destination.ts';
 import type { ServiceAddress, ServiceOptions } from './service.ts';
@@ -24,6 +25,8 @@ export interface DestinationSnapshot extends DestinationAddress {
   readonly inactiveConnections: number;
   readonly persistentConnections: number;
   readonly overloaded: boolean;
+  /** Where the director watches it. */
+  readonly check?: CheckSnapshot;
   readonly stats: Traffic;
   readonly rates: Traffic;
 }

@@ -1,0 +1,29 @@
+import fc from 'fast-check';
+import { expect, test } from 'vitest';
+import { parseAgentWords } from '../../src/checks/agent-words.ts';
+
+test.each([
+  ['75%', { percent: 75 }],
+  ['up', { health: 'up' }],
+  ['up 50%\r', { health: 'up', percent: 50 }],
+  ['ready,up,100%', { admin: 'ready', health: 'up', percent: 100 }],
+  ['drain', { admin: 'drain' }],
+  ['MAINT', { admin: 'drain' }],
+  ['down # no database', { health: 'down' }],
+  ['stopped', { health: 'down' }],
+  ['300%', { percent: 100 }],
+  ['maxconn:30 up', { health: 'up' }],
+  ['maxconn:30', {}],
+  ['hello world', undefined],
+  ['', undefined],
+  ['-5%', undefined],
+])('%j', (line, words) => expect(parseAgentWords(line)).toEqual(words));
+
+test('whatever a server says, a percentage is 0 to 100', () => {
+  fc.assert(
+    fc.property(fc.string(), (line) => {
+      const percent = parseAgentWords(line)?.percent ?? 0;
+      expect(percent >= 0 && percent <= 100).toBe(true);
+    }),
+  );
+});

@@ -1,0 +1,149 @@
+import fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import { Health } from '../../src/checks/health.ts';
+import type { Observation } from '../../src/checks/probe.ts';
+import type { Check } from '../../src/model/check.ts';
+
+/** A check; say only what the test is about. */
+const check = (partial: Partial<Check> = {}): Check => ({
+  type: 'tcp',
+  interval: 1,
+  timeout: 1,
+  fall: 3,
+  rise: 2,
+  maxStep: 20,
+  slowStart: 0,
+  ...partial,
+});
+const good: Observation = { healthy: true, message: 'connected' };
+const bad: Observation = { healthy: false, message: 'connection refused' };
+const agent = (words: Observation['agent']): Observation => ({
+  healthy: words?.health !== 'down',
+  message: 'agent',
+  ...(words && { agent: words }),
+});
+
+describe('up and down', () => {
+  test('as many failures in a row as configured take it out, as many successes bring it back', () => {
+    const health = new Health(check(), 0);
+    const seen = [bad, bad, good, bad, bad, bad, good, bad, good, good].map((each, i) => {
+      health.observe(each, i);
+      return health.state;
+    });
+    expect(seen).toEqual(['up', 'up', 'up', 'up', 'up', 'down', 'down', 'down', 'down', 'up']);
+    expect([health.since, health.message]).toEqual([9, 'connected']);
+  });
+
+  test('a server that is down has weight 0, one that is up its own', () => {
+    const health = new Health(check({ fall: 1 }), 0);
+    expect(health.weight(5, 0)).toBe(5);
+    health.observe(bad, 1);
+    expect(health.weight(5, 1)).toBe(0);
+  });
+
+  test('a configured weight of 0 stays 0', () => expect(new Health(check(), 0).weight(0, 0)).toBe(0));
+
+  test('another check goes on from what was known', () => {
+    const health = new Health(check({ fall: 1 }), 0);
+    health.observe(bad, 1);
+    expect(new Health(check({ interval: 9 }), 2, health).state).toBe('down');
+  });
+});
+
+describe('slow start', () => {
+  test('a server that returns grows to its weight, from 1 on', () => {
+    const health = new Health(check({ fall: 1, rise: 1, slowStart: 10 }), 0);
+    health.observe(bad, 0);
+    health.observe(good, 1000);
+    expect(health.state).toBe('growing');
+    expect([0, 2000, 5000, 9900].map((after) => health.weight(100, 1000 + after))).toEqual([1, 20, 50, 99]);
+    expect(health.tick(10_999)).toBe(false);
+    expect(health.tick(11_000)).toBe(true);
+    expect([health.state, health.weight(100, 11_000)]).toEqual(['up', 100]);
+  });
+
+  test('a server that fails while it grows is out', () => {
+    const health = new Health(check({ fall: 1, rise: 1, slowStart: 10 }), 0);
+    for (const each of [bad, good, bad]) health.observe(each, 0);
+    expect([health.state, health.weight(100, 5000)]).toEqual(['down', 0]);
+  });
+
+  test('a server that was up from the beginning does not grow', () =>
+    expect(new Health(check({ slowStart: 10 }), 0).weight(100, 0)).toBe(100));
+});
+
+describe('an agent', () => {
+  const listened = (...words: Observation['agent'][]) => {
+    const health = new Health(check({ type: 'agent' }), 0);
+    const weights = words.map((each) => {
+      health.observe(agent(each), 0);
+      return health.weight(200, 0);
+    });
+    return { health, weights };
+  };
+
+  test('moves the weight by bounded steps', () =>
+    expect(listened(...Array(5).fill({ percent: 30 })).weights).toEqual([160, 120, 80, 60, 60]));
+
+  test('does not move it for little, but reaches the ends', () =>
+    expect(listened({ percent: 96 }, { percent: 90 }, { percent: 93 }, { percent: 100 }).weights).toEqual([
+      200, 180, 180, 200,
+    ]));
+
+  test('that says down is believed at once, and so is up', () => {
+    const { health, weights } = listened({ health: 'down' }, { health: 'up' });
+    expect(weights).toEqual([0, 200]);
+    expect(health.state).toBe('up');
+  });
+
+  test('that drains stays drained until it is ready', () => {
+    const { health, weights } = listened(
+      { admin: 'drain' },
+      { percent: 100 },
+      { health: 'up' },
+      { admin: 'ready' },
+    );
+    expect(weights).toEqual([0, 0, 0, 200]);
+    expect(health.state).toBe('up');
+  });
+
+  test('that is silent is out after as many failures as configured', () => {
+    const { health } = listened();
+    for (let i = 0; i < 3; i++) health.observe({ healthy: false, message: 'no answer in 1 s' }, i);
+    expect([health.state, health.weight(200, 3)]).toEqual(['down', 0]);
+  });
+});
+
+test('whatever is observed, the weight is between 0 and the configured one, and 0 exactly where it takes nothing', () => {
+  const words = fc.record(
+    {
+      health: fc.constantFrom('up' as const, 'down' as const),
+      admin: fc.constantFrom('ready' as const, 'drain' as const),
+      percent: fc.integer({ min: 0, max: 100 }),
+    },
+    { requiredKeys: [] },
+  );
+  const observation = fc.record(
+    { healthy: fc.boolean(), message: fc.constant('x'), agent: words },
+    { requiredKeys: ['healthy', 'message'] },
+  );
+  fc.assert(
+    fc.property(
+      fc.array(observation),
+      fc.nat({ max: 1000 }),
+      fc.nat({ max: 30 }),
+      (all, configured, slowStart) => {
+        const health = new Health(check({ type: 'agent', slowStart }), 0);
+        let now = 0;
+        for (const each of all) {
+          health.observe(each, now);
+          health.tick(now);
+          const weight = health.weight(configured, now);
+          expect(weight >= 0 && weight <= configured).toBe(true);
+          if (health.state === 'down' || health.state === 'drained') expect(weight).toBe(0);
+          now += 700;
+        }
+      },
+    ),
+  );
+});

@@ -1,0 +1,149 @@
+import { createSocket } from 'node:dgram';
+import { once } from 'node:events';
+import { createServer as createHttpServer } from 'node:http';
+import { type AddressInfo, createServer } from 'node:net';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { type Observation, probes } from '../../src/checks/probe.ts';
+import type { Check } from '../../src/model/check.ts';
+
+/** ms that stand for "not within the time": nothing here takes nearly so long otherwise. */
+const SHORT = 60;
+const ports: Record<string, number> = {};
+const closers: (() => void)[] = [];
+const hosts: string[] = [];
+
+async function look(type: Check['type'], port: number, partial: Partial<Check> = {}): Promise<Observation> {
+  const check: Check = {
+    type,
+    interval: 1,
+    timeout: 1,
+    fall: 1,
+    rise: 1,
+    maxStep: 20,
+    slowStart: 0,
+    ...partial,
+  };
+  const target = { address: '127.0.0.1', port, virtual: '192.0.2.1', check };
+  return probes[type](target, AbortSignal.timeout(partial.timeout === undefined ? 5000 : SHORT));
+}
+
+const listenTcp = async (name: string, answer: string | undefined) => {
+  const server = createServer((socket) => {
+    socket.on('error', () => {});
+    if (answer !== undefined) socket.end(answer);
+  });
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  ports[name] = (server.address() as AddressInfo).port;
+  closers.push(() => server.close());
+};
+
+beforeAll(async () => {
+  await listenTcp('silent', undefined);
+  await listenTcp('agent', 'up 75%\n');
+  await listenTcp('agent without an end of line', 'drain');
+  await listenTcp('gone at once', '');
+  await listenTcp('no agent', 'SSH-2.0-OpenSSH_9.2\r\n');
+  await listenTcp('endless', 'x'.repeat(5000));
+  const closed = createServer().listen(0, '127.0.0.1');
+  await once(closed, 'listening');
+  ports['refused'] = (closed.address() as AddressInfo).port;
+  closed.close();
+  const http = createHttpServer((request, response) => {
+    hosts.push(request.headers.host ?? '');
+    if (request.url === '/moved') response.writeHead(302, { location: '/' });
+    if (request.url === '/broken') response.statusCode = 500;
+    response.end(request.url === '/big' ? 'x'.repeat(400_000) : 'all is well');
+  });
+  http.listen(0, '127.0.0.1');
+  await once(http, 'listening');
+  ports['http'] = (http.address() as AddressInfo).port;
+  closers.push(() => http.close());
+  const udp = createSocket('udp4');
+  udp.on('message', (message, from) => {
+    if (message.toString() !== 'quiet') udp.send(`pong ${message}`, from.port, from.address);
+  });
+  udp.bind(0, '127.0.0.1');
+  await once(udp, 'listening');
+  ports['udp'] = udp.address().port;
+  closers.push(() => udp.close());
+});
+afterAll(() => {
+  for (const close of closers) close();
+});
+
+describe.each<[Check['type'], [string, Partial<Check>, boolean, string | RegExp][]]>([
+  [
+    'tcp',
+    [
+      ['silent', {}, true, 'connected'],
+      ['refused', {}, false, 'connection refused'],
+    ],
+  ],
+  [
+    'http',
+    [
+      ['http', {}, true, 'status 200'],
+      ['http', { path: '/moved' }, true, 'status 302'],
+      ['http', { path: '/moved', status: 200 }, false, 'status 302, not 200'],
+      ['http', { path: '/broken' }, false, 'status 500'],
+      ['http', { path: '/broken', status: 500 }, true, 'status 500'],
+      ['http', { expect: 'is well' }, true, 'status 200, as expected'],
+      ['http', { expect: 'is ill' }, false, "status 200, but without 'is ill'"],
+      ['http', { path: '/big', expect: 'y' }, false, "status 200, but without 'y'"],
+      ['silent', { timeout: 1 }, false, 'no answer in 1 s'],
+      ['refused', {}, false, 'connection refused'],
+      ['no agent', {}, false, /Parse Error/],
+    ],
+  ],
+  [
+    'udp',
+    [
+      ['udp', { send: 'ping', expect: 'pong ping' }, true, 'answered'],
+      ['udp', { send: 'ping', expect: 'other' }, false, "answered, but without 'other'"],
+      ['udp', { send: 'quiet', expect: 'pong', timeout: 1 }, false, 'no answer in 1 s'],
+      ['udp', { send: 'quiet', timeout: 1 }, true, 'nobody refused it'],
+      ['refused', { send: 'ping' }, false, 'connection refused'],
+    ],
+  ],
+  [
+    'command',
+    [
+      ['http', { command: ['sh', '-c', 'echo "$ADDRESS"; echo more'] }, true, '127.0.0.1'],
+      ['http', { command: ['true'] }, true, 'status 0'],
+      ['http', { command: ['sh', '-c', 'echo no database >&2; exit 3'] }, false, 'status 3: no database'],
+      ['http', { command: ['/nonexistent'] }, false, 'no such program'],
+      ['http', { command: ['sleep', '30'], timeout: 1 }, false, 'no answer in 1 s'],
+      ['http', {}, false, 'no command is configured'],
+    ],
+  ],
+  [
+    'agent',
+    [
+      ['agent', {}, true, 'agent: up 75%'],
+      ['agent without an end of line', {}, true, 'agent: drain'],
+      ['no agent', {}, false, 'no words of an agent'],
+      ['endless', {}, false, 'no words of an agent'],
+      ['gone at once', {}, false, 'the agent says nothing'],
+      ['silent', { timeout: 1 }, false, 'no answer in 1 s'],
+      ['refused', {}, false, 'connection refused'],
+    ],
+  ],
+])('%s', (type, rows) => {
+  test.each(rows)('%s %o: %s, %s', async (server, partial, healthy, message) => {
+    const found = await look(type, ports[server]!, partial);
+    expect(found.healthy).toBe(healthy);
+    expect(found.message).toMatch(message);
+  });
+});
+
+test('http asks for the configured host, or for the service', async () => {
+  hosts.length = 0;
+  await look('http', ports['http']!, { host: 'www.example.org' });
+  await look('http', ports['http']!);
+  expect(hosts).toEqual(['www.example.org', '192.0.2.1']);
+});
+
+test('an agent’s words are handed on', async () => {
+  expect((await look('agent', ports['agent']!)).agent).toEqual({ health: 'up', percent: 75 });
+});

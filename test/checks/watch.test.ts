@@ -1,0 +1,206 @@
+import { setImmediate as nextTurn } from 'node:timers/promises';
+import { describe, expect, test } from 'vitest';
+import type { Observation, Target } from '../../src/checks/probe.ts';
+import { type HealthEvent, Watch, type Watched } from '../../src/checks/watch.ts';
+import type { Check } from '../../src/model/check.ts';
+import type { Command } from '../../src/model/command.ts';
+import type { ServiceAddress } from '../../src/model/service.ts';
+
+const check: Check = { type: 'tcp', interval: 2, timeout: 1, fall: 2, rise: 1, maxStep: 20, slowStart: 0 };
+const service: ServiceAddress = { protocol: 'tcp', address: '192.0.2.1', port: 80 };
+const destination = { address: '10.0.0.1', port: 8080 };
+const watched = (partial: Partial<Check> = {}, n = 1): Watched => ({
+  service,
+  destination: { ...destination, address: `10.0.0.${n}` },
+  check: { ...check, ...partial },
+});
+const add = (weight: number, n = 1): Command => ({
+  op: 'add-destination',
+  service,
+  destination: { ...destination, address: `10.0.0.${n}` },
+  options: { method: 'masq', weight, upperThreshold: 9 },
+});
+
+/** A watch whose probes find what the test says; time goes by where it says so. */
+class Watching {
+  readonly commands: Command[] = [];
+  readonly events: HealthEvent[] = [];
+  readonly targets: Target[] = [];
+  readonly aborted: string[] = [];
+  readonly pending: ((found: Observation) => void)[] = [];
+  finds: Observation | undefined = { healthy: true, message: 'connected' };
+  readonly watch: Watch;
+  now = 0;
+
+  constructor(most = 64) {
+    this.watch = new Watch({
+      most,
+      random: () => 0,
+      apply: (commands) => this.commands.push(...commands),
+      event: (event) => this.events.push(event),
+      probe: (target, signal) => {
+        this.targets.push(target);
+        signal.addEventListener('abort', () => this.aborted.push(target.address));
+        if (this.finds) return Promise.resolve(this.finds);
+        return new Promise((resolve) => this.pending.push(resolve));
+      },
+    });
+  }
+
+  /** Until `to` ms, with a tick each 100 ms. */
+  async pass(to: number): Promise<void> {
+    for (; this.now <= to; this.now += 100) {
+      this.watch.tick(this.now);
+      await nextTurn();
+    }
+  }
+
+  get weights(): number[] {
+    return this.commands.map((each) =>
+      'weight' in (each as never as { options: object }).options
+        ? (each as { options: { weight: number } }).options.weight
+        : -1,
+    );
+  }
+}
+
+const refused: Observation = { healthy: false, message: 'connection refused' };
+
+describe('a watched destination', () => {
+  test('is quiesced after failures in a row, and gets its weight back', async () => {
+    const watching = new Watching();
+    watching.watch.set([watched()], 0);
+    expect(watching.watch.adjust([add(5)], 0)).toEqual([add(5)]);
+    await watching.pass(1000);
+    watching.finds = refused;
+    await watching.pass(3900);
+    expect(watching.commands).toEqual([]);
+    await watching.pass(5000);
+    expect(watching.commands).toEqual([
+      {
+        op: 'edit-destination',
+        service,
+        destination,
+        options: { method: 'masq', weight: 0, upperThreshold: 9 },
+      },
+    ]);
+    expect(watching.watch.stateOf(service, destination, 5000)).toEqual({
+      type: 'tcp',
+      state: 'down',
+      since: 1,
+      message: 'connection refused',
+      weight: 5,
+    });
+    watching.finds = { healthy: true, message: 'connected' };
+    await watching.pass(7000);
+    expect(watching.weights).toEqual([0, 5]);
+    expect(watching.events).toEqual([
+      { service, destination, from: 'up', to: 'down', weight: 0, cause: 'connection refused' },
+      { service, destination, from: 'down', to: 'up', weight: 5, cause: 'connected' },
+    ]);
+  });
+
+  test('is asked at the address and port that are configured', async () => {
+    const watching = new Watching();
+    watching.watch.set([watched(), watched({ port: 99 }, 2)], 0);
+    watching.watch.adjust([add(1), add(1, 2)], 0);
+    await watching.pass(0);
+    expect(watching.targets.map(({ address, port, virtual }) => [address, port, virtual])).toEqual([
+      ['10.0.0.1', 8080, '192.0.2.1'],
+      ['10.0.0.2', 99, '192.0.2.1'],
+    ]);
+  });
+
+  test('is not asked while the director does not have it', async () => {
+    const watching = new Watching();
+    watching.watch.set([watched()], 0);
+    await watching.pass(5000);
+    expect(watching.targets).toEqual([]);
+    watching.watch.adjust([add(1)], 0);
+    watching.watch.adjust([{ op: 'delete-service', service }], 0);
+    await watching.pass(9000);
+    expect(watching.targets).toEqual([]);
+    expect(watching.watch.stateOf(service, destination, 0)).toBeUndefined();
+  });
+
+  test('that is down stays quiesced when somebody edits it, who is obeyed when it comes back', async () => {
+    const watching = new Watching();
+    watching.watch.set([watched()], 0);
+    watching.watch.adjust([add(5)], 0);
+    watching.finds = refused;
+    await watching.pass(3000);
+    const edit = { ...add(7), op: 'edit-destination' } as Command;
+    expect(watching.watch.adjust([edit], 3000)).toMatchObject([{ options: { weight: 0 } }]);
+    watching.finds = { healthy: true, message: 'connected' };
+    await watching.pass(5000);
+    expect(watching.weights).toEqual([0, 7]);
+  });
+
+  test('grows where it starts slowly', async () => {
+    const watching = new Watching();
+    watching.watch.set([watched({ slowStart: 4, fall: 1 })], 0);
+    watching.watch.adjust([add(100)], 0);
+    watching.finds = refused;
+    await watching.pass(100);
+    watching.finds = { healthy: true, message: 'connected' };
+    await watching.pass(8000);
+    expect(watching.weights).toEqual([0, 1, 25, 50, 75, 100]);
+    expect(watching.events.map(({ to }) => to)).toEqual(['down', 'growing', 'up']);
+  });
+
+  test('keeps what is known of it when the same check is set again, and has its weight back when none is', async () => {
+    const watching = new Watching();
+    watching.watch.set([watched()], 0);
+    watching.watch.adjust([add(5)], 0);
+    watching.finds = refused;
+    await watching.pass(3000);
+    expect(watching.watch.set([watched()], 3000)).toEqual([]);
+    expect(watching.watch.set([watched({ timeout: 2 })], 3000)).toEqual([]);
+    expect(watching.watch.stateOf(service, destination, 3000)?.state).toBe('down');
+    expect(watching.watch.set([], 3000)).toMatchObject([{ op: 'edit-destination', options: { weight: 5 } }]);
+    await watching.pass(9000);
+    expect(watching.watch.stateOf(service, destination, 9000)).toBeUndefined();
+  });
+
+  test('whose weight follows an agent is told with each change', async () => {
+    const watching = new Watching();
+    watching.watch.set([watched({ type: 'agent' })], 0);
+    watching.watch.adjust([add(100)], 0);
+    watching.finds = { healthy: true, message: 'agent: 50%', agent: { percent: 50 } };
+    await watching.pass(9000);
+    expect(watching.weights).toEqual([80, 60, 50]);
+    expect(watching.events.map(({ weight }) => weight)).toEqual([80, 60, 50]);
+  });
+});
+
+describe('probes', () => {
+  test('are few at once, the longest due first', async () => {
+    const watching = new Watching(2);
+    watching.finds = undefined;
+    const all = [1, 2, 3, 4].map((n) => watched({}, n));
+    watching.watch.set(all, 0);
+    watching.watch.adjust(
+      [1, 2, 3, 4].map((n) => add(1, n)),
+      0,
+    );
+    await watching.pass(500);
+    expect(watching.targets.map(({ address }) => address)).toEqual(['10.0.0.1', '10.0.0.2']);
+    watching.pending.shift()!({ healthy: true, message: '' });
+    await nextTurn();
+    await watching.pass(600);
+    expect(watching.targets.map(({ address }) => address)).toEqual(['10.0.0.1', '10.0.0.2', '10.0.0.3']);
+  });
+
+  test('of what is watched no more are ended, and what they find does not count', async () => {
+    const watching = new Watching();
+    watching.finds = undefined;
+    watching.watch.set([watched({ fall: 1 })], 0);
+    watching.watch.adjust([add(1)], 0);
+    await watching.pass(0);
+    watching.watch.set([], 0);
+    expect(watching.aborted).toEqual(['10.0.0.1']);
+    watching.pending[0]!(refused);
+    await nextTurn();
+    expect([watching.commands, watching.events]).toEqual([[], []]);
+  });
+});
