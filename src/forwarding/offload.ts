@@ -6,9 +6,18 @@ export interface FlowOffload {
   /** false: it cannot take this connection; the director keeps forwarding it. */
   install(row: Row): boolean;
   remove(row: Row): void;
-  /** What happened since the last call, so that counters and time-outs stay true. `lastSeen`: ms. */
-  sweep(report: (row: Row, packets: number, octets: number, lastSeen: number) => void): void;
+  /** What happened since the last call, so that counters and time-outs stay true. */
+  sweep(report: FlowReport): void;
 }
+
+/** Packets and octets that a kernel path forwarded for a connection. `lastSeen`: ms. `isReply`: they were the destination's. */
+export type FlowReport = (
+  row: Row,
+  packets: number,
+  octets: number,
+  lastSeen: number,
+  isReply: boolean,
+) => void;
 
 /** A director without a kernel path is the same director. */
 export const noOffload: FlowOffload = {

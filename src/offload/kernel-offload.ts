@@ -1,0 +1,223 @@
+/** The offload: connections of the director as flows of the kernel's program, and what became of them. */
+import type { FlowOffload, FlowReport } from '../forwarding/offload.ts';
+import { type Connection, NONE, type Row } from '../model/connection.ts';
+import { type Address, isV4 } from '../wire/address.ts';
+import type { Action, ActionTable, NextHop } from './actions.ts';
+import type { FlowTable } from './flow-table.ts';
+
+/** A way with the host's own address on it, which tunnels are spoken from. */
+export interface Way extends NextHop {
+  readonly source: Address;
+}
+
+export interface KernelOffloadOptions {
+  readonly flows: FlowTable;
+  readonly actions: ActionTable;
+  /** Waits until every program that runs now has ended. */
+  readonly grace: () => Promise<void>;
+  /** A connection by its row; what is returned may be a window that is used again. */
+  readonly connection: (row: Row) => Connection;
+  /** undefined: not known (yet), so the director goes on forwarding these packets, which makes the host find out. */
+  readonly way: (to: Address) => Way | undefined;
+  /** A tunnelled packet may be fragmented whatever its DF flag says (setting pmtu_disc 0): tunnels stay with the director. */
+  readonly ignoresDf: () => boolean;
+  /** ms, monotonic. */
+  readonly clock: () => number;
+  /** What is left to tell when a flow is taken out; the row is still its connection's. */
+  readonly report: FlowReport;
+  /** Grace periods have failed: slots are no longer reused. */
+  readonly failed: (error: Error) => void;
+}
+
+/** Connections that were not taken, and why. */
+export interface OffloadCounts {
+  installed: number;
+  /** All slots of the window are taken, or one with the same key is in force. */
+  crowded: number;
+  /** The next hop is not known. */
+  unreachable: number;
+  /** A kind of forwarding that is not for the kernel. */
+  unsuited: number;
+}
+
+/** Directions of a connection. */
+const REQUEST = 0;
+const REPLY = 1;
+const DIRECTIONS = 2;
+
+export class KernelOffload implements FlowOffload {
+  readonly counts: OffloadCounts = { installed: 0, crowded: 0, unreachable: 0, unsuited: 0 };
+  readonly #options: KernelOffloadOptions;
+  /** Slot of each row and direction, plus one; 0: none. */
+  #slots = new Int32Array(1024 * DIRECTIONS);
+  /** Row and direction of each slot that is in force; -1: none. */
+  readonly #owners: Int32Array;
+  #reclaiming = false;
+
+  constructor(options: KernelOffloadOptions) {
+    this.#options = options;
+    this.#owners = new Int32Array(options.flows.slots * 2).fill(NONE);
+  }
+
+  /** True when the kernel has any of the connection's packets. */
+  has(row: Row): boolean {
+    return this.#slotOf(row, REQUEST) !== NONE || this.#slotOf(row, REPLY) !== NONE;
+  }
+
+  /** Takes the connection, or what of it was not taken before; one whose way has changed gets the new one. */
+  install(row: Row): boolean {
+    const { connection, way, ignoresDf } = this.#options;
+    const bound = connection(row);
+    const { method, caddr, cport, vaddr, vport, dport, protocol, destination } = bound;
+    const { address, tunnel } = destination;
+    const isTunnel = method === 'ipip';
+    const suits =
+      method === 'masq' || method === 'gatewaying' || (isTunnel && tunnel.type === 'ipip' && !ignoresDf());
+    // IPv6 in IPv4 takes an identification for each packet.
+    if (!suits || (isTunnel && isV4(address) && !isV4(vaddr))) {
+      this.counts.unsuited++;
+      return false;
+    }
+    const there = way(address);
+    if (!there) {
+      this.counts.unreachable++;
+      return false;
+    }
+    const request = requestAction(bound, there);
+    const taken = this.#set(row, REQUEST, protocol, caddr, cport, vaddr, vport, request);
+    if (!taken || method !== 'masq') return taken;
+    const back = way(caddr);
+    if (!back) {
+      this.counts.unreachable++;
+      return true;
+    }
+    const translation = { address, port: dport, newAddress: vaddr, newPort: vport };
+    this.#set(row, REPLY, protocol, address, dport, caddr, cport, {
+      kind: 'toClient',
+      hop: back,
+      translation,
+    });
+    return true;
+  }
+
+  remove(row: Row): void {
+    for (let direction = REQUEST; direction < DIRECTIONS; direction++) this.#remove(row, direction);
+  }
+
+  sweep(report: FlowReport): void {
+    const owners = this.#owners;
+    const now = this.#options.clock();
+    for (let slot = 0; slot < owners.length; slot++)
+      if (owners[slot] !== NONE) this.#tell(slot, owners[slot]!, now, report);
+    this.reclaim();
+  }
+
+  /** All packets of these actions' flows go up to the director, at once, and the flows are taken out. */
+  removeWhere(chosen: (row: Row) => boolean): void {
+    const owners = this.#owners;
+    for (let slot = 0; slot < owners.length; slot++) {
+      const owner = owners[slot]!;
+      if (owner !== NONE && chosen(owner >> 1)) this.#remove(owner >> 1, owner & 1);
+    }
+  }
+
+  /** Makes what was taken out usable again, after a grace period; one at a time. */
+  reclaim(): void {
+    if (this.#reclaiming) return;
+    const { flows, actions, grace, failed } = this.#options;
+    const slots = flows.takeRetired();
+    const unheld = actions.takeRetired();
+    if (slots.length === 0 && unheld.length === 0) return;
+    this.#reclaiming = true;
+    grace().then(() => {
+      flows.free(slots);
+      actions.free(unheld);
+      this.#reclaiming = false;
+    }, failed);
+  }
+
+  #set(
+    row: Row,
+    direction: number,
+    protocol: number,
+    src: Address,
+    srcPort: number,
+    dst: Address,
+    dstPort: number,
+    wanted: Action,
+  ): boolean {
+    const { flows, actions } = this.#options;
+    const action = actions.hold(wanted);
+    if (action === NONE) {
+      this.counts.crowded++;
+      return false;
+    }
+    const known = this.#slotOf(row, direction);
+    if (known !== NONE) {
+      const before = flows.action(known);
+      if (before !== action) flows.setAction(known, action);
+      actions.release(before);
+      return true;
+    }
+    const slot = flows.insert(protocol, src, srcPort, dst, dstPort, action);
+    if (slot === NONE) {
+      actions.release(action);
+      this.counts.crowded++;
+      return false;
+    }
+    this.#owners[slot] = row * DIRECTIONS + direction;
+    this.#grow(row);
+    this.#slots[row * DIRECTIONS + direction] = slot + 1;
+    this.counts.installed++;
+    return true;
+  }
+
+  #remove(row: Row, direction: number): void {
+    const slot = this.#slotOf(row, direction);
+    if (slot === NONE) return;
+    const { flows, actions, clock, report } = this.#options;
+    const action = flows.action(slot);
+    flows.remove(slot);
+    this.#tell(slot, row * DIRECTIONS + direction, clock(), report);
+    this.#owners[slot] = NONE;
+    this.#slots[row * DIRECTIONS + direction] = 0;
+    actions.release(action);
+  }
+
+  #tell(slot: number, owner: number, now: number, report: FlowReport): void {
+    const { flows } = this.#options;
+    if (!flows.count(slot)) return;
+    const { counted } = flows;
+    report(owner >> 1, counted[0]!, counted[1]!, now, (owner & 1) === REPLY);
+  }
+
+  #slotOf(row: Row, direction: number): number {
+    return (this.#slots[row * DIRECTIONS + direction] ?? 0) - 1;
+  }
+
+  #grow(row: Row): void {
+    let length = this.#slots.length;
+    while (length <= row * DIRECTIONS + 1) length *= 2;
+    if (length === this.#slots.length) return;
+    const larger = new Int32Array(length);
+    larger.set(this.#slots);
+    this.#slots = larger;
+  }
+}
+
+function requestAction(connection: Connection, way: Way): Action {
+  const { method, vaddr, vport, dport, destination } = connection;
+  const { address } = destination;
+  switch (method) {
+    case 'masq':
+      return {
+        kind: 'toDestination',
+        hop: way,
+        translation: { address: vaddr, port: vport, newAddress: address, newPort: dport },
+      };
+    case 'ipip':
+      return { kind: isV4(address) ? 'tunnel4' : 'tunnel6', hop: way, source: way.source, address };
+    default:
+      return { kind: 'route', hop: way };
+  }
+}

@@ -1,0 +1,142 @@
+/** The flow of a packet, and what is to be done with it: hash, window, action. */
+import {
+  add,
+  and32,
+  at,
+  atomic,
+  DW,
+  type Fragment,
+  jge,
+  jne,
+  jump,
+  LOAD_ACQUIRE,
+  load,
+  loadMapValue,
+  lsh,
+  mov,
+  mov32,
+  or,
+  R0,
+  R1,
+  R2,
+  R3,
+  R4,
+  R5,
+  R9,
+  type Register,
+  rsh,
+  type Size,
+  W,
+} from '../ebpf/instruction.ts';
+import { ACTION_AT, PACKET, SLOT_AT } from './hook.ts';
+import {
+  ACTION,
+  liveState,
+  PROBES,
+  SLOT,
+  SLOT_ACTION,
+  SLOT_DESTINATION,
+  SLOT_PORTS,
+  SLOT_SOURCE,
+} from './layout.ts';
+import type { Family } from './parse.ts';
+import { mixing } from './tuple-hash.ts';
+
+/** What of the director's tables a program is made for. */
+export interface Tables {
+  /** Descriptor of the flow table, an array of one value. */
+  readonly flows: number;
+  /** Slots that hashes name, a power of two; PROBES - 1 more follow. */
+  readonly slots: number;
+  readonly seed: number;
+  /** Descriptor of the array of one value that holds all actions, and how many. */
+  readonly actions: number;
+  readonly actionCount: number;
+  /** The machine reads memory in another order than it was written, unless told not to (arm64). */
+  readonly acquire: boolean;
+}
+
+/** Sets SLOT_AT and ACTION_AT for the packet with protocol r5, or goes to `miss`. Loses r0 to r5. */
+export function lookup(family: Family, tables: Tables): Fragment {
+  const { label } = family;
+  return [
+    family.version === 4 ? key4(family, tables) : key6(family, tables),
+    and32.imm(R0, tables.slots - 1),
+    lsh.imm(R0, Math.log2(SLOT)),
+    loadMapValue(SLOT_AT, tables.flows),
+    add.reg(SLOT_AT, R0),
+    Array.from({ length: PROBES }, (_, i) => probe(family, tables, i)),
+    at(label(`probe${PROBES}:`), jump(label('miss'))),
+    at(label('hit'), load(W, R1, SLOT_AT, SLOT_ACTION)),
+    jge.imm(R1, tables.actionCount, label('miss')),
+    lsh.imm(R1, Math.log2(ACTION)),
+    loadMapValue(ACTION_AT, tables.actions),
+    add.reg(ACTION_AT, R1),
+  ];
+}
+
+/** IPv4: r0 hash, r2 source, r3 destination, r4 ports and state. */
+const key4 = ({ src, dst, transport, version }: Family, { seed }: Tables): Fragment => [
+  load(W, R2, PACKET, src),
+  load(W, R3, PACKET, dst),
+  load(W, R4, PACKET, transport),
+  mov32.imm(R0, seed),
+  mixing(R0, R2, R1),
+  mixing(R0, R4, R1),
+  mixing(R0, R3, R1),
+  or.imm(R5, liveState(version, 0)),
+  lsh.imm(R5, 32),
+  or.reg(R4, R5),
+];
+
+/** IPv6: r0 hash, r2 and r3 source, r4 and r5 destination, r9 ports and state. */
+const key6 = ({ src, dst, transport, version }: Family, { seed }: Tables): Fragment => [
+  load(W, R9, PACKET, transport),
+  mov32.imm(R0, seed),
+  mixing(R0, R9, R1),
+  or.imm(R5, liveState(version, 0)),
+  lsh.imm(R5, 32),
+  or.reg(R9, R5),
+  load(DW, R2, PACKET, src),
+  load(DW, R3, PACKET, src + 8),
+  load(DW, R4, PACKET, dst),
+  load(DW, R5, PACKET, dst + 8),
+  [R2, R3, R4, R5].map((half) => [
+    mixing(R0, half, R1),
+    mov.reg(SLOT_AT, half),
+    rsh.imm(SLOT_AT, 32),
+    mixing(R0, SLOT_AT, R1),
+  ]),
+];
+
+/** Goes to `hit` with SLOT_AT set where the `i`-th slot of the window is the flow's. */
+function probe({ version, label }: Family, { acquire }: Tables, i: number): Fragment {
+  const slot = i * SLOT;
+  const next = label(`probe${i + 1}:`);
+  // Ports and state in one: with the state, all that was written before it is seen.
+  const published = acquire
+    ? atomic(DW, LOAD_ACQUIRE, R1, slot + SLOT_PORTS, SLOT_AT)
+    : load(DW, R1, SLOT_AT, slot + SLOT_PORTS);
+  const fields: readonly (readonly [size: Size, offset: number, register: Register])[] =
+    version === 4
+      ? [
+          [W, SLOT_SOURCE + 12, R2],
+          [W, SLOT_DESTINATION + 12, R3],
+        ]
+      : [
+          [DW, SLOT_SOURCE, R2],
+          [DW, SLOT_SOURCE + 8, R3],
+          [DW, SLOT_DESTINATION, R4],
+          [DW, SLOT_DESTINATION + 8, R5],
+        ];
+  return [
+    at(label(`probe${i}:`), published),
+    jne.reg(R1, version === 4 ? R4 : R9, next),
+    fields.map(([size, offset, register]) => [
+      load(size, R1, SLOT_AT, slot + offset),
+      jne.reg(R1, register, next),
+    ]),
+    i === 0 ? [] : add.imm(SLOT_AT, slot),
+    jump(label('hit')),
+  ];
+}

@@ -1,0 +1,138 @@
+/** The packet's headers, as far as a flow is known by them: what a program does not handle leaves by `miss` or `pieces`. */
+import {
+  add,
+  and,
+  at,
+  B,
+  type Fragment,
+  H,
+  jeq,
+  jgt,
+  jle,
+  jlt,
+  jne,
+  jump,
+  load,
+  lsh,
+  mov,
+  R1,
+  R2,
+  R3,
+  R5,
+  rsh,
+  sub,
+  toBig,
+} from '../ebpf/instruction.ts';
+import { ACK, FIN, RST, SYN, TCP, TCP_HEADER } from '../wire/tcp.ts';
+import { UDP, UDP_HEADER } from '../wire/udp.ts';
+import { type Hook, NETWORK, PACKET, unlessReadable } from './hook.ts';
+
+/** Offsets from the Ethernet header, tags apart. */
+export interface Family {
+  readonly version: 4 | 6;
+  /** Octets of the IP header without options or extension headers. */
+  readonly header: number;
+  readonly ttl: number;
+  readonly protocol: number;
+  readonly src: number;
+  readonly dst: number;
+  /** Octets of an address. */
+  readonly address: 4 | 16;
+  readonly transport: number;
+  /** Label suffix. */
+  readonly label: (name: string) => string;
+}
+
+export const V4: Family = {
+  version: 4,
+  header: 20,
+  ttl: NETWORK + 8,
+  protocol: NETWORK + 9,
+  src: NETWORK + 12,
+  dst: NETWORK + 16,
+  address: 4,
+  transport: NETWORK + 20,
+  label: (name) => `${name}4`,
+};
+export const V6: Family = {
+  version: 6,
+  header: 40,
+  ttl: NETWORK + 7,
+  protocol: NETWORK + 6,
+  src: NETWORK + 8,
+  dst: NETWORK + 24,
+  address: 16,
+  transport: NETWORK + 40,
+  label: (name) => `${name}6`,
+};
+
+/* Offsets in transport headers (RFC 9293, RFC 768). */
+const TCP_DATA_OFFSET = 12;
+const TCP_FLAGS = 13;
+const UDP_LENGTH = 4;
+/** IPv4: version 4 and a header of five words. */
+const PLAIN_IPV4 = 0x45;
+/** More fragments, and the offset; as read by this machine. */
+const FRAGMENT_LE = 0xff3f;
+export const TOTAL_LENGTH = NETWORK + 2;
+const PAYLOAD_LENGTH = NETWORK + 4;
+const FRAGMENT = NETWORK + 6;
+
+/** Octets of the IP packet by its own header, in r3. */
+export const loadLength = ({ version, header }: Family): Fragment =>
+  version === 4
+    ? [load(H, R3, PACKET, TOTAL_LENGTH), toBig(R3, 16)]
+    : [load(H, R3, PACKET, PAYLOAD_LENGTH), toBig(R3, 16), add.imm(R3, header)];
+
+/**
+ * Leaves the protocol in r5 for a whole TCP segment or UDP datagram that is as long as it says and changes no
+ * connection's state: TCP with ACK and without SYN, FIN, RST. Others go to `miss`, those without ports to `pieces`.
+ * What follows is to be named `known`.
+ */
+export function parse(family: Family, hook: Hook): Fragment {
+  const { version, header, ttl, protocol, transport, label } = family;
+  const miss = label('miss');
+  return [
+    version === 4
+      ? [
+          load(B, R1, PACKET, NETWORK),
+          jne.imm(R1, PLAIN_IPV4, label('pieces')),
+          load(H, R1, PACKET, FRAGMENT),
+          and.imm(R1, FRAGMENT_LE),
+          jne.imm(R1, 0, label('pieces')),
+        ]
+      : [
+          unlessReadable(transport + UDP_HEADER, 'pass'),
+          load(B, R1, PACKET, NETWORK),
+          rsh.imm(R1, 4),
+          jne.imm(R1, version, 'pass'),
+        ],
+    load(B, R5, PACKET, protocol),
+    jeq.imm(R5, TCP, label('whole')),
+    jne.imm(R5, UDP, label('other')),
+    at(label('whole'), load(B, R1, PACKET, ttl)),
+    jle.imm(R1, 1, miss),
+    loadLength(family),
+    hook.unlessWhole(R3, miss),
+    jne.imm(R5, TCP, label('udp')),
+    unlessReadable(transport + TCP_HEADER, miss),
+    jlt.imm(R3, header + TCP_HEADER, miss),
+    load(B, R1, PACKET, transport + TCP_DATA_OFFSET),
+    rsh.imm(R1, 4),
+    lsh.imm(R1, 2),
+    jlt.imm(R1, TCP_HEADER, miss),
+    add.imm(R1, header),
+    jgt.reg(R1, R3, miss),
+    load(B, R1, PACKET, transport + TCP_FLAGS),
+    and.imm(R1, SYN | FIN | RST | ACK),
+    jne.imm(R1, ACK, miss),
+    jump(label('known')),
+    at(label('udp'), jlt.imm(R3, header + UDP_HEADER, miss)),
+    load(H, R1, PACKET, transport + UDP_LENGTH),
+    toBig(R1, 16),
+    jlt.imm(R1, UDP_HEADER, miss),
+    mov.reg(R2, R3),
+    sub.imm(R2, header),
+    jgt.reg(R1, R2, miss),
+  ];
+}

@@ -1,0 +1,47 @@
+/** LVS as one program, for XDP or for tc: the packets of known connections, forwarded as src/forwarding does it. */
+import { assemble } from '../ebpf/assemble.ts';
+import { at, exit, type Fragment, H, jeq, load, mov, R0, R1 } from '../ebpf/instruction.ts';
+import { CONTEXT, type Hook, IPV4_TYPE, IPV6_TYPE, PACKET, redirectTo, unlessReadable } from './hook.ts';
+import { lookup, type Tables } from './lookup.ts';
+
+import { parse, V4, V6 } from './parse.ts';
+import { rewrite } from './rewrite.ts';
+import { type Upcall, upcalls } from './upcall.ts';
+
+const ETHERTYPE = 12;
+/** Octets of the shortest packet that can be ours: Ethernet, IPv4, and eight of a transport header. */
+const SHORTEST = 42;
+
+export interface ProgramParts {
+  readonly hook: Hook;
+  readonly tables: Tables;
+  /** Missing: packets that no flow is known for go on to the kernel, where the director listens too. */
+  readonly upcall?: Upcall;
+}
+
+/** The program as fragments, for wrapping and printing. */
+export function forwarder({ hook, tables, upcall }: ProgramParts): Fragment {
+  return [
+    mov.reg(CONTEXT, R1),
+    hook.begin,
+    at('look', unlessReadable(SHORTEST, 'pass')),
+    load(H, R1, PACKET, ETHERTYPE),
+    jeq.imm(R1, IPV6_TYPE, V6.label('is')),
+    jeq.imm(R1, IPV4_TYPE, V4.label('is')),
+    hook.otherType('look'),
+    [V4, V6].map((family) => [
+      at(family.label('is'), parse(family, hook)),
+      at(family.label('known'), lookup(family, tables)),
+      rewrite(family, hook),
+    ]),
+    at('transmit', hook.transmit),
+    [V4, V6].map((family) => upcalls(family, upcall)),
+    upcall ? at('up', redirectTo(upcall.interfaceIndex)) : [],
+    at('pass', mov.imm(R0, hook.pass)),
+    exit(),
+    at('drop', mov.imm(R0, hook.drop)),
+    exit(),
+  ];
+}
+
+export const forwarderCode = (parts: ProgramParts): Uint8Array<ArrayBuffer> => assemble(forwarder(parts));

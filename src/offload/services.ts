@@ -1,0 +1,74 @@
+/** Which packets that no flow is known for are the director's: the keys that its services make. */
+import { isIPv4, isIPv6 } from 'node:net';
+import type { Protocol } from '../model/service.ts';
+import type { DestinationSnapshot, ServiceSnapshot } from '../model/snapshot.ts';
+import { type Address, isV4, parseAddress } from '../wire/address.ts';
+import { ICMP } from '../wire/icmp.ts';
+import { ICMP6 } from '../wire/icmp6.ts';
+import { SCTP } from '../wire/sctp.ts';
+import { TCP } from '../wire/tcp.ts';
+import { UDP } from '../wire/udp.ts';
+import {
+  FROM_SERVER,
+  OWN_ADDRESS,
+  PIECE_FROM_SERVER,
+  PIECE_TO_SERVICE,
+  SERVICE_ADDRESS,
+  SERVICE_KEY,
+  SERVICE_PORT,
+  SERVICE_PROTOCOL,
+  SERVICE_VERSION,
+  TO_SERVICE,
+} from './layout.ts';
+
+/** What the director has, as far as it tells which packets are its own. Services by mark have no address, and no key. */
+export interface Served {
+  readonly services: readonly {
+    readonly service: ServiceSnapshot['service'];
+    readonly destinations: readonly Pick<DestinationSnapshot, 'method' | 'address' | 'port'>[];
+  }[];
+  /** Addresses of the host itself, VIPs included. */
+  readonly own: readonly Address[];
+}
+
+/** Keys in hexadecimal, with their flags. */
+export type ServiceKeys = ReadonlyMap<string, number>;
+
+const PROTOCOLS: Readonly<Record<Protocol, number>> = { tcp: TCP, udp: UDP, sctp: SCTP };
+
+export function serviceKeys({ services, own }: Served): ServiceKeys {
+  const keys = new Map<string, number>();
+  const add = (address: Address, port: number, protocol: number, flag: number) => {
+    const key = keyOf(address, port, protocol);
+    keys.set(key, (keys.get(key) ?? 0) | flag);
+  };
+  /** An end of connections: its packets, its fragments, errors about it. */
+  const end = (text: string, port: number, protocol: number, flag: number, piece: number) => {
+    if (!isIPv4(text) && !isIPv6(text)) return;
+    const address = parseAddress(text);
+    if (!address) return;
+    add(address, port, protocol, flag);
+    add(address, 0, protocol, piece);
+    add(address, 0, isV4(address) ? ICMP : ICMP6, piece);
+    add(address, 0, 0, piece);
+  };
+  for (const { service, destinations } of services) {
+    if (!('address' in service)) continue;
+    const protocol = PROTOCOLS[service.protocol];
+    end(service.address, service.port, protocol, TO_SERVICE, PIECE_TO_SERVICE);
+    for (const { method, address, port } of destinations)
+      if (method === 'masq') end(address, port, protocol, FROM_SERVER, PIECE_FROM_SERVER);
+  }
+  for (const address of own) add(address, 0, 0, OWN_ADDRESS);
+  return keys;
+}
+
+function keyOf(address: Address, port: number, protocol: number): string {
+  const octets = Buffer.alloc(SERVICE_KEY);
+  if (isV4(address)) octets.writeUInt32BE(address[3]!, SERVICE_ADDRESS);
+  else for (const [i, word] of address.entries()) octets.writeUInt32BE(word, SERVICE_ADDRESS + 4 * i);
+  octets.writeUInt16BE(port, SERVICE_PORT);
+  octets[SERVICE_PROTOCOL] = protocol;
+  octets[SERVICE_VERSION] = isV4(address) ? 4 : 6;
+  return octets.toString('hex');
+}

@@ -1,0 +1,165 @@
+/** Packets that no flow is known for: those of the director's services go up to it, the host's own stack has the rest. */
+
+import { MAP_LOOKUP } from '../ebpf/helper.ts';
+import {
+  add,
+  at,
+  B,
+  call,
+  DW,
+  FP,
+  type Fragment,
+  H,
+  jeq,
+  jgt,
+  jne,
+  jset,
+  jump,
+  load,
+  loadMap,
+  mov,
+  R0,
+  R1,
+  R2,
+  store,
+  storeImm,
+  W,
+} from '../ebpf/instruction.ts';
+import { ICMP } from '../wire/icmp.ts';
+import { ICMP6 } from '../wire/icmp6.ts';
+import { FRAGMENT } from '../wire/ipv6.ts';
+import { SCTP } from '../wire/sctp.ts';
+import { PACKET } from './hook.ts';
+import {
+  FROM_SERVER,
+  OWN_ADDRESS,
+  PIECE_FROM_SERVER,
+  PIECE_TO_SERVICE,
+  SERVICE_PORT,
+  SERVICE_PROTOCOL,
+  SERVICE_VERSION,
+  TO_SERVICE,
+} from './layout.ts';
+import type { Family } from './parse.ts';
+
+/** Where packets go that the director has to see. */
+export interface Upcall {
+  /** Index of the tap device. */
+  readonly interfaceIndex: number;
+  /** Descriptor of the map of services. */
+  readonly services: number;
+}
+
+/* Stack: the protocol, and the key. */
+const PROTOCOL = -16;
+const KEY = -40;
+
+/** Goes to `target` when the map has `flag` for that end. Loses r0 to r5. */
+function ask(
+  { version, address, src, dst, transport }: Family,
+  services: number,
+  side: 'src' | 'dst',
+  end: { readonly port: boolean; readonly protocol: boolean },
+  flag: number,
+  target: string,
+): Fragment {
+  const from = side === 'src' ? src : dst;
+  const next = Symbol('next');
+  return [
+    address === 4
+      ? [
+          load(W, R1, PACKET, from),
+          store(W, FP, KEY, R1),
+          storeImm(W, FP, KEY + 4, 0),
+          storeImm(DW, FP, KEY + 8, 0),
+        ]
+      : [
+          load(DW, R1, PACKET, from),
+          store(DW, FP, KEY, R1),
+          load(DW, R1, PACKET, from + 8),
+          store(DW, FP, KEY + 8, R1),
+        ],
+    end.port
+      ? [load(H, R1, PACKET, transport + (side === 'src' ? 0 : 2)), store(H, FP, KEY + SERVICE_PORT, R1)]
+      : storeImm(H, FP, KEY + SERVICE_PORT, 0),
+    end.protocol
+      ? [load(DW, R1, FP, PROTOCOL), store(B, FP, KEY + SERVICE_PROTOCOL, R1)]
+      : storeImm(B, FP, KEY + SERVICE_PROTOCOL, 0),
+    storeImm(B, FP, KEY + SERVICE_VERSION, version),
+    loadMap(R1, services),
+    mov.reg(R2, FP),
+    add.imm(R2, KEY),
+    call(MAP_LOOKUP),
+    jeq.imm(R0, 0, next),
+    load(W, R1, R0, 0),
+    jset.imm(R1, flag, target),
+    at(next, mov.imm(R0, 0)),
+  ];
+}
+
+/** `miss`: a packet with ports; `pieces`: one whose ports are not there, or not at their place; `other`: another protocol. */
+export function upcalls(family: Family, upcall: Upcall | undefined): Fragment {
+  const { version, protocol, transport, label } = family;
+  const places = [label('miss'), label('pieces'), label('other')];
+  if (!upcall)
+    return places
+      .filter((place) => place !== label('pieces') || version === 4)
+      .map((place) => at(place, jump('pass')));
+  const { services } = upcall;
+  const own = { port: true, protocol: true };
+  const anyPort = { port: false, protocol: true };
+  const host = { port: false, protocol: false };
+  const icmp = version === 4 ? ICMP : ICMP6;
+  const errors: Fragment =
+    version === 4
+      ? // Unreachable, source quench (RFC 792), time exceeded, parameter problem.
+        [
+          jeq.imm(R1, 3, label('pieces')),
+          jeq.imm(R1, 4, label('pieces')),
+          jeq.imm(R1, 11, label('pieces')),
+          jne.imm(R1, 12, 'pass'),
+        ]
+      : // RFC 4443: errors are below 128.
+        jgt.imm(R1, 127, 'pass');
+  return [
+    at(label('miss'), load(B, R1, PACKET, protocol)),
+    store(DW, FP, PROTOCOL, R1),
+    ask(family, services, 'dst', own, TO_SERVICE, 'up'),
+    ask(family, services, 'dst', anyPort, TO_SERVICE, 'up'),
+    ask(family, services, 'dst', host, OWN_ADDRESS, 'pass'),
+    ask(family, services, 'src', own, FROM_SERVER, 'up'),
+    ask(family, services, 'src', anyPort, FROM_SERVER, 'up'),
+    jump('pass'),
+    at(label('other'), load(B, R1, PACKET, protocol)),
+    jeq.imm(R1, SCTP, label('miss')),
+    version === 6
+      ? [
+          // Behind other extension headers the protocol is anybody's guess: the address decides.
+          jeq.imm(R1, 0, label('any')),
+          jeq.imm(R1, 43, label('any')),
+          jeq.imm(R1, 60, label('any')),
+          jne.imm(R1, FRAGMENT, label('whole-other')),
+          load(B, R1, PACKET, transport),
+          store(DW, FP, PROTOCOL, R1),
+          jump(label('sorted')),
+        ]
+      : [],
+    at(label('whole-other'), jne.imm(R1, icmp, 'pass')),
+    load(B, R1, PACKET, transport),
+    errors,
+    at(label('pieces'), load(B, R1, PACKET, protocol)),
+    store(DW, FP, PROTOCOL, R1),
+    at(label('sorted'), ask(family, services, 'dst', anyPort, PIECE_TO_SERVICE, 'up')),
+    ask(family, services, 'dst', host, OWN_ADDRESS, 'pass'),
+    ask(family, services, 'src', anyPort, PIECE_FROM_SERVER, 'up'),
+    jump('pass'),
+    version === 6
+      ? [
+          at(label('any'), ask(family, services, 'dst', host, PIECE_TO_SERVICE, 'up')),
+          ask(family, services, 'dst', host, OWN_ADDRESS, 'pass'),
+          ask(family, services, 'src', host, PIECE_FROM_SERVER, 'up'),
+          jump('pass'),
+        ]
+      : [],
+  ];
+}

@@ -1,0 +1,206 @@
+import fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import type { Connection } from '../../src/model/connection.ts';
+import type { ForwardingMethodName } from '../../src/model/destination.ts';
+import { serviceKeys } from '../../src/offload/services.ts';
+import { packetOfLine } from '../../src/wire/packet-line.ts';
+import { TCP } from '../../src/wire/tcp.ts';
+import { UDP } from '../../src/wire/udp.ts';
+import { type Datagram, datagram, packetOf } from '../forwarding/datagrams.ts';
+import { address, destinationAt } from '../forwarding/recorded-host.ts';
+import { lineOf } from '../support/packets.ts';
+import { arriving, Datapath, HOOKS, ipOf, LEFT, MTU, noKernel, typescript } from './datapaths.ts';
+
+const VIP = { 4: '192.0.2.80', 6: '2001:db8::80' } as const;
+const CLIENT = { 4: '203.0.113.7', 6: '2001:db8:1::7' } as const;
+const SERVER = { 4: '10.1.0.11', 6: 'fd01::11' } as const;
+const bracket = (text: string) => (text.includes(':') ? `[${text}]` : text);
+
+function connection(
+  method: ForwardingMethodName,
+  version: 4 | 6 = 4,
+  protocol = TCP,
+  server: string = SERVER[version],
+): Connection {
+  const dport = method === 'masq' ? 8080 : 80;
+  return {
+    row: 0,
+    protocol,
+    caddr: address(CLIENT[version]),
+    cport: 4000,
+    vaddr: address(VIP[version]),
+    vport: 80,
+    dport,
+    destination: destinationAt(server, dport, method),
+    method,
+  };
+}
+
+const line = (version: 4 | 6, rest: string) =>
+  `${bracket(CLIENT[version])}:4000 > ${bracket(VIP[version])}:80 ${rest}`;
+const reply = (version: 4 | 6, rest: string) =>
+  `${bracket(SERVER[version])}:8080 > ${bracket(CLIENT[version])}:4000 ${rest}`;
+
+test('a kernel to run the programs in is there', ({ skip }) => skip(noKernel !== undefined, noKernel));
+
+const services = serviceKeys({
+  services: ([4, 6] as const).flatMap((version) =>
+    (['tcp', 'udp'] as const).map((protocol) => ({
+      service: { protocol, address: VIP[version], port: 80 },
+      destinations: [{ method: 'masq' as const, address: SERVER[version], port: 8080 }],
+    })),
+  ),
+  own: [address(VIP[4]), address(VIP[6]), address('10.1.0.254')],
+});
+
+type How = 'masq' | 'gatewaying' | 'ipip' | 'ipip6';
+
+/** A connection that the datagram belongs to. */
+function boundTo(one: Datagram, how: How, dport: number): Connection {
+  const { protocol, version } = one;
+  const method = how === 'ipip6' ? 'ipip' : how;
+  const server = how === 'ipip6' || (how !== 'ipip' && version === 6) ? SERVER[6] : SERVER[4];
+  return {
+    row: 0,
+    protocol,
+    caddr: one.src,
+    cport: one.srcPort,
+    vaddr: one.dst,
+    vport: one.dstPort,
+    dport,
+    destination: destinationAt(server, dport, method),
+    method,
+  };
+}
+
+/** The same datagram from the destination to the client. */
+const answer = (one: Datagram, { destination, dport }: Connection): Datagram => ({
+  ...one,
+  src: destination.address,
+  srcPort: dport,
+  dst: one.src,
+  dstPort: one.srcPort,
+});
+
+/** Octets of the outer header. */
+const OUTER: Readonly<Record<How, number>> = { masq: 0, gatewaying: 0, ipip: 20, ipip6: 40 };
+
+/** What a program has to forward: everything plain. */
+function isEligible(one: Datagram, how: How, octets: Uint8Array, mtu: number): boolean {
+  if (one.protocol !== TCP && one.protocol !== UDP) return false;
+  if (one.options > 0 || octets.length > mtu - OUTER[how]) return false;
+  return how !== 'ipip' || (one.version === 4 && one.dontFragment);
+}
+
+const hooks = Object.keys(HOOKS) as (keyof typeof HOOKS)[];
+const datapaths: (readonly [string, () => Datapath, boolean])[] = hooks.flatMap((hook) => [
+  [`${hook}, interpreted`, () => Datapath.interpreted(hook, services), false] as const,
+  ...(noKernel === undefined
+    ? [[`${hook}, BPF_PROG_TEST_RUN`, () => Datapath.inKernel(hook), true] as const]
+    : []),
+]);
+
+/** Packets of a known connection that are forwarded: by method, IP version, and what tunnels go through. */
+const FORWARDED: readonly [string, Connection, string, boolean?][] = [
+  ['DR, IPv4 TCP', connection('gatewaying'), line(4, 'ACK len=512')],
+  ['DR, IPv4 TCP without data, padded', connection('gatewaying'), line(4, 'ACK')],
+  ['DR, IPv4 UDP', connection('gatewaying', 4, UDP), line(4, 'UDP len=64')],
+  ['DR, IPv4 UDP without a checksum', connection('gatewaying', 4, UDP), line(4, 'UDP len=64 no-checksum')],
+  ['DR, IPv6 TCP', connection('gatewaying', 6), line(6, 'PSH+ACK len=512')],
+  ['DR, IPv6 UDP', connection('gatewaying', 6, UDP), line(6, 'UDP len=1')],
+  ['DR, as long as the link carries', connection('gatewaying'), line(4, 'ACK len=1460 DF')],
+  ['DR, a time to live of 2', connection('gatewaying'), line(4, 'ACK ttl=2')],
+  ['NAT request, IPv4 TCP', connection('masq'), line(4, 'ACK len=512')],
+  ['NAT request, a wrong checksum stays wrong', connection('masq'), line(4, 'ACK len=9 bad-checksum')],
+  ['NAT request, IPv4 UDP', connection('masq', 4, UDP), line(4, 'UDP len=65')],
+  ['NAT request, IPv6 TCP', connection('masq', 6), line(6, 'ACK len=3 ttl=255')],
+  ['NAT request, IPv6 UDP', connection('masq', 6, UDP), line(6, 'UDP len=300')],
+  ['NAT reply, IPv4 TCP', connection('masq'), reply(4, 'PSH+ACK len=1000 DF'), true],
+  ['NAT reply, IPv4 UDP', connection('masq', 4, UDP), reply(4, 'UDP len=0'), true],
+  ['NAT reply, IPv6 TCP', connection('masq', 6), reply(6, 'ACK'), true],
+  ['NAT reply, IPv6 UDP', connection('masq', 6, UDP), reply(6, 'UDP len=10'), true],
+  ['IPv4 in IPv4', connection('ipip'), line(4, 'ACK len=512 DF')],
+  ['IPv4 in IPv4, congestion experienced', connection('ipip'), line(4, 'ACK len=5 DF tos=187')],
+  ['IPv4 in IPv4, just fits', connection('ipip', 4, UDP), line(4, 'UDP len=1452 DF')],
+  ['IPv4 in IPv6', connection('ipip', 4, TCP, SERVER[6]), line(4, 'ACK len=512 tos=3')],
+  ['IPv6 in IPv6', connection('ipip', 6), line(6, 'ACK len=512 tos=255')],
+];
+
+describe.each(datapaths)('%s', (_name, open, inKernel) => {
+  const datapath = open();
+
+  test.each(FORWARDED)('%s: as the forwarding method does it', (_what, one, text, isReply = false) => {
+    expect(datapath.install(one)).toEqual([true]);
+    const octets = packetOfLine(text);
+    const { verdict, sent } = typescript(octets, one, isReply);
+    expect(verdict).toBe('forwarded');
+    const { fate, frame } = datapath.run(arriving(octets));
+    expect(fate).toBe('forwarded');
+    expect(lineOf(ipOf(frame))).toBe(lineOf(sent[0]!));
+    expect(ipOf(frame)).toEqual(sent[0]);
+    expect([frame.subarray(0, 6), frame.subarray(6, 12)]).toEqual([LEFT.to, LEFT.from]);
+    datapath.offload.sweep((...report) =>
+      datapath.reports.push([report[0], report[1], report[2], report[4]]),
+    );
+    expect(datapath.reports).toEqual([[0, 1, octets.length, isReply]]);
+  });
+
+  test('random packets: forwarded as the method does it, or not touched', () => {
+    const method = fc.constantFrom<How>('masq', 'gatewaying', 'ipip', 'ipip6');
+    const scene = fc.tuple(
+      datagram(),
+      method,
+      fc.nat(1500),
+      fc.boolean(),
+      fc.integer({ min: 1, max: 65_535 }),
+    );
+    fc.assert(
+      fc.property(scene, ([one, how, mtu, isReply, dport]) => {
+        const bound = boundTo(one, how, dport);
+        datapath.mtu = Math.max(80, mtu);
+        datapath.install(bound);
+        const octets = packetOf(isReply && how === 'masq' ? answer(one, bound) : one).frame.copy();
+        const arrived = arriving(octets);
+        const { fate, frame } = datapath.run(arrived);
+        const backwards = isReply && how === 'masq';
+        const { verdict, sent } = typescript(octets, bound, backwards, datapath.mtu);
+        const eligible = isEligible(one, how, octets, datapath.mtu);
+        expect(fate === 'forwarded').toBe(eligible);
+        if (!eligible) expect(frame).toEqual(arrived);
+        else expect([verdict, sent.map((each) => [...each])]).toEqual(['forwarded', [[...ipOf(frame)]]]);
+      }),
+      { numRuns: datapath.hook === 'xdp' ? 300 : 200 },
+    );
+    datapath.mtu = MTU;
+  });
+
+  test.each<[string, Connection, string]>([
+    ['the first packet', connection('gatewaying'), line(4, 'SYN')],
+    ['an end', connection('gatewaying'), line(4, 'FIN+ACK')],
+    ['a reset', connection('masq'), line(4, 'RST')],
+    ['a segment without ACK', connection('masq'), line(4, 'PSH len=4')],
+    ['a time to live that ends here', connection('gatewaying'), line(4, 'ACK ttl=1')],
+    ['a time to live that ends here, IPv6', connection('masq', 6), line(6, 'ACK ttl=1')],
+    ['too long for the link', connection('gatewaying'), line(4, 'ACK len=1461 DF')],
+    ['too long for the tunnel', connection('ipip'), line(4, 'ACK len=1441 DF')],
+    ['NAT of a datagram without checksum', connection('masq', 4, UDP), line(4, 'UDP len=8 no-checksum')],
+    ['a tunnelled packet without DF', connection('ipip'), line(4, 'ACK len=8')],
+    ['another protocol’s packet of the same ports', connection('gatewaying'), line(4, 'UDP len=20')],
+    ['a stranger', connection('gatewaying'), line(4, 'ACK').replace('4000', '4001')],
+    ['a fragment', connection('gatewaying', 4, UDP), line(4, 'UDP len=64 frag=0+')],
+    ['a later fragment', connection('gatewaying', 4, UDP), `${CLIENT[4]} > ${VIP[4]} UDP frag=64 len=64`],
+    [
+      'a later fragment, IPv6',
+      connection('gatewaying', 6, UDP),
+      `${CLIENT[6]} > ${VIP[6]} UDP frag=64 len=64`,
+    ],
+  ])('%s is the director’s, untouched', (_what, one, text) => {
+    datapath.install(one);
+    const frame = arriving(packetOfLine(text));
+    const outcome = datapath.run(frame);
+    // A test run does not tell where to, and in the kernel's map there is no service.
+    expect(outcome.fate).toBe(inKernel ? 'pass' : 'up');
+    expect(outcome.frame).toEqual(frame);
+    expect(datapath.flows.live).toBeGreaterThan(0);
+  });
+});

@@ -1,0 +1,116 @@
+/** The places where packet programs stand, interpreted: contexts, and the kernel's helpers that change packets. */
+import { type Helper, Machine } from './machine.ts';
+import { Memory, type Region } from './memory.ts';
+
+/** Octets before and behind a packet in memory. */
+const HEADROOM = 256;
+const TAILROOM = 64;
+
+/** Numbers of helpers (enum bpf_func_id in include/uapi/linux/bpf.h). */
+const MAP_LOOKUP = 1;
+const L4_CSUM_REPLACE = 11;
+const REDIRECT = 23;
+const SKB_PULL_DATA = 39;
+const XDP_ADJUST_HEAD = 44;
+const SKB_ADJUST_ROOM = 50;
+
+/** What a program returns that redirects (include/uapi/linux/bpf.h, pkt_cls.h). */
+const REDIRECTED = { xdp: 4, tc: 7 } as const;
+
+export interface InterpretedMaps {
+  /** Arrays of one value, by descriptor. */
+  readonly arrays: ReadonlyMap<number, Uint8Array>;
+  /** Hash maps by descriptor: hexadecimal key, 32-bit value. */
+  readonly hashes?: ReadonlyMap<number, ReadonlyMap<string, number>>;
+}
+
+export interface Interpreted {
+  readonly result: number;
+  readonly packet: Uint8Array;
+  /** Interface that it was redirected to. */
+  readonly interfaceIndex: number | undefined;
+}
+
+/** Runs a program of that hook over a packet. */
+export function interpret(
+  hook: 'xdp' | 'tc',
+  code: Uint8Array<ArrayBuffer>,
+  packet: Uint8Array,
+  maps: InterpretedMaps,
+): Interpreted {
+  const memory = new Memory();
+  const buffer = new Uint8Array(HEADROOM + packet.length + TAILROOM);
+  buffer.set(packet, HEADROOM);
+  const region = memory.map('packet', buffer, HEADROOM, HEADROOM + packet.length);
+  const values = new Map([...maps.arrays].map(([fd, bytes]) => [fd, memory.map(`map ${fd}`, bytes).base]));
+  const hashes = new Map([...(maps.hashes ?? [])].map(([fd]) => [fd, BigInt(fd) << 56n]));
+  let interfaceIndex: number | undefined;
+  const helpers: Record<number, Helper> = {
+    [MAP_LOOKUP]: (_machine, map, key) => {
+      const fd = Number(map >> 56n);
+      const found = maps.hashes?.get(fd)?.get(Buffer.from(memory.read(key, 20)).toString('hex'));
+      if (found === undefined) return 0n;
+      const value = new Uint8Array(4);
+      new DataView(value.buffer).setUint32(0, found, true);
+      return memory.map('value', value).base;
+    },
+    [REDIRECT]: (_machine, to) => {
+      interfaceIndex = Number(to);
+      return BigInt(REDIRECTED[hook]);
+    },
+    [XDP_ADJUST_HEAD]: (_machine, _context, by) => {
+      const start = region.start + Number(BigInt.asIntN(32, by));
+      if (start < 0 || start > region.end) return -22n;
+      region.start = start;
+      return 0n;
+    },
+    [SKB_PULL_DATA]: () => 0n,
+    [SKB_ADJUST_ROOM]: (_machine, _context, by) => {
+      makeRoom(region, Number(BigInt.asIntN(32, by)));
+      return 0n;
+    },
+    [L4_CSUM_REPLACE]: (_machine, _context, offset, from, to, flags) => {
+      if (from !== 0n || (flags & 0xfn) !== 0n) throw new Error('only differences are interpreted');
+      replaceChecksum(region, Number(offset), Number(to), (flags & 0x20n) !== 0n);
+      return 0n;
+    },
+  };
+  const start = () => region.base + BigInt(region.start);
+  const end = () => region.base + BigInt(region.end);
+  const length = () => BigInt(region.end - region.start);
+  const contexts: Record<'xdp' | 'tc', Record<number, () => bigint>> = {
+    xdp: { 0: start, 4: end },
+    tc: { 0: length, 20: () => 0n, 76: start, 80: end, 164: () => 1n, 176: () => 0n },
+  };
+  const result = new Machine(code, memory, {
+    helpers,
+    maps: hashes,
+    values,
+    context(offset) {
+      const field = contexts[hook][offset];
+      if (!field) throw new Error(`a load from the context at ${offset}`);
+      return field();
+    },
+  }).run();
+  return { result: result | 0, packet: region.bytes.slice(region.start, region.end), interfaceIndex };
+}
+
+/** Behind the Ethernet header, as BPF_ADJ_ROOM_MAC has it; less than 0: that much is taken away there. */
+function makeRoom(region: Region, by: number): void {
+  const header = region.bytes.slice(region.start, region.start + 14);
+  region.start -= by;
+  region.bytes.set(header, region.start);
+  if (by > 0) region.bytes.fill(0, region.start + 14, region.start + 14 + by);
+}
+
+/** RFC 1624, over a little-endian machine's words. */
+function replaceChecksum(region: Region, offset: number, difference: number, isUdp: boolean): void {
+  const view = new DataView(region.bytes.buffer);
+  const at = region.start + offset;
+  const old = view.getUint16(at, true);
+  if (isUdp && old === 0) return;
+  let total = (~old & 0xffff) + difference;
+  while (total > 0xffff) total = (total & 0xffff) + (total >>> 16);
+  const sum = ~total & 0xffff;
+  view.setUint16(at, isUdp && sum === 0 ? 0xffff : sum, true);
+}
