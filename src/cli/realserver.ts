@@ -2,18 +2,21 @@
 /** lvs-realserver: makes a real server of this host, in the foreground, and puts everything back on exit. */
 import { isIP } from 'node:net';
 import { Command, InvalidArgumentError, Option } from 'commander';
+import type { Document } from '../config/document.ts';
 import { loadConfig } from '../config/load.ts';
 import { systemNames } from '../config/names.ts';
 import { openRawReceiver } from '../io/raw-receiver.ts';
 import { openRawSender } from '../io/raw-socket.ts';
+import { openUdpReceiver } from '../io/udp-receiver.ts';
 import { LvsError } from '../model/errors.ts';
 import { type AgentOptions, apply, restore } from '../realserver/agent.ts';
+import type { Encapsulation } from '../realserver/encapsulation.ts';
 import { takeLock } from '../realserver/lock.ts';
 import { thisMachine } from '../realserver/machine.ts';
 import { plan, type Role } from '../realserver/plan.ts';
 import { defaultStateFile } from '../realserver/state.ts';
 import { formatStatus, status } from '../realserver/status.ts';
-import { openTunnelEnd } from '../realserver/tunnel-end.ts';
+import { openTunnelEnd, type TunnelSockets } from '../realserver/tunnel-end.ts';
 import { schedulers } from '../schedulers/index.ts';
 
 interface RoleOptions {
@@ -23,11 +26,18 @@ interface RoleOptions {
   readonly device?: string;
   readonly netDevice?: string;
   readonly gateway?: string;
+  readonly tunnel?: readonly Encapsulation[];
 }
 interface RunOptions extends RoleOptions {
   readonly once: boolean;
   readonly state: string;
 }
+
+const SOCKETS: TunnelSockets = {
+  openSender: openRawSender,
+  openReceiver: openRawReceiver,
+  openUdp: openUdpReceiver,
+};
 
 const say = (line: string) => console.error(`lvs-realserver: ${line}`);
 
@@ -38,9 +48,32 @@ function addresses(text: string): string[] {
   return list;
 }
 
+/** ipip, gre, gue:PORT, with commas between. */
+function encapsulations(text: string): Encapsulation[] {
+  return text.split(',').map((word) => {
+    const [type, port] = word.split(':');
+    if ((type === 'ipip' || type === 'gre') && port === undefined) return { type };
+    if (type === 'gue' && Number(port) > 0 && Number(port) < 65_536) return { type, port: Number(port) };
+    throw new InvalidArgumentError(`'${word}' is no kind of tunnel: ipip, gre, gue:PORT.`);
+  });
+}
+
+/** The kinds of tunnels that the director's rules speak of, each once. */
+function tunnelsOf(document: Document): Encapsulation[] {
+  const kinds = new Map<string, Encapsulation>();
+  for (const { options } of document.services.flatMap(({ destinations }) => destinations)) {
+    if (options.method !== 'ipip') continue;
+    const { type, port } = options.tunnel ?? { type: 'ipip', port: 0 };
+    kinds.set(`${type}:${port}`, type === 'gue' ? { type, port } : { type });
+  }
+  return [...kinds.values()];
+}
+
 /** The role that the configuration gives real servers; what the command line says comes first. */
-async function roleOf({ config, vip, method, device, netDevice, gateway }: RoleOptions): Promise<Role> {
+async function roleOf(options: RoleOptions): Promise<Role> {
+  const { config, vip, method, device, netDevice, gateway } = options;
   const document = config === undefined ? undefined : await read(config);
+  const tunnels = options.tunnel ?? (document ? tunnelsOf(document) : []);
   const chosen = method ?? document?.method ?? 'dr';
   const vips = vip ?? document?.vips.map(({ address }) => address) ?? [];
   if (vips.length === 0 && chosen !== 'nat')
@@ -55,6 +88,7 @@ async function roleOf({ config, vip, method, device, netDevice, gateway }: RoleO
     device: device ?? document?.realServers.vipDevice ?? 'lo',
     ...(net === undefined ? {} : { netDevice: net }),
     ...(via === undefined || via === 'client' ? {} : { gateway: via }),
+    ...(tunnels.length === 0 ? {} : { encapsulations: tunnels }),
   };
 }
 
@@ -68,13 +102,12 @@ async function run(options: RunOptions): Promise<void> {
   const role = await roleOf(options);
   using _lock = await takeLock();
   const agent: AgentOptions = { machine: thisMachine, stateFile: options.state, say };
-  const { changes, notes, decapsulate } = await plan(role, thisMachine);
+  const { changes, notes, tunnelEnd } = await plan(role, thisMachine);
   for (const note of notes) say(note);
-  if (decapsulate.length > 0 && options.once)
+  if (tunnelEnd && options.once)
     throw new LvsError('CONFIG', 'the tunnel ends in this program, so it has to stay: leave --once away');
   const asked = signalled();
-  if (decapsulate.length > 0)
-    await openTunnelEnd(decapsulate, { openSender: openRawSender, openReceiver: openRawReceiver });
+  if (tunnelEnd) await openTunnelEnd(tunnelEnd, SOCKETS);
   await apply(changes, agent);
   if (options.once) return say('done; lvs-realserver restore puts everything back');
   say('ready');
@@ -129,6 +162,11 @@ program
   .option('--device <device>', 'carries the VIP: lo, lo:0, dummy0, tunl0 (default: lo)')
   .option('--net-device <device>', 'the device towards the director')
   .option('--gateway <address>', 'nat: the default route, which has to be the director')
+  .option(
+    '--tunnel <kinds>',
+    'tunnel: ipip, gre, gue:PORT, with commas between (default: ipip)',
+    encapsulations,
+  )
   .option('--once', 'change what is to be changed, and leave', false)
   .addOption(journal())
   .action(run);

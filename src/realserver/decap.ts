@@ -8,6 +8,13 @@ import { IPV6_HEADER, ipv6, isIpv6 } from '../wire/ipv6.ts';
 const ECN = 0x03;
 const CE = 0x03;
 
+/** Offset of the payload of the IPv4 packet that the frame holds; -1: it holds none. */
+export const insideIpv4 = (frame: Frame): number =>
+  isIpv4(frame, frame.start) ? frame.start + ipv4.headerLength(frame, frame.start) : -1;
+
+/** True when the IPv4 packet in the frame was marked on its way. */
+export const isCongested = (frame: Frame): boolean => (ipv4.tos(frame, frame.start) & ECN) === CE;
+
 /** Sends an IP packet, header and all, to the host itself. */
 export interface Sender {
   send(bytes: Uint8Array, offset: number, length: number, to: string): boolean;
@@ -29,10 +36,10 @@ export interface DecapOptions {
 }
 
 /**
- * Takes what came in a tunnel over IPv4 (`outer` 4: the frame holds the outer header too) or IPv6 (`outer` 6: it holds
- * the payload only, so that the outer congestion field is not seen): RFC 2003, RFC 2473.
+ * Takes a frame whose client's packet begins at `at`; negative: it holds none. `congested`: the outer header had the
+ * mark of congestion. RFC 2003, RFC 2473.
  */
-export type Decapsulate = (frame: Frame, outer: 4 | 6) => void;
+export type Decapsulate = (frame: Frame, at: number, congested: boolean) => void;
 
 export function decapsulator({ vips, senders, counts }: DecapOptions): Decapsulate {
   const four = vips.filter(isV4).map((vip) => ({ word: vip[3]! | 0, text: formatAddress(vip) }));
@@ -51,12 +58,12 @@ export function decapsulator({ vips, senders, counts }: DecapOptions): Decapsula
     return undefined;
   }
 
-  return (frame, outer) => {
-    if (outer === 4 && !isIpv4(frame, frame.start)) return void counts.refused++;
-    const at = outer === 4 ? frame.start + ipv4.headerLength(frame, frame.start) : frame.start;
-    const to = vipOf(frame, at);
-    const congested = outer === 4 && (ipv4.tos(frame, frame.start) & ECN) === CE;
-    if (to === undefined || (congested && !markCongestion(frame, at))) return void counts.refused++;
+  return (frame, at, congested) => {
+    const to = at < 0 ? undefined : vipOf(frame, at);
+    if (to === undefined || (congested && !markCongestion(frame, at))) {
+      counts.refused++;
+      return;
+    }
     const version = ipv4.version(frame, at) as 4 | 6;
     if (senders[version]?.send(frame.bytes, at, lengthOf(frame, at), to)) counts.decapsulated++;
     else counts.lost++;

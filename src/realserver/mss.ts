@@ -8,6 +8,8 @@ export interface MssChange {
   readonly addresses: readonly string[];
   /** MTU of the network device, octets. */
   readonly mtu: number;
+  /** Octets between the outer and the inner IP header. */
+  readonly overhead: number;
 }
 
 const TABLE = 'lvs_realserver';
@@ -17,8 +19,8 @@ const IPV6 = 40;
 const TCP = 20;
 
 /** The largest segment that fits through the tunnel; the outer header is of the inner one's family. */
-export const segmentSize = (address: string, mtu: number): number =>
-  mtu - 2 * (isIPv6(address) ? IPV6 : IPV4) - TCP;
+export const segmentSize = (address: string, mtu: number, overhead = 0): number =>
+  mtu - 2 * (isIPv6(address) ? IPV6 : IPV4) - overhead - TCP;
 
 const exists = async (machine: Machine): Promise<boolean> =>
   (await machine.run(['nft', 'list', 'table', 'inet', TABLE])).status === 0;
@@ -26,7 +28,7 @@ const exists = async (machine: Machine): Promise<boolean> =>
 /** Why the segment size cannot be told, or undefined when it can. */
 export async function probeMss(machine: Machine): Promise<string | undefined> {
   try {
-    const rules = script({ kind: 'mss', addresses: ['192.0.2.1'], mtu: 1500 });
+    const rules = script({ kind: 'mss', addresses: ['192.0.2.1'], mtu: 1500, overhead: 0 });
     const { status, stderr } = await machine.run(['nft', '--check', '-f', '-'], rules);
     return status === 0 ? undefined : `nft: ${stderr.trim().split('\n')[0]}`;
   } catch (error) {
@@ -35,9 +37,9 @@ export async function probeMss(machine: Machine): Promise<string | undefined> {
   }
 }
 
-function script({ addresses, mtu }: MssChange): string {
+function script({ addresses, mtu, overhead }: MssChange): string {
   const rules = addresses.map((address) => {
-    const size = segmentSize(address, mtu);
+    const size = segmentSize(address, mtu, overhead);
     const family = isIPv6(address) ? 'ip6' : 'ip';
     return `${family} saddr ${address} tcp flags & (syn | rst) == syn tcp option maxseg size > ${size} tcp option maxseg size set ${size}`;
   });

@@ -3,8 +3,10 @@ import { isIPv6 } from 'node:net';
 import { LvsError } from '../model/errors.ts';
 import type { Change } from './change.ts';
 import { probeDevice } from './device.ts';
+import { type Encapsulation, overhead } from './encapsulation.ts';
 import { type Machine, must } from './machine.ts';
 import { probeMss } from './mss.ts';
+import type { TunnelEnd } from './tunnel-end.ts';
 
 export interface Role {
   readonly method: 'dr' | 'tunnel' | 'nat';
@@ -15,14 +17,16 @@ export interface Role {
   readonly netDevice?: string;
   /** The default route under nat; missing: as it is. */
   readonly gateway?: string;
+  /** Kinds of tunnels that the director uses; missing: ipip. */
+  readonly encapsulations?: readonly Encapsulation[];
 }
 
 export interface Plan {
   readonly changes: readonly Change[];
   /** What is not as asked, in words. */
   readonly notes: readonly string[];
-  /** VIPs whose tunnelled packets this program itself has to take out. */
-  readonly decapsulate: readonly string[];
+  /** Missing: no tunnel ends in this program. */
+  readonly tunnelEnd?: TunnelEnd;
 }
 
 /**
@@ -36,13 +40,14 @@ const SILENT: readonly Change[] = [
 /** Accepts what some way leads back to; the greater of this and the setting for all devices counts (ip-sysctl.rst). */
 const LOOSE = '2';
 const TUNNEL_DEVICE = 'tunl0';
+const IPIP: readonly Encapsulation[] = [{ type: 'ipip' }];
 const ETHERNET_MTU = 1500;
 
 export async function plan(role: Role, machine: Machine): Promise<Plan> {
   const { method, gateway, vips } = role;
   if (method === 'nat') {
     const notes = gateway ? [] : ['nat: no gateway is named, so the default route stays as it is'];
-    return { changes: gateway ? [{ kind: 'route', gateway }] : [], notes, decapsulate: [] };
+    return { changes: gateway ? [{ kind: 'route', gateway }] : [], notes };
   }
   const notes: string[] = [];
   const tunnel = method === 'tunnel' ? await tunnelEnd(role, machine, notes) : undefined;
@@ -56,7 +61,7 @@ export async function plan(role: Role, machine: Machine): Promise<Plan> {
       ...(tunnel?.mss ?? []),
     ],
     notes,
-    decapsulate: tunnel?.decapsulate ?? [],
+    ...(tunnel?.end ? { tunnelEnd: tunnel.end } : {}),
   };
 }
 
@@ -97,25 +102,34 @@ async function carry(
   return { place, changes: [] };
 }
 
-/** The end of the tunnel: the kernel's where it has one, for IPv4; otherwise this program's. */
-async function tunnelEnd({ vips, netDevice }: Role, machine: Machine, notes: string[]) {
-  const missing = await probeDevice(TUNNEL_DEVICE, 'ipip', machine);
+/** The end of the tunnels: the kernel's where it has one, for IPv4 in IPv4; otherwise this program's. */
+async function tunnelEnd(
+  { vips, netDevice, encapsulations = IPIP }: Role,
+  machine: Machine,
+  notes: string[],
+) {
+  const ipip = encapsulations.some(({ type }) => type === 'ipip');
+  const missing = ipip ? await probeDevice(TUNNEL_DEVICE, 'ipip', machine) : 'not asked for';
   const changes: Change[] = [];
   if (missing === undefined)
     changes.push(
       { kind: 'device', name: TUNNEL_DEVICE, type: 'ipip' },
       { kind: 'sysctl', path: `net/ipv4/conf/${TUNNEL_DEVICE}/rp_filter`, value: LOOSE },
     );
-  else notes.push(`tunnel: ${missing}, so this program takes the packets out itself`);
+  else if (ipip) notes.push(`tunnel: ${missing}, so this program takes the packets out itself`);
   const mss: Change[] = [];
   const untold = await probeMss(machine);
-  if (untold === undefined) mss.push({ kind: 'mss', addresses: vips, mtu: await mtuOf(netDevice, machine) });
+  const most = Math.max(...encapsulations.map(overhead));
+  if (untold === undefined)
+    mss.push({ kind: 'mss', addresses: vips, mtu: await mtuOf(netDevice, machine), overhead: most });
   else notes.push(`tunnel: clients learn the smaller segment size from the director's ICMP only (${untold})`);
+  const kernel = missing === undefined;
+  const kernelAlone = kernel && encapsulations.length === 1 && !vips.some((vip) => isIPv6(vip));
   return {
-    device: missing === undefined ? TUNNEL_DEVICE : undefined,
+    device: kernel ? TUNNEL_DEVICE : undefined,
     changes,
     mss,
-    decapsulate: vips.filter((vip) => missing !== undefined || isIPv6(vip)),
+    end: kernelAlone ? undefined : { vips, encapsulations, kernel },
   };
 }
 

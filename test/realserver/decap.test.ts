@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { type DecapCounts, decapsulator } from '../../src/realserver/decap.ts';
+import { type DecapCounts, decapsulator, insideIpv4, isCongested } from '../../src/realserver/decap.ts';
 import { type Address, parseAddress } from '../../src/wire/address.ts';
 import { Frame } from '../../src/wire/frame.ts';
 import { ipv4 } from '../../src/wire/ipv4.ts';
@@ -29,7 +29,12 @@ function tunnelEnd(taken = true) {
       return taken;
     },
   };
-  const decapsulate = decapsulator({ vips: [VIP, VIP6], senders: { 4: sender, 6: sender }, counts });
+  const take = decapsulator({ vips: [VIP, VIP6], senders: { 4: sender, 6: sender }, counts });
+  const decapsulate = (frame: Frame, outer: 4 | 6) => {
+    if (outer === 6) return take(frame, frame.start, false);
+    const at = insideIpv4(frame);
+    take(frame, at, at >= 0 && isCongested(frame));
+  };
   return { decapsulate, sent, counts };
 }
 

@@ -47,7 +47,6 @@ describe('on a kernel that has the device', () => {
     expect(await planned({ device: 'dummy0' }, machine(['lo', 'eth0'], ['dummy']))).toEqual({
       changes: [...SILENT, 'device dummy0', `VIP ${VIP} on dummy0`],
       notes: [],
-      decapsulate: [],
     });
   });
 
@@ -64,9 +63,15 @@ describe('on a kernel that has the device', () => {
         `segments of ${VIP}, fd00::101 fit through the tunnel`,
       ],
       notes: [],
-      decapsulate: ['fd00::101'],
+      tunnelEnd: { vips, encapsulations: [{ type: 'ipip' }], kernel: true },
     });
   });
+});
+
+test('a kernel that takes IPv4 out of IPv4 needs no help with it', async () => {
+  const on = machine(['lo', 'eth0', 'tunl0']);
+  const { tunnelEnd } = await planned({ method: 'tunnel', device: 'tunl0' }, on);
+  expect(tunnelEnd).toBeUndefined();
 });
 
 describe('on a kernel that has it not, a line says what serves instead', () => {
@@ -79,13 +84,13 @@ describe('on a kernel that has it not, a line says what serves instead', () => {
   });
 
   test('of tunl0', async () => {
-    const { changes, notes, decapsulate } = await planned(
+    const { changes, notes, tunnelEnd } = await planned(
       { method: 'tunnel', device: 'tunl0' },
       machine(['lo', 'eth0']),
     );
     expect(changes).toContain(`VIP ${VIP} on lo:0`);
     expect(notes.join('\n')).toMatch(/no ipip module.*\n.*tunl0: not to be had/);
-    expect(decapsulate).toEqual([VIP]);
+    expect(tunnelEnd).toEqual({ vips: [VIP], encapsulations: [{ type: 'ipip' }], kernel: false });
   });
 });
 
@@ -103,7 +108,6 @@ test('nat changes the default route when it is told one, and nothing else', asyn
   expect(await planned({ method: 'nat' }, on)).toEqual({
     changes: [],
     notes: ['nat: no gateway is named, so the default route stays as it is'],
-    decapsulate: [],
   });
 });
 
