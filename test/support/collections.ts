@@ -8,15 +8,21 @@ export async function collectionsDuring(run: () => void): Promise<number> {
     for (const entry of list.getEntries()) begins.push(entry.startTime);
   });
   observer.observe({ entryTypes: ['gc'] });
+  // What was allocated before is not to be the reason for a collection meanwhile.
+  await collectionAfter(performance.now(), begins);
   const begin = performance.now();
   run();
   const end = performance.now();
-  // Entries are delivered in order: a collection that was asked for afterwards says that all before it are here.
-  const marker = () => begins.some((at) => at > end);
-  for (let garbage = []; !marker(); garbage = []) {
+  // Entries come in order: one of a later collection says that all before it are here.
+  await collectionAfter(end, begins);
+  observer.disconnect();
+  return begins.filter((at) => at >= begin && at <= end).length;
+}
+
+/** Allocates until a collection has happened and been told. */
+async function collectionAfter(time: number, begins: readonly number[]): Promise<void> {
+  for (let garbage: object[] = []; !begins.some((at) => at > time); garbage = []) {
     for (let i = 0; i < 1e5; i++) garbage.push({ i });
     await new Promise((resolve) => setImmediate(resolve));
   }
-  observer.disconnect();
-  return begins.filter((at) => at >= begin && at <= end).length;
 }
