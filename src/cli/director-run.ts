@@ -39,6 +39,8 @@ export async function runDirector(options: RunOptions): Promise<void> {
 
   const ending = new AbortController();
   for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => ending.abort(signal));
+  // Until there is something to reload; without a listener it would end the process.
+  process.on('SIGHUP', () => {});
   const routes = new Routes();
   const clock = monotonicClock;
   const io = await openLive({
@@ -56,7 +58,11 @@ export async function runDirector(options: RunOptions): Promise<void> {
     control = await serveControl({
       path: socket,
       door: { ...running.door, configuration },
-      onProblem: (problem) => log('warning', 'control', { why: String(problem) }),
+      onProblem: (problem) => {
+        // A file with mistakes is logged where it is read.
+        if (!(problem instanceof LvsError && problem.code === 'CONFIG'))
+          log('warning', 'control', { why: String(problem) });
+      },
     });
     await running.start(start, dirname(socket));
     if (options.metrics) await metricsServer(options.metrics, running, log);

@@ -10,6 +10,8 @@ export interface HostSetUp {
   /** The kernel leaves these packets alone when this resolves. */
   keep(guarded: Guarded): Promise<void>;
   hold(vips: readonly VipAddress[]): void;
+  /** To be called every second or so: addresses can go without a word. */
+  check(): void;
   /** After an interface came back, or is listened to now; `interfaces`: all that are. */
   renew(interfaceName: string, interfaces: readonly string[]): Promise<void>;
   close(): void;
@@ -31,6 +33,7 @@ export async function setUpHost(options: {
       checkVips(wanted);
       vips.hold(wanted);
     },
+    check: () => vips.check(),
     async renew(interfaceName, all) {
       // What came back has its defaults again; what is new has not been asked yet.
       const restore = stopMerging(interfaceName, folder);

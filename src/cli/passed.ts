@@ -2,7 +2,7 @@
 import { readFileSync } from 'node:fs';
 import { enterHop, sendOn } from '../forwarding/hop.ts';
 import type { ForwardingContext } from '../forwarding/method.ts';
-import type { Guarded } from '../io/guard-script.ts';
+import { type Guarded, keptPort } from '../io/guard-script.ts';
 import type { Protocol } from '../model/service.ts';
 import { type Address, parseAddress, sameAddress } from '../wire/address.ts';
 import type { Frame } from '../wire/frame.ts';
@@ -36,7 +36,7 @@ export class PassedPackets {
     const marks = new Set<number>();
     for (const { service, destinations } of services) {
       if ('mark' in service) marks.add(service.mark);
-      else add(this.#requests, service.protocol, service.address, service.port);
+      else add(this.#requests, service.protocol, service.address, keptPort(service));
       for (const { method, address, port } of destinations) {
         if (method !== 'masq') continue;
         const protocols = 'mark' in service ? (['tcp', 'udp', 'sctp'] as const) : [service.protocol];

@@ -146,7 +146,7 @@ export class RunningDirector {
   /** To be called every second or so. */
   watch(): void {
     const { routes, log } = this.#options;
-    routes.refresh();
+    if (routes.refresh()) this.#host?.check();
     if (this.#drains.size > 0) void this.#drain();
     const { captureDrops, ringDrops, truncated } = this.losses();
     const lost = captureDrops + ringDrops + truncated;

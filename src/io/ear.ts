@@ -1,7 +1,7 @@
 /** Listens on one interface, through its going down, its deletion and its return. */
 import { LvsError } from '../model/errors.ts';
 import { ETHERNET_HEADER } from '../wire/ethernet.ts';
-import { linkFacts } from './link-facts.ts';
+import { type LinkFacts, linkFacts } from './link-facts.ts';
 import { type Capture, openCapture } from './pcap.ts';
 
 export interface EarOptions {
@@ -39,7 +39,10 @@ export const captureFilter = (mac: string): string =>
 export class Ear {
   readonly #options: EarOptions;
   #captures: readonly Capture[] = [];
-  #index = 0;
+  /** What the captures were opened for. */
+  #facts: LinkFacts | undefined;
+  /** Captures cannot be closed: those of an earlier number are not listened to. */
+  #generation = 0;
   #opening = false;
   /** The watchers' calls at the last tick. */
   #wakeups = 0;
@@ -68,10 +71,12 @@ export class Ear {
     const facts = linkFacts(name);
     if (!facts) throw new LvsError('IO', `no interface ${name} here (ip link lists them)`);
     const usual = facts.mtu + ETHERNET_HEADER;
+    const generation = ++this.#generation;
     const listen = async (which: string, snapLength: number, octets: number, tell: HeardFrame) => {
       const filter = `${captureFilter(facts.mac)} and ${which}`;
       const options = { interface: name, filter, snapLength, bufferOctets: octets, bufferTimeout };
       const capture: Capture = await openCapture(options, (captured, length) => {
+        if (generation !== this.#generation) return;
         this.#heard = (this.#heard + 1) | 0;
         tell(capture, captured, length);
       });
@@ -82,7 +87,7 @@ export class Ear {
       throw new LvsError('UNAVAILABLE', `${name} is no Ethernet interface (${short.linkType})`);
     const merged = await listen(`greater ${usual + 1}`, LONGEST, MERGED_BUFFER, heardMerged);
     this.#captures = [short, merged];
-    this.#index = facts.index;
+    this.#facts = facts;
   }
 
   /** Packets that the kernel dropped for want of room. */
@@ -93,7 +98,7 @@ export class Ear {
   /** To be called at intervals: finds out what no event tells. */
   tick(): void {
     if (this.#captures.length > 0) this.#lookAfter();
-    else if (!this.#opening && linkFacts(this.#options.interface)) this.#reopen();
+    else if (!this.#opening && linkFacts(this.#options.interface)?.up) this.#reopen();
   }
 
   close(): void {
@@ -107,9 +112,10 @@ export class Ear {
     for (const capture of this.#captures) wakeups += capture.wakeups;
     const woken = wakeups !== this.#wakeups;
     this.#wakeups = wakeups;
-    if (!this.#poll() || linkFacts(this.#options.interface)?.index !== this.#index) {
+    if (!this.#poll() || !this.#isSame()) {
       this.#dropped = this.dropped;
       this.#captures = [];
+      this.#generation++;
       clearInterval(this.#poller);
       this.#poller = undefined;
       this.#options.notice('deleted');
@@ -120,6 +126,13 @@ export class Ear {
     if (this.#silentTicks < SILENT_TICKS || this.#poller) return;
     this.#poller = setInterval(() => this.#poll(), 1);
     this.#options.notice('polling');
+  }
+
+  /** False after the interface became another: deleted and made anew, or with another MAC address or MTU. */
+  #isSame(): boolean {
+    const now = linkFacts(this.#options.interface);
+    const then = this.#facts;
+    return now?.index === then?.index && now?.mac === then?.mac && now?.mtu === then?.mtu;
   }
 
   #poll(): boolean {

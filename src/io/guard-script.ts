@@ -16,6 +16,12 @@ export interface Guarded {
 /** IP protocol numbers (IANA). */
 const NUMBERS: Readonly<Record<Protocol, number>> = { tcp: 6, udp: 17, sctp: 132 };
 const ALL_PORTS = '0-65535';
+/** FTP's control port (RFC 959): its data connections go to any other port of the same address. */
+const FTP = 21;
+
+/** The port of a service whose packets are kept; 0: those of all ports. What is kept needlessly finds its way all the same. */
+export const keptPort = (service: { readonly protocol: Protocol; readonly port: number }): number =>
+  service.protocol === 'tcp' && service.port === FTP ? 0 : service.port;
 /** Before connection tracking's and everybody else's; packet sockets have seen the packet by then. */
 const PRIORITY = -500;
 
@@ -63,7 +69,7 @@ export function replaceGuard(table: string, guarded: Guarded): string {
 function requestRules({ services }: Guarded): string[] {
   const ends: End[] = [];
   for (const { service } of services)
-    if ('address' in service) ends.push([service.address, NUMBERS[service.protocol], service.port]);
+    if ('address' in service) ends.push([service.address, NUMBERS[service.protocol], keptPort(service)]);
   return FAMILIES.flatMap((family) => endRules(family, 'daddr', 'dport', ends));
 }
 

@@ -7,14 +7,23 @@ export interface LinkFacts {
   readonly mac: string;
   /** Octets. */
   readonly mtu: number;
+  readonly up: boolean;
 }
+
+/** IFF_UP (linux/if.h). */
+const UP = 0x1;
 
 /** Undefined: no such interface here. */
 export function linkFacts(name: string): LinkFacts | undefined {
   if (!isInterfaceName(name)) return undefined;
   const read = (file: string) => readFileSync(`/sys/class/net/${name}/${file}`, 'latin1').trim();
   try {
-    return { index: Number(read('ifindex')), mac: read('address'), mtu: Number(read('mtu')) };
+    return {
+      index: Number(read('ifindex')),
+      mac: read('address'),
+      mtu: Number(read('mtu')),
+      up: (Number(read('flags')) & UP) !== 0,
+    };
   } catch {
     return undefined;
   }

@@ -19,7 +19,7 @@ export interface LiveOptions {
   readonly tick?: number;
   /** ms that the kernel may hold packets back; 0, the default: each is heard at once. */
   readonly bufferTimeout?: number;
-  /** Octets of the kernel's buffer, an interface. Default 32 MiB. */
+  /** Octets of the kernel's buffer, an interface. Default 16 MiB: more would take longer to read than the control socket may wait. */
   readonly bufferOctets?: number;
   /** Frames between the capture and the pump. Default 16,384. */
   readonly frames?: number;
@@ -48,7 +48,7 @@ const TAILROOM = 64;
 /** Next hops whose text is remembered: a power of two. */
 const HOPS = 4096;
 /** ms for which packets may be handled from inside the capture when all frames are taken. */
-const RELIEF = 5;
+const RELIEF = 2;
 
 /* Places in the counts. */
 const RING_DROPS = 0;
@@ -95,7 +95,7 @@ export class LivePacketIo implements PacketIo {
   /** Starts to listen on an interface, too. Throws LvsError where that is not possible. */
   async listen(name: string): Promise<void> {
     if (this.#ears.has(name)) return;
-    const { bufferOctets = 32 * 1024 * 1024, bufferTimeout = 0, notice } = this.#options;
+    const { bufferOctets = 16 * 1024 * 1024, bufferTimeout = 0, notice } = this.#options;
     const ear = new Ear({
       interface: name,
       bufferOctets,

@@ -19,7 +19,7 @@ export interface PumpOptions<Verdict extends string> {
 }
 
 /** Packets between two looks at the clock, the timers and the control plane. */
-export const BATCH = 256;
+export const BATCH = 128;
 /** ms between two calls of expire, at least. */
 const EXPIRY_TICK = 100;
 

@@ -1,5 +1,6 @@
 /** Makes the VIPs local addresses of this host for as long as the director lives: they run out when nobody renews them. */
 import { execFile, spawnSync } from 'node:child_process';
+import { networkInterfaces } from 'node:os';
 import { LvsError } from '../model/errors.ts';
 import { isInterfaceName } from './link-facts.ts';
 
@@ -45,6 +46,13 @@ export class VipAddresses {
     });
     child.stdin?.on('error', () => {});
     child.stdin?.end(this.#held.map(renewal).join(''));
+  }
+
+  /** Brings back at once what went with an interface that was away for a moment; IPv6 addresses always do. */
+  check(): void {
+    const links = networkInterfaces();
+    const local = new Set(Object.values(links).flatMap((each = []) => each.map(({ address }) => address)));
+    if (this.#held.some(({ device, address }) => !local.has(address) && links[device])) this.renew();
   }
 
   /** Takes the addresses away. */

@@ -58,6 +58,11 @@ describe('requests', () => {
   });
 });
 
+test('FTP: its data connections are kept as well', () => {
+  const [first] = rules([[tcp('192.0.2.1', 21)], [tcp('192.0.2.1', 80)]]);
+  expect(first).toBe('ip daddr . meta l4proto . th dport { 192.0.2.1 . 6 . 0-65535 } drop');
+});
+
 describe('replies', () => {
   test('of translated destinations alone, to anybody but the host itself', () => {
     const list = rules([[tcp('192.0.2.1', 80), masq('10.0.0.1', 8080), route('10.0.0.2', 80)]]);
