@@ -40,14 +40,18 @@ export interface WatchOptions {
 /** ms between two looks at the weights of destinations that grow. */
 const GROWTH = 1000;
 
+/** A destination as the director has it, watched or not. */
+interface Asked {
+  /** As somebody asked for it. */
+  readonly options: DestinationOptions;
+  /** The weight that it was given. */
+  weight: number;
+}
+
 interface Entry {
   readonly watched: Watched;
   readonly target: Target;
   readonly health: Health;
-  /** As they were asked for; undefined: the director does not have it. */
-  options: DestinationOptions | undefined;
-  /** The weight that it was given last. */
-  weight: number;
   /** When it is to be looked at next, ms. */
   due: number;
   busy: AbortController | undefined;
@@ -56,6 +60,8 @@ interface Entry {
 export class Watch implements Disposable {
   readonly #options: WatchOptions;
   #entries = new Map<string, Entry>();
+  /** Of every destination that the director has: one may come to be watched later. */
+  readonly #asked = new Map<string, Asked>();
   #running = 0;
   #grow = 0;
 
@@ -79,10 +85,13 @@ export class Watch implements Disposable {
       } else this.#entries.set(key, this.#entry(watched, known, now));
     }
     const commands: Command[] = [];
-    for (const [key, { busy, options, weight, watched }] of before) {
+    for (const [key, { busy, watched }] of before) {
       busy?.abort();
-      if (!this.#entries.has(key) && options && (options.weight ?? 1) !== weight)
-        commands.push(edit(watched, options));
+      const asked = this.#asked.get(key);
+      const own = asked?.options.weight ?? 1;
+      if (this.#entries.has(key) || !asked || asked.weight === own) continue;
+      asked.weight = own;
+      commands.push(edit(watched, asked.options));
     }
     return commands;
   }
@@ -93,15 +102,19 @@ export class Watch implements Disposable {
   adjust(commands: readonly Command[], now: number): Command[] {
     return commands.map((command) => {
       if (command.op === 'add-destination' || command.op === 'edit-destination') {
-        const entry = this.#entries.get(keyOf(command.service, command.destination));
-        if (!entry) return command;
-        entry.options = command.options;
-        entry.weight = entry.health.weight(command.options.weight ?? 1, now);
-        return { ...command, options: { ...command.options, weight: entry.weight } };
+        const { options } = command;
+        const key = keyOf(command.service, command.destination);
+        const own = options.weight ?? 1;
+        const weight = this.#entries.get(key)?.health.weight(own, now) ?? own;
+        this.#asked.set(key, { options, weight });
+        return weight === own ? command : { ...command, options: { ...options, weight } };
       }
-      if (command.op === 'flush' || command.op === 'delete-service' || command.op === 'delete-destination')
-        for (const entry of this.#entries.values())
-          if (isRemovedBy(command, entry.watched)) entry.options = undefined;
+      if (command.op === 'flush') this.#asked.clear();
+      if (command.op === 'delete-destination')
+        this.#asked.delete(keyOf(command.service, command.destination));
+      if (command.op === 'delete-service')
+        for (const key of this.#asked.keys())
+          if (key.startsWith(`${nameOf(command.service)} > `)) this.#asked.delete(key);
       return command;
     });
   }
@@ -109,9 +122,11 @@ export class Watch implements Disposable {
   /** To be called often, such as every 100 ms: starts what is due. */
   tick(now: number): void {
     const { most = 64 } = this.#options;
-    const due = [...this.#entries.values()].filter((each) => each.due <= now && !each.busy && each.options);
-    for (const entry of due.sort((a, b) => a.due - b.due).slice(0, Math.max(0, most - this.#running)))
-      this.#look(entry, now);
+    const due = [...this.#entries].filter(
+      ([key, { due, busy }]) => due <= now && !busy && this.#asked.has(key),
+    );
+    const longest = due.sort(([, a], [, b]) => a.due - b.due).slice(0, Math.max(0, most - this.#running));
+    for (const [, entry] of longest) this.#look(entry, now);
     for (const entry of this.#entries.values()) {
       const from = entry.health.state;
       if (!entry.health.tick(now)) continue;
@@ -125,15 +140,17 @@ export class Watch implements Disposable {
 
   /** What is known of a destination; undefined: it is not watched. */
   stateOf(service: ServiceAddress, destination: DestinationAddress, now: number): CheckSnapshot | undefined {
-    const entry = this.#entries.get(keyOf(service, destination));
-    if (!entry?.options) return undefined;
-    const { health, options, watched } = entry;
+    const key = keyOf(service, destination);
+    const entry = this.#entries.get(key);
+    const asked = this.#asked.get(key);
+    if (!entry || !asked) return undefined;
+    const { health, watched } = entry;
     return {
       type: watched.check.type,
       state: health.state,
       since: Math.floor(Math.max(0, now - health.since) / 1000),
       message: health.message,
-      weight: options.weight ?? 1,
+      weight: asked.options.weight ?? 1,
     };
   }
 
@@ -149,8 +166,6 @@ export class Watch implements Disposable {
       watched,
       target: { address: destination.address, port, virtual, check },
       health: new Health(check, now, known?.health),
-      options: known?.options,
-      weight: known?.weight ?? 0,
       due: now + this.#options.random() * check.interval * 1000,
       busy: undefined,
     };
@@ -174,27 +189,34 @@ export class Watch implements Disposable {
   }
 
   #observe(entry: Entry, observation: Observation, now: number): void {
-    const { health, weight } = entry;
+    const { health } = entry;
     const from = health.state;
+    const before = this.#weightOf(entry);
     const isOther = health.observe(observation, now);
     this.#weigh([entry], now);
-    if (isOther || (entry.weight !== weight && health.state !== 'growing')) this.#tell(entry, from);
+    if (isOther || (this.#weightOf(entry) !== before && health.state !== 'growing')) this.#tell(entry, from);
   }
 
-  #tell({ watched, health, weight }: Entry, from: HealthState): void {
-    const { service, destination } = watched;
-    this.#options.event({ service, destination, from, to: health.state, weight, cause: health.message });
+  #weightOf({ watched }: Entry): number {
+    return this.#asked.get(keyOf(watched.service, watched.destination))?.weight ?? 0;
+  }
+
+  #tell(entry: Entry, from: HealthState): void {
+    const { service, destination } = entry.watched;
+    const { state: to, message: cause } = entry.health;
+    this.#options.event({ service, destination, from, to, weight: this.#weightOf(entry), cause });
   }
 
   /** Gives those whose weight is not what it should be the right one. */
   #weigh(entries: readonly Entry[], now: number): void {
     const commands: Command[] = [];
-    for (const entry of entries) {
-      if (!entry.options) continue;
-      const weight = entry.health.weight(entry.options.weight ?? 1, now);
-      if (weight === entry.weight) continue;
-      entry.weight = weight;
-      commands.push(edit(entry.watched, { ...entry.options, weight }));
+    for (const { watched, health } of entries) {
+      const asked = this.#asked.get(keyOf(watched.service, watched.destination));
+      if (!asked) continue;
+      const weight = health.weight(asked.options.weight ?? 1, now);
+      if (weight === asked.weight) continue;
+      asked.weight = weight;
+      commands.push(edit(watched, { ...asked.options, weight }));
     }
     if (commands.length > 0) this.#options.apply(commands);
   }
@@ -212,16 +234,4 @@ const nameOf = (service: ServiceAddress): string =>
     ? `mark ${service.mark} ${service.family}`
     : `${service.protocol} ${service.address} ${service.port}`;
 const keyOf = (service: ServiceAddress, { address, port }: DestinationAddress): string =>
-  `${nameOf(service)} ${address} ${port}`;
-
-function isRemovedBy(
-  command: Extract<Command, { op: 'flush' | 'delete-service' | 'delete-destination' }>,
-  { service, destination }: Watched,
-): boolean {
-  if (command.op === 'flush') return true;
-  if (nameOf(command.service) !== nameOf(service)) return false;
-  return (
-    command.op === 'delete-service' ||
-    keyOf(command.service, command.destination) === keyOf(service, destination)
-  );
-}
+  `${nameOf(service)} > ${address} ${port}`;

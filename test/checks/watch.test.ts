@@ -55,12 +55,8 @@ class Watching {
     }
   }
 
-  get weights(): number[] {
-    return this.commands.map((each) =>
-      'weight' in (each as never as { options: object }).options
-        ? (each as { options: { weight: number } }).options.weight
-        : -1,
-    );
+  get weights(): (number | undefined)[] {
+    return this.commands.map((each) => (each.op === 'edit-destination' ? each.options.weight : undefined));
   }
 }
 
@@ -203,4 +199,13 @@ describe('probes', () => {
     await nextTurn();
     expect([watching.commands, watching.events]).toEqual([[], []]);
   });
+});
+
+test('a destination that the director has already can come to be watched', async () => {
+  const watching = new Watching();
+  expect(watching.watch.adjust([add(5)], 0)).toEqual([add(5)]);
+  watching.watch.set([watched({ fall: 1 })], 0);
+  watching.finds = refused;
+  await watching.pass(100);
+  expect(watching.weights).toEqual([0]);
 });

@@ -1,0 +1,193 @@
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { clusterMissing } from '../support/cluster.ts';
+import { contentHash } from '../support/content.ts';
+import { Lab } from '../support/lab.ts';
+import { director, ipvsadm, startAgent, startDirector, startServers } from '../support/lvs-programs.ts';
+import type { Program } from '../support/program.ts';
+
+const why = clusterMissing();
+/** Octets, and octets a second: a download of half a minute. */
+const LARGE = 30 * 1024 * 1024;
+const RATE = '1M';
+
+test('what is needed is there', ({ skip }) => skip(why !== undefined, why));
+
+/** A file for the laboratory's segment, with these services on its VIP. */
+const file = (services: readonly string[], more = '') => `method: dr
+vips:
+  - { interface: eth0, address: 192.168.0.101, prefix: 24 }
+director: { inside: { interface: eth0, address: 192.168.0.1, prefix: 24 } }
+timeouts: { tcp-fin: 1 }
+${more}
+services:
+${services.map((each) => `  - ${each}\n`).join('')}`;
+const web = (destinations: string, rest = '') =>
+  `{ tcp: '192.168.0.101:80', scheduler: rr, ${rest} destinations: [${destinations}] }`;
+const BOTH = '192.168.0.3, 192.168.0.4';
+
+describe.skipIf(why !== undefined)('a running director', () => {
+  let lab: Lab;
+  let program: Program;
+  let config: string;
+  const servers: Program[] = [];
+
+  beforeAll(async () => {
+    lab = await Lab.create({ ipv6: true });
+    config = join(lab.folder, 'lvs.yaml');
+    for (const [i, host] of lab.servers.entries()) {
+      await startAgent(host, '--vip', '192.168.0.101,192.168.0.102');
+      servers.push(await startServers(host, i + 1));
+    }
+    writeFileSync(config, file([web(BOTH)]));
+    program = await startDirector(lab.director, config);
+  });
+  afterAll(() => lab?.[Symbol.asyncDispose]());
+
+  const list = () => lab.director.exec([...ipvsadm, '-L', '-n']);
+  const tell = (...words: string[]) => lab.director.run([...director, ...words]);
+  async function reload(services: readonly string[], more = ''): Promise<string> {
+    writeFileSync(config, file(services, more));
+    const { status, stdout, stderr } = await tell('reload');
+    expect(stderr).toBe('');
+    expect(status).toBe(0);
+    return stdout;
+  }
+  const get = (vip = lab.vip) => lab.client.exec(['curl', '-sS', '--max-time', '5', `http://${vip}/`]);
+  /** Resolves when what `ipvsadm -L` prints matches, or rejects after `limit` ms. */
+  async function listed(pattern: string, limit = 20_000): Promise<void> {
+    const command = `until ${[...ipvsadm, '-L', '-n'].join(' ')} | grep -Eq '${pattern}'; do sleep 0.1; done`;
+    const { status } = await lab.director.run(command, { limit });
+    expect(status, `${pattern} within ${limit} ms, but:\n${await list()}`).toBe(0);
+  }
+
+  test('serves a download to its end while other services come, change and go', async () => {
+    const download = lab.client.run(
+      `curl -sS --limit-rate ${RATE} --max-time 55 'http://${lab.vip}/big?octets=${LARGE}' | sha256sum`,
+    );
+    await listed('192.168.0.[34]:80 +Route +1 +1 ');
+    for (let i = 0; i < 5; i++) {
+      await reload([
+        web(BOTH, i % 2 === 0 ? '' : 'persistent: 60,'),
+        `{ tcp: '192.168.0.101:9${i}', scheduler: wlc, destinations: [${BOTH}] }`,
+        `{ udp: '192.168.0.101:53', scheduler: ${i % 2 === 0 ? 'rr' : 'sh'}, destinations: [${BOTH}] }`,
+      ]);
+    }
+    expect(await list()).toContain('192.168.0.101:94 wlc');
+    expect(await list()).not.toContain('192.168.0.101:93 wlc');
+    await listed('192.168.0.[34]:80 +Route +1 +1 ', 1000);
+    expect((await download).stdout).toBe(`${contentHash(LARGE)}  -\n`);
+    await reload([web(BOTH)]);
+  });
+
+  test('tells before what a reload would do', async () => {
+    writeFileSync(config, file([web('192.168.0.3', 'persistent: 60,')]));
+    const { stdout, status } = await tell('plan', config);
+    expect(status).toBe(0);
+    expect(stdout).toContain('~ tcp 192.168.0.101:80: nothing -> persistent 60 s; connections stay');
+    expect(stdout).toMatch(/^- tcp 192\.168\.0\.101:80 -> 192\.168\.0\.4:80: /m);
+    expect(await list()).toContain('192.168.0.4:80 ');
+    expect(await list()).not.toContain('persistent');
+    expect(await reload([web(BOTH)])).toBe('reloaded: 0 changes, 0 to be removed when idle\n');
+  });
+
+  test('keeps a removed destination until its last connection has ended', async () => {
+    const downloads = [1, 2].map(() =>
+      lab.client.spawn(`curl -sS --limit-rate 100k -o /dev/null http://${lab.vip}/big?octets=${LARGE}`),
+    );
+    await listed('192.168.0.3:80 +Route +1 +1 ');
+    await listed('192.168.0.4:80 +Route +1 +1 ');
+    expect(await reload([web('192.168.0.4')])).toBe('reloaded: 1 changes, 1 to be removed when idle\n');
+    await listed('192.168.0.3:80 +Route +0 +1 ', 1000);
+    for (let i = 0; i < 3; i++) expect(await get()).toBe('I am real server #2');
+    // Another reload meanwhile does not forget it.
+    await reload([web('192.168.0.4')]);
+    expect(downloads.map(({ running }) => running)).toEqual([true, true]);
+    await listed('192.168.0.3:80 +Route +0 +1 ', 1000);
+    for (const each of downloads) await each.stop();
+    const gone = `while ${[...ipvsadm, '-L', '-n'].join(' ')} | grep -q 192.168.0.3:80; do sleep 0.1; done`;
+    expect((await lab.director.run(gone, { limit: 20_000 })).status).toBe(0);
+    await reload([web(BOTH)]);
+  });
+
+  test('removes a destination at the deadline, whatever it still has', async () => {
+    await using download = lab.client.spawn(
+      `curl -sS --limit-rate 100k -o /dev/null http://${lab.vip}/big?octets=${LARGE}`,
+    );
+    await listed('192.168.0.[34]:80 +Route +1 +1 ');
+    await reload([web('')], 'drain: 1');
+    const gone = `while ${[...ipvsadm, '-L', '-n'].join(' ')} | grep -q Route; do sleep 0.1; done`;
+    expect((await lab.director.run(gone, { limit: 20_000 })).status).toBe(0);
+    expect(download.running).toBe(true);
+    await reload([web(BOTH)]);
+  });
+
+  test('takes and gives up VIPs', async () => {
+    const addresses = () => lab.director.exec('ip -o address show dev eth0');
+    writeFileSync(
+      config,
+      file([web(BOTH), web(BOTH).replace('.101', '.102')]).replace(
+        'vips:\n',
+        'vips:\n  - { interface: eth0, address: 192.168.0.102, prefix: 24 }\n',
+      ),
+    );
+    expect((await tell('reload')).status).toBe(0);
+    expect(await addresses()).toContain('192.168.0.102/32');
+    expect(await get('192.168.0.102')).toMatch(/^I am real server/);
+    await reload([web(BOTH)]);
+    const gone = 'while ip -o address show dev eth0 | grep -q 192.168.0.102; do sleep 0.1; done';
+    expect((await lab.director.run(gone, { limit: 20_000 })).status).toBe(0);
+    expect(await addresses()).toContain('192.168.0.101/32');
+  });
+
+  test('changes nothing for a file with mistakes, and says all of them', async () => {
+    const before = await list();
+    writeFileSync(config, `${file([web('192.168.0.3')])}  - { tcp: '192.168.0.101:99', schedler: rr }\n`);
+    const { status, stderr } = await tell('reload');
+    expect(status).toBe(2);
+    expect(stderr).toMatch(/lvs\.yaml:\d+:\d+: error: unknown key 'schedler'; did you mean 'scheduler'\?/);
+    expect(stderr).toMatch(/error: 'destinations' is missing here/);
+    const lines = program.lines.length;
+    program.signal('SIGHUP');
+    await program.line(/ error reload /, 5_000, lines);
+    expect(await list()).toBe(before);
+    expect(await get()).toMatch(/^I am real server/);
+  });
+
+  test('reads its file again at a SIGHUP, and keeps what was set by hand unless told otherwise', async () => {
+    await lab.director.exec([...ipvsadm, '-A', '-t', '192.168.0.101:443', '-s', 'rr']);
+    writeFileSync(config, file([web(BOTH)]));
+    let lines = program.lines.length;
+    program.signal('SIGHUP');
+    await program.line(/ warning by-hand what="tcp 192\.168\.0\.101:443 is not in the file"/, 5_000, lines);
+    expect(await list()).toContain('192.168.0.101:443 rr');
+    writeFileSync(config, file([web(BOTH)], 'adopt: replace'));
+    lines = program.lines.length;
+    program.signal('SIGHUP');
+    await program.line(/ info reloaded /, 5_000, lines);
+    const gone = `while ${[...ipvsadm, '-L', '-n'].join(' ')} | grep -q :443; do sleep 0.1; done`;
+    expect((await lab.director.run(gone, { limit: 20_000 })).status).toBe(0);
+  });
+
+  test('quiesces a server that stopped, and has it back when it is', async () => {
+    const check = 'check: { type: http, interval: 0.2, timeout: 0.5, fall: 3, rise: 2 },';
+    await reload([web(BOTH, check)]);
+    let lines = program.lines.length;
+    await servers[0]!.stop();
+    const down = await program.line(/ check-down /, 5_000, lines);
+    expect(down).toMatch(
+      /warning check-down service="tcp 192\.168\.0\.101:80" destination=192\.168\.0\.3:80 weight=0 cause="connection refused"/,
+    );
+    await listed('192.168.0.3:80 +Route +0 ', 1000);
+    for (let i = 0; i < 4; i++) expect(await get()).toBe('I am real server #2');
+    // What a check did is nothing that a reload would undo.
+    expect(await reload([web(BOTH, check)])).toBe('reloaded: 0 changes, 0 to be removed when idle\n');
+    lines = program.lines.length;
+    servers[0] = await startServers(lab.servers[0]!, 1);
+    await program.line(/ info check-up .*192\.168\.0\.3:80 weight=1 cause="status 200"/, 5_000, lines);
+    await listed('192.168.0.3:80 +Route +1 ', 1000);
+    expect([await get(), await get()].sort()).toEqual(['I am real server #1', 'I am real server #2']);
+    await reload([web(BOTH)]);
+  });
+});
