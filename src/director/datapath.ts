@@ -126,7 +126,7 @@ export class Datapath {
     const { table } = this.#core;
     const { protocol, src, srcPort, dst, dstPort } = packet;
     table.timeout[row] = 0;
-    table.touch(row, now);
+    table.expireNow(row);
     const verdict = this.#admit(packet, now);
     if (table.findFromClient(protocol, src, srcPort, dst, dstPort) !== row) end(this.#core, row);
     return verdict;

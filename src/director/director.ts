@@ -38,6 +38,8 @@ export interface DirectorOptions {
   readonly settings?: Partial<Settings>;
   /** Rows of the connection table. */
   readonly maxConnections?: number;
+  /** ms between two readings of the estimator; rates are per second of a period of 2000. */
+  readonly estimatorPeriod?: number;
 }
 
 /** The load balancer. Times are ms of one monotonic clock, the caller's. */
@@ -50,9 +52,11 @@ export class Director {
   #daemons: readonly SyncDaemon[] = [];
   /** When the estimator reads and the defence looks next, ms; -1: no time is known yet. */
   #nextTick = -1;
+  readonly #period: number;
   #nextDefence = -1;
 
   constructor(options: DirectorOptions) {
+    this.#period = options.estimatorPeriod ?? TICK;
     const { random = () => 0.5, maxConnections = DEFAULT_CONNECTIONS } = options;
     const settings = newSettings(options.settings);
     const table = new ConnectionTable({ limit: maxConnections, seed: Math.floor(random() * 2 ** 32) });
@@ -145,7 +149,13 @@ export class Director {
       timeouts: timeouts.get(),
       settings: { ...settings },
       daemons: this.#daemons,
-      table: { connections: table.size, capacity: table.capacity, octets: table.octets },
+      table: {
+        connections: table.size,
+        capacity: table.capacity,
+        octets: table.octets,
+        highest: table.highWater,
+        longestProbe: table.longestProbe,
+      },
       drops: Object.fromEntries(Object.entries(drops).filter(([, packets]) => packets > 0)),
       counts: { ...counts },
     };
@@ -161,12 +171,12 @@ export class Director {
   #advance(now: number): void {
     const core = this.context;
     if (this.#nextTick < 0) {
-      this.#nextTick = now + TICK;
+      this.#nextTick = now + this.#period;
       this.#nextDefence = now + DEFENCE_PERIOD;
     }
     core.table.expire(now, this.#onExpired);
     while (now >= this.#nextTick) {
-      this.#nextTick += TICK;
+      this.#nextTick += this.#period;
       this.#tick();
     }
     while (now >= this.#nextDefence) {

@@ -98,7 +98,9 @@ const names: Names = {
 const INTERFACES: Readonly<Record<string, number>> = { lo: 65_536, clan: 1500, rlan: 1500 };
 
 /** ms of the clock when a group begins, and what a command line of the recordings took. */
-const START = 2000;
+const START = 4000;
+/** ms before a group's begin in which the estimator's ticks began. */
+const ESTIMATOR_LEAD = 1994;
 const COMMAND_TIME = 100;
 
 /** Schedulers that the recorded kernel was built without. */
@@ -107,7 +109,7 @@ const NOT_BUILT = ['twos'];
 const DONE: ShellAnswer = { rc: 0, stdout: '', stderr: '' };
 
 class CliPlayer {
-  readonly #world = new World({}, START);
+  readonly #world = new World({}, START, ESTIMATOR_LEAD);
   readonly #ends = new WireEnds((_from, octets) => this.#world.receive(octets));
   readonly #door: DirectorDoor;
   readonly #marks: MarkRule[] = [];

@@ -29,8 +29,8 @@ const OWN = { client4: '10.0.0.1', server4: '10.1.0.1', client6: 'fd00::1', serv
 /** MTU of the loopback interface, octets. */
 const LOOPBACK_MTU = 65_536;
 const DEFAULT_MTU = 1500;
-/** ms before a recording's begin at which the estimator's ticks of 2 s began. */
-const ESTIMATOR_LEAD = 1993.9;
+/** ms between two ticks of the recorded kernel's estimator: 2 s on a timer wheel whose slots are 80 ms wide there. */
+export const ESTIMATOR_PERIOD = 2080;
 /** ms: timers of the recorded kernel run out at multiples of it. */
 const JIFFY = 10;
 /** ms between two calls of `expire` in a short sleep, and in a long one. */
@@ -70,8 +70,11 @@ export class World implements Host {
   #now: number;
   #id = 0x8000;
 
-  /** `start`: ms of the clock when the scenario begins, 2 s or more. */
-  constructor(topology: GoldenTopology, start: number) {
+  /**
+   * `start`: ms of the clock when the scenario begins, a period of the estimator or more;
+   * `lead`: ms before that in which the estimator's ticks began.
+   */
+  constructor(topology: GoldenTopology, start: number, lead: number) {
     this.#topology = topology;
     const vips = topology.vips ?? ['10.9.0.1', '10.9.0.2', '10.9.0.3', '10.9.0.4'];
     const vips6 = topology.vips6 ?? ['fd09::1', 'fd09::2'];
@@ -83,9 +86,14 @@ export class World implements Host {
       seed = (Math.imul(seed, 1_664_525) + 1_013_904_223) >>> 0;
       return seed / 2 ** 32;
     };
-    this.director = new Director({ host: this, random, maxConnections: 1 << 16 });
+    this.director = new Director({
+      host: this,
+      random,
+      maxConnections: 1 << 16,
+      estimatorPeriod: ESTIMATOR_PERIOD,
+    });
     this.#context = { host: this, settings: DEFAULT_SETTINGS, nextId: () => ++this.#id & 0xffff };
-    this.director.expire(start - ESTIMATOR_LEAD);
+    this.director.expire(start - lead);
     this.director.expire(start);
   }
 
