@@ -107,12 +107,14 @@ async function run(options: RunOptions): Promise<void> {
   if (tunnelEnd && options.once)
     throw new LvsError('CONFIG', 'the tunnel ends in this program, so it has to stay: leave --once away');
   const asked = signalled();
-  if (tunnelEnd) await openTunnelEnd(tunnelEnd, SOCKETS);
+  const counts = tunnelEnd && (await openTunnelEnd(tunnelEnd, SOCKETS));
   await apply(changes, agent);
   if (options.once) return say('done; lvs-realserver restore puts everything back');
   say('ready');
   say(`${await asked}: putting everything back`);
   await restore(agent);
+  if (counts)
+    say(`tunnels: ${counts.decapsulated} packets taken out, ${counts.refused} refused, ${counts.lost} lost`);
 }
 
 /** Resolves with the signal that asks the agent to end. Heard from now on. */

@@ -34,10 +34,9 @@ export async function openRawReceiver(family: 4 | 6, protocol: number, heard: He
   });
   const frame = new Frame();
   const buffer = Buffer.from(frame.bytes.buffer, HEADROOM);
-  const received = (_buffer: Buffer, octets: number) => {
-    frame.start = HEADROOM;
-    frame.end = HEADROOM + octets;
-    heard(frame);
+  let octets = 0;
+  const received = (_buffer: Buffer, read: number) => {
+    octets = read;
   };
   try {
     const socket = raw.createSocket({ protocol, addressFamily: family === 4 ? 1 : 2 });
@@ -45,10 +44,16 @@ export async function openRawReceiver(family: 4 | 6, protocol: number, heard: He
     // The package's own listener reads one packet a wake-up, and copies it.
     wrap.removeAllListeners('recvReady');
     wrap.on('recvReady', () => {
-      try {
-        for (let i = 0; i < BATCH; i++) wrap.recv(buffer, received);
-      } catch {
-        // Nothing waits any more; a real error shows at the next wake-up as the silence of the socket.
+      for (let i = 0; i < BATCH; i++) {
+        try {
+          wrap.recv(buffer, received);
+        } catch {
+          // Nothing waits any more.
+          return;
+        }
+        frame.start = HEADROOM;
+        frame.end = HEADROOM + octets;
+        heard(frame);
       }
     });
     open.add(socket);
