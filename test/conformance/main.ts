@@ -1,7 +1,7 @@
 /** Plays recordings of the kernel: `conformance PATH...`, files or folders of JSON; exit status 1 when one differs. */
 import { readdirSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
-import { readGolden } from '../support/golden.ts';
+import type { Golden } from '../support/golden.ts';
 import { playCli } from './cli-player.ts';
 import { play } from './player.ts';
 
@@ -16,13 +16,22 @@ const filesOf = (path: string): string[] =>
         .map((file) => join(path, file))
     : [path];
 
-/** True for recorded command lines, false for a scenario; throws for what is no recording. */
-function holdsCommandLines(file: string): boolean {
-  const content: unknown = JSON.parse(readFileSync(file, 'utf8'));
-  if (Array.isArray(content)) return true;
-  if (!Array.isArray((content as { steps?: unknown } | null)?.steps))
-    throw new Error('no recording: it has no steps');
-  return false;
+/** The scenarios of a file, one or several; undefined for recorded command lines. Throws for what is no recording. */
+function scenariosOf(file: string): readonly Golden[] | undefined {
+  const content = JSON.parse(readFileSync(file, 'utf8')) as unknown;
+  const items = (Array.isArray(content) ? content : [content]) as readonly Partial<Golden>[];
+  if (items.every((item) => 'cmd' in item)) return undefined;
+  const isPlayed = ({ steps }: Partial<Golden>) =>
+    Array.isArray(steps) && steps.every((step) => typeof step === 'object' && 'step' in step);
+  if (!items.every(isPlayed)) throw new Error('no recording: it has no steps with answers');
+  return items as readonly Golden[];
+}
+
+async function playScenario(golden: Golden): Promise<boolean> {
+  const failures = await play(golden, !all);
+  if (failures.length === 0) print(`ok ${golden.name}`);
+  for (const { step, text, what } of failures) print(`FAIL ${golden.name} step ${step} «${text}»: ${what}`);
+  return failures.length === 0;
 }
 
 const words = process.argv.slice(2);
@@ -36,18 +45,16 @@ let passed = 0;
 let failed = 0;
 for (const file of paths.flatMap(filesOf)) {
   try {
-    if (holdsCommandLines(file)) {
+    const scenarios = scenariosOf(file);
+    if (scenarios === undefined) {
       const score = await playCli(file, print);
       passed += score.passed;
       failed += score.failed;
-      continue;
     }
-    const golden = readGolden(file);
-    const failures = await play(golden, !all);
-    if (failures.length === 0) print(`ok ${golden.name}`);
-    for (const { step, text, what } of failures) print(`FAIL ${golden.name} step ${step} «${text}»: ${what}`);
-    if (failures.length === 0) passed++;
-    else failed++;
+    for (const golden of scenarios ?? []) {
+      if (await playScenario(golden)) passed++;
+      else failed++;
+    }
   } catch (error) {
     failed++;
     print(`FAIL ${file}: ${error instanceof Error ? error.message : String(error)}`);
