@@ -82,6 +82,10 @@ export interface TableSnapshot {
   readonly capacity: number;
   /** Octets of all its arrays. */
   readonly octets: number;
+  /** Rows that were ever in use at the same time. */
+  readonly highest: number;
+  /** The most rows that one look-up has had to compare. */
+  readonly longestProbe: number;
 }
 
 export interface Snapshot {
