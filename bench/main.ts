@@ -6,8 +6,10 @@ import { decode } from './decode.ts';
 import { director } from './director.ts';
 import { formatLoad, type LoadFigure, loadMissing, runLoad } from './load.ts';
 import type { Effort, Figure } from './measure.ts';
+import { memory } from './memory.ts';
 
 const BENCHES: Readonly<Record<string, (effort: Effort) => Figure[] | Promise<Figure[]>>> = {
+  memory,
   decode,
   connections,
   director,
