@@ -4,15 +4,15 @@ import { type ControlServer, serveControl } from '../control/server.ts';
 import { openLive } from '../io/live.ts';
 import { monotonicClock, pump } from '../io/pump.ts';
 import { Routes } from '../io/routes.ts';
-import { exposition } from '../metrics/exposition.ts';
-import { serveMetrics } from '../metrics/server.ts';
 import { LvsError } from '../model/errors.ts';
+import { Events } from '../web/events.ts';
 import { configurationDoor } from './configuration-door.ts';
 import { configured } from './configured.ts';
 import type { Log } from './log.ts';
 import { lackingPrivileges } from './privileges.ts';
 import { keepProcfs, type ProcfsFiles } from './procfs-files.ts';
 import { RunningDirector } from './running-director.ts';
+import { keptLog, openWebInterface } from './web-interface.ts';
 
 /** ms between two looks at addresses, routes, losses and drains. */
 const WATCH = 1000;
@@ -28,7 +28,9 @@ export interface RunOptions {
 
 /** Resolves after a clean end, by SIGTERM or SIGINT. The process has to end then: a live capture cannot be closed. */
 export async function runDirector(options: RunOptions): Promise<void> {
-  const { config, socket, log } = options;
+  const { config, socket } = options;
+  const events = new Events();
+  const log = keptLog(options.log, events);
   const lacking = lackingPrivileges();
   if (lacking) throw new LvsError('UNAVAILABLE', lacking);
   const start = await configured(config);
@@ -65,7 +67,8 @@ export async function runDirector(options: RunOptions): Promise<void> {
       },
     });
     await running.start(start, dirname(socket));
-    if (options.metrics) await metricsServer(options.metrics, running, log);
+    const isRunning = () => !ending.signal.aborted;
+    if (options.metrics) await openWebInterface({ ...options.metrics, running, events, log, isRunning });
     // Mistakes are logged; anything else is a fault and ends the process.
     if (options.procfs !== undefined)
       procfs = keepProcfs(options.procfs, running.door, (error) =>
@@ -92,17 +95,3 @@ export async function runDirector(options: RunOptions): Promise<void> {
 function unlessTold(error: unknown): void {
   if (!(error instanceof LvsError)) throw error;
 }
-
-const metricsServer = (
-  address: { readonly host: string; readonly port: number },
-  running: RunningDirector,
-  log: Log,
-) =>
-  serveMetrics({
-    ...address,
-    text: () => {
-      const { sendFailures, ...losses } = running.losses();
-      return exposition(running.snapshot(), losses, sendFailures);
-    },
-    failed: (error) => log('error', 'metrics', { why: String(error) }),
-  });

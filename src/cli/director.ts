@@ -17,6 +17,8 @@ import { createLog, type LogFormat } from './log.ts';
 /** Exit statuses: wrong arguments or a wrong file, and anything that failed at run time. */
 const WRONG = 2;
 const FAILED = 1;
+/** Where the web interface is when it is not said where. */
+const METRICS = '127.0.0.1:9112';
 
 interface RunArguments {
   readonly config: string;
@@ -49,7 +51,11 @@ program
   .requiredOption('--config <file>', 'lvs.conf, or lvs.yaml by its ending')
   .option('--interface <name...>', 'where to listen (default: the interfaces that the file names)')
   .option('--socket <path>', 'the control socket that ipvsadm speaks to', socketPath(process.env))
-  .option('--metrics <host:port>', 'answer GET /metrics for Prometheus there', parseListen)
+  .addOption(
+    new Option('--metrics [host:port]', 'serve metrics for Prometheus, the status page and JSON there')
+      .preset(METRICS)
+      .argParser(parseListen),
+  )
   .option('--procfs <folder>', 'keep ip_vs, ip_vs_conn and ip_vs_stats there, as /proc/net has them')
   .addOption(new Option('--log <format>', 'form of the log').choices(['text', 'json']).default('text'))
   .action(async (options: RunArguments) => {

@@ -1,84 +1,43 @@
 /** A snapshot as Prometheus text, under names of our own and under those of node_exporter's ipvs collector. */
-import { Counter, Gauge, Registry } from 'prom-client';
+import { setImmediate as nextTurn } from 'node:timers/promises';
+import { Registry } from 'prom-client';
 import type { DestinationSnapshot, ServiceSnapshot, Snapshot, Traffic } from '../model/snapshot.ts';
-
-/** What a packet driver lost since the start, in packets, by a stable word. */
-export type Losses = Readonly<Record<string, number>>;
-
-type Labels = Readonly<Record<string, string | number>>;
-type Values = readonly (readonly [labels: Labels, value: number])[];
+import type { Surroundings } from '../model/surroundings.ts';
+import { DROP_REASONS, type DropReason } from '../model/verdict.ts';
+import { counter, type Family, gauge, type Sample, single, textOf } from './families.ts';
+import { boundedWords, MAX_SERVICES, type Named, namedDestinations, serviceLabels } from './labels.ts';
+import { nodeExporterFamilies } from './node-exporter.ts';
 
 export const CONTENT_TYPE = Registry.PROMETHEUS_CONTENT_TYPE;
 
-/** `losses`: by which the driver lost packets; `sendFailures`: packets that the kernel refused to send, by its words. */
-export function exposition(snapshot: Snapshot, losses: Losses, sendFailures: Losses): Promise<string> {
-  const registry = new Registry();
-  const counter = (name: string, help: string, values: Values) => {
-    const metric = new Counter({ name, help, labelNames: namesOf(values), registers: [registry] });
-    for (const [labels, value] of values) metric.inc(labels, value);
-  };
-  const gauge = (name: string, help: string, values: Values) => {
-    const metric = new Gauge({ name, help, labelNames: namesOf(values), registers: [registry] });
-    for (const [labels, value] of values) metric.set(labels, value);
-  };
-  const { services, stats, table, drops, counts } = snapshot;
-  const destinations = services.flatMap((service) =>
-    service.destinations.map((destination) => ({
-      labels: destinationLabels(service, destination),
-      destination,
-    })),
-  );
-
-  for (const [field, name, help] of TRAFFIC) {
-    counter(`lvs_${name}_total`, `${help} of all services.`, [[{}, stats[field]]]);
-    counter(`lvs_service_${name}_total`, `${help} of a virtual service.`, [
-      ...services.map((each) => [serviceLabels(each), each.stats[field]] as const),
-    ]);
-    counter(
-      `lvs_destination_${name}_total`,
-      `${help} of a destination.`,
-      destinations.map(({ labels, destination }) => [labels, destination.stats[field]]),
-    );
+/** Works in small turns, a family each, so that packets get theirs. */
+export async function exposition(snapshot: Snapshot, surroundings: Surroundings): Promise<string> {
+  let text = '';
+  for (const family of families(snapshot, surroundings)) {
+    text += await textOf(family);
+    await nextTurn();
   }
-  const states = ['weight', 'activeConnections', 'inactiveConnections', 'persistentConnections'] as const;
-  for (const field of states)
-    gauge(
-      `lvs_destination_${snakeCase(field)}`,
-      `${STATE_HELP[field]} of a destination.`,
-      destinations.map(({ labels, destination }) => [labels, destination[field]]),
-    );
-  gauge(
-    'lvs_destination_overloaded',
-    'Whether a destination is over its threshold (1) or not (0).',
-    destinations.map(({ labels, destination }) => [labels, Number(destination.overloaded)]),
-  );
-  gauge('lvs_connection_table_entries', 'Entries of the connection table, templates included.', [
-    [{}, table.connections],
-  ]);
-  gauge('lvs_connection_table_capacity', 'Entries that there is memory for now.', [[{}, table.capacity]]);
-  gauge('lvs_connection_table_octets', 'Octets of the connection table.', [[{}, table.octets]]);
-  counter(
-    'lvs_dropped_packets_total',
-    'Packets that were dropped, by reason.',
-    Object.entries(drops).map(([reason, value]) => [{ reason }, value]),
-  );
-  counter(
-    'lvs_events_total',
-    'What became of packets and connections.',
-    Object.entries(counts).map(([event, value]) => [{ event }, value as number]),
-  );
-  counter(
-    'lvs_driver_lost_packets_total',
-    'Packets that were lost before the director saw them, by place.',
-    Object.entries(losses).map(([place, value]) => [{ place }, value]),
-  );
-  counter(
-    'lvs_driver_send_failures_total',
-    'Packets that the kernel refused to send, by its words.',
-    Object.entries(sendFailures).map(([why, value]) => [{ why }, value]),
-  );
-  nodeExporter(counter, gauge, snapshot);
-  return registry.metrics();
+  return text;
+}
+
+/** Everything that there is to tell. Names end as Prometheus has them: bytes, seconds, _total. */
+export function families(snapshot: Snapshot, surroundings: Surroundings): Family[] {
+  const services = snapshot.services.slice(0, MAX_SERVICES);
+  const destinations = namedDestinations(services);
+  const all = snapshot.services.reduce((sum, { destinations: its }) => sum + its.length, 0);
+  return [
+    ...traffic(snapshot, services, destinations),
+    ...serviceStates(services),
+    ...destinationStates(destinations),
+    ...decisions(snapshot),
+    ...table(snapshot),
+    gauge('lvs_omitted', 'Services and destinations that have no rows here, for they are too many.', [
+      [{ kind: 'service' }, snapshot.services.length - services.length],
+      [{ kind: 'destination' }, all - destinations.length],
+    ]),
+    ...process(surroundings),
+    ...nodeExporterFamilies(snapshot),
+  ].filter(({ samples }) => samples.length > 0);
 }
 
 /** Fields of Traffic, the end of a metric's name, and its help. */
@@ -89,72 +48,181 @@ const TRAFFIC: readonly (readonly [keyof Traffic, string, string])[] = [
   ['inOctets', 'incoming_bytes', 'Octets from clients'],
   ['outOctets', 'outgoing_bytes', 'Octets to clients that came this way'],
 ];
-const STATE_HELP = {
-  weight: 'Weight',
-  activeConnections: 'Active connections',
-  inactiveConnections: 'Inactive connections',
-  persistentConnections: 'Templates',
-} as const;
 
-/** The names that dashboards know (node_exporter collector/ipvs_linux.go, 1.8). */
-function nodeExporter(
-  counter: (name: string, help: string, values: Values) => void,
-  gauge: (name: string, help: string, values: Values) => void,
-  { services, stats }: Snapshot,
-): void {
-  for (const [field, name, help] of TRAFFIC)
-    counter(`node_ipvs_${name}_total`, `${help} of all services.`, [[{}, stats[field]]]);
-  const backends = services.flatMap(({ service, destinations }) =>
-    destinations.map((destination) => {
-      const labels = {
-        local_address: 'mark' in service ? '' : service.address,
-        local_port: 'mark' in service ? '0' : String(service.port),
-        remote_address: destination.address,
-        remote_port: String(destination.port),
-        proto: 'mark' in service ? 'FWM' : service.protocol.toUpperCase(),
-        local_mark: 'mark' in service ? service.mark.toString(16).toUpperCase().padStart(8, '0') : '',
-      };
-      return { labels, destination };
-    }),
-  );
-  const each = (of: (destination: DestinationSnapshot) => number): Values =>
-    backends.map(({ labels, destination }) => [labels, of(destination)]);
-  gauge(
-    'node_ipvs_backend_connections_active',
-    'Active connections by destination.',
-    each((d) => d.activeConnections),
-  );
-  gauge(
-    'node_ipvs_backend_connections_inactive',
-    'Inactive connections by destination.',
-    each((d) => d.inactiveConnections),
-  );
-  gauge(
-    'node_ipvs_backend_weight',
-    'Weight by destination.',
-    each((d) => d.weight),
-  );
+const traffic = (
+  { stats }: Snapshot,
+  services: readonly ServiceSnapshot[],
+  destinations: readonly Named[],
+): Family[] =>
+  TRAFFIC.flatMap(([field, name, help]) => [
+    counter(`lvs_${name}_total`, `${help} of all services.`, single(stats[field])),
+    counter(
+      `lvs_service_${name}_total`,
+      `${help} of a virtual service.`,
+      services.map((each) => [serviceLabels(each), each.stats[field]]),
+    ),
+    counter(
+      `lvs_destination_${name}_total`,
+      `${help} of a destination.`,
+      destinations.map(({ labels, destination }) => [labels, destination.stats[field]]),
+    ),
+  ]);
+
+const takesConnections = ({ weight, overloaded }: DestinationSnapshot): boolean => weight > 0 && !overloaded;
+
+function serviceStates(services: readonly ServiceSnapshot[]): Family[] {
+  const each = (of: (service: ServiceSnapshot) => number): Sample[] =>
+    services.map((service) => [serviceLabels(service), of(service)]);
+  return [
+    gauge(
+      'lvs_service_destinations',
+      'Destinations of a virtual service.',
+      each(({ destinations }) => destinations.length),
+    ),
+    gauge(
+      'lvs_service_destinations_available',
+      'Destinations that take new connections: they have a weight and are not overloaded.',
+      each(({ destinations }) => destinations.filter(takesConnections).length),
+    ),
+  ];
 }
 
-function serviceLabels({ service }: ServiceSnapshot): Labels {
-  return 'mark' in service
-    ? {
-        protocol: 'fwm',
-        address: service.family === 6 ? 'IPv6' : 'IPv4',
-        port: '0',
-        mark: String(service.mark),
-      }
-    : { protocol: service.protocol, address: service.address, port: String(service.port), mark: '' };
+function destinationStates(destinations: readonly Named[]): Family[] {
+  const each = (of: (destination: DestinationSnapshot) => number): Sample[] =>
+    destinations.map(({ labels, destination }) => [labels, of(destination)]);
+  const checked = destinations.flatMap(({ labels, destination: { check } }) =>
+    check ? [{ labels: { ...labels, type: check.type }, check }] : [],
+  );
+  const name = (end: string) => `lvs_destination_${end}`;
+  return [
+    gauge(
+      name('weight'),
+      'Weight of a destination; 0: quiesced.',
+      each((d) => d.weight),
+    ),
+    gauge(
+      name('active_connections'),
+      'Active connections of a destination.',
+      each((d) => d.activeConnections),
+    ),
+    gauge(
+      name('inactive_connections'),
+      'Inactive connections of a destination.',
+      each((d) => d.inactiveConnections),
+    ),
+    gauge(
+      name('persistent_connections'),
+      'Templates of a destination.',
+      each((d) => d.persistentConnections),
+    ),
+    gauge(
+      name('overloaded'),
+      'Whether a destination is over its threshold (1) or not (0).',
+      each((d) => Number(d.overloaded)),
+    ),
+    gauge(
+      name('check_up'),
+      'Whether the health check of a destination succeeds (1) or not (0).',
+      checked.map(({ labels, check }) => [labels, Number(check.state !== 'down')]),
+    ),
+    gauge(
+      name('check_state_age_seconds'),
+      'Time since the health check of a destination last changed its mind.',
+      checked.map(({ labels, check }) => [labels, check.since]),
+    ),
+  ];
 }
 
-/** Always with the service: one real server may stand behind several. */
-const destinationLabels = (service: ServiceSnapshot, { address, port }: DestinationSnapshot): Labels => ({
-  ...serviceLabels(service),
-  destination_address: address,
-  destination_port: String(port),
-});
+function decisions({ counts, drops }: Snapshot): Family[] {
+  return [
+    counter('lvs_packets_total', 'Packets that were not dropped, by what became of them.', [
+      [{ verdict: 'forwarded' }, counts.forwarded],
+      [{ verdict: 'answered' }, counts.answered],
+      [{ verdict: 'waiting' }, counts.waiting],
+      [{ verdict: 'pass' }, counts.passed],
+    ]),
+    counter(
+      'lvs_dropped_packets_total',
+      'Packets that were dropped, by reason.',
+      (Object.keys(DROP_REASONS) as DropReason[]).map((reason) => [{ reason }, drops[reason] ?? 0]),
+    ),
+    counter('lvs_scheduler_decisions_total', 'Times that a scheduler was asked, by its answer.', [
+      [{ result: 'chosen' }, counts.scheduled - counts.refused],
+      [{ result: 'none' }, counts.refused],
+    ]),
+    counter('lvs_connections_admitted_total', 'New connections, by who chose their destination.', [
+      [{ by: 'scheduler' }, counts.admitted - counts.templated],
+      [{ by: 'template' }, counts.templated],
+    ]),
+    counter(
+      'lvs_connections_expired_total',
+      'Connections and templates that timed out.',
+      single(counts.expired),
+    ),
+    counter(
+      'lvs_connections_reused_total',
+      'Connections that gave way to a new one of the same endpoints.',
+      single(counts.reused),
+    ),
+  ];
+}
 
-/** All labels are in every row of a metric; an empty one has none. */
-const namesOf = (values: Values): string[] => Object.keys(values[0]?.[0] ?? {});
+const table = ({ table: its }: Snapshot): Family[] => [
+  gauge(
+    'lvs_connection_table_entries',
+    'Entries of the connection table, templates included.',
+    single(its.connections),
+  ),
+  gauge('lvs_connection_table_capacity', 'Entries that there is room for.', single(its.capacity)),
+  gauge('lvs_connection_table_bytes', 'Octets of the connection table.', single(its.octets)),
+  gauge(
+    'lvs_connection_table_entries_highest',
+    'Most entries of the connection table since the start.',
+    single(its.highest),
+  ),
+  gauge(
+    'lvs_connection_table_longest_probe',
+    'Most entries that one look-up has had to compare.',
+    single(its.longestProbe),
+  ),
+];
 
-const snakeCase = (name: string): string => name.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
+function process(its: Surroundings): Family[] {
+  const { eventLoopDelay: delay, offload } = its;
+  return [
+    counter(
+      'lvs_driver_lost_packets_total',
+      'Packets that were lost before the director saw them, by place.',
+      Object.entries(its.losses).map(([place, value]) => [{ place }, value]),
+    ),
+    counter(
+      'lvs_driver_send_failures_total',
+      'Packets that the kernel refused to send, by its words.',
+      boundedWords(its.sendFailures).map(([why, value]) => [{ why }, value]),
+    ),
+    counter(
+      'lvs_offload_upcalls_total',
+      'Packets that the kernel path handed up to the director.',
+      offload ? single(offload.upcalls) : [],
+    ),
+    gauge(
+      'lvs_offload_connections',
+      'Connections that the kernel path forwards by itself.',
+      offload ? single(offload.connections) : [],
+    ),
+    gauge('lvs_event_loop_delay_seconds', 'How late timers come, since the last scrape.', [
+      [{ statistic: 'mean' }, delay.mean],
+      [{ statistic: 'p99' }, delay.p99],
+      [{ statistic: 'max' }, delay.max],
+    ]),
+    gauge('lvs_uptime_seconds', 'Time since the start.', single(its.uptime)),
+    gauge(
+      'lvs_datapath_running',
+      'Whether packets are forwarded (1) or not (0).',
+      single(Number(its.running)),
+    ),
+    gauge('lvs_build_info', 'What runs here; always 1.', [
+      [{ version: its.version, node: its.node, datapath: its.datapath }, 1],
+    ]),
+  ];
+}

@@ -1,31 +1,16 @@
+import { spawnSync } from 'node:child_process';
 import { expect, test } from 'vitest';
-import { Director } from '../../src/director/director.ts';
-import { exposition } from '../../src/metrics/exposition.ts';
-import type { ServiceAddress } from '../../src/model/service.ts';
+import { exposition, families } from '../../src/metrics/exposition.ts';
+import { MAX_DESTINATIONS, MAX_WORDS } from '../../src/metrics/labels.ts';
+import { DROP_REASONS } from '../../src/model/verdict.ts';
+import { MARK, ObservedDirector, surroundings, TLS, WEB } from '../support/observed.ts';
 
-const WEB: ServiceAddress = { protocol: 'tcp', address: '192.0.2.1', port: 80 };
-const TLS: ServiceAddress = { protocol: 'tcp', address: '192.0.2.1', port: 443 };
-const MARK: ServiceAddress = { mark: 26, family: 4 };
-
-function director(...services: ServiceAddress[]): Director {
-  const made = new Director({
-    host: { transmit: () => true, route: () => undefined, isLocal: () => false },
-    maxConnections: 16,
-  });
-  for (const service of services) {
-    made.apply({ op: 'add-service', service, options: { scheduler: 'rr' } }, 0);
-    const destination = { address: '10.0.0.1', port: 80 };
-    made.apply({ op: 'add-destination', service, destination, options: { method: 'masq', weight: 3 } }, 0);
-  }
-  return made;
-}
-const lines = async (...services: ServiceAddress[]) =>
-  (await exposition(director(...services).snapshot(0), { captureDrops: 5 }, { 'No route to host': 2 })).split(
-    '\n',
-  );
+const text = (of: ObservedDirector) => exposition(of.snapshot(), of.surroundings());
+const lines = async (of: ObservedDirector) => (await text(of)).split('\n');
 
 test('a destination behind two services has a row for each', async () => {
-  const rows = (await lines(WEB, TLS)).filter((line) => line.startsWith('lvs_destination_weight{'));
+  const director = new ObservedDirector().serve(WEB, { '10.0.0.1': 3 }).serve(TLS, { '10.0.0.1': 3 });
+  const rows = (await lines(director)).filter((line) => line.startsWith('lvs_destination_weight{'));
   expect(rows).toHaveLength(2);
   expect(new Set(rows).size).toBe(2);
   expect(rows.every((row) => row.includes('destination_address="10.0.0.1"') && row.endsWith(' 3'))).toBe(
@@ -34,7 +19,8 @@ test('a destination behind two services has a row for each', async () => {
 });
 
 test('node_exporter’s names and labels', async () => {
-  const text = await lines(WEB, MARK);
+  const director = new ObservedDirector().serve(WEB, { '10.0.0.1': 3 }).serve(MARK, { '10.0.0.1': 3 });
+  const text = await lines(director);
   expect(text).toContain('node_ipvs_connections_total 0');
   expect(text).toContain(
     'node_ipvs_backend_weight{local_address="192.0.2.1",local_port="80",remote_address="10.0.0.1",remote_port="80",proto="TCP",local_mark=""} 3',
@@ -45,13 +31,71 @@ test('node_exporter’s names and labels', async () => {
 });
 
 test('losses of the driver by their place', async () => {
-  const text = await lines();
+  const text = await lines(new ObservedDirector());
   expect(text).toContain('lvs_driver_lost_packets_total{place="captureDrops"} 5');
   expect(text).toContain('lvs_driver_send_failures_total{why="No route to host"} 2');
 });
 
+test('checks, and services whose destinations take nothing', async () => {
+  const director = new ObservedDirector().serve(WEB, { '10.0.0.1': 0, '10.0.0.2': 1 });
+  const check = { type: 'http', since: 9, message: 'status 500', weight: 1 } as const;
+  director.checks.set('10.0.0.1', { ...check, state: 'down' }).set('10.0.0.2', { ...check, state: 'up' });
+  const text = await lines(director);
+  const row = (address: string) =>
+    text.find((line) => line.startsWith('lvs_destination_check_up{') && line.includes(address));
+  expect(row('10.0.0.1')).toMatch(/type="http"\} 0$/);
+  expect(row('10.0.0.2')).toMatch(/type="http"\} 1$/);
+  expect(text).toContain(
+    'lvs_service_destinations_available{protocol="tcp",address="192.0.2.1",port="80",mark=""} 1',
+  );
+});
+
+test('every reason for a drop has a row from the start, so that its first increase is seen', async () => {
+  const text = await lines(new ObservedDirector());
+  for (const reason of Object.keys(DROP_REASONS))
+    expect(text).toContain(`lvs_dropped_packets_total{reason="${reason}"} 0`);
+});
+
 test('every metric says what it is', async () => {
-  const text = await lines(WEB);
+  const text = await lines(new ObservedDirector().serve(WEB, { '10.0.0.1': 3 }));
   const names = new Set(text.flatMap((line) => /^([a-z_0-9]+)[{ ]/.exec(line)?.[1] ?? []));
   for (const name of names) expect(text.some((line) => line.startsWith(`# HELP ${name} `))).toBe(true);
+});
+
+test('rows are bounded, and what is left out is told', () => {
+  const director = new ObservedDirector();
+  const snapshot = director.serve(WEB, { '10.0.0.1': 1 }).snapshot();
+  const [service] = snapshot.services;
+  const [one] = service!.destinations;
+  const many = Array.from({ length: MAX_DESTINATIONS + 7 }, (_, port) => ({ ...one!, port }));
+  const words = Object.fromEntries(Array.from({ length: 1000 }, (_, i) => [`word ${i}`, 1]));
+  const all = families(
+    { ...snapshot, services: [{ ...service!, destinations: many }] },
+    { ...surroundings, sendFailures: words },
+  );
+  for (const { samples } of all) expect(samples.length).toBeLessThanOrEqual(MAX_DESTINATIONS);
+  expect(all.find(({ name }) => name === 'lvs_omitted')!.samples[1]![1]).toBe(7);
+  const failures = all.find(({ name }) => name === 'lvs_driver_send_failures_total')!.samples;
+  expect(failures).toHaveLength(MAX_WORDS + 1);
+  expect(failures.at(-1)).toEqual([{ why: 'other' }, 1000 - MAX_WORDS]);
+});
+
+test('labels are escaped', async () => {
+  const director = new ObservedDirector();
+  director.around = { ...surroundings, sendFailures: { 'a "word"\nand \\ more': 1 } };
+  expect(await text(director)).toContain('why="a \\"word\\"\\nand \\\\ more"} 1\n');
+});
+
+const missing = spawnSync('promtool', ['--version']).error && 'promtool is not here (Debian: prometheus)';
+
+test('promtool finds nothing to complain of', async ({ skip }) => {
+  skip(missing !== undefined, missing);
+  const director = new ObservedDirector().serve(WEB, { '10.0.0.1': 3 }).serve(MARK, { '10.0.0.1': 3 });
+  director.checks.set('10.0.0.1', { type: 'tcp', state: 'up', since: 1, message: 'ok', weight: 3 });
+  director.around = { ...surroundings, offload: { upcalls: 1, connections: 1 } };
+  const { status, stdout, stderr } = spawnSync('promtool', ['check', 'metrics'], {
+    input: await text(director),
+    encoding: 'utf8',
+  });
+  expect({ status, said: stdout + stderr }).toEqual({ status: 0, said: '' });
 });

@@ -1,0 +1,44 @@
+/** Metric families as plain data, and how they are handed to the exposition format. */
+import { Counter, Gauge, Registry } from 'prom-client';
+
+export type Labels = Readonly<Record<string, string>>;
+export type Sample = readonly [labels: Labels, value: number];
+
+/** All samples of one name; the first sample's label names are those of all. */
+export interface Family {
+  readonly kind: 'counter' | 'gauge';
+  readonly name: string;
+  readonly help: string;
+  readonly samples: readonly Sample[];
+}
+
+export const counter = (name: string, help: string, samples: readonly Sample[]): Family => ({
+  kind: 'counter',
+  name,
+  help,
+  samples,
+});
+
+export const gauge = (name: string, help: string, samples: readonly Sample[]): Family => ({
+  kind: 'gauge',
+  name,
+  help,
+  samples,
+});
+
+/** A metric without labels. */
+export const single = (value: number): readonly Sample[] => [[{}, value]];
+
+/** A family as text. Each has a registry of its own: none holds more than one at a time. */
+export function textOf({ kind, name, help, samples }: Family): Promise<string> {
+  const registry = new Registry();
+  const options = { name, help, labelNames: Object.keys(samples[0]?.[0] ?? {}), registers: [registry] };
+  if (kind === 'counter') {
+    const metric = new Counter(options);
+    for (const [labels, value] of samples) metric.inc(labels, value);
+  } else {
+    const metric = new Gauge(options);
+    for (const [labels, value] of samples) metric.set(labels, value);
+  }
+  return registry.metrics();
+}

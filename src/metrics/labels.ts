@@ -1,0 +1,50 @@
+/** What services and destinations are called in metrics, and how many of them there may be. */
+import type { DestinationSnapshot, ServiceSnapshot } from '../model/snapshot.ts';
+import type { Labels } from './families.ts';
+
+/** Services and destinations that have rows of their own; what is beyond counts in the totals only. */
+export const MAX_SERVICES = 2000;
+export const MAX_DESTINATIONS = 5000;
+/** Different words of the kernel for packets that it did not send; the rest is 'other'. */
+export const MAX_WORDS = 32;
+
+/** A destination with the labels that name it: always with its service, for one real server may stand behind several. */
+export interface Named {
+  readonly labels: Labels;
+  readonly destination: DestinationSnapshot;
+}
+
+export function serviceLabels({ service }: ServiceSnapshot): Labels {
+  return 'mark' in service
+    ? {
+        protocol: 'fwm',
+        address: service.family === 6 ? 'IPv6' : 'IPv4',
+        port: '0',
+        mark: String(service.mark),
+      }
+    : { protocol: service.protocol, address: service.address, port: String(service.port), mark: '' };
+}
+
+export function namedDestinations(services: readonly ServiceSnapshot[]): Named[] {
+  const named: Named[] = [];
+  for (const service of services) {
+    const its = serviceLabels(service);
+    for (const destination of service.destinations) {
+      if (named.length >= MAX_DESTINATIONS) return named;
+      const { address, port } = destination;
+      named.push({
+        labels: { ...its, destination_address: address, destination_port: String(port) },
+        destination,
+      });
+    }
+  }
+  return named;
+}
+
+/** At most MAX_WORDS of them, with the sum of all others as 'other'. */
+export function boundedWords(counts: Readonly<Record<string, number>>): [word: string, count: number][] {
+  const all = Object.entries(counts);
+  if (all.length <= MAX_WORDS) return all;
+  const rest = all.slice(MAX_WORDS).reduce((sum, [, count]) => sum + count, 0);
+  return [...all.slice(0, MAX_WORDS), ['other', rest]];
+}

@@ -1,0 +1,28 @@
+/** What one can see of a running director besides its snapshot: the process, the packet driver, the host. Plain JSON. */
+
+/** Times in seconds. */
+export interface EventLoopDelay {
+  readonly mean: number;
+  readonly p99: number;
+  readonly max: number;
+}
+
+export interface Surroundings {
+  /** Of this program, and of Node.js. */
+  readonly version: string;
+  readonly node: string;
+  /** Seconds since the start. */
+  readonly uptime: number;
+  /** How packets come and go, in words. */
+  readonly datapath: string;
+  /** False before the first packet can come, and after the last one. */
+  readonly running: boolean;
+  /** Packets that were lost before the director saw them, by a stable word for the place. */
+  readonly losses: Readonly<Record<string, number>>;
+  /** Packets that the kernel refused to send, by its words. */
+  readonly sendFailures: Readonly<Record<string, number>>;
+  /** How late timers come: what packets and requests wait for at most. */
+  readonly eventLoopDelay: EventLoopDelay;
+  /** With a kernel path: packets that it handed up, and connections that it forwards by itself. */
+  readonly offload?: { readonly upcalls: number; readonly connections: number };
+}

@@ -1,0 +1,156 @@
+/** The director as JSON: the document of /api/v1/snapshot, and its schema. */
+import type { Snapshot } from '../model/snapshot.ts';
+import type { Surroundings } from '../model/surroundings.ts';
+import type { Happening } from './events.ts';
+import { notReady, type Observed } from './observed.ts';
+
+/** Raised when a field changes its meaning or goes; a new field leaves it. */
+export const API_VERSION = 1;
+
+export interface SnapshotDocument extends Snapshot {
+  readonly version: typeof API_VERSION;
+  /** ISO 8601. */
+  readonly time: string;
+  readonly ready: boolean;
+  readonly notReady?: string;
+  readonly surroundings: Surroundings;
+  /** Newest last. */
+  readonly events: readonly Happening[];
+}
+
+export function snapshotDocument(observed: Observed): SnapshotDocument {
+  const snapshot = observed.snapshot();
+  const surroundings = observed.surroundings();
+  const why = notReady(snapshot, surroundings);
+  return {
+    version: API_VERSION,
+    time: observed.now().toISOString(),
+    ready: why === undefined,
+    ...(why !== undefined && { notReady: why }),
+    surroundings,
+    ...snapshot,
+    events: observed.events.latest,
+  };
+}
+
+/** What an event named `summary` carries: everything but services and events. */
+export function summaryDocument(observed: Observed): Omit<SnapshotDocument, 'services' | 'events'> {
+  const { services: _, events: __, ...summary } = snapshotDocument(observed);
+  return summary;
+}
+
+const integer = { type: 'integer', minimum: 0 } as const;
+const number = { type: 'number', minimum: 0 } as const;
+const string = { type: 'string' } as const;
+const boolean = { type: 'boolean' } as const;
+const counts = { type: 'object', additionalProperties: integer } as const;
+
+/** Every property is required but those named. */
+const object = (properties: Record<string, object>, optional: readonly string[] = []) => ({
+  type: 'object',
+  properties,
+  required: Object.keys(properties).filter((name) => !optional.includes(name)),
+  additionalProperties: false,
+});
+const list = (items: object) => ({ type: 'array', items });
+const ref = (name: string) => ({ $ref: `#/$defs/${name}` });
+
+/** JSON Schema (2020-12) of SnapshotDocument. */
+export const SNAPSHOT_SCHEMA = {
+  $schema: 'https://json-schema.org/draft/2020-12/schema',
+  title: 'GET /api/v1/snapshot of lvs-director',
+  ...object(
+    {
+      version: { const: API_VERSION },
+      time: { ...string, description: 'ISO 8601' },
+      ready: boolean,
+      notReady: { ...string, description: 'why it is not' },
+      surroundings: ref('surroundings'),
+      services: list(ref('service')),
+      stats: ref('traffic'),
+      rates: ref('traffic'),
+      timeouts: object({ tcp: integer, tcpFin: integer, udp: integer }),
+      settings: counts,
+      daemons: list({ type: 'object' }),
+      table: object({
+        connections: integer,
+        capacity: integer,
+        octets: integer,
+        highest: integer,
+        longestProbe: integer,
+      }),
+      drops: { ...counts, description: 'packets, by reason' },
+      counts: { ...counts, description: 'events since the start' },
+      events: list(ref('event')),
+    },
+    ['notReady'],
+  ),
+  $defs: {
+    traffic: object({
+      connections: number,
+      inPackets: number,
+      outPackets: number,
+      inOctets: number,
+      outOctets: number,
+    }),
+    service: object({
+      service: {
+        oneOf: [
+          object({ protocol: { enum: ['tcp', 'udp', 'sctp'] }, address: string, port: integer }),
+          object({ mark: integer, family: { enum: [4, 6] } }),
+        ],
+      },
+      options: { type: 'object', required: ['scheduler'], properties: { scheduler: string } },
+      stats: ref('traffic'),
+      rates: ref('traffic'),
+      destinations: list(ref('destination')),
+    }),
+    destination: object(
+      {
+        address: string,
+        port: integer,
+        method: { enum: ['masq', 'gatewaying', 'ipip', 'local'] },
+        tunnel: { type: 'object' },
+        weight: integer,
+        upperThreshold: integer,
+        lowerThreshold: integer,
+        activeConnections: integer,
+        inactiveConnections: integer,
+        persistentConnections: integer,
+        overloaded: boolean,
+        check: ref('check'),
+        stats: ref('traffic'),
+        rates: ref('traffic'),
+      },
+      ['check'],
+    ),
+    check: object({
+      type: { enum: ['tcp', 'http', 'udp', 'command', 'agent'] },
+      state: { enum: ['up', 'growing', 'down', 'drained'] },
+      since: { ...integer, description: 'seconds' },
+      message: { ...string, description: 'what the last check found' },
+      weight: { ...integer, description: 'as configured' },
+    }),
+    surroundings: object(
+      {
+        version: string,
+        node: string,
+        uptime: { ...number, description: 'seconds' },
+        datapath: string,
+        running: boolean,
+        losses: counts,
+        sendFailures: counts,
+        eventLoopDelay: object({ mean: number, p99: number, max: number }),
+        offload: object({ upcalls: integer, connections: integer }),
+      },
+      ['offload'],
+    ),
+    event: object({
+      id: { type: 'integer', minimum: 1 },
+      time: string,
+      level: { enum: ['info', 'warning', 'error'] },
+      event: string,
+      fields: { type: 'object', additionalProperties: { type: ['string', 'number', 'boolean'] } },
+    }),
+  },
+} as const;

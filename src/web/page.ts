@@ -1,0 +1,165 @@
+/** The status page: everything at a glance, as plain HTML. The script only puts a newer one in its place. */
+import type { DestinationSnapshot, ServiceSnapshot, Snapshot, Traffic } from '../model/snapshot.ts';
+import { DROP_REASONS, type DropReason } from '../model/verdict.ts';
+import { stateOf } from './destination-state.ts';
+import type { Happening } from './events.ts';
+import { duration, percent, short } from './figures.ts';
+import { graphOf, shareBar } from './graph.ts';
+import type { History } from './history.ts';
+import { type Html, html } from './html.ts';
+import { destinationKey, destinationName, serviceName } from './names.ts';
+import { notReady, type Observed } from './observed.ts';
+
+/** Events on the page. */
+const SHOWN_EVENTS = 30;
+
+const METHODS = { masq: 'NAT', gatewaying: 'DR', ipip: 'tunnel', local: 'local' } as const;
+
+export function page(observed: Observed): string {
+  const snapshot = observed.snapshot();
+  const surroundings = observed.surroundings();
+  const why = notReady(snapshot, surroundings);
+  const down = snapshot.services.reduce(
+    (sum, { destinations }) => sum + destinations.filter((each) => stateOf(each).mood === 'bad').length,
+    0,
+  );
+  const whole = html`<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="color-scheme" content="light dark">
+<title>${why === undefined ? (down > 0 ? `${down} down` : 'ready') : 'not ready'}: lvs-director</title>
+<link rel="icon" href="data:,">
+<link rel="stylesheet" href="/page.css">
+<script src="/page.js" defer></script>
+<noscript><meta http-equiv="refresh" content="10"></noscript>
+</head>
+<body>
+<a class="skip" href="#services">To the services</a>
+<header>
+<h1>lvs-director</h1>
+<p role="status" class="${why === undefined ? 'good' : 'bad'}">${why === undefined ? 'ready' : `not ready: ${why}`}${down > 0 ? html`, <strong>${down} down</strong>` : undefined}</p>
+<p class="quiet"><span id="live">as of</span> <time datetime="${observed.now().toISOString()}">${observed.now().toISOString().slice(11, 19)} UTC</time></p>
+</header>
+<main>
+${overview(snapshot, observed.history)}
+<h2 id="services" tabindex="-1">Services</h2>
+${snapshot.services.length === 0 ? html`<p>There is no service.</p>` : undefined}
+${snapshot.services.map((each) => serviceSection(each, observed.history))}
+${drops(snapshot)}
+${events(observed.events.latest)}
+</main>
+<footer>
+<dl>
+<div><dt>Datapath</dt><dd>${surroundings.datapath}${surroundings.running ? '' : ', not running'}</dd></div>
+${surroundings.offload ? html`<div><dt>Kernel path</dt><dd>${short(surroundings.offload.connections)} connections, ${short(surroundings.offload.upcalls)} upcalls</dd></div>` : undefined}
+<div><dt>Lost before the director</dt><dd>${short(Object.values(surroundings.losses).reduce((sum, lost) => sum + lost, 0))} packets</dd></div>
+<div><dt>Event loop delay</dt><dd>${(surroundings.eventLoopDelay.p99 * 1000).toFixed(1)} ms (99th centile)</dd></div>
+<div><dt>Up</dt><dd>${duration(surroundings.uptime)}</dd></div>
+<div><dt>Version</dt><dd>${surroundings.version}, Node.js ${surroundings.node}</dd></div>
+</dl>
+<p><a href="/metrics">metrics</a> · <a href="/api/v1/snapshot">JSON</a> · <a href="/api/v1/schema">schema</a></p>
+</footer>
+</body>
+</html>
+`;
+  return whole.text;
+}
+
+function overview({ rates, table, drops: dropped }: Snapshot, history: History): Html {
+  const lost = Object.values(dropped).reduce((sum, packets) => sum + packets, 0);
+  const tile = (name: string, value: string, more = '') =>
+    html`<div><dt>${name}</dt><dd>${value}<small> ${more}</small></dd></div>`;
+  return html`<section aria-label="All services" class="overview">
+<dl class="tiles">
+${tile('New connections', short(rates.connections), '/s')}
+${tile('Packets in', short(rates.inPackets), '/s')}
+${tile('Packets out', short(rates.outPackets), '/s')}
+${tile('Traffic in', short(rates.inOctets * 8), 'bit/s')}
+${tile('Traffic out', short(rates.outOctets * 8), 'bit/s')}
+${tile('In the table', short(table.connections), `of ${short(table.capacity)}`)}
+${tile('Dropped', short(lost), 'packets')}
+</dl>
+${graphOf(history.total)}
+</section>`;
+}
+
+function serviceSection(each: ServiceSnapshot, history: History): Html {
+  const { service, options, destinations, rates } = each;
+  const name = serviceName(service);
+  const gained = destinations.map((one) => history.gained(destinationKey(service, one)));
+  const allGained = gained.reduce((sum, one) => sum + one, 0);
+  const weights = destinations.reduce((sum, { weight }) => sum + weight, 0);
+  const words = [
+    options.scheduler,
+    ...(options.persistent ? [`persistent ${options.persistent} s`] : []),
+    ...(options.engine ? [`engine ${options.engine}`] : []),
+    ...(options.ops ? ['one packet'] : []),
+  ];
+  const id = name.replace(/[^a-zA-Z0-9]+/g, '-');
+  return html`<section class="service" aria-labelledby="${id}">
+<header>
+<h3 id="${id}">${name}</h3>
+<p class="quiet">${words.join(', ')}</p>
+<p>${traffic(rates)}</p>
+${graphOf(history.service(name))}
+</header>
+<div class="scroll" role="region" tabindex="0" aria-label="Destinations of ${name}">
+<table>
+<thead><tr><th scope="col">Destination</th><th scope="col">State</th><th scope="col">Method</th><th scope="col" class="number">Weight</th><th scope="col" class="number">Active</th><th scope="col" class="number">Inactive</th><th scope="col" class="number">New/s</th><th scope="col" class="number">Packets/s<br>in, out</th><th scope="col" class="number">bit/s<br>in, out</th><th scope="col">Share of new connections<br>got, asked for</th></tr></thead>
+<tbody>
+${destinations.map((one, i) =>
+  destinationRow(one, allGained > 0 ? gained[i]! / allGained : 0, weights > 0 ? one.weight / weights : 0),
+)}
+</tbody>
+</table>
+</div>
+${destinations.length === 0 ? html`<p>It has no destination.</p>` : undefined}
+</section>`;
+}
+
+function destinationRow(one: DestinationSnapshot, share: number, wanted: number): Html {
+  const { mood, word, why } = stateOf(one);
+  const { rates } = one;
+  return html`<tr class="${mood}"><th scope="row">${destinationName(one)}</th><td><span class="state">${word}</span>${why === undefined ? undefined : html` <small>${why}</small>`}</td><td>${METHODS[one.method]}</td><td class="number">${one.weight}${one.check && one.check.weight !== one.weight ? html`<small> of ${one.check.weight}</small>` : undefined}</td><td class="number">${one.activeConnections}</td><td class="number">${one.inactiveConnections}</td><td class="number">${short(rates.connections)}</td><td class="number">${short(rates.inPackets)}, ${short(rates.outPackets)}</td><td class="number">${short(rates.inOctets * 8)}, ${short(rates.outOctets * 8)}</td><td class="shares">${shareBar(share, wanted)} ${percent(share)}, ${percent(wanted)}</td></tr>
+`;
+}
+
+const traffic = (rates: Traffic): string =>
+  `${short(rates.connections)} new/s, ${short(rates.inPackets)} packets/s in, ${short(rates.outPackets)} out`;
+
+function drops({ drops: dropped }: Snapshot): Html {
+  const rows = (Object.entries(dropped) as [DropReason, number][])
+    .filter(([, packets]) => packets > 0)
+    .sort(([, a], [, b]) => b - a);
+  return html`<section aria-labelledby="drops">
+<h2 id="drops">Dropped packets</h2>
+${
+  rows.length === 0
+    ? html`<p>None.</p>`
+    : html`<table><thead><tr><th scope="col">Reason</th><th scope="col" class="number">Packets</th><th scope="col">What it means</th></tr></thead><tbody>
+${rows.map(([reason, packets]) => html`<tr><th scope="row">${reason}</th><td class="number">${short(packets)}</td><td>${DROP_REASONS[reason]}</td></tr>`)}
+</tbody></table>`
+}
+</section>`;
+}
+
+function events(latest: readonly Happening[]): Html {
+  const shown = latest.slice(-SHOWN_EVENTS).reverse();
+  return html`<section aria-labelledby="events">
+<h2 id="events">Latest events</h2>
+${shown.length === 0 ? html`<p>None.</p>` : undefined}
+<ol class="events">
+${shown.map(
+  ({ time, level, event, fields }) =>
+    html`<li class="${level}"><time datetime="${time}">${time.slice(11, 19)}</time> <strong>${event}</strong> ${Object.entries(
+      fields,
+    )
+      .map(([name, value]) => `${name}: ${value}`)
+      .join(', ')}</li>
+`,
+)}
+</ol>
+</section>`;
+}

@@ -1,0 +1,78 @@
+/** A director to look at: services, checks, events and time as a test likes. */
+import { Director } from '../../src/director/director.ts';
+import type { CheckSnapshot } from '../../src/model/check.ts';
+import type { ServiceAddress, ServiceOptions } from '../../src/model/service.ts';
+import type { Snapshot } from '../../src/model/snapshot.ts';
+import type { Surroundings } from '../../src/model/surroundings.ts';
+import { Events } from '../../src/web/events.ts';
+import { History } from '../../src/web/history.ts';
+import type { Observed } from '../../src/web/observed.ts';
+
+export const WEB: ServiceAddress = { protocol: 'tcp', address: '192.0.2.1', port: 80 };
+export const TLS: ServiceAddress = { protocol: 'tcp', address: '192.0.2.1', port: 443 };
+export const MARK: ServiceAddress = { mark: 26, family: 4 };
+
+export const surroundings: Surroundings = {
+  version: '1.2.3',
+  node: '20.20.2',
+  uptime: 3700,
+  datapath: 'a test',
+  running: true,
+  losses: { captureDrops: 5 },
+  sendFailures: { 'No route to host': 2 },
+  eventLoopDelay: { mean: 0.001, p99: 0.004, max: 0.01 },
+};
+
+export class ObservedDirector implements Observed {
+  readonly director = new Director({
+    host: { transmit: () => true, route: () => undefined, isLocal: () => false },
+    maxConnections: 16,
+  });
+  readonly events = new Events();
+  readonly history = new History();
+  around: Surroundings = surroundings;
+  /** Checks by the destination's address. */
+  readonly checks = new Map<string, CheckSnapshot>();
+
+  /** `destinations`: address and weight. */
+  serve(
+    service: ServiceAddress,
+    destinations: Readonly<Record<string, number>> = {},
+    options: Partial<ServiceOptions> = {},
+  ): this {
+    this.director.apply({ op: 'add-service', service, options: { scheduler: 'rr', ...options } }, 0);
+    for (const [address, weight] of Object.entries(destinations).reverse())
+      this.director.apply(
+        {
+          op: 'add-destination',
+          service,
+          destination: { address, port: 80 },
+          options: { method: 'masq', weight },
+        },
+        0,
+      );
+    return this;
+  }
+
+  snapshot(): Snapshot {
+    const snapshot = this.director.snapshot(0);
+    return {
+      ...snapshot,
+      services: snapshot.services.map((each) => ({
+        ...each,
+        destinations: each.destinations.map((one) => {
+          const check = this.checks.get(one.address);
+          return check ? { ...one, check } : one;
+        }),
+      })),
+    };
+  }
+
+  surroundings(): Surroundings {
+    return this.around;
+  }
+
+  now(): Date {
+    return new Date(0);
+  }
+}
