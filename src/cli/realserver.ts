@@ -1,33 +1,19 @@
 #!/usr/bin/env node
 /** lvs-realserver: makes a real server of this host, in the foreground, and puts everything back on exit. */
-import { isIP } from 'node:net';
-import { Command, InvalidArgumentError, Option } from 'commander';
-import type { Document } from '../config/document.ts';
-import { loadConfig } from '../config/load.ts';
-import { systemNames } from '../config/names.ts';
+import { Command, Option } from 'commander';
 import { openRawReceiver } from '../io/raw-receiver.ts';
 import { openRawSender } from '../io/raw-socket.ts';
 import { openUdpReceiver } from '../io/udp-receiver.ts';
 import { LvsError } from '../model/errors.ts';
 import { type AgentOptions, apply, restore } from '../realserver/agent.ts';
-import type { Encapsulation } from '../realserver/encapsulation.ts';
 import { takeLock } from '../realserver/lock.ts';
 import { thisMachine } from '../realserver/machine.ts';
-import { plan, type Role } from '../realserver/plan.ts';
+import { plan } from '../realserver/plan.ts';
 import { defaultStateFile } from '../realserver/state.ts';
 import { formatStatus, status } from '../realserver/status.ts';
 import { openTunnelEnd, type TunnelSockets } from '../realserver/tunnel-end.ts';
-import { schedulers } from '../schedulers/index.ts';
+import { documentOf, type RoleOptions, roleOf, withRole } from './realserver-role.ts';
 
-interface RoleOptions {
-  readonly config?: string;
-  readonly vip?: readonly string[];
-  readonly method?: Role['method'];
-  readonly device?: string;
-  readonly netDevice?: string;
-  readonly gateway?: string;
-  readonly tunnel?: readonly Encapsulation[];
-}
 interface RunOptions extends RoleOptions {
   readonly once: boolean;
   readonly state: string;
@@ -41,65 +27,8 @@ const SOCKETS: TunnelSockets = {
 
 const say = (line: string) => console.error(`lvs-realserver: ${line}`);
 
-function addresses(text: string): string[] {
-  const list = text.split(',');
-  const wrong = list.find((address) => isIP(address) === 0);
-  if (wrong !== undefined) throw new InvalidArgumentError(`'${wrong}' is no address.`);
-  return list;
-}
-
-/** ipip, gre, gue:PORT, with commas between. */
-function encapsulations(text: string): Encapsulation[] {
-  return text.split(',').map((word) => {
-    const [type, port] = word.split(':');
-    if ((type === 'ipip' || type === 'gre') && port === undefined) return { type };
-    if (type === 'gue' && Number(port) > 0 && Number(port) < 65_536) return { type, port: Number(port) };
-    throw new InvalidArgumentError(`'${word}' is no kind of tunnel: ipip, gre, gue:PORT.`);
-  });
-}
-
-/** The kinds of tunnels that the director's rules speak of, each once. */
-function tunnelsOf(document: Document): Encapsulation[] {
-  const kinds = new Map<string, Encapsulation>();
-  for (const { options } of document.services.flatMap(({ destinations }) => destinations)) {
-    if (options.method !== 'ipip') continue;
-    const { type, port } = options.tunnel ?? { type: 'ipip', port: 0 };
-    kinds.set(`${type}:${port}`, type === 'gue' ? { type, port } : { type });
-  }
-  return [...kinds.values()];
-}
-
-/** The role that the configuration gives real servers; what the command line says comes first. */
-async function roleOf(options: RoleOptions): Promise<Role> {
-  const { config, vip, method, device, netDevice, gateway } = options;
-  const document = config === undefined ? undefined : await read(config);
-  const tunnels = options.tunnel ?? (document ? tunnelsOf(document) : []);
-  const chosen = method ?? document?.method ?? 'dr';
-  const vips = vip ?? document?.vips.map(({ address }) => address) ?? [];
-  if (vips.length === 0 && chosen !== 'nat')
-    throw new LvsError('CONFIG', 'which VIP? name it with --vip, or a configuration with --config');
-  const net = netDevice ?? document?.realServers.netDevice;
-  const named = gateway ?? document?.realServers.gateway;
-  // "client": the client is on the segment itself, and the default route of no account.
-  const via = named ?? (chosen === 'nat' ? document?.director.inside?.address : undefined);
-  return {
-    method: chosen,
-    vips: [...new Set(vips)],
-    device: device ?? document?.realServers.vipDevice ?? 'lo',
-    ...(net === undefined ? {} : { netDevice: net }),
-    ...(via === undefined || via === 'client' ? {} : { gateway: via }),
-    ...(tunnels.length === 0 ? {} : { encapsulations: tunnels }),
-  };
-}
-
-async function read(config: string) {
-  const { document, warnings } = await loadConfig(config, systemNames(), Object.keys(schedulers));
-  for (const warning of warnings) say(warning);
-  return document;
-}
-
 async function run(options: RunOptions): Promise<void> {
-  const role = await roleOf(options);
+  const role = roleOf(options, await documentOf(options, say));
   using _lock = await takeLock();
   const agent: AgentOptions = { machine: thisMachine, stateFile: options.state, say };
   const { changes, notes, tunnelEnd } = await plan(role, thisMachine);
@@ -153,22 +82,11 @@ const journal = () =>
     '/run/lvs/...',
   );
 
-program
-  .command('run', { isDefault: true })
-  .description('be a real server until SIGINT or SIGTERM, then put everything back')
-  .option('--config <file>', "the director's lvs.conf or lvs.yaml")
-  .option('--vip <addresses>', 'virtual addresses, with commas between', addresses)
-  .addOption(
-    new Option('--method <method>', 'forwarding method (default: dr)').choices(['dr', 'tunnel', 'nat']),
-  )
-  .option('--device <device>', 'carries the VIP: lo, lo:0, dummy0, tunl0 (default: lo)')
-  .option('--net-device <device>', 'the device towards the director')
-  .option('--gateway <address>', 'nat: the default route, which has to be the director')
-  .option(
-    '--tunnel <kinds>',
-    'tunnel: ipip, gre, gue:PORT, with commas between (default: ipip)',
-    encapsulations,
-  )
+withRole(
+  program
+    .command('run', { isDefault: true })
+    .description('be a real server until SIGINT or SIGTERM, then put everything back'),
+)
   .option('--once', 'change what is to be changed, and leave', false)
   .addOption(journal())
   .action(run);
