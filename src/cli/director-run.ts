@@ -23,6 +23,8 @@ export interface RunOptions {
   readonly socket: string;
   readonly metrics?: { readonly host: string; readonly port: number };
   readonly procfs?: string;
+  /** Most connections at a time. */
+  readonly connections: number;
   readonly log: Log;
 }
 
@@ -50,7 +52,7 @@ export async function runDirector(options: RunOptions): Promise<void> {
     clock,
     notice: (name, what) => running.interfaceChanged(name, what),
   });
-  const running = new RunningDirector({ io, routes, clock, log });
+  const running = new RunningDirector({ io, routes, clock, connections, log });
   const configuration = configurationDoor(config, running, log);
   let control: ControlServer | undefined;
   let procfs: ProcfsFiles | undefined;

@@ -3,6 +3,7 @@
 import { Command, InvalidArgumentError, Option } from 'commander';
 import { ControlClient } from '../control/client.ts';
 import { socketPath } from '../control/socket-path.ts';
+import { MAX_LIMIT } from '../director/connections.ts';
 import { LvsError } from '../model/errors.ts';
 import { checkConfig } from './director-check.ts';
 import { compileConfig, FORMATS, type Format } from './director-compile.ts';
@@ -26,6 +27,7 @@ interface RunArguments {
   readonly socket: string;
   readonly metrics?: { host: string; port: number };
   readonly procfs?: string;
+  readonly connections: number;
   readonly log: LogFormat;
 }
 
@@ -36,6 +38,14 @@ function parseSeed(text: string): number {
   if (!(Number.isInteger(seed) && seed >= 0 && seed < 2 ** 32))
     throw new InvalidArgumentError('a whole number from 0 to 4294967295');
   return seed;
+}
+
+/** Rows of the connection table. */
+function parseConnections(text: string): number {
+  const rows = Number(text);
+  if (!(Number.isInteger(rows) && rows >= 1024 && rows <= MAX_LIMIT))
+    throw new InvalidArgumentError(`give a whole number of 1024 to ${MAX_LIMIT}`);
+  return rows;
 }
 
 const program = new Command('lvs-director')
@@ -57,6 +67,12 @@ program
       .argParser(parseListen),
   )
   .option('--procfs <folder>', 'keep ip_vs, ip_vs_conn and ip_vs_stats there, as /proc/net has them')
+  .option(
+    '--connections <number>',
+    'most connections at a time; memory is taken as they come, 128 octets each',
+    parseConnections,
+    1_048_576,
+  )
   .addOption(new Option('--log <format>', 'form of the log').choices(['text', 'json']).default('text'))
   .action(async (options: RunArguments) => {
     const { interface: interfaces, log, ...rest } = options;

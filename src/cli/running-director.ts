@@ -20,6 +20,7 @@ import { keptServices } from './kept.ts';
 import { liveHost } from './live-host.ts';
 import type { Log } from './log.ts';
 import { PassedPackets } from './passed.ts';
+import { unforeseeable } from './random.ts';
 import { reloadCommands } from './reload.ts';
 import { watchedOf } from './watched.ts';
 import { watchedDoor, withChecks } from './watched-door.ts';
@@ -35,6 +36,8 @@ export interface RunningDirectorOptions {
   readonly routes: Routes;
   readonly clock: () => number;
   readonly log: Log;
+  /** Most connections at a time. */
+  readonly connections: number;
 }
 
 export class RunningDirector {
@@ -55,9 +58,13 @@ export class RunningDirector {
   #reloading: Promise<unknown> = Promise.resolve();
 
   constructor(options: RunningDirectorOptions) {
-    const { io, routes, clock } = options;
+    const { io, routes, clock, connections } = options;
     this.#options = options;
-    this.director = new Director({ host: liveHost(io, routes), random: Math.random });
+    this.director = new Director({
+      host: liveHost(io, routes),
+      random: unforeseeable,
+      maxConnections: connections,
+    });
     const { marks, forwarding } = this.director.context;
     this.#passed = new PassedPackets(forwarding, (packet) => marks.of(packet));
     this.passed = this.#passed.handle;

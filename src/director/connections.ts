@@ -36,7 +36,7 @@ export const ONE_PACKET = 0x2000;
 export const INVALID_PORT = 0xffff;
 
 /** So that a row's words can be numbered in 30 bits. */
-const MAX_LIMIT = 2 ** 26;
+export const MAX_LIMIT = 2 ** 26;
 
 /** A row's addresses and ports, copied out of the table; valid until the next `select`. */
 export class SelectedRow {
