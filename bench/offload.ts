@@ -1,0 +1,47 @@
+/** What the offload costs a packet: `node dist/bench/offload.js [--quick] [--json]`. Needs root. */
+import { cpus } from 'node:os';
+import { parseArgs } from 'node:util';
+import { Bpf } from '../src/ebpf/bpf.ts';
+import { loadSystem } from '../src/sys/system.ts';
+import { type Costs, costs, filled, METHODS } from './offload-cost.ts';
+
+const FLOWS = [1, 1024, 65_536, 1_048_576];
+const HOOKS = ['xdp', 'tc'] as const;
+
+const { values } = parseArgs({
+  options: { quick: { type: 'boolean', default: false }, json: { type: 'boolean', default: false } },
+});
+const sizes = values.quick ? FLOWS.slice(0, 2) : FLOWS;
+const rounds = values.quick ? 5 : 7;
+const bpf = new Bpf(await loadSystem());
+
+const say = (text: string) => {
+  if (!values.json) console.log(text);
+};
+say(`${cpus()[0]?.model.trim()}, ${cpus().length} cores, Node ${process.version}`);
+say(`ns a packet above a program that swaps MAC addresses and sends (medians of ${rounds} rounds)`);
+
+const net: Record<string, Record<string, Record<string, number>>> = Object.fromEntries(
+  HOOKS.map((hook) => [hook, Object.fromEntries(METHODS.map((method) => [method, {}]))]),
+);
+const baselines: Record<string, number> = {};
+const unplaced: Record<string, number> = {};
+for (const size of sizes) {
+  const table = filled(bpf, size);
+  unplaced[size] = table.unplaced;
+  for (const hook of HOOKS) {
+    const result: Costs = costs(bpf, hook, table, size, rounds);
+    baselines[hook] ??= result.baseline;
+    for (const method of METHODS) net[hook]![method]![size] = result.net[method];
+    const figures = METHODS.map((method) => `${method} ${String(result.net[method]).padStart(4)}`).join('  ');
+    say(
+      `${hook.padEnd(4)} ${size.toLocaleString('en').padStart(9)} flows: ${figures}   (baseline ${result.baseline})`,
+    );
+  }
+}
+if (values.json)
+  console.log(
+    JSON.stringify({ baseline_ns: baselines['xdp'], baselines_ns: baselines, net_ns: net, unplaced }),
+  );
+// Memory that is mapped keeps nothing alive, but a big table takes its time to go.
+process.exit(0);
