@@ -30,7 +30,7 @@ export interface RunOptions {
 
 /** Resolves after a clean end, by SIGTERM or SIGINT. The process has to end then: a live capture cannot be closed. */
 export async function runDirector(options: RunOptions): Promise<void> {
-  const { config, socket } = options;
+  const { config, socket, connections } = options;
   const events = new Events();
   const log = keptLog(options.log, events);
   const lacking = lackingPrivileges();
