@@ -126,8 +126,11 @@ interface ConnectionLine {
 function connectionLine(line: string): ConnectionLine {
   const listed = /^(\S+ +)(\d+):(\d\d)( .*)$/.exec(line);
   if (listed) return { rest: listed[1]! + listed[4]!, expires: Number(listed[2]) * 60 + Number(listed[3]) };
-  const proc = /^((?:\S+ +){7,8}?\S+ +)(\d+)$/.exec(line);
-  return proc ? { rest: proc[1]!, expires: Number(proc[2]) } : { rest: line, expires: Number.NaN };
+  // Seven fields, the state, perhaps the origin; after the time-out, what a persistence engine found. The time-out is aligned to the right.
+  const proc = /^((?:\S+ +){7}\S+(?: +(?:LOCAL|SYNC))?) +(\d+)( .*)?$/.exec(line);
+  return proc
+    ? { rest: proc[1]! + (proc[3] ?? ''), expires: Number(proc[2]) }
+    : { rest: line, expires: Number.NaN };
 }
 
 /** Rows with the client's port 0, of ipvsadm and of /proc, with or without their time-out. */
