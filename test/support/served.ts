@@ -1,0 +1,67 @@
+/** A web interface for tests, gone with the value. */
+import type { Server } from 'node:http';
+import { type AddressInfo, connect, type Socket } from 'node:net';
+import { serveWeb, type WebServerOptions } from '../../src/web/server.ts';
+import { ObservedDirector } from './observed.ts';
+
+export class Served implements AsyncDisposable {
+  readonly observed: ObservedDirector;
+  readonly failures: unknown[];
+  readonly #server: Server;
+  readonly #gone: Promise<void>;
+
+  private constructor(server: Server, observed: ObservedDirector, failures: unknown[]) {
+    this.#server = server;
+    this.observed = observed;
+    this.failures = failures;
+    this.#gone = new Promise((resolve) =>
+      server.once('connection', (socket) => socket.once('close', () => resolve())),
+    );
+  }
+
+  /** Resolves when the server has let its first client go. */
+  firstClientGone(): Promise<void> {
+    return this.#gone;
+  }
+
+  static async open(options: Partial<WebServerOptions> = {}, observed = new ObservedDirector()) {
+    const failures: unknown[] = [];
+    const failed = (error: unknown) => failures.push(error);
+    const server = await serveWeb({ host: '127.0.0.1', port: 0, failed, observed, ...options });
+    return new Served(server, observed, failures);
+  }
+
+  get port(): number {
+    return (this.#server.address() as AddressInfo).port;
+  }
+
+  url(path: string): string {
+    return `http://127.0.0.1:${this.port}${path}`;
+  }
+
+  get(path: string, options: RequestInit = {}): Promise<Response> {
+    return fetch(this.url(path), options);
+  }
+
+  async text(path: string): Promise<string> {
+    return (await this.get(path)).text();
+  }
+
+  /** A client that says just this, and what it heard until its connection ended. */
+  raw(text = ''): { readonly socket: Socket; readonly heard: Promise<string> } {
+    const socket = connect(this.port, '127.0.0.1');
+    let heard = '';
+    socket.on('data', (octets) => {
+      heard += octets;
+    });
+    socket.on('error', () => {});
+    socket.write(text);
+    return { socket, heard: new Promise((resolve) => socket.once('close', () => resolve(heard))) };
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    const closed = new Promise((resolve) => this.#server.close(resolve));
+    this.#server.closeAllConnections();
+    await closed;
+  }
+}

@@ -1,0 +1,65 @@
+import { expect, test } from 'vitest';
+import { Events } from '../../src/web/events.ts';
+import { duration, percent, short } from '../../src/web/figures.ts';
+import { History, SAMPLES } from '../../src/web/history.ts';
+import { ObservedDirector, WEB } from '../support/observed.ts';
+
+test.each([
+  [0, '0'],
+  [999, '999'],
+  [1000, '1.00 k'],
+  [12_340, '12.3 k'],
+  [999_600, '1.00 M'],
+  [5e9, '5.00 G'],
+  [3e15, '3000 T'],
+])('%d is %s', (value, text) => expect(short(value)).toBe(text));
+
+test.each([
+  [0.4, '0 s'],
+  [59, '59 s'],
+  [60, '1 min'],
+  [3700, '1 h 1 min'],
+  [90_000, '1 d 1 h'],
+])('%d seconds are %s', (value, text) => expect(duration(value)).toBe(text));
+
+test('shares', () => expect([percent(0), percent(0.042), percent(1)]).toEqual(['0.0 %', '4.2 %', '100 %']));
+
+test('history keeps two minutes, and forgets services that went', () => {
+  const observed = new ObservedDirector().serve(WEB, { '10.0.0.1': 1 });
+  const history = new History();
+  for (let i = 0; i < 2 * SAMPLES; i++) history.record(observed.snapshot());
+  expect(history.total.in).toHaveLength(SAMPLES);
+  expect(history.service('TCP 192.0.2.1:80').out).toHaveLength(SAMPLES);
+  history.record({ ...observed.snapshot(), services: [] });
+  expect(history.service('TCP 192.0.2.1:80').out).toEqual([]);
+});
+
+test('counters that were zeroed give no negative share', () => {
+  const observed = new ObservedDirector().serve(WEB, { '10.0.0.1': 1 });
+  const history = new History();
+  const at = (connections: number) => {
+    const snapshot = observed.snapshot();
+    const [service] = snapshot.services;
+    const [one] = service!.destinations;
+    return {
+      ...snapshot,
+      services: [{ ...service!, destinations: [{ ...one!, stats: { ...one!.stats, connections } }] }],
+    };
+  };
+  history.record(at(50));
+  history.record(at(0));
+  expect(history.gained('TCP 192.0.2.1:80 10.0.0.1:80')).toBe(0);
+});
+
+test('events: the last ones, numbered, without end in no field', () => {
+  const events = new Events();
+  const heard: number[] = [];
+  const stop = events.listen(({ id }) => heard.push(id));
+  for (let i = 0; i < 250; i++) events.add(new Date(0), 'info', 'x', { why: 'y'.repeat(10_000) });
+  stop();
+  events.add(new Date(0), 'info', 'x', {});
+  expect(heard).toHaveLength(250);
+  expect(events.latest).toHaveLength(200);
+  expect(events.since(249).map(({ id }) => id)).toEqual([250, 251]);
+  expect(events.latest[0]!.fields['why']).toHaveLength(500);
+});

@@ -1,0 +1,77 @@
+import fc from 'fast-check';
+import { expect, test } from 'vitest';
+import { escaped, html } from '../../src/web/html.ts';
+import { page } from '../../src/web/page.ts';
+import { MARK, ObservedDirector, WEB } from '../support/observed.ts';
+
+test('services, destinations with their state and why', () => {
+  const observed = new ObservedDirector();
+  observed.serve(WEB, { '10.0.0.1': 3, '10.0.0.2': 0, '10.0.0.3': 0 }, { scheduler: 'wlc', persistent: 300 });
+  const check = { type: 'http', state: 'down', since: 75, message: 'status 500', weight: 1 } as const;
+  observed.checks.set('10.0.0.3', check);
+  const text = page(observed);
+  expect(text).toContain('TCP 192.0.2.1:80');
+  expect(text).toContain('wlc, persistent 300 s');
+  expect(text).toMatch(/10\.0\.0\.1:80<\/th><td><span class="state">up</);
+  expect(text).toMatch(/10\.0\.0\.2:80<\/th><td><span class="state">quiesced<\/span> <small>weight 0</);
+  expect(text).toContain('for 1 min 15 s; http check: status 500');
+  expect(text).toContain('<title>1 down: lvs-director</title>');
+});
+
+test('shares of new connections, against what the weights ask for', () => {
+  const observed = new ObservedDirector().serve(WEB, { '10.0.0.1': 3, '10.0.0.2': 1 });
+  const gained = (a: number, b: number) => {
+    const snapshot = observed.snapshot();
+    const [service] = snapshot.services;
+    const destinations = service!.destinations.map((each, i) => ({
+      ...each,
+      stats: { ...each.stats, connections: i === 0 ? a : b },
+    }));
+    return { ...snapshot, services: [{ ...service!, destinations }] };
+  };
+  observed.history.record(gained(100, 100));
+  observed.history.record(gained(160, 140));
+  const text = page(observed);
+  expect(text).toContain('60 %, 75 %');
+  expect(text).toContain('40 %, 25 %');
+});
+
+test('not ready, and why', () => {
+  expect(page(new ObservedDirector().serve(MARK))).toContain('not ready: no service has a destination');
+});
+
+/** Elements that may appear; a text that breaks out would add another, or an attribute. */
+const TAGS = /<(\/?)([a-z!][a-z0-9]*)/gi;
+
+test('nothing that others say becomes markup', () => {
+  const nasty = fc.oneof(
+    fc.string({ unit: 'binary' }),
+    fc.constantFrom('<script>alert(1)</script>', '"><img src=x onerror=y>', "' onload='", '</main>', '&lt;'),
+  );
+  const tagsOf = (message: string) => {
+    const observed = new ObservedDirector().serve(WEB, { '10.0.0.1': 1 });
+    observed.checks.set('10.0.0.1', { type: 'command', state: 'down', since: 1, message, weight: 1 });
+    observed.events.add(new Date(0), 'error', 'check-down', { cause: message });
+    return [...page(observed).matchAll(TAGS)].map(([tag]) => tag).join('');
+  };
+  const plain = tagsOf('x');
+  fc.assert(
+    fc.property(
+      nasty.filter((text) => text !== ''),
+      (text) => tagsOf(text) === plain,
+    ),
+  );
+});
+
+test('escaped text says the same', () => {
+  const named: Record<string, string> = { amp: '&', lt: '<', gt: '>', quot: '"', '#39': "'" };
+  const read = (text: string) => text.replace(/&([a-z0-9#]+);/g, (_, name: string) => named[name]!);
+  fc.assert(fc.property(fc.string(), (text) => read(escaped(text)) === text));
+  expect(html`<b>${'<'}${html`<i>${1}</i>`}${undefined}</b>`.text).toBe('<b>&lt;<i>1</i></b>');
+});
+
+test('no style and no script within the page', () => {
+  const text = page(new ObservedDirector().serve(WEB, { '10.0.0.1': 1 }));
+  expect(text).not.toMatch(/ style=|<style|javascript:| on[a-z]+=|<script>/);
+  expect([...text.matchAll(/(?:src|href)="(?!\/|#|data:,)/g)]).toEqual([]);
+});

@@ -1,0 +1,207 @@
+import { Ajv2020 } from 'ajv/dist/2020.js';
+import { describe, expect, test } from 'vitest';
+import { LvsError } from '../../src/model/errors.ts';
+import { MAX_CLIENTS } from '../../src/web/server.ts';
+import { MARK, ObservedDirector, surroundings, WEB } from '../support/observed.ts';
+import { Served } from '../support/served.ts';
+
+test.each([
+  ['/', 'text/html'],
+  ['/?again', 'text/html'],
+  ['/page.css', 'text/css'],
+  ['/page.js', 'text/javascript'],
+  ['/metrics', 'text/plain'],
+  ['/api/v1/snapshot', 'application/json'],
+  ['/api/v1/schema', 'application/json'],
+  ['/healthz', 'text/plain'],
+])('GET and HEAD %s', async (path, type) => {
+  await using served = await Served.open();
+  const got = await served.get(path);
+  expect(got.status).toBe(200);
+  expect(got.headers.get('content-type')).toContain(type);
+  expect(got.headers.get('content-security-policy')).toContain("default-src 'none'");
+  expect(got.headers.get('x-content-type-options')).toBe('nosniff');
+  expect((await got.text()).length).toBeGreaterThan(0);
+  const head = await served.get(path, { method: 'HEAD' });
+  expect([head.status, await head.text()]).toEqual([200, '']);
+});
+
+test.each([
+  ['POST', '/metrics', 405],
+  ['DELETE', '/', 405],
+  ['GET', '/nothing', 404],
+  ['GET', '/../etc/passwd', 404],
+  ['GET', '/__proto__', 404],
+])('%s %s is answered with %d', async (method, path, status) => {
+  await using served = await Served.open();
+  expect((await served.get(path, { method })).status).toBe(status);
+});
+
+test('the snapshot is what its schema says', async () => {
+  const observed = new ObservedDirector();
+  observed.serve(WEB, { '10.0.0.1': 1, '10.0.0.2': 0 }, { persistent: 300 }).serve(MARK);
+  observed.checks.set('10.0.0.2', { type: 'tcp', state: 'down', since: 1, message: 'refused', weight: 1 });
+  observed.events.add(new Date(0), 'info', 'ready', { services: 2, left: undefined });
+  observed.around = { ...surroundings, offload: { upcalls: 3, connections: 1 } };
+  await using served = await Served.open({}, observed);
+  const schema = await (await served.get('/api/v1/schema')).json();
+  const validate = new Ajv2020({ strict: true, allowUnionTypes: true }).compile(schema as object);
+  const snapshot = (await (await served.get('/api/v1/snapshot')).json()) as Record<string, unknown>;
+  expect(validate(snapshot), JSON.stringify(validate.errors)).toBe(true);
+  expect(validate({ ...snapshot, more: 1 })).toBe(false);
+  expect(snapshot).toMatchObject({ version: 1, ready: true, events: [{ id: 1, event: 'ready' }] });
+});
+
+describe('readyz', () => {
+  const readiness = async (observed: ObservedDirector) => {
+    await using served = await Served.open({}, observed);
+    const answer = await served.get('/readyz');
+    return `${answer.status} ${(await answer.text()).trim()}`;
+  };
+  test('with a destination that takes connections', async () =>
+    expect(await readiness(new ObservedDirector().serve(WEB, { '10.0.0.1': 1 }))).toBe('200 ready'));
+  test('without a service', async () =>
+    expect(await readiness(new ObservedDirector())).toBe('503 there is no service'));
+  test('with all destinations quiesced', async () =>
+    expect(await readiness(new ObservedDirector().serve(WEB, { '10.0.0.1': 0 }))).toMatch(/^503 no service/));
+  test('without a datapath', async () => {
+    const observed = new ObservedDirector().serve(WEB, { '10.0.0.1': 1 });
+    observed.around = { ...surroundings, running: false };
+    expect(await readiness(observed)).toBe('503 the datapath does not run');
+  });
+});
+
+test('metrics of the moment; what is asked for at once is made once', async () => {
+  const observed = new ObservedDirector();
+  let asked = 0;
+  const snapshot = observed.snapshot.bind(observed);
+  observed.snapshot = () => {
+    asked++;
+    return snapshot();
+  };
+  await using served = await Served.open({}, observed);
+  const texts = await Promise.all(Array.from({ length: 20 }, () => served.text('/metrics')));
+  expect(new Set(texts).size).toBe(1);
+  expect(asked).toBeLessThan(20);
+});
+
+test('an answer that cannot be made is an error of the server’s, and told', async () => {
+  const observed = new ObservedDirector();
+  await using served = await Served.open({}, observed);
+  observed.snapshot = () => {
+    throw new Error('broken');
+  };
+  expect((await served.get('/metrics')).status).toBe(500);
+  expect(served.failures).toEqual([new Error('broken')]);
+});
+
+test('an address that is taken is an LvsError', async () => {
+  await using served = await Served.open();
+  await expect(Served.open({ port: served.port })).rejects.toThrow(LvsError);
+});
+
+/** Reads a stream until it has that many events. */
+async function eventsOf(answer: Response, count: number): Promise<string[]> {
+  const events: string[] = [];
+  let text = '';
+  const decoder = new TextDecoder();
+  for await (const octets of answer.body!) {
+    text += decoder.decode(octets, { stream: true });
+    const blocks = text.split('\n\n');
+    text = blocks.pop()!;
+    events.push(...blocks);
+    if (events.length >= count) break;
+  }
+  return events;
+}
+
+describe('the stream of events', () => {
+  test('begins with a summary and what happened, and goes on', async () => {
+    const observed = new ObservedDirector().serve(WEB);
+    observed.events.add(new Date(0), 'info', 'ready', {});
+    await using served = await Served.open({}, observed);
+    const answer = await served.get('/api/v1/events');
+    const reading = eventsOf(answer, 4);
+    observed.events.add(new Date(0), 'warning', 'check-down', { cause: 'line\nend' });
+    const [retry, summary, ready, down] = await reading;
+    expect(retry).toMatch(/^retry: \d+$/);
+    expect(summary).toMatch(/^event: summary\ndata: \{"version":1,.*"table":/);
+    expect(ready).toMatch(/^id: 1\nevent: event\ndata: \{.*"ready"/);
+    expect(down).toMatch(/^id: 2\nevent: event\ndata: .*line\\nend/);
+  });
+
+  test('a client that comes back gets what it missed', async () => {
+    const observed = new ObservedDirector();
+    for (const event of ['one', 'two', 'three']) observed.events.add(new Date(0), 'info', event, {});
+    await using served = await Served.open({}, observed);
+    const answer = await served.get('/api/v1/events', { headers: { 'last-event-id': '2' } });
+    const events = await eventsOf(answer, 3);
+    expect(events.at(-1)).toContain('"three"');
+    expect(events.join('\n')).not.toContain('"two"');
+  });
+
+  test('one client too many is told so', async () => {
+    await using served = await Served.open();
+    const answers = await Promise.all(Array.from({ length: 33 }, () => served.get('/api/v1/events')));
+    expect(answers.map(({ status }) => status).filter((status) => status === 503)).toHaveLength(1);
+  });
+});
+
+describe('hostile clients', () => {
+  const GET = 'GET /healthz HTTP/1.1\r\nhost: x\r\n';
+
+  test('one that says nothing, and one that never ends its header, are cut off', async () => {
+    await using served = await Served.open({ requestLimit: 200 });
+    const silent = served.raw();
+    const endless = served.raw(GET);
+    const dripping = setInterval(() => endless.socket.write('x: y\r\n'), 20);
+    await Promise.all([silent.heard, endless.heard]);
+    clearInterval(dripping);
+    expect(await served.text('/healthz')).toBe('alive\n');
+  });
+
+  test('one that does not read its answer is cut off', async () => {
+    const observed = new ObservedDirector();
+    const destinations = Object.fromEntries(
+      Array.from({ length: 2000 }, (_, i) => [`10.0.${i >> 8}.${i & 255}`, 1]),
+    );
+    observed.serve(WEB, destinations);
+    await using served = await Served.open({ answerLimit: 200 }, observed);
+    const { socket } = served.raw();
+    socket.pause();
+    for (let i = 0; i < 50; i++) socket.write('GET /metrics HTTP/1.1\r\nhost: x\r\n\r\n');
+    await served.firstClientGone();
+    expect(await served.text('/healthz')).toBe('alive\n');
+    socket.destroy();
+  });
+
+  test.each([
+    ['a header that is too long', `${GET}x: ${'y'.repeat(20_000)}\r\n\r\n`, /^HTTP\/1.1 431 /],
+    ['no HTTP at all', '\u0016\u0003\u0001\u0002\u0000\u0001\r\n\r\n', /^HTTP\/1.1 400 /],
+    ['a body', `${GET}content-length: 100000000\r\n\r\n${'x'.repeat(10_000)}`, /^HTTP\/1.1 400 /],
+    ['a body in pieces', `${GET}transfer-encoding: chunked\r\n\r\nffffff\r\n`, /^HTTP\/1.1 400 /],
+    ['two lengths', `${GET}content-length: 1\r\ncontent-length: 2\r\n\r\n`, /^HTTP\/1.1 400 /],
+    ['another method', 'CONNECT x:1 HTTP/1.1\r\nhost: x\r\n\r\n', /^(HTTP\/1.1 405 |$)/],
+    ['an upgrade', `${GET}connection: upgrade\r\nupgrade: websocket\r\n\r\n`, /^HTTP\/1.1 200 /],
+  ])('%s', async (_what, request, answer) => {
+    await using served = await Served.open({ requestLimit: 500 });
+    const { heard } = served.raw(request);
+    expect(await heard).toMatch(answer);
+    expect(await served.text('/healthz')).toBe('alive\n');
+  });
+
+  test(`no more than ${MAX_CLIENTS} at once; when they are gone there is room again`, async () => {
+    await using served = await Served.open({ requestLimit: 2000 });
+    const clients = Array.from({ length: MAX_CLIENTS + 20 }, () => served.raw());
+    const first = Promise.race(clients.map(({ heard }) => heard));
+    await first;
+    await Promise.all(clients.map(({ heard }) => heard));
+    expect(await served.text('/healthz')).toBe('alive\n');
+  });
+
+  test('requests in a row on one connection are answered in order', async () => {
+    await using served = await Served.open({ requestLimit: 500 });
+    const { heard } = served.raw(`${`${GET}\r\n`.repeat(100)}`);
+    expect((await heard).match(/alive\n/g)).toHaveLength(100);
+  });
+});
