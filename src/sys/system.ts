@@ -6,6 +6,8 @@ export type Address = number;
 /** All calls return what the kernel does: 0 or more, or a negative errno. */
 export interface System {
   bpf(command: number, attributes: Address, size: number): number;
+  /** As `bpf`, in another thread: the event loop goes on. The attributes must stay as they are meanwhile. */
+  bpfLater(command: number, attributes: Address, size: number): Promise<number>;
   /** Waits elsewhere: the event loop goes on. */
   membarrier(command: number): Promise<number>;
   open(path: string, flags: number): number;
@@ -88,6 +90,8 @@ async function load(): Promise<System> {
 
   return {
     bpf: (command, attributes, size) => result(bpf(numbers.bpf, command, attributes, size)),
+    bpfLater: (command, attributes, size) =>
+      later((done) => bpf.async(numbers.bpf, command, attributes, size, done)),
     membarrier: (command) => later((done) => membarrier.async(numbers.membarrier, command, 0, 0, done)),
     open: (path, flags) => result(open(path, flags, 0)),
     close: (descriptor) => result(close(descriptor)),

@@ -1,0 +1,98 @@
+import { expect, test } from 'vitest';
+import type { Connection } from '../../src/model/connection.ts';
+import { packetOfLine } from '../../src/wire/packet-line.ts';
+import { TCP } from '../../src/wire/tcp.ts';
+import { address, destinationAt } from '../forwarding/recorded-host.ts';
+import { arriving, Datapath, ipOf } from './datapaths.ts';
+
+const connection = (
+  cport: number,
+  server = '10.1.0.11',
+  method: Connection['method'] = 'masq',
+): Connection => ({
+  row: 0,
+  protocol: TCP,
+  caddr: address('203.0.113.7'),
+  cport,
+  vaddr: address('192.0.2.80'),
+  vport: 80,
+  dport: 8080,
+  destination: destinationAt(server, 8080, method),
+  method,
+});
+const request = (cport: number) => arriving(packetOfLine(`203.0.113.7:${cport} > 192.0.2.80:80 ACK len=9`));
+const settled = () => new Promise<void>((resolve) => setImmediate(resolve));
+
+test('a connection that is removed is the director’s at once, and what it had is told', () => {
+  const datapath = Datapath.interpreted('xdp');
+  datapath.install(connection(4000));
+  expect(datapath.run(request(4000)).fate).toBe('forwarded');
+  expect(datapath.run(request(4000)).fate).toBe('forwarded');
+  datapath.offload.remove(0);
+  expect(datapath.run(request(4000)).fate).toBe('pass');
+  expect(datapath.reports).toEqual([[0, 2, 98, false]]);
+  datapath.offload.remove(0);
+  expect([datapath.flows.live, datapath.actions.size, datapath.offload.has(0)]).toEqual([0, 0, false]);
+});
+
+test('flows of the same ends and the same way have their actions in common', async () => {
+  const datapath = Datapath.interpreted('xdp');
+  datapath.install(connection(4000), connection(4001), connection(4002, '10.1.0.12'));
+  expect(datapath.flows.live).toBe(6);
+  // To each server, and from each.
+  expect(datapath.actions.size).toBe(4);
+  for (const row of [0, 1, 2]) datapath.offload.remove(row);
+  datapath.offload.reclaim();
+  await settled();
+  expect([datapath.flows.live, datapath.actions.size]).toEqual([0, 0]);
+});
+
+test('a connection whose way has changed takes the new one', () => {
+  const datapath = Datapath.interpreted('xdp');
+  datapath.install(connection(4000, '10.1.0.11', 'gatewaying'));
+  datapath.vlan = 9;
+  expect(datapath.offload.install(0)).toBe(true);
+  const { fate, frame } = datapath.run(request(4000));
+  expect([fate, frame[12]]).toEqual(['forwarded', 0x81]);
+  expect([datapath.flows.live, datapath.actions.size]).toEqual([1, 1]);
+});
+
+test('slots are used again when nobody can be reading them, and not before', async () => {
+  const datapath = Datapath.interpreted('xdp');
+  for (let i = 0; i < 300; i++) {
+    datapath.connections = [connection(1000 + i)];
+    expect(datapath.offload.install(0)).toBe(true);
+    expect(ipOf(datapath.run(request(1000 + i)).frame)[16]).toBe(10);
+    datapath.offload.remove(0);
+    datapath.offload.reclaim();
+    await settled();
+  }
+  expect(datapath.flows.live).toBe(0);
+});
+
+test.each<[string, Connection]>([
+  ['a server on the director itself', connection(4000, '10.1.0.11', 'local')],
+  ['IPv6 in IPv4', { ...connection(4000, '10.1.0.11', 'ipip'), vaddr: address('2001:db8::80') }],
+  [
+    'GUE',
+    {
+      ...connection(4000),
+      method: 'ipip',
+      destination: destinationAt('10.1.0.11', 80, 'ipip', { type: 'gue', port: 6080, checksum: 'none' }),
+    },
+  ],
+])('%s stays with the director', (_what, one) => {
+  const datapath = Datapath.interpreted('tc');
+  expect(datapath.install(one)).toEqual([false]);
+  expect(datapath.offload.counts).toMatchObject({ installed: 0, unsuited: 1 });
+});
+
+test('what does not fit in the table stays with the director, counted', () => {
+  const datapath = Datapath.interpreted('xdp');
+  const all = Array.from({ length: 200 }, (_, i) => connection(2000 + i, '10.1.0.11', 'gatewaying'));
+  const taken = datapath.install(...all);
+  const fates = all.map(({ cport }) => datapath.run(request(cport)).fate);
+  expect(fates).toEqual(taken.map((each) => (each ? 'forwarded' : 'pass')));
+  expect(datapath.offload.counts.crowded).toBe(taken.filter((each) => !each).length);
+  expect(datapath.offload.counts.crowded).toBeGreaterThan(0);
+});
