@@ -1,0 +1,38 @@
+import { spawnSync } from 'node:child_process';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, expect, test } from 'vitest';
+import { families } from '../../src/metrics/exposition.ts';
+import { lacking } from '../support/debian.ts';
+import { ObservedDirector, surroundings, WEB } from '../support/observed.ts';
+import { PROJECT } from '../support/project.ts';
+
+const FOLDER = join(PROJECT, 'conf', 'prometheus');
+const why = lacking('promtool', 'prometheus');
+const promtool = (...words: string[]) => spawnSync('promtool', words, { cwd: FOLDER, encoding: 'utf8' });
+
+test('what is needed is there', ({ skip }) => skip(why !== undefined, why));
+
+describe('what Prometheus is told', () => {
+  test.skipIf(why !== undefined).each([
+    ['check', 'rules', 'lvs.rules.yml'],
+    ['check', 'config', 'prometheus.yml'],
+    ['test', 'rules', 'lvs.rules.test.yml'],
+  ])('promtool %s %s %s', (verb, what, file) => {
+    const { status, stdout, stderr } = promtool(verb, what, file);
+    expect({ status, said: status === 0 ? '' : stdout + stderr }).toEqual({ status: 0, said: '' });
+  });
+
+  /** Names of ours in a text, without those that a rule records. */
+  const namesIn = (text: string) =>
+    new Set([...text.matchAll(/(?<![:a-z_])lvs_[a-z0-9_]+(?![:a-z])/g)].map(([name]) => name));
+
+  test.each(['lvs.rules.yml', 'grafana-dashboard.json'])('%s names metrics that there are', (file) => {
+    const director = new ObservedDirector().serve(WEB, { '10.0.0.1': 1 });
+    director.checks.set('10.0.0.1', { type: 'tcp', state: 'up', since: 1, message: 'ok', weight: 1 });
+    const known = new Set(families(director.snapshot(), surroundings).map(({ name }) => name));
+    const named = namesIn(readFileSync(join(FOLDER, file), 'utf8'));
+    expect(named.size).toBeGreaterThan(5);
+    for (const name of named) expect(known).toContain(name);
+  });
+});
