@@ -1,21 +1,27 @@
 #!/usr/bin/env node
 /** lvs-realserver: makes a real server of this host, in the foreground, and puts everything back on exit. */
+import { availableParallelism, loadavg } from 'node:os';
 import { Command, Option } from 'commander';
 import { openRawReceiver } from '../io/raw-receiver.ts';
 import { openRawSender } from '../io/raw-socket.ts';
 import { openUdpReceiver } from '../io/udp-receiver.ts';
 import { LvsError } from '../model/errors.ts';
 import { type AgentOptions, apply, restore } from '../realserver/agent.ts';
+import { serveAgentCheck } from '../realserver/agent-check.ts';
+import { percentOf } from '../realserver/load.ts';
 import { takeLock } from '../realserver/lock.ts';
 import { thisMachine } from '../realserver/machine.ts';
 import { plan } from '../realserver/plan.ts';
 import { defaultStateFile } from '../realserver/state.ts';
 import { formatStatus, status } from '../realserver/status.ts';
 import { openTunnelEnd, type TunnelSockets } from '../realserver/tunnel-end.ts';
+import { parseListen } from './listen-address.ts';
+import { type DoctorOptions, doctor, portList } from './realserver-doctor.ts';
 import { documentOf, type RoleOptions, roleOf, withRole } from './realserver-role.ts';
 
 interface RunOptions extends RoleOptions {
   readonly once: boolean;
+  readonly agentCheck?: { readonly host: string; readonly port: number };
   readonly state: string;
 }
 
@@ -38,6 +44,7 @@ async function run(options: RunOptions): Promise<void> {
   const asked = signalled();
   const counts = tunnelEnd && (await openTunnelEnd(tunnelEnd, SOCKETS));
   await apply(changes, agent);
+  if (options.agentCheck && !options.once) await serveAgentCheck({ ...options.agentCheck, words: busyness });
   if (options.once) return say('done; lvs-realserver restore puts everything back');
   say('ready');
   say(`${await asked}: putting everything back`);
@@ -45,6 +52,9 @@ async function run(options: RunOptions): Promise<void> {
   if (counts)
     say(`tunnels: ${counts.decapsulated} packets taken out, ${counts.refused} refused, ${counts.lost} lost`);
 }
+
+/** What this machine can take now, for directors; the load of the last minute counts. */
+const busyness = (): string => `up ready ${percentOf(loadavg()[0]!, availableParallelism())}%`;
 
 /** Resolves with the signal that asks the agent to end. Heard from now on. */
 function signalled(): Promise<NodeJS.Signals> {
@@ -87,9 +97,20 @@ withRole(
     .command('run', { isDefault: true })
     .description('be a real server until SIGINT or SIGTERM, then put everything back'),
 )
+  .option('--agent-check <host:port>', 'tell directors there what this machine can take', parseListen)
   .option('--once', 'change what is to be changed, and leave', false)
   .addOption(journal())
   .action(run);
+withRole(
+  program
+    .command('doctor')
+    .description('tell what is wrong with this host in its role, and how to mend it: 0 nothing, 1 something'),
+)
+  .option('--port <ports>', 'ports of the VIP with servers, such as 80,53/udp', portList)
+  .option('--json', 'for programs', false)
+  .action(async (options: DoctorOptions) => {
+    process.exitCode = await doctor(options, console.log, say);
+  });
 program
   .command('restore')
   .description('put back what an agent changed that was killed, or ran with --once')

@@ -64,3 +64,12 @@ export async function make(change: MssChange, machine: Machine): Promise<void> {
 export async function undo(machine: Machine): Promise<void> {
   if (await exists(machine)) await must(machine, ['nft', 'delete', 'table', 'inet', TABLE]);
 }
+
+/** The segment size that the table tells clients of an address; undefined: it tells none. */
+export async function clampedSize(address: string, machine: Machine): Promise<number | undefined> {
+  const { status, stdout } = await machine.run(['nft', 'list', 'table', 'inet', TABLE]);
+  if (status !== 0) return undefined;
+  const rule = stdout.split('\n').find((line) => line.includes(` saddr ${address} `));
+  const size = /maxseg size set (\d+)/.exec(rule ?? '')?.[1];
+  return size === undefined ? undefined : Number(size);
+}

@@ -1,0 +1,38 @@
+/** Servers that do not listen where the director sends clients, or that would answer from somewhere else. */
+import { isIPv6 } from 'node:net';
+import type { Finding, Served } from './finding.ts';
+import type { HostFacts, Listener } from './host-facts.ts';
+
+/** `direct`: under dr and tunnel, where servers answer the clients themselves. */
+export function listenerFindings(
+  served: readonly Served[],
+  { listeners }: Pick<HostFacts, 'listeners'>,
+  direct: boolean,
+): Finding[] {
+  return served.flatMap((each): Finding[] => {
+    const { protocol, address, port } = each;
+    const end = isIPv6(address) ? `[${address}]:${port}` : `${address}:${port}`;
+    const here = listeners.filter((one) => one.protocol === protocol && one.port === port);
+    if (here.some((one) => one.address === address)) return [];
+    if (!here.some((one) => hears(one, address)))
+      return [
+        {
+          name: 'no-listener',
+          what: `nobody listens on ${protocol} ${end}`,
+          mend: `start the server of ${protocol} port ${port}, bound to ${address} or to every address`,
+        },
+      ];
+    if (protocol !== 'udp' || !direct) return [];
+    return [
+      {
+        name: 'udp-wildcard',
+        what: `the server of udp port ${port} is bound to every address, not to ${address}`,
+        mend: `bind it to ${address}`,
+      },
+    ];
+  });
+}
+
+/** A socket of every IPv6 address hears IPv4 too, as Linux has it unless told otherwise; ss shows it as *. */
+const hears = ({ address }: Listener, vip: string): boolean =>
+  address === '*' || address === (isIPv6(vip) ? '::' : '0.0.0.0') || address === '::';

@@ -1,0 +1,158 @@
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { clusterMissing } from '../support/cluster.ts';
+import { Lab } from '../support/lab.ts';
+import type { LabHost } from '../support/lab-host.ts';
+import { realserver, startAgent, startServers } from '../support/lvs-programs.ts';
+
+const why = clusterMissing();
+
+test('what is needed is there', ({ skip }) => skip(why !== undefined, why));
+
+interface Finding {
+  readonly name: string;
+  readonly what: string;
+  readonly mend: string;
+}
+
+/** What the doctor finds, by name. */
+async function findings(host: LabHost, options: readonly string[]): Promise<Finding[]> {
+  const { status, stdout, stderr } = await host.run([...realserver, 'doctor', '--json', ...options]);
+  expect(stderr).toBe('');
+  const found = JSON.parse(stdout) as Finding[];
+  expect(status).toBe(found.length === 0 ? 0 : 1);
+  return found;
+}
+
+interface Shape {
+  readonly shape: 'dr' | 'tunnel' | 'nat';
+  readonly agent: readonly string[];
+  readonly doctor: readonly string[];
+  /** A fault's name, how it is planted, and what is in its words. */
+  readonly faults: readonly (readonly [name: string, plant: string, words: RegExp])[];
+}
+
+const VIPS = ['--vip', '192.168.0.101,fd00::101'];
+const SHAPES: readonly Shape[] = [
+  {
+    shape: 'dr',
+    agent: VIPS,
+    doctor: [...VIPS, '--port', '80,7/udp'],
+    faults: [
+      ['vip-missing', 'ip address del 192.168.0.101/32 dev lo', /no device has 192\.168\.0\.101/],
+      [
+        'vip-wide-mask',
+        'ip address del 192.168.0.101/32 dev lo; ip address add 192.168.0.101/24 dev lo',
+        /lo has 192\.168\.0\.101\/24/,
+      ],
+      ['vip-answered', 'sysctl -qw net.ipv4.conf.all.arp_ignore=0', /ARP for 192\.168\.0\.101 is answered/],
+      [
+        'vip-answered',
+        'ip address del fd00::101/128 dev lo; ip address add fd00::101/128 dev eth0 nodad',
+        /fd00::101 is on eth0/,
+      ],
+      ['vip-announced', 'sysctl -qw net.ipv4.conf.all.arp_announce=0', /arp_announce is 0 on eth0/],
+      [
+        'vip-device-down',
+        'ip link add vip0 type veth peer name vip1; ip link set vip0 arp off; ip address del fd00::101/128 dev lo; ip address add fd00::101/128 dev vip0 nodad',
+        /vip0 has fd00::101, and is down/,
+      ],
+      [
+        'rp-filter',
+        'ip link add out0 type veth peer name out1; ip link set out0 up; ip address add 10.77.0.1/24 dev out0; ip route add default via 10.77.0.2 dev out0; sysctl -qw net.ipv4.conf.eth0.rp_filter=1',
+        /rp_filter is 1 on eth0, and replies leave by out0/,
+      ],
+    ],
+  },
+  {
+    shape: 'tunnel',
+    agent: [...VIPS, '--method', 'tunnel'],
+    doctor: [...VIPS, '--method', 'tunnel', '--port', '80'],
+    faults: [
+      [
+        'tunnel-mtu',
+        'nft delete table inet lvs_realserver; ip route change default via 192.168.2.254 advmss 1460; ip -6 route change default via fd00:0:0:2::254 advmss 1400',
+        /segments of 1460 octets for 192\.168\.0\.101 do not fit .*: 1440 do/,
+      ],
+    ],
+  },
+  {
+    shape: 'nat',
+    agent: ['--method', 'nat', '--gateway', '192.168.1.1'],
+    doctor: ['--method', 'nat', '--gateway', '192.168.1.1'],
+    faults: [
+      ['route-back', 'ip route del default', /what leaves for clients has no route, not by the director/],
+      [
+        'route-back',
+        'ip route replace default via 192.168.1.200',
+        /what leaves for clients goes by 192\.168\.1\.200, not/,
+      ],
+    ],
+  },
+];
+
+describe.skipIf(why !== undefined).each(SHAPES)('the doctor, $shape', ({ shape, agent, doctor, faults }) => {
+  let lab: Lab;
+  let rs: LabHost;
+
+  /** A healthy host. */
+  const begin = async () => {
+    lab = await Lab.create({ shape, ipv6: true, servers: 1 });
+    rs = lab.host('rs1');
+    await startAgent(rs, ...agent);
+    await startServers(rs, 1, ['192.168.0.101', 'fd00::101'].slice(0, shape === 'nat' ? 0 : 2));
+  };
+  beforeAll(begin);
+  afterAll(() => lab?.[Symbol.asyncDispose]());
+
+  test('finds nothing on a healthy host, and leaves nothing behind', async () => {
+    const state =
+      'ip -o address; ip route; ip link show | wc -l; ls /run/netns | grep ^lvsd; sysctl -a 2>/dev/null | grep -c conf';
+    const before = await rs.exec(state);
+    expect(await findings(rs, doctor)).toEqual([]);
+    expect(await rs.exec(state)).toBe(before);
+    const { stdout } = await rs.run([...realserver, 'doctor', ...doctor]);
+    expect(stdout).toBe('nothing is wrong\n');
+  });
+
+  test.each(faults)('finds %s: %s', async (name, plant, words) => {
+    try {
+      await rs.exec(plant);
+      const found = await findings(rs, doctor);
+      expect(found.map((each) => each.name)).toEqual([name]);
+      expect(found[0]!.what).toMatch(words);
+      // What it says mends it; a route named "..." is for the reader to fill in.
+      if (found[0]!.mend.includes('...')) return;
+      await rs.exec(found[0]!.mend);
+      expect(await findings(rs, doctor)).toEqual([]);
+    } finally {
+      await lab[Symbol.asyncDispose]();
+      await begin();
+    }
+  });
+
+  test.runIf(shape === 'tunnel')('finds no-decapsulation when the agent is gone', async () => {
+    const agents = await rs.exec('ss -xlp | grep -o "@lvs-realserver.*pid=[0-9]*" | grep -o "[0-9]*$"');
+    await rs.exec(`kill -9 ${agents.trim()}`);
+    const found = await findings(rs, doctor);
+    expect(found.map(({ name }) => name)).toEqual(['no-decapsulation']);
+    expect(found[0]!.what).toBe('nobody takes ipip packets out of the tunnel');
+  });
+
+  test.runIf(shape === 'dr')('finds servers that do not listen, and those that hear too much', async () => {
+    expect(
+      (await findings(rs, [...VIPS, '--port', '81'])).map(({ name, what }) => `${name} ${what}`),
+    ).toEqual([
+      'no-listener nobody listens on tcp 192.168.0.101:81',
+      'no-listener nobody listens on tcp [fd00::101]:81',
+    ]);
+    await using _wild = rs.spawn([
+      process.execPath,
+      '-e',
+      "require('node:dgram').createSocket('udp4').bind(9, '0.0.0.0', () => console.log('ready'))",
+    ]);
+    await _wild.line(/^ready$/);
+    const found = await findings(rs, ['--vip', '192.168.0.101', '--port', '9/udp']);
+    expect(found.map(({ name }) => name)).toEqual(['udp-wildcard']);
+    expect(found[0]!.mend).toBe('bind it to 192.168.0.101');
+  });
+});

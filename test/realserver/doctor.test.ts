@@ -1,0 +1,111 @@
+import { describe, expect, test } from 'vitest';
+import { servedOf } from '../../src/cli/realserver-doctor.ts';
+import { parseYaml } from '../../src/config/yaml.ts';
+import { formatFindings } from '../../src/realserver/doctor.ts';
+import { listenersOf, rawProtocolsOf } from '../../src/realserver/host-facts.ts';
+import { listenerFindings } from '../../src/realserver/listener-findings.ts';
+import { decapsulationFindings } from '../../src/realserver/path-findings.ts';
+import type { Role } from '../../src/realserver/plan.ts';
+import { labNames } from '../support/documents.ts';
+
+/** As ss of iproute2 6.1 prints it. */
+const SS = `tcp   LISTEN 0      511                *:80               *:*
+udp   UNCONN 0      0      192.168.0.101:7           0.0.0.0:*
+udp   UNCONN 0      0            0.0.0.0:53          0.0.0.0:*
+tcp   LISTEN 0      128        127.0.0.1:5432        0.0.0.0:*
+tcp   LISTEN 0      128          [fd00::101]:443           [::]:*
+udp   UNCONN 0      0      [fe80::1]%eth0:546           [::]:*
+tcp   LISTEN 0      128             [::]:22            [::]:*
+`;
+
+test('listeners are read as ss prints them', () => {
+  expect(listenersOf(SS).map(({ protocol, address, port }) => `${protocol} ${address} ${port}`)).toEqual([
+    'tcp * 80',
+    'udp 192.168.0.101 7',
+    'udp 0.0.0.0 53',
+    'tcp 127.0.0.1 5432',
+    'tcp fd00::101 443',
+    'udp fe80::1 546',
+    'tcp :: 22',
+  ]);
+});
+
+test('raw sockets are read as the kernel lists them', () => {
+  const text = `  sl  local_address rem_address   st tx_queue rx_queue
+  260: 00000000:0004 00000000:0000 07 00000000:00000000 00:00000000 00000000     0        0 1 2 0 0
+  303: 00000000000000000000000000000000:002F 0000 07 00000000:00000000 00:00000000 00000000 0 0 1 2 0 0
+`;
+  expect([...rawProtocolsOf(text)]).toEqual([4, 47]);
+});
+
+describe('servers', () => {
+  const found = (protocol: 'tcp' | 'udp', address: string, port: number, direct = true) =>
+    listenerFindings([{ protocol, address, port }], { listeners: listenersOf(SS) }, direct).map(
+      ({ name }) => name,
+    );
+
+  test.each<[string, 'tcp' | 'udp', string, number, string[]]>([
+    ['of every address hear the VIP', 'tcp', '192.168.0.101', 80, []],
+    ['of the VIP hear it', 'udp', '192.168.0.101', 7, []],
+    ['of every IPv6 address hear IPv4 too', 'tcp', '192.168.0.101', 22, []],
+    ['of another address do not', 'tcp', '192.168.0.101', 5432, ['no-listener']],
+    ['of the other protocol do not', 'tcp', '192.168.0.101', 7, ['no-listener']],
+    ['of an IPv6 VIP hear it', 'tcp', 'fd00::101', 443, []],
+    ['of all IPv4 addresses do not hear IPv6', 'udp', 'fd00::101', 53, ['no-listener']],
+    ['over UDP have to be bound', 'udp', '192.168.0.101', 53, ['udp-wildcard']],
+  ])('%s', (_what, protocol, address, port, names) => expect(found(protocol, address, port)).toEqual(names));
+
+  test('over UDP need not be bound where the director translates', () =>
+    expect(found('udp', '192.168.0.3', 53, false)).toEqual([]));
+});
+
+test('each kind of tunnel has to end somewhere', () => {
+  const role: Role = {
+    method: 'tunnel',
+    vips: ['192.168.0.101'],
+    device: 'lo',
+    encapsulations: [{ type: 'ipip' }, { type: 'gre' }, { type: 'gue', port: 6080 }],
+  };
+  const facts = { addresses: [], devices: [], listeners: [], rawProtocols: new Set<number>() };
+  expect(decapsulationFindings(role, facts).map(({ what }) => what)).toEqual([
+    'nobody takes ipip packets out of the tunnel',
+    'nobody takes gre packets out of the tunnel',
+    'nobody takes gue packets of port 6080 out of the tunnel',
+  ]);
+  const tunl0 = { name: 'tunl0', mtu: 1480, up: true, neighbors: false };
+  const whole = {
+    ...facts,
+    devices: [tunl0],
+    listeners: [{ protocol: 'udp' as const, address: '*', port: 6080 }],
+    rawProtocols: new Set([47]),
+  };
+  expect(decapsulationFindings(role, whole)).toEqual([]);
+  expect(decapsulationFindings({ ...role, vips: ['fd00::1'] }, whole)).toHaveLength(1);
+});
+
+test('where a host has to listen follows from its addresses', async () => {
+  const { document } = await parseYaml(
+    `
+method: dr
+services:
+  - { tcp: '192.168.0.101:80', destinations: [rs1, rs2] }
+  - { udp: '192.168.0.101:53', method: nat, destinations: ['rs1:5353'] }
+  - { tcp: '192.168.0.101:81', destinations: [rs2] }
+  - { mark: 3, destinations: [rs1] }
+`,
+    'lvs.yaml',
+    labNames,
+    ['wlc'],
+  );
+  expect(servedOf(document, new Set(['127.0.0.1', '192.168.0.3']))).toEqual([
+    { protocol: 'tcp', address: '192.168.0.101', port: 80 },
+    { protocol: 'udp', address: '192.168.0.3', port: 5353 },
+  ]);
+});
+
+test('findings are told with what mends them', () => {
+  expect(formatFindings([])).toBe('nothing is wrong');
+  expect(formatFindings([{ name: 'route-back', what: 'no route', mend: 'ip route ...' }])).toBe(
+    'route-back: no route\n  mend: ip route ...',
+  );
+});
