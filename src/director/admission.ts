@@ -16,8 +16,6 @@ import { FTP_DATA_PORT, FTP_PORT, type Service } from './services.ts';
 export class Admission {
   readonly #core: Core;
   readonly #persistence: Persistence;
-  /** Scheduling attempts until the next one is dropped. */
-  #untilDrop = 0;
 
   constructor(core: Core) {
     this.#core = core;
@@ -43,9 +41,9 @@ export class Admission {
 
   /** True for one attempt in so many, while drop_packet is in force. */
   #isDropped(): boolean {
-    const { dropRate } = this.#core;
-    if (dropRate === 0 || --this.#untilDrop > 0) return false;
-    this.#untilDrop = dropRate;
+    const core = this.#core;
+    if (core.dropRate === 0 || --core.untilDrop > 0) return false;
+    core.untilDrop = core.dropRate;
     return true;
   }
 

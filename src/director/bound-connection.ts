@@ -13,10 +13,10 @@ export class BoundConnection implements Connection {
   readonly caddr: Address;
   readonly vaddr: Address;
   destination!: RealDestination;
-  readonly #table: ConnectionTable;
+  readonly #table: Pick<ConnectionTable, 'flags' | 'select'>;
   readonly #selected: SelectedRow;
 
-  constructor(table: ConnectionTable) {
+  constructor(table: Pick<ConnectionTable, 'flags' | 'select' | 'window'>) {
     this.#table = table;
     this.#selected = table.window;
     this.caddr = table.window.caddr;

@@ -97,6 +97,10 @@ export class ConnectionKeys {
     return (this.words[(row << SHIFT) + REST]! >>> 8) & 0xff;
   }
 
+  salt(row: Row): number {
+    return this.words[(row << SHIFT) + SALT]!;
+  }
+
   cport(row: Row): number {
     return this.words[(row << SHIFT) + PORTS]! >>> 16;
   }

@@ -238,6 +238,11 @@ export class ConnectionTable {
     return this.#keys.protocol(row);
   }
 
+  /** What tells a template apart that a persistence engine made. */
+  salt(row: Row): number {
+    return this.#keys.salt(row);
+  }
+
   cport(row: Row): number {
     return this.#keys.cport(row);
   }

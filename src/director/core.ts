@@ -1,5 +1,6 @@
 /** What a director is made of, shared by the steps of a packet's path. */
 import type { ForwardingContext } from '../forwarding/method.ts';
+import { type FlowOffload, noOffload } from '../forwarding/offload.ts';
 import type { Row } from '../model/connection.ts';
 import type { Settings } from '../model/settings.ts';
 import type { EventCounts } from '../model/snapshot.ts';
@@ -27,8 +28,28 @@ const newCounts = (): Counts => ({
   reused: 0,
 });
 
+/** The state that a packet's path works on. A rehearsal has a copy of what it touches. */
+export interface Core {
+  readonly services: Pick<ServiceRegistry, 'serves' | 'addresses' | 'lookup' | 'hasTranslated'>;
+  readonly destinations: Pick<DestinationRegistry, 'all' | 'addresses'>;
+  readonly marks: Pick<Marks, 'of' | 'rules'>;
+  readonly timeouts: StateTimeouts;
+  readonly total: Meter;
+  readonly counts: Counts;
+  readonly engineData: Map<Row, string>;
+  readonly drops: Record<DropReason, number>;
+  readonly settings: Settings;
+  readonly table: Pick<ConnectionTable, keyof ConnectionTable>;
+  readonly forwarding: ForwardingContext;
+  readonly secureTcp: boolean;
+  readonly dropRate: number;
+  untilDrop: number;
+  readonly offload: FlowOffload;
+  readonly isBackup: boolean;
+}
+
 /** The state that a director's parts work on. */
-export class Core {
+export class DirectorCore implements Core {
   readonly services = new ServiceRegistry();
   readonly destinations = new DestinationRegistry();
   readonly marks = new Marks();
@@ -47,6 +68,10 @@ export class Core {
   secureTcp = false;
   /** One in this many scheduling attempts is dropped (drop_packet); 0: none. */
   dropRate = 0;
+  /** Scheduling attempts until the next one is dropped. */
+  untilDrop = 0;
+  /** The kernel path that forwards packets of known connections, if any. */
+  offload: FlowOffload = noOffload;
   /** Any sync daemon runs. */
   isSynced = false;
   /** A backup sync daemon runs and no master: with backup_only nothing is forwarded. */

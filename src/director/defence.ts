@@ -4,7 +4,7 @@ import type { SettingName } from '../model/settings.ts';
 import { SCTP } from '../wire/sctp.ts';
 import { TCP } from '../wire/tcp.ts';
 import { TEMPLATE } from './connections.ts';
-import type { Core } from './core.ts';
+import type { DirectorCore } from './core.ts';
 import { purge } from './lifetimes.ts';
 import { SCTP_ESTABLISHED, SCTP_INIT_STATE, SCTP_INIT1_STATE } from './sctp-state.ts';
 import { TCP_ESTABLISHED, TCP_SYN_RECV, TCP_SYNACK } from './tcp-state.ts';
@@ -33,11 +33,11 @@ const FEW_PACKETS = 8;
 const STRATEGIES: readonly SettingName[] = ['drop_packet', 'drop_entry', 'secure_tcp'];
 
 export class Defence {
-  readonly #core: Core;
+  readonly #core: DirectorCore;
   /** How often an idle connection with so many packets may be spared still. */
   readonly #sparings = new Int32Array(FEW_PACKETS + 1);
 
-  constructor(core: Core) {
+  constructor(core: DirectorCore) {
     this.#core = core;
   }
 

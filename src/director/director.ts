@@ -19,7 +19,7 @@ import {
   requireService,
 } from './administration.ts';
 import { ConnectionTable } from './connections.ts';
-import { Core } from './core.ts';
+import { DirectorCore } from './core.ts';
 import { Datapath } from './datapath.ts';
 import { DEFENCE_PERIOD, Defence } from './defence.ts';
 import { TICK } from './estimator.ts';
@@ -45,7 +45,7 @@ export interface DirectorOptions {
 /** The load balancer. Times are ms of one monotonic clock, the caller's. */
 export class Director {
   /** What others may look at: the state that the parts of the director share. */
-  readonly context: Core;
+  readonly context: DirectorCore;
   readonly #host: PathMtuHost;
   readonly #datapath: Datapath;
   readonly #defence: Defence;
@@ -66,7 +66,7 @@ export class Director {
       return id;
     };
     this.#host = new PathMtuHost(options.host);
-    this.context = new Core(settings, table, { host: this.#host, settings, nextId }, random);
+    this.context = new DirectorCore(settings, table, { host: this.#host, settings, nextId }, random);
     this.#datapath = new Datapath(this.context);
     this.#defence = new Defence(this.context);
     this.#defence.update();

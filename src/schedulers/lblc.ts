@@ -2,7 +2,7 @@
 import type { Destination } from '../model/destination.ts';
 import { leastLoaded, overhead } from './least.ts';
 import { Locality, listed } from './locality.ts';
-import type { SchedulerFactory } from './scheduler.ts';
+import type { Scheduler, SchedulerContext, SchedulerFactory } from './scheduler.ts';
 
 /** More active connections than its weight, while another has less than half of its own. */
 export function isOvercrowded(destination: Destination, all: readonly Destination[]): boolean {
@@ -11,8 +11,9 @@ export function isOvercrowded(destination: Destination, all: readonly Destinatio
   return false;
 }
 
-export const lblc: SchedulerFactory = ({ destinations, settings }) => {
-  const memory = new Locality<Destination>();
+export const lblc: SchedulerFactory = (context) => remembering(new Locality(), context);
+
+function remembering(memory: Locality<Destination>, { destinations, settings }: SchedulerContext): Scheduler {
   const present = listed(destinations);
   return {
     schedule({ vaddr, now }) {
@@ -26,5 +27,11 @@ export const lblc: SchedulerFactory = ({ destinations, settings }) => {
     },
     changed: present.changed,
     expire: (now) => memory.age(now, settings.lblc_expiration * 1000),
+    fork(context, { vaddr, now }, twinOf) {
+      const known = memory.peek(vaddr);
+      const twin = new Locality<Destination>();
+      if (known) twin.remember(vaddr, twinOf(known), now);
+      return remembering(twin, context);
+    },
   };
-};
+}

@@ -3,7 +3,7 @@ import type { Destination } from '../model/destination.ts';
 import { isOvercrowded } from './lblc.ts';
 import { isEligible, isHeavier, leastLoaded, overhead } from './least.ts';
 import { Locality, listed } from './locality.ts';
-import type { SchedulerFactory } from './scheduler.ts';
+import type { Scheduler, SchedulerContext, SchedulerFactory } from './scheduler.ts';
 
 /** The destinations that serve one virtual address. */
 interface Replicas {
@@ -13,8 +13,9 @@ interface Replicas {
   changedAt: number;
 }
 
-export const lblcr: SchedulerFactory = ({ destinations, settings }) => {
-  const memory = new Locality<Replicas>();
+export const lblcr: SchedulerFactory = (context) => remembering(new Locality(), context);
+
+function remembering(memory: Locality<Replicas>, { destinations, settings }: SchedulerContext): Scheduler {
   const present = listed(destinations);
 
   const least = (members: readonly Destination[]): Destination | undefined => {
@@ -56,5 +57,12 @@ export const lblcr: SchedulerFactory = ({ destinations, settings }) => {
     },
     changed: present.changed,
     expire: (now) => memory.age(now, settings.lblcr_expiration * 1000),
+    fork(context, { vaddr, now }, twinOf) {
+      const known = memory.peek(vaddr);
+      const twin = new Locality<Replicas>();
+      if (known)
+        twin.remember(vaddr, { members: known.members.map(twinOf), changedAt: known.changedAt }, now);
+      return remembering(twin, context);
+    },
   };
-};
+}

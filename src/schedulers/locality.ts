@@ -45,6 +45,11 @@ export class Locality<T> {
     return undefined;
   }
 
+  /** The same, and it does not count as used. */
+  peek(address: Address): T | undefined {
+    return this.#bucket(address).find((memory) => sameAddress(memory.address, address))?.value;
+  }
+
   /** Remembers a value in place of what was remembered, unless there is too much to remember. */
   remember(address: Address, value: T, now: number): void {
     const bucket = this.#bucket(address);

@@ -1,11 +1,10 @@
 /** Round robin: each destination in turn, whatever its weight. */
 
 import { isEligible } from './least.ts';
-import type { SchedulerFactory } from './scheduler.ts';
+import type { Scheduler, SchedulerContext, SchedulerFactory } from './scheduler.ts';
 
-export const rr: SchedulerFactory = ({ destinations }) => {
-  /** Place of the last pick; -1: before the first. */
-  let last = -1;
+/** `last`: place of the last pick; -1: before the first. */
+function after(last: number, { destinations }: SchedulerContext): Scheduler {
   return {
     schedule() {
       const size = destinations.length;
@@ -23,5 +22,8 @@ export const rr: SchedulerFactory = ({ destinations }) => {
       if (what === 'added' && index <= last) last++;
       if (what === 'removed' && index <= last) last--;
     },
+    fork: (context) => after(last, context),
   };
-};
+}
+
+export const rr: SchedulerFactory = (context) => after(-1, context);

@@ -39,6 +39,15 @@ export interface Scheduler {
   changed?(what: 'added' | 'edited' | 'removed', destination: Destination, index: number): void;
   /** Called about once a second, for what ages. `now` in ms. */
   expire?(now: number): void;
+  /**
+   * A scheduler of the same kind that answers `request` as this one would now, over a list with a twin of each
+   * destination in the same place. Absent where one made anew does.
+   */
+  fork?(
+    context: SchedulerContext,
+    request: Request,
+    twinOf: (destination: Destination) => Destination,
+  ): Scheduler;
 }
 
 export type SchedulerFactory = (context: SchedulerContext) => Scheduler;

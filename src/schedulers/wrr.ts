@@ -1,7 +1,7 @@
 /** Weighted round robin: as many turns a round as a destination's weight, spread over the round. */
 import type { Destination } from '../model/destination.ts';
 import { isEligible } from './least.ts';
-import type { SchedulerFactory } from './scheduler.ts';
+import type { Scheduler, SchedulerContext, SchedulerFactory } from './scheduler.ts';
 
 const gcd = (a: number, b: number): number => (b === 0 ? a : gcd(b, a % b));
 
@@ -9,12 +9,19 @@ const gcd = (a: number, b: number): number => (b === 0 ? a : gcd(b, a % b));
  * A round goes through levels, from the greatest weight down to 1 by the greatest common divisor of all weights; at
  * each level the destinations that weigh as much have a turn (net/netfilter/ipvs/ip_vs_wrr.c, Linux 6.1).
  */
-export const wrr: SchedulerFactory = ({ destinations }) => {
+export const wrr: SchedulerFactory = (context) => after(undefined, context);
+
+/** Where a round stands. */
+interface Place {
+  readonly level: number;
+  /** Place of the last pick in this level; -1: before the first. */
+  readonly last: number;
+}
+
+function after(place: Place | undefined, { destinations }: SchedulerContext): Scheduler {
   let step = 1;
   let top = 0;
-  let level = 0;
-  /** Place of the last pick in this level; -1: before the first. */
-  let last = -1;
+  let { level, last } = place ?? { level: 0, last: -1 };
 
   const measure = () => {
     let divisor = 0;
@@ -44,7 +51,7 @@ export const wrr: SchedulerFactory = ({ destinations }) => {
   };
 
   measure();
-  level = top;
+  if (!place) level = top;
   return {
     schedule() {
       if (top === 0) return undefined;
@@ -71,5 +78,6 @@ export const wrr: SchedulerFactory = ({ destinations }) => {
       if (level > top || level === 0) level = top;
       else if (step > 1) level = Math.floor(level / step) * step + 1;
     },
+    fork: (context) => after({ level, last }, context),
   };
-};
+}
