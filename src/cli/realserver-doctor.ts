@@ -2,15 +2,19 @@
 import { networkInterfaces } from 'node:os';
 import { InvalidArgumentError } from 'commander';
 import type { Document } from '../config/document.ts';
+import { LvsError } from '../model/errors.ts';
 import { askByVeth } from '../realserver/asker.ts';
 import { examine, formatFindings } from '../realserver/doctor.ts';
 import type { Served } from '../realserver/finding.ts';
 import { thisMachine } from '../realserver/machine.ts';
 import type { Role } from '../realserver/plan.ts';
+import { formatServers, seeServers } from './realserver-from-director.ts';
 import { documentOf, type RoleOptions, roleOf } from './realserver-role.ts';
 
 export interface DoctorOptions extends RoleOptions {
   readonly json: boolean;
+  /** This is the director's host, and the real servers are asked. */
+  readonly fromDirector: boolean;
   /** Ports of the VIPs that servers are to listen on, where no configuration tells. */
   readonly port?: readonly Omit<Served, 'address'>[];
 }
@@ -21,6 +25,13 @@ export async function doctor(
   say: (line: string) => void,
 ): Promise<0 | 1> {
   const document = await documentOf(options, say);
+  if (options.fromDirector) {
+    if (!document) throw new LvsError('CONFIG', 'which real servers? name the configuration with --config');
+    const { servers, findings } = await seeServers(document, thisMachine);
+    if (options.json) print(JSON.stringify({ servers, findings }, null, 2));
+    else print(`${formatServers(servers)}\n${formatFindings(findings)}`);
+    return findings.length === 0 ? 0 : 1;
+  }
   const role = roleOf(options, document);
   const served = [
     ...(document ? servedOf(document, ownAddresses()) : []),

@@ -106,6 +106,7 @@ withRole(
     .command('doctor')
     .description('tell what is wrong with this host in its role, and how to mend it: 0 nothing, 1 something'),
 )
+  .option('--from-director', 'this is the director: ask the real servers of the configuration', false)
   .option('--port <ports>', 'ports of the VIP with servers, such as 80,53/udp', portList)
   .option('--json', 'for programs', false)
   .action(async (options: DoctorOptions) => {

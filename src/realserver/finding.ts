@@ -14,6 +14,8 @@ export const FINDINGS = {
   'udp-wildcard': 'a UDP server that is not bound to the VIP may answer from another address',
   'route-back': 'replies do not go back through the director, who has to translate them',
   'no-decapsulation': 'nobody takes packets out of the tunnel',
+  'server-unreachable': 'the director does not reach the real server',
+  'path-silent': 'the real server does not answer what the director sends on',
 } as const;
 
 export type FindingName = keyof typeof FINDINGS;

@@ -1,3 +1,5 @@
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { clusterMissing } from '../support/cluster.ts';
 import { Lab } from '../support/lab.ts';
@@ -154,5 +156,90 @@ describe.skipIf(why !== undefined).each(SHAPES)('the doctor, $shape', ({ shape, 
     const found = await findings(rs, ['--vip', '192.168.0.101', '--port', '9/udp']);
     expect(found.map(({ name }) => name)).toEqual(['udp-wildcard']);
     expect(found[0]!.mend).toBe('bind it to 192.168.0.101');
+  });
+});
+
+/** A file for the laboratory, as its director would have it. */
+const CONFIG = (method: string, inside: string, servers: readonly string[]) => `method: ${method}
+vips: [{ interface: eth0, address: 192.168.0.101, prefix: 24 }]
+director: { inside: ${inside} }
+services:
+  - { tcp: '192.168.0.101:80', scheduler: rr, destinations: [${servers.join(', ')}] }
+`;
+
+describe.skipIf(why !== undefined).each([
+  ['dr', '{ interface: eth0, address: 192.168.0.1, prefix: 24 }', 0, ['--vip', '192.168.0.101']],
+  [
+    'tunnel',
+    '{ interface: eth0, address: 192.168.0.1, prefix: 24 }',
+    2,
+    ['--vip', '192.168.0.101', '--method', 'tunnel'],
+  ],
+  [
+    'nat',
+    '{ interface: eth1, address: 192.168.1.1, prefix: 24 }',
+    1,
+    ['--method', 'nat', '--gateway', '192.168.1.1'],
+  ],
+] as const)('from the director, %s', (shape, inside, segment, agent) => {
+  let lab: Lab;
+  let config: string;
+  beforeAll(async () => {
+    lab = await Lab.create({ shape });
+    config = join(lab.folder, 'lvs.yaml');
+    writeFileSync(
+      config,
+      CONFIG(
+        shape,
+        inside,
+        [3, 4].map((number) => `192.168.${segment}.${number}`),
+      ),
+    );
+    for (const [i, host] of lab.servers.entries()) {
+      await startAgent(host, ...agent);
+      await startServers(host, i + 1);
+    }
+    // The VIP is the director's, as while it runs.
+    await lab.director.exec('ip address add 192.168.0.101/32 dev eth0');
+  });
+  afterAll(() => lab?.[Symbol.asyncDispose]());
+  const look = async () => {
+    const words = ['doctor', '--from-director', '--json', '--config', config];
+    const { stdout, stderr } = await lab.director.run([...realserver, ...words]);
+    expect(stderr).toBe('');
+    return JSON.parse(stdout) as { servers: { address: string; mac?: string }[]; findings: Finding[] };
+  };
+
+  test('the real servers are seen, and answer through the forwarding path', async () => {
+    const { servers, findings: found } = await look();
+    expect(found).toEqual([]);
+    expect(servers.map(({ address, mac }) => `${address} ${mac}`)).toEqual(
+      [3, 4].map((number) =>
+        shape === 'tunnel'
+          ? `192.168.2.${number} undefined`
+          : `192.168.${segment}.${number} 02:00:00:00:0${segment}:0${number}`,
+      ),
+    );
+  });
+
+  test('servers that speak of the VIP, do not listen or are gone are found', async () => {
+    const [first, second] = lab.servers;
+    await first!.stopPrograms();
+    if (shape === 'dr')
+      await first!.exec('sysctl -qw net.ipv4.conf.all.arp_ignore=0; ip address add 192.168.0.101/32 dev lo');
+    await second!.exec('ip link set eth0 down');
+    const { findings: found } = await look();
+    const names = found.map(({ name }) => name).sort();
+    expect(names).toEqual(
+      {
+        dr: ['no-listener', 'path-silent', 'server-unreachable', 'vip-answered'],
+        tunnel: ['path-silent', 'path-silent'],
+        nat: ['no-listener', 'path-silent', 'server-unreachable'],
+      }[shape],
+    );
+    if (shape === 'dr')
+      expect(found.find(({ name }) => name === 'vip-answered')!.what).toBe(
+        '192.168.0.3 (02:00:00:00:00:03) answers ARP for 192.168.0.101 on eth0',
+      );
   });
 });
