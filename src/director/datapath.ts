@@ -23,7 +23,14 @@ import { Reassembler } from './fragments.ts';
 import { end } from './lifetimes.ts';
 import { RelatedErrors } from './related.ts';
 import { SCTP_CLOSED } from './sctp-state.ts';
-import { FROM_CLIENT, FROM_SERVER, TCP_CLOSE, TCP_FIN_WAIT, TCP_TIME_WAIT } from './tcp-state.ts';
+import {
+  FROM_CLIENT,
+  FROM_SERVER,
+  TCP_CLOSE,
+  TCP_ESTABLISHED,
+  TCP_FIN_WAIT,
+  TCP_TIME_WAIT,
+} from './tcp-state.ts';
 import { track } from './tracking.ts';
 import { countErrorOut, countIn, countOut } from './traffic.ts';
 
@@ -188,6 +195,7 @@ export class Datapath {
     if (verdict !== 'forwarded' && method !== MASQ && isToldToClient(verdict))
       countErrorOut(packet, destination, total);
     table.touch(row, now);
+    if (verdict === 'forwarded') this.#offer(row, packet.protocol);
     return verdict;
   }
 
@@ -200,7 +208,14 @@ export class Datapath {
     const connection = this.#connection.select(row, destination);
     const verdict = methods[MASQ]!.reply!(packet, connection, forwarding);
     table.touch(row, now);
+    if (verdict === 'forwarded') this.#offer(row, packet.protocol);
     return verdict;
+  }
+
+  /** The kernel may have the packets of a connection whose state they do not change. */
+  #offer(row: Row, protocol: number): void {
+    const { table, offload } = this.#core;
+    if (protocol === UDP || (protocol === TCP && table.state[row] === TCP_ESTABLISHED)) offload.install(row);
   }
 
   /** A reply that could have gone straight to the client, but whose server's gateway is here: seen, and left as it is. */

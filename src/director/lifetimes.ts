@@ -103,7 +103,8 @@ export function endAbandoned(core: Core): void {
 }
 
 function release(core: Core, row: Row): void {
-  const { table, destinations } = core;
+  const { table, destinations, offload } = core;
+  offload.remove(row);
   const flags = table.flags[row]!;
   const destination = destinations.all[table.destination[row]!]!;
   countUnbound(destination, (flags & TEMPLATE) !== 0, (flags & INACTIVE) !== 0);

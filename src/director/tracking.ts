@@ -35,6 +35,8 @@ export function track(
     const after = nextTcpState(before, packet.tcpFlags, seen(core, row, sender), core.secureTcp);
     table.timeout[row] = timeouts.tcp[after]!;
     if (after === before) return;
+    // Whatever follows may change the state again: it has to be seen.
+    core.offload.remove(row);
     table.state[row] = after;
     count(core, row, ((TCP_ACTIVE >>> after) & 1) !== 0, destination);
     if (after === TCP_ESTABLISHED) assureTemplate(core, row);

@@ -1,0 +1,27 @@
+/** What a kernel path forwarded, taken into account as if the director had handled the packets. */
+import type { Row } from '../model/connection.ts';
+import { IN_OCTETS, IN_PACKETS, OUT_OCTETS, OUT_PACKETS } from '../model/counters.ts';
+import type { Core } from './core.ts';
+
+/** `lastSeen`: ms of the director's clock. `isReply`: they came from the destination. See FlowReport. */
+export function takeIntoAccount(
+  core: Core,
+  row: Row,
+  packets: number,
+  octets: number,
+  lastSeen: number,
+  isReply: boolean,
+): void {
+  const { table, destinations, total } = core;
+  const destination = destinations.all[table.destination[row]!]!;
+  if (!isReply) table.inPackets[row]! += packets;
+  if (destination.available) {
+    const [ofPackets, ofOctets] = isReply ? [OUT_PACKETS, OUT_OCTETS] : [IN_PACKETS, IN_OCTETS];
+    for (const counters of [destination.counters, destination.service.counters, total.counters]) {
+      counters[ofPackets]! += packets;
+      counters[ofOctets]! += octets;
+    }
+  }
+  // A packet seen before the timer was set last does not set it back.
+  if (table.armed(row) && lastSeen + table.timeout[row]! > table.expires(row)) table.touch(row, lastSeen);
+}

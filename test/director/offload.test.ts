@@ -1,0 +1,76 @@
+import { describe, expect, test } from 'vitest';
+import { takeIntoAccount } from '../../src/director/offloaded.ts';
+import type { FlowOffload } from '../../src/forwarding/offload.ts';
+import type { Row } from '../../src/model/connection.ts';
+import type { ForwardingMethodName } from '../../src/model/destination.ts';
+import { Directed } from '../support/directed.ts';
+
+/** A kernel path that only remembers what it has. */
+class Remembered implements FlowOffload {
+  readonly rows = new Set<Row>();
+  install(row: Row): boolean {
+    this.rows.add(row);
+    return true;
+  }
+  remove(row: Row): void {
+    this.rows.delete(row);
+  }
+  sweep(): void {}
+}
+
+function directed(protocol: 'tcp' | 'udp', method: Exclude<ForwardingMethodName, 'local'>) {
+  const one = new Directed();
+  const offload = new Remembered();
+  one.director.context.offload = offload;
+  const service = { protocol, address: '192.0.2.80', port: 80 } as const;
+  one.director.apply({ op: 'add-service', service, options: { scheduler: 'rr' } }, 0);
+  one.director.apply(
+    { op: 'add-destination', service, destination: { address: '10.0.0.1', port: 80 }, options: { method } },
+    0,
+  );
+  return { one, offload };
+}
+
+const CLIENT = '203.0.113.7:4000 > 192.0.2.80:80';
+const SERVER = '10.0.0.1:80 > 203.0.113.7:4000';
+
+describe('the kernel path has a connection', () => {
+  test('as long as no packet is to change its state', () => {
+    const { one, offload } = directed('tcp', 'masq');
+    const after = (line: string) => {
+      one.receive(line);
+      return offload.rows.size;
+    };
+    expect(after(`${CLIENT} SYN`)).toBe(0);
+    expect(after(`${SERVER} SYN+ACK`)).toBe(0);
+    expect(after(`${CLIENT} ACK`)).toBe(1);
+    expect(after(`${CLIENT} PSH+ACK len=9`)).toBe(1);
+    expect(after(`${CLIENT} FIN+ACK`)).toBe(0);
+    expect(after(`${SERVER} ACK`)).toBe(0);
+  });
+
+  test('of UDP from its first packet on, until it is idle for too long', () => {
+    const { one, offload } = directed('udp', 'gatewaying');
+    one.receive(`${CLIENT} UDP len=4`);
+    expect(offload.rows.size).toBe(1);
+    one.now += 301_000;
+    one.director.expire(one.now);
+    expect(offload.rows.size).toBe(0);
+  });
+});
+
+test('what the kernel path forwarded counts, and keeps the connection alive', () => {
+  const { one, offload } = directed('udp', 'masq');
+  one.receive(`${CLIENT} UDP len=4`);
+  const [row] = [...offload.rows];
+  takeIntoAccount(one.director.context, row!, 10, 5000, 200_000, false);
+  takeIntoAccount(one.director.context, row!, 7, 700, 150_000, true);
+  one.now = 400_000;
+  const [service] = one.director.snapshot(one.now).services;
+  for (const counted of [service!, service!.destinations[0]!])
+    expect(counted.stats).toMatchObject({ inPackets: 11, inOctets: 5032, outPackets: 7, outOctets: 700 });
+  expect(offload.rows.size).toBe(1);
+  one.now = 501_000;
+  one.director.expire(one.now);
+  expect(offload.rows.size).toBe(0);
+});
