@@ -102,27 +102,18 @@ export class ActionTable {
     return index;
   }
 
-  /** One more flow has it. */
-  holdAgain(index: number): void {
-    this.#holders[index]!++;
-  }
-
-  /** The flow that held it no longer names it. */
-  release(index: number): void {
-    if (--this.#holders[index]! > 0) return;
+  /** The flow that held it no longer names it; true: nor does any other. */
+  release(index: number): boolean {
+    if (--this.#holders[index]! > 0) return false;
     this.#forget(index);
     this.#retired.push(index);
+    return true;
   }
 
   /** Its packets go up to the director from now on; a `hold` of the same makes a new one. */
   withdraw(index: number): void {
     this.#forget(index);
     Atomics.store(this.#words, (index * ACTION + ACTION_KIND) / 4, KINDS.withdrawn);
-  }
-
-  /** False when its packets go up to the director. */
-  inForce(index: number): boolean {
-    return this.#keys[index] !== undefined;
   }
 
   /** As of FlowTable: nobody names them after the next grace period. */

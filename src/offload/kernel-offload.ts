@@ -1,7 +1,8 @@
 /** The offload: connections of the director as flows of the kernel's program, and what became of them. */
 import type { FlowOffload, FlowReport } from '../forwarding/offload.ts';
 import { type Connection, NONE, type Row } from '../model/connection.ts';
-import { type Address, isV4 } from '../wire/address.ts';
+import { type Address, isV4, sameAddress } from '../wire/address.ts';
+import { sameMac } from '../wire/ethernet.ts';
 import type { Action, ActionTable, NextHop } from './actions.ts';
 import type { FlowTable } from './flow-table.ts';
 
@@ -50,6 +51,8 @@ export class KernelOffload implements FlowOffload {
   readonly #options: KernelOffloadOptions;
   /** Slot of each row and direction, plus one; 0: none. */
   #slots = new Int32Array(1024 * DIRECTIONS);
+  /** Which way each action in use was made for. */
+  readonly #ways = new Map<number, { readonly to: Address; readonly action: Action }>();
   /** Row and direction of each slot that is in force; -1: none. */
   readonly #owners: Int32Array;
   #reclaiming = false;
@@ -84,7 +87,7 @@ export class KernelOffload implements FlowOffload {
       return false;
     }
     const request = requestAction(bound, there);
-    const taken = this.#set(row, REQUEST, protocol, caddr, cport, vaddr, vport, request);
+    const taken = this.#set(row, REQUEST, protocol, caddr, cport, vaddr, vport, request, address);
     if (!taken || method !== 'masq') return taken;
     const back = way(caddr);
     if (!back) {
@@ -92,11 +95,8 @@ export class KernelOffload implements FlowOffload {
       return true;
     }
     const translation = { address, port: dport, newAddress: vaddr, newPort: vport };
-    this.#set(row, REPLY, protocol, address, dport, caddr, cport, {
-      kind: 'toClient',
-      hop: back,
-      translation,
-    });
+    const reply: Action = { kind: 'toClient', hop: back, translation };
+    this.#set(row, REPLY, protocol, address, dport, caddr, cport, reply, caddr);
     return true;
   }
 
@@ -112,7 +112,24 @@ export class KernelOffload implements FlowOffload {
     this.reclaim();
   }
 
-  /** All packets of these actions' flows go up to the director, at once, and the flows are taken out. */
+  /**
+   * Looks whether ways have changed: another MAC address, another route, a narrower path. Packets that went a way which
+   * is no more go up to the director at once, and their connections are installed anew.
+   */
+  checkWays(): void {
+    const { actions, flows, way } = this.#options;
+    const gone = new Set<number>();
+    for (const [index, { to, action }] of this.#ways) if (!goes(action, way(to))) gone.add(index);
+    if (gone.size === 0) return;
+    for (const action of gone) actions.withdraw(action);
+    const owners = this.#owners;
+    for (let slot = 0; slot < owners.length; slot++) {
+      const owner = owners[slot]!;
+      if (owner !== NONE && gone.has(flows.action(slot))) this.#remove(owner >> 1, owner & 1);
+    }
+  }
+
+  /** Takes the flows of these connections out. */
   removeWhere(chosen: (row: Row) => boolean): void {
     const owners = this.#owners;
     for (let slot = 0; slot < owners.length; slot++) {
@@ -145,6 +162,7 @@ export class KernelOffload implements FlowOffload {
     dst: Address,
     dstPort: number,
     wanted: Action,
+    to: Address,
   ): boolean {
     const { flows, actions } = this.#options;
     const action = actions.hold(wanted);
@@ -152,16 +170,17 @@ export class KernelOffload implements FlowOffload {
       this.counts.crowded++;
       return false;
     }
+    if (!this.#ways.has(action)) this.#ways.set(action, { to: to.slice(), action: wanted });
     const known = this.#slotOf(row, direction);
     if (known !== NONE) {
       const before = flows.action(known);
       if (before !== action) flows.setAction(known, action);
-      actions.release(before);
+      this.#release(before);
       return true;
     }
     const slot = flows.insert(protocol, src, srcPort, dst, dstPort, action);
     if (slot === NONE) {
-      actions.release(action);
+      this.#release(action);
       this.counts.crowded++;
       return false;
     }
@@ -175,13 +194,17 @@ export class KernelOffload implements FlowOffload {
   #remove(row: Row, direction: number): void {
     const slot = this.#slotOf(row, direction);
     if (slot === NONE) return;
-    const { flows, actions, clock, report } = this.#options;
+    const { flows, clock, report } = this.#options;
     const action = flows.action(slot);
     flows.remove(slot);
     this.#tell(slot, row * DIRECTIONS + direction, clock(), report);
     this.#owners[slot] = NONE;
     this.#slots[row * DIRECTIONS + direction] = 0;
-    actions.release(action);
+    this.#release(action);
+  }
+
+  #release(action: number): void {
+    if (this.#options.actions.release(action)) this.#ways.delete(action);
   }
 
   #tell(slot: number, owner: number, now: number, report: FlowReport): void {
@@ -203,6 +226,20 @@ export class KernelOffload implements FlowOffload {
     larger.set(this.#slots);
     this.#slots = larger;
   }
+}
+
+/** True when the action goes that way. */
+function goes(action: Action, way: Way | undefined): boolean {
+  const { hop } = action;
+  return (
+    way !== undefined &&
+    hop.interfaceIndex === way.interfaceIndex &&
+    hop.vlan === way.vlan &&
+    hop.mtu === way.mtu &&
+    sameMac(hop.to, 0, way.to) &&
+    sameMac(hop.from, 0, way.from) &&
+    (!('source' in action) || sameAddress(action.source, way.source))
+  );
 }
 
 function requestAction(connection: Connection, way: Way): Action {

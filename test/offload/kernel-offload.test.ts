@@ -57,6 +57,19 @@ test('a connection whose way has changed takes the new one', () => {
   expect([datapath.flows.live, datapath.actions.size]).toEqual([1, 1]);
 });
 
+test('connections whose way has changed are the director’s at once; the others are not touched', () => {
+  const datapath = Datapath.interpreted('xdp');
+  datapath.install(connection(4000), connection(4001, '10.1.0.12', 'gatewaying'));
+  datapath.offload.checkWays();
+  expect(datapath.flows.live).toBe(3);
+  datapath.mtu = 1400;
+  datapath.offload.checkWays();
+  expect(['4000', '4001'].map((port) => datapath.run(request(Number(port))).fate)).toEqual(['pass', 'pass']);
+  expect([datapath.flows.live, datapath.actions.size]).toEqual([0, 0]);
+  expect(datapath.offload.install(1)).toBe(true);
+  expect(datapath.run(request(4001)).fate).toBe('forwarded');
+});
+
 test('slots are used again when nobody can be reading them, and not before', async () => {
   const datapath = Datapath.interpreted('xdp');
   for (let i = 0; i < 300; i++) {

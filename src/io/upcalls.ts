@@ -1,0 +1,107 @@
+/** The driver of a host whose kernel forwards known connections: hears by a tap what the kernel hands up, speaks through a raw socket. */
+import { type Address, formatAddress, isV4 } from '../wire/address.ts';
+import { ETHERTYPE_IPV4, ETHERTYPE_IPV6, ethernet } from '../wire/ethernet.ts';
+import type { Frame } from '../wire/frame.ts';
+import { Packet } from '../wire/packet.ts';
+import type { HostIo } from './host-io.ts';
+import type { LiveLosses } from './live.ts';
+import { openRawSender, type RawSender } from './raw-socket.ts';
+import type { Tap } from './tap.ts';
+
+export interface UpcallOptions {
+  readonly tap: Tap;
+  /** Puts the kernel's program at an interface. Throws LvsError. */
+  readonly attach: (interfaceName: string) => void;
+}
+
+/** Next hops whose text is remembered. */
+const HOPS = 4096;
+
+export class UpcallIo implements HostIo {
+  readonly medium = 'ip';
+  readonly exclusive = true;
+  /** Nothing is merged here: the kernel takes it apart before the tap. */
+  reserve = 0;
+  readonly #tap: Tap;
+  readonly #attach: (interfaceName: string) => void;
+  readonly #interfaces: string[] = [];
+  readonly #senders: { readonly v4: RawSender; readonly v6: RawSender | undefined };
+  readonly #hops = new Map<number, string>();
+  readonly #packet = new Packet();
+  #sink: (frame: Frame) => void = () => {};
+
+  /** Use `openUpcalls`. */
+  constructor({ tap, attach }: UpcallOptions, v4: RawSender, v6: RawSender | undefined) {
+    this.#tap = tap;
+    this.#attach = attach;
+    this.#senders = { v4, v6 };
+  }
+
+  get interfaces(): readonly string[] {
+    return this.#interfaces;
+  }
+
+  async listen(name: string): Promise<void> {
+    if (this.#interfaces.includes(name)) return;
+    this.#attach(name);
+    this.#interfaces.push(name);
+  }
+
+  receive(sink: (frame: Frame) => void, budget: number): number {
+    this.#sink = sink;
+    return this.#tap.receive(this.#take, budget);
+  }
+
+  /** The IP packet in a frame, without padding. */
+  readonly #take = (frame: Frame): void => {
+    const at = frame.start;
+    const length = ethernet.headerLength(frame, at, frame.end);
+    if (length < 0) return;
+    const type = ethernet.etherType(frame, at, length);
+    if (type !== ETHERTYPE_IPV4 && type !== ETHERTYPE_IPV6) return;
+    frame.start = at + length;
+    if (this.#packet.decode(frame)) frame.end = this.#packet.end;
+    this.#sink(frame);
+  };
+
+  transmit(frame: Frame, nextHop: Address): boolean {
+    const { v4, v6 } = this.#senders;
+    return isV4(nextHop)
+      ? v4.send(frame.bytes, frame.start, frame.length, this.#hopText(nextHop))
+      : (v6?.send(frame.bytes, frame.start, frame.length, formatAddress(nextHop)) ?? false);
+  }
+
+  flush(): void {}
+
+  ready(signal: AbortSignal): Promise<boolean> {
+    return this.#tap.ready(signal);
+  }
+
+  losses(): LiveLosses {
+    const sendFailures: Record<string, number> = {};
+    for (const sender of [this.#senders.v4, this.#senders.v6])
+      for (const [why, count] of sender?.failures ?? []) sendFailures[why] = (sendFailures[why] ?? 0) + count;
+    return { captureDrops: this.#tap.drops, ringDrops: 0, truncated: 0, sendFailures };
+  }
+
+  [Symbol.dispose](): void {
+    this.#tap[Symbol.dispose]();
+  }
+
+  #hopText(nextHop: Address): string {
+    const word = nextHop[3]! | 0;
+    const known = this.#hops.get(word);
+    if (known !== undefined) return known;
+    if (this.#hops.size >= HOPS) this.#hops.clear();
+    const text = formatAddress(nextHop);
+    this.#hops.set(word, text);
+    return text;
+  }
+}
+
+/** Needs CAP_NET_RAW. */
+export async function openUpcalls(options: UpcallOptions): Promise<UpcallIo> {
+  const v4 = await openRawSender(4);
+  const v6 = await openRawSender(6).catch(() => undefined);
+  return new UpcallIo(options, v4, v6);
+}
