@@ -3,6 +3,7 @@ import type { Host } from '../forwarding/method.ts';
 import { PathMtuHost } from '../forwarding/path-mtu.ts';
 import type { Command, SyncDaemon } from '../model/command.ts';
 import { LvsError } from '../model/errors.ts';
+import type { Explanation } from '../model/explanation.ts';
 import type { Settings } from '../model/settings.ts';
 import type { ConnectionSnapshot, Snapshot } from '../model/snapshot.ts';
 import type { DropReason, Verdict } from '../model/verdict.ts';
@@ -22,8 +23,10 @@ import { ConnectionTable } from './connections.ts';
 import { DirectorCore } from './core.ts';
 import { Datapath } from './datapath.ts';
 import { DEFENCE_PERIOD, Defence } from './defence.ts';
+import { Draws } from './draws.ts';
 import { TICK } from './estimator.ts';
 import { endAbandoned, onExpired } from './lifetimes.ts';
+import { rehearse } from './rehearsal.ts';
 import type { Service } from './services.ts';
 import { changeSetting, newSettings } from './settings.ts';
 import { snapshotOfConnection, snapshotOfService } from './snapshots.ts';
@@ -49,6 +52,7 @@ export class Director {
   readonly #host: PathMtuHost;
   readonly #datapath: Datapath;
   readonly #defence: Defence;
+  readonly #draws: Draws;
   #daemons: readonly SyncDaemon[] = [];
   /** When the estimator reads and the defence looks next, ms; -1: no time is known yet. */
   #nextTick = -1;
@@ -66,7 +70,13 @@ export class Director {
       return id;
     };
     this.#host = new PathMtuHost(options.host);
-    this.context = new DirectorCore(settings, table, { host: this.#host, settings, nextId }, random);
+    this.#draws = new Draws(random);
+    this.context = new DirectorCore(
+      settings,
+      table,
+      { host: this.#host, settings, nextId },
+      this.#draws.next,
+    );
     this.#datapath = new Datapath(this.context);
     this.#defence = new Defence(this.context);
     this.#defence.update();
@@ -159,6 +169,12 @@ export class Director {
       drops: Object.fromEntries(Object.entries(drops).filter(([, packets]) => packets > 0)),
       counts: { ...counts },
     };
+  }
+
+  /** What `handle` would do with the IP packet now, and why. Nothing is sent, and nothing changes but the time. */
+  explain(octets: Uint8Array, now: number): Explanation {
+    this.#advance(now);
+    return rehearse(this.context, octets, now, this.#draws.ahead());
   }
 
   /** Every connection and template, in no order. */

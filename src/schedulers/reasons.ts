@@ -1,0 +1,43 @@
+/** How each scheduler chooses, in words: the rule, and what it looks at in one destination. */
+import type { Destination } from '../model/destination.ts';
+import type { SchedulerName } from './index.ts';
+import { expectedDelay, overhead } from './least.ts';
+
+export interface Reason {
+  /** The rule, as the end of a sentence that begins with the scheduler's name. */
+  readonly rule: string;
+  /** What counts for or against a destination that may be taken. */
+  readonly of: (destination: Destination) => string;
+}
+
+const load = (destination: Destination): string =>
+  `load ${overhead(destination)} for weight ${destination.weight}`;
+const delay = (destination: Destination): string =>
+  `${expectedDelay(destination)} with this one for weight ${destination.weight}`;
+const weight = (destination: Destination): string => `weight ${destination.weight}`;
+const turn = (): string => 'in turn';
+const hash = (): string => 'by hash';
+
+/** Load is 256 for an active connection and 1 for an inactive one. */
+export const reasons: Readonly<Record<SchedulerName, Reason>> = {
+  rr: { rule: 'takes each in turn', of: turn },
+  wrr: { rule: 'takes each in turn, as often as its weight', of: weight },
+  lc: { rule: 'takes the least load', of: (destination) => `load ${overhead(destination)}` },
+  wlc: { rule: 'takes the least load for its weight', of: load },
+  lblc: { rule: 'takes who has this virtual address already, or the least load for its weight', of: load },
+  lblcr: {
+    rule: 'takes the least loaded of those that have this virtual address already, or of all',
+    of: load,
+  },
+  dh: { rule: 'takes whom the hash of the virtual address says', of: hash },
+  sh: { rule: 'takes whom the hash of the client’s address says', of: hash },
+  sed: { rule: 'takes the shortest expected delay', of: delay },
+  nq: { rule: 'takes the first idle one, or the shortest expected delay', of: delay },
+  fo: { rule: 'takes the greatest weight', of: weight },
+  ovf: {
+    rule: 'takes the greatest weight that has not more active connections than that',
+    of: (destination) => `${destination.activeConnections} active for weight ${destination.weight}`,
+  },
+  mh: { rule: 'takes whom the Maglev table says for the client’s address', of: hash },
+  twos: { rule: 'draws two by weight and takes the one with less load', of: load },
+};
