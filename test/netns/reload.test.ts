@@ -191,3 +191,48 @@ describe.skipIf(why !== undefined)('a running director', () => {
     await reload([web(BOTH)]);
   });
 });
+
+describe.skipIf(why !== undefined)('agents on the real servers', () => {
+  test('move weights; a server whose agent is silent gets nothing new', async () => {
+    await using lab = await Lab.create();
+    const config = join(lab.folder, 'lvs.yaml');
+    const check = 'check: { type: agent, port: 5555, interval: 0.2, timeout: 0.5, fall: 2, max-step: 20 },';
+    writeFileSync(
+      config,
+      file([
+        `{ tcp: '192.168.0.101:80', scheduler: wrr, weight: 100, ${check} destinations: [192.168.0.3, 192.168.0.4] }`,
+      ]),
+    );
+    const [first, second] = lab.servers;
+    const agents = [
+      await startAgent(first!, '--vip', '192.168.0.101', '--agent-check', ':5555'),
+      await startAgent(second!, '--vip', '192.168.0.101'),
+    ];
+    // The second one says what the test wants.
+    const words = second!.spawn([
+      process.execPath,
+      '-e',
+      `let words = 'up ready 50%';
+       process.stdin.on('data', (text) => { words = String(text).trim(); });
+       require('node:net').createServer((socket) => socket.end(words + '\\n')).listen(5555, () => console.log('ready'));`,
+    ]);
+    await words.line(/^ready$/);
+    const program = await startDirector(lab.director, config);
+    const weight = (n: number, pattern: string) =>
+      program.line(new RegExp(` destination=192\\.168\\.0\\.4:80 weight=${n} cause="${pattern}"`));
+    await weight(80, 'agent: up ready 50%');
+    await weight(60, 'agent: up ready 50%');
+    await weight(50, 'agent: up ready 50%');
+    words.write('drain\n');
+    await weight(0, 'agent: drain');
+    words.write('ready 50%\n');
+    await program.line(/check-up .*192\.168\.0\.4:80 weight=50/);
+    const lines = program.lines.length;
+    await agents[0]!.stop();
+    await program.line(
+      /warning check-down .*destination=192\.168\.0\.3:80 weight=0 cause="connection refused"/,
+      10_000,
+      lines,
+    );
+  });
+});
