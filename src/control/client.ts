@@ -1,9 +1,19 @@
 /** The door of a director behind its control socket; connects when it is first used. */
 import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
+import type { CapturedPackets } from '../model/capture.ts';
 import { type ErrorCode, LvsError } from '../model/errors.ts';
+import type { Explanation } from '../model/explanation.ts';
+import type { ServiceAddress } from '../model/service.ts';
 import type { ConnectionSnapshot, ServiceSnapshot, Snapshot } from '../model/snapshot.ts';
-import type { Configuration, ConfigurationDoor, DirectorDoor, Outcome, Reloaded } from './door.ts';
+import type {
+  Configuration,
+  ConfigurationDoor,
+  DirectorDoor,
+  Outcome,
+  PacketDoor,
+  Reloaded,
+} from './door.ts';
 import { LineReader } from './lines.ts';
 import {
   type Answer,
@@ -24,7 +34,7 @@ export interface ClientOptions {
 const BATCH = 1_000_000;
 
 /** One at a time: an answer is read to its end before the next question. */
-export class ControlClient implements DirectorDoor, ConfigurationDoor, Disposable {
+export class ControlClient implements DirectorDoor, ConfigurationDoor, PacketDoor, Disposable {
   readonly #path: string;
   readonly #timeout: number;
   #socket: Socket | undefined;
@@ -77,6 +87,20 @@ export class ControlClient implements DirectorDoor, ConfigurationDoor, Disposabl
       if ('configured' in answer) configuration = answer.configured;
     if (!configuration) throw protocolError('the director answered without its configuration');
     return configuration;
+  }
+
+  async explain(octets: Uint8Array): Promise<Explanation> {
+    let explanation: Explanation | undefined;
+    const packet = Buffer.from(octets).toString('base64');
+    for await (const answer of this.#ask({ version: VERSION, ask: 'explain', octets: packet }))
+      if ('explanation' in answer) explanation = answer.explanation;
+    if (!explanation) throw protocolError('the director answered without an explanation');
+    return explanation;
+  }
+
+  async *capture(service: ServiceAddress): AsyncGenerator<CapturedPackets> {
+    for await (const answer of this.#ask({ version: VERSION, ask: 'capture', service }))
+      if ('captured' in answer) yield answer.captured;
   }
 
   /** Ends the connection, if there is one. */

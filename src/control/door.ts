@@ -1,7 +1,9 @@
 /** The door of a director: the three things that can be asked of it, near or over a socket. */
+import type { CapturedPackets } from '../model/capture.ts';
 import type { Command } from '../model/command.ts';
 import type { DestinationAddress } from '../model/destination.ts';
 import type { ErrorCode } from '../model/errors.ts';
+import type { Explanation } from '../model/explanation.ts';
 import type { ServiceAddress } from '../model/service.ts';
 import type { ConnectionSnapshot, Snapshot } from '../model/snapshot.ts';
 
@@ -48,6 +50,14 @@ export interface ConfigurationDoor {
   configured(): Promise<Configuration>;
 }
 
+/** Looks at the packets of a director that has some. */
+export interface PacketDoor {
+  /** What would become of the IP packet, and why. Nothing is sent, and nothing changes. */
+  explain(octets: Uint8Array): Promise<Explanation>;
+  /** Copies of the service's packets from now on; never ends by itself. */
+  capture(service: ServiceAddress): AsyncIterable<CapturedPackets>;
+}
+
 export interface DirectorDoor {
   /** Carries the commands out in order, each whether or not the one before it was refused; an outcome for each. */
   apply(commands: readonly Command[]): Promise<readonly Outcome[]>;
@@ -55,6 +65,7 @@ export interface DirectorDoor {
   /** Every connection, in chunks. What comes and goes meanwhile may be in it or not. */
   connections(): AsyncIterable<readonly ConnectionSnapshot[]>;
   readonly configuration?: ConfigurationDoor;
+  readonly packets?: PacketDoor;
 }
 
 /** True when both name the same service. */

@@ -1,7 +1,10 @@
 /** What goes over the control socket: requests and answers as lines of JSON. */
 
+import type { CapturedPackets } from '../model/capture.ts';
 import type { Command } from '../model/command.ts';
 import { type ErrorCode, LvsError } from '../model/errors.ts';
+import type { Explanation } from '../model/explanation.ts';
+import type { ServiceAddress } from '../model/service.ts';
 import type { ConnectionSnapshot, ServiceSnapshot, Snapshot } from '../model/snapshot.ts';
 import { isCommand, isServiceAddress } from './command-shape.ts';
 import type { Configuration, Outcome, Reloaded, SnapshotParts } from './door.ts';
@@ -13,13 +16,18 @@ export const VERSION = 1;
 export const MAX_REQUEST = 4 * 1024 * 1024;
 /** Octets of one line of an answer. */
 export const MAX_ANSWER_LINE = 64 * 1024 * 1024;
+/** Characters of the longest packet, in base64. */
+const MAX_OCTETS = 100_000;
 /** Commands in one request. */
 export const MAX_COMMANDS = 10_000;
 
 export type Request =
   | { readonly version: number; readonly ask: 'apply'; readonly commands: readonly Command[] }
   | { readonly version: number; readonly ask: 'snapshot'; readonly parts: SnapshotParts }
-  | { readonly version: number; readonly ask: 'connections' | 'reload' | 'configured' };
+  | { readonly version: number; readonly ask: 'connections' | 'reload' | 'configured' }
+  /** `octets`: an IP packet, base64. */
+  | { readonly version: number; readonly ask: 'explain'; readonly octets: string }
+  | { readonly version: number; readonly ask: 'capture'; readonly service: ServiceAddress };
 
 /** One line of an answer. `end` is the last line of every answer; `error` is the last line at all. */
 export type Answer =
@@ -29,13 +37,21 @@ export type Answer =
   | { readonly connections: readonly ConnectionSnapshot[] }
   | { readonly reloaded: Reloaded }
   | { readonly configured: Configuration }
+  | { readonly explanation: Explanation }
+  | { readonly captured: CapturedPackets }
   | { readonly error: { readonly code: ErrorCode; readonly message: string } }
   | { readonly end: true };
 
 /** The request on a line. Throws an LvsError that says what is wrong with it. */
 export function parseRequest(line: string): Request {
-  const request: { version?: unknown; ask?: unknown; parts?: unknown; commands?: unknown } =
-    parseObject(line);
+  const request: {
+    version?: unknown;
+    ask?: unknown;
+    parts?: unknown;
+    commands?: unknown;
+    octets?: unknown;
+    service?: unknown;
+  } = parseObject(line);
   const { version, ask } = request;
   if (version !== VERSION)
     throw protocolError(`the director speaks version ${VERSION} of its protocol, not ${String(version)}`);
@@ -43,6 +59,14 @@ export function parseRequest(line: string): Request {
   if (ask === 'snapshot') {
     const { parts } = request;
     if (isParts(parts)) return { version: VERSION, ask, parts };
+  }
+  if (ask === 'explain') {
+    const { octets } = request;
+    if (typeof octets === 'string' && octets.length <= MAX_OCTETS) return { version: VERSION, ask, octets };
+  }
+  if (ask === 'capture') {
+    const { service } = request;
+    if (isServiceAddress(service)) return { version: VERSION, ask, service };
   }
   if (ask === 'apply') {
     const { commands } = request;

@@ -1,7 +1,7 @@
 /** One request's answer, line by line: the protocol on the director's side, without the socket. */
 import { type ErrorCode, LvsError } from '../model/errors.ts';
 import type { ServiceSnapshot } from '../model/snapshot.ts';
-import type { ConfigurationDoor, DirectorDoor } from './door.ts';
+import type { ConfigurationDoor, DirectorDoor, PacketDoor } from './door.ts';
 import { type Answer, parseRequest } from './protocol.ts';
 
 /** Services and destinations in one line of an answer, about. */
@@ -44,6 +44,12 @@ async function* answersTo(line: string, door: DirectorDoor): AsyncGenerator<Answ
     case 'configured':
       yield { configured: await configurationOf(door).configured() };
       break;
+    case 'explain':
+      yield { explanation: await packetsOf(door).explain(Buffer.from(request.octets, 'base64')) };
+      break;
+    case 'capture':
+      for await (const captured of packetsOf(door).capture(request.service)) yield { captured };
+      break;
     default:
       request satisfies never;
   }
@@ -53,6 +59,11 @@ async function* answersTo(line: string, door: DirectorDoor): AsyncGenerator<Answ
 function configurationOf({ configuration }: DirectorDoor): ConfigurationDoor {
   if (configuration) return configuration;
   throw new LvsError('UNAVAILABLE', 'this director has no configuration file');
+}
+
+function packetsOf({ packets }: DirectorDoor): PacketDoor {
+  if (packets) return packets;
+  throw new LvsError('UNAVAILABLE', 'this director lets nobody look at its packets');
 }
 
 function* servicesAnswers(services: readonly ServiceSnapshot[]): Generator<Answer> {
