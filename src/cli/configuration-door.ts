@@ -1,8 +1,9 @@
 /** A running director's configuration file: read again when asked, by a signal or over the socket. */
 import { resolve } from 'node:path';
 import type { ConfigurationDoor } from '../control/door.ts';
+import { interfaceMtu } from '../control/local-door.ts';
 import { LvsError } from '../model/errors.ts';
-import { configured } from './configured.ts';
+import { type Configured, configured } from './configured.ts';
 import type { Log } from './log.ts';
 import type { RunningDirector } from './running-director.ts';
 
@@ -12,6 +13,7 @@ export function configurationDoor(path: string, running: RunningDirector, log: L
     async reload() {
       try {
         const wanted = await configured(path);
+        checkDevices(wanted);
         for (const what of wanted.warnings) log('warning', 'config', { what });
         return { ...(await running.reload(wanted)), warnings: wanted.warnings };
       } catch (error) {
@@ -29,4 +31,11 @@ export function configurationDoor(path: string, running: RunningDirector, log: L
       };
     },
   };
+}
+
+/** Throws before anything is changed: a VIP that cannot be taken would leave half of the file in force. */
+function checkDevices({ vips }: Configured): void {
+  const missing = vips.find(({ device }) => interfaceMtu(device) === undefined);
+  if (missing)
+    throw new LvsError('CONFIG', `there is no interface ${missing.device} for the VIP ${missing.address}`);
 }

@@ -9,6 +9,9 @@ import { LvsError } from '../model/errors.ts';
 import { systemNames as ipvsadmNames } from './ipvsadm-names.ts';
 import { importRules } from './rules-document.ts';
 
+/** File descriptor of the standard input, which `-` names. */
+const STDIN = 0;
+
 export const SOURCES = ['ipvsadm', 'ldirectord', 'keepalived'] as const;
 export type Source = (typeof SOURCES)[number];
 
@@ -56,7 +59,7 @@ function imported(text: string, source: Source): Imported | Promise<Imported> {
 
 function read(path: string): string {
   try {
-    return readFileSync(path, 'utf8');
+    return readFileSync(path === '-' ? STDIN : path, 'utf8');
   } catch (cause) {
     throw new LvsError('CONFIG', `${path}: cannot be read: ${(cause as Error).message}`, { cause });
   }

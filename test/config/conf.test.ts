@@ -6,6 +6,7 @@ import { DIRECTIVES, parseLvsConf } from '../../src/config/lvs-conf.ts';
 import { schema } from '../../src/config/schema.ts';
 import { parseYaml } from '../../src/config/yaml.ts';
 import { Director } from '../../src/director/director.ts';
+import { FINDINGS } from '../../src/realserver/finding.ts';
 import { schedulers } from '../../src/schedulers/index.ts';
 import { labNames } from '../support/documents.ts';
 import { PROJECT } from '../support/project.ts';
@@ -56,6 +57,9 @@ function keysOf(part: object, into = new Set<string>()): Set<string> {
 
 describe('the README', () => {
   test.each([...keysOf(schema)])('explains the key %s', (key) => expect(readme).toContain(`\`${key}\``));
+  test.each(Object.keys(FINDINGS))('explains the finding %s', (name) =>
+    expect(readme).toContain(`\`${name}\``),
+  );
   test.each(DIRECTIVES)('explains the directive %s', (name) => expect(readme).toContain(`\`${name}\``));
   test.each(Object.keys(schedulers))('names the scheduler %s, and so does the schema', (name) => {
     const word = new RegExp(`\\b${name}\\b`);

@@ -246,6 +246,67 @@ test('a document written as YAML is read back as the same document', async () =>
   );
 });
 
+/** Words of a classic file that is right. */
+const classicFiles = fc
+  .record({
+    type: fc.constantFrom('VS_NAT', 'VS_DR', 'VS_TUN'),
+    state: fc.constantFrom('on', 'off'),
+    vips: fc.uniqueArray(fc.integer({ min: 100, max: 120 }), { minLength: 1, maxLength: 3 }),
+    alias: fc.constantFrom('', ':101', ':web'),
+    mask: fc.constantFrom('255.255.255.0', '255.255.0.0', '255.255.255.255'),
+    inside: fc.boolean(),
+    gateway: fc.constantFrom(
+      '',
+      'SERVER_GW=192.168.0.254\n',
+      'SERVER_GW=client\n',
+      'DIRECTOR_GW=192.168.0.254\n',
+    ),
+    device: fc.constantFrom(
+      '',
+      'SERVER_VIP_DEVICE=lo:0\n',
+      'SERVER_VIP_DEVICE=dummy0\nSERVER_NET_DEVICE=eth0\n',
+    ),
+    services: fc.uniqueArray(
+      fc.record({
+        kind: fc.constantFrom('t', 'u'),
+        port: fc.constantFrom('www', 'telnet', '8080', '9'),
+        scheduler: fc.constantFrom(...SCHEDULERS),
+        servers: fc.uniqueArray(
+          fc.record({
+            name: fc.constantFrom('rs1', 'rs2', '10.1.0.3'),
+            port: fc.constantFrom('', ':www', ':81'),
+            weight: fc.constantFrom('', ',0', ',5'),
+          }),
+          { selector: ({ name }) => name, minLength: 1 },
+        ),
+      }),
+      { selector: ({ kind, port }) => `${kind}${port}`, minLength: 1, maxLength: 4 },
+    ),
+  })
+  .map(({ type, state, vips, alias, mask, inside, gateway, device, services }) =>
+    [
+      `LVS_TYPE=${type}\nINITIAL_STATE=${state}\n`,
+      ...vips.map((n) => `VIP=eth0${alias} 192.168.0.${n} ${mask} 192.168.0.255\n`),
+      inside ? 'DIRECTOR_INSIDEIP=eth1 192.168.0.1 192.168.0.0 255.255.255.0 192.168.0.255\n' : '',
+      gateway,
+      device,
+      ...services.map(
+        ({ kind, port, scheduler, servers }) =>
+          `SERVICE=${kind} ${port} ${scheduler} ${servers.map((each) => `${each.name}${each.port}${each.weight}`).join(' ')}\n`,
+      ),
+    ].join(''),
+  );
+
+test('any classic file written as YAML says the same', async () => {
+  await fc.assert(
+    fc.asyncProperty(classicFiles, async (text) => {
+      const classic = await parseLvsConf(text, 'lvs.conf', labNames, SCHEDULERS);
+      expect(classic.problems.filter(({ severity }) => severity === 'error')).toEqual([]);
+      expect((await parse(writeYaml(classic.document))).document).toEqual(classic.document);
+    }),
+  );
+});
+
 test('the classic file written as YAML says the same', async () => {
   const classic = await parseLvsConf(
     readFileSync(new URL('../../conf/lvs.conf', import.meta.url), 'utf8'),

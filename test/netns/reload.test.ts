@@ -148,6 +148,13 @@ describe.skipIf(why !== undefined)('a running director', () => {
     expect(status).toBe(2);
     expect(stderr).toMatch(/lvs\.yaml:\d+:\d+: error: unknown key 'schedler'; did you mean 'scheduler'\?/);
     expect(stderr).toMatch(/error: 'destinations' is missing here/);
+    writeFileSync(config, file([]).replace('interface: eth0', 'interface: eth9'));
+    const second = await tell('reload');
+    expect([second.status, second.stderr]).toEqual([
+      2,
+      'lvs-director: there is no interface eth9 for the VIP 192.168.0.101\n',
+    ]);
+    writeFileSync(config, `${file([web('192.168.0.3')])}  - { tcp: '192.168.0.101:99', schedler: rr }\n`);
     const lines = program.lines.length;
     program.signal('SIGHUP');
     await program.line(/ error reload /, 5_000, lines);
