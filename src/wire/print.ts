@@ -173,7 +173,8 @@ function transportWords(packet: Packet, options: PrintOptions, depth: number): s
       return icmpWords(packet, options, depth);
     case 4:
     case 41:
-      return [...inner(packet, packet.transport, options, depth, false)];
+      // A fragment of a tunnel packet holds a part of the inner one only.
+      return [...inner(packet, packet.transport, options, depth, packet.moreFragments)];
     default:
       return lengthWord(packet);
   }
