@@ -7,10 +7,13 @@ import { Routes } from '../io/routes.ts';
 import { LvsError } from '../model/errors.ts';
 import { Events } from '../web/events.ts';
 import { configurationDoor } from './configuration-door.ts';
-import { configured } from './configured.ts';
+import { type Configured, configured } from './configured.ts';
+import { type Choice, choose, type DatapathName, probe } from './datapath.ts';
 import type { Log } from './log.ts';
+import { openOffloading } from './offloading.ts';
 import { lackingPrivileges } from './privileges.ts';
 import { keepProcfs, type ProcfsFiles } from './procfs-files.ts';
+import { unforeseeable } from './random.ts';
 import { RunningDirector } from './running-director.ts';
 import { keptLog, openWebInterface } from './web-interface.ts';
 
@@ -21,11 +24,23 @@ export interface RunOptions {
   readonly config: string;
   readonly interfaces?: readonly string[];
   readonly socket: string;
+  /** Number of a group that may use the socket, too. */
+  readonly socketGroup?: number;
   readonly metrics?: { readonly host: string; readonly port: number };
   readonly procfs?: string;
+  readonly datapath: DatapathName;
   /** Most connections at a time. */
   readonly connections: number;
   readonly log: Log;
+}
+
+/** Connections that the kernel path has room for; NAT needs two flows each. */
+const FLOWS = 262_144;
+
+async function datapathFor(wanted: DatapathName, start: Configured): Promise<Choice> {
+  if (wanted === 'live') return { datapath: 'live', why: 'asked for' };
+  const marked = start.commands.some((command) => command.op === 'set-marks' && command.rules.length > 0);
+  return choose(wanted, await probe(), marked);
 }
 
 /** Resolves after a clean end, by SIGTERM or SIGINT. The process has to end then: a live capture cannot be closed. */
@@ -47,12 +62,37 @@ export async function runDirector(options: RunOptions): Promise<void> {
   process.on('SIGHUP', () => {});
   const routes = new Routes();
   const clock = monotonicClock;
-  const io = await openLive({
-    interfaces,
+  const { datapath, why } = await datapathFor(options.datapath, start);
+  log('info', 'datapath', { datapath, why });
+  const offloading =
+    datapath === 'live'
+      ? undefined
+      : await openOffloading({
+          hook: datapath,
+          flows: FLOWS,
+          routes,
+          clock,
+          seed: Math.floor(unforeseeable() * 2 ** 32),
+          log,
+        });
+  if (offloading)
+    log('info', 'offload', { flows: offloading.tables.flows.slots / 2, octets: offloading.tables.octets });
+  for (const name of offloading ? interfaces : []) await offloading?.io.listen(name);
+  const io =
+    offloading?.io ??
+    (await openLive({
+      interfaces,
+      clock,
+      notice: (name, what) => running.interfaceChanged(name, what),
+    }));
+  const running = new RunningDirector({
+    io,
+    routes,
     clock,
-    notice: (name, what) => running.interfaceChanged(name, what),
+    connections,
+    log,
+    ...(offloading ? { offloading } : {}),
   });
-  const running = new RunningDirector({ io, routes, clock, connections, log });
   const configuration = configurationDoor(config, running, log);
   let control: ControlServer | undefined;
   let procfs: ProcfsFiles | undefined;
@@ -61,6 +101,7 @@ export async function runDirector(options: RunOptions): Promise<void> {
     // Before anything on the host is touched: the socket tells whether there is a director already.
     control = await serveControl({
       path: socket,
+      ...(options.socketGroup === undefined ? {} : { group: options.socketGroup }),
       door: { ...running.door, configuration },
       onProblem: (problem) => {
         // A file with mistakes is logged where it is read.

@@ -5,6 +5,7 @@ import { ControlClient } from '../control/client.ts';
 import { socketPath } from '../control/socket-path.ts';
 import { MAX_LIMIT } from '../director/connections.ts';
 import { LvsError } from '../model/errors.ts';
+import { DATAPATHS, type DatapathName, describe, probe } from './datapath.ts';
 import { checkConfig } from './director-check.ts';
 import { compileConfig, FORMATS, type Format } from './director-compile.ts';
 import { importConfig, SOURCES, type Source } from './director-import.ts';
@@ -14,6 +15,7 @@ import { type ReplayOptions, replayFile } from './director-replay.ts';
 import { runDirector } from './director-run.ts';
 import { parseListen } from './listen-address.ts';
 import { createLog, type LogFormat } from './log.ts';
+import { socketGroup } from './socket-group.ts';
 
 /** Exit statuses: wrong arguments or a wrong file, and anything that failed at run time. */
 const WRONG = 2;
@@ -25,9 +27,11 @@ interface RunArguments {
   readonly config: string;
   readonly interface?: string[];
   readonly socket: string;
+  readonly socketGroup?: number;
   readonly metrics?: { host: string; port: number };
   readonly procfs?: string;
   readonly connections: number;
+  readonly datapath: DatapathName;
   readonly log: LogFormat;
 }
 
@@ -62,6 +66,9 @@ program
   .option('--interface <name...>', 'where to listen (default: the interfaces that the file names)')
   .option('--socket <path>', 'the control socket that ipvsadm speaks to', socketPath(process.env))
   .addOption(
+    new Option('--socket-group <group>', 'may use the socket too, by name or number').argParser(socketGroup),
+  )
+  .addOption(
     new Option('--metrics [host:port]', 'serve metrics for Prometheus, the status page and JSON there')
       .preset(METRICS)
       .argParser(parseListen),
@@ -73,11 +80,26 @@ program
     parseConnections,
     1_048_576,
   )
+  .addOption(
+    new Option(
+      '--datapath <way>',
+      'who forwards known connections: the kernel (tc, xdp), or this process (live)',
+    )
+      .choices(DATAPATHS)
+      .default('live'),
+  )
   .addOption(new Option('--log <format>', 'form of the log').choices(['text', 'json']).default('text'))
   .action(async (options: RunArguments) => {
     const { interface: interfaces, log, ...rest } = options;
     await runDirector({ ...rest, ...(interfaces ? { interfaces } : {}), log: createLog(log) });
     process.exit(0);
+  });
+
+program
+  .command('features')
+  .description('tell what this kernel offers for forwarding known connections itself, and why not more')
+  .action(async () => {
+    for (const line of describe(await probe())) console.log(line);
   });
 
 program

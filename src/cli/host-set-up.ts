@@ -22,11 +22,14 @@ export async function setUpHost(options: {
   /** Where notes for the next director are kept. */
   readonly folder: string;
   readonly log: Log;
+  /** Packets may stay merged as the interfaces merge them. */
+  readonly merged: boolean;
 }): Promise<HostSetUp> {
-  const { interfaces, folder, log } = options;
+  const { interfaces, folder, log, merged } = options;
   const guard = await KernelGuard.open(interfaces);
   const vips = new VipAddresses((error) => log('error', 'vip-renewal', { why: error.message }));
-  const unmerge = new Map(interfaces.map((name) => [name, stopMerging(name, folder)]));
+  const stop = (name: string) => (merged ? () => {} : stopMerging(name, folder));
+  const unmerge = new Map(interfaces.map((name) => [name, stop(name)]));
   return {
     keep: (guarded) => guard.keep(guarded),
     hold(wanted) {
@@ -36,7 +39,7 @@ export async function setUpHost(options: {
     check: () => vips.check(),
     async renew(interfaceName, all) {
       // What came back has its defaults again; what is new has not been asked yet.
-      const restore = stopMerging(interfaceName, folder);
+      const restore = stop(interfaceName);
       if (!unmerge.has(interfaceName)) unmerge.set(interfaceName, restore);
       vips.renew();
       await guard.renew(all);

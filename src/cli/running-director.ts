@@ -4,7 +4,9 @@ import type { Drain } from '../config/reconcile.ts';
 import type { DirectorDoor, Reloaded } from '../control/door.ts';
 import { localDoor } from '../control/local-door.ts';
 import { Director } from '../director/director.ts';
-import type { LiveLosses, LivePacketIo } from '../io/live.ts';
+import type { Guarded } from '../io/guard-script.ts';
+import type { HostIo } from '../io/host-io.ts';
+import type { LiveLosses } from '../io/live.ts';
 import type { Routes } from '../io/routes.ts';
 import { checkVips, type VipAddress } from '../io/vip-addresses.ts';
 import { LvsError } from '../model/errors.ts';
@@ -19,6 +21,7 @@ import { type HostSetUp, setUpHost } from './host-set-up.ts';
 import { keptServices } from './kept.ts';
 import { liveHost } from './live-host.ts';
 import type { Log } from './log.ts';
+import type { Offloading } from './offloading.ts';
 import { PassedPackets } from './passed.ts';
 import { unforeseeable } from './random.ts';
 import { reloadCommands } from './reload.ts';
@@ -32,7 +35,9 @@ const TUNNEL_HEADERS = 60;
 const LOOK = 100;
 
 export interface RunningDirectorOptions {
-  readonly io: LivePacketIo;
+  readonly io: HostIo;
+  /** The kernel path, where there is one. */
+  readonly offloading?: Offloading;
   readonly routes: Routes;
   readonly clock: () => number;
   readonly log: Log;
@@ -51,6 +56,8 @@ export class RunningDirector {
   readonly #health: Watch;
   #looking: NodeJS.Timeout | undefined;
   #host: HostSetUp | undefined;
+  #guarded: Guarded | undefined;
+  #warned = false;
   #config: Configured | undefined;
   #lost = 0;
   /** VIPs that the file no longer has, and that are still in use. */
@@ -65,6 +72,7 @@ export class RunningDirector {
       random: unforeseeable,
       maxConnections: connections,
     });
+    options.offloading?.start(this.director);
     const { marks, forwarding } = this.director.context;
     this.#passed = new PassedPackets(forwarding, (packet) => marks.of(packet));
     this.passed = this.#passed.handle;
@@ -79,12 +87,17 @@ export class RunningDirector {
 
   /** Services first, then what keeps the kernel from them, then the VIPs: clients never meet the kernel's refusal. */
   async start(config: Configured, folder: string): Promise<void> {
-    const { clock, io, log, routes } = this.#options;
+    const { clock, io, log, offloading, routes } = this.#options;
     this.#health.set(watchedOf(config.document), clock());
     for (const command of this.#health.adjust(config.commands, clock()))
       this.director.apply(command, clock());
     this.#config = config;
-    this.#host = await setUpHost({ interfaces: io.interfaces, folder, log });
+    this.#host = await setUpHost({
+      interfaces: io.interfaces,
+      folder,
+      log,
+      merged: offloading !== undefined,
+    });
     await this.#settle();
     this.#host.hold(config.vips);
     routes.refresh();
@@ -153,7 +166,10 @@ export class RunningDirector {
   /** To be called every second or so. */
   watch(): void {
     const { routes, log } = this.#options;
-    if (routes.refresh()) this.#host?.check();
+    if (routes.refresh()) {
+      this.#host?.check();
+      this.#keep();
+    }
     if (this.#drains.size > 0) void this.#drain();
     const { captureDrops, ringDrops, truncated } = this.losses();
     const lost = captureDrops + ringDrops + truncated;
@@ -166,6 +182,7 @@ export class RunningDirector {
     clearInterval(this.#looking);
     this.#health[Symbol.dispose]();
     this.#host?.close();
+    this.#options.offloading?.close();
   }
 
   async #drain(): Promise<void> {
@@ -188,7 +205,9 @@ export class RunningDirector {
     const { clock, io, log, routes } = this.#options;
     const { services } = this.snapshot();
     const guarded = this.#kept.update(services, this.director.context.marks.rules, clock());
+    this.#guarded = guarded;
     this.#passed.keep(guarded);
+    this.#keep();
     const tunnels = services.some(({ destinations }) => destinations.some(({ method }) => method === 'ipip'));
     io.reserve = tunnels ? TUNNEL_HEADERS : 0;
     for (const name of replyInterfaces(services, routes)) await this.#listen(name);
@@ -197,6 +216,17 @@ export class RunningDirector {
     } catch (error) {
       if (!(error instanceof LvsError)) throw error;
       log('error', 'guard', { why: error.message });
+    }
+  }
+
+  /** The kernel path hands the director's packets up, and those to the host itself on. */
+  #keep(): void {
+    const { offloading, log } = this.#options;
+    if (!offloading || !this.#guarded) return;
+    offloading.settle(this.#guarded.services);
+    if (this.#guarded.marks.length > 0 && !this.#warned) {
+      this.#warned = true;
+      log('error', 'offload', { why: 'services by firewall mark need --datapath live' });
     }
   }
 

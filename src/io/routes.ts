@@ -19,6 +19,8 @@ export interface LinkRoute {
   readonly source: Address;
   /** Name of the interface. */
   readonly device: string;
+  /** The neighbour there that packets go to. */
+  readonly hop: Address;
 }
 
 /** A line of a routing table. */
@@ -148,6 +150,11 @@ export class Routes {
     return true;
   }
 
+  /** The host's own addresses. */
+  get own(): readonly Address[] {
+    return this.#own.map(({ address }) => address);
+  }
+
   /** True for the host's own addresses. */
   isLocal(address: Address): boolean {
     if (isV4(address)) return this.#local4.has(address[3]! | 0);
@@ -184,7 +191,8 @@ export class Routes {
       here[0] ??
       mine.find(({ single }) => !single);
     const mtu = linkFacts(entry.device)?.mtu;
-    return source && mtu !== undefined ? { mtu, source: source.address, device: entry.device } : undefined;
+    if (!source || mtu === undefined) return undefined;
+    return { mtu, source: source.address, device: entry.device, hop: hop.slice() };
   }
 }
 

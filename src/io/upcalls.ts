@@ -1,4 +1,6 @@
 /** The driver of a host whose kernel forwards known connections: hears by a tap what the kernel hands up, speaks through a raw socket. */
+
+import { LvsError } from '../model/errors.ts';
 import { type Address, formatAddress, isV4 } from '../wire/address.ts';
 import { ETHERTYPE_IPV4, ETHERTYPE_IPV6, ethernet } from '../wire/ethernet.ts';
 import type { Frame } from '../wire/frame.ts';
@@ -10,7 +12,7 @@ import type { Tap } from './tap.ts';
 
 export interface UpcallOptions {
   readonly tap: Tap;
-  /** Puts the kernel's program at an interface. Throws LvsError. */
+  /** Puts the kernel's program at an interface, unless it is there. Throws LvsError. */
   readonly attach: (interfaceName: string) => void;
 }
 
@@ -42,9 +44,19 @@ export class UpcallIo implements HostIo {
   }
 
   async listen(name: string): Promise<void> {
-    if (this.#interfaces.includes(name)) return;
     this.#attach(name);
-    this.#interfaces.push(name);
+    if (!this.#interfaces.includes(name)) this.#interfaces.push(name);
+  }
+
+  /** Interfaces that came back under another number get the program again; of those that are gone, nothing. */
+  renew(): void {
+    for (const name of this.#interfaces) {
+      try {
+        this.#attach(name);
+      } catch (error) {
+        if (!(error instanceof LvsError)) throw error;
+      }
+    }
   }
 
   receive(sink: (frame: Frame) => void, budget: number): number {

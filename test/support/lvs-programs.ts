@@ -9,7 +9,11 @@ export const realserver = built('src/cli/realserver');
 export const ipvsadm = built('src/cli/ipvsadm');
 export const conf = (name: string): string => join(PROJECT, 'conf', name);
 
+/** The datapath that the laboratory's directors are started with: LVS_DATAPATH, for running all tests with another one. */
+const datapath = process.env['LVS_DATAPATH'];
+
 export async function startDirector(host: LabHost, config: string, ...more: string[]): Promise<Program> {
+  if (datapath !== undefined) more.push('--datapath', datapath);
   const program = host.spawn([...director, 'run', '--config', config, ...more]);
   await program.line(/\bready\b/);
   return program;
