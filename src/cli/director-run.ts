@@ -111,7 +111,15 @@ export async function runDirector(options: RunOptions): Promise<void> {
     });
     await running.start(start, dirname(socket));
     const isRunning = () => !ending.signal.aborted;
-    if (options.metrics) await openWebInterface({ ...options.metrics, running, events, log, isRunning });
+    if (options.metrics)
+      await openWebInterface({
+        ...options.metrics,
+        running,
+        control: control.counters,
+        events,
+        log,
+        isRunning,
+      });
     // Mistakes are logged; anything else is a fault and ends the process.
     if (options.procfs !== undefined)
       procfs = keepProcfs(options.procfs, running.door, (error) =>

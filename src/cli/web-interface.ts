@@ -1,7 +1,7 @@
 /** The web interface of a running director: what it shows, put together. */
 import type { Server } from 'node:http';
 import { monitorEventLoopDelay } from 'node:perf_hooks';
-import type { Surroundings } from '../model/surroundings.ts';
+import type { ControlCounters, Surroundings } from '../model/surroundings.ts';
 import type { Events } from '../web/events.ts';
 import { History } from '../web/history.ts';
 import { serveWeb } from '../web/server.ts';
@@ -17,6 +17,7 @@ export interface WebInterfaceOptions {
   readonly host: string;
   readonly port: number;
   readonly running: RunningDirector;
+  readonly control: Readonly<ControlCounters>;
   readonly events: Events;
   readonly log: Log;
   /** True while packets are forwarded. */
@@ -24,7 +25,7 @@ export interface WebInterfaceOptions {
 }
 
 export async function openWebInterface(options: WebInterfaceOptions): Promise<Server> {
-  const { host, port, running, events, log, isRunning } = options;
+  const { host, port, running, control, events, log, isRunning } = options;
   const own = { version: version(), node: process.versions.node };
   const delay = monitorEventLoopDelay({ resolution: RESOLUTION });
   delay.enable();
@@ -39,6 +40,7 @@ export async function openWebInterface(options: WebInterfaceOptions): Promise<Se
       losses,
       sendFailures,
       eventLoopDelay: { mean: late(delay.mean), p99: late(delay.percentile(99)), max: late(delay.max) },
+      control: { ...control },
     };
   };
   // What was long ago says nothing of now.

@@ -2,6 +2,7 @@
 import { once } from 'node:events';
 import { createServer, type Server, type Socket } from 'node:net';
 import { LvsError } from '../model/errors.ts';
+import type { ControlCounters } from '../model/surroundings.ts';
 import type { DirectorDoor } from './door.ts';
 import { LineReader } from './lines.ts';
 import { type Answer, MAX_REQUEST } from './protocol.ts';
@@ -21,20 +22,6 @@ export interface ControlServerOptions {
   readonly readTimeout?: number;
   /** Hears of clients that misbehave and of answers that fail. */
   readonly onProblem?: (problem: unknown) => void;
-}
-
-/** What went on at the socket, as totals since it was opened. */
-export interface ControlCounters {
-  clients: number;
-  requests: number;
-  /** Requests that could not be understood or answered. */
-  failed: number;
-  /** Clients turned away because there were too many. */
-  refused: number;
-  /** Clients that were too slow. */
-  timedOut: number;
-  /** Clients that went away before they had their answer. */
-  vanished: number;
 }
 
 /** Listens on the control socket. Throws an LvsError when another director does, or when its place is not safe. */

@@ -188,7 +188,7 @@ const table = ({ table: its }: Snapshot): Family[] => [
 ];
 
 function process(its: Surroundings): Family[] {
-  const { eventLoopDelay: delay, offload } = its;
+  const { eventLoopDelay: delay, control, offload } = its;
   return [
     counter(
       'lvs_driver_lost_packets_total',
@@ -214,6 +214,18 @@ function process(its: Surroundings): Family[] {
       [{ statistic: 'mean' }, delay.mean],
       [{ statistic: 'p99' }, delay.p99],
       [{ statistic: 'max' }, delay.max],
+    ]),
+    counter(
+      'lvs_control_clients_total',
+      'Clients that the control socket has served.',
+      single(control.clients),
+    ),
+    counter('lvs_control_requests_total', 'Requests at the control socket.', single(control.requests)),
+    counter('lvs_control_trouble_total', 'What went wrong at the control socket, by its kind.', [
+      [{ kind: 'failed' }, control.failed],
+      [{ kind: 'refused' }, control.refused],
+      [{ kind: 'timed-out' }, control.timedOut],
+      [{ kind: 'vanished' }, control.vanished],
     ]),
     gauge('lvs_uptime_seconds', 'Time since the start.', single(its.uptime)),
     gauge(

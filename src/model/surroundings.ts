@@ -7,6 +7,20 @@ export interface EventLoopDelay {
   readonly max: number;
 }
 
+/** What went on at the control socket, as totals since it was opened. */
+export interface ControlCounters {
+  clients: number;
+  requests: number;
+  /** Requests that could not be understood or answered. */
+  failed: number;
+  /** Clients turned away because there were too many. */
+  refused: number;
+  /** Clients that were too slow. */
+  timedOut: number;
+  /** Clients that went away before they had their answer. */
+  vanished: number;
+}
+
 export interface Surroundings {
   /** Of this program, and of Node.js. */
   readonly version: string;
@@ -23,6 +37,7 @@ export interface Surroundings {
   readonly sendFailures: Readonly<Record<string, number>>;
   /** How late timers come: what packets and requests wait for at most. */
   readonly eventLoopDelay: EventLoopDelay;
+  readonly control: Readonly<ControlCounters>;
   /** With a kernel path: packets that it handed up, and connections that it forwards by itself. */
   readonly offload?: { readonly upcalls: number; readonly connections: number };
 }
