@@ -1,5 +1,6 @@
 /** A page is got over HTTP/1.1; its status and its text are what counts. */
 import { request } from 'node:http';
+import { isIPv6 } from 'node:net';
 import type { Observation, Probe } from './probe.ts';
 import { wordsOf } from './refusal-words.ts';
 
@@ -13,7 +14,7 @@ export const httpProbe: Probe = ({ address, port, virtual, check }, signal) =>
   new Promise<Observation>((resolve) => {
     const fail = (message: string) => resolve({ healthy: false, message });
     const failed = (error: unknown) => fail(wordsOf(error, signal, check.timeout));
-    const { path = '/', host = virtual, status, expect } = check;
+    const { path = '/', host = isIPv6(virtual) ? `[${virtual}]` : virtual, status, expect } = check;
     const asked = request(
       { host: address, port, path, headers: { host }, agent: false, signal },
       (answer) => {

@@ -8,7 +8,10 @@ export const udpProbe: Probe = ({ address, port, check }, signal) =>
   new Promise<Observation>((resolve) => {
     const { send = '', expect, timeout } = check;
     const socket = createSocket(isIPv6(address) ? 'udp6' : 'udp4');
+    let isDone = false;
     const done = (observation: Observation) => {
+      if (isDone) return;
+      isDone = true;
       signal.removeEventListener('abort', late);
       resolve(observation);
       socket.close();
@@ -20,11 +23,12 @@ export const udpProbe: Probe = ({ address, port, check }, signal) =>
           : { healthy: false, message: `no answer in ${timeout} s` },
       );
     signal.addEventListener('abort', late);
-    socket.once('error', (error) => done({ healthy: false, message: wordsOf(error, signal, timeout) }));
+    socket.on('error', (error) => done({ healthy: false, message: wordsOf(error, signal, timeout) }));
     socket.on('message', (message) => {
       const good = expect === undefined || message.includes(expect);
       done({ healthy: good, message: good ? 'answered' : `answered, but without '${expect}'` });
     });
     // Connected, so that the kernel tells of a refusal and takes answers from there only.
-    socket.connect(port, address, () => socket.send(send));
+    socket.once('connect', () => socket.send(send));
+    socket.connect(port, address);
   });

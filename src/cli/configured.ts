@@ -1,8 +1,10 @@
 /** A configuration file as what a director run needs of it: commands, VIPs, interfaces. */
+import { networkInterfaces } from 'node:os';
 import { compile } from '../config/compile.ts';
 import type { Document } from '../config/document.ts';
 import { loadConfig } from '../config/load.ts';
 import { systemNames } from '../config/names.ts';
+import type { Segment } from '../config/review.ts';
 import type { VipAddress } from '../io/vip-addresses.ts';
 import type { Command } from '../model/command.ts';
 import { schedulers } from '../schedulers/index.ts';
@@ -18,7 +20,7 @@ export interface Configured {
 
 /** Throws LvsError CONFIG that names every mistake in the file. */
 export async function configured(path: string): Promise<Configured> {
-  const { document, warnings } = await loadConfig(path, systemNames(), Object.keys(schedulers));
+  const { document, warnings } = await loadConfig(path, systemNames(), Object.keys(schedulers), segments());
   const { vips, director, active } = document;
   const devices = [...vips.map(({ device }) => device), ...(director.inside ? [director.inside.device] : [])];
   return {
@@ -28,4 +30,13 @@ export async function configured(path: string): Promise<Configured> {
     interfaces: [...new Set(devices)],
     warnings,
   };
+}
+
+/** Networks that this host is on: where the director runs, direct routing reaches what is on them. */
+function segments(): Segment[] {
+  return Object.values(networkInterfaces()).flatMap((each) =>
+    (each ?? []).flatMap(({ internal, cidr, address }) =>
+      internal || cidr === null ? [] : [{ address, prefix: Number(cidr.split('/')[1]) }],
+    ),
+  );
 }

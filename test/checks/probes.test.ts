@@ -137,6 +137,24 @@ describe.each<[Check['type'], [string, Partial<Check>, boolean, string | RegExp]
   });
 });
 
+test('a UDP destination that cannot be sent to is told', async () => {
+  const check: Check = {
+    type: 'udp',
+    interval: 1,
+    timeout: 1,
+    fall: 1,
+    rise: 1,
+    maxStep: 20,
+    slowStart: 0,
+  };
+  // To everybody: the kernel refuses a socket that has not asked for that.
+  const target = { address: '255.255.255.255', port: 9, virtual: '192.0.2.1', check };
+  expect(await probes.udp(target, AbortSignal.timeout(5000))).toEqual({
+    healthy: false,
+    message: 'not allowed',
+  });
+});
+
 test('http asks for the configured host, or for the service', async () => {
   hosts.length = 0;
   await look('http', ports['http']!, { host: 'www.example.org' });
