@@ -33,10 +33,9 @@ export async function doctor(
     return findings.length === 0 ? 0 : 1;
   }
   const role = roleOf(options, document);
-  const served = [
-    ...(document ? servedOf(document, ownAddresses()) : []),
-    ...portsOf(role, options.port ?? []),
-  ];
+  const own = document ? servedOf(document, ownAddresses()) : [];
+  if (document && own.length === 0) say('no service of the configuration has this host as a destination');
+  const served = [...own, ...portsOf(role, options.port ?? [])];
   const findings = await examine({ role, served, machine: thisMachine, ask: askByVeth(thisMachine) });
   print(options.json ? JSON.stringify(findings, null, 2) : formatFindings(findings));
   return findings.length === 0 ? 0 : 1;

@@ -38,9 +38,10 @@ export function reconcileSettings(
   const commands: Command[] = [];
   for (const name of Object.keys(DEFAULT_SETTINGS) as SettingName[]) {
     const initial = DEFAULT_SETTINGS[name];
-    const before = previous?.settings[name] ?? initial;
-    const now = SELF_CHANGING.has(name) && running.settings[name] === 2 ? 1 : running.settings[name];
-    const value = next(`setting ${name}`, now, before, wanted.settings[name] ?? initial);
+    const alike = (value: number) => (SELF_CHANGING.has(name) && value === 2 ? 1 : value);
+    const before = alike(previous?.settings[name] ?? initial);
+    const then = alike(wanted.settings[name] ?? initial);
+    const value = next(`setting ${name}`, alike(running.settings[name]), before, then);
     if (value !== undefined) commands.push({ op: 'set', name, value });
   }
   const timeouts = { tcp: 0, tcpFin: 0, udp: 0 };

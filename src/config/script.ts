@@ -90,7 +90,8 @@ function silentServer({ method, vips, realServers }: Document, gateway: string |
     ...(method === 'tunnel'
       ? [
           '  modprobe ipip 2>/dev/null || :',
-          '  ip link show dev tunl0 >/dev/null 2>&1 && device=tunl0 && ip link set tunl0 up',
+          '  if ip link show dev tunl0 >/dev/null 2>&1; then device=tunl0; ip link set tunl0 up',
+          "  else echo 'no tunl0 here: lvs-realserver run takes the packets out of the tunnel' >&2; fi",
           '  sysctl -qw net.ipv4.conf.all.rp_filter=0 "net.ipv4.conf.$device.rp_filter=0"',
         ]
       : []),

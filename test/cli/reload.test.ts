@@ -1,3 +1,4 @@
+import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { reloadCommands } from '../../src/cli/reload.ts';
 import { compile } from '../../src/config/compile.ts';
@@ -6,7 +7,7 @@ import type { Drain } from '../../src/config/reconcile.ts';
 import { parseYaml } from '../../src/config/yaml.ts';
 import { Director } from '../../src/director/director.ts';
 import type { Command } from '../../src/model/command.ts';
-import { labNames } from '../support/documents.ts';
+import { documents, labNames } from '../support/documents.ts';
 
 const doc = async (text: string): Promise<Document> => {
   const { document, problems } = await parseYaml(text, 'lvs.yaml', labNames, ['rr', 'wlc']);
@@ -36,6 +37,58 @@ marks: [{ mark: 7, to: 10.8.0.0/16 }]
 services:
   - { tcp: '192.168.0.101:80', scheduler: rr, destinations: [rs1, rs2] }
 `;
+
+/** Documents whose settings differ, too. */
+const whole = fc
+  .record({
+    document: documents,
+    settings: fc.record(
+      {
+        sloppy_tcp: fc.nat({ max: 1 }),
+        am_droprate: fc.integer({ min: 1, max: 99 }),
+        drop_entry: fc.nat({ max: 3 }),
+      },
+      { requiredKeys: [] },
+    ),
+    timeouts: fc.record(
+      { tcp: fc.integer({ min: 1, max: 1000 }), udp: fc.integer({ min: 1, max: 1000 }) },
+      { requiredKeys: [] },
+    ),
+    marks: fc.array(fc.record({ mark: fc.integer({ min: 1, max: 3 }) }), { maxLength: 2 }),
+  })
+  .map(({ document, ...rest }): Document => ({ ...document, ...rest }));
+
+test('from any document to any other, and then there is nothing more to do', () => {
+  fc.assert(
+    fc.property(whole, whole, (from, to) => {
+      const director = directorOf(compile(from));
+      const { commands, drains, byHand } = reloadCommands(director.snapshot(0), to, {
+        commands: compile(from),
+        draining: [],
+      });
+      expect(byHand).toEqual([]);
+      for (const command of commands) director.apply(command, 0);
+      for (const { service, destination } of drains)
+        director.apply(
+          destination
+            ? { op: 'delete-destination', service, destination }
+            : { op: 'delete-service', service },
+          0,
+        );
+      const fresh = directorOf(compile(to)).snapshot(0);
+      const now = director.snapshot(0);
+      expect(now.timeouts).toEqual(fresh.timeouts);
+      expect(now.settings).toEqual(fresh.settings);
+      expect([...director.context.marks.rules]).toEqual(to.active ? to.marks : []);
+      expect(now.services.length).toBe(fresh.services.length);
+      expect(reloadCommands(now, to, { commands: compile(to), draining: [] })).toEqual({
+        commands: [],
+        drains: [],
+        byHand: [],
+      });
+    }),
+  );
+});
 
 describe('a reload', () => {
   test('of the same file does nothing', async () => {
