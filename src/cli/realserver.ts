@@ -15,6 +15,7 @@ import { plan } from '../realserver/plan.ts';
 import { defaultStateFile } from '../realserver/state.ts';
 import { formatStatus, status } from '../realserver/status.ts';
 import { openTunnelEnd, type TunnelSockets } from '../realserver/tunnel-end.ts';
+import { attachDecap } from './decap-program.ts';
 import { parseListen } from './listen-address.ts';
 import { type DoctorOptions, doctor, portList } from './realserver-doctor.ts';
 import { documentOf, type RoleOptions, roleOf, withRole } from './realserver-role.ts';
@@ -43,6 +44,8 @@ async function run(options: RunOptions): Promise<void> {
     throw new LvsError('CONFIG', 'the tunnel ends in this program, so it has to stay: leave --once away');
   const asked = signalled();
   const counts = tunnelEnd && (await openTunnelEnd(tunnelEnd, SOCKETS));
+  const programs = tunnelEnd && (await attachDecap(tunnelEnd, role.netDevice, say));
+  if (programs) say(`tunnel: a program in the kernel takes the packets out, at ${programs.join(', ')}`);
   await apply(changes, agent);
   if (options.agentCheck && !options.once) await serveAgentCheck({ ...options.agentCheck, words: busyness });
   if (options.once) return say('done; lvs-realserver restore puts everything back');

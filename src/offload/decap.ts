@@ -1,0 +1,151 @@
+/** The tunnel's end on a real server whose kernel has no device for it: what comes for a VIP is taken out of IP in IP. */
+import { assemble } from '../ebpf/assemble.ts';
+import { DECAP_L3_IPV4, DECAP_L3_IPV6, FIXED_GSO, ROOM_MAC, SKB_ADJUST_ROOM } from '../ebpf/helper.ts';
+import {
+  and,
+  at,
+  B,
+  call,
+  exit,
+  FP,
+  type Fragment,
+  H,
+  jeq,
+  jne,
+  jne32,
+  jump,
+  load,
+  mov,
+  R0,
+  R1,
+  R2,
+  R3,
+  R4,
+  R5,
+  rsh,
+  store,
+  storeImm,
+  W,
+} from '../ebpf/instruction.ts';
+import { type Address, isV4 } from '../wire/address.ts';
+import {
+  adjustHead,
+  CONTEXT,
+  type Hook,
+  IPV4_TYPE,
+  IPV6_TYPE,
+  NETWORK,
+  PACKET,
+  unlessReadable,
+} from './hook.ts';
+import type { Family } from './parse.ts';
+import { V4, V6 } from './parse.ts';
+
+const ETHERTYPE = 12;
+/** Protocol numbers of what is inside (RFC 2003, RFC 2473). */
+const INSIDE = { 4: 4, 6: 41 } as const;
+/** More fragments, and the offset; as read by this machine. */
+const FRAGMENT_LE = 0xff3f;
+/** Congestion experienced (RFC 3168), in IPv4's second octet and in IPv6's first two. */
+const CONGESTED = 3;
+const CONGESTED6_LE = 0x3000;
+/** Stack: the MAC addresses. */
+const MACS = -16;
+
+/**
+ * The octets of a program that takes off the outer header of packets whose inner one is for a VIP, and leaves all else
+ * as it is: fragments, options, and packets that met congestion, whose mark has to be carried over (RFC 6040).
+ */
+export function decapCode(hook: Hook, vips: readonly Address[]): Uint8Array<ArrayBuffer> {
+  const families = [V4, V6].filter(({ version }) => vips.some((vip) => isV4(vip) === (version === 4)));
+  const shortest = NETWORK + V4.header + V4.header;
+  return assemble([
+    mov.reg(CONTEXT, R1),
+    hook.begin,
+    unlessReadable(shortest, 'pass'),
+    load(H, R1, PACKET, ETHERTYPE),
+    jeq.imm(R1, IPV6_TYPE, 'outer6'),
+    jne.imm(R1, IPV4_TYPE, 'pass'),
+    load(B, R1, PACKET, NETWORK),
+    jne.imm(R1, 0x45, 'pass'),
+    load(H, R1, PACKET, NETWORK + 6),
+    and.imm(R1, FRAGMENT_LE),
+    jne.imm(R1, 0, 'pass'),
+    load(B, R1, PACKET, NETWORK + 1),
+    and.imm(R1, CONGESTED),
+    jeq.imm(R1, CONGESTED, 'pass'),
+    insides(V4, families),
+    at('outer6', unlessReadable(NETWORK + V6.header + V4.header, 'pass')),
+    load(H, R1, PACKET, NETWORK),
+    and.imm(R1, CONGESTED6_LE),
+    jeq.imm(R1, CONGESTED6_LE, 'pass'),
+    insides(V6, families),
+    [V4, V6].flatMap((outer) => families.map((inner) => takeOut(outer, inner, hook, vips))),
+    at('pass', mov.imm(R0, hook.pass)),
+    exit(),
+    at('drop', mov.imm(R0, hook.drop)),
+    exit(),
+  ]);
+}
+
+const nameOf = (outer: Family, inner: Family): string => `${inner.version}in${outer.version}`;
+
+const insides = (outer: Family, families: readonly Family[]): Fragment => [
+  load(B, R1, PACKET, outer.protocol),
+  families.map((inner) => jeq.imm(R1, INSIDE[inner.version], nameOf(outer, inner))),
+  jump('pass'),
+];
+
+function takeOut(outer: Family, inner: Family, hook: Hook, vips: readonly Address[]): Fragment {
+  const network = NETWORK + outer.header;
+  const name = nameOf(outer, inner);
+  const mine = vips.filter((vip) => isV4(vip) === (inner.version === 4));
+  const type = inner.version === 4 ? IPV4_TYPE : IPV6_TYPE;
+  return [
+    at(name, unlessReadable(network + inner.header, 'pass')),
+    load(B, R1, PACKET, network),
+    rsh.imm(R1, 4),
+    jne.imm(R1, inner.version, 'pass'),
+    mine.map((vip) => ifFor(vip, outer.header + inner.dst, `${name}-mine`)),
+    jump('pass'),
+    at(
+      `${name}-mine`,
+      hook.name === 'xdp'
+        ? [
+            [0, 4, 8].map((i) => [load(W, R1, PACKET, i), store(W, FP, MACS + i, R1)]),
+            mov.imm(R2, outer.header),
+            adjustHead,
+            hook.reload(NETWORK),
+            [0, 4, 8].map((i) => [load(W, R1, FP, MACS + i), store(W, PACKET, i, R1)]),
+          ]
+        : [
+            mov.reg(R1, CONTEXT),
+            mov.imm(R2, -outer.header),
+            mov.imm(R3, ROOM_MAC),
+            mov.imm(R4, FIXED_GSO | (inner.version === 4 ? DECAP_L3_IPV4 : DECAP_L3_IPV6)),
+            mov.imm(R5, 0),
+            call(SKB_ADJUST_ROOM),
+            jne.imm(R0, 0, 'drop'),
+            hook.reload(NETWORK),
+          ],
+    ),
+    storeImm(H, PACKET, ETHERTYPE, type),
+    jump('pass'),
+  ];
+}
+
+/** To `target` where the address at `offset` is this one. */
+function ifFor(vip: Address, offset: number, target: string): Fragment {
+  const next = Symbol('next');
+  const octets = new DataView(new ArrayBuffer(16));
+  for (const [i, word] of vip.entries()) octets.setUint32(4 * i, word);
+  const words = isV4(vip) ? [3] : [0, 1, 2, 3];
+  return [
+    words.map((word, i) => [
+      load(W, R1, PACKET, offset + 4 * i),
+      jne32.imm(R1, octets.getInt32(4 * word, true), next),
+    ]),
+    jump(target),
+    at(next, mov.imm(R1, 0)),
+  ];
+}
