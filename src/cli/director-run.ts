@@ -1,5 +1,6 @@
 /** `lvs-director run`: puts a director, its driver, its host and its control plane together, and takes them apart. */
 import { dirname } from 'node:path';
+import type { PacketDoor } from '../control/door.ts';
 import { type ControlServer, serveControl } from '../control/server.ts';
 import { openLive } from '../io/live.ts';
 import { monotonicClock, pump } from '../io/pump.ts';
@@ -11,6 +12,7 @@ import { type Configured, configured } from './configured.ts';
 import { type Choice, choose, type DatapathName, probe } from './datapath.ts';
 import type { Log } from './log.ts';
 import { openOffloading } from './offloading.ts';
+import { PacketTap } from './packet-tap.ts';
 import { lackingPrivileges } from './privileges.ts';
 import { keepProcfs, type ProcfsFiles } from './procfs-files.ts';
 import { unforeseeable } from './random.ts';
@@ -93,6 +95,11 @@ export async function runDirector(options: RunOptions): Promise<void> {
     log,
     ...(offloading ? { offloading } : {}),
   });
+  const tap = new PacketTap(running.director, io);
+  const packets: PacketDoor = {
+    explain: async (octets) => running.director.explain(octets, clock()),
+    capture: (service) => tap.take(service),
+  };
   const configuration = configurationDoor(config, running, log);
   let control: ControlServer | undefined;
   let procfs: ProcfsFiles | undefined;
@@ -102,7 +109,7 @@ export async function runDirector(options: RunOptions): Promise<void> {
     control = await serveControl({
       path: socket,
       ...(options.socketGroup === undefined ? {} : { group: options.socketGroup }),
-      door: { ...running.door, configuration },
+      door: { ...running.door, configuration, packets },
       onProblem: (problem) => {
         // A file with mistakes is logged where it is read.
         if (!(problem instanceof LvsError && problem.code === 'CONFIG'))
@@ -132,7 +139,7 @@ export async function runDirector(options: RunOptions): Promise<void> {
       services: start.document.services.length,
       socket,
     });
-    await pump({ io, director: running.director, clock, passed: running.passed, signal: ending.signal });
+    await pump({ io, director: tap, clock, passed: running.passed, signal: ending.signal });
   } finally {
     clearInterval(watch);
     procfs?.close();

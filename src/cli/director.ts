@@ -5,16 +5,22 @@ import { ControlClient } from '../control/client.ts';
 import { socketPath } from '../control/socket-path.ts';
 import { MAX_LIMIT } from '../director/connections.ts';
 import { LvsError } from '../model/errors.ts';
+import type { Protocol } from '../model/service.ts';
 import { DATAPATHS, type DatapathName, describe, probe } from './datapath.ts';
+import { type CaptureOptions, capture } from './director-capture.ts';
 import { checkConfig } from './director-check.ts';
 import { compileConfig, FORMATS, type Format } from './director-compile.ts';
+import { explain, firstPacket } from './director-explain.ts';
 import { importConfig, SOURCES, type Source } from './director-import.ts';
 import { printPlan } from './director-plan.ts';
 import { askReload } from './director-reload.ts';
 import { type ReplayOptions, replayFile } from './director-replay.ts';
 import { runDirector } from './director-run.ts';
+import { top } from './director-top.ts';
 import { parseListen } from './listen-address.ts';
-import { createLog, type LogFormat } from './log.ts';
+import { createLog, LEVELS, type Level, type LogFormat } from './log.ts';
+import { packetOfFile } from './pcap-packet.ts';
+import { parseEndpointArgument, parseServiceArgument } from './service-argument.ts';
 import { socketGroup } from './socket-group.ts';
 
 /** Exit statuses: wrong arguments or a wrong file, and anything that failed at run time. */
@@ -32,7 +38,8 @@ interface RunArguments {
   readonly procfs?: string;
   readonly connections: number;
   readonly datapath: DatapathName;
-  readonly log: LogFormat;
+  readonly logFormat: LogFormat;
+  readonly logLevel: Level;
 }
 
 const print = (text: string) => void process.stdout.write(text);
@@ -50,6 +57,12 @@ function parseConnections(text: string): number {
   if (!(Number.isInteger(rows) && rows >= 1024 && rows <= MAX_LIMIT))
     throw new InvalidArgumentError(`give a whole number of 1024 to ${MAX_LIMIT}`);
   return rows;
+}
+
+function parseWhole(text: string): number {
+  const number = Number(text);
+  if (!(Number.isSafeInteger(number) && number > 0)) throw new InvalidArgumentError('a whole number above 0');
+  return number;
 }
 
 const program = new Command('lvs-director')
@@ -88,10 +101,14 @@ program
       .choices(DATAPATHS)
       .default('live'),
   )
-  .addOption(new Option('--log <format>', 'form of the log').choices(['text', 'json']).default('text'))
+  .addOption(new Option('--log-format <format>', 'form of the log').choices(['text', 'json']).default('text'))
+  .addOption(
+    new Option('--log-level <level>', 'the least that is logged').choices([...LEVELS]).default('info'),
+  )
   .action(async (options: RunArguments) => {
-    const { interface: interfaces, log, ...rest } = options;
-    await runDirector({ ...rest, ...(interfaces ? { interfaces } : {}), log: createLog(log) });
+    const { interface: interfaces, logFormat, logLevel, ...rest } = options;
+    const log = createLog({ format: logFormat, level: logLevel });
+    await runDirector({ ...rest, ...(interfaces ? { interfaces } : {}), log });
     process.exit(0);
   });
 
@@ -145,6 +162,74 @@ program
     using door = new ControlClient(socket);
     await askReload(door, print, console.error);
   });
+
+interface ExplainArguments {
+  readonly from?: { address: string; port: number };
+  readonly to?: { address: string; port: number };
+  readonly protocol: Protocol;
+  readonly pcap?: string;
+  readonly packet: number;
+  readonly socket: string;
+  readonly json: boolean;
+}
+
+program
+  .command('explain')
+  .description('tell what the running director would do with a packet, and why: 0 it is not dropped, 1 it is')
+  .option('--from <address:port>', 'the client of a new connection', parseEndpointArgument)
+  .option('--to <address:port>', 'what it connects to', parseEndpointArgument)
+  .addOption(
+    new Option('--protocol <name>', 'of that connection').choices(['tcp', 'udp', 'sctp']).default('tcp'),
+  )
+  .addOption(
+    new Option('--pcap <file>', 'take the packet from there instead').conflicts(['from', 'to', 'protocol']),
+  )
+  .option('--packet <number>', 'which one of the file', parseWhole, 1)
+  .option('--socket <path>', "the director's control socket", socketPath(process.env))
+  .option('--json', 'for programs', false)
+  .action(async ({ from, to, protocol, pcap, packet, socket, json }: ExplainArguments) => {
+    if (pcap === undefined && !(from && to))
+      throw new LvsError('CONFIG', 'explain: give --from and --to, or --pcap and --packet');
+    const octets = pcap === undefined ? firstPacket(from!, to!, protocol) : packetOfFile(pcap, packet);
+    using door = new ControlClient(socket);
+    process.exitCode = (await explain(octets, json, door, print)) ? 0 : FAILED;
+  });
+
+program
+  .command('top')
+  .description(
+    'show services and destinations with their rates, until q; printed once where there is no terminal',
+  )
+  .option('--interval <seconds>', 'between two looks', parseWhole, 2)
+  .option('--socket <path>', "the director's control socket", socketPath(process.env))
+  .action(async ({ interval, socket }: { interval: number; socket: string }) => {
+    using door = new ControlClient(socket);
+    const { stdin: input, stdout: output } = process;
+    await top({ door, interval: interval * 1000, input, output, signal: untilSignal() });
+  });
+
+program
+  .command('capture')
+  .description('write packets of a service, before and after forwarding, with comments, until SIGINT')
+  .requiredOption(
+    '--service <name>',
+    'such as tcp:192.0.2.1:80, udp:[2001:db8::1]:53, mark:7',
+    parseServiceArgument,
+  )
+  .requiredOption('-w, --write <file>', 'a pcapng file; - for stdout')
+  .option('--count <number>', 'packets after which it ends', parseWhole)
+  .option('--socket <path>', "the director's control socket", socketPath(process.env))
+  .action(async ({ socket, ...options }: Omit<CaptureOptions, 'signal' | 'tell'> & { socket: string }) => {
+    using door = new ControlClient(socket);
+    await capture(door, { ...options, signal: untilSignal(), tell: console.error });
+  });
+
+/** Aborts when the user has had enough. */
+function untilSignal(): AbortSignal {
+  const ending = new AbortController();
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => ending.abort(signal));
+  return ending.signal;
+}
 
 program
   .command('replay')

@@ -1,18 +1,60 @@
-/** One line an event, for people or for machines. */
+/** One line an event, for people or for machines; no event can flood the log. */
 
-export type Level = 'info' | 'warning' | 'error';
+/** From the least to the worst. */
+export const LEVELS = ['info', 'warning', 'error'] as const;
+export type Level = (typeof LEVELS)[number];
 export type Fields = Readonly<Record<string, string | number | boolean | undefined>>;
 export type Log = (level: Level, event: string, fields?: Fields) => void;
 export type LogFormat = 'text' | 'json';
 
-/** `write` gets whole lines; `now` is the wall clock. */
-export function createLog(
-  format: LogFormat,
-  write: (line: string) => void = (line) => process.stderr.write(line),
-  now: () => Date = () => new Date(),
-): Log {
+/** Lines of one event in a window; ms of a window. What is more is counted, and told with the event's next line. */
+const MOST = 50;
+const WINDOW = 10_000;
+
+export interface LogOptions {
+  readonly format: LogFormat;
+  /** The least that is logged; default info. */
+  readonly level?: Level;
+  /** Gets whole lines. */
+  readonly write?: (line: string) => void;
+  /** The wall clock. */
+  readonly now?: () => Date;
+}
+
+export function createLog(options: LogOptions): Log {
+  const { format, level: least = 'info', now = () => new Date() } = options;
+  const { write = (line: string) => process.stderr.write(line) } = options;
   const line = format === 'json' ? jsonLine : textLine;
-  return (level, event, fields = {}) => write(`${line(now().toISOString(), level, event, fields)}\n`);
+  const limit = rateLimit();
+  return (level, event, fields = {}) => {
+    if (LEVELS.indexOf(level) < LEVELS.indexOf(least)) return;
+    const time = now();
+    const suppressed = limit(event, time.getTime());
+    if (suppressed < 0) return;
+    const all = suppressed > 0 ? { ...fields, suppressed } : fields;
+    write(`${line(time.toISOString(), level, event, all)}\n`);
+  };
+}
+
+/** Says how many lines of the event were left out before this one; -1: this one is, too. */
+function rateLimit(): (event: string, now: number) => number {
+  const windows = new Map<string, { from: number; lines: number; suppressed: number }>();
+  return (event, now) => {
+    const window = windows.get(event) ?? { from: now, lines: 0, suppressed: 0 };
+    windows.set(event, window);
+    if (now - window.from >= WINDOW || now < window.from) {
+      window.from = now;
+      window.lines = 0;
+    }
+    if (window.lines >= MOST) {
+      window.suppressed++;
+      return -1;
+    }
+    window.lines++;
+    const { suppressed } = window;
+    window.suppressed = 0;
+    return suppressed;
+  };
 }
 
 const jsonLine = (time: string, level: Level, event: string, fields: Fields): string =>

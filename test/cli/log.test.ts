@@ -3,12 +3,10 @@ import { createLog, type LogFormat } from '../../src/cli/log.ts';
 
 function written(format: LogFormat, ...event: Parameters<ReturnType<typeof createLog>>): string {
   let text = '';
-  const log = createLog(
-    format,
-    (line) => (text += line),
-    () => new Date(0),
-  );
-  log(...event);
+  const write = (line: string) => {
+    text += line;
+  };
+  createLog({ format, write, now: () => new Date(0) })(...event);
   return text;
 }
 
@@ -30,4 +28,27 @@ test('json: one object a line', () => {
     event: 'config',
     what: 'two\nlines',
   });
+});
+
+test('levels below the least are left out', () => {
+  const lines: string[] = [];
+  const log = createLog({ format: 'text', level: 'warning', write: (line) => lines.push(line) });
+  for (const level of ['info', 'warning', 'error'] as const) log(level, 'x');
+  expect(lines.map((line) => line.split(' ')[1])).toEqual(['warning', 'error']);
+});
+
+test('a flood of one event is cut, told later, and hides no other event', () => {
+  const lines: Record<string, unknown>[] = [];
+  let now = 0;
+  const write = (line: string) => lines.push(JSON.parse(line));
+  const log = createLog({ format: 'json', write, now: () => new Date(now) });
+  for (let i = 0; i < 1000; i++) log('warning', 'control', { i });
+  expect(lines).toHaveLength(50);
+  log('info', 'ready');
+  expect(lines.at(-1)).toMatchObject({ event: 'ready' });
+  now = 10_000;
+  log('warning', 'control', { i: 1000 });
+  expect(lines.at(-1)).toMatchObject({ i: 1000, suppressed: 950 });
+  log('warning', 'control', { i: 1001 });
+  expect(lines.at(-1)).not.toHaveProperty('suppressed');
 });
