@@ -4,11 +4,20 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { clusterMissing } from '../support/cluster.ts';
 import { lacking } from '../support/debian.ts';
 import { Lab } from '../support/lab.ts';
-import { conf, startAgent, startDirector, startServers } from '../support/lvs-programs.ts';
+import {
+  conf,
+  ipvsadm,
+  director as lvs,
+  startAgent,
+  startDirector,
+  startServers,
+} from '../support/lvs-programs.ts';
 import type { Program } from '../support/program.ts';
 
 const why = clusterMissing();
 const withoutPrometheus = lacking('prometheus') ?? lacking('promtool', 'prometheus');
+const withoutTshark = lacking('tshark');
+const withoutTmux = lacking('tmux');
 const withoutExporter = lacking('prometheus-node-exporter');
 const METRICS = '127.0.0.1:9112';
 const PROMETHEUS = '127.0.0.1:9090';
@@ -93,6 +102,118 @@ describe.skipIf(why !== undefined)('looking at a running director', () => {
     expect(ours).toHaveLength(4);
     expect(await seriesOf('127.0.0.1:9100')).toEqual(ours);
     expect(exporter.running).toBe(true);
+  });
+
+  const tell = (...words: string[]) => lab.director.run([...lvs, ...words]);
+
+  test('explain says whom the next client gets, and why; then it is so', async () => {
+    const ends = ['--from', '192.168.0.200:40000', '--to', '192.168.0.101:80'];
+    const { status, stdout } = await tell('explain', ...ends);
+    expect(status).toBe(0);
+    expect(stdout).toMatch(/^packet +192\.168\.0\.200:40000 > 192\.168\.0\.101:80 TCP SYN$/m);
+    expect(stdout).toMatch(/^service +tcp 192\.168\.0\.101:80$/m);
+    expect(stdout).toMatch(/^scheduler +wrr takes each in turn, as often as its weight$/m);
+    const server = /^ +-> 192\.168\.0\.(\d):80 /m.exec(stdout)?.[1];
+    expect(stdout).toMatch(new RegExp(`^sends +.* TCP SYN via 192\\.168\\.0\\.${server}$`, 'm'));
+    expect((await tell('explain', ...ends)).stdout).toBe(stdout);
+    const said = await lab.client.exec('curl -sS --max-time 5 --local-port 40000 http://vip/');
+    expect(said).toBe(`I am real server #${Number(server) - 2}`);
+    const known = (await tell('explain', ...ends, '--json')).stdout;
+    expect(JSON.parse(known).steps[0]).toMatchObject({ step: 'found', what: 'connection' });
+  });
+
+  test('explain tells which service nearly matched', async () => {
+    const { status, stdout } = await tell('explain', '--from', '192.0.2.1:9', '--to', '192.168.0.101:81');
+    expect(status).toBe(0);
+    expect(stdout).toContain('not tcp 192.168.0.101:80: another port');
+    expect(stdout).toMatch(/^verdict +pass/m);
+  });
+
+  test('capture shows packets before and after forwarding, and explain takes them from a file', async ({
+    skip,
+  }) => {
+    skip(withoutTshark !== undefined, withoutTshark);
+    const file = join(lab.folder, 'web.pcapng');
+    await using capture = lab.director.spawn([
+      ...lvs,
+      'capture',
+      '--service',
+      'tcp:192.168.0.101:80',
+      '-w',
+      file,
+    ]);
+    await capture.line(/^capturing/);
+    await lab.client.exec('curl -sS --max-time 5 http://vip/');
+    // What waits is taken a fifth of a second later.
+    await lab.director.run(`until [ $(stat -c %s ${file}) -gt 1000 ]; do sleep 0.1; done`, { limit: 10_000 });
+    expect(await capture.stop('SIGINT')).toBe(0);
+    expect(Number(/^(\d+) packets$/m.exec(capture.output)?.[1])).toBeGreaterThanOrEqual(4);
+    const fields = ['frame.interface_name', 'frame.comment', 'ip.dst', 'ip.ttl', 'tcp.flags.syn'];
+    const tshark = `tshark -r ${file} -T fields ${fields.map((field) => `-e ${field}`).join(' ')}`;
+    const rows = (await lab.director.exec(`${tshark} 2>/dev/null`)).split('\n').map((row) => row.split('\t'));
+    const [before, after] = rows;
+    expect(before![0]).toBe('received');
+    expect(before![1]).toMatch(
+      /^verdict forwarded; service tcp 192\.168\.0\.101:80; connection TCP SYN_RECV client 192\.168\.0\.200:\d+ /,
+    );
+    expect(after![0]).toBe('sent');
+    expect(after![1]).toMatch(/^next hop 192\.168\.0\.[34]; service tcp/);
+    expect([before![2], after![2]]).toEqual(['192.168.0.101', '192.168.0.101']);
+    expect(Number(after![3])).toBe(Number(before![3]) - 1);
+    expect(rows).toHaveLength(rows.filter(([name]) => name === 'received').length * 2);
+
+    const plain = join(lab.folder, 'web.pcap');
+    await lab.director.exec(`tshark -r ${file} -F pcap -w ${plain} 2>/dev/null`);
+    const { stdout } = await tell('explain', '--pcap', plain, '--packet', '1');
+    expect(stdout).toMatch(/^packet +192\.168\.0\.200:\d+ > 192\.168\.0\.101:80 TCP SYN$/m);
+    const none = await tell('explain', '--pcap', plain, '--packet', '10000');
+    expect(none).toMatchObject({ status: 2, stderr: expect.stringContaining('none with number 10000') });
+  });
+
+  test('top: once where there is no terminal', async () => {
+    const { status, stdout } = await tell('top');
+    expect(status).toBe(0);
+    expect(stdout).toMatch(/^tcp 192\.168\.0\.101:80 wrr /m);
+    expect(stdout).toMatch(/^ {2}192\.168\.0\.3:80 +DR +3 /m);
+    expect(stdout).not.toContain('\u001b');
+  });
+
+  test('top: in a terminal, renewed until q', async ({ skip }) => {
+    skip(withoutTmux !== undefined, withoutTmux);
+    const socket = join(lab.folder, 'tmux');
+    const tmux = (...words: string[]) => lab.director.exec(['tmux', '-S', socket, ...words]);
+    // Stays when the program has ended, to be looked at.
+    await tmux(
+      '-f',
+      '/dev/null',
+      'new-session',
+      '-d',
+      '-x',
+      '120',
+      '-y',
+      '30',
+      `${lvs.join(' ')} top --interval 1; echo ended $?; cat`,
+    );
+    const shown = async (pattern: string) => {
+      const command = `until tmux -S ${socket} capture-pane -p | grep -Eq '${pattern}'; do sleep 0.1; done`;
+      const { status } = await lab.director.run(command, { limit: 20_000 });
+      expect(status, `${pattern}, but:\n${await tmux('capture-pane', '-p')}`).toBe(0);
+    };
+    try {
+      await shown('^tcp 192.168.0.101:80 wrr');
+      await lab.director.exec([
+        ...ipvsadm,
+        ...'-e -t 192.168.0.101:80 -r 192.168.0.4:80 -g -w 77'.split(' '),
+      ]);
+      await shown('192.168.0.4:80 +DR +77 ');
+      await tmux('resize-window', '-x', '120', '-y', '5');
+      await shown('more lines');
+      await tmux('send-keys', 'q');
+      await shown('^ended 0$');
+      expect(await tmux('capture-pane', '-p')).not.toContain('wrr');
+    } finally {
+      await lab.director.run(['tmux', '-S', socket, 'kill-server']);
+    }
   });
 
   test('Prometheus scrapes it, and its alert fires when a server is killed', async ({ skip }) => {
