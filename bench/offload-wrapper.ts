@@ -55,21 +55,7 @@ export function wrapper(b: Bpf, hook: HookName, frame: Uint8Array, flows: number
   const code: Fragment = [
     bpf.mov.reg(R6, R1),
     shorten(hook, frame.length),
-    restore(hook, frame),
-    bpf.loadMapValue(R3, counter.descriptor),
-    bpf.load(W, R4, R3, 0),
-    bpf.mov.reg(R5, R4),
-    bpf.add.imm(R5, 1),
-    bpf.store(W, R3, 0, R5),
-    bpf.and.imm(R4, flows - 1),
-    bpf.mov.reg(R5, R4),
-    bpf.and.imm(R5, (1 << PORT_BITS) - 1),
-    bpf.add.imm(R5, FIRST_PORT),
-    bpf.toBig(R5, 16),
-    bpf.store(H, R7, SRC_PORT, R5),
-    bpf.rsh.imm(R4, PORT_BITS),
-    bpf.add.imm(R4, frame[SRC_LAST]!),
-    bpf.store(B, R7, SRC_LAST, R4),
+    rotate(hook, frame, flows, counter.descriptor),
     bpf.mov.reg(R1, R6),
     bpf.loadMap(R2, programs.descriptor),
     bpf.mov.imm(R3, 0),
@@ -100,6 +86,25 @@ const shorten = (hook: HookName, length: number): Fragment =>
         bpf.call(XDP_ADJUST_HEAD),
       ]
     : [];
+
+/** The headers of `frame`, of the next of `flows` by a counter in a mapped array; to `out` where there is no room. Leaves the packet in r7. */
+export const rotate = (hook: HookName, frame: Uint8Array, flows: number, counter: number): Fragment => [
+  restore(hook, frame),
+  bpf.loadMapValue(R3, counter),
+  bpf.load(W, R4, R3, 0),
+  bpf.mov.reg(R5, R4),
+  bpf.add.imm(R5, 1),
+  bpf.store(W, R3, 0, R5),
+  bpf.and.imm(R4, flows - 1),
+  bpf.mov.reg(R5, R4),
+  bpf.and.imm(R5, (1 << PORT_BITS) - 1),
+  bpf.add.imm(R5, FIRST_PORT),
+  bpf.toBig(R5, 16),
+  bpf.store(H, R7, SRC_PORT, R5),
+  bpf.rsh.imm(R4, PORT_BITS),
+  bpf.add.imm(R4, frame[SRC_LAST]!),
+  bpf.store(B, R7, SRC_LAST, R4),
+];
 
 const restore = (hook: HookName, frame: Uint8Array): Fragment => {
   const view = new DataView(frame.buffer, frame.byteOffset);

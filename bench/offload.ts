@@ -4,6 +4,7 @@ import { parseArgs } from 'node:util';
 import { Bpf } from '../src/ebpf/bpf.ts';
 import { loadSystem } from '../src/sys/system.ts';
 import { type Costs, costs, filled, METHODS } from './offload-cost.ts';
+import { Lane, type LiveFigures } from './offload-live.ts';
 
 const FLOWS = [1, 1024, 65_536, 1_048_576];
 const HOOKS = ['xdp', 'tc'] as const;
@@ -39,9 +40,21 @@ for (const size of sizes) {
     );
   }
 }
+const live: Record<string, LiveFigures> = {};
+{
+  using lane = new Lane(bpf);
+  for (const size of sizes.filter((each) => each !== 1024)) {
+    const figures = await lane.measure(filled(bpf, size), size);
+    live[size] = figures;
+    const ratios = METHODS.map((method) => `${method} ${figures.ratio[method].toFixed(2)}`).join('  ');
+    say(
+      `live ${size.toLocaleString('en').padStart(9)} flows: ${ratios} of a bare redirect (${(figures.bare / 1e6).toFixed(2)} M packets/s; ${figures.lost} lost)`,
+    );
+  }
+}
 if (values.json)
   console.log(
-    JSON.stringify({ baseline_ns: baselines['xdp'], baselines_ns: baselines, net_ns: net, unplaced }),
+    JSON.stringify({ baseline_ns: baselines['xdp'], baselines_ns: baselines, net_ns: net, unplaced, live }),
   );
 // Memory that is mapped keeps nothing alive, but a big table takes its time to go.
 process.exit(0);

@@ -1,0 +1,166 @@
+/** Packets/s through a director's namespace, from a generator to a counting drop, against a program that only redirects. */
+import { spawnSync } from 'node:child_process';
+import { setTimeout as pause } from 'node:timers/promises';
+import { assemble } from '../src/ebpf/assemble.ts';
+import type { Bpf } from '../src/ebpf/bpf.ts';
+import { REDIRECT } from '../src/ebpf/helper.ts';
+import * as bpf from '../src/ebpf/instruction.ts';
+import { attachXdp } from '../src/ebpf/link.ts';
+import { BpfMap } from '../src/ebpf/map.ts';
+import { Program } from '../src/ebpf/program.ts';
+import { testRun } from '../src/ebpf/test-run.ts';
+import { xdp } from '../src/offload/hook.ts';
+import { forwarderCode } from '../src/offload/program.ts';
+import { enterNetworkNamespace } from '../src/sys/network-namespace.ts';
+import { actionOf, type Filled, frame, METHODS, type MethodName, median } from './offload-cost.ts';
+import { rotate } from './offload-wrapper.ts';
+
+const { R0, R1, R2, R6, R7, R9, DW, at, exit } = bpf;
+
+/** Frames a round, and at a time. */
+const FRAMES = 300_000;
+const BATCH = 64;
+const ROUNDS = 5;
+const XDP_DROP = 1;
+
+const ip = (...words: string[]): void => {
+  const { status, stderr } = spawnSync('ip', words, { encoding: 'utf8' });
+  if (status !== 0) throw new Error(`ip ${words.join(' ')}: ${stderr}`);
+};
+
+/** Ratios of speed to the bare redirect, medians of the rounds; packets/s of the bare redirect. */
+export interface LiveFigures {
+  readonly bare: number;
+  readonly ratio: Readonly<Record<MethodName, number>>;
+  /** Frames that did not arrive, of all that were sent through the program. */
+  readonly lost: number;
+}
+
+/** Generator, director and server, each a namespace of its own: g0 - d0 | d1 - r1. */
+export class Lane implements Disposable {
+  readonly #bpf: Bpf;
+  readonly #names: readonly string[];
+  readonly #received: BigUint64Array;
+  readonly #link: ReturnType<typeof attachXdp>;
+  readonly #out: number;
+  readonly #generatorInterface: number;
+
+  constructor(b: Bpf) {
+    this.#bpf = b;
+    const named = (part: string) => `lvs-${process.pid}-${part}`;
+    const [generator, director, server] = [named('g'), named('d'), named('r')];
+    this.#names = [generator, director, server];
+    for (const name of this.#names) ip('netns', 'add', name);
+    ip('-n', generator, 'link', 'add', 'g0', 'type', 'veth', 'peer', 'name', 'd0', 'netns', director);
+    ip('-n', director, 'link', 'add', 'd1', 'type', 'veth', 'peer', 'name', 'r1', 'netns', server);
+    for (const [name, device] of [
+      [generator, 'g0'],
+      [director, 'd0'],
+      [director, 'd1'],
+      [server, 'r1'],
+    ] as const)
+      ip('-n', name, 'link', 'set', device, 'mtu', '1600', 'up');
+    const counter = new BpfMap(b, { type: 'array', keySize: 4, valueSize: 8, entries: 1, mapped: true });
+    this.#received = new BigUint64Array(counter.mapped().bytes.buffer);
+    const system = b.system;
+    enterNetworkNamespace(system, server);
+    attachXdp(b, counting(b, counter.descriptor), system.interfaceIndex('r1'), 'driver');
+    enterNetworkNamespace(system, director);
+    this.#out = system.interfaceIndex('d1');
+    this.#link = attachXdp(b, this.#bare(), system.interfaceIndex('d0'), 'driver');
+    enterNetworkNamespace(system, generator);
+    this.#generatorInterface = system.interfaceIndex('g0');
+  }
+
+  async measure(table: Filled, flows: number): Promise<LiveFigures> {
+    const bare = this.#bare();
+    const tables = table.tables.tables;
+    const program = new Program(this.#bpf, {
+      type: 'xdp',
+      name: 'lvs_xdp',
+      code: forwarderCode({ hook: xdp, tables }),
+    });
+    const generator = this.#generator(flows);
+    const rates: number[] = [];
+    let lost = 0;
+    const ratio = {} as Record<MethodName, number>;
+    for (const method of METHODS) {
+      table.use(actionOf(method, this.#out));
+      await this.#round(program, generator);
+      const ratios: number[] = [];
+      for (let round = 0; round < ROUNDS; round++) {
+        const plain = await this.#round(bare, generator);
+        const ours = await this.#round(program, generator);
+        rates.push(plain.rate);
+        ratios.push(ours.rate / plain.rate);
+        lost += ours.lost;
+      }
+      ratio[method] = median(ratios);
+    }
+    return { bare: median(rates), ratio, lost };
+  }
+
+  async #round(program: Program, generator: Program): Promise<{ rate: number; lost: number }> {
+    this.#link.update(program);
+    const before = this.#received[0]!;
+    const begin = performance.now();
+    testRun(this.#bpf, generator, frame(), {
+      repeat: FRAMES,
+      interfaceIndex: this.#generatorInterface,
+      live: { batch: BATCH },
+    });
+    const time = performance.now() - begin;
+    // What is still under way arrives meanwhile; it is as much for one program as for the other.
+    for (let last = -1n; last !== this.#received[0]!; ) {
+      last = this.#received[0]!;
+      await pause(2);
+    }
+    const received = Number(this.#received[0]! - before);
+    return { rate: (received / time) * 1000, lost: FRAMES - received };
+  }
+
+  #bare(): Program {
+    const code = [bpf.mov.imm(R1, this.#out), bpf.mov.imm(R2, 0), bpf.call(REDIRECT), exit()];
+    return new Program(this.#bpf, { type: 'xdp', name: 'bare', code: assemble(code) });
+  }
+
+  /** Frames of all flows in turn; the kernel gives the same ones again, so that each is written anew. */
+  #generator(flows: number): Program {
+    const counter = new BpfMap(this.#bpf, {
+      type: 'array',
+      keySize: 4,
+      valueSize: 8,
+      entries: 1,
+      mapped: true,
+    });
+    const code = assemble([
+      bpf.mov.reg(R6, R1),
+      rotate('xdp', frame(), flows, counter.descriptor),
+      bpf.mov.imm(R1, this.#generatorInterface),
+      bpf.mov.imm(R2, 0),
+      bpf.call(REDIRECT),
+      exit(),
+      at('out', bpf.mov.imm(R0, XDP_DROP)),
+      exit(),
+    ]);
+    return new Program(this.#bpf, { type: 'xdp', name: 'generator', code });
+  }
+
+  [Symbol.dispose](): void {
+    for (const name of this.#names) spawnSync('ip', ['netns', 'del', name]);
+  }
+}
+
+/** Counts what it drops. */
+const counting = (b: Bpf, counter: number): Program =>
+  new Program(b, {
+    type: 'xdp',
+    name: 'count',
+    code: assemble([
+      bpf.loadMapValue(R7, counter),
+      bpf.mov.imm(R9, 1),
+      bpf.atomic(DW, bpf.ATOMIC_ADD, R7, 0, R9),
+      bpf.mov.imm(R0, XDP_DROP),
+      exit(),
+    ]),
+  });
