@@ -38,13 +38,19 @@ export interface ReplayResult {
 
 /** ms between two ticks of the director's timers. */
 const TICK = 100;
+/** Between two packets, ms: more is a broken file, and all its ticks would take too long. */
+const LONGEST_SILENCE = 30 * 86_400_000;
 /** Octets: every link of a replay is an Ethernet. */
 const MTU = 1500;
 
 /** Writes what the director sends to `out`, and prints the connections that there are at the end. */
 export async function replayFile(options: ReplayOptions, print: (text: string) => void): Promise<void> {
-  const result = replay(await configured(options.config), read(options.in), options.seed);
-  writeFileSync(options.out, result.file);
+  const result = replay(
+    await configured(options.config),
+    withFile(options.in, () => readFileSync(options.in)),
+    options.seed,
+  );
+  withFile(options.out, () => writeFileSync(options.out, result.file));
   const { packets, skipped, sent, verdicts, connections, snapshot } = result;
   if (options.json) {
     const { services, stats, drops } = snapshot;
@@ -86,6 +92,8 @@ export function replay(config: Configured, file: Uint8Array, seed: number): Repl
     began = readPcap(file).next().value?.at ?? 0;
     const toDirector = io.medium === 'ethernet' ? ethernetFilter(local) : () => true;
     for (let due = io.due; due !== undefined; due = io.due) {
+      if (due - now > LONGEST_SILENCE)
+        throw new LvsError('IO', `the recorded packets cannot be replayed: ${silence(due - now)}`);
       // The timers run as they would have: every tick between two packets.
       for (; now + TICK <= due; now += TICK) director.expire(now + TICK);
       now = Math.max(now, Math.floor(due));
@@ -101,6 +109,7 @@ export function replay(config: Configured, file: Uint8Array, seed: number): Repl
     if (!(cause instanceof PcapFileError)) throw cause;
     throw new LvsError('IO', `the recorded packets cannot be read: ${cause.message}`, { cause });
   }
+  readCounters(director);
   return {
     packets,
     skipped,
@@ -112,9 +121,19 @@ export function replay(config: Configured, file: Uint8Array, seed: number): Repl
   };
 }
 
-function read(path: string): Uint8Array {
+/** A recording ends between two ticks of the estimator: what it would read at the next one is read now. */
+function readCounters({ context: { total, services } }: Director): void {
+  total.tick();
+  for (const { meter, destinations } of services.all)
+    for (const each of [meter, ...destinations.map((one) => one.meter)]) each.tick();
+}
+
+const silence = (ms: number): string =>
+  `one comes ${Math.floor(ms / 86_400_000)} days after the one before it`;
+
+function withFile<T>(path: string, work: () => T): T {
   try {
-    return readFileSync(path);
+    return work();
   } catch (cause) {
     throw new LvsError('IO', `${path}: ${(cause as Error).message}`, { cause });
   }
