@@ -7,6 +7,7 @@ import { monotonicClock, pump } from '../io/pump.ts';
 import { Routes } from '../io/routes.ts';
 import { LvsError } from '../model/errors.ts';
 import { Events } from '../web/events.ts';
+import { toldDoor } from './changes.ts';
 import { configurationDoor } from './configuration-door.ts';
 import { type Configured, configured } from './configured.ts';
 import { type Choice, choose, type DatapathName, probe } from './datapath.ts';
@@ -109,7 +110,7 @@ export async function runDirector(options: RunOptions): Promise<void> {
     control = await serveControl({
       path: socket,
       ...(options.socketGroup === undefined ? {} : { group: options.socketGroup }),
-      door: { ...running.door, configuration, packets },
+      door: { ...toldDoor(running.door, 'control socket', log), configuration, packets },
       onProblem: (problem) => {
         // A file with mistakes is logged where it is read.
         if (!(problem instanceof LvsError && problem.code === 'CONFIG'))

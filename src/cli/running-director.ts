@@ -13,6 +13,7 @@ import { LvsError } from '../model/errors.ts';
 import type { ServiceSnapshot, Snapshot } from '../model/snapshot.ts';
 import { parseAddress } from '../wire/address.ts';
 import type { Frame } from '../wire/frame.ts';
+import { Overloads, tellChanges } from './changes.ts';
 import type { Configured } from './configured.ts';
 import { Drains } from './drains.ts';
 import { guardedDoor } from './guarded-door.ts';
@@ -53,6 +54,7 @@ export class RunningDirector {
   readonly #passed: PassedPackets;
   readonly #kept = keptServices();
   readonly #drains = new Drains();
+  readonly #overloads = new Overloads();
   readonly #health: Watch;
   #looking: NodeJS.Timeout | undefined;
   #host: HostSetUp | undefined;
@@ -126,7 +128,9 @@ export class RunningDirector {
     });
     for (const what of byHand) log('warning', 'by-hand', { what, adopt: wanted.document.adopt });
     const released = this.#health.set(watchedOf(wanted.document), clock());
-    const outcomes = await this.door.apply([...released, ...commands]);
+    const all = [...released, ...commands];
+    const outcomes = await this.door.apply(all);
+    tellChanges(all, outcomes, 'reload', log);
     for (const outcome of outcomes) if (outcome) log('error', 'reload', { why: outcome.message });
     this.#drains.set(drains, clock() + wanted.document.drain * 1000);
     this.#config = wanted;
@@ -171,6 +175,7 @@ export class RunningDirector {
       this.#keep();
     }
     if (this.#drains.size > 0) void this.#drain();
+    this.#overloads.look(this.director.context.services.all, log);
     const { captureDrops, ringDrops, truncated } = this.losses();
     const lost = captureDrops + ringDrops + truncated;
     if (lost > this.#lost) log('warning', 'packets-lost', { captureDrops, ringDrops, truncated });
@@ -188,7 +193,7 @@ export class RunningDirector {
   async #drain(): Promise<void> {
     const commands = this.#drains.due(this.snapshot().services, this.#options.clock());
     if (commands.length === 0) return;
-    await this.door.apply(commands);
+    tellChanges(commands, await this.door.apply(commands), 'drained', this.#options.log);
     this.#holdVips();
   }
 
