@@ -31,6 +31,8 @@ export async function compileConfig(
       const why = unsaid(command);
       if (why) complain(`${path}: ${why}`);
     }
+  if (format === 'script' && !config.document.director.inside)
+    complain(`${path}: the script knows the director by director.inside, which is missing`);
   return 0;
 }
 

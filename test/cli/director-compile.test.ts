@@ -149,6 +149,13 @@ describe('lvs-director compile', () => {
     expect(out).toContain('|| sysctl -qw net.ipv4.vs.conn_reuse_mode=0\n');
   });
 
+  test('says when a script could not know the director', async () => {
+    const { complaints } = await compiled('services: []\n', 'script');
+    expect(complaints).toEqual([
+      'lvs.yaml: the script knows the director by director.inside, which is missing',
+    ]);
+  });
+
   test('prints nothing of a file with mistakes but the mistakes', async () => {
     const { status, out, complaints } = await compiled('services: [{ tcp: x }]', 'ipvsadm');
     expect([status, out]).toEqual([2, '']);

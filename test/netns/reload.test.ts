@@ -148,7 +148,7 @@ describe.skipIf(why !== undefined)('a running director', () => {
     expect(status).toBe(2);
     expect(stderr).toMatch(/lvs\.yaml:\d+:\d+: error: unknown key 'schedler'; did you mean 'scheduler'\?/);
     expect(stderr).toMatch(/error: 'destinations' is missing here/);
-    writeFileSync(config, file([]).replace('interface: eth0', 'interface: eth9'));
+    writeFileSync(config, file([web(BOTH)]).replace('interface: eth0', 'interface: eth9'));
     const second = await tell('reload');
     expect([second.status, second.stderr]).toEqual([
       2,
