@@ -20,6 +20,8 @@ export interface ControlServerOptions {
   readonly requestTimeout?: number;
   /** ms a client may take to read on. Default 120 s. */
   readonly readTimeout?: number;
+  /** ms that a client has to take an error and go. Default 2 s. */
+  readonly leaveTimeout?: number;
   /** Hears of clients that misbehave and of answers that fail. */
   readonly onProblem?: (problem: unknown) => void;
 }
@@ -47,8 +49,11 @@ export class ControlServer implements AsyncDisposable {
   readonly #maxClients: number;
   readonly #requestTimeout: number;
   readonly #readTimeout: number;
+  readonly #leaveTimeout: number;
   readonly #onProblem: (problem: unknown) => void;
   readonly #sockets = new Set<Socket>();
+  /** Clients that were told an error and are not gone yet. */
+  readonly #leaving = new Set<Socket>();
 
   constructor(server: Server, claim: SocketClaim, options: ControlServerOptions) {
     this.path = options.path;
@@ -58,6 +63,7 @@ export class ControlServer implements AsyncDisposable {
     this.#maxClients = options.maxClients ?? 32;
     this.#requestTimeout = options.requestTimeout ?? 30_000;
     this.#readTimeout = options.readTimeout ?? 120_000;
+    this.#leaveTimeout = options.leaveTimeout ?? 2000;
     this.#onProblem = options.onProblem ?? (() => {});
     server.on('connection', (socket) => this.#accept(socket));
     server.on('error', this.#onProblem);
@@ -66,7 +72,7 @@ export class ControlServer implements AsyncDisposable {
   /** Sends all clients away and removes the socket. */
   async close(): Promise<void> {
     this.#claim.release();
-    for (const socket of this.#sockets) socket.destroy();
+    for (const socket of [...this.#sockets, ...this.#leaving]) socket.destroy();
     if (!this.#server.listening) return;
     this.#server.close();
     await once(this.#server, 'close');
@@ -81,8 +87,8 @@ export class ControlServer implements AsyncDisposable {
     if (this.#sockets.size >= this.#maxClients) {
       this.counters.refused++;
       const message = `the director serves ${this.#maxClients} clients at once already`;
-      socket.end(`${JSON.stringify({ error: { code: 'UNAVAILABLE', message } } satisfies Answer)}\n`);
-      socket.destroySoon(); // a line of this size fits into the socket: there is nothing to wait for
+      socket.write(`${JSON.stringify({ error: { code: 'UNAVAILABLE', message } } satisfies Answer)}\n`);
+      this.#sendAway(socket);
       return;
     }
     this.counters.clients++;
@@ -98,7 +104,30 @@ export class ControlServer implements AsyncDisposable {
     if (socket.destroyed) return;
     const timer = this.#deadline(socket, this.#readTimeout);
     socket.once('close', () => clearTimeout(timer));
-    socket.destroySoon();
+    if (socket.readableEnded) socket.destroySoon();
+    else this.#sendAway(socket);
+  }
+
+  /** Closing while a client still speaks would fail its writing, and it would not read why: it is let finish, unheard. */
+  #sendAway(socket: Socket): void {
+    this.#sockets.delete(socket);
+    if (this.#leaving.size >= this.#maxClients) {
+      socket.destroySoon();
+      return;
+    }
+    this.#leaving.add(socket);
+    let left = MAX_REQUEST;
+    socket.on('data', (octets) => {
+      left -= octets.length;
+      if (left < 0) socket.destroy();
+    });
+    socket.once('end', () => socket.destroySoon());
+    const timers: NodeJS.Timeout[] = [];
+    socket.end(() => timers.push(setTimeout(() => socket.destroy(), this.#leaveTimeout).unref()));
+    socket.once('close', () => {
+      this.#leaving.delete(socket);
+      for (const timer of timers) clearTimeout(timer);
+    });
   }
 
   /** One client's requests, one after the other, for as long as it behaves. */

@@ -95,6 +95,48 @@ test('a request that does not end is cut off at its limit', async () => {
   expect(server.counters.failed).toBe(1);
 });
 
+test('a client that speaks on after an error reads it all the same', async () => {
+  using folder = new TemporaryFolder();
+  await using server = await serving(folder, directorDoor());
+  using client = await RawClient.at(server.path);
+  const answer = await client.say(`garbage\n${'x'.repeat(MAX_REQUEST / 2)}`).ended;
+  expect(answer).toContain('not JSON');
+});
+
+/** Says the same again and again until it cannot any more. */
+function sayOn({ socket }: RawClient, text: string): void {
+  socket.allowHalfOpen = true;
+  socket.on('data', () => {});
+  const again = () => {
+    if (!socket.destroyed) socket.write(text, () => setImmediate(again));
+  };
+  again();
+}
+
+test.each([
+  ['for too long', '\n', 20],
+  ['too much', `${'x'.repeat(100_000)}\n`, 60_000],
+])('a client that speaks on %s after an error is cut off', async (_what, text, leaveTimeout) => {
+  using folder = new TemporaryFolder();
+  await using server = await serving(folder, directorDoor(), { leaveTimeout });
+  using client = await RawClient.at(server.path);
+  sayOn(client, text);
+  await client.ended;
+  expect(server.counters).toMatchObject({ requests: 1, failed: 1 });
+});
+
+test('the end of the director is the end of clients that stay after an error', async () => {
+  using folder = new TemporaryFolder();
+  const server = await serving(folder, directorDoor(), { leaveTimeout: 60_000 });
+  using client = await RawClient.at(server.path);
+  client.say('garbage\n').socket.allowHalfOpen = true;
+  await once(client.socket, 'end');
+  await server.close();
+  sayOn(client, '\n');
+  await client.ended;
+  expect(server.counters.failed).toBe(1);
+});
+
 test('a client that does not finish its request is sent away', async () => {
   using folder = new TemporaryFolder();
   await using server = await serving(folder, directorDoor(), { requestTimeout: 20 });
