@@ -37,11 +37,12 @@ export async function loadConfig(
     throw new LvsError('CONFIG', `${path}: cannot be read: ${(cause as Error).message}`, { cause });
   }
   const { document, problems } = await parse(text, path, names, schedulers, segments);
-  const errors = problems.filter((each) => each.severity === 'error');
+  const inOrder = [...problems].sort((a, b) => a.line - b.line || a.column - b.column);
+  const errors = inOrder.filter((each) => each.severity === 'error');
   if (errors.length > 0)
     throw new LvsError('CONFIG', errors.map((each) => formatProblem(each, text)).join('\n'));
   return {
     document,
-    warnings: problems.map((each) => formatProblem(each, text)),
+    warnings: inOrder.map((each) => formatProblem(each, text)),
   };
 }

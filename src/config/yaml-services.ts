@@ -34,6 +34,7 @@ export async function expandServices(context: YamlContext): Promise<ServiceDocum
   const used = new Set<string>();
   const services: ServiceDocument[] = [];
   for (const [i, each] of (file.services ?? []).entries()) {
+    if (!each) continue; // it was refused before
     const path: Path = ['services', i];
     const inherited: Inherited = { ...file.defaults, ...each };
     const list = destinationsOf(context, each, path, used);

@@ -10,6 +10,7 @@ import { schema, type YamlFile } from './schema.ts';
 import { expand } from './yaml-document.ts';
 import { schemaProblems } from './yaml-problems.ts';
 import { rangeOf } from './yaml-range.ts';
+import { restOf } from './yaml-rest.ts';
 
 /** The document of a file that could not be read. */
 const EMPTY: Document = {
@@ -63,12 +64,18 @@ export async function parseYaml(
     notes.error(at(0, 1), (error as Error).message);
     return unreadable();
   }
+  const place = (path: readonly (string | number)[]) => at(...rangeOf(yaml.contents, path));
   if (!validate(value)) {
-    for (const { path, key, message } of schemaProblems(validate.errors ?? []))
+    const faults = schemaProblems(validate.errors ?? []);
+    for (const { path, key, message } of faults)
       notes.error(at(...rangeOf(yaml.contents, path, key)), message);
+    const rest = restOf(
+      value,
+      faults.map(({ path }) => path),
+    );
+    if (rest) await expand({ file: rest, notes, names, schedulers, place });
     return unreadable();
   }
-  const place = (path: readonly (string | number)[]) => at(...rangeOf(yaml.contents, path));
   const document = await expand({ file: value, notes, names, schedulers, place });
   review(document, notes, segments);
   return { document, problems: notes.problems, places: notes.places };

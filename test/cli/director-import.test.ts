@@ -1,8 +1,10 @@
 import { mkdtempSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { guessSource, importConfig, type Source } from '../../src/cli/director-import.ts';
+import { importRules } from '../../src/cli/rules-document.ts';
 
 async function imported(text: string, from?: Source) {
   const path = join(mkdtempSync(join(tmpdir(), 'lvs-import-')), 'rules');
@@ -67,4 +69,50 @@ describe('the program that a file is of', () => {
     await expect(imported('services: []\n')).rejects.toThrowError('--from ipvsadm|ldirectord|keepalived');
     await expect(imported('services: []\n', 'ipvsadm')).rejects.toThrowError('there is no service in it');
   });
+});
+
+test('whatever a line says, it is a rule or named', async () => {
+  const word = fc.constantFrom(
+    '-A',
+    '-a',
+    '-E',
+    '-D',
+    '-C',
+    '-Z',
+    '-L',
+    '-S',
+    '-R',
+    '-h',
+    '-t',
+    '-u',
+    '-f',
+    '-s',
+    '-r',
+    '-m',
+    '-p',
+    '-M',
+    '-o',
+    'rr',
+    '10.0.0.1:80',
+    '[fd00::1]:80',
+    '7',
+    '0',
+    '255.255.255.0',
+    '--set',
+    '--',
+    '"',
+    'ipvsadm',
+  );
+  const names = {
+    portNumber: () => undefined,
+    portName: () => undefined,
+    hostAddress: () => undefined,
+    hostName: () => undefined,
+  };
+  await fc.assert(
+    fc.asyncProperty(fc.array(fc.array(word).map((words) => words.join(' '))), async (lines) => {
+      const { leftOut } = await importRules(lines.join('\n'), names);
+      expect(leftOut.length).toBeLessThanOrEqual(lines.length);
+    }),
+  );
 });

@@ -87,6 +87,9 @@ test('NAT keeps a port and a weight of its own', async () => {
 });
 
 describe('a mistake is told with its place and what was expected', () => {
+  const told = async (text: string) =>
+    (await parse(text)).problems.map((each) => `${each.line}:${each.column}: ${each.message}`);
+
   test.each<[string, string, string]>([
     [
       'a misspelt directive',
@@ -115,9 +118,7 @@ describe('a mistake is told with its place and what was expected', () => {
     ['too few words', 'SERVICE=t 81 rr', '10:14: SERVICE is too short'],
     ['a bad gateway', 'SERVER_GW=nowhere', "10:11: expected an address, or 'client'"],
   ])('%s', async (_what, line, expected) => {
-    const { problems } = await parse(`${SAMPLE}${line}\n`);
-    const told = problems.map((each) => `${each.line}:${each.column}: ${each.message}`);
-    expect(told).toEqual([expect.stringContaining(expected)]);
+    expect(await told(`${SAMPLE}${line}\n`)).toEqual([expect.stringContaining(expected)]);
   });
 
   test.each<[string, string, string]>([
@@ -135,9 +136,7 @@ describe('a mistake is told with its place and what was expected', () => {
     ['VIP', 'VIP=eth0:101 192.168.0.101', '4:14: VIP is too short'],
     ['VIP', '# no VIP', '9:1: VIP is missing'],
   ])('%s: %s', async (directive, line, expected) => {
-    const { problems } = await parse(withLine(directive, line));
-    const told = problems.map((each) => `${each.line}:${each.column}: ${each.message}`);
-    expect(told).toEqual([expect.stringContaining(expected)]);
+    expect(await told(withLine(directive, line))).toEqual([expect.stringContaining(expected)]);
   });
 
   test('a port that DR cannot change is a warning, and the service port is used', async () => {

@@ -175,6 +175,28 @@ describe('a mistake is told with its place, all of a file at once', () => {
     expect(await told(text)).toEqual(expected.map((each) => expect.stringContaining(each)));
   });
 
+  test('what the schema refuses does not hide what else is wrong', async () => {
+    expect(
+      await told(
+        [
+          'vips: [{ interface: eth0 }, { interface: eth0, address: nowhere }]',
+          'groups: { web: [rs1, 5], mail: [rs9] }',
+          'services:',
+          '  - { tcp: 192.168.0.101:80, schedler: rr, destinations: [rs9] }',
+          '  - { tcp: 192.168.0.101:81, scheduler: rrr, destinations: web }',
+          '  - { tcp: 192.168.0.101:82, destinations: mail }',
+        ].join('\n'),
+      ),
+    ).toEqual([
+      "1:8: 'address' is missing here",
+      "2:22: expected a string or a map, not '5'",
+      "4:30: unknown key 'schedler'; did you mean 'scheduler'?",
+      "1:57: expected an IPv4 or IPv6 address, not 'nowhere'",
+      "5:41: unknown scheduler 'rrr'; did you mean 'rr'?",
+      "2:33: 'rs9' has no IPv4 address: give one, or name it in /etc/hosts",
+    ]);
+  });
+
   test('what will not work as written is a warning', async () => {
     const { problems } = await parse(`
 vips: [{ interface: eth0, address: 192.168.0.101, prefix: 24 }]
@@ -234,6 +256,45 @@ services:
       }),
     );
   });
+});
+
+test('a right file with some values replaced is answered, with a place in it for each mistake', async () => {
+  const junk = fc.constantFrom(
+    '',
+    '5',
+    '-1',
+    'x',
+    '[]',
+    '{}',
+    '[1, {}]',
+    '{ a: b }',
+    'null',
+    '1.5',
+    "'[::'",
+    '*a',
+  );
+  const spoiled = fc
+    .tuple(documents, fc.array(fc.tuple(fc.nat(), junk), { minLength: 1, maxLength: 4 }))
+    .map(([document, changes]) => {
+      const lines = writeYaml(document).trimEnd().split('\n');
+      for (const [n, value] of changes) {
+        const i = n % lines.length;
+        lines[i] = lines[i]!.replace(
+          /: .*$|:$|- [^:]*$/,
+          (end) => `${end.startsWith('-') ? '-' : ':'} ${value}`,
+        );
+      }
+      return lines.join('\n');
+    });
+  await fc.assert(
+    fc.asyncProperty(spoiled, async (text) => {
+      const { problems } = await parse(text);
+      const lines = text.split('\n').length;
+      for (const { line, column } of problems)
+        expect(line >= 1 && line <= lines + 1 && column >= 1).toBe(true);
+    }),
+    { numRuns: 200 },
+  );
 });
 
 test('a document written as YAML is read back as the same document', async () => {
