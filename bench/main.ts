@@ -5,6 +5,7 @@ import { connections } from './connections.ts';
 import { decode } from './decode.ts';
 import { director } from './director.ts';
 import { formatLoad, type LoadFigure, loadMissing, runLoad } from './load.ts';
+import { ipvsadm } from './ipvsadm.ts';
 import type { Effort, Figure } from './measure.ts';
 import { memory } from './memory.ts';
 
@@ -13,6 +14,7 @@ const BENCHES: Readonly<Record<string, (effort: Effort) => Figure[] | Promise<Fi
   decode,
   connections,
   director,
+  ipvsadm,
 };
 
 /** The bench that drives programs in namespaces; needs root, and takes minutes. */

@@ -10,7 +10,7 @@ export interface Figure {
   readonly value: number;
   /** The quickest round, where rounds were made: what it costs when nothing else wants the machine's memory. */
   readonly best?: number;
-  readonly unit: 'ns' | 'octets' | 'collections' | 'rows';
+  readonly unit: 'ns' | 'ms' | 'octets' | 'collections' | 'rows';
 }
 
 export interface Effort {

@@ -1,0 +1,19 @@
+/** The director's end of the ipvsadm bench: `node ipvsadm-director.js SOCKET CONNECTIONS`; a line on stdin asks for its peak memory, octets. */
+import { createInterface } from 'node:readline';
+import { localDoor } from '../src/control/local-door.ts';
+import { serveControl } from '../src/control/server.ts';
+import { Scene } from './scene.ts';
+
+const [path = '', connections = '0'] = process.argv.slice(2);
+const NETWORK = 20;
+
+const scene = new Scene('masq', Math.max(1024, Number(connections)));
+for (let i = 0; i < Number(connections); i++) scene.open(NETWORK, i);
+await using _control = await serveControl({
+  path,
+  door: localDoor(scene.director, { now: () => scene.now }),
+});
+/** Kibioctets (getrusage(2)), and never less than before. */
+const peak = () => process.resourceUsage().maxRSS * 1024;
+process.stdout.write(`${peak()}\n`);
+for await (const _line of createInterface({ input: process.stdin })) process.stdout.write(`${peak()}\n`);
