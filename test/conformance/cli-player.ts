@@ -16,6 +16,7 @@ import {
 } from '../../src/control/procfs.ts';
 import type { Command, MarkRule } from '../../src/model/command.ts';
 import { DEFAULT_SETTINGS, type SettingName } from '../../src/model/settings.ts';
+import { captured } from '../support/ipvsadm.ts';
 import { compareText, type Difference } from './compare.ts';
 import { Shell, type ShellAnswer } from './shell.ts';
 import { WireEnds } from './wire-ends.ts';
@@ -198,20 +199,8 @@ class CliPlayer {
   }
 
   async #captured(stdin: string, run: (at: Surroundings) => Promise<number>): Promise<ShellAnswer> {
-    let stdout = '';
-    let stderr = '';
-    const rc = await run({
-      door: this.#door,
-      names,
-      stdin: () => [stdin],
-      stdout: (text) => {
-        stdout += text;
-      },
-      stderr: (text) => {
-        stderr += text;
-      },
-    });
-    return { rc, stdout, stderr };
+    const { status, ...printed } = await captured({ door: this.#door, names, stdin }, run);
+    return { rc: status, ...printed };
   }
 
   async #cat(path: string, at: Surroundings): Promise<number> {

@@ -14,6 +14,7 @@ import {
 } from '../../src/control/procfs.ts';
 import type { Director } from '../../src/director/director.ts';
 import type { ConnectionSnapshot } from '../../src/model/snapshot.ts';
+import { captured } from '../support/ipvsadm.ts';
 import { split } from './words.ts';
 
 export interface Answer {
@@ -70,20 +71,9 @@ async function ipvsadm(
   director: Director,
   now: number,
 ): Promise<Answer> {
-  let stdout = '';
-  let stderr = '';
-  const rc = await runIpvsadm(argv, {
-    door: localDoor(director, { now: () => now, mtu: (name) => INTERFACES[name] }),
-    names,
-    stdin: () => [stdin],
-    stdout: (text) => {
-      stdout += text;
-    },
-    stderr: (text) => {
-      stderr += text;
-    },
-  });
-  return { rc, stdout, stderr };
+  const door = localDoor(director, { now: () => now, mtu: (name) => INTERFACES[name] });
+  const { status, ...printed } = await captured({ door, names, stdin }, (at) => runIpvsadm(argv, at));
+  return { rc: status, ...printed };
 }
 
 /** A file under /proc as the director has it; undefined: there is none. */

@@ -20,6 +20,7 @@ import { ipv4 } from '../../src/wire/ipv4.ts';
 import { ipv6 } from '../../src/wire/ipv6.ts';
 import { Packet } from '../../src/wire/packet.ts';
 import { ACK, RST, SYN, TCP, tcp } from '../../src/wire/tcp.ts';
+import { seeded } from '../support/directed.ts';
 import type { GoldenTopology } from '../support/golden.ts';
 import type { Arrival } from './arrival.ts';
 import { checksum, IpWriter, tcpSegment, uint } from './octets.ts';
@@ -81,14 +82,9 @@ export class World implements Host {
     const nets = topology.localnets ?? ['10.8.0.0/16'];
     this.#local = [...Object.values(OWN), ...vips, ...vips6, ...nets, '127.0.0.0/8', '::1'].map(prefix);
     this.#now = start;
-    let seed = 1;
-    const random = () => {
-      seed = (Math.imul(seed, 1_664_525) + 1_013_904_223) >>> 0;
-      return seed / 2 ** 32;
-    };
     this.director = new Director({
       host: this,
-      random,
+      random: seeded(1),
       maxConnections: 1 << 16,
       estimatorPeriod: ESTIMATOR_PERIOD,
     });

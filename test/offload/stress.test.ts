@@ -28,8 +28,8 @@ const KEYS = 256;
 const FIRST_PORT = 1000;
 const FLOWS = 32;
 const ACTIONS = 48;
-/** ms. */
-const TIME = 2500;
+/** What has to have happened before it is enough: packets sent, flows taken back, flows changed. */
+const ENOUGH = { right: 100_000, reclaimed: 100 * FLOWS, edited: 1000 };
 /** Where the packet's fields are. */
 const SRC_PORT = 34;
 const DST = 30;
@@ -126,9 +126,7 @@ function reader(b: Bpf, program: Program, running: () => boolean): Promise<void>
   return again();
 }
 
-test('no packet is ever sent to a wrong place, or by half of an action', { timeout: 20_000 }, async ({
-  skip,
-}) => {
+test('no packet is ever sent to a wrong place, or by half of an action', async ({ skip }) => {
   skip(noKernel !== undefined, noKernel);
   const b = kernel as Bpf;
   const missing = await graceUnavailable(b.system);
@@ -171,8 +169,10 @@ test('no packet is ever sent to a wrong place, or by half of an action', { timeo
     }
   };
 
-  const end = performance.now() + TIME;
-  const running = () => performance.now() < end;
+  const isWrong = () => counters[WRONG]! + counters[TORN]! > 0n;
+  const isEnough = () =>
+    counters[RIGHT]! > ENOUGH.right && done.reclaimed > ENOUGH.reclaimed && done.edited > ENOUGH.edited;
+  const running = () => !isWrong() && !isEnough();
   const reclaimer = async () => {
     while (running()) {
       const [freedSlots, freedActions] = [flows.takeRetired(), actions.takeRetired()];
@@ -190,7 +190,4 @@ test('no packet is ever sent to a wrong place, or by half of an action', { timeo
   };
   await Promise.all([reader(b, program, running), reader(b, program, running), reclaimer(), writer()]);
   expect({ wrong: counters[WRONG], torn: counters[TORN] }).toEqual({ wrong: 0n, torn: 0n });
-  expect(counters[RIGHT]).toBeGreaterThan(10_000n);
-  expect(done.reclaimed).toBeGreaterThan(FLOWS);
-  expect(done.edited).toBeGreaterThan(100);
 });

@@ -32,20 +32,29 @@ export class Administered {
   }
 
   /** Words are separated by single blanks. */
-  async run(line: string, stdin: string | Surroundings['stdin'] = ''): Promise<Ran> {
-    let stdout = '';
-    let stderr = '';
-    const status = await runIpvsadm(line === '' ? [] : line.split(' '), {
-      door: this.door,
-      names: testNames,
-      stdin: typeof stdin === 'string' ? () => [stdin] : stdin,
-      stdout: (text) => {
-        stdout += text;
-      },
-      stderr: (text) => {
-        stderr += text;
-      },
-    });
-    return { status, stdout, stderr };
+  run(line: string, stdin: string | Surroundings['stdin'] = ''): Promise<Ran> {
+    return captured({ door: this.door, names: testNames, stdin }, (at) =>
+      runIpvsadm(line === '' ? [] : line.split(' '), at),
+    );
   }
+}
+
+/** What is printed while something runs in these surroundings, and its status. */
+export async function captured(
+  { stdin, ...rest }: Pick<Surroundings, 'door' | 'names'> & { stdin: string | Surroundings['stdin'] },
+  run: (at: Surroundings) => Promise<number>,
+): Promise<Ran> {
+  let stdout = '';
+  let stderr = '';
+  const status = await run({
+    ...rest,
+    stdin: typeof stdin === 'string' ? () => [stdin] : stdin,
+    stdout: (text) => {
+      stdout += text;
+    },
+    stderr: (text) => {
+      stderr += text;
+    },
+  });
+  return { status, stdout, stderr };
 }
