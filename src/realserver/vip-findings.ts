@@ -48,17 +48,26 @@ export async function vipFindings(
         what: `${vip} is on ${spoken.device}, whose neighbours are answered`,
         mend: `ip address del ${vip}/${spoken.prefix} dev ${spoken.device}; ip address add ${vip}/${bits} dev lo${nodad}`,
       });
-    else if (bits === 32) findings.push(...(await answered(vip, speaking, ask)));
+    else if (bits === 32) findings.push(...(await answered(vip, speaking, ask, machine)));
     if (bits === 32) findings.push(...(await announced(vip, speaking, machine)));
   }
   return findings;
 }
 
 /** Asked from a neighbour of the host's own making, on a device that is set as the real one is. */
-async function answered(vip: string, devices: readonly string[], ask: Asker): Promise<Finding[]> {
+async function answered(
+  vip: string,
+  devices: readonly string[],
+  ask: Asker,
+  machine: Machine,
+): Promise<Finding[]> {
   for (const device of devices) {
-    const mac = await ask(vip, device);
-    if (mac !== undefined)
+    const isAnswered = await ask(vip, device).then(
+      (mac) => mac !== undefined,
+      // Where no neighbour can be made the setting is all there is to go by.
+      async () => (await effective('arp_ignore', device, machine)) === 0,
+    );
+    if (isAnswered)
       return [
         {
           name: 'vip-answered',
@@ -87,7 +96,7 @@ async function announced(vip: string, devices: readonly string[], machine: Machi
 
 /** The greater of the setting for all devices and the device's own counts, for these settings (ip-sysctl.rst). */
 export async function effective(
-  setting: 'arp_announce' | 'rp_filter',
+  setting: 'arp_announce' | 'arp_ignore' | 'rp_filter',
   device: string,
   machine: Machine,
 ): Promise<number> {

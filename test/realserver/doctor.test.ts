@@ -1,11 +1,14 @@
 import { describe, expect, test } from 'vitest';
 import { servedOf } from '../../src/cli/realserver-doctor.ts';
 import { parseYaml } from '../../src/config/yaml.ts';
+import type { Asker } from '../../src/realserver/asker.ts';
 import { formatFindings } from '../../src/realserver/doctor.ts';
 import { listenersOf, rawProtocolsOf } from '../../src/realserver/host-facts.ts';
 import { listenerFindings } from '../../src/realserver/listener-findings.ts';
+import type { Machine } from '../../src/realserver/machine.ts';
 import { decapsulationFindings } from '../../src/realserver/path-findings.ts';
 import type { Role } from '../../src/realserver/plan.ts';
+import { vipFindings } from '../../src/realserver/vip-findings.ts';
 import { labNames } from '../support/documents.ts';
 
 /** As ss of iproute2 6.1 prints it. */
@@ -108,4 +111,39 @@ test('findings are told with what mends them', () => {
   expect(formatFindings([{ name: 'route-back', what: 'no route', mend: 'ip route ...' }])).toBe(
     'route-back: no route\n  mend: ip route ...',
   );
+});
+
+describe('the VIP', () => {
+  const settings = (values: Readonly<Record<string, string>>): Machine => ({
+    run: async () => ({ status: 0, stdout: '', stderr: '' }),
+    setting: async (path) => values[path] ?? '0',
+    set: async () => {},
+  });
+  const facts = {
+    addresses: [{ device: 'lo', address: '192.168.0.101', prefix: 32 }],
+    devices: [
+      { name: 'lo', mtu: 65_536, up: true, neighbors: false },
+      { name: 'eth0', mtu: 1500, up: true, neighbors: true },
+    ],
+    listeners: [],
+    rawProtocols: new Set<number>(),
+  };
+  const role: Role = { method: 'dr', vips: ['192.168.0.101'], device: 'lo' };
+  const silent = settings({ 'net/ipv4/conf/all/arp_announce': '2', 'net/ipv4/conf/eth0/arp_ignore': '1' });
+  const names = async (...rest: [Machine, Asker]) =>
+    (await vipFindings(role, facts, ...rest)).map(({ name }) => name);
+
+  test('is well where nobody answers for it', async () =>
+    expect(await names(silent, async () => undefined)).toEqual([]));
+  test('is answered for where the host says so, whatever its settings are', async () =>
+    expect(await names(silent, async () => '02:00:00:00:00:03')).toEqual(['vip-answered']));
+  test('is judged by the settings where the host cannot be asked', async () => {
+    const mute: Asker = () => Promise.reject(new Error('no namespaces here'));
+    expect(await names(silent, mute)).toEqual([]);
+    expect(await names(settings({ 'net/ipv4/conf/eth0/arp_announce': '2' }), mute)).toEqual(['vip-answered']);
+  });
+  test('is announced where the device’s own setting does not make up for it', async () =>
+    expect(await names(settings({ 'net/ipv4/conf/all/arp_ignore': '1' }), async () => undefined)).toEqual([
+      'vip-announced',
+    ]));
 });
