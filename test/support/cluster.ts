@@ -29,6 +29,8 @@ export interface ClusterOptions extends LabOptions {
   readonly more?: string;
   /** An lvs.yaml to be used instead. */
   readonly yaml?: string;
+  /** Further words of `lvs-director run`. */
+  readonly directorWords?: readonly string[];
   /** Where UDP echo binds on the servers, the VIP or the server's own address unless told. */
   readonly echo?: (server: LabHost) => string;
 }
@@ -43,8 +45,11 @@ export class Cluster implements AsyncDisposable {
 
   readonly #echo: (server: LabHost) => string;
 
-  private constructor(lab: Lab, { method, more = '', yaml, echo }: ClusterOptions) {
+  readonly #directorWords: readonly string[];
+
+  private constructor(lab: Lab, { method, more = '', yaml, echo, directorWords = [] }: ClusterOptions) {
     this.lab = lab;
+    this.#directorWords = directorWords;
     this.method = method;
     this.#config = join(lab.folder, yaml === undefined ? 'lvs.conf' : 'lvs.yaml');
     writeFileSync(this.#config, yaml ?? `${readFileSync(conf(FILES[method]), 'utf8')}${more}`);
@@ -75,7 +80,7 @@ export class Cluster implements AsyncDisposable {
 
   /** Starts a director; the one before has to be gone. */
   async startDirector(): Promise<void> {
-    this.director = await startDirector(this.lab.director, this.#config);
+    this.director = await startDirector(this.lab.director, this.#config, ...this.#directorWords);
   }
 
   /** What ipvsadm prints. */

@@ -13,7 +13,7 @@ export const conf = (name: string): string => join(PROJECT, 'conf', name);
 const datapath = process.env['LVS_DATAPATH'];
 
 export async function startDirector(host: LabHost, config: string, ...more: string[]): Promise<Program> {
-  if (datapath !== undefined) more.push('--datapath', datapath);
+  if (datapath !== undefined && !more.includes('--datapath')) more.push('--datapath', datapath);
   const program = host.spawn([...director, 'run', '--config', config, ...more]);
   await program.line(/\bready\b/);
   return program;

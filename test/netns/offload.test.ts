@@ -1,0 +1,112 @@
+/** The kernel forwards known connections by itself; the director has the rest, and knows what happened. */
+import { spawnSync } from 'node:child_process';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { Cluster, clusterMissing, type Method } from '../support/cluster.ts';
+import { contentHash } from '../support/content.ts';
+import { kernel } from '../support/ebpf/kernel.ts';
+import { probeNamespaces } from '../support/namespaces.ts';
+
+const why = clusterMissing() ?? ('why' in kernel ? kernel.why : undefined);
+const octets = 20 * 1024 * 1024;
+/** The device by which packets come up to the director. */
+const TAP = 'lvs-upcall';
+/** curl's exit status for a transfer that took too long. */
+const TIMED_OUT = 28;
+
+test('what is needed is there', ({ skip }) => skip(why !== undefined, why));
+
+const HOOKS: readonly [string, Method][] = [
+  ['tc', 'dr'],
+  ['tc', 'nat'],
+  ['tc', 'tunnel'],
+  ['xdp', 'dr'],
+  ['xdp', 'nat'],
+  ['xdp', 'tunnel'],
+];
+
+describe.skipIf(why !== undefined).each(HOOKS)('%s, %s', (hook, method) => {
+  let cluster: Cluster;
+  beforeAll(async () => {
+    // XDP sees what the sender's kernel left to its card, and a veth that is sent to has to poll.
+    cluster = await Cluster.create({
+      method,
+      offloads: hook === 'xdp' ? 'off' : 'on',
+      directorWords: ['--datapath', hook],
+    });
+    if (hook === 'xdp') pollPeers(cluster);
+  });
+  afterAll(() => cluster?.[Symbol.asyncDispose]());
+
+  test('says which way it took, and why', () => {
+    expect(cluster.director.output).toMatch(new RegExp(`datapath.*datapath=${hook} why="?asked for`));
+  });
+
+  test('a download arrives as it was, and hardly a packet of it comes up', async () => {
+    const before = await upcalls();
+    const sum = await cluster.lab.client.exec(
+      `curl -sS --max-time 50 'http://${cluster.lab.vip}/big?octets=${octets}' | sha256sum`,
+    );
+    expect(sum).toBe(`${contentHash(octets)}  -`);
+    expect((await upcalls()) - before).toBeLessThan(500);
+  });
+
+  test('what the kernel forwarded is in the listings within a second', async () => {
+    await cluster.ipvsadm('-Z');
+    await cluster.get(`/big?octets=${octets}`).catch(() => {});
+    await cluster.lab.director.exec('sleep 1');
+    const [, packets, , inOctets, outOctets] = await stats();
+    expect(packets).toBeGreaterThan(100);
+    expect(inOctets).toBeGreaterThan(packets! * 40);
+    if (method === 'nat') expect(outOctets).toBeGreaterThan(octets);
+    else expect(outOctets).toBe(0);
+  });
+
+  test('a destination that is removed gets no packet more', async () => {
+    const slowly = cluster.lab.client.run(
+      `curl -sS --limit-rate 2M --max-time 4 -o /dev/null 'http://${cluster.lab.vip}/big?octets=${octets}'`,
+    );
+    await established();
+    const service = ['-t', `${cluster.lab.vip}:80`];
+    for (const { address } of cluster.lab.servers)
+      await cluster.ipvsadm('-d', ...service, '-r', `${address}:80`);
+    expect((await slowly).status).toBe(TIMED_OUT);
+    await cluster.director.stop();
+    await cluster.startDirector();
+    expect(await cluster.get()).toMatch(/^I am real server/);
+  });
+
+  test('a director that is killed takes everything with it', async () => {
+    const { director } = cluster.lab;
+    expect((await director.run(`ip link show ${TAP}`)).status).toBe(0);
+    await cluster.director.stop('SIGKILL');
+    expect((await director.run(`ip link show ${TAP}`)).status).not.toBe(0);
+    expect(await director.exec('ip link')).not.toMatch(/\bxdp\b/);
+    await cluster.startDirector();
+    expect(await cluster.get()).toMatch(/^I am real server/);
+  });
+
+  const upcalls = async (): Promise<number> =>
+    Number(await cluster.lab.director.exec(`cat /sys/class/net/${TAP}/statistics/tx_packets`));
+
+  /** Connections, packets and octets of the service on port 80. */
+  async function stats(): Promise<number[]> {
+    const list = await cluster.ipvsadm('-L', '-n', '--stats', '--exact');
+    const line = list.split('\n').find((each) => each.startsWith('TCP') && each.includes(':80 '));
+    return line!.trim().split(/\s+/).slice(2).map(Number);
+  }
+
+  async function established(): Promise<void> {
+    while (!(await cluster.ipvsadm('-L', '-n', '-c')).includes('ESTABLISHED'));
+  }
+});
+
+/** The director's links: what is sent into them from XDP is polled for, and what comes out of them is checksummed. */
+function pollPeers({ lab }: Cluster): void {
+  expect(probeNamespaces()).toBeUndefined();
+  const { name } = lab.director;
+  for (const segment of ['segment', 'inside', 'far'])
+    spawnSync('ip', [
+      ...['netns', 'exec', lab.namespace(segment)],
+      ...['ethtool', '-K', name, 'gro', 'on', 'tx', 'off'],
+    ]);
+}
