@@ -1,7 +1,8 @@
 #!/usr/bin/env node
 /** lvs-realserver: makes a real server of this host, in the foreground, and puts everything back on exit. */
 import { availableParallelism, loadavg } from 'node:os';
-import { Command, Option } from 'commander';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { Command, InvalidArgumentError, Option } from 'commander';
 import { openRawReceiver } from '../io/raw-receiver.ts';
 import { openRawSender } from '../io/raw-socket.ts';
 import { openUdpReceiver } from '../io/udp-receiver.ts';
@@ -22,6 +23,8 @@ import { documentOf, type RoleOptions, roleOf, withRole } from './realserver-rol
 
 interface RunOptions extends RoleOptions {
   readonly once: boolean;
+  /** Seconds. */
+  readonly drain: number;
   readonly agentCheck?: { readonly host: string; readonly port: number };
   readonly state: string;
 }
@@ -47,10 +50,18 @@ async function run(options: RunOptions): Promise<void> {
   const programs = tunnelEnd && (await attachDecap(tunnelEnd, role.netDevice, say));
   if (programs) say(`tunnel: a program in the kernel takes the packets out, at ${programs.join(', ')}`);
   await apply(changes, agent);
-  if (options.agentCheck && !options.once) await serveAgentCheck({ ...options.agentCheck, words: busyness });
+  let isDraining = false;
+  const words = () => (isDraining ? 'drain' : busyness());
+  if (options.agentCheck && !options.once) await serveAgentCheck({ ...options.agentCheck, words });
   if (options.once) return say('done; lvs-realserver restore puts everything back');
   say('ready');
-  say(`${await asked}: putting everything back`);
+  const signal = await asked;
+  if (options.agentCheck && options.drain > 0) {
+    isDraining = true;
+    say(`${signal}: no new connections, for ${options.drain} s or until another signal`);
+    await Promise.race([sleep(options.drain * 1000), signalled()]);
+  }
+  say(`${signal}: putting everything back`);
   await restore(agent);
   if (counts)
     say(`tunnels: ${counts.decapsulated} packets taken out, ${counts.refused} refused, ${counts.lost} lost`);
@@ -58,6 +69,11 @@ async function run(options: RunOptions): Promise<void> {
 
 /** What this machine can take now, for directors; the load of the last minute counts. */
 const busyness = (): string => `up ready ${percentOf(loadavg()[0]!, availableParallelism())}%`;
+
+function wholeSeconds(text: string): number {
+  if (/^\d{1,5}$/.test(text)) return Number(text);
+  throw new InvalidArgumentError(`'${text}' is no number of seconds.`);
+}
 
 /** Resolves with the signal that asks the agent to end. Heard from now on. */
 function signalled(): Promise<NodeJS.Signals> {
@@ -101,6 +117,12 @@ withRole(
     .description('be a real server until SIGINT or SIGTERM, then put everything back'),
 )
   .option('--agent-check <host:port>', 'tell directors there what this machine can take', parseListen)
+  .option(
+    '--drain <seconds>',
+    'with --agent-check: ask for no new connections before the end',
+    wholeSeconds,
+    0,
+  )
   .option('--once', 'change what is to be changed, and leave', false)
   .addOption(journal())
   .action(run);

@@ -212,7 +212,7 @@ describe.skipIf(why !== undefined)('agents on the real servers', () => {
     );
     const [first, second] = lab.servers;
     const agents = [
-      await startAgent(first!, '--vip', '192.168.0.101', '--agent-check', ':5555'),
+      await startAgent(first!, '--vip', '192.168.0.101', '--agent-check', ':5555', '--drain', '2'),
       await startAgent(second!, '--vip', '192.168.0.101'),
     ];
     // The second one says what the test wants.
@@ -236,6 +236,11 @@ describe.skipIf(why !== undefined)('agents on the real servers', () => {
     await program.line(/check-up .*192\.168\.0\.4:80 weight=50/);
     const lines = program.lines.length;
     await agents[0]!.stop();
+    await program.line(
+      /check-drained .*destination=192\.168\.0\.3:80 weight=0 cause="agent: drain"/,
+      10_000,
+      lines,
+    );
     await program.line(
       /warning check-down .*destination=192\.168\.0\.3:80 weight=0 cause="connection refused"/,
       10_000,
