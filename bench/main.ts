@@ -4,10 +4,12 @@ import { parseArgs } from 'node:util';
 import { connections } from './connections.ts';
 import { decode } from './decode.ts';
 import { director } from './director.ts';
-import { formatLoad, type LoadFigure, loadMissing, runLoad } from './load.ts';
 import { ipvsadm } from './ipvsadm.ts';
+import { formatLatency, type LatencyFigure, runLatency } from './latency.ts';
+import { formatLoad, type LoadFigure, loadMissing, runLoad } from './load.ts';
 import type { Effort, Figure } from './measure.ts';
 import { memory } from './memory.ts';
+import { observation } from './observation.ts';
 
 const BENCHES: Readonly<Record<string, (effort: Effort) => Figure[] | Promise<Figure[]>>> = {
   memory,
@@ -15,16 +17,19 @@ const BENCHES: Readonly<Record<string, (effort: Effort) => Figure[] | Promise<Fi
   connections,
   director,
   ipvsadm,
+  observation,
 };
 
 /** The bench that drives programs in namespaces; needs root, and takes minutes. */
 const LOAD = 'load';
+/** The same, of those who look at a director under load. */
+const LATENCY = 'latency';
 
 const { values, positionals } = parseArgs({
   options: { quick: { type: 'boolean', default: false }, json: { type: 'boolean', default: false } },
   allowPositionals: true,
 });
-const names = [...Object.keys(BENCHES), LOAD];
+const names = [...Object.keys(BENCHES), LOAD, LATENCY];
 const unknown = positionals.filter((name) => !names.includes(name));
 if (unknown.length > 0) {
   console.error(`bench: no such bench: ${unknown.join(', ')}; there are ${names.join(', ')}`);
@@ -55,7 +60,15 @@ if (chosen(LOAD)) {
   else load.push(...(await runLoad({ quick: values.quick, say: (line) => console.error(line) })));
   if (!values.json) console.log(formatLoad(load));
 }
-if (values.json) console.log(JSON.stringify({ machine, quick: values.quick, figures, load }, undefined, 2));
+const latency: LatencyFigure[] = [];
+if (chosen(LATENCY)) {
+  const missing = loadMissing();
+  if (missing) console.error(`bench: ${LATENCY} is left out: ${missing}`);
+  else latency.push(...(await runLatency({ quick: values.quick })));
+  if (!values.json) console.log(formatLatency(latency));
+}
+if (values.json)
+  console.log(JSON.stringify({ machine, quick: values.quick, figures, load, latency }, undefined, 2));
 
 function lineOf({ name, connections: size, value, best, unit }: Figure): string {
   const digits = unit === 'ns' || unit === 'octets' ? 1 : 0;

@@ -31,4 +31,5 @@ export function duration(seconds: number): string {
 }
 
 /** Of 0..1. */
-export const percent = (share: number): string => `${(share * 100).toFixed(share >= 0.1 ? 0 : 1)} %`;
+export const percent = (share: number): string =>
+  `${(share * 100).toFixed(share > 0 && share < 0.1 ? 1 : 0)} %`;

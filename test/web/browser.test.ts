@@ -45,7 +45,7 @@ describe.skipIf(browserMissing !== undefined)('the page in Chromium', () => {
     await shown(observed, async (page) => {
       const row = page.getByRole('row', { name: /10\.0\.0\.2:80/ });
       await expect.poll(() => row.textContent()).toContain('up');
-      await page.getByText('live,').waitFor();
+      await page.locator('#live', { hasText: 'live,' }).waitFor();
       await page.getByRole('region', { name: 'Destinations of TCP 192.0.2.1:80' }).focus();
       edit(observed, '10.0.0.2', 0);
       observed.events.add(new Date(0), 'info', 'edited', { what: '<b>bold</b>' });
@@ -74,7 +74,7 @@ describe.skipIf(browserMissing !== undefined)('the page in Chromium', () => {
     const served = await Served.open({}, observed);
     const page = await browser.newPage();
     await page.goto(served.url('/'));
-    await page.getByText('live,').waitFor();
+    await page.locator('#live', { hasText: 'live,' }).waitFor();
     await served[Symbol.asyncDispose]();
     await page.getByText('no answer since').waitFor();
     await page.close();
@@ -129,7 +129,7 @@ describe.skipIf(browserMissing !== undefined)('the page in Chromium', () => {
     observed.serve(WEB, weights).serve(TLS, weights);
     await shown(observed, async (page) => {
       expect(await page.getByRole('row').count()).toBeGreaterThanOrEqual(2000);
-      await page.getByText('live,').waitFor();
+      await page.locator('#live', { hasText: 'live,' }).waitFor();
       edit(observed, '10.0.3.231', 0);
       observed.events.add(new Date(0), 'info', 'edited', {});
       await page.getByText('quiesced').waitFor();

@@ -22,7 +22,7 @@ test.each([
   [90_000, '1 d 1 h'],
 ])('%d seconds are %s', (value, text) => expect(duration(value)).toBe(text));
 
-test('shares', () => expect([percent(0), percent(0.042), percent(1)]).toEqual(['0.0 %', '4.2 %', '100 %']));
+test('shares', () => expect([percent(0), percent(0.042), percent(1)]).toEqual(['0 %', '4.2 %', '100 %']));
 
 test('history keeps two minutes, and forgets services that went', () => {
   const observed = new ObservedDirector().serve(WEB, { '10.0.0.1': 1 });
