@@ -36,7 +36,13 @@ const SWEEP = 500;
 /** Sweeps between two questions whether neighbours are still there (about REACHABLE_TIME of RFC 4861, half). */
 const CONFIRM = 30;
 
+/** ms between two looks for neighbours that are missing. */
+const LOOK_AGAIN = 50;
+
 const HOOKS = { xdp, tc } as const;
+
+/** What of a way is the interface's. */
+type Link = Pick<Way, 'interfaceIndex' | 'from'>;
 
 export interface OffloadingOptions {
   readonly hook: HookName;
@@ -61,6 +67,10 @@ export class Offloading {
   #director: Director | undefined;
   #timer: NodeJS.Timeout | undefined;
   #sweeps = 0;
+  /** Interfaces by name, as they were found since the last sweep. */
+  readonly #links = new Map<string, Link | undefined>();
+  /** When neighbours were read because one was missing, ms. */
+  #asked = 0;
 
   /** Use `openOffloading`. */
   constructor(
@@ -114,6 +124,7 @@ export class Offloading {
     );
     if (++this.#sweeps % CONFIRM === 0) this.#neighbors.confirm();
     this.io.renew();
+    this.#links.clear();
     this.#neighbors.refresh().then(
       () => this.#offload!.checkWays(),
       () => {},
@@ -143,14 +154,30 @@ export class Offloading {
     const route = this.#director!.context.forwarding.host.route(to);
     const towards = this.#options.routes.route(to);
     if (!route || !towards) return undefined;
-    const link = linkFacts(towards.device);
-    const from = link && parseMac(link.mac);
+    const link = this.#link(towards.device);
     const mac = this.#neighbors.mac(towards.hop, towards.device);
-    if (!link || !from || !mac) {
-      void this.#neighbors.refresh();
+    if (!link || !mac) {
+      this.#lookAgain();
       return undefined;
     }
-    return { interfaceIndex: link.index, to: mac, from, vlan: 0, mtu: route.mtu, source: route.source };
+    return { ...link, to: mac, vlan: 0, mtu: route.mtu, source: route.source };
+  }
+
+  #link(name: string): Link | undefined {
+    if (!this.#links.has(name)) {
+      const facts = linkFacts(name);
+      const from = facts && parseMac(facts.mac);
+      this.#links.set(name, from && { interfaceIndex: facts.index, from });
+    }
+    return this.#links.get(name);
+  }
+
+  /** The packet that was forwarded without the kernel path made the host find out; not for each of a flood. */
+  #lookAgain(): void {
+    const now = this.#options.clock();
+    if (now - this.#asked < LOOK_AGAIN) return;
+    this.#asked = now;
+    void this.#neighbors.refresh();
   }
 }
 
