@@ -7,9 +7,10 @@ import { lacking } from '../support/debian.ts';
 import { ObservedDirector, surroundings, WEB } from '../support/observed.ts';
 import { PROJECT } from '../support/project.ts';
 
+const PROMTOOL = '/usr/bin/promtool';
 const FOLDER = join(PROJECT, 'conf', 'prometheus');
 const why = lacking('promtool', 'prometheus');
-const promtool = (...words: string[]) => spawnSync('promtool', words, { cwd: FOLDER, encoding: 'utf8' });
+const promtool = (...words: string[]) => spawnSync(PROMTOOL, words, { cwd: FOLDER, encoding: 'utf8' });
 
 test('what is needed is there', ({ skip }) => skip(why !== undefined, why));
 

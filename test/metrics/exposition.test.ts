@@ -3,6 +3,7 @@ import { expect, test } from 'vitest';
 import { exposition, families } from '../../src/metrics/exposition.ts';
 import { MAX_DESTINATIONS, MAX_WORDS } from '../../src/metrics/labels.ts';
 import { DROP_REASONS } from '../../src/model/verdict.ts';
+import { lacking } from '../support/debian.ts';
 import { MARK, ObservedDirector, surroundings, TLS, WEB } from '../support/observed.ts';
 
 const text = (of: ObservedDirector) => exposition(of.snapshot(), of.surroundings());
@@ -86,14 +87,15 @@ test('labels are escaped', async () => {
   expect(await text(director)).toContain('why="a \\"word\\"\\nand \\\\ more"} 1\n');
 });
 
-const missing = spawnSync('promtool', ['--version']).error && 'promtool is not here (Debian: prometheus)';
+const PROMTOOL = '/usr/bin/promtool';
+const missing = lacking('promtool', 'prometheus');
 
 test('promtool finds nothing to complain of', async ({ skip }) => {
   skip(missing !== undefined, missing);
   const director = new ObservedDirector().serve(WEB, { '10.0.0.1': 3 }).serve(MARK, { '10.0.0.1': 3 });
   director.checks.set('10.0.0.1', { type: 'tcp', state: 'up', since: 1, message: 'ok', weight: 3 });
   director.around = { ...surroundings, offload: { upcalls: 1, connections: 1 } };
-  const { status, stdout, stderr } = spawnSync('promtool', ['check', 'metrics'], {
+  const { status, stdout, stderr } = spawnSync(PROMTOOL, ['check', 'metrics'], {
     input: await text(director),
     encoding: 'utf8',
   });
