@@ -33,6 +33,9 @@ const TICK = 100;
 /** ms of what a time is told in. */
 const UNITS: Readonly<Record<string, number>> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000 };
 const LOCAL: ReadonlySet<string> = new Set([...VIPS, OWN, OWN6]);
+/** Names in configurations. */
+const PORTS: Readonly<Record<string, number>> = { telnet: 23, www: 80 };
+const HOSTS: Readonly<Record<string, string>> = { rs1: '192.168.0.3', rs2: '192.168.0.4' };
 /** First lines of a listing of connections, which come in no order. */
 const HEAD = 2;
 
@@ -129,7 +132,10 @@ export class ScenarioPlayer {
 
   /** The first configuration is what the director begins with; each further one is a reload. */
   async #configure(kind: 'lvs.yaml' | 'lvs.conf', text: string): Promise<Told[]> {
-    const names = { port: () => undefined, host: async (name: string) => name };
+    const names = {
+      port: (name: string) => PORTS[name],
+      host: async (name: string) => HOSTS[name] ?? name,
+    };
     const parse = kind === 'lvs.yaml' ? parseYaml : parseLvsConf;
     const { document, problems } = await parse(text, kind, names, Object.keys(schedulers));
     const mistake = problems.find(({ severity }) => severity === 'error');

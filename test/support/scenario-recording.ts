@@ -1,6 +1,6 @@
 /** A scenario as what `lvs-director replay` takes: a configuration file and a recording of the packets. */
 import { importRules } from '../../src/cli/rules-document.ts';
-import type { Document } from '../../src/config/document.ts';
+import type { Document, ServiceDocument } from '../../src/config/document.ts';
 import { writeYaml } from '../../src/config/write-yaml.ts';
 import type { SettingName } from '../../src/model/settings.ts';
 import { LINKTYPE_RAW, pcapHeader, pcapPacket } from '../../src/wire/pcap-file.ts';
@@ -34,6 +34,12 @@ export async function recordingOf({ statements }: Scenario): Promise<Recording> 
   return { config, heard: Buffer.concat([pcapHeader(LINKTYPE_RAW), ...packets]), sent: player.sent };
 }
 
+/** The executable would ask the host for names. */
+const withoutNames = (service: ServiceDocument): ServiceDocument => ({
+  ...service,
+  destinations: service.destinations.map((each) => ({ ...each, name: each.destination.address })),
+});
+
 /** What was typed as a configuration of a director with the scenarios' addresses. */
 async function documentOf(typed: readonly Statement[], configured: Document | undefined): Promise<Document> {
   const lines = typed.filter(({ kind }) => kind === 'ipvsadm').map(({ text }) => text);
@@ -55,6 +61,6 @@ async function documentOf(typed: readonly Statement[], configured: Document | un
     vips: [...VIPS, OWN6].map((address) => at('eth0', address)),
     director: { inside: at('eth1', OWN) },
     settings: { ...configured?.settings, ...Object.fromEntries(settings) },
-    services: [...(configured?.services ?? []), ...document.services],
+    services: [...(configured?.services ?? []), ...document.services].map(withoutNames),
   };
 }
