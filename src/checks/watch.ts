@@ -49,6 +49,7 @@ interface Asked {
 }
 
 interface Entry {
+  readonly key: string;
   readonly watched: Watched;
   readonly target: Target;
   readonly health: Health;
@@ -122,20 +123,22 @@ export class Watch implements Disposable {
   /** To be called often, such as every 100 ms: starts what is due. */
   tick(now: number): void {
     const { most = 64 } = this.#options;
-    const due = [...this.#entries].filter(
-      ([key, { due, busy }]) => due <= now && !busy && this.#asked.has(key),
-    );
-    const longest = due.sort(([, a], [, b]) => a.due - b.due).slice(0, Math.max(0, most - this.#running));
-    for (const [, entry] of longest) this.#look(entry, now);
+    const due: Entry[] = [];
+    const growing: Entry[] = [];
     for (const entry of this.#entries.values()) {
-      const from = entry.health.state;
+      if (entry.due <= now && !entry.busy && this.#asked.has(entry.key)) due.push(entry);
+      if (entry.health.state === 'growing') growing.push(entry);
+    }
+    const longest = due.sort((a, b) => a.due - b.due).slice(0, Math.max(0, most - this.#running));
+    for (const entry of longest) this.#look(entry, now);
+    for (const entry of growing) {
       if (!entry.health.tick(now)) continue;
       this.#weigh([entry], now);
-      this.#tell(entry, from);
+      this.#tell(entry, 'growing');
     }
     if (now < this.#grow) return;
     this.#grow = now + GROWTH;
-    this.#weigh([...this.#entries.values()], now);
+    this.#weigh(growing, now);
   }
 
   /** What is known of a destination; undefined: it is not watched. */
@@ -163,6 +166,7 @@ export class Watch implements Disposable {
     const virtual = 'address' in service ? service.address : destination.address;
     const port = check.port ?? destination.port;
     return {
+      key: keyOf(service, destination),
       watched,
       target: { address: destination.address, port, virtual, check },
       health: new Health(check, now, known?.health),
@@ -183,7 +187,7 @@ export class Watch implements Disposable {
       this.#running--;
       entry.busy = undefined;
       // Not watched any more, or differently.
-      if (this.#entries.get(keyOf(entry.watched.service, entry.watched.destination)) !== entry) return;
+      if (this.#entries.get(entry.key) !== entry) return;
       this.#observe(entry, observation, now);
     });
   }
@@ -197,8 +201,8 @@ export class Watch implements Disposable {
     if (isOther || (this.#weightOf(entry) !== before && health.state !== 'growing')) this.#tell(entry, from);
   }
 
-  #weightOf({ watched }: Entry): number {
-    return this.#asked.get(keyOf(watched.service, watched.destination))?.weight ?? 0;
+  #weightOf({ key }: Entry): number {
+    return this.#asked.get(key)?.weight ?? 0;
   }
 
   #tell(entry: Entry, from: HealthState): void {
@@ -210,8 +214,8 @@ export class Watch implements Disposable {
   /** Gives those whose weight is not what it should be the right one. */
   #weigh(entries: readonly Entry[], now: number): void {
     const commands: Command[] = [];
-    for (const { watched, health } of entries) {
-      const asked = this.#asked.get(keyOf(watched.service, watched.destination));
+    for (const { key, watched, health } of entries) {
+      const asked = this.#asked.get(key);
       if (!asked) continue;
       const weight = health.weight(asked.options.weight ?? 1, now);
       if (weight === asked.weight) continue;

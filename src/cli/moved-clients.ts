@@ -29,10 +29,14 @@ export function movedClients(snapshot: Snapshot, commands: readonly Command[]): 
   const after = directorLike(snapshot);
   for (const command of commands) after.apply(command, 0);
   const services = servicesOf(after);
+  const touched = new Set(
+    commands.flatMap((each) => ('service' in each && each.service ? [keyOf(each.service)] : [])),
+  );
   const moved: Moved[] = [];
   for (const [key, was] of servicesOf(before)) {
     const is = services.get(key);
-    if (!is || ![was, is].some(({ options }) => HASHING.has(options.scheduler))) continue;
+    if (!is || !touched.has(key) || ![was, is].some(({ options }) => HASHING.has(options.scheduler)))
+      continue;
     let count = 0;
     for (let i = 0; i < SAMPLE; i++) if (pick(was, i) !== pick(is, i)) count++;
     moved.push({ service: nameOf(was, formatAddress), share: count / SAMPLE });
