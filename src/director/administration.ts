@@ -133,9 +133,15 @@ export function keyOf(name: ServiceAddress): ServiceKey {
   }
   const address = addressOf(name.address);
   checkPort(name.port);
-  const protocol = PROTOCOL_NUMBERS[name.protocol];
-  if (protocol === undefined) throw invalid(`protocol ${name.protocol}: tcp, udp or sctp`);
-  return { protocol, family: familyOf(address), address, port: name.port, mark: 0 };
+  if (!Object.hasOwn(PROTOCOL_NUMBERS, name.protocol))
+    throw invalid(`protocol ${name.protocol}: tcp, udp or sctp`);
+  return {
+    protocol: PROTOCOL_NUMBERS[name.protocol],
+    family: familyOf(address),
+    address,
+    port: name.port,
+    mark: 0,
+  };
 }
 
 /** The other way round. */

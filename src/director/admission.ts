@@ -3,6 +3,7 @@ import { sendPortUnreachable } from '../forwarding/icmp.ts';
 import { NONE, type Row } from '../model/connection.ts';
 import { CONNECTIONS } from '../model/counters.ts';
 import type { Verdict } from '../model/verdict.ts';
+import { isMulticast, isOneHost } from '../wire/address.ts';
 import { UDP } from '../wire/udp.ts';
 import type { Arrival } from './arrival.ts';
 import { ONE_PACKET } from './connections.ts';
@@ -29,6 +30,8 @@ export class Admission {
     const { family, mark, protocol, vaddr, vport } = arrival;
     const service = services.lookup(family, mark, protocol, vaddr, vport);
     if (service === undefined) return 'pass';
+    // Linux routes a packet before it balances it, and no route accepts such senders (ip_route_input_slow, 6.1).
+    if (!isOneHost(arrival.caddr) || isMulticast(vaddr)) return 'pass';
     if (this.#isDropped()) return 'drop-rate';
     // FTP data that the server opens belongs to a connection that is there already, or to none.
     if (arrival.cport === FTP_DATA_PORT) return 'pass';

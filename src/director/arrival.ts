@@ -65,8 +65,6 @@ export class Arrival implements Request {
    */
   begins(sloppyTcp: boolean, sloppySctp: boolean): boolean {
     if (this.isQuoted) return true;
-    // An error need not quote more than the ports.
-    if (this.isQuoted) return true;
     if (this.protocol === TCP)
       return (this.#tcpFlags & RST) === 0 && (sloppyTcp || (this.#tcpFlags & SYN) !== 0);
     return this.protocol !== SCTP || sloppySctp || this.#sctpChunk === SCTP_INIT;

@@ -61,7 +61,10 @@ export class Datapath {
   handle(frame: Frame, now: number): Verdict {
     const packet = this.#packet;
     if (!packet.decode(frame)) return 'malformed';
-    if (packet.moreFragments || packet.fragmentOffset !== 0) return this.#handleFragment(packet, now);
+    // RFC 1812 section 5.2.2: a header that was damaged on its way may say anything.
+    if (packet.version === 4 && !ipv4.checksumHolds(frame, packet.network)) return 'malformed';
+    if (packet.moreFragments || packet.fragmentOffset !== 0 || packet.fragmentHeader !== 0)
+      return this.#handleFragment(packet, now);
     return this.#handleWhole(packet, now);
   }
 
@@ -75,9 +78,13 @@ export class Datapath {
     if (!services.serves(packet.version === 6 ? 6 : 4)) return 'pass';
     const mayBeOurs = services.addresses.mayHave(packet.dst) || destinations.addresses.mayHave(packet.src);
     if (!mayBeOurs && marks.rules.length === 0) return 'pass';
+    const { frame } = packet;
     const whole = this.#reassembler.add(packet, now);
     if (typeof whole === 'string') return whole;
-    return packet.decode(whole) ? this.#handleWhole(packet, now) : 'malformed';
+    const verdict = packet.decode(whole) ? this.#handleWhole(packet, now) : 'malformed';
+    // The host has seen fragments that it may not have kept: it gets the datagram.
+    if (verdict === 'pass') frame.take(whole);
+    return verdict;
   }
 
   #handleWhole(packet: Packet, now: number): Verdict {
@@ -90,8 +97,9 @@ export class Datapath {
       case SCTP:
         return packet.malformed ? 'malformed' : this.#handleFlow(packet, now);
       case ICMP:
+        return packet.version === 4 ? this.#related.handle(packet, now) : 'pass';
       case ICMP6:
-        return this.#related.handle(packet, now);
+        return packet.version === 6 ? this.#related.handle(packet, now) : 'pass';
       default:
         return 'pass';
     }
@@ -165,7 +173,11 @@ export class Datapath {
     if (packet.ttl <= 1) return false;
     if (packet.protocol === TCP && (packet.tcpFlags & RST) !== 0) return false;
     if (packet.protocol === SCTP && packet.sctpChunk === SCTP_ABORT) return false;
-    return this.#core.services.hasTranslated(packet.protocol, packet.src, packet.srcPort);
+    const { destinations, services } = this.#core;
+    return (
+      destinations.addresses.mayHave(packet.src) &&
+      services.hasTranslated(packet.protocol, packet.src, packet.srcPort)
+    );
   }
 
   /** Its server hears that nobody is there, about the packet as a router would have sent it on. */

@@ -89,11 +89,13 @@ export class Reassembler {
   }
 
   /**
-   * Takes a fragment: a packet with `moreFragments` or a `fragmentOffset`. `now`: ms.
+   * Takes a fragment: a packet with `moreFragments`, a `fragmentOffset` or a `fragmentHeader`. `now`: ms.
    * A frame: the whole datagram, reused, to be decoded anew; its `fragmentSize` makes it leave in fragments again.
    */
   add(packet: Packet, now: number): Frame | 'waiting' | FragmentDrop {
-    const waiting = this.#find(packet, now);
+    // One that is all of its datagram has nothing to do with others of its identification (RFC 6946).
+    const isAtomic = !packet.moreFragments && packet.fragmentOffset === 0;
+    const waiting = isAtomic ? this.#begin(packet, '', now) : this.#find(packet, now);
     const problem = this.#insert(waiting, packet);
     if (problem === 'fragment-invalid') this.#drop(waiting);
     if (problem !== undefined) return problem;
@@ -141,10 +143,18 @@ export class Reassembler {
     const known = map.get(key);
     if (known !== undefined && known.expires > now) return known;
     if (known !== undefined) this.#drop(known);
-    const fresh: Waiting = {
+    const fresh = this.#begin(packet, key, now);
+    map.set(key, fresh);
+    return fresh;
+  }
+
+  #begin({ frame, version, network, fragmentHeader }: Packet, key: string, now: number): Waiting {
+    const v4 = version === 4;
+    this.#octets += DATAGRAM_COST;
+    return {
       key,
       expires: now + (v4 ? TIMEOUT4 : TIMEOUT6),
-      id,
+      id: v4 ? ipv4.id(frame, network) : ipv6.fragmentId(frame, fragmentHeader),
       pieces: [],
       received: 0,
       length: -1,
@@ -157,9 +167,6 @@ export class Reassembler {
       congestion: 0,
       cost: DATAGRAM_COST,
     };
-    map.set(key, fresh);
-    this.#octets += DATAGRAM_COST;
-    return fresh;
   }
 
   /** undefined: the fragment was taken. 'waiting': it says nothing new. */
@@ -184,12 +191,16 @@ export class Reassembler {
     waiting.pieces.splice(place, 0, { from, to, octets: bytes.slice(data, packet.end) });
     waiting.received += to - from;
     if (!packet.moreFragments) waiting.length = to;
-    if (from === 0) takeHeaders(waiting, packet);
     waiting.longest = Math.max(waiting.longest, packet.end - packet.network);
     waiting.dontFragment &&= packet.dontFragment;
     waiting.congestion |= 1 << (packet.tos & ECN);
-    waiting.cost += to - from + PIECE_COST;
-    this.#octets += to - from + PIECE_COST;
+    let cost = to - from + PIECE_COST;
+    if (from === 0) {
+      takeHeaders(waiting, packet);
+      cost += waiting.headers!.length;
+    }
+    waiting.cost += cost;
+    this.#octets += cost;
     return undefined;
   }
 

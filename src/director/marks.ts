@@ -69,8 +69,9 @@ function compile(rule: MarkRule): Matcher {
     typeof rule.port === 'number' ? [rule.port, rule.port] : (rule.port ?? [0, 0xffff]);
   if (!(firstPort >= 0 && firstPort <= lastPort && lastPort <= 0xffff))
     throw new LvsError('INVALID', `mark ${rule.mark}: ports ${firstPort} to ${lastPort}`);
+  if (rule.protocol !== undefined && !Object.hasOwn(PROTOCOLS, rule.protocol))
+    throw new LvsError('INVALID', `mark ${rule.mark}: protocol ${rule.protocol}`);
   const protocol = rule.protocol === undefined ? 0 : PROTOCOLS[rule.protocol];
-  if (protocol === undefined) throw new LvsError('INVALID', `mark ${rule.mark}: protocol ${rule.protocol}`);
   return { mark: rule.mark, to: prefixOf(rule.to), from: prefixOf(rule.from), protocol, firstPort, lastPort };
 }
 

@@ -40,7 +40,9 @@ export class RelatedErrors {
   handle(packet: Packet, now: number): Verdict {
     const quoted = this.#quoted;
     if (packet.malformed || !isCarried(packet)) return 'pass';
+    // What quotes the other IP version was not caused by anything that was sent.
     if (!quoted.decodeQuoted(packet.frame, packet.payload, packet.end)) return 'pass';
+    if (quoted.version !== packet.version) return 'pass';
     if (quoted.hasPorts) {
       const fromServer = this.#requestTo(quoted);
       if (fromServer !== NONE) return this.#toClient(fromServer, packet, quoted);

@@ -47,6 +47,15 @@ export class Frame {
     this.end = HEADROOM + octets.length;
     this.at = at;
     this.fragmentSize = 0;
+    this.fragmentId = 0;
+    return true;
+  }
+
+  /** Becomes a copy of `other`, headroom apart; false when its packet does not fit. */
+  take(other: Frame): boolean {
+    if (!this.load(other.bytes.subarray(other.start, other.end), other.at)) return false;
+    this.fragmentSize = other.fragmentSize;
+    this.fragmentId = other.fragmentId;
     return true;
   }
 

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import type { Command } from '../../src/model/command.ts';
 import { LvsError } from '../../src/model/errors.ts';
-import { Directed, endpoint, serviceName } from '../support/directed.ts';
+import { Directed, endpoint, serviceName, VIP } from '../support/directed.ts';
 
 const WEB = 'tcp 192.0.2.80:80';
 const service = serviceName(WEB);
@@ -225,4 +225,14 @@ describe('the snapshot', () => {
     directed.wait(2);
     expect(JSON.stringify(before)).toBe(text);
   });
+});
+
+test('the name of what every object has is no protocol', () => {
+  const { director } = new Directed();
+  const service = { protocol: 'constructor' as 'tcp', address: VIP, port: 80 };
+  expect(() => director.apply({ op: 'add-service', service, options: { scheduler: 'rr' } }, 0)).toThrow(
+    'protocol constructor',
+  );
+  const rules = [{ mark: 1, protocol: 'toString' as 'tcp' }];
+  expect(() => director.apply({ op: 'set-marks', rules }, 0)).toThrow('protocol toString');
 });

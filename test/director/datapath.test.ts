@@ -1,9 +1,12 @@
 import { describe, expect, test } from 'vitest';
 import { Frame } from '../../src/wire/frame.ts';
+import { FRAGMENT } from '../../src/wire/ipv6.ts';
 import { packetOfLine } from '../../src/wire/packet-line.ts';
+import { printFrame } from '../../src/wire/print.ts';
+import { UDP } from '../../src/wire/udp.ts';
 import { collectionsDuring } from '../support/collections.ts';
-import { Directed } from '../support/directed.ts';
-import { fragmentsOf } from '../support/packets.ts';
+import { Directed, OWN } from '../support/directed.ts';
+import { fragmentsOf, framed } from '../support/packets.ts';
 
 const WEB = 'tcp 192.0.2.80:80';
 const DNS = 'udp 192.0.2.80:53';
@@ -19,6 +22,24 @@ describe('a packet that is not the director’s', () => {
     expect([directed.receive(line), directed.sent]).toEqual([verdict, []]);
   });
 
+  test.each(['0.0.0.0', '127.0.0.1', '224.0.0.1', '255.255.255.255'])(
+    'one from %s, which no host is',
+    (src) => {
+      const directed = new Directed().serve(WEB, ['10.0.0.1:80']);
+      expect([directed.receive(`${src}:4000 > 192.0.2.80:80 SYN`), directed.connections]).toEqual([
+        'pass',
+        [],
+      ]);
+    },
+  );
+
+  test('one whose header was damaged on its way', () => {
+    const directed = new Directed().serve(WEB, ['10.0.0.1:80']);
+    const octets = packetOfLine('203.0.113.7:1 > 192.0.2.80:80 SYN');
+    octets[12]! ^= 1;
+    expect([directed.receiveOctets(octets), directed.connections]).toEqual(['malformed', []]);
+  });
+
   test('no packet at all', () => {
     const directed = new Directed().serve(WEB, ['10.0.0.1:80']);
     expect(directed.receiveOctets(Uint8Array.of(1, 2, 3))).toBe('malformed');
@@ -27,6 +48,35 @@ describe('a packet that is not the director’s', () => {
 });
 
 describe('a datagram in fragments', () => {
+  test('that is not the director’s is handed back whole', () => {
+    const directed = new Directed().serve(DNS, ['10.0.0.1:53']);
+    const whole = packetOfLine('203.0.113.7:4000 > 192.0.2.80:54 UDP len=3000');
+    const frames = fragmentsOf(whole, 1500).map(framed);
+    expect(frames.map((frame) => directed.receiveFrame(frame))).toEqual(['waiting', 'waiting', 'pass']);
+    expect(printFrame(frames[2]!)).toBe('203.0.113.7:4000 > 192.0.2.80:54 UDP len=3000');
+  });
+
+  test('of IPv6 that is its only one goes on without the fragment header (RFC 6946)', () => {
+    const directed = new Directed().serve('udp [2001:db8::80]:53', ['[fd00::1]:5353']);
+    const octets = packetOfLine('[2001:db8::7]:4000 > [2001:db8::80]:53 UDP len=10');
+    const atomic = Uint8Array.from([
+      ...octets.subarray(0, 40),
+      UDP,
+      0,
+      0,
+      0,
+      0,
+      0,
+      0,
+      9,
+      ...octets.subarray(40),
+    ]);
+    atomic[5]! += 8;
+    atomic[6] = FRAGMENT;
+    expect(directed.receiveOctets(atomic)).toBe('forwarded');
+    expect(directed.sent).toEqual(['[2001:db8::7]:4000 > [fd00::1]:5353 UDP len=10 via fd00::1']);
+  });
+
   const pieces = () => fragmentsOf(packetOfLine('203.0.113.7:4000 > 192.0.2.80:53 UDP len=3000'), 1500);
 
   test('waits until it is whole, then goes on in fragments as one packet of one connection', () => {
@@ -142,4 +192,20 @@ describe('a packet of a known connection makes no garbage', () => {
     },
     60_000,
   );
+});
+
+test('the time may leap by years, as from one packet of a file to the next', () => {
+  const directed = new Directed().serve(WEB, ['10.0.0.1:80']);
+  directed.set('drop_entry', 3);
+  directed.receive('203.0.113.7:1 > 192.0.2.80:80 SYN');
+  directed.now = 2 ** 32 * 1000;
+  expect(directed.receive('203.0.113.7:1 > 192.0.2.80:80 SYN')).toBe('forwarded');
+  expect(directed.connections).toHaveLength(1);
+});
+
+test('NAT to the director itself is no hop', () => {
+  const directed = new Directed();
+  directed.own.add('10.0.0.254');
+  directed.serve(WEB, [`${OWN}:8080`]);
+  expect(directed.receive('203.0.113.7:1 > 192.0.2.80:80 SYN ttl=1')).toBe('forwarded');
 });

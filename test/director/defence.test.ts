@@ -19,6 +19,8 @@ describe('drop_packet', () => {
     const directed = web();
     directed.set('drop_packet', 3);
     directed.set('am_droprate', 2);
+    // Read once a second.
+    directed.wait(1);
     expect(dropped(directed, 6)).toEqual([0, 2, 4]);
   });
 

@@ -1,4 +1,7 @@
 import { describe, expect, test } from 'vitest';
+import { complement, sum } from '../../src/wire/checksum.ts';
+import { ICMP } from '../../src/wire/icmp.ts';
+import { packetOfLine } from '../../src/wire/packet-line.ts';
 import { Directed } from '../support/directed.ts';
 
 const DNS = 'udp 192.0.2.80:53';
@@ -114,5 +117,35 @@ describe('a server’s packet outside any connection', () => {
     expect(directed.receive(stray('RST'))).toBe('pass');
     expect(directed.receive(stray('ACK'))).toBe('no-connection');
     expect(directed.sent[0]).toContain('10.0.0.254 > 10.0.0.1 ICMP port-unreachable');
+  });
+});
+
+describe('an ICMP error that nobody can have meant', () => {
+  const serving6 = () => {
+    const directed = new Directed().serve('udp [2001:db8::80]:53', ['[fd00::1]:5353']).serve(DNS, [SERVER]);
+    directed.receive('[2001:db8::7]:4000 > [2001:db8::80]:53 UDP len=10');
+    return directed;
+  };
+
+  test('of IPv4 that quotes IPv6 is not the director’s', () => {
+    const directed = serving6();
+    const verdict = directed.receive(
+      '10.0.0.1 > 203.0.113.7 ICMP port-unreachable [[2001:db8::7]:4000 > [fd00::1]:5353 UDP len=10]',
+    );
+    expect([verdict, directed.sent]).toEqual(['pass', []]);
+  });
+
+  test('of IPv6 under the protocol number of ICMP is not the director’s', () => {
+    const directed = serving6();
+    const quoted = packetOfLine('[2001:db8::7]:4000 > [fd00::1]:5353 UDP len=10');
+    const octets = packetOfLine(`fd00::1 > 2001:db8::7 proto=99 hex=${Buffer.from(quoted).toString('hex')}`);
+    octets[6] = ICMP;
+    // What would be the message's checksum lies in the quoted flow label.
+    new DataView(octets.buffer).setUint16(
+      42,
+      complement(sum(new DataView(octets.buffer), 40, octets.length)),
+    );
+    expect(directed.receiveOctets(octets)).toBe('pass');
+    expect(directed.sent).toEqual([]);
   });
 });
