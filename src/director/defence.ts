@@ -32,6 +32,9 @@ const FEW_PACKETS = 8;
 
 const STRATEGIES: readonly SettingName[] = ['drop_packet', 'drop_entry', 'secure_tcp'];
 
+/** True for settings that are in force at once; others that defences read are from the next second on. */
+export const isStrategy = (name: SettingName): boolean => STRATEGIES.includes(name);
+
 export class Defence {
   readonly #core: DirectorCore;
   /** How often an idle connection with so many packets may be spared still. */

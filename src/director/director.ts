@@ -1,4 +1,5 @@
 /** The director: what it is told, the packets it is handed, and what one can see of it. No I/O, no clock. */
+import { ErrorLimit } from '../forwarding/error-limit.ts';
 import type { Host } from '../forwarding/method.ts';
 import { PathMtuHost } from '../forwarding/path-mtu.ts';
 import type { Command, SyncDaemon } from '../model/command.ts';
@@ -22,7 +23,7 @@ import {
 import { ConnectionTable } from './connections.ts';
 import { DirectorCore } from './core.ts';
 import { Datapath } from './datapath.ts';
-import { DEFENCE_PERIOD, Defence } from './defence.ts';
+import { DEFENCE_PERIOD, Defence, isStrategy } from './defence.ts';
 import { Draws } from './draws.ts';
 import { TICK } from './estimator.ts';
 import { endAbandoned, onExpired } from './lifetimes.ts';
@@ -33,6 +34,8 @@ import { snapshotOfConnection, snapshotOfService } from './snapshots.ts';
 
 /** Rows of the connection table, unless said otherwise. */
 const DEFAULT_CONNECTIONS = 1_048_576;
+/** Ticks that are made up for when time leaps, as in a file of packets: after so many, rates are 0 and more do nothing. */
+const MOST_MISSED = 128;
 
 export interface DirectorOptions {
   readonly host: Host;
@@ -43,6 +46,8 @@ export interface DirectorOptions {
   readonly maxConnections?: number;
   /** ms between two readings of the estimator; rates are per second of a period of 2000. */
   readonly estimatorPeriod?: number;
+  /** Whether the director's own ICMP errors are limited (see ErrorLimit); true unless said otherwise. */
+  readonly limitErrors?: boolean;
 }
 
 /** The load balancer. Times are ms of one monotonic clock, the caller's. */
@@ -51,6 +56,7 @@ export class Director {
   readonly context: DirectorCore;
   readonly #host: PathMtuHost;
   readonly #datapath: Datapath;
+  readonly #errorLimit: ErrorLimit;
   readonly #defence: Defence;
   readonly #draws: Draws;
   #daemons: readonly SyncDaemon[] = [];
@@ -63,7 +69,8 @@ export class Director {
     this.#period = options.estimatorPeriod ?? TICK;
     const { random = () => 0.5, maxConnections = DEFAULT_CONNECTIONS } = options;
     const settings = newSettings(options.settings);
-    const table = new ConnectionTable({ limit: maxConnections, seed: Math.floor(random() * 2 ** 32) });
+    const seed = Math.floor(random() * 2 ** 32);
+    const table = new ConnectionTable({ limit: maxConnections, seed });
     let id = Math.floor(random() * 0x10000);
     const nextId = () => {
       id = (id + 1) & 0xffff;
@@ -71,10 +78,12 @@ export class Director {
     };
     this.#host = new PathMtuHost(options.host);
     this.#draws = new Draws(random);
+    this.#errorLimit = new ErrorLimit(seed);
+    const errorLimit = options.limitErrors === false ? undefined : this.#errorLimit;
     this.context = new DirectorCore(
       settings,
       table,
-      { host: this.#host, settings, nextId },
+      { host: this.#host, settings, nextId, errorLimit },
       this.#draws.next,
     );
     this.#datapath = new Datapath(this.context);
@@ -119,7 +128,7 @@ export class Director {
         break;
       case 'set':
         changeSetting(core.settings, command.name, command.value);
-        this.#defence.update();
+        if (isStrategy(command.name)) this.#defence.update();
         break;
       case 'set-marks':
         core.marks.set(command.rules);
@@ -138,6 +147,7 @@ export class Director {
   /** Sends an IP packet where it belongs, or says why not. The frame is the caller's again when this returns. */
   handle(frame: Frame, now: number): Verdict {
     if (now >= this.#nextTick) this.#advance(now);
+    this.#errorLimit.advance(now);
     const verdict = this.#datapath.handle(frame, now);
     this.#count(verdict);
     return verdict;
@@ -191,6 +201,8 @@ export class Director {
       this.#nextDefence = now + DEFENCE_PERIOD;
     }
     core.table.expire(now, this.#onExpired);
+    this.#nextTick = Math.max(this.#nextTick, now - MOST_MISSED * this.#period);
+    this.#nextDefence = Math.max(this.#nextDefence, now - MOST_MISSED * DEFENCE_PERIOD);
     while (now >= this.#nextTick) {
       this.#nextTick += this.#period;
       this.#tick();

@@ -1,6 +1,5 @@
 /** ICMP and ICMPv6 errors that the director sends about packets it cannot forward. */
-import type { Address } from '../wire/address.ts';
-import { isV4 } from '../wire/address.ts';
+import { type Address, isMulticast, isOneHost } from '../wire/address.ts';
 import { Frame, HEADROOM } from '../wire/frame.ts';
 import {
   FRAGMENTATION_NEEDED,
@@ -76,7 +75,8 @@ export function sendHostUnreachable(packet: Packet, source: Address, context: Fo
 
 /**
  * Sends an error of any type about the packet to its sender, quoting it as it lies in its frame now.
- * `rest`: the 32 bits after the checksum. Nothing is sent about what must not be answered (`mayAnswer`).
+ * `rest`: the 32 bits after the checksum. Nothing is sent about what must not be answered (`mayAnswer`), nor more than
+ * the limit allows; what tells a path's MTU is not limited (Linux 6.1, icmpv4_mask_allow).
  */
 export function sendError(
   packet: Packet,
@@ -89,6 +89,8 @@ export function sendError(
   const length = errorLength(packet);
   if (length === 0) return;
   const v4 = packet.version === 4;
+  const tellsMtu = v4 ? type === UNREACHABLE && code === FRAGMENTATION_NEEDED : type === PACKET_TOO_BIG;
+  if (!tellsMtu && context.errorLimit?.allows(packet.src) === false) return;
   const header = v4 ? IPV4_HEADER + ICMP_HEADER : IPV6_HEADER + ICMP6_HEADER;
   const quoted = length - header;
   const start = HEADROOM;
@@ -127,15 +129,4 @@ export function mayAnswer(packet: Packet): boolean {
   if (packet.protocol === ICMP && isIcmpError(packet.icmpType)) return false;
   if (packet.protocol === ICMP6 && isIcmp6Error(packet.icmpType)) return false;
   return isOneHost(packet.src) && !isMulticast(packet.dst);
-}
-
-const isMulticast = (address: Address): boolean =>
-  isV4(address) ? address[3]! >>> 28 === 0xe : address[0]! >>> 24 === 0xff;
-
-/** False for multicast, limited broadcast, reserved and unspecified addresses, and for the IPv4 loopback. */
-function isOneHost(address: Address): boolean {
-  if (!isV4(address))
-    return !isMulticast(address) && (address[0]! | address[1]! | address[2]! | address[3]!) !== 0;
-  const first = address[3]! >>> 24;
-  return first !== 0 && first !== 127 && first < 224;
 }

@@ -5,12 +5,16 @@ import type { Verdict } from '../model/verdict.ts';
 import type { Address } from '../wire/address.ts';
 import type { Frame } from '../wire/frame.ts';
 import type { Packet } from '../wire/packet.ts';
+import type { ErrorLimit } from './error-limit.ts';
 
 /** What the director's host knows of the way to an address. */
 export interface Route {
   /** MTU of the link towards it, octets. */
   readonly mtu: number;
-  /** The host's own address on that link, of the same family: the source of tunnel headers and of ICMP errors. */
+  /**
+   * The host's own address on that link, of the same family: the source of tunnel headers and of ICMP errors. The way to
+   * an own address has that address itself.
+   */
   readonly source: Address;
 }
 
@@ -32,6 +36,8 @@ export interface ForwardingContext {
   readonly settings: Readonly<Settings>;
   /** Identification of the next IP packet that the director itself makes, 0..65535. */
   nextId(): number;
+  /** Bounds the ICMP errors that are sent; missing: all are. */
+  readonly errorLimit?: ErrorLimit | undefined;
 }
 
 /** How packets of a connection reach its destination; rewrites the frame in place, then hands it to the host. */

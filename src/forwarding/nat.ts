@@ -2,7 +2,7 @@
  * Network address translation (-m): requests are readdressed to the destination, replies to come from the virtual
  * service. Both pass through the director.
  */
-import type { Address } from '../wire/address.ts';
+import { type Address, sameAddress } from '../wire/address.ts';
 import { update, updateUdp } from '../wire/checksum.ts';
 import { ipv4 } from '../wire/ipv4.ts';
 import { ipv6 } from '../wire/ipv6.ts';
@@ -20,7 +20,9 @@ export const nat: ForwardingMethod = {
     const { address } = connection.destination;
     const route = context.host.route(address);
     if (route === undefined) return refuseUnreachable(packet, packet.dst, context);
-    const refusal = enterHop(packet, route.mtu, false, packet.dst, context);
+    // To the host's own stack it is no hop.
+    const isHere = sameAddress(route.source, address);
+    const refusal = isHere ? undefined : enterHop(packet, route.mtu, false, packet.dst, context);
     if (refusal !== undefined) return refusal;
     rewriteDestination(packet, address, connection.dport);
     return sendOn(packet.frame, address, route.mtu, context);

@@ -186,6 +186,7 @@ export class Routes {
     const mine = this.#own.filter(({ address }) => familyOf(address) === family);
     const here = mine.filter(({ device }) => device === entry.device);
     const source =
+      mine.find(({ address }) => sameAddress(address, to)) ??
       here.find(({ address, mask, single }) => !single && isWithin(hop, address, mask)) ??
       here.find(({ single, address }) => !single && !isLinkLocal(address)) ??
       here[0] ??

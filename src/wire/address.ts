@@ -76,6 +76,20 @@ export function formatEndpoint(address: Address, port: number): string {
   return text.includes(':') ? `[${text}]:${port}` : `${text}:${port}`;
 }
 
+export const isMulticast = (address: Address): boolean =>
+  isV4(address) ? address[3]! >>> 28 === 0xe : address[0]! >>> 24 === 0xff;
+
+/**
+ * True for what can be one host's address on a network: not multicast, limited broadcast, reserved, unspecified or
+ * loopback (RFC 1122 section 3.2.1.3, RFC 4291 section 2.5).
+ */
+export function isOneHost(address: Address): boolean {
+  if (!isV4(address))
+    return !isMulticast(address) && ((address[0]! | address[1]! | address[2]!) !== 0 || address[3]! > 1);
+  const first = address[3]! >>> 24;
+  return first !== 0 && first !== 127 && first < 224;
+}
+
 /** The four words of a prefix: 0..32 bits for IPv4, 0..128 for IPv6. AND it with an address. */
 export function prefixMask(family: 4 | 6, bits: number): Address {
   const length = family === 4 ? bits + 96 : bits;
