@@ -11,7 +11,7 @@ import { toldDoor } from './changes.ts';
 import { configurationDoor } from './configuration-door.ts';
 import { type Configured, configured } from './configured.ts';
 import { type Choice, choose, type DatapathName, probe } from './datapath.ts';
-import type { Log } from './log.ts';
+import { type Log, limitedLog } from './log.ts';
 import { openOffloading } from './offloading.ts';
 import { PacketTap } from './packet-tap.ts';
 import { lackingPrivileges } from './privileges.ts';
@@ -37,6 +37,12 @@ export interface RunOptions {
   readonly log: Log;
 }
 
+const DATAPATH_WORDS = {
+  live: 'pcap and raw socket',
+  tc: 'kernel path at tc, upcalls by a tap',
+  xdp: 'kernel path at XDP, upcalls by a tap',
+} as const;
+
 /** Connections that the kernel path has room for; NAT needs two flows each. */
 const FLOWS = 262_144;
 
@@ -50,7 +56,7 @@ async function datapathFor(wanted: DatapathName, start: Configured): Promise<Cho
 export async function runDirector(options: RunOptions): Promise<void> {
   const { config, socket, connections } = options;
   const events = new Events();
-  const log = keptLog(options.log, events);
+  const log = limitedLog(keptLog(options.log, events));
   const lacking = lackingPrivileges();
   if (lacking) throw new LvsError('UNAVAILABLE', lacking);
   const start = await configured(config);
@@ -79,7 +85,7 @@ export async function runDirector(options: RunOptions): Promise<void> {
           log,
         });
   if (offloading)
-    log('info', 'offload', { flows: offloading.tables.flows.slots / 2, octets: offloading.tables.octets });
+    log('info', 'offload', { flows: FLOWS, octets: offloading.tables.octets });
   for (const name of offloading ? interfaces : []) await offloading?.io.listen(name);
   const io =
     offloading?.io ??
@@ -124,6 +130,8 @@ export async function runDirector(options: RunOptions): Promise<void> {
         ...options.metrics,
         running,
         control: control.counters,
+        datapath: DATAPATH_WORDS[datapath],
+        offloading,
         events,
         log,
         isRunning,

@@ -25,14 +25,18 @@ export function createLog(options: LogOptions): Log {
   const { format, level: least = 'info', now = () => new Date() } = options;
   const { write = (line: string) => process.stderr.write(line) } = options;
   const line = format === 'json' ? jsonLine : textLine;
-  const limit = rateLimit();
   return (level, event, fields = {}) => {
     if (LEVELS.indexOf(level) < LEVELS.indexOf(least)) return;
-    const time = now();
-    const suppressed = limit(event, time.getTime());
-    if (suppressed < 0) return;
-    const all = suppressed > 0 ? { ...fields, suppressed } : fields;
-    write(`${line(time.toISOString(), level, event, all)}\n`);
+    write(`${line(now().toISOString(), level, event, fields)}\n`);
+  };
+}
+
+/** `log` without floods; `now`: ms of any clock. */
+export function limitedLog(log: Log, now: () => number = Date.now): Log {
+  const limit = rateLimit();
+  return (level, event, fields = {}) => {
+    const suppressed = limit(event, now());
+    if (suppressed >= 0) log(level, event, suppressed > 0 ? { ...fields, suppressed } : fields);
   };
 }
 

@@ -6,6 +6,7 @@ import type { Events } from '../web/events.ts';
 import { History } from '../web/history.ts';
 import { serveWeb } from '../web/server.ts';
 import type { Log } from './log.ts';
+import type { Offloading } from './offloading.ts';
 import type { RunningDirector } from './running-director.ts';
 import { version } from './version.ts';
 
@@ -20,12 +21,15 @@ export interface WebInterfaceOptions {
   readonly control: Readonly<ControlCounters>;
   readonly events: Events;
   readonly log: Log;
+  /** How packets come and go, in words. */
+  readonly datapath: string;
+  readonly offloading?: Offloading | undefined;
   /** True while packets are forwarded. */
   readonly isRunning: () => boolean;
 }
 
 export async function openWebInterface(options: WebInterfaceOptions): Promise<Server> {
-  const { host, port, running, control, events, log, isRunning } = options;
+  const { host, port, running, control, datapath, offloading, events, log, isRunning } = options;
   const own = { version: version(), node: process.versions.node };
   const delay = monitorEventLoopDelay({ resolution: RESOLUTION });
   delay.enable();
@@ -35,12 +39,15 @@ export async function openWebInterface(options: WebInterfaceOptions): Promise<Se
     return {
       ...own,
       uptime: process.uptime(),
-      datapath: 'pcap and raw socket',
+      datapath,
       running: isRunning(),
       losses,
       sendFailures,
       eventLoopDelay: { mean: late(delay.mean), p99: late(delay.percentile(99)), max: late(delay.max) },
       control: { ...control },
+      ...(offloading && {
+        offload: { upcalls: offloading.io.upcalls, installed: offloading.counts?.installed ?? 0 },
+      }),
     };
   };
   // What was long ago says nothing of now.

@@ -31,12 +31,18 @@ export class UpcallIo implements HostIo {
   readonly #hops = new Map<number, string>();
   readonly #packet = new Packet();
   #sink: (frame: Frame) => void = () => {};
+  readonly #upcalls = new Float64Array(1);
 
   /** Use `openUpcalls`. */
   constructor({ tap, attach }: UpcallOptions, v4: RawSender, v6: RawSender | undefined) {
     this.#tap = tap;
     this.#attach = attach;
     this.#senders = { v4, v6 };
+  }
+
+  /** Packets that the kernel's program has handed up. */
+  get upcalls(): number {
+    return this.#upcalls[0]!;
   }
 
   get interfaces(): readonly string[] {
@@ -72,6 +78,7 @@ export class UpcallIo implements HostIo {
     const type = ethernet.etherType(frame, at, length);
     if (type !== ETHERTYPE_IPV4 && type !== ETHERTYPE_IPV6) return;
     frame.start = at + length;
+    this.#upcalls[0]!++;
     if (this.#packet.decode(frame)) frame.end = this.#packet.end;
     this.#sink(frame);
   };

@@ -210,10 +210,10 @@ function process(its: Surroundings): Family[] {
       'Packets that the kernel path handed up to the director.',
       offload ? single(offload.upcalls) : [],
     ),
-    gauge(
-      'lvs_offload_connections',
-      'Connections that the kernel path forwards by itself.',
-      offload ? single(offload.connections) : [],
+    counter(
+      'lvs_offload_flows_total',
+      'Flows that the kernel path was given to forward by itself.',
+      offload ? single(offload.installed) : [],
     ),
     gauge('lvs_event_loop_delay_seconds', 'How late timers come, since the last scrape.', [
       [{ statistic: 'mean' }, delay.mean],

@@ -38,6 +38,6 @@ export interface Surroundings {
   /** How late timers come: what packets and requests wait for at most. */
   readonly eventLoopDelay: EventLoopDelay;
   readonly control: Readonly<ControlCounters>;
-  /** With a kernel path: packets that it handed up, and connections that it forwards by itself. */
-  readonly offload?: { readonly upcalls: number; readonly connections: number };
+  /** With a kernel path: packets that it handed up, and flows that it was given to forward by itself, since the start. */
+  readonly offload?: { readonly upcalls: number; readonly installed: number };
 }

@@ -149,7 +149,7 @@ export const SNAPSHOT_SCHEMA = {
           timedOut: integer,
           vanished: integer,
         }),
-        offload: object({ upcalls: integer, connections: integer }),
+        offload: object({ upcalls: integer, installed: integer }),
       },
       ['offload'],
     ),

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { createLog, type LogFormat } from '../../src/cli/log.ts';
+import { createLog, type LogFormat, limitedLog } from '../../src/cli/log.ts';
 
 function written(format: LogFormat, ...event: Parameters<ReturnType<typeof createLog>>): string {
   let text = '';
@@ -41,7 +41,7 @@ test('a flood of one event is cut, told later, and hides no other event', () => 
   const lines: Record<string, unknown>[] = [];
   let now = 0;
   const write = (line: string) => lines.push(JSON.parse(line));
-  const log = createLog({ format: 'json', write, now: () => new Date(now) });
+  const log = limitedLog(createLog({ format: 'json', write }), () => now);
   for (let i = 0; i < 1000; i++) log('warning', 'control', { i });
   expect(lines).toHaveLength(50);
   log('info', 'ready');
