@@ -87,6 +87,8 @@ export class World implements Host {
       random: seeded(1),
       maxConnections: 1 << 16,
       estimatorPeriod: ESTIMATOR_PERIOD,
+      // The recorded kernel had icmp_ratelimit 0.
+      limitErrors: false,
     });
     this.#context = { host: this, settings: DEFAULT_SETTINGS, nextId: () => ++this.#id & 0xffff };
     this.director.expire(start - lead);
