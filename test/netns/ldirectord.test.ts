@@ -22,9 +22,9 @@ services: []
 `;
 
 /** Web servers are quiesced when they fail; telnet servers, which are never asked for more than a connection, removed. */
-const CONFIG = `checktimeout=5
+const CONFIG = `checktimeout=20
 checkinterval=1
-negotiatetimeout=5
+negotiatetimeout=20
 supervised=yes
 cleanstop=yes
 virtual=192.168.0.101:80
