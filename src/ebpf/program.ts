@@ -24,8 +24,6 @@ const LOAD = {
 
 /** Octets of the verifier's log that are kept: its end tells why. */
 const LOG = 8 * 1024 * 1024;
-/** The program takes packets in several buffers (BPF_F_XDP_HAS_FRAGS). Requires kernel 5.18. */
-export const XDP_HAS_FRAGS = 1 << 5;
 
 /** The kernel refused a program. The message is the verifier's last word; `log` is all of it. */
 export class VerifierError extends Error {

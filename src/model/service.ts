@@ -10,16 +10,6 @@ export type ServiceAddress =
   | { readonly protocol: Protocol; readonly address: string; readonly port: number }
   | { readonly mark: number; readonly family: 4 | 6 };
 
-/** Flags of schedulers, as `ipvsadm -b` takes them; flag-1 to flag-3 are the same three bits without a name. */
-export type SchedulerFlag =
-  | 'sh-fallback'
-  | 'sh-port'
-  | 'mh-fallback'
-  | 'mh-port'
-  | 'flag-1'
-  | 'flag-2'
-  | 'flag-3';
-
 /** What -A and -E set; a field that is missing takes its default, as in ipvsadm. */
 export interface ServiceOptions {
   readonly scheduler: string;

@@ -2,12 +2,17 @@
  * What the director and its programs share: the slots of the flow table, the actions that slots name, the keys of
  * services. Numbers are little-endian, as both machines are; what comes from packets keeps their order.
  *
- * Slot, 64 octets, one line of the cache:
- *   0       16           32    36    40     44      48    52    56
- *   +-------+------------+-----+-----+------+-------+-----+-----+--------+
- *   |source |destination |ports|state|action|  seen | TCP |     | counts |    seen, TCP: for states kept by the program
- *   +-------+------------+-----+-----+------+-------+-----+-----+--------+
- *    An IPv4 address stands in the last four of its sixteen octets, as in ::ffff:a.b.c.d; the rest is not compared.
+ * Slot of an IPv4 flow, 32 octets, half a line of the cache:
+ *   0      4           8     12    16     20  24
+ *   +------+-----------+-----+-----+------+---+--------+
+ *   |source|destination|ports|state|action|TCP| counts |    TCP: for states kept by the program
+ *   +------+-----------+-----+-----+------+---+--------+
+ *
+ * Slot of an IPv6 flow, 64 octets:
+ *   0       16           32    36    40     44      48  56
+ *   +-------+------------+-----+-----+------+-------+---+--------+
+ *   |source |destination |ports|state|action|       |TCP| counts |
+ *   +-------+------------+-----+-----+------+-------+---+--------+
  *
  * Action, 64 octets:
  *   0    4         8   14  20  22   24         40             56   58     60     62
@@ -18,24 +23,33 @@
  *    The changes are those of RFC 1624 (~m + m'), folded. They depend on both ends only, not on the flow.
  */
 
-export const SLOT = 64;
-export const SLOT_SOURCE = 0;
-export const SLOT_DESTINATION = 16;
-/** Source port, destination port: the first four octets of the transport header as they are. */
-export const SLOT_PORTS = 32;
-export const SLOT_STATE = 36;
-export const SLOT_ACTION = 40;
-/** Packets in the upper 24 bits, octets in the lower 40: one atomic addition counts both. */
-export const SLOT_COUNTS = 56;
+/** Octets of a slot, and offsets in it. */
+export interface SlotLayout {
+  readonly size: 32 | 64;
+  readonly source: number;
+  readonly destination: number;
+  /** Source port, destination port: the first four octets of the transport header as they are. */
+  readonly ports: number;
+  /** Behind the ports: both are compared in one go, as 64 bits. */
+  readonly state: number;
+  readonly action: number;
+  /** Packets in the upper 24 bits, octets in the lower 40: one atomic addition counts both. */
+  readonly counts: number;
+}
+
+export const SLOTS: Readonly<Record<4 | 6, SlotLayout>> = {
+  4: { size: 32, source: 0, destination: 4, ports: 8, state: 12, action: 16, counts: 24 },
+  6: { size: 64, source: 0, destination: 16, ports: 32, state: 36, action: 40, counts: 56 },
+};
 export const PACKET_SHIFT = 40;
 
-/* States of a slot. Every other one is `liveState`: compared in one go with the ports, as 64 bits. */
+/* States of a slot. Every other one is `liveState`. */
 export const FREE = 0;
 /** Taken out, but programs may still be using it: not to be written before a grace period has passed. */
 export const DEAD = 0x80000000;
 const LIVE = 0x10000;
 
-/** State of a slot that is in force for packets of this IP version and protocol. */
+/** State of a slot that is in force for packets of this protocol. */
 export const liveState = (version: 4 | 6, protocol: number): number => LIVE | (version << 8) | protocol;
 
 /** Slots that a flow may be in: from the one that its hash names, all are looked at. */
@@ -75,7 +89,6 @@ export const KINDS = {
   /** In an outer IPv6 header (RFC 2473). */
   tunnel6: 5,
 } as const;
-export type Kind = keyof typeof KINDS;
 
 /* Key of the map of services: address (IPv4: its four octets, then zeros), port as in packets, protocol, version. */
 export const SERVICE_KEY = 20;

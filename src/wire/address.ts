@@ -26,12 +26,6 @@ export const familyOf = (address: Address): 4 | 6 => (isV4(address) ? 4 : 6);
 export const sameAddress = (a: Address, b: Address): boolean =>
   a[3] === b[3] && a[2] === b[2] && a[1] === b[1] && a[0] === b[0];
 
-/** Negative, 0 or positive: numerical order, IPv4 before IPv6 of the same length of prefix. */
-export function compareAddresses(a: Address, b: Address): number {
-  for (let i = 0; i < 4; i++) if (a[i] !== b[i]) return a[i]! - b[i]!;
-  return 0;
-}
-
 /** An IPv4 address from its 32 bits. */
 export const addressFromV4 = (word: number): Address => Uint32Array.of(0, 0, MAPPED, word);
 
