@@ -59,7 +59,7 @@ export interface Filled {
 
 /** A table with so many flows, as the wrapper makes them. */
 export function filled(bpf: Bpf, count: number): Filled {
-  const tables = openKernelTables(bpf, { flows: count, seed: 0x2545f491, actions: 64 });
+  const tables = openKernelTables(bpf, { flows: count, flows6: 64, seed: 0x2545f491, actions: 64 });
   const slots: number[] = [];
   let current = tables.actions.hold(actionOf('DR', 1));
   let unplaced = 0;

@@ -84,8 +84,7 @@ export async function runDirector(options: RunOptions): Promise<void> {
           seed: Math.floor(unforeseeable() * 2 ** 32),
           log,
         });
-  if (offloading)
-    log('info', 'offload', { flows: FLOWS, octets: offloading.tables.octets });
+  if (offloading) log('info', 'offload', { flows: FLOWS, octets: offloading.tables.octets });
   for (const name of offloading ? interfaces : []) await offloading?.io.listen(name);
   const io =
     offloading?.io ??

@@ -18,31 +18,13 @@
  */
 import { NONE } from '../model/connection.ts';
 import type { Block } from '../sys/memory.ts';
-import { type Address, isV4 } from '../wire/address.ts';
-import {
-  DEAD,
-  FREE,
-  liveState,
-  PACKET_SHIFT,
-  PROBES,
-  SLOT,
-  SLOT_ACTION,
-  SLOT_COUNTS,
-  SLOT_DESTINATION,
-  SLOT_PORTS,
-  SLOT_SOURCE,
-  SLOT_STATE,
-} from './layout.ts';
+import type { Address } from '../wire/address.ts';
+import { DEAD, FREE, liveState, PACKET_SHIFT, PROBES, SLOTS, type SlotLayout } from './layout.ts';
 import { mix } from './tuple-hash.ts';
 
-/** Words of 32 bits in a slot. */
-const WORDS = SLOT / 4;
-const STATE_WORD = SLOT_STATE / 4;
-const ACTION_WORD = SLOT_ACTION / 4;
-const COUNTS_WORD = SLOT_COUNTS / 4;
-
 /** Octets of a table whose hashes name so many slots (a power of two). */
-export const flowTableOctets = (slots: number): number => (slots + PROBES - 1) * SLOT;
+export const flowTableOctets = (version: 4 | 6, slots: number): number =>
+  (slots + PROBES - 1) * SLOTS[version].size;
 
 /** A word as it stands in a packet, read by a little-endian machine. */
 const swap = (word: number): number =>
@@ -50,22 +32,32 @@ const swap = (word: number): number =>
 
 const portsWord = (srcPort: number, dstPort: number): number => swap((srcPort << 16) | dstPort);
 
+/** The flows of one IP version. */
 export class FlowTable {
+  readonly version: 4 | 6;
+  /** Slots that hashes name; there are PROBES - 1 more. */
   readonly slots: number;
   /** Slots in force. */
   live = 0;
   /** What `count` found, since it was asked before: packets, octets. */
   readonly counted = new Float64Array(2);
+  readonly #layout: SlotLayout;
+  /** Words of 32 bits in a slot. */
+  readonly #size: number;
   readonly #words: Uint32Array<ArrayBuffer>;
   readonly #view: DataView<ArrayBuffer>;
   readonly #seed: number;
   readonly #lastCounts: Uint32Array;
   #retired: number[] = [];
 
-  /** `memory`: `flowTableOctets(slots)` zeros. `seed`: 32 random bits, as the programs have them. */
-  constructor(memory: Block, slots: number, seed: number) {
+  /** `memory`: `flowTableOctets(version, slots)` zeros. `seed`: 32 random bits, as the programs have them. */
+  constructor(version: 4 | 6, memory: Block, slots: number, seed: number) {
+    this.version = version;
     this.slots = slots;
-    this.#words = new Uint32Array(memory.bytes.buffer, memory.bytes.byteOffset, (slots + PROBES - 1) * WORDS);
+    this.#layout = SLOTS[version];
+    this.#size = this.#layout.size / 4;
+    const { bytes } = memory;
+    this.#words = new Uint32Array(bytes.buffer, bytes.byteOffset, (slots + PROBES - 1) * this.#size);
     this.#view = memory.view;
     this.#seed = seed;
     this.#lastCounts = new Uint32Array((slots + PROBES - 1) * 2);
@@ -80,48 +72,45 @@ export class FlowTable {
     dstPort: number,
     action: number,
   ): number {
-    const state = liveState(isV4(src) ? 4 : 6, protocol);
+    const state = liveState(this.version, protocol);
     const first = this.#hash(src, dst, portsWord(srcPort, dstPort)) & (this.slots - 1);
     let free = NONE;
     for (let slot = first; slot < first + PROBES; slot++) {
-      const at = this.#words[slot * WORDS + STATE_WORD]!;
+      const at = this.#words[this.#word(slot, this.#layout.state)]!;
       if (at === FREE) {
         if (free === NONE) free = slot;
       } else if (at === state && this.#is(slot, src, srcPort, dst, dstPort)) return NONE;
     }
     if (free === NONE) return NONE;
-    const view = this.#view;
-    const octet = free * SLOT;
-    for (let i = 0; i < 4; i++) {
-      view.setUint32(octet + SLOT_SOURCE + 4 * i, src[i]!);
-      view.setUint32(octet + SLOT_DESTINATION + 4 * i, dst[i]!);
-    }
-    view.setUint16(octet + SLOT_PORTS, srcPort);
-    view.setUint16(octet + SLOT_PORTS + 2, dstPort);
+    const layout = this.#layout;
+    const octet = free * layout.size;
     const words = this.#words;
-    const word = free * WORDS;
-    words[word + ACTION_WORD] = action;
-    words[word + COUNTS_WORD] = 0;
-    words[word + COUNTS_WORD + 1] = 0;
+    this.#writeAddress(octet + layout.source, src);
+    this.#writeAddress(octet + layout.destination, dst);
+    this.#view.setUint16(octet + layout.ports, srcPort);
+    this.#view.setUint16(octet + layout.ports + 2, dstPort);
+    words[this.#word(free, layout.action)] = action;
+    words[this.#word(free, layout.counts)] = 0;
+    words[this.#word(free, layout.counts) + 1] = 0;
     this.#lastCounts[free * 2] = 0;
     this.#lastCounts[free * 2 + 1] = 0;
-    Atomics.store(words, word + STATE_WORD, state);
+    Atomics.store(words, this.#word(free, layout.state), state);
     this.live++;
     return free;
   }
 
   action(slot: number): number {
-    return this.#words[slot * WORDS + ACTION_WORD]!;
+    return this.#words[this.#word(slot, this.#layout.action)]!;
   }
 
   /** From now on the flow's packets are dealt with by another action. */
   setAction(slot: number, action: number): void {
-    Atomics.store(this.#words, slot * WORDS + ACTION_WORD, action);
+    Atomics.store(this.#words, this.#word(slot, this.#layout.action), action);
   }
 
   /** Takes the flow out of force at once. The slot is not used again before `free`. */
   remove(slot: number): void {
-    Atomics.store(this.#words, slot * WORDS + STATE_WORD, DEAD);
+    Atomics.store(this.#words, this.#word(slot, this.#layout.state), DEAD);
     this.#retired.push(slot);
     this.live--;
   }
@@ -133,14 +122,14 @@ export class FlowTable {
     return retired;
   }
 
-  free(slots: readonly number[]): void {
-    for (const slot of slots) Atomics.store(this.#words, slot * WORDS + STATE_WORD, FREE);
+  free(slot: number): void {
+    Atomics.store(this.#words, this.#word(slot, this.#layout.state), FREE);
   }
 
   /** Sets `counted` to what the flow has had since it was asked about last; false: nothing. */
   count(slot: number): boolean {
     const words = this.#words;
-    const at = slot * WORDS + COUNTS_WORD;
+    const at = this.#word(slot, this.#layout.counts);
     let high = Atomics.load(words, at + 1);
     let low = Atomics.load(words, at);
     // Both halves of one and the same moment.
@@ -161,23 +150,36 @@ export class FlowTable {
     return true;
   }
 
+  /** Number of the word at an offset in a slot. */
+  #word(slot: number, offset: number): number {
+    return slot * this.#size + (offset >> 2);
+  }
+
   #is(slot: number, src: Address, srcPort: number, dst: Address, dstPort: number): boolean {
-    const view = this.#view;
-    const octet = slot * SLOT;
-    if (view.getUint16(octet + SLOT_PORTS) !== srcPort || view.getUint16(octet + SLOT_PORTS + 2) !== dstPort)
-      return false;
-    for (let i = 0; i < 4; i++)
-      if (
-        view.getUint32(octet + SLOT_SOURCE + 4 * i) !== src[i] ||
-        view.getUint32(octet + SLOT_DESTINATION + 4 * i) !== dst[i]
-      )
-        return false;
+    const layout = this.#layout;
+    const octet = slot * layout.size;
+    const ports = this.#view.getUint32(octet + layout.ports);
+    return (
+      ports === ((srcPort << 16) | dstPort) >>> 0 &&
+      this.#hasAddress(octet + layout.source, src) &&
+      this.#hasAddress(octet + layout.destination, dst)
+    );
+  }
+
+  #writeAddress(octet: number, address: Address): void {
+    if (this.version === 4) this.#view.setUint32(octet, address[3]!);
+    else for (let i = 0; i < 4; i++) this.#view.setUint32(octet + 4 * i, address[i]!);
+  }
+
+  #hasAddress(octet: number, address: Address): boolean {
+    if (this.version === 4) return this.#view.getUint32(octet) === address[3];
+    for (let i = 0; i < 4; i++) if (this.#view.getUint32(octet + 4 * i) !== address[i]) return false;
     return true;
   }
 
   /** As the program computes it: lookup.ts. */
   #hash(src: Address, dst: Address, ports: number): number {
-    if (isV4(src)) return mix(mix(mix(this.#seed, swap(src[3]!)), ports), swap(dst[3]!));
+    if (this.version === 4) return mix(mix(mix(this.#seed, swap(src[3]!)), ports), swap(dst[3]!));
     let hash = mix(this.#seed, ports);
     for (let i = 0; i < 4; i++) hash = mix(hash, swap(src[i]!));
     for (let i = 0; i < 4; i++) hash = mix(hash, swap(dst[i]!));

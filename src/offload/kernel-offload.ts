@@ -4,7 +4,7 @@ import { type Connection, NONE, type Row } from '../model/connection.ts';
 import { type Address, isV4, sameAddress } from '../wire/address.ts';
 import { sameMac } from '../wire/ethernet.ts';
 import type { Action, ActionTable, NextHop } from './actions.ts';
-import type { FlowTable } from './flow-table.ts';
+import type { Flows } from './flows.ts';
 
 /** A way with the host's own address on it, which tunnels are spoken from. */
 export interface Way extends NextHop {
@@ -12,7 +12,7 @@ export interface Way extends NextHop {
 }
 
 export interface KernelOffloadOptions {
-  readonly flows: FlowTable;
+  readonly flows: Flows;
   readonly actions: ActionTable;
   /** Waits until every program that runs now has ended. */
   readonly grace: () => Promise<void>;
@@ -59,7 +59,7 @@ export class KernelOffload implements FlowOffload {
 
   constructor(options: KernelOffloadOptions) {
     this.#options = options;
-    this.#owners = new Int32Array(options.flows.slots * 2).fill(NONE);
+    this.#owners = new Int32Array(options.flows.places).fill(NONE);
   }
 
   /** True when the kernel has any of the connection's packets. */
@@ -210,7 +210,7 @@ export class KernelOffload implements FlowOffload {
   #tell(slot: number, owner: number, now: number, report: FlowReport): void {
     const { flows } = this.#options;
     if (!flows.count(slot)) return;
-    const { counted } = flows;
+    const counted = flows.counted(slot);
     report(owner >> 1, counted[0]!, counted[1]!, now, (owner & 1) === REPLY);
   }
 

@@ -3,24 +3,27 @@ import type { Bpf } from '../ebpf/bpf.ts';
 import { BpfMap } from '../ebpf/map.ts';
 import { ActionTable } from './actions.ts';
 import { FlowTable, flowTableOctets } from './flow-table.ts';
+import { Flows } from './flows.ts';
 import { ACTION } from './layout.ts';
-import type { Tables } from './lookup.ts';
+import type { TableOf, Tables } from './lookup.ts';
 
 /** Kinds of treatment at a time: a few for each destination, and one for each neighbour that NAT replies go to. */
 const ACTIONS = 65_536;
 
 export interface KernelTables {
-  readonly flows: FlowTable;
+  readonly flows: Flows;
   readonly actions: ActionTable;
   /** For the programs. */
   readonly tables: Tables;
-  /** Octets of both, which the kernel keeps in memory. */
+  /** Octets of all, which the kernel keeps in memory. */
   readonly octets: number;
 }
 
 export interface KernelTablesOptions {
-  /** Flows at a time; there are twice as many slots at least, so that hardly one finds no place. NAT needs two a connection. */
+  /** IPv4 flows at a time; there are twice as many slots at least, so that hardly one finds no place. NAT needs two a connection. */
   readonly flows: number;
+  /** Of IPv6, if not as many. */
+  readonly flows6?: number;
   /** 32 random bits, secret. */
   readonly seed: number;
   readonly actions?: number;
@@ -31,21 +34,31 @@ export interface KernelTablesOptions {
 /** Throws SystemCallError, such as ENOMEM. */
 export function openKernelTables(bpf: Bpf, options: KernelTablesOptions): KernelTables {
   const { seed, actions = ACTIONS, acquire = process.arch === 'arm64' } = options;
-  const slots = 2 ** Math.ceil(Math.log2(Math.max(64, options.flows * 2)));
-  const flowMap = arrayOf(bpf, 'lvs_flows', flowTableOctets(slots));
+  const four = openFlowTable(bpf, 4, options.flows, seed);
+  const six = openFlowTable(bpf, 6, options.flows6 ?? options.flows, seed);
   const actionMap = arrayOf(bpf, 'lvs_actions', actions * ACTION);
   return {
-    flows: new FlowTable(flowMap.mapped(), slots, seed),
+    flows: new Flows(four.table, six.table),
     actions: new ActionTable(actionMap.mapped(), actions),
     tables: {
-      flows: flowMap.descriptor,
-      slots,
+      flows: { 4: four.forPrograms, 6: six.forPrograms },
       seed,
       actions: actionMap.descriptor,
       actionCount: actions,
       acquire,
     },
-    octets: flowTableOctets(slots) + actions * ACTION,
+    octets: four.octets + six.octets + actions * ACTION,
+  };
+}
+
+function openFlowTable(bpf: Bpf, version: 4 | 6, flows: number, seed: number) {
+  const slots = 2 ** Math.ceil(Math.log2(Math.max(64, flows * 2)));
+  const octets = flowTableOctets(version, slots);
+  const map = arrayOf(bpf, `lvs_flows${version}`, octets);
+  return {
+    table: new FlowTable(version, map.mapped(), slots, seed),
+    forPrograms: { map: map.descriptor, slots } satisfies TableOf,
+    octets,
   };
 }
 

@@ -29,25 +29,22 @@ import {
   W,
 } from '../ebpf/instruction.ts';
 import { ACTION_AT, PACKET, SLOT_AT } from './hook.ts';
-import {
-  ACTION,
-  liveState,
-  PROBES,
-  SLOT,
-  SLOT_ACTION,
-  SLOT_DESTINATION,
-  SLOT_PORTS,
-  SLOT_SOURCE,
-} from './layout.ts';
+import { ACTION, liveState, PROBES, SLOTS } from './layout.ts';
 import type { Family } from './parse.ts';
 import { mixing } from './tuple-hash.ts';
 
-/** What of the director's tables a program is made for. */
-export interface Tables {
-  /** Descriptor of the flow table, an array of one value. */
-  readonly flows: number;
+/** A flow table. */
+export interface TableOf {
+  /** Descriptor of an array of one value. */
+  readonly map: number;
   /** Slots that hashes name, a power of two; PROBES - 1 more follow. */
   readonly slots: number;
+}
+
+/** What of the director's tables a program is made for. */
+export interface Tables {
+  /** The flow tables, by IP version. */
+  readonly flows: Readonly<Record<4 | 6, TableOf>>;
   readonly seed: number;
   /** Descriptor of the array of one value that holds all actions, and how many. */
   readonly actions: number;
@@ -58,16 +55,18 @@ export interface Tables {
 
 /** Sets SLOT_AT and ACTION_AT for the packet with protocol r5, or goes to `miss`. Loses r0 to r5. */
 export function lookup(family: Family, tables: Tables): Fragment {
-  const { label } = family;
+  const { label, version } = family;
+  const { map, slots } = tables.flows[version];
+  const layout = SLOTS[version];
   return [
-    family.version === 4 ? key4(family, tables) : key6(family, tables),
-    and32.imm(R0, tables.slots - 1),
-    lsh.imm(R0, Math.log2(SLOT)),
-    loadMapValue(SLOT_AT, tables.flows),
+    version === 4 ? key4(family, tables) : key6(family, tables),
+    and32.imm(R0, slots - 1),
+    lsh.imm(R0, Math.log2(layout.size)),
+    loadMapValue(SLOT_AT, map),
     add.reg(SLOT_AT, R0),
     Array.from({ length: PROBES }, (_, i) => probe(family, tables, i)),
     at(label(`probe${PROBES}:`), jump(label('miss'))),
-    at(label('hit'), load(W, R1, SLOT_AT, SLOT_ACTION)),
+    at(label('hit'), load(W, R1, SLOT_AT, layout.action)),
     jge.imm(R1, tables.actionCount, label('miss')),
     lsh.imm(R1, Math.log2(ACTION)),
     loadMapValue(ACTION_AT, tables.actions),
@@ -111,29 +110,30 @@ const key6 = ({ src, dst, transport, version }: Family, { seed }: Tables): Fragm
 
 /** Goes to `hit` with SLOT_AT set where the `i`-th slot of the window is the flow's. */
 function probe({ version, label }: Family, { acquire }: Tables, i: number): Fragment {
-  const slot = i * SLOT;
+  const { size, source, destination, ports } = SLOTS[version];
+  const slot = i * size;
   const next = label(`probe${i + 1}:`);
   // Ports and state in one: with the state, all that was written before it is seen.
   const published = acquire
-    ? atomic(DW, LOAD_ACQUIRE, R1, slot + SLOT_PORTS, SLOT_AT)
-    : load(DW, R1, SLOT_AT, slot + SLOT_PORTS);
-  const fields: readonly (readonly [size: Size, offset: number, register: Register])[] =
+    ? atomic(DW, LOAD_ACQUIRE, R1, slot + ports, SLOT_AT)
+    : load(DW, R1, SLOT_AT, slot + ports);
+  const fields: readonly (readonly [width: Size, offset: number, register: Register])[] =
     version === 4
       ? [
-          [W, SLOT_SOURCE + 12, R2],
-          [W, SLOT_DESTINATION + 12, R3],
+          [W, source, R2],
+          [W, destination, R3],
         ]
       : [
-          [DW, SLOT_SOURCE, R2],
-          [DW, SLOT_SOURCE + 8, R3],
-          [DW, SLOT_DESTINATION, R4],
-          [DW, SLOT_DESTINATION + 8, R5],
+          [DW, source, R2],
+          [DW, source + 8, R3],
+          [DW, destination, R4],
+          [DW, destination + 8, R5],
         ];
   return [
     at(label(`probe${i}:`), published),
     jne.reg(R1, version === 4 ? R4 : R9, next),
-    fields.map(([size, offset, register]) => [
-      load(size, R1, SLOT_AT, slot + offset),
+    fields.map(([width, offset, register]) => [
+      load(width, R1, SLOT_AT, slot + offset),
       jne.reg(R1, register, next),
     ]),
     i === 0 ? [] : add.imm(SLOT_AT, slot),

@@ -75,7 +75,7 @@ import {
   ACTION_TRANSPORT_CHANGE,
   KINDS,
   PACKET_SHIFT,
-  SLOT_COUNTS,
+  SLOTS,
 } from './layout.ts';
 import { type Family, loadLength, TOTAL_LENGTH, V4, V6 } from './parse.ts';
 
@@ -157,11 +157,11 @@ function measure(family: Family, hook: Hook): Fragment {
 }
 
 /** One packet of r3 octets more (XDP), or what `measure` has left (tc). Loses r1, r2. */
-const count = (hook: Hook): Fragment => [
+const count = ({ version }: Family, hook: Hook): Fragment => [
   hook.name === 'xdp'
     ? [loadImm64(R2, 0, 1 << (PACKET_SHIFT - 32)), add.reg(R2, R3)]
     : load(DW, R2, FP, COUNT),
-  atomic(DW, ATOMIC_ADD, SLOT_AT, SLOT_COUNTS, R2),
+  atomic(DW, ATOMIC_ADD, SLOT_AT, SLOTS[version].counts, R2),
 ];
 
 /** From the action that was found to `transmit`. */
@@ -179,7 +179,7 @@ export function rewrite(family: Family, hook: Hook): Fragment {
     family.version === 4 ? tunnel4(hook) : [],
     at(label('to-client'), translate(family, hook, family.src, family.transport, 'to-client')),
     at(label('to-destination'), translate(family, hook, family.dst, family.transport + 2, 'to-destination')),
-    at(label('route'), [count(hook), age(family), jump('transmit')]),
+    at(label('route'), [count(family, hook), age(family), jump('transmit')]),
   ];
 }
 
@@ -195,7 +195,7 @@ function translate(family: Family, hook: Hook, address: number, port: number, na
     // A datagram without a checksum gets a whole one: not here.
     load(H, R1, PACKET, checksums.udp),
     jeq.imm(R1, 0, label('miss')),
-    at(checked, count(hook)),
+    at(checked, count(family, hook)),
     hook.name === 'tc' ? translateChecksum(family, hook, name, checksums) : [],
     readdress(family, address, port),
     version === 4
@@ -320,7 +320,7 @@ function tunnel4(hook: Hook): Fragment {
     at(V4.label('tunnel4'), load(H, R1, PACKET, NETWORK + 6)),
     and.imm(R1, DONT_FRAGMENT_LE),
     jeq.imm(R1, 0, V4.label('miss')),
-    count(hook),
+    count(V4, hook),
     age(V4),
     grow(OUTER4, 4, hook, V4),
     storeImm(H, PACKET, ETHERTYPE, IPV4_TYPE),
@@ -358,7 +358,7 @@ function tunnel6(family: Family, hook: Hook): Fragment {
   const inner = NETWORK + OUTER6;
   const { version } = family;
   return [
-    count(hook),
+    count(family, hook),
     age(family),
     grow(OUTER6, 6, hook, family),
     storeImm(H, PACKET, ETHERTYPE, IPV6_TYPE),

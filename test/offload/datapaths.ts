@@ -11,6 +11,7 @@ import { DEFAULT_SETTINGS } from '../../src/model/settings.ts';
 import type { Verdict } from '../../src/model/verdict.ts';
 import { ActionTable } from '../../src/offload/actions.ts';
 import { FlowTable, flowTableOctets } from '../../src/offload/flow-table.ts';
+import { Flows } from '../../src/offload/flows.ts';
 import { type HookName, tc, xdp } from '../../src/offload/hook.ts';
 import { KernelOffload, type Way } from '../../src/offload/kernel-offload.ts';
 import { ACTION, SERVICE_KEY, SERVICE_VALUE } from '../../src/offload/layout.ts';
@@ -58,7 +59,7 @@ export interface Outcome {
 /** Tables and a program, and the offload that fills them. */
 export class Datapath {
   readonly hook: HookName;
-  readonly flows: FlowTable;
+  readonly flows: Flows;
   readonly actions: ActionTable;
   readonly offload: KernelOffload;
   readonly reports: [row: number, packets: number, octets: number, isReply: boolean][] = [];
@@ -73,7 +74,7 @@ export class Datapath {
 
   private constructor(
     hook: HookName,
-    flowMemory: Block,
+    flowMemory: Readonly<Record<4 | 6, Block>>,
     actionMemory: Block,
     run: (frame: Uint8Array) => {
       readonly result: number;
@@ -83,7 +84,10 @@ export class Datapath {
   ) {
     this.hook = hook;
     this.#run = run;
-    this.flows = new FlowTable(flowMemory, SLOTS, SEED);
+    const [four, six] = ([4, 6] as const).map(
+      (version) => new FlowTable(version, flowMemory[version], SLOTS, SEED),
+    );
+    this.flows = new Flows(four!, six!);
     this.actions = new ActionTable(actionMemory, ACTIONS);
     this.offload = new KernelOffload({
       flows: this.flows,
@@ -101,16 +105,23 @@ export class Datapath {
   }
 
   static interpreted(hook: HookName, services: ServiceKeys = new Map(), acquire = false): Datapath {
-    const flows = block(flowTableOctets(SLOTS));
+    const flows = { 4: block(flowTableOctets(4, SLOTS)), 6: block(flowTableOctets(6, SLOTS)) };
     const actions = block(ACTIONS * ACTION);
-    const tables = { flows: 1, slots: SLOTS, seed: SEED, actions: 2, actionCount: ACTIONS, acquire };
+    const tables = {
+      flows: { 4: { map: 1, slots: SLOTS }, 6: { map: 4, slots: SLOTS } },
+      seed: SEED,
+      actions: 2,
+      actionCount: ACTIONS,
+      acquire,
+    };
     const code = forwarderCode({
       hook: HOOKS[hook],
       tables,
       upcall: { interfaceIndex: TAP, services: 3 },
     });
     const arrays = new Map([
-      [1, flows.bytes],
+      [1, flows[4].bytes],
+      [4, flows[6].bytes],
       [2, actions.bytes],
     ]);
     return new Datapath(hook, flows, actions, (frame) => {
@@ -125,13 +136,15 @@ export class Datapath {
   /** Needs a kernel. A test run does not tell where a packet was redirected to. */
   static inKernel(hook: HookName): Datapath {
     const bpf = kernel as Bpf;
-    const flows = new BpfMap(bpf, {
-      type: 'array',
-      keySize: 4,
-      valueSize: flowTableOctets(SLOTS),
-      entries: 1,
-      mapped: true,
-    });
+    const flowMap = (version: 4 | 6) =>
+      new BpfMap(bpf, {
+        type: 'array',
+        keySize: 4,
+        valueSize: flowTableOctets(version, SLOTS),
+        entries: 1,
+        mapped: true,
+      });
+    const [four, six] = [flowMap(4), flowMap(6)];
     const actions = new BpfMap(bpf, {
       type: 'array',
       keySize: 4,
@@ -148,8 +161,7 @@ export class Datapath {
     const code = forwarderCode({
       hook: HOOKS[hook],
       tables: {
-        flows: flows.descriptor,
-        slots: SLOTS,
+        flows: { 4: { map: four.descriptor, slots: SLOTS }, 6: { map: six.descriptor, slots: SLOTS } },
         seed: SEED,
         actions: actions.descriptor,
         actionCount: ACTIONS,
@@ -163,7 +175,9 @@ export class Datapath {
       code,
       attachType: hook === 'tc' ? ATTACH_TCX_INGRESS : 0,
     });
-    return new Datapath(hook, flows.mapped(), actions.mapped(), (frame) => testRun(bpf, program, frame));
+    return new Datapath(hook, { 4: four.mapped(), 6: six.mapped() }, actions.mapped(), (frame) =>
+      testRun(bpf, program, frame),
+    );
   }
 
   /** Makes these the connections, by their rows, and installs them; which were taken. */
