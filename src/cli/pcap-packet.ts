@@ -1,4 +1,4 @@
-/** One IP packet out of a pcap file, by its number as tcpdump and Wireshark count. */
+/** One IP packet out of a pcap or pcapng file, by its number as tcpdump and Wireshark count. */
 import { readFileSync } from 'node:fs';
 import { LvsError } from '../model/errors.ts';
 import { ETHERTYPE_IPV4, ETHERTYPE_IPV6, ethernet } from '../wire/ethernet.ts';
@@ -11,6 +11,7 @@ import {
   readPcap,
   readPcapHeader,
 } from '../wire/pcap-file.ts';
+import { isPcapng, type PcapngPacket, readPcapng } from '../wire/pcapng-file.ts';
 
 /** Octets of the "Linux cooked" header (LINKTYPE_LINUX_SLL of the tcpdump registry). */
 const COOKED_HEADER = 16;
@@ -19,10 +20,8 @@ const COOKED_HEADER = 16;
 export function packetOfFile(path: string, number: number): Uint8Array {
   const fault = (what: string) => new LvsError('CONFIG', `${path}: ${what}`);
   try {
-    const file = readFileSync(path);
-    const { linkType } = readPcapHeader(file);
     let count = 0;
-    for (const { octets, originalLength } of readPcap(file)) {
+    for (const { octets, originalLength, linkType } of packetsOf(readFileSync(path))) {
       if (++count < number) continue;
       if (octets.length < originalLength)
         throw fault(`of packet ${number} only ${octets.length} octets were captured`);
@@ -36,6 +35,12 @@ export function packetOfFile(path: string, number: number): Uint8Array {
     if (error instanceof Error && 'syscall' in error) throw fault(error.message);
     throw error;
   }
+}
+
+function* packetsOf(file: Uint8Array): Generator<PcapngPacket> {
+  if (isPcapng(file)) return yield* readPcapng(file);
+  const { linkType } = readPcapHeader(file);
+  for (const { octets, originalLength } of readPcap(file)) yield { octets, originalLength, linkType };
 }
 
 function ipOf(octets: Uint8Array, linkType: number): Uint8Array | undefined {

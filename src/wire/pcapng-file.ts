@@ -1,4 +1,5 @@
-/** The pcapng file format, as far as one needs it to write packets with comments (draft-ietf-opsawg-pcapng). */
+/** The pcapng file format, as far as one needs it to write packets with comments and to read packets (draft-ietf-opsawg-pcapng). */
+import { PcapFileError } from './pcap-file.ts';
 
 const SECTION_HEADER = 0x0a0d0d0a;
 const INTERFACE_DESCRIPTION = 1;
@@ -18,6 +19,8 @@ const OPTION_HEADER = 4;
 const MAX_COMMENT = 65_000;
 /** Octets around a block's body: type and length before, length after. */
 const BLOCK_FRAME = 12;
+/** Octets of a packet's block before the packet. */
+const PACKET_BODY = 20;
 const MICROSECONDS = 1000;
 const TWO_TO_32 = 2 ** 32;
 
@@ -50,6 +53,56 @@ function block(type: number, body: Uint8Array, options: readonly Uint8Array[]): 
   return whole;
 }
 
+/** One packet of a file. */
+export interface PcapngPacket {
+  /** LINKTYPE_... of the interface that it was heard at. */
+  readonly linkType: number;
+  /** What was captured of it: a view of the file's octets. */
+  readonly octets: Uint8Array;
+  /** Octets it had on the wire. */
+  readonly originalLength: number;
+}
+
+export const isPcapng = (file: Uint8Array): boolean =>
+  file.length >= 4 && viewOf(file).getUint32(0) === SECTION_HEADER;
+
+const viewOf = (file: Uint8Array): DataView => new DataView(file.buffer, file.byteOffset, file.byteLength);
+
+/** The packets of enhanced blocks, one by one. Throws PcapFileError where a block is not whole. */
+export function* readPcapng(file: Uint8Array): Generator<PcapngPacket, void, void> {
+  const view = viewOf(file);
+  let littleEndian = true;
+  let linkTypes: number[] = [];
+  for (let at = 0; at < file.length; ) {
+    if (file.length - at < BLOCK_FRAME) throw new PcapFileError('the header of a block is not whole', at);
+    const type = view.getUint32(at, littleEndian);
+    if (type === SECTION_HEADER) {
+      littleEndian = view.getUint32(at + 8, true) === BYTE_ORDER;
+      if (!littleEndian && view.getUint32(at + 8) !== BYTE_ORDER)
+        throw new PcapFileError('a section of no byte order', at);
+      linkTypes = [];
+    }
+    const length = view.getUint32(at + 4, littleEndian);
+    if (length < BLOCK_FRAME || length % 4 !== 0 || length > file.length - at)
+      throw new PcapFileError('a block is not whole', at);
+    const room = length - BLOCK_FRAME;
+    if (type === INTERFACE_DESCRIPTION && room >= 8) linkTypes.push(view.getUint16(at + 8, littleEndian));
+    if (type === ENHANCED_PACKET && room >= PACKET_BODY) {
+      const linkType = linkTypes[view.getUint32(at + 8, littleEndian)];
+      const captured = view.getUint32(at + 20, littleEndian);
+      const octets = at + 8 + PACKET_BODY;
+      if (linkType === undefined) throw new PcapFileError('a packet of no interface', at);
+      if (captured > room - PACKET_BODY) throw new PcapFileError('a packet is not whole', at);
+      yield {
+        linkType,
+        octets: file.subarray(octets, octets + captured),
+        originalLength: view.getUint32(at + 24, littleEndian),
+      };
+    }
+    at += length;
+  }
+}
+
 /** A file's beginning: `interfaces` by name, numbered from 0, all with packets of this link type. */
 export function pcapngHeader(linkType: number, interfaces: readonly string[]): Uint8Array<ArrayBuffer> {
   const section = new DataView(new ArrayBuffer(16));
@@ -75,7 +128,7 @@ export function pcapngPacket(
   interfaceNumber: number,
   comment: string,
 ): Uint8Array<ArrayBuffer> {
-  const body = new Uint8Array(20 + padded(octets.length));
+  const body = new Uint8Array(PACKET_BODY + padded(octets.length));
   const view = new DataView(body.buffer);
   const stamp = Math.round(at * MICROSECONDS);
   view.setUint32(0, interfaceNumber, true);
@@ -83,6 +136,6 @@ export function pcapngPacket(
   view.setUint32(8, stamp % TWO_TO_32, true);
   view.setUint32(12, octets.length, true);
   view.setUint32(16, octets.length, true);
-  body.set(octets, 20);
+  body.set(octets, PACKET_BODY);
   return block(ENHANCED_PACKET, body, [option(COMMENT, comment)]);
 }

@@ -13,6 +13,7 @@ import {
   startServers,
 } from '../support/lvs-programs.ts';
 import type { Program } from '../support/program.ts';
+import { built } from '../support/project.ts';
 
 const why = clusterMissing();
 const withoutPrometheus = lacking('prometheus') ?? lacking('promtool', 'prometheus');
@@ -164,8 +165,10 @@ describe.skipIf(why !== undefined)('looking at a running director', () => {
 
     const plain = join(lab.folder, 'web.pcap');
     await lab.director.exec(`tshark -r ${file} -F pcap -w ${plain} 2>/dev/null`);
-    const { stdout } = await tell('explain', '--pcap', plain, '--packet', '1');
-    expect(stdout).toMatch(/^packet +192\.168\.0\.200:\d+ > 192\.168\.0\.101:80 TCP SYN$/m);
+    for (const each of [file, plain]) {
+      const { stdout } = await tell('explain', '--pcap', each, '--packet', '1');
+      expect(stdout).toMatch(/^packet +192\.168\.0\.200:\d+ > 192\.168\.0\.101:80 TCP SYN$/m);
+    }
     const none = await tell('explain', '--pcap', plain, '--packet', '10000');
     expect(none).toMatchObject({ status: 2, stderr: expect.stringContaining('none with number 10000') });
   });
@@ -214,6 +217,21 @@ describe.skipIf(why !== undefined)('looking at a running director', () => {
     } finally {
       await lab.director.run(['tmux', '-S', socket, 'kill-server']);
     }
+  });
+
+  test('clients that nobody wants change nothing for those of the service', async () => {
+    const dropped = async () =>
+      /^lvs_driver_lost_packets_total.*$/m.exec(await get(`${METRICS}/metrics`))?.[0] ?? 'nothing';
+    const before = await dropped();
+    await using nuisance = lab.director.spawn([...built('test/support/nuisance'), '127.0.0.1', '9112', '5']);
+    await nuisance.line(/^annoying$/);
+    for (let i = 0; i < 20; i++)
+      expect(await lab.client.exec('curl -sS --max-time 10 http://vip/')).toMatch(/^I am real server #[12]$/);
+    expect(await nuisance.line(/answers$/)).not.toBe('0 answers');
+    await nuisance.ended;
+    expect(director.running).toBe(true);
+    expect(await get(`${METRICS}/healthz`)).toBe('alive');
+    expect(await dropped()).toBe(before);
   });
 
   test('Prometheus scrapes it, and its alert fires when a server is killed', async ({ skip }) => {

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { LINKTYPE_RAW } from '../../src/wire/pcap-file.ts';
-import { pcapngHeader, pcapngPacket } from '../../src/wire/pcapng-file.ts';
+import { LINKTYPE_RAW, PcapFileError } from '../../src/wire/pcap-file.ts';
+import { isPcapng, pcapngHeader, pcapngPacket, readPcapng } from '../../src/wire/pcapng-file.ts';
 
 interface Block {
   readonly type: number;
@@ -57,5 +57,40 @@ test('packets of any length with any comment at any time', () => {
         expect(new TextDecoder('utf-8', { ignoreBOM: true }).decode(text)).toBe(comment);
       },
     ),
+  );
+});
+
+test('what was written is read again', () => {
+  fc.assert(
+    fc.property(fc.array(fc.tuple(fc.uint8Array({ maxLength: 60 }), fc.string())), (packets) => {
+      const file = Buffer.concat([
+        pcapngHeader(LINKTYPE_RAW, ['a', 'b']),
+        ...packets.map(([octets, comment], i) => pcapngPacket(octets, i, i % 2, comment)),
+      ]);
+      expect(isPcapng(file)).toBe(true);
+      expect([...readPcapng(file)].map(({ octets }) => Uint8Array.from(octets))).toEqual(
+        packets.map(([octets]) => octets),
+      );
+    }),
+  );
+});
+
+test('a damaged file is read to its damage, or refused; nothing else', () => {
+  const whole = Buffer.concat([
+    pcapngHeader(LINKTYPE_RAW, ['a']),
+    pcapngPacket(new Uint8Array(40), 0, 0, 'x'),
+  ]);
+  const place = fc.integer({ min: 0, max: whole.length - 1 });
+  fc.assert(
+    fc.property(fc.array(fc.tuple(place, fc.nat(255))), fc.nat(whole.length), (changes, length) => {
+      const file = Uint8Array.from(whole).subarray(0, length);
+      for (const [at, octet] of changes) if (at < length) file[at] = octet;
+      try {
+        for (const { octets } of readPcapng(file)) expect(octets.length).toBeLessThanOrEqual(length);
+      } catch (error) {
+        if (!(error instanceof PcapFileError)) throw error;
+      }
+    }),
+    { numRuns: 2000 },
   );
 });
