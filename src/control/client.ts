@@ -31,7 +31,7 @@ export interface ClientOptions {
 }
 
 /** Octets of commands in one request, about: far below what a director accepts. */
-const BATCH = 1_000_000;
+const BATCH = 100_000;
 
 /** One at a time: an answer is read to its end before the next question. */
 export class ControlClient implements DirectorDoor, ConfigurationDoor, PacketDoor, Disposable {

@@ -12,8 +12,8 @@ import type { Configuration, Outcome, Reloaded, SnapshotParts } from './door.ts'
 /** Raised when a request or an answer changes its meaning; both ends must have the same one. */
 export const VERSION = 1;
 
-/** Octets of a request's line, its end included. */
-export const MAX_REQUEST = 4 * 1024 * 1024;
+/** Octets of a request's line. Packets wait while it is parsed: for some 20 ms at worst. */
+export const MAX_REQUEST = 256 * 1024;
 /** Octets of one line of an answer. */
 export const MAX_ANSWER_LINE = 64 * 1024 * 1024;
 /** Characters of the longest packet, in base64. */
