@@ -1,0 +1,106 @@
+import { once } from 'node:events';
+import { connect } from 'node:net';
+import { setImmediate as nextTurn } from 'node:timers/promises';
+import fc from 'fast-check';
+import { afterEach, expect, test } from 'vitest';
+import { ControlClient } from '../../src/control/client.ts';
+import type { DirectorDoor, PacketDoor } from '../../src/control/door.ts';
+import { type ControlServer, serveControl } from '../../src/control/server.ts';
+import { answerTo } from '../../src/control/session.ts';
+import type { CapturedPackets } from '../../src/model/capture.ts';
+import { LvsError } from '../../src/model/errors.ts';
+import { packetOfLine } from '../../src/wire/packet-line.ts';
+import { Directed, VIP } from '../support/directed.ts';
+import { directorDoor, TemporaryFolder } from '../support/doors.ts';
+
+const WEB = { protocol: 'tcp', address: VIP, port: 80 } as const;
+const SYN = `203.0.113.1:4000 > ${VIP}:80 TCP SYN`;
+
+/** Endless lots of nothing; knows how many takers there are. */
+class Lots {
+  takers = 0;
+  async *capture(): AsyncGenerator<CapturedPackets> {
+    this.takers++;
+    try {
+      for (let missed = 0; ; missed++) {
+        yield { packets: [], missed };
+        await nextTurn();
+      }
+    } finally {
+      this.takers--;
+    }
+  }
+}
+
+const lots = new Lots();
+const packets: PacketDoor = {
+  explain: async (octets) => {
+    const it = new Directed().serve(`tcp ${VIP}:80`, ['10.0.0.1:80']);
+    return it.director.explain(octets, 0);
+  },
+  capture: () => lots.capture(),
+};
+
+const opened: AsyncDisposable[] = [];
+afterEach(async () => {
+  for (const each of opened.splice(0)) await each[Symbol.asyncDispose]();
+});
+async function served(door: DirectorDoor): Promise<{ path: string; server: ControlServer }> {
+  const folder = new TemporaryFolder();
+  const path = folder.file('socket');
+  const server = await serveControl({ path, door });
+  opened.push(server, { [Symbol.asyncDispose]: async () => folder[Symbol.dispose]() });
+  return { path, server };
+}
+
+test('an explanation comes over the socket as it was made', async () => {
+  const { path } = await served({ ...directorDoor(), packets });
+  using client = new ControlClient(path);
+  const octets = packetOfLine(SYN);
+  expect(await client.explain(octets)).toEqual(await packets.explain(octets));
+});
+
+test('lots come until the client has enough; the connection is at its end, and so is the taking', async () => {
+  const { path } = await served({ ...directorDoor(), packets });
+  using client = new ControlClient(path);
+  const missed: number[] = [];
+  for await (const lot of client.capture(WEB)) if (missed.push(lot.missed) === 3) break;
+  expect(missed).toEqual([0, 1, 2]);
+  await expect.poll(() => lots.takers).toBe(0);
+});
+
+test('a client that vanishes ends the taking, too', async () => {
+  const { path } = await served({ ...directorDoor(), packets });
+  const socket = connect(path);
+  socket.write(`${JSON.stringify({ version: 1, ask: 'capture', service: WEB })}\n`);
+  await once(socket, 'data');
+  expect(lots.takers).toBe(1);
+  socket.destroy();
+  await expect.poll(() => lots.takers).toBe(0);
+});
+
+test('a director whose packets are nobody’s says so', async () => {
+  const { path } = await served(directorDoor());
+  using client = new ControlClient(path);
+  await expect(client.explain(packetOfLine(SYN))).rejects.toThrow(LvsError);
+});
+
+test('whatever stands in a request, there is an answer', async () => {
+  const request = fc.record(
+    {
+      version: fc.constant(1),
+      ask: fc.constantFrom('explain', 'capture'),
+      octets: fc.oneof(fc.jsonValue(), fc.base64String(), fc.string()),
+      service: fc.jsonValue(),
+    },
+    { requiredKeys: ['version', 'ask'] },
+  );
+  await fc.assert(
+    fc.asyncProperty(request, async (asked) => {
+      const said: string[] = [];
+      const door = { ...directorDoor(), packets: { ...packets, async *capture() {} } };
+      for await (const text of answerTo(JSON.stringify(asked), door, () => {})) said.push(text);
+      expect(said.at(-1)).toMatch(/^\{"(end|error)":/);
+    }),
+  );
+});
