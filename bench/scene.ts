@@ -3,6 +3,7 @@ import { Director } from '../src/director/director.ts';
 import type { Host } from '../src/forwarding/method.ts';
 import type { DestinationOptions } from '../src/model/destination.ts';
 import { addressFromV4 } from '../src/wire/address.ts';
+import { change32, update } from '../src/wire/checksum.ts';
 import { Frame } from '../src/wire/frame.ts';
 import { packetOfLine } from '../src/wire/packet-line.ts';
 
@@ -11,7 +12,8 @@ const DESTINATIONS = ['10.255.0.1', '10.255.0.2', '10.255.0.3', '10.255.0.4'];
 const CLIENT_PORTS = 16;
 /** Octets of a client's packet, as an ACK with half a kilo-octet behind it. */
 const PAYLOAD = 512;
-/* Where an IPv4 packet without options has its source address (RFC 791), TCP its source port (RFC 9293). */
+/* Where an IPv4 packet without options has its checksum and source address (RFC 791), TCP its source port (RFC 9293). */
+const CHECKSUM = 10;
 const SOURCE = 12;
 const SOURCE_PORT = 20;
 const host: Host = {
@@ -49,7 +51,9 @@ export class Scene {
     const frame = this.#frame;
     frame.load(octets);
     const at = frame.start;
-    frame.view.setUint32(at + SOURCE, (network << 24) + Math.floor(connection / CLIENT_PORTS));
+    const source = (network << 24) + Math.floor(connection / CLIENT_PORTS);
+    update(frame.view, at + CHECKSUM, change32(frame.view.getInt32(at + SOURCE), source));
+    frame.view.setInt32(at + SOURCE, source);
     frame.view.setUint16(at + SOURCE_PORT, 1024 + (connection % CLIENT_PORTS));
     return frame;
   }
