@@ -25,6 +25,7 @@ export function graphOf({ in: into, out }: Graph): Html {
 /** A share as a bar, with a mark where it should be; both 0..1. */
 export function shareBar(share: number, wanted: number): Html {
   const width = 80;
-  const at = (value: number) => (Math.min(1, value) * width).toFixed(1);
-  return html`<svg class="share" aria-hidden="true" viewBox="0 0 ${width} 10" width="${width}" height="10"><rect class="whole" width="${width}" height="10"/><rect class="part" width="${at(share)}" height="10"/><rect class="mark" x="${at(wanted)}" width="1.5" height="10"/></svg>`;
+  const mark = 1.5;
+  const at = (value: number, most = width) => (Math.min(1, value) * most).toFixed(1);
+  return html`<svg class="share" aria-hidden="true" viewBox="0 0 ${width} 10" width="${width}" height="10"><rect class="whole" width="${width}" height="10"/><rect class="part" width="${at(share)}" height="10"/><rect class="mark" x="${at(wanted, width - mark)}" width="${mark}" height="10"/></svg>`;
 }

@@ -51,8 +51,8 @@ thead th { font-size: .8rem; color: var(--quiet); vertical-align: bottom; }
 main > section > table thead th { border-top: 0; }
 .number { text-align: right; white-space: nowrap; }
 tbody th { white-space: nowrap; }
-td small { display: block; max-width: 24rem; overflow-wrap: anywhere; }
-td.number small { display: inline; }
+td small { display: block; min-width: 11rem; max-width: 24rem; overflow-wrap: anywhere; }
+td.number small { display: inline; min-width: 0; }
 .state { font-weight: 600; white-space: nowrap; }
 .state::before { display: inline-block; width: 1.1em; }
 .good .state::before { content: "\\25CF"; color: var(--good); }
