@@ -4,6 +4,7 @@ import { open, rename } from 'node:fs/promises';
 import { join } from 'node:path';
 import { LvsError } from '../model/errors.ts';
 import type { DirectorDoor } from './door.ts';
+import { isOwnersAlone } from './owned-folder.ts';
 import {
   PROC_APPLICATIONS,
   PROC_CONNECTIONS_HEAD,
@@ -29,10 +30,17 @@ export class ProcfsFolder {
     this.#net = join(folder, 'net');
     this.#door = door;
     try {
-      mkdirSync(this.#net, { recursive: true });
+      mkdirSync(this.#net, { recursive: true, mode: 0o755 });
+      for (const each of [folder, this.#net])
+        if (!isOwnersAlone(each))
+          throw new LvsError(
+            'CONFIG',
+            `${each}: others can write to it; give the files a folder that only its owner can write to (chmod go-w)`,
+          );
       this.#replace(CONNECTIONS, PROC_CONNECTIONS_HEAD);
       this.#replace(ORIGINS, PROC_ORIGINS_HEAD);
     } catch (cause) {
+      if (cause instanceof LvsError) throw cause;
       throw new LvsError('IO', `${this.#net}: ${(cause as Error).message}`, { cause });
     }
   }

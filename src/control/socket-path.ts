@@ -1,13 +1,12 @@
 /** Where the control socket is, and a folder for it that only its owner can write to. */
-import { lstatSync, mkdirSync, statSync } from 'node:fs';
+import { lstatSync, mkdirSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { LvsError } from '../model/errors.ts';
+import { isOwnersAlone } from './owned-folder.ts';
 
 export const DEFAULT_SOCKET = '/run/lvs/director.sock';
 /** Octets of a unix socket's path, its end excluded (unix(7)). */
 const LONGEST_PATH = 107;
-/** Permission bits of those who are not the owner. */
-const WRITABLE_BY_OTHERS = 0o022;
 
 /** The socket that is meant when none is named: the variable LVS_SOCKET, or the default. */
 export const socketPath = (environment: Readonly<Record<string, string | undefined>>): string =>
@@ -19,9 +18,7 @@ export function prepareFolder(path: string): void {
     throw new LvsError('CONFIG', `control socket ${path}: its path is longer than ${LONGEST_PATH} octets`);
   const folder = dirname(path);
   mkdirSync(folder, { recursive: true, mode: 0o755 });
-  const { uid, mode } = statSync(folder);
-  const isOurs = uid === process.geteuid?.() || uid === 0;
-  if (!isOurs || (mode & WRITABLE_BY_OTHERS) !== 0)
+  if (!isOwnersAlone(folder))
     throw new LvsError(
       'CONFIG',
       `control socket ${path}: others can write to ${folder}; give it a folder that only its owner can write to (chmod go-w)`,

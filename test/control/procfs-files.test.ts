@@ -1,4 +1,4 @@
-import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { ProcfsFolder } from '../../src/control/procfs-files.ts';
@@ -47,6 +47,14 @@ test('the files of /proc/net are there, whole, and new each time', async () => {
   ]);
   later.remove();
   expect(readdirSync(join(folder.path, 'net'))).toEqual([]);
+});
+
+test('a folder in which others could lay traps is refused', () => {
+  using folder = new TemporaryFolder();
+  mkdirSync(folder.file('net'));
+  chmodSync(folder.file('net'), 0o777);
+  expect(() => new ProcfsFolder(folder.path, directorDoor())).toThrow('chmod go-w');
+  expect(readdirSync(folder.file('net'))).toEqual([]);
 });
 
 test('a folder that cannot be made is told', () => {
