@@ -9,10 +9,10 @@ import { LvsError } from '../model/errors.ts';
 import { Events } from '../web/events.ts';
 import { toldDoor } from './changes.ts';
 import { configurationDoor } from './configuration-door.ts';
-import { type Configured, configured } from './configured.ts';
-import { type Choice, choose, type DatapathName, probe } from './datapath.ts';
+import { configured } from './configured.ts';
+import type { DatapathName } from './datapath.ts';
+import { openKernelPath } from './kernel-path.ts';
 import { type Log, limitedLog } from './log.ts';
-import { openOffloading } from './offloading.ts';
 import { PacketTap } from './packet-tap.ts';
 import { lackingPrivileges } from './privileges.ts';
 import { keepProcfs, type ProcfsFiles } from './procfs-files.ts';
@@ -32,6 +32,8 @@ export interface RunOptions {
   readonly metrics?: { readonly host: string; readonly port: number };
   readonly procfs?: string;
   readonly datapath: DatapathName;
+  /** Flows of each IP version that the kernel path has room for; NAT needs two a connection. */
+  readonly flows: number;
   /** Most connections at a time. */
   readonly connections: number;
   readonly log: Log;
@@ -42,15 +44,6 @@ const DATAPATH_WORDS = {
   tc: 'kernel path at tc, upcalls by a tap',
   xdp: 'kernel path at XDP, upcalls by a tap',
 } as const;
-
-/** Connections that the kernel path has room for; NAT needs two flows each. */
-const FLOWS = 262_144;
-
-async function datapathFor(wanted: DatapathName, start: Configured): Promise<Choice> {
-  if (wanted === 'live') return { datapath: 'live', why: 'asked for' };
-  const marked = start.commands.some((command) => command.op === 'set-marks' && command.rules.length > 0);
-  return choose(wanted, await probe(), marked);
-}
 
 /** Resolves after a clean end, by SIGTERM or SIGINT. The process has to end then: a live capture cannot be closed. */
 export async function runDirector(options: RunOptions): Promise<void> {
@@ -71,21 +64,16 @@ export async function runDirector(options: RunOptions): Promise<void> {
   process.on('SIGHUP', () => {});
   const routes = new Routes();
   const clock = monotonicClock;
-  const { datapath, why } = await datapathFor(options.datapath, start);
-  log('info', 'datapath', { datapath, why });
-  const offloading =
-    datapath === 'live'
-      ? undefined
-      : await openOffloading({
-          hook: datapath,
-          flows: FLOWS,
-          routes,
-          clock,
-          seed: Math.floor(unforeseeable() * 2 ** 32),
-          log,
-        });
-  if (offloading) log('info', 'offload', { flows: FLOWS, octets: offloading.tables.octets });
-  for (const name of offloading ? interfaces : []) await offloading?.io.listen(name);
+  const { datapath, offloading } = await openKernelPath({
+    wanted: options.datapath,
+    flows: options.flows,
+    start,
+    interfaces,
+    routes,
+    clock,
+    seed: Math.floor(unforeseeable() * 2 ** 32),
+    log,
+  });
   const io =
     offloading?.io ??
     (await openLive({

@@ -38,6 +38,7 @@ interface RunArguments {
   readonly procfs?: string;
   readonly connections: number;
   readonly datapath: DatapathName;
+  readonly flows: number;
   readonly logFormat: LogFormat;
   readonly logLevel: Level;
 }
@@ -63,6 +64,14 @@ function parseWhole(text: string): number {
   const number = Number(text);
   if (!(Number.isSafeInteger(number) && number > 0)) throw new InvalidArgumentError('a whole number above 0');
   return number;
+}
+
+/** Flows of the kernel path. */
+function parseFlows(text: string): number {
+  const flows = Number(text);
+  if (!(Number.isInteger(flows) && flows >= 64 && flows <= 2 ** 24))
+    throw new InvalidArgumentError(`give a whole number of 64 to ${2 ** 24}`);
+  return flows;
 }
 
 const program = new Command('lvs-director')
@@ -96,10 +105,16 @@ program
   .addOption(
     new Option(
       '--datapath <way>',
-      'who forwards known connections: the kernel (tc, xdp), or this process (live)',
+      'who forwards known connections: the kernel (tc, xdp), or this process (live); auto: tc where it can be',
     )
       .choices(DATAPATHS)
-      .default('live'),
+      .default('auto'),
+  )
+  .option(
+    '--flows <number>',
+    'flows of each IP version that the kernel has room for; 192 octets each, taken at the start',
+    parseFlows,
+    262_144,
   )
   .addOption(new Option('--log-format <format>', 'form of the log').choices(['text', 'json']).default('text'))
   .addOption(

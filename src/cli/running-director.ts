@@ -60,6 +60,7 @@ export class RunningDirector {
   #host: HostSetUp | undefined;
   #guarded: Guarded | undefined;
   #warned = false;
+  #crowded = 0;
   #config: Configured | undefined;
   #lost = 0;
   /** VIPs that the file no longer has, and that are still in use. */
@@ -180,6 +181,9 @@ export class RunningDirector {
     const lost = captureDrops + ringDrops + truncated;
     if (lost > this.#lost) log('warning', 'packets-lost', { captureDrops, ringDrops, truncated });
     this.#lost = lost;
+    const { crowded = 0 } = this.#options.offloading?.counts ?? {};
+    if (crowded > this.#crowded) log('warning', 'offload-full', { refused: crowded - this.#crowded });
+    this.#crowded = crowded;
   }
 
   /** Gives the host back what was taken. */
