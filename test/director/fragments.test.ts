@@ -212,7 +212,7 @@ test('whatever comes, nothing throws and memory stays bounded', () => {
   );
 });
 
-test('damaged fragments never throw', () => {
+test('a damaged fragment waits or is dropped, and leaves nothing behind', () => {
   fc.assert(
     fc.property(
       fc.uint8Array({ minLength: 20, maxLength: 120 }),
@@ -222,8 +222,12 @@ test('damaged fragments never throw', () => {
         if (version === 4) octets.set([0, octets.length], 2);
         else octets.set([0, Math.max(0, octets.length - 40), FRAGMENT], 4);
         const packet = new Packet();
-        if (!packet.decode(framed(octets))) return;
-        if (packet.moreFragments || packet.fragmentOffset > 0) new Reassembler().add(packet, 0);
+        fc.pre(packet.decode(framed(octets)) && (packet.moreFragments || packet.fragmentOffset > 0));
+        const reassembler = new Reassembler();
+        expect(['waiting', 'fragment-invalid', 'fragment-incomplete']).toContain(reassembler.add(packet, 0));
+        expect(reassembler.octets).toBeLessThan(0x10000);
+        reassembler.expire(60_000);
+        expect(reassembler).toMatchObject({ size: 0, octets: 0 });
       },
     ),
   );
