@@ -37,16 +37,16 @@ const SERVER = '10.0.0.1:80 > 203.0.113.7:4000';
 describe('the kernel path has a connection', () => {
   test('as long as no packet is to change its state', () => {
     const { one, offload } = directed('tcp', 'masq');
-    const after = (line: string) => {
+    const rowsAfter = (line: string) => {
       one.receive(line);
       return offload.rows.size;
     };
-    expect(after(`${CLIENT} SYN`)).toBe(0);
-    expect(after(`${SERVER} SYN+ACK`)).toBe(0);
-    expect(after(`${CLIENT} ACK`)).toBe(1);
-    expect(after(`${CLIENT} PSH+ACK len=9`)).toBe(1);
-    expect(after(`${CLIENT} FIN+ACK`)).toBe(0);
-    expect(after(`${SERVER} ACK`)).toBe(0);
+    expect(rowsAfter(`${CLIENT} SYN`)).toBe(0);
+    expect(rowsAfter(`${SERVER} SYN+ACK`)).toBe(0);
+    expect(rowsAfter(`${CLIENT} ACK`)).toBe(1);
+    expect(rowsAfter(`${CLIENT} PSH+ACK len=9`)).toBe(1);
+    expect(rowsAfter(`${CLIENT} FIN+ACK`)).toBe(0);
+    expect(rowsAfter(`${SERVER} ACK`)).toBe(0);
   });
 
   test('of UDP from its first packet on, until it is idle for too long', () => {
