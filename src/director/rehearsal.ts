@@ -69,7 +69,10 @@ export function rehearse(
       if (data !== undefined) engineData.set(own, data);
     },
     found(own, what, fromClient) {
-      const connection = snapshotOfConnection(real, originals.get(own)!, now);
+      const original = originals.get(own);
+      // What the packet itself has made is told as that.
+      if (original === undefined) return;
+      const connection = snapshotOfConnection(real, original, now);
       steps.push({ step: 'found', what, connection, fromClient });
     },
     added: (own) => made.push(own),

@@ -80,6 +80,21 @@ const settings: SettingName[] = [
 ];
 const method = fc.constantFrom('masq', 'gatewaying', 'ipip');
 
+/** A connection is made and ended from either side, so that the next packet of its ends comes when it is over. */
+const lives = fc
+  .record({
+    from: fc.constantFrom(...CLIENTS.slice(0, 2)),
+    server: fc.constantFrom(...SERVERS.slice(0, 3)),
+    end: fc.constantFrom('RST', 'FIN+ACK'),
+  })
+  .map(({ from, server, end }) => [
+    `${from} > ${VIP}:80 TCP SYN`,
+    `${server} > ${from} TCP SYN+ACK`,
+    `${from} > ${VIP}:80 TCP FIN+ACK`,
+    `${server} > ${from} TCP ${end}`,
+    `${from} > ${VIP}:80 TCP SYN`,
+  ]);
+
 /** Something that is done to a director, in words that can be done to two. */
 type Act = (director: Directed) => void;
 const told = (what: string, act: Act) => Object.assign(act, { toString: () => what });
@@ -197,17 +212,24 @@ describe('an explanation', () => {
   test('is what then happens; and to have asked changes nothing', () => {
     fc.assert(
       fc.property(
-        fc.array(fc.oneof({ arbitrary: acts, weight: 2 }, { arbitrary: packets, weight: 3 }), {
-          minLength: 10,
-          maxLength: 60,
-        }),
-        fc.integer({ min: 4, max: 40 }),
-        (steps, maxConnections) => {
+        fc
+          .array(
+            fc.oneof(
+              { arbitrary: acts.map((act) => [act]), weight: 4 },
+              { arbitrary: packets.map((line) => [line]), weight: 6 },
+              { arbitrary: lives, weight: 1 },
+            ),
+            { minLength: 10, maxLength: 50 },
+          )
+          .map((lists: (Act | string)[][]) => lists.flat()),
+        fc.constantFrom(2, 3, 5, 40),
+        fc.constantFrom(0, 0, 60),
+        (steps, maxConnections, persistent) => {
           const make = () => new Directed({ maxConnections, random: seeded(3) });
           const [asked, unasked] = [make(), make()];
           for (const it of [asked, unasked])
             for (const name of [WEB, `udp ${VIP}:53`])
-              it.serve(name, SERVERS.slice(0, 3), { scheduler: 'wlc' });
+              it.serve(name, SERVERS.slice(0, 3), { scheduler: 'wlc', persistent });
           for (const step of steps) {
             if (typeof step !== 'string') {
               step(asked);
@@ -295,6 +317,27 @@ describe('an explanation', () => {
     const other = explain(it, `203.0.113.1:4001 > ${VIP}:80 TCP SYN`);
     expect(stepOf(other, 'found')).toMatchObject({ what: 'template' });
     expect(stepOf(other, 'scheduler')).toBeUndefined();
+  });
+
+  test('of a connection that is over: the next one is scheduled anew', () => {
+    const it = new Directed().serve(WEB, SERVERS.slice(0, 2), { scheduler: 'rr' });
+    const line = `203.0.113.1:4000 > ${VIP}:80 TCP SYN`;
+    const server = it.way(line);
+    it.receive(`${server}:80 > 203.0.113.1:4000 TCP RST`);
+    const explained = explain(it, line);
+    expect(stepOf(explained, 'found')).toMatchObject({ connection: { state: 'CLOSE' } });
+    expect(stepOf(explained, 'scheduler')).toBeDefined();
+    expect(sentOf(explained)).not.toContain(server);
+    it.receive(line);
+    expect(sentOf(explained)).toEqual(it.sent);
+  });
+
+  test('of a table that is full', () => {
+    const it = new Directed({ maxConnections: 2 }).serve(WEB, SERVERS);
+    const syn = (port: number) => `203.0.113.1:${port} > ${VIP}:80 TCP SYN`;
+    for (const port of [1, 2]) it.receive(syn(port));
+    expect(explain(it, syn(3))).toMatchObject({ verdict: 'table-full' });
+    expect(it.receive(syn(3))).toBe('table-full');
   });
 
   test('octets that are no packet are explained, too', () => {
