@@ -196,6 +196,7 @@ function configure(into: Configuration, service: Service, options: ServiceOption
   ]!;
   service.scheduler = factory({
     destinations: service.destinations,
+    family: service.family,
     flags: options.schedulerFlags ?? 0,
     settings: into.settings,
     random: into.random,

@@ -61,6 +61,7 @@ export class RehearsedServices {
   #scheduler(real: Service, copy: Service): Scheduler {
     const context: SchedulerContext = {
       destinations: copy.destinations,
+      family: copy.family,
       flags: copy.options.schedulerFlags ?? 0,
       settings: this.#core.settings,
       random: this.#random,

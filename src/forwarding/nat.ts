@@ -20,10 +20,11 @@ export const nat: ForwardingMethod = {
     const { address } = connection.destination;
     const route = context.host.route(address);
     if (route === undefined) return refuseUnreachable(packet, packet.dst, context);
-    // To the host's own stack it is no hop.
+    // To the host's own stack it is no hop, and no way that needs fragments.
     const isHere = sameAddress(route.source, address);
     const refusal = isHere ? undefined : enterHop(packet, route.mtu, false, packet.dst, context);
     if (refusal !== undefined) return refusal;
+    if (isHere) packet.frame.fragmentSize = 0;
     rewriteDestination(packet, address, connection.dport);
     return sendOn(packet.frame, address, route.mtu, context);
   },

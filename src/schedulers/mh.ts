@@ -1,5 +1,6 @@
 /** Maglev hashing: each client has its destination, and a change of the list moves few others (NSDI 2016). */
 import type { Destination } from '../model/destination.ts';
+import { type Address, isV4 } from '../wire/address.ts';
 import { foldAddress, hsiphash } from '../wire/hash.ts';
 import { isEligible } from './least.ts';
 import { FALLBACK, PORT, type SchedulerFactory } from './scheduler.ts';
@@ -23,15 +24,19 @@ interface Walk {
   place: number;
 }
 
+/** Linux 6.1 takes only the first word of an IPv6 address for a service of IPv4 (ip_vs_mh.c, ip_vs_mh_hashkey). */
+const foldServer = (address: Address, family: 4 | 6): number =>
+  family === 4 && !isV4(address) ? address[0]! : foldAddress(address);
+
 /** How each destination walks, by its last weight that was not 0: to quiesce one must not move the clients of others. */
-function walks(destinations: readonly Destination[]): Walk[] {
+function walks(destinations: readonly Destination[], family: 4 | 6): Walk[] {
   const weighted = destinations.filter((destination) => destination.lastWeight > 0);
   const divisor = weighted.reduce((all, { lastWeight }) => gcd(lastWeight, all), 0);
   const heaviest = weighted.reduce((most, { lastWeight }) => Math.max(most, lastWeight), 0);
   const bits = divisor === 0 ? 0 : 32 - Math.clz32(heaviest / divisor);
   const shift = Math.max(0, bits - TURN_BITS);
   return weighted.map((destination) => {
-    const key = (foldAddress(destination.address) + destination.port) | 0;
+    const key = (foldServer(destination.address, family) + destination.port) | 0;
     return {
       destination,
       place: hsiphash(key, PLACE, PLACE) % SLOTS,
@@ -42,9 +47,9 @@ function walks(destinations: readonly Destination[]): Walk[] {
 }
 
 /** The table, by slot: each destination in turn takes the next free slots of its walk, until none is free. */
-export function maglevTable(destinations: readonly Destination[]): Destination[] {
+export function maglevTable(destinations: readonly Destination[], family: 4 | 6): Destination[] {
   const table: Destination[] = new Array(SLOTS);
-  const all = walks(destinations);
+  const all = walks(destinations, family);
   let free = all.length === 0 ? 0 : SLOTS;
   while (free > 0) {
     for (const walk of all) {
@@ -58,7 +63,7 @@ export function maglevTable(destinations: readonly Destination[]): Destination[]
 }
 
 export const mh: SchedulerFactory = (context) => {
-  let table = maglevTable(context.destinations);
+  let table = maglevTable(context.destinations, context.family);
   return {
     schedule({ caddr, cport }) {
       const key = (foldAddress(caddr) + ((context.flags & PORT) !== 0 ? cport : 0)) | 0;
@@ -74,7 +79,7 @@ export const mh: SchedulerFactory = (context) => {
       return undefined;
     },
     changed() {
-      table = maglevTable(context.destinations);
+      table = maglevTable(context.destinations, context.family);
     },
   };
 };

@@ -22,6 +22,8 @@ export interface Request {
 export interface SchedulerContext {
   /** The service's live list, newest first; the same array for the scheduler's whole life. */
   readonly destinations: readonly Destination[];
+  /** The service's: a tunnel's destination may be of the other one. */
+  readonly family: 4 | 6;
   /** Bit 0: fallback, bit 1: port (model/service.ts). */
   readonly flags: number;
   readonly settings: Readonly<Settings>;

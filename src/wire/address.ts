@@ -74,14 +74,14 @@ export const isMulticast = (address: Address): boolean =>
   isV4(address) ? address[3]! >>> 28 === 0xe : address[0]! >>> 24 === 0xff;
 
 /**
- * True for what can be one host's address on a network: not multicast, limited broadcast, reserved, unspecified or
- * loopback (RFC 1122 section 3.2.1.3, RFC 4291 section 2.5).
+ * True for what can be one host's address on a network: not multicast, limited broadcast, unspecified or loopback
+ * (RFC 1122 section 3.2.1.3, RFC 4291 section 2.5). The rest of 0.0.0.0/8 and 240.0.0.0/4 can, as in Linux 6.1.
  */
 export function isOneHost(address: Address): boolean {
   if (!isV4(address))
     return !isMulticast(address) && ((address[0]! | address[1]! | address[2]!) !== 0 || address[3]! > 1);
-  const first = address[3]! >>> 24;
-  return first !== 0 && first !== 127 && first < 224;
+  const word = address[3]!;
+  return !isMulticast(address) && word !== 0 && word !== 0xffffffff && word >>> 24 !== 127;
 }
 
 /** The four words of a prefix: 0..32 bits for IPv4, 0..128 for IPv6. AND it with an address. */

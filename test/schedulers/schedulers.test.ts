@@ -157,7 +157,10 @@ describe('wrr', () => {
 
 describe('mh', () => {
   const table = (weights: readonly number[]) =>
-    maglevTable(weights.map((weight, i) => server(i + 1, weight)));
+    maglevTable(
+      weights.map((weight, i) => server(i + 1, weight)),
+      4,
+    );
   const shares = (table: readonly Destination[]) => {
     const slots: Record<string, number> = {};
     for (const { address } of table) slots[formatAddress(address)] = (slots[formatAddress(address)] ?? 0) + 1;

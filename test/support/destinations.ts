@@ -39,6 +39,7 @@ export const context = (
   rest: Partial<SchedulerContext> = {},
 ): SchedulerContext => ({
   destinations,
+  family: 4,
   flags: 0,
   settings: DEFAULT_SETTINGS,
   random: () => 0.5,
