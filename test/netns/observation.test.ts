@@ -1,6 +1,7 @@
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { browserMissing } from '../support/browser.ts';
 import { clusterMissing } from '../support/cluster.ts';
 import { lacking } from '../support/debian.ts';
 import { Lab } from '../support/lab.ts';
@@ -217,6 +218,21 @@ describe.skipIf(why !== undefined)('looking at a running director', () => {
     } finally {
       await lab.director.run(['tmux', '-S', socket, 'kill-server']);
     }
+  });
+
+  test('the page in Chromium follows what ipvsadm does', async ({ skip }) => {
+    skip(browserMissing !== undefined, browserMissing);
+    await using look = lab.director.spawn([...built('test/support/look'), `http://${METRICS}/`, 'quiesced']);
+    await look.line(/^live$/, 60_000);
+    const edit = (weight: number) =>
+      lab.director.exec([
+        ...ipvsadm,
+        ...`-e -t 192.168.0.101:80 -r 192.168.0.4:80 -g -w ${weight}`.split(' '),
+      ]);
+    await edit(0);
+    expect(await look.line(/^seen/, 60_000)).toBe('seen []');
+    await edit(1);
+    await director.line(/destination-edited .*192\.168\.0\.4:80.* weight=0 cause="control socket"/);
   });
 
   test('clients that nobody wants change nothing for those of the service', async () => {
