@@ -8,10 +8,13 @@ import type { Effort } from './measure.ts';
 
 /** Packets a second offered; 0: none, to compare with. */
 const RATES = [0, 50_000, 100_000] as const;
+const DATAPATHS = ['live', 'auto'] as const;
 const WEB = '127.0.0.1:9112';
 
 export interface LatencyFigure {
   readonly look: string;
+  /** Who forwards: this process, or the kernel where it can. */
+  readonly datapath: (typeof DATAPATHS)[number];
   /** Packets a second that were offered, and that were forwarded. */
   readonly offered: number;
   readonly forwarded: number;
@@ -41,7 +44,26 @@ export async function runLatency({ quick }: Effort): Promise<LatencyFigure[]> {
       `nft 'add table ip discard; add chain ip discard in { type filter hook prerouting priority -300; }; add rule ip discard in udp dport 9 drop'`,
     );
   }
-  await startDirector(lab.director, config, '--metrics', WEB);
+  const figures: LatencyFigure[] = [];
+  for (const datapath of DATAPATHS) {
+    await using _director = await startDirector(
+      lab.director,
+      config,
+      '--metrics',
+      WEB,
+      '--datapath',
+      datapath,
+    );
+    figures.push(...(await underLoad(lab, datapath, looks)));
+  }
+  return figures;
+}
+
+async function underLoad(
+  lab: Lab,
+  datapath: LatencyFigure['datapath'],
+  looks: number,
+): Promise<LatencyFigure[]> {
   const figures: LatencyFigure[] = [];
   for (const offered of RATES) {
     const commands = {
@@ -64,6 +86,7 @@ export async function runLatency({ quick }: Effort): Promise<LatencyFigure[]> {
       times.sort((a, b) => a - b);
       figures.push({
         look,
+        datapath,
         offered,
         forwarded: ((await forwarded(lab)) - before) / took,
         median: times[times.length >> 1]!,
@@ -86,14 +109,14 @@ const generator = (lab: Lab, rate: number, seconds: number): string[] => [
 
 async function forwarded(lab: Lab): Promise<number> {
   const text = await lab.director.exec(`curl -sS http://${WEB}/metrics`);
-  return Number(/^lvs_packets_total\{verdict="forwarded"\} (\d+)$/m.exec(text)?.[1]);
+  return Number(/^lvs_incoming_packets_total (\d+)$/m.exec(text)?.[1]);
 }
 
 export const formatLatency = (figures: readonly LatencyFigure[]): string =>
   [
     'ms to an answer                 offered/s  forwarded/s    median   99th centile',
     ...figures.map(
-      ({ look, offered, forwarded: went, median, p99 }) =>
-        `  ${look.padEnd(26)}${String(offered).padStart(13)}${String(Math.round(went)).padStart(13)}${median.toFixed(1).padStart(10)}${p99.toFixed(1).padStart(10)}`,
+      ({ look, datapath, offered, forwarded: went, median, p99 }) =>
+        `  ${`${look}, ${datapath}`.padEnd(26)}${String(offered).padStart(13)}${String(Math.round(went)).padStart(13)}${median.toFixed(1).padStart(10)}${p99.toFixed(1).padStart(10)}`,
     ),
   ].join('\n');

@@ -31,8 +31,10 @@ export async function capture(door: PacketDoor, options: CaptureOptions): Promis
   let missed = 0;
   try {
     put(file, pcapngHeader(LINKTYPE_RAW, ['received', 'sent']));
-    tell(`capturing ${keyOf(service)}`);
+    let begun = false;
     for await (const lot of until(door.capture(service), signal)) {
+      if (!begun) tell(`capturing ${keyOf(service)}`);
+      begun = true;
       missed += lot.missed;
       for (const packet of lot.packets.slice(0, count - heard)) {
         heard++;

@@ -1,12 +1,13 @@
 /** Copies of the packets of one service, before and after forwarding, for as long as somebody takes them. */
-import { setTimeout as sleep } from 'node:timers/promises';
+import { setImmediate as nextTurn, setTimeout as sleep } from 'node:timers/promises';
 import { sameService } from '../control/door.ts';
 import { nameOf } from '../director/administration.ts';
 import { connectionOf, serviceOf } from '../director/attribution.ts';
 import type { Director } from '../director/director.ts';
 import { snapshotOfConnection } from '../director/snapshots.ts';
+import { type FlowOffload, noOffload } from '../forwarding/offload.ts';
 import type { CapturedPacket, CapturedPackets } from '../model/capture.ts';
-import { NONE } from '../model/connection.ts';
+import { NONE, type Row } from '../model/connection.ts';
 import { LvsError } from '../model/errors.ts';
 import type { ServiceAddress } from '../model/service.ts';
 import type { ConnectionSnapshot } from '../model/snapshot.ts';
@@ -18,6 +19,8 @@ import { Packet } from '../wire/packet.ts';
 /** Packets that wait to be taken, and ms between two takings. */
 const MOST = 20_000;
 const PERIOD = 200;
+/** Connections that are looked at in a turn. */
+const ROWS_PER_TURN = 10_000;
 /** Takers at once. */
 const MOST_TAKERS = 4;
 
@@ -38,6 +41,8 @@ export class PacketTap {
   readonly #io: Sender;
   readonly #takers = new Set<Taker>();
   readonly #packet = new Packet();
+  /** The kernel path that is stood in front of. */
+  #offload: FlowOffload = noOffload;
   #sent: { octets: string; nextHop: string }[] | undefined;
 
   constructor(director: Director, io: Sender) {
@@ -62,27 +67,64 @@ export class PacketTap {
     if (this.#takers.size === 0) this.#listen();
     this.#takers.add(taker);
     try {
+      await this.#recall(service);
+      // The first one, empty or nearly so, says that it has begun.
       for (;;) {
-        await sleep(PERIOD);
         const { packets, missed } = taker;
         taker.packets = [];
         taker.missed = 0;
         yield { packets, missed };
+        await sleep(PERIOD);
       }
     } finally {
       this.#takers.delete(taker);
-      if (this.#takers.size === 0) Reflect.deleteProperty(this.#io, 'transmit');
+      if (this.#takers.size === 0) this.#leave();
     }
   }
 
-  /** Stands in front of the driver's own way to send, until somebody takes that away. */
+  /** Stands in front of the driver's own way to send and of the kernel path, until it leaves. */
   #listen(): void {
     const io = this.#io;
+    const core = this.#director.context;
+    const offload = core.offload;
+    this.#offload = offload;
+    core.offload = {
+      install: (row) => !this.#isTaken(row) && offload.install(row),
+      remove: (row) => offload.remove(row),
+      sweep: (report) => offload.sweep(report),
+    };
     const transmit = io.transmit.bind(io);
     io.transmit = (frame, nextHop) => {
       this.#sent?.push({ octets: base64(frame), nextHop: formatAddress(nextHop) });
       return transmit(frame, nextHop);
     };
+  }
+
+  #leave(): void {
+    Reflect.deleteProperty(this.#io, 'transmit');
+    this.#director.context.offload = this.#offload;
+    this.#offload = noOffload;
+  }
+
+  /** Connections of the service that the kernel forwards come back to the director, some at a time. */
+  async #recall(service: ServiceAddress): Promise<void> {
+    if (this.#offload === noOffload) return;
+    let looked = 0;
+    for (const row of this.#director.context.table.rows()) {
+      if (this.#isOf(row, service)) this.#offload.remove(row);
+      if (++looked % ROWS_PER_TURN === 0) await nextTurn();
+    }
+  }
+
+  #isTaken(row: Row): boolean {
+    for (const { service } of this.#takers) if (this.#isOf(row, service)) return true;
+    return false;
+  }
+
+  #isOf(row: Row, service: ServiceAddress): boolean {
+    const { table, destinations } = this.#director.context;
+    const its = destinations.all[table.destination[row]!]?.service;
+    return its !== undefined && sameService(nameOf(its, formatAddress), service);
   }
 
   #tapped(frame: Frame, now: number): Verdict {

@@ -140,12 +140,16 @@ function destinationStates(destinations: readonly Named[]): Family[] {
 
 function decisions({ counts, drops }: Snapshot): Family[] {
   return [
-    counter('lvs_packets_total', 'Packets that were not dropped, by what became of them.', [
-      [{ verdict: 'forwarded' }, counts.forwarded],
-      [{ verdict: 'answered' }, counts.answered],
-      [{ verdict: 'waiting' }, counts.waiting],
-      [{ verdict: 'pass' }, counts.passed],
-    ]),
+    counter(
+      'lvs_packets_total',
+      'Packets that the director itself had and did not drop, by what became of them.',
+      [
+        [{ verdict: 'forwarded' }, counts.forwarded],
+        [{ verdict: 'answered' }, counts.answered],
+        [{ verdict: 'waiting' }, counts.waiting],
+        [{ verdict: 'pass' }, counts.passed],
+      ],
+    ),
     counter(
       'lvs_dropped_packets_total',
       'Packets that were dropped, by reason.',

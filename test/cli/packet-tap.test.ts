@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest';
 import { PacketTap } from '../../src/cli/packet-tap.ts';
+import type { FlowOffload } from '../../src/forwarding/offload.ts';
 import type { CapturedPackets } from '../../src/model/capture.ts';
 import { LvsError } from '../../src/model/errors.ts';
 import type { Frame } from '../../src/wire/frame.ts';
@@ -21,12 +22,13 @@ const next = async (source: AsyncGenerator<CapturedPackets>) =>
 test('packets of the service, both ways, before and after, with their connection', async () => {
   const { tap, receive } = tapped();
   const taking = tap.take(WEB);
-  const first = next(taking);
+  await next(taking);
+  const second = next(taking);
   receive(`203.0.113.1:4000 > ${VIP}:80 TCP SYN`);
   receive(`203.0.113.1:4000 > ${VIP}:81 TCP SYN`);
   receive('10.0.0.1:8080 > 203.0.113.1:4000 TCP SYN+ACK');
   receive(`203.0.113.9:4000 > ${VIP}:80 TCP ACK`);
-  const { packets, missed } = await first;
+  const { packets, missed } = await second;
   await taking.return(undefined);
   expect(missed).toBe(0);
   expect(
@@ -53,6 +55,36 @@ test('packets of the service, both ways, before and after, with their connection
   ]);
 });
 
+test('the kernel path leaves the service’s connections to the director for as long as they are taken', async () => {
+  const { it, tap, receive } = tapped();
+  const { context } = it.director;
+  const installed = new Set<number>();
+  const offload: FlowOffload = {
+    install: (row) => installed.add(row).has(row),
+    remove: (row) => void installed.delete(row),
+    sweep: () => {},
+  };
+  context.offload = offload;
+  const open = (client: string, port: number, server: string) => {
+    receive(`${client} > ${VIP}:${port} TCP SYN`);
+    receive(`${server} > ${client} TCP SYN+ACK`);
+    receive(`${client} > ${VIP}:${port} TCP ACK`);
+  };
+  open('203.0.113.1:1', 80, '10.0.0.1:8080');
+  open('203.0.113.1:2', 81, '10.0.0.1:81');
+  expect(installed.size).toBe(2);
+  const taking = tap.take(WEB);
+  await next(taking);
+  expect(installed.size).toBe(1);
+  open('203.0.113.1:3', 80, '10.0.0.1:8080');
+  open('203.0.113.1:4', 81, '10.0.0.1:81');
+  expect(installed.size).toBe(2);
+  await taking.return(undefined);
+  expect(context.offload).toBe(offload);
+  receive(`203.0.113.1:1 > ${VIP}:80 TCP ACK`);
+  expect(installed.size).toBe(3);
+});
+
 test('when nobody takes, the sender is its own again', async () => {
   const { it, tap } = tapped();
   const own = it.transmit;
@@ -66,11 +98,12 @@ test('when nobody takes, the sender is its own again', async () => {
 test('what there is no room for is counted; what the director does stays the same', async () => {
   const { tap } = tapped();
   const taking = tap.take(WEB);
-  const first = next(taking);
+  await next(taking);
+  const second = next(taking);
   const frame: Frame = frameOf(`203.0.113.9:4000 > ${VIP}:80 TCP ACK`);
   const verdicts = new Set(Array.from({ length: 20_100 }, () => tap.handle(frame, 0)));
   expect([...verdicts]).toEqual(['pass']);
-  const { packets, missed } = await first;
+  const { packets, missed } = await second;
   await taking.return(undefined);
   expect([packets.length, missed]).toEqual([20_000, 100]);
 });
