@@ -12,6 +12,7 @@ import { Tap } from '../io/tap.ts';
 import { openUpcalls, type UpcallIo } from '../io/upcalls.ts';
 import { LvsError } from '../model/errors.ts';
 import { Attachments } from '../offload/attach.ts';
+import { HandBack } from '../offload/hand-back-map.ts';
 import { type HookName, tc, xdp } from '../offload/hook.ts';
 import { KernelOffload, type Way } from '../offload/kernel-offload.ts';
 import { type KernelTables, openKernelTables } from '../offload/kernel-tables.ts';
@@ -21,7 +22,7 @@ import type { Served } from '../offload/services.ts';
 import { gracePeriod } from '../sys/membarrier.ts';
 import { loadSystem } from '../sys/system.ts';
 import { SystemCallError } from '../sys/system-call-error.ts';
-import type { Address } from '../wire/address.ts';
+import { type Address, isV4 } from '../wire/address.ts';
 import { parseMac } from '../wire/ethernet.ts';
 import type { Log } from './log.ts';
 
@@ -36,6 +37,8 @@ const SWEEP = 500;
 /** Sweeps between two questions whether neighbours are still there (about REACHABLE_TIME of RFC 4861, half). */
 const CONFIRM = 30;
 
+/** Neighbours whose headers are remembered. */
+const HEADERS = 65_536;
 /** ms between two looks for neighbours that are missing. */
 const LOOK_AGAIN = 50;
 
@@ -62,6 +65,7 @@ export class Offloading {
   readonly #bpf: Bpf;
   readonly #attachments: Attachments;
   readonly #services: ServiceMap;
+  readonly #interfaces: HandBack;
   readonly #neighbors = new KernelNeighbors();
   #offload: KernelOffload | undefined;
   #director: Director | undefined;
@@ -69,6 +73,8 @@ export class Offloading {
   #sweeps = 0;
   /** Interfaces by name, as they were found since the last sweep. */
   readonly #links = new Map<string, Link | undefined>();
+  /** Frames' headers by the last word of an IPv4 neighbour's address, since the last sweep. */
+  readonly #headers = new Map<number, Uint8Array | undefined>();
   /** When neighbours were read because one was missing, ms. */
   #asked = 0;
 
@@ -80,12 +86,14 @@ export class Offloading {
     tables: KernelTables,
     services: ServiceMap,
     attachments: Attachments,
+    interfaces: HandBack,
   ) {
     this.#options = options;
     this.#bpf = bpf;
     this.io = io;
     this.tables = tables;
     this.#services = services;
+    this.#interfaces = interfaces;
     this.#attachments = attachments;
   }
 
@@ -125,6 +133,7 @@ export class Offloading {
     if (++this.#sweeps % CONFIRM === 0) this.#neighbors.confirm();
     this.io.renew();
     this.#links.clear();
+    this.#headers.clear();
     this.#neighbors.refresh().then(
       () => this.#offload!.checkWays(),
       () => {},
@@ -148,6 +157,7 @@ export class Offloading {
   close(): void {
     clearInterval(this.#timer);
     this.#attachments[Symbol.dispose]();
+    this.#interfaces[Symbol.dispose]();
   }
 
   #way(to: Address): Way | undefined {
@@ -161,6 +171,18 @@ export class Offloading {
       return undefined;
     }
     return { ...link, to: mac, vlan: 0, mtu: route.mtu, source: route.source };
+  }
+
+  /** What goes before an IPv4 packet that is handed back to the kernel; other packets take the host's own way. */
+  header(nextHop: Address): Uint8Array | undefined {
+    if (!isV4(nextHop) || !this.#director) return undefined;
+    const word = nextHop[3]! | 0;
+    const known = this.#headers.get(word);
+    if (known || this.#headers.has(word)) return known;
+    const way = this.#way(nextHop);
+    const header = way && this.#interfaces.headerOf(way);
+    if (this.#headers.size < HEADERS) this.#headers.set(word, header);
+    return header;
   }
 
   #link(name: string): Link | undefined {
@@ -193,8 +215,15 @@ export async function openOffloading(options: OffloadingOptions): Promise<Offloa
     const upcall = { interfaceIndex: tap.device.index, services: services.descriptor };
     const code = forwarderCode({ hook: HOOKS[hook], tables: tables.tables, upcall });
     const attachments = new Attachments(bpf, hook, code);
-    const io = await openUpcalls({ tap, attach: (name) => attach(attachments, hook, name) });
-    return new Offloading(options, bpf, io, tables, services, attachments);
+    const interfaces = new HandBack(bpf, HOOKS[hook]);
+    interfaces.attach(tap.device.index);
+    const io: UpcallIo = await openUpcalls({
+      tap,
+      attach: (name) => attach(attachments, hook, name),
+      header: (nextHop) => offloading.header(nextHop),
+    });
+    const offloading = new Offloading(options, bpf, io, tables, services, attachments, interfaces);
+    return offloading;
   } catch (cause) {
     if (cause instanceof VerifierError || cause instanceof SystemCallError)
       throw new LvsError('UNAVAILABLE', `the kernel path (${hook}): ${cause.message}`, { cause });

@@ -68,7 +68,7 @@ export class Tap implements PacketIo {
   transmit(frame: Frame, _nextHop: Address): boolean {
     const { length } = frame;
     if (length > this.#room.bytes.length) return false;
-    this.#room.bytes.set(frame.bytes.subarray(frame.start, frame.end));
+    copyInto(this.#room.bytes, frame);
     return this.#system.write(this.device.descriptor, this.#room.address, length) === length;
   }
 
@@ -99,3 +99,12 @@ export class Tap implements PacketIo {
     this.#system.close(this.device.descriptor);
   }
 }
+
+/** Octet by octet where there are few: a view of them would cost more. */
+function copyInto(room: Uint8Array, { bytes, start, end }: Frame): void {
+  if (end - start > FEW) room.set(bytes.subarray(start, end));
+  else for (let i = start; i < end; i++) room[i - start] = bytes[i]!;
+}
+
+/** Octets. */
+const FEW = 128;

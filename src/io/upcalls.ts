@@ -2,7 +2,7 @@
 
 import { LvsError } from '../model/errors.ts';
 import { type Address, formatAddress, isV4 } from '../wire/address.ts';
-import { ETHERTYPE_IPV4, ETHERTYPE_IPV6, ethernet } from '../wire/ethernet.ts';
+import { ETHERNET_HEADER, ETHERTYPE_IPV4, ETHERTYPE_IPV6, ethernet } from '../wire/ethernet.ts';
 import type { Frame } from '../wire/frame.ts';
 import { Packet } from '../wire/packet.ts';
 import type { HostIo } from './host-io.ts';
@@ -14,6 +14,11 @@ export interface UpcallOptions {
   readonly tap: Tap;
   /** Puts the kernel's program at an interface, unless it is there. Throws LvsError. */
   readonly attach: (interfaceName: string) => void;
+  /**
+   * The first 14 octets of a frame towards a neighbour, by which the tap's far end knows where it goes; undefined: the
+   * neighbour is not known (yet), and the kernel is to find it.
+   */
+  readonly header: (nextHop: Address) => Uint8Array | undefined;
 }
 
 /** Next hops whose text is remembered. */
@@ -26,6 +31,7 @@ export class UpcallIo implements HostIo {
   reserve = 0;
   readonly #tap: Tap;
   readonly #attach: (interfaceName: string) => void;
+  readonly #header: UpcallOptions['header'];
   readonly #interfaces: string[] = [];
   readonly #senders: { readonly v4: RawSender; readonly v6: RawSender | undefined };
   readonly #hops = new Map<number, string>();
@@ -34,9 +40,10 @@ export class UpcallIo implements HostIo {
   readonly #upcalls = new Float64Array(1);
 
   /** Use `openUpcalls`. */
-  constructor({ tap, attach }: UpcallOptions, v4: RawSender, v6: RawSender | undefined) {
+  constructor({ tap, attach, header }: UpcallOptions, v4: RawSender, v6: RawSender | undefined) {
     this.#tap = tap;
     this.#attach = attach;
+    this.#header = header;
     this.#senders = { v4, v6 };
   }
 
@@ -84,6 +91,23 @@ export class UpcallIo implements HostIo {
   };
 
   transmit(frame: Frame, nextHop: Address): boolean {
+    const header = this.#header(nextHop);
+    return header && frame.prepend(ETHERNET_HEADER)
+      ? this.#handBack(frame, header, nextHop)
+      : this.#speak(frame, nextHop);
+  }
+
+  /** The quick way: the program at the tap sends the frame on. */
+  #handBack(frame: Frame, header: Uint8Array, nextHop: Address): boolean {
+    const { bytes, start } = frame;
+    for (let i = 0; i < ETHERNET_HEADER; i++) bytes[start + i] = header[i]!;
+    const taken = this.#tap.transmit(frame, nextHop);
+    frame.start = start + ETHERNET_HEADER;
+    return taken;
+  }
+
+  /** Through the host's own routes. */
+  #speak(frame: Frame, nextHop: Address): boolean {
     const { v4, v6 } = this.#senders;
     return isV4(nextHop)
       ? v4.send(frame.bytes, frame.start, frame.length, this.#hopText(nextHop))

@@ -1,0 +1,58 @@
+/** The way back down: interfaces that the director's own frames may leave by, and the program at the tap. */
+import type { Bpf } from '../ebpf/bpf.ts';
+import { BpfMap } from '../ebpf/map.ts';
+import { ETHERNET_HEADER, ETHERTYPE_IPV4, MAC } from '../wire/ethernet.ts';
+import type { NextHop } from './actions.ts';
+import { Attachments } from './attach.ts';
+import { HAND_BACK, handBackCode, INTERFACE_KEY, INTERFACE_VALUE } from './hand-back.ts';
+import type { Hook } from './hook.ts';
+
+/** Interfaces of a host. */
+const INTERFACES = 4096;
+
+export class HandBack implements Disposable {
+  readonly #map: BpfMap;
+  readonly #attachments: Attachments;
+  /** MAC addresses that the map has, by interface. */
+  readonly #known = new Map<number, string>();
+
+  /** Throws VerifierError and SystemCallError. */
+  constructor(bpf: Bpf, hook: Hook) {
+    this.#map = new BpfMap(bpf, {
+      type: 'hash',
+      name: 'lvs_interfaces',
+      keySize: INTERFACE_KEY,
+      valueSize: INTERFACE_VALUE,
+      entries: INTERFACES,
+    });
+    this.#attachments = new Attachments(bpf, hook.name, handBackCode(hook, this.#map.descriptor));
+  }
+
+  /** Puts the program at the tap. */
+  attach(tap: number): void {
+    this.#attachments.attach(tap);
+  }
+
+  /** The first octets of a frame with an IPv4 packet that goes that way. */
+  headerOf({ interfaceIndex, to, from }: NextHop): Uint8Array {
+    const text = from.join();
+    if (this.#known.get(interfaceIndex) !== text) {
+      const key = new Uint8Array(INTERFACE_KEY);
+      new DataView(key.buffer).setUint32(0, interfaceIndex, true);
+      this.#map.update(key, Uint8Array.of(...from, 0, 0));
+      this.#known.set(interfaceIndex, text);
+    }
+    const header = new Uint8Array(ETHERNET_HEADER);
+    const view = new DataView(header.buffer);
+    header.set(to);
+    view.setUint16(MAC, HAND_BACK);
+    view.setUint32(MAC + 2, interfaceIndex, true);
+    view.setUint16(2 * MAC, ETHERTYPE_IPV4);
+    return header;
+  }
+
+  [Symbol.dispose](): void {
+    this.#attachments[Symbol.dispose]();
+    this.#map[Symbol.dispose]();
+  }
+}
