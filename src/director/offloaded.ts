@@ -1,7 +1,9 @@
 /** What a kernel path forwarded, taken into account as if the director had handled the packets. */
 import type { Row } from '../model/connection.ts';
 import { IN_OCTETS, IN_PACKETS, OUT_OCTETS, OUT_PACKETS } from '../model/counters.ts';
+import { UDP } from '../wire/udp.ts';
 import type { Core } from './core.ts';
+import { assureTemplate } from './tracking.ts';
 
 /** `lastSeen`: ms of the director's clock. `isReply`: they came from the destination. See FlowReport. */
 export function takeIntoAccount(
@@ -12,7 +14,7 @@ export function takeIntoAccount(
   lastSeen: number,
   isReply: boolean,
 ): void {
-  const { table, destinations, total } = core;
+  const { table, timeouts, destinations, total } = core;
   const destination = destinations.all[table.destination[row]!]!;
   if (!isReply) table.inPackets[row]! += packets;
   if (destination.available) {
@@ -22,6 +24,10 @@ export function takeIntoAccount(
       counters[ofOctets]! += octets;
     }
   }
+  if (table.protocol(row) === UDP) {
+    table.timeout[row] = timeouts.udp[0]!;
+    if (isReply) assureTemplate(core, row);
+  } else table.timeout[row] = timeouts.tcp[table.state[row]!]!;
   // A packet seen before the timer was set last does not set it back.
   if (table.armed(row) && lastSeen + table.timeout[row]! > table.expires(row)) table.touch(row, lastSeen);
 }

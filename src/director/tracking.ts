@@ -73,7 +73,7 @@ function count(core: Core, row: Row, isActive: boolean, destination: RealDestina
 }
 
 /** The template that led here has proved useful. */
-function assureTemplate(core: Core, row: Row): void {
+export function assureTemplate(core: Core, row: Row): void {
   const template = core.table.template[row]!;
   if (template === NONE || (core.table.flags[template]! & TEMPLATE) === 0) return;
   core.table.state[template] = ASSURED;

@@ -70,7 +70,13 @@ test('what the kernel path forwarded counts, and keeps the connection alive', ()
   for (const counted of [service!, service!.destinations[0]!])
     expect(counted.stats).toMatchObject({ inPackets: 11, inOctets: 5032, outPackets: 7, outOctets: 700 });
   expect(offload.rows.size).toBe(1);
-  one.now = 501_000;
+  // A time-out that was changed meanwhile holds from the next packet on.
+  one.director.apply({ op: 'set-timeouts', timeouts: { tcp: 0, tcpFin: 0, udp: 600 } }, one.now);
+  takeIntoAccount(one.director.context, row!, 1, 100, 400_000, false);
+  one.now = 990_000;
+  one.director.expire(one.now);
+  expect(offload.rows.size).toBe(1);
+  one.now = 1_001_000;
   one.director.expire(one.now);
   expect(offload.rows.size).toBe(0);
 });
