@@ -11,7 +11,7 @@ import { nodeExporterFamilies } from './node-exporter.ts';
 export const CONTENT_TYPE = Registry.PROMETHEUS_CONTENT_TYPE;
 
 /** ms of work after which packets get their turn; more often, and a busy director would take long to answer. */
-const TURN = 4;
+const TURN = 8;
 
 export async function exposition(snapshot: Snapshot, surroundings: Surroundings): Promise<string> {
   let text = '';

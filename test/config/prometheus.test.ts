@@ -1,13 +1,18 @@
 import { spawnSync } from 'node:child_process';
-import { readFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { families } from '../../src/metrics/exposition.ts';
 import { lacking } from '../support/debian.ts';
+import { TemporaryFolder } from '../support/doors.ts';
 import { ObservedDirector, surroundings, WEB } from '../support/observed.ts';
 import { PROJECT } from '../support/project.ts';
 
 const PROMTOOL = '/usr/bin/promtool';
+interface Dashboard {
+  readonly panels: readonly { readonly id: number; readonly targets: readonly { readonly expr: string }[] }[];
+}
+
 const FOLDER = join(PROJECT, 'conf', 'prometheus');
 const why = lacking('promtool', 'prometheus');
 const promtool = (...words: string[]) => spawnSync(PROMTOOL, words, { cwd: FOLDER, encoding: 'utf8' });
@@ -21,6 +26,20 @@ describe('what Prometheus is told', () => {
     ['test', 'rules', 'lvs.rules.test.yml'],
   ])('promtool %s %s %s', (verb, what, file) => {
     const { status, stdout, stderr } = promtool(verb, what, file);
+    expect({ status, said: status === 0 ? '' : stdout + stderr }).toEqual({ status: 0, said: '' });
+  });
+
+  test.skipIf(why !== undefined)('every query of the dashboard is one', () => {
+    const dashboard = JSON.parse(readFileSync(join(FOLDER, 'grafana-dashboard.json'), 'utf8')) as Dashboard;
+    const queries = dashboard.panels.flatMap(({ targets }) => targets.map(({ expr }) => expr));
+    expect(queries.length).toBeGreaterThan(15);
+    expect(new Set(dashboard.panels.map(({ id }) => id)).size).toBe(dashboard.panels.length);
+    // JSON is YAML.
+    const rules = queries.map((expr, i) => ({ record: `query:${i}`, expr: expr.replace('$instance', '.*') }));
+    using folder = new TemporaryFolder();
+    const file = folder.file('queries.yml');
+    writeFileSync(file, JSON.stringify({ groups: [{ name: 'queries', rules }] }));
+    const { status, stdout, stderr } = promtool('check', 'rules', file);
     expect({ status, said: status === 0 ? '' : stdout + stderr }).toEqual({ status: 0, said: '' });
   });
 
