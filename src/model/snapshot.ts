@@ -84,7 +84,7 @@ export interface TableSnapshot {
   readonly octets: number;
   /** Rows that were ever in use at the same time. */
   readonly highest: number;
-  /** The most rows that one look-up has had to compare. */
+  /** The most rows that one look-up has had to compare since the start. */
   readonly longestProbe: number;
 }
 
