@@ -1,0 +1,162 @@
+/** Tunnels, emitted: what src/forwarding/tunnel.ts does for IP in IP. */
+import { ENCAP_L3_IPV4, ENCAP_L3_IPV6, FIXED_GSO, ROOM_MAC, SKB_ADJUST_ROOM } from '../ebpf/helper.ts';
+import {
+  add,
+  and,
+  at,
+  B,
+  call,
+  type Fragment,
+  H,
+  jeq,
+  jne,
+  jump,
+  load,
+  lsh,
+  mov,
+  or,
+  R0,
+  R1,
+  R2,
+  R3,
+  R4,
+  R5,
+  type Register,
+  rsh,
+  store,
+  storeImm,
+  sub,
+  toBig,
+  W,
+  xor,
+} from '../ebpf/instruction.ts';
+import {
+  ACTION_AT,
+  adjustHead,
+  CONTEXT,
+  type Hook,
+  IPV4_TYPE,
+  IPV6_TYPE,
+  NETWORK,
+  PACKET,
+  untag,
+} from './hook.ts';
+import { ACTION_ADDRESS, ACTION_HEADER_CHANGE, ACTION_SOURCE } from './layout.ts';
+import { type Family, TOTAL_LENGTH, V4, V6 } from './parse.ts';
+import { age, count, fold, HEADER_CHECKSUM } from './rewrite-steps.ts';
+
+/** DF, as read by this machine. */
+const DONT_FRAGMENT_LE = 0x0040;
+const ETHERTYPE = 12;
+
+/* Octets of outer headers, and where the inner IP header then begins. */
+const OUTER4 = V4.header;
+const OUTER6 = V6.header;
+
+/** Room for an outer header of `octets` behind layer 2; what is needed of the packet is there again. */
+const grow = (octets: number, version: 4 | 6, hook: Hook, family: Family): Fragment => [
+  hook.name === 'xdp'
+    ? [untag(), mov.imm(R2, -octets), adjustHead]
+    : [
+        mov.reg(R1, CONTEXT),
+        mov.imm(R2, octets),
+        mov.imm(R3, ROOM_MAC),
+        mov.imm(R4, FIXED_GSO | (version === 4 ? ENCAP_L3_IPV4 : ENCAP_L3_IPV6)),
+        mov.imm(R5, 0),
+        call(SKB_ADJUST_ROOM),
+        jne.imm(R0, 0, 'drop'),
+      ],
+  hook.reload(NETWORK + octets + family.header),
+];
+
+/** The inner packet's TOS or traffic class, in `into`, from the IP header at `network`. Loses r1. */
+const trafficClass = ({ version }: Family, network: number, into: Register): Fragment =>
+  version === 4
+    ? load(B, into, PACKET, network + 1)
+    : [load(H, into, PACKET, network), toBig(into, 16), rsh.imm(into, 4), and.imm(into, 0xff)];
+
+/** A congestion mark stays inside, outside the packet may be marked again (RFC 3168 section 9.1.1). Loses r1. */
+const withoutMark = (tos: Register, label: string): Fragment => [
+  mov.reg(R1, tos),
+  and.imm(R1, 3),
+  jne.imm(R1, 3, label),
+  sub.imm(tos, 1),
+  at(label, mov.reg(R1, tos)),
+];
+
+const copyAddress = (from: number, to: number, octets: 4 | 16): Fragment =>
+  (octets === 4 ? [0] : [0, 4, 8, 12]).map((i) => [
+    load(W, R1, ACTION_AT, from + i),
+    store(W, PACKET, to + i, R1),
+  ]);
+
+/** IPv4 in IPv4. Without DF the outer packet needs an identification of its own: that is the director's. */
+export function tunnel4(hook: Hook): Fragment {
+  const inner = NETWORK + OUTER4;
+  return [
+    at(V4.label('tunnel4'), load(H, R1, PACKET, NETWORK + 6)),
+    and.imm(R1, DONT_FRAGMENT_LE),
+    jeq.imm(R1, 0, V4.label('miss')),
+    count(V4, hook),
+    age(V4),
+    grow(OUTER4, 4, hook, V4),
+    storeImm(H, PACKET, ETHERTYPE, IPV4_TYPE),
+    trafficClass(V4, inner, R3),
+    withoutMark(R3, 'unmarked4'),
+    load(H, R4, PACKET, inner + 2),
+    toBig(R4, 16),
+    add.imm(R4, OUTER4),
+    toBig(R4, 16),
+    load(B, R5, PACKET, inner + 8),
+    storeImm(B, PACKET, NETWORK, 0x45),
+    store(B, PACKET, NETWORK + 1, R3),
+    store(H, PACKET, TOTAL_LENGTH, R4),
+    // Identification 0, DF.
+    storeImm(W, PACKET, NETWORK + 4, DONT_FRAGMENT_LE << 16),
+    store(B, PACKET, V4.ttl, R5),
+    storeImm(B, PACKET, V4.protocol, 4),
+    copyAddress(ACTION_SOURCE, V4.src, 4),
+    copyAddress(ACTION_ADDRESS, V4.dst, 4),
+    load(H, R1, ACTION_AT, ACTION_HEADER_CHANGE),
+    add.reg(R1, R4),
+    add.reg(R1, R5),
+    lsh.imm(R3, 8),
+    add.reg(R1, R3),
+    fold(R1, R2),
+    fold(R1, R2),
+    xor.imm(R1, 0xffff),
+    store(H, PACKET, HEADER_CHECKSUM, R1),
+    jump('transmit'),
+  ];
+}
+
+/** Either version in IPv6, flow label 0. */
+export function tunnel6(family: Family, hook: Hook): Fragment {
+  const inner = NETWORK + OUTER6;
+  const { version } = family;
+  return [
+    count(family, hook),
+    age(family),
+    grow(OUTER6, 6, hook, family),
+    storeImm(H, PACKET, ETHERTYPE, IPV6_TYPE),
+    trafficClass(family, inner, R3),
+    withoutMark(R3, family.label('unmarked-6in')),
+    mov.reg(R1, R3),
+    rsh.imm(R1, 4),
+    or.imm(R1, 0x60),
+    store(B, PACKET, NETWORK, R1),
+    lsh.imm(R3, 4),
+    store(B, PACKET, NETWORK + 1, R3),
+    storeImm(H, PACKET, NETWORK + 2, 0),
+    version === 4
+      ? load(H, R4, PACKET, inner + 2)
+      : [load(H, R4, PACKET, inner + 4), toBig(R4, 16), add.imm(R4, V6.header), toBig(R4, 16)],
+    store(H, PACKET, NETWORK + 4, R4),
+    storeImm(B, PACKET, V6.protocol, version === 4 ? 4 : 41),
+    load(B, R5, PACKET, inner - NETWORK + family.ttl),
+    store(B, PACKET, V6.ttl, R5),
+    copyAddress(ACTION_SOURCE, V6.src, 16),
+    copyAddress(ACTION_ADDRESS, V6.dst, 16),
+    jump('transmit'),
+  ];
+}
