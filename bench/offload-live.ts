@@ -32,7 +32,7 @@ const ip = (...words: string[]): void => {
 export interface LiveFigures {
   readonly bare: number;
   readonly ratio: Readonly<Record<MethodName, number>>;
-  /** Frames that did not arrive, of all that were sent through the program. */
+  /** Frames that did not arrive, of all that were sent through the program: flows without a slot are left to the kernel. */
   readonly lost: number;
 }
 

@@ -48,7 +48,7 @@ const live: Record<string, LiveFigures> = {};
     live[size] = figures;
     const ratios = METHODS.map((method) => `${method} ${figures.ratio[method].toFixed(2)}`).join('  ');
     say(
-      `live ${size.toLocaleString('en').padStart(9)} flows: ${ratios} of a bare redirect (${(figures.bare / 1e6).toFixed(2)} M packets/s; ${figures.lost} lost)`,
+      `live ${size.toLocaleString('en').padStart(9)} flows: ${ratios} of a bare redirect (${(figures.bare / 1e6).toFixed(2)} M packets/s; ${figures.lost} not forwarded: their flows found no slot)`,
     );
   }
 }
