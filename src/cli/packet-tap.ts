@@ -55,6 +55,10 @@ export class PacketTap {
     return this.#takers.size === 0 ? this.#director.handle(frame, now) : this.#tapped(frame, now);
   }
 
+  get subject(): Frame {
+    return this.#director.subject;
+  }
+
   expire(now: number): void {
     this.#director.expire(now);
   }

@@ -21,6 +21,8 @@ export class PassedPackets {
   readonly #packet = new Packet();
   #requests: Ends = new Map();
   #replies: Ends = new Map();
+  /** Addresses by protocol whose fragments are kept, whatever their port: key of port 0. */
+  #fragments: Ends = new Map();
   #marks: ReadonlySet<number> = new Set();
   #forwards = false;
 
@@ -33,10 +35,14 @@ export class PassedPackets {
   keep({ services }: Guarded): void {
     this.#requests = new Map();
     this.#replies = new Map();
+    this.#fragments = new Map();
     const marks = new Set<number>();
     for (const { service, destinations } of services) {
       if ('mark' in service) marks.add(service.mark);
-      else add(this.#requests, service.protocol, service.address, keptPort(service));
+      else {
+        add(this.#requests, service.protocol, service.address, keptPort(service));
+        add(this.#fragments, service.protocol, service.address, 0);
+      }
       for (const { method, address, port } of destinations) {
         if (method !== 'masq') continue;
         const protocols = 'mark' in service ? (['tcp', 'udp', 'sctp'] as const) : [service.protocol];
@@ -56,8 +62,10 @@ export class PassedPackets {
     const isRequest =
       has(this.#requests, protocol, dst, dstPort) ||
       (this.#marks.size > 0 && this.#marks.has(this.#markOf(packet)));
+    // Fragments are kept whatever their port.
+    const isCut = frame.fragmentSize > 0 && has(this.#fragments, protocol, dst, 0);
     // Over the loopback, to a local destination's listener or to the refusal that the host itself gives.
-    if (isRequest && isLocal) this.#context.host.transmit(frame, dst);
+    if (isLocal && (isRequest || isCut)) this.#context.host.transmit(frame, dst);
     else if (!isLocal && (isRequest || has(this.#replies, protocol, src, srcPort))) this.#route(packet);
   };
 

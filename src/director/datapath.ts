@@ -4,7 +4,7 @@ import { sendPortUnreachable } from '../forwarding/icmp.ts';
 import { forwardingMethods } from '../forwarding/index.ts';
 import { NONE, type Row } from '../model/connection.ts';
 import type { Verdict } from '../model/verdict.ts';
-import type { Frame } from '../wire/frame.ts';
+import { Frame } from '../wire/frame.ts';
 import { ICMP } from '../wire/icmp.ts';
 import { ICMP6 } from '../wire/icmp6.ts';
 import { ipv4 } from '../wire/ipv4.ts';
@@ -57,8 +57,12 @@ export class Datapath {
     this.#related = new RelatedErrors(core, this.#admission, this.#connection);
   }
 
+  /** What the last verdict was about: the frame that was handled, or the datagram that it completed. */
+  subject = new Frame(0);
+
   /** `frame`: an IP packet. */
   handle(frame: Frame, now: number): Verdict {
+    this.subject = frame;
     const packet = this.#packet;
     if (!packet.decode(frame)) return 'malformed';
     // RFC 1812 section 5.2.2: a header that was damaged on its way may say anything.
@@ -78,13 +82,10 @@ export class Datapath {
     if (!services.serves(packet.version === 6 ? 6 : 4)) return 'pass';
     const mayBeOurs = services.addresses.mayHave(packet.dst) || destinations.addresses.mayHave(packet.src);
     if (!mayBeOurs && marks.rules.length === 0) return 'pass';
-    const { frame } = packet;
     const whole = this.#reassembler.add(packet, now);
     if (typeof whole === 'string') return whole;
-    const verdict = packet.decode(whole) ? this.#handleWhole(packet, now) : 'malformed';
-    // The host has seen fragments that it may not have kept: it gets the datagram.
-    if (verdict === 'pass') frame.take(whole);
-    return verdict;
+    this.subject = whole;
+    return packet.decode(whole) ? this.#handleWhole(packet, now) : 'malformed';
   }
 
   #handleWhole(packet: Packet, now: number): Verdict {

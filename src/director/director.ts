@@ -153,6 +153,14 @@ export class Director {
     return verdict;
   }
 
+  /**
+   * What the last verdict was about: the frame that `handle` was given, or the datagram that it completed as a fragment.
+   * Who hands passed packets on to the host hands on this: the host may not have the other fragments.
+   */
+  get subject(): Frame {
+    return this.#datapath.subject;
+  }
+
   /** Lets time pass: timers, the estimator's ticks, the defences. Due at least every 100 ms. */
   expire(now: number): void {
     this.#advance(now);

@@ -30,13 +30,13 @@ const FAMILY = {
   4: {
     ip: 'ip',
     type: 'ipv4_addr',
-    laterFragment: 'ip frag-off & 0x1fff != 0',
+    fragment: 'ip frag-off & 0x3fff != 0',
     errors: 'icmp type { destination-unreachable, source-quench, time-exceeded, parameter-problem }',
   },
   6: {
     ip: 'ip6',
     type: 'ipv6_addr',
-    laterFragment: 'frag frag-off != 0',
+    fragment: 'exthdr frag exists',
     errors: 'icmpv6 type { destination-unreachable, packet-too-big, time-exceeded, parameter-problem }',
   },
 } as const;
@@ -65,7 +65,7 @@ export function replaceGuard(table: string, guarded: Guarded): string {
   ].join('; ');
 }
 
-/** Packets to a virtual service, and later fragments to its address, which have no ports. */
+/** Packets to a virtual service, and all fragments to its address: only the first one tells its port. */
 function requestRules({ services }: Guarded): string[] {
   const ends: End[] = [];
   for (const { service } of services)
@@ -131,11 +131,11 @@ function markMatches(rule: MarkRule, family: Family): string | undefined {
 
 type End = readonly [address: string, protocol: number, port: number];
 
-/** Two rules for some ends of connections: their packets, and later fragments of their protocol. */
+/** Two rules for some ends of connections: their packets, and all fragments of their protocol. */
 function endRules(family: Family, side: 'daddr' | 'saddr', port: 'dport' | 'sport', ends: readonly End[]) {
   const mine = of(family, ends);
   if (mine.length === 0) return [];
-  const { ip, laterFragment } = FAMILY[family];
+  const { ip, fragment } = FAMILY[family];
   // A service of all ports covers the others of its address and protocol; nft refuses what overlaps.
   const whole = new Set(mine.filter(([, , number]) => number === 0).map(([a, p]) => `${a} . ${p}`));
   const exact = mine.map(([a, p, number]) => {
@@ -145,7 +145,7 @@ function endRules(family: Family, side: 'daddr' | 'saddr', port: 'dport' | 'spor
   const portless = mine.map(([a, p]) => `${a} . ${p}`);
   return [
     `${ip} ${side} . meta l4proto . th ${port} { ${unique(exact).join(', ')} } drop`,
-    `${ip} ${side} . meta l4proto { ${unique(portless).join(', ')} } ${laterFragment} drop`,
+    `${ip} ${side} . meta l4proto { ${unique(portless).join(', ')} } ${fragment} drop`,
   ];
 }
 

@@ -5,6 +5,8 @@ import type { PacketIo } from './packet-io.ts';
 /** What the pump needs of a director. */
 export interface Handler<Verdict extends string> {
   handle(frame: Frame, now: number): Verdict;
+  /** What the last verdict was about: that frame, or the datagram that it completed as a fragment. */
+  readonly subject: Frame;
   expire(now: number): void;
 }
 
@@ -32,7 +34,7 @@ export async function pump<Verdict extends string>(options: PumpOptions<Verdict>
   let now = clock();
   let expired = now;
   const sink = (frame: Frame) => {
-    if (director.handle(frame, now) === 'pass') passed?.(frame);
+    if (director.handle(frame, now) === 'pass') passed?.(director.subject);
   };
   while (await io.ready(signal)) {
     now = clock();

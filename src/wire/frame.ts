@@ -51,14 +51,6 @@ export class Frame {
     return true;
   }
 
-  /** Becomes a copy of `other`, headroom apart; false when its packet does not fit. */
-  take(other: Frame): boolean {
-    if (!this.load(other.bytes.subarray(other.start, other.end), other.at)) return false;
-    this.fragmentSize = other.fragmentSize;
-    this.fragmentId = other.fragmentId;
-    return true;
-  }
-
   /** Makes room for `octets` more octets in front of the packet; false when the headroom is used up. */
   prepend(octets: number): boolean {
     if (octets > this.start) return false;

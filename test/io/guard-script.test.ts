@@ -37,16 +37,16 @@ describe('requests', () => {
   test('packets to a service, and later fragments to its address', () => {
     expect(rules([[tcp('192.0.2.1', 80), route('10.0.0.1', 80)]])).toEqual([
       'ip daddr . meta l4proto . th dport { 192.0.2.1 . 6 . 80 } drop',
-      'ip daddr . meta l4proto { 192.0.2.1 . 6 } ip frag-off & 0x1fff != 0 drop',
+      'ip daddr . meta l4proto { 192.0.2.1 . 6 } ip frag-off & 0x3fff != 0 drop',
     ]);
   });
 
   test('each family by its own words', () => {
     expect(rules([[tcp('2001:db8::1', 80)], [{ protocol: 'udp', address: '192.0.2.1', port: 53 }]])).toEqual([
       'ip daddr . meta l4proto . th dport { 192.0.2.1 . 17 . 53 } drop',
-      'ip daddr . meta l4proto { 192.0.2.1 . 17 } ip frag-off & 0x1fff != 0 drop',
+      'ip daddr . meta l4proto { 192.0.2.1 . 17 } ip frag-off & 0x3fff != 0 drop',
       'ip6 daddr . meta l4proto . th dport { 2001:db8::1 . 6 . 80 } drop',
-      'ip6 daddr . meta l4proto { 2001:db8::1 . 6 } frag frag-off != 0 drop',
+      'ip6 daddr . meta l4proto { 2001:db8::1 . 6 } exthdr frag exists drop',
     ]);
   });
 
@@ -69,7 +69,7 @@ describe('replies', () => {
     expect(list.slice(2)).toEqual([
       'fib daddr type local return',
       'ip saddr . meta l4proto . th sport { 10.0.0.1 . 6 . 8080 } drop',
-      'ip saddr . meta l4proto { 10.0.0.1 . 6 } ip frag-off & 0x1fff != 0 drop',
+      'ip saddr . meta l4proto { 10.0.0.1 . 6 } ip frag-off & 0x3fff != 0 drop',
       'ip saddr { 10.0.0.1 } icmp type { destination-unreachable, source-quench, time-exceeded, parameter-problem } drop',
     ]);
   });

@@ -1,7 +1,7 @@
 import { expect, test, vi } from 'vitest';
 import { MemoryIo } from '../../src/io/memory.ts';
 import { BATCH, monotonicClock, pump } from '../../src/io/pump.ts';
-import type { Frame } from '../../src/wire/frame.ts';
+import { Frame } from '../../src/wire/frame.ts';
 import { packetOfLine } from '../../src/wire/packet-line.ts';
 import { lineOf } from '../support/packets.ts';
 
@@ -14,8 +14,10 @@ function recorder() {
   let count = 0;
   return {
     calls,
-    handle(_frame: Frame, now: number) {
+    subject: new Frame(0),
+    handle(frame: Frame, now: number) {
       calls.push(`handle ${now}`);
+      this.subject = frame;
       return count++ % 2 === 0 ? ('forwarded' as const) : ('pass' as const);
     },
     expire: (now: number) => void calls.push(`expire ${now}`),

@@ -67,10 +67,19 @@ describe.skipIf(why !== undefined).each([
     expect(sum).toBe(contentHash(MEGABYTES_50));
   });
 
-  const echoed = (octets: number, count: number) =>
+  const echoed = (octets: number, count: number, port = 7) =>
     cluster.lab.client.exec([
       ...built('test/support/udp-client'),
-      ...['--to', cluster.lab.vip, '--octets', String(octets), '--count', String(count)],
+      ...[
+        '--to',
+        cluster.lab.vip,
+        '--octets',
+        String(octets),
+        '--count',
+        String(count),
+        '--port',
+        String(port),
+      ],
     ]);
 
   test.each([64, 1_452, 20_000])('UDP datagrams of %d octets come back', async (octets) => {
@@ -80,6 +89,14 @@ describe.skipIf(why !== undefined).each([
   test('UDP datagrams as long as the link come back, once the client has learned what fits', async () => {
     await echoed(1_472, 1);
     expect(await echoed(1_472, 10)).toBe('10 of 10');
+  });
+
+  test("long datagrams to the director's own programs on the VIP get there, too", async () => {
+    const { director, vip } = cluster.lab;
+    const echo = ['--name', 'vs1', '--echo', '99', '--address', vip];
+    await using server = director.spawn([...built('test/support/server'), ...echo]);
+    await server.line(/^ready$/);
+    expect(await echoed(20_000, 3, 99)).toBe('3 of 3');
   });
 
   test.each([
