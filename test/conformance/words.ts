@@ -38,12 +38,15 @@ export function parseWords(text: string): Words {
 export const integer = (text: string | undefined, otherwise: number): number =>
   text === undefined ? otherwise : Number(text);
 
+/** Octets that count up, as many as a packet can have. */
+const COUNTING = Buffer.from(Array.from({ length: 0x1_0000 }, (_, i) => i & 0xff));
+
 /** The payload that a step asks for: octets in hexadecimal, text with escapes, or `len` octets that count up. */
 export function payload(options: Readonly<Record<string, string>>): Buffer {
   const { hex, text, len } = options;
   if (hex !== undefined) return Buffer.from(hex, 'hex');
   if (text !== undefined) return Buffer.from(unquote(text), 'latin1');
-  return Buffer.from(Array.from({ length: integer(len, 0) }, (_, i) => i & 0xff));
+  return Buffer.from(COUNTING.subarray(0, integer(len, 0)));
 }
 
 const ESCAPES: Readonly<Record<string, string>> = { n: '\n', r: '\r', t: '\t', '\\': '\\', '0': '\0' };

@@ -5,6 +5,7 @@ import { ControlClient } from '../../src/control/client.ts';
 import { clusterMissing } from '../support/cluster.ts';
 import { Lab } from '../support/lab.ts';
 import { startAgent, startDirector, startServers } from '../support/lvs-programs.ts';
+import { PATIENCE } from '../support/program.ts';
 
 const why = clusterMissing();
 
@@ -66,7 +67,7 @@ describe.skipIf(why !== undefined)('checks by every kind, as a client of the soc
       '7 udp up 1: answered',
       `82 command up 1: ${address} 82`,
     ];
-    await expect.poll(states, { timeout: 15_000, interval: 100 }).toEqual(wanted);
+    await expect.poll(states, { timeout: PATIENCE, interval: 100 }).toEqual(wanted);
     // Clients are served as ever, and a port whose server is out refuses.
     const get = (port: number) =>
       lab.client.run(['curl', '-sS', '--max-time', '5', `http://${lab.vip}:${port}/`]);

@@ -13,7 +13,7 @@ import {
   startDirector,
   startServers,
 } from '../support/lvs-programs.ts';
-import type { Program } from '../support/program.ts';
+import { PATIENCE, type Program } from '../support/program.ts';
 import { built } from '../support/project.ts';
 
 const why = clusterMissing();
@@ -55,16 +55,16 @@ describe.skipIf(why !== undefined)('looking at a running director', () => {
   });
   afterAll(() => lab?.[Symbol.asyncDispose]());
 
-  const get = (url: string) => lab.director.exec(['curl', '-sS', '--max-time', '5', `http://${url}`]);
+  const get = (url: string) => lab.director.exec(['curl', '-sS', '--max-time', '30', `http://${url}`]);
   /** Resolves when what the URL gives matches. */
-  async function says(url: string, pattern: string, limit = 60_000): Promise<void> {
-    const command = `until curl -sS --max-time 5 http://${url} | grep -Eq '${pattern}'; do sleep 0.2; done`;
+  async function says(url: string, pattern: string, limit = PATIENCE): Promise<void> {
+    const command = `until curl -sS --max-time 30 http://${url} | grep -Eq '${pattern}'; do sleep 0.2; done`;
     const { status } = await lab.director.run(command, { limit });
     expect(status, `${pattern} within ${limit} ms, but:\n${await get(url)}`).toBe(0);
   }
 
   test('metrics follow the traffic', async () => {
-    for (let i = 0; i < 8; i++) await lab.client.exec('curl -sS --max-time 5 http://vip/');
+    for (let i = 0; i < 8; i++) await lab.client.exec('curl -sS --max-time 30 http://vip/');
     await says(`${METRICS}/metrics`, '^lvs_connections_total 8$');
     const text = await get(`${METRICS}/metrics`);
     const connections = (server: number) =>
@@ -118,7 +118,7 @@ describe.skipIf(why !== undefined)('looking at a running director', () => {
     const server = /^ +-> 192\.168\.0\.(\d):80 /m.exec(stdout)?.[1];
     expect(stdout).toMatch(new RegExp(`^sends +.* TCP SYN via 192\\.168\\.0\\.${server}$`, 'm'));
     expect((await tell('explain', ...ends)).stdout).toBe(stdout);
-    const said = await lab.client.exec('curl -sS --max-time 5 --local-port 40000 http://vip/');
+    const said = await lab.client.exec('curl -sS --max-time 30 --local-port 40000 http://vip/');
     expect(said).toBe(`I am real server #${Number(server) - 2}`);
     const known = (await tell('explain', ...ends, '--json')).stdout;
     expect(JSON.parse(known).steps[0]).toMatchObject({ step: 'found', what: 'connection' });
@@ -146,9 +146,11 @@ describe.skipIf(why !== undefined)('looking at a running director', () => {
     ]);
     await capture.line(/^capturing/);
     // Long enough for a kernel path to take its connection, were it let.
-    await lab.client.exec("curl -sS --max-time 5 -o /dev/null 'http://vip/big?octets=2000000'");
+    await lab.client.exec("curl -sS --max-time 30 -o /dev/null 'http://vip/big?octets=2000000'");
     // What waits is taken a fifth of a second later.
-    await lab.director.run(`until [ $(stat -c %s ${file}) -gt 1000 ]; do sleep 0.1; done`, { limit: 10_000 });
+    await lab.director.run(`until [ $(stat -c %s ${file}) -gt 1000 ]; do sleep 0.1; done`, {
+      limit: PATIENCE,
+    });
     expect(await capture.stop('SIGINT')).toBe(0);
     expect(Number(/^(\d+) packets$/m.exec(capture.output)?.[1])).toBeGreaterThanOrEqual(10);
     const fields = ['frame.interface_name', 'frame.comment', 'ip.dst', 'ip.ttl', 'tcp.flags.syn'];
@@ -201,7 +203,7 @@ describe.skipIf(why !== undefined)('looking at a running director', () => {
     );
     const shown = async (pattern: string) => {
       const command = `until tmux -S ${socket} capture-pane -p | grep -Eq '${pattern}'; do sleep 0.1; done`;
-      const { status } = await lab.director.run(command, { limit: 20_000 });
+      const { status } = await lab.director.run(command, { limit: PATIENCE });
       expect(status, `${pattern}, but:\n${await tmux('capture-pane', '-p')}`).toBe(0);
     };
     try {
@@ -224,14 +226,14 @@ describe.skipIf(why !== undefined)('looking at a running director', () => {
   test('the page in Chromium follows what ipvsadm does', async ({ skip }) => {
     skip(browserMissing !== undefined, browserMissing);
     await using look = lab.director.spawn([...built('test/support/look'), `http://${METRICS}/`, 'quiesced']);
-    await look.line(/^live$/, 60_000);
+    await look.line(/^live$/);
     const edit = (weight: number) =>
       lab.director.exec([
         ...ipvsadm,
         ...`-e -t 192.168.0.101:80 -r 192.168.0.4:80 -g -w ${weight}`.split(' '),
       ]);
     await edit(0);
-    expect(await look.line(/^seen/, 60_000)).toBe('seen []');
+    expect(await look.line(/^seen/)).toBe('seen []');
     await edit(1);
     await director.line(/destination-edited .*192\.168\.0\.4:80.* weight=0 cause="control socket"/);
   });
@@ -243,7 +245,7 @@ describe.skipIf(why !== undefined)('looking at a running director', () => {
     await using nuisance = lab.director.spawn([...built('test/support/nuisance'), '127.0.0.1', '9112', '5']);
     await nuisance.line(/^annoying$/);
     for (let i = 0; i < 20; i++)
-      expect(await lab.client.exec('curl -sS --max-time 10 http://vip/')).toMatch(/^I am real server #[12]$/);
+      expect(await lab.client.exec('curl -sS --max-time 30 http://vip/')).toMatch(/^I am real server #[12]$/);
     expect(await nuisance.line(/answers$/)).not.toBe('0 answers');
     await nuisance.ended;
     expect(director.running).toBe(true);
@@ -270,7 +272,7 @@ describe.skipIf(why !== undefined)('looking at a running director', () => {
     await says(query('lvs_destination_check_up'), '"192.168.0.3"');
     expect(await get(`${PROMETHEUS}/api/v1/alerts`)).not.toContain('LvsDestinationDown');
     await servers[0]!.stop('SIGKILL');
-    await director.line(/check-down .*192\.168\.0\.3/, 30_000);
+    await director.line(/check-down .*192\.168\.0\.3/);
     await says(`${PROMETHEUS}/api/v1/alerts`, '"LvsDestinationDown".*"192.168.0.3".*"state":"firing"');
     expect(await get(`${PROMETHEUS}/api/v1/alerts`)).not.toContain('LvsNoDestinationLeft');
     expect(prometheus.running).toBe(true);

@@ -3,6 +3,7 @@ import { Lab } from '../support/lab.ts';
 import type { LabHost } from '../support/lab-host.ts';
 import { conf, realserver, startAgent, startServers } from '../support/lvs-programs.ts';
 import { probeNamespaces } from '../support/namespaces.ts';
+import { PATIENCE } from '../support/program.ts';
 import { built, notBuilt } from '../support/project.ts';
 
 const missing = probeNamespaces();
@@ -143,14 +144,14 @@ describe.skipIf(why !== undefined)('the agent of a real server', () => {
     const asked = /^request 192\.168\.0\.200 192\.168\.0\.101$/;
     await watch.line(asked);
     const running = await startAgent(rs, '--vip', '192.168.0.101');
-    await watch.line(asked, 5_000, watch.lines.length);
+    await watch.line(asked, PATIENCE, watch.lines.length);
     // The server speaks from the VIP to a neighbour that it does not know yet.
     await rs.exec(
       'ip neigh flush all; curl -s --max-time 5 --interface 192.168.0.101 http://192.168.0.1:9/ || true',
     );
     await watch.line(/^request 192\.168\.0\.3 192\.168\.0\.1$/);
     await running.stop();
-    await watch.line(asked, 5_000, watch.lines.length);
+    await watch.line(asked, PATIENCE, watch.lines.length);
     await ask.stop();
     // The client asks, and so does whoever the server spoke to.
     const question = /^request 192\.168\.0\.(200|1) 192\.168\.0\.101$/;

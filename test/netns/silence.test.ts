@@ -2,6 +2,7 @@ import { describe, expect, test } from 'vitest';
 import { Lab } from '../support/lab.ts';
 import { startAgent, startServers } from '../support/lvs-programs.ts';
 import { probeNamespaces } from '../support/namespaces.ts';
+import { PATIENCE } from '../support/program.ts';
 import { built, notBuilt } from '../support/project.ts';
 
 const missing = probeNamespaces();
@@ -58,8 +59,8 @@ describe.skipIf(why !== undefined).each([
     /** Both VIPs are asked for, from now on. */
     const asked = async () => {
       const from = watch.lines.length;
-      await watch.line(/^request 192\.168\.0\.200 192\.168\.0\.101$/, 5_000, from);
-      await watch.line(/^solicitation \S+ fd00::101$/, 5_000, from);
+      await watch.line(/^request 192\.168\.0\.200 192\.168\.0\.101$/, PATIENCE, from);
+      await watch.line(/^solicitation \S+ fd00::101$/, PATIENCE, from);
     };
     await asked();
     const agent = await startAgent(rs, '--vip', VIPS.join(','), '--method', method);

@@ -3,7 +3,7 @@ import { execFile, spawn } from 'node:child_process';
 import { closeSync, mkdirSync, openSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type Outcome, removeNamespace } from './namespaces.ts';
-import { Program } from './program.ts';
+import { PATIENCE, Program } from './program.ts';
 
 /** A command: words as they are, or a line for the shell. */
 export type CommandLine = string | readonly string[];
@@ -11,7 +11,7 @@ export type CommandLine = string | readonly string[];
 export interface RunOptions {
   /** Written to the command's stdin. */
   readonly input?: string;
-  /** ms after which the command is ended; default 60,000. */
+  /** ms after which the command is ended; default PATIENCE. */
   readonly limit?: number;
 }
 
@@ -71,7 +71,7 @@ export class LabHost {
   }
 
   /** Runs a command to its end and says how that was. */
-  run(command: CommandLine, { input = '', limit = 60_000 }: RunOptions = {}): Promise<Outcome> {
+  run(command: CommandLine, { input = '', limit = PATIENCE }: RunOptions = {}): Promise<Outcome> {
     const [file, ...args] = this.argv(command);
     return new Promise((resolve, reject) => {
       const child = execFile(
@@ -120,7 +120,7 @@ export class LabHost {
   }
 
   /** Resolves when something listens on the TCP port, or rejects after `limit` ms. */
-  async listening(port: number, limit = 10_000): Promise<void> {
+  async listening(port: number, limit = PATIENCE): Promise<void> {
     const command = `until ss -Hltn "sport = :${port}" | grep -q .; do sleep 0.02; done`;
     const { status } = await this.run(command, { limit });
     if (status !== 0) throw new Error(`${this.name}: nothing listens on port ${port} after ${limit} ms`);

@@ -5,6 +5,9 @@ import { createInterface } from 'node:readline';
 /** How a program ended: its exit status, or the signal that ended it. */
 export type Ending = number | NodeJS.Signals;
 
+/** ms that what has to happen may take: a bound on what never comes, not a measure; the machine may be busy. */
+export const PATIENCE = 60_000;
+
 export class Program implements AsyncDisposable {
   readonly command: string;
   /** Every line of stdout and stderr so far. */
@@ -48,7 +51,7 @@ export class Program implements AsyncDisposable {
   }
 
   /** The first line from number `from` on that matches, said already or still to come; rejects when the program ends without it, or after `limit` ms. */
-  line(pattern: RegExp, limit = 10_000, from = 0): Promise<string> {
+  line(pattern: RegExp, limit = PATIENCE, from = 0): Promise<string> {
     return new Promise((resolve, reject) => {
       const finish = (settle: () => void) => {
         clearTimeout(timer);
@@ -77,7 +80,7 @@ export class Program implements AsyncDisposable {
   }
 
   /** Asks it to end, and after `patience` ms makes it. */
-  async stop(signal: NodeJS.Signals = 'SIGTERM', patience = 3_000): Promise<Ending> {
+  async stop(signal: NodeJS.Signals = 'SIGTERM', patience = PATIENCE / 2): Promise<Ending> {
     this.signal(signal);
     const timer = setTimeout(() => this.signal('SIGKILL'), patience);
     try {
