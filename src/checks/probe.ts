@@ -31,7 +31,7 @@ export interface Target {
   readonly check: Check;
 }
 
-/** Never rejects: what goes wrong is what it found. Ends soon after the signal, which also limits its time. */
+/** What goes wrong is what it found; it rejects where its check makes no sense. Ends soon after the signal, which also limits its time. */
 export type Probe = (target: Target, signal: AbortSignal) => Promise<Observation>;
 
 export const probes = {

@@ -182,7 +182,7 @@ export class Watch implements Disposable {
     entry.busy = abort;
     entry.due = now + interval * 1000;
     this.#running++;
-    void this.#options.probe(entry.target, abort.signal).then((observation) => {
+    void observationOf(this.#options.probe, entry.target, abort.signal).then((observation) => {
       clearTimeout(timer);
       this.#running--;
       entry.busy = undefined;
@@ -223,6 +223,15 @@ export class Watch implements Disposable {
       commands.push(edit(watched, { ...asked.options, weight }));
     }
     if (commands.length > 0) this.#options.apply(commands);
+  }
+}
+
+/** What a probe cannot even ask for, such as a page that HTTP has no words for, is what it found. */
+async function observationOf(probe: Probe, target: Target, signal: AbortSignal): Promise<Observation> {
+  try {
+    return await probe(target, signal);
+  } catch (error) {
+    return { healthy: false, message: (error as Error).message };
   }
 }
 

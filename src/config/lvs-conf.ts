@@ -2,6 +2,7 @@
 import { isIP } from 'node:net';
 import type { Protocol, ServiceAddress } from '../model/service.ts';
 import { prefixOfMask } from '../wire/address.ts';
+import { DEVICE_OR_ALIAS } from './device-names.ts';
 import {
   type ClusterMethod,
   DEFAULT_DRAIN,
@@ -202,7 +203,7 @@ class Reader {
   }
 
   #deviceName(word: Word): string | undefined {
-    if (/^[^\s:/]{1,15}(:\w{1,11})?$/.test(word.text)) return word.text;
+    if (new RegExp(DEVICE_OR_ALIAS).test(word.text)) return word.text;
     this.#notes.error(word, `expected a device such as eth0 or eth0:1, not '${word.text}'`);
     return undefined;
   }

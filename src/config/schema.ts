@@ -1,6 +1,7 @@
 /** The JSON Schema of lvs.yaml: what validates a file, what editors complete by, and where the types come from. */
 import type { FromSchema } from 'json-schema-to-ts';
 import { DEFAULT_SETTINGS, type SettingName } from '../model/settings.ts';
+import { DEVICE, DEVICE_OR_ALIAS } from './device-names.ts';
 
 const method = {
   enum: ['nat', 'dr', 'tunnel'],
@@ -60,8 +61,16 @@ const check = {
       maximum: 100,
       description: 'Successes in a row that bring it back. Default 2.',
     },
-    path: { type: 'string', pattern: '^/', description: 'http: what to get. Default /.' },
-    host: { type: 'string', description: "http: the Host header. Default: the service's address." },
+    path: {
+      type: 'string',
+      pattern: '^/[!-~]*$',
+      description: 'A path such as /alive, without blanks: what http gets. Default /.',
+    },
+    host: {
+      type: 'string',
+      pattern: '^[!-~]+$',
+      description: "A host's name for http. Default: the service's address.",
+    },
     status: {
       type: 'integer',
       minimum: 100,
@@ -149,7 +158,7 @@ const networkInterface = {
   type: 'object',
   additionalProperties: false,
   properties: {
-    interface: { type: 'string', pattern: '^[^\\s:/]{1,15}$', description: 'The device, such as eth0.' },
+    interface: { type: 'string', pattern: DEVICE, description: 'A device such as eth0.' },
     alias: { type: 'string', pattern: '^\\w{1,11}$', description: 'Label of the address: 101 in eth0:101.' },
     address,
     prefix: { type: 'integer', minimum: 0, maximum: 128, description: 'Leading bits of its network.' },
@@ -205,8 +214,16 @@ export const schema = {
       additionalProperties: false,
       description: 'What the agent does on every real server.',
       properties: {
-        'vip-device': { type: 'string', description: 'Where dr and tunnel keep the VIP. Default lo.' },
-        'net-device': { type: 'string', description: 'The device towards the director.' },
+        'vip-device': {
+          type: 'string',
+          pattern: DEVICE_OR_ALIAS,
+          description: 'A device such as lo, lo:0 or dummy0, where dr and tunnel keep the VIP. Default lo.',
+        },
+        'net-device': {
+          type: 'string',
+          pattern: DEVICE,
+          description: 'A device such as eth0, the one towards the director.',
+        },
         gateway: { type: 'string', description: "Default gateway; 'client': clients are on the segment." },
       },
     },

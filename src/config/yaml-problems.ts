@@ -61,8 +61,11 @@ function problemOf(error: ErrorObject, path: Path, all: readonly ErrorObject[]):
       return { path, message: `expected ${minimum} to ${maximum}, not ${describe(error.data)}` };
     }
     case 'pattern': {
-      const form = parentSchema?.['description'] ?? `text like ${params['pattern']}`;
-      return { path, message: `expected ${form}, not ${describe(error.data)}` };
+      const description = parentSchema?.['description'] as string | undefined;
+      // Its first sentence.
+      const form = description?.replace(/\.( .*)?$/, '') ?? `text like ${params['pattern']}`;
+      const expected = form.replace(/^A\b/, 'a');
+      return { path, message: `expected ${expected}, not ${describe(error.data)}` };
     }
     default:
       return { path, message: `${error.message}, not ${describe(error.data)}` };

@@ -29,6 +29,7 @@ class Watching {
   readonly aborted: string[] = [];
   readonly pending: ((found: Observation) => void)[] = [];
   finds: Observation | undefined = { healthy: true, message: 'connected' };
+  fails: Error | undefined;
   readonly watch: Watch;
   now = 0;
 
@@ -41,6 +42,7 @@ class Watching {
       probe: (target, signal) => {
         this.targets.push(target);
         signal.addEventListener('abort', () => this.aborted.push(target.address));
+        if (this.fails) throw this.fails;
         if (this.finds) return Promise.resolve(this.finds);
         return new Promise((resolve) => this.pending.push(resolve));
       },
@@ -94,6 +96,18 @@ describe('a watched destination', () => {
       { service, destination, from: 'up', to: 'down', weight: 0, cause: 'connection refused' },
       { service, destination, from: 'down', to: 'up', weight: 5, cause: 'connected' },
     ]);
+  });
+
+  test('whose check cannot be made at all is down, with the reason', async () => {
+    const watching = new Watching();
+    watching.watch.set([watched({ fall: 1 })], 0);
+    watching.watch.adjust([add(1)], 0);
+    watching.fails = new TypeError('Request path contains unescaped characters');
+    await watching.pass(100);
+    expect(watching.events).toMatchObject([{ to: 'down', cause: watching.fails.message }]);
+    watching.fails = undefined;
+    await watching.pass(2100);
+    expect(watching.events).toMatchObject([{ to: 'down' }, { to: 'up' }]);
   });
 
   test('is asked at the address and port that are configured', async () => {

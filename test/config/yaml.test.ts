@@ -92,6 +92,19 @@ describe('a mistake is told with its place, all of a file at once', () => {
       ["4:5: unknown key 'schedler'; did you mean 'scheduler'?"],
     ],
     [
+      'a device that a shell would run',
+      `real-servers: { vip-device: "lo;reboot", net-device: "$(reboot)" }\n${withService()}`,
+      [
+        "1:29: expected a device such as lo, lo:0 or dummy0, where dr and tunnel keep the VIP, not 'lo;reboot'",
+        "1:54: expected a device such as eth0, the one towards the director, not '$(reboot)'",
+      ],
+    ],
+    [
+      'a page that HTTP has no words for',
+      withService('check: { type: http, path: "/a b" }'),
+      ["4:32: expected a path such as /alive, without blanks: what http gets, not '/a b'"],
+    ],
+    [
       'a misspelt top key',
       `servics: []\n${withService()}`,
       ["1:1: unknown key 'servics'; did you mean 'services'?"],
