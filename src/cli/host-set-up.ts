@@ -26,7 +26,7 @@ export async function setUpHost(options: {
   readonly merged: boolean;
 }): Promise<HostSetUp> {
   const { interfaces, folder, log, merged } = options;
-  const guard = await KernelGuard.open(interfaces);
+  const guard = await KernelGuard.open(interfaces, (error) => log('error', 'guard', { why: error.message }));
   const vips = new VipAddresses((error) => log('error', 'vip-renewal', { why: error.message }));
   const stop = (name: string) => (merged ? () => {} : stopMerging(name, folder));
   const unmerge = new Map(interfaces.map((name) => [name, stop(name)]));

@@ -197,8 +197,15 @@ export class RunningDirector {
   async #drain(): Promise<void> {
     const commands = this.#drains.due(this.snapshot().services, this.#options.clock());
     if (commands.length === 0) return;
-    tellChanges(commands, await this.door.apply(commands), 'drained', this.#options.log);
-    this.#holdVips();
+    const { log } = this.#options;
+    tellChanges(commands, await this.door.apply(commands), 'drained', log);
+    try {
+      this.#holdVips();
+    } catch (error) {
+      // An interface is away: its VIPs are set again with the next renewal.
+      if (!(error instanceof LvsError)) throw error;
+      log('error', 'vips', { why: error.message });
+    }
   }
 
   /** Those of the file, and those that it no longer has while connections through them end. */

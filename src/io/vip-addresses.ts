@@ -33,15 +33,17 @@ export class VipAddresses {
     const wanted = vips.filter(({ address }) => !own.has(address));
     const names = new Set(wanted.map(({ device, address }) => `${address} ${device}`));
     const given = this.#held.filter(({ device, address }) => !names.has(`${address} ${device}`));
+    // First of all: what cannot be set now is tried again with the next renewal.
+    this.#held = wanted;
     run(given.map(removal));
     run(wanted.map(renewal), true);
-    this.#held = wanted;
   }
 
   /** Puts off their end, and brings back those that went with their interface. Does not wait. */
   renew(): void {
     if (this.#held.length === 0) return;
-    const child = execFile('ip', ['-batch', '-'], (error, _stdout, stderr) => {
+    // -force: those of an interface that is away must not keep the others from being renewed.
+    const child = execFile('ip', ['-force', '-batch', '-'], (error, _stdout, stderr) => {
       if (error) this.#failed(new LvsError('IO', `VIPs could not be renewed: ${stderr.trim()}`));
     });
     child.stdin?.on('error', () => {});
@@ -77,8 +79,10 @@ const removal = ({ device, address }: VipAddress): string =>
 
 function run(lines: readonly string[], mustWork = false): void {
   if (lines.length === 0) return;
-  const args = mustWork ? ['-batch', '-'] : ['-force', '-batch', '-'];
-  const { status, stderr, error } = spawnSync('ip', args, { input: lines.join(''), encoding: 'utf8' });
+  const { status, stderr, error } = spawnSync('ip', ['-force', '-batch', '-'], {
+    input: lines.join(''),
+    encoding: 'utf8',
+  });
   if (!mustWork || status === 0) return;
   throw new LvsError(
     'IO',
