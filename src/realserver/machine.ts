@@ -17,11 +17,14 @@ export interface Machine {
   set(path: string, value: string): Promise<void>;
 }
 
+/** Octets that a program may print; a host of many addresses needs some. */
+const MAX_OUTPUT = 64 * 1024 * 1024;
+
 export const thisMachine: Machine = {
   run(argv, input = '') {
     const [file, ...args] = argv;
     return new Promise((resolve, reject) => {
-      const child = execFile(file!, args, (error, stdout, stderr) => {
+      const child = execFile(file!, args, { maxBuffer: MAX_OUTPUT }, (error, stdout, stderr) => {
         if (error && typeof error.code !== 'number') {
           const why = `${file} cannot be run: ${error.message}`;
           reject(new LvsError('UNAVAILABLE', why, { cause: error }));
