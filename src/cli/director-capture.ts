@@ -30,7 +30,7 @@ export async function capture(door: PacketDoor, options: CaptureOptions): Promis
   let heard = 0;
   let missed = 0;
   try {
-    put(file, pcapngHeader(LINKTYPE_RAW, ['received', 'sent']));
+    let isRead = put(file, pcapngHeader(LINKTYPE_RAW, ['received', 'sent']));
     let begun = false;
     for await (const lot of until(door.capture(service), signal)) {
       if (!begun) tell(`capturing ${keyOf(service)}`);
@@ -38,9 +38,9 @@ export async function capture(door: PacketDoor, options: CaptureOptions): Promis
       missed += lot.missed;
       for (const packet of lot.packets.slice(0, count - heard)) {
         heard++;
-        for (const octets of recordsOf(packet, service)) put(file, octets);
+        for (const octets of recordsOf(packet, service)) isRead &&= put(file, octets);
       }
-      if (heard >= count) break;
+      if (heard >= count || !isRead) break;
     }
   } finally {
     if (file !== STDOUT) closeSync(file);
@@ -58,8 +58,15 @@ function open(path: string): number {
   }
 }
 
-function put(file: number, octets: Uint8Array): void {
-  for (let at = 0; at < octets.length; ) at += writeSync(file, octets, at);
+/** False: nobody reads it any more. Throws LvsError IO, such as for want of room. */
+function put(file: number, octets: Uint8Array): boolean {
+  try {
+    for (let at = 0; at < octets.length; ) at += writeSync(file, octets, at);
+    return true;
+  } catch (cause) {
+    if ((cause as NodeJS.ErrnoException).code === 'EPIPE') return false;
+    throw new LvsError('IO', `the capture cannot be written: ${(cause as Error).message}`, { cause });
+  }
 }
 
 function recordsOf(packet: CapturedPacket, service: ServiceAddress): Uint8Array[] {

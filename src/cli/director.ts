@@ -6,6 +6,7 @@ import { socketPath } from '../control/socket-path.ts';
 import { MAX_LIMIT } from '../director/connections.ts';
 import { LvsError } from '../model/errors.ts';
 import type { Protocol } from '../model/service.ts';
+import { isToldAlready, plainArguments, WRONG_ARGUMENTS } from './argument-errors.ts';
 import { DATAPATHS, type DatapathName, describe, probe } from './datapath.ts';
 import { type CaptureOptions, capture } from './director-capture.ts';
 import { checkConfig } from './director-check.ts';
@@ -19,12 +20,13 @@ import { runDirector } from './director-run.ts';
 import { top } from './director-top.ts';
 import { parseListen } from './listen-address.ts';
 import { createLog, LEVELS, type Level, type LogFormat } from './log.ts';
+import { outliveReaders } from './outlived-readers.ts';
 import { packetOfFile } from './pcap-packet.ts';
 import { parseEndpointArgument, parseServiceArgument } from './service-argument.ts';
 import { socketGroup } from './socket-group.ts';
+import { version } from './version.ts';
 
-/** Exit statuses: wrong arguments or a wrong file, and anything that failed at run time. */
-const WRONG = 2;
+/** Exit status of anything that failed at run time; wrong arguments and wrong files have another. */
 const FAILED = 1;
 /** Where the web interface is when it is not said where. */
 const METRICS = '127.0.0.1:9112';
@@ -78,8 +80,8 @@ const program = new Command('lvs-director')
   .description(
     'The director of a Linux Virtual Server: forwards the packets of virtual services to real servers.',
   )
-  .exitOverride()
-  .showHelpAfterError('(lvs-director --help lists commands and options)');
+  .version(version());
+plainArguments(program);
 
 program
   .command('run')
@@ -256,6 +258,7 @@ program
   .option('--json', 'print everything as JSON')
   .action((options: ReplayOptions) => replayFile(options, print));
 
+outliveReaders();
 try {
   await program.parseAsync();
 } catch (error) {
@@ -264,10 +267,8 @@ try {
 }
 
 function exitStatus(error: unknown): number {
-  if (error instanceof Error && 'exitCode' in error)
-    // commander has told the user already; its status is 0 for --help.
-    return error.exitCode === 0 ? 0 : WRONG;
+  if (isToldAlready(error)) return error.exitCode === 0 ? 0 : WRONG_ARGUMENTS;
   if (!(error instanceof LvsError)) throw error;
   console.error(`lvs-director: ${error.message}`);
-  return error.code === 'CONFIG' ? WRONG : FAILED;
+  return error.code === 'CONFIG' ? WRONG_ARGUMENTS : FAILED;
 }

@@ -3,4 +3,4 @@
 import { inProcess } from './ipvsadm-process.ts';
 import { runRestore } from './ipvsadm-scripts.ts';
 
-await inProcess('ipvsadm-restore', runRestore);
+await inProcess('ipvsadm-restore', (at) => runRestore(process.argv.slice(2), at));

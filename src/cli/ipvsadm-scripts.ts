@@ -14,8 +14,16 @@ export async function runSave(argv: readonly string[], at: Surroundings): Promis
   return await runIpvsadm(argv.includes('-n') ? ['-S', '-n'] : ['-S'], at);
 }
 
+const RESTORE_HELP = `ipvsadm-restore: replaces the rules of the director by those of the standard input.
+`;
+
 /** Replaces the rules by those of the standard input, whose lines that begin with # are left out. */
-export async function runRestore(at: Surroundings): Promise<number> {
+export async function runRestore(argv: readonly string[], at: Surroundings): Promise<number> {
+  // Whoever asks for help does not want all rules to go.
+  if (argv.some((word) => word.startsWith('-'))) {
+    at.stderr(RESTORE_HELP);
+    return 1;
+  }
   let text = '';
   for await (const part of at.stdin()) text += part;
   const rules = text

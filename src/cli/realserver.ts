@@ -16,10 +16,13 @@ import { plan } from '../realserver/plan.ts';
 import { defaultStateFile } from '../realserver/state.ts';
 import { formatStatus, status } from '../realserver/status.ts';
 import { openTunnelEnd, type TunnelSockets } from '../realserver/tunnel-end.ts';
+import { isToldAlready, plainArguments, WRONG_ARGUMENTS } from './argument-errors.ts';
 import { attachDecap } from './decap-program.ts';
 import { parseListen } from './listen-address.ts';
+import { outliveReaders } from './outlived-readers.ts';
 import { type DoctorOptions, doctor, portList } from './realserver-doctor.ts';
 import { documentOf, type RoleOptions, roleOf, withRole } from './realserver-role.ts';
+import { version } from './version.ts';
 
 interface RunOptions extends RoleOptions {
   readonly once: boolean;
@@ -52,7 +55,11 @@ async function run(options: RunOptions): Promise<void> {
   await apply(changes, agent);
   let isDraining = false;
   const words = () => (isDraining ? 'drain' : busyness());
-  if (options.agentCheck && !options.once) await serveAgentCheck({ ...options.agentCheck, words });
+  if (options.agentCheck && !options.once)
+    await serveAgentCheck({ ...options.agentCheck, words }).catch(async (error) => {
+      await restore(agent);
+      throw error;
+    });
   if (options.once) return say('done; lvs-realserver restore puts everything back');
   say('ready');
   const signal = await asked;
@@ -104,7 +111,8 @@ const program = new Command('lvs-realserver')
   .description(
     'Makes a real server of this host: the VIP without a word of ARP, the end of the tunnel, the route back.',
   )
-  .version('0.1.0');
+  .version(version());
+plainArguments(program);
 const journal = () =>
   new Option('--state <file>', 'where it is written what was changed').default(
     defaultStateFile(),
@@ -149,12 +157,15 @@ program
   .addOption(journal())
   .action(show);
 
+outliveReaders();
 try {
   await program.parseAsync();
 } catch (error) {
-  if (!(error instanceof LvsError)) throw error;
-  say(error.message);
-  process.exitCode = 1;
+  if (isToldAlready(error)) process.exitCode = error.exitCode === 0 ? 0 : WRONG_ARGUMENTS;
+  else if (error instanceof LvsError) {
+    say(error.message);
+    process.exitCode = 1;
+  } else throw error;
 }
 // The raw sockets cannot be closed, and would keep the process.
 process.exit();

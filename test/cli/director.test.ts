@@ -33,10 +33,35 @@ describe.skipIf(why !== undefined)('lvs-director', () => {
     ['replay --config x --in y --out z --seed -1', 'whole number'],
     ['check', 'missing required argument'],
     ['fly', 'unknown command'],
+    ['--fly', "unknown option '--fly'"],
+    ['run --config x --sockt y', '(Did you mean --socket?)'],
   ])('%s: refused with status 2 and what is wrong', (line, complaint) => {
     const { status, stderr } = run(...line.split(' '));
     expect(stderr).toContain(complaint);
+    expect(stderr).toMatch(/^lvs-director: .*\n$/);
     expect(status).toBe(2);
+  });
+
+  test('--version tells that of the package', () => {
+    const { status, stdout } = run('--version');
+    expect(stdout).toMatch(/^\d+\.\d+\.\d+\n$/);
+    expect(status).toBe(0);
+  });
+
+  test('a reader that has seen enough is no mistake', () => {
+    const file = join(folder, 'long.yaml');
+    const services = Array.from(
+      { length: 5000 },
+      (_, i) => `  - tcp: 192.0.2.1:${i + 1}\n    destinations: []\n`,
+    );
+    writeFileSync(file, `services:\n${services.join('')}`);
+    const [node, ...script] = built('src/cli/director');
+    const words = [node, ...script, 'compile', '--format', 'json', file].join(' ');
+    const { stderr, stdout } = spawnSync('bash', ['-c', `${words} | head -c 1; echo "\${PIPESTATUS[0]}"`], {
+      encoding: 'utf8',
+    });
+    expect(stderr).toBe('');
+    expect(stdout).toBe('[0\n');
   });
 
   test('--help names every command, with status 0', () => {

@@ -191,7 +191,7 @@ class CliPlayer {
       case 'ipvsadm-save':
         return this.#captured(stdin, (at) => runSave(rest, at));
       case 'ipvsadm-restore':
-        return this.#captured(stdin, runRestore);
+        return this.#captured(stdin, (at) => runRestore([], at));
       case 'cat':
         return this.#captured(stdin, (at) => this.#cat(rest[0] ?? '', at));
     }
