@@ -1,6 +1,4 @@
-import { mkdtempSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { writeFileSync } from 'node:fs';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { compileConfig, type Format, linesOf } from '../../src/cli/director-compile.ts';
@@ -11,6 +9,7 @@ import { compile } from '../../src/config/compile.ts';
 import { localDoor } from '../../src/control/local-door.ts';
 import { Director } from '../../src/director/director.ts';
 import { documents } from '../support/documents.ts';
+import { TemporaryFolder } from '../support/doors.ts';
 
 const names = {
   portNumber: () => undefined,
@@ -96,7 +95,8 @@ services:
 `;
 
 async function compiled(text: string, format: Format, file = 'lvs.yaml') {
-  const path = join(mkdtempSync(join(tmpdir(), 'lvs-compile-')), file);
+  using folder = new TemporaryFolder();
+  const path = folder.file(file);
   writeFileSync(path, text);
   let out = '';
   const complaints: string[] = [];

@@ -1,13 +1,13 @@
-import { mkdtempSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { writeFileSync } from 'node:fs';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { guessSource, importConfig, type Source } from '../../src/cli/director-import.ts';
 import { importRules } from '../../src/cli/rules-document.ts';
+import { TemporaryFolder } from '../support/doors.ts';
 
 async function imported(text: string, from?: Source) {
-  const path = join(mkdtempSync(join(tmpdir(), 'lvs-import-')), 'rules');
+  using folder = new TemporaryFolder();
+  const path = folder.file('rules');
   writeFileSync(path, text);
   let out = '';
   const complaints: string[] = [];

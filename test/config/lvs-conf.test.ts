@@ -1,12 +1,11 @@
-import { mkdtempSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { writeFileSync } from 'node:fs';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { compile } from '../../src/config/compile.ts';
 import { loadConfig } from '../../src/config/load.ts';
 import { parseLvsConf } from '../../src/config/lvs-conf.ts';
 import { type Names, parseServices, systemNames } from '../../src/config/names.ts';
+import { TemporaryFolder } from '../support/doors.ts';
 
 const SCHEDULERS = ['rr', 'wrr', 'lc', 'wlc', 'lblc'];
 const HOSTS: Record<string, string> = { rs1: '192.168.0.3', rs2: '192.168.0.4' };
@@ -147,7 +146,8 @@ describe('a mistake is told with its place and what was expected', () => {
 });
 
 test('a file with errors is refused whole, with the line and a caret', async () => {
-  const file = join(mkdtempSync(join(tmpdir(), 'lvs-conf-')), 'lvs.conf');
+  using folder = new TemporaryFolder();
+  const file = folder.file('lvs.conf');
   writeFileSync(file, `${SAMPLE}SERVICE=t 81 wlcc rs1\nSERVICE=t 82 rr rs9\n`);
   await expect(loadConfig(file, names, SCHEDULERS)).rejects.toThrowError(
     `${file}:10:14: error: unknown scheduler 'wlcc'; did you mean 'wlc'?\n  SERVICE=t 81 wlcc rs1\n               ^^^^\n${file}:11:17: error:`,
