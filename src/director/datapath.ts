@@ -221,7 +221,8 @@ export class Datapath {
     const connection = this.#connection.select(row, destination);
     const verdict = methods[MASQ]!.reply!(packet, connection, forwarding);
     table.touch(row, now);
-    if (verdict === 'forwarded') this.#offer(row, packet.protocol);
+    // What a removed destination still says is translated; that its client does not reach it is seen to here.
+    if (verdict === 'forwarded' && destination.available) this.#offer(row, packet.protocol);
     return verdict;
   }
 

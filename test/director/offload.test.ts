@@ -49,6 +49,20 @@ describe('the kernel path has a connection', () => {
     expect(rowsAfter(`${SERVER} ACK`)).toBe(0);
   });
 
+  test('whose destination was not removed, whatever that one still sends', () => {
+    const { one, offload } = directed('tcp', 'masq');
+    for (const line of [`${CLIENT} SYN`, `${SERVER} SYN+ACK`, `${CLIENT} ACK`]) one.receive(line);
+    const service = { protocol: 'tcp', address: '192.0.2.80', port: 80 } as const;
+    const destination = { address: '10.0.0.1', port: 80 };
+    one.director.apply({ op: 'delete-destination', service, destination }, one.now);
+    offload.rows.clear();
+    one.receive(`${SERVER} PSH+ACK len=9`);
+    expect(offload.rows.size).toBe(0);
+    one.director.apply({ op: 'add-destination', service, destination, options: { method: 'masq' } }, one.now);
+    one.receive(`${SERVER} PSH+ACK len=9`);
+    expect(offload.rows.size).toBe(1);
+  });
+
   test('of UDP from its first packet on, until it is idle for too long', () => {
     const { one, offload } = directed('udp', 'gatewaying');
     one.receive(`${CLIENT} UDP len=4`);
