@@ -6,22 +6,11 @@ import { contentHash } from '../support/content.ts';
 import { Lab } from '../support/lab.ts';
 import { director, ipvsadm, startAgent, startDirector, startServers } from '../support/lvs-programs.ts';
 import { PATIENCE, type Program } from '../support/program.ts';
+import { built } from '../support/project.ts';
 
 const why = clusterMissing();
 /** Octets of a download that lasts until it is ended or hurried. */
 const LARGE = 100 * 1024 * 1024;
-/** A download that goes slowly until it is told to hurry, and says the hash of what it got. */
-const DOWNLOAD = (url: string) => `
-  const hash = require('node:crypto').createHash('sha256');
-  let pause = 50;
-  process.stdin.once('data', () => { pause = 0; }).unref();
-  require('node:http').get('${url}', (response) => {
-    response.on('data', (octets) => {
-      hash.update(octets);
-      if (pause > 0) response.pause(), setTimeout(() => response.resume(), pause);
-    });
-    response.on('end', () => { console.log(hash.digest('hex')); process.exit(); });
-  });`;
 
 test('what is needed is there', ({ skip }) => skip(why !== undefined, why));
 
@@ -84,7 +73,7 @@ describe.skipIf(why !== undefined)('a running director', () => {
 
   test('serves a download to its end while other services come, change and go', async () => {
     const url = `http://${lab.vip}/big?octets=${LARGE}`;
-    await using download = lab.client.spawn([process.execPath, '-e', DOWNLOAD(url)]);
+    await using download = lab.client.spawn([...built('test/support/download'), url]);
     await listed(/192\.168\.0\.[34]:80 +Route +1 +1 /);
     for (let i = 0; i < 5; i++) {
       await reload([
