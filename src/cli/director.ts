@@ -66,14 +66,11 @@ function parseWhole(text: string): number {
   return number;
 }
 
-/** The slots of IPv6 are one map value then, as large as the kernel lets a program address. */
-const MOST_FLOWS = 2 ** 22;
-
 /** Flows of the kernel path. */
 function parseFlows(text: string): number {
   const flows = Number(text);
-  if (!(Number.isInteger(flows) && flows >= 64 && flows <= MOST_FLOWS))
-    throw new InvalidArgumentError(`give a whole number of 64 to ${MOST_FLOWS}`);
+  if (!(Number.isInteger(flows) && flows >= 64 && flows <= 2 ** 24))
+    throw new InvalidArgumentError(`give a whole number of 64 to ${2 ** 24}`);
   return flows;
 }
 
