@@ -145,11 +145,12 @@ describe.skipIf(why !== undefined)('the agent of a real server', () => {
     await watch.line(asked);
     const running = await startAgent(rs, '--vip', '192.168.0.101');
     await watch.line(asked, PATIENCE, watch.lines.length);
-    // The server speaks from the VIP to a neighbour that it does not know yet.
-    await rs.exec(
-      'ip neigh flush all; curl -s --max-time 5 --interface 192.168.0.101 http://192.168.0.1:9/ || true',
-    );
-    await watch.line(/^request 192\.168\.0\.3 192\.168\.0\.1$/);
+    // The server speaks from the VIP to a neighbour that it does not know yet, and that asks where the VIP is.
+    const from = watch.lines.length;
+    await rs.exec('ip neigh flush all');
+    await using _speaking = rs.spawn('curl -s --interface 192.168.0.101 http://192.168.0.1:9/');
+    await watch.line(/^request 192\.168\.0\.3 192\.168\.0\.1$/, PATIENCE, from);
+    await watch.line(/^request 192\.168\.0\.1 192\.168\.0\.101$/, PATIENCE, from);
     await running.stop();
     await watch.line(asked, PATIENCE, watch.lines.length);
     await ask.stop();

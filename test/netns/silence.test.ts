@@ -66,16 +66,19 @@ describe.skipIf(why !== undefined).each([
     const agent = await startAgent(rs, '--vip', VIPS.join(','), '--method', method);
     await asked();
     // The server speaks from the VIPs to neighbours that it does not know.
-    await rs.run(
-      'ip neigh flush all; curl -s --max-time 2 --interface 192.168.0.101 http://192.168.0.1:9/; ' +
-        'curl -gs --max-time 2 --interface fd00::101 "http://[fd00:0:0:0::1]:9/"',
-    );
-    await watch.line(/^request 192\.168\.0\.3 192\.168\.0\.1$/);
-    await watch.line(/^solicitation fe80::\S+ fd00::1$/);
+    const from = watch.lines.length;
+    await rs.exec('ip neigh flush all');
+    const speaking = [
+      rs.spawn('curl -s --interface 192.168.0.101 http://192.168.0.1:9/'),
+      rs.spawn("curl -gs --interface fd00::101 'http://[fd00:0:0:0::1]:9/'"),
+    ];
+    await watch.line(/^request 192\.168\.0\.3 192\.168\.0\.1$/, PATIENCE, from);
+    await watch.line(/^request 192\.168\.0\.1 192\.168\.0\.101$/, PATIENCE, from);
+    await watch.line(/^solicitation fe80::\S+ fd00::1$/, PATIENCE, from);
     // Whoever it spoke to asks where the VIP is, as the director would not: nobody tells.
     await agent.stop();
     await asked();
-    await Promise.all(asking.map((each) => each.stop()));
+    await Promise.all([...asking, ...speaking].map((each) => each.stop()));
     expect(asking.map(({ output }) => output)).toEqual(['', '']);
     const spoken = watch.lines.filter(
       (line) =>
