@@ -206,16 +206,20 @@ export class Offloading {
 /** Loads the program, makes the tap. Throws LvsError where that is not possible. */
 export async function openOffloading(options: OffloadingOptions): Promise<Offloading> {
   const { hook, flows, seed } = options;
+  const opened: Disposable[] = [];
   try {
     const system = await loadSystem();
     const bpf = new Bpf(system);
     const tables = openKernelTables(bpf, { flows, seed });
     const services = new ServiceMap(bpf);
     const tap = new Tap(system, { name: TAP, mtu: TAP_MTU, queue: QUEUE });
+    opened.push(tap);
     const upcall = { interfaceIndex: tap.device.index, services: services.descriptor };
     const code = forwarderCode({ hook: HOOKS[hook], tables: tables.tables, upcall });
     const attachments = new Attachments(bpf, hook, code);
+    opened.push(attachments);
     const interfaces = new HandBack(bpf, HOOKS[hook]);
+    opened.push(interfaces);
     interfaces.attach(tap.device.index);
     const io: UpcallIo = await openUpcalls({
       tap,
@@ -225,6 +229,7 @@ export async function openOffloading(options: OffloadingOptions): Promise<Offloa
     const offloading = new Offloading(options, bpf, io, tables, services, attachments, interfaces);
     return offloading;
   } catch (cause) {
+    for (const each of opened.toReversed()) each[Symbol.dispose]();
     if (cause instanceof VerifierError || cause instanceof SystemCallError)
       throw new LvsError('UNAVAILABLE', `the kernel path (${hook}): ${cause.message}`, { cause });
     throw cause;
