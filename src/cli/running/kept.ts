@@ -1,4 +1,5 @@
 /** Which packets are the director's alone: those of its services, and for a while those of services that it no longer has. */
+import { keyOf } from '../../config/rule-words.ts';
 import type { Guarded } from '../../io/guard-script.ts';
 import type { MarkRule } from '../../model/command.ts';
 import type { ServiceAddress } from '../../model/service.ts';
@@ -55,8 +56,3 @@ export function keptServices(): KeptServices {
     },
   };
 }
-
-const keyOf = (service: ServiceAddress): string =>
-  'mark' in service
-    ? `${service.mark} ${service.family}`
-    : `${service.protocol} ${service.address} ${service.port}`;
