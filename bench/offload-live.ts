@@ -1,5 +1,4 @@
 /** Packets/s through a director's namespace, from a generator to a counting drop, against a program that only redirects. */
-import { spawnSync } from 'node:child_process';
 import { setTimeout as pause } from 'node:timers/promises';
 import { assemble } from '../src/ebpf/assemble.ts';
 import type { Bpf } from '../src/ebpf/bpf.ts';
@@ -12,6 +11,7 @@ import { testRun } from '../src/ebpf/test-run.ts';
 import { xdp } from '../src/offload/hook.ts';
 import { forwarderCode } from '../src/offload/program.ts';
 import { enterNetworkNamespace } from '../src/sys/network-namespace.ts';
+import { LaneNetwork } from './lane.ts';
 import { actionOf, type Filled, frame, METHODS, type MethodName, median } from './offload-cost.ts';
 import { rotate } from './offload-wrapper.ts';
 
@@ -22,11 +22,6 @@ const FRAMES = 300_000;
 const BATCH = 64;
 const ROUNDS = 5;
 const XDP_DROP = 1;
-
-const ip = (...words: string[]): void => {
-  const { status, stderr } = spawnSync('ip', words, { encoding: 'utf8' });
-  if (status !== 0) throw new Error(`ip ${words.join(' ')}: ${stderr}`);
-};
 
 /** Ratios of speed to the bare redirect, medians of the rounds; packets/s of the bare redirect. */
 export interface LiveFigures {
@@ -39,7 +34,7 @@ export interface LiveFigures {
 /** Generator, director and server, each a namespace of its own: g0 - d0 | d1 - r1. */
 export class Lane implements Disposable {
   readonly #bpf: Bpf;
-  readonly #names: readonly string[];
+  readonly #network = new LaneNetwork();
   readonly #received: BigUint64Array;
   readonly #link: ReturnType<typeof attachXdp>;
   readonly #out: number;
@@ -47,19 +42,7 @@ export class Lane implements Disposable {
 
   constructor(b: Bpf) {
     this.#bpf = b;
-    const named = (part: string) => `lvs-${process.pid}-${part}`;
-    const [generator, director, server] = [named('g'), named('d'), named('r')];
-    this.#names = [generator, director, server];
-    for (const name of this.#names) ip('netns', 'add', name);
-    ip('-n', generator, 'link', 'add', 'g0', 'type', 'veth', 'peer', 'name', 'd0', 'netns', director);
-    ip('-n', director, 'link', 'add', 'd1', 'type', 'veth', 'peer', 'name', 'r1', 'netns', server);
-    for (const [name, device] of [
-      [generator, 'g0'],
-      [director, 'd0'],
-      [director, 'd1'],
-      [server, 'r1'],
-    ] as const)
-      ip('-n', name, 'link', 'set', device, 'mtu', '1600', 'up');
+    const { generator, director, server } = this.#network;
     const counter = new BpfMap(b, { type: 'array', keySize: 4, valueSize: 8, entries: 1, mapped: true });
     this.#received = new BigUint64Array(counter.mapped().bytes.buffer);
     const system = b.system;
@@ -147,7 +130,7 @@ export class Lane implements Disposable {
   }
 
   [Symbol.dispose](): void {
-    for (const name of this.#names) spawnSync('ip', ['netns', 'del', name]);
+    this.#network[Symbol.dispose]();
   }
 }
 

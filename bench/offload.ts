@@ -1,17 +1,28 @@
-/** What the offload costs a packet: `node dist/bench/offload.js [--quick] [--json]`. Needs root. */
+/** What the offload costs a packet: `node dist/bench/offload.js [--quick] [--json] [cost] [live] [upcalls]`. Needs root. */
 import { cpus } from 'node:os';
 import { parseArgs } from 'node:util';
 import { Bpf } from '../src/ebpf/bpf.ts';
 import { loadSystem } from '../src/sys/system.ts';
 import { type Costs, costs, filled, METHODS } from './offload-cost.ts';
 import { Lane, type LiveFigures } from './offload-live.ts';
+import { formatUpcalls, type UpcallFigures, upcalls } from './offload-upcalls.ts';
 
 const FLOWS = [1, 1024, 65_536, 1_048_576];
 const HOOKS = ['xdp', 'tc'] as const;
 
-const { values } = parseArgs({
+/** Parts that can be asked for alone. */
+const PARTS = ['cost', 'live', 'upcalls'];
+
+const { values, positionals } = parseArgs({
   options: { quick: { type: 'boolean', default: false }, json: { type: 'boolean', default: false } },
+  allowPositionals: true,
 });
+const unknown = positionals.filter((name) => !PARTS.includes(name));
+if (unknown.length > 0) {
+  console.error(`bench: no such part: ${unknown.join(', ')}; there are ${PARTS.join(', ')}`);
+  process.exit(2);
+}
+const part = (name: string) => positionals.length === 0 || positionals.includes(name);
 const sizes = values.quick ? FLOWS.slice(0, 2) : FLOWS;
 const rounds = values.quick ? 5 : 7;
 const bpf = new Bpf(await loadSystem());
@@ -27,21 +38,24 @@ const net: Record<string, Record<string, Record<string, number>>> = Object.fromE
 );
 const baselines: Record<string, number> = {};
 const unplaced: Record<string, number> = {};
-for (const size of sizes) {
-  const table = filled(bpf, size);
-  unplaced[size] = table.unplaced;
-  for (const hook of HOOKS) {
-    const result: Costs = costs(bpf, hook, table, size, rounds);
-    baselines[hook] ??= result.baseline;
-    for (const method of METHODS) net[hook]![method]![size] = result.net[method];
-    const figures = METHODS.map((method) => `${method} ${String(result.net[method]).padStart(4)}`).join('  ');
-    say(
-      `${hook.padEnd(4)} ${size.toLocaleString('en').padStart(9)} flows: ${figures}   (baseline ${result.baseline})`,
-    );
+if (part('cost'))
+  for (const size of sizes) {
+    const table = filled(bpf, size);
+    unplaced[size] = table.unplaced;
+    for (const hook of HOOKS) {
+      const result: Costs = costs(bpf, hook, table, size, rounds);
+      baselines[hook] ??= result.baseline;
+      for (const method of METHODS) net[hook]![method]![size] = result.net[method];
+      const figures = METHODS.map((method) => `${method} ${String(result.net[method]).padStart(4)}`).join(
+        '  ',
+      );
+      say(
+        `${hook.padEnd(4)} ${size.toLocaleString('en').padStart(9)} flows: ${figures}   (baseline ${result.baseline})`,
+      );
+    }
   }
-}
 const live: Record<string, LiveFigures> = {};
-{
+if (part('live')) {
   using lane = new Lane(bpf);
   for (const size of sizes.filter((each) => each !== 1024)) {
     const figures = await lane.measure(filled(bpf, size), size);
@@ -52,9 +66,23 @@ const live: Record<string, LiveFigures> = {};
     );
   }
 }
+const upcalled: Record<string, UpcallFigures> = {};
+if (part('upcalls'))
+  for (const hook of HOOKS) {
+    const figures = await upcalls(bpf, hook, values.quick ? 1 : undefined);
+    upcalled[hook] = figures;
+    say(formatUpcalls(hook, figures));
+  }
 if (values.json)
   console.log(
-    JSON.stringify({ baseline_ns: baselines['xdp'], baselines_ns: baselines, net_ns: net, unplaced, live }),
+    JSON.stringify({
+      baseline_ns: baselines['xdp'],
+      baselines_ns: baselines,
+      net_ns: net,
+      unplaced,
+      live,
+      upcalls: upcalled,
+    }),
   );
 // Memory that is mapped keeps nothing alive, but a big table takes its time to go.
 process.exit(0);

@@ -17,11 +17,11 @@ import { defaultStateFile } from '../realserver/state.ts';
 import { formatStatus, status } from '../realserver/status.ts';
 import { openTunnelEnd, type TunnelSockets } from '../realserver/tunnel-end.ts';
 import { isToldAlready, plainArguments, WRONG_ARGUMENTS } from './argument-errors.ts';
-import { attachDecap } from './decap-program.ts';
 import { parseListen } from './listen-address.ts';
 import { outliveReaders } from './outlived-readers.ts';
-import { type DoctorOptions, doctor, portList } from './realserver-doctor.ts';
-import { documentOf, type RoleOptions, roleOf, withRole } from './realserver-role.ts';
+import { attachDecap } from './realserver/decap-program.ts';
+import { type DoctorOptions, doctor, portList } from './realserver/doctor.ts';
+import { documentOf, type RoleOptions, roleOf, withRole } from './realserver/role.ts';
 import { version } from './version.ts';
 
 interface RunOptions extends RoleOptions {

@@ -2,6 +2,8 @@
 
 /** r1 map, r2 key: r0 is the value's address, or 0. */
 export const MAP_LOOKUP = 1;
+/** r0: ns since the machine started. */
+export const KTIME_GET_NS = 5;
 /** r0: a random number of 32 bits. */
 export const RANDOM = 7;
 /** r1 context, r2 offset of the checksum, r3 from, r4 to (or a difference, where the size in r5 is 0), r5 flags and size. */

@@ -1,8 +1,11 @@
 import { createSocket } from 'node:dgram';
 import { once } from 'node:events';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { createServer as createHttpServer } from 'node:http';
 import { type AddressInfo, createServer } from 'node:net';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { type Observation, probes } from '../../src/checks/probe.ts';
 import type { Check } from '../../src/model/check.ts';
 
@@ -164,4 +167,40 @@ test('http asks for the configured host, or for the service', async () => {
 
 test('an agent’s words are handed on', async () => {
   expect((await look('agent', ports['agent']!)).agent).toEqual({ health: 'up', percent: 75 });
+});
+
+test('what a command has started ends with it when its time is over', async () => {
+  const folder = mkdtempSync(join(tmpdir(), 'lvs-probe-'));
+  const file = join(folder, 'pid');
+  const command = ['sh', '-c', `sleep 600 & echo $! > ${file}; wait`];
+  const check: Check = {
+    type: 'command',
+    interval: 1,
+    timeout: 1,
+    fall: 1,
+    rise: 1,
+    maxStep: 20,
+    slowStart: 0,
+    command,
+  };
+  const ending = new AbortController();
+  const target = { address: '127.0.0.1', port: 1, virtual: '192.0.2.1', check };
+  const looking = probes.command(target, ending.signal);
+  const pid = await vi.waitFor(() => {
+    const text = readFileSync(file, 'utf8');
+    expect(text).toMatch(/\n$/);
+    return Number(text);
+  }, 10_000);
+  ending.abort();
+  expect(await looking).toEqual({ healthy: false, message: 'no answer in 1 s' });
+  // Gone, or dead and not yet fetched by whoever inherited it.
+  const state = () => {
+    try {
+      return /\) (\w)/.exec(readFileSync(`/proc/${pid}/stat`, 'latin1'))?.[1];
+    } catch {
+      return 'gone';
+    }
+  };
+  await vi.waitFor(() => expect(['Z', 'gone']).toContain(state()), 10_000);
+  rmSync(folder, { recursive: true });
 });

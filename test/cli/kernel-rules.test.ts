@@ -1,8 +1,8 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
-import { linesOf } from '../../src/cli/director-compile.ts';
-import { runIpvsadm, type Surroundings } from '../../src/cli/ipvsadm-run.ts';
+import { linesOf } from '../../src/cli/director/compile.ts';
+import { runIpvsadm, type Surroundings } from '../../src/cli/ipvsadm/run.ts';
 import { compile } from '../../src/config/compile.ts';
 import { parseLvsConf } from '../../src/config/lvs-conf.ts';
 import { parseYaml } from '../../src/config/yaml.ts';

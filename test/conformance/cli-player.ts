@@ -1,9 +1,9 @@
 /** Plays recordings of ipvsadm's command lines against our ipvsadm and director, and tells each answer that differs. */
 import { readFileSync } from 'node:fs';
-import type { Names } from '../../src/cli/ipvsadm-names.ts';
-import { servicesOf } from '../../src/cli/ipvsadm-names.ts';
-import { runIpvsadm, type Surroundings } from '../../src/cli/ipvsadm-run.ts';
-import { runRestore, runSave } from '../../src/cli/ipvsadm-scripts.ts';
+import type { Names } from '../../src/cli/ipvsadm/names.ts';
+import { servicesOf } from '../../src/cli/ipvsadm/names.ts';
+import { runIpvsadm, type Surroundings } from '../../src/cli/ipvsadm/run.ts';
+import { runRestore, runSave } from '../../src/cli/ipvsadm/scripts.ts';
 import type { DirectorDoor } from '../../src/control/door.ts';
 import { localDoor } from '../../src/control/local-door.ts';
 import {

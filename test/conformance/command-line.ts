@@ -1,7 +1,7 @@
 /** The steps that are command lines: ipvsadm itself against the director of the recording, and the files under /proc. */
 import { readFileSync } from 'node:fs';
-import { type Names, servicesOf } from '../../src/cli/ipvsadm-names.ts';
-import { runIpvsadm } from '../../src/cli/ipvsadm-run.ts';
+import { type Names, servicesOf } from '../../src/cli/ipvsadm/names.ts';
+import { runIpvsadm } from '../../src/cli/ipvsadm/run.ts';
 import { localDoor } from '../../src/control/local-door.ts';
 import {
   PROC_APPLICATIONS,

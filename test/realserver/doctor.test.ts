@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { servedOf } from '../../src/cli/realserver-doctor.ts';
+import { servedOf } from '../../src/cli/realserver/doctor.ts';
 import { parseYaml } from '../../src/config/yaml.ts';
 import type { Asker } from '../../src/realserver/asker.ts';
 import { formatFindings } from '../../src/realserver/doctor.ts';

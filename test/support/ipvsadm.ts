@@ -1,6 +1,6 @@
 /** ipvsadm against a door, with names of the tests' own. */
-import { type Names, servicesOf } from '../../src/cli/ipvsadm-names.ts';
-import { runIpvsadm, type Surroundings } from '../../src/cli/ipvsadm-run.ts';
+import { type Names, servicesOf } from '../../src/cli/ipvsadm/names.ts';
+import { runIpvsadm, type Surroundings } from '../../src/cli/ipvsadm/run.ts';
 import type { DirectorDoor } from '../../src/control/door.ts';
 import { directorDoor } from './doors.ts';
 

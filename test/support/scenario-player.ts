@@ -1,6 +1,6 @@
 /** Plays a scenario: what is typed goes to the real ipvsadm code, packets to a director, and time passes as in a replay. */
-import { seeded } from '../../src/cli/director-replay.ts';
-import { reloadCommands } from '../../src/cli/reload.ts';
+import { seeded } from '../../src/cli/director/replay.ts';
+import { reloadCommands } from '../../src/cli/running/reload.ts';
 import { compile } from '../../src/config/compile.ts';
 import type { Document } from '../../src/config/document.ts';
 import { parseLvsConf } from '../../src/config/lvs-conf.ts';

@@ -1,5 +1,5 @@
 /** A scenario as what `lvs-director replay` takes: a configuration file and a recording of the packets. */
-import { importRules } from '../../src/cli/rules-document.ts';
+import { importRules } from '../../src/cli/ipvsadm/rules-document.ts';
 import type { Document, ServiceDocument } from '../../src/config/document.ts';
 import { writeYaml } from '../../src/config/write-yaml.ts';
 import type { SettingName } from '../../src/model/settings.ts';

@@ -1,0 +1,96 @@
+/** `lvs-director capture`: packets of one service before and after forwarding, as a pcapng file with comments. */
+import { closeSync, openSync, writeSync } from 'node:fs';
+import { keyOf } from '../../config/rule-words.ts';
+import type { PacketDoor } from '../../control/door.ts';
+import type { CapturedPacket } from '../../model/capture.ts';
+import { LvsError } from '../../model/errors.ts';
+import type { ServiceAddress } from '../../model/service.ts';
+import { LINKTYPE_RAW } from '../../wire/pcap-file.ts';
+import { pcapngHeader, pcapngPacket } from '../../wire/pcapng-file.ts';
+
+export interface CaptureOptions {
+  readonly service: ServiceAddress;
+  /** `-`: stdout. */
+  readonly write: string;
+  /** Packets of the service after which it ends; missing: at the signal. */
+  readonly count?: number;
+  readonly signal: AbortSignal;
+  readonly tell: (line: string) => void;
+}
+
+/** Interfaces of the file. */
+const RECEIVED = 0;
+const SENT = 1;
+const STDOUT = 1;
+
+/** Resolves with the number of packets that were heard. */
+export async function capture(door: PacketDoor, options: CaptureOptions): Promise<number> {
+  const { service, write, count = Number.POSITIVE_INFINITY, signal, tell } = options;
+  const file = open(write);
+  let heard = 0;
+  let missed = 0;
+  try {
+    let isRead = put(file, pcapngHeader(LINKTYPE_RAW, ['received', 'sent']));
+    let begun = false;
+    for await (const lot of until(door.capture(service), signal)) {
+      if (!begun) tell(`capturing ${keyOf(service)}`);
+      begun = true;
+      missed += lot.missed;
+      for (const packet of lot.packets.slice(0, count - heard)) {
+        heard++;
+        for (const octets of recordsOf(packet, service)) isRead &&= put(file, octets);
+      }
+      if (heard >= count || !isRead) break;
+    }
+  } finally {
+    if (file !== STDOUT) closeSync(file);
+  }
+  tell(`${heard} packets${missed > 0 ? `, and ${missed} that there was no room for` : ''}`);
+  return heard;
+}
+
+function open(path: string): number {
+  if (path === '-') return STDOUT;
+  try {
+    return openSync(path, 'w');
+  } catch (cause) {
+    throw new LvsError('IO', (cause as Error).message, { cause });
+  }
+}
+
+/** False: nobody reads it any more. Throws LvsError IO, such as for want of room. */
+function put(file: number, octets: Uint8Array): boolean {
+  try {
+    for (let at = 0; at < octets.length; ) at += writeSync(file, octets, at);
+    return true;
+  } catch (cause) {
+    if ((cause as NodeJS.ErrnoException).code === 'EPIPE') return false;
+    throw new LvsError('IO', `the capture cannot be written: ${(cause as Error).message}`, { cause });
+  }
+}
+
+function recordsOf(packet: CapturedPacket, service: ServiceAddress): Uint8Array[] {
+  const { at, octets, verdict, connection, sent } = packet;
+  const whose = `service ${keyOf(service)}${connection ? `; connection ${connection}` : ''}`;
+  return [
+    pcapngPacket(Buffer.from(octets, 'base64'), at, RECEIVED, `verdict ${verdict}; ${whose}`),
+    ...sent.map((each) =>
+      pcapngPacket(Buffer.from(each.octets, 'base64'), at, SENT, `next hop ${each.nextHop}; ${whose}`),
+    ),
+  ];
+}
+
+/** What comes, until the signal. */
+async function* until<T>(source: AsyncIterable<T>, signal: AbortSignal): AsyncGenerator<T> {
+  const iterator = source[Symbol.asyncIterator]();
+  const ended = new Promise<{ readonly done: true; readonly value: undefined }>((resolve) => {
+    const end = () => resolve({ done: true, value: undefined });
+    if (signal.aborted) end();
+    else signal.addEventListener('abort', end, { once: true });
+  });
+  for (;;) {
+    const { done, value } = await Promise.race([iterator.next(), ended]);
+    if (done || value === undefined) return;
+    yield value;
+  }
+}

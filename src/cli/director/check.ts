@@ -1,0 +1,24 @@
+/** `lvs-director check`: is this file right? */
+import { LvsError } from '../../model/errors.ts';
+import { configured } from './configured.ts';
+
+/** Prints every warning and error; 0: the file can be used, 2: it cannot. */
+export async function checkConfig(
+  path: string,
+  print: (line: string) => void,
+  complain: (line: string) => void,
+): Promise<0 | 2> {
+  try {
+    const { warnings, document, commands } = await configured(path);
+    for (const warning of warnings) complain(warning);
+    const destinations = commands.filter(({ op }) => op === 'add-destination').length;
+    print(
+      `${path}: ${document.services.length} services, ${destinations} destinations, ${warnings.length} warnings`,
+    );
+    return 0;
+  } catch (error) {
+    if (!(error instanceof LvsError)) throw error;
+    complain(error.message);
+    return 2;
+  }
+}

@@ -1,0 +1,117 @@
+/** `lvs-director explain`: what the running director would do with a packet, step by step. */
+import { endpointOf, keyOf } from '../../config/rule-words.ts';
+import type { PacketDoor } from '../../control/door.ts';
+import type { Candidate, Explanation, Step } from '../../model/explanation.ts';
+import type { Protocol } from '../../model/service.ts';
+import { DROP_REASONS, type Verdict } from '../../model/verdict.ts';
+import { packetOfLine } from '../../wire/packet-line.ts';
+
+interface End {
+  readonly address: string;
+  readonly port: number;
+}
+
+/** The first packet of a connection. */
+export function firstPacket(from: End, to: End, protocol: Protocol): Uint8Array {
+  const kinds = { tcp: 'TCP SYN', udp: 'UDP', sctp: 'SCTP INIT' } as const;
+  return packetOfLine(`${endpointOf(from)} > ${endpointOf(to)} ${kinds[protocol]}`);
+}
+
+/** True: the packet would be forwarded, or is none of the director's. */
+export async function explain(
+  octets: Uint8Array,
+  json: boolean,
+  door: PacketDoor,
+  print: (text: string) => void,
+): Promise<boolean> {
+  const explanation = await door.explain(octets);
+  if (json) print(`${JSON.stringify(explanation, null, 2)}\n`);
+  else print(`${linesOf(explanation).join('\n')}\n`);
+  return !Object.hasOwn(DROP_REASONS, explanation.verdict);
+}
+
+const METHODS = {
+  masq: 'NAT',
+  gatewaying: 'direct routing',
+  ipip: 'tunnel',
+  local: 'local',
+} as const;
+
+/** Lines for people; the first word of each says which step it is. */
+export function linesOf({ packet, steps, verdict }: Explanation): string[] {
+  const lines = [row('packet', packet)];
+  const isKnown = steps.some((step) => step.step === 'found' && step.what === 'connection');
+  if (!isKnown && verdict !== 'malformed') lines.push(row('connection', 'none is known'));
+  for (const step of steps) lines.push(...linesOfStep(step));
+  lines.push(row('verdict', `${verdict}: ${meaningOf(verdict)}`));
+  return lines;
+}
+
+const WIDTH = 12;
+const row = (name: string, text: string): string => `${name.padEnd(WIDTH)}${text}`;
+
+function linesOfStep(step: Step): string[] {
+  switch (step.step) {
+    case 'mark':
+      return [row('mark', step.mark === 0 ? 'no rule matches' : String(step.mark))];
+    case 'found':
+      return foundLines(step);
+    case 'template-given-up':
+      return [row('template', 'one is there, but its destination takes no more')];
+    case 'service':
+      return serviceLines(step);
+    case 'scheduler':
+      return schedulerLines(step);
+    case 'made':
+      return [row(step.what, `new, to ${endpointOf(step.destination)} by ${METHODS[step.method]}`)];
+    case 'sent':
+      return [row('sends', `${step.packet} via ${step.nextHop}`)];
+    default:
+      return step satisfies never;
+  }
+}
+
+function foundLines({ what, connection, fromClient }: Extract<Step, { step: 'found' }>): string[] {
+  const { clientAddress, clientPort, virtualAddress, virtualPort } = connection;
+  const { destinationAddress, destinationPort, state, expires } = connection;
+  const ends = [
+    endpointOf({ address: clientAddress, port: clientPort }),
+    endpointOf({ address: virtualAddress, port: virtualPort }),
+    endpointOf({ address: destinationAddress, port: destinationPort }),
+  ];
+  const side = fromClient ? '' : ', from its destination';
+  return [row(what, `${ends.join(' -> ')}, ${state}, ${expires} s left${side}`)];
+}
+
+function serviceLines({ service, near, asked }: Extract<Step, { step: 'service' }>): string[] {
+  const name = service ? keyOf(service) : 'none matches';
+  const unasked = service && !asked ? ', but the packet does not begin a connection' : '';
+  return [
+    row('service', `${name}${unasked}`),
+    ...near.map((miss) => row('', `not ${keyOf(miss.service)}: ${miss.why}`)),
+  ];
+}
+
+function schedulerLines(step: Extract<Step, { step: 'scheduler' }>): string[] {
+  const { scheduler, rule, candidates, more, chosen } = step;
+  const width = Math.max(0, ...candidates.map((each) => endpointOf(each).length));
+  return [
+    row('scheduler', `${scheduler} ${rule}${chosen ? '' : ': there is none'}`),
+    ...candidates.map((each) => row('', candidateLine(each, width))),
+    ...(more > 0 ? [row('', `and ${more} more`)] : []),
+  ];
+}
+
+const candidateLine = (it: Candidate, width: number): string =>
+  `${it.taken ? '->' : '  '} ${endpointOf(it).padEnd(width)}  weight ${it.weight}, ` +
+  `${it.activeConnections} active, ${it.inactiveConnections} inactive: ${it.why}`;
+
+const MEANINGS = {
+  forwarded: 'sent on',
+  answered: 'the director sends an answer of its own',
+  waiting: 'a fragment, kept until its datagram is complete',
+  pass: 'not the director’s; the host’s own stack has it',
+  ...DROP_REASONS,
+} as const satisfies Record<Verdict, string>;
+
+const meaningOf = (verdict: Verdict): string => MEANINGS[verdict];

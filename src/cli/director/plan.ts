@@ -1,0 +1,79 @@
+/** `lvs-director plan`: what a reload with this file would do, before anything happens. */
+import { type Step, stepsOf } from '../../config/plan.ts';
+import { keyOf } from '../../config/rule-words.ts';
+import type { ConfigurationDoor, DirectorDoor } from '../../control/door.ts';
+import type { Command } from '../../model/command.ts';
+import { reloadCommands } from '../running/reload.ts';
+import { type Configured, configured } from './configured.ts';
+import { type Moved, movedClients, SAMPLE } from './moved-clients.ts';
+
+export interface Plan {
+  readonly steps: readonly Step[];
+  /** VIPs that the director takes and gives up, as `address device`. */
+  readonly vips: { readonly added: readonly string[]; readonly removed: readonly string[] };
+  /** What was set by hand, and whether it is kept. */
+  readonly byHand: readonly string[];
+  readonly adopt: 'keep' | 'replace';
+  /** Shares of clients, for services that hash. */
+  readonly moved: readonly Moved[];
+}
+
+/** Asks the running director what it has, and changes nothing. */
+export async function planOf(
+  wanted: Configured,
+  door: Pick<DirectorDoor, 'snapshot'> & Pick<ConfigurationDoor, 'configured'>,
+): Promise<Plan> {
+  const before = await door.configured();
+  const snapshot = await door.snapshot({ services: true });
+  const reconciliation = reloadCommands(snapshot, wanted.document, before);
+  const { drain, adopt } = wanted.document;
+  const removals = reconciliation.drains.map(
+    ({ service, destination }): Command =>
+      destination ? { op: 'delete-destination', service, destination } : { op: 'delete-service', service },
+  );
+  const vips = wanted.vips.map(({ address, device }) => `${address} ${device}`);
+  return {
+    steps: stepsOf(snapshot, reconciliation, drain),
+    vips: {
+      added: vips.filter((each) => !before.vips.includes(each)),
+      removed: before.vips.filter((each) => !vips.includes(each)),
+    },
+    byHand: reconciliation.byHand,
+    adopt,
+    moved: movedClients(snapshot, [...reconciliation.commands, ...removals]).filter(({ share }) => share > 0),
+  };
+}
+
+/** Prints the plan of a file, in words or as JSON. */
+export async function printPlan(
+  path: string,
+  json: boolean,
+  door: Parameters<typeof planOf>[1],
+  print: (text: string) => void,
+  complain: (line: string) => void,
+): Promise<void> {
+  const wanted = await configured(path);
+  for (const warning of wanted.warnings) complain(warning);
+  const plan = await planOf(wanted, door);
+  print(json ? `${JSON.stringify(plan, null, 2)}\n` : formatPlan(plan));
+}
+
+const SIGNS = { add: '+', change: '~', remove: '-' } as const;
+
+export function formatPlan({ steps, vips, byHand, adopt, moved }: Plan): string {
+  const lines = [
+    ...vips.added.map((vip) => `+ VIP ${vip}`),
+    ...steps.map(({ kind, what, how, connections }) => {
+      const touched = connections > 0 ? ` (${connections} connections)` : '';
+      return `${SIGNS[kind]} ${what}: ${how}${touched}`;
+    }),
+    ...vips.removed.map((vip) => `- VIP ${vip}`),
+    ...moved.map(({ service, share }) => `  ${keyOf(service)}: ${percent(share)} of clients would move`),
+    ...byHand.map((what) => `! by hand: ${what} (adopt: ${adopt})`),
+  ];
+  return lines.length === 0 ? 'nothing would change\n' : `${lines.join('\n')}\n`;
+}
+
+/** A share of the sample: as exact as that is. */
+const percent = (share: number): string =>
+  share < 1 / SAMPLE ? '0 %' : `${(share * 100).toFixed(share < 0.1 ? 1 : 0)} %`;

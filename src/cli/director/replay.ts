@@ -1,0 +1,188 @@
+/** `lvs-director replay`: a recorded file through a director of its own, with the file's clock and a seeded random source. */
+import { readFileSync, writeFileSync } from 'node:fs';
+import { Director } from '../../director/director.ts';
+import { ReplayIo } from '../../io/replay.ts';
+import { LvsError } from '../../model/errors.ts';
+import type { ConnectionSnapshot, Snapshot } from '../../model/snapshot.ts';
+import type { Verdict } from '../../model/verdict.ts';
+import { type Address, addressFromV4, isV4, parseAddress, sameAddress } from '../../wire/address.ts';
+import { ETHERNET_HEADER, ETHERTYPE_IPV4, ETHERTYPE_IPV6, MAC, sameMac } from '../../wire/ethernet.ts';
+import type { Frame } from '../../wire/frame.ts';
+import { Packet } from '../../wire/packet.ts';
+import { LINKTYPE_RAW, PcapFileError, pcapHeader, pcapPacket, readPcap } from '../../wire/pcap-file.ts';
+import { listConnections } from '../ipvsadm/connections.ts';
+import { type Configured, configured } from './configured.ts';
+
+export interface ReplayOptions {
+  readonly config: string;
+  readonly in: string;
+  readonly out: string;
+  readonly json?: boolean;
+  /** Of the random source, 0..2^32-1. */
+  readonly seed: number;
+}
+
+export interface ReplayResult {
+  /** IP packets that were handed to the director. */
+  readonly packets: number;
+  /** Frames of the file that were not: cut off, no IP, or not addressed to the director. */
+  readonly skipped: number;
+  /** Packets that the director sent. */
+  readonly sent: number;
+  readonly verdicts: Readonly<Partial<Record<Verdict, number>>>;
+  readonly connections: readonly ConnectionSnapshot[];
+  readonly snapshot: Snapshot;
+  /** What was sent, as a pcap file of IP packets. */
+  readonly file: Uint8Array;
+}
+
+/** ms between two ticks of the director's timers. */
+const TICK = 100;
+/** Between two packets, ms: more is a broken file, and all its ticks would take too long. */
+const LONGEST_SILENCE = 30 * 86_400_000;
+/** Octets: every link of a replay is an Ethernet. */
+const MTU = 1500;
+
+/** Writes what the director sends to `out`, and prints the connections that there are at the end. */
+export async function replayFile(options: ReplayOptions, print: (text: string) => void): Promise<void> {
+  const result = replay(
+    await configured(options.config),
+    withFile(options.in, () => readFileSync(options.in)),
+    options.seed,
+  );
+  withFile(options.out, () => writeFileSync(options.out, result.file));
+  const { packets, skipped, sent, verdicts, connections, snapshot } = result;
+  if (options.json) {
+    const { services, stats, drops } = snapshot;
+    print(
+      `${JSON.stringify({ packets, skipped, sent, verdicts, connections, services, stats, drops }, null, 2)}\n`,
+    );
+    return;
+  }
+  const words = Object.entries(verdicts).map(([verdict, count]) => `${verdict} ${count}`);
+  print(`${packets} packets (${skipped} others left out): ${words.join(', ')}; ${sent} sent\n`);
+  const endpoint = (address: string, port: number) =>
+    address.includes(':') ? `[${address}]:${port}` : `${address}:${port}`;
+  for await (const text of listConnections(chunkOf(connections), false, endpoint)) print(text);
+}
+
+/** The same file, configuration and seed give the same octets. Throws LvsError IO when the file is not whole. */
+export function replay(config: Configured, file: Uint8Array, seed: number): ReplayResult {
+  const out: Uint8Array[] = [pcapHeader(LINKTYPE_RAW)];
+  const local = ownAddresses(config);
+  let began = 0;
+  let now = 0;
+  const director = new Director({
+    random: seeded(seed),
+    host: {
+      transmit(frame) {
+        out.push(pcapPacket(frame.bytes.subarray(frame.start, frame.end), began + now));
+        return true;
+      },
+      route: (to) => ({ mtu: MTU, source: sourceTowards(to, local) }),
+      isLocal: (address) => local.some((own) => sameAddress(own, address)),
+    },
+  });
+  for (const command of config.commands) director.apply(command, 0);
+  const verdicts: Partial<Record<Verdict, number>> = {};
+  let packets = 0;
+  let skipped = 0;
+  try {
+    const io = new ReplayIo(file);
+    began = readPcap(file).next().value?.at ?? 0;
+    const toDirector = io.medium === 'ethernet' ? ethernetFilter(local) : () => true;
+    for (let due = io.due; due !== undefined; due = io.due) {
+      if (due - now > LONGEST_SILENCE)
+        throw new LvsError('IO', `the recorded packets cannot be replayed: ${silence(due - now)}`);
+      // The timers run as they would have: every tick between two packets.
+      for (; now + TICK <= due; now += TICK) director.expire(now + TICK);
+      now = Math.max(now, Math.floor(due));
+      io.receive((frame) => {
+        if (!toDirector(frame)) return void skipped++;
+        packets++;
+        const verdict = director.handle(frame, now);
+        verdicts[verdict] = (verdicts[verdict] ?? 0) + 1;
+      }, 1);
+    }
+    skipped += io.skipped;
+  } catch (cause) {
+    if (!(cause instanceof PcapFileError)) throw cause;
+    throw new LvsError('IO', `the recorded packets cannot be read: ${cause.message}`, { cause });
+  }
+  readCounters(director);
+  return {
+    packets,
+    skipped,
+    sent: out.length - 1,
+    verdicts,
+    connections: [...director.connections(now)],
+    snapshot: director.snapshot(now),
+    file: Buffer.concat(out),
+  };
+}
+
+/** A recording ends between two ticks of the estimator: what it would read at the next one is read now. */
+function readCounters({ context: { total, services } }: Director): void {
+  total.tick();
+  for (const { meter, destinations } of services.all)
+    for (const each of [meter, ...destinations.map((one) => one.meter)]) each.tick();
+}
+
+const silence = (ms: number): string =>
+  `one comes ${Math.floor(ms / 86_400_000)} days after the one before it`;
+
+function withFile<T>(path: string, work: () => T): T {
+  try {
+    return work();
+  } catch (cause) {
+    throw new LvsError('IO', `${path}: ${(cause as Error).message}`, { cause });
+  }
+}
+
+/**
+ * Strips Ethernet; true for what was addressed to the director. A recording on the director's host also holds what it
+ * sent on: the director's MAC address is where the first packet to one of its own addresses went.
+ */
+function ethernetFilter(local: readonly Address[]): (frame: Frame) => boolean {
+  const packet = new Packet();
+  let mac: Uint8Array | undefined;
+  return (frame) => {
+    const header = frame.start;
+    const type = frame.view.getUint16(header + ETHERNET_HEADER - 2);
+    if (frame.length <= ETHERNET_HEADER || (type !== ETHERTYPE_IPV4 && type !== ETHERTYPE_IPV6)) return false;
+    frame.start += ETHERNET_HEADER;
+    if (!mac && packet.decode(frame) && local.some((own) => sameAddress(own, packet.dst)))
+      mac = frame.bytes.slice(header, header + MAC);
+    return mac !== undefined && sameMac(frame.bytes, header, mac);
+  };
+}
+
+/** Addresses that the director's host has by its configuration: those of services, VIPs, and the inside one. */
+function ownAddresses({ document, vips }: Configured): Address[] {
+  const texts = [
+    ...vips.map(({ address }) => address),
+    ...document.services.flatMap(({ service }) => ('address' in service ? [service.address] : [])),
+    ...(document.director.inside ? [document.director.inside.address] : []),
+  ];
+  return [...new Set(texts)].flatMap((text) => parseAddress(text) ?? []);
+}
+
+/** The inside address comes last: it is the one to speak from. 192.0.2.1 (RFC 5737) where there is none. */
+const sourceTowards = (to: Address, local: readonly Address[]): Address =>
+  local.findLast((own) => isV4(own) === isV4(to)) ?? addressFromV4(0xc0000201);
+
+async function* chunkOf(connections: readonly ConnectionSnapshot[]) {
+  yield connections;
+}
+
+/** Numbers of 0 <= x < 1 that depend on the seed alone: xorshift with 13, 17, 5 (Marsaglia, Xorshift RNGs, 2003). */
+export function seeded(seed: number): () => number {
+  // Zero is the one state that it cannot leave.
+  let state = (seed ^ 0x9e3779b9) >>> 0 || 1;
+  return () => {
+    state ^= state << 13;
+    state ^= state >>> 17;
+    state ^= state << 5;
+    return (state >>> 0) / 2 ** 32;
+  };
+}

@@ -1,0 +1,152 @@
+/** `lvs-director top`: services and destinations with their rates, renewed like top; one plain print where there is no terminal. */
+import { endpointOf, keyOf } from '../../config/rule-words.ts';
+import type { DirectorDoor } from '../../control/door.ts';
+import type { DestinationSnapshot, ServiceSnapshot, Snapshot, Traffic } from '../../model/snapshot.ts';
+
+export interface Terminal {
+  readonly columns: number;
+  readonly rows: number;
+}
+
+/** ECMA-48: the other screen, the cursor, clearing, faces. */
+const ESCAPE = '\u001b[';
+const ENTER = `${ESCAPE}?1049h${ESCAPE}?25l`;
+const LEAVE = `${ESCAPE}?25h${ESCAPE}?1049l`;
+const HOME = `${ESCAPE}H`;
+const TO_LINE_END = `${ESCAPE}K`;
+const TO_SCREEN_END = `${ESCAPE}J`;
+const REVERSE = `${ESCAPE}7m`;
+const PLAIN = `${ESCAPE}0m`;
+
+/** What Ctrl-C sends while the terminal is raw. */
+const INTERRUPT = 3;
+
+const METHODS = { masq: 'NAT', gatewaying: 'DR', ipip: 'tunnel', local: 'local' } as const;
+const HEAD = row('SERVICE, destination', 'METHOD', 'WEIGHT', 'ACTIVE', 'INACT', [
+  'NEW/S',
+  'IN PPS',
+  'OUT PPS',
+  'IN BIT/S',
+  'OUT BIT/S',
+]);
+
+function row(
+  name: string,
+  method: string,
+  weight: string,
+  active: string,
+  inactive: string,
+  rates: readonly string[],
+): string {
+  const counts = `${method.padEnd(7)}${weight.padStart(7)}${active.padStart(8)}${inactive.padStart(8)}`;
+  return `${name.padEnd(38)} ${counts}${rates.map((rate) => rate.padStart(10)).join('')}`;
+}
+
+const ratesOf = (rates: Traffic): string[] =>
+  [rates.connections, rates.inPackets, rates.outPackets, rates.inOctets * 8, rates.outOctets * 8].map(figure);
+
+/** At most five characters: 99999, 1234k, 12M. */
+function figure(value: number): string {
+  if (value < 100_000) return String(value);
+  if (value < 10_000_000) return `${Math.round(value / 1000)}k`;
+  return value < 10_000_000_000 ? `${Math.round(value / 1e6)}M` : `${Math.round(value / 1e9)}G`;
+}
+
+function stateOf({ weight, overloaded, check }: DestinationSnapshot): string {
+  if (check?.state === 'down') return ' down';
+  if (overloaded) return ' overloaded';
+  return weight === 0 ? ' quiesced' : '';
+}
+
+function serviceRows({ service, options, rates, destinations }: ServiceSnapshot): string[] {
+  const active = destinations.reduce((sum, one) => sum + one.activeConnections, 0);
+  const inactive = destinations.reduce((sum, one) => sum + one.inactiveConnections, 0);
+  return [
+    row(`${keyOf(service)} ${options.scheduler}`, '', '', figure(active), figure(inactive), ratesOf(rates)),
+    ...destinations.map((one) =>
+      row(
+        `  ${endpointOf(one)}${stateOf(one)}`,
+        METHODS[one.method],
+        figure(one.weight),
+        figure(one.activeConnections),
+        figure(one.inactiveConnections),
+        ratesOf(one.rates),
+      ),
+    ),
+  ];
+}
+
+/** Busiest services first. */
+export function topLines({ services, rates, table, drops }: Snapshot, time: Date): string[] {
+  const dropped = Object.values(drops).reduce((sum, packets) => sum + packets, 0);
+  const busiest = services.toSorted((a, b) => b.rates.inPackets - a.rates.inPackets);
+  return [
+    `lvs-director ${time.toISOString().slice(11, 19)}  ${services.length} services, ` +
+      `${table.connections} of ${table.capacity} connections, ${dropped} packets dropped`,
+    row('all services', '', '', '', '', ratesOf(rates)),
+    '',
+    HEAD,
+    ...busiest.flatMap(serviceRows),
+  ];
+}
+
+/** A screen full of them: what is too much is cut, and said to be. */
+export function screenOf(lines: readonly string[], { columns, rows }: Terminal): string {
+  const fits = lines.length <= rows;
+  const shown = fits ? lines : [...lines.slice(0, rows - 1), `... ${lines.length - rows + 1} more lines`];
+  const cut = shown.map((line) => {
+    const text = line.slice(0, columns);
+    return `${line === HEAD ? `${REVERSE}${text}${PLAIN}` : text}${TO_LINE_END}`;
+  });
+  return `${HOME}${cut.join('\r\n')}${TO_SCREEN_END}`;
+}
+
+export interface TopOptions {
+  readonly door: DirectorDoor;
+  /** ms between two looks. */
+  readonly interval: number;
+  readonly input: NodeJS.ReadStream;
+  readonly output: NodeJS.WriteStream;
+  /** Ends it, as q does. */
+  readonly signal: AbortSignal;
+}
+
+/** Resolves when it is to end. */
+export async function top({ door, interval, input, output, signal }: TopOptions): Promise<void> {
+  const look = async () => topLines(await door.snapshot({ services: true }), new Date());
+  if (!output.isTTY) {
+    output.write(`${(await look()).join('\n')}\n`);
+    return;
+  }
+  let wake = () => {};
+  let ended = signal.aborted;
+  const end = () => {
+    ended = true;
+    wake();
+  };
+  const pressed = (key: Buffer) => (key.includes('q') || key.includes(INTERRUPT) ? end() : wake());
+  const resized = () => wake();
+  const first = await look();
+  output.write(ENTER);
+  input.setRawMode?.(true).on('data', pressed).resume();
+  output.on('resize', resized);
+  signal.addEventListener('abort', end);
+  try {
+    let lines = first;
+    while (!ended) {
+      output.write(screenOf(lines, { columns: output.columns, rows: output.rows }));
+      await new Promise<void>((resolve) => {
+        const timer = setTimeout(resolve, interval);
+        wake = () => {
+          clearTimeout(timer);
+          resolve();
+        };
+      });
+      if (!ended) lines = await look();
+    }
+  } finally {
+    input.setRawMode?.(false).off('data', pressed).pause();
+    output.off('resize', resized);
+    output.write(LEAVE);
+  }
+}

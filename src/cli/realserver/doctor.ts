@@ -1,0 +1,77 @@
+/** `lvs-realserver doctor`: is this host fit for its role? Exit status 0: yes; 1: something was found. */
+import { networkInterfaces } from 'node:os';
+import { InvalidArgumentError } from 'commander';
+import type { Document } from '../../config/document.ts';
+import { LvsError } from '../../model/errors.ts';
+import { askByVeth } from '../../realserver/asker.ts';
+import { examine, formatFindings } from '../../realserver/doctor.ts';
+import type { Served } from '../../realserver/finding.ts';
+import { thisMachine } from '../../realserver/machine.ts';
+import type { Role } from '../../realserver/plan.ts';
+import { formatServers, seeServers } from './from-director.ts';
+import { documentOf, type RoleOptions, roleOf } from './role.ts';
+
+export interface DoctorOptions extends RoleOptions {
+  readonly json: boolean;
+  /** This is the director's host, and the real servers are asked. */
+  readonly fromDirector: boolean;
+  /** Ports of the VIPs that servers are to listen on, where no configuration tells. */
+  readonly port?: readonly Omit<Served, 'address'>[];
+}
+
+export async function doctor(
+  options: DoctorOptions,
+  print: (line: string) => void,
+  say: (line: string) => void,
+): Promise<0 | 1> {
+  const document = await documentOf(options, say);
+  if (options.fromDirector) {
+    if (!document) throw new LvsError('CONFIG', 'which real servers? name the configuration with --config');
+    const { servers, findings } = await seeServers(document, thisMachine);
+    if (options.json) print(JSON.stringify({ servers, findings }, null, 2));
+    else print(`${formatServers(servers)}\n${formatFindings(findings)}`);
+    return findings.length === 0 ? 0 : 1;
+  }
+  const role = roleOf(options, document);
+  const own = document ? servedOf(document, ownAddresses()) : [];
+  if (document && own.length === 0) say('no service of the configuration has this host as a destination');
+  const served = [...own, ...portsOf(role, options.port ?? [])];
+  const findings = await examine({ role, served, machine: thisMachine, ask: askByVeth(thisMachine) });
+  print(options.json ? JSON.stringify(findings, null, 2) : formatFindings(findings));
+  return findings.length === 0 ? 0 : 1;
+}
+
+/** Where a host with these addresses has to listen: on the VIP, or under nat on its own address. */
+export function servedOf({ services }: Document, own: ReadonlySet<string>): Served[] {
+  const served = new Map<string, Served>();
+  for (const { service, destinations } of services) {
+    if ('mark' in service || service.protocol === 'sctp' || service.port === 0) continue;
+    const { protocol } = service;
+    for (const { destination, options } of destinations) {
+      if (!own.has(destination.address)) continue;
+      const nat = options.method === 'masq';
+      const address = nat ? destination.address : service.address;
+      const port = nat ? destination.port : service.port;
+      served.set(`${protocol} ${address} ${port}`, { protocol, address, port });
+    }
+  }
+  return [...served.values()];
+}
+
+/** Under nat a server may listen on any of its addresses; the configuration tells which. */
+const portsOf = ({ method, vips }: Role, ports: readonly Omit<Served, 'address'>[]): Served[] =>
+  method === 'nat' ? [] : vips.flatMap((address) => ports.map((port) => ({ ...port, address })));
+
+const ownAddresses = (): ReadonlySet<string> =>
+  new Set(Object.values(networkInterfaces()).flatMap((each) => (each ?? []).map(({ address }) => address)));
+
+/** 80, 53/udp, with commas between. */
+export function portList(text: string): Omit<Served, 'address'>[] {
+  return text.split(',').map((word) => {
+    const [number, protocol = 'tcp'] = word.split('/');
+    const port = Number(number);
+    if ((protocol === 'tcp' || protocol === 'udp') && Number.isInteger(port) && port > 0 && port < 65_536)
+      return { protocol, port };
+    throw new InvalidArgumentError(`'${word}' is no port: give 80 or 53/udp.`);
+  });
+}

@@ -1,0 +1,164 @@
+import { writeFileSync } from 'node:fs';
+import fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import { compileConfig, type Format, linesOf } from '../../../src/cli/director/compile.ts';
+import { importRules } from '../../../src/cli/ipvsadm/rules-document.ts';
+import type { Surroundings } from '../../../src/cli/ipvsadm/run.ts';
+import { runIpvsadm } from '../../../src/cli/ipvsadm/run.ts';
+import { compile } from '../../../src/config/compile.ts';
+import { localDoor } from '../../../src/control/local-door.ts';
+import { Director } from '../../../src/director/director.ts';
+import { documents } from '../../support/documents.ts';
+import { TemporaryFolder } from '../../support/doors.ts';
+
+const names = {
+  portNumber: () => undefined,
+  portName: () => undefined,
+  hostAddress: () => undefined,
+  hostName: () => undefined,
+};
+
+/** What ipvsadm says for these words at a director of its own; `rules`: lines for its -R. */
+async function rulesAfter(rules: readonly string[]): Promise<{ said: string; saved: string[] }> {
+  const host = { transmit: () => true, route: () => undefined, isLocal: () => false };
+  const director = new Director({ host, random: () => 0, maxConnections: 16 });
+  let said = '';
+  let out = '';
+  const at: Surroundings = {
+    door: localDoor(director, { now: () => 0 }),
+    names,
+    stdin: () => [`${rules.join('\n')}\n`],
+    stdout: (text) => {
+      out += text;
+    },
+    stderr: (text) => {
+      said += text;
+    },
+  };
+  expect(await runIpvsadm(['-R'], at)).toBe(0);
+  expect(await runIpvsadm(['-S', '-n'], at)).toBe(0);
+  return { said, saved: out.split('\n').filter(Boolean) };
+}
+
+const isRule = (line: string) => !line.startsWith('--set');
+const withoutThresholds = (line: string) => line.replace(/ -[xy] \d+/g, '');
+
+test('compiled rules, restored and saved, are the same rules but for order and thresholds', async () => {
+  await fc.assert(
+    fc.asyncProperty(documents, async (document) => {
+      const rules = await linesOf(compile(document));
+      const { said, saved } = await rulesAfter(rules);
+      expect(said).toBe('');
+      expect([...saved].sort()).toEqual(rules.filter(isRule).map(withoutThresholds).sort());
+    }),
+    { numRuns: 50 },
+  );
+});
+
+test('what ipvsadm saves is imported as what was configured', async () => {
+  await fc.assert(
+    fc.asyncProperty(documents, async (document) => {
+      const rules = await linesOf(compile(document));
+      const imported = await importRules(rules.join('\n'), names);
+      expect(imported.leftOut).toEqual([]);
+      expect(await linesOf(compile(imported.document))).toEqual(
+        // Timeouts are written whole, and those of the other two are the defaults.
+        rules.map((line) => (line.startsWith('--set') ? '--set 0 60 0' : line)),
+      );
+    }),
+    { numRuns: 50 },
+  );
+});
+
+const CONFIG = `
+method: nat
+vips: [{ interface: eth0, address: 192.168.0.101 }, { interface: eth0, address: 'fd00::101' }]
+director: { inside: { interface: eth1, address: 192.168.1.1, prefix: 24 } }
+settings: { conn_reuse_mode: 0 }
+timeouts: { tcp: 600 }
+defaults: { scheduler: wrr }
+services:
+  - tcp: 192.168.0.101:80
+    persistent: 60
+    persistence-prefix: 24
+    destinations: [{ server: '192.168.1.3:8080', weight: 3, upper-threshold: 10, lower-threshold: 5 }]
+  - udp: '[fd00::101]:53'
+    one-packet: true
+    destinations: ['[fd00::3]']
+  - mark: 7
+    family: 6
+    scheduler: mh
+    flags: [mh-port]
+    destinations:
+      - { server: '[fd00::3]', method: tunnel, tunnel: { type: gue, port: 6080, checksum: remcsum } }
+      - { server: '[fd00::4]', method: dr }
+`;
+
+async function compiled(text: string, format: Format, file = 'lvs.yaml') {
+  using folder = new TemporaryFolder();
+  const path = folder.file(file);
+  writeFileSync(path, text);
+  let out = '';
+  const complaints: string[] = [];
+  const status = await compileConfig(
+    path,
+    format,
+    (more) => {
+      out += more;
+    },
+    (line) => complaints.push(line.replace(path, file)),
+  );
+  return { status, out, complaints };
+}
+
+describe('lvs-director compile', () => {
+  test('prints rules in the order of the file, and says what no rule can say', async () => {
+    const { status, out, complaints } = await compiled(CONFIG, 'ipvsadm');
+    expect(status).toBe(0);
+    expect(out).toBe(`--set 600 0 0
+-A -t 192.168.0.101:80 -s wrr -p 60 -M 255.255.255.0
+-a -t 192.168.0.101:80 -r 192.168.1.3:8080 -m -w 3 -x 10 -y 5
+-A -u [fd00::101]:53 -s wrr -o
+-a -u [fd00::101]:53 -r [fd00::3]:53 -m -w 1
+-A -f 7 -6 -s mh -b mh-port
+-a -f 7 -6 -r [fd00::3]:0 -i -w 1 --tun-type gue --tun-port 6080 --tun-remcsum
+-a -f 7 -6 -r [fd00::4]:0 -g -w 1
+`);
+    expect(complaints).toContain('lvs.yaml: a setting is no rule: sysctl -w net.ipv4.vs.conn_reuse_mode=0');
+  });
+
+  test('prints commands as JSON', async () => {
+    const commands = JSON.parse((await compiled(CONFIG, 'json')).out) as { op: string }[];
+    expect(commands.map(({ op }) => op).slice(0, 4)).toEqual([
+      'set',
+      'set-timeouts',
+      'add-service',
+      'add-destination',
+    ]);
+  });
+
+  test('prints YAML that says the same', async () => {
+    const { out } = await compiled(CONFIG, 'yaml');
+    expect((await compiled(out, 'json')).out).toBe((await compiled(CONFIG, 'json')).out);
+  });
+
+  test('prints a script with the rules, the VIPs and the settings of the kernel', async () => {
+    const { out } = await compiled(CONFIG, 'script');
+    expect(out).toContain('\n-A -t 192.168.0.101:80 -s wrr -p 60 -M 255.255.255.0\n');
+    expect(out).toContain('add 192.168.0.101/32 dev eth0');
+    expect(out).toContain('|| sysctl -qw net.ipv4.vs.conn_reuse_mode=0\n');
+  });
+
+  test('says when a script could not know the director', async () => {
+    const { complaints } = await compiled('services: []\n', 'script');
+    expect(complaints).toEqual([
+      'lvs.yaml: the script knows the director by director.inside, which is missing',
+    ]);
+  });
+
+  test('prints nothing of a file with mistakes but the mistakes', async () => {
+    const { status, out, complaints } = await compiled('services: [{ tcp: x }]', 'ipvsadm');
+    expect([status, out]).toEqual([2, '']);
+    expect(complaints[0]).toMatch(/^lvs\.yaml:1:12: error: /);
+  });
+});

@@ -1,0 +1,118 @@
+import { writeFileSync } from 'node:fs';
+import fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import { guessSource, importConfig, type Source } from '../../../src/cli/director/import.ts';
+import { importRules } from '../../../src/cli/ipvsadm/rules-document.ts';
+import { TemporaryFolder } from '../../support/doors.ts';
+
+async function imported(text: string, from?: Source) {
+  using folder = new TemporaryFolder();
+  const path = folder.file('rules');
+  writeFileSync(path, text);
+  let out = '';
+  const complaints: string[] = [];
+  await importConfig(
+    path,
+    from,
+    (more) => {
+      out += more;
+    },
+    (line) => complaints.push(line.replace(path, 'rules')),
+  );
+  return { out, complaints };
+}
+
+const SAVED = `# saved yesterday
+-A -t 192.168.0.101:80 -s rr -p 300
+-a -t 192.168.0.101:80 -r 192.168.1.3:8080 -m -w 2
+ipvsadm -a -t 192.168.0.101:80 -r 192.168.1.4:80 -m -w 1
+-A -t 192.168.0.101:80 -s rr
+-A -t 192.168.0.102:80 -s rr -p 60 -M 0.0.0.255
+--start-daemon master
+-a -t 192.168.0.103:80 -r 192.168.1.4
+nonsense
+`;
+
+test('rules become YAML, in their order, and every line that was left out is named', async () => {
+  const { out, complaints } = await imported(SAVED);
+  expect(out).toBe(`method: nat
+services:
+  - tcp: 192.168.0.101:80
+    scheduler: rr
+    persistent: 300
+    destinations:
+      - server: 192.168.1.3:8080
+        weight: 2
+      - server: 192.168.1.4:80
+        weight: 1
+`);
+  expect(complaints).toEqual([
+    'rules:5: left out: Service already exists: -A -t 192.168.0.101:80 -s rr',
+    'rules:6: left out: a netmask whose ones do not lead has no counterpart here: -A -t 192.168.0.102:80 -s rr -p 60 -M 0.0.0.255',
+    'rules:7: left out: has no counterpart here: --start-daemon master',
+    'rules:8: left out: Service not defined: -a -t 192.168.0.103:80 -r 192.168.1.4',
+    expect.stringMatching(/^rules:9: left out: .*: nonsense$/),
+    expect.stringContaining('add the VIPs'),
+  ]);
+});
+
+describe('the program that a file is of', () => {
+  test.each<[Source | undefined, string]>([
+    ['ipvsadm', SAVED],
+    ['ipvsadm', 'ipvsadm -A -f 3 -s rr\n'],
+    ['ldirectord', 'checktimeout=3\nvirtual=10.0.0.1:80\n\treal=10.0.0.2:80 gate\n'],
+    ['keepalived', 'global_defs { }\nvirtual_server 10.0.0.1 80 {\n}\n'],
+    [undefined, 'services: []\n'],
+  ])('%s', (source, text) => expect(guessSource(text)).toBe(source));
+
+  test('is asked for where it cannot be told', async () => {
+    await expect(imported('services: []\n')).rejects.toThrowError('--from ipvsadm|ldirectord|keepalived');
+    await expect(imported('services: []\n', 'ipvsadm')).rejects.toThrowError('there is no service in it');
+  });
+});
+
+test('whatever a line says, it is a rule or named', async () => {
+  const word = fc.constantFrom(
+    '-A',
+    '-a',
+    '-E',
+    '-D',
+    '-C',
+    '-Z',
+    '-L',
+    '-S',
+    '-R',
+    '-h',
+    '-t',
+    '-u',
+    '-f',
+    '-s',
+    '-r',
+    '-m',
+    '-p',
+    '-M',
+    '-o',
+    'rr',
+    '10.0.0.1:80',
+    '[fd00::1]:80',
+    '7',
+    '0',
+    '255.255.255.0',
+    '--set',
+    '--',
+    '"',
+    'ipvsadm',
+  );
+  const names = {
+    portNumber: () => undefined,
+    portName: () => undefined,
+    hostAddress: () => undefined,
+    hostName: () => undefined,
+  };
+  await fc.assert(
+    fc.asyncProperty(fc.array(fc.array(word).map((words) => words.join(' '))), async (lines) => {
+      const { leftOut } = await importRules(lines.join('\n'), names);
+      expect(leftOut.length).toBeLessThanOrEqual(lines.length);
+    }),
+  );
+});

@@ -1,0 +1,116 @@
+import { describe, expect, test } from 'vitest';
+import type { Configured } from '../../../src/cli/director/configured.ts';
+import { formatPlan, planOf } from '../../../src/cli/director/plan.ts';
+import { compile } from '../../../src/config/compile.ts';
+import { parseYaml } from '../../../src/config/yaml.ts';
+import { localDoor } from '../../../src/control/local-door.ts';
+import { Director } from '../../../src/director/director.ts';
+import type { Command } from '../../../src/model/command.ts';
+import { schedulers } from '../../../src/schedulers/index.ts';
+import { labNames } from '../../support/documents.ts';
+import { frameOf } from '../../support/packets.ts';
+
+async function read(text: string): Promise<Configured> {
+  const { document, problems } = await parseYaml(text, 'lvs.yaml', labNames, Object.keys(schedulers));
+  expect(problems).toEqual([]);
+  return { document, commands: compile(document), vips: document.vips, interfaces: [], warnings: [] };
+}
+
+/** The plan from one file to another, after `clients` connections and what was done by hand. */
+async function planned(from: string, to: string, clients = 0, hands: readonly Command[] = []) {
+  const before = await read(from);
+  const director = new Director({
+    host: { transmit: () => true, route: (to) => ({ mtu: 1500, source: to }), isLocal: () => false },
+    random: () => 0,
+    maxConnections: 64,
+  });
+  for (const command of [...before.commands, ...hands]) director.apply(command, 0);
+  for (let i = 0; i < clients; i++)
+    director.handle(frameOf(`203.0.113.${i + 1}:1000 > 192.168.0.101:80 TCP SYN`), 0);
+  const { snapshot } = localDoor(director, { now: () => 0 });
+  const configured = async () => ({
+    file: '/etc/lvs.yaml',
+    commands: before.commands,
+    vips: before.vips.map(({ address, device }) => `${address} ${device}`),
+    draining: [],
+  });
+  return planOf(await read(to), { snapshot, configured });
+}
+
+const WEB = "{ tcp: '192.168.0.101:80', scheduler: rr, destinations: [rs1, rs2] }";
+const file = (...services: string[]) =>
+  `vips: [{ interface: eth0, address: 192.168.0.101, prefix: 24 }]\nservices: [${services.join(', ')}]`;
+
+describe('lvs-director plan', () => {
+  test('says when there is nothing to do', async () => {
+    expect(formatPlan(await planned(file(WEB), file(WEB), 3))).toBe('nothing would change\n');
+  });
+
+  test('tells what is added, changed and removed, and the connections that it touches', async () => {
+    const plan = await planned(
+      file(WEB),
+      `settings: { sloppy_tcp: 1 }\ndrain: 60\n${file(
+        WEB.replace('[rs1, rs2]', '[{ server: rs2, weight: 5 }, { server: rs3, upper-threshold: 9 }]'),
+        "{ udp: '192.168.0.101:53', destinations: [rs1] }",
+      )}`,
+      5,
+    );
+    expect(formatPlan(plan)).toBe(`~ setting sloppy_tcp: 0 -> 1
+~ tcp 192.168.0.101:80 -> 192.168.0.4:80: weight 1 -> weight 5; connections stay (3 connections)
++ tcp 192.168.0.101:80 -> 192.168.0.5:80: dr, weight 1, at most 9 connections
++ udp 192.168.0.101:53: wlc
++ udp 192.168.0.101:53 -> 192.168.0.3:53: dr, weight 1
+- tcp 192.168.0.101:80 -> 192.168.0.3:80: no new connections now, gone when those it has end, after 60 s at the latest (2 connections)
+`);
+  });
+
+  test('tells VIPs that come and go, and whole services', async () => {
+    const plan = await planned(file(WEB), file().replace('0.101', '0.102'), 1);
+    expect(formatPlan(plan)).toMatch(/^\+ VIP 192\.168\.0\.102 eth0\n/);
+    expect(formatPlan(plan)).toContain('- VIP 192.168.0.101 eth0\n');
+    expect(formatPlan(plan)).toContain('- tcp 192.168.0.101:80: when its destinations are gone\n');
+  });
+
+  test('tells what was set by hand and what becomes of it', async () => {
+    const hands: Command[] = [
+      {
+        op: 'add-service',
+        service: { protocol: 'tcp', address: '192.168.0.101', port: 443 },
+        options: { scheduler: 'rr' },
+      },
+    ];
+    expect(formatPlan(await planned(file(WEB), file(WEB), 0, hands))).toBe(
+      '! by hand: tcp 192.168.0.101:443 is not in the file (adopt: keep)\n',
+    );
+  });
+});
+
+describe('the share of clients that would move', () => {
+  const service = (scheduler: string, ...servers: string[]) =>
+    file(`{ tcp: '192.168.0.101:80', scheduler: ${scheduler}, destinations: [${servers.join(', ')}] }`);
+  const share = async (from: string, to: string) => (await planned(from, to)).moved[0]?.share ?? 0;
+
+  test('is about a third when one of three goes, under mh', async () => {
+    const moved = await share(service('mh', 'rs1', 'rs2', 'rs3'), service('mh', 'rs1', 'rs2'));
+    expect(moved).toBeGreaterThan(0.3);
+    expect(moved).toBeLessThan(0.42);
+  });
+
+  test('is more under sh, whose buckets all shift', async () => {
+    const moved = await share(service('sh', 'rs1', 'rs2', 'rs3'), service('sh', 'rs1', 'rs2'));
+    expect(moved).toBeGreaterThan(0.45);
+  });
+
+  test('is all or nothing under dh, where a service has one address', async () => {
+    const moved = await share(service('dh', 'rs1'), service('dh', 'rs2'));
+    expect(moved).toBe(1);
+  });
+
+  test('is nothing where the table stays the same', async () => {
+    expect(await share(service('sh', 'rs1', 'rs2'), `drain: 9\n${service('sh', 'rs1', 'rs2')}`)).toBe(0);
+  });
+
+  test('is not told of schedulers that do not hash', async () => {
+    expect((await planned(service('rr', 'rs1', 'rs2'), service('rr', 'rs1'))).moved).toEqual([]);
+  });
+});

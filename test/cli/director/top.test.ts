@@ -1,0 +1,22 @@
+import { expect, test } from 'vitest';
+import { screenOf, topLines } from '../../../src/cli/director/top.ts';
+import { ObservedDirector, TLS, WEB } from '../../support/observed.ts';
+
+const observed = new ObservedDirector().serve(WEB, { '10.0.0.1': 3, '10.0.0.2': 0 }).serve(TLS);
+const lines = topLines(observed.snapshot(), new Date(0));
+
+test('services with their destinations, and why one gets nothing', () => {
+  expect(lines[0]).toBe('lvs-director 00:00:00  2 services, 0 of 16 connections, 0 packets dropped');
+  expect(lines.find((line) => line.includes('10.0.0.1:80'))).toMatch(/^ {2}10\.0\.0\.1:80 +NAT +3 +0 +0 /);
+  expect(lines.find((line) => line.includes('10.0.0.2:80'))).toContain('quiesced');
+  expect(new Set(lines.filter((line) => line.length > 50).map((line) => line.trimEnd().length)).size).toBe(2);
+});
+
+test('a screen is never left: no line too long, none too many, and what is cut is told', () => {
+  const screen = screenOf(lines, { columns: 20, rows: 5 });
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: what a terminal is told
+  const shown = screen.split('\r\n').map((line) => line.replace(/\u001b\[[0-9;?]*[a-zA-Z]/g, ''));
+  expect(shown).toHaveLength(5);
+  for (const line of shown) expect(line.length).toBeLessThanOrEqual(20);
+  expect(shown.at(-1)).toBe(`... ${lines.length - 4} more lines`);
+});
