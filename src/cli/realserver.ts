@@ -38,6 +38,9 @@ const SOCKETS: TunnelSockets = {
   openUdp: openUdpReceiver,
 };
 
+/** Exit status of a doctor that could not look: 1 says that it has found something. */
+const NOT_EXAMINED = 2;
+
 const say = (line: string) => console.error(`lvs-realserver: ${line}`);
 
 async function run(options: RunOptions): Promise<void> {
@@ -137,13 +140,19 @@ withRole(
 withRole(
   program
     .command('doctor')
-    .description('tell what is wrong with this host in its role, and how to mend it: 0 nothing, 1 something'),
+    .description(
+      'tell what is wrong with this host in its role, and how to mend it: 0 nothing, 1 something, 2 it could not look',
+    ),
 )
   .option('--from-director', 'this is the director: ask the real servers of the configuration', false)
   .option('--port <ports>', 'ports of the VIP with servers, such as 80,53/udp', portList)
   .option('--json', 'for programs', false)
   .action(async (options: DoctorOptions) => {
-    process.exitCode = await doctor(options, console.log, say);
+    process.exitCode = await doctor(options, console.log, say).catch((error: unknown) => {
+      if (!(error instanceof LvsError)) throw error;
+      say(error.message);
+      return NOT_EXAMINED;
+    });
   });
 program
   .command('restore')

@@ -27,6 +27,7 @@ describe.skipIf(why !== undefined)('lvs-director', () => {
     ['run --config x --log-level loud', 'info, warning, error'],
     ['explain --from 1.2.3.4 --to 1.2.3.4:80', 'ADDRESS:PORT'],
     ['explain --from 1.2.3.4:5', '--pcap'],
+    ['explain --from 1.2.3.4:5 --to [2001:db8::1]:80', 'both of IPv4'],
     ['capture -w x --service 1.2.3.4:80', 'PROTOCOL:ADDRESS:PORT'],
     ['top --interval 0', 'whole number'],
     ['replay --config x --in y', 'required option'],

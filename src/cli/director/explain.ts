@@ -1,6 +1,8 @@
 /** `lvs-director explain`: what the running director would do with a packet, step by step. */
+import { isIPv6 } from 'node:net';
 import { endpointOf, keyOf } from '../../config/rule-words.ts';
 import type { PacketDoor } from '../../control/door.ts';
+import { LvsError } from '../../model/errors.ts';
 import type { Candidate, Explanation, Step } from '../../model/explanation.ts';
 import type { Protocol } from '../../model/service.ts';
 import { DROP_REASONS, type Verdict } from '../../model/verdict.ts';
@@ -11,8 +13,10 @@ interface End {
   readonly port: number;
 }
 
-/** The first packet of a connection. */
+/** The first packet of a connection. Throws LvsError CONFIG for ends of two families. */
 export function firstPacket(from: End, to: End, protocol: Protocol): Uint8Array {
+  if (isIPv6(from.address) !== isIPv6(to.address))
+    throw new LvsError('CONFIG', 'explain: --from and --to have to be both of IPv4 or both of IPv6');
   const kinds = { tcp: 'TCP SYN', udp: 'UDP', sctp: 'SCTP INIT' } as const;
   return packetOfLine(`${endpointOf(from)} > ${endpointOf(to)} ${kinds[protocol]}`);
 }
