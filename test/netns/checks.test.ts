@@ -15,16 +15,16 @@ test('what is needed is there', ({ skip }) => skip(why !== undefined, why));
 const file = (method: string, inside: string, servers: string) => `method: ${method}
 vips: [{ interface: eth0, address: 192.168.0.101, prefix: 24 }]
 director: { inside: ${inside} }
-defaults: { check: { type: tcp, interval: 0.2, timeout: 0.5, fall: 2, rise: 1 } }
+defaults: { check: { type: tcp, interval: 0.2, timeout: 5, fall: 2, rise: 1 } }
 groups: { all: [${servers}] }
 services:
-  - { tcp: '192.168.0.101:80', destinations: all, check: { type: http, interval: 0.2, timeout: 1, expect: real server } }
+  - { tcp: '192.168.0.101:80', destinations: all, check: { type: http, interval: 0.2, timeout: 5, expect: real server } }
   - { tcp: '192.168.0.101:23', destinations: all }
   - { tcp: '192.168.0.101:81', destinations: all }
-  - { udp: '192.168.0.101:7', destinations: all, check: { type: udp, send: ping, expect: ping, interval: 0.2, timeout: 0.5 } }
+  - { udp: '192.168.0.101:7', destinations: all, check: { type: udp, send: ping, expect: ping, interval: 0.2, timeout: 5 } }
   - tcp: 192.168.0.101:82
     destinations: all
-    check: { type: command, command: [sh, -c, 'echo "$ADDRESS $PORT"; test "$PORT" = 82'], interval: 0.2, timeout: 1 }
+    check: { type: command, command: [sh, -c, 'echo "$ADDRESS $PORT"; test "$PORT" = 82'], interval: 0.2, timeout: 5 }
 `;
 
 describe.skipIf(why !== undefined)('checks by every kind, as a client of the socket sees them', () => {
@@ -70,7 +70,7 @@ describe.skipIf(why !== undefined)('checks by every kind, as a client of the soc
     await expect.poll(states, { timeout: PATIENCE, interval: 100 }).toEqual(wanted);
     // Clients are served as ever, and a port whose server is out refuses.
     const get = (port: number) =>
-      lab.client.run(['curl', '-sS', '--max-time', '5', `http://${lab.vip}:${port}/`]);
+      lab.client.run(['curl', '-sS', '--max-time', '30', `http://${lab.vip}:${port}/`]);
     expect((await get(80)).stdout).toBe('I am real server #1\n');
     expect((await get(81)).status).toBe(7);
   });

@@ -55,7 +55,7 @@ describe.skipIf(why !== undefined)('the control socket of a running director', (
   const list = () => lab.director.run([...ipvsadm, '-L', '-n']);
   /** What the director counts by now, by the name of the metric without its beginning. */
   async function counted(): Promise<Record<string, number>> {
-    const text = await lab.director.exec(['curl', '-sS', '--max-time', '10', `http://${METRICS}/metrics`]);
+    const text = await lab.director.exec(['curl', '-sS', '--max-time', '30', `http://${METRICS}/metrics`]);
     return Object.fromEntries(
       [...text.matchAll(/^lvs_control_(\S+) (\d+)$/gm)].map(([, name, value]) => [name, Number(value)]),
     );
@@ -92,7 +92,7 @@ describe.skipIf(why !== undefined)('the control socket of a running director', (
   test('hostile clients get an error or nothing, are counted, and disturb nobody', async () => {
     const before = await counted();
     const requests = lab.client.run(
-      'for i in $(seq 40); do curl -sSf --max-time 10 http://vip/ || exit 1; done | sort | uniq -c',
+      'for i in $(seq 40); do curl -sSf --max-time 30 http://vip/ || exit 1; done | sort | uniq -c',
       { limit: 120_000 },
     );
     const clients: RawClient[] = [];

@@ -42,7 +42,7 @@ describe.skipIf(why !== undefined).each(['dr', 'nat', 'tunnel'] as const)('IPv6,
   });
   afterAll(() => cluster?.[Symbol.asyncDispose]());
   const curl = (path: string, more = '') =>
-    cluster.lab.client.exec(`curl -sS --max-time 20 -g ${more} 'http://[${VIP}]${path}'`);
+    cluster.lab.client.exec(`curl -sS --max-time 30 -g ${more} 'http://[${VIP}]${path}'`);
 
   test('requests are answered in turn', async () => {
     const answers = [await curl('/'), await curl('/'), await curl('/'), await curl('/')];
@@ -52,11 +52,11 @@ describe.skipIf(why !== undefined).each(['dr', 'nat', 'tunnel'] as const)('IPv6,
 
   test('a download and an upload arrive as they were', async () => {
     const got = await cluster.lab.client.exec(
-      `curl -sS --max-time 20 -g 'http://[${VIP}]/big?octets=${OCTETS}' | sha256sum`,
+      `curl -sS --max-time 30 -g 'http://[${VIP}]/big?octets=${OCTETS}' | sha256sum`,
     );
     expect(got).toBe(`${contentHash(OCTETS)}  -`);
     const put = await cluster.lab.client.exec(
-      `head -c ${OCTETS} /dev/zero | curl -sS --max-time 20 -g -T - 'http://[${VIP}]/'`,
+      `head -c ${OCTETS} /dev/zero | curl -sS --max-time 30 -g -T - 'http://[${VIP}]/'`,
     );
     const zeros = await cluster.lab.client.exec(`head -c ${OCTETS} /dev/zero | sha256sum`);
     expect(`${put}  -`).toBe(zeros);
@@ -71,7 +71,7 @@ describe.skipIf(why !== undefined).each(['dr', 'nat', 'tunnel'] as const)('IPv6,
   });
 
   test('a port that nobody serves refuses at once', async () => {
-    const { status } = await cluster.lab.client.run(`curl -sS --max-time 10 -g 'http://[${VIP}]:81/'`);
+    const { status } = await cluster.lab.client.run(`curl -sS --max-time 30 -g 'http://[${VIP}]:81/'`);
     expect(status).toBe(7);
   });
 });

@@ -34,8 +34,8 @@ describe.skipIf(why !== undefined)('a laboratory', () => {
     ]);
     await server.line(/^ready$/);
     const from = shape === 'nat' ? lab.director : lab.client;
-    expect(await from.exec('curl -sS --max-time 5 http://rs2/')).toBe('I am B');
-    if (shape !== 'all') expect(await from.exec('curl -sS --max-time 5 -g http://rs2-v6/')).toBe('I am B');
+    expect(await from.exec('curl -sS --max-time 30 http://rs2/')).toBe('I am B');
+    if (shape !== 'all') expect(await from.exec('curl -sS --max-time 30 -g http://rs2-v6/')).toBe('I am B');
   });
 
   test('nothing of it is left, also after an error', async () => {

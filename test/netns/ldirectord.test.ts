@@ -98,7 +98,7 @@ describe.skipIf(why !== undefined)('ldirectord as Debian has it', () => {
   /** Resolves when these services have these destinations. */
   const settled = (services: Record<string, string[]>) =>
     expect.poll(destinations, { timeout: 60_000, interval: 100 }).toMatchObject(services);
-  const get = () => lab.client.exec(['curl', '-sS', '--max-time', '10', `http://${lab.vip}/`]);
+  const get = () => lab.client.exec(['curl', '-sS', '--max-time', '30', `http://${lab.vip}/`]);
 
   test('sets the services up', async () => {
     const config = join(lab.folder, 'ldirectord.cf');

@@ -61,7 +61,7 @@ describe.skipIf(why !== undefined)('prometheus-node-exporter on the text files',
 
   /** The figures of IPVS: labels as `proto local:port -> remote:port`, of marks as `mark -> remote:port`. */
   async function scrape(): Promise<Record<string, number>> {
-    const text = await lab.director.exec(['curl', '-sS', '--max-time', '10', `http://${EXPORTER}/metrics`]);
+    const text = await lab.director.exec(['curl', '-sS', '--max-time', '30', `http://${EXPORTER}/metrics`]);
     const figures: Record<string, number> = {};
     for (const [, name, labels = '', value] of text.matchAll(/^node_ipvs_(\w+)(?:\{(.*)\})? (\S+)$/gm)) {
       const label = Object.fromEntries(
@@ -103,8 +103,8 @@ describe.skipIf(why !== undefined)('prometheus-node-exporter on the text files',
   });
 
   test('tells open connections from ended ones', async () => {
-    for (let i = 0; i < 4; i++) await lab.client.exec('curl -sS --max-time 10 http://vip/');
-    await lab.client.exec('curl -sS --max-time 10 -g http://vip6/');
+    for (let i = 0; i < 4; i++) await lab.client.exec('curl -sS --max-time 30 http://vip/');
+    await lab.client.exec('curl -sS --max-time 30 -g http://vip6/');
     await using download = lab.client.spawn(
       'curl -sS --limit-rate 10k -o /dev/null http://vip/big?octets=9999999',
     );

@@ -31,7 +31,7 @@ director: { inside: { interface: eth0, address: 192.168.0.1, prefix: 24 } }
 services:
   - tcp: 192.168.0.101:80
     scheduler: wrr
-    check: { type: http, path: /, interval: 1, timeout: 1, fall: 2, rise: 1 }
+    check: { type: http, path: /, interval: 1, timeout: 5, fall: 2, rise: 1 }
     destinations: [{ server: 192.168.0.3, weight: 3 }, { server: 192.168.0.4, weight: 1 }]
 `;
 

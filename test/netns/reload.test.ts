@@ -147,7 +147,10 @@ describe.skipIf(why !== undefined)('a running director', () => {
   });
 
   test('changes nothing for a file with mistakes, and says all of them', async () => {
-    const before = await list();
+    // But for the numbers of connections, which end meanwhile.
+    const rules = async () => (await list()).replace(/( +\d+){2} *$/gm, '');
+    const before = await rules();
+    expect(before).toMatch(/ Route +1$/m);
     writeFileSync(config, `${file([web('192.168.0.3')])}  - { tcp: '192.168.0.101:99', schedler: rr }\n`);
     const { status, stderr } = await tell('reload');
     expect(status).toBe(2);
@@ -163,7 +166,7 @@ describe.skipIf(why !== undefined)('a running director', () => {
     const lines = program.lines.length;
     program.signal('SIGHUP');
     await program.line(/ error reload /, PATIENCE, lines);
-    expect(await list()).toBe(before);
+    expect(await rules()).toBe(before);
     expect(await get()).toMatch(/^I am real server/);
   });
 
@@ -186,7 +189,7 @@ describe.skipIf(why !== undefined)('a running director', () => {
   });
 
   test('quiesces a server that stopped, and has it back when it is', async () => {
-    const check = 'check: { type: http, interval: 0.2, timeout: 0.5, fall: 3, rise: 2 },';
+    const check = 'check: { type: http, interval: 0.2, timeout: 5, fall: 3, rise: 2 },';
     await reload([web(BOTH, check)]);
     let lines = program.lines.length;
     await servers[0]!.stop();
@@ -210,7 +213,7 @@ describe.skipIf(why !== undefined)('agents on the real servers', () => {
   test('move weights; a server whose agent is silent gets nothing new', async () => {
     await using lab = await Lab.create();
     const config = join(lab.folder, 'lvs.yaml');
-    const check = 'check: { type: agent, port: 5555, interval: 0.2, timeout: 0.5, fall: 2, max-step: 20 },';
+    const check = 'check: { type: agent, port: 5555, interval: 0.2, timeout: 5, fall: 2, max-step: 20 },';
     writeFileSync(
       config,
       file([

@@ -58,7 +58,7 @@ services:
     ]);
     const answers: string[] = [];
     for (let i = 0; i < 4; i++)
-      answers.push(await lab.client.exec(['curl', '-sS', '--max-time', '5', `http://${lab.vip}/`]));
+      answers.push(await lab.client.exec(['curl', '-sS', '--max-time', '30', `http://${lab.vip}/`]));
     expect(answers.slice(0, 2).sort()).toEqual(['I am real server #1', 'I am real server #2']);
     expect(answers.slice(2)).toEqual(answers.slice(0, 2));
   });

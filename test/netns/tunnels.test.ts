@@ -53,14 +53,14 @@ describe.skipIf(why !== undefined).each([
   test('requests are answered in turn', async () => {
     const answers: string[] = [];
     for (let i = 0; i < 4; i++)
-      answers.push(await cluster.lab.client.exec(`curl -sS --max-time 10 -g '${url}'`));
+      answers.push(await cluster.lab.client.exec(`curl -sS --max-time 30 -g '${url}'`));
     expect(answers.slice(0, 2).sort()).toEqual(['I am real server #1', 'I am real server #2']);
     expect(answers.slice(2)).toEqual(answers.slice(0, 2));
   });
 
   test('an upload arrives as it was', async () => {
     const zeros = `head -c ${OCTETS} /dev/zero`;
-    const put = await cluster.lab.client.exec(`${zeros} | curl -sS --max-time 20 -g -T - '${url}'`);
+    const put = await cluster.lab.client.exec(`${zeros} | curl -sS --max-time 30 -g -T - '${url}'`);
     expect(`${put}  -`).toBe(await cluster.lab.client.exec(`${zeros} | sha256sum`));
   });
 

@@ -90,7 +90,7 @@ export class Cluster implements AsyncDisposable {
 
   /** What the client gets from the URL's path. */
   async get(path = '/'): Promise<string> {
-    return this.lab.client.exec(['curl', '-sS', '--max-time', '10', `http://${this.lab.vip}${path}`]);
+    return this.lab.client.exec(['curl', '-sS', '--max-time', '30', `http://${this.lab.vip}${path}`]);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
