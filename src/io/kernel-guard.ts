@@ -52,16 +52,16 @@ export class KernelGuard {
       this.#errors += text;
     });
     const gone = (why: string) => {
-      const error = new LvsError(
-        'UNAVAILABLE',
-        `nft: ${why}; install nftables (Linux 5.12 or newer), run as root`,
-      );
+      const advice = this.#open
+        ? 'the host may answer for the services until another one is there'
+        : 'install nftables (Linux 5.12 or newer), run as root';
+      const error = new LvsError('UNAVAILABLE', `nft: ${why}; ${advice}`);
       for (const settle of this.#waiting.splice(0)) settle(error);
       if (this.#open) this.#revive(error);
     };
     nft.on('error', (error) => gone(error.message));
     nft.on('exit', (status, signal) =>
-      gone(`ended with ${signal ?? `status ${status}`}: ${this.#errors.trim()}`),
+      gone(`ended with ${signal ?? `status ${status}`} ${this.#errors.trim()}`.trim()),
     );
     nft.stdin.on('error', () => {});
     return nft;
