@@ -1,9 +1,10 @@
-/** A cluster under load, in one laboratory: this director's three methods beside no director, HAProxy and nftables. */
+/** A cluster under load, in one laboratory: this director's methods and datapaths beside plain routing, HAProxy and nftables. */
 import { spawnSync } from 'node:child_process';
+import { probe } from '../src/cli/datapath.ts';
 import { Lab } from '../test/support/lab.ts';
 import { probeNamespaces } from '../test/support/namespaces.ts';
 import { datagrams, requests, stream } from './load/generators.ts';
-import { direct, director, haproxy, nftables, type Path, startServers } from './load/paths.ts';
+import { direct, director, haproxy, nftables, type Path, routing, startServers } from './load/paths.ts';
 
 /** What is measured, with its unit. */
 export const LOADS = {
@@ -35,6 +36,8 @@ export interface LoadFigure {
   readonly rounds: readonly number[];
   /** `value` by that of the direct path. */
   readonly ratio: number;
+  /** `value` by that of plain routing. */
+  readonly routed: number;
 }
 
 /** Why load cannot be made here, or undefined. */
@@ -51,13 +54,21 @@ export async function runLoad(options: LoadOptions = {}): Promise<LoadFigure[]> 
   const { quick = false, say = () => {}, loads = Object.keys(LOADS) as Load[] } = options;
   const rounds = options.rounds ?? (quick ? 1 : 3);
   const seconds = options.seconds ?? (quick ? 1 : 3);
-  await using lab = await Lab.create({ shape: 'all', offloads: options.offloads ?? 'off' });
+  // XDP sees what the sender's kernel left to its card: with offloads it has no column.
+  const isOn = options.offloads === 'on';
+  await using lab = await Lab.create({ shape: 'all', offloads: isOn ? 'on' : 'off' });
+
   const servers = await startServers(lab);
+  const kernel = await lackingKernelPath();
+  if (kernel !== undefined) say(`tc and xdp are left out: ${kernel}`);
+  const datapaths: ('xdp' | 'tc')[] = kernel !== undefined ? [] : isOn ? ['tc'] : ['xdp', 'tc'];
+  if (datapaths.includes('xdp')) pollPeers(lab);
+  const ways = [direct, routing, ...['live' as const, ...datapaths].map(director), haproxy, nftables];
   const measured = new Map<string, number[]>();
   const key = (path: string, load: Load) => `${load} ${path}`;
   const paths: Path[] = [];
   for (let round = 1; round <= rounds; round++)
-    for (const way of [direct, director, haproxy, nftables]) {
+    for (const way of ways) {
       await using _open = await way.open(lab);
       for (const path of way.paths) {
         if (round === 1) paths.push(path);
@@ -73,13 +84,29 @@ export async function runLoad(options: LoadOptions = {}): Promise<LoadFigure[]> 
     }
   return loads.flatMap((load) => {
     const base = median(measured.get(key('direct', load)) ?? []);
+    const routed = median(measured.get(key('plain routing', load)) ?? []);
     return paths.flatMap(({ name }) => {
       const values = measured.get(key(name, load));
       if (!values) return [];
       const value = median(values);
-      return [{ path: name, load, value, rounds: values, ratio: value / base }];
+      return [{ path: name, load, value, rounds: values, ratio: value / base, routed: value / routed }];
     });
   });
+}
+
+async function lackingKernelPath(): Promise<string | undefined> {
+  const { tc, xdp } = await probe();
+  const missing = [...tc, ...xdp].find((feature) => feature.missing !== undefined);
+  return missing && `${missing.name}: ${missing.missing}`;
+}
+
+/** A veth that XDP sends to has to poll. */
+function pollPeers(lab: Lab): void {
+  for (const segment of ['segment', 'inside'])
+    spawnSync('ip', [
+      ...['netns', 'exec', lab.namespace(segment)],
+      ...['ethtool', '-K', lab.director.name, 'gro', 'on', 'tx', 'off'],
+    ]);
 }
 
 function measure(lab: Lab, path: Path, load: Load, seconds: number): Promise<number> {
@@ -100,18 +127,20 @@ function measure(lab: Lab, path: Path, load: Load, seconds: number): Promise<num
 const median = (values: readonly number[]): number =>
   values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)] ?? Number.NaN;
 
+const percent = (ratio: number): string => `${Math.round(ratio * 100)} %`.padStart(8);
+
 /** A table a load, and what each path reaches of the direct one. */
 export function formatLoad(figures: readonly LoadFigure[]): string {
   const lines: string[] = [];
   for (const load of Object.keys(LOADS) as Load[]) {
     const rows = figures.filter((figure) => figure.load === load);
     if (rows.length === 0) continue;
-    lines.push('', LOADS[load]);
-    for (const { path, value, ratio, rounds } of rows) {
+    lines.push('', `${LOADS[load].padEnd(42)}of direct, of plain routing`);
+    for (const { path, value, ratio, routed, rounds } of rows) {
       const spread =
         rounds.length > 1 ? `   ${Math.round(Math.min(...rounds))}..${Math.round(Math.max(...rounds))}` : '';
       lines.push(
-        `  ${path.padEnd(20)}${String(Math.round(value)).padStart(9)}${`${Math.round(ratio * 100)} %`.padStart(8)}${spread}`,
+        `  ${path.padEnd(20)}${String(Math.round(value)).padStart(9)}${percent(ratio)}${percent(routed)}${spread}`,
       );
     }
   }

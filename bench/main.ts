@@ -1,4 +1,4 @@
-/** Runs the benches: `node dist/bench/main.js [--quick] [--json] [name ...]`, names as in `BENCHES`, or `load`. */
+/** Runs the benches: `node dist/bench/main.js [--quick] [--json] [--offloads on] [--measure requests] [name ...]`, names as in `BENCHES`, or `load`. */
 import { cpus } from 'node:os';
 import { parseArgs } from 'node:util';
 import { connections } from './connections.ts';
@@ -6,7 +6,7 @@ import { decode } from './decode.ts';
 import { director } from './director.ts';
 import { ipvsadm } from './ipvsadm.ts';
 import { formatLatency, type LatencyFigure, runLatency } from './latency.ts';
-import { formatLoad, type LoadFigure, loadMissing, runLoad } from './load.ts';
+import { formatLoad, LOADS, type Load, type LoadFigure, loadMissing, runLoad } from './load.ts';
 import type { Effort, Figure } from './measure.ts';
 import { memory } from './memory.ts';
 import { observation } from './observation.ts';
@@ -26,7 +26,14 @@ const LOAD = 'load';
 const LATENCY = 'latency';
 
 const { values, positionals } = parseArgs({
-  options: { quick: { type: 'boolean', default: false }, json: { type: 'boolean', default: false } },
+  options: {
+    quick: { type: 'boolean', default: false },
+    json: { type: 'boolean', default: false },
+    /** of the laboratory's network cards, in `load`: off as on the wire, on as Linux has it */
+    offloads: { type: 'string', default: 'off' },
+    /** what `load` measures; all unless told */
+    measure: { type: 'string', multiple: true, default: [] },
+  },
   allowPositionals: true,
 });
 const names = [...Object.keys(BENCHES), LOAD, LATENCY];
@@ -53,11 +60,17 @@ for (const [name, bench] of Object.entries(BENCHES)) {
   figures.push(...made);
   if (!values.json) for (const figure of made) console.log(lineOf(figure));
 }
+const loads = (Object.keys(LOADS) as Load[]).filter((name) => values.measure.includes(name));
+const loadOptions = {
+  quick: values.quick,
+  offloads: values.offloads === 'on' ? ('on' as const) : ('off' as const),
+  ...(loads.length > 0 ? { loads } : {}),
+};
 const load: LoadFigure[] = [];
 if (chosen(LOAD)) {
   const missing = loadMissing();
   if (missing) console.error(`bench: ${LOAD} is left out: ${missing}`);
-  else load.push(...(await runLoad({ quick: values.quick, say: (line) => console.error(line) })));
+  else load.push(...(await runLoad({ ...loadOptions, say: (line) => console.error(line) })));
   if (!values.json) console.log(formatLoad(load));
 }
 const latency: LatencyFigure[] = [];

@@ -1,5 +1,5 @@
 /** First packets through the real director: tap, decision, flow, and back; and what known connections notice of a flood of them. */
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { cpus, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
@@ -36,8 +36,8 @@ const FLOOD_RATE = 500_000;
 /** Connections that are known. */
 const KNOWN = 1024;
 /** Room for all rounds. */
-const CONNECTIONS = 2 ** 23;
-const FLOWS = 2 ** 22;
+const CONNECTIONS = 2 ** 22;
+const FLOWS = 2 ** 20;
 
 /* Where a frame has its source address's last half, its identification, its source port, TCP sequence number and flags. */
 const IDENTIFICATION = 18;
@@ -53,19 +53,28 @@ const XDP_DROP = 1;
 const PORT_BITS = 15;
 const FIRST_PORT = 1024;
 
-export interface UpcallFigures {
-  /** New connections a second that arrived at the server, while more were offered. UDP: the first packet makes the flow. */
+export interface Connections {
+  /** The first packet makes the flow. */
   readonly udp: number;
-  /** TCP, the first packet alone. */
+  /** TCP's first packet alone. */
   readonly syn: number;
   /** TCP until it is a flow: SYN and ACK, two upcalls a connection. */
   readonly established: number;
+}
+
+export interface UpcallFigures {
+  /** New connections a second that arrived at the server, while more were offered. */
+  readonly rates: Connections;
+  /** The same in a second of the director's processor time, in the best round: what else the machine did does not count. */
+  readonly perCore: Connections;
   readonly known: {
     /** Packets/s of known connections that arrived, with nothing else on the way, and with a flood of SYNs. */
     readonly alone: number;
     readonly flooded: number;
     /** Median of the rounds' ratios. */
     readonly ratio: number;
+    /** Share of those sent that arrived meanwhile, by that share without a flood. */
+    readonly kept: number;
     /** SYN/s that were sent meanwhile, and those that the director forwarded. */
     readonly syns: number;
     readonly forwarded: number;
@@ -87,8 +96,12 @@ export async function upcalls(b: Bpf, hook: HookName, rounds = ROUNDS): Promise<
   }
 }
 
-/** Packets a second. */
+/** Packets a second, unless said otherwise. */
 interface Arrived {
+  /** How many arrived, both kinds, in a second of the director's processor time. */
+  readonly perCore: number;
+  /** Others that arrived. */
+  readonly count: number;
   readonly sent: number;
   readonly others: number;
   readonly syns: number;
@@ -159,6 +172,7 @@ class UpcallBench {
       established: this.#pairs(FROM.pairs),
     };
     const rates: Record<keyof typeof kinds, number[]> = { udp: [], syn: [], established: [] };
+    const perCore: typeof rates = { udp: [], syn: [], established: [] };
     const alone: Arrived[] = [];
     const flooded: Arrived[] = [];
     for (let round = 0; round < rounds; round++) {
@@ -167,17 +181,23 @@ class UpcallBench {
       for (const kind of ['udp', 'syn', 'established'] as const) {
         const arrived = await this.#send(kinds[kind], FRAMES);
         rates[kind].push(kind === 'syn' ? arrived.syns : arrived.others);
+        const each = kind === 'established' ? arrived.perCore / 2 : arrived.perCore;
+        perCore[kind].push(each);
       }
     }
     const others = (each: Arrived) => each.others;
     return {
-      udp: median(rates.udp),
-      syn: median(rates.syn),
-      established: median(rates.established),
+      rates: { udp: median(rates.udp), syn: median(rates.syn), established: median(rates.established) },
+      perCore: {
+        udp: Math.max(...perCore.udp),
+        syn: Math.max(...perCore.syn),
+        established: Math.max(...perCore.established),
+      },
       known: {
         alone: median(alone.map(others)),
         flooded: median(flooded.map(others)),
         ratio: median(flooded.map((each, i) => others(each) / others(alone[i]!))),
+        kept: median(flooded.map(({ count }, i) => count / KNOWN_RATE / (alone[i]!.count / KNOWN_RATE))),
         syns: median(flooded.map(({ sent }) => sent / SYN_EVERY)),
         forwarded: median(flooded.map(({ syns }) => syns)),
       },
@@ -198,6 +218,7 @@ class UpcallBench {
     const { program, state } = generator;
     const counted = [0, 1].map((kind) => this.#count(kind));
     for (let kind = 0; kind < 2; kind++) this.#arrived[kind * KIND + FIRST] = 0n;
+    const worked = processorTime(this.#director.pid);
     state[DUE] = 0n;
     state[INTERVAL] = rate === 0 ? 0n : BigInt(Math.round(1e9 / rate));
     testRun(this.#bpf, program, FRAME, {
@@ -211,13 +232,16 @@ class UpcallBench {
       last = this.#count(0) + this.#count(1);
       await pause(50);
     }
+    const all = this.#count(0) + this.#count(1) - counted[0]! - counted[1]!;
+    const perCore = (all / (processorTime(this.#director.pid) - worked)) * 1e9;
     const rateOf = (kind: number): number => {
       const at = kind * KIND;
       const time = Number(this.#arrived[at + LAST]! - this.#arrived[at + FIRST]!);
       return time === 0 ? 0 : ((this.#count(kind) - counted[kind]!) / time) * 1e9;
     };
     const time = Number(state[ENDED]! - state[BEGUN]!);
-    return { sent: (frames / time) * 1e9, others: rateOf(0), syns: rateOf(1) };
+    const count = this.#count(0) - counted[0]!;
+    return { perCore, count, sent: (frames / time) * 1e9, others: rateOf(0), syns: rateOf(1) };
   }
 
   #count(kind: number): number {
@@ -442,14 +466,24 @@ const counting = (b: Bpf, counter: number): Program =>
 
 const thousands = (value: number): string => `${Math.round(value / 1000)} k`;
 
-export function formatUpcalls(
-  hook: HookName,
-  { udp, syn, established, known, sent, drops }: UpcallFigures,
-): string {
+const connections = ({ udp, syn, established }: Connections): string =>
+  `UDP ${thousands(udp)}  SYN ${thousands(syn)}  SYN and ACK ${thousands(established)}`;
+
+export function formatUpcalls(hook: HookName, figures: UpcallFigures): string {
+  const { rates, perCore, known, sent, drops } = figures;
   const lost = Object.entries(drops).filter(([, count]) => count !== 0);
   return [
-    `${hook.padEnd(4)} new connections/s through upcalls: UDP ${thousands(udp)}  SYN ${thousands(syn)}  SYN and ACK ${thousands(established)}`,
-    `     known connections: ${thousands(known.alone)} packets/s; ${thousands(known.flooded)} with ${thousands(known.syns)} SYN/s, ${known.ratio.toFixed(3)} (of the SYNs ${thousands(known.forwarded)} forwarded)`,
+    `${hook.padEnd(4)} new connections through upcalls, in a second: ${connections(rates)}`,
+    `     in a second of processor time: ${connections(perCore)}`,
+    `     known connections: ${thousands(known.alone)} packets/s; with ${thousands(known.syns)} SYN/s ${thousands(known.flooded)}, ${known.ratio.toFixed(3)}; arrived ${known.kept.toFixed(3)} (of the SYNs ${thousands(known.forwarded)} forwarded)`,
     `     of ${thousands(sent)} packets dropped: ${lost.map(([where, count]) => `${where} ${thousands(count)}`).join(', ') || 'none'}`,
   ].join('\n');
 }
+
+/** ns that all threads of a process had a processor. */
+const processorTime = (process: number): number =>
+  readdirSync(`/proc/${process}/task`)
+    .map((thread) =>
+      Number(readFileSync(`/proc/${process}/task/${thread}/schedstat`, 'latin1').split(' ')[0]),
+    )
+    .reduce((sum, each) => sum + each, 0);

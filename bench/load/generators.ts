@@ -1,4 +1,5 @@
 /** The programs that make load, and what they measured: wrk, iperf3, and a generator of datagrams. */
+import { setTimeout as pause } from 'node:timers/promises';
 import type { LabHost } from '../../test/support/lab-host.ts';
 import { built } from '../../test/support/project.ts';
 
@@ -25,6 +26,10 @@ export async function requests(client: LabHost, to: string, seconds: number): Pr
   return Number(rate);
 }
 
+/** How often, and after how many ms, a server that is busy is asked again. */
+const BUSY = 10;
+const BUSY_PAUSE = 500;
+
 interface IperfEnd {
   readonly error?: string;
   readonly end?: {
@@ -38,8 +43,16 @@ async function iperf(
   words: readonly string[],
 ): Promise<NonNullable<IperfEnd['end']>> {
   const command = ['iperf3', '-J', '-c', to.address, '-p', String(to.port), ...words];
-  const { stdout, stderr } = await client.run(command, { limit: 30_000 });
-  const result = JSON.parse(stdout || '{}') as IperfEnd;
+  const once = async () => {
+    const { stdout, stderr } = await client.run(command, { limit: 30_000 });
+    return { result: JSON.parse(stdout || '{}') as IperfEnd, stderr };
+  };
+  let { result, stderr } = await once();
+  // The server may not have heard yet that the one before is over.
+  for (let i = 0; i < BUSY && /busy/.test(result.error ?? ''); i++) {
+    await pause(BUSY_PAUSE);
+    ({ result, stderr } = await once());
+  }
   if (result.error !== undefined || !result.end)
     throw new Error(`${command.join(' ')}: ${result.error ?? stderr}`);
   return result.end;

@@ -59,26 +59,44 @@ const httpPort = (method: keyof typeof PORTS) => HTTP + PORTS[method];
 const iperfPort = (method: keyof typeof PORTS) => IPERF + PORTS[method];
 const discardPort = (method: keyof typeof PORTS) => DISCARD + PORTS[method];
 
+/** Client and server on one segment: what the others are a percentage of. */
 export const direct: Way = {
   paths: [path('direct', OUTSIDE[0]!, HTTP, IPERF, DISCARD)],
   open: async () => nothing,
 };
 const nothing: AsyncDisposable = { [Symbol.asyncDispose]: async () => {} };
 
-export const director: Way = {
+/** The host's own forwarding, and nothing else. */
+export const routing: Way = {
+  paths: [path('plain routing', INSIDE[0]!, HTTP, OTHER_IPERF, DISCARD)],
+  async open(lab) {
+    await lab.director.exec('sysctl -qw net.ipv4.ip_forward=1');
+    await lab.client.exec(`ip route add 192.168.1.0/24 via ${DIRECTOR}`);
+    return {
+      [Symbol.asyncDispose]: async () => {
+        await lab.client.exec(`ip route del 192.168.1.0/24 via ${DIRECTOR}`);
+        await lab.director.exec('sysctl -qw net.ipv4.ip_forward=0');
+      },
+    };
+  },
+};
+
+/** This director, who forwards known connections as told. */
+export const director = (datapath: 'live' | 'tc' | 'xdp'): Way => ({
   paths: [
-    path('director, NAT', VIP, httpPort('nat'), iperfPort('nat'), discardPort('nat')),
-    path('director, DR', VIP, httpPort('dr'), iperfPort('dr'), discardPort('dr')),
-    path('director, tunnel', TUNNEL_VIP, httpPort('tunnel'), iperfPort('tunnel'), discardPort('tunnel')),
+    path(`${datapath}, NAT`, VIP, httpPort('nat'), iperfPort('nat'), discardPort('nat')),
+    path(`${datapath}, DR`, VIP, httpPort('dr'), iperfPort('dr'), discardPort('dr')),
+    path(`${datapath}, tunnel`, TUNNEL_VIP, httpPort('tunnel'), iperfPort('tunnel'), discardPort('tunnel')),
   ],
   async open(lab) {
     const config = join(lab.folder, 'bench.conf');
     writeFileSync(config, BASE);
-    const program = await startDirector(lab.director, config, '--interface', 'eth0', 'eth1');
+    const words = ['--interface', 'eth0', 'eth1', '--datapath', datapath];
+    const program = await startDirector(lab.director, config, ...words);
     await lab.director.exec([...ipvsadm, '-R'], { input: rules() });
     return program;
   },
-};
+});
 
 /** What the file says; the rules come with ipvsadm. */
 const BASE = `LVS_TYPE=VS_DR

@@ -25,6 +25,10 @@ const LOAD = {
 /** Octets of the verifier's log that are kept: its end tells why. */
 const LOG = 8 * 1024 * 1024;
 
+/** The verifier gives up when a signal waits for the process (include/uapi/asm-generic/errno-base.h): so many times more. */
+const EAGAIN = 11;
+const AGAIN = 5;
+
 /** The kernel refused a program. The message is the verifier's last word; `log` is all of it. */
 export class VerifierError extends Error {
   readonly log: readonly string[];
@@ -64,7 +68,9 @@ export class Program implements Disposable {
     this.#bpf = bpf;
     this.name = options.name;
     // The log costs time, so it is only asked for when there is something to tell.
-    const descriptor = load(bpf, options, 0, 0);
+    let descriptor = load(bpf, options, 0, 0);
+    for (let again = 0; descriptor === -EAGAIN && again < AGAIN; again++)
+      descriptor = load(bpf, options, 0, 0);
     if (descriptor < 0) throw explained(bpf, options, descriptor);
     this.descriptor = descriptor;
   }

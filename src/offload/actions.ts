@@ -67,6 +67,8 @@ export class ActionTable {
   readonly #words: Uint32Array<ArrayBuffer>;
   readonly #indices = new Map<string, number>();
   readonly #keys: (string | undefined)[] = [];
+  /** As they were held last: known again without making a key. */
+  readonly #made: (Action | undefined)[] = [undefined];
   readonly #holders: number[] = [];
   readonly #free: number[] = [];
   #retired: number[] = [];
@@ -91,6 +93,7 @@ export class ActionTable {
     const known = this.#indices.get(key);
     if (known !== undefined) {
       this.#holders[known]!++;
+      this.#made[known] = action;
       return known;
     }
     const index = this.#free.pop() ?? this.#keys.length;
@@ -98,8 +101,16 @@ export class ActionTable {
     this.#write(index, action);
     this.#indices.set(key, index);
     this.#keys[index] = key;
+    this.#made[index] = action;
     this.#holders[index] = 1;
     return index;
+  }
+
+  /** Holds it once more, where that very action is in force under this number; false: `hold` it. */
+  holdAgain(index: number, action: Action): boolean {
+    if (this.#made[index] !== action) return false;
+    this.#holders[index]!++;
+    return true;
   }
 
   /** The flow that held it no longer names it; true: nor does any other. */
@@ -131,6 +142,7 @@ export class ActionTable {
     const key = this.#keys[index];
     if (key !== undefined) this.#indices.delete(key);
     this.#keys[index] = undefined;
+    this.#made[index] = undefined;
   }
 
   /** Into memory that no program reads: the slots that name it are published afterwards. */

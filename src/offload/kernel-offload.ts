@@ -18,7 +18,10 @@ export interface KernelOffloadOptions {
   readonly grace: () => Promise<void>;
   /** A connection by its row; what is returned may be a window that is used again. */
   readonly connection: (row: Row) => Connection;
-  /** undefined: not known (yet), so the director goes on forwarding these packets, which makes the host find out. */
+  /**
+   * Best the same object as long as it is the same way. undefined: not known (yet), so the director goes on forwarding
+   * these packets, which makes the host find out.
+   */
   readonly way: (to: Address) => Way | undefined;
   /** A tunnelled packet may be fragmented whatever its DF flag says (setting pmtu_disc 0): tunnels stay with the director. */
   readonly ignoresDf: () => boolean;
@@ -41,6 +44,16 @@ export interface OffloadCounts {
   unsuited: number;
 }
 
+/** An action towards a destination, and what it was made of. */
+interface Request {
+  readonly way: Way;
+  readonly method: Connection['method'];
+  readonly vaddr: Address;
+  readonly vport: number;
+  readonly dport: number;
+  readonly action: Action;
+}
+
 /** Directions of a connection. */
 const REQUEST = 0;
 const REPLY = 1;
@@ -56,6 +69,9 @@ export class KernelOffload implements FlowOffload {
   /** Row and direction of each slot that is in force; -1: none. */
   readonly #owners: Int32Array;
   #reclaiming = false;
+  /** The action made last for each destination, and numbers of actions that were in force when they were asked for. */
+  readonly #requests = new WeakMap<Connection['destination'], Request>();
+  readonly #numbers = new WeakMap<Action, number>();
 
   constructor(options: KernelOffloadOptions) {
     this.#options = options;
@@ -86,7 +102,7 @@ export class KernelOffload implements FlowOffload {
       this.counts.unreachable++;
       return false;
     }
-    const request = requestAction(bound, there);
+    const request = this.#requestAction(bound, there);
     const taken = this.#set(row, REQUEST, protocol, caddr, cport, vaddr, vport, request, address);
     if (!taken || method !== 'masq') return taken;
     const back = way(caddr);
@@ -164,8 +180,8 @@ export class KernelOffload implements FlowOffload {
     wanted: Action,
     to: Address,
   ): boolean {
-    const { flows, actions } = this.#options;
-    const action = actions.hold(wanted);
+    const { flows } = this.#options;
+    const action = this.#hold(wanted);
     if (action === NONE) {
       this.counts.crowded++;
       return false;
@@ -201,6 +217,34 @@ export class KernelOffload implements FlowOffload {
     this.#owners[slot] = NONE;
     this.#slots[row * DIRECTIONS + direction] = 0;
     this.#release(action);
+  }
+
+  /** The number of the action. A flood of new connections has the same one each: a word of its own makes a key but once. */
+  #hold(wanted: Action): number {
+    const { actions } = this.#options;
+    const known = this.#numbers.get(wanted);
+    if (known !== undefined && actions.holdAgain(known, wanted)) return known;
+    const action = actions.hold(wanted);
+    if (action !== NONE) this.#numbers.set(wanted, action);
+    return action;
+  }
+
+  /** What was made for the destination's connection before, as long as it is the same. */
+  #requestAction(connection: Connection, way: Way): Action {
+    const { method, vaddr, vport, dport, destination } = connection;
+    const made = this.#requests.get(destination);
+    if (
+      made &&
+      made.way === way &&
+      made.method === method &&
+      made.vport === vport &&
+      made.dport === dport &&
+      sameAddress(made.vaddr, vaddr)
+    )
+      return made.action;
+    const action = requestAction(connection, way);
+    this.#requests.set(destination, { way, method, vaddr: vaddr.slice(), vport, dport, action });
+    return action;
   }
 
   #release(action: number): void {

@@ -39,6 +39,8 @@ const CONFIRM = 30;
 
 /** Neighbours whose headers are remembered. */
 const HEADERS = 65_536;
+/** Addresses whose ways are. */
+const WAYS = 65_536;
 /** ms between two looks for neighbours that are missing. */
 const LOOK_AGAIN = 50;
 
@@ -75,6 +77,8 @@ export class Offloading {
   readonly #links = new Map<string, Link | undefined>();
   /** Frames' headers by the last word of an IPv4 neighbour's address, since the last sweep. */
   readonly #headers = new Map<number, Uint8Array | undefined>();
+  /** Ways by the last word of an IPv4 address, since neighbours were read. */
+  readonly #ways = new Map<number, Way>();
   /** When neighbours were read because one was missing, ms. */
   #asked = 0;
 
@@ -134,8 +138,12 @@ export class Offloading {
     this.io.renew();
     this.#links.clear();
     this.#headers.clear();
+    this.#ways.clear();
     this.#neighbors.refresh().then(
-      () => this.#offload!.checkWays(),
+      () => {
+        this.#ways.clear();
+        this.#offload!.checkWays();
+      },
       () => {},
     );
   }
@@ -143,6 +151,7 @@ export class Offloading {
   /** Services, destinations or the host's addresses have changed. */
   settle(services: Served['services']): void {
     const { log, routes } = this.#options;
+    this.#ways.clear();
     try {
       this.#services.set({ services, own: routes.own });
     } catch (error) {
@@ -161,6 +170,16 @@ export class Offloading {
   }
 
   #way(to: Address): Way | undefined {
+    if (!isV4(to)) return this.#findWay(to);
+    const word = to[3]! | 0;
+    const known = this.#ways.get(word);
+    if (known) return known;
+    const way = this.#findWay(to);
+    if (way && this.#ways.size < WAYS) this.#ways.set(word, way);
+    return way;
+  }
+
+  #findWay(to: Address): Way | undefined {
     const route = this.#director!.context.forwarding.host.route(to);
     const towards = this.#options.routes.route(to);
     if (!route || !towards) return undefined;
