@@ -74,3 +74,18 @@ export const DEFAULT_CHECK = {
   maxStep: 20,
   slowStart: 0,
 } as const;
+
+/** What a file says that says nothing. */
+export const EMPTY_DOCUMENT: Document = {
+  method: 'dr',
+  active: true,
+  vips: [],
+  director: {},
+  realServers: {},
+  settings: {},
+  timeouts: {},
+  marks: [],
+  adopt: 'keep',
+  drain: DEFAULT_DRAIN,
+  services: [],
+};

@@ -9,9 +9,9 @@ import { canonical } from './canonical.ts';
 import {
   type ClusterMethod,
   DEFAULT_CHECK,
-  DEFAULT_DRAIN,
   type DestinationDocument,
   type Document,
+  EMPTY_DOCUMENT,
   FORWARDING,
 } from './document.ts';
 
@@ -50,16 +50,8 @@ export function checkOf(draft: Draft, type: Check['type']): NonNullable<Draft['c
 /** A document of these services; the VIPs' devices are for the operator to fill in, as no such file names them all. */
 export function documentOf(drafts: readonly Draft[]): Document {
   return {
+    ...EMPTY_DOCUMENT,
     method: commonMethod(drafts),
-    active: true,
-    vips: [],
-    director: {},
-    realServers: {},
-    settings: {},
-    timeouts: {},
-    marks: [],
-    adopt: 'keep',
-    drain: DEFAULT_DRAIN,
     services: drafts.map(({ check, ...rest }) => ({ ...rest, ...(check && { check }) })),
   };
 }

@@ -5,9 +5,9 @@ import { prefixOfMask } from '../wire/address.ts';
 import { DEVICE_OR_ALIAS } from './device-names.ts';
 import {
   type ClusterMethod,
-  DEFAULT_DRAIN,
   type DestinationDocument,
   type Document,
+  EMPTY_DOCUMENT,
   FORWARDING,
   type Interface,
   type ServiceDocument,
@@ -103,6 +103,7 @@ class Reader {
     if (!statements.some((each) => each.directive === 'SERVICE')) this.#missing(last, 'SERVICE');
 
     return {
+      ...EMPTY_DOCUMENT,
       method,
       active,
       vips,
@@ -112,11 +113,6 @@ class Reader {
         ...(netDevice && { netDevice }),
         ...(serverGateway && { gateway: serverGateway }),
       },
-      settings: {},
-      timeouts: {},
-      marks: [],
-      adopt: 'keep',
-      drain: DEFAULT_DRAIN,
       services,
     };
   }

@@ -3,6 +3,7 @@ import { lookup } from 'node:dns/promises';
 import { readFileSync } from 'node:fs';
 import { isIP } from 'node:net';
 import type { Protocol } from '../model/service.ts';
+import { serviceLines } from './services-file.ts';
 
 /** How a configuration's names become numbers; tests bring their own. */
 export interface Names {
@@ -18,15 +19,11 @@ const OLD_PORTS: Readonly<Record<string, number>> = { www: 80, http: 80, https: 
 /** `name port/protocol alias...` a line, # comments: services(5). */
 export function parseServices(text: string): Map<string, number> {
   const ports = new Map<string, number>();
-  for (const line of text.split('\n')) {
-    const [name, number, ...aliases] = line.replace(/#.*/, '').trim().split(/\s+/);
-    const [port, protocol] = (number ?? '').split('/');
-    if (!name || !port || !protocol) continue;
-    for (const each of [name, ...aliases]) {
-      const key = `${each}/${protocol}`;
-      if (!ports.has(key)) ports.set(key, Number(port));
+  for (const { names, port, protocol } of serviceLines(text))
+    for (const name of names) {
+      const key = `${name}/${protocol}`;
+      if (!ports.has(key)) ports.set(key, port);
     }
-  }
   return ports;
 }
 

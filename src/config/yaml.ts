@@ -1,7 +1,7 @@
 /** The YAML syntax, lvs.yaml: parsed with every value's place, validated by the schema, expanded into a document. */
 import { Ajv } from 'ajv';
 import { LineCounter, parseDocument } from 'yaml';
-import { DEFAULT_DRAIN, type Document } from './document.ts';
+import { EMPTY_DOCUMENT } from './document.ts';
 import type { Names } from './names.ts';
 import { Notes, type Parsed } from './parsed.ts';
 import type { Place } from './problem.ts';
@@ -11,21 +11,6 @@ import { expand } from './yaml-document.ts';
 import { schemaProblems } from './yaml-problems.ts';
 import { rangeOf } from './yaml-range.ts';
 import { restOf } from './yaml-rest.ts';
-
-/** The document of a file that could not be read. */
-const EMPTY: Document = {
-  method: 'dr',
-  active: true,
-  vips: [],
-  director: {},
-  realServers: {},
-  settings: {},
-  timeouts: {},
-  marks: [],
-  adopt: 'keep',
-  drain: DEFAULT_DRAIN,
-  services: [],
-};
 
 /** Most uses of aliases that one file may make: a bound on what a small file can grow to. */
 const MAX_ALIASES = 100;
@@ -44,7 +29,11 @@ export async function parseYaml(
   segments: readonly Segment[] = [],
 ): Promise<Parsed> {
   const notes = new Notes(file);
-  const unreadable = (): Parsed => ({ document: EMPTY, problems: notes.problems, places: notes.places });
+  const unreadable = (): Parsed => ({
+    document: EMPTY_DOCUMENT,
+    problems: notes.problems,
+    places: notes.places,
+  });
   const lines = new LineCounter();
   const yaml = parseDocument(text, { lineCounter: lines, uniqueKeys: true });
   const at = (from: number, to: number): Place => {

@@ -1,6 +1,8 @@
 /** Names of hosts and services, both ways, as the host resolves them: /etc/services, /etc/hosts, the resolver. */
+
 import { lookup, lookupService } from 'node:dns/promises';
 import { readFileSync } from 'node:fs';
+import { serviceLines } from '../../config/services-file.ts';
 import type { Protocol } from '../../model/service.ts';
 
 type Soon<T> = T | Promise<T>;
@@ -23,13 +25,9 @@ const LONGEST_NAME = 253;
 export function servicesOf(text: string): Pick<Names, 'portNumber' | 'portName'> {
   const numbers = new Map<string, number>();
   const names = new Map<string, string>();
-  for (const line of text.split('\n')) {
-    const [name, at, ...aliases] = line.replace(/#.*/, '').trim().split(/\s+/);
-    const [port, protocol] = (at ?? '').split('/');
-    if (!name || !port || !protocol) continue;
-    if (!names.has(`${Number(port)}/${protocol}`)) names.set(`${Number(port)}/${protocol}`, name);
-    for (const each of [name, ...aliases])
-      if (!numbers.has(`${each}/${protocol}`)) numbers.set(`${each}/${protocol}`, Number(port));
+  for (const { names: all, port, protocol } of serviceLines(text)) {
+    if (!names.has(`${port}/${protocol}`)) names.set(`${port}/${protocol}`, all[0]);
+    for (const each of all) if (!numbers.has(`${each}/${protocol}`)) numbers.set(`${each}/${protocol}`, port);
   }
   return {
     portNumber: (name, protocol) => numbers.get(`${name}/${protocol}`),
