@@ -33,10 +33,11 @@ export function track(
   if (protocol === TCP) {
     const before = table.state[row]!;
     const after = nextTcpState(before, packet.tcpFlags, seen(core, row, sender), core.secureTcp);
+    // Whatever follows may change the state again: it has to be seen. What the kernel path still has to tell is of the
+    // state before, and so is the time-out that it asks for.
+    if (after !== before) core.offload.remove(row);
     table.timeout[row] = timeouts.tcp[after]!;
     if (after === before) return;
-    // Whatever follows may change the state again: it has to be seen.
-    core.offload.remove(row);
     table.state[row] = after;
     count(core, row, ((TCP_ACTIVE >>> after) & 1) !== 0, destination);
     if (after === TCP_ESTABLISHED) assureTemplate(core, row);

@@ -8,12 +8,14 @@ import { Directed } from '../support/directed.ts';
 /** A kernel path that only remembers what it has. */
 class Remembered implements FlowOffload {
   readonly rows = new Set<Row>();
+  /** What it has left to tell of a connection that is taken from it. */
+  told: (row: Row) => void = () => {};
   install(row: Row): boolean {
     this.rows.add(row);
     return true;
   }
   remove(row: Row): void {
-    this.rows.delete(row);
+    if (this.rows.delete(row)) this.told(row);
   }
   sweep(): void {}
 }
@@ -72,6 +74,25 @@ describe('the kernel path has a connection', () => {
     expect(offload.rows.size).toBe(0);
   });
 });
+
+test.each([
+  ['RST', 'CLOSE', 10],
+  ['FIN+ACK', 'FIN_WAIT', 120],
+])(
+  'a connection that ends with %s just after the kernel path forwarded for it is kept for no longer',
+  (flags, state, seconds) => {
+    const { one, offload } = directed('tcp', 'gatewaying');
+    for (const line of [`${CLIENT} SYN`, `${CLIENT} ACK`]) one.receive(line);
+    offload.told = (row) => takeIntoAccount(one.director.context, row, 3, 300, one.now, false);
+    one.receive(`${CLIENT} ${flags}`);
+    const ends = () => [...one.director.connections(one.now)].map((each) => each.state);
+    expect(ends()).toEqual([state]);
+    one.now += seconds * 1000 + 100;
+    expect(ends()).toEqual([]);
+    const [service] = one.director.snapshot(one.now).services;
+    expect(service!.stats.inPackets).toBe(6);
+  },
+);
 
 test('what the kernel path forwarded counts, and keeps the connection alive', () => {
   const { one, offload } = directed('udp', 'masq');
