@@ -10,6 +10,7 @@ import { formatLoad, LOADS, type Load, type LoadFigure, loadMissing, runLoad } f
 import type { Effort, Figure } from './measure.ts';
 import { memory } from './memory.ts';
 import { observation } from './observation.ts';
+import { restart } from './restart.ts';
 
 const BENCHES: Readonly<Record<string, (effort: Effort) => Figure[] | Promise<Figure[]>>> = {
   memory,
@@ -18,6 +19,7 @@ const BENCHES: Readonly<Record<string, (effort: Effort) => Figure[] | Promise<Fi
   director,
   ipvsadm,
   observation,
+  restart,
 };
 
 /** The bench that drives programs in namespaces; needs root, and takes minutes. */

@@ -95,9 +95,9 @@ describe.skipIf(why !== undefined)('ldirectord as Debian has it', () => {
     for (const each of Object.values(services)) each.sort();
     return services;
   }
-  /** Resolves when these services have these destinations. */
+  /** Resolves when these services have these destinations. It starts ipvsadm three times for each change. */
   const settled = (services: Record<string, string[]>) =>
-    expect.poll(destinations, { timeout: 60_000, interval: 100 }).toMatchObject(services);
+    expect.poll(destinations, { timeout: 110_000, interval: 100 }).toMatchObject(services);
   const get = () => lab.client.exec(['curl', '-sS', '--max-time', '30', `http://${lab.vip}/`]);
 
   test('sets the services up', async () => {
