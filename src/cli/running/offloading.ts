@@ -68,7 +68,7 @@ export class Offloading {
   readonly #attachments: Attachments;
   readonly #services: ServiceMap;
   readonly #interfaces: HandBack;
-  readonly #neighbors = new KernelNeighbors();
+  readonly #neighbors: KernelNeighbors;
   #offload: KernelOffload | undefined;
   #director: Director | undefined;
   #timer: NodeJS.Timeout | undefined;
@@ -99,6 +99,7 @@ export class Offloading {
     this.#services = services;
     this.#interfaces = interfaces;
     this.#attachments = attachments;
+    this.#neighbors = new KernelNeighbors(bpf.system);
   }
 
   get counts() {
@@ -125,7 +126,7 @@ export class Offloading {
     });
     core.offload = this.#offload;
     this.#timer = setInterval(() => this.sweep(), SWEEP);
-    void this.#neighbors.refresh();
+    this.#neighbors.refresh();
   }
 
   /** Counters and timers of the director are true when this returns. */
@@ -139,13 +140,8 @@ export class Offloading {
     this.#links.clear();
     this.#headers.clear();
     this.#ways.clear();
-    this.#neighbors.refresh().then(
-      () => {
-        this.#ways.clear();
-        this.#offload!.checkWays();
-      },
-      () => {},
-    );
+    this.#neighbors.refresh();
+    this.#offload!.checkWays();
   }
 
   /** Services, destinations or the host's addresses have changed. */
@@ -167,6 +163,7 @@ export class Offloading {
     clearInterval(this.#timer);
     this.#attachments[Symbol.dispose]();
     this.#interfaces[Symbol.dispose]();
+    this.#neighbors[Symbol.dispose]();
   }
 
   #way(to: Address): Way | undefined {
@@ -184,7 +181,7 @@ export class Offloading {
     const towards = this.#options.routes.route(to);
     if (!route || !towards) return undefined;
     const link = this.#link(towards.device);
-    const mac = this.#neighbors.mac(towards.hop, towards.device);
+    const mac = link && this.#neighbors.mac(towards.hop, link.interfaceIndex);
     if (!link || !mac) {
       this.#lookAgain();
       return undefined;
@@ -218,7 +215,7 @@ export class Offloading {
     const now = this.#options.clock();
     if (now - this.#asked < LOOK_AGAIN) return;
     this.#asked = now;
-    void this.#neighbors.refresh();
+    this.#neighbors.refresh();
   }
 }
 
