@@ -14,11 +14,15 @@ export const LINGER = 900_000;
 
 type Destination = Pick<DestinationSnapshot, 'method' | 'address' | 'port'>;
 
-interface Entry {
-  readonly service: ServiceAddress;
-  /** When it was seen last; ms. */
-  seen: number;
-  readonly destinations: Map<string, { readonly destination: Destination; seen: number }>;
+/** What there is, or was. */
+interface Kept<What> {
+  readonly what: What;
+  /** When it was found removed, ms; undefined: it is there. */
+  gone: number | undefined;
+}
+
+interface KeptService extends Kept<ServiceAddress> {
+  readonly destinations: Map<string, Kept<Destination>>;
 }
 
 export interface KeptServices {
@@ -27,32 +31,36 @@ export interface KeptServices {
 }
 
 export function keptServices(): KeptServices {
-  const entries = new Map<string, Entry>();
+  const all = new Map<string, KeptService>();
   return {
     update(services, marks, now) {
-      if (services.length === 0) entries.clear();
+      if (services.length === 0) all.clear();
+      age(all, now);
+      for (const { destinations } of all.values()) age(destinations, now);
       for (const { service, destinations } of services) {
-        const entry = entries.get(keyOf(service)) ?? { service, seen: now, destinations: new Map() };
-        entry.seen = now;
-        for (const { method, address, port } of destinations)
-          entry.destinations.set(`${method} ${address} ${port}`, {
-            destination: { method, address, port },
-            seen: now,
-          });
-        entries.set(keyOf(service), entry);
-      }
-      for (const [key, entry] of entries) {
-        if (now - entry.seen > LINGER) entries.delete(key);
-        for (const [name, { seen }] of entry.destinations)
-          if (now - seen > LINGER) entry.destinations.delete(name);
+        const kept = all.get(keyOf(service)) ?? { what: service, gone: undefined, destinations: new Map() };
+        kept.gone = undefined;
+        all.set(keyOf(service), kept);
+        for (const { method, address, port } of destinations) {
+          const what = { method, address, port };
+          kept.destinations.set(`${method} ${address} ${port}`, { what, gone: undefined });
+        }
       }
       return {
         marks,
-        services: [...entries.values()].map(({ service, destinations }) => ({
-          service,
-          destinations: [...destinations.values()].map(({ destination }) => destination),
+        services: [...all.values()].map(({ what, destinations }) => ({
+          service: what,
+          destinations: [...destinations.values()].map((each) => each.what),
         })),
       };
     },
   };
+}
+
+/** All are taken for gone, unless they are found to be there afterwards; those that are for too long are forgotten. */
+function age(all: Map<string, Kept<unknown>>, now: number): void {
+  for (const [key, kept] of all) {
+    kept.gone ??= now;
+    if (now - kept.gone > LINGER) all.delete(key);
+  }
 }

@@ -55,6 +55,23 @@ test('what is removed is kept until the last of its connections can have timed o
   expect(after(2 * LINGER + 2)).toEqual(['22 ']);
 });
 
+test('it is kept for as long when nothing was changed for ages before', () => {
+  const after = setUp();
+  after(0, add(WEB), add(SSH), server('10.0.0.1'), server('10.0.0.2'));
+  const later = 10 * LINGER;
+  const gone: Command = {
+    op: 'delete-destination',
+    service: WEB,
+    destination: { address: '10.0.0.1', port: 80 },
+  };
+  expect(after(later, gone, { op: 'delete-service', service: SSH }).sort()).toEqual([
+    '22 ',
+    '80 10.0.0.1 10.0.0.2',
+  ]);
+  expect(after(later + LINGER).sort()).toEqual(['22 ', '80 10.0.0.1 10.0.0.2']);
+  expect(after(later + LINGER + 1)).toEqual(['80 10.0.0.2']);
+});
+
 test('with the last service everything is let go: the host answers for itself', () => {
   const after = setUp();
   after(0, add(WEB), server('10.0.0.1'));
