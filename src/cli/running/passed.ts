@@ -17,6 +17,8 @@ const keyOf = (protocol: number, port: number): number => (protocol << 16) | por
 
 export class PassedPackets {
   readonly #context: ForwardingContext;
+  /** The kernel sees none of the packets that come here: see PacketIo. */
+  readonly #exclusive: boolean;
   readonly #markOf: (packet: Packet) => number;
   readonly #packet = new Packet();
   #requests: Ends = new Map();
@@ -26,8 +28,9 @@ export class PassedPackets {
   #marks: ReadonlySet<number> = new Set();
   #forwards = false;
 
-  constructor(context: ForwardingContext, markOf: (packet: Packet) => number) {
+  constructor(context: ForwardingContext, exclusive: boolean, markOf: (packet: Packet) => number) {
     this.#context = context;
+    this.#exclusive = exclusive;
     this.#markOf = markOf;
   }
 
@@ -57,17 +60,22 @@ export class PassedPackets {
   readonly handle = (frame: Frame): void => {
     const packet = this.#packet;
     if (!packet.decode(frame) || packet.malformed) return;
-    const { protocol, src, srcPort, dst, dstPort } = packet;
-    const isLocal = this.#context.host.isLocal(dst);
-    const isRequest =
-      has(this.#requests, protocol, dst, dstPort) ||
-      (this.#marks.size > 0 && this.#marks.has(this.#markOf(packet)));
-    // Fragments are kept whatever their port.
-    const isCut = frame.fragmentSize > 0 && has(this.#fragments, protocol, dst, 0);
+    const isLocal = this.#context.host.isLocal(packet.dst);
+    if (!this.#exclusive && !this.#isKept(packet, isLocal)) return;
     // Over the loopback, to a local destination's listener or to the refusal that the host itself gives.
-    if (isLocal && (isRequest || isCut)) this.#context.host.transmit(frame, dst);
-    else if (!isLocal && (isRequest || has(this.#replies, protocol, src, srcPort))) this.#route(packet);
+    if (isLocal) this.#context.host.transmit(frame, packet.dst);
+    else this.#route(packet);
   };
+
+  #isKept(packet: Packet, isLocal: boolean): boolean {
+    const { protocol, src, srcPort, dst, dstPort } = packet;
+    if (has(this.#requests, protocol, dst, dstPort)) return true;
+    if (this.#marks.size > 0 && this.#marks.has(this.#markOf(packet))) return true;
+    // Fragments are kept whatever their port.
+    return isLocal
+      ? packet.frame.fragmentSize > 0 && has(this.#fragments, protocol, dst, 0)
+      : has(this.#replies, protocol, src, srcPort);
+  }
 
   /** As a router: what a real server says outside any connection of ours finds its way. */
   #route(packet: Packet): void {

@@ -77,7 +77,7 @@ export class RunningDirector {
     });
     options.offloading?.start(this.director);
     const { marks, forwarding } = this.director.context;
-    this.#passed = new PassedPackets(forwarding, (packet) => marks.of(packet));
+    this.#passed = new PassedPackets(forwarding, io.exclusive, (packet) => marks.of(packet));
     this.passed = this.#passed.handle;
     const door = localDoor(this.director, { now: clock });
     this.#health = healthWatch({ door, log: options.log });
