@@ -139,8 +139,10 @@ export class Datapath {
 
   /** The old connection still counts while the new one is scheduled, and is left to its timer when there is none. */
   #replace(row: Row, packet: Packet, now: number): Verdict {
-    const { table } = this.#core;
+    const { table, offload } = this.#core;
     const { protocol, src, srcPort, dst, dstPort } = packet;
+    // Before the timer: what the kernel path has still to tell would set it again.
+    offload.remove(row);
     table.timeout[row] = 0;
     table.expireNow(row);
     const verdict = this.#admit(packet, now);

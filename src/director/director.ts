@@ -121,9 +121,11 @@ export class Director {
         endAbandoned(core);
         break;
       case 'zero':
+        core.offload.sweep();
         this.#zero(command.service && requireService(core, command.service));
         break;
       case 'set-timeouts':
+        core.offload.sweep();
         core.timeouts.set(command.timeouts);
         break;
       case 'set':

@@ -60,6 +60,9 @@ export function onExpired(core: Core, row: Row): boolean {
     table.timeout[row] = lateness(table.timeout[row]!) || EXTENSION;
     return false;
   }
+  // What the kernel path has still to tell restarts the timer: the connection was not idle.
+  core.offload.remove(row);
+  if (table.armed(row)) return false;
   core.counts.expired++;
   release(core, row);
   return true;

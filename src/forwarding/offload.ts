@@ -5,12 +5,13 @@ import type { Row } from '../model/connection.ts';
 export interface FlowOffload {
   /** false: it cannot take this connection; the director keeps forwarding it. */
   install(row: Row): boolean;
+  /** The connection's packets are the director's from now on. What it was forwarded and was not told yet is reported. */
   remove(row: Row): void;
-  /** What happened since the last call, so that counters and time-outs stay true. */
-  sweep(report: FlowReport): void;
+  /** Reports what happened since the last call, so that counters and time-outs stay true. */
+  sweep(): void;
 }
 
-/** Packets and octets that a kernel path forwarded for a connection. `lastSeen`: ms. `isReply`: they were the destination's. */
+/** Told of packets and octets that a kernel path forwarded for a connection since it was told last. `lastSeen`: ms. `isReply`: they were the destination's. */
 export type FlowReport = (
   row: Row,
   packets: number,

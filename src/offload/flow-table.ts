@@ -76,7 +76,7 @@ export class FlowTable {
     const first = this.#hash(src, dst, portsWord(srcPort, dstPort)) & (this.slots - 1);
     let free = NONE;
     for (let slot = first; slot < first + PROBES; slot++) {
-      const at = this.#words[this.#word(slot, this.#layout.state)]!;
+      const at = this.#stateOf(slot);
       if (at === FREE) {
         if (free === NONE) free = slot;
       } else if (at === state && this.#is(slot, src, srcPort, dst, dstPort)) return NONE;
@@ -97,6 +97,15 @@ export class FlowTable {
     Atomics.store(words, this.#word(free, layout.state), state);
     this.live++;
     return free;
+  }
+
+  /** The slot of a flow in force; NONE: there is none. */
+  find(protocol: number, src: Address, srcPort: number, dst: Address, dstPort: number): number {
+    const state = liveState(this.version, protocol);
+    const first = this.#hash(src, dst, portsWord(srcPort, dstPort)) & (this.slots - 1);
+    for (let slot = first; slot < first + PROBES; slot++)
+      if (this.#stateOf(slot) === state && this.#is(slot, src, srcPort, dst, dstPort)) return slot;
+    return NONE;
   }
 
   action(slot: number): number {
@@ -148,6 +157,10 @@ export class FlowTable {
     this.counted[0] = difference >>> shift;
     this.counted[1] = (difference & ((1 << shift) - 1)) * 2 ** 32 + ((low - lastLow) >>> 0);
     return true;
+  }
+
+  #stateOf(slot: number): number {
+    return this.#words[this.#word(slot, this.#layout.state)]!;
   }
 
   /** Number of the word at an offset in a slot. */

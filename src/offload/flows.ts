@@ -38,6 +38,12 @@ export class Flows {
     return slot === NONE ? NONE : this.#after + slot;
   }
 
+  find(protocol: number, src: Address, srcPort: number, dst: Address, dstPort: number): number {
+    if (isV4(src)) return this.#four.find(protocol, src, srcPort, dst, dstPort);
+    const slot = this.#six.find(protocol, src, srcPort, dst, dstPort);
+    return slot === NONE ? NONE : this.#after + slot;
+  }
+
   action(slot: number): number {
     return this.#of(slot).action(this.#within(slot));
   }

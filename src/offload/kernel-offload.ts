@@ -27,7 +27,7 @@ export interface KernelOffloadOptions {
   readonly ignoresDf: () => boolean;
   /** ms, monotonic. */
   readonly clock: () => number;
-  /** What is left to tell when a flow is taken out; the row is still its connection's. */
+  /** While it is told of a flow that is taken out, the row is still its connection's. */
   readonly report: FlowReport;
   /** Grace periods have failed: slots are no longer reused. */
   readonly failed: (error: Error) => void;
@@ -36,7 +36,7 @@ export interface KernelOffloadOptions {
 /** Connections that were not taken, and why. */
 export interface OffloadCounts {
   installed: number;
-  /** All slots of the window are taken, or one with the same key is in force. */
+  /** All slots of the window are taken. */
   crowded: number;
   /** The next hop is not known. */
   unreachable: number;
@@ -85,15 +85,11 @@ export class KernelOffload implements FlowOffload {
 
   /** Takes the connection, or what of it was not taken before; one whose way has changed gets the new one. */
   install(row: Row): boolean {
-    const { connection, way, ignoresDf } = this.#options;
+    const { connection, way } = this.#options;
     const bound = connection(row);
     const { method, caddr, cport, vaddr, vport, dport, protocol, destination } = bound;
-    const { address, tunnel } = destination;
-    const isTunnel = method === 'ipip';
-    const suits =
-      method === 'masq' || method === 'gatewaying' || (isTunnel && tunnel.type === 'ipip' && !ignoresDf());
-    // IPv6 in IPv4 takes an identification for each packet.
-    if (!suits || (isTunnel && isV4(address) && !isV4(vaddr))) {
+    const { address } = destination;
+    if (!this.#suits(bound)) {
       this.counts.unsuited++;
       return false;
     }
@@ -120,11 +116,11 @@ export class KernelOffload implements FlowOffload {
     for (let direction = REQUEST; direction < DIRECTIONS; direction++) this.#remove(row, direction);
   }
 
-  sweep(report: FlowReport): void {
+  sweep(): void {
     const owners = this.#owners;
     const now = this.#options.clock();
     for (let slot = 0; slot < owners.length; slot++)
-      if (owners[slot] !== NONE) this.#tell(slot, owners[slot]!, now, report);
+      if (owners[slot] !== NONE) this.#tell(slot, owners[slot]!, now);
     this.reclaim();
   }
 
@@ -140,17 +136,22 @@ export class KernelOffload implements FlowOffload {
     for (const action of gone) actions.withdraw(action);
     const owners = this.#owners;
     for (let slot = 0; slot < owners.length; slot++) {
-      const owner = owners[slot]!;
-      if (owner !== NONE && gone.has(flows.action(slot))) this.#remove(owner >> 1, owner & 1);
+      if (owners[slot] !== NONE && gone.has(flows.action(slot))) this.#removeSlot(slot);
     }
   }
 
-  /** Takes the flows of these connections out. */
-  removeWhere(chosen: (row: Row) => boolean): void {
+  /** Takes the flows of connections out that do not stay, and of those that have become unsuited. */
+  review(stays: (row: Row) => boolean): void {
+    const { flows, connection } = this.#options;
     const owners = this.#owners;
+    const tunnels = new Set<number>();
+    for (const [index, { action }] of this.#ways) if ('source' in action) tunnels.add(index);
     for (let slot = 0; slot < owners.length; slot++) {
       const owner = owners[slot]!;
-      if (owner !== NONE && chosen(owner >> 1)) this.#remove(owner >> 1, owner & 1);
+      if (owner === NONE) continue;
+      const row = owner >> 1;
+      if (!stays(row) || (tunnels.has(flows.action(slot)) && !this.#suits(connection(row))))
+        this.#removeSlot(slot);
     }
   }
 
@@ -169,6 +170,10 @@ export class KernelOffload implements FlowOffload {
     }, failed);
   }
 
+  /**
+   * Two connections may have the same packets: those of one client's port, translated to the same server from two
+   * services. Then neither has that direction here, and the director says of the next packet whose it is.
+   */
   #set(
     row: Row,
     direction: number,
@@ -197,7 +202,9 @@ export class KernelOffload implements FlowOffload {
     const slot = flows.insert(protocol, src, srcPort, dst, dstPort, action);
     if (slot === NONE) {
       this.#release(action);
-      this.counts.crowded++;
+      const other = flows.find(protocol, src, srcPort, dst, dstPort);
+      if (other === NONE) this.counts.crowded++;
+      else this.#removeSlot(other);
       return false;
     }
     this.#owners[slot] = row * DIRECTIONS + direction;
@@ -207,15 +214,26 @@ export class KernelOffload implements FlowOffload {
     return true;
   }
 
+  /** A kind of forwarding that the program knows; a tunnel's may change with an edit of its destination. */
+  #suits({ method, vaddr, destination: { address, tunnel } }: Connection): boolean {
+    if (method !== 'ipip') return method === 'masq' || method === 'gatewaying';
+    // IPv6 in IPv4 takes an identification for each packet.
+    return tunnel.type === 'ipip' && !this.#options.ignoresDf() && !(isV4(address) && !isV4(vaddr));
+  }
+
   #remove(row: Row, direction: number): void {
     const slot = this.#slotOf(row, direction);
-    if (slot === NONE) return;
-    const { flows, clock, report } = this.#options;
+    if (slot !== NONE) this.#removeSlot(slot);
+  }
+
+  #removeSlot(slot: number): void {
+    const { flows, clock } = this.#options;
+    const owner = this.#owners[slot]!;
     const action = flows.action(slot);
     flows.remove(slot);
-    this.#tell(slot, row * DIRECTIONS + direction, clock(), report);
+    this.#tell(slot, owner, clock());
     this.#owners[slot] = NONE;
-    this.#slots[row * DIRECTIONS + direction] = 0;
+    this.#slots[owner] = 0;
     this.#release(action);
   }
 
@@ -251,8 +269,8 @@ export class KernelOffload implements FlowOffload {
     if (this.#options.actions.release(action)) this.#ways.delete(action);
   }
 
-  #tell(slot: number, owner: number, now: number, report: FlowReport): void {
-    const { flows } = this.#options;
+  #tell(slot: number, owner: number, now: number): void {
+    const { flows, report } = this.#options;
     if (!flows.count(slot)) return;
     const counted = flows.counted(slot);
     report(owner >> 1, counted[0]!, counted[1]!, now, (owner & 1) === REPLY);

@@ -59,7 +59,12 @@ export function serviceKeys({ services, own }: Served): ServiceKeys {
     for (const { method, address, port } of destinations)
       if (method === 'masq') end(address, port, protocol, FROM_SERVER, PIECE_FROM_SERVER);
   }
-  for (const address of own) add(address, 0, 0, OWN_ADDRESS);
+  const tunnels = services.some(({ destinations }) => destinations.some(({ method }) => method === 'ipip'));
+  for (const address of own) {
+    add(address, 0, 0, OWN_ADDRESS);
+    // What routers say about tunnels is said to the host, where they begin.
+    if (tunnels) add(address, 0, isV4(address) ? ICMP : ICMP6, PIECE_TO_SERVICE);
+  }
   return keys;
 }
 

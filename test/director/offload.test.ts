@@ -115,3 +115,35 @@ test('what the kernel path forwarded counts, and keeps the connection alive', ()
   one.director.expire(one.now);
   expect(offload.rows.size).toBe(0);
 });
+
+test('a connection is not idle that the kernel path forwarded for just before its time is up', () => {
+  const { one, offload } = directed('udp', 'gatewaying');
+  one.receive(`${CLIENT} UDP len=4`);
+  offload.told = (row) => takeIntoAccount(one.director.context, row, 1, 32, one.now, false);
+  one.wait(300);
+  one.wait(1);
+  expect(one.connections).toHaveLength(1);
+  one.wait(301);
+  expect(one.connections).toHaveLength(0);
+});
+
+test('a connection whose client begins anew ends, whatever the kernel path has still to tell of it', () => {
+  const { one, offload } = directed('tcp', 'gatewaying');
+  one.set('expire_nodest_conn', 1);
+  for (const line of [`${CLIENT} SYN`, `${CLIENT} ACK`]) one.receive(line);
+  offload.told = (row) => takeIntoAccount(one.director.context, row, 1, 40, one.now, false);
+  one.edit('tcp 192.0.2.80:80', '10.0.0.1:80', { method: 'gatewaying', weight: 0 });
+  expect(one.receive(`${CLIENT} SYN`)).toBe('no-destination');
+  one.wait(0.1);
+  expect(one.connections).toHaveLength(0);
+});
+
+test('what was forwarded for a destination before it was removed is counted for its service', () => {
+  const { one, offload } = directed('udp', 'masq');
+  one.receive(`${CLIENT} UDP len=4`);
+  const [row] = [...offload.rows];
+  one.remove('udp 192.0.2.80:80', '10.0.0.1:80');
+  takeIntoAccount(one.director.context, row!, 10, 320, one.now, false);
+  one.wait(2);
+  expect(one.service('udp 192.0.2.80:80').stats).toMatchObject({ inPackets: 11, inOctets: 352 });
+});

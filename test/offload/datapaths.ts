@@ -56,6 +56,52 @@ export interface Outcome {
   readonly frame: Uint8Array;
 }
 
+/** A program that runs over a frame. */
+export type Runs = (frame: Uint8Array) => Outcome;
+
+/** Tables in this process's memory and a program over them, interpreted. `services`: which packets go up. */
+export function interpretedTables(hook: HookName, services: () => ServiceKeys, acquire = false) {
+  const memory = { 4: block(flowTableOctets(4, SLOTS)), 6: block(flowTableOctets(6, SLOTS)) };
+  const actionMemory = block(ACTIONS * ACTION);
+  const tables = {
+    flows: { 4: { map: 1, slots: SLOTS }, 6: { map: 4, slots: SLOTS } },
+    seed: SEED,
+    actions: 2,
+    actionCount: ACTIONS,
+    acquire,
+  };
+  const code = forwarderCode({ hook: HOOKS[hook], tables, upcall: { interfaceIndex: TAP, services: 3 } });
+  const arrays = new Map([
+    [1, memory[4].bytes],
+    [4, memory[6].bytes],
+    [2, actionMemory.bytes],
+  ]);
+  const run: Runs = (frame) => {
+    const { result, packet, interfaceIndex } = interpret(hook, code, frame, {
+      arrays,
+      hashes: new Map([[3, services()]]),
+    });
+    return outcomeOf(hook, result, packet, interfaceIndex);
+  };
+  return { ...tablesIn(memory, actionMemory), run };
+}
+
+function tablesIn(memory: Readonly<Record<4 | 6, Block>>, actions: Block) {
+  const [four, six] = ([4, 6] as const).map(
+    (version) => new FlowTable(version, memory[version], SLOTS, SEED),
+  );
+  return { flows: new Flows(four!, six!), actions: new ActionTable(actions, ACTIONS) };
+}
+
+function outcomeOf(hook: HookName, result: number, frame: Uint8Array, to?: number): Outcome {
+  const redirect = hook === 'xdp' ? 4 : 7;
+  const { pass, drop } = HOOKS[hook];
+  if (result === redirect) return { fate: to === TAP ? 'up' : 'forwarded', frame };
+  if (result === pass) return { fate: 'pass', frame };
+  if (result === drop) return { fate: 'drop', frame };
+  throw new Error(`the program returned ${result}`);
+}
+
 /** Tables and a program, and the offload that fills them. */
 export class Datapath {
   readonly hook: HookName;
@@ -66,29 +112,13 @@ export class Datapath {
   connections: readonly Connection[] = [];
   vlan = 0;
   mtu = MTU;
-  readonly #run: (frame: Uint8Array) => {
-    readonly result: number;
-    readonly packet: Uint8Array;
-    readonly to?: number;
-  };
+  readonly run: Runs;
 
-  private constructor(
-    hook: HookName,
-    flowMemory: Readonly<Record<4 | 6, Block>>,
-    actionMemory: Block,
-    run: (frame: Uint8Array) => {
-      readonly result: number;
-      readonly packet: Uint8Array;
-      readonly to?: number;
-    },
-  ) {
+  private constructor(hook: HookName, { flows, actions }: Pick<Datapath, 'flows' | 'actions'>, run: Runs) {
     this.hook = hook;
-    this.#run = run;
-    const [four, six] = ([4, 6] as const).map(
-      (version) => new FlowTable(version, flowMemory[version], SLOTS, SEED),
-    );
-    this.flows = new Flows(four!, six!);
-    this.actions = new ActionTable(actionMemory, ACTIONS);
+    this.run = run;
+    this.flows = flows;
+    this.actions = actions;
     this.offload = new KernelOffload({
       flows: this.flows,
       actions: this.actions,
@@ -105,32 +135,8 @@ export class Datapath {
   }
 
   static interpreted(hook: HookName, services: ServiceKeys = new Map(), acquire = false): Datapath {
-    const flows = { 4: block(flowTableOctets(4, SLOTS)), 6: block(flowTableOctets(6, SLOTS)) };
-    const actions = block(ACTIONS * ACTION);
-    const tables = {
-      flows: { 4: { map: 1, slots: SLOTS }, 6: { map: 4, slots: SLOTS } },
-      seed: SEED,
-      actions: 2,
-      actionCount: ACTIONS,
-      acquire,
-    };
-    const code = forwarderCode({
-      hook: HOOKS[hook],
-      tables,
-      upcall: { interfaceIndex: TAP, services: 3 },
-    });
-    const arrays = new Map([
-      [1, flows[4].bytes],
-      [4, flows[6].bytes],
-      [2, actions.bytes],
-    ]);
-    return new Datapath(hook, flows, actions, (frame) => {
-      const { result, packet, interfaceIndex } = interpret(hook, code, frame, {
-        arrays,
-        hashes: new Map([[3, services]]),
-      });
-      return { result, packet, ...(interfaceIndex === undefined ? {} : { to: interfaceIndex }) };
-    });
+    const tables = interpretedTables(hook, () => services, acquire);
+    return new Datapath(hook, tables, tables.run);
   }
 
   /** Needs a kernel. A test run does not tell where a packet was redirected to. */
@@ -175,9 +181,10 @@ export class Datapath {
       code,
       attachType: hook === 'tc' ? ATTACH_TCX_INGRESS : 0,
     });
-    return new Datapath(hook, { 4: four.mapped(), 6: six.mapped() }, actions.mapped(), (frame) =>
-      testRun(bpf, program, frame),
-    );
+    return new Datapath(hook, tablesIn({ 4: four.mapped(), 6: six.mapped() }, actions.mapped()), (frame) => {
+      const { result, packet } = testRun(bpf, program, frame);
+      return outcomeOf(hook, result, packet);
+    });
   }
 
   /** Makes these the connections, by their rows, and installs them; which were taken. */
@@ -188,16 +195,6 @@ export class Datapath {
     this.connections = connections;
     this.reports.length = 0;
     return connections.map((_, row) => this.offload.install(row));
-  }
-
-  run(frame: Uint8Array): Outcome {
-    const { result, packet, to } = this.#run(frame);
-    const redirect = this.hook === 'xdp' ? 4 : 7;
-    const { pass, drop } = HOOKS[this.hook];
-    if (result === redirect) return { fate: to === TAP ? 'up' : 'forwarded', frame: packet };
-    if (result === pass) return { fate: 'pass', frame: packet };
-    if (result === drop) return { fate: 'drop', frame: packet };
-    throw new Error(`the program returned ${result}`);
   }
 }
 

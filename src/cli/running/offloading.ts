@@ -2,7 +2,7 @@
 
 import { BoundConnection } from '../../director/bound-connection.ts';
 import type { Director } from '../../director/director.ts';
-import { takeIntoAccount } from '../../director/offloaded.ts';
+import { mayForward, takeIntoAccount } from '../../director/offloaded.ts';
 import { Bpf } from '../../ebpf/bpf.ts';
 import { VerifierError } from '../../ebpf/program.ts';
 import { KernelNeighbors } from '../../io/kernel-neighbors.ts';
@@ -131,10 +131,7 @@ export class Offloading {
 
   /** Counters and timers of the director are true when this returns. */
   sweep(): void {
-    const core = this.#director!.context;
-    this.#offload!.sweep((row, packets, octets, lastSeen, isReply) =>
-      takeIntoAccount(core, row, packets, octets, lastSeen, isReply),
-    );
+    this.#offload!.sweep();
     if (++this.#sweeps % CONFIRM === 0) this.#neighbors.confirm();
     this.io.renew();
     this.#links.clear();
@@ -144,7 +141,7 @@ export class Offloading {
     this.#offload!.checkWays();
   }
 
-  /** Services, destinations or the host's addresses have changed. */
+  /** Services, destinations, settings or the host's addresses have changed. */
   settle(services: Served['services']): void {
     const { log, routes } = this.#options;
     this.#ways.clear();
@@ -154,8 +151,8 @@ export class Offloading {
       if (!(error instanceof SystemCallError)) throw error;
       log('error', 'offload', { why: `not all services are known to the kernel: ${error.message}` });
     }
-    const { table, destinations } = this.#director!.context;
-    this.#offload!.removeWhere((row) => !destinations.all[table.destination[row]!]?.available);
+    const core = this.#director!.context;
+    this.#offload!.review((row) => mayForward(core, row));
   }
 
   /** Nothing of ours stays in the kernel. */

@@ -95,7 +95,7 @@ export class PacketTap {
     core.offload = {
       install: (row) => !this.#isTaken(row) && offload.install(row),
       remove: (row) => offload.remove(row),
-      sweep: (report) => offload.sweep(report),
+      sweep: () => offload.sweep(),
     };
     const transmit = io.transmit.bind(io);
     io.transmit = (frame, nextHop) => {

@@ -27,6 +27,18 @@ const MASK64 = (1n << 64n) - 1n;
 const MASK32 = (1n << 32n) - 1n;
 const SIZES: Readonly<Record<number, number>> = { 0: 4, 8: 2, 16: 1, 24: 8 };
 
+/** Programs taken apart: they are run again and again. */
+const known = new WeakMap<Uint8Array, (Instruction | undefined)[]>();
+
+/** A jump counts slots, so the second slot of a 64-bit immediate has a place too. */
+function slotsOf(program: Uint8Array<ArrayBuffer>): (Instruction | undefined)[] {
+  const slots =
+    known.get(program) ??
+    disassemble(program).flatMap((each) => (each.upper === undefined ? [each] : [each, undefined]));
+  known.set(program, slots);
+  return slots;
+}
+
 export class Machine {
   readonly memory: Memory;
   readonly #slots: (Instruction | undefined)[];
@@ -35,10 +47,7 @@ export class Machine {
   constructor(program: Uint8Array<ArrayBuffer>, memory: Memory, surroundings: Surroundings) {
     this.memory = memory;
     this.#surroundings = surroundings;
-    // A jump counts slots, so the second slot of a 64-bit immediate has a place too.
-    this.#slots = disassemble(program).flatMap((each) =>
-      each.upper === undefined ? [each] : [each, undefined],
-    );
+    this.#slots = slotsOf(program);
   }
 
   /** Runs the program and returns r0, 32 bits. Throws Fault where a kernel would not have let it run. */

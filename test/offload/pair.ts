@@ -1,0 +1,148 @@
+/** Two directors in the same world: one alone, one whose kernel path forwards what it knows by the interpreted program. */
+import { expect } from 'vitest';
+import { keptServices } from '../../src/cli/running/kept.ts';
+import { BoundConnection } from '../../src/director/bound-connection.ts';
+import { mayForward, takeIntoAccount } from '../../src/director/offloaded.ts';
+import type { Route } from '../../src/forwarding/method.ts';
+import type { Verdict } from '../../src/model/verdict.ts';
+import { KernelOffload, type Way } from '../../src/offload/kernel-offload.ts';
+import { type ServiceKeys, serviceKeys } from '../../src/offload/services.ts';
+import { type Address, formatAddress, isV4, parseAddress } from '../../src/wire/address.ts';
+import { type MacAddress, parseMac } from '../../src/wire/ethernet.ts';
+import type { Frame } from '../../src/wire/frame.ts';
+import { Directed, OWN, OWN6 } from '../support/directed.ts';
+import { framed } from '../support/packets.ts';
+import { arriving, interpretedTables, ipOf, type Runs } from './datapaths.ts';
+
+/** The director of the comparison: all packets go through it. */
+export class Alone extends Directed {
+  /** Octets, of all links. */
+  mtu = 1500;
+  /** All that left it: octets and next hop. */
+  readonly log: string[] = [];
+
+  constructor() {
+    super({ maxConnections: 128, limitErrors: false });
+    for (const address of OWN_ADDRESSES) this.own.add(address);
+  }
+
+  override transmit(frame: Frame, nextHop: Address): boolean {
+    this.log.push(sending(frame.copy(), nextHop));
+    return true;
+  }
+
+  override route(to: Address): Route {
+    return { mtu: this.mtu, source: parseAddress(isV4(to) ? OWN : OWN6)! };
+  }
+
+  /** Services and destinations are as they will be for a while. */
+  settle(): void {}
+
+  /** What others forwarded is known. */
+  sweep(): void {}
+
+  /** All that can be seen of it, rates and statistics included; packets by verdict apart. */
+  get seen() {
+    const { services, stats, rates, drops, counts, timeouts } = this.director.snapshot(this.now);
+    const { admitted, templated, scheduled, refused, expired, reused } = counts;
+    return {
+      ...{ services, stats, rates, drops, timeouts },
+      counts: { admitted, templated, scheduled, refused, expired, reused },
+      connections: this.connections,
+    };
+  }
+
+  /** Seconds that each connection has left. */
+  get left(): ReadonlyMap<string, number> {
+    return new Map(
+      [...this.director.connections(this.now)].map(({ expires, ...rest }) => [JSON.stringify(rest), expires]),
+    );
+  }
+}
+
+const OWN_ADDRESSES = ['192.0.2.81', '2001:db8::80'];
+
+/** The same with a kernel path. */
+export class Offloaded extends Alone {
+  readonly offload: KernelOffload;
+  /** Packets that the program forwarded. */
+  forwarded = 0;
+  /** Neighbours that nobody knows. */
+  readonly missing = new Set<string>();
+  readonly #run: Runs;
+  readonly #kept = keptServices();
+  readonly #hops = new Map<string, Address>();
+  #services: ServiceKeys = new Map();
+
+  constructor(hook: 'xdp' | 'tc') {
+    super();
+    const core = this.director.context;
+    const window = new BoundConnection(core.table);
+    const { flows, actions, run } = interpretedTables(hook, () => this.#services);
+    this.#run = run;
+    this.offload = new KernelOffload({
+      flows,
+      actions,
+      grace: () => Promise.resolve(),
+      connection: (row) => window.select(row, core.destinations.all[core.table.destination[row]!]!),
+      way: (to) => this.#way(to),
+      ignoresDf: () => core.settings.pmtu_disc === 0,
+      clock: () => this.now,
+      report: (...report) => takeIntoAccount(core, ...report),
+      failed: (error) => {
+        throw error;
+      },
+    });
+    core.offload = this.offload;
+  }
+
+  override receiveFrame(frame: Frame): Verdict {
+    const { fate, frame: after } = this.#run(arriving(frame.copy()));
+    if (fate === 'up') return super.receiveFrame(framed(ipOf(after)));
+    if (fate !== 'forwarded') return 'pass';
+    this.forwarded++;
+    this.log.push(sending(ipOf(after), this.#hops.get(after.subarray(0, 6).join())!));
+    return 'forwarded';
+  }
+
+  override settle(): void {
+    const { services } = this.director.snapshot(this.now);
+    const kept = this.#kept.update(services, [], this.now);
+    this.#services = serviceKeys({
+      services: kept.services,
+      own: [...this.own].map((address) => parseAddress(address)!),
+    });
+    this.offload.review((row) => mayForward(this.director.context, row));
+  }
+
+  override sweep(): void {
+    this.offload.sweep();
+    this.offload.checkWays();
+  }
+
+  #way(to: Address): Way | undefined {
+    if (this.missing.has(formatAddress(to))) return undefined;
+    const mac = macOf(to);
+    this.#hops.set(mac.join(), to.slice());
+    const { mtu, source } = this.director.context.forwarding.host.route(to)!;
+    return { interfaceIndex: 1, to: mac, from: FROM, vlan: 0, mtu, source };
+  }
+}
+
+const FROM = parseMac('02:00:00:00:00:bb')!;
+
+/** Another one for each address of a test. */
+const macOf = (to: Address): MacAddress =>
+  Uint8Array.of(2, to[0]! >>> 24, to[3]! >>> 24, (to[3]! >>> 16) & 255, (to[3]! >>> 8) & 255, to[3]! & 255);
+
+const sending = (octets: Uint8Array, nextHop: Address): string =>
+  `${Buffer.from(octets).toString('hex')} via ${formatAddress(nextHop)}`;
+
+/** What was sent since it was looked at last, and all that can be seen now; times to a second. */
+export function expectSame(alone: Alone, offloaded: Offloaded): void {
+  offloaded.sweep();
+  expect(offloaded.log.splice(0)).toEqual(alone.log.splice(0));
+  expect(offloaded.seen).toEqual(alone.seen);
+  for (const [connection, left] of alone.left)
+    expect(Math.abs(offloaded.left.get(connection)! - left), connection).toBeLessThanOrEqual(1);
+}
