@@ -69,9 +69,12 @@ const hostPrefix = (address: string) => (address.includes(':') ? 128 : 32);
 
 function renewal({ device, alias, address }: VipAddress): string {
   const label = alias === undefined || address.includes(':') ? '' : ` label ${device}:${alias}`;
-  // nodad: a VIP moves between directors, the network is not asked first (RFC 4862 section 5.4).
+  // nodad: a VIP moves between directors, the network is not asked first (RFC 4862 section 5.4). Deprecated: what this
+  // host begins itself has to come from another address (RFC 6724 section 5, rule 3), or the real servers, which have the
+  // VIP too, would answer its health checks to themselves. IPv4 takes the source that the route names.
   const six = address.includes(':') ? ' nodad' : '';
-  return `address replace ${address}/${hostPrefix(address)} dev ${device}${label} valid_lft ${LIFETIME} preferred_lft ${LIFETIME}${six}\n`;
+  const preferred = address.includes(':') ? 0 : LIFETIME;
+  return `address replace ${address}/${hostPrefix(address)} dev ${device}${label} valid_lft ${LIFETIME} preferred_lft ${preferred}${six}\n`;
 }
 
 const removal = ({ device, address }: VipAddress): string =>

@@ -1,6 +1,9 @@
+import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { ControlClient } from '../../src/control/client.ts';
 import { Cluster, clusterMissing, type Method } from '../support/cluster.ts';
 import { contentHash } from '../support/content.ts';
+import { PATIENCE } from '../support/program.ts';
 import { built } from '../support/project.ts';
 
 const why = clusterMissing();
@@ -27,7 +30,7 @@ defaults: { scheduler: rr }
 groups:
   all: ['[${server(3)}]', '[${server(4)}]']
 services:
-  - { tcp: '[${VIP}]:80', destinations: all }
+  - { tcp: '[${VIP}]:80', destinations: all, check: { type: tcp, interval: 0.2, timeout: 5 } }
   - { tcp: '[${VIP}]:81', destinations: all }
   - { udp: '[${VIP}]:7', destinations: all }
 `;
@@ -43,6 +46,17 @@ describe.skipIf(why !== undefined).each(['dr', 'nat', 'tunnel'] as const)('IPv6,
   afterAll(() => cluster?.[Symbol.asyncDispose]());
   const curl = (path: string, more = '') =>
     cluster.lab.client.exec(`curl -sS --max-time 30 -g ${more} 'http://[${VIP}]${path}'`);
+
+  test('servers are found alive at their own addresses', async () => {
+    using client = new ControlClient(join(cluster.lab.director.folder, 'run/director.sock'));
+    const found = async () => {
+      const { services } = await client.snapshot({ services: true });
+      return services[0]!.destinations.map(({ check }) => `${check?.state}: ${check?.message}`);
+    };
+    await expect
+      .poll(found, { timeout: PATIENCE, interval: 100 })
+      .toEqual(['up: connected', 'up: connected']);
+  });
 
   test('requests are answered in turn', async () => {
     const answers = [await curl('/'), await curl('/'), await curl('/'), await curl('/')];
