@@ -45,16 +45,22 @@ export class Datapath {
   readonly #core: Core;
   readonly #admission: Admission;
   readonly #related: RelatedErrors;
-  readonly #reassembler = new Reassembler();
+  readonly #reassembler: Reassembler;
   readonly #connection: BoundConnection;
   readonly #packet = new Packet();
   readonly #arrival = new Arrival();
 
-  constructor(core: Core) {
+  constructor(core: Core, reassembler = new Reassembler()) {
     this.#core = core;
+    this.#reassembler = reassembler;
     this.#connection = new BoundConnection(core.table);
     this.#admission = new Admission(core);
     this.#related = new RelatedErrors(core, this.#admission, this.#connection);
+  }
+
+  /** One on another state, with copies of the fragments that wait here. */
+  fork(core: Core): Datapath {
+    return new Datapath(core, this.#reassembler.copy());
   }
 
   /** What the last verdict was about: the frame that was handled, or the datagram that it completed. */

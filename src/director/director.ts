@@ -194,7 +194,7 @@ export class Director {
   /** What `handle` would do with the IP packet now, and why. Nothing is sent, and nothing changes but the time. */
   explain(octets: Uint8Array, now: number): Explanation {
     this.#advance(now);
-    return rehearse(this.context, octets, now, this.#draws.ahead());
+    return rehearse(this.context, this.#datapath, octets, now, this.#draws.ahead());
   }
 
   /** Every connection and template, in no order. */

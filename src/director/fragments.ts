@@ -78,6 +78,18 @@ export class Reassembler {
     this.#limit = limit;
   }
 
+  /** Another one with what waits here; the fragments' octets, which never change, are shared. */
+  copy(): Reassembler {
+    const copy = new Reassembler(this.#limit);
+    for (const [from, to] of [
+      [this.#waiting4, copy.#waiting4],
+      [this.#waiting6, copy.#waiting6],
+    ] as const)
+      for (const [key, waiting] of from) to.set(key, { ...waiting, pieces: [...waiting.pieces] });
+    copy.#octets = this.#octets;
+    return copy;
+  }
+
   /** Octets that waiting fragments take, estimated. */
   get octets(): number {
     return this.#octets;

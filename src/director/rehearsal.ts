@@ -15,7 +15,7 @@ import { METHODS } from './bound-connection.ts';
 import { candidatesOf } from './candidates.ts';
 import { FORWARDING_METHOD, TEMPLATE } from './connections.ts';
 import type { Core, DirectorCore } from './core.ts';
-import { Datapath } from './datapath.ts';
+import type { Datapath } from './datapath.ts';
 import { Meter } from './estimator.ts';
 import { nearMisses } from './near-misses.ts';
 import { RehearsedServices } from './rehearsed-services.ts';
@@ -26,6 +26,7 @@ import { snapshotOfConnection } from './snapshots.ts';
 /** `random`: what the schedulers would draw next. The director stays as it is, and nothing is sent. */
 export function rehearse(
   real: DirectorCore,
+  datapath: Datapath,
   octets: Uint8Array,
   now: number,
   random: () => number,
@@ -92,6 +93,8 @@ export function rehearse(
     }
   };
   const { host } = real.forwarding;
+  const errorLimit = real.forwarding.errorLimit?.copy();
+  errorLimit?.advance(now);
   const drops = Object.fromEntries(Object.keys(DROP_REASONS).map((reason) => [reason, 0]));
   const core: Core = {
     services: {
@@ -117,6 +120,7 @@ export function rehearse(
     forwarding: {
       settings: real.settings,
       nextId: () => 0,
+      errorLimit,
       host: {
         route: (to: Address) => host.route(to),
         isLocal: (address: Address) => host.isLocal(address),
@@ -133,7 +137,7 @@ export function rehearse(
     offload: noOffload,
     isBackup: real.isBackup,
   };
-  const verdict = new Datapath(core).handle(frame, now);
+  const verdict = datapath.fork(core).handle(frame, now);
   tellMade();
   if (isPacket && verdict === 'pass' && !steps.some(({ step }) => step === 'service' || step === 'found')) {
     packet.decode(frame);

@@ -27,6 +27,14 @@ export class ErrorLimit {
     this.#seed = seed;
   }
 
+  /** Another one that allows what this one would. */
+  copy(): ErrorLimit {
+    const copy = new ErrorLimit(this.#seed);
+    copy.#used.set(this.#used);
+    copy.#now.set(this.#now);
+    return copy;
+  }
+
   /** It is `now`, ms. */
   advance(now: number): void {
     this.#now[0] = now;

@@ -69,6 +69,20 @@ const packets = fc.oneof(
     ),
 );
 
+/** Of two datagrams of each client, in any order: some fit, some overlap, some never come. */
+const fragments = fc
+  .record({
+    from: fc.constantFrom(...CLIENTS.slice(0, 2)),
+    id: fc.constantFrom(1, 2),
+    rest: fc.constantFrom('', '', '', '+'),
+    at: fc.constantFrom(0, 0, 40, 40, 32),
+  })
+  .map(({ from, id, rest, at }) =>
+    at === 0
+      ? `${from} > ${VIP}:53 UDP len=32 frag=0+ ipid=${id}`
+      : `${from.split(':')[0]} > ${VIP} proto=17 len=24 frag=${at}${rest} ipid=${id}`,
+  );
+
 const settings: SettingName[] = [
   'expire_nodest_conn',
   'conn_reuse_mode',
@@ -218,6 +232,7 @@ describe('an explanation', () => {
               { arbitrary: acts.map((act) => [act]), weight: 4 },
               { arbitrary: packets.map((line) => [line]), weight: 6 },
               { arbitrary: lives, weight: 1 },
+              { arbitrary: fragments.map((line) => [line]), weight: 2 },
             ),
             { minLength: 10, maxLength: 50 },
           )
@@ -338,6 +353,29 @@ describe('an explanation', () => {
     for (const port of [1, 2]) it.receive(syn(port));
     expect(explain(it, syn(3))).toMatchObject({ verdict: 'table-full' });
     expect(it.receive(syn(3))).toBe('table-full');
+  });
+
+  test('of the fragment that completes a datagram, as often as it is asked for', () => {
+    const it = new Directed().serve(`udp ${VIP}:53`, SERVERS, { scheduler: 'rr' });
+    expect(it.receive(`203.0.113.1:4000 > ${VIP}:53 UDP len=32 frag=0+ ipid=1`)).toBe('waiting');
+    const last = `203.0.113.1 > ${VIP} proto=17 len=24 frag=40 ipid=1`;
+    const answers = [explain(it, last), explain(it, last)];
+    expect(answers[0]).toMatchObject({ verdict: 'forwarded' });
+    expect(answers[1]).toEqual(answers[0]);
+    it.receive(last);
+    expect(sentOf(answers[0]!)).toEqual(it.sent);
+  });
+
+  test('of an error that is one too many', () => {
+    const it = new Directed().serve(WEB, []);
+    const line = `203.0.113.1:4000 > ${VIP}:80 TCP SYN`;
+    for (let i = 0; i < 10; i++) {
+      const answers = [explain(it, line), explain(it, line)];
+      expect(answers[1]).toEqual(answers[0]);
+      it.receive(line);
+      expect(sentOf(answers[0]!)).toEqual(it.sent);
+    }
+    expect(it.sent).toEqual([]);
   });
 
   test('octets that are no packet are explained, too', () => {
