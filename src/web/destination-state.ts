@@ -10,7 +10,8 @@ export interface DestinationState {
 }
 
 export function stateOf(destination: DestinationSnapshot): DestinationState {
-  const { weight, overloaded, upperThreshold, activeConnections, inactiveConnections, check } = destination;
+  const { weight, overloaded, check } = destination;
+  const { upperThreshold, lowerThreshold, activeConnections, inactiveConnections } = destination;
   const said = check?.message ? `${check.type} check: ${check.message}` : undefined;
   const since = check ? `for ${duration(check.since)}` : undefined;
   const why = (...words: (string | undefined)[]) => {
@@ -21,7 +22,9 @@ export function stateOf(destination: DestinationSnapshot): DestinationState {
   if (check?.state === 'drained') return { mood: 'fair', word: 'drained', ...why(since, said) };
   if (overloaded) {
     const has = `${activeConnections + inactiveConnections} connections, threshold ${upperThreshold}`;
-    return { mood: 'fair', word: 'overloaded', ...why(has, said) };
+    // Without a lower threshold three quarters of the upper one, as in the kernel.
+    const below = `takes more below ${lowerThreshold || Math.ceil((upperThreshold * 3) / 4)}`;
+    return { mood: 'fair', word: 'overloaded', ...why(has, below, said) };
   }
   if (weight === 0) return { mood: 'fair', word: 'quiesced', ...why('weight 0', said) };
   if (check?.state === 'growing') return { mood: 'fair', word: 'growing', ...why(since, said) };

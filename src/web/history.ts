@@ -56,8 +56,11 @@ export class History {
 
   /** Connections that the destination got in the last two minutes; counters that went back begin anew. */
   gained(key: string): number {
-    const totals = this.#connections.get(key);
-    return totals ? Math.max(0, totals.at(-1)! - totals[0]!) : 0;
+    const totals = this.#connections.get(key) ?? [];
+    return totals.reduce((sum, total, i) => {
+      const before = totals[i - 1] ?? total;
+      return sum + (total < before ? total : total - before);
+    }, 0);
   }
 }
 

@@ -21,6 +21,9 @@ export const PAGE_SCRIPT = `'use strict';
     news.forEach((node, i) => (olds[i] ? change(olds[i], node) : to.append(node.cloneNode(true))));
   };
 
+  // A director that hangs, or a proxy before it, may never answer.
+  const PATIENCE = 10_000;
+  let heard = Date.now();
   let busy = false;
   let again = false;
   const refresh = async () => {
@@ -28,13 +31,12 @@ export const PAGE_SCRIPT = `'use strict';
     if (busy) return void (again = true);
     busy = true;
     try {
-      const answer = await fetch('/', { cache: 'no-store' });
-      if (answer.ok) {
-        const page = new DOMParser().parseFromString(await answer.text(), 'text/html');
-        document.title = page.title;
-        for (const part of ['header', 'main', 'footer']) change(document.querySelector('body > ' + part), page.querySelector('body > ' + part));
-        live(true);
-      }
+      const answer = await fetch('/', { cache: 'no-store', signal: AbortSignal.timeout(PATIENCE) });
+      if (!answer.ok) throw new Error(answer.statusText);
+      const page = new DOMParser().parseFromString(await answer.text(), 'text/html');
+      document.title = page.title;
+      for (const part of ['header', 'main', 'footer']) change(document.querySelector('body > ' + part), page.querySelector('body > ' + part));
+      live(true);
     } catch {
       live(false);
     }
@@ -49,10 +51,24 @@ export const PAGE_SCRIPT = `'use strict';
     document.body.classList.toggle('stale', !is);
   };
 
-  const source = new EventSource('/api/v1/events');
-  source.addEventListener('summary', refresh);
-  source.addEventListener('event', refresh);
-  source.addEventListener('error', () => live(false));
-  document.addEventListener('visibilitychange', refresh);
+  // A page that nobody sees listens to nothing: a browser has few connections to a host.
+  let source;
+  const listen = () => {
+    source?.close();
+    heard = Date.now();
+    if (document.hidden) return;
+    source = new EventSource('/api/v1/events');
+    for (const name of ['summary', 'event'])
+      source.addEventListener(name, () => {
+        heard = Date.now();
+        refresh();
+      });
+    source.addEventListener('error', () => live(false));
+    refresh();
+  };
+  listen();
+  document.addEventListener('visibilitychange', listen);
+  // The browser comes back by itself, but not when it was refused or hears nothing.
+  setInterval(() => Date.now() - heard > PATIENCE && listen(), PATIENCE / 2);
 })();
 `;

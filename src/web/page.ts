@@ -46,7 +46,7 @@ export function page(observed: Observed): string {
 ${overview(snapshot, observed.history)}
 <h2 id="services" tabindex="-1">Services</h2>
 ${snapshot.services.length === 0 ? html`<p>There is no service.</p>` : undefined}
-${snapshot.services.map((each) => serviceSection(each, observed.history))}
+${snapshot.services.map((each, i) => serviceSection(each, `service-${i + 1}`, observed.history))}
 ${drops(snapshot)}
 ${events(observed.events.latest)}
 </main>
@@ -85,7 +85,7 @@ ${graphOf(history.total)}
 </section>`;
 }
 
-function serviceSection(each: ServiceSnapshot, history: History): Html {
+function serviceSection(each: ServiceSnapshot, id: string, history: History): Html {
   const { service, options, destinations, rates } = each;
   const name = serviceName(service);
   const gained = destinations.map((one) => history.gained(destinationKey(service, one)));
@@ -97,7 +97,6 @@ function serviceSection(each: ServiceSnapshot, history: History): Html {
     ...(options.engine ? [`engine ${options.engine}`] : []),
     ...(options.ops ? ['one packet'] : []),
   ];
-  const id = name.replace(/[^a-zA-Z0-9]+/g, '-');
   return html`<section class="service" aria-labelledby="${id}">
 <header>
 <h3 id="${id}">${name}</h3>

@@ -1,4 +1,4 @@
-import type { Browser, Page } from 'playwright-core';
+import type { Browser, Page, Route } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { browserMissing, complaints, openBrowser } from '../support/browser.ts';
 import { ObservedDirector, TLS, WEB } from '../support/observed.ts';
@@ -69,16 +69,58 @@ describe.skipIf(browserMissing !== undefined)('the page in Chromium', () => {
     );
   });
 
-  test('says so when the director does not answer any more', async () => {
+  test('says so when the director does not answer any more, and goes on when another one does', async () => {
     const observed = new ObservedDirector().serve(WEB, { '10.0.0.1': 3 });
     const served = await Served.open({}, observed);
+    const { port } = served;
     const page = await browser.newPage();
     await page.goto(served.url('/'));
     await page.locator('#live', { hasText: 'live,' }).waitFor();
     await served[Symbol.asyncDispose]();
     await page.getByText('no answer since').waitFor();
+    edit(observed, '10.0.0.1', 0);
+    await using _another = await Served.open({ port }, observed);
+    await page.getByText('quiesced').waitFor();
+    await page.locator('#live', { hasText: 'live,' }).waitFor();
     await page.close();
   });
+
+  /** Shows the page with a clock that stands still, once it is live, and with another answer for its events. */
+  async function shownAround(
+    fulfil: (route: Route) => Promise<void>,
+    look: (page: Page, observed: ObservedDirector) => Promise<void>,
+  ): Promise<void> {
+    const observed = new ObservedDirector().serve(WEB, { '10.0.0.1': 3 });
+    await using served = await Served.open({}, observed);
+    const page = await browser.newPage();
+    await page.clock.install();
+    await page.route('**/api/v1/events', fulfil);
+    await page.goto(served.url('/'));
+    await look(page, observed);
+    await page.close();
+  }
+
+  test('renews itself where events are refused', () =>
+    shownAround(
+      (route) => route.fulfill({ status: 503, body: 'too many' }),
+      async (page, observed) => {
+        edit(observed, '10.0.0.1', 0);
+        await page.clock.runFor(20_000);
+        await page.getByText('quiesced').waitFor();
+        await page.locator('#live', { hasText: 'live,' }).waitFor();
+      },
+    ));
+
+  test('says so when nothing is heard any more', () =>
+    shownAround(
+      () => new Promise(() => {}),
+      async (page) => {
+        await page.locator('#live', { hasText: 'live,' }).waitFor();
+        await page.route('**/', (route) => route.fulfill({ status: 504, body: 'no answer' }));
+        await page.clock.runFor(20_000);
+        await page.getByText('no answer since').waitFor();
+      },
+    ));
 
   test('fits a phone: only tables scroll sideways', async () => {
     const observed = new ObservedDirector().serve(WEB, { '10.0.0.1': 3 });

@@ -34,7 +34,7 @@ test('history keeps two minutes, and forgets services that went', () => {
   expect(history.service('TCP 192.0.2.1:80').out).toEqual([]);
 });
 
-test('counters that were zeroed give no negative share', () => {
+test('what a destination gained goes on when counters are zeroed', () => {
   const observed = new ObservedDirector().serve(WEB, { '10.0.0.1': 1 });
   const history = new History();
   const at = (connections: number) => {
@@ -46,9 +46,11 @@ test('counters that were zeroed give no negative share', () => {
       services: [{ ...service!, destinations: [{ ...one!, stats: { ...one!.stats, connections } }] }],
     };
   };
-  history.record(at(50));
-  history.record(at(0));
-  expect(history.gained('TCP 192.0.2.1:80 10.0.0.1:80')).toBe(0);
+  const gained = [50, 60, 0, 5].map((connections) => {
+    history.record(at(connections));
+    return history.gained('TCP 192.0.2.1:80 10.0.0.1:80');
+  });
+  expect(gained).toEqual([0, 10, 10, 15]);
 });
 
 test('events: the last ones, numbered, without end in no field', () => {

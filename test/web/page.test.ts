@@ -1,5 +1,6 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
+import { stateOf } from '../../src/web/destination-state.ts';
 import { escaped, html } from '../../src/web/html.ts';
 import { page } from '../../src/web/page.ts';
 import { MARK, ObservedDirector, WEB } from '../support/observed.ts';
@@ -34,6 +35,24 @@ test('shares of new connections, against what the weights ask for', () => {
   const text = page(observed);
   expect(text).toContain('60 %, 75 %');
   expect(text).toContain('40 %, 25 %');
+});
+
+test('overloaded: how much it has, and when it takes more', () => {
+  const observed = new ObservedDirector().serve(WEB, { '10.0.0.1': 1 });
+  const [service] = observed.snapshot().services;
+  const state = (thresholds: { upperThreshold: number; lowerThreshold: number }) =>
+    stateOf({ ...service!.destinations[0]!, overloaded: true, activeConnections: 9, ...thresholds }).why;
+  const has = '9 connections, threshold 10; takes more below';
+  expect(state({ upperThreshold: 10, lowerThreshold: 5 })).toBe(`${has} 5`);
+  expect(state({ upperThreshold: 10, lowerThreshold: 0 })).toBe(`${has} 8`);
+});
+
+test('services whose names look alike have names of their own in the page', () => {
+  const observed = new ObservedDirector();
+  for (const address of ['2001:db8::1', '2001::db8:1'])
+    observed.serve({ protocol: 'tcp', address, port: 80 });
+  const ids = [...page(observed).matchAll(/ id="([^"]+)"/g)].map(([, id]) => id);
+  expect(new Set(ids).size).toBe(ids.length);
 });
 
 test('not ready, and why', () => {
