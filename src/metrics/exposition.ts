@@ -219,7 +219,7 @@ function process(its: Surroundings): Family[] {
       'Flows that the kernel path was given to forward by itself.',
       offload ? single(offload.installed) : [],
     ),
-    gauge('lvs_event_loop_delay_seconds', 'How late timers come, since the last scrape.', [
+    gauge('lvs_event_loop_delay_seconds', 'How late timers come, in the last minute.', [
       [{ statistic: 'mean' }, delay.mean],
       [{ statistic: 'p99' }, delay.p99],
       [{ statistic: 'max' }, delay.max],

@@ -55,37 +55,37 @@ const object = (properties: Record<string, object>, optional: readonly string[] 
 const list = (items: object) => ({ type: 'array', items });
 const ref = (name: string) => ({ $ref: `#/$defs/${name}` });
 
-/** JSON Schema (2020-12) of SnapshotDocument. */
+/** Of a summary; a snapshot has services and events, too. */
+const summary = {
+  version: { const: API_VERSION },
+  time: { ...string, description: 'ISO 8601' },
+  ready: boolean,
+  notReady: { ...string, description: 'why it is not' },
+  surroundings: ref('surroundings'),
+  stats: ref('traffic'),
+  rates: ref('traffic'),
+  timeouts: object({ tcp: integer, tcpFin: integer, udp: integer }),
+  settings: counts,
+  daemons: list({ type: 'object' }),
+  table: object({
+    connections: integer,
+    capacity: integer,
+    octets: integer,
+    highest: integer,
+    longestProbe: integer,
+  }),
+  drops: { ...counts, description: 'packets, by reason' },
+  counts: { ...counts, description: 'events since the start' },
+};
+const OPTIONAL = ['notReady'];
+
+/** JSON Schema (2020-12) of SnapshotDocument, and as $defs of what the events named `summary` and `event` carry. */
 export const SNAPSHOT_SCHEMA = {
   $schema: 'https://json-schema.org/draft/2020-12/schema',
   title: 'GET /api/v1/snapshot of lvs-director',
-  ...object(
-    {
-      version: { const: API_VERSION },
-      time: { ...string, description: 'ISO 8601' },
-      ready: boolean,
-      notReady: { ...string, description: 'why it is not' },
-      surroundings: ref('surroundings'),
-      services: list(ref('service')),
-      stats: ref('traffic'),
-      rates: ref('traffic'),
-      timeouts: object({ tcp: integer, tcpFin: integer, udp: integer }),
-      settings: counts,
-      daemons: list({ type: 'object' }),
-      table: object({
-        connections: integer,
-        capacity: integer,
-        octets: integer,
-        highest: integer,
-        longestProbe: integer,
-      }),
-      drops: { ...counts, description: 'packets, by reason' },
-      counts: { ...counts, description: 'events since the start' },
-      events: list(ref('event')),
-    },
-    ['notReady'],
-  ),
+  ...object({ ...summary, services: list(ref('service')), events: list(ref('event')) }, OPTIONAL),
   $defs: {
+    summary: object(summary, OPTIONAL),
     traffic: object({
       connections: number,
       inPackets: number,

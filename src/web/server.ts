@@ -91,7 +91,7 @@ function answering(options: WebServerOptions, streams: EventStreams) {
       response.end(request.method === 'HEAD' ? undefined : body);
     };
     const refuse = (status: number, body: string) => end({ status, type: TEXT, body });
-    const path = request.url?.split('?')[0] ?? '';
+    const path = pathOf(request.url ?? '');
     const make = routes.get(path);
     if (request.method !== 'GET' && request.method !== 'HEAD') {
       response.setHeader('allow', 'GET, HEAD').setHeader('connection', 'close');
@@ -112,5 +112,8 @@ function answering(options: WebServerOptions, streams: EventStreams) {
       });
   };
 }
+
+/** Without the query, and without what a proxy may put before it (RFC 9112 section 3.2.2). */
+const pathOf = (url: string): string => url.replace(/^https?:\/\/[^/?]*/i, '').split('?')[0] || '/';
 
 const EVENTS = '/api/v1/events';

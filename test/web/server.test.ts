@@ -130,6 +130,20 @@ describe('the stream of events', () => {
     expect(down).toMatch(/^id: 2\nevent: event\ndata: .*line\\nend/);
   });
 
+  test('carries what the schema says', async () => {
+    const observed = new ObservedDirector().serve(WEB);
+    observed.events.add(new Date(0), 'info', 'ready', { services: 1 });
+    await using served = await Served.open({}, observed);
+    const schema = (await (await served.get('/api/v1/schema')).json()) as object;
+    const ajv = new Ajv2020({ strict: true, allowUnionTypes: true }).addSchema(schema, 'lvs');
+    const events = await eventsOf(await served.get('/api/v1/events'), 3);
+    for (const name of ['summary', 'event']) {
+      const [, data] = new RegExp(`^event: ${name}\ndata: (.*)$`, 'm').exec(events.join('\n\n'))!;
+      const validate = ajv.getSchema(`lvs#/$defs/${name}`)!;
+      expect(validate(JSON.parse(data!)), JSON.stringify(validate.errors)).toBe(true);
+    }
+  });
+
   test('a client that comes back gets what it missed', async () => {
     const observed = new ObservedDirector();
     for (const event of ['one', 'two', 'three']) observed.events.add(new Date(0), 'info', event, {});
@@ -197,6 +211,12 @@ describe('hostile clients', () => {
     await first;
     await Promise.all(clients.map(({ heard }) => heard));
     expect(await served.text('/healthz')).toBe('alive\n');
+  });
+
+  test.each(['http://x:9112/healthz', 'HTTP://[::1]/healthz?a=http://y/'])('a whole URL: %s', async (url) => {
+    await using served = await Served.open({ requestLimit: 500 });
+    const { heard } = served.raw(`GET ${url} HTTP/1.1\r\nhost: x\r\n\r\n`);
+    expect(await heard).toMatch(/alive\n$/);
   });
 
   test('requests in a row on one connection are answered in order', async () => {
