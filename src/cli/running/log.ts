@@ -7,8 +7,12 @@ export type Fields = Readonly<Record<string, string | number | boolean | undefin
 export type Log = (level: Level, event: string, fields?: Fields) => void;
 export type LogFormat = 'text' | 'json';
 
-/** Lines of one event in a window; ms of a window. What is more is counted, and told with the event's next line. */
+/**
+ * Lines of one event in a window, and where it tells of a destination, of which many may change at once; ms of a
+ * window. What is more is counted, and told with the event's next line.
+ */
 const MOST = 50;
+const MOST_OF_DESTINATIONS = 1000;
 const WINDOW = 10_000;
 
 export interface LogOptions {
@@ -35,22 +39,23 @@ export function createLog(options: LogOptions): Log {
 export function limitedLog(log: Log, now: () => number = Date.now): Log {
   const limit = rateLimit();
   return (level, event, fields = {}) => {
-    const suppressed = limit(event, now());
+    const most = fields['destination'] === undefined ? MOST : MOST_OF_DESTINATIONS;
+    const suppressed = limit(event, most, now());
     if (suppressed >= 0) log(level, event, suppressed > 0 ? { ...fields, suppressed } : fields);
   };
 }
 
 /** Says how many lines of the event were left out before this one; -1: this one is, too. */
-function rateLimit(): (event: string, now: number) => number {
+function rateLimit(): (event: string, most: number, now: number) => number {
   const windows = new Map<string, { from: number; lines: number; suppressed: number }>();
-  return (event, now) => {
+  return (event, most, now) => {
     const window = windows.get(event) ?? { from: now, lines: 0, suppressed: 0 };
     windows.set(event, window);
     if (now - window.from >= WINDOW || now < window.from) {
       window.from = now;
       window.lines = 0;
     }
-    if (window.lines >= MOST) {
+    if (window.lines >= most) {
       window.suppressed++;
       return -1;
     }
@@ -62,7 +67,7 @@ function rateLimit(): (event: string, now: number) => number {
 }
 
 const jsonLine = (time: string, level: Level, event: string, fields: Fields): string =>
-  JSON.stringify({ time, level, event, ...fields });
+  jsonOf({ time, level, event, ...fields });
 
 function textLine(time: string, level: Level, event: string, fields: Fields): string {
   const words = Object.entries(fields).flatMap(([name, value]) =>
@@ -72,4 +77,13 @@ function textLine(time: string, level: Level, event: string, fields: Fields): st
 }
 
 /** As it is when it is one word; otherwise as a JSON string, so that a line stays a line. */
-const quoted = (text: string): string => (/^[!#-<>-~]+$/.test(text) ? text : JSON.stringify(text));
+const quoted = (text: string): string => (/^[!#-<>-~]+$/.test(text) ? text : jsonOf(text));
+
+/** JSON in which nothing moves a terminal's cursor or turns its text round: what servers say is in the log, too. */
+const jsonOf = (value: unknown): string =>
+  JSON.stringify(value).replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu, (character) =>
+    character.split('').map(escaped).join(''),
+  );
+
+/** A UTF-16 code unit as JSON writes it. */
+const escaped = (unit: string): string => `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`;

@@ -19,6 +19,21 @@ test('text: time, level, event, then fields; what is not one plain word is quote
   );
 });
 
+test.each([
+  ['text', 'a\u009b31m', '"a\\u009b31m"'],
+  ['text', 'a\u001b[31m\u007f', '"a\\u001b[31m\\u007f"'],
+  ['text', '\u202erevo\u2028', '"\\u202erevo\\u2028"'],
+  ['text', '\u{e0041}ü', '"\\udb40\\udc41ü"'],
+  ['json', 'a\u009b31m', '"a\\u009b31m"'],
+] as const)(
+  '%s: what would move a terminal’s cursor or turn text round is escaped (%j)',
+  (format, why, quoted) => {
+    const line = written(format, 'info', 'x', { why });
+    expect(line).toContain(quoted);
+    expect(JSON.parse(/"[^"]*"(?=\}?\n)/.exec(line)![0])).toBe(why);
+  },
+);
+
 test('json: one object a line', () => {
   const line = written('json', 'warning', 'config', { what: 'two\nlines' });
   expect(line.indexOf('\n')).toBe(line.length - 1);
@@ -35,6 +50,16 @@ test('levels below the least are left out', () => {
   const log = createLog({ format: 'text', level: 'warning', write: (line) => lines.push(line) });
   for (const level of ['info', 'warning', 'error'] as const) log(level, 'x');
   expect(lines.map((line) => line.split(' ')[1])).toEqual(['warning', 'error']);
+});
+
+test('a whole rack that goes down is told server by server, and still there is an end', () => {
+  const lines: Record<string, unknown>[] = [];
+  const log = limitedLog(
+    createLog({ format: 'json', write: (line) => lines.push(JSON.parse(line)) }),
+    () => 0,
+  );
+  for (let i = 0; i < 5000; i++) log('warning', 'check-down', { destination: `10.0.0.1:${i}` });
+  expect(lines).toHaveLength(1000);
 });
 
 test('a flood of one event is cut, told later, and hides no other event', () => {
