@@ -1,6 +1,9 @@
-/** Addresses as a director names them, so that what a file says can be compared with what runs. */
+/** Addresses of files: which texts are some, and how a director names them, so that both can be compared. */
 import { isIP } from 'node:net';
 import { formatAddress, parseAddress } from '../wire/address.ts';
+
+/** The family of a literal address without a zone (fe80::1%eth0 is one host's own name); 0: it is none. */
+export const familyOfText = (text: string): 4 | 6 | 0 => (text.includes('%') ? 0 : (isIP(text) as 4 | 6 | 0));
 
 /** An IPv6 address as RFC 5952 writes it; anything else as it is. */
 export function canonical(text: string): string {

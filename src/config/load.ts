@@ -4,7 +4,7 @@ import { LvsError } from '../model/errors.ts';
 import type { Document } from './document.ts';
 import { parseLvsConf } from './lvs-conf.ts';
 import type { Names } from './names.ts';
-import { formatProblem } from './problem.ts';
+import { formatProblems, type Problem } from './problem.ts';
 import type { Segment } from './review.ts';
 import { parseYaml } from './yaml.ts';
 
@@ -32,17 +32,32 @@ export async function loadConfig(
   try {
     const octets = await readFile(path);
     if (octets.length > MAX_OCTETS) throw new Error(`larger than ${MAX_OCTETS} octets`);
-    text = octets.toString('utf8');
+    text = octets.toString('utf8').replace(/^\uFEFF/, ''); // a byte order mark says nothing in UTF-8
   } catch (cause) {
     throw new LvsError('CONFIG', `${path}: cannot be read: ${(cause as Error).message}`, { cause });
   }
+  const binary = text.indexOf('\0');
+  if (binary >= 0) refuse([binaryProblem(path, text.slice(0, binary))], text);
   const { document, problems } = await parse(text, path, names, schedulers, segments);
   const inOrder = [...problems].sort((a, b) => a.line - b.line || a.column - b.column);
   const errors = inOrder.filter((each) => each.severity === 'error');
-  if (errors.length > 0)
-    throw new LvsError('CONFIG', errors.map((each) => formatProblem(each, text)).join('\n'));
+  if (errors.length > 0) refuse(errors, text);
+  return { document, warnings: formatProblems(inOrder, text) };
+}
+
+function refuse(errors: readonly Problem[], text: string): never {
+  throw new LvsError('CONFIG', formatProblems(errors, text).join('\n'));
+}
+
+/** UTF-16 has such octets, and so has what is no text at all. `before`: what comes before the first one. */
+function binaryProblem(file: string, before: string): Problem {
+  const lines = before.split('\n');
   return {
-    document,
-    warnings: inOrder.map((each) => formatProblem(each, text)),
+    severity: 'error',
+    file,
+    line: lines.length,
+    column: lines.at(-1)!.length + 1,
+    length: 1,
+    message: 'an octet 0: expected text in UTF-8',
   };
 }

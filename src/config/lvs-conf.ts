@@ -18,6 +18,8 @@ import { didYouMean, type Place } from './problem.ts';
 import { review, type Segment } from './review.ts';
 
 const METHODS: Readonly<Record<string, ClusterMethod>> = { VS_NAT: 'nat', VS_DR: 'dr', VS_TUN: 'tunnel' };
+/** Stands for the VIP of a file that has none, and is refused. */
+const NO_VIP = '0.0.0.0';
 const PROTOCOLS: Readonly<Record<string, Protocol>> = { t: 'tcp', u: 'udp' };
 
 /** Every directive, with the form that its value takes. */
@@ -95,9 +97,11 @@ class Reader {
     const netDevice = this.#device(first('SERVER_NET_DEVICE'));
 
     const services: ServiceDocument[] = [];
+    // A VIP that is named twice is told once; one that is wrong does not hide what is wrong with the services.
+    const addresses = vips.length > 0 ? new Set(vips.map(({ address }) => address)) : [NO_VIP];
     for (const statement of this.#all(statements, 'SERVICE'))
-      for (const vip of vips) {
-        const service = await this.#service(statement, vip.address, method);
+      for (const address of addresses) {
+        const service = await this.#service(statement, address, method);
         if (service) services.push(this.#notes.at(statement.name, service));
       }
     if (!statements.some((each) => each.directive === 'SERVICE')) this.#missing(last, 'SERVICE');
@@ -265,19 +269,20 @@ class Reader {
       return undefined;
     }
     const [, name, portText, weightText] = form;
-    const at = (text: string): Word => wordAt(text, word.line, word.column + word.text.lastIndexOf(text));
+    const part = (text: string, offset: number): Word => wordAt(text, word.line, word.column + offset);
     const address = await this.#names.host(name!, 4);
-    if (address === undefined || isIP(address) !== 4) {
-      this.#notes.error(at(name!), `'${name}' has no IPv4 address: give one, or name it in /etc/hosts`);
-      return undefined;
-    }
-    const port = portText === undefined ? servicePort : this.#port(at(portText), portText, protocol);
-    if (port === undefined) return undefined;
+    if (address === undefined || isIP(address) !== 4)
+      this.#notes.error(part(name!, 0), `'${name}' has no IPv4 address: give one, or name it in /etc/hosts`);
+    const port =
+      portText === undefined ? servicePort : this.#port(part(portText, name!.length + 1), portText, protocol);
     const weight = weightText === undefined ? 1 : Number(weightText);
-    if (weightText !== undefined && !(/^\d+$/.test(weightText) && weight <= 0x7fffffff)) {
-      this.#notes.error(at(weightText), `expected a weight of 0 to 2147483647, not '${weightText}'`);
-      return undefined;
-    }
+    const isWeight = weightText === undefined || (/^\d+$/.test(weightText) && weight <= 0x7fffffff);
+    if (!isWeight)
+      this.#notes.error(
+        part(weightText, word.text.length - weightText.length),
+        `expected a weight of 0 to 2147483647, not '${weightText}'`,
+      );
+    if (address === undefined || port === undefined || !isWeight) return undefined;
     return this.#notes.at(word, {
       name: name!,
       destination: { address, port },

@@ -17,6 +17,8 @@ export class Notes {
   readonly problems: Problem[] = [];
   readonly places = new Map<Placed, Place>();
   readonly #file: string;
+  /** Where one line makes several services it is read several times: a thing is said once. */
+  readonly #said = new Set<string>();
 
   constructor(file: string) {
     this.#file = file;
@@ -37,10 +39,9 @@ export class Notes {
   }
 
   #note(severity: Problem['severity'], { line, column, length }: Place, message: string): void {
-    // Where one line makes several services it is read several times: a thing is said once.
-    const said = (other: Problem) =>
-      other.line === line && other.column === column && other.message === message;
-    if (!this.problems.some(said))
-      this.problems.push({ severity, file: this.#file, line, column, length, message });
+    const key = `${line}:${column}: ${message}`;
+    if (this.#said.has(key)) return;
+    this.#said.add(key);
+    this.problems.push({ severity, file: this.#file, line, column, length, message });
   }
 }

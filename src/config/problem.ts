@@ -14,16 +14,32 @@ export interface Problem extends Place {
   readonly message: string;
 }
 
-/** `file:line:column: error: message`, the line itself and a caret under the place. */
-export function formatProblem(problem: Problem, source: string): string {
-  const line = source.split('\n')[problem.line - 1]?.replace(/\r$/, '') ?? '';
-  const margin = line.slice(0, problem.column - 1).replace(/[^\t]/g, ' ');
-  const length = Math.max(1, Math.min(problem.length, line.length - problem.column + 1));
-  return [
-    `${problem.file}:${problem.line}:${problem.column}: ${problem.severity}: ${problem.message}`,
-    `  ${line}`,
-    `  ${margin}${'^'.repeat(length)}`,
-  ].join('\n');
+/** Most letters that are shown of a line, half of them before the place, and of a message: a file can be one long line. */
+const MOST_SHOWN = 400;
+
+/** `file:line:column: error: message`, the line itself and a caret under the place; one text a problem. */
+export function formatProblems(problems: readonly Problem[], source: string): string[] {
+  const lines = source.split('\n');
+  return problems.map((problem) => {
+    const { file, line, column, severity, message } = problem;
+    const { text, at } = excerpt(printable(lines[line - 1]?.replace(/\r$/, '') ?? ''), column - 1);
+    const margin = text.slice(0, at).replace(/[^\t]/g, ' ');
+    const length = Math.max(1, Math.min(problem.length, text.length - at));
+    const words = message.length > MOST_SHOWN ? `${message.slice(0, MOST_SHOWN)}...` : message;
+    return `${file}:${line}:${column}: ${severity}: ${words}\n  ${text}\n  ${margin}${'^'.repeat(length)}`;
+  });
+}
+
+/** What a terminal would take for a command is shown as U+FFFD. */
+const printable = (line: string): string => line.replace(/[^\P{Cc}\t]/gu, '\uFFFD');
+
+/** A line, or where it is long the part around `at`; `at`: where that is in it. */
+function excerpt(line: string, at: number): { text: string; at: number } {
+  if (line.length <= MOST_SHOWN) return { text: line, at };
+  const from = Math.max(0, at - MOST_SHOWN / 2);
+  const before = from > 0 ? '...' : '';
+  const after = line.length > from + MOST_SHOWN ? '...' : '';
+  return { text: `${before}${line.slice(from, from + MOST_SHOWN)}${after}`, at: at - from + before.length };
 }
 
 /** `; did you mean 'wrr'?`, or nothing when no choice is near the word. */
@@ -32,11 +48,12 @@ export function didYouMean(word: string, choices: readonly string[]): string {
   return near === undefined ? '' : `; did you mean '${near}'?`;
 }
 
-/** The choice that the word is most likely a misspelling of: at most a third of its letters differ. */
+/** The choice that the word is most likely a misspelling of: at most a third of its letters differ, and not all. */
 export function nearest(word: string, choices: readonly string[]): string | undefined {
   let best: string | undefined;
-  let least = Math.max(1, Math.floor(word.length / 3)) + 1;
+  let least = Math.min(word.length, Math.max(1, Math.floor(word.length / 3)) + 1);
   for (const choice of choices) {
+    if (Math.abs(word.length - choice.length) >= least) continue; // so many letters differ at least
     const distance = editDistance(word.toLowerCase(), choice.toLowerCase());
     if (distance < least) [least, best] = [distance, choice];
   }

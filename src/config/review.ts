@@ -1,8 +1,17 @@
 /** Looks over a whole document for what no single line shows: things said twice, and what will not work as written. */
-import { type Address, maskAddress, parseAddress, prefixMask, sameAddress } from '../wire/address.ts';
-import type { DestinationDocument, Document, ServiceDocument } from './document.ts';
+import {
+  type Address,
+  isOneHost,
+  isUnicast,
+  maskAddress,
+  parseAddress,
+  prefixMask,
+  sameAddress,
+} from '../wire/address.ts';
+import type { DestinationDocument, Document, Interface, ServiceDocument } from './document.ts';
 import type { Notes, Placed } from './parsed.ts';
 import type { Place } from './problem.ts';
+import { keyOf } from './rule-words.ts';
 
 const NOWHERE: Place = { line: 1, column: 1, length: 1 };
 
@@ -19,20 +28,16 @@ export interface Segment {
 export function review(document: Document, notes: Notes, segments: readonly Segment[] = []): void {
   const place = (part: Placed): Place => notes.places.get(part) ?? NOWHERE;
   const { inside } = document.director;
-  for (const vip of document.vips)
-    if (inside && inside.address === vip.address)
-      notes.warning(
-        place(inside),
-        `the director's own address is a VIP too (${vip.address}): give it another one`,
-      );
+  reviewInterfaces(document.vips, inside, notes, place);
 
   const known = [...segments, ...(inside ? [inside] : []), ...document.vips];
   const services = new Map<string, ServiceDocument>();
   for (const service of document.services) {
-    const key = JSON.stringify(service.service);
+    const key = keyOf(service.service);
     const first = services.get(key);
-    if (first) notes.error(place(service), `this service is defined already, on line ${place(first).line}`);
-    services.set(key, service);
+    if (first)
+      notes.error(place(service), `this service is defined already, on line ${place(first).line} (${key})`);
+    else services.set(key, service);
     if (service.check && service.check.type !== 'command' && service.check.port === undefined)
       for (const { name, destination } of service.destinations)
         if (destination.port === 0)
@@ -49,11 +54,46 @@ export function review(document: Document, notes: Notes, segments: readonly Segm
       if (seen.has(endpoint))
         notes.error(place(destination), `${destination.name} is a destination of this service already`);
       seen.add(endpoint);
+      if (!isDestination(address))
+        notes.error(
+          place(destination),
+          `${destination.name} is not one host: a destination's address has to be unicast, and not link-local`,
+        );
       const warn = (message: string) => notes.warning(place(destination), message);
       reviewPort(service, destination, warn);
       if (destination.options.method === 'gatewaying') reviewSegment(destination, known, warn);
     }
   }
+}
+
+/** VIPs, and the director's own address: each can be one host's, and none is named twice. */
+function reviewInterfaces(
+  vips: readonly Interface[],
+  inside: Interface | undefined,
+  notes: Notes,
+  place: (part: Placed) => Place,
+): void {
+  const first = new Map<string, Interface>();
+  for (const vip of vips) {
+    const before = first.get(vip.address);
+    if (before) notes.error(place(vip), `this VIP is named already, on line ${place(before).line}`);
+    else first.set(vip.address, vip);
+  }
+  for (const each of [...vips, ...(inside ? [inside] : [])]) {
+    const address = parseAddress(each.address);
+    if (address && !isOneHost(address) && !isUnicast(address))
+      notes.error(place(each), `${each.address} cannot be the address of a host's interface`);
+  }
+  if (inside && first.has(inside.address))
+    notes.warning(
+      place(inside),
+      `the director's own address is a VIP too (${inside.address}): give it another one`,
+    );
+}
+
+function isDestination(text: string): boolean {
+  const address = parseAddress(text);
+  return address !== undefined && isUnicast(address);
 }
 
 function reviewVip(document: Document, { service }: ServiceDocument, warn: (message: string) => void): void {

@@ -1,7 +1,6 @@
 /** A valid lvs.yaml expanded into a document: names resolved, groups and defaults put in their places. */
-import { isIP } from 'node:net';
 import type { MarkRule } from '../model/command.ts';
-import { canonical } from './canonical.ts';
+import { canonical, familyOfText } from './canonical.ts';
 import { DEFAULT_DRAIN, type Document, type Interface } from './document.ts';
 import type { Names } from './names.ts';
 import type { Notes } from './parsed.ts';
@@ -16,6 +15,8 @@ export interface YamlContext {
   readonly notes: Notes;
   readonly names: Names;
   readonly schedulers: readonly string[];
+  /** False: a part that services inherit or name was refused, and what rests on it is not judged. */
+  readonly whole: boolean;
   /** Where the value at a path of keys and indexes stands. */
   place(path: Path): Place;
 }
@@ -56,7 +57,7 @@ function interfaceOf(
   path: Path,
 ): Interface | undefined {
   const { interface: device, alias, address } = each;
-  const family = isIP(address);
+  const family = familyOfText(address);
   if (family === 0)
     return notes.error(place([...path, 'address']), `expected an IPv4 or IPv6 address, not '${address}'`);
   const most = family === 6 ? 128 : 32;
@@ -77,7 +78,7 @@ function gatewayOf(
   path: Path,
   client: boolean,
 ): string | undefined {
-  if (text === undefined || isIP(text) !== 0 || (client && text === 'client')) return text;
+  if (text === undefined || familyOfText(text) !== 0 || (client && text === 'client')) return text;
   return notes.error(place(path), `expected an address${client ? ", or 'client'" : ''}, not '${text}'`);
 }
 
@@ -114,7 +115,7 @@ function markRule(
 
 function isPrefix(text: string): boolean {
   const [address, bits, ...more] = text.split('/');
-  const family = isIP(address!);
+  const family = familyOfText(address!);
   if (family === 0 || more.length > 0) return false;
   return bits === undefined || (/^\d{1,3}$/.test(bits) && Number(bits) <= (family === 6 ? 128 : 32));
 }

@@ -14,16 +14,20 @@ export interface SchemaProblem {
 const SUMMARIES = new Set(['oneOf', 'anyOf', 'if', 'propertyNames']);
 
 export function schemaProblems(errors: readonly ErrorObject[]): SchemaProblem[] {
-  const problems: SchemaProblem[] = [];
+  const problems = new Map<string, SchemaProblem>();
+  const kinds = new Map<string, ErrorObject[]>();
+  for (const error of errors)
+    if (error.keyword === 'type')
+      kinds.set(error.instancePath, [...(kinds.get(error.instancePath) ?? []), error]);
   for (const error of errors) {
-    const path = pathOf(error.instancePath);
-    const found = problemOf(error, path, errors);
-    if (found && !problems.some((each) => same(each, found))) problems.push(found);
+    const found = problemOf(error, pathOf(error.instancePath), kinds.get(error.instancePath) ?? []);
+    if (found) problems.set(JSON.stringify(found), found);
   }
-  return problems;
+  return [...problems.values()];
 }
 
-function problemOf(error: ErrorObject, path: Path, all: readonly ErrorObject[]): SchemaProblem | undefined {
+/** `kinds`: what is said of the kind of the same value. */
+function problemOf(error: ErrorObject, path: Path, kinds: readonly ErrorObject[]): SchemaProblem | undefined {
   const { keyword, params, parentSchema } = error;
   if (keyword === 'oneOf' && isKindOfService(error)) {
     return { path, message: 'a service needs exactly one of tcp, udp, sctp and mark' };
@@ -31,7 +35,6 @@ function problemOf(error: ErrorObject, path: Path, all: readonly ErrorObject[]):
   if (SUMMARIES.has(keyword)) return undefined;
   if (keyword === 'required' && isKindOfService(error)) return undefined;
   // Where several kinds may stand, what is one of them is judged as that one, and what is none is told once.
-  const kinds = keyword === 'type' ? all.filter((each) => isSameKindError(each, error)) : [];
   const alternative = keyword === 'type' && /\/oneOf\/\d+\/type$/.test(error.schemaPath);
   if (alternative && (kinds.length === 1 || error !== kinds[0])) return undefined;
   switch (keyword) {
@@ -49,8 +52,9 @@ function problemOf(error: ErrorObject, path: Path, all: readonly ErrorObject[]):
     case 'enum': {
       const allowed = (params['allowedValues'] as readonly unknown[]).map(String);
       const name = error.propertyName;
-      const text = String(name ?? error.data);
-      const message = `expected one of ${allowed.join(', ')}, not '${text}'${didYouMean(text, allowed)}`;
+      const found = name ?? error.data;
+      const near = typeof found === 'string' ? didYouMean(found, allowed) : '';
+      const message = `expected one of ${allowed.join(', ')}, not ${describe(found)}${near}`;
       return name === undefined ? { path, message } : { path, key: name, message };
     }
     case 'type':
@@ -74,16 +78,10 @@ function problemOf(error: ErrorObject, path: Path, all: readonly ErrorObject[]):
 
 const isKindOfService = (error: ErrorObject): boolean => /\/services\/items\/oneOf/.test(error.schemaPath);
 
-const isSameKindError = (a: ErrorObject, b: ErrorObject): boolean =>
-  a.keyword === 'type' && a.instancePath === b.instancePath;
-
 /** JSON's kinds of values in YAML's words. */
 const kindOf = ({ params }: ErrorObject): string =>
   ({ object: 'a map', array: 'a list', integer: 'a whole number' })[String(params['type'])] ??
   `a ${params['type']}`;
-
-const same = (a: SchemaProblem, b: SchemaProblem): boolean =>
-  a.key === b.key && a.message === b.message && a.path.join('/') === b.path.join('/');
 
 /** The steps of a JSON pointer, RFC 6901. */
 const pathOf = (pointer: string): Path =>

@@ -1,13 +1,12 @@
 /** The services of lvs.yaml: ranges of ports, groups and defaults expanded, names of servers and ports resolved. */
 
-import { isIP } from 'node:net';
-import type { Check } from '../model/check.ts';
 import type { DestinationOptions, TunnelOptions } from '../model/destination.ts';
 import type { Protocol, ServiceAddress, ServiceOptions } from '../model/service.ts';
-import { canonical } from './canonical.ts';
-import { DEFAULT_CHECK, type DestinationDocument, FORWARDING, type ServiceDocument } from './document.ts';
+import { canonical, familyOfText } from './canonical.ts';
+import { type DestinationDocument, FORWARDING, type ServiceDocument } from './document.ts';
 import { didYouMean } from './problem.ts';
 import type { YamlFile } from './schema.ts';
+import { checkOf } from './yaml-check.ts';
 import type { YamlContext } from './yaml-document.ts';
 import type { Path } from './yaml-range.ts';
 
@@ -37,6 +36,7 @@ export async function expandServices(context: YamlContext): Promise<ServiceDocum
     if (!each) continue; // it was refused before
     const path: Path = ['services', i];
     const inherited: Inherited = { ...file.defaults, ...each };
+    const check = checkOf(context, inherited.check, [...(each.check ? path : ['defaults']), 'check']);
     const list = destinationsOf(context, each, path, used);
     for (const service of addressesOf(context, each, path)) {
       const options = optionsOf(context, inherited, path, service);
@@ -45,8 +45,9 @@ export async function expandServices(context: YamlContext): Promise<ServiceDocum
         const found = await destinationOf(context, destination, at, inherited, service);
         if (found) destinations.push(found);
       }
-      const check = inherited.check && checkOf(inherited.check);
       services.push(notes.at(place(path), { service, options, ...(check && { check }), destinations }));
+      if (each.tunnel && context.whole && !destinations.some((one) => one.options.method === 'ipip'))
+        notes.warning(place([...path, 'tunnel']), 'no destination is reached by the tunnel method');
     }
   }
   for (const name of Object.keys(file.groups ?? {}))
@@ -61,7 +62,7 @@ function addressesOf({ notes, place, names }: YamlContext, each: YamlService, pa
   const text = each[protocol]!;
   const at = place([...path, protocol]);
   const parts = splitEndpoint(text);
-  if (!parts || isIP(parts.host) === 0) {
+  if (!parts || familyOfText(parts.host) === 0) {
     notes.error(at, `expected address:port or [address]:port, not '${text}'`);
     return [];
   }
@@ -90,26 +91,26 @@ function addressesOf({ notes, place, names }: YamlContext, each: YamlService, pa
 }
 
 function optionsOf(
-  { notes, place, schedulers }: YamlContext,
+  { file, notes, place, schedulers, whole }: YamlContext,
   inherited: Inherited,
   path: Path,
   service: ServiceAddress,
 ): ServiceOptions {
   const { scheduler = 'wlc', persistent } = inherited;
-  const at = (key: string) => place([...path, key]);
+  const at = (key: keyof Inherited) => place([...(isOwn(file, path, key) ? path : ['defaults']), key]);
   if (!schedulers.includes(scheduler)) {
     const near = didYouMean(scheduler, schedulers) || `: expected ${schedulers.join(' ')}`;
     notes.error(at('scheduler'), `unknown scheduler '${scheduler}'${near}`);
   }
   const flags = inherited.flags ?? [];
   for (const flag of flags)
-    if (!flag.startsWith('flag-') && !flag.startsWith(`${scheduler}-`))
+    if (whole && !flag.startsWith('flag-') && !flag.startsWith(`${scheduler}-`))
       notes.error(at('flags'), `the flag ${flag} is not one of the scheduler ${scheduler}`);
   const prefix = inherited['persistence-prefix'];
-  const family = 'mark' in service ? service.family : isIP(service.address);
+  const family = 'mark' in service ? service.family : familyOfText(service.address);
   if (prefix !== undefined && family === 4 && prefix > 32)
     notes.error(at('persistence-prefix'), `an IPv4 prefix has at most 32 bits, not ${prefix}`);
-  if ('port' in service && service.port === 0 && !persistent)
+  if (whole && 'port' in service && service.port === 0 && !persistent)
     notes.error(place(path), 'port 0, every port, needs a persistent service');
   if (inherited['one-packet'] && 'protocol' in service && service.protocol !== 'udp')
     notes.error(at('one-packet'), 'one-packet is for UDP and firewall marks only');
@@ -123,9 +124,13 @@ function optionsOf(
   };
 }
 
+/** True where the service at `path` says it itself and does not inherit it. */
+const isOwn = (file: YamlFile, path: Path, key: keyof Inherited): boolean =>
+  file.services?.[Number(path[1])]?.[key] !== undefined;
+
 /** The destinations of a service, each with its place; a group's are those of the group. */
 function destinationsOf(
-  { file, notes, place }: YamlContext,
+  { file, notes, place, whole }: YamlContext,
   each: YamlService,
   path: Path,
   used: Set<string>,
@@ -134,6 +139,7 @@ function destinationsOf(
   if (typeof named !== 'string') return named.map((one, i) => [one, [...path, 'destinations', i]]);
   const groups = (file.groups ?? {}) as Readonly<Record<string, YamlDestination[]>>;
   if (!Object.hasOwn(groups, named)) {
+    if (!whole) return [];
     const near = didYouMean(named, Object.keys(groups)) || ': expected a name of groups, or a list';
     notes.error(place([...path, 'destinations']), `no group '${named}'${near}`);
     return [];
@@ -153,10 +159,12 @@ async function destinationOf(
   const each = typeof written === 'string' ? { server: written } : written;
   const at = place(typeof written === 'string' ? path : [...path, 'server']);
   const method = each.method ?? inherited.method ?? file.method ?? 'dr';
-  const own = 'mark' in service ? service.family : (isIP(service.address) as 4 | 6);
+  const own = 'mark' in service ? service.family : (familyOfText(service.address) as 4 | 6);
   const parts = splitEndpoint(each.server) ?? { host: each.server, port: '' };
-  const literal = isIP(parts.host);
-  if (literal !== 0 && literal !== own && method !== 'tunnel')
+  const literal = familyOfText(parts.host);
+  if (parts.host === '' || parts.host.includes('%'))
+    return notes.error(at, `expected server[:port], an address without a zone, not '${each.server}'`);
+  if (context.whole && literal !== 0 && literal !== own && method !== 'tunnel')
     return notes.error(at, `an IPv${literal} server behind an IPv${own} service needs the tunnel method`);
   const address = await names.host(parts.host, own);
   if (address === undefined)
@@ -168,8 +176,16 @@ async function destinationOf(
     return notes.error(at, `expected a port of 0 to 65535 or a name of /etc/services, not '${parts.port}'`);
   const upper = each['upper-threshold'] ?? 0;
   const lower = each['lower-threshold'] ?? 0;
-  if (upper > 0 && lower > upper)
-    return notes.error(at, `lower-threshold ${lower} is above upper-threshold ${upper}`);
+  if (lower > upper)
+    return notes.error(
+      at,
+      `lower-threshold ${lower} is above upper-threshold ${upper || 'which is missing'}`,
+    );
+  if (each.tunnel && method !== 'tunnel' && context.whole)
+    notes.error(
+      place([...path, 'tunnel']),
+      `the method is ${method}, a tunnel is for the method tunnel only`,
+    );
   const tunnel = tunnelOf(context, each.tunnel ?? inherited.tunnel, method, path);
   const options: DestinationOptions = {
     method: FORWARDING[method],
@@ -193,23 +209,13 @@ function tunnelOf(
   if (type === 'gue' && port === 0) return notes.error(at, 'a gue tunnel needs its UDP port');
   if (type !== 'gue' && port !== 0) return notes.error(at, `a port is for gue tunnels only, not ${type}`);
   const fits = checksum === 'none' || type === 'gue' || (type === 'gre' && checksum === 'csum');
-  if (!fits) return notes.error(at, `a ${type} tunnel has no checksum option ${checksum}`);
+  if (!fits) return notes.error(at, `${type} has no checksum option ${checksum}`);
   return { type, port, checksum };
-}
-
-function checkOf(check: NonNullable<Inherited['check']>): Check {
-  const { 'max-step': maxStep, 'slow-start': slowStart, ...rest } = check;
-  return {
-    ...DEFAULT_CHECK,
-    ...rest,
-    ...(maxStep !== undefined && { maxStep }),
-    ...(slowStart !== undefined && { slowStart }),
-  };
 }
 
 /** `host:port`, `[v6]:port`, `host`, `[v6]`, or a bare IPv6 address; the port is '' where there is none. */
 function splitEndpoint(text: string): { host: string; port: string } | undefined {
-  if (isIP(text) === 6) return { host: text, port: '' };
+  if (familyOfText(text) === 6) return { host: text, port: '' };
   const found = /^(?:\[([^\]]+)\]|([^:[\]]+))(?::([^:]+))?$/.exec(text);
   return found ? { host: (found[1] ?? found[2])!, port: found[3] ?? '' } : undefined;
 }

@@ -7,13 +7,21 @@ import { Notes, type Parsed } from './parsed.ts';
 import type { Place } from './problem.ts';
 import { review, type Segment } from './review.ts';
 import { schema, type YamlFile } from './schema.ts';
+import { aliasesOf } from './yaml-aliases.ts';
 import { expand } from './yaml-document.ts';
 import { schemaProblems } from './yaml-problems.ts';
 import { rangeOf } from './yaml-range.ts';
 import { restOf } from './yaml-rest.ts';
 
-/** Most uses of aliases that one file may make: a bound on what a small file can grow to. */
-const MAX_ALIASES = 100;
+/** Most uses of aliases, those within aliases multiplied: a bound on what a small file can grow to. */
+const MAX_ALIASES = 10_000;
+
+/** What an operator cannot know from the YAML library's own words, by its codes. */
+const YAML_WORDS: Readonly<Record<string, string>> = {
+  MULTIPLE_DOCS: 'a second document begins here: expected one',
+  NON_STRING_KEY: 'expected a key, not a list or a map',
+  RESOURCE_EXHAUSTION: 'lists and maps in each other too deep',
+};
 
 const validate = new Ajv({ allErrors: true, strict: false, verbose: true }).compile<YamlFile>(schema);
 
@@ -35,22 +43,34 @@ export async function parseYaml(
     places: notes.places,
   });
   const lines = new LineCounter();
-  const yaml = parseDocument(text, { lineCounter: lines, uniqueKeys: true });
+  const yaml = parseDocument(text, { lineCounter: lines, merge: true, stringKeys: true });
   const at = (from: number, to: number): Place => {
     const { line, col } = lines.linePos(from);
     const firstLine = text.slice(from, to).split('\n')[0]!.trimEnd();
     return { line: Math.max(1, line), column: Math.max(1, col), length: Math.max(1, firstLine.length) };
   };
 
-  for (const error of [...yaml.errors, ...yaml.warnings])
-    notes.error(at(...error.pos), error.message.split('\n')[0]!.replace(/ at line \d+.*$/, ''));
+  const findings = [...yaml.errors, ...yaml.warnings];
+  const tooDeep = findings.find(({ code }) => code === 'RESOURCE_EXHAUSTION'); // and all the others follow from it
+  for (const error of tooDeep ? [tooDeep] : findings)
+    notes.error(
+      at(...error.pos),
+      YAML_WORDS[error.code] ?? error.message.split('\n')[0]!.replace(/ at line \d+.*$/, ''),
+    );
+  const aliases = aliasesOf(yaml);
+  for (const { name, range } of aliases.dangling)
+    notes.error(at(...range), `no anchor &${name} stands before this`);
   if (notes.problems.length > 0) return unreadable();
 
   let value: unknown;
   try {
     value = yaml.toJS({ maxAliasCount: MAX_ALIASES });
   } catch (error) {
-    notes.error(at(0, 1), (error as Error).message);
+    if (!(error instanceof ReferenceError)) throw error;
+    notes.error(
+      at(...(aliases.first ?? [0, 1])),
+      `aliases of aliases stand for more than ${MAX_ALIASES} values`,
+    );
     return unreadable();
   }
   const place = (path: readonly (string | number)[]) => at(...rangeOf(yaml.contents, path));
@@ -62,10 +82,10 @@ export async function parseYaml(
       value,
       faults.map(({ path }) => path),
     );
-    if (rest) await expand({ file: rest, notes, names, schedulers, place });
+    if (rest) review(await expand({ ...rest, notes, names, schedulers, place }), notes, segments);
     return unreadable();
   }
-  const document = await expand({ file: value, notes, names, schedulers, place });
+  const document = await expand({ file: value, whole: true, notes, names, schedulers, place });
   review(document, notes, segments);
   return { document, problems: notes.problems, places: notes.places };
 }

@@ -10,6 +10,7 @@ import {
   ANY4,
   ANY6,
   familyOf,
+  isUnicast,
   isV4,
   parseAddress,
   prefixMask,
@@ -240,14 +241,6 @@ export function hasMixedFamilies({ services }: Configuration): boolean {
   for (const { family, destinations } of services.all)
     if (destinations.some(({ address }) => familyOf(address) !== family)) return true;
   return false;
-}
-
-/** Neither unspecified nor multicast nor broadcast; nor link-local in IPv6, which would not say on which link. */
-function isUnicast(address: Address): boolean {
-  const first = address[0]!;
-  if (isV4(address)) return address[3] !== 0 && address[3]! >>> 28 < 0xe;
-  const isLinkLocal = first >>> 22 === 0xfe80 >>> 6;
-  return first >>> 24 !== 0xff && !isLinkLocal && (first | address[1]! | address[2]! | address[3]!) !== 0;
 }
 
 function checkPort(port: number): void {

@@ -84,6 +84,17 @@ export function isOneHost(address: Address): boolean {
   return !isMulticast(address) && word !== 0 && word !== 0xffffffff && word >>> 24 !== 127;
 }
 
+/**
+ * What the kernel's IPVS takes as a destination: neither unspecified nor multicast nor broadcast; nor link-local in
+ * IPv6, which would not say on which link.
+ */
+export function isUnicast(address: Address): boolean {
+  const first = address[0]!;
+  if (isV4(address)) return address[3] !== 0 && address[3]! >>> 28 < 0xe;
+  const isLinkLocal = first >>> 22 === 0xfe80 >>> 6;
+  return first >>> 24 !== 0xff && !isLinkLocal && (first | address[1]! | address[2]! | address[3]!) !== 0;
+}
+
 /** The four words of a prefix: 0..32 bits for IPv4, 0..128 for IPv6. AND it with an address. */
 export function prefixMask(family: 4 | 6, bits: number): Address {
   const length = family === 4 ? bits + 96 : bits;

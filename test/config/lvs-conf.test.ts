@@ -134,8 +134,30 @@ describe('a mistake is told with its place and what was expected', () => {
     ['VIP', 'VIP=eth0:101 192.168.0.101 255.0.255.0', '4:28: expected a netmask such as 255.255.255.0'],
     ['VIP', 'VIP=eth0:101 192.168.0.101', '4:14: VIP is too short'],
     ['VIP', '# no VIP', '9:1: VIP is missing'],
+    ['VIP', 'VIP=eth0 0.0.0.0 255.255.255.0', "4:10: 0.0.0.0 cannot be the address of a host's interface"],
   ])('%s: %s', async (directive, line, expected) => {
     expect(await told(withLine(directive, line))).toEqual([expect.stringContaining(expected)]);
+  });
+
+  test('all of a file, also what follows a VIP that is wrong', async () => {
+    const text = withLine('VIP', 'VIP=eth0 192.168.0.1O1 255.255.255.0');
+    expect(await told(`${text}SERVICE=t 81 wlcc rs9:x,-1 telnet:telnet\nSERVICE=t 82 rr\n`)).toEqual([
+      expect.stringContaining('4:10: expected an IPv4 address'),
+      expect.stringContaining("10:14: unknown scheduler 'wlcc'"),
+      expect.stringContaining("10:19: 'rs9' has no IPv4 address"),
+      expect.stringContaining(
+        "10:23: expected a port of 1 to 65535 or a name of /etc/services (tcp), not 'x'",
+      ),
+      expect.stringContaining("10:25: expected a weight of 0 to 2147483647, not '-1'"),
+      expect.stringContaining("10:28: 'telnet' has no IPv4 address"),
+      expect.stringContaining('11:14: SERVICE is too short'),
+    ]);
+  });
+
+  test('a VIP named twice is told once, and the services are not blamed', async () => {
+    expect(await told(`${SAMPLE}VIP=eth1 192.168.0.101 255.255.255.0\n`)).toEqual([
+      '10:10: this VIP is named already, on line 4',
+    ]);
   });
 
   test('a port that DR cannot change is a warning, and the service port is used', async () => {
@@ -155,6 +177,38 @@ test('a file with errors is refused whole, with the line and a caret', async () 
   await expect(loadConfig('/nonexistent.conf', names, SCHEDULERS)).rejects.toThrowError(
     '/nonexistent.conf: cannot be read',
   );
+});
+
+describe('a file that is no plain text', () => {
+  const load = async (octets: Buffer | string, name = 'lvs.conf') => {
+    using folder = new TemporaryFolder();
+    const file = folder.file(name);
+    writeFileSync(file, octets);
+    return await loadConfig(file, names, SCHEDULERS).then(
+      () => '',
+      (error: Error) => error.message.replaceAll(file, name),
+    );
+  };
+
+  test.each(['lvs.conf', 'lvs.yaml'])('%s in UTF-16 is told once', async (name) => {
+    expect(await load(Buffer.from(SAMPLE, 'utf16le'), name)).toMatch(
+      /^lvs\.\w+:1:2: error: an octet 0: expected text in UTF-8\n.*\n {3}\^$/,
+    );
+  });
+
+  test('a byte order mark is passed over', async () => {
+    expect(await load(`\uFEFF${SAMPLE}`)).toBe('');
+    expect(await load(`\uFEFFX=1\n${SAMPLE}`)).toContain("lvs.conf:1:1: error: unknown directive 'X'");
+  });
+
+  test('of a line of a megabyte the part around each mistake is shown', async () => {
+    const message = await load(`${SAMPLE}SERVICE=t 81 rr ${'10.0.0.1:99999 '.repeat(3000)}`);
+    const shown = message.split('\n');
+    expect(shown).toHaveLength(9000);
+    expect(Math.max(...shown.map((line) => line.length))).toBeLessThan(500);
+    expect(shown[4502]!.indexOf('^^^^^')).toBe(shown[4501]!.indexOf('99999', 200));
+    expect((await load('A'.repeat(1_000_000))).length).toBeLessThan(3000);
+  });
 });
 
 test('whatever the file holds, it is answered with problems, never with an exception', async () => {

@@ -84,6 +84,20 @@ services:
   });
 });
 
+test('anchors, aliases and merge keys, as often as a file needs them', async () => {
+  const { document, problems } = await parse(
+    [
+      'services:',
+      '  - &web { tcp: 192.168.0.101:80, scheduler: rr, destinations: &servers [rs1, rs2] }',
+      '  - { <<: *web, tcp: 192.168.0.101:81 }',
+      ...Array.from({ length: 500 }, (_, i) => `  - { udp: 192.168.0.101:${i + 1}, destinations: *servers }`),
+    ].join('\n'),
+  );
+  expect(problems).toEqual([]);
+  expect(document.services).toHaveLength(502);
+  expect(document.services[1]).toMatchObject({ service: { port: 81 }, options: { scheduler: 'rr' } });
+});
+
 describe('a mistake is told with its place, all of a file at once', () => {
   test.each<[string, string, string[]]>([
     [
@@ -180,6 +194,71 @@ describe('a mistake is told with its place, all of a file at once', () => {
     ['a key said twice', `method: nat\nmethod: dr\n${withService()}`, ['2:1: Map keys must be unique']],
     ['broken YAML', 'services: [', ['1:12: Flow sequence in block collection must']],
     [
+      'a VIP named twice',
+      `vips: [{ interface: a, address: fd00::1 }, { interface: b, address: 'fd00:0::1' }]\n${withService()}`,
+      [
+        '1:69: this VIP is named already, on line 1',
+        '3:5: 192.168.0.101 is not among the VIPs',
+        '4:20: rs1 (192.168.0.3) is on no segment',
+      ],
+    ],
+    [
+      'a VIP that no host can have',
+      `vips: [{ interface: a, address: 224.0.0.1 }]\n${withService()}`,
+      [
+        "1:33: 224.0.0.1 cannot be the address of a host's interface",
+        '3:5: 192.168.0.101 is not among the VIPs',
+        '4:20: rs1 (192.168.0.3) is on no segment',
+      ],
+    ],
+    [
+      'an address with a zone',
+      "services: [{ tcp: '[fe80::1%eth0]:80', destinations: [] }, { tcp: 1.2.3.4:80, destinations: ['fe80::1%eth0'] }]",
+      [
+        '1:19: expected address:port or [address]:port',
+        "1:94: expected server[:port], an address without a zone, not 'fe80::1%eth0'",
+      ],
+    ],
+    [
+      'destinations that are no one host',
+      'services: [{ tcp: 1.2.3.4:80, destinations: [224.0.0.1, 0.0.0.0] }]',
+      ['1:46: 224.0.0.1 is not one host', '1:57: 0.0.0.0 is not one host'],
+    ],
+    [
+      'a lower threshold alone',
+      'services: [{ tcp: 1.2.3.4:80, destinations: [{ server: rs1, lower-threshold: 5 }] }]',
+      ['1:56: lower-threshold 5 is above upper-threshold which is missing'],
+    ],
+    [
+      'a tunnel of a destination without one',
+      'services: [{ tcp: 1.2.3.4:80, destinations: [{ server: rs1, tunnel: { type: gre } }] }]',
+      ['1:69: the method is dr, a tunnel is for the method tunnel only'],
+    ],
+    [
+      'a command that is missing',
+      withService('check: { type: command }'),
+      ["4:12: 'command' is missing here"],
+    ],
+    ['a list for a word', withService('method: [dr]'), ['4:13: expected one of nat, dr, tunnel, not a list']],
+    ['a number for another', withService('family: 5'), ["4:13: expected one of 4, 6, not '5'"]],
+    [
+      'a mistake in what services inherit, at its own place',
+      `defaults: { scheduler: wrrr }\n${withService()}\n  - { udp: '1.2.3.4:53', destinations: [] }`,
+      ["1:24: unknown scheduler 'wrrr'; did you mean 'wrr'?"],
+    ],
+    [
+      'an alias of nothing',
+      `drain: *nothing\n${withService()}`,
+      ['1:8: no anchor &nothing stands before this'],
+    ],
+    ['a key that is a list', `? [a]\n: b\n${withService()}`, ['1:3: expected a key, not a list or a map']],
+    [
+      'a second document',
+      `${withService()}\n---\nmethod: nat`,
+      ['4:1: a second document begins here: expected one'],
+    ],
+    ['too deep a list', `services: ${'['.repeat(20_000)}`, ['lists and maps in each other too deep']],
+    [
       'several mistakes',
       withService('schedler: rr', 'weight: heavy'),
       ["4:5: unknown key 'schedler'", "5:13: expected a whole number, not 'heavy'"],
@@ -210,6 +289,27 @@ describe('a mistake is told with its place, all of a file at once', () => {
     ]);
   });
 
+  test('what services inherit, when refused, hides nothing either, and is not held against them', async () => {
+    expect(
+      await told(
+        [
+          'defaults: { schedular: mh, persistent: no }',
+          'groups: [a]',
+          'services:',
+          '  - { tcp: 192.168.0.101:0, flags: [mh-port], destinations: web }',
+          '  - { tcp: 192.168.0.101:81, destinations: [rs9] }',
+          '  - { tcp: 192.168.0.101:81, destinations: [rs1] }',
+        ].join('\n'),
+      ),
+    ).toEqual([
+      '2:9: expected a map, not a list',
+      "1:13: unknown key 'schedular'; did you mean 'scheduler'?",
+      "1:40: expected a whole number, not 'no'",
+      "5:45: 'rs9' has no IPv4 address: give one, or name it in /etc/hosts",
+      '6:5: this service is defined already, on line 5 (tcp 192.168.0.101:81)',
+    ]);
+  });
+
   test('what will not work as written is a warning', async () => {
     const { problems } = await parse(`
 vips: [{ interface: eth0, address: 192.168.0.101, prefix: 24 }]
@@ -218,6 +318,7 @@ groups: { spare: [rs1] }
 services:
   - { tcp: '192.168.0.101:80', destinations: ['rs1:8080', 10.1.0.11] }
   - { tcp: '192.168.0.102:80', destinations: [rs1] }
+  - { tcp: '192.168.0.101:81', destinations: [rs1], check: { type: tcp, path: /x }, tunnel: { type: gre } }
 `);
     expect(problems.map((each) => `${each.severity} ${each.line}: ${each.message}`).sort()).toEqual([
       "warning 3: the director's own address is a VIP too (192.168.0.101): give it another one",
@@ -225,6 +326,8 @@ services:
       'warning 6: 10.1.0.11 (10.1.0.11) is on no segment of the director: direct routing cannot reach it',
       'warning 6: dr cannot change the port: 80 will be used, not 8080',
       'warning 7: 192.168.0.102 is not among the VIPs: the director will not take it',
+      "warning 8: 'path' is for checks of type http: tcp does not look at it",
+      'warning 8: no destination is reached by the tunnel method',
     ]);
   });
 
@@ -235,7 +338,9 @@ services:
         .split('')
         .map((key, i) => `${key}: &${key} [${Array(9).fill(`*${'abcdefgh'[i]}`).join(',')}]`),
     ];
-    expect(await told(bomb.join('\n'))).toEqual([expect.stringContaining('Excessive alias count')]);
+    expect(await told(bomb.join('\n'))).toEqual([
+      expect.stringContaining('2:8: aliases of aliases stand for more than'),
+    ]);
   });
 
   test('whatever the file holds, it is answered, never with an exception', async () => {

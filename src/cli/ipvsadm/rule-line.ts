@@ -1,6 +1,7 @@
 /** A command of a configuration as a line that `ipvsadm -R` reads, thresholds included; numbers, no names. */
 import type { Command } from '../../model/command.ts';
 import type { DestinationOptions } from '../../model/destination.ts';
+import type { ServiceAddress } from '../../model/service.ts';
 import { destinationText, optionsText, serviceText } from './rules.ts';
 import type { EndpointText } from './text.ts';
 
@@ -13,11 +14,11 @@ const endpoint: EndpointText = (address, port) =>
 export async function ruleLine(command: Command): Promise<string | undefined> {
   switch (command.op) {
     case 'add-service':
-      return `-A ${await serviceText(command.service, endpoint)}${optionsText(command)}`;
+      return `-A ${await nameText(command.service)}${optionsText(command)}`;
     case 'add-destination': {
       const { service, destination, options } = command;
       const at = await endpoint(destination.address, destination.port, undefined);
-      return `-a ${await serviceText(service, endpoint)} -r ${at}${destinationOptionsText(options)}`;
+      return `-a ${await nameText(service)} -r ${at}${destinationOptionsText(options)}`;
     }
     case 'set-timeouts': {
       const { tcp, tcpFin, udp } = command.timeouts;
@@ -27,6 +28,12 @@ export async function ruleLine(command: Command): Promise<string | undefined> {
       return undefined;
   }
 }
+
+/** As -S says it, but for marks above 2147483647: those are negative there, and no ipvsadm takes them back. */
+const nameText = async (service: ServiceAddress): Promise<string> =>
+  'mark' in service
+    ? `-f ${service.mark}${service.family === 6 ? ' -6' : ''}`
+    : await serviceText(service, endpoint);
 
 function destinationOptionsText({
   method,

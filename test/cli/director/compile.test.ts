@@ -92,6 +92,7 @@ services:
     destinations:
       - { server: '[fd00::3]', method: tunnel, tunnel: { type: gue, port: 6080, checksum: remcsum } }
       - { server: '[fd00::4]', method: dr }
+  - { mark: 4294967295, destinations: [192.168.1.3] }
 `;
 
 async function compiled(text: string, format: Format, file = 'lvs.yaml') {
@@ -123,6 +124,8 @@ describe('lvs-director compile', () => {
 -A -f 7 -6 -s mh -b mh-port
 -a -f 7 -6 -r [fd00::3]:0 -i -w 1 --tun-type gue --tun-port 6080 --tun-remcsum
 -a -f 7 -6 -r [fd00::4]:0 -g -w 1
+-A -f 4294967295 -s wrr
+-a -f 4294967295 -r 192.168.1.3:0 -m -w 1
 `);
     expect(complaints).toContain('lvs.yaml: a setting is no rule: sysctl -w net.ipv4.vs.conn_reuse_mode=0');
   });
