@@ -9,6 +9,8 @@ const MAX_BODY = 256 * 1024;
 /** Statuses that are good where none is asked for. */
 const LEAST = 200;
 const MOST = 399;
+/** Switching Protocols, RFC 9110 section 15.2.2. */
+const SWITCHED = 101;
 
 export const httpProbe: Probe = ({ address, port, virtual, check }, signal) =>
   new Promise<Observation>((resolve) => {
@@ -41,6 +43,13 @@ export const httpProbe: Probe = ({ address, port, virtual, check }, signal) =>
         answer.on('end', () => resolve(unexpected(code, expect)));
       },
     );
+    // 101: the connection is not HTTP any more, and neither the answer nor an error comes.
+    asked.on('upgrade', (_answer, socket) => {
+      socket.destroy();
+      if (status === SWITCHED && expect === undefined)
+        resolve({ healthy: true, message: `status ${SWITCHED}` });
+      else fail(`status ${SWITCHED}${status === undefined ? '' : `, not ${status}`}`);
+    });
     asked.on('error', failed);
     asked.end();
   });

@@ -1,217 +1,258 @@
 /** Reads the virtual_server blocks of keepalived.conf(5): services, real servers and their checks. */
-import type { DestinationOptions } from '../model/destination.ts';
+import type { DestinationOptions, TunnelOptions } from '../model/destination.ts';
 import type { ServiceAddress } from '../model/service.ts';
+import { parseAddress } from '../wire/address.ts';
+import { keepalivedCheck } from './import-keepalived-check.ts';
+import { parseKeepalived, type Statement } from './import-keepalived-statements.ts';
 import {
+  addDestination,
   addressOf,
-  checkOf,
   type Draft,
-  destinationOf,
   documentOf,
   granularity,
+  type ImportContext,
   type Imported,
   type LeftOut,
+  markOf,
   newDraft,
+  secondsOf,
+  setNumber,
   wholeNumber,
+  whyNotService,
 } from './imported.ts';
+import { FLAG_BITS } from './yaml-services.ts';
 
 const METHODS: Readonly<Record<string, DestinationOptions['method']>> = {
   NAT: 'masq',
   DR: 'gatewaying',
   TUN: 'ipip',
 };
-const CHECKS: Readonly<Record<string, 'tcp' | 'http' | 'udp' | 'command'>> = {
-  TCP_CHECK: 'tcp',
-  HTTP_GET: 'http',
-  UDP_CHECK: 'udp',
-  MISC_CHECK: 'command',
-};
-
-/** A statement: its words, and the statements in its braces where it has some. */
-interface Statement {
-  readonly words: readonly string[];
-  readonly line: number;
-  readonly body?: readonly Statement[];
-}
 
 /** keepalived's default of persistence_timeout, seconds. */
 const DEFAULT_PERSISTENCE = 360;
+/** Most addresses of one entry of a group, `10.0.0.1-20`. */
+const MAX_RANGE = 1024;
 
-export function importKeepalived(text: string): Imported {
+type Leave = (statement: Statement, why: string) => void;
+type Groups = ReadonlyMap<string, readonly Statement[]>;
+type Way = Pick<DestinationOptions, 'method' | 'tunnel'>;
+
+export function importKeepalived(text: string, { schedulers }: Pick<ImportContext, 'schedulers'>): Imported {
   const leftOut: LeftOut[] = [];
-  const leave = ({ line, words }: Statement, why: string) => {
+  const leave: Leave = ({ line, words }, why) => {
     const text = words.join(' ');
     // A block for a group is read once for each of its addresses.
     if (!leftOut.some((each) => each.line === line && each.text === text)) leftOut.push({ line, text, why });
   };
-  const statements = parse(text, (line, why) => leftOut.push({ line, text: '', why }));
+  const statements = parseKeepalived(text, (line, why) => leftOut.push({ line, text: '', why }));
   const groups = new Map<string, readonly Statement[]>();
   for (const each of statements)
     if (each.words[0] === 'virtual_server_group') groups.set(each.words[1] ?? '', each.body ?? []);
 
   const drafts: Draft[] = [];
   for (const each of statements) {
-    const [word, ...rest] = each.words;
+    const [word] = each.words;
     if (word === 'virtual_server_group') continue;
     if (word !== 'virtual_server') {
       leave(each, 'only virtual_server blocks are read');
       continue;
     }
-    const protocol =
-      each.body?.find(({ words }) => words[0] === 'protocol')?.words[1]?.toLowerCase() ?? 'tcp';
-    const services = servicesOf(rest, protocol, groups);
-    if (services.length === 0) leave(each, 'expected an address and a port, fwmark N, or group NAME');
-    for (const service of services) {
+    for (const service of servicesOf(each, each.words.slice(1), each, groups, leave)) {
       const draft = newDraft(service);
-      readService(draft, each.body ?? [], leave);
-      drafts.push(draft);
+      readService(draft, each.body ?? [], schedulers, leave);
+      const why = whyNotService(draft, drafts);
+      if (why === undefined) drafts.push(draft);
+      else leave(each, why);
     }
   }
-  return { document: documentOf(drafts), leftOut };
+  return { document: documentOf(drafts), leftOut: leftOut.sort((a, b) => a.line - b.line) };
 }
 
+/** The addresses that a virtual_server, or an entry of a group, stands for; `at` is where they are written. */
 function servicesOf(
+  server: Statement,
   words: readonly string[],
-  protocol: string,
-  groups: ReadonlyMap<string, readonly Statement[]>,
+  at: Statement,
+  groups: Groups,
+  leave: Leave,
 ): ServiceAddress[] {
-  if (protocol !== 'tcp' && protocol !== 'udp' && protocol !== 'sctp') return [];
-  const [first, second] = words;
-  if (first === 'group')
-    return (groups.get(second ?? '') ?? []).flatMap((each) => servicesOf(each.words, protocol, new Map()));
-  if (first === 'fwmark') {
-    const mark = wholeNumber(second);
-    return mark ? [{ mark, family: 4 }] : [];
+  const body = server.body ?? [];
+  const protocol = (said(body, 'protocol') ?? 'tcp').toLowerCase();
+  if (protocol !== 'tcp' && protocol !== 'udp' && protocol !== 'sctp') {
+    leave(at, `protocol ${protocol}: expected TCP, UDP or SCTP`);
+    return [];
   }
-  const service = first === undefined ? undefined : addressOf(protocol, first, second ?? 0);
-  return service ? [service] : [];
+  const [first, second] = words;
+  if (first === 'group') {
+    const entries = groups.get(second ?? '');
+    if (!entries) leave(at, `there is no virtual_server_group ${second ?? ''}`);
+    return (entries ?? []).flatMap((each) => servicesOf(server, each.words, each, new Map(), leave));
+  }
+  const mark = first === 'fwmark' ? markOf(second) : undefined;
+  if (mark !== undefined) return [{ mark, family: familyOf(body) }];
+  const range = /^([\d.]+)-(\d{1,3})$/.exec(first ?? '');
+  const hosts = range ? hostsOf(range[1]!, Number(range[2])) : [first ?? ''];
+  const ports = /^(\d{1,5})-(\d{1,5})$/.exec(second ?? '');
+  const services = hosts.flatMap((host) =>
+    portsOf(ports?.[1] ?? second ?? '0', ports?.[2]).map((port) => addressOf(protocol, host, port)),
+  );
+  if (services.length > 0 && services.every((each) => each !== undefined)) return services;
+  leave(at, 'expected an address and a port, fwmark N, or group NAME');
+  return [];
 }
+
+/** The last octet runs to `last`. */
+function hostsOf(first: string, last: number): string[] {
+  const address = parseAddress(first);
+  const from = (address?.[3] ?? 0) & 0xff;
+  if (!address || last < from || last > 255) return [];
+  const network = first.slice(0, first.lastIndexOf('.'));
+  return Array.from({ length: last - from + 1 }, (_, i) => `${network}.${from + i}`);
+}
+
+function portsOf(first: string, last: string | undefined): string[] {
+  if (last === undefined) return [first];
+  const count = Number(last) - Number(first) + 1;
+  return count < 1 || count > MAX_RANGE
+    ? []
+    : Array.from({ length: count }, (_, i) => String(Number(first) + i));
+}
+
+/** Of a mark: as said, or else that of its first real server. */
+function familyOf(body: readonly Statement[]): 4 | 6 {
+  const family = said(body, 'ip_family') ?? said(body, 'real_server') ?? '';
+  return family === 'inet6' || family.includes(':') ? 6 : 4;
+}
+
+const said = (body: readonly Statement[], word: string): string | undefined =>
+  body.find(({ words }) => words[0] === word)?.words[1];
 
 function readService(
   draft: Draft,
   body: readonly Statement[],
-  leave: (statement: Statement, why: string) => void,
+  schedulers: readonly string[],
+  leave: Leave,
 ): void {
-  const kind =
-    body.find(({ words }) => words[0] === 'lb_kind' || words[0] === 'lvs_method')?.words[1] ?? 'NAT';
-  const method = METHODS[kind.toUpperCase()] ?? 'masq';
+  const { options, service } = draft;
+  let way: Way = { method: 'masq' };
+  const flags: Statement[] = [];
+  const servers: Statement[] = [];
   for (const each of body) {
-    const [word, value] = each.words;
-    switch (word) {
-      case 'lb_kind':
-      case 'lvs_method':
-        if (!METHODS[(value ?? '').toUpperCase()]) leave(each, 'expected NAT, DR or TUN');
-        break;
-      case 'protocol':
-        break;
-      case 'lb_algo':
-      case 'lvs_sched':
-        draft.options.scheduler = value ?? 'wlc';
-        break;
-      case 'persistence_timeout':
-        draft.options.persistent = wholeNumber(value) ?? DEFAULT_PERSISTENCE;
-        break;
-      case 'persistence_granularity': {
-        const bits = granularity(value ?? '');
-        if (bits === undefined) leave(each, 'expected a netmask or a prefix');
-        else draft.options.persistencePrefix = bits;
-        break;
-      }
-      case 'persistence_engine':
-        draft.options.engine = value ?? '';
-        break;
-      case 'ops':
-        draft.options.ops = true;
-        break;
-      case 'delay_loop':
-        checkOf(draft, 'tcp').interval = wholeNumber(value) ?? 60;
-        break;
-      case 'real_server':
-        readServer(draft, each, method, leave);
-        break;
-      default:
-        leave(each, 'has no counterpart here');
+    const [word = '', value, ...more] = each.words;
+    if (word === 'lb_kind' || word === 'lvs_method') {
+      const found = wayOf(each);
+      if (found) way = found;
+      else leave(each, 'expected NAT, DR or TUN');
+      continue;
     }
+    if (more.length > 0 && KNOWN.has(word)) leave(each, `what follows ${word} ${value} was not read`);
+    if (word === 'lb_algo' || word === 'lvs_sched') {
+      if (schedulers.includes(value ?? '')) options.scheduler = value!;
+      else leave(each, 'there is no such scheduler; wlc is taken');
+    } else if (word === 'persistence_timeout') {
+      options.persistent = value === undefined ? DEFAULT_PERSISTENCE : (wholeNumber(value) ?? 0);
+      if (options.persistent === 0) leave(each, 'expected seconds');
+    } else if (word === 'persistence_granularity') {
+      const bits = granularity(value ?? '', service);
+      if (bits === undefined) leave(each, 'expected a netmask or a prefix');
+      else options.persistencePrefix = bits;
+    } else if (word === 'persistence_engine') {
+      if (value === 'sip') options.engine = value;
+      else leave(each, 'there is no such engine');
+    } else if (word === 'ops') {
+      if ('protocol' in service && service.protocol !== 'udp') leave(each, 'for UDP and firewall marks only');
+      else options.ops = true;
+    } else if (word === 'ip_family') {
+      const family = 'mark' in service ? service.family : service.address.includes(':') ? 6 : 4;
+      if (value !== (family === 6 ? 'inet6' : 'inet')) leave(each, `the service is of IPv${family}`);
+    } else if (Object.hasOwn(FLAG_BITS, word)) flags.push(each);
+    else if (word === 'real_server') servers.push(each);
+    else if (word !== 'protocol' && word !== 'delay_loop') leave(each, 'has no counterpart here');
   }
+  for (const each of flags) {
+    const flag = each.words[0]!;
+    if (/^(\w+)-/.exec(flag)![1] === options.scheduler || flag.startsWith('flag-'))
+      options.schedulerFlags = (options.schedulerFlags ?? 0) | FLAG_BITS[flag]!;
+    else leave(each, `is no flag of the scheduler ${options.scheduler}`);
+  }
+  const read = servers.filter((each) => readServer(draft, each, way, leave));
+  const check = keepalivedCheck(read, leave);
+  const loop = body.find(({ words }) => words[0] === 'delay_loop');
+  if (check) {
+    if (loop && !setNumber(check, 'interval', secondsOf(loop.words[1]))) leave(loop, 'expected 0.1 to 3600');
+    draft.check = check;
+  } else if (loop) leave(loop, 'no real server is watched');
 }
 
-function readServer(
-  draft: Draft,
-  statement: Statement,
-  method: DestinationOptions['method'],
-  leave: (statement: Statement, why: string) => void,
-): void {
+/** Those of a service that take one value. */
+const KNOWN = new Set([
+  'lb_algo',
+  'lvs_sched',
+  'persistence_timeout',
+  'persistence_granularity',
+  'persistence_engine',
+  'ip_family',
+  'protocol',
+  'delay_loop',
+]);
+
+/** `lvs_method NAT|DR|TUN [type ipip|gue|gre] [port N] [nocsum|csum|remcsum]` */
+function wayOf({ words }: Statement): Way | undefined {
+  const [, kind = '', ...rest] = words;
+  const method = Object.hasOwn(METHODS, kind.toUpperCase()) ? METHODS[kind.toUpperCase()] : undefined;
+  if (!method || rest.length === 0) return method && { method };
+  if (method !== 'ipip') return undefined;
+  const tunnel: { -readonly [K in keyof TunnelOptions]: TunnelOptions[K] } = {
+    type: 'ipip',
+    port: 0,
+    checksum: 'none',
+  };
+  for (let i = 0; i < rest.length; i++) {
+    const word = rest[i]!;
+    const next = rest[i + 1] ?? '';
+    if (word === 'type' && (next === 'ipip' || next === 'gue' || next === 'gre'))
+      tunnel.type = rest[++i] as typeof next;
+    else if (word === 'port' && wholeNumber(next)) tunnel.port = Number(rest[++i]);
+    else if (word === 'csum' || word === 'remcsum') tunnel.checksum = word;
+    else if (word !== 'nocsum') return undefined;
+  }
+  if ((tunnel.type === 'gue') !== tunnel.port > 0) return undefined;
+  if (
+    tunnel.checksum === 'remcsum'
+      ? tunnel.type !== 'gue'
+      : tunnel.checksum === 'csum' && tunnel.type === 'ipip'
+  )
+    return undefined;
+  return { method, tunnel };
+}
+
+/** Takes a real server as a destination; true: it was. Its checks are read by another. */
+function readServer(draft: Draft, statement: Statement, way: Way, leave: Leave): boolean {
   const [, host = '', port] = statement.words;
   const own = 'port' in draft.service ? draft.service.port : 0;
-  const options: { -readonly [K in keyof DestinationOptions]: DestinationOptions[K] } = { method };
+  const options: { -readonly [K in keyof DestinationOptions]: DestinationOptions[K] } = { ...way };
   for (const each of statement.body ?? []) {
-    const [word = '', value] = each.words;
+    const [word = '', value, ...more] = each.words;
     const number = wholeNumber(value);
+    if (word === 'lvs_method') {
+      const found = wayOf(each);
+      if (!found) leave(each, 'expected NAT, DR or TUN');
+      else Object.assign(options, { tunnel: undefined }, found);
+      continue;
+    }
+    if (each.body) continue;
     if (word === 'weight' && number !== undefined) options.weight = number;
     else if (word === 'uthreshold' && number !== undefined) options.upperThreshold = number;
     else if (word === 'lthreshold' && number !== undefined) options.lowerThreshold = number;
-    else if (word === 'inhibit_on_failure')
-      continue; // what the director does anyway: a failed server is quiesced
-    else if (Object.hasOwn(CHECKS, word)) readCheck(draft, each, CHECKS[word]!, leave);
-    else leave(each, 'has no counterpart here');
-  }
-  const destination = destinationOf(host, port === undefined ? own : Number(port), options);
-  if (destination) draft.destinations.push(destination);
-  else leave(statement, 'expected an address and a port');
-}
-
-function readCheck(
-  draft: Draft,
-  statement: Statement,
-  type: 'tcp' | 'http' | 'udp' | 'command',
-  leave: (statement: Statement, why: string) => void,
-): void {
-  const check = checkOf(draft, type);
-  check.type = type;
-  for (const each of (statement.body ?? []).flatMap((one) =>
-    one.words[0] === 'url' ? (one.body ?? []) : [one],
-  )) {
-    const [word, value] = each.words;
-    const number = wholeNumber(value);
-    if (word === 'connect_timeout' && number) check.timeout = number;
-    else if (word === 'misc_timeout' && number) check.timeout = number;
-    else if (word === 'connect_port' && number) check.port = number;
-    else if (word === 'retry' && number !== undefined) check.fall = number + 1;
-    else if (word === 'path' && value) check.path = value;
-    else if (word === 'status_code' && number) check.status = number;
-    else if (word === 'virtualhost' && value) check.host = value;
-    else if (word === 'misc_path' && value) check.command = value.split(/\s+/);
-    else leave(each, 'has no counterpart here');
-  }
-}
-
-/** Statements a line, blocks in braces, # and ! comments, words in double quotes. Never throws. */
-function parse(text: string, complain: (line: number, why: string) => void): Statement[] {
-  const root: Statement[] = [];
-  const open: { body: Statement[]; line: number }[] = [];
-  const into = () => open.at(-1)?.body ?? root;
-  for (const [i, raw] of text.split('\n').entries()) {
-    const line = i + 1;
-    const tokens = raw.match(/"[^"]*"|[{}]|[#!].*|[^\s{}"]+/g) ?? [];
-    let words: string[] = [];
-    const end = () => {
-      if (words.length > 0) into().push({ words, line });
-      words = [];
-    };
-    for (const token of tokens) {
-      if (/^[#!]/.test(token)) break;
-      if (token === '{') {
-        end();
-        const owner = into().pop() ?? { words: ['{'], line };
-        const body: Statement[] = [];
-        into().push({ ...owner, body });
-        open.push({ body, line });
-      } else if (token === '}') {
-        end();
-        if (!open.pop()) complain(line, 'a closing brace without its opening one');
-      } else words.push(token.replace(/^"(.*)"$/, '$1'));
+    // What the director does anyway: a failed server is quiesced.
+    else if (word !== 'inhibit_on_failure') {
+      leave(each, 'has no counterpart here');
+      continue;
     }
-    end();
+    if (more.length > 0) leave(each, `what follows ${word} ${value} was not read`);
   }
-  for (const { line } of open) complain(line, 'this brace is never closed');
-  return root;
+  if (options.tunnel === undefined) delete options.tunnel;
+  const why = addDestination(draft, host, port === undefined ? own : Number(port), options);
+  if (why) leave(statement, why);
+  return why === undefined;
 }

@@ -3,182 +3,179 @@ import { isIP } from 'node:net';
 import type { DestinationOptions } from '../model/destination.ts';
 import type { ServiceAddress } from '../model/service.ts';
 import { parseAddress } from '../wire/address.ts';
+import { type Directive, ldirectordCheck } from './import-ldirectord-check.ts';
 import {
+  addDestination,
   addressOf,
-  checkOf,
   type Draft,
-  destinationOf,
   documentOf,
   granularity,
+  type ImportContext,
   type Imported,
   type LeftOut,
+  markOf,
   newDraft,
   wholeNumber,
+  whyNotService,
 } from './imported.ts';
 import type { Names } from './names.ts';
+import { FLAG_BITS } from './yaml-services.ts';
 
 const METHODS = { gate: 'gatewaying', masq: 'masq', ipip: 'ipip' } as const;
 
 /** Most addresses of one range `first->last`. */
 const MAX_RANGE = 1024;
 
-export function importLdirectord(text: string, names: Names): Imported {
+/** A virtual service's own line, and those that are indented under it. */
+interface Virtual {
+  readonly head: Directive;
+  readonly directives: Directive[];
+}
+
+export function importLdirectord(text: string, context: ImportContext): Imported {
   const leftOut: LeftOut[] = [];
-  const drafts: Draft[] = [];
-  let defaults: Readonly<Record<string, string>> = {};
-  let draft: Draft | undefined;
+  const defaults: Directive[] = [];
+  const virtuals: Virtual[] = [];
+  let virtual: Virtual | undefined;
 
   for (const [i, raw] of text.split('\n').entries()) {
-    const line = raw.replace(/^\s*#.*/, '').trimEnd();
+    const line = raw.replace(/#.*/, '').trimEnd();
     if (line.trim() === '') continue;
-    const leave = (why: string) => leftOut.push({ line: i + 1, text: line.trim(), why });
-    const found = /^(\s*)(\w+)\s*=\s*(.*)$/.exec(line);
+    const leave = (why: string) => leftOut.push({ line: i + 1, text: raw.trim(), why });
+    const found = /^(\s*)([\w-]+)\s*=\s*(.*)$/.exec(line);
     if (!found) {
       leave('not of the form key=value');
       continue;
     }
     const [, indent, key, value] = found as unknown as [string, string, string, string];
-    if (indent === '') {
-      draft = undefined;
-      if (key === 'virtual' || key === 'virtual6') {
-        const service = virtualOf(value, key === 'virtual6' ? 6 : 4, names);
-        if (service) {
-          draft = withDefaults(newDraft(service), defaults);
-          drafts.push(draft);
-        } else leave('expected address:port or a firewall mark');
-      } else if (GLOBAL_CHECKS.has(key)) defaults = { ...defaults, [key]: value };
-      else leave('has no counterpart here');
-      continue;
-    }
-    if (!draft) leave('belongs to no virtual service that was read');
-    else {
-      const why = directive(draft, key, value, names);
-      if (why) leave(why);
+    const directive: Directive = { key, value: value.trim(), leave };
+    if (indent !== '') {
+      if (virtual) virtual.directives.push(directive);
+      else leave('belongs to no virtual service');
+    } else if (key === 'virtual' || key === 'virtual6') {
+      virtual = { head: directive, directives: [] };
+      virtuals.push(virtual);
+    } else {
+      virtual = undefined;
+      if (GLOBAL.has(key)) defaults.push(directive);
+      else if (!(key === 'quiescent' && directive.value === 'yes')) leave('has no counterpart here');
     }
   }
-  return { document: documentOf(drafts), leftOut };
+  const drafts: Draft[] = [];
+  for (const each of virtuals) {
+    const draft = draftOf(each, defaults, context);
+    const why = draft ? whyNotService(draft, drafts) : 'expected address:port or a firewall mark';
+    if (draft && why === undefined) drafts.push(draft);
+    else leaveWhole(each, why!);
+  }
+  return { document: documentOf(drafts), leftOut: leftOut.sort((a, b) => a.line - b.line) };
 }
 
-const GLOBAL_CHECKS = new Set(['checktimeout', 'checkinterval', 'checkcount', 'failurecount']);
+const GLOBAL = new Set(['checktimeout', 'negotiatetimeout', 'checkinterval', 'checkcount', 'failurecount']);
 
-function withDefaults(draft: Draft, defaults: Readonly<Record<string, string>>): Draft {
-  for (const [key, value] of Object.entries(defaults)) timing(draft, key, value);
+/** A service that cannot be taken leaves out its lines with it. */
+function leaveWhole({ head, directives }: Virtual, why: string): void {
+  head.leave(why);
+  for (const each of directives) each.leave('belongs to a virtual service that was left out');
+}
+
+/** undefined: it has no address; nothing was left out then. */
+function draftOf(
+  { head, directives }: Virtual,
+  defaults: readonly Directive[],
+  { names, schedulers }: ImportContext,
+): Draft | undefined {
+  const protocol = directives.find(({ key }) => key === 'protocol')?.value === 'udp' ? 'udp' : 'tcp';
+  const service = virtualOf(head, protocol, names);
+  if (!service) return undefined;
+  const draft = newDraft(service);
+  const rest: Directive[] = [];
+  const isScheduler = ({ key }: Directive) => Number(key === 'scheduler');
+  for (const each of directives.toSorted((a, b) => isScheduler(b) - isScheduler(a))) {
+    const take = OPTIONS[each.key];
+    if (each.key === 'real' || each.key === 'real6') realServers(draft, each, names);
+    else if (each.key === 'scheduler') {
+      if (schedulers.includes(each.value)) draft.options.scheduler = each.value;
+      else each.leave('there is no such scheduler; wlc is taken');
+    } else if (take) {
+      const why = take(draft, each.value);
+      if (why) each.leave(why);
+    } else if (!(each.key === 'quiescent' && each.value === 'yes')) rest.push(each);
+  }
+  const check = ldirectordCheck(draft, [...defaults, ...rest], new Set(defaults));
+  if (check) draft.check = check;
   return draft;
 }
 
-function timing(draft: Draft, key: string, value: string): string | undefined {
-  const number = wholeNumber(value);
-  if (number === undefined || number === 0) return 'expected a number';
-  const check = checkOf(draft, 'tcp');
-  if (key === 'checktimeout' || key === 'negotiatetimeout') check.timeout = number;
-  else if (key === 'checkinterval') check.interval = number;
-  else check.fall = number;
-  return undefined;
-}
-
-/** Takes one line of a virtual service; returns why not, where it could not. */
-function directive(draft: Draft, key: string, value: string, names: Names): string | undefined {
-  const word = value.trim();
-  const plain = word.replace(/^"(.*)"$/, '$1');
-  switch (key) {
-    case 'real':
-    case 'real6':
-      return realServers(draft, word, names);
-    case 'scheduler':
-      draft.options.scheduler = word;
-      return undefined;
-    case 'persistent':
-      return take(wholeNumber(word), (seconds) => (draft.options.persistent = seconds), 'expected seconds');
-    case 'netmask':
-      return take(
-        granularity(word),
-        (bits) => (draft.options.persistencePrefix = bits),
-        'expected a netmask',
-      );
-    case 'protocol':
-      return protocol(draft, word);
-    case 'ops':
-      if (word === 'yes') draft.options.ops = true;
-      return undefined;
-    case 'checktype':
-      return checkType(draft, word);
-    case 'service':
-      if (word === 'http') checkOf(draft, 'http').type = 'http';
-      return word === 'http' || word === 'none' ? undefined : 'only http is checked by its protocol here';
-    case 'checkport':
-      return take(wholeNumber(word), (port) => (checkOf(draft, 'tcp').port = port), 'expected a port');
-    case 'request':
-      checkOf(draft, 'http').path = plain.startsWith('/') ? plain : `/${plain}`;
-      return undefined;
-    case 'receive':
-      checkOf(draft, 'http').expect = plain;
-      return undefined;
-    case 'virtualhost':
-      checkOf(draft, 'http').host = plain;
-      return undefined;
-    case 'checkcommand':
-      Object.assign(checkOf(draft, 'command'), { type: 'command', command: plain.split(/\s+/) });
-      return undefined;
-    case 'checktimeout':
-    case 'negotiatetimeout':
-    case 'checkinterval':
-    case 'checkcount':
-    case 'failurecount':
-      return timing(draft, key, word);
-    default:
-      return 'has no counterpart here';
-  }
-}
-
-function take<T>(value: T | undefined, set: (value: T) => void, why: string): string | undefined {
-  if (value === undefined) return why;
-  set(value);
-  return undefined;
-}
-
-function protocol(draft: Draft, word: string): string | undefined {
-  if ('mark' in draft.service) return word === 'fwm' ? undefined : 'a firewall mark has no protocol';
-  if (word !== 'tcp' && word !== 'udp') return 'expected tcp or udp';
-  draft.service = { ...draft.service, protocol: word };
-  return undefined;
-}
-
-function checkType(draft: Draft, word: string): string | undefined {
-  if (word === 'connect') checkOf(draft, 'tcp').type = 'tcp';
-  else if (word === 'external') checkOf(draft, 'command').type = 'command';
-  else if (word === 'off' || word === 'on') delete draft.check;
-  else if (word !== 'negotiate') return 'this kind of check does not exist here';
-  return undefined;
-}
+/** Directives of a service itself; each takes a value, or returns why it cannot. */
+const OPTIONS: Readonly<Record<string, (draft: Draft, value: string) => string | undefined>> = {
+  persistent: ({ options }, value) => {
+    const seconds = wholeNumber(value);
+    if (!seconds) return 'expected seconds';
+    options.persistent = seconds;
+    return undefined;
+  },
+  netmask: ({ options, service }, value) => {
+    const bits = granularity(value, service);
+    if (bits === undefined) return 'expected a netmask';
+    options.persistencePrefix = bits;
+    return undefined;
+  },
+  protocol: ({ service }, value) => {
+    if ('mark' in service) return value === 'fwm' ? undefined : 'a firewall mark has no protocol';
+    return value === service.protocol ? undefined : 'expected tcp or udp';
+  },
+  ops: ({ options, service }, value) => {
+    if (value !== 'yes') return value === 'no' ? undefined : 'expected yes or no';
+    if ('protocol' in service && service.protocol !== 'udp') return 'for UDP and firewall marks only';
+    options.ops = true;
+    return undefined;
+  },
+  schedflags: ({ options }, value) => {
+    const flags = value.split(',');
+    const isFlag = (flag: string) =>
+      Object.hasOwn(FLAG_BITS, flag) && /^(\w+)-/.exec(flag)![1] === options.scheduler;
+    if (!flags.every(isFlag)) return `expected flags of the scheduler ${options.scheduler}`;
+    options.schedulerFlags = flags.reduce((bits, flag) => bits | FLAG_BITS[flag]!, 0);
+    return undefined;
+  },
+};
 
 /** `[first->last]:port method [weight] [l:N] [u:N] ["request", "receive"]` */
-function realServers(draft: Draft, value: string, names: Names): string | undefined {
+function realServers(draft: Draft, { value, leave }: Directive, names: Names): void {
   const [target = '', method = '', ...rest] = value.split(/\s+/);
-  const form = /^(?:\[([^\]]+)\]|([\d.]+)(?:->([\d.]+))?)(?::(\w+))?$/.exec(target);
+  const form = /^(?:\[([^\]]+)\]|([\d.]+)(?:->([\d.]+))?)(?::([\w-]+))?$/.exec(target);
   const forwarding = Object.hasOwn(METHODS, method) ? METHODS[method as keyof typeof METHODS] : undefined;
-  if (!form || !forwarding) return 'expected address:port gate|masq|ipip [weight]';
+  if (!form || !forwarding) {
+    leave('expected address:port gate|masq|ipip [weight]');
+    return;
+  }
   const [, six, four, last, portText] = form;
-  const first = (six ?? four)!;
-  const own = 'port' in draft.service ? draft.service.port : 0;
-  const port = portText === undefined ? own : (wholeNumber(portText) ?? names.port(portText, 'tcp'));
-  const addresses = rangeOf(first, last);
-  if (port === undefined || addresses === undefined)
-    return 'expected an address, or a range of at most 1024, and a port';
+  const { service } = draft;
+  const own = 'port' in service ? service.port : 0;
+  const protocol = 'protocol' in service ? service.protocol : 'tcp';
+  const port = portText === undefined ? own : (wholeNumber(portText) ?? names.port(portText, protocol));
+  const addresses = rangeOf((six ?? four)!, last);
+  if (port === undefined || addresses === undefined) {
+    leave('expected an address, or a range of at most 1024, and a port');
+    return;
+  }
   const options: { -readonly [K in keyof DestinationOptions]: DestinationOptions[K] } = {
     method: forwarding,
   };
-  for (const word of rest) {
-    const bound = /^([ul]):(\d+)$/.exec(word);
+  const unread = rest.filter((word) => {
+    const bound = /^([ul]):(\d{1,9})$/.exec(word);
     if (bound) options[bound[1] === 'u' ? 'upperThreshold' : 'lowerThreshold'] = Number(bound[2]);
-    else if (/^\d+$/.test(word)) options.weight = Number(word);
-    else
-      return 'a request of its own for one real server has no counterpart here; the server was taken without';
-  }
+    else if (wholeNumber(word) !== undefined) options.weight = Number(word);
+    else return true;
+    return false;
+  });
+  if (unread.length > 0)
+    leave('a request of its own for one real server has no counterpart here; the server was taken without');
   for (const address of addresses) {
-    const destination = destinationOf(address, port, options);
-    if (destination) draft.destinations.push(destination);
+    const why = addDestination(draft, address, port, options);
+    if (why) leave(why);
   }
-  return undefined;
 }
 
 /** The addresses first..last, IPv4; one address where there is no last. */
@@ -194,10 +191,15 @@ function rangeOf(first: string, last: string | undefined): string[] | undefined 
   return Array.from({ length: count }, (_, i) => octets(from[3]! + i));
 }
 
-function virtualOf(value: string, family: 4 | 6, names: Names): ServiceAddress | undefined {
-  const word = value.trim();
-  if (/^\d+$/.test(word)) return { mark: Number(word), family };
-  const found = /^\[?([^\]]+?)\]?:(\w+)$/.exec(word);
+function virtualOf(
+  { key, value }: Directive,
+  protocol: 'tcp' | 'udp',
+  names: Names,
+): ServiceAddress | undefined {
+  const family = key === 'virtual6' ? 6 : 4;
+  const mark = markOf(value);
+  if (mark) return { mark, family };
+  const found = /^\[?([^\]]+?)\]?:([\w-]+)$/.exec(value);
   if (!found) return undefined;
-  return addressOf('tcp', found[1]!, wholeNumber(found[2]) ?? names.port(found[2]!, 'tcp') ?? -1);
+  return addressOf(protocol, found[1]!, wholeNumber(found[2]) ?? names.port(found[2]!, protocol) ?? -1);
 }

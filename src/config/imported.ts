@@ -1,11 +1,10 @@
 /** What an importer of another program's configuration returns: services, and every line that it could not carry over. */
 
-import { isIP } from 'node:net';
 import type { Check } from '../model/check.ts';
 import type { DestinationOptions } from '../model/destination.ts';
 import type { Protocol, ServiceAddress, ServiceOptions } from '../model/service.ts';
-import { prefixOfMask } from '../wire/address.ts';
-import { canonical } from './canonical.ts';
+import { isUnicast, parseAddress, prefixOfMask } from '../wire/address.ts';
+import { canonical, familyOfText } from './canonical.ts';
 import {
   type ClusterMethod,
   DEFAULT_CHECK,
@@ -14,6 +13,9 @@ import {
   EMPTY_DOCUMENT,
   FORWARDING,
 } from './document.ts';
+import type { Names } from './names.ts';
+import { endpointOf, keyOf } from './rule-words.ts';
+import { schema } from './schema.ts';
 
 /** A line that has no counterpart here, and why. */
 export interface LeftOut {
@@ -25,6 +27,13 @@ export interface LeftOut {
 export interface Imported {
   readonly document: Document;
   readonly leftOut: readonly LeftOut[];
+}
+
+/** What is asked of the host while a file is read. */
+export interface ImportContext {
+  readonly names: Names;
+  /** The names that exist. */
+  readonly schedulers: readonly string[];
 }
 
 /** A service while it is read. */
@@ -63,6 +72,40 @@ function commonMethod(drafts: readonly Draft[]): ClusterMethod {
   return (['nat', 'tunnel'] as const).reduce<ClusterMethod>((a, b) => (uses(b) > uses(a) ? b : a), 'dr');
 }
 
+/** Takes a destination of a service; returns why not, where it cannot be one. */
+export function addDestination(
+  draft: Draft,
+  host: string,
+  port: number,
+  options: DestinationOptions,
+): string | undefined {
+  const address = parseAddress(host);
+  if (!address || !isPort(port)) return 'expected an address and a port';
+  if (!isUnicast(address)) return `${host} is not one host: it has to be unicast, and not link-local`;
+  const family = familyOfService(draft.service);
+  if (familyOfText(host) !== family && options.method !== 'ipip')
+    return `only a tunnel leads from an IPv${family} service to ${host}`;
+  const { lowerThreshold = 0, upperThreshold = 0 } = options;
+  if (lowerThreshold > upperThreshold)
+    return `the lower threshold ${lowerThreshold} is above the upper one, ${upperThreshold}`;
+  const destination = { address: canonical(host), port };
+  if (draft.destinations.some((each) => endpointOf(each.destination) === endpointOf(destination)))
+    return `${host} is a destination of this service already`;
+  draft.destinations.push({ name: host, destination, options: { weight: 1, ...options } });
+  return undefined;
+}
+
+/** Why a service cannot be had with what was read of it; undefined: it can. `before`: those that there are already. */
+export function whyNotService({ service, options }: Draft, before: readonly Draft[]): string | undefined {
+  if (before.some((each) => keyOf(each.service) === keyOf(service)))
+    return `the service ${keyOf(service)} is there already`;
+  if ('port' in service && service.port === 0 && !options.persistent)
+    return 'port 0, every port, needs a persistent service';
+  return undefined;
+}
+
+const isPort = (port: number): boolean => Number.isInteger(port) && port >= 0 && port <= 65_535;
+
 /** `address port` of a service; undefined where they are none. */
 export function addressOf(
   protocol: Protocol,
@@ -70,23 +113,42 @@ export function addressOf(
   port: string | number,
 ): ServiceAddress | undefined {
   const number = Number(port);
-  if (isIP(host) === 0 || !Number.isInteger(number) || number < 0 || number > 65_535) return undefined;
+  if (familyOfText(host) === 0 || !isPort(number)) return undefined;
   return { protocol, address: canonical(host), port: number };
 }
 
-export function destinationOf(
-  host: string,
-  port: number,
-  options: DestinationOptions,
-): DestinationDocument | undefined {
-  if (isIP(host) === 0 || !Number.isInteger(port) || port < 0 || port > 65_535) return undefined;
-  return { name: host, destination: { address: canonical(host), port }, options: { weight: 1, ...options } };
+const familyOfService = (service: ServiceAddress): number =>
+  'mark' in service ? service.family : familyOfText(service.address);
+
+/** Leading bits that a dotted mask, or a prefix length, means for clients of the service. */
+export function granularity(text: string, service: ServiceAddress): number | undefined {
+  const bits = /^\d{1,3}$/.test(text) ? Number(text) : prefixOfMask(text);
+  const most = familyOfService(service) === 6 ? 128 : 32;
+  return bits !== undefined && bits >= 1 && bits <= most ? bits : undefined;
 }
 
-/** Leading bits that a dotted mask, or an IPv6 prefix length, means. */
-export function granularity(text: string): number | undefined {
-  if (/^\d{1,3}$/.test(text)) return Number(text) >= 1 && Number(text) <= 128 ? Number(text) : undefined;
-  return prefixOfMask(text);
+const BOUNDS = schema.properties.defaults.properties.check.properties;
+
+/** Sets a number of a check; false: it is out of the bounds that it has here, or none. */
+export function setNumber(
+  check: { -readonly [K in keyof Check]: Check[K] },
+  key: 'port' | 'interval' | 'timeout' | 'fall' | 'status',
+  number: number | undefined,
+): boolean {
+  const { minimum, maximum } = BOUNDS[key];
+  if (number === undefined || !(number >= minimum && number <= maximum)) return false;
+  check[key] = number;
+  return true;
+}
+
+/** Seconds, with a fraction or without. */
+export const secondsOf = (text: string | undefined): number | undefined =>
+  text !== undefined && /^\d{1,6}(\.\d{1,6})?$/.test(text) ? Number(text) : undefined;
+
+/** A firewall mark; undefined for anything else, 0 too, which is none. */
+export function markOf(text: string | undefined): number | undefined {
+  const mark = text !== undefined && /^\d{1,10}$/.test(text) ? Number(text) : 0;
+  return mark >= 1 && mark <= 0xffffffff ? mark : undefined;
 }
 
 /** A whole number of at most nine digits; undefined for anything else. */

@@ -18,7 +18,7 @@ type Inherited = NonNullable<YamlFile['defaults']>;
 const MAX_RANGE = 4096;
 
 /** Bits of ServiceOptions.schedulerFlags by the names that files and ipvsadm use. */
-const FLAGS: Readonly<Record<string, number>> = {
+export const FLAG_BITS: Readonly<Record<string, number>> = {
   'sh-fallback': 1,
   'mh-fallback': 1,
   'flag-1': 1,
@@ -116,7 +116,7 @@ function optionsOf(
     notes.error(at('one-packet'), 'one-packet is for UDP and firewall marks only');
   return {
     scheduler,
-    ...(flags.length > 0 && { schedulerFlags: flags.reduce((bits, flag) => bits | FLAGS[flag]!, 0) }),
+    ...(flags.length > 0 && { schedulerFlags: flags.reduce((bits, flag) => bits | FLAG_BITS[flag]!, 0) }),
     ...(persistent && { persistent }),
     ...(prefix !== undefined && { persistencePrefix: prefix }),
     ...(inherited['persistence-engine'] && { engine: inherited['persistence-engine'] }),

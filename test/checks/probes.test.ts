@@ -48,6 +48,10 @@ beforeAll(async () => {
   await listenTcp('gone at once', '');
   await listenTcp('no agent', 'SSH-2.0-OpenSSH_9.2\r\n');
   await listenTcp('endless', 'x'.repeat(5000));
+  await listenTcp(
+    'switching',
+    'HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: x\r\n\r\n',
+  );
   const closed = createServer().listen(0, '127.0.0.1');
   await once(closed, 'listening');
   ports['refused'] = (closed.address() as AddressInfo).port;
@@ -97,6 +101,8 @@ describe.each<[Check['type'], [string, Partial<Check>, boolean, string | RegExp]
       ['silent', { timeout: 1 }, false, 'no answer in 1 s'],
       ['refused', {}, false, 'connection refused'],
       ['no agent', {}, false, /Parse Error/],
+      ['switching', { status: 200 }, false, 'status 101, not 200'],
+      ['switching', { status: 101 }, true, 'status 101'],
     ],
   ],
   [

@@ -6,6 +6,7 @@ import type { Imported } from '../../config/imported.ts';
 import { systemNames } from '../../config/names.ts';
 import { writeYaml } from '../../config/write-yaml.ts';
 import { LvsError } from '../../model/errors.ts';
+import { schedulers } from '../../schedulers/index.ts';
 import { systemNames as ipvsadmNames } from '../ipvsadm/names.ts';
 import { importRules } from '../ipvsadm/rules-document.ts';
 
@@ -49,9 +50,9 @@ function imported(text: string, source: Source): Imported | Promise<Imported> {
     case 'ipvsadm':
       return importRules(text, ipvsadmNames());
     case 'ldirectord':
-      return importLdirectord(text, systemNames());
+      return importLdirectord(text, { names: systemNames(), schedulers: Object.keys(schedulers) });
     case 'keepalived':
-      return importKeepalived(text);
+      return importKeepalived(text, { schedulers: Object.keys(schedulers) });
     default:
       return source satisfies never;
   }
