@@ -12,6 +12,7 @@ import {
   granularity,
   type ImportContext,
   type Imported,
+  isPort,
   type LeftOut,
   markOf,
   newDraft,
@@ -212,7 +213,7 @@ function wayOf({ words }: Statement): Way | undefined {
     const next = rest[i + 1] ?? '';
     if (word === 'type' && (next === 'ipip' || next === 'gue' || next === 'gre'))
       tunnel.type = rest[++i] as typeof next;
-    else if (word === 'port' && wholeNumber(next)) tunnel.port = Number(rest[++i]);
+    else if (word === 'port' && isPort(Number(next))) tunnel.port = Number(rest[++i]);
     else if (word === 'csum' || word === 'remcsum') tunnel.checksum = word;
     else if (word !== 'nocsum') return undefined;
   }

@@ -7,7 +7,6 @@ import { isUnicast, parseAddress, prefixOfMask } from '../wire/address.ts';
 import { canonical, familyOfText } from './canonical.ts';
 import {
   type ClusterMethod,
-  DEFAULT_CHECK,
   type DestinationDocument,
   type Document,
   EMPTY_DOCUMENT,
@@ -49,12 +48,6 @@ export const newDraft = (service: ServiceAddress): Draft => ({
   options: { scheduler: 'wlc' },
   destinations: [],
 });
-
-/** The check of a draft, made with defaults when it is first asked for. */
-export function checkOf(draft: Draft, type: Check['type']): NonNullable<Draft['check']> {
-  draft.check ??= { ...DEFAULT_CHECK, type };
-  return draft.check;
-}
 
 /** A document of these services; the VIPs' devices are for the operator to fill in, as no such file names them all. */
 export function documentOf(drafts: readonly Draft[]): Document {
@@ -104,7 +97,8 @@ export function whyNotService({ service, options }: Draft, before: readonly Draf
   return undefined;
 }
 
-const isPort = (port: number): boolean => Number.isInteger(port) && port >= 0 && port <= 65_535;
+/** 0: every port, or the service's own. */
+export const isPort = (port: number): boolean => Number.isInteger(port) && port >= 0 && port <= 65_535;
 
 /** `address port` of a service; undefined where they are none. */
 export function addressOf(
