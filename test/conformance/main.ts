@@ -18,13 +18,16 @@ const filesOf = (path: string): string[] =>
 
 /** The scenarios of a file, one or several; undefined for recorded command lines. Throws for what is no recording. */
 function scenariosOf(file: string): readonly Golden[] | undefined {
-  const content = JSON.parse(readFileSync(file, 'utf8')) as unknown;
-  const items = (Array.isArray(content) ? content : [content]) as readonly Partial<Golden>[];
-  if (items.every((item) => 'cmd' in item)) return undefined;
-  const isPlayed = ({ steps }: Partial<Golden>) =>
-    Array.isArray(steps) && steps.every((step) => typeof step === 'object' && 'step' in step);
-  if (!items.every(isPlayed)) throw new Error('no recording: it has no steps with answers');
-  return items as readonly Golden[];
+  const items = [JSON.parse(readFileSync(file, 'utf8')) as unknown].flat();
+  const has = (item: unknown, name: string) => typeof item === 'object' && item !== null && name in item;
+  if (items.length > 0 && items.every((item) => has(item, 'cmd'))) return undefined;
+  const isPlayed = (item: unknown) => {
+    const { steps } = item as Partial<Golden>;
+    return Array.isArray(steps) && steps.length > 0 && steps.every((step) => has(step, 'step'));
+  };
+  if (items.length > 0 && items.every((item) => has(item, 'steps') && isPlayed(item)))
+    return items as readonly Golden[];
+  throw new Error('no recording: neither command lines (cmd, rc) nor scenarios (steps with their answers)');
 }
 
 async function playScenario(golden: Golden): Promise<boolean> {
@@ -36,9 +39,9 @@ async function playScenario(golden: Golden): Promise<boolean> {
 
 const words = process.argv.slice(2);
 const all = words.includes('--all');
-const paths = words.filter((word) => !word.startsWith('--'));
-if (paths.length === 0) {
-  print('usage: conformance [--all] PATH...');
+const paths = words.filter((word) => !['--all', '--cli'].includes(word));
+if (paths.length === 0 || paths.some((path) => path.startsWith('-'))) {
+  process.stderr.write('usage: conformance [--all] [--cli] PATH...\n');
   process.exit(2);
 }
 let passed = 0;
@@ -61,4 +64,4 @@ for (const file of paths.flatMap(filesOf)) {
   }
 }
 print(`${passed} passed, ${failed} failed`);
-process.exitCode = failed > 0 ? 1 : 0;
+process.exitCode = failed > 0 || passed === 0 ? 1 : 0;

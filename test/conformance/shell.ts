@@ -1,4 +1,5 @@
-/** As much of a shell as recordings of command lines use: `;`, `&&`, `|`, `( )`, redirections, `$?` and a few commands. */
+/** As much of a shell as recordings of command lines use: `;`, `&&`, `||`, `|`, `( )`, redirections, `$?` and filters. */
+import { spawnSync } from 'node:child_process';
 import { split } from './words.ts';
 
 export interface ShellAnswer {
@@ -62,7 +63,8 @@ export class Shell {
     if (at < 0) return await this.#simple(tokens.join(' '), stdin);
     const isJoined = tokens[at] === '2>&1';
     const rest = [...tokens.slice(0, at), ...tokens.slice(isJoined ? at + 1 : at + 2)];
-    const file = tokens[at + 1] ?? '';
+    const [file = ''] = split(tokens[at + 1] ?? '');
+    if (tokens[at] === '<<<') return await this.#command(rest, `${file}\n`);
     if (tokens[at] === '<') return await this.#command(rest, this.#files.get(file) ?? '');
     const { rc, stdout, stderr } = await this.#command(rest, stdin);
     if (isJoined) return { rc, stdout: stdout + stderr, stderr: '' };
@@ -73,52 +75,38 @@ export class Shell {
   }
 
   async #simple(text: string, stdin: string): Promise<ShellAnswer> {
-    const argv = split(text.replaceAll('$?', String(this.#status)));
-    const done = (stdout: string): ShellAnswer => ({ rc: 0, stdout, stderr: '' });
-    const [name = '', ...rest] = argv;
-    if (name === 'cat' && (rest.length === 0 || this.#files.has(rest[0]!)))
-      return done(rest.length === 0 ? stdin : this.#files.get(rest[0]!)!);
-    const filter = FILTERS[name];
-    if (filter) {
-      const stdout = filter(rest, stdin);
-      return { rc: name === 'grep' && stdout === '' ? 1 : 0, stdout, stderr: '' };
-    }
-    const answer = await this.#external(argv, stdin);
+    const [name = '', ...argv] = split(text.replaceAll('$?', String(this.#status)));
+    const last = argv.at(-1);
+    const isOfFile = last !== undefined && this.#files.has(last);
+    if (FILTERS.has(name) && (name !== 'cat' || isOfFile || last === undefined))
+      return isOfFile ? filter(name, argv.slice(0, -1), this.#files.get(last)!) : filter(name, argv, stdin);
+    const answer = await this.#external([name, ...argv], stdin);
     if (!answer) throw new Error(`the shell has no command ${name}`);
     return answer;
   }
 }
 
-const linesOf = (text: string): string[] => text.split('\n').slice(0, text.endsWith('\n') ? -1 : undefined);
-const textOf = (lines: readonly string[]): string => lines.map((line) => `${line}\n`).join('');
-const escaped = (text: string): string => text.replaceAll('\\n', '\n').replaceAll('\\t', '\t');
-const count = (words: readonly string[]): number => Number(words.join('').replace(/\D/g, '')) || 10;
+/** Programs of the host that make text of their words and of what comes in; a file, the last word, comes in as well. */
+const FILTERS = new Set(
+  'awk cat cut echo egrep expr false grep head nl paste printf rev sed seq sort tac tail tr true uniq wc'.split(
+    ' ',
+  ),
+);
 
-/** Commands that make text of their words and of what comes in. */
-const FILTERS: Readonly<Record<string, (words: readonly string[], stdin: string) => string>> = {
-  echo: (words) => `${words.join(' ')}\n`,
-  printf: ([format = '']) => escaped(format),
-  true: () => '',
-  sleep: () => '',
-  head: (words, stdin) => textOf(linesOf(stdin).slice(0, count(words))),
-  tail: (words, stdin) => textOf(linesOf(stdin).slice(-count(words))),
-  sort: (_words, stdin) => textOf(linesOf(stdin).sort()),
-  wc: (_words, stdin) => `${linesOf(stdin).length}\n`,
-  grep: (words, stdin) => {
-    const flags = words.filter((word) => word.startsWith('-')).join('');
-    const pattern = words.find((word) => !word.startsWith('-')) ?? '';
-    const expression = new RegExp(pattern, flags.includes('i') ? 'i' : '');
-    const found = linesOf(stdin).filter((line) => expression.test(line) !== flags.includes('v'));
-    return flags.includes('c') ? `${found.length}\n` : textOf(found);
-  },
-};
+function filter(name: string, argv: readonly string[], input: string): ShellAnswer {
+  const { status, stdout, stderr, error } = spawnSync(name, argv, { input, encoding: 'utf8' });
+  if (error && (error as NodeJS.ErrnoException).code !== 'EPIPE') throw error; // head does not read it all
+  return { rc: status ?? 1, stdout, stderr };
+}
 
-const REDIRECTIONS = new Set(['<', '>', '>>', '2>', '2>&1']);
+const REDIRECTIONS = new Set(['<', '<<<', '>', '>>', '2>', '2>&1']);
 
-/** Words and operators; what is quoted stays in its quotes. */
+/** Words as they are written, and operators; a comment is left out. */
 function tokensOf(line: string): string[] {
-  const tokens = line.matchAll(/2>&1|2>|'[^']*'|"(?:[^"\\]|\\.)*"|\|\||&&|>>|[;|()<>]|[^\s;|()<>&'"]+/g);
-  return [...tokens].map(([token]) => token);
+  const all = /2>&1|2>|\|\||&&|>>|<<<|[;|()<>\n]|#.*|(?:[^\s;|()<>&'"\\]|\\.|'[^']*'|"(?:[^"\\]|\\.)*")+/g;
+  return [...line.matchAll(all)]
+    .map(([token]) => (token === '\n' ? ';' : token))
+    .filter((token) => !token.startsWith('#'));
 }
 
 /** The commands between separators outside of parentheses, each with the separator before it. */
