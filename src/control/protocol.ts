@@ -54,7 +54,9 @@ export function parseRequest(line: string): Request {
   } = parseObject(line);
   const { version, ask } = request;
   if (version !== VERSION)
-    throw protocolError(`the director speaks version ${VERSION} of its protocol, not ${String(version)}`);
+    throw protocolError(
+      `the director speaks version ${VERSION} of its protocol, not ${typeof version === 'number' ? version : 'what the request says'}`,
+    );
   if (ask === 'connections' || ask === 'reload' || ask === 'configured') return { version: VERSION, ask };
   if (ask === 'snapshot') {
     const { parts } = request;

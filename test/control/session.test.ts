@@ -57,3 +57,17 @@ test('the last line of an answer says that it is the last', async () => {
     { end: true },
   ]);
 });
+
+test.each(['{}', '{"toString":1}', JSON.stringify('x'.repeat(5000)), '"1\\nready"'])(
+  'a version of %.20s is refused in a line that repeats nothing of it',
+  async (version) => {
+    expect(await answers(`{"version":${version},"ask":"reload"}`)).toEqual([
+      {
+        error: {
+          code: 'PROTOCOL',
+          message: 'the director speaks version 1 of its protocol, not what the request says',
+        },
+      },
+    ]);
+  },
+);
