@@ -22,6 +22,7 @@ import { UDP } from '../wire/udp.ts';
 import { type DestinationRegistry, PLAIN_TUNNEL, type RealDestination } from './destinations.ts';
 import { engineNames } from './persistence.ts';
 import { Service, type ServiceKey, type ServiceRegistry } from './services.ts';
+import { LONGEST_TIMEOUT } from './timeouts.ts';
 
 /** IP protocol numbers (IANA) of what services can be of. */
 export const PROTOCOL_NUMBERS: Readonly<Record<Protocol, number>> = { tcp: TCP, udp: UDP, sctp: SCTP };
@@ -72,10 +73,10 @@ export function addDestination(
   options: DestinationOptions,
 ): void {
   const service = requireService(into, name);
-  checkDestination(at, options);
   const address = addressOf(at.address);
-  if (!isUnicast(address)) throw invalid(`${at.address}: a destination’s address must be unicast`);
   checkFamily(into, service, address, options);
+  checkDestination(at, options);
+  if (!isUnicast(address)) throw invalid(`${at.address}: a destination’s address must be unicast`);
   if (find(service, address, at.port))
     throw new LvsError('DESTINATION_EXISTS', `${describe(name)} has the destination ${text(at)} already`);
   const destination = into.destinations.obtain(service, address, at.port);
@@ -91,9 +92,9 @@ export function editDestination(
   options: DestinationOptions,
 ): void {
   const service = requireService(into, name);
+  checkFamily(into, service, addressOf(at.address), options);
   checkDestination(at, options);
   const destination = requireDestination(service, name, at);
-  checkFamily(into, service, destination.address, options);
   destination.configure(options, false);
   service.scheduler.changed?.('edited', destination, service.destinations.indexOf(destination));
 }
@@ -167,8 +168,8 @@ function checkService(key: ServiceKey, name: ServiceAddress, options: ServiceOpt
     throw new LvsError('NO_SUCH_SCHEDULER', `${describe(name)}: there is no scheduler ${scheduler}`);
   if (engine !== undefined && !engineNames.includes(engine))
     throw new LvsError('NO_SUCH_SCHEDULER', `${describe(name)}: there is no persistence engine ${engine}`);
-  if (!(Number.isInteger(persistent) && persistent >= 0))
-    throw invalid(`${describe(name)}: persistence of ${persistent} s: a whole number, 0 for none`);
+  if (!isWithin(persistent, 0, LONGEST_TIMEOUT))
+    throw invalid(`${describe(name)}: persistence of ${persistent} s: 1 to ${LONGEST_TIMEOUT}, 0 for none`);
   if (key.mark === 0 && key.port === 0 && persistent === 0)
     throw invalid(`${describe(name)}: port 0, all ports, is for persistent services only`);
   if (ops && key.mark === 0 && key.protocol !== PROTOCOL_NUMBERS.udp)

@@ -6,7 +6,7 @@ import { TCP_ESTABLISHED, TCP_FIN_WAIT, TCP_TIMEOUTS } from './tcp-state.ts';
 import { UDP_TIMEOUT } from './udp-state.ts';
 
 /** Seconds; as ms it still fits the table's 32-bit column. */
-const LONGEST = 4_294_967;
+export const LONGEST_TIMEOUT = 4_294_967;
 
 export class StateTimeouts {
   /** ms by state. */
@@ -17,8 +17,11 @@ export class StateTimeouts {
   /** Sets those that are not 0. Connections have them from their next packet on. */
   set({ tcp, tcpFin, udp }: Timeouts): void {
     for (const seconds of [tcp, tcpFin, udp])
-      if (!(Number.isInteger(seconds) && seconds >= 0 && seconds <= LONGEST))
-        throw new LvsError('INVALID', `a time-out of ${seconds} s: 1 to ${LONGEST}, or 0 to leave it`);
+      if (!(Number.isInteger(seconds) && seconds >= 0 && seconds <= LONGEST_TIMEOUT))
+        throw new LvsError(
+          'INVALID',
+          `a time-out of ${seconds} s: 1 to ${LONGEST_TIMEOUT}, or 0 to leave it`,
+        );
     if (tcp > 0) this.tcp[TCP_ESTABLISHED] = toMs(tcp);
     if (tcpFin > 0) this.tcp[TCP_FIN_WAIT] = toMs(tcpFin);
     if (udp > 0) this.udp[0] = toMs(udp);

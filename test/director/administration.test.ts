@@ -50,6 +50,11 @@ describe('refused', () => {
       'INVALID',
     ],
     [
+      'persistence of more time than a timer has',
+      { op: 'edit-service', service, options: { scheduler, persistent: 4_294_968 } },
+      'INVALID',
+    ],
+    [
       'a netmask too long',
       { op: 'edit-service', service, options: { scheduler, persistent: 1, persistencePrefix: 33 } },
       'INVALID',
