@@ -70,10 +70,12 @@ const PORT = 8848;
 const TTL = 1;
 /** Octets of an IP and a UDP header in front of a sync message. */
 const HEADERS = { 4: 28, 6: 48 } as const;
-/** Largest UDP payload in IPv4, octets. */
-const MAX_PAYLOAD = 65_507;
-/** A master keeps to this MTU, so that older backups can read it (ip_vs_sync.c 6.1). */
-const MASTER_MTU = 1500;
+/** Octets of a whole datagram with its headers. */
+const MAX_DATAGRAM = 65_535;
+/** A master keeps to this MTU, so that older backups can read it, and no backup expects less (ip_vs_sync.c 6.1). */
+const USUAL_MTU = 1500;
+/** Octets that a backup must be able to take at least (ip_vs_sync.c 6.1). */
+const LEAST_BACKUP = 1024;
 
 /** A sync daemon with what was not given filled in from its interface, as the kernel does; other commands as they are. */
 function completed(command: Command, mtu: (name: string) => number | undefined): Command {
@@ -82,13 +84,19 @@ function completed(command: Command, mtu: (name: string) => number | undefined):
   const most = mtu(daemon.interface);
   if (most === undefined)
     throw new LvsError('NO_SUCH_DEVICE', `there is no network interface ${daemon.interface}`);
-  const { group = GROUP, port = PORT, ttl = TTL, maxLength = defaultLength(daemon, most, group) } = daemon;
-  return { op: command.op, daemon: { ...daemon, group, port, ttl, maxLength } };
+  const { group = GROUP, port = PORT, ttl = TTL } = daemon;
+  return {
+    op: command.op,
+    daemon: { ...daemon, group, port, ttl, maxLength: lengthOf(daemon, most, group) },
+  };
 }
 
-function defaultLength({ role }: SyncDaemon, mtu: number, group: string): number {
-  const bounded = role === 'master' ? Math.min(mtu, MASTER_MTU) : mtu;
-  return Math.min(bounded - HEADERS[group.includes(':') ? 6 : 4], MAX_PAYLOAD);
+/** Octets of the longest message: what is asked for, as far as role and family allow, or by the interface's MTU. */
+function lengthOf({ role, maxLength = 0 }: SyncDaemon, mtu: number, group: string): number {
+  const headers = HEADERS[group.includes(':') ? 6 : 4];
+  const most = MAX_DATAGRAM - headers;
+  if (maxLength > 0) return Math.min(Math.max(maxLength, role === 'backup' ? LEAST_BACKUP : 1), most);
+  return role === 'master' ? USUAL_MTU - headers : Math.min(Math.max(mtu, USUAL_MTU) - headers, most);
 }
 
 /** MTU of an interface of this host, octets; undefined: it has none of that name. */

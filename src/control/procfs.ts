@@ -136,9 +136,15 @@ const ipv4Word = (address: string): number =>
 
 /** All eight groups with all their digits. */
 function ipv6Text(address: string): string {
-  const [left = '', right] = address.split('::');
+  const [left = '', right] = address.replace(/\d+(\.\d+){3}$/, groupsOf).split('::');
   const before = left === '' ? [] : left.split(':');
   const after = right ? right.split(':') : [];
   const groups = [...before, ...Array<string>(8 - before.length - after.length).fill('0'), ...after];
   return groups.map((group) => group.padStart(4, '0')).join(':');
+}
+
+/** The last two groups, which inet_ntop writes like an IPv4 address where all before them are 0. */
+function groupsOf(dotted: string): string {
+  const word = ipv4Word(dotted);
+  return `${hex(Math.floor(word / 0x1_0000))}:${hex(word % 0x1_0000)}`;
 }

@@ -43,12 +43,13 @@ export function parseAddress(text: string): Address | undefined {
   );
 }
 
-/** The text of an address, IPv6 as RFC 5952 (and inet_ntop) writes it. */
+/** The text of an address, IPv6 as inet_ntop writes it: RFC 5952, and ::a.b.c.d for what is IPv4-compatible. */
 export function formatAddress(address: Address): string {
   if (isV4(address)) return ip.fromLong(address[3]!);
   const groups: number[] = [];
   for (const word of address) groups.push(word >>> 16, word & 0xffff);
   const [from, length] = longestZeroRun(groups);
+  if (from === 0 && length === 6) return `::${ip.fromLong(address[3]!)}`;
   const hex = (part: number[]) => part.map((group) => group.toString(16)).join(':');
   return length < 2 ? hex(groups) : `${hex(groups.slice(0, from))}::${hex(groups.slice(from + length))}`;
 }

@@ -14,7 +14,7 @@ test('a sync daemon gets from its interface what is not given', async () => {
   const { daemons } = await door.snapshot({});
   expect(daemons).toEqual([
     { ...master, interface: 'lo', maxLength: 1472, group: '224.0.0.81', port: 8848, ttl: 1 },
-    { ...master, role: 'backup', interface: 'lo', maxLength: 65_488, group: 'ff02::81', port: 8848, ttl: 9 },
+    { ...master, role: 'backup', interface: 'lo', maxLength: 65_487, group: 'ff02::81', port: 8848, ttl: 9 },
   ]);
 });
 

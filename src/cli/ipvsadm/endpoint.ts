@@ -23,6 +23,7 @@ export async function parseEndpoint(
   protocol: Protocol | undefined,
   names: Names,
 ): Promise<Endpoint | undefined> {
+  if (/^\d+$/.test(text)) return undefined; // a port alone
   let host = text;
   if (text.startsWith('[')) {
     const close = text.indexOf(']');
@@ -30,10 +31,10 @@ export async function parseEndpoint(
     host = text.slice(1, close);
     if (isPlainIpv6(host)) {
       const port = parsePort(text.slice(close + 2), protocol, names);
-      return port === undefined ? undefined : { address: canonical(host), family: 6, port };
+      return port === undefined ? undefined : { ...ipv6(host), port };
     }
   } else if (isPlainIpv6(text)) {
-    return { address: canonical(text), family: 6, port: undefined };
+    return { ...ipv6(text), port: undefined };
   }
   const colon = host.indexOf(':');
   const name = colon < 0 ? host : host.slice(0, colon);
@@ -46,8 +47,11 @@ export async function parseEndpoint(
 
 const isPlainIpv6 = (text: string): boolean => isIP(text) === 6 && !text.includes('%');
 
-/** As RFC 5952 writes it. */
-const canonical = (address: string): string => formatAddress(parseAddress(address)!);
+/** As RFC 5952 writes it; an IPv4-mapped address is the IPv4 address that it stands for. */
+function ipv6(text: string): Pick<Endpoint, 'address' | 'family'> {
+  const address = formatAddress(parseAddress(text)!);
+  return { address, family: address.includes(':') ? 6 : 4 };
+}
 
 async function ipv4Of(name: string, names: Names): Promise<string | undefined> {
   if (isIP(name) === 4) return name;

@@ -2,6 +2,7 @@
 import { isIP } from 'node:net';
 import type { SyncDaemon } from '../../model/command.ts';
 import type { Protocol } from '../../model/service.ts';
+import { formatAddress, parseAddress } from '../../wire/address.ts';
 import type { Draft } from './draft.ts';
 import { parseEndpoint } from './endpoint.ts';
 import type { Names } from './names.ts';
@@ -16,6 +17,8 @@ const MAX_TIMEOUT = 2_678_400;
 /** Seconds; what -p without a number means (IP_VS_TEMPLATE_TIMEOUT, ip_vs.h). */
 const DEFAULT_PERSISTENCE = 360;
 const MAX_UDP_PAYLOAD = 65_507;
+/** Characters of a network interface's name (IFNAMSIZ without its end); more are cut off. */
+const LONGEST_INTERFACE = 15;
 
 export function roleOf(command: CommandName, text: string): SyncDaemon['role'] {
   if (text === 'master' || text === 'backup') return text;
@@ -101,7 +104,7 @@ export async function takeOption(
       draft.tunnelPort = bounded(value, 1, 65_535, 'tunnel port');
       return;
     case 'mcast-interface':
-      draft.interface = value;
+      draft.interface = value.slice(0, LONGEST_INTERFACE);
       return;
     case 'mcast-group':
       draft.group = parseGroup(value);
@@ -160,7 +163,8 @@ function parseMask(text: string, family: 4 | 6): number {
 
 function parseGroup(text: string): string {
   if (text.includes(':')) {
-    if (isIP(text) === 6 && /^ff/i.test(text)) return text;
+    const group = parseAddress(text);
+    if (group && group[0]! >>> 24 === 0xff) return formatAddress(group);
     throw new Refusal(`invalid IPv6 mcast-group \`${text}'`);
   }
   if (isIP(text) === 4 && Number.parseInt(text, 10) >>> 4 === 14) return text;
