@@ -30,7 +30,7 @@ describe.skipIf(why !== undefined)('the agent of a real server', () => {
   afterAll(() => lab?.[Symbol.asyncDispose]());
 
   test.each([
-    ['direct routing', ['--vip', '192.168.0.101,fd00::101'], /inet 192\.168\.0\.101\/32.* lo/],
+    ['direct routing', ['--vip', '192.168.0.101,FD00:0::101'], /inet 192\.168\.0\.101\/32.* lo/],
     ['an alias', ['--vip', '192.168.0.101', '--device', 'lo:1'], /inet 192\.168\.0\.101\/32.* lo:1/],
     ['a tunnel', ['--vip', '192.168.0.101,fd00::101', '--method', 'tunnel'], /inet6 fd00::101\/128/],
     ['nat', ['--method', 'nat', '--gateway', '192.168.0.1'], /default via 192\.168\.0\.1 /],

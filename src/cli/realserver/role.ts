@@ -1,6 +1,6 @@
 /** What a real server is to be, by the command line and the director's configuration. */
-import { isIP } from 'node:net';
 import { type Command, InvalidArgumentError, Option } from 'commander';
+import { canonical, familyOfText } from '../../config/canonical.ts';
 import type { Document } from '../../config/document.ts';
 import { loadConfig } from '../../config/load.ts';
 import { systemNames } from '../../config/names.ts';
@@ -49,9 +49,10 @@ export async function documentOf(
 
 function addresses(text: string): string[] {
   const list = text.split(',');
-  const wrong = list.find((address) => isIP(address) === 0);
+  const wrong = list.find((address) => familyOfText(address) === 0);
   if (wrong !== undefined) throw new InvalidArgumentError(`'${wrong}' is no address.`);
-  return list;
+  // As the kernel names them: what it lists is compared with these.
+  return list.map(canonical);
 }
 
 /** ipip, gre, gue:PORT, with commas between. */
