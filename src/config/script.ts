@@ -16,6 +16,7 @@ export function writeScript(document: Document, rules: readonly string[]): strin
     ...new Set(document.services.flatMap((each) => each.destinations.map((one) => one.destination.address))),
   ];
   const gateway = realServers.gateway ?? (method === 'nat' ? director.inside?.address : undefined);
+  const taken = document.active ? vips : []; // a standby leaves them to the other director
   const network = vips.some((vip) => isIP(vip.address) === 6);
   return `#!/bin/sh
 # The hosts of one Linux Virtual Server (${method}): run it on each; the host's addresses tell its role.
@@ -31,7 +32,7 @@ ${sysctls([
   ['net.ipv4.conf.all.send_redirects', method === 'nat' ? 0 : 1],
   ...(network && method === 'nat' ? ([['net.ipv6.conf.all.forwarding', 1]] as const) : []),
 ])}
-${vips.map(directorVip).join('\n') || '  : # no VIP'}
+${taken.map(directorVip).join('\n') || '  : # no VIP'}
 ${director.gateway && isIP(director.gateway) !== 0 ? `  ip route replace default via ${director.gateway}\n` : ''}${marksScript(document.marks)}  ipvsadm -C
 ${kernelSettings(document.settings)}  ipvsadm -R <<'RULES'
 ${rules.join('\n')}

@@ -35,19 +35,27 @@ const doc = async (text: string): Promise<Document> => {
   return document;
 };
 
+const IPIP = { type: 'ipip', port: 0, checksum: 'none' };
+
 /** Rules without their order and with all defaults written out: a fixed point of writing them into a director. */
 const plain = (rules: ReturnType<typeof rulesOf>) =>
   rules
     .map(({ service, options, destinations }) => ({
       service,
       scheduler: options.scheduler,
+      flags: options.schedulerFlags ?? 0,
       persistent: options.persistent ?? 0,
+      prefix: options.persistent ? (options.persistencePrefix ?? 32) : 0,
+      engine: options.engine ?? '',
+      ops: options.ops ?? false,
       destinations: destinations
         .map((each) => ({
           at: `${each.address}:${each.port}`,
           method: each.options.method,
           weight: each.options.weight ?? 1,
           upper: each.options.upperThreshold ?? 0,
+          lower: each.options.lowerThreshold ?? 0,
+          tunnel: each.options.method === 'ipip' ? (each.options.tunnel ?? IPIP) : undefined,
         }))
         .sort((a, b) => (a.at < b.at ? -1 : 1)),
     }))

@@ -5,6 +5,7 @@ import { compile } from '../../src/config/compile.ts';
 import { parseLvsConf } from '../../src/config/lvs-conf.ts';
 import { writeYaml } from '../../src/config/write-yaml.ts';
 import { parseYaml } from '../../src/config/yaml.ts';
+import { Director } from '../../src/director/director.ts';
 import { documents, labNames } from '../support/documents.ts';
 
 const SCHEDULERS = ['rr', 'wrr', 'lc', 'wlc', 'sh', 'mh'];
@@ -376,7 +377,7 @@ services:
   });
 });
 
-test('a right file with some values replaced is answered, with a place in it for each mistake', async () => {
+test('a right file with some values replaced: each mistake has a place in it, and without one a director takes it', async () => {
   const junk = fc.constantFrom(
     '',
     '5',
@@ -390,6 +391,15 @@ test('a right file with some values replaced is answered, with a place in it for
     '1.5',
     "'[::'",
     '*a',
+    '0',
+    '70000',
+    '0.0.0.0',
+    "'fe80::1'",
+    "'[fd00::1]:80'",
+    'rs1',
+    'true',
+    'dr',
+    'sh',
   );
   const spoiled = fc
     .tuple(documents, fc.array(fc.tuple(fc.nat(), junk), { minLength: 1, maxLength: 4 }))
@@ -406,10 +416,14 @@ test('a right file with some values replaced is answered, with a place in it for
     });
   await fc.assert(
     fc.asyncProperty(spoiled, async (text) => {
-      const { problems } = await parse(text);
+      const { document, problems } = await parse(text);
       const lines = text.split('\n').length;
       for (const { line, column } of problems)
         expect(line >= 1 && line <= lines + 1 && column >= 1).toBe(true);
+      if (problems.some(({ severity }) => severity === 'error')) return;
+      const host = { transmit: () => true, route: () => undefined, isLocal: () => false };
+      const director = new Director({ host, random: () => 0, maxConnections: 16 });
+      for (const command of compile(document)) director.apply(command, 0);
     }),
     { numRuns: 200 },
   );

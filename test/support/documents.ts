@@ -15,38 +15,83 @@ export const labNames: Names = {
   host: async (name) => HOSTS[name] ?? (/^\d+\.\d+\.\d+\.\d+$|:/.test(name) ? name : undefined),
 };
 
-const options = fc.record(
-  {
-    scheduler: fc.constantFrom('rr', 'wrr', 'wlc'),
-    persistent: fc.integer({ min: 1, max: 100_000 }),
-    persistencePrefix: fc.integer({ min: 1, max: 32 }),
-    engine: fc.constant('sip'),
-  },
-  { requiredKeys: ['scheduler'] },
+const persistence = {
+  persistent: fc.integer({ min: 1, max: 100_000 }),
+  persistencePrefix: fc.integer({ min: 1, max: 32 }),
+  engine: fc.constant('sip'),
+};
+const options = fc.oneof(
+  fc.record(
+    { scheduler: fc.constantFrom('rr', 'wrr', 'wlc'), ...persistence },
+    { requiredKeys: ['scheduler'] },
+  ),
+  fc.record(
+    {
+      scheduler: fc.constantFrom('sh', 'mh'),
+      schedulerFlags: fc.integer({ min: 1, max: 3 }),
+      ...persistence,
+    },
+    { requiredKeys: ['scheduler'] },
+  ),
 );
 
-const check = fc.record({
-  type: fc.constantFrom('tcp' as const, 'http' as const),
+const timing = {
   interval: fc.integer({ min: 1, max: 60 }),
-  timeout: fc.constant(3),
+  timeout: fc.constantFrom(0.5, 3),
   fall: fc.constant(2),
   rise: fc.integer({ min: 1, max: 5 }),
-  maxStep: fc.constant(20),
+  maxStep: fc.constantFrom(20, 100),
   slowStart: fc.integer({ min: 0, max: 60 }),
-});
+};
+/** What YAML could take for something else. */
+const words = fc.constantFrom('yes', '1e3', '#', 'a: b', ' ', "'", '"', 'x\ny', 'é', '*a', '- ');
+const check = fc.oneof(
+  fc.record({ type: fc.constantFrom('tcp' as const, 'agent' as const), ...timing }),
+  fc.record({
+    type: fc.constant('http' as const),
+    path: fc.constantFrom('/', '/a?b#c'),
+    expect: words,
+    status: fc.constantFrom(200, 503),
+    ...timing,
+  }),
+  fc.record({ type: fc.constant('udp' as const), send: words, port: fc.constant(9), ...timing }),
+  fc.record({
+    type: fc.constant('command' as const),
+    command: fc.array(words, { minLength: 1, maxLength: 3 }),
+    ...timing,
+  }),
+);
 
+const GUE = { type: 'gue', port: 6080 } as const;
+const ways = [
+  { method: 'masq' },
+  { method: 'ipip' },
+  { method: 'ipip', tunnel: { type: 'gre', port: 0, checksum: 'csum' } },
+  { method: 'ipip', tunnel: { ...GUE, checksum: 'none' } },
+  { method: 'ipip', tunnel: { ...GUE, checksum: 'remcsum' } },
+  { method: 'gatewaying' },
+] as const;
 const destination = fc.record({
   name: fc.constantFrom(...Object.keys(HOSTS)),
   weight: fc.nat({ max: 5 }),
-  upper: fc.constantFrom(0, 10),
-  gue: fc.boolean(),
+  thresholds: fc.constantFrom({}, { upperThreshold: 10 }, { upperThreshold: 10, lowerThreshold: 7 }),
+  way: fc.constantFrom(...ways),
+  /** Of NAT only: the others have the service's. */
+  port: fc.constantFrom(undefined, 8080),
 });
 
 /** Few addresses and ports, so that two random documents have services in common. */
 const service = fc.record({
-  protocol: fc.constantFrom('tcp' as const, 'udp' as const, 'sctp' as const),
-  port: fc.integer({ min: 1, max: 3 }),
+  address: fc.oneof(
+    fc.record({
+      protocol: fc.constantFrom('tcp' as const, 'udp' as const, 'sctp' as const),
+      address: fc.constant('192.168.0.101'),
+      port: fc.integer({ min: 1, max: 3 }),
+    }),
+    fc.record({ mark: fc.constantFrom(1, 0x7fffffff), family: fc.constant(4 as const) }),
+  ),
   options,
+  onePacket: fc.boolean(),
   check: fc.option(check, { nil: undefined }),
   destinations: fc.uniqueArray(destination, { selector: (each) => each.name, maxLength: 3 }),
 });
@@ -58,7 +103,7 @@ export const documents: fc.Arbitrary<Document> = fc
     active: fc.boolean(),
     drain: fc.nat({ max: 1000 }),
     adopt: fc.constantFrom('keep' as const, 'replace' as const),
-    services: fc.uniqueArray(service, { selector: (each) => `${each.protocol}${each.port}`, maxLength: 5 }),
+    services: fc.uniqueArray(service, { selector: ({ address }) => JSON.stringify(address), maxLength: 5 }),
   })
   .map(({ services, ...rest }) => ({
     ...rest,
@@ -69,20 +114,21 @@ export const documents: fc.Arbitrary<Document> = fc
     timeouts: { tcpFin: 60 },
     marks: [{ mark: 3, to: '10.0.0.0/8', port: [1, 2] as const }],
     services: services.map(
-      (each): ServiceDocument => ({
-        service: { protocol: each.protocol, address: '192.168.0.101', port: each.port },
-        options: each.options,
-        ...(each.check && { check: each.check }),
-        destinations: each.destinations.map(({ name, weight, upper, gue }) => ({
-          name,
-          destination: { address: HOSTS[name]!, port: each.port },
-          options: {
-            method: gue ? ('ipip' as const) : ('masq' as const),
-            weight,
-            ...(upper > 0 && { upperThreshold: upper }),
-            ...(gue && { tunnel: { type: 'gue' as const, port: 6080, checksum: 'none' as const } }),
-          },
-        })),
+      ({ address, options, onePacket, check, destinations }): ServiceDocument => ({
+        service: address,
+        options: {
+          ...options,
+          ...(onePacket && (!('protocol' in address) || address.protocol === 'udp') && { ops: true }),
+        },
+        ...(check && { check }),
+        destinations: destinations.map(({ name, weight, thresholds, way, port }) => {
+          const own = 'port' in address ? address.port : 0;
+          return {
+            name,
+            destination: { address: HOSTS[name]!, port: way.method === 'masq' ? (port ?? own) : own },
+            options: { weight, ...thresholds, ...way },
+          };
+        }),
       }),
     ),
   }));

@@ -152,6 +152,12 @@ describe('lvs-director compile', () => {
     expect(out).toContain('|| sysctl -qw net.ipv4.vs.conn_reuse_mode=0\n');
   });
 
+  test('prints a script in which a standby takes neither VIPs nor rules', async () => {
+    const { out } = await compiled(`active: false\n${CONFIG}`, 'script');
+    expect(out).not.toMatch(/ add 192\.168\.0\.101|^-A /m);
+    expect(out).toContain('  : # no VIP\n');
+  });
+
   test('says when a script could not know the director', async () => {
     const { complaints } = await compiled('services: []\n', 'script');
     expect(complaints).toEqual([
