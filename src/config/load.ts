@@ -1,5 +1,5 @@
 /** A configuration file, read and checked: the document, or an error that names everything that is wrong in it. */
-import { readFile } from 'node:fs/promises';
+import { open } from 'node:fs/promises';
 import { LvsError } from '../model/errors.ts';
 import type { Document } from './document.ts';
 import { parseLvsConf } from './lvs-conf.ts';
@@ -30,9 +30,7 @@ export async function loadConfig(
   const parse = /\.ya?ml$/i.test(path) ? parseYaml : parseLvsConf;
   let text: string;
   try {
-    const octets = await readFile(path);
-    if (octets.length > MAX_OCTETS) throw new Error(`larger than ${MAX_OCTETS} octets`);
-    text = octets.toString('utf8').replace(/^\uFEFF/, ''); // a byte order mark says nothing in UTF-8
+    text = (await octetsOf(path)).toString('utf8').replace(/^\uFEFF/, ''); // a byte order mark says nothing in UTF-8
   } catch (cause) {
     throw new LvsError('CONFIG', `${path}: cannot be read: ${(cause as Error).message}`, { cause });
   }
@@ -43,6 +41,16 @@ export async function loadConfig(
   const errors = inOrder.filter((each) => each.severity === 'error');
   if (errors.length > 0) refuse(errors, text);
   return { document, warnings: formatProblems(inOrder, text) };
+}
+
+/** Not more than there may be, however long the file goes on: it may be a device. */
+async function octetsOf(path: string): Promise<Buffer> {
+  await using file = await open(path);
+  const parts: Buffer[] = [];
+  for await (const part of file.createReadStream({ end: MAX_OCTETS, autoClose: false })) parts.push(part);
+  const all = Buffer.concat(parts);
+  if (all.length > MAX_OCTETS) throw new Error(`larger than ${MAX_OCTETS} octets`);
+  return all;
 }
 
 function refuse(errors: readonly Problem[], text: string): never {

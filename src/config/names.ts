@@ -27,9 +27,11 @@ export function parseServices(text: string): Map<string, number> {
   return ports;
 }
 
-/** The names of this host; /etc/services is read once, at the first name. */
+/** The names of this host; /etc/services is read once, at the first name, and each host is asked for once. */
 export function systemNames(servicesFile = '/etc/services'): Names {
   let services: Map<string, number> | undefined;
+  // A name can take the resolver many seconds, and stand in every service of a file.
+  const asked = new Map<string, Promise<string | undefined>>();
   return {
     port(name, protocol) {
       services ??= readServices(servicesFile);
@@ -37,13 +39,20 @@ export function systemNames(servicesFile = '/etc/services'): Names {
     },
     async host(name, family) {
       if (isIP(name) !== 0) return name;
-      try {
-        return (await lookup(name, { family: family ?? 0, verbatim: true })).address;
-      } catch {
-        return undefined;
-      }
+      const key = `${family ?? 0} ${name}`;
+      const answer = asked.get(key) ?? addressOf(name, family ?? 0);
+      asked.set(key, answer);
+      return await answer;
     },
   };
+}
+
+async function addressOf(name: string, family: 0 | 4 | 6): Promise<string | undefined> {
+  try {
+    return (await lookup(name, { family, verbatim: true })).address;
+  } catch {
+    return undefined;
+  }
 }
 
 function readServices(file: string): Map<string, number> {

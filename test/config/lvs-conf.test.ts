@@ -240,6 +240,20 @@ test('whatever the file holds, it is answered with problems, never with an excep
   );
 });
 
+test('a host that stands in many services is asked for once', async () => {
+  const bare = systemNames('/nonexistent');
+  const first = bare.host('name.invalid', 4);
+  expect(await Promise.all([first, bare.host('name.invalid', 4)])).toEqual([undefined, undefined]);
+  const many = Array.from({ length: 5000 }, () => bare.host('name.invalid', 4));
+  expect(new Set(await Promise.all(many))).toEqual(new Set([undefined]));
+});
+
+test('a file without an end is refused', async () => {
+  await expect(loadConfig('/dev/zero', names, SCHEDULERS)).rejects.toThrowError(
+    'larger than 16777216 octets',
+  );
+});
+
 test('port names come from services(5), and old aliases where that has none', () => {
   expect(parseServices('http 80/tcp www # WWW\n# x 1/tcp\ndomain 53/udp').get('www/tcp')).toBe(80);
   const bare = systemNames('/nonexistent');

@@ -60,7 +60,7 @@ function imported(text: string, source: Source): Imported | Promise<Imported> {
 
 function read(path: string): string {
   try {
-    return readFileSync(path === '-' ? STDIN : path, 'utf8');
+    return readFileSync(path === '-' ? STDIN : path, 'utf8').replace(/^\uFEFF/, '');
   } catch (cause) {
     throw new LvsError('CONFIG', `${path}: cannot be read: ${(cause as Error).message}`, { cause });
   }
