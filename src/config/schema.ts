@@ -1,6 +1,6 @@
 /** The JSON Schema of lvs.yaml: what validates a file, what editors complete by, and where the types come from. */
 import type { FromSchema } from 'json-schema-to-ts';
-import { DEFAULT_SETTINGS, type SettingName } from '../model/settings.ts';
+import { DEFAULT_SETTINGS, FOUR_VALUED, type SettingName } from '../model/settings.ts';
 import { DEVICE, DEVICE_OR_ALIAS } from './device-names.ts';
 
 const method = {
@@ -230,6 +230,7 @@ export const schema = {
     settings: {
       type: 'object',
       propertyNames: { enum: settingNames },
+      patternProperties: { [`^(${FOUR_VALUED.join('|')})$`]: { type: 'integer', minimum: 0, maximum: 3 } },
       additionalProperties: { type: 'integer', minimum: 0, maximum: 2_147_483_647 },
       description: `The kernel's net.ipv4.vs settings: ${settingNames.join(' ')}.`,
     },

@@ -1,9 +1,6 @@
 /** Settings and time-outs of a running director, with what is refused. */
 import { LvsError } from '../model/errors.ts';
-import { DEFAULT_SETTINGS, type SettingName, type Settings } from '../model/settings.ts';
-
-/** Largest value of settings that have one (Documentation/networking/ipvs-sysctl.rst, Linux 6.1). */
-const MOST: Partial<Settings> = { drop_entry: 3, drop_packet: 3, secure_tcp: 3, conn_reuse_mode: 3 };
+import { DEFAULT_SETTINGS, FOUR_VALUED, type SettingName, type Settings } from '../model/settings.ts';
 
 /** Every setting at its default but those given. */
 export function newSettings(given: Partial<Settings> = {}): Settings {
@@ -14,7 +11,7 @@ export function newSettings(given: Partial<Settings> = {}): Settings {
 
 export function changeSetting(settings: Settings, name: SettingName, value: number): void {
   if (!Object.hasOwn(settings, name)) throw new LvsError('INVALID', `there is no setting ${name}`);
-  const most = MOST[name] ?? 0x7fffffff;
+  const most = FOUR_VALUED.includes(name) ? 3 : 0x7fffffff;
   if (!(Number.isInteger(value) && value >= 0 && value <= most))
     throw new LvsError('INVALID', `${name} cannot be ${value}: 0 to ${most}`);
   settings[name] = value;

@@ -36,3 +36,11 @@ export interface Timeouts {
   readonly tcpFin: number;
   readonly udp: number;
 }
+
+/** Those that are 0 to 3; the others have no largest value (Documentation/networking/ipvs-sysctl.rst, Linux 6.1). */
+export const FOUR_VALUED: readonly SettingName[] = [
+  'drop_entry',
+  'drop_packet',
+  'secure_tcp',
+  'conn_reuse_mode',
+];

@@ -135,6 +135,11 @@ describe('a mistake is told with its place, all of a file at once', () => {
       ['1:13: expected one of am_droprate'],
     ],
     [
+      'a setting that has fewer values',
+      `settings: { drop_entry: 4, amemthresh: 4, sloppy_tcp: -1 }\n${withService()}`,
+      ["1:55: expected 0 to 2147483647, not '-1'", "1:25: expected 0 to 3, not '4'"],
+    ],
+    [
       'a method that does not exist',
       withService('method: dsr'),
       ["4:13: expected one of nat, dr, tunnel, not 'dsr'; did you mean 'dr'?"],
