@@ -33,6 +33,6 @@ export function listenerFindings(
   });
 }
 
-/** A socket of every IPv6 address hears IPv4 too, as Linux has it unless told otherwise; ss shows it as *. */
+/** ss (iproute2 6.1) shows a socket of both families as *, and one of IPv6 alone (IPV6_V6ONLY) as [::]. */
 const hears = ({ address }: Listener, vip: string): boolean =>
-  address === '*' || address === (isIPv6(vip) ? '::' : '0.0.0.0') || address === '::';
+  address === '*' || address === (isIPv6(vip) ? '::' : '0.0.0.0');

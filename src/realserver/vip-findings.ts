@@ -16,7 +16,9 @@ export async function vipFindings(
   ask: Asker,
 ): Promise<Finding[]> {
   const findings: Finding[] = [];
-  const carrier = device.split(':')[0]!;
+  const [named = ''] = device.split(':');
+  // Where the host does not have it the loopback serves, as with the agent.
+  const carrier = devices.some(({ name }) => name === named) ? named : 'lo';
   const speaking = devices.filter(({ neighbors, up }) => neighbors && up).map(({ name }) => name);
   for (const vip of vips) {
     const bits = isIPv6(vip) ? 128 : 32;

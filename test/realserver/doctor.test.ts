@@ -50,7 +50,8 @@ describe('servers', () => {
   test.each<[string, 'tcp' | 'udp', string, number, string[]]>([
     ['of every address hear the VIP', 'tcp', '192.168.0.101', 80, []],
     ['of the VIP hear it', 'udp', '192.168.0.101', 7, []],
-    ['of every IPv6 address hear IPv4 too', 'tcp', '192.168.0.101', 22, []],
+    ['of every IPv6 address alone do not hear IPv4', 'tcp', '192.168.0.101', 22, ['no-listener']],
+    ['of every IPv6 address hear an IPv6 VIP', 'tcp', 'fd00::101', 22, []],
     ['of another address do not', 'tcp', '192.168.0.101', 5432, ['no-listener']],
     ['of the other protocol do not', 'tcp', '192.168.0.101', 7, ['no-listener']],
     ['of an IPv6 VIP hear it', 'tcp', 'fd00::101', 443, []],
@@ -135,6 +136,14 @@ describe('the VIP', () => {
 
   test('is well where nobody answers for it', async () =>
     expect(await names(silent, async () => undefined)).toEqual([]));
+  test('goes to the loopback where the host cannot have the device that is named for it', async () => {
+    const mends = async (device: string) =>
+      (
+        await vipFindings({ ...role, vips: ['192.168.0.102'], device }, facts, silent, async () => undefined)
+      ).map(({ mend }) => mend);
+    expect(await mends('dummy0')).toEqual(['ip address add 192.168.0.102/32 dev lo']);
+    expect(await mends('eth0:1')).toEqual(['ip address add 192.168.0.102/32 dev eth0']);
+  });
   test('is answered for where the host says so, whatever its settings are', async () =>
     expect(await names(silent, async () => '02:00:00:00:00:03')).toEqual(['vip-answered']));
   test('is judged by the settings where the host cannot be asked', async () => {
