@@ -17,8 +17,8 @@ export async function vipFindings(
 ): Promise<Finding[]> {
   const findings: Finding[] = [];
   const [named = ''] = device.split(':');
-  // Where the host does not have it the loopback serves, as with the agent.
-  const carrier = devices.some(({ name }) => name === named) ? named : 'lo';
+  // The loopback serves where the host does not have it, and where it would answer for the VIP.
+  const carrier = devices.some(({ name, neighbors }) => name === named && !neighbors) ? named : 'lo';
   const speaking = devices.filter(({ neighbors, up }) => neighbors && up).map(({ name }) => name);
   for (const vip of vips) {
     const bits = isIPv6(vip) ? 128 : 32;

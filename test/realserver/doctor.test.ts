@@ -136,13 +136,13 @@ describe('the VIP', () => {
 
   test('is well where nobody answers for it', async () =>
     expect(await names(silent, async () => undefined)).toEqual([]));
-  test('goes to the loopback where the host cannot have the device that is named for it', async () => {
+  test('goes to the loopback where the device that is named for it cannot be had, or would answer', async () => {
     const mends = async (device: string) =>
       (
         await vipFindings({ ...role, vips: ['192.168.0.102'], device }, facts, silent, async () => undefined)
       ).map(({ mend }) => mend);
     expect(await mends('dummy0')).toEqual(['ip address add 192.168.0.102/32 dev lo']);
-    expect(await mends('eth0:1')).toEqual(['ip address add 192.168.0.102/32 dev eth0']);
+    expect(await mends('eth0:1')).toEqual(['ip address add 192.168.0.102/32 dev lo']);
   });
   test('is answered for where the host says so, whatever its settings are', async () =>
     expect(await names(silent, async () => '02:00:00:00:00:03')).toEqual(['vip-answered']));
