@@ -226,10 +226,14 @@ export class Watch implements Disposable {
   }
 }
 
+/** Characters that move a terminal's cursor, turn text round or end a line: a server's words are shown to people. */
+const UNPRINTABLE = /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu;
+
 /** What a probe cannot even ask for, such as a page that HTTP has no words for, is what it found. */
 async function observationOf(probe: Probe, target: Target, signal: AbortSignal): Promise<Observation> {
   try {
-    return await probe(target, signal);
+    const observation = await probe(target, signal);
+    return { ...observation, message: observation.message.replace(UNPRINTABLE, '\ufffd') };
   } catch (error) {
     return { healthy: false, message: (error as Error).message };
   }

@@ -223,3 +223,12 @@ test('a destination that the director has already can come to be watched', async
   await watching.pass(100);
   expect(watching.weights).toEqual([0]);
 });
+
+test('a server’s words move nobody’s cursor, and stay as they are otherwise', async () => {
+  const watching = new Watching();
+  watching.watch.set([watched({ fall: 1 })], 0);
+  watching.watch.adjust([add(5)], 0);
+  watching.finds = { healthy: false, message: 'status 3: <b>\u001b[31mr\u009b\u202e"\u00e9\n' };
+  await watching.pass(100);
+  expect(watching.events[0]!.cause).toBe('status 3: <b>\ufffd[31mr\ufffd\ufffd"\u00e9\ufffd');
+});
