@@ -4,6 +4,9 @@
 export const LINKTYPE_ETHERNET = 1;
 export const LINKTYPE_RAW = 101;
 export const LINKTYPE_LINUX_SLL = 113;
+export const LINKTYPE_IPV4 = 228;
+export const LINKTYPE_IPV6 = 229;
+export const LINKTYPE_LINUX_SLL2 = 276;
 
 /** Octets of the file's header and of that of a packet. */
 export const PCAP_FILE_HEADER = 24;

@@ -3,6 +3,7 @@ import { PcapFileError } from './pcap-file.ts';
 
 const SECTION_HEADER = 0x0a0d0d0a;
 const INTERFACE_DESCRIPTION = 1;
+const SIMPLE_PACKET = 3;
 const ENHANCED_PACKET = 6;
 /** Tells the reader our byte order, which is little endian. */
 const BYTE_ORDER = 0x1a2b3c4d;
@@ -19,8 +20,9 @@ const OPTION_HEADER = 4;
 const MAX_COMMENT = 65_000;
 /** Octets around a block's body: type and length before, length after. */
 const BLOCK_FRAME = 12;
-/** Octets of a packet's block before the packet. */
+/** Octets of a packet's block before the packet, and of a simple one's. */
 const PACKET_BODY = 20;
+const SIMPLE_BODY = 4;
 const MICROSECONDS = 1000;
 const TWO_TO_32 = 2 ** 32;
 
@@ -68,11 +70,18 @@ export const isPcapng = (file: Uint8Array): boolean =>
 
 const viewOf = (file: Uint8Array): DataView => new DataView(file.buffer, file.byteOffset, file.byteLength);
 
-/** The packets of enhanced blocks, one by one. Throws PcapFileError where a block is not whole. */
+/** An interface of a section. */
+interface Interface {
+  readonly linkType: number;
+  /** Most octets of a packet that were kept; 0: all. */
+  readonly snaplen: number;
+}
+
+/** The packets of enhanced and simple blocks, one by one. Throws PcapFileError where a block is not whole. */
 export function* readPcapng(file: Uint8Array): Generator<PcapngPacket, void, void> {
   const view = viewOf(file);
   let littleEndian = true;
-  let linkTypes: number[] = [];
+  let interfaces: Interface[] = [];
   for (let at = 0; at < file.length; ) {
     if (file.length - at < BLOCK_FRAME) throw new PcapFileError('the header of a block is not whole', at);
     const type = view.getUint32(at, littleEndian);
@@ -80,23 +89,29 @@ export function* readPcapng(file: Uint8Array): Generator<PcapngPacket, void, voi
       littleEndian = view.getUint32(at + 8, true) === BYTE_ORDER;
       if (!littleEndian && view.getUint32(at + 8) !== BYTE_ORDER)
         throw new PcapFileError('a section of no byte order', at);
-      linkTypes = [];
+      interfaces = [];
     }
     const length = view.getUint32(at + 4, littleEndian);
     if (length < BLOCK_FRAME || length % 4 !== 0 || length > file.length - at)
       throw new PcapFileError('a block is not whole', at);
     const room = length - BLOCK_FRAME;
-    if (type === INTERFACE_DESCRIPTION && room >= 8) linkTypes.push(view.getUint16(at + 8, littleEndian));
-    if (type === ENHANCED_PACKET && room >= PACKET_BODY) {
-      const linkType = linkTypes[view.getUint32(at + 8, littleEndian)];
-      const captured = view.getUint32(at + 20, littleEndian);
-      const octets = at + 8 + PACKET_BODY;
-      if (linkType === undefined) throw new PcapFileError('a packet of no interface', at);
-      if (captured > room - PACKET_BODY) throw new PcapFileError('a packet is not whole', at);
+    const word = (offset: number): number => view.getUint32(at + offset, littleEndian);
+    if (type === INTERFACE_DESCRIPTION && room >= 8)
+      interfaces.push({ linkType: view.getUint16(at + 8, littleEndian), snaplen: word(12) });
+    const isSimple = type === SIMPLE_PACKET && room >= SIMPLE_BODY;
+    if (isSimple || (type === ENHANCED_PACKET && room >= PACKET_BODY)) {
+      // A simple block is always of the first interface, and does not say what was kept.
+      const from = interfaces[isSimple ? 0 : word(8)];
+      if (from === undefined) throw new PcapFileError('a packet of no interface', at);
+      const originalLength = word(isSimple ? 8 : 24);
+      const captured = isSimple ? Math.min(originalLength, from.snaplen || originalLength) : word(20);
+      const body = isSimple ? SIMPLE_BODY : PACKET_BODY;
+      if (captured > room - body) throw new PcapFileError('a packet is not whole', at);
+      const octets = at + 8 + body;
       yield {
-        linkType,
+        linkType: from.linkType,
         octets: file.subarray(octets, octets + captured),
-        originalLength: view.getUint32(at + 24, littleEndian),
+        originalLength,
       };
     }
     at += length;

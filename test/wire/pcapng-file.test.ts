@@ -75,6 +75,31 @@ test('what was written is read again', () => {
   );
 });
 
+test('simple blocks count, too: of the first interface, cut to its snaplen', () => {
+  const header = pcapngHeader(LINKTYPE_RAW, ['a']);
+  // The snaplen of the only interface, whose block follows a section's of 28 octets.
+  new DataView(header.buffer).setUint32(28 + 12, 6, true);
+  const simple = (originalLength: number, octets: string) => {
+    const block = Buffer.alloc(24);
+    block.writeUInt32LE(3, 0);
+    block.writeUInt32LE(24, 4);
+    block.writeUInt32LE(originalLength, 8);
+    block.write(octets, 12);
+    block.writeUInt32LE(24, 20);
+    return block;
+  };
+  const file = Buffer.concat([header, simple(60, 'abcdef'), simple(3, 'xyz')]);
+  const read = [...readPcapng(file)].map(({ octets, originalLength, linkType }) => ({
+    text: Buffer.from(octets).toString(),
+    originalLength,
+    linkType,
+  }));
+  expect(read).toEqual([
+    { text: 'abcdef', originalLength: 60, linkType: LINKTYPE_RAW },
+    { text: 'xyz', originalLength: 3, linkType: LINKTYPE_RAW },
+  ]);
+});
+
 test('a damaged file is read to its damage, or refused; nothing else', () => {
   const whole = Buffer.concat([
     pcapngHeader(LINKTYPE_RAW, ['a']),

@@ -5,7 +5,10 @@ import { ETHERTYPE_IPV4, ETHERTYPE_IPV6, ethernet } from '../../wire/ethernet.ts
 import { Frame } from '../../wire/frame.ts';
 import {
   LINKTYPE_ETHERNET,
+  LINKTYPE_IPV4,
+  LINKTYPE_IPV6,
   LINKTYPE_LINUX_SLL,
+  LINKTYPE_LINUX_SLL2,
   LINKTYPE_RAW,
   PcapFileError,
   readPcap,
@@ -13,8 +16,12 @@ import {
 } from '../../wire/pcap-file.ts';
 import { isPcapng, type PcapngPacket, readPcapng } from '../../wire/pcapng-file.ts';
 
-/** Octets of the "Linux cooked" header (LINKTYPE_LINUX_SLL of the tcpdump registry). */
-const COOKED_HEADER = 16;
+/** "Linux cooked" headers, of `tcpdump -i any`: octets, and where in them the EtherType is (tcpdump's registry). */
+const COOKED: Readonly<Record<number, { readonly length: number; readonly type: number }>> = {
+  [LINKTYPE_LINUX_SLL]: { length: 16, type: 14 },
+  [LINKTYPE_LINUX_SLL2]: { length: 20, type: 0 },
+};
+const IP_ONLY: readonly number[] = [LINKTYPE_RAW, LINKTYPE_IPV4, LINKTYPE_IPV6];
 
 /** Throws LvsError CONFIG where there is no such packet. `number`: from 1. */
 export function packetOfFile(path: string, number: number): Uint8Array {
@@ -25,14 +32,16 @@ export function packetOfFile(path: string, number: number): Uint8Array {
       if (++count < number) continue;
       if (octets.length < originalLength)
         throw fault(`of packet ${number} only ${octets.length} octets were captured`);
+      if (!isKnown(linkType)) throw fault(`link type ${linkType} is not understood`);
       const packet = ipOf(octets, linkType);
       if (packet) return packet;
       throw fault(`packet ${number} is no IP packet`);
     }
     throw fault(`there are ${count} packets, and none with number ${number}`);
   } catch (error) {
-    if (error instanceof PcapFileError) throw fault(error.message);
-    if (error instanceof Error && 'syscall' in error) throw fault(error.message);
+    if (error instanceof LvsError) throw error;
+    if (error instanceof PcapFileError || (error instanceof Error && 'code' in error))
+      throw fault(error.message);
     throw error;
   }
 }
@@ -43,14 +52,19 @@ function* packetsOf(file: Uint8Array): Generator<PcapngPacket> {
   for (const { octets, originalLength } of readPcap(file)) yield { octets, originalLength, linkType };
 }
 
+const isKnown = (linkType: number): boolean =>
+  linkType === LINKTYPE_ETHERNET || IP_ONLY.includes(linkType) || COOKED[linkType] !== undefined;
+
+const isIp = (etherType: number): boolean => etherType === ETHERTYPE_IPV4 || etherType === ETHERTYPE_IPV6;
+
 function ipOf(octets: Uint8Array, linkType: number): Uint8Array | undefined {
-  if (linkType === LINKTYPE_RAW) return octets;
-  if (linkType === LINKTYPE_LINUX_SLL) return octets.subarray(COOKED_HEADER);
-  if (linkType !== LINKTYPE_ETHERNET) return undefined;
+  if (IP_ONLY.includes(linkType)) return octets;
   const frame = new Frame();
   if (!frame.load(octets)) return undefined;
-  const length = ethernet.headerLength(frame, frame.start, frame.end);
-  if (length < 0) return undefined;
-  const type = ethernet.etherType(frame, frame.start, length);
-  return type === ETHERTYPE_IPV4 || type === ETHERTYPE_IPV6 ? octets.subarray(length) : undefined;
+  const { view, start, end } = frame;
+  const cooked = COOKED[linkType];
+  const length = cooked ? cooked.length : ethernet.headerLength(frame, start, end);
+  if (length < 0 || octets.length < length) return undefined;
+  const type = cooked ? view.getUint16(start + cooked.type) : ethernet.etherType(frame, start, length);
+  return isIp(type) ? octets.subarray(length) : undefined;
 }
