@@ -2,6 +2,7 @@
 import { endpointOf, keyOf } from '../../config/rule-words.ts';
 import type { DirectorDoor } from '../../control/door.ts';
 import type { DestinationSnapshot, ServiceSnapshot, Snapshot, Traffic } from '../../model/snapshot.ts';
+import { stateOf } from '../../web/destination-state.ts';
 
 export interface Terminal {
   readonly columns: number;
@@ -22,13 +23,16 @@ const PLAIN = `${ESCAPE}0m`;
 const INTERRUPT = 3;
 
 const METHODS = { masq: 'NAT', gatewaying: 'DR', ipip: 'tunnel', local: 'local' } as const;
-const HEAD = row('SERVICE, destination', 'METHOD', 'WEIGHT', 'ACTIVE', 'INACT', [
-  'NEW/S',
-  'IN PPS',
-  'OUT PPS',
-  'IN BIT/S',
-  'OUT BIT/S',
-]);
+/** Letters that names have room for; when one is longer, all get more. */
+const NAME = 38;
+/** Where the head of the table is among the lines, and a terminal's size where it does not tell. */
+const HEAD = 3;
+const USUAL: Terminal = { columns: 80, rows: 24 };
+
+interface Row {
+  readonly name: string;
+  readonly figures: string;
+}
 
 function row(
   name: string,
@@ -37,9 +41,9 @@ function row(
   active: string,
   inactive: string,
   rates: readonly string[],
-): string {
+): Row {
   const counts = `${method.padEnd(7)}${weight.padStart(7)}${active.padStart(8)}${inactive.padStart(8)}`;
-  return `${name.padEnd(38)} ${counts}${rates.map((rate) => rate.padStart(10)).join('')}`;
+  return { name, figures: `${counts}${rates.map((rate) => rate.padStart(10)).join('')}` };
 }
 
 const ratesOf = (rates: Traffic): string[] =>
@@ -52,20 +56,19 @@ function figure(value: number): string {
   return value < 10_000_000_000 ? `${Math.round(value / 1e6)}M` : `${Math.round(value / 1e9)}G`;
 }
 
-function stateOf({ weight, overloaded, check }: DestinationSnapshot): string {
-  if (check?.state === 'down') return ' down';
-  if (overloaded) return ' overloaded';
-  return weight === 0 ? ' quiesced' : '';
+function nameOf(destination: DestinationSnapshot): string {
+  const { word } = stateOf(destination);
+  return `  ${endpointOf(destination)}${word === 'up' ? '' : ` ${word}`}`;
 }
 
-function serviceRows({ service, options, rates, destinations }: ServiceSnapshot): string[] {
+function serviceRows({ service, options, rates, destinations }: ServiceSnapshot): Row[] {
   const active = destinations.reduce((sum, one) => sum + one.activeConnections, 0);
   const inactive = destinations.reduce((sum, one) => sum + one.inactiveConnections, 0);
   return [
     row(`${keyOf(service)} ${options.scheduler}`, '', '', figure(active), figure(inactive), ratesOf(rates)),
     ...destinations.map((one) =>
       row(
-        `  ${endpointOf(one)}${stateOf(one)}`,
+        nameOf(one),
         METHODS[one.method],
         figure(one.weight),
         figure(one.activeConnections),
@@ -80,13 +83,19 @@ function serviceRows({ service, options, rates, destinations }: ServiceSnapshot)
 export function topLines({ services, rates, table, drops }: Snapshot, time: Date): string[] {
   const dropped = Object.values(drops).reduce((sum, packets) => sum + packets, 0);
   const busiest = services.toSorted((a, b) => b.rates.inPackets - a.rates.inPackets);
+  const titles = ['NEW/S', 'IN PPS', 'OUT PPS', 'IN BIT/S', 'OUT BIT/S'];
+  const head = row('SERVICE, destination', 'METHOD', 'WEIGHT', 'ACTIVE', 'INACT', titles);
+  const all = row('all services', '', '', '', '', ratesOf(rates));
+  const rows = busiest.flatMap(serviceRows);
+  const width = rows.reduce((most, { name }) => Math.max(most, name.length), NAME);
+  const line = ({ name, figures }: Row) => `${name.padEnd(width)} ${figures}`;
   return [
     `lvs-director ${time.toISOString().slice(11, 19)}  ${services.length} services, ` +
       `${table.connections} of ${table.capacity} connections, ${dropped} packets dropped`,
-    row('all services', '', '', '', '', ratesOf(rates)),
+    line(all),
     '',
-    HEAD,
-    ...busiest.flatMap(serviceRows),
+    line(head),
+    ...rows.map(line),
   ];
 }
 
@@ -94,9 +103,9 @@ export function topLines({ services, rates, table, drops }: Snapshot, time: Date
 export function screenOf(lines: readonly string[], { columns, rows }: Terminal): string {
   const fits = lines.length <= rows;
   const shown = fits ? lines : [...lines.slice(0, rows - 1), `... ${lines.length - rows + 1} more lines`];
-  const cut = shown.map((line) => {
+  const cut = shown.map((line, i) => {
     const text = line.slice(0, columns);
-    return `${line === HEAD ? `${REVERSE}${text}${PLAIN}` : text}${TO_LINE_END}`;
+    return `${i === HEAD ? `${REVERSE}${text}${PLAIN}` : text}${TO_LINE_END}`;
   });
   return `${HOME}${cut.join('\r\n')}${TO_SCREEN_END}`;
 }
@@ -134,7 +143,8 @@ export async function top({ door, interval, input, output, signal }: TopOptions)
   try {
     let lines = first;
     while (!ended) {
-      output.write(screenOf(lines, { columns: output.columns, rows: output.rows }));
+      const { columns, rows } = output;
+      output.write(screenOf(lines, { columns: columns || USUAL.columns, rows: rows || USUAL.rows }));
       await new Promise<void>((resolve) => {
         const timer = setTimeout(resolve, interval);
         wake = () => {

@@ -12,6 +12,19 @@ test('services with their destinations, and why one gets nothing', () => {
   expect(new Set(lines.filter((line) => line.length > 50).map((line) => line.trimEnd().length)).size).toBe(2);
 });
 
+test('long names leave the columns in their places, and say the state', () => {
+  const six = { protocol: 'tcp', address: '2001:db8:1234:5678:9abc:def0:1234:5678', port: 80 } as const;
+  const long = new ObservedDirector().serve(six, { '2001:db8:1234:5678:9abc:def0:1234:5601': 0 });
+  const check = { type: 'agent', state: 'drained', since: 1, message: 'agent: drain', weight: 3 } as const;
+  long.checks.set('2001:db8:1234:5678:9abc:def0:1234:5601', check);
+  const table = topLines(long.snapshot(), new Date(0))
+    .slice(1)
+    .filter((line) => line !== '');
+  expect(table.find((line) => line.includes('5601'))).toMatch(/ drained +NAT /);
+  expect(table).toHaveLength(4);
+  expect(new Set(table.map((line) => line.length)).size).toBe(1);
+});
+
 test('a screen is never left: no line too long, none too many, and what is cut is told', () => {
   const screen = screenOf(lines, { columns: 20, rows: 5 });
   // biome-ignore lint/suspicious/noControlCharactersInRegex: what a terminal is told
