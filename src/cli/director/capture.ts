@@ -26,15 +26,18 @@ const STDOUT = 1;
 /** Resolves with the number of packets that were heard. */
 export async function capture(door: PacketDoor, options: CaptureOptions): Promise<number> {
   const { service, write, count = Number.POSITIVE_INFINITY, signal, tell } = options;
-  const file = open(write);
+  let file: number | undefined;
+  let isRead = true;
   let heard = 0;
   let missed = 0;
   try {
-    let isRead = put(file, pcapngHeader(LINKTYPE_RAW, ['received', 'sent']));
-    let begun = false;
     for await (const lot of until(door.capture(service), signal)) {
-      if (!begun) tell(`capturing ${keyOf(service)}`);
-      begun = true;
+      // Not before the director has found the service: what was in the file is still there then.
+      if (file === undefined) {
+        file = open(write);
+        isRead = put(file, pcapngHeader(LINKTYPE_RAW, ['received', 'sent']));
+        tell(`capturing ${keyOf(service)}`);
+      }
       missed += lot.missed;
       for (const packet of lot.packets.slice(0, count - heard)) {
         heard++;
@@ -43,7 +46,7 @@ export async function capture(door: PacketDoor, options: CaptureOptions): Promis
       if (heard >= count || !isRead) break;
     }
   } finally {
-    if (file !== STDOUT) closeSync(file);
+    if (file !== undefined && file !== STDOUT) closeSync(file);
   }
   tell(`${heard} packets${missed > 0 ? `, and ${missed} that there was no room for` : ''}`);
   return heard;

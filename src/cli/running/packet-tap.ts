@@ -1,5 +1,6 @@
 /** Copies of the packets of one service, before and after forwarding, for as long as somebody takes them. */
 import { setImmediate as nextTurn, setTimeout as sleep } from 'node:timers/promises';
+import { keyOf } from '../../config/rule-words.ts';
 import { sameService } from '../../control/door.ts';
 import { nameOf } from '../../director/administration.ts';
 import { connectionOf, serviceOf } from '../../director/attribution.ts';
@@ -65,6 +66,9 @@ export class PacketTap {
 
   /** What comes from now on, in small lots, empty ones too: whoever went away is noticed by them. */
   async *take(service: ServiceAddress): AsyncGenerator<CapturedPackets> {
+    const services = [...this.#director.context.services.all].map((each) => nameOf(each, formatAddress));
+    if (!services.some((each) => sameService(each, service)))
+      throw new LvsError('NO_SUCH_SERVICE', `there is no service ${keyOf(service)}`);
     if (this.#takers.size >= MOST_TAKERS)
       throw new LvsError('UNAVAILABLE', `${MOST_TAKERS} take packets already`);
     const taker: Taker = { service, packets: [], missed: 0 };

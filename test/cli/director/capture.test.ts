@@ -1,0 +1,31 @@
+import { readFileSync, writeFileSync } from 'node:fs';
+import { expect, test } from 'vitest';
+import { capture } from '../../../src/cli/director/capture.ts';
+import { PacketTap } from '../../../src/cli/running/packet-tap.ts';
+import type { PacketDoor } from '../../../src/control/door.ts';
+import { Directed, VIP } from '../../support/directed.ts';
+import { TemporaryFolder } from '../../support/doors.ts';
+
+test('of a service that there is not: said so, and the file is left as it was', async () => {
+  using folder = new TemporaryFolder();
+  const write = folder.file('old.pcapng');
+  writeFileSync(write, 'of yesterday');
+  const it = new Directed().serve(`tcp ${VIP}:80`, []);
+  const tap = new PacketTap(it.director, it);
+  const door: PacketDoor = {
+    explain: async (octets) => it.director.explain(octets, it.now),
+    capture: (service) => tap.take(service),
+  };
+  const service = { protocol: 'tcp', address: VIP, port: 8080 } as const;
+  const told: string[] = [];
+  await expect(
+    capture(door, {
+      service,
+      write,
+      signal: new AbortController().signal,
+      tell: (line) => told.push(line),
+    }),
+  ).rejects.toThrow(`there is no service tcp ${VIP}:8080`);
+  expect(told).toEqual([]);
+  expect(readFileSync(write, 'utf8')).toBe('of yesterday');
+});
