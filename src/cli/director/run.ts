@@ -91,7 +91,7 @@ export async function runDirector(options: RunOptions): Promise<void> {
   });
   const tap = new PacketTap(running.director, io);
   const packets: PacketDoor = {
-    explain: async (octets) => running.director.explain(octets, clock()),
+    explain: async (octets) => running.explain(octets),
     capture: (service) => tap.take(service),
   };
   const configuration = configurationDoor(config, running, log);

@@ -10,6 +10,7 @@ import type { LiveLosses } from '../../io/live.ts';
 import type { Routes } from '../../io/routes.ts';
 import { checkVips, type VipAddress } from '../../io/vip-addresses.ts';
 import { LvsError } from '../../model/errors.ts';
+import type { Explanation } from '../../model/explanation.ts';
 import type { ServiceSnapshot, Snapshot } from '../../model/snapshot.ts';
 import { parseAddress } from '../../wire/address.ts';
 import type { Frame } from '../../wire/frame.ts';
@@ -27,7 +28,7 @@ import { PassedPackets } from './passed.ts';
 import { unforeseeable } from './random.ts';
 import { reloadCommands } from './reload.ts';
 import { watchedOf } from './watched.ts';
-import { watchedDoor, withChecks } from './watched-door.ts';
+import { explainedWithChecks, watchedDoor, withChecks } from './watched-door.ts';
 
 /** Octets that the longest tunnel header adds: IPv6 (RFC 8200) and GUE with a private field, or GRE with a checksum. */
 const TUNNEL_HEADERS = 60;
@@ -152,6 +153,11 @@ export class RunningDirector {
     const now = this.#options.clock();
     const snapshot = this.director.snapshot(now);
     return { ...snapshot, services: withChecks(snapshot.services, this.#health, now) };
+  }
+
+  explain(octets: Uint8Array): Explanation {
+    const now = this.#options.clock();
+    return explainedWithChecks(this.director.explain(octets, now), this.#health, now);
   }
 
   losses(): LiveLosses {

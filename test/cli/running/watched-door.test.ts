@@ -3,7 +3,7 @@ import { expect, test } from 'vitest';
 import { Watch } from '../../../src/checks/watch.ts';
 import { reloadCommands } from '../../../src/cli/running/reload.ts';
 import { watchedOf } from '../../../src/cli/running/watched.ts';
-import { watchedDoor } from '../../../src/cli/running/watched-door.ts';
+import { explainedWithChecks, watchedDoor } from '../../../src/cli/running/watched-door.ts';
 import { compile } from '../../../src/config/compile.ts';
 import { parseYaml } from '../../../src/config/yaml.ts';
 import { localDoor } from '../../../src/control/local-door.ts';
@@ -49,6 +49,44 @@ test('a failed destination has weight 0, and shows the configured one and why', 
     undefined,
     undefined,
   ]);
+});
+
+test('an explanation says that the check has taken a destination out', async () => {
+  const { watch } = await failing();
+  const counts = {
+    method: 'gatewaying',
+    activeConnections: 0,
+    inactiveConnections: 0,
+    taken: false,
+  } as const;
+  const candidate = (address: string, weight: number, why: string) => ({
+    address,
+    port: 80,
+    weight,
+    why,
+    ...counts,
+  });
+  const service = { protocol: 'tcp', address: '192.168.0.101', port: 80 } as const;
+  const candidates = [
+    candidate('192.168.0.3', 0, 'quiesced: weight 0'),
+    candidate('192.168.0.4', 2, 'weight 2'),
+  ];
+  const explained = explainedWithChecks(
+    {
+      packet: 'x',
+      steps: [
+        { step: 'service', service, near: [], asked: true },
+        { step: 'scheduler', scheduler: 'rr', rule: 'x', candidates, more: 0 },
+      ],
+      verdict: 'no-destination',
+    },
+    watch,
+    0,
+  );
+  const [, scheduler] = explained.steps;
+  expect(scheduler).toMatchObject({
+    candidates: [{ why: 'down: tcp check: looked' }, { why: 'weight 2' }],
+  });
 });
 
 test('what a check did is no work of hands: a reload leaves it', async () => {
