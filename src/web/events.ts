@@ -40,8 +40,9 @@ export class Events {
     for (const listener of this.#listeners) listener(happening);
   }
 
-  /** Those with a greater number that are still kept. */
+  /** Those with a greater number that are still kept; all, where the number is of a director before this one. */
   since(id: number): readonly Happening[] {
+    if (id > this.#id) return [...this.#kept];
     return this.#kept.filter((each) => each.id > id);
   }
 

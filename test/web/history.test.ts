@@ -63,5 +63,8 @@ test('events: the last ones, numbered, without end in no field', () => {
   expect(heard).toHaveLength(250);
   expect(events.latest).toHaveLength(200);
   expect(events.since(249).map(({ id }) => id)).toEqual([250, 251]);
+  expect(events.since(251)).toEqual([]);
+  // Who heard so many has heard them of a director that is no more.
+  expect(events.since(1000)).toEqual(events.latest);
   expect(events.latest[0]!.fields['why']).toHaveLength(500);
 });
