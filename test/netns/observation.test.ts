@@ -253,6 +253,14 @@ describe.skipIf(why !== undefined)('looking at a running director', () => {
     expect(await dropped()).toBe(before);
   });
 
+  test('not ready while no interface is up', async () => {
+    await lab.director.exec('ip link set eth0 down');
+    await says(`${METRICS}/readyz`, '^the datapath does not run$');
+    await says(`${METRICS}/metrics`, '^lvs_datapath_running 0$');
+    await lab.director.exec('ip link set eth0 up');
+    await says(`${METRICS}/readyz`, '^ready$');
+  });
+
   test('Prometheus scrapes it, and its alert fires when a server is killed', async ({ skip }) => {
     skip(withoutPrometheus !== undefined, withoutPrometheus);
     const folder = join(lab.folder, 'prometheus');

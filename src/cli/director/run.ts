@@ -1,4 +1,5 @@
 /** `lvs-director run`: puts a director, its driver, its host and its control plane together, and takes them apart. */
+import { networkInterfaces } from 'node:os';
 import { dirname } from 'node:path';
 import type { PacketDoor } from '../../control/door.ts';
 import { type ControlServer, serveControl } from '../../control/server.ts';
@@ -111,7 +112,9 @@ export async function runDirector(options: RunOptions): Promise<void> {
       },
     });
     await running.start(start, dirname(socket));
-    const isRunning = () => !ending.signal.aborted;
+    // Links that are down, or gone, are not among these.
+    const hasLink = () => io.interfaces.some((name) => networkInterfaces()[name] !== undefined);
+    const isRunning = () => !ending.signal.aborted && hasLink();
     if (options.metrics)
       await openWebInterface({
         ...options.metrics,
