@@ -22,7 +22,8 @@ const SENT = { xdp: 3, tc: 4 } as const;
 const CLIENT = 0x0a000001;
 const VIP = parseAddress('192.0.2.80')!;
 const SERVER = parseAddress('10.1.2.3')!;
-const MACS = { to: Uint8Array.of(2, 0, 0, 0, 0, 1), from: Uint8Array.of(2, 0, 0, 0, 0, 2) };
+/** To the loopback device, which packets of a test run come in by. */
+const MACS = { to: new Uint8Array(6), from: Uint8Array.of(2, 0, 0, 0, 0, 2) };
 
 /** A client's ACK of the shortest length that Ethernet has. */
 export const frame = (): Uint8Array<ArrayBuffer> => {

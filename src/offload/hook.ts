@@ -65,6 +65,8 @@ export interface Hook {
   readonly drop: number;
   /** Sets PACKET and END; what cannot be the director's goes to `pass`. */
   readonly begin: Fragment;
+  /** To `pass` where the frame is addressed to somebody else and was heard all the same: by a card that hears all. */
+  readonly unlessOurs: Fragment;
   /** Behind `begin`: a packet whose EtherType (in r1) is none of ours; with a tag it is looked at again, from `again` on. */
   readonly otherType: (again: string) => Fragment;
   /** Sets PACKET again after a helper that may have moved it; `octets` of it are there, or it is dropped. Loses r2, r4. */
@@ -149,6 +151,8 @@ export const xdp: Hook = {
   pass: 2,
   drop: 1,
   begin: [pointers(XDP_DATA, XDP_DATA_END, END), storeImm(DW, FP, TAGGED, 0)],
+  // Nobody has looked yet: the card's own filter has to do.
+  unlessOurs: [],
   otherType: (again) => [
     jne.imm(R1, VLAN_TYPE, 'pass'),
     load(DW, R1, FP, TAGGED),
@@ -189,11 +193,13 @@ export const xdp: Hook = {
 
 /* struct __sk_buff of include/uapi/linux/bpf.h. */
 const SKB_LENGTH = 0;
+const SKB_PACKET_TYPE = 4;
 const SKB_VLAN_PRESENT = 20;
 const SKB_DATA = 76;
 const SKB_DATA_END = 80;
-export const SKB_GSO_SEGMENTS = 164;
 export const SKB_GSO_SIZE = 176;
+/** Addressed to this host's MAC address (include/uapi/linux/if_packet.h). */
+const PACKET_HOST = 0;
 /** Octets that are looked at: Ethernet, IPv6 and TCP without options. */
 const HEADERS = 74;
 const reloadSkb = reloading(SKB_DATA, SKB_DATA_END);
@@ -221,6 +227,7 @@ export const tc: Hook = {
     pointers(SKB_DATA, SKB_DATA_END, END),
     at('linear', mov.imm(R1, 0)),
   ],
+  unlessOurs: [load(W, R1, CONTEXT, SKB_PACKET_TYPE), jne.imm(R1, PACKET_HOST, 'pass')],
   otherType: () => jump('pass'),
   reload: reloadSkb,
   readable: readable(SKB_DATA_END),

@@ -23,6 +23,7 @@ export interface ProgramParts {
 export function forwarder({ hook, tables, upcall }: ProgramParts): Fragment {
   return [
     mov.reg(CONTEXT, R1),
+    hook.unlessOurs,
     hook.begin,
     at('look', unlessReadable(SHORTEST, 'pass')),
     load(H, R1, PACKET, ETHERTYPE),

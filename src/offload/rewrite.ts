@@ -4,6 +4,7 @@ import {
   at,
   B,
   DW,
+  div,
   FP,
   type Fragment,
   H,
@@ -29,7 +30,7 @@ import {
 import { TCP, TCP_HEADER } from '../wire/tcp.ts';
 import { UDP_HEADER } from '../wire/udp.ts';
 import { tunnel4, tunnel6 } from './encapsulate.ts';
-import { ACTION_AT, CONTEXT, type Hook, PACKET, SKB_GSO_SEGMENTS, SKB_GSO_SIZE } from './hook.ts';
+import { ACTION_AT, CONTEXT, type Hook, PACKET, SKB_GSO_SIZE } from './hook.ts';
 import { ACTION_KIND, ACTION_MTU, KINDS, PACKET_SHIFT } from './layout.ts';
 import { type Family, loadLength } from './parse.ts';
 import { age, COUNT, count } from './rewrite-steps.ts';
@@ -61,7 +62,12 @@ function measure(family: Family, hook: Hook): Fragment {
     rsh.imm(R5, 4),
     lsh.imm(R5, 2),
     add.imm(R5, header),
-    at(label('pieces-udp'), load(W, R4, CONTEXT, SKB_GSO_SEGMENTS)),
+    // Not as the kernel's own count has it: packets from a virtual machine's host come with none.
+    at(label('pieces-udp'), mov.reg(R4, R3)),
+    sub.reg(R4, R5),
+    add.reg(R4, R2),
+    sub.imm(R4, 1),
+    div.reg(R4, R2),
     mov.reg(R1, R4),
     sub.imm(R1, 1),
     mul.reg(R1, R5),

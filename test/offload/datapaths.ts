@@ -23,7 +23,7 @@ import { isV4 } from '../../src/wire/address.ts';
 import { type MacAddress, parseMac } from '../../src/wire/ethernet.ts';
 import { Packet } from '../../src/wire/packet.ts';
 import { address, RecordedHost } from '../forwarding/recorded-host.ts';
-import { interpret } from '../support/ebpf/hooks.ts';
+import { interpret, type PacketFacts } from '../support/ebpf/hooks.ts';
 import { kernel } from '../support/ebpf/kernel.ts';
 import { ethernetOf, framed } from '../support/packets.ts';
 
@@ -32,8 +32,8 @@ export const HOOKS = { xdp, tc } as const;
 export const noKernel: string | undefined = 'why' in kernel ? kernel.why : undefined;
 
 const mac = (text: string): MacAddress => parseMac(text)!;
-/** What packets come from and to, and what they leave with: by the family of the next hop. */
-export const ARRIVED = { to: mac('02:00:00:00:00:01'), from: mac('02:00:00:00:00:c1') };
+/** What packets come to and from (those of a test run to the loopback device), and what they leave with. */
+export const ARRIVED = { to: mac('00:00:00:00:00:00'), from: mac('02:00:00:00:00:c1') };
 export const LEFT = { to: mac('02:00:00:00:00:aa'), from: mac('02:00:00:00:00:bb') };
 /** The loopback device: in a test run nothing is sent to it. */
 export const OUT = 1;
@@ -57,7 +57,7 @@ export interface Outcome {
 }
 
 /** A program that runs over a frame. */
-export type Runs = (frame: Uint8Array) => Outcome;
+export type Runs = (frame: Uint8Array, facts?: PacketFacts) => Outcome;
 
 /** Tables in this process's memory and a program over them, interpreted. `services`: which packets go up. */
 export function interpretedTables(hook: HookName, services: () => ServiceKeys, acquire = false) {
@@ -76,11 +76,9 @@ export function interpretedTables(hook: HookName, services: () => ServiceKeys, a
     [4, memory[6].bytes],
     [2, actionMemory.bytes],
   ]);
-  const run: Runs = (frame) => {
-    const { result, packet, interfaceIndex } = interpret(hook, code, frame, {
-      arrays,
-      hashes: new Map([[3, services()]]),
-    });
+  const run: Runs = (frame, facts) => {
+    const maps = { arrays, hashes: new Map([[3, services()]]) };
+    const { result, packet, interfaceIndex } = interpret(hook, code, frame, maps, facts);
     return outcomeOf(hook, result, packet, interfaceIndex);
   };
   return { ...tablesIn(memory, actionMemory), run };

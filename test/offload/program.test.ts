@@ -202,3 +202,28 @@ describe.each(datapaths)('%s', (_name, open, inKernel) => {
     expect(datapath.flows.live).toBeGreaterThan(0);
   });
 });
+
+describe('tc, interpreted: what the kernel knows of a packet', () => {
+  const datapath = Datapath.interpreted('tc', services);
+
+  test('a frame to another host is left to the kernel', () => {
+    datapath.install(connection('gatewaying'));
+    const frame = arriving(packetOfLine(line(4, 'ACK len=9')));
+    expect(datapath.run(frame, { type: 0 }).fate).toBe('forwarded');
+    for (const type of [1, 2, 3]) expect(datapath.run(frame, { type })).toEqual({ fate: 'pass', frame });
+    const first = arriving(packetOfLine(line(4, 'SYN')));
+    expect([0, 3].map((type) => datapath.run(first, { type }).fate)).toEqual(['up', 'pass']);
+  });
+
+  test.each([
+    ['TCP', connection('masq'), line(4, 'ACK len=3001'), 1000, 4, 3001 + 4 * 40],
+    ['TCP, IPv6', connection('gatewaying', 6), line(6, 'ACK len=3000'), 1000, 3, 3000 + 3 * 60],
+    ['TCP, one piece', connection('masq'), line(4, 'ACK len=1000'), 1000, 1, 1040],
+    ['UDP', connection('gatewaying', 4, UDP), line(4, 'UDP len=2100'), 700, 3, 2100 + 3 * 28],
+  ])('merged %s counts as its pieces', (_what, one, text, gsoSize, packets, octets) => {
+    datapath.install(one);
+    expect(datapath.run(arriving(packetOfLine(text)), { gsoSize }).fate).toBe('forwarded');
+    datapath.offload.sweep();
+    expect(datapath.reports).toEqual([[0, packets, octets, false]]);
+  });
+});

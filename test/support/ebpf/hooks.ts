@@ -24,6 +24,14 @@ export interface InterpretedMaps {
   readonly hashes?: ReadonlyMap<number, ReadonlyMap<string, number>>;
 }
 
+/** What tc knows of a packet besides its octets. */
+export interface PacketFacts {
+  /** 0: to this host; see include/uapi/linux/if_packet.h. */
+  readonly type?: number;
+  /** Payload octets of each piece of a merged packet; 0: it is none. */
+  readonly gsoSize?: number;
+}
+
 export interface Interpreted {
   readonly result: number;
   readonly packet: Uint8Array;
@@ -37,6 +45,7 @@ export function interpret(
   code: Uint8Array<ArrayBuffer>,
   packet: Uint8Array,
   maps: InterpretedMaps,
+  { type = 0, gsoSize = 0 }: PacketFacts = {},
 ): Interpreted {
   const memory = new Memory();
   const buffer = new Uint8Array(HEADROOM + packet.length + TAILROOM);
@@ -80,7 +89,14 @@ export function interpret(
   const length = () => BigInt(region.end - region.start);
   const contexts: Record<'xdp' | 'tc', Record<number, () => bigint>> = {
     xdp: { 0: start, 4: end },
-    tc: { 0: length, 20: () => 0n, 76: start, 80: end, 164: () => 1n, 176: () => 0n },
+    tc: {
+      0: length,
+      4: () => BigInt(type),
+      20: () => 0n,
+      76: start,
+      80: end,
+      176: () => BigInt(gsoSize),
+    },
   };
   const result = new Machine(code, memory, {
     helpers,
