@@ -14,6 +14,9 @@ export type XdpMode = keyof typeof XDP_MODES;
 /* Offsets in union bpf_attr. */
 const CREATE = { program: 0, interface: 4, attachType: 8, flags: 12, size: 64 } as const;
 const UPDATE = { link: 0, program: 4, size: 16 } as const;
+const INFO = { descriptor: 0, length: 4, into: 8, size: 16 } as const;
+/** struct bpf_link_info: octets of its beginning, and where the interface's index is in it. */
+const LINK_INFO = { interface: 16, size: 32 } as const;
 const PIN = { path: 0, descriptor: 8, size: 16 } as const;
 
 export class Link implements Disposable {
@@ -35,6 +38,18 @@ export class Link implements Disposable {
     this.#bpf.call('LINK_UPDATE', UPDATE.size, (attributes) => {
       attributes.setUint32(UPDATE.link, this.descriptor, true);
       attributes.setUint32(UPDATE.program, program.descriptor, true);
+    });
+  }
+
+  /** False when its interface is gone: the link itself stays, at none. Requires kernel 5.8. */
+  get attached(): boolean {
+    return this.#bpf.arena.lend(LINK_INFO.size, ({ address, view }) => {
+      this.#bpf.call('OBJ_GET_INFO_BY_FD', INFO.size, (attributes) => {
+        attributes.setUint32(INFO.descriptor, this.descriptor, true);
+        attributes.setUint32(INFO.length, LINK_INFO.size, true);
+        setUint64(attributes, INFO.into, address);
+      });
+      return view.getUint32(LINK_INFO.interface, true) !== 0;
     });
   }
 

@@ -25,14 +25,24 @@ export class Attachments implements Disposable {
     });
   }
 
-  /** Throws SystemCallError. A device that was made anew has another index. */
+  /** Puts the program there, unless it is. Throws SystemCallError. */
   attach(interfaceIndex: number): void {
+    this.#dropLoose();
     if (this.#links.has(interfaceIndex)) return;
     const link =
       this.#hook === 'xdp'
         ? attachXdp(this.#bpf, this.#program, interfaceIndex, 'driver')
         : attachTcxIngress(this.#bpf, this.#program, interfaceIndex);
     this.#links.set(interfaceIndex, link);
+  }
+
+  /** An interface that is gone has left its link, and its index may be another one's by now. */
+  #dropLoose(): void {
+    for (const [interfaceIndex, link] of this.#links) {
+      if (link.attached) continue;
+      link[Symbol.dispose]();
+      this.#links.delete(interfaceIndex);
+    }
   }
 
   /** Takes the program off everywhere. */

@@ -130,6 +130,34 @@ describe.skipIf(why !== undefined)('programs', () => {
     expect(() => attachTcxIngress(it, second, it.system.interfaceIndex('lo'))).toThrowError(/EEXIST/);
   });
 
+  test('leave a link that is at none when their interface goes, whoever has its number then', ({ skip }) => {
+    const name = `lvs-${process.pid % 100_000}`;
+    const index = 70_000 + (process.pid % 10_000);
+    const ip = (words: string) => spawnSync('ip', ['link', ...words.split(' ')], { encoding: 'utf8' });
+    const add = () => ip(`add name ${name} index ${index} type veth peer name ${name}-peer`);
+    const added = add();
+    skip(added.status !== 0, `no interface can be made: ${added.stderr}`);
+    try {
+      using classifier = new Program(it, {
+        type: 'schedulerClassifier',
+        name: 'classifier',
+        code: assemble([bpf.mov.imm(R0, -1), exit()]),
+        attachType: ATTACH_TCX_INGRESS,
+      });
+      using program = xdp('program', bpf.mov.imm(R0, 2), exit());
+      const attach = () => [attachTcxIngress(it, classifier, index), attachXdp(it, program, index, 'driver')];
+      const links = attach();
+      expect(links.map(({ attached }) => attached)).toEqual([true, true]);
+      ip(`delete ${name}`);
+      add();
+      const again = attach();
+      expect([...links, ...again].map(({ attached }) => attached)).toEqual([false, false, true, true]);
+      for (const link of [...links, ...again]) link[Symbol.dispose]();
+    } finally {
+      ip(`delete ${name}`);
+    }
+  });
+
   test('stay while their link is pinned', ({ skip }) => {
     const folder = mkdtempSync(join(tmpdir(), 'lvs-bpf-'));
     try {
