@@ -110,11 +110,17 @@ export class Routes {
   #local4: ReadonlySet<number> = new Set();
   #local6: readonly Address[] = [];
   #text = '';
+  #version = 0;
   readonly #keys = new Uint32Array(REMEMBERED * 4);
   readonly #answers: (LinkRoute | undefined)[] = new Array(REMEMBERED).fill(undefined);
 
   constructor() {
     this.refresh();
+  }
+
+  /** Another one whenever something has changed. */
+  get version(): number {
+    return this.#version;
   }
 
   /** Reads addresses and tables again; true when something had changed. */
@@ -137,6 +143,7 @@ export class Routes {
     const text = JSON.stringify([four, six, interfaces, devices]);
     if (text === this.#text) return false;
     this.#text = text;
+    this.#version++;
     this.#own = ownAddresses(interfaces);
     this.#local4 = new Set(
       this.#own.filter(({ address }) => isV4(address)).map(({ address }) => address[3]! | 0),

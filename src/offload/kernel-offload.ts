@@ -64,7 +64,7 @@ export class KernelOffload implements FlowOffload {
   readonly #options: KernelOffloadOptions;
   /** Slot of each row and direction, plus one; 0: none. */
   #slots = new Int32Array(1024 * DIRECTIONS);
-  /** Which way each action in use was made for. */
+  /** Each action in use, and an address that it leads to. */
   readonly #ways = new Map<number, { readonly to: Address; readonly action: Action }>();
   /** Row and direction of each slot that is in force; -1: none. */
   readonly #owners: Int32Array;
@@ -125,7 +125,7 @@ export class KernelOffload implements FlowOffload {
   }
 
   /**
-   * Looks whether ways have changed: another MAC address, another route, a narrower path. Packets that went a way which
+   * Looks whether ways have changed: another MAC address, a narrower path. Packets that went a way which
    * is no more go up to the director at once, and their connections are installed anew.
    */
   checkWays(): void {
@@ -137,6 +137,19 @@ export class KernelOffload implements FlowOffload {
     const owners = this.#owners;
     for (let slot = 0; slot < owners.length; slot++) {
       if (owners[slot] !== NONE && gone.has(flows.action(slot))) this.#removeSlot(slot);
+    }
+  }
+
+  /** The same after routes have changed: flows that went one way, to a gateway, may have to part. */
+  checkEachWay(): void {
+    const { connection, flows, way } = this.#options;
+    const owners = this.#owners;
+    for (let slot = 0; slot < owners.length; slot++) {
+      const owner = owners[slot]!;
+      if (owner === NONE) continue;
+      const { caddr, destination } = connection(owner >> 1);
+      const to = (owner & 1) === REPLY ? caddr : destination.address;
+      if (!goes(this.#ways.get(flows.action(slot))!.action, way(to))) this.#removeSlot(slot);
     }
   }
 

@@ -19,7 +19,7 @@ import { forwarderCode } from '../../src/offload/program.ts';
 import type { ServiceKeys } from '../../src/offload/services.ts';
 import type { Block } from '../../src/sys/memory.ts';
 import type { Address } from '../../src/wire/address.ts';
-import { isV4 } from '../../src/wire/address.ts';
+import { formatAddress, isV4 } from '../../src/wire/address.ts';
 import { type MacAddress, parseMac } from '../../src/wire/ethernet.ts';
 import { Packet } from '../../src/wire/packet.ts';
 import { address, RecordedHost } from '../forwarding/recorded-host.ts';
@@ -110,6 +110,8 @@ export class Datapath {
   connections: readonly Connection[] = [];
   vlan = 0;
   mtu = MTU;
+  /** Addresses that are reached by a VLAN of their own. */
+  readonly detours = new Map<string, number>();
   readonly run: Runs;
 
   private constructor(hook: HookName, { flows, actions }: Pick<Datapath, 'flows' | 'actions'>, run: Runs) {
@@ -122,7 +124,7 @@ export class Datapath {
       actions: this.actions,
       grace: () => Promise.resolve(),
       connection: (row) => this.connections[row]!,
-      way: (to) => wayTo(this.vlan, this.mtu)(to),
+      way: (to) => wayTo(this.detours.get(formatAddress(to)) ?? this.vlan, this.mtu)(to),
       ignoresDf: () => false,
       clock: () => 0,
       report: (row, packets, octets, _at, isReply) => this.reports.push([row, packets, octets, isReply]),

@@ -70,6 +70,23 @@ test('connections whose way has changed are the director’s at once; the others
   expect(datapath.run(request(4001)).fate).toBe('forwarded');
 });
 
+test('of connections that go one way, those part whose route is another one now', () => {
+  const datapath = Datapath.interpreted('xdp');
+  const other = { ...connection(4001), caddr: address('203.0.113.8') };
+  datapath.install(connection(4000), other);
+  datapath.detours.set('203.0.113.8', 9);
+  datapath.offload.checkEachWay();
+  const reply = (to: string) => arriving(packetOfLine(`10.1.0.11:8080 > ${to} ACK`));
+  const fates = () =>
+    ['203.0.113.7:4000', '203.0.113.8:4001'].map((to) => {
+      const { fate, frame } = datapath.run(reply(to));
+      return `${fate}${frame[12] === 0x81 ? ' tagged' : ''}`;
+    });
+  expect(fates()).toEqual(['forwarded', 'pass']);
+  datapath.offload.install(1);
+  expect(fates()).toEqual(['forwarded', 'forwarded tagged']);
+});
+
 test('slots are used again when nobody can be reading them, and not before', async () => {
   const datapath = Datapath.interpreted('xdp');
   for (let i = 0; i < 300; i++) {

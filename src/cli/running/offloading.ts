@@ -73,6 +73,8 @@ export class Offloading {
   #director: Director | undefined;
   #timer: NodeJS.Timeout | undefined;
   #sweeps = 0;
+  /** Of the routes by which the flows go. */
+  #version = 0;
   /** Interfaces by name, as they were found since the last sweep. */
   readonly #links = new Map<string, Link | undefined>();
   /** Frames' headers by the last word of an IPv4 neighbour's address, since the last sweep. */
@@ -132,6 +134,12 @@ export class Offloading {
   /** Counters and timers of the director are true when this returns. */
   sweep(): void {
     this.#offload!.sweep();
+    const { version } = this.#options.routes;
+    if (version !== this.#version) {
+      this.#version = version;
+      this.#ways.clear();
+      this.#offload!.checkEachWay();
+    }
     if (++this.#sweeps % CONFIRM === 0) this.#neighbors.confirm();
     this.io.renew();
     this.#links.clear();
