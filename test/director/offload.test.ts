@@ -131,9 +131,9 @@ test('a connection whose client begins anew ends, whatever the kernel path has s
   const { one, offload } = directed('tcp', 'gatewaying');
   one.set('expire_nodest_conn', 1);
   for (const line of [`${CLIENT} SYN`, `${CLIENT} ACK`]) one.receive(line);
-  offload.told = (row) => takeIntoAccount(one.director.context, row, 1, 40, one.now, false);
   one.edit('tcp 192.0.2.80:80', '10.0.0.1:80', { method: 'gatewaying', weight: 0 });
   expect(one.receive(`${CLIENT} SYN`)).toBe('no-destination');
+  for (const row of offload.rows) takeIntoAccount(one.director.context, row, 1, 40, one.now, false);
   one.wait(0.1);
   expect(one.connections).toHaveLength(0);
 });

@@ -63,6 +63,8 @@ const STORIES: readonly [string, (one: Alone) => void][] = [
       established(one, 'gatewaying');
       one.director.apply({ op: 'zero' }, one.now);
       one.receive(DATA);
+      one.sweep();
+      one.wait(3);
     },
   ],
   [
