@@ -121,7 +121,6 @@ export class Director {
         endAbandoned(core);
         break;
       case 'zero':
-        core.offload.sweep();
         this.#zero(command.service && requireService(core, command.service));
         break;
       case 'set-timeouts':
@@ -236,8 +235,10 @@ export class Director {
   }
 
   #tick(): void {
-    const { settings, services, total } = this.context;
+    const { settings, services, total, offload } = this.context;
     if (settings.run_estimation === 0) return;
+    // What is read is of this moment, what the kernel path has forwarded included.
+    offload.sweep();
     total.tick();
     for (const service of services.all) {
       service.meter.tick();

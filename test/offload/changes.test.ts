@@ -58,13 +58,17 @@ const STORIES: readonly [string, (one: Alone) => void][] = [
     },
   ],
   [
-    'counters begin anew',
+    'counters are read, and begin anew',
     (one) => {
       established(one, 'gatewaying');
+      one.sweep();
+      one.wait(1.9);
+      one.receive(DATA);
+      one.wait(0.1);
       one.director.apply({ op: 'zero' }, one.now);
       one.receive(DATA);
       one.sweep();
-      one.wait(3);
+      one.wait(2);
     },
   ],
   [
