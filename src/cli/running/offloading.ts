@@ -30,8 +30,8 @@ import type { Log } from './log.ts';
 const TAP = 'lvs-upcall';
 /** Frames that may wait for the director. A flood of new connections fills this and nothing else. */
 const QUEUE = 4096;
-/** Octets; as large as Ethernet's links are: nothing that one of them carries is too long for the tap. */
-const TAP_MTU = 9216;
+/** Octets, the most that a tap takes (ETH_MAX_MTU less a frame's header, Linux 5.15): nothing is too long for it. */
+const TAP_MTU = 65_521;
 /** ms between two looks at what the kernel forwarded: listings are true to half a second. */
 const SWEEP = 500;
 /** Sweeps between two questions whether neighbours are still there (about REACHABLE_TIME of RFC 4861, half). */
