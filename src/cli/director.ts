@@ -204,7 +204,12 @@ program
   .addOption(
     new Option('--pcap <file>', 'take the packet from there instead').conflicts(['from', 'to', 'protocol']),
   )
-  .option('--packet <number>', 'which one of the file', parseWhole, 1)
+  .addOption(
+    new Option('--packet <number>', 'which one of the file')
+      .argParser(parseWhole)
+      .default(1)
+      .conflicts(['from', 'to', 'protocol']),
+  )
   .option('--socket <path>', "the director's control socket", socketPath(process.env))
   .option('--json', 'for programs', false)
   .action(async ({ from, to, protocol, pcap, packet, socket, json }: ExplainArguments) => {

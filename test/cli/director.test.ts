@@ -28,6 +28,8 @@ describe.skipIf(why !== undefined)('lvs-director', () => {
     ['explain --from 1.2.3.4 --to 1.2.3.4:80', 'ADDRESS:PORT'],
     ['explain --from 1.2.3.4:5', '--pcap'],
     ['explain --from 1.2.3.4:5 --to [2001:db8::1]:80', 'both of IPv4'],
+    ['explain --from 1.2.3.4:5 --to 1.2.3.4:80 --packet 2', 'cannot be used with'],
+    ['explain --from 1.2.3.4:5 --pcap a.pcap', 'cannot be used with'],
     ['capture -w x --service 1.2.3.4:80', 'PROTOCOL:ADDRESS:PORT'],
     ['top --interval 0', 'whole number'],
     ['replay --config x --in y', 'required option'],
