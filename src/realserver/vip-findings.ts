@@ -23,9 +23,11 @@ export async function vipFindings(
   for (const vip of vips) {
     const bits = isIPv6(vip) ? 128 : 32;
     const nodad = bits === 128 ? ' nodad' : '';
+    // First of all: an address that comes before it would be answered for.
+    const silence = bits === 32 && !(await isSilent(speaking, machine)) ? `${SILENCE}; ` : '';
     const places = addresses.filter(({ address }) => address === vip);
     if (places.length === 0) {
-      const mend = `ip address add ${vip}/${bits} dev ${carrier}${nodad}`;
+      const mend = `${silence}ip address add ${vip}/${bits} dev ${carrier}${nodad}`;
       findings.push({ name: 'vip-missing', what: `no device has ${vip}`, mend });
       continue;
     }
@@ -48,12 +50,23 @@ export async function vipFindings(
       findings.push({
         name: 'vip-answered',
         what: `${vip} is on ${spoken.device}, whose neighbours are answered`,
-        mend: `ip address del ${vip}/${spoken.prefix} dev ${spoken.device}; ip address add ${vip}/${bits} dev lo${nodad}`,
+        mend: `${silence}ip address del ${vip}/${spoken.prefix} dev ${spoken.device}; ip address add ${vip}/${bits} dev lo${nodad}`,
       });
     else if (bits === 32) findings.push(...(await answered(vip, speaking, ask, machine)));
     if (bits === 32) findings.push(...(await announced(vip, speaking, machine)));
   }
   return findings;
+}
+
+const SILENCE = 'sysctl -w net.ipv4.conf.all.arp_ignore=1 net.ipv4.conf.all.arp_announce=2';
+
+/** By the settings alone: there is no address yet to ask for. */
+async function isSilent(devices: readonly string[], machine: Machine): Promise<boolean> {
+  for (const device of devices) {
+    if ((await effective('arp_ignore', device, machine)) === 0) return false;
+    if ((await effective('arp_announce', device, machine)) < SILENT_ANNOUNCE) return false;
+  }
+  return true;
 }
 
 /** Asked from a neighbour of the host's own making, on a device that is set as the real one is. */

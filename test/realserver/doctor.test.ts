@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { servedOf } from '../../src/cli/realserver/doctor.ts';
+import { formatServers, seeServers } from '../../src/cli/realserver/from-director.ts';
 import { parseYaml } from '../../src/config/yaml.ts';
 import type { Asker } from '../../src/realserver/asker.ts';
 import { formatFindings } from '../../src/realserver/doctor.ts';
@@ -107,6 +108,28 @@ services:
   ]);
 });
 
+test('from the director, a destination that is the director itself is not asked for on the wire', async () => {
+  const { document } = await parseYaml(
+    'services: [{ tcp: 192.168.0.101:80, destinations: [rs1] }]',
+    'lvs.yaml',
+    labNames,
+    ['wlc'],
+  );
+  const asked: (readonly string[])[] = [];
+  const machine: Machine = {
+    run: async (words) => {
+      asked.push(words);
+      return { status: 0, stdout: '[{"type":"local","dst":"192.168.0.3","dev":"lo"}]', stderr: '' };
+    },
+    setting: async () => '0',
+    set: async () => {},
+  };
+  const { servers, findings } = await seeServers(document, machine);
+  expect(findings).toEqual([]);
+  expect(asked).toHaveLength(1);
+  expect(formatServers(servers)).toBe('192.168.0.3: this host');
+});
+
 test('findings are told with what mends them', () => {
   expect(formatFindings([])).toBe('nothing is wrong');
   expect(formatFindings([{ name: 'route-back', what: 'no route', mend: 'ip route ...' }])).toBe(
@@ -143,6 +166,14 @@ describe('the VIP', () => {
       ).map(({ mend }) => mend);
     expect(await mends('dummy0')).toEqual(['ip address add 192.168.0.102/32 dev lo']);
     expect(await mends('eth0:1')).toEqual(['ip address add 192.168.0.102/32 dev lo']);
+  });
+  test('is not put on a host before that is silent', async () => {
+    const missing = { ...role, vips: ['192.168.0.102', 'fd00::102'] };
+    const [four, six] = await vipFindings(missing, facts, settings({}), async () => undefined);
+    expect(four!.mend).toBe(
+      'sysctl -w net.ipv4.conf.all.arp_ignore=1 net.ipv4.conf.all.arp_announce=2; ip address add 192.168.0.102/32 dev lo',
+    );
+    expect(six!.mend).toBe('ip address add fd00::102/128 dev lo nodad');
   });
   test('is answered for where the host says so, whatever its settings are', async () =>
     expect(await names(silent, async () => '02:00:00:00:00:03')).toEqual(['vip-answered']));

@@ -9,11 +9,15 @@ import { wayTo } from '../../realserver/host-facts.ts';
 import { type Machine, must } from '../../realserver/machine.ts';
 import { type PathAnswer, PathProbe } from './path-probe.ts';
 
+/** Where the way to the host's own addresses leads. */
+const LOOPBACK = 'lo';
+
 /** A real server on the wire. */
 export interface Seen {
   readonly address: string;
+  /** The loopback: it is this host itself, which nothing on the wire can be asked about. */
   readonly device?: string;
-  /** Missing: it is behind a router, or keeps silent. */
+  /** Missing: it is behind a router, keeps silent, or is this host. */
   readonly mac?: string;
 }
 
@@ -43,7 +47,7 @@ export async function seeServers(document: Document, machine: Machine): Promise<
       });
       continue;
     }
-    const near = way.gateway === undefined && !isIPv6(address);
+    const near = way.gateway === undefined && way.device !== LOOPBACK && !isIPv6(address);
     const mac = near ? await ask(address, way.device) : undefined;
     servers.push({ address, device: way.device, ...(mac !== undefined && { mac }) });
     if (near && mac === undefined)
@@ -91,8 +95,8 @@ async function silentPaths(
     if (command.op !== 'add-destination') continue;
     const { service, destination, options } = command;
     const device = servers.find(({ address }) => address === destination.address)?.device;
-    if (!('address' in service) || service.protocol !== 'tcp' || service.port === 0 || device === undefined)
-      continue;
+    if (!('address' in service) || service.protocol !== 'tcp' || service.port === 0) continue;
+    if (device === undefined || device === LOOPBACK) continue;
     const from =
       inside !== undefined && isIPv6(inside) === isIPv6(service.address)
         ? inside
@@ -138,7 +142,9 @@ function pathFinding(answer: PathAnswer, port: number, server: string): Finding 
 /** A line a server, then the findings. */
 export const formatServers = (servers: readonly Seen[]): string =>
   servers
-    .map(
-      ({ address, device, mac }) => `${address}: ${mac ?? 'behind a router'}${device ? ` on ${device}` : ''}`,
+    .map(({ address, device, mac }) =>
+      device === LOOPBACK
+        ? `${address}: this host`
+        : `${address}: ${mac ?? 'behind a router'}${device ? ` on ${device}` : ''}`,
     )
     .join('\n');
