@@ -14,7 +14,7 @@ import {
 } from './document.ts';
 import type { Names } from './names.ts';
 import { Notes, type Parsed } from './parsed.ts';
-import { didYouMean, type Place } from './problem.ts';
+import { didYouMean, nearest, type Place } from './problem.ts';
 import { review, type Segment } from './review.ts';
 
 const METHODS: Readonly<Record<string, ClusterMethod>> = { VS_NAT: 'nat', VS_DR: 'dr', VS_TUN: 'tunnel' };
@@ -70,6 +70,8 @@ class Reader {
   readonly #notes: Notes;
   readonly #names: Names;
   readonly #schedulers: readonly string[];
+  /** Directives that perhaps were meant by unknown words. */
+  readonly #meant = new Set<string>();
 
   constructor(notes: Notes, names: Names, schedulers: readonly string[]) {
     this.#notes = notes;
@@ -128,6 +130,7 @@ class Reader {
     const name: Word = wordAt(found[2]!, number, found[1]!.length + 1);
     const directive = Object.hasOwn(FORMS, name.text) ? (name.text as Directive) : undefined;
     if (!directive) {
+      this.#meant.add(nearest(name.text, DIRECTIVES) ?? '');
       this.#notes.error(name, `unknown directive '${name.text}'${didYouMean(name.text, Object.keys(FORMS))}`);
       return undefined;
     }
@@ -310,6 +313,7 @@ class Reader {
   }
 
   #missing(line: number, directive: Directive): void {
+    if (this.#meant.has(directive)) return; // told with the word that stands for it
     this.#notes.error(wordAt('', line, 1), `${directive} is missing: ${directive}=${FORMS[directive]}`);
   }
 }

@@ -1,6 +1,6 @@
 /** The schema validator's findings in an operator's words, the ones that only repeat another left out. */
 import type { ErrorObject } from 'ajv';
-import { didYouMean } from './problem.ts';
+import { didYouMean, nearest } from './problem.ts';
 import type { Path } from './yaml-range.ts';
 
 export interface SchemaProblem {
@@ -15,16 +15,30 @@ const SUMMARIES = new Set(['oneOf', 'anyOf', 'if', 'propertyNames']);
 
 export function schemaProblems(errors: readonly ErrorObject[]): SchemaProblem[] {
   const problems = new Map<string, SchemaProblem>();
+  const meant = meantKeys(errors);
   const kinds = new Map<string, ErrorObject[]>();
   for (const error of errors)
     if (error.keyword === 'type')
       kinds.set(error.instancePath, [...(kinds.get(error.instancePath) ?? []), error]);
   for (const error of errors) {
+    if (error.keyword === 'required' && meant.has(placeOf(error, error.params['missingProperty']))) continue;
     const found = problemOf(error, pathOf(error.instancePath), kinds.get(error.instancePath) ?? []);
     if (found) problems.set(JSON.stringify(found), found);
   }
   return [...problems.values()];
 }
+
+/** Keys that perhaps were meant by unknown ones in the same map: those are told, and not that the key is missing. */
+const meantKeys = (errors: readonly ErrorObject[]): ReadonlySet<string> =>
+  new Set(
+    errors.flatMap((error) => {
+      if (error.keyword !== 'additionalProperties') return [];
+      const known = Object.keys((error.parentSchema?.['properties'] as object | undefined) ?? {});
+      return [placeOf(error, nearest(String(error.params['additionalProperty']), known))];
+    }),
+  );
+
+const placeOf = ({ instancePath }: ErrorObject, key: unknown): string => `${instancePath} ${key}`;
 
 /** `kinds`: what is said of the kind of the same value. */
 function problemOf(error: ErrorObject, path: Path, kinds: readonly ErrorObject[]): SchemaProblem | undefined {

@@ -125,6 +125,11 @@ describe('a mistake is told with its place, all of a file at once', () => {
       ["1:1: unknown key 'servics'; did you mean 'services'?"],
     ],
     [
+      'a misspelt key that has to be there',
+      'servics: []\nvips: [{ interfac: eth0, address: 192.168.0.101 }]',
+      ["1:1: unknown key 'servics'", "2:10: unknown key 'interfac'; did you mean 'interface'?"],
+    ],
+    [
       'a misspelt scheduler',
       withService('scheduler: wlcc'),
       ["4:16: unknown scheduler 'wlcc'; did you mean 'wlc'?"],
