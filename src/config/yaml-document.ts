@@ -1,6 +1,7 @@
 /** A valid lvs.yaml expanded into a document: names resolved, groups and defaults put in their places. */
 import type { MarkRule } from '../model/command.ts';
 import { canonical, familyOfText } from './canonical.ts';
+import { LONGEST_NAME } from './device-names.ts';
 import { DEFAULT_DRAIN, type Document, type Interface } from './document.ts';
 import type { Names } from './names.ts';
 import type { Notes } from './parsed.ts';
@@ -64,6 +65,12 @@ function interfaceOf(
   const prefix = each.prefix ?? most;
   if (prefix > most)
     return notes.error(place([...path, 'prefix']), `an IPv4 prefix has at most 32 bits, not ${prefix}`);
+  const label = `${device}:${alias}`;
+  if (alias !== undefined && label.length > LONGEST_NAME)
+    return notes.error(
+      place([...path, 'alias']),
+      `${label} is too long for a label: expected at most ${LONGEST_NAME} letters`,
+    );
   return notes.at(place([...path, 'address']), {
     device,
     ...(alias !== undefined && { alias }),

@@ -134,6 +134,11 @@ describe('a mistake is told with its place and what was expected', () => {
     ['VIP', 'VIP=eth0:101 192.168.0.101 255.0.255.0', '4:28: expected a netmask such as 255.255.255.0'],
     ['VIP', 'VIP=eth0:101 192.168.0.101', '4:14: VIP is too short'],
     ['VIP', '# no VIP', '9:1: VIP is missing'],
+    [
+      'VIP',
+      'VIP=enp0s31f6:internet 192.168.0.101 255.255.255.0',
+      '4:5: expected a device such as eth0 or eth0:1',
+    ],
     ['LVS_TYPE', 'lvs_type=VS_DR', "2:1: unknown directive 'lvs_type'; did you mean 'LVS_TYPE'?"],
     ['VIP', 'VIP=eth0 0.0.0.0 255.255.255.0', "4:10: 0.0.0.0 cannot be the address of a host's interface"],
   ])('%s: %s', async (directive, line, expected) => {

@@ -214,6 +214,11 @@ describe('a mistake is told with its place, all of a file at once', () => {
       ],
     ],
     [
+      'a label that no address can have',
+      `vips: [{ interface: enp0s31f6, alias: internet, address: 192.168.0.101, prefix: 24 }]\n${withService()}`,
+      ['1:39: enp0s31f6:internet is too long for a label: expected at most 15 letters'],
+    ],
+    [
       'a VIP that no host can have',
       `vips: [{ interface: a, address: 224.0.0.1 }]\n${withService()}`,
       [
