@@ -1,5 +1,6 @@
 /** The kernel forwards known connections by itself; the director has the rest, and knows what happened. */
 import { spawnSync } from 'node:child_process';
+import { createHash } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { Cluster, clusterMissing, type Method } from '../support/cluster.ts';
 import { contentHash } from '../support/content.ts';
@@ -62,6 +63,14 @@ describe.skipIf(why !== undefined).each(HOOKS)('%s, %s', (hook, method) => {
     const [, packets, , inOctets, outOctets] = counted;
     expect(inOctets).toBeGreaterThan(packets! * 40);
     if (method !== 'nat') expect(outOctets).toBe(0);
+  });
+
+  test.runIf(method === 'tunnel')('what a router says about the tunnel is heard', async () => {
+    await cluster.lab.host('router').exec('ip link set eth1 mtu 1300');
+    const upload = `curl -sS --max-time 50 -T - http://${cluster.lab.vip}/`;
+    const sum = await cluster.lab.client.exec(`head -c 1000000 /dev/zero | ${upload}`);
+    expect(sum).toBe(createHash('sha256').update(Buffer.alloc(1_000_000)).digest('hex'));
+    await cluster.lab.host('router').exec('ip link set eth1 mtu 1500');
   });
 
   test('a destination that is removed gets no packet more', async () => {
