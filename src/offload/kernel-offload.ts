@@ -125,8 +125,8 @@ export class KernelOffload implements FlowOffload {
   }
 
   /**
-   * Looks whether ways have changed: another MAC address, a narrower path. Packets that went a way which
-   * is no more go up to the director at once, and their connections are installed anew.
+   * Looks whether ways have changed: another MAC address, a narrower path. Packets that went a way which is no more go up
+   * to the director at once, and their connections are installed anew.
    */
   checkWays(): void {
     const { actions, flows, way } = this.#options;
@@ -135,9 +135,8 @@ export class KernelOffload implements FlowOffload {
     if (gone.size === 0) return;
     for (const action of gone) actions.withdraw(action);
     const owners = this.#owners;
-    for (let slot = 0; slot < owners.length; slot++) {
+    for (let slot = 0; slot < owners.length; slot++)
       if (owners[slot] !== NONE && gone.has(flows.action(slot))) this.#removeSlot(slot);
-    }
   }
 
   /** The same after routes have changed: flows that went one way, to a gateway, may have to part. */
