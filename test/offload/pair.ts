@@ -107,7 +107,8 @@ export class Offloaded extends Alone {
 
   override settle(): void {
     const { services } = this.director.snapshot(this.now);
-    const kept = this.#kept.update(services, [], this.now);
+    // For how long what was removed is kept is another matter: kept.test.ts.
+    const kept = this.#kept.update(services, [], 0);
     this.#services = serviceKeys({
       services: kept.services,
       own: [...this.own].map((address) => parseAddress(address)!),
