@@ -2,7 +2,7 @@
 import type { Request } from '../schedulers/scheduler.ts';
 import type { Address } from '../wire/address.ts';
 import type { Packet } from '../wire/packet.ts';
-import { SCTP, SCTP_INIT } from '../wire/sctp.ts';
+import { SCTP, SCTP_ABORT, SCTP_INIT } from '../wire/sctp.ts';
 import { RST, SYN, TCP } from '../wire/tcp.ts';
 
 export class Arrival implements Request {
@@ -60,13 +60,14 @@ export class Arrival implements Request {
   }
 
   /**
-   * True for the first packet of a connection. With `sloppyTcp` and `sloppySctp` any will do, save a TCP reset; so does
+   * True for the first packet of a connection. With `sloppyTcp` and `sloppySctp` any will do, save one that breaks off; so does
    * any that an error quotes, of which only the ports need be there.
    */
   begins(sloppyTcp: boolean, sloppySctp: boolean): boolean {
     if (this.isQuoted) return true;
     if (this.protocol === TCP)
       return (this.#tcpFlags & RST) === 0 && (sloppyTcp || (this.#tcpFlags & SYN) !== 0);
-    return this.protocol !== SCTP || sloppySctp || this.#sctpChunk === SCTP_INIT;
+    if (this.protocol !== SCTP) return true;
+    return this.#sctpChunk !== SCTP_ABORT && (sloppySctp || this.#sctpChunk === SCTP_INIT);
   }
 }

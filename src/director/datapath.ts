@@ -1,13 +1,15 @@
 /** The path of a packet: decode, reassemble, find or admit, track, forward. */
 
-import { sendPortUnreachable } from '../forwarding/icmp.ts';
+import { sendParameterProblem, sendPortUnreachable } from '../forwarding/icmp.ts';
 import { forwardingMethods } from '../forwarding/index.ts';
 import { NONE, type Row } from '../model/connection.ts';
 import type { Verdict } from '../model/verdict.ts';
+import type { Address } from '../wire/address.ts';
 import { Frame } from '../wire/frame.ts';
 import { ICMP } from '../wire/icmp.ts';
 import { ICMP6 } from '../wire/icmp6.ts';
-import { ipv4 } from '../wire/ipv4.ts';
+import { IPV4_HEADER, ipv4 } from '../wire/ipv4.ts';
+import { enterOptions, SOURCE_ROUTED } from '../wire/ipv4-options.ts';
 import { ipv6 } from '../wire/ipv6.ts';
 import { Packet } from '../wire/packet.ts';
 import { SCTP, SCTP_ABORT, SCTP_INIT } from '../wire/sctp.ts';
@@ -102,7 +104,7 @@ export class Datapath {
       case TCP:
       case UDP:
       case SCTP:
-        return packet.malformed ? 'malformed' : this.#handleFlow(packet, now);
+        return packet.hasHeader ? this.#handleFlow(packet, now) : this.#handleTruncated(packet);
       case ICMP:
         return packet.version === 4 ? this.#related.handle(packet, now) : 'pass';
       case ICMP6:
@@ -112,9 +114,17 @@ export class Datapath {
     }
   }
 
+  /** Half a header is no request; what is for another host is a router's, which looks no further than the address. */
+  #handleTruncated({ dst }: Packet): Verdict {
+    return this.#core.forwarding.host.isLocal(dst) ? 'malformed' : 'pass';
+  }
+
   #handleFlow(packet: Packet, now: number): Verdict {
     const { table, destinations, services, marks } = this.#core;
+    const { host } = this.#core.forwarding;
     const { protocol, src, srcPort, dst, dstPort } = packet;
+    const refusal = hasOptions(packet) && host.isLocal(dst) ? this.#enterOptions(packet, dst) : undefined;
+    if (refusal !== undefined) return refusal;
     const request = table.findFromClient(protocol, src, srcPort, dst, dstPort);
     if (request !== NONE) return this.#request(request, packet, now);
     // A look-up in a large table costs more than to know that the sender cannot be what it asks for.
@@ -172,9 +182,23 @@ export class Datapath {
   #admit(packet: Packet, now: number): Verdict {
     const { marks, settings } = this.#core;
     if (settings.nat_icmp_send !== 0 && this.#isStray(packet)) return this.#refuseStray(packet);
+    // Without a whole chunk there is no telling what it begins.
+    if (packet.protocol === SCTP && packet.sctpChunk < 0) return this.#handleTruncated(packet);
     const admitted = this.#admission.admit(this.#arrival.set(packet, marks.of(packet), now));
     if (typeof admitted !== 'number') return admitted;
     return this.#forward(admitted, this.#destinationOf(admitted), packet, now);
+  }
+
+  /** What a router does about the packet's IPv4 options; undefined: nothing is wrong with them. `here`: what it is called. */
+  #enterOptions(packet: Packet, here: Address): Verdict | undefined {
+    const wrong = enterOptions(packet.frame, packet.network, here);
+    if (wrong === 0) return undefined;
+    if (wrong === SOURCE_ROUTED) return 'source-routed';
+    const { forwarding } = this.#core;
+    const { host } = forwarding;
+    const source = host.isLocal(packet.dst) ? packet.dst : (host.route(packet.src)?.source ?? here);
+    sendParameterProblem(packet, wrong, source, forwarding);
+    return 'malformed';
   }
 
   /** True for a packet that a translated destination sends outside any connection. */
@@ -224,9 +248,11 @@ export class Datapath {
   #reply(row: Row, packet: Packet, now: number): Verdict {
     const { table, total, forwarding } = this.#core;
     const destination = this.#destinationOf(row);
+    const connection = this.#connection.select(row, destination);
+    const refusal = hasOptions(packet) ? this.#enterOptions(packet, connection.vaddr) : undefined;
+    if (refusal !== undefined) return refusal;
     countOut(packet, destination, total);
     track(this.#core, row, packet, FROM_SERVER, destination);
-    const connection = this.#connection.select(row, destination);
     const verdict = methods[MASQ]!.reply!(packet, connection, forwarding);
     table.touch(row, now);
     // What a removed destination still says is translated; that its client does not reach it is seen to here.
@@ -263,6 +289,10 @@ export class Datapath {
 /** True for refusals that forwarding methods answer with an ICMP error. */
 const isToldToClient = (verdict: Verdict): boolean =>
   verdict === 'ttl-exceeded' || verdict === 'too-big' || verdict === 'no-route';
+
+/** True for few packets, and for none of IPv6. */
+const hasOptions = ({ version, network, transport }: Packet): boolean =>
+  version === 4 && transport - network > IPV4_HEADER;
 
 /** True for what opens a connection where there is none. */
 const isFirst = ({ protocol, tcpFlags, sctpChunk }: Packet): boolean =>

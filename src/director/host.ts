@@ -20,6 +20,11 @@ const ECN = 0x03;
 const PROTOCOL_UNREACHABLE = 2;
 const UNKNOWN_NEXT_HEADER = 1;
 
+/** Group membership (RFC 3376): a host knows it, and has nothing to answer. */
+const IGMP = 2;
+/** Nothing follows (RFC 8200 section 4.7). */
+const NO_NEXT_HEADER = 59;
+
 const answer = new Frame();
 
 /**
@@ -27,20 +32,26 @@ const answer = new Frame();
  * checksum, fragments, and what came from or went to more than one host. The packet's frame stays as it is.
  */
 export function answerAsHost(packet: Packet, context: ForwardingContext): boolean {
-  if (packet.malformed || packet.moreFragments || !mayAnswer(packet) || !checksumHolds(packet)) return false;
+  if (packet.moreFragments || !mayAnswer(packet)) return false;
   switch (packet.protocol) {
     case TCP:
-      return (packet.tcpFlags & RST) === 0 && sendReset(packet, context);
+      return isIntact(packet) && (packet.tcpFlags & RST) === 0 && sendReset(packet, context);
     case UDP:
+      if (!isIntact(packet)) return false;
       sendPortUnreachable(packet, packet.dst, context);
       return true;
     case ICMP:
     case ICMP6:
-      return isEchoRequest(packet) && sendEchoReply(packet, context);
+      return isIntact(packet) && isEchoRequest(packet) && sendEchoReply(packet, context);
+    case IGMP:
+    case NO_NEXT_HEADER:
+      return false;
     default:
       return refuseProtocol(packet, context);
   }
 }
+
+const isIntact = (packet: Packet): boolean => !packet.malformed && checksumHolds(packet);
 
 /** RFC 9293 section 3.10.7.1: a reset in the sequence that the segment acknowledges, or acknowledging all of it. */
 function sendReset(packet: Packet, context: ForwardingContext): boolean {
@@ -62,7 +73,7 @@ function sendReset(packet: Packet, context: ForwardingContext): boolean {
 const isEchoRequest = (packet: Packet): boolean =>
   packet.icmpType === (packet.version === 4 ? ECHO_REQUEST : ECHO_REQUEST6);
 
-/** RFC 792, RFC 4443 section 4.2: the same identifier, sequence number and data. */
+/** RFC 792, RFC 4443 section 4.2: the same code, identifier, sequence number and data. */
 function sendEchoReply(packet: Packet, context: ForwardingContext): boolean {
   const { frame, transport, end, protocol } = packet;
   const length = end - transport;
@@ -70,10 +81,10 @@ function sendEchoReply(packet: Packet, context: ForwardingContext): boolean {
   answer.bytes.set(frame.bytes.subarray(transport, end), at);
   const rest = answer.view.getInt32(at + 4);
   if (packet.version === 4) {
-    icmp.write(answer, at, ECHO_REPLY, 0, rest);
+    icmp.write(answer, at, ECHO_REPLY, packet.icmpCode, rest);
     icmp.recompute(answer, at, answer.end);
   } else {
-    icmp6.write(answer, at, ECHO_REPLY6, 0, rest);
+    icmp6.write(answer, at, ECHO_REPLY6, packet.icmpCode, rest);
     icmp6.recompute(answer, at, answer.end, packet.dst, packet.src);
   }
   return context.host.transmit(answer, packet.src);

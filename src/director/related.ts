@@ -86,14 +86,18 @@ export class RelatedErrors {
 
   #toClient(row: Row, packet: Packet, quoted: Packet): Verdict {
     const destination = this.#destinationOf(row);
-    countOut(packet, destination, this.#core.total);
-    return replyRelated(packet, quoted, this.#connection.select(row, destination), this.#core.forwarding);
+    const connection = this.#connection.select(row, destination);
+    const verdict = replyRelated(packet, quoted, connection, this.#core.forwarding);
+    if (verdict !== 'malformed') countOut(packet, destination, this.#core.total);
+    return verdict;
   }
 
   #toServer(row: Row, packet: Packet, quoted: Packet): Verdict {
     const destination = this.#destinationOf(row);
-    countIn(packet, destination, this.#core.total);
-    return forwardRelated(packet, quoted, this.#connection.select(row, destination), this.#core.forwarding);
+    const connection = this.#connection.select(row, destination);
+    const verdict = forwardRelated(packet, quoted, connection, this.#core.forwarding);
+    if (verdict !== 'malformed') countIn(packet, destination, this.#core.total);
+    return verdict;
   }
 
   /** What such a server tells the client passes as it is. */

@@ -8,6 +8,7 @@ import {
   ICMP_HEADER,
   icmp,
   isIcmpError,
+  PARAMETER_PROBLEM,
   PORT_UNREACHABLE,
   TIME_EXCEEDED,
   TTL_EXCEEDED,
@@ -53,6 +54,16 @@ export function sendTimeExceeded(packet: Packet, source: Address, context: Forwa
 export function sendReassemblyTimeout(packet: Packet, source: Address, context: ForwardingContext): void {
   if (packet.version === 4) sendError(packet, TIME_EXCEEDED, REASSEMBLY_TIME_EXCEEDED, 0, source, context);
   else sendError(packet, TIME_EXCEEDED6, REASSEMBLY_TIME_EXCEEDED, 0, source, context);
+}
+
+/** Tells the sender which octet of its IPv4 header makes no sense, counted from 0. */
+export function sendParameterProblem(
+  packet: Packet,
+  octet: number,
+  source: Address,
+  context: ForwardingContext,
+): void {
+  sendError(packet, PARAMETER_PROBLEM, 0, octet << 24, source, context);
 }
 
 /** Tells the sender that `mtu` octets would have fitted. */

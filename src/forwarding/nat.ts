@@ -16,7 +16,7 @@ import type { ForwardingMethod } from './method.ts';
 
 export const nat: ForwardingMethod = {
   request(packet, connection, context) {
-    if (packet.malformed) return 'malformed';
+    if (!packet.hasHeader) return 'malformed';
     const { address } = connection.destination;
     const route = context.host.route(address);
     if (route === undefined) return refuseUnreachable(packet, packet.dst, context);
@@ -30,7 +30,7 @@ export const nat: ForwardingMethod = {
   },
 
   reply(packet, connection, context) {
-    if (packet.malformed) return 'malformed';
+    if (!packet.hasHeader) return 'malformed';
     const { caddr } = connection;
     const route = context.host.route(caddr);
     // To a real server the director is a router: it answers with its own address, not the virtual one.

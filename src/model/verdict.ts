@@ -3,6 +3,7 @@
 /** Why a packet was dropped. The values are what it means, for people. */
 export const DROP_REASONS = {
   malformed: 'not a well-formed packet of a protocol that the service speaks',
+  'source-routed': 'it asks for a way of its own (IPv4 source routing), which nobody gets',
   'no-destination': 'the service has no destination that takes new connections',
   'no-connection': 'neither a known connection nor the start of one',
   'destination-gone': 'the connection’s destination was removed',
@@ -10,6 +11,8 @@ export const DROP_REASONS = {
   'drop-rate': 'dropped by drop_packet, the defence against floods',
   'ttl-exceeded': 'its time to live ran out here',
   'too-big': 'too long for the way to the destination, and not to be fragmented',
+  'too-narrow':
+    'the way to the destination is too narrow for a tunnel over IPv6, which has to carry 1280 octets',
   'no-headroom': 'no room in memory for the tunnel’s header',
   'no-route': 'no way to the next hop',
   'queue-full': 'the driver could not take it',

@@ -6,7 +6,7 @@ import { ICMP6 } from './icmp6.ts';
 import { DONT_FRAGMENT, FRAGMENT_OFFSET, IPV4_HEADER, ipv4, MORE_FRAGMENTS } from './ipv4.ts';
 import { extensionLength, FRAGMENT, IPV6_HEADER, ipv6, isExtension, MAX_EXTENSION_HEADERS } from './ipv6.ts';
 import { isSctp, SCTP, SCTP_HEADER, sctp } from './sctp.ts';
-import { isTcp, TCP, TCP_FLAGS, tcp } from './tcp.ts';
+import { isTcp, TCP, TCP_FLAGS, TCP_HEADER, tcp } from './tcp.ts';
 import { isUdp, UDP, UDP_HEADER, udp } from './udp.ts';
 
 /** Octets at the beginning of TCP, UDP and SCTP that hold both ports. */
@@ -29,6 +29,8 @@ export class Packet {
   dstPort = 0;
   /** True when srcPort and dstPort are the packet's own. */
   hasPorts = false;
+  /** True when the transport header is there in full, whatever its lengths say; never for an unknown protocol. */
+  hasHeader = false;
   /**
    * The transport header is not whole, or its own lengths contradict the packet's. Ports may be there all the same.
    * Never set for a later fragment, nor for protocols other than TCP, UDP, SCTP, ICMP and ICMPv6.
@@ -39,7 +41,7 @@ export class Packet {
   network = 0;
   /** Offset of the transport header (in a later fragment: of its first octet of payload). */
   transport = 0;
-  /** Offset of what the transport header carries; the same as `transport` where that header is unknown or malformed. */
+  /** Offset of what the transport header carries; the same as `transport` where no such place can be told. */
   payload = 0;
   /** Offset just past the IP packet's last octet by its own length fields; what follows in the frame is padding. */
   end = 0;
@@ -163,6 +165,7 @@ export class Packet {
     this.srcPort = 0;
     this.dstPort = 0;
     this.hasPorts = false;
+    this.hasHeader = false;
     this.malformed = false;
     this.payload = at;
     this.tcpFlags = 0;
@@ -174,19 +177,22 @@ export class Packet {
       case TCP:
         this.#decodePorts(frame);
         if (end - at > TCP_FLAGS) this.tcpFlags = tcp.flags(frame, at);
+        this.hasHeader = end - at >= TCP_HEADER;
         this.malformed = !isTcp(frame, at, end);
         if (!this.malformed) this.payload = at + tcp.headerLength(frame, at);
         return;
       case UDP:
         this.#decodePorts(frame);
-        this.malformed = this.moreFragments ? end - at < UDP_HEADER : !isUdp(frame, at, end);
-        if (!this.malformed) this.payload = at + UDP_HEADER;
+        this.hasHeader = end - at >= UDP_HEADER;
+        this.malformed = this.moreFragments ? !this.hasHeader : !isUdp(frame, at, end);
+        if (this.hasHeader) this.payload = at + UDP_HEADER;
         return;
       case SCTP:
         this.#decodePorts(frame);
         this.sctpChunk = sctp.firstChunk(frame, at, end);
-        this.malformed = !isSctp(at, end);
-        if (!this.malformed) this.payload = at + SCTP_HEADER;
+        this.hasHeader = isSctp(at, end);
+        this.malformed = !this.hasHeader;
+        if (this.hasHeader) this.payload = at + SCTP_HEADER;
         return;
       case ICMP:
       case ICMP6:
@@ -209,7 +215,8 @@ export class Packet {
       this.icmpType = icmp.type(frame, at);
       this.icmpCode = icmp.code(frame, at);
     }
-    this.malformed = !isIcmp(at, end);
-    if (!this.malformed) this.payload = at + ICMP_HEADER;
+    this.hasHeader = isIcmp(at, end);
+    this.malformed = !this.hasHeader;
+    if (this.hasHeader) this.payload = at + ICMP_HEADER;
   }
 }

@@ -7,9 +7,9 @@ import { SCTP, sctp } from './sctp.ts';
 import { TCP, TCP_CHECKSUM } from './tcp.ts';
 import { UDP, UDP_CHECKSUM } from './udp.ts';
 
-/** Offset of the packet's transport checksum; -1 where its protocol has none, or it is a later fragment or malformed. */
+/** Offset of the packet's transport checksum; -1 where its protocol has none, or its header is not there in full. */
 export function checksumOffset(packet: Packet): number {
-  if (packet.fragmentOffset !== 0 || packet.malformed) return -1;
+  if (!packet.hasHeader) return -1;
   switch (packet.protocol) {
     case TCP:
       return packet.transport + TCP_CHECKSUM;
@@ -54,8 +54,7 @@ function completeChecksum(packet: Packet, at: number): number {
 export function recompute(packet: Packet): void {
   if (packet.moreFragments) return;
   if (packet.protocol === SCTP) {
-    if (packet.fragmentOffset === 0 && !packet.malformed)
-      sctp.setChecksum(packet.frame, packet.transport, packet.end);
+    if (packet.hasHeader) sctp.setChecksum(packet.frame, packet.transport, packet.end);
     return;
   }
   const at = checksumOffset(packet);
@@ -67,8 +66,7 @@ export function checksumHolds(packet: Packet): boolean {
   if (packet.moreFragments) return true;
   if (packet.protocol === SCTP)
     return (
-      packet.fragmentOffset !== 0 ||
-      packet.malformed ||
+      !packet.hasHeader ||
       sctp.checksum(packet.frame, packet.transport) ===
         sctp.computeChecksum(packet.frame, packet.transport, packet.end)
     );

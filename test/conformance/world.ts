@@ -158,7 +158,7 @@ export class World implements Host {
   /** The host's own stack puts fragments for itself together; undefined: no fragment, or not the last one. */
   #wholeForUs(frame: Frame): Frame | undefined {
     const packet = this.#packet;
-    if (!packet.decode(frame) || !(packet.moreFragments || packet.fragmentOffset > 0)) return undefined;
+    if (!packet.decode(frame) || !isFragment(packet)) return undefined;
     if (!this.isLocal(packet.dst)) return undefined;
     const whole = this.#reassembler.add(packet, this.#now);
     return typeof whole === 'string' ? undefined : whole;
@@ -238,6 +238,9 @@ export class World implements Host {
     return this.#local.some((one) => isIn(one, address));
   }
 }
+
+const isFragment = ({ moreFragments, fragmentOffset, fragmentHeader }: Packet): boolean =>
+  moreFragments || fragmentOffset > 0 || fragmentHeader > 0;
 
 /** Real server i is 10.1.0.(10+i), or fd01:: with 10+i written in decimal. */
 function serverNumber(address: Address): number {

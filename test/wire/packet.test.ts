@@ -24,6 +24,7 @@ function fieldsOf(packet: Packet): Record<string, unknown> {
 const PLAIN = {
   version: 4,
   hasPorts: false,
+  hasHeader: false,
   malformed: false,
   srcPort: 0,
   dstPort: 0,
@@ -54,6 +55,7 @@ test('a SYN with options', () => {
     src: '172.16.10.99',
     dst: '172.16.10.12',
     hasPorts: true,
+    hasHeader: true,
     srcPort: 55206,
     dstPort: 80,
     transport: 20,
@@ -75,6 +77,7 @@ test('IPv4 options are skipped', () => {
     src: '10.0.0.1',
     dst: '10.0.0.2',
     hasPorts: true,
+    hasHeader: true,
     srcPort: 4096,
     dstPort: 53,
     transport: 24,
@@ -124,6 +127,7 @@ test('all IPv6 extension headers are walked', () => {
     src: 'fd00::1',
     dst: 'fd00::2',
     hasPorts: true,
+    hasHeader: true,
     srcPort: 4096,
     dstPort: 80,
     tos: 0xb8,
@@ -174,28 +178,48 @@ test.each<[string, Uint8Array]>([
   ['half a fragment header', six(44, '0600 0000')],
 ])('%s: no packet', (_name, octets) => expect(decode(octets)).toBeUndefined());
 
-test.each<[string, string]>([
-  ['TCP of 19 octets', `4500 0027 0000 0000 4006 0000 0a00 0001 0a00 0002 ${SYN}`.slice(0, -2)],
+test.each<[string, boolean, number, string]>([
+  ['TCP of 19 octets', false, 20, `4500 0027 0000 0000 4006 0000 0a00 0001 0a00 0002 ${SYN}`.slice(0, -2)],
   [
     'TCP with 4 words of header',
+    true,
+    20,
     `4500 0028 0000 0000 4006 0000 0a00 0001 0a00 0002 ${SYN.replace('5002', '4002')}`,
   ],
   [
     'TCP with options beyond the packet',
+    true,
+    20,
     `4500 0028 0000 0000 4006 0000 0a00 0001 0a00 0002 ${SYN.replace('5002', '6002')}`,
   ],
-  ['UDP of 7 octets', '4500 001b 0000 0000 4011 0000 0a00 0001 0a00 0002 1000 0050 0008 00'],
-  ['UDP longer than its packet', '4500 001c 0000 0000 4011 0000 0a00 0001 0a00 0002 1000 0050 0009 0000'],
-  ['UDP shorter than its header', '4500 001c 0000 0000 4011 0000 0a00 0001 0a00 0002 1000 0050 0007 0000'],
-  ['SCTP of 11 octets', '4500 001f 0000 0000 4084 0000 0a00 0001 0a00 0002 1000 0050 0000 0000 0000 00'],
-])('%s: malformed, but the ports are told', (_name, digits) =>
+  ['UDP of 7 octets', false, 20, '4500 001b 0000 0000 4011 0000 0a00 0001 0a00 0002 1000 0050 0008 00'],
+  [
+    'UDP longer than its packet',
+    true,
+    28,
+    '4500 001c 0000 0000 4011 0000 0a00 0001 0a00 0002 1000 0050 0009 0000',
+  ],
+  [
+    'UDP shorter than its header',
+    true,
+    28,
+    '4500 001c 0000 0000 4011 0000 0a00 0001 0a00 0002 1000 0050 0007 0000',
+  ],
+  [
+    'SCTP of 11 octets',
+    false,
+    20,
+    '4500 001f 0000 0000 4084 0000 0a00 0001 0a00 0002 1000 0050 0000 0000 0000 00',
+  ],
+])('%s: malformed, but the ports are told', (_name, hasHeader, payload, digits) =>
   expect(fieldsOf(decode(hex(digits))!)).toMatchObject({
     version: 4,
     malformed: true,
     hasPorts: true,
+    hasHeader,
     srcPort: 4096,
     dstPort: 80,
-    payload: 20,
+    payload,
   }),
 );
 

@@ -1,0 +1,50 @@
+/** IPv4 options: what a router records, refuses and leaves alone. */
+import { expect, test } from 'vitest';
+import { parseAddress } from '../../src/wire/address.ts';
+import { Frame } from '../../src/wire/frame.ts';
+import { ipv4 } from '../../src/wire/ipv4.ts';
+import { enterOptions, SOURCE_ROUTED } from '../../src/wire/ipv4-options.ts';
+
+const HERE = parseAddress('10.9.0.1')!;
+
+/** What comes of a header with these options, in hexadecimal; and the options afterwards. */
+function entered(digits: string): { readonly wrong: number; readonly options: string } {
+  const options = Buffer.from(digits.replaceAll(' ', ''), 'hex');
+  const header = Buffer.alloc(20 + options.length);
+  header[0] = 0x40 | (header.length / 4);
+  options.copy(header, 20);
+  const frame = new Frame(64);
+  frame.load(header);
+  ipv4.recompute(frame, frame.start);
+  const wrong = enterOptions(frame, frame.start, HERE);
+  expect(ipv4.checksumHolds(frame, frame.start)).toBe(true);
+  return { wrong, options: Buffer.from(frame.copy()).subarray(20).toString('hex') };
+}
+
+test.each([
+  ['nothing to do', '01010100', '01010100'],
+  ['router alert', '94040000', '94040000'],
+  ['an unknown option', '82040000', '82040000'],
+  ['what follows the end is wiped', '00090909', '00000000'],
+  ['an empty record of the route', '0707040000000000', '0707080a09000100'],
+  ['a record with one address', '070b0801020304000000000000', '070b0c010203040a0900010000'],
+  ['a full record', '0707080102030400', '0707080102030400'],
+  ['a record without room for any', '07030400', '07030400'],
+])('%s', (_name, before, after) => {
+  const padded = before.padEnd(Math.ceil(before.length / 8) * 8, '0');
+  expect(entered(padded)).toEqual({ wrong: 0, options: after.padEnd(padded.length, '0') });
+});
+
+test.each([
+  ['an option longer than the header', '09280000', 20],
+  ['an option shorter than its own head', '09010000', 20],
+  ['an option that ends before its length', '01010109', 23],
+  ['a pointer between two addresses', '0707050000000000', 22],
+  ['a pointer into the option’s head', '0707030000000000', 22],
+  ['a router alert that is too short', '94030000', 21],
+])('%s: the octet that is wrong', (_name, options, octet) => expect(entered(options).wrong).toBe(octet));
+
+test.each(['8307040a09090900', '8907040a09090900'])(
+  'a packet that asks for its way is told apart: %s',
+  (options) => expect(entered(options).wrong).toBe(SOURCE_ROUTED),
+);
