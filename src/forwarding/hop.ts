@@ -80,12 +80,24 @@ function exceeds(
   return true;
 }
 
-/** Sends the frame towards `nextHop`, in fragments where it is longer than `mtu` or than the fragments it came in. */
-export function sendOn(frame: Frame, nextHop: Address, mtu: number, context: ForwardingContext): Verdict {
+/**
+ * Sends the frame towards `nextHop`, in fragments where it is longer than `mtu` or than the fragments it came in.
+ * `least`: fragments are made no smaller than that; one is made also of what fits into it (Linux 6.1, ip6_output.c).
+ * `lead`: octets by which the first fragment is longer than the others.
+ */
+export function sendOn(
+  frame: Frame,
+  nextHop: Address,
+  mtu: number,
+  context: ForwardingContext,
+  least = 0,
+  lead = 0,
+): Verdict {
   const { fragmentSize } = frame;
   const limit = fragmentSize > 0 && fragmentSize < mtu ? fragmentSize : mtu;
   if (frame.length <= limit) return context.host.transmit(frame, nextHop) ? 'forwarded' : 'queue-full';
-  if (!splitter.begin(frame, limit, frame.fragmentId || context.nextId())) return 'too-big';
+  if (!splitter.begin(frame, Math.max(limit, least), frame.fragmentId || context.nextId(), lead))
+    return 'too-big';
   while (splitter.next(piece)) if (!context.host.transmit(piece, nextHop)) return 'queue-full';
   return 'forwarded';
 }

@@ -6,8 +6,9 @@ import type { Connection } from '../model/connection.ts';
 import type { TunnelOptions } from '../model/destination.ts';
 import type { Verdict } from '../model/verdict.ts';
 import { isV4 } from '../wire/address.ts';
+import type { Frame } from '../wire/frame.ts';
 import { DONT_FRAGMENT, IPV4_HEADER, ipv4 } from '../wire/ipv4.ts';
-import { IPV6_HEADER, ipv6 } from '../wire/ipv6.ts';
+import { FRAGMENT_HEADER, IPV6_HEADER, ipv6 } from '../wire/ipv6.ts';
 import type { Packet } from '../wire/packet.ts';
 import { UDP } from '../wire/udp.ts';
 import { GRE, greOverhead, writeGre } from './gre.ts';
@@ -55,6 +56,8 @@ export const tunnel: ForwardingMethod = {
     const outer = isV4(address) ? 4 : 6;
     const ignoreDf = context.settings.pmtu_disc === 0;
     const fits = route.mtu - tunnelOverhead(options, outer);
+    // A link that carries IPv6 has to carry the least MTU (RFC 8200 section 5): Linux 6.1 uses no narrower tunnel.
+    if (outer === 6 && fits < MIN_MTU6 && packet.ttl > 1) return 'too-narrow';
     const refusal = enterHop(packet, fits, ignoreDf, packet.dst, context);
     if (refusal !== undefined) return refusal;
     return encapsulate(packet, connection, route, outer, context);
@@ -99,8 +102,22 @@ function encapsulate(
     ipv6.write(frame, frame.start, frame.end - payload, tos, protocol, ttl, route.source, address);
   }
   frame.fragmentId = 0;
-  if (packet.version !== outer) frame.fragmentSize = 0;
-  // Around an IPv6 datagram that came in smaller fragments, Linux 6.1 makes them of the least MTU (ip6_output.c).
-  else if (outer === 6 && frame.fragmentSize > 0) frame.fragmentSize = Math.max(frame.fragmentSize, MIN_MTU6);
-  return sendOn(frame, address, route.mtu, context);
+  const lead = packet.version === 6 ? refragment(frame, outer, tunnelOverhead(options, outer), route.mtu) : 0;
+  if (packet.version !== outer && lead === 0) frame.fragmentSize = 0;
+  return sendOn(frame, address, route.mtu, context, outer === 6 && lead === 0 ? MIN_MTU6 : 0, lead);
+}
+
+/**
+ * An IPv6 datagram that came in fragments and does not leave whole leaves in the same ones, when the first of them has
+ * room for the tunnel's headers, and its data still ends at a multiple of 8; else it is split anew (Linux 6.1,
+ * ip_do_fragment and ip6_fragment). Returns the octets by which the first fragment is longer than the others, or 0.
+ */
+function refragment(frame: Frame, outer: 4 | 6, overhead: number, mtu: number): number {
+  const share = frame.fragmentSize - IPV6_HEADER - FRAGMENT_HEADER;
+  const lead = outer === 4 ? overhead - IPV4_HEADER + IPV6_HEADER : overhead;
+  if (share <= 0 || ((share | lead) & 7) !== 0) return 0;
+  if (outer === 6) return frame.fragmentSize + lead <= Math.max(frame.fragmentSize, MIN_MTU6) ? lead : 0;
+  if (frame.length <= mtu || IPV4_HEADER + lead + share > mtu) return 0;
+  frame.fragmentSize = IPV4_HEADER + share;
+  return lead;
 }

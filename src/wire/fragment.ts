@@ -30,6 +30,8 @@ export class Splitter {
   #to = 0;
   /** Octets of data a fragment carries, a multiple of 8; all but the last. */
   #share = 0;
+  /** Octets of data that the next fragment, the first one, carries besides. */
+  #lead = 0;
   #id = 0;
   /** IPv6: the first header of the fragmentable part, and the offset in a fragment of the octet that announces it. */
   #next = 0;
@@ -37,10 +39,12 @@ export class Splitter {
 
   /**
    * Takes a well-formed IP packet. `limit`: octets of the longest fragment, IP header included. `id`: identification
-   * of IPv6 fragments; those of IPv4 carry the packet's own. DF is cleared. False: it cannot be split so small.
+   * of IPv6 fragments; those of IPv4 carry the packet's own. DF is cleared. `lead`: octets, a multiple of 8, that the
+   * first fragment is longer than `limit` allows. False: it cannot be split so small.
    */
-  begin(frame: Frame, limit: number, id: number): boolean {
+  begin(frame: Frame, limit: number, id: number, lead = 0): boolean {
     this.#frame = frame;
+    this.#lead = lead;
     this.#version = ipv4.version(frame, frame.start);
     this.#id = id;
     this.#header =
@@ -55,7 +59,8 @@ export class Splitter {
   /** Writes the next fragment into `piece`; false when there is none left. */
   next(piece: Frame): boolean {
     if (this.#from >= this.#to) return false;
-    const data = Math.min(this.#share, this.#to - this.#from);
+    const data = Math.min(this.#share + this.#lead, this.#to - this.#from);
+    this.#lead = 0;
     const more = this.#from + data < this.#to;
     if (this.#version === 4) this.#write4(piece, data, more);
     else this.#write6(piece, data, more);
