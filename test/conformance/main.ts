@@ -7,18 +7,29 @@ import { play } from './player.ts';
 
 const print = (line: string) => process.stdout.write(`${line}\n`);
 
-/** A path that does not exist stays: playing it tells. */
-const filesOf = (path: string): string[] =>
-  statSync(path, { throwIfNoEntry: false })?.isDirectory()
-    ? readdirSync(path, { recursive: true, encoding: 'utf8' })
-        .filter((file) => file.endsWith('.json'))
-        .sort()
-        .map((file) => join(path, file))
-    : [path];
+/** A path that does not exist stays, and so does a folder without recordings: playing it tells. */
+function filesOf(path: string): string[] {
+  if (!statSync(path, { throwIfNoEntry: false })?.isDirectory()) return [path];
+  const files = readdirSync(path, { recursive: true, encoding: 'utf8' }).filter((file) =>
+    file.endsWith('.json'),
+  );
+  return files.length === 0 ? [path] : files.sort().map((file) => join(path, file));
+}
+
+function contentOf(file: string): unknown {
+  if (statSync(file, { throwIfNoEntry: false })?.isDirectory())
+    throw new Error('a folder without recordings');
+  const text = readFileSync(file, 'utf8');
+  try {
+    return JSON.parse(text);
+  } catch (error) {
+    throw new Error(`not JSON: ${(error as Error).message.split('\n')[0]}`);
+  }
+}
 
 /** The scenarios of a file, one or several; undefined for recorded command lines. Throws for what is no recording. */
 function scenariosOf(file: string): readonly Golden[] | undefined {
-  const items = [JSON.parse(readFileSync(file, 'utf8')) as unknown].flat();
+  const items = [contentOf(file)].flat();
   const has = (item: unknown, name: string) => typeof item === 'object' && item !== null && name in item;
   if (items.length > 0 && items.every((item) => has(item, 'cmd'))) return undefined;
   const isPlayed = (item: unknown) => {

@@ -50,6 +50,9 @@ const orText = (octets: Buffer, text: string): Buffer => (octets.length > 0 ? oc
 
 const bits = (flags: string): number => [...flags].reduce((all, flag) => all + FLAGS[flag]!, 0);
 
+const isTranslated = ({ seen }: Flow, dst: string): boolean =>
+  !seen!.tunnelled && !sameEndpoint(seen!.destination, endpoint(dst));
+
 const sameEndpoint = (a: Endpoint, b: Endpoint): boolean => a.address === b.address && a.port === b.port;
 
 export interface Bulk {
@@ -67,8 +70,8 @@ export class WireEnds {
     this.#wire = wire;
   }
 
-  /** Plays a step of packets; undefined: no step of packets. */
-  step(word: string, { positions, options }: Words): Arrival[] | undefined {
+  /** Plays a step of packets; undefined: no step of packets. `wasTaken`: something arrived when it was recorded. */
+  step(word: string, { positions, options }: Words, wasTaken = true): Arrival[] | undefined {
     const [src = '', dst = '', third = ''] = positions;
     const client = (flags: string, data?: Buffer) => this.#clientTcp(src, dst, flags, options, data);
     const server = (flags: string, data?: Buffer) => this.#serverTcp(src, dst, flags, options, data);
@@ -100,7 +103,7 @@ export class WireEnds {
       case 'echo':
         return this.#echo(src, dst, options);
       case 'ricmp':
-        return this.#serverError(dst, third, src === 'udp' ? UDP : TCP, options);
+        return this.#serverError(dst, third, src === 'udp' ? UDP : TCP, options, wasTaken);
       case 'cicmp':
         return this.#clientError(dst, third, src === 'udp' ? UDP : TCP, options);
       case 'raw':
@@ -116,8 +119,10 @@ export class WireEnds {
     const count = integer(options['n'], 0);
     const inc = integer(options['inc'], 1);
     const step = options['step'] ?? 'port';
-    const first = endpoint(options['src']!);
-    const targets = options['dst']!.split(',');
+    const { src, dst } = options;
+    if (src === undefined || dst === undefined) throw new Error(`${word} needs src= and dst=`);
+    const first = endpoint(src);
+    const targets = dst.split(',');
     const picks: string[] = [];
     for (let i = 0; i < count; i++) {
       before?.(i, count);
@@ -223,9 +228,8 @@ export class WireEnds {
   }
 
   /** Replies pass the director under NAT only: where the server saw another destination than the client sent to. */
-  #bypassesDirector({ seen }: Flow, dst: string, options: Options): boolean {
-    const translated = !seen!.tunnelled && !sameEndpoint(seen!.destination, endpoint(dst));
-    return !translated && integer(options['viadir'], 0) === 0;
+  #bypassesDirector(flow: Flow, dst: string, options: Options): boolean {
+    return !isTranslated(flow, dst) && integer(options['viadir'], 0) === 0;
   }
 
   #clientUdp(src: string, dst: string, options: Options): Arrival[] {
@@ -271,7 +275,9 @@ export class WireEnds {
   #sctp(src: string, dst: string, kind: string, options: Options, isReply: boolean): Arrival[] {
     const flow = this.#flow(SCTP, src, dst);
     if (isReply && !flow.seen) return NO_SERVER;
-    const [type, value] = SCTP_CHUNKS[kind]!;
+    const chunkOf = SCTP_CHUNKS[kind];
+    if (chunkOf === undefined) throw new Error(`no such SCTP chunk: ${kind}`);
+    const [type, value] = chunkOf;
     const length = 4 + value.length;
     const chunk = [uint(1, type, 1, type === 0 ? 3 : 0, 2, length), value, Buffer.alloc(-length & 3)];
     const [from, to] = isReply ? [flow.seen!.destination, flow.seen!.source] : [endpoint(src), endpoint(dst)];
@@ -300,13 +306,17 @@ export class WireEnds {
   }
 
   /** An ICMP error from the servers' side about the last packet of a flow that its real server saw. */
-  #serverError(src: string, dst: string, protocol: number, options: Options): Arrival[] {
-    const { seen } = this.#flow(protocol, src, dst);
+  #serverError(src: string, dst: string, protocol: number, options: Options, wasTaken: boolean): Arrival[] {
+    const flow = this.#flow(protocol, src, dst);
+    const { seen } = flow;
     if (!seen) throw new Error('no real server saw a packet of the flow');
     const quoted = dissect(seen.octets)!;
     const cut = integer(options['quote'], quoted.version === 4 ? 28 : 1200);
     const from = options['from'] ?? quoted.dst;
-    return this.#error(seen.at, from, quoted.src, seen.octets.subarray(0, cut), options);
+    // Linux 6.1 misjudges the checksum of ICMPv6 errors about translated packets: not to be copied, so a right one
+    // stands for what it took, and a wrong one for what it did not take.
+    const isRight = isV6(from) && isTranslated(flow, dst) ? wasTaken : !('nopseudo' in options);
+    return this.#error(seen.at, from, quoted.src, seen.octets.subarray(0, cut), options, isRight);
   }
 
   /** An ICMP error from the client's side about a packet from the virtual service to the client. */
@@ -322,13 +332,13 @@ export class WireEnds {
     return this.#error('client', from, service.address, quoted.subarray(0, cut), options);
   }
 
-  #error(at: string, from: string, to: string, quoted: Buffer, options: Options): Arrival[] {
+  /** `covered`: the checksum of ICMPv6 covers the pseudo header. */
+  #error(at: string, from: string, to: string, quoted: Buffer, options: Options, covered = true): Arrival[] {
     const [type, code, rest] = [
       integer(options['type'], 3),
       integer(options['code'], 3),
       integer(options['rest'], 0),
     ];
-    const covered = at === 'client' || !('nopseudo' in options);
     const message = icmpMessage(
       from,
       to,
