@@ -237,7 +237,7 @@ export class Datapath {
       end(this.#core, row);
       return verdict;
     }
-    if (verdict !== 'forwarded' && method !== MASQ && isToldToClient(verdict))
+    if (verdict !== 'forwarded' && method !== MASQ && isTold(verdict))
       countErrorOut(packet, destination, total);
     table.touch(row, now);
     if (verdict === 'forwarded') this.#offer(row, packet.protocol);
@@ -251,9 +251,11 @@ export class Datapath {
     const connection = this.#connection.select(row, destination);
     const refusal = hasOptions(packet) ? this.#enterOptions(packet, connection.vaddr) : undefined;
     if (refusal !== undefined) return refusal;
+    const verdict = methods[MASQ]!.reply!(packet, connection, forwarding);
+    // Linux routes a reply before it balances it: what the router refuses was never there.
+    if (isTold(verdict)) return verdict;
     countOut(packet, destination, total);
     track(this.#core, row, packet, FROM_SERVER, destination);
-    const verdict = methods[MASQ]!.reply!(packet, connection, forwarding);
     table.touch(row, now);
     // What a removed destination still says is translated; that its client does not reach it is seen to here.
     if (verdict === 'forwarded' && destination.available) this.#offer(row, packet.protocol);
@@ -268,6 +270,7 @@ export class Datapath {
 
   /** A reply that could have gone straight to the client, but whose server's gateway is here: seen, and left as it is. */
   #watch(row: Row, packet: Packet, now: number): Verdict {
+    if (packet.ttl <= 1) return 'pass';
     const destination = this.#destinationOf(row);
     countOut(packet, destination, this.#core.total);
     track(this.#core, row, packet, FROM_SERVER, destination);
@@ -287,7 +290,7 @@ export class Datapath {
 }
 
 /** True for refusals that forwarding methods answer with an ICMP error. */
-const isToldToClient = (verdict: Verdict): boolean =>
+const isTold = (verdict: Verdict): boolean =>
   verdict === 'ttl-exceeded' || verdict === 'too-big' || verdict === 'no-route';
 
 /** True for few packets, and for none of IPv6. */

@@ -88,7 +88,7 @@ export class RelatedErrors {
     const destination = this.#destinationOf(row);
     const connection = this.#connection.select(row, destination);
     const verdict = replyRelated(packet, quoted, connection, this.#core.forwarding);
-    if (verdict !== 'malformed') countOut(packet, destination, this.#core.total);
+    if (verdict === 'forwarded') countOut(packet, destination, this.#core.total);
     return verdict;
   }
 
