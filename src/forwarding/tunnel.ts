@@ -8,7 +8,7 @@ import type { Verdict } from '../model/verdict.ts';
 import { isV4 } from '../wire/address.ts';
 import type { Frame } from '../wire/frame.ts';
 import { DONT_FRAGMENT, IPV4_HEADER, ipv4 } from '../wire/ipv4.ts';
-import { FRAGMENT_HEADER, IPV6_HEADER, ipv6 } from '../wire/ipv6.ts';
+import { FRAGMENT_HEADER, IPV6_HEADER, ipv6, MIN_MTU6 } from '../wire/ipv6.ts';
 import type { Packet } from '../wire/packet.ts';
 import { UDP } from '../wire/udp.ts';
 import { GRE, greOverhead, writeGre } from './gre.ts';
@@ -19,9 +19,6 @@ import type { ForwardingContext, ForwardingMethod, Route } from './method.ts';
 /* Protocol numbers of an inner packet (RFC 2003, RFC 2473). */
 export const IPV4_IN_IP = 4;
 export const IPV6_IN_IP = 41;
-
-/** Every IPv6 link carries this many octets (RFC 8200 section 5). */
-const MIN_MTU6 = 1280;
 
 /* Explicit congestion notification, the TOS octet's last two bits (RFC 3168 section 5). */
 const ECN = 0x03;

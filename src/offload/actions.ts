@@ -4,6 +4,7 @@ import type { Block } from '../sys/memory.ts';
 import { type Address, formatAddress, isV4 } from '../wire/address.ts';
 import { change16, changeAddress, fold } from '../wire/checksum.ts';
 import { formatMac, MAC, type MacAddress } from '../wire/ethernet.ts';
+import { MIN_MTU6 } from '../wire/ipv6.ts';
 import {
   ACTION,
   ACTION_ADDRESS,
@@ -156,7 +157,10 @@ export class ActionTable {
     bytes.set(hop.from, at + ACTION_MACS + MAC);
     view.setUint16(at + ACTION_VLAN, hop.vlan);
     const overhead = kind === 'tunnel4' || kind === 'tunnel6' ? OVERHEAD[kind] : 0;
-    view.setUint16(at + ACTION_MTU, Math.min(0xffff, hop.mtu - overhead), true);
+    const fits = hop.mtu - overhead;
+    // What the director uses for no tunnel: every packet is too long, and goes to it.
+    const isTooNarrow = kind === 'tunnel6' && fits < MIN_MTU6;
+    view.setUint16(at + ACTION_MTU, isTooNarrow ? 0 : Math.min(0xffff, fits), true);
     switch (action.kind) {
       case 'route':
         break;

@@ -5,6 +5,8 @@ import type { Frame } from './frame.ts';
 
 /** Octets of the fixed header. */
 export const IPV6_HEADER = 40;
+/** Every IPv6 link carries this many octets (RFC 8200 section 5). */
+export const MIN_MTU6 = 1280;
 /** Octets of the fragment header. */
 export const FRAGMENT_HEADER = 8;
 

@@ -89,6 +89,7 @@ const OUTER: Readonly<Record<How, number>> = { masq: 0, gatewaying: 0, ipip: 20,
 function isEligible(one: Datagram, how: How, octets: Uint8Array, mtu: number): boolean {
   if (one.protocol !== TCP && one.protocol !== UDP) return false;
   if (one.options > 0 || octets.length > mtu - OUTER[how]) return false;
+  if (how === 'ipip6' && mtu - OUTER[how] < 1280) return false;
   return how !== 'ipip' || (one.version === 4 && one.dontFragment);
 }
 
