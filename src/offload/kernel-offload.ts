@@ -44,8 +44,8 @@ export interface OffloadCounts {
   unsuited: number;
 }
 
-/** An action towards a destination, and what it was made of. */
-interface Request {
+/** An action, and what it was made of. */
+interface MadeAction {
   readonly way: Way;
   readonly method: Connection['method'];
   readonly vaddr: Address;
@@ -53,6 +53,7 @@ interface Request {
   readonly dport: number;
   readonly action: Action;
 }
+type MadeActions = WeakMap<Connection['destination'], MadeAction>;
 
 /** Directions of a connection. */
 const REQUEST = 0;
@@ -69,8 +70,9 @@ export class KernelOffload implements FlowOffload {
   /** Row and direction of each slot that is in force; -1: none. */
   readonly #owners: Int32Array;
   #reclaiming = false;
-  /** The action made last for each destination, and numbers of actions that were in force when they were asked for. */
-  readonly #requests = new WeakMap<Connection['destination'], Request>();
+  /** The actions made last for each destination, and numbers of actions that were in force when they were asked for. */
+  readonly #requests: MadeActions = new WeakMap();
+  readonly #replies: MadeActions = new WeakMap();
   readonly #numbers = new WeakMap<Action, number>();
 
   constructor(options: KernelOffloadOptions) {
@@ -98,7 +100,7 @@ export class KernelOffload implements FlowOffload {
       this.counts.unreachable++;
       return false;
     }
-    const request = this.#requestAction(bound, there);
+    const request = this.#actionOf(this.#requests, bound, there, requestAction);
     const taken = this.#set(row, REQUEST, protocol, caddr, cport, vaddr, vport, request, address);
     if (!taken || method !== 'masq') return taken;
     const back = way(caddr);
@@ -106,8 +108,7 @@ export class KernelOffload implements FlowOffload {
       this.counts.unreachable++;
       return true;
     }
-    const translation = { address, port: dport, newAddress: vaddr, newPort: vport };
-    const reply: Action = { kind: 'toClient', hop: back, translation };
+    const reply = this.#actionOf(this.#replies, bound, back, replyAction);
     this.#set(row, REPLY, protocol, address, dport, caddr, cport, reply, caddr);
     return true;
   }
@@ -260,9 +261,9 @@ export class KernelOffload implements FlowOffload {
   }
 
   /** What was made for the destination's connection before, as long as it is the same. */
-  #requestAction(connection: Connection, way: Way): Action {
+  #actionOf(all: MadeActions, connection: Connection, way: Way, make: typeof requestAction): Action {
     const { method, vaddr, vport, dport, destination } = connection;
-    const made = this.#requests.get(destination);
+    const made = all.get(destination);
     if (
       made &&
       made.way === way &&
@@ -272,8 +273,8 @@ export class KernelOffload implements FlowOffload {
       sameAddress(made.vaddr, vaddr)
     )
       return made.action;
-    const action = requestAction(connection, way);
-    this.#requests.set(destination, { way, method, vaddr: vaddr.slice(), vport, dport, action });
+    const action = make(connection, way);
+    all.set(destination, { way, method, vaddr: vaddr.slice(), vport, dport, action });
     return action;
   }
 
@@ -316,6 +317,7 @@ function goes(action: Action, way: Way | undefined): boolean {
   );
 }
 
+/** Actions are kept; the connection is a window that goes on to the next one. */
 function requestAction(connection: Connection, way: Way): Action {
   const { method, vaddr, vport, dport, destination } = connection;
   const { address } = destination;
@@ -324,11 +326,17 @@ function requestAction(connection: Connection, way: Way): Action {
       return {
         kind: 'toDestination',
         hop: way,
-        translation: { address: vaddr, port: vport, newAddress: address, newPort: dport },
+        translation: { address: vaddr.slice(), port: vport, newAddress: address, newPort: dport },
       };
     case 'ipip':
       return { kind: isV4(address) ? 'tunnel4' : 'tunnel6', hop: way, source: way.source, address };
     default:
       return { kind: 'route', hop: way };
   }
+}
+
+function replyAction({ vaddr, vport, dport, destination }: Connection, way: Way): Action {
+  const { address } = destination;
+  const translation = { address, port: dport, newAddress: vaddr.slice(), newPort: vport };
+  return { kind: 'toClient', hop: way, translation };
 }
