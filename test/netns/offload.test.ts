@@ -65,13 +65,14 @@ describe.skipIf(why !== undefined).each(HOOKS)('%s, %s', (hook, method) => {
     if (method !== 'nat') expect(outOctets).toBe(0);
   });
 
-  test.runIf(method === 'tunnel')('what a router says about the tunnel is heard', async () => {
-    await cluster.lab.host('router').exec('ip link set eth1 mtu 1300');
-    const upload = `curl -sS --max-time 50 -T - http://${cluster.lab.vip}/`;
-    const sum = await cluster.lab.client.exec(`head -c 1000000 /dev/zero | ${upload}`);
-    expect(sum).toBe(createHash('sha256').update(Buffer.alloc(1_000_000)).digest('hex'));
-    await cluster.lab.host('router').exec('ip link set eth1 mtu 1500');
-  });
+  if (method === 'tunnel')
+    test('what a router says about the tunnel is heard', async () => {
+      await cluster.lab.host('router').exec('ip link set eth1 mtu 1300');
+      const upload = `curl -sS --max-time 50 -T - http://${cluster.lab.vip}/`;
+      const sum = await cluster.lab.client.exec(`head -c 1000000 /dev/zero | ${upload}`);
+      expect(sum).toBe(createHash('sha256').update(Buffer.alloc(1_000_000)).digest('hex'));
+      await cluster.lab.host('router').exec('ip link set eth1 mtu 1500');
+    });
 
   test('a destination that is removed gets no packet more', async () => {
     const url = `http://${cluster.lab.vip}/big?octets=${LONG}`;
