@@ -1,11 +1,12 @@
 import { existsSync, statSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { join, relative } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { MAX_REQUEST } from '../../src/control/protocol.ts';
 import { clusterMissing } from '../support/cluster.ts';
 import { Lab } from '../support/lab.ts';
 import { director, ipvsadm, startAgent, startDirector, startServers } from '../support/lvs-programs.ts';
 import type { Program } from '../support/program.ts';
+import { PROJECT } from '../support/project.ts';
 import { RawClient } from '../support/raw-client.ts';
 
 const why = clusterMissing();
@@ -65,10 +66,14 @@ describe.skipIf(why !== undefined)('the control socket of a running director', (
     skip(!root, 'without root there is one user only');
     const { mode, gid } = statSync(socket);
     expect([mode & 0o777, gid]).toEqual([0o660, GROUP]);
+    // Where anybody may read it: the project itself may be in a folder of root's own.
+    const [node, script] = ipvsadm;
+    const within = `/mnt/${relative(PROJECT, script!)}`;
     const as = (group: number) =>
       lab.director.run([
+        ...['unshare', '-m', 'sh', '-c', 'mount --bind "$0" /mnt && exec "$@"', PROJECT],
         ...['setpriv', `--reuid=${NOBODY}`, `--regid=${group}`, '--clear-groups', '--inh-caps=-all'],
-        ...[...ipvsadm, '-L', '-n'],
+        ...[node!, within, '-L', '-n'],
       ]);
     const member = await as(GROUP);
     expect(member.stderr).toBe('');
