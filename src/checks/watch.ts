@@ -3,6 +3,7 @@ import type { Check, CheckSnapshot, HealthState } from '../model/check.ts';
 import type { Command } from '../model/command.ts';
 import type { DestinationAddress, DestinationOptions } from '../model/destination.ts';
 import type { ServiceAddress } from '../model/service.ts';
+import { UNPRINTABLE } from '../model/unprintable.ts';
 import { Health } from './health.ts';
 import type { Observation, Probe, Target } from './probe.ts';
 
@@ -225,9 +226,6 @@ export class Watch implements Disposable {
     if (commands.length > 0) this.#options.apply(commands);
   }
 }
-
-/** Characters that move a terminal's cursor, turn text round or end a line: a server's words are shown to people. */
-const UNPRINTABLE = /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu;
 
 /** What a probe cannot even ask for, such as a page that HTTP has no words for, is what it found. */
 async function observationOf(probe: Probe, target: Target, signal: AbortSignal): Promise<Observation> {

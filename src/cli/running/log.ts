@@ -1,4 +1,5 @@
 /** One line an event, for people or for machines; no event can flood the log. */
+import { UNPRINTABLE } from '../../model/unprintable.ts';
 
 /** From the least to the worst. */
 export const LEVELS = ['info', 'warning', 'error'] as const;
@@ -81,9 +82,7 @@ const quoted = (text: string): string => (/^[!#-<>-~]+$/.test(text) ? text : jso
 
 /** JSON in which nothing moves a terminal's cursor or turns its text round: what servers say is in the log, too. */
 const jsonOf = (value: unknown): string =>
-  JSON.stringify(value).replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu, (character) =>
-    character.split('').map(escaped).join(''),
-  );
+  JSON.stringify(value).replace(UNPRINTABLE, (character) => character.split('').map(escaped).join(''));
 
 /** A UTF-16 code unit as JSON writes it. */
 const escaped = (unit: string): string => `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`;
