@@ -134,12 +134,6 @@ export class Offloading {
   /** Counters and timers of the director are true when this returns. */
   sweep(): void {
     this.#offload!.sweep();
-    const { version } = this.#options.routes;
-    if (version !== this.#version) {
-      this.#version = version;
-      this.#ways.clear();
-      this.#offload!.checkEachWay();
-    }
     if (++this.#sweeps % CONFIRM === 0) this.#neighbors.confirm();
     this.io.renew();
     this.#links.clear();
@@ -147,6 +141,10 @@ export class Offloading {
     this.#ways.clear();
     this.#neighbors.refresh();
     this.#offload!.checkWays();
+    const { version } = this.#options.routes;
+    if (version === this.#version) return;
+    this.#version = version;
+    this.#offload!.checkEachWay();
   }
 
   /** Services, destinations, settings or the host's addresses have changed. */
