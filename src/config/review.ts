@@ -61,6 +61,7 @@ export function review(document: Document, notes: Notes, segments: readonly Segm
         );
       const warn = (message: string) => notes.warning(place(destination), message);
       reviewPort(service, destination, warn);
+      reviewReplies(service, destination, warn);
       if (destination.options.method === 'gatewaying') reviewSegment(destination, known, warn);
     }
   }
@@ -110,6 +111,19 @@ function reviewPort(
   if (!('port' in service) || options.method === 'masq' || destination.port === service.port) return;
   const name = options.method === 'ipip' ? 'tunnel' : 'dr';
   warn(`${name} cannot change the port: ${service.port} will be used, not ${destination.port}`);
+}
+
+/** Warns of replies that leave untranslated: one-packet scheduling keeps no connection that could translate them. */
+function reviewReplies(
+  { options }: ServiceDocument,
+  { name, options: { method } }: DestinationDocument,
+  warn: (message: string) => void,
+): void {
+  // The kernel translates what a real server sends only for the engine sip (ip_vs_sip.c, Linux 6.1).
+  if (options.ops && options.engine === undefined && method === 'masq')
+    warn(
+      `one-packet with nat: replies of ${name} keep its own address, because no connection is kept (use dr or tunnel)`,
+    );
 }
 
 function reviewSegment(

@@ -1,16 +1,21 @@
-/** The names that dashboards know: those of node_exporter (collector/ipvs_linux.go, 1.8). */
+/** Metrics under the names of node_exporter's ipvs collector (collector/ipvs_linux.go, 1.8), which dashboards query. */
 import type { DestinationSnapshot, ServiceSnapshot, Snapshot } from '../model/snapshot.ts';
 import { counter, type Family, gauge, type Labels, type Sample, single } from './families.ts';
 import { MAX_DESTINATIONS } from './labels.ts';
 
+/** Values of the backend gauges that share one set of labels. */
+interface Backend {
+  readonly labels: Labels;
+  active: number;
+  inactive: number;
+  weight: number;
+}
+
+/** Returns the families of node_exporter's ipvs collector for a snapshot. */
 export function nodeExporterFamilies({ services, stats }: Snapshot): Family[] {
-  const backends = services
-    .flatMap((service) =>
-      service.destinations.map((destination) => [labelsOf(service, destination), destination] as const),
-    )
-    .slice(0, MAX_DESTINATIONS);
-  const each = (of: (destination: DestinationSnapshot) => number): Sample[] =>
-    backends.map(([labels, destination]) => [labels, of(destination)]);
+  const backends = backendsOf(services);
+  const each = (of: (backend: Backend) => number): Sample[] =>
+    backends.map((backend) => [backend.labels, of(backend)]);
   const name = (end: string) => `node_ipvs_${end}`;
   return [
     counter(name('connections_total'), 'The total number of connections made.', single(stats.connections)),
@@ -25,19 +30,42 @@ export function nodeExporterFamilies({ services, stats }: Snapshot): Family[] {
     gauge(
       name('backend_connections_active'),
       'The current active connections by local and remote address.',
-      each((d) => d.activeConnections),
+      each(({ active }) => active),
     ),
     gauge(
       name('backend_connections_inactive'),
       'The current inactive connections by local and remote address.',
-      each((d) => d.inactiveConnections),
+      each(({ inactive }) => inactive),
     ),
     gauge(
       name('backend_weight'),
       'The current backend weight by local and remote address.',
-      each((d) => d.weight),
+      each(({ weight }) => weight),
     ),
   ];
+}
+
+/**
+ * Returns at most MAX_DESTINATIONS backends. Like node_exporter (collector/ipvs_linux.go, 1.8), it adds up destinations
+ * whose labels are equal: the labels do not tell an IPv6 mark from an IPv4 mark of the same number.
+ */
+function backendsOf(services: readonly ServiceSnapshot[]): Backend[] {
+  const backends = new Map<string, Backend>();
+  for (const service of services)
+    for (const destination of service.destinations) {
+      const labels = labelsOf(service, destination);
+      const key = Object.values(labels).join(' ');
+      let backend = backends.get(key);
+      if (!backend) {
+        if (backends.size >= MAX_DESTINATIONS) continue;
+        backend = { labels, active: 0, inactive: 0, weight: 0 };
+        backends.set(key, backend);
+      }
+      backend.active += destination.activeConnections;
+      backend.inactive += destination.inactiveConnections;
+      backend.weight += destination.weight;
+    }
+  return [...backends.values()];
 }
 
 function labelsOf({ service }: ServiceSnapshot, { address, port }: DestinationSnapshot): Labels {

@@ -347,6 +347,20 @@ services:
     ]);
   });
 
+  test('one-packet scheduling with nat is a warning, as replies are not translated', async () => {
+    const { problems } = await parse(`
+services:
+  - { udp: '192.168.0.101:53', one-packet: true, method: nat, destinations: [rs1, { server: rs2, method: dr }] }
+  - { mark: 7, one-packet: true, method: nat, destinations: [rs1] }
+  - { udp: '192.168.0.101:5060', one-packet: true, persistence-engine: sip, method: nat, destinations: [rs1] }
+`);
+    const rest = 'keep its own address, because no connection is kept (use dr or tunnel)';
+    expect(problems.map((each) => `${each.severity} ${each.line}: ${each.message}`)).toEqual([
+      `warning 3: one-packet with nat: replies of rs1 ${rest}`,
+      `warning 4: one-packet with nat: replies of rs1 ${rest}`,
+    ]);
+  });
+
   test('an alias bomb is refused', async () => {
     const bomb = [
       'a: &a [x,x,x,x,x,x,x,x,x]',

@@ -31,6 +31,16 @@ test('node_exporter’s names and labels', async () => {
   );
 });
 
+test('sums destinations whose node_exporter labels are equal, as node_exporter does', async () => {
+  const director = new ObservedDirector();
+  const { services, ...rest } = director.serve(MARK, { '10.0.0.1': 3 }).snapshot();
+  const [ipv4] = services;
+  const ipv6 = { ...ipv4!, service: { mark: 0x1a, family: 6 as const } };
+  const text = await exposition({ ...rest, services: [ipv4!, ipv6] }, director.surroundings());
+  const rows = text.split('\n').filter((line) => line.startsWith('node_ipvs_backend_weight{'));
+  expect(rows).toEqual([expect.stringMatching(/proto="FWM",local_mark="0000001A"\} 6$/)]);
+});
+
 test('losses of the driver by their place', async () => {
   const text = await lines(new ObservedDirector());
   expect(text).toContain('lvs_driver_lost_packets_total{place="captureDrops"} 5');
