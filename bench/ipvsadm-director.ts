@@ -1,7 +1,7 @@
 /** The director's end of the ipvsadm bench: `node ipvsadm-director.js SOCKET CONNECTIONS`; a line on stdin asks for its peak memory, octets. */
 import { createInterface } from 'node:readline';
-import { localDoor } from '../src/control/local-door.ts';
 import { serveControl } from '../src/control/server.ts';
+import { localDoor } from '../src/runtime/local-director.ts';
 import { Scene } from './scene.ts';
 
 const [path = '', connections = '0'] = process.argv.slice(2);

@@ -1,6 +1,6 @@
 /** A cluster under load, in one laboratory: this director's methods and datapaths beside plain routing, HAProxy and nftables. */
 import { spawnSync } from 'node:child_process';
-import { probe } from '../src/cli/running/datapath.ts';
+import { probe } from '../src/runtime/datapath.ts';
 import { Lab } from '../test/support/lab.ts';
 import { probeNamespaces } from '../test/support/namespaces.ts';
 import { datagrams, requests, stream } from './load/generators.ts';

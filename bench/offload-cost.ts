@@ -3,7 +3,7 @@ import type { Bpf } from '../src/ebpf/bpf.ts';
 import type { Program } from '../src/ebpf/program.ts';
 import { testRun } from '../src/ebpf/test-run.ts';
 import type { Action } from '../src/offload/actions.ts';
-import { type HookName, tc, xdp } from '../src/offload/hook.ts';
+import { type HookName, tc, xdp } from '../src/offload/hooks.ts';
 import { type KernelTables, openKernelTables } from '../src/offload/kernel-tables.ts';
 import { forwarderCode } from '../src/offload/program.ts';
 import { addressFromV4, parseAddress } from '../src/wire/address.ts';

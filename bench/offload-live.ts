@@ -8,7 +8,7 @@ import { attachXdp } from '../src/ebpf/link.ts';
 import { BpfMap } from '../src/ebpf/map.ts';
 import { Program } from '../src/ebpf/program.ts';
 import { testRun } from '../src/ebpf/test-run.ts';
-import { xdp } from '../src/offload/hook.ts';
+import { xdp } from '../src/offload/hooks.ts';
 import { forwarderCode } from '../src/offload/program.ts';
 import { enterNetworkNamespace } from '../src/sys/network-namespace.ts';
 import { LaneNetwork } from './lane.ts';

@@ -11,7 +11,7 @@ import { attachXdp } from '../src/ebpf/link.ts';
 import { BpfMap } from '../src/ebpf/map.ts';
 import { Program } from '../src/ebpf/program.ts';
 import { testRun } from '../src/ebpf/test-run.ts';
-import type { HookName } from '../src/offload/hook.ts';
+import type { HookName } from '../src/offload/hooks.ts';
 import { enterNetworkNamespace } from '../src/sys/network-namespace.ts';
 import { parseMac } from '../src/wire/ethernet.ts';
 import { packetOfLine } from '../src/wire/packet-line.ts';

@@ -7,7 +7,7 @@ import * as bpf from '../src/ebpf/instruction.ts';
 import { ATTACH_TCX_INGRESS } from '../src/ebpf/link.ts';
 import { BpfMap } from '../src/ebpf/map.ts';
 import { Program } from '../src/ebpf/program.ts';
-import type { HookName } from '../src/offload/hook.ts';
+import type { HookName } from '../src/offload/hooks.ts';
 
 const { R0, R1, R2, R3, R4, R5, R6, R7, R9, B, H, W, at, exit } = bpf;
 

@@ -1,8 +1,8 @@
 /** The server's own agent is asked, by the text protocol of HAProxy's agent-check: it is connected to, and says a line. */
 import { connect } from 'node:net';
-import { parseAgentWords } from './agent-words.ts';
+import { parseAgentWords } from './agent-protocol.ts';
+import { wordsOf } from './connect-errors.ts';
 import type { Observation, Probe } from './probe.ts';
-import { wordsOf } from './refusal-words.ts';
 
 /** Octets of an answer: more is no agent. */
 const LONGEST = 1024;

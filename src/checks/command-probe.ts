@@ -1,7 +1,7 @@
 /** A program is run; its exit status 0 is health, and its first line of output is what it found. */
 import { spawn } from 'node:child_process';
+import { wordsOf } from './connect-errors.ts';
 import type { Observation, Probe } from './probe.ts';
-import { wordsOf } from './refusal-words.ts';
 
 /** Characters of the output that are kept, and of a message. */
 const KEPT = 4096;

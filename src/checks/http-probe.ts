@@ -1,8 +1,8 @@
 /** A page is got over HTTP/1.1; its status and its text are what counts. */
 import { request } from 'node:http';
 import { isIPv6 } from 'node:net';
+import { wordsOf } from './connect-errors.ts';
 import type { Observation, Probe } from './probe.ts';
-import { wordsOf } from './refusal-words.ts';
 
 /** Octets of the answer that the expected text is looked for in. */
 const MAX_BODY = 256 * 1024;

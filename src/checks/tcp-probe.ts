@@ -1,7 +1,7 @@
 /** A connection is made, and ended at once. */
 import { connect } from 'node:net';
+import { wordsOf } from './connect-errors.ts';
 import type { Observation, Probe } from './probe.ts';
-import { wordsOf } from './refusal-words.ts';
 
 export const tcpProbe: Probe = ({ address, port, check }, signal) =>
   new Promise<Observation>((resolve) => {

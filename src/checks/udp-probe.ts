@@ -1,8 +1,8 @@
 /** A datagram is sent. With an expected text an answer has to have it; without, silence is good and a refusal is not. */
 import { createSocket } from 'node:dgram';
 import { isIPv6 } from 'node:net';
+import { wordsOf } from './connect-errors.ts';
 import type { Observation, Probe } from './probe.ts';
-import { wordsOf } from './refusal-words.ts';
 
 export const udpProbe: Probe = ({ address, port, check }, signal) =>
   new Promise<Observation>((resolve) => {

@@ -1,12 +1,16 @@
 #!/usr/bin/env node
-/** lvs-director: argv in, exit status out. */
 import { Command, InvalidArgumentError, Option } from 'commander';
 import { ControlClient } from '../control/client.ts';
 import { socketPath } from '../control/socket-path.ts';
 import { MAX_LIMIT } from '../director/connections.ts';
 import { LvsError } from '../model/errors.ts';
 import type { Protocol } from '../model/service.ts';
+import { DATAPATHS, type DatapathName, describe, probe } from '../runtime/datapath.ts';
+import { createLog, LEVELS, type Level, type LogFormat } from '../runtime/log.ts';
+import { runDirector } from '../runtime/run-director.ts';
+import { version } from '../runtime/version.ts';
 import { isToldAlready, plainArguments, WRONG_ARGUMENTS } from './argument-errors.ts';
+import { outliveReaders } from './broken-pipe.ts';
 import { askReload } from './director/ask-reload.ts';
 import { type CaptureOptions, capture } from './director/capture.ts';
 import { checkConfig } from './director/check.ts';
@@ -16,15 +20,11 @@ import { importConfig, SOURCES, type Source } from './director/import.ts';
 import { packetOfFile } from './director/pcap-packet.ts';
 import { printPlan } from './director/plan.ts';
 import { type ReplayOptions, replayFile } from './director/replay.ts';
-import { runDirector } from './director/run.ts';
 import { parseEndpointArgument, parseServiceArgument } from './director/service-argument.ts';
+/** lvs-director: argv in, exit status out. */
 import { socketGroup } from './director/socket-group.ts';
 import { top } from './director/top.ts';
 import { parseListen } from './listen-address.ts';
-import { outliveReaders } from './outlived-readers.ts';
-import { DATAPATHS, type DatapathName, describe, probe } from './running/datapath.ts';
-import { createLog, LEVELS, type Level, type LogFormat } from './running/log.ts';
-import { version } from './version.ts';
 
 /** Exit status of anything that failed at run time; wrong arguments and wrong files have another. */
 const FAILED = 1;

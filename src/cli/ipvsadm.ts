@@ -1,6 +1,6 @@
 #!/usr/bin/env node
 /** ipvsadm: lists and changes what a director does. */
-import { inProcess } from './ipvsadm/process.ts';
-import { runIpvsadm } from './ipvsadm/run.ts';
+import { inProcess } from '../ipvsadm/process.ts';
+import { runIpvsadm } from '../ipvsadm/run.ts';
 
 await inProcess('ipvsadm', (at) => runIpvsadm(process.argv.slice(2), at));

@@ -1,5 +1,4 @@
 #!/usr/bin/env node
-/** lvs-realserver: makes a real server of this host, in the foreground, and puts everything back on exit. */
 import { availableParallelism, loadavg } from 'node:os';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Command, InvalidArgumentError, Option } from 'commander';
@@ -13,16 +12,18 @@ import { percentOf } from '../realserver/load.ts';
 import { takeLock } from '../realserver/lock.ts';
 import { thisMachine } from '../realserver/machine.ts';
 import { plan } from '../realserver/plan.ts';
+import { documentOf, type RoleOptions, roleOf } from '../realserver/role.ts';
 import { defaultStateFile } from '../realserver/state.ts';
 import { formatStatus, status } from '../realserver/status.ts';
-import { openTunnelEnd, type TunnelSockets } from '../realserver/tunnel-end.ts';
+import { attachDecap } from '../realserver/tunnel/decap-program.ts';
+import { openTunnelEnd, type TunnelSockets } from '../realserver/tunnel/tunnel-end.ts';
+import { version } from '../runtime/version.ts';
 import { isToldAlready, plainArguments, WRONG_ARGUMENTS } from './argument-errors.ts';
+import { outliveReaders } from './broken-pipe.ts';
 import { parseListen } from './listen-address.ts';
-import { outliveReaders } from './outlived-readers.ts';
-import { attachDecap } from './realserver/decap-program.ts';
 import { type DoctorOptions, doctor, portList } from './realserver/doctor.ts';
-import { documentOf, type RoleOptions, roleOf, withRole } from './realserver/role.ts';
-import { version } from './version.ts';
+/** lvs-realserver: makes a real server of this host, in the foreground, and puts everything back on exit. */
+import { withRole } from './realserver/role-options.ts';
 
 interface RunOptions extends RoleOptions {
   readonly once: boolean;

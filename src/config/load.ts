@@ -5,8 +5,8 @@ import type { Document } from './document.ts';
 import { parseLvsConf } from './lvs-conf.ts';
 import type { Names } from './names.ts';
 import { formatProblems, type Problem } from './problem.ts';
-import type { Segment } from './review.ts';
-import { parseYaml } from './yaml.ts';
+import type { Segment } from './semantic-checks.ts';
+import { parseYaml } from './yaml/parse-yaml.ts';
 
 /** A configuration is a few hundred lines; more is a mistake (a capture, a disk image). */
 const MAX_OCTETS = 16 << 20;

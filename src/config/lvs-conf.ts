@@ -13,9 +13,9 @@ import {
   type ServiceDocument,
 } from './document.ts';
 import type { Names } from './names.ts';
-import { Notes, type Parsed } from './parsed.ts';
+import { Notes, type Parsed } from './parse-result.ts';
 import { didYouMean, nearest, type Place } from './problem.ts';
-import { review, type Segment } from './review.ts';
+import { review, type Segment } from './semantic-checks.ts';
 
 const METHODS: Readonly<Record<string, ClusterMethod>> = { VS_NAT: 'nat', VS_DR: 'dr', VS_TUN: 'tunnel' };
 /** Stands for the VIP of a file that has none, and is refused. */

@@ -2,8 +2,8 @@
 import { lookup } from 'node:dns/promises';
 import { readFileSync } from 'node:fs';
 import { isIP } from 'node:net';
+import { serviceLines } from '../host/services-file.ts';
 import type { Protocol } from '../model/service.ts';
-import { serviceLines } from './services-file.ts';
 
 /** How a configuration's names become numbers; tests bring their own. */
 export interface Names {

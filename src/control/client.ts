@@ -13,7 +13,7 @@ import type {
   Outcome,
   PacketDoor,
   Reloaded,
-} from './door.ts';
+} from './director-api.ts';
 import { LineReader } from './lines.ts';
 import {
   type Answer,

@@ -3,7 +3,7 @@ import { mkdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { open, rename } from 'node:fs/promises';
 import { join } from 'node:path';
 import { LvsError } from '../model/errors.ts';
-import type { DirectorDoor } from './door.ts';
+import type { DirectorDoor } from './director-api.ts';
 import { isOwnersAlone } from './owned-folder.ts';
 import {
   PROC_APPLICATIONS,

@@ -7,7 +7,7 @@ import type { Explanation } from '../model/explanation.ts';
 import type { ServiceAddress } from '../model/service.ts';
 import type { ConnectionSnapshot, ServiceSnapshot, Snapshot } from '../model/snapshot.ts';
 import { isCommand, isServiceAddress } from './command-shape.ts';
-import type { Configuration, Outcome, Reloaded, SnapshotParts } from './door.ts';
+import type { Configuration, Outcome, Reloaded, SnapshotParts } from './director-api.ts';
 
 /** Raised when a request or an answer changes its meaning; both ends must have the same one. */
 export const VERSION = 1;

@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { createServer, type Server, type Socket } from 'node:net';
 import { LvsError } from '../model/errors.ts';
 import type { ControlCounters } from '../model/surroundings.ts';
-import type { DirectorDoor } from './door.ts';
+import type { DirectorDoor } from './director-api.ts';
 import { LineReader } from './lines.ts';
 import { type Answer, MAX_REQUEST } from './protocol.ts';
 import { answerTo } from './session.ts';

@@ -1,7 +1,7 @@
 /** One request's answer, line by line: the protocol on the director's side, without the socket. */
 import { type ErrorCode, LvsError } from '../model/errors.ts';
 import type { ServiceSnapshot } from '../model/snapshot.ts';
-import type { ConfigurationDoor, DirectorDoor, PacketDoor } from './door.ts';
+import type { ConfigurationDoor, DirectorDoor, PacketDoor } from './director-api.ts';
 import { type Answer, parseRequest } from './protocol.ts';
 
 /** Services and destinations in one line of an answer, about. */

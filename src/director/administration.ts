@@ -1,4 +1,5 @@
 /** What commands do to services and destinations, and which of them are refused. */
+
 import type { DestinationAddress, DestinationOptions } from '../model/destination.ts';
 import { LvsError } from '../model/errors.ts';
 import type { Protocol, ServiceAddress, ServiceOptions } from '../model/service.ts';
@@ -19,9 +20,10 @@ import {
 import { SCTP } from '../wire/sctp.ts';
 import { TCP } from '../wire/tcp.ts';
 import { UDP } from '../wire/udp.ts';
-import { type DestinationRegistry, PLAIN_TUNNEL, type RealDestination } from './destinations.ts';
-import { engineNames } from './persistence.ts';
-import { Service, type ServiceKey, type ServiceRegistry } from './services.ts';
+import type { DestinationRegistry } from './destinations.ts';
+import { engineNames } from './path/persistence.ts';
+import { PLAIN_TUNNEL, type RealDestination, Service, type ServiceKey } from './service.ts';
+import type { ServiceRegistry } from './services.ts';
 import { LONGEST_TIMEOUT } from './timeouts.ts';
 
 /** IP protocol numbers (IANA) of what services can be of. */

@@ -1,9 +1,10 @@
 /** The window onto a table row that forwarding methods look through: what the table has, with its destination. */
+
 import type { Connection, Row } from '../model/connection.ts';
 import type { ForwardingMethodName } from '../model/destination.ts';
 import type { Address } from '../wire/address.ts';
 import { type ConnectionTable, FORWARDING_METHOD, type SelectedRow } from './connections.ts';
-import type { RealDestination } from './destinations.ts';
+import type { RealDestination } from './service.ts';
 
 /** By the number that a connection's flags have for it. */
 export const METHODS: readonly ForwardingMethodName[] = ['masq', 'local', 'ipip', 'gatewaying'];

@@ -1,6 +1,7 @@
 /** The index of the connection table: finds a row from either side of its connection, and hands out free rows. */
 import { NONE, type Row } from '../model/connection.ts';
 import type { Address } from '../wire/address.ts';
+import { tupleHash } from './connection-hash.ts';
 import {
   CADDR,
   ConnectionKeys,
@@ -15,7 +16,6 @@ import {
   SHIFT,
   VADDR,
 } from './connection-keys.ts';
-import { tupleHash } from './tuple-hash.ts';
 
 /** Buckets a row, so that look-ups see few rows and the index costs little more than 10 octets a row. */
 const BUCKETS_A_ROW = 4 / 3;

@@ -13,7 +13,7 @@ import {
   PERSISTENT,
   VADDR,
 } from './connection-keys.ts';
-import { TimerWheel } from './expiry.ts';
+import { TimerWheel } from './timer-wheel.ts';
 
 /** Forwarding method of a connection, flags & FORWARDING_METHOD; the numbers of include/uapi/linux/ip_vs.h, Linux 6.1. */
 export const MASQ = 0;

@@ -7,8 +7,8 @@ import type { EventCounts } from '../model/snapshot.ts';
 import { DROP_REASONS, type DropReason } from '../model/verdict.ts';
 import type { ConnectionTable } from './connections.ts';
 import { DestinationRegistry } from './destinations.ts';
-import { Meter } from './estimator.ts';
 import { Marks } from './marks.ts';
+import { Meter } from './rate-estimator.ts';
 import { ServiceRegistry } from './services.ts';
 import { StateTimeouts } from './timeouts.ts';
 

@@ -1,71 +1,10 @@
 /** Destinations by number, and the removed ones that still have connections: adding one again resumes them. */
-import type {
-  Destination,
-  DestinationOptions,
-  ForwardingMethodName,
-  TunnelOptions,
-} from '../model/destination.ts';
 import { type Address, sameAddress } from '../wire/address.ts';
 import { AddressFilter } from './address-filter.ts';
-import { Meter } from './estimator.ts';
-import type { Service } from './services.ts';
+import { RealDestination, type Service } from './service.ts';
 
 /** A removed destination without connections is forgotten after this time, ms (IP_VS_DEST_TRASH_PERIOD, ip_vs.h 6.1). */
 const TRASH_PERIOD = 120_000;
-
-export const PLAIN_TUNNEL: TunnelOptions = { type: 'ipip', port: 0, checksum: 'none' };
-
-/** A destination at run time. Connections hold its number, so it lives on while they do. */
-export class RealDestination implements Destination {
-  readonly index: number;
-  readonly address: Address;
-  readonly port: number;
-  /** The service it belongs to, or belonged to until it was removed. */
-  service: Service;
-  /** False once it was removed: its connections stand still until it is added again. */
-  available = true;
-  method: ForwardingMethodName = 'gatewaying';
-  tunnel: TunnelOptions = PLAIN_TUNNEL;
-  weight = 1;
-  lastWeight = 1;
-  upperThreshold = 0;
-  lowerThreshold = 0;
-  activeConnections = 0;
-  inactiveConnections = 0;
-  persistentConnections = 0;
-  overloaded = false;
-  readonly meter = new Meter();
-  readonly counters = this.meter.counters;
-  readonly rates = this.meter.rates;
-  /** When it was first seen removed and without connections, ms; -1: not. */
-  idleSince = -1;
-
-  constructor(index: number, service: Service, address: Address, port: number) {
-    this.index = index;
-    this.service = service;
-    this.address = address;
-    this.port = port;
-  }
-
-  /** Connections and templates that are bound to it. */
-  get references(): number {
-    return this.activeConnections + this.inactiveConnections + this.persistentConnections;
-  }
-
-  /** Takes over what -a or -e says; what is missing takes its default. */
-  configure(options: DestinationOptions, isNew: boolean): void {
-    const { method, weight = 1, upperThreshold = 0, lowerThreshold = 0, tunnel = PLAIN_TUNNEL } = options;
-    this.method = method;
-    this.weight = weight;
-    if (isNew || weight !== 0) this.lastWeight = weight;
-    this.tunnel = tunnel;
-    if (upperThreshold === 0 || upperThreshold > this.upperThreshold) this.overloaded = false;
-    this.upperThreshold = upperThreshold;
-    this.lowerThreshold = lowerThreshold;
-    this.available = true;
-    this.idleSince = -1;
-  }
-}
 
 /** Every destination that is configured or that a connection still refers to. */
 export class DestinationRegistry {

@@ -1,4 +1,5 @@
 /** The director: what it is told, the packets it is handed, and what one can see of it. No I/O, no clock. */
+
 import { ErrorLimit } from '../forwarding/error-limit.ts';
 import type { Host } from '../forwarding/method.ts';
 import { PathMtuHost } from '../forwarding/path-mtu.ts';
@@ -22,13 +23,13 @@ import {
 } from './administration.ts';
 import { ConnectionTable } from './connections.ts';
 import { DirectorCore } from './core.ts';
-import { Datapath } from './datapath.ts';
-import { DEFENCE_PERIOD, Defence, isStrategy } from './defence.ts';
-import { Draws } from './draws.ts';
-import { TICK } from './estimator.ts';
-import { endAbandoned, onExpired } from './lifetimes.ts';
-import { rehearse } from './rehearsal.ts';
-import type { Service } from './services.ts';
+import { Draws } from './explain/random-choices.ts';
+import { rehearse } from './explain/rehearsal.ts';
+import { endAbandoned, onExpired } from './path/connection-lifecycle.ts';
+import { Datapath } from './path/datapath.ts';
+import { DEFENCE_PERIOD, Defence, isStrategy } from './path/defense.ts';
+import { TICK } from './rate-estimator.ts';
+import type { Service } from './service.ts';
 import { changeSetting, newSettings } from './settings.ts';
 import { snapshotOfConnection, snapshotOfService } from './snapshots.ts';
 

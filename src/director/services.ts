@@ -1,57 +1,14 @@
 /** Virtual services by address, port and mark; the order in which a packet is matched against them. */
-
-import type { ServiceOptions, VirtualService } from '../model/service.ts';
-import type { Scheduler } from '../schedulers/scheduler.ts';
 import { type Address, ANY4, ANY6, sameAddress } from '../wire/address.ts';
 import { TCP } from '../wire/tcp.ts';
 import { AddressFilter } from './address-filter.ts';
-import type { RealDestination } from './destinations.ts';
-import { Meter } from './estimator.ts';
+import type { Service, ServiceKey } from './service.ts';
 
 /** Control and data ports of FTP (RFC 959). */
 export const FTP_PORT = 21;
 export const FTP_DATA_PORT = 20;
 /** Ports from here on may be the data connections of passive FTP. */
 const FIRST_UNPRIVILEGED_PORT = 1024;
-
-/** What names a service. */
-export interface ServiceKey {
-  /** IP protocol number; 0 with a mark. */
-  readonly protocol: number;
-  readonly family: 4 | 6;
-  readonly address: Address;
-  readonly port: number;
-  /** 0: none. */
-  readonly mark: number;
-}
-
-/** A virtual service at run time. */
-export class Service implements VirtualService {
-  readonly protocol: number;
-  readonly family: 4 | 6;
-  readonly address: Address;
-  readonly port: number;
-  readonly mark: number;
-  options: ServiceOptions;
-  readonly destinations: RealDestination[] = [];
-  readonly meter = new Meter();
-  readonly counters = this.meter.counters;
-  readonly rates = this.meter.rates;
-  scheduler!: Scheduler;
-  /** Time-out of templates, ms; 0: not persistent. */
-  persistence = 0;
-  /** AND it with a client's address: clients that are then the same count as one. */
-  mask: Address = ANY6;
-
-  constructor(key: ServiceKey, options: ServiceOptions) {
-    this.protocol = key.protocol;
-    this.family = key.family;
-    this.address = key.address;
-    this.port = key.port;
-    this.mark = key.mark;
-    this.options = options;
-  }
-}
 
 /** The services of a director, found as the kernel finds them. */
 export class ServiceRegistry {

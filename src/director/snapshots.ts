@@ -1,4 +1,5 @@
 /** What one can see of a director, made from what it holds. */
+
 import type { Row } from '../model/connection.ts';
 import type { ConnectionSnapshot, DestinationSnapshot, ServiceSnapshot } from '../model/snapshot.ts';
 import { formatAddress } from '../wire/address.ts';
@@ -8,12 +9,11 @@ import { UDP } from '../wire/udp.ts';
 import { nameOf } from './administration.ts';
 import { TEMPLATE } from './connections.ts';
 import type { Core } from './core.ts';
-import type { RealDestination } from './destinations.ts';
-import { SCTP_STATES } from './sctp-state.ts';
-import type { Service } from './services.ts';
-import { TCP_STATES } from './tcp-state.ts';
-import { ASSURED } from './tracking.ts';
-import { UDP_STATES } from './udp-state.ts';
+import { SCTP_STATES } from './path/sctp-state.ts';
+import { TCP_STATES } from './path/tcp-state.ts';
+import { ASSURED } from './path/tracking.ts';
+import { UDP_STATES } from './path/udp-state.ts';
+import type { RealDestination, Service } from './service.ts';
 
 export function snapshotOfService(service: Service): ServiceSnapshot {
   return {

@@ -1,9 +1,9 @@
 /** How long connections last in each state, and what `ipvsadm --set` changes of it. */
 import { LvsError } from '../model/errors.ts';
 import type { Timeouts } from '../model/settings.ts';
-import { SCTP_TIMEOUTS } from './sctp-state.ts';
-import { TCP_ESTABLISHED, TCP_FIN_WAIT, TCP_TIMEOUTS } from './tcp-state.ts';
-import { UDP_TIMEOUT } from './udp-state.ts';
+import { SCTP_TIMEOUTS } from './path/sctp-state.ts';
+import { TCP_ESTABLISHED, TCP_FIN_WAIT, TCP_TIMEOUTS } from './path/tcp-state.ts';
+import { UDP_TIMEOUT } from './path/udp-state.ts';
 
 /** Seconds; as ms it still fits the table's 32-bit column. */
 export const LONGEST_TIMEOUT = 4_294_967;

@@ -1,8 +1,9 @@
 /** Counting packets for a connection's destination, its service, and the director. */
+
 import { IN_OCTETS, IN_PACKETS, OUT_OCTETS, OUT_PACKETS } from '../model/counters.ts';
 import type { Packet } from '../wire/packet.ts';
-import type { RealDestination } from './destinations.ts';
-import type { Meter } from './estimator.ts';
+import type { Meter } from './rate-estimator.ts';
+import type { RealDestination } from './service.ts';
 
 /* Octets of an ICMP error: what stands before the packet it quotes, and its whole length at most (RFC 1812, RFC 4443). */
 const ERROR4_HEADERS = 28;

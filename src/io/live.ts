@@ -1,17 +1,18 @@
 /** The driver that runs anywhere with CAP_NET_RAW: hears copies with pcap, speaks through a raw socket. */
+
+import { linkFacts } from '../host/link-facts.ts';
 import { type Address, formatAddress, isV4 } from '../wire/address.ts';
 import { ETHERNET_HEADER, ETHERTYPE_IPV4 } from '../wire/ethernet.ts';
 import { Frame } from '../wire/frame.ts';
 import { IPV6_HEADER } from '../wire/ipv6.ts';
 import { Packet } from '../wire/packet.ts';
 import { isPartial, recompute } from '../wire/transport-checksum.ts';
-import { Ear } from './ear.ts';
+import { Ear } from './capture.ts';
 import { FrameRing } from './frame-ring.ts';
-import { linkFacts } from './link-facts.ts';
-import { cutMerged } from './merged.ts';
 import type { PacketIo } from './packet-io.ts';
 import { CAPTURE_OFFSET, type Capture } from './pcap.ts';
 import { openRawSender, type RawSender } from './raw-socket.ts';
+import { cutMerged } from './segmentation.ts';
 
 export interface LiveOptions {
   readonly interfaces: readonly string[];

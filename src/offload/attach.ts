@@ -5,7 +5,7 @@
 import type { Bpf } from '../ebpf/bpf.ts';
 import { ATTACH_TCX_INGRESS, attachTcxIngress, attachXdp, type Link } from '../ebpf/link.ts';
 import { Program } from '../ebpf/program.ts';
-import type { HookName } from './hook.ts';
+import type { HookName } from './hooks.ts';
 
 export class Attachments implements Disposable {
   readonly #bpf: Bpf;

@@ -37,7 +37,7 @@ import {
   NETWORK,
   PACKET,
   unlessReadable,
-} from './hook.ts';
+} from './hooks.ts';
 import type { Family } from './parse.ts';
 import { V4, V6 } from './parse.ts';
 

@@ -40,7 +40,7 @@ import {
   NETWORK,
   PACKET,
   untag,
-} from './hook.ts';
+} from './hooks.ts';
 import { ACTION_ADDRESS, ACTION_HEADER_CHANGE, ACTION_SOURCE } from './layout.ts';
 import { type Family, TOTAL_LENGTH, V4, V6 } from './parse.ts';
 import { age, count, fold, HEADER_CHECKSUM } from './rewrite-steps.ts';

@@ -5,7 +5,7 @@ import { ETHERNET_HEADER, ETHERTYPE_IPV4, MAC } from '../wire/ethernet.ts';
 import type { NextHop } from './actions.ts';
 import { Attachments } from './attach.ts';
 import { HAND_BACK, handBackCode, INTERFACE_KEY, INTERFACE_VALUE } from './hand-back.ts';
-import type { Hook } from './hook.ts';
+import type { Hook } from './hooks.ts';
 
 /** Interfaces of a host. */
 const INTERFACES = 4096;

@@ -20,7 +20,7 @@ import {
   store,
   W,
 } from '../ebpf/instruction.ts';
-import { CONTEXT, type Hook, PACKET, unlessReadable } from './hook.ts';
+import { CONTEXT, type Hook, PACKET, unlessReadable } from './hooks.ts';
 
 /**
  * Octets 6 to 11 of a frame that is handed back, where its source address will be: two that say so (a local address),

@@ -28,7 +28,7 @@ import {
   type Size,
   W,
 } from '../ebpf/instruction.ts';
-import { ACTION_AT, PACKET, SLOT_AT } from './hook.ts';
+import { ACTION_AT, PACKET, SLOT_AT } from './hooks.ts';
 import { ACTION, liveState, PROBES, SLOTS } from './layout.ts';
 import type { Family } from './parse.ts';
 import { mixing } from './tuple-hash.ts';

@@ -25,7 +25,7 @@ import {
 } from '../ebpf/instruction.ts';
 import { ACK, FIN, RST, SYN, TCP, TCP_HEADER } from '../wire/tcp.ts';
 import { UDP, UDP_HEADER } from '../wire/udp.ts';
-import { type Hook, NETWORK, PACKET, unlessReadable } from './hook.ts';
+import { type Hook, NETWORK, PACKET, unlessReadable } from './hooks.ts';
 
 /** Offsets from the Ethernet header, tags apart. */
 export interface Family {

@@ -1,7 +1,7 @@
 /** LVS as one program, for XDP or for tc: the packets of known connections, forwarded as src/forwarding does it. */
 import { assemble } from '../ebpf/assemble.ts';
 import { at, exit, type Fragment, H, jeq, load, mov, R0, R1 } from '../ebpf/instruction.ts';
-import { CONTEXT, type Hook, IPV4_TYPE, IPV6_TYPE, PACKET, redirectTo, unlessReadable } from './hook.ts';
+import { CONTEXT, type Hook, IPV4_TYPE, IPV6_TYPE, PACKET, redirectTo, unlessReadable } from './hooks.ts';
 import { lookup, type Tables } from './lookup.ts';
 
 import { parse, V4, V6 } from './parse.ts';

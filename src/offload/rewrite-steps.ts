@@ -21,7 +21,7 @@ import {
   sub,
   xor,
 } from '../ebpf/instruction.ts';
-import { type Hook, NETWORK, PACKET, SLOT_AT } from './hook.ts';
+import { type Hook, NETWORK, PACKET, SLOT_AT } from './hooks.ts';
 import { PACKET_SHIFT, SLOTS } from './layout.ts';
 import type { Family } from './parse.ts';
 

@@ -30,7 +30,7 @@ import {
 import { TCP, TCP_HEADER } from '../wire/tcp.ts';
 import { UDP_HEADER } from '../wire/udp.ts';
 import { tunnel4, tunnel6 } from './encapsulate.ts';
-import { ACTION_AT, CONTEXT, type Hook, PACKET, SKB_GSO_SIZE } from './hook.ts';
+import { ACTION_AT, CONTEXT, type Hook, PACKET, SKB_GSO_SIZE } from './hooks.ts';
 import { ACTION_KIND, ACTION_MTU, KINDS, PACKET_SHIFT } from './layout.ts';
 import { type Family, loadLength } from './parse.ts';
 import { age, COUNT, count } from './rewrite-steps.ts';

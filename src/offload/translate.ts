@@ -23,7 +23,7 @@ import {
 } from '../ebpf/instruction.ts';
 import { TCP_CHECKSUM, TCP_HEADER } from '../wire/tcp.ts';
 import { UDP, UDP_CHECKSUM, UDP_HEADER } from '../wire/udp.ts';
-import { ACTION_AT, CONTEXT, type Hook, PACKET } from './hook.ts';
+import { ACTION_AT, CONTEXT, type Hook, PACKET } from './hooks.ts';
 import {
   ACTION_ADDRESS,
   ACTION_ADDRESS_CHANGE,

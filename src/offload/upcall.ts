@@ -29,7 +29,7 @@ import { ICMP } from '../wire/icmp.ts';
 import { ICMP6 } from '../wire/icmp6.ts';
 import { FRAGMENT } from '../wire/ipv6.ts';
 import { SCTP } from '../wire/sctp.ts';
-import { PACKET } from './hook.ts';
+import { PACKET } from './hooks.ts';
 import {
   FROM_SERVER,
   OWN_ADDRESS,

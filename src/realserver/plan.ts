@@ -3,10 +3,10 @@ import { isIPv6 } from 'node:net';
 import { LvsError } from '../model/errors.ts';
 import type { Change } from './change.ts';
 import { probeDevice } from './device.ts';
-import { type Encapsulation, overhead } from './encapsulation.ts';
 import { type Machine, must } from './machine.ts';
 import { probeMss } from './mss.ts';
-import type { TunnelEnd } from './tunnel-end.ts';
+import { type Encapsulation, overhead } from './tunnel/encapsulation.ts';
+import type { TunnelEnd } from './tunnel/tunnel-end.ts';
 
 export interface Role {
   readonly method: 'dr' | 'tunnel' | 'nat';

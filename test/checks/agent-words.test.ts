@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { parseAgentWords } from '../../src/checks/agent-words.ts';
+import { parseAgentWords } from '../../src/checks/agent-protocol.ts';
 
 test.each([
   ['75%', { percent: 75 }],

@@ -6,7 +6,8 @@ import { type AddressInfo, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
-import { type Observation, probes } from '../../src/checks/probe.ts';
+import type { Observation } from '../../src/checks/probe.ts';
+import { probes } from '../../src/checks/probes.ts';
 import type { Check } from '../../src/model/check.ts';
 
 /** ms that stand for "not within the time": nothing here takes nearly so long otherwise. */

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { LINKTYPE_RAW, pcapHeader, pcapPacket } from '../../src/wire/pcap-file.ts';
 import { captureFile } from '../support/captures.ts';
-import { TemporaryFolder } from '../support/doors.ts';
+import { TemporaryFolder } from '../support/director-apis.ts';
 import { hex } from '../support/packets.ts';
 import { built, notBuilt, PROJECT } from '../support/project.ts';
 

@@ -1,8 +1,8 @@
 /** Programs that read what ipvsadm prints, each in its own way: their awk, sed and grep on a listing with traffic in it. */
 import { spawnSync } from 'node:child_process';
 import { describe, expect, test } from 'vitest';
-import { localDoor } from '../../src/control/local-door.ts';
 import { procServices, procStats } from '../../src/control/procfs.ts';
+import { localDoor } from '../../src/runtime/local-director.ts';
 import { Directed } from '../support/directed.ts';
 import { Administered } from '../support/ipvsadm.ts';
 

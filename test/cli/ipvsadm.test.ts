@@ -2,7 +2,7 @@ import { spawn } from 'node:child_process';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { expect, test } from 'vitest';
 import { serveControl } from '../../src/control/server.ts';
-import { connection, directorDoor, TemporaryFolder } from '../support/doors.ts';
+import { connection, directorDoor, TemporaryFolder } from '../support/director-apis.ts';
 import { built, notBuilt } from '../support/project.ts';
 
 const why = notBuilt('src/cli/ipvsadm', 'src/cli/ipvsadm-save', 'src/cli/ipvsadm-restore');

@@ -5,7 +5,7 @@ import { compile } from '../../src/config/compile.ts';
 import { loadConfig } from '../../src/config/load.ts';
 import { parseLvsConf } from '../../src/config/lvs-conf.ts';
 import { type Names, parseServices, systemNames } from '../../src/config/names.ts';
-import { TemporaryFolder } from '../support/doors.ts';
+import { TemporaryFolder } from '../support/director-apis.ts';
 
 const SCHEDULERS = ['rr', 'wrr', 'lc', 'wlc', 'lblc'];
 const HOSTS: Record<string, string> = { rs1: '192.168.0.3', rs2: '192.168.0.4' };

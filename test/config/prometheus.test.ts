@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { families } from '../../src/metrics/exposition.ts';
 import { lacking } from '../support/debian.ts';
-import { TemporaryFolder } from '../support/doors.ts';
+import { TemporaryFolder } from '../support/director-apis.ts';
 import { ObservedDirector, surroundings, WEB } from '../support/observed.ts';
 import { PROJECT } from '../support/project.ts';
 

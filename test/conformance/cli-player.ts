@@ -1,11 +1,6 @@
 /** Plays recordings of ipvsadm's command lines against our ipvsadm and director, and tells each answer that differs. */
 import { readFileSync } from 'node:fs';
-import type { Names } from '../../src/cli/ipvsadm/names.ts';
-import { servicesOf } from '../../src/cli/ipvsadm/names.ts';
-import { runIpvsadm, type Surroundings } from '../../src/cli/ipvsadm/run.ts';
-import { runRestore, runSave } from '../../src/cli/ipvsadm/scripts.ts';
-import type { DirectorDoor } from '../../src/control/door.ts';
-import { localDoor } from '../../src/control/local-door.ts';
+import type { DirectorDoor } from '../../src/control/director-api.ts';
 import {
   PROC_APPLICATIONS,
   PROC_CONNECTIONS_HEAD,
@@ -14,8 +9,13 @@ import {
   procStats,
   procStatsPerCpu,
 } from '../../src/control/procfs.ts';
+import type { Names } from '../../src/ipvsadm/names.ts';
+import { servicesOf } from '../../src/ipvsadm/names.ts';
+import { runIpvsadm, type Surroundings } from '../../src/ipvsadm/run.ts';
+import { runRestore, runSave } from '../../src/ipvsadm/scripts.ts';
 import type { Command, MarkRule } from '../../src/model/command.ts';
 import { DEFAULT_SETTINGS, type SettingName } from '../../src/model/settings.ts';
+import { localDoor } from '../../src/runtime/local-director.ts';
 import { captured } from '../support/ipvsadm.ts';
 import { compareText, type Difference } from './compare.ts';
 import { Shell, type ShellAnswer } from './shell.ts';

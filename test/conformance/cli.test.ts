@@ -2,7 +2,7 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { TemporaryFolder } from '../support/doors.ts';
+import { TemporaryFolder } from '../support/director-apis.ts';
 import { cliFailures, readCli } from './cli-player.ts';
 
 describe.each(['golden-cli.json', 'golden-cli-options.json', 'golden-cli-edges.json'])('%s', (file) => {

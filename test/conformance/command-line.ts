@@ -1,8 +1,5 @@
 /** The steps that are command lines: ipvsadm itself against the director of the recording, and the files under /proc. */
 import { readFileSync } from 'node:fs';
-import { type Names, servicesOf } from '../../src/cli/ipvsadm/names.ts';
-import { runIpvsadm } from '../../src/cli/ipvsadm/run.ts';
-import { localDoor } from '../../src/control/local-door.ts';
 import {
   PROC_APPLICATIONS,
   PROC_CONNECTIONS_HEAD,
@@ -13,7 +10,10 @@ import {
   procStats,
 } from '../../src/control/procfs.ts';
 import type { Director } from '../../src/director/director.ts';
+import { type Names, servicesOf } from '../../src/ipvsadm/names.ts';
+import { runIpvsadm } from '../../src/ipvsadm/run.ts';
 import type { ConnectionSnapshot } from '../../src/model/snapshot.ts';
+import { localDoor } from '../../src/runtime/local-director.ts';
 import { captured } from '../support/ipvsadm.ts';
 import { split } from './words.ts';
 

@@ -1,7 +1,6 @@
 /** The host that the director of a recording ran on: its addresses, routes, own stack and forwarding, around our director. */
 import { Director } from '../../src/director/director.ts';
-import { Reassembler } from '../../src/director/fragments.ts';
-import { answerAsHost } from '../../src/director/host.ts';
+import { Reassembler } from '../../src/director/path/fragments.ts';
 import { enterHop, sendOn } from '../../src/forwarding/hop.ts';
 import { sendHostUnreachable, sendTooBig } from '../../src/forwarding/icmp.ts';
 import type { ForwardingContext, Host, Route } from '../../src/forwarding/method.ts';
@@ -22,6 +21,7 @@ import { Packet } from '../../src/wire/packet.ts';
 import { ACK, RST, SYN, TCP, tcp } from '../../src/wire/tcp.ts';
 import { seeded } from '../support/directed.ts';
 import type { GoldenTopology } from '../support/golden.ts';
+import { answerAsHost } from '../support/host-stack.ts';
 import type { Arrival } from './arrival.ts';
 import { checksum, IpWriter, tcpSegment, uint } from './octets.ts';
 

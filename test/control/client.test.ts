@@ -2,7 +2,7 @@ import { once } from 'node:events';
 import { createServer, type Socket } from 'node:net';
 import { expect, test } from 'vitest';
 import { ControlClient } from '../../src/control/client.ts';
-import { TemporaryFolder } from '../support/doors.ts';
+import { TemporaryFolder } from '../support/director-apis.ts';
 
 /** A director that does what it is told with each client. */
 async function impostor(folder: TemporaryFolder, behave: (socket: Socket) => void) {

@@ -4,14 +4,14 @@ import { setImmediate as nextTurn } from 'node:timers/promises';
 import fc from 'fast-check';
 import { afterEach, expect, test } from 'vitest';
 import { ControlClient } from '../../src/control/client.ts';
-import type { DirectorDoor, PacketDoor } from '../../src/control/door.ts';
+import type { DirectorDoor, PacketDoor } from '../../src/control/director-api.ts';
 import { type ControlServer, serveControl } from '../../src/control/server.ts';
 import { answerTo } from '../../src/control/session.ts';
 import type { CapturedPackets } from '../../src/model/capture.ts';
 import { LvsError } from '../../src/model/errors.ts';
 import { packetOfLine } from '../../src/wire/packet-line.ts';
 import { Directed, VIP } from '../support/directed.ts';
-import { directorDoor, TemporaryFolder } from '../support/doors.ts';
+import { directorDoor, TemporaryFolder } from '../support/director-apis.ts';
 
 const WEB = { protocol: 'tcp', address: VIP, port: 80 } as const;
 const SYN = `203.0.113.1:4000 > ${VIP}:80 TCP SYN`;

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { ProcfsFolder } from '../../src/control/procfs-files.ts';
 import { LvsError } from '../../src/model/errors.ts';
-import { connection, directorDoor, TemporaryFolder } from '../support/doors.ts';
+import { connection, directorDoor, TemporaryFolder } from '../support/director-apis.ts';
 
 test('the files of /proc/net are there, whole, and new each time', async () => {
   using folder = new TemporaryFolder();

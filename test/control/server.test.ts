@@ -2,11 +2,11 @@ import { once } from 'node:events';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { expect, test } from 'vitest';
 import { ControlClient } from '../../src/control/client.ts';
-import type { DirectorDoor } from '../../src/control/door.ts';
+import type { DirectorDoor } from '../../src/control/director-api.ts';
 import { MAX_REQUEST } from '../../src/control/protocol.ts';
 import { type ControlServerOptions, serveControl } from '../../src/control/server.ts';
 import type { Command } from '../../src/model/command.ts';
-import { connection, directorDoor, TemporaryFolder } from '../support/doors.ts';
+import { connection, directorDoor, TemporaryFolder } from '../support/director-apis.ts';
 import { RawClient } from '../support/raw-client.ts';
 
 const service = { protocol: 'tcp', address: '10.9.0.1', port: 80 } as const;

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { answerTo } from '../../src/control/session.ts';
-import { directorDoor } from '../support/doors.ts';
+import { directorDoor } from '../support/director-apis.ts';
 
 async function answers(line: string, door = directorDoor()): Promise<unknown[]> {
   const said: unknown[] = [];

@@ -14,7 +14,7 @@ import { expect, test } from 'vitest';
 import { ControlClient } from '../../src/control/client.ts';
 import { serveControl } from '../../src/control/server.ts';
 import { socketPath } from '../../src/control/socket-path.ts';
-import { directorDoor, TemporaryFolder } from '../support/doors.ts';
+import { directorDoor, TemporaryFolder } from '../support/director-apis.ts';
 
 const permissions = (path: string): number => statSync(path).mode & 0o777;
 

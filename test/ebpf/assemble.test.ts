@@ -1,9 +1,9 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { AssemblerError, assemble } from '../../src/ebpf/assemble.ts';
-import { disassemble, listing, print } from '../../src/ebpf/disassemble.ts';
 import type { Fragment, Instruction, Register } from '../../src/ebpf/instruction.ts';
 import * as bpf from '../../src/ebpf/instruction.ts';
+import { disassemble, listing, print } from '../support/ebpf/disassemble.ts';
 
 const { at, exit, jump, R0, R1, R2, FP, W, H, B, DW } = bpf;
 const hex = (octets: Uint8Array) => Buffer.from(octets).toString('hex');

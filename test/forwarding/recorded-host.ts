@@ -1,5 +1,5 @@
 /** A little director without state machines: it plays recorded exchanges through the forwarding methods alone. */
-import { Reassembler } from '../../src/director/fragments.ts';
+import { Reassembler } from '../../src/director/path/fragments.ts';
 import { sendReassemblyTimeout } from '../../src/forwarding/icmp.ts';
 import { forwardingMethods } from '../../src/forwarding/index.ts';
 import type { ForwardingContext, Host } from '../../src/forwarding/method.ts';

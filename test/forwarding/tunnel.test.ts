@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { Reassembler } from '../../src/director/fragments.ts';
+import { Reassembler } from '../../src/director/path/fragments.ts';
 import { flowPort } from '../../src/forwarding/gue.ts';
 import type { ForwardingContext } from '../../src/forwarding/method.ts';
 import { outerTos, tunnel, tunnelOverhead } from '../../src/forwarding/tunnel.ts';

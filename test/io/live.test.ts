@@ -1,8 +1,8 @@
 import { expect, test } from 'vitest';
-import { captureFilter } from '../../src/io/ear.ts';
-import { isInterfaceName, linkFacts } from '../../src/io/link-facts.ts';
-import { mergingFeatures } from '../../src/io/merging.ts';
-import { checkVips } from '../../src/io/vip-addresses.ts';
+import { isInterfaceName, linkFacts } from '../../src/host/link-facts.ts';
+import { mergingFeatures } from '../../src/host/merge-offloads.ts';
+import { checkVips } from '../../src/host/vip-addresses.ts';
+import { captureFilter } from '../../src/io/capture.ts';
 import { LvsError } from '../../src/model/errors.ts';
 
 test('the capture filter takes both families, by MAC, without the word that loses the first packet', () => {

@@ -1,8 +1,8 @@
 import { expect, test, vi } from 'vitest';
-import { MemoryIo } from '../../src/io/memory.ts';
 import { BATCH, monotonicClock, pump } from '../../src/io/pump.ts';
 import { Frame } from '../../src/wire/frame.ts';
 import { packetOfLine } from '../../src/wire/packet-line.ts';
+import { MemoryIo } from '../support/memory-io.ts';
 import { lineOf } from '../support/packets.ts';
 
 const LINE = '10.0.0.1:1 > 10.0.0.2:2 UDP len=3';

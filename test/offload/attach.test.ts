@@ -5,7 +5,7 @@ import { assemble } from '../../src/ebpf/assemble.ts';
 import type { Bpf } from '../../src/ebpf/bpf.ts';
 import { exit, mov, R0 } from '../../src/ebpf/instruction.ts';
 import { Attachments } from '../../src/offload/attach.ts';
-import { xdp } from '../../src/offload/hook.ts';
+import { xdp } from '../../src/offload/hooks.ts';
 import { kernel } from '../support/ebpf/kernel.ts';
 import { noKernel } from './datapaths.ts';
 

@@ -12,7 +12,7 @@ import type { Verdict } from '../../src/model/verdict.ts';
 import { ActionTable } from '../../src/offload/actions.ts';
 import { FlowTable, flowTableOctets } from '../../src/offload/flow-table.ts';
 import { Flows } from '../../src/offload/flows.ts';
-import { type HookName, tc, xdp } from '../../src/offload/hook.ts';
+import { type HookName, tc, xdp } from '../../src/offload/hooks.ts';
 import { KernelOffload, type Way } from '../../src/offload/kernel-offload.ts';
 import { ACTION, SERVICE_KEY, SERVICE_VALUE } from '../../src/offload/layout.ts';
 import { forwarderCode } from '../../src/offload/program.ts';

@@ -1,12 +1,12 @@
 /** Two directors in the same world: one alone, one whose kernel path forwards what it knows by the interpreted program. */
 import { expect } from 'vitest';
-import { keptServices } from '../../src/cli/running/kept.ts';
 import { BoundConnection } from '../../src/director/bound-connection.ts';
 import { mayForward, takeIntoAccount } from '../../src/director/offloaded.ts';
 import type { Route } from '../../src/forwarding/method.ts';
 import type { Verdict } from '../../src/model/verdict.ts';
 import { KernelOffload, type Way } from '../../src/offload/kernel-offload.ts';
 import { type ServiceKeys, serviceKeys } from '../../src/offload/services.ts';
+import { keptServices } from '../../src/runtime/owned-packets.ts';
 import { type Address, formatAddress, isV4, parseAddress } from '../../src/wire/address.ts';
 import { type MacAddress, parseMac } from '../../src/wire/ethernet.ts';
 import type { Frame } from '../../src/wire/frame.ts';

@@ -8,7 +8,7 @@ import * as bpf from '../../src/ebpf/instruction.ts';
 import { BpfMap } from '../../src/ebpf/map.ts';
 import { Program } from '../../src/ebpf/program.ts';
 import type { Action } from '../../src/offload/actions.ts';
-import { type Hook, PACKET, unlessReadable, xdp } from '../../src/offload/hook.ts';
+import { type Hook, PACKET, unlessReadable, xdp } from '../../src/offload/hooks.ts';
 import { openKernelTables } from '../../src/offload/kernel-tables.ts';
 import { forwarder } from '../../src/offload/program.ts';
 import { gracePeriod, graceUnavailable } from '../../src/sys/membarrier.ts';

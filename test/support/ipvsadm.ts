@@ -1,8 +1,9 @@
 /** ipvsadm against a door, with names of the tests' own. */
-import { type Names, servicesOf } from '../../src/cli/ipvsadm/names.ts';
-import { runIpvsadm, type Surroundings } from '../../src/cli/ipvsadm/run.ts';
-import type { DirectorDoor } from '../../src/control/door.ts';
-import { directorDoor } from './doors.ts';
+
+import type { DirectorDoor } from '../../src/control/director-api.ts';
+import { type Names, servicesOf } from '../../src/ipvsadm/names.ts';
+import { runIpvsadm, type Surroundings } from '../../src/ipvsadm/run.ts';
+import { directorDoor } from './director-apis.ts';
 
 const HOSTS: Readonly<Record<string, string>> = {
   '192.0.2.10': 'vip.example',

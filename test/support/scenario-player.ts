@@ -1,15 +1,15 @@
 /** Plays a scenario: what is typed goes to the real ipvsadm code, packets to a director, and time passes as in a replay. */
 import { seeded } from '../../src/cli/director/replay.ts';
-import { reloadCommands } from '../../src/cli/running/reload.ts';
 import { compile } from '../../src/config/compile.ts';
 import type { Document } from '../../src/config/document.ts';
 import { parseLvsConf } from '../../src/config/lvs-conf.ts';
-import { parseYaml } from '../../src/config/yaml.ts';
-import { localDoor } from '../../src/control/local-door.ts';
+import { parseYaml } from '../../src/config/yaml/parse-yaml.ts';
 import { Director } from '../../src/director/director.ts';
 import { LvsError } from '../../src/model/errors.ts';
 import { DEFAULT_SETTINGS, type SettingName } from '../../src/model/settings.ts';
 import type { Verdict } from '../../src/model/verdict.ts';
+import { localDoor } from '../../src/runtime/local-director.ts';
+import { reloadCommands } from '../../src/runtime/reload.ts';
 import { schedulers } from '../../src/schedulers/index.ts';
 import { formatAddress, isV4, parseAddress } from '../../src/wire/address.ts';
 import { packetOfLine } from '../../src/wire/packet-line.ts';

@@ -1,7 +1,8 @@
 /** A scenario as what `lvs-director replay` takes: a configuration file and a recording of the packets. */
-import { importRules } from '../../src/cli/ipvsadm/rules-document.ts';
+
 import type { Document, ServiceDocument } from '../../src/config/document.ts';
-import { writeYaml } from '../../src/config/write-yaml.ts';
+import { importRules } from '../../src/config/import/ipvsadm-rules.ts';
+import { writeYaml } from '../../src/config/yaml/write-yaml.ts';
 import type { SettingName } from '../../src/model/settings.ts';
 import { LINKTYPE_RAW, pcapHeader, pcapPacket } from '../../src/wire/pcap-file.ts';
 import { testNames } from './ipvsadm.ts';

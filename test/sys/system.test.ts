@@ -5,7 +5,7 @@ import { gracePeriod, graceUnavailable } from '../../src/sys/membarrier.ts';
 import { Arena, allocate } from '../../src/sys/memory.ts';
 import { loadSystem, type System } from '../../src/sys/system.ts';
 import { SystemCallError, succeeded } from '../../src/sys/system-call-error.ts';
-import { TemporaryFolder } from '../support/doors.ts';
+import { TemporaryFolder } from '../support/director-apis.ts';
 
 /** Something can be read (include/uapi/asm-generic/poll.h). */
 const POLLIN = 1;

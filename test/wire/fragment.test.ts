@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { Reassembler } from '../../src/director/fragments.ts';
+import { Reassembler } from '../../src/director/path/fragments.ts';
 import { Splitter } from '../../src/wire/fragment.ts';
 import { Frame } from '../../src/wire/frame.ts';
 import { ipv4 } from '../../src/wire/ipv4.ts';

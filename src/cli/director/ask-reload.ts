@@ -1,5 +1,5 @@
 /** `lvs-director reload`: the running director reads its file again. */
-import type { ConfigurationDoor } from '../../control/door.ts';
+import type { ConfigurationDoor } from '../../control/director-api.ts';
 
 /** Throws LvsError CONFIG with every mistake of the file; nothing was changed then. */
 export async function askReload(

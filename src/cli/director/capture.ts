@@ -1,9 +1,9 @@
 /** `lvs-director capture`: packets of one service before and after forwarding, as a pcapng file with comments. */
 import { closeSync, openSync, writeSync } from 'node:fs';
-import { keyOf } from '../../config/rule-words.ts';
-import type { PacketDoor } from '../../control/door.ts';
+import type { PacketDoor } from '../../control/director-api.ts';
 import type { CapturedPacket } from '../../model/capture.ts';
 import { LvsError } from '../../model/errors.ts';
+import { keyOf } from '../../model/naming.ts';
 import type { ServiceAddress } from '../../model/service.ts';
 import { LINKTYPE_RAW } from '../../wire/pcap-file.ts';
 import { pcapngHeader, pcapngPacket } from '../../wire/pcapng-file.ts';

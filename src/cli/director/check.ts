@@ -1,6 +1,6 @@
 /** `lvs-director check`: is this file right? */
 import { LvsError } from '../../model/errors.ts';
-import { configured } from './configured.ts';
+import { configured } from '../../runtime/configuration.ts';
 
 /** Prints every warning and error; 0: the file can be used, 2: it cannot. */
 export async function checkConfig(

@@ -1,10 +1,10 @@
 /** `lvs-director compile`: a configuration file as rules for ipvsadm, as commands, as plain YAML or as a script. */
 import { writeScript } from '../../config/script.ts';
-import { writeYaml } from '../../config/write-yaml.ts';
+import { writeYaml } from '../../config/yaml/write-yaml.ts';
+import { ruleLine } from '../../ipvsadm/rule-line.ts';
 import type { Command } from '../../model/command.ts';
 import { LvsError } from '../../model/errors.ts';
-import { ruleLine } from '../ipvsadm/rule-line.ts';
-import { type Configured, configured } from './configured.ts';
+import { type Configured, configured } from '../../runtime/configuration.ts';
 
 export const FORMATS = ['ipvsadm', 'json', 'yaml', 'script'] as const;
 export type Format = (typeof FORMATS)[number];

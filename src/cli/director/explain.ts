@@ -1,9 +1,9 @@
 /** `lvs-director explain`: what the running director would do with a packet, step by step. */
 import { isIPv6 } from 'node:net';
-import { endpointOf, keyOf } from '../../config/rule-words.ts';
-import type { PacketDoor } from '../../control/door.ts';
+import type { PacketDoor } from '../../control/director-api.ts';
 import { LvsError } from '../../model/errors.ts';
 import type { Candidate, Explanation, Step } from '../../model/explanation.ts';
+import { endpointOf, keyOf } from '../../model/naming.ts';
 import type { Protocol } from '../../model/service.ts';
 import { DROP_REASONS, type Verdict } from '../../model/verdict.ts';
 import { packetOfLine } from '../../wire/packet-line.ts';

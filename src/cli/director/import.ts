@@ -1,14 +1,14 @@
 /** `lvs-director import`: the configuration of another program, as YAML for this one. */
 import { readFileSync } from 'node:fs';
-import { importKeepalived } from '../../config/import-keepalived.ts';
-import { importLdirectord } from '../../config/import-ldirectord.ts';
-import type { Imported } from '../../config/imported.ts';
+import type { Imported } from '../../config/import/import-result.ts';
+import { importRules } from '../../config/import/ipvsadm-rules.ts';
+import { importKeepalived } from '../../config/import/keepalived.ts';
+import { importLdirectord } from '../../config/import/ldirectord.ts';
 import { systemNames } from '../../config/names.ts';
-import { writeYaml } from '../../config/write-yaml.ts';
+import { writeYaml } from '../../config/yaml/write-yaml.ts';
+import { systemNames as ipvsadmNames } from '../../ipvsadm/names.ts';
 import { LvsError } from '../../model/errors.ts';
 import { schedulers } from '../../schedulers/index.ts';
-import { systemNames as ipvsadmNames } from '../ipvsadm/names.ts';
-import { importRules } from '../ipvsadm/rules-document.ts';
 
 /** File descriptor of the standard input, which `-` names. */
 const STDIN = 0;

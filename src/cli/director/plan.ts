@@ -1,11 +1,11 @@
 /** `lvs-director plan`: what a reload with this file would do, before anything happens. */
-import { type Step, stepsOf } from '../../config/plan.ts';
-import { keyOf } from '../../config/rule-words.ts';
-import type { ConfigurationDoor, DirectorDoor } from '../../control/door.ts';
+import { type Step, stepsOf } from '../../config/reload/plan.ts';
+import type { ConfigurationDoor, DirectorDoor } from '../../control/director-api.ts';
+import { type Moved, movedClients, SAMPLE } from '../../director/explain/moved-clients.ts';
 import type { Command } from '../../model/command.ts';
-import { reloadCommands } from '../running/reload.ts';
-import { type Configured, configured } from './configured.ts';
-import { type Moved, movedClients, SAMPLE } from './moved-clients.ts';
+import { keyOf } from '../../model/naming.ts';
+import { type Configured, configured } from '../../runtime/configuration.ts';
+import { reloadCommands } from '../../runtime/reload.ts';
 
 export interface Plan {
   readonly steps: readonly Step[];

@@ -1,6 +1,7 @@
 /** `lvs-director top`: services and destinations with their rates, renewed like top; one plain print where there is no terminal. */
-import { endpointOf, keyOf } from '../../config/rule-words.ts';
-import type { DirectorDoor } from '../../control/door.ts';
+
+import type { DirectorDoor } from '../../control/director-api.ts';
+import { endpointOf, keyOf } from '../../model/naming.ts';
 import type { DestinationSnapshot, ServiceSnapshot, Snapshot, Traffic } from '../../model/snapshot.ts';
 import { stateOf } from '../../web/destination-state.ts';
 

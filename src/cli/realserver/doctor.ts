@@ -3,13 +3,13 @@ import { networkInterfaces } from 'node:os';
 import { InvalidArgumentError } from 'commander';
 import type { Document } from '../../config/document.ts';
 import { LvsError } from '../../model/errors.ts';
-import { askByVeth } from '../../realserver/asker.ts';
-import { examine, formatFindings } from '../../realserver/doctor.ts';
-import type { Served } from '../../realserver/finding.ts';
+import { askByVeth } from '../../realserver/doctor/director-client.ts';
+import { examine, formatFindings } from '../../realserver/doctor/doctor.ts';
+import type { Served } from '../../realserver/doctor/finding.ts';
+import { formatServers, seeServers } from '../../realserver/doctor/from-director.ts';
 import { thisMachine } from '../../realserver/machine.ts';
 import type { Role } from '../../realserver/plan.ts';
-import { formatServers, seeServers } from './from-director.ts';
-import { documentOf, type RoleOptions, roleOf } from './role.ts';
+import { documentOf, type RoleOptions, roleOf } from '../../realserver/role.ts';
 
 export interface DoctorOptions extends RoleOptions {
   readonly json: boolean;

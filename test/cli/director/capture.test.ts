@@ -1,10 +1,10 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
 import { capture } from '../../../src/cli/director/capture.ts';
-import { PacketTap } from '../../../src/cli/running/packet-tap.ts';
-import type { PacketDoor } from '../../../src/control/door.ts';
+import type { PacketDoor } from '../../../src/control/director-api.ts';
+import { PacketTap } from '../../../src/runtime/packet-capture.ts';
 import { Directed, VIP } from '../../support/directed.ts';
-import { TemporaryFolder } from '../../support/doors.ts';
+import { TemporaryFolder } from '../../support/director-apis.ts';
 
 test('of a service that there is not: said so, and the file is left as it was', async () => {
   using folder = new TemporaryFolder();

@@ -2,14 +2,14 @@ import { writeFileSync } from 'node:fs';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { compileConfig, type Format, linesOf } from '../../../src/cli/director/compile.ts';
-import { importRules } from '../../../src/cli/ipvsadm/rules-document.ts';
-import type { Surroundings } from '../../../src/cli/ipvsadm/run.ts';
-import { runIpvsadm } from '../../../src/cli/ipvsadm/run.ts';
 import { compile } from '../../../src/config/compile.ts';
-import { localDoor } from '../../../src/control/local-door.ts';
+import { importRules } from '../../../src/config/import/ipvsadm-rules.ts';
 import { Director } from '../../../src/director/director.ts';
+import type { Surroundings } from '../../../src/ipvsadm/run.ts';
+import { runIpvsadm } from '../../../src/ipvsadm/run.ts';
+import { localDoor } from '../../../src/runtime/local-director.ts';
+import { TemporaryFolder } from '../../support/director-apis.ts';
 import { documents } from '../../support/documents.ts';
-import { TemporaryFolder } from '../../support/doors.ts';
 
 const names = {
   portNumber: () => undefined,

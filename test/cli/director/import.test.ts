@@ -2,8 +2,8 @@ import { writeFileSync } from 'node:fs';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { guessSource, importConfig, type Source } from '../../../src/cli/director/import.ts';
-import { importRules } from '../../../src/cli/ipvsadm/rules-document.ts';
-import { TemporaryFolder } from '../../support/doors.ts';
+import { importRules } from '../../../src/config/import/ipvsadm-rules.ts';
+import { TemporaryFolder } from '../../support/director-apis.ts';
 
 async function imported(text: string, from?: Source) {
   using folder = new TemporaryFolder();

@@ -1,11 +1,11 @@
 import { describe, expect, test } from 'vitest';
-import type { Configured } from '../../../src/cli/director/configured.ts';
 import { formatPlan, planOf } from '../../../src/cli/director/plan.ts';
 import { compile } from '../../../src/config/compile.ts';
-import { parseYaml } from '../../../src/config/yaml.ts';
-import { localDoor } from '../../../src/control/local-door.ts';
+import { parseYaml } from '../../../src/config/yaml/parse-yaml.ts';
 import { Director } from '../../../src/director/director.ts';
 import type { Command } from '../../../src/model/command.ts';
+import type { Configured } from '../../../src/runtime/configuration.ts';
+import { localDoor } from '../../../src/runtime/local-director.ts';
 import { schedulers } from '../../../src/schedulers/index.ts';
 import { labNames } from '../../support/documents.ts';
 import { frameOf } from '../../support/packets.ts';

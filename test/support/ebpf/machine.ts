@@ -1,7 +1,8 @@
 /** An eBPF interpreter: what a program does is tested without a kernel and without a privilege. Plain, not fast. */
-import { disassemble } from '../../../src/ebpf/disassemble.ts';
+
 import type { Instruction } from '../../../src/ebpf/instruction.ts';
 import * as bpf from '../../../src/ebpf/instruction.ts';
+import { disassemble } from './disassemble.ts';
 import { Fault, type Memory } from './memory.ts';
 
 /** What a helper of the kernel does with r1 to r5. */

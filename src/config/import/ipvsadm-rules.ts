@@ -1,0 +1,79 @@
+/** Rules as `ipvsadm -S` writes them, tried on a director of their own, and what it then has as a document. */
+
+import { Director } from '../../director/director.ts';
+import type { Names } from '../../ipvsadm/names.ts';
+import { Refusal, wordsFor } from '../../ipvsadm/refusal.ts';
+import { parseRequest } from '../../ipvsadm/request.ts';
+import { LvsError } from '../../model/errors.ts';
+import type { ServiceSnapshot } from '../../model/snapshot.ts';
+import { type Draft, documentOf, type Imported, type LeftOut } from './import-result.ts';
+
+/** Rows of a connection table that never sees a connection. */
+const FEW = 16;
+
+/** Every line that is no rule, or that a director refuses, is left out by name; # begins a comment. */
+export async function importRules(text: string, names: Names): Promise<Imported> {
+  const host = { transmit: () => false, route: () => undefined, isLocal: () => false };
+  const director = new Director({ host, maxConnections: FEW });
+  const leftOut: LeftOut[] = [];
+  for (const [i, raw] of text.split('\n').entries()) {
+    const line = raw.replace(/^\s*#.*/, '').trim();
+    if (line === '') continue;
+    const why = await tryRule(line, director, names);
+    if (why !== undefined) leftOut.push({ line: i + 1, text: line, why });
+  }
+  const { services, timeouts } = director.snapshot(0);
+  const fresh = new Director({ host, maxConnections: FEW }).snapshot(0).timeouts;
+  const document = documentOf(services.map(draftOf));
+  const changed = (['tcp', 'tcpFin', 'udp'] as const).filter((name) => timeouts[name] !== fresh[name]);
+  return {
+    document: {
+      ...document,
+      timeouts: Object.fromEntries(changed.map((name) => [name, timeouts[name]])),
+    },
+    leftOut,
+  };
+}
+
+/** Why the line was not taken; undefined: it was. */
+async function tryRule(line: string, director: Director, names: Names): Promise<string | undefined> {
+  const words = line.split(/\s+/).filter((word) => word !== 'ipvsadm');
+  if (words.length === 0) return undefined;
+  try {
+    const request = await parseRequest(words, names);
+    if (request.kind !== 'apply') return 'no rule';
+    const { command } = request;
+    if (command.op === 'start-daemon' || command.op === 'stop-daemon') return 'has no counterpart here';
+    if ('options' in command && 'persistenceMask' in command.options)
+      return 'a netmask whose ones do not lead has no counterpart here';
+    try {
+      director.apply(command, 0);
+      return undefined;
+    } catch (error) {
+      if (!(error instanceof LvsError)) throw error;
+      return wordsFor(error.code, error.message, command);
+    }
+  } catch (error) {
+    if (!(error instanceof Refusal)) throw error;
+    return error.message;
+  }
+}
+
+/** Destinations in the order in which they were added, not the newest first. */
+function draftOf({ service, options, destinations }: ServiceSnapshot): Draft {
+  return {
+    service,
+    options,
+    destinations: destinations.toReversed().map((each) => ({
+      name: each.address,
+      destination: { address: each.address, port: each.port },
+      options: {
+        method: each.method === 'local' ? ('gatewaying' as const) : each.method,
+        weight: each.weight,
+        ...(each.upperThreshold > 0 && { upperThreshold: each.upperThreshold }),
+        ...(each.lowerThreshold > 0 && { lowerThreshold: each.lowerThreshold }),
+        ...(each.method === 'ipip' && { tunnel: each.tunnel }),
+      },
+    })),
+  };
+}

@@ -1,0 +1,129 @@
+/** What a reload is about to do, step by step, with the live connections that each step touches. */
+import type { Command } from '../../model/command.ts';
+import type { DestinationOptions } from '../../model/destination.ts';
+import { endpointOf, keyOf } from '../../model/naming.ts';
+import type { ServiceOptions } from '../../model/service.ts';
+import type { DestinationSnapshot, ServiceSnapshot, Snapshot } from '../../model/snapshot.ts';
+import type { Reconciliation } from './reconcile.ts';
+
+export interface Step {
+  readonly kind: 'add' | 'change' | 'remove';
+  /** What it is about: `tcp 192.168.0.101:80 -> 192.168.0.3:80`. */
+  readonly what: string;
+  /** How it changes. */
+  readonly how: string;
+  /** Connections that there are now and that it concerns. */
+  readonly connections: number;
+}
+
+export function stepsOf(snapshot: Snapshot, { commands, drains }: Reconciliation, drain: number): Step[] {
+  const services = new Map(snapshot.services.map((each) => [keyOf(each.service), each]));
+  const removed = new Set(drains.map((each) => nameOf(each)));
+  const steps = commands.flatMap((command) => stepOf(command, snapshot, services, removed) ?? []);
+  for (const each of drains) {
+    const service = services.get(keyOf(each.service));
+    const destination = each.destination && find(service, endpointOf(each.destination));
+    const connections = destination ? live(destination) : 0;
+    const how =
+      each.destination === undefined
+        ? 'when its destinations are gone'
+        : connections > 0
+          ? `no new connections now, gone when those it has end, after ${drain} s at the latest`
+          : 'it is idle';
+    steps.push({ kind: 'remove', what: nameOf(each), how, connections });
+  }
+  return steps;
+}
+
+function stepOf(
+  command: Command,
+  snapshot: Snapshot,
+  services: ReadonlyMap<string, ServiceSnapshot>,
+  removed: ReadonlySet<string>,
+): Step | undefined {
+  switch (command.op) {
+    case 'add-service': {
+      const how = serviceWords(command.options).join(', ');
+      return { kind: 'add', what: keyOf(command.service), how, connections: 0 };
+    }
+    case 'edit-service': {
+      const service = services.get(keyOf(command.service));
+      const how = difference(service ? serviceWords(service.options) : [], serviceWords(command.options));
+      const connections = (service?.destinations ?? []).reduce((sum, each) => sum + live(each), 0);
+      return { kind: 'change', what: keyOf(command.service), how: `${how}; connections stay`, connections };
+    }
+    case 'add-destination': {
+      const how = destinationWords(command.options).join(', ');
+      return { kind: 'add', what: nameOf(command), how, connections: 0 };
+    }
+    case 'edit-destination': {
+      if (removed.has(nameOf(command))) return undefined; // told as a removal
+      const now = find(services.get(keyOf(command.service)), endpointOf(command.destination));
+      const how = difference(now ? destinationWords(optionsOf(now)) : [], destinationWords(command.options));
+      const connections = now ? live(now) : 0;
+      return { kind: 'change', what: nameOf(command), how: `${how}; connections stay`, connections };
+    }
+    case 'set': {
+      const how = `${snapshot.settings[command.name]} -> ${command.value}`;
+      return { kind: 'change', what: `setting ${command.name}`, how, connections: 0 };
+    }
+    case 'set-timeouts': {
+      const names = (['tcp', 'tcpFin', 'udp'] as const).filter((name) => command.timeouts[name] > 0);
+      const how = names
+        .map((name) => `${name} ${snapshot.timeouts[name]} s -> ${command.timeouts[name]} s`)
+        .join(', ');
+      return { kind: 'change', what: 'time-outs', how, connections: snapshot.table.connections };
+    }
+    case 'set-marks':
+      return { kind: 'change', what: 'marks', how: `${command.rules.length} rules`, connections: 0 };
+    default:
+      return undefined; // a reload does nothing else
+  }
+}
+
+const nameOf = ({ service, destination }: Reconciliation['drains'][number]): string =>
+  destination ? `${keyOf(service)} -> ${endpointOf(destination)}` : keyOf(service);
+
+const find = (service: ServiceSnapshot | undefined, endpoint: string): DestinationSnapshot | undefined =>
+  service?.destinations.find((each) => endpointOf(each) === endpoint);
+
+const live = ({ activeConnections, inactiveConnections }: DestinationSnapshot): number =>
+  activeConnections + inactiveConnections;
+
+/** Only the words that differ. */
+function difference(before: readonly string[], after: readonly string[]): string {
+  const gone = before.filter((word) => !after.includes(word));
+  const come = after.filter((word) => !before.includes(word));
+  return `${gone.join(', ') || 'nothing'} -> ${come.join(', ') || 'nothing'}`;
+}
+
+function serviceWords(options: ServiceOptions): string[] {
+  const { scheduler, schedulerFlags = 0, persistent = 0, persistencePrefix, engine, ops } = options;
+  return [
+    scheduler,
+    ...(schedulerFlags !== 0 ? [`flags ${schedulerFlags}`] : []),
+    ...(persistent !== 0 ? [`persistent ${persistent} s`] : []),
+    ...(persistent !== 0 && persistencePrefix !== undefined ? [`by /${persistencePrefix}`] : []),
+    ...(engine ? [`by ${engine}`] : []),
+    ...(ops ? ['one-packet'] : []),
+  ];
+}
+
+const METHODS = { masq: 'nat', gatewaying: 'dr', ipip: 'tunnel' } as const;
+
+function destinationWords(options: DestinationOptions): string[] {
+  const { method, weight = 1, upperThreshold = 0, lowerThreshold = 0, tunnel } = options;
+  const type = method === 'ipip' && tunnel && tunnel.type !== 'ipip' ? ` ${tunnel.type}` : '';
+  return [
+    `${METHODS[method]}${type}${type && tunnel?.port ? `:${tunnel.port}` : ''}`,
+    ...(type && tunnel?.checksum !== 'none' ? [`${tunnel?.checksum}`] : []),
+    `weight ${weight}`,
+    ...(upperThreshold > 0 ? [`at most ${upperThreshold} connections`] : []),
+    ...(lowerThreshold > 0 ? [`again below ${lowerThreshold}`] : []),
+  ];
+}
+
+const optionsOf = ({ method, ...rest }: DestinationSnapshot): DestinationOptions => ({
+  ...rest,
+  method: method === 'local' ? 'gatewaying' : method,
+});

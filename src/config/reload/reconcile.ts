@@ -1,0 +1,174 @@
+/** The fewest steps from the rules that run to the rules that a document wants; connections of what stays are untouched. */
+import type { Command } from '../../model/command.ts';
+import type { DestinationAddress, DestinationOptions } from '../../model/destination.ts';
+import { endpointOf, keyOf } from '../../model/naming.ts';
+import type { ServiceAddress, ServiceOptions } from '../../model/service.ts';
+import { compile, compileService } from '../compile.ts';
+import type { Document, ServiceDocument } from '../document.ts';
+import { appliedOf, type Rule, type RuleDestination } from './applied-state.ts';
+
+/** A destination, or a service whose destinations have all gone, that is removed when its connections have ended. */
+export interface Drain {
+  readonly service: ServiceAddress;
+  /** Missing: the service itself. */
+  readonly destination?: DestinationAddress;
+}
+
+export interface Reconciliation {
+  /** To be applied at once, in this order. */
+  readonly commands: readonly Command[];
+  /** To be removed when idle, or when the document's drain time is over; quiesced by the commands. */
+  readonly drains: readonly Drain[];
+  /** What runs and was set by hand, in words: kept or replaced as `adopt` says. */
+  readonly byHand: readonly string[];
+}
+
+/**
+ * `running`: what the director has; `wanted`: the new document; `previous`: the rules of the document that was applied
+ * last. What runs but stood in no document was set by hand.
+ */
+export function reconcile(
+  running: readonly Rule[],
+  wanted: Document,
+  previous: readonly Rule[] = [],
+): Reconciliation {
+  const byKey = (rules: readonly Rule[]) => new Map(rules.map((each) => [keyOf(each.service), each]));
+  const before = byKey(previous);
+  const after = byKey(appliedOf(compile(wanted)).rules);
+  const documents = new Map(wanted.services.map((each) => [keyOf(each.service), each]));
+  const result = new Steps(wanted.adopt === 'replace');
+
+  for (const rule of running) {
+    const key = keyOf(rule.service);
+    const want = after.get(key);
+    after.delete(key);
+    if (want) result.change(rule, want, before.get(key));
+    else if (before.has(key)) result.removeService(rule);
+    else result.handmadeService(rule);
+  }
+  for (const key of after.keys()) result.addService(documents.get(key)!);
+  return result;
+}
+
+class Steps implements Reconciliation {
+  readonly commands: Command[] = [];
+  readonly drains: Drain[] = [];
+  readonly byHand: string[] = [];
+  readonly #replace: boolean;
+
+  constructor(replace: boolean) {
+    this.#replace = replace;
+  }
+
+  addService(service: ServiceDocument): void {
+    this.commands.push(...compileService(service));
+  }
+
+  change(rule: Rule, want: Rule, before: Rule | undefined): void {
+    const { service } = rule;
+    if (!this.#keeps(service, rule.options, want.options, before?.options, sameService))
+      this.commands.push({ op: 'edit-service', service, options: want.options });
+    const wanted = new Map(want.destinations.map((each) => [endpointOf(each), each]));
+    const known = new Map((before?.destinations ?? []).map((each) => [endpointOf(each), each]));
+    for (const running of rule.destinations) {
+      const key = endpointOf(running);
+      const one = wanted.get(key);
+      wanted.delete(key);
+      if (!one) {
+        if (known.has(key) || this.#replace) this.#drain(rule, running);
+        if (!known.has(key)) this.byHand.push(`${keyOf(service)}: destination ${key} is not in the file`);
+        continue;
+      }
+      const options = running.local ? asked(running.options, one.options) : running.options;
+      if (this.#keeps(service, options, one.options, known.get(key)?.options, sameDestination, key)) continue;
+      this.commands.push({
+        op: 'edit-destination',
+        service,
+        destination: addressOf(one),
+        options: one.options,
+      });
+    }
+    for (const one of wanted.values())
+      this.commands.push({
+        op: 'add-destination',
+        service,
+        destination: addressOf(one),
+        options: one.options,
+      });
+  }
+
+  removeService(rule: Rule): void {
+    for (const each of rule.destinations) this.#drain(rule, each);
+    this.drains.push({ service: rule.service });
+  }
+
+  handmadeService(rule: Rule): void {
+    this.byHand.push(`${keyOf(rule.service)} is not in the file`);
+    if (this.#replace) this.removeService(rule);
+  }
+
+  /** True where the running options may stay: they are the wanted ones, or were set by hand and the file says to keep that. */
+  #keeps<T>(
+    service: ServiceAddress,
+    running: T,
+    wanted: T,
+    before: T | undefined,
+    same: (a: T, b: T) => boolean,
+    destination?: string,
+  ): boolean {
+    if (same(running, wanted)) return true;
+    const handmade = before !== undefined && !same(running, before);
+    if (!handmade) return false;
+    this.byHand.push(
+      `${keyOf(service)}${destination ? `: destination ${destination}` : ''} was changed by hand`,
+    );
+    return !this.#replace && same(before, wanted);
+  }
+
+  #drain({ service }: Rule, destination: RuleDestination): void {
+    const { options } = destination;
+    if ((options.weight ?? 1) !== 0)
+      this.commands.push({
+        op: 'edit-destination',
+        service,
+        destination: addressOf(destination),
+        options: { ...options, weight: 0 },
+      });
+    this.drains.push({ service, destination: addressOf(destination) });
+  }
+}
+
+/** The options of a local destination, with the method that was perhaps asked for. */
+const asked = (running: DestinationOptions, wanted: DestinationOptions): DestinationOptions => ({
+  ...running,
+  method: wanted.method,
+  ...(wanted.tunnel && { tunnel: wanted.tunnel }),
+});
+
+const addressOf = ({ address, port }: RuleDestination): DestinationAddress => ({ address, port });
+
+const sameService = (a: ServiceOptions, b: ServiceOptions): boolean =>
+  a.scheduler === b.scheduler &&
+  (a.schedulerFlags ?? 0) === (b.schedulerFlags ?? 0) &&
+  (a.persistent ?? 0) === (b.persistent ?? 0) &&
+  (!a.persistent || prefixOf(a) === prefixOf(b)) &&
+  (a.engine ?? '') === (b.engine ?? '') &&
+  (a.ops ?? false) === (b.ops ?? false);
+
+/** 32 and 128 are both "all of the address". */
+const prefixOf = ({ persistencePrefix }: ServiceOptions): number =>
+  persistencePrefix === 32 ? 128 : (persistencePrefix ?? 128);
+
+const sameDestination = (a: DestinationOptions, b: DestinationOptions): boolean =>
+  a.method === b.method &&
+  (a.weight ?? 1) === (b.weight ?? 1) &&
+  (a.upperThreshold ?? 0) === (b.upperThreshold ?? 0) &&
+  (a.lowerThreshold ?? 0) === (b.lowerThreshold ?? 0) &&
+  (a.method !== 'ipip' || sameTunnel(a, b));
+
+function sameTunnel(a: DestinationOptions, b: DestinationOptions): boolean {
+  const [one, other] = [a.tunnel ?? IPIP, b.tunnel ?? IPIP];
+  return one.type === other.type && one.port === other.port && one.checksum === other.checksum;
+}
+
+const IPIP = { type: 'ipip', port: 0, checksum: 'none' } as const;

@@ -1,0 +1,115 @@
+/** A valid lvs.yaml expanded into a document: names resolved, groups and defaults put in their places. */
+
+import type { MarkRule } from '../../model/command.ts';
+import { canonical, familyOfText } from '../canonical-address.ts';
+import { LONGEST_NAME } from '../device-names.ts';
+import { DEFAULT_DRAIN, type Document, type Interface } from '../document.ts';
+import type { YamlFile } from '../schema.ts';
+import type { Path } from './position.ts';
+import { expandServices } from './services.ts';
+import type { YamlContext } from './yaml-context.ts';
+
+export async function expand(context: YamlContext): Promise<Document> {
+  const { file } = context;
+  const inside = file.director?.inside && interfaceOf(context, file.director.inside, ['director', 'inside']);
+  const directorGateway = gatewayOf(context, file.director?.gateway, ['director', 'gateway'], false);
+  const servers = file['real-servers'] ?? {};
+  const serverGateway = gatewayOf(context, servers.gateway, ['real-servers', 'gateway'], true);
+  const timeouts = file.timeouts ?? {};
+  return {
+    method: file.method ?? 'dr',
+    active: file.active ?? true,
+    vips: (file.vips ?? []).flatMap((each, i) => interfaceOf(context, each, ['vips', i]) ?? []),
+    director: { ...(inside && { inside }), ...(directorGateway && { gateway: directorGateway }) },
+    realServers: {
+      ...(servers['vip-device'] && { vipDevice: servers['vip-device'] }),
+      ...(servers['net-device'] && { netDevice: servers['net-device'] }),
+      ...(serverGateway && { gateway: serverGateway }),
+    },
+    settings: file.settings ?? {},
+    timeouts: {
+      ...(timeouts.tcp !== undefined && { tcp: timeouts.tcp }),
+      ...(timeouts['tcp-fin'] !== undefined && { tcpFin: timeouts['tcp-fin'] }),
+      ...(timeouts.udp !== undefined && { udp: timeouts.udp }),
+    },
+    marks: (file.marks ?? []).flatMap((each, i) => markRule(context, each, ['marks', i]) ?? []),
+    adopt: file.adopt ?? 'keep',
+    drain: file.drain ?? DEFAULT_DRAIN,
+    services: await expandServices(context),
+  };
+}
+
+function interfaceOf(
+  { notes, place }: YamlContext,
+  each: NonNullable<YamlFile['vips']>[number],
+  path: Path,
+): Interface | undefined {
+  const { interface: device, alias, address } = each;
+  const family = familyOfText(address);
+  if (family === 0)
+    return notes.error(place([...path, 'address']), `expected an IPv4 or IPv6 address, not '${address}'`);
+  const most = family === 6 ? 128 : 32;
+  const prefix = each.prefix ?? most;
+  if (prefix > most)
+    return notes.error(place([...path, 'prefix']), `an IPv4 prefix has at most 32 bits, not ${prefix}`);
+  const label = `${device}:${alias}`;
+  if (alias !== undefined && label.length > LONGEST_NAME)
+    return notes.error(
+      place([...path, 'alias']),
+      `${label} is too long for a label: expected at most ${LONGEST_NAME} letters`,
+    );
+  return notes.at(place([...path, 'address']), {
+    device,
+    ...(alias !== undefined && { alias }),
+    address: canonical(address),
+    prefix,
+  });
+}
+
+function gatewayOf(
+  { notes, place }: YamlContext,
+  text: string | undefined,
+  path: Path,
+  client: boolean,
+): string | undefined {
+  if (text === undefined || familyOfText(text) !== 0 || (client && text === 'client')) return text;
+  return notes.error(place(path), `expected an address${client ? ", or 'client'" : ''}, not '${text}'`);
+}
+
+function markRule(
+  { notes, place }: YamlContext,
+  each: NonNullable<YamlFile['marks']>[number],
+  path: Path,
+): MarkRule | undefined {
+  const { mark, from, to, protocol, port } = each;
+  for (const key of ['from', 'to'] as const) {
+    const text = each[key];
+    if (text !== undefined && !isPrefix(text))
+      return notes.error(
+        place([...path, key]),
+        `expected an address or a prefix such as 10.8.0.0/16, not '${text}'`,
+      );
+  }
+  const [first = 0, last = first] = String(port ?? '')
+    .split('-')
+    .map(Number);
+  if (port !== undefined && !(first >= 1 && first <= last && last <= 65_535))
+    return notes.error(
+      place([...path, 'port']),
+      `expected a port or first-last, of 1 to 65535, not '${port}'`,
+    );
+  return {
+    mark,
+    ...(to !== undefined && { to }),
+    ...(from !== undefined && { from }),
+    ...(protocol !== undefined && { protocol }),
+    ...(port !== undefined && { port: first === last ? first : ([first, last] as const) }),
+  };
+}
+
+function isPrefix(text: string): boolean {
+  const [address, bits, ...more] = text.split('/');
+  const family = familyOfText(address!);
+  if (family === 0 || more.length > 0) return false;
+  return bits === undefined || (/^\d{1,3}$/.test(bits) && Number(bits) <= (family === 6 ? 128 : 32));
+}

@@ -1,0 +1,92 @@
+/** The YAML syntax, lvs.yaml: parsed with every value's place, validated by the schema, expanded into a document. */
+
+import { Ajv } from 'ajv';
+import { LineCounter, parseDocument } from 'yaml';
+import { EMPTY_DOCUMENT } from '../document.ts';
+import type { Names } from '../names.ts';
+import { Notes, type Parsed } from '../parse-result.ts';
+import type { Place } from '../problem.ts';
+import { schema, type YamlFile } from '../schema.ts';
+import { review, type Segment } from '../semantic-checks.ts';
+import { aliasesOf } from './aliases.ts';
+import { expand } from './document.ts';
+import { rangeOf } from './position.ts';
+import { schemaProblems } from './schema-problems.ts';
+import { restOf } from './sections.ts';
+
+/** Most uses of aliases, those within aliases multiplied: a bound on what a small file can grow to. */
+const MAX_ALIASES = 10_000;
+
+/** What an operator cannot know from the YAML library's own words, by its codes. */
+const YAML_WORDS: Readonly<Record<string, string>> = {
+  MULTIPLE_DOCS: 'a second document begins here: expected one',
+  NON_STRING_KEY: 'expected a key, not a list or a map',
+  RESOURCE_EXHAUSTION: 'lists and maps in each other too deep',
+};
+
+const validate = new Ajv({ allErrors: true, strict: false, verbose: true }).compile<YamlFile>(schema);
+
+/**
+ * Reads lvs.yaml. `schedulers`: the names that exist; `segments`: networks that the host is on.
+ * Never throws: what is wrong is among the problems.
+ */
+export async function parseYaml(
+  text: string,
+  file: string,
+  names: Names,
+  schedulers: readonly string[],
+  segments: readonly Segment[] = [],
+): Promise<Parsed> {
+  const notes = new Notes(file);
+  const unreadable = (): Parsed => ({
+    document: EMPTY_DOCUMENT,
+    problems: notes.problems,
+    places: notes.places,
+  });
+  const lines = new LineCounter();
+  const yaml = parseDocument(text, { lineCounter: lines, merge: true, stringKeys: true });
+  const at = (from: number, to: number): Place => {
+    const { line, col } = lines.linePos(from);
+    const firstLine = text.slice(from, to).split('\n')[0]!.trimEnd();
+    return { line: Math.max(1, line), column: Math.max(1, col), length: Math.max(1, firstLine.length) };
+  };
+
+  const findings = [...yaml.errors, ...yaml.warnings];
+  const tooDeep = findings.find(({ code }) => code === 'RESOURCE_EXHAUSTION'); // and all the others follow from it
+  for (const error of tooDeep ? [tooDeep] : findings)
+    notes.error(
+      at(...error.pos),
+      YAML_WORDS[error.code] ?? error.message.split('\n')[0]!.replace(/ at line \d+.*$/, ''),
+    );
+  const aliases = aliasesOf(yaml);
+  for (const { name, range } of aliases.dangling)
+    notes.error(at(...range), `no anchor &${name} stands before this`);
+  if (notes.problems.length > 0) return unreadable();
+
+  let value: unknown;
+  try {
+    value = yaml.toJS({ maxAliasCount: MAX_ALIASES });
+  } catch (error) {
+    if (!(error instanceof ReferenceError)) throw error;
+    notes.error(
+      at(...(aliases.first ?? [0, 1])),
+      `aliases of aliases stand for more than ${MAX_ALIASES} values`,
+    );
+    return unreadable();
+  }
+  const place = (path: readonly (string | number)[]) => at(...rangeOf(yaml.contents, path));
+  if (!validate(value)) {
+    const faults = schemaProblems(validate.errors ?? []);
+    for (const { path, key, message } of faults)
+      notes.error(at(...rangeOf(yaml.contents, path, key)), message);
+    const rest = restOf(
+      value,
+      faults.map(({ path }) => path),
+    );
+    if (rest) review(await expand({ ...rest, notes, names, schedulers, place }), notes, segments);
+    return unreadable();
+  }
+  const document = await expand({ file: value, whole: true, notes, names, schedulers, place });
+  review(document, notes, segments);
+  return { document, problems: notes.problems, places: notes.places };
+}

@@ -1,0 +1,111 @@
+/** The schema validator's findings in an operator's words, the ones that only repeat another left out. */
+import type { ErrorObject } from 'ajv';
+import { didYouMean, nearest } from '../problem.ts';
+import type { Path } from './position.ts';
+
+export interface SchemaProblem {
+  readonly path: Path;
+  /** The key at the path that the caret goes under. */
+  readonly key?: string;
+  readonly message: string;
+}
+
+/** Findings that only say that an alternative did not fit: the alternatives' own findings say more. */
+const SUMMARIES = new Set(['oneOf', 'anyOf', 'if', 'propertyNames']);
+
+export function schemaProblems(errors: readonly ErrorObject[]): SchemaProblem[] {
+  const problems = new Map<string, SchemaProblem>();
+  const meant = meantKeys(errors);
+  const kinds = new Map<string, ErrorObject[]>();
+  for (const error of errors)
+    if (error.keyword === 'type')
+      kinds.set(error.instancePath, [...(kinds.get(error.instancePath) ?? []), error]);
+  for (const error of errors) {
+    if (error.keyword === 'required' && meant.has(placeOf(error, error.params['missingProperty']))) continue;
+    const found = problemOf(error, pathOf(error.instancePath), kinds.get(error.instancePath) ?? []);
+    if (found) problems.set(JSON.stringify(found), found);
+  }
+  return [...problems.values()];
+}
+
+/** Keys that perhaps were meant by unknown ones in the same map: those are told, and not that the key is missing. */
+const meantKeys = (errors: readonly ErrorObject[]): ReadonlySet<string> =>
+  new Set(
+    errors.flatMap((error) => {
+      if (error.keyword !== 'additionalProperties') return [];
+      const known = Object.keys((error.parentSchema?.['properties'] as object | undefined) ?? {});
+      return [placeOf(error, nearest(String(error.params['additionalProperty']), known))];
+    }),
+  );
+
+const placeOf = ({ instancePath }: ErrorObject, key: unknown): string => `${instancePath} ${key}`;
+
+/** `kinds`: what is said of the kind of the same value. */
+function problemOf(error: ErrorObject, path: Path, kinds: readonly ErrorObject[]): SchemaProblem | undefined {
+  const { keyword, params, parentSchema } = error;
+  if (keyword === 'oneOf' && isKindOfService(error)) {
+    return { path, message: 'a service needs exactly one of tcp, udp, sctp and mark' };
+  }
+  if (SUMMARIES.has(keyword)) return undefined;
+  if (keyword === 'required' && isKindOfService(error)) return undefined;
+  // Where several kinds may stand, what is one of them is judged as that one, and what is none is told once.
+  const alternative = keyword === 'type' && /\/oneOf\/\d+\/type$/.test(error.schemaPath);
+  if (alternative && (kinds.length === 1 || error !== kinds[0])) return undefined;
+  switch (keyword) {
+    case 'additionalProperties': {
+      const key = String(params['additionalProperty']);
+      const known = Object.keys((parentSchema?.['properties'] as object | undefined) ?? {});
+      return {
+        path,
+        key,
+        message: `unknown key '${key}'${didYouMean(key, known) || `: expected ${known.join(', ')}`}`,
+      };
+    }
+    case 'required':
+      return { path, message: `'${params['missingProperty']}' is missing here` };
+    case 'enum': {
+      const allowed = (params['allowedValues'] as readonly unknown[]).map(String);
+      const name = error.propertyName;
+      const found = name ?? error.data;
+      const near = typeof found === 'string' ? didYouMean(found, allowed) : '';
+      const message = `expected one of ${allowed.join(', ')}, not ${describe(found)}${near}`;
+      return name === undefined ? { path, message } : { path, key: name, message };
+    }
+    case 'type':
+      return { path, message: `expected ${kinds.map(kindOf).join(' or ')}, not ${describe(error.data)}` };
+    case 'minimum':
+    case 'maximum': {
+      const { minimum, maximum } = (parentSchema ?? {}) as { minimum?: number; maximum?: number };
+      return { path, message: `expected ${minimum} to ${maximum}, not ${describe(error.data)}` };
+    }
+    case 'pattern': {
+      const description = parentSchema?.['description'] as string | undefined;
+      // Its first sentence.
+      const form = description?.replace(/\.( .*)?$/, '') ?? `text like ${params['pattern']}`;
+      const expected = form.replace(/^A\b/, 'a');
+      return { path, message: `expected ${expected}, not ${describe(error.data)}` };
+    }
+    default:
+      return { path, message: `${error.message}, not ${describe(error.data)}` };
+  }
+}
+
+const isKindOfService = (error: ErrorObject): boolean => /\/services\/items\/oneOf/.test(error.schemaPath);
+
+/** JSON's kinds of values in YAML's words. */
+const kindOf = ({ params }: ErrorObject): string =>
+  ({ object: 'a map', array: 'a list', integer: 'a whole number' })[String(params['type'])] ??
+  `a ${params['type']}`;
+
+/** The steps of a JSON pointer, RFC 6901. */
+const pathOf = (pointer: string): Path =>
+  pointer
+    .split('/')
+    .slice(1)
+    .map((step) => step.replaceAll('~1', '/').replaceAll('~0', '~'));
+
+function describe(value: unknown): string {
+  if (value === null || value === undefined) return 'nothing';
+  if (Array.isArray(value)) return 'a list';
+  return typeof value === 'object' ? 'a map' : `'${String(value).slice(0, 60)}'`;
+}

@@ -1,0 +1,226 @@
+/** The services of lvs.yaml: ranges of ports, groups and defaults expanded, names of servers and ports resolved. */
+
+import type { DestinationOptions, TunnelOptions } from '../../model/destination.ts';
+import type { Protocol, ServiceAddress, ServiceOptions } from '../../model/service.ts';
+import { canonical, familyOfText } from '../canonical-address.ts';
+import { type DestinationDocument, FORWARDING, type ServiceDocument } from '../document.ts';
+import { didYouMean } from '../problem.ts';
+import type { YamlFile } from '../schema.ts';
+import { checkOf } from './check.ts';
+import type { Path } from './position.ts';
+import type { YamlContext } from './yaml-context.ts';
+
+type YamlService = NonNullable<YamlFile['services']>[number];
+type YamlDestination = Exclude<YamlService['destinations'], string>[number];
+type Inherited = NonNullable<YamlFile['defaults']>;
+
+/** Most ports that one service may range over: each is a service of its own. */
+const MAX_RANGE = 4096;
+
+/** Bits of ServiceOptions.schedulerFlags by the names that files and ipvsadm use. */
+export const FLAG_BITS: Readonly<Record<string, number>> = {
+  'sh-fallback': 1,
+  'mh-fallback': 1,
+  'flag-1': 1,
+  'sh-port': 2,
+  'mh-port': 2,
+  'flag-2': 2,
+  'flag-3': 4,
+};
+
+export async function expandServices(context: YamlContext): Promise<ServiceDocument[]> {
+  const { file, notes, place } = context;
+  const used = new Set<string>();
+  const services: ServiceDocument[] = [];
+  for (const [i, each] of (file.services ?? []).entries()) {
+    if (!each) continue; // it was refused before
+    const path: Path = ['services', i];
+    const inherited: Inherited = { ...file.defaults, ...each };
+    const check = checkOf(context, inherited.check, [...(each.check ? path : ['defaults']), 'check']);
+    const list = destinationsOf(context, each, path, used);
+    for (const service of addressesOf(context, each, path)) {
+      const options = optionsOf(context, inherited, path, service);
+      const destinations: DestinationDocument[] = [];
+      for (const [destination, at] of list) {
+        const found = await destinationOf(context, destination, at, inherited, service);
+        if (found) destinations.push(found);
+      }
+      services.push(notes.at(place(path), { service, options, ...(check && { check }), destinations }));
+      if (each.tunnel && context.whole && !destinations.some((one) => one.options.method === 'ipip'))
+        notes.warning(place([...path, 'tunnel']), 'no destination is reached by the tunnel method');
+    }
+  }
+  for (const name of Object.keys(file.groups ?? {}))
+    if (!used.has(name)) notes.warning(place(['groups', name]), `no service uses the group '${name}'`);
+  return services;
+}
+
+/** The addresses that one entry stands for: more than one where it names a range of ports. */
+function addressesOf({ notes, place, names }: YamlContext, each: YamlService, path: Path): ServiceAddress[] {
+  if (each.mark !== undefined) return [{ mark: each.mark, family: each.family ?? 4 }];
+  const protocol = (['tcp', 'udp', 'sctp'] as const).find((name) => each[name] !== undefined)!;
+  const text = each[protocol]!;
+  const at = place([...path, protocol]);
+  const parts = splitEndpoint(text);
+  if (!parts || familyOfText(parts.host) === 0) {
+    notes.error(at, `expected address:port or [address]:port, not '${text}'`);
+    return [];
+  }
+  const range = /^(\d+)-(\d+)$/.exec(parts.port);
+  const first = range ? Number(range[1]) : portOf(parts.port, protocol, names);
+  const last = range ? Number(range[2]) : first;
+  if (first === undefined || last === undefined || last > 65_535 || first > last) {
+    notes.error(
+      at,
+      `expected a port of 0 to 65535, a name of /etc/services, or first-last, not '${parts.port}'`,
+    );
+    return [];
+  }
+  if (last - first >= MAX_RANGE) {
+    notes.error(
+      at,
+      `a range of ${last - first + 1} ports: at most ${MAX_RANGE}; a firewall mark covers any number`,
+    );
+    return [];
+  }
+  return Array.from({ length: last - first + 1 }, (_, i) => ({
+    protocol,
+    address: canonical(parts.host),
+    port: first + i,
+  }));
+}
+
+function optionsOf(
+  { file, notes, place, schedulers, whole }: YamlContext,
+  inherited: Inherited,
+  path: Path,
+  service: ServiceAddress,
+): ServiceOptions {
+  const { scheduler = 'wlc', persistent } = inherited;
+  const at = (key: keyof Inherited) => place([...(isOwn(file, path, key) ? path : ['defaults']), key]);
+  if (!schedulers.includes(scheduler)) {
+    const near = didYouMean(scheduler, schedulers) || `: expected ${schedulers.join(' ')}`;
+    notes.error(at('scheduler'), `unknown scheduler '${scheduler}'${near}`);
+  }
+  const flags = inherited.flags ?? [];
+  for (const flag of flags)
+    if (whole && !flag.startsWith('flag-') && !flag.startsWith(`${scheduler}-`))
+      notes.error(at('flags'), `the flag ${flag} is not one of the scheduler ${scheduler}`);
+  const prefix = inherited['persistence-prefix'];
+  const family = 'mark' in service ? service.family : familyOfText(service.address);
+  if (prefix !== undefined && family === 4 && prefix > 32)
+    notes.error(at('persistence-prefix'), `an IPv4 prefix has at most 32 bits, not ${prefix}`);
+  if (whole && 'port' in service && service.port === 0 && !persistent)
+    notes.error(place(path), 'port 0, every port, needs a persistent service');
+  if (inherited['one-packet'] && 'protocol' in service && service.protocol !== 'udp')
+    notes.error(at('one-packet'), 'one-packet is for UDP and firewall marks only');
+  return {
+    scheduler,
+    ...(flags.length > 0 && { schedulerFlags: flags.reduce((bits, flag) => bits | FLAG_BITS[flag]!, 0) }),
+    ...(persistent && { persistent }),
+    ...(prefix !== undefined && { persistencePrefix: prefix }),
+    ...(inherited['persistence-engine'] && { engine: inherited['persistence-engine'] }),
+    ...(inherited['one-packet'] && { ops: true }),
+  };
+}
+
+/** True where the service at `path` says it itself and does not inherit it. */
+const isOwn = (file: YamlFile, path: Path, key: keyof Inherited): boolean =>
+  file.services?.[Number(path[1])]?.[key] !== undefined;
+
+/** The destinations of a service, each with its place; a group's are those of the group. */
+function destinationsOf(
+  { file, notes, place, whole }: YamlContext,
+  each: YamlService,
+  path: Path,
+  used: Set<string>,
+): [YamlDestination, Path][] {
+  const named = each.destinations;
+  if (typeof named !== 'string') return named.map((one, i) => [one, [...path, 'destinations', i]]);
+  const groups = (file.groups ?? {}) as Readonly<Record<string, YamlDestination[]>>;
+  if (!Object.hasOwn(groups, named)) {
+    if (!whole) return [];
+    const near = didYouMean(named, Object.keys(groups)) || ': expected a name of groups, or a list';
+    notes.error(place([...path, 'destinations']), `no group '${named}'${near}`);
+    return [];
+  }
+  used.add(named);
+  return groups[named]!.map((one, i) => [one, ['groups', named, i]]);
+}
+
+async function destinationOf(
+  context: YamlContext,
+  written: YamlDestination,
+  path: Path,
+  inherited: Inherited,
+  service: ServiceAddress,
+): Promise<DestinationDocument | undefined> {
+  const { file, notes, place, names } = context;
+  const each = typeof written === 'string' ? { server: written } : written;
+  const at = place(typeof written === 'string' ? path : [...path, 'server']);
+  const method = each.method ?? inherited.method ?? file.method ?? 'dr';
+  const own = 'mark' in service ? service.family : (familyOfText(service.address) as 4 | 6);
+  const parts = splitEndpoint(each.server) ?? { host: each.server, port: '' };
+  const literal = familyOfText(parts.host);
+  if (parts.host === '' || parts.host.includes('%'))
+    return notes.error(at, `expected server[:port], an address without a zone, not '${each.server}'`);
+  if (context.whole && literal !== 0 && literal !== own && method !== 'tunnel')
+    return notes.error(at, `an IPv${literal} server behind an IPv${own} service needs the tunnel method`);
+  const address = await names.host(parts.host, own);
+  if (address === undefined)
+    return notes.error(at, `'${parts.host}' has no IPv${own} address: give one, or name it in /etc/hosts`);
+  const servicePort = 'port' in service ? service.port : 0;
+  const protocol = 'protocol' in service ? service.protocol : 'tcp';
+  const port = parts.port === '' ? servicePort : portOf(parts.port, protocol, names);
+  if (port === undefined)
+    return notes.error(at, `expected a port of 0 to 65535 or a name of /etc/services, not '${parts.port}'`);
+  const upper = each['upper-threshold'] ?? 0;
+  const lower = each['lower-threshold'] ?? 0;
+  if (lower > upper)
+    return notes.error(
+      at,
+      `lower-threshold ${lower} is above upper-threshold ${upper || 'which is missing'}`,
+    );
+  if (each.tunnel && method !== 'tunnel' && context.whole)
+    notes.error(
+      place([...path, 'tunnel']),
+      `the method is ${method}, a tunnel is for the method tunnel only`,
+    );
+  const tunnel = tunnelOf(context, each.tunnel ?? inherited.tunnel, method, path);
+  const options: DestinationOptions = {
+    method: FORWARDING[method],
+    weight: each.weight ?? inherited.weight ?? 1,
+    ...(upper > 0 && { upperThreshold: upper }),
+    ...(lower > 0 && { lowerThreshold: lower }),
+    ...(tunnel && { tunnel }),
+  };
+  return notes.at(at, { name: parts.host, destination: { address: canonical(address), port }, options });
+}
+
+function tunnelOf(
+  { notes, place }: YamlContext,
+  tunnel: Inherited['tunnel'],
+  method: keyof typeof FORWARDING,
+  path: Path,
+): TunnelOptions | undefined {
+  if (!tunnel || method !== 'tunnel') return undefined;
+  const { type, port = 0, checksum = 'none' } = tunnel;
+  const at = place([...path, 'tunnel']);
+  if (type === 'gue' && port === 0) return notes.error(at, 'a gue tunnel needs its UDP port');
+  if (type !== 'gue' && port !== 0) return notes.error(at, `a port is for gue tunnels only, not ${type}`);
+  const fits = checksum === 'none' || type === 'gue' || (type === 'gre' && checksum === 'csum');
+  if (!fits) return notes.error(at, `${type} has no checksum option ${checksum}`);
+  return { type, port, checksum };
+}
+
+/** `host:port`, `[v6]:port`, `host`, `[v6]`, or a bare IPv6 address; the port is '' where there is none. */
+function splitEndpoint(text: string): { host: string; port: string } | undefined {
+  if (familyOfText(text) === 6) return { host: text, port: '' };
+  const found = /^(?:\[([^\]]+)\]|([^:[\]]+))(?::([^:]+))?$/.exec(text);
+  return found ? { host: (found[1] ?? found[2])!, port: found[3] ?? '' } : undefined;
+}
+
+function portOf(text: string, protocol: Protocol, names: YamlContext['names']): number | undefined {
+  const number = /^\d{1,5}$/.test(text) ? Number(text) : names.port(text, protocol);
+  return number !== undefined && number <= 65_535 ? number : undefined;
+}

@@ -1,0 +1,120 @@
+/** A document written as lvs.yaml: what parseYaml reads back as the same document. */
+
+import { stringify } from 'yaml';
+import type { Check } from '../../model/check.ts';
+import type { ServiceAddress } from '../../model/service.ts';
+import {
+  DEFAULT_CHECK,
+  DEFAULT_DRAIN,
+  type DestinationDocument,
+  type Document,
+  FORWARDING,
+  type Interface,
+  type ServiceDocument,
+} from '../document.ts';
+
+export function writeYaml(document: Document): string {
+  const { director, realServers, timeouts } = document;
+  return stringify(
+    pruned(
+      {
+        method: document.method,
+        active: document.active ? undefined : false,
+        vips: document.vips.map(writeInterface),
+        director: pruned({
+          inside: director.inside && writeInterface(director.inside),
+          gateway: director.gateway,
+        }),
+        'real-servers': pruned({
+          'vip-device': realServers.vipDevice,
+          'net-device': realServers.netDevice,
+          gateway: realServers.gateway,
+        }),
+        settings: document.settings,
+        timeouts: pruned({ tcp: timeouts.tcp, 'tcp-fin': timeouts.tcpFin, udp: timeouts.udp }),
+        marks: document.marks.map(({ port, ...rule }) => ({
+          ...rule,
+          ...(port !== undefined && { port: typeof port === 'number' ? port : port.join('-') }),
+        })),
+        adopt: document.adopt === 'keep' ? undefined : document.adopt,
+        drain: document.drain === DEFAULT_DRAIN ? undefined : document.drain,
+        services: document.services.map((each) => writeService(each, document)),
+      },
+      ['services'],
+    ),
+    { lineWidth: 0 },
+  );
+}
+
+const writeInterface = ({ device, alias, address, prefix }: Interface) => ({
+  interface: device,
+  ...(alias !== undefined && { alias }),
+  address,
+  prefix,
+});
+
+function writeService(
+  { service, options, check, destinations }: ServiceDocument,
+  document: Document,
+): object {
+  return pruned(
+    {
+      ...writeAddress(service),
+      scheduler: options.scheduler,
+      flags: flagNames(options.scheduler, options.schedulerFlags ?? 0),
+      persistent: options.persistent,
+      'persistence-prefix': options.persistencePrefix,
+      'persistence-engine': options.engine,
+      'one-packet': options.ops,
+      check: check && writeCheck(check),
+      destinations: destinations.map((each) => writeDestination(each, document)),
+    },
+    ['destinations'],
+  );
+}
+
+const writeAddress = (service: ServiceAddress): object =>
+  'mark' in service
+    ? { mark: service.mark, ...(service.family === 6 && { family: 6 }) }
+    : { [service.protocol]: endpoint(service.address, service.port) };
+
+const endpoint = (address: string, port: number): string =>
+  address.includes(':') ? `[${address}]:${port}` : `${address}:${port}`;
+
+/** The flags' names, by the scheduler where it has names for them. */
+function flagNames(scheduler: string, bits: number): string[] {
+  const own = scheduler === 'sh' || scheduler === 'mh';
+  const names = [own ? `${scheduler}-fallback` : 'flag-1', own ? `${scheduler}-port` : 'flag-2', 'flag-3'];
+  return names.filter((_, bit) => bits & (1 << bit));
+}
+
+function writeDestination({ name, destination, options }: DestinationDocument, document: Document): object {
+  const method = Object.entries(FORWARDING).find(([, forwarding]) => forwarding === options.method)![0];
+  return pruned({
+    server: endpoint(name, destination.port),
+    weight: options.weight,
+    method: method === document.method ? undefined : method,
+    'upper-threshold': options.upperThreshold,
+    'lower-threshold': options.lowerThreshold,
+    tunnel: options.tunnel && pruned({ ...options.tunnel, port: options.tunnel.port || undefined }),
+  });
+}
+
+function writeCheck({ maxStep, slowStart, ...rest }: Check): object {
+  const entries = Object.entries({ ...rest, 'max-step': maxStep, 'slow-start': slowStart });
+  const defaults: Readonly<Record<string, unknown>> = {
+    ...DEFAULT_CHECK,
+    'max-step': DEFAULT_CHECK.maxStep,
+    'slow-start': DEFAULT_CHECK.slowStart,
+  };
+  return Object.fromEntries(entries.filter(([key, value]) => defaults[key] !== value));
+}
+
+/** Without what says nothing: undefined, empty lists and empty maps, but for the keys that have to be there. */
+function pruned(value: Readonly<Record<string, unknown>>, keep: readonly string[] = []): object {
+  const empty = (each: unknown) =>
+    each === undefined || (typeof each === 'object' && each !== null && Object.keys(each).length === 0);
+  return Object.fromEntries(
+    Object.entries(value).filter(([key, each]) => keep.includes(key) || !empty(each)),
+  );
+}

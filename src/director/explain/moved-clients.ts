@@ -1,0 +1,100 @@
+/** What share of clients a change sends elsewhere under schedulers that hash: both tables are asked for a sample of clients. */
+
+import type { Command } from '../../model/command.ts';
+import { keyOf } from '../../model/naming.ts';
+import type { ServiceAddress } from '../../model/service.ts';
+import type { Snapshot } from '../../model/snapshot.ts';
+import { type Address, addressFromV4, formatAddress } from '../../wire/address.ts';
+import { nameOf } from '../administration.ts';
+import { Director } from '../director.ts';
+import type { Service } from '../service.ts';
+
+export const SAMPLE = 4096;
+
+export interface Moved {
+  readonly service: ServiceAddress;
+  /** 0..1: of new connections that would go to another destination than now. */
+  readonly share: number;
+}
+
+const HASHING: ReadonlySet<string> = new Set(['sh', 'dh', 'mh']);
+/** Rows of a connection table that never sees a connection. */
+const FEW = 16;
+/** 2^32 divided by the golden ratio: multiples of it spread evenly (Knuth, TAOCP 6.4). */
+const SPREAD = 0x9e3779b1;
+
+/** For each service that hashes, before or after; `commands`: what is to be done, removals of what drains included. */
+export function movedClients(snapshot: Snapshot, commands: readonly Command[]): Moved[] {
+  const before = directorLike(snapshot);
+  const after = directorLike(snapshot);
+  for (const command of commands) after.apply(command, 0);
+  const services = servicesOf(after);
+  const touched = new Set(
+    commands.flatMap((each) => ('service' in each && each.service ? [keyOf(each.service)] : [])),
+  );
+  const moved: Moved[] = [];
+  for (const [key, was] of servicesOf(before)) {
+    const is = services.get(key);
+    if (!is || !touched.has(key) || ![was, is].some(({ options }) => HASHING.has(options.scheduler)))
+      continue;
+    let count = 0;
+    for (let i = 0; i < SAMPLE; i++) if (pick(was, i) !== pick(is, i)) count++;
+    moved.push({ service: nameOf(was, formatAddress), share: count / SAMPLE });
+  }
+  return moved;
+}
+
+const servicesOf = (director: Director): ReadonlyMap<string, Service> =>
+  new Map([...director.context.services.all].map((each) => [keyOf(nameOf(each, formatAddress)), each]));
+
+/** A director with the same rules and settings. */
+function directorLike({ services, settings }: Snapshot): Director {
+  const host = { transmit: () => false, route: () => undefined, isLocal: () => false };
+  const director = new Director({ host, settings, maxConnections: FEW });
+  for (const { service, options, destinations } of services) {
+    director.apply({ op: 'add-service', service, options }, 0);
+    for (const {
+      address,
+      port,
+      method,
+      tunnel,
+      weight,
+      upperThreshold,
+      lowerThreshold,
+    } of destinations.toReversed())
+      director.apply(
+        {
+          op: 'add-destination',
+          service,
+          destination: { address, port },
+          options: {
+            method: method === 'local' ? 'gatewaying' : method,
+            tunnel,
+            weight,
+            upperThreshold,
+            lowerThreshold,
+          },
+        },
+        0,
+      );
+  }
+  return director;
+}
+
+/** The endpoint that client number `i` of the sample gets; undefined: none. With a mark its destination varies too. */
+function pick({ scheduler, family, address, port, mark }: Service, i: number): string | undefined {
+  const destination = scheduler.schedule({
+    caddr: sampled(family, i + 1),
+    cport: 1024 + ((Math.imul(i, SPREAD) >>> 8) % 64_512),
+    vaddr: mark === 0 ? address : sampled(family, i + SAMPLE + 1),
+    vport: port,
+    now: 0,
+  });
+  return destination && `${formatAddress(destination.address)} ${destination.port}`;
+}
+
+function sampled(family: 4 | 6, i: number): Address {
+  const word = Math.imul(i, SPREAD) >>> 0;
+  // Documentation prefix, RFC 3849; the rest as a host of its own network each.
+  return family === 4 ? addressFromV4(word) : Uint32Array.of(0x20010db8, word, 0, i);
+}

@@ -1,0 +1,43 @@
+/** Services that are nearly a packet's, and what keeps them from being it. */
+
+import type { NearMiss } from '../../model/explanation.ts';
+import { formatAddress, sameAddress } from '../../wire/address.ts';
+import type { Packet } from '../../wire/packet.ts';
+import { nameOf } from '../administration.ts';
+import type { Service } from '../service.ts';
+
+/** Most of them that are told. */
+const MOST = 5;
+
+export function nearMisses(
+  services: Iterable<Service>,
+  { protocol, dst, dstPort, version }: Packet,
+  mark: number,
+  matched: Service | undefined,
+): NearMiss[] {
+  const near: { readonly closeness: number; readonly miss: NearMiss }[] = [];
+  for (const service of services) {
+    if (service === matched || service.family !== (version === 6 ? 6 : 4)) continue;
+    const differs: string[] = [];
+    if (service.mark !== 0) {
+      if (service.mark === mark) continue;
+      differs.push(
+        mark === 0
+          ? 'no rule gives the packet its mark'
+          : `the packet’s mark is ${mark}, not ${service.mark}`,
+      );
+    } else {
+      if (!sameAddress(service.address, dst)) differs.push('another address');
+      if (service.protocol !== protocol) differs.push('another protocol');
+      if (service.port !== dstPort && service.port !== 0) differs.push('another port');
+      if (differs.length === 0)
+        differs.push(matched?.mark ? 'its mark decides first' : 'an exact port decides first');
+    }
+    if (differs.length > 1) continue;
+    // The same address is nearer than the same port elsewhere, and that nearer than a mark.
+    const closeness = service.mark !== 0 ? 2 : differs[0] === 'another address' ? 1 : 0;
+    near.push({ closeness, miss: { service: nameOf(service, formatAddress), why: differs[0]! } });
+  }
+  near.sort((a, b) => a.closeness - b.closeness);
+  return near.slice(0, MOST).map(({ miss }) => miss);
+}

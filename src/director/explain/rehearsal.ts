@@ -1,0 +1,150 @@
+/** What would become of a packet, found out by sending a copy of it the real way through copies of what it touches. */
+
+import { noOffload } from '../../forwarding/offload.ts';
+import type { Row } from '../../model/connection.ts';
+import type { Explanation, Step } from '../../model/explanation.ts';
+import { DROP_REASONS, type DropReason } from '../../model/verdict.ts';
+import type { SchedulerName } from '../../schedulers/index.ts';
+import { reasons } from '../../schedulers/reasons.ts';
+import { type Address, formatAddress } from '../../wire/address.ts';
+import { Frame } from '../../wire/frame.ts';
+import { Packet } from '../../wire/packet.ts';
+import { printFrame } from '../../wire/print.ts';
+import { nameOf } from '../administration.ts';
+import { METHODS } from '../bound-connection.ts';
+import { FORWARDING_METHOD, TEMPLATE } from '../connections.ts';
+import type { Core, DirectorCore } from '../core.ts';
+import type { Datapath } from '../path/datapath.ts';
+import { Meter } from '../rate-estimator.ts';
+import type { Service } from '../service.ts';
+import { snapshotOfConnection } from '../snapshots.ts';
+import { candidatesOf } from './candidates.ts';
+import { nearMisses } from './near-misses.ts';
+import { RehearsedServices } from './rehearsed-services.ts';
+import { rehearsedTable } from './rehearsed-table.ts';
+
+/** `random`: what the schedulers would draw next. The director stays as it is, and nothing is sent. */
+export function rehearse(
+  real: DirectorCore,
+  datapath: Datapath,
+  octets: Uint8Array,
+  now: number,
+  random: () => number,
+): Explanation {
+  const frame = new Frame();
+  if (!frame.load(octets)) return { packet: 'longer than any packet', steps: [], verdict: 'malformed' };
+  const packet = new Packet();
+  const steps: Step[] = [];
+  const line = printFrame(frame);
+  const isPacket = packet.decode(frame);
+
+  const services = new RehearsedServices(real, random, (service, chosen) => {
+    const scheduler = service.options.scheduler as SchedulerName;
+    const candidates = candidatesOf(service.destinations, chosen, scheduler);
+    steps.push({
+      step: 'scheduler',
+      scheduler,
+      rule: reasons[scheduler].rule,
+      candidates,
+      more: service.destinations.length - candidates.length,
+      ...(chosen && { chosen: { address: formatAddress(chosen.address), port: chosen.port } }),
+    });
+  });
+  const tellService = (found: Service | undefined, mark: number, asked: boolean) =>
+    steps.push({
+      step: 'service',
+      ...(found && { service: nameOf(found, formatAddress) }),
+      near: nearMisses(real.services.all, packet, mark, found),
+      asked,
+    });
+
+  const originals = new Map<Row, Row>();
+  const engineData = new Map<Row, string>();
+  const table = rehearsedTable({
+    real: real.table,
+    now,
+    copied(row, own) {
+      originals.set(own, row);
+      services.destination(real.destinations.all[real.table.destination[row]!]!);
+      const data = real.engineData.get(row);
+      if (data !== undefined) engineData.set(own, data);
+    },
+    found(own, what, fromClient) {
+      const original = originals.get(own);
+      // What the packet itself has made is told as that.
+      if (original === undefined) return;
+      const connection = snapshotOfConnection(real, original, now);
+      steps.push({ step: 'found', what, connection, fromClient });
+    },
+    added: (own) => made.push(own),
+    givenUp: () => steps.push({ step: 'template-given-up' }),
+  });
+  const made: Row[] = [];
+  /** Rows are told when it is known where they lead. */
+  const tellMade = () => {
+    for (const own of made.splice(0)) {
+      const destination = services.destinations[table.destination[own]!]!;
+      steps.push({
+        step: 'made',
+        what: (table.flags[own]! & TEMPLATE) !== 0 ? 'template' : 'connection',
+        destination: { address: formatAddress(destination.address), port: table.dport(own) },
+        method: METHODS[table.flags[own]! & FORWARDING_METHOD]!,
+      });
+    }
+  };
+  const { host } = real.forwarding;
+  const errorLimit = real.forwarding.errorLimit?.copy();
+  errorLimit?.advance(now);
+  const drops = Object.fromEntries(Object.keys(DROP_REASONS).map((reason) => [reason, 0]));
+  const core: Core = {
+    services: {
+      serves: (family) => real.services.serves(family),
+      addresses: real.services.addresses,
+      hasTranslated: (protocol, address, port) => real.services.hasTranslated(protocol, address, port),
+      lookup(family, mark, protocol, address, port) {
+        const found = real.services.lookup(family, mark, protocol, address, port);
+        if (real.marks.rules.length > 0) steps.push({ step: 'mark', mark });
+        tellService(found, mark, true);
+        return found && services.service(found);
+      },
+    },
+    destinations: { all: services.destinations, addresses: real.destinations.addresses },
+    marks: real.marks,
+    timeouts: real.timeouts,
+    total: new Meter(),
+    counts: { ...real.counts },
+    engineData,
+    drops: drops as Record<DropReason, number>,
+    settings: real.settings,
+    table,
+    forwarding: {
+      settings: real.settings,
+      nextId: () => 0,
+      errorLimit,
+      host: {
+        route: (to: Address) => host.route(to),
+        isLocal: (address: Address) => host.isLocal(address),
+        transmit(sent, nextHop) {
+          tellMade();
+          steps.push({ step: 'sent', packet: printFrame(sent), nextHop: formatAddress(nextHop) });
+          return true;
+        },
+      },
+    },
+    secureTcp: real.secureTcp,
+    dropRate: real.dropRate,
+    untilDrop: real.untilDrop,
+    offload: noOffload,
+    isBackup: real.isBackup,
+  };
+  const verdict = datapath.fork(core).handle(frame, now);
+  tellMade();
+  if (isPacket && verdict === 'pass' && !steps.some(({ step }) => step === 'service' || step === 'found')) {
+    packet.decode(frame);
+    const mark = real.marks.of(packet);
+    const { protocol, dst, dstPort, version } = packet;
+    const family = version === 6 ? 6 : 4;
+    tellService(real.services.lookup(family, mark, protocol, dst, dstPort), mark, false);
+  }
+  return { packet: line, steps, verdict };
+}

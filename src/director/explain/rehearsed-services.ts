@@ -1,0 +1,82 @@
+/** Copies of services and destinations for one packet, so that what it counts and chooses is nobody's. */
+
+import type { Destination } from '../../model/destination.ts';
+import { schedulers } from '../../schedulers/index.ts';
+import type { Request, Scheduler, SchedulerContext, SchedulerFactory } from '../../schedulers/scheduler.ts';
+import type { DirectorCore } from '../core.ts';
+import { RealDestination, Service } from '../service.ts';
+
+/** Hears of a choice: what the scheduler saw, and what it said. */
+export type Choice = (service: Service, chosen: Destination | undefined) => void;
+
+export class RehearsedServices {
+  /** Copies of destinations by number. */
+  readonly destinations: (RealDestination | undefined)[] = [];
+  readonly #services = new Map<Service, Service>();
+  readonly #copies = new Map<RealDestination, RealDestination>();
+  readonly #core: DirectorCore;
+  readonly #chosen: Choice;
+  readonly #random: () => number;
+
+  constructor(core: DirectorCore, random: () => number, chosen: Choice) {
+    this.#core = core;
+    this.#random = random;
+    this.#chosen = chosen;
+  }
+
+  service(real: Service): Service {
+    const known = this.#services.get(real);
+    if (known) return known;
+    const copy = new Service(real, real.options);
+    this.#services.set(real, copy);
+    copy.persistence = real.persistence;
+    copy.mask = real.mask;
+    copy.destinations.push(...real.destinations.map((each) => this.destination(each)));
+    copy.scheduler = this.#scheduler(real, copy);
+    return copy;
+  }
+
+  destination(real: RealDestination): RealDestination {
+    const service = this.service(real.service);
+    const known = this.#copies.get(real);
+    if (known) return known;
+    const copy = new RealDestination(real.index, service, real.address, real.port);
+    copy.available = real.available;
+    copy.method = real.method;
+    copy.tunnel = real.tunnel;
+    copy.weight = real.weight;
+    copy.lastWeight = real.lastWeight;
+    copy.upperThreshold = real.upperThreshold;
+    copy.lowerThreshold = real.lowerThreshold;
+    copy.activeConnections = real.activeConnections;
+    copy.inactiveConnections = real.inactiveConnections;
+    copy.persistentConnections = real.persistentConnections;
+    copy.overloaded = real.overloaded;
+    this.#copies.set(real, copy);
+    this.destinations[real.index] = copy;
+    return copy;
+  }
+
+  /** Answers as the real one would. */
+  #scheduler(real: Service, copy: Service): Scheduler {
+    const context: SchedulerContext = {
+      destinations: copy.destinations,
+      family: copy.family,
+      flags: copy.options.schedulerFlags ?? 0,
+      settings: this.#core.settings,
+      random: this.#random,
+    };
+    const factory: SchedulerFactory = (schedulers as Readonly<Record<string, SchedulerFactory>>)[
+      copy.options.scheduler
+    ]!;
+    const twinOf = (destination: Destination) => this.destination(destination as RealDestination);
+    return {
+      schedule: (request: Request) => {
+        const twin = real.scheduler.fork?.(context, request, twinOf) ?? factory(context);
+        const chosen = twin.schedule(request);
+        this.#chosen(copy, chosen);
+        return chosen;
+      },
+    };
+  }
+}

@@ -1,0 +1,108 @@
+/** A new connection: service, template, scheduler, table; or why there is none. */
+
+import { sendPortUnreachable } from '../../forwarding/icmp.ts';
+import { NONE, type Row } from '../../model/connection.ts';
+import { CONNECTIONS } from '../../model/counters.ts';
+import type { Verdict } from '../../model/verdict.ts';
+import { isMulticast, isOneHost } from '../../wire/address.ts';
+import { UDP } from '../../wire/udp.ts';
+import { ONE_PACKET } from '../connections.ts';
+import type { Core } from '../core.ts';
+import type { RealDestination, Service } from '../service.ts';
+import { FTP_DATA_PORT, FTP_PORT } from '../services.ts';
+import type { Arrival } from './arrival.ts';
+import { bind, control } from './connection-lifecycle.ts';
+import { Persistence } from './persistence.ts';
+
+/** Decides about packets of no connection. */
+export class Admission {
+  readonly #core: Core;
+  readonly #persistence: Persistence;
+
+  constructor(core: Core) {
+    this.#core = core;
+    this.#persistence = new Persistence(core);
+  }
+
+  /** The new connection's row, or what becomes of the packet otherwise. */
+  admit(arrival: Arrival): Row | Verdict {
+    const { settings, services } = this.#core;
+    if (!arrival.begins(settings.sloppy_tcp !== 0, settings.sloppy_sctp !== 0)) return 'pass';
+    const { family, mark, protocol, vaddr, vport } = arrival;
+    const service = services.lookup(family, mark, protocol, vaddr, vport);
+    if (service === undefined) return 'pass';
+    // Linux routes a packet before it balances it, and no route accepts such senders (ip_route_input_slow, 6.1).
+    if (!isOneHost(arrival.caddr) || isMulticast(vaddr)) return 'pass';
+    if (this.#isDropped()) return 'drop-rate';
+    // FTP data that the server opens belongs to a connection that is there already, or to none.
+    if (arrival.cport === FTP_DATA_PORT) return 'pass';
+    if (service.persistence > 0) return this.#admitPersistent(service, arrival);
+    const isForIt = service.mark !== 0 || vport === service.port;
+    const destination = isForIt ? this.#schedule(service, arrival) : undefined;
+    if (destination === undefined) return this.#refuse(service, arrival);
+    return this.#connect(service, destination, destination.port || vport, arrival);
+  }
+
+  /** True for one attempt in so many, while drop_packet is in force. */
+  #isDropped(): boolean {
+    const core = this.#core;
+    if (core.dropRate === 0 || --core.untilDrop > 0) return false;
+    core.untilDrop = core.dropRate;
+    return true;
+  }
+
+  #schedule(service: Service, arrival: Arrival): RealDestination | undefined {
+    const { counts } = this.#core;
+    counts.scheduled++;
+    const destination = service.scheduler.schedule(arrival) as RealDestination | undefined;
+    if (destination === undefined) counts.refused++;
+    return destination;
+  }
+
+  /** The client's template decides; where it has none, the scheduler does, for all that follow. */
+  #admitPersistent(service: Service, arrival: Arrival): Row | Verdict {
+    const { table, destinations, counts } = this.#core;
+    if (!this.#persistence.select(service, arrival)) return 'engine-unparsable';
+    let template = this.#persistence.find();
+    let destination: RealDestination | undefined;
+    if (template === NONE) {
+      destination = this.#schedule(service, arrival);
+      if (destination === undefined) return this.#refuse(service, arrival);
+      template = this.#persistence.create(service, destination);
+      if (template === NONE) return 'table-full';
+    } else {
+      destination = destinations.all[table.destination[template]!]!;
+      counts.templated++;
+    }
+    const { vport } = arrival;
+    const dport = vport === service.port && destination.port !== 0 ? destination.port : vport;
+    const admitted = this.#connect(service, destination, dport, arrival);
+    if (typeof admitted === 'number') control(this.#core, admitted, template);
+    table.touch(template, arrival.now);
+    return admitted;
+  }
+
+  #connect(service: Service, destination: RealDestination, dport: number, arrival: Arrival): Row | Verdict {
+    const { protocol, caddr, cport, vaddr, vport, mark } = arrival;
+    const kind = service.options.ops && protocol === UDP ? ONE_PACKET : 0;
+    const row = bind(this.#core, protocol, caddr, cport, vaddr, vport, destination, dport, kind, mark);
+    if (row === NONE) return 'table-full';
+    const { total, counts } = this.#core;
+    destination.counters[CONNECTIONS]!++;
+    service.counters[CONNECTIONS]!++;
+    total.counters[CONNECTIONS]!++;
+    counts.admitted++;
+    return row;
+  }
+
+  /** No destination takes it: the client is told so. */
+  #refuse(service: Service, arrival: Arrival): Verdict {
+    const { settings, forwarding } = this.#core;
+    const isElsewhere = service.mark !== 0 && !forwarding.host.isLocal(arrival.vaddr);
+    if (settings.cache_bypass !== 0 && isElsewhere && !arrival.isQuoted) return 'pass';
+    // Ports next to an FTP service come here because they might have been its data connections.
+    if (service.port === FTP_PORT && arrival.vport !== FTP_PORT) return 'pass';
+    if (!arrival.isQuoted) sendPortUnreachable(arrival.packet, arrival.vaddr, forwarding);
+    return 'no-destination';
+  }
+}

@@ -1,0 +1,118 @@
+/** How connections come to be bound to a destination, and how they end. */
+
+import { NONE, type Row } from '../../model/connection.ts';
+import type { Address } from '../../wire/address.ts';
+import { countBound, countUnbound } from '../connection-counts.ts';
+import { INACTIVE, LOCAL, MASQ, NOOUTPUT, ROUTE, TEMPLATE, TUNNEL } from '../connections.ts';
+import type { Core } from '../core.ts';
+import type { RealDestination } from '../service.ts';
+import { ASSURED } from './tracking.ts';
+
+/** Time-out of a new connection until its protocol sets one, ms (Linux 6.1, ip_vs_conn.c). */
+const UNBORN_TIMEOUT = 3000;
+/** A template that runs out while it has connections is kept for as long again, ms. */
+const EXTENSION = 60_000;
+
+/** Adds a connection or a template of that destination; NONE when the table is full. It runs once it is touched. */
+export function bind(
+  core: Core,
+  protocol: number,
+  caddr: Address,
+  cport: number,
+  vaddr: Address,
+  vport: number,
+  destination: RealDestination,
+  dport: number,
+  kind: number,
+  mark: number,
+  salt = 0,
+): Row {
+  const { table } = core;
+  const flags = kind | methodFlags(core, destination) | INACTIVE;
+  const row = table.add(protocol, caddr, cport, vaddr, vport, destination.address, dport, flags, salt);
+  if (row === NONE) return NONE;
+  table.destination[row] = destination.index;
+  table.timeout[row] = UNBORN_TIMEOUT;
+  table.mark[row] = mark;
+  countBound(destination, (kind & TEMPLATE) !== 0, true);
+  return row;
+}
+
+/** The forwarding method is bound now: a later edit of the destination does not change it. */
+function methodFlags(core: Core, destination: RealDestination): number {
+  if (destination.method === 'masq') return MASQ;
+  if (core.forwarding.host.isLocal(destination.address)) return LOCAL | NOOUTPUT;
+  return (destination.method === 'ipip' ? TUNNEL : ROUTE) | NOOUTPUT;
+}
+
+/** Makes `template` control `row`: it outlives it, and ends with it in a flood. */
+export function control(core: Core, row: Row, template: Row): void {
+  core.table.template[row] = template;
+  core.table.children[template] = core.table.children[template]! + 1;
+}
+
+/**
+ * What the table asks when a row's time is up: true when it may go, which it is then made ready for. A template waits
+ * for connections whose time is up nearly when its own is, and goes with the last one.
+ */
+export function onExpired(core: Core, row: Row): boolean {
+  const { table } = core;
+  if (table.children[row]! > 0) {
+    table.timeout[row] = lateness(table.timeout[row]!) || EXTENSION;
+    return false;
+  }
+  // What the kernel path has still to tell restarts the timer: the connection was not idle.
+  core.offload.remove(row);
+  if (table.armed(row)) return false;
+  core.counts.expired++;
+  release(core, row);
+  return true;
+}
+
+/**
+ * How much later than asked a timer of that length may go off in the kernel, on average, ms: long ones are looked at
+ * seldom, in steps of 1/128 to 1/16 of their length (Linux 6.1, kernel/time/timer.c, with 100 ticks a second).
+ */
+function lateness(timeout: number): number {
+  let step = 10;
+  for (let longest = 640; timeout >= longest && step < 40_960; longest *= 8) step *= 8;
+  return step === 10 ? 0 : step / 2;
+}
+
+/** Ends a connection at once. Its template stays. One that controls others cannot end before them: it stays too. */
+export function end(core: Core, row: Row): boolean {
+  if (core.table.children[row]! > 0) return false;
+  release(core, row);
+  core.table.remove(row);
+  return true;
+}
+
+/** As `end`, and its template goes along when it has no other connection and was of no use yet. */
+export function purge(core: Core, row: Row): void {
+  const template = core.table.template[row]!;
+  if (!end(core, row) || template === NONE || core.table.children[template]! > 0) return;
+  const isTemplate = (core.table.flags[template]! & TEMPLATE) !== 0;
+  if (!isTemplate || core.table.state[template] !== ASSURED) end(core, template);
+}
+
+/** With expire_nodest_conn, ends the connections of removed destinations, and the templates that are left idle by it. */
+export function endAbandoned(core: Core): void {
+  const { table, destinations, settings } = core;
+  if (settings.expire_nodest_conn === 0) return;
+  for (const row of table.rows()) {
+    if (destinations.all[table.destination[row]!]!.available) continue;
+    const template = table.template[row]!;
+    if (end(core, row) && template !== NONE) end(core, template);
+  }
+}
+
+function release(core: Core, row: Row): void {
+  const { table, destinations, offload } = core;
+  offload.remove(row);
+  const flags = table.flags[row]!;
+  const destination = destinations.all[table.destination[row]!]!;
+  countUnbound(destination, (flags & TEMPLATE) !== 0, (flags & INACTIVE) !== 0);
+  const template = table.template[row]!;
+  if (template !== NONE) table.children[template] = table.children[template]! - 1;
+  if ((flags & TEMPLATE) !== 0) core.engineData.delete(row);
+}

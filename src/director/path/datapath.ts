@@ -1,0 +1,302 @@
+/** The path of a packet: decode, reassemble, find or admit, track, forward. */
+
+import { sendParameterProblem, sendPortUnreachable } from '../../forwarding/icmp.ts';
+import { forwardingMethods } from '../../forwarding/index.ts';
+import { NONE, type Row } from '../../model/connection.ts';
+import type { Verdict } from '../../model/verdict.ts';
+import type { Address } from '../../wire/address.ts';
+import { Frame } from '../../wire/frame.ts';
+import { ICMP } from '../../wire/icmp.ts';
+import { ICMP6 } from '../../wire/icmp6.ts';
+import { IPV4_HEADER, ipv4 } from '../../wire/ipv4.ts';
+import { enterOptions, SOURCE_ROUTED } from '../../wire/ipv4-options.ts';
+import { ipv6 } from '../../wire/ipv6.ts';
+import { Packet } from '../../wire/packet.ts';
+import { SCTP, SCTP_ABORT, SCTP_INIT } from '../../wire/sctp.ts';
+import { RST, SYN, TCP } from '../../wire/tcp.ts';
+import { UDP } from '../../wire/udp.ts';
+import { BoundConnection, METHODS } from '../bound-connection.ts';
+import { FORWARDING_METHOD, MASQ, NOOUTPUT, ONE_PACKET } from '../connections.ts';
+import type { Core } from '../core.ts';
+import type { RealDestination } from '../service.ts';
+import { countErrorOut, countIn, countOut } from '../traffic.ts';
+import { Admission } from './admission.ts';
+import { Arrival } from './arrival.ts';
+import { end } from './connection-lifecycle.ts';
+import { Reassembler } from './fragments.ts';
+import { RelatedErrors } from './related.ts';
+import { SCTP_CLOSED } from './sctp-state.ts';
+import {
+  FROM_CLIENT,
+  FROM_SERVER,
+  TCP_CLOSE,
+  TCP_ESTABLISHED,
+  TCP_FIN_WAIT,
+  TCP_TIME_WAIT,
+} from './tcp-state.ts';
+import { track } from './tracking.ts';
+
+/** Bit of conn_reuse_mode: a half-closed connection of dr or tunnel gives way, too. */
+const REUSE_FIN_WAIT = 2;
+
+/** Forwarding methods by the number that a connection's flags have for them. */
+const methods = METHODS.map((name) => forwardingMethods[name]);
+
+/** One for a director. Keeps nothing of a packet once it is handled, fragments apart. */
+export class Datapath {
+  readonly #core: Core;
+  readonly #admission: Admission;
+  readonly #related: RelatedErrors;
+  readonly #reassembler: Reassembler;
+  readonly #connection: BoundConnection;
+  readonly #packet = new Packet();
+  readonly #arrival = new Arrival();
+
+  constructor(core: Core, reassembler = new Reassembler()) {
+    this.#core = core;
+    this.#reassembler = reassembler;
+    this.#connection = new BoundConnection(core.table);
+    this.#admission = new Admission(core);
+    this.#related = new RelatedErrors(core, this.#admission, this.#connection);
+  }
+
+  /** One on another state, with copies of the fragments that wait here. */
+  fork(core: Core): Datapath {
+    return new Datapath(core, this.#reassembler.copy());
+  }
+
+  /** What the last verdict was about: the frame that was handled, or the datagram that it completed. */
+  subject = new Frame(0);
+
+  /** `frame`: an IP packet. */
+  handle(frame: Frame, now: number): Verdict {
+    this.subject = frame;
+    const packet = this.#packet;
+    if (!packet.decode(frame)) return 'malformed';
+    // RFC 1812 section 5.2.2: a header that was damaged on its way may say anything.
+    if (packet.version === 4 && !ipv4.checksumHolds(frame, packet.network)) return 'malformed';
+    if (packet.moreFragments || packet.fragmentOffset !== 0 || packet.fragmentHeader !== 0)
+      return this.#handleFragment(packet, now);
+    return this.#handleWhole(packet, now);
+  }
+
+  /** Gives up on old fragments. */
+  expire(now: number): void {
+    this.#core.drops['fragment-incomplete'] += this.#reassembler.expire(now);
+  }
+
+  #handleFragment(packet: Packet, now: number): Verdict {
+    const { services, destinations, marks } = this.#core;
+    if (!services.serves(packet.version === 6 ? 6 : 4)) return 'pass';
+    const mayBeOurs = services.addresses.mayHave(packet.dst) || destinations.addresses.mayHave(packet.src);
+    if (!mayBeOurs && marks.rules.length === 0) return 'pass';
+    const whole = this.#reassembler.add(packet, now);
+    if (typeof whole === 'string') return whole;
+    this.subject = whole;
+    return packet.decode(whole) ? this.#handleWhole(packet, now) : 'malformed';
+  }
+
+  #handleWhole(packet: Packet, now: number): Verdict {
+    const { services, settings, isBackup } = this.#core;
+    if (!services.serves(packet.version === 6 ? 6 : 4)) return 'pass';
+    if (isBackup && settings.backup_only !== 0) return 'pass';
+    switch (packet.protocol) {
+      case TCP:
+      case UDP:
+      case SCTP:
+        return packet.hasHeader ? this.#handleFlow(packet, now) : this.#handleTruncated(packet);
+      case ICMP:
+        return packet.version === 4 ? this.#related.handle(packet, now) : 'pass';
+      case ICMP6:
+        return packet.version === 6 ? this.#related.handle(packet, now) : 'pass';
+      default:
+        return 'pass';
+    }
+  }
+
+  /** Half a header is no request; what is for another host is a router's, which looks no further than the address. */
+  #handleTruncated({ dst }: Packet): Verdict {
+    return this.#core.forwarding.host.isLocal(dst) ? 'malformed' : 'pass';
+  }
+
+  #handleFlow(packet: Packet, now: number): Verdict {
+    const { table, destinations, services, marks } = this.#core;
+    const { host } = this.#core.forwarding;
+    const { protocol, src, srcPort, dst, dstPort } = packet;
+    const refusal = hasOptions(packet) && host.isLocal(dst) ? this.#enterOptions(packet, dst) : undefined;
+    if (refusal !== undefined) return refusal;
+    const request = table.findFromClient(protocol, src, srcPort, dst, dstPort);
+    if (request !== NONE) return this.#request(request, packet, now);
+    // A look-up in a large table costs more than to know that the sender cannot be what it asks for.
+    if (destinations.addresses.mayHave(src)) {
+      const reply = table.findFromDestination(protocol, src, srcPort, dst, dstPort);
+      if (reply !== NONE && this.#methodOf(reply) === MASQ) return this.#reply(reply, packet, now);
+    }
+    if (services.addresses.mayHave(src) || marks.rules.length > 0) {
+      const passing = table.findFromClient(protocol, dst, dstPort, src, srcPort);
+      if (passing !== NONE && this.#methodOf(passing) !== MASQ) return this.#watch(passing, packet, now);
+    }
+    return this.#admit(packet, now);
+  }
+
+  /** A packet from a known connection's client. */
+  #request(row: Row, packet: Packet, now: number): Verdict {
+    const { settings } = this.#core;
+    const destination = this.#destinationOf(row);
+    if (isFirst(packet) && this.#givesWay(row, destination)) {
+      this.#core.counts.reused++;
+      return this.#replace(row, packet, now);
+    }
+    if (destination.available) return this.#forward(row, destination, packet, now);
+    if (settings.expire_nodest_conn === 0) return 'destination-gone';
+    end(this.#core, row);
+    return this.#admit(packet, now);
+  }
+
+  /** The old connection still counts while the new one is scheduled, and is left to its timer when there is none. */
+  #replace(row: Row, packet: Packet, now: number): Verdict {
+    const { table, offload } = this.#core;
+    const { protocol, src, srcPort, dst, dstPort } = packet;
+    // Before the timer: what the kernel path has still to tell would set it again.
+    offload.remove(row);
+    table.timeout[row] = 0;
+    table.expireNow(row);
+    const verdict = this.#admit(packet, now);
+    if (table.findFromClient(protocol, src, srcPort, dst, dstPort) !== row) end(this.#core, row);
+    return verdict;
+  }
+
+  /** True when a first packet of the same endpoints ends the connection: it is over, or its destination is to be left. */
+  #givesWay(row: Row, destination: RealDestination): boolean {
+    const { settings, table } = this.#core;
+    if (settings.expire_nodest_conn !== 0 && destination.weight === 0) return true;
+    const mode = settings.conn_reuse_mode;
+    if (mode === 0 || table.template[row] !== NONE) return false;
+    const state = table.state[row]!;
+    if (table.protocol(row) === SCTP) return state === SCTP_CLOSED;
+    if (state === TCP_TIME_WAIT || state === TCP_CLOSE) return true;
+    const isHalfSeen = (table.flags[row]! & NOOUTPUT) !== 0;
+    return (mode & REUSE_FIN_WAIT) !== 0 && state === TCP_FIN_WAIT && isHalfSeen;
+  }
+
+  #admit(packet: Packet, now: number): Verdict {
+    const { marks, settings } = this.#core;
+    if (settings.nat_icmp_send !== 0 && this.#isStray(packet)) return this.#refuseStray(packet);
+    // Without a whole chunk there is no telling what it begins.
+    if (packet.protocol === SCTP && packet.sctpChunk < 0) return this.#handleTruncated(packet);
+    const admitted = this.#admission.admit(this.#arrival.set(packet, marks.of(packet), now));
+    if (typeof admitted !== 'number') return admitted;
+    return this.#forward(admitted, this.#destinationOf(admitted), packet, now);
+  }
+
+  /** What a router does about the packet's IPv4 options; undefined: nothing is wrong with them. `here`: what it is called. */
+  #enterOptions(packet: Packet, here: Address): Verdict | undefined {
+    const wrong = enterOptions(packet.frame, packet.network, here);
+    if (wrong === 0) return undefined;
+    if (wrong === SOURCE_ROUTED) return 'source-routed';
+    const { forwarding } = this.#core;
+    const { host } = forwarding;
+    const source = host.isLocal(packet.dst) ? packet.dst : (host.route(packet.src)?.source ?? here);
+    sendParameterProblem(packet, wrong, source, forwarding);
+    return 'malformed';
+  }
+
+  /** True for a packet that a translated destination sends outside any connection. */
+  #isStray(packet: Packet): boolean {
+    if (packet.ttl <= 1) return false;
+    if (packet.protocol === TCP && (packet.tcpFlags & RST) !== 0) return false;
+    if (packet.protocol === SCTP && packet.sctpChunk === SCTP_ABORT) return false;
+    const { destinations, services } = this.#core;
+    return (
+      destinations.addresses.mayHave(packet.src) &&
+      services.hasTranslated(packet.protocol, packet.src, packet.srcPort)
+    );
+  }
+
+  /** Its server hears that nobody is there, about the packet as a router would have sent it on. */
+  #refuseStray(packet: Packet): Verdict {
+    const { forwarding } = this.#core;
+    const { frame, network, ttl } = packet;
+    if (packet.version === 4) ipv4.setTtl(frame, network, ttl - 1);
+    else ipv6.setHopLimit(frame, network, ttl - 1);
+    sendPortUnreachable(packet, forwarding.host.route(packet.src)?.source ?? packet.dst, forwarding);
+    return 'no-connection';
+  }
+
+  /** Sends a client's packet to its connection's destination. */
+  #forward(row: Row, destination: RealDestination, packet: Packet, now: number): Verdict {
+    const { table, total, forwarding } = this.#core;
+    countIn(packet, destination, total);
+    track(this.#core, row, packet, FROM_CLIENT, destination);
+    table.inPackets[row]!++;
+    const flags = table.flags[row]!;
+    const connection = this.#connection.select(row, destination);
+    const method = flags & FORWARDING_METHOD;
+    const verdict = methods[method]!.request(packet, connection, forwarding);
+    if ((flags & ONE_PACKET) !== 0) {
+      end(this.#core, row);
+      return verdict;
+    }
+    if (verdict !== 'forwarded' && method !== MASQ && isTold(verdict))
+      countErrorOut(packet, destination, total);
+    table.touch(row, now);
+    if (verdict === 'forwarded') this.#offer(row, packet.protocol);
+    return verdict;
+  }
+
+  /** Sends a destination's packet to its connection's client. */
+  #reply(row: Row, packet: Packet, now: number): Verdict {
+    const { table, total, forwarding } = this.#core;
+    const destination = this.#destinationOf(row);
+    const connection = this.#connection.select(row, destination);
+    const refusal = hasOptions(packet) ? this.#enterOptions(packet, connection.vaddr) : undefined;
+    if (refusal !== undefined) return refusal;
+    const verdict = methods[MASQ]!.reply!(packet, connection, forwarding);
+    // Linux routes a reply before it balances it: what the router refuses was never there.
+    if (isTold(verdict)) return verdict;
+    countOut(packet, destination, total);
+    track(this.#core, row, packet, FROM_SERVER, destination);
+    table.touch(row, now);
+    // What a removed destination still says is translated; that its client does not reach it is seen to here.
+    if (verdict === 'forwarded' && destination.available) this.#offer(row, packet.protocol);
+    return verdict;
+  }
+
+  /** The kernel may have the packets of a connection whose state they do not change. */
+  #offer(row: Row, protocol: number): void {
+    const { table, offload } = this.#core;
+    if (protocol === UDP || (protocol === TCP && table.state[row] === TCP_ESTABLISHED)) offload.install(row);
+  }
+
+  /** A reply that could have gone straight to the client, but whose server's gateway is here: seen, and left as it is. */
+  #watch(row: Row, packet: Packet, now: number): Verdict {
+    if (packet.ttl <= 1) return 'pass';
+    const destination = this.#destinationOf(row);
+    countOut(packet, destination, this.#core.total);
+    track(this.#core, row, packet, FROM_SERVER, destination);
+    this.#core.table.touch(row, now);
+    return 'pass';
+  }
+
+  /** The number of the row's forwarding method. */
+  #methodOf(row: Row): number {
+    return this.#core.table.flags[row]! & FORWARDING_METHOD;
+  }
+
+  #destinationOf(row: Row): RealDestination {
+    const { table, destinations } = this.#core;
+    return destinations.all[table.destination[row]!]!;
+  }
+}
+
+/** True for refusals that forwarding methods answer with an ICMP error. */
+const isTold = (verdict: Verdict): boolean =>
+  verdict === 'ttl-exceeded' || verdict === 'too-big' || verdict === 'no-route';
+
+/** True for few packets, and for none of IPv6. */
+const hasOptions = ({ version, network, transport }: Packet): boolean =>
+  version === 4 && transport - network > IPV4_HEADER;
+
+/** True for what opens a connection where there is none. */
+const isFirst = ({ protocol, tcpFlags, sctpChunk }: Packet): boolean =>
+  protocol === TCP ? (tcpFlags & SYN) !== 0 : protocol === SCTP && sctpChunk === SCTP_INIT;

@@ -1,0 +1,107 @@
+/** Defences against floods, looked at once a second: drop_packet, drop_entry, secure_tcp. */
+import type { Row } from '../../model/connection.ts';
+import type { SettingName } from '../../model/settings.ts';
+import { SCTP } from '../../wire/sctp.ts';
+import { TCP } from '../../wire/tcp.ts';
+import { TEMPLATE } from '../connections.ts';
+import type { DirectorCore } from '../core.ts';
+import { purge } from './connection-lifecycle.ts';
+import { SCTP_ESTABLISHED, SCTP_INIT_STATE, SCTP_INIT1_STATE } from './sctp-state.ts';
+import { TCP_ESTABLISHED, TCP_SYN_RECV, TCP_SYNACK } from './tcp-state.ts';
+import { ASSURED } from './tracking.ts';
+
+/** ms. */
+export const DEFENCE_PERIOD = 1000;
+
+/* Strategies: never, when memory is short (not now, now), always (Documentation/networking/ipvs-sysctl.rst, 6.1). */
+const WHEN_SHORT = 1;
+const NOW_SHORT = 2;
+const ALWAYS = 3;
+
+/** Octets of a page: amemthresh counts in pages. */
+const PAGE = 4096;
+/** What a connection takes in the table, about. */
+const OCTETS_PER_ROW = 128;
+/** Memory is never short while less than this share of the table is in use. */
+const PLENTY = 7 / 8;
+/** Rows that drop_entry looks at a second: one in so many. */
+const SCAN = 32;
+/** An established connection is dropped only when it was idle for so long, ms, and had at most so many packets. */
+const IDLE = 60_000;
+const FEW_PACKETS = 8;
+
+const STRATEGIES: readonly SettingName[] = ['drop_packet', 'drop_entry', 'secure_tcp'];
+
+/** True for settings that are in force at once; others that defences read are from the next second on. */
+export const isStrategy = (name: SettingName): boolean => STRATEGIES.includes(name);
+
+export class Defence {
+  readonly #core: DirectorCore;
+  /** How often an idle connection with so many packets may be spared still. */
+  readonly #sparings = new Int32Array(FEW_PACKETS + 1);
+
+  constructor(core: DirectorCore) {
+    this.#core = core;
+  }
+
+  /** Puts the strategies in force that the settings and the memory ask for. */
+  update(): void {
+    const { settings, table } = this.#core;
+    const pages = (rows: number) => Math.floor((rows * OCTETS_PER_ROW) / PAGE);
+    const free = pages(table.capacity - table.size);
+    const least = Math.min(settings.amemthresh, pages(table.capacity * (1 - PLENTY)));
+    const isShort = free < least;
+    for (const name of STRATEGIES) {
+      if (settings[name] === WHEN_SHORT && isShort) settings[name] = NOW_SHORT;
+      else if (settings[name] === NOW_SHORT && !isShort) settings[name] = WHEN_SHORT;
+    }
+    this.#core.secureTcp = settings.secure_tcp >= NOW_SHORT;
+    this.#core.dropRate = this.#dropRate(free, least);
+  }
+
+  #dropRate(free: number, least: number): number {
+    const { settings } = this.#core;
+    if (settings.drop_packet === ALWAYS) return settings.am_droprate;
+    if (settings.drop_packet !== NOW_SHORT) return 0;
+    return Math.max(1, Math.floor(least / (least - free)));
+  }
+
+  /** Drops entries of a part of the table, the less useful ones, when drop_entry says so. */
+  scan(now: number): void {
+    const { settings, table, random } = this.#core;
+    if (settings.drop_entry < NOW_SHORT) return;
+    const rows = table.highWater;
+    for (let left = Math.ceil(rows / SCAN); left > 0; left--) {
+      const row = Math.floor(random() * rows);
+      if (table.has(row) && this.#isDispensable(row, now)) purge(this.#core, row);
+    }
+  }
+
+  #isDispensable(row: Row, now: number): boolean {
+    const { table } = this.#core;
+    if (table.children[row]! > 0) return false;
+    const state = table.state[row]!;
+    if ((table.flags[row]! & TEMPLATE) !== 0) return state !== ASSURED;
+    switch (table.protocol(row)) {
+      case TCP:
+        if (state === TCP_SYN_RECV || state === TCP_SYNACK) return true;
+        return state === TCP_ESTABLISHED && this.#isForgotten(row, now);
+      case SCTP:
+        if (state === SCTP_INIT1_STATE || state === SCTP_INIT_STATE) return true;
+        return state === SCTP_ESTABLISHED && this.#isForgotten(row, now);
+      default:
+        return this.#isForgotten(row, now);
+    }
+  }
+
+  /** Idle, with few packets; the more it had, the more of its kind are spared. */
+  #isForgotten(row: Row, now: number): boolean {
+    const { table } = this.#core;
+    if (table.expires(row) - table.timeout[row]! > now - IDLE) return false;
+    const packets = table.inPackets[row]!;
+    if (packets === 0 || packets > FEW_PACKETS) return false;
+    if (--this.#sparings[packets]! > 0) return false;
+    this.#sparings[packets] = packets;
+    return true;
+  }
+}

@@ -1,0 +1,128 @@
+/** Templates: which clients count as one, and for how long. */
+
+import { NONE, type Row } from '../../model/connection.ts';
+import { type Address, maskAddress } from '../../wire/address.ts';
+import { INVALID_PORT, TEMPLATE } from '../connections.ts';
+import type { Core } from '../core.ts';
+import type { RealDestination, Service } from '../service.ts';
+import { FTP_PORT } from '../services.ts';
+import type { Arrival } from './arrival.ts';
+import { bind } from './connection-lifecycle.ts';
+import { callIdOf } from './persistence-sip.ts';
+
+/** Finds in a message what it has in common with others of its kind; undefined: nothing. Octets [from, to). */
+type Engine = (octets: Uint8Array, from: number, to: number, protocol: number) => string | undefined;
+
+/** Persistence engines, by the name that ipvsadm --pe takes. */
+const engines: Readonly<Record<string, Engine>> = { sip: callIdOf };
+export const engineNames: readonly string[] = Object.keys(engines);
+
+/** Protocol of templates of marks, which stand for all protocols; ipvsadm prints it "IP". */
+const ANY_PROTOCOL = 0;
+
+/**
+ * The template of one arrival. Its endpoints: the client's network with port 0, and
+ * - a service of one port: its address and port, the destination's port;
+ * - FTP, whose data connections have other ports: its address, ports 0;
+ * - a service of all ports: its address, ports 0;
+ * - a mark: the mark in place of an address, ports 0, no protocol.
+ */
+export class Persistence {
+  readonly #core: Core;
+  readonly #client: Address = new Uint32Array(4);
+  readonly #mark: Address = new Uint32Array(4);
+  #virtual!: Address;
+  #protocol = 0;
+  #port = 0;
+  #salt = 0;
+  #data: string | undefined;
+
+  constructor(core: Core) {
+    this.#core = core;
+  }
+
+  /** Turns to the template of that arrival; false when the service's engine finds nothing in the packet. */
+  select(service: Service, arrival: Arrival): boolean {
+    const isOnePort = arrival.vport === service.port;
+    maskAddress(arrival.caddr, service.mask, this.#client);
+    this.#protocol = arrival.protocol;
+    this.#virtual = arrival.vaddr;
+    this.#port = isOnePort && service.port !== FTP_PORT ? arrival.vport : 0;
+    if (!isOnePort && service.mark !== 0) {
+      this.#protocol = ANY_PROTOCOL;
+      this.#virtual = this.#markAddress(service);
+    }
+    this.#data = undefined;
+    this.#salt = 0;
+    const { engine } = service.options;
+    if (engine === undefined) return true;
+    const { packet } = arrival;
+    this.#data = engines[engine]!(packet.frame.bytes, packet.payload, packet.end, arrival.protocol);
+    if (this.#data === undefined) return false;
+    this.#salt = saltOf(this.#data);
+    return true;
+  }
+
+  /** A mark in place of a virtual address: 0.0.0.7, or 0:7:: where the family is IPv6. */
+  #markAddress(service: Service): Address {
+    this.#mark.fill(0);
+    this.#mark[service.family === 4 ? 3 : 0] = service.mark;
+    if (service.family === 4) this.#mark[2] = 0xffff;
+    return this.#mark;
+  }
+
+  /** The template, if there is one whose destination may still be used; one that may not is made invalid. */
+  find(): Row {
+    const { table, engineData } = this.#core;
+    const row =
+      this.#data === undefined
+        ? table.findTemplate(this.#protocol, this.#client, this.#virtual, this.#port)
+        : table.templates(
+            this.#protocol,
+            this.#client,
+            this.#virtual,
+            this.#port,
+            (found) => engineData.get(found) === this.#data,
+            this.#salt,
+          );
+    if (row === NONE || this.#isUsable(row)) return row;
+    if (table.vport(row) !== INVALID_PORT) table.invalidateTemplate(row);
+    return NONE;
+  }
+
+  #isUsable(row: Row): boolean {
+    const { table, destinations, settings } = this.#core;
+    const destination = destinations.all[table.destination[row]!]!;
+    if (!destination.available) return false;
+    return settings.expire_quiescent_template === 0 || destination.weight !== 0;
+  }
+
+  /** A new template of that destination; NONE when the table is full. */
+  create(service: Service, destination: RealDestination): Row {
+    const { table, engineData } = this.#core;
+    const row = bind(
+      this.#core,
+      this.#protocol,
+      this.#client,
+      0,
+      this.#virtual,
+      this.#port,
+      destination,
+      this.#port === 0 ? 0 : destination.port,
+      TEMPLATE,
+      service.mark,
+      this.#salt,
+    );
+    if (row === NONE) return NONE;
+    table.timeout[row] = service.persistence;
+    if (this.#data !== undefined) engineData.set(row, this.#data);
+    return row;
+  }
+}
+
+/** A hash of what an engine found (FNV-1a), 32 bits. */
+function saltOf(text: string): number {
+  let hash = 0x811c9dc5;
+  for (let i = 0; i < text.length; i++) hash = Math.imul(hash ^ text.charCodeAt(i), 0x01000193);
+  return hash >>> 0;
+}

@@ -1,0 +1,82 @@
+/** What a packet changes of its connection: state, time-out, and whether it counts as active. */
+
+import { NONE, type Row } from '../../model/connection.ts';
+import type { Packet } from '../../wire/packet.ts';
+import { SCTP } from '../../wire/sctp.ts';
+import { TCP } from '../../wire/tcp.ts';
+import { countActivated, countDeactivated } from '../connection-counts.ts';
+import { INACTIVE, NOOUTPUT, TEMPLATE } from '../connections.ts';
+import type { Core } from '../core.ts';
+import type { RealDestination } from '../service.ts';
+import { nextSctpState, SCTP_ACTIVE, SCTP_ESTABLISHED } from './sctp-state.ts';
+import {
+  CLIENT_ONLY,
+  FROM_CLIENT,
+  FROM_SERVER,
+  nextTcpState,
+  TCP_ACTIVE,
+  TCP_ESTABLISHED,
+} from './tcp-state.ts';
+
+/** State of a template: a client used it in earnest, so it outlives a flood (IP_VS_CTPL_S_ASSURED, ip_vs.h 6.1). */
+export const ASSURED = 1;
+
+/** Moves the row's state as the packet says. `sender`: FROM_CLIENT or FROM_SERVER. */
+export function track(
+  core: Core,
+  row: Row,
+  packet: Packet,
+  sender: number,
+  destination: RealDestination,
+): void {
+  const { table, timeouts } = core;
+  const { protocol } = packet;
+  if (protocol === TCP) {
+    const before = table.state[row]!;
+    const after = nextTcpState(before, packet.tcpFlags, seen(core, row, sender), core.secureTcp);
+    // Whatever follows may change the state again: it has to be seen. What the kernel path still has to tell is of the
+    // state before, and so is the time-out that it asks for.
+    if (after !== before) core.offload.remove(row);
+    table.timeout[row] = timeouts.tcp[after]!;
+    if (after === before) return;
+    table.state[row] = after;
+    count(core, row, ((TCP_ACTIVE >>> after) & 1) !== 0, destination);
+    if (after === TCP_ESTABLISHED) assureTemplate(core, row);
+  } else if (protocol === SCTP) {
+    const before = table.state[row]!;
+    const after = nextSctpState(before, packet.sctpChunk, seen(core, row, sender));
+    table.timeout[row] = timeouts.sctp[after]!;
+    if (after === before) return;
+    table.state[row] = after;
+    count(core, row, ((SCTP_ACTIVE >>> after) & 1) !== 0, destination);
+    if (after === SCTP_ESTABLISHED) assureTemplate(core, row);
+  } else {
+    table.timeout[row] = timeouts.udp[0]!;
+    if (sender === FROM_SERVER) assureTemplate(core, row);
+  }
+}
+
+/** CLIENT_ONLY as long as no packet of the server came by. */
+function seen(core: Core, row: Row, sender: number): number {
+  const flags = core.table.flags[row]!;
+  if ((flags & NOOUTPUT) === 0) return sender;
+  if (sender === FROM_CLIENT) return CLIENT_ONLY;
+  core.table.flags[row] = flags & ~NOOUTPUT;
+  return FROM_SERVER;
+}
+
+function count(core: Core, row: Row, isActive: boolean, destination: RealDestination): void {
+  const flags = core.table.flags[row]!;
+  const wasActive = (flags & INACTIVE) === 0;
+  if (isActive === wasActive) return;
+  if (isActive) countActivated(destination);
+  else countDeactivated(destination);
+  core.table.flags[row] = flags ^ INACTIVE;
+}
+
+/** The template that led here has proved useful. */
+export function assureTemplate(core: Core, row: Row): void {
+  const template = core.table.template[row]!;
+  if (template === NONE || (core.table.flags[template]! & TEMPLATE) === 0) return;
+  core.table.state[template] = ASSURED;
+}

@@ -1,0 +1,104 @@
+/** A virtual service and its destinations at run time. Each refers to the other. */
+import type {
+  Destination,
+  DestinationOptions,
+  ForwardingMethodName,
+  TunnelOptions,
+} from '../model/destination.ts';
+import type { ServiceOptions, VirtualService } from '../model/service.ts';
+import type { Scheduler } from '../schedulers/scheduler.ts';
+import { type Address, ANY6 } from '../wire/address.ts';
+import { Meter } from './rate-estimator.ts';
+
+/** What names a service. */
+export interface ServiceKey {
+  /** IP protocol number; 0 with a mark. */
+  readonly protocol: number;
+  readonly family: 4 | 6;
+  readonly address: Address;
+  readonly port: number;
+  /** 0: none. */
+  readonly mark: number;
+}
+
+/** A virtual service at run time. */
+export class Service implements VirtualService {
+  readonly protocol: number;
+  readonly family: 4 | 6;
+  readonly address: Address;
+  readonly port: number;
+  readonly mark: number;
+  options: ServiceOptions;
+  readonly destinations: RealDestination[] = [];
+  readonly meter = new Meter();
+  readonly counters = this.meter.counters;
+  readonly rates = this.meter.rates;
+  scheduler!: Scheduler;
+  /** Time-out of templates, ms; 0: not persistent. */
+  persistence = 0;
+  /** AND it with a client's address: clients that are then the same count as one. */
+  mask: Address = ANY6;
+
+  constructor(key: ServiceKey, options: ServiceOptions) {
+    this.protocol = key.protocol;
+    this.family = key.family;
+    this.address = key.address;
+    this.port = key.port;
+    this.mark = key.mark;
+    this.options = options;
+  }
+}
+
+export const PLAIN_TUNNEL: TunnelOptions = { type: 'ipip', port: 0, checksum: 'none' };
+
+/** A destination at run time. Connections hold its number, so it lives on while they do. */
+export class RealDestination implements Destination {
+  readonly index: number;
+  readonly address: Address;
+  readonly port: number;
+  /** The service it belongs to, or belonged to until it was removed. */
+  service: Service;
+  /** False once it was removed: its connections stand still until it is added again. */
+  available = true;
+  method: ForwardingMethodName = 'gatewaying';
+  tunnel: TunnelOptions = PLAIN_TUNNEL;
+  weight = 1;
+  lastWeight = 1;
+  upperThreshold = 0;
+  lowerThreshold = 0;
+  activeConnections = 0;
+  inactiveConnections = 0;
+  persistentConnections = 0;
+  overloaded = false;
+  readonly meter = new Meter();
+  readonly counters = this.meter.counters;
+  readonly rates = this.meter.rates;
+  /** When it was first seen removed and without connections, ms; -1: not. */
+  idleSince = -1;
+
+  constructor(index: number, service: Service, address: Address, port: number) {
+    this.index = index;
+    this.service = service;
+    this.address = address;
+    this.port = port;
+  }
+
+  /** Connections and templates that are bound to it. */
+  get references(): number {
+    return this.activeConnections + this.inactiveConnections + this.persistentConnections;
+  }
+
+  /** Takes over what -a or -e says; what is missing takes its default. */
+  configure(options: DestinationOptions, isNew: boolean): void {
+    const { method, weight = 1, upperThreshold = 0, lowerThreshold = 0, tunnel = PLAIN_TUNNEL } = options;
+    this.method = method;
+    this.weight = weight;
+    if (isNew || weight !== 0) this.lastWeight = weight;
+    this.tunnel = tunnel;
+    if (upperThreshold === 0 || upperThreshold > this.upperThreshold) this.overloaded = false;
+    this.upperThreshold = upperThreshold;
+    this.lowerThreshold = lowerThreshold;
+    this.available = true;
+    this.idleSince = -1;
+  }
+}

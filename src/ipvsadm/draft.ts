@@ -1,0 +1,74 @@
+/** What was read of a command line of ipvsadm so far, before it is checked as a whole. */
+import type { SyncDaemon } from '../model/command.ts';
+import type { ServiceAddress } from '../model/service.ts';
+import type { CommandName, OptionName } from './options.ts';
+
+/** Each option's value, or what stands for it where it is not given. */
+export interface Draft {
+  readonly command: CommandName;
+  readonly given: Set<OptionName>;
+  role: SyncDaemon['role'];
+  protocol: 'tcp' | 'udp' | 'sctp' | undefined;
+  /** Firewall mark; 0: none. */
+  mark: number;
+  address: string;
+  port: number;
+  family: 4 | 6;
+  scheduler: string;
+  flags: number;
+  /** Seconds; 0: not persistent. */
+  persistent: number;
+  /** An IPv4 mask as 32 bits, or leading bits of an IPv6 address; undefined: all. */
+  mask: number | undefined;
+  engine: string;
+  server: { readonly address: string; readonly family: 4 | 6; port: number } | undefined;
+  method: 'masq' | 'gatewaying' | 'ipip';
+  weight: number;
+  upper: number;
+  lower: number;
+  tunnelType: 'ipip' | 'gue' | 'gre';
+  tunnelPort: number;
+  interface: string;
+  group: string;
+  mcastPort: number;
+  ttl: number;
+  syncId: number;
+  maxLength: number;
+  timeouts: readonly [tcp: number, tcpFin: number, udp: number];
+}
+
+/** The service that -t, -u, --sctp-service or -f named. */
+export const serviceOf = (draft: Draft): ServiceAddress =>
+  draft.mark !== 0
+    ? { mark: draft.mark, family: draft.family }
+    : { protocol: draft.protocol!, address: draft.address, port: draft.port };
+
+export const newDraft = (command: CommandName): Draft => ({
+  command,
+  given: new Set(),
+  role: 'master',
+  protocol: undefined,
+  mark: 0,
+  address: '',
+  port: 0,
+  family: 4,
+  scheduler: 'wlc',
+  flags: 0,
+  persistent: 0,
+  mask: undefined,
+  engine: '',
+  server: undefined,
+  method: 'gatewaying',
+  weight: 1,
+  upper: 0,
+  lower: 0,
+  tunnelType: 'ipip',
+  tunnelPort: 0,
+  interface: 'eth0',
+  group: '',
+  mcastPort: 0,
+  ttl: 0,
+  syncId: 0,
+  maxLength: 0,
+  timeouts: [0, 0, 0],
+});

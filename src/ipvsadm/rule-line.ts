@@ -1,0 +1,49 @@
+/** A command of a configuration as a line that `ipvsadm -R` reads, thresholds included; numbers, no names. */
+import type { Command } from '../model/command.ts';
+import type { DestinationOptions } from '../model/destination.ts';
+import type { ServiceAddress } from '../model/service.ts';
+import { destinationText, optionsText, serviceText } from './rules.ts';
+import type { EndpointText } from './text.ts';
+
+const PLAIN = { type: 'ipip', port: 0, checksum: 'none' } as const;
+
+const endpoint: EndpointText = (address, port) =>
+  address.includes(':') ? `[${address}]:${port}` : `${address}:${port}`;
+
+/** undefined: the rules have no word for it. */
+export async function ruleLine(command: Command): Promise<string | undefined> {
+  switch (command.op) {
+    case 'add-service':
+      return `-A ${await nameText(command.service)}${optionsText(command)}`;
+    case 'add-destination': {
+      const { service, destination, options } = command;
+      const at = await endpoint(destination.address, destination.port, undefined);
+      return `-a ${await nameText(service)} -r ${at}${destinationOptionsText(options)}`;
+    }
+    case 'set-timeouts': {
+      const { tcp, tcpFin, udp } = command.timeouts;
+      return `--set ${tcp} ${tcpFin} ${udp}`;
+    }
+    default:
+      return undefined;
+  }
+}
+
+/** As -S says it, but for marks above 2147483647: those are negative there, and no ipvsadm takes them back. */
+const nameText = async (service: ServiceAddress): Promise<string> =>
+  'mark' in service
+    ? `-f ${service.mark}${service.family === 6 ? ' -6' : ''}`
+    : await serviceText(service, endpoint);
+
+function destinationOptionsText({
+  method,
+  weight = 1,
+  tunnel = PLAIN,
+  upperThreshold = 0,
+  lowerThreshold = 0,
+}: DestinationOptions): string {
+  const text = destinationText({ method, weight, tunnel });
+  const upper = upperThreshold > 0 ? ` -x ${upperThreshold}` : '';
+  const lower = lowerThreshold > 0 ? ` -y ${lowerThreshold}` : '';
+  return `${text}${upper}${lower}`;
+}

@@ -1,0 +1,70 @@
+/** The rules of a director as command lines that `ipvsadm -R` reads: `ipvsadm -S`. Thresholds are not saved, as there. */
+import type { TunnelOptions } from '../model/destination.ts';
+import type { ServiceAddress, ServiceOptions } from '../model/service.ts';
+import type { DestinationSnapshot, Snapshot } from '../model/snapshot.ts';
+import { sortDestinations, sortServices } from './order.ts';
+import { formatSchedulerFlags } from './scheduler-flags.ts';
+import { type EndpointText, familyOf, markText, maskText, protocolOf } from './text.ts';
+
+/** A service and its destinations at a time. */
+export async function* saveRules(
+  snapshot: Pick<Snapshot, 'services'>,
+  text: EndpointText,
+): AsyncGenerator<string> {
+  for (const service of sortServices(snapshot.services)) {
+    const name = await serviceText(service.service, text);
+    let lines = `-A ${name}${optionsText(service)}\n`;
+    for (const destination of sortDestinations(service.destinations)) {
+      const at = await text(destination.address, destination.port, protocolOf(service.service));
+      lines += `-a ${name} -r ${at}${destinationText(destination)}\n`;
+    }
+    yield lines;
+  }
+}
+
+const SPELLED = { tcp: '-t', udp: '-u', sctp: '--sctp-service' } as const;
+
+/** The service as -A and -a name it. */
+export async function serviceText(service: ServiceAddress, text: EndpointText): Promise<string> {
+  if ('mark' in service) return `-f ${markText(service.mark)}${service.family === 6 ? ' -6' : ''}`;
+  return `${SPELLED[service.protocol]} ${await text(service.address, service.port, service.protocol)}`;
+}
+
+/** What -A says of a service besides its name. */
+export function optionsText({
+  service,
+  options,
+}: {
+  service: ServiceAddress;
+  options: ServiceOptions;
+}): string {
+  const { scheduler, schedulerFlags = 0, persistent = 0, engine, ops } = options;
+  const mask = maskText(options, familyOf(service));
+  return [
+    ` -s ${scheduler}`,
+    persistent !== 0 && ` -p ${persistent}`,
+    mask !== undefined && ` -M ${mask}`,
+    engine !== undefined && ` --pe ${engine}`,
+    ops && ' -o',
+    schedulerFlags !== 0 && ` -b ${formatSchedulerFlags(schedulerFlags, scheduler)}`,
+  ]
+    .filter((part) => typeof part === 'string')
+    .join('');
+}
+
+/** The director itself as a destination is saved as -g: added again it becomes local again. */
+const METHOD = { masq: '-m', ipip: '-i', gatewaying: '-g', local: '-g' } as const;
+const CHECKSUM = { none: '--tun-nocsum', csum: '--tun-csum', remcsum: '--tun-remcsum' } as const;
+
+/** What -a says of a destination besides its address, thresholds apart. */
+export function destinationText({
+  method,
+  weight,
+  tunnel,
+}: Pick<DestinationSnapshot, 'method' | 'weight'> & { tunnel: TunnelOptions }): string {
+  const text = ` ${METHOD[method]} -w ${weight}`;
+  if (method !== 'ipip') return text;
+  if (tunnel.type === 'ipip') return `${text} --tun-type ipip`;
+  const port = tunnel.type === 'gue' ? ` --tun-port ${tunnel.port}` : '';
+  return `${text} --tun-type ${tunnel.type}${port} ${CHECKSUM[tunnel.checksum]}`;
+}

@@ -1,0 +1,150 @@
+/** `lvs-realserver doctor --from-director`: the real servers as the director sees them, asked on the wire. */
+import { isIPv6 } from 'node:net';
+import { compileService } from '../../config/compile.ts';
+import type { Document } from '../../config/document.ts';
+import { LvsError } from '../../model/errors.ts';
+import { type Machine, must } from '../machine.ts';
+import { askOnSegment } from './director-client.ts';
+import type { Finding } from './finding.ts';
+import { wayTo } from './host-facts.ts';
+import { type PathAnswer, PathProbe } from './path-probe.ts';
+
+/** Where the way to the host's own addresses leads. */
+const LOOPBACK = 'lo';
+
+/** A real server on the wire. */
+export interface Seen {
+  readonly address: string;
+  /** The loopback: it is this host itself, which nothing on the wire can be asked about. */
+  readonly device?: string;
+  /** Missing: it is behind a router, keeps silent, or is this host. */
+  readonly mac?: string;
+}
+
+export interface Seeing {
+  readonly servers: readonly Seen[];
+  readonly findings: readonly Finding[];
+}
+
+/** Asks each real server for its MAC, each segment for the VIPs, and each TCP destination for a connection. */
+export async function seeServers(document: Document, machine: Machine): Promise<Seeing> {
+  const inside = document.director.inside?.address;
+  const ask = askOnSegment(machine);
+  const findings: Finding[] = [];
+  const servers: Seen[] = [];
+  const addresses = new Set(
+    document.services.flatMap(({ destinations }) =>
+      destinations.map(({ destination }) => destination.address),
+    ),
+  );
+  for (const address of addresses) {
+    const way = await wayTo(address, machine);
+    if (!way) {
+      findings.push({
+        name: 'server-unreachable',
+        what: `there is no route to ${address}`,
+        mend: `ip route add ${address} ...`,
+      });
+      continue;
+    }
+    const near = way.gateway === undefined && way.device !== LOOPBACK && !isIPv6(address);
+    const mac = near ? await ask(address, way.device) : undefined;
+    servers.push({ address, device: way.device, ...(mac !== undefined && { mac }) });
+    if (near && mac === undefined)
+      findings.push({
+        name: 'server-unreachable',
+        what: `${address} answers no ARP on ${way.device}`,
+        mend: 'see whether the server is up, and on that segment',
+      });
+  }
+  findings.push(...(await vipSpeakers(document, servers, ask)));
+  findings.push(...(await silentPaths(document, servers, inside, machine)));
+  return { servers, findings };
+}
+
+/** Nobody but the director, which does not hear its own question, may answer for the VIP. */
+async function vipSpeakers(
+  { vips, method }: Document,
+  servers: readonly Seen[],
+  ask: ReturnType<typeof askOnSegment>,
+): Promise<Finding[]> {
+  if (method === 'nat') return [];
+  const findings: Finding[] = [];
+  for (const vip of vips) {
+    const mac = isIPv6(vip.address) ? undefined : await ask(vip.address, vip.device);
+    if (mac === undefined) continue;
+    const server = servers.find((each) => each.mac === mac);
+    findings.push({
+      name: 'vip-answered',
+      what: `${server?.address ?? 'a stranger'} (${mac}) answers ARP for ${vip.address} on ${vip.device}`,
+      mend: 'there: sysctl -w net.ipv4.conf.all.arp_ignore=1',
+    });
+  }
+  return findings;
+}
+
+async function silentPaths(
+  document: Document,
+  servers: readonly Seen[],
+  inside: string | undefined,
+  machine: Machine,
+): Promise<Finding[]> {
+  const findings: Finding[] = [];
+  const probe = new PathProbe();
+  for (const command of document.services.flatMap(compileService)) {
+    if (command.op !== 'add-destination') continue;
+    const { service, destination, options } = command;
+    const device = servers.find(({ address }) => address === destination.address)?.device;
+    if (!('address' in service) || service.protocol !== 'tcp' || service.port === 0) continue;
+    if (device === undefined || device === LOOPBACK) continue;
+    const from =
+      inside !== undefined && isIPv6(inside) === isIPv6(service.address)
+        ? inside
+        : await ownAddress(device, service.address, machine);
+    const answer = await probe.ask({ service, destination, options, from, device });
+    const finding = pathFinding(answer, service.port, destination.address);
+    if (finding) findings.push(finding);
+  }
+  return findings;
+}
+
+/** An address of the director on the device, of the service's family. */
+async function ownAddress(device: string, like: string, machine: Machine): Promise<string> {
+  const family = isIPv6(like) ? '-6' : '-4';
+  const words = ['ip', family, '-o', 'address', 'show', 'dev', device, 'scope', 'global', 'permanent'];
+  const address = /inet6? ([^/\s]+)/.exec(await must(machine, words))?.[1];
+  if (address === undefined)
+    throw new LvsError('CONFIG', `${device} has no address that could ask for ${like}`);
+  return address;
+}
+
+function pathFinding(answer: PathAnswer, port: number, server: string): Finding | undefined {
+  switch (answer) {
+    case 'answered':
+      return undefined;
+    case 'refused':
+      return {
+        name: 'no-listener',
+        what: `${server} refuses connections of port ${port} that the director sends on`,
+        mend: `on ${server}: start the server, bound to the VIP or to every address`,
+      };
+    case 'silent':
+      return {
+        name: 'path-silent',
+        what: `${server} says nothing to a connection of port ${port} that the director sends on`,
+        mend: `on ${server}: lvs-realserver doctor`,
+      };
+    default:
+      return answer satisfies never;
+  }
+}
+
+/** A line a server, then the findings. */
+export const formatServers = (servers: readonly Seen[]): string =>
+  servers
+    .map(({ address, device, mac }) =>
+      device === LOOPBACK
+        ? `${address}: this host`
+        : `${address}: ${mac ?? 'behind a router'}${device ? ` on ${device}` : ''}`,
+    )
+    .join('\n');

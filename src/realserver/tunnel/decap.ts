@@ -1,0 +1,91 @@
+/** A tunnel's end without the kernel's tunnel device: the outer header is taken off, the inner packet given to the VIP. */
+import { type Address, formatAddress, isV4, sameAddress } from '../../wire/address.ts';
+import type { Frame } from '../../wire/frame.ts';
+import { ipv4, isIpv4 } from '../../wire/ipv4.ts';
+import { IPV6_HEADER, ipv6, isIpv6 } from '../../wire/ipv6.ts';
+
+/** The congestion field, RFC 3168: the last two bits of TOS or traffic class. */
+const ECN = 0x03;
+const CE = 0x03;
+
+/** Offset of the payload of the IPv4 packet that the frame holds; -1: it holds none. */
+export const insideIpv4 = (frame: Frame): number =>
+  isIpv4(frame, frame.start) ? frame.start + ipv4.headerLength(frame, frame.start) : -1;
+
+/** True when the IPv4 packet in the frame was marked on its way. */
+export const isCongested = (frame: Frame): boolean => (ipv4.tos(frame, frame.start) & ECN) === CE;
+
+/** Sends an IP packet, header and all, to the host itself. */
+export interface Sender {
+  send(bytes: Uint8Array, offset: number, length: number, to: string): boolean;
+}
+
+export interface DecapCounts {
+  decapsulated: number;
+  /** Not for a VIP, or no IP packet. */
+  refused: number;
+  /** The kernel did not take it. */
+  lost: number;
+}
+
+export interface DecapOptions {
+  /** Packets to other addresses are refused. */
+  readonly vips: readonly Address[];
+  readonly senders: { readonly 4?: Sender; readonly 6?: Sender };
+  readonly counts: DecapCounts;
+}
+
+/**
+ * Takes a frame whose client's packet begins at `at`; negative: it holds none. `congested`: the outer header had the
+ * mark of congestion. RFC 2003, RFC 2473.
+ */
+export type Decapsulate = (frame: Frame, at: number, congested: boolean) => void;
+
+export function decapsulator({ vips, senders, counts }: DecapOptions): Decapsulate {
+  const four = vips.filter(isV4).map((vip) => ({ word: vip[3]! | 0, text: formatAddress(vip) }));
+  const six = vips.filter((vip) => !isV4(vip)).map((vip) => ({ vip, text: formatAddress(vip) }));
+  const destination: Address = new Uint32Array(4);
+
+  /** The VIP that the packet at `at` is for; undefined: it is for none, or no IP packet. */
+  function vipOf(frame: Frame, at: number): string | undefined {
+    if (isIpv4(frame, at)) {
+      const word = ipv4.dst(frame, at);
+      for (const each of four) if (each.word === word) return each.text;
+    } else if (isIpv6(frame, at)) {
+      ipv6.readDst(frame, at, destination);
+      for (const each of six) if (sameAddress(each.vip, destination)) return each.text;
+    }
+    return undefined;
+  }
+
+  return (frame, at, congested) => {
+    const to = at < 0 ? undefined : vipOf(frame, at);
+    if (to === undefined || (congested && !markCongestion(frame, at))) {
+      counts.refused++;
+      return;
+    }
+    const version = ipv4.version(frame, at) as 4 | 6;
+    if (senders[version]?.send(frame.bytes, at, lengthOf(frame, at), to)) counts.decapsulated++;
+    else counts.lost++;
+  };
+}
+
+const lengthOf = (frame: Frame, at: number): number =>
+  ipv4.version(frame, at) === 4 ? ipv4.totalLength(frame, at) : IPV6_HEADER + ipv6.payloadLength(frame, at);
+
+/**
+ * Carries the outer header's congestion mark over (RFC 6040 section 4.2); false: the inner packet's sender knows no
+ * marks, so the packet has to be dropped.
+ */
+function markCongestion(frame: Frame, at: number): boolean {
+  if (ipv4.version(frame, at) === 4) {
+    const tos = ipv4.tos(frame, at);
+    if ((tos & ECN) === 0) return false;
+    ipv4.setTos(frame, at, tos | CE);
+  } else {
+    const trafficClass = ipv6.trafficClass(frame, at);
+    if ((trafficClass & ECN) === 0) return false;
+    ipv6.setTrafficClass(frame, at, trafficClass | CE);
+  }
+  return true;
+}

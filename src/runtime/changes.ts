@@ -1,0 +1,111 @@
+/** What commands have changed, and overload does by itself, as events of the log: every change of a destination with its cause. */
+
+import type { DirectorDoor, Outcome } from '../control/director-api.ts';
+import type { Command } from '../model/command.ts';
+import type { Destination, DestinationAddress } from '../model/destination.ts';
+import { endpointOf, keyOf } from '../model/naming.ts';
+import type { ServiceAddress, VirtualService } from '../model/service.ts';
+import { formatAddress, formatEndpoint } from '../wire/address.ts';
+import type { Fields, Log } from './log.ts';
+
+/** The door, with what is done through it told; `cause`: who uses it. */
+export function toldDoor(door: DirectorDoor, cause: string, log: Log): DirectorDoor {
+  return {
+    ...door,
+    async apply(commands) {
+      const outcomes = await door.apply(commands);
+      tellChanges(commands, outcomes, cause, log);
+      return outcomes;
+    },
+  };
+}
+
+export function tellChanges(
+  commands: readonly Command[],
+  outcomes: readonly Outcome[],
+  cause: string,
+  log: Log,
+): void {
+  for (const [i, command] of commands.entries()) {
+    const change = outcomes[i] ? undefined : changeOf(command);
+    if (change) log('info', change.event, { ...change.fields, cause });
+  }
+}
+
+const DONE = { add: 'added', edit: 'edited', delete: 'removed' } as const;
+
+function changeOf(command: Command): { readonly event: string; readonly fields: Fields } | undefined {
+  switch (command.op) {
+    case 'add-service':
+    case 'edit-service': {
+      const { scheduler } = command.options;
+      return { event: eventOf(command.op), fields: { service: keyOf(command.service), scheduler } };
+    }
+    case 'delete-service':
+      return { event: eventOf(command.op), fields: { service: keyOf(command.service) } };
+    case 'add-destination':
+    case 'edit-destination': {
+      const { method, weight = 1 } = command.options;
+      return { event: eventOf(command.op), fields: { ...namesOf(command), method, weight } };
+    }
+    case 'delete-destination':
+      return { event: eventOf(command.op), fields: namesOf(command) };
+    case 'flush':
+      return { event: 'services-removed', fields: { service: 'all' } };
+    case 'set':
+      return { event: 'setting', fields: { name: command.name, value: command.value } };
+    case 'set-timeouts':
+      return { event: 'timeouts', fields: { ...command.timeouts } };
+    default:
+      return undefined;
+  }
+}
+
+/** `add-service` is `service-added`. */
+function eventOf(op: `${keyof typeof DONE}-${'service' | 'destination'}`): string {
+  const [verb, what] = op.split('-') as [keyof typeof DONE, string];
+  return `${what}-${DONE[verb]}`;
+}
+
+interface Named {
+  readonly service: ServiceAddress;
+  readonly destination: DestinationAddress;
+}
+
+const namesOf = ({ service, destination }: Named): Fields => ({
+  service: keyOf(service),
+  destination: endpointOf(destination),
+});
+
+/** Notices destinations that have come over their threshold, or below it again. */
+export class Overloads {
+  #known = new Set<Destination>();
+
+  /** To be called every second or so. */
+  look(services: Iterable<VirtualService>, log: Log): void {
+    const now = new Set<Destination>();
+    for (const service of services)
+      for (const destination of service.destinations) {
+        if (destination.overloaded) now.add(destination);
+        if (destination.overloaded === this.#known.has(destination)) continue;
+        const { activeConnections, inactiveConnections } = destination;
+        log(
+          destination.overloaded ? 'warning' : 'info',
+          `destination-${destination.overloaded ? 'overloaded' : 'relieved'}`,
+          {
+            service: serviceName(service),
+            destination: formatEndpoint(destination.address, destination.port),
+            cause: `${activeConnections + inactiveConnections} connections`,
+          },
+        );
+      }
+    this.#known = now;
+  }
+}
+
+const PROTOCOLS: Readonly<Record<number, 'tcp' | 'udp' | 'sctp'>> = { 6: 'tcp', 17: 'udp', 132: 'sctp' };
+
+const serviceName = ({ mark, family, protocol, address, port }: VirtualService): string =>
+  keyOf(
+    mark !== 0 ? { mark, family } : { protocol: PROTOCOLS[protocol]!, address: formatAddress(address), port },
+  );

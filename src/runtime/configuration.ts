@@ -1,0 +1,42 @@
+/** A configuration file as what a director run needs of it: commands, VIPs, interfaces. */
+import { networkInterfaces } from 'node:os';
+import { compile } from '../config/compile.ts';
+import type { Document } from '../config/document.ts';
+import { loadConfig } from '../config/load.ts';
+import { systemNames } from '../config/names.ts';
+import type { Segment } from '../config/semantic-checks.ts';
+import type { VipAddress } from '../host/vip-addresses.ts';
+import type { Command } from '../model/command.ts';
+import { schedulers } from '../schedulers/index.ts';
+
+export interface Configured {
+  readonly document: Document;
+  readonly commands: readonly Command[];
+  readonly vips: readonly VipAddress[];
+  /** Those that packets of services come in by, clients' and real servers' side. */
+  readonly interfaces: readonly string[];
+  readonly warnings: readonly string[];
+}
+
+/** Throws LvsError CONFIG that names every mistake in the file. */
+export async function configured(path: string): Promise<Configured> {
+  const { document, warnings } = await loadConfig(path, systemNames(), Object.keys(schedulers), segments());
+  const { vips, director, active } = document;
+  const devices = [...vips.map(({ device }) => device), ...(director.inside ? [director.inside.device] : [])];
+  return {
+    document,
+    commands: compile(document),
+    vips: active ? vips : [],
+    interfaces: [...new Set(devices)],
+    warnings,
+  };
+}
+
+/** Networks that this host is on: where the director runs, direct routing reaches what is on them. */
+function segments(): Segment[] {
+  return Object.values(networkInterfaces()).flatMap((each) =>
+    (each ?? []).flatMap(({ internal, cidr, address }) =>
+      internal || cidr === null ? [] : [{ address, prefix: Number(cidr.split('/')[1]) }],
+    ),
+  );
+}

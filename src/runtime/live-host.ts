@@ -1,0 +1,10 @@
+/** The director's host as forwarding methods see it, over a live driver and the kernel's routing tables. */
+import type { Host } from '../forwarding/method.ts';
+import type { Routes } from '../host/routes.ts';
+import type { PacketIo } from '../io/packet-io.ts';
+
+export const liveHost = (io: Pick<PacketIo, 'transmit'>, routes: Routes): Host => ({
+  transmit: (frame, nextHop) => io.transmit(frame, nextHop),
+  route: (to) => routes.route(to),
+  isLocal: (address) => routes.isLocal(address),
+});

@@ -1,0 +1,58 @@
+/** The commands that bring a running director to what a configuration file says now. */
+
+import { compile } from '../config/compile.ts';
+import type { Document } from '../config/document.ts';
+import { appliedOf, type Rule, rulesRunning } from '../config/reload/applied-state.ts';
+import { type Drain, type Reconciliation, reconcile } from '../config/reload/reconcile.ts';
+import { reconcileSettings } from '../config/reload/reconcile-settings.ts';
+import type { Command } from '../model/command.ts';
+import { endpointOf, keyOf } from '../model/naming.ts';
+import type { Snapshot } from '../model/snapshot.ts';
+
+/** What earlier files said. */
+export interface Before {
+  /** Of the file as it was read last. */
+  readonly commands: readonly Command[];
+  /** What an earlier reload removed and connections still use. */
+  readonly draining: readonly Drain[];
+}
+
+/** Settings, time-outs and marks first, then the rules. */
+export function reloadCommands(snapshot: Snapshot, wanted: Document, before: Before): Reconciliation {
+  const previous = appliedOf(before.commands);
+  const general = reconcileSettings(
+    snapshot,
+    appliedOf(compile(wanted)),
+    previous,
+    wanted.adopt === 'replace',
+  );
+  const running = rulesRunning(snapshot);
+  const rules = reconcile(running, wanted, withDraining(previous.rules, running, before.draining));
+  return {
+    commands: [...general.commands, ...rules.commands],
+    drains: rules.drains,
+    byHand: [...general.byHand, ...rules.byHand],
+  };
+}
+
+/** What drains is no work of hands: it counts as what the file said, just as it runs. */
+function withDraining(
+  previous: readonly Rule[],
+  running: readonly Rule[],
+  draining: readonly Drain[],
+): readonly Rule[] {
+  const drained = new Set(
+    draining.map(
+      ({ service, destination }) => `${keyOf(service)} ${destination ? endpointOf(destination) : ''}`,
+    ),
+  );
+  const rules = new Map(previous.map((rule) => [keyOf(rule.service), rule]));
+  for (const rule of running) {
+    const key = keyOf(rule.service);
+    const gone = rule.destinations.filter((each) => drained.has(`${key} ${endpointOf(each)}`));
+    const known = rules.get(key);
+    if (known) rules.set(key, { ...known, destinations: [...known.destinations, ...gone] });
+    else if (drained.has(`${key} `)) rules.set(key, { ...rule, destinations: gone });
+  }
+  return [...rules.values()];
+}

@@ -1,0 +1,160 @@
+import fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import { compile } from '../../../src/config/compile.ts';
+import type { Document } from '../../../src/config/document.ts';
+import { appliedOf, rulesRunning } from '../../../src/config/reload/applied-state.ts';
+import { type Reconciliation, reconcile } from '../../../src/config/reload/reconcile.ts';
+import { parseYaml } from '../../../src/config/yaml/parse-yaml.ts';
+import { Director } from '../../../src/director/director.ts';
+import type { Command } from '../../../src/model/command.ts';
+import { documents, labNames } from '../../support/documents.ts';
+
+/** A director that has no host: it is only told its rules. */
+const directorOf = (commands: readonly Command[]): Director => {
+  const host = { transmit: () => true, route: () => undefined, isLocal: () => false };
+  const director = new Director({ host, random: () => 0, maxConnections: 16 });
+  for (const command of commands) director.apply(command, 0);
+  return director;
+};
+const rulesOf = (document: Document) => appliedOf(compile(document)).rules;
+const running = (director: Director) => rulesRunning(director.snapshot(0));
+
+/** Does what a director's owner does with a reconciliation when every connection has ended. */
+function carryOut(director: Director, { commands, drains }: Reconciliation): void {
+  for (const command of commands) director.apply(command, 0);
+  for (const { service, destination } of drains)
+    director.apply(
+      destination ? { op: 'delete-destination', service, destination } : { op: 'delete-service', service },
+      0,
+    );
+}
+
+const doc = async (text: string): Promise<Document> => {
+  const { document, problems } = await parseYaml(text, 'lvs.yaml', labNames, ['rr', 'wlc']);
+  expect(problems).toEqual([]);
+  return document;
+};
+
+const IPIP = { type: 'ipip', port: 0, checksum: 'none' };
+
+/** Rules without their order and with all defaults written out: a fixed point of writing them into a director. */
+const plain = (rules: ReturnType<typeof rulesOf>) =>
+  rules
+    .map(({ service, options, destinations }) => ({
+      service,
+      scheduler: options.scheduler,
+      flags: options.schedulerFlags ?? 0,
+      persistent: options.persistent ?? 0,
+      prefix: options.persistent ? (options.persistencePrefix ?? 32) : 0,
+      engine: options.engine ?? '',
+      ops: options.ops ?? false,
+      destinations: destinations
+        .map((each) => ({
+          at: `${each.address}:${each.port}`,
+          method: each.options.method,
+          weight: each.options.weight ?? 1,
+          upper: each.options.upperThreshold ?? 0,
+          lower: each.options.lowerThreshold ?? 0,
+          tunnel: each.options.method === 'ipip' ? (each.options.tunnel ?? IPIP) : undefined,
+        }))
+        .sort((a, b) => (a.at < b.at ? -1 : 1)),
+    }))
+    .sort((a, b) => (JSON.stringify(a.service) < JSON.stringify(b.service) ? -1 : 1));
+
+test('from the rules of one document to those of another, whatever both are', () => {
+  fc.assert(
+    fc.property(documents, documents, (from, to) => {
+      const director = directorOf(compile(from));
+      carryOut(director, reconcile(running(director), to, rulesOf(from)));
+      expect(plain(running(director))).toEqual(plain(rulesOf(to)));
+      const again = reconcile(running(director), to, rulesOf(to));
+      expect(again).toMatchObject({ commands: [], drains: [], byHand: [] });
+    }),
+  );
+});
+
+const BASE = `
+services:
+  - { tcp: '192.168.0.101:80', scheduler: rr, destinations: [rs1, rs2] }
+  - { udp: '192.168.0.101:53', destinations: [rs1] }
+`;
+
+describe('only what differs is touched', () => {
+  test('a destination that goes is quiesced, then drained', async () => {
+    const before = await doc(BASE);
+    const director = directorOf(compile(before));
+    const after = await doc(BASE.replace('[rs1, rs2]', '[rs2]'));
+    const { commands, drains } = reconcile(running(director), after, rulesOf(before));
+    expect(commands).toMatchObject([
+      { op: 'edit-destination', destination: { address: '192.168.0.3' }, options: { weight: 0 } },
+    ]);
+    expect(drains).toEqual([
+      {
+        service: { protocol: 'tcp', address: '192.168.0.101', port: 80 },
+        destination: { address: '192.168.0.3', port: 80 },
+      },
+    ]);
+  });
+
+  test('a scheduler that changes is one edit', async () => {
+    const before = await doc(BASE);
+    const after = await doc(BASE.replace('scheduler: rr', 'scheduler: wlc'));
+    const { commands } = reconcile(running(directorOf(compile(before))), after, rulesOf(before));
+    expect(commands).toMatchObject([{ op: 'edit-service', options: { scheduler: 'wlc' } }]);
+  });
+});
+
+describe('rules set by hand', () => {
+  const byHand: Command[] = [
+    {
+      op: 'add-service',
+      service: { protocol: 'tcp', address: '192.168.0.101', port: 443 },
+      options: { scheduler: 'rr' },
+    },
+    {
+      op: 'edit-destination',
+      service: { protocol: 'tcp', address: '192.168.0.101', port: 80 },
+      destination: { address: '192.168.0.3', port: 80 },
+      options: { method: 'gatewaying', weight: 0 },
+    },
+    {
+      op: 'add-destination',
+      service: { protocol: 'udp', address: '192.168.0.101', port: 53 },
+      destination: { address: '192.168.0.9', port: 53 },
+      options: { method: 'gatewaying' },
+    },
+  ];
+  const told = [
+    'tcp 192.168.0.101:80: destination 192.168.0.3:80 was changed by hand',
+    'udp 192.168.0.101:53: destination 192.168.0.9:53 is not in the file',
+    'tcp 192.168.0.101:443 is not in the file',
+  ];
+
+  test('are told and kept', async () => {
+    const file = await doc(BASE);
+    const director = directorOf([...compile(file), ...byHand]);
+    expect(reconcile(running(director), file, rulesOf(file))).toMatchObject({
+      commands: [],
+      drains: [],
+      byHand: told,
+    });
+  });
+
+  test('give way where the file changes the same thing', async () => {
+    const before = await doc(BASE);
+    const director = directorOf([...compile(before), ...byHand]);
+    const after = await doc(BASE.replace('[rs1, rs2]', '[{ server: rs1, weight: 5 }, rs2]'));
+    expect(reconcile(running(director), after, rulesOf(before)).commands).toMatchObject([
+      { op: 'edit-destination', options: { weight: 5 } },
+    ]);
+  });
+
+  test('are told and replaced where the file says so', async () => {
+    const file = await doc(`adopt: replace${BASE}`);
+    const director = directorOf([...compile(file), ...byHand]);
+    const result = reconcile(running(director), file, rulesOf(file));
+    expect([...result.byHand].sort()).toEqual([...told].sort());
+    carryOut(director, result);
+    expect(plain(running(director))).toEqual(plain(rulesOf(file)));
+  });
+});

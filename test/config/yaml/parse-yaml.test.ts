@@ -1,0 +1,540 @@
+import { readFileSync } from 'node:fs';
+import fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import { compile } from '../../../src/config/compile.ts';
+import { parseLvsConf } from '../../../src/config/lvs-conf.ts';
+import { parseYaml } from '../../../src/config/yaml/parse-yaml.ts';
+import { writeYaml } from '../../../src/config/yaml/write-yaml.ts';
+import { Director } from '../../../src/director/director.ts';
+import { documents, labNames } from '../../support/documents.ts';
+
+const SCHEDULERS = ['rr', 'wrr', 'lc', 'wlc', 'sh', 'mh'];
+const parse = (text: string) => parseYaml(text, 'lvs.yaml', labNames, SCHEDULERS);
+const told = async (text: string) =>
+  (await parse(text)).problems.map((each) => `${each.line}:${each.column}: ${each.message}`);
+
+/** A file that is right but for what the test is about. */
+const withService = (...lines: string[]) =>
+  [
+    'services:',
+    '  - tcp: 192.168.0.101:80',
+    '    destinations: [rs1]',
+    ...lines.map((line) => `    ${line}`),
+  ].join('\n');
+
+describe('what a file can say', () => {
+  test('groups, defaults, ranges of ports and marks', async () => {
+    const { document, problems } = await parse(`
+method: nat
+vips:
+  - { interface: eth0, address: 192.168.0.101 }
+settings: { conn_reuse_mode: 0 }
+timeouts: { tcp: 600 }
+marks:
+  - { mark: 7, to: 10.8.0.0/16, protocol: tcp, port: 8000-8010 }
+groups:
+  web: [rs1:8080, { server: rs2, weight: 3, upper-threshold: 100 }]
+defaults: { scheduler: wrr, persistent: 60 }
+services:
+  - { tcp: '192.168.0.101:80-81', destinations: web }
+  - { mark: 7, scheduler: sh, flags: [sh-port], destinations: web }
+`);
+    expect(problems).toEqual([]);
+    expect(document.services.map(({ service, options }) => ({ ...service, ...options }))).toEqual([
+      { protocol: 'tcp', address: '192.168.0.101', port: 80, scheduler: 'wrr', persistent: 60 },
+      { protocol: 'tcp', address: '192.168.0.101', port: 81, scheduler: 'wrr', persistent: 60 },
+      { mark: 7, family: 4, scheduler: 'sh', persistent: 60, schedulerFlags: 2 },
+    ]);
+    expect(document.services[1]!.destinations).toEqual([
+      {
+        name: 'rs1',
+        destination: { address: '192.168.0.3', port: 8080 },
+        options: { method: 'masq', weight: 1 },
+      },
+      {
+        name: 'rs2',
+        destination: { address: '192.168.0.4', port: 81 },
+        options: { method: 'masq', weight: 3, upperThreshold: 100 },
+      },
+    ]);
+    expect(compile(document).slice(0, 3)).toEqual([
+      { op: 'set', name: 'conn_reuse_mode', value: 0 },
+      { op: 'set-timeouts', timeouts: { tcp: 600, tcpFin: 0, udp: 0 } },
+      { op: 'set-marks', rules: [{ mark: 7, to: '10.8.0.0/16', protocol: 'tcp', port: [8000, 8010] }] },
+    ]);
+  });
+
+  test('IPv6, with a tunnel to an IPv4 server', async () => {
+    const { document, problems } = await parse(`
+services:
+  - tcp: '[fd09::1]:80'
+    destinations:
+      - '[fd01::11]'
+      - { server: 10.1.0.11, method: tunnel, tunnel: { type: gue, port: 6080, checksum: remcsum } }
+`);
+    expect(problems).toEqual([]);
+    expect(document.services[0]!.destinations.map((each) => each.destination.address)).toEqual([
+      'fd01::11',
+      '10.1.0.11',
+    ]);
+    expect(document.services[0]!.destinations[1]!.options).toEqual({
+      method: 'ipip',
+      weight: 1,
+      tunnel: { type: 'gue', port: 6080, checksum: 'remcsum' },
+    });
+  });
+});
+
+test('anchors, aliases and merge keys, as often as a file needs them', async () => {
+  const { document, problems } = await parse(
+    [
+      'services:',
+      '  - &web { tcp: 192.168.0.101:80, scheduler: rr, destinations: &servers [rs1, rs2] }',
+      '  - { <<: *web, tcp: 192.168.0.101:81 }',
+      ...Array.from({ length: 500 }, (_, i) => `  - { udp: 192.168.0.101:${i + 1}, destinations: *servers }`),
+    ].join('\n'),
+  );
+  expect(problems).toEqual([]);
+  expect(document.services).toHaveLength(502);
+  expect(document.services[1]).toMatchObject({ service: { port: 81 }, options: { scheduler: 'rr' } });
+});
+
+describe('a mistake is told with its place, all of a file at once', () => {
+  test.each<[string, string, string[]]>([
+    [
+      'a misspelt key',
+      withService('schedler: rr'),
+      ["4:5: unknown key 'schedler'; did you mean 'scheduler'?"],
+    ],
+    [
+      'a device that a shell would run',
+      `real-servers: { vip-device: "lo;reboot", net-device: "$(reboot)" }\n${withService()}`,
+      [
+        "1:29: expected a device such as lo, lo:0 or dummy0, where dr and tunnel keep the VIP, not 'lo;reboot'",
+        "1:54: expected a device such as eth0, the one towards the director, not '$(reboot)'",
+      ],
+    ],
+    [
+      'a page that HTTP has no words for',
+      withService('check: { type: http, path: "/a b" }'),
+      ["4:32: expected a path such as /alive, without blanks: what http gets, not '/a b'"],
+    ],
+    [
+      'a misspelt top key',
+      `servics: []\n${withService()}`,
+      ["1:1: unknown key 'servics'; did you mean 'services'?"],
+    ],
+    [
+      'a misspelt key that has to be there',
+      'servics: []\nvips: [{ interfac: eth0, address: 192.168.0.101 }]',
+      ["1:1: unknown key 'servics'", "2:10: unknown key 'interfac'; did you mean 'interface'?"],
+    ],
+    [
+      'a misspelt scheduler',
+      withService('scheduler: wlcc'),
+      ["4:16: unknown scheduler 'wlcc'; did you mean 'wlc'?"],
+    ],
+    [
+      'a setting that does not exist',
+      `settings: { conn_reuse: 1 }\n${withService()}`,
+      ['1:13: expected one of am_droprate'],
+    ],
+    [
+      'a setting that has fewer values',
+      `settings: { drop_entry: 4, amemthresh: 4, sloppy_tcp: -1 }\n${withService()}`,
+      ["1:55: expected 0 to 2147483647, not '-1'", "1:25: expected 0 to 3, not '4'"],
+    ],
+    [
+      'a method that does not exist',
+      withService('method: dsr'),
+      ["4:13: expected one of nat, dr, tunnel, not 'dsr'; did you mean 'dr'?"],
+    ],
+    ['a weight that is a word', withService('weight: heavy'), ["4:13: expected a whole number, not 'heavy'"]],
+    ['a weight below 0', withService('weight: -1'), ["4:13: expected 0 to 2147483647, not '-1'"]],
+    ['no services', 'method: nat', ["1:1: 'services' is missing here"]],
+    [
+      'neither address nor mark',
+      'services: [{ destinations: [rs1] }]',
+      ['1:12: a service needs exactly one of tcp, udp, sctp and mark'],
+    ],
+    [
+      'two addresses',
+      withService('udp: 192.168.0.101:53'),
+      ['2:5: a service needs exactly one of tcp, udp, sctp and mark'],
+    ],
+    [
+      'an unknown group',
+      'services: [{ tcp: 1.2.3.4:80, destinations: wbe }]\ngroups: { web: [] }',
+      ["1:45: no group 'wbe'; did you mean 'web'?", "2:16: no service uses the group 'web'"],
+    ],
+    [
+      'a server that does not resolve',
+      'services: [{ tcp: 1.2.3.4:80, destinations: [rs9] }]',
+      ["1:46: 'rs9' has no IPv4 address"],
+    ],
+    [
+      'a destination that is a number',
+      'services: [{ tcp: 1.2.3.4:80, destinations: [80] }]',
+      ["1:46: expected a string or a map, not '80'"],
+    ],
+    [
+      'a family that needs a tunnel',
+      "services: [{ tcp: 1.2.3.4:80, destinations: ['[fd01::11]'] }]",
+      ['1:46: an IPv6 server behind an IPv4 service needs the tunnel method'],
+    ],
+    [
+      'a range that runs backwards',
+      'services: [{ tcp: 1.2.3.4:90-80, destinations: [] }]',
+      ['1:19: expected a port'],
+    ],
+    [
+      'port 0 without persistence',
+      'services: [{ tcp: 1.2.3.4:0, destinations: [] }]',
+      ['1:12: port 0, every port, needs a persistent service'],
+    ],
+    [
+      'a flag of another scheduler',
+      withService('flags: [sh-port]', 'scheduler: mh'),
+      ['4:12: the flag sh-port is not one of the scheduler mh'],
+    ],
+    [
+      'a service said twice',
+      `${withService()}\n  - { tcp: '192.168.0.101:80', destinations: [] }`,
+      ['4:5: this service is defined already, on line 2'],
+    ],
+    ['a key said twice', `method: nat\nmethod: dr\n${withService()}`, ['2:1: Map keys must be unique']],
+    ['broken YAML', 'services: [', ['1:12: Flow sequence in block collection must']],
+    [
+      'a VIP named twice',
+      `vips: [{ interface: a, address: fd00::1 }, { interface: b, address: 'fd00:0::1' }]\n${withService()}`,
+      [
+        '1:69: this VIP is named already, on line 1',
+        '3:5: 192.168.0.101 is not among the VIPs',
+        '4:20: rs1 (192.168.0.3) is on no segment',
+      ],
+    ],
+    [
+      'a label that no address can have',
+      `vips: [{ interface: enp0s31f6, alias: internet, address: 192.168.0.101, prefix: 24 }]\n${withService()}`,
+      ['1:39: enp0s31f6:internet is too long for a label: expected at most 15 letters'],
+    ],
+    [
+      'a VIP that no host can have',
+      `vips: [{ interface: a, address: 224.0.0.1 }]\n${withService()}`,
+      [
+        "1:33: 224.0.0.1 cannot be the address of a host's interface",
+        '3:5: 192.168.0.101 is not among the VIPs',
+        '4:20: rs1 (192.168.0.3) is on no segment',
+      ],
+    ],
+    [
+      'an address with a zone',
+      "services: [{ tcp: '[fe80::1%eth0]:80', destinations: [] }, { tcp: 1.2.3.4:80, destinations: ['fe80::1%eth0'] }]",
+      [
+        '1:19: expected address:port or [address]:port',
+        "1:94: expected server[:port], an address without a zone, not 'fe80::1%eth0'",
+      ],
+    ],
+    [
+      'destinations that are no one host',
+      'services: [{ tcp: 1.2.3.4:80, destinations: [224.0.0.1, 0.0.0.0] }]',
+      ['1:46: 224.0.0.1 is not one host', '1:57: 0.0.0.0 is not one host'],
+    ],
+    [
+      'a lower threshold alone',
+      'services: [{ tcp: 1.2.3.4:80, destinations: [{ server: rs1, lower-threshold: 5 }] }]',
+      ['1:56: lower-threshold 5 is above upper-threshold which is missing'],
+    ],
+    [
+      'a tunnel of a destination without one',
+      'services: [{ tcp: 1.2.3.4:80, destinations: [{ server: rs1, tunnel: { type: gre } }] }]',
+      ['1:69: the method is dr, a tunnel is for the method tunnel only'],
+    ],
+    [
+      'a command that is missing',
+      withService('check: { type: command }'),
+      ["4:12: 'command' is missing here"],
+    ],
+    ['a list for a word', withService('method: [dr]'), ['4:13: expected one of nat, dr, tunnel, not a list']],
+    ['a number for another', withService('family: 5'), ["4:13: expected one of 4, 6, not '5'"]],
+    [
+      'a mistake in what services inherit, at its own place',
+      `defaults: { scheduler: wrrr }\n${withService()}\n  - { udp: '1.2.3.4:53', destinations: [] }`,
+      ["1:24: unknown scheduler 'wrrr'; did you mean 'wrr'?"],
+    ],
+    [
+      'an alias of nothing',
+      `drain: *nothing\n${withService()}`,
+      ['1:8: no anchor &nothing stands before this'],
+    ],
+    ['a key that is a list', `? [a]\n: b\n${withService()}`, ['1:3: expected a key, not a list or a map']],
+    [
+      'a second document',
+      `${withService()}\n---\nmethod: nat`,
+      ['4:1: a second document begins here: expected one'],
+    ],
+    ['too deep a list', `services: ${'['.repeat(20_000)}`, ['lists and maps in each other too deep']],
+    [
+      'several mistakes',
+      withService('schedler: rr', 'weight: heavy'),
+      ["4:5: unknown key 'schedler'", "5:13: expected a whole number, not 'heavy'"],
+    ],
+  ])('%s', async (_what, text, expected) => {
+    expect(await told(text)).toEqual(expected.map((each) => expect.stringContaining(each)));
+  });
+
+  test('what the schema refuses does not hide what else is wrong', async () => {
+    expect(
+      await told(
+        [
+          'vips: [{ interface: eth0 }, { interface: eth0, address: nowhere }]',
+          'groups: { web: [rs1, 5], mail: [rs9] }',
+          'services:',
+          '  - { tcp: 192.168.0.101:80, schedler: rr, destinations: [rs9] }',
+          '  - { tcp: 192.168.0.101:81, scheduler: rrr, destinations: web }',
+          '  - { tcp: 192.168.0.101:82, destinations: mail }',
+        ].join('\n'),
+      ),
+    ).toEqual([
+      "1:8: 'address' is missing here",
+      "2:22: expected a string or a map, not '5'",
+      "4:30: unknown key 'schedler'; did you mean 'scheduler'?",
+      "1:57: expected an IPv4 or IPv6 address, not 'nowhere'",
+      "5:41: unknown scheduler 'rrr'; did you mean 'rr'?",
+      "2:33: 'rs9' has no IPv4 address: give one, or name it in /etc/hosts",
+    ]);
+  });
+
+  test('what services inherit, when refused, hides nothing either, and is not held against them', async () => {
+    expect(
+      await told(
+        [
+          'defaults: { schedular: mh, persistent: no }',
+          'groups: [a]',
+          'services:',
+          '  - { tcp: 192.168.0.101:0, flags: [mh-port], destinations: web }',
+          '  - { tcp: 192.168.0.101:81, destinations: [rs9] }',
+          '  - { tcp: 192.168.0.101:81, destinations: [rs1] }',
+        ].join('\n'),
+      ),
+    ).toEqual([
+      '2:9: expected a map, not a list',
+      "1:13: unknown key 'schedular'; did you mean 'scheduler'?",
+      "1:40: expected a whole number, not 'no'",
+      "5:45: 'rs9' has no IPv4 address: give one, or name it in /etc/hosts",
+      '6:5: this service is defined already, on line 5 (tcp 192.168.0.101:81)',
+    ]);
+  });
+
+  test('what will not work as written is a warning', async () => {
+    const { problems } = await parse(`
+vips: [{ interface: eth0, address: 192.168.0.101, prefix: 24 }]
+director: { inside: { interface: eth0, address: 192.168.0.101, prefix: 24 } }
+groups: { spare: [rs1] }
+services:
+  - { tcp: '192.168.0.101:80', destinations: ['rs1:8080', 10.1.0.11] }
+  - { tcp: '192.168.0.102:80', destinations: [rs1] }
+  - { tcp: '192.168.0.101:81', destinations: [rs1], check: { type: tcp, path: /x }, tunnel: { type: gre } }
+`);
+    expect(problems.map((each) => `${each.severity} ${each.line}: ${each.message}`).sort()).toEqual([
+      "warning 3: the director's own address is a VIP too (192.168.0.101): give it another one",
+      "warning 4: no service uses the group 'spare'",
+      'warning 6: 10.1.0.11 (10.1.0.11) is on no segment of the director: direct routing cannot reach it',
+      'warning 6: dr cannot change the port: 80 will be used, not 8080',
+      'warning 7: 192.168.0.102 is not among the VIPs: the director will not take it',
+      "warning 8: 'path' is for checks of type http: tcp does not look at it",
+      'warning 8: no destination is reached by the tunnel method',
+    ]);
+  });
+
+  test('one-packet scheduling with nat is a warning, as replies are not translated', async () => {
+    const { problems } = await parse(`
+services:
+  - { udp: '192.168.0.101:53', one-packet: true, method: nat, destinations: [rs1, { server: rs2, method: dr }] }
+  - { mark: 7, one-packet: true, method: nat, destinations: [rs1] }
+  - { udp: '192.168.0.101:5060', one-packet: true, persistence-engine: sip, method: nat, destinations: [rs1] }
+`);
+    const rest = 'keep its own address, because no connection is kept (use dr or tunnel)';
+    expect(problems.map((each) => `${each.severity} ${each.line}: ${each.message}`)).toEqual([
+      `warning 3: one-packet with nat: replies of rs1 ${rest}`,
+      `warning 4: one-packet with nat: replies of rs1 ${rest}`,
+    ]);
+  });
+
+  test('an alias bomb is refused', async () => {
+    const bomb = [
+      'a: &a [x,x,x,x,x,x,x,x,x]',
+      ...'bcdefgh'
+        .split('')
+        .map((key, i) => `${key}: &${key} [${Array(9).fill(`*${'abcdefgh'[i]}`).join(',')}]`),
+    ];
+    expect(await told(bomb.join('\n'))).toEqual([
+      expect.stringContaining('2:8: aliases of aliases stand for more than'),
+    ]);
+  });
+
+  test('whatever the file holds, it is answered, never with an exception', async () => {
+    const part = fc.constantFrom(
+      'services',
+      ': ',
+      '- ',
+      '\n',
+      '  ',
+      'tcp',
+      '1.2.3.4:80',
+      '[',
+      ']',
+      '{',
+      '}',
+      '&a',
+      '*a',
+      '#',
+      '0',
+      "'",
+    );
+    const soup = fc.oneof(
+      fc.string(),
+      fc.array(part).map((parts) => parts.join('')),
+      fc.json(),
+    );
+    await fc.assert(
+      fc.asyncProperty(soup, async (text) => {
+        const { document, problems } = await parse(text);
+        expect(problems.length > 0 || document.services.length > 0).toBe(true);
+      }),
+    );
+  });
+});
+
+test('a right file with some values replaced: each mistake has a place in it, and without one a director takes it', async () => {
+  const junk = fc.constantFrom(
+    '',
+    '5',
+    '-1',
+    'x',
+    '[]',
+    '{}',
+    '[1, {}]',
+    '{ a: b }',
+    'null',
+    '1.5',
+    "'[::'",
+    '*a',
+    '0',
+    '70000',
+    '0.0.0.0',
+    "'fe80::1'",
+    "'[fd00::1]:80'",
+    'rs1',
+    'true',
+    'dr',
+    'sh',
+  );
+  const spoiled = fc
+    .tuple(documents, fc.array(fc.tuple(fc.nat(), junk), { minLength: 1, maxLength: 4 }))
+    .map(([document, changes]) => {
+      const lines = writeYaml(document).trimEnd().split('\n');
+      for (const [n, value] of changes) {
+        const i = n % lines.length;
+        lines[i] = lines[i]!.replace(
+          /: .*$|:$|- [^:]*$/,
+          (end) => `${end.startsWith('-') ? '-' : ':'} ${value}`,
+        );
+      }
+      return lines.join('\n');
+    });
+  await fc.assert(
+    fc.asyncProperty(spoiled, async (text) => {
+      const { document, problems } = await parse(text);
+      const lines = text.split('\n').length;
+      for (const { line, column } of problems)
+        expect(line >= 1 && line <= lines + 1 && column >= 1).toBe(true);
+      if (problems.some(({ severity }) => severity === 'error')) return;
+      const host = { transmit: () => true, route: () => undefined, isLocal: () => false };
+      const director = new Director({ host, random: () => 0, maxConnections: 16 });
+      for (const command of compile(document)) director.apply(command, 0);
+    }),
+    { numRuns: 200 },
+  );
+});
+
+test('a document written as YAML is read back as the same document', async () => {
+  await fc.assert(
+    fc.asyncProperty(documents, async (document) => {
+      const { document: read, problems } = await parse(writeYaml(document));
+      expect(problems.filter((each) => each.severity === 'error')).toEqual([]);
+      expect(read).toEqual(document);
+    }),
+  );
+});
+
+/** Words of a classic file that is right. */
+const classicFiles = fc
+  .record({
+    type: fc.constantFrom('VS_NAT', 'VS_DR', 'VS_TUN'),
+    state: fc.constantFrom('on', 'off'),
+    vips: fc.uniqueArray(fc.integer({ min: 100, max: 120 }), { minLength: 1, maxLength: 3 }),
+    alias: fc.constantFrom('', ':101', ':web'),
+    mask: fc.constantFrom('255.255.255.0', '255.255.0.0', '255.255.255.255'),
+    inside: fc.boolean(),
+    gateway: fc.constantFrom(
+      '',
+      'SERVER_GW=192.168.0.254\n',
+      'SERVER_GW=client\n',
+      'DIRECTOR_GW=192.168.0.254\n',
+    ),
+    device: fc.constantFrom(
+      '',
+      'SERVER_VIP_DEVICE=lo:0\n',
+      'SERVER_VIP_DEVICE=dummy0\nSERVER_NET_DEVICE=eth0\n',
+    ),
+    services: fc.uniqueArray(
+      fc.record({
+        kind: fc.constantFrom('t', 'u'),
+        port: fc.constantFrom('www', 'telnet', '8080', '9'),
+        scheduler: fc.constantFrom(...SCHEDULERS),
+        servers: fc.uniqueArray(
+          fc.record({
+            name: fc.constantFrom('rs1', 'rs2', '10.1.0.3'),
+            port: fc.constantFrom('', ':www', ':81'),
+            weight: fc.constantFrom('', ',0', ',5'),
+          }),
+          { selector: ({ name }) => name, minLength: 1 },
+        ),
+      }),
+      { selector: ({ kind, port }) => `${kind}${port}`, minLength: 1, maxLength: 4 },
+    ),
+  })
+  .map(({ type, state, vips, alias, mask, inside, gateway, device, services }) =>
+    [
+      `LVS_TYPE=${type}\nINITIAL_STATE=${state}\n`,
+      ...vips.map((n) => `VIP=eth0${alias} 192.168.0.${n} ${mask} 192.168.0.255\n`),
+      inside ? 'DIRECTOR_INSIDEIP=eth1 192.168.0.1 192.168.0.0 255.255.255.0 192.168.0.255\n' : '',
+      gateway,
+      device,
+      ...services.map(
+        ({ kind, port, scheduler, servers }) =>
+          `SERVICE=${kind} ${port} ${scheduler} ${servers.map((each) => `${each.name}${each.port}${each.weight}`).join(' ')}\n`,
+      ),
+    ].join(''),
+  );
+
+test('any classic file written as YAML says the same', async () => {
+  await fc.assert(
+    fc.asyncProperty(classicFiles, async (text) => {
+      const classic = await parseLvsConf(text, 'lvs.conf', labNames, SCHEDULERS);
+      expect(classic.problems.filter(({ severity }) => severity === 'error')).toEqual([]);
+      expect((await parse(writeYaml(classic.document))).document).toEqual(classic.document);
+    }),
+  );
+});
+
+test('the classic file written as YAML says the same', async () => {
+  const classic = await parseLvsConf(
+    readFileSync(new URL('../../../conf/lvs.conf', import.meta.url), 'utf8'),
+    'lvs.conf',
+    labNames,
+    SCHEDULERS,
+  );
+  expect((await parse(writeYaml(classic.document))).document).toEqual(classic.document);
+});

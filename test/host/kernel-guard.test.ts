@@ -1,0 +1,53 @@
+import { execFileSync } from 'node:child_process';
+import { chmodSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, expect, test, vi } from 'vitest';
+import type { Guarded } from '../../src/host/guard-script.ts';
+import { KernelGuard } from '../../src/host/kernel-guard.ts';
+import type { LvsError } from '../../src/model/errors.ts';
+
+const folder = mkdtempSync(join(tmpdir(), 'lvs-guard-'));
+const log = join(folder, 'log');
+const path = process.env['PATH'];
+
+/** Writes down what it is told and with which HOME, and answers what is asked. */
+const NFT = `#!/bin/sh
+echo "$$ started with $HOME" >> ${log}
+while read -r line; do
+  case "$line" in describe*) echo 'meta expression, datatype mark' ;; *) echo "$$ $line" >> ${log} ;; esac
+done
+`;
+
+beforeAll(() => {
+  const file = join(folder, 'nft');
+  writeFileSync(file, NFT);
+  chmodSync(file, 0o755);
+  process.env['PATH'] = `${folder}:${path}`;
+});
+afterAll(() => {
+  process.env['PATH'] = path;
+  rmSync(folder, { recursive: true });
+});
+
+const web: Guarded = {
+  services: [{ service: { protocol: 'tcp', address: '192.0.2.1', port: 80 }, destinations: [] }],
+  marks: [],
+};
+const told = () => readFileSync(log, 'utf8').trim().split('\n');
+
+test('when its nft is killed another one gets the same table, and keeps no history', async () => {
+  const lost: LvsError[] = [];
+  const guard = await KernelGuard.open(['lo'], (error) => lost.push(error));
+  await guard.keep(web);
+  const before = told();
+  const pid = before[0]!.split(' ')[0]!;
+  execFileSync('kill', ['-9', pid]);
+  await vi.waitFor(() => expect(told().length).toBeGreaterThan(before.length + 1), 10_000);
+  guard.close();
+  expect(lost.map(({ message }) => message)).toEqual([expect.stringContaining('SIGKILL')]);
+  const [started, restored] = told().slice(before.length);
+  expect(started).toMatch(/started with \/dev\/null$/);
+  expect(restored).toMatch(/add table .*add chain .*192\.0\.2\.1 \. 6 \. 80/);
+  expect(restored!.split(' ')[0]).not.toBe(pid);
+});

@@ -1,0 +1,85 @@
+/** What the kernel tells of its neighbours, in a network namespace of this test's own: needs root. */
+import { spawnSync } from 'node:child_process';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { KernelNeighbors } from '../../src/host/kernel-neighbors.ts';
+import { enterNetworkNamespace } from '../../src/sys/network-namespace.ts';
+import { loadSystem } from '../../src/sys/system.ts';
+import { parseAddress } from '../../src/wire/address.ts';
+import { formatMac } from '../../src/wire/ethernet.ts';
+
+const NAMESPACE = `lvs-${process.pid}-neighbours`;
+const ip = (...words: string[]) => spawnSync('ip', words, { encoding: 'utf8' });
+
+/** Enters the namespace, for good: this process is this file's alone. */
+async function enter(): Promise<KernelNeighbors | string> {
+  try {
+    const system = await loadSystem();
+    const { status, stderr } = ip('netns', 'add', NAMESPACE);
+    if (status !== 0) return stderr.trim();
+    enterNetworkNamespace(system, NAMESPACE);
+    return new KernelNeighbors(system);
+  } catch (error) {
+    return (error as Error).message;
+  }
+}
+const entered = await enter();
+const why = typeof entered === 'string' ? entered : undefined;
+const neighbors = entered as KernelNeighbors;
+
+test('there are network namespaces, and netlink', ({ skip }) => skip(why !== undefined, why));
+
+describe.skipIf(why !== undefined)('neighbours of the kernel', () => {
+  let index = 0;
+  beforeAll(() => {
+    ip('link', 'add', 'eth0', 'type', 'veth', 'peer', 'name', 'eth1');
+    for (const name of ['eth0', 'eth1']) ip('link', 'set', name, 'up');
+    index = Number(ip('-o', 'link', 'show', 'eth0').stdout.split(':')[0]);
+  });
+  afterAll(() => {
+    neighbors[Symbol.dispose]();
+    ip('netns', 'del', NAMESPACE);
+  });
+
+  const mac = (address: string, at = index) => {
+    const known = neighbors.mac(parseAddress(address)!, at);
+    return known && formatMac(known);
+  };
+  const set = (address: string, ...words: string[]) => {
+    ip('neigh', 'replace', address, 'dev', 'eth0', ...words);
+    neighbors.refresh();
+  };
+  const stateOf = (address: string) => / ([A-Z]+) *$/m.exec(ip('neigh', 'show', address).stdout)?.[1];
+
+  test.each(['192.0.2.7', '2001:db8::7'])('%s is known as long as the kernel knows it', (address) => {
+    expect(mac(address)).toBeUndefined();
+    set(address, 'lladdr', '02:00:00:00:00:07', 'nud', 'reachable');
+    expect(mac(address)).toBe('02:00:00:00:00:07');
+    expect(mac(address, index + 1)).toBeUndefined();
+    const before = neighbors.mac(parseAddress(address)!, index);
+    set(address, 'lladdr', '02:00:00:00:00:07', 'nud', 'stale');
+    expect(neighbors.mac(parseAddress(address)!, index)).toBe(before);
+    set(address, 'lladdr', '02:00:00:00:00:08', 'nud', 'stale');
+    expect(mac(address)).toBe('02:00:00:00:00:08');
+    set(address, 'nud', 'failed');
+    expect(mac(address)).toBeUndefined();
+  });
+
+  test('a table of many datagrams is read whole', () => {
+    const many = Array.from({ length: 2000 }, (_, i) => `198.18.${i >> 8}.${i & 255}`);
+    const lines = many.map(
+      (address) => `neigh add ${address} dev eth0 lladdr 02:00:00:00:00:01 nud permanent`,
+    );
+    spawnSync('ip', ['-batch', '-'], { input: lines.join('\n') });
+    neighbors.refresh();
+    expect(many.filter((address) => mac(address) === undefined)).toEqual([]);
+  });
+
+  test.each(['192.0.2.9', '2001:db8::9'])('%s, which is used and stale, is asked for again', (address) => {
+    set(address, 'lladdr', '02:00:00:00:00:09', 'nud', 'stale');
+    neighbors.confirm();
+    expect(stateOf(address)).toBe('STALE');
+    expect(mac(address)).toBe('02:00:00:00:00:09');
+    neighbors.confirm();
+    expect(stateOf(address)).toMatch(/^(DELAY|PROBE)$/);
+  });
+});

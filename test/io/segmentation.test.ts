@@ -1,0 +1,115 @@
+import fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import { FrameRing } from '../../src/io/frame-ring.ts';
+import { cutMerged } from '../../src/io/segmentation.ts';
+import { ipv4 } from '../../src/wire/ipv4.ts';
+import { Packet } from '../../src/wire/packet.ts';
+import { ACK, CWR, FIN, PSH, SYN, tcp } from '../../src/wire/tcp.ts';
+import { checksumHolds } from '../../src/wire/transport-checksum.ts';
+import { decoded, framed, frameOf } from '../support/packets.ts';
+
+const LINE = {
+  4: '10.0.0.1:1000 > 192.168.0.101:80 TCP',
+  6: '[fd00::1]:1000 > [fd00::101]:80 TCP',
+} as const;
+
+interface Piece {
+  readonly length: number;
+  readonly id: number;
+  readonly sequence: number;
+  readonly flags: number;
+  readonly payload: readonly number[];
+  readonly right: boolean;
+}
+
+/** The pieces of the merged packet of that line, decoded. */
+function cut(line: string, longest: number, flags = ACK, frames = 64): { pieces: Piece[]; count: number } {
+  const whole = frameOf(line);
+  const packet = decoded(line);
+  whole.view.setUint8(packet.transport + 13, flags);
+  for (let at = packet.payload; at < packet.end; at++) whole.bytes[at] = at & 0xff;
+  const ring = new FrameRing(frames, 2048);
+  const count = cutMerged(whole, longest, ring);
+  const pieces: Piece[] = [];
+  ring.drain((frame) => {
+    const piece = new Packet();
+    expect(piece.decode(frame)).toBe(true);
+    pieces.push({
+      length: frame.length,
+      id: piece.version === 4 ? ipv4.id(frame, piece.network) : 0,
+      sequence: tcp.sequence(frame, piece.transport),
+      flags: piece.tcpFlags,
+      payload: [...frame.bytes.subarray(piece.payload, piece.end)],
+      right:
+        piece.end === frame.end &&
+        checksumHolds(piece) &&
+        (piece.version === 6 || ipv4.checksumHolds(frame, piece.network)),
+    });
+  }, 1000);
+  return { pieces, count };
+}
+
+describe.each([4, 6] as const)('IPv%d', (version) => {
+  test('no piece is longer than the link carries, none is lost, every checksum is right', () =>
+    fc.assert(
+      fc.property(
+        fc.integer({ min: 1, max: 60_000 }),
+        fc.integer({ min: 200, max: 1500 }),
+        (octets, longest) => {
+          const { pieces, count } = cut(`${LINE[version]} ACK len=${octets}`, longest, ACK, 512);
+          expect(count).toBe(pieces.length);
+          let sequence = pieces[0]!.sequence;
+          for (const piece of pieces) {
+            expect(piece.length).toBeLessThanOrEqual(longest);
+            expect(piece.sequence).toBe(sequence);
+            expect(piece.right).toBe(true);
+            sequence = (sequence + piece.payload.length) >>> 0;
+          }
+          const payload = pieces.flatMap((piece) => piece.payload);
+          const first = payload[0]!;
+          expect(payload.length).toBe(octets);
+          expect(payload.every((octet, i) => octet === ((first + i) & 0xff))).toBe(true);
+        },
+      ),
+      { numRuns: 30 },
+    ));
+
+  test('FIN and PSH are the last piece’s, CWR is the first one’s', () => {
+    const { pieces } = cut(`${LINE[version]} ACK len=3000`, 1500, ACK | PSH | FIN | CWR);
+    expect(pieces.map(({ flags }) => flags)).toEqual([ACK | CWR, ACK, ACK | PSH | FIN]);
+  });
+});
+
+test('identifications count on', () => {
+  const { pieces } = cut(`${LINE[4]} ACK len=4000`, 1500);
+  const [first] = pieces;
+  expect(pieces.map(({ id }) => (id - first!.id) & 0xffff)).toEqual([0, 1, 2]);
+});
+
+test('what finds no free frame is lost, and what follows as well', () => {
+  const { pieces, count } = cut(`${LINE[4]} ACK len=8000`, 1500, ACK, 2);
+  expect([pieces.length, count]).toEqual([2, 6]);
+});
+
+test.each([
+  ['UDP', frameOf('10.0.0.1:1000 > 192.168.0.101:53 UDP len=3000')],
+  ['a header that is not whole', framed(new Uint8Array(19).fill(0x45))],
+  ['nothing', framed(new Uint8Array(0))],
+])('%s is not cut', (_name, frame) => {
+  expect(cutMerged(frame, 1500, new FrameRing(16, 2048))).toBe(0);
+});
+
+test('a limit that leaves no room for payload cuts nothing', () => {
+  expect(cut(`${LINE[4]} ACK len=100`, 40).count).toBe(0);
+});
+
+test('a packet without payload has no pieces', () => {
+  expect(cut(`${LINE[4]} SYN`, 1500, SYN).count).toBe(0);
+});
+
+test('strangers’ octets never throw', () =>
+  fc.assert(
+    fc.property(fc.uint8Array({ maxLength: 200 }), fc.integer({ min: 1, max: 1500 }), (octets, longest) => {
+      cutMerged(framed(octets), longest, new FrameRing(256, 2048));
+    }),
+  ));

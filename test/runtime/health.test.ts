@@ -1,0 +1,106 @@
+import { setImmediate as nextTurn } from 'node:timers/promises';
+import { expect, test } from 'vitest';
+import { Watch } from '../../src/checks/watch.ts';
+import { compile } from '../../src/config/compile.ts';
+import { parseYaml } from '../../src/config/yaml/parse-yaml.ts';
+import { Director } from '../../src/director/director.ts';
+import { explainedWithChecks, watchedDoor, watchedOf } from '../../src/runtime/health.ts';
+import { localDoor } from '../../src/runtime/local-director.ts';
+import { reloadCommands } from '../../src/runtime/reload.ts';
+import { labNames } from '../support/documents.ts';
+
+const FILE = `
+services:
+  - tcp: 192.168.0.101:80
+    scheduler: rr
+    check: { type: tcp, fall: 1, interval: 1 }
+    destinations: [{ server: rs1, weight: 3 }, { server: rs2, weight: 2 }]
+  - { mark: 7, check: { type: tcp }, destinations: [rs1] }
+  - { tcp: '192.168.0.101:81', destinations: [rs1] }
+`;
+
+async function failing() {
+  const { document } = await parseYaml(FILE, 'lvs.yaml', labNames, ['rr', 'wlc']);
+  const host = { transmit: () => true, route: () => undefined, isLocal: () => false };
+  const inner = localDoor(new Director({ host, maxConnections: 16 }), { now: () => 0 });
+  const watch = new Watch({
+    probe: async ({ address }) => ({ healthy: address !== '192.168.0.3', message: 'looked' }),
+    random: () => 0,
+    apply: (commands) => void inner.apply(commands),
+    event: () => {},
+  });
+  watch.set(watchedOf(document), 0);
+  const door = watchedDoor(inner, watch, () => 0);
+  await door.apply(compile(document));
+  watch.tick(0);
+  await nextTurn();
+  return { document, door, watch };
+}
+
+test('a failed destination has weight 0, and shows the configured one and why', async () => {
+  const { door } = await failing();
+  const { services } = await door.snapshot({ services: true });
+  const [second, first] = services[0]!.destinations;
+  expect([first!.weight, second!.weight]).toEqual([0, 2]);
+  expect(first!.check).toEqual({ type: 'tcp', state: 'down', since: 0, message: 'looked', weight: 3 });
+  // A mark has no port to ask at, and nobody asked for the last one to be watched.
+  expect(services.slice(1).flatMap(({ destinations }) => destinations.map(({ check }) => check))).toEqual([
+    undefined,
+    undefined,
+  ]);
+});
+
+test('an explanation says that the check has taken a destination out', async () => {
+  const { watch } = await failing();
+  const counts = {
+    method: 'gatewaying',
+    activeConnections: 0,
+    inactiveConnections: 0,
+    taken: false,
+  } as const;
+  const candidate = (address: string, weight: number, why: string) => ({
+    address,
+    port: 80,
+    weight,
+    why,
+    ...counts,
+  });
+  const service = { protocol: 'tcp', address: '192.168.0.101', port: 80 } as const;
+  const candidates = [
+    candidate('192.168.0.3', 0, 'quiesced: weight 0'),
+    candidate('192.168.0.4', 2, 'weight 2'),
+  ];
+  const explained = explainedWithChecks(
+    {
+      packet: 'x',
+      steps: [
+        { step: 'service', service, near: [], asked: true },
+        { step: 'scheduler', scheduler: 'rr', rule: 'x', candidates, more: 0 },
+      ],
+      verdict: 'no-destination',
+    },
+    watch,
+    0,
+  );
+  const [, scheduler] = explained.steps;
+  expect(scheduler).toMatchObject({
+    candidates: [{ why: 'down: tcp check: looked' }, { why: 'weight 2' }],
+  });
+});
+
+test('what a check did is no work of hands: a reload leaves it', async () => {
+  const { document, door } = await failing();
+  const snapshot = await door.snapshot({ services: true });
+  expect(reloadCommands(snapshot, document, { commands: compile(document), draining: [] })).toEqual({
+    commands: [],
+    drains: [],
+    byHand: [],
+  });
+});
+
+test('a destination that is watched no more has its weight back', async () => {
+  const { door, watch } = await failing();
+  await door.apply(watch.set([], 0));
+  const { services } = await door.snapshot({ services: true });
+  expect(services[0]!.destinations.map(({ weight }) => weight)).toEqual([2, 3]);
+});

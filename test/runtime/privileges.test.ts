@@ -1,0 +1,14 @@
+import { expect, test } from 'vitest';
+import { missingCapabilities } from '../../src/runtime/privileges.ts';
+
+test.each([
+  ['000001ffffffffff', []],
+  ['0000000000003000', []],
+  ['0000000000001000', ['CAP_NET_RAW']],
+  ['0000000000002000', ['CAP_NET_ADMIN']],
+  ['0000000000000000', ['CAP_NET_ADMIN', 'CAP_NET_RAW']],
+])('with the capabilities %s, %j are missing', (mask, missing) => {
+  expect(missingCapabilities(`Name:\tnode\nCapInh:\tffff\nCapEff:\t${mask}\nCapBnd:\tffff\n`)).toEqual(
+    missing,
+  );
+});

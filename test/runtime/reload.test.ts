@@ -1,0 +1,167 @@
+import fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import { compile } from '../../src/config/compile.ts';
+import type { Document } from '../../src/config/document.ts';
+import type { Drain } from '../../src/config/reload/reconcile.ts';
+import { parseYaml } from '../../src/config/yaml/parse-yaml.ts';
+import { Director } from '../../src/director/director.ts';
+import type { Command } from '../../src/model/command.ts';
+import { reloadCommands } from '../../src/runtime/reload.ts';
+import { documents, labNames } from '../support/documents.ts';
+
+const doc = async (text: string): Promise<Document> => {
+  const { document, problems } = await parseYaml(text, 'lvs.yaml', labNames, ['rr', 'wlc']);
+  expect(problems).toEqual([]);
+  return document;
+};
+const directorOf = (commands: readonly Command[]): Director => {
+  const host = { transmit: () => true, route: () => undefined, isLocal: () => false };
+  const director = new Director({ host, random: () => 0, maxConnections: 16 });
+  for (const command of commands) director.apply(command, 0);
+  return director;
+};
+/** What a reload from one file to another does; `hands`: commands of somebody else in between. */
+function reload(
+  from: Document,
+  to: Document,
+  { hands = [], draining = [] }: { hands?: readonly Command[]; draining?: readonly Drain[] } = {},
+) {
+  const director = directorOf([...compile(from), ...hands]);
+  return reloadCommands(director.snapshot(0), to, { commands: compile(from), draining });
+}
+
+const BASE = `
+settings: { conn_reuse_mode: 0, drop_entry: 1 }
+timeouts: { tcp: 600, udp: 30 }
+marks: [{ mark: 7, to: 10.8.0.0/16 }]
+services:
+  - { tcp: '192.168.0.101:80', scheduler: rr, destinations: [rs1, rs2] }
+`;
+
+/** Documents whose settings differ, too. */
+const whole = fc
+  .record({
+    document: documents,
+    settings: fc.record(
+      {
+        sloppy_tcp: fc.nat({ max: 1 }),
+        am_droprate: fc.integer({ min: 1, max: 99 }),
+        drop_entry: fc.nat({ max: 3 }),
+      },
+      { requiredKeys: [] },
+    ),
+    timeouts: fc.record(
+      { tcp: fc.integer({ min: 1, max: 1000 }), udp: fc.integer({ min: 1, max: 1000 }) },
+      { requiredKeys: [] },
+    ),
+    marks: fc.array(fc.record({ mark: fc.integer({ min: 1, max: 3 }) }), { maxLength: 2 }),
+  })
+  .map(({ document, ...rest }): Document => ({ ...document, ...rest }));
+
+test('from any document to any other, and then there is nothing more to do', () => {
+  fc.assert(
+    fc.property(whole, whole, (from, to) => {
+      const director = directorOf(compile(from));
+      const { commands, drains, byHand } = reloadCommands(director.snapshot(0), to, {
+        commands: compile(from),
+        draining: [],
+      });
+      expect(byHand).toEqual([]);
+      for (const command of commands) director.apply(command, 0);
+      for (const { service, destination } of drains)
+        director.apply(
+          destination
+            ? { op: 'delete-destination', service, destination }
+            : { op: 'delete-service', service },
+          0,
+        );
+      const fresh = directorOf(compile(to)).snapshot(0);
+      const now = director.snapshot(0);
+      expect(now.timeouts).toEqual(fresh.timeouts);
+      expect(now.settings).toEqual(fresh.settings);
+      expect([...director.context.marks.rules]).toEqual(to.active ? to.marks : []);
+      expect(now.services.length).toBe(fresh.services.length);
+      expect(reloadCommands(now, to, { commands: compile(to), draining: [] })).toEqual({
+        commands: [],
+        drains: [],
+        byHand: [],
+      });
+    }),
+  );
+});
+
+describe('a reload', () => {
+  test('of the same file does nothing', async () => {
+    const file = await doc(BASE);
+    expect(reload(file, file)).toEqual({ commands: [], drains: [], byHand: [] });
+  });
+
+  test('brings settings, time-outs and marks to what the file says, and back to defaults', async () => {
+    const { commands } = reload(
+      await doc(BASE),
+      await doc(
+        "timeouts: { tcp: 700, udp: 30 }\nservices: [{ tcp: '192.168.0.101:80', scheduler: rr, destinations: [rs1, rs2] }]",
+      ),
+    );
+    expect(commands).toEqual([
+      { op: 'set', name: 'conn_reuse_mode', value: 1 },
+      { op: 'set', name: 'drop_entry', value: 0 },
+      { op: 'set-timeouts', timeouts: { tcp: 700, tcpFin: 0, udp: 0 } },
+      { op: 'set-marks', rules: [] },
+    ]);
+  });
+
+  test('keeps a setting that was set by hand, and says so, unless the file changes it', async () => {
+    const file = await doc(BASE);
+    const hands: Command[] = [
+      { op: 'set', name: 'conn_reuse_mode', value: 2 },
+      { op: 'set-timeouts', timeouts: { tcp: 0, tcpFin: 77, udp: 0 } },
+    ];
+    expect(reload(file, file, { hands })).toEqual({
+      commands: [],
+      drains: [],
+      byHand: [
+        'setting conn_reuse_mode is 2, not 0 as in the file',
+        'time-out tcpFin is 77, not 120 as in the file',
+      ],
+    });
+    const changed = await doc(BASE.replace('conn_reuse_mode: 0', 'conn_reuse_mode: 1'));
+    expect(reload(file, changed, { hands }).commands).toEqual([
+      { op: 'set', name: 'conn_reuse_mode', value: 1 },
+    ]);
+    const replacing = await doc(`adopt: replace${BASE}`);
+    expect(reload(file, replacing, { hands }).commands).toEqual([
+      { op: 'set', name: 'conn_reuse_mode', value: 0 },
+      { op: 'set-timeouts', timeouts: { tcp: 0, tcpFin: 120, udp: 0 } },
+    ]);
+  });
+
+  test('goes on draining what an earlier one removed, and takes it back where the file does', async () => {
+    const before = await doc(BASE);
+    const after = await doc(BASE.replace('[rs1, rs2]', '[rs2]'));
+    const first = reload(before, after);
+    const director = directorOf([...compile(before), ...first.commands]);
+    const now = { commands: compile(after), draining: first.drains };
+    expect(reloadCommands(director.snapshot(0), after, now)).toEqual({
+      commands: [],
+      drains: first.drains,
+      byHand: [],
+    });
+    expect(reloadCommands(director.snapshot(0), before, now)).toMatchObject({
+      commands: [{ op: 'edit-destination', options: { weight: 1 } }],
+      drains: [],
+      byHand: [],
+    });
+  });
+
+  test('goes on draining a service', async () => {
+    const before = await doc(BASE);
+    const after = await doc('services: []');
+    const first = reload(before, after);
+    expect(first.drains).toHaveLength(3);
+    const director = directorOf([...compile(before), ...first.commands]);
+    expect(
+      reloadCommands(director.snapshot(0), after, { commands: [], draining: first.drains }),
+    ).toMatchObject({ commands: [], drains: first.drains, byHand: [] });
+  });
+});

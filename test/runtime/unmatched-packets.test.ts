@@ -1,0 +1,48 @@
+/** Packets that no service claims, as the host's own stack gets them. */
+import { describe, expect, test } from 'vitest';
+import { DEFAULT_SETTINGS } from '../../src/model/settings.ts';
+import { PassedPackets } from '../../src/runtime/unmatched-packets.ts';
+import { formatAddress } from '../../src/wire/address.ts';
+import { address } from '../forwarding/recorded-host.ts';
+import { frameOf, lineOf } from '../support/packets.ts';
+
+const OWN = ['192.0.2.80', '10.0.0.254'];
+
+/** What the host gets of a packet. `exclusive`: as PacketIo has it. */
+function handed(line: string, exclusive: boolean): string[] {
+  const sent: string[] = [];
+  const host = {
+    transmit: (frame: ReturnType<typeof frameOf>) => sent.push(lineOf(frame.copy())) > 0,
+    route: () => ({ mtu: 1500, source: address('10.0.0.254') }),
+    isLocal: (to: ReturnType<typeof address>) => OWN.includes(formatAddress(to)),
+  };
+  const passed = new PassedPackets({ host, settings: DEFAULT_SETTINGS, nextId: () => 1 }, exclusive, () => 0);
+  passed.keep({
+    marks: [],
+    services: [
+      {
+        service: { protocol: 'tcp', address: '192.0.2.80', port: 80 },
+        destinations: [{ method: 'masq', address: '10.0.0.1', port: 8080 }],
+      },
+    ],
+  });
+  passed.handle(frameOf(line));
+  return sent;
+}
+
+const REQUEST = '203.0.113.7:4000 > 192.0.2.80:80 ACK';
+const OTHERS = [
+  '203.0.113.7:4000 > 192.0.2.80:22 SYN',
+  '198.51.100.9 > 10.0.0.254 ICMP frag-needed mtu=1200 [10.0.0.254:22 > 203.0.113.7:4000 ACK]',
+  '203.0.113.7 > 192.0.2.80 UDP frag=64+ len=64',
+];
+
+describe.each([true, false])('a driver that keeps packets from the kernel: %s', (exclusive) => {
+  test('what was to a service is the host’s', () => {
+    expect(handed(REQUEST, exclusive)).toEqual([lineOf(frameOf(REQUEST).copy())]);
+  });
+
+  test.each(OTHERS)('%s is the host’s once', (line) => {
+    expect(handed(line, exclusive)).toEqual(exclusive ? [lineOf(frameOf(line).copy())] : []);
+  });
+});

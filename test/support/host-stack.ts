@@ -1,0 +1,119 @@
+/** What a host's own stack answers to a packet for a local address where nobody listens: reset, unreachable, echo reply. */
+import { mayAnswer, sendError, sendPortUnreachable } from '../../src/forwarding/icmp.ts';
+import type { ForwardingContext } from '../../src/forwarding/method.ts';
+import { complement, pseudoSum, sum } from '../../src/wire/checksum.ts';
+import { Frame, HEADROOM } from '../../src/wire/frame.ts';
+import { ECHO_REPLY, ECHO_REQUEST, ICMP, icmp, UNREACHABLE } from '../../src/wire/icmp.ts';
+import { ECHO_REPLY6, ECHO_REQUEST6, ICMP6, icmp6, PARAMETER_PROBLEM6 } from '../../src/wire/icmp6.ts';
+import { DONT_FRAGMENT, IPV4_HEADER, ipv4 } from '../../src/wire/ipv4.ts';
+import { IPV6_HEADER, ipv6, nextHeaderOctet } from '../../src/wire/ipv6.ts';
+import type { Packet } from '../../src/wire/packet.ts';
+import { ACK, FIN, RST, SYN, TCP, TCP_HEADER, tcp } from '../../src/wire/tcp.ts';
+import { checksumHolds } from '../../src/wire/transport-checksum.ts';
+import { UDP } from '../../src/wire/udp.ts';
+
+/** Time to live of packets that a host makes itself. */
+const OWN_TTL = 64;
+/** The two bits of explicit congestion notification (RFC 3168), which an answer does not echo. */
+const ECN = 0x03;
+/** Codes: of UNREACHABLE, the protocol; of PARAMETER_PROBLEM6, an unknown next header (RFC 792, RFC 4443). */
+const PROTOCOL_UNREACHABLE = 2;
+const UNKNOWN_NEXT_HEADER = 1;
+
+/** Group membership (RFC 3376): a host knows it, and has nothing to answer. */
+const IGMP = 2;
+/** Nothing follows (RFC 8200 section 4.7). */
+const NO_NEXT_HEADER = 59;
+
+const answer = new Frame();
+
+/**
+ * Sends the answer and returns true, or returns false where a host keeps silent: to resets, errors, packets with a wrong
+ * checksum, fragments, and what came from or went to more than one host. The packet's frame stays as it is.
+ */
+export function answerAsHost(packet: Packet, context: ForwardingContext): boolean {
+  if (packet.moreFragments || !mayAnswer(packet)) return false;
+  switch (packet.protocol) {
+    case TCP:
+      return isIntact(packet) && (packet.tcpFlags & RST) === 0 && sendReset(packet, context);
+    case UDP:
+      if (!isIntact(packet)) return false;
+      sendPortUnreachable(packet, packet.dst, context);
+      return true;
+    case ICMP:
+    case ICMP6:
+      return isIntact(packet) && isEchoRequest(packet) && sendEchoReply(packet, context);
+    case IGMP:
+    case NO_NEXT_HEADER:
+      return false;
+    default:
+      return refuseProtocol(packet, context);
+  }
+}
+
+const isIntact = (packet: Packet): boolean => !packet.malformed && checksumHolds(packet);
+
+/** RFC 9293 section 3.10.7.1: a reset in the sequence that the segment acknowledges, or acknowledging all of it. */
+function sendReset(packet: Packet, context: ForwardingContext): boolean {
+  const { frame, transport, tcpFlags } = packet;
+  const at = begin(packet, TCP, TCP_HEADER, packet.tos & ~ECN, DONT_FRAGMENT, 0);
+  if ((tcpFlags & ACK) !== 0) {
+    const sequence = tcp.acknowledgement(frame, transport);
+    tcp.write(answer, at, packet.dstPort, packet.srcPort, sequence, 0, RST, 0);
+  } else {
+    const length = packet.end - packet.payload + (tcpFlags & SYN ? 1 : 0) + (tcpFlags & FIN ? 1 : 0);
+    const acknowledgement = tcp.sequence(frame, transport) + length;
+    tcp.write(answer, at, packet.dstPort, packet.srcPort, 0, acknowledgement, RST | ACK, 0);
+  }
+  const total = sum(answer.view, at, answer.end, pseudoSum(packet.dst, packet.src, TCP, TCP_HEADER));
+  tcp.setChecksum(answer, at, complement(total));
+  return context.host.transmit(answer, packet.src);
+}
+
+const isEchoRequest = (packet: Packet): boolean =>
+  packet.icmpType === (packet.version === 4 ? ECHO_REQUEST : ECHO_REQUEST6);
+
+/** RFC 792, RFC 4443 section 4.2: the same code, identifier, sequence number and data. */
+function sendEchoReply(packet: Packet, context: ForwardingContext): boolean {
+  const { frame, transport, end, protocol } = packet;
+  const length = end - transport;
+  const at = begin(packet, protocol, length, packet.tos, 0, context.nextId());
+  answer.bytes.set(frame.bytes.subarray(transport, end), at);
+  const rest = answer.view.getInt32(at + 4);
+  if (packet.version === 4) {
+    icmp.write(answer, at, ECHO_REPLY, packet.icmpCode, rest);
+    icmp.recompute(answer, at, answer.end);
+  } else {
+    icmp6.write(answer, at, ECHO_REPLY6, packet.icmpCode, rest);
+    icmp6.recompute(answer, at, answer.end, packet.dst, packet.src);
+  }
+  return context.host.transmit(answer, packet.src);
+}
+
+function refuseProtocol(packet: Packet, context: ForwardingContext): boolean {
+  if (packet.version === 4) {
+    sendError(packet, UNREACHABLE, PROTOCOL_UNREACHABLE, 0, packet.dst, context);
+    return true;
+  }
+  const pointer = nextHeaderOctet(packet.frame, packet.network, packet.transport) - packet.network;
+  sendError(packet, PARAMETER_PROBLEM6, UNKNOWN_NEXT_HEADER, pointer, packet.dst, context);
+  return true;
+}
+
+/** Begins the answer with an IP header back to the sender; returns where the `length` octets behind it start. */
+function begin(
+  packet: Packet,
+  protocol: number,
+  length: number,
+  tos: number,
+  fragment: number,
+  id: number,
+): number {
+  const header = packet.version === 4 ? IPV4_HEADER : IPV6_HEADER;
+  answer.start = HEADROOM;
+  answer.end = HEADROOM + header + length;
+  const { dst: from, src: to } = packet;
+  if (packet.version === 6) ipv6.write(answer, answer.start, length, tos, protocol, OWN_TTL, from, to);
+  else ipv4.write(answer, answer.start, header + length, tos, id, fragment, OWN_TTL, protocol, from, to);
+  return answer.start + header;
+}
