@@ -78,11 +78,16 @@ export const TOTAL_LENGTH = NETWORK + 2;
 const PAYLOAD_LENGTH = NETWORK + 4;
 const FRAGMENT = NETWORK + 6;
 
-/** Octets of the IP packet by its own header, in r3. */
-export const loadLength = ({ version, header }: Family): Fragment =>
-  version === 4
-    ? [load(H, R3, PACKET, TOTAL_LENGTH), toBig(R3, 16)]
-    : [load(H, R3, PACKET, PAYLOAD_LENGTH), toBig(R3, 16), add.imm(R3, header)];
+/**
+ * Loads the length of the IP packet in bytes, according to its header, into r3. The verifiers of Linux 6.1 and 6.12
+ * forget the bounds of a register whose bytes were swapped, and refuse to add it to a packet pointer: hence the mask.
+ */
+export const loadLength = ({ version, header }: Family): Fragment => [
+  load(H, R3, PACKET, version === 4 ? TOTAL_LENGTH : PAYLOAD_LENGTH),
+  toBig(R3, 16),
+  and.imm(R3, 0xffff),
+  version === 4 ? [] : add.imm(R3, header),
+];
 
 /**
  * Leaves the protocol in r5 for a whole TCP segment or UDP datagram that is as long as it says and changes no
