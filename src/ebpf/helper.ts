@@ -12,6 +12,8 @@ export const L4_CSUM_REPLACE = 11;
 export const TAIL_CALL = 12;
 /** r1 interface index, r2 flags: r0 is what the program then has to return. */
 export const REDIRECT = 23;
+/** Flag of REDIRECT: the interface receives the packet (BPF_F_INGRESS). */
+export const TO_INGRESS = 1;
 /** r1 context, r2 octets that are to be readable. */
 export const SKB_PULL_DATA = 39;
 /** r1 context, r2 octets by which the packet begins later (or, below 0, earlier). */
@@ -27,6 +29,3 @@ export const ROOM_MAC = 1;
 export const FIXED_GSO = 1;
 export const ENCAP_L3_IPV4 = 1 << 1;
 export const ENCAP_L3_IPV6 = 1 << 2;
-/** What is taken away was around a packet of that version. Requires kernel 6.3. */
-export const DECAP_L3_IPV4 = 1 << 7;
-export const DECAP_L3_IPV6 = 1 << 8;

@@ -1,6 +1,6 @@
 /** The tunnel's end on a real server whose kernel has no device for it: what comes for a VIP is taken out of IP in IP. */
 import { assemble } from '../ebpf/assemble.ts';
-import { DECAP_L3_IPV4, DECAP_L3_IPV6, FIXED_GSO, ROOM_MAC, SKB_ADJUST_ROOM } from '../ebpf/helper.ts';
+import { FIXED_GSO, REDIRECT, ROOM_MAC, SKB_ADJUST_ROOM, TO_INGRESS } from '../ebpf/helper.ts';
 import {
   and,
   at,
@@ -36,6 +36,7 @@ import {
   IPV6_TYPE,
   NETWORK,
   PACKET,
+  SKB_INTERFACE,
   unlessReadable,
 } from './hooks.ts';
 import type { Family } from './parse.ts';
@@ -122,7 +123,7 @@ function takeOut(outer: Family, inner: Family, hook: Hook, vips: readonly Addres
             mov.reg(R1, CONTEXT),
             mov.imm(R2, -outer.header),
             mov.imm(R3, ROOM_MAC),
-            mov.imm(R4, FIXED_GSO | (inner.version === 4 ? DECAP_L3_IPV4 : DECAP_L3_IPV6)),
+            mov.imm(R4, FIXED_GSO),
             mov.imm(R5, 0),
             call(SKB_ADJUST_ROOM),
             jne.imm(R0, 0, 'drop'),
@@ -130,9 +131,21 @@ function takeOut(outer: Family, inner: Family, hook: Hook, vips: readonly Addres
           ],
     ),
     storeImm(H, PACKET, ETHERTYPE, type),
-    jump('pass'),
+    hook.name === 'tc' && inner.version !== outer.version ? receiveAgain : jump('pass'),
   ];
 }
+
+/**
+ * The interface receives the packet again, because the kernel's own note of the packet's protocol is still that of the
+ * outer header: it is set by the Ethernet header of what an interface receives (eth_type_trans). The flags of
+ * bpf_skb_adjust_room that change it require Linux 6.3.
+ */
+const receiveAgain: Fragment = [
+  load(W, R1, CONTEXT, SKB_INTERFACE),
+  mov.imm(R2, TO_INGRESS),
+  call(REDIRECT),
+  exit(),
+];
 
 /** To `target` where the address at `offset` is this one. */
 function ifFor(vip: Address, offset: number, target: string): Fragment {

@@ -197,6 +197,7 @@ const SKB_PACKET_TYPE = 4;
 const SKB_VLAN_PRESENT = 20;
 const SKB_DATA = 76;
 const SKB_DATA_END = 80;
+export const SKB_INTERFACE = 40;
 export const SKB_GSO_SIZE = 176;
 /** Addressed to this host's MAC address (include/uapi/linux/if_packet.h). */
 const PACKET_HOST = 0;

@@ -50,6 +50,8 @@ function tunnelled(line: string, server: string): Uint8Array {
   const client = line.includes('[') ? '2001:db8:1::7' : '203.0.113.7';
   return typescript(packetOfLine(line), connection(vip, client, server)).sent[0]!;
 }
+/** TC_ACT_REDIRECT (include/uapi/linux/pkt_cls.h). */
+const TC_REDIRECT = 7;
 const FOUR = '203.0.113.7:4000 > 192.0.2.80:80 ACK len=100 DF';
 const SIX = '[2001:db8:1::7]:4000 > [2001:db8::80]:80 ACK len=100';
 
@@ -64,7 +66,9 @@ describe.each(places)('%s', (_name, hook, open) => {
   ])('%s is taken out', (_what, line, server, outer) => {
     const octets = tunnelled(line, server);
     const { result, packet } = run(arriving(octets));
-    expect(result).toBe(HOOKS[hook].pass);
+    // Where the IP version changes, the interface receives the packet again: tc notes its protocol before it runs.
+    const isReceivedAgain = hook === 'tc' && (line === FOUR) !== (outer === 20);
+    expect(result).toBe(isReceivedAgain ? TC_REDIRECT : HOOKS[hook].pass);
     expect(ipOf(packet)).toEqual(octets.subarray(outer));
     expect(packet.subarray(0, 14)).toEqual(
       Uint8Array.of(...ARRIVED.to, ...ARRIVED.from, ...(line === FOUR ? [0x08, 0x00] : [0x86, 0xdd])),

@@ -14,6 +14,9 @@ const SKB_PULL_DATA = 39;
 const XDP_ADJUST_HEAD = 44;
 const SKB_ADJUST_ROOM = 50;
 
+/** Index of the interface that a packet came by. */
+const INTERFACE = 1;
+
 /** What a program returns that redirects (include/uapi/linux/bpf.h, pkt_cls.h). */
 const REDIRECTED = { xdp: 4, tc: 7 } as const;
 
@@ -93,6 +96,7 @@ export function interpret(
       0: length,
       4: () => BigInt(type),
       20: () => 0n,
+      40: () => BigInt(INTERFACE),
       76: start,
       80: end,
       176: () => BigInt(gsoSize),
