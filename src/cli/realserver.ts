@@ -54,8 +54,8 @@ async function run(options: RunOptions): Promise<void> {
     throw new LvsError('CONFIG', 'the tunnel ends in this program, so it has to stay: leave --once away');
   const asked = signalled();
   const counts = tunnelEnd && (await openTunnelEnd(tunnelEnd, SOCKETS));
-  const programs = tunnelEnd && (await attachDecap(tunnelEnd, role.netDevice, say));
-  if (programs) say(`tunnel: a program in the kernel takes the packets out, at ${programs.join(', ')}`);
+  using program = tunnelEnd && (await attachDecap(tunnelEnd, role.netDevice, say));
+  if (program) say(`tunnel: a program in the kernel takes the packets out, at ${program.devices.join(', ')}`);
   await apply(changes, agent);
   let isDraining = false;
   const words = () => (isDraining ? 'drain' : busyness());

@@ -62,7 +62,8 @@ function program(bpf: Bpf, type: 'xdp' | 'schedulerClassifier', code: Fragment):
   return new Program(bpf, { type, name: 'probe', code: assemble(code), attachType });
 }
 
-function probe(name: string, attempt: () => void): Feature {
+/** Runs `attempt`; what it throws is the reason why the feature is missing. */
+export function probe(name: string, attempt: () => void): Feature {
   try {
     attempt();
     return { name, missing: undefined };

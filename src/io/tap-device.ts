@@ -5,6 +5,7 @@ import type { System } from '../sys/system.ts';
 import { succeeded } from '../sys/system-call-error.ts';
 
 /* open(2); TUNSETIFF and its flags, include/uapi/linux/if_tun.h. */
+const TUN = '/dev/net/tun';
 const O_RDWR = 0o2;
 const O_NONBLOCK = 0o4000;
 const O_CLOEXEC = 0o2000000;
@@ -39,12 +40,18 @@ export interface TapDeviceOptions {
   readonly queue: number;
 }
 
+/** Errors of open(2) where the kernel has no tun driver, or has not loaded it (include/uapi/asm-generic/errno-base.h). */
+const NO_DRIVER: ReadonlySet<number> = new Set([2 /* ENOENT */, 6 /* ENXIO */, 19 /* ENODEV */]);
+
+/** Opens the control device of taps. Throws SystemCallError, with the remedy where the driver is not loaded. */
+export function openTun(system: System): number {
+  const result = system.open(TUN, O_RDWR | O_NONBLOCK | O_CLOEXEC);
+  return succeeded(`open(${TUN})`, result, NO_DRIVER.has(-result) ? 'modprobe tun' : undefined);
+}
+
 /** Makes the device and sets it up. Throws SystemCallError: EPERM without CAP_NET_ADMIN, EBUSY where somebody has it. */
 export function openTapDevice(system: System, { name, mtu, queue }: TapDeviceOptions): TapDevice {
-  const descriptor = succeeded(
-    'open(/dev/net/tun)',
-    system.open('/dev/net/tun', O_RDWR | O_NONBLOCK | O_CLOEXEC),
-  );
+  const descriptor = openTun(system);
   const socket = succeeded('socket', system.socket(AF_INET, SOCK_DGRAM, 0));
   const request = allocate(system, IFREQ);
   const ioctl = (call: string, on: number, number: number, write: (view: DataView) => void) => {

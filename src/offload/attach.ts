@@ -1,54 +1,73 @@
 /**
- * Where the program is in force, and whose it is: links that this process holds. The kernel takes a program off with the
- * last descriptor of its link, so that nothing stays behind whatever way the process ends.
+ * The interfaces that a program is attached to. Links go with the process, whatever ends it. A clsact filter stays, but
+ * passes every packet from then on (entry-program.ts).
  */
 import type { Bpf } from '../ebpf/bpf.ts';
-import { ATTACH_TCX_INGRESS, attachTcxIngress, attachXdp, type Link } from '../ebpf/link.ts';
+import { ATTACH_TCX_INGRESS, attachXdp } from '../ebpf/link.ts';
 import { Program } from '../ebpf/program.ts';
 import type { HookName } from './hooks.ts';
+import { type Attached, TcAttach } from './tc-attach.ts';
+
+/** Handles of this project's clsact filters, by the role of the program. */
+const HANDLES = { director: 0x1756, tap: 0x1757, tunnel: 0x1758 } as const;
+export type Role = keyof typeof HANDLES;
+
+export interface AttachmentOptions {
+  readonly hook: HookName;
+  readonly role: Role;
+  readonly code: Uint8Array;
+  /** False: never by a tcx link, as before Linux 6.6. */
+  readonly tcx?: boolean;
+}
 
 export class Attachments implements Disposable {
-  readonly #bpf: Bpf;
-  readonly #hook: HookName;
   readonly #program: Program;
-  readonly #links = new Map<number, Link>();
+  readonly #tc: TcAttach | undefined;
+  readonly #attach: (interfaceIndex: number) => Attached;
+  readonly #places = new Map<number, Attached>();
 
   /** Throws VerifierError. */
-  constructor(bpf: Bpf, hook: HookName, code: Uint8Array) {
-    this.#bpf = bpf;
-    this.#hook = hook;
-    this.#program = new Program(bpf, {
-      type: hook === 'xdp' ? 'xdp' : 'schedulerClassifier',
-      name: `lvs_${hook}`,
-      code,
-      attachType: hook === 'tc' ? ATTACH_TCX_INGRESS : 0,
-    });
-  }
-
-  /** Puts the program there, unless it is. Throws SystemCallError. */
-  attach(interfaceIndex: number): void {
-    this.#dropLoose();
-    if (this.#links.has(interfaceIndex)) return;
-    const link =
-      this.#hook === 'xdp'
-        ? attachXdp(this.#bpf, this.#program, interfaceIndex, 'driver')
-        : attachTcxIngress(this.#bpf, this.#program, interfaceIndex);
-    this.#links.set(interfaceIndex, link);
-  }
-
-  /** An interface that is gone has left its link, and its index may be another one's by now. */
-  #dropLoose(): void {
-    for (const [interfaceIndex, link] of this.#links) {
-      if (link.attached) continue;
-      link[Symbol.dispose]();
-      this.#links.delete(interfaceIndex);
+  constructor(bpf: Bpf, { hook, role, code, tcx = true }: AttachmentOptions) {
+    const name = `lvs_${role}`;
+    if (hook === 'xdp') {
+      this.#program = new Program(bpf, { type: 'xdp', name, code });
+      this.#attach = (interfaceIndex) => attachXdp(bpf, this.#program, interfaceIndex, 'driver');
+    } else {
+      this.#program = new Program(bpf, {
+        type: 'schedulerClassifier',
+        name,
+        code,
+        attachType: ATTACH_TCX_INGRESS,
+      });
+      const by = new TcAttach(bpf, this.#program, { filter: { name, handle: HANDLES[role] }, tcx });
+      this.#tc = by;
+      this.#attach = (interfaceIndex) => by.attach(interfaceIndex);
     }
   }
 
-  /** Takes the program off everywhere. */
+  /** Attaches the program unless it is attached, and says what was needed. Throws SystemCallError. */
+  attach(interfaceIndex: number): 'unchanged' | 'attached' | 'restored' {
+    const place = this.#places.get(interfaceIndex);
+    if (place?.attached) return 'unchanged';
+    this.#dropDetached();
+    this.#places.set(interfaceIndex, this.#attach(interfaceIndex));
+    return place ? 'restored' : 'attached';
+  }
+
+  /** An interface that is gone leaves its link, and its index may be another interface's by now. */
+  #dropDetached(): void {
+    for (const [interfaceIndex, place] of this.#places) {
+      if (place.attached) continue;
+      place[Symbol.dispose]();
+      this.#places.delete(interfaceIndex);
+    }
+  }
+
+  /** Detaches the program everywhere. */
   [Symbol.dispose](): void {
-    for (const link of this.#links.values()) link[Symbol.dispose]();
-    this.#links.clear();
+    for (const place of this.#places.values()) place[Symbol.dispose]();
+    this.#places.clear();
+    this.#tc?.[Symbol.dispose]();
     this.#program[Symbol.dispose]();
   }
 }

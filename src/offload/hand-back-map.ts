@@ -11,13 +11,15 @@ import type { Hook } from './hooks.ts';
 const INTERFACES = 4096;
 
 export class HandBack implements Disposable {
+  readonly #tap: number;
   readonly #map: BpfMap;
   readonly #attachments: Attachments;
   /** MAC addresses that the map has, by interface. */
   readonly #known = new Map<number, string>();
 
-  /** Throws VerifierError and SystemCallError. */
-  constructor(bpf: Bpf, hook: Hook) {
+  /** `tap`: index of the tap device. Throws VerifierError and SystemCallError. */
+  constructor(bpf: Bpf, hook: Hook, tap: number) {
+    this.#tap = tap;
     this.#map = new BpfMap(bpf, {
       type: 'hash',
       name: 'lvs_interfaces',
@@ -25,12 +27,16 @@ export class HandBack implements Disposable {
       valueSize: INTERFACE_VALUE,
       entries: INTERFACES,
     });
-    this.#attachments = new Attachments(bpf, hook.name, handBackCode(hook, this.#map.descriptor));
+    this.#attachments = new Attachments(bpf, {
+      hook: hook.name,
+      role: 'tap',
+      code: handBackCode(hook, this.#map.descriptor),
+    });
   }
 
-  /** Puts the program at the tap. */
-  attach(tap: number): void {
-    this.#attachments.attach(tap);
+  /** Attaches the program to the tap unless it is attached. Throws SystemCallError. */
+  attach(): void {
+    this.#attachments.attach(this.#tap);
   }
 
   /** The first octets of a frame with an IPv4 packet that goes that way. */

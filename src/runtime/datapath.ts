@@ -1,8 +1,10 @@
 /** Which way packets take through this host: through the kernel's program, or all of them through this process. */
 import { Bpf } from '../ebpf/bpf.ts';
-import { type Feature, probeFeatures } from '../ebpf/features.ts';
+import { type Feature, probe as probeFeature, probeFeatures } from '../ebpf/features.ts';
+import { openTun } from '../io/tap-device.ts';
 import { LvsError } from '../model/errors.ts';
-import { loadSystem } from '../sys/system.ts';
+import { probeClsact } from '../offload/tc-attach.ts';
+import { loadSystem, type System } from '../sys/system.ts';
 
 export const DATAPATHS = ['auto', 'tc', 'xdp', 'live'] as const;
 export type DatapathName = (typeof DATAPATHS)[number];
@@ -29,13 +31,22 @@ export async function probe(): Promise<Probed> {
   try {
     const bpf = new Bpf(await loadSystem());
     const { maps, mappedMaps, xdp, tcx, acquire, gracePeriods } = await probeFeatures(bpf);
-    const both = [maps, mappedMaps, gracePeriods, ...(process.arch === 'arm64' ? [acquire] : [])];
-    return { tc: [...both, tcx], xdp: [...both, xdp], other: process.arch === 'arm64' ? [] : [acquire] };
+    const isArm = process.arch === 'arm64';
+    const both = [maps, mappedMaps, gracePeriods, probeTap(bpf.system), ...(isArm ? [acquire] : [])];
+    const other = isArm ? [] : [acquire];
+    if (tcx.missing === undefined) return { tc: [...both, tcx], xdp: [...both, xdp], other };
+    return { tc: [...both, probeClsact(bpf)], xdp: [...both, xdp], other: [tcx, ...other] };
   } catch (error) {
     const missing: Feature = { name: 'system calls (koffi)', missing: (error as Error).message };
     return { tc: [missing], xdp: [missing], other: [] };
   }
 }
+
+/** Packets come up to the director by a tap device. */
+const probeTap = (system: System): Feature =>
+  probeFeature('tap devices', () => {
+    system.close(openTun(system));
+  });
 
 /** Throws LvsError where what is asked for by name is not to be had. */
 export function choose(wanted: DatapathName, probed: Probed, marked: boolean): Choice {

@@ -136,6 +136,7 @@ export class Offloading {
     this.#offload!.sweep();
     if (++this.#sweeps % CONFIRM === 0) this.#neighbors.confirm();
     this.io.renew();
+    this.#attachToTap();
     this.#links.clear();
     this.#headers.clear();
     this.#ways.clear();
@@ -145,6 +146,16 @@ export class Offloading {
     if (version === this.#version) return;
     this.#version = version;
     this.#offload!.checkEachWay();
+  }
+
+  /** Another program may have deleted the qdisc that held the tap's program. */
+  #attachToTap(): void {
+    try {
+      this.#interfaces.attach();
+    } catch (error) {
+      if (!(error instanceof SystemCallError)) throw error;
+      this.#options.log('error', 'offload', { why: `the tap's program: ${error.message}` });
+    }
   }
 
   /** Services, destinations, settings or the host's addresses have changed. */
@@ -235,14 +246,14 @@ export async function openOffloading(options: OffloadingOptions): Promise<Offloa
     opened.push(tap);
     const upcall = { interfaceIndex: tap.device.index, services: services.descriptor };
     const code = forwarderCode({ hook: HOOKS[hook], tables: tables.tables, upcall });
-    const attachments = new Attachments(bpf, hook, code);
+    const attachments = new Attachments(bpf, { hook, role: 'director', code });
     opened.push(attachments);
-    const interfaces = new HandBack(bpf, HOOKS[hook]);
+    const interfaces = new HandBack(bpf, HOOKS[hook], tap.device.index);
     opened.push(interfaces);
-    interfaces.attach(tap.device.index);
+    interfaces.attach();
     const io: UpcallIo = await openUpcalls({
       tap,
-      attach: (name) => attach(attachments, hook, name),
+      attach: (name) => attach(attachments, hook, name, options.log),
       header: (nextHop) => offloading.header(nextHop),
     });
     const offloading = new Offloading(options, bpf, io, tables, services, attachments, interfaces);
@@ -255,11 +266,16 @@ export async function openOffloading(options: OffloadingOptions): Promise<Offloa
   }
 }
 
-function attach(attachments: Attachments, hook: HookName, name: string): void {
+function attach(attachments: Attachments, hook: HookName, name: string, log: Log): void {
   const link = linkFacts(name);
   if (!link) throw new LvsError('NO_SUCH_DEVICE', `there is no interface ${name}`);
   try {
-    attachments.attach(link.index);
+    const done = attachments.attach(link.index);
+    if (done === 'restored')
+      log('warning', 'program-restored', {
+        interface: name,
+        reason: 'the program was detached, or another program deleted the qdisc that held it',
+      });
   } catch (cause) {
     if (!(cause instanceof SystemCallError)) throw cause;
     throw new LvsError('UNAVAILABLE', `${hook} at ${name}: ${cause.message}`, { cause });

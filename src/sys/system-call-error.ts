@@ -9,10 +9,11 @@ export class SystemCallError extends Error {
   /** Its name, such as EPERM. */
   readonly code: string;
 
-  constructor(call: string, errno: number) {
+  /** `remedy`: what an operator can do about it. */
+  constructor(call: string, errno: number, remedy?: string) {
     const [code, meaning] = getSystemErrorMap().get(-errno) ??
       OTHERS.get(errno) ?? [`E${errno}`, 'no known error'];
-    super(`${call}: ${code}, ${meaning}`);
+    super(`${call}: ${code}, ${meaning}${remedy === undefined ? '' : ` (${remedy})`}`);
     this.name = 'SystemCallError';
     this.call = call;
     this.errno = errno;
@@ -28,7 +29,7 @@ const OTHERS: ReadonlyMap<number, readonly [string, string]> = new Map([
 ]);
 
 /** The result of a call as the kernel gives it, negative errors thrown. */
-export function succeeded(call: string, result: number): number {
-  if (result < 0) throw new SystemCallError(call, -result);
+export function succeeded(call: string, result: number, remedy?: string): number {
+  if (result < 0) throw new SystemCallError(call, -result, remedy);
   return result;
 }

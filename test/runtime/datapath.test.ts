@@ -4,11 +4,16 @@ import { choose, describe as lines, type Probed, probe } from '../../src/runtime
 const yes = { name: 'maps', missing: undefined };
 const no = { name: 'tcx (Linux 6.6)', missing: 'bpf(LINK_CREATE): EINVAL, invalid argument' };
 const modern: Probed = { tc: [yes], xdp: [yes], other: [] };
-const older: Probed = { tc: [yes, no], xdp: [yes], other: [no] };
+const clsact = { name: 'tc filters (clsact, Linux 4.5)', missing: undefined };
+/** Linux 6.1. */
+const older: Probed = { tc: [yes, clsact], xdp: [yes], other: [no] };
+const tap = { name: 'tap devices', missing: 'open(/dev/net/tun): ENOENT, no such file (modprobe tun)' };
+const withoutTap: Probed = { tc: [yes, tap], xdp: [yes, tap], other: [] };
 
 test.each([
   ['auto', modern, false, 'tc', 'all that it needs is there'],
-  ['auto', older, false, 'live', 'not tc: tcx (Linux 6.6): bpf(LINK_CREATE): EINVAL, invalid argument'],
+  ['auto', older, false, 'tc', 'all that it needs is there'],
+  ['auto', withoutTap, false, 'live', `not tc: tap devices: ${tap.missing}`],
   ['auto', modern, true, 'live', /^not tc: there are rules that give packets a firewall mark/],
   ['live', modern, false, 'live', 'asked for'],
   ['xdp', older, false, 'xdp', 'asked for'],
@@ -21,17 +26,16 @@ test.each([
 });
 
 test('what is asked for by name and not to be had is refused, with the reason', () => {
-  expect(() => choose('tc', older, false)).toThrowError(
-    '--datapath tc: tcx (Linux 6.6): bpf(LINK_CREATE): EINVAL',
-  );
+  expect(() => choose('tc', withoutTap, false)).toThrowError(`--datapath tc: tap devices: ${tap.missing}`);
   expect(() => choose('xdp', modern, true)).toThrowError('--datapath xdp: there are rules that give');
 });
 
 test('the table of probes has each of them once, and ends with the choice', () => {
   expect(lines(older)).toEqual([
-    'maps             yes',
-    'tcx (Linux 6.6)  no: bpf(LINK_CREATE): EINVAL, invalid argument',
-    '--datapath auto is live: not tc: tcx (Linux 6.6): bpf(LINK_CREATE): EINVAL, invalid argument',
+    'maps                            yes',
+    'tc filters (clsact, Linux 4.5)  yes',
+    'tcx (Linux 6.6)                 no: bpf(LINK_CREATE): EINVAL, invalid argument',
+    '--datapath auto is tc: all that it needs is there',
   ]);
 });
 

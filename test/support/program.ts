@@ -75,6 +75,11 @@ export class Program implements AsyncDisposable {
     this.#child.stdin!.write(text);
   }
 
+  /** Closes its standard input. */
+  end(): void {
+    this.#child.stdin!.end();
+  }
+
   signal(signal: NodeJS.Signals): void {
     if (this.running) this.#child.kill(signal);
   }

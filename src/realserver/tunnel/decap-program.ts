@@ -6,35 +6,72 @@ import { Attachments } from '../../offload/attach.ts';
 import { decapCode } from '../../offload/decap.ts';
 import { tc } from '../../offload/hooks.ts';
 import { loadSystem } from '../../sys/system.ts';
+import { SystemCallError } from '../../sys/system-call-error.ts';
 import { parseAddress } from '../../wire/address.ts';
 import type { TunnelEnd } from './tunnel-end.ts';
 
 /** ARPHRD_ETHER (include/uapi/linux/if_arp.h). */
 const ETHERNET = '1';
 
+/** ms between two checks that the program is still attached: another program may have deleted the qdisc that holds it. */
+const CHECK_MS = 1000;
+
+/** A program in the kernel that decapsulates packets; disposing of it detaches the program. */
+export interface DecapProgram extends Disposable {
+  /** Names of the interfaces that it is attached to. */
+  readonly devices: readonly string[];
+}
+
 /**
- * Puts the program at these devices, or at all Ethernet ones, for as long as the process lives. It takes out plain
- * packets; the rest is left to whoever listens behind it. Returns where it is; undefined: nowhere, `say` tells why.
+ * Attaches the program to `device`, or to all Ethernet devices. It decapsulates plain packets; the agent's sockets
+ * receive the others. Returns undefined where the kernel takes no program: `say` gets the reason.
  */
 export async function attachDecap(
   end: TunnelEnd,
   device: string | undefined,
   say: (line: string) => void,
-): Promise<readonly string[] | undefined> {
+): Promise<DecapProgram | undefined> {
   if (end.kernel || !end.encapsulations.some(({ type }) => type === 'ipip')) return undefined;
   const vips = end.vips.map(parseAddress).filter((vip) => vip !== undefined);
   const devices = device === undefined ? ethernetDevices() : [device];
+  let attachments: Attachments | undefined;
   try {
-    const attachments = new Attachments(new Bpf(await loadSystem()), tc.name, decapCode(tc, vips));
-    for (const name of devices) {
-      const link = linkFacts(name);
-      if (link) attachments.attach(link.index);
-    }
-    return devices;
+    const bpf = new Bpf(await loadSystem());
+    const opened = new Attachments(bpf, { hook: tc.name, role: 'tunnel', code: decapCode(tc, vips) });
+    attachments = opened;
+    for (const name of devices) attach(opened, name);
+    const timer = setInterval(() => restore(opened, devices, say), CHECK_MS).unref();
+    return {
+      devices,
+      [Symbol.dispose]() {
+        clearInterval(timer);
+        opened[Symbol.dispose]();
+      },
+    };
   } catch (error) {
-    say(`tunnel: no program in the kernel (${(error as Error).message}), so all packets are taken out here`);
+    attachments?.[Symbol.dispose]();
+    say(
+      `tunnel: no program in the kernel (${(error as Error).message}), so this process decapsulates all packets`,
+    );
     return undefined;
   }
+}
+
+/** Reports whether the program had to be attached again. Throws SystemCallError. */
+function attach(attachments: Attachments, name: string): boolean {
+  const link = linkFacts(name);
+  return link !== undefined && attachments.attach(link.index) === 'restored';
+}
+
+function restore(attachments: Attachments, devices: readonly string[], say: (line: string) => void): void {
+  for (const name of devices)
+    try {
+      if (attach(attachments, name))
+        say(`tunnel: ${name}: the program was detached by another program, and is attached again`);
+    } catch (error) {
+      if (!(error instanceof SystemCallError)) throw error;
+      say(`tunnel: ${name}: cannot attach the program again: ${error.message}`);
+    }
 }
 
 function ethernetDevices(): string[] {

@@ -1,0 +1,63 @@
+/**
+ * The entry of a program at a hook that outlives its process: calls the program for as long as the process lives, and
+ * passes every packet from then on. The kernel itself sees to that: it empties a program array when the last
+ * descriptor of the array is closed, however the process ends (prog_array_map_clear in kernel/bpf/arraymap.c,
+ * Linux 6.1).
+ */
+import { assemble } from '../ebpf/assemble.ts';
+import type { Bpf } from '../ebpf/bpf.ts';
+import { TAIL_CALL } from '../ebpf/helper.ts';
+import { call, exit, loadMap, mov, R0, R2, R3 } from '../ebpf/instruction.ts';
+import { BpfMap } from '../ebpf/map.ts';
+import { Program, type ProgramOptions } from '../ebpf/program.ts';
+
+/** The only place in the program array. */
+const PLACE = 0;
+
+export interface EntryProgramOptions extends Pick<ProgramOptions, 'type' | 'name' | 'attachType'> {
+  /** What the entry returns when the program is gone: a value that passes the packet on. */
+  readonly pass: number;
+}
+
+export class EntryProgram implements Disposable {
+  /** Descriptor of the entry program. */
+  readonly descriptor: number;
+  readonly #array: BpfMap;
+  readonly #entry: Program;
+
+  /**
+   * `program` has to have been loaded with the same type and attach type. Throws VerifierError and SystemCallError.
+   */
+  constructor(bpf: Bpf, program: Program, { pass, ...options }: EntryProgramOptions) {
+    this.#array = new BpfMap(bpf, {
+      type: 'programArray',
+      name: options.name,
+      keySize: 4,
+      valueSize: 4,
+      entries: 1,
+    });
+    this.#array.update(uint32(PLACE), uint32(program.descriptor));
+    // r1 is the context already. A tail call returns only where there is no program to call.
+    const code = assemble([
+      loadMap(R2, this.#array.descriptor),
+      mov.imm(R3, PLACE),
+      call(TAIL_CALL),
+      mov.imm(R0, pass),
+      exit(),
+    ]);
+    this.#entry = new Program(bpf, { ...options, code });
+    this.descriptor = this.#entry.descriptor;
+  }
+
+  /** From now on the entry passes every packet, wherever it is still attached. */
+  [Symbol.dispose](): void {
+    this.#array[Symbol.dispose]();
+    this.#entry[Symbol.dispose]();
+  }
+}
+
+function uint32(value: number): Uint8Array {
+  const bytes = new Uint8Array(4);
+  new DataView(bytes.buffer).setUint32(0, value, true);
+  return bytes;
+}

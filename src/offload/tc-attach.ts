@@ -1,0 +1,91 @@
+/** Attaches a tc program by a tcx link or, where the kernel has none (before Linux 6.6), by a filter of the clsact qdisc. */
+
+import { assemble } from '../ebpf/assemble.ts';
+import type { Bpf } from '../ebpf/bpf.ts';
+import { type Feature, probe } from '../ebpf/features.ts';
+import { exit, mov, R0 } from '../ebpf/instruction.ts';
+import { ATTACH_TCX_INGRESS, attachTcxIngress } from '../ebpf/link.ts';
+import { Program } from '../ebpf/program.ts';
+import { type FilterName, TcFilters } from '../host/tc-filter.ts';
+import { SystemCallError } from '../sys/system-call-error.ts';
+import { EntryProgram } from './entry-program.ts';
+import { tc } from './hooks.ts';
+
+/** What LINK_CREATE answers where it does not know the attach type (include/uapi/asm-generic/errno-base.h). */
+const EINVAL = 22;
+
+/** A program at one interface; disposing of it detaches the program. */
+export interface Attached extends Disposable {
+  /** False when its interface is gone, or when another program detached it. */
+  readonly attached: boolean;
+}
+
+export interface TcAttachOptions {
+  readonly filter: FilterName;
+  /** False: never by a tcx link. */
+  readonly tcx?: boolean;
+}
+
+export class TcAttach implements Disposable {
+  readonly #bpf: Bpf;
+  readonly #program: Program;
+  readonly #filter: FilterName;
+  #tcx: boolean;
+  #clsact: { readonly entry: EntryProgram; readonly filters: TcFilters } | undefined;
+
+  /** `program` has to have been loaded with `attachType` ATTACH_TCX_INGRESS, which clsact takes as well. */
+  constructor(bpf: Bpf, program: Program, { filter, tcx = true }: TcAttachOptions) {
+    this.#bpf = bpf;
+    this.#program = program;
+    this.#filter = filter;
+    this.#tcx = tcx;
+  }
+
+  /** Attaches the program at the interface's ingress. Throws SystemCallError. */
+  attach(interfaceIndex: number): Attached {
+    if (this.#tcx)
+      try {
+        return attachTcxIngress(this.#bpf, this.#program, interfaceIndex);
+      } catch (error) {
+        if (!(error instanceof SystemCallError) || error.errno !== EINVAL) throw error;
+        this.#tcx = false;
+      }
+    this.#clsact ??= this.#open();
+    const { entry, filters } = this.#clsact;
+    return filters.put(interfaceIndex, entry.descriptor);
+  }
+
+  /** To be called when everything that was attached has been disposed of. */
+  [Symbol.dispose](): void {
+    this.#clsact?.entry[Symbol.dispose]();
+    this.#clsact?.filters[Symbol.dispose]();
+  }
+
+  #open() {
+    const filters = new TcFilters(this.#bpf.system, this.#filter);
+    const entry = new EntryProgram(this.#bpf, this.#program, {
+      type: 'schedulerClassifier',
+      name: this.#filter.name,
+      attachType: ATTACH_TCX_INGRESS,
+      pass: tc.pass,
+    });
+    return { entry, filters };
+  }
+}
+
+/** The filter that a probe attaches for a moment. */
+const PROBE = { name: 'lvs_probe', handle: 0x1750 };
+const LOOPBACK = 'lo';
+
+/** Probes whether a filter of the clsact qdisc takes a program, on the loopback device. */
+export const probeClsact = (bpf: Bpf): Feature =>
+  probe('tc filters (clsact, Linux 4.5)', () => {
+    using program = new Program(bpf, {
+      type: 'schedulerClassifier',
+      name: PROBE.name,
+      code: assemble([mov.imm(R0, tc.pass), exit()]),
+      attachType: ATTACH_TCX_INGRESS,
+    });
+    using attach = new TcAttach(bpf, program, { filter: PROBE, tcx: false });
+    attach.attach(bpf.system.interfaceIndex(LOOPBACK))[Symbol.dispose]();
+  });
