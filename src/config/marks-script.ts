@@ -1,9 +1,10 @@
-/** Marks' rules as shell lines that give them to the kernel's firewall: nft, in a table of their own. */
+/** Renders mark rules as shell lines that install them with nft, in a separate table. */
+import { markMatch } from '../host/mark-match.ts';
 import type { MarkRule } from '../model/command.ts';
 
 const TABLE = 'lvs_marks';
 
-/** Nothing where there are no marks; run again, the table is made anew. */
+/** Returns an empty text for no rules. Running the lines again re-creates the table. */
 export function marksScript(rules: readonly MarkRule[]): string {
   if (rules.length === 0) return '';
   return `  nft -f - <<'MARKS'
@@ -18,17 +19,6 @@ MARKS
 `;
 }
 
-/** Accepted as soon as it is marked: the first rule that fits wins. A port without a protocol is of any that has ports. */
-function ruleLine({ mark, to, from, protocol, port }: MarkRule): string {
-  const name = protocol === 'icmpv6' ? 'ipv6-icmp' : (protocol ?? '{ tcp, udp, sctp }');
-  return [
-    ...end('daddr', to),
-    ...end('saddr', from),
-    ...(protocol !== undefined || port !== undefined ? [`meta l4proto ${name}`] : []),
-    ...(port === undefined ? [] : [`th dport ${typeof port === 'number' ? port : port.join('-')}`]),
-    `meta mark set ${mark} accept`,
-  ].join(' ');
-}
-
-const end = (which: 'daddr' | 'saddr', address: string | undefined): string[] =>
-  address === undefined ? [] : [`${address.includes(':') ? 'ip6' : 'ip'} ${which} ${address}`];
+/** Accepts the packet once it is marked: the first matching rule decides. */
+const ruleLine = (rule: MarkRule): string =>
+  `${markMatch(rule)} meta mark set ${rule.mark} accept`.trimStart();

@@ -1,10 +1,11 @@
-/** The nftables commands that keep the packets of virtual services from the host's own stack, as text from a snapshot. */
+/** Renders the nftables commands that withhold the packets of virtual services from the host's own stack. */
 import { isIPv4, isIPv6 } from 'node:net';
 import type { MarkRule } from '../model/command.ts';
 import type { Protocol } from '../model/service.ts';
 import type { DestinationSnapshot, ServiceSnapshot } from '../model/snapshot.ts';
+import { markMatch, PORT_PROTOCOLS } from './mark-match.ts';
 
-/** What the director takes for itself. */
+/** The services and marks whose packets the director handles and the host must not. */
 export interface Guarded {
   readonly services: readonly {
     readonly service: ServiceSnapshot['service'];
@@ -16,17 +17,20 @@ export interface Guarded {
 /** IP protocol numbers (IANA). */
 const NUMBERS: Readonly<Record<Protocol, number>> = { tcp: 6, udp: 17, sctp: 132 };
 const ALL_PORTS = '0-65535';
-/** FTP's control port (RFC 959): its data connections go to any other port of the same address. */
-const FTP = 21;
+/** FTP's control port (RFC 959): its data connections use any other port of the same address. */
+const FTP_PORT = 21;
 
-/** The port of a service whose packets are kept; 0: those of all ports. What is kept needlessly finds its way all the same. */
-export const keptPort = (service: { readonly protocol: Protocol; readonly port: number }): number =>
-  service.protocol === 'tcp' && service.port === FTP ? 0 : service.port;
-/** Before connection tracking's and everybody else's; packet sockets have seen the packet by then. */
+/**
+ * Returns the port of a service to withhold from the host; 0 means every port. Packets that are withheld although no
+ * service needs them are returned to the host by runtime/unmatched-packets.ts.
+ */
+export const guardedPort = (service: { readonly protocol: Protocol; readonly port: number }): number =>
+  service.protocol === 'tcp' && service.port === FTP_PORT ? 0 : service.port;
+/** Earlier than connection tracking and every usual chain. Packet sockets receive the packet before any hook. */
 const PRIORITY = -500;
 
-/** Words of nft that differ between the families. */
-const FAMILY = {
+/** Expressions of nft that differ between the families. */
+const NFT_WORDS = {
   4: {
     ip: 'ip',
     type: 'ipv4_addr',
@@ -40,42 +44,45 @@ const FAMILY = {
     errors: 'icmpv6 type { destination-unreachable, packet-too-big, time-exceeded, parameter-problem }',
   },
 } as const;
-type Family = keyof typeof FAMILY;
+type Family = keyof typeof NFT_WORDS;
 const FAMILIES: readonly Family[] = [4, 6];
 
-/** One transaction, one line: the table with its chain on each interface, and nothing kept back yet. Linux 5.12 (owner). */
+/**
+ * Returns one transaction on one line: the table and its chain on each interface, which withholds nothing yet.
+ * Needs Linux 5.12 (flags owner).
+ */
 export function createGuard(table: string, interfaces: readonly string[]): string {
   const devices = interfaces.map((name) => `"${name}"`).join(', ');
   return [
     `add table netdev ${table} { flags owner; }`,
-    `add chain netdev ${table} kept`,
+    `add chain netdev ${table} withheld`,
     `add chain netdev ${table} ingress { type filter hook ingress devices = { ${devices} } priority ${PRIORITY}; policy accept; }`,
-    `add rule netdev ${table} ingress jump kept`,
+    `add rule netdev ${table} ingress jump withheld`,
   ].join('; ');
 }
 
-/** One transaction, one line: from now on just these are kept back. */
+/** Returns one transaction on one line that withholds exactly the packets of `guarded`. */
 export function replaceGuard(table: string, guarded: Guarded): string {
-  const rule = (text: string) => `add rule netdev ${table} kept ${text}`;
+  const rule = (text: string) => `add rule netdev ${table} withheld ${text}`;
   return [
-    `flush chain netdev ${table} kept`,
+    `flush chain netdev ${table} withheld`,
     ...requestRules(guarded).map(rule),
     ...markRules(guarded).map(rule),
     ...replyRules(guarded).map(rule),
   ].join('; ');
 }
 
-/** Packets to a virtual service, and all fragments to its address: only the first one tells its port. */
+/** Returns rules for packets to a virtual service and all fragments to its address: only the first fragment has a port. */
 function requestRules({ services }: Guarded): string[] {
   const ends: End[] = [];
   for (const { service } of services)
-    if ('address' in service) ends.push([service.address, NUMBERS[service.protocol], keptPort(service)]);
+    if ('address' in service) ends.push([service.address, NUMBERS[service.protocol], guardedPort(service)]);
   return FAMILIES.flatMap((family) => endRules(family, 'daddr', 'dport', ends));
 }
 
 /**
- * What real servers behind NAT answer, and errors about it, unless it is to the host itself. The kernel would
- * forward it untranslated, or answer it with a reset.
+ * Returns rules for the replies of NATed real servers and ICMP errors from them, except those addressed to the host
+ * itself. The kernel would forward these packets untranslated, or answer them with a reset.
  */
 function replyRules({ services }: Guarded): string[] {
   const ends: End[] = [];
@@ -87,8 +94,8 @@ function replyRules({ services }: Guarded): string[] {
     }
   if (ends.length === 0) return [];
   const errors = FAMILIES.flatMap((family) => {
-    const servers = of(family, ends);
-    const { ip, errors: types } = FAMILY[family];
+    const servers = ofFamily(family, ends);
+    const { ip, errors: types } = NFT_WORDS[family];
     return servers.length === 0
       ? []
       : [`${ip} saddr { ${unique(servers.map(([address]) => address)).join(', ')} } ${types} drop`];
@@ -100,7 +107,7 @@ function replyRules({ services }: Guarded): string[] {
   ];
 }
 
-/** Marks in the order of their rules: the first that matches decides, whether its mark has a service or not. */
+/** Returns a rule per mark, in the order of the marks: the first match decides, with a service (drop) or without (return). */
 function markRules({ services, marks }: Guarded): string[] {
   const served = new Set<string>();
   for (const { service } of services) if ('mark' in service) served.add(`${service.mark}/${service.family}`);
@@ -113,30 +120,25 @@ function markRules({ services, marks }: Guarded): string[] {
   );
 }
 
+/** Returns the nft expression of a mark rule in one family; undefined for a rule of the other family. */
 function markMatches(rule: MarkRule, family: Family): string | undefined {
-  const { ip } = FAMILY[family];
+  const { ip } = NFT_WORDS[family];
   for (const prefix of [rule.to, rule.from])
     if (prefix !== undefined && familyOf(prefix.split('/')[0]!) !== family) return undefined;
   if (rule.protocol === (family === 4 ? 'icmpv6' : 'icmp')) return undefined;
-  const words = [`meta protocol ${ip}`];
-  if (rule.to !== undefined) words.push(`${ip} daddr ${rule.to}`);
-  if (rule.from !== undefined) words.push(`${ip} saddr ${rule.from}`);
-  const protocol = rule.protocol;
-  if (protocol === 'icmp' || protocol === 'icmpv6') words.push(`meta l4proto ${protocol}`);
-  else words.push(`meta l4proto ${protocol === undefined ? '{ 6, 17, 132 }' : NUMBERS[protocol]}`);
-  if (rule.port !== undefined)
-    words.push(`th dport ${typeof rule.port === 'number' ? rule.port : rule.port.join('-')}`);
-  return words.join(' ');
+  // The director leaves other protocols to the host.
+  const ports = rule.protocol === undefined && rule.port === undefined ? PORT_PROTOCOLS : '';
+  return `meta protocol ${ip} ${markMatch(rule)} ${ports}`.replaceAll(/ +/g, ' ').trimEnd();
 }
 
 type End = readonly [address: string, protocol: number, port: number];
 
-/** Two rules for some ends of connections: their packets, and all fragments of their protocol. */
+/** Returns two rules for endpoints: one for their packets, one for all fragments of their protocol. */
 function endRules(family: Family, side: 'daddr' | 'saddr', port: 'dport' | 'sport', ends: readonly End[]) {
-  const mine = of(family, ends);
+  const mine = ofFamily(family, ends);
   if (mine.length === 0) return [];
-  const { ip, fragment } = FAMILY[family];
-  // A service of all ports covers the others of its address and protocol; nft refuses what overlaps.
+  const { ip, fragment } = NFT_WORDS[family];
+  // A service of all ports covers the others of its address and protocol; nft rejects overlapping elements.
   const whole = new Set(mine.filter(([, , number]) => number === 0).map(([a, p]) => `${a} . ${p}`));
   const exact = mine.map(([a, p, number]) => {
     const key = `${a} . ${p}`;
@@ -149,7 +151,8 @@ function endRules(family: Family, side: 'daddr' | 'saddr', port: 'dport' | 'spor
   ];
 }
 
-const of = (family: Family, ends: readonly End[]) => ends.filter(([address]) => familyOf(address) === family);
+const ofFamily = (family: Family, ends: readonly End[]) =>
+  ends.filter(([address]) => familyOf(address) === family);
 const familyOf = (address: string): Family | undefined =>
   isIPv4(address) ? 4 : isIPv6(address) ? 6 : undefined;
 const unique = (texts: readonly string[]): string[] => [...new Set(texts)];

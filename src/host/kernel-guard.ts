@@ -1,30 +1,30 @@
-/** Keeps packets from the host's own stack by a table of nftables that vanishes with this process, however it ends. */
+/** Withholds packets from the host's own stack with an nftables table that is removed when this process ends, however it ends. */
 import { type ChildProcessWithoutNullStreams, spawn } from 'node:child_process';
 import { LvsError } from '../model/errors.ts';
 import { createGuard, type Guarded, replaceGuard } from './guard-script.ts';
 import { linkFacts } from './link-facts.ts';
 
-/** ms after which a silent nft is taken for a broken one. */
-const LIMIT = 10_000;
-/** ms between two starts of nft, at least. */
-const REVIVAL = 1000;
-/** A question that nft answers without the kernel, and how its answer begins: what was asked before is done. */
-const ASK = 'describe meta mark';
-const DONE = 'meta expression, datatype mark';
+/** How long nft may take to answer, ms. */
+const ANSWER_TIMEOUT_MS = 10_000;
+/** Minimum time between two starts of nft, ms. */
+const RESTART_INTERVAL_MS = 1000;
+/** A command that nft answers without the kernel, and how its answer begins: earlier commands are complete by then. */
+const SYNC_COMMAND = 'describe meta mark';
+const SYNC_ANSWER = 'meta expression, datatype mark';
 
 export class KernelGuard {
   readonly #table = `lvs_director_${process.pid}`;
   #interfaces: readonly string[];
   readonly #lost: (error: LvsError) => void;
   #nft: ChildProcessWithoutNullStreams;
-  /** When it was started, ms. */
+  /** When nft was started, ms. */
   #started = 0;
-  #revival: NodeJS.Timeout | undefined;
+  #restartTimer: NodeJS.Timeout | undefined;
   #open = false;
   readonly #waiting: ((error?: LvsError) => void)[] = [];
   #errors = '';
   #wanted: Guarded | undefined;
-  #held = '';
+  #installed = '';
   #work: Promise<void> = Promise.resolve();
 
   private constructor(interfaces: readonly string[], lost: (error: LvsError) => void) {
@@ -33,48 +33,48 @@ export class KernelGuard {
     this.#nft = this.#start();
   }
 
-  /** The table belongs to this child's netlink socket; its stdin, and so its life, ends with ours. */
+  /** Starts nft. Its netlink socket owns the table; its stdin closes, and nft exits, when this process ends. */
   #start(): ChildProcessWithoutNullStreams {
     this.#started = performance.now();
     this.#errors = '';
-    // Elsewhere it would keep what it is told as a history.
+    // nft would save its commands to a history file in HOME.
     const nft = spawn('nft', ['-i'], { stdio: 'pipe', env: { ...process.env, HOME: '/dev/null' } });
     let output = '';
     nft.stdout.setEncoding('latin1').on('data', (text: string) => {
       output += text;
-      for (let at = output.indexOf(DONE); at >= 0; at = output.indexOf(DONE)) {
-        output = output.slice(at + DONE.length);
-        // What it complains about arrives by another pipe: give that a turn.
+      for (let at = output.indexOf(SYNC_ANSWER); at >= 0; at = output.indexOf(SYNC_ANSWER)) {
+        output = output.slice(at + SYNC_ANSWER.length);
+        // Error messages arrive on another pipe, which may be read after this one.
         setImmediate(() => this.#settle());
       }
     });
     nft.stderr.setEncoding('utf8').on('data', (text: string) => {
       this.#errors += text;
     });
-    const gone = (why: string) => {
+    const onEnd = (reason: string) => {
       const advice = this.#open
-        ? 'the host may answer for the services until another one is there'
-        : 'install nftables (Linux 5.12 or newer), run as root';
-      const error = new LvsError('UNAVAILABLE', `nft: ${why}; ${advice}`);
+        ? "until a new guard is installed, the host's own stack may answer for the virtual services"
+        : 'install nftables (Linux 5.12 or newer) and run as root';
+      const error = new LvsError('UNAVAILABLE', `nft: ${reason} (${advice})`);
       for (const settle of this.#waiting.splice(0)) settle(error);
-      if (this.#open) this.#revive(error);
+      if (this.#open) this.#restart(error);
     };
-    nft.on('error', (error) => gone(error.message));
+    nft.on('error', (error) => onEnd(error.message));
     nft.on('exit', (status, signal) =>
-      gone(`ended with ${signal ?? `status ${status}`} ${this.#errors.trim()}`.trim()),
+      onEnd(`ended with ${signal ?? `status ${status}`} ${this.#errors.trim()}`.trim()),
     );
     nft.stdin.on('error', () => {});
     return nft;
   }
 
   /**
-   * Nothing is kept back at first. Throws UNAVAILABLE where there is no usable nftables. `lost` hears when somebody
-   * ended it; another one is on its way then.
+   * Opens a guard that withholds nothing yet. Throws LvsError UNAVAILABLE where nftables cannot be used. `lost` is called
+   * when nft was ended by another program; a new one is then started.
    */
   static async open(interfaces: readonly string[], lost: (error: LvsError) => void): Promise<KernelGuard> {
     const guard = new KernelGuard(interfaces, lost);
     try {
-      await guard.#tell(createGuard(guard.#table, interfaces));
+      await guard.#run(createGuard(guard.#table, interfaces));
     } catch (error) {
       guard.close();
       throw error;
@@ -83,13 +83,13 @@ export class KernelGuard {
     return guard;
   }
 
-  /** The table went with its owner, and the host's stack answers for the services until there is another one. */
-  #revive(error: LvsError): void {
+  /** Starts another nft and installs the table again. Until then the host's stack answers for the services. */
+  #restart(error: LvsError): void {
     this.#lost(error);
-    const wait = Math.max(0, this.#started + REVIVAL - performance.now());
-    clearTimeout(this.#revival);
-    this.#revival = setTimeout(() => {
-      // What was told meanwhile, nobody heard.
+    const wait = Math.max(0, this.#started + RESTART_INTERVAL_MS - performance.now());
+    clearTimeout(this.#restartTimer);
+    this.#restartTimer = setTimeout(() => {
+      // Commands that were written in the meantime are lost.
       for (const settle of this.#waiting.splice(0)) settle(error);
       this.#nft = this.#start();
       this.#work = this.#work.catch(() => {}).then(() => this.#restore([]));
@@ -97,8 +97,8 @@ export class KernelGuard {
     }, wait);
   }
 
-  /** Keeps back just these packets; resolves when the kernel does. Calls that come in one go make one change. */
-  keep(guarded: Guarded): Promise<void> {
+  /** Withholds exactly the packets of `guarded`; resolves when the kernel does so. Successive calls are merged. */
+  withhold(guarded: Guarded): Promise<void> {
     this.#wanted = guarded;
     this.#work = this.#work
       .catch(() => {})
@@ -106,58 +106,59 @@ export class KernelGuard {
         if (!this.#wanted) return;
         const command = replaceGuard(this.#table, this.#wanted);
         this.#wanted = undefined;
-        if (command === this.#held) return;
-        await this.#tell(command).catch((error: LvsError) => {
-          // The next nft will be told.
-          if (error.code === 'UNAVAILABLE') this.#held = command;
+        if (command === this.#installed) return;
+        await this.#run(command).catch((error: LvsError) => {
+          // The next nft gets the command.
+          if (error.code === 'UNAVAILABLE') this.#installed = command;
           throw error;
         });
-        this.#held = command;
+        this.#installed = command;
       });
     return this.#work;
   }
 
-  /** Guards these interfaces, and those that came back: a chain goes with its interface. Those that are away come later. */
+  /** Guards exactly these interfaces. The kernel removes a chain with its interface; absent interfaces are skipped. */
   renew(interfaces: readonly string[]): Promise<void> {
     this.#interfaces = interfaces;
     this.#work = this.#work.catch(() => {}).then(() => this.#restore([`delete table netdev ${this.#table}`]));
     return this.#work;
   }
 
-  /** The table anew, with what was kept back, at the interfaces that are there. */
+  /** Re-creates the table with the same rules, on those interfaces that exist. */
   async #restore(before: readonly string[]): Promise<void> {
-    const here = this.#interfaces.filter((name) => linkFacts(name) !== undefined);
-    if (here.length === 0) return;
-    const words = [...before, createGuard(this.#table, here), this.#held];
-    await this.#tell(words.filter((each) => each !== '').join('; '));
+    const existing = this.#interfaces.filter((name) => linkFacts(name) !== undefined);
+    if (existing.length === 0) return;
+    const commands = [...before, createGuard(this.#table, existing), this.#installed];
+    await this.#run(commands.filter((each) => each !== '').join('; '));
   }
 
-  /** Lets the kernel have everything again. */
+  /** Removes the table: the kernel handles all packets again. */
   close(): void {
     this.#open = false;
-    clearTimeout(this.#revival);
+    clearTimeout(this.#restartTimer);
     this.#nft.removeAllListeners('exit');
     this.#nft.stdin.end();
   }
 
-  #tell(command: string): Promise<void> {
+  #run(command: string): Promise<void> {
     return new Promise((resolve, reject) => {
-      const timer = setTimeout(() => settle(new LvsError('UNAVAILABLE', 'nft does not answer')), LIMIT);
+      const timer = setTimeout(
+        () => settle(new LvsError('UNAVAILABLE', `nft: no answer within ${ANSWER_TIMEOUT_MS} ms`)),
+        ANSWER_TIMEOUT_MS,
+      );
       const settle = (error?: LvsError) => {
         clearTimeout(timer);
         if (error) reject(error);
         else resolve();
       };
       this.#waiting.push(settle);
-      this.#nft.stdin.write(`${command}\n${ASK}\n`);
+      this.#nft.stdin.write(`${command}\n${SYNC_COMMAND}\n`);
     });
   }
 
   #settle(): void {
     const errors = this.#errors.trim();
     this.#errors = '';
-    this.#waiting.shift()?.(
-      errors === '' ? undefined : new LvsError('IO', `nftables refused a rule: ${errors}`),
-    );
+    this.#waiting.shift()?.(errors === '' ? undefined : new LvsError('IO', `nft: rule rejected: ${errors}`));
   }
 }

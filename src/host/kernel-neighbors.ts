@@ -1,4 +1,4 @@
-/** Who the host's kernel knows on its links: MAC addresses by the neighbour's address, as `ip neigh` has them. */
+/** Reads the kernel's neighbor table (`ip neigh`): MAC addresses by IP address and interface. */
 import type { System } from '../sys/system.ts';
 import { SystemCallError } from '../sys/system-call-error.ts';
 import { type Address, addressFromV4, isV4 } from '../wire/address.ts';
@@ -13,15 +13,15 @@ const NDA_DST = 1;
 const NDA_LLADDR = 2;
 const AF_INET = 2;
 const AF_INET6 = 10;
-/** As if a packet of the kernel's own had gone there. */
+/** Treats the entry as if the kernel itself had sent a packet to it. */
 const NTF_USE = 0x01;
-/** Known, but not confirmed for a while. */
+/** Known, but not confirmed recently. */
 const NUD_STALE = 0x04;
 /** REACHABLE, STALE, DELAY, PROBE, PERMANENT: the entry's MAC address is used. */
 const USABLE = 0x02 | NUD_STALE | 0x08 | 0x10 | 0x80;
 
 /** struct ndmsg. */
-const NEIGHBOUR = { family: 0, interfaceIndex: 4, state: 8, flags: 10, size: 12 } as const;
+const NDMSG = { family: 0, interfaceIndex: 4, state: 8, flags: 10, size: 12 } as const;
 
 interface Known {
   readonly address: Address;
@@ -35,7 +35,7 @@ const keyOf = (address: Address, interfaceIndex: number): string => `${interface
 export class KernelNeighbors implements Disposable {
   readonly #netlink: Netlink;
   #known: ReadonlyMap<string, Known> = new Map();
-  /** Those that were asked for since the last `confirm`. */
+  /** Entries that were looked up since the last `confirm`. */
   readonly #used = new Set<string>();
 
   /** Throws SystemCallError. */
@@ -43,18 +43,18 @@ export class KernelNeighbors implements Disposable {
     this.#netlink = new Netlink(system);
   }
 
-  /** Undefined: not known (yet). What is returned is the same as long as the neighbour's MAC address is. */
+  /** Returns undefined while the neighbor is unknown. Returns the same object until its MAC address changes. */
   mac(address: Address, interfaceIndex: number): MacAddress | undefined {
     const key = keyOf(address, interfaceIndex);
     this.#used.add(key);
     return this.#known.get(key)?.mac;
   }
 
-  /** Reads what the kernel knows now. When it cannot tell (out of memory), what was known stays. */
+  /** Reads the kernel's table. If that fails (out of memory), the previous entries stay. */
   refresh(): void {
     const known = new Map<string, Known>();
     try {
-      this.#netlink.dump(RTM_GETNEIGH, new Uint8Array(NEIGHBOUR.size), (message) => {
+      this.#netlink.dump(RTM_GETNEIGH, new Uint8Array(NDMSG.size), (message) => {
         const found = read(message);
         if (!found) return;
         const key = keyOf(found.address, found.interfaceIndex);
@@ -68,7 +68,7 @@ export class KernelNeighbors implements Disposable {
     this.#known = known;
   }
 
-  /** Makes the kernel ask those in use whose entries are old whether they are still there, as its own packets would. */
+  /** Makes the kernel confirm the stale entries that are in use, as its own packets would. */
   confirm(): void {
     for (const key of this.#used) {
       const known = this.#known.get(key);
@@ -79,15 +79,19 @@ export class KernelNeighbors implements Disposable {
 
   #use({ address, interfaceIndex }: Known): void {
     const octets = octetsOf(address);
-    const body = new Uint8Array(NEIGHBOUR.size);
+    const body = new Uint8Array(NDMSG.size);
     const view = new DataView(body.buffer);
-    view.setUint8(NEIGHBOUR.family, octets.length === 4 ? AF_INET : AF_INET6);
-    view.setInt32(NEIGHBOUR.interfaceIndex, interfaceIndex, true);
-    view.setUint8(NEIGHBOUR.flags, NTF_USE);
+    view.setUint8(NDMSG.family, octets.length === 4 ? AF_INET : AF_INET6);
+    view.setInt32(NDMSG.interfaceIndex, interfaceIndex, true);
+    view.setUint8(NDMSG.flags, NTF_USE);
     try {
-      this.#netlink.tell(RTM_NEWNEIGH, NLM_F_REPLACE, Buffer.concat([body, withAttribute(NDA_DST, octets)]));
+      this.#netlink.request(
+        RTM_NEWNEIGH,
+        NLM_F_REPLACE,
+        Buffer.concat([body, withAttribute(NDA_DST, octets)]),
+      );
     } catch (error) {
-      // Gone meanwhile: the next reading tells.
+      // The entry was deleted meanwhile: the next refresh removes it here, too.
       if (!(error instanceof SystemCallError)) throw error;
     }
   }
@@ -97,15 +101,15 @@ export class KernelNeighbors implements Disposable {
   }
 }
 
-/** An entry with a MAC address that is in use. */
+/** Returns the entry of a message; undefined unless it has a usable MAC address. */
 function read(message: Message): Known | undefined {
-  const state = message.getUint16(NEIGHBOUR.state, true);
-  const address = attribute(message, NEIGHBOUR.size, NDA_DST);
-  const mac = attribute(message, NEIGHBOUR.size, NDA_LLADDR);
+  const state = message.getUint16(NDMSG.state, true);
+  const address = attribute(message, NDMSG.size, NDA_DST);
+  const mac = attribute(message, NDMSG.size, NDA_LLADDR);
   if ((state & USABLE) === 0 || !address || mac?.length !== MAC) return undefined;
   return {
     address: addressOf(address),
-    interfaceIndex: message.getInt32(NEIGHBOUR.interfaceIndex, true),
+    interfaceIndex: message.getInt32(NDMSG.interfaceIndex, true),
     mac: mac.slice() as MacAddress,
     isStale: (state & NUD_STALE) !== 0,
   };

@@ -1,9 +1,9 @@
-/** What the system says of a network interface: its index, MAC address and MTU. */
+/** Reads the properties of a network interface from sysfs: index, MAC address, MTU, state. */
 import { readFileSync } from 'node:fs';
 
 export interface LinkFacts {
   readonly index: number;
-  /** As aa:bb:cc:dd:ee:ff; all zero where there is none. */
+  /** As aa:bb:cc:dd:ee:ff; all zero for an interface without one. */
   readonly mac: string;
   /** Octets. */
   readonly mtu: number;
@@ -13,7 +13,7 @@ export interface LinkFacts {
 /** IFF_UP (linux/if.h). */
 const UP = 0x1;
 
-/** Undefined: no such interface here. */
+/** Returns undefined if this network namespace has no such interface. */
 export function linkFacts(name: string): LinkFacts | undefined {
   if (!isInterfaceName(name)) return undefined;
   const read = (file: string) => readFileSync(`/sys/class/net/${name}/${file}`, 'latin1').trim();
@@ -29,6 +29,6 @@ export function linkFacts(name: string): LinkFacts | undefined {
   }
 }
 
-/** IFNAMSIZ is 16 with the closing zero (linux/if.h); the kernel forbids slashes and blanks (dev_valid_name). */
+/** Reports whether the kernel accepts the name: IFNAMSIZ is 16 with the final NUL (linux/if.h), no slash or space (dev_valid_name). */
 export const isInterfaceName = (name: string): boolean =>
   /^[^\s/:"]{1,15}$/.test(name) && name !== '.' && name !== '..';

@@ -1,9 +1,9 @@
-/** Turns off the merging of received packets on an interface, and puts it back. */
+/** Disables the merging of received packets on an interface (GRO, LRO), and restores it. */
 import { spawnSync } from 'node:child_process';
 import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 
-/** Features of ethtool -K that make long packets of several, by their names in ethtool -k. */
+/** Features of ethtool -K that merge received packets, by their names in ethtool -k. */
 const FEATURES: Readonly<Record<string, string>> = {
   'generic-receive-offload': 'gro',
   'large-receive-offload': 'lro',
@@ -12,7 +12,7 @@ const FEATURES: Readonly<Record<string, string>> = {
   'rx-udp-gro-forwarding': 'rx-udp-gro-forwarding',
 };
 
-/** Features that are on and can be turned off, by the names that -K takes. */
+/** Returns the features that are on and can be turned off, by the names that -K takes. */
 export function mergingFeatures(listing: string): string[] {
   return listing.split('\n').flatMap((line) => {
     const [name = '', state = ''] = line.trim().split(': ');
@@ -21,30 +21,30 @@ export function mergingFeatures(listing: string): string[] {
 }
 
 /**
- * Switches off what is on, and writes that down in `folder`, so that a director that was killed leaves it to the
- * next one to put back. Returns what puts it back; does nothing where there is no ethtool.
+ * Turns the features off and records them in `folder`, so that the next director can restore them if this one is
+ * killed. Returns a function that restores them; does nothing where ethtool is missing.
  */
 export function stopMerging(interfaceName: string, folder: string): () => void {
-  const note = join(folder, `${interfaceName}.merging`);
+  const record = join(folder, `${interfaceName}.merging`);
   const listing = spawnSync('ethtool', ['-k', interfaceName], { encoding: 'utf8' }).stdout ?? '';
-  const features = [...new Set([...mergingFeatures(listing), ...noted(note)])];
+  const features = [...new Set([...mergingFeatures(listing), ...recorded(record)])];
   if (features.length === 0) return () => {};
   try {
     mkdirSync(folder, { recursive: true });
-    writeFileSync(note, features.join(' '));
+    writeFileSync(record, features.join(' '));
   } catch {
-    // Without a place to write, a kill leaves the features off: slower, not wrong.
+    // Without the record, the features stay off after a kill: slower, but correct.
   }
   const set = (state: 'on' | 'off') =>
     spawnSync('ethtool', ['-K', interfaceName, ...features.flatMap((name) => [name, state])]);
   set('off');
   return () => {
     set('on');
-    rmSync(note, { force: true });
+    rmSync(record, { force: true });
   };
 }
 
-function noted(path: string): string[] {
+function recorded(path: string): string[] {
   try {
     const known = Object.values(FEATURES);
     return readFileSync(path, 'latin1')

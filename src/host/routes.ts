@@ -1,6 +1,5 @@
-/** The host's way to an address: MTU and source by the kernel's tables, read again at intervals, found without garbage. */
+/** Looks up the host's routes: next hop, MTU and source address by the kernel's main tables. Lookups allocate nothing. */
 import { readFileSync } from 'node:fs';
-import { networkInterfaces } from 'node:os';
 import {
   type Address,
   addressFromV4,
@@ -10,26 +9,27 @@ import {
   prefixMask,
   sameAddress,
 } from '../wire/address.ts';
+import { type InterfaceAddress, interfaceAddresses } from './interface-addresses.ts';
 import { linkFacts } from './link-facts.ts';
 
-/** As forwarding/method.ts has it. */
+/** A route as forwarding/method.ts has it, with its interface. */
 export interface LinkRoute {
-  /** Octets. */
+  /** Bytes. */
   readonly mtu: number;
   readonly source: Address;
   /** Name of the interface. */
   readonly device: string;
-  /** The neighbour there that packets go to. */
+  /** The next hop, a neighbor on that interface. */
   readonly hop: Address;
 }
 
-/** A line of a routing table. */
+/** A route of a routing table. */
 export interface TableEntry {
   readonly to: Address;
   readonly bits: number;
   readonly metric: number;
   readonly device: string;
-  /** Undefined: on the link itself. */
+  /** Undefined: the destination is on the link itself. */
   readonly gateway: Address | undefined;
 }
 
@@ -37,7 +37,7 @@ export interface TableEntry {
 const UP = 0x1;
 const REJECT = 0x200;
 
-/** /proc/net/route: IPv4, the main table; addresses are hexadecimal words in host (little-endian) order. */
+/** Parses /proc/net/route: the main table of IPv4. Addresses are hexadecimal words in host (little-endian) order. */
 export function parseRoutes4(text: string): TableEntry[] {
   const word = (hex: string) => {
     const swapped = Number.parseInt(hex, 16);
@@ -71,7 +71,7 @@ export function parseRoutes4(text: string): TableEntry[] {
     });
 }
 
-/** /proc/net/ipv6_route: destination, prefix length and gateway in hexadecimal, metric, flags, device. */
+/** Parses /proc/net/ipv6_route: destination, prefix length and gateway in hexadecimal, metric, flags, device. */
 export function parseRoutes6(text: string): TableEntry[] {
   const address = (hex: string) =>
     Uint32Array.from([0, 8, 16, 24], (at) => Number.parseInt(hex.slice(at, at + 8), 16));
@@ -97,12 +97,12 @@ interface OwnAddress {
   readonly device: string;
   readonly address: Address;
   readonly mask: Address;
-  /** A host prefix: a VIP rather than an address to speak from. */
-  readonly single: boolean;
+  /** True for a host prefix, which is a VIP rather than a source address. */
+  readonly isHostPrefix: boolean;
 }
 
-/** Answers that are remembered: a power of two. */
-const REMEMBERED = 4096;
+/** Size of the cache of lookups: a power of two. */
+const CACHE_ENTRIES = 4096;
 
 export class Routes {
   #table: readonly TableEntry[] = [];
@@ -111,19 +111,19 @@ export class Routes {
   #local6: readonly Address[] = [];
   #text = '';
   #version = 0;
-  readonly #keys = new Uint32Array(REMEMBERED * 4);
-  readonly #answers: (LinkRoute | undefined)[] = new Array(REMEMBERED).fill(undefined);
+  readonly #keys = new Uint32Array(CACHE_ENTRIES * 4);
+  readonly #answers: (LinkRoute | undefined)[] = new Array(CACHE_ENTRIES).fill(undefined);
 
   constructor() {
     this.refresh();
   }
 
-  /** Another one whenever something has changed. */
+  /** Changes whenever addresses or routes have changed. */
   get version(): number {
     return this.#version;
   }
 
-  /** Reads addresses and tables again; true when something had changed. */
+  /** Reads addresses and tables again; returns true if something changed. */
   refresh(): boolean {
     const read = (file: string) => {
       try {
@@ -132,24 +132,24 @@ export class Routes {
         return '';
       }
     };
-    const four = read('route');
-    const six = read('ipv6_route')
+    const routes4 = read('route');
+    const routes6 = read('ipv6_route')
       .split('\n')
-      // The use counts in the middle change with every packet.
+      // Clears the use counts, which change with every packet.
       .map((line) => line.replace(/ [0-9a-f]{8} [0-9a-f]{8} (?=[0-9a-f]{8} +\S+$)/, ' 0 0 '))
       .join('\n');
-    const interfaces = networkInterfaces();
-    const devices = Object.keys(interfaces).map((name) => [name, linkFacts(name)?.mtu]);
-    const text = JSON.stringify([four, six, interfaces, devices]);
+    const addresses = interfaceAddresses();
+    const mtus = [...new Set(addresses.map(({ device }) => device))].map((name) => linkFacts(name)?.mtu);
+    const text = JSON.stringify([routes4, routes6, addresses, mtus]);
     if (text === this.#text) return false;
     this.#text = text;
     this.#version++;
-    this.#own = ownAddresses(interfaces);
+    this.#own = addresses.flatMap(ownAddress);
     this.#local4 = new Set(
       this.#own.filter(({ address }) => isV4(address)).map(({ address }) => address[3]! | 0),
     );
     this.#local6 = this.#own.filter(({ address }) => !isV4(address)).map(({ address }) => address);
-    this.#table = [...parseRoutes4(four), ...parseRoutes6(six)].sort(
+    this.#table = [...parseRoutes4(routes4), ...parseRoutes6(routes6)].sort(
       (a, b) => b.bits - a.bits || a.metric - b.metric,
     );
     this.#keys.fill(0);
@@ -162,17 +162,17 @@ export class Routes {
     return this.#own.map(({ address }) => address);
   }
 
-  /** True for the host's own addresses. */
+  /** Reports whether the address is one of the host's own. */
   isLocal(address: Address): boolean {
     if (isV4(address)) return this.#local4.has(address[3]! | 0);
     for (const own of this.#local6) if (sameAddress(own, address)) return true;
     return false;
   }
 
-  /** Undefined: no way there. */
+  /** Returns undefined if there is no route. */
   route(to: Address): LinkRoute | undefined {
     const hash = Math.imul(to[0]! ^ to[1]! ^ to[2]! ^ to[3]!, 0x9e3779b1) >>> 20;
-    const slot = hash & (REMEMBERED - 1);
+    const slot = hash & (CACHE_ENTRIES - 1);
     const keys = this.#keys;
     const at = slot * 4;
     if (keys[at] === to[0] && keys[at + 1] === to[1] && keys[at + 2] === to[2] && keys[at + 3] === to[3])
@@ -194,10 +194,10 @@ export class Routes {
     const here = mine.filter(({ device }) => device === entry.device);
     const source =
       mine.find(({ address }) => sameAddress(address, to)) ??
-      here.find(({ address, mask, single }) => !single && isWithin(hop, address, mask)) ??
-      here.find(({ single, address }) => !single && !isLinkLocal(address)) ??
+      here.find(({ address, mask, isHostPrefix }) => !isHostPrefix && isWithin(hop, address, mask)) ??
+      here.find(({ isHostPrefix, address }) => !isHostPrefix && !isLinkLocal(address)) ??
       here[0] ??
-      mine.find(({ single }) => !single);
+      mine.find(({ isHostPrefix }) => !isHostPrefix);
     const mtu = linkFacts(entry.device)?.mtu;
     if (!source || mtu === undefined) return undefined;
     return { mtu, source: source.address, device: entry.device, hop: hop.slice() };
@@ -212,15 +212,10 @@ function isWithin(address: Address, net: Address, mask: Address): boolean {
 /** fe80::/10 (RFC 4291 section 2.5.6). */
 const isLinkLocal = (address: Address): boolean => address[0]! >>> 22 === 0x3fa;
 
-function ownAddresses(interfaces: ReturnType<typeof networkInterfaces>): OwnAddress[] {
-  return Object.entries(interfaces).flatMap(([device, addresses = []]) =>
-    addresses.flatMap(({ address: text, cidr, internal }): OwnAddress[] => {
-      const address = parseAddress(text);
-      if (!address) return [];
-      const family = familyOf(address);
-      const bits = Number(cidr?.split('/')[1] ?? (family === 4 ? 32 : 128));
-      const single = internal || bits === (family === 4 ? 32 : 128);
-      return [{ device, address, mask: prefixMask(family, bits), single }];
-    }),
-  );
+function ownAddress({ device, address: text, prefix, isLoopback }: InterfaceAddress): OwnAddress[] {
+  const address = parseAddress(text);
+  if (!address) return [];
+  const family = familyOf(address);
+  const isHostPrefix = isLoopback || prefix === (family === 4 ? 32 : 128);
+  return [{ device, address, mask: prefixMask(family, prefix), isHostPrefix }];
 }

@@ -133,7 +133,7 @@ export class TcFilters implements Disposable {
   /** Returns 0 or an errno. */
   #try(type: number, flags: number, message: Uint8Array): number {
     try {
-      this.#netlink.tell(type, flags, message);
+      this.#netlink.request(type, flags, message);
       return 0;
     } catch (error) {
       if (error instanceof SystemCallError) return error.errno;

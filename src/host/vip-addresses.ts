@@ -1,63 +1,63 @@
-/** Makes the VIPs local addresses of this host for as long as the director lives: they run out when nobody renews them. */
+/** Holds the VIPs as local addresses of this host while the director runs: they have a lifetime, which is renewed. */
 import { execFile, spawnSync } from 'node:child_process';
-import { networkInterfaces } from 'node:os';
 import { LvsError } from '../model/errors.ts';
+import { interfaceAddresses } from './interface-addresses.ts';
 import { isInterfaceName } from './link-facts.ts';
 
-/** An address to hold, and the old label of an alias (eth0:101) that tools show. */
+/** An address to hold, and the label of an alias (eth0:101), which ifconfig shows. */
 export interface VipAddress {
   readonly device: string;
   readonly alias?: string;
   readonly address: string;
 }
 
-/** Seconds that an address stays after the last renewal. A director that was killed leaves nothing behind for longer. */
-const LIFETIME = 60;
-/** ms between two renewals. */
-const RENEWAL = 15_000;
+/** Lifetime of an address after its last renewal, s. A killed director leaves its VIPs for no longer. */
+const LIFETIME_S = 60;
+const RENEWAL_INTERVAL_MS = 15_000;
 
 export class VipAddresses {
   #held: readonly VipAddress[] = [];
   readonly #timer: NodeJS.Timeout;
   readonly #failed: (error: LvsError) => void;
 
-  /** `failed` hears of renewals that did not work. */
+  /** `failed` is called when a renewal fails. */
   constructor(failed: (error: LvsError) => void) {
     this.#failed = failed;
-    this.#timer = setInterval(() => this.renew(), RENEWAL).unref();
+    this.#timer = setInterval(() => this.renew(), RENEWAL_INTERVAL_MS).unref();
   }
 
-  /** Adds those that are missing and gives up those that are no longer wanted. What the host has by itself is left alone. */
+  /** Adds missing VIPs and removes those no longer wanted. Does not touch permanent addresses of the host. */
   hold(vips: readonly VipAddress[]): void {
-    const own = permanentAddresses();
-    const wanted = vips.filter(({ address }) => !own.has(address));
+    const permanent = permanentAddresses();
+    const wanted = vips.filter(({ address }) => !permanent.has(address));
     const names = new Set(wanted.map(({ device, address }) => `${address} ${device}`));
-    const given = this.#held.filter(({ device, address }) => !names.has(`${address} ${device}`));
-    // First of all: what cannot be set now is tried again with the next renewal.
+    const unwanted = this.#held.filter(({ device, address }) => !names.has(`${address} ${device}`));
+    // Set first: the next renewal retries an address that cannot be added now.
     this.#held = wanted;
-    run(given.map(removal));
+    run(unwanted.map(removal));
     run(wanted.map(renewal), true);
   }
 
-  /** Puts off their end, and brings back those that went with their interface. Does not wait. */
+  /** Extends the lifetimes, and adds VIPs again that were removed with their interface. Does not wait. */
   renew(): void {
     if (this.#held.length === 0) return;
-    // -force: those of an interface that is away must not keep the others from being renewed.
+    // -force: a missing interface must not prevent the renewal of the other VIPs.
     const child = execFile('ip', ['-force', '-batch', '-'], (error, _stdout, stderr) => {
-      if (error) this.#failed(new LvsError('IO', `VIPs could not be renewed: ${stderr.trim()}`));
+      if (error) this.#failed(new LvsError('IO', `cannot renew VIPs: ${stderr.trim()}`));
     });
     child.stdin?.on('error', () => {});
     child.stdin?.end(this.#held.map(renewal).join(''));
   }
 
-  /** Brings back at once what went with an interface that was away for a moment; IPv6 addresses always do. */
+  /** Adds VIPs again that were removed when their interface went down briefly, as the kernel does with IPv6 addresses. */
   check(): void {
-    const links = networkInterfaces();
-    const local = new Set(Object.values(links).flatMap((each = []) => each.map(({ address }) => address)));
-    if (this.#held.some(({ device, address }) => !local.has(address) && links[device])) this.renew();
+    const all = interfaceAddresses();
+    const local = new Set(all.map(({ address }) => address));
+    const devices = new Set(all.map(({ device }) => device));
+    if (this.#held.some(({ device, address }) => !local.has(address) && devices.has(device))) this.renew();
   }
 
-  /** Takes the addresses away. */
+  /** Removes the addresses. */
   close(): void {
     clearInterval(this.#timer);
     run(this.#held.map(removal));
@@ -69,12 +69,12 @@ const hostPrefix = (address: string) => (address.includes(':') ? 128 : 32);
 
 function renewal({ device, alias, address }: VipAddress): string {
   const label = alias === undefined || address.includes(':') ? '' : ` label ${device}:${alias}`;
-  // nodad: a VIP moves between directors, the network is not asked first (RFC 4862 section 5.4). Deprecated: what this
-  // host begins itself has to come from another address (RFC 6724 section 5, rule 3), or the real servers, which have the
-  // VIP too, would answer its health checks to themselves. IPv4 takes the source that the route names.
-  const six = address.includes(':') ? ' nodad' : '';
-  const preferred = address.includes(':') ? 0 : LIFETIME;
-  return `address replace ${address}/${hostPrefix(address)} dev ${device}${label} valid_lft ${LIFETIME} preferred_lft ${preferred}${six}\n`;
+  // nodad: the kernel would not use the VIP before duplicate address detection ends (RFC 4862 section 5.4).
+  // preferred_lft 0: the host's own connections must use another source address (RFC 6724 section 5, rule 3). The real
+  // servers have the VIP too, and would answer health checks from it to themselves. In IPv4 the route names the source.
+  const nodad = address.includes(':') ? ' nodad' : '';
+  const preferred = address.includes(':') ? 0 : LIFETIME_S;
+  return `address replace ${address}/${hostPrefix(address)} dev ${device}${label} valid_lft ${LIFETIME_S} preferred_lft ${preferred}${nodad}\n`;
 }
 
 const removal = ({ device, address }: VipAddress): string =>
@@ -99,28 +99,31 @@ interface ListedAddress {
   readonly valid_life_time: number;
 }
 
-/** Addresses that are not ours: a host prefix with an end is what a director before us has left. */
+/** Returns the addresses that no director added: a host prefix with a lifetime was left by an earlier director. */
 function permanentAddresses(): ReadonlySet<string> {
   const { stdout } = spawnSync('ip', ['-json', 'address', 'show'], { encoding: 'utf8' });
   const links = JSON.parse(stdout || '[]') as readonly { readonly addr_info?: readonly ListedAddress[] }[];
-  const FOREVER = 0xffffffff;
+  const INFINITE_LIFETIME = 0xffffffff;
   return new Set(
     links
       .flatMap(({ addr_info = [] }) => addr_info)
       .filter(
         ({ local = '', prefixlen, valid_life_time }) =>
-          prefixlen !== hostPrefix(local) || valid_life_time === FOREVER,
+          prefixlen !== hostPrefix(local) || valid_life_time === INFINITE_LIFETIME,
       )
       .map(({ local = '' }) => local),
   );
 }
 
-/** Throws when a VIP cannot be held as it is written. */
+/** Throws LvsError CONFIG if a VIP's interface name or label is invalid. */
 export function checkVips(vips: readonly VipAddress[]): void {
   for (const { device, alias } of vips) {
     const label = alias === undefined ? device : `${device}:${alias}`;
-    // A label counts as an interface's name (IFNAMSIZ), colon and alias included.
+    // IFNAMSIZ bounds a label as it does an interface name, colon and alias included.
     if (!isInterfaceName(device) || label.length > 15)
-      throw new LvsError('CONFIG', `${label}: a device and its alias are 15 letters at most`);
+      throw new LvsError(
+        'CONFIG',
+        `${label}: longer than 15 characters (IFNAMSIZ - 1), or not an interface name`,
+      );
   }
 }

@@ -1,10 +1,11 @@
 /** A configuration file as what a director run needs of it: commands, VIPs, interfaces. */
-import { networkInterfaces } from 'node:os';
+
 import { compile } from '../config/compile.ts';
 import type { Document } from '../config/document.ts';
 import { loadConfig } from '../config/load.ts';
 import { systemNames } from '../config/names.ts';
 import type { Segment } from '../config/semantic-checks.ts';
+import { interfaceAddresses } from '../host/interface-addresses.ts';
 import type { VipAddress } from '../host/vip-addresses.ts';
 import type { Command } from '../model/command.ts';
 import { schedulers } from '../schedulers/index.ts';
@@ -32,11 +33,5 @@ export async function configured(path: string): Promise<Configured> {
   };
 }
 
-/** Networks that this host is on: where the director runs, direct routing reaches what is on them. */
-function segments(): Segment[] {
-  return Object.values(networkInterfaces()).flatMap((each) =>
-    (each ?? []).flatMap(({ internal, cidr, address }) =>
-      internal || cidr === null ? [] : [{ address, prefix: Number(cidr.split('/')[1]) }],
-    ),
-  );
-}
+/** Returns the networks that this host is on: direct routing reaches the real servers on them. */
+const segments = (): Segment[] => interfaceAddresses().filter(({ isLoopback }) => !isLoopback);

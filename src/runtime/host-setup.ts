@@ -31,7 +31,7 @@ export async function setUpHost(options: {
   const stop = (name: string) => (merged ? () => {} : stopMerging(name, folder));
   const unmerge = new Map(interfaces.map((name) => [name, stop(name)]));
   return {
-    keep: (guarded) => guard.keep(guarded),
+    keep: (guarded) => guard.withhold(guarded),
     hold(wanted) {
       checkVips(wanted);
       vips.hold(wanted);

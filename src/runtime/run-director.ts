@@ -1,8 +1,9 @@
 /** `lvs-director run`: puts a director, its driver, its host and its control plane together, and takes them apart. */
-import { networkInterfaces } from 'node:os';
+
 import { dirname } from 'node:path';
 import type { PacketDoor } from '../control/director-api.ts';
 import { type ControlServer, serveControl } from '../control/server.ts';
+import { interfaceAddresses } from '../host/interface-addresses.ts';
 import { Routes } from '../host/routes.ts';
 import { openLive } from '../io/live.ts';
 import { monotonicClock, pump } from '../io/pump.ts';
@@ -113,7 +114,10 @@ export async function runDirector(options: RunOptions): Promise<void> {
     });
     await running.start(start, dirname(socket));
     // Links that are down, or gone, are not among these.
-    const hasLink = () => io.interfaces.some((name) => networkInterfaces()[name] !== undefined);
+    const hasLink = () => {
+      const up = new Set(interfaceAddresses().map(({ device }) => device));
+      return io.interfaces.some((name) => up.has(name));
+    };
     const isRunning = () => !ending.signal.aborted && hasLink();
     if (options.metrics)
       await openWebInterface({

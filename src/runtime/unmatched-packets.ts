@@ -2,7 +2,7 @@
 import { readFileSync } from 'node:fs';
 import { enterHop, sendOn } from '../forwarding/hop.ts';
 import type { ForwardingContext } from '../forwarding/method.ts';
-import { type Guarded, keptPort } from '../host/guard-script.ts';
+import { type Guarded, guardedPort } from '../host/guard-script.ts';
 import type { Protocol } from '../model/service.ts';
 import { type Address, parseAddress, sameAddress } from '../wire/address.ts';
 import type { Frame } from '../wire/frame.ts';
@@ -43,7 +43,7 @@ export class PassedPackets {
     for (const { service, destinations } of services) {
       if ('mark' in service) marks.add(service.mark);
       else {
-        add(this.#requests, service.protocol, service.address, keptPort(service));
+        add(this.#requests, service.protocol, service.address, guardedPort(service));
         add(this.#fragments, service.protocol, service.address, 0);
       }
       for (const { method, address, port } of destinations) {

@@ -18,8 +18,8 @@ function rules(
     marks,
   };
   const [flush, ...commands] = replaceGuard('t', guarded).split('; ');
-  expect(flush).toBe('flush chain netdev t kept');
-  const prefix = 'add rule netdev t kept ';
+  expect(flush).toBe('flush chain netdev t withheld');
+  const prefix = 'add rule netdev t withheld ';
   for (const command of commands) expect(command.startsWith(prefix)).toBe(true);
   return commands.map((command) => command.slice(prefix.length));
 }
@@ -96,9 +96,9 @@ describe('marks', () => {
       { mark: 7, to: '2001:db8::/32' },
     ];
     expect(rules([[service]], marks)).toEqual([
-      'meta protocol ip ip daddr 10.8.0.1 meta l4proto 6 th dport 22 return',
-      'meta protocol ip ip daddr 10.8.0.0/16 ip saddr 10.0.0.0/8 meta l4proto 6 th dport 80-89 drop',
-      'meta protocol ip6 ip6 daddr 2001:db8::/32 meta l4proto { 6, 17, 132 } return',
+      'meta protocol ip ip daddr 10.8.0.1 meta l4proto tcp th dport 22 return',
+      'meta protocol ip ip daddr 10.8.0.0/16 ip saddr 10.0.0.0/8 meta l4proto tcp th dport 80-89 drop',
+      'meta protocol ip6 ip6 daddr 2001:db8::/32 meta l4proto { tcp, udp, sctp } return',
     ]);
   });
 

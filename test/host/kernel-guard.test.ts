@@ -39,7 +39,7 @@ const told = () => readFileSync(log, 'utf8').trim().split('\n');
 test('when its nft is killed another one gets the same table, and keeps no history', async () => {
   const lost: LvsError[] = [];
   const guard = await KernelGuard.open(['lo'], (error) => lost.push(error));
-  await guard.keep(web);
+  await guard.withhold(web);
   const before = told();
   const pid = before[0]!.split(' ')[0]!;
   execFileSync('kill', ['-9', pid]);

@@ -1,7 +1,8 @@
 /** `lvs-realserver doctor`: is this host fit for its role? Exit status 0: yes; 1: something was found. */
-import { networkInterfaces } from 'node:os';
+
 import { InvalidArgumentError } from 'commander';
 import type { Document } from '../../config/document.ts';
+import { interfaceAddresses } from '../../host/interface-addresses.ts';
 import { LvsError } from '../../model/errors.ts';
 import { askByVeth } from '../../realserver/doctor/director-client.ts';
 import { examine, formatFindings } from '../../realserver/doctor/doctor.ts';
@@ -62,8 +63,7 @@ export function servedOf({ services }: Document, own: ReadonlySet<string>): Serv
 const portsOf = ({ method, vips }: Role, ports: readonly Omit<Served, 'address'>[]): Served[] =>
   method === 'nat' ? [] : vips.flatMap((address) => ports.map((port) => ({ ...port, address })));
 
-const ownAddresses = (): ReadonlySet<string> =>
-  new Set(Object.values(networkInterfaces()).flatMap((each) => (each ?? []).map(({ address }) => address)));
+const ownAddresses = (): ReadonlySet<string> => new Set(interfaceAddresses().map(({ address }) => address));
 
 /** 80, 53/udp, with commas between. */
 export function portList(text: string): Omit<Served, 'address'>[] {
