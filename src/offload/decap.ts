@@ -29,27 +29,22 @@ import {
 } from '../ebpf/instruction.ts';
 import { type Address, isV4 } from '../wire/address.ts';
 import {
-  adjustHead,
-  CONTEXT,
-  type Hook,
+  CONGESTED,
+  CONGESTED_6,
+  ETHERTYPE,
+  FRAGMENT,
+  IP_IN_IP,
   IPV4_TYPE,
   IPV6_TYPE,
+  IS_FRAGMENT,
   NETWORK,
-  PACKET,
-  SKB_INTERFACE,
-  unlessReadable,
-} from './hooks.ts';
+  PLAIN_IPV4,
+  TOS,
+} from './header-fields.ts';
+import { adjustHead, CONTEXT, type Hook, PACKET, SKB_INTERFACE, unlessReadable } from './hooks.ts';
 import type { Family } from './parse.ts';
 import { V4, V6 } from './parse.ts';
 
-const ETHERTYPE = 12;
-/** Protocol numbers of what is inside (RFC 2003, RFC 2473). */
-const INSIDE = { 4: 4, 6: 41 } as const;
-/** More fragments, and the offset; as read by this machine. */
-const FRAGMENT_LE = 0xff3f;
-/** Congestion experienced (RFC 3168), in IPv4's second octet and in IPv6's first two. */
-const CONGESTED = 3;
-const CONGESTED6_LE = 0x3000;
 /** Stack: the MAC addresses. */
 const MACS = -16;
 
@@ -68,18 +63,18 @@ export function decapCode(hook: Hook, vips: readonly Address[]): Uint8Array<Arra
     jeq.imm(R1, IPV6_TYPE, 'outer6'),
     jne.imm(R1, IPV4_TYPE, 'pass'),
     load(B, R1, PACKET, NETWORK),
-    jne.imm(R1, 0x45, 'pass'),
-    load(H, R1, PACKET, NETWORK + 6),
-    and.imm(R1, FRAGMENT_LE),
+    jne.imm(R1, PLAIN_IPV4, 'pass'),
+    load(H, R1, PACKET, FRAGMENT),
+    and.imm(R1, IS_FRAGMENT),
     jne.imm(R1, 0, 'pass'),
-    load(B, R1, PACKET, NETWORK + 1),
+    load(B, R1, PACKET, TOS),
     and.imm(R1, CONGESTED),
     jeq.imm(R1, CONGESTED, 'pass'),
     insides(V4, families),
     at('outer6', unlessReadable(NETWORK + V6.header + V4.header, 'pass')),
     load(H, R1, PACKET, NETWORK),
-    and.imm(R1, CONGESTED6_LE),
-    jeq.imm(R1, CONGESTED6_LE, 'pass'),
+    and.imm(R1, CONGESTED_6),
+    jeq.imm(R1, CONGESTED_6, 'pass'),
     insides(V6, families),
     [V4, V6].flatMap((outer) => families.map((inner) => takeOut(outer, inner, hook, vips))),
     at('pass', mov.imm(R0, hook.pass)),
@@ -93,7 +88,7 @@ const nameOf = (outer: Family, inner: Family): string => `${inner.version}in${ou
 
 const insides = (outer: Family, families: readonly Family[]): Fragment => [
   load(B, R1, PACKET, outer.protocol),
-  families.map((inner) => jeq.imm(R1, INSIDE[inner.version], nameOf(outer, inner))),
+  families.map((inner) => jeq.imm(R1, IP_IN_IP[inner.version], nameOf(outer, inner))),
   jump('pass'),
 ];
 

@@ -31,23 +31,27 @@ import {
   xor,
 } from '../ebpf/instruction.ts';
 import {
-  ACTION_AT,
-  adjustHead,
-  CONTEXT,
-  type Hook,
+  CONGESTED,
+  DF,
+  ETHERTYPE,
+  FLOW_LABEL,
+  FRAGMENT,
+  HEADER_CHECKSUM,
+  IDENTIFICATION,
+  IP_IN_IP,
   IPV4_TYPE,
   IPV6_TYPE,
   NETWORK,
-  PACKET,
-  untag,
-} from './hooks.ts';
+  PAYLOAD_LENGTH,
+  PLAIN_IPV4,
+  TOS,
+  TOTAL_LENGTH,
+  VERSION_6,
+} from './header-fields.ts';
+import { ACTION_AT, adjustHead, CONTEXT, type Hook, PACKET, untag } from './hooks.ts';
 import { ACTION_ADDRESS, ACTION_HEADER_CHANGE, ACTION_SOURCE } from './layout.ts';
-import { type Family, TOTAL_LENGTH, V4, V6 } from './parse.ts';
-import { age, count, fold, HEADER_CHECKSUM } from './rewrite-steps.ts';
-
-/** DF, as read by this machine. */
-const DONT_FRAGMENT_LE = 0x0040;
-const ETHERTYPE = 12;
+import { type Family, V4, V6 } from './parse.ts';
+import { age, count, fold } from './rewrite-steps.ts';
 
 /* Octets of outer headers, and where the inner IP header then begins. */
 const OUTER4 = V4.header;
@@ -78,8 +82,8 @@ const trafficClass = ({ version }: Family, network: number, into: Register): Fra
 /** A congestion mark stays inside, outside the packet may be marked again (RFC 3168 section 9.1.1). Loses r1. */
 const withoutMark = (tos: Register, label: string): Fragment => [
   mov.reg(R1, tos),
-  and.imm(R1, 3),
-  jne.imm(R1, 3, label),
+  and.imm(R1, CONGESTED),
+  jne.imm(R1, CONGESTED, label),
   sub.imm(tos, 1),
   at(label, mov.reg(R1, tos)),
 ];
@@ -94,8 +98,8 @@ const copyAddress = (from: number, to: number, octets: 4 | 16): Fragment =>
 export function tunnel4(hook: Hook): Fragment {
   const inner = NETWORK + OUTER4;
   return [
-    at(V4.label('tunnel4'), load(H, R1, PACKET, NETWORK + 6)),
-    and.imm(R1, DONT_FRAGMENT_LE),
+    at(V4.label('tunnel4'), load(H, R1, PACKET, FRAGMENT)),
+    and.imm(R1, DF),
     jeq.imm(R1, 0, V4.label('miss')),
     count(V4, hook),
     age(V4),
@@ -103,18 +107,18 @@ export function tunnel4(hook: Hook): Fragment {
     storeImm(H, PACKET, ETHERTYPE, IPV4_TYPE),
     trafficClass(V4, inner, R3),
     withoutMark(R3, 'unmarked4'),
-    load(H, R4, PACKET, inner + 2),
+    load(H, R4, PACKET, TOTAL_LENGTH + OUTER4),
     toBig(R4, 16),
     add.imm(R4, OUTER4),
     toBig(R4, 16),
-    load(B, R5, PACKET, inner + 8),
-    storeImm(B, PACKET, NETWORK, 0x45),
-    store(B, PACKET, NETWORK + 1, R3),
+    load(B, R5, PACKET, V4.ttl + OUTER4),
+    storeImm(B, PACKET, NETWORK, PLAIN_IPV4),
+    store(B, PACKET, TOS, R3),
     store(H, PACKET, TOTAL_LENGTH, R4),
     // Identification 0, DF.
-    storeImm(W, PACKET, NETWORK + 4, DONT_FRAGMENT_LE << 16),
+    storeImm(W, PACKET, IDENTIFICATION, DF << 16),
     store(B, PACKET, V4.ttl, R5),
-    storeImm(B, PACKET, V4.protocol, 4),
+    storeImm(B, PACKET, V4.protocol, IP_IN_IP[4]),
     copyAddress(ACTION_SOURCE, V4.src, 4),
     copyAddress(ACTION_ADDRESS, V4.dst, 4),
     load(H, R1, ACTION_AT, ACTION_HEADER_CHANGE),
@@ -143,17 +147,17 @@ export function tunnel6(family: Family, hook: Hook): Fragment {
     withoutMark(R3, family.label('unmarked-6in')),
     mov.reg(R1, R3),
     rsh.imm(R1, 4),
-    or.imm(R1, 0x60),
+    or.imm(R1, VERSION_6),
     store(B, PACKET, NETWORK, R1),
     lsh.imm(R3, 4),
     store(B, PACKET, NETWORK + 1, R3),
-    storeImm(H, PACKET, NETWORK + 2, 0),
+    storeImm(H, PACKET, FLOW_LABEL, 0),
     version === 4
-      ? load(H, R4, PACKET, inner + 2)
-      : [load(H, R4, PACKET, inner + 4), toBig(R4, 16), add.imm(R4, V6.header), toBig(R4, 16)],
-    store(H, PACKET, NETWORK + 4, R4),
-    storeImm(B, PACKET, V6.protocol, version === 4 ? 4 : 41),
-    load(B, R5, PACKET, inner - NETWORK + family.ttl),
+      ? load(H, R4, PACKET, TOTAL_LENGTH + OUTER6)
+      : [load(H, R4, PACKET, PAYLOAD_LENGTH + OUTER6), toBig(R4, 16), add.imm(R4, V6.header), toBig(R4, 16)],
+    store(H, PACKET, PAYLOAD_LENGTH, R4),
+    storeImm(B, PACKET, V6.protocol, IP_IN_IP[version]),
+    load(B, R5, PACKET, family.ttl + OUTER6),
     store(B, PACKET, V6.ttl, R5),
     copyAddress(ACTION_SOURCE, V6.src, 16),
     copyAddress(ACTION_ADDRESS, V6.dst, 16),

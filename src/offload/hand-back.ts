@@ -20,6 +20,7 @@ import {
   store,
   W,
 } from '../ebpf/instruction.ts';
+import { asLoaded, NETWORK, SOURCE_MAC } from './header-fields.ts';
 import { CONTEXT, type Hook, PACKET, unlessReadable } from './hooks.ts';
 
 /**
@@ -27,10 +28,7 @@ import { CONTEXT, type Hook, PACKET, unlessReadable } from './hooks.ts';
  * and the index of the interface, little-endian.
  */
 export const HAND_BACK = 0x024c;
-const MARK_LE = 0x4c02;
-const SOURCE = 6;
-const INTERFACE = 8;
-const ETHERNET = 14;
+const INTERFACE = SOURCE_MAC + 2;
 /** Stack: the key. */
 const KEY = -4;
 
@@ -43,9 +41,9 @@ export function handBackCode(hook: Hook, interfaces: number): Uint8Array<ArrayBu
   const program: Fragment = [
     mov.reg(CONTEXT, R1),
     hook.begin,
-    unlessReadable(ETHERNET, 'drop'),
-    load(H, R1, PACKET, SOURCE),
-    jne.imm(R1, MARK_LE, 'drop'),
+    unlessReadable(NETWORK, 'drop'),
+    load(H, R1, PACKET, SOURCE_MAC),
+    jne.imm(R1, asLoaded(HAND_BACK), 'drop'),
     load(W, R1, PACKET, INTERFACE),
     store(W, FP, KEY, R1),
     mov.reg(R2, FP),
@@ -54,9 +52,9 @@ export function handBackCode(hook: Hook, interfaces: number): Uint8Array<ArrayBu
     call(MAP_LOOKUP),
     jeq.imm(R0, 0, 'drop'),
     load(W, R1, R0, 0),
-    store(W, PACKET, SOURCE, R1),
+    store(W, PACKET, SOURCE_MAC, R1),
     load(H, R1, R0, 4),
-    store(H, PACKET, SOURCE + 4, R1),
+    store(H, PACKET, SOURCE_MAC + 4, R1),
     load(W, R1, FP, KEY),
     mov.imm(R2, 0),
     call(REDIRECT),

@@ -32,6 +32,8 @@ import {
   sub,
   W,
 } from '../ebpf/instruction.ts';
+import { ETHERNET_HEADER, VLAN_TAG } from '../wire/ethernet.ts';
+import { ETHERTYPE, NETWORK, TAG_CONTROL, VLAN_TYPE } from './header-fields.ts';
 import { ACTION_INTERFACE, ACTION_MACS, ACTION_VLAN } from './layout.ts';
 
 /** The context, for the whole program. */
@@ -43,15 +45,6 @@ export const SLOT_AT = R8;
 /** The action; before that, the end of the packet's octets. */
 export const ACTION_AT = R9;
 export const END = R9;
-
-/** Where the IP header begins. */
-export const NETWORK = 14;
-const ETHERTYPE = 12;
-/** EtherTypes as they are read from a packet by this machine. */
-export const IPV4_TYPE = 0x0008;
-export const IPV6_TYPE = 0xdd86;
-const VLAN_TYPE = 0x0081;
-const TAG = 4;
 
 /** Stack: octets of the tag that the packet came with, 0 or 4 (XDP). */
 const TAGGED = -8;
@@ -140,7 +133,7 @@ export function untag(): Fragment {
     load(DW, R2, FP, TAGGED),
     jeq.imm(R2, 0, untagged),
     storeImm(DW, FP, TAGGED, 0),
-    mov.imm(R2, TAG),
+    mov.imm(R2, VLAN_TAG),
     adjustHead,
     at(untagged, mov.imm(R2, 0)),
   ];
@@ -157,8 +150,8 @@ export const xdp: Hook = {
     jne.imm(R1, VLAN_TYPE, 'pass'),
     load(DW, R1, FP, TAGGED),
     jne.imm(R1, 0, 'pass'),
-    storeImm(DW, FP, TAGGED, TAG),
-    add.imm(PACKET, TAG),
+    storeImm(DW, FP, TAGGED, VLAN_TAG),
+    add.imm(PACKET, VLAN_TAG),
     jump(again),
   ],
   reload: reloadXdp,
@@ -179,13 +172,13 @@ export const xdp: Hook = {
     // The packet begins 4 octets later with a tag less, 4 earlier with one more.
     at('tags', load(H, R1, ACTION_AT, ACTION_VLAN)),
     jeq.imm(R1, 0, 'shift'),
-    sub.imm(R2, TAG),
+    sub.imm(R2, VLAN_TAG),
     at('shift', adjustHead),
-    reloadXdp(18),
+    reloadXdp(ETHERNET_HEADER + VLAN_TAG),
     load(H, R1, ACTION_AT, ACTION_VLAN),
     jeq.imm(R1, 0, 'plain'),
     storeImm(H, PACKET, ETHERTYPE, VLAN_TYPE),
-    store(H, PACKET, ETHERTYPE + 2, R1),
+    store(H, PACKET, TAG_CONTROL, R1),
     addresses,
     send,
   ],

@@ -23,9 +23,21 @@ import {
   sub,
   toBig,
 } from '../ebpf/instruction.ts';
-import { ACK, FIN, RST, SYN, TCP, TCP_HEADER } from '../wire/tcp.ts';
+import { IPV4_HEADER } from '../wire/ipv4.ts';
+import { IPV6_HEADER } from '../wire/ipv6.ts';
+import { ACK, FIN, RST, SYN, TCP, TCP_FLAGS, TCP_HEADER } from '../wire/tcp.ts';
 import { UDP, UDP_HEADER } from '../wire/udp.ts';
-import { type Hook, NETWORK, PACKET, unlessReadable } from './hooks.ts';
+import {
+  FRAGMENT,
+  IS_FRAGMENT,
+  NETWORK,
+  PAYLOAD_LENGTH,
+  PLAIN_IPV4,
+  TCP_DATA_OFFSET,
+  TOTAL_LENGTH,
+  UDP_LENGTH,
+} from './header-fields.ts';
+import { type Hook, PACKET, unlessReadable } from './hooks.ts';
 
 /** Offsets from the Ethernet header, tags apart. */
 export interface Family {
@@ -45,38 +57,26 @@ export interface Family {
 
 export const V4: Family = {
   version: 4,
-  header: 20,
+  header: IPV4_HEADER,
   ttl: NETWORK + 8,
   protocol: NETWORK + 9,
   src: NETWORK + 12,
   dst: NETWORK + 16,
   address: 4,
-  transport: NETWORK + 20,
+  transport: NETWORK + IPV4_HEADER,
   label: (name) => `${name}4`,
 };
 export const V6: Family = {
   version: 6,
-  header: 40,
+  header: IPV6_HEADER,
   ttl: NETWORK + 7,
   protocol: NETWORK + 6,
   src: NETWORK + 8,
   dst: NETWORK + 24,
   address: 16,
-  transport: NETWORK + 40,
+  transport: NETWORK + IPV6_HEADER,
   label: (name) => `${name}6`,
 };
-
-/* Offsets in transport headers (RFC 9293, RFC 768). */
-const TCP_DATA_OFFSET = 12;
-const TCP_FLAGS = 13;
-const UDP_LENGTH = 4;
-/** IPv4: version 4 and a header of five words. */
-const PLAIN_IPV4 = 0x45;
-/** More fragments, and the offset; as read by this machine. */
-const FRAGMENT_LE = 0xff3f;
-export const TOTAL_LENGTH = NETWORK + 2;
-const PAYLOAD_LENGTH = NETWORK + 4;
-const FRAGMENT = NETWORK + 6;
 
 /**
  * Loads the length of the IP packet in bytes, according to its header, into r3. The verifiers of Linux 6.1 and 6.12
@@ -103,7 +103,7 @@ export function parse(family: Family, hook: Hook): Fragment {
           load(B, R1, PACKET, NETWORK),
           jne.imm(R1, PLAIN_IPV4, label('pieces')),
           load(H, R1, PACKET, FRAGMENT),
-          and.imm(R1, FRAGMENT_LE),
+          and.imm(R1, IS_FRAGMENT),
           jne.imm(R1, 0, label('pieces')),
         ]
       : [

@@ -1,16 +1,18 @@
 /** LVS as one program, for XDP or for tc: the packets of known connections, forwarded as src/forwarding does it. */
+
 import { assemble } from '../ebpf/assemble.ts';
 import { at, exit, type Fragment, H, jeq, load, mov, R0, R1 } from '../ebpf/instruction.ts';
-import { CONTEXT, type Hook, IPV4_TYPE, IPV6_TYPE, PACKET, redirectTo, unlessReadable } from './hooks.ts';
+import { IPV4_HEADER } from '../wire/ipv4.ts';
+import { UDP_HEADER } from '../wire/udp.ts';
+import { ETHERTYPE, IPV4_TYPE, IPV6_TYPE, NETWORK } from './header-fields.ts';
+import { CONTEXT, type Hook, PACKET, redirectTo, unlessReadable } from './hooks.ts';
 import { lookup, type Tables } from './lookup.ts';
-
 import { parse, V4, V6 } from './parse.ts';
 import { rewrite } from './rewrite.ts';
 import { type Upcall, upcalls } from './upcall.ts';
 
-const ETHERTYPE = 12;
 /** Octets of the shortest packet that can be ours: Ethernet, IPv4, and eight of a transport header. */
-const SHORTEST = 42;
+const SHORTEST = NETWORK + IPV4_HEADER + UDP_HEADER;
 
 export interface ProgramParts {
   readonly hook: Hook;

@@ -21,14 +21,13 @@ import {
   sub,
   xor,
 } from '../ebpf/instruction.ts';
-import { type Hook, NETWORK, PACKET, SLOT_AT } from './hooks.ts';
+import { HEADER_CHECKSUM } from './header-fields.ts';
+import { type Hook, PACKET, SLOT_AT } from './hooks.ts';
 import { PACKET_SHIFT, SLOTS } from './layout.ts';
 import type { Family } from './parse.ts';
 
 /** Stack: what is to be added to the slot's counts (tc). */
 export const COUNT = -16;
-/** The IPv4 header's checksum. */
-export const HEADER_CHECKSUM = NETWORK + 10;
 /** Folds a sum of two 16-bit words (three: fold twice) into 16 bits. Loses `spare`. */
 export const fold = (total: Register, spare: Register): Fragment => [
   mov.reg(spare, total),

@@ -30,6 +30,7 @@ import {
 import { TCP, TCP_HEADER } from '../wire/tcp.ts';
 import { UDP_HEADER } from '../wire/udp.ts';
 import { tunnel4, tunnel6 } from './encapsulate.ts';
+import { TCP_DATA_OFFSET } from './header-fields.ts';
 import { ACTION_AT, CONTEXT, type Hook, PACKET, SKB_GSO_SIZE } from './hooks.ts';
 import { ACTION_KIND, ACTION_MTU, KINDS, PACKET_SHIFT } from './layout.ts';
 import { type Family, loadLength } from './parse.ts';
@@ -58,7 +59,7 @@ function measure(family: Family, hook: Hook): Fragment {
     mov.reg(R5, R2),
     hook.readable(transport + TCP_HEADER),
     mov.reg(R2, R5),
-    load(B, R5, PACKET, transport + 12),
+    load(B, R5, PACKET, transport + TCP_DATA_OFFSET),
     rsh.imm(R5, 4),
     lsh.imm(R5, 2),
     add.imm(R5, header),

@@ -23,6 +23,7 @@ import {
 } from '../ebpf/instruction.ts';
 import { TCP_CHECKSUM, TCP_HEADER } from '../wire/tcp.ts';
 import { UDP, UDP_CHECKSUM, UDP_HEADER } from '../wire/udp.ts';
+import { HEADER_CHECKSUM } from './header-fields.ts';
 import { ACTION_AT, CONTEXT, type Hook, PACKET } from './hooks.ts';
 import {
   ACTION_ADDRESS,
@@ -33,7 +34,7 @@ import {
   ACTION_TRANSPORT_CHANGE,
 } from './layout.ts';
 import type { Family } from './parse.ts';
-import { age, count, HEADER_CHECKSUM, updateChecksum } from './rewrite-steps.ts';
+import { age, count, updateChecksum } from './rewrite-steps.ts';
 
 /** NAT: the address at `address` and the port at `port` become the action's. */
 export function translate(family: Family, hook: Hook, address: number, port: number, name: string): Fragment {

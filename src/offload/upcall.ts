@@ -11,7 +11,7 @@ import {
   type Fragment,
   H,
   jeq,
-  jgt,
+  jge,
   jne,
   jset,
   jump,
@@ -25,9 +25,9 @@ import {
   storeImm,
   W,
 } from '../ebpf/instruction.ts';
-import { ICMP } from '../wire/icmp.ts';
-import { ICMP6 } from '../wire/icmp6.ts';
-import { FRAGMENT } from '../wire/ipv6.ts';
+import { ICMP, PARAMETER_PROBLEM, SOURCE_QUENCH, TIME_EXCEEDED, UNREACHABLE } from '../wire/icmp.ts';
+import { FIRST_INFORMATIONAL, ICMP6 } from '../wire/icmp6.ts';
+import { DESTINATION_OPTIONS, FRAGMENT, HOP_BY_HOP, ROUTING } from '../wire/ipv6.ts';
 import { SCTP } from '../wire/sctp.ts';
 import { PACKET } from './hooks.ts';
 import {
@@ -49,6 +49,9 @@ export interface Upcall {
   /** Descriptor of the map of services. */
   readonly services: number;
 }
+
+/** Types of ICMP errors that quote a packet of a connection (RFC 792). */
+const ICMP_ERRORS = [UNREACHABLE, SOURCE_QUENCH, TIME_EXCEEDED, PARAMETER_PROBLEM];
 
 /* Stack: the protocol, and the key. */
 const PROTOCOL = -16;
@@ -112,15 +115,8 @@ export function upcalls(family: Family, upcall: Upcall | undefined): Fragment {
   const icmp = version === 4 ? ICMP : ICMP6;
   const errors: Fragment =
     version === 4
-      ? // Unreachable, source quench (RFC 792), time exceeded, parameter problem.
-        [
-          jeq.imm(R1, 3, label('pieces')),
-          jeq.imm(R1, 4, label('pieces')),
-          jeq.imm(R1, 11, label('pieces')),
-          jne.imm(R1, 12, 'pass'),
-        ]
-      : // RFC 4443: errors are below 128.
-        jgt.imm(R1, 127, 'pass');
+      ? [ICMP_ERRORS.map((type) => jeq.imm(R1, type, label('pieces'))), jump('pass')]
+      : jge.imm(R1, FIRST_INFORMATIONAL, 'pass');
   return [
     at(label('miss'), load(B, R1, PACKET, protocol)),
     store(DW, FP, PROTOCOL, R1),
@@ -135,9 +131,7 @@ export function upcalls(family: Family, upcall: Upcall | undefined): Fragment {
     version === 6
       ? [
           // Behind other extension headers the protocol is anybody's guess: the address decides.
-          jeq.imm(R1, 0, label('any')),
-          jeq.imm(R1, 43, label('any')),
-          jeq.imm(R1, 60, label('any')),
+          [HOP_BY_HOP, ROUTING, DESTINATION_OPTIONS].map((header) => jeq.imm(R1, header, label('any'))),
           jne.imm(R1, FRAGMENT, label('whole-other')),
           load(B, R1, PACKET, transport),
           store(DW, FP, PROTOCOL, R1),

@@ -14,6 +14,8 @@ export const UNREACHABLE6 = 1;
 export const PACKET_TOO_BIG = 2;
 export const TIME_EXCEEDED6 = 3;
 export const PARAMETER_PROBLEM6 = 4;
+/** Types below are those of errors (section 2.1). */
+export const FIRST_INFORMATIONAL = 128;
 export const ECHO_REQUEST6 = 128;
 export const ECHO_REPLY6 = 129;
 
@@ -25,7 +27,7 @@ export const PORT_UNREACHABLE6 = 4;
 const MTU = 4;
 
 /** True for the types that quote a packet: errors (RFC 4443 section 2.1: the high bit is clear). */
-export const isIcmp6Error = (type: number): boolean => type < 128;
+export const isIcmp6Error = (type: number): boolean => type < FIRST_INFORMATIONAL;
 
 /** Accessors; `at` is the offset of the header in the frame. */
 export const icmp6 = {
