@@ -1,6 +1,6 @@
 /**
- * Makes the pictures and transcripts of docs/ anew, from a real director in the laboratory: node dist/scripts/pictures.js.
- * With a URL and a file as arguments it only makes a picture of that page.
+ * Re-creates the picture and the transcripts of docs/, with a real director in the laboratory: scripts/pictures.
+ * With a URL and a file as arguments it only takes a picture of that page.
  */
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -42,13 +42,13 @@ async function picture(url: string, file: string): Promise<void> {
   await page.screenshot({ path: file });
 }
 
-/** Puts a transcript into the README, where its marks are. */
+/** Replaces the transcript between the marks of this name in docs/observability.md. */
 function put(name: string, transcript: string): void {
-  const file = join(PROJECT, 'README.md');
+  const file = join(DOCS, 'observability.md');
   const [begin, end] = [`<!-- ${name} -->\n`, `<!-- /${name} -->`];
   const text = readFileSync(file, 'utf8');
   const [from, to] = [text.indexOf(begin), text.indexOf(end)];
-  if (from < 0 || to < from) throw new Error(`the README has no place for ${name}`);
+  if (from < 0 || to < from) throw new Error(`${file}: no marks for ${name}`);
   const fenced = `\`\`\`\n${transcript.trimEnd()}\n\`\`\`\n`;
   writeFileSync(file, text.slice(0, from + begin.length) + fenced + text.slice(to));
 }

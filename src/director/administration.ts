@@ -78,7 +78,7 @@ export function addDestination(
   const address = addressOf(at.address);
   checkFamily(into, service, address, options);
   checkDestination(at, options);
-  if (!isUnicast(address)) throw invalid(`${at.address}: a destination’s address must be unicast`);
+  if (!isUnicast(address)) throw invalid(`${at.address}: the address of a destination must be unicast`);
   if (find(service, address, at.port))
     throw new LvsError('DESTINATION_EXISTS', `${describe(name)} has the destination ${text(at)} already`);
   const destination = into.destinations.obtain(service, address, at.port);

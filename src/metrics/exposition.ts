@@ -1,4 +1,4 @@
-/** A snapshot as Prometheus text, under names of our own and under those of node_exporter's ipvs collector. */
+/** Renders a snapshot as Prometheus text, under the project's names and those of node_exporter's ipvs collector. */
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { Registry } from 'prom-client';
 import type { DestinationSnapshot, ServiceSnapshot, Snapshot, Traffic } from '../model/snapshot.ts';
@@ -10,7 +10,7 @@ import { nodeExporterFamilies } from './node-exporter.ts';
 
 export const CONTENT_TYPE = Registry.PROMETHEUS_CONTENT_TYPE;
 
-/** ms of work after which packets get their turn; more often, and a busy director would take long to answer. */
+/** ms of work after which packets are handled; a smaller value would delay the answer of a busy director. */
 const TURN = 8;
 
 export async function exposition(snapshot: Snapshot, surroundings: Surroundings): Promise<string> {
@@ -25,7 +25,7 @@ export async function exposition(snapshot: Snapshot, surroundings: Surroundings)
   return text;
 }
 
-/** Everything that there is to tell. Names end as Prometheus has them: bytes, seconds, _total. */
+/** Returns all metric families. Names have Prometheus' suffixes: bytes, seconds, _total. */
 export function families(snapshot: Snapshot, surroundings: Surroundings): Family[] {
   const services = snapshot.services.slice(0, MAX_SERVICES);
   const destinations = namedDestinations(services);
@@ -36,7 +36,7 @@ export function families(snapshot: Snapshot, surroundings: Surroundings): Family
     ...destinationStates(destinations),
     ...decisions(snapshot),
     ...table(snapshot),
-    gauge('lvs_omitted', 'Services and destinations that have no rows here, for they are too many.', [
+    gauge('lvs_omitted', 'Services and destinations omitted because the limit was reached.', [
       [{ kind: 'service' }, snapshot.services.length - services.length],
       [{ kind: 'destination' }, all - destinations.length],
     ]),
@@ -49,9 +49,9 @@ export function families(snapshot: Snapshot, surroundings: Surroundings): Family
 const TRAFFIC: readonly (readonly [keyof Traffic, string, string])[] = [
   ['connections', 'connections', 'Connections'],
   ['inPackets', 'incoming_packets', 'Packets from clients'],
-  ['outPackets', 'outgoing_packets', 'Packets to clients that came this way'],
-  ['inOctets', 'incoming_bytes', 'Octets from clients'],
-  ['outOctets', 'outgoing_bytes', 'Octets to clients that came this way'],
+  ['outPackets', 'outgoing_packets', 'Packets to clients that passed through the director'],
+  ['inOctets', 'incoming_bytes', 'Bytes from clients'],
+  ['outOctets', 'outgoing_bytes', 'Bytes to clients that passed through the director'],
 ];
 
 const traffic = (
@@ -86,7 +86,7 @@ function serviceStates(services: readonly ServiceSnapshot[]): Family[] {
     ),
     gauge(
       'lvs_service_destinations_available',
-      'Destinations that take new connections: they have a weight and are not overloaded.',
+      'Destinations that accept new connections: their weight is above 0, and they are not overloaded.',
       each(({ destinations }) => destinations.filter(takesConnections).length),
     ),
   ];
@@ -132,7 +132,7 @@ function destinationStates(destinations: readonly Named[]): Family[] {
     ),
     gauge(
       name('check_state_age_seconds'),
-      'Time since the health check of a destination last changed its mind.',
+      'Time since the last change of health state of a destination.',
       checked.map(({ labels, check }) => [labels, check.since]),
     ),
   ];
@@ -140,26 +140,22 @@ function destinationStates(destinations: readonly Named[]): Family[] {
 
 function decisions({ counts, drops }: Snapshot): Family[] {
   return [
-    counter(
-      'lvs_packets_total',
-      'Packets that the director itself had and did not drop, by what became of them.',
-      [
-        [{ verdict: 'forwarded' }, counts.forwarded],
-        [{ verdict: 'answered' }, counts.answered],
-        [{ verdict: 'waiting' }, counts.waiting],
-        [{ verdict: 'pass' }, counts.passed],
-      ],
-    ),
+    counter('lvs_packets_total', 'Packets that the process handled and did not drop, by verdict.', [
+      [{ verdict: 'forwarded' }, counts.forwarded],
+      [{ verdict: 'answered' }, counts.answered],
+      [{ verdict: 'waiting' }, counts.waiting],
+      [{ verdict: 'pass' }, counts.passed],
+    ]),
     counter(
       'lvs_dropped_packets_total',
       'Packets that were dropped, by reason.',
       (Object.keys(DROP_REASONS) as DropReason[]).map((reason) => [{ reason }, drops[reason] ?? 0]),
     ),
-    counter('lvs_scheduler_decisions_total', 'Times that a scheduler was asked, by its answer.', [
+    counter('lvs_scheduler_decisions_total', 'Scheduler decisions, by result.', [
       [{ result: 'chosen' }, counts.scheduled - counts.refused],
       [{ result: 'none' }, counts.refused],
     ]),
-    counter('lvs_connections_admitted_total', 'New connections, by who chose their destination.', [
+    counter('lvs_connections_admitted_total', 'New connections, by what selected their destination.', [
       [{ by: 'scheduler' }, counts.admitted - counts.templated],
       [{ by: 'template' }, counts.templated],
     ]),
@@ -170,7 +166,7 @@ function decisions({ counts, drops }: Snapshot): Family[] {
     ),
     counter(
       'lvs_connections_reused_total',
-      'Connections that gave way to a new one of the same endpoints.',
+      'Connections that were replaced by a new one with the same endpoints.',
       single(counts.reused),
     ),
   ];
@@ -182,16 +178,16 @@ const table = ({ table: its }: Snapshot): Family[] => [
     'Entries of the connection table, templates included.',
     single(its.connections),
   ),
-  gauge('lvs_connection_table_capacity', 'Entries that there is room for.', single(its.capacity)),
-  gauge('lvs_connection_table_bytes', 'Octets of the connection table.', single(its.octets)),
+  gauge('lvs_connection_table_capacity', 'Maximum number of entries.', single(its.capacity)),
+  gauge('lvs_connection_table_bytes', 'Size of the connection table in bytes.', single(its.octets)),
   gauge(
     'lvs_connection_table_entries_highest',
-    'Most entries of the connection table since the start.',
+    'Maximum number of entries since the start.',
     single(its.highest),
   ),
   gauge(
     'lvs_connection_table_longest_probe',
-    'Most entries that one look-up has had to compare.',
+    'Maximum number of entries that one lookup compared.',
     single(its.longestProbe),
   ),
 ];
@@ -201,36 +197,32 @@ function process(its: Surroundings): Family[] {
   return [
     counter(
       'lvs_driver_lost_packets_total',
-      'Packets that were lost before the director saw them, by place.',
+      'Packets that were lost before the director received them, by place.',
       Object.entries(its.losses).map(([place, value]) => [{ place }, value]),
     ),
     counter(
       'lvs_driver_send_failures_total',
-      'Packets that the kernel refused to send, by its words.',
+      'Packets that the kernel refused to send, by its error message.',
       boundedWords(its.sendFailures).map(([why, value]) => [{ why }, value]),
     ),
     counter(
       'lvs_offload_upcalls_total',
-      'Packets that the kernel path handed up to the director.',
+      'Packets that the kernel path handed up to the process.',
       offload ? single(offload.upcalls) : [],
     ),
     counter(
       'lvs_offload_flows_total',
-      'Flows that the kernel path was given to forward by itself.',
+      'Flows that were added to the kernel path.',
       offload ? single(offload.installed) : [],
     ),
-    gauge('lvs_event_loop_delay_seconds', 'How late timers come, in the last minute.', [
+    gauge('lvs_event_loop_delay_seconds', 'Delay of timers in the last minute.', [
       [{ statistic: 'mean' }, delay.mean],
       [{ statistic: 'p99' }, delay.p99],
       [{ statistic: 'max' }, delay.max],
     ]),
-    counter(
-      'lvs_control_clients_total',
-      'Clients that the control socket has served.',
-      single(control.clients),
-    ),
+    counter('lvs_control_clients_total', 'Clients of the control socket.', single(control.clients)),
     counter('lvs_control_requests_total', 'Requests at the control socket.', single(control.requests)),
-    counter('lvs_control_trouble_total', 'What went wrong at the control socket, by its kind.', [
+    counter('lvs_control_trouble_total', 'Failed or refused requests at the control socket, by kind.', [
       [{ kind: 'failed' }, control.failed],
       [{ kind: 'refused' }, control.refused],
       [{ kind: 'timed-out' }, control.timedOut],
@@ -242,7 +234,7 @@ function process(its: Surroundings): Family[] {
       'Whether packets are forwarded (1) or not (0).',
       single(Number(its.running)),
     ),
-    gauge('lvs_build_info', 'What runs here; always 1.', [
+    gauge('lvs_build_info', 'Version, runtime and datapath; always 1.', [
       [{ version: its.version, node: its.node, datapath: its.datapath }, 1],
     ]),
   ];

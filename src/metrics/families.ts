@@ -29,7 +29,7 @@ export const gauge = (name: string, help: string, samples: readonly Sample[]): F
 /** A metric without labels. */
 export const single = (value: number): readonly Sample[] => [[{}, value]];
 
-/** A family as text. Each has a registry of its own: none holds more than one at a time. */
+/** Renders a family as text. Each family has a separate registry, which bounds memory. */
 export function textOf({ kind, name, help, samples }: Family): Promise<string> {
   const registry = new Registry();
   const options = { name, help, labelNames: Object.keys(samples[0]?.[0] ?? {}), registers: [registry] };

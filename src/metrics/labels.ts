@@ -2,7 +2,7 @@
 import type { DestinationSnapshot, ServiceSnapshot } from '../model/snapshot.ts';
 import type { Labels } from './families.ts';
 
-/** Services and destinations that have rows of their own; what is beyond counts in the totals only. */
+/** Maximum numbers of services and destinations that are exported; the totals include the rest. */
 export const MAX_SERVICES = 2000;
 export const MAX_DESTINATIONS = 5000;
 /** Different words of the kernel for packets that it did not send; the rest is 'other'. */

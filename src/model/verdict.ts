@@ -1,32 +1,31 @@
-/** What became of a packet. A drop's reason is stable: the same word in log, metrics, explain and docs. */
+/** The verdict on a packet. A drop reason is stable: the log, metrics, explain and docs use the same word. */
 
-/** Why a packet was dropped. The values are what it means, for people. */
+/** Every drop reason with its description. The keys are part of the interface. */
 export const DROP_REASONS = {
-  malformed: 'not a well-formed packet of a protocol that the service speaks',
-  'source-routed': 'it asks for a way of its own (IPv4 source routing), which nobody gets',
-  'no-destination': 'the service has no destination that takes new connections',
-  'no-connection': 'neither a known connection nor the start of one',
-  'destination-gone': 'the connection’s destination was removed',
+  malformed: 'the packet is invalid: a header is truncated, damaged or contradictory',
+  'source-routed': 'the packet uses IPv4 source routing, which is not permitted',
+  'no-destination': 'the service has no destination that accepts new connections',
+  'no-connection': 'the packet belongs to no known connection and does not begin one',
+  'destination-gone': 'the destination of the connection was removed',
   'table-full': 'the connection table is full',
-  'drop-rate': 'dropped by drop_packet, the defence against floods',
-  'ttl-exceeded': 'its time to live ran out here',
-  'too-big': 'too long for the way to the destination, and not to be fragmented',
-  'too-narrow':
-    'the way to the destination is too narrow for a tunnel over IPv6, which has to carry 1280 octets',
-  'no-headroom': 'no room in memory for the tunnel’s header',
-  'no-route': 'no way to the next hop',
-  'queue-full': 'the driver could not take it',
-  'fragment-incomplete': 'a fragment whose datagram never became complete, or that was too much to keep',
-  'fragment-invalid': 'a fragment that overlaps another, or that cannot be part of a datagram',
-  'icmp-unrelated': 'an ICMP error that is related to no connection',
-  'icmp-kind': 'an ICMP message of a kind that is not forwarded',
-  'engine-unparsable': 'the persistence engine found no key in it',
+  'drop-rate': 'dropped by drop_packet, the defense against floods',
+  'ttl-exceeded': 'the TTL or hop limit is exhausted',
+  'too-big': 'the packet exceeds the path MTU and must not be fragmented',
+  'too-narrow': 'the path MTU is too small for a tunnel over IPv6, whose payload must be allowed 1280 bytes',
+  'no-headroom': 'the packet buffer has no room for the tunnel header',
+  'no-route': 'no route to the next hop',
+  'queue-full': 'the transmit queue is full',
+  'fragment-incomplete': 'a fragment whose datagram was never completed or exceeded the reassembly limits',
+  'fragment-invalid': 'a fragment that overlaps another one or cannot be part of a datagram',
+  'icmp-unrelated': 'an ICMP error that belongs to no connection',
+  'icmp-kind': 'an ICMP message of a type that is not forwarded',
+  'engine-unparsable': 'the persistence engine found no key in the packet',
 } as const;
 
 export type DropReason = keyof typeof DROP_REASONS;
 
 /**
- * forwarded: sent on, to the server or back to the client. answered: the director sent an answer of its own.
- * waiting: a fragment, kept until its datagram is complete. pass: not the director's; the host's own stack has it.
+ * forwarded: sent to the real server or back to the client. answered: the director sent an answer itself.
+ * waiting: a fragment, held until its datagram is complete. pass: left to the host's own stack.
  */
 export type Verdict = 'forwarded' | 'answered' | 'waiting' | 'pass' | DropReason;

@@ -4,7 +4,7 @@ import { leastLoaded, overhead } from './least.ts';
 import { Locality, listed } from './locality.ts';
 import type { Scheduler, SchedulerContext, SchedulerFactory } from './scheduler.ts';
 
-/** More active connections than its weight, while another has less than half of its own. */
+/** Reports whether a destination has more active connections than its weight, and another fewer than half its weight. */
 export function isOvercrowded(destination: Destination, all: readonly Destination[]): boolean {
   if (destination.activeConnections <= destination.weight) return false;
   for (const other of all) if (other.activeConnections * 2 < other.weight) return true;

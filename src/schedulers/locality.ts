@@ -50,7 +50,7 @@ export class Locality<T> {
     return this.#bucket(address).find((memory) => sameAddress(memory.address, address))?.value;
   }
 
-  /** Remembers a value in place of what was remembered, unless there is too much to remember. */
+  /** Stores a value for the address, in place of an earlier one, unless the memory is full. */
   remember(address: Address, value: T, now: number): void {
     const bucket = this.#bucket(address);
     const known = bucket.find((memory) => sameAddress(memory.address, address));

@@ -17,7 +17,7 @@ function after(last: number, { destinations }: SchedulerContext): Scheduler {
       }
       return undefined;
     },
-    // Where the last pick itself goes, the one before it takes its part, so that nobody loses a turn.
+    // When the last pick itself is removed, the place before it takes its part, so that no destination loses a turn.
     changed(what, _destination, index) {
       if (what === 'added' && index <= last) last++;
       if (what === 'removed' && index <= last) last--;

@@ -3,7 +3,7 @@ import type { Destination } from '../model/destination.ts';
 import type { Settings } from '../model/settings.ts';
 import type { Address } from '../wire/address.ts';
 
-/** Bits of `SchedulerContext.flags` for sh and mh; fallback: another destination where the hashed one is not to be had. */
+/** Bits of `SchedulerContext.flags` for sh and mh; FALLBACK: use another destination if the hashed one is unavailable. */
 export const FALLBACK = 1;
 /** The client's port counts too. */
 export const PORT = 2;
@@ -42,8 +42,8 @@ export interface Scheduler {
   /** Called about once a second, for what ages. `now` in ms. */
   expire?(now: number): void;
   /**
-   * A scheduler of the same kind that answers `request` as this one would now, over a list with a twin of each
-   * destination in the same place. Absent where one made anew does.
+   * Returns a scheduler of the same kind that answers `request` as this one would now, over a list with a twin of each
+   * destination in the same place. Absent where a new scheduler does so.
    */
   fork?(
     context: SchedulerContext,

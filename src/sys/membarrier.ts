@@ -8,7 +8,7 @@ const GLOBAL = 1;
 
 /**
  * Resolves after every reader of the kernel's RCU that ran at the time of the call, eBPF programs among them, has ended
- * (synchronize_rcu). About 10 ms, at times more. Not the EXPEDITED commands: those order memory and wait for nobody.
+ * (synchronize_rcu). About 10 ms, at times more. Not the EXPEDITED commands: those order memory and do not wait.
  */
 export async function gracePeriod(system: System): Promise<void> {
   succeeded('membarrier(GLOBAL)', await system.membarrier(GLOBAL));

@@ -13,7 +13,9 @@ import { PROJECT } from '../support/project.ts';
 
 const CONF = join(PROJECT, 'conf');
 const files = readdirSync(CONF).filter((name) => /\.(conf|yaml)$/.test(name));
-const readme = readFileSync(join(CONF, 'README.md'), 'utf8');
+const index = readFileSync(join(CONF, 'README.md'), 'utf8');
+const reference = readFileSync(join(PROJECT, 'docs', 'configuration.md'), 'utf8');
+const troubleshooting = readFileSync(join(PROJECT, 'docs', 'troubleshooting.md'), 'utf8');
 const names = {
   ...labNames,
   port: (name: string) => ({ telnet: 23, www: 80, echo: 7 })[name],
@@ -22,7 +24,7 @@ const names = {
 describe('the examples', () => {
   test('are there', () => expect(files.length).toBeGreaterThanOrEqual(12));
 
-  test.each(files)('%s is right, a director takes it, and the README names it', async (name) => {
+  test.each(files)('%s is valid, a director applies it, and conf/README.md lists it', async (name) => {
     const parse = name.endsWith('.yaml') ? parseYaml : parseLvsConf;
     const text = readFileSync(join(CONF, name), 'utf8');
     const { document, problems } = await parse(text, name, names, Object.keys(schedulers));
@@ -33,7 +35,7 @@ describe('the examples', () => {
     for (const command of compile(document)) director.apply(command, 0);
     expect(director.snapshot(0).services).toHaveLength(document.services.length);
     expect(document.services.length).toBeGreaterThan(0);
-    expect(readme).toContain(`(${name})`);
+    expect(index).toContain(`(${name})`);
   });
 
   test('show every key of the schema', () => {
@@ -55,18 +57,19 @@ function keysOf(part: object, into = new Set<string>()): Set<string> {
   return into;
 }
 
-describe('the README', () => {
-  test.each([...keysOf(schema)])('explains the key %s', (key) => expect(readme).toContain(`\`${key}\``));
-  test.each(Object.keys(FINDINGS))('explains the finding %s', (name) =>
-    expect(readme).toContain(`\`${name}\``),
-  );
-  test.each(DIRECTIVES)('explains the directive %s', (name) => expect(readme).toContain(`\`${name}\``));
+describe('docs/configuration.md', () => {
+  test.each([...keysOf(schema)])('explains the key %s', (key) => expect(reference).toContain(`\`${key}\``));
+  test.each(DIRECTIVES)('explains the directive %s', (name) => expect(reference).toContain(`\`${name}\``));
   test.each(Object.keys(schedulers))('names the scheduler %s, and so does the schema', (name) => {
     const word = new RegExp(`\\b${name}\\b`);
-    expect(readme).toMatch(word);
+    expect(reference).toMatch(word);
     expect(schema.properties.defaults.properties.scheduler.description).toMatch(word);
   });
 });
+
+test.each(Object.keys(FINDINGS))('docs/troubleshooting.md explains the finding %s', (name) =>
+  expect(troubleshooting).toContain(`\`${name}\``),
+);
 
 test('lvs.schema.json is the schema that validates', async () => {
   await expect(`${JSON.stringify(schema, null, 2)}\n`).toMatchFileSnapshot(join(CONF, 'lvs.schema.json'));

@@ -114,7 +114,7 @@ const MEANINGS = {
   forwarded: 'sent on',
   answered: 'the director sends an answer of its own',
   waiting: 'a fragment, kept until its datagram is complete',
-  pass: 'not the director’s; the host’s own stack has it',
+  pass: 'left to the host',
   ...DROP_REASONS,
 } as const satisfies Record<Verdict, string>;
 

@@ -24,7 +24,7 @@ export function nearMisses(
       differs.push(
         mark === 0
           ? 'no rule gives the packet its mark'
-          : `the packet’s mark is ${mark}, not ${service.mark}`,
+          : `the mark of the packet is ${mark}, not ${service.mark}`,
       );
     } else {
       if (!sameAddress(service.address, dst)) differs.push('another address');

@@ -1,0 +1,108 @@
+/** Keeps words out of documentation, comments and messages that have made them hard to read, and says what to write. */
+import { readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, expect, test } from 'vitest';
+import { PROJECT } from './support/project.ts';
+
+/** What not to write, and what to write instead. */
+const WORDS: readonly (readonly [RegExp, string])[] = [
+  [/\b(?:no|some)body\b/i, 'name the process, host or user'],
+  [/\b(?:its|their|his|one's) own\b(?= *[.,;:)]|$)|\bof (?:its|their) own\b/i, 'separate, or nothing'],
+  [/\bwhoever\b|\bwhom\b/i, 'repeat the noun'],
+  [
+    /\b(?:is|are) (?:not )?there(?: already)?(?= *[.,;:)]|$)|\b(?:is|are) there already\b/i,
+    'exists, is missing',
+  ],
+  [/\bto be had\b/i, 'is available'],
+  [/\btold\b|\btells? (?:of|that|what|why|whether|how)\b/i, 'report, log, receive'],
+  [/\bhear[sd]?\b/i, 'receive'],
+  [/\bby hand\b/i, 'manually, with ipvsadm'],
+  [/\bmend(?:s|ed|ing)?\b/i, 'fix'],
+  [/\banew\b/i, 're-create, again'],
+  [
+    /\b(?:a|another|no|the|its|their) ways? (?:of|to|of its)\b|\bon (?:its|their) way\b/i,
+    'route, path, next hop',
+  ],
+  [/\bwithout a word\b|\bby itself\b/i, 'automatically, separately'],
+  [/\b(?:stands?|said) twice\b|\bis too much\b/i, 'duplicate, unexpected'],
+  [/\btime-outs?\b|\blook-ups?\b|\bnet-?mask of\b/i, 'timeout, lookup'],
+  [/\b(?:neighbour|behaviour|licence|defence|honour|colour|optimise|recognise)/i, 'US spelling'],
+];
+/** The field's word in prose; identifiers, and comments about them, may keep the word of the RFCs. */
+const OCTET: typeof WORDS = [[/\boctets?\b/i, 'byte']];
+const QUOTES: readonly (readonly [RegExp, string])[] = [[/[\u2018\u2019\u201c\u201d]/, 'ASCII quotes']];
+
+/** Rooms of src whose comments and messages are checked for words; all are checked for quotes. */
+const CHECKED_ROOMS: readonly string[] = ['metrics', 'schedulers', 'sys'];
+
+const MARKDOWN: readonly string[] = [
+  'README.md',
+  'CHANGELOG.md',
+  'conf/README.md',
+  ...filesIn('docs', '.md'),
+];
+
+function filesIn(folder: string, ...ends: readonly string[]): string[] {
+  return readdirSync(join(PROJECT, folder), { recursive: true, encoding: 'utf8' })
+    .filter((name) => ends.some((end) => name.endsWith(end)))
+    .map((name) => `${folder}/${name}`)
+    .sort();
+}
+
+const read = (file: string): string => readFileSync(join(PROJECT, file), 'utf8');
+/** The text with all but line ends blanked, so that lines keep their numbers. */
+const blank = (text: string): string => text.replace(/[^\n]/g, ' ');
+/** Markdown without code, which may be the output of another program. */
+const prose = (text: string): string => text.replace(/^```.*?^```$|`[^`\n]*`/gms, blank);
+/** Comments and strings of TypeScript; a template's expressions count as its text. */
+function words(text: string): string {
+  const tokens = /\/\*.*?\*\/|\/\/[^\n]*|'(?:[^'\\\n]|\\.)*'|`(?:[^`\\]|\\.)*`/gs;
+  let spoken = '';
+  let end = 0;
+  for (const { 0: token, index } of text.matchAll(tokens)) {
+    spoken += blank(text.slice(end, index)) + token;
+    end = index + token.length;
+  }
+  return spoken + blank(text.slice(end));
+}
+
+function findings(text: string, list: typeof WORDS): string[] {
+  return text.split('\n').flatMap((line, i) =>
+    list.flatMap(([word, instead]) => {
+      const found = word.exec(line);
+      return found ? [`line ${i + 1}: "${found[0]}": write ${instead}`] : [];
+    }),
+  );
+}
+
+test.each(MARKDOWN)('%s is in plain words', (file) => {
+  expect(findings(prose(read(file)), [...WORDS, ...OCTET, ...QUOTES])).toEqual([]);
+});
+
+test('source has ASCII quotes and apostrophes', () => {
+  const found = filesIn('src', '.ts').flatMap((file) =>
+    findings(read(file), QUOTES).map((finding) => `${file} ${finding}`),
+  );
+  expect(found).toEqual([]);
+});
+
+describe('comments and messages are in plain words', () => {
+  test.each(CHECKED_ROOMS)('src/%s', (room) => {
+    const found = filesIn(`src/${room}`, '.ts').flatMap((file) =>
+      findings(words(read(file)), WORDS).map((finding) => `${file} ${finding}`),
+    );
+    expect(found).toEqual([]);
+  });
+});
+
+test('the check finds words in comments and strings, with their line, and not in code', () => {
+  const text = "const told = 1;\n/** Nobody\n * hears it. */\nthrow new Error('one of nobody');\n";
+  expect(findings(words(text), WORDS).map((finding) => finding.split(':').slice(0, 2).join(':'))).toEqual([
+    'line 2: "Nobody"',
+    'line 3: "hears"',
+    'line 4: "nobody"',
+  ]);
+  expect(findings(prose('Said `nobody`\n```\nnobody\n```\nby hand'), WORDS)).toEqual([
+    'line 5: "by hand": write manually, with ipvsadm',
+  ]);
+});
