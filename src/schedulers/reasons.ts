@@ -24,7 +24,10 @@ export const reasons: Readonly<Record<SchedulerName, Reason>> = {
   wrr: { rule: 'takes each in turn, as often as its weight', of: weight },
   lc: { rule: 'takes the least load', of: (destination) => `load ${overhead(destination)}` },
   wlc: { rule: 'takes the least load for its weight', of: load },
-  lblc: { rule: 'takes the destination that already has this virtual address, or the least load for its weight', of: load },
+  lblc: {
+    rule: 'takes the destination that already has this virtual address, or the least load for its weight',
+    of: load,
+  },
   lblcr: {
     rule: 'takes the least loaded of the destinations that already have this virtual address, or of all',
     of: load,
