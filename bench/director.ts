@@ -12,7 +12,7 @@ const FORGOTTEN = 61_000;
 
 export async function director(effort: Effort): Promise<Figure[]> {
   const figures: Figure[] = [];
-  for (const method of ['masq', 'gatewaying', 'ipip'] as const)
+  for (const method of ['nat', 'dr', 'tunnel'] as const)
     for (const size of tableSizes(effort)) figures.push(...(await measure(effort, method, size)));
   return figures;
 }

@@ -7,7 +7,7 @@ import { Scene } from './scene.ts';
 const [path = '', connections = '0'] = process.argv.slice(2);
 const NETWORK = 20;
 
-const scene = new Scene('masq', Math.max(1024, Number(connections)));
+const scene = new Scene('nat', Math.max(1024, Number(connections)));
 for (let i = 0; i < Number(connections); i++) scene.open(NETWORK, i);
 await using _control = await serveControl({
   path,

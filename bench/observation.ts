@@ -91,10 +91,7 @@ function filled(connections: number, destinations: number): Director {
   director.apply({ op: 'add-service', service: SERVICE, options: { scheduler: 'wlc' } }, 0);
   for (let i = 0; i < destinations; i++) {
     const destination: DestinationAddress = { address: `10.0.${i >> 8}.${i & 255}`, port: 53 };
-    director.apply(
-      { op: 'add-destination', service: SERVICE, destination, options: { method: 'gatewaying' } },
-      0,
-    );
+    director.apply({ op: 'add-destination', service: SERVICE, destination, options: { method: 'dr' } }, 0);
   }
   const frame = new Frame();
   const octets = packetOfLine(`203.0.113.1:4000 > ${SERVICE.address}:53 UDP len=1`);

@@ -14,14 +14,14 @@ const VIP = '192.168.0.101';
 /** 192.168.0.1: where the director of the captures is. */
 const SOURCE = addressFromV4(0xc0a80001);
 const MTU = 1500;
-const SERVERS = { gatewaying: ['192.168.0.3', '192.168.0.4'], masq: ['192.168.1.3'] } as const;
+const SERVERS = { dr: ['192.168.0.3', '192.168.0.4'], nat: ['192.168.1.3'] } as const;
 /** The captures hold HTTP, telnet, and a port that nobody serves. */
 const PORTS = [80, 23, 81];
 /** Packets that are printed of each capture. */
 const SHOWN = 12;
 
 export function replayDemo(): Finding[] {
-  return [...replay('dr-http-telnet.pcap', 'gatewaying'), ...replay('nat-http-telnet.pcap', 'masq')];
+  return [...replay('dr-http-telnet.pcap', 'dr'), ...replay('nat-http-telnet.pcap', 'nat')];
 }
 
 function replay(file: string, method: keyof typeof SERVERS): Finding[] {

@@ -41,5 +41,5 @@ export function forwardedPort(
   { service }: ServiceDocument,
   { destination, options }: DestinationDocument,
 ): number {
-  return options.method === 'masq' || !('port' in service) ? destination.port : service.port;
+  return options.method === 'nat' || !('port' in service) ? destination.port : service.port;
 }

@@ -1,15 +1,9 @@
 /** What a configuration file says, whatever its syntax: the cluster that the director and its real servers are to be. */
 import type { Check } from '../model/check.ts';
 import type { MarkRule } from '../model/command.ts';
-import type { DestinationAddress, DestinationOptions } from '../model/destination.ts';
+import type { DestinationAddress, DestinationOptions, ForwardingMethodName } from '../model/destination.ts';
 import type { ServiceAddress, ServiceOptions } from '../model/service.ts';
 import type { Settings, Timeouts } from '../model/settings.ts';
-
-/** Forwarding methods as people name them; a cluster has one, a destination may have its own. */
-export type ClusterMethod = 'nat' | 'dr' | 'tunnel';
-
-/** The name of each method in commands. */
-export const FORWARDING = { nat: 'masq', dr: 'gatewaying', tunnel: 'ipip' } as const;
 
 /** An address of a host with the device that carries it. */
 export interface Interface {
@@ -37,7 +31,7 @@ export interface ServiceDocument {
 }
 
 export interface Document {
-  readonly method: ClusterMethod;
+  readonly method: ForwardingMethodName;
   /** False: a standby, whose director takes no VIP and has no rules. */
   readonly active: boolean;
   readonly vips: readonly Interface[];

@@ -1,14 +1,14 @@
 /** The classic syntax, lvs.conf: DIRECTIVE=words a line, read into a document; every problem is told with its place. */
+
 import { isIP } from 'node:net';
+import type { ForwardingMethodName } from '../model/destination.ts';
 import type { Protocol, ServiceAddress } from '../model/service.ts';
 import { prefixOfMask } from '../wire/address.ts';
 import { DEVICE_OR_ALIAS } from './device-names.ts';
 import {
-  type ClusterMethod,
   type DestinationDocument,
   type Document,
   EMPTY_DOCUMENT,
-  FORWARDING,
   type Interface,
   type ServiceDocument,
 } from './document.ts';
@@ -17,7 +17,11 @@ import { Notes, type Parsed } from './parse-result.ts';
 import { didYouMean, nearest, type Place } from './problem.ts';
 import { review, type Segment } from './semantic-checks.ts';
 
-const METHODS: Readonly<Record<string, ClusterMethod>> = { VS_NAT: 'nat', VS_DR: 'dr', VS_TUN: 'tunnel' };
+const METHODS: Readonly<Record<string, ForwardingMethodName>> = {
+  VS_NAT: 'nat',
+  VS_DR: 'dr',
+  VS_TUN: 'tunnel',
+};
 /** Stands for the VIP of a file that has none, and is refused. */
 const NO_VIP = '0.0.0.0';
 const PROTOCOLS: Readonly<Record<string, Protocol>> = { t: 'tcp', u: 'udp' };
@@ -229,7 +233,7 @@ class Reader {
   async #service(
     statement: Statement,
     vip: string,
-    method: ClusterMethod,
+    method: ForwardingMethodName,
   ): Promise<ServiceDocument | undefined> {
     const [kind, portWord, scheduler, ...servers] = statement.words;
     if (!kind || !portWord || !scheduler || servers.length === 0) {
@@ -264,7 +268,7 @@ class Reader {
     word: Word,
     protocol: Protocol,
     servicePort: number,
-    method: ClusterMethod,
+    method: ForwardingMethodName,
   ): Promise<DestinationDocument | undefined> {
     const form = /^([^:,]+)(?::([^:,]+))?(?:,(.*))?$/.exec(word.text);
     if (!form) {
@@ -289,7 +293,7 @@ class Reader {
     return this.#notes.at(word, {
       name: name!,
       destination: { address, port },
-      options: { method: FORWARDING[method], weight },
+      options: { method, weight },
     });
   }
 

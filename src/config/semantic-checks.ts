@@ -1,6 +1,6 @@
 /** Looks over a whole document for what no single line shows: things said twice, and what will not work as written. */
 
-import { keyOf } from '../model/naming.ts';
+import { formatService } from '../model/naming.ts';
 import {
   type Address,
   isOneHost,
@@ -34,7 +34,7 @@ export function review(document: Document, notes: Notes, segments: readonly Segm
   const known = [...segments, ...(inside ? [inside] : []), ...document.vips];
   const services = new Map<string, ServiceDocument>();
   for (const service of document.services) {
-    const key = keyOf(service.service);
+    const key = formatService(service.service);
     const first = services.get(key);
     if (first)
       notes.error(place(service), `this service is defined already, on line ${place(first).line} (${key})`);
@@ -63,7 +63,7 @@ export function review(document: Document, notes: Notes, segments: readonly Segm
       const warn = (message: string) => notes.warning(place(destination), message);
       reviewPort(service, destination, warn);
       reviewReplies(service, destination, warn);
-      if (destination.options.method === 'gatewaying') reviewSegment(destination, known, warn);
+      if (destination.options.method === 'dr') reviewSegment(destination, known, warn);
     }
   }
 }
@@ -109,8 +109,8 @@ function reviewPort(
   { destination, options }: DestinationDocument,
   warn: (message: string) => void,
 ): void {
-  if (!('port' in service) || options.method === 'masq' || destination.port === service.port) return;
-  const name = options.method === 'ipip' ? 'tunnel' : 'dr';
+  if (!('port' in service) || options.method === 'nat' || destination.port === service.port) return;
+  const name = options.method === 'tunnel' ? 'tunnel' : 'dr';
   warn(`${name} cannot change the port: ${service.port} will be used, not ${destination.port}`);
 }
 
@@ -121,7 +121,7 @@ function reviewReplies(
   warn: (message: string) => void,
 ): void {
   // The kernel translates what a real server sends only for the engine sip (ip_vs_sip.c, Linux 6.1).
-  if (options.ops && options.engine === undefined && method === 'masq')
+  if (options.ops && options.engine === undefined && method === 'nat')
     warn(
       `one-packet with nat: replies of ${name} keep its own address, because no connection is kept (use dr or tunnel)`,
     );

@@ -55,7 +55,7 @@ const serviceOptions = record({
   'ops?': flag,
 });
 const destinationOptions = record({
-  method: oneOf('masq', 'gatewaying', 'ipip'),
+  method: oneOf('nat', 'dr', 'tunnel'),
   'weight?': natural,
   'upperThreshold?': natural,
   'lowerThreshold?': natural,

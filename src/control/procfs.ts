@@ -1,4 +1,5 @@
 /** The text files of /proc/net that the kernel's IPVS has, for tools that read those: ip_vs, ip_vs_conn, ip_vs_stats... */
+import { familyOfService } from '../model/naming.ts';
 import type { ServiceAddress } from '../model/service.ts';
 import type {
   ConnectionSnapshot,
@@ -11,7 +12,7 @@ import type {
 /** Ticks of a second in which the kernel prints persistence time-outs (CONFIG_HZ). */
 const HZ = 100;
 
-const FORWARD = { masq: 'Masq', local: 'Local', ipip: 'Tunnel', gatewaying: 'Route' } as const;
+const FORWARD = { nat: 'Masq', tunnel: 'Tunnel', dr: 'Route' } as const;
 
 /** /proc/net/ip_vs: services by address, then by mark. */
 export function procServices({ services }: Pick<Snapshot, 'services'>): string {
@@ -25,7 +26,7 @@ ${ordered.map(serviceText).join('')}`;
 
 function serviceText({ service, options, destinations }: ServiceSnapshot): string {
   const { scheduler, persistent = 0, ops = false } = options;
-  const family = familyOf(service);
+  const family = familyOfService(service);
   const mask = maskWord(options.persistenceMask, options.persistencePrefix, family);
   const head = `${nameText(service)} ${scheduler} ${opsText(service, ops)}`;
   const tail = persistent > 0 ? `persistent ${persistent * HZ} ${hex(mask, 8)}` : '';
@@ -48,9 +49,6 @@ const destinationText = (d: DestinationSnapshot): string =>
   `  -> ${endpoint(d.address, d.port)}      ${FORWARD[d.method].padEnd(7)} ${pad(d.weight, 6)} ${pad(d.activeConnections, 10)} ${pad(d.inactiveConnections, 10)}\n`;
 
 const pad = (number: number, width: number): string => number.toString().padEnd(width);
-
-const familyOf = (service: ServiceAddress): 4 | 6 =>
-  'mark' in service ? service.family : service.address.includes(':') ? 6 : 4;
 
 /** An IPv4 mask; for IPv6 the leading bits, whose octets the kernel swaps. */
 function maskWord(mask: string | undefined, prefix: number | undefined, family: 4 | 6): number {

@@ -2,6 +2,7 @@
 
 import type { DestinationAddress, DestinationOptions } from '../model/destination.ts';
 import { LvsError } from '../model/errors.ts';
+import { formatDestination, formatService, PROTOCOL_NUMBERS } from '../model/naming.ts';
 import type { Protocol, ServiceAddress, ServiceOptions } from '../model/service.ts';
 import type { Settings } from '../model/settings.ts';
 import { schedulers } from '../schedulers/index.ts';
@@ -17,7 +18,6 @@ import {
   prefixMask,
   sameAddress,
 } from '../wire/address.ts';
-import { SCTP } from '../wire/sctp.ts';
 import { TCP } from '../wire/tcp.ts';
 import { UDP } from '../wire/udp.ts';
 import type { DestinationRegistry } from './destinations.ts';
@@ -27,7 +27,6 @@ import type { ServiceRegistry } from './services.ts';
 import { LONGEST_TIMEOUT } from './timeouts.ts';
 
 /** IP protocol numbers (IANA) of what services can be of. */
-export const PROTOCOL_NUMBERS: Readonly<Record<Protocol, number>> = { tcp: TCP, udp: UDP, sctp: SCTP };
 
 const MAX_WEIGHT = 0x7fffffff;
 const MAX_MARK = 0xffffffff;
@@ -44,8 +43,8 @@ export interface Configuration {
 }
 
 export function addService(into: Configuration, name: ServiceAddress, options: ServiceOptions): void {
-  const key = keyOf(name);
-  if (into.services.get(key)) throw new LvsError('SERVICE_EXISTS', `${describe(name)} is there already`);
+  const key = serviceKey(name);
+  if (into.services.get(key)) throw new LvsError('SERVICE_EXISTS', `${formatService(name)} is there already`);
   checkService(key, name, options);
   const service = new Service(key, options);
   configure(into, service, options);
@@ -80,7 +79,10 @@ export function addDestination(
   checkDestination(at, options);
   if (!isUnicast(address)) throw invalid(`${at.address}: the address of a destination must be unicast`);
   if (find(service, address, at.port))
-    throw new LvsError('DESTINATION_EXISTS', `${describe(name)} has the destination ${text(at)} already`);
+    throw new LvsError(
+      'DESTINATION_EXISTS',
+      `${formatService(name)}: destination ${formatDestination(at)} already exists`,
+    );
   const destination = into.destinations.obtain(service, address, at.port);
   destination.configure(options, true);
   service.destinations.unshift(destination);
@@ -111,15 +113,18 @@ export function deleteDestination(from: Configuration, name: ServiceAddress, at:
 }
 
 export function requireService(from: Configuration, name: ServiceAddress): Service {
-  const service = from.services.get(keyOf(name));
-  if (!service) throw new LvsError('NO_SUCH_SERVICE', `there is no service ${describe(name)}`);
+  const service = from.services.get(serviceKey(name));
+  if (!service) throw new LvsError('NO_SUCH_SERVICE', `there is no service ${formatService(name)}`);
   return service;
 }
 
 function requireDestination(service: Service, name: ServiceAddress, at: DestinationAddress): RealDestination {
   const destination = find(service, addressOf(at.address), at.port);
   if (!destination)
-    throw new LvsError('NO_SUCH_DESTINATION', `${describe(name)} has no destination ${text(at)}`);
+    throw new LvsError(
+      'NO_SUCH_DESTINATION',
+      `${formatService(name)}: destination ${formatDestination(at)} not found`,
+    );
   return destination;
 }
 
@@ -128,7 +133,7 @@ function find(service: Service, address: Address, port: number): RealDestination
 }
 
 /** The registry's key of what a command names. */
-export function keyOf(name: ServiceAddress): ServiceKey {
+export function serviceKey(name: ServiceAddress): ServiceKey {
   if ('mark' in name) {
     const { mark, family } = name;
     if (!(Number.isInteger(mark) && mark > 0 && mark <= MAX_MARK))
@@ -149,7 +154,7 @@ export function keyOf(name: ServiceAddress): ServiceKey {
 }
 
 /** The other way round. */
-export const nameOf = (service: ServiceKey, format: (address: Address) => string): ServiceAddress =>
+export const serviceAddress = (service: ServiceKey, format: (address: Address) => string): ServiceAddress =>
   service.mark !== 0
     ? { mark: service.mark, family: service.family }
     : { protocol: protocolName(service.protocol), address: format(service.address), port: service.port };
@@ -167,22 +172,29 @@ function checkService(key: ServiceKey, name: ServiceAddress, options: ServiceOpt
     schedulerFlags = 0,
   } = options;
   if (!Object.hasOwn(schedulers, scheduler))
-    throw new LvsError('NO_SUCH_SCHEDULER', `${describe(name)}: there is no scheduler ${scheduler}`);
+    throw new LvsError('NO_SUCH_SCHEDULER', `${formatService(name)}: there is no scheduler ${scheduler}`);
   if (engine !== undefined && !engineNames.includes(engine))
-    throw new LvsError('NO_SUCH_SCHEDULER', `${describe(name)}: there is no persistence engine ${engine}`);
+    throw new LvsError(
+      'NO_SUCH_SCHEDULER',
+      `${formatService(name)}: there is no persistence engine ${engine}`,
+    );
   if (!isWithin(persistent, 0, LONGEST_TIMEOUT))
-    throw invalid(`${describe(name)}: persistence of ${persistent} s: 1 to ${LONGEST_TIMEOUT}, 0 for none`);
+    throw invalid(
+      `${formatService(name)}: persistence of ${persistent} s: 1 to ${LONGEST_TIMEOUT}, 0 for none`,
+    );
   if (key.mark === 0 && key.port === 0 && persistent === 0)
-    throw invalid(`${describe(name)}: port 0, all ports, is for persistent services only`);
+    throw invalid(`${formatService(name)}: port 0, all ports, is for persistent services only`);
   if (ops && key.mark === 0 && key.protocol !== PROTOCOL_NUMBERS.udp)
-    throw invalid(`${describe(name)}: one-packet scheduling is for UDP and firewall marks only`);
+    throw invalid(`${formatService(name)}: one-packet scheduling is for UDP and firewall marks only`);
   if (!(Number.isInteger(schedulerFlags) && schedulerFlags >= 0 && schedulerFlags <= 7))
-    throw invalid(`${describe(name)}: scheduler flags ${schedulerFlags}: 0 to 7`);
+    throw invalid(`${formatService(name)}: scheduler flags ${schedulerFlags}: 0 to 7`);
   const most = key.family === 4 ? 32 : 128;
   if (persistencePrefix !== undefined && !isWithin(persistencePrefix, key.family === 4 ? 0 : 1, most))
-    throw invalid(`${describe(name)}: persistence granularity of ${persistencePrefix} bits: at most ${most}`);
+    throw invalid(
+      `${formatService(name)}: persistence granularity of ${persistencePrefix} bits: at most ${most}`,
+    );
   if (persistenceMask !== undefined && (key.family === 6 || !isV4(addressOf(persistenceMask))))
-    throw invalid(`${describe(name)}: persistence mask ${persistenceMask}: dotted, and for IPv4`);
+    throw invalid(`${formatService(name)}: persistence mask ${persistenceMask}: dotted, and for IPv4`);
 }
 
 function configure(into: Configuration, service: Service, options: ServiceOptions): void {
@@ -235,7 +247,7 @@ function checkFamily(
 ): void {
   if (familyOf(address) === service.family) return;
   if (isSynced) throw invalid('no destination of the other address family while a sync daemon runs');
-  if (options.method !== 'ipip')
+  if (options.method !== 'tunnel')
     throw invalid('only a tunnel reaches a destination of the other address family');
 }
 
@@ -261,10 +273,3 @@ const isWithin = (value: number, least: number, most: number): boolean =>
 
 const invalid = (message: string): LvsError => new LvsError('INVALID', message);
 const outOfRange = (message: string): LvsError => new LvsError('OUT_OF_RANGE', message);
-
-const text = (at: DestinationAddress): string =>
-  at.address.includes(':') ? `[${at.address}]:${at.port}` : `${at.address}:${at.port}`;
-
-/** A service in a message. */
-const describe = (name: ServiceAddress): string =>
-  'mark' in name ? `mark ${name.mark}` : `${name.protocol} ${text(name)}`;

@@ -1,13 +1,13 @@
 /** The window onto a table row that forwarding methods look through: what the table has, with its destination. */
 
 import type { Connection, Row } from '../model/connection.ts';
-import type { ForwardingMethodName } from '../model/destination.ts';
+import type { ConnectionMethod } from '../model/destination.ts';
 import type { Address } from '../wire/address.ts';
 import { type ConnectionTable, FORWARDING_METHOD, type SelectedRow } from './connections.ts';
 import type { RealDestination } from './service.ts';
 
 /** By the number that a connection's flags have for it. */
-export const METHODS: readonly ForwardingMethodName[] = ['masq', 'local', 'ipip', 'gatewaying'];
+export const METHODS: readonly ConnectionMethod[] = ['nat', 'local', 'tunnel', 'dr'];
 
 /** One for a director; says what `select` chose last. */
 export class BoundConnection implements Connection {
@@ -44,7 +44,7 @@ export class BoundConnection implements Connection {
     return this.#selected.dport;
   }
 
-  get method(): ForwardingMethodName {
+  get method(): ConnectionMethod {
     return METHODS[this.#table.flags[this.#selected.row]! & FORWARDING_METHOD]!;
   }
 

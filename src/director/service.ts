@@ -60,7 +60,7 @@ export class RealDestination implements Destination {
   service: Service;
   /** False once it was removed: its connections stand still until it is added again. */
   available = true;
-  method: ForwardingMethodName = 'gatewaying';
+  method: ForwardingMethodName = 'dr';
   tunnel: TunnelOptions = PLAIN_TUNNEL;
   weight = 1;
   lastWeight = 1;

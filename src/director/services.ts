@@ -63,7 +63,7 @@ export class ServiceRegistry {
     for (const service of this.#all) {
       if (service.mark === 0 && service.protocol !== protocol) continue;
       for (const destination of service.destinations) {
-        if (destination.method !== 'masq' || destination.port !== port) continue;
+        if (destination.method !== 'nat' || destination.port !== port) continue;
         if (sameAddress(destination.address, address)) return true;
       }
     }

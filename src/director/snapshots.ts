@@ -6,7 +6,7 @@ import { formatAddress } from '../wire/address.ts';
 import { SCTP } from '../wire/sctp.ts';
 import { TCP } from '../wire/tcp.ts';
 import { UDP } from '../wire/udp.ts';
-import { nameOf } from './administration.ts';
+import { serviceAddress } from './administration.ts';
 import { TEMPLATE } from './connections.ts';
 import type { Core } from './core.ts';
 import { SCTP_STATES } from './path/sctp-state.ts';
@@ -17,7 +17,7 @@ import type { RealDestination, Service } from './service.ts';
 
 export function snapshotOfService(service: Service): ServiceSnapshot {
   return {
-    service: nameOf(service, formatAddress),
+    service: serviceAddress(service, formatAddress),
     options: service.options,
     stats: service.meter.traffic(),
     rates: service.meter.rate(),

@@ -28,7 +28,7 @@ export function forwardRelated(
   context: ForwardingContext,
 ): Verdict {
   if (!checksumHolds(packet)) return 'malformed';
-  if (connection.method !== 'masq')
+  if (connection.method !== 'nat')
     return forwardingMethods[connection.method].request(packet, connection, context);
   const { address } = connection.destination;
   const route = context.host.route(address);

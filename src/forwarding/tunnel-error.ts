@@ -54,7 +54,7 @@ export function answerTunnelError(
   context: ForwardingContext,
 ): Verdict {
   const { address, tunnel } = connection.destination;
-  if (connection.method !== 'ipip' || !sameAddress(quoted.dst, address)) return 'icmp-unrelated';
+  if (connection.method !== 'tunnel' || !sameAddress(quoted.dst, address)) return 'icmp-unrelated';
   if (!checksumHolds(packet)) return 'malformed';
   const { frame, transport, icmpType: type, icmpCode: code } = packet;
   const tooBig =

@@ -1,6 +1,7 @@
 /** Renders the nftables commands that withhold the packets of virtual services from the host's own stack. */
 import { isIPv4, isIPv6 } from 'node:net';
 import type { MarkRule } from '../model/command.ts';
+import { PROTOCOL_NUMBERS } from '../model/naming.ts';
 import type { Protocol } from '../model/service.ts';
 import type { DestinationSnapshot, ServiceSnapshot } from '../model/snapshot.ts';
 import { markMatch, PORT_PROTOCOLS } from './mark-match.ts';
@@ -14,8 +15,6 @@ export interface Guarded {
   readonly marks: readonly MarkRule[];
 }
 
-/** IP protocol numbers (IANA). */
-const NUMBERS: Readonly<Record<Protocol, number>> = { tcp: 6, udp: 17, sctp: 132 };
 const ALL_PORTS = '0-65535';
 /** FTP's control port (RFC 959): its data connections use any other port of the same address. */
 const FTP_PORT = 21;
@@ -76,7 +75,8 @@ export function replaceGuard(table: string, guarded: Guarded): string {
 function requestRules({ services }: Guarded): string[] {
   const ends: End[] = [];
   for (const { service } of services)
-    if ('address' in service) ends.push([service.address, NUMBERS[service.protocol], guardedPort(service)]);
+    if ('address' in service)
+      ends.push([service.address, PROTOCOL_NUMBERS[service.protocol], guardedPort(service)]);
   return FAMILIES.flatMap((family) => endRules(family, 'daddr', 'dport', ends));
 }
 
@@ -88,9 +88,9 @@ function replyRules({ services }: Guarded): string[] {
   const ends: End[] = [];
   for (const { service, destinations } of services)
     for (const { method, address, port } of destinations) {
-      if (method !== 'masq') continue;
+      if (method !== 'nat') continue;
       const protocols = 'protocol' in service ? [service.protocol] : (['tcp', 'udp', 'sctp'] as const);
-      for (const protocol of protocols) ends.push([address, NUMBERS[protocol], port]);
+      for (const protocol of protocols) ends.push([address, PROTOCOL_NUMBERS[protocol], port]);
     }
   if (ends.length === 0) return [];
   const errors = FAMILIES.flatMap((family) => {

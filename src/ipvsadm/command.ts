@@ -70,17 +70,17 @@ function granularity({ mask, family }: Draft): Partial<ServiceOptions> {
 
 function destinationOptions(draft: Draft): DestinationOptions {
   const { method, given } = draft;
-  if (draft.server!.family !== draft.family && method !== 'ipip')
+  if (draft.server!.family !== draft.family && method !== 'tunnel')
     throw new Refusal('Different address family is allowed only for tunneling servers');
-  if (method !== 'ipip' && TUNNEL_OPTIONS.some((option) => given.has(option)))
+  if (method !== 'tunnel' && TUNNEL_OPTIONS.some((option) => given.has(option)))
     throw new Refusal('Tunnel options conflict with forward method');
-  if (method === 'ipip') checkTunnelOptions(draft.tunnelType, given);
+  if (method === 'tunnel') checkTunnelOptions(draft.tunnelType, given);
   return {
     method,
     weight: draft.weight,
     upperThreshold: draft.upper,
     lowerThreshold: draft.lower,
-    ...(method === 'ipip' && { tunnel: tunnelOf(draft) }),
+    ...(method === 'tunnel' && { tunnel: tunnelOf(draft) }),
   };
 }
 
@@ -91,7 +91,7 @@ function tunnelOf({ given, tunnelType, tunnelPort }: Draft): TunnelOptions {
 
 /** Without address translation the destination gets the packet with the service's own port. */
 const destinationPort = (draft: Draft): number =>
-  draft.mark !== 0 || draft.method === 'masq' ? draft.server!.port : draft.port;
+  draft.mark !== 0 || draft.method === 'nat' ? draft.server!.port : draft.port;
 
 const daemonOf = (draft: Draft) => ({
   role: draft.role,

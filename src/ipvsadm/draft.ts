@@ -22,7 +22,7 @@ export interface Draft {
   mask: number | undefined;
   engine: string;
   server: { readonly address: string; readonly family: 4 | 6; port: number } | undefined;
-  method: 'masq' | 'gatewaying' | 'ipip';
+  method: 'nat' | 'dr' | 'tunnel';
   weight: number;
   upper: number;
   lower: number;
@@ -58,7 +58,7 @@ export const newDraft = (command: CommandName): Draft => ({
   mask: undefined,
   engine: '',
   server: undefined,
-  method: 'gatewaying',
+  method: 'dr',
   weight: 1,
   upper: 0,
   lower: 0,

@@ -1,9 +1,11 @@
 /** The table of services and destinations, as `ipvsadm -L` lays it out. */
+
+import { familyOfService } from '../model/naming.ts';
 import type { DestinationSnapshot, ServiceSnapshot, Snapshot, Traffic } from '../model/snapshot.ts';
 import type { OptionName } from './options.ts';
 import { sortDestinations, sortServices } from './order.ts';
 import { formatSchedulerFlags } from './scheduler-flags.ts';
-import { amountText, type EndpointText, familyOf, markText, maskText, protocolOf } from './text.ts';
+import { amountText, type EndpointText, markText, maskText, protocolOf } from './text.ts';
 
 const TITLE = 'IP Virtual Server version 1.2.1 (size=4096)\n';
 /** Names of IPv4 endpoints are cut at this width; longer IPv6 ones push the columns to the right. */
@@ -16,7 +18,7 @@ interface Layout {
   destination(snapshot: DestinationSnapshot): string;
 }
 
-const FORWARD = { masq: 'Masq', local: 'Local', ipip: 'Tunnel', gatewaying: 'Route' } as const;
+const FORWARD = { nat: 'Masq', tunnel: 'Tunnel', dr: 'Route' } as const;
 
 const plain: Layout = {
   head: `Prot LocalAddress:Port Scheduler Flags
@@ -106,7 +108,7 @@ const cut = (name: string): string => (name.startsWith('[') ? name : name.slice(
 
 function schedulingText({ service, options }: ServiceSnapshot): string {
   const { scheduler, schedulerFlags = 0, persistent = 0, engine, ops } = options;
-  const mask = maskText(options, familyOf(service));
+  const mask = maskText(options, familyOfService(service));
   return [
     ` ${scheduler}`,
     schedulerFlags !== 0 && ` (${formatSchedulerFlags(schedulerFlags, scheduler)})`,
@@ -132,7 +134,7 @@ const trafficText = (t: Traffic, exact: boolean): string =>
 const CHECKSUM = { none: '-c', csum: '+c', remcsum: 'r+c' } as const;
 
 function tunnelText({ method, tunnel }: DestinationSnapshot): string {
-  if (method !== 'ipip') return 'n/a';
+  if (method !== 'tunnel') return 'n/a';
   if (tunnel.type === 'ipip') return 'ipip';
   const port = tunnel.type === 'gue' ? `:${tunnel.port}` : '';
   return `${tunnel.type}${port}:${CHECKSUM[tunnel.checksum]}`;

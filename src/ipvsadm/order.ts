@@ -1,8 +1,8 @@
 /** The order of ipvsadm's listings: the C library's merge sort with differences of 32 bits that may overflow, as there. */
+import { PROTOCOL_NUMBERS } from '../model/naming.ts';
 import type { DestinationSnapshot, ServiceSnapshot } from '../model/snapshot.ts';
 import { type Address, isV4, parseAddress } from '../wire/address.ts';
 
-const PROTOCOLS = { tcp: 6, udp: 17, sctp: 132 } as const;
 /** What is compared first to last; differences wrap at 32 bits. */
 type Key = readonly number[];
 
@@ -18,7 +18,7 @@ export const sortDestinations = (
 function serviceKey({ service }: ServiceSnapshot): Key {
   if ('mark' in service) return [service.mark, service.family, 0, 0, 0, 0, 0, 0];
   const address = parseAddress(service.address)!;
-  return [0, isV4(address) ? 4 : 6, PROTOCOLS[service.protocol], ...wordsOf(address), service.port];
+  return [0, isV4(address) ? 4 : 6, PROTOCOL_NUMBERS[service.protocol], ...wordsOf(address), service.port];
 }
 
 /** The address as the kernel's union of both families holds it: IPv4 in the first word. */

@@ -2,13 +2,10 @@
 import type { Command } from '../model/command.ts';
 import type { DestinationOptions } from '../model/destination.ts';
 import type { ServiceAddress } from '../model/service.ts';
+import { joinEndpoint } from '../wire/address.ts';
 import { destinationText, optionsText, serviceText } from './rules.ts';
-import type { EndpointText } from './text.ts';
 
 const PLAIN = { type: 'ipip', port: 0, checksum: 'none' } as const;
-
-const endpoint: EndpointText = (address, port) =>
-  address.includes(':') ? `[${address}]:${port}` : `${address}:${port}`;
 
 /** undefined: the rules have no word for it. */
 export async function ruleLine(command: Command): Promise<string | undefined> {
@@ -17,7 +14,7 @@ export async function ruleLine(command: Command): Promise<string | undefined> {
       return `-A ${await nameText(command.service)}${optionsText(command)}`;
     case 'add-destination': {
       const { service, destination, options } = command;
-      const at = await endpoint(destination.address, destination.port, undefined);
+      const at = await joinEndpoint(destination.address, destination.port);
       return `-a ${await nameText(service)} -r ${at}${destinationOptionsText(options)}`;
     }
     case 'set-timeouts': {
@@ -33,7 +30,7 @@ export async function ruleLine(command: Command): Promise<string | undefined> {
 const nameText = async (service: ServiceAddress): Promise<string> =>
   'mark' in service
     ? `-f ${service.mark}${service.family === 6 ? ' -6' : ''}`
-    : await serviceText(service, endpoint);
+    : await serviceText(service, joinEndpoint);
 
 function destinationOptionsText({
   method,

@@ -1,10 +1,11 @@
 /** The rules of a director as command lines that `ipvsadm -R` reads: `ipvsadm -S`. Thresholds are not saved, as there. */
 import type { TunnelOptions } from '../model/destination.ts';
+import { familyOfService } from '../model/naming.ts';
 import type { ServiceAddress, ServiceOptions } from '../model/service.ts';
 import type { DestinationSnapshot, Snapshot } from '../model/snapshot.ts';
 import { sortDestinations, sortServices } from './order.ts';
 import { formatSchedulerFlags } from './scheduler-flags.ts';
-import { type EndpointText, familyOf, markText, maskText, protocolOf } from './text.ts';
+import { type EndpointText, markText, maskText, protocolOf } from './text.ts';
 
 /** A service and its destinations at a time. */
 export async function* saveRules(
@@ -39,7 +40,7 @@ export function optionsText({
   options: ServiceOptions;
 }): string {
   const { scheduler, schedulerFlags = 0, persistent = 0, engine, ops } = options;
-  const mask = maskText(options, familyOf(service));
+  const mask = maskText(options, familyOfService(service));
   return [
     ` -s ${scheduler}`,
     persistent !== 0 && ` -p ${persistent}`,
@@ -53,7 +54,7 @@ export function optionsText({
 }
 
 /** The director itself as a destination is saved as -g: added again it becomes local again. */
-const METHOD = { masq: '-m', ipip: '-i', gatewaying: '-g', local: '-g' } as const;
+const METHOD = { nat: '-m', tunnel: '-i', dr: '-g' } as const;
 const CHECKSUM = { none: '--tun-nocsum', csum: '--tun-csum', remcsum: '--tun-remcsum' } as const;
 
 /** What -a says of a destination besides its address, thresholds apart. */
@@ -63,7 +64,7 @@ export function destinationText({
   tunnel,
 }: Pick<DestinationSnapshot, 'method' | 'weight'> & { tunnel: TunnelOptions }): string {
   const text = ` ${METHOD[method]} -w ${weight}`;
-  if (method !== 'ipip') return text;
+  if (method !== 'tunnel') return text;
   if (tunnel.type === 'ipip') return `${text} --tun-type ipip`;
   const port = tunnel.type === 'gue' ? ` --tun-port ${tunnel.port}` : '';
   return `${text} --tun-type ${tunnel.type}${port} ${CHECKSUM[tunnel.checksum]}`;

@@ -1,5 +1,7 @@
 /** Addresses, ports and numbers as ipvsadm prints them. */
+
 import type { Protocol, ServiceAddress, ServiceOptions } from '../model/service.ts';
+import { joinEndpoint } from '../wire/address.ts';
 import type { Names } from './names.ts';
 import { dotted } from './numbers.ts';
 
@@ -15,16 +17,13 @@ export type EndpointText = (
 
 /** By number, or by name. Without a protocol a port is a number in any case. */
 export function endpointText(numeric: boolean, names: Names): EndpointText {
-  if (numeric) return (address, port) => join(address, String(port));
+  if (numeric) return joinEndpoint;
   return async (address, port, protocol) => {
     const host = (await names.hostName(address)) ?? address;
     const text = (protocol && port !== 0 ? names.portName(port, protocol) : undefined) ?? String(port);
     return (address.includes(':') ? `[${host}]:${text}` : `${host}:${text}`).slice(0, LONGEST_ENDPOINT);
   };
 }
-
-const join = (address: string, port: string): string =>
-  address.includes(':') ? `[${address}]:${port}` : `${address}:${port}`;
 
 /** A mark as the signed 32 bits that ipvsadm prints. */
 export const markText = (mark: number): string => String(mark | 0);
@@ -41,9 +40,6 @@ export function maskText(options: ServiceOptions, family: 4 | 6): string | undef
   if (bits === undefined || bits === (family === 4 ? 32 : 128)) return undefined;
   return family === 6 ? String(bits) : dotted(bits === 0 ? 0 : (0xffffffff << (32 - bits)) >>> 0);
 }
-
-export const familyOf = (service: ServiceAddress): 4 | 6 =>
-  'mark' in service ? service.family : service.address.includes(':') ? 6 : 4;
 
 /** Sizes from which a number is printed in thousands and so on; what it is divided by; its suffix. */
 const SCALES = [

@@ -1,6 +1,6 @@
 /** A connection as forwarding methods see it, and the flags it carries. */
 import type { Address } from '../wire/address.ts';
-import type { Destination, ForwardingMethodName } from './destination.ts';
+import type { ConnectionMethod, Destination } from './destination.ts';
 
 /** Row number of a connection in the table; -1: none. */
 export type Row = number;
@@ -22,5 +22,5 @@ export interface Connection {
   /** Carries the destination's address. Stays valid after the destination was removed. */
   readonly destination: Destination;
   /** As bound when the connection was made: a later edit of the destination does not change it. */
-  readonly method: ForwardingMethodName;
+  readonly method: ConnectionMethod;
 }

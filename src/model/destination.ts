@@ -2,8 +2,11 @@
 import type { Address } from '../wire/address.ts';
 import type { Counters, Rates } from './counters.ts';
 
-/** masq: NAT (-m); gatewaying: direct routing (-g); ipip: tunnel (-i); local: the director itself (listed "Local"). */
-export type ForwardingMethodName = 'masq' | 'gatewaying' | 'ipip' | 'local';
+/** How packets of a destination reach it: address translation (-m), direct routing (-g) or a tunnel (-i). */
+export type ForwardingMethodName = 'nat' | 'dr' | 'tunnel';
+
+/** How packets of a connection leave: its destination's method, or the director's own stack ("Local" in ipvsadm). */
+export type ConnectionMethod = ForwardingMethodName | 'local';
 
 export interface TunnelOptions {
   readonly type: 'ipip' | 'gue' | 'gre';
@@ -21,7 +24,7 @@ export interface DestinationAddress {
 
 /** What -a and -e set; a field that is missing takes its default, as in ipvsadm. */
 export interface DestinationOptions {
-  readonly method: Exclude<ForwardingMethodName, 'local'>;
+  readonly method: ForwardingMethodName;
   /** 0 is quiesced. Default 1. */
   readonly weight?: number;
   /** Connections at which it counts as overloaded; 0: never. */

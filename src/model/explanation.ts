@@ -1,5 +1,5 @@
 /** What would become of a packet, and why: the steps of its path as it would go now. Plain JSON. */
-import type { DestinationAddress, ForwardingMethodName } from './destination.ts';
+import type { ConnectionMethod, DestinationAddress, ForwardingMethodName } from './destination.ts';
 import type { ServiceAddress } from './service.ts';
 import type { ConnectionSnapshot } from './snapshot.ts';
 import type { Verdict } from './verdict.ts';
@@ -56,7 +56,7 @@ export type Step =
       readonly step: 'made';
       readonly what: 'connection' | 'template';
       readonly destination: DestinationAddress;
-      readonly method: ForwardingMethodName;
+      readonly method: ConnectionMethod;
     }
   /** What is sent, as a packet line, and whereto. */
   | { readonly step: 'sent'; readonly packet: string; readonly nextHop: string };

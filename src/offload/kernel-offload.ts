@@ -102,7 +102,7 @@ export class KernelOffload implements FlowOffload {
     }
     const request = this.#actionOf(this.#requests, bound, there, requestAction);
     const taken = this.#set(row, REQUEST, protocol, caddr, cport, vaddr, vport, request, address);
-    if (!taken || method !== 'masq') return taken;
+    if (!taken || method !== 'nat') return taken;
     const back = way(caddr);
     if (!back) {
       this.counts.unreachable++;
@@ -229,7 +229,7 @@ export class KernelOffload implements FlowOffload {
 
   /** A kind of forwarding that the program knows; a tunnel's may change with an edit of its destination. */
   #suits({ method, vaddr, destination: { address, tunnel } }: Connection): boolean {
-    if (method !== 'ipip') return method === 'masq' || method === 'gatewaying';
+    if (method !== 'tunnel') return method === 'nat' || method === 'dr';
     // IPv6 in IPv4 takes an identification for each packet.
     return tunnel.type === 'ipip' && !this.#options.ignoresDf() && !(isV4(address) && !isV4(vaddr));
   }
@@ -322,13 +322,13 @@ function requestAction(connection: Connection, way: Way): Action {
   const { method, vaddr, vport, dport, destination } = connection;
   const { address } = destination;
   switch (method) {
-    case 'masq':
+    case 'nat':
       return {
         kind: 'toDestination',
         hop: way,
         translation: { address: vaddr.slice(), port: vport, newAddress: address, newPort: dport },
       };
-    case 'ipip':
+    case 'tunnel':
       return { kind: isV4(address) ? 'tunnel4' : 'tunnel6', hop: way, source: way.source, address };
     default:
       return { kind: 'route', hop: way };

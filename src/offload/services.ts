@@ -1,13 +1,11 @@
 /** Which packets that no flow is known for are the director's: the keys that its services make. */
+
 import { isIPv4, isIPv6 } from 'node:net';
-import type { Protocol } from '../model/service.ts';
+import { PROTOCOL_NUMBERS } from '../model/naming.ts';
 import type { DestinationSnapshot, ServiceSnapshot } from '../model/snapshot.ts';
 import { type Address, isV4, parseAddress } from '../wire/address.ts';
 import { ICMP } from '../wire/icmp.ts';
 import { ICMP6 } from '../wire/icmp6.ts';
-import { SCTP } from '../wire/sctp.ts';
-import { TCP } from '../wire/tcp.ts';
-import { UDP } from '../wire/udp.ts';
 import {
   FROM_SERVER,
   OWN_ADDRESS,
@@ -34,8 +32,6 @@ export interface Served {
 /** Keys in hexadecimal, with their flags. */
 export type ServiceKeys = ReadonlyMap<string, number>;
 
-const PROTOCOLS: Readonly<Record<Protocol, number>> = { tcp: TCP, udp: UDP, sctp: SCTP };
-
 export function serviceKeys({ services, own }: Served): ServiceKeys {
   const keys = new Map<string, number>();
   const add = (address: Address, port: number, protocol: number, flag: number) => {
@@ -54,12 +50,12 @@ export function serviceKeys({ services, own }: Served): ServiceKeys {
   };
   for (const { service, destinations } of services) {
     if (!('address' in service)) continue;
-    const protocol = PROTOCOLS[service.protocol];
+    const protocol = PROTOCOL_NUMBERS[service.protocol];
     end(service.address, service.port, protocol, TO_SERVICE, PIECE_TO_SERVICE);
     for (const { method, address, port } of destinations)
-      if (method === 'masq') end(address, port, protocol, FROM_SERVER, PIECE_FROM_SERVER);
+      if (method === 'nat') end(address, port, protocol, FROM_SERVER, PIECE_FROM_SERVER);
   }
-  const tunnels = services.some(({ destinations }) => destinations.some(({ method }) => method === 'ipip'));
+  const tunnels = services.some(({ destinations }) => destinations.some(({ method }) => method === 'tunnel'));
   for (const address of own) {
     add(address, 0, 0, OWN_ADDRESS);
     // What routers say about tunnels is said to the host, where they begin.

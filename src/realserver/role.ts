@@ -32,7 +32,7 @@ export async function documentOf(
 function tunnelsOf(document: Document): Encapsulation[] {
   const kinds = new Map<string, Encapsulation>();
   for (const { options } of document.services.flatMap(({ destinations }) => destinations)) {
-    if (options.method !== 'ipip') continue;
+    if (options.method !== 'tunnel') continue;
     const { type, port } = options.tunnel ?? { type: 'ipip', port: 0 };
     kinds.set(`${type}:${port}`, type === 'gue' ? { type, port } : { type });
   }

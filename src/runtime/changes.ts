@@ -3,7 +3,7 @@
 import type { DirectorDoor, Outcome } from '../control/director-api.ts';
 import type { Command } from '../model/command.ts';
 import type { Destination, DestinationAddress } from '../model/destination.ts';
-import { endpointOf, keyOf } from '../model/naming.ts';
+import { formatDestination, formatService, protocolOfNumber } from '../model/naming.ts';
 import type { ServiceAddress, VirtualService } from '../model/service.ts';
 import { formatAddress, formatEndpoint } from '../wire/address.ts';
 import type { Fields, Log } from './log.ts';
@@ -39,10 +39,10 @@ function changeOf(command: Command): { readonly event: string; readonly fields: 
     case 'add-service':
     case 'edit-service': {
       const { scheduler } = command.options;
-      return { event: eventOf(command.op), fields: { service: keyOf(command.service), scheduler } };
+      return { event: eventOf(command.op), fields: { service: formatService(command.service), scheduler } };
     }
     case 'delete-service':
-      return { event: eventOf(command.op), fields: { service: keyOf(command.service) } };
+      return { event: eventOf(command.op), fields: { service: formatService(command.service) } };
     case 'add-destination':
     case 'edit-destination': {
       const { method, weight = 1 } = command.options;
@@ -73,8 +73,8 @@ interface Named {
 }
 
 const namesOf = ({ service, destination }: Named): Fields => ({
-  service: keyOf(service),
-  destination: endpointOf(destination),
+  service: formatService(service),
+  destination: formatDestination(destination),
 });
 
 /** Notices destinations that have come over their threshold, or below it again. */
@@ -103,9 +103,9 @@ export class Overloads {
   }
 }
 
-const PROTOCOLS: Readonly<Record<number, 'tcp' | 'udp' | 'sctp'>> = { 6: 'tcp', 17: 'udp', 132: 'sctp' };
-
 const serviceName = ({ mark, family, protocol, address, port }: VirtualService): string =>
-  keyOf(
-    mark !== 0 ? { mark, family } : { protocol: PROTOCOLS[protocol]!, address: formatAddress(address), port },
+  formatService(
+    mark !== 0
+      ? { mark, family }
+      : { protocol: protocolOfNumber(protocol)!, address: formatAddress(address), port },
   );

@@ -1,7 +1,7 @@
 /** Destinations and services that a reload has quiesced: they are removed when idle, or when their time is over. */
 import type { Drain } from '../config/reload/reconcile.ts';
 import type { Command } from '../model/command.ts';
-import { endpointOf, keyOf } from '../model/naming.ts';
+import { formatDestination, formatService } from '../model/naming.ts';
 import type { ServiceSnapshot } from '../model/snapshot.ts';
 
 export class Drains {
@@ -34,24 +34,24 @@ export class Drains {
 
   /** What can be removed now; it is forgotten here. */
   due(services: readonly ServiceSnapshot[], now: number): Command[] {
-    const known = new Map(services.map((each) => [keyOf(each.service), each]));
+    const known = new Map(services.map((each) => [formatService(each.service), each]));
     const removed = new Set<string>();
     const commands: Command[] = [];
     for (const [key, { drain, deadline }] of this.#drains) {
-      const service = known.get(keyOf(drain.service));
+      const service = known.get(formatService(drain.service));
       if (!service) this.#drains.delete(key);
       else if (drain.destination) {
-        const endpoint = endpointOf(drain.destination);
-        const destination = service.destinations.find((each) => endpointOf(each) === endpoint);
+        const endpoint = formatDestination(drain.destination);
+        const destination = service.destinations.find((each) => formatDestination(each) === endpoint);
         const busy = destination && destination.activeConnections + destination.inactiveConnections > 0;
         if (busy && now < deadline) continue;
         this.#drains.delete(key);
         if (!destination) continue;
-        removed.add(`${keyOf(drain.service)} ${endpoint}`);
+        removed.add(`${formatService(drain.service)} ${endpoint}`);
         commands.push({ op: 'delete-destination', service: drain.service, destination: drain.destination });
       } else {
         const left = service.destinations.filter(
-          (each) => !removed.has(`${keyOf(drain.service)} ${endpointOf(each)}`),
+          (each) => !removed.has(`${formatService(drain.service)} ${formatDestination(each)}`),
         );
         if (left.length > 0 && now < deadline) continue;
         this.#drains.delete(key);
@@ -63,4 +63,4 @@ export class Drains {
 }
 
 const nameOf = ({ service, destination }: Drain): string =>
-  `${keyOf(service)} ${destination ? endpointOf(destination) : ''}`;
+  `${formatService(service)} ${destination ? formatDestination(destination) : ''}`;

@@ -5,7 +5,7 @@ import { forwardedPort } from '../config/compile.ts';
 import type { Document } from '../config/document.ts';
 import type { DirectorDoor } from '../control/director-api.ts';
 import type { Candidate, Explanation } from '../model/explanation.ts';
-import { endpointOf, keyOf } from '../model/naming.ts';
+import { formatDestination, formatService } from '../model/naming.ts';
 import type { ServiceAddress } from '../model/service.ts';
 import type { ServiceSnapshot } from '../model/snapshot.ts';
 import type { Log } from './log.ts';
@@ -22,7 +22,7 @@ export const healthWatch = ({ door, log }: { readonly door: DirectorDoor; readon
 /** A state that is another one is worth a warning where it is for the worse. */
 function tell({ service, destination, from, to, weight, cause }: HealthEvent, log: Log): void {
   const level = to === 'down' && from !== 'down' ? 'warning' : 'info';
-  const what = { service: keyOf(service), destination: endpointOf(destination) };
+  const what = { service: formatService(service), destination: formatDestination(destination) };
   log(level, from === to ? 'check-weight' : `check-${to}`, { ...what, weight, cause });
 }
 

@@ -2,7 +2,7 @@
 
 import type { Guarded } from '../host/guard-script.ts';
 import type { MarkRule } from '../model/command.ts';
-import { keyOf } from '../model/naming.ts';
+import { formatService } from '../model/naming.ts';
 import type { ServiceAddress } from '../model/service.ts';
 import type { DestinationSnapshot, ServiceSnapshot } from '../model/snapshot.ts';
 
@@ -39,9 +39,13 @@ export function keptServices(): KeptServices {
       age(all, now);
       for (const { destinations } of all.values()) age(destinations, now);
       for (const { service, destinations } of services) {
-        const kept = all.get(keyOf(service)) ?? { what: service, gone: undefined, destinations: new Map() };
+        const kept = all.get(formatService(service)) ?? {
+          what: service,
+          gone: undefined,
+          destinations: new Map(),
+        };
         kept.gone = undefined;
-        all.set(keyOf(service), kept);
+        all.set(formatService(service), kept);
         for (const { method, address, port } of destinations) {
           const what = { method, address, port };
           kept.destinations.set(`${method} ${address} ${port}`, { what, gone: undefined });

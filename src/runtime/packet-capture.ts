@@ -1,7 +1,7 @@
 /** Copies of the packets of one service, before and after forwarding, for as long as somebody takes them. */
 import { setImmediate as nextTurn, setTimeout as sleep } from 'node:timers/promises';
 import { sameService } from '../control/director-api.ts';
-import { nameOf } from '../director/administration.ts';
+import { serviceAddress } from '../director/administration.ts';
 import type { Director } from '../director/director.ts';
 import { connectionOf, serviceOf } from '../director/explain/attribution.ts';
 import { snapshotOfConnection } from '../director/snapshots.ts';
@@ -9,11 +9,11 @@ import { type FlowOffload, noOffload } from '../forwarding/offload.ts';
 import type { CapturedPacket, CapturedPackets } from '../model/capture.ts';
 import { NONE, type Row } from '../model/connection.ts';
 import { LvsError } from '../model/errors.ts';
-import { keyOf } from '../model/naming.ts';
+import { formatService } from '../model/naming.ts';
 import type { ServiceAddress } from '../model/service.ts';
 import type { ConnectionSnapshot } from '../model/snapshot.ts';
 import type { Verdict } from '../model/verdict.ts';
-import { type Address, formatAddress } from '../wire/address.ts';
+import { type Address, formatAddress, joinEndpoint } from '../wire/address.ts';
 import { Frame } from '../wire/frame.ts';
 import { Packet } from '../wire/packet.ts';
 
@@ -66,9 +66,11 @@ export class PacketTap {
 
   /** What comes from now on, in small lots, empty ones too: whoever went away is noticed by them. */
   async *take(service: ServiceAddress): AsyncGenerator<CapturedPackets> {
-    const services = [...this.#director.context.services.all].map((each) => nameOf(each, formatAddress));
+    const services = [...this.#director.context.services.all].map((each) =>
+      serviceAddress(each, formatAddress),
+    );
     if (!services.some((each) => sameService(each, service)))
-      throw new LvsError('NO_SUCH_SERVICE', `there is no service ${keyOf(service)}`);
+      throw new LvsError('NO_SUCH_SERVICE', `there is no service ${formatService(service)}`);
     if (this.#takers.size >= MOST_TAKERS)
       throw new LvsError('UNAVAILABLE', `${MOST_TAKERS} take packets already`);
     const taker: Taker = { service, packets: [], missed: 0 };
@@ -132,7 +134,7 @@ export class PacketTap {
   #isOf(row: Row, service: ServiceAddress): boolean {
     const { table, destinations } = this.#director.context;
     const its = destinations.all[table.destination[row]!]?.service;
-    return its !== undefined && sameService(nameOf(its, formatAddress), service);
+    return its !== undefined && sameService(serviceAddress(its, formatAddress), service);
   }
 
   #tapped(frame: Frame, now: number): Verdict {
@@ -142,7 +144,7 @@ export class PacketTap {
     const isPacket = packet.decode(frame);
     const before = isPacket ? connectionOf(core, packet) : NONE;
     const service = isPacket ? serviceOf(core, packet, before) : undefined;
-    const name = service && nameOf(service, formatAddress);
+    const name = service && serviceAddress(service, formatAddress);
     const takers = [...this.#takers].filter((taker) => name && sameService(taker.service, name));
     if (takers.length === 0) return this.#director.handle(frame, now);
     const known = before === NONE ? undefined : snapshotOfConnection(core, before, now);
@@ -183,10 +185,7 @@ export class PacketTap {
 const base64 = (frame: Frame): string =>
   Buffer.from(frame.bytes.buffer, frame.start, frame.length).toString('base64');
 
-const endpoint = (address: string, port: number): string =>
-  address.includes(':') ? `[${address}]:${port}` : `${address}:${port}`;
-
 const wordsOf = (it: ConnectionSnapshot): string =>
-  `${it.protocol} ${it.state} client ${endpoint(it.clientAddress, it.clientPort)} ` +
-  `virtual ${endpoint(it.virtualAddress, it.virtualPort)} ` +
-  `destination ${endpoint(it.destinationAddress, it.destinationPort)}`;
+  `${it.protocol} ${it.state} client ${joinEndpoint(it.clientAddress, it.clientPort)} ` +
+  `virtual ${joinEndpoint(it.virtualAddress, it.virtualPort)} ` +
+  `destination ${joinEndpoint(it.destinationAddress, it.destinationPort)}`;

@@ -6,7 +6,7 @@ import { appliedOf, type Rule, rulesRunning } from '../config/reload/applied-sta
 import { type Drain, type Reconciliation, reconcile } from '../config/reload/reconcile.ts';
 import { reconcileSettings } from '../config/reload/reconcile-settings.ts';
 import type { Command } from '../model/command.ts';
-import { endpointOf, keyOf } from '../model/naming.ts';
+import { formatDestination, formatService } from '../model/naming.ts';
 import type { Snapshot } from '../model/snapshot.ts';
 
 /** What earlier files said. */
@@ -43,13 +43,14 @@ function withDraining(
 ): readonly Rule[] {
   const drained = new Set(
     draining.map(
-      ({ service, destination }) => `${keyOf(service)} ${destination ? endpointOf(destination) : ''}`,
+      ({ service, destination }) =>
+        `${formatService(service)} ${destination ? formatDestination(destination) : ''}`,
     ),
   );
-  const rules = new Map(previous.map((rule) => [keyOf(rule.service), rule]));
+  const rules = new Map(previous.map((rule) => [formatService(rule.service), rule]));
   for (const rule of running) {
-    const key = keyOf(rule.service);
-    const gone = rule.destinations.filter((each) => drained.has(`${key} ${endpointOf(each)}`));
+    const key = formatService(rule.service);
+    const gone = rule.destinations.filter((each) => drained.has(`${key} ${formatDestination(each)}`));
     const known = rules.get(key);
     if (known) rules.set(key, { ...known, destinations: [...known.destinations, ...gone] });
     else if (drained.has(`${key} `)) rules.set(key, { ...rule, destinations: gone });

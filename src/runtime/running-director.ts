@@ -229,7 +229,9 @@ export class RunningDirector {
     this.#guarded = guarded;
     this.#passed.keep(guarded);
     this.#keep();
-    const tunnels = services.some(({ destinations }) => destinations.some(({ method }) => method === 'ipip'));
+    const tunnels = services.some(({ destinations }) =>
+      destinations.some(({ method }) => method === 'tunnel'),
+    );
     io.reserve = tunnels ? TUNNEL_HEADERS : 0;
     for (const name of replyInterfaces(services, routes)) await this.#listen(name);
     try {
@@ -271,7 +273,7 @@ function replyInterfaces(services: readonly ServiceSnapshot[], routes: Routes): 
   const names = new Set<string>();
   for (const { destinations } of services)
     for (const { method, address: text } of destinations) {
-      const address = method === 'masq' ? parseAddress(text) : undefined;
+      const address = method === 'nat' ? parseAddress(text) : undefined;
       const device = address && !routes.isLocal(address) && routes.route(address)?.device;
       if (device) names.add(device);
     }

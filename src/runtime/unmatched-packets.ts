@@ -1,15 +1,14 @@
 /** Does for packets that are no service's, but were kept from the kernel, what the kernel would have done. */
+
 import { readFileSync } from 'node:fs';
 import { enterHop, sendOn } from '../forwarding/hop.ts';
 import type { ForwardingContext } from '../forwarding/method.ts';
 import { type Guarded, guardedPort } from '../host/guard-script.ts';
+import { PROTOCOL_NUMBERS } from '../model/naming.ts';
 import type { Protocol } from '../model/service.ts';
 import { type Address, parseAddress, sameAddress } from '../wire/address.ts';
 import type { Frame } from '../wire/frame.ts';
 import { Packet } from '../wire/packet.ts';
-
-/** IP protocol numbers (IANA). */
-const NUMBERS: Readonly<Record<Protocol, number>> = { tcp: 6, udp: 17, sctp: 132 };
 
 /** Ends of connections by protocol and port; port 0: all ports. */
 type Ends = Map<number, Address[]>;
@@ -47,7 +46,7 @@ export class PassedPackets {
         add(this.#fragments, service.protocol, service.address, 0);
       }
       for (const { method, address, port } of destinations) {
-        if (method !== 'masq') continue;
+        if (method !== 'nat') continue;
         const protocols = 'mark' in service ? (['tcp', 'udp', 'sctp'] as const) : [service.protocol];
         for (const protocol of protocols) add(this.#replies, protocol, address, port);
       }
@@ -89,7 +88,7 @@ export class PassedPackets {
 function add(ends: Ends, protocol: Protocol, text: string, port: number): void {
   const address = parseAddress(text);
   if (!address) return;
-  const key = keyOf(NUMBERS[protocol], port);
+  const key = keyOf(PROTOCOL_NUMBERS[protocol], port);
   const known = ends.get(key);
   if (known) known.push(address);
   else ends.set(key, [address]);

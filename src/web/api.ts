@@ -109,7 +109,7 @@ export const SNAPSHOT_SCHEMA = {
       {
         address: string,
         port: integer,
-        method: { enum: ['masq', 'gatewaying', 'ipip', 'local'] },
+        method: { enum: ['nat', 'dr', 'tunnel'] },
         tunnel: { type: 'object' },
         weight: integer,
         upperThreshold: integer,

@@ -1,6 +1,7 @@
 /** The last two minutes of a director: rates for the graphs, and who got how many of the connections. */
+
+import { formatRule, formatService } from '../model/naming.ts';
 import type { Snapshot } from '../model/snapshot.ts';
-import { destinationKey, serviceName } from './names.ts';
 
 /** Samples that are kept, and ms between two. */
 export const SAMPLES = 60;
@@ -31,13 +32,13 @@ export class History {
     const tracks = new Map<string, Track>();
     const connections = new Map<string, number[]>();
     for (const { service, rates: its, destinations } of services) {
-      const name = serviceName(service);
+      const name = formatService(service);
       const track = this.#services.get(name) ?? { in: [], out: [] };
       push(track, its.inPackets, its.outPackets);
       tracks.set(name, track);
       for (const destination of destinations) {
         if (connections.size >= MAX_REMEMBERED) break;
-        const key = destinationKey(service, destination);
+        const key = formatRule(service, destination);
         connections.set(key, appended(this.#connections.get(key) ?? [], destination.stats.connections));
       }
     }

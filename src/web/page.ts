@@ -1,4 +1,6 @@
 /** The status page: everything at a glance, as plain HTML. The script only puts a newer one in its place. */
+
+import { formatDestination, formatRule, formatService } from '../model/naming.ts';
 import type { DestinationSnapshot, ServiceSnapshot, Snapshot, Traffic } from '../model/snapshot.ts';
 import { DROP_REASONS, type DropReason } from '../model/verdict.ts';
 import { stateOf } from './destination-state.ts';
@@ -7,13 +9,10 @@ import { duration, percent, short } from './figures.ts';
 import { graphOf, shareBar } from './graph.ts';
 import type { History } from './history.ts';
 import { type Html, html } from './html.ts';
-import { destinationKey, destinationName, serviceName } from './names.ts';
 import { notReady, type Observed } from './observed.ts';
 
 /** Events on the page. */
 const SHOWN_EVENTS = 30;
-
-const METHODS = { masq: 'NAT', gatewaying: 'DR', ipip: 'tunnel', local: 'local' } as const;
 
 export function page(observed: Observed): string {
   const snapshot = observed.snapshot();
@@ -87,8 +86,8 @@ ${graphOf(history.total)}
 
 function serviceSection(each: ServiceSnapshot, id: string, history: History): Html {
   const { service, options, destinations, rates } = each;
-  const name = serviceName(service);
-  const gained = destinations.map((one) => history.gained(destinationKey(service, one)));
+  const name = formatService(service);
+  const gained = destinations.map((one) => history.gained(formatRule(service, one)));
   const allGained = gained.reduce((sum, one) => sum + one, 0);
   const weights = destinations.reduce((sum, { weight }) => sum + weight, 0);
   const words = [
@@ -121,7 +120,7 @@ ${destinations.length === 0 ? html`<p>It has no destination.</p>` : undefined}
 function destinationRow(one: DestinationSnapshot, share: number, wanted: number): Html {
   const { mood, word, why } = stateOf(one);
   const { rates } = one;
-  return html`<tr class="${mood}"><th scope="row">${destinationName(one)}</th><td><span class="state">${word}</span>${why === undefined ? undefined : html` <small>${why}</small>`}</td><td>${METHODS[one.method]}</td><td class="number">${one.weight}${one.check && one.check.weight !== one.weight ? html`<small> of ${one.check.weight}</small>` : undefined}</td><td class="number">${one.activeConnections}</td><td class="number">${one.inactiveConnections}</td><td class="number">${short(rates.connections)}</td><td class="number">${short(rates.inPackets)}, ${short(rates.outPackets)}</td><td class="number">${short(rates.inOctets * 8)}, ${short(rates.outOctets * 8)}</td><td class="shares">${shareBar(share, wanted)} ${percent(share)}, ${percent(wanted)}</td></tr>
+  return html`<tr class="${mood}"><th scope="row">${formatDestination(one)}</th><td><span class="state">${word}</span>${why === undefined ? undefined : html` <small>${why}</small>`}</td><td>${one.method}</td><td class="number">${one.weight}${one.check && one.check.weight !== one.weight ? html`<small> of ${one.check.weight}</small>` : undefined}</td><td class="number">${one.activeConnections}</td><td class="number">${one.inactiveConnections}</td><td class="number">${short(rates.connections)}</td><td class="number">${short(rates.inPackets)}, ${short(rates.outPackets)}</td><td class="number">${short(rates.inOctets * 8)}, ${short(rates.outOctets * 8)}</td><td class="shares">${shareBar(share, wanted)} ${percent(share)}, ${percent(wanted)}</td></tr>
 `;
 }
 

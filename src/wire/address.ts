@@ -65,11 +65,13 @@ function longestZeroRun(groups: readonly number[]): [from: number, length: numbe
   return best;
 }
 
-/** `address:port` as tools print it: an IPv6 address goes in brackets. */
-export function formatEndpoint(address: Address, port: number): string {
-  const text = formatAddress(address);
-  return text.includes(':') ? `[${text}]:${port}` : `${text}:${port}`;
-}
+/** Returns `host:port` as tools print it: an IPv6 address goes in brackets. The port may be a name. */
+export const joinEndpoint = (host: string, port: number | string): string =>
+  host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`;
+
+/** Returns `address:port` as tools print it: an IPv6 address goes in brackets. */
+export const formatEndpoint = (address: Address, port: number): string =>
+  joinEndpoint(formatAddress(address), port);
 
 export const isMulticast = (address: Address): boolean =>
   isV4(address) ? address[3]! >>> 28 === 0xe : address[0]! >>> 24 === 0xff;

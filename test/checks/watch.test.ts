@@ -18,7 +18,7 @@ const add = (weight: number, n = 1): Command => ({
   op: 'add-destination',
   service,
   destination: { ...destination, address: `10.0.0.${n}` },
-  options: { method: 'masq', weight, upperThreshold: 9 },
+  options: { method: 'nat', weight, upperThreshold: 9 },
 });
 
 /** A watch whose probes find what the test says; time goes by where it says so. */
@@ -79,7 +79,7 @@ describe('a watched destination', () => {
         op: 'edit-destination',
         service,
         destination,
-        options: { method: 'masq', weight: 0, upperThreshold: 9 },
+        options: { method: 'nat', weight: 0, upperThreshold: 9 },
       },
     ]);
     expect(watching.watch.stateOf(service, destination, 5000)).toEqual({

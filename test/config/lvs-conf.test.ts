@@ -54,7 +54,7 @@ describe('the classic sample', () => {
       op: 'add-destination',
       service: { protocol: 'tcp', address: '192.168.0.101', port: 80 },
       destination: { address: '192.168.0.3', port: 80 },
-      options: { method: 'gatewaying', weight: 1 },
+      options: { method: 'dr', weight: 1 },
     });
   });
 
@@ -75,12 +75,12 @@ test('NAT keeps a port and a weight of its own', async () => {
     {
       name: 'rs1',
       destination: { address: '192.168.0.3', port: 8080 },
-      options: { method: 'masq', weight: 3 },
+      options: { method: 'nat', weight: 3 },
     },
     {
       name: 'rs2',
       destination: { address: '192.168.0.4', port: 80 },
-      options: { method: 'masq', weight: 1 },
+      options: { method: 'nat', weight: 1 },
     },
   ]);
 });

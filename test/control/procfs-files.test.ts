@@ -16,7 +16,7 @@ test('the files of /proc/net are there, whole, and new each time', async () => {
   const destination = { address: '2001:db8::5', port: 443 };
   await door.apply([
     { op: 'add-service', service, options: { scheduler: 'wlc', persistent: 60, persistencePrefix: 24 } },
-    { op: 'add-destination', service, destination, options: { method: 'ipip', weight: 3 } },
+    { op: 'add-destination', service, destination, options: { method: 'tunnel', weight: 3 } },
   ]);
   const later = new ProcfsFolder(folder.path, {
     ...door,

@@ -12,7 +12,7 @@ function linesOf(
   ...destinations: (readonly [
     address: string,
     port: number,
-    method: 'masq' | 'gatewaying' | 'ipip',
+    method: 'nat' | 'dr' | 'tunnel',
     weight: number,
   ])[]
 ): string[] {
@@ -38,7 +38,7 @@ const tcp = (address: string, port: number): ServiceAddress => ({ protocol: 'tcp
 test.each<[string, string[], string[]]>([
   [
     'IPv4',
-    linesOf(tcp('10.9.0.1', 84), { scheduler: 'rr' }, ['fd01::12', 84, 'ipip', 1]),
+    linesOf(tcp('10.9.0.1', 84), { scheduler: 'rr' }, ['fd01::12', 84, 'tunnel', 1]),
     [
       'TCP  0A090001:0054 rr  ',
       '  -> [fd01:0000:0000:0000:0000:0000:0000:0012]:0054      Tunnel  1      0          0         ',
@@ -46,7 +46,7 @@ test.each<[string, string[], string[]]>([
   ],
   [
     'IPv6',
-    linesOf(tcp('fd09::1', 83), { scheduler: 'rr' }, ['10.1.0.11', 83, 'ipip', 1]),
+    linesOf(tcp('fd09::1', 83), { scheduler: 'rr' }, ['10.1.0.11', 83, 'tunnel', 1]),
     [
       'TCP  [fd09:0000:0000:0000:0000:0000:0000:0001]:0053 rr ',
       '  -> 0A01000B:0053      Tunnel  1      0          0         ',
@@ -54,7 +54,7 @@ test.each<[string, string[], string[]]>([
   ],
   [
     'persistent',
-    linesOf(tcp('10.9.0.1', 80), { scheduler: 'rr', persistent: 300 }, ['10.1.0.12', 80, 'gatewaying', 10]),
+    linesOf(tcp('10.9.0.1', 80), { scheduler: 'rr', persistent: 300 }, ['10.1.0.12', 80, 'dr', 10]),
     [
       'TCP  0A090001:0050 rr  persistent 30000 FFFFFFFF',
       '  -> 0A01000C:0050      Route   10     0          0         ',
@@ -70,7 +70,7 @@ test.each<[string, string[], string[]]>([
     linesOf({ mark: 1, family: 4 }, { scheduler: 'wrr', persistent: 60, persistencePrefix: 16 }, [
       '10.1.0.11',
       0,
-      'gatewaying',
+      'dr',
       1,
     ]),
     [

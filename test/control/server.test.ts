@@ -29,7 +29,7 @@ test('commands and snapshots through the socket are those of the director', asyn
   const outcomes = await client.apply([
     addService,
     addService,
-    { op: 'add-destination', service, destination, options: { method: 'masq', weight: 7 } },
+    { op: 'add-destination', service, destination, options: { method: 'nat', weight: 7 } },
     { op: 'delete-destination', service, destination: { address: '10.1.0.12', port: 80 } },
   ]);
   expect(outcomes.map((outcome) => outcome?.code)).toEqual([

@@ -7,7 +7,7 @@ const WEB = 'tcp 192.0.2.80:80';
 const service = serviceName(WEB);
 const at = endpoint('10.0.0.1:80');
 const scheduler = 'rr';
-const method = 'masq' as const;
+const method = 'nat' as const;
 
 const code = (directed: Directed, command: Command): string | undefined => {
   const before = JSON.stringify(directed.director.snapshot(0));
@@ -146,7 +146,7 @@ describe('refused', () => {
         op: 'add-destination',
         service,
         destination: endpoint('10.0.0.9:80'),
-        options: { method: 'ipip', tunnel: { type: 'gue', port: 0, checksum: 'none' } },
+        options: { method: 'tunnel', tunnel: { type: 'gue', port: 0, checksum: 'none' } },
       },
       'INVALID',
     ],
@@ -175,7 +175,7 @@ test('sync daemons and destinations of the other address family exclude each oth
     op: 'add-destination',
     service,
     destination: endpoint('[fd00::1]:80'),
-    options: { method: 'ipip' },
+    options: { method: 'tunnel' },
   } as const;
   const mixed = new Directed().serve(WEB, []);
   expect([code(mixed, add), code(mixed, start)]).toEqual([undefined, 'INVALID']);
@@ -194,10 +194,10 @@ describe('the snapshot', () => {
   test('an edited destination has the defaults of what the command does not name', () => {
     const directed = new Directed().serve(WEB, []);
     directed.add(WEB, '10.0.0.1:80', { weight: 5, upperThreshold: 9, lowerThreshold: 3 });
-    directed.edit(WEB, '10.0.0.1:80', { method: 'gatewaying' });
+    directed.edit(WEB, '10.0.0.1:80', { method: 'dr' });
     const { method, weight, upperThreshold, lowerThreshold } = directed.destination(WEB, '10.0.0.1:80');
     expect({ method, weight, upperThreshold, lowerThreshold }).toEqual({
-      method: 'gatewaying',
+      method: 'dr',
       weight: 1,
       upperThreshold: 0,
       lowerThreshold: 0,

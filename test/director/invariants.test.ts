@@ -48,7 +48,7 @@ const line = fc.oneof(
 type Step = (directed: Directed) => unknown;
 const setting = fc.constantFrom(...(Object.keys(DEFAULT_SETTINGS) as SettingName[]));
 const serversOf = (service: string) => (service.includes('[') ? SERVERS6 : SERVERS);
-const method = fc.constantFrom('masq' as const, 'gatewaying' as const, 'ipip' as const);
+const method = fc.constantFrom('nat' as const, 'dr' as const, 'tunnel' as const);
 const destination = fc
   .tuple(fc.constantFrom(...SERVICES), fc.nat(2))
   .map(([service, n]) => [service, serversOf(service)[n % serversOf(service).length]!] as const);
@@ -205,7 +205,7 @@ describe('whatever comes, in whatever order', () => {
           const directed = new Directed({ maxConnections: 64 });
           for (const service of SERVICES)
             directed.serve(service, serversOf(service), {
-              method: service.includes(':80') ? 'ipip' : 'masq',
+              method: service.includes(':80') ? 'tunnel' : 'nat',
             });
           directed.set(name, 1);
           for (const { line: text, changes, cut } of packets) {

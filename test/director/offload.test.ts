@@ -38,7 +38,7 @@ const SERVER = '10.0.0.1:80 > 203.0.113.7:4000';
 
 describe('the kernel path has a connection', () => {
   test('as long as no packet is to change its state', () => {
-    const { one, offload } = directed('tcp', 'masq');
+    const { one, offload } = directed('tcp', 'nat');
     const rowsAfter = (line: string) => {
       one.receive(line);
       return offload.rows.size;
@@ -52,7 +52,7 @@ describe('the kernel path has a connection', () => {
   });
 
   test('whose destination was not removed, whatever that one still sends', () => {
-    const { one, offload } = directed('tcp', 'masq');
+    const { one, offload } = directed('tcp', 'nat');
     for (const line of [`${CLIENT} SYN`, `${SERVER} SYN+ACK`, `${CLIENT} ACK`]) one.receive(line);
     const service = { protocol: 'tcp', address: '192.0.2.80', port: 80 } as const;
     const destination = { address: '10.0.0.1', port: 80 };
@@ -60,13 +60,13 @@ describe('the kernel path has a connection', () => {
     offload.rows.clear();
     one.receive(`${SERVER} PSH+ACK len=9`);
     expect(offload.rows.size).toBe(0);
-    one.director.apply({ op: 'add-destination', service, destination, options: { method: 'masq' } }, one.now);
+    one.director.apply({ op: 'add-destination', service, destination, options: { method: 'nat' } }, one.now);
     one.receive(`${SERVER} PSH+ACK len=9`);
     expect(offload.rows.size).toBe(1);
   });
 
   test('of UDP from its first packet on, until it is idle for too long', () => {
-    const { one, offload } = directed('udp', 'gatewaying');
+    const { one, offload } = directed('udp', 'dr');
     one.receive(`${CLIENT} UDP len=4`);
     expect(offload.rows.size).toBe(1);
     one.now += 301_000;
@@ -81,7 +81,7 @@ test.each([
 ])(
   'a connection that ends with %s just after the kernel path forwarded for it is kept for no longer',
   (flags, state, seconds) => {
-    const { one, offload } = directed('tcp', 'gatewaying');
+    const { one, offload } = directed('tcp', 'dr');
     for (const line of [`${CLIENT} SYN`, `${CLIENT} ACK`]) one.receive(line);
     offload.told = (row) => takeIntoAccount(one.director.context, row, 3, 300, one.now, false);
     one.receive(`${CLIENT} ${flags}`);
@@ -95,7 +95,7 @@ test.each([
 );
 
 test('what the kernel path forwarded counts, and keeps the connection alive', () => {
-  const { one, offload } = directed('udp', 'masq');
+  const { one, offload } = directed('udp', 'nat');
   one.receive(`${CLIENT} UDP len=4`);
   const [row] = [...offload.rows];
   takeIntoAccount(one.director.context, row!, 10, 5000, 200_000, false);
@@ -117,7 +117,7 @@ test('what the kernel path forwarded counts, and keeps the connection alive', ()
 });
 
 test('a connection is not idle that the kernel path forwarded for just before its time is up', () => {
-  const { one, offload } = directed('udp', 'gatewaying');
+  const { one, offload } = directed('udp', 'dr');
   one.receive(`${CLIENT} UDP len=4`);
   offload.told = (row) => takeIntoAccount(one.director.context, row, 1, 32, one.now, false);
   one.wait(300);
@@ -128,10 +128,10 @@ test('a connection is not idle that the kernel path forwarded for just before it
 });
 
 test('a connection whose client begins anew ends, whatever the kernel path has still to tell of it', () => {
-  const { one, offload } = directed('tcp', 'gatewaying');
+  const { one, offload } = directed('tcp', 'dr');
   one.set('expire_nodest_conn', 1);
   for (const line of [`${CLIENT} SYN`, `${CLIENT} ACK`]) one.receive(line);
-  one.edit('tcp 192.0.2.80:80', '10.0.0.1:80', { method: 'gatewaying', weight: 0 });
+  one.edit('tcp 192.0.2.80:80', '10.0.0.1:80', { method: 'dr', weight: 0 });
   expect(one.receive(`${CLIENT} SYN`)).toBe('no-destination');
   for (const row of offload.rows) takeIntoAccount(one.director.context, row, 1, 40, one.now, false);
   one.wait(0.1);
@@ -139,7 +139,7 @@ test('a connection whose client begins anew ends, whatever the kernel path has s
 });
 
 test('what was forwarded for a destination before it was removed is counted for its service', () => {
-  const { one, offload } = directed('udp', 'masq');
+  const { one, offload } = directed('udp', 'nat');
   one.receive(`${CLIENT} UDP len=4`);
   const [row] = [...offload.rows];
   one.remove('udp 192.0.2.80:80', '10.0.0.1:80');

@@ -7,7 +7,7 @@ const request = (flags: string, client = '203.0.113.7:4000') => `${client} > 192
 const reply = (flags: string, client = '203.0.113.7:4000') => `${SERVER} > ${client} ${flags}`;
 
 /** One server with one established connection. */
-function established(method: 'masq' | 'gatewaying' = 'masq'): Directed {
+function established(method: 'nat' | 'dr' = 'nat'): Directed {
   const directed = new Directed().serve(WEB, [SERVER], { method });
   directed.receive(request('SYN'));
   directed.receive(request('ACK'));
@@ -35,9 +35,9 @@ describe('a removed destination', () => {
   });
 
   test('resumes them with the method that they were bound with', () => {
-    const directed = established('gatewaying');
+    const directed = established('dr');
     directed.remove(WEB, SERVER);
-    directed.add(WEB, SERVER, { method: 'masq' });
+    directed.add(WEB, SERVER, { method: 'nat' });
     directed.receive(request('ACK'));
     expect(directed.sent).toEqual(['203.0.113.7:4000 > 192.0.2.80:80 TCP ACK via 10.0.0.1']);
   });
@@ -123,7 +123,7 @@ describe('a SYN of the same client and port', () => {
       [1, '10.0.0.2'],
       [2, '10.0.0.1'],
     ] as const) {
-      const directed = new Directed().serve(WEB, ['10.0.0.1:80', '10.0.0.2:80'], { method: 'gatewaying' });
+      const directed = new Directed().serve(WEB, ['10.0.0.1:80', '10.0.0.2:80'], { method: 'dr' });
       directed.set('conn_reuse_mode', mode);
       for (const segment of ['SYN', 'ACK', 'FIN+ACK']) directed.receive(request(segment));
       expect(directed.way(request('SYN'))).toBe(server);

@@ -39,7 +39,7 @@ test('damaged packets never throw, and nothing malformed is sent on because of t
 
 test('replies pass through the director under NAT alone', () => {
   const twoWay = Object.entries(forwardingMethods).filter(([, method]) => method.reply !== undefined);
-  expect(twoWay.map(([name]) => name)).toEqual(['masq', 'local']);
+  expect(twoWay.map(([name]) => name)).toEqual(['nat', 'local']);
 });
 
 test('without an offload every connection stays with the director', () => {

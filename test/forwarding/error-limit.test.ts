@@ -48,7 +48,7 @@ test('a flood of requests that nobody serves is not answered one by one, but hea
 
 test('errors about packets that are too long are not limited: the path’s MTU is never kept from anybody', () => {
   const directed = new Directed().serve('udp 192.0.2.80:53', ['10.0.0.1:53'], {
-    method: 'ipip',
+    method: 'tunnel',
   });
   for (let i = 0; i < 20; i++) {
     directed.receive(`203.0.113.7:${4000 + i} > 192.0.2.80:53 UDP len=1472 DF`);

@@ -140,8 +140,8 @@ export class RecordedDirector {
       port: line.includes('--tun-port') ? Number(after('--tun-port')) : 0,
       checksum: line.includes('--tun-csum') ? 'csum' : line.includes('--tun-remcsum') ? 'remcsum' : 'none',
     };
-    const method = words.includes('-m') ? 'masq' : words.includes('-i') ? 'ipip' : 'gatewaying';
-    const port = method === 'masq' ? dport || vport : vport;
+    const method = words.includes('-m') ? 'nat' : words.includes('-i') ? 'tunnel' : 'dr';
+    const port = method === 'nat' ? dport || vport : vport;
     service.destination = {
       ...destinationAt('0.0.0.0', port, method, tunnel),
       address: daddr,

@@ -57,8 +57,8 @@ export function gatewayAnswer(client: string, vip: string, server: string, answe
     vaddr: address(vip),
     vport: 80,
     dport: 80,
-    destination: destinationAt(server, 80, 'ipip'),
-    method: 'ipip',
+    destination: destinationAt(server, 80, 'tunnel'),
+    method: 'tunnel',
   };
   tunnel.request(request, connection, context);
   const error = errorAbout(host.sent.splice(0)[0]!.octets, answer);
@@ -66,7 +66,7 @@ export function gatewayAnswer(client: string, vip: string, server: string, answe
   const inner = new Packet();
   quoted.decodeQuoted(error.frame, error.payload, error.end);
   if (!decodeTunnelled(quoted, inner)) throw new Error('quotes no tunnel packet');
-  const bound = { ...connection, destination: destinationAt(answer.boundTo ?? server, 80, 'ipip') };
+  const bound = { ...connection, destination: destinationAt(answer.boundTo ?? server, 80, 'tunnel') };
   const verdict = answerTunnelError(error, quoted, inner, bound, context);
   const sent = host.sent.map(({ octets }) => {
     const packet = decoded(octets);

@@ -37,8 +37,8 @@ const connectionOf = (one: Datagram, end: string, options: TunnelOptions): Conne
   vaddr: one.dst,
   vport: one.dstPort,
   dport: one.dstPort,
-  destination: destinationAt(end, one.dstPort, 'ipip', options),
-  method: 'ipip',
+  destination: destinationAt(end, one.dstPort, 'tunnel', options),
+  method: 'tunnel',
 });
 
 function play(packet: Packet, connection: Connection, pmtuDisc = 1) {

@@ -4,8 +4,8 @@ import type { MarkRule } from '../../src/model/command.ts';
 import type { ServiceAddress } from '../../src/model/service.ts';
 
 type Destination = Guarded['services'][number]['destinations'][number];
-const masq = (address: string, port: number): Destination => ({ method: 'masq', address, port });
-const route = (address: string, port: number): Destination => ({ method: 'gatewaying', address, port });
+const masq = (address: string, port: number): Destination => ({ method: 'nat', address, port });
+const route = (address: string, port: number): Destination => ({ method: 'dr', address, port });
 const tcp = (address: string, port: number): ServiceAddress => ({ protocol: 'tcp', address, port });
 
 /** The rules, without what every one of them begins with. */

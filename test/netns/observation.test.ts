@@ -181,7 +181,7 @@ describe.skipIf(why !== undefined)('looking at a running director', () => {
     const { status, stdout } = await tell('top');
     expect(status).toBe(0);
     expect(stdout).toMatch(/^tcp 192\.168\.0\.101:80 wrr /m);
-    expect(stdout).toMatch(/^ {2}192\.168\.0\.3:80 +DR +3 /m);
+    expect(stdout).toMatch(/^ {2}192\.168\.0\.3:80 +dr +3 /m);
     expect(stdout).not.toContain('\u001b');
   });
 
@@ -212,7 +212,7 @@ describe.skipIf(why !== undefined)('looking at a running director', () => {
         ...ipvsadm,
         ...'-e -t 192.168.0.101:80 -r 192.168.0.4:80 -g -w 77'.split(' '),
       ]);
-      await shown('192.168.0.4:80 +DR +77 ');
+      await shown('192.168.0.4:80 +dr +77 ');
       await tmux('resize-window', '-x', '120', '-y', '5');
       await shown('more lines');
       await tmux('send-keys', 'q');

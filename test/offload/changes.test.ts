@@ -8,7 +8,7 @@ const SERVER = '10.0.0.1:80';
 const HANDSHAKE = [`${CLIENT} > 192.0.2.80:80 SYN`, `${CLIENT} > 192.0.2.80:80 ACK DF`];
 const DATA = `${CLIENT} > 192.0.2.80:80 ACK DF len=9`;
 
-function established(one: Alone, method: 'gatewaying' | 'ipip'): void {
+function established(one: Alone, method: 'dr' | 'tunnel'): void {
   one.serve(WEB, [SERVER], { method });
   one.settle();
   for (const line of [...HANDSHAKE, DATA, DATA]) one.receive(line);
@@ -18,8 +18,8 @@ const STORIES: readonly [string, (one: Alone) => void][] = [
   [
     'its tunnel becomes one of another kind',
     (one) => {
-      established(one, 'ipip');
-      one.edit(WEB, SERVER, { method: 'ipip', tunnel: { type: 'gre', port: 0, checksum: 'none' } });
+      established(one, 'tunnel');
+      one.edit(WEB, SERVER, { method: 'tunnel', tunnel: { type: 'gre', port: 0, checksum: 'none' } });
       one.settle();
       one.receive(DATA);
     },
@@ -27,7 +27,7 @@ const STORIES: readonly [string, (one: Alone) => void][] = [
   [
     'its tunnel’s packets may be fragmented from now on',
     (one) => {
-      established(one, 'ipip');
+      established(one, 'tunnel');
       one.set('pmtu_disc', 0);
       one.settle();
       one.receive(DATA);
@@ -36,7 +36,7 @@ const STORIES: readonly [string, (one: Alone) => void][] = [
   [
     'a router says that its tunnel is narrower',
     (one) => {
-      established(one, 'ipip');
+      established(one, 'tunnel');
       one.receive(
         `198.51.100.9 > 10.0.0.254 ICMP frag-needed mtu=1200 [10.0.0.254 > 10.0.0.1 IPIP DF [${DATA}]]`,
       );
@@ -48,7 +48,7 @@ const STORIES: readonly [string, (one: Alone) => void][] = [
     'its director becomes a backup that does not forward',
     (one) => {
       one.set('backup_only', 1);
-      established(one, 'gatewaying');
+      established(one, 'dr');
       const daemon = { role: 'backup', interface: 'eth0', syncId: 0 } as const;
       one.director.apply({ op: 'start-daemon', daemon }, one.now);
       one.settle();
@@ -60,7 +60,7 @@ const STORIES: readonly [string, (one: Alone) => void][] = [
   [
     'counters are read, and begin anew',
     (one) => {
-      established(one, 'gatewaying');
+      established(one, 'dr');
       one.sweep();
       one.wait(1.9);
       one.receive(DATA);
@@ -74,7 +74,7 @@ const STORIES: readonly [string, (one: Alone) => void][] = [
   [
     'time-outs become shorter',
     (one) => {
-      established(one, 'gatewaying');
+      established(one, 'dr');
       one.director.apply({ op: 'set-timeouts', timeouts: { tcp: 30, tcpFin: 0, udp: 0 } }, one.now);
       one.wait(20);
       one.receive(DATA);

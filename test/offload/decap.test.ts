@@ -41,8 +41,8 @@ const connection = (vip: string, client: string, server: string): Connection => 
   vaddr: address(vip),
   vport: 80,
   dport: 80,
-  destination: destinationAt(server, 80, 'ipip'),
-  method: 'ipip',
+  destination: destinationAt(server, 80, 'tunnel'),
+  method: 'tunnel',
 });
 /** The client's packet as a director puts it into a tunnel. */
 function tunnelled(line: string, server: string): Uint8Array {

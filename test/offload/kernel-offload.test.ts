@@ -8,7 +8,7 @@ import { arriving, Datapath, ipOf } from './datapaths.ts';
 const connection = (
   cport: number,
   server = '10.1.0.11',
-  method: Connection['method'] = 'masq',
+  method: Connection['method'] = 'nat',
 ): Connection => ({
   row: 0,
   protocol: TCP,
@@ -17,7 +17,7 @@ const connection = (
   vaddr: address('192.0.2.80'),
   vport: 80,
   dport: 8080,
-  destination: destinationAt(server, 8080, method),
+  destination: destinationAt(server, 8080, method === 'local' ? 'nat' : method),
   method,
 });
 const request = (cport: number) => arriving(packetOfLine(`203.0.113.7:${cport} > 192.0.2.80:80 ACK len=9`));
@@ -49,7 +49,7 @@ test('flows of the same ends and the same way have their actions in common', asy
 
 test('a connection whose way has changed takes the new one', () => {
   const datapath = Datapath.interpreted('xdp');
-  datapath.install(connection(4000, '10.1.0.11', 'gatewaying'));
+  datapath.install(connection(4000, '10.1.0.11', 'dr'));
   datapath.vlan = 9;
   expect(datapath.offload.install(0)).toBe(true);
   const { fate, frame } = datapath.run(request(4000));
@@ -59,7 +59,7 @@ test('a connection whose way has changed takes the new one', () => {
 
 test('connections whose way has changed are the director’s at once; the others are not touched', () => {
   const datapath = Datapath.interpreted('xdp');
-  datapath.install(connection(4000), connection(4001, '10.1.0.12', 'gatewaying'));
+  datapath.install(connection(4000), connection(4001, '10.1.0.12', 'dr'));
   datapath.offload.checkWays();
   expect(datapath.flows.live).toBe(3);
   datapath.mtu = 1400;
@@ -102,13 +102,13 @@ test('slots are used again when nobody can be reading them, and not before', asy
 
 test.each<[string, Connection]>([
   ['a server on the director itself', connection(4000, '10.1.0.11', 'local')],
-  ['IPv6 in IPv4', { ...connection(4000, '10.1.0.11', 'ipip'), vaddr: address('2001:db8::80') }],
+  ['IPv6 in IPv4', { ...connection(4000, '10.1.0.11', 'tunnel'), vaddr: address('2001:db8::80') }],
   [
     'GUE',
     {
       ...connection(4000),
-      method: 'ipip',
-      destination: destinationAt('10.1.0.11', 80, 'ipip', { type: 'gue', port: 6080, checksum: 'none' }),
+      method: 'tunnel',
+      destination: destinationAt('10.1.0.11', 80, 'tunnel', { type: 'gue', port: 6080, checksum: 'none' }),
     },
   ],
 ])('%s stays with the director', (_what, one) => {
@@ -119,7 +119,7 @@ test.each<[string, Connection]>([
 
 test('what does not fit in the table stays with the director, counted', () => {
   const datapath = Datapath.interpreted('xdp');
-  const all = Array.from({ length: 200 }, (_, i) => connection(2000 + i, '10.1.0.11', 'gatewaying'));
+  const all = Array.from({ length: 200 }, (_, i) => connection(2000 + i, '10.1.0.11', 'dr'));
   const taken = datapath.install(...all);
   const fates = all.map(({ cport }) => datapath.run(request(cport)).fate);
   expect(fates).toEqual(taken.map((each) => (each ? 'forwarded' : 'pass')));

@@ -83,7 +83,7 @@ const packets = step('packets', exchange, (lines) => (one) => {
 const service = fc.constantFrom(...NAMES);
 const destination = fc.tuple(service, fc.nat(1)).map(([name, n]) => [name, SERVICES[name]![n]!] as const);
 const options = fc.record({
-  method: fc.constantFrom('masq' as const, 'gatewaying' as const, 'ipip' as const),
+  method: fc.constantFrom('nat' as const, 'dr' as const, 'tunnel' as const),
   weight: fc.nat(2),
   upperThreshold: fc.constantFrom(0, 0, 2),
   tunnel: fc.constantFrom(
@@ -197,7 +197,7 @@ describe.each(['xdp', 'tc'] as const)('%s', (hook) => {
             for (const [i, name] of NAMES.entries())
               one.serve(name, SERVICES[name]!, {
                 persistent,
-                method: i === 1 ? 'gatewaying' : 'masq',
+                method: i === 1 ? 'dr' : 'nat',
               });
             one.settle();
           }

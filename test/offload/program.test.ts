@@ -22,7 +22,7 @@ function connection(
   protocol = TCP,
   server: string = SERVER[version],
 ): Connection {
-  const dport = method === 'masq' ? 8080 : 80;
+  const dport = method === 'nat' ? 8080 : 80;
   return {
     row: 0,
     protocol,
@@ -47,19 +47,19 @@ const services = serviceKeys({
   services: ([4, 6] as const).flatMap((version) =>
     (['tcp', 'udp'] as const).map((protocol) => ({
       service: { protocol, address: VIP[version], port: 80 },
-      destinations: [{ method: 'masq' as const, address: SERVER[version], port: 8080 }],
+      destinations: [{ method: 'nat' as const, address: SERVER[version], port: 8080 }],
     })),
   ),
   own: [address(VIP[4]), address(VIP[6]), address('10.1.0.254')],
 });
 
-type How = 'masq' | 'gatewaying' | 'ipip' | 'ipip6';
+type How = 'nat' | 'dr' | 'tunnel' | 'tunnel6';
 
 /** A connection that the datagram belongs to. */
 function boundTo(one: Datagram, how: How, dport: number): Connection {
   const { protocol, version } = one;
-  const method = how === 'ipip6' ? 'ipip' : how;
-  const server = how === 'ipip6' || (how !== 'ipip' && version === 6) ? SERVER[6] : SERVER[4];
+  const method = how === 'tunnel6' ? 'tunnel' : how;
+  const server = how === 'tunnel6' || (how !== 'tunnel' && version === 6) ? SERVER[6] : SERVER[4];
   return {
     row: 0,
     protocol,
@@ -83,14 +83,14 @@ const answer = (one: Datagram, { destination, dport }: Connection): Datagram => 
 });
 
 /** Octets of the outer header. */
-const OUTER: Readonly<Record<How, number>> = { masq: 0, gatewaying: 0, ipip: 20, ipip6: 40 };
+const OUTER: Readonly<Record<How, number>> = { nat: 0, dr: 0, tunnel: 20, tunnel6: 40 };
 
 /** What a program has to forward: everything plain. */
 function isEligible(one: Datagram, how: How, octets: Uint8Array, mtu: number): boolean {
   if (one.protocol !== TCP && one.protocol !== UDP) return false;
   if (one.options > 0 || octets.length > mtu - OUTER[how]) return false;
-  if (how === 'ipip6' && mtu - OUTER[how] < 1280) return false;
-  return how !== 'ipip' || (one.version === 4 && one.dontFragment);
+  if (how === 'tunnel6' && mtu - OUTER[how] < 1280) return false;
+  return how !== 'tunnel' || (one.version === 4 && one.dontFragment);
 }
 
 const hooks = Object.keys(HOOKS) as (keyof typeof HOOKS)[];
@@ -103,28 +103,28 @@ const datapaths: (readonly [string, () => Datapath, boolean])[] = hooks.flatMap(
 
 /** Packets of a known connection that are forwarded: by method, IP version, and what tunnels go through. */
 const FORWARDED: readonly [string, Connection, string, boolean?][] = [
-  ['DR, IPv4 TCP', connection('gatewaying'), line(4, 'ACK len=512')],
-  ['DR, IPv4 TCP without data, padded', connection('gatewaying'), line(4, 'ACK')],
-  ['DR, IPv4 UDP', connection('gatewaying', 4, UDP), line(4, 'UDP len=64')],
-  ['DR, IPv4 UDP without a checksum', connection('gatewaying', 4, UDP), line(4, 'UDP len=64 no-checksum')],
-  ['DR, IPv6 TCP', connection('gatewaying', 6), line(6, 'PSH+ACK len=512')],
-  ['DR, IPv6 UDP', connection('gatewaying', 6, UDP), line(6, 'UDP len=1')],
-  ['DR, as long as the link carries', connection('gatewaying'), line(4, 'ACK len=1460 DF')],
-  ['DR, a time to live of 2', connection('gatewaying'), line(4, 'ACK ttl=2')],
-  ['NAT request, IPv4 TCP', connection('masq'), line(4, 'ACK len=512')],
-  ['NAT request, a wrong checksum stays wrong', connection('masq'), line(4, 'ACK len=9 bad-checksum')],
-  ['NAT request, IPv4 UDP', connection('masq', 4, UDP), line(4, 'UDP len=65')],
-  ['NAT request, IPv6 TCP', connection('masq', 6), line(6, 'ACK len=3 ttl=255')],
-  ['NAT request, IPv6 UDP', connection('masq', 6, UDP), line(6, 'UDP len=300')],
-  ['NAT reply, IPv4 TCP', connection('masq'), reply(4, 'PSH+ACK len=1000 DF'), true],
-  ['NAT reply, IPv4 UDP', connection('masq', 4, UDP), reply(4, 'UDP len=0'), true],
-  ['NAT reply, IPv6 TCP', connection('masq', 6), reply(6, 'ACK'), true],
-  ['NAT reply, IPv6 UDP', connection('masq', 6, UDP), reply(6, 'UDP len=10'), true],
-  ['IPv4 in IPv4', connection('ipip'), line(4, 'ACK len=512 DF')],
-  ['IPv4 in IPv4, congestion experienced', connection('ipip'), line(4, 'ACK len=5 DF tos=187')],
-  ['IPv4 in IPv4, just fits', connection('ipip', 4, UDP), line(4, 'UDP len=1452 DF')],
-  ['IPv4 in IPv6', connection('ipip', 4, TCP, SERVER[6]), line(4, 'ACK len=512 tos=3')],
-  ['IPv6 in IPv6', connection('ipip', 6), line(6, 'ACK len=512 tos=255')],
+  ['DR, IPv4 TCP', connection('dr'), line(4, 'ACK len=512')],
+  ['DR, IPv4 TCP without data, padded', connection('dr'), line(4, 'ACK')],
+  ['DR, IPv4 UDP', connection('dr', 4, UDP), line(4, 'UDP len=64')],
+  ['DR, IPv4 UDP without a checksum', connection('dr', 4, UDP), line(4, 'UDP len=64 no-checksum')],
+  ['DR, IPv6 TCP', connection('dr', 6), line(6, 'PSH+ACK len=512')],
+  ['DR, IPv6 UDP', connection('dr', 6, UDP), line(6, 'UDP len=1')],
+  ['DR, as long as the link carries', connection('dr'), line(4, 'ACK len=1460 DF')],
+  ['DR, a time to live of 2', connection('dr'), line(4, 'ACK ttl=2')],
+  ['NAT request, IPv4 TCP', connection('nat'), line(4, 'ACK len=512')],
+  ['NAT request, a wrong checksum stays wrong', connection('nat'), line(4, 'ACK len=9 bad-checksum')],
+  ['NAT request, IPv4 UDP', connection('nat', 4, UDP), line(4, 'UDP len=65')],
+  ['NAT request, IPv6 TCP', connection('nat', 6), line(6, 'ACK len=3 ttl=255')],
+  ['NAT request, IPv6 UDP', connection('nat', 6, UDP), line(6, 'UDP len=300')],
+  ['NAT reply, IPv4 TCP', connection('nat'), reply(4, 'PSH+ACK len=1000 DF'), true],
+  ['NAT reply, IPv4 UDP', connection('nat', 4, UDP), reply(4, 'UDP len=0'), true],
+  ['NAT reply, IPv6 TCP', connection('nat', 6), reply(6, 'ACK'), true],
+  ['NAT reply, IPv6 UDP', connection('nat', 6, UDP), reply(6, 'UDP len=10'), true],
+  ['IPv4 in IPv4', connection('tunnel'), line(4, 'ACK len=512 DF')],
+  ['IPv4 in IPv4, congestion experienced', connection('tunnel'), line(4, 'ACK len=5 DF tos=187')],
+  ['IPv4 in IPv4, just fits', connection('tunnel', 4, UDP), line(4, 'UDP len=1452 DF')],
+  ['IPv4 in IPv6', connection('tunnel', 4, TCP, SERVER[6]), line(4, 'ACK len=512 tos=3')],
+  ['IPv6 in IPv6', connection('tunnel', 6), line(6, 'ACK len=512 tos=255')],
 ];
 
 describe.each(datapaths)('%s', (_name, open, inKernel) => {
@@ -145,7 +145,7 @@ describe.each(datapaths)('%s', (_name, open, inKernel) => {
   });
 
   test('random packets: forwarded as the method does it, or not touched', () => {
-    const method = fc.constantFrom<How>('masq', 'gatewaying', 'ipip', 'ipip6');
+    const method = fc.constantFrom<How>('nat', 'dr', 'tunnel', 'tunnel6');
     const scene = fc.tuple(
       datagram(),
       method,
@@ -158,10 +158,10 @@ describe.each(datapaths)('%s', (_name, open, inKernel) => {
         const bound = boundTo(one, how, dport);
         datapath.mtu = Math.max(80, mtu);
         datapath.install(bound);
-        const octets = packetOf(isReply && how === 'masq' ? answer(one, bound) : one).frame.copy();
+        const octets = packetOf(isReply && how === 'nat' ? answer(one, bound) : one).frame.copy();
         const arrived = arriving(octets);
         const { fate, frame } = datapath.run(arrived);
-        const backwards = isReply && how === 'masq';
+        const backwards = isReply && how === 'nat';
         const { verdict, sent } = typescript(octets, bound, backwards, datapath.mtu);
         const eligible = isEligible(one, how, octets, datapath.mtu);
         expect(fate === 'forwarded').toBe(eligible);
@@ -174,25 +174,21 @@ describe.each(datapaths)('%s', (_name, open, inKernel) => {
   });
 
   test.each<[string, Connection, string]>([
-    ['the first packet', connection('gatewaying'), line(4, 'SYN')],
-    ['an end', connection('gatewaying'), line(4, 'FIN+ACK')],
-    ['a reset', connection('masq'), line(4, 'RST')],
-    ['a segment without ACK', connection('masq'), line(4, 'PSH len=4')],
-    ['a time to live that ends here', connection('gatewaying'), line(4, 'ACK ttl=1')],
-    ['a time to live that ends here, IPv6', connection('masq', 6), line(6, 'ACK ttl=1')],
-    ['too long for the link', connection('gatewaying'), line(4, 'ACK len=1461 DF')],
-    ['too long for the tunnel', connection('ipip'), line(4, 'ACK len=1441 DF')],
-    ['NAT of a datagram without checksum', connection('masq', 4, UDP), line(4, 'UDP len=8 no-checksum')],
-    ['a tunnelled packet without DF', connection('ipip'), line(4, 'ACK len=8')],
-    ['another protocol’s packet of the same ports', connection('gatewaying'), line(4, 'UDP len=20')],
-    ['a stranger', connection('gatewaying'), line(4, 'ACK').replace('4000', '4001')],
-    ['a fragment', connection('gatewaying', 4, UDP), line(4, 'UDP len=64 frag=0+')],
-    ['a later fragment', connection('gatewaying', 4, UDP), `${CLIENT[4]} > ${VIP[4]} UDP frag=64 len=64`],
-    [
-      'a later fragment, IPv6',
-      connection('gatewaying', 6, UDP),
-      `${CLIENT[6]} > ${VIP[6]} UDP frag=64 len=64`,
-    ],
+    ['the first packet', connection('dr'), line(4, 'SYN')],
+    ['an end', connection('dr'), line(4, 'FIN+ACK')],
+    ['a reset', connection('nat'), line(4, 'RST')],
+    ['a segment without ACK', connection('nat'), line(4, 'PSH len=4')],
+    ['a time to live that ends here', connection('dr'), line(4, 'ACK ttl=1')],
+    ['a time to live that ends here, IPv6', connection('nat', 6), line(6, 'ACK ttl=1')],
+    ['too long for the link', connection('dr'), line(4, 'ACK len=1461 DF')],
+    ['too long for the tunnel', connection('tunnel'), line(4, 'ACK len=1441 DF')],
+    ['NAT of a datagram without checksum', connection('nat', 4, UDP), line(4, 'UDP len=8 no-checksum')],
+    ['a tunnelled packet without DF', connection('tunnel'), line(4, 'ACK len=8')],
+    ['another protocol’s packet of the same ports', connection('dr'), line(4, 'UDP len=20')],
+    ['a stranger', connection('dr'), line(4, 'ACK').replace('4000', '4001')],
+    ['a fragment', connection('dr', 4, UDP), line(4, 'UDP len=64 frag=0+')],
+    ['a later fragment', connection('dr', 4, UDP), `${CLIENT[4]} > ${VIP[4]} UDP frag=64 len=64`],
+    ['a later fragment, IPv6', connection('dr', 6, UDP), `${CLIENT[6]} > ${VIP[6]} UDP frag=64 len=64`],
   ])('%s is the director’s, untouched', (_what, one, text) => {
     datapath.install(one);
     const frame = arriving(packetOfLine(text));
@@ -208,7 +204,7 @@ describe('tc, interpreted: what the kernel knows of a packet', () => {
   const datapath = Datapath.interpreted('tc', services);
 
   test('a frame to another host is left to the kernel', () => {
-    datapath.install(connection('gatewaying'));
+    datapath.install(connection('dr'));
     const frame = arriving(packetOfLine(line(4, 'ACK len=9')));
     expect(datapath.run(frame, { type: 0 }).fate).toBe('forwarded');
     for (const type of [1, 2, 3]) expect(datapath.run(frame, { type })).toEqual({ fate: 'pass', frame });
@@ -217,10 +213,10 @@ describe('tc, interpreted: what the kernel knows of a packet', () => {
   });
 
   test.each([
-    ['TCP', connection('masq'), line(4, 'ACK len=3001'), 1000, 4, 3001 + 4 * 40],
-    ['TCP, IPv6', connection('gatewaying', 6), line(6, 'ACK len=3000'), 1000, 3, 3000 + 3 * 60],
-    ['TCP, one piece', connection('masq'), line(4, 'ACK len=1000'), 1000, 1, 1040],
-    ['UDP', connection('gatewaying', 4, UDP), line(4, 'UDP len=2100'), 700, 3, 2100 + 3 * 28],
+    ['TCP', connection('nat'), line(4, 'ACK len=3001'), 1000, 4, 3001 + 4 * 40],
+    ['TCP, IPv6', connection('dr', 6), line(6, 'ACK len=3000'), 1000, 3, 3000 + 3 * 60],
+    ['TCP, one piece', connection('nat'), line(4, 'ACK len=1000'), 1000, 1, 1040],
+    ['UDP', connection('dr', 4, UDP), line(4, 'UDP len=2100'), 700, 3, 2100 + 3 * 28],
   ])('merged %s counts as its pieces', (_what, one, text, gsoSize, packets, octets) => {
     datapath.install(one);
     expect(datapath.run(arriving(packetOfLine(text)), { gsoSize }).fate).toBe('forwarded');

@@ -11,17 +11,17 @@ const services = serviceKeys({
     {
       service: { protocol: 'tcp', address: '192.0.2.80', port: 80 },
       destinations: [
-        { method: 'masq', address: '10.1.0.11', port: 8080 },
-        { method: 'gatewaying', address: '10.1.0.12', port: 80 },
+        { method: 'nat', address: '10.1.0.11', port: 8080 },
+        { method: 'dr', address: '10.1.0.12', port: 80 },
       ],
     },
     { service: { protocol: 'udp', address: '192.0.2.81', port: 0 }, destinations: [] },
     {
       service: { protocol: 'tcp', address: '2001:db8::80', port: 80 },
-      destinations: [{ method: 'masq', address: 'fd01::11', port: 8080 }],
+      destinations: [{ method: 'nat', address: 'fd01::11', port: 8080 }],
     },
     { service: { protocol: 'sctp', address: '192.0.2.82', port: 9 }, destinations: [] },
-    { service: { mark: 7, family: 4 }, destinations: [{ method: 'masq', address: '10.1.0.13', port: 80 }] },
+    { service: { mark: 7, family: 4 }, destinations: [{ method: 'nat', address: '10.1.0.13', port: 80 }] },
   ],
   own: ['192.0.2.80', '192.0.2.81', '192.0.2.82', '2001:db8::80', '10.1.0.254', 'fd01::fe'].map(address),
 });

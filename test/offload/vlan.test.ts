@@ -7,7 +7,7 @@ import { address, destinationAt } from '../forwarding/recorded-host.ts';
 import { arriving, Datapath, ipOf, LEFT, noKernel, typescript } from './datapaths.ts';
 
 const octets = packetOfLine('203.0.113.7:4000 > 192.0.2.80:80 ACK len=100 DF');
-const connection = (method: 'masq' | 'gatewaying' | 'ipip'): Connection => ({
+const connection = (method: 'nat' | 'dr' | 'tunnel'): Connection => ({
   row: 0,
   protocol: TCP,
   caddr: address('203.0.113.7'),
@@ -25,7 +25,7 @@ if (noKernel === undefined) places.push(['BPF_PROG_TEST_RUN', () => Datapath.inK
 
 describe.each(places)('XDP, %s', (_name, open) => {
   const datapath = open();
-  describe.each(['masq', 'gatewaying', 'ipip'] as const)('%s', (method) => {
+  describe.each(['nat', 'dr', 'tunnel'] as const)('%s', (method) => {
     test.each([
       ['from no VLAN to one', 0, 12],
       ['from a VLAN to none', 12, 0],
@@ -42,7 +42,7 @@ describe.each(places)('XDP, %s', (_name, open) => {
   });
 
   test('two tags are not for the program', () => {
-    datapath.install(connection('masq'));
+    datapath.install(connection('nat'));
     const once = arriving(octets, 12);
     const twice = Uint8Array.of(...once.subarray(0, 12), 0x81, 0, 0, 9, ...once.subarray(12));
     const outcome = datapath.run(twice);

@@ -20,8 +20,8 @@ test('what is done is told with its cause, what is refused is not', async () => 
   const commands: Command[] = [
     { op: 'add-service', service: WEB, options: { scheduler: 'rr' } },
     { op: 'add-service', service: WEB, options: { scheduler: 'rr' } },
-    { op: 'add-destination', service: WEB, destination, options: { method: 'masq', weight: 2 } },
-    { op: 'edit-destination', service: WEB, destination, options: { method: 'masq', weight: 0 } },
+    { op: 'add-destination', service: WEB, destination, options: { method: 'nat', weight: 2 } },
+    { op: 'edit-destination', service: WEB, destination, options: { method: 'nat', weight: 0 } },
     { op: 'delete-destination', service: WEB, destination },
     { op: 'delete-destination', service: WEB, destination },
     { op: 'set', name: 'drop_packet', value: 1 },
@@ -32,8 +32,8 @@ test('what is done is told with its cause, what is refused is not', async () => 
   expect(outcomes.filter((outcome) => outcome !== undefined)).toHaveLength(2);
   expect(lines).toEqual([
     'info service-added tcp 192.0.2.80:80 rr a test',
-    'info destination-added tcp 192.0.2.80:80 10.0.0.1:80 masq 2 a test',
-    'info destination-edited tcp 192.0.2.80:80 10.0.0.1:80 masq 0 a test',
+    'info destination-added tcp 192.0.2.80:80 10.0.0.1:80 nat 2 a test',
+    'info destination-edited tcp 192.0.2.80:80 10.0.0.1:80 nat 0 a test',
     'info destination-removed tcp 192.0.2.80:80 10.0.0.1:80 a test',
     'info setting drop_packet 1 a test',
     'info service-removed tcp 192.0.2.80:80 a test',

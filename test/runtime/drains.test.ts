@@ -14,7 +14,7 @@ function busyDirector(): Director {
     maxConnections: 16,
   });
   director.apply({ op: 'add-service', service, options: { scheduler: 'rr' } }, 0);
-  director.apply({ op: 'add-destination', service, destination, options: { method: 'gatewaying' } }, 0);
+  director.apply({ op: 'add-destination', service, destination, options: { method: 'dr' } }, 0);
   expect(director.handle(frameOf('10.9.9.9:1000 > 192.0.2.1:80 TCP SYN'), 0)).toBe('forwarded');
   return director;
 }

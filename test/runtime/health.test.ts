@@ -53,7 +53,7 @@ test('a failed destination has weight 0, and shows the configured one and why', 
 test('an explanation says that the check has taken a destination out', async () => {
   const { watch } = await failing();
   const counts = {
-    method: 'gatewaying',
+    method: 'dr',
     activeConnections: 0,
     inactiveConnections: 0,
     taken: false,

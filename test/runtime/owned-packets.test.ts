@@ -15,7 +15,7 @@ const server = (address: string): Command => ({
   op: 'add-destination',
   service: WEB,
   destination: { address, port: 80 },
-  options: { method: 'masq' },
+  options: { method: 'nat' },
 });
 
 function setUp() {

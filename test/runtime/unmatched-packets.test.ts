@@ -22,7 +22,7 @@ function handed(line: string, exclusive: boolean): string[] {
     services: [
       {
         service: { protocol: 'tcp', address: '192.0.2.80', port: 80 },
-        destinations: [{ method: 'masq', address: '10.0.0.1', port: 8080 }],
+        destinations: [{ method: 'nat', address: '10.0.0.1', port: 8080 }],
       },
     ],
   });

@@ -16,7 +16,7 @@ export function destination(
   return {
     address: parseAddress(address)!,
     port: 80,
-    method: 'masq',
+    method: 'nat',
     tunnel: { type: 'ipip', port: 0, checksum: 'none' },
     weight,
     lastWeight: weight,

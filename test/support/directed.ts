@@ -73,7 +73,7 @@ export class Directed implements Host {
     destinations: readonly string[],
     options: Partial<ServiceOptions & DestinationOptions> = {},
   ) {
-    const { method = 'masq', weight = 1, upperThreshold = 0, lowerThreshold = 0, ...rest } = options;
+    const { method = 'nat', weight = 1, upperThreshold = 0, lowerThreshold = 0, ...rest } = options;
     const service = serviceName(name);
     this.director.apply({ op: 'add-service', service, options: { scheduler: 'rr', ...rest } }, this.now);
     for (const destination of destinations)
@@ -84,7 +84,7 @@ export class Directed implements Host {
   add(name: string, destination: string, options: Partial<DestinationOptions> = {}): void {
     const command = { service: serviceName(name), destination: endpoint(destination) };
     this.director.apply(
-      { op: 'add-destination', ...command, options: { method: 'masq', ...options } },
+      { op: 'add-destination', ...command, options: { method: 'nat', ...options } },
       this.now,
     );
   }
@@ -92,7 +92,7 @@ export class Directed implements Host {
   edit(name: string, destination: string, options: Partial<DestinationOptions> = {}): void {
     const command = { service: serviceName(name), destination: endpoint(destination) };
     this.director.apply(
-      { op: 'edit-destination', ...command, options: { method: 'masq', ...options } },
+      { op: 'edit-destination', ...command, options: { method: 'nat', ...options } },
       this.now,
     );
   }

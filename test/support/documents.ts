@@ -64,12 +64,12 @@ const check = fc.oneof(
 
 const GUE = { type: 'gue', port: 6080 } as const;
 const ways = [
-  { method: 'masq' },
-  { method: 'ipip' },
-  { method: 'ipip', tunnel: { type: 'gre', port: 0, checksum: 'csum' } },
-  { method: 'ipip', tunnel: { ...GUE, checksum: 'none' } },
-  { method: 'ipip', tunnel: { ...GUE, checksum: 'remcsum' } },
-  { method: 'gatewaying' },
+  { method: 'nat' },
+  { method: 'tunnel' },
+  { method: 'tunnel', tunnel: { type: 'gre', port: 0, checksum: 'csum' } },
+  { method: 'tunnel', tunnel: { ...GUE, checksum: 'none' } },
+  { method: 'tunnel', tunnel: { ...GUE, checksum: 'remcsum' } },
+  { method: 'dr' },
 ] as const;
 const destination = fc.record({
   name: fc.constantFrom(...Object.keys(HOSTS)),
@@ -125,7 +125,7 @@ export const documents: fc.Arbitrary<Document> = fc
           const own = 'port' in address ? address.port : 0;
           return {
             name,
-            destination: { address: HOSTS[name]!, port: way.method === 'masq' ? (port ?? own) : own },
+            destination: { address: HOSTS[name]!, port: way.method === 'nat' ? (port ?? own) : own },
             options: { weight, ...thresholds, ...way },
           };
         }),

@@ -48,7 +48,7 @@ export class ObservedDirector implements Observed {
           op: 'add-destination',
           service,
           destination: { address, port: 80 },
-          options: { method: 'masq', weight },
+          options: { method: 'nat', weight },
         },
         0,
       );

@@ -35,7 +35,7 @@ describe.skipIf(browserMissing !== undefined)('the page in Chromium', () => {
         op: 'edit-destination',
         service: WEB,
         destination: { address, port: 80 },
-        options: { method: 'masq', weight },
+        options: { method: 'nat', weight },
       },
       0,
     );
@@ -46,13 +46,13 @@ describe.skipIf(browserMissing !== undefined)('the page in Chromium', () => {
       const row = page.getByRole('row', { name: /10\.0\.0\.2:80/ });
       await expect.poll(() => row.textContent()).toContain('up');
       await page.locator('#live', { hasText: 'live,' }).waitFor();
-      await page.getByRole('region', { name: 'Destinations of TCP 192.0.2.1:80' }).focus();
+      await page.getByRole('region', { name: 'Destinations of tcp 192.0.2.1:80' }).focus();
       edit(observed, '10.0.0.2', 0);
       observed.events.add(new Date(0), 'info', 'edited', { what: '<b>bold</b>' });
       await row.getByText('quiesced').waitFor();
       await page.getByText('what: <b>bold</b>').waitFor();
       expect(await page.evaluate('document.activeElement.getAttribute("aria-label")')).toBe(
-        'Destinations of TCP 192.0.2.1:80',
+        'Destinations of tcp 192.0.2.1:80',
       );
     });
   });
@@ -156,7 +156,7 @@ describe.skipIf(browserMissing !== undefined)('the page in Chromium', () => {
       for (const landmark of ['banner', 'main', 'contentinfo'] as const)
         expect(await page.getByRole(landmark).count()).toBe(1);
       expect(await page.getByRole('heading', { level: 1 }).count()).toBe(1);
-      expect(await page.getByRole('heading', { name: 'TCP 192.0.2.1:80', level: 3 }).count()).toBe(1);
+      expect(await page.getByRole('heading', { name: 'tcp 192.0.2.1:80', level: 3 }).count()).toBe(1);
       expect(await page.getByRole('columnheader', { name: 'Weight' }).count()).toBe(1);
       expect(await page.getByRole('rowheader', { name: '10.0.0.1:80' }).count()).toBe(1);
       await page.keyboard.press('Tab');

@@ -29,9 +29,9 @@ test('history keeps two minutes, and forgets services that went', () => {
   const history = new History();
   for (let i = 0; i < 2 * SAMPLES; i++) history.record(observed.snapshot());
   expect(history.total.in).toHaveLength(SAMPLES);
-  expect(history.service('TCP 192.0.2.1:80').out).toHaveLength(SAMPLES);
+  expect(history.service('tcp 192.0.2.1:80').out).toHaveLength(SAMPLES);
   history.record({ ...observed.snapshot(), services: [] });
-  expect(history.service('TCP 192.0.2.1:80').out).toEqual([]);
+  expect(history.service('tcp 192.0.2.1:80').out).toEqual([]);
 });
 
 test('what a destination gained goes on when counters are zeroed', () => {
@@ -48,7 +48,7 @@ test('what a destination gained goes on when counters are zeroed', () => {
   };
   const gained = [50, 60, 0, 5].map((connections) => {
     history.record(at(connections));
-    return history.gained('TCP 192.0.2.1:80 10.0.0.1:80');
+    return history.gained('tcp 192.0.2.1:80 -> 10.0.0.1:80');
   });
   expect(gained).toEqual([0, 10, 10, 15]);
 });

@@ -11,7 +11,7 @@ test('services, destinations with their state and why', () => {
   const check = { type: 'http', state: 'down', since: 75, message: 'status 500', weight: 1 } as const;
   observed.checks.set('10.0.0.3', check);
   const text = page(observed);
-  expect(text).toContain('TCP 192.0.2.1:80');
+  expect(text).toContain('tcp 192.0.2.1:80');
   expect(text).toContain('wlc, persistent 300 s');
   expect(text).toMatch(/10\.0\.0\.1:80<\/th><td><span class="state">up</);
   expect(text).toMatch(/10\.0\.0\.2:80<\/th><td><span class="state">quiesced<\/span> <small>weight 0</);

@@ -3,7 +3,7 @@ import { closeSync, openSync, writeSync } from 'node:fs';
 import type { PacketDoor } from '../../control/director-api.ts';
 import type { CapturedPacket } from '../../model/capture.ts';
 import { LvsError } from '../../model/errors.ts';
-import { keyOf } from '../../model/naming.ts';
+import { formatService } from '../../model/naming.ts';
 import type { ServiceAddress } from '../../model/service.ts';
 import { LINKTYPE_RAW } from '../../wire/pcap-file.ts';
 import { pcapngHeader, pcapngPacket } from '../../wire/pcapng-file.ts';
@@ -36,7 +36,7 @@ export async function capture(door: PacketDoor, options: CaptureOptions): Promis
       if (file === undefined) {
         file = open(write);
         isRead = put(file, pcapngHeader(LINKTYPE_RAW, ['received', 'sent']));
-        tell(`capturing ${keyOf(service)}`);
+        tell(`capturing ${formatService(service)}`);
       }
       missed += lot.missed;
       for (const packet of lot.packets.slice(0, count - heard)) {
@@ -74,7 +74,7 @@ function put(file: number, octets: Uint8Array): boolean {
 
 function recordsOf(packet: CapturedPacket, service: ServiceAddress): Uint8Array[] {
   const { at, octets, verdict, connection, sent } = packet;
-  const whose = `service ${keyOf(service)}${connection ? `; connection ${connection}` : ''}`;
+  const whose = `service ${formatService(service)}${connection ? `; connection ${connection}` : ''}`;
   return [
     pcapngPacket(Buffer.from(octets, 'base64'), at, RECEIVED, `verdict ${verdict}; ${whose}`),
     ...sent.map((each) =>

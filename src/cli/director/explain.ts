@@ -3,7 +3,7 @@ import { isIPv6 } from 'node:net';
 import type { PacketDoor } from '../../control/director-api.ts';
 import { LvsError } from '../../model/errors.ts';
 import type { Candidate, Explanation, Step } from '../../model/explanation.ts';
-import { endpointOf, keyOf } from '../../model/naming.ts';
+import { formatDestination, formatService } from '../../model/naming.ts';
 import type { Protocol } from '../../model/service.ts';
 import { DROP_REASONS, type Verdict } from '../../model/verdict.ts';
 import { packetOfLine } from '../../wire/packet-line.ts';
@@ -18,7 +18,7 @@ export function firstPacket(from: End, to: End, protocol: Protocol): Uint8Array 
   if (isIPv6(from.address) !== isIPv6(to.address))
     throw new LvsError('CONFIG', 'explain: --from and --to have to be both of IPv4 or both of IPv6');
   const kinds = { tcp: 'TCP SYN', udp: 'UDP', sctp: 'SCTP INIT' } as const;
-  return packetOfLine(`${endpointOf(from)} > ${endpointOf(to)} ${kinds[protocol]}`);
+  return packetOfLine(`${formatDestination(from)} > ${formatDestination(to)} ${kinds[protocol]}`);
 }
 
 /** True: the packet would be forwarded, or is none of the director's. */
@@ -33,13 +33,6 @@ export async function explain(
   else print(`${linesOf(explanation).join('\n')}\n`);
   return !Object.hasOwn(DROP_REASONS, explanation.verdict);
 }
-
-const METHODS = {
-  masq: 'NAT',
-  gatewaying: 'direct routing',
-  ipip: 'tunnel',
-  local: 'local',
-} as const;
 
 /** Lines for people; the first word of each says which step it is. */
 export function linesOf({ packet, steps, verdict }: Explanation): string[] {
@@ -67,7 +60,7 @@ function linesOfStep(step: Step): string[] {
     case 'scheduler':
       return schedulerLines(step);
     case 'made':
-      return [row(step.what, `new, to ${endpointOf(step.destination)} by ${METHODS[step.method]}`)];
+      return [row(step.what, `new, to ${formatDestination(step.destination)} by ${step.method}`)];
     case 'sent':
       return [row('sends', `${step.packet} via ${step.nextHop}`)];
     default:
@@ -79,26 +72,26 @@ function foundLines({ what, connection, fromClient }: Extract<Step, { step: 'fou
   const { clientAddress, clientPort, virtualAddress, virtualPort } = connection;
   const { destinationAddress, destinationPort, state, expires } = connection;
   const ends = [
-    endpointOf({ address: clientAddress, port: clientPort }),
-    endpointOf({ address: virtualAddress, port: virtualPort }),
-    endpointOf({ address: destinationAddress, port: destinationPort }),
+    formatDestination({ address: clientAddress, port: clientPort }),
+    formatDestination({ address: virtualAddress, port: virtualPort }),
+    formatDestination({ address: destinationAddress, port: destinationPort }),
   ];
   const side = fromClient ? '' : ', from its destination';
   return [row(what, `${ends.join(' -> ')}, ${state}, ${expires} s left${side}`)];
 }
 
 function serviceLines({ service, near, asked }: Extract<Step, { step: 'service' }>): string[] {
-  const name = service ? keyOf(service) : 'none matches';
+  const name = service ? formatService(service) : 'none matches';
   const unasked = service && !asked ? ', but the packet does not begin a connection' : '';
   return [
     row('service', `${name}${unasked}`),
-    ...near.map((miss) => row('', `not ${keyOf(miss.service)}: ${miss.why}`)),
+    ...near.map((miss) => row('', `not ${formatService(miss.service)}: ${miss.why}`)),
   ];
 }
 
 function schedulerLines(step: Extract<Step, { step: 'scheduler' }>): string[] {
   const { scheduler, rule, candidates, more, chosen } = step;
-  const width = Math.max(0, ...candidates.map((each) => endpointOf(each).length));
+  const width = Math.max(0, ...candidates.map((each) => formatDestination(each).length));
   return [
     row('scheduler', `${scheduler} ${rule}${chosen ? '' : ': there is none'}`),
     ...candidates.map((each) => row('', candidateLine(each, width))),
@@ -107,7 +100,7 @@ function schedulerLines(step: Extract<Step, { step: 'scheduler' }>): string[] {
 }
 
 const candidateLine = (it: Candidate, width: number): string =>
-  `${it.taken ? '->' : '  '} ${endpointOf(it).padEnd(width)}  weight ${it.weight}, ` +
+  `${it.taken ? '->' : '  '} ${formatDestination(it).padEnd(width)}  weight ${it.weight}, ` +
   `${it.activeConnections} active, ${it.inactiveConnections} inactive: ${it.why}`;
 
 const MEANINGS = {

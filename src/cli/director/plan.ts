@@ -3,7 +3,7 @@ import { type Step, stepsOf } from '../../config/reload/plan.ts';
 import type { ConfigurationDoor, DirectorDoor } from '../../control/director-api.ts';
 import { type Moved, movedClients, SAMPLE } from '../../director/explain/moved-clients.ts';
 import type { Command } from '../../model/command.ts';
-import { keyOf } from '../../model/naming.ts';
+import { formatService } from '../../model/naming.ts';
 import { type Configured, configured } from '../../runtime/configuration.ts';
 import { reloadCommands } from '../../runtime/reload.ts';
 
@@ -68,7 +68,9 @@ export function formatPlan({ steps, vips, byHand, adopt, moved }: Plan): string 
       return `${SIGNS[kind]} ${what}: ${how}${touched}`;
     }),
     ...vips.removed.map((vip) => `- VIP ${vip}`),
-    ...moved.map(({ service, share }) => `  ${keyOf(service)}: ${percent(share)} of clients would move`),
+    ...moved.map(
+      ({ service, share }) => `  ${formatService(service)}: ${percent(share)} of clients would move`,
+    ),
     ...byHand.map((what) => `! by hand: ${what} (adopt: ${adopt})`),
   ];
   return lines.length === 0 ? 'nothing would change\n' : `${lines.join('\n')}\n`;

@@ -1,4 +1,5 @@
 /** `lvs-director replay`: a recorded file through a director of its own, with the file's clock and a seeded random source. */
+
 import { readFileSync, writeFileSync } from 'node:fs';
 import { Director } from '../../director/director.ts';
 import { ReplayIo } from '../../io/replay.ts';
@@ -7,7 +8,14 @@ import { LvsError } from '../../model/errors.ts';
 import type { ConnectionSnapshot, Snapshot } from '../../model/snapshot.ts';
 import type { Verdict } from '../../model/verdict.ts';
 import { type Configured, configured } from '../../runtime/configuration.ts';
-import { type Address, addressFromV4, isV4, parseAddress, sameAddress } from '../../wire/address.ts';
+import {
+  type Address,
+  addressFromV4,
+  isV4,
+  joinEndpoint,
+  parseAddress,
+  sameAddress,
+} from '../../wire/address.ts';
 import { ETHERNET_HEADER, ETHERTYPE_IPV4, ETHERTYPE_IPV6, MAC, sameMac } from '../../wire/ethernet.ts';
 import type { Frame } from '../../wire/frame.ts';
 import { Packet } from '../../wire/packet.ts';
@@ -61,9 +69,7 @@ export async function replayFile(options: ReplayOptions, print: (text: string) =
   }
   const words = Object.entries(verdicts).map(([verdict, count]) => `${verdict} ${count}`);
   print(`${packets} packets (${skipped} others left out): ${words.join(', ')}; ${sent} sent\n`);
-  const endpoint = (address: string, port: number) =>
-    address.includes(':') ? `[${address}]:${port}` : `${address}:${port}`;
-  for await (const text of listConnections(chunkOf(connections), false, endpoint)) print(text);
+  for await (const text of listConnections(chunkOf(connections), false, joinEndpoint)) print(text);
 }
 
 /** The same file, configuration and seed give the same octets. Throws LvsError IO when the file is not whole. */

@@ -1,7 +1,7 @@
 /** `lvs-director top`: services and destinations with their rates, renewed like top; one plain print where there is no terminal. */
 
 import type { DirectorDoor } from '../../control/director-api.ts';
-import { endpointOf, keyOf } from '../../model/naming.ts';
+import { formatDestination, formatService } from '../../model/naming.ts';
 import type { DestinationSnapshot, ServiceSnapshot, Snapshot, Traffic } from '../../model/snapshot.ts';
 import { stateOf } from '../../web/destination-state.ts';
 
@@ -23,7 +23,6 @@ const PLAIN = `${ESCAPE}0m`;
 /** What Ctrl-C sends while the terminal is raw. */
 const INTERRUPT = 3;
 
-const METHODS = { masq: 'NAT', gatewaying: 'DR', ipip: 'tunnel', local: 'local' } as const;
 /** Letters that names have room for; when one is longer, all get more. */
 const NAME = 38;
 /** Where the head of the table is among the lines, and a terminal's size where it does not tell. */
@@ -59,18 +58,25 @@ function figure(value: number): string {
 
 function nameOf(destination: DestinationSnapshot): string {
   const { word } = stateOf(destination);
-  return `  ${endpointOf(destination)}${word === 'up' ? '' : ` ${word}`}`;
+  return `  ${formatDestination(destination)}${word === 'up' ? '' : ` ${word}`}`;
 }
 
 function serviceRows({ service, options, rates, destinations }: ServiceSnapshot): Row[] {
   const active = destinations.reduce((sum, one) => sum + one.activeConnections, 0);
   const inactive = destinations.reduce((sum, one) => sum + one.inactiveConnections, 0);
   return [
-    row(`${keyOf(service)} ${options.scheduler}`, '', '', figure(active), figure(inactive), ratesOf(rates)),
+    row(
+      `${formatService(service)} ${options.scheduler}`,
+      '',
+      '',
+      figure(active),
+      figure(inactive),
+      ratesOf(rates),
+    ),
     ...destinations.map((one) =>
       row(
         nameOf(one),
-        METHODS[one.method],
+        one.method,
         figure(one.weight),
         figure(one.activeConnections),
         figure(one.inactiveConnections),

@@ -50,7 +50,7 @@ export function servedOf({ services }: Document, own: ReadonlySet<string>): Serv
     const { protocol } = service;
     for (const { destination, options } of destinations) {
       if (!own.has(destination.address)) continue;
-      const nat = options.method === 'masq';
+      const nat = options.method === 'nat';
       const address = nat ? destination.address : service.address;
       const port = nat ? destination.port : service.port;
       served.set(`${protocol} ${address} ${port}`, { protocol, address, port });

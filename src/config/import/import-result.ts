@@ -1,18 +1,12 @@
 /** What an importer of another program's configuration returns: services, and every line that it could not carry over. */
 
 import type { Check } from '../../model/check.ts';
-import type { DestinationOptions } from '../../model/destination.ts';
-import { endpointOf, keyOf } from '../../model/naming.ts';
+import type { DestinationOptions, ForwardingMethodName } from '../../model/destination.ts';
+import { formatDestination, formatService } from '../../model/naming.ts';
 import type { Protocol, ServiceAddress, ServiceOptions } from '../../model/service.ts';
 import { isUnicast, parseAddress, prefixOfMask } from '../../wire/address.ts';
 import { canonical, familyOfText } from '../canonical-address.ts';
-import {
-  type ClusterMethod,
-  type DestinationDocument,
-  type Document,
-  EMPTY_DOCUMENT,
-  FORWARDING,
-} from '../document.ts';
+import { type DestinationDocument, type Document, EMPTY_DOCUMENT } from '../document.ts';
 import type { Names } from '../names.ts';
 import { schema } from '../schema.ts';
 
@@ -59,10 +53,13 @@ export function documentOf(drafts: readonly Draft[]): Document {
 }
 
 /** The method of most destinations, so that few have to name theirs. */
-function commonMethod(drafts: readonly Draft[]): ClusterMethod {
+function commonMethod(drafts: readonly Draft[]): ForwardingMethodName {
   const used = drafts.flatMap(({ destinations }) => destinations.map(({ options }) => options.method));
-  const uses = (method: ClusterMethod) => used.filter((each) => each === FORWARDING[method]).length;
-  return (['nat', 'tunnel'] as const).reduce<ClusterMethod>((a, b) => (uses(b) > uses(a) ? b : a), 'dr');
+  const uses = (method: ForwardingMethodName) => used.filter((each) => each === method).length;
+  return (['nat', 'tunnel'] as const).reduce<ForwardingMethodName>(
+    (a, b) => (uses(b) > uses(a) ? b : a),
+    'dr',
+  );
 }
 
 /** Takes a destination of a service; returns why not, where it cannot be one. */
@@ -76,13 +73,15 @@ export function addDestination(
   if (!address || !isPort(port)) return 'expected an address and a port';
   if (!isUnicast(address)) return `${host} is not one host: it has to be unicast, and not link-local`;
   const family = familyOfService(draft.service);
-  if (familyOfText(host) !== family && options.method !== 'ipip')
+  if (familyOfText(host) !== family && options.method !== 'tunnel')
     return `only a tunnel leads from an IPv${family} service to ${host}`;
   const { lowerThreshold = 0, upperThreshold = 0 } = options;
   if (lowerThreshold > upperThreshold)
     return `the lower threshold ${lowerThreshold} is above the upper one, ${upperThreshold}`;
   const destination = { address: canonical(host), port };
-  if (draft.destinations.some((each) => endpointOf(each.destination) === endpointOf(destination)))
+  if (
+    draft.destinations.some((each) => formatDestination(each.destination) === formatDestination(destination))
+  )
     return `${host} is a destination of this service already`;
   draft.destinations.push({ name: host, destination, options: { weight: 1, ...options } });
   return undefined;
@@ -90,8 +89,8 @@ export function addDestination(
 
 /** Why a service cannot be had with what was read of it; undefined: it can. `before`: those that there are already. */
 export function whyNotService({ service, options }: Draft, before: readonly Draft[]): string | undefined {
-  if (before.some((each) => keyOf(each.service) === keyOf(service)))
-    return `the service ${keyOf(service)} is there already`;
+  if (before.some((each) => formatService(each.service) === formatService(service)))
+    return `the service ${formatService(service)} is there already`;
   if ('port' in service && service.port === 0 && !options.persistent)
     return 'port 0, every port, needs a persistent service';
   return undefined;

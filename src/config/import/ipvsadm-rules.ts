@@ -68,11 +68,11 @@ function draftOf({ service, options, destinations }: ServiceSnapshot): Draft {
       name: each.address,
       destination: { address: each.address, port: each.port },
       options: {
-        method: each.method === 'local' ? ('gatewaying' as const) : each.method,
+        method: each.method,
         weight: each.weight,
         ...(each.upperThreshold > 0 && { upperThreshold: each.upperThreshold }),
         ...(each.lowerThreshold > 0 && { lowerThreshold: each.lowerThreshold }),
-        ...(each.method === 'ipip' && { tunnel: each.tunnel }),
+        ...(each.method === 'tunnel' && { tunnel: each.tunnel }),
       },
     })),
   };

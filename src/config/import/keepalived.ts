@@ -24,9 +24,9 @@ import { keepalivedCheck } from './keepalived-check.ts';
 import { parseKeepalived, type Statement } from './keepalived-statements.ts';
 
 const METHODS: Readonly<Record<string, DestinationOptions['method']>> = {
-  NAT: 'masq',
-  DR: 'gatewaying',
-  TUN: 'ipip',
+  NAT: 'nat',
+  DR: 'dr',
+  TUN: 'tunnel',
 };
 
 /** keepalived's default of persistence_timeout, seconds. */
@@ -135,7 +135,7 @@ function readService(
   leave: Leave,
 ): void {
   const { options, service } = draft;
-  let way: Way = { method: 'masq' };
+  let way: Way = { method: 'nat' };
   const flags: Statement[] = [];
   const servers: Statement[] = [];
   for (const each of body) {
@@ -202,7 +202,7 @@ function wayOf({ words }: Statement): Way | undefined {
   const [, kind = '', ...rest] = words;
   const method = Object.hasOwn(METHODS, kind.toUpperCase()) ? METHODS[kind.toUpperCase()] : undefined;
   if (!method || rest.length === 0) return method && { method };
-  if (method !== 'ipip') return undefined;
+  if (method !== 'tunnel') return undefined;
   const tunnel: { -readonly [K in keyof TunnelOptions]: TunnelOptions[K] } = {
     type: 'ipip',
     port: 0,

@@ -21,7 +21,7 @@ import {
 } from './import-result.ts';
 import { type Directive, ldirectordCheck } from './ldirectord-check.ts';
 
-const METHODS = { gate: 'gatewaying', masq: 'masq', ipip: 'ipip' } as const;
+const METHODS = { gate: 'dr', masq: 'nat', ipip: 'tunnel' } as const;
 
 /** Most addresses of one range `first->last`. */
 const MAX_RANGE = 1024;

@@ -1,7 +1,7 @@
 /** What the commands of a document set, in a form that can be compared with what runs. */
 import type { Command, MarkRule } from '../../model/command.ts';
 import type { DestinationAddress, DestinationOptions } from '../../model/destination.ts';
-import { keyOf } from '../../model/naming.ts';
+import { formatService } from '../../model/naming.ts';
 import type { ServiceAddress, ServiceOptions } from '../../model/service.ts';
 import type { SettingName, Timeouts } from '../../model/settings.ts';
 import type { Snapshot } from '../../model/snapshot.ts';
@@ -36,12 +36,12 @@ export function appliedOf(commands: readonly Command[]): Applied {
     switch (command.op) {
       case 'add-service': {
         const { service, options } = command;
-        rules.set(keyOf(service), { service, options, destinations: [] });
+        rules.set(formatService(service), { service, options, destinations: [] });
         break;
       }
       case 'add-destination': {
         const { service, destination, options } = command;
-        rules.get(keyOf(service))?.destinations.push({ ...destination, options });
+        rules.get(formatService(service))?.destinations.push({ ...destination, options });
         break;
       }
       case 'set':
@@ -64,13 +64,11 @@ export function rulesRunning(snapshot: Pick<Snapshot, 'services'>): Rule[] {
     service,
     options,
     destinations: destinations.map((each) => {
-      const { address, port, upperThreshold, lowerThreshold, tunnel } = each;
+      const { address, port, method, upperThreshold, lowerThreshold, tunnel } = each;
       // What a health check makes of the weight is not what was asked for.
       const weight = each.check?.weight ?? each.weight;
-      const local = each.method === 'local';
-      const method = each.method === 'local' ? 'gatewaying' : each.method;
       const options = { method, weight, upperThreshold, lowerThreshold, tunnel };
-      return { address, port, options, ...(local && { local }) };
+      return { address, port, options };
     }),
   }));
 }

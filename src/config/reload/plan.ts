@@ -1,7 +1,7 @@
 /** What a reload is about to do, step by step, with the live connections that each step touches. */
 import type { Command } from '../../model/command.ts';
 import type { DestinationOptions } from '../../model/destination.ts';
-import { endpointOf, keyOf } from '../../model/naming.ts';
+import { formatDestination, formatService } from '../../model/naming.ts';
 import type { ServiceOptions } from '../../model/service.ts';
 import type { DestinationSnapshot, ServiceSnapshot, Snapshot } from '../../model/snapshot.ts';
 import type { Reconciliation } from './reconcile.ts';
@@ -17,12 +17,12 @@ export interface Step {
 }
 
 export function stepsOf(snapshot: Snapshot, { commands, drains }: Reconciliation, drain: number): Step[] {
-  const services = new Map(snapshot.services.map((each) => [keyOf(each.service), each]));
+  const services = new Map(snapshot.services.map((each) => [formatService(each.service), each]));
   const removed = new Set(drains.map((each) => nameOf(each)));
   const steps = commands.flatMap((command) => stepOf(command, snapshot, services, removed) ?? []);
   for (const each of drains) {
-    const service = services.get(keyOf(each.service));
-    const destination = each.destination && find(service, endpointOf(each.destination));
+    const service = services.get(formatService(each.service));
+    const destination = each.destination && find(service, formatDestination(each.destination));
     const connections = destination ? live(destination) : 0;
     const how =
       each.destination === undefined
@@ -44,13 +44,18 @@ function stepOf(
   switch (command.op) {
     case 'add-service': {
       const how = serviceWords(command.options).join(', ');
-      return { kind: 'add', what: keyOf(command.service), how, connections: 0 };
+      return { kind: 'add', what: formatService(command.service), how, connections: 0 };
     }
     case 'edit-service': {
-      const service = services.get(keyOf(command.service));
+      const service = services.get(formatService(command.service));
       const how = difference(service ? serviceWords(service.options) : [], serviceWords(command.options));
       const connections = (service?.destinations ?? []).reduce((sum, each) => sum + live(each), 0);
-      return { kind: 'change', what: keyOf(command.service), how: `${how}; connections stay`, connections };
+      return {
+        kind: 'change',
+        what: formatService(command.service),
+        how: `${how}; connections stay`,
+        connections,
+      };
     }
     case 'add-destination': {
       const how = destinationWords(command.options).join(', ');
@@ -58,8 +63,8 @@ function stepOf(
     }
     case 'edit-destination': {
       if (removed.has(nameOf(command))) return undefined; // told as a removal
-      const now = find(services.get(keyOf(command.service)), endpointOf(command.destination));
-      const how = difference(now ? destinationWords(optionsOf(now)) : [], destinationWords(command.options));
+      const now = find(services.get(formatService(command.service)), formatDestination(command.destination));
+      const how = difference(now ? destinationWords(now) : [], destinationWords(command.options));
       const connections = now ? live(now) : 0;
       return { kind: 'change', what: nameOf(command), how: `${how}; connections stay`, connections };
     }
@@ -82,10 +87,10 @@ function stepOf(
 }
 
 const nameOf = ({ service, destination }: Reconciliation['drains'][number]): string =>
-  destination ? `${keyOf(service)} -> ${endpointOf(destination)}` : keyOf(service);
+  destination ? `${formatService(service)} -> ${formatDestination(destination)}` : formatService(service);
 
 const find = (service: ServiceSnapshot | undefined, endpoint: string): DestinationSnapshot | undefined =>
-  service?.destinations.find((each) => endpointOf(each) === endpoint);
+  service?.destinations.find((each) => formatDestination(each) === endpoint);
 
 const live = ({ activeConnections, inactiveConnections }: DestinationSnapshot): number =>
   activeConnections + inactiveConnections;
@@ -109,21 +114,14 @@ function serviceWords(options: ServiceOptions): string[] {
   ];
 }
 
-const METHODS = { masq: 'nat', gatewaying: 'dr', ipip: 'tunnel' } as const;
-
 function destinationWords(options: DestinationOptions): string[] {
   const { method, weight = 1, upperThreshold = 0, lowerThreshold = 0, tunnel } = options;
-  const type = method === 'ipip' && tunnel && tunnel.type !== 'ipip' ? ` ${tunnel.type}` : '';
+  const type = method === 'tunnel' && tunnel && tunnel.type !== 'ipip' ? ` ${tunnel.type}` : '';
   return [
-    `${METHODS[method]}${type}${type && tunnel?.port ? `:${tunnel.port}` : ''}`,
+    `${method}${type}${type && tunnel?.port ? `:${tunnel.port}` : ''}`,
     ...(type && tunnel?.checksum !== 'none' ? [`${tunnel?.checksum}`] : []),
     `weight ${weight}`,
     ...(upperThreshold > 0 ? [`at most ${upperThreshold} connections`] : []),
     ...(lowerThreshold > 0 ? [`again below ${lowerThreshold}`] : []),
   ];
 }
-
-const optionsOf = ({ method, ...rest }: DestinationSnapshot): DestinationOptions => ({
-  ...rest,
-  method: method === 'local' ? 'gatewaying' : method,
-});

@@ -1,7 +1,7 @@
 /** The fewest steps from the rules that run to the rules that a document wants; connections of what stays are untouched. */
 import type { Command } from '../../model/command.ts';
 import type { DestinationAddress, DestinationOptions } from '../../model/destination.ts';
-import { endpointOf, keyOf } from '../../model/naming.ts';
+import { formatDestination, formatService } from '../../model/naming.ts';
 import type { ServiceAddress, ServiceOptions } from '../../model/service.ts';
 import { compile, compileService } from '../compile.ts';
 import type { Document, ServiceDocument } from '../document.ts';
@@ -32,14 +32,14 @@ export function reconcile(
   wanted: Document,
   previous: readonly Rule[] = [],
 ): Reconciliation {
-  const byKey = (rules: readonly Rule[]) => new Map(rules.map((each) => [keyOf(each.service), each]));
+  const byKey = (rules: readonly Rule[]) => new Map(rules.map((each) => [formatService(each.service), each]));
   const before = byKey(previous);
   const after = byKey(appliedOf(compile(wanted)).rules);
-  const documents = new Map(wanted.services.map((each) => [keyOf(each.service), each]));
+  const documents = new Map(wanted.services.map((each) => [formatService(each.service), each]));
   const result = new Steps(wanted.adopt === 'replace');
 
   for (const rule of running) {
-    const key = keyOf(rule.service);
+    const key = formatService(rule.service);
     const want = after.get(key);
     after.delete(key);
     if (want) result.change(rule, want, before.get(key));
@@ -68,19 +68,20 @@ class Steps implements Reconciliation {
     const { service } = rule;
     if (!this.#keeps(service, rule.options, want.options, before?.options, sameService))
       this.commands.push({ op: 'edit-service', service, options: want.options });
-    const wanted = new Map(want.destinations.map((each) => [endpointOf(each), each]));
-    const known = new Map((before?.destinations ?? []).map((each) => [endpointOf(each), each]));
+    const wanted = new Map(want.destinations.map((each) => [formatDestination(each), each]));
+    const known = new Map((before?.destinations ?? []).map((each) => [formatDestination(each), each]));
     for (const running of rule.destinations) {
-      const key = endpointOf(running);
+      const key = formatDestination(running);
       const one = wanted.get(key);
       wanted.delete(key);
       if (!one) {
         if (known.has(key) || this.#replace) this.#drain(rule, running);
-        if (!known.has(key)) this.byHand.push(`${keyOf(service)}: destination ${key} is not in the file`);
+        if (!known.has(key))
+          this.byHand.push(`${formatService(service)}: destination ${key} is not in the file`);
         continue;
       }
-      const options = running.local ? asked(running.options, one.options) : running.options;
-      if (this.#keeps(service, options, one.options, known.get(key)?.options, sameDestination, key)) continue;
+      if (this.#keeps(service, running.options, one.options, known.get(key)?.options, sameDestination, key))
+        continue;
       this.commands.push({
         op: 'edit-destination',
         service,
@@ -103,7 +104,7 @@ class Steps implements Reconciliation {
   }
 
   handmadeService(rule: Rule): void {
-    this.byHand.push(`${keyOf(rule.service)} is not in the file`);
+    this.byHand.push(`${formatService(rule.service)} is not in the file`);
     if (this.#replace) this.removeService(rule);
   }
 
@@ -120,7 +121,7 @@ class Steps implements Reconciliation {
     const handmade = before !== undefined && !same(running, before);
     if (!handmade) return false;
     this.byHand.push(
-      `${keyOf(service)}${destination ? `: destination ${destination}` : ''} was changed by hand`,
+      `${formatService(service)}${destination ? `: destination ${destination}` : ''} was changed by hand`,
     );
     return !this.#replace && same(before, wanted);
   }
@@ -137,13 +138,6 @@ class Steps implements Reconciliation {
     this.drains.push({ service, destination: addressOf(destination) });
   }
 }
-
-/** The options of a local destination, with the method that was perhaps asked for. */
-const asked = (running: DestinationOptions, wanted: DestinationOptions): DestinationOptions => ({
-  ...running,
-  method: wanted.method,
-  ...(wanted.tunnel && { tunnel: wanted.tunnel }),
-});
 
 const addressOf = ({ address, port }: RuleDestination): DestinationAddress => ({ address, port });
 
@@ -164,7 +158,7 @@ const sameDestination = (a: DestinationOptions, b: DestinationOptions): boolean 
   (a.weight ?? 1) === (b.weight ?? 1) &&
   (a.upperThreshold ?? 0) === (b.upperThreshold ?? 0) &&
   (a.lowerThreshold ?? 0) === (b.lowerThreshold ?? 0) &&
-  (a.method !== 'ipip' || sameTunnel(a, b));
+  (a.method !== 'tunnel' || sameTunnel(a, b));
 
 function sameTunnel(a: DestinationOptions, b: DestinationOptions): boolean {
   const [one, other] = [a.tunnel ?? IPIP, b.tunnel ?? IPIP];

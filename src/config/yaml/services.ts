@@ -1,9 +1,9 @@
 /** The services of lvs.yaml: ranges of ports, groups and defaults expanded, names of servers and ports resolved. */
 
-import type { DestinationOptions, TunnelOptions } from '../../model/destination.ts';
+import type { DestinationOptions, ForwardingMethodName, TunnelOptions } from '../../model/destination.ts';
 import type { Protocol, ServiceAddress, ServiceOptions } from '../../model/service.ts';
 import { canonical, familyOfText } from '../canonical-address.ts';
-import { type DestinationDocument, FORWARDING, type ServiceDocument } from '../document.ts';
+import type { DestinationDocument, ServiceDocument } from '../document.ts';
 import { didYouMean } from '../problem.ts';
 import type { YamlFile } from '../schema.ts';
 import { checkOf } from './check.ts';
@@ -46,7 +46,7 @@ export async function expandServices(context: YamlContext): Promise<ServiceDocum
         if (found) destinations.push(found);
       }
       services.push(notes.at(place(path), { service, options, ...(check && { check }), destinations }));
-      if (each.tunnel && context.whole && !destinations.some((one) => one.options.method === 'ipip'))
+      if (each.tunnel && context.whole && !destinations.some((one) => one.options.method === 'tunnel'))
         notes.warning(place([...path, 'tunnel']), 'no destination is reached by the tunnel method');
     }
   }
@@ -188,7 +188,7 @@ async function destinationOf(
     );
   const tunnel = tunnelOf(context, each.tunnel ?? inherited.tunnel, method, path);
   const options: DestinationOptions = {
-    method: FORWARDING[method],
+    method,
     weight: each.weight ?? inherited.weight ?? 1,
     ...(upper > 0 && { upperThreshold: upper }),
     ...(lower > 0 && { lowerThreshold: lower }),
@@ -200,7 +200,7 @@ async function destinationOf(
 function tunnelOf(
   { notes, place }: YamlContext,
   tunnel: Inherited['tunnel'],
-  method: keyof typeof FORWARDING,
+  method: ForwardingMethodName,
   path: Path,
 ): TunnelOptions | undefined {
   if (!tunnel || method !== 'tunnel') return undefined;

@@ -2,13 +2,13 @@
 
 import { stringify } from 'yaml';
 import type { Check } from '../../model/check.ts';
+import { formatDestination } from '../../model/naming.ts';
 import type { ServiceAddress } from '../../model/service.ts';
 import {
   DEFAULT_CHECK,
   DEFAULT_DRAIN,
   type DestinationDocument,
   type Document,
-  FORWARDING,
   type Interface,
   type ServiceDocument,
 } from '../document.ts';
@@ -76,10 +76,7 @@ function writeService(
 const writeAddress = (service: ServiceAddress): object =>
   'mark' in service
     ? { mark: service.mark, ...(service.family === 6 && { family: 6 }) }
-    : { [service.protocol]: endpoint(service.address, service.port) };
-
-const endpoint = (address: string, port: number): string =>
-  address.includes(':') ? `[${address}]:${port}` : `${address}:${port}`;
+    : { [service.protocol]: formatDestination(service) };
 
 /** The flags' names, by the scheduler where it has names for them. */
 function flagNames(scheduler: string, bits: number): string[] {
@@ -89,9 +86,9 @@ function flagNames(scheduler: string, bits: number): string[] {
 }
 
 function writeDestination({ name, destination, options }: DestinationDocument, document: Document): object {
-  const method = Object.entries(FORWARDING).find(([, forwarding]) => forwarding === options.method)![0];
+  const { method } = options;
   return pruned({
-    server: endpoint(name, destination.port),
+    server: formatDestination({ address: name, port: destination.port }),
     weight: options.weight,
     method: method === document.method ? undefined : method,
     'upper-threshold': options.upperThreshold,

@@ -1,11 +1,11 @@
 /** What share of clients a change sends elsewhere under schedulers that hash: both tables are asked for a sample of clients. */
 
 import type { Command } from '../../model/command.ts';
-import { keyOf } from '../../model/naming.ts';
+import { formatService } from '../../model/naming.ts';
 import type { ServiceAddress } from '../../model/service.ts';
 import type { Snapshot } from '../../model/snapshot.ts';
 import { type Address, addressFromV4, formatAddress } from '../../wire/address.ts';
-import { nameOf } from '../administration.ts';
+import { serviceAddress } from '../administration.ts';
 import { Director } from '../director.ts';
 import type { Service } from '../service.ts';
 
@@ -30,7 +30,7 @@ export function movedClients(snapshot: Snapshot, commands: readonly Command[]): 
   for (const command of commands) after.apply(command, 0);
   const services = servicesOf(after);
   const touched = new Set(
-    commands.flatMap((each) => ('service' in each && each.service ? [keyOf(each.service)] : [])),
+    commands.flatMap((each) => ('service' in each && each.service ? [formatService(each.service)] : [])),
   );
   const moved: Moved[] = [];
   for (const [key, was] of servicesOf(before)) {
@@ -39,13 +39,18 @@ export function movedClients(snapshot: Snapshot, commands: readonly Command[]): 
       continue;
     let count = 0;
     for (let i = 0; i < SAMPLE; i++) if (pick(was, i) !== pick(is, i)) count++;
-    moved.push({ service: nameOf(was, formatAddress), share: count / SAMPLE });
+    moved.push({ service: serviceAddress(was, formatAddress), share: count / SAMPLE });
   }
   return moved;
 }
 
 const servicesOf = (director: Director): ReadonlyMap<string, Service> =>
-  new Map([...director.context.services.all].map((each) => [keyOf(nameOf(each, formatAddress)), each]));
+  new Map(
+    [...director.context.services.all].map((each) => [
+      formatService(serviceAddress(each, formatAddress)),
+      each,
+    ]),
+  );
 
 /** A director with the same rules and settings. */
 function directorLike({ services, settings }: Snapshot): Director {
@@ -68,7 +73,7 @@ function directorLike({ services, settings }: Snapshot): Director {
           service,
           destination: { address, port },
           options: {
-            method: method === 'local' ? 'gatewaying' : method,
+            method,
             tunnel,
             weight,
             upperThreshold,

@@ -3,7 +3,7 @@
 import type { NearMiss } from '../../model/explanation.ts';
 import { formatAddress, sameAddress } from '../../wire/address.ts';
 import type { Packet } from '../../wire/packet.ts';
-import { nameOf } from '../administration.ts';
+import { serviceAddress } from '../administration.ts';
 import type { Service } from '../service.ts';
 
 /** Most of them that are told. */
@@ -36,7 +36,7 @@ export function nearMisses(
     if (differs.length > 1) continue;
     // The same address is nearer than the same port elsewhere, and that nearer than a mark.
     const closeness = service.mark !== 0 ? 2 : differs[0] === 'another address' ? 1 : 0;
-    near.push({ closeness, miss: { service: nameOf(service, formatAddress), why: differs[0]! } });
+    near.push({ closeness, miss: { service: serviceAddress(service, formatAddress), why: differs[0]! } });
   }
   near.sort((a, b) => a.closeness - b.closeness);
   return near.slice(0, MOST).map(({ miss }) => miss);

@@ -10,7 +10,7 @@ import { type Address, formatAddress } from '../../wire/address.ts';
 import { Frame } from '../../wire/frame.ts';
 import { Packet } from '../../wire/packet.ts';
 import { printFrame } from '../../wire/print.ts';
-import { nameOf } from '../administration.ts';
+import { serviceAddress } from '../administration.ts';
 import { METHODS } from '../bound-connection.ts';
 import { FORWARDING_METHOD, TEMPLATE } from '../connections.ts';
 import type { Core, DirectorCore } from '../core.ts';
@@ -53,7 +53,7 @@ export function rehearse(
   const tellService = (found: Service | undefined, mark: number, asked: boolean) =>
     steps.push({
       step: 'service',
-      ...(found && { service: nameOf(found, formatAddress) }),
+      ...(found && { service: serviceAddress(found, formatAddress) }),
       near: nearMisses(real.services.all, packet, mark, found),
       asked,
     });

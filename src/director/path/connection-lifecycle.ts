@@ -40,9 +40,9 @@ export function bind(
 
 /** The forwarding method is bound now: a later edit of the destination does not change it. */
 function methodFlags(core: Core, destination: RealDestination): number {
-  if (destination.method === 'masq') return MASQ;
+  if (destination.method === 'nat') return MASQ;
   if (core.forwarding.host.isLocal(destination.address)) return LOCAL | NOOUTPUT;
-  return (destination.method === 'ipip' ? TUNNEL : ROUTE) | NOOUTPUT;
+  return (destination.method === 'tunnel' ? TUNNEL : ROUTE) | NOOUTPUT;
 }
 
 /** Makes `template` control `row`: it outlives it, and ends with it in a flood. */

@@ -1,5 +1,7 @@
 /** Servers that do not listen where the director sends clients, or that would answer from somewhere else. */
+
 import { isIPv6 } from 'node:net';
+import { joinEndpoint } from '../../wire/address.ts';
 import type { Finding, Served } from './finding.ts';
 import type { HostFacts, Listener } from './host-facts.ts';
 
@@ -11,7 +13,7 @@ export function listenerFindings(
 ): Finding[] {
   return served.flatMap((each): Finding[] => {
     const { protocol, address, port } = each;
-    const end = isIPv6(address) ? `[${address}]:${port}` : `${address}:${port}`;
+    const end = joinEndpoint(address, port);
     const here = listeners.filter((one) => one.protocol === protocol && one.port === port);
     if (here.some((one) => one.address === address)) return [];
     if (!here.some((one) => hears(one, address)))

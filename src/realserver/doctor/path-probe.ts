@@ -4,7 +4,7 @@ import { CAPTURE_OFFSET, openCapture } from '../../io/pcap.ts';
 import { openRawSender, type RawSender } from '../../io/raw-socket.ts';
 import type { DestinationAddress, DestinationOptions } from '../../model/destination.ts';
 import type { ServiceAddress } from '../../model/service.ts';
-import { type Address, formatAddress, isV4, parseAddress } from '../../wire/address.ts';
+import { type Address, formatAddress, isV4, joinEndpoint, parseAddress } from '../../wire/address.ts';
 import { ETHERNET_HEADER } from '../../wire/ethernet.ts';
 import { Frame } from '../../wire/frame.ts';
 import { Packet } from '../../wire/packet.ts';
@@ -60,7 +60,11 @@ export class PathProbe {
       });
     });
     const frame = new Frame();
-    frame.load(packetOfLine(`${end(from, port)} > ${end(service.address, service.port)} TCP SYN mss=1400`));
+    frame.load(
+      packetOfLine(
+        `${joinEndpoint(from, port)} > ${joinEndpoint(service.address, service.port)} TCP SYN mss=1400`,
+      ),
+    );
     director.handle(frame, 0);
     const said = await answer;
     this.#waiting.delete(port);
@@ -92,6 +96,3 @@ export class PathProbe {
     );
   }
 }
-
-const end = (address: string, port: number): string =>
-  address.includes(':') ? `[${address}]:${port}` : `${address}:${port}`;

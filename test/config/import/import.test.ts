@@ -88,24 +88,24 @@ test('ldirectord.cf: services, ranges of servers, checks; the rest is named', ()
         {
           address: '192.168.6.2',
           port: 80,
-          method: 'gatewaying',
+          method: 'dr',
           weight: 5,
           upperThreshold: 100,
           lowerThreshold: 80,
         },
-        { address: '192.168.6.3', port: 80, method: 'gatewaying', weight: 5 },
-        { address: '192.168.6.6', port: 80, method: 'masq', weight: 1 },
+        { address: '192.168.6.3', port: 80, method: 'dr', weight: 5 },
+        { address: '192.168.6.6', port: 80, method: 'nat', weight: 1 },
       ],
     },
     {
       service: { mark: 7, family: 4 },
       options: { scheduler: 'sh' },
-      destinations: [{ address: '192.168.6.2', port: 0, method: 'ipip' }],
+      destinations: [{ address: '192.168.6.2', port: 0, method: 'tunnel' }],
     },
     {
       service: { protocol: 'udp', address: 'fd09::1', port: 53 },
       options: { ops: true },
-      destinations: [{ address: 'fd01::2', port: 53, method: 'masq' }],
+      destinations: [{ address: 'fd01::2', port: 53, method: 'nat' }],
     },
   ]);
   expect(imported.leftOut.map(({ line }) => line)).toEqual([4, 8, 9, 27]);
@@ -116,7 +116,7 @@ test('keepalived.conf: groups, marks, checks; the rest is named', () => {
   const web = {
     options: { scheduler: 'wrr', persistent: 360 },
     check: { type: 'http', path: '/alive', status: 200, timeout: 4, fall: 3, interval: 6 },
-    destinations: [{ address: '10.0.0.3', port: 80, method: 'gatewaying', weight: 3, upperThreshold: 10 }],
+    destinations: [{ address: '10.0.0.3', port: 80, method: 'dr', weight: 3, upperThreshold: 10 }],
   };
   expect(services(imported)).toMatchObject([
     { service: { protocol: 'tcp', address: '10.0.0.1', port: 80 }, ...web },
@@ -124,7 +124,7 @@ test('keepalived.conf: groups, marks, checks; the rest is named', () => {
     {
       service: { mark: 3, family: 4 },
       options: { scheduler: 'sh' },
-      destinations: [{ address: '10.0.0.4', port: 8080, method: 'masq', weight: 0 }],
+      destinations: [{ address: '10.0.0.4', port: 8080, method: 'nat', weight: 0 }],
     },
   ]);
   expect(imported.leftOut.map(({ line, text }) => `${line} ${text}`)).toEqual([
@@ -240,12 +240,12 @@ test('keepalived.conf: whatever cannot be had as it was is named, and the rest i
     ].join('\n'),
     CONTEXT,
   );
-  const gue = { method: 'ipip', tunnel: { type: 'gue', port: 6080, checksum: 'csum' } };
+  const gue = { method: 'tunnel', tunnel: { type: 'gue', port: 6080, checksum: 'csum' } };
   const one = {
     options: { scheduler: 'mh', schedulerFlags: 2 },
     check: { type: 'http', path: '/a', timeout: 1.5, interval: 2.5 },
     destinations: [
-      { address: '10.0.1.1', method: 'gatewaying' },
+      { address: '10.0.1.1', method: 'dr' },
       { address: '10.0.1.2', weight: 2, ...gue },
       { address: '10.0.1.3', weight: 1, ...gue },
     ],

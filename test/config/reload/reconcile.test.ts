@@ -55,7 +55,7 @@ const plain = (rules: ReturnType<typeof rulesOf>) =>
           weight: each.options.weight ?? 1,
           upper: each.options.upperThreshold ?? 0,
           lower: each.options.lowerThreshold ?? 0,
-          tunnel: each.options.method === 'ipip' ? (each.options.tunnel ?? IPIP) : undefined,
+          tunnel: each.options.method === 'tunnel' ? (each.options.tunnel ?? IPIP) : undefined,
         }))
         .sort((a, b) => (a.at < b.at ? -1 : 1)),
     }))
@@ -115,13 +115,13 @@ describe('rules set by hand', () => {
       op: 'edit-destination',
       service: { protocol: 'tcp', address: '192.168.0.101', port: 80 },
       destination: { address: '192.168.0.3', port: 80 },
-      options: { method: 'gatewaying', weight: 0 },
+      options: { method: 'dr', weight: 0 },
     },
     {
       op: 'add-destination',
       service: { protocol: 'udp', address: '192.168.0.101', port: 53 },
       destination: { address: '192.168.0.9', port: 53 },
-      options: { method: 'gatewaying' },
+      options: { method: 'dr' },
     },
   ];
   const told = [

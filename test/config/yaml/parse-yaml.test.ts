@@ -49,12 +49,12 @@ services:
       {
         name: 'rs1',
         destination: { address: '192.168.0.3', port: 8080 },
-        options: { method: 'masq', weight: 1 },
+        options: { method: 'nat', weight: 1 },
       },
       {
         name: 'rs2',
         destination: { address: '192.168.0.4', port: 81 },
-        options: { method: 'masq', weight: 3, upperThreshold: 100 },
+        options: { method: 'nat', weight: 3, upperThreshold: 100 },
       },
     ]);
     expect(compile(document).slice(0, 3)).toEqual([
@@ -78,7 +78,7 @@ services:
       '10.1.0.11',
     ]);
     expect(document.services[0]!.destinations[1]!.options).toEqual({
-      method: 'ipip',
+      method: 'tunnel',
       weight: 1,
       tunnel: { type: 'gue', port: 6080, checksum: 'remcsum' },
     });

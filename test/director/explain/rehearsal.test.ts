@@ -92,7 +92,7 @@ const settings: SettingName[] = [
   'expire_quiescent_template',
   'cache_bypass',
 ];
-const method = fc.constantFrom('masq', 'gatewaying', 'ipip');
+const method = fc.constantFrom('nat', 'dr', 'tunnel');
 
 /** A connection is made and ended from either side, so that the next packet of its ends comes when it is over. */
 const lives = fc
@@ -168,7 +168,7 @@ const acts: fc.Arbitrary<Act> = fc.oneof(
             it.director.apply(
               {
                 op: op as 'add-destination',
-                ...(command as { options: { method: 'masq' } } & typeof command),
+                ...(command as { options: { method: 'nat' } } & typeof command),
               },
               it.now,
             );

@@ -106,14 +106,14 @@ describe('a datagram in fragments', () => {
 
 describe('the director’s own server', () => {
   test('has the packet as it came, with direct routing', () => {
-    const directed = new Directed().serve(WEB, ['10.0.0.254:80'], { method: 'gatewaying' });
+    const directed = new Directed().serve(WEB, ['10.0.0.254:80'], { method: 'dr' });
     expect(directed.receive('203.0.113.7:1 > 192.0.2.80:80 SYN')).toBe('pass');
     expect(directed.connections).toEqual(['TCP SYN_RECV 203.0.113.7:1 192.0.2.80:80 10.0.0.254:80']);
-    expect(directed.destination(WEB, '10.0.0.254:80').method).toBe('gatewaying');
+    expect(directed.destination(WEB, '10.0.0.254:80').method).toBe('dr');
   });
 
   test('is followed by what it answers, where that is seen', () => {
-    const directed = new Directed().serve(WEB, ['10.0.0.254:80'], { method: 'gatewaying' });
+    const directed = new Directed().serve(WEB, ['10.0.0.254:80'], { method: 'dr' });
     directed.receive('203.0.113.7:1 > 192.0.2.80:80 SYN');
     expect(directed.receive('192.0.2.80:80 > 203.0.113.7:1 RST+ACK')).toBe('pass');
     expect(directed.state).toBe('CLOSE');
@@ -122,8 +122,8 @@ describe('the director’s own server', () => {
 
 describe('an ICMP error of the director itself', () => {
   test.each([
-    ['gatewaying', 1],
-    ['masq', 0],
+    ['dr', 1],
+    ['nat', 0],
   ] as const)('with %s it counts %i times as the server’s answer', (method, packets) => {
     const directed = new Directed().serve(WEB, ['10.0.0.1:80'], { method });
     expect(directed.receive('203.0.113.7:1 > 192.0.2.80:80 SYN ttl=1')).toBe('ttl-exceeded');
@@ -167,9 +167,9 @@ describe('a packet of a known connection makes no garbage', () => {
   const ROUTE = { mtu: 1500, source: Uint32Array.of(0, 0, 0xffff, 0x0a0000fe) };
 
   test.each([
-    ['masq, a request', 'masq', '203.0.113.7:4000 > 192.0.2.80:80 ACK len=10'],
-    ['masq, a reply', 'masq', '10.0.0.1:80 > 203.0.113.7:4000 ACK len=10'],
-    ['ipip', 'ipip', '203.0.113.7:4000 > 192.0.2.80:80 ACK len=10'],
+    ['nat, a request', 'nat', '203.0.113.7:4000 > 192.0.2.80:80 ACK len=10'],
+    ['nat, a reply', 'nat', '10.0.0.1:80 > 203.0.113.7:4000 ACK len=10'],
+    ['tunnel', 'tunnel', '203.0.113.7:4000 > 192.0.2.80:80 ACK len=10'],
   ] as const)(
     '%s',
     async (_name, method, line) => {

@@ -7,8 +7,8 @@ import { Directed } from '../../support/directed.ts';
 const DNS = 'udp 192.0.2.80:53';
 const SERVER = '10.0.0.1:5353';
 const query = '203.0.113.7:4000 > 192.0.2.80:53 UDP len=10';
-const asked = (method: 'masq' | 'gatewaying' | 'ipip' = 'masq') => {
-  const directed = new Directed().serve(DNS, [method === 'masq' ? SERVER : '10.0.0.1:53'], { method });
+const asked = (method: 'nat' | 'dr' | 'tunnel' = 'nat') => {
+  const directed = new Directed().serve(DNS, [method === 'nat' ? SERVER : '10.0.0.1:53'], { method });
   directed.receive(query);
   return directed;
 };
@@ -51,13 +51,13 @@ describe('an ICMP error from the client’s side', () => {
   });
 
   test('reaches the server unchanged with direct routing', () => {
-    const directed = asked('gatewaying');
+    const directed = asked('dr');
     expect(directed.way(error('port-unreachable'))).toBe('10.0.0.1');
     expect(directed.sent[0]).toContain('203.0.113.7 > 192.0.2.80 ICMP port-unreachable');
   });
 
   test('reaches the server through its tunnel', () => {
-    const directed = asked('ipip');
+    const directed = asked('tunnel');
     directed.receive(error('port-unreachable'));
     expect(directed.sent[0]).toContain(
       '10.0.0.254 > 10.0.0.1 IPIP [203.0.113.7 > 192.0.2.80 ICMP port-unreachable',
@@ -79,7 +79,7 @@ describe('an ICMP error from the client’s side', () => {
 });
 
 test('an error about a tunnel packet is told to the client in its own terms', () => {
-  const directed = asked('ipip');
+  const directed = asked('tunnel');
   const long = '203.0.113.7:4000 > 192.0.2.80:53 UDP len=1372 DF';
   const verdict = directed.receive(
     `10.0.0.99 > 10.0.0.254 ICMP frag-needed mtu=1200 [10.0.0.254 > 10.0.0.1 IPIP DF [${long}]]`,

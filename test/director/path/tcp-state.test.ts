@@ -4,8 +4,7 @@ import { Directed } from '../../support/directed.ts';
 const CLIENT = '203.0.113.7:4000';
 const WEB = '192.0.2.80:80';
 const SERVER = '10.0.0.1:80';
-const web = (method: 'masq' | 'gatewaying' = 'masq') =>
-  new Directed().serve('tcp 192.0.2.80:80', [SERVER], { method });
+const web = (method: 'nat' | 'dr' = 'nat') => new Directed().serve('tcp 192.0.2.80:80', [SERVER], { method });
 
 /** States after each segment: `> FLAGS` from the client, `< FLAGS` from the server. */
 function states(directed: Directed, ...segments: string[]): string[] {
@@ -55,7 +54,7 @@ describe('with NAT both sides are seen', () => {
 });
 
 test('with direct routing a client’s FIN is all that is seen of the end', () => {
-  expect(states(web('gatewaying'), '> SYN', '> ACK', '> FIN+ACK', '> ACK')).toEqual([
+  expect(states(web('dr'), '> SYN', '> ACK', '> FIN+ACK', '> ACK')).toEqual([
     'SYN_RECV',
     'ESTABLISHED',
     'FIN_WAIT',
