@@ -58,12 +58,13 @@ export function editService(into: Configuration, name: ServiceAddress, options: 
   configure(into, service, options);
 }
 
-export function deleteService(from: Configuration, name: ServiceAddress): void {
-  dropService(from, requireService(from, name));
+/** `now`: ms, as in the two functions below. */
+export function deleteService(from: Configuration, name: ServiceAddress, now: number): void {
+  dropService(from, requireService(from, name), now);
 }
 
-export function dropService(from: Configuration, service: Service): void {
-  for (const destination of service.destinations.splice(0)) from.destinations.remove(destination);
+export function dropService(from: Configuration, service: Service, now: number): void {
+  for (const destination of service.destinations.splice(0)) from.destinations.remove(destination, now);
   from.services.remove(service);
 }
 
@@ -103,12 +104,17 @@ export function editDestination(
   service.scheduler.changed?.('edited', destination, service.destinations.indexOf(destination));
 }
 
-export function deleteDestination(from: Configuration, name: ServiceAddress, at: DestinationAddress): void {
+export function deleteDestination(
+  from: Configuration,
+  name: ServiceAddress,
+  at: DestinationAddress,
+  now: number,
+): void {
   const service = requireService(from, name);
   const destination = requireDestination(service, name, at);
   const index = service.destinations.indexOf(destination);
   service.destinations.splice(index, 1);
-  from.destinations.remove(destination);
+  from.destinations.remove(destination, now);
   service.scheduler.changed?.('removed', destination, index);
 }
 

@@ -153,7 +153,7 @@ export class ConnectionIndex {
     return this.#words[(row << SHIFT) + NEXT]!;
   }
 
-  /** The newest FULL row with this destination and client. */
+  /** Returns the newest FULL translated row with this destination and client. */
   findFromDestination(protocol: number, daddr: Address, dport: number, caddr: Address, cport: number): Row {
     const hash = tupleHash(this.#key0, this.#key1, caddr, daddr, (cport << 16) | dport, protocol);
     let link = this.#replyHeads[this.#bucket(hash)]!;
@@ -216,7 +216,7 @@ export class ConnectionIndex {
     if (kind === HIDDEN) return;
     if (kind === OPEN) this.#open++;
     this.#chain(this.#heads, row, NEXT);
-    if (kind === FULL) this.#chain(this.#replyHeads, row, REPLY_NEXT);
+    if (kind === FULL && this.keys.isTranslated(row)) this.#chain(this.#replyHeads, row, REPLY_NEXT);
   }
 
   #unlink(row: Row): void {
@@ -224,7 +224,7 @@ export class ConnectionIndex {
     if (kind === HIDDEN) return;
     if (kind === OPEN) this.#open--;
     this.#unchain(this.#heads, row, NEXT);
-    if (kind === FULL) this.#unchain(this.#replyHeads, row, REPLY_NEXT);
+    if (kind === FULL && this.keys.isTranslated(row)) this.#unchain(this.#replyHeads, row, REPLY_NEXT);
   }
 
   #chain(heads: Uint32Array<ArrayBuffer>, row: Row, chain: number): void {

@@ -30,7 +30,9 @@ export const OPEN = 2;
 export const PERSISTENT = 3;
 /** In use, and never found. */
 export const HIDDEN = 4;
-const KIND = 0x7f;
+const KIND = 0x3f;
+/** Bit of word 4: the connection is translated, so it is found from its destination's side too. */
+export const TRANSLATED = 0x40;
 /** Bit of word 4: one of the row's addresses is not IPv4. */
 const WIDE = 0x80;
 /** Of word 4: what a look-up from the client's side asks for. */
@@ -55,7 +57,7 @@ export class ConnectionKeys {
     return rows * 4 * (WORDS + WIDE_WORDS) + TO_CACHE_LINE;
   }
 
-  /** Everything but the links. */
+  /** Writes everything but the links. `kind`: with TRANSLATED where the row is. */
   write(
     row: Row,
     kind: number,
@@ -85,6 +87,10 @@ export class ConnectionKeys {
 
   kind(row: Row): number {
     return this.words[(row << SHIFT) + REST]! & KIND;
+  }
+
+  isTranslated(row: Row): boolean {
+    return (this.words[(row << SHIFT) + REST]! & TRANSLATED) !== 0;
   }
 
   setKind(row: Row, kind: number): void {
@@ -158,7 +164,7 @@ export class ConnectionKeys {
     );
   }
 
-  /** True when the row is a full connection of this client and destination. */
+  /** True when the row is a full translated connection of this client and destination. */
   isFromDestination(
     row: Row,
     protocol: number,
@@ -174,7 +180,7 @@ export class ConnectionKeys {
       words[at + PORTS]! >>> 16 === cport &&
       words[at + CADDR] === caddr[3] &&
       words[at + DADDR] === daddr[3] &&
-      ((rest & ~WIDE) | 0) === ((dport << 16) | (protocol << 8) | FULL) &&
+      ((rest & ~WIDE) | 0) === ((dport << 16) | (protocol << 8) | TRANSLATED | FULL) &&
       ((rest & WIDE) === 0 ? isV4(caddr) && isV4(daddr) : this.#sameWide(row, CADDR, caddr, DADDR, daddr))
     );
   }

@@ -11,6 +11,7 @@ import {
   HIDDEN,
   OPEN,
   PERSISTENT,
+  TRANSLATED,
   VADDR,
 } from './connection-keys.ts';
 import { TimerWheel } from './timer-wheel.ts';
@@ -54,7 +55,7 @@ export class SelectedRow {
 export class ConnectionTable {
   /** Rows reserved. */
   readonly capacity: number;
-  /** Flags of include/uapi/linux/ip_vs.h; changing TEMPLATE, ONE_PACKET or NO_CPORT here changes nothing in the index. */
+  /** Flags of include/uapi/linux/ip_vs.h; changing TEMPLATE, ONE_PACKET, NO_CPORT or the method here changes nothing in the index. */
   readonly flags: Uint16Array<ArrayBuffer>;
   readonly state: Uint8Array<ArrayBuffer>;
   /** ms that `touch` gives. */
@@ -215,7 +216,7 @@ export class ConnectionTable {
     return NONE;
   }
 
-  /** The newest connection that a packet of this destination to this client belongs to, never a template. */
+  /** Returns the newest translated connection of this destination and this client, never a template; NONE: there is none. */
   findFromDestination(protocol: number, daddr: Address, dport: number, caddr: Address, cport: number): Row {
     const row = this.#index.findFromDestination(protocol, daddr, dport, caddr, cport);
     if (row !== NONE) this.#fetch(row);
@@ -339,5 +340,6 @@ export class ConnectionTable {
 function kindOf(flags: number): number {
   if (flags & ONE_PACKET) return HIDDEN;
   if (flags & TEMPLATE) return PERSISTENT;
-  return flags & NO_CPORT ? OPEN : FULL;
+  const kind = flags & NO_CPORT ? OPEN : FULL;
+  return (flags & FORWARDING_METHOD) === MASQ ? kind | TRANSLATED : kind;
 }

@@ -30,8 +30,8 @@ const newCounts = (): Counts => ({
 
 /** The state that a packet's path works on. A rehearsal has a copy of what it touches. */
 export interface Core {
-  readonly services: Pick<ServiceRegistry, 'serves' | 'addresses' | 'lookup' | 'hasTranslated'>;
-  readonly destinations: Pick<DestinationRegistry, 'all' | 'addresses'>;
+  readonly services: Pick<ServiceRegistry, 'serves' | 'addresses' | 'lookup'>;
+  readonly destinations: Pick<DestinationRegistry, 'all' | 'addresses' | 'translated'>;
   readonly marks: Pick<Marks, 'of' | 'rules'>;
   readonly timeouts: StateTimeouts;
   readonly total: Meter;

@@ -5,6 +5,8 @@ import { RealDestination, type Service } from './service.ts';
 
 /** A removed destination without connections is forgotten after this time, ms (IP_VS_DEST_TRASH_PERIOD, ip_vs.h 6.1). */
 const TRASH_PERIOD = 120_000;
+/** ms between two looks at the removed destinations, as in Linux 6.1: each is kept for 120 to 180 s. */
+const TRASH_INTERVAL = TRASH_PERIOD / 2;
 
 /** Every destination that is configured or that a connection still refers to. */
 export class DestinationRegistry {
@@ -13,13 +15,19 @@ export class DestinationRegistry {
   /** Addresses of all of them. */
   readonly addresses = new AddressFilter();
   readonly #free: number[] = [];
+  /** By a hash of address and port; those that were added last come first. */
+  readonly #endpoints = new Map<number, RealDestination[]>();
   readonly #removed = new Set<RealDestination>();
+  /** When the removed destinations are looked at next, ms. */
+  #nextLook = 0;
 
   /** The destination of `service` at that address: the removed one, when there is one that fits, or a new one. */
   obtain(service: Service, address: Address, port: number): RealDestination {
     for (const removed of this.#removed) {
       if (!isSame(removed, service, address, port)) continue;
       this.#removed.delete(removed);
+      this.#leaveEndpoint(removed);
+      this.#enterEndpoint(removed);
       if (removed.service !== service) {
         removed.meter.zero();
         removed.service = service;
@@ -30,17 +38,48 @@ export class DestinationRegistry {
     const destination = new RealDestination(index, service, address, port);
     this.all[index] = destination;
     this.addresses.add(address);
+    this.#enterEndpoint(destination);
     return destination;
   }
 
-  /** Takes it out of service. It stays known to its connections. */
-  remove(destination: RealDestination): void {
+  /** Returns the destination in service that was added last with this endpoint, this protocol and NAT. */
+  translated(protocol: number, address: Address, port: number): RealDestination | undefined {
+    const all = this.#endpoints.get(hashOf(address, port));
+    if (all === undefined) return undefined;
+    for (const each of all) {
+      if (!each.available || each.method !== 'nat' || each.port !== port) continue;
+      if (!sameAddress(each.address, address)) continue;
+      // A service of a mark has all protocols.
+      if (each.service.mark !== 0 || each.service.protocol === protocol) return each;
+    }
+    return undefined;
+  }
+
+  #enterEndpoint(destination: RealDestination): void {
+    const key = hashOf(destination.address, destination.port);
+    const known = this.#endpoints.get(key);
+    if (known) known.unshift(destination);
+    else this.#endpoints.set(key, [destination]);
+  }
+
+  #leaveEndpoint(destination: RealDestination): void {
+    const key = hashOf(destination.address, destination.port);
+    const rest = this.#endpoints.get(key)!.filter((other) => other !== destination);
+    if (rest.length > 0) this.#endpoints.set(key, rest);
+    else this.#endpoints.delete(key);
+  }
+
+  /** Takes the destination out of service at `now`, ms. It stays known to its connections. */
+  remove(destination: RealDestination, now: number): void {
+    if (this.#removed.size === 0) this.#nextLook = now + TRASH_INTERVAL;
     destination.available = false;
     this.#removed.add(destination);
   }
 
   /** Forgets what was removed and has had no connections for a while. */
   expire(now: number): void {
+    if (this.#removed.size === 0 || now < this.#nextLook) return;
+    this.#nextLook = now + TRASH_INTERVAL;
     for (const destination of this.#removed) {
       if (destination.references > 0) continue;
       if (destination.idleSince < 0) destination.idleSince = now;
@@ -50,10 +89,17 @@ export class DestinationRegistry {
 
   #forget(destination: RealDestination): void {
     this.#removed.delete(destination);
+    this.#leaveEndpoint(destination);
     this.all[destination.index] = undefined;
     this.addresses.remove(destination.address);
     this.#free.push(destination.index);
   }
+}
+
+/** A small integer, so that the map's keys are not boxed. Only what is configured is added: no seed. */
+function hashOf(address: Address, port: number): number {
+  const words = address[0]! ^ Math.imul(address[1]!, 31) ^ Math.imul(address[2]!, 37) ^ address[3]!;
+  return (Math.imul(words, 0x9e3779b1) ^ port) & 0x3fffffff;
 }
 
 /** True when a removed destination is what is being added: the same server for the same virtual service. */

@@ -104,7 +104,7 @@ export class Director {
         editService(core, command.service, command.options);
         break;
       case 'delete-service':
-        deleteService(core, command.service);
+        deleteService(core, command.service, now);
         endAbandoned(core);
         break;
       case 'add-destination':
@@ -114,11 +114,11 @@ export class Director {
         editDestination(core, command.service, command.destination, command.options);
         break;
       case 'delete-destination':
-        deleteDestination(core, command.service, command.destination);
+        deleteDestination(core, command.service, command.destination, now);
         endAbandoned(core);
         break;
       case 'flush':
-        for (const service of [...core.services.all]) dropService(core, service);
+        for (const service of [...core.services.all]) dropService(core, service, now);
         endAbandoned(core);
         break;
       case 'zero':

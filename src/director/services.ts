@@ -58,18 +58,6 @@ export class ServiceRegistry {
     if (service.port === 0) this.#anyPort[service.family] += by;
   }
 
-  /** True when a service has that endpoint as a destination with NAT. */
-  hasTranslated(protocol: number, address: Address, port: number): boolean {
-    for (const service of this.#all) {
-      if (service.mark === 0 && service.protocol !== protocol) continue;
-      for (const destination of service.destinations) {
-        if (destination.method !== 'nat' || destination.port !== port) continue;
-        if (sameAddress(destination.address, address)) return true;
-      }
-    }
-    return false;
-  }
-
   /** The service with exactly that name. */
   get(key: ServiceKey): Service | undefined {
     return this.#find(key.protocol, key.family, key.address, key.port, key.mark);

@@ -2,7 +2,7 @@
  * Network address translation (-m): requests are readdressed to the destination, replies to come from the virtual
  * service. Both pass through the director.
  */
-import { type Address, sameAddress } from '../wire/address.ts';
+import { type Address, isLoopback, sameAddress } from '../wire/address.ts';
 import { update, updateUdp } from '../wire/checksum.ts';
 import { ipv4 } from '../wire/ipv4.ts';
 import { ipv6 } from '../wire/ipv6.ts';
@@ -16,21 +16,21 @@ import type { ForwardingMethod } from './method.ts';
 
 export const nat: ForwardingMethod = {
   request(packet, connection, context) {
-    if (!packet.hasHeader) return 'malformed';
     const { address } = connection.destination;
     const route = context.host.route(address);
     if (route === undefined) return refuseUnreachable(packet, packet.dst, context);
-    // To the host's own stack it is no hop, and no way that needs fragments.
+    // To the host's own stack it is no hop, and no path that needs fragments.
     const isHere = sameAddress(route.source, address);
+    if (isHere && isLoopback(address)) return 'loopback';
     const refusal = isHere ? undefined : enterHop(packet, route.mtu, false, packet.dst, context);
     if (refusal !== undefined) return refusal;
+    if (isCut(packet)) return 'malformed';
     if (isHere) packet.frame.fragmentSize = 0;
     rewriteDestination(packet, address, connection.dport);
     return sendOn(packet.frame, address, route.mtu, context);
   },
 
   reply(packet, connection, context) {
-    if (!packet.hasHeader) return 'malformed';
     const { caddr } = connection;
     const route = context.host.route(caddr);
     // To a real server the director is a router: it answers with its own address, not the virtual one.
@@ -38,10 +38,14 @@ export const nat: ForwardingMethod = {
     if (route === undefined) return refuseUnreachable(packet, back, context);
     const refusal = enterHopBack(packet, route.mtu, back, context);
     if (refusal !== undefined) return refusal;
+    if (isCut(packet)) return 'malformed';
     rewriteSource(packet, connection.vaddr, connection.vport);
     return sendOn(packet.frame, caddr, route.mtu, context);
   },
 };
+
+/** Reports whether the packet ends within its transport header, behind its ports: the checksum cannot be rewritten. */
+const isCut = ({ hasPorts, hasHeader }: Packet): boolean => hasPorts && !hasHeader;
 
 /** Readdresses the packet, checksums included. The packet's decoding keeps the old address. */
 export function rewriteDestination(packet: Packet, address: Address, port: number): void {

@@ -1,7 +1,7 @@
 /** ICMP errors about packets of a connection: carried across the director, with the packet that they quote rewritten. */
 import type { Connection } from '../model/connection.ts';
 import type { Verdict } from '../model/verdict.ts';
-import type { Address } from '../wire/address.ts';
+import { type Address, isLoopback, sameAddress } from '../wire/address.ts';
 import { icmp } from '../wire/icmp.ts';
 import { icmp6 } from '../wire/icmp6.ts';
 import { ipv4 } from '../wire/ipv4.ts';
@@ -33,7 +33,9 @@ export function forwardRelated(
   const { address } = connection.destination;
   const route = context.host.route(address);
   if (route === undefined) return refuseUnreachable(packet, packet.dst, context);
-  const refusal = enterHop(packet, route.mtu, false, packet.dst, context);
+  const isHere = sameAddress(route.source, address);
+  if (isHere && isLoopback(address)) return 'loopback';
+  const refusal = isHere ? undefined : enterHop(packet, route.mtu, false, packet.dst, context);
   if (refusal !== undefined) return refusal;
   setDst(packet, address);
   setSrc(quoted, address);

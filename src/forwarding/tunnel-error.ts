@@ -1,5 +1,6 @@
 /** ICMP errors about a tunnel's outer packets, from the path to a real server: the client is told what concerns it. */
 import type { Connection } from '../model/connection.ts';
+import type { Destination } from '../model/destination.ts';
 import type { Verdict } from '../model/verdict.ts';
 import { isV4, sameAddress } from '../wire/address.ts';
 import { FRAGMENTATION_NEEDED, icmp, SOURCE_QUENCH, TIME_EXCEEDED, UNREACHABLE } from '../wire/icmp.ts';
@@ -22,6 +23,21 @@ export function decodeTunnelled(quoted: Packet, inner: Packet): boolean {
   if (quoted.fragmentOffset !== 0) return false;
   const at = innerOffset(quoted);
   return at >= 0 && inner.decodeQuoted(quoted.frame, at, quoted.end);
+}
+
+/** Reports whether the tunnel packet `quoted` is of the kind that the destination's tunnel sends, and was sent to it. */
+export function isSentTo({ address, tunnel }: Destination, { protocol, dst, dstPort }: Packet): boolean {
+  if (!sameAddress(dst, address)) return false;
+  switch (tunnel.type) {
+    case 'ipip':
+      return protocol === IPV4_IN_IP || protocol === IPV6_IN_IP;
+    case 'gue':
+      return protocol === UDP && dstPort === tunnel.port;
+    case 'gre':
+      return protocol === GRE;
+    default:
+      return tunnel.type satisfies never;
+  }
 }
 
 function innerOffset(quoted: Packet): number {
@@ -54,7 +70,6 @@ export function answerTunnelError(
   context: ForwardingContext,
 ): Verdict {
   const { address, tunnel } = connection.destination;
-  if (connection.method !== 'tunnel' || !sameAddress(quoted.dst, address)) return 'icmp-unrelated';
   if (!checksumHolds(packet)) return 'malformed';
   const { frame, transport, icmpType: type, icmpCode: code } = packet;
   const tooBig =

@@ -14,6 +14,7 @@ export const DROP_REASONS = {
   'too-narrow': 'the path MTU is too small for a tunnel over IPv6, whose payload must be allowed 1280 bytes',
   'no-headroom': 'the packet buffer has no room for the tunnel header',
   'no-route': 'no route to the next hop',
+  loopback: 'translation to a loopback address is not permitted',
   'queue-full': 'the transmit queue is full',
   'fragment-incomplete': 'a fragment whose datagram was never completed or exceeded the reassembly limits',
   'fragment-invalid': 'a fragment that overlaps another one or cannot be part of a datagram',

@@ -15,8 +15,8 @@ export const dh: SchedulerFactory = ({ destinations }) => {
   };
   fill();
   return {
-    schedule({ vaddr }) {
-      const destination = table[multiplicative(foldAddress(vaddr), BITS)];
+    schedule({ daddr }) {
+      const destination = table[multiplicative(foldAddress(daddr), BITS)];
       return destination && isEligible(destination) ? destination : undefined;
     },
     changed: fill,

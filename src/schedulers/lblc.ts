@@ -16,21 +16,21 @@ export const lblc: SchedulerFactory = (context) => remembering(new Locality(), c
 function remembering(memory: Locality<Destination>, { destinations, settings }: SchedulerContext): Scheduler {
   const present = listed(destinations);
   return {
-    schedule({ vaddr, now }) {
-      const known = memory.recall(vaddr, now);
+    schedule({ daddr, now }) {
+      const known = memory.recall(daddr, now);
       // The upper threshold does not part an address from its destination (ip_vs_lblc.c).
       if (known && known.weight > 0 && present.has(known) && !isOvercrowded(known, destinations))
         return known;
       const least = leastLoaded(destinations, overhead);
-      if (least) memory.remember(vaddr, least, now);
+      if (least) memory.remember(daddr, least, now);
       return least;
     },
     changed: present.changed,
     expire: (now) => memory.age(now, settings.lblc_expiration * 1000),
-    fork(context, { vaddr, now }, twinOf) {
-      const known = memory.peek(vaddr);
+    fork(context, { daddr, now }, twinOf) {
+      const known = memory.peek(daddr);
       const twin = new Locality<Destination>();
-      if (known) twin.remember(vaddr, twinOf(known), now);
+      if (known) twin.remember(daddr, twinOf(known), now);
       return remembering(twin, context);
     },
   };

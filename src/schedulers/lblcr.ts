@@ -38,8 +38,8 @@ function remembering(memory: Locality<Replicas>, { destinations, settings }: Sch
   };
 
   return {
-    schedule({ vaddr, now }) {
-      const replicas = memory.recall(vaddr, now);
+    schedule({ daddr, now }) {
+      const replicas = memory.recall(daddr, now);
       if (replicas) {
         const member = least(replicas.members);
         const unchanged = now - replicas.changedAt > settings.lblcr_expiration * 1000;
@@ -48,7 +48,7 @@ function remembering(memory: Locality<Replicas>, { destinations, settings }: Sch
       }
       const chosen = leastLoaded(destinations, overhead);
       if (!chosen) return undefined;
-      if (!replicas) memory.remember(vaddr, { members: [chosen], changedAt: now }, now);
+      if (!replicas) memory.remember(daddr, { members: [chosen], changedAt: now }, now);
       else if (!replicas.members.includes(chosen)) {
         replicas.members.unshift(chosen);
         replicas.changedAt = now;
@@ -57,11 +57,11 @@ function remembering(memory: Locality<Replicas>, { destinations, settings }: Sch
     },
     changed: present.changed,
     expire: (now) => memory.age(now, settings.lblcr_expiration * 1000),
-    fork(context, { vaddr, now }, twinOf) {
-      const known = memory.peek(vaddr);
+    fork(context, { daddr, now }, twinOf) {
+      const known = memory.peek(daddr);
       const twin = new Locality<Replicas>();
       if (known)
-        twin.remember(vaddr, { members: known.members.map(twinOf), changedAt: known.changedAt }, now);
+        twin.remember(daddr, { members: known.members.map(twinOf), changedAt: known.changedAt }, now);
       return remembering(twin, context);
     },
   };

@@ -14,6 +14,11 @@ export interface Request {
   readonly cport: number;
   readonly vaddr: Address;
   readonly vport: number;
+  /**
+   * The address that the packet itself is sent to: the virtual one, or the client's where an ICMP error quotes a packet
+   * to the client. The schedulers dh, lblc and lblcr of Linux 6.1 hash it as it is (ip_vs_dh.c).
+   */
+  readonly daddr: Address;
   /** ms, of the director's clock. */
   readonly now: number;
 }

@@ -76,6 +76,12 @@ export const formatEndpoint = (address: Address, port: number): string =>
 export const isMulticast = (address: Address): boolean =>
   isV4(address) ? address[3]! >>> 28 === 0xe : address[0]! >>> 24 === 0xff;
 
+/** True for 127.0.0.0/8 and ::1 (RFC 1122 section 3.2.1.3, RFC 4291 section 2.5.3). */
+export const isLoopback = (address: Address): boolean =>
+  isV4(address)
+    ? address[3]! >>> 24 === 127
+    : address[3] === 1 && (address[0]! | address[1]! | address[2]!) === 0;
+
 /**
  * True for what can be one host's address on a network: not multicast, limited broadcast, unspecified or loopback
  * (RFC 1122 section 3.2.1.3, RFC 4291 section 2.5). The rest of 0.0.0.0/8 and 240.0.0.0/4 can, as in Linux 6.1.

@@ -12,6 +12,9 @@ import { isUdp, UDP, UDP_HEADER, udp } from './udp.ts';
 /** Octets at the beginning of TCP, UDP and SCTP that hold both ports. */
 const PORTS = 4;
 
+const hasPortsFirst = (protocol: number): boolean =>
+  protocol === TCP || protocol === UDP || protocol === SCTP;
+
 /**
  * A decoded packet; reused, never kept. `decode` fills it from a frame, `decodeQuoted` from the packet that an
  * ICMP error quotes (where the end may be missing). All offsets are offsets into `frame.bytes`.
@@ -24,7 +27,10 @@ export class Packet {
   protocol = 0;
   readonly src: Address = new Uint32Array(4);
   readonly dst: Address = new Uint32Array(4);
-  /** Valid iff protocol is TCP, UDP or SCTP and this is no later fragment; otherwise 0. */
+  /**
+   * Valid iff protocol is TCP, UDP or SCTP and this is no later fragment; otherwise 0. Of a later fragment that an ICMP
+   * error quotes, the first octets, which Linux 6.1 takes for its ports (ip_vs_in_icmp).
+   */
   srcPort = 0;
   dstPort = 0;
   /** True when srcPort and dstPort are the packet's own. */
@@ -96,7 +102,7 @@ export class Packet {
         : version === 6 && this.#decodeIpv6(frame, at, end, quoted);
     if (!well) return false;
     this.version = version as 4 | 6;
-    this.#decodeTransport(frame);
+    this.#decodeTransport(frame, quoted);
     return true;
   }
 
@@ -160,7 +166,7 @@ export class Packet {
     return !isExtension(this.protocol);
   }
 
-  #decodeTransport(frame: Frame): void {
+  #decodeTransport(frame: Frame, quoted: boolean): void {
     const { transport: at, end } = this;
     this.srcPort = 0;
     this.dstPort = 0;
@@ -172,7 +178,10 @@ export class Packet {
     this.icmpType = 0;
     this.icmpCode = 0;
     this.sctpChunk = -1;
-    if (this.fragmentOffset !== 0) return;
+    if (this.fragmentOffset !== 0) {
+      if (quoted && this.version === 4 && hasPortsFirst(this.protocol)) this.#decodePorts(frame);
+      return;
+    }
     switch (this.protocol) {
       case TCP:
         this.#decodePorts(frame);

@@ -30,6 +30,8 @@ const VERIFICATION_TAG = 4;
 /** Offset of the checksum. */
 export const SCTP_CHECKSUM = 8;
 const FIRST_CHUNK = 12;
+/** Offset from a chunk's first octet. */
+const CHUNK_LENGTH = 2;
 
 /** Polynomial of CRC32c, bits reversed (RFC 9260 appendix A). */
 const CASTAGNOLI = 0x82f63b78;
@@ -63,6 +65,21 @@ export const sctp = {
   /** Type of the first chunk; -1 where there is none before `end`. */
   firstChunk: (frame: Frame, at: number, end: number): number =>
     end - at < SCTP_HEADER + SCTP_CHUNK_HEADER ? -1 : frame.view.getUint8(at + FIRST_CHUNK),
+
+  /**
+   * Type of the chunk that tells what the packet means: the first, or an ABORT behind a COOKIE ECHO or COOKIE ACK (Linux
+   * 6.1, set_sctp_state); -1 where there is none before `end`.
+   */
+  decisiveChunk(frame: Frame, at: number, end: number): number {
+    const first = sctp.firstChunk(frame, at, end);
+    if (first !== SCTP_COOKIE_ECHO && first !== SCTP_COOKIE_ACK) return first;
+    const length = frame.view.getUint16(at + FIRST_CHUNK + CHUNK_LENGTH);
+    if (length < SCTP_CHUNK_HEADER) return first;
+    const second = at + FIRST_CHUNK + ((length + 3) & ~3);
+    return end - second >= SCTP_CHUNK_HEADER && frame.view.getUint8(second) === SCTP_ABORT
+      ? SCTP_ABORT
+      : first;
+  },
 
   /** Sets the source port; the checksum is the caller's. */
   setSrcPort: (frame: Frame, at: number, port: number) => frame.view.setUint16(at + SRC_PORT, port),

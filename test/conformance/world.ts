@@ -140,10 +140,14 @@ export class World implements Host {
   }
 
   #pastDirector(frame: Frame): void {
-    const whole = this.#wholeForUs(frame);
     if (this.director.handle(frame, this.#now) !== 'pass') return;
     const packet = this.#packet;
-    if (!packet.decode(whole ?? frame)) return;
+    // The director hands on whole datagrams, and fragments that are none of its business.
+    if (!packet.decode(this.director.subject)) return;
+    if (isFragment(packet) && this.isLocal(packet.dst)) {
+      const whole = this.#reassembler.add(packet, this.#now);
+      if (typeof whole === 'string' || !packet.decode(whole)) return;
+    }
     if (this.isLocal(packet.dst)) this.#deliver(packet.frame);
     else this.#routeOn(packet);
   }
@@ -153,15 +157,6 @@ export class World implements Host {
     const packet = new Packet();
     if (packet.decode(frame) && !this.#accept(packet))
       answerAsHost(packet, { ...this.#context, host: this.#ownStack });
-  }
-
-  /** The host's own stack puts fragments for itself together; undefined: no fragment, or not the last one. */
-  #wholeForUs(frame: Frame): Frame | undefined {
-    const packet = this.#packet;
-    if (!packet.decode(frame) || !isFragment(packet)) return undefined;
-    if (!this.isLocal(packet.dst)) return undefined;
-    const whole = this.#reassembler.add(packet, this.#now);
-    return typeof whole === 'string' ? undefined : whole;
   }
 
   /** What the host's own stack sends passes the director, too, on its way out: it may be a local destination's reply. */

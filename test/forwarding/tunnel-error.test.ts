@@ -42,7 +42,7 @@ describe.each([
   test('is not believed about another real server, nor with a wrong checksum', () => {
     const kind = { type: v4 ? 3 : 1, code: 1, rest: 0 };
     const other = v4 ? '10.1.0.12' : 'fd01::12';
-    expect(answer({ ...kind, boundTo: other })).toMatchObject({ verdict: 'icmp-unrelated', sent: [] });
+    expect(answer({ ...kind, boundTo: other })).toMatchObject({ verdict: 'pass', sent: [] });
     expect(answer({ ...kind, damaged: true })).toMatchObject({ verdict: 'malformed', sent: [] });
   });
 });

@@ -2,7 +2,7 @@
 import type { ForwardingContext } from '../../src/forwarding/method.ts';
 import { PathMtuHost } from '../../src/forwarding/path-mtu.ts';
 import { tunnel } from '../../src/forwarding/tunnel.ts';
-import { answerTunnelError, decodeTunnelled } from '../../src/forwarding/tunnel-error.ts';
+import { answerTunnelError, decodeTunnelled, isSentTo } from '../../src/forwarding/tunnel-error.ts';
 import type { Connection } from '../../src/model/connection.ts';
 import { DEFAULT_SETTINGS } from '../../src/model/settings.ts';
 import { formatAddress } from '../../src/wire/address.ts';
@@ -67,7 +67,9 @@ export function gatewayAnswer(client: string, vip: string, server: string, answe
   quoted.decodeQuoted(error.frame, error.payload, error.end);
   if (!decodeTunnelled(quoted, inner)) throw new Error('quotes no tunnel packet');
   const bound = { ...connection, destination: destinationAt(answer.boundTo ?? server, 80, 'tunnel') };
-  const verdict = answerTunnelError(error, quoted, inner, bound, context);
+  const verdict = isSentTo(bound.destination, quoted)
+    ? answerTunnelError(error, quoted, inner, bound, context)
+    : 'pass';
   const sent = host.sent.map(({ octets }) => {
     const packet = decoded(octets);
     const mtu =

@@ -88,6 +88,7 @@ function play(services: Map<string, Service>, step: GoldenStep): string[] {
       cport: client.port,
       vaddr: parseAddress(virtual.address)!,
       vport: virtual.port,
+      daddr: parseAddress(virtual.address)!,
       now: step.t * 1000,
     }) as MutableDestination | undefined;
     if (!pick) return virtual.address.includes(':') ? 'icmp:1/4' : 'icmp:3/3';

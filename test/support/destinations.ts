@@ -52,5 +52,6 @@ export const request = (caddr = '10.0.0.10', cport = 1000, vaddr = '10.9.0.1', n
   cport,
   vaddr: parseAddress(vaddr)!,
   vport: 80,
+  daddr: parseAddress(vaddr)!,
   now,
 });

@@ -88,11 +88,13 @@ function directorLike({ services, settings }: Snapshot): Director {
 
 /** The endpoint that client number `i` of the sample gets; undefined: none. With a mark its destination varies too. */
 function pick({ scheduler, family, address, port, mark }: Service, i: number): string | undefined {
+  const vaddr = mark === 0 ? address : sampled(family, i + SAMPLE + 1);
   const destination = scheduler.schedule({
     caddr: sampled(family, i + 1),
     cport: 1024 + ((Math.imul(i, SPREAD) >>> 8) % 64_512),
-    vaddr: mark === 0 ? address : sampled(family, i + SAMPLE + 1),
+    vaddr,
     vport: port,
+    daddr: vaddr,
     now: 0,
   });
   return destination && `${formatAddress(destination.address)} ${destination.port}`;

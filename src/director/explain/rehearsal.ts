@@ -100,7 +100,6 @@ export function rehearse(
     services: {
       serves: (family) => real.services.serves(family),
       addresses: real.services.addresses,
-      hasTranslated: (protocol, address, port) => real.services.hasTranslated(protocol, address, port),
       lookup(family, mark, protocol, address, port) {
         const found = real.services.lookup(family, mark, protocol, address, port);
         if (real.marks.rules.length > 0) steps.push({ step: 'mark', mark });
@@ -108,7 +107,14 @@ export function rehearse(
         return found && services.service(found);
       },
     },
-    destinations: { all: services.destinations, addresses: real.destinations.addresses },
+    destinations: {
+      all: services.destinations,
+      addresses: real.destinations.addresses,
+      translated(protocol, address, port) {
+        const found = real.destinations.translated(protocol, address, port);
+        return found && services.destination(found);
+      },
+    },
     marks: real.marks,
     timeouts: real.timeouts,
     total: new Meter(),

@@ -82,6 +82,23 @@ export class Admission {
     return admitted;
   }
 
+  /**
+   * The connection that a message of the real server to a client makes, as in Linux 6.1 (ip_vs_new_conn_out), where the
+   * service has a persistence engine that finds its key in the message; NONE otherwise.
+   */
+  admitStarted(destination: RealDestination, arrival: Arrival): Row {
+    const { service } = destination;
+    if (service.options.engine === undefined || !this.#persistence.select(service, arrival)) return NONE;
+    let template = this.#persistence.find(destination);
+    if (template === NONE) template = this.#persistence.create(service, destination);
+    if (template === NONE) return NONE;
+    const row = this.#connect(service, destination, destination.port, arrival);
+    if (typeof row !== 'number') return NONE;
+    control(this.#core, row, template);
+    this.#core.table.touch(template, arrival.now);
+    return row;
+  }
+
   #connect(service: Service, destination: RealDestination, dport: number, arrival: Arrival): Row | Verdict {
     const { protocol, caddr, cport, vaddr, vport, mark } = arrival;
     const kind = service.options.ops && protocol === UDP ? ONE_PACKET : 0;

@@ -4,6 +4,7 @@ import type { Address } from '../../wire/address.ts';
 import type { Packet } from '../../wire/packet.ts';
 import { SCTP, SCTP_ABORT, SCTP_INIT } from '../../wire/sctp.ts';
 import { RST, SYN, TCP } from '../../wire/tcp.ts';
+import type { Service } from '../service.ts';
 
 export class Arrival implements Request {
   /** The packet that came; an ICMP error quotes the one that the rest is about. */
@@ -14,6 +15,7 @@ export class Arrival implements Request {
   cport = 0;
   vaddr!: Address;
   vport = 0;
+  daddr!: Address;
   /** Firewall mark; 0: none. */
   mark = 0;
   /** True when an ICMP error asks for a connection, on behalf of what it quotes. */
@@ -26,6 +28,11 @@ export class Arrival implements Request {
   /** A client's own packet. */
   set(packet: Packet, mark: number, now: number): this {
     return this.#take(packet, packet, packet.src, packet.srcPort, packet.dst, packet.dstPort, mark, now);
+  }
+
+  /** A real server's own message to a client, which makes the client's connection with the service. */
+  setStarted(packet: Packet, { address, port }: Service, now: number): this {
+    return this.#take(packet, packet, packet.dst, packet.dstPort, address, port, 0, now);
   }
 
   /** A client's ICMP error about `quoted`, which a server sent: the request goes the other way. */
@@ -52,6 +59,7 @@ export class Arrival implements Request {
     this.cport = cport;
     this.vaddr = vaddr;
     this.vport = vport;
+    this.daddr = asking.dst;
     this.mark = mark;
     this.now = now;
     this.#tcpFlags = asking.tcpFlags;

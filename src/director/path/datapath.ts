@@ -8,9 +8,10 @@ import type { Address } from '../../wire/address.ts';
 import { Frame } from '../../wire/frame.ts';
 import { ICMP } from '../../wire/icmp.ts';
 import { ICMP6 } from '../../wire/icmp6.ts';
+import { ESP, IKE_PORT, isIpsec } from '../../wire/ipsec.ts';
 import { IPV4_HEADER, ipv4 } from '../../wire/ipv4.ts';
 import { enterOptions, SOURCE_ROUTED } from '../../wire/ipv4-options.ts';
-import { ipv6 } from '../../wire/ipv6.ts';
+import { AUTHENTICATION, ipv6 } from '../../wire/ipv6.ts';
 import { Packet } from '../../wire/packet.ts';
 import { SCTP, SCTP_ABORT, SCTP_INIT } from '../../wire/sctp.ts';
 import { RST, SYN, TCP } from '../../wire/tcp.ts';
@@ -104,7 +105,11 @@ export class Datapath {
       case TCP:
       case UDP:
       case SCTP:
-        return packet.hasHeader ? this.#handleFlow(packet, now) : this.#handleTruncated(packet);
+        if (!packet.hasPorts) return this.#handleTruncated(packet);
+        return this.#handleFlow(packet, packet.protocol, packet.srcPort, packet.dstPort, now);
+      case ESP:
+      case AUTHENTICATION:
+        return this.#handleFlow(packet, UDP, IKE_PORT, IKE_PORT, now);
       case ICMP:
         return packet.version === 4 ? this.#related.handle(packet, now) : 'pass';
       case ICMP6:
@@ -119,10 +124,11 @@ export class Datapath {
     return this.#core.forwarding.host.isLocal(dst) ? 'malformed' : 'pass';
   }
 
-  #handleFlow(packet: Packet, now: number): Verdict {
+  /** `protocol` and ports: those of the connection that the packet belongs to. */
+  #handleFlow(packet: Packet, protocol: number, srcPort: number, dstPort: number, now: number): Verdict {
     const { table, destinations, services, marks } = this.#core;
     const { host } = this.#core.forwarding;
-    const { protocol, src, srcPort, dst, dstPort } = packet;
+    const { src, dst } = packet;
     const refusal = hasOptions(packet) && host.isLocal(dst) ? this.#enterOptions(packet, dst) : undefined;
     if (refusal !== undefined) return refusal;
     const request = table.findFromClient(protocol, src, srcPort, dst, dstPort);
@@ -130,7 +136,7 @@ export class Datapath {
     // A look-up in a large table costs more than to know that the sender cannot be what it asks for.
     if (destinations.addresses.mayHave(src)) {
       const reply = table.findFromDestination(protocol, src, srcPort, dst, dstPort);
-      if (reply !== NONE && this.#methodOf(reply) === MASQ) return this.#reply(reply, packet, now);
+      if (reply !== NONE) return this.#reply(reply, packet, now);
     }
     if (services.addresses.mayHave(src) || marks.rules.length > 0) {
       const passing = table.findFromClient(protocol, dst, dstPort, src, srcPort);
@@ -181,9 +187,13 @@ export class Datapath {
 
   #admit(packet: Packet, now: number): Verdict {
     const { marks, settings } = this.#core;
+    if (isIpsec(packet.protocol)) return 'pass';
+    const started = this.#startedByServer(packet, now);
+    if (started !== NONE) return this.#reply(started, packet, now);
     if (settings.nat_icmp_send !== 0 && this.#isStray(packet)) return this.#refuseStray(packet);
-    // Without a whole chunk there is no telling what it begins.
-    if (packet.protocol === SCTP && packet.sctpChunk < 0) return this.#handleTruncated(packet);
+    // What a connection begins with is in the whole header, and in SCTP in the first chunk.
+    if (!packet.hasHeader || (packet.protocol === SCTP && packet.sctpChunk < 0))
+      return this.#handleTruncated(packet);
     const admitted = this.#admission.admit(this.#arrival.set(packet, marks.of(packet), now));
     if (typeof admitted !== 'number') return admitted;
     return this.#forward(admitted, this.#destinationOf(admitted), packet, now);
@@ -201,15 +211,28 @@ export class Datapath {
     return 'malformed';
   }
 
+  /** The new connection of a datagram that a translated destination sends of its own accord; NONE: it makes none. */
+  #startedByServer(packet: Packet, now: number): Row {
+    const { destinations, forwarding } = this.#core;
+    if (packet.protocol !== UDP || !destinations.addresses.mayHave(packet.src)) return NONE;
+    if (packet.ttl <= 1 || forwarding.host.isLocal(packet.dst)) return NONE;
+    const destination = destinations.translated(UDP, packet.src, packet.srcPort);
+    if (destination === undefined) return NONE;
+    return this.#admission.admitStarted(
+      destination,
+      this.#arrival.setStarted(packet, destination.service, now),
+    );
+  }
+
   /** True for a packet that a translated destination sends outside any connection. */
   #isStray(packet: Packet): boolean {
     if (packet.ttl <= 1) return false;
-    if (packet.protocol === TCP && (packet.tcpFlags & RST) !== 0) return false;
+    if (packet.protocol === TCP && packet.hasHeader && (packet.tcpFlags & RST) !== 0) return false;
     if (packet.protocol === SCTP && packet.sctpChunk === SCTP_ABORT) return false;
-    const { destinations, services } = this.#core;
+    const { destinations } = this.#core;
     return (
       destinations.addresses.mayHave(packet.src) &&
-      services.hasTranslated(packet.protocol, packet.src, packet.srcPort)
+      destinations.translated(packet.protocol, packet.src, packet.srcPort) !== undefined
     );
   }
 
@@ -254,6 +277,8 @@ export class Datapath {
     const verdict = methods[MASQ]!.reply!(packet, connection, forwarding);
     // Linux routes a reply before it balances it: what the router refuses was never there.
     if (isTold(verdict)) return verdict;
+    table.touch(row, now);
+    if (verdict === 'malformed') return verdict;
     countOut(packet, destination, total);
     track(this.#core, row, packet, FROM_SERVER, destination);
     table.touch(row, now);
@@ -298,5 +323,5 @@ const hasOptions = ({ version, network, transport }: Packet): boolean =>
   version === 4 && transport - network > IPV4_HEADER;
 
 /** True for what opens a connection where there is none. */
-const isFirst = ({ protocol, tcpFlags, sctpChunk }: Packet): boolean =>
-  protocol === TCP ? (tcpFlags & SYN) !== 0 : protocol === SCTP && sctpChunk === SCTP_INIT;
+const isFirst = ({ protocol, hasHeader, tcpFlags, sctpChunk }: Packet): boolean =>
+  protocol === TCP ? hasHeader && (tcpFlags & SYN) !== 0 : protocol === SCTP && sctpChunk === SCTP_INIT;

@@ -6,64 +6,125 @@ const LONGEST = 255;
 const CR = 0x0d;
 const LF = 0x0a;
 const COLON = 0x3a;
+const AT = 0x40;
 const SPACE = 0x20;
 const TAB = 0x09;
 
+const NAME = 'call-id';
+/** RFC 3261 section 7.3.3. */
+const COMPACT_NAME = 'i';
+
+/** Octets of a word (RFC 3261 section 25.1), as Linux 6.1 reads them: with the Latin-1 letters, without `$` and `&`. */
+const WORD_OCTETS = new Set(
+  [...'!"%()*+:<>?[\\]_`{}~-./\'']
+    .map((sign) => sign.charCodeAt(0))
+    .concat([...Array(256).keys()].filter((octet) => isLetter(octet) || (octet >= 0x30 && octet <= 0x39))),
+);
+
+/** A search found no header line. */
+const NO_HEADER = -1;
+
 /**
- * The Call-ID (long name or the compact "i", RFC 3261 section 7.3.3) of the message octets[from, to); undefined where
- * there is none that a line end follows.
+ * Returns the Call-ID of the message octets[from, to), or undefined if it has none that a line end follows. The search
+ * does not stop at the empty line, and takes the first valid Call-ID (Linux 6.1, ip_vs_pe_sip.c).
  */
 export function callIdOf(octets: Uint8Array, from: number, to: number, protocol: number): string | undefined {
   // Over TCP the first packet has no message.
   if (protocol !== UDP) return undefined;
-  // The first line is the request or status line, not a header.
-  for (let at = nextLine(octets, from, to); at < to; at = nextLine(octets, at, to)) {
-    const name = nameEnd(octets, at, to);
-    if (name === 0) return undefined;
-    if (name > 0 && isCallId(octets, at, name)) return valueAt(octets, afterColon(octets, name, to), to);
+  let skipped = 0;
+  for (;;) {
+    const value = findValue(octets, from + skipped, to);
+    if (value === NO_HEADER) return undefined;
+    const end = callIdEnd(octets, value, to);
+    if (end > value) return isUsable(octets, value, end, to) ? textOf(octets, value, end) : undefined;
+    // The kernel adds offsets from the message's start: after a second invalid header it skips some of what follows.
+    skipped += value - from;
   }
-  return undefined;
 }
 
-/** Offset after the next line end; lines may end in CR, LF or both (RFC 2543). */
-function nextLine(octets: Uint8Array, from: number, to: number): number {
-  let at = from;
-  while (at < to && octets[at] !== CR && octets[at] !== LF) at++;
-  if (at < to && octets[at] === CR && octets[at + 1] === LF) return at + 2;
-  return at + 1;
+function isUsable(octets: Uint8Array, value: number, end: number, to: number): boolean {
+  return end - value <= LONGEST && end < to && isLineEnd(octets[end]!);
 }
 
-/** Offset just past the header name of the line at `at`; 0 for the empty line that ends all headers, -1 for no header. */
-function nameEnd(octets: Uint8Array, at: number, to: number): number {
-  if (octets[at] === CR || octets[at] === LF) return 0;
-  for (let end = at; end < to; end++) {
-    const octet = octets[end]!;
-    if (octet === COLON || octet === SPACE || octet === TAB) return end;
-    if (octet === CR || octet === LF) return -1;
+const textOf = (octets: Uint8Array, from: number, to: number): string =>
+  Buffer.from(octets.buffer, octets.byteOffset + from, to - from).toString('latin1');
+
+/**
+ * Returns the offset of the value of the first Call-ID header, or NO_HEADER. The first line is never a header. A line
+ * that begins with the name but has no colon after it ends the search.
+ */
+function findValue(octets: Uint8Array, from: number, to: number): number {
+  for (let at = from; at < to; at++) {
+    if (!isLineEnd(octets[at]!)) continue;
+    at = afterLineEnd(octets, at, to);
+    if (at >= to) return NO_HEADER;
+    if (isBlank(octets[at]!)) continue;
+    const name = nameLength(octets, at, to);
+    if (name === 0) continue;
+    const colon = skipBlanks(octets, at + name, to);
+    if (colon < 0 || colon + 1 >= to || octets[colon] !== COLON) return NO_HEADER;
+    return skipBlanks(octets, colon + 1, to);
   }
-  return -1;
+  return NO_HEADER;
 }
 
-function isCallId(octets: Uint8Array, from: number, to: number): boolean {
-  if (to - from !== 1 && to - from !== 7) return false;
-  const name = String.fromCharCode(...octets.subarray(from, to)).toLowerCase();
-  return name === 'i' || name === 'call-id';
+/** Returns the length of the header name Call-ID at `at`; 0: the line begins with something else. */
+function nameLength(octets: Uint8Array, at: number, to: number): number {
+  if (begins(octets, at, to, NAME)) return NAME.length;
+  const next = at + COMPACT_NAME.length;
+  return next < to && begins(octets, at, to, COMPACT_NAME) && !isLetter(octets[next]!)
+    ? COMPACT_NAME.length
+    : 0;
 }
 
-function afterColon(octets: Uint8Array, from: number, to: number): number {
+function begins(octets: Uint8Array, at: number, to: number, name: string): boolean {
+  if (to - at < name.length) return false;
+  for (let i = 0; i < name.length; i++) {
+    const octet = octets[at + i]!;
+    const lower = octet >= 0x41 && octet <= 0x5a ? octet | 0x20 : octet;
+    if (lower !== name.charCodeAt(i)) return false;
+  }
+  return true;
+}
+
+/** Returns the offset behind spaces, tabs and one folded line end; -1: the line or the message ends there. */
+function skipBlanks(octets: Uint8Array, from: number, to: number): number {
+  const at = blanksEnd(octets, from, to);
+  if (at >= to || !isLineEnd(octets[at]!)) return at;
+  const line = afterLineEnd(octets, at, to);
+  return line < to && isBlank(octets[line]!) ? blanksEnd(octets, line, to) : -1;
+}
+
+function blanksEnd(octets: Uint8Array, from: number, to: number): number {
   let at = from;
-  while (at < to && (octets[at] === SPACE || octets[at] === TAB)) at++;
-  if (octets[at] !== COLON) return to;
-  at++;
-  while (at < to && (octets[at] === SPACE || octets[at] === TAB)) at++;
+  while (at < to && isBlank(octets[at]!)) at++;
   return at;
 }
 
-/** The word at `at`, which a line end must follow. */
-function valueAt(octets: Uint8Array, at: number, to: number): string | undefined {
+/** Returns the end of the Call-ID at `at`, a word or two with an `@` between; `at` itself if it is invalid. */
+function callIdEnd(octets: Uint8Array, at: number, to: number): number {
+  const end = wordEnd(octets, at, to);
+  if (end === at || end >= to || octets[end] !== AT) return end;
+  const last = wordEnd(octets, end + 1, to);
+  return last === end + 1 ? at : last;
+}
+
+function wordEnd(octets: Uint8Array, at: number, to: number): number {
   let end = at;
-  while (end < to && octets[end]! > SPACE) end++;
-  if (end === at || end >= to || end - at > LONGEST) return undefined;
-  if (octets[end] !== CR && octets[end] !== LF) return undefined;
-  return Buffer.from(octets.buffer, octets.byteOffset + at, end - at).toString('latin1');
+  while (end < to && WORD_OCTETS.has(octets[end]!)) end++;
+  return end;
+}
+
+/** Returns the offset behind the line end at `at`; lines may end in CR, LF or both (RFC 2543). */
+const afterLineEnd = (octets: Uint8Array, at: number, to: number): number =>
+  octets[at] === CR && at + 1 < to && octets[at + 1] === LF ? at + 2 : at + 1;
+
+const isLineEnd = (octet: number): boolean => octet === CR || octet === LF;
+const isBlank = (octet: number): boolean => octet === SPACE || octet === TAB;
+
+/** True for the letters of Latin-1, which are all that the kernel knows. */
+function isLetter(octet: number): boolean {
+  const lower = octet | 0x20;
+  if (octet < 0x80) return lower >= 0x61 && lower <= 0x7a;
+  return octet >= 0xc0 && octet !== 0xd7 && octet !== 0xf7;
 }

@@ -71,8 +71,11 @@ export class Persistence {
     return this.#mark;
   }
 
-  /** The template, if there is one whose destination may still be used; one that may not is made invalid. */
-  find(): Row {
+  /**
+   * Returns the template if its destination may still be used, and is `only` where that is given. A template that does not
+   * qualify is made invalid.
+   */
+  find(only?: RealDestination): Row {
     const { table, engineData } = this.#core;
     const row =
       this.#data === undefined
@@ -85,15 +88,15 @@ export class Persistence {
             (found) => engineData.get(found) === this.#data,
             this.#salt,
           );
-    if (row === NONE || this.#isUsable(row)) return row;
+    if (row === NONE || this.#isUsable(row, only)) return row;
     if (table.vport(row) !== INVALID_PORT) table.invalidateTemplate(row);
     return NONE;
   }
 
-  #isUsable(row: Row): boolean {
+  #isUsable(row: Row, only: RealDestination | undefined): boolean {
     const { table, destinations, settings } = this.#core;
     const destination = destinations.all[table.destination[row]!]!;
-    if (!destination.available) return false;
+    if (!destination.available || (only !== undefined && only !== destination)) return false;
     return settings.expire_quiescent_template === 0 || destination.weight !== 0;
   }
 

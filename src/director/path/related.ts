@@ -1,19 +1,24 @@
 /** ICMP errors: which connection one is about, from either side, and what becomes of it. */
 
 import { forwardRelated, replyRelated } from '../../forwarding/related.ts';
-import { answerTunnelError, decodeTunnelled } from '../../forwarding/tunnel-error.ts';
+import { answerTunnelError, decodeTunnelled, isSentTo } from '../../forwarding/tunnel-error.ts';
 import { NONE, type Row } from '../../model/connection.ts';
 import type { Verdict } from '../../model/verdict.ts';
 import { SOURCE_QUENCH, TIME_EXCEEDED, UNREACHABLE } from '../../wire/icmp.ts';
 import { isIcmp6Error } from '../../wire/icmp6.ts';
+import { IKE_PORT, isIpsec } from '../../wire/ipsec.ts';
 import { Packet } from '../../wire/packet.ts';
+import { SCTP } from '../../wire/sctp.ts';
+import { TCP } from '../../wire/tcp.ts';
+import { UDP } from '../../wire/udp.ts';
 import type { BoundConnection } from '../bound-connection.ts';
-import { FORWARDING_METHOD, MASQ, TUNNEL } from '../connections.ts';
+import { FORWARDING_METHOD, MASQ, ONE_PACKET, TUNNEL } from '../connections.ts';
 import type { Core } from '../core.ts';
 import type { RealDestination } from '../service.ts';
 import { countErrorOut, countIn, countOut } from '../traffic.ts';
 import type { Admission } from './admission.ts';
 import { Arrival } from './arrival.ts';
+import { end } from './connection-lifecycle.ts';
 
 /** The kinds that are carried across; all else is the host's own business. */
 const isCarried = (packet: Packet): boolean => {
@@ -23,6 +28,10 @@ const isCarried = (packet: Packet): boolean => {
     : isIcmp6Error(type);
 };
 
+/** The protocols that a connection can be made for. Of a fragmented IPv6 packet a later fragment says nothing. */
+const mayBeScheduled = ({ version, protocol, fragmentOffset }: Packet): boolean =>
+  (protocol === TCP || protocol === UDP || protocol === SCTP) && (version === 4 || fragmentOffset === 0);
+
 /** Deals with ICMP messages. They do not restart timers and move no states. */
 export class RelatedErrors {
   readonly #core: Core;
@@ -31,6 +40,10 @@ export class RelatedErrors {
   readonly #quoted = new Packet();
   readonly #inner = new Packet();
   readonly #arrival = new Arrival();
+  /** What the connection of a quoted packet is found by. */
+  #protocol = 0;
+  #srcPort = 0;
+  #dstPort = 0;
 
   constructor(core: Core, admission: Admission, connection: BoundConnection) {
     this.#core = core;
@@ -44,7 +57,7 @@ export class RelatedErrors {
     // What quotes the other IP version was not caused by anything that was sent.
     if (!quoted.decodeQuoted(packet.frame, packet.payload, packet.end)) return 'pass';
     if (quoted.version !== packet.version) return 'pass';
-    if (quoted.hasPorts) {
+    if (this.#hasFlow(quoted)) {
       const fromServer = this.#requestTo(quoted);
       if (fromServer !== NONE) return this.#toClient(fromServer, packet, quoted);
       const fromClient = this.#replyTo(quoted);
@@ -52,37 +65,45 @@ export class RelatedErrors {
       const passing = this.#requestPastUs(quoted);
       if (passing !== NONE) return this.#watch(passing, packet);
     }
-    if (decodeTunnelled(quoted, this.#inner)) {
-      const tunnelled = this.#requestIn(this.#inner);
+    if (this.#core.forwarding.host.isLocal(packet.dst) && decodeTunnelled(quoted, this.#inner)) {
+      const tunnelled = this.#requestIn(this.#inner, quoted);
       if (tunnelled !== NONE) return this.#answerTunnel(tunnelled, packet, quoted);
     }
-    if (quoted.hasPorts && this.#core.settings.schedule_icmp !== 0) return this.#admit(packet, quoted, now);
-    return 'pass';
+    if (this.#core.settings.schedule_icmp === 0 || !mayBeScheduled(quoted)) return 'pass';
+    return quoted.hasPorts ? this.#admit(packet, quoted, now) : 'malformed';
+  }
+
+  /** Reports whether the quoted packet tells its connection, which `#protocol` and the ports then name. */
+  #hasFlow({ protocol, hasPorts, srcPort, dstPort, fragmentOffset }: Packet): boolean {
+    const ipsec = isIpsec(protocol);
+    this.#protocol = ipsec ? UDP : protocol;
+    this.#srcPort = ipsec ? IKE_PORT : srcPort;
+    this.#dstPort = ipsec ? IKE_PORT : dstPort;
+    return ipsec ? fragmentOffset === 0 : hasPorts;
   }
 
   /** The translated connection whose request, as the real server had it, is quoted. */
-  #requestTo({ protocol, src, srcPort, dst, dstPort }: Packet): Row {
-    const { table } = this.#core;
-    const row = table.findFromDestination(protocol, dst, dstPort, src, srcPort);
-    return row !== NONE && this.#methodOf(row) === MASQ ? row : NONE;
+  #requestTo({ src, dst }: Packet): Row {
+    return this.#core.table.findFromDestination(this.#protocol, dst, this.#dstPort, src, this.#srcPort);
   }
 
   /** The connection whose reply, as the client had it, is quoted. */
-  #replyTo({ protocol, src, srcPort, dst, dstPort }: Packet): Row {
-    return this.#core.table.findFromClient(protocol, dst, dstPort, src, srcPort);
+  #replyTo({ src, dst }: Packet): Row {
+    return this.#core.table.findFromClient(this.#protocol, dst, this.#dstPort, src, this.#srcPort);
   }
 
   /** The connection whose request, as a real server that sees the virtual address had it, is quoted. */
-  #requestPastUs({ protocol, src, srcPort, dst, dstPort }: Packet): Row {
-    const row = this.#core.table.findFromClient(protocol, src, srcPort, dst, dstPort);
+  #requestPastUs({ src, dst }: Packet): Row {
+    const row = this.#core.table.findFromClient(this.#protocol, src, this.#srcPort, dst, this.#dstPort);
     return row !== NONE && this.#methodOf(row) !== MASQ ? row : NONE;
   }
 
-  /** The tunnelled connection of a client's own packet. */
-  #requestIn({ hasPorts, protocol, src, srcPort, dst, dstPort }: Packet): Row {
-    if (!hasPorts) return NONE;
-    const row = this.#core.table.findFromClient(protocol, src, srcPort, dst, dstPort);
-    return row !== NONE && this.#methodOf(row) === TUNNEL ? row : NONE;
+  /** The tunnelled connection of a client's own packet, which was sent in the tunnel packet `quoted`. */
+  #requestIn(inner: Packet, quoted: Packet): Row {
+    if (!this.#hasFlow(inner)) return NONE;
+    const row = this.#requestPastUs(inner);
+    if (row === NONE || this.#methodOf(row) !== TUNNEL) return NONE;
+    return isSentTo(this.#destinationOf(row), quoted) ? row : NONE;
   }
 
   #toClient(row: Row, packet: Packet, quoted: Packet): Verdict {
@@ -125,7 +146,9 @@ export class RelatedErrors {
     const admitted = this.#admission.admit(this.#arrival.setQuoted(packet, quoted, marks.of(packet), now));
     if (typeof admitted !== 'number') return admitted;
     table.touch(admitted, now);
-    return this.#toServer(admitted, packet, quoted);
+    const verdict = this.#toServer(admitted, packet, quoted);
+    if ((table.flags[admitted]! & ONE_PACKET) !== 0) end(this.#core, admitted);
+    return verdict;
   }
 
   #methodOf(row: Row): number {

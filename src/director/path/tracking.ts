@@ -2,8 +2,9 @@
 
 import { NONE, type Row } from '../../model/connection.ts';
 import type { Packet } from '../../wire/packet.ts';
-import { SCTP } from '../../wire/sctp.ts';
+import { SCTP, sctp } from '../../wire/sctp.ts';
 import { TCP } from '../../wire/tcp.ts';
+import { UDP } from '../../wire/udp.ts';
 import { countActivated, countDeactivated } from '../connection-counts.ts';
 import { INACTIVE, NOOUTPUT, TEMPLATE } from '../connections.ts';
 import type { Core } from '../core.ts';
@@ -32,6 +33,8 @@ export function track(
   const { table, timeouts } = core;
   const { protocol } = packet;
   if (protocol === TCP) {
+    // Half a header says nothing (Linux 6.1, tcp_state_transition).
+    if (!packet.hasHeader) return;
     const before = table.state[row]!;
     const after = nextTcpState(before, packet.tcpFlags, seen(core, row, sender), core.secureTcp);
     // Whatever follows may change the state again: it has to be seen. What the kernel path still has to tell is of the
@@ -43,14 +46,16 @@ export function track(
     count(core, row, ((TCP_ACTIVE >>> after) & 1) !== 0, destination);
     if (after === TCP_ESTABLISHED) assureTemplate(core, row);
   } else if (protocol === SCTP) {
+    if (packet.sctpChunk < 0) return;
+    const chunk = sctp.decisiveChunk(packet.frame, packet.transport, packet.end);
     const before = table.state[row]!;
-    const after = nextSctpState(before, packet.sctpChunk, seen(core, row, sender));
+    const after = nextSctpState(before, chunk, seen(core, row, sender));
     table.timeout[row] = timeouts.sctp[after]!;
     if (after === before) return;
     table.state[row] = after;
     count(core, row, ((SCTP_ACTIVE >>> after) & 1) !== 0, destination);
     if (after === SCTP_ESTABLISHED) assureTemplate(core, row);
-  } else {
+  } else if (protocol === UDP) {
     table.timeout[row] = timeouts.udp[0]!;
     if (sender === FROM_SERVER) assureTemplate(core, row);
   }
