@@ -11,11 +11,13 @@ import type { Effort, Figure } from './measure.ts';
 import { memory } from './memory.ts';
 import { observation } from './observation.ts';
 import { restart } from './restart.ts';
+import { rows } from './rows.ts';
 
 const BENCHES: Readonly<Record<string, (effort: Effort) => Figure[] | Promise<Figure[]>>> = {
   memory,
   decode,
   connections,
+  rows,
   director,
   ipvsadm,
   observation,

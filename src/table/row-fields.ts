@@ -1,0 +1,216 @@
+/** The fields of rows, by row number. What finds and places rows is in rows.ts. */
+import { NONE, type Row } from '../model/connection.ts';
+import type { Address } from '../wire/address.ts';
+import type { DestinationRecords } from './destination-records.ts';
+import { KIND, ROW, ROW_BYTES, ROW_SHIFT_16, ROW_SHIFT_32, TRACK } from './layout.ts';
+import type { Region, TableMemory } from './memory.ts';
+import { inPacketOrder, portInPacketOrder } from './packet-order.ts';
+
+/* Offsets in 32-bit and 16-bit words. */
+export const CADDR = ROW.caddr >> 2;
+export const VADDR = ROW.vaddr >> 2;
+export const CLIENT = ROW.client >> 2;
+export const NEAR_BITS = ROW.near >> 2;
+export const TRACK_WORD = ROW.track >> 2;
+const TIMEOUT = ROW.timeout >> 2;
+const SEEN = ROW.seen >> 2;
+export const VPORT = ROW.vport >> 1;
+const PACKETS = ROW.packets >> 1;
+export const DESTINATION_HALF = ROW.destination >> 1;
+const NEXT_HOP = ROW.nextHop >> 1;
+
+/** What `client` holds beside the kind: port and protocol. */
+export const CLIENT_MASK = 0xff_ffff;
+export const KIND_SHIFT = 24;
+const METHOD_MASK = 7;
+export const GENERATION_MASK = ~((1 << TRACK.generation) - 1);
+/** Where the count of packets goes on at the end of its 16 bits. */
+const PACKETS_WRAP = 0x8000;
+
+export class RowFields {
+  /** Rows reserved. */
+  readonly capacity: number;
+  readonly records: DestinationRecords;
+  protected readonly words: Int32Array<ArrayBuffer>;
+  protected readonly halves: Uint16Array<ArrayBuffer>;
+  /** When each row was made, in the order of all rows, modulo 2^32. */
+  protected readonly orders: Int32Array<ArrayBuffer>;
+  readonly #memory: TableMemory;
+  /** Row + 1 that controls each row, and how many rows each row controls; made when the first one does. */
+  #templates: Int32Array<ArrayBuffer> | undefined;
+  #children: Int32Array<ArrayBuffer> | undefined;
+
+  constructor(memory: TableMemory, capacity: number, records: DestinationRecords) {
+    this.#memory = memory;
+    this.capacity = capacity;
+    this.records = records;
+    const { buffer, offset } = memory.reserve('rows', capacity * ROW_BYTES);
+    this.words = new Int32Array(buffer, offset, capacity << ROW_SHIFT_32);
+    this.halves = new Uint16Array(buffer, offset, capacity << ROW_SHIFT_16);
+    this.orders = wordsOf(memory.reserve('order', capacity * 4), capacity);
+  }
+
+  /** What the row is: a number of KIND, without WIDE. */
+  kind(row: Row): number {
+    return (this.words[(row << ROW_SHIFT_32) + CLIENT]! >>> KIND_SHIFT) & ~KIND.WIDE;
+  }
+
+  /** IP protocol number; 0 for a template of a firewall mark. */
+  protocol(row: Row): number {
+    return (this.words[(row << ROW_SHIFT_32) + CLIENT]! >>> 16) & 0xff;
+  }
+
+  cport(row: Row): number {
+    return portInPacketOrder(this.words[(row << ROW_SHIFT_32) + CLIENT]! & 0xffff);
+  }
+
+  vport(row: Row): number {
+    return portInPacketOrder(this.halves[(row << ROW_SHIFT_16) + VPORT]!);
+  }
+
+  /** The destination's port: its record's, or the virtual port. */
+  dport(row: Row): number {
+    if ((this.track(row) & TRACK.SAME_PORT) !== 0) return this.vport(row);
+    return this.records.port(this.destination(row));
+  }
+
+  copyCaddr(row: Row, into: Address): Address {
+    return this.#copyAddress(row, CADDR, into);
+  }
+
+  copyVaddr(row: Row, into: Address): Address {
+    return this.#copyAddress(row, VADDR, into);
+  }
+
+  /** State, flags and generation, see TRACK. */
+  track(row: Row): number {
+    return this.words[(row << ROW_SHIFT_32) + TRACK_WORD]!;
+  }
+
+  /** Replaces `track` if it still is `from`; reports whether it was. The generation of `to` must be that of `from`. */
+  changeTrack(row: Row, from: number, to: number): boolean {
+    const at = (row << ROW_SHIFT_32) + TRACK_WORD;
+    return Atomics.compareExchange(this.words, at, from, to) === from;
+  }
+
+  state(row: Row): number {
+    return this.track(row) & TRACK.state;
+  }
+
+  /** Number of the forwarding method (include/uapi/linux/ip_vs.h, Linux 6.1). */
+  method(row: Row): number {
+    return (this.track(row) >>> TRACK.method) & METHOD_MASK;
+  }
+
+  /** Ticks after `seen` at which the row is due. */
+  timeout(row: Row): number {
+    return this.words[(row << ROW_SHIFT_32) + TIMEOUT]! >>> 0;
+  }
+
+  setTimeout(row: Row, ticks: number): void {
+    this.words[(row << ROW_SHIFT_32) + TIMEOUT] = ticks;
+  }
+
+  /** Tick of the last packet; signed, modulo 2^32. */
+  seen(row: Row): number {
+    return this.words[(row << ROW_SHIFT_32) + SEEN]!;
+  }
+
+  setSeen(row: Row, tick: number): void {
+    this.words[(row << ROW_SHIFT_32) + SEEN] = tick;
+  }
+
+  /** Number of the destination's record; 0: none. */
+  destination(row: Row): number {
+    return this.halves[(row << ROW_SHIFT_16) + DESTINATION_HALF]!;
+  }
+
+  /** Packets from the client; beyond 65,535 between 32,768 and that. */
+  packets(row: Row): number {
+    return this.halves[(row << ROW_SHIFT_16) + PACKETS]!;
+  }
+
+  /** Counts packets from the client. */
+  addPackets(row: Row, count: number): void {
+    const at = (row << ROW_SHIFT_16) + PACKETS;
+    const sum = this.halves[at]! + count;
+    this.halves[at] = sum < 0x1_0000 ? sum : PACKETS_WRAP + (sum % PACKETS_WRAP);
+  }
+
+  /** What distinguishes a template that a persistence engine made, 32 bits. */
+  salt(row: Row): number {
+    const at = row << ROW_SHIFT_16;
+    return ((this.halves[at + NEXT_HOP]! << 16) | this.halves[at + PACKETS]!) >>> 0;
+  }
+
+  /** The row that controls this one; NONE if there is none. */
+  template(row: Row): Row {
+    return this.#templates === undefined ? NONE : this.#templates[row]! - 1;
+  }
+
+  /** How many rows this one controls. */
+  children(row: Row): number {
+    return this.#children === undefined ? 0 : this.#children[row]!;
+  }
+
+  /** Makes `template` control the row. */
+  control(row: Row, template: Row): void {
+    this.#templates ??= wordsOf(this.#memory.reserve('templates', this.capacity * 4), this.capacity);
+    this.#children ??= wordsOf(this.#memory.reserve('children', this.capacity * 4), this.capacity);
+    this.#templates[row] = template + 1;
+    this.#children[template] = this.#children[template]! + 1;
+  }
+
+  /** Ends what `control` began. */
+  release(row: Row): void {
+    const template = this.template(row);
+    if (template === NONE) return;
+    this.#templates![row] = 0;
+    this.#children![template] = this.#children![template]! - 1;
+  }
+
+  /** Reports whether row `a` was made after row `b`. */
+  isNewer(a: Row, b: Row): boolean {
+    return ((this.orders[a]! - this.orders[b]!) | 0) > 0;
+  }
+
+  /** Writes everything but the first word that makes it a row of some kind, `near`, and the order. */
+  protected fill(
+    row: Row,
+    caddr: Address,
+    vaddr: Address,
+    vport: number,
+    destination: number,
+    track: number,
+    salt: number,
+  ): void {
+    const { words, halves } = this;
+    const at = row << ROW_SHIFT_32;
+    words[at + CADDR] = inPacketOrder(caddr[0]!);
+    words[at + CADDR + 1] = inPacketOrder(caddr[1]!);
+    words[at + CADDR + 2] = inPacketOrder(caddr[2]!);
+    words[at + CADDR + 3] = inPacketOrder(caddr[3]!);
+    words[at + VADDR] = inPacketOrder(vaddr[0]!);
+    words[at + VADDR + 1] = inPacketOrder(vaddr[1]!);
+    words[at + VADDR + 2] = inPacketOrder(vaddr[2]!);
+    words[at + VADDR + 3] = inPacketOrder(vaddr[3]!);
+    const half = row << ROW_SHIFT_16;
+    halves[half + VPORT] = portInPacketOrder(vport);
+    halves[half + PACKETS] = salt & 0xffff;
+    halves[half + DESTINATION_HALF] = destination;
+    halves[half + NEXT_HOP] = salt >>> 16;
+    words[at + TIMEOUT] = 0;
+    words[at + SEEN] = 0;
+    const generation = (words[at + TRACK_WORD]! & GENERATION_MASK) + (1 << TRACK.generation);
+    Atomics.store(words, at + TRACK_WORD, generation | track);
+  }
+
+  #copyAddress(row: Row, which: number, into: Address): Address {
+    const at = (row << ROW_SHIFT_32) + which;
+    for (let i = 0; i < 4; i++) into[i] = inPacketOrder(this.words[at + i]!);
+    return into;
+  }
+}
+
+const wordsOf = ({ buffer, offset }: Region, words: number): Int32Array<ArrayBuffer> =>
+  new Int32Array(buffer, offset, words);

@@ -1,0 +1,341 @@
+/** The rows of the connection table: finds, makes and ends them. layout.ts explains rows, homes, claims and ends. */
+import { NONE, type Row } from '../model/connection.ts';
+import { type Address, isV4 } from '../wire/address.ts';
+import { RECORD_SHIFT_16, RECORD_SHIFT_32 } from './destination-records.ts';
+import { OTHER, WIDE } from './key.ts';
+import { DESTINATION, HEAD, HEAD_BYTES, KIND, ROW_SHIFT_16, ROW_SHIFT_32, TRACK } from './layout.ts';
+import type { TableMemory } from './memory.ts';
+import { inPacketOrder, portInPacketOrder } from './packet-order.ts';
+import { Places } from './places.ts';
+import {
+  CADDR,
+  CLIENT,
+  CLIENT_MASK,
+  GENERATION_MASK,
+  KIND_SHIFT,
+  NEAR_BITS,
+  TRACK_WORD,
+  VADDR,
+  VPORT,
+} from './row-fields.ts';
+
+/** What `add` returns if a connection with the same key exists. */
+export const TAKEN: Row = -2;
+
+/** Rows then take less than 2^29 bytes; the kernel's verifier accepts no offset beyond that into an array. */
+export const MAX_CONNECTIONS = 5_000_000;
+
+const LIVE = KIND.LIVE << KIND_SHIFT;
+const REPLACED = KIND.REPLACED << KIND_SHIFT;
+const PENDING = KIND.PENDING << KIND_SHIFT;
+const OPEN = KIND.OPEN << KIND_SHIFT;
+const TEMPLATE = KIND.TEMPLATE << KIND_SHIFT;
+const METHOD_BITS = 7 << TRACK.method;
+const RECORD_ADDRESS = DESTINATION.address >> 2;
+const RECORD_PORT = DESTINATION.port >> 1;
+const LIVE_COUNT = HEAD.live >> 2;
+const ORDER = HEAD.order >> 2;
+
+export interface RowsOptions {
+  /** The most rows in use, 1 to MAX_CONNECTIONS. */
+  readonly limit: number;
+  /** See Homes. */
+  readonly secrets: Uint32Array;
+  readonly memory: TableMemory;
+}
+
+/** Takes addresses and ports as the director has them. */
+export class Rows extends Places {
+  readonly limit: number;
+  readonly #head: Int32Array<ArrayBuffer>;
+  /** Rows of kind OPEN. */
+  #open = 0;
+
+  constructor({ limit, secrets, memory }: RowsOptions) {
+    if (!Number.isInteger(limit) || limit < 1 || limit > MAX_CONNECTIONS)
+      throw new RangeError(`connection table of ${limit} rows: expected 1 to ${MAX_CONNECTIONS}`);
+    super(memory, limit, secrets);
+    this.limit = limit;
+    const { buffer, offset } = memory.reserve('head', HEAD_BYTES);
+    this.#head = new Int32Array(buffer, offset, HEAD_BYTES / 4);
+  }
+
+  /** Rows in use. */
+  get size(): number {
+    return this.#head[LIVE_COUNT]!;
+  }
+
+  /** Reports whether the row is in use. */
+  has(row: Row): boolean {
+    return row >= 0 && row < this.capacity && this.kind(row) !== KIND.FREE;
+  }
+
+  /** Returns the connection that a request belongs to: a LIVE row, else an OPEN one; NONE if there is none. */
+  findRequest(protocol: number, caddr: Address, cport: number, vaddr: Address, vport: number): Row {
+    const port = portInPacketOrder(vport);
+    const client = portInPacketOrder(cport) | (protocol << 16);
+    const row = this.#find(LIVE, client, caddr, vaddr, port);
+    return row !== NONE || this.#open === 0 ? row : this.#find(OPEN, protocol << 16, caddr, vaddr, port);
+  }
+
+  /**
+   * Returns the connection with NAT that a reply belongs to; NONE if there is none. Where a client talks to two virtual
+   * services from one port, and both have the same server, the server cannot distinguish them: the newest is returned.
+   * NAT keeps the IP version, so the virtual address is of the version of `daddr`.
+   */
+  findReply(protocol: number, daddr: Address, dport: number, caddr: Address, cport: number): Row {
+    const { key } = this;
+    const port = portInPacketOrder(dport);
+    const client = portInPacketOrder(cport) | (protocol << 16);
+    key.set(caddr, daddr);
+    const home = key.home(client);
+    const wanted = client | key.wide;
+    let found = NONE;
+    for (let row = this.nearFrom(home, home); row !== NONE; row = this.nearFrom(home, row + 1))
+      if (this.#isReply(row, wanted, port) && (found === NONE || this.isNewer(row, found))) found = row;
+    if (this.annex.size === 0 || !this.annex.has(home)) return found;
+    for (const row of this.annex.replies(key.inAnnex(home, port)))
+      if (this.#isReply(row, wanted, port) && (found === NONE || this.isNewer(row, found))) found = row;
+    return found;
+  }
+
+  /** Returns the newest template of this client, or of its network, for this virtual endpoint; NONE if there is none. */
+  findTemplate(protocol: number, caddr: Address, vaddr: Address, vport: number, salt = 0): Row {
+    return this.templates(protocol, caddr, vaddr, vport, salt)[0] ?? NONE;
+  }
+
+  /** Returns every template with this key, the newest first. */
+  templates(protocol: number, caddr: Address, vaddr: Address, vport: number, salt = 0): Row[] {
+    const { key } = this;
+    const port = portInPacketOrder(vport);
+    key.set(caddr, vaddr);
+    const home = key.homeOfTemplate(protocol, port, salt);
+    const wanted = (protocol << 16) | key.wide | TEMPLATE;
+    const isIt = (row: Row) => this.#isRequest(row, wanted, port) && this.salt(row) === salt >>> 0;
+    const rows = this.annex.has(home) ? this.annex.requests(key.inAnnex(home, port)).filter(isIt) : [];
+    for (let row = this.nearFrom(home, home); row !== NONE; row = this.nearFrom(home, row + 1))
+      if (isIt(row)) rows.push(row);
+    return rows.length < 2 ? rows : rows.sort((a, b) => (this.isNewer(a, b) ? -1 : 1));
+  }
+
+  /**
+   * Makes a row, with timeout, packets and seen 0. `kind`: LIVE, OPEN, HIDDEN or TEMPLATE. `destination`: number of its
+   * record. `track`: state and flags. `salt`: 32 bits, of templates. Returns NONE if the table is full or the client's
+   * home has too many rows, TAKEN if `kind` is LIVE and a LIVE row has the same key.
+   */
+  add(
+    kind: number,
+    protocol: number,
+    caddr: Address,
+    cport: number,
+    vaddr: Address,
+    vport: number,
+    destination: number,
+    track: number,
+    salt = 0,
+  ): Row {
+    if (this.size >= this.limit) return NONE;
+    const { key } = this;
+    const port = portInPacketOrder(vport);
+    const clientPort = portInPacketOrder(cport) | (protocol << 16);
+    key.set(caddr, vaddr);
+    const client = clientPort | key.wide;
+    const home = kind === KIND.TEMPLATE ? key.homeOfTemplate(protocol, port, salt) : key.home(clientPort);
+    const row = this.claim(home);
+    if (row === NONE) return NONE;
+    this.fill(row, caddr, vaddr, vport, destination, track, salt);
+    this.orders[row] = Atomics.add(this.#head, ORDER, 1);
+    this.link(home, row);
+    if (kind === KIND.LIVE && this.#isTaken(row, home, client)) {
+      this.unlink(home, row);
+      this.free(row);
+      return TAKEN;
+    }
+    Atomics.store(this.words, (row << ROW_SHIFT_32) + CLIENT, client | (kind << KIND_SHIFT));
+    Atomics.add(this.#head, LIVE_COUNT, 1);
+    if (kind === KIND.OPEN) this.#open++;
+    return row;
+  }
+
+  /** The LIVE row makes way for a newer connection with its key: only replies find it from now on. */
+  replace(row: Row): void {
+    this.#setKind(row, KIND.REPLACED);
+  }
+
+  /** Takes `replace` back, unless another connection has the key by now. */
+  restore(row: Row): void {
+    const home = this.homeOf(row);
+    const client = this.words[(row << ROW_SHIFT_32) + CLIENT]! & (CLIENT_MASK | WIDE);
+    this.setKey(this.key, row);
+    this.#setKind(row, this.#isTaken(row, home, client) ? KIND.REPLACED : KIND.LIVE);
+  }
+
+  /** The template is not found any more. */
+  invalidate(row: Row): void {
+    this.#setKind(row, KIND.INVALID);
+  }
+
+  /** The client's port of an OPEN row became known: it is LIVE, and found by the annex, because its new home is elsewhere. */
+  setClientPort(row: Row, cport: number): void {
+    this.unlink(this.homeOf(row), row);
+    this.orders[row] = Atomics.add(this.#head, ORDER, 1);
+    const at = (row << ROW_SHIFT_32) + CLIENT;
+    const rest = this.words[at]! & ((0xff << 16) | WIDE);
+    Atomics.store(this.words, at, rest | LIVE | portInPacketOrder(cport));
+    this.link(this.homeOf(row), row);
+    this.#open--;
+  }
+
+  /**
+   * Ends the row if its `track` is unchanged: no packet changes its state after that. Reports whether this call ended it; the
+   * caller then takes it off its destination's counts and calls `remove`.
+   */
+  end(row: Row, track: number): boolean {
+    if ((track & TRACK.state) >= TRACK.RECYCLE) return false;
+    const generation = (track & GENERATION_MASK) + (1 << TRACK.generation);
+    return this.changeTrack(row, track, generation | TRACK.GONE | 0);
+  }
+
+  /** Frees the place of a row; its number will be used again. */
+  remove(row: Row): void {
+    const kind = this.kind(row);
+    if (kind === KIND.FREE) throw new Error(`connection ${row}: removed twice`);
+    if (kind === KIND.OPEN) this.#open--;
+    this.release(row);
+    this.unlink(this.homeOf(row), row);
+    this.free(row);
+    Atomics.sub(this.#head, LIVE_COUNT, 1);
+  }
+
+  /** Shows the rows from `from` to `to` whose time is up at this tick. `visit` may end them and add others. */
+  eachDue(from: Row, to: Row, tick: number, visit: (row: Row) => void): void {
+    const { words } = this;
+    for (let row = from; row < to; row++) {
+      if (words[(row << ROW_SHIFT_32) + CLIENT]! >>> KIND_SHIFT < KIND.LIVE) continue;
+      // Modulo 2^32, because the clock wraps.
+      if (((tick - this.seen(row)) | 0) > this.timeout(row)) visit(row);
+    }
+  }
+
+  #find(kind: number, client: number, caddr: Address, vaddr: Address, port: number): Row {
+    const { key } = this;
+    const isWide = !(isV4(caddr) && isV4(vaddr));
+    if (!isWide) {
+      const row = this.#findIpv4(kind, client, inPacketOrder(caddr[3]!), inPacketOrder(vaddr[3]!), port);
+      if (row !== NONE || this.annex.size === 0) return row;
+    }
+    key.set(caddr, vaddr);
+    const home = key.home(client);
+    const wanted = client | key.wide | kind;
+    if (isWide) {
+      // Most often the row lies at its home, whose bits need not be read then.
+      if (this.#isRequest(home, wanted, port)) return home;
+      for (let row = this.nearFrom(home, home); row !== NONE; row = this.nearFrom(home, row + 1))
+        if (this.#isRequest(row, wanted, port)) return row;
+    }
+    return this.annex.size === 0 ? NONE : this.#findInAnnex(home, wanted, port);
+  }
+
+  /** As `#find` near the home, for what is most frequent, with no more memory accesses than it needs. */
+  #findIpv4(kind: number, client: number, caddr: number, vaddr: number, port: number): Row {
+    const { words, halves } = this;
+    const home = this.homes.ofIpv4(caddr, client);
+    const first = home << ROW_SHIFT_32;
+    const wanted = kind | client;
+    let row = home;
+    let half = 0;
+    let bits = 0;
+    for (;;) {
+      const at = row << ROW_SHIFT_32;
+      if (
+        words[at + CLIENT] === wanted &&
+        words[at + CADDR + 3] === caddr &&
+        words[at + VADDR + 3] === vaddr &&
+        halves[(row << ROW_SHIFT_16) + VPORT] === port
+      )
+        return row;
+      while (bits === 0) {
+        if (half === 2) return NONE;
+        bits = words[first + NEAR_BITS + half++]!;
+      }
+      row = home + half * 32 - 1 - Math.clz32(bits & -bits);
+      bits &= bits - 1;
+    }
+  }
+
+  #findInAnnex(home: number, wanted: number, port: number): Row {
+    if (!this.annex.has(home)) return NONE;
+    for (const row of this.annex.requests(this.key.inAnnex(home, port)))
+      if (this.#isRequest(row, wanted, port)) return row;
+    return NONE;
+  }
+
+  /** Reports whether the row has the key's client and virtual address. `wanted`: its `client`. */
+  #isRequest(row: Row, wanted: number, port: number): boolean {
+    const { words } = this;
+    const key = this.key.words;
+    const at = row << ROW_SHIFT_32;
+    return (
+      words[at + CLIENT] === wanted &&
+      words[at + CADDR + 3] === key[3] &&
+      words[at + VADDR + 3] === key[OTHER + 3] &&
+      this.halves[(row << ROW_SHIFT_16) + VPORT] === port &&
+      ((wanted & WIDE) === 0 || (this.#startsAs(at + CADDR, 0) && this.#startsAs(at + VADDR, OTHER)))
+    );
+  }
+
+  /** Reports whether the row has NAT, the key's client, and a destination at its other address. `wanted`: without kind. */
+  #isReply(row: Row, wanted: number, port: number): boolean {
+    const { words, records } = this;
+    const key = this.key.words;
+    const at = row << ROW_SHIFT_32;
+    const client = words[at + CLIENT]!;
+    if (client !== (wanted | LIVE) && client !== (wanted | REPLACED)) return false;
+    if (words[at + CADDR + 3] !== key[3]) return false;
+    if ((wanted & WIDE) !== 0 && !this.#startsAs(at + CADDR, 0)) return false;
+    const track = words[at + TRACK_WORD]!;
+    if ((track & METHOD_BITS) !== 0) return false;
+    const record = this.destination(row);
+    const address = (record << RECORD_SHIFT_32) + RECORD_ADDRESS;
+    const its = records.words;
+    const dport =
+      (track & TRACK.SAME_PORT) !== 0
+        ? this.halves[(row << ROW_SHIFT_16) + VPORT]
+        : records.halves[(record << RECORD_SHIFT_16) + RECORD_PORT];
+    return (
+      dport === port &&
+      its[address + 3] === key[OTHER + 3] &&
+      its[address + 2] === key[OTHER + 2] &&
+      its[address + 1] === key[OTHER + 1] &&
+      its[address] === key[OTHER]
+    );
+  }
+
+  /** Compares the first three words of a row's address with those of the key's address at `of`. */
+  #startsAs(at: number, of: number): boolean {
+    const { words } = this;
+    const key = this.key.words;
+    return words[at + 2] === key[of + 2] && words[at + 1] === key[of + 1] && words[at] === key[of];
+  }
+
+  /**
+   * Publishes the row, whose key is that of the last lookup, as PENDING, and looks for another one with the key. Of two
+   * processors that publish the same key at once, each has set its bit before it looks: at least one finds the other.
+   */
+  #isTaken(row: Row, home: number, client: number): boolean {
+    Atomics.exchange(this.words, (row << ROW_SHIFT_32) + CLIENT, client | PENDING);
+    const port = this.halves[(row << ROW_SHIFT_16) + VPORT]!;
+    for (let other = this.nearFrom(home, home); other !== NONE; other = this.nearFrom(home, other + 1)) {
+      if (other === row) continue;
+      if (this.#isRequest(other, client | LIVE, port) || this.#isRequest(other, client | PENDING, port))
+        return true;
+    }
+    return this.annex.size > 0 && this.#findInAnnex(home, client | LIVE, port) !== NONE;
+  }
+
+  #setKind(row: Row, kind: number): void {
+    const at = (row << ROW_SHIFT_32) + CLIENT;
+    const rest = this.words[at]! & (CLIENT_MASK | WIDE);
+    Atomics.store(this.words, at, rest | (kind << KIND_SHIFT));
+  }
+}
