@@ -1,10 +1,10 @@
-/** Fragments of instructions into the octets that the kernel loads: labels resolved, ranges checked. */
+/** Assembles fragments of instructions into the bytes that the kernel loads: resolves labels, checks ranges. */
 import type { Fragment, Instruction, Label } from './instruction.ts';
 
-/** Octets of one slot; a 64-bit immediate takes two. */
+/** Bytes of one slot; a 64-bit immediate takes two slots. */
 export const SLOT = 8;
 
-/** A program that cannot be assembled: a mistake of the one who wrote it. */
+/** A program that cannot be assembled, which is a programming error. */
 export class AssemblerError extends Error {
   constructor(message: string) {
     super(message);
@@ -12,12 +12,12 @@ export class AssemblerError extends Error {
   }
 }
 
-/** The instructions of a fragment, in their order. */
+/** Returns the instructions of a fragment in order. */
 export function flatten(fragment: Fragment): Instruction[] {
   return 'opcode' in fragment ? [fragment] : fragment.flatMap(flatten);
 }
 
-/** The program's octets, in the machine's byte order: little-endian. Throws AssemblerError. */
+/** Returns the program's bytes, little-endian as the machines are that this runs on. Throws AssemblerError. */
 export function assemble(fragment: Fragment): Uint8Array<ArrayBuffer> {
   const instructions = flatten(fragment);
   const places = placesOf(instructions);
@@ -45,7 +45,7 @@ function placesOf(instructions: readonly Instruction[]): Map<Label, number> {
   let slot = 0;
   for (const each of instructions) {
     for (const label of each.labels ?? []) {
-      if (places.has(label)) throw new AssemblerError(`label ${String(label)} stands twice`);
+      if (places.has(label)) throw new AssemblerError(`label ${String(label)} already exists`);
       places.set(label, slot);
     }
     slot += slotsOf(each);
@@ -53,14 +53,14 @@ function placesOf(instructions: readonly Instruction[]): Map<Label, number> {
   return places;
 }
 
-/** Instructions between the one after the jump and its target. */
+/** Returns the number of slots from the one after the jump to its target. */
 function distance(places: ReadonlyMap<Label, number>, target: Label, from: number): number {
   const to = places.get(target);
-  if (to === undefined) throw new AssemblerError(`label ${String(target)} stands nowhere`);
+  if (to === undefined) throw new AssemblerError(`label ${String(target)} not found`);
   return to - from - 1;
 }
 
-/** The value, where it fits in so many bits, signed; 32 bits may be given unsigned too. */
+/** Returns `value` if it fits into `bits` bits, signed; 32 bits may be unsigned as well. Throws AssemblerError. */
 function inRange(value: number, bits: 16 | 32, { opcode }: Instruction): number {
   const half = 2 ** (bits - 1);
   const most = bits === 32 ? 2 * half - 1 : half - 1;

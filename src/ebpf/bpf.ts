@@ -1,4 +1,4 @@
-/** bpf(2): a command with its attributes, in memory that does not move, and errors that say which command it was. */
+/** bpf(2): runs commands with their attributes in memory that does not move; errors name the command. */
 import { Arena, type Block } from '../sys/memory.ts';
 import type { System } from '../sys/system.ts';
 import { SystemCallError } from '../sys/system-call-error.ts';
@@ -22,12 +22,12 @@ const COMMANDS = {
 } as const;
 export type BpfCommand = keyof typeof COMMANDS;
 
-/** Octets of union bpf_attr that are in use in Linux 6.18, and then some. */
+/** Bytes of attributes: at least those of union bpf_attr in Linux 6.18. */
 const ATTRIBUTES = 256;
-/** Octets for attributes, keys, values, programs and the verifier's log at a time. */
+/** Bytes for attributes, keys, values, programs and the verifier's log together. */
 const ARENA = 32 * 1024 * 1024;
 
-/** Writes a number of 64 bits (an address) in the machine's order. */
+/** Writes a 64-bit number (an address) in the machine's byte order. */
 export function setUint64(view: DataView, offset: number, value: number): void {
   view.setUint32(offset, value >>> 0, true);
   view.setUint32(offset + 4, Math.floor(value / 2 ** 32), true);
@@ -43,8 +43,8 @@ export class Bpf {
   }
 
   /**
-   * The kernel's answer: 0 or more, or a negative errno. `fill` writes the attributes, which are zero before; all
-   * numbers are in the machine's order. `then` reads what the kernel wrote into them.
+   * Runs a command and returns the kernel's result: 0 or more, or a negative errno. `fill` writes the attributes,
+   * which are zero before, in the machine's byte order. `then` reads what the kernel wrote into them.
    */
   try(
     command: BpfCommand,
@@ -60,7 +60,7 @@ export class Bpf {
     });
   }
 
-  /** As `try`; throws SystemCallError where the kernel refuses. */
+  /** Runs a command as `try` does. Throws SystemCallError for a negative result. */
   call(
     command: BpfCommand,
     size: number,
@@ -72,7 +72,7 @@ export class Bpf {
     return result;
   }
 
-  /** Lends a copy of `octets` in memory that the kernel may be shown. */
+  /** Lends `use` a copy of `octets` in memory that the kernel can read. */
   lendCopy<Result>(octets: Uint8Array, use: (block: Block) => Result): Result {
     return this.arena.lend(octets.length, (block) => {
       block.bytes.set(octets);
@@ -80,7 +80,7 @@ export class Bpf {
     });
   }
 
-  /** Lends a text with its closing zero. */
+  /** Lends `use` a text with its terminating zero. */
   lendText<Result>(text: string, use: (block: Block) => Result): Result {
     return this.lendCopy(Buffer.from(`${text}\0`), use);
   }
@@ -89,10 +89,10 @@ export class Bpf {
 export const refused = (command: BpfCommand, result: number): SystemCallError =>
   new SystemCallError(`bpf(${command})`, -result);
 
-/** Longest name of a map or a program (BPF_OBJ_NAME_LEN less the closing zero). */
+/** Characters of the longest name of a map or a program (BPF_OBJ_NAME_LEN without the terminating zero). */
 const NAME = 15;
 
-/** Writes the name of a map or a program; the kernel takes letters, digits, underscores and dots. */
+/** Writes the name of a map or a program; the kernel accepts letters, digits, underscores and dots. */
 export function setName(view: DataView, offset: number, name: string): void {
   const short = name.replaceAll(/[^\w.]/g, '_').slice(0, NAME);
   for (let i = 0; i < short.length; i++) view.setUint8(offset + i, short.charCodeAt(i));

@@ -1,4 +1,4 @@
-/** What this kernel lets us do with eBPF: probed by trying, each answer with its reason. */
+/** Probes which eBPF features this kernel offers, by using each of them once. */
 import { graceUnavailable } from '../sys/membarrier.ts';
 import { assemble } from './assemble.ts';
 import type { Bpf } from './bpf.ts';
@@ -8,13 +8,13 @@ import { BpfMap } from './map.ts';
 import { Program, VerifierError } from './program.ts';
 
 export interface Feature {
-  /** Since which kernel, in the name. */
+  /** Includes the kernel version that introduced the feature. */
   readonly name: string;
-  /** undefined: it is there. */
+  /** Why the feature is missing; undefined when it is available. */
   readonly missing: string | undefined;
 }
 
-/** What a probe tells; attaching is tried on the loopback device, for a moment, with a program that lets all packets pass. */
+/** What was probed. A program that passes every packet is attached to the loopback device for a moment. */
 export interface Features {
   readonly maps: Feature;
   readonly mappedMaps: Feature;
@@ -24,7 +24,7 @@ export interface Features {
   readonly gracePeriods: Feature;
 }
 
-/** TCX_NEXT and XDP_PASS. */
+/** TCX_NEXT and XDP_PASS (include/uapi/linux/bpf.h). */
 const NEXT = -1;
 const XDP_PASS = 2;
 const LOOPBACK = 'lo';
@@ -62,7 +62,7 @@ function program(bpf: Bpf, type: 'xdp' | 'schedulerClassifier', code: Fragment):
   return new Program(bpf, { type, name: 'probe', code: assemble(code), attachType });
 }
 
-/** Runs `attempt`; what it throws is the reason why the feature is missing. */
+/** Runs `attempt`; an error that it throws is the reason why the feature is missing. */
 export function probe(name: string, attempt: () => void): Feature {
   try {
     attempt();

@@ -1,6 +1,6 @@
 /**
- * eBPF instructions as values (RFC 9669). A program is a fragment: instructions and fragments in a list, so that
- * pieces of programs concatenate; labels are names that the assembler resolves.
+ * eBPF instructions as values (RFC 9669). A program is a fragment: a list of instructions and fragments, so that
+ * parts of programs concatenate. The assembler resolves labels.
  *
  *   octet 0   1         2-3      4-7
  *   +--------+----+----+--------+----------------+
@@ -8,7 +8,7 @@
  *   +--------+----+----+--------+----------------+
  */
 
-/** r0 result; r1 to r5 arguments, lost in a call; r6 to r9 kept; r10 the frame, read-only. */
+/** r0: result; r1 to r5: arguments, clobbered by calls; r6 to r9: preserved; r10: frame pointer, read-only. */
 export type Register = 0 | 1 | 2 | 3 | 4 | 5 | 6 | 7 | 8 | 9 | 10;
 export const R0: Register = 0;
 export const R1: Register = 1;
@@ -20,29 +20,29 @@ export const R6: Register = 6;
 export const R7: Register = 7;
 export const R8: Register = 8;
 export const R9: Register = 9;
-/** Frame pointer: the end of 512 octets of stack. */
+/** Frame pointer: the end of the stack of 512 bytes. */
 export const FP: Register = 10;
 
-/** A place in a program. A symbol is unique to the call of the function that made it, so that fragments can be reused. */
+/** A place in a program. Symbols are unique, so that a fragment which has one can occur several times. */
 export type Label = string | symbol;
 
 export interface Instruction {
   readonly opcode: number;
   readonly dst: number;
   readonly src: number;
-  /** Signed 16 bits; of a jump without a target: instructions to skip. */
+  /** Signed 16 bits; in a jump without a target: slots to skip. */
   readonly offset: number;
   /** Signed 32 bits. */
   readonly imm: number;
-  /** Upper 32 bits of a 64-bit immediate, which takes two slots; missing: an ordinary instruction. */
+  /** Upper 32 bits of a 64-bit immediate, which takes two slots; undefined in other instructions. */
   readonly upper?: number;
-  /** Where a jump goes. */
+  /** Target of a jump. */
   readonly target?: Label;
-  /** Names of this place. */
+  /** Labels of this instruction. */
   readonly labels?: readonly Label[];
 }
 
-/** A piece of a program. */
+/** A part of a program. */
 export type Fragment = Instruction | readonly Fragment[];
 
 /**
@@ -63,7 +63,7 @@ export const JMP32 = 0x06;
 export const ALU64 = 0x07;
 export const REGISTER_SOURCE = 0x08;
 
-/** Sizes of loads and stores: 1, 2, 4 and 8 octets. */
+/** Sizes of loads and stores: 4, 2, 1 and 8 bytes. */
 export type Size = 0x00 | 0x08 | 0x10 | 0x18;
 export const W: Size = 0x00;
 export const H: Size = 0x08;
@@ -73,7 +73,7 @@ export const DW: Size = 0x18;
 /** Modes of loads and stores. */
 export const IMM = 0x00;
 export const MEM = 0x60;
-/** Sign-extending load. Requires kernel 6.6. */
+/** Sign-extending load. Requires Linux 6.6. */
 export const MEMSX = 0x80;
 export const ATOMIC = 0xc0;
 
@@ -85,7 +85,7 @@ const plain = (opcode: number, dst: number, src: number, offset: number, imm: nu
   imm,
 });
 
-/** An operation on a register, by a register or by an immediate (sign-extended to 64 bits). */
+/** An operation on a register; the operand is a register or an immediate (sign-extended to 64 bits). */
 export interface Arithmetic {
   reg(dst: Register, src: Register): Instruction;
   imm(dst: Register, imm: number): Instruction;
@@ -95,7 +95,7 @@ const arithmetic = (cls: number, op: number): Arithmetic => ({
   imm: (dst, imm) => plain(op | cls, dst, 0, 0, imm),
 });
 
-/** 64-bit arithmetic; division by zero gives 0, modulo by zero leaves the destination. */
+/** 64-bit arithmetic; division by zero results in 0, modulo by zero leaves the destination unchanged. */
 export const add = arithmetic(ALU64, 0x00);
 export const sub = arithmetic(ALU64, 0x10);
 export const mul = arithmetic(ALU64, 0x20);
@@ -126,14 +126,14 @@ export const arsh32 = arithmetic(ALU, 0xc0);
 export const neg = (dst: Register): Instruction => plain(0x80 | ALU64, dst, 0, 0, 0);
 export const neg32 = (dst: Register): Instruction => plain(0x80 | ALU, dst, 0, 0, 0);
 
-/** Between the machine's byte order and big-endian, for the lowest 16, 32 or 64 bits; the rest becomes 0. */
+/** Converts the lowest 16, 32 or 64 bits between the machine's byte order and big-endian; clears the others. */
 export const toBig = (dst: Register, bits: 16 | 32 | 64): Instruction =>
   plain(0xd0 | REGISTER_SOURCE | ALU, dst, 0, 0, bits);
-/** Between the machine's byte order and little-endian. */
+/** Converts as `toBig` does, between the machine's byte order and little-endian. */
 export const toLittle = (dst: Register, bits: 16 | 32 | 64): Instruction =>
   plain(0xd0 | ALU, dst, 0, 0, bits);
 
-/** A comparison of a register with another or with an immediate, and a jump where it holds. */
+/** A jump that is taken when a comparison of a register with a register or an immediate is true. */
 export interface Branch {
   reg(dst: Register, src: Register, target: Label): Instruction;
   imm(dst: Register, imm: number, target: Label): Instruction;
@@ -143,7 +143,7 @@ const branch = (cls: number, op: number): Branch => ({
   imm: (dst, imm, target) => ({ ...plain(op | cls, dst, 0, 0, imm), target }),
 });
 
-/** Comparisons of 64 bits; s: signed; set: any of these bits. */
+/** 64-bit comparisons; s: signed; set: any of these bits is set. */
 export const jeq = branch(JMP, 0x10);
 export const jgt = branch(JMP, 0x20);
 export const jge = branch(JMP, 0x30);
@@ -166,14 +166,14 @@ export const jlt32 = branch(JMP32, 0xa0);
 export const jle32 = branch(JMP32, 0xb0);
 
 export const jump = (target: Label): Instruction => ({ ...plain(JMP, 0, 0, 0, 0), target });
-/** Calls a helper of the kernel by its number (enum bpf_func_id in include/uapi/linux/bpf.h). */
+/** Calls one of the kernel's helper functions by number (helper.ts). Clobbers r0 to r5. */
 export const call = (helper: number): Instruction => plain(0x80 | JMP, 0, 0, 0, helper);
 export const exit = (): Instruction => plain(0x90 | JMP, 0, 0, 0, 0);
 
-/** dst = what stands at src + offset, zero-extended. */
+/** dst = value at src + offset, zero-extended. */
 export const load = (size: Size, dst: Register, src: Register, offset: number): Instruction =>
   plain(MEM | size | LDX, dst, src, offset, 0);
-/** What stands at dst + offset = src. */
+/** Value at dst + offset = src. */
 export const store = (size: Size, dst: Register, offset: number, src: Register): Instruction =>
   plain(MEM | size | STX, dst, src, offset, 0);
 export const storeImm = (size: Size, dst: Register, offset: number, imm: number): Instruction =>
@@ -184,44 +184,44 @@ export const ATOMIC_ADD = 0x00;
 export const ATOMIC_OR = 0x40;
 export const ATOMIC_AND = 0x50;
 export const ATOMIC_XOR = 0xa0;
-/** Also returns the old value in src. Requires kernel 5.12. */
+/** Loads the old value into src as well. Requires Linux 5.12. */
 export const FETCH = 0x01;
 export const EXCHANGE = 0xe0 | FETCH;
-/** Compares with r0, where the old value comes to. Requires kernel 5.12. */
+/** Compares with r0 and loads the old value into r0. Requires Linux 5.12. */
 export const COMPARE_EXCHANGE = 0xf0 | FETCH;
-/** Requires kernel 6.15. */
+/** Requires Linux 6.15. */
 export const LOAD_ACQUIRE = 0x100;
-/** Requires kernel 6.15. */
+/** Requires Linux 6.15. */
 export const STORE_RELEASE = 0x110;
 
 /** An atomic operation on W or DW at dst + offset. */
 export const atomic = (size: Size, kind: number, dst: Register, offset: number, src: Register): Instruction =>
   plain(ATOMIC | size | STX, dst, src, offset, kind);
 
-/** src of a 64-bit immediate: what it stands for. */
+/** Values of src in a 64-bit immediate: what the immediate stands for. */
 export const MAP_FD = 1;
 export const MAP_VALUE = 2;
 
-/** dst = 64 bits, given as two halves. */
+/** dst = 64-bit immediate, given as two halves. */
 export const loadImm64 = (dst: Register, lower: number, upper: number): Instruction => ({
   ...plain(IMM | DW | LD, dst, 0, 0, lower | 0),
   upper: upper | 0,
 });
-/** dst = the map behind a descriptor. */
+/** dst = the map of a descriptor. */
 export const loadMap = (dst: Register, fd: number): Instruction => ({
   ...plain(IMM | DW | LD, dst, MAP_FD, 0, fd),
   upper: 0,
 });
-/** dst = the address, `offset` octets into it, of the only value of an array map. Requires kernel 5.2. */
+/** dst = the address of the byte at `offset` in the only value of an array map. Requires Linux 5.2. */
 export const loadMapValue = (dst: Register, fd: number, offset = 0): Instruction => ({
   ...plain(IMM | DW | LD, dst, MAP_VALUE, 0, fd),
   upper: offset,
 });
 
-/** Names the place where `fragment` begins. */
+/** Labels the first instruction of `fragment`. Throws RangeError for an empty fragment. */
 export function at(label: Label, fragment: Fragment): Fragment {
   if ('opcode' in fragment) return { ...fragment, labels: [label, ...(fragment.labels ?? [])] };
   const [first, ...rest] = fragment;
-  if (first === undefined) throw new RangeError(`label ${String(label)} stands before nothing`);
+  if (first === undefined) throw new RangeError(`label ${String(label)}: expected an instruction behind it`);
   return [at(label, first), ...rest];
 }

@@ -1,13 +1,13 @@
-/** Links: a program at a hook of a network interface, for as long as somebody holds the link or its pin. */
+/** Links: attach a program to a network interface for as long as a process or a pin holds the link. */
 import { type Bpf, setUint64 } from './bpf.ts';
 import type { Program } from './program.ts';
 
-/** Places of programs (enum bpf_attach_type in include/uapi/linux/bpf.h). */
+/** Attach types (enum bpf_attach_type in include/uapi/linux/bpf.h). */
 export const ATTACH_XDP = 37;
-/** Requires kernel 6.6. */
+/** Requires Linux 6.6. */
 export const ATTACH_TCX_INGRESS = 46;
 
-/** How XDP runs: in the driver, or for any device after the packet was received (slow, and without offloads only). */
+/** Where XDP runs: in the driver, or on any device in the network stack (slow, and only without offloads). */
 const XDP_MODES = { driver: 1 << 2, generic: 1 << 1 } as const;
 export type XdpMode = keyof typeof XDP_MODES;
 
@@ -15,7 +15,7 @@ export type XdpMode = keyof typeof XDP_MODES;
 const CREATE = { program: 0, interface: 4, attachType: 8, flags: 12, size: 64 } as const;
 const UPDATE = { link: 0, program: 4, size: 16 } as const;
 const INFO = { descriptor: 0, length: 4, into: 8, size: 16 } as const;
-/** struct bpf_link_info: octets of its beginning, and where the interface's index is in it. */
+/** struct bpf_link_info: bytes that are read, and the offset of the interface's index. */
 const LINK_INFO = { interface: 16, size: 32 } as const;
 const PIN = { path: 0, descriptor: 8, size: 16 } as const;
 
@@ -33,7 +33,7 @@ export class Link implements Disposable {
     });
   }
 
-  /** Puts another program in the place of the one that is there; no packet meets neither. */
+  /** Replaces the program; every packet is seen by the old or the new one. */
   update(program: Program): void {
     this.#bpf.call('LINK_UPDATE', UPDATE.size, (attributes) => {
       attributes.setUint32(UPDATE.link, this.descriptor, true);
@@ -41,7 +41,7 @@ export class Link implements Disposable {
     });
   }
 
-  /** False when its interface is gone: the link itself stays, at none. Requires kernel 5.8. */
+  /** False when the interface is gone or the link was detached; the link object itself remains. Requires Linux 5.8. */
   get attached(): boolean {
     return this.#bpf.arena.lend(LINK_INFO.size, ({ address, view }) => {
       this.#bpf.call('OBJ_GET_INFO_BY_FD', INFO.size, (attributes) => {
@@ -53,7 +53,7 @@ export class Link implements Disposable {
     });
   }
 
-  /** Keeps the link beyond this process, under a path of a mounted bpf file system; removing the file lets it go. */
+  /** Keeps the link beyond this process under a path of a mounted bpf file system, until the file is removed. */
   pin(path: string): void {
     this.#bpf.lendText(path, ({ address }) => {
       this.#bpf.call('OBJ_PIN', PIN.size, (attributes) => {
@@ -63,16 +63,16 @@ export class Link implements Disposable {
     });
   }
 
-  /** Takes the program off, unless the link is pinned. */
+  /** Detaches the program unless the link is pinned. */
   [Symbol.dispose](): void {
     this.#bpf.system.close(this.descriptor);
   }
 }
 
-/** Throws SystemCallError: EBUSY where another program is, EOPNOTSUPP where the driver cannot. */
+/** Throws SystemCallError: EBUSY if another program is attached, EOPNOTSUPP if the driver has no XDP. */
 export const attachXdp = (bpf: Bpf, program: Program, interfaceIndex: number, mode: XdpMode): Link =>
   new Link(bpf, program, interfaceIndex, ATTACH_XDP, XDP_MODES[mode]);
 
-/** The program has to be loaded with `attachType` ATTACH_TCX_INGRESS. */
+/** The program has to be loaded with `attachType` ATTACH_TCX_INGRESS. Throws SystemCallError. */
 export const attachTcxIngress = (bpf: Bpf, program: Program, interfaceIndex: number): Link =>
   new Link(bpf, program, interfaceIndex, ATTACH_TCX_INGRESS, 0);

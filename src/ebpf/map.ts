@@ -1,4 +1,4 @@
-/** Maps: memory that programs and processes share, by keys or, where mapped, by address. */
+/** Maps: memory that programs and processes share, accessed by key or, where mapped, by address. */
 import { type Block, share } from '../sys/memory.ts';
 import { type Bpf, refused, setName, setUint64 } from './bpf.ts';
 
@@ -12,9 +12,9 @@ export const MAP_TYPES = {
 } as const;
 export type MapType = keyof typeof MAP_TYPES;
 
-/** Its values can be mapped into memory (BPF_F_MMAPABLE); arrays only. Requires kernel 5.5. */
+/** BPF_F_MMAPABLE: the values can be mapped into memory; arrays only. Requires Linux 5.5. */
 const MMAPABLE = 1 << 10;
-/** Errors of include/uapi/asm-generic/errno-base.h. */
+/** Error of include/uapi/asm-generic/errno-base.h. */
 const ENOENT = 2;
 
 /* Offsets in union bpf_attr: creation, one element, batches. */
@@ -24,12 +24,12 @@ const BATCH = { from: 0, to: 8, keys: 16, values: 24, count: 32, map: 36, size: 
 
 export interface MapOptions {
   readonly type: MapType;
-  /** Octets. */
+  /** Bytes. */
   readonly keySize: number;
   readonly valueSize: number;
   readonly entries: number;
   readonly name?: string;
-  /** An array whose values `mapped` shows. */
+  /** Makes an array whose values `mapped` returns. */
   readonly mapped?: boolean;
 }
 
@@ -39,7 +39,7 @@ export class BpfMap implements Disposable {
   readonly #bpf: Bpf;
   readonly #valueSize: number;
 
-  /** Throws SystemCallError. `processors`: how many values a per-CPU map has for a key. */
+  /** `processors`: number of values that a per-CPU map has for a key. Throws SystemCallError. */
   constructor(bpf: Bpf, options: MapOptions, processors = 1) {
     const { type, keySize, valueSize, entries, name = '', mapped = false } = options;
     this.#bpf = bpf;
@@ -55,13 +55,13 @@ export class BpfMap implements Disposable {
     });
   }
 
-  /** All values, where the map was made to be mapped; values stand 8 octets apart at least. */
+  /** Maps all values of a map that was made with `mapped`; values are aligned to 8 bytes. Throws SystemCallError. */
   mapped(): Block {
     const { valueSize, entries } = this.options;
     return share(this.#bpf.system, this.descriptor, Math.ceil(valueSize / 8) * 8 * entries);
   }
 
-  /** A copy of the value; undefined: there is no such key. */
+  /** Returns a copy of the value, or undefined if the key is missing. Throws SystemCallError. */
   lookup(key: Uint8Array): Uint8Array<ArrayBuffer> | undefined {
     return this.#bpf.arena.lend(this.#valueSize, (value) => {
       const result = this.#element('MAP_LOOKUP_ELEM', key, value.address);
@@ -71,7 +71,7 @@ export class BpfMap implements Disposable {
     });
   }
 
-  /** Throws SystemCallError, such as E2BIG for a full map. */
+  /** Adds or replaces a value. Throws SystemCallError: E2BIG if the map is full. */
   update(key: Uint8Array, value: Uint8Array): void {
     this.#bpf.lendCopy(value, ({ address }) => {
       const result = this.#element('MAP_UPDATE_ELEM', key, address);
@@ -79,7 +79,7 @@ export class BpfMap implements Disposable {
     });
   }
 
-  /** False: there was no such key. */
+  /** Removes a key; returns false if it was missing. Throws SystemCallError. */
   delete(key: Uint8Array): boolean {
     const result = this.#element('MAP_DELETE_ELEM', key, 0);
     if (result < 0 && result !== -ENOENT) throw refused('MAP_DELETE_ELEM', result);
@@ -92,7 +92,7 @@ export class BpfMap implements Disposable {
     value: number,
   ): number {
     if (key.length !== this.options.keySize)
-      throw new RangeError(`a key of ${key.length} octets for a map of ${this.options.keySize}`);
+      throw new RangeError(`key: ${key.length} bytes: expected ${this.options.keySize}`);
     return this.#bpf.lendCopy(key, (block) =>
       this.#bpf.try(command, ELEMENT.size, (attributes) => {
         attributes.setUint32(ELEMENT.map, this.descriptor, true);
@@ -102,7 +102,7 @@ export class BpfMap implements Disposable {
     );
   }
 
-  /** Writes many elements at once: keys and values one after the other. */
+  /** Writes many elements at once; keys and values are concatenated. Throws SystemCallError. */
   updateBatch(keys: Uint8Array, values: Uint8Array): void {
     const count = keys.length / this.options.keySize;
     this.#bpf.lendCopy(keys, (k) =>
@@ -117,7 +117,7 @@ export class BpfMap implements Disposable {
     );
   }
 
-  /** Shows all elements, `batch` at a time, and takes them out where asked. The arrays are valid during the call only. */
+  /** Visits all elements, reads `batch` at a time, removes them with `remove`. The arrays are valid during a call. */
   forEach(
     visit: (key: Uint8Array, value: Uint8Array) => void,
     { batch = 1024, remove = false }: { readonly batch?: number; readonly remove?: boolean } = {},
@@ -126,7 +126,7 @@ export class BpfMap implements Disposable {
     const valueSize = this.#valueSize;
     const command = remove ? 'MAP_LOOKUP_AND_DELETE_BATCH' : 'MAP_LOOKUP_BATCH';
     const { arena } = this.#bpf;
-    // The place where the next batch goes on is as large as a key, 4 octets at least.
+    // The position of the next batch takes as many bytes as a key, at least 4.
     arena.lend(Math.max(8, keySize), (place) =>
       arena.lend(batch * keySize, (keys) =>
         arena.lend(batch * valueSize, (values) => {
@@ -147,7 +147,7 @@ export class BpfMap implements Disposable {
                 count = attributes.getUint32(BATCH.count, true);
               },
             );
-            // ENOENT: these were the last.
+            // ENOENT: this was the last batch.
             if (result < 0 && result !== -ENOENT) throw refused(command, result);
             for (let i = 0; i < count; i++)
               visit(
@@ -160,7 +160,7 @@ export class BpfMap implements Disposable {
     );
   }
 
-  /** Gives the descriptor back; programs that use the map keep it. */
+  /** Closes the descriptor; programs that use the map keep the map. */
   [Symbol.dispose](): void {
     this.#bpf.system.close(this.descriptor);
   }

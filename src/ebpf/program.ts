@@ -1,4 +1,4 @@
-/** Programs: loaded, or refused with what the verifier said. */
+/** Loads programs; a program that the verifier refuses is an error with the verifier's log. */
 
 import { SLOT } from './assemble.ts';
 import { type Bpf, refused, setName, setUint64 } from './bpf.ts';
@@ -22,26 +22,26 @@ const LOAD = {
   size: 128,
 } as const;
 
-/** Octets of the verifier's log that are kept: its end tells why. */
-const LOG = 8 * 1024 * 1024;
+/** Bytes of the verifier's log; the reason is at its end. */
+const LOG_BYTES = 8 * 1024 * 1024;
 
-/** The verifier gives up when a signal waits for the process (include/uapi/asm-generic/errno-base.h): so many times more. */
+/** The verifier stops with EAGAIN (include/uapi/asm-generic/errno-base.h) when a signal is pending: so many retries. */
 const EAGAIN = 11;
-const AGAIN = 5;
+const MAX_RETRIES = 5;
 
-/** The kernel refused a program. The message is the verifier's last word; `log` is all of it. */
+/** The kernel refused a program. The message has the last line of the verifier's log, `log` all of it. */
 export class VerifierError extends Error {
   readonly log: readonly string[];
 
   constructor(program: string, log: readonly string[], cause: Error) {
-    super(`${program}: ${lastWords(log) ?? cause.message}`, { cause });
+    super(`${program}: ${lastLine(log) ?? cause.message}`, { cause });
     this.name = 'VerifierError';
     this.log = log;
   }
 }
 
-/** What the log says in the end, statistics apart. */
-function lastWords(log: readonly string[]): string | undefined {
+/** Returns the last line of the log, statistics apart. */
+function lastLine(log: readonly string[]): string | undefined {
   return log.findLast(
     (line) => line.trim() !== '' && !/^(processed|verification time|stack depth) /.test(line),
   );
@@ -50,9 +50,9 @@ function lastWords(log: readonly string[]): string | undefined {
 export interface ProgramOptions {
   readonly type: ProgramType;
   readonly name: string;
-  /** As `assemble` makes them. */
+  /** As `assemble` returns them. */
   readonly code: Uint8Array;
-  /** Some helpers are only for a licence that is compatible with the GPL, by its name in Linux's license.h. */
+  /** License of the program as Linux's license.h names it: some helpers require one that is compatible with the GPL. */
   readonly license?: string;
   readonly attachType?: number;
   readonly flags?: number;
@@ -67,15 +67,15 @@ export class Program implements Disposable {
   constructor(bpf: Bpf, options: ProgramOptions) {
     this.#bpf = bpf;
     this.name = options.name;
-    // The log costs time, so it is only asked for when there is something to tell.
+    // Writing the log takes time, so it is requested only after a failure.
     let descriptor = load(bpf, options, 0, 0);
-    for (let again = 0; descriptor === -EAGAIN && again < AGAIN; again++)
+    for (let again = 0; descriptor === -EAGAIN && again < MAX_RETRIES; again++)
       descriptor = load(bpf, options, 0, 0);
     if (descriptor < 0) throw explained(bpf, options, descriptor);
     this.descriptor = descriptor;
   }
 
-  /** Gives the descriptor back; links and program arrays that have the program keep it. */
+  /** Closes the descriptor; links, filters and program arrays that have the program keep it. */
   [Symbol.dispose](): void {
     this.#bpf.system.close(this.descriptor);
   }
@@ -102,8 +102,8 @@ function load(bpf: Bpf, options: ProgramOptions, log: number, logSize: number): 
 }
 
 function explained(bpf: Bpf, options: ProgramOptions, result: number): VerifierError {
-  return bpf.arena.lend(LOG, (log) => {
-    const again = load(bpf, options, log.address, LOG);
+  return bpf.arena.lend(LOG_BYTES, (log) => {
+    const again = load(bpf, options, log.address, LOG_BYTES);
     if (again >= 0) bpf.system.close(again);
     const text = Buffer.from(log.bytes.subarray(0, log.bytes.indexOf(0))).toString('utf8');
     const lines = text === '' ? [] : text.trimEnd().split('\n');

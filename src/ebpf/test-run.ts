@@ -1,4 +1,4 @@
-/** Running a program over a packet of one's own, without any network: BPF_PROG_TEST_RUN. */
+/** Runs a program on a given packet without a network (BPF_PROG_TEST_RUN). */
 import { type Bpf, setUint64 } from './bpf.ts';
 import type { Program } from './program.ts';
 
@@ -18,28 +18,28 @@ const RUN = {
   batch: 72,
   size: 80,
 } as const;
-/** The packets are real: what the program decides happens (BPF_F_TEST_XDP_LIVE_FRAMES). XDP only. Requires kernel 5.18. */
+/** BPF_F_TEST_XDP_LIVE_FRAMES: packets are sent, dropped or passed as XDP returns. Requires Linux 5.18. */
 const LIVE_FRAMES = 1 << 1;
-/** struct xdp_md of include/uapi/linux/bpf.h: octets, and offsets of its fields. */
+/** struct xdp_md of include/uapi/linux/bpf.h: bytes, and offsets of its fields. */
 const XDP_CONTEXT = { dataEnd: 4, ingressInterface: 12, size: 24 } as const;
-/** Octets by which a program may lengthen a packet here. */
+/** Bytes by which a program can lengthen a packet in a test run. */
 const GROWTH = 512;
 
 export interface TestRun {
-  /** What the program returned. */
+  /** Return value of the program. */
   readonly result: number;
-  /** The packet afterwards; empty for live frames. */
+  /** The packet after the last run; empty for live frames. */
   readonly packet: Uint8Array<ArrayBuffer>;
-  /** Of one run, on average. */
+  /** Average duration of a run. */
   readonly nanoseconds: number;
 }
 
 export interface TestRunOptions {
-  /** Runs, over one and the same packet. */
+  /** Number of runs on the same packet. */
   readonly repeat?: number;
-  /** XDP: the interface that it seems to come from. */
+  /** XDP: index of the interface that the packet appears to come from. */
   readonly interfaceIndex?: number;
-  /** XDP: the packets are sent, dropped or passed as the program decides; so many at a time. */
+  /** XDP: number of live frames at a time, which are sent, dropped or passed as the program returns. */
   readonly live?: { readonly batch: number };
 }
 

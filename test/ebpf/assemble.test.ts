@@ -60,8 +60,8 @@ describe('labels', () => {
   });
 
   test.each<[string, Fragment, string]>([
-    ['nowhere', [jump('out'), exit()], 'label out stands nowhere'],
-    ['twice', [at('a', exit()), at('a', exit())], 'label a stands twice'],
+    ['nowhere', [jump('out'), exit()], 'label out not found'],
+    ['twice', [at('a', exit()), at('a', exit())], 'label a already exists'],
     [
       'too far',
       [jump('out'), Array.from({ length: 32_768 }, exit), at('out', exit())],
