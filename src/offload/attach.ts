@@ -1,6 +1,6 @@
 /**
- * The interfaces that a program is attached to. Links go with the process, whatever ends it. A clsact filter stays, but
- * passes every packet from then on (entry-program.ts).
+ * Attaches a program to interfaces. The kernel removes links when the process ends, however it ends. A clsact filter
+ * remains then, but passes every packet (entry-program.ts).
  */
 import type { Bpf } from '../ebpf/bpf.ts';
 import { ATTACH_TCX_INGRESS, attachXdp } from '../ebpf/link.ts';
@@ -45,7 +45,7 @@ export class Attachments implements Disposable {
     }
   }
 
-  /** Attaches the program unless it is attached, and says what was needed. Throws SystemCallError. */
+  /** Attaches the program unless it is attached, and returns what was needed. Throws SystemCallError. */
   attach(interfaceIndex: number): 'unchanged' | 'attached' | 'restored' {
     const place = this.#places.get(interfaceIndex);
     if (place?.attached) return 'unchanged';
@@ -54,7 +54,7 @@ export class Attachments implements Disposable {
     return place ? 'restored' : 'attached';
   }
 
-  /** An interface that is gone leaves its link, and its index may be another interface's by now. */
+  /** Forgets places on interfaces that are gone, whose index another interface may have by now. */
   #dropDetached(): void {
     for (const [interfaceIndex, place] of this.#places) {
       if (place.attached) continue;

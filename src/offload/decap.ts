@@ -1,4 +1,4 @@
-/** The tunnel's end on a real server whose kernel has no device for it: what comes for a VIP is taken out of IP in IP. */
+/** Emits a program that decapsulates IP in IP packets for a VIP, for real servers whose kernel has no tunnel device. */
 import { assemble } from '../ebpf/assemble.ts';
 import { FIXED_GSO, REDIRECT, ROOM_MAC, SKB_ADJUST_ROOM, TO_INGRESS } from '../ebpf/helper.ts';
 import {
@@ -45,12 +45,12 @@ import { adjustHead, CONTEXT, type Hook, PACKET, SKB_INTERFACE, unlessReadable }
 import type { Family } from './parse.ts';
 import { V4, V6 } from './parse.ts';
 
-/** Stack: the MAC addresses. */
+/** Stack offset of the MAC addresses. */
 const MACS = -16;
 
 /**
- * The octets of a program that takes off the outer header of packets whose inner one is for a VIP, and leaves all else
- * as it is: fragments, options, and packets that met congestion, whose mark has to be carried over (RFC 6040).
+ * Returns a program that removes the outer header of packets whose inner header is for a VIP. It passes all others:
+ * fragments, headers with options, and packets with a congestion mark, which has to be carried over (RFC 6040).
  */
 export function decapCode(hook: Hook, vips: readonly Address[]): Uint8Array<ArrayBuffer> {
   const families = [V4, V6].filter(({ version }) => vips.some((vip) => isV4(vip) === (version === 4)));
@@ -70,13 +70,13 @@ export function decapCode(hook: Hook, vips: readonly Address[]): Uint8Array<Arra
     load(B, R1, PACKET, TOS),
     and.imm(R1, CONGESTED),
     jeq.imm(R1, CONGESTED, 'pass'),
-    insides(V4, families),
+    branchByInner(V4, families),
     at('outer6', unlessReadable(NETWORK + V6.header + V4.header, 'pass')),
     load(H, R1, PACKET, NETWORK),
     and.imm(R1, CONGESTED_6),
     jeq.imm(R1, CONGESTED_6, 'pass'),
-    insides(V6, families),
-    [V4, V6].flatMap((outer) => families.map((inner) => takeOut(outer, inner, hook, vips))),
+    branchByInner(V6, families),
+    [V4, V6].flatMap((outer) => families.map((inner) => decapsulate(outer, inner, hook, vips))),
     at('pass', mov.imm(R0, hook.pass)),
     exit(),
     at('drop', mov.imm(R0, hook.drop)),
@@ -86,13 +86,13 @@ export function decapCode(hook: Hook, vips: readonly Address[]): Uint8Array<Arra
 
 const nameOf = (outer: Family, inner: Family): string => `${inner.version}in${outer.version}`;
 
-const insides = (outer: Family, families: readonly Family[]): Fragment => [
+const branchByInner = (outer: Family, families: readonly Family[]): Fragment => [
   load(B, R1, PACKET, outer.protocol),
   families.map((inner) => jeq.imm(R1, IP_IN_IP[inner.version], nameOf(outer, inner))),
   jump('pass'),
 ];
 
-function takeOut(outer: Family, inner: Family, hook: Hook, vips: readonly Address[]): Fragment {
+function decapsulate(outer: Family, inner: Family, hook: Hook, vips: readonly Address[]): Fragment {
   const network = NETWORK + outer.header;
   const name = nameOf(outer, inner);
   const mine = vips.filter((vip) => isV4(vip) === (inner.version === 4));
@@ -102,7 +102,7 @@ function takeOut(outer: Family, inner: Family, hook: Hook, vips: readonly Addres
     load(B, R1, PACKET, network),
     rsh.imm(R1, 4),
     jne.imm(R1, inner.version, 'pass'),
-    mine.map((vip) => ifFor(vip, outer.header + inner.dst, `${name}-mine`)),
+    mine.map((vip) => jumpIfFor(vip, outer.header + inner.dst, `${name}-mine`)),
     jump('pass'),
     at(
       `${name}-mine`,
@@ -142,8 +142,8 @@ const receiveAgain: Fragment = [
   exit(),
 ];
 
-/** To `target` where the address at `offset` is this one. */
-function ifFor(vip: Address, offset: number, target: string): Fragment {
+/** Jumps to `target` if the address at `offset` is `vip`. Clobbers r1. */
+function jumpIfFor(vip: Address, offset: number, target: string): Fragment {
   const next = Symbol('next');
   const octets = new DataView(new ArrayBuffer(16));
   for (const [i, word] of vip.entries()) octets.setUint32(4 * i, word);

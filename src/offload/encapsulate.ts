@@ -1,4 +1,4 @@
-/** Tunnels, emitted: what src/forwarding/tunnel.ts does for IP in IP. */
+/** Emits the encapsulation of IP in IP, as src/forwarding/tunnel.ts does it. */
 import { ENCAP_L3_IPV4, ENCAP_L3_IPV6, FIXED_GSO, ROOM_MAC, SKB_ADJUST_ROOM } from '../ebpf/helper.ts';
 import {
   add,
@@ -53,11 +53,11 @@ import { ACTION_ADDRESS, ACTION_HEADER_CHANGE, ACTION_SOURCE } from './layout.ts
 import { type Family, V4, V6 } from './parse.ts';
 import { age, count, fold } from './rewrite-steps.ts';
 
-/* Octets of outer headers, and where the inner IP header then begins. */
+/* Bytes of outer headers. */
 const OUTER4 = V4.header;
 const OUTER6 = V6.header;
 
-/** Room for an outer header of `octets` behind layer 2; what is needed of the packet is there again. */
+/** Makes room for an outer header of `octets` bytes behind layer 2, and makes the headers readable again. */
 const grow = (octets: number, version: 4 | 6, hook: Hook, family: Family): Fragment => [
   hook.name === 'xdp'
     ? [untag(), mov.imm(R2, -octets), adjustHead]
@@ -73,13 +73,13 @@ const grow = (octets: number, version: 4 | 6, hook: Hook, family: Family): Fragm
   hook.reload(NETWORK + octets + family.header),
 ];
 
-/** The inner packet's TOS or traffic class, in `into`, from the IP header at `network`. Loses r1. */
+/** Loads the inner packet's TOS or traffic class, from the IP header at `network`, into `into`. */
 const trafficClass = ({ version }: Family, network: number, into: Register): Fragment =>
   version === 4
     ? load(B, into, PACKET, network + 1)
     : [load(H, into, PACKET, network), toBig(into, 16), rsh.imm(into, 4), and.imm(into, 0xff)];
 
-/** A congestion mark stays inside, outside the packet may be marked again (RFC 3168 section 9.1.1). Loses r1. */
+/** Clears a congestion mark for the outer header; routers may mark it again (RFC 3168 section 9.1.1). Clobbers r1. */
 const withoutMark = (tos: Register, label: string): Fragment => [
   mov.reg(R1, tos),
   and.imm(R1, CONGESTED),
@@ -94,7 +94,7 @@ const copyAddress = (from: number, to: number, octets: 4 | 16): Fragment =>
     store(W, PACKET, to + i, R1),
   ]);
 
-/** IPv4 in IPv4. Without DF the outer packet needs an identification of its own: that is the director's. */
+/** IPv4 in IPv4. Without DF the outer packet needs a unique identification: the director encapsulates it. */
 export function tunnel4(hook: Hook): Fragment {
   const inner = NETWORK + OUTER4;
   return [
@@ -134,7 +134,7 @@ export function tunnel4(hook: Hook): Fragment {
   ];
 }
 
-/** Either version in IPv6, flow label 0. */
+/** Either IP version in IPv6, with flow label 0. */
 export function tunnel6(family: Family, hook: Hook): Fragment {
   const inner = NETWORK + OUTER6;
   const { version } = family;

@@ -1,8 +1,7 @@
 /**
- * The entry of a program at a hook that outlives its process: calls the program for as long as the process lives, and
- * passes every packet from then on. The kernel itself sees to that: it empties a program array when the last
- * descriptor of the array is closed, however the process ends (prog_array_map_clear in kernel/bpf/arraymap.c,
- * Linux 6.1).
+ * Emits the entry of a program at a hook that outlives its process. The entry calls the program through a program array
+ * as long as the process lives, and passes every packet afterwards: the kernel empties a program array when its last
+ * descriptor is closed, however the process ends (prog_array_map_clear in kernel/bpf/arraymap.c, Linux 6.1).
  */
 import { assemble } from '../ebpf/assemble.ts';
 import type { Bpf } from '../ebpf/bpf.ts';
@@ -11,11 +10,11 @@ import { call, exit, loadMap, mov, R0, R2, R3 } from '../ebpf/instruction.ts';
 import { BpfMap } from '../ebpf/map.ts';
 import { Program, type ProgramOptions } from '../ebpf/program.ts';
 
-/** The only place in the program array. */
-const PLACE = 0;
+/** The only index of the program array. */
+const INDEX = 0;
 
 export interface EntryProgramOptions extends Pick<ProgramOptions, 'type' | 'name' | 'attachType'> {
-  /** What the entry returns when the program is gone: a value that passes the packet on. */
+  /** Return value when the program is gone: a value that passes the packet. */
   readonly pass: number;
 }
 
@@ -26,7 +25,7 @@ export class EntryProgram implements Disposable {
   readonly #entry: Program;
 
   /**
-   * `program` has to have been loaded with the same type and attach type. Throws VerifierError and SystemCallError.
+   * `program` must have been loaded with the same type and attach type. Throws VerifierError and SystemCallError.
    */
   constructor(bpf: Bpf, program: Program, { pass, ...options }: EntryProgramOptions) {
     this.#array = new BpfMap(bpf, {
@@ -36,11 +35,11 @@ export class EntryProgram implements Disposable {
       valueSize: 4,
       entries: 1,
     });
-    this.#array.update(uint32(PLACE), uint32(program.descriptor));
-    // r1 is the context already. A tail call returns only where there is no program to call.
+    this.#array.update(uint32(INDEX), uint32(program.descriptor));
+    // r1 is the context already. A tail call returns only if the array has no program.
     const code = assemble([
       loadMap(R2, this.#array.descriptor),
-      mov.imm(R3, PLACE),
+      mov.imm(R3, INDEX),
       call(TAIL_CALL),
       mov.imm(R0, pass),
       exit(),
@@ -49,7 +48,7 @@ export class EntryProgram implements Disposable {
     this.descriptor = this.#entry.descriptor;
   }
 
-  /** From now on the entry passes every packet, wherever it is still attached. */
+  /** Makes the entry pass every packet where it is still attached. */
   [Symbol.dispose](): void {
     this.#array[Symbol.dispose]();
     this.#entry[Symbol.dispose]();

@@ -1,4 +1,4 @@
-/** The way back down: interfaces that the director's own frames may leave by, and the program at the tap. */
+/** The map of the interfaces by which the director's frames may leave, and the program at the tap that reads it. */
 import type { Bpf } from '../ebpf/bpf.ts';
 import { BpfMap } from '../ebpf/map.ts';
 import { ETHERNET_HEADER, ETHERTYPE_IPV4, MAC } from '../wire/ethernet.ts';
@@ -7,14 +7,14 @@ import { Attachments } from './attach.ts';
 import { HAND_BACK, handBackCode, INTERFACE_KEY, INTERFACE_VALUE } from './hand-back.ts';
 import type { Hook } from './hooks.ts';
 
-/** Interfaces of a host. */
-const INTERFACES = 4096;
+/** Interfaces that the map has room for. */
+const MAX_INTERFACES = 4096;
 
 export class HandBack implements Disposable {
   readonly #tap: number;
   readonly #map: BpfMap;
   readonly #attachments: Attachments;
-  /** MAC addresses that the map has, by interface. */
+  /** MAC addresses in the map, by interface index. */
   readonly #known = new Map<number, string>();
 
   /** `tap`: index of the tap device. Throws VerifierError and SystemCallError. */
@@ -25,7 +25,7 @@ export class HandBack implements Disposable {
       name: 'lvs_interfaces',
       keySize: INTERFACE_KEY,
       valueSize: INTERFACE_VALUE,
-      entries: INTERFACES,
+      entries: MAX_INTERFACES,
     });
     this.#attachments = new Attachments(bpf, {
       hook: hook.name,
@@ -39,7 +39,7 @@ export class HandBack implements Disposable {
     this.#attachments.attach(this.#tap);
   }
 
-  /** The first octets of a frame with an IPv4 packet that goes that way. */
+  /** Returns the Ethernet header by which the program sends an IPv4 packet to this next hop. Throws SystemCallError. */
   headerOf({ interfaceIndex, to, from }: NextHop): Uint8Array {
     const text = from.join();
     if (this.#known.get(interfaceIndex) !== text) {

@@ -1,4 +1,4 @@
-/** The program at the tap: what the director hands back goes out of the interface that its frame names. */
+/** Emits the program at the tap, which sends the director's frames by the interface that each frame names. */
 import { assemble } from '../ebpf/assemble.ts';
 import { MAP_LOOKUP, REDIRECT } from '../ebpf/helper.ts';
 import {
@@ -24,19 +24,19 @@ import { asLoaded, NETWORK, SOURCE_MAC } from './header-fields.ts';
 import { CONTEXT, type Hook, PACKET, unlessReadable } from './hooks.ts';
 
 /**
- * Octets 6 to 11 of a frame that is handed back, where its source address will be: two that say so (a local address),
- * and the index of the interface, little-endian.
+ * The source address of a frame from the director: these two bytes (a locally administered address), then the index of
+ * the interface, little-endian.
  */
 export const HAND_BACK = 0x024c;
 const INTERFACE = SOURCE_MAC + 2;
-/** Stack: the key. */
+/** Stack offset of the key. */
 const KEY = -4;
 
-/** Octets of a key (an interface's index) and a value (its MAC address, then zeros) of the map of interfaces. */
+/** Bytes of a key (an interface's index) and of a value (its MAC address, then zeros) of the map of interfaces. */
 export const INTERFACE_KEY = 4;
 export const INTERFACE_VALUE = 8;
 
-/** `interfaces`: descriptor of a hash map. What names none of them is dropped: it must not come up again. */
+/** `interfaces`: descriptor of a hash map. The program drops frames that name no known interface, which would loop. */
 export function handBackCode(hook: Hook, interfaces: number): Uint8Array<ArrayBuffer> {
   const program: Fragment = [
     mov.reg(CONTEXT, R1),

@@ -1,4 +1,4 @@
-/** What differs between the places where a program can stand: XDP in the driver, and tc (tcx), where the kernel has its own picture of the packet. */
+/** What differs between the hooks: XDP, in the driver, and tc, where the kernel has metadata of the packet. */
 
 import { REDIRECT, SKB_PULL_DATA, XDP_ADJUST_HEAD } from '../ebpf/helper.ts';
 import {
@@ -33,46 +33,48 @@ import {
   W,
 } from '../ebpf/instruction.ts';
 import { ETHERNET_HEADER, VLAN_TAG } from '../wire/ethernet.ts';
+import { IPV6_HEADER } from '../wire/ipv6.ts';
+import { TCP_HEADER } from '../wire/tcp.ts';
 import { ETHERTYPE, NETWORK, TAG_CONTROL, VLAN_TYPE } from './header-fields.ts';
 import { ACTION_INTERFACE, ACTION_MACS, ACTION_VLAN } from './layout.ts';
 
-/** The context, for the whole program. */
+/** Register of the context, in the whole program. */
 export const CONTEXT = R6;
-/** The Ethernet header, less any tag: the IP header is 14 octets further on. */
+/** Register of the packet: 14 bytes before its IP header, where the Ethernet header is unless the frame is tagged. */
 export const PACKET = R7;
-/** The slot that was found; before that, the table. */
+/** Register of the slot that was found; before that, of the table. */
 export const SLOT_AT = R8;
-/** The action; before that, the end of the packet's octets. */
+/** Register of the action; before that, of the end of the readable packet. */
 export const ACTION_AT = R9;
 export const END = R9;
 
-/** Stack: octets of the tag that the packet came with, 0 or 4 (XDP). */
+/** Stack offset of the bytes of the tag that the packet was received with: 0 or 4 (XDP). */
 const TAGGED = -8;
 
 export type HookName = 'xdp' | 'tc';
 
 export interface Hook {
   readonly name: HookName;
-  /** The packet's fate, in r0. pass: the kernel has it. */
+  /** Return value by which the kernel processes the packet. */
   readonly pass: number;
   readonly drop: number;
-  /** Sets PACKET and END; what cannot be the director's goes to `pass`. */
+  /** Sets PACKET and END; jumps to `pass` for packets that are never the director's. */
   readonly begin: Fragment;
-  /** To `pass` where the frame is addressed to somebody else and was heard all the same: by a card that hears all. */
+  /** Jumps to `pass` if the frame's MAC address is another host's (promiscuous mode). */
   readonly unlessOurs: Fragment;
-  /** Behind `begin`: a packet whose EtherType (in r1) is none of ours; with a tag it is looked at again, from `again` on. */
+  /** Handles a packet whose EtherType, in r1, is not IP: jumps to `again` behind a VLAN tag, else to `pass`. */
   readonly otherType: (again: string) => Fragment;
-  /** Sets PACKET again after a helper that may have moved it; `octets` of it are there, or it is dropped. Loses r2, r4. */
+  /** Sets PACKET again after a helper that may have moved it; drops it if shorter than `octets`. Clobbers r2, r4. */
   readonly reload: (octets: number) => Fragment;
-  /** Tells the verifier anew that so many octets of the packet are there. Loses r2, r4. */
+  /** Proves to the verifier again that `octets` bytes of the packet are readable. Clobbers r2, r4. */
   readonly readable: (octets: number) => Fragment;
-  /** To `target` where the frame ends before the IP packet, whose octets are in `length`. Loses r2. */
+  /** Jumps to `target` if the frame is shorter than the IP packet, whose length is in `length`. Clobbers r2. */
   readonly unlessWhole: (length: Register, target: string) => Fragment;
-  /** From behind the action's rewriting: layer 2, and out. */
+  /** Rewrites layer 2 and sends the packet, after the action's other changes. */
   readonly transmit: Fragment;
 }
 
-/** To `target` unless so many octets of the packet can be read. Loses r2. */
+/** Jumps to `target` unless `octets` bytes of the packet are readable. Clobbers r2. */
 export const unlessReadable = (octets: number, target: string): Fragment => [
   mov.reg(R2, PACKET),
   add.imm(R2, octets),
@@ -97,7 +99,7 @@ const reloading =
   (data: number, end: number) =>
   (octets: number): Fragment => [load(W, PACKET, CONTEXT, data), readable(end)(octets)];
 
-/** Both MAC addresses, twelve octets. */
+/** Writes both MAC addresses. Clobbers r1, r2. */
 const addresses: Fragment = [
   load(DW, R1, ACTION_AT, ACTION_MACS),
   store(W, PACKET, 0, R1),
@@ -107,10 +109,10 @@ const addresses: Fragment = [
   store(W, PACKET, 8, R1),
 ];
 
-/** To another interface, or out of this one again. */
+/** Sends the packet by the action's interface, which may be the one that received it. */
 const send: Fragment = [load(W, R1, ACTION_AT, ACTION_INTERFACE), mov.imm(R2, 0), call(REDIRECT), exit()];
 
-/** To an interface by its number. */
+/** Sends the packet by an interface, given by its index. */
 export const redirectTo = (interfaceIndex: number): Fragment => [
   mov.imm(R1, interfaceIndex),
   mov.imm(R2, 0),
@@ -123,10 +125,10 @@ const XDP_DATA = 0;
 const XDP_DATA_END = 4;
 const reloadXdp = reloading(XDP_DATA, XDP_DATA_END);
 
-/** Moves the beginning of the packet by what is in r2; a packet without room for that is dropped. */
+/** Moves the start of the packet by r2; drops a packet that has no room for it. Clobbers r0 to r5. */
 export const adjustHead: Fragment = [mov.reg(R1, CONTEXT), call(XDP_ADJUST_HEAD), jne.imm(R0, 0, 'drop')];
 
-/** The tag that the packet came with is taken off. PACKET is to be set again. */
+/** Removes the tag that the packet was received with. PACKET has to be set again. Clobbers r0 to r5. */
 export function untag(): Fragment {
   const untagged = Symbol('untagged');
   return [
@@ -144,7 +146,7 @@ export const xdp: Hook = {
   pass: 2,
   drop: 1,
   begin: [pointers(XDP_DATA, XDP_DATA_END, END), storeImm(DW, FP, TAGGED, 0)],
-  // Nobody has looked yet: the card's own filter has to do.
+  // XDP runs before the kernel compares the address: the card's filter has to suffice.
   unlessOurs: [],
   otherType: (again) => [
     jne.imm(R1, VLAN_TYPE, 'pass'),
@@ -169,7 +171,7 @@ export const xdp: Hook = {
     jne.imm(R1, 0, 'tags'),
     at('plain', addresses),
     send,
-    // The packet begins 4 octets later with a tag less, 4 earlier with one more.
+    // The start moves by 4 bytes for each tag that is removed or added.
     at('tags', load(H, R1, ACTION_AT, ACTION_VLAN)),
     jeq.imm(R1, 0, 'shift'),
     sub.imm(R2, VLAN_TAG),
@@ -194,21 +196,21 @@ export const SKB_INTERFACE = 40;
 export const SKB_GSO_SIZE = 176;
 /** Addressed to this host's MAC address (include/uapi/linux/if_packet.h). */
 const PACKET_HOST = 0;
-/** Octets that are looked at: Ethernet, IPv6 and TCP without options. */
-const HEADERS = 74;
+/** Bytes that programs read: Ethernet, IPv6 and TCP without options. */
+const HEADERS = NETWORK + IPV6_HEADER + TCP_HEADER;
 const reloadSkb = reloading(SKB_DATA, SKB_DATA_END);
 
 export const tc: Hook = {
   name: 'tc',
-  // TCX_NEXT: other programs have their turn.
+  // TCX_NEXT, TC_ACT_UNSPEC: the next program or filter runs.
   pass: -1,
   drop: 2,
   begin: [
-    // A tagged packet comes by again on the VLAN's own interface.
+    // The VLAN's interface receives a tagged packet again.
     load(W, R1, CONTEXT, SKB_VLAN_PRESENT),
     jne.imm(R1, 0, 'pass'),
     pointers(SKB_DATA, SKB_DATA_END, END),
-    // Headers may be where programs cannot read them yet.
+    // Headers may be in pages that programs cannot read yet.
     load(W, R1, CONTEXT, SKB_LENGTH),
     jle.imm(R1, HEADERS, 'needed'),
     mov.imm(R1, HEADERS),

@@ -1,4 +1,4 @@
-/** The offload's memory in the kernel: made once, shared by the director and its programs. */
+/** Creates the memory that the director shares with its programs in the kernel. */
 import type { Bpf } from '../ebpf/bpf.ts';
 import { BpfMap } from '../ebpf/map.ts';
 import { ActionTable } from './actions.ts';
@@ -7,31 +7,31 @@ import { Flows } from './flows.ts';
 import { ACTION } from './layout.ts';
 import type { TableOf, Tables } from './lookup.ts';
 
-/** Kinds of treatment at a time: a few for each destination, and one for each neighbour that NAT replies go to. */
+/** Actions: a few for each destination, and one for each neighbor that NAT replies are sent to. */
 const ACTIONS = 65_536;
 
 export interface KernelTables {
   readonly flows: Flows;
   readonly actions: ActionTable;
-  /** For the programs. */
+  /** What programs are emitted for. */
   readonly tables: Tables;
-  /** Octets of all, which the kernel keeps in memory. */
+  /** Bytes of kernel memory that all tables take. */
   readonly octets: number;
 }
 
 export interface KernelTablesOptions {
-  /** IPv4 flows at a time; there are twice as many slots at least, so that hardly one finds no place. NAT needs two a connection. */
+  /** IPv4 flows; NAT needs two for each connection. At least twice as many slots make a full window improbable. */
   readonly flows: number;
-  /** Of IPv6, if not as many. */
+  /** IPv6 flows, if not as many. */
   readonly flows6?: number;
-  /** 32 random bits, secret. */
+  /** 32 random bits, which must stay secret. */
   readonly seed: number;
   readonly actions?: number;
-  /** As in Tables; what this machine needs, unless said otherwise. */
+  /** As in Tables; by default what this machine needs. */
   readonly acquire?: boolean;
 }
 
-/** Throws SystemCallError, such as ENOMEM. */
+/** Throws SystemCallError: ENOMEM if memory is short. */
 export function openKernelTables(bpf: Bpf, options: KernelTablesOptions): KernelTables {
   const { seed, actions = ACTIONS, acquire = process.arch === 'arm64' } = options;
   const four = openFlowTable(bpf, 4, options.flows, seed);
@@ -62,6 +62,6 @@ function openFlowTable(bpf: Bpf, version: 4 | 6, flows: number, seed: number) {
   };
 }
 
-/** One value of that many octets, in memory that both sides see. */
+/** Creates an array of one value, in bytes, that this process maps into its memory. */
 const arrayOf = (bpf: Bpf, name: string, octets: number): BpfMap =>
   new BpfMap(bpf, { type: 'array', name, keySize: 4, valueSize: octets, entries: 1, mapped: true });

@@ -1,39 +1,39 @@
 /**
- * What the director and its programs share: the slots of the flow table, the actions that slots name, the keys of
- * services. Numbers are little-endian, as both machines are; what comes from packets keeps their order.
+ * Layout of the memory that the director shares with its programs: slots of the flow table, the actions that slots
+ * refer to, keys of services. Numbers are little-endian; values from packets keep the packets' byte order.
  *
- * Slot of an IPv4 flow, 32 octets, half a line of the cache:
+ * Slot of an IPv4 flow, 32 bytes, half a cache line:
  *   0      4           8     12    16     20  24
  *   +------+-----------+-----+-----+------+---+--------+
- *   |source|destination|ports|state|action|TCP| counts |    TCP: for states kept by the program
+ *   |source|destination|ports|state|action|TCP| counts |     TCP: reserved for the connection's state
  *   +------+-----------+-----+-----+------+---+--------+
  *
- * Slot of an IPv6 flow, 64 octets:
+ * Slot of an IPv6 flow, 64 bytes:
  *   0       16           32    36    40     44      48  56
  *   +-------+------------+-----+-----+------+-------+---+--------+
  *   |source |destination |ports|state|action|       |TCP| counts |
  *   +-------+------------+-----+-----+------+-------+---+--------+
  *
- * Action, 64 octets:
+ * Action, 64 bytes:
  *   0    4         8   14  20  22   24         40             56   58     60     62
  *   +----+---------+---+---+---+----+----------+--------------+----+------+------+-------+
  *   |kind|interface|to |from|MTU|VLAN|new      |tunnel source,|new |change|change|change |
  *   |    |         |MAC|MAC |   |    |address  |change of port|port|of IP |of L4 |of addr|
  *   +----+---------+---+---+---+----+----------+--------------+----+------+------+-------+
- *    The changes are those of RFC 1624 (~m + m'), folded. They depend on both ends only, not on the flow.
+ *    Changes are those of RFC 1624 (~m + m'), folded. They depend on the virtual service and the destination only.
  */
 
-/** Octets of a slot, and offsets in it. */
+/** Bytes of a slot, and offsets in it. */
 export interface SlotLayout {
   readonly size: 32 | 64;
   readonly source: number;
   readonly destination: number;
-  /** Source port, destination port: the first four octets of the transport header as they are. */
+  /** Source port, destination port: the first four bytes of the transport header. */
   readonly ports: number;
-  /** Behind the ports: both are compared in one go, as 64 bits. */
+  /** Follows the ports, so that one 64-bit comparison covers both. */
   readonly state: number;
   readonly action: number;
-  /** Packets in the upper 24 bits, octets in the lower 40: one atomic addition counts both. */
+  /** Packets in the upper 24 bits, bytes in the lower 40, so that one atomic addition counts both. */
   readonly counts: number;
 }
 
@@ -43,54 +43,54 @@ export const SLOTS: Readonly<Record<4 | 6, SlotLayout>> = {
 };
 export const PACKET_SHIFT = 40;
 
-/* States of a slot. Every other one is `liveState`. */
+/* States of a slot. All others are those of `liveState`. */
 export const FREE = 0;
-/** Taken out, but programs may still be using it: not to be written before a grace period has passed. */
+/** Removed; programs may still read it, so it must not be written before a grace period has passed. */
 export const DEAD = 0x80000000;
 const LIVE = 0x10000;
 
-/** State of a slot that is in force for packets of this protocol. */
+/** Returns the state of a slot that matches packets of this protocol. */
 export const liveState = (version: 4 | 6, protocol: number): number => LIVE | (version << 8) | protocol;
 
-/** Slots that a flow may be in: from the one that its hash names, all are looked at. */
+/** Slots that a flow may be in, from the one that its hash selects on; a lookup reads all of them. */
 export const PROBES = 16;
 
 export const ACTION = 64;
 export const ACTION_KIND = 0;
 export const ACTION_INTERFACE = 4;
-/** Both MAC addresses, in the order of a frame: to, from. */
+/** Both MAC addresses, in the order of a frame: destination, source. */
 export const ACTION_MACS = 8;
-/** The longest IP packet that this action takes, octets: the link's MTU less a tunnel's headers. */
+/** Bytes of the longest IP packet that the action accepts: the link's MTU less a tunnel's headers. */
 export const ACTION_MTU = 20;
-/** Tag control octets as in a frame; 0: no tag. XDP only: elsewhere the interface is the VLAN's. */
+/** Tag control information as in a frame; 0: no tag. XDP only: under tc the interface is the VLAN's. */
 export const ACTION_VLAN = 22;
-/** The last octets of IPv4 addresses are first here. */
+/** The new address; an IPv4 address takes the first four bytes. */
 export const ACTION_ADDRESS = 24;
 export const ACTION_SOURCE = 40;
 export const ACTION_PORT_CHANGE = 40;
 export const ACTION_PORT = 56;
-/** Of the IPv4 header: readdressing and the time to live; for a tunnel the sum of the outer header's fixed words. */
+/** Change of the IPv4 checksum by address and time to live; in a tunnel the sum of the outer header's fixed words. */
 export const ACTION_HEADER_CHANGE = 58;
-/** Of the transport checksum: address and port. */
+/** Change of the transport checksum by address and port. */
 export const ACTION_TRANSPORT_CHANGE = 60;
 export const ACTION_ADDRESS_CHANGE = 62;
 
-/** What is done with a packet. The kind is written last and read first: WITHDRAWN sends packets up at once. */
+/** What an action does with a packet. Written last, read first: `withdrawn` sends packets to the director at once. */
 export const KINDS = {
   withdrawn: 0,
-  /** Direct routing: only the next hop. */
+  /** Direct routing: sets the next hop only. */
   route: 1,
   /** NAT, requests. */
   toDestination: 2,
   /** NAT, replies. */
   toClient: 3,
-  /** In an outer IPv4 header (RFC 2003). */
+  /** Tunnel over IPv4 (RFC 2003). */
   tunnel4: 4,
-  /** In an outer IPv6 header (RFC 2473). */
+  /** Tunnel over IPv6 (RFC 2473). */
   tunnel6: 5,
 } as const;
 
-/* Key of the map of services: address (IPv4: its four octets, then zeros), port as in packets, protocol, version. */
+/* Key of the map of services: address (IPv4: four bytes, then zeros), port in network byte order, protocol, version. */
 export const SERVICE_KEY = 20;
 export const SERVICE_ADDRESS = 0;
 export const SERVICE_PORT = 16;
@@ -98,14 +98,14 @@ export const SERVICE_PROTOCOL = 18;
 export const SERVICE_VERSION = 19;
 export const SERVICE_VALUE = 4;
 
-/* Flags of its values: which packets that no flow is known for go up to the director. */
-/** To this end; port 0: to any port. */
+/* Flags of its values: which packets without a known flow are sent to the director. */
+/** Packets to this address and port; port 0: to any port. */
 export const TO_SERVICE = 1;
-/** From this end; port 0: from any port. */
+/** Packets from this address and port; port 0: from any port. */
 export const FROM_SERVER = 2;
-/** Fragments, and ICMP errors (by protocol ICMP), to this address. */
+/** Fragments and, with protocol ICMP, ICMP errors to this address. */
 export const PIECE_TO_SERVICE = 4;
-/** The same from this address. */
+/** Fragments and ICMP errors from this address. */
 export const PIECE_FROM_SERVER = 8;
-/** Port 0, protocol 0: an address of the host itself. What real servers say to it is not the director's. */
+/** With port 0 and protocol 0: an address of the host itself. Packets of real servers to it are left to the host. */
 export const OWN_ADDRESS = 16;

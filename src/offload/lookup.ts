@@ -1,4 +1,4 @@
-/** The flow of a packet, and what is to be done with it: hash, window, action. */
+/** Emits the lookup of a packet's flow and its action. */
 import {
   add,
   and32,
@@ -37,23 +37,23 @@ import { mixing } from './tuple-hash.ts';
 export interface TableOf {
   /** Descriptor of an array of one value. */
   readonly map: number;
-  /** Slots that hashes name, a power of two; PROBES - 1 more follow. */
+  /** Slots that a hash selects from, a power of two; PROBES - 1 more follow. */
   readonly slots: number;
 }
 
-/** What of the director's tables a program is made for. */
+/** The director's tables that a program is emitted for. */
 export interface Tables {
   /** The flow tables, by IP version. */
   readonly flows: Readonly<Record<4 | 6, TableOf>>;
   readonly seed: number;
-  /** Descriptor of the array of one value that holds all actions, and how many. */
+  /** Descriptor of the array of one value that holds all actions. */
   readonly actions: number;
   readonly actionCount: number;
-  /** The machine reads memory in another order than it was written, unless told not to (arm64). */
+  /** The machine may reorder loads (arm64), so that slots are loaded with acquire. */
   readonly acquire: boolean;
 }
 
-/** Sets SLOT_AT and ACTION_AT for the packet with protocol r5, or goes to `miss`. Loses r0 to r5. */
+/** Sets SLOT_AT and ACTION_AT for the packet with protocol r5, or jumps to `miss`. Clobbers r0 to r5. */
 export function lookup(family: Family, tables: Tables): Fragment {
   const { label, version } = family;
   const { map, slots } = tables.flows[version];
@@ -74,7 +74,7 @@ export function lookup(family: Family, tables: Tables): Fragment {
   ];
 }
 
-/** IPv4: r0 hash, r2 source, r3 destination, r4 ports and state. */
+/** IPv4: loads r0: hash, r2: source, r3: destination, r4: ports and state. */
 const key4 = ({ src, dst, transport, version }: Family, { seed }: Tables): Fragment => [
   load(W, R2, PACKET, src),
   load(W, R3, PACKET, dst),
@@ -88,7 +88,7 @@ const key4 = ({ src, dst, transport, version }: Family, { seed }: Tables): Fragm
   or.reg(R4, R5),
 ];
 
-/** IPv6: r0 hash, r2 and r3 source, r4 and r5 destination, r9 ports and state. */
+/** IPv6: loads r0: hash, r2 and r3: source, r4 and r5: destination, r9: ports and state. */
 const key6 = ({ src, dst, transport, version }: Family, { seed }: Tables): Fragment => [
   load(W, R9, PACKET, transport),
   mov32.imm(R0, seed),
@@ -108,12 +108,12 @@ const key6 = ({ src, dst, transport, version }: Family, { seed }: Tables): Fragm
   ]),
 ];
 
-/** Goes to `hit` with SLOT_AT set where the `i`-th slot of the window is the flow's. */
+/** Jumps to `hit` with SLOT_AT set if the `i`-th slot of the window is the flow's. */
 function probe({ version, label }: Family, { acquire }: Tables, i: number): Fragment {
   const { size, source, destination, ports } = SLOTS[version];
   const slot = i * size;
   const next = label(`probe${i + 1}:`);
-  // Ports and state in one: with the state, all that was written before it is seen.
+  // One load for ports and state: what was written before the state is visible after it.
   const published = acquire
     ? atomic(DW, LOAD_ACQUIRE, R1, slot + ports, SLOT_AT)
     : load(DW, R1, SLOT_AT, slot + ports);

@@ -1,4 +1,4 @@
-/** The packet's headers, as far as a flow is known by them: what a program does not handle leaves by `miss` or `pieces`. */
+/** Emits the parsing of a packet's headers; packets that a program does not handle branch to `miss` or `pieces`. */
 import {
   add,
   and,
@@ -39,19 +39,19 @@ import {
 } from './header-fields.ts';
 import { type Hook, PACKET, unlessReadable } from './hooks.ts';
 
-/** Offsets from the Ethernet header, tags apart. */
+/** An IP version; offsets are from the Ethernet header, tags apart. */
 export interface Family {
   readonly version: 4 | 6;
-  /** Octets of the IP header without options or extension headers. */
+  /** Bytes of the IP header without options or extension headers. */
   readonly header: number;
   readonly ttl: number;
   readonly protocol: number;
   readonly src: number;
   readonly dst: number;
-  /** Octets of an address. */
+  /** Bytes of an address. */
   readonly address: 4 | 16;
   readonly transport: number;
-  /** Label suffix. */
+  /** Returns the version's label of that name. */
   readonly label: (name: string) => string;
 }
 
@@ -90,9 +90,9 @@ export const loadLength = ({ version, header }: Family): Fragment => [
 ];
 
 /**
- * Leaves the protocol in r5 for a whole TCP segment or UDP datagram that is as long as it says and changes no
- * connection's state: TCP with ACK and without SYN, FIN, RST. Others go to `miss`, those without ports to `pieces`.
- * What follows is to be named `known`.
+ * Loads the protocol into r5 for a complete TCP segment or UDP datagram of the length that its headers state and that
+ * changes no connection's state: TCP with ACK and without SYN, FIN, RST. Jumps to `miss` for others, to `pieces` for
+ * those without ports. The fragment that follows has to be labeled `known`. Clobbers r1 to r3.
  */
 export function parse(family: Family, hook: Hook): Fragment {
   const { version, header, ttl, protocol, transport, label } = family;

@@ -1,4 +1,4 @@
-/** LVS as one program, for XDP or for tc: the packets of known connections, forwarded as src/forwarding does it. */
+/** Emits the forwarder, for XDP or tc: forwards packets of known connections as src/forwarding does. */
 
 import { assemble } from '../ebpf/assemble.ts';
 import { at, exit, type Fragment, H, jeq, load, mov, R0, R1 } from '../ebpf/instruction.ts';
@@ -11,17 +11,17 @@ import { parse, V4, V6 } from './parse.ts';
 import { rewrite } from './rewrite.ts';
 import { type Upcall, upcalls } from './upcall.ts';
 
-/** Octets of the shortest packet that can be ours: Ethernet, IPv4, and eight of a transport header. */
+/** Bytes of the shortest packet that the forwarder reads: Ethernet, IPv4 and UDP headers. */
 const SHORTEST = NETWORK + IPV4_HEADER + UDP_HEADER;
 
 export interface ProgramParts {
   readonly hook: Hook;
   readonly tables: Tables;
-  /** Missing: packets that no flow is known for go on to the kernel, where the director listens too. */
+  /** Where packets without a known flow are sent; undefined: the kernel processes them. */
   readonly upcall?: Upcall;
 }
 
-/** The program as fragments, for wrapping and printing. */
+/** Returns the program as fragments, so that it can be wrapped and printed. */
 export function forwarder({ hook, tables, upcall }: ProgramParts): Fragment {
   return [
     mov.reg(CONTEXT, R1),

@@ -1,4 +1,4 @@
-/** What every rewriting of a packet is made of, emitted: checksums, the time to live, the counting. */
+/** Emits the steps of every rewriting: checksums, time to live, counters. */
 import {
   ATOMIC_ADD,
   add,
@@ -26,9 +26,9 @@ import { type Hook, PACKET, SLOT_AT } from './hooks.ts';
 import { PACKET_SHIFT, SLOTS } from './layout.ts';
 import type { Family } from './parse.ts';
 
-/** Stack: what is to be added to the slot's counts (tc). */
+/** Stack offset of the number that is added to the slot's counts (tc). */
 export const COUNT = -16;
-/** Folds a sum of two 16-bit words (three: fold twice) into 16 bits. Loses `spare`. */
+/** Folds a sum of two 16-bit words (three: fold twice) into 16 bits. Clobbers `spare`. */
 export const fold = (total: Register, spare: Register): Fragment => [
   mov.reg(spare, total),
   rsh.imm(spare, 16),
@@ -36,7 +36,7 @@ export const fold = (total: Register, spare: Register): Fragment => [
   add.reg(total, spare),
 ];
 
-/** The checksum at `offset` after a change (RFC 1624) of 16 bits in `change`. Loses r1 and `change`. */
+/** Updates the checksum at `offset` by the 16-bit change in `change` (RFC 1624). Clobbers r1 and `change`. */
 export const updateChecksum = (offset: number, change: Register, finish: Fragment = []): Fragment => [
   load(H, R1, PACKET, offset),
   xor.imm(R1, 0xffff),
@@ -47,9 +47,10 @@ export const updateChecksum = (offset: number, change: Register, finish: Fragmen
   store(H, PACKET, offset, R1),
 ];
 
-/** TTL less one, in the lower octet of its word as this machine reads it: a change of -1. */
+/** The change of the checksum when the TTL, the lower byte of its word as loaded, decreases by 1. */
 const TTL_CHANGE = 0xfffe;
 
+/** Decreases the time to live by 1. Clobbers r1 and, with IPv4, r2. */
 export const age = ({ ttl, version }: Family): Fragment => [
   load(B, R1, PACKET, ttl),
   sub.imm(R1, 1),
@@ -57,7 +58,7 @@ export const age = ({ ttl, version }: Family): Fragment => [
   version === 4 ? [mov.imm(R2, TTL_CHANGE), updateChecksum(HEADER_CHECKSUM, R2)] : [],
 ];
 
-/** One packet of r3 octets more (XDP), or what `measure` has left (tc). Loses r1, r2. */
+/** Counts one packet of r3 bytes (XDP), or what `measure` stored (tc). Clobbers r2. */
 export const count = ({ version }: Family, hook: Hook): Fragment => [
   hook.name === 'xdp'
     ? [loadImm64(R2, 0, 1 << (PACKET_SHIFT - 32)), add.reg(R2, R3)]

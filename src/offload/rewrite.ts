@@ -1,4 +1,4 @@
-/** What the forwarding methods do to a packet of a known flow, emitted; mirrors src/forwarding. */
+/** Emits what the forwarding methods do to a packet of a known flow, as src/forwarding does. */
 import {
   add,
   at,
@@ -38,8 +38,8 @@ import { age, COUNT, count } from './rewrite-steps.ts';
 import { translate } from './translate.ts';
 
 /**
- * The packet's length into r3 and, where it is too long for the action, off to `miss`. tc: a merged packet is as long as
- * its pieces will be, which is also how it is counted.
+ * Loads the packet's length into r3 and jumps to `miss` if it is too long for the action. tc: the length of a merged
+ * packet is that of its segments, which are also counted. Clobbers r1 to r5.
  */
 function measure(family: Family, hook: Hook): Fragment {
   const { label, protocol, transport, header } = family;
@@ -52,7 +52,7 @@ function measure(family: Family, hook: Hook): Fragment {
     store(DW, FP, COUNT, R4),
     load(W, R2, CONTEXT, SKB_GSO_SIZE),
     jeq.imm(R2, 0, label('single')),
-    // r5: octets of all headers, r4: pieces.
+    // r5: bytes of all headers, r4: segments.
     mov.imm(R5, header + UDP_HEADER),
     load(B, R1, PACKET, protocol),
     jne.imm(R1, TCP, label('pieces-udp')),
@@ -63,7 +63,7 @@ function measure(family: Family, hook: Hook): Fragment {
     rsh.imm(R5, 4),
     lsh.imm(R5, 2),
     add.imm(R5, header),
-    // Not as the kernel's own count has it: packets from a virtual machine's host come with none.
+    // The kernel's count of segments (gso_segs) is 0 in packets from a virtual machine's host.
     at(label('pieces-udp'), mov.reg(R4, R3)),
     sub.reg(R4, R5),
     add.reg(R4, R2),
@@ -82,7 +82,7 @@ function measure(family: Family, hook: Hook): Fragment {
   ];
 }
 
-/** From the action that was found to `transmit`. */
+/** Applies the action that was found and jumps to `transmit`. */
 export function rewrite(family: Family, hook: Hook): Fragment {
   const { label } = family;
   return [

@@ -1,11 +1,11 @@
-/** The map of services in the kernel, kept as the director's services are. */
+/** The map of services in the kernel, a copy of the director's services. */
 import type { Bpf } from '../ebpf/bpf.ts';
 import { BpfMap } from '../ebpf/map.ts';
 import { SERVICE_KEY, SERVICE_VALUE } from './layout.ts';
 import { type Served, serviceKeys } from './services.ts';
 
-/** Keys at most: four or so for each service and each translated destination. */
-const ENTRIES = 65_536;
+/** Keys that the map has room for: each service and each NAT destination takes about four. */
+const MAX_ENTRIES = 65_536;
 
 export class ServiceMap {
   readonly descriptor: number;
@@ -18,12 +18,12 @@ export class ServiceMap {
       name: 'lvs_services',
       keySize: SERVICE_KEY,
       valueSize: SERVICE_VALUE,
-      entries: ENTRIES,
+      entries: MAX_ENTRIES,
     });
     this.descriptor = this.#map.descriptor;
   }
 
-  /** From now on these are the director's. Throws SystemCallError, such as E2BIG. */
+  /** Makes the map's keys those of these services. Throws SystemCallError: E2BIG if the map is full. */
   set(served: Served): void {
     const wanted = serviceKeys(served);
     const value = new Uint8Array(SERVICE_VALUE);

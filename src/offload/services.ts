@@ -1,5 +1,4 @@
-/** Which packets that no flow is known for are the director's: the keys that its services make. */
-
+/** Computes the keys of the map of services: which packets without a known flow are sent to the director. */
 import { isIPv4, isIPv6 } from 'node:net';
 import { PROTOCOL_NUMBERS } from '../model/naming.ts';
 import type { DestinationSnapshot, ServiceSnapshot } from '../model/snapshot.ts';
@@ -19,17 +18,17 @@ import {
   TO_SERVICE,
 } from './layout.ts';
 
-/** What the director has, as far as it tells which packets are its own. Services by mark have no address, and no key. */
+/** The director's services and addresses. Services by firewall mark have no address, and so no key. */
 export interface Served {
   readonly services: readonly {
     readonly service: ServiceSnapshot['service'];
     readonly destinations: readonly Pick<DestinationSnapshot, 'method' | 'address' | 'port'>[];
   }[];
-  /** Addresses of the host itself, VIPs included. */
+  /** Addresses of the host itself, including VIPs. */
   readonly own: readonly Address[];
 }
 
-/** Keys in hexadecimal, with their flags. */
+/** Flags by key; keys are in hexadecimal. */
 export type ServiceKeys = ReadonlyMap<string, number>;
 
 export function serviceKeys({ services, own }: Served): ServiceKeys {
@@ -38,7 +37,7 @@ export function serviceKeys({ services, own }: Served): ServiceKeys {
     const key = keyOf(address, port, protocol);
     keys.set(key, (keys.get(key) ?? 0) | flag);
   };
-  /** An end of connections: its packets, its fragments, errors about it. */
+  /** Adds the keys of an endpoint: its packets, its fragments, ICMP errors about it. */
   const end = (text: string, port: number, protocol: number, flag: number, piece: number) => {
     if (!isIPv4(text) && !isIPv6(text)) return;
     const address = parseAddress(text);
@@ -58,7 +57,7 @@ export function serviceKeys({ services, own }: Served): ServiceKeys {
   const tunnels = services.some(({ destinations }) => destinations.some(({ method }) => method === 'tunnel'));
   for (const address of own) {
     add(address, 0, 0, OWN_ADDRESS);
-    // What routers say about tunnels is said to the host, where they begin.
+    // Routers send ICMP errors about a tunnel to the host, where it begins.
     if (tunnels) add(address, 0, isV4(address) ? ICMP : ICMP6, PIECE_TO_SERVICE);
   }
   return keys;

@@ -1,4 +1,4 @@
-/** Attaches a tc program by a tcx link or, where the kernel has none (before Linux 6.6), by a filter of the clsact qdisc. */
+/** Attaches a tc program by a tcx link or, before Linux 6.6, by a filter of the clsact qdisc. */
 
 import { assemble } from '../ebpf/assemble.ts';
 import type { Bpf } from '../ebpf/bpf.ts';
@@ -11,7 +11,7 @@ import { SystemCallError } from '../sys/system-call-error.ts';
 import { EntryProgram } from './entry-program.ts';
 import { tc } from './hooks.ts';
 
-/** What LINK_CREATE answers where it does not know the attach type (include/uapi/asm-generic/errno-base.h). */
+/** Error of LINK_CREATE for an unknown attach type (include/uapi/asm-generic/errno-base.h). */
 const EINVAL = 22;
 
 /** A program at one interface; disposing of it detaches the program. */
@@ -33,7 +33,7 @@ export class TcAttach implements Disposable {
   #tcx: boolean;
   #clsact: { readonly entry: EntryProgram; readonly filters: TcFilters } | undefined;
 
-  /** `program` has to have been loaded with `attachType` ATTACH_TCX_INGRESS, which clsact takes as well. */
+  /** `program` must have been loaded with `attachType` ATTACH_TCX_INGRESS, which clsact accepts as well. */
   constructor(bpf: Bpf, program: Program, { filter, tcx = true }: TcAttachOptions) {
     this.#bpf = bpf;
     this.#program = program;
@@ -55,7 +55,7 @@ export class TcAttach implements Disposable {
     return filters.put(interfaceIndex, entry.descriptor);
   }
 
-  /** To be called when everything that was attached has been disposed of. */
+  /** Must be called after all that was attached has been disposed of. */
   [Symbol.dispose](): void {
     this.#clsact?.entry[Symbol.dispose]();
     this.#clsact?.filters[Symbol.dispose]();
@@ -73,7 +73,7 @@ export class TcAttach implements Disposable {
   }
 }
 
-/** The filter that a probe attaches for a moment. */
+/** The filter that a probe attaches. */
 const PROBE = { name: 'lvs_probe', handle: 0x1750 };
 const LOOPBACK = 'lo';
 

@@ -1,4 +1,4 @@
-/** Network address translation, emitted: what src/forwarding/nat.ts does. */
+/** Emits network address translation, as src/forwarding/nat.ts does it. */
 import { L4_CSUM_REPLACE, MARK_MANGLED_0, PSEUDO_HEADER } from '../ebpf/helper.ts';
 import {
   at,
@@ -36,7 +36,7 @@ import {
 import type { Family } from './parse.ts';
 import { age, count, updateChecksum } from './rewrite-steps.ts';
 
-/** NAT: the address at `address` and the port at `port` become the action's. */
+/** Replaces the address at `address` and the port at `port` by the action's, and jumps to `transmit`. */
 export function translate(family: Family, hook: Hook, address: number, port: number, name: string): Fragment {
   const { label, transport, protocol, version } = family;
   const udp = label(`${name}-udp`);
@@ -45,7 +45,7 @@ export function translate(family: Family, hook: Hook, address: number, port: num
   return [
     load(B, R5, PACKET, protocol),
     jne.imm(R5, UDP, checked),
-    // A datagram without a checksum gets a whole one: not here.
+    // A datagram without a checksum gets one, which the director computes.
     load(H, R1, PACKET, checksums.udp),
     jeq.imm(R1, 0, label('miss')),
     at(checked, count(family, hook)),
@@ -75,7 +75,7 @@ export function translate(family: Family, hook: Hook, address: number, port: num
   ];
 }
 
-/** A checksum of UDP that comes out as 0 is sent as ones (RFC 768). */
+/** Replaces a UDP checksum of 0 by all ones (RFC 768). */
 const neverZero = (skip: string): Fragment => [
   jne.imm(R1, 0, skip),
   mov.imm(R1, 0xffff),
@@ -92,8 +92,8 @@ const readdress = ({ version }: Family, address: number, port: number): Fragment
 ];
 
 /**
- * tc: the kernel knows whether the checksum is whole or only the pseudo header's, so it changes it. Addresses are part
- * of the pseudo header, ports are not.
+ * tc: updates the checksum by a helper, since the kernel knows whether it covers the packet or the pseudo header only.
+ * Addresses are part of the pseudo header, ports are not.
  */
 function translateChecksum(
   { label, transport }: Family,

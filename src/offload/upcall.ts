@@ -1,4 +1,4 @@
-/** Packets that no flow is known for: those of the director's services go up to it, the host's own stack has the rest. */
+/** Emits what happens to packets without a known flow: those of the director's services are sent to it, others pass. */
 
 import { MAP_LOOKUP } from '../ebpf/helper.ts';
 import {
@@ -42,7 +42,7 @@ import {
 } from './layout.ts';
 import type { Family } from './parse.ts';
 
-/** Where packets go that the director has to see. */
+/** Where packets are sent that the director has to see. */
 export interface Upcall {
   /** Index of the tap device. */
   readonly interfaceIndex: number;
@@ -53,12 +53,12 @@ export interface Upcall {
 /** Types of ICMP errors that quote a packet of a connection (RFC 792). */
 const ICMP_ERRORS = [UNREACHABLE, SOURCE_QUENCH, TIME_EXCEEDED, PARAMETER_PROBLEM];
 
-/* Stack: the protocol, and the key. */
+/* Stack offsets of the protocol and the key. */
 const PROTOCOL = -16;
 const KEY = -40;
 
-/** Goes to `target` when the map has `flag` for that end. Loses r0 to r5. */
-function ask(
+/** Jumps to `target` if the map has `flag` for the packet's source or destination (`side`). Clobbers r0 to r5. */
+function lookUp(
   { version, address, src, dst, transport }: Family,
   services: number,
   side: 'src' | 'dst',
@@ -100,7 +100,7 @@ function ask(
   ];
 }
 
-/** `miss`: a packet with ports; `pieces`: one whose ports are not there, or not at their place; `other`: another protocol. */
+/** Labels: `miss`: a packet with ports, `pieces`: one whose ports are missing or moved, `other`: another protocol. */
 export function upcalls(family: Family, upcall: Upcall | undefined): Fragment {
   const { version, protocol, transport, label } = family;
   const places = [label('miss'), label('pieces'), label('other')];
@@ -120,17 +120,17 @@ export function upcalls(family: Family, upcall: Upcall | undefined): Fragment {
   return [
     at(label('miss'), load(B, R1, PACKET, protocol)),
     store(DW, FP, PROTOCOL, R1),
-    ask(family, services, 'dst', own, TO_SERVICE, 'up'),
-    ask(family, services, 'dst', anyPort, TO_SERVICE, 'up'),
-    ask(family, services, 'dst', host, OWN_ADDRESS, 'pass'),
-    ask(family, services, 'src', own, FROM_SERVER, 'up'),
-    ask(family, services, 'src', anyPort, FROM_SERVER, 'up'),
+    lookUp(family, services, 'dst', own, TO_SERVICE, 'up'),
+    lookUp(family, services, 'dst', anyPort, TO_SERVICE, 'up'),
+    lookUp(family, services, 'dst', host, OWN_ADDRESS, 'pass'),
+    lookUp(family, services, 'src', own, FROM_SERVER, 'up'),
+    lookUp(family, services, 'src', anyPort, FROM_SERVER, 'up'),
     jump('pass'),
     at(label('other'), load(B, R1, PACKET, protocol)),
     jeq.imm(R1, SCTP, label('miss')),
     version === 6
       ? [
-          // Behind other extension headers the protocol is anybody's guess: the address decides.
+          // Behind other extension headers the protocol is unknown: the address decides.
           [HOP_BY_HOP, ROUTING, DESTINATION_OPTIONS].map((header) => jeq.imm(R1, header, label('any'))),
           jne.imm(R1, FRAGMENT, label('whole-other')),
           load(B, R1, PACKET, transport),
@@ -143,15 +143,15 @@ export function upcalls(family: Family, upcall: Upcall | undefined): Fragment {
     errors,
     at(label('pieces'), load(B, R1, PACKET, protocol)),
     store(DW, FP, PROTOCOL, R1),
-    at(label('sorted'), ask(family, services, 'dst', anyPort, PIECE_TO_SERVICE, 'up')),
-    ask(family, services, 'dst', host, OWN_ADDRESS, 'pass'),
-    ask(family, services, 'src', anyPort, PIECE_FROM_SERVER, 'up'),
+    at(label('sorted'), lookUp(family, services, 'dst', anyPort, PIECE_TO_SERVICE, 'up')),
+    lookUp(family, services, 'dst', host, OWN_ADDRESS, 'pass'),
+    lookUp(family, services, 'src', anyPort, PIECE_FROM_SERVER, 'up'),
     jump('pass'),
     version === 6
       ? [
-          at(label('any'), ask(family, services, 'dst', host, PIECE_TO_SERVICE, 'up')),
-          ask(family, services, 'dst', host, OWN_ADDRESS, 'pass'),
-          ask(family, services, 'src', host, PIECE_FROM_SERVER, 'up'),
+          at(label('any'), lookUp(family, services, 'dst', host, PIECE_TO_SERVICE, 'up')),
+          lookUp(family, services, 'dst', host, OWN_ADDRESS, 'pass'),
+          lookUp(family, services, 'src', host, PIECE_FROM_SERVER, 'up'),
           jump('pass'),
         ]
       : [],
