@@ -7,10 +7,10 @@ import { PROJECT } from './support/project.ts';
 /** What not to write, and what to write instead. */
 const WORDS: readonly (readonly [RegExp, string])[] = [
   [/\b(?:no|some)body\b/i, 'name the process, host or user'],
-  [/\b(?:its|their|his|one's) own\b(?= *[.,;:)]|$)|\bof (?:its|their) own\b/i, 'separate, or nothing'],
+  [/\b(?:its|their|his|one's) own\b(?= *[.,;:)])|\bof (?:its|their) own\b/i, 'separate, or nothing'],
   [/\bwhoever\b|\bwhom\b/i, 'repeat the noun'],
   [
-    /\b(?:is|are) (?:not )?there(?: already)?(?= *[.,;:)]|$)|\b(?:is|are) there already\b/i,
+    /\b(?:is|are) (?:not )?there(?: already)?(?= *[.,;:)])|\b(?:is|are) there already\b/i,
     'exists, is missing',
   ],
   [/\bto be had\b/i, 'is available'],
@@ -38,9 +38,19 @@ const CHECKED_ROOMS: readonly string[] = ['metrics', 'schedulers', 'sys', 'table
 const MARKDOWN: readonly string[] = [
   'README.md',
   'CHANGELOG.md',
-  'conf/README.md',
+  'bench/README.md',
   ...filesIn('docs', '.md'),
+  ...filesIn('test/scenarios', '.md'),
 ];
+/** Examples: their comments, and texts that operators read. */
+const EXAMPLES: readonly string[] = filesIn(
+  'conf',
+  '.md',
+  '.conf',
+  '.yaml',
+  '.yml',
+  'grafana-dashboard.json',
+);
 
 function filesIn(folder: string, ...ends: readonly string[]): string[] {
   return readdirSync(join(PROJECT, folder), { recursive: true, encoding: 'utf8' })
@@ -76,6 +86,10 @@ function findings(text: string, list: typeof WORDS): string[] {
 }
 
 test.each(MARKDOWN)('%s is in plain words', (file) => {
+  expect(findings(prose(read(file)), [...WORDS, ...OCTET, ...QUOTES])).toEqual([]);
+});
+
+test.each(EXAMPLES)('%s is in plain words', (file) => {
   expect(findings(prose(read(file)), [...WORDS, ...OCTET, ...QUOTES])).toEqual([]);
 });
 
