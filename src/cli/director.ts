@@ -10,6 +10,7 @@ import { createLog, LEVELS, type Level, type LogFormat } from '../runtime/log.ts
 import { runDirector } from '../runtime/run-director.ts';
 import { version } from '../runtime/version.ts';
 import { isToldAlready, plainArguments, WRONG_ARGUMENTS } from './argument-errors.ts';
+import { parseEndpointArgument, parseListen, parseServiceArgument, socketGroup } from './arguments.ts';
 import { outliveReaders } from './broken-pipe.ts';
 import { askReload } from './director/ask-reload.ts';
 import { type CaptureOptions, capture } from './director/capture.ts';
@@ -20,11 +21,8 @@ import { importConfig, SOURCES, type Source } from './director/import.ts';
 import { packetOfFile } from './director/pcap-packet.ts';
 import { printPlan } from './director/plan.ts';
 import { type ReplayOptions, replayFile } from './director/replay.ts';
-import { parseEndpointArgument, parseServiceArgument } from './director/service-argument.ts';
 /** lvs-director: argv in, exit status out. */
-import { socketGroup } from './director/socket-group.ts';
 import { top } from './director/top.ts';
-import { parseListen } from './listen-address.ts';
 
 /** Exit status of anything that failed at run time; wrong arguments and wrong files have another. */
 const FAILED = 1;

@@ -19,8 +19,8 @@ import { attachDecap } from '../realserver/tunnel/decap-program.ts';
 import { openTunnelEnd, type TunnelSockets } from '../realserver/tunnel/tunnel-end.ts';
 import { version } from '../runtime/version.ts';
 import { isToldAlready, plainArguments, WRONG_ARGUMENTS } from './argument-errors.ts';
+import { parseListen } from './arguments.ts';
 import { outliveReaders } from './broken-pipe.ts';
-import { parseListen } from './listen-address.ts';
 import { type DoctorOptions, doctor, portList } from './realserver/doctor.ts';
 /** lvs-realserver: makes a real server of this host, in the foreground, and puts everything back on exit. */
 import { withRole } from './realserver/role-options.ts';

@@ -1,7 +1,8 @@
 /** A document as one shell script for every host of the cluster: it finds its role from the host's own addresses. */
 import { isIP } from 'node:net';
+import { markMatch } from '../host/mark-match.ts';
+import type { MarkRule } from '../model/command.ts';
 import type { Document, Interface } from './document.ts';
-import { marksScript } from './marks-script.ts';
 
 /** Device that keeps the VIP on real servers where the document names none. */
 const LOOPBACK = 'lo';
@@ -110,3 +111,24 @@ function silentServer({ method, vips, realServers }: Document, gateway: string |
     ...(gateway && isIP(gateway) !== 0 ? [`  ip route replace default via ${gateway}`] : []),
   ].join('\n');
 }
+
+const TABLE = 'lvs_marks';
+
+/** Returns an empty text for no rules. Running the lines again re-creates the table. */
+export function marksScript(rules: readonly MarkRule[]): string {
+  if (rules.length === 0) return '';
+  return `  nft -f - <<'MARKS'
+table inet ${TABLE} {}
+delete table inet ${TABLE}
+table inet ${TABLE} {
+  chain prerouting {
+    type filter hook prerouting priority mangle;
+${rules.map((rule) => `    ${ruleLine(rule)}\n`).join('')}  }
+}
+MARKS
+`;
+}
+
+/** Accepts the packet once it is marked: the first matching rule decides. */
+const ruleLine = (rule: MarkRule): string =>
+  `${markMatch(rule)} meta mark set ${rule.mark} accept`.trimStart();

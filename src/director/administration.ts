@@ -24,7 +24,7 @@ import type { DestinationRegistry } from './destinations.ts';
 import { engineNames } from './path/persistence.ts';
 import { PLAIN_TUNNEL, type RealDestination, Service, type ServiceKey } from './service.ts';
 import type { ServiceRegistry } from './services.ts';
-import { LONGEST_TIMEOUT } from './timeouts.ts';
+import { LONGEST_TIMEOUT } from './settings.ts';
 
 /** IP protocol numbers (IANA) of what services can be of. */
 

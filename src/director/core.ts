@@ -10,7 +10,7 @@ import { DestinationRegistry } from './destinations.ts';
 import { Marks } from './marks.ts';
 import { Meter } from './rate-estimator.ts';
 import { ServiceRegistry } from './services.ts';
-import { StateTimeouts } from './timeouts.ts';
+import { StateTimeouts } from './settings.ts';
 
 /** Nothing is decided by these. */
 type Counts = { -readonly [event in keyof EventCounts]: number };

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { InvalidArgumentError } from 'commander';
 import { afterAll, describe, expect, test } from 'vitest';
-import { parseListen } from '../../src/cli/listen-address.ts';
+import { parseListen } from '../../src/cli/arguments.ts';
 import { built, notBuilt } from '../support/project.ts';
 
 const why = notBuilt('src/cli/director');

@@ -1,18 +1,16 @@
 /** The YAML syntax, lvs.yaml: parsed with every value's place, validated by the schema, expanded into a document. */
-
 import { Ajv } from 'ajv';
-import { LineCounter, parseDocument } from 'yaml';
+import { type Document, isAlias, isNode, LineCounter, parseDocument, visit } from 'yaml';
 import { EMPTY_DOCUMENT } from '../document.ts';
 import type { Names } from '../names.ts';
 import { Notes, type Parsed } from '../parse-result.ts';
 import type { Place } from '../problem.ts';
 import { schema, type YamlFile } from '../schema.ts';
 import { review, type Segment } from '../semantic-checks.ts';
-import { aliasesOf } from './aliases.ts';
 import { expand } from './document.ts';
-import { rangeOf } from './position.ts';
+import { type Path, rangeOf } from './position.ts';
 import { schemaProblems } from './schema-problems.ts';
-import { restOf } from './sections.ts';
+import type { YamlContext } from './yaml-context.ts';
 
 /** Most uses of aliases, those within aliases multiplied: a bound on what a small file can grow to. */
 const MAX_ALIASES = 10_000;
@@ -90,3 +88,58 @@ export async function parseYaml(
   review(document, notes, segments);
   return { document, problems: notes.problems, places: notes.places };
 }
+
+type Range = readonly [from: number, to: number];
+
+export interface Aliases {
+  readonly first: Range | undefined;
+  readonly dangling: readonly { readonly name: string; readonly range: Range }[];
+}
+
+export function aliasesOf(yaml: Document): Aliases {
+  const anchors = new Set<string>();
+  const aliases: { name: string; range: Range; dangling: boolean }[] = [];
+  visit(yaml, {
+    Node(_key, node) {
+      if (isAlias(node)) {
+        const [from, to] = node.range ?? [0, 1];
+        aliases.push({ name: node.source, range: [from, to], dangling: !anchors.has(node.source) });
+      } else if (isNode(node) && node.anchor !== undefined) anchors.add(node.anchor);
+    },
+  });
+  return { first: aliases[0]?.range, dangling: aliases.filter(({ dangling }) => dangling) };
+}
+
+/** Keys whose items stand for themselves: one that is wrong says nothing about the others. */
+const LISTS: ReadonlySet<string> = new Set(['services', 'vips', 'marks']);
+
+/**
+ * A copy with holes in its lists, so that indexes still are those of the file; undefined: it is no map at all.
+ * `faults`: paths of what the schema refuses.
+ */
+export function restOf(
+  file: unknown,
+  faults: readonly Path[],
+): Pick<YamlContext, 'file' | 'whole'> | undefined {
+  if (!isRecord(file)) return undefined;
+  const rest = structuredClone(file);
+  let whole = true;
+  for (const [key, item] of faults) {
+    if (key === undefined) continue; // a key too much, or one too few
+    const part = rest[key];
+    if (item !== undefined && LISTS.has(String(key)) && Array.isArray(part)) delete part[Number(item)];
+    // Services that use it are not to blame.
+    else if (key === 'groups' && item !== undefined && isRecord(part)) part[item] = [];
+    else {
+      if (key === 'defaults' || key === 'groups') whole = false;
+      // What is wrong in the defaults is not inherited; the rest of them is.
+      if (key === 'defaults' && item !== undefined && isRecord(part)) delete part[item];
+      else delete rest[key];
+    }
+  }
+  rest['services'] ??= [];
+  return { file: rest as unknown as YamlFile, whole };
+}
+
+const isRecord = (value: unknown): value is Record<string | number, unknown> =>
+  typeof value === 'object' && value !== null && !Array.isArray(value);

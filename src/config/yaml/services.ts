@@ -1,12 +1,12 @@
 /** The services of lvs.yaml: ranges of ports, groups and defaults expanded, names of servers and ports resolved. */
 
+import type { Check } from '../../model/check.ts';
 import type { DestinationOptions, ForwardingMethodName, TunnelOptions } from '../../model/destination.ts';
 import type { Protocol, ServiceAddress, ServiceOptions } from '../../model/service.ts';
 import { canonical, familyOfText } from '../canonical-address.ts';
-import type { DestinationDocument, ServiceDocument } from '../document.ts';
+import { DEFAULT_CHECK, type DestinationDocument, type ServiceDocument } from '../document.ts';
 import { didYouMean } from '../problem.ts';
 import type { YamlFile } from '../schema.ts';
-import { checkOf } from './check.ts';
 import type { Path } from './position.ts';
 import type { YamlContext } from './yaml-context.ts';
 
@@ -223,4 +223,42 @@ function splitEndpoint(text: string): { host: string; port: string } | undefined
 function portOf(text: string, protocol: Protocol, names: YamlContext['names']): number | undefined {
   const number = /^\d{1,5}$/.test(text) ? Number(text) : names.port(text, protocol);
   return number !== undefined && number <= 65_535 ? number : undefined;
+}
+
+type YamlCheck = NonNullable<NonNullable<YamlFile['defaults']>['check']>;
+
+/** Keys that only some types read. */
+const ONLY: Readonly<Partial<Record<keyof YamlCheck, readonly Check['type'][]>>> = {
+  path: ['http'],
+  host: ['http'],
+  status: ['http'],
+  send: ['udp'],
+  expect: ['http', 'udp'],
+  command: ['command'],
+  'max-step': ['agent'],
+};
+
+export function checkOf(
+  { notes, place }: YamlContext,
+  check: YamlCheck | undefined,
+  path: Path,
+): Check | undefined {
+  if (!check) return undefined;
+  const { 'max-step': maxStep, 'slow-start': slowStart, ...rest } = check;
+  if (check.type === 'command' && !check.command)
+    notes.error(place(path), "'command' is missing here: the program that a check of type command runs");
+  for (const key of Object.keys(check) as (keyof YamlCheck)[]) {
+    const types = ONLY[key];
+    if (types && !types.includes(check.type))
+      notes.warning(
+        place([...path, key]),
+        `'${key}' is for checks of type ${types.join(' and ')}: ${check.type} does not look at it`,
+      );
+  }
+  return {
+    ...DEFAULT_CHECK,
+    ...rest,
+    ...(maxStep !== undefined && { maxStep }),
+    ...(slowStart !== undefined && { slowStart }),
+  };
 }

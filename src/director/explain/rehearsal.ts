@@ -18,8 +18,7 @@ import type { Datapath } from '../path/datapath.ts';
 import { Meter } from '../rate-estimator.ts';
 import type { Service } from '../service.ts';
 import { snapshotOfConnection } from '../snapshots.ts';
-import { candidatesOf } from './candidates.ts';
-import { nearMisses } from './near-misses.ts';
+import { candidatesOf, nearMisses } from './alternatives.ts';
 import { RehearsedServices } from './rehearsed-services.ts';
 import { rehearsedTable } from './rehearsed-table.ts';
 

@@ -1,6 +1,6 @@
 import { InvalidArgumentError } from 'commander';
 import { expect, test } from 'vitest';
-import { socketGroup } from '../../../src/cli/director/socket-group.ts';
+import { socketGroup } from '../../src/cli/arguments.ts';
 
 test.each([
   ['root', 0],
