@@ -1,4 +1,4 @@
-/** The laboratory by hand: scripts/lab setup [--shape dr|nat|tunnel|all] [--ipv6], status, exec HOST COMMAND..., teardown. */
+/** Controls a laboratory manually: scripts/lab setup [--shape dr|nat|tunnel|all] [--ipv6], status, exec HOST COMMAND..., teardown. */
 import { spawnSync } from 'node:child_process';
 import { parseArgs } from 'node:util';
 import { Lab, type LabOptions } from '../test/support/lab.ts';

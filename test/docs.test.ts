@@ -27,6 +27,26 @@ test('docs/observability.md describes every drop reason in the words of the code
   expect(Object.fromEntries(rows)).toMatchObject(DROP_REASONS);
 });
 
+test('docs/observability.md names log events that exist', () => {
+  const section = textOf('docs/observability.md').split('## Log')[1]!.split('## ')[0]!;
+  const rows = [...section.matchAll(/^\| (`.*) \| /gm)].flatMap(([, names]) => names!.match(/[a-z-]+/g)!);
+  // The runtime composes the names of these.
+  const literal = rows.filter((name) => !/^(?:check|destination)-/.test(name));
+  const source = readdirSync(join(PROJECT, 'src/runtime'))
+    .map((name) => textOf(`src/runtime/${name}`))
+    .join('');
+  expect(literal.length).toBeGreaterThan(3);
+  expect(literal.filter((name) => !source.includes(`'${name}'`))).toEqual([]);
+});
+
+test('docs/architecture.md describes every room of src', () => {
+  const rooms = readdirSync(join(PROJECT, 'src')).map((name) => `src/${name}`);
+  const described = [...textOf('docs/architecture.md').matchAll(/^\| (src\/[a-z]+) \|/gm)].map(
+    ([, room]) => room,
+  );
+  expect(described.sort()).toEqual(rooms.sort());
+});
+
 test('the first service of the README is valid, in 12 lines', async () => {
   const yaml = /^```yaml\n(.*?)^```$/ms.exec(textOf('README.md'))?.[1] ?? '';
   const names = { ...labNames, port: () => undefined };

@@ -26,14 +26,15 @@ const WORDS: readonly (readonly [RegExp, string])[] = [
   [/\bwithout a word\b|\bby itself\b/i, 'automatically, separately'],
   [/\b(?:stands?|said) twice\b|\bis too much\b/i, 'duplicate, unexpected'],
   [/\btime-outs?\b|\blook-ups?\b|\bnet-?mask of\b/i, 'timeout, lookup'],
-  [/\b(?:neighbour|behaviour|licence|defence|honour|colour|optimise|recognise)/i, 'US spelling'],
+  // neighbour.h is a header of Linux.
+  [/\b(?:neighbour(?!\.h)|behaviour|licence|defence|honour|colour|optimise|recognise)/i, 'US spelling'],
 ];
 /** The field's word in prose; identifiers, and comments about them, may keep the word of the RFCs. */
 const OCTET: typeof WORDS = [[/\boctets?\b/i, 'byte']];
 const QUOTES: readonly (readonly [RegExp, string])[] = [[/[\u2018\u2019\u201c\u201d]/, 'ASCII quotes']];
 
 /** Rooms of src whose comments and messages are checked for words; all are checked for quotes. */
-const CHECKED_ROOMS: readonly string[] = ['ebpf', 'metrics', 'schedulers', 'sys', 'table'];
+const CHECKED_ROOMS: readonly string[] = ['ebpf', 'host', 'metrics', 'schedulers', 'sys', 'table'];
 
 const MARKDOWN: readonly string[] = [
   'README.md',
