@@ -1,104 +1,110 @@
-/** Listens on one interface, through its going down, its deletion and its return. */
+/** Captures the packets of one interface, also after the interface went down or was deleted and re-created. */
 
 import { type LinkFacts, linkFacts } from '../host/link-facts.ts';
 import { LvsError } from '../model/errors.ts';
 import { ETHERNET_HEADER } from '../wire/ethernet.ts';
 import { type Capture, openCapture } from './pcap.ts';
 
-export interface EarOptions {
+export interface InterfaceCaptureOptions {
   readonly interface: string;
-  /** Octets of the kernel's buffer for packets of ordinary length. */
-  readonly bufferOctets: number;
-  /** ms that the kernel may hold packets back; 0: each is heard at once. */
+  /** Size of the kernel's buffer for packets that fit the MTU, bytes. */
+  readonly bufferBytes: number;
+  /** How long the kernel may hold packets back, ms; 0: not at all. */
   readonly bufferTimeout: number;
-  /** Called for a frame of Ethernet in the capture's memory: octets that are there, and that it had. */
-  readonly heard: HeardFrame;
-  /** The same for a frame longer than the link's MTU: several merged into one. */
-  readonly heardMerged: HeardFrame;
+  /** Called for an Ethernet frame in the capture's memory, with its captured and its original length, bytes. */
+  readonly received: ReceivedFrame;
+  /** Called for a frame longer than the link's MTU: several packets that were merged into one. */
+  readonly receivedMerged: ReceivedFrame;
   readonly notice: (what: 'deleted' | 'back' | 'polling') => void;
 }
 
-export type HeardFrame = (capture: Capture, captured: number, length: number) => void;
+export type ReceivedFrame = (capture: Capture, captured: number, length: number) => void;
 
-/** Octets of the longest frame: an IP packet of 65,535 octets and its Ethernet header. */
-const LONGEST = 65_535 + ETHERNET_HEADER;
+/** Length of the longest frame, bytes: an IP packet of 65,535 bytes and its Ethernet header. */
+const MAX_FRAME_BYTES = 65_535 + ETHERNET_HEADER;
 /**
- * Octets of the kernel's buffer for merged packets. It is a second one because each place of a buffer is as large as
- * the longest packet, in immediate mode (TPACKET_V2): 128 KiB instead of 2.
+ * Size of the kernel's buffer for merged packets, bytes. They have a buffer of their own because in immediate mode
+ * (TPACKET_V2) each slot is as large as the longest packet: 128 KiB instead of 2.
  */
-const MERGED_BUFFER = 32 * 1024 * 1024;
-/** Ticks at which packets came that the watcher had not told of: it is dead. */
-const SILENT_TICKS = 2;
+const MERGED_BUFFER_BYTES = 32 * 1024 * 1024;
+/** Ticks with packets that did not wake the watcher, after which the watcher is considered dead. */
+const MAX_SILENT_TICKS = 2;
 
 /**
- * What is heard: IP in both versions, addressed to this host and not sent by it. Not the word `inbound`: with it the
- * first packet that matches is lost. Not ports: later fragments have none. Not what a VLAN's own interface gets.
+ * Returns the capture filter: IP of both versions, addressed to this host and not sent by it. Not by the word
+ * `inbound`, which loses the first packet that matches. Not by ports, which later fragments do not have. Frames with a
+ * VLAN tag belong to the VLAN's interface.
  */
 export const captureFilter = (mac: string): string =>
   `(ip or ip6) and ether dst ${mac} and not ether src ${mac} and not vlan`;
 
-export class Ear {
-  readonly #options: EarOptions;
+export class InterfaceCapture {
+  readonly #options: InterfaceCaptureOptions;
   #captures: readonly Capture[] = [];
-  /** What the captures were opened for. */
+  /** The interface as it was when the captures were opened. */
   #facts: LinkFacts | undefined;
-  /** Captures cannot be closed: those of an earlier number are not listened to. */
+  /** Captures cannot be closed: packets of an earlier generation are ignored. */
   #generation = 0;
   #opening = false;
-  /** The watchers' calls at the last tick. */
+  /** Calls of the watchers up to the last tick. */
   #wakeups = 0;
   #silentTicks = 0;
   #poller: NodeJS.Timeout | undefined;
-  /** Drops of captures that are gone. */
+  /** Drops of abandoned captures. */
   #dropped = 0;
-  #heard = 0;
+  #received = 0;
 
-  constructor(options: EarOptions) {
+  constructor(options: InterfaceCaptureOptions) {
     this.#options = options;
   }
 
-  /** Starts to listen. Throws where there is no such interface or no permission. */
+  /** Starts to capture. Throws LvsError where the interface is missing or permission is denied. */
   async open(): Promise<void> {
     this.#opening = true;
     try {
-      await this.#listen();
+      await this.#openCaptures();
     } finally {
       this.#opening = false;
     }
   }
 
-  async #listen(): Promise<void> {
-    const { interface: name, bufferOctets, bufferTimeout, heard, heardMerged } = this.#options;
+  async #openCaptures(): Promise<void> {
+    const { interface: name, bufferBytes, bufferTimeout, received, receivedMerged } = this.#options;
     const facts = linkFacts(name);
-    if (!facts) throw new LvsError('IO', `no interface ${name} here (ip link lists them)`);
+    if (!facts) throw new LvsError('IO', `interface ${name}: not found (ip link lists the interfaces)`);
     const usual = facts.mtu + ETHERNET_HEADER;
     const generation = ++this.#generation;
-    const listen = async (which: string, snapLength: number, octets: number, tell: HeardFrame) => {
-      const filter = `${captureFilter(facts.mac)} and ${which}`;
-      const options = { interface: name, filter, snapLength, bufferOctets: octets, bufferTimeout };
+    const openOne = async (lengths: string, snapLength: number, bytes: number, sink: ReceivedFrame) => {
+      const filter = `${captureFilter(facts.mac)} and ${lengths}`;
+      const options = { interface: name, filter, snapLength, bufferBytes: bytes, bufferTimeout };
       const capture: Capture = await openCapture(options, (captured, length) => {
         if (generation !== this.#generation) return;
-        this.#heard = (this.#heard + 1) | 0;
-        tell(capture, captured, length);
+        this.#received = (this.#received + 1) | 0;
+        sink(capture, captured, length);
       });
       return capture;
     };
-    const short = await listen(`less ${usual}`, usual, bufferOctets, heard);
+    const short = await openOne(`less ${usual}`, usual, bufferBytes, received);
     if (short.linkType !== 'LINKTYPE_ETHERNET')
-      throw new LvsError('UNAVAILABLE', `${name} is no Ethernet interface (${short.linkType})`);
-    const merged = await listen(`greater ${usual + 1}`, LONGEST, MERGED_BUFFER, heardMerged);
+      throw new LvsError('UNAVAILABLE', `interface ${name}: not an Ethernet interface (${short.linkType})`);
+    const merged = await openOne(
+      `greater ${usual + 1}`,
+      MAX_FRAME_BYTES,
+      MERGED_BUFFER_BYTES,
+      receivedMerged,
+    );
     this.#captures = [short, merged];
     this.#facts = facts;
   }
 
-  /** Packets that the kernel dropped for want of room. */
+  /** Packets that the kernel dropped because its buffer was full. */
   get dropped(): number {
     return this.#captures.reduce((total, capture) => total + capture.dropped(), this.#dropped);
   }
 
-  /** To be called at intervals: finds out what no event tells. */
+  /** Detects changes that cause no event. Call it at intervals. */
   tick(): void {
-    if (this.#captures.length > 0) this.#lookAfter();
+    if (this.#captures.length > 0) this.#check();
     else if (!this.#opening && linkFacts(this.#options.interface)?.up) this.#reopen();
   }
 
@@ -106,9 +112,9 @@ export class Ear {
     clearInterval(this.#poller);
   }
 
-  /** Reads without having been woken: watchers stop for ever when the interface goes down, and say nothing. */
-  #lookAfter(): void {
-    const before = this.#heard;
+  /** Reads without a wake-up: the watchers stop permanently, and silently, when the interface goes down. */
+  #check(): void {
+    const before = this.#received;
     let wakeups = 0;
     for (const capture of this.#captures) wakeups += capture.wakeups;
     const woken = wakeups !== this.#wakeups;
@@ -123,13 +129,13 @@ export class Ear {
       return;
     }
     if (woken) this.#silentTicks = 0;
-    else if (this.#heard !== before) this.#silentTicks++;
-    if (this.#silentTicks < SILENT_TICKS || this.#poller) return;
+    else if (this.#received !== before) this.#silentTicks++;
+    if (this.#silentTicks < MAX_SILENT_TICKS || this.#poller) return;
     this.#poller = setInterval(() => this.#poll(), 1);
     this.#options.notice('polling');
   }
 
-  /** False after the interface became another: deleted and made anew, or with another MAC address or MTU. */
+  /** Reports whether the interface is still the same: not re-created, with the same MAC address and MTU. */
   #isSame(): boolean {
     const now = linkFacts(this.#options.interface);
     const then = this.#facts;

@@ -1,4 +1,4 @@
-/** Frames between a driver that is called and a pump that pulls: a bounded queue that is allocated once. */
+/** A bounded queue of frames between a driver that pushes and a pump that pulls; allocated once. */
 import { Frame, HEADROOM } from '../wire/frame.ts';
 
 export class FrameRing {
@@ -10,9 +10,10 @@ export class FrameRing {
   #pushed = 0;
   #taken = 0;
 
-  /** `size`: frames, a power of two. `capacity`: octets of the longest packet. */
+  /** `size`: frames, a power of two. `capacity`: length of the longest packet, bytes. Throws RangeError for another size. */
   constructor(size: number, capacity: number) {
-    if ((size & (size - 1)) !== 0) throw new RangeError(`${size} is no power of two`);
+    if ((size & (size - 1)) !== 0)
+      throw new RangeError(`frame ring: invalid size ${size}: expected a power of two`);
     const room = (capacity + 3) & ~3;
     this.#frames = Array.from({ length: size }, () => new Frame(room));
     this.#words = this.#frames.map((frame) => new Uint32Array(frame.bytes.buffer));
@@ -20,7 +21,7 @@ export class FrameRing {
     this.#room = room;
   }
 
-  /** Frames that wait. */
+  /** Number of queued frames. */
   get length(): number {
     return (this.#pushed - this.#taken) | 0;
   }
@@ -29,7 +30,7 @@ export class FrameRing {
     return this.length > this.#mask;
   }
 
-  /** The next free frame, to be filled and then handed in with `push`; undefined: all are taken. */
+  /** Returns the next free frame, to be filled and then queued with `push`; undefined if the ring is full. */
   claim(): Frame | undefined {
     if (this.full) return undefined;
     const frame = this.#frames[this.#pushed & this.#mask]!;
@@ -45,8 +46,8 @@ export class FrameRing {
   }
 
   /**
-   * Queues a copy of `octets` octets from octet `4 * word` of `from` on; false: all frames are taken, or it is too
-   * long. Word by word: a copy by views would make two objects a packet.
+   * Queues a copy of `octets` bytes of `from`, beginning at its word `word`. Returns false if the ring is full or the
+   * packet is too long. Copies words: views would allocate two objects per packet.
    */
   pushCopy(from: Uint32Array, word: number, octets: number): boolean {
     const frame = this.claim();
@@ -59,7 +60,7 @@ export class FrameRing {
     return true;
   }
 
-  /** Hands at most `budget` frames to `sink`, oldest first; a frame is free again when `sink` returns. */
+  /** Passes at most `budget` frames to `sink`, oldest first; a frame is free again when `sink` returns. */
   drain(sink: (frame: Frame) => void, budget: number): number {
     const count = Math.min(budget, this.length);
     for (let i = 0; i < count; i++) {

@@ -1,13 +1,13 @@
-/** A driver on a host of its own: what else a running director wants of it. */
+/** The interface of drivers that run on a host: what a running director needs besides PacketIo. */
 import type { LiveLosses } from './live.ts';
 import type { PacketIo } from './packet-io.ts';
 
 export interface HostIo extends PacketIo {
-  /** Octets that pieces of merged packets leave free on the link, for the headers of tunnels. */
+  /** Bytes that segments cut from merged packets leave free on the link, for tunnel headers. */
   reserve: number;
-  /** Interfaces whose packets come in here. */
+  /** Interfaces whose packets are received. */
   readonly interfaces: readonly string[];
-  /** Takes the packets of one more. Throws LvsError where that is not possible. */
+  /** Receives the packets of another interface, too. Throws LvsError where that is not possible. */
   listen(name: string): Promise<void>;
   losses(): LiveLosses;
 }

@@ -1,118 +1,114 @@
-/** The driver that runs anywhere with CAP_NET_RAW: hears copies with pcap, speaks through a raw socket. */
+/** The driver that runs anywhere with CAP_NET_RAW: receives copies of packets with pcap, sends through raw sockets. */
 
 import { linkFacts } from '../host/link-facts.ts';
-import { type Address, formatAddress, isV4 } from '../wire/address.ts';
+import type { Address } from '../wire/address.ts';
 import { ETHERNET_HEADER, ETHERTYPE_IPV4 } from '../wire/ethernet.ts';
 import { Frame } from '../wire/frame.ts';
 import { IPV6_HEADER } from '../wire/ipv6.ts';
 import { Packet } from '../wire/packet.ts';
 import { isPartial, recompute } from '../wire/transport-checksum.ts';
-import { Ear } from './capture.ts';
+import { InterfaceCapture } from './capture.ts';
 import { FrameRing } from './frame-ring.ts';
 import type { PacketIo } from './packet-io.ts';
 import { CAPTURE_OFFSET, type Capture } from './pcap.ts';
-import { openRawSender, type RawSender } from './raw-socket.ts';
+import { openRawSenders, type RawSenders } from './raw-senders.ts';
 import { cutMerged } from './segmentation.ts';
 
 export interface LiveOptions {
   readonly interfaces: readonly string[];
-  /** ms between two ticks at which `ready` resolves anyway. Default 100. */
+  /** Interval at which `ready` resolves without packets, ms. Default 100. */
   readonly tick?: number;
-  /** ms that the kernel may hold packets back; 0, the default: each is heard at once. */
+  /** How long the kernel may hold packets back, ms. Default 0: none. */
   readonly bufferTimeout?: number;
-  /** Octets of the kernel's buffer, an interface. Default 16 MiB: more would take longer to read than the control socket may wait. */
-  readonly bufferOctets?: number;
+  /** Size of the kernel's buffer per interface, bytes. Default 16 MiB: a larger one takes longer to read than the control socket may wait. */
+  readonly bufferBytes?: number;
   /** Frames between the capture and the pump. Default 16,384. */
   readonly frames?: number;
-  /** Hears of an interface that went or came back. */
+  /** Called when an interface was deleted, came back, or must be polled. */
   readonly notice?: (interfaceName: string, what: 'deleted' | 'back' | 'polling') => void;
   /** ms, monotonic. */
   readonly clock: () => number;
 }
 
-/** What went wrong since the start, in packets. */
+/** Packets lost since the start. */
 export interface LiveLosses {
-  /** By the kernel: we were too slow to read. */
+  /** Dropped by the kernel: the director read too slowly. */
   readonly captureDrops: number;
-  /** Between capture and pump: we were too slow to forward. */
+  /** Dropped between capture and pump: the director forwarded too slowly. */
   readonly ringDrops: number;
-  /** Longer than what is kept of a packet, or than the link carries. */
+  /** Longer than the snapshot length, or merged packets that could not be cut. */
   readonly truncated: number;
-  /** Refused by the kernel, by its words. */
+  /** Refused by the kernel, by its error message. */
   readonly sendFailures: Readonly<Record<string, number>>;
 }
 
-/** Octets; of Ethernet (RFC 894). */
-const USUAL_MTU = 1500;
-/** Room for a packet that grows at its end. */
-const TAILROOM = 64;
-/** Next hops whose text is remembered: a power of two. */
-const HOPS = 4096;
-/** ms for which packets may be handled from inside the capture when all frames are taken. */
-const RELIEF = 2;
+/** MTU of Ethernet (RFC 894), bytes. */
+const ETHERNET_MTU = 1500;
+/** Room for a packet that grows at its end, bytes. */
+const TAILROOM_BYTES = 64;
+/** How long packets may be handled from inside the capture when the ring is full, ms. */
+const RELIEF_MS = 2;
 
-/* Places in the counts. */
+/* Indices of the counts. */
 const RING_DROPS = 0;
 const TRUNCATED = 1;
 
 export class LivePacketIo implements PacketIo {
   readonly medium = 'ip';
   readonly exclusive = false;
-  /** Octets that the pieces which merged packets are cut into leave free on the link, for the headers of tunnels. */
+  /** Bytes that segments cut from merged packets leave free on the link, for tunnel headers. */
   reserve = 0;
-  /** Octets; the least of the interfaces'. */
+  /** The smallest MTU of the interfaces, bytes. */
   #mtu = Number.POSITIVE_INFINITY;
   readonly #options: LiveOptions;
   readonly #clock: () => number;
   readonly #ring: FrameRing;
-  readonly #ears = new Map<string, Ear>();
-  readonly #senders: { readonly v4: RawSender; readonly v6: RawSender | undefined };
-  readonly #hopKeys = new Int32Array(HOPS);
-  readonly #hopTexts: string[] = new Array(HOPS).fill('0.0.0.0');
+  readonly #captures = new Map<string, InterfaceCapture>();
+  readonly #senders: RawSenders;
   readonly #counts = new Float64Array(2);
   readonly #packet = new Packet();
   readonly #merged = new Frame();
   readonly #timer: NodeJS.Timeout;
   #sink: ((frame: Frame) => void) | undefined;
-  /** When the pump last took packets; ms. */
+  /** When the pump last took packets, ms. */
   #taken = 0;
   #wake: ((more: boolean) => void) | undefined;
   #waking = false;
   #closed = false;
 
   /** Use `openLive`. */
-  constructor(options: LiveOptions, v4: RawSender, v6: RawSender | undefined) {
+  constructor(options: LiveOptions, senders: RawSenders) {
     this.#options = options;
     this.#clock = options.clock;
-    this.#senders = { v4, v6 };
-    const mtus = options.interfaces.map((name) => linkFacts(name)?.mtu ?? USUAL_MTU);
-    this.#ring = new FrameRing(options.frames ?? 16_384, Math.max(USUAL_MTU, ...mtus) + TAILROOM);
+    this.#senders = senders;
+    const mtus = options.interfaces.map((name) => linkFacts(name)?.mtu ?? ETHERNET_MTU);
+    this.#ring = new FrameRing(options.frames ?? 16_384, Math.max(ETHERNET_MTU, ...mtus) + TAILROOM_BYTES);
     this.#timer = setInterval(() => {
-      for (const ear of this.#ears.values()) ear.tick();
+      for (const capture of this.#captures.values()) capture.tick();
       this.#resolve(true);
     }, options.tick ?? 100);
   }
 
-  /** Starts to listen on an interface, too. Throws LvsError where that is not possible. */
+  /** Starts to capture on an interface. Throws LvsError where that is not possible. */
   async listen(name: string): Promise<void> {
-    if (this.#ears.has(name)) return;
-    const { bufferOctets = 16 * 1024 * 1024, bufferTimeout = 0, notice } = this.#options;
-    const ear = new Ear({
+    if (this.#captures.has(name)) return;
+    const { bufferBytes = 16 * 1024 * 1024, bufferTimeout = 0, notice } = this.#options;
+    const interfaceCapture = new InterfaceCapture({
       interface: name,
-      bufferOctets,
+      bufferBytes,
       bufferTimeout,
-      heard: (capture, captured, length) => this.#heard(capture, captured, length, false),
-      heardMerged: (capture, captured, length) => this.#heard(capture, captured, length, true),
+      received: (capture, captured, length) => this.#received(capture, captured, length, false),
+      receivedMerged: (capture, captured, length) => this.#received(capture, captured, length, true),
       notice: (what) => notice?.(name, what),
     });
-    await ear.open();
-    this.#mtu = Math.min(this.#mtu, linkFacts(name)?.mtu ?? USUAL_MTU);
-    this.#ears.set(name, ear);
+    await interfaceCapture.open();
+    this.#mtu = Math.min(this.#mtu, linkFacts(name)?.mtu ?? ETHERNET_MTU);
+    this.#captures.set(name, interfaceCapture);
   }
 
-  /** Those that are listened to. */
+  /** The interfaces that are captured on. */
   get interfaces(): readonly string[] {
-    return [...this.#ears.keys()];
+    return [...this.#captures.keys()];
   }
 
   receive(sink: (frame: Frame) => void, budget: number): number {
@@ -122,10 +118,7 @@ export class LivePacketIo implements PacketIo {
   }
 
   transmit(frame: Frame, nextHop: Address): boolean {
-    const { v4, v6 } = this.#senders;
-    return isV4(nextHop)
-      ? v4.send(frame.bytes, frame.start, frame.length, this.#hopText(nextHop[3]!))
-      : (v6?.send(frame.bytes, frame.start, frame.length, formatAddress(nextHop)) ?? false);
+    return this.#senders.send(frame, nextHop);
   }
 
   flush(): void {}
@@ -139,33 +132,30 @@ export class LivePacketIo implements PacketIo {
         signal.removeEventListener('abort', end);
         resolve(more);
       };
-      // Through the event loop even when packets wait: sockets and timers have their turn between two batches.
+      // Through the event loop even when packets wait: sockets and timers run between two batches.
       if (this.#ring.length > 0) this.#wakeSoon();
     });
   }
 
   losses(): LiveLosses {
-    const sendFailures: Record<string, number> = {};
-    for (const sender of [this.#senders.v4, this.#senders.v6])
-      for (const [why, count] of sender?.failures ?? []) sendFailures[why] = (sendFailures[why] ?? 0) + count;
     return {
-      captureDrops: [...this.#ears.values()].reduce((total, ear) => total + ear.dropped, 0),
+      captureDrops: [...this.#captures.values()].reduce((total, capture) => total + capture.dropped, 0),
       ringDrops: this.#counts[RING_DROPS]!,
       truncated: this.#counts[TRUNCATED]!,
-      sendFailures,
+      sendFailures: this.#senders.failures(),
     };
   }
 
-  /** Ends the waiting; the captures themselves end with the process. */
+  /** Ends `ready`; the captures themselves end with the process. */
   [Symbol.dispose](): void {
     this.#closed = true;
     clearInterval(this.#timer);
-    for (const ear of this.#ears.values()) ear.close();
+    for (const capture of this.#captures.values()) capture.close();
     this.#resolve(false);
   }
 
-  /** A frame of Ethernet in the capture's memory: its IP packet, without padding, goes into the ring. */
-  #heard(capture: Capture, captured: number, length: number, merged: boolean): void {
+  /** Copies the IP packet of an Ethernet frame in the capture's memory into the ring, without padding. */
+  #received(capture: Capture, captured: number, length: number, merged: boolean): void {
     const at = CAPTURE_OFFSET + ETHERNET_HEADER;
     const room = captured - ETHERNET_HEADER;
     if (captured < length) this.#counts[TRUNCATED]!++;
@@ -188,12 +178,12 @@ export class LivePacketIo implements PacketIo {
     if (cutMerged(this.#merged, this.#mtu - this.reserve, this.#ring) === 0) this.#counts[TRUNCATED]!++;
   }
 
-  /** All frames are taken and the capture does not stop: some are handled here, but timers must have their turn. */
+  /** Handles some packets when the ring is full while the capture goes on; bounded, so that timers still run. */
   #relieve(): void {
-    if (this.#sink && this.#clock() - this.#taken < RELIEF) this.#ring.drain(this.#deliver, 64);
+    if (this.#sink && this.#clock() - this.#taken < RELIEF_MS) this.#ring.drain(this.#deliver, 64);
   }
 
-  /** What a sender's kernel left to its card is done here, so that the packet can go anywhere. */
+  /** Completes a checksum that the sender's kernel left to its network card. */
   readonly #deliver = (frame: Frame): void => {
     const packet = this.#packet;
     if (packet.decode(frame) && isPartial(packet)) recompute(packet);
@@ -211,23 +201,11 @@ export class LivePacketIo implements PacketIo {
     this.#wake = undefined;
     wake?.(more);
   }
-
-  #hopText(word: number): string {
-    const key = word | 0;
-    const slot = (Math.imul(key, 0x9e3779b1) >>> 20) & (HOPS - 1);
-    if (this.#hopKeys[slot] !== key) {
-      this.#hopKeys[slot] = key;
-      this.#hopTexts[slot] = `${word >>> 24}.${(word >>> 16) & 255}.${(word >>> 8) & 255}.${word & 255}`;
-    }
-    return this.#hopTexts[slot]!;
-  }
 }
 
 /** Opens the driver on its interfaces. Needs CAP_NET_RAW. */
 export async function openLive(options: LiveOptions): Promise<LivePacketIo> {
-  const v4 = await openRawSender(4);
-  const v6 = await openRawSender(6).catch(() => undefined);
-  const io = new LivePacketIo(options, v4, v6);
+  const io = new LivePacketIo(options, await openRawSenders());
   for (const name of options.interfaces) await io.listen(name);
   return io;
 }

@@ -1,11 +1,11 @@
-/** The parts that are used of two native packages without (usable) types; both are optional and may not have built. */
+/** Declares the used parts of two native packages without (usable) types. Both are optional and may be missing. */
 
 declare module 'pcap' {
   /** The C++ half of a session (pcap_session.cc). */
   interface NativeSession {
-    /** Called by the watcher of the session's descriptor whenever it is readable. */
+    /** Called by the descriptor's watcher whenever the session is readable. */
     read_callback: () => void;
-    /** Reads until nothing waits, calling on_packet_ready for each; 0: nothing waits, -1: the interface is gone. */
+    /** Reads all waiting packets, calling on_packet_ready for each. Returns -1 if the interface was deleted. */
     dispatch(packet: Uint8Array, header: Uint8Array): number;
   }
 
@@ -33,7 +33,7 @@ declare module 'pcap' {
 
 declare module 'raw-socket' {
   interface SocketWrap {
-    /** Undocumented, synchronous; throws an Error with the system's message and nothing else. */
+    /** Undocumented, synchronous; throws an Error with the system's error message. */
     send(
       bytes: Uint8Array,
       offset: number,

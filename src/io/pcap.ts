@@ -1,39 +1,39 @@
-/** Hears packets with the pcap package, and hides its traps; the package is loaded when first needed. */
+/** Captures packets with the pcap package and works around its faults; loads the package when first needed. */
 import { LvsError } from '../model/errors.ts';
 
 export interface CaptureOptions {
   readonly interface: string;
-  /** In pcap-filter(7)'s language. A filter that does not compile throws and leaks a descriptor. */
+  /** Filter in the syntax of pcap-filter(7). An invalid filter throws and leaks a descriptor. */
   readonly filter: string;
-  /** Octets kept of a packet. */
+  /** Bytes captured of a packet. */
   readonly snapLength: number;
-  /** Octets of the kernel's buffer. */
-  readonly bufferOctets: number;
-  /** ms the kernel collects packets before it wakes us; 0: each at once. */
+  /** Size of the kernel's buffer, bytes. */
+  readonly bufferBytes: number;
+  /** How long the kernel collects packets before it wakes the process, ms; 0: not at all. */
   readonly bufferTimeout: number;
 }
 
-/** Octets before the packet in `Capture.bytes`, so that what follows an Ethernet header is aligned to four. */
+/** Bytes before the packet in `Capture.bytes`, so that the packet behind an Ethernet header is aligned to four bytes. */
 export const CAPTURE_OFFSET = 2;
 
-/** A capture that lives as long as the process: a live session cannot be closed without memory being used after its release. */
+/** A capture that lives as long as the process: closing a live session uses freed memory. */
 export interface Capture {
-  /** The packet being handed over begins at CAPTURE_OFFSET; the same octets again, as words. Overwritten by the next one. */
+  /** The current packet begins at CAPTURE_OFFSET; `words` is the same memory. Overwritten by the next packet. */
   readonly bytes: Uint8Array<ArrayBuffer>;
   readonly words: Uint32Array<ArrayBuffer>;
   readonly view: DataView<ArrayBuffer>;
-  /** Whole frames of Ethernet, or another of pcap's LINKTYPE_ names. */
+  /** Link type by pcap's LINKTYPE_ names. */
   readonly linkType: string;
-  /** Times that the descriptor's watcher called; it stops for ever when the interface goes down. */
+  /** Number of calls by the descriptor's watcher, which stops permanently when the interface goes down. */
   readonly wakeups: number;
-  /** Hands over what waits; false: the interface was deleted, and this capture will hear nothing more. */
+  /** Passes on the waiting packets; returns false if the interface was deleted and this capture is dead. */
   poll(): boolean;
-  /** Packets that the kernel dropped for want of room since the start. */
+  /** Packets that the kernel dropped since the start because the buffer was full. */
   dropped(): number;
 }
 
-/** Called for each packet: octets that are there, and octets that it had on the wire. */
-export type Heard = (captured: number, length: number) => void;
+/** Called for each packet with its captured length and its length on the wire, bytes. */
+export type ReceivedPacket = (captured: number, length: number) => void;
 
 type PcapPackage = typeof import('pcap');
 
@@ -44,27 +44,27 @@ async function load(): Promise<PcapPackage> {
   } catch (cause) {
     throw new LvsError(
       'UNAVAILABLE',
-      'the package pcap is not there or did not build: install libpcap-dev, g++, make and python3, then run npm rebuild pcap',
+      'package pcap: not installed, or its build failed (install libpcap-dev, g++, make and python3, then run npm rebuild pcap)',
       { cause },
     );
   }
 }
 
-/** Offsets in the header of pcap's JavaScript side: seconds, microseconds, octets captured, octets on the wire; host order. */
+/** Indices in the package's packet header: seconds, microseconds, captured length, length on the wire; host order. */
 const CAPTURED = 2;
 const LENGTH = 3;
 
-/** Starts to listen; `heard` is called from inside `poll` and from the event loop. */
-export async function openCapture(options: CaptureOptions, heard: Heard): Promise<Capture> {
+/** Starts a capture. `received` is called from inside `poll` and from the event loop. Throws LvsError. */
+export async function openCapture(options: CaptureOptions, received: ReceivedPacket): Promise<Capture> {
   const pcap = await load();
-  // An interface without an IPv4 address is no reason for a warning.
+  // The package warns of interfaces without an IPv4 address, which are valid here.
   pcap.warningHandler = () => {};
   const memory = new ArrayBuffer(CAPTURE_OFFSET + options.snapLength + 8 - (options.snapLength % 4));
   const header = new Uint32Array(4);
-  // The package would make two objects a packet and emit them; its own hook for a packet is taken instead.
+  // Overrides the package's hook, which would allocate two objects per packet and emit an event.
   class Session extends pcap.PcapSession {
     override on_packet_ready(): void {
-      heard(header[CAPTURED]!, header[LENGTH]!);
+      received(header[CAPTURED]!, header[LENGTH]!);
     }
   }
   const session = openSession(Session, options);
@@ -96,7 +96,7 @@ function openSession(Session: PcapPackage['PcapSession'], options: CaptureOption
       true,
       options.interface,
       options.filter,
-      options.bufferOctets,
+      options.bufferBytes,
       options.snapLength,
       null,
       false,
@@ -104,7 +104,7 @@ function openSession(Session: PcapPackage['PcapSession'], options: CaptureOption
       false,
     );
   } catch (cause) {
-    const why = cause instanceof Error ? cause.message : String(cause);
-    throw new LvsError('IO', `cannot listen on ${options.interface}: ${why.trim()}`, { cause });
+    const reason = cause instanceof Error ? cause.message : String(cause);
+    throw new LvsError('IO', `interface ${options.interface}: cannot capture: ${reason.trim()}`, { cause });
   }
 }

@@ -1,11 +1,11 @@
-/** Packets from a driver through the director, in batches; the one place where a running director meets a clock. */
+/** Moves packets from a driver through the director in batches, and drives the director's clock. */
 import type { Frame } from '../wire/frame.ts';
 import type { PacketIo } from './packet-io.ts';
 
-/** What the pump needs of a director. */
+/** The part of a director that the pump needs. */
 export interface Handler<Verdict extends string> {
   handle(frame: Frame, now: number): Verdict;
-  /** What the last verdict was about: that frame, or the datagram that it completed as a fragment. */
+  /** The subject of the last verdict: the frame, or the datagram that it completed as a fragment. */
   readonly subject: Frame;
   expire(now: number): void;
 }
@@ -15,20 +15,20 @@ export interface PumpOptions<Verdict extends string> {
   readonly director: Handler<Verdict>;
   /** ms, monotonic, whole. */
   readonly clock: () => number;
-  /** A packet that is not the director's; the frame is only lent. */
+  /** Called for a packet that the director leaves to the host; the frame is reused afterwards. */
   readonly passed?: (frame: Frame) => void;
   readonly signal: AbortSignal;
 }
 
-/** Packets between two looks at the clock, the timers and the control plane. */
+/** Packets between two reads of the clock; timers and the control plane run between batches. */
 export const BATCH = 128;
-/** ms between two calls of expire, at least. */
-const EXPIRY_TICK = 100;
+/** Minimum time between two calls of expire, ms. */
+const EXPIRY_INTERVAL_MS = 100;
 
-/** Whole milliseconds that never go back, however long the process runs. */
+/** Returns whole milliseconds of a monotonic clock. */
 export const monotonicClock = (): number => Math.floor(performance.now());
 
-/** Runs until there will be no more packets, or the signal aborts. */
+/** Runs until the driver has no more packets, or the signal aborts. */
 export async function pump<Verdict extends string>(options: PumpOptions<Verdict>): Promise<void> {
   const { io, director, clock, passed, signal } = options;
   let now = clock();
@@ -38,7 +38,7 @@ export async function pump<Verdict extends string>(options: PumpOptions<Verdict>
   };
   while (await io.ready(signal)) {
     now = clock();
-    if (now - expired >= EXPIRY_TICK) {
+    if (now - expired >= EXPIRY_INTERVAL_MS) {
       director.expire(now);
       expired = now;
     }

@@ -1,36 +1,39 @@
-/** Hears the IP packets of one protocol that are addressed to this host, with the raw-socket package. */
+/** Receives the IP packets of one protocol that are addressed to this host, with the raw-socket package. */
 import { LvsError } from '../model/errors.ts';
 import { Frame, HEADROOM } from '../wire/frame.ts';
 
 /** SOL_SOCKET, SO_RCVBUFFORCE (asm-generic/socket.h). */
 const SOL_SOCKET = 1;
 const SO_RCVBUFFORCE = 33;
-/** Octets that may wait to be read. */
-const RECEIVE_BUFFER = 8 * 1024 * 1024;
-/** Packets read at one wake-up, so that timers have their turn. */
-const BATCH = 128;
+const RECEIVE_BUFFER_BYTES = 8 * 1024 * 1024;
+/** Maximum number of packets read at one wake-up, so that timers can run. */
+const PACKETS_PER_WAKEUP = 128;
 
-/** The part of the package's C++ half that is used, besides what sending needs. */
+/** The part of the package's C++ half that receiving needs. */
 interface ReceivingWrap {
-  /** Throws when nothing waits. */
+  /** Throws if no packet waits. */
   recv(into: Buffer, received: (buffer: Buffer, octets: number) => void): void;
   removeAllListeners(event: string): void;
   on(event: string, listener: () => void): void;
 }
 
-/** The package closes a socket that nobody refers to, whether it is listened to or not. */
+/** Keeps references: the package closes a socket that is garbage-collected, although it is in use. */
 const open = new Set<object>();
 
-/** The frame is used again for the next packet. */
-export type HeardPacket = (packet: Frame) => void;
+/** Called for each packet; the frame is reused for the next one. */
+export type ReceivedPacket = (packet: Frame) => void;
 
 /**
- * Listens as long as the process lives. Over IPv4 packets come whole and reassembled, header and all; over IPv6
- * without the header (RFC 3542 section 3). Needs CAP_NET_RAW.
+ * Receives for as long as the process lives. IPv4 packets are reassembled and include the header; IPv6 packets do not
+ * (RFC 3542 section 3). Needs CAP_NET_RAW. Throws LvsError.
  */
-export async function openRawReceiver(family: 4 | 6, protocol: number, heard: HeardPacket): Promise<void> {
+export async function openRawReceiver(
+  family: 4 | 6,
+  protocol: number,
+  receive: ReceivedPacket,
+): Promise<void> {
   const raw = await import('raw-socket').catch((cause) => {
-    throw new LvsError('UNAVAILABLE', 'the package raw-socket is not there or did not build', { cause });
+    throw new LvsError('UNAVAILABLE', 'package raw-socket: not installed, or its build failed', { cause });
   });
   const frame = new Frame();
   const buffer = Buffer.from(frame.bytes.buffer, HEADROOM);
@@ -41,33 +44,33 @@ export async function openRawReceiver(family: 4 | 6, protocol: number, heard: He
   try {
     const socket = raw.createSocket({ protocol, addressFamily: family === 4 ? 1 : 2 });
     const wrap = socket.wrap as unknown as ReceivingWrap;
-    // The package's own listener reads one packet a wake-up, and copies it.
+    // Replaces the package's listener, which reads one packet per wake-up and copies it.
     wrap.removeAllListeners('recvReady');
     wrap.on('recvReady', () => {
-      for (let i = 0; i < BATCH; i++) {
+      for (let i = 0; i < PACKETS_PER_WAKEUP; i++) {
         try {
           wrap.recv(buffer, received);
         } catch {
-          // Nothing waits any more.
+          // No packet waits.
           return;
         }
         frame.start = HEADROOM;
         frame.end = HEADROOM + octets;
-        heard(frame);
+        receive(frame);
       }
     });
     open.add(socket);
     enlarge(socket);
   } catch (cause) {
-    const why = cause instanceof Error ? cause.message : String(cause);
-    throw new LvsError('IO', `cannot listen for IP protocol ${protocol}: ${why}`, { cause });
+    const reason = cause instanceof Error ? cause.message : String(cause);
+    throw new LvsError('IO', `raw socket of IP protocol ${protocol}: cannot open: ${reason}`, { cause });
   }
 }
 
 function enlarge(socket: { setOption(level: number, option: number, value: number): void }): void {
   try {
-    socket.setOption(SOL_SOCKET, SO_RCVBUFFORCE, RECEIVE_BUFFER);
+    socket.setOption(SOL_SOCKET, SO_RCVBUFFORCE, RECEIVE_BUFFER_BYTES);
   } catch {
-    // Without CAP_NET_ADMIN on the machine itself the system's default has to do.
+    // Without CAP_NET_ADMIN in the initial user namespace, the default size applies.
   }
 }

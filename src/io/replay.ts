@@ -1,4 +1,4 @@
-/** A pcap file as source of packets and as clock: scenarios, bug reports. */
+/** A driver that reads packets, and the time, from a pcap file. */
 import type { Address } from '../wire/address.ts';
 import { ETHERNET_HEADER, ETHERTYPE_IPV4, ETHERTYPE_IPV6 } from '../wire/ethernet.ts';
 import { Frame } from '../wire/frame.ts';
@@ -13,17 +13,17 @@ import {
 } from '../wire/pcap-file.ts';
 import type { PacketIo } from './packet-io.ts';
 
-/** Octets of the "Linux cooked" header; its last two are the EtherType (LINKTYPE_LINUX_SLL of the tcpdump registry). */
+/** Length of the "Linux cooked" header, bytes; its last two are the EtherType (LINKTYPE_LINUX_SLL of the tcpdump registry). */
 const COOKED_HEADER = 16;
 
-/** What becomes of the packets that are sent while a file is replayed. */
+/** Receives the packets that are sent while a file is replayed. */
 export type ReplaySink = (frame: Frame, nextHop: Address) => boolean;
 
-/** A driver that hears what a file holds, at the times that the file tells. */
+/** Receives the packets of a file at the times recorded there. */
 export class ReplayIo implements PacketIo {
   readonly medium: 'ethernet' | 'ip';
   readonly exclusive = true;
-  /** Packets that were cut when they were captured, or that are no IP in a cooked capture: left out. */
+  /** Number of skipped packets: truncated by the capture, or not IP in a cooked capture. */
   skipped = 0;
   readonly #packets: Generator<PcapPacket, void, void>;
   readonly #cooked: boolean;
@@ -33,20 +33,23 @@ export class ReplayIo implements PacketIo {
   #first = Number.NaN;
 
   /**
-   * `file`: the octets of a pcap file. Throws PcapFileError when it is none, or of a link type that is not known;
-   * `receive` throws it where the file turns out to be broken. Sent packets go to `sink`, unless told into nothing.
+   * `file`: the content of a pcap file. Throws PcapFileError if it is not one or its link type is not supported;
+   * `receive` throws it where the file is damaged. Sent packets go to `sink`; by default they are discarded.
    */
   constructor(file: Uint8Array, sink: ReplaySink = () => true) {
     const { linkType } = readPcapHeader(file);
     if (![LINKTYPE_ETHERNET, LINKTYPE_RAW, LINKTYPE_LINUX_SLL].includes(linkType))
-      throw new PcapFileError(`link type ${linkType} is neither Ethernet, IP nor Linux cooked`, 20);
+      throw new PcapFileError(
+        `link type ${linkType}: not supported: expected Ethernet, raw IP or Linux cooked`,
+        20,
+      );
     this.medium = linkType === LINKTYPE_ETHERNET ? 'ethernet' : 'ip';
     this.#cooked = linkType === LINKTYPE_LINUX_SLL;
     this.#packets = readPcap(file);
     this.#sink = sink;
   }
 
-  /** When the next packet is due, in ms since the file's first; undefined: there is none. */
+  /** Time of the next packet, ms since the first packet of the file; undefined after the last one. */
   get due(): number | undefined {
     const packet = this.#peek();
     return packet === undefined ? undefined : packet.at - this.#first;
@@ -63,7 +66,7 @@ export class ReplayIo implements PacketIo {
     return this.#next;
   }
 
-  /** Loads the packet: false when it is not whole, too long, or not IP. */
+  /** Reports whether the packet can be replayed: complete, not too long, and IP. */
   #fits(packet: PcapPacket): boolean {
     const { octets } = packet;
     if (octets.length < packet.originalLength) return false;
@@ -77,12 +80,12 @@ export class ReplayIo implements PacketIo {
     );
   }
 
-  /** Hands the next packets over, `frame.at` being ms since the file's first packet. */
+  /** Passes on the next packets; `frame.at` is ms since the first packet of the file. */
   receive(sink: (frame: Frame) => void, budget: number): number {
     return this.receiveUntil(Number.POSITIVE_INFINITY, sink, budget);
   }
 
-  /** The same of the packets that are due by `now` only, ms since the file's first packet. */
+  /** Passes on the packets that are due by `now`, ms since the first packet of the file. */
   receiveUntil(now: number, sink: (frame: Frame) => void, budget: number): number {
     for (let count = 0; count < budget; count++) {
       const packet = this.#peek();

@@ -1,4 +1,4 @@
-/** A tap device: an interface whose far end is this process, gone with it. */
+/** Creates a tap device: a network interface connected to this process, removed when the process ends. */
 import { writeFileSync } from 'node:fs';
 import { allocate } from '../sys/memory.ts';
 import type { System } from '../sys/system.ts';
@@ -11,7 +11,7 @@ const O_NONBLOCK = 0o4000;
 const O_CLOEXEC = 0o2000000;
 const TUNSETIFF = 0x400454ca;
 const IFF_TAP = 0x0002;
-/** Without it four octets would stand before each frame. Nor is there IFF_VNET_HDR: frames come whole and checksummed. */
+/** No 4-byte prefix before each frame. Without IFF_VNET_HDR, frames are segmented and have complete checksums. */
 const IFF_NO_PI = 0x1000;
 
 /* netdevice(7), include/uapi/linux/sockios.h; struct ifreq: a name of 16 octets, then a union. */
@@ -34,9 +34,9 @@ export interface TapDevice {
 
 export interface TapDeviceOptions {
   readonly name: string;
-  /** At least that of the largest device that frames come from: longer ones would be lost without a word. */
+  /** At least the largest MTU of the interfaces that frames come from: longer frames are dropped silently. */
   readonly mtu: number;
-  /** Frames that wait for this process; what comes meanwhile is dropped, and counted by the device. */
+  /** Frames that may wait for this process; further ones are dropped and counted by the device. */
   readonly queue: number;
 }
 
@@ -49,7 +49,7 @@ export function openTun(system: System): number {
   return succeeded(`open(${TUN})`, result, NO_DRIVER.has(-result) ? 'modprobe tun' : undefined);
 }
 
-/** Makes the device and sets it up. Throws SystemCallError: EPERM without CAP_NET_ADMIN, EBUSY where somebody has it. */
+/** Creates the device and brings it up. Throws SystemCallError: EPERM without CAP_NET_ADMIN, EBUSY if it is in use. */
 export function openTapDevice(system: System, { name, mtu, queue }: TapDeviceOptions): TapDevice {
   const descriptor = openTun(system);
   const socket = succeeded('socket', system.socket(AF_INET, SOCK_DGRAM, 0));
@@ -64,8 +64,8 @@ export function openTapDevice(system: System, { name, mtu, queue }: TapDeviceOpt
     ioctl('TUNSETIFF', descriptor, TUNSETIFF, (view) =>
       view.setUint16(IFREQ_VALUE, IFF_TAP | IFF_NO_PI, true),
     );
-    // The tap speaks for nobody: no addresses of its own, and no questions who its neighbours are.
-    quiet(`net/ipv6/conf/${name}/disable_ipv6`);
+    // The tap must have no addresses and send no neighbor discovery.
+    setToOne(`net/ipv6/conf/${name}/disable_ipv6`);
     ioctl('SIOCSIFMTU', socket, SIOCSIFMTU, (view) => view.setInt32(IFREQ_VALUE, mtu, true));
     ioctl('SIOCSIFTXQLEN', socket, SIOCSIFTXQLEN, (view) => view.setInt32(IFREQ_VALUE, queue, true));
     let flags = 0;
@@ -81,10 +81,10 @@ export function openTapDevice(system: System, { name, mtu, queue }: TapDeviceOpt
   return { descriptor, name, index: system.interfaceIndex(name) };
 }
 
-function quiet(sysctl: string): void {
+function setToOne(sysctl: string): void {
   try {
     writeFileSync(`/proc/sys/${sysctl}`, '1');
   } catch {
-    // A kernel without IPv6.
+    // The kernel has no IPv6.
   }
 }

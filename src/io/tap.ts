@@ -1,4 +1,4 @@
-/** The driver of a tap device: the frames that a program in the kernel hands up, and those that are handed back to it. */
+/** The driver of a tap device: receives the frames that an eBPF program redirects to it, and sends frames back. */
 import { readFileSync } from 'node:fs';
 import { allocate, type Block } from '../sys/memory.ts';
 import type { System } from '../sys/system.ts';
@@ -10,11 +10,11 @@ import { openTapDevice, type TapDevice, type TapDeviceOptions } from './tap-devi
 /** struct pollfd: descriptor, events, events that came (poll(2)). */
 const POLLFD = 8;
 const POLLIN = 1;
-/** Octets before and behind the longest IP packet of the device: Ethernet with two tags. */
-const LAYER2 = 22;
+/** Length of an Ethernet header with two tags, bytes. */
+const MAX_LINK_HEADER = 22;
 
 export interface TapOptions extends TapDeviceOptions {
-  /** ms between two ticks at which `ready` resolves anyway. Default 100. */
+  /** Interval at which `ready` resolves without packets, ms. Default 100. */
   readonly tick?: number;
 }
 
@@ -28,7 +28,7 @@ export class Tap implements PacketIo {
   readonly #buffer: Buffer;
   readonly #poll: Block;
   readonly #frame: Frame;
-  /** The last `receive` ended with its budget: more may wait. */
+  /** True if the last `receive` used up its budget: more frames may wait. */
   #more = false;
   #closed = false;
 
@@ -37,10 +37,10 @@ export class Tap implements PacketIo {
     this.#system = system;
     this.#tick = options.tick ?? 100;
     this.device = openTapDevice(system, options);
-    this.#room = allocate(system, options.mtu + LAYER2);
+    this.#room = allocate(system, options.mtu + MAX_LINK_HEADER);
     const { bytes } = this.#room;
     this.#buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length);
-    this.#frame = new Frame(options.mtu + LAYER2);
+    this.#frame = new Frame(options.mtu + MAX_LINK_HEADER);
     this.#poll = allocate(system, POLLFD);
     this.#poll.view.setInt32(0, this.device.descriptor, true);
     this.#poll.view.setInt16(4, POLLIN, true);
@@ -51,9 +51,8 @@ export class Tap implements PacketIo {
     let frames = 0;
     for (; frames < budget; frames++) {
       const length = this.#system.read(this.device.descriptor, this.#room.address, this.#room.bytes.length);
-      // EAGAIN: none waits. Anything else ends the waiting just as well, and shows in `ready`.
+      // EAGAIN: no frame waits. Any other error appears again in `ready`.
       if (length <= 0) break;
-      // Padded frames may be longer than the frame's buffer has room for: never longer than was read.
       frame.start = HEADROOM;
       frame.end = HEADROOM + length;
       frame.fragmentSize = 0;
@@ -64,7 +63,7 @@ export class Tap implements PacketIo {
     return frames;
   }
 
-  /** Hands the frame to the program at the tap. */
+  /** Passes the frame to the program at the tap. */
   transmit(frame: Frame, _nextHop: Address): boolean {
     const { length } = frame;
     if (length > this.#room.bytes.length) return false;
@@ -76,13 +75,13 @@ export class Tap implements PacketIo {
 
   async ready(signal: AbortSignal): Promise<boolean> {
     if (signal.aborted || this.#closed) return false;
-    // Through the event loop even when frames wait: sockets and timers have their turn between two batches.
+    // Through the event loop even when frames wait: sockets and timers run between two batches.
     if (this.#more) await new Promise((resolve) => setImmediate(resolve));
     else await this.#system.poll(this.#poll.address, 1, this.#tick);
     return !signal.aborted && !this.#closed;
   }
 
-  /** Frames for this process that found its queue full. */
+  /** Frames dropped because the queue to this process was full. */
   get drops(): number {
     try {
       const file = `/sys/class/net/${this.device.name}/statistics/tx_dropped`;
@@ -92,7 +91,7 @@ export class Tap implements PacketIo {
     }
   }
 
-  /** The device goes. */
+  /** Removes the device. */
   [Symbol.dispose](): void {
     if (this.#closed) return;
     this.#closed = true;
@@ -100,11 +99,11 @@ export class Tap implements PacketIo {
   }
 }
 
-/** Octet by octet where there are few: a view of them would cost more. */
+/** Copies short frames byte by byte: a view would cost more. */
 function copyInto(room: Uint8Array, { bytes, start, end }: Frame): void {
-  if (end - start > FEW) room.set(bytes.subarray(start, end));
+  if (end - start > LOOP_COPY_BYTES) room.set(bytes.subarray(start, end));
   else for (let i = start; i < end; i++) room[i - start] = bytes[i]!;
 }
 
-/** Octets. */
-const FEW = 128;
+/** Length up to which a loop copies faster than a view. */
+const LOOP_COPY_BYTES = 128;

@@ -1,27 +1,27 @@
-/** Hears the datagrams that come to a UDP port of this host, over either version of IP. */
+/** Receives the datagrams of a UDP port of this host, over both IP versions. */
 import { createSocket, type Socket } from 'node:dgram';
 import { LvsError } from '../model/errors.ts';
 import { Frame } from '../wire/frame.ts';
 
-/** Octets that may wait to be read; the system's limit may be lower. */
-const RECEIVE_BUFFER = 8 * 1024 * 1024;
+/** Bytes that may wait to be read; the system's limit may be lower. */
+const RECEIVE_BUFFER_BYTES = 8 * 1024 * 1024;
 
-/** Listens as long as the process lives; the frame holds the payload, and is used again for the next one. */
-export async function openUdpReceiver(port: number, heard: (payload: Frame) => void): Promise<void> {
+/** Receives for as long as the process lives; the frame holds the payload and is reused. Throws LvsError IO. */
+export async function openUdpReceiver(port: number, receive: (payload: Frame) => void): Promise<void> {
   const frame = new Frame();
-  // A host without IPv6 has IPv4 alone.
+  // A host without IPv6 has only IPv4.
   const socket = await bound('udp6', port).catch(() => bound('udp4', port));
   socket.on('message', (payload) => {
-    if (frame.load(payload)) heard(frame);
+    if (frame.load(payload)) receive(frame);
   });
-  socket.setRecvBufferSize(RECEIVE_BUFFER);
+  socket.setRecvBufferSize(RECEIVE_BUFFER_BYTES);
 }
 
 const bound = (type: 'udp4' | 'udp6', port: number): Promise<Socket> =>
   new Promise((resolve, reject) => {
     const socket = createSocket(type);
     socket.once('error', (cause) =>
-      reject(new LvsError('IO', `cannot listen on UDP port ${port}: ${cause.message}`, { cause })),
+      reject(new LvsError('IO', `UDP port ${port}: cannot listen: ${cause.message}`, { cause })),
     );
     socket.bind(port, () => resolve(socket));
   });

@@ -1,53 +1,49 @@
-/** The driver of a host whose kernel forwards known connections: hears by a tap what the kernel hands up, speaks through a raw socket. */
+/** The driver of a kernel path: receives the packets that the eBPF program redirects to a tap, sends back or through raw sockets. */
 
 import { LvsError } from '../model/errors.ts';
-import { type Address, formatAddress, isV4 } from '../wire/address.ts';
+import type { Address } from '../wire/address.ts';
 import { ETHERNET_HEADER, ETHERTYPE_IPV4, ETHERTYPE_IPV6, ethernet } from '../wire/ethernet.ts';
 import type { Frame } from '../wire/frame.ts';
 import { Packet } from '../wire/packet.ts';
 import type { HostIo } from './host-io.ts';
 import type { LiveLosses } from './live.ts';
-import { openRawSender, type RawSender } from './raw-socket.ts';
+import { openRawSenders, type RawSenders } from './raw-senders.ts';
 import type { Tap } from './tap.ts';
 
 export interface UpcallOptions {
   readonly tap: Tap;
-  /** Puts the kernel's program at an interface, unless it is there. Throws LvsError. */
+  /** Attaches the eBPF program to an interface, unless it is attached. Throws LvsError. */
   readonly attach: (interfaceName: string) => void;
   /**
-   * The first 14 octets of a frame towards a neighbour, by which the tap's far end knows where it goes; undefined: the
-   * neighbour is not known (yet), and the kernel is to find it.
+   * Returns the Ethernet header of a frame towards a neighbor, by which the program at the tap finds the interface;
+   * undefined if the neighbor is not known yet, and the kernel must resolve it.
    */
   readonly header: (nextHop: Address) => Uint8Array | undefined;
 }
 
-/** Next hops whose text is remembered. */
-const HOPS = 4096;
-
 export class UpcallIo implements HostIo {
   readonly medium = 'ip';
   readonly exclusive = true;
-  /** Nothing is merged here: the kernel takes it apart before the tap. */
+  /** Unused: the kernel cuts merged packets before the tap. */
   reserve = 0;
   readonly #tap: Tap;
   readonly #attach: (interfaceName: string) => void;
   readonly #header: UpcallOptions['header'];
   readonly #interfaces: string[] = [];
-  readonly #senders: { readonly v4: RawSender; readonly v6: RawSender | undefined };
-  readonly #hops = new Map<number, string>();
+  readonly #senders: RawSenders;
   readonly #packet = new Packet();
   #sink: (frame: Frame) => void = () => {};
   readonly #upcalls = new Float64Array(1);
 
   /** Use `openUpcalls`. */
-  constructor({ tap, attach, header }: UpcallOptions, v4: RawSender, v6: RawSender | undefined) {
+  constructor({ tap, attach, header }: UpcallOptions, senders: RawSenders) {
     this.#tap = tap;
     this.#attach = attach;
     this.#header = header;
-    this.#senders = { v4, v6 };
+    this.#senders = senders;
   }
 
-  /** Packets that the kernel's program has handed up. */
+  /** Packets that the eBPF program has redirected to the director. */
   get upcalls(): number {
     return this.#upcalls[0]!;
   }
@@ -61,7 +57,7 @@ export class UpcallIo implements HostIo {
     if (!this.#interfaces.includes(name)) this.#interfaces.push(name);
   }
 
-  /** Interfaces that came back under another number get the program again; of those that are gone, nothing. */
+  /** Attaches the program again to interfaces that were re-created; skips those that are missing. */
   renew(): void {
     for (const name of this.#interfaces) {
       try {
@@ -77,7 +73,7 @@ export class UpcallIo implements HostIo {
     return this.#tap.receive(this.#take, budget);
   }
 
-  /** The IP packet in a frame, without padding. */
+  /** Passes the IP packet of a frame on, without padding. */
   readonly #take = (frame: Frame): void => {
     const at = frame.start;
     const length = ethernet.headerLength(frame, at, frame.end);
@@ -94,24 +90,16 @@ export class UpcallIo implements HostIo {
     const header = this.#header(nextHop);
     return header && frame.prepend(ETHERNET_HEADER)
       ? this.#handBack(frame, header, nextHop)
-      : this.#speak(frame, nextHop);
+      : this.#senders.send(frame, nextHop);
   }
 
-  /** The quick way: the program at the tap sends the frame on. */
+  /** Writes the frame to the tap, where the eBPF program forwards it. */
   #handBack(frame: Frame, header: Uint8Array, nextHop: Address): boolean {
     const { bytes, start } = frame;
     for (let i = 0; i < ETHERNET_HEADER; i++) bytes[start + i] = header[i]!;
     const taken = this.#tap.transmit(frame, nextHop);
     frame.start = start + ETHERNET_HEADER;
     return taken;
-  }
-
-  /** Through the host's own routes. */
-  #speak(frame: Frame, nextHop: Address): boolean {
-    const { v4, v6 } = this.#senders;
-    return isV4(nextHop)
-      ? v4.send(frame.bytes, frame.start, frame.length, this.#hopText(nextHop))
-      : (v6?.send(frame.bytes, frame.start, frame.length, formatAddress(nextHop)) ?? false);
   }
 
   flush(): void {}
@@ -121,30 +109,16 @@ export class UpcallIo implements HostIo {
   }
 
   losses(): LiveLosses {
-    const sendFailures: Record<string, number> = {};
-    for (const sender of [this.#senders.v4, this.#senders.v6])
-      for (const [why, count] of sender?.failures ?? []) sendFailures[why] = (sendFailures[why] ?? 0) + count;
+    const sendFailures = this.#senders.failures();
     return { captureDrops: this.#tap.drops, ringDrops: 0, truncated: 0, sendFailures };
   }
 
   [Symbol.dispose](): void {
     this.#tap[Symbol.dispose]();
   }
-
-  #hopText(nextHop: Address): string {
-    const word = nextHop[3]! | 0;
-    const known = this.#hops.get(word);
-    if (known !== undefined) return known;
-    if (this.#hops.size >= HOPS) this.#hops.clear();
-    const text = formatAddress(nextHop);
-    this.#hops.set(word, text);
-    return text;
-  }
 }
 
-/** Needs CAP_NET_RAW. */
+/** Opens the driver. Needs CAP_NET_RAW. */
 export async function openUpcalls(options: UpcallOptions): Promise<UpcallIo> {
-  const v4 = await openRawSender(4);
-  const v6 = await openRawSender(6).catch(() => undefined);
-  return new UpcallIo(options, v4, v6);
+  return new UpcallIo(options, await openRawSenders());
 }

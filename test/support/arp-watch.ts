@@ -36,7 +36,7 @@ function tellNdp(at: number): void {
 }
 
 const capture = await openCapture(
-  { interface: device, filter: 'arp or icmp6', snapLength: 256, bufferOctets: 1 << 20, bufferTimeout: 0 },
+  { interface: device, filter: 'arp or icmp6', snapLength: 256, bufferBytes: 1 << 20, bufferTimeout: 0 },
   (captured) => {
     frame.load(capture.bytes.subarray(CAPTURE_OFFSET, CAPTURE_OFFSET + captured));
     const at = frame.start + ETHERNET_HEADER;

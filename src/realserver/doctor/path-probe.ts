@@ -86,7 +86,7 @@ export class PathProbe {
     if (this.#listening.has(device)) return;
     this.#listening.add(device);
     const capture = await openCapture(
-      { interface: device, filter: 'tcp', snapLength: 256, bufferOctets: 1 << 20, bufferTimeout: 0 },
+      { interface: device, filter: 'tcp', snapLength: 256, bufferBytes: 1 << 20, bufferTimeout: 0 },
       (captured) => {
         this.#frame.load(capture.bytes.subarray(CAPTURE_OFFSET + ETHERNET_HEADER, CAPTURE_OFFSET + captured));
         const packet = this.#packet;
