@@ -10,6 +10,8 @@ export const RANDOM = 7;
 export const L4_CSUM_REPLACE = 11;
 /** r1: context, r2: program array, r3: index. Returns only if the array has no program at the index. */
 export const TAIL_CALL = 12;
+/** Removes the outermost VLAN tag. r1: context. Invalidates pointers to the packet. */
+export const SKB_VLAN_POP = 19;
 /** r1: interface index, r2: flags. Returns the value that the program has to return. */
 export const REDIRECT = 23;
 /** Flag of REDIRECT: the interface receives the packet (BPF_F_INGRESS). */

@@ -2,7 +2,7 @@
 
 import { type LinkFacts, linkFacts } from '../host/link-facts.ts';
 import { LvsError } from '../model/errors.ts';
-import { ETHERNET_HEADER } from '../wire/ethernet.ts';
+import { ETHERNET_HEADER, VLAN_TAG } from '../wire/ethernet.ts';
 import { type Capture, openCapture } from './pcap.ts';
 
 export interface InterfaceCaptureOptions {
@@ -15,13 +15,15 @@ export interface InterfaceCaptureOptions {
   readonly received: ReceivedFrame;
   /** Called for a frame longer than the link's MTU: several packets that were merged into one. */
   readonly receivedMerged: ReceivedFrame;
+  /** Opens another way to receive merged packets, instead of a capture. `longest`: bytes of a frame that is not merged. */
+  readonly openMerged?: ((interfaceIndex: number, longest: number) => Disposable) | undefined;
   readonly notice: (what: 'deleted' | 'back' | 'polling') => void;
 }
 
 export type ReceivedFrame = (capture: Capture, captured: number, length: number) => void;
 
 /** Length of the longest frame, bytes: an IP packet of 65,535 bytes and its Ethernet header. */
-const MAX_FRAME_BYTES = 65_535 + ETHERNET_HEADER;
+const MAX_FRAME_BYTES = 65_535 + ETHERNET_HEADER + VLAN_TAG;
 /**
  * Size of the kernel's buffer for merged packets, bytes. They have a buffer of their own because in immediate mode
  * (TPACKET_V2) each slot is as large as the longest packet: 128 KiB instead of 2.
@@ -32,15 +34,16 @@ const MAX_SILENT_TICKS = 2;
 
 /**
  * Returns the capture filter: IP of both versions, addressed to this host and not sent by it. Not by the word
- * `inbound`, which loses the first packet that matches. Not by ports, which later fragments do not have. Frames with a
- * VLAN tag belong to the VLAN's interface.
+ * `inbound`, which loses the first packet that matches. Not by ports, which later fragments do not have. Not by `vlan`:
+ * one word cannot tell a priority tag (VLAN id 0), whose frame is untagged by IEEE 802.1Q, from the tag of a VLAN.
  */
 export const captureFilter = (mac: string): string =>
-  `(ip or ip6) and ether dst ${mac} and not ether src ${mac} and not vlan`;
+  `(ip or ip6) and ether dst ${mac} and not ether src ${mac}`;
 
 export class InterfaceCapture {
   readonly #options: InterfaceCaptureOptions;
   #captures: readonly Capture[] = [];
+  #merged: Disposable | undefined;
   /** The interface as it was when the captures were opened. */
   #facts: LinkFacts | undefined;
   /** Captures cannot be closed: packets of an earlier generation are ignored. */
@@ -69,7 +72,14 @@ export class InterfaceCapture {
   }
 
   async #openCaptures(): Promise<void> {
-    const { interface: name, bufferBytes, bufferTimeout, received, receivedMerged } = this.#options;
+    const {
+      interface: name,
+      bufferBytes,
+      bufferTimeout,
+      received,
+      receivedMerged,
+      openMerged,
+    } = this.#options;
     const facts = linkFacts(name);
     if (!facts) throw new LvsError('IO', `interface ${name}: not found (ip link lists the interfaces)`);
     const usual = facts.mtu + ETHERNET_HEADER;
@@ -84,16 +94,17 @@ export class InterfaceCapture {
       });
       return capture;
     };
-    const short = await openOne(`less ${usual}`, usual, bufferBytes, received);
+    // libpcap inserts the VLAN tag that the kernel has removed, after the filter has seen the frame.
+    const short = await openOne(`less ${usual}`, usual + VLAN_TAG, bufferBytes, received);
     if (short.linkType !== 'LINKTYPE_ETHERNET')
       throw new LvsError('UNAVAILABLE', `interface ${name}: not an Ethernet interface (${short.linkType})`);
-    const merged = await openOne(
-      `greater ${usual + 1}`,
-      MAX_FRAME_BYTES,
-      MERGED_BUFFER_BYTES,
-      receivedMerged,
-    );
-    this.#captures = [short, merged];
+    this.#captures = [short];
+    this.#merged = openMerged?.(facts.index, usual);
+    if (!this.#merged)
+      this.#captures = [
+        short,
+        await openOne(`greater ${usual + 1}`, MAX_FRAME_BYTES, MERGED_BUFFER_BYTES, receivedMerged),
+      ];
     this.#facts = facts;
   }
 
@@ -122,6 +133,7 @@ export class InterfaceCapture {
     if (!this.#poll() || !this.#isSame()) {
       this.#dropped = this.dropped;
       this.#captures = [];
+      this.#merged?.[Symbol.dispose]();
       this.#generation++;
       clearInterval(this.#poller);
       this.#poller = undefined;

@@ -1,14 +1,25 @@
 /** The driver that runs anywhere with CAP_NET_RAW: receives copies of packets with pcap, sends through raw sockets. */
 
 import { linkFacts } from '../host/link-facts.ts';
+import type { System } from '../sys/system.ts';
 import type { Address } from '../wire/address.ts';
-import { ETHERNET_HEADER, ETHERTYPE_IPV4 } from '../wire/ethernet.ts';
+import {
+  ETHERNET_HEADER,
+  ETHERTYPE_IPV4,
+  ETHERTYPE_IPV6,
+  ETHERTYPE_VLAN,
+  VLAN_ID,
+  VLAN_TAG,
+} from '../wire/ethernet.ts';
 import { Frame } from '../wire/frame.ts';
+import { IPV4_HEADER } from '../wire/ipv4.ts';
 import { IPV6_HEADER } from '../wire/ipv6.ts';
 import { Packet } from '../wire/packet.ts';
 import { isPartial, recompute } from '../wire/transport-checksum.ts';
 import { InterfaceCapture } from './capture.ts';
 import { FrameRing } from './frame-ring.ts';
+import { mayBeMergedDatagram } from './merged-filter.ts';
+import { MergedReceiver } from './merged-receiver.ts';
 import type { PacketIo } from './packet-io.ts';
 import { CAPTURE_OFFSET, type Capture } from './pcap.ts';
 import { openRawSenders, type RawSenders } from './raw-senders.ts';
@@ -28,6 +39,8 @@ export interface LiveOptions {
   readonly notice?: (interfaceName: string, what: 'deleted' | 'back' | 'polling') => void;
   /** ms, monotonic. */
   readonly clock: () => number;
+  /** The system, for receiving merged packets with their segment size; missing: pcap receives them without. */
+  readonly system?: System | undefined;
 }
 
 /** Packets lost since the start. */
@@ -68,6 +81,7 @@ export class LivePacketIo implements PacketIo {
   readonly #counts = new Float64Array(2);
   readonly #packet = new Packet();
   readonly #merged = new Frame();
+  readonly #mergedReceiver: MergedReceiver | undefined;
   readonly #timer: NodeJS.Timeout;
   #sink: ((frame: Frame) => void) | undefined;
   /** When the pump last took packets, ms. */
@@ -81,6 +95,7 @@ export class LivePacketIo implements PacketIo {
     this.#options = options;
     this.#clock = options.clock;
     this.#senders = senders;
+    this.#mergedReceiver = options.system && new MergedReceiver(options.system);
     const mtus = options.interfaces.map((name) => linkFacts(name)?.mtu ?? ETHERNET_MTU);
     this.#ring = new FrameRing(options.frames ?? 16_384, Math.max(ETHERNET_MTU, ...mtus) + TAILROOM_BYTES);
     this.#timer = setInterval(() => {
@@ -99,6 +114,7 @@ export class LivePacketIo implements PacketIo {
       bufferTimeout,
       received: (capture, captured, length) => this.#received(capture, captured, length, false),
       receivedMerged: (capture, captured, length) => this.#received(capture, captured, length, true),
+      openMerged: this.#mergedReceiver && ((index, longest) => this.#openMerged(index, longest)),
       notice: (what) => notice?.(name, what),
     });
     await interfaceCapture.open();
@@ -141,7 +157,7 @@ export class LivePacketIo implements PacketIo {
     return {
       captureDrops: [...this.#captures.values()].reduce((total, capture) => total + capture.dropped, 0),
       ringDrops: this.#counts[RING_DROPS]!,
-      truncated: this.#counts[TRUNCATED]!,
+      truncated: this.#counts[TRUNCATED]! + (this.#mergedReceiver?.lost ?? 0),
       sendFailures: this.#senders.failures(),
     };
   }
@@ -151,31 +167,43 @@ export class LivePacketIo implements PacketIo {
     this.#closed = true;
     clearInterval(this.#timer);
     for (const capture of this.#captures.values()) capture.close();
+    this.#mergedReceiver?.[Symbol.dispose]();
     this.#resolve(false);
+  }
+
+  #openMerged(interfaceIndex: number, longest: number): Disposable {
+    return this.#mergedReceiver!.open(interfaceIndex, longest, (bytes, at, end, segmentSize) => {
+      const packetAt = at + ETHERNET_HEADER;
+      const length = ipLength(bytes, packetAt, end);
+      if (length > 0) this.#cut(bytes, packetAt, length, segmentSize);
+      if (this.#wake && !this.#waking) this.#wakeSoon();
+    });
   }
 
   /** Copies the IP packet of an Ethernet frame in the capture's memory into the ring, without padding. */
   #received(capture: Capture, captured: number, length: number, merged: boolean): void {
-    const at = CAPTURE_OFFSET + ETHERNET_HEADER;
-    const room = captured - ETHERNET_HEADER;
-    if (captured < length) this.#counts[TRUNCATED]!++;
-    if (captured < length || room < 20) return;
+    if (captured < length) {
+      this.#counts[TRUNCATED]!++;
+      return;
+    }
     const { bytes } = capture;
-    const type = (bytes[at - 2]! << 8) | bytes[at - 1]!;
-    const octets =
-      type === ETHERTYPE_IPV4
-        ? (bytes[at + 2]! << 8) | bytes[at + 3]!
-        : IPV6_HEADER + ((bytes[at + 4]! << 8) | bytes[at + 5]!);
+    let at = CAPTURE_OFFSET + ETHERNET_HEADER;
+    if (isPriorityTag(bytes, at - 2)) at += VLAN_TAG;
+    const packetLength = ipLength(bytes, at, CAPTURE_OFFSET + captured);
+    if (packetLength === 0) return;
+    // The socket of merged packets receives the same datagram, and knows whether it is several.
+    if (!merged && this.#mergedReceiver && mayBeMergedDatagram(bytes, at, packetLength)) return;
     if (this.#ring.full) this.#relieve();
-    if (merged) this.#cut(capture, at, Math.min(room, octets));
-    else if (!this.#ring.pushCopy(capture.words, at >>> 2, Math.min(room, octets)))
-      this.#counts[RING_DROPS]!++;
+    if (merged) this.#cut(bytes, at, packetLength, 0);
+    else if (!this.#ring.pushCopy(capture.words, at >>> 2, packetLength)) this.#counts[RING_DROPS]!++;
     if (this.#wake && !this.#waking) this.#wakeSoon();
   }
 
-  #cut(capture: Capture, at: number, octets: number): void {
-    this.#merged.load(capture.bytes.subarray(at, at + octets));
-    if (cutMerged(this.#merged, this.#mtu - this.reserve, this.#ring) === 0) this.#counts[TRUNCATED]!++;
+  #cut(bytes: Uint8Array, at: number, length: number, segmentSize: number): void {
+    if (this.#ring.full) this.#relieve();
+    this.#merged.load(bytes.subarray(at, at + length));
+    const segments = cutMerged(this.#merged, this.#mtu - this.reserve, this.#ring, segmentSize);
+    if (segments === 0) this.#counts[TRUNCATED]!++;
   }
 
   /** Handles some packets when the ring is full while the capture goes on; bounded, so that timers still run. */
@@ -201,6 +229,20 @@ export class LivePacketIo implements PacketIo {
     this.#wake = undefined;
     wake?.(more);
   }
+}
+
+/** Reports whether a tag with VLAN id 0 is at `at`: priority alone, the frame is untagged (IEEE 802.1Q, 6.9 and 9.6). */
+const isPriorityTag = (bytes: Uint8Array, at: number): boolean =>
+  ((bytes[at]! << 8) | bytes[at + 1]!) === ETHERTYPE_VLAN &&
+  (((bytes[at + 2]! << 8) | bytes[at + 3]!) & VLAN_ID) === 0;
+
+/** Returns the length of the IP packet at `at`, without the frame's padding; 0 if there is none before `end`. */
+function ipLength(bytes: Uint8Array, at: number, end: number): number {
+  const type = (bytes[at - 2]! << 8) | bytes[at - 1]!;
+  if (end - at < IPV4_HEADER) return 0;
+  if (type === ETHERTYPE_IPV4) return Math.min(end - at, (bytes[at + 2]! << 8) | bytes[at + 3]!);
+  if (type !== ETHERTYPE_IPV6) return 0;
+  return Math.min(end - at, IPV6_HEADER + ((bytes[at + 4]! << 8) | bytes[at + 5]!));
 }
 
 /** Opens the driver on its interfaces. Needs CAP_NET_RAW. */

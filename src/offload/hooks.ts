@@ -1,8 +1,9 @@
 /** What differs between the hooks: XDP, in the driver, and tc, where the kernel has metadata of the packet. */
 
-import { REDIRECT, SKB_PULL_DATA, XDP_ADJUST_HEAD } from '../ebpf/helper.ts';
+import { REDIRECT, SKB_PULL_DATA, SKB_VLAN_POP, XDP_ADJUST_HEAD } from '../ebpf/helper.ts';
 import {
   add,
+  and,
   at,
   call,
   DW,
@@ -32,7 +33,7 @@ import {
   sub,
   W,
 } from '../ebpf/instruction.ts';
-import { ETHERNET_HEADER, VLAN_TAG } from '../wire/ethernet.ts';
+import { ETHERNET_HEADER, VLAN_ID, VLAN_TAG } from '../wire/ethernet.ts';
 import { IPV6_HEADER } from '../wire/ipv6.ts';
 import { TCP_HEADER } from '../wire/tcp.ts';
 import { ETHERTYPE, NETWORK, TAG_CONTROL, VLAN_TYPE } from './header-fields.ts';
@@ -190,6 +191,7 @@ export const xdp: Hook = {
 const SKB_LENGTH = 0;
 const SKB_PACKET_TYPE = 4;
 const SKB_VLAN_PRESENT = 20;
+const SKB_VLAN_TCI = 24;
 const SKB_DATA = 76;
 const SKB_DATA_END = 80;
 export const SKB_INTERFACE = 40;
@@ -206,10 +208,17 @@ export const tc: Hook = {
   pass: -1,
   drop: 2,
   begin: [
-    // The VLAN's interface receives a tagged packet again.
+    // The packet of a VLAN arrives again at the VLAN's interface. VLAN id 0 is priority alone: the frame is untagged
+    // (IEEE 802.1Q, 9.6), and the kernel removes the tag, too (__netif_receive_skb_core, Linux 6.1).
     load(W, R1, CONTEXT, SKB_VLAN_PRESENT),
+    jeq.imm(R1, 0, 'untagged'),
+    load(W, R1, CONTEXT, SKB_VLAN_TCI),
+    and.imm(R1, VLAN_ID),
     jne.imm(R1, 0, 'pass'),
-    pointers(SKB_DATA, SKB_DATA_END, END),
+    mov.reg(R1, CONTEXT),
+    call(SKB_VLAN_POP),
+    jne.imm(R0, 0, 'drop'),
+    at('untagged', pointers(SKB_DATA, SKB_DATA_END, END)),
     // Headers may be in pages that programs cannot read yet.
     load(W, R1, CONTEXT, SKB_LENGTH),
     jle.imm(R1, HEADERS, 'needed'),

@@ -8,6 +8,7 @@ import { Routes } from '../host/routes.ts';
 import { openLive } from '../io/live.ts';
 import { monotonicClock, pump } from '../io/pump.ts';
 import { LvsError } from '../model/errors.ts';
+import { loadSystem } from '../sys/system.ts';
 import { Events } from '../web/events.ts';
 import { toldDoor } from './changes.ts';
 import { configured } from './configuration.ts';
@@ -81,6 +82,7 @@ export async function runDirector(options: RunOptions): Promise<void> {
     (await openLive({
       interfaces,
       clock,
+      system: await loadSystem().catch(() => undefined),
       notice: (name, what) => running.interfaceChanged(name, what),
     }));
   const running = new RunningDirector({

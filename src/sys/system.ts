@@ -16,6 +16,9 @@ export interface System {
   write(descriptor: number, address: Address, length: number): number;
   ioctl(descriptor: number, request: number, argument: Address): number;
   socket(family: number, type: number, protocol: number): number;
+  /** `address`, `length`: a struct sockaddr. */
+  bind(descriptor: number, address: Address, length: number): number;
+  setsockopt(descriptor: number, level: number, option: number, value: Address, length: number): number;
   /** `descriptors`: an array of `count` struct pollfd. `timeout`: ms, -1 for ever. The event loop goes on meanwhile. */
   poll(descriptors: Address, count: number, timeout: number): Promise<number>;
   /** The calling thread enters the namespace. */
@@ -69,6 +72,8 @@ async function load(): Promise<System> {
   const write = libc.func('write', 'int64_t', ['int', 'uintptr_t', 'size_t']);
   const ioctl = libc.func('ioctl', 'int', ['int', 'uint64_t', 'uintptr_t']);
   const socket = libc.func('socket', 'int', ['int', 'int', 'int']);
+  const bind = libc.func('bind', 'int', ['int', 'uintptr_t', 'uint32_t']);
+  const setsockopt = libc.func('setsockopt', 'int', ['int', 'int', 'int', 'uintptr_t', 'uint32_t']);
   const poll = libc.func('poll', 'int', ['uintptr_t', 'uint64_t', 'int']);
   const setns = libc.func('setns', 'int', ['int', 'int']);
   const interfaceIndex = libc.func('if_nametoindex', 'uint32_t', ['str']);
@@ -99,6 +104,9 @@ async function load(): Promise<System> {
     write: (descriptor, address, length) => result(write(descriptor, address, length)),
     ioctl: (descriptor, request, argument) => result(ioctl(descriptor, request, argument)),
     socket: (family, type, protocol) => result(socket(family, type, protocol)),
+    bind: (descriptor, address, length) => result(bind(descriptor, address, length)),
+    setsockopt: (descriptor, level, option, value, length) =>
+      result(setsockopt(descriptor, level, option, value, length)),
     poll: (descriptors, count, timeout) => later((done) => poll.async(descriptors, count, timeout, done)),
     setns: (descriptor, type) => result(setns(descriptor, type)),
     interfaceIndex: (name) => Number(interfaceIndex(name)),

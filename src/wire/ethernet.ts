@@ -21,8 +21,8 @@ const MAX_TAGS = 4;
 const DST = 0;
 const SRC = 6;
 const TYPE = 12;
-/** The VLAN identifier's bits in a tag's control octets. */
-const VLAN_ID = 0x0fff;
+/** The VLAN identifier's bits in the control word of a tag. */
+export const VLAN_ID = 0x0fff;
 
 /** A MAC address: six octets. */
 export type MacAddress = Uint8Array<ArrayBuffer>;

@@ -1,11 +1,13 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { FrameRing } from '../../src/io/frame-ring.ts';
+import { mayBeMergedDatagram } from '../../src/io/merged-filter.ts';
 import { cutMerged } from '../../src/io/segmentation.ts';
+import { Frame } from '../../src/wire/frame.ts';
 import { ipv4 } from '../../src/wire/ipv4.ts';
 import { Packet } from '../../src/wire/packet.ts';
 import { ACK, CWR, FIN, PSH, SYN, tcp } from '../../src/wire/tcp.ts';
-import { checksumHolds } from '../../src/wire/transport-checksum.ts';
+import { checksumHolds, isPartial } from '../../src/wire/transport-checksum.ts';
 import { decoded, framed, frameOf } from '../support/packets.ts';
 
 const LINE = {
@@ -103,7 +105,7 @@ test('a limit that leaves no room for payload cuts nothing', () => {
   expect(cut(`${LINE[4]} ACK len=100`, 40).count).toBe(0);
 });
 
-test('a packet without payload has no pieces', () => {
+test('a TCP packet without payload has no segments', () => {
   expect(cut(`${LINE[4]} SYN`, 1500, SYN).count).toBe(0);
 });
 
@@ -113,3 +115,56 @@ test('strangers’ octets never throw', () =>
       cutMerged(framed(octets), longest, new FrameRing(256, 2048));
     }),
   ));
+
+describe('datagrams', () => {
+  const merged = (octets: number) => {
+    const whole = frameOf(`10.0.0.1:1000 > 192.168.0.101:443 UDP len=${octets}`);
+    for (let at = whole.end - octets, i = 0; at < whole.end; at++, i++) whole.bytes[at] = i & 0xff;
+    return whole;
+  };
+  const pieces = (whole: Frame, segmentSize: number): Packet[] => {
+    const ring = new FrameRing(64, 2048);
+    cutMerged(whole, 1500, ring, segmentSize);
+    const all: Packet[] = [];
+    ring.drain((frame) => {
+      const packet = new Packet();
+      const copy = frame.copy();
+      const kept = new Frame();
+      kept.load(copy);
+      expect(packet.decode(kept)).toBe(true);
+      all.push(packet);
+    }, 64);
+    return all;
+  };
+
+  test('are cut where their sender ended them, the last one shorter', () => {
+    const all = pieces(merged(5000), 1200);
+    expect(all.map(({ payload, end }) => end - payload)).toEqual([1200, 1200, 1200, 1200, 200]);
+    expect(all.every((each) => checksumHolds(each))).toBe(true);
+    expect(new Set(all.map((each) => ipv4.id(each.frame, each.network))).size).toBe(5);
+  });
+
+  test('without a segment size stay whole', () => {
+    expect(pieces(merged(900), 0).map(({ payload, end }) => end - payload)).toEqual([900]);
+  });
+
+  test('that are longer than a frame and cannot be cut are refused', () => {
+    expect(cutMerged(merged(5000), 1500, new FrameRing(64, 2048))).toBe(0);
+  });
+});
+
+test('a socket filter and the driver agree on which datagrams may be merged', () => {
+  fc.assert(
+    fc.property(
+      fc.constantFrom(...Object.values(LINE)),
+      fc.boolean(),
+      fc.nat(1400),
+      (line, partial, octets) => {
+        const text = `${line.replace('TCP', 'UDP')} len=${octets}${partial ? ' partial-checksum' : ''}`;
+        const frame = frameOf(text);
+        const ip = frame.bytes.subarray(frame.start, frame.end);
+        expect(mayBeMergedDatagram(ip, 0, ip.length)).toBe(isPartial(decoded(text)));
+      },
+    ),
+  );
+});

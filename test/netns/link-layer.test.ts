@@ -1,0 +1,94 @@
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { packetOfLine } from '../../src/wire/packet-line.ts';
+import { clusterMissing } from '../support/cluster.ts';
+import { Lab } from '../support/lab.ts';
+import { startAgent, startDirector } from '../support/lvs-programs.ts';
+import type { Program } from '../support/program.ts';
+import { built } from '../support/project.ts';
+
+const why = clusterMissing();
+
+test('what is needed exists', ({ skip }) => skip(why !== undefined, why));
+
+const VIP = '192.168.0.101';
+const VIP6 = 'fd00::101';
+const CONFIG = `method: dr
+vips:
+  - { interface: eth0, address: ${VIP}, prefix: 24 }
+  - { interface: eth0, address: '${VIP6}', prefix: 64 }
+services:
+  - { udp: ${VIP}:7, scheduler: rr, destinations: [192.168.0.3] }
+  - { udp: '[${VIP6}]:7', scheduler: rr, destinations: ['[fd00::3]'] }
+`;
+const DIRECTOR_MAC = '020000000001';
+const CLIENT_MAC = '0200000000c8';
+
+/** A frame from the client to the director, in hexadecimal; `tag`: an 802.1Q tag. */
+const frame = (line: string, tag = '') =>
+  `${DIRECTOR_MAC}${CLIENT_MAC}${tag}${line.startsWith('[') ? '86dd' : '0800'}${Buffer.from(packetOfLine(line)).toString('hex')}`;
+
+describe.skipIf(why !== undefined).each(['live', 'tc'])(
+  'frames as networks have them, --datapath %s',
+  (datapath) => {
+    let lab: Lab;
+    const sinks: Program[] = [];
+
+    beforeAll(async () => {
+      lab = await Lab.create({ servers: 1, ipv6: true });
+      const config = join(lab.folder, 'lvs.yaml');
+      writeFileSync(config, CONFIG);
+      const rs = lab.host('rs1');
+      await startAgent(rs, '--vip', `${VIP},${VIP6}`);
+      for (const address of [VIP, VIP6]) {
+        const sink = rs.spawn([...built('test/support/datagram-sink'), address, '7']);
+        await sink.line(/^ready$/);
+        sinks.push(sink);
+      }
+      await startDirector(lab.director, config, '--datapath', datapath);
+    });
+    afterAll(() => lab?.[Symbol.asyncDispose]());
+
+    const send = (...frames: string[]) =>
+      lab.client.exec([...built('test/support/send-frames'), 'eth0', ...frames]);
+
+    test.each([
+      ['IPv4', 0, `192.168.0.200:1000 > ${VIP}:7 UDP`],
+      ['IPv6', 1, `[fd00::c8]:1000 > [${VIP6}]:7 UDP`],
+    ] as const)('a frame with a priority tag is an untagged frame, %s', async (_family, sink, line) => {
+      // Priority 5, VLAN id 0; then an untagged one, and one of VLAN 5, which is not ours.
+      await send(
+        frame(`${line} len=301`, '8100a000'),
+        frame(`${line} len=303`, '81000005'),
+        frame(`${line} len=302`),
+      );
+      await sinks[sink]!.line(/^302 bytes/);
+      expect(sinks[sink]!.lines.filter((each) => /^30\d bytes/.test(each))).toEqual([
+        expect.stringMatching(/^301 bytes/),
+        expect.stringMatching(/^302 bytes/),
+      ]);
+    });
+
+    test.each([
+      ['of more than the link carries', 1200, 20],
+      ['that fit the link together', 300, 4],
+    ])('datagrams that the sender merged arrive one by one, %s', async (_what, size, count) => {
+      for (const [i, address] of [VIP, VIP6].entries()) {
+        const from = sinks[i]!.lines.length;
+        await lab.client.exec([
+          ...built('test/support/merged-client'),
+          ...['--to', address, '--size', String(size), '--count', String(count), '--calls', '2'],
+        ]);
+        await sinks[i]!.line(new RegExp(`^${size - 1} bytes of ${64 + count - 1}$`), 10_000, from);
+        const expected = [0, 1].flatMap((call) =>
+          Array.from(
+            { length: count },
+            (_, n) => `${n === count - 1 ? size - 1 : size} bytes of ${call * 64 + n}`,
+          ),
+        );
+        expect(sinks[i]!.lines.slice(from).sort()).toEqual(expected.sort());
+      }
+    });
+  },
+);
