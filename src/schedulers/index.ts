@@ -33,5 +33,3 @@ export const schedulers = {
 } as const satisfies Record<string, SchedulerFactory>;
 
 export type SchedulerName = keyof typeof schedulers;
-
-export const isSchedulerName = (name: string): name is SchedulerName => Object.hasOwn(schedulers, name);

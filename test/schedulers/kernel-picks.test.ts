@@ -2,7 +2,7 @@
 import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
-import { isSchedulerName, schedulers } from '../../src/schedulers/index.ts';
+import { type SchedulerName, schedulers } from '../../src/schedulers/index.ts';
 import type { Scheduler } from '../../src/schedulers/scheduler.ts';
 import { formatAddress, parseAddress } from '../../src/wire/address.ts';
 import { context, destination, type MutableDestination } from '../support/destinations.ts';
@@ -35,8 +35,8 @@ function ipvsadm(services: Map<string, Service>, step: string): void {
   const words = step.split(' ').slice(1);
   const key = option(words, '-t') ?? option(words, '-u') ?? `mark ${option(words, '-f')}`;
   if (words[0] === '-A') {
-    const name = option(words, '-s')!;
-    if (!isSchedulerName(name)) throw new Error(`no scheduler ${name}`);
+    const name = option(words, '-s') as SchedulerName;
+    if (!Object.hasOwn(schedulers, name)) throw new Error(`no scheduler ${name}`);
     const list: MutableDestination[] = [];
     const flags = (option(words, '-b')?.split(',') ?? []).reduce((all, flag) => all | FLAGS[flag]!, 0);
     services.set(key, {
