@@ -42,7 +42,7 @@ class Crowd {
     const { table } = this;
     const port = this.cport(connection);
     const row = table.add(TCP, this.caddr, port, this.vaddr, 80, this.daddr, 8080, 0);
-    table.timeout[row] = TIMEOUT;
+    table.setTimeout(row, TIMEOUT);
     table.touch(row, NOW);
   }
 }

@@ -3,7 +3,7 @@
 import type { Connection, Row } from '../model/connection.ts';
 import type { ConnectionMethod } from '../model/destination.ts';
 import type { Address } from '../wire/address.ts';
-import { type ConnectionTable, FORWARDING_METHOD, type SelectedRow } from './connections.ts';
+import type { ConnectionTable, SelectedRow } from './connections.ts';
 import type { RealDestination } from './service.ts';
 
 /** By the number that a connection's flags have for it. */
@@ -14,10 +14,10 @@ export class BoundConnection implements Connection {
   readonly caddr: Address;
   readonly vaddr: Address;
   destination!: RealDestination;
-  readonly #table: Pick<ConnectionTable, 'flags' | 'select'>;
+  readonly #table: Pick<ConnectionTable, 'method' | 'select'>;
   readonly #selected: SelectedRow;
 
-  constructor(table: Pick<ConnectionTable, 'flags' | 'select' | 'window'>) {
+  constructor(table: Pick<ConnectionTable, 'method' | 'select' | 'window'>) {
     this.#table = table;
     this.#selected = table.window;
     this.caddr = table.window.caddr;
@@ -45,7 +45,7 @@ export class BoundConnection implements Connection {
   }
 
   get method(): ConnectionMethod {
-    return METHODS[this.#table.flags[this.#selected.row]! & FORWARDING_METHOD]!;
+    return METHODS[this.#table.method(this.#selected.row)]!;
   }
 
   select(row: Row, destination: RealDestination): this {

@@ -55,21 +55,13 @@ export class SelectedRow {
 export class ConnectionTable {
   /** Rows reserved. */
   readonly capacity: number;
-  /** Flags of include/uapi/linux/ip_vs.h; changing TEMPLATE, ONE_PACKET, NO_CPORT or the method here changes nothing in the index. */
-  readonly flags: Uint16Array<ArrayBuffer>;
-  readonly state: Uint8Array<ArrayBuffer>;
-  /** ms that `touch` gives. */
-  readonly timeout: Uint32Array<ArrayBuffer>;
-  /** Index into the director's destinations; NONE in a new row. */
-  readonly destination: Int32Array<ArrayBuffer>;
-  /** Packets from the client. */
-  readonly inPackets: Uint32Array<ArrayBuffer>;
-  /** Row that controls this one (a template, or the connection that announced it); NONE in a new row. */
-  readonly template: Int32Array<ArrayBuffer>;
-  /** How many rows this one controls. */
-  readonly children: Uint32Array<ArrayBuffer>;
-  /** Firewall mark that it was scheduled by; 0: none. */
-  readonly mark: Uint32Array<ArrayBuffer>;
+  readonly #flags: Uint16Array<ArrayBuffer>;
+  readonly #state: Uint8Array<ArrayBuffer>;
+  readonly #timeout: Uint32Array<ArrayBuffer>;
+  readonly #destination: Int32Array<ArrayBuffer>;
+  readonly #packets: Uint32Array<ArrayBuffer>;
+  readonly #template: Int32Array<ArrayBuffer>;
+  readonly #children: Uint32Array<ArrayBuffer>;
   /** What `select` fills. */
   readonly window = new SelectedRow();
 
@@ -86,14 +78,13 @@ export class ConnectionTable {
     if (!Number.isInteger(limit) || limit < 1 || limit > MAX_LIMIT)
       throw new RangeError(`a connection table of ${limit} rows: must be 1 to ${MAX_LIMIT}`);
     this.capacity = limit;
-    this.flags = new Uint16Array(limit);
-    this.state = new Uint8Array(limit);
-    this.timeout = new Uint32Array(limit);
-    this.destination = new Int32Array(limit);
-    this.inPackets = new Uint32Array(limit);
-    this.template = new Int32Array(limit);
-    this.children = new Uint32Array(limit);
-    this.mark = new Uint32Array(limit);
+    this.#flags = new Uint16Array(limit);
+    this.#state = new Uint8Array(limit);
+    this.#timeout = new Uint32Array(limit);
+    this.#destination = new Int32Array(limit);
+    this.#packets = new Uint32Array(limit);
+    this.#template = new Int32Array(limit);
+    this.#children = new Uint32Array(limit);
     this.#index = new ConnectionIndex(limit, seed);
     this.#keys = this.#index.keys;
     this.#wheel = new TimerWheel(limit);
@@ -107,14 +98,13 @@ export class ConnectionTable {
   /** Octets of all arrays as far as they have been used. */
   get octets(): number {
     const columns =
-      this.flags.BYTES_PER_ELEMENT +
-      this.state.BYTES_PER_ELEMENT +
-      this.timeout.BYTES_PER_ELEMENT +
-      this.destination.BYTES_PER_ELEMENT +
-      this.inPackets.BYTES_PER_ELEMENT +
-      this.template.BYTES_PER_ELEMENT +
-      this.children.BYTES_PER_ELEMENT +
-      this.mark.BYTES_PER_ELEMENT;
+      this.#flags.BYTES_PER_ELEMENT +
+      this.#state.BYTES_PER_ELEMENT +
+      this.#timeout.BYTES_PER_ELEMENT +
+      this.#destination.BYTES_PER_ELEMENT +
+      this.#packets.BYTES_PER_ELEMENT +
+      this.#template.BYTES_PER_ELEMENT +
+      this.#children.BYTES_PER_ELEMENT;
     const rows = this.#index.highWater;
     return rows * columns + this.#index.octets + this.#wheel.octets(rows);
   }
@@ -157,20 +147,21 @@ export class ConnectionTable {
       kind === PERSISTENT ? salt : 0,
     );
     if (row === NONE) return NONE;
-    this.flags[row] = flags;
-    this.state[row] = 0;
-    this.timeout[row] = 0;
-    this.destination[row] = NONE;
-    this.inPackets[row] = 0;
-    this.template[row] = NONE;
-    this.children[row] = 0;
-    this.mark[row] = 0;
+    this.#flags[row] = flags;
+    this.#state[row] = 0;
+    this.#timeout[row] = 0;
+    this.#destination[row] = NONE;
+    this.#packets[row] = 0;
+    this.#template[row] = NONE;
+    this.#children[row] = 0;
     return row;
   }
 
-  /** Takes the row out of index and wheel; its number will be given again. */
+  /** Takes the row out of index and wheel; its number will be given again. The row that controls it controls one less. */
   remove(row: Row): void {
+    const template = this.#template[row]!;
     this.#index.delete(row);
+    if (template !== NONE) this.#children[template] = this.#children[template]! - 1;
     this.#wheel.cancel(row);
   }
 
@@ -207,7 +198,7 @@ export class ConnectionTable {
     visit: (row: Row) => boolean,
     salt = 0,
   ): Row {
-    let row = this.findTemplate(protocol, caddr, vaddr, vport, salt);
+    let row = this.#index.find(PERSISTENT, protocol, caddr, 0, vaddr, vport, salt | 0);
     while (row !== NONE) {
       const following = this.#index.following(row);
       if (visit(row)) return row;
@@ -225,7 +216,7 @@ export class ConnectionTable {
 
   /** The row's client port became known: it is no longer NO_CPORT and is found by this port. */
   setClientPort(row: Row, port: number): void {
-    this.flags[row] = this.flags[row]! & ~NO_CPORT;
+    this.#flags[row] = this.#flags[row]! & ~NO_CPORT;
     this.#index.setPorts(row, port, this.#keys.vport(row), this.#keys.dport(row));
   }
 
@@ -237,6 +228,100 @@ export class ConnectionTable {
   /** IP protocol number; 0 for a template of a firewall mark. */
   protocol(row: Row): number {
     return this.#keys.protocol(row);
+  }
+
+  /** Returns the flags of include/uapi/linux/ip_vs.h, among them the method. */
+  flags(row: Row): number {
+    return this.#flags[row]!;
+  }
+
+  /** Returns the number of the forwarding method: MASQ, LOCAL, TUNNEL or ROUTE. */
+  method(row: Row): number {
+    return this.#flags[row]! & FORWARDING_METHOD;
+  }
+
+  isTemplate(row: Row): boolean {
+    return (this.#flags[row]! & TEMPLATE) !== 0;
+  }
+
+  isOnePacket(row: Row): boolean {
+    return (this.#flags[row]! & ONE_PACKET) !== 0;
+  }
+
+  /** Reports whether no packet of the destination was seen. */
+  isHalfSeen(row: Row): boolean {
+    return (this.#flags[row]! & NOOUTPUT) !== 0;
+  }
+
+  /** A packet of the destination was seen. */
+  setFullySeen(row: Row): void {
+    this.#flags[row] = this.#flags[row]! & ~NOOUTPUT;
+  }
+
+  /** Reports whether the row is counted among its destination's inactive connections. */
+  isInactive(row: Row): boolean {
+    return (this.#flags[row]! & INACTIVE) !== 0;
+  }
+
+  setInactive(row: Row, inactive: boolean): void {
+    this.#flags[row] = inactive ? this.#flags[row]! | INACTIVE : this.#flags[row]! & ~INACTIVE;
+  }
+
+  /** Returns the state of its protocol. */
+  state(row: Row): number {
+    return this.#state[row]!;
+  }
+
+  setState(row: Row, state: number): void {
+    this.#state[row] = state;
+  }
+
+  /** Returns the ms that `touch` gives. */
+  timeout(row: Row): number {
+    return this.#timeout[row]!;
+  }
+
+  setTimeout(row: Row, ms: number): void {
+    this.#timeout[row] = ms;
+  }
+
+  /** Returns the number of the destination; NONE in a new row. */
+  destination(row: Row): number {
+    return this.#destination[row]!;
+  }
+
+  setDestination(row: Row, index: number): void {
+    this.#destination[row] = index;
+  }
+
+  /** Returns how many packets came from the client. */
+  packets(row: Row): number {
+    return this.#packets[row]!;
+  }
+
+  addPackets(row: Row, count: number): void {
+    this.#packets[row] = this.#packets[row]! + count;
+  }
+
+  /** Returns the row that controls this one: a template, or the connection that announced it; NONE: there is none. */
+  template(row: Row): Row {
+    return this.#template[row]!;
+  }
+
+  /** Returns how many rows this one controls. */
+  children(row: Row): number {
+    return this.#children[row]!;
+  }
+
+  /** Makes `template` control the row until one of them is removed. */
+  control(row: Row, template: Row): void {
+    this.#template[row] = template;
+    this.setChildren(template, this.#children[template]! + 1);
+  }
+
+  /** Sets how many rows this one controls, for a copy of a table. */
+  setChildren(row: Row, count: number): void {
+    this.#children[row] = count;
   }
 
   /** What tells a template apart that a persistence engine made. */
@@ -290,7 +375,7 @@ export class ConnectionTable {
 
   /** Restarts the row's timer: it expires timeout[row] ms after `now`. */
   touch(row: Row, now: number): void {
-    this.#wheel.restart(row, now, this.timeout[row]!);
+    this.#wheel.restart(row, now, this.#timeout[row]!);
   }
 
   /** When the row expires, ms of the clock of `touch`; negative: at the next `expire`; 0 where it is not armed. */
@@ -328,11 +413,11 @@ export class ConnectionTable {
    */
   #fetch(row: Row): void {
     this.fetched =
-      this.flags[row]! ^
-      this.state[row]! ^
-      this.timeout[row]! ^
-      this.destination[row]! ^
-      this.inPackets[row]! ^
+      this.#flags[row]! ^
+      this.#state[row]! ^
+      this.#timeout[row]! ^
+      this.#destination[row]! ^
+      this.#packets[row]! ^
       this.#wheel.expires[row]!;
   }
 }

@@ -39,7 +39,7 @@ export interface Core {
   readonly engineData: Map<Row, string>;
   readonly drops: Record<DropReason, number>;
   readonly settings: Settings;
-  readonly table: Pick<ConnectionTable, keyof ConnectionTable>;
+  readonly table: ConnectionTable;
   readonly forwarding: ForwardingContext;
   readonly secureTcp: boolean;
   readonly dropRate: number;

@@ -8,7 +8,7 @@ import { assureTemplate } from './path/tracking.ts';
 /** True while the connection's known packets are forwarded whatever they are, which a kernel path may do as well. */
 export function mayForward({ table, destinations, settings, isBackup }: Core, row: Row): boolean {
   if (isBackup && settings.backup_only !== 0) return false;
-  return destinations.all[table.destination[row]!]!.available;
+  return destinations.all[table.destination(row)]!.available;
 }
 
 /** `lastSeen`: ms of the director's clock. `isReply`: they came from the destination. See FlowReport. */
@@ -21,19 +21,19 @@ export function takeIntoAccount(
   isReply: boolean,
 ): void {
   const { table, timeouts, destinations, total } = core;
-  const destination = destinations.all[table.destination[row]!]!;
-  if (!isReply) table.inPackets[row]! += packets;
+  const destination = destinations.all[table.destination(row)]!;
+  if (!isReply) table.addPackets(row, packets);
   // A destination that is removed by now was there when they were forwarded: there are no flows to others.
   const [ofPackets, ofOctets] = isReply ? [OUT_PACKETS, OUT_OCTETS] : [IN_PACKETS, IN_OCTETS];
   for (const counters of [destination.counters, destination.service.counters, total.counters]) {
     counters[ofPackets]! += packets;
     counters[ofOctets]! += octets;
   }
-  const touched = table.expires(row) - table.timeout[row]!;
+  const touched = table.expires(row) - table.timeout(row);
   if (table.protocol(row) === UDP) {
-    table.timeout[row] = timeouts.udp[0]!;
+    table.setTimeout(row, timeouts.udp[0]!);
     if (isReply) assureTemplate(core, row);
-  } else table.timeout[row] = timeouts.tcp[table.state[row]!]!;
+  } else table.setTimeout(row, timeouts.tcp[table.state(row)]!);
   // A packet seen before the timer was set last does not set it back.
   if (lastSeen >= touched) table.touch(row, lastSeen);
 }

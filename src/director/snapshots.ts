@@ -7,7 +7,6 @@ import { SCTP } from '../wire/sctp.ts';
 import { TCP } from '../wire/tcp.ts';
 import { UDP } from '../wire/udp.ts';
 import { serviceAddress } from './administration.ts';
-import { TEMPLATE } from './connections.ts';
 import type { Core } from './core.ts';
 import { SCTP_STATES } from './path/sctp-state.ts';
 import { TCP_STATES } from './path/tcp-state.ts';
@@ -48,13 +47,13 @@ function snapshotOfDestination(destination: RealDestination): DestinationSnapsho
 export function snapshotOfConnection(core: Core, row: Row, now: number): ConnectionSnapshot {
   const { table, destinations, engineData } = core;
   const { protocol, caddr, cport, vaddr, vport, dport } = table.select(row);
-  const template = (table.flags[row]! & TEMPLATE) !== 0;
+  const template = table.isTemplate(row);
   const data = engineData.get(row);
-  const destination = destinations.all[table.destination[row]!]!;
+  const destination = destinations.all[table.destination(row)]!;
   const { engine } = destination.service.options;
   return {
     protocol: protocolName(protocol),
-    state: stateName(protocol, table.state[row]!, template),
+    state: stateName(protocol, table.state(row), template),
     expires: Math.max(0, Math.floor((table.expires(row) - now) / 1000)),
     clientAddress: formatAddress(caddr),
     clientPort: cport,

@@ -133,7 +133,7 @@ export class PacketTap {
 
   #isOf(row: Row, service: ServiceAddress): boolean {
     const { table, destinations } = this.#director.context;
-    const its = destinations.all[table.destination[row]!]?.service;
+    const its = destinations.all[table.destination(row)]?.service;
     return its !== undefined && sameService(serviceAddress(its, formatAddress), service);
   }
 

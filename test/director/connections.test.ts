@@ -49,13 +49,10 @@ describe('a connection', () => {
   test('shows what it was added with; its columns are new even where a row is used again', () => {
     const connections = table(1);
     const first = connections.add(UDP, client, 1, vip, 2, rs1, 3, ROUTE);
-    connections.inPackets[first] = 9;
-    connections.children[first] = 9;
-    connections.mark[first] = 9;
-    connections.state[first] = 9;
-    connections.timeout[first] = 9;
-    connections.template[first] = 9;
-    connections.destination[first] = 9;
+    connections.addPackets(first, 9);
+    connections.setState(first, 9);
+    connections.setTimeout(first, 9);
+    connections.setDestination(first, 9);
     connections.remove(first);
     const row = connections.add(
       TCP,
@@ -73,10 +70,10 @@ describe('a connection', () => {
     expect(formatEndpoint(shown.caddr, shown.cport)).toBe('[2001:db8::1]:65535');
     expect(formatEndpoint(shown.vaddr, shown.vport)).toBe('[2001:db8::2]:65534');
     expect(formatEndpoint(shown.daddr, shown.dport)).toBe('[2001:db8::3]:65533');
-    expect(connections.flags[row]).toBe(0x180);
-    expect([connections.destination[row], connections.template[row]]).toEqual([NONE, NONE]);
-    for (const column of ['inPackets', 'children', 'mark', 'state', 'timeout'] as const)
-      expect(connections[column][row], column).toBe(0);
+    expect(connections.flags(row)).toBe(0x180);
+    expect([connections.destination(row), connections.template(row)]).toEqual([NONE, NONE]);
+    expect([connections.packets(row), connections.children(row), connections.state(row)]).toEqual([0, 0, 0]);
+    expect(connections.timeout(row)).toBe(0);
   });
 
   test('of one packet takes a row, and nobody finds it', () => {
@@ -98,7 +95,7 @@ describe('a connection', () => {
     expect(connections.findFromDestination(TCP, rs1, 50_000, client, 5000)).toBe(NONE);
     connections.setClientPort(open, 5000);
     expect(connections.cport(open)).toBe(5000);
-    expect(connections.flags[open]! & NO_CPORT).toBe(0);
+    expect(connections.flags(open) & NO_CPORT).toBe(0);
     expect(connections.findFromClient(TCP, client, 5000, vip, 50_000)).toBe(open);
     expect(connections.findFromDestination(TCP, rs1, 50_000, client, 5000)).toBe(open);
     expect(connections.findFromClient(TCP, client, 6000, vip, 50_000)).toBe(NONE);
@@ -273,13 +270,14 @@ describe('the table', () => {
     const late = 2 ** 40 + 0.5;
     const row = connections.add(TCP, client, 1, vip, 80, rs1, 80, 0);
     const row6 = connections.add(TCP, client6, 1, vip6, 80, rs6, 80, 0);
-    connections.timeout[row] = connections.timeout[row6] = 900_000;
+    connections.setTimeout(row, 900_000);
+    connections.setTimeout(row6, 900_000);
     const expired = () => false;
     const work = () => {
       for (let i = 0; i < 300_000; i++) {
         caddr[3] = 0xc0000000 + i;
         const added = connections.add(TCP, caddr, i & 0xffff, vip, 0xffff, rs2, 0xffff, 0);
-        connections.timeout[added] = 60_000;
+        connections.setTimeout(added, 60_000);
         connections.touch(added, late);
         if (connections.findFromClient(TCP, caddr, i & 0xffff, vip, 0xffff) !== added)
           throw new Error('lost');

@@ -1,6 +1,5 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { INACTIVE, TEMPLATE } from '../../src/director/connections.ts';
 import { NONE } from '../../src/model/connection.ts';
 import { LvsError } from '../../src/model/errors.ts';
 import { DEFAULT_SETTINGS, type SettingName } from '../../src/model/settings.ts';
@@ -137,12 +136,11 @@ function recount(directed: Directed): void {
   const counted = new Map<number, [active: number, inactive: number, templates: number]>();
   const children = new Map<number, number>();
   for (const row of table.rows()) {
-    const index = table.destination[row]!;
+    const index = table.destination(row);
     const counts = counted.get(index) ?? [0, 0, 0];
-    const flags = table.flags[row]!;
-    counts[(flags & TEMPLATE) !== 0 ? 2 : (flags & INACTIVE) !== 0 ? 1 : 0]++;
+    counts[table.isTemplate(row) ? 2 : table.isInactive(row) ? 1 : 0]++;
     counted.set(index, counts);
-    const template = table.template[row]!;
+    const template = table.template(row);
     if (template !== NONE) children.set(template, (children.get(template) ?? 0) + 1);
     expect(table.armed(row), 'every row ends some day').toBe(true);
   }
@@ -154,7 +152,7 @@ function recount(directed: Directed): void {
     counted.delete(index);
   }
   expect([...counted], 'connections of no destination').toEqual([]);
-  for (const row of table.rows()) expect(table.children[row]).toBe(children.get(row) ?? 0);
+  for (const row of table.rows()) expect(table.children(row)).toBe(children.get(row) ?? 0);
 }
 
 describe('whatever comes, in whatever order', () => {

@@ -206,7 +206,7 @@ describe('connections', () => {
     const connections = new ConnectionTable({ limit: 10_000, seed: 1 });
     for (let i = 0; i < count; i++) {
       const row = connections.add(6, addressFromV4(i), 1, vip, 80, rs, 80, 0);
-      connections.timeout[row] = timeout(i);
+      connections.setTimeout(row, timeout(i));
       connections.touch(row, 0);
     }
     return connections;
@@ -216,7 +216,7 @@ describe('connections', () => {
     const connections = filled(5000, (i) => (i * 7919) % 4_000_000);
     const times: number[] = [];
     connections.expire(90_000_000, (row) => {
-      times.push(connections.timeout[row]!);
+      times.push(connections.timeout(row));
       return true;
     });
     expect(times).toHaveLength(5000);
@@ -230,7 +230,7 @@ describe('connections', () => {
     const keep = (row: number) => {
       asked.push(row);
       if (row === 0) {
-        connections.timeout[0] = 60_000;
+        connections.setTimeout(0, 60_000);
         connections.touch(0, 2000);
       }
       return false;
@@ -264,7 +264,7 @@ describe('connections', () => {
       if (row === 0) {
         connections.remove(1);
         added.push(connections.add(6, addressFromV4(99), 1, vip, 80, rs, 80, 0));
-        connections.timeout[added[0]!] = 5000;
+        connections.setTimeout(added[0]!, 5000);
         connections.touch(added[0]!, 2000);
       }
       return true;

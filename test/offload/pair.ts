@@ -84,7 +84,7 @@ export class Offloaded extends Alone {
       flows,
       actions,
       grace: () => Promise.resolve(),
-      connection: (row) => window.select(row, core.destinations.all[core.table.destination[row]!]!),
+      connection: (row) => window.select(row, core.destinations.all[core.table.destination(row)]!),
       way: (to) => this.#way(to),
       ignoresDf: () => core.settings.pmtu_disc === 0,
       clock: () => this.now,

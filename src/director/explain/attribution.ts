@@ -34,7 +34,7 @@ function between(
 
 /** The service of the packet's connection, or that the packet would be for. */
 export function serviceOf(core: DirectorCore, packet: Packet, row: Row): Service | undefined {
-  if (row !== NONE) return core.destinations.all[core.table.destination[row]!]?.service;
+  if (row !== NONE) return core.destinations.all[core.table.destination(row)]?.service;
   const family = packet.version === 6 ? 6 : 4;
   return core.services.lookup(family, core.marks.of(packet), packet.protocol, packet.dst, packet.dstPort);
 }

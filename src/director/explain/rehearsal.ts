@@ -12,7 +12,6 @@ import { Packet } from '../../wire/packet.ts';
 import { printFrame } from '../../wire/print.ts';
 import { serviceAddress } from '../administration.ts';
 import { METHODS } from '../bound-connection.ts';
-import { FORWARDING_METHOD, TEMPLATE } from '../connections.ts';
 import type { Core, DirectorCore } from '../core.ts';
 import type { Datapath } from '../path/datapath.ts';
 import { Meter } from '../rate-estimator.ts';
@@ -20,7 +19,7 @@ import type { Service } from '../service.ts';
 import { snapshotOfConnection } from '../snapshots.ts';
 import { candidatesOf, nearMisses } from './alternatives.ts';
 import { RehearsedServices } from './rehearsed-services.ts';
-import { rehearsedTable } from './rehearsed-table.ts';
+import { RehearsedTable } from './rehearsed-table.ts';
 
 /** `random`: what the schedulers would draw next. The director stays as it is, and nothing is sent. */
 export function rehearse(
@@ -59,12 +58,12 @@ export function rehearse(
 
   const originals = new Map<Row, Row>();
   const engineData = new Map<Row, string>();
-  const table = rehearsedTable({
+  const table = new RehearsedTable({
     real: real.table,
     now,
     copied(row, own) {
       originals.set(own, row);
-      services.destination(real.destinations.all[real.table.destination[row]!]!);
+      services.destination(real.destinations.all[real.table.destination(row)]!);
       const data = real.engineData.get(row);
       if (data !== undefined) engineData.set(own, data);
     },
@@ -82,12 +81,12 @@ export function rehearse(
   /** Rows are told when it is known where they lead. */
   const tellMade = () => {
     for (const own of made.splice(0)) {
-      const destination = services.destinations[table.destination[own]!]!;
+      const destination = services.destinations[table.destination(own)]!;
       steps.push({
         step: 'made',
-        what: (table.flags[own]! & TEMPLATE) !== 0 ? 'template' : 'connection',
+        what: table.isTemplate(own) ? 'template' : 'connection',
         destination: { address: formatAddress(destination.address), port: table.dport(own) },
-        method: METHODS[table.flags[own]! & FORWARDING_METHOD]!,
+        method: METHODS[table.method(own)]!,
       });
     }
   };

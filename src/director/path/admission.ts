@@ -71,7 +71,7 @@ export class Admission {
       template = this.#persistence.create(service, destination);
       if (template === NONE) return 'table-full';
     } else {
-      destination = destinations.all[table.destination[template]!]!;
+      destination = destinations.all[table.destination(template)]!;
       counts.templated++;
     }
     const { vport } = arrival;
@@ -100,9 +100,9 @@ export class Admission {
   }
 
   #connect(service: Service, destination: RealDestination, dport: number, arrival: Arrival): Row | Verdict {
-    const { protocol, caddr, cport, vaddr, vport, mark } = arrival;
+    const { protocol, caddr, cport, vaddr, vport } = arrival;
     const kind = service.options.ops && protocol === UDP ? ONE_PACKET : 0;
-    const row = bind(this.#core, protocol, caddr, cport, vaddr, vport, destination, dport, kind, mark);
+    const row = bind(this.#core, protocol, caddr, cport, vaddr, vport, destination, dport, kind);
     if (row === NONE) return 'table-full';
     const { total, counts } = this.#core;
     destination.counters[CONNECTIONS]!++;

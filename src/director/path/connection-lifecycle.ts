@@ -24,16 +24,14 @@ export function bind(
   destination: RealDestination,
   dport: number,
   kind: number,
-  mark: number,
   salt = 0,
 ): Row {
   const { table } = core;
   const flags = kind | methodFlags(core, destination) | INACTIVE;
   const row = table.add(protocol, caddr, cport, vaddr, vport, destination.address, dport, flags, salt);
   if (row === NONE) return NONE;
-  table.destination[row] = destination.index;
-  table.timeout[row] = UNBORN_TIMEOUT;
-  table.mark[row] = mark;
+  table.setDestination(row, destination.index);
+  table.setTimeout(row, UNBORN_TIMEOUT);
   countBound(destination, (kind & TEMPLATE) !== 0, true);
   return row;
 }
@@ -47,8 +45,7 @@ function methodFlags(core: Core, destination: RealDestination): number {
 
 /** Makes `template` control `row`: it outlives it, and ends with it in a flood. */
 export function control(core: Core, row: Row, template: Row): void {
-  core.table.template[row] = template;
-  core.table.children[template] = core.table.children[template]! + 1;
+  core.table.control(row, template);
 }
 
 /**
@@ -57,8 +54,8 @@ export function control(core: Core, row: Row, template: Row): void {
  */
 export function onExpired(core: Core, row: Row): boolean {
   const { table } = core;
-  if (table.children[row]! > 0) {
-    table.timeout[row] = lateness(table.timeout[row]!) || EXTENSION;
+  if (table.children(row) > 0) {
+    table.setTimeout(row, lateness(table.timeout(row)) || EXTENSION);
     return false;
   }
   // What the kernel path has still to tell restarts the timer: the connection was not idle.
@@ -81,7 +78,7 @@ function lateness(timeout: number): number {
 
 /** Ends a connection at once. Its template stays. One that controls others cannot end before them: it stays too. */
 export function end(core: Core, row: Row): boolean {
-  if (core.table.children[row]! > 0) return false;
+  if (core.table.children(row) > 0) return false;
   release(core, row);
   core.table.remove(row);
   return true;
@@ -89,10 +86,10 @@ export function end(core: Core, row: Row): boolean {
 
 /** As `end`, and its template goes along when it has no other connection and was of no use yet. */
 export function purge(core: Core, row: Row): void {
-  const template = core.table.template[row]!;
-  if (!end(core, row) || template === NONE || core.table.children[template]! > 0) return;
-  const isTemplate = (core.table.flags[template]! & TEMPLATE) !== 0;
-  if (!isTemplate || core.table.state[template] !== ASSURED) end(core, template);
+  const template = core.table.template(row);
+  if (!end(core, row) || template === NONE || core.table.children(template) > 0) return;
+  const isTemplate = core.table.isTemplate(template);
+  if (!isTemplate || core.table.state(template) !== ASSURED) end(core, template);
 }
 
 /** With expire_nodest_conn, ends the connections of removed destinations, and the templates that are left idle by it. */
@@ -100,8 +97,8 @@ export function endAbandoned(core: Core): void {
   const { table, destinations, settings } = core;
   if (settings.expire_nodest_conn === 0) return;
   for (const row of table.rows()) {
-    if (destinations.all[table.destination[row]!]!.available) continue;
-    const template = table.template[row]!;
+    if (destinations.all[table.destination(row)]!.available) continue;
+    const template = table.template(row);
     if (end(core, row) && template !== NONE) end(core, template);
   }
 }
@@ -109,10 +106,8 @@ export function endAbandoned(core: Core): void {
 function release(core: Core, row: Row): void {
   const { table, destinations, offload } = core;
   offload.remove(row);
-  const flags = table.flags[row]!;
-  const destination = destinations.all[table.destination[row]!]!;
-  countUnbound(destination, (flags & TEMPLATE) !== 0, (flags & INACTIVE) !== 0);
-  const template = table.template[row]!;
-  if (template !== NONE) table.children[template] = table.children[template]! - 1;
-  if ((flags & TEMPLATE) !== 0) core.engineData.delete(row);
+  const destination = destinations.all[table.destination(row)]!;
+  const isTemplate = table.isTemplate(row);
+  countUnbound(destination, isTemplate, table.isInactive(row));
+  if (isTemplate) core.engineData.delete(row);
 }

@@ -17,7 +17,7 @@ import { SCTP, SCTP_ABORT, SCTP_INIT } from '../../wire/sctp.ts';
 import { RST, SYN, TCP } from '../../wire/tcp.ts';
 import { UDP } from '../../wire/udp.ts';
 import { BoundConnection, METHODS } from '../bound-connection.ts';
-import { FORWARDING_METHOD, MASQ, NOOUTPUT, ONE_PACKET } from '../connections.ts';
+import { MASQ } from '../connections.ts';
 import type { Core } from '../core.ts';
 import type { RealDestination } from '../service.ts';
 import { countErrorOut, countIn, countOut } from '../traffic.ts';
@@ -165,7 +165,7 @@ export class Datapath {
     const { protocol, src, srcPort, dst, dstPort } = packet;
     // Before the timer: what the kernel path has still to tell would set it again.
     offload.remove(row);
-    table.timeout[row] = 0;
+    table.setTimeout(row, 0);
     table.expireNow(row);
     const verdict = this.#admit(packet, now);
     if (table.findFromClient(protocol, src, srcPort, dst, dstPort) !== row) end(this.#core, row);
@@ -177,11 +177,11 @@ export class Datapath {
     const { settings, table } = this.#core;
     if (settings.expire_nodest_conn !== 0 && destination.weight === 0) return true;
     const mode = settings.conn_reuse_mode;
-    if (mode === 0 || table.template[row] !== NONE) return false;
-    const state = table.state[row]!;
+    if (mode === 0 || table.template(row) !== NONE) return false;
+    const state = table.state(row);
     if (table.protocol(row) === SCTP) return state === SCTP_CLOSED;
     if (state === TCP_TIME_WAIT || state === TCP_CLOSE) return true;
-    const isHalfSeen = (table.flags[row]! & NOOUTPUT) !== 0;
+    const isHalfSeen = table.isHalfSeen(row);
     return (mode & REUSE_FIN_WAIT) !== 0 && state === TCP_FIN_WAIT && isHalfSeen;
   }
 
@@ -251,12 +251,11 @@ export class Datapath {
     const { table, total, forwarding } = this.#core;
     countIn(packet, destination, total);
     track(this.#core, row, packet, FROM_CLIENT, destination);
-    table.inPackets[row]!++;
-    const flags = table.flags[row]!;
+    table.addPackets(row, 1);
+    const method = table.method(row);
     const connection = this.#connection.select(row, destination);
-    const method = flags & FORWARDING_METHOD;
     const verdict = methods[method]!.request(packet, connection, forwarding);
-    if ((flags & ONE_PACKET) !== 0) {
+    if (table.isOnePacket(row)) {
       end(this.#core, row);
       return verdict;
     }
@@ -290,7 +289,7 @@ export class Datapath {
   /** The kernel may have the packets of a connection whose state they do not change. */
   #offer(row: Row, protocol: number): void {
     const { table, offload } = this.#core;
-    if (protocol === UDP || (protocol === TCP && table.state[row] === TCP_ESTABLISHED)) offload.install(row);
+    if (protocol === UDP || (protocol === TCP && table.state(row) === TCP_ESTABLISHED)) offload.install(row);
   }
 
   /** A reply that could have gone straight to the client, but whose server's gateway is here: seen, and left as it is. */
@@ -305,12 +304,12 @@ export class Datapath {
 
   /** The number of the row's forwarding method. */
   #methodOf(row: Row): number {
-    return this.#core.table.flags[row]! & FORWARDING_METHOD;
+    return this.#core.table.method(row);
   }
 
   #destinationOf(row: Row): RealDestination {
     const { table, destinations } = this.#core;
-    return destinations.all[table.destination[row]!]!;
+    return destinations.all[table.destination(row)]!;
   }
 }
 

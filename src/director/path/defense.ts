@@ -3,7 +3,6 @@ import type { Row } from '../../model/connection.ts';
 import type { SettingName } from '../../model/settings.ts';
 import { SCTP } from '../../wire/sctp.ts';
 import { TCP } from '../../wire/tcp.ts';
-import { TEMPLATE } from '../connections.ts';
 import type { DirectorCore } from '../core.ts';
 import { purge } from './connection-lifecycle.ts';
 import { SCTP_ESTABLISHED, SCTP_INIT_STATE, SCTP_INIT1_STATE } from './sctp-state.ts';
@@ -79,9 +78,9 @@ export class Defence {
 
   #isDispensable(row: Row, now: number): boolean {
     const { table } = this.#core;
-    if (table.children[row]! > 0) return false;
-    const state = table.state[row]!;
-    if ((table.flags[row]! & TEMPLATE) !== 0) return state !== ASSURED;
+    if (table.children(row) > 0) return false;
+    const state = table.state(row);
+    if (table.isTemplate(row)) return state !== ASSURED;
     switch (table.protocol(row)) {
       case TCP:
         if (state === TCP_SYN_RECV || state === TCP_SYNACK) return true;
@@ -97,8 +96,8 @@ export class Defence {
   /** Idle, with few packets; the more it had, the more of its kind are spared. */
   #isForgotten(row: Row, now: number): boolean {
     const { table } = this.#core;
-    if (table.expires(row) - table.timeout[row]! > now - IDLE) return false;
-    const packets = table.inPackets[row]!;
+    if (table.expires(row) - table.timeout(row) > now - IDLE) return false;
+    const packets = table.packets(row);
     if (packets === 0 || packets > FEW_PACKETS) return false;
     if (--this.#sparings[packets]! > 0) return false;
     this.#sparings[packets] = packets;

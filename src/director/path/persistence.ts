@@ -95,7 +95,7 @@ export class Persistence {
 
   #isUsable(row: Row, only: RealDestination | undefined): boolean {
     const { table, destinations, settings } = this.#core;
-    const destination = destinations.all[table.destination[row]!]!;
+    const destination = destinations.all[table.destination(row)]!;
     if (!destination.available || (only !== undefined && only !== destination)) return false;
     return settings.expire_quiescent_template === 0 || destination.weight !== 0;
   }
@@ -113,11 +113,10 @@ export class Persistence {
       destination,
       this.#port === 0 ? 0 : destination.port,
       TEMPLATE,
-      service.mark,
       this.#salt,
     );
     if (row === NONE) return NONE;
-    table.timeout[row] = service.persistence;
+    table.setTimeout(row, service.persistence);
     if (this.#data !== undefined) engineData.set(row, this.#data);
     return row;
   }

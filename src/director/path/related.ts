@@ -12,7 +12,7 @@ import { SCTP } from '../../wire/sctp.ts';
 import { TCP } from '../../wire/tcp.ts';
 import { UDP } from '../../wire/udp.ts';
 import type { BoundConnection } from '../bound-connection.ts';
-import { FORWARDING_METHOD, MASQ, ONE_PACKET, TUNNEL } from '../connections.ts';
+import { MASQ, TUNNEL } from '../connections.ts';
 import type { Core } from '../core.ts';
 import type { RealDestination } from '../service.ts';
 import { countErrorOut, countIn, countOut } from '../traffic.ts';
@@ -147,16 +147,16 @@ export class RelatedErrors {
     if (typeof admitted !== 'number') return admitted;
     table.touch(admitted, now);
     const verdict = this.#toServer(admitted, packet, quoted);
-    if ((table.flags[admitted]! & ONE_PACKET) !== 0) end(this.#core, admitted);
+    if (table.isOnePacket(admitted)) end(this.#core, admitted);
     return verdict;
   }
 
   #methodOf(row: Row): number {
-    return this.#core.table.flags[row]! & FORWARDING_METHOD;
+    return this.#core.table.method(row);
   }
 
   #destinationOf(row: Row): RealDestination {
     const { table, destinations } = this.#core;
-    return destinations.all[table.destination[row]!]!;
+    return destinations.all[table.destination(row)]!;
   }
 }

@@ -6,7 +6,6 @@ import { SCTP, sctp } from '../../wire/sctp.ts';
 import { TCP } from '../../wire/tcp.ts';
 import { UDP } from '../../wire/udp.ts';
 import { countActivated, countDeactivated } from '../connection-counts.ts';
-import { INACTIVE, NOOUTPUT, TEMPLATE } from '../connections.ts';
 import type { Core } from '../core.ts';
 import type { RealDestination } from '../service.ts';
 import { nextSctpState, SCTP_ACTIVE, SCTP_ESTABLISHED } from './sctp-state.ts';
@@ -35,53 +34,52 @@ export function track(
   if (protocol === TCP) {
     // Half a header says nothing (Linux 6.1, tcp_state_transition).
     if (!packet.hasHeader) return;
-    const before = table.state[row]!;
+    const before = table.state(row);
     const after = nextTcpState(before, packet.tcpFlags, seen(core, row, sender), core.secureTcp);
     // Whatever follows may change the state again: it has to be seen. What the kernel path still has to tell is of the
     // state before, and so is the time-out that it asks for.
     if (after !== before) core.offload.remove(row);
-    table.timeout[row] = timeouts.tcp[after]!;
+    table.setTimeout(row, timeouts.tcp[after]!);
     if (after === before) return;
-    table.state[row] = after;
+    table.setState(row, after);
     count(core, row, ((TCP_ACTIVE >>> after) & 1) !== 0, destination);
     if (after === TCP_ESTABLISHED) assureTemplate(core, row);
   } else if (protocol === SCTP) {
     if (packet.sctpChunk < 0) return;
     const chunk = sctp.decisiveChunk(packet.frame, packet.transport, packet.end);
-    const before = table.state[row]!;
+    const before = table.state(row);
     const after = nextSctpState(before, chunk, seen(core, row, sender));
-    table.timeout[row] = timeouts.sctp[after]!;
+    table.setTimeout(row, timeouts.sctp[after]!);
     if (after === before) return;
-    table.state[row] = after;
+    table.setState(row, after);
     count(core, row, ((SCTP_ACTIVE >>> after) & 1) !== 0, destination);
     if (after === SCTP_ESTABLISHED) assureTemplate(core, row);
   } else if (protocol === UDP) {
-    table.timeout[row] = timeouts.udp[0]!;
+    table.setTimeout(row, timeouts.udp[0]!);
     if (sender === FROM_SERVER) assureTemplate(core, row);
   }
 }
 
 /** CLIENT_ONLY as long as no packet of the server came by. */
 function seen(core: Core, row: Row, sender: number): number {
-  const flags = core.table.flags[row]!;
-  if ((flags & NOOUTPUT) === 0) return sender;
+  const { table } = core;
+  if (!table.isHalfSeen(row)) return sender;
   if (sender === FROM_CLIENT) return CLIENT_ONLY;
-  core.table.flags[row] = flags & ~NOOUTPUT;
+  table.setFullySeen(row);
   return FROM_SERVER;
 }
 
 function count(core: Core, row: Row, isActive: boolean, destination: RealDestination): void {
-  const flags = core.table.flags[row]!;
-  const wasActive = (flags & INACTIVE) === 0;
-  if (isActive === wasActive) return;
+  const { table } = core;
+  if (isActive !== table.isInactive(row)) return;
   if (isActive) countActivated(destination);
   else countDeactivated(destination);
-  core.table.flags[row] = flags ^ INACTIVE;
+  table.setInactive(row, !isActive);
 }
 
 /** The template that led here has proved useful. */
 export function assureTemplate(core: Core, row: Row): void {
-  const template = core.table.template[row]!;
-  if (template === NONE || (core.table.flags[template]! & TEMPLATE) === 0) return;
-  core.table.state[template] = ASSURED;
+  const template = core.table.template(row);
+  if (template === NONE || !core.table.isTemplate(template)) return;
+  core.table.setState(template, ASSURED);
 }
