@@ -8,7 +8,7 @@ import { disassemble, listing, print } from '../support/ebpf/disassemble.ts';
 const { at, exit, jump, R0, R1, R2, FP, W, H, B, DW } = bpf;
 const hex = (octets: Uint8Array) => Buffer.from(octets).toString('hex');
 
-describe('golden octets', () => {
+describe('emits the bytes that the kernel expects', () => {
   test.each<[string, Fragment, string]>([
     ['exit', exit(), '9500000000000000'],
     ['r0 = 2', bpf.mov.imm(R0, 2), 'b700000002000000'],
@@ -49,7 +49,7 @@ describe('labels', () => {
     );
   });
 
-  test('of a fragment that is used twice do not clash where they are symbols', () => {
+  test('that are symbols do not collide when a fragment occurs twice', () => {
     const skip = (): Fragment => {
       const done = Symbol('done');
       return [bpf.jeq.imm(R1, 0, done), bpf.mov.imm(R0, 1), at(done, bpf.mov.imm(R2, 0))];
@@ -72,7 +72,7 @@ describe('labels', () => {
     expect(() => assemble(program)).toThrowError(AssemblerError);
   });
 
-  test('a number that is too large is refused', () =>
+  test('rejects a number that is out of range', () =>
     expect(() => assemble(bpf.mov.imm(R0, 2 ** 32))).toThrowError('4294967296 does not fit in 32 bits'));
 });
 
@@ -94,7 +94,7 @@ const instruction: fc.Arbitrary<Instruction> = fc.oneof(
   fc.constant(exit()),
 );
 
-test('what is assembled is disassembled to the same', () => {
+test('disassembles to the instructions that were assembled', () => {
   fc.assert(
     fc.property(fc.array(instruction, { minLength: 1 }), (program) => {
       expect(disassemble(assemble(program))).toEqual(program);
@@ -102,7 +102,7 @@ test('what is assembled is disassembled to the same', () => {
   );
 });
 
-test('any octets are disassembled and printed, or refused as cut', () => {
+test('disassembles and prints any bytes, or rejects them as truncated', () => {
   fc.assert(
     fc.property(fc.uint8Array({ maxLength: 64 }), (octets) => {
       let instructions: Instruction[];

@@ -20,7 +20,7 @@ const { R0, R1, R2, R6, W, DW, B, exit } = bpf;
 const why = 'why' in kernel ? kernel.why : undefined;
 const it = kernel as Bpf;
 
-test('a kernel to try it on is there', ({ skip }) => skip(why !== undefined, why));
+test('finds a kernel that loads programs', ({ skip }) => skip(why !== undefined, why));
 
 const xdp = (name: string, ...code: Fragment[]) =>
   new Program(it, { type: 'xdp', name, code: assemble(code) });
@@ -38,7 +38,7 @@ describe.skipIf(why !== undefined)('maps', () => {
     expect(map.lookup(key(1))).toBeUndefined();
   });
 
-  test('refuse more than they hold, and say how', () => {
+  test('refuse more entries than they hold, with an error that says so', () => {
     using map = new BpfMap(it, { type: 'hash', keySize: 4, valueSize: 1, entries: 1 });
     map.update(key(1), Uint8Array.of(0));
     expect(() => map.update(key(2), Uint8Array.of(0))).toThrowError(/^bpf\(MAP_UPDATE_ELEM\): E2BIG, /);
@@ -101,7 +101,7 @@ describe.skipIf(why !== undefined)('programs', () => {
     expect([run.packet.length, run.packet[0], run.packet[1]]).toEqual([64, 0xaa, 0]);
   });
 
-  test('that are refused say the verifier’s last words, and keep its log', () => {
+  test('that the verifier refuses have its last line in the message, and its log', () => {
     let error: unknown;
     try {
       xdp('careless', bpf.load(W, R2, R1, 0), bpf.load(DW, R0, R2, 0), exit());
@@ -115,7 +115,7 @@ describe.skipIf(why !== undefined)('programs', () => {
     expect((cause as Error).message).toBe('bpf(PROG_LOAD): EACCES, permission denied');
   });
 
-  test('are attached, exchanged, pinned, and gone with their link', () => {
+  test('are attached, replaced and pinned by a link, and detached with it', () => {
     const classifier = (name: string) =>
       new Program(it, {
         type: 'schedulerClassifier',
@@ -130,7 +130,7 @@ describe.skipIf(why !== undefined)('programs', () => {
     expect(() => attachTcxIngress(it, second, it.system.interfaceIndex('lo'))).toThrowError(/EEXIST/);
   });
 
-  test('leave a link that is at none when their interface goes, whoever has its number then', ({ skip }) => {
+  test('are detached when their interface is deleted, although another one gets its index', ({ skip }) => {
     const name = `lvs-${process.pid % 100_000}`;
     const index = 70_000 + (process.pid % 10_000);
     const ip = (words: string) => spawnSync('ip', ['link', ...words.split(' ')], { encoding: 'utf8' });
@@ -158,7 +158,7 @@ describe.skipIf(why !== undefined)('programs', () => {
     }
   });
 
-  test('stay while their link is pinned', ({ skip }) => {
+  test('stay attached while their link is pinned', ({ skip }) => {
     const folder = mkdtempSync(join(tmpdir(), 'lvs-bpf-'));
     try {
       const mounted = spawnSync('mount', ['-t', 'bpf', 'bpf', folder], { encoding: 'utf8' });
@@ -179,11 +179,14 @@ describe.skipIf(why !== undefined)('programs', () => {
   });
 });
 
-test.skipIf(why !== undefined)('what is there is told, and why what is not there is missing', async () => {
-  const features = await probeFeatures(it);
-  for (const { name, missing } of Object.values(features)) {
-    expect(name).not.toBe('');
-    if (missing !== undefined) expect(missing).toMatch(/^\S+.*: /);
-  }
-  expect(features.maps.missing).toBeUndefined();
-});
+test.skipIf(why !== undefined)(
+  'reports which features are available, and why others are missing',
+  async () => {
+    const features = await probeFeatures(it);
+    for (const { name, missing } of Object.values(features)) {
+      expect(name).not.toBe('');
+      if (missing !== undefined) expect(missing).toMatch(/^\S+.*: /);
+    }
+    expect(features.maps.missing).toBeUndefined();
+  },
+);

@@ -10,7 +10,7 @@ const { R0, R1, R2, R3, FP, W, DW, at, exit } = bpf;
 const NOTHING = { helpers: {}, maps: new Map(), values: new Map(), context: () => 0n };
 const run = (...program: Fragment[]) => new Machine(assemble([program, exit()]), new Memory(), NOTHING).run();
 
-describe('a program gives what the instruction set says', () => {
+describe('a program computes what the instruction set defines', () => {
   test.each<[string, Fragment[], number]>([
     ['w0 = -1', [bpf.mov32.imm(R0, -1)], 0xffffffff],
     ['division by zero', [bpf.mov.imm(R0, 7), bpf.div.imm(R0, 0)], 0],
@@ -89,7 +89,7 @@ describe('a program gives what the instruction set says', () => {
   ])('%s', (_name, program, want) => expect(run(...program)).toBe(want));
 });
 
-test('arithmetic of 32 bits is that of the processor', () => {
+test("32-bit arithmetic equals the processor's", () => {
   fc.assert(
     fc.property(fc.integer(), fc.integer(), (a, b) => {
       const result = (op: bpf.Arithmetic) => run(bpf.mov32.imm(R0, a), bpf.mov32.imm(R1, b), op.reg(R0, R1));
@@ -101,7 +101,7 @@ test('arithmetic of 32 bits is that of the processor', () => {
   );
 });
 
-describe('what a kernel would refuse is a fault', () => {
+describe('reports a fault where a kernel would refuse the program', () => {
   test.each<[string, Fragment[], string]>([
     ['a store past the stack', [bpf.storeImm(DW, FP, -4, 0)], 'store of 8 octets at stack+508 of 512'],
     ['a load from nowhere', [bpf.mov.imm(R1, 0), bpf.load(W, R0, R1, 0)], 'load of 4 octets at 0x0'],

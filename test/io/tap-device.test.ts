@@ -9,6 +9,6 @@ test.each([
   [2, 'open(/dev/net/tun): ENOENT, no such file or directory (modprobe tun)'],
   [19, 'open(/dev/net/tun): ENODEV, no such device (modprobe tun)'],
   [13, 'open(/dev/net/tun): EACCES, permission denied'],
-])('the error for errno %i names the remedy where the driver is not loaded', (errno, message) => {
+])('errno %i: names the remedy if the driver is not loaded', (errno, message) => {
   expect(() => openTun(failing(errno))).toThrowError(expect.objectContaining({ message }));
 });

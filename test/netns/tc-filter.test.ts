@@ -11,7 +11,8 @@ const why =
   notBuilt('test/support/drop-packets') ??
   ('why' in kernel ? kernel.why : undefined);
 
-test('what is needed is there', ({ skip }) => skip(why !== undefined, why));
+test('finds namespaces, the build and a kernel that loads programs', ({ skip }) =>
+  skip(why !== undefined, why));
 
 describe.skipIf(why !== undefined)('a filter whose process drops every packet', () => {
   let lab: Lab;

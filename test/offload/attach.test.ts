@@ -50,7 +50,7 @@ const added = addInterface();
 deleteInterface();
 const why = noKernel ?? (added.status === 0 ? undefined : `cannot add an interface: ${added.stderr}`);
 
-test('what is needed is there', ({ skip }) => skip(why !== undefined, why));
+test('finds a kernel that loads programs', ({ skip }) => skip(why !== undefined, why));
 
 describe.skipIf(why !== undefined)('a program', () => {
   beforeEach(() => {

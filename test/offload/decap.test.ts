@@ -63,7 +63,7 @@ describe.each(places)('%s', (_name, hook, open) => {
     ['IPv6 in IPv4', SIX, '10.1.0.11', 20],
     ['IPv4 in IPv6', FOUR, 'fd01::11', 40],
     ['IPv6 in IPv6', SIX, 'fd01::11', 40],
-  ])('%s is taken out', (_what, line, server, outer) => {
+  ])('decapsulates %s', (_what, line, server, outer) => {
     const octets = tunnelled(line, server);
     const { result, packet } = run(arriving(octets));
     // Where the IP version changes, the interface receives the packet again: tc notes its protocol before it runs.
@@ -76,19 +76,19 @@ describe.each(places)('%s', (_name, hook, open) => {
   });
 
   test.each<[string, Uint8Array]>([
-    ['a packet that is in no tunnel', packetOfLine(FOUR)],
+    ['a packet without a tunnel', packetOfLine(FOUR)],
     [
-      'one for another address',
+      'a packet for another address',
       packetOfLine('10.0.0.1 > 10.0.0.2 proto=4 [203.0.113.7:1 > 192.0.2.81:80 ACK]'),
     ],
     [
-      'one that met congestion',
+      'a packet with a congestion mark',
       packetOfLine('10.0.0.1 > 10.0.0.2 proto=4 tos=3 [203.0.113.7:1 > 192.0.2.80:80 ACK]'),
     ],
     ['a fragment', packetOfLine('10.0.0.1 > 10.0.0.2 proto=4 frag=0+ hex=4500002800000000')],
-    ['what only says that it holds IPv4', packetOfLine(`10.0.0.1 > 10.0.0.2 proto=4 hex=${'60'.repeat(40)}`)],
-    ['a cut one', packetOfLine('10.0.0.1 > 10.0.0.2 proto=4 hex=45')],
-  ])('%s is left as it is', (_what, octets) => {
+    ['a payload that claims to be IPv4', packetOfLine(`10.0.0.1 > 10.0.0.2 proto=4 hex=${'60'.repeat(40)}`)],
+    ['a truncated packet', packetOfLine('10.0.0.1 > 10.0.0.2 proto=4 hex=45')],
+  ])('passes %s unchanged', (_what, octets) => {
     const frame = arriving(octets);
     const { result, packet } = run(frame);
     expect([result, packet]).toEqual([HOOKS[hook].pass, frame]);

@@ -22,7 +22,7 @@ function handedBack(index: number, mark = HAND_BACK): Uint8Array {
   return frame;
 }
 
-test('a kernel to run the programs in is there', ({ skip }) => skip(noKernel !== undefined, noKernel));
+test('finds a kernel that loads programs', ({ skip }) => skip(noKernel !== undefined, noKernel));
 
 describe.skipIf(noKernel !== undefined).each(['xdp', 'tc'] as const)('%s', (hook) => {
   const open = () => {
@@ -45,7 +45,7 @@ describe.skipIf(noKernel !== undefined).each(['xdp', 'tc'] as const)('%s', (hook
     return (frame: Uint8Array) => testRun(bpf, program, frame);
   };
 
-  test('a frame goes out of the interface that it names, from that one’s address', () => {
+  test('sends a frame by the interface that it names, from the address of that interface', () => {
     const frame = handedBack(INDEX);
     const { result, packet } = open()(frame);
     expect(result).toBe(REDIRECTED[hook]);
@@ -55,7 +55,7 @@ describe.skipIf(noKernel !== undefined).each(['xdp', 'tc'] as const)('%s', (hook
   test.each([
     ['names no interface of ours', handedBack(7)],
     ['was not handed back', handedBack(INDEX, 0x0200)],
-  ])('a frame that %s is dropped', (_what, frame) => {
+  ])('drops a frame that %s', (_what, frame) => {
     expect(open()(frame)).toMatchObject({ result: HOOKS[hook].drop, packet: frame });
   });
 });

@@ -41,7 +41,7 @@ const line = (version: 4 | 6, rest: string) =>
 const reply = (version: 4 | 6, rest: string) =>
   `${bracket(SERVER[version])}:8080 > ${bracket(CLIENT[version])}:4000 ${rest}`;
 
-test('a kernel to run the programs in is there', ({ skip }) => skip(noKernel !== undefined, noKernel));
+test('finds a kernel that loads programs', ({ skip }) => skip(noKernel !== undefined, noKernel));
 
 const services = serviceKeys({
   services: ([4, 6] as const).flatMap((version) =>
@@ -130,7 +130,7 @@ const FORWARDED: readonly [string, Connection, string, boolean?][] = [
 describe.each(datapaths)('%s', (_name, open, inKernel) => {
   const datapath = open();
 
-  test.each(FORWARDED)('%s: as the forwarding method does it', (_what, one, text, isReply = false) => {
+  test.each(FORWARDED)('forwards %s as the forwarding method does', (_what, one, text, isReply = false) => {
     expect(datapath.install(one)).toEqual([true]);
     const octets = packetOfLine(text);
     const { verdict, sent } = typescript(octets, one, isReply);
@@ -144,7 +144,7 @@ describe.each(datapaths)('%s', (_name, open, inKernel) => {
     expect(datapath.reports).toEqual([[0, 1, octets.length, isReply]]);
   });
 
-  test('random packets: forwarded as the method does it, or not touched', () => {
+  test('forwards random packets as the method does, or leaves them unchanged', () => {
     const method = fc.constantFrom<How>('nat', 'dr', 'tunnel', 'tunnel6');
     const scene = fc.tuple(
       datagram(),
@@ -189,7 +189,7 @@ describe.each(datapaths)('%s', (_name, open, inKernel) => {
     ['a fragment', connection('dr', 4, UDP), line(4, 'UDP len=64 frag=0+')],
     ['a later fragment', connection('dr', 4, UDP), `${CLIENT[4]} > ${VIP[4]} UDP frag=64 len=64`],
     ['a later fragment, IPv6', connection('dr', 6, UDP), `${CLIENT[6]} > ${VIP[6]} UDP frag=64 len=64`],
-  ])('%s is the director’s, untouched', (_what, one, text) => {
+  ])('sends %s to the director unchanged', (_what, one, text) => {
     datapath.install(one);
     const frame = arriving(packetOfLine(text));
     const outcome = datapath.run(frame);
@@ -200,10 +200,10 @@ describe.each(datapaths)('%s', (_name, open, inKernel) => {
   });
 });
 
-describe('tc, interpreted: what the kernel knows of a packet', () => {
+describe('tc, interpreted, with metadata of the packet', () => {
   const datapath = Datapath.interpreted('tc', services);
 
-  test('a frame to another host is left to the kernel', () => {
+  test('passes a frame to another host', () => {
     datapath.install(connection('dr'));
     const frame = arriving(packetOfLine(line(4, 'ACK len=9')));
     expect(datapath.run(frame, { type: 0 }).fate).toBe('forwarded');
@@ -217,7 +217,7 @@ describe('tc, interpreted: what the kernel knows of a packet', () => {
     ['TCP, IPv6', connection('dr', 6), line(6, 'ACK len=3000'), 1000, 3, 3000 + 3 * 60],
     ['TCP, one piece', connection('nat'), line(4, 'ACK len=1000'), 1000, 1, 1040],
     ['UDP', connection('dr', 4, UDP), line(4, 'UDP len=2100'), 700, 3, 2100 + 3 * 28],
-  ])('merged %s counts as its pieces', (_what, one, text, gsoSize, packets, octets) => {
+  ])('counts the segments of merged %s', (_what, one, text, gsoSize, packets, octets) => {
     datapath.install(one);
     expect(datapath.run(arriving(packetOfLine(text)), { gsoSize }).fate).toBe('forwarded');
     datapath.offload.sweep();

@@ -58,9 +58,10 @@ describe.each<HookName>(['xdp', 'tc'])('%s', (hook) => {
       'an error about a connection, IPv6',
       '2001:db8:5::1 > 2001:db8::80 ICMP6 1/0 [[2001:db8::80]:80 > [2001:db8:1::7]:4000 ACK]',
     ],
-  ])('up: %s', (_what, line) => expect(fateOf(line)).toBe('up'));
+  ])('sends to the director: %s', (_what, line) => expect(fateOf(line)).toBe('up'));
 
-  test('up: a packet with options', () => expect(datapath.run(arriving(OPTIONS)).fate).toBe('up'));
+  test('sends to the director: a packet with options', () =>
+    expect(datapath.run(arriving(OPTIONS)).fate).toBe('up'));
 
   test.each([
     ['another port of the VIP', '203.0.113.7:4000 > 192.0.2.80:22 SYN'],
@@ -78,16 +79,16 @@ describe.each<HookName>(['xdp', 'tc'])('%s', (hook) => {
     ['a protocol without ports', '203.0.113.7 > 192.0.2.80 proto=47 len=40'],
     ['a fragment to nobody', '203.0.113.7 > 192.0.2.90 UDP frag=64 len=64'],
     ['a fragment of a protocol without a service', '203.0.113.7 > 192.0.2.80 UDP frag=64 len=64'],
-  ])('the host’s: %s', (_what, line) => expect(fateOf(line)).toBe('pass'));
+  ])('passes to the host: %s', (_what, line) => expect(fateOf(line)).toBe('pass'));
 
-  test('the host’s: frames that carry no IP', () => {
+  test('passes to the host: frames without an IP packet', () => {
     const arp = arriving(packetOfLine('203.0.113.7:4000 > 192.0.2.80:80 SYN'));
     arp.set([0x08, 0x06], 12);
     expect(datapath.run(arp).fate).toBe('pass');
     expect(datapath.run(arp.subarray(0, 30)).fate).toBe('pass');
   });
 
-  test('any octets whatsoever end somewhere, and are not touched', () => {
+  test('leaves any bytes unchanged, whatever becomes of them', () => {
     // Behind an Ethernet header, so that they are looked at.
     let seed = 1;
     const random = () => {

@@ -41,7 +41,7 @@ describe.each(places)('XDP, %s', (_name, open) => {
     });
   });
 
-  test('two tags are not for the program', () => {
+  test('passes frames with two tags', () => {
     datapath.install(connection('nat'));
     const once = arriving(octets, 12);
     const twice = Uint8Array.of(...once.subarray(0, 12), 0x81, 0, 0, 9, ...once.subarray(12));
