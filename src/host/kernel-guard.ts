@@ -37,8 +37,13 @@ export class KernelGuard {
   #start(): ChildProcessWithoutNullStreams {
     this.#started = performance.now();
     this.#errors = '';
-    // nft would save its commands to a history file in HOME.
-    const nft = spawn('nft', ['-i'], { stdio: 'pipe', env: { ...process.env, HOME: '/dev/null' } });
+    // nft would save its commands to a history file in HOME. Its process group is a separate one: Ctrl-C and a service
+    // manager signal the director's whole group, and the table must outlast the director's own shutdown.
+    const nft = spawn('nft', ['-i'], {
+      stdio: 'pipe',
+      detached: true,
+      env: { ...process.env, HOME: '/dev/null' },
+    });
     let output = '';
     nft.stdout.setEncoding('latin1').on('data', (text: string) => {
       output += text;

@@ -51,3 +51,12 @@ test('when its nft is killed another one gets the same table, and keeps no histo
   expect(restored).toMatch(/add table .*add chain .*192\.0\.2\.1 \. 6 \. 80/);
   expect(restored!.split(' ')[0]).not.toBe(pid);
 });
+
+test('a signal to the process group of the director does not reach nft', async () => {
+  const from = told().length;
+  const guard = await KernelGuard.open(['lo'], () => {});
+  const pid = told()[from]!.split(' ')[0]!;
+  const group = execFileSync('ps', ['-o', 'pgid=', '-p', pid], { encoding: 'utf8' }).trim();
+  guard.close();
+  expect(group).toBe(pid);
+});
