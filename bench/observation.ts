@@ -25,6 +25,8 @@ const SURROUNDINGS: Surroundings = {
   running: true,
   losses: {},
   sendFailures: {},
+  conditions: [],
+  announcements: 0,
   eventLoopDelay: { mean: 0, p99: 0, max: 0 },
   control: { clients: 0, requests: 0, failed: 0, refused: 0, timedOut: 0, vanished: 0 },
 };

@@ -14,6 +14,8 @@ export interface Interface {
   readonly address: string;
   /** Leading bits of the network that the address is in. */
   readonly prefix: number;
+  /** A VIP that several hosts have on purpose. */
+  readonly isShared?: boolean;
 }
 
 export interface DestinationDocument {

@@ -166,6 +166,18 @@ const networkInterface = {
   required: ['interface', 'address'],
 } as const;
 
+const virtualAddress = {
+  ...networkInterface,
+  properties: {
+    ...networkInterface.properties,
+    shared: {
+      type: 'boolean',
+      description:
+        'true: several hosts have the address on purpose. It is neither announced nor probed, and no conflict is reported. Default false.',
+    },
+  },
+} as const;
+
 const endpoint = {
   type: 'string',
   minLength: 3,
@@ -200,7 +212,7 @@ export const schema = {
   properties: {
     method,
     active: { type: 'boolean', description: 'false: a standby, with neither VIP nor rules. Default true.' },
-    vips: { type: 'array', items: networkInterface, description: 'Addresses that the director takes.' },
+    vips: { type: 'array', items: virtualAddress, description: 'Addresses that the director takes.' },
     director: {
       type: 'object',
       additionalProperties: false,

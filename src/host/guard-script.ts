@@ -56,6 +56,8 @@ export function createGuard(table: string, interfaces: readonly string[]): strin
     `add table netdev ${table} { flags owner; }`,
     `add chain netdev ${table} withheld`,
     `add chain netdev ${table} ingress { type filter hook ingress devices = { ${devices} } priority ${PRIORITY}; policy accept; }`,
+    // A frame for another MAC address is not this interface's: a macvlan on it, or a bridge, may have it next.
+    `add rule netdev ${table} ingress meta pkttype other accept`,
     // The packet of a VLAN arrives again at the VLAN's interface. VLAN id 0 is priority alone.
     `add rule netdev ${table} ingress vlan id 1-4095 accept`,
     `add rule netdev ${table} ingress jump withheld`,

@@ -1,5 +1,5 @@
-/** Reads the properties of a network interface from sysfs: index, MAC address, MTU, state. */
-import { readFileSync } from 'node:fs';
+/** Reads the properties of network interfaces from sysfs: index, MAC address, MTU, state. */
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
 
 export interface LinkFacts {
   readonly index: number;
@@ -10,8 +10,12 @@ export interface LinkFacts {
   readonly up: boolean;
 }
 
-/** IFF_UP (linux/if.h). */
-const UP = 0x1;
+/** Flags of an interface (linux/if.h). */
+const IFF_UP = 0x1;
+const IFF_LOOPBACK = 0x8;
+const IFF_NOARP = 0x80;
+/** ARPHRD_ETHER (linux/if_arp.h). */
+const ETHERNET = 1;
 
 /** Returns undefined if this network namespace has no such interface. */
 export function linkFacts(name: string): LinkFacts | undefined {
@@ -22,10 +26,60 @@ export function linkFacts(name: string): LinkFacts | undefined {
       index: Number(read('ifindex')),
       mac: read('address'),
       mtu: Number(read('mtu')),
-      up: (Number(read('flags')) & UP) !== 0,
+      up: (Number(read('flags')) & IFF_UP) !== 0,
     };
   } catch {
     return undefined;
+  }
+}
+
+/** Returns the names of all interfaces of this network namespace. */
+export const interfaceNames = (): string[] => readdirSync('/sys/class/net');
+
+/** An interface by which packets can come to this host. */
+export interface ReceivingInterface {
+  readonly name: string;
+  /** False for tunnels, PPP and the like, whose frames have no Ethernet header. */
+  readonly isEthernet: boolean;
+}
+
+/**
+ * Returns the interfaces that are up and receive packets for this host: not the loopback, not those that belong to a
+ * bridge or a bond, not dummy devices (no ARP), not `except`.
+ */
+export function receivingInterfaces(except: readonly string[] = []): ReceivingInterface[] {
+  return interfaceNames().flatMap((name) => {
+    if (except.includes(name) || !isInterfaceName(name)) return [];
+    const read = (file: string) => Number(readFileSync(`/sys/class/net/${name}/${file}`, 'latin1'));
+    try {
+      const flags = read('flags');
+      const isEthernet = read('type') === ETHERNET;
+      if ((flags & IFF_UP) === 0 || (flags & IFF_LOOPBACK) !== 0) return [];
+      if ((isEthernet && (flags & IFF_NOARP) !== 0) || existsSync(`/sys/class/net/${name}/master`)) return [];
+      return [{ name, isEthernet }];
+    } catch {
+      // Deleted meanwhile, or not a directory of an interface (bonding_masters).
+      return [];
+    }
+  });
+}
+
+/** Reports whether an interface brings packets from a network when it is up: neither loopback nor dummy. */
+export function bringsPackets(name: string): boolean {
+  try {
+    const flags = Number(readFileSync(`/sys/class/net/${name}/flags`, 'latin1'));
+    return (flags & (IFF_LOOPBACK | IFF_NOARP)) === 0;
+  } catch {
+    return true;
+  }
+}
+
+/** Reports whether the interface has a carrier; false also while it is down or missing. */
+export function hasCarrier(name: string): boolean {
+  try {
+    return readFileSync(`/sys/class/net/${name}/carrier`, 'latin1').trim() === '1';
+  } catch {
+    return false;
   }
 }
 

@@ -162,6 +162,28 @@ export class Routes {
     return this.#own.map(({ address }) => address);
   }
 
+  /** Returns the interface that has an address of this host; undefined if it is not the host's. */
+  deviceOf(text: string): string | undefined {
+    const address = parseAddress(text);
+    return address && this.#own.find((own) => sameAddress(own.address, address))?.device;
+  }
+
+  /** Returns the interface whose network contains an address, a loopback or host prefix apart; undefined if none does. */
+  networkOf(text: string): string | undefined {
+    const wanted = parseAddress(text);
+    if (!wanted) return undefined;
+    const family = familyOf(wanted);
+    return this.#own.find(
+      ({ address, mask, isHostPrefix }) =>
+        !isHostPrefix && familyOf(address) === family && isWithin(wanted, address, mask),
+    )?.device;
+  }
+
+  /** Reports whether a default route leads through the interface: packets from anywhere may come by it. */
+  isDefault(name: string): boolean {
+    return this.#table.some(({ device, bits }) => device === name && bits === 0);
+  }
+
   /** Reports whether the address is one of the host's own. */
   isLocal(address: Address): boolean {
     if (isV4(address)) return this.#local4.has(address[3]! | 0);

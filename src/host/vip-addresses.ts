@@ -9,6 +9,8 @@ export interface VipAddress {
   readonly device: string;
   readonly alias?: string;
   readonly address: string;
+  /** Several hosts have it on purpose: it is neither probed nor announced, and no conflict is reported. */
+  readonly isShared?: boolean;
 }
 
 /** Lifetime of an address after its last renewal, s. A killed director leaves its VIPs for no longer. */
@@ -24,6 +26,11 @@ export class VipAddresses {
   constructor(failed: (error: LvsError) => void) {
     this.#failed = failed;
     this.#timer = setInterval(() => this.renew(), RENEWAL_INTERVAL_MS).unref();
+  }
+
+  /** The VIPs that the director added. */
+  get held(): readonly VipAddress[] {
+    return this.#held;
   }
 
   /** Adds missing VIPs and removes those no longer wanted. Does not touch permanent addresses of the host. */

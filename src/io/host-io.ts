@@ -7,7 +7,10 @@ export interface HostIo extends PacketIo {
   reserve: number;
   /** Interfaces whose packets are received. */
   readonly interfaces: readonly string[];
-  /** Receives the packets of another interface, too. Throws LvsError where that is not possible. */
-  listen(name: string): Promise<void>;
+  /**
+   * Receives the packets of another interface, too. `bufferBytes`: size of the kernel's buffer, if the driver has one.
+   * Throws LvsError where that is not possible.
+   */
+  listen(name: string, bufferBytes?: number): Promise<void>;
   losses(): LiveLosses;
 }

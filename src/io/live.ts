@@ -105,9 +105,9 @@ export class LivePacketIo implements PacketIo {
   }
 
   /** Starts to capture on an interface. Throws LvsError where that is not possible. */
-  async listen(name: string): Promise<void> {
+  async listen(name: string, bufferBytes = this.#options.bufferBytes ?? 16 * 1024 * 1024): Promise<void> {
     if (this.#captures.has(name)) return;
-    const { bufferBytes = 16 * 1024 * 1024, bufferTimeout = 0, notice } = this.#options;
+    const { bufferTimeout = 0, notice } = this.#options;
     const interfaceCapture = new InterfaceCapture({
       interface: name,
       bufferBytes,

@@ -2,7 +2,7 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { Registry } from 'prom-client';
 import type { DestinationSnapshot, ServiceSnapshot, Snapshot, Traffic } from '../model/snapshot.ts';
-import type { Surroundings } from '../model/surroundings.ts';
+import { CONDITIONS, type ConditionName, type Surroundings } from '../model/surroundings.ts';
 import { DROP_REASONS, type DropReason } from '../model/verdict.ts';
 import { counter, type Family, gauge, type Sample, single, textOf } from './families.ts';
 import { boundedWords, MAX_SERVICES, type Named, namedDestinations, serviceLabels } from './labels.ts';
@@ -204,6 +204,19 @@ function process(its: Surroundings): Family[] {
       'lvs_driver_send_failures_total',
       'Packets that the kernel refused to send, by its error message.',
       boundedWords(its.sendFailures).map(([why, value]) => [{ why }, value]),
+    ),
+    gauge(
+      'lvs_conditions',
+      'Conditions under which the director serves clients worse than it should, by name.',
+      (Object.keys(CONDITIONS) as ConditionName[]).map((condition) => [
+        { condition },
+        its.conditions.filter(({ name }) => name === condition).length,
+      ]),
+    ),
+    counter(
+      'lvs_vip_announcements_total',
+      'Announcements of VIPs (gratuitous ARP, unsolicited neighbor advertisements).',
+      single(its.announcements),
     ),
     counter(
       'lvs_offload_upcalls_total',

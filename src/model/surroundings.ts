@@ -21,6 +21,22 @@ export interface ControlCounters {
   vanished: number;
 }
 
+/** Conditions under which the director is ready, but serves clients worse than it should; with what each means. */
+export const CONDITIONS = {
+  'vip-conflict': 'another host answers for a VIP',
+  'interface-unheard': 'packets for a VIP can arrive at an interface on which the director does not receive',
+  'send-refused': "the host's packet filter drops packets that the director sends",
+  'other-director': 'another director on this host serves the same service',
+} as const;
+
+export type ConditionName = keyof typeof CONDITIONS;
+
+export interface Condition {
+  readonly name: ConditionName;
+  /** A sentence with the addresses and interfaces that the condition is about. */
+  readonly text: string;
+}
+
 export interface Surroundings {
   /** Of this program, and of Node.js. */
   readonly version: string;
@@ -38,6 +54,10 @@ export interface Surroundings {
   /** How late timers come: what packets and requests wait for at most. */
   readonly eventLoopDelay: EventLoopDelay;
   readonly control: Readonly<ControlCounters>;
+  /** The conditions that hold now. */
+  readonly conditions: readonly Condition[];
+  /** Announcements of VIPs (gratuitous ARP, unsolicited neighbor advertisements) since the start. */
+  readonly announcements: number;
   /** With a kernel path: packets that it handed up, and flows that it was given to forward by itself, since the start. */
   readonly offload?: { readonly upcalls: number; readonly installed: number };
 }

@@ -4,18 +4,22 @@ import { dirname } from 'node:path';
 import type { PacketDoor } from '../control/director-api.ts';
 import { type ControlServer, serveControl } from '../control/server.ts';
 import { interfaceAddresses } from '../host/interface-addresses.ts';
+import { bringsPackets, receivingInterfaces } from '../host/link-facts.ts';
 import { Routes } from '../host/routes.ts';
+import type { HostIo } from '../io/host-io.ts';
 import { openLive } from '../io/live.ts';
 import { monotonicClock, pump } from '../io/pump.ts';
 import { LvsError } from '../model/errors.ts';
 import { loadSystem } from '../sys/system.ts';
 import { Events } from '../web/events.ts';
 import { toldDoor } from './changes.ts';
+import { Conditions } from './conditions.ts';
 import { configured } from './configuration.ts';
 import { configurationDoor } from './configuration-requests.ts';
 import type { DatapathName } from './datapath.ts';
 import { openKernelPath } from './kernel-path.ts';
 import { type Log, limitedLog } from './log.ts';
+import { NetworkWatch, servedBy } from './network-watch.ts';
 import { PacketTap } from './packet-capture.ts';
 import { lackingPrivileges } from './privileges.ts';
 import { keepProcfs, type ProcfsFiles } from './procfs-files.ts';
@@ -57,9 +61,13 @@ export async function runDirector(options: RunOptions): Promise<void> {
   if (lacking) throw new LvsError('UNAVAILABLE', lacking);
   const start = await configured(config);
   for (const what of start.warnings) log('warning', 'config', { what });
-  const interfaces = options.interfaces ?? start.interfaces;
-  if (interfaces.length === 0)
-    throw new LvsError('CONFIG', `${config} names no interface: give one with --interface`);
+  // A VIP on the loopback or on a dummy device: its packets come by other interfaces.
+  const interfaces = options.interfaces ?? start.interfaces.filter(bringsPackets);
+  if (interfaces.length === 0 && receivingInterfaces().length === 0)
+    throw new LvsError(
+      'CONFIG',
+      `${config}: no interface can bring packets (bring one up, or use --interface)`,
+    );
 
   const ending = new AbortController();
   for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => ending.abort(signal));
@@ -77,20 +85,33 @@ export async function runDirector(options: RunOptions): Promise<void> {
     seed: Math.floor(unforeseeable() * 2 ** 32),
     log,
   });
-  const io =
+  const system = await loadSystem().catch(() => undefined);
+  const io: HostIo =
     offloading?.io ??
     (await openLive({
       interfaces,
       clock,
-      system: await loadSystem().catch(() => undefined),
+      system,
       notice: (name, what) => running.interfaceChanged(name, what),
     }));
+  const conditions = new Conditions(log);
+  const network = new NetworkWatch({
+    ...{ system, routes, io, conditions, log, clock },
+    areInterfacesFixed: options.interfaces !== undefined,
+    listen: (name, bufferBytes) => running.listenUnnamed(name, bufferBytes),
+    vips: () => running.vips,
+    held: () => running.heldVips,
+    services: () => servedBy(running.director),
+  });
+  await network.openInterfaces();
   const running = new RunningDirector({
     io,
     routes,
     clock,
     connections,
     log,
+    named: interfaces,
+    beforeHold: (vips) => network.probe(vips),
     ...(offloading ? { offloading } : {}),
   });
   const tap = new PacketTap(running.director, io);
@@ -115,6 +136,7 @@ export async function runDirector(options: RunOptions): Promise<void> {
       },
     });
     await running.start(start, dirname(socket));
+    network.update();
     // Links that are down, or gone, are not among these.
     const hasLink = () => {
       const up = new Set(interfaceAddresses().map(({ device }) => device));
@@ -125,6 +147,8 @@ export async function runDirector(options: RunOptions): Promise<void> {
       await openWebInterface({
         ...options.metrics,
         running,
+        network,
+        conditions,
         control: control.counters,
         datapath: DATAPATH_WORDS[datapath],
         offloading,
@@ -138,7 +162,10 @@ export async function runDirector(options: RunOptions): Promise<void> {
         log('error', 'procfs', { why: String(error) }),
       );
     process.on('SIGHUP', () => void configuration.reload().catch(unlessTold));
-    watch = setInterval(() => running.watch(), WATCH);
+    watch = setInterval(() => {
+      running.watch();
+      network.update();
+    }, WATCH);
     log('info', 'ready', {
       interfaces: io.interfaces.join(','),
       services: start.document.services.length,
@@ -150,6 +177,7 @@ export async function runDirector(options: RunOptions): Promise<void> {
     procfs?.close();
     await control?.close();
     running.close();
+    network[Symbol.dispose]();
     io[Symbol.dispose]();
   }
   log('info', 'ended', { signal: String(ending.signal.reason) });

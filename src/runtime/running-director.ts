@@ -44,6 +44,10 @@ export interface RunningDirectorOptions {
   readonly log: Log;
   /** Most connections at a time. */
   readonly connections: number;
+  /** The interfaces of the file or the command line. */
+  readonly named: readonly string[];
+  /** Called, and awaited, before VIPs are added. */
+  readonly beforeHold: (vips: readonly VipAddress[]) => Promise<void>;
 }
 
 export class RunningDirector {
@@ -90,19 +94,21 @@ export class RunningDirector {
 
   /** Services first, then what keeps the kernel from them, then the VIPs: clients never meet the kernel's refusal. */
   async start(config: Configured, folder: string): Promise<void> {
-    const { clock, io, log, offloading, routes } = this.#options;
+    const { clock, io, log, offloading, routes, named, beforeHold } = this.#options;
     this.#health.set(watchedOf(config.document), clock());
     for (const command of this.#health.adjust(config.commands, clock()))
       this.director.apply(command, clock());
     this.#config = config;
     this.#host = await setUpHost({
       interfaces: io.interfaces,
+      named,
+      beforeHold,
       folder,
       log,
       merged: offloading !== undefined,
     });
     await this.#settle();
-    this.#host.hold(config.vips);
+    await this.#host.hold(config.vips);
     routes.refresh();
     this.#looking = setInterval(() => this.#health.tick(clock()), LOOK);
   }
@@ -136,7 +142,7 @@ export class RunningDirector {
     this.#drains.set(drains, clock() + wanted.document.drain * 1000);
     this.#config = wanted;
     this.#leaving = [...this.#leaving, ...previous.vips];
-    this.#holdVips();
+    await this.#holdVips();
     routes.refresh();
     for (const name of wanted.interfaces) await this.#listen(name);
     log('info', 'reloaded', { commands: commands.length, draining: drains.length });
@@ -205,7 +211,7 @@ export class RunningDirector {
     const { log } = this.#options;
     tellChanges(commands, await this.door.apply(commands), 'drained', log);
     try {
-      this.#holdVips();
+      await this.#holdVips();
     } catch (error) {
       // An interface is away: its VIPs are set again with the next renewal.
       if (!(error instanceof LvsError)) throw error;
@@ -214,11 +220,28 @@ export class RunningDirector {
   }
 
   /** Those of the file, and those that it no longer has while connections through them end. */
-  #holdVips(): void {
+  async #holdVips(): Promise<void> {
     const { vips = [] } = this.#config ?? {};
     const own = new Set(vips.map(({ address }) => address));
     this.#leaving = this.#leaving.filter(({ address }) => !own.has(address) && this.#drains.uses(address));
-    this.#host?.hold([...vips, ...this.#leaving]);
+    await this.#host?.hold(this.vips);
+  }
+
+  /** The VIPs that this host is to have: those of the file, and those that connections still use. */
+  get vips(): readonly VipAddress[] {
+    return [...(this.#config?.vips ?? []), ...this.#leaving];
+  }
+
+  /** The VIPs that the director added to the host. */
+  get heldVips(): readonly VipAddress[] {
+    return this.#host?.held ?? [];
+  }
+
+  /** Receives on an interface that neither file nor command line name. Throws LvsError. */
+  async listenUnnamed(name: string, bufferBytes: number): Promise<void> {
+    const { io } = this.#options;
+    await io.listen(name, bufferBytes);
+    await this.#host?.guard(io.interfaces);
   }
 
   /** The host keeps off what the director has now. */

@@ -5,7 +5,9 @@ import type { ControlCounters, Surroundings } from '../model/surroundings.ts';
 import type { Events } from '../web/events.ts';
 import { History } from '../web/history.ts';
 import { serveWeb } from '../web/server.ts';
+import type { Conditions } from './conditions.ts';
 import type { Log } from './log.ts';
+import type { NetworkWatch } from './network-watch.ts';
 import type { Offloading } from './offloading.ts';
 import type { RunningDirector } from './running-director.ts';
 import { version } from './version.ts';
@@ -18,6 +20,8 @@ export interface WebInterfaceOptions {
   readonly host: string;
   readonly port: number;
   readonly running: RunningDirector;
+  readonly network: Pick<NetworkWatch, 'announcements'>;
+  readonly conditions: Pick<Conditions, 'all'>;
   readonly control: Readonly<ControlCounters>;
   readonly events: Events;
   readonly log: Log;
@@ -29,7 +33,8 @@ export interface WebInterfaceOptions {
 }
 
 export async function openWebInterface(options: WebInterfaceOptions): Promise<Server> {
-  const { host, port, running, control, datapath, offloading, events, log, isRunning } = options;
+  const { host, port, running, network, conditions, control, datapath, offloading, events, log, isRunning } =
+    options;
   const own = { version: version(), node: process.versions.node };
   const delay = monitorEventLoopDelay({ resolution: RESOLUTION });
   delay.enable();
@@ -45,6 +50,8 @@ export async function openWebInterface(options: WebInterfaceOptions): Promise<Se
       sendFailures,
       eventLoopDelay: { mean: late(delay.mean), p99: late(delay.percentile(99)), max: late(delay.max) },
       control: { ...control },
+      conditions: conditions.all,
+      announcements: network.announcements,
       ...(offloading && {
         offload: { upcalls: offloading.io.upcalls, installed: offloading.counts?.installed ?? 0 },
       }),

@@ -149,6 +149,8 @@ export const SNAPSHOT_SCHEMA = {
           timedOut: integer,
           vanished: integer,
         }),
+        conditions: list(object({ name: string, text: string })),
+        announcements: integer,
         offload: object({ upcalls: integer, installed: integer }),
       },
       ['offload'],

@@ -13,6 +13,11 @@ export interface Observed {
   now(): Date;
 }
 
+/** Returns what the director cannot do as it should although it is ready; undefined for nothing. */
+export function degradation({ conditions }: Surroundings): string | undefined {
+  return conditions.length === 0 ? undefined : conditions.map(({ text }) => text).join('; ');
+}
+
 const takesConnections = ({ destinations }: ServiceSnapshot): boolean =>
   destinations.some(({ weight, overloaded }) => weight > 0 && !overloaded);
 

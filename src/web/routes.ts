@@ -1,7 +1,7 @@
 /** What there is to GET, by path; answers that are asked for again at once are made once. */
 import { CONTENT_TYPE, exposition } from '../metrics/exposition.ts';
 import { SNAPSHOT_SCHEMA, snapshotDocument } from './api.ts';
-import { notReady, type Observed } from './observed.ts';
+import { degradation, notReady, type Observed } from './observed.ts';
 import { page } from './page.ts';
 import { PAGE_SCRIPT } from './page-script.ts';
 import { PAGE_STYLE } from './page-style.ts';
@@ -35,7 +35,9 @@ export function routesOf(observed: Observed): ReadonlyMap<string, () => Promise<
     '/healthz': () => ok(TEXT, 'alive\n'),
     '/readyz': () => {
       const why = notReady(observed.snapshot(), observed.surroundings());
-      return why === undefined ? ok(TEXT, 'ready\n') : { status: 503, type: TEXT, body: `${why}\n` };
+      if (why !== undefined) return { status: 503, type: TEXT, body: `${why}\n` };
+      const limit = degradation(observed.surroundings());
+      return ok(TEXT, limit === undefined ? 'ready\n' : `ready, but degraded: ${limit}\n`);
     },
   };
   return new Map(Object.entries(routes).map(([path, make]) => [path, shared(make)]));

@@ -40,7 +40,10 @@ export const arp = {
   senderIp: (frame: Frame, at: number) => frame.view.getInt32(at + SENDER_IP),
   targetIp: (frame: Frame, at: number) => frame.view.getInt32(at + TARGET_IP),
 
-  /** Writes the question who has `target`. */
+  /**
+   * Writes a request for the MAC address of `target`. With `sender` unspecified it is a probe, with `sender` equal to
+   * `target` an announcement (RFC 5227, 2.1.1 and 2.3).
+   */
   writeRequest(frame: Frame, at: number, mac: Uint8Array, sender: Address, target: Address): void {
     const { view, bytes } = frame;
     view.setUint16(at + HARDWARE, HARDWARE_ETHERNET);

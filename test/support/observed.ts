@@ -20,6 +20,8 @@ export const surroundings: Surroundings = {
   running: true,
   losses: { captureDrops: 5 },
   sendFailures: { 'No route to host': 2 },
+  conditions: [],
+  announcements: 0,
   eventLoopDelay: { mean: 0.001, p99: 0.004, max: 0.01 },
   control: { clients: 9, requests: 12, failed: 1, refused: 2, timedOut: 3, vanished: 4 },
 };

@@ -63,6 +63,7 @@ function interfaceOf(
     ...(alias !== undefined && { alias }),
     address: canonical(address),
     prefix,
+    ...('shared' in each && each.shared && { isShared: true }),
   });
 }
 

@@ -46,11 +46,12 @@ export function writeYaml(document: Document): string {
   );
 }
 
-const writeInterface = ({ device, alias, address, prefix }: Interface) => ({
+const writeInterface = ({ device, alias, address, prefix, isShared }: Interface) => ({
   interface: device,
   ...(alias !== undefined && { alias }),
   address,
   prefix,
+  ...(isShared && { shared: true }),
 });
 
 function writeService(

@@ -1,0 +1,239 @@
+/** Watches the network around a running director: VIPs of other hosts, interfaces, refused packets, other directors. */
+import { serviceAddress } from '../director/administration.ts';
+import type { Director } from '../director/director.ts';
+import { receivingInterfaces } from '../host/link-facts.ts';
+import { OtherDirectors } from '../host/other-directors.ts';
+import { outputDrops } from '../host/output-policy.ts';
+import type { Routes } from '../host/routes.ts';
+import type { VipAddress } from '../host/vip-addresses.ts';
+import { type VipConflict, VipWatch, type WatchedVip } from '../host/vip-watch.ts';
+import type { HostIo } from '../io/host-io.ts';
+import { LvsError } from '../model/errors.ts';
+import { formatService } from '../model/naming.ts';
+import type { System } from '../sys/system.ts';
+import { formatAddress, parseAddress } from '../wire/address.ts';
+import type { Conditions } from './conditions.ts';
+import type { Fields, Log } from './log.ts';
+
+/** The error of a packet that a chain of the packet filter dropped on its way out: EPERM. */
+const REFUSED = 'Operation not permitted';
+/** A refusal is reported until none was seen for so long, ms. */
+const REFUSAL_LIFETIME_MS = 30_000;
+/** Buffer of a capture on an interface that the file does not name, bytes. */
+const UNNAMED_BUFFER_BYTES = 2 * 1024 * 1024;
+/** Interfaces that the file does not name on which packets are received; each takes memory. */
+const MAX_UNNAMED_INTERFACES = 32;
+/** The device of the kernel path, by which no packet comes from the network. */
+const UPCALL_DEVICE = 'lvs-upcall';
+
+export interface NetworkWatchOptions {
+  /** Undefined where system calls are not available: VIPs are neither announced nor probed then. */
+  readonly system: System | undefined;
+  readonly routes: Routes;
+  readonly io: HostIo;
+  readonly conditions: Conditions;
+  readonly log: Log;
+  readonly clock: () => number;
+  /** The interfaces were chosen by --interface: no other one is added. */
+  readonly areInterfacesFixed: boolean;
+  /** Receives packets on another interface, too. Throws LvsError. */
+  readonly listen: (name: string, bufferBytes: number) => Promise<void>;
+  /** The VIPs of the file that this director adds to the host or finds there. */
+  readonly vips: () => readonly VipAddress[];
+  /** The VIPs among them that this director added. */
+  readonly held: () => readonly VipAddress[];
+  /** Addresses of the services, and how each service is called. */
+  readonly services: () => { readonly addresses: ReadonlySet<string>; readonly names: readonly string[] };
+}
+
+export class NetworkWatch implements Disposable {
+  readonly #options: NetworkWatchOptions;
+  readonly #vipWatch: VipWatch | undefined;
+  readonly #others: OtherDirectors;
+  /** Failures to receive on an interface, by its name. */
+  readonly #unheard = new Map<string, string>();
+  #refused = 0;
+  #refusedAt = Number.NEGATIVE_INFINITY;
+  #filter: Promise<string> = Promise.resolve('');
+  #isListening = false;
+
+  constructor(options: NetworkWatchOptions) {
+    const { system, clock, log } = options;
+    this.#options = options;
+    this.#vipWatch = system && new VipWatch(system, clock);
+    if (!system)
+      log('warning', 'vips-not-announced', {
+        reason: 'the package koffi is not installed, or its build failed',
+      });
+    this.#others = new OtherDirectors(() => options.services().names);
+  }
+
+  /** Number of announcements of VIPs since the start. */
+  get announcements(): number {
+    return this.#vipWatch?.announcements ?? 0;
+  }
+
+  /** Receives on the interfaces that nothing names, before VIPs are added. Failures are reported as a condition. */
+  async openInterfaces(): Promise<void> {
+    const { io, areInterfacesFixed, log } = this.#options;
+    if (areInterfacesFixed) return;
+    for (const { name, isEthernet } of receivingInterfaces([UPCALL_DEVICE])) {
+      if (!isEthernet || io.interfaces.includes(name) || io.interfaces.length >= MAX_UNNAMED_INTERFACES)
+        continue;
+      try {
+        await io.listen(name, UNNAMED_BUFFER_BYTES);
+        log('info', 'interface-added', { interface: name });
+      } catch (error) {
+        if (!(error instanceof LvsError)) throw error;
+        this.#unheard.set(name, error.message);
+      }
+    }
+  }
+
+  /** Probes the VIPs that this host does not have yet; resolves after 200 ms at most. Call it before adding them. */
+  async probe(vips: readonly VipAddress[]): Promise<void> {
+    const { routes } = this.#options;
+    const missing = vips.filter(({ address }) => !isLocal(routes, address));
+    const conflicts = (await this.#vipWatch?.probe(this.#watched(missing, false))) ?? [];
+    if (conflicts.length > 0) this.#report(conflicts);
+  }
+
+  /** Announces, receives and reports what has changed. Call it after VIPs were added, and every second or so. */
+  update(): void {
+    this.#vipWatch?.update(this.#allVips());
+    this.#report([]);
+    this.#checkSending();
+    this.#checkOthers();
+    this.#checkInterfaces();
+  }
+
+  [Symbol.dispose](): void {
+    this.#vipWatch?.[Symbol.dispose]();
+    this.#others[Symbol.dispose]();
+  }
+
+  /** The VIPs of the file, and the service addresses that another program gave to this host. */
+  #allVips(): WatchedVip[] {
+    const { vips, held, services, routes } = this.#options;
+    const own = new Set(held().map(({ address }) => address));
+    const named = this.#watched(
+      vips().filter(({ address }) => own.has(address)),
+      false,
+    );
+    const known = new Set(vips().map(({ address }) => address));
+    const permanent = vips().filter(({ address }) => !own.has(address));
+    const others = [...services().addresses].flatMap((address): VipAddress[] => {
+      const device = known.has(address) ? undefined : routes.deviceOf(address);
+      return device === undefined ? [] : [{ address, device }];
+    });
+    return [...named, ...this.#watched([...permanent, ...others], true)];
+  }
+
+  #watched(vips: readonly VipAddress[], isPermanent: boolean): WatchedVip[] {
+    const ethernet = receivingInterfaces([UPCALL_DEVICE]).filter(({ isEthernet }) => isEthernet);
+    return vips.flatMap(({ address, device, isShared = false }) => {
+      // A VIP on the loopback or a dummy device is answered for on the interface of its network.
+      const link =
+        ethernet.find(({ name }) => name === device)?.name ?? this.#options.routes.networkOf(address);
+      return link === undefined ? [] : [{ address, device: link, isShared, isPermanent }];
+    });
+  }
+
+  #report(found: readonly VipConflict[]): void {
+    const conflicts = [...(this.#vipWatch?.conflicts ?? []), ...found];
+    this.#options.conditions.set(
+      'vip-conflict',
+      new Map(
+        conflicts.map(({ address, device, mac }) => [
+          `${address} ${mac}`,
+          {
+            text: `another host (${mac}) answers for the VIP ${address} on ${device}`,
+            fields: { vip: address, interface: device, mac },
+          },
+        ]),
+      ),
+    );
+  }
+
+  /** Reports packets that the host's packet filter refused to send. */
+  #checkSending(): void {
+    const { io, clock, conditions, log } = this.#options;
+    const refused = io.losses().sendFailures[REFUSED] ?? 0;
+    if (refused > this.#refused) {
+      if (clock() - this.#refusedAt > REFUSAL_LIFETIME_MS)
+        this.#filter = outputDrops().then((chains) => {
+          const reason = chains.length > 0 ? chains.join(', ') : 'a rule or policy of an output chain';
+          log('error', 'packets-refused', { packets: refused - this.#refused, reason });
+          return reason;
+        });
+      this.#refusedAt = clock();
+      void this.#filter.then((reason) => this.#reportRefusal(reason));
+    } else if (clock() - this.#refusedAt > REFUSAL_LIFETIME_MS) conditions.set('send-refused', new Map());
+    this.#refused = refused;
+  }
+
+  #reportRefusal(reason: string): void {
+    const text = `the host's packet filter drops packets that the director sends (${reason})`;
+    this.#options.conditions.set('send-refused', new Map([['output', { text, fields: { reason } }]]));
+  }
+
+  #checkOthers(): void {
+    const { conditions } = this.#options;
+    conditions.set(
+      'other-director',
+      new Map(
+        this.#others.look().map(({ pid, services }) => [
+          String(pid),
+          {
+            text: `the director with process id ${pid} on this host serves ${services[0]}${services.length > 1 ? ` and ${services.length - 1} more` : ''}, too`,
+            fields: { pid, services: services.slice(0, 10).join(',') },
+          },
+        ]),
+      ),
+    );
+  }
+
+  /** Receives on every interface by which packets for a VIP can come, or reports those where it does not. */
+  #checkInterfaces(): void {
+    const { io, areInterfacesFixed, listen, log, conditions, routes } = this.#options;
+    const missing = receivingInterfaces([UPCALL_DEVICE]).filter(({ name }) => !io.interfaces.includes(name));
+    const reports = new Map<string, { readonly text: string; readonly fields: Fields }>();
+    const report = (name: string, reason: string) =>
+      reports.set(name, {
+        text: `packets that arrive at ${name} do not reach the director: ${reason}`,
+        fields: { interface: name, reason },
+      });
+    for (const { name, isEthernet } of missing)
+      if (!isEthernet) {
+        if (routes.isDefault(name)) report(name, 'not an Ethernet interface');
+      } else if (areInterfacesFixed) report(name, 'not named by --interface');
+      else if (io.interfaces.length >= MAX_UNNAMED_INTERFACES)
+        report(name, `the limit of ${MAX_UNNAMED_INTERFACES} interfaces is reached`);
+      else if (this.#unheard.has(name)) report(name, this.#unheard.get(name)!);
+    conditions.set('interface-unheard', reports);
+    if (areInterfacesFixed || this.#isListening) return;
+    const next = missing.find(({ name, isEthernet }) => isEthernet && !this.#unheard.has(name));
+    if (!next || io.interfaces.length >= MAX_UNNAMED_INTERFACES) return;
+    this.#isListening = true;
+    listen(next.name, UNNAMED_BUFFER_BYTES)
+      .then(
+        () => log('info', 'interface-added', { interface: next.name }),
+        (error: Error) => this.#unheard.set(next.name, error.message),
+      )
+      .finally(() => {
+        this.#isListening = false;
+      });
+  }
+}
+
+/** Returns the addresses and names of a director's services. */
+export function servedBy(director: Director): ReturnType<NetworkWatchOptions['services']> {
+  const services = [...director.context.services.all].map((each) => serviceAddress(each, formatAddress));
+  const addresses = new Set(services.flatMap((service) => ('address' in service ? [service.address] : [])));
+  return { addresses, names: services.map(formatService) };
+}
+
+function isLocal(routes: Routes, text: string): boolean {
+  const address = parseAddress(text);
+  return address !== undefined && routes.isLocal(address);
+}
