@@ -26,12 +26,19 @@ export function countOut(packet: Packet, destination: RealDestination, total: Me
  * connection is translated.
  */
 export function countErrorOut(packet: Packet, destination: RealDestination, total: Meter): void {
+  count(errorOctets(packet), destination, total, OUT_PACKETS, OUT_OCTETS);
+}
+
+/** Counts the ICMP error about a translated reply, which Linux 6.1 takes for the client's. */
+export function countErrorIn(packet: Packet, destination: RealDestination, total: Meter): void {
+  count(errorOctets(packet), destination, total, IN_PACKETS, IN_OCTETS);
+}
+
+function errorOctets(packet: Packet): number {
   const length = packet.end - packet.network;
-  const octets =
-    packet.version === 4
-      ? Math.min(ERROR4_LONGEST, ERROR4_HEADERS + length)
-      : Math.min(ERROR6_LONGEST, ERROR6_HEADERS + length);
-  count(octets, destination, total, OUT_PACKETS, OUT_OCTETS);
+  return packet.version === 4
+    ? Math.min(ERROR4_LONGEST, ERROR4_HEADERS + length)
+    : Math.min(ERROR6_LONGEST, ERROR6_HEADERS + length);
 }
 
 /** Traffic of a removed destination is nobody's, as in Linux 6.1. */

@@ -5,7 +5,7 @@ import { Splitter } from '../wire/fragment.ts';
 import { Frame } from '../wire/frame.ts';
 import { ICMP } from '../wire/icmp.ts';
 import { ipv4 } from '../wire/ipv4.ts';
-import { ipv6 } from '../wire/ipv6.ts';
+import { ipv6, MIN_MTU6 } from '../wire/ipv6.ts';
 import type { Packet } from '../wire/packet.ts';
 import { sendHostUnreachable, sendTimeExceeded, sendTooBig } from './icmp.ts';
 import type { ForwardingContext } from './method.ts';
@@ -46,10 +46,22 @@ export function enterHopBack(
   source: Address,
   context: ForwardingContext,
 ): Verdict | undefined {
+  const refusal = refuseHopBack(packet, mtu, source, context);
+  if (refusal === undefined) age(packet);
+  return refusal;
+}
+
+/** Refuses what `enterHopBack` refuses, and changes nothing of other packets. */
+export function refuseHopBack(
+  packet: Packet,
+  mtu: number,
+  source: Address,
+  context: ForwardingContext,
+): Verdict | undefined {
   if (expires(packet, source, context)) return 'ttl-exceeded';
-  if (exceeds(packet, mtu, false, source, context)) return 'too-big';
-  age(packet);
-  return undefined;
+  // Each fragment of an IPv4 datagram was looked at when it came.
+  const isPutTogether = packet.version === 4 && packet.frame.fragmentSize > 0;
+  return !isPutTogether && exceeds(packet, mtu, false, source, context) ? 'too-big' : undefined;
 }
 
 function expires(packet: Packet, source: Address, context: ForwardingContext): boolean {
@@ -74,30 +86,24 @@ function exceeds(
   context: ForwardingContext,
 ): boolean {
   const mayFragment = packet.version === 4 && (!packet.dontFragment || ignoreDf || packet.protocol === ICMP);
-  // A datagram that came in fragments may leave in them.
-  if (mayFragment || (packet.frame.fragmentSize || packet.end - packet.network) <= mtu) return false;
+  // An IPv6 datagram that came in fragments may leave in them.
+  const fragmentSize = packet.version === 6 ? packet.frame.fragmentSize : 0;
+  if (mayFragment || (fragmentSize || packet.end - packet.network) <= mtu) return false;
   sendTooBig(packet, mtu, source, context);
   return true;
 }
 
 /**
- * Sends the frame towards `nextHop`, in fragments where it is longer than `mtu` or than the fragments it came in.
- * `least`: fragments are made no smaller than that; one is made also of what fits into it (Linux 6.1, ip6_output.c).
- * `lead`: octets by which the first fragment is longer than the others.
+ * Sends the frame towards `nextHop`, in fragments where it is longer than `mtu` or than the fragments it came in. Those
+ * of IPv6 that it did not come in are not made smaller than the least MTU, even if only one is left (Linux 6.1,
+ * ip6_fragment).
  */
-export function sendOn(
-  frame: Frame,
-  nextHop: Address,
-  mtu: number,
-  context: ForwardingContext,
-  least = 0,
-  lead = 0,
-): Verdict {
+export function sendOn(frame: Frame, nextHop: Address, mtu: number, context: ForwardingContext): Verdict {
   const { fragmentSize } = frame;
   const limit = fragmentSize > 0 && fragmentSize < mtu ? fragmentSize : mtu;
   if (frame.length <= limit) return context.host.transmit(frame, nextHop) ? 'forwarded' : 'queue-full';
-  if (!splitter.begin(frame, Math.max(limit, least), frame.fragmentId || context.nextId(), lead))
-    return 'too-big';
+  const least = fragmentSize > 0 && ipv4.version(frame, frame.start) === 6 ? MIN_MTU6 : 0;
+  if (!splitter.begin(frame, Math.max(limit, least), frame.fragmentId || context.nextId())) return 'too-big';
   while (splitter.next(piece)) if (!context.host.transmit(piece, nextHop)) return 'queue-full';
   return 'forwarded';
 }

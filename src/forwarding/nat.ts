@@ -2,6 +2,7 @@
  * Network address translation (-m): requests are readdressed to the destination, replies to come from the virtual
  * service. Both pass through the director.
  */
+import type { Verdict } from '../model/verdict.ts';
 import { type Address, isLoopback, sameAddress } from '../wire/address.ts';
 import { update, updateUdp } from '../wire/checksum.ts';
 import { ipv4 } from '../wire/ipv4.ts';
@@ -12,7 +13,8 @@ import { TCP, TCP_CHECKSUM, tcp } from '../wire/tcp.ts';
 import { isPartial, recompute } from '../wire/transport-checksum.ts';
 import { UDP, UDP_CHECKSUM, udp } from '../wire/udp.ts';
 import { enterHop, enterHopBack, refuseUnreachable, sendOn } from './hop.ts';
-import type { ForwardingMethod } from './method.ts';
+import { sendTooBig } from './icmp.ts';
+import type { ForwardingContext, ForwardingMethod } from './method.ts';
 
 export const nat: ForwardingMethod = {
   request(packet, connection, context) {
@@ -40,9 +42,36 @@ export const nat: ForwardingMethod = {
     if (refusal !== undefined) return refusal;
     if (isCut(packet)) return 'malformed';
     rewriteSource(packet, connection.vaddr, connection.vport);
+    if (packet.frame.keepsDontFragment) return refuseWhole(packet, connection.vaddr, route.mtu, context);
     return sendOn(packet.frame, caddr, route.mtu, context);
   },
 };
+
+/** One less than a host's own packets have: the error makes a hop. */
+const ERROR_TTL = 63;
+
+/**
+ * Refuses a translated reply that was put together from IPv4 fragments with DF: Linux 6.1 does not split it again. Its
+ * error quotes the translated packet, comes from the service, and reaches the server as errors of clients do.
+ */
+function refuseWhole(packet: Packet, service: Address, mtu: number, context: ForwardingContext): Verdict {
+  const { frame, network, transport, src, srcPort } = packet;
+  ipv4.setSrc(frame, network, src);
+  if (packet.hasPorts) frame.view.setUint16(transport, srcPort);
+  const { host } = context;
+  sendTooBig(packet, mtu, service, {
+    ...context,
+    host: {
+      route: (to) => host.route(to),
+      isLocal: (address) => host.isLocal(address),
+      transmit(error, nextHop) {
+        ipv4.setTtl(error, error.start, ERROR_TTL);
+        return host.transmit(error, nextHop);
+      },
+    },
+  });
+  return 'too-big';
+}
 
 /** Reports whether the packet ends within its transport header, behind its ports: the checksum cannot be rewritten. */
 const isCut = ({ hasPorts, hasHeader }: Packet): boolean => hasPorts && !hasHeader;

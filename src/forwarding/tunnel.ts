@@ -6,9 +6,8 @@ import type { Connection } from '../model/connection.ts';
 import type { TunnelOptions } from '../model/destination.ts';
 import type { Verdict } from '../model/verdict.ts';
 import { isV4 } from '../wire/address.ts';
-import type { Frame } from '../wire/frame.ts';
 import { DONT_FRAGMENT, IPV4_HEADER, ipv4 } from '../wire/ipv4.ts';
-import { FRAGMENT_HEADER, IPV6_HEADER, ipv6, MIN_MTU6 } from '../wire/ipv6.ts';
+import { IPV6_HEADER, ipv6, MIN_MTU6 } from '../wire/ipv6.ts';
 import type { Packet } from '../wire/packet.ts';
 import { UDP } from '../wire/udp.ts';
 import { GRE, greOverhead, writeGre } from './gre.ts';
@@ -86,11 +85,7 @@ function encapsulate(
   const ttl = packet.ttl - 1;
   if (outer === 4) {
     // Only IPv4's own DF goes out again; the path of an IPv6 packet may fragment what is around it.
-    const whole =
-      packet.version === 4 &&
-      packet.dontFragment &&
-      frame.fragmentSize === 0 &&
-      context.settings.pmtu_disc !== 0;
+    const whole = packet.version === 4 && packet.dontFragment && context.settings.pmtu_disc !== 0;
     // Without fragmentation the identification means nothing (RFC 6864 section 4).
     const id = whole ? 0 : context.nextId();
     const flags = whole ? DONT_FRAGMENT : 0;
@@ -99,22 +94,10 @@ function encapsulate(
     ipv6.write(frame, frame.start, frame.end - payload, tos, protocol, ttl, route.source, address);
   }
   frame.fragmentId = 0;
-  const lead = packet.version === 6 ? refragment(frame, outer, tunnelOverhead(options, outer), route.mtu) : 0;
-  if (packet.version !== outer && lead === 0) frame.fragmentSize = 0;
-  return sendOn(frame, address, route.mtu, context, outer === 6 && lead === 0 ? MIN_MTU6 : 0, lead);
-}
-
-/**
- * An IPv6 datagram that came in fragments and does not leave whole leaves in the same ones, when the first of them has
- * room for the tunnel's headers, and its data still ends at a multiple of 8; else it is split anew (Linux 6.1,
- * ip_do_fragment and ip6_fragment). Returns the octets by which the first fragment is longer than the others, or 0.
- */
-function refragment(frame: Frame, outer: 4 | 6, overhead: number, mtu: number): number {
-  const share = frame.fragmentSize - IPV6_HEADER - FRAGMENT_HEADER;
-  const lead = outer === 4 ? overhead - IPV4_HEADER + IPV6_HEADER : overhead;
-  if (share <= 0 || ((share | lead) & 7) !== 0) return 0;
-  if (outer === 6) return frame.fragmentSize + lead <= Math.max(frame.fragmentSize, MIN_MTU6) ? lead : 0;
-  if (frame.length <= mtu || IPV4_HEADER + lead + share > mtu) return 0;
-  frame.fragmentSize = IPV4_HEADER + share;
-  return lead;
+  // The other IP version does not see how long the fragments were, but they stay apart (Linux 6.1).
+  if (packet.version !== outer) {
+    frame.fragmentSize = 0;
+    frame.keepsDontFragment = false;
+  }
+  return sendOn(frame, address, route.mtu, context);
 }

@@ -36,7 +36,7 @@ export class FrameRing {
     const frame = this.#frames[this.#pushed & this.#mask]!;
     frame.start = HEADROOM;
     frame.end = HEADROOM;
-    frame.fragmentSize = 0;
+    frame.setWhole();
     return frame;
   }
 

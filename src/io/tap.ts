@@ -55,7 +55,7 @@ export class Tap implements PacketIo {
       if (length <= 0) break;
       frame.start = HEADROOM;
       frame.end = HEADROOM + length;
-      frame.fragmentSize = 0;
+      frame.setWhole();
       this.#buffer.copy(frame.bytes, HEADROOM, 0, length);
       sink(frame);
     }

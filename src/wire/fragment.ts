@@ -28,10 +28,13 @@ export class Splitter {
   /** Where the next fragment's data lies in the frame, and where all of it ends. */
   #from = 0;
   #to = 0;
-  /** Octets of data a fragment carries, a multiple of 8; all but the last. */
+  /** Octets of data that the last fragment has room for, and those that the others carry, a multiple of 8. */
+  #room = 0;
   #share = 0;
-  /** Octets of data that the next fragment, the first one, carries besides. */
-  #lead = 0;
+  /** True while the packet is split as it came: the first fragment, then those of `laterFragments`. */
+  #inSame = false;
+  /** Number of the next fragment. */
+  #number = 0;
   #id = 0;
   /** IPv6: the first header of the fragmentable part, and the offset in a fragment of the octet that announces it. */
   #next = 0;
@@ -39,12 +42,12 @@ export class Splitter {
 
   /**
    * Takes a well-formed IP packet. `limit`: octets of the longest fragment, IP header included. `id`: identification
-   * of IPv6 fragments; those of IPv4 carry the packet's own. DF is cleared. `lead`: octets, a multiple of 8, that the
-   * first fragment is longer than `limit` allows. False: it cannot be split so small.
+   * of IPv6 fragments; those of IPv4 carry the packet's own. DF stays in the fragments of a datagram that came in
+   * fragments, and is cleared otherwise. False: it cannot be split so small.
    */
-  begin(frame: Frame, limit: number, id: number, lead = 0): boolean {
+  begin(frame: Frame, limit: number, id: number): boolean {
     this.#frame = frame;
-    this.#lead = lead;
+    this.#number = 0;
     this.#version = ipv4.version(frame, frame.start);
     this.#id = id;
     this.#header =
@@ -52,15 +55,41 @@ export class Splitter {
     this.#from = frame.start + this.#header;
     this.#to = frame.end;
     const headers = this.#version === 4 ? this.#header : this.#header + FRAGMENT_HEADER;
-    this.#share = (limit - headers) & ~7;
+    this.#room = limit - headers;
+    this.#share = this.#room & ~7;
+    this.#inSame = this.#share > 0 && this.#fitsAsItCame(headers);
     return this.#share > 0;
+  }
+
+  /**
+   * Reports whether the packet can leave in the fragments that it came in, with `headers` octets of headers each (Linux 6.1, ip_do_fragment and ip6_fragment: the fast path).
+   */
+  #fitsAsItCame(headers: number): boolean {
+    const room = this.#room;
+    const { laterFragments: later, laterHeaders } = this.#frame;
+    if (later.length === 0 || headers > laterHeaders) return false;
+    let first = this.#to - this.#from;
+    for (let i = 0; i < later.length; i++) {
+      const data = later[i]!;
+      if (data > room || ((data & 7) !== 0 && i < later.length - 1)) return false;
+      first -= data;
+    }
+    return first > 0 && first <= room && (first & 7) === 0;
+  }
+
+  /** Returns the octets of data in the next fragment. */
+  #nextShare(): number {
+    if (!this.#inSame) return this.#to - this.#from <= this.#room ? this.#room : this.#share;
+    const { laterFragments: later } = this.#frame;
+    if (this.#number > 0) return later[this.#number - 1]!;
+    return later.reduce((rest, data) => rest - data, this.#to - this.#from);
   }
 
   /** Writes the next fragment into `piece`; false when there is none left. */
   next(piece: Frame): boolean {
     if (this.#from >= this.#to) return false;
-    const data = Math.min(this.#share + this.#lead, this.#to - this.#from);
-    this.#lead = 0;
+    const data = Math.min(this.#nextShare(), this.#to - this.#from);
+    this.#number++;
     const more = this.#from + data < this.#to;
     if (this.#version === 4) this.#write4(piece, data, more);
     else this.#write6(piece, data, more);
@@ -73,8 +102,9 @@ export class Splitter {
     const offset = this.#from - frame.start - this.#header;
     this.#compose(piece, this.#header, data);
     if (offset > 0) blankUncopied(piece, piece.start, this.#header);
-    const was = ipv4.fragment(frame, frame.start) & ~DONT_FRAGMENT;
-    const flags = more ? MORE_FRAGMENTS : was & MORE_FRAGMENTS;
+    const was = ipv4.fragment(frame, frame.start);
+    const kept = frame.keepsDontFragment ? DONT_FRAGMENT : 0;
+    const flags = kept | (more ? MORE_FRAGMENTS : was & MORE_FRAGMENTS);
     ipv4.setTotalLength(piece, piece.start, piece.length);
     ipv4.setFragment(piece, piece.start, flags | ((was & FRAGMENT_OFFSET) + offset / 8));
     if (this.#header > IPV4_HEADER) ipv4.recompute(piece, piece.start);
@@ -99,25 +129,28 @@ export class Splitter {
     piece.bytes.set(bytes.subarray(this.#from, this.#from + data), HEADROOM + headers);
   }
 
-  /** Offset of the fragmentable part: behind hop-by-hop options, and behind a routing header with what is before it. */
+  /**
+   * Offset of the fragmentable part: behind hop-by-hop and destination options and routing headers, and before destination
+   * options that follow a routing header (Linux 6.1, ip6_find_1stfragopt).
+   */
   #unfragmentable(frame: Frame): number {
     let at = frame.start + IPV6_HEADER;
     let protocol = ipv6.nextHeader(frame, frame.start);
-    let end = at;
-    this.#next = protocol;
-    while (protocol === HOP_BY_HOP || protocol === DESTINATION_OPTIONS || protocol === ROUTING) {
+    let isRouted = false;
+    while (
+      protocol === HOP_BY_HOP ||
+      protocol === ROUTING ||
+      (protocol === DESTINATION_OPTIONS && !isRouted)
+    ) {
       const length = extensionLength(frame, at, protocol, frame.end);
       if (length < 0) break;
-      const following = ipv6.extensionNext(frame, at);
+      isRouted ||= protocol === ROUTING;
+      protocol = ipv6.extensionNext(frame, at);
       at += length;
-      if (protocol !== DESTINATION_OPTIONS) {
-        end = at;
-        this.#next = following;
-      }
-      protocol = following;
     }
-    this.#nextOctet = nextHeaderOctet(frame, frame.start, end) - frame.start;
-    return end;
+    this.#next = protocol;
+    this.#nextOctet = nextHeaderOctet(frame, frame.start, at) - frame.start;
+    return at;
   }
 }
 

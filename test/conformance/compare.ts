@@ -14,6 +14,8 @@ const TEMPLATE_SLACK = 15;
 const EXTENSION = 60;
 /** Time to live of what a host makes itself; forwarded packets have less. */
 const OWN_TTL = 64;
+/** Precedence of ICMP errors that a host makes (RFC 1812 section 4.3.2.5). */
+const INTERNET_CONTROL = 6;
 const GUE_PORT = 6080;
 
 /** One thing that differs, told in a line; undefined: all is as recorded. */
@@ -70,22 +72,31 @@ function comparePacket(expected: GoldenPacket, { at, octets, remark }: Arrival):
 /** Addresses that packets of the director's own making come from. */
 const OWN = ['10.0.0.1', '10.1.0.1', 'fd00::1', 'fd01::1'];
 
+/** Offset of the fragment header of an IPv6 packet, 0 where there is none. */
+function fragmentHeader(octets: Buffer): number {
+  let [protocol, at] = [octets[6]!, 40];
+  while ([0, 43, 60].includes(protocol) && at + 8 <= octets.length)
+    [protocol, at] = [octets[at]!, at + (octets[at + 1]! + 1) * 8];
+  return protocol === 44 && at + 8 <= octets.length ? at : 0;
+}
+
 /** The octets without what no two runs have alike, as far as the recorded packet has such fields. */
 function blur(octets: Buffer, recorded: Dissection): Buffer {
   const copy = Buffer.from(octets);
   const isV4 = recorded.version === 4;
-  const isFragment6 = !isV4 && octets[6] === 44;
-  const transport = isV4 ? (octets[0]! & 15) * 4 : isFragment6 ? 48 : 40;
+  const fragment6 = isV4 ? 0 : fragmentHeader(octets);
+  const transport = isV4 ? (octets[0]! & 15) * 4 : fragment6 > 0 ? fragment6 + 8 : 40;
   const isTunnel = OWN.includes(recorded.src) && recorded.ttl !== OWN_TTL;
   const isFromStack = recorded.ttl === OWN_TTL;
   // Identification and header checksum of IPv4 packets that the director makes; 0 is no random number.
-  if (isV4 && recorded.id !== 0 && (isTunnel || (isFromStack && recorded.protocol === 1))) {
+  const isOwnError = recorded.protocol === 1 && (isFromStack || recorded.tos >> 5 === INTERNET_CONTROL);
+  if (isV4 && recorded.id !== 0 && (isTunnel || isOwnError)) {
     copy.fill(0, 4, 6);
     copy.fill(0, 10, 12);
   }
   // Flow labels are drawn at random (RFC 6437), and so are identifications, also where fragments are made again.
   if (!isV4 && (isTunnel || isFromStack)) copy.writeUInt32BE((copy.readUInt32BE(0) & 0xfff00000) >>> 0, 0);
-  if (isFragment6) copy.fill(0, 44, 48);
+  if (fragment6 > 0) copy.fill(0, fragment6 + 4, fragment6 + 8);
   if (recorded.protocol === 17 && recorded.dstPort === GUE_PORT) {
     copy.fill(0, transport, transport + 2);
     if (octets.readUInt16BE(transport + 6) !== 0) copy.fill(0, transport + 6, transport + 8);

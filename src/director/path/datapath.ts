@@ -1,5 +1,6 @@
 /** The path of a packet: decode, reassemble, find or admit, track, forward. */
 
+import { refuseHopBack } from '../../forwarding/hop.ts';
 import { sendParameterProblem, sendPortUnreachable } from '../../forwarding/icmp.ts';
 import { forwardingMethods } from '../../forwarding/index.ts';
 import { NONE, type Row } from '../../model/connection.ts';
@@ -20,7 +21,7 @@ import { BoundConnection, METHODS } from '../bound-connection.ts';
 import { MASQ } from '../connections.ts';
 import type { Core } from '../core.ts';
 import type { RealDestination } from '../service.ts';
-import { countErrorOut, countIn, countOut } from '../traffic.ts';
+import { countErrorIn, countErrorOut, countIn, countOut } from '../traffic.ts';
 import { Admission } from './admission.ts';
 import { Arrival } from './arrival.ts';
 import { end } from './connection-lifecycle.ts';
@@ -91,10 +92,26 @@ export class Datapath {
     if (!services.serves(packet.version === 6 ? 6 : 4)) return 'pass';
     const mayBeOurs = services.addresses.mayHave(packet.dst) || destinations.addresses.mayHave(packet.src);
     if (!mayBeOurs && marks.rules.length === 0) return 'pass';
-    const whole = this.#reassembler.add(packet, now);
+    const isRouted = packet.version === 4 && !this.#core.forwarding.host.isLocal(packet.dst);
+    if (isRouted) {
+      // A router looks at each IPv4 fragment, and knows nothing of ESP.
+      const refusal = this.#enterRouter(packet);
+      if (refusal !== undefined) return refusal;
+      if (isIpsec(packet.protocol)) return this.#handleWhole(packet, now);
+    }
+    // What Linux 6.1 puts together for a local address it does not keep apart in IPv4 (ip_frag_reasm).
+    const whole = this.#reassembler.add(packet, now, packet.version === 6 || isRouted);
     if (typeof whole === 'string') return whole;
     this.subject = whole;
     return packet.decode(whole) ? this.#handleWhole(packet, now) : 'malformed';
+  }
+
+  /** Refuses a fragment that could not leave as it is. */
+  #enterRouter(packet: Packet): Verdict | undefined {
+    const { forwarding } = this.#core;
+    const mtu = forwarding.host.route(packet.dst)?.mtu ?? Number.POSITIVE_INFINITY;
+    const back = forwarding.host.route(packet.src)?.source ?? packet.dst;
+    return refuseHopBack(packet, mtu, back, forwarding);
   }
 
   #handleWhole(packet: Packet, now: number): Verdict {
@@ -274,10 +291,12 @@ export class Datapath {
     const refusal = hasOptions(packet) ? this.#enterOptions(packet, connection.vaddr) : undefined;
     if (refusal !== undefined) return refusal;
     const verdict = methods[MASQ]!.reply!(packet, connection, forwarding);
+    const isRefusedLate = verdict === 'too-big' && packet.frame.keepsDontFragment;
     // Linux routes a reply before it balances it: what the router refuses was never there.
-    if (isTold(verdict)) return verdict;
+    if (isTold(verdict) && !isRefusedLate) return verdict;
     table.touch(row, now);
     if (verdict === 'malformed') return verdict;
+    if (isRefusedLate) countErrorIn(packet, destination, total);
     countOut(packet, destination, total);
     track(this.#core, row, packet, FROM_SERVER, destination);
     table.touch(row, now);
