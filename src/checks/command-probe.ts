@@ -1,7 +1,8 @@
-/** A program is run; its exit status 0 is health, and its first line of output is what it found. */
+/** The command probe: runs a program; exit status 0 is healthy, and its first line of output is the message. */
 import { spawn } from 'node:child_process';
 import { wordsOf } from './connect-errors.ts';
 import type { Observation, Probe } from './probe.ts';
+import { expandVariables } from './target-variables.ts';
 
 /** Characters of the output that are kept, and of a message. */
 const KEPT = 4096;
@@ -9,7 +10,7 @@ const LONGEST = 120;
 
 export const commandProbe: Probe = ({ address, port, check }, signal) =>
   new Promise<Observation>((resolve) => {
-    const [file, ...args] = check.command ?? [];
+    const [file, ...args] = (check.command ?? []).map((word) => expandVariables(word, { address, port }));
     if (file === undefined) return resolve({ healthy: false, message: 'no command is configured' });
     const env = { ...process.env, ADDRESS: address, PORT: String(port) };
     // A group of its own, so that what the program has started ends with it.

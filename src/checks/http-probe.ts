@@ -1,14 +1,16 @@
-/** A page is got over HTTP/1.1; its status and its text are what counts. */
-import { request } from 'node:http';
+/** The http probe: requests a page over HTTP/1.1 and judges its status and its body. */
+import { type IncomingMessage, request } from 'node:http';
 import { isIPv6 } from 'node:net';
+import type { Check } from '../model/check.ts';
+import { matchesBody } from './body-matcher.ts';
 import { wordsOf } from './connect-errors.ts';
 import type { Observation, Probe } from './probe.ts';
+import { expandVariables } from './target-variables.ts';
 
-/** Octets of the answer that the expected text is looked for in. */
+/** Characters of the body that are searched for the expected text; the rest is not read. */
 const MAX_BODY = 256 * 1024;
-/** Statuses that are good where none is asked for. */
-const LEAST = 200;
-const MOST = 399;
+/** Healthy statuses where the check names none. */
+const DEFAULT_STATUS = [[200, 399]] as const;
 /** Switching Protocols, RFC 9110 section 15.2.2. */
 const SWITCHED = 101;
 
@@ -16,45 +18,62 @@ export const httpProbe: Probe = ({ address, port, virtual, check }, signal) =>
   new Promise<Observation>((resolve) => {
     const fail = (message: string) => resolve({ healthy: false, message });
     const failed = (error: unknown) => fail(wordsOf(error, signal, check.timeout));
-    const { path = '/', host = isIPv6(virtual) ? `[${virtual}]` : virtual, status, expect } = check;
+    const { path = '/', expect, match } = check;
+    let isAnswered = false;
+    const host =
+      check.host === undefined
+        ? hostOf(virtual)
+        : expandVariables(check.host, { address: hostOf(address), port });
     const asked = request(
       { host: address, port, path, headers: { host }, agent: false, signal },
       (answer) => {
         const code = answer.statusCode ?? 0;
-        const good = status === undefined ? code >= LEAST && code <= MOST : code === status;
-        const done = (observation: Observation) => {
-          resolve(observation);
-          asked.destroy();
-        };
-        answer.on('error', failed);
-        if (!good)
-          return done({
-            healthy: false,
-            message: `status ${code}${status === undefined ? '' : `, not ${status}`}`,
-          });
-        if (expect === undefined) return done({ healthy: true, message: `status ${code}` });
-        let body = '';
-        answer.setEncoding('utf8');
-        answer.on('data', (text: string) => {
-          body += text;
-          if (body.includes(expect)) done({ healthy: true, message: `status ${code}, as expected` });
-          else if (body.length > MAX_BODY) done(unexpected(code, expect));
-        });
-        answer.on('end', () => resolve(unexpected(code, expect)));
+        isAnswered = true;
+        answer.on('error', () => {}); // judgeBody receives it from the iterator
+        const judged =
+          isHealthy(code, check) && (expect !== undefined || match !== undefined)
+            ? judgeBody(answer, check)
+            : Promise.resolve(judgeStatus(code, check));
+        judged.then(resolve, failed).finally(() => asked.destroy());
       },
     );
-    // 101: the connection is not HTTP any more, and neither the answer nor an error comes.
+    // After 101 the connection is not HTTP any more, and neither the answer nor an error event comes.
     asked.on('upgrade', (_answer, socket) => {
       socket.destroy();
-      if (status === SWITCHED && expect === undefined)
-        resolve({ healthy: true, message: `status ${SWITCHED}` });
-      else fail(`status ${SWITCHED}${status === undefined ? '' : `, not ${status}`}`);
+      const isJudged = check.status !== undefined && expect === undefined && match === undefined;
+      resolve({ ...judgeStatus(SWITCHED, check), ...(!isJudged && { healthy: false }) });
     });
-    asked.on('error', failed);
+    asked.on('error', (error) => {
+      if (!isAnswered) failed(error);
+    });
+    signal.addEventListener('abort', failed, { once: true });
     asked.end();
   });
 
-const unexpected = (code: number, expect: string): Observation => ({
-  healthy: false,
-  message: `status ${code}, but without '${expect}'`,
-});
+const hostOf = (address: string): string => (isIPv6(address) ? `[${address}]` : address);
+
+const isHealthy = (code: number, { status = DEFAULT_STATUS }: Check): boolean =>
+  status.some(([first, last]) => code >= first && code <= last);
+
+function judgeStatus(code: number, check: Check): Observation {
+  const wanted = check.status
+    ?.map(([first, last]) => (first === last ? first : `${first}-${last}`))
+    .join(', ');
+  const healthy = isHealthy(code, check);
+  return { healthy, message: `status ${code}${healthy || wanted === undefined ? '' : `, not ${wanted}`}` };
+}
+
+/** Reads at most MAX_BODY of the body, and no more than the expected text needs. */
+async function judgeBody(answer: IncomingMessage, { expect = '', match }: Check): Promise<Observation> {
+  const code = answer.statusCode!;
+  let body = '';
+  answer.setEncoding('utf8');
+  for await (const text of answer) {
+    body += text as string;
+    if (body.length > MAX_BODY || (match === undefined && body.includes(expect))) break;
+  }
+  if (!body.includes(expect)) return { healthy: false, message: `status ${code}, but without '${expect}'` };
+  if (match !== undefined && !(await matchesBody(match, body.slice(0, MAX_BODY))))
+    return { healthy: false, message: `status ${code}, but nothing matches '${match}'` };
+  return { healthy: true, message: `status ${code}, as expected` };
+}

@@ -198,6 +198,8 @@ export class Watch implements Disposable {
     const from = health.state;
     const before = this.#weightOf(entry);
     const isOther = health.observe(observation, now);
+    const { interval, retryInterval = interval } = entry.watched.check;
+    if (!observation.healthy && health.state !== 'down') entry.due = now + retryInterval * 1000;
     this.#weigh([entry], now);
     if (isOther || (this.#weightOf(entry) !== before && health.state !== 'growing')) this.#tell(entry, from);
   }

@@ -17,7 +17,7 @@ import { type CaptureOptions, capture } from './director/capture.ts';
 import { checkConfig } from './director/check.ts';
 import { compileConfig, FORMATS, type Format } from './director/compile.ts';
 import { explain, firstPacket } from './director/explain.ts';
-import { importConfig, SOURCES, type Source } from './director/import.ts';
+import { type ImportOptions, importConfig, SOURCES } from './director/import.ts';
 import { packetOfFile } from './director/pcap-packet.ts';
 import { printPlan } from './director/plan.ts';
 import { type ReplayOptions, replayFile } from './director/replay.ts';
@@ -159,7 +159,8 @@ program
   .description('print the configuration of another program as lvs.yaml; what was left out goes to stderr')
   .argument('<file>')
   .addOption(new Option('--from <program>', 'of the file (default: by its content)').choices([...SOURCES]))
-  .action((file: string, { from }: { from?: Source }) => importConfig(file, from, print, console.error));
+  .option('--config-id <name>', "keepalived: the config id of '@name' lines (default: the host's name)")
+  .action((file: string, options: ImportOptions) => importConfig(file, options, print, console.error));
 
 program
   .command('plan')

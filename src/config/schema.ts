@@ -29,6 +29,13 @@ const tunnel = {
   required: ['type'],
 } as const;
 
+const status = {
+  oneOf: [
+    { type: 'integer', minimum: 100, maximum: 599 },
+    { type: 'string', pattern: '^[1-5]\\d\\d-[1-5]\\d\\d$', description: 'first-last' },
+  ],
+} as const;
+
 const check = {
   type: 'object',
   additionalProperties: false,
@@ -42,6 +49,12 @@ const check = {
       minimum: 0.1,
       maximum: 3600,
       description: 'Seconds between checks. Default 5.',
+    },
+    'retry-interval': {
+      type: 'number',
+      minimum: 0.1,
+      maximum: 3600,
+      description: 'Seconds until the next check after a failure of a server that is up. Default: interval.',
     },
     timeout: {
       type: 'number',
@@ -69,22 +82,27 @@ const check = {
     host: {
       type: 'string',
       pattern: '^[!-~]+$',
-      description: "A host's name for http. Default: the service's address.",
+      description:
+        "http: the Host header; $ADDRESS and $PORT are the real server's. Default: the service's address.",
     },
     status: {
-      type: 'integer',
-      minimum: 100,
-      maximum: 599,
-      description: 'http: the status wanted. Default: 200 to 399.',
+      oneOf: [status, { type: 'array', items: status, minItems: 1 }],
+      description: 'http: the healthy statuses, such as 200, 200-299 or [200-299, 404]. Default: 200-399.',
     },
     send: { type: 'string', description: 'udp: the datagram to send.' },
     expect: { type: 'string', description: 'http, udp: text that the answer must contain.' },
+    match: {
+      type: 'string',
+      minLength: 1,
+      description:
+        'http: regular expression (JavaScript) that the body must match, (?i) in front ignores case.',
+    },
     command: {
       type: 'array',
       items: { type: 'string' },
       minItems: 1,
       description:
-        'command: program and arguments; status 0 is healthy. $ADDRESS and $PORT are in its environment.',
+        'command: program and arguments; exit status 0 is healthy. $ADDRESS and $PORT are replaced, and in its environment.',
     },
     'max-step': {
       type: 'integer',

@@ -1,4 +1,6 @@
-/** A health check: how the director watches a destination, and what one can see of it. */
+/** A health check: how the director watches a destination, and the state that it reports. */
+
+export type StatusRange = readonly [first: number, last: number];
 
 /** Times in seconds. */
 export interface Check {
@@ -6,6 +8,8 @@ export interface Check {
   /** Missing: the destination's port. */
   readonly port?: number;
   readonly interval: number;
+  /** From a failed check to the next one while the destination is not down yet. Missing: `interval`. */
+  readonly retryInterval?: number;
   readonly timeout: number;
   /** Failures in a row that take a destination out. */
   readonly fall: number;
@@ -13,9 +17,12 @@ export interface Check {
   readonly rise: number;
   readonly path?: string;
   readonly host?: string;
-  readonly status?: number;
+  /** Healthy HTTP statuses, as ranges from first to last. Missing: 200 to 399. */
+  readonly status?: readonly StatusRange[];
   readonly send?: string;
   readonly expect?: string;
+  /** Regular expression that the body must match (parseBodyPattern). */
+  readonly match?: string;
   readonly command?: readonly string[];
   /** Most percent of the weight that one answer of an agent may change. */
   readonly maxStep: number;

@@ -93,17 +93,33 @@ describe.each<[Check['type'], [string, Partial<Check>, boolean, string | RegExp]
     [
       ['http', {}, true, 'status 200'],
       ['http', { path: '/moved' }, true, 'status 302'],
-      ['http', { path: '/moved', status: 200 }, false, 'status 302, not 200'],
+      ['http', { path: '/moved', status: [[200, 299]] }, false, 'status 302, not 200-299'],
       ['http', { path: '/broken' }, false, 'status 500'],
-      ['http', { path: '/broken', status: 500 }, true, 'status 500'],
+      [
+        'http',
+        {
+          path: '/broken',
+          status: [
+            [200, 200],
+            [500, 503],
+          ],
+        },
+        true,
+        'status 500',
+      ],
       ['http', { expect: 'is well' }, true, 'status 200, as expected'],
       ['http', { expect: 'is ill' }, false, "status 200, but without 'is ill'"],
       ['http', { path: '/big', expect: 'y' }, false, "status 200, but without 'y'"],
+      ['http', { match: '^all (is|are) well$' }, true, 'status 200, as expected'],
+      ['http', { match: '(?i)ALL IS' }, true, 'status 200, as expected'],
+      ['http', { match: '^is well' }, false, "status 200, but nothing matches '^is well'"],
+      ['http', { path: '/big', match: '(x+x+)+y' }, false, 'the regular expression took more than 2000 ms'],
+      ['http', { match: 'well' }, true, 'status 200, as expected'],
       ['silent', { timeout: 1 }, false, 'no answer in 1 s'],
       ['refused', {}, false, 'connection refused'],
       ['no agent', {}, false, /Parse Error/],
-      ['switching', { status: 200 }, false, 'status 101, not 200'],
-      ['switching', { status: 101 }, true, 'status 101'],
+      ['switching', { status: [[200, 200]] }, false, 'status 101, not 200'],
+      ['switching', { status: [[101, 101]] }, true, 'status 101'],
     ],
   ],
   [
@@ -121,6 +137,12 @@ describe.each<[Check['type'], [string, Partial<Check>, boolean, string | RegExp]
     [
       ['http', { command: ['sh', '-c', 'echo "$ADDRESS"; echo more'] }, true, '127.0.0.1'],
       ['http', { command: ['true'] }, true, 'status 0'],
+      [
+        'http',
+        { command: ['echo', '$ADDRESS', 'to $PORT', '$PORTS'] },
+        true,
+        /^127\.0\.0\.1 to \d+ \$PORTS$/,
+      ],
       ['http', { command: ['sh', '-c', 'echo no database >&2; exit 3'] }, false, 'status 3: no database'],
       ['http', { command: ['/nonexistent'] }, false, 'no such program'],
       ['http', { command: ['sleep', '30'], timeout: 1 }, false, 'no answer in 1 s'],
@@ -169,7 +191,8 @@ test('http asks for the configured host, or for the service', async () => {
   hosts.length = 0;
   await look('http', ports['http']!, { host: 'www.example.org' });
   await look('http', ports['http']!);
-  expect(hosts).toEqual(['www.example.org', '192.0.2.1']);
+  await look('http', ports['http']!, { host: '$ADDRESS:$PORT' });
+  expect(hosts).toEqual(['www.example.org', '192.0.2.1', `127.0.0.1:${ports['http']}`]);
 });
 
 test('an agent’s words are handed on', async () => {

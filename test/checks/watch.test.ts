@@ -110,6 +110,21 @@ describe('a watched destination', () => {
     expect(watching.events).toMatchObject([{ to: 'down' }, { to: 'up' }]);
   });
 
+  test('is checked at the retry interval after a failure, until it is down', async () => {
+    const watching = new Watching();
+    watching.watch.set([watched({ interval: 5, retryInterval: 1, fall: 3 })], 0);
+    watching.watch.adjust([add(1)], 0);
+    await watching.pass(4900);
+    expect(watching.targets).toHaveLength(1);
+    watching.finds = refused;
+    await watching.pass(6900); // at 5, 6 s
+    expect([watching.targets.length, watching.events]).toEqual([3, []]);
+    await watching.pass(11_900); // at 7 s, which is the third failure, and not before 12 s again
+    expect([watching.targets.length, watching.events.length]).toEqual([4, 1]);
+    await watching.pass(12_000);
+    expect(watching.targets).toHaveLength(5);
+  });
+
   test('is asked at the address and port that are configured', async () => {
     const watching = new Watching();
     watching.watch.set([watched(), watched({ port: 99 }, 2)], 0);

@@ -38,6 +38,7 @@ const options = fc.oneof(
 const timing = {
   interval: fc.integer({ min: 1, max: 60 }),
   timeout: fc.constantFrom(0.5, 3),
+  retryInterval: fc.constantFrom(0.5, 9),
   fall: fc.constant(2),
   rise: fc.integer({ min: 1, max: 5 }),
   maxStep: fc.constantFrom(20, 100),
@@ -51,7 +52,15 @@ const check = fc.oneof(
     type: fc.constant('http' as const),
     path: fc.constantFrom('/', '/a?b#c'),
     expect: words,
-    status: fc.constantFrom(200, 503),
+    status: fc.constantFrom(
+      [[200, 200]] as const,
+      [[200, 299]] as const,
+      [
+        [200, 201],
+        [503, 503],
+      ] as const,
+    ),
+    match: fc.constantFrom('^a\\.b$', '(?i)x'),
     ...timing,
   }),
   fc.record({ type: fc.constant('udp' as const), send: words, port: fc.constant(9), ...timing }),

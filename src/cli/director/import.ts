@@ -1,6 +1,8 @@
-/** `lvs-director import`: the configuration of another program, as YAML for this one. */
+/** `lvs-director import`: converts the configuration of another program to lvs.yaml. */
 import { readFileSync } from 'node:fs';
+import { hostname } from 'node:os';
 import type { Imported } from '../../config/import/import-result.ts';
+import { folderOf, includeFiles } from '../../config/import/include-files.ts';
 import { importRules } from '../../config/import/ipvsadm-rules.ts';
 import { importKeepalived } from '../../config/import/keepalived.ts';
 import { importLdirectord } from '../../config/import/ldirectord.ts';
@@ -16,28 +18,35 @@ const STDIN = 0;
 export const SOURCES = ['ipvsadm', 'ldirectord', 'keepalived'] as const;
 export type Source = (typeof SOURCES)[number];
 
-/** Prints YAML; each line that could not be carried over goes to `complain` with its number. */
+export interface ImportOptions {
+  /** Missing: detected by the content of the file. */
+  readonly from?: Source | undefined;
+  /** keepalived's --config-id. Missing: the first part of the host's name, as keepalived has it. */
+  readonly configId?: string | undefined;
+}
+
+/** Prints the file at `path` as YAML, and reports each line that was left out to `complain`, with its place. */
 export async function importConfig(
   path: string,
-  from: Source | undefined,
+  { from, configId = hostname().split('.')[0]! }: ImportOptions,
   print: (text: string) => void,
   complain: (line: string) => void,
 ): Promise<void> {
   const text = read(path);
   const source = from ?? guessSource(text);
   if (source === undefined)
-    throw new LvsError('CONFIG', `${path}: which program is it of? say it with --from ${SOURCES.join('|')}`);
-  const { document, leftOut } = await imported(text, source);
-  for (const { line, text: words, why } of leftOut)
-    complain(`${path}:${line}: left out: ${why}${words && `: ${words}`}`);
+    throw new LvsError('CONFIG', `${path}: cannot detect the format (pass --from ${SOURCES.join('|')})`);
+  const { document, leftOut } = await imported(text, source, { configId, folder: folderOf(path) });
+  for (const { file = path, line, text: words, why } of leftOut)
+    complain(`${file}:${line}: left out: ${why}${words && `: ${words}`}`);
   if (document.services.length === 0)
-    throw new LvsError('CONFIG', `${path}: there is no service in it that ${source} would know`);
+    throw new LvsError('CONFIG', `${path}: contains no service that ${source} supports`);
   if (document.services.some(({ service }) => 'address' in service))
-    complain(`${path}: add the VIPs with their interfaces under vips: the director takes those only`);
+    complain(`${path}: add the VIPs with their interfaces under vips: the director takes only those`);
   print(writeYaml(document));
 }
 
-/** By the first words that only one of the programs has; undefined: none of them does. */
+/** Detects the program by the first word that only one of them has; undefined where none is found. */
 export function guessSource(text: string): Source | undefined {
   if (/^\s*(virtual_server|virtual_server_group|global_defs|vrrp_\w+)\b/m.test(text)) return 'keepalived';
   if (/^virtual6?\s*=/m.test(text)) return 'ldirectord';
@@ -45,14 +54,22 @@ export function guessSource(text: string): Source | undefined {
   return undefined;
 }
 
-function imported(text: string, source: Source): Imported | Promise<Imported> {
+function imported(
+  text: string,
+  source: Source,
+  place: { readonly configId: string; readonly folder: string },
+): Imported | Promise<Imported> {
   switch (source) {
     case 'ipvsadm':
       return importRules(text, ipvsadmNames());
     case 'ldirectord':
       return importLdirectord(text, { names: systemNames(), schedulers: Object.keys(schedulers) });
     case 'keepalived':
-      return importKeepalived(text, { schedulers: Object.keys(schedulers) });
+      return importKeepalived(text, {
+        ...place,
+        schedulers: Object.keys(schedulers),
+        include: (pattern, file) => includeFiles(pattern, file === undefined ? place.folder : folderOf(file)),
+      });
     default:
       return source satisfies never;
   }
@@ -62,6 +79,6 @@ function read(path: string): string {
   try {
     return readFileSync(path === '-' ? STDIN : path, 'utf8').replace(/^\uFEFF/, '');
   } catch (cause) {
-    throw new LvsError('CONFIG', `${path}: cannot be read: ${(cause as Error).message}`, { cause });
+    throw new LvsError('CONFIG', `${path}: cannot read the file: ${(cause as Error).message}`, { cause });
   }
 }

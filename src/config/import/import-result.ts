@@ -1,4 +1,4 @@
-/** What an importer of another program's configuration returns: services, and every line that it could not carry over. */
+/** The result of importing another program's configuration: a document, and the lines that it does not carry over. */
 
 import type { Check } from '../../model/check.ts';
 import type { DestinationOptions, ForwardingMethodName } from '../../model/destination.ts';
@@ -10,10 +10,17 @@ import { type DestinationDocument, type Document, EMPTY_DOCUMENT } from '../docu
 import type { Names } from '../names.ts';
 import { schema } from '../schema.ts';
 
-/** A line that has no counterpart here, and why. */
-export interface LeftOut {
-  readonly line: number;
+/** A line of a configuration file. */
+export interface SourceLine {
   readonly text: string;
+  /** From 1. */
+  readonly line: number;
+  /** The included file that has the line. Missing: the file itself. */
+  readonly file?: string;
+}
+
+/** A line that was left out of the document, wholly or in part, and why. */
+export interface LeftOut extends SourceLine {
   readonly why: string;
 }
 
@@ -22,28 +29,30 @@ export interface Imported {
   readonly leftOut: readonly LeftOut[];
 }
 
-/** What is asked of the host while a file is read. */
+/** What an importer asks the host. */
 export interface ImportContext {
   readonly names: Names;
-  /** The names that exist. */
+  /** The schedulers that exist. */
   readonly schedulers: readonly string[];
 }
+
+export type CheckDraft = { -readonly [K in keyof Check]: Check[K] };
 
 /** A service while it is read. */
 export interface Draft {
   service: ServiceAddress;
   options: { -readonly [K in keyof ServiceOptions]: ServiceOptions[K] };
-  check?: { -readonly [K in keyof Check]: Check[K] };
+  check?: CheckDraft;
   destinations: DestinationDocument[];
 }
 
-export const newDraft = (service: ServiceAddress): Draft => ({
+export const newDraft = (service: ServiceAddress, scheduler: string): Draft => ({
   service,
-  options: { scheduler: 'wlc' },
+  options: { scheduler },
   destinations: [],
 });
 
-/** A document of these services; the VIPs' devices are for the operator to fill in, as no such file names them all. */
+/** Returns a document of these services. The operator adds the VIPs' interfaces, which such files do not name. */
 export function documentOf(drafts: readonly Draft[]): Document {
   return {
     ...EMPTY_DOCUMENT,
@@ -52,7 +61,7 @@ export function documentOf(drafts: readonly Draft[]): Document {
   };
 }
 
-/** The method of most destinations, so that few have to name theirs. */
+/** Returns the method of most destinations, so that few have to name theirs. */
 function commonMethod(drafts: readonly Draft[]): ForwardingMethodName {
   const used = drafts.flatMap(({ destinations }) => destinations.map(({ options }) => options.method));
   const uses = (method: ForwardingMethodName) => used.filter((each) => each === method).length;
@@ -62,7 +71,7 @@ function commonMethod(drafts: readonly Draft[]): ForwardingMethodName {
   );
 }
 
-/** Takes a destination of a service; returns why not, where it cannot be one. */
+/** Adds a destination to a service; returns the reason where it is invalid. */
 export function addDestination(
   draft: Draft,
   host: string,
@@ -70,36 +79,39 @@ export function addDestination(
   options: DestinationOptions,
 ): string | undefined {
   const address = parseAddress(host);
-  if (!address || !isPort(port)) return 'expected an address and a port';
-  if (!isUnicast(address)) return `${host} is not one host: it has to be unicast, and not link-local`;
+  if (!address || !isPort(port)) return 'invalid real server: expected an address and a port';
+  if (!isUnicast(address)) return `${host} is not a unicast address, or it is link-local`;
   const family = familyOfService(draft.service);
   if (familyOfText(host) !== family && options.method !== 'tunnel')
-    return `only a tunnel leads from an IPv${family} service to ${host}`;
+    return `an IPv${family} service reaches ${host} by the tunnel method only`;
   const { lowerThreshold = 0, upperThreshold = 0 } = options;
   if (lowerThreshold > upperThreshold)
-    return `the lower threshold ${lowerThreshold} is above the upper one, ${upperThreshold}`;
+    return `the lower threshold ${lowerThreshold} is above the upper threshold ${upperThreshold}`;
   const destination = { address: canonical(host), port };
   if (
     draft.destinations.some((each) => formatDestination(each.destination) === formatDestination(destination))
   )
-    return `${host} is a destination of this service already`;
+    return `the destination ${formatDestination(destination)} already exists`;
   draft.destinations.push({ name: host, destination, options: { weight: 1, ...options } });
   return undefined;
 }
 
-/** Why a service cannot be had with what was read of it; undefined: it can. `before`: those that there are already. */
+/** Returns why a service cannot be added to the services `before`; undefined where it can. */
 export function whyNotService({ service, options }: Draft, before: readonly Draft[]): string | undefined {
   if (before.some((each) => formatService(each.service) === formatService(service)))
-    return `the service ${formatService(service)} is there already`;
+    return `the service ${formatService(service)} already exists`;
   if ('port' in service && service.port === 0 && !options.persistent)
-    return 'port 0, every port, needs a persistent service';
+    return 'port 0, which means every port, requires a persistent service';
   return undefined;
 }
 
-/** 0: every port, or the service's own. */
+/** Port 0 is every port, or the service's. */
 export const isPort = (port: number): boolean => Number.isInteger(port) && port >= 0 && port <= 65_535;
 
-/** `address port` of a service; undefined where they are none. */
+export const familyOfService = (service: ServiceAddress): 4 | 6 =>
+  'mark' in service ? service.family : (familyOfText(service.address) as 4 | 6);
+
+/** Returns the service of an address and a port; undefined where they are none. */
 export function addressOf(
   protocol: Protocol,
   host: string,
@@ -110,40 +122,37 @@ export function addressOf(
   return { protocol, address: canonical(host), port: number };
 }
 
-const familyOfService = (service: ServiceAddress): number =>
-  'mark' in service ? service.family : familyOfText(service.address);
-
-/** Leading bits that a dotted mask, or a prefix length, means for clients of the service. */
+/** Returns the leading bits of a dotted netmask or a prefix length for clients of the service. */
 export function granularity(text: string, service: ServiceAddress): number | undefined {
   const bits = /^\d{1,3}$/.test(text) ? Number(text) : prefixOfMask(text);
-  const most = familyOfService(service) === 6 ? 128 : 32;
-  return bits !== undefined && bits >= 1 && bits <= most ? bits : undefined;
+  const length = familyOfService(service) === 6 ? 128 : 32;
+  return bits !== undefined && bits >= 1 && bits <= length ? bits : undefined;
 }
 
 const BOUNDS = schema.properties.defaults.properties.check.properties;
 
-/** Sets a number of a check; false: it is out of the bounds that it has here, or none. */
+/** Sets a number of a check; false where it is missing, or outside the bounds of the schema. */
 export function setNumber(
-  check: { -readonly [K in keyof Check]: Check[K] },
-  key: 'port' | 'interval' | 'timeout' | 'fall' | 'status',
+  check: CheckDraft,
+  key: 'port' | 'interval' | 'timeout' | 'retry-interval' | 'fall',
   number: number | undefined,
 ): boolean {
   const { minimum, maximum } = BOUNDS[key];
   if (number === undefined || !(number >= minimum && number <= maximum)) return false;
-  check[key] = number;
+  check[key === 'retry-interval' ? 'retryInterval' : key] = number;
   return true;
 }
 
-/** Seconds, with a fraction or without. */
+/** Parses seconds, with or without a fraction. */
 export const secondsOf = (text: string | undefined): number | undefined =>
   text !== undefined && /^\d{1,6}(\.\d{1,6})?$/.test(text) ? Number(text) : undefined;
 
-/** A firewall mark; undefined for anything else, 0 too, which is none. */
+/** Parses a firewall mark; undefined for anything else, and for 0, which is no mark. */
 export function markOf(text: string | undefined): number | undefined {
   const mark = text !== undefined && /^\d{1,10}$/.test(text) ? Number(text) : 0;
   return mark >= 1 && mark <= 0xffffffff ? mark : undefined;
 }
 
-/** A whole number of at most nine digits; undefined for anything else. */
+/** Parses a whole number of at most nine digits; undefined for anything else. */
 export const wholeNumber = (text: string | undefined): number | undefined =>
   text !== undefined && /^\d{1,9}$/.test(text) ? Number(text) : undefined;

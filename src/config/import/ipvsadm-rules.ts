@@ -1,4 +1,4 @@
-/** Rules as `ipvsadm -S` writes them, tried on a director of their own, and what it then has as a document. */
+/** Imports rules as `ipvsadm -S` writes them: a scratch director applies them, and its services become the document. */
 
 import { Director } from '../../director/director.ts';
 import type { Names } from '../../ipvsadm/names.ts';
@@ -8,13 +8,13 @@ import { LvsError } from '../../model/errors.ts';
 import type { ServiceSnapshot } from '../../model/snapshot.ts';
 import { type Draft, documentOf, type Imported, type LeftOut } from './import-result.ts';
 
-/** Rows of a connection table that never sees a connection. */
-const FEW = 16;
+/** Rows of the scratch director's connection table, which stays empty. */
+const TABLE_ROWS = 16;
 
-/** Every line that is no rule, or that a director refuses, is left out by name; # begins a comment. */
+/** Reports every line that is not a rule, or that a director refuses; `#` begins a comment. */
 export async function importRules(text: string, names: Names): Promise<Imported> {
   const host = { transmit: () => false, route: () => undefined, isLocal: () => false };
-  const director = new Director({ host, maxConnections: FEW });
+  const director = new Director({ host, maxConnections: TABLE_ROWS });
   const leftOut: LeftOut[] = [];
   for (const [i, raw] of text.split('\n').entries()) {
     const line = raw.replace(/^\s*#.*/, '').trim();
@@ -23,7 +23,7 @@ export async function importRules(text: string, names: Names): Promise<Imported>
     if (why !== undefined) leftOut.push({ line: i + 1, text: line, why });
   }
   const { services, timeouts } = director.snapshot(0);
-  const fresh = new Director({ host, maxConnections: FEW }).snapshot(0).timeouts;
+  const fresh = new Director({ host, maxConnections: TABLE_ROWS }).snapshot(0).timeouts;
   const document = documentOf(services.map(draftOf));
   const changed = (['tcp', 'tcpFin', 'udp'] as const).filter((name) => timeouts[name] !== fresh[name]);
   return {
@@ -35,17 +35,17 @@ export async function importRules(text: string, names: Names): Promise<Imported>
   };
 }
 
-/** Why the line was not taken; undefined: it was. */
+/** Returns why the line was left out; undefined where it was applied. */
 async function tryRule(line: string, director: Director, names: Names): Promise<string | undefined> {
   const words = line.split(/\s+/).filter((word) => word !== 'ipvsadm');
   if (words.length === 0) return undefined;
   try {
     const request = await parseRequest(words, names);
-    if (request.kind !== 'apply') return 'no rule';
+    if (request.kind !== 'apply') return 'not a rule';
     const { command } = request;
-    if (command.op === 'start-daemon' || command.op === 'stop-daemon') return 'has no counterpart here';
+    if (command.op === 'start-daemon' || command.op === 'stop-daemon') return 'not supported';
     if ('options' in command && 'persistenceMask' in command.options)
-      return 'a netmask whose ones do not lead has no counterpart here';
+      return 'a netmask whose ones do not lead is not supported';
     try {
       director.apply(command, 0);
       return undefined;
@@ -59,7 +59,7 @@ async function tryRule(line: string, director: Director, names: Names): Promise<
   }
 }
 
-/** Destinations in the order in which they were added, not the newest first. */
+/** A snapshot lists the newest destination first; the document has them in the order in which they were added. */
 function draftOf({ service, options, destinations }: ServiceSnapshot): Draft {
   return {
     service,

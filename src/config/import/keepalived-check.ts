@@ -1,96 +1,251 @@
-/** The checkers of keepalived's real servers as the one check that a service has here. */
-import type { Check } from '../../model/check.ts';
-import { DEFAULT_CHECK } from '../document.ts';
-import { secondsOf, setNumber, wholeNumber } from './import-result.ts';
+/**
+ * Carries the checkers of keepalived's real servers over as the check of their service. A service has one check, so
+ * they are carried over only where all real servers have the same, with `$ADDRESS` and `$PORT` for their own address
+ * and port. A checker that cannot be carried over completely leaves the service without a check.
+ */
+import type { StatusRange } from '../../model/check.ts';
+import { DEFAULT_CHECK, type DestinationDocument } from '../document.ts';
+import { commonWords } from './check-template.ts';
+import { type CheckDraft, secondsOf, setNumber, wholeNumber } from './import-result.ts';
+import { type Leave, lastOf } from './keepalived-services.ts';
 import type { Statement } from './keepalived-statements.ts';
+import { translatePattern } from './perl-pattern.ts';
 
-type Leave = (statement: Statement, why: string) => void;
-type Draft = { -readonly [K in keyof Check]: Check[K] };
+/** A real server that was carried over as a destination. */
+export interface WatchedServer {
+  readonly statement: Statement;
+  readonly destination: DestinationDocument;
+  /** As the file has it, which is what its checkers connect to; 0 where it has none. */
+  readonly port: number;
+}
 
-const CHECKERS: Readonly<Record<string, Check['type']>> = {
+type Type = 'tcp' | 'http' | 'udp' | 'command';
+
+/** Checkers that exist here too. */
+const TYPES: Readonly<Record<string, Type>> = {
   TCP_CHECK: 'tcp',
   HTTP_GET: 'http',
   UDP_CHECK: 'udp',
   MISC_CHECK: 'command',
 };
-/** Checkers of servers that a connection says something of, too. */
-const BY_CONNECTION = new Set(['SSL_GET', 'SMTP_CHECK']);
-/** Characters that a shell does more with than to pass them on. */
-const FOR_A_SHELL = /["'\\$`;&|<>*?()~]/;
+const UNCHECKED = 'the real servers of this service are not checked';
+/** Seconds, as in keepalived.conf(5). */
+const DEFAULT_LOOP = 60;
+const DEFAULT_TIMEOUT = 5;
+const DEFAULT_RETRY_DELAY: Readonly<Record<Type, number>> = { tcp: 1, http: 3, udp: 1, command: 1 };
+const DEFAULT_RETRIES: Readonly<Record<Type, number>> = { tcp: 1, http: 1, udp: 1, command: 0 };
+/** keepalived's default of status_code. */
+const DEFAULT_STATUS: readonly StatusRange[] = [[200, 299]];
 
-/** undefined: none of the servers is watched. What is not as it was is left out by name. */
-export function keepalivedCheck(servers: readonly Statement[], leave: Leave): Draft | undefined {
-  let first: { readonly check: Draft; readonly line: number } | undefined;
-  const unwatched: Statement[] = [];
-  for (const server of servers) {
-    const checkers = (server.body ?? []).filter(({ body }) => body);
-    const [one, ...others] = checkers.filter(({ words: [word = ''] }) => isChecker(word));
-    for (const each of checkers) if (!isChecker(each.words[0] ?? '')) leave(each, 'has no counterpart here');
-    for (const each of others) leave(each, 'a service has one check here, and this is another one');
-    const check = one && read(one, leave);
-    if (!check) {
-      unwatched.push(server);
-      continue;
-    }
-    if (!first) first = { check, line: one.line };
-    else if (JSON.stringify(first.check) !== JSON.stringify(check))
-      leave(one, `a service has one check here: this server is watched by that of line ${first.line}`);
-  }
-  if (first) for (const each of unwatched) leave(each, `is watched here, by the check of line ${first.line}`);
-  return first?.check;
+/** Keywords that change what is logged or when checks begin, but not what they find. */
+const HARMLESS = new Set(['warmup', 'log_all_failures', 'fast_recovery', 'http_protocol']);
+/** Keywords that the checker inherits from its real server and its virtual server. */
+const INHERITED = new Set(['connect_timeout', 'retry', 'nb_get_retry', 'delay_before_retry', 'delay_loop']);
+const REGEX_FLAGS: Readonly<Record<string, string>> = { caseless: 'i', multiline: 'm', dotall: 's' };
+
+/** A checker of one server, with what it inherits. */
+interface Checker {
+  readonly server: WatchedServer;
+  readonly statement: Statement;
+  readonly check: CheckDraft;
+  /** Of a MISC_CHECK. */
+  readonly words: readonly string[];
 }
 
-const isChecker = (word: string): boolean => Object.hasOwn(CHECKERS, word) || BY_CONNECTION.has(word);
-
-function read(statement: Statement, leave: Leave): Draft | undefined {
-  const word = statement.words[0]!;
-  const check: Draft = { ...DEFAULT_CHECK, type: CHECKERS[word] ?? 'tcp' };
-  if (BY_CONNECTION.has(word)) leave(statement, 'a connection is made instead');
-  let pages = 0;
-  for (const each of statement.body ?? []) {
-    if (each.words[0] !== 'url') take(check, each, leave);
-    else if (pages++ > 0) leave(each, 'one page is got');
-    else for (const part of each.body ?? []) take(check, part, leave);
+/** Returns the check of a service; undefined where it has none, and where `leave` was told why it has none here. */
+export function keepalivedCheck(
+  body: readonly Statement[],
+  servers: readonly WatchedServer[],
+  leave: Leave,
+): CheckDraft | undefined {
+  const checkersOf = ({ statement }: WatchedServer) => (statement.body ?? []).filter((each) => each.body);
+  if (servers.every((server) => checkersOf(server).length === 0)) return undefined;
+  const checkers: Checker[] = [];
+  let isComplete = true;
+  const fail: Leave = (statement, why) => {
+    isComplete = false;
+    leave(statement, `${why}: ${UNCHECKED}`);
+  };
+  for (const server of servers) {
+    const [one, ...others] = checkersOf(server);
+    for (const each of others) fail(each, 'a real server has more than one checker');
+    if (!one) fail(server.statement, 'this real server has no checker, unlike others of the service');
+    else if (others.length === 0) {
+      const checker = readChecker(one, server, body, fail, leave);
+      if (checker) checkers.push(checker);
+    }
   }
-  if (check.type === 'command' && !check.command) {
-    leave(statement, 'has no misc_path');
+  if (!isComplete) return undefined;
+  return commonCheck(checkers, fail);
+}
+
+/** Returns the one check that does what every checker does. */
+function commonCheck(checkers: readonly Checker[], fail: Leave): CheckDraft | undefined {
+  const [first, ...others] = checkers;
+  const { check } = first!;
+  const port = commonPort(checkers);
+  const words = commonWords(
+    checkers.map(({ words, server }) => ({ words, destination: server.destination })),
+  );
+  const text = ({ check: { port: _, ...rest } }: Checker) => JSON.stringify(rest);
+  const other =
+    others.find((each) => text(each) !== text(first!)) ??
+    (port === undefined || !words ? (others[0] ?? first) : undefined);
+  if (other) {
+    fail(
+      other.statement,
+      `this checker differs from the one on line ${first!.statement.at.line}, and a service has one check`,
+    );
     return undefined;
+  }
+  delete check.port;
+  if (check.type === 'command') check.command = words!;
+  else if (port !== 'own') {
+    if (!setNumber(check, 'port', port)) fail(first!.statement, 'the checker has no port');
+    if (check.port === undefined) return undefined;
   }
   return check;
 }
 
-function take(check: Draft, statement: Statement, leave: Leave): void {
-  const [word = '', value = '', ...more] = statement.words;
-  if (!isTaken(check, word, value)) leave(statement, 'has no counterpart here');
-  else if (more.length > 0) leave(statement, `what follows ${word} ${value} was not read`);
+/** 'own': every server is checked at its own port. undefined: at ports that one check cannot express. */
+function commonPort(checkers: readonly Checker[]): number | 'own' | undefined {
+  const portOf = ({ check, server }: Checker) => check.port ?? server.port;
+  if (
+    checkers.every((each) => portOf(each) !== 0 && portOf(each) === each.server.destination.destination.port)
+  )
+    return 'own';
+  const [first, ...others] = checkers.map(portOf);
+  return others.every((port) => port === first) ? first : undefined;
 }
 
-function isTaken(check: Draft, word: string, value: string): boolean {
-  const isHttp = check.type === 'http';
-  switch (word) {
-    case 'connect_timeout':
-    case 'misc_timeout':
-      return setNumber(check, 'timeout', secondsOf(value));
-    case 'connect_port':
-      return setNumber(check, 'port', wholeNumber(value));
-    case 'retry':
-    case 'nb_get_retry':
-      return setNumber(check, 'fall', (wholeNumber(value) ?? Number.NaN) + 1);
-    case 'status_code':
-      return isHttp && setNumber(check, 'status', wholeNumber(value));
-    case 'path':
-      if (!isHttp || !/^\/[!-~]*$/.test(value)) return false;
-      check.path = value;
-      return true;
-    case 'virtualhost':
-      if (!isHttp || !/^[!-~]+$/.test(value)) return false;
-      check.host = value;
-      return true;
-    case 'misc_path':
-      if (check.type !== 'command' || value === '') return false;
-      check.command = FOR_A_SHELL.test(value) ? ['/bin/sh', '-c', value] : value.split(/\s+/);
-      return true;
-    default:
-      return false;
+function readChecker(
+  statement: Statement,
+  server: WatchedServer,
+  body: readonly Statement[],
+  fail: Leave,
+  leave: Leave,
+): Checker | undefined {
+  const word = statement.words[0]!;
+  const type = Object.hasOwn(TYPES, word) ? TYPES[word]! : undefined;
+  if (!type) {
+    fail(statement, `${word} is not supported`);
+    return undefined;
   }
+  const levels = [body, server.statement.body ?? [], statement.body ?? []];
+  const check: CheckDraft = { ...DEFAULT_CHECK, type, rise: 1 };
+  const words: string[] = [];
+  if (!readTimes(check, levels, fail)) return undefined;
+  if (type === 'http') {
+    check.status = DEFAULT_STATUS;
+    check.host = lastOf(levels.flat(), 'virtualhost')?.words[1] ?? '$ADDRESS';
+  }
+  let isRead = true;
+  const failHere: Leave = (at, why) => {
+    isRead = false;
+    fail(at, why);
+  };
+  for (const each of statement.body ?? []) {
+    const [keyword = '', value = ''] = each.words;
+    if (INHERITED.has(keyword)) continue;
+    if (HARMLESS.has(keyword)) leave(each, 'not supported');
+    else if (keyword === 'alpha') leave(each, 'a real server is used until its checks have failed');
+    else if (keyword === 'connect_port') {
+      if (!setNumber(check, 'port', wholeNumber(value))) failHere(each, 'invalid port');
+    } else if (keyword === 'connect_ip') {
+      if (value !== server.destination.destination.address)
+        failHere(each, 'a check connects to the real server only');
+    } else if (type === 'http' && keyword === 'url') readUrl(check, each, failHere, leave);
+    else if (type === 'http' && keyword === 'virtualhost') continue;
+    else if (type === 'command' && keyword === 'misc_path') words.push(...scriptWords(each.words.slice(1)));
+    else if (type === 'command' && keyword === 'misc_timeout') {
+      if (!setNumber(check, 'timeout', secondsOf(value)))
+        failHere(each, 'invalid misc_timeout: expected 0.1 to 600 seconds');
+    } else failHere(each, `${keyword} is not supported`);
+  }
+  if (type === 'http' && (statement.body ?? []).filter(({ words }) => words[0] === 'url').length !== 1)
+    failHere(statement, 'expected one url');
+  if (type === 'command' && words.length === 0) failHere(statement, 'expected a misc_path');
+  if (check.host !== undefined && !/^[!-~]+$/.test(check.host)) failHere(statement, 'invalid virtualhost');
+  return isRead ? { server, statement, check, words } : undefined;
+}
+
+/** Sets interval, timeout, fall and retryInterval: of the checker, else of its real server, else of its virtual server. */
+function readTimes(check: CheckDraft, levels: readonly (readonly Statement[])[], fail: Leave): boolean {
+  const type = check.type as Type;
+  const find = (...keywords: string[]) => lastOf(levels.flat(), ...keywords);
+  const [loop, timeout, delay] = [find('delay_loop'), find('connect_timeout'), find('delay_before_retry')];
+  const retry = find('retry', 'nb_get_retry');
+  const seconds = (statement: Statement | undefined, otherwise: number) =>
+    statement ? secondsOf(statement.words[1]) : otherwise;
+  const interval = seconds(loop, DEFAULT_LOOP);
+  const retries = retry ? wholeNumber(retry.words[1]) : DEFAULT_RETRIES[type];
+  const limit = type === 'command' ? interval : seconds(timeout, DEFAULT_TIMEOUT);
+  let isRead = true;
+  const set = (key: Parameters<typeof setNumber>[1], value: number | undefined, statement?: Statement) => {
+    if (setNumber(check, key, value)) return;
+    isRead = false;
+    if (statement) fail(statement, `${statement.words.join(' ')} is outside the bounds of a check`);
+  };
+  set('interval', interval, loop);
+  set('timeout', limit, type === 'command' ? loop : timeout);
+  set('fall', (retries ?? Number.NaN) + 1, retry);
+  const retryDelay = seconds(delay, DEFAULT_RETRY_DELAY[type]);
+  if (retries !== 0 && retryDelay !== interval) set('retry-interval', retryDelay, delay);
+  return isRead;
+}
+
+function readUrl(check: CheckDraft, url: Statement, fail: Leave, leave: Leave): void {
+  const body = url.body ?? [];
+  if (!lastOf(body, 'path')) fail(url, 'expected a path');
+  for (const each of body) {
+    const [keyword = '', value = '', ...more] = each.words;
+    switch (keyword) {
+      case 'path':
+        if (more.length > 0 || !/^\/[!-~]*$/.test(value))
+          fail(each, 'invalid path: expected /PATH without blanks');
+        check.path = value;
+        break;
+      case 'virtualhost':
+        check.host = value;
+        break;
+      case 'status_code': {
+        const ranges = [value, ...more].map(statusRange);
+        if (ranges.some((range) => range === undefined))
+          fail(each, 'invalid status: expected 100 to 599, or ranges');
+        check.status = ranges as StatusRange[];
+        break;
+      }
+      case 'regex': {
+        const options = lastOf(body, 'regex_options')?.words.slice(1) ?? [];
+        const isKnown = options.every((option) => Object.hasOwn(REGEX_FLAGS, option));
+        const pattern = translatePattern(value, options.map((option) => REGEX_FLAGS[option] ?? '').join(''));
+        if (!isKnown) fail(each, `regex_options ${options.join(' ')} is not supported`);
+        else if ('why' in pattern) fail(each, pattern.why);
+        else check.match = pattern.match;
+        break;
+      }
+      case 'regex_options':
+      case 'regex_stack':
+        if (keyword === 'regex_stack') leave(each, 'not supported');
+        break;
+      default:
+        fail(each, `${keyword} is not supported`);
+    }
+  }
+}
+
+function statusRange(text: string): StatusRange | undefined {
+  const [, first, last = first] = /^([1-5]\d\d)(?:-([1-5]\d\d))?$/.exec(text) ?? [];
+  return first !== undefined && Number(first) <= Number(last) ? [Number(first), Number(last)] : undefined;
+}
+
+/**
+ * Splits a script into its words at blanks that are not between single quotes; a backslash takes the next character
+ * as it is. keepalived runs the words without a shell.
+ */
+function scriptWords(words: readonly string[]): string[] {
+  const found = words.join(' ').match(/(?:'[^']*'|\\.|[^\s'\\])+/g) ?? [];
+  return found.map((word) =>
+    word.replace(/'([^']*)'|\\(.)/g, (_, quoted?: string, escaped?: string) => quoted ?? escaped!),
+  );
 }

@@ -1,40 +1,62 @@
-/** The statements of keepalived.conf(5): words a line, blocks in braces. */
+/** Parses lines of keepalived.conf(5) into statements: a word with its arguments, and a block in braces. */
+import type { SourceLine } from './import-result.ts';
+import type { Complain } from './keepalived-lines.ts';
 
-/** A statement: its words, and the statements in its braces where it has some. */
 export interface Statement {
   readonly words: readonly string[];
-  readonly line: number;
+  /** Where the statement begins. */
+  readonly at: SourceLine;
+  /** The statements between the braces, where it has some. */
   readonly body?: readonly Statement[];
 }
 
-/** Statements a line, blocks in braces, # and ! comments, words in double quotes. Never throws. */
-export function parseKeepalived(text: string, complain: (line: number, why: string) => void): Statement[] {
+interface Token {
+  readonly text: string;
+  readonly kind: 'word' | 'open' | 'close';
+}
+
+/** A line ends a statement, and so does a brace. Never throws: what is wrong is reported to `complain`. */
+export function parseStatements(lines: readonly SourceLine[], complain: Complain): Statement[] {
   const root: Statement[] = [];
-  const open: { body: Statement[]; line: number }[] = [];
-  const into = () => open.at(-1)?.body ?? root;
-  for (const [i, raw] of text.split('\n').entries()) {
-    const line = i + 1;
-    const tokens = raw.match(/"[^"]*"|[{}]|[#!].*|[^\s{}"]+/g) ?? [];
+  const open: { readonly body: Statement[]; readonly at: SourceLine }[] = [];
+  for (const at of lines) {
     let words: string[] = [];
-    const end = () => {
-      if (words.length > 0) into().push({ words, line });
+    const endStatement = () => {
+      if (words.length > 0) (open.at(-1)?.body ?? root).push({ words, at });
       words = [];
     };
-    for (const token of tokens) {
-      if (/^[#!]/.test(token)) break;
-      if (token === '{') {
-        end();
-        const owner = into().pop() ?? { words: ['{'], line };
+    for (const { text, kind } of tokensOf(at, complain)) {
+      if (kind === 'word') {
+        words.push(text);
+        continue;
+      }
+      endStatement();
+      if (kind === 'open') {
+        const into = open.at(-1)?.body ?? root;
+        const isOwned = into.length > 0 && into.at(-1)!.body === undefined;
+        if (!isOwned) complain(at, 'an opening brace without a keyword');
+        const owner = isOwned ? into.pop()! : { words: ['{'], at };
         const body: Statement[] = [];
-        into().push({ ...owner, body });
-        open.push({ body, line });
-      } else if (token === '}') {
-        end();
-        if (!open.pop()) complain(line, 'a closing brace without its opening one');
-      } else words.push(token.replace(/^"(.*)"$/, '$1'));
+        into.push({ ...owner, body });
+        open.push({ body, at });
+      } else if (!open.pop()) complain(at, 'a closing brace without an opening brace');
     }
-    end();
+    endStatement();
   }
-  for (const { line } of open) complain(line, 'this brace is never closed');
+  for (const { at } of open) complain(at, 'this brace is not closed');
   return root;
+}
+
+/** Splits a line into words and braces; a double quote begins a word, `#` and `!` begin a comment outside of quotes. */
+function tokensOf(at: SourceLine, complain: Complain): Token[] {
+  const tokens: Token[] = [];
+  const pattern = /\s+|"([^"]*)"|[{}]|[#!].*|((?:\\[#!]|[^\s{}"#!])+)|"/gy;
+  for (const [found, quoted, plain] of at.text.matchAll(pattern)) {
+    if (quoted !== undefined) tokens.push({ text: quoted, kind: 'word' });
+    else if (plain !== undefined) tokens.push({ text: plain.replace(/\\([#!])/g, '$1'), kind: 'word' });
+    else if (found === '{') tokens.push({ text: found, kind: 'open' });
+    else if (found === '}') tokens.push({ text: found, kind: 'close' });
+    else if (found === '"') complain(at, 'a quote is not closed');
+  }
+  return tokens;
 }

@@ -1,208 +1,197 @@
-/** Reads the virtual_server blocks of keepalived.conf(5): services, real servers and their checks. */
+/** Imports the virtual servers of keepalived.conf(5), as keepalived 2.2.7 reads them. */
 import type { DestinationOptions, TunnelOptions } from '../../model/destination.ts';
-import type { ServiceAddress } from '../../model/service.ts';
-import { parseAddress } from '../../wire/address.ts';
+import { formatDestination, formatService } from '../../model/naming.ts';
+import type { DestinationDocument } from '../document.ts';
 import { FLAG_BITS } from '../yaml/services.ts';
 import {
   addDestination,
-  addressOf,
   type Draft,
   documentOf,
+  familyOfService,
   granularity,
   type ImportContext,
   type Imported,
   isPort,
   type LeftOut,
-  markOf,
   newDraft,
-  secondsOf,
-  setNumber,
+  type SourceLine,
   wholeNumber,
-  whyNotService,
 } from './import-result.ts';
-import { keepalivedCheck } from './keepalived-check.ts';
-import { parseKeepalived, type Statement } from './keepalived-statements.ts';
+import { keepalivedCheck, type WatchedServer } from './keepalived-check.ts';
+import { expandLines, type KeepalivedSources } from './keepalived-lines.ts';
+import {
+  type Groups,
+  type Leave,
+  protocolOf,
+  type ServedAddress,
+  servicesOf,
+} from './keepalived-services.ts';
+import { parseStatements, type Statement } from './keepalived-statements.ts';
 
-const METHODS: Readonly<Record<string, DestinationOptions['method']>> = {
-  NAT: 'nat',
-  DR: 'dr',
-  TUN: 'tunnel',
-};
-
-/** keepalived's default of persistence_timeout, seconds. */
-const DEFAULT_PERSISTENCE = 360;
-/** Most addresses of one entry of a group, `10.0.0.1-20`. */
-const MAX_RANGE = 1024;
-
-type Leave = (statement: Statement, why: string) => void;
-type Groups = ReadonlyMap<string, readonly Statement[]>;
 type Way = Pick<DestinationOptions, 'method' | 'tunnel'>;
+type Options = { -readonly [K in keyof DestinationOptions]: DestinationOptions[K] };
 
-export function importKeepalived(text: string, { schedulers }: Pick<ImportContext, 'schedulers'>): Imported {
+const METHODS = { NAT: 'nat', DR: 'dr', TUN: 'tunnel' } as const;
+const DEFAULT_SCHEDULER = 'wlc';
+/** Seconds of `persistence_timeout` without a value, and of a service without a port. */
+const DEFAULT_PERSISTENCE = 360;
+const MAX_PERSISTENCE = 2_678_400;
+const MAX_WEIGHT = 2_147_483_647;
+
+/** Keywords of a virtual server that its checks, its ports or its addresses use: read elsewhere. */
+const READ_ELSEWHERE = new Set([
+  ...['protocol', 'weight', 'delay_loop', 'connect_timeout', 'retry', 'delay_before_retry'],
+  ...['virtualhost', 'inhibit_on_failure', 'warmup', 'real_server'],
+]);
+const NO_COUNTERPART = 'not supported';
+
+export function importKeepalived(
+  text: string,
+  { schedulers, ...sources }: Pick<ImportContext, 'schedulers'> & KeepalivedSources,
+): Imported {
   const leftOut: LeftOut[] = [];
-  const leave: Leave = ({ line, words }, why) => {
-    const text = words.join(' ');
-    // A block for a group is read once for each of its addresses.
-    if (!leftOut.some((each) => each.line === line && each.text === text)) leftOut.push({ line, text, why });
+  const complain = (at: SourceLine, why: string) => {
+    // The statements of a group's service are read once for each address of the group.
+    if (!leftOut.some((each) => each.line === at.line && each.file === at.file && each.why === why))
+      leftOut.push({ ...at, text: at.text.trim(), why });
   };
-  const statements = parseKeepalived(text, (line, why) => leftOut.push({ line, text: '', why }));
-  const groups = new Map<string, readonly Statement[]>();
-  for (const each of statements)
-    if (each.words[0] === 'virtual_server_group') groups.set(each.words[1] ?? '', each.body ?? []);
-
+  const leave: Leave = ({ at }, why) => complain(at, why);
+  const statements = parseStatements(expandLines(text, sources, complain), complain);
+  const groups: Groups = new Map(
+    statements
+      .filter(({ words }) => words[0] === 'virtual_server_group')
+      .map(({ words, body = [] }) => [words[1] ?? '', body]),
+  );
   const drafts: Draft[] = [];
   for (const each of statements) {
-    const [word] = each.words;
-    if (word === 'virtual_server_group') continue;
-    if (word !== 'virtual_server') {
-      leave(each, 'only virtual_server blocks are read');
-      continue;
-    }
-    for (const service of servicesOf(each, each.words.slice(1), each, groups, leave)) {
-      const draft = newDraft(service);
-      readService(draft, each.body ?? [], schedulers, leave);
-      const why = whyNotService(draft, drafts);
-      if (why === undefined) drafts.push(draft);
-      else leave(each, why);
-    }
+    if (each.words[0] === 'virtual_server') addServices(each, drafts, { groups, schedulers, leave });
+    else if (each.words[0] !== 'virtual_server_group') leave(each, 'only virtual servers are imported');
   }
-  return { document: documentOf(drafts), leftOut: leftOut.sort((a, b) => a.line - b.line) };
+  const order = (a: LeftOut, b: LeftOut) => (a.file ?? '').localeCompare(b.file ?? '') || a.line - b.line;
+  return { document: documentOf(drafts), leftOut: leftOut.sort(order) };
 }
 
-/** The addresses that a virtual_server, or an entry of a group, stands for; `at` is where they are written. */
-function servicesOf(
-  server: Statement,
-  words: readonly string[],
-  at: Statement,
-  groups: Groups,
-  leave: Leave,
-): ServiceAddress[] {
+interface Context {
+  readonly groups: Groups;
+  readonly schedulers: readonly string[];
+  readonly leave: Leave;
+}
+
+function addServices(server: Statement, drafts: Draft[], { groups, schedulers, leave }: Context): void {
   const body = server.body ?? [];
-  const protocol = (said(body, 'protocol') ?? 'tcp').toLowerCase();
-  if (protocol !== 'tcp' && protocol !== 'udp' && protocol !== 'sctp') {
-    leave(at, `protocol ${protocol}: expected TCP, UDP or SCTP`);
-    return [];
+  protocolOf(body, leave);
+  for (const served of servicesOf(server, groups, leave)) {
+    const draft = newDraft(served.service, DEFAULT_SCHEDULER);
+    const way = readOptions(draft, body, schedulers, leave);
+    const servers = body.filter(({ words }) => words[0] === 'real_server');
+    const watched = servers.flatMap((each) => readServer(draft, served, { each, way, body }, leave) ?? []);
+    const check = keepalivedCheck(body, watched, leave);
+    if (check) draft.check = check;
+    const first = drafts.find((before) => formatService(before.service) === formatService(draft.service));
+    if (draft.destinations.length === 0) leave(server, 'no real server, so keepalived ignores it');
+    else if (first) leave(server, merge(first, draft));
+    else drafts.push(draft);
   }
-  const [first, second] = words;
-  if (first === 'group') {
-    const entries = groups.get(second ?? '');
-    if (!entries) leave(at, `there is no virtual_server_group ${second ?? ''}`);
-    return (entries ?? []).flatMap((each) => servicesOf(server, each.words, each, new Map(), leave));
-  }
-  const mark = first === 'fwmark' ? markOf(second) : undefined;
-  if (mark !== undefined) return [{ mark, family: familyOf(body) }];
-  const range = /^([\d.]+)-(\d{1,3})$/.exec(first ?? '');
-  const hosts = range ? hostsOf(range[1]!, Number(range[2])) : [first ?? ''];
-  const ports = /^(\d{1,5})-(\d{1,5})$/.exec(second ?? '');
-  const services = hosts.flatMap((host) =>
-    portsOf(ports?.[1] ?? second ?? '0', ports?.[2]).map((port) => addressOf(protocol, host, port)),
-  );
-  if (services.length > 0 && services.every((each) => each !== undefined)) return services;
-  leave(at, 'expected an address and a port, fwmark N, or group NAME');
-  return [];
 }
 
-/** The last octet runs to `last`. */
-function hostsOf(first: string, last: number): string[] {
-  const address = parseAddress(first);
-  const from = (address?.[3] ?? 0) & 0xff;
-  if (!address || last < from || last > 255) return [];
-  const network = first.slice(0, first.lastIndexOf('.'));
-  return Array.from({ length: last - from + 1 }, (_, i) => `${network}.${from + i}`);
+/** keepalived adds the real servers of a second virtual server of the same address to the first one. */
+function merge(first: Draft, { service, destinations, check }: Draft): string {
+  const known = new Set(first.destinations.map((each) => formatDestination(each.destination)));
+  first.destinations.push(...destinations.filter((each) => !known.has(formatDestination(each.destination))));
+  const why = `the service ${formatService(service)} already exists: only its real servers are added`;
+  if (JSON.stringify(first.check) === JSON.stringify(check)) return why;
+  delete first.check;
+  return `${why}, and because their checkers differ, they are not checked`;
 }
 
-function portsOf(first: string, last: string | undefined): string[] {
-  if (last === undefined) return [first];
-  const count = Number(last) - Number(first) + 1;
-  return count < 1 || count > MAX_RANGE
-    ? []
-    : Array.from({ length: count }, (_, i) => String(Number(first) + i));
-}
-
-/** Of a mark: as said, or else that of its first real server. */
-function familyOf(body: readonly Statement[]): 4 | 6 {
-  const family = said(body, 'ip_family') ?? said(body, 'real_server') ?? '';
-  return family === 'inet6' || family.includes(':') ? 6 : 4;
-}
-
-const said = (body: readonly Statement[], word: string): string | undefined =>
-  body.find(({ words }) => words[0] === word)?.words[1];
-
-function readService(
+/** Reads the options of a virtual server into `draft`; returns how its real servers are reached. */
+function readOptions(
   draft: Draft,
   body: readonly Statement[],
   schedulers: readonly string[],
   leave: Leave,
-): void {
+): Way {
   const { options, service } = draft;
   let way: Way = { method: 'nat' };
-  const flags: Statement[] = [];
-  const servers: Statement[] = [];
   for (const each of body) {
-    const [word = '', value, ...more] = each.words;
+    const [word = '', value] = each.words;
+    const why = OPTIONS[word]?.(draft, value, schedulers);
+    if (why !== undefined) leave(each, why);
+    if (OPTIONS[word] || READ_ELSEWHERE.has(word)) continue;
     if (word === 'lb_kind' || word === 'lvs_method') {
       const found = wayOf(each);
-      if (found) way = found;
-      else leave(each, 'expected NAT, DR or TUN');
-      continue;
-    }
-    if (more.length > 0 && KNOWN.has(word)) leave(each, `what follows ${word} ${value} was not read`);
-    if (word === 'lb_algo' || word === 'lvs_sched') {
-      if (schedulers.includes(value ?? '')) options.scheduler = value!;
-      else leave(each, 'there is no such scheduler; wlc is taken');
-    } else if (word === 'persistence_timeout') {
-      options.persistent = value === undefined ? DEFAULT_PERSISTENCE : (wholeNumber(value) ?? 0);
-      if (options.persistent === 0) leave(each, 'expected seconds');
-    } else if (word === 'persistence_granularity') {
-      const bits = granularity(value ?? '', service);
-      if (bits === undefined) leave(each, 'expected a netmask or a prefix');
-      else options.persistencePrefix = bits;
-    } else if (word === 'persistence_engine') {
-      if (value === 'sip') options.engine = value;
-      else leave(each, 'there is no such engine');
-    } else if (word === 'ops') {
-      if ('protocol' in service && service.protocol !== 'udp') leave(each, 'for UDP and firewall marks only');
-      else options.ops = true;
-    } else if (word === 'ip_family') {
-      const family = 'mark' in service ? service.family : service.address.includes(':') ? 6 : 4;
-      if (value !== (family === 6 ? 'inet6' : 'inet')) leave(each, `the service is of IPv${family}`);
-    } else if (Object.hasOwn(FLAG_BITS, word)) flags.push(each);
-    else if (word === 'real_server') servers.push(each);
-    else if (word !== 'protocol' && word !== 'delay_loop') leave(each, 'has no counterpart here');
+      if (typeof found === 'string') leave(each, found);
+      else way = found;
+    } else if (Object.hasOwn(FLAG_BITS, word)) {
+      // A flag counts only below the scheduler that has it.
+      if (word.startsWith('flag-') || word.startsWith(`${options.scheduler}-`))
+        options.schedulerFlags = (options.schedulerFlags ?? 0) | FLAG_BITS[word]!;
+      else leave(each, `${word} does not apply to the scheduler ${options.scheduler}`);
+    } else leave(each, NO_COUNTERPART);
   }
-  for (const each of flags) {
-    const flag = each.words[0]!;
-    if (/^(\w+)-/.exec(flag)![1] === options.scheduler || flag.startsWith('flag-'))
-      options.schedulerFlags = (options.schedulerFlags ?? 0) | FLAG_BITS[flag]!;
-    else leave(each, `is no flag of the scheduler ${options.scheduler}`);
-  }
-  const read = servers.filter((each) => readServer(draft, each, way, leave));
-  const check = keepalivedCheck(read, leave);
-  const loop = body.find(({ words }) => words[0] === 'delay_loop');
-  if (check) {
-    if (loop && !setNumber(check, 'interval', secondsOf(loop.words[1]))) leave(loop, 'expected 0.1 to 3600');
-    draft.check = check;
-  } else if (loop) leave(loop, 'no real server is watched');
+  if ('port' in service && service.port === 0) options.persistent ??= DEFAULT_PERSISTENCE;
+  return way;
 }
 
-/** Those of a service that take one value. */
-const KNOWN = new Set([
-  'lb_algo',
-  'lvs_sched',
-  'persistence_timeout',
-  'persistence_granularity',
-  'persistence_engine',
-  'ip_family',
-  'protocol',
-  'delay_loop',
-]);
+/** Options of the service itself: each returns why it was left out, or undefined. */
+const OPTIONS: Readonly<
+  Record<
+    string,
+    | ((draft: Draft, value: string | undefined, schedulers: readonly string[]) => string | undefined)
+    | undefined
+  >
+> = {
+  lb_algo: takeScheduler,
+  lvs_sched: takeScheduler,
+  persistence_timeout({ options }, value) {
+    const seconds = value === undefined ? DEFAULT_PERSISTENCE : (wholeNumber(value) ?? 0);
+    if (seconds < 1 || seconds > MAX_PERSISTENCE)
+      return `invalid persistence_timeout: expected 1 to ${MAX_PERSISTENCE}`;
+    options.persistent = seconds;
+    return undefined;
+  },
+  persistence_granularity({ options, service }, value = '') {
+    const isNetmask = value.includes('.') === (familyOfService(service) === 4);
+    const bits = isNetmask ? granularity(value, service) : undefined;
+    if (bits === undefined)
+      return 'invalid persistence_granularity: expected a netmask (IPv4) or a prefix length (IPv6)';
+    options.persistencePrefix = bits;
+    options.persistent ??= DEFAULT_PERSISTENCE;
+    return undefined;
+  },
+  persistence_engine({ options }, value) {
+    if (value !== 'sip') return 'invalid persistence engine: expected sip';
+    options.engine = value;
+    return undefined;
+  },
+  ops({ options, service }) {
+    if ('protocol' in service && service.protocol !== 'udp') return 'ops requires UDP or a firewall mark';
+    options.ops = true;
+    return undefined;
+  },
+  ip_family({ service }, value) {
+    const family = familyOfService(service);
+    return value === (family === 6 ? 'inet6' : 'inet') ? undefined : `the service is IPv${family}`;
+  },
+};
 
-/** `lvs_method NAT|DR|TUN [type ipip|gue|gre] [port N] [nocsum|csum|remcsum]` */
-function wayOf({ words }: Statement): Way | undefined {
+function takeScheduler(
+  draft: Draft,
+  value: string | undefined,
+  schedulers: readonly string[],
+): string | undefined {
+  if (value === undefined || !schedulers.includes(value))
+    return `invalid scheduler: ${draft.options.scheduler} is used`;
+  draft.options.scheduler = value;
+  return undefined;
+}
+
+/** Parses `NAT|DR` or `TUN [type ipip|gue|gre] [port N] [nocsum|csum|remcsum]`; returns why it is invalid. */
+function wayOf({ words }: Statement): Way | string {
   const [, kind = '', ...rest] = words;
-  const method = Object.hasOwn(METHODS, kind.toUpperCase()) ? METHODS[kind.toUpperCase()] : undefined;
-  if (!method || rest.length === 0) return method && { method };
-  if (method !== 'tunnel') return undefined;
+  if (!Object.hasOwn(METHODS, kind)) return 'invalid method: expected NAT, DR or TUN';
+  const method = METHODS[kind as keyof typeof METHODS];
+  if (method !== 'tunnel' || rest.length === 0) return { method };
   const tunnel: { -readonly [K in keyof TunnelOptions]: TunnelOptions[K] } = {
     type: 'ipip',
     port: 0,
@@ -213,47 +202,88 @@ function wayOf({ words }: Statement): Way | undefined {
     const next = rest[i + 1] ?? '';
     if (word === 'type' && (next === 'ipip' || next === 'gue' || next === 'gre'))
       tunnel.type = rest[++i] as typeof next;
-    else if (word === 'port' && isPort(Number(next))) tunnel.port = Number(rest[++i]);
+    else if (word === 'port' && isPort(wholeNumber(next) ?? -1)) tunnel.port = Number(rest[++i]);
     else if (word === 'csum' || word === 'remcsum') tunnel.checksum = word;
-    else if (word !== 'nocsum') return undefined;
+    else if (word !== 'nocsum') return `invalid tunnel option '${word}'`;
   }
-  if ((tunnel.type === 'gue') !== tunnel.port > 0) return undefined;
-  if (
-    tunnel.checksum === 'remcsum'
-      ? tunnel.type !== 'gue'
-      : tunnel.checksum === 'csum' && tunnel.type === 'ipip'
-  )
-    return undefined;
+  if ((tunnel.type === 'gue') !== tunnel.port > 0)
+    return 'a gue tunnel requires a port, and no other tunnel has one';
+  const hasChecksum = tunnel.type === 'gue' || (tunnel.type === 'gre' && tunnel.checksum === 'csum');
+  if (tunnel.checksum !== 'none' && !hasChecksum)
+    return `${tunnel.type} has no checksum option ${tunnel.checksum}`;
   return { method, tunnel };
 }
 
-/** Takes a real server as a destination; true: it was. Its checks are read by another. */
-function readServer(draft: Draft, statement: Statement, way: Way, leave: Leave): boolean {
-  const [, host = '', port] = statement.words;
-  const own = 'port' in draft.service ? draft.service.port : 0;
-  const options: { -readonly [K in keyof DestinationOptions]: DestinationOptions[K] } = { ...way };
-  for (const each of statement.body ?? []) {
-    const [word = '', value, ...more] = each.words;
-    const number = wholeNumber(value);
-    if (word === 'lvs_method') {
-      const found = wayOf(each);
-      if (!found) leave(each, 'expected NAT, DR or TUN');
-      else Object.assign(options, { tunnel: undefined }, found);
-      continue;
-    }
-    if (each.body) continue;
-    if (word === 'weight' && number !== undefined) options.weight = number;
-    else if (word === 'uthreshold' && number !== undefined) options.upperThreshold = number;
-    else if (word === 'lthreshold' && number !== undefined) options.lowerThreshold = number;
-    // What the director does anyway: a failed server is quiesced.
-    else if (word !== 'inhibit_on_failure') {
-      leave(each, 'has no counterpart here');
-      continue;
-    }
-    if (more.length > 0) leave(each, `what follows ${word} ${value} was not read`);
+interface RealServer {
+  readonly each: Statement;
+  /** How the virtual server reaches its real servers. */
+  readonly way: Way;
+  /** Statements of the virtual server. */
+  readonly body: readonly Statement[];
+}
+
+/** Adds a real server as a destination; undefined where it was left out. */
+function readServer(
+  draft: Draft,
+  { service, isGrouped }: ServedAddress,
+  { each, way, body }: RealServer,
+  leave: Leave,
+): WatchedServer | undefined {
+  const [, host = '', portText] = each.words;
+  const port = portText === undefined ? 0 : (wholeNumber(portText) ?? Number.NaN);
+  const options: Options = { ...way, weight: weightOf(body) ?? 1 };
+  for (const statement of each.body ?? []) {
+    const why = takeServerOption(options, statement);
+    if (why !== undefined) leave(statement, why);
   }
-  if (options.tunnel === undefined) delete options.tunnel;
-  const why = addDestination(draft, host, port === undefined ? own : Number(port), options);
-  if (why) leave(statement, why);
-  return why === undefined;
+  const why = addDestination(draft, host, destinationPort(service, port, options, isGrouped), options);
+  if (why !== undefined) {
+    leave(each, why);
+    return undefined;
+  }
+  return { statement: each, destination: draft.destinations.at(-1)! as DestinationDocument, port };
+}
+
+/** Direct routing and tunnels do not change ports: keepalived gives such a real server the port of its service. */
+function destinationPort(
+  service: ServedAddress['service'],
+  port: number,
+  { method }: Options,
+  isGrouped: boolean,
+): number {
+  if ('mark' in service) return method === 'nat' ? port : 0;
+  return port === 0 || (method !== 'nat' && !isGrouped) ? service.port : port;
+}
+
+const weightOf = (body: readonly Statement[]): number | undefined => {
+  const weight = wholeNumber(body.findLast(({ words }) => words[0] === 'weight')?.words[1]);
+  return weight !== undefined && weight <= MAX_WEIGHT ? weight : undefined;
+};
+
+function takeServerOption(options: Options, statement: Statement): string | undefined {
+  const [word = '', value] = statement.words;
+  const number = wholeNumber(value);
+  switch (word) {
+    case 'lvs_method':
+    case 'lb_kind': {
+      const found = wayOf(statement);
+      if (typeof found === 'string') return found;
+      delete options.tunnel;
+      Object.assign(options, found);
+      return undefined;
+    }
+    case 'weight':
+      if (number === undefined || number > MAX_WEIGHT) return `invalid weight: expected 0 to ${MAX_WEIGHT}`;
+      options.weight = number;
+      return undefined;
+    case 'uthreshold':
+    case 'lthreshold':
+      if (number === undefined) return `invalid ${word}: expected a whole number`;
+      if (number > 0) options[word === 'uthreshold' ? 'upperThreshold' : 'lowerThreshold'] = number;
+      return undefined;
+    default:
+      // Checkers and what they inherit are read by keepalived-check.
+      if (statement.body || READ_ELSEWHERE.has(word)) return undefined;
+      return NO_COUNTERPART;
+  }
 }

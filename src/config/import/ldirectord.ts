@@ -1,10 +1,10 @@
-/** Reads ldirectord.cf (ldirectord(8) 4.12): its virtual services, their real servers and their checks. */
+/** Imports the virtual services of ldirectord.cf, as ldirectord 4.12 reads them. */
 import { isIP } from 'node:net';
 import type { DestinationOptions } from '../../model/destination.ts';
-import type { ServiceAddress } from '../../model/service.ts';
-import { parseAddress } from '../../wire/address.ts';
+import type { Protocol, ServiceAddress } from '../../model/service.ts';
 import type { Names } from '../names.ts';
 import { FLAG_BITS } from '../yaml/services.ts';
+import { addressRange, MAX_RANGE } from './address-range.ts';
 import {
   addDestination,
   addressOf,
@@ -19,187 +19,206 @@ import {
   wholeNumber,
   whyNotService,
 } from './import-result.ts';
-import { type Directive, ldirectordCheck } from './ldirectord-check.ts';
+import { ldirectordCheck, type RealServer } from './ldirectord-check.ts';
+import { type Directive, parseLdirectord, type Virtual } from './ldirectord-lines.ts';
 
 const METHODS = { gate: 'dr', masq: 'nat', ipip: 'tunnel' } as const;
+const DEFAULT_SCHEDULER = 'wrr';
+/** Global directives about checks, which ldirectordCheck reads; quiescent is what this director does. */
+const READ_GLOBALS = new Set([
+  ...['checktimeout', 'negotiatetimeout', 'checkinterval', 'checkcount', 'failurecount', 'fork', 'quiescent'],
+]);
+/** What the rules do not depend on. */
+const NO_COUNTERPART = 'not supported';
 
-/** Most addresses of one range `first->last`. */
-const MAX_RANGE = 1024;
-
-/** A virtual service's own line, and those that are indented under it. */
-interface Virtual {
-  readonly head: Directive;
-  readonly directives: Directive[];
-}
-
-export function importLdirectord(text: string, context: ImportContext): Imported {
+export async function importLdirectord(text: string, context: ImportContext): Promise<Imported> {
   const leftOut: LeftOut[] = [];
-  const defaults: Directive[] = [];
-  const virtuals: Virtual[] = [];
-  let virtual: Virtual | undefined;
-
-  for (const [i, raw] of text.split('\n').entries()) {
-    const line = raw.replace(/#.*/, '').trimEnd();
-    if (line.trim() === '') continue;
-    const leave = (why: string) => leftOut.push({ line: i + 1, text: raw.trim(), why });
-    const found = /^(\s*)([\w-]+)\s*=\s*(.*)$/.exec(line);
-    if (!found) {
-      leave('not of the form key=value');
-      continue;
-    }
-    const [, indent, key, value] = found as unknown as [string, string, string, string];
-    const directive: Directive = { key, value: value.trim(), leave };
-    if (indent !== '') {
-      if (virtual) virtual.directives.push(directive);
-      else leave('belongs to no virtual service');
-    } else if (key === 'virtual' || key === 'virtual6') {
-      virtual = { head: directive, directives: [] };
-      virtuals.push(virtual);
-    } else {
-      virtual = undefined;
-      if (GLOBAL.has(key)) defaults.push(directive);
-      else if (!(key === 'quiescent' && directive.value === 'yes')) leave('has no counterpart here');
-    }
-  }
+  const { globals, virtuals } = parseLdirectord(text, (at, why) => leftOut.push({ ...at, why }));
+  for (const each of globals) if (!READ_GLOBALS.has(each.key)) each.leave(NO_COUNTERPART);
+  for (const each of globals) if (each.key === 'quiescent') quiescent(each);
   const drafts: Draft[] = [];
   for (const each of virtuals) {
-    const draft = draftOf(each, defaults, context);
-    const why = draft ? whyNotService(draft, drafts) : 'expected address:port or a firewall mark';
-    if (draft && why === undefined) drafts.push(draft);
-    else leaveWhole(each, why!);
+    const draft = await draftOf(each, globals, drafts, context);
+    if (typeof draft === 'string') leaveWhole(each, draft);
+    else drafts.push(draft);
   }
   return { document: documentOf(drafts), leftOut: leftOut.sort((a, b) => a.line - b.line) };
 }
 
-const GLOBAL = new Set(['checktimeout', 'negotiatetimeout', 'checkinterval', 'checkcount', 'failurecount']);
-
-/** A service that cannot be taken leaves out its lines with it. */
+/** Leaves out a virtual service with all of its lines. */
 function leaveWhole({ head, directives }: Virtual, why: string): void {
   head.leave(why);
-  for (const each of directives) each.leave('belongs to a virtual service that was left out');
+  for (const each of directives) each.leave('its virtual service was left out');
 }
 
-/** undefined: it has no address; nothing was left out then. */
-function draftOf(
+function quiescent({ value, leave }: Directive): void {
+  if (value !== 'yes') leave('a server that fails is quiesced (weight 0), not removed');
+}
+
+/** Returns a virtual service with its real servers and its check, or why it is left out. */
+async function draftOf(
   { head, directives }: Virtual,
-  defaults: readonly Directive[],
+  globals: readonly Directive[],
+  before: readonly Draft[],
   { names, schedulers }: ImportContext,
-): Draft | undefined {
-  const protocol = directives.find(({ key }) => key === 'protocol')?.value === 'udp' ? 'udp' : 'tcp';
-  const service = virtualOf(head, protocol, names);
-  if (!service) return undefined;
-  const draft = newDraft(service);
+): Promise<Draft | string> {
+  const service = await serviceOf(head, directives, names);
+  if (typeof service === 'string') return service;
+  const draft = newDraft(service, DEFAULT_SCHEDULER);
+  const servers: RealServer[] = [];
   const rest: Directive[] = [];
-  const isScheduler = ({ key }: Directive) => Number(key === 'scheduler');
-  for (const each of directives.toSorted((a, b) => isScheduler(b) - isScheduler(a))) {
-    const take = OPTIONS[each.key];
-    if (each.key === 'real' || each.key === 'real6') realServers(draft, each, names);
-    else if (each.key === 'scheduler') {
-      if (schedulers.includes(each.value)) draft.options.scheduler = each.value;
-      else each.leave('there is no such scheduler; wlc is taken');
-    } else if (take) {
-      const why = take(draft, each.value);
-      if (why) each.leave(why);
-    } else if (!(each.key === 'quiescent' && each.value === 'yes')) rest.push(each);
+  // Flags belong to the scheduler, and a netmask to persistence, wherever they stand.
+  for (const each of directives.toSorted((a, b) => orderOf(a) - orderOf(b))) {
+    const option = OPTIONS[each.key];
+    if (each.key === 'real' || each.key === 'real6') servers.push(...(await realServers(draft, each, names)));
+    else if (option) {
+      const why = option(draft, each.value, schedulers);
+      if (why !== undefined) each.leave(why);
+    } else if (each.key === 'quiescent') quiescent(each);
+    else rest.push(each);
   }
-  const check = ldirectordCheck(draft, [...defaults, ...rest], new Set(defaults));
+  const why = whyNotService(draft, before);
+  if (why !== undefined) return why;
+  const check = ldirectordCheck(draft, servers, { head, own: rest, globals });
   if (check) draft.check = check;
   return draft;
 }
 
-/** Directives of a service itself; each takes a value, or returns why it cannot. */
-const OPTIONS: Readonly<Record<string, (draft: Draft, value: string) => string | undefined>> = {
-  persistent: ({ options }, value) => {
-    const seconds = wholeNumber(value);
-    if (!seconds) return 'expected seconds';
+const orderOf = ({ key }: Directive): number => (['scheduler', 'persistent'].indexOf(key) === -1 ? 1 : 0);
+
+/** Options of the service itself: each returns why it was left out, or undefined. */
+const OPTIONS: Readonly<
+  Record<
+    string,
+    ((draft: Draft, value: string, schedulers: readonly string[]) => string | undefined) | undefined
+  >
+> = {
+  protocol: () => undefined, // read by serviceOf
+  scheduler({ options }, value, schedulers) {
+    const [name = ''] = /[a-z]+/.exec(value) ?? [];
+    if (!schedulers.includes(name)) return `invalid scheduler: ${options.scheduler} is used`;
+    options.scheduler = name;
+    return undefined;
+  },
+  persistent({ options }, value) {
+    const seconds = firstNumber(value);
+    if (!seconds) return 'invalid persistent: expected seconds';
     options.persistent = seconds;
     return undefined;
   },
-  netmask: ({ options, service }, value) => {
+  netmask({ options, service }, value) {
+    if (options.persistent === undefined) return 'a netmask requires a persistent service';
     const bits = granularity(value, service);
-    if (bits === undefined) return 'expected a netmask';
+    if (bits === undefined)
+      return 'invalid netmask: expected a dotted netmask (IPv4) or a prefix length (IPv6)';
     options.persistencePrefix = bits;
     return undefined;
   },
-  protocol: ({ service }, value) => {
-    if ('mark' in service) return value === 'fwm' ? undefined : 'a firewall mark has no protocol';
-    return value === service.protocol ? undefined : 'expected tcp or udp';
-  },
-  ops: ({ options, service }, value) => {
-    if (value !== 'yes') return value === 'no' ? undefined : 'expected yes or no';
-    if ('protocol' in service && service.protocol !== 'udp') return 'for UDP and firewall marks only';
+  ops({ options, service }, value) {
+    if (value === 'no') return undefined;
+    if (value !== 'yes') return 'invalid ops: expected yes or no';
+    // ldirectord passes it on for UDP only.
+    if (!('protocol' in service) || service.protocol !== 'udp') return 'ops requires the protocol udp';
     options.ops = true;
     return undefined;
   },
-  schedflags: ({ options }, value) => {
+  schedflags({ options }, value) {
     const flags = value.split(',');
     const isFlag = (flag: string) =>
-      Object.hasOwn(FLAG_BITS, flag) && /^(\w+)-/.exec(flag)![1] === options.scheduler;
-    if (!flags.every(isFlag)) return `expected flags of the scheduler ${options.scheduler}`;
+      Object.hasOwn(FLAG_BITS, flag) &&
+      (flag.startsWith('flag-') || flag.startsWith(`${options.scheduler}-`));
+    if (!flags.every(isFlag))
+      return `invalid schedflags: expected flags of the scheduler ${options.scheduler}`;
     options.schedulerFlags = flags.reduce((bits, flag) => bits | FLAG_BITS[flag]!, 0);
     return undefined;
   },
 };
 
-/** `[first->last]:port method [weight] [l:N] [u:N] ["request", "receive"]` */
-function realServers(draft: Draft, { value, leave }: Directive, names: Names): void {
-  const [target = '', method = '', ...rest] = value.split(/\s+/);
-  const form = /^(?:\[([^\]]+)\]|([\d.]+)(?:->([\d.]+))?)(?::([\w-]+))?$/.exec(target);
-  const forwarding = Object.hasOwn(METHODS, method) ? METHODS[method as keyof typeof METHODS] : undefined;
-  if (!form || !forwarding) {
-    leave('expected address:port gate|masq|ipip [weight]');
-    return;
-  }
-  const [, six, four, last, portText] = form;
+/** ldirectord takes the first number of such a value. */
+export const firstNumber = (value: string): number | undefined => wholeNumber(/\d+/.exec(value)?.[0]);
+
+/**
+ * Reads `[first->last]:port method [weight] ["request", "receive"] [l:N] [u:N]`, and adds its destinations. Without
+ * a port it is 0; direct routing and tunnels have the port of the service, because ipvsadm gives them that.
+ */
+async function realServers(draft: Draft, { value, leave }: Directive, names: Names): Promise<RealServer[]> {
   const { service } = draft;
-  const own = 'port' in service ? service.port : 0;
-  const protocol = 'protocol' in service ? service.protocol : 'tcp';
-  const port = portText === undefined ? own : (wholeNumber(portText) ?? names.port(portText, protocol));
-  const addresses = rangeOf((six ?? four)!, last);
-  if (port === undefined || addresses === undefined) {
-    leave('expected an address, or a range of at most 1024, and a port');
-    return;
+  const form =
+    /^(\[[\da-fA-F:.]+\]|[\w.-]+?)(?:->(\[[\da-fA-F:.]+\]|[\w.-]+?))?(?::([\w-]+))?\s+(gate|masq|ipip)(?:\s+(\d+))?(?:\s+"(.*)"[, ]\s*"(.*)")?(?:\s+l:(\d+))?(?:\s+u:(\d+))?\s*$/.exec(
+      value,
+    );
+  if (!form) {
+    leave(
+      'invalid real server: expected address[->address][:port] gate|masq|ipip [weight] ["request", "receive"] [l:N] [u:N]',
+    );
+    return [];
   }
-  const options: { -readonly [K in keyof DestinationOptions]: DestinationOptions[K] } = {
-    method: forwarding,
+  const [, first, last, portText = '0', method, weight = '1', request, receive, lower, upper] = form;
+  const family = 'mark' in service ? service.family : (isIP(service.address) as 4 | 6);
+  const [from, to] = await Promise.all([first!, last ?? first!].map((host) => resolve(host, family, names)));
+  const port = wholeNumber(portText) ?? names.port(portText, 'tcp') ?? names.port(portText, 'udp');
+  const addresses = from === undefined || to === undefined ? undefined : addressRange(from, to);
+  if (addresses === undefined || port === undefined) {
+    leave(
+      from === undefined || to === undefined
+        ? `${first} does not resolve to an IPv${family} address`
+        : port === undefined
+          ? `${portText} is not a service name`
+          : `invalid range: expected at most ${MAX_RANGE} addresses`,
+    );
+    return [];
+  }
+  const options: DestinationOptions = {
+    method: METHODS[method as keyof typeof METHODS],
+    weight: Number(weight),
+    ...(Number(upper ?? 0) > 0 && { upperThreshold: Number(upper) }),
+    ...(Number(lower ?? 0) > 0 && { lowerThreshold: Number(lower) }),
   };
-  const unread = rest.filter((word) => {
-    const bound = /^([ul]):(\d{1,9})$/.exec(word);
-    if (bound) options[bound[1] === 'u' ? 'upperThreshold' : 'lowerThreshold'] = Number(bound[2]);
-    else if (wholeNumber(word) !== undefined) options.weight = Number(word);
-    else return true;
-    return false;
+  const isMapped = 'mark' in service || options.method === 'nat';
+  return addresses.flatMap((address) => {
+    const why = addDestination(draft, address, isMapped ? port : service.port, options);
+    if (why !== undefined) leave(why);
+    return why === undefined
+      ? [
+          {
+            destination: draft.destinations.at(-1)!,
+            port,
+            ...(receive !== undefined && { request, receive }),
+            leave,
+          },
+        ]
+      : [];
   });
-  if (unread.length > 0)
-    leave('a request of its own for one real server has no counterpart here; the server was taken without');
-  for (const address of addresses) {
-    const why = addDestination(draft, address, port, options);
-    if (why) leave(why);
-  }
 }
 
-/** The addresses first..last, IPv4; one address where there is no last. */
-function rangeOf(first: string, last: string | undefined): string[] | undefined {
-  if (isIP(first) === 0) return undefined;
-  if (last === undefined) return [first];
-  const [from, to] = [parseAddress(first), parseAddress(last)];
-  if (!from || !to || isIP(first) !== 4 || isIP(last) !== 4) return undefined;
-  const count = to[3]! - from[3]! + 1;
-  if (count < 1 || count > MAX_RANGE) return undefined;
-  const octets = (word: number) =>
-    [word >>> 24, (word >>> 16) & 255, (word >>> 8) & 255, word & 255].join('.');
-  return Array.from({ length: count }, (_, i) => octets(from[3]! + i));
+/** Returns the address of a literal, which may be in brackets, or of a host name. */
+async function resolve(host: string, family: 4 | 6, names: Names): Promise<string | undefined> {
+  const literal = host.replace(/^\[(.*)\]$/, '$1');
+  if (isIP(literal) !== 0) return isIP(literal) === family ? literal : undefined;
+  return await names.host(literal, family);
 }
 
-function virtualOf(
+/** Reads `address:port`, `host:service` or a firewall mark; returns why it is none. */
+async function serviceOf(
   { key, value }: Directive,
-  protocol: 'tcp' | 'udp',
+  directives: readonly Directive[],
   names: Names,
-): ServiceAddress | undefined {
+): Promise<ServiceAddress | string> {
   const family = key === 'virtual6' ? 6 : 4;
-  const mark = markOf(value);
-  if (mark) return { mark, family };
-  const found = /^\[?([^\]]+?)\]?:([\w-]+)$/.exec(value);
-  if (!found) return undefined;
-  return addressOf(protocol, found[1]!, wholeNumber(found[2]) ?? names.port(found[2]!, protocol) ?? -1);
+  const [, host, portText] = /^(\[[\da-fA-F:.]+\]|[\w.+-]+):([\w-]+)/.exec(value) ?? [];
+  const named = directives.findLast((each) => each.key === 'protocol')?.value;
+  if (host === undefined) {
+    const mark = markOf(/^\d+/.exec(value)?.[0]);
+    if (mark === undefined) return 'invalid virtual service: expected address:port or a firewall mark';
+    return named === undefined || named === 'fwm'
+      ? { mark, family }
+      : 'a firewall mark requires the protocol fwm';
+  }
+  const protocol = named ?? (portText === '53' || portText === 'domain' ? 'udp' : 'tcp');
+  if (protocol !== 'tcp' && protocol !== 'udp') return 'invalid protocol: expected tcp or udp';
+  const address = await resolve(host, family, names);
+  if (address === undefined) return `${host} does not resolve to an IPv${family} address`;
+  const port = wholeNumber(portText) ?? names.port(portText!, protocol as Protocol);
+  const service = port === undefined ? undefined : addressOf(protocol, address, port);
+  return service ?? `${portText} is not a port or a service name`;
 }

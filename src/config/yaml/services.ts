@@ -1,6 +1,7 @@
 /** The services of lvs.yaml: ranges of ports, groups and defaults expanded, names of servers and ports resolved. */
 
-import type { Check } from '../../model/check.ts';
+import { parseBodyPattern } from '../../model/body-pattern.ts';
+import type { Check, StatusRange } from '../../model/check.ts';
 import type { DestinationOptions, ForwardingMethodName, TunnelOptions } from '../../model/destination.ts';
 import type { Protocol, ServiceAddress, ServiceOptions } from '../../model/service.ts';
 import { canonical, familyOfText } from '../canonical-address.ts';
@@ -234,6 +235,7 @@ const ONLY: Readonly<Partial<Record<keyof YamlCheck, readonly Check['type'][]>>>
   status: ['http'],
   send: ['udp'],
   expect: ['http', 'udp'],
+  match: ['http'],
   command: ['command'],
   'max-step': ['agent'],
 };
@@ -244,7 +246,19 @@ export function checkOf(
   path: Path,
 ): Check | undefined {
   if (!check) return undefined;
-  const { 'max-step': maxStep, 'slow-start': slowStart, ...rest } = check;
+  const {
+    'max-step': maxStep,
+    'slow-start': slowStart,
+    'retry-interval': retryInterval,
+    status,
+    ...rest
+  } = check;
+  const ranges = status === undefined ? undefined : (Array.isArray(status) ? status : [status]).map(rangeOf);
+  for (const [first, last] of ranges ?? [])
+    if (first > last)
+      notes.error(place([...path, 'status']), `invalid status range ${first}-${last}: expected first-last`);
+  const why = check.match === undefined ? undefined : whyNoPattern(check.match);
+  if (why !== undefined) notes.error(place([...path, 'match']), why);
   if (check.type === 'command' && !check.command)
     notes.error(place(path), "'command' is missing here: the program that a check of type command runs");
   for (const key of Object.keys(check) as (keyof YamlCheck)[]) {
@@ -258,7 +272,23 @@ export function checkOf(
   return {
     ...DEFAULT_CHECK,
     ...rest,
+    ...(retryInterval !== undefined && { retryInterval }),
+    ...(ranges && { status: ranges }),
     ...(maxStep !== undefined && { maxStep }),
     ...(slowStart !== undefined && { slowStart }),
   };
+}
+
+function rangeOf(text: number | string): StatusRange {
+  const [first = '', last = first] = String(text).split('-');
+  return [Number(first), Number(last)];
+}
+
+function whyNoPattern(text: string): string | undefined {
+  try {
+    parseBodyPattern(text);
+    return undefined;
+  } catch (error) {
+    return (error as SyntaxError).message;
+  }
 }

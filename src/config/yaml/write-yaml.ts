@@ -1,7 +1,7 @@
 /** A document written as lvs.yaml: what parseYaml reads back as the same document. */
 
 import { stringify } from 'yaml';
-import type { Check } from '../../model/check.ts';
+import type { Check, StatusRange } from '../../model/check.ts';
 import { formatDestination } from '../../model/naming.ts';
 import type { ServiceAddress } from '../../model/service.ts';
 import {
@@ -98,15 +98,24 @@ function writeDestination({ name, destination, options }: DestinationDocument, d
   });
 }
 
-function writeCheck({ maxStep, slowStart, ...rest }: Check): object {
-  const entries = Object.entries({ ...rest, 'max-step': maxStep, 'slow-start': slowStart });
+function writeCheck({ maxStep, slowStart, retryInterval, status, ...rest }: Check): object {
+  const entries = Object.entries({
+    ...rest,
+    'retry-interval': retryInterval,
+    status: status && (status.length === 1 ? writeRange(status[0]!) : status.map(writeRange)),
+    'max-step': maxStep,
+    'slow-start': slowStart,
+  });
   const defaults: Readonly<Record<string, unknown>> = {
     ...DEFAULT_CHECK,
     'max-step': DEFAULT_CHECK.maxStep,
     'slow-start': DEFAULT_CHECK.slowStart,
   };
-  return Object.fromEntries(entries.filter(([key, value]) => defaults[key] !== value));
+  return Object.fromEntries(entries.filter(([key, value]) => value !== undefined && defaults[key] !== value));
 }
+
+const writeRange = ([first, last]: StatusRange): number | string =>
+  first === last ? first : `${first}-${last}`;
 
 /** Without what says nothing: undefined, empty lists and empty maps, but for the keys that have to be there. */
 function pruned(value: Readonly<Record<string, unknown>>, keep: readonly string[] = []): object {

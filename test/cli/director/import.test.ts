@@ -13,7 +13,7 @@ async function imported(text: string, from?: Source) {
   const complaints: string[] = [];
   await importConfig(
     path,
-    from,
+    { from, configId: 'lb1' },
     (more) => {
       out += more;
     },
@@ -33,7 +33,7 @@ ipvsadm -a -t 192.168.0.101:80 -r 192.168.1.4:80 -m -w 1
 nonsense
 `;
 
-test('rules become YAML, in their order, and every line that was left out is named', async () => {
+test('rules become YAML in their order, and every line that was left out is reported', async () => {
   const { out, complaints } = await imported(SAVED);
   expect(out).toBe(`method: nat
 services:
@@ -48,15 +48,15 @@ services:
 `);
   expect(complaints).toEqual([
     'rules:5: left out: Service already exists: -A -t 192.168.0.101:80 -s rr',
-    'rules:6: left out: a netmask whose ones do not lead has no counterpart here: -A -t 192.168.0.102:80 -s rr -p 60 -M 0.0.0.255',
-    'rules:7: left out: has no counterpart here: --start-daemon master',
+    'rules:6: left out: a netmask whose ones do not lead is not supported: -A -t 192.168.0.102:80 -s rr -p 60 -M 0.0.0.255',
+    'rules:7: left out: not supported: --start-daemon master',
     'rules:8: left out: Service not defined: -a -t 192.168.0.103:80 -r 192.168.1.4',
     expect.stringMatching(/^rules:9: left out: .*: nonsense$/),
     expect.stringContaining('add the VIPs'),
   ]);
 });
 
-describe('the program that a file is of', () => {
+describe('the program of a file', () => {
   test.each<[Source | undefined, string]>([
     ['ipvsadm', SAVED],
     ['ipvsadm', 'ipvsadm -A -f 3 -s rr\n'],
@@ -65,13 +65,15 @@ describe('the program that a file is of', () => {
     [undefined, 'services: []\n'],
   ])('%s', (source, text) => expect(guessSource(text)).toBe(source));
 
-  test('is asked for where it cannot be told', async () => {
+  test('must be given where it cannot be detected', async () => {
     await expect(imported('services: []\n')).rejects.toThrowError('--from ipvsadm|ldirectord|keepalived');
-    await expect(imported('services: []\n', 'ipvsadm')).rejects.toThrowError('there is no service in it');
+    await expect(imported('services: []\n', 'ipvsadm')).rejects.toThrowError(
+      'contains no service that ipvsadm supports',
+    );
   });
 });
 
-test('whatever a line says, it is a rule or named', async () => {
+test('every line is a rule or is reported', async () => {
   const word = fc.constantFrom(
     '-A',
     '-a',

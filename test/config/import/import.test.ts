@@ -7,7 +7,25 @@ import { parseYaml } from '../../../src/config/yaml/parse-yaml.ts';
 import { writeYaml } from '../../../src/config/yaml/write-yaml.ts';
 import { labNames } from '../../support/documents.ts';
 
-const CONTEXT = { names: labNames, schedulers: ['wlc', 'wrr', 'sh', 'mh'] };
+const CONTEXT = { names: labNames, schedulers: ['rr', 'wlc', 'wrr', 'sh', 'mh'] };
+/** Files that keepalived includes. */
+const INCLUDED: Readonly<Record<string, string>> = {
+  'more.conf': 'nonsense\nvirtual_server 10.0.0.9 99 { protocol TCP\n real_server 10.0.1.9 99 { }\n}',
+};
+
+const ldirectord = (text: string) => importLdirectord(text, CONTEXT);
+const keepalived = (text: string) =>
+  importKeepalived(text, {
+    ...CONTEXT,
+    configId: 'main',
+    folder: '/etc/keepalived',
+    include: (path) => (INCLUDED[path] === undefined ? [] : [{ path, text: INCLUDED[path] }]),
+  });
+
+/** The lines that were left out, as `line: reason`. */
+const left = ({ leftOut }: Imported) =>
+  leftOut.map(({ line, why, file }) => `${file ? `${file}:` : ''}${line}: ${why}`);
+const UNCHECKED = 'the real servers of this service are not checked';
 
 const LDIRECTORD = `# Global Directives
 checktimeout=3
@@ -15,8 +33,7 @@ checkinterval=1
 autoreload=yes
 
 virtual=192.168.6.240:80
-	real=192.168.6.2->192.168.6.3:80 gate 5 u:100 l:80
-	real=192.168.6.6:80 masq "index.html", "OK"
+	real=192.168.6.2->192.168.6.3:80 gate 5 l:80 u:100
 	fallback=127.0.0.1:80 gate
 	service=http
 	scheduler=wlc
@@ -25,7 +42,7 @@ virtual=192.168.6.240:80
 	protocol=tcp
 	checktype=negotiate
 	request="alive.html"
-	receive="I am alive"
+	receive="I am (really )?alive"
 
 virtual=7
 	real=192.168.6.2 ipip
@@ -35,7 +52,7 @@ virtual6=[fd09::1]:53
 	real6=[fd01::2]:53 masq
 	protocol=udp
 	ops=yes
-	checktype=off
+	checktype=on
 `;
 
 const KEEPALIVED = `! Configuration File for keepalived
@@ -71,221 +88,508 @@ virtual_server fwmark 3
 }
 `;
 
-const services = ({ document }: Imported) =>
-  document.services.map((each) => ({
-    ...each,
-    destinations: each.destinations.map(({ destination, options }) => ({ ...destination, ...options })),
-  }));
-
-test('ldirectord.cf: services, ranges of servers, checks; the rest is named', () => {
-  const imported = importLdirectord(LDIRECTORD, CONTEXT);
-  expect(services(imported)).toMatchObject([
+test('ldirectord: imports services, ranges and checks, and reports the rest', async () => {
+  const imported = await ldirectord(LDIRECTORD);
+  expect(imported.document.services).toMatchObject([
     {
       service: { protocol: 'tcp', address: '192.168.6.240', port: 80 },
       options: { scheduler: 'wlc', persistent: 600, persistencePrefix: 24 },
-      check: { type: 'http', path: '/alive.html', expect: 'I am alive', timeout: 3, interval: 1 },
+      check: {
+        type: 'http',
+        path: '/alive.html',
+        host: '$ADDRESS',
+        status: [[200, 299]],
+        match: 'I am (really )?alive',
+        timeout: 3,
+        interval: 1,
+        fall: 1,
+        rise: 1,
+      },
       destinations: [
         {
-          address: '192.168.6.2',
-          port: 80,
-          method: 'dr',
-          weight: 5,
-          upperThreshold: 100,
-          lowerThreshold: 80,
+          destination: { address: '192.168.6.2', port: 80 },
+          options: { weight: 5, upperThreshold: 100, lowerThreshold: 80 },
         },
-        { address: '192.168.6.3', port: 80, method: 'dr', weight: 5 },
-        { address: '192.168.6.6', port: 80, method: 'nat', weight: 1 },
+        { destination: { address: '192.168.6.3', port: 80 }, options: { weight: 5 } },
       ],
     },
     {
       service: { mark: 7, family: 4 },
       options: { scheduler: 'sh' },
-      destinations: [{ address: '192.168.6.2', port: 0, method: 'tunnel' }],
+      destinations: [{ destination: { address: '192.168.6.2', port: 0 } }],
     },
     {
       service: { protocol: 'udp', address: 'fd09::1', port: 53 },
-      options: { ops: true },
-      destinations: [{ address: 'fd01::2', port: 53, method: 'nat' }],
+      options: { scheduler: 'wrr', ops: true },
+      destinations: [{ destination: { address: 'fd01::2', port: 53 } }],
     },
   ]);
-  expect(imported.leftOut.map(({ line }) => line)).toEqual([4, 8, 9, 27]);
+  expect(imported.document.services.map(({ check }) => check?.type)).toEqual(['http', undefined, undefined]);
+  expect(left(imported)).toEqual(['4: not supported', '8: not supported']);
 });
 
-test('keepalived.conf: groups, marks, checks; the rest is named', () => {
-  const imported = importKeepalived(KEEPALIVED, CONTEXT);
+test('keepalived: imports groups, marks and checks, and reports the rest', () => {
+  const imported = keepalived(KEEPALIVED);
   const web = {
     options: { scheduler: 'wrr', persistent: 360 },
-    check: { type: 'http', path: '/alive', status: 200, timeout: 4, fall: 3, interval: 6 },
-    destinations: [{ address: '10.0.0.3', port: 80, method: 'dr', weight: 3, upperThreshold: 10 }],
+    check: {
+      type: 'http',
+      path: '/alive',
+      status: [[200, 200]],
+      timeout: 4,
+      fall: 3,
+      rise: 1,
+      interval: 6,
+      retryInterval: 3,
+    },
+    destinations: [
+      { destination: { address: '10.0.0.3', port: 80 }, options: { weight: 3, upperThreshold: 10 } },
+    ],
   };
-  expect(services(imported)).toMatchObject([
+  expect(imported.document.services).toMatchObject([
     { service: { protocol: 'tcp', address: '10.0.0.1', port: 80 }, ...web },
     { service: { protocol: 'tcp', address: '10.0.0.2', port: 80 }, ...web },
     {
       service: { mark: 3, family: 4 },
       options: { scheduler: 'sh' },
-      destinations: [{ address: '10.0.0.4', port: 8080, method: 'nat', weight: 0 }],
+      destinations: [{ destination: { address: '10.0.0.4', port: 8080 }, options: { weight: 0 } }],
     },
   ]);
-  expect(imported.leftOut.map(({ line, text }) => `${line} ${text}`)).toEqual([
-    '2 global_defs',
-    '13 sorry_server 10.0.0.9 80',
-  ]);
+  expect(left(imported)).toEqual(['2: only virtual servers are imported', '13: not supported']);
 });
 
-/** What is left out, as `line: why`. */
-const left = ({ leftOut }: Imported) => leftOut.map(({ line, why }) => `${line}: ${why}`);
+/** One service of ldirectord with these lines, and these real servers. */
+const service = (
+  lines: string,
+  at = '10.0.0.1:80',
+  real = at === '7'
+    ? 'real=10.0.1.1 gate\nreal=10.0.1.2 gate'
+    : 'real=10.0.1.1:80 gate\nreal=10.0.1.2:80 gate',
+) => ldirectord(`virtual=${at}\n${`${real}\n${lines}`.replace(/^/gm, '    ')}`);
 
-test('ldirectord.cf: whatever cannot be had as it was is named, and the rest is right', () => {
-  const imported = importLdirectord(
+describe('ldirectord: the check of a service', () => {
+  test.each([
+    [
+      'is http on port 80 by default',
+      '',
+      '10.0.0.1:80',
+      { type: 'http', path: '/', timeout: 30, interval: 10 },
+    ],
+    [
+      'is a connection for checktype=connect',
+      'checktype=connect',
+      '10.0.0.1:80',
+      { type: 'tcp', timeout: 5 },
+    ],
+    [
+      'uses checktimeout for connections',
+      'checktype=connect\nchecktimeout=7\nnegotiatetimeout=8',
+      '10.0.0.1:80',
+      { timeout: 7 },
+    ],
+    ['uses negotiatetimeout for http', 'checktimeout=7\nnegotiatetimeout=8', '10.0.0.1:80', { timeout: 8 }],
+    ['uses the other timeout where its own is missing', 'checktimeout=7', '10.0.0.1:80', { timeout: 7 }],
+    ['falls after failurecount failures', 'failurecount=4', '10.0.0.1:80', { fall: 4, rise: 1 }],
+    ['is made at checkport', 'checkport=81', '10.0.0.1:80', { port: 81 }],
+    ['asks for the virtual host', 'virtualhost="www.example"', '10.0.0.1:80', { host: 'www.example' }],
+    [
+      'runs an external command with the addresses and ports',
+      'checktype=external\ncheckcommand="/usr/bin/check"',
+      '10.0.0.1:80',
+      { type: 'command', command: ['/usr/bin/check', '10.0.0.1', '80', '$ADDRESS', '$PORT'] },
+    ],
+    [
+      'runs an external command with the mark',
+      'checktype=external\ncheckcommand=/usr/bin/check',
+      '7',
+      { type: 'command', command: ['/usr/bin/check', '7', '0', '$ADDRESS', '$PORT'] },
+    ],
+    ['is http at port 80 for a mark with service=http', 'service=http', '7', { type: 'http', port: 80 }],
+  ])('%s', async (_name, lines, at, check) => {
+    const imported = await service(lines, at);
+    expect(imported.document.services[0]!.check).toMatchObject(check);
+    expect(left(imported)).toEqual([]);
+  });
+
+  test.each([
+    ['a mark has none by default', '', '7', []],
+    ['other ports have none by default', '', '10.0.0.1:8000', []],
+    ['checktype=on has none', 'checktype=on', '10.0.0.1:80', []],
+    [
+      'a ping is not supported',
+      'checktype=ping',
+      '10.0.0.1:80',
+      [`4: checktype ping is not supported: ${UNCHECKED}`],
+    ],
+    [
+      'connects before requests are not supported',
+      'checktype=3',
+      '10.0.0.1:80',
+      [`4: checktype 3 is not supported: ${UNCHECKED}`],
+    ],
+    [
+      'UDP servers are sent an ICMP echo, which is not supported',
+      'checktype=connect\nprotocol=udp',
+      '10.0.0.1:80',
+      [`4: ldirectord sends an ICMP echo, which is not supported: ${UNCHECKED}`],
+    ],
+    [
+      'https is not supported',
+      'service=https',
+      '10.0.0.1:443',
+      [`4: the service https is not supported: ${UNCHECKED}`],
+    ],
+    ['port 443 is https', '', '10.0.0.1:443', [`1: the service https is not supported: ${UNCHECKED}`]],
+    [
+      'a request in another server is not supported',
+      'request="http://10.0.0.9/"',
+      '10.0.0.1:80',
+      [`4: invalid request: expected a path without blanks: ${UNCHECKED}`],
+    ],
+    [
+      'HEAD is not supported',
+      'httpmethod=HEAD',
+      '10.0.0.1:80',
+      [`4: the method HEAD is not supported: ${UNCHECKED}`],
+    ],
+    [
+      'a regular expression that JavaScript does not have is not supported',
+      'receive="a++"',
+      '10.0.0.1:80',
+      [`4: the regular expression is not supported: possessive quantifier '++': ${UNCHECKED}`],
+    ],
+    [
+      'a command with arguments never ran',
+      'checktype=external\ncheckcommand="/usr/bin/check -x"',
+      '10.0.0.1:80',
+      [`5: ldirectord takes blanks for a part of the path of the program: ${UNCHECKED}`],
+    ],
+  ])('is missing: %s', async (_name, lines, at, messages) => {
+    const imported = await service(lines, at);
+    expect(imported.document.services[0]!.check).toBeUndefined();
+    expect(left(imported)).toEqual(messages);
+  });
+
+  test('is that of the real servers where all have the same request', async () => {
+    const imported = await service(
+      '',
+      '10.0.0.1:80',
+      'real=10.0.1.1:80 gate "a", "^b"\nreal=10.0.1.2:80 gate 2 "a", "^b"',
+    );
+    expect(imported.document.services[0]!.check).toMatchObject({ path: '/a', match: '(?<![^])b' });
+    const mixed = await service('', '10.0.0.1:80', 'real=10.0.1.1:80 gate "a", "b"\nreal=10.0.1.2:80 gate');
+    expect(mixed.document.services[0]!.check).toBeUndefined();
+    expect(left(mixed)).toEqual([`2: a request of one real server alone is not supported: ${UNCHECKED}`]);
+  });
+});
+
+test('ldirectord: reports every line that it leaves out', async () => {
+  const imported = await ldirectord(
     [
       'virtual=10.0.0.1:53 # names',
-      '  checktype=negotiate',
-      '  service=dns',
-      '  request="localhost"',
       '  protocol=udp',
       '  scheduler=wcl',
-      '  ops=yes',
+      '  checktype=on',
       '  real=10.0.0.2:99999 masq',
       '  real=10.0.0.3->10.0.0.4:53 masq',
       '  real=10.0.0.3:53 masq',
       '  real=224.0.0.1:53 gate',
-      'virtual=10.0.0.1:80',
-      '  checktype=external',
-      '  checkcommand=/usr/bin/check',
-      '  scheduler=mh',
-      '  schedflags=mh-port',
-      '  real=10.0.0.3:80 ipip 2 l:5',
+      '  real=10.0.0.9->10.0.0.5:53 gate',
+      '  real=nowhere:53 gate',
+      '  real=10.0.0.9:nothing gate',
+      '  real=10.0.0.9:53 route',
+      '  quiescent=no',
+      '  netmask=255.0.0.0',
       'virtual=10.0.0.1:25',
-      '  checktype=connect',
-      '  service=http',
-      '  quiescent=yes',
+      '  checktype=off',
+      '  ops=yes',
+      '  schedflags=sh-port',
       '  real=10.0.0.3:25 gate',
       'virtual=10.0.0.1:25',
       '  real=10.0.0.3:25 gate',
       'virtual=0',
-      'virtual=10.0.0.1:26',
-      '  checktype=off',
-      '  checkinterval=7',
-      '  real=10.0.0.3:26 gate 0',
+      'virtual=nowhere:80',
+      'virtual=10.0.0.1:0',
+      'nonsense',
+      '  real=10.0.0.3:25 gate',
     ].join('\n'),
-    CONTEXT,
   );
-  expect(services(imported)).toMatchObject([
-    {
-      service: { protocol: 'udp', port: 53 },
-      options: { scheduler: 'wlc', ops: true },
-      check: { type: 'udp' },
-      destinations: [{ address: '10.0.0.3' }, { address: '10.0.0.4' }],
-    },
-    {
-      options: { scheduler: 'mh', schedulerFlags: 2 },
-      check: {
-        type: 'command',
-        command: ['/bin/sh', '-c', 'exec /usr/bin/check 10.0.0.1 80 "$ADDRESS" "$PORT"'],
-      },
-      destinations: [],
-    },
-    { service: { port: 25 }, check: { type: 'tcp' } },
-    { service: { port: 26 }, destinations: [{ weight: 0 }] },
-  ]);
-  expect(imported.document.services[3]!.check).toBeUndefined();
+  expect(imported.document.services.map(({ destinations }) => destinations.length)).toEqual([2, 0]);
   expect(left(imported)).toEqual([
-    expect.stringContaining('3: only http is asked by its protocol here; a check of type udp'),
-    '4: only http is asked for a page here',
-    '6: there is no such scheduler; wlc is taken',
-    '8: expected an address and a port',
-    '10: 10.0.0.3 is a destination of this service already',
-    '11: 224.0.0.1 is not one host: it has to be unicast, and not link-local',
-    '17: the lower threshold 5 is above the upper one, 0',
-    '23: the service tcp 10.0.0.1:25 is there already',
-    '24: belongs to a virtual service that was left out',
-    '25: expected address:port or a firewall mark',
-    expect.stringContaining('27: off: ldirectord would not use these servers'),
-    '28: the servers of this service are not watched',
+    '3: invalid scheduler: wrr is used',
+    '5: invalid real server: expected an address and a port',
+    '7: the destination 10.0.0.3:53 already exists',
+    '8: 224.0.0.1 is not a unicast address, or it is link-local',
+    '9: invalid range: expected at most 1024 addresses',
+    '10: nowhere does not resolve to an IPv4 address',
+    '11: nothing is not a service name',
+    expect.stringContaining('12: invalid real server: expected address[->address]'),
+    '13: a server that fails is quiesced (weight 0), not removed',
+    '14: a netmask requires a persistent service',
+    '16: off: ldirectord does not use the real servers of this service, so they were left out',
+    '17: ops requires the protocol udp',
+    '18: invalid schedflags: expected flags of the scheduler wrr',
+    '20: the service tcp 10.0.0.1:25 already exists',
+    '21: its virtual service was left out',
+    '22: invalid virtual service: expected address:port or a firewall mark',
+    '23: nowhere does not resolve to an IPv4 address',
+    '24: port 0, which means every port, requires a persistent service',
+    '25: expected key = value',
+    '26: its virtual service was left out',
   ]);
 });
 
-test('keepalived.conf: whatever cannot be had as it was is named, and the rest is right', () => {
-  const imported = importKeepalived(
+/** One service of keepalived whose two real servers have these lines; `$A` is the address of each. */
+const servers = (lines: string, above = '', ports: readonly [number, number] = [80, 80]) =>
+  keepalived(
+    `virtual_server 10.0.0.1 80 {\nprotocol TCP\n${above}\n${[1, 2]
+      .map((n, i) => `$A=10.0.1.${n}\n$P=${ports[i]}\nreal_server $A $P {\n${lines}\n}\n`)
+      .join('')}}`,
+  );
+
+describe('keepalived: the check of a service', () => {
+  test.each<[string, string, string, object]>([
     [
-      'virtual_server_group G {',
-      '  10.0.0.1-3 80',
-      '  10.0.0.9 80-81',
-      '  nobody 80',
-      '}',
-      'virtual_server group G {',
-      '  lb_algo mh',
-      '  mh-port',
-      '  sh-port',
-      '  ops',
-      '  lvs_method TUN type gue port 6080 csum',
-      '  delay_loop 2.5',
-      '  real_server 10.0.1.1 80 { lvs_method DR',
-      '    HTTP_GET {',
-      '      url { path /a digest 12 }',
-      '      url { path /b }',
-      '      connect_timeout 1.5 } }',
-      '  real_server 10.0.1.2 80 { weight 2 uthreshold 5',
-      '    MISC_CHECK { misc_path "/x \'a b\'" } }',
-      '  real_server 10.0.1.3 80 { }',
-      '}',
-      'virtual_server group NONE { }',
-      'virtual_server fwmark 5 { ip_family inet6',
-      '  real_server fd00::3 80 { SSL_GET { connect_timeout 4 } }',
-      '}',
-      'virtual_server 10.0.0.1 80 { lb_algo wrrr }',
-      'virtual_server 10.0.0.2 { }',
-      'virtual_server 10.0.0.2 90 { delay_loop 3 }',
-    ].join('\n'),
-    CONTEXT,
-  );
-  const gue = { method: 'tunnel', tunnel: { type: 'gue', port: 6080, checksum: 'csum' } };
-  const one = {
-    options: { scheduler: 'mh', schedulerFlags: 2 },
-    check: { type: 'http', path: '/a', timeout: 1.5, interval: 2.5 },
-    destinations: [
-      { address: '10.0.1.1', method: 'dr' },
-      { address: '10.0.1.2', weight: 2, ...gue },
-      { address: '10.0.1.3', weight: 1, ...gue },
+      'has the defaults of keepalived',
+      'TCP_CHECK {\n}',
+      '',
+      { type: 'tcp', interval: 60, timeout: 5, fall: 2, rise: 1, retryInterval: 1 },
     ],
-  };
-  expect(services(imported)).toMatchObject([
-    ...['10.0.0.1', '10.0.0.2', '10.0.0.3'].map((address) => ({ service: { address, port: 80 }, ...one })),
-    ...[80, 81].map((port) => ({ service: { address: '10.0.0.9', port }, ...one })),
-    { service: { mark: 5, family: 6 }, check: { type: 'tcp', timeout: 4 }, destinations: [{ port: 80 }] },
-    { service: { port: 90 }, destinations: [] },
-  ]);
-  expect(left(imported)).toEqual([
-    '4: expected an address and a port, fwmark N, or group NAME',
-    '9: is no flag of the scheduler mh',
-    '10: for UDP and firewall marks only',
-    '15: what follows path /a was not read',
-    '16: one page is got',
-    '18: what follows weight 2 was not read',
-    '19: a service has one check here: this server is watched by that of line 14',
-    '20: is watched here, by the check of line 14',
-    '22: there is no virtual_server_group NONE',
-    '24: a connection is made instead',
-    '26: there is no such scheduler; wlc is taken',
-    '26: the service tcp 10.0.0.1:80 is there already',
-    '27: port 0, every port, needs a persistent service',
-    '28: no real server is watched',
-  ]);
-});
+    [
+      'has the defaults of HTTP_GET',
+      'HTTP_GET {\nurl {\npath /\n}\n}',
+      '',
+      { type: 'http', path: '/', status: [[200, 299]], timeout: 5, fall: 2, retryInterval: 3 },
+    ],
+    [
+      'has the defaults of MISC_CHECK',
+      'MISC_CHECK {\nmisc_path /bin/true\n}',
+      'delay_loop 9',
+      { type: 'command', command: ['/bin/true'], interval: 9, timeout: 9, fall: 1 },
+    ],
+    [
+      'inherits from the virtual server',
+      'TCP_CHECK {\n}',
+      'delay_loop 7\nconnect_timeout 2\nretry 3\ndelay_before_retry 4',
+      { interval: 7, timeout: 2, fall: 4, retryInterval: 4 },
+    ],
+    [
+      'inherits from the real server before the virtual server',
+      'delay_loop 5\nTCP_CHECK {\nretry 0\n}',
+      'delay_loop 7\nretry 3',
+      { interval: 5, fall: 1 },
+    ],
+    ['is made at connect_port', 'TCP_CHECK {\nconnect_port 81\n}', '', { port: 81 }],
+    ['may connect to its own address', 'TCP_CHECK {\nconnect_ip $A\n}', '', { type: 'tcp' }],
+    [
+      'asks for the virtual host',
+      'HTTP_GET {\nurl {\npath /\n}\n}',
+      'virtualhost www.example',
+      { host: 'www.example' },
+    ],
+    [
+      'accepts lists of statuses',
+      'HTTP_GET {\nurl {\npath /\nstatus_code 200-204 301 404-404\n}\n}',
+      '',
+      {
+        status: [
+          [200, 204],
+          [301, 301],
+          [404, 404],
+        ],
+      },
+    ],
+    [
+      'keeps a regular expression',
+      'HTTP_GET {\nurl {\npath /\nregex "^server (a|b)."\nregex_options caseless dotall\n}\n}',
+      '',
+      { match: '(?i)(?<![^])server (a|b)[^]' },
+    ],
+    [
+      'replaces the address and the port of each server in a command',
+      `MISC_CHECK {\nmisc_path "/usr/bin/check -u http://\${A}:\${P}/ $A $P 'a b' 110.0.1.1"\n}`,
+      '',
+      {
+        command: ['/usr/bin/check', '-u', 'http://$ADDRESS:$PORT/', '$ADDRESS', '$PORT', 'a b', '110.0.1.1'],
+      },
+    ],
+    ['sends an empty datagram for UDP_CHECK', 'UDP_CHECK {\n}', '', { type: 'udp' }],
+  ])('%s', (_name, lines, above, check) => {
+    const imported = servers(lines, above);
+    expect(imported.document.services[0]!.check).toMatchObject(check);
+    expect(left(imported)).toEqual([]);
+  });
 
-describe('what is imported can be written as YAML and read again', () => {
-  test.each([
-    ['ldirectord', importLdirectord(LDIRECTORD, CONTEXT)],
-    ['keepalived', importKeepalived(KEEPALIVED, CONTEXT)],
-  ])('%s', async (_name, { document }) => {
-    const read = await parseYaml(writeYaml(document), 'lvs.yaml', labNames, ['wlc', 'wrr', 'sh']);
-    expect(read.problems.filter((each) => each.severity === 'error')).toEqual([]);
-    expect(read.document).toEqual(document);
+  test.each<[string, string, string[]]>([
+    ['no server has a checker', '', []],
+    ['SSL_GET', 'SSL_GET {\nurl {\npath /\n}\n}', ['SSL_GET is not supported']],
+    ['a digest', 'HTTP_GET {\nurl {\npath /\ndigest 12\n}\n}', ['digest is not supported']],
+    ['two pages', 'HTTP_GET {\nurl {\npath /a\n}\nurl {\npath /b\n}\n}', ['expected one url']],
+    [
+      'two checkers',
+      'TCP_CHECK {\n}\nMISC_CHECK {\nmisc_path /bin/true\n}',
+      ['a real server has more than one checker'],
+    ],
+    ['another address', 'TCP_CHECK {\nconnect_ip 10.0.9.9\n}', ['a check connects to the real server only']],
+    [
+      'a command by another user',
+      'MISC_CHECK {\nmisc_path /bin/true\nuser nobody\n}',
+      ['user is not supported'],
+    ],
+    [
+      'a weight by a command',
+      'MISC_CHECK {\nmisc_path /bin/true\nmisc_dynamic\n}',
+      ['misc_dynamic is not supported'],
+    ],
+    [
+      'an interval of a day',
+      'delay_loop 86400\nTCP_CHECK {\n}',
+      ['delay_loop 86400 is outside the bounds of a check'],
+    ],
+    ['a reply to a datagram', 'UDP_CHECK {\nrequire_reply\n}', ['require_reply is not supported']],
+  ])('is missing: %s', (_name, lines, messages) => {
+    const imported = servers(lines);
+    expect(imported.document.services[0]!.check).toBeUndefined();
+    expect([...new Set(left(imported).map((line) => line.replace(/^\d+: /, '')))]).toEqual(
+      messages.map((message) => `${message}: ${UNCHECKED}`),
+    );
+  });
+
+  test('is missing where the servers have different checkers, or some have none', () => {
+    const mixed = keepalived(`virtual_server 10.0.0.1 80 {
+  real_server 10.0.1.1 80 {
+    MISC_CHECK { misc_path "/usr/bin/check one"
+    }
+  }
+  real_server 10.0.1.2 80 {
+    MISC_CHECK { misc_path "/usr/bin/check two"
+    }
+  }
+}
+virtual_server 10.0.0.1 81 {
+  real_server 10.0.1.1 81 {
+    TCP_CHECK {
+    }
+  }
+  real_server 10.0.1.2 81 {
+  }
+}`);
+    expect(mixed.document.services.map(({ check }) => check)).toEqual([undefined, undefined]);
+    expect(left(mixed)).toEqual([
+      `7: this checker differs from the one on line 3, and a service has one check: ${UNCHECKED}`,
+      `16: this real server has no checker, unlike others of the service: ${UNCHECKED}`,
+    ]);
+  });
+
+  test('has the ports of its servers, or one port for all, or is missing', () => {
+    const check = (lines: string, ports: readonly [number, number]) =>
+      servers(`${lines}`, 'lb_kind DR', ports).document.services[0]!.check;
+    const nat = (lines: string, ports: readonly [number, number]) =>
+      servers(lines, '', ports).document.services[0]!.check;
+    expect(nat('TCP_CHECK {\n}', [8080, 8081])).toMatchObject({ type: 'tcp' });
+    expect(nat('TCP_CHECK {\n}', [8080, 8081])!.port).toBeUndefined();
+    // Direct routing gives the destinations port 80, but the checkers keep the port of the file.
+    expect(check('TCP_CHECK {\n}', [8080, 8080])).toMatchObject({ port: 8080 });
+    expect(check('TCP_CHECK {\n}', [8080, 8081])).toBeUndefined();
   });
 });
 
-/** Lines of either program, right ones and others. */
+test('keepalived: adds the real servers of a second service of the same address to the first', () => {
+  const one = (n: number, checker = '') =>
+    `virtual_server 10.0.0.1 80 {\nreal_server 10.0.1.${n} 80 {\n${checker}\n}\n}\n`;
+  const { document, leftOut } = keepalived(one(1) + one(2));
+  expect(document.services[0]!.destinations.map(({ name }) => name)).toEqual(['10.0.1.1', '10.0.1.2']);
+  const why = 'the service udp 10.0.0.1:80 already exists: only its real servers are added';
+  expect(leftOut.map((each) => each.why)).toEqual([why]);
+  const mixed = keepalived(one(1, 'TCP_CHECK {\n}') + one(2));
+  expect(mixed.document.services[0]!.check).toBeUndefined();
+  expect(mixed.leftOut.map((each) => each.why)).toEqual([
+    `${why}, and because their checkers differ, they are not checked`,
+  ]);
+});
+
+test('keepalived: reports every line that it leaves out', () => {
+  const imported = keepalived(
+    [
+      'include more.conf',
+      'include missing.conf',
+      '@backup $VIP=10.0.0.7',
+      '@main $VIP=10.0.0.8',
+      'virtual_server $VIP 80 {',
+      '  lb_algo wrrr',
+      '  lb_kind dr',
+      '  protocol TCPX',
+      '  quorum 2',
+      '  ops',
+      '  sh-port',
+      '  ip_family inet6',
+      '  persistence_timeout 0',
+      '  persistence_granularity 24',
+      '  real_server 10.0.1.1 80 {',
+      '    weight x',
+      '    lvs_method TUN type gue',
+      '    notify_up /bin/true',
+      '  }',
+      '  real_server 10.0.1.1 80 {',
+      '  }',
+      '  real_server fd00::1 80 {',
+      '  }',
+      '}',
+      'virtual_server group NONE {',
+      '}',
+      'virtual_server $NAME 80 {',
+      '  real_server 10.0.1.1 80 { }',
+      '}',
+      'virtual_server 10.0.0.2 80 {',
+      '  lb_algo rr',
+      '}',
+      '}',
+      'words "without end',
+    ].join('\n'),
+  );
+  expect(imported.document.services).toMatchObject([
+    { service: { address: '10.0.0.9', port: 99 } },
+    { service: { protocol: 'udp', address: '10.0.0.8', port: 80 }, options: { scheduler: 'wlc', ops: true } },
+  ]);
+  expect(left(imported)).toEqual([
+    '2: no readable file of this name',
+    "3: this line does not apply to the config id 'main' (--config-id)",
+    '6: invalid scheduler: wlc is used',
+    '7: invalid method: expected NAT, DR or TUN',
+    '8: invalid protocol: expected TCP, UDP or SCTP',
+    '9: not supported',
+    '11: sh-port does not apply to the scheduler wlc',
+    '12: the service is IPv4',
+    '13: invalid persistence_timeout: expected 1 to 2678400',
+    '14: invalid persistence_granularity: expected a netmask (IPv4) or a prefix length (IPv6)',
+    '16: invalid weight: expected 0 to 2147483647',
+    '17: a gue tunnel requires a port, and no other tunnel has one',
+    '18: not supported',
+    '20: the destination 10.0.1.1:80 already exists',
+    '22: an IPv4 service reaches fd00::1 by the tunnel method only',
+    "25: no virtual_server_group of the name 'NONE'",
+    '27: expected an address and a port, fwmark N or group NAME, and ranges of at most 1024',
+    '30: no real server, so keepalived ignores it',
+    '33: a closing brace without an opening brace',
+    '34: a quote is not closed',
+    '34: only virtual servers are imported',
+    'more.conf:1: only virtual servers are imported',
+  ]);
+});
+
+describe('an imported document is the same after writing it as YAML and reading that', () => {
+  test.each([
+    ['ldirectord', LDIRECTORD, ldirectord],
+    ['keepalived', KEEPALIVED, keepalived],
+  ] as const)('%s', async (_name, text, read) => {
+    const { document } = await read(text);
+    const again = await parseYaml(writeYaml(document), 'lvs.yaml', labNames, CONTEXT.schedulers);
+    expect(again.problems.filter((each) => each.severity === 'error')).toEqual([]);
+    expect(again.document).toEqual(document);
+  });
+});
+
+/** Lines of either program, valid and invalid. */
 const soups = {
   ldirectord: fc.array(
     fc.constantFrom(
@@ -314,6 +618,8 @@ const soups = {
       ' request="a b"',
       ' request="a"',
       ' virtualhost=x y',
+      ' receive="a(b|c)+$"',
+      ' receive="(?<x"',
       ' checkport=99999',
       ' checktimeout=9999',
       ' checkinterval=99999',
@@ -334,6 +640,12 @@ const soups = {
       'lb_algo sh',
       'lb_algo nothing',
       'sh-port',
+      '$N=3',
+      '$M= \\',
+      `~SEQ(N, 1, 3) real_server 10.0.0.\${N} 80 {`,
+      `~LST(N, rr, wrr) lb_algo \${N}`,
+      '@^main ops',
+      `weight \${N}`,
       'ops',
       'persistence_timeout 50',
       'persistence_granularity 64',
@@ -355,18 +667,21 @@ const soups = {
       'connect_port 99999',
       'connect_timeout 0.01',
       'misc_path "/x y"',
+      'regex "a(b|c)+$"',
+      'regex "a{2,"',
+      'status_code 200-299 404',
       'retry 200',
     ),
   ),
 };
 
 test.each([
-  ['ldirectord', (text: string) => importLdirectord(text, CONTEXT)],
-  ['keepalived', (text: string) => importKeepalived(text, CONTEXT)],
-] as const)('%s: whatever a file says, what comes of it is a file that is right', async (program, read) => {
+  ['ldirectord', ldirectord],
+  ['keepalived', keepalived],
+] as const)('%s: any file is imported as a valid document', async (program, read) => {
   await fc.assert(
     fc.asyncProperty(soups[program], async (lines) => {
-      const { document, leftOut } = read(lines.join('\n'));
+      const { document, leftOut } = await read(lines.join('\n'));
       expect(leftOut.every(({ line }) => line >= 1 && line <= lines.length)).toBe(true);
       const again = await parseYaml(writeYaml(document), 'lvs.yaml', labNames, CONTEXT.schedulers);
       expect(again.problems.filter((each) => each.severity === 'error')).toEqual([]);
@@ -376,7 +691,7 @@ test.each([
   );
 });
 
-test('whatever a file holds, it is read or named, never an exception', () => {
+test('any text is imported or reported, never an exception', async () => {
   const word = fc.constantFrom(
     'virtual=',
     '1.2.3.4:80',
@@ -392,16 +707,22 @@ test('whatever a file holds, it is read or named, never an exception', () => {
     '[',
     ']',
     'fwmark ',
+    '$A=',
+    `\${A}`,
+    '~SEQ(A,1,3)',
+    '~LST(A,',
+    '@x',
+    '\\',
     '7',
   );
   const soup = fc.oneof(
     fc.string(),
     fc.array(word).map((parts) => parts.join('')),
   );
-  fc.assert(
-    fc.property(soup, (text) => {
-      expect(importLdirectord(text, CONTEXT).leftOut).toBeInstanceOf(Array);
-      expect(importKeepalived(text, CONTEXT).leftOut).toBeInstanceOf(Array);
+  await fc.assert(
+    fc.asyncProperty(soup, async (text) => {
+      expect((await ldirectord(text)).leftOut).toBeInstanceOf(Array);
+      expect(keepalived(text).leftOut).toBeInstanceOf(Array);
     }),
   );
 });

@@ -361,6 +361,21 @@ services:
     ]);
   });
 
+  test('a check with an invalid status or regular expression is refused', async () => {
+    expect(
+      await told(`services:
+  - { tcp: '192.168.0.101:80', destinations: [], check: { type: http, status: 299-200 } }
+  - { tcp: '192.168.0.101:81', destinations: [], check: { type: http, match: 'a(b' } }
+  - { tcp: '192.168.0.101:82', destinations: [], check: { type: http, status: 99-200 } }
+`),
+    ).toEqual([
+      "4:79: expected a whole number or a list, not '99-200'",
+      "4:79: expected first-last, not '99-200'",
+      '2:79: invalid status range 299-200: expected first-last',
+      '3:78: Invalid regular expression: /a(b/: Unterminated group',
+    ]);
+  });
+
   test('an alias bomb is refused', async () => {
     const bomb = [
       'a: &a [x,x,x,x,x,x,x,x,x]',
