@@ -26,6 +26,11 @@ export interface Host {
   route(to: Address): Route | undefined;
   /** True for the host's own addresses, VIPs included. */
   isLocal(address: Address): boolean;
+  /**
+   * Reports whether the host accepts packets from `source` to `destination` on the interface with the index `ingress`
+   * (0: unknown): its rules for martian sources and rp_filter. Missing: all are accepted.
+   */
+  isValidSource?(source: Address, destination: Address, ingress: number): boolean;
   /** The path to `to` proved narrower than its link: `mtu` octets (RFC 1191, RFC 8201). See PathMtuHost. */
   learnMtu?(to: Address, mtu: number): void;
 }

@@ -39,6 +39,10 @@ export class PathMtuHost implements Host {
     return this.#host.isLocal(address);
   }
 
+  isValidSource(source: Address, destination: Address, ingress: number): boolean {
+    return this.#host.isValidSource?.(source, destination, ingress) ?? true;
+  }
+
   route(to: Address): Route | undefined {
     const route = this.#host.route(to);
     if (this.#places.length === 0 || route === undefined) return route;

@@ -5,7 +5,8 @@ import type { Verdict } from '../model/verdict.ts';
 import { isV4, sameAddress } from '../wire/address.ts';
 import { FRAGMENTATION_NEEDED, icmp, SOURCE_QUENCH, TIME_EXCEEDED, UNREACHABLE } from '../wire/icmp.ts';
 import { icmp6, PACKET_TOO_BIG, TIME_EXCEEDED6, UNREACHABLE6 } from '../wire/icmp6.ts';
-import { IPV4_HEADER } from '../wire/ipv4.ts';
+import { IPV4_HEADER, ipv4 } from '../wire/ipv4.ts';
+import { IPV6_HEADER, ipv6, MIN_MTU6 } from '../wire/ipv6.ts';
 import type { Packet } from '../wire/packet.ts';
 import { checksumHolds } from '../wire/transport-checksum.ts';
 import { UDP } from '../wire/udp.ts';
@@ -78,7 +79,8 @@ export function answerTunnelError(
   if (tooBig) {
     const known = context.host.route(address)?.mtu ?? 0;
     const mtu = packet.version === 4 ? icmp.nextHopMtu(frame, transport) : icmp6.mtu(frame, transport);
-    context.host.learnMtu?.(address, mtu);
+    if (couldHaveBeenSent(packet, quoted, mtu))
+      context.host.learnMtu?.(address, usableMtu(mtu, inner, connection));
     // As Linux 6.1, which forgets the tunnel's own header here.
     rest = known - (isV4(address) ? IPV4_HEADER : tunnelOverhead(tunnel, 6));
     // Nothing that the client could do: its packets may be fragmented, or their size is not told.
@@ -89,6 +91,28 @@ export function answerTunnelError(
   sendError(inner, type, code, rest, inner.dst, context);
   return 'answered';
 }
+
+/**
+ * Reports whether the director may have sent the quoted packet and the path may have refused it: the error is addressed
+ * to the packet's source, and the packet is longer than what it says fits. Everything else is forged (RFC 5927).
+ */
+function couldHaveBeenSent(packet: Packet, quoted: Packet, mtu: number): boolean {
+  const { frame, network } = quoted;
+  const length =
+    quoted.version === 4
+      ? ipv4.totalLength(frame, network)
+      : IPV6_HEADER + ipv6.payloadLength(frame, network);
+  return sameAddress(quoted.src, packet.dst) && length > mtu;
+}
+
+/**
+ * Returns the path MTU to believe in. A tunnel must carry IPv6 packets of 1280 bytes (RFC 2473 section 7.1): a smaller
+ * path would stop the destination for every client, so it is not believed, whoever says it.
+ */
+const usableMtu = (mtu: number, inner: Packet, { destination }: Connection): number =>
+  inner.version === 4
+    ? mtu
+    : Math.max(mtu, MIN_MTU6 + tunnelOverhead(destination.tunnel, isV4(destination.address) ? 4 : 6));
 
 const concernsClient = (version: number, type: number): boolean =>
   version === 4

@@ -50,6 +50,12 @@ export class Netlink implements Disposable {
     while (!this.#read(each));
   }
 
+  /** Asks for one entry; its message is discarded. Throws SystemCallError if the kernel answers with an error. */
+  query(type: number, body: Uint8Array): void {
+    this.#send(type, 0, body);
+    this.#read(() => {});
+  }
+
   /** Requests a change. Throws SystemCallError if the kernel refuses it. */
   request(type: number, flags: number, body: Uint8Array): void {
     this.#send(type, flags | NLM_F_ACK, body);

@@ -108,6 +108,11 @@ export class InterfaceCapture {
     this.#facts = facts;
   }
 
+  /** Index of the interface; 0 while it is missing. */
+  get interfaceIndex(): number {
+    return this.#facts?.index ?? 0;
+  }
+
   /** Packets that the kernel dropped because its buffer was full. */
   get dropped(): number {
     return this.#captures.reduce((total, capture) => total + capture.dropped(), this.#dropped);

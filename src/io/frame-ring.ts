@@ -37,6 +37,7 @@ export class FrameRing {
     frame.start = HEADROOM;
     frame.end = HEADROOM;
     frame.setWhole();
+    frame.ingress = 0;
     return frame;
   }
 
@@ -47,15 +48,16 @@ export class FrameRing {
 
   /**
    * Queues a copy of `octets` bytes of `from`, beginning at its word `word`. Returns false if the ring is full or the
-   * packet is too long. Copies words: views would allocate two objects per packet.
+   * packet is too long. `ingress`: index of the interface. Copies words: views would allocate two objects per packet.
    */
-  pushCopy(from: Uint32Array, word: number, octets: number): boolean {
+  pushCopy(from: Uint32Array, word: number, octets: number, ingress = 0): boolean {
     const frame = this.claim();
     if (!frame || octets > this.#room) return false;
     const into = this.#words[this.#pushed & this.#mask]!;
     const end = (octets + 3) >>> 2;
     for (let i = 0; i < end; i++) into[(HEADROOM >>> 2) + i] = from[word + i]!;
     frame.end = HEADROOM + octets;
+    frame.ingress = ingress;
     this.push();
     return true;
   }

@@ -108,12 +108,14 @@ export class LivePacketIo implements PacketIo {
   async listen(name: string, bufferBytes = this.#options.bufferBytes ?? 16 * 1024 * 1024): Promise<void> {
     if (this.#captures.has(name)) return;
     const { bufferTimeout = 0, notice } = this.#options;
-    const interfaceCapture = new InterfaceCapture({
+    const interfaceCapture: InterfaceCapture = new InterfaceCapture({
       interface: name,
       bufferBytes,
       bufferTimeout,
-      received: (capture, captured, length) => this.#received(capture, captured, length, false),
-      receivedMerged: (capture, captured, length) => this.#received(capture, captured, length, true),
+      received: (capture, captured, length) =>
+        this.#received(capture, captured, length, interfaceCapture.interfaceIndex, false),
+      receivedMerged: (capture, captured, length) =>
+        this.#received(capture, captured, length, interfaceCapture.interfaceIndex, true),
       openMerged: this.#mergedReceiver && ((index, longest) => this.#openMerged(index, longest)),
       notice: (what) => notice?.(name, what),
     });
@@ -175,13 +177,13 @@ export class LivePacketIo implements PacketIo {
     return this.#mergedReceiver!.open(interfaceIndex, longest, (bytes, at, end, segmentSize) => {
       const packetAt = at + ETHERNET_HEADER;
       const length = ipLength(bytes, packetAt, end);
-      if (length > 0) this.#cut(bytes, packetAt, length, segmentSize);
+      if (length > 0) this.#cut(bytes, packetAt, length, interfaceIndex, segmentSize);
       if (this.#wake && !this.#waking) this.#wakeSoon();
     });
   }
 
   /** Copies the IP packet of an Ethernet frame in the capture's memory into the ring, without padding. */
-  #received(capture: Capture, captured: number, length: number, merged: boolean): void {
+  #received(capture: Capture, captured: number, length: number, ingress: number, merged: boolean): void {
     if (captured < length) {
       this.#counts[TRUNCATED]!++;
       return;
@@ -194,14 +196,16 @@ export class LivePacketIo implements PacketIo {
     // The socket of merged packets receives the same datagram, and knows whether it is several.
     if (!merged && this.#mergedReceiver && mayBeMergedDatagram(bytes, at, packetLength)) return;
     if (this.#ring.full) this.#relieve();
-    if (merged) this.#cut(bytes, at, packetLength, 0);
-    else if (!this.#ring.pushCopy(capture.words, at >>> 2, packetLength)) this.#counts[RING_DROPS]!++;
+    if (merged) this.#cut(bytes, at, packetLength, ingress, 0);
+    else if (!this.#ring.pushCopy(capture.words, at >>> 2, packetLength, ingress))
+      this.#counts[RING_DROPS]!++;
     if (this.#wake && !this.#waking) this.#wakeSoon();
   }
 
-  #cut(bytes: Uint8Array, at: number, length: number, segmentSize: number): void {
+  #cut(bytes: Uint8Array, at: number, length: number, ingress: number, segmentSize: number): void {
     if (this.#ring.full) this.#relieve();
     this.#merged.load(bytes.subarray(at, at + length));
+    this.#merged.ingress = ingress;
     const segments = cutMerged(this.#merged, this.#mtu - this.reserve, this.#ring, segmentSize);
     if (segments === 0) this.#counts[TRUNCATED]!++;
   }

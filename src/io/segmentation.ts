@@ -43,6 +43,7 @@ export function cutMerged(whole: Frame, longest: number, ring: FrameRing, segmen
     frame.bytes.set(whole.bytes.subarray(network, payload), HEADROOM);
     frame.bytes.set(whole.bytes.subarray(from, to), HEADROOM + headers);
     frame.end = HEADROOM + headers + (to - from);
+    frame.ingress = whole.ingress;
     writeIp(frame, headers + (to - from), segments);
     if (packet.protocol === TCP) writeTcp(frame, from - payload, to === end);
     else writeUdp(frame);

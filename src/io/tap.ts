@@ -56,6 +56,7 @@ export class Tap implements PacketIo {
       frame.start = HEADROOM;
       frame.end = HEADROOM + length;
       frame.setWhole();
+      frame.ingress = 0;
       this.#buffer.copy(frame.bytes, HEADROOM, 0, length);
       sink(frame);
     }

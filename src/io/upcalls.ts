@@ -1,5 +1,6 @@
 /** The driver of a kernel path: receives the packets that the eBPF program redirects to a tap, sends back or through raw sockets. */
 
+import { linkFacts } from '../host/link-facts.ts';
 import { LvsError } from '../model/errors.ts';
 import type { Address } from '../wire/address.ts';
 import { ETHERNET_HEADER, ETHERTYPE_IPV4, ETHERTYPE_IPV6, ethernet } from '../wire/ethernet.ts';
@@ -32,6 +33,7 @@ export class UpcallIo implements HostIo {
   readonly #interfaces: string[] = [];
   readonly #senders: RawSenders;
   readonly #packet = new Packet();
+  #ingress: ReadonlyMap<number, number> = new Map();
   #sink: (frame: Frame) => void = () => {};
   readonly #upcalls = new Float64Array(1);
 
@@ -55,10 +57,24 @@ export class UpcallIo implements HostIo {
   async listen(name: string): Promise<void> {
     this.#attach(name);
     if (!this.#interfaces.includes(name)) this.#interfaces.push(name);
+    this.#ingress = this.#indicesByMac();
+  }
+
+  /** Interfaces by MAC address, as a number. */
+  #indicesByMac(): ReadonlyMap<number, number> {
+    const indices = new Map<number, number>();
+    for (const name of this.#interfaces) {
+      const facts = linkFacts(name);
+      if (!facts) continue;
+      const key = Number.parseInt(facts.mac.replaceAll(':', ''), 16);
+      indices.set(key, indices.has(key) ? 0 : facts.index);
+    }
+    return indices;
   }
 
   /** Attaches the program again to interfaces that were re-created; skips those that are missing. */
   renew(): void {
+    this.#ingress = this.#indicesByMac();
     for (const name of this.#interfaces) {
       try {
         this.#attach(name);
@@ -80,11 +96,20 @@ export class UpcallIo implements HostIo {
     if (length < 0) return;
     const type = ethernet.etherType(frame, at, length);
     if (type !== ETHERTYPE_IPV4 && type !== ETHERTYPE_IPV6) return;
+    frame.ingress = this.#ingressOf(frame, ethernet.dst(at));
     frame.start = at + length;
     this.#upcalls[0]!++;
     if (this.#packet.decode(frame)) frame.end = this.#packet.end;
     this.#sink(frame);
   };
+
+  /** The interface that a frame came in by: the one with the MAC address it is for. 0 if several have it. */
+  #ingressOf({ bytes, view }: Frame, at: number): number {
+    const [high, low] = [view.getUint16(at), view.getUint32(at + 2)];
+    const index = this.#ingress.get(high * 2 ** 32 + low);
+    if (index !== undefined || (bytes[at]! & 1) !== 0) return index ?? 0;
+    return 0;
+  }
 
   transmit(frame: Frame, nextHop: Address): boolean {
     const header = this.#header(nextHop);

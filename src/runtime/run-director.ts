@@ -6,6 +6,7 @@ import { type ControlServer, serveControl } from '../control/server.ts';
 import { interfaceAddresses } from '../host/interface-addresses.ts';
 import { bringsPackets, receivingInterfaces } from '../host/link-facts.ts';
 import { Routes } from '../host/routes.ts';
+import { SourceValidator } from '../host/source-validation.ts';
 import type { HostIo } from '../io/host-io.ts';
 import { openLive } from '../io/live.ts';
 import { monotonicClock, pump } from '../io/pump.ts';
@@ -104,9 +105,11 @@ export async function runDirector(options: RunOptions): Promise<void> {
     services: () => servedBy(running.director),
   });
   await network.openInterfaces();
+  const sources = new SourceValidator(system, routes);
   const running = new RunningDirector({
     io,
     routes,
+    sources,
     clock,
     connections,
     log,
@@ -164,6 +167,7 @@ export async function runDirector(options: RunOptions): Promise<void> {
     process.on('SIGHUP', () => void configuration.reload().catch(unlessTold));
     watch = setInterval(() => {
       running.watch();
+      sources.refresh();
       network.update();
     }, WATCH);
     log('info', 'ready', {
@@ -178,6 +182,7 @@ export async function runDirector(options: RunOptions): Promise<void> {
     await control?.close();
     running.close();
     network[Symbol.dispose]();
+    sources[Symbol.dispose]();
     io[Symbol.dispose]();
   }
   log('info', 'ended', { signal: String(ending.signal.reason) });

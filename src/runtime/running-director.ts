@@ -6,6 +6,7 @@ import type { DirectorDoor, Reloaded } from '../control/director-api.ts';
 import { Director } from '../director/director.ts';
 import type { Guarded } from '../host/guard-script.ts';
 import type { Routes } from '../host/routes.ts';
+import type { SourceValidator } from '../host/source-validation.ts';
 import { checkVips, type VipAddress } from '../host/vip-addresses.ts';
 import type { HostIo } from '../io/host-io.ts';
 import type { LiveLosses } from '../io/live.ts';
@@ -40,6 +41,7 @@ export interface RunningDirectorOptions {
   /** The kernel path, where there is one. */
   readonly offloading?: Offloading;
   readonly routes: Routes;
+  readonly sources: SourceValidator;
   readonly clock: () => number;
   readonly log: Log;
   /** Most connections at a time. */
@@ -75,7 +77,7 @@ export class RunningDirector {
     const { io, routes, clock, connections } = options;
     this.#options = options;
     this.director = new Director({
-      host: liveHost(io, routes),
+      host: liveHost(io, routes, options.sources),
       random: unforeseeable,
       maxConnections: connections,
     });

@@ -23,6 +23,8 @@ export class Frame {
   at = 0;
   /** Octets of the longest IP fragment that this datagram was put together from; 0: it came in one piece. */
   fragmentSize = 0;
+  /** Index of the interface that the packet came in by; 0: unknown. */
+  ingress = 0;
   /** Identification of those fragments (IPv6; IPv4 has it in its header). */
   fragmentId = 0;
   /** Octets of data in each of them but the first, in order; empty: they need not leave as they came. */
@@ -58,6 +60,7 @@ export class Frame {
   /** Says that the packet came in one piece. */
   setWhole(): void {
     this.fragmentSize = 0;
+    this.ingress = 0;
     this.fragmentId = 0;
     this.laterFragments = NO_FRAGMENTS;
     this.keepsDontFragment = false;

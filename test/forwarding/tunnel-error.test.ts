@@ -18,6 +18,17 @@ describe.each([
     expect(mtu).toBe(1400);
   });
 
+  test('is believed only about a packet that the director sent, and that is longer than what fits', () => {
+    const tooBig = { type: v4 ? 3 : 2, code: v4 ? 4 : 0 };
+    expect(answer({ ...tooBig, rest: 1400, isForged: true }).mtu).toBe(1500);
+    expect(answer({ ...tooBig, rest: 1400, payload: 100 }).mtu).toBe(1500);
+  });
+
+  test('never makes the path so small that no packet fits through the tunnel', () => {
+    const { mtu } = answer({ type: v4 ? 3 : 2, code: v4 ? 4 : 0, rest: v4 ? 68 : 1280 });
+    expect(mtu).toBe(v4 ? 552 : 1320);
+  });
+
   test('that says "unreachable" or "time exceeded" is heard by the client', () => {
     const kinds = v4
       ? [

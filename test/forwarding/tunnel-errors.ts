@@ -23,6 +23,10 @@ interface Answer {
   /** The real server that the connection has gone to instead. */
   readonly boundTo?: string;
   readonly damaged?: boolean;
+  /** Payload bytes of the packet that the error is about; default 1400. */
+  readonly payload?: number;
+  /** The source of the quoted packet is another address than the director's. */
+  readonly isForged?: boolean;
 }
 
 const decoded = (octets: Uint8Array): Packet => {
@@ -47,7 +51,7 @@ export function gatewayAnswer(client: string, vip: string, server: string, answe
     id: 1,
     dontFragment: true,
     options: 0,
-    data: new Uint8Array(1000),
+    data: new Uint8Array(answer.payload ?? 1400),
   });
   const connection: Connection = {
     row: 0,
@@ -83,7 +87,10 @@ export function gatewayAnswer(client: string, vip: string, server: string, answe
 }
 
 /** The router's error about a tunnel packet. */
-function errorAbout(octets: Uint8Array, { type, code, rest, damaged = false }: Answer): Packet {
+function errorAbout(
+  octets: Uint8Array,
+  { type, code, rest, damaged = false, isForged = false }: Answer,
+): Packet {
   const outer = decoded(octets);
   const frame = new Frame();
   const v4 = outer.version === 4;
@@ -91,6 +98,7 @@ function errorAbout(octets: Uint8Array, { type, code, rest, damaged = false }: A
   const quoted = octets.subarray(0, 200);
   frame.end = message + 8 + quoted.length;
   frame.bytes.set(quoted, message + 8);
+  if (isForged) frame.bytes[message + 8 + (v4 ? 15 : 23)]! ^= 1;
   const router = address(v4 ? '10.1.0.99' : 'fd01::99');
   icmp.write(frame, message, type, code, rest);
   if (v4) {

@@ -128,6 +128,8 @@ export function rehearse(
       host: {
         route: (to: Address) => host.route(to),
         isLocal: (address: Address) => host.isLocal(address),
+        isValidSource: (source: Address, destination: Address, ingress: number) =>
+          host.isValidSource?.(source, destination, ingress) ?? true,
         transmit(sent, nextHop) {
           tellMade();
           steps.push({ step: 'sent', packet: printFrame(sent), nextHop: formatAddress(nextHop) });

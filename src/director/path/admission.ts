@@ -33,6 +33,9 @@ export class Admission {
     if (service === undefined) return 'pass';
     // Linux routes a packet before it balances it, and no route accepts such senders (ip_route_input_slow, 6.1).
     if (!isOneHost(arrival.caddr) || isMulticast(vaddr)) return 'pass';
+    const { src, dst, frame } = arrival.packet;
+    if (this.#core.forwarding.host.isValidSource?.(src, dst, frame.ingress) === false)
+      return 'martian-source';
     if (this.#isDropped()) return 'drop-rate';
     // FTP data that the server opens belongs to a connection that is there already, or to none.
     if (arrival.cport === FTP_DATA_PORT) return 'pass';

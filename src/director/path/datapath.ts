@@ -102,6 +102,7 @@ export class Datapath {
     // What Linux 6.1 puts together for a local address it does not keep apart in IPv4 (ip_frag_reasm).
     const whole = this.#reassembler.add(packet, now, packet.version === 6 || isRouted);
     if (typeof whole === 'string') return whole;
+    whole.ingress = packet.frame.ingress;
     this.subject = whole;
     return packet.decode(whole) ? this.#handleWhole(packet, now) : 'malformed';
   }
