@@ -21,6 +21,8 @@ export interface Configuration {
   /** The file's whole path. */
   readonly file: string;
   readonly commands: readonly Command[];
+  /** The datapath that forwards packets: live, tc or xdp. */
+  readonly datapath: string;
   /** `address device`. */
   readonly vips: readonly string[];
   /** What an earlier reload removed and connections still use; without a destination: the service itself. */

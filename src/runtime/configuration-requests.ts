@@ -3,17 +3,24 @@ import { resolve } from 'node:path';
 import type { ConfigurationDoor } from '../control/director-api.ts';
 import { LvsError } from '../model/errors.ts';
 import { type Configured, configured } from './configuration.ts';
+import { checkMarks } from './datapath.ts';
 import { interfaceMtu } from './local-director.ts';
 import type { Log } from './log.ts';
 import type { RunningDirector } from './running-director.ts';
 
 /** A file with mistakes changes nothing: they are logged, and told to whoever asked. */
-export function configurationDoor(path: string, running: RunningDirector, log: Log): ConfigurationDoor {
+export function configurationDoor(
+  path: string,
+  running: RunningDirector,
+  datapath: string,
+  log: Log,
+): ConfigurationDoor {
   return {
     async reload() {
       try {
         const wanted = await configured(path);
         checkDevices(wanted);
+        checkMarks(wanted.commands, datapath);
         for (const what of wanted.warnings) log('warning', 'config', { what });
         return { ...(await running.reload(wanted)), warnings: wanted.warnings };
       } catch (error) {
@@ -26,6 +33,7 @@ export function configurationDoor(path: string, running: RunningDirector, log: L
       return {
         file: resolve(path),
         commands,
+        datapath,
         vips: vips.map(({ address, device }) => `${address} ${device}`),
         draining: running.draining,
       };

@@ -2,6 +2,7 @@
 import { Bpf } from '../ebpf/bpf.ts';
 import { type Feature, probe as probeFeature, probeFeatures } from '../ebpf/features.ts';
 import { openTun } from '../io/tap-device.ts';
+import type { Command } from '../model/command.ts';
 import { LvsError } from '../model/errors.ts';
 import { probeClsact } from '../offload/tc-attach.ts';
 import { loadSystem, type System } from '../sys/system.ts';
@@ -58,6 +59,19 @@ export function choose(wanted: DatapathName, probed: Probed, marked: boolean): C
     return { datapath: name, why: wanted === 'auto' ? 'all that it needs is there' : 'asked for' };
   if (wanted !== 'auto') throw new LvsError('UNAVAILABLE', `--datapath ${wanted}: ${obstacle}`);
   return { datapath: 'live', why: `not ${name}: ${obstacle}` };
+}
+
+/**
+ * Throws LvsError UNAVAILABLE if a running director cannot put mark rules into force: a kernel path does not know marks,
+ * so their packets would reach no service.
+ */
+export function checkMarks(commands: readonly Command[], datapath: string): void {
+  if (datapath === 'live' || !commands.some((each) => each.op === 'set-marks' && each.rules.length > 0))
+    return;
+  throw new LvsError(
+    'UNAVAILABLE',
+    `marks: not supported by the datapath ${datapath} of the running director (restart the director: --datapath auto then chooses live)`,
+  );
 }
 
 /** The table of probes, and what would be chosen; lines for people. */

@@ -122,7 +122,7 @@ export async function runDirector(options: RunOptions): Promise<void> {
     explain: async (octets) => running.explain(octets),
     capture: (service) => tap.take(service),
   };
-  const configuration = configurationDoor(config, running, log);
+  const configuration = configurationDoor(config, running, datapath, log);
   let control: ControlServer | undefined;
   let procfs: ProcfsFiles | undefined;
   let watch: NodeJS.Timeout | undefined;

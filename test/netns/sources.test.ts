@@ -20,12 +20,13 @@ services:
 `;
 const METRICS = 'http://127.0.0.1:9112/metrics';
 /** A frame from the client to the director, in hexadecimal. */
-const frame = (source: string, octets: number) =>
-  `0200000000010200000000c80800${Buffer.from(packetOfLine(`${source}:1000 > ${VIP}:7 UDP len=${octets}`)).toString('hex')}`;
+const frame = (source: string, octets: number, port = 1000) =>
+  `0200000000010200000000c80800${Buffer.from(packetOfLine(`${source}:${port} > ${VIP}:7 UDP len=${octets}`)).toString('hex')}`;
 
 describe.skipIf(why !== undefined).each(['live', 'tc'])('sources of packets, --datapath %s', (datapath) => {
   let lab: Lab;
   let sink: Program;
+  let port = 2000;
 
   beforeAll(async () => {
     // eth1 of the director is on 192.168.1.0/24.
@@ -58,7 +59,8 @@ describe.skipIf(why !== undefined).each(['live', 'tc'])('sources of packets, --d
       ...built('test/support/send-frames'),
       'eth0',
       ...frames,
-      frame('192.168.0.200', 99),
+      // A new connection each time: it takes the same path through the director as the others.
+      frame('192.168.0.200', 99, ++port),
     ]);
     await sink.line(/^99 bytes/, undefined, from);
     return sink.lines.slice(from).map((line) => Number.parseInt(line, 10));

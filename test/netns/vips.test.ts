@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { clusterMissing } from '../support/cluster.ts';
 import { Lab } from '../support/lab.ts';
-import { startAgent, startDirector, startServers } from '../support/lvs-programs.ts';
+import { director as command, startAgent, startDirector, startServers } from '../support/lvs-programs.ts';
 import { PATIENCE, type Program } from '../support/program.ts';
 import { built } from '../support/project.ts';
 
@@ -179,6 +179,26 @@ describe.skipIf(why !== undefined)('a VIP', () => {
     expect(await readyz()).toBe(
       'ready, but degraded: packets that arrive at eth9 do not reach the director: not named by --interface',
     );
+  });
+
+  test('is served on as before when a reload adds marks that the kernel path does not know', async () => {
+    const config = written(file(ON_ETH0));
+    const director = await startDirector(lab.director, config, '--metrics', '--datapath', 'tc');
+    writeFileSync(
+      config,
+      `marks: [{ mark: 7, to: ${VIP} }]\n${file(ON_ETH0)}  - { mark: 7, destinations: [192.168.0.3] }\n`,
+    );
+    const refusal = 'marks: not supported by the datapath tc of the running director';
+    for (const words of [['plan', config], ['reload']]) {
+      const { status, stderr } = await lab.director.run([...command, ...words]);
+      expect(stderr).toContain(refusal);
+      expect(status).not.toBe(0);
+    }
+    expect(director.output).toContain(refusal);
+    expect((await lab.client.run(`curl -sS --max-time 5 http://${VIP}/`)).stdout).toBe(
+      'I am real server #1\n',
+    );
+    expect(await readyz()).toBe('ready');
   });
 
   test('whose packets an output chain drops is reported with the chain', async () => {

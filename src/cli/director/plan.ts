@@ -5,6 +5,7 @@ import { type Moved, movedClients, SAMPLE } from '../../director/explain/moved-c
 import type { Command } from '../../model/command.ts';
 import { formatService } from '../../model/naming.ts';
 import { type Configured, configured } from '../../runtime/configuration.ts';
+import { checkMarks } from '../../runtime/datapath.ts';
 import { reloadCommands } from '../../runtime/reload.ts';
 
 export interface Plan {
@@ -18,12 +19,13 @@ export interface Plan {
   readonly moved: readonly Moved[];
 }
 
-/** Asks the running director what it has, and changes nothing. */
+/** Asks the running director what it has, and changes nothing. Throws LvsError for a file that it could not apply. */
 export async function planOf(
   wanted: Configured,
   door: Pick<DirectorDoor, 'snapshot'> & Pick<ConfigurationDoor, 'configured'>,
 ): Promise<Plan> {
   const before = await door.configured();
+  checkMarks(wanted.commands, before.datapath);
   const snapshot = await door.snapshot({ services: true });
   const reconciliation = reloadCommands(snapshot, wanted.document, before);
   const { drain, adopt } = wanted.document;

@@ -17,7 +17,13 @@ async function read(text: string): Promise<Configured> {
 }
 
 /** The plan from one file to another, after `clients` connections and what was done by hand. */
-async function planned(from: string, to: string, clients = 0, hands: readonly Command[] = []) {
+async function planned(
+  from: string,
+  to: string,
+  clients = 0,
+  hands: readonly Command[] = [],
+  datapath = 'live',
+) {
   const before = await read(from);
   const director = new Director({
     host: { transmit: () => true, route: (to) => ({ mtu: 1500, source: to }), isLocal: () => false },
@@ -31,6 +37,7 @@ async function planned(from: string, to: string, clients = 0, hands: readonly Co
   const configured = async () => ({
     file: '/etc/lvs.yaml',
     commands: before.commands,
+    datapath,
     vips: before.vips.map(({ address, device }) => `${address} ${device}`),
     draining: [],
   });
@@ -44,6 +51,14 @@ const file = (...services: string[]) =>
 describe('lvs-director plan', () => {
   test('says when there is nothing to do', async () => {
     expect(formatPlan(await planned(file(WEB), file(WEB), 3))).toBe('nothing would change\n');
+  });
+
+  test('refuses marks where a kernel path forwards, which does not know them', async () => {
+    const marked = `marks: [{ mark: 7, to: 192.168.0.101 }]\n${file('{ mark: 7, destinations: [rs1] }')}`;
+    await expect(planned(file(WEB), marked, 0, [], 'tc')).rejects.toThrow(
+      'marks: not supported by the datapath tc of the running director (restart the director: --datapath auto then chooses live)',
+    );
+    expect((await planned(file(WEB), marked, 0, [], 'live')).steps).not.toEqual([]);
   });
 
   test('tells what is added, changed and removed, and the connections that it touches', async () => {
