@@ -12,7 +12,7 @@ import { percentOf } from '../realserver/load.ts';
 import { takeLock } from '../realserver/lock.ts';
 import { thisMachine } from '../realserver/machine.ts';
 import { plan } from '../realserver/plan.ts';
-import { documentOf, type RoleOptions, roleOf } from '../realserver/role.ts';
+import { documentOf, type RoleOptions, rolesOf } from '../realserver/role.ts';
 import { defaultStateFile } from '../realserver/state.ts';
 import { formatStatus, status } from '../realserver/status.ts';
 import { attachDecap } from '../realserver/tunnel/decap-program.ts';
@@ -21,7 +21,7 @@ import { version } from '../runtime/version.ts';
 import { isToldAlready, plainArguments, WRONG_ARGUMENTS } from './argument-errors.ts';
 import { parseListen } from './arguments.ts';
 import { outliveReaders } from './broken-pipe.ts';
-import { type DoctorOptions, doctor, portList } from './realserver/doctor.ts';
+import { type DoctorOptions, doctor, ownAddresses, portList } from './realserver/doctor.ts';
 /** lvs-realserver: makes a real server of this host, in the foreground, and puts everything back on exit. */
 import { withRole } from './realserver/role-options.ts';
 
@@ -45,16 +45,16 @@ const NOT_EXAMINED = 2;
 const say = (line: string) => console.error(`lvs-realserver: ${line}`);
 
 async function run(options: RunOptions): Promise<void> {
-  const role = roleOf(options, await documentOf(options, say));
+  const roles = rolesOf(options, await documentOf(options, say), ownAddresses());
   using _lock = await takeLock();
   const agent: AgentOptions = { machine: thisMachine, stateFile: options.state, say };
-  const { changes, notes, tunnelEnd } = await plan(role, thisMachine);
+  const { changes, notes, tunnelEnd } = await plan(roles, thisMachine);
   for (const note of notes) say(note);
   if (tunnelEnd && options.once)
     throw new LvsError('CONFIG', 'the tunnel ends in this program, so it has to stay: leave --once away');
   const asked = signalled();
   const counts = tunnelEnd && (await openTunnelEnd(tunnelEnd, SOCKETS));
-  using program = tunnelEnd && (await attachDecap(tunnelEnd, role.netDevice, say));
+  using program = tunnelEnd && (await attachDecap(tunnelEnd, roles[0]?.netDevice, say));
   if (program) say(`tunnel: a program in the kernel takes the packets out, at ${program.devices.join(', ')}`);
   await apply(changes, agent);
   let isDraining = false;

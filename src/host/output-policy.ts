@@ -20,15 +20,15 @@ interface Listing {
 
 /** Returns the chains with hook output and policy drop, such as `inet filter output`. Empty where nothing can be listed. */
 export async function outputDrops(): Promise<string[]> {
-  const nft = droppingChains(await outputOf('nft', ['-j', 'list', 'chains']));
+  const nft = droppingChains(await outputOf('nft', ['-j', 'list', 'chains']), 'output');
   const legacy: string[] = [];
   for (const name of ['iptables-legacy', 'ip6tables-legacy'])
     if (/^-P OUTPUT DROP$/m.test(await outputOf(name, ['-S', 'OUTPUT']))) legacy.push(`${name} OUTPUT`);
   return [...nft, ...legacy];
 }
 
-/** Returns the chains of a listing of `nft -j list chains` that drop sent packets by policy. */
-export function droppingChains(listing: string): string[] {
+/** Returns the chains of a listing of `nft -j list chains` with the hook that drop packets by policy. */
+export function droppingChains(listing: string, hook: 'input' | 'output'): string[] {
   let chains: Listing = {};
   try {
     chains = JSON.parse(listing || '{}') as Listing;
@@ -36,9 +36,7 @@ export function droppingChains(listing: string): string[] {
     // Not JSON: an nft without it.
   }
   return (chains.nftables ?? []).flatMap(({ chain }) =>
-    chain?.hook === 'output' && chain.policy === 'drop'
-      ? [`${chain.family} ${chain.table} ${chain.name}`]
-      : [],
+    chain?.hook === hook && chain.policy === 'drop' ? [`${chain.family} ${chain.table} ${chain.name}`] : [],
   );
 }
 

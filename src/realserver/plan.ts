@@ -43,8 +43,30 @@ const TUNNEL_DEVICE = 'tunl0';
 const IPIP: readonly Encapsulation[] = [{ type: 'ipip' }];
 const ETHERNET_MTU = 1500;
 
-export async function plan(role: Role, machine: Machine): Promise<Plan> {
+/** Returns the changes of all roles of a host, each change once. */
+export async function plan(roles: readonly Role[], machine: Machine): Promise<Plan> {
+  const isMixed = roles.length > 1;
+  const plans: Plan[] = [];
+  for (const role of roles) plans.push(await planRole(role, isMixed, machine));
+  const changes = new Map(
+    plans.flatMap((each) => each.changes.map((change) => [JSON.stringify(change), change])),
+  );
+  const tunnelEnd = plans.find((each) => each.tunnelEnd)?.tunnelEnd;
+  return {
+    changes: [...changes.values()],
+    notes: [...new Set(plans.flatMap(({ notes }) => notes))],
+    ...(tunnelEnd ? { tunnelEnd } : {}),
+  };
+}
+
+/** `isMixed`: the host has other roles, whose replies must not take the route of nat. */
+async function planRole(role: Role, isMixed: boolean, machine: Machine): Promise<Plan> {
   const { method, gateway, vips } = role;
+  if (method === 'nat' && gateway !== undefined && isMixed) {
+    const table = `ip rule add from ADDRESS lookup 100; ip route add default via ${gateway} table 100`;
+    const note = `nat: the host has other roles, so the default route stays; route what leaves from its own address (${table})`;
+    return { changes: [], notes: [note] };
+  }
   if (method === 'nat') {
     const notes = gateway ? [] : ['nat: no gateway is named, so the default route stays as it is'];
     return { changes: gateway ? [{ kind: 'route', gateway }] : [], notes };

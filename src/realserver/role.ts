@@ -1,5 +1,5 @@
-/** What a real server is to be, by the command line and the director's configuration. */
-import type { Document } from '../config/document.ts';
+/** Determines the roles of a real server from the command line and the director's configuration. */
+import type { DestinationDocument, Document, ServiceDocument } from '../config/document.ts';
 import { loadConfig } from '../config/load.ts';
 import { systemNames } from '../config/names.ts';
 import { LvsError } from '../model/errors.ts';
@@ -17,7 +17,7 @@ export interface RoleOptions {
   readonly tunnel?: readonly Encapsulation[];
 }
 
-/** The configuration, where the command line names one; its warnings go to `say`. */
+/** Reads the configuration, if the command line names one; passes its warnings to `say`. Throws LvsError CONFIG. */
 export async function documentOf(
   { config }: RoleOptions,
   say: (line: string) => void,
@@ -28,10 +28,10 @@ export async function documentOf(
   return document;
 }
 
-/** The kinds of tunnels that the director's rules speak of, each once. */
-function tunnelsOf(document: Document): Encapsulation[] {
+/** Returns the kinds of tunnels to the destinations, each once. */
+function tunnelsOf(destinations: readonly DestinationDocument[]): Encapsulation[] {
   const kinds = new Map<string, Encapsulation>();
-  for (const { options } of document.services.flatMap(({ destinations }) => destinations)) {
+  for (const { options } of destinations) {
     if (options.method !== 'tunnel') continue;
     const { type, port } = options.tunnel ?? { type: 'ipip', port: 0 };
     kinds.set(`${type}:${port}`, type === 'gue' ? { type, port } : { type });
@@ -39,17 +39,62 @@ function tunnelsOf(document: Document): Encapsulation[] {
   return [...kinds.values()];
 }
 
-/** The role that the configuration gives real servers; what the command line says comes first. */
-export function roleOf(options: RoleOptions, document: Document | undefined): Role {
+/**
+ * Returns the roles of a host with the addresses `own`: one per forwarding method by which destinations of the
+ * configuration name it. Options of the command line take precedence. A host that no destination names gets the
+ * cluster's method and all VIPs.
+ */
+export function rolesOf(
+  options: RoleOptions,
+  document: Document | undefined,
+  own: ReadonlySet<string>,
+): readonly Role[] {
+  const named = document ? namedBy(document, own) : [];
+  if (!document || named.length === 0 || options.vip || options.method) return [roleOf(options, document)];
+  return (['dr', 'tunnel', 'nat'] as const).flatMap((method) => {
+    const mine = named.filter(({ destination }) => destination.options.method === method);
+    if (mine.length === 0) return [];
+    const destinations = mine.map(({ destination }) => destination);
+    const tunnels = options.tunnel ?? tunnelsOf(destinations);
+    const vips =
+      method === 'nat' ? [] : [...new Set(mine.flatMap(({ service }) => vipsOf(service, document)))];
+    return [
+      {
+        ...roleOf({ ...options, method, vip: vips }, document),
+        ...(method === 'tunnel' && tunnels.length > 0 ? { encapsulations: tunnels } : {}),
+      },
+    ];
+  });
+}
+
+/** The destinations of the configuration that are this host, with their services. */
+const namedBy = ({ services }: Document, own: ReadonlySet<string>) =>
+  services.flatMap((service) =>
+    service.destinations
+      .filter(({ destination }) => own.has(destination.address))
+      .map((destination) => ({ service, destination })),
+  );
+
+/** The addresses that clients of the service use; those of a firewall mark may be any VIP of its family. */
+function vipsOf({ service }: ServiceDocument, { vips }: Document): string[] {
+  if ('address' in service) return [service.address];
+  return vips
+    .map(({ address }) => address)
+    .filter((address) => address.includes(':') === (service.family === 6));
+}
+
+/** Returns the role that the configuration gives every real server. Options of the command line take precedence. */
+function roleOf(options: RoleOptions, document: Document | undefined): Role {
   const { vip, method, device, netDevice, gateway } = options;
-  const tunnels = options.tunnel ?? (document ? tunnelsOf(document) : []);
+  const all = document?.services.flatMap(({ destinations }) => destinations) ?? [];
+  const tunnels = options.tunnel ?? tunnelsOf(all);
   const chosen = method ?? document?.method ?? 'dr';
   const vips = vip ?? document?.vips.map(({ address }) => address) ?? [];
   if (vips.length === 0 && chosen !== 'nat')
-    throw new LvsError('CONFIG', 'which VIP? name it with --vip, or a configuration with --config');
+    throw new LvsError('CONFIG', 'VIP: missing: expected --vip, or a configuration with --config');
   const net = netDevice ?? document?.realServers.netDevice;
   const named = gateway ?? document?.realServers.gateway;
-  // "client": the client is on the segment itself, and the default route of no account.
+  // "client": the client is on the segment itself, so the default route does not matter.
   const via = named ?? (chosen === 'nat' ? document?.director.inside?.address : undefined);
   return {
     method: chosen,
@@ -57,6 +102,6 @@ export function roleOf(options: RoleOptions, document: Document | undefined): Ro
     device: device ?? document?.realServers.vipDevice ?? 'lo',
     ...(net === undefined ? {} : { netDevice: net }),
     ...(via === undefined || via === 'client' ? {} : { gateway: via }),
-    ...(tunnels.length === 0 ? {} : { encapsulations: tunnels }),
+    ...(tunnels.length === 0 || chosen !== 'tunnel' ? {} : { encapsulations: tunnels }),
   };
 }

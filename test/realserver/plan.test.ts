@@ -36,7 +36,7 @@ function machine(devices: readonly string[], modules: readonly string[] = []): M
 const VIP = '192.168.0.101';
 const role = (partial: Partial<Role>): Role => ({ method: 'dr', vips: [VIP], device: 'lo', ...partial });
 const planned = async (partial: Partial<Role>, on: Machine) => {
-  const { changes, ...rest } = await plan(role(partial), on);
+  const { changes, ...rest } = await plan([role(partial)], on);
   return { changes: changes.map(inWords), ...rest };
 };
 const SILENT = ['net.ipv4.conf.all.arp_ignore = 1', 'net.ipv4.conf.all.arp_announce = 2'];
@@ -95,7 +95,7 @@ describe('on a kernel that has it not, a line says what serves instead', () => {
 });
 
 test.each(['eth0', 'eth0:1', 'eth7'])('%s carries no VIP', async (device) => {
-  await expect(plan(role({ device }), machine(['lo', 'eth0']))).rejects.toThrow(
+  await expect(plan([role({ device })], machine(['lo', 'eth0']))).rejects.toThrow(
     /eth0 answers ARP|no device eth7/,
   );
 });

@@ -10,14 +10,14 @@ import type { Served } from '../../realserver/doctor/finding.ts';
 import { formatServers, seeServers } from '../../realserver/doctor/from-director.ts';
 import { thisMachine } from '../../realserver/machine.ts';
 import type { Role } from '../../realserver/plan.ts';
-import { documentOf, type RoleOptions, roleOf } from '../../realserver/role.ts';
+import { documentOf, type RoleOptions, rolesOf } from '../../realserver/role.ts';
 
 export interface DoctorOptions extends RoleOptions {
   readonly json: boolean;
   /** This is the director's host, and the real servers are asked. */
   readonly fromDirector: boolean;
   /** Ports of the VIPs that servers are to listen on, where no configuration tells. */
-  readonly port?: readonly Omit<Served, 'address'>[];
+  readonly port?: readonly ServedPort[];
 }
 
 export async function doctor(
@@ -33,11 +33,12 @@ export async function doctor(
     else print(`${formatServers(servers)}\n${formatFindings(findings)}`);
     return findings.length === 0 ? 0 : 1;
   }
-  const role = roleOf(options, document);
-  const own = document ? servedOf(document, ownAddresses()) : [];
+  const addresses = ownAddresses();
+  const roles = rolesOf(options, document, addresses);
+  const own = document ? servedOf(document, addresses) : [];
   if (document && own.length === 0) say('no service of the configuration has this host as a destination');
-  const served = [...own, ...portsOf(role, options.port ?? [])];
-  const findings = await examine({ role, served, machine: thisMachine, ask: askByVeth(thisMachine) });
+  const served = [...own, ...roles.flatMap((role) => portsOf(role, options.port ?? []))];
+  const findings = await examine({ roles, served, machine: thisMachine, ask: askByVeth(thisMachine) });
   print(options.json ? JSON.stringify(findings, null, 2) : formatFindings(findings));
   return findings.length === 0 ? 0 : 1;
 }
@@ -53,20 +54,26 @@ export function servedOf({ services }: Document, own: ReadonlySet<string>): Serv
       const nat = options.method === 'nat';
       const address = nat ? destination.address : service.address;
       const port = nat ? destination.port : service.port;
-      served.set(`${protocol} ${address} ${port}`, { protocol, address, port });
+      served.set(`${protocol} ${address} ${port}`, { protocol, address, port, isDirect: !nat });
     }
   }
   return [...served.values()];
 }
 
 /** Under nat a server may listen on any of its addresses; the configuration tells which. */
-const portsOf = ({ method, vips }: Role, ports: readonly Omit<Served, 'address'>[]): Served[] =>
-  method === 'nat' ? [] : vips.flatMap((address) => ports.map((port) => ({ ...port, address })));
+const portsOf = ({ method, vips }: Role, ports: readonly ServedPort[]): Served[] =>
+  method === 'nat'
+    ? []
+    : vips.flatMap((address) => ports.map((port) => ({ ...port, address, isDirect: true })));
 
-const ownAddresses = (): ReadonlySet<string> => new Set(interfaceAddresses().map(({ address }) => address));
+/** Returns the addresses of this host. */
+export const ownAddresses = (): ReadonlySet<string> =>
+  new Set(interfaceAddresses().map(({ address }) => address));
+
+type ServedPort = Omit<Served, 'address' | 'isDirect'>;
 
 /** 80, 53/udp, with commas between. */
-export function portList(text: string): Omit<Served, 'address'>[] {
+export function portList(text: string): ServedPort[] {
   return text.split(',').map((word) => {
     const [number, protocol = 'tcp'] = word.split('/');
     const port = Number(number);

@@ -6,28 +6,40 @@ import type { Asker } from './director-client.ts';
 import type { Finding, Served } from './finding.ts';
 import { hostFacts } from './host-facts.ts';
 import { listenerFindings } from './listener-findings.ts';
+import { inputFindings } from './packet-filter-findings.ts';
 import { decapsulationFindings, filterFindings, routeFindings, tunnelMtuFindings } from './path-findings.ts';
 import { vipFindings } from './vip-findings.ts';
 
 export interface Examination {
-  readonly role: Role;
+  readonly roles: readonly Role[];
   /** Where servers have to listen; empty: that is not looked at. */
   readonly served: readonly Served[];
   readonly machine: Machine;
   readonly ask: Asker;
 }
 
-export async function examine({ role, served, machine, ask }: Examination): Promise<Finding[]> {
+/** Resolves with what is wrong with the host in its roles, each finding once. */
+export async function examine({ roles, served, machine, ask }: Examination): Promise<Finding[]> {
   const facts = await hostFacts(machine);
-  const direct = role.method !== 'nat';
-  const findings = [
-    ...(direct ? await vipFindings(role, facts, machine, ask) : await routeFindings(role, machine)),
-    ...(direct ? await filterFindings(role, facts, machine) : []),
-    ...(role.method === 'tunnel' ? decapsulationFindings(role, facts) : []),
-    ...(role.method === 'tunnel' ? await tunnelMtuFindings(role, facts, machine) : []),
-  ];
-  return [...findings, ...listenerFindings(served, facts, direct)];
+  const findings: Finding[] = [];
+  for (const role of roles) {
+    const direct = role.method !== 'nat';
+    findings.push(
+      ...(direct
+        ? await vipFindings(role, facts, machine, ask)
+        : await routeFindings(role, servedBy(role, served), machine)),
+      ...(direct ? await filterFindings(role, facts, machine) : []),
+      ...(role.method === 'tunnel' ? decapsulationFindings(role, facts) : []),
+      ...(role.method === 'tunnel' ? await tunnelMtuFindings(role, facts, machine) : []),
+    );
+  }
+  findings.push(...listenerFindings(served, facts), ...(await inputFindings(served, machine)));
+  return [...new Map(findings.map((each) => [JSON.stringify(each), each])).values()];
 }
+
+/** The addresses of a role under nat: replies leave from them. */
+const servedBy = ({ method }: Role, served: readonly Served[]): string[] =>
+  method === 'nat' ? served.filter(({ isDirect }) => !isDirect).map(({ address }) => address) : [];
 
 /** A line a finding, with the command that mends it below. */
 export function formatFindings(findings: readonly Finding[]): string {

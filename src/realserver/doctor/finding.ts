@@ -10,6 +10,8 @@ export const FINDINGS = {
   'vip-announced': 'the host may name the VIP as its own in ARP questions',
   'rp-filter': 'reverse path filtering drops what comes in for the VIP',
   'tunnel-mtu': 'clients send segments that do not fit through the tunnel',
+  'input-dropped': "the host's packet filter drops what comes in, unless a rule accepts it",
+  'output-dropped': "the director's packet filter drops what it forwards, unless a rule accepts it",
   'no-listener': 'nobody listens on the port',
   'udp-wildcard': 'a UDP server that is not bound to the VIP may answer from another address',
   'route-back': 'replies do not go back through the director, who has to translate them',
@@ -33,4 +35,6 @@ export interface Served {
   readonly protocol: 'tcp' | 'udp';
   readonly address: string;
   readonly port: number;
+  /** True under dr and tunnel: the server itself answers the client. */
+  readonly isDirect: boolean;
 }

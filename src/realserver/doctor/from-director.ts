@@ -2,11 +2,13 @@
 import { isIPv6 } from 'node:net';
 import { compileService } from '../../config/compile.ts';
 import type { Document } from '../../config/document.ts';
+import type { ForwardingMethodName } from '../../model/destination.ts';
 import { LvsError } from '../../model/errors.ts';
 import { type Machine, must } from '../machine.ts';
 import { askOnSegment } from './director-client.ts';
 import type { Finding } from './finding.ts';
 import { wayTo } from './host-facts.ts';
+import { outputFindings } from './packet-filter-findings.ts';
 import { type PathAnswer, PathProbe } from './path-probe.ts';
 
 /** Where the way to the host's own addresses leads. */
@@ -59,6 +61,7 @@ export async function seeServers(document: Document, machine: Machine): Promise<
   }
   findings.push(...(await vipSpeakers(document, servers, ask)));
   findings.push(...(await silentPaths(document, servers, inside, machine)));
+  findings.push(...(await outputFindings(machine)));
   return { servers, findings };
 }
 
@@ -102,7 +105,12 @@ async function silentPaths(
         ? inside
         : await ownAddress(device, service.address, machine);
     const answer = await probe.ask({ service, destination, options, from, device });
-    const finding = pathFinding(answer, service.port, destination.address);
+    const { method } = options;
+    const finding = pathFinding(
+      answer,
+      { method, vip: service.address, port: service.port, inside },
+      destination.address,
+    );
     if (finding) findings.push(finding);
   }
   return findings;
@@ -118,7 +126,16 @@ async function ownAddress(device: string, like: string, machine: Machine): Promi
   return address;
 }
 
-function pathFinding(answer: PathAnswer, port: number, server: string): Finding | undefined {
+/** What was asked. */
+interface AskedPath {
+  readonly method: ForwardingMethodName;
+  readonly vip: string;
+  readonly port: number;
+  readonly inside: string | undefined;
+}
+
+function pathFinding(answer: PathAnswer, path: AskedPath, server: string): Finding | undefined {
+  const { method, vip, port, inside } = path;
   switch (answer) {
     case 'answered':
       return undefined;
@@ -132,12 +149,18 @@ function pathFinding(answer: PathAnswer, port: number, server: string): Finding 
       return {
         name: 'path-silent',
         what: `${server} says nothing to a connection of port ${port} that the director sends on`,
-        mend: `on ${server}: lvs-realserver doctor`,
+        mend: `on ${server}: ${roleCommand(method, vip, inside)}; let its packet filter accept tcp port ${port}`,
       };
     default:
       return answer satisfies never;
   }
 }
+
+/** Returns the command that makes a host a real server of the method. */
+const roleCommand = (method: ForwardingMethodName, vip: string, inside: string | undefined): string =>
+  method === 'nat'
+    ? `ip route replace default via ${inside ?? "the director's address"}`
+    : `lvs-realserver run --method ${method} --vip ${vip}`;
 
 /** A line a server, then the findings. */
 export const formatServers = (servers: readonly Seen[]): string =>

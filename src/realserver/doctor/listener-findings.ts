@@ -5,14 +5,13 @@ import { joinEndpoint } from '../../wire/address.ts';
 import type { Finding, Served } from './finding.ts';
 import type { HostFacts, Listener } from './host-facts.ts';
 
-/** `direct`: under dr and tunnel, where servers answer the clients themselves. */
+/** Returns what is wrong with the servers that are to listen on the addresses and ports of `served`. */
 export function listenerFindings(
   served: readonly Served[],
   { listeners }: Pick<HostFacts, 'listeners'>,
-  direct: boolean,
 ): Finding[] {
   return served.flatMap((each): Finding[] => {
-    const { protocol, address, port } = each;
+    const { protocol, address, port, isDirect } = each;
     const end = joinEndpoint(address, port);
     const here = listeners.filter((one) => one.protocol === protocol && one.port === port);
     if (here.some((one) => one.address === address)) return [];
@@ -24,7 +23,7 @@ export function listenerFindings(
           mend: `start the server of ${protocol} port ${port}, bound to ${address} or to every address`,
         },
       ];
-    if (protocol !== 'udp' || !direct) return [];
+    if (protocol !== 'udp' || !isDirect) return [];
     return [
       {
         name: 'udp-wildcard',

@@ -20,10 +20,15 @@ const IPV6_INSIDE = 41;
 
 const familyOf = (address: string): 4 | 6 => (isIPv6(address) ? 6 : 4);
 
-/** Under nat the director has to see the replies. */
-export async function routeFindings({ gateway }: Role, machine: Machine): Promise<Finding[]> {
+/** Under nat the director must receive the replies, which leave from `addresses` if those are known. */
+export async function routeFindings(
+  { gateway }: Role,
+  addresses: readonly string[],
+  machine: Machine,
+): Promise<Finding[]> {
   if (gateway === undefined) return [];
-  const way = await wayTo(FAR[familyOf(gateway)], machine);
+  const from = addresses.find((address) => isIPv6(address) === isIPv6(gateway));
+  const way = await wayTo(FAR[familyOf(gateway)], machine, from);
   if (way?.gateway === gateway) return [];
   const now = way ? `goes ${way.gateway ? `by ${way.gateway}` : `out of ${way.device}`}` : 'has no route';
   const six = isIPv6(gateway) ? '-6 ' : '';
