@@ -16,7 +16,6 @@ import {
   isV4,
   parseAddress,
   prefixMask,
-  sameAddress,
 } from '../wire/address.ts';
 import { TCP } from '../wire/tcp.ts';
 import { UDP } from '../wire/udp.ts';
@@ -64,7 +63,7 @@ export function deleteService(from: Configuration, name: ServiceAddress, now: nu
 }
 
 export function dropService(from: Configuration, service: Service, now: number): void {
-  for (const destination of service.destinations.splice(0)) from.destinations.remove(destination, now);
+  for (const destination of service.clear()) from.destinations.remove(destination, now);
   from.services.remove(service);
 }
 
@@ -79,14 +78,14 @@ export function addDestination(
   checkFamily(into, service, address, options);
   checkDestination(at, options);
   if (!isUnicast(address)) throw invalid(`${at.address}: the address of a destination must be unicast`);
-  if (find(service, address, at.port))
+  if (service.destination(address, at.port))
     throw new LvsError(
       'DESTINATION_EXISTS',
       `${formatService(name)}: destination ${formatDestination(at)} already exists`,
     );
   const destination = into.destinations.obtain(service, address, at.port);
   destination.configure(options, true);
-  service.destinations.unshift(destination);
+  service.insert(destination);
   service.scheduler.changed?.('added', destination, 0);
 }
 
@@ -112,8 +111,7 @@ export function deleteDestination(
 ): void {
   const service = requireService(from, name);
   const destination = requireDestination(service, name, at);
-  const index = service.destinations.indexOf(destination);
-  service.destinations.splice(index, 1);
+  const index = service.remove(destination);
   from.destinations.remove(destination, now);
   service.scheduler.changed?.('removed', destination, index);
 }
@@ -125,17 +123,13 @@ export function requireService(from: Configuration, name: ServiceAddress): Servi
 }
 
 function requireDestination(service: Service, name: ServiceAddress, at: DestinationAddress): RealDestination {
-  const destination = find(service, addressOf(at.address), at.port);
+  const destination = service.destination(addressOf(at.address), at.port);
   if (!destination)
     throw new LvsError(
       'NO_SUCH_DESTINATION',
       `${formatService(name)}: destination ${formatDestination(at)} not found`,
     );
   return destination;
-}
-
-function find(service: Service, address: Address, port: number): RealDestination | undefined {
-  return service.destinations.find((d) => d.port === port && sameAddress(d.address, address));
 }
 
 /** The registry's key of what a command names. */

@@ -14,6 +14,8 @@ export class DestinationRegistry {
   readonly all: (RealDestination | undefined)[] = [];
   /** Addresses of all of them. */
   readonly addresses = new AddressFilter();
+  /** A destination was removed while connections used it, and they were not ended since. */
+  mayBeAbandoned = false;
   readonly #free: number[] = [];
   /** By a hash of address and port; those that were added last come first. */
   readonly #endpoints = new Map<number, RealDestination[]>();
@@ -23,8 +25,9 @@ export class DestinationRegistry {
 
   /** The destination of `service` at that address: the removed one, when there is one that fits, or a new one. */
   obtain(service: Service, address: Address, port: number): RealDestination {
-    for (const removed of this.#removed) {
-      if (!isSame(removed, service, address, port)) continue;
+    const namesakes = this.#removed.size > 0 ? this.#endpoints.get(hashOf(address, port)) : undefined;
+    for (const removed of namesakes ?? []) {
+      if (removed.available || !isSame(removed, service, address, port)) continue;
       this.#removed.delete(removed);
       this.#leaveEndpoint(removed);
       this.#enterEndpoint(removed);
@@ -73,6 +76,7 @@ export class DestinationRegistry {
   remove(destination: RealDestination, now: number): void {
     if (this.#removed.size === 0) this.#nextLook = now + TRASH_INTERVAL;
     destination.available = false;
+    if (destination.references > 0) this.mayBeAbandoned = true;
     this.#removed.add(destination);
   }
 

@@ -29,7 +29,10 @@ export class Service implements VirtualService {
   readonly port: number;
   readonly mark: number;
   options: ServiceOptions;
+  /** Newest first. Changed by `insert`, `remove` and `clear` alone. */
   readonly destinations: RealDestination[] = [];
+  /** The same by address and port. */
+  readonly #byEndpoint = new Map<string, RealDestination>();
   readonly meter = new Meter();
   readonly counters = this.meter.counters;
   readonly rates = this.meter.rates;
@@ -47,7 +50,35 @@ export class Service implements VirtualService {
     this.mark = key.mark;
     this.options = options;
   }
+
+  /** Returns the destination at that address and port. */
+  destination(address: Address, port: number): RealDestination | undefined {
+    return this.#byEndpoint.get(endpointOf(address, port));
+  }
+
+  /** Puts a destination before all others. */
+  insert(destination: RealDestination): void {
+    this.destinations.unshift(destination);
+    this.#byEndpoint.set(endpointOf(destination.address, destination.port), destination);
+  }
+
+  /** Takes a destination out, and returns the place that it had. */
+  remove(destination: RealDestination): number {
+    const index = this.destinations.indexOf(destination);
+    this.destinations.splice(index, 1);
+    this.#byEndpoint.delete(endpointOf(destination.address, destination.port));
+    return index;
+  }
+
+  /** Takes all destinations out, and returns them. */
+  clear(): RealDestination[] {
+    this.#byEndpoint.clear();
+    return this.destinations.splice(0);
+  }
 }
+
+const endpointOf = (address: Address, port: number): string =>
+  `${address[0]} ${address[1]} ${address[2]} ${address[3]} ${port}`;
 
 export const PLAIN_TUNNEL: TunnelOptions = { type: 'ipip', port: 0, checksum: 'none' };
 

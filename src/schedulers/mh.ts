@@ -63,9 +63,11 @@ export function maglevTable(destinations: readonly Destination[], family: 4 | 6)
 }
 
 export const mh: SchedulerFactory = (context) => {
-  let table = maglevTable(context.destinations, context.family);
+  // Built when the next connection needs it: many changes in a row cost one table.
+  let table: Destination[] | undefined;
   return {
     schedule({ caddr, cport }) {
+      table ??= maglevTable(context.destinations, context.family);
       const key = (foldAddress(caddr) + ((context.flags & PORT) !== 0 ? cport : 0)) | 0;
       const home = hsiphash(key, PLACE, PLACE) % SLOTS;
       const destination = table[home];
@@ -79,7 +81,7 @@ export const mh: SchedulerFactory = (context) => {
       return undefined;
     },
     changed() {
-      table = maglevTable(context.destinations, context.family);
+      table = undefined;
     },
   };
 };

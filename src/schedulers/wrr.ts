@@ -23,13 +23,9 @@ function after(place: Place | undefined, { destinations }: SchedulerContext): Sc
   let top = 0;
   let { level, last } = place ?? { level: 0, last: -1 };
 
+  const weights = new DistinctWeights(destinations);
   const measure = () => {
-    let divisor = 0;
-    let heaviest = 0;
-    for (const { weight } of destinations) {
-      divisor = gcd(weight, divisor);
-      heaviest = Math.max(heaviest, weight);
-    }
+    const { divisor, heaviest } = weights.measure();
     step = divisor || 1;
     top = heaviest === 0 ? 0 : heaviest - (step - 1);
   };
@@ -72,7 +68,8 @@ function after(place: Place | undefined, { destinations }: SchedulerContext): Sc
       last = -1;
       return turn();
     },
-    changed() {
+    changed(what, destination) {
+      weights.change(destination, what === 'removed' ? undefined : destination.weight);
       measure();
       last = -1;
       if (level > top || level === 0) level = top;
@@ -80,4 +77,40 @@ function after(place: Place | undefined, { destinations }: SchedulerContext): Sc
     },
     fork: (context) => after({ level, last }, context),
   };
+}
+
+/** Counts the destinations of each weight, so that a change costs the number of different weights, not of destinations. */
+class DistinctWeights {
+  readonly #known = new Map<Destination, number>();
+  readonly #counts = new Map<number, number>();
+
+  constructor(destinations: readonly Destination[]) {
+    for (const destination of destinations) this.change(destination, destination.weight);
+  }
+
+  /** Records the weight of a destination; undefined removes it. */
+  change(destination: Destination, weight: number | undefined): void {
+    const before = this.#known.get(destination);
+    if (before !== undefined) {
+      const left = this.#counts.get(before)! - 1;
+      if (left > 0) this.#counts.set(before, left);
+      else this.#counts.delete(before);
+    }
+    if (weight === undefined) this.#known.delete(destination);
+    else {
+      this.#known.set(destination, weight);
+      this.#counts.set(weight, (this.#counts.get(weight) ?? 0) + 1);
+    }
+  }
+
+  /** Returns the greatest common divisor of all weights and the greatest weight; 0 and 0 without a weight. */
+  measure(): { readonly divisor: number; readonly heaviest: number } {
+    let divisor = 0;
+    let heaviest = 0;
+    for (const weight of this.#counts.keys()) {
+      divisor = gcd(weight, divisor);
+      heaviest = Math.max(heaviest, weight);
+    }
+    return { divisor, heaviest };
+  }
 }

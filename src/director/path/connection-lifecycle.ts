@@ -5,6 +5,7 @@ import type { Address } from '../../wire/address.ts';
 import { countBound, countUnbound } from '../connection-counts.ts';
 import { INACTIVE, LOCAL, MASQ, NOOUTPUT, ROUTE, TEMPLATE, TUNNEL } from '../connections.ts';
 import type { Core } from '../core.ts';
+import type { DestinationRegistry } from '../destinations.ts';
 import type { RealDestination } from '../service.ts';
 import { ASSURED } from './tracking.ts';
 
@@ -93,9 +94,11 @@ export function purge(core: Core, row: Row): void {
 }
 
 /** With expire_nodest_conn, ends the connections of removed destinations, and the templates that are left idle by it. */
-export function endAbandoned(core: Core): void {
+export function endAbandoned(core: Core & { readonly destinations: DestinationRegistry }): void {
   const { table, destinations, settings } = core;
-  if (settings.expire_nodest_conn === 0) return;
+  // The whole table is read: not for a destination without connections.
+  if (settings.expire_nodest_conn === 0 || !destinations.mayBeAbandoned) return;
+  destinations.mayBeAbandoned = false;
   for (const row of table.rows()) {
     if (destinations.all[table.destination(row)]!.available) continue;
     const template = table.template(row);

@@ -1,0 +1,53 @@
+import { expect, test } from 'vitest';
+import { Director } from '../../src/director/director.ts';
+import type { Command } from '../../src/model/command.ts';
+
+const service = { protocol: 'tcp', address: '192.0.2.1', port: 80 } as const;
+const host = { transmit: () => true, route: () => undefined, isLocal: () => false };
+const at = (i: number) => ({ address: `10.${i >> 16}.${(i >> 8) & 255}.${i & 255}`, port: 8080 });
+const command = (op: 'add-destination' | 'delete-destination', i: number): Command =>
+  op === 'add-destination'
+    ? { op, service, destination: at(i), options: { method: 'masq' } }
+    : { op, service, destination: at(i) };
+
+/** Returns how often the addresses of destinations are read while `work` runs: comparing each with all is seen here. */
+function addressReads(director: Director, work: () => void): number {
+  let reads = 0;
+  for (const each of director.context.destinations.all) {
+    const { address } = each!;
+    Object.defineProperty(each, 'address', {
+      configurable: true,
+      get: () => {
+        reads++;
+        return address;
+      },
+    });
+  }
+  work();
+  return reads;
+}
+
+test.each(['wrr', 'mh', 'rr', 'sh'])(
+  'a change among many destinations (%s) does not read the others',
+  (scheduler) => {
+    const director = new Director({ host, maxConnections: 16 });
+    director.apply({ op: 'add-service', service, options: { scheduler } }, 0);
+    for (let i = 0; i < 1000; i++) director.apply(command('add-destination', i), 0);
+    const reads = addressReads(director, () => {
+      for (let i = 1000; i < 1100; i++) director.apply(command('add-destination', i), 0);
+      for (let i = 0; i < 100; i++) director.apply(command('delete-destination', i), 0);
+    });
+    expect(reads).toBeLessThan(2000);
+  },
+);
+
+test('a removed destination is resumed among many removed ones, and its counters with it', () => {
+  const director = new Director({ host, maxConnections: 16 });
+  director.apply({ op: 'add-service', service, options: { scheduler: 'rr' } }, 0);
+  for (let i = 0; i < 100; i++) director.apply(command('add-destination', i), 0);
+  const before = director.context.destinations.all.slice();
+  for (let i = 0; i < 100; i++) director.apply(command('delete-destination', i), 0);
+  for (let i = 99; i >= 0; i--) director.apply(command('add-destination', i), 0);
+  expect(director.context.destinations.all).toEqual(before);
+  expect([...director.context.services.all][0]!.destinations[0]).toBe(before[0]);
+});
