@@ -3,10 +3,10 @@ import { Director } from '../src/director/director.ts';
 import { exposition } from '../src/metrics/exposition.ts';
 import type { DestinationAddress } from '../src/model/destination.ts';
 import type { Surroundings } from '../src/model/surroundings.ts';
-import { snapshotDocument } from '../src/web/api.ts';
+import { snapshotText } from '../src/web/api.ts';
 import { Events } from '../src/web/events.ts';
 import { History } from '../src/web/history.ts';
-import type { Observed } from '../src/web/observed.ts';
+import { availabilityOf, type Observed } from '../src/web/observed.ts';
 import { page } from '../src/web/page.ts';
 import { addressFromV4, parseAddress } from '../src/wire/address.ts';
 import { Frame } from '../src/wire/frame.ts';
@@ -46,6 +46,9 @@ export async function observation(effort: Effort): Promise<Figure[]> {
     const director = filled(connections, destinations);
     const observed: Observed = {
       snapshot: () => director.snapshot(1),
+      summary: () => director.summary(1),
+      services: () => director.services(1),
+      availability: () => availabilityOf(director.context.services.all),
       surroundings: () => SURROUNDINGS,
       events: new Events(),
       history: new History(),
@@ -53,10 +56,10 @@ export async function observation(effort: Effort): Promise<Figure[]> {
     };
     const packet = packetOfLine(`203.0.113.1:4000 > ${SERVICE.address}:53 UDP len=1`);
     const looks: Readonly<Record<string, () => unknown>> = {
-      scrape: () => exposition(observed.snapshot(), SURROUNDINGS),
+      scrape: () => exposition(director.snapshot(1), SURROUNDINGS),
       page: () => page(observed),
-      'JSON snapshot': () => JSON.stringify(snapshotDocument(observed)),
-      history: () => observed.history.record(observed.snapshot()),
+      'JSON snapshot': () => snapshotText(observed),
+      history: () => observed.history.record(observed.summary().rates, observed.services()),
       explanation: () => director.explain(packet, 1),
     };
     for (const [name, look] of Object.entries(looks)) {

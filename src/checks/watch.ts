@@ -1,165 +1,185 @@
-/** Watches destinations: starts their probes in time, few at once, and tells what becomes of their weights. */
+/** Schedules the health checks of destinations and turns their results into weights. */
 import type { Check, CheckSnapshot, HealthState } from '../model/check.ts';
 import type { Command } from '../model/command.ts';
 import type { DestinationAddress, DestinationOptions } from '../model/destination.ts';
+import { formatDestination, formatService } from '../model/naming.ts';
 import type { ServiceAddress } from '../model/service.ts';
+import { Slice } from '../model/slice.ts';
 import { UNPRINTABLE } from '../model/unprintable.ts';
 import { Health } from './health.ts';
 import type { Observation, Probe, Target } from './probe.ts';
 
-/** A destination that is to be watched. */
+/** A destination and its check. */
 export interface Watched {
   readonly service: ServiceAddress;
   readonly destination: DestinationAddress;
   readonly check: Check;
 }
 
-/** A change of a destination's state, and what it came from. */
+/** A change of a destination's health or weight. */
 export interface HealthEvent {
   readonly service: ServiceAddress;
   readonly destination: DestinationAddress;
   readonly from: HealthState;
   readonly to: HealthState;
-  /** That it has now. */
+  /** The weight after the change. */
   readonly weight: number;
-  /** What the last check found. */
+  /** The result of the last check. */
   readonly cause: string;
 }
 
 export interface WatchOptions {
-  /** Does the looking. */
+  /** Checks one destination once. */
   readonly probe: Probe;
-  /** 0 <= x < 1; spreads first checks, so that not all come at once. */
+  /** 0 <= x < 1; spreads first checks over their interval. */
   readonly random: () => number;
-  /** Told the new weights as edit-destination commands. */
+  /** Receives new weights as edit-destination commands. */
   readonly apply: (commands: readonly Command[]) => void;
   readonly event: (event: HealthEvent) => void;
-  /** Probes at once. Default 64. */
+  /** Maximum number of checks that run at a time. Default 64. */
   readonly most?: number;
 }
 
-/** ms between two looks at the weights of destinations that grow. */
-const GROWTH = 1000;
+/** ms between two updates of weights during slow start. */
+const SLOW_START_UPDATE_MS = 1000;
 
-/** A destination as the director has it, watched or not. */
-interface Asked {
-  /** As somebody asked for it. */
+/** A destination that the director has, with or without a check. */
+interface Configured {
+  /** The options of the command that added or edited it. */
   readonly options: DestinationOptions;
-  /** The weight that it was given. */
+  /** The weight that the director has for it. */
   weight: number;
 }
 
 interface Entry {
-  readonly key: string;
   readonly watched: Watched;
   readonly target: Target;
   readonly health: Health;
-  /** When it is to be looked at next, ms. */
+  /** Time of the next check, ms. */
   due: number;
+  /** Aborts the check that runs now. */
   busy: AbortController | undefined;
 }
 
 export class Watch implements Disposable {
   readonly #options: WatchOptions;
   #entries = new Map<string, Entry>();
-  /** Of every destination that the director has: one may come to be watched later. */
-  readonly #asked = new Map<string, Asked>();
+  /** Every destination of the director, by service and endpoint: a later configuration may give it a check. */
+  readonly #configured = new Map<string, Map<string, Configured>>();
   #running = 0;
-  #grow = 0;
+  /** Time of the next update during slow start, ms. */
+  #nextUpdate = 0;
 
   constructor(options: WatchOptions) {
     this.#options = options;
   }
 
   /**
-   * From now on just these are watched; what is known of those that were already is kept. Returns commands that give
-   * destinations that are no longer watched their own weight back. Times are ms of one clock.
+   * Replaces the destinations to check; the health of those that stay is kept. Resolves with commands that restore the
+   * configured weight of destinations that are no longer checked. Works in slices. `now`: ms of the clock of `tick`.
    */
-  set(all: readonly Watched[], now: number): Command[] {
+  async set(all: Iterable<Watched>, now: number): Promise<Command[]> {
+    const slice = new Slice();
     const before = this.#entries;
-    this.#entries = new Map();
+    const entries = new Map<string, Entry>();
     for (const watched of all) {
+      if (slice.spent) await slice.next();
       const key = keyOf(watched.service, watched.destination);
       const known = before.get(key);
-      if (known && JSON.stringify(known.watched.check) === JSON.stringify(watched.check)) {
-        this.#entries.set(key, known);
-        before.delete(key);
-      } else this.#entries.set(key, this.#entry(watched, known, now));
+      const isSame = known && JSON.stringify(known.watched.check) === JSON.stringify(watched.check);
+      entries.set(key, isSame ? known : this.#entry(watched, known, now));
     }
+    this.#entries = entries;
     const commands: Command[] = [];
-    for (const [key, { busy, watched }] of before) {
-      busy?.abort();
-      const asked = this.#asked.get(key);
-      const own = asked?.options.weight ?? 1;
-      if (this.#entries.has(key) || !asked || asked.weight === own) continue;
-      asked.weight = own;
-      commands.push(edit(watched, asked.options));
+    for (const [key, entry] of before) {
+      if (slice.spent) await slice.next();
+      if (entries.get(key) === entry) continue;
+      entry.busy?.abort();
+      const { service, destination } = entry.watched;
+      const configured = this.#find(service, destination);
+      const weight = configured?.options.weight ?? 1;
+      if (entries.has(key) || !configured || configured.weight === weight) continue;
+      configured.weight = weight;
+      commands.push(edit(entry.watched, configured.options));
     }
     return commands;
   }
 
-  /**
-   * Commands on their way to the director, with the weights that the checks allow. What they ask for is remembered.
-   */
-  adjust(commands: readonly Command[], now: number): Command[] {
-    return commands.map((command) => {
-      if (command.op === 'add-destination' || command.op === 'edit-destination') {
-        const { options } = command;
-        const key = keyOf(command.service, command.destination);
-        const own = options.weight ?? 1;
-        const weight = this.#entries.get(key)?.health.weight(own, now) ?? own;
-        this.#asked.set(key, { options, weight });
-        return weight === own ? command : { ...command, options: { ...options, weight } };
+  /** Returns a command on its way to the director with the weight that the checks allow, and records what it configures. */
+  adjust(command: Command, now: number): Command {
+    switch (command.op) {
+      case 'add-destination':
+      case 'edit-destination': {
+        const { service, destination, options } = command;
+        const wanted = options.weight ?? 1;
+        const weight = this.#entries.get(keyOf(service, destination))?.health.weight(wanted, now) ?? wanted;
+        const serviceKey = formatService(service);
+        const destinations = this.#configured.get(serviceKey) ?? new Map<string, Configured>();
+        this.#configured.set(serviceKey, destinations);
+        destinations.set(formatDestination(destination), { options, weight });
+        return weight === wanted ? command : { ...command, options: { ...options, weight } };
       }
-      if (command.op === 'flush') this.#asked.clear();
-      if (command.op === 'delete-destination')
-        this.#asked.delete(keyOf(command.service, command.destination));
-      if (command.op === 'delete-service')
-        for (const key of this.#asked.keys())
-          if (key.startsWith(`${nameOf(command.service)} > `)) this.#asked.delete(key);
-      return command;
-    });
+      case 'delete-destination':
+        this.#configured.get(formatService(command.service))?.delete(formatDestination(command.destination));
+        return command;
+      case 'delete-service':
+        this.#configured.delete(formatService(command.service));
+        return command;
+      case 'flush':
+        this.#configured.clear();
+        return command;
+      default:
+        return command;
+    }
   }
 
-  /** To be called often, such as every 100 ms: starts what is due. */
+  /** Starts the checks that are due. Call it every 100 ms or so. */
   tick(now: number): void {
     const { most = 64 } = this.#options;
     const due: Entry[] = [];
     const growing: Entry[] = [];
     for (const entry of this.#entries.values()) {
-      if (entry.due <= now && !entry.busy && this.#asked.has(entry.key)) due.push(entry);
+      if (entry.due <= now && !entry.busy) due.push(entry);
       if (entry.health.state === 'growing') growing.push(entry);
     }
-    const longest = due.sort((a, b) => a.due - b.due).slice(0, Math.max(0, most - this.#running));
-    for (const entry of longest) this.#look(entry, now);
+    due.sort((a, b) => a.due - b.due);
+    for (const entry of due) {
+      if (this.#running >= most) break;
+      if (this.#find(entry.watched.service, entry.watched.destination)) this.#check(entry, now);
+    }
     for (const entry of growing) {
       if (!entry.health.tick(now)) continue;
-      this.#weigh([entry], now);
-      this.#tell(entry, 'growing');
+      this.#updateWeights([entry], now);
+      this.#report(entry, 'growing');
     }
-    if (now < this.#grow) return;
-    this.#grow = now + GROWTH;
-    this.#weigh(growing, now);
+    if (now < this.#nextUpdate) return;
+    this.#nextUpdate = now + SLOW_START_UPDATE_MS;
+    this.#updateWeights(growing, now);
   }
 
-  /** What is known of a destination; undefined: it is not watched. */
+  /** Returns the health of a destination; undefined without a check. */
   stateOf(service: ServiceAddress, destination: DestinationAddress, now: number): CheckSnapshot | undefined {
-    const key = keyOf(service, destination);
-    const entry = this.#entries.get(key);
-    const asked = this.#asked.get(key);
-    if (!entry || !asked) return undefined;
+    const entry = this.#entries.get(keyOf(service, destination));
+    const configured = entry && this.#find(service, destination);
+    if (!configured) return undefined;
     const { health, watched } = entry;
     return {
       type: watched.check.type,
       state: health.state,
       since: Math.floor(Math.max(0, now - health.since) / 1000),
       message: health.message,
-      weight: asked.options.weight ?? 1,
+      weight: configured.options.weight ?? 1,
     };
   }
 
+  /** Aborts the checks that run. */
   [Symbol.dispose](): void {
-    this.set([], 0);
+    for (const { busy } of this.#entries.values()) busy?.abort();
+    this.#entries = new Map();
+  }
+
+  #find(service: ServiceAddress, destination: DestinationAddress): Configured | undefined {
+    return this.#configured.get(formatService(service))?.get(formatDestination(destination));
   }
 
   #entry(watched: Watched, known: Entry | undefined, now: number): Entry {
@@ -167,7 +187,6 @@ export class Watch implements Disposable {
     const virtual = 'address' in service ? service.address : destination.address;
     const port = check.port ?? destination.port;
     return {
-      key: keyOf(service, destination),
       watched,
       target: { address: destination.address, port, virtual, check },
       health: new Health(check, now, known?.health),
@@ -176,19 +195,19 @@ export class Watch implements Disposable {
     };
   }
 
-  #look(entry: Entry, now: number): void {
-    const { interval, timeout } = entry.watched.check;
+  #check(entry: Entry, now: number): void {
+    const { service, destination, check } = entry.watched;
     const abort = new AbortController();
-    const timer = setTimeout(() => abort.abort(), timeout * 1000);
+    const timer = setTimeout(() => abort.abort(), check.timeout * 1000);
     entry.busy = abort;
-    entry.due = now + interval * 1000;
+    entry.due = now + check.interval * 1000;
     this.#running++;
     void observationOf(this.#options.probe, entry.target, abort.signal).then((observation) => {
       clearTimeout(timer);
       this.#running--;
       entry.busy = undefined;
-      // Not watched any more, or differently.
-      if (this.#entries.get(entry.key) !== entry) return;
+      // The destination is no longer checked, or by another check.
+      if (this.#entries.get(keyOf(service, destination)) !== entry) return;
       this.#observe(entry, observation, now);
     });
   }
@@ -197,39 +216,40 @@ export class Watch implements Disposable {
     const { health } = entry;
     const from = health.state;
     const before = this.#weightOf(entry);
-    const isOther = health.observe(observation, now);
+    const hasChanged = health.observe(observation, now);
     const { interval, retryInterval = interval } = entry.watched.check;
     if (!observation.healthy && health.state !== 'down') entry.due = now + retryInterval * 1000;
-    this.#weigh([entry], now);
-    if (isOther || (this.#weightOf(entry) !== before && health.state !== 'growing')) this.#tell(entry, from);
+    this.#updateWeights([entry], now);
+    if (hasChanged || (this.#weightOf(entry) !== before && health.state !== 'growing'))
+      this.#report(entry, from);
   }
 
-  #weightOf({ key }: Entry): number {
-    return this.#asked.get(key)?.weight ?? 0;
+  #weightOf({ watched: { service, destination } }: Entry): number {
+    return this.#find(service, destination)?.weight ?? 0;
   }
 
-  #tell(entry: Entry, from: HealthState): void {
+  #report(entry: Entry, from: HealthState): void {
     const { service, destination } = entry.watched;
     const { state: to, message: cause } = entry.health;
     this.#options.event({ service, destination, from, to, weight: this.#weightOf(entry), cause });
   }
 
-  /** Gives those whose weight is not what it should be the right one. */
-  #weigh(entries: readonly Entry[], now: number): void {
+  /** Sends the weights that differ from what the director has. */
+  #updateWeights(entries: readonly Entry[], now: number): void {
     const commands: Command[] = [];
-    for (const { key, watched, health } of entries) {
-      const asked = this.#asked.get(key);
-      if (!asked) continue;
-      const weight = health.weight(asked.options.weight ?? 1, now);
-      if (weight === asked.weight) continue;
-      asked.weight = weight;
-      commands.push(edit(watched, { ...asked.options, weight }));
+    for (const { watched, health } of entries) {
+      const configured = this.#find(watched.service, watched.destination);
+      if (!configured) continue;
+      const weight = health.weight(configured.options.weight ?? 1, now);
+      if (weight === configured.weight) continue;
+      configured.weight = weight;
+      commands.push(edit(watched, { ...configured.options, weight }));
     }
     if (commands.length > 0) this.#options.apply(commands);
   }
 }
 
-/** What a probe cannot even ask for, such as a page that HTTP has no words for, is what it found. */
+/** Runs a probe. An exception, such as for a path that HTTP cannot express, is a failed check. */
 async function observationOf(probe: Probe, target: Target, signal: AbortSignal): Promise<Observation> {
   try {
     const observation = await probe(target, signal);
@@ -246,9 +266,5 @@ const edit = ({ service, destination }: Watched, options: DestinationOptions): C
   options,
 });
 
-const nameOf = (service: ServiceAddress): string =>
-  'mark' in service
-    ? `mark ${service.mark} ${service.family}`
-    : `${service.protocol} ${service.address} ${service.port}`;
-const keyOf = (service: ServiceAddress, { address, port }: DestinationAddress): string =>
-  `${nameOf(service)} > ${address} ${port}`;
+const keyOf = (service: ServiceAddress, destination: DestinationAddress): string =>
+  `${formatService(service)} ${formatDestination(destination)}`;

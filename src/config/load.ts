@@ -1,4 +1,5 @@
 /** A configuration file, read and checked: the document, or an error that names everything that is wrong in it. */
+import { constants } from 'node:fs';
 import { open } from 'node:fs/promises';
 import { LvsError } from '../model/errors.ts';
 import type { Document } from './document.ts';
@@ -10,6 +11,9 @@ import { parseYaml } from './yaml/parse-yaml.ts';
 
 /** A configuration is a few hundred lines; more is a mistake (a capture, a disk image). */
 const MAX_OCTETS = 16 << 20;
+
+/** Errors that a message contains; more are counted. */
+const MAX_ERRORS = 200;
 
 export interface Loaded {
   readonly document: Document;
@@ -43,9 +47,10 @@ export async function loadConfig(
   return { document, warnings: formatProblems(inOrder, text) };
 }
 
-/** Not more than there may be, however long the file goes on: it may be a device. */
+/** Reads a regular file. Does not wait for the writer of a FIFO, and does not read a device. */
 async function octetsOf(path: string): Promise<Buffer> {
-  await using file = await open(path);
+  await using file = await open(path, constants.O_RDONLY | constants.O_NONBLOCK);
+  if (!(await file.stat()).isFile()) throw new Error('not a regular file');
   const parts: Buffer[] = [];
   for await (const part of file.createReadStream({ end: MAX_OCTETS, autoClose: false })) parts.push(part);
   const all = Buffer.concat(parts);
@@ -54,7 +59,9 @@ async function octetsOf(path: string): Promise<Buffer> {
 }
 
 function refuse(errors: readonly Problem[], text: string): never {
-  throw new LvsError('CONFIG', formatProblems(errors, text).join('\n'));
+  const lines = formatProblems(errors.slice(0, MAX_ERRORS), text);
+  if (errors.length > MAX_ERRORS) lines.push(`... and ${errors.length - MAX_ERRORS} more errors`);
+  throw new LvsError('CONFIG', lines.join('\n'));
 }
 
 /** UTF-16 has such octets, and so has what is no text at all. `before`: what comes before the first one. */

@@ -2,6 +2,7 @@
 import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
 import type { CapturedPackets } from '../model/capture.ts';
+import type { Command } from '../model/command.ts';
 import { type ErrorCode, LvsError } from '../model/errors.ts';
 import type { Explanation } from '../model/explanation.ts';
 import type { ServiceAddress } from '../model/service.ts';
@@ -81,12 +82,14 @@ export class ControlClient implements DirectorDoor, ConfigurationDoor, PacketDoo
     return reloaded;
   }
 
-  async configured(): Promise<Configuration> {
-    let configuration: Configuration | undefined;
+  async configured(): Promise<Configuration & { readonly commands: readonly Command[] }> {
+    let configuration: Omit<Configuration, 'commands'> | undefined;
+    const commands: Command[] = [];
     for await (const answer of this.#ask({ version: VERSION, ask: 'configured' }))
       if ('configured' in answer) configuration = answer.configured;
+      else if ('commands' in answer) commands.push(...answer.commands);
     if (!configuration) throw protocolError('the director answered without its configuration');
-    return configuration;
+    return { ...configuration, commands };
   }
 
   async explain(octets: Uint8Array): Promise<Explanation> {

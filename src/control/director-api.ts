@@ -20,7 +20,7 @@ export interface SnapshotParts {
 export interface Configuration {
   /** The file's whole path. */
   readonly file: string;
-  readonly commands: readonly Command[];
+  readonly commands: Iterable<Command>;
   /** The datapath that forwards packets: live, tc or xdp. */
   readonly datapath: string;
   /** `address device`. */

@@ -36,7 +36,8 @@ export type Answer =
   | { readonly services: readonly ServiceSnapshot[] }
   | { readonly connections: readonly ConnectionSnapshot[] }
   | { readonly reloaded: Reloaded }
-  | { readonly configured: Configuration }
+  | { readonly configured: Omit<Configuration, 'commands'> }
+  | { readonly commands: readonly Command[] }
   | { readonly explanation: Explanation }
   | { readonly captured: CapturedPackets }
   | { readonly error: { readonly code: ErrorCode; readonly message: string } }

@@ -1,24 +1,31 @@
-/** One request's answer, line by line: the protocol on the director's side, without the socket. */
+/** The answer to a request, line by line: the protocol on the director's side, without the socket. */
 import { type ErrorCode, LvsError } from '../model/errors.ts';
+import { Slice } from '../model/slice.ts';
 import type { ServiceSnapshot } from '../model/snapshot.ts';
 import type { ConfigurationDoor, DirectorDoor, PacketDoor } from './director-api.ts';
 import { type Answer, parseRequest } from './protocol.ts';
 
-/** Services and destinations in one line of an answer, about. */
-const PER_LINE = 500;
+/** Services and destinations in a line of an answer, and commands: a line takes a millisecond or so. */
+const PER_LINE = 200;
+const COMMANDS_PER_LINE = 200;
 
-/** Answers a request. An error is an answer too; `failed` says so, and that the client is not to be heard any more. */
+/** Yields the answer to a request, in slices. An error is an answer, too: `failed` is called, and the client is to be closed. */
 export async function* answerTo(
   line: string,
   door: DirectorDoor,
   failed: (error: unknown) => void,
 ): AsyncGenerator<string> {
   try {
-    for await (const answer of answersTo(line, door)) yield `${JSON.stringify(answer)}\n`;
+    const slice = new Slice();
+    for await (const answer of answersTo(line, door)) {
+      yield `${JSON.stringify(answer)}\n`;
+      if (slice.spent) await slice.next();
+    }
   } catch (error) {
     failed(error);
     const code: ErrorCode = error instanceof LvsError ? error.code : 'IO';
-    const message = error instanceof LvsError ? error.message : 'the director failed to answer';
+    const message =
+      error instanceof LvsError ? error.message : 'internal error (the log of the director has the cause)';
     yield `${JSON.stringify({ error: { code, message } } satisfies Answer)}\n`;
   }
 }
@@ -32,7 +39,8 @@ async function* answersTo(line: string, door: DirectorDoor): AsyncGenerator<Answ
     case 'snapshot': {
       const { services, ...snapshot } = await door.snapshot(request.parts);
       yield { snapshot };
-      yield* servicesAnswers(services);
+      const weigh = ({ destinations }: ServiceSnapshot) => 1 + destinations.length;
+      yield* inParts(services, PER_LINE, (part) => ({ services: part }), weigh);
       break;
     }
     case 'connections':
@@ -41,9 +49,17 @@ async function* answersTo(line: string, door: DirectorDoor): AsyncGenerator<Answ
     case 'reload':
       yield { reloaded: await configurationOf(door).reload() };
       break;
-    case 'configured':
-      yield { configured: await configurationOf(door).configured() };
+    case 'configured': {
+      const { commands, ...configured } = await configurationOf(door).configured();
+      yield { configured };
+      yield* inParts(
+        commands,
+        COMMANDS_PER_LINE,
+        (part) => ({ commands: part }),
+        () => 1,
+      );
       break;
+    }
     case 'explain':
       yield { explanation: await packetsOf(door).explain(Buffer.from(request.octets, 'base64')) };
       break;
@@ -63,19 +79,25 @@ function configurationOf({ configuration }: DirectorDoor): ConfigurationDoor {
 
 function packetsOf({ packets }: DirectorDoor): PacketDoor {
   if (packets) return packets;
-  throw new LvsError('UNAVAILABLE', 'this director lets nobody look at its packets');
+  throw new LvsError('UNAVAILABLE', 'packet inspection is not available on this director');
 }
 
-function* servicesAnswers(services: readonly ServiceSnapshot[]): Generator<Answer> {
-  let line: ServiceSnapshot[] = [];
-  let size = 0;
-  for (const service of services) {
-    line.push(service);
-    size += 1 + service.destinations.length;
-    if (size < PER_LINE) continue;
-    yield { services: line };
-    line = [];
-    size = 0;
+/** Yields answers with parts of a list, each of a weight of about `most`. */
+function* inParts<T>(
+  items: Iterable<T>,
+  most: number,
+  answer: (part: readonly T[]) => Answer,
+  weigh: (item: T) => number,
+): Generator<Answer> {
+  let part: T[] = [];
+  let weight = 0;
+  for (const item of items) {
+    part.push(item);
+    weight += weigh(item);
+    if (weight < most) continue;
+    yield answer(part);
+    part = [];
+    weight = 0;
   }
-  if (line.length > 0) yield { services: line };
+  if (part.length > 0) yield answer(part);
 }

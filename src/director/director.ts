@@ -6,9 +6,11 @@ import { PathMtuHost } from '../forwarding/path-mtu.ts';
 import type { Command, SyncDaemon } from '../model/command.ts';
 import { LvsError } from '../model/errors.ts';
 import type { Explanation } from '../model/explanation.ts';
+import type { ServiceAddress } from '../model/service.ts';
 import type { Settings } from '../model/settings.ts';
-import type { ConnectionSnapshot, Snapshot } from '../model/snapshot.ts';
+import type { ConnectionSnapshot, ServiceSnapshot, Snapshot } from '../model/snapshot.ts';
 import type { DropReason, Verdict } from '../model/verdict.ts';
+import { formatAddress } from '../wire/address.ts';
 import type { Frame } from '../wire/frame.ts';
 import {
   addDestination,
@@ -20,6 +22,8 @@ import {
   editService,
   hasMixedFamilies,
   requireService,
+  serviceAddress,
+  serviceKey,
 } from './administration.ts';
 import { ConnectionTable } from './connections.ts';
 import { DirectorCore } from './core.ts';
@@ -168,12 +172,33 @@ export class Director {
     this.#advance(now);
   }
 
-  /** A copy of what the director holds. */
+  /** Returns a copy of the director's state. */
   snapshot(now: number): Snapshot {
+    return { ...this.summary(now), services: [...this.services(now)] };
+  }
+
+  /** Yields copies of the services. Each is made when it is asked for; what is added or deleted meanwhile may be missing. */
+  *services(now: number): Iterable<ServiceSnapshot> {
     this.#advance(now);
-    const { services, total, timeouts, settings, table, drops, counts } = this.context;
+    for (const service of this.context.services.all) yield snapshotOfService(service);
+  }
+
+  /** Returns the names of the services. */
+  serviceNames(): readonly ServiceAddress[] {
+    return Array.from(this.context.services.all, (service) => serviceAddress(service, formatAddress));
+  }
+
+  /** Returns a copy of one service; undefined: not found. */
+  service(name: ServiceAddress): ServiceSnapshot | undefined {
+    const service = this.context.services.get(serviceKey(name));
+    return service && snapshotOfService(service);
+  }
+
+  /** Returns a copy of everything but the services. */
+  summary(now: number): Omit<Snapshot, 'services'> {
+    this.#advance(now);
+    const { total, timeouts, settings, table, drops, counts } = this.context;
     return {
-      services: [...services.all].map(snapshotOfService),
       stats: total.traffic(),
       rates: total.rate(),
       timeouts: timeouts.get(),

@@ -3,6 +3,7 @@ import { isIPv4, isIPv6 } from 'node:net';
 import type { MarkRule } from '../model/command.ts';
 import { PROTOCOL_NUMBERS } from '../model/naming.ts';
 import type { Protocol } from '../model/service.ts';
+import { Slice } from '../model/slice.ts';
 import type { DestinationSnapshot, ServiceSnapshot } from '../model/snapshot.ts';
 import { markMatch, PORT_PROTOCOLS } from './mark-match.ts';
 
@@ -64,51 +65,52 @@ export function createGuard(table: string, interfaces: readonly string[]): strin
   ].join('; ');
 }
 
-/** Returns one transaction on one line that withholds exactly the packets of `guarded`. */
-export function replaceGuard(table: string, guarded: Guarded): string {
-  const rule = (text: string) => `add rule netdev ${table} withheld ${text}`;
+/** Resolves with one transaction on one line that withholds exactly the packets of `guarded`. Works in slices. */
+export async function replaceGuard(table: string, guarded: Guarded): Promise<string> {
+  const slice = new Slice();
+  const rules = [
+    ...(await requestRules(guarded, slice)),
+    ...markRules(guarded),
+    ...(await replyRules(guarded, slice)),
+  ];
   return [
     `flush chain netdev ${table} withheld`,
-    ...requestRules(guarded).map(rule),
-    ...markRules(guarded).map(rule),
-    ...replyRules(guarded).map(rule),
+    ...rules.map((text) => `add rule netdev ${table} withheld ${text}`),
   ].join('; ');
 }
 
 /** Returns rules for packets to a virtual service and all fragments to its address: only the first fragment has a port. */
-function requestRules({ services }: Guarded): string[] {
-  const ends: End[] = [];
-  for (const { service } of services)
+async function requestRules({ services }: Guarded, slice: Slice): Promise<string[]> {
+  const ends = new Ends();
+  for (const { service } of services) {
     if ('address' in service)
-      ends.push([service.address, PROTOCOL_NUMBERS[service.protocol], guardedPort(service)]);
-  return FAMILIES.flatMap((family) => endRules(family, 'daddr', 'dport', ends));
+      ends.add(service.address, PROTOCOL_NUMBERS[service.protocol], guardedPort(service));
+    if (slice.spent) await slice.next();
+  }
+  return ends.rules('daddr', 'dport', slice);
 }
 
 /**
  * Returns rules for the replies of NATed real servers and ICMP errors from them, except those addressed to the host
  * itself. The kernel would forward these packets untranslated, or answer them with a reset.
  */
-function replyRules({ services }: Guarded): string[] {
-  const ends: End[] = [];
+async function replyRules({ services }: Guarded, slice: Slice): Promise<string[]> {
+  const ends = new Ends();
   for (const { service, destinations } of services)
     for (const { method, address, port } of destinations) {
+      if (slice.spent) await slice.next();
       if (method !== 'nat') continue;
       const protocols = 'protocol' in service ? [service.protocol] : (['tcp', 'udp', 'sctp'] as const);
-      for (const protocol of protocols) ends.push([address, PROTOCOL_NUMBERS[protocol], port]);
+      for (const protocol of protocols) ends.add(address, PROTOCOL_NUMBERS[protocol], port);
     }
-  if (ends.length === 0) return [];
+  if (ends.isEmpty) return [];
+  const rules = await ends.rules('saddr', 'sport', slice);
   const errors = FAMILIES.flatMap((family) => {
-    const servers = ofFamily(family, ends);
+    const servers = ends.addresses(family);
     const { ip, errors: types } = NFT_WORDS[family];
-    return servers.length === 0
-      ? []
-      : [`${ip} saddr { ${unique(servers.map(([address]) => address)).join(', ')} } ${types} drop`];
+    return servers.length === 0 ? [] : [`${ip} saddr { ${servers.join(', ')} } ${types} drop`];
   });
-  return [
-    'fib daddr type local return',
-    ...FAMILIES.flatMap((family) => endRules(family, 'saddr', 'sport', ends)),
-    ...errors,
-  ];
+  return ['fib daddr type local return', ...rules, ...errors];
 }
 
 /** Returns a rule per mark, in the order of the marks: the first match decides, with a service (drop) or without (return). */
@@ -135,28 +137,52 @@ function markMatches(rule: MarkRule, family: Family): string | undefined {
   return `meta protocol ${ip} ${markMatch(rule)} ${ports}`.replaceAll(/ +/g, ' ').trimEnd();
 }
 
-type End = readonly [address: string, protocol: number, port: number];
+/** Endpoints of one side of connections. */
+class Ends {
+  /** By family, then by address and protocol: the ports; 0 stands for all of them. */
+  readonly #ports = { 4: new Map<string, Set<number>>(), 6: new Map<string, Set<number>>() };
+  readonly #addresses = { 4: new Set<string>(), 6: new Set<string>() };
 
-/** Returns two rules for endpoints: one for their packets, one for all fragments of their protocol. */
-function endRules(family: Family, side: 'daddr' | 'saddr', port: 'dport' | 'sport', ends: readonly End[]) {
-  const mine = ofFamily(family, ends);
-  if (mine.length === 0) return [];
-  const { ip, fragment } = NFT_WORDS[family];
-  // A service of all ports covers the others of its address and protocol; nft rejects overlapping elements.
-  const whole = new Set(mine.filter(([, , number]) => number === 0).map(([a, p]) => `${a} . ${p}`));
-  const exact = mine.map(([a, p, number]) => {
-    const key = `${a} . ${p}`;
-    return `${key} . ${whole.has(key) ? ALL_PORTS : number}`;
-  });
-  const portless = mine.map(([a, p]) => `${a} . ${p}`);
-  return [
-    `${ip} ${side} . meta l4proto . th ${port} { ${unique(exact).join(', ')} } drop`,
-    `${ip} ${side} . meta l4proto { ${unique(portless).join(', ')} } ${fragment} drop`,
-  ];
+  add(address: string, protocol: number, port: number): void {
+    const family = familyOf(address);
+    if (!family) return;
+    this.#addresses[family].add(address);
+    const key = `${address} . ${protocol}`;
+    const known = this.#ports[family].get(key);
+    if (known) known.add(port);
+    else this.#ports[family].set(key, new Set([port]));
+  }
+
+  get isEmpty(): boolean {
+    return FAMILIES.every((family) => this.#addresses[family].size === 0);
+  }
+
+  addresses(family: Family): string[] {
+    return [...this.#addresses[family]];
+  }
+
+  /** Returns two rules for each family: one for the packets of the endpoints, one for all fragments of their protocol. */
+  async rules(side: 'daddr' | 'saddr', port: 'dport' | 'sport', slice: Slice): Promise<string[]> {
+    const rules: string[] = [];
+    for (const family of FAMILIES) {
+      const ports = this.#ports[family];
+      if (ports.size === 0) continue;
+      const exact: string[] = [];
+      for (const [key, numbers] of ports) {
+        // Port 0 covers the other ports of its address and protocol. nft rejects overlapping elements.
+        if (numbers.has(0)) exact.push(`${key} . ${ALL_PORTS}`);
+        else for (const number of numbers) exact.push(`${key} . ${number}`);
+        if (slice.spent) await slice.next();
+      }
+      const { ip, fragment } = NFT_WORDS[family];
+      rules.push(
+        `${ip} ${side} . meta l4proto . th ${port} { ${exact.join(', ')} } drop`,
+        `${ip} ${side} . meta l4proto { ${[...ports.keys()].join(', ')} } ${fragment} drop`,
+      );
+    }
+    return rules;
+  }
 }
 
-const ofFamily = (family: Family, ends: readonly End[]) =>
-  ends.filter(([address]) => familyOf(address) === family);
 const familyOf = (address: string): Family | undefined =>
   isIPv4(address) ? 4 : isIPv6(address) ? 6 : undefined;
-const unique = (texts: readonly string[]): string[] => [...new Set(texts)];

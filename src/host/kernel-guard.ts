@@ -109,8 +109,9 @@ export class KernelGuard {
       .catch(() => {})
       .then(async () => {
         if (!this.#wanted) return;
-        const command = replaceGuard(this.#table, this.#wanted);
+        const wanted = this.#wanted;
         this.#wanted = undefined;
+        const command = await replaceGuard(this.#table, wanted);
         if (command === this.#installed) return;
         await this.#run(command).catch((error: LvsError) => {
           // The next nft gets the command.
@@ -147,10 +148,12 @@ export class KernelGuard {
 
   #run(command: string): Promise<void> {
     return new Promise((resolve, reject) => {
-      const timer = setTimeout(
-        () => settle(new LvsError('UNAVAILABLE', `nft: no answer within ${ANSWER_TIMEOUT_MS} ms`)),
-        ANSWER_TIMEOUT_MS,
-      );
+      const nft = this.#nft;
+      // nft that hangs is replaced, as nft that ended is.
+      const timer = setTimeout(() => {
+        settle(new LvsError('UNAVAILABLE', `nft: no answer within ${ANSWER_TIMEOUT_MS} ms`));
+        nft.kill('SIGKILL');
+      }, ANSWER_TIMEOUT_MS);
       const settle = (error?: LvsError) => {
         clearTimeout(timer);
         if (error) reject(error);

@@ -1,7 +1,7 @@
 /** Disables the merging of received packets on an interface (GRO, LRO), and restores it. */
-import { spawnSync } from 'node:child_process';
 import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { runProgram, runProgramNow } from './run-program.ts';
 
 /** Features of ethtool -K that merge received packets, by their names in ethtool -k. */
 const FEATURES: Readonly<Record<string, string>> = {
@@ -22,12 +22,11 @@ export function mergingFeatures(listing: string): string[] {
 
 /**
  * Turns the features off and records them in `folder`, so that the next director can restore them if this one is
- * killed. Returns a function that restores them; does nothing where ethtool is missing.
+ * killed. Returns a function that restores them; does nothing where ethtool is missing or fails.
  */
-export function stopMerging(interfaceName: string, folder: string): () => void {
-  const record = join(folder, `${interfaceName}.merging`);
-  const listing = spawnSync('ethtool', ['-k', interfaceName], { encoding: 'utf8' }).stdout ?? '';
-  const features = [...new Set([...mergingFeatures(listing), ...recorded(record)])];
+export async function stopMerging(interfaceName: string, folder: string): Promise<() => void> {
+  const record = recordOf(interfaceName, folder);
+  const features = [...new Set([...(await activeFeatures(interfaceName)), ...recorded(record)])];
   if (features.length === 0) return () => {};
   try {
     mkdirSync(folder, { recursive: true });
@@ -35,14 +34,32 @@ export function stopMerging(interfaceName: string, folder: string): () => void {
   } catch {
     // Without the record, the features stay off after a kill: slower, but correct.
   }
-  const set = (state: 'on' | 'off') =>
-    spawnSync('ethtool', ['-K', interfaceName, ...features.flatMap((name) => [name, state])]);
-  set('off');
+  await runProgram('ethtool', switching(interfaceName, features, 'off')).catch(() => {});
   return () => {
-    set('on');
+    runProgramNow('ethtool', switching(interfaceName, features, 'on'));
     rmSync(record, { force: true });
   };
 }
+
+/** Restores the features that a killed director turned off. Does nothing without a record of them. */
+export async function restoreMerging(interfaceName: string, folder: string): Promise<void> {
+  const record = recordOf(interfaceName, folder);
+  const features = recorded(record);
+  if (features.length === 0) return;
+  await runProgram('ethtool', switching(interfaceName, features, 'on')).catch(() => {});
+  rmSync(record, { force: true });
+}
+
+const recordOf = (interfaceName: string, folder: string): string => join(folder, `${interfaceName}.merging`);
+
+const activeFeatures = (interfaceName: string): Promise<string[]> =>
+  runProgram('ethtool', ['-k', interfaceName]).then(mergingFeatures, () => []);
+
+const switching = (interfaceName: string, features: readonly string[], state: 'on' | 'off'): string[] => [
+  '-K',
+  interfaceName,
+  ...features.flatMap((name) => [name, state]),
+];
 
 function recorded(path: string): string[] {
   try {

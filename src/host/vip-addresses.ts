@@ -1,8 +1,8 @@
 /** Holds the VIPs as local addresses of this host while the director runs: they have a lifetime, which is renewed. */
-import { execFile, spawnSync } from 'node:child_process';
 import { LvsError } from '../model/errors.ts';
 import { interfaceAddresses } from './interface-addresses.ts';
 import { isInterfaceName } from './link-facts.ts';
+import { runProgram, runProgramNow } from './run-program.ts';
 
 /** An address to hold, and the label of an alias (eth0:101), which ifconfig shows. */
 export interface VipAddress {
@@ -33,27 +33,26 @@ export class VipAddresses {
     return this.#held;
   }
 
-  /** Adds missing VIPs and removes those no longer wanted. Does not touch permanent addresses of the host. */
-  hold(vips: readonly VipAddress[]): void {
-    const permanent = permanentAddresses();
+  /** Adds missing VIPs and removes those no longer wanted. Does not touch permanent addresses of the host. Throws LvsError. */
+  async hold(vips: readonly VipAddress[]): Promise<void> {
+    const permanent = await permanentAddresses();
     const wanted = vips.filter(({ address }) => !permanent.has(address));
     const names = new Set(wanted.map(({ device, address }) => `${address} ${device}`));
     const unwanted = this.#held.filter(({ device, address }) => !names.has(`${address} ${device}`));
     // Set first: the next renewal retries an address that cannot be added now.
     this.#held = wanted;
-    run(unwanted.map(removal));
-    run(wanted.map(renewal), true);
+    await run(unwanted.map(removal)).catch(() => {});
+    await run(wanted.map(renewal)).catch(({ message }: LvsError) => {
+      throw new LvsError('IO', `cannot set the VIPs: ${message} (needs root or CAP_NET_ADMIN)`);
+    });
   }
 
   /** Extends the lifetimes, and adds VIPs again that were removed with their interface. Does not wait. */
   renew(): void {
     if (this.#held.length === 0) return;
-    // -force: a missing interface must not prevent the renewal of the other VIPs.
-    const child = execFile('ip', ['-force', '-batch', '-'], (error, _stdout, stderr) => {
-      if (error) this.#failed(new LvsError('IO', `cannot renew VIPs: ${stderr.trim()}`));
-    });
-    child.stdin?.on('error', () => {});
-    child.stdin?.end(this.#held.map(renewal).join(''));
+    run(this.#held.map(renewal)).catch((error: LvsError) =>
+      this.#failed(new LvsError('IO', `cannot renew VIPs: ${error.message}`)),
+    );
   }
 
   /** Adds VIPs again that were removed when their interface went down briefly, as the kernel does with IPv6 addresses. */
@@ -67,7 +66,7 @@ export class VipAddresses {
   /** Removes the addresses. */
   close(): void {
     clearInterval(this.#timer);
-    run(this.#held.map(removal));
+    if (this.#held.length > 0) runProgramNow('ip', IP_BATCH, this.#held.map(removal).join(''));
     this.#held = [];
   }
 }
@@ -87,17 +86,11 @@ function renewal({ device, alias, address }: VipAddress): string {
 const removal = ({ device, address }: VipAddress): string =>
   `address delete ${address}/${hostPrefix(address)} dev ${device}\n`;
 
-function run(lines: readonly string[], mustWork = false): void {
-  if (lines.length === 0) return;
-  const { status, stderr, error } = spawnSync('ip', ['-force', '-batch', '-'], {
-    input: lines.join(''),
-    encoding: 'utf8',
-  });
-  if (!mustWork || status === 0) return;
-  throw new LvsError(
-    'IO',
-    `cannot set the VIPs: ${(error?.message ?? stderr).trim()} (needs root or CAP_NET_ADMIN)`,
-  );
+/** -force: a missing interface must not prevent the other changes. */
+const IP_BATCH = ['-force', '-batch', '-'];
+
+async function run(lines: readonly string[]): Promise<void> {
+  if (lines.length > 0) await runProgram('ip', IP_BATCH, lines.join(''));
 }
 
 interface ListedAddress {
@@ -107,8 +100,8 @@ interface ListedAddress {
 }
 
 /** Returns the addresses that no director added: a host prefix with a lifetime was left by an earlier director. */
-function permanentAddresses(): ReadonlySet<string> {
-  const { stdout } = spawnSync('ip', ['-json', 'address', 'show'], { encoding: 'utf8' });
+async function permanentAddresses(): Promise<ReadonlySet<string>> {
+  const stdout = await runProgram('ip', ['-json', 'address', 'show']);
   const links = JSON.parse(stdout || '[]') as readonly { readonly addr_info?: readonly ListedAddress[] }[];
   const INFINITE_LIFETIME = 0xffffffff;
   return new Set(

@@ -1,6 +1,6 @@
-/** Renders a snapshot as Prometheus text, under the project's names and those of node_exporter's ipvs collector. */
-import { setImmediate as nextTurn } from 'node:timers/promises';
+/** A snapshot as Prometheus text, under names of our own and under those of node_exporter's ipvs collector. */
 import { Registry } from 'prom-client';
+import { Slice } from '../model/slice.ts';
 import type { DestinationSnapshot, ServiceSnapshot, Snapshot, Traffic } from '../model/snapshot.ts';
 import { CONDITIONS, type ConditionName, type Surroundings } from '../model/surroundings.ts';
 import { DROP_REASONS, type DropReason } from '../model/verdict.ts';
@@ -10,39 +10,39 @@ import { nodeExporterFamilies } from './node-exporter.ts';
 
 export const CONTENT_TYPE = Registry.PROMETHEUS_CONTENT_TYPE;
 
-/** ms of work after which packets are handled; a smaller value would delay the answer of a busy director. */
-const TURN = 8;
+/** Samples that are rendered at a time. */
+const SAMPLES_PER_PART = 500;
 
-export async function exposition(snapshot: Snapshot, surroundings: Surroundings): Promise<string> {
-  let text = '';
-  let began = performance.now();
-  for (const family of families(snapshot, surroundings)) {
-    text += await textOf(family);
-    if (performance.now() - began < TURN) continue;
-    await nextTurn();
-    began = performance.now();
-  }
-  return text;
+/** Resolves with the exposition in parts. Works in slices. */
+export async function exposition(snapshot: Snapshot, surroundings: Surroundings): Promise<string[]> {
+  const parts: string[] = [];
+  const slice = new Slice();
+  for (const family of families(snapshot, surroundings))
+    for (let from = 0; from < family.samples.length; from += SAMPLES_PER_PART) {
+      const text = await textOf({ ...family, samples: family.samples.slice(from, from + SAMPLES_PER_PART) });
+      // Help and type stand before the first sample only.
+      parts.push(from === 0 ? text : `${text.replace(/^(?:#.*\n)+/, '')}`);
+      if (slice.spent) await slice.next();
+    }
+  return parts;
 }
 
-/** Returns all metric families. Names have Prometheus' suffixes: bytes, seconds, _total. */
-export function families(snapshot: Snapshot, surroundings: Surroundings): Family[] {
+/** Yields all families, each made when it is asked for. Names end as Prometheus has them: bytes, seconds, _total. */
+export function* families(snapshot: Snapshot, surroundings: Surroundings): Generator<Family> {
   const services = snapshot.services.slice(0, MAX_SERVICES);
   const destinations = namedDestinations(services);
   const all = snapshot.services.reduce((sum, { destinations: its }) => sum + its.length, 0);
-  return [
-    ...traffic(snapshot, services, destinations),
-    ...serviceStates(services),
-    ...destinationStates(destinations),
-    ...decisions(snapshot),
-    ...table(snapshot),
-    gauge('lvs_omitted', 'Services and destinations omitted because the limit was reached.', [
-      [{ kind: 'service' }, snapshot.services.length - services.length],
-      [{ kind: 'destination' }, all - destinations.length],
-    ]),
-    ...process(surroundings),
-    ...nodeExporterFamilies(snapshot),
-  ].filter(({ samples }) => samples.length > 0);
+  yield* traffic(snapshot, services, destinations);
+  yield* serviceStates(services);
+  yield* destinationStates(destinations);
+  yield* decisions(snapshot);
+  yield* table(snapshot);
+  yield gauge('lvs_omitted', 'Services and destinations without samples here: there are too many.', [
+    [{ kind: 'service' }, snapshot.services.length - services.length],
+    [{ kind: 'destination' }, all - destinations.length],
+  ]);
+  yield* process(surroundings);
+  yield* nodeExporterFamilies(snapshot);
 }
 
 /** Fields of Traffic, the end of a metric's name, and its help. */
@@ -54,24 +54,25 @@ const TRAFFIC: readonly (readonly [keyof Traffic, string, string])[] = [
   ['outOctets', 'outgoing_bytes', 'Bytes to clients that passed through the director'],
 ];
 
-const traffic = (
+function* traffic(
   { stats }: Snapshot,
   services: readonly ServiceSnapshot[],
   destinations: readonly Named[],
-): Family[] =>
-  TRAFFIC.flatMap(([field, name, help]) => [
-    counter(`lvs_${name}_total`, `${help} of all services.`, single(stats[field])),
-    counter(
+): Generator<Family> {
+  for (const [field, name, help] of TRAFFIC) {
+    yield counter(`lvs_${name}_total`, `${help} of all services.`, single(stats[field]));
+    yield counter(
       `lvs_service_${name}_total`,
       `${help} of a virtual service.`,
       services.map((each) => [serviceLabels(each), each.stats[field]]),
-    ),
-    counter(
+    );
+    yield counter(
       `lvs_destination_${name}_total`,
       `${help} of a destination.`,
       destinations.map(({ labels, destination }) => [labels, destination.stats[field]]),
-    ),
-  ]);
+    );
+  }
+}
 
 const takesConnections = ({ weight, overloaded }: DestinationSnapshot): boolean => weight > 0 && !overloaded;
 

@@ -23,6 +23,7 @@ export interface ControlCounters {
 
 /** Conditions under which the director is ready, but serves clients worse than it should; with what each means. */
 export const CONDITIONS = {
+  'table-full': 'the connection table is full: new connections are refused',
   'vip-conflict': 'another host answers for a VIP',
   'interface-unheard': 'packets for a VIP can arrive at an interface on which the director does not receive',
   'send-refused': "the host's packet filter drops packets that the director sends",

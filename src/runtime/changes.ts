@@ -1,34 +1,38 @@
-/** What commands have changed, and overload does by itself, as events of the log: every change of a destination with its cause. */
+/** Logs the effect of commands, and destinations that become overloaded: every change of a destination with its cause. */
 
 import type { DirectorDoor, Outcome } from '../control/director-api.ts';
 import type { Command } from '../model/command.ts';
 import type { Destination, DestinationAddress } from '../model/destination.ts';
 import { formatDestination, formatService, protocolOfNumber } from '../model/naming.ts';
 import type { ServiceAddress, VirtualService } from '../model/service.ts';
+import { Slice } from '../model/slice.ts';
 import { formatAddress, formatEndpoint } from '../wire/address.ts';
 import type { Fields, Log } from './log.ts';
 
-/** The door, with what is done through it told; `cause`: who uses it. */
+/** Returns an API that logs the changes made through it. `cause`: the user of the API. */
 export function toldDoor(door: DirectorDoor, cause: string, log: Log): DirectorDoor {
   return {
     ...door,
     async apply(commands) {
       const outcomes = await door.apply(commands);
-      tellChanges(commands, outcomes, cause, log);
+      await logChanges(commands, outcomes, cause, log);
       return outcomes;
     },
   };
 }
 
-export function tellChanges(
+/** Logs the commands that succeeded. Works in slices. */
+export async function logChanges(
   commands: readonly Command[],
   outcomes: readonly Outcome[],
   cause: string,
   log: Log,
-): void {
+): Promise<void> {
+  const slice = new Slice();
   for (const [i, command] of commands.entries()) {
     const change = outcomes[i] ? undefined : changeOf(command);
     if (change) log('info', change.event, { ...change.fields, cause });
+    if (slice.spent) await slice.next();
   }
 }
 
@@ -53,15 +57,15 @@ function changeOf(command: Command): { readonly event: string; readonly fields: 
     case 'flush':
       return { event: 'services-removed', fields: { service: 'all' } };
     case 'set':
-      return { event: 'setting', fields: { name: command.name, value: command.value } };
+      return { event: 'setting-changed', fields: { name: command.name, value: command.value } };
     case 'set-timeouts':
-      return { event: 'timeouts', fields: { ...command.timeouts } };
+      return { event: 'timeouts-changed', fields: { ...command.timeouts } };
     default:
       return undefined;
   }
 }
 
-/** `add-service` is `service-added`. */
+/** Returns `service-added` for `add-service`. */
 function eventOf(op: `${keyof typeof DONE}-${'service' | 'destination'}`): string {
   const [verb, what] = op.split('-') as [keyof typeof DONE, string];
   return `${what}-${DONE[verb]}`;
@@ -77,11 +81,11 @@ const namesOf = ({ service, destination }: Named): Fields => ({
   destination: formatDestination(destination),
 });
 
-/** Notices destinations that have come over their threshold, or below it again. */
+/** Logs destinations that exceed their threshold, and those that no longer do. */
 export class Overloads {
   #known = new Set<Destination>();
 
-  /** To be called every second or so. */
+  /** Compares with the last call. Call it every second or so. */
   look(services: Iterable<VirtualService>, log: Log): void {
     const now = new Set<Destination>();
     for (const service of services)

@@ -1,49 +1,94 @@
-/** A running director's configuration file: read again when asked, by a signal or over the socket. */
+/** The configuration file of a running director: reloaded on a signal or a request. */
 import { resolve } from 'node:path';
-import type { ConfigurationDoor } from '../control/director-api.ts';
+import type { ConfigurationDoor, Reloaded } from '../control/director-api.ts';
 import { LvsError } from '../model/errors.ts';
-import { type Configured, configured } from './configuration.ts';
+import { openConfiguration, type ReadConfiguration } from './configuration-thread.ts';
 import { checkMarks } from './datapath.ts';
 import { interfaceMtu } from './local-director.ts';
 import type { Log } from './log.ts';
+import { unpacked } from './packed.ts';
 import type { RunningDirector } from './running-director.ts';
 
-/** A file with mistakes changes nothing: they are logged, and told to whoever asked. */
-export function configurationDoor(
-  path: string,
-  running: RunningDirector,
-  datapath: string,
-  log: Log,
-): ConfigurationDoor {
-  return {
-    async reload() {
-      try {
-        const wanted = await configured(path);
-        checkDevices(wanted);
-        checkMarks(wanted.commands, datapath);
-        for (const what of wanted.warnings) log('warning', 'config', { what });
-        return { ...(await running.reload(wanted)), warnings: wanted.warnings };
-      } catch (error) {
-        if (error instanceof LvsError) log('error', 'reload', { why: error.message });
-        throw error;
-      }
-    },
-    async configured() {
-      const { commands = [], vips = [] } = running.config ?? {};
-      return {
-        file: resolve(path),
-        commands,
-        datapath,
-        vips: vips.map(({ address, device }) => `${address} ${device}`),
-        draining: running.draining,
-      };
-    },
-  };
+/** Reloads a file, one reload at a time. An invalid file changes nothing; its errors are logged and returned. */
+export class ConfigurationRequests implements ConfigurationDoor {
+  readonly #path: string;
+  readonly #running: RunningDirector;
+  readonly #datapath: string;
+  readonly #log: Log;
+  #reloading: Promise<unknown> = Promise.resolve();
+  #next: Promise<Reloaded> | undefined;
+
+  constructor(path: string, running: RunningDirector, datapath: string, log: Log) {
+    this.#path = path;
+    this.#datapath = datapath;
+    this.#running = running;
+    this.#log = log;
+  }
+
+  /** Requests that come while a reload runs share the next one, which reads the file after all of them. */
+  reload(): Promise<Reloaded> {
+    this.#next ??= this.#reloading
+      .catch(() => {})
+      .then(() => {
+        this.#next = undefined;
+        const reloading = this.#reload();
+        this.#reloading = reloading;
+        return reloading;
+      });
+    return this.#next;
+  }
+
+  async configured() {
+    const { commands, vips = [] } = this.#running.config ?? {};
+    return {
+      file: resolve(this.#path),
+      commands: commands ? unpacked(commands) : [],
+      datapath: this.#datapath,
+      vips: vips.map(({ address, device }) => `${address} ${device}`),
+      draining: this.#running.drains.all,
+    };
+  }
+
+  async #reload(): Promise<Reloaded> {
+    try {
+      using wanted = await openConfiguration(this.#path);
+      checkDevices(wanted);
+      checkMarks(wanted.marked, this.#datapath);
+      return await this.#apply(wanted);
+    } catch (error) {
+      if (error instanceof LvsError) this.#log('error', 'config-rejected', { error: error.message });
+      throw error;
+    }
+  }
+
+  async #apply(wanted: Awaited<ReturnType<typeof openConfiguration>>): Promise<Reloaded> {
+    const running = this.#running;
+    const log = this.#log;
+    const { warnings } = wanted;
+    for (const warning of warnings) log('warning', 'config-warning', { warning });
+    if (running.isCurrent(wanted)) {
+      const draining = running.drains.size;
+      log('info', 'reloaded', { commands: 0, draining });
+      return { commands: 0, draining, byHand: [], warnings };
+    }
+    const plan = await wanted.plan(await running.state());
+    for (const change of plan.byHand) log('warning', 'manual-change-found', { change, adopt: wanted.adopt });
+    await running.carryOut(configurationOf(wanted), plan);
+    const result = { commands: plan.commands.length, draining: plan.drains.length };
+    log('info', 'reloaded', result);
+    return { ...result, byHand: plan.byHand, warnings };
+  }
 }
 
-/** Throws before anything is changed: a VIP that cannot be taken would leave half of the file in force. */
-function checkDevices({ vips }: Configured): void {
+/** Returns what stays known of a file after its thread has ended. */
+const configurationOf = ({
+  plan: _,
+  ...read
+}: Awaited<ReturnType<typeof openConfiguration>>): ReadConfiguration => read;
+
+/** Throws LvsError before anything is changed: a VIP that cannot be added would leave half of the file in force. */
+function checkDevices({ vips }: ReadConfiguration): void {
   const missing = vips.find(({ device }) => interfaceMtu(device) === undefined);
   if (missing)
-    throw new LvsError('CONFIG', `there is no interface ${missing.device} for the VIP ${missing.address}`);
+    throw new LvsError('CONFIG', `VIP ${missing.address}: network interface ${missing.device} not found`);
 }

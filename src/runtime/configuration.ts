@@ -19,6 +19,9 @@ export interface Configured {
   readonly warnings: readonly string[];
 }
 
+/** Reports whether a document gives packets a firewall mark. */
+export const hasMarks = ({ active, marks }: Document): boolean => active && marks.length > 0;
+
 /** Throws LvsError CONFIG that names every mistake in the file. */
 export async function configured(path: string): Promise<Configured> {
   const { document, warnings } = await loadConfig(path, systemNames(), Object.keys(schedulers), segments());

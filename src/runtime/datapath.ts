@@ -2,7 +2,6 @@
 import { Bpf } from '../ebpf/bpf.ts';
 import { type Feature, probe as probeFeature, probeFeatures } from '../ebpf/features.ts';
 import { openTun } from '../io/tap-device.ts';
-import type { Command } from '../model/command.ts';
 import { LvsError } from '../model/errors.ts';
 import { probeClsact } from '../offload/tc-attach.ts';
 import { loadSystem, type System } from '../sys/system.ts';
@@ -65,9 +64,8 @@ export function choose(wanted: DatapathName, probed: Probed, marked: boolean): C
  * Throws LvsError UNAVAILABLE if a running director cannot put mark rules into force: a kernel path does not know marks,
  * so their packets would reach no service.
  */
-export function checkMarks(commands: readonly Command[], datapath: string): void {
-  if (datapath === 'live' || !commands.some((each) => each.op === 'set-marks' && each.rules.length > 0))
-    return;
+export function checkMarks(marked: boolean, datapath: string): void {
+  if (datapath === 'live' || !marked) return;
   throw new LvsError(
     'UNAVAILABLE',
     `marks: not supported by the datapath ${datapath} of the running director (restart the director: --datapath auto then chooses live)`,

@@ -1,66 +1,93 @@
-/** Destinations and services that a reload has quiesced: they are removed when idle, or when their time is over. */
+/** Destinations and services that a reload has quiesced: removed when idle, or when their time is over. */
 import type { Drain } from '../config/reload/reconcile.ts';
 import type { Command } from '../model/command.ts';
 import { formatDestination, formatService } from '../model/naming.ts';
-import type { ServiceSnapshot } from '../model/snapshot.ts';
+import type { ServiceAddress } from '../model/service.ts';
+import { Slice } from '../model/slice.ts';
+import type { DestinationSnapshot, ServiceSnapshot } from '../model/snapshot.ts';
+
+interface Draining {
+  readonly drain: Drain;
+  /** ms of the director's clock. */
+  readonly deadline: number;
+}
 
 export class Drains {
-  readonly #drains = new Map<string, { readonly drain: Drain; readonly deadline: number }>();
+  /** By service, then by destination; '': the service itself, after its destinations. */
+  readonly #drains = new Map<string, Map<string, Draining>>();
 
-  /** Replaces what was to be drained: a reload decides anew. `deadline`: ms of the director's clock. */
-  set(drains: readonly Drain[], deadline: number): void {
+  /** Replaces the drains by those of a reload. Those that stay keep their deadline. `deadline`: ms of the director's clock. */
+  set(drains: Iterable<Drain>, deadline: number): void {
     const before = new Map(this.#drains);
     this.#drains.clear();
     for (const drain of drains) {
-      const key = nameOf(drain);
-      this.#drains.set(key, before.get(key) ?? { drain, deadline });
+      const key = formatService(drain.service);
+      const its = this.#drains.get(key) ?? new Map<string, Draining>();
+      this.#drains.set(key, its);
+      const name = drain.destination ? formatDestination(drain.destination) : '';
+      its.set(name, before.get(key)?.get(name) ?? { drain, deadline });
     }
   }
 
   get all(): readonly Drain[] {
-    return [...this.#drains.values()].map(({ drain }) => drain);
+    return [...this.#drains.values()].flatMap((its) => [...its.values()].map(({ drain }) => drain));
   }
 
   get size(): number {
-    return this.#drains.size;
+    let size = 0;
+    for (const its of this.#drains.values()) size += its.size;
+    return size;
   }
 
-  /** True while a service at the address is among them. */
+  /** Reports whether a service at the address drains. */
   uses(address: string): boolean {
-    for (const { drain } of this.#drains.values())
-      if ('address' in drain.service && drain.service.address === address) return true;
+    for (const its of this.#drains.values())
+      for (const { drain } of its.values())
+        return 'address' in drain.service && drain.service.address === address;
     return false;
   }
 
-  /** What can be removed now; it is forgotten here. */
-  due(services: readonly ServiceSnapshot[], now: number): Command[] {
-    const known = new Map(services.map((each) => [formatService(each.service), each]));
-    const removed = new Set<string>();
+  /** Resolves with the commands that remove what is idle or overdue, and forgets it. Works in slices. */
+  async due(
+    find: (service: ServiceAddress) => ServiceSnapshot | undefined,
+    now: number,
+  ): Promise<readonly Command[]> {
+    const slice = new Slice();
     const commands: Command[] = [];
-    for (const [key, { drain, deadline }] of this.#drains) {
-      const service = known.get(formatService(drain.service));
-      if (!service) this.#drains.delete(key);
-      else if (drain.destination) {
-        const endpoint = formatDestination(drain.destination);
-        const destination = service.destinations.find((each) => formatDestination(each) === endpoint);
-        const busy = destination && destination.activeConnections + destination.inactiveConnections > 0;
-        if (busy && now < deadline) continue;
-        this.#drains.delete(key);
-        if (!destination) continue;
-        removed.add(`${formatService(drain.service)} ${endpoint}`);
-        commands.push({ op: 'delete-destination', service: drain.service, destination: drain.destination });
-      } else {
-        const left = service.destinations.filter(
-          (each) => !removed.has(`${formatService(drain.service)} ${formatDestination(each)}`),
-        );
-        if (left.length > 0 && now < deadline) continue;
-        this.#drains.delete(key);
-        commands.push({ op: 'delete-service', service: drain.service });
-      }
+    for (const [key, its] of this.#drains) {
+      if (slice.spent) await slice.next();
+      const [first] = its.values();
+      const service = first && find(first.drain.service);
+      if (service) commands.push(...dueOf(its, service, now));
+      else its.clear();
+      if (its.size === 0) this.#drains.delete(key);
     }
     return commands;
   }
 }
 
-const nameOf = ({ service, destination }: Drain): string =>
-  `${formatService(service)} ${destination ? formatDestination(destination) : ''}`;
+function dueOf(
+  its: Map<string, Draining>,
+  { service, destinations }: ServiceSnapshot,
+  now: number,
+): Command[] {
+  const commands: Command[] = [];
+  const left = new Map(destinations.map((each) => [formatDestination(each), each]));
+  for (const [name, { drain, deadline }] of its)
+    if (drain.destination) {
+      const destination = left.get(name);
+      if (destination && isBusy(destination) && now < deadline) continue;
+      its.delete(name);
+      if (destination) commands.push({ op: 'delete-destination', service, destination: drain.destination });
+      left.delete(name);
+    }
+  const own = its.get('');
+  if (own && (left.size === 0 || now >= own.deadline)) {
+    its.delete('');
+    commands.push({ op: 'delete-service', service });
+  }
+  return commands;
+}
+
+const isBusy = ({ activeConnections, inactiveConnections }: DestinationSnapshot): boolean =>
+  activeConnections + inactiveConnections > 0;

@@ -1,4 +1,4 @@
-/** Health checks of the running director: which destinations are checked, and what the results change. */
+/** The health checks of a running director: which destinations are checked, and the effect of the results. */
 import { probes } from '../checks/probes.ts';
 import { type HealthEvent, Watch, type Watched } from '../checks/watch.ts';
 import { forwardedPort } from '../config/compile.ts';
@@ -10,7 +10,7 @@ import type { ServiceAddress } from '../model/service.ts';
 import type { ServiceSnapshot } from '../model/snapshot.ts';
 import type { Log } from './log.ts';
 
-/** `door`: the director's own; weights that checks lower change nothing for its host. */
+/** Returns the watch of a director. `door`: the director's own API: a weight that a check changes concerns nothing else. */
 export const healthWatch = ({ door, log }: { readonly door: DirectorDoor; readonly log: Log }): Watch =>
   new Watch({
     probe: (target, signal) => probes[target.check.type](target, signal),
@@ -19,14 +19,14 @@ export const healthWatch = ({ door, log }: { readonly door: DirectorDoor; readon
     event: (event) => tell(event, log),
   });
 
-/** A state that is another one is worth a warning where it is for the worse. */
+/** Logs a change of health; a failure is a warning. */
 function tell({ service, destination, from, to, weight, cause }: HealthEvent, log: Log): void {
   const level = to === 'down' && from !== 'down' ? 'warning' : 'info';
   const what = { service: formatService(service), destination: formatDestination(destination) };
   log(level, from === to ? 'check-weight' : `check-${to}`, { ...what, weight, cause });
 }
 
-/** A standby watches nothing, and what has no port to be asked at is not asked. */
+/** Returns the destinations that a document checks: none on a standby, none without a port to connect to. */
 export function watchedOf({ active, services }: Document): Watched[] {
   if (!active) return [];
   return services.flatMap((service) => {
@@ -41,33 +41,16 @@ export function watchedOf({ active, services }: Document): Watched[] {
   });
 }
 
-/** `now`: the clock of the watch, ms. */
-export function watchedDoor(door: DirectorDoor, watch: Watch, now: () => number): DirectorDoor {
-  return {
-    apply: (commands) => door.apply(watch.adjust(commands, now())),
-    async snapshot(parts) {
-      const snapshot = await door.snapshot(parts);
-      return { ...snapshot, services: withChecks(snapshot.services, watch, now()) };
-    },
-    connections: () => door.connections(),
-  };
-}
+/** Returns a service with the results of the checks of its destinations. `now`: ms of the clock of the watch. */
+export const withChecks = (each: ServiceSnapshot, watch: Watch, now: number): ServiceSnapshot => ({
+  ...each,
+  destinations: each.destinations.map((one) => {
+    const check = watch.stateOf(each.service, one, now);
+    return check ? { ...one, check } : one;
+  }),
+});
 
-/** The same services, each watched destination with what its checks found. */
-export const withChecks = (
-  services: readonly ServiceSnapshot[],
-  watch: Watch,
-  now: number,
-): ServiceSnapshot[] =>
-  services.map((each) => ({
-    ...each,
-    destinations: each.destinations.map((one) => {
-      const check = watch.stateOf(each.service, one, now);
-      return check ? { ...one, check } : one;
-    }),
-  }));
-
-/** The same explanation; a destination that its check has taken out says that, not only that its weight is 0. */
+/** Returns an explanation in which a destination without weight names the health check that is the reason. */
 export function explainedWithChecks(explanation: Explanation, watch: Watch, now: number): Explanation {
   let service: ServiceAddress | undefined;
   const checked = (it: Candidate): Candidate => {

@@ -1,50 +1,59 @@
-/** What a director changes on its host while it runs, in the order that never lets the kernel answer for a service. */
+/** The changes of a director on its host, in an order in which the host never answers for a service. */
 
 import type { Guarded } from '../host/guard-script.ts';
 import { KernelGuard } from '../host/kernel-guard.ts';
-import { stopMerging } from '../host/merge-offloads.ts';
+import { restoreMerging, stopMerging } from '../host/merge-offloads.ts';
 import { checkVips, type VipAddress, VipAddresses } from '../host/vip-addresses.ts';
 import type { Log } from './log.ts';
 
-export interface HostSetUp {
-  /** The kernel leaves these packets alone when this resolves. */
-  keep(guarded: Guarded): Promise<void>;
+export interface HostSetup {
+  /** Resolves when the host ignores exactly these packets. */
+  withhold(guarded: Guarded): Promise<void>;
   /** Resolves when the host has exactly these VIPs. Throws LvsError. */
   hold(vips: readonly VipAddress[]): Promise<void>;
   /** The VIPs that the director added. */
   readonly held: readonly VipAddress[];
-  /** To be called every second or so: addresses can go without a word. */
+  /** Restores addresses that were removed. Call it every second or so. */
   check(): void;
-  /** After an interface came back, or is listened to now; `interfaces`: all that are. */
+  /** Sets up an interface that is new or has come back; `interfaces`: all of them. */
   renew(interfaceName: string, interfaces: readonly string[]): Promise<void>;
   /** Guards an interface that the file does not name: nothing else is changed there. */
   guard(interfaces: readonly string[]): Promise<void>;
+  /** Restores the host. Waits for the programs that do it. */
   close(): void;
 }
 
 export async function setUpHost(options: {
   readonly interfaces: readonly string[];
-  /** Those among them whose merging offloads may be changed. */
+  /** The interfaces whose merging offloads may be changed. */
   readonly named: readonly string[];
-  /** Where notes for the next director are kept. */
+  /** Folder of the records for the next director. */
   readonly folder: string;
   readonly log: Log;
   /** Packets may stay merged as the interfaces merge them. */
   readonly merged: boolean;
   /** Called, and awaited, before VIPs are added. */
   readonly beforeHold: (vips: readonly VipAddress[]) => Promise<void>;
-}): Promise<HostSetUp> {
+}): Promise<HostSetup> {
   const { interfaces, named, folder, log, merged, beforeHold } = options;
-  const guard = await KernelGuard.open(interfaces, (error) => log('error', 'guard', { why: error.message }));
-  const vips = new VipAddresses((error) => log('error', 'vip-renewal', { why: error.message }));
-  const stop = (name: string) => (merged ? () => {} : stopMerging(name, folder));
-  const unmerge = new Map(named.map((name) => [name, stop(name)]));
+  const guard = await KernelGuard.open(interfaces, ({ message }) =>
+    log('error', 'guard-failed', { error: message }),
+  );
+  const vips = new VipAddresses(({ message }) => log('error', 'vip-renewal-failed', { error: message }));
+  const restorers = new Map<string, () => void>();
+  /** A director that was killed may have left them off. */
+  const setMerging = async (name: string) => {
+    if (merged) return restoreMerging(name, folder);
+    const restore = await stopMerging(name, folder);
+    if (!restorers.has(name)) restorers.set(name, restore);
+  };
+  for (const name of named) await setMerging(name);
   return {
-    keep: (guarded) => guard.withhold(guarded),
+    withhold: (guarded) => guard.withhold(guarded),
     async hold(wanted) {
       checkVips(wanted);
       await beforeHold(wanted);
-      vips.hold(wanted);
+      await vips.hold(wanted);
     },
     get held() {
       return vips.held;
@@ -52,15 +61,14 @@ export async function setUpHost(options: {
     guard: (all) => guard.renew(all),
     check: () => vips.check(),
     async renew(interfaceName, all) {
-      // What came back has its defaults again; what is new has not been asked yet.
-      const restore = stop(interfaceName);
-      if (!unmerge.has(interfaceName)) unmerge.set(interfaceName, restore);
+      // An interface that was made anew has its defaults.
+      await setMerging(interfaceName);
       vips.renew();
       await guard.renew(all);
     },
     close() {
       vips.close();
-      for (const restore of unmerge.values()) restore();
+      for (const restore of restorers.values()) restore();
       guard.close();
     },
   };

@@ -1,42 +1,47 @@
-/** Opens the kernel path that was asked for, or says why there is none. */
+/** Opens the kernel path that the options select, or logs the reason why there is none. */
 
 import { LvsError } from '../model/errors.ts';
 import type { HookName } from '../offload/hooks.ts';
-import type { Configured } from './configuration.ts';
+import type { ReadConfiguration } from './configuration-thread.ts';
 import { type Choice, choose, type DatapathName, probe } from './datapath.ts';
 import type { Log } from './log.ts';
 import { type Offloading, type OffloadingOptions, openOffloading } from './offloading.ts';
 
 export interface KernelPathOptions extends Omit<OffloadingOptions, 'hook'> {
   readonly wanted: DatapathName;
-  readonly start: Configured;
+  readonly start: Pick<ReadConfiguration, 'marked'>;
   readonly interfaces: readonly string[];
   readonly log: Log;
 }
 
 export interface KernelPath {
   readonly datapath: Choice['datapath'];
-  /** Undefined: all packets go through this process. */
+  /** Undefined: this process forwards all packets. */
   readonly offloading: Offloading | undefined;
 }
 
-/** What was chosen is logged, with the reason. Throws LvsError where a path is asked for by name and cannot be had. */
+/** Logs the choice and its reason. Throws LvsError if the options name a kernel path that is not available. */
 export async function openKernelPath(options: KernelPathOptions): Promise<KernelPath> {
   const { wanted, start, log } = options;
-  const marked = start.commands.some((command) => command.op === 'set-marks' && command.rules.length > 0);
+  const { marked } = start;
   const { datapath, why } =
     wanted === 'live' ? choose(wanted, NOTHING, marked) : choose(wanted, await probe(), marked);
   if (datapath === 'live') {
-    log('info', 'datapath', { datapath, why });
+    log('info', 'datapath-chosen', { datapath, reason: why });
     return { datapath, offloading: undefined };
   }
   try {
     const offloading = await openAt(datapath, options);
-    log('info', 'datapath', { datapath, why, flows: options.flows, octets: offloading.tables.octets });
+    log('info', 'datapath-chosen', {
+      datapath,
+      reason: why,
+      flows: options.flows,
+      bytes: offloading.tables.octets,
+    });
     return { datapath, offloading };
   } catch (error) {
     if (wanted !== 'auto' || !(error instanceof LvsError) || error.code !== 'UNAVAILABLE') throw error;
-    log('info', 'datapath', { datapath: 'live', why: `not ${datapath}: ${error.message}` });
+    log('info', 'datapath-chosen', { datapath: 'live', reason: `not ${datapath}: ${error.message}` });
     return { datapath: 'live', offloading: undefined };
   }
 }

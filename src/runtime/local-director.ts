@@ -1,54 +1,92 @@
-/** The door of a director in the same process: works in small turns, so that packets get theirs. */
+/** The API of a director in the same process. It works in slices, so that packets are forwarded between them. */
 import { readFileSync } from 'node:fs';
-import { setImmediate as nextTurn } from 'node:timers/promises';
 import { type DirectorDoor, type Outcome, sameService } from '../control/director-api.ts';
 import type { Command, SyncDaemon } from '../model/command.ts';
 import { LvsError } from '../model/errors.ts';
-import type { ConnectionSnapshot, Snapshot } from '../model/snapshot.ts';
+import type { ServiceAddress } from '../model/service.ts';
+import { Slice } from '../model/slice.ts';
+import type { ConnectionSnapshot, ServiceSnapshot, Snapshot } from '../model/snapshot.ts';
 
-/** What a door needs of a director. Times are ms of the director's clock. */
+/** The part of a director that the API uses. Times are ms of the director's clock. */
 export interface DirectorLike {
   apply(command: Command, now: number): void;
-  snapshot(now: number): Snapshot;
+  /** Everything but the services. */
+  summary(now: number): Omit<Snapshot, 'services'>;
+  /** The names of the services at this moment. */
+  serviceNames(): readonly ServiceAddress[];
+  /** Copies of the services, each made when it is asked for. */
+  services(now: number): Iterable<ServiceSnapshot>;
   connections(now: number): Iterable<ConnectionSnapshot>;
 }
 
-export interface LocalDoorOptions {
+export interface LocalDirectorOptions {
   /** The director's clock. */
   readonly now: () => number;
-  /** MTU of a network interface of the host, octets; undefined: there is none of that name. */
+  /** Returns the MTU of a network interface of the host, bytes; undefined: not found. */
   readonly mtu?: (name: string) => number | undefined;
+  /** Changes a command immediately before it is applied. */
+  readonly prepare?: (command: Command, now: number) => Command;
+  /** Changes the copy of a service. */
+  readonly complete?: (service: ServiceSnapshot, now: number) => ServiceSnapshot;
 }
 
-/** Connections in a chunk, and commands in a turn. */
-const CHUNK = 1000;
-const COMMANDS_PER_TURN = 200;
+/** Connections in a chunk. */
+const CONNECTIONS_PER_CHUNK = 1000;
 
-export function localDoor(director: DirectorLike, options: LocalDoorOptions): DirectorDoor {
-  const { now, mtu = interfaceMtu } = options;
+/** Commands of different clients interleave; those of one call stay in order, and are done when it resolves. */
+export function localDoor(director: DirectorLike, options: LocalDirectorOptions): DirectorDoor {
+  const {
+    now,
+    mtu = interfaceMtu,
+    prepare = (command) => command,
+    complete = (service) => service,
+  } = options;
+  const apply = (command: Command): Outcome =>
+    outcomeOf(() => {
+      const at = now();
+      director.apply(prepare(completed(command, mtu), at), at);
+    });
+  /** Deletes the services that exist now, one by one. */
+  const flush = async (slice: Slice): Promise<Outcome> => {
+    for (const service of director.serviceNames()) {
+      apply({ op: 'delete-service', service });
+      if (slice.spent) await slice.next();
+    }
+    return undefined;
+  };
   return {
     async apply(commands) {
       const outcomes: Outcome[] = [];
+      const slice = new Slice();
       for (const [i, command] of commands.entries()) {
-        if (i > 0 && i % COMMANDS_PER_TURN === 0) await nextTurn();
-        outcomes.push(outcomeOf(() => director.apply(completed(command, mtu), now())));
+        outcomes.push(command.op === 'flush' ? await flush(slice) : apply(command));
+        // A new service gets its first destination before the next packet arrives.
+        const isEmpty = command.op === 'add-service' && commands[i + 1]?.op === 'add-destination';
+        if (slice.spent && !isEmpty) await slice.next();
       }
       return outcomes;
     },
-    snapshot: async ({ services }) => {
-      const snapshot = director.snapshot(now());
-      if (services === true) return snapshot;
-      const only = services && snapshot.services.filter((each) => sameService(each.service, services));
-      return { ...snapshot, services: only ?? [] };
+    async snapshot({ services: parts }) {
+      const at = now();
+      const slice = new Slice();
+      const services: ServiceSnapshot[] = [];
+      if (parts !== undefined)
+        for (const each of director.services(at)) {
+          if (parts === true || sameService(each.service, parts)) services.push(complete(each, at));
+          if (slice.spent) await slice.next();
+        }
+      return { ...director.summary(now()), services };
     },
     async *connections() {
       let chunk: ConnectionSnapshot[] = [];
+      const slice = new Slice();
       for (const connection of director.connections(now())) {
         chunk.push(connection);
-        if (chunk.length < CHUNK) continue;
+        if (slice.spent) await slice.next();
+        if (chunk.length < CONNECTIONS_PER_CHUNK) continue;
         yield chunk;
         chunk = [];
-        await nextTurn();
+        await slice.next();
       }
       if (chunk.length > 0) yield chunk;
     },
@@ -65,41 +103,42 @@ function outcomeOf(doIt: () => void): Outcome {
   }
 }
 
-const GROUP = '224.0.0.81';
-const PORT = 8848;
-const TTL = 1;
-/** Octets of an IP and a UDP header in front of a sync message. */
-const HEADERS = { 4: 28, 6: 48 } as const;
-/** Octets of a whole datagram with its headers. */
-const MAX_DATAGRAM = 65_535;
-/** A master keeps to this MTU, so that older backups can read it, and no backup expects less (ip_vs_sync.c 6.1). */
-const USUAL_MTU = 1500;
-/** Octets that a backup must be able to take at least (ip_vs_sync.c 6.1). */
-const LEAST_BACKUP = 1024;
+/* Defaults of a sync daemon (ip_vs_sync.c, Linux 6.1). */
+const SYNC_GROUP = '224.0.0.81';
+const SYNC_PORT = 8848;
+const SYNC_TTL = 1;
+/** Bytes of the IP and UDP headers in front of a sync message. */
+const HEADER_BYTES = { 4: 28, 6: 48 } as const;
+/** Bytes of the longest datagram with its headers. */
+const MAX_DATAGRAM_BYTES = 65_535;
+/** A master sends no longer packets than this, and a backup accepts at least these (ip_vs_sync.c, Linux 6.1). */
+const ETHERNET_MTU = 1500;
+/** Bytes of the shortest buffer of a backup (ip_vs_sync.c, Linux 6.1). */
+const MIN_BACKUP_BYTES = 1024;
 
-/** A sync daemon with what was not given filled in from its interface, as the kernel does; other commands as they are. */
+/** Returns a sync daemon with its defaults, which depend on its interface, as the kernel does; other commands unchanged. */
 function completed(command: Command, mtu: (name: string) => number | undefined): Command {
   if (command.op !== 'start-daemon') return command;
   const { daemon } = command;
-  const most = mtu(daemon.interface);
-  if (most === undefined)
-    throw new LvsError('NO_SUCH_DEVICE', `there is no network interface ${daemon.interface}`);
-  const { group = GROUP, port = PORT, ttl = TTL } = daemon;
+  const linkMtu = mtu(daemon.interface);
+  if (linkMtu === undefined)
+    throw new LvsError('NO_SUCH_DEVICE', `network interface ${daemon.interface}: not found`);
+  const { group = SYNC_GROUP, port = SYNC_PORT, ttl = SYNC_TTL } = daemon;
   return {
     op: command.op,
-    daemon: { ...daemon, group, port, ttl, maxLength: lengthOf(daemon, most, group) },
+    daemon: { ...daemon, group, port, ttl, maxLength: lengthOf(daemon, linkMtu, group) },
   };
 }
 
-/** Octets of the longest message: what is asked for, as far as role and family allow, or by the interface's MTU. */
+/** Returns the bytes of the longest message: as configured, within the bounds of role and family, or by the MTU. */
 function lengthOf({ role, maxLength = 0 }: SyncDaemon, mtu: number, group: string): number {
-  const headers = HEADERS[group.includes(':') ? 6 : 4];
-  const most = MAX_DATAGRAM - headers;
-  if (maxLength > 0) return Math.min(Math.max(maxLength, role === 'backup' ? LEAST_BACKUP : 1), most);
-  return role === 'master' ? USUAL_MTU - headers : Math.min(Math.max(mtu, USUAL_MTU) - headers, most);
+  const headers = HEADER_BYTES[group.includes(':') ? 6 : 4];
+  const most = MAX_DATAGRAM_BYTES - headers;
+  if (maxLength > 0) return Math.min(Math.max(maxLength, role === 'backup' ? MIN_BACKUP_BYTES : 1), most);
+  return role === 'master' ? ETHERNET_MTU - headers : Math.min(Math.max(mtu, ETHERNET_MTU) - headers, most);
 }
 
-/** MTU of an interface of this host, octets; undefined: it has none of that name. */
+/** Returns the MTU of an interface of this host, bytes; undefined: not found. */
 export function interfaceMtu(name: string): number | undefined {
   if (!/^[^/\s]{1,15}$/.test(name) || name === '.' || name === '..') return undefined;
   try {

@@ -124,7 +124,7 @@ export class Offloading {
       clock,
       report: (row, packets, octets, lastSeen, isReply) =>
         takeIntoAccount(core, row, packets, octets, lastSeen, isReply),
-      failed: (error) => log('error', 'offload', { why: error.message }),
+      failed: (error) => log('error', 'offload-failed', { error: error.message }),
     });
     core.offload = this.#offload;
     this.#timer = setInterval(() => this.sweep(), SWEEP);
@@ -154,7 +154,7 @@ export class Offloading {
       this.#interfaces.attach();
     } catch (error) {
       if (!(error instanceof SystemCallError)) throw error;
-      this.#options.log('error', 'offload', { why: `the tap's program: ${error.message}` });
+      this.#options.log('error', 'offload-failed', { error: `the tap's program: ${error.message}` });
     }
   }
 
@@ -166,7 +166,7 @@ export class Offloading {
       this.#services.set({ services, own: routes.own });
     } catch (error) {
       if (!(error instanceof SystemCallError)) throw error;
-      log('error', 'offload', { why: `not all services are known to the kernel: ${error.message}` });
+      log('error', 'offload-failed', { error: `not all services are known to the kernel: ${error.message}` });
     }
     const core = this.#director!.context;
     this.#offload!.review((row) => mayForward(core, row));

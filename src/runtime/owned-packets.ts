@@ -1,71 +1,104 @@
-/** Which packets are the director's alone: those of its services, and for a while those of services that it no longer has. */
+/** Which packets the host must not process: those of the director's services, and for a while those of removed ones. */
 
 import type { Guarded } from '../host/guard-script.ts';
 import type { MarkRule } from '../model/command.ts';
-import { formatService } from '../model/naming.ts';
+import { formatDestination, formatService } from '../model/naming.ts';
 import type { ServiceAddress } from '../model/service.ts';
-import type { DestinationSnapshot, ServiceSnapshot } from '../model/snapshot.ts';
+import { Slice } from '../model/slice.ts';
+import type { DestinationSnapshot } from '../model/snapshot.ts';
 
 /**
- * ms that packets of a removed service or destination are still kept: the longest time-out of a connection (TCP,
- * established: 900 s). Were the kernel to see them, it would reset connections that are to end quietly, and forward
- * replies that are still translated.
+ * ms for which packets of a removed service or destination are still withheld: the longest timeout of a connection
+ * (TCP, established: 900 s). The host would reset connections that still end, and forward replies untranslated.
  */
-export const LINGER = 900_000;
+export const LINGER_MS = 900_000;
 
 type Destination = Pick<DestinationSnapshot, 'method' | 'address' | 'port'>;
 
-/** What there is, or was. */
-interface Kept<What> {
-  readonly what: What;
-  /** When it was found removed, ms; undefined: it is there. */
-  gone: number | undefined;
+/** A service as far as it names packets. */
+export interface OwnedService {
+  readonly service: ServiceAddress;
+  readonly destinations: readonly Destination[];
 }
 
-interface KeptService extends Kept<ServiceAddress> {
-  readonly destinations: Map<string, Kept<Destination>>;
+interface Owned<T> {
+  readonly item: T;
+  /** When it was first found removed, ms; undefined: it exists. */
+  removedAt: number | undefined;
+  /** Number of the update that last found it. */
+  seen: number;
 }
 
-export interface KeptServices {
-  /** What is to be kept now, by the services there are; everything at once is let go with the last of them. */
-  update(services: readonly ServiceSnapshot[], marks: readonly MarkRule[], now: number): Guarded;
+interface OwnedEntry extends Owned<ServiceAddress> {
+  readonly destinations: Map<string, Owned<Destination>>;
 }
 
-export function keptServices(): KeptServices {
-  const all = new Map<string, KeptService>();
-  return {
-    update(services, marks, now) {
-      if (services.length === 0) all.clear();
-      age(all, now);
-      for (const { destinations } of all.values()) age(destinations, now);
-      for (const { service, destinations } of services) {
-        const kept = all.get(formatService(service)) ?? {
-          what: service,
-          gone: undefined,
-          destinations: new Map(),
-        };
-        kept.gone = undefined;
-        all.set(formatService(service), kept);
-        for (const { method, address, port } of destinations) {
-          const what = { method, address, port };
-          kept.destinations.set(`${method} ${address} ${port}`, { what, gone: undefined });
-        }
+export class OwnedPackets {
+  readonly #all = new Map<string, OwnedEntry>();
+  #updates = 0;
+  #hasChanged = true;
+  #result: Guarded = { services: [], marks: [] };
+
+  /**
+   * Resolves with what to withhold now: the same object as before when nothing changed. Without any service nothing is.
+   * `now`: ms of one monotonic clock. Works in slices; calls must not overlap.
+   */
+  async update(services: Iterable<OwnedService>, marks: readonly MarkRule[], now: number): Promise<Guarded> {
+    const slice = new Slice();
+    const update = ++this.#updates;
+    let isEmpty = true;
+    for (const { service, destinations } of services) {
+      isEmpty = false;
+      this.#find(service, destinations, update);
+      if (slice.spent) await slice.next();
+    }
+    if (isEmpty && this.#all.size > 0) {
+      this.#all.clear();
+      this.#hasChanged = true;
+    }
+    for (const entry of this.#all.values()) {
+      this.#age(this.#all, formatService(entry.item), entry, update, now);
+      for (const [key, each] of entry.destinations) this.#age(entry.destinations, key, each, update, now);
+      if (slice.spent) await slice.next();
+    }
+    if (!this.#hasChanged && this.#result.marks === marks) return this.#result;
+    this.#hasChanged = false;
+    const result: OwnedService[] = [];
+    for (const { item, destinations } of this.#all.values()) {
+      result.push({ service: item, destinations: [...destinations.values()].map((each) => each.item) });
+      if (slice.spent) await slice.next();
+    }
+    this.#result = { services: result, marks };
+    return this.#result;
+  }
+
+  #find(service: ServiceAddress, destinations: readonly Destination[], update: number): void {
+    const key = formatService(service);
+    let entry = this.#all.get(key);
+    if (!entry) {
+      entry = { item: service, removedAt: undefined, seen: update, destinations: new Map() };
+      this.#all.set(key, entry);
+      this.#hasChanged = true;
+    }
+    entry.seen = update;
+    for (const { method, address, port } of destinations) {
+      const name = `${method} ${formatDestination({ address, port })}`;
+      const known = entry.destinations.get(name);
+      if (known) {
+        known.seen = update;
+        continue;
       }
-      return {
-        marks,
-        services: [...all.values()].map(({ what, destinations }) => ({
-          service: what,
-          destinations: [...destinations.values()].map((each) => each.what),
-        })),
-      };
-    },
-  };
-}
+      entry.destinations.set(name, { item: { method, address, port }, removedAt: undefined, seen: update });
+      this.#hasChanged = true;
+    }
+  }
 
-/** All are taken for gone, unless they are found to be there afterwards; those that are for too long are forgotten. */
-function age(all: Map<string, Kept<unknown>>, now: number): void {
-  for (const [key, kept] of all) {
-    kept.gone ??= now;
-    if (now - kept.gone > LINGER) all.delete(key);
+  /** Forgets what was removed long ago. */
+  #age(all: Map<string, unknown>, key: string, each: Owned<unknown>, update: number, now: number): void {
+    if (each.seen === update) each.removedAt = undefined;
+    else each.removedAt ??= now;
+    if (each.removedAt === undefined || now - each.removedAt <= LINGER_MS) return;
+    all.delete(key);
+    this.#hasChanged = true;
   }
 }

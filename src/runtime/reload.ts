@@ -17,17 +17,28 @@ export interface Before {
   readonly draining: readonly Drain[];
 }
 
-/** Settings, time-outs and marks first, then the rules. */
-export function reloadCommands(snapshot: Snapshot, wanted: Document, before: Before): Reconciliation {
+/** What a director runs. */
+export interface Running extends Pick<Snapshot, 'settings' | 'timeouts'> {
+  readonly rules: readonly Rule[];
+}
+
+/** Returns the part of a snapshot that a reload compares. */
+export const runningOf = (snapshot: Snapshot): Running => ({ ...snapshot, rules: rulesRunning(snapshot) });
+
+/** Returns settings, timeouts and marks first, then the rules. */
+export function reloadCommands(running: Running, wanted: Document, before: Before): Reconciliation {
   const previous = appliedOf(before.commands);
   const general = reconcileSettings(
-    snapshot,
+    running,
     appliedOf(compile(wanted)),
     previous,
     wanted.adopt === 'replace',
   );
-  const running = rulesRunning(snapshot);
-  const rules = reconcile(running, wanted, withDraining(previous.rules, running, before.draining));
+  const rules = reconcile(
+    running.rules,
+    wanted,
+    withDraining(previous.rules, running.rules, before.draining),
+  );
   return {
     commands: [...general.commands, ...rules.commands],
     drains: rules.drains,

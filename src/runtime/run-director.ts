@@ -1,5 +1,4 @@
-/** `lvs-director run`: puts a director, its driver, its host and its control plane together, and takes them apart. */
-
+/** `lvs-director run`: starts a director with its driver, its host and its control plane, and ends it on a signal. */
 import { dirname } from 'node:path';
 import type { PacketDoor } from '../control/director-api.ts';
 import { type ControlServer, serveControl } from '../control/server.ts';
@@ -15,10 +14,11 @@ import { loadSystem } from '../sys/system.ts';
 import { Events } from '../web/events.ts';
 import { toldDoor } from './changes.ts';
 import { Conditions } from './conditions.ts';
-import { configured } from './configuration.ts';
-import { configurationDoor } from './configuration-requests.ts';
+import { ConfigurationRequests } from './configuration-requests.ts';
+import { openConfiguration, type ReadConfiguration } from './configuration-thread.ts';
 import type { DatapathName } from './datapath.ts';
-import { openKernelPath } from './kernel-path.ts';
+import { endAfter } from './end-deadline.ts';
+import { type KernelPath, openKernelPath } from './kernel-path.ts';
 import { type Log, limitedLog } from './log.ts';
 import { NetworkWatch, servedBy } from './network-watch.ts';
 import { PacketTap } from './packet-capture.ts';
@@ -28,21 +28,23 @@ import { unforeseeable } from './random.ts';
 import { RunningDirector } from './running-director.ts';
 import { keptLog, openWebInterface } from './web-interface.ts';
 
-/** ms between two looks at addresses, routes, losses and drains. */
-const WATCH = 1000;
+/** ms between two checks of addresses, routes, losses and drains. */
+const WATCH_MS = 1000;
+/** Seconds after a signal until the process has ended, whatever hangs. */
+const END_S = 4;
 
 export interface RunOptions {
   readonly config: string;
   readonly interfaces?: readonly string[];
   readonly socket: string;
-  /** Number of a group that may use the socket, too. */
+  /** Group ID of those who may use the socket besides its owner. */
   readonly socketGroup?: number;
   readonly metrics?: { readonly host: string; readonly port: number };
   readonly procfs?: string;
   readonly datapath: DatapathName;
-  /** Flows of each IP version that the kernel path has room for; NAT needs two a connection. */
+  /** Size of the kernel flow table, per IP version; a NAT connection takes two flows. */
   readonly flows: number;
-  /** Most connections at a time. */
+  /** Maximum number of connections. */
   readonly connections: number;
   readonly log: Log;
 }
@@ -53,30 +55,24 @@ const DATAPATH_WORDS = {
   xdp: 'kernel path at XDP, upcalls by a tap',
 } as const;
 
-/** Resolves after a clean end, by SIGTERM or SIGINT. The process has to end then: a live capture cannot be closed. */
+/** Resolves after SIGTERM or SIGINT. The process has to exit then. */
 export async function runDirector(options: RunOptions): Promise<void> {
-  const { config, socket, connections } = options;
   const events = new Events();
   const log = limitedLog(keptLog(options.log, events));
-  const lacking = lackingPrivileges();
-  if (lacking) throw new LvsError('UNAVAILABLE', lacking);
-  const start = await configured(config);
-  for (const what of start.warnings) log('warning', 'config', { what });
+  const missing = lackingPrivileges();
+  if (missing) throw new LvsError('UNAVAILABLE', missing);
+  const ending = endOnSignal();
+  const start = await readStart(options.config, log);
   // A VIP on the loopback or on a dummy device: its packets come by other interfaces.
   const interfaces = options.interfaces ?? start.interfaces.filter(bringsPackets);
   if (interfaces.length === 0 && receivingInterfaces().length === 0)
     throw new LvsError(
       'CONFIG',
-      `${config}: no interface can bring packets (bring one up, or use --interface)`,
+      `${options.config}: no interface can bring packets (bring one up, or use --interface)`,
     );
-
-  const ending = new AbortController();
-  for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => ending.abort(signal));
-  // Until there is something to reload; without a listener it would end the process.
-  process.on('SIGHUP', () => {});
   const routes = new Routes();
   const clock = monotonicClock;
-  const { datapath, offloading } = await openKernelPath({
+  const path = await openKernelPath({
     wanted: options.datapath,
     flows: options.flows,
     start,
@@ -86,15 +82,11 @@ export async function runDirector(options: RunOptions): Promise<void> {
     seed: Math.floor(unforeseeable() * 2 ** 32),
     log,
   });
+  const { offloading } = path;
+  const notice = (...event: Parameters<RunningDirector['interfaceChanged']>) =>
+    running.interfaceChanged(...event);
   const system = await loadSystem().catch(() => undefined);
-  const io: HostIo =
-    offloading?.io ??
-    (await openLive({
-      interfaces,
-      clock,
-      system,
-      notice: (name, what) => running.interfaceChanged(name, what),
-    }));
+  const io: HostIo = offloading?.io ?? (await openLive({ interfaces, clock, system, notice }));
   const conditions = new Conditions(log);
   const network = new NetworkWatch({
     ...{ system, routes, io, conditions, log, clock },
@@ -106,6 +98,7 @@ export async function runDirector(options: RunOptions): Promise<void> {
   });
   await network.openInterfaces();
   const sources = new SourceValidator(system, routes);
+  const { connections } = options;
   const running = new RunningDirector({
     io,
     routes,
@@ -115,71 +108,24 @@ export async function runDirector(options: RunOptions): Promise<void> {
     log,
     named: interfaces,
     beforeHold: (vips) => network.probe(vips),
-    ...(offloading ? { offloading } : {}),
+    conditions,
+    ...(offloading && { offloading }),
   });
   const tap = new PacketTap(running.director, io);
-  const packets: PacketDoor = {
-    explain: async (octets) => running.explain(octets),
-    capture: (service) => tap.take(service),
-  };
-  const configuration = configurationDoor(config, running, datapath, log);
-  let control: ControlServer | undefined;
-  let procfs: ProcfsFiles | undefined;
-  let watch: NodeJS.Timeout | undefined;
+  const plane = new ControlPlane(options, path.datapath, running, tap, log);
   try {
-    // Before anything on the host is touched: the socket tells whether there is a director already.
-    control = await serveControl({
-      path: socket,
-      ...(options.socketGroup === undefined ? {} : { group: options.socketGroup }),
-      door: { ...toldDoor(running.door, 'control socket', log), configuration, packets },
-      onProblem: (problem) => {
-        // A file with mistakes is logged where it is read.
-        if (!(problem instanceof LvsError && problem.code === 'CONFIG'))
-          log('warning', 'control', { why: String(problem) });
-      },
-    });
-    await running.start(start, dirname(socket));
+    await plane.open();
+    await running.start(start, dirname(options.socket));
     network.update();
-    // Links that are down, or gone, are not among these.
-    const hasLink = () => {
-      const up = new Set(interfaceAddresses().map(({ device }) => device));
-      return io.interfaces.some((name) => up.has(name));
-    };
-    const isRunning = () => !ending.signal.aborted && hasLink();
-    if (options.metrics)
-      await openWebInterface({
-        ...options.metrics,
-        running,
-        network,
-        conditions,
-        control: control.counters,
-        datapath: DATAPATH_WORDS[datapath],
-        offloading,
-        events,
-        log,
-        isRunning,
-      });
-    // Mistakes are logged; anything else is a fault and ends the process.
-    if (options.procfs !== undefined)
-      procfs = keepProcfs(options.procfs, running.door, (error) =>
-        log('error', 'procfs', { why: String(error) }),
-      );
-    process.on('SIGHUP', () => void configuration.reload().catch(unlessTold));
-    watch = setInterval(() => {
-      running.watch();
-      sources.refresh();
-      network.update();
-    }, WATCH);
+    await plane.openFurther({ path, io, network, conditions, sources, events, ending: ending.signal });
     log('info', 'ready', {
       interfaces: io.interfaces.join(','),
-      services: start.document.services.length,
-      socket,
+      services: start.services,
+      socket: options.socket,
     });
     await pump({ io, director: tap, clock, passed: running.passed, signal: ending.signal });
   } finally {
-    clearInterval(watch);
-    procfs?.close();
-    await control?.close();
+    await plane.close();
     running.close();
     network[Symbol.dispose]();
     sources[Symbol.dispose]();
@@ -188,6 +134,125 @@ export async function runDirector(options: RunOptions): Promise<void> {
   log('info', 'ended', { signal: String(ending.signal.reason) });
 }
 
-function unlessTold(error: unknown): void {
+/** Aborts on the first SIGTERM or SIGINT. SIGHUP has no effect until there is a configuration to reload. */
+function endOnSignal(): AbortController {
+  const ending = new AbortController();
+  for (const signal of ['SIGTERM', 'SIGINT'] as const)
+    process.once(signal, () => {
+      endAfter(END_S);
+      ending.abort(signal);
+    });
+  process.on('SIGHUP', () => {});
+  return ending;
+}
+
+async function readStart(path: string, log: Log): Promise<ReadConfiguration> {
+  using start = await openConfiguration(path);
+  for (const warning of start.warnings) log('warning', 'config-warning', { warning });
+  return start;
+}
+
+/** The parts of a director that has started. */
+interface PlaneContext {
+  readonly path: KernelPath;
+  readonly io: HostIo;
+  readonly network: NetworkWatch;
+  readonly conditions: Conditions;
+  readonly sources: SourceValidator;
+  readonly events: Events;
+  readonly ending: AbortSignal;
+}
+
+/** What an operator reaches a running director by: the control socket, the web interface, files and signals. */
+class ControlPlane {
+  readonly #options: RunOptions;
+  readonly #running: RunningDirector;
+  readonly #tap: PacketTap;
+  readonly #log: Log;
+  readonly #configuration: ConfigurationRequests;
+  #control: ControlServer | undefined;
+  #procfs: ProcfsFiles | undefined;
+  #watch: NodeJS.Timeout | undefined;
+
+  constructor(options: RunOptions, datapath: string, running: RunningDirector, tap: PacketTap, log: Log) {
+    this.#options = options;
+    this.#running = running;
+    this.#tap = tap;
+    this.#log = log;
+    this.#configuration = new ConfigurationRequests(options.config, running, datapath, log);
+  }
+
+  /** Opens the control socket. Throws LvsError if another director has it; nothing on the host has changed by then. */
+  async open(): Promise<void> {
+    const { socket, socketGroup } = this.#options;
+    const running = this.#running;
+    const packets: PacketDoor = {
+      explain: async (packet) => running.explain(packet),
+      capture: (service) => this.#tap.take(service),
+    };
+    this.#control = await serveControl({
+      path: socket,
+      ...(socketGroup === undefined ? {} : { group: socketGroup }),
+      door: {
+        ...toldDoor(running.door, 'control socket', this.#log),
+        configuration: this.#configuration,
+        packets,
+      },
+      onProblem: (problem) => {
+        // The errors of a file are logged where it is read.
+        if (!(problem instanceof LvsError && problem.code === 'CONFIG'))
+          this.#log('warning', 'control-request-failed', { error: String(problem) });
+      },
+    });
+  }
+
+  /** Opens what needs a director that has started. */
+  async openFurther(context: PlaneContext): Promise<void> {
+    const { metrics, procfs } = this.#options;
+    const { path, io, network, conditions, sources, events, ending } = context;
+    const running = this.#running;
+    const log = this.#log;
+    const { datapath, offloading } = path;
+    const hasLink = () => {
+      const up = new Set(interfaceAddresses().map(({ device }) => device));
+      return io.interfaces.some((name) => up.has(name));
+    };
+    const isRunning = () => !ending.aborted && hasLink();
+    const words = DATAPATH_WORDS[datapath];
+    const { counters: control } = this.#control!;
+    if (metrics)
+      await openWebInterface({
+        ...metrics,
+        running,
+        network,
+        conditions,
+        control,
+        datapath: words,
+        offloading,
+        events,
+        log,
+        isRunning,
+      });
+    if (procfs !== undefined)
+      this.#procfs = keepProcfs(procfs, running.door, (error) =>
+        log('error', 'procfs-failed', { error: String(error) }),
+      );
+    // A rejected file is logged where it is read; another error is a fault and ends the process.
+    process.on('SIGHUP', () => void this.#configuration.reload().catch(throwFault));
+    this.#watch = setInterval(() => {
+      running.watch();
+      sources.refresh();
+      network.update();
+    }, WATCH_MS);
+  }
+
+  async close(): Promise<void> {
+    clearInterval(this.#watch);
+    this.#procfs?.close();
+    await this.#control?.close();
+  }
+}
+
+function throwFault(error: unknown): void {
   if (!(error instanceof LvsError)) throw error;
 }

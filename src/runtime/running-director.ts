@@ -1,40 +1,45 @@
-/** A director on a live host: commands reach both, and what the host does meanwhile is noticed. */
+/** A director on a live host: its API, its health checks, and the changes on the host that follow from its services. */
 
 import type { Watch } from '../checks/watch.ts';
-import type { Drain } from '../config/reload/reconcile.ts';
-import type { DirectorDoor, Reloaded } from '../control/director-api.ts';
+import { type Rule, ruleOf } from '../config/reload/applied-state.ts';
+import type { DirectorDoor } from '../control/director-api.ts';
 import { Director } from '../director/director.ts';
 import type { Guarded } from '../host/guard-script.ts';
 import type { Routes } from '../host/routes.ts';
 import type { SourceValidator } from '../host/source-validation.ts';
-import { checkVips, type VipAddress } from '../host/vip-addresses.ts';
+import type { VipAddress } from '../host/vip-addresses.ts';
 import type { HostIo } from '../io/host-io.ts';
 import type { LiveLosses } from '../io/live.ts';
 import { LvsError } from '../model/errors.ts';
 import type { Explanation } from '../model/explanation.ts';
+import { Slice } from '../model/slice.ts';
 import type { ServiceSnapshot, Snapshot } from '../model/snapshot.ts';
 import { parseAddress } from '../wire/address.ts';
 import type { Frame } from '../wire/frame.ts';
-import { Overloads, tellChanges } from './changes.ts';
-import type { Configured } from './configuration.ts';
+import { logChanges, Overloads } from './changes.ts';
+import type { Conditions } from './conditions.ts';
+import type { PlanRequest, ReadConfiguration, ReloadPlan } from './configuration-thread.ts';
 import { Drains } from './drains.ts';
-import { guardedDoor } from './guard-update.ts';
-import { explainedWithChecks, healthWatch, watchedDoor, watchedOf, withChecks } from './health.ts';
-import { type HostSetUp, setUpHost } from './host-setup.ts';
+import { GuardUpdates, guardedDoor } from './guard-update.ts';
+import { explainedWithChecks, healthWatch, withChecks } from './health.ts';
+import { type HostSetup, setUpHost } from './host-setup.ts';
 import { liveHost } from './live-host.ts';
 import { localDoor } from './local-director.ts';
 import type { Log } from './log.ts';
 import type { Offloading } from './offloading.ts';
-import { keptServices } from './owned-packets.ts';
+import { OwnedPackets, type OwnedService } from './owned-packets.ts';
+import { Packing, unpacked } from './packed.ts';
 import { unforeseeable } from './random.ts';
-import { reloadCommands } from './reload.ts';
 import { PassedPackets } from './unmatched-packets.ts';
 
-/** Octets that the longest tunnel header adds: IPv6 (RFC 8200) and GUE with a private field, or GRE with a checksum. */
-const TUNNEL_HEADERS = 60;
+/** Bytes of the longest tunnel header: IPv6 (RFC 8200) and GUE with a private field, or GRE with a checksum. */
+const TUNNEL_HEADER_BYTES = 60;
 
-/** ms between two looks for health checks that are due. */
-const LOOK = 100;
+/** ms between two searches for health checks that are due. */
+const CHECK_TICK_MS = 100;
+
+/** An event of an interface: see io/live.ts. */
+export type InterfaceChange = 'deleted' | 'back' | 'polling';
 
 export interface RunningDirectorOptions {
   readonly io: HostIo;
@@ -44,8 +49,9 @@ export interface RunningDirectorOptions {
   readonly sources: SourceValidator;
   readonly clock: () => number;
   readonly log: Log;
-  /** Most connections at a time. */
+  /** Maximum number of connections. */
   readonly connections: number;
+  readonly conditions: Conditions;
   /** The interfaces of the file or the command line. */
   readonly named: readonly string[];
   /** Called, and awaited, before VIPs are added. */
@@ -54,27 +60,37 @@ export interface RunningDirectorOptions {
 
 export class RunningDirector {
   readonly director: Director;
+  /** Commands through it reach the host, too. */
   readonly door: DirectorDoor;
+  /** Handles packets that are not the director's. */
   readonly passed: (frame: Frame) => void;
   readonly #options: RunningDirectorOptions;
   readonly #passed: PassedPackets;
-  readonly #kept = keptServices();
+  readonly #owned = new OwnedPackets();
+  readonly #updates = new GuardUpdates((added) => this.#updateHost(added));
   readonly #drains = new Drains();
   readonly #overloads = new Overloads();
   readonly #health: Watch;
-  #looking: NodeJS.Timeout | undefined;
-  #host: HostSetUp | undefined;
+  /** The same as `door`, for the director's own changes. */
+  readonly #api: DirectorDoor;
+  #checking: NodeJS.Timeout | undefined;
+  #host: HostSetup | undefined;
   #guarded: Guarded | undefined;
-  #warned = false;
+  #hasWarned = false;
   #crowded = 0;
-  #config: Configured | undefined;
   #lost = 0;
-  /** VIPs that the file no longer has, and that are still in use. */
+  #config: ReadConfiguration | undefined;
+  /** Manual changes so far, those that the last plan knew, and those that the last reload took into account; -1: none. */
+  #changes = 0;
+  #plannedChange = 0;
+  #appliedChange = 0;
+  #isDraining = false;
+  #isTableFull = false;
+  /** VIPs that the file no longer has, and that connections still use. */
   #leaving: readonly VipAddress[] = [];
-  #reloading: Promise<unknown> = Promise.resolve();
 
   constructor(options: RunningDirectorOptions) {
-    const { io, routes, clock, connections } = options;
+    const { io, routes, clock, connections, log } = options;
     this.#options = options;
     this.director = new Director({
       host: liveHost(io, routes, options.sources),
@@ -85,21 +101,27 @@ export class RunningDirector {
     const { marks, forwarding } = this.director.context;
     this.#passed = new PassedPackets(forwarding, io.exclusive, (packet) => marks.of(packet));
     this.passed = this.#passed.handle;
-    const door = localDoor(this.director, { now: clock });
-    this.#health = healthWatch({ door, log: options.log });
-    this.door = watchedDoor(
-      guardedDoor(door, () => this.#settle()),
-      this.#health,
-      clock,
-    );
+    this.#health = healthWatch({ door: localDoor(this.director, { now: clock }), log });
+    const local = localDoor(this.director, {
+      now: clock,
+      prepare: (command, now) => this.#health.adjust(command, now),
+      complete: (service, now) => withChecks(service, this.#health, now),
+    });
+    this.#api = guardedDoor(local, this.#updates);
+    this.door = {
+      ...this.#api,
+      apply: (commands) => {
+        this.#changes++;
+        return this.#api.apply(commands);
+      },
+    };
   }
 
-  /** Services first, then what keeps the kernel from them, then the VIPs: clients never meet the kernel's refusal. */
-  async start(config: Configured, folder: string): Promise<void> {
+  /** Starts with services, guard and VIPs, in this order: the host never refuses a client of a service. */
+  async start(config: ReadConfiguration, folder: string): Promise<void> {
     const { clock, io, log, offloading, routes, named, beforeHold } = this.#options;
-    this.#health.set(watchedOf(config.document), clock());
-    for (const command of this.#health.adjust(config.commands, clock()))
-      this.director.apply(command, clock());
+    await this.#health.set(unpacked(config.watched), clock());
+    await this.#api.apply([...unpacked(config.commands)]);
     this.#config = config;
     this.#host = await setUpHost({
       interfaces: io.interfaces,
@@ -109,119 +131,157 @@ export class RunningDirector {
       log,
       merged: offloading !== undefined,
     });
-    await this.#settle();
+    await this.#updates.request();
     await this.#host.hold(config.vips);
     routes.refresh();
-    this.#looking = setInterval(() => this.#health.tick(clock()), LOOK);
+    this.#checking = setInterval(() => this.#health.tick(clock()), CHECK_TICK_MS);
   }
 
   /** The configuration that was applied last. */
-  get config(): Configured | undefined {
+  get config(): ReadConfiguration | undefined {
     return this.#config;
   }
 
-  /** One reload at a time. Throws LvsError, and changes nothing, where it cannot be done. */
-  reload(wanted: Configured): Promise<Omit<Reloaded, 'warnings'>> {
-    const work = this.#reloading.catch(() => {}).then(() => this.#reload(wanted));
-    this.#reloading = work;
-    return work;
+  get drains(): Drains {
+    return this.#drains;
   }
 
-  async #reload(wanted: Configured): Promise<Omit<Reloaded, 'warnings'>> {
+  /** Reports whether a reload of `wanted` would find what the last one left. */
+  isCurrent(wanted: ReadConfiguration): boolean {
+    return wanted.digest === this.#config?.digest && this.#changes === this.#appliedChange;
+  }
+
+  /** Resolves with the state from which a reload is planned. Works in slices. */
+  async state(): Promise<PlanRequest> {
+    const { clock } = this.#options;
+    this.#plannedChange = this.#changes;
+    const rules = new Packing<Rule>();
+    const slice = new Slice();
+    const now = clock();
+    for (const service of this.director.services(now)) {
+      rules.add(ruleOf(withChecks(service, this.#health, now)));
+      if (slice.spent) await slice.next();
+    }
+    const { settings, timeouts } = this.director.summary(clock());
+    const draining = this.#drains.all;
+    return {
+      running: rules.packed,
+      snapshot: { settings, timeouts },
+      commands: this.#config!.commands,
+      draining,
+    };
+  }
+
+  /** Carries out the plan of a reload. Works in slices. */
+  async carryOut(wanted: ReadConfiguration, { commands, drains }: ReloadPlan): Promise<void> {
     const { clock, log, routes } = this.#options;
     const previous = this.#config!;
-    checkVips(wanted.vips);
-    const { commands, drains, byHand } = reloadCommands(this.snapshot(), wanted.document, {
-      commands: previous.commands,
-      draining: this.#drains.all,
-    });
-    for (const what of byHand) log('warning', 'by-hand', { what, adopt: wanted.document.adopt });
-    const released = this.#health.set(watchedOf(wanted.document), clock());
-    const all = [...released, ...commands];
-    const outcomes = await this.door.apply(all);
-    tellChanges(all, outcomes, 'reload', log);
-    for (const outcome of outcomes) if (outcome) log('error', 'reload', { why: outcome.message });
-    this.#drains.set(drains, clock() + wanted.document.drain * 1000);
+    const slice = new Slice();
+    const all = await this.#health.set(unpacked(wanted.watched), clock());
+    for (const command of unpacked(commands)) {
+      all.push(command);
+      if (slice.spent) await slice.next();
+    }
+    const outcomes = await this.#api.apply(all);
+    await logChanges(all, outcomes, 'reload', log);
+    const failures = outcomes.filter((outcome) => outcome !== undefined);
+    for (const { message } of failures) log('error', 'reload-command-failed', { error: message });
+    this.#appliedChange = failures.length > 0 ? -1 : this.#plannedChange;
+    this.#drains.set(drains, clock() + wanted.drain * 1000);
     this.#config = wanted;
     this.#leaving = [...this.#leaving, ...previous.vips];
     await this.#holdVips();
     routes.refresh();
     for (const name of wanted.interfaces) await this.#listen(name);
-    log('info', 'reloaded', { commands: commands.length, draining: drains.length });
-    return { commands: commands.length, draining: drains.length, byHand };
   }
 
-  /** What goes when its connections have ended. */
-  get draining(): readonly Drain[] {
-    return this.#drains.all;
+  /** Resolves with a copy of the director's state, health checks included. Works in slices. */
+  snapshot(): Promise<Snapshot> {
+    return this.#api.snapshot({ services: true });
   }
 
-  snapshot(): Snapshot {
+  /** Yields copies of the services, health checks included. Each is made when it is asked for. */
+  *services(): Generator<ServiceSnapshot> {
     const now = this.#options.clock();
-    const snapshot = this.director.snapshot(now);
-    return { ...snapshot, services: withChecks(snapshot.services, this.#health, now) };
+    for (const service of this.director.services(now)) yield withChecks(service, this.#health, now);
   }
 
-  explain(octets: Uint8Array): Explanation {
+  explain(packet: Uint8Array): Explanation {
     const now = this.#options.clock();
-    return explainedWithChecks(this.director.explain(octets, now), this.#health, now);
+    return explainedWithChecks(this.director.explain(packet, now), this.#health, now);
   }
 
   losses(): LiveLosses {
     return this.#options.io.losses();
   }
 
-  interfaceChanged(name: string, what: 'deleted' | 'back' | 'polling'): void {
+  /** Handles an event of the packet driver. */
+  interfaceChanged(name: string, change: InterfaceChange): void {
     const { io, log, routes } = this.#options;
-    log('warning', `interface-${what}`, { interface: name });
-    if (what !== 'back') return;
+    log(change === 'back' ? 'info' : 'warning', `interface-${change}`, { interface: name });
+    if (change !== 'back') return;
     routes.refresh();
     this.#host
       ?.renew(name, io.interfaces)
-      .catch((error: Error) => log('error', 'host', { why: error.message }));
+      .catch(({ message }: Error) => log('error', 'host-setup-failed', { interface: name, error: message }));
   }
 
-  /** To be called every second or so. */
+  /** Checks routes, addresses, drains and losses. Call it every second or so. */
   watch(): void {
     const { routes, log } = this.#options;
     if (routes.refresh()) {
       this.#host?.check();
-      this.#keep();
+      this.#updateKernelPath();
     }
     if (this.#drains.size > 0) void this.#drain();
+    this.#checkTable();
     this.#overloads.look(this.director.context.services.all, log);
     const { captureDrops, ringDrops, truncated } = this.losses();
     const lost = captureDrops + ringDrops + truncated;
     if (lost > this.#lost) log('warning', 'packets-lost', { captureDrops, ringDrops, truncated });
     this.#lost = lost;
     const { crowded = 0 } = this.#options.offloading?.counts ?? {};
-    if (crowded > this.#crowded) log('warning', 'offload-full', { refused: crowded - this.#crowded });
+    if (crowded > this.#crowded) log('warning', 'flow-table-full', { refused: crowded - this.#crowded });
     this.#crowded = crowded;
   }
 
-  /** Gives the host back what was taken. */
+  /** Reports a full connection table as a condition until a tenth of it is free: its end would flap otherwise. */
+  #checkTable(): void {
+    const { conditions } = this.#options;
+    const { size, capacity } = this.director.context.table;
+    this.#isTableFull = size >= (this.#isTableFull ? 0.9 : 1) * capacity;
+    const text = `the connection table is full: ${capacity} entries (see --connections)`;
+    const entry = { text, fields: { entries: size, capacity } };
+    conditions.set('table-full', new Map(this.#isTableFull ? [['connections', entry]] : []));
+  }
+
+  /** Restores the host. */
   close(): void {
-    clearInterval(this.#looking);
+    clearInterval(this.#checking);
     this.#health[Symbol.dispose]();
     this.#host?.close();
     this.#options.offloading?.close();
   }
 
   async #drain(): Promise<void> {
-    const commands = this.#drains.due(this.snapshot().services, this.#options.clock());
-    if (commands.length === 0) return;
-    const { log } = this.#options;
-    tellChanges(commands, await this.door.apply(commands), 'drained', log);
+    if (this.#isDraining) return;
+    this.#isDraining = true;
+    const { clock, log } = this.#options;
     try {
+      const commands = await this.#drains.due((service) => this.director.service(service), clock());
+      if (commands.length === 0) return;
+      await logChanges(commands, await this.#api.apply(commands), 'drained', log);
       await this.#holdVips();
     } catch (error) {
-      // An interface is away: its VIPs are set again with the next renewal.
+      // The VIPs of an interface that is absent are added by the next renewal.
       if (!(error instanceof LvsError)) throw error;
-      log('error', 'vips', { why: error.message });
+      log('error', 'vips-failed', { error: error.message });
+    } finally {
+      this.#isDraining = false;
     }
   }
 
-  /** Those of the file, and those that it no longer has while connections through them end. */
+  /** Holds the VIPs of the file, and those that it no longer has until the connections through them have ended. */
   async #holdVips(): Promise<void> {
     const { vips = [] } = this.#config ?? {};
     const own = new Set(vips.map(({ address }) => address));
@@ -229,7 +289,7 @@ export class RunningDirector {
     await this.#host?.hold(this.vips);
   }
 
-  /** The VIPs that this host is to have: those of the file, and those that connections still use. */
+  /** The VIPs that this host should have: those of the file, and those that connections still use. */
   get vips(): readonly VipAddress[] {
     return [...(this.#config?.vips ?? []), ...this.#leaving];
   }
@@ -246,61 +306,69 @@ export class RunningDirector {
     await this.#host?.guard(io.interfaces);
   }
 
-  /** The host keeps off what the director has now. */
-  async #settle(): Promise<void> {
-    const { clock, io, log, routes } = this.#options;
-    const { services } = this.snapshot();
-    const guarded = this.#kept.update(services, this.director.context.marks.rules, clock());
+  /** Makes the host ignore the packets of the services that exist or are about to be added. Works in slices. */
+  async #updateHost(added: readonly OwnedService[]): Promise<void> {
+    const { clock, io, log } = this.#options;
+    const now = clock();
+    const director = this.director;
+    function* services() {
+      yield* director.services(now);
+      yield* added;
+    }
+    const guarded = await this.#owned.update(services(), director.context.marks.rules, now);
+    if (guarded === this.#guarded || !this.#host) return;
     this.#guarded = guarded;
-    this.#passed.keep(guarded);
-    this.#keep();
-    const tunnels = services.some(({ destinations }) =>
-      destinations.some(({ method }) => method === 'tunnel'),
-    );
-    io.reserve = tunnels ? TUNNEL_HEADERS : 0;
-    for (const name of replyInterfaces(services, routes)) await this.#listen(name);
+    await this.#passed.setWithheld(guarded);
+    this.#updateKernelPath();
+    const { tunnels, interfaces } = await this.#needsOf(guarded);
+    io.reserve = tunnels ? TUNNEL_HEADER_BYTES : 0;
+    for (const name of interfaces) await this.#listen(name);
     try {
-      await this.#host?.keep(guarded);
+      await this.#host.withhold(guarded);
     } catch (error) {
       if (!(error instanceof LvsError)) throw error;
-      log('error', 'guard', { why: error.message });
+      log('error', 'guard-failed', { error: error.message });
     }
   }
 
-  /** The kernel path hands the director's packets up, and those to the host itself on. */
-  #keep(): void {
+  /** Resolves with whether there are tunnels, and the interfaces by which NATed destinations answer. */
+  async #needsOf({ services }: Guarded) {
+    const { routes } = this.#options;
+    const slice = new Slice();
+    const interfaces = new Set<string>();
+    let tunnels = false;
+    for (const { destinations } of services)
+      for (const { method, address: text } of destinations) {
+        if (slice.spent) await slice.next();
+        if (method === 'tunnel') tunnels = true;
+        const address = method === 'nat' ? parseAddress(text) : undefined;
+        const device = address && !routes.isLocal(address) && routes.route(address)?.device;
+        if (device) interfaces.add(device);
+      }
+    return { tunnels, interfaces };
+  }
+
+  #updateKernelPath(): void {
     const { offloading, log } = this.#options;
     if (!offloading || !this.#guarded) return;
     offloading.settle(this.#guarded.services);
-    if (this.#guarded.marks.length > 0 && !this.#warned) {
-      this.#warned = true;
-      log('error', 'offload', { why: 'services by firewall mark need --datapath live' });
+    if (this.#guarded.marks.length > 0 && !this.#hasWarned) {
+      this.#hasWarned = true;
+      log('error', 'marks-not-supported', { reason: 'services by firewall mark need --datapath live' });
     }
   }
 
-  /** Packets that come in by this interface are heard from now on. */
+  /** Receives packets from an interface, too. */
   async #listen(name: string): Promise<void> {
     const { io, log } = this.#options;
     if (io.interfaces.includes(name)) return;
     try {
       await io.listen(name);
       await this.#host?.renew(name, io.interfaces);
-      log('info', 'interface-new', { interface: name });
+      log('info', 'interface-added', { interface: name });
     } catch (error) {
       if (!(error instanceof LvsError)) throw error;
-      log('error', 'interface-new', { interface: name, why: error.message });
+      log('error', 'interface-failed', { interface: name, error: error.message });
     }
   }
-}
-
-/** Where translated destinations answer. */
-function replyInterfaces(services: readonly ServiceSnapshot[], routes: Routes): ReadonlySet<string> {
-  const names = new Set<string>();
-  for (const { destinations } of services)
-    for (const { method, address: text } of destinations) {
-      const address = method === 'nat' ? parseAddress(text) : undefined;
-      const device = address && !routes.isLocal(address) && routes.route(address)?.device;
-      if (device) names.add(device);
-    }
-  return names;
 }

@@ -6,13 +6,46 @@ import type { ForwardingContext } from '../forwarding/method.ts';
 import { type Guarded, guardedPort } from '../host/guard-script.ts';
 import { PROTOCOL_NUMBERS } from '../model/naming.ts';
 import type { Protocol } from '../model/service.ts';
+import { Slice } from '../model/slice.ts';
 import { type Address, parseAddress, sameAddress } from '../wire/address.ts';
 import type { Frame } from '../wire/frame.ts';
+import { foldAddress, multiplicative } from '../wire/hash.ts';
 import { Packet } from '../wire/packet.ts';
 
-/** Ends of connections by protocol and port; port 0: all ports. */
-type Ends = Map<number, Address[]>;
-const keyOf = (protocol: number, port: number): number => (protocol << 16) | port;
+/** Ends of connections: protocol, address and port; port 0 stands for all ports. Lookups allocate nothing. */
+class EndSet {
+  readonly #buckets = new Map<number, End[]>();
+
+  add(protocol: number, address: Address, port: number): void {
+    if (this.#hasExactly(protocol, address, port)) return;
+    const hash = hashOf(protocol, address, port);
+    const bucket = this.#buckets.get(hash);
+    if (bucket) bucket.push({ protocol, address, port });
+    else this.#buckets.set(hash, [{ protocol, address, port }]);
+  }
+
+  has(protocol: number, address: Address, port: number): boolean {
+    return this.#hasExactly(protocol, address, port) || this.#hasExactly(protocol, address, 0);
+  }
+
+  #hasExactly(protocol: number, address: Address, port: number): boolean {
+    const bucket = this.#buckets.get(hashOf(protocol, address, port));
+    if (bucket)
+      for (const end of bucket)
+        if (end.port === port && end.protocol === protocol && sameAddress(end.address, address)) return true;
+    return false;
+  }
+}
+
+interface End {
+  readonly protocol: number;
+  readonly address: Address;
+  readonly port: number;
+}
+
+/** A small integer, so that the map's keys are not boxed. Services are configured: no seed. */
+const hashOf = (protocol: number, address: Address, port: number): number =>
+  multiplicative(foldAddress(address) ^ (port << 8) ^ protocol, 30);
 
 export class PassedPackets {
   readonly #context: ForwardingContext;
@@ -20,10 +53,10 @@ export class PassedPackets {
   readonly #exclusive: boolean;
   readonly #markOf: (packet: Packet) => number;
   readonly #packet = new Packet();
-  #requests: Ends = new Map();
-  #replies: Ends = new Map();
-  /** Addresses by protocol whose fragments are kept, whatever their port: key of port 0. */
-  #fragments: Ends = new Map();
+  #requests = new EndSet();
+  #replies = new EndSet();
+  /** Addresses whose fragments are withheld, whatever their port: port 0. */
+  #fragments = new EndSet();
   #marks: ReadonlySet<number> = new Set();
   #forwards = false;
 
@@ -33,24 +66,27 @@ export class PassedPackets {
     this.#markOf = markOf;
   }
 
-  /** From now on just these are kept from the kernel. */
-  keep({ services }: Guarded): void {
-    this.#requests = new Map();
-    this.#replies = new Map();
-    this.#fragments = new Map();
+  /** Replaces the packets that are withheld from the host. Works in slices; until it resolves the earlier ones count. */
+  async setWithheld({ services }: Guarded): Promise<void> {
+    const [requests, replies, fragments] = [new EndSet(), new EndSet(), new EndSet()];
     const marks = new Set<number>();
+    const slice = new Slice();
     for (const { service, destinations } of services) {
+      if (slice.spent) await slice.next();
       if ('mark' in service) marks.add(service.mark);
       else {
-        add(this.#requests, service.protocol, service.address, guardedPort(service));
-        add(this.#fragments, service.protocol, service.address, 0);
+        add(requests, service.protocol, service.address, guardedPort(service));
+        add(fragments, service.protocol, service.address, 0);
       }
       for (const { method, address, port } of destinations) {
         if (method !== 'nat') continue;
         const protocols = 'mark' in service ? (['tcp', 'udp', 'sctp'] as const) : [service.protocol];
-        for (const protocol of protocols) add(this.#replies, protocol, address, port);
+        for (const protocol of protocols) add(replies, protocol, address, port);
       }
     }
+    this.#requests = requests;
+    this.#replies = replies;
+    this.#fragments = fragments;
     this.#marks = marks;
     this.#forwards = isRouter();
   }
@@ -68,12 +104,12 @@ export class PassedPackets {
 
   #isKept(packet: Packet, isLocal: boolean): boolean {
     const { protocol, src, srcPort, dst, dstPort } = packet;
-    if (has(this.#requests, protocol, dst, dstPort)) return true;
+    if (this.#requests.has(protocol, dst, dstPort)) return true;
     if (this.#marks.size > 0 && this.#marks.has(this.#markOf(packet))) return true;
     // Fragments are kept whatever their port.
     return isLocal
-      ? packet.frame.fragmentSize > 0 && has(this.#fragments, protocol, dst, 0)
-      : has(this.#replies, protocol, src, srcPort);
+      ? packet.frame.fragmentSize > 0 && this.#fragments.has(protocol, dst, 0)
+      : this.#replies.has(protocol, src, srcPort);
   }
 
   /** As a router: what a real server says outside any connection of ours finds its way. */
@@ -85,22 +121,9 @@ export class PassedPackets {
   }
 }
 
-function add(ends: Ends, protocol: Protocol, text: string, port: number): void {
+function add(ends: EndSet, protocol: Protocol, text: string, port: number): void {
   const address = parseAddress(text);
-  if (!address) return;
-  const key = keyOf(PROTOCOL_NUMBERS[protocol], port);
-  const known = ends.get(key);
-  if (known) known.push(address);
-  else ends.set(key, [address]);
-}
-
-function has(ends: Ends, protocol: number, address: Address, port: number): boolean {
-  return among(ends.get(keyOf(protocol, port)), address) || among(ends.get(keyOf(protocol, 0)), address);
-}
-
-function among(addresses: readonly Address[] | undefined, address: Address): boolean {
-  if (addresses) for (const each of addresses) if (sameAddress(each, address)) return true;
-  return false;
+  if (address) ends.add(PROTOCOL_NUMBERS[protocol], address, port);
 }
 
 function isRouter(): boolean {

@@ -1,9 +1,11 @@
 /** The web interface of a running director: what it shows, put together. */
 import type { Server } from 'node:http';
 import { monitorEventLoopDelay } from 'node:perf_hooks';
+import { monotonicClock } from '../io/pump.ts';
 import type { ControlCounters, Surroundings } from '../model/surroundings.ts';
 import type { Events } from '../web/events.ts';
 import { History } from '../web/history.ts';
+import { availabilityOf } from '../web/observed.ts';
 import { serveWeb } from '../web/server.ts';
 import type { Conditions } from './conditions.ts';
 import type { Log } from './log.ts';
@@ -64,12 +66,15 @@ export async function openWebInterface(options: WebInterfaceOptions): Promise<Se
     port,
     observed: {
       snapshot: () => running.snapshot(),
+      summary: () => running.director.summary(monotonicClock()),
+      services: () => running.services(),
+      availability: () => availabilityOf(running.director.context.services.all),
       surroundings,
       events,
       history: new History(),
       now: () => new Date(),
     },
-    failed: (error) => log('error', 'web', { why: String(error) }),
+    failed: (error) => log('error', 'web-request-failed', { error: String(error) }),
   });
   server.once('close', () => {
     clearInterval(forgetting);

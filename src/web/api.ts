@@ -1,8 +1,9 @@
 /** The director as JSON: the document of /api/v1/snapshot, and its schema. */
+import { Slice } from '../model/slice.ts';
 import type { Snapshot } from '../model/snapshot.ts';
 import type { Surroundings } from '../model/surroundings.ts';
 import type { Happening } from './events.ts';
-import { notReady, type Observed } from './observed.ts';
+import { degradation, notReady, type Observed } from './observed.ts';
 
 /** Raised when a field changes its meaning or goes; a new field leaves it. */
 export const API_VERSION = 1;
@@ -12,31 +13,47 @@ export interface SnapshotDocument extends Snapshot {
   /** ISO 8601. */
   readonly time: string;
   readonly ready: boolean;
+  /** Why it is not ready. */
   readonly notReady?: string;
+  /** What it cannot do at the moment although it is ready. */
+  readonly degraded?: string;
   readonly surroundings: Surroundings;
   /** Newest last. */
   readonly events: readonly Happening[];
 }
 
-export function snapshotDocument(observed: Observed): SnapshotDocument {
-  const snapshot = observed.snapshot();
+function documentOf(observed: Observed): Omit<SnapshotDocument, 'services' | 'events'> {
   const surroundings = observed.surroundings();
-  const why = notReady(snapshot, surroundings);
+  const summary = observed.summary();
+  const why = notReady(observed.availability(), surroundings);
+  const limit = degradation(surroundings);
   return {
     version: API_VERSION,
     time: observed.now().toISOString(),
     ready: why === undefined,
     ...(why !== undefined && { notReady: why }),
+    ...(limit !== undefined && { degraded: limit }),
     surroundings,
-    ...snapshot,
-    events: observed.events.latest,
+    ...summary,
   };
 }
 
-/** What an event named `summary` carries: everything but services and events. */
-export function summaryDocument(observed: Observed): Omit<SnapshotDocument, 'services' | 'events'> {
-  const { services: _, events: __, ...summary } = snapshotDocument(observed);
-  return summary;
+/** Returns the data of an event named `summary`: everything but services and events. */
+export const summaryDocument = documentOf;
+
+/** Resolves with the document of /api/v1/snapshot as JSON text in parts. Works in slices. */
+export async function snapshotText(observed: Observed): Promise<string[]> {
+  const slice = new Slice();
+  const document = JSON.stringify(documentOf(observed));
+  const parts = [`${document.slice(0, -1)},"services":[`];
+  let separator = '';
+  for (const service of observed.services()) {
+    parts.push(separator + JSON.stringify(service));
+    separator = ',';
+    if (slice.spent) await slice.next();
+  }
+  parts.push(`],"events":${JSON.stringify(observed.events.latest)}}\n`);
+  return parts;
 }
 
 const integer = { type: 'integer', minimum: 0 } as const;
@@ -60,7 +77,8 @@ const summary = {
   version: { const: API_VERSION },
   time: { ...string, description: 'ISO 8601' },
   ready: boolean,
-  notReady: { ...string, description: 'why it is not' },
+  notReady: { ...string, description: 'why it is not ready' },
+  degraded: { ...string, description: 'what it cannot do at the moment although it is ready' },
   surroundings: ref('surroundings'),
   stats: ref('traffic'),
   rates: ref('traffic'),
@@ -77,7 +95,7 @@ const summary = {
   drops: { ...counts, description: 'packets, by reason' },
   counts: { ...counts, description: 'events since the start' },
 };
-const OPTIONAL = ['notReady'];
+const OPTIONAL = ['notReady', 'degraded'];
 
 /** JSON Schema (2020-12) of SnapshotDocument, and as $defs of what the events named `summary` and `event` carry. */
 export const SNAPSHOT_SCHEMA = {

@@ -1,10 +1,11 @@
-/** Keeps clients from holding the server: too slow, or sending what nobody asked for. */
+/** Protects the server from clients: too many, too slow, or sent by a page of another site. */
 import type { IncomingMessage, ServerResponse } from 'node:http';
+import { isIP, type Socket } from 'node:net';
 
-/** Characters that may wait for a client that does not read. */
-const MAX_WAITING = 1024 * 1024;
+/** Characters that may be buffered for a client that does not read. */
+const MAX_BUFFERED = 1024 * 1024;
 
-/** ms in which an answer has to be read; the client is cut off otherwise. */
+/** Ends the connection of a client that does not read its answer within `limit` ms. */
 export function limitAnswer(response: ServerResponse, limit: number): void {
   const timer = setTimeout(() => response.destroy(), limit).unref();
   response.once('close', () => clearTimeout(timer));
@@ -14,9 +15,55 @@ export function hasBody({ headers }: IncomingMessage): boolean {
   return headers['transfer-encoding'] !== undefined || (headers['content-length'] ?? '0') !== '0';
 }
 
-/** Writes unless too much waits already: the client is cut off then. */
+/** Writes, or ends the connection if too much is buffered. */
 export function writeOrCut(response: ServerResponse, text: string): void {
   if (response.destroyed) return;
-  if (response.writableLength + text.length > MAX_WAITING) response.destroy();
+  if (response.writableLength + text.length > MAX_BUFFERED) response.destroy();
   else response.write(text);
+}
+
+/**
+ * A limited number of clients. One more takes the place of the one that has made no progress for the longest time, so
+ * that slow clients never keep others out.
+ */
+export class ClientSlots {
+  readonly #limit: number;
+  /** The one that made progress last is the last. */
+  readonly #sockets = new Set<Socket>();
+
+  constructor(limit: number) {
+    this.#limit = limit;
+  }
+
+  /** Gives a new client a place. */
+  take(socket: Socket): void {
+    this.#sockets.add(socket);
+    socket.once('close', () => this.#sockets.delete(socket));
+    if (this.#sockets.size <= this.#limit) return;
+    const [slowest] = this.#sockets;
+    this.#sockets.delete(slowest!);
+    slowest!.destroy();
+  }
+
+  /** Records that a client has sent a request or read an answer. */
+  progress(socket: Socket): void {
+    if (this.#sockets.delete(socket)) this.#sockets.add(socket);
+  }
+
+  /** Counts a client no longer: it has another limit. */
+  release(socket: Socket): void {
+    this.#sockets.delete(socket);
+  }
+}
+
+/**
+ * Reports whether a request names this server. A page of another site can make a browser send requests here by a name
+ * of that site that resolves to this address (DNS rebinding); it cannot do so by an address or a name of this server.
+ */
+export function isAllowedHost(header: string | undefined, names: ReadonlySet<string>): boolean {
+  // HTTP/1.0 has no such header, and a browser always sends it.
+  if (header === undefined || header === '') return true;
+  const [, bracketed, plain] = /^(?:\[([^\]]*)\]|([^:]*))(?::\d*)?$/.exec(header) ?? [];
+  const name = (bracketed ?? plain ?? '').toLowerCase().replace(/\.$/, '');
+  return isIP(name) !== 0 || name === 'localhost' || name.endsWith('.localhost') || names.has(name);
 }

@@ -1,13 +1,14 @@
-/** The last two minutes of a director: rates for the graphs, and who got how many of the connections. */
-
+/** The last two minutes of a director: rates for the graphs, and the new connections of each destination. */
 import { formatRule, formatService } from '../model/naming.ts';
-import type { Snapshot } from '../model/snapshot.ts';
+import { Slice } from '../model/slice.ts';
+import type { ServiceSnapshot, Traffic } from '../model/snapshot.ts';
 
-/** Samples that are kept, and ms between two. */
+/** The number of samples, and ms between two. */
 export const SAMPLES = 60;
-export const PERIOD = 2000;
-/** Destinations whose connections are remembered; those beyond have no share. */
-const MAX_REMEMBERED = 20_000;
+export const PERIOD_MS = 2000;
+/** Services and destinations that are recorded: those that the page shows, and no more. */
+export const MAX_SERVICES = 500;
+const MAX_DESTINATIONS = 5000;
 
 /** Packets a second in each direction, oldest first. */
 export interface Graph {
@@ -26,18 +27,21 @@ export class History {
   /** Totals of connections by destination, newest last. */
   #connections = new Map<string, number[]>();
 
-  /** To be called every PERIOD ms. */
-  record({ services, rates }: Snapshot): void {
+  /** Records a sample. Call it every PERIOD_MS. Works in slices, and reads no more services than it keeps. */
+  async record(rates: Traffic, services: Iterable<ServiceSnapshot>): Promise<void> {
+    const slice = new Slice();
     push(this.#total, rates.inPackets, rates.outPackets);
     const tracks = new Map<string, Track>();
     const connections = new Map<string, number[]>();
     for (const { service, rates: its, destinations } of services) {
+      if (tracks.size >= MAX_SERVICES) break;
+      if (slice.spent) await slice.next();
       const name = formatService(service);
       const track = this.#services.get(name) ?? { in: [], out: [] };
       push(track, its.inPackets, its.outPackets);
       tracks.set(name, track);
       for (const destination of destinations) {
-        if (connections.size >= MAX_REMEMBERED) break;
+        if (connections.size >= MAX_DESTINATIONS) break;
         const key = formatRule(service, destination);
         connections.set(key, appended(this.#connections.get(key) ?? [], destination.stats.connections));
       }
@@ -50,12 +54,12 @@ export class History {
     return this.#total;
   }
 
-  /** By the name of names.ts. */
+  /** Returns the graph of a service, by its name (model/naming.ts). */
   service(name: string): Graph {
     return this.#services.get(name) ?? { in: [], out: [] };
   }
 
-  /** Connections that the destination got in the last two minutes; counters that went back begin anew. */
+  /** Returns the connections that a destination got in the last two minutes. A counter that decreased was reset. */
   gained(key: string): number {
     const totals = this.#connections.get(key) ?? [];
     return totals.reduce((sum, total, i) => {

@@ -1,16 +1,31 @@
-/** What the web interface is given to show. */
+/** The sources of the web interface, and what they say about readiness. */
+import type { VirtualService } from '../model/service.ts';
 import type { ServiceSnapshot, Snapshot } from '../model/snapshot.ts';
 import type { Surroundings } from '../model/surroundings.ts';
 import type { Events } from './events.ts';
 import type { History } from './history.ts';
 
 export interface Observed {
-  snapshot(): Snapshot;
+  /** Returns a copy of the director's state. */
+  snapshot(): Snapshot | Promise<Snapshot>;
+  /** Returns everything of it but the services, at little cost. */
+  summary(): Omit<Snapshot, 'services'>;
+  /** Yields copies of the services; each is made when it is asked for. */
+  services(): Iterable<ServiceSnapshot>;
+  /** Returns the readiness to serve clients, at little cost. */
+  availability(): Availability;
   surroundings(): Surroundings;
   readonly events: Events;
   readonly history: History;
-  /** The wall clock. */
+  /** Returns the wall-clock time. */
   now(): Date;
+}
+
+export interface Availability {
+  /** Reports whether there is a service. */
+  readonly served: boolean;
+  /** Reports whether a destination accepts new connections. */
+  readonly accepting: boolean;
 }
 
 /** Returns what the director cannot do as it should although it is ready; undefined for nothing. */
@@ -18,14 +33,21 @@ export function degradation({ conditions }: Surroundings): string | undefined {
   return conditions.length === 0 ? undefined : conditions.map(({ text }) => text).join('; ');
 }
 
-const takesConnections = ({ destinations }: ServiceSnapshot): boolean =>
-  destinations.some(({ weight, overloaded }) => weight > 0 && !overloaded);
+/** Returns the availability of the services of a director. Reads no more of them than it must. */
+export function availabilityOf(services: Iterable<VirtualService>): Availability {
+  let served = false;
+  for (const { destinations } of services) {
+    served = true;
+    if (destinations.some(({ weight, overloaded }) => weight > 0 && !overloaded))
+      return { served, accepting: true };
+  }
+  return { served, accepting: false };
+}
 
-/** Why the director cannot serve clients now, or undefined when it can: a service has a destination, packets are forwarded. */
-export function notReady(snapshot: Snapshot, { running }: Surroundings): string | undefined {
+/** Returns why the director cannot serve clients, or undefined: packets are forwarded, and a destination accepts connections. */
+export function notReady({ served, accepting }: Availability, { running }: Surroundings): string | undefined {
   if (!running) return 'the datapath does not run';
-  if (snapshot.services.length === 0) return 'there is no service';
-  if (!snapshot.services.some(takesConnections))
-    return 'no service has a destination that takes new connections';
+  if (!served) return 'there is no service';
+  if (!accepting) return 'no service has a destination that takes new connections';
   return undefined;
 }

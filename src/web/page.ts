@@ -1,27 +1,29 @@
 /** The status page: everything at a glance, as plain HTML. The script only puts a newer one in its place. */
 
 import { formatDestination, formatRule, formatService } from '../model/naming.ts';
+import { Slice } from '../model/slice.ts';
 import type { DestinationSnapshot, ServiceSnapshot, Snapshot, Traffic } from '../model/snapshot.ts';
 import { DROP_REASONS, type DropReason } from '../model/verdict.ts';
 import { stateOf } from './destination-state.ts';
 import type { Happening } from './events.ts';
 import { duration, percent, short } from './figures.ts';
 import { graphOf, shareBar } from './graph.ts';
-import type { History } from './history.ts';
+import { type History, MAX_SERVICES } from './history.ts';
 import { type Html, html } from './html.ts';
-import { notReady, type Observed } from './observed.ts';
+import { degradation, notReady, type Observed } from './observed.ts';
+
+type Summary = Omit<Snapshot, 'services'>;
 
 /** Events on the page. */
 const SHOWN_EVENTS = 30;
 
-export function page(observed: Observed): string {
-  const snapshot = observed.snapshot();
+/** Resolves with the page. Works in slices. */
+export async function page(observed: Observed): Promise<string> {
+  const summary = observed.summary();
   const surroundings = observed.surroundings();
-  const why = notReady(snapshot, surroundings);
-  const down = snapshot.services.reduce(
-    (sum, { destinations }) => sum + destinations.filter((each) => stateOf(each).mood === 'bad').length,
-    0,
-  );
+  const why = notReady(observed.availability(), surroundings);
+  const limit = degradation(surroundings);
+  const { sections, down, hidden } = await servicesOf(observed);
   const whole = html`<!doctype html>
 <html lang="en">
 <head>
@@ -38,15 +40,16 @@ export function page(observed: Observed): string {
 <a class="skip" href="#services">To the services</a>
 <header>
 <h1>lvs-director</h1>
-<p role="status" class="${why === undefined ? 'good' : 'bad'}">${why === undefined ? 'ready' : `not ready: ${why}`}${down > 0 ? html`, <strong>${down} down</strong>` : undefined}</p>
+<p role="status" class="${why === undefined && limit === undefined ? 'good' : 'bad'}">${why === undefined ? (limit === undefined ? 'ready' : `degraded: ${limit}`) : `not ready: ${why}`}${down > 0 ? html`, <strong>${down} down</strong>` : undefined}</p>
 <p class="quiet"><span id="live">as of</span> <time datetime="${observed.now().toISOString()}">${observed.now().toISOString().slice(11, 19)} UTC</time></p>
 </header>
 <main>
-${overview(snapshot, observed.history)}
+${overview(summary, observed.history)}
 <h2 id="services" tabindex="-1">Services</h2>
-${snapshot.services.length === 0 ? html`<p>There is no service.</p>` : undefined}
-${snapshot.services.map((each, i) => serviceSection(each, `service-${i + 1}`, observed.history))}
-${drops(snapshot)}
+${sections.length === 0 ? html`<p>There is no service.</p>` : undefined}
+${sections}
+${hidden > 0 ? html`<p>${hidden} more services are not shown here: see <a href="/api/v1/snapshot">JSON</a>.</p>` : undefined}
+${drops(summary)}
 ${events(observed.events.latest)}
 </main>
 <footer>
@@ -66,7 +69,22 @@ ${surroundings.offload ? html`<div><dt>Kernel path</dt><dd>${short(surroundings.
   return whole.text;
 }
 
-function overview({ rates, table, drops: dropped }: Snapshot, history: History): Html {
+/** Renders the first services, and counts the destinations of all that are down. */
+async function servicesOf(observed: Observed) {
+  const slice = new Slice();
+  const sections: Html[] = [];
+  let down = 0;
+  let hidden = 0;
+  for (const each of observed.services()) {
+    if (slice.spent) await slice.next();
+    for (const one of each.destinations) if (stateOf(one).mood === 'bad') down++;
+    if (sections.length >= MAX_SERVICES) hidden++;
+    else sections.push(serviceSection(each, `service-${sections.length + 1}`, observed.history));
+  }
+  return { sections, down, hidden };
+}
+
+function overview({ rates, table, drops: dropped }: Summary, history: History): Html {
   const lost = Object.values(dropped).reduce((sum, packets) => sum + packets, 0);
   const tile = (name: string, value: string, more = '') =>
     html`<div><dt>${name}</dt><dd>${value}<small> ${more}</small></dd></div>`;
@@ -127,7 +145,7 @@ function destinationRow(one: DestinationSnapshot, share: number, wanted: number)
 const traffic = (rates: Traffic): string =>
   `${short(rates.connections)} new/s, ${short(rates.inPackets)} packets/s in, ${short(rates.outPackets)} out`;
 
-function drops({ drops: dropped }: Snapshot): Html {
+function drops({ drops: dropped }: Summary): Html {
   const rows = (Object.entries(dropped) as [DropReason, number][])
     .filter(([, packets]) => packets > 0)
     .sort(([, a], [, b]) => b - a);

@@ -1,18 +1,19 @@
-/** What there is to GET, by path; answers that are asked for again at once are made once. */
+/** The resources of the web interface, by path; one answer serves requests that come at the same time. */
 import { CONTENT_TYPE, exposition } from '../metrics/exposition.ts';
-import { SNAPSHOT_SCHEMA, snapshotDocument } from './api.ts';
+import { SNAPSHOT_SCHEMA, snapshotText } from './api.ts';
 import { degradation, notReady, type Observed } from './observed.ts';
 import { page } from './page.ts';
 import { PAGE_SCRIPT } from './page-script.ts';
 import { PAGE_STYLE } from './page-style.ts';
 
-/** ms for which one answer serves all who ask, so that asking often costs the packets nothing. */
-const FRESH = 100;
+/** ms for which one answer serves all requests, so that frequent requests cost the packets nothing. */
+const FRESH_MS = 100;
 
 export interface Answer {
   readonly status: number;
   readonly type: string;
-  readonly body: string;
+  /** Text in parts. */
+  readonly body: readonly string[];
 }
 
 type Make = () => Answer | Promise<Answer>;
@@ -20,24 +21,25 @@ type Make = () => Answer | Promise<Answer>;
 export const TEXT = 'text/plain; charset=utf-8';
 const JSON_TYPE = 'application/json; charset=utf-8';
 
-const ok = (type: string, body: string): Answer => ({ status: 200, type, body });
-const json = (value: unknown): Answer => ok(JSON_TYPE, `${JSON.stringify(value)}\n`);
+const ok = (type: string, body: readonly string[]): Answer => ({ status: 200, type, body });
 
-/** All but the stream of events. */
+/** Returns all resources but the stream of events. */
 export function routesOf(observed: Observed): ReadonlyMap<string, () => Promise<Answer>> {
   const routes: Readonly<Record<string, Make>> = {
-    '/': () => ok('text/html; charset=utf-8', page(observed)),
-    '/page.css': () => ok('text/css; charset=utf-8', PAGE_STYLE),
-    '/page.js': () => ok('text/javascript; charset=utf-8', PAGE_SCRIPT),
-    '/metrics': async () => ok(CONTENT_TYPE, await exposition(observed.snapshot(), observed.surroundings())),
-    '/api/v1/snapshot': () => json(snapshotDocument(observed)),
-    '/api/v1/schema': () => json(SNAPSHOT_SCHEMA),
-    '/healthz': () => ok(TEXT, 'alive\n'),
+    '/': async () => ok('text/html; charset=utf-8', [await page(observed)]),
+    '/page.css': () => ok('text/css; charset=utf-8', [PAGE_STYLE]),
+    '/page.js': () => ok('text/javascript; charset=utf-8', [PAGE_SCRIPT]),
+    '/metrics': async () =>
+      ok(CONTENT_TYPE, await exposition(await observed.snapshot(), observed.surroundings())),
+    '/api/v1/snapshot': async () => ok(JSON_TYPE, await snapshotText(observed)),
+    '/api/v1/schema': () => ok(JSON_TYPE, [`${JSON.stringify(SNAPSHOT_SCHEMA)}\n`]),
+    '/healthz': () => ok(TEXT, ['alive\n']),
     '/readyz': () => {
-      const why = notReady(observed.snapshot(), observed.surroundings());
-      if (why !== undefined) return { status: 503, type: TEXT, body: `${why}\n` };
+      const why = notReady(observed.availability(), observed.surroundings());
+      if (why !== undefined) return { status: 503, type: TEXT, body: [`${why}\n`] };
+      // 200 all the same: a flood would otherwise take the VIP from every director, one after the other.
       const limit = degradation(observed.surroundings());
-      return ok(TEXT, limit === undefined ? 'ready\n' : `ready, but degraded: ${limit}\n`);
+      return ok(TEXT, [limit === undefined ? 'ready\n' : `ready, but degraded: ${limit}\n`]);
     },
   };
   return new Map(Object.entries(routes).map(([path, make]) => [path, shared(make)]));
@@ -51,7 +53,7 @@ function shared(make: Make): () => Promise<Answer> {
     const forget = () => {
       last = undefined;
     };
-    last.then(() => setTimeout(forget, FRESH).unref(), forget);
+    last.then(() => setTimeout(forget, FRESH_MS).unref(), forget);
     return last;
   };
 }

@@ -1,18 +1,20 @@
-/** The HTTP server of a director: metrics, status page, JSON. Reads only, within limits. */
+/** The HTTP server of a director: metrics, status page, JSON. Read-only, within limits. */
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import { hostname } from 'node:os';
 import { LvsError } from '../model/errors.ts';
-import { hasBody, limitAnswer } from './client-guard.ts';
+import { Slice } from '../model/slice.ts';
+import { ClientSlots, hasBody, isAllowedHost, limitAnswer } from './client-guard.ts';
 import { EVENT_STREAM, EventStreams } from './event-stream.ts';
-import { PERIOD } from './history.ts';
+import { PERIOD_MS } from './history.ts';
 import type { Observed } from './observed.ts';
 import { type Answer, routesOf, TEXT } from './routes.ts';
 
-/** Clients at a time, and octets of a request's header. */
+/** Clients at a time, and bytes of a request's header. */
 export const MAX_CLIENTS = 64;
-const MAX_HEADER = 8192;
-/** ms for a request to come, and for an answer to be read. */
-const REQUEST_LIMIT = 5000;
-const ANSWER_LIMIT = 15_000;
+const MAX_HEADER_BYTES = 8192;
+/** ms in which a request has to arrive, and in which an answer has to be read. */
+const REQUEST_TIMEOUT_MS = 5000;
+const ANSWER_TIMEOUT_MS = 15_000;
 /** Requests on one connection. */
 const MAX_REQUESTS = 1000;
 
@@ -20,15 +22,19 @@ export interface WebServerOptions {
   readonly host: string;
   readonly port: number;
   readonly observed: Observed;
-  /** Hears of an answer that could not be made. */
+  /** Receives the error of an answer that could not be made. */
   readonly failed: (error: unknown) => void;
-  /** ms for a request to come. */
+  /** Names of this server in requests, besides IP addresses, localhost, the host's name and `host`. */
+  readonly names?: readonly string[];
+  /** Clients at a time. Default MAX_CLIENTS. */
+  readonly maxClients?: number;
+  /** ms in which a request has to arrive. */
   readonly requestLimit?: number;
-  /** ms for an answer to be read. */
+  /** ms in which an answer has to be read. */
   readonly answerLimit?: number;
 }
 
-/** Nothing from elsewhere, nothing inline, and nobody may frame it. */
+/** No content of other origins, no inline script, no framing by other pages. */
 const HEADERS = {
   'content-security-policy':
     "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data:; " +
@@ -40,26 +46,35 @@ const HEADERS = {
   'cache-control': 'no-store',
 } as const;
 
-/** Resolves when it listens; rejects with LvsError IO where it cannot. */
+/** Resolves when the server listens. Throws LvsError IO where it cannot. */
 export function serveWeb(options: WebServerOptions): Promise<Server> {
-  const { host, port, observed, requestLimit = REQUEST_LIMIT } = options;
+  const { host, port, observed, requestLimit = REQUEST_TIMEOUT_MS, maxClients = MAX_CLIENTS } = options;
   const streams = new EventStreams(observed);
+  const slots = new ClientSlots(maxClients);
   const server = createServer(
     {
-      maxHeaderSize: MAX_HEADER,
+      maxHeaderSize: MAX_HEADER_BYTES,
       requestTimeout: requestLimit,
       headersTimeout: requestLimit,
       connectionsCheckingInterval: Math.min(1000, requestLimit),
       keepAliveTimeout: requestLimit,
     },
-    answering(options, streams),
+    answering(options, streams, slots),
   );
-  server.maxConnections = MAX_CLIENTS;
+  server.on('connection', (socket) => slots.take(socket));
   server.maxRequestsPerSocket = MAX_REQUESTS;
+  let isRecording = false;
   const ticking = setInterval(() => {
-    observed.history.record(observed.snapshot());
     streams.tick();
-  }, PERIOD).unref();
+    if (isRecording) return;
+    isRecording = true;
+    void observed.history
+      .record(observed.summary().rates, observed.services())
+      .catch(options.failed)
+      .finally(() => {
+        isRecording = false;
+      });
+  }, PERIOD_MS).unref();
   const stop = () => {
     clearInterval(ticking);
     streams.close();
@@ -74,46 +89,79 @@ export function serveWeb(options: WebServerOptions): Promise<Server> {
   });
 }
 
-function answering(options: WebServerOptions, streams: EventStreams) {
-  const { observed, failed, answerLimit = ANSWER_LIMIT } = options;
+function answering(options: WebServerOptions, streams: EventStreams, slots: ClientSlots) {
+  const { host, observed, failed, names = [], answerLimit = ANSWER_TIMEOUT_MS } = options;
   const routes = routesOf(observed);
   const paths = `${[...routes.keys(), EVENTS].join(' ')}\n`;
+  const hosts = new Set([host, hostname(), ...names].map((name) => name.toLowerCase()));
   return (request: IncomingMessage, response: ServerResponse): void => {
-    response.on('error', () => {}); // a client that went away
-    const end = ({ status, type, body }: Answer) => {
+    slots.progress(request.socket);
+    response.on('error', () => {}); // the client has closed the connection
+    response.once('finish', () => slots.progress(request.socket));
+    const end = (answer: Answer): void => {
       if (response.destroyed) return;
       limitAnswer(response, answerLimit);
-      response.writeHead(status, {
-        ...HEADERS,
-        'content-type': type,
-        'content-length': Buffer.byteLength(body),
-      });
-      response.end(request.method === 'HEAD' ? undefined : body);
+      send(answer, request.method === 'HEAD', response).catch(failed);
     };
-    const refuse = (status: number, body: string) => end({ status, type: TEXT, body });
+    const refuse = (status: number, text: string) => end({ status, type: TEXT, body: [text] });
     const path = pathOf(request.url ?? '');
     const make = routes.get(path);
-    if (request.method !== 'GET' && request.method !== 'HEAD') {
+    if (!PROBES.has(path) && !isAllowedHost(request.headers.host, hosts)) {
+      response.setHeader('connection', 'close');
+      refuse(
+        421,
+        'unknown host: use the address of this server, its host name, or a name given with --metrics-name\n',
+      );
+    } else if (request.method !== 'GET' && request.method !== 'HEAD') {
       response.setHeader('allow', 'GET, HEAD').setHeader('connection', 'close');
       refuse(405, 'GET and HEAD only\n');
     } else if (hasBody(request)) {
-      // What follows is not read as a request.
+      // What follows must not be read as a request.
       response.setHeader('connection', 'close');
-      refuse(400, 'requests have no body here\n');
+      refuse(400, 'a request must not have a body\n');
     } else if (path === EVENTS && request.method === 'HEAD')
-      end({ status: 200, type: EVENT_STREAM, body: '' });
+      end({ status: 200, type: EVENT_STREAM, body: [] });
     else if (path === EVENTS) {
-      if (!streams.open(request, response, HEADERS)) refuse(503, 'too many listen already\n');
+      if (streams.open(request, response, HEADERS)) slots.release(request.socket);
+      else refuse(503, 'too many clients read the stream of events\n');
     } else if (!make) refuse(404, paths);
     else
       make().then(end, (error: unknown) => {
         failed(error);
-        refuse(500, 'there is no answer now\n');
+        refuse(500, 'internal error\n');
       });
   };
 }
 
-/** Without the query, and without what a proxy may put before it (RFC 9112 section 3.2.2). */
+/** Sends an answer as fast as the client reads it. Works in slices. */
+async function send({ status, type, body }: Answer, headOnly: boolean, response: ServerResponse) {
+  const length = body.reduce((sum, part) => sum + Buffer.byteLength(part), 0);
+  response.writeHead(status, { ...HEADERS, 'content-type': type, 'content-length': length });
+  const slice = new Slice();
+  for (const part of headOnly ? [] : body) {
+    if (response.destroyed) return;
+    if (!response.write(part)) await drained(response);
+    else if (slice.spent) await slice.next();
+  }
+  response.end();
+}
+
+/** Resolves when the client has read most of the answer, or has gone. */
+const drained = (response: ServerResponse): Promise<void> =>
+  new Promise((resolve) => {
+    const go = () => {
+      response.off('drain', go);
+      response.off('close', go);
+      resolve();
+    };
+    response.on('drain', go);
+    response.on('close', go);
+    if (response.destroyed) go();
+  });
+
+/** Returns the path without the query, and without the authority that a proxy may send (RFC 9112 section 3.2.2). */
 const pathOf = (url: string): string => url.replace(/^https?:\/\/[^/?]*/i, '').split('?')[0] || '/';
 
 const EVENTS = '/api/v1/events';
+/** Resources without information about the director, which load balancers and supervisors ask for by any name. */
+const PROBES: ReadonlySet<string> = new Set(['/healthz', '/readyz']);

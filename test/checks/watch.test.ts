@@ -67,8 +67,8 @@ const refused: Observation = { healthy: false, message: 'connection refused' };
 describe('a watched destination', () => {
   test('is quiesced after failures in a row, and gets its weight back', async () => {
     const watching = new Watching();
-    watching.watch.set([watched()], 0);
-    expect(watching.watch.adjust([add(5)], 0)).toEqual([add(5)]);
+    await watching.watch.set([watched()], 0);
+    expect(watching.watch.adjust(add(5), 0)).toEqual(add(5));
     await watching.pass(1000);
     watching.finds = refused;
     await watching.pass(3900);
@@ -100,8 +100,8 @@ describe('a watched destination', () => {
 
   test('whose check cannot be made at all is down, with the reason', async () => {
     const watching = new Watching();
-    watching.watch.set([watched({ fall: 1 })], 0);
-    watching.watch.adjust([add(1)], 0);
+    await watching.watch.set([watched({ fall: 1 })], 0);
+    watching.watch.adjust(add(1), 0);
     watching.fails = new TypeError('Request path contains unescaped characters');
     await watching.pass(100);
     expect(watching.events).toMatchObject([{ to: 'down', cause: watching.fails.message }]);
@@ -112,8 +112,8 @@ describe('a watched destination', () => {
 
   test('is checked at the retry interval after a failure, until it is down', async () => {
     const watching = new Watching();
-    watching.watch.set([watched({ interval: 5, retryInterval: 1, fall: 3 })], 0);
-    watching.watch.adjust([add(1)], 0);
+    await watching.watch.set([watched({ interval: 5, retryInterval: 1, fall: 3 })], 0);
+    watching.watch.adjust(add(1), 0);
     await watching.pass(4900);
     expect(watching.targets).toHaveLength(1);
     watching.finds = refused;
@@ -127,8 +127,8 @@ describe('a watched destination', () => {
 
   test('is asked at the address and port that are configured', async () => {
     const watching = new Watching();
-    watching.watch.set([watched(), watched({ port: 99 }, 2)], 0);
-    watching.watch.adjust([add(1), add(1, 2)], 0);
+    await watching.watch.set([watched(), watched({ port: 99 }, 2)], 0);
+    for (const n of [1, 2]) watching.watch.adjust(add(1, n), 0);
     await watching.pass(0);
     expect(watching.targets.map(({ address, port, virtual }) => [address, port, virtual])).toEqual([
       ['10.0.0.1', 8080, '192.0.2.1'],
@@ -138,11 +138,11 @@ describe('a watched destination', () => {
 
   test('is not asked while the director does not have it', async () => {
     const watching = new Watching();
-    watching.watch.set([watched()], 0);
+    await watching.watch.set([watched()], 0);
     await watching.pass(5000);
     expect(watching.targets).toEqual([]);
-    watching.watch.adjust([add(1)], 0);
-    watching.watch.adjust([{ op: 'delete-service', service }], 0);
+    watching.watch.adjust(add(1), 0);
+    watching.watch.adjust({ op: 'delete-service', service }, 0);
     await watching.pass(9000);
     expect(watching.targets).toEqual([]);
     expect(watching.watch.stateOf(service, destination, 0)).toBeUndefined();
@@ -150,12 +150,12 @@ describe('a watched destination', () => {
 
   test('that is down stays quiesced when somebody edits it, who is obeyed when it comes back', async () => {
     const watching = new Watching();
-    watching.watch.set([watched()], 0);
-    watching.watch.adjust([add(5)], 0);
+    await watching.watch.set([watched()], 0);
+    watching.watch.adjust(add(5), 0);
     watching.finds = refused;
     await watching.pass(3000);
     const edit = { ...add(7), op: 'edit-destination' } as Command;
-    expect(watching.watch.adjust([edit], 3000)).toMatchObject([{ options: { weight: 0 } }]);
+    expect(watching.watch.adjust(edit, 3000)).toMatchObject({ options: { weight: 0 } });
     watching.finds = { healthy: true, message: 'connected' };
     await watching.pass(5000);
     expect(watching.weights).toEqual([0, 7]);
@@ -163,8 +163,8 @@ describe('a watched destination', () => {
 
   test('grows where it starts slowly', async () => {
     const watching = new Watching();
-    watching.watch.set([watched({ slowStart: 4, fall: 1 })], 0);
-    watching.watch.adjust([add(100)], 0);
+    await watching.watch.set([watched({ slowStart: 4, fall: 1 })], 0);
+    watching.watch.adjust(add(100), 0);
     watching.finds = refused;
     await watching.pass(100);
     watching.finds = { healthy: true, message: 'connected' };
@@ -175,22 +175,24 @@ describe('a watched destination', () => {
 
   test('keeps what is known of it when the same check is set again, and has its weight back when none is', async () => {
     const watching = new Watching();
-    watching.watch.set([watched()], 0);
-    watching.watch.adjust([add(5)], 0);
+    await watching.watch.set([watched()], 0);
+    watching.watch.adjust(add(5), 0);
     watching.finds = refused;
     await watching.pass(3000);
-    expect(watching.watch.set([watched()], 3000)).toEqual([]);
-    expect(watching.watch.set([watched({ timeout: 2 })], 3000)).toEqual([]);
+    expect(await watching.watch.set([watched()], 3000)).toEqual([]);
+    expect(await watching.watch.set([watched({ timeout: 2 })], 3000)).toEqual([]);
     expect(watching.watch.stateOf(service, destination, 3000)?.state).toBe('down');
-    expect(watching.watch.set([], 3000)).toMatchObject([{ op: 'edit-destination', options: { weight: 5 } }]);
+    expect(await watching.watch.set([], 3000)).toMatchObject([
+      { op: 'edit-destination', options: { weight: 5 } },
+    ]);
     await watching.pass(9000);
     expect(watching.watch.stateOf(service, destination, 9000)).toBeUndefined();
   });
 
   test('whose weight follows an agent is told with each change', async () => {
     const watching = new Watching();
-    watching.watch.set([watched({ type: 'agent' })], 0);
-    watching.watch.adjust([add(100)], 0);
+    await watching.watch.set([watched({ type: 'agent' })], 0);
+    watching.watch.adjust(add(100), 0);
     watching.finds = { healthy: true, message: 'agent: 50%', agent: { percent: 50 } };
     await watching.pass(9000);
     expect(watching.weights).toEqual([80, 60, 50]);
@@ -203,11 +205,8 @@ describe('probes', () => {
     const watching = new Watching(2);
     watching.finds = undefined;
     const all = [1, 2, 3, 4].map((n) => watched({}, n));
-    watching.watch.set(all, 0);
-    watching.watch.adjust(
-      [1, 2, 3, 4].map((n) => add(1, n)),
-      0,
-    );
+    await watching.watch.set(all, 0);
+    for (const n of [1, 2, 3, 4]) watching.watch.adjust(add(1, n), 0);
     await watching.pass(500);
     expect(watching.targets.map(({ address }) => address)).toEqual(['10.0.0.1', '10.0.0.2']);
     watching.pending.shift()!({ healthy: true, message: '' });
@@ -219,10 +218,10 @@ describe('probes', () => {
   test('of what is watched no more are ended, and what they find does not count', async () => {
     const watching = new Watching();
     watching.finds = undefined;
-    watching.watch.set([watched({ fall: 1 })], 0);
-    watching.watch.adjust([add(1)], 0);
+    await watching.watch.set([watched({ fall: 1 })], 0);
+    watching.watch.adjust(add(1), 0);
     await watching.pass(0);
-    watching.watch.set([], 0);
+    await watching.watch.set([], 0);
     expect(watching.aborted).toEqual(['10.0.0.1']);
     watching.pending[0]!(refused);
     await nextTurn();
@@ -232,8 +231,8 @@ describe('probes', () => {
 
 test('a destination that the director has already can come to be watched', async () => {
   const watching = new Watching();
-  expect(watching.watch.adjust([add(5)], 0)).toEqual([add(5)]);
-  watching.watch.set([watched({ fall: 1 })], 0);
+  expect(watching.watch.adjust(add(5), 0)).toEqual(add(5));
+  await watching.watch.set([watched({ fall: 1 })], 0);
   watching.finds = refused;
   await watching.pass(100);
   expect(watching.weights).toEqual([0]);
@@ -241,8 +240,8 @@ test('a destination that the director has already can come to be watched', async
 
 test('a server’s words move nobody’s cursor, and stay as they are otherwise', async () => {
   const watching = new Watching();
-  watching.watch.set([watched({ fall: 1 })], 0);
-  watching.watch.adjust([add(5)], 0);
+  await watching.watch.set([watched({ fall: 1 })], 0);
+  watching.watch.adjust(add(5), 0);
   watching.finds = { healthy: false, message: 'status 3: <b>\u001b[31mr\u009b\u202e"\u00e9\n' };
   await watching.pass(100);
   expect(watching.events[0]!.cause).toBe('status 3: <b>\ufffd[31mr\ufffd\ufffd"\u00e9\ufffd');

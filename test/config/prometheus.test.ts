@@ -50,7 +50,7 @@ describe('what Prometheus is told', () => {
   test.each(['lvs.rules.yml', 'grafana-dashboard.json'])('%s names metrics that there are', (file) => {
     const director = new ObservedDirector().serve(WEB, { '10.0.0.1': 1 });
     director.checks.set('10.0.0.1', { type: 'tcp', state: 'up', since: 1, message: 'ok', weight: 1 });
-    const known = new Set(families(director.snapshot(), surroundings).map(({ name }) => name));
+    const known = new Set([...families(director.snapshot(), surroundings)].map(({ name }) => name));
     const named = namesIn(readFileSync(join(FOLDER, file), 'utf8'));
     expect(named.size).toBeGreaterThan(5);
     for (const name of named) expect(known).toContain(name);

@@ -234,7 +234,7 @@ test('an answer that fails in the director is an error for its client, told once
   };
   await using server = await serving(folder, door, { onProblem: (problem) => problems.push(problem) });
   using client = new ControlClient(server.path);
-  await expect(client.snapshot({})).rejects.toThrow('failed to answer');
+  await expect(client.snapshot({})).rejects.toThrow('internal error');
   expect(problems.map(String)).toEqual(['TypeError: a fault']);
 });
 

@@ -7,7 +7,7 @@ const host = { transmit: () => true, route: () => undefined, isLocal: () => fals
 const at = (i: number) => ({ address: `10.${i >> 16}.${(i >> 8) & 255}.${i & 255}`, port: 8080 });
 const command = (op: 'add-destination' | 'delete-destination', i: number): Command =>
   op === 'add-destination'
-    ? { op, service, destination: at(i), options: { method: 'masq' } }
+    ? { op, service, destination: at(i), options: { method: 'nat' } }
     : { op, service, destination: at(i) };
 
 /** Returns how often the addresses of destinations are read while `work` runs: comparing each with all is seen here. */

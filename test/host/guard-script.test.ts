@@ -9,22 +9,22 @@ const route = (address: string, port: number): Destination => ({ method: 'dr', a
 const tcp = (address: string, port: number): ServiceAddress => ({ protocol: 'tcp', address, port });
 
 /** The rules, without what every one of them begins with. */
-function rules(
+async function rules(
   services: readonly (readonly [ServiceAddress, ...Destination[]])[],
   marks: readonly MarkRule[] = [],
-): string[] {
+): Promise<string[]> {
   const guarded = {
     services: services.map(([service, ...destinations]) => ({ service, destinations })),
     marks,
   };
-  const [flush, ...commands] = replaceGuard('t', guarded).split('; ');
+  const [flush, ...commands] = (await replaceGuard('t', guarded)).split('; ');
   expect(flush).toBe('flush chain netdev t withheld');
   const prefix = 'add rule netdev t withheld ';
   for (const command of commands) expect(command.startsWith(prefix)).toBe(true);
   return commands.map((command) => command.slice(prefix.length));
 }
 
-test('the table is its owner’s, and before everything else on each interface', () => {
+test('the table is its owner’s, and before everything else on each interface', async () => {
   const script = createGuard('lvs_7', ['eth0', 'eth1']);
   expect(script).toContain('add table netdev lvs_7 { flags owner; }');
   expect(script).toContain(
@@ -34,15 +34,17 @@ test('the table is its owner’s, and before everything else on each interface',
 });
 
 describe('requests', () => {
-  test('packets to a service, and later fragments to its address', () => {
-    expect(rules([[tcp('192.0.2.1', 80), route('10.0.0.1', 80)]])).toEqual([
+  test('packets to a service, and later fragments to its address', async () => {
+    expect(await rules([[tcp('192.0.2.1', 80), route('10.0.0.1', 80)]])).toEqual([
       'ip daddr . meta l4proto . th dport { 192.0.2.1 . 6 . 80 } drop',
       'ip daddr . meta l4proto { 192.0.2.1 . 6 } ip frag-off & 0x3fff != 0 drop',
     ]);
   });
 
-  test('each family by its own words', () => {
-    expect(rules([[tcp('2001:db8::1', 80)], [{ protocol: 'udp', address: '192.0.2.1', port: 53 }]])).toEqual([
+  test('each family by its own words', async () => {
+    expect(
+      await rules([[tcp('2001:db8::1', 80)], [{ protocol: 'udp', address: '192.0.2.1', port: 53 }]]),
+    ).toEqual([
       'ip daddr . meta l4proto . th dport { 192.0.2.1 . 17 . 53 } drop',
       'ip daddr . meta l4proto { 192.0.2.1 . 17 } ip frag-off & 0x3fff != 0 drop',
       'ip6 daddr . meta l4proto . th dport { 2001:db8::1 . 6 . 80 } drop',
@@ -50,22 +52,22 @@ describe('requests', () => {
     ]);
   });
 
-  test('a service of all ports takes in the others of its address: nft refuses overlaps', () => {
-    const [first] = rules([[tcp('192.0.2.1', 80)], [tcp('192.0.2.1', 0)], [tcp('192.0.2.2', 80)]]);
+  test('a service of all ports takes in the others of its address: nft refuses overlaps', async () => {
+    const [first] = await rules([[tcp('192.0.2.1', 80)], [tcp('192.0.2.1', 0)], [tcp('192.0.2.2', 80)]]);
     expect(first).toBe(
       'ip daddr . meta l4proto . th dport { 192.0.2.1 . 6 . 0-65535, 192.0.2.2 . 6 . 80 } drop',
     );
   });
 });
 
-test('FTP: its data connections are kept as well', () => {
-  const [first] = rules([[tcp('192.0.2.1', 21)], [tcp('192.0.2.1', 80)]]);
+test('FTP: its data connections are kept as well', async () => {
+  const [first] = await rules([[tcp('192.0.2.1', 21)], [tcp('192.0.2.1', 80)]]);
   expect(first).toBe('ip daddr . meta l4proto . th dport { 192.0.2.1 . 6 . 0-65535 } drop');
 });
 
 describe('replies', () => {
-  test('of translated destinations alone, to anybody but the host itself', () => {
-    const list = rules([[tcp('192.0.2.1', 80), masq('10.0.0.1', 8080), route('10.0.0.2', 80)]]);
+  test('of translated destinations alone, to anybody but the host itself', async () => {
+    const list = await rules([[tcp('192.0.2.1', 80), masq('10.0.0.1', 8080), route('10.0.0.2', 80)]]);
     expect(list.slice(2)).toEqual([
       'fib daddr type local return',
       'ip saddr . meta l4proto . th sport { 10.0.0.1 . 6 . 8080 } drop',
@@ -74,9 +76,9 @@ describe('replies', () => {
     ]);
   });
 
-  test('of a mark’s destinations in every protocol, each destination once', () => {
+  test('of a mark’s destinations in every protocol, each destination once', async () => {
     const service = { mark: 7, family: 4 } as const;
-    const list = rules([
+    const list = await rules([
       [service, masq('10.0.0.1', 0)],
       [tcp('192.0.2.1', 80), masq('10.0.0.1', 80)],
     ]);
@@ -89,24 +91,24 @@ describe('replies', () => {
 describe('marks', () => {
   const service: ServiceAddress = { mark: 7, family: 4 };
 
-  test('only those with a service; the first rule that matches decides', () => {
+  test('only those with a service; the first rule that matches decides', async () => {
     const marks: MarkRule[] = [
       { mark: 9, to: '10.8.0.1', protocol: 'tcp', port: 22 },
       { mark: 7, to: '10.8.0.0/16', from: '10.0.0.0/8', protocol: 'tcp', port: [80, 89] },
       { mark: 7, to: '2001:db8::/32' },
     ];
-    expect(rules([[service]], marks)).toEqual([
+    expect(await rules([[service]], marks)).toEqual([
       'meta protocol ip ip daddr 10.8.0.1 meta l4proto tcp th dport 22 return',
       'meta protocol ip ip daddr 10.8.0.0/16 ip saddr 10.0.0.0/8 meta l4proto tcp th dport 80-89 drop',
       'meta protocol ip6 ip6 daddr 2001:db8::/32 meta l4proto { tcp, udp, sctp } return',
     ]);
   });
 
-  test('none without a service of a mark', () => {
-    expect(rules([[tcp('192.0.2.1', 80)]], [{ mark: 7 }])).toHaveLength(2);
+  test('none without a service of a mark', async () => {
+    expect(await rules([[tcp('192.0.2.1', 80)]], [{ mark: 7 }])).toHaveLength(2);
   });
 });
 
-test('without services nothing is kept back', () => {
-  expect(rules([], [{ mark: 7 }])).toEqual([]);
+test('without services nothing is kept back', async () => {
+  expect(await rules([], [{ mark: 7 }])).toEqual([]);
 });

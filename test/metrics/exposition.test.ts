@@ -6,7 +6,8 @@ import { DROP_REASONS } from '../../src/model/verdict.ts';
 import { lacking } from '../support/debian.ts';
 import { MARK, ObservedDirector, surroundings, TLS, WEB } from '../support/observed.ts';
 
-const text = (of: ObservedDirector) => exposition(of.snapshot(), of.surroundings());
+const text = async (of: ObservedDirector): Promise<string> =>
+  (await exposition(of.snapshot(), of.surroundings())).join('');
 const lines = async (of: ObservedDirector) => (await text(of)).split('\n');
 
 test('a destination behind two services has a row for each', async () => {
@@ -36,7 +37,8 @@ test('sums destinations whose node_exporter labels are equal, as node_exporter d
   const { services, ...rest } = director.serve(MARK, { '10.0.0.1': 3 }).snapshot();
   const [ipv4] = services;
   const ipv6 = { ...ipv4!, service: { mark: 0x1a, family: 6 as const } };
-  const text = await exposition({ ...rest, services: [ipv4!, ipv6] }, director.surroundings());
+  const parts = await exposition({ ...rest, services: [ipv4!, ipv6] }, director.surroundings());
+  const text = parts.join('');
   const rows = text.split('\n').filter((line) => line.startsWith('node_ipvs_backend_weight{'));
   expect(rows).toEqual([expect.stringMatching(/proto="FWM",local_mark="0000001A"\} 6$/)]);
 });
@@ -80,10 +82,8 @@ test('rows are bounded, and what is left out is told', () => {
   const [one] = service!.destinations;
   const many = Array.from({ length: MAX_DESTINATIONS + 7 }, (_, port) => ({ ...one!, port }));
   const words = Object.fromEntries(Array.from({ length: 1000 }, (_, i) => [`word ${i}`, 1]));
-  const all = families(
-    { ...snapshot, services: [{ ...service!, destinations: many }] },
-    { ...surroundings, sendFailures: words },
-  );
+  const crowd = { ...snapshot, services: [{ ...service!, destinations: many }] };
+  const all = [...families(crowd, { ...surroundings, sendFailures: words })];
   for (const { samples } of all) expect(samples.length).toBeLessThanOrEqual(MAX_DESTINATIONS);
   expect(all.find(({ name }) => name === 'lvs_omitted')!.samples[1]![1]).toBe(7);
   const failures = all.find(({ name }) => name === 'lvs_driver_send_failures_total')!.samples;

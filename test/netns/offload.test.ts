@@ -40,7 +40,9 @@ describe.skipIf(why !== undefined).each(HOOKS)('%s, %s', (hook, method) => {
   afterAll(() => cluster?.[Symbol.asyncDispose]());
 
   test('says which way it took, and why', () => {
-    expect(cluster.director.output).toMatch(new RegExp(`datapath.*datapath=${hook} why="?asked for`));
+    expect(cluster.director.output).toMatch(
+      new RegExp(`datapath-chosen.*datapath=${hook} reason="?asked for`),
+    );
   });
 
   test('a download arrives as it was, and hardly a packet of it comes up', async () => {

@@ -165,7 +165,7 @@ describe.skipIf(why !== undefined)('a running director', () => {
     writeFileSync(config, `${file([web('192.168.0.3')])}  - { tcp: '192.168.0.101:99', schedler: rr }\n`);
     const lines = program.lines.length;
     program.signal('SIGHUP');
-    await program.line(/ error reload /, PATIENCE, lines);
+    await program.line(/ error config-rejected /, PATIENCE, lines);
     expect(await rules()).toBe(before);
     expect(await get()).toMatch(/^I am real server/);
   });
@@ -176,7 +176,7 @@ describe.skipIf(why !== undefined)('a running director', () => {
     let lines = program.lines.length;
     program.signal('SIGHUP');
     await program.line(
-      / warning by-hand what="tcp 192\.168\.0\.101:443 is not in the file"/,
+      / warning manual-change-found change="tcp 192\.168\.0\.101:443 is not in the file"/,
       PATIENCE,
       lines,
     );

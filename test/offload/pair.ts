@@ -3,10 +3,10 @@ import { expect } from 'vitest';
 import { BoundConnection } from '../../src/director/bound-connection.ts';
 import { mayForward, takeIntoAccount } from '../../src/director/offloaded.ts';
 import type { Route } from '../../src/forwarding/method.ts';
+import type { ServiceSnapshot } from '../../src/model/snapshot.ts';
 import type { Verdict } from '../../src/model/verdict.ts';
 import { KernelOffload, type Way } from '../../src/offload/kernel-offload.ts';
 import { type ServiceKeys, serviceKeys } from '../../src/offload/services.ts';
-import { keptServices } from '../../src/runtime/owned-packets.ts';
 import { type Address, formatAddress, isV4, parseAddress } from '../../src/wire/address.ts';
 import { type MacAddress, parseMac } from '../../src/wire/ethernet.ts';
 import type { Frame } from '../../src/wire/frame.ts';
@@ -70,7 +70,8 @@ export class Offloaded extends Alone {
   /** Neighbours that nobody knows. */
   readonly missing = new Set<string>();
   readonly #run: Runs;
-  readonly #kept = keptServices();
+  /** Every service and destination since the last time that there was none. */
+  readonly #known = new Map<string, ServiceSnapshot>();
   readonly #hops = new Map<string, Address>();
   #services: ServiceKeys = new Map();
 
@@ -107,10 +108,15 @@ export class Offloaded extends Alone {
 
   override settle(): void {
     const { services } = this.director.snapshot(this.now);
-    // For how long what was removed is kept is another matter: kept.test.ts.
-    const kept = this.#kept.update(services, [], 0);
+    // For how long removed ones are withheld: owned-packets.test.ts.
+    if (services.length === 0) this.#known.clear();
+    for (const each of services) {
+      const key = JSON.stringify(each.service);
+      const destinations = [...(this.#known.get(key)?.destinations ?? []), ...each.destinations];
+      this.#known.set(key, { ...each, destinations });
+    }
     this.#services = serviceKeys({
-      services: kept.services,
+      services: [...this.#known.values()],
       own: [...this.own].map((address) => parseAddress(address)!),
     });
     this.offload.review((row) => mayForward(this.director.context, row));

@@ -35,7 +35,7 @@ test('what is done is told with its cause, what is refused is not', async () => 
     'info destination-added tcp 192.0.2.80:80 10.0.0.1:80 nat 2 a test',
     'info destination-edited tcp 192.0.2.80:80 10.0.0.1:80 nat 0 a test',
     'info destination-removed tcp 192.0.2.80:80 10.0.0.1:80 a test',
-    'info setting drop_packet 1 a test',
+    'info setting-changed drop_packet 1 a test',
     'info service-removed tcp 192.0.2.80:80 a test',
   ]);
 });

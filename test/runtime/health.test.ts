@@ -4,9 +4,9 @@ import { Watch } from '../../src/checks/watch.ts';
 import { compile } from '../../src/config/compile.ts';
 import { parseYaml } from '../../src/config/yaml/parse-yaml.ts';
 import { Director } from '../../src/director/director.ts';
-import { explainedWithChecks, watchedDoor, watchedOf } from '../../src/runtime/health.ts';
+import { explainedWithChecks, watchedOf, withChecks } from '../../src/runtime/health.ts';
 import { localDoor } from '../../src/runtime/local-director.ts';
-import { reloadCommands } from '../../src/runtime/reload.ts';
+import { reloadCommands, runningOf } from '../../src/runtime/reload.ts';
 import { labNames } from '../support/documents.ts';
 
 const FILE = `
@@ -22,15 +22,20 @@ services:
 async function failing() {
   const { document } = await parseYaml(FILE, 'lvs.yaml', labNames, ['rr', 'wlc']);
   const host = { transmit: () => true, route: () => undefined, isLocal: () => false };
-  const inner = localDoor(new Director({ host, maxConnections: 16 }), { now: () => 0 });
+  const director = new Director({ host, maxConnections: 16 });
+  const inner = localDoor(director, { now: () => 0 });
   const watch = new Watch({
     probe: async ({ address }) => ({ healthy: address !== '192.168.0.3', message: 'looked' }),
     random: () => 0,
     apply: (commands) => void inner.apply(commands),
     event: () => {},
   });
-  watch.set(watchedOf(document), 0);
-  const door = watchedDoor(inner, watch, () => 0);
+  await watch.set(watchedOf(document), 0);
+  const door = localDoor(director, {
+    now: () => 0,
+    prepare: (command, now) => watch.adjust(command, now),
+    complete: (each, now) => withChecks(each, watch, now),
+  });
   await door.apply(compile(document));
   watch.tick(0);
   await nextTurn();
@@ -91,7 +96,9 @@ test('an explanation says that the check has taken a destination out', async () 
 test('what a check did is no work of hands: a reload leaves it', async () => {
   const { document, door } = await failing();
   const snapshot = await door.snapshot({ services: true });
-  expect(reloadCommands(snapshot, document, { commands: compile(document), draining: [] })).toEqual({
+  expect(
+    reloadCommands(runningOf(snapshot), document, { commands: compile(document), draining: [] }),
+  ).toEqual({
     commands: [],
     drains: [],
     byHand: [],
@@ -100,7 +107,7 @@ test('what a check did is no work of hands: a reload leaves it', async () => {
 
 test('a destination that is watched no more has its weight back', async () => {
   const { door, watch } = await failing();
-  await door.apply(watch.set([], 0));
+  await door.apply(await watch.set([], 0));
   const { services } = await door.snapshot({ services: true });
   expect(services[0]!.destinations.map(({ weight }) => weight)).toEqual([2, 3]);
 });

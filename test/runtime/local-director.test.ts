@@ -1,8 +1,11 @@
 import { expect, test } from 'vitest';
+import { Director } from '../../src/director/director.ts';
+import type { Command } from '../../src/model/command.ts';
 import type { ConnectionSnapshot } from '../../src/model/snapshot.ts';
 import { interfaceMtu, localDoor } from '../../src/runtime/local-director.ts';
 import { connection, directorDoor } from '../support/director-apis.ts';
 
+const host = { transmit: () => true, route: () => undefined, isLocal: () => false };
 const master = { role: 'master', syncId: 3, interface: 'eth0' } as const;
 
 test('a sync daemon gets from its interface what is not given', async () => {
@@ -29,9 +32,73 @@ test.each(['', '.', '..', '../../etc', 'a b', 'averyveryverylongname'])('%j is n
   expect(interfaceMtu(name)).toBeUndefined(),
 );
 
+/** Calls `look` once in each turn of the event loop until `work` is done; resolves with the number of turns. */
+async function turnsDuring(work: Promise<unknown>, look: () => void = () => {}): Promise<number> {
+  let turns = 0;
+  let immediate = setImmediate(function again() {
+    turns++;
+    look();
+    immediate = setImmediate(again);
+  });
+  await work;
+  clearImmediate(immediate);
+  return turns;
+}
+
+/** 3,000 services with 4 destinations each. */
+const MANY: readonly Command[] = Array.from({ length: 3000 }, (_, i) => {
+  const service = { protocol: 'tcp', address: '192.0.2.1', port: 1000 + i } as const;
+  return [
+    { op: 'add-service', service, options: { scheduler: 'wrr' } } as const,
+    ...[1, 2, 3, 4].map(
+      (n): Command => ({
+        op: 'add-destination',
+        service,
+        destination: { address: `10.0.0.${n}`, port: 80 },
+        options: { method: 'nat' },
+      }),
+    ),
+  ];
+}).flat();
+
+test('many commands leave turns to the packets, and no service without a destination between them', async () => {
+  const director = new Director({ host, maxConnections: 16 });
+  const door = localDoor(director, { now: () => 0 });
+  const isEmpty = ({ destinations }: { readonly destinations: readonly unknown[] }) =>
+    destinations.length === 0;
+  let empty = 0;
+  const look = () => {
+    empty += [...director.context.services.all].filter(isEmpty).length;
+  };
+  expect(await turnsDuring(door.apply(MANY), look)).toBeGreaterThan(5);
+  expect(empty).toBe(0);
+  expect(await turnsDuring(door.snapshot({ services: true }))).toBeGreaterThan(5);
+});
+
+test('a flush removes the services of its time in many turns, and not one that is added meanwhile', async () => {
+  const director = new Director({ host, maxConnections: 16 });
+  const door = localDoor(director, { now: () => 0 });
+  await door.apply(MANY);
+  const flush = door.apply([{ op: 'flush' }]);
+  const later = { protocol: 'udp', address: '192.0.2.9', port: 53 } as const;
+  let turns = 0;
+  await turnsDuring(flush, () => {
+    if (++turns === 3) director.apply({ op: 'add-service', service: later, options: { scheduler: 'rr' } }, 0);
+  });
+  expect(turns).toBeGreaterThan(3);
+  const { services } = await door.snapshot({ services: true });
+  expect(services.map(({ service }) => service)).toEqual([later]);
+});
+
 test('connections come in chunks, and others get their turn in between', async () => {
   const all = Array.from({ length: 2500 }, (_, i) => connection(i));
-  const director = { apply: () => {}, snapshot: () => ({}) as never, connections: () => all };
+  const director = {
+    apply: () => {},
+    summary: () => ({}) as never,
+    serviceNames: () => [],
+    services: () => [],
+    connections: () => all,
+  };
   const door = localDoor(director, { now: () => 0 });
   const chunks: (readonly ConnectionSnapshot[])[] = [];
   let turns = 0;

@@ -2,7 +2,7 @@ import { expect, test } from 'vitest';
 import { Director } from '../../src/director/director.ts';
 import type { Command } from '../../src/model/command.ts';
 import type { ServiceAddress } from '../../src/model/service.ts';
-import { keptServices, LINGER } from '../../src/runtime/owned-packets.ts';
+import { LINGER_MS, OwnedPackets } from '../../src/runtime/owned-packets.ts';
 
 const WEB: ServiceAddress = { protocol: 'tcp', address: '192.0.2.1', port: 80 };
 const SSH: ServiceAddress = { protocol: 'tcp', address: '192.0.2.1', port: 22 };
@@ -23,11 +23,11 @@ function setUp() {
     host: { transmit: () => true, route: () => undefined, isLocal: () => false },
     maxConnections: 16,
   });
-  const kept = keptServices();
+  const owned = new OwnedPackets();
   /** What is kept after a command at that time, in words. */
-  return (now: number, ...commands: Command[]) => {
+  return async (now: number, ...commands: Command[]) => {
     for (const command of commands) director.apply(command, now);
-    const { services } = kept.update(director.snapshot(now).services, [], now);
+    const { services } = await owned.update(director.snapshot(now).services, [], now);
     return services.map(
       ({ service, destinations }) =>
         `${'port' in service ? service.port : service.mark} ${destinations
@@ -38,42 +38,42 @@ function setUp() {
   };
 }
 
-test('services and destinations are kept from the moment that they are there', () => {
+test('services and destinations are kept from the moment that they are there', async () => {
   const after = setUp();
-  expect(after(0, add(WEB), server('10.0.0.1'))).toEqual(['80 10.0.0.1']);
+  expect(await after(0, add(WEB), server('10.0.0.1'))).toEqual(['80 10.0.0.1']);
 });
 
-test('what is removed is kept until the last of its connections can have timed out', () => {
+test('what is removed is kept until the last of its connections can have timed out', async () => {
   const after = setUp();
-  after(0, add(WEB), add(SSH), server('10.0.0.1'), server('10.0.0.2'));
-  after(0, { op: 'delete-destination', service: WEB, destination: { address: '10.0.0.1', port: 80 } });
-  expect(after(1).sort()).toEqual(['22 ', '80 10.0.0.1 10.0.0.2']);
-  expect(after(LINGER).sort()).toEqual(['22 ', '80 10.0.0.1 10.0.0.2']);
-  expect(after(LINGER + 1)).toContain('80 10.0.0.2');
-  after(LINGER + 1, { op: 'delete-service', service: WEB });
-  expect(after(2 * LINGER)).toContain('80 10.0.0.2');
-  expect(after(2 * LINGER + 2)).toEqual(['22 ']);
+  await after(0, add(WEB), add(SSH), server('10.0.0.1'), server('10.0.0.2'));
+  await after(0, { op: 'delete-destination', service: WEB, destination: { address: '10.0.0.1', port: 80 } });
+  expect((await after(1)).sort()).toEqual(['22 ', '80 10.0.0.1 10.0.0.2']);
+  expect((await after(LINGER_MS)).sort()).toEqual(['22 ', '80 10.0.0.1 10.0.0.2']);
+  expect(await after(LINGER_MS + 1)).toContain('80 10.0.0.2');
+  await after(LINGER_MS + 1, { op: 'delete-service', service: WEB });
+  expect(await after(2 * LINGER_MS)).toContain('80 10.0.0.2');
+  expect(await after(2 * LINGER_MS + 2)).toEqual(['22 ']);
 });
 
-test('it is kept for as long when nothing was changed for ages before', () => {
+test('it is kept for as long when nothing was changed for ages before', async () => {
   const after = setUp();
-  after(0, add(WEB), add(SSH), server('10.0.0.1'), server('10.0.0.2'));
-  const later = 10 * LINGER;
+  await after(0, add(WEB), add(SSH), server('10.0.0.1'), server('10.0.0.2'));
+  const later = 10 * LINGER_MS;
   const gone: Command = {
     op: 'delete-destination',
     service: WEB,
     destination: { address: '10.0.0.1', port: 80 },
   };
-  expect(after(later, gone, { op: 'delete-service', service: SSH }).sort()).toEqual([
+  expect((await after(later, gone, { op: 'delete-service', service: SSH })).sort()).toEqual([
     '22 ',
     '80 10.0.0.1 10.0.0.2',
   ]);
-  expect(after(later + LINGER).sort()).toEqual(['22 ', '80 10.0.0.1 10.0.0.2']);
-  expect(after(later + LINGER + 1)).toEqual(['80 10.0.0.2']);
+  expect((await after(later + LINGER_MS)).sort()).toEqual(['22 ', '80 10.0.0.1 10.0.0.2']);
+  expect(await after(later + LINGER_MS + 1)).toEqual(['80 10.0.0.2']);
 });
 
-test('with the last service everything is let go: the host answers for itself', () => {
+test('with the last service everything is let go: the host answers for itself', async () => {
   const after = setUp();
-  after(0, add(WEB), server('10.0.0.1'));
-  expect(after(1, { op: 'flush' })).toEqual([]);
+  await after(0, add(WEB), server('10.0.0.1'));
+  expect(await after(1, { op: 'flush' })).toEqual([]);
 });

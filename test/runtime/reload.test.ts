@@ -6,7 +6,7 @@ import type { Drain } from '../../src/config/reload/reconcile.ts';
 import { parseYaml } from '../../src/config/yaml/parse-yaml.ts';
 import { Director } from '../../src/director/director.ts';
 import type { Command } from '../../src/model/command.ts';
-import { reloadCommands } from '../../src/runtime/reload.ts';
+import { reloadCommands, runningOf } from '../../src/runtime/reload.ts';
 import { documents, labNames } from '../support/documents.ts';
 
 const doc = async (text: string): Promise<Document> => {
@@ -27,7 +27,7 @@ function reload(
   { hands = [], draining = [] }: { hands?: readonly Command[]; draining?: readonly Drain[] } = {},
 ) {
   const director = directorOf([...compile(from), ...hands]);
-  return reloadCommands(director.snapshot(0), to, { commands: compile(from), draining });
+  return reloadCommands(runningOf(director.snapshot(0)), to, { commands: compile(from), draining });
 }
 
 const BASE = `
@@ -62,7 +62,7 @@ test('from any document to any other, and then there is nothing more to do', () 
   fc.assert(
     fc.property(whole, whole, (from, to) => {
       const director = directorOf(compile(from));
-      const { commands, drains, byHand } = reloadCommands(director.snapshot(0), to, {
+      const { commands, drains, byHand } = reloadCommands(runningOf(director.snapshot(0)), to, {
         commands: compile(from),
         draining: [],
       });
@@ -81,7 +81,7 @@ test('from any document to any other, and then there is nothing more to do', () 
       expect(now.settings).toEqual(fresh.settings);
       expect([...director.context.marks.rules]).toEqual(to.active ? to.marks : []);
       expect(now.services.length).toBe(fresh.services.length);
-      expect(reloadCommands(now, to, { commands: compile(to), draining: [] })).toEqual({
+      expect(reloadCommands(runningOf(now), to, { commands: compile(to), draining: [] })).toEqual({
         commands: [],
         drains: [],
         byHand: [],
@@ -142,12 +142,12 @@ describe('a reload', () => {
     const first = reload(before, after);
     const director = directorOf([...compile(before), ...first.commands]);
     const now = { commands: compile(after), draining: first.drains };
-    expect(reloadCommands(director.snapshot(0), after, now)).toEqual({
+    expect(reloadCommands(runningOf(director.snapshot(0)), after, now)).toEqual({
       commands: [],
       drains: first.drains,
       byHand: [],
     });
-    expect(reloadCommands(director.snapshot(0), before, now)).toMatchObject({
+    expect(reloadCommands(runningOf(director.snapshot(0)), before, now)).toMatchObject({
       commands: [{ op: 'edit-destination', options: { weight: 1 } }],
       drains: [],
       byHand: [],
@@ -161,7 +161,7 @@ describe('a reload', () => {
     expect(first.drains).toHaveLength(3);
     const director = directorOf([...compile(before), ...first.commands]);
     expect(
-      reloadCommands(director.snapshot(0), after, { commands: [], draining: first.drains }),
+      reloadCommands(runningOf(director.snapshot(0)), after, { commands: [], draining: first.drains }),
     ).toMatchObject({ commands: [], drains: first.drains, byHand: [] });
   });
 });

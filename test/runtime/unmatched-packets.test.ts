@@ -9,7 +9,7 @@ import { frameOf, lineOf } from '../support/packets.ts';
 const OWN = ['192.0.2.80', '10.0.0.254'];
 
 /** What the host gets of a packet. `exclusive`: as PacketIo has it. */
-function handed(line: string, exclusive: boolean): string[] {
+async function handed(line: string, exclusive: boolean): Promise<string[]> {
   const sent: string[] = [];
   const host = {
     transmit: (frame: ReturnType<typeof frameOf>) => sent.push(lineOf(frame.copy())) > 0,
@@ -17,7 +17,7 @@ function handed(line: string, exclusive: boolean): string[] {
     isLocal: (to: ReturnType<typeof address>) => OWN.includes(formatAddress(to)),
   };
   const passed = new PassedPackets({ host, settings: DEFAULT_SETTINGS, nextId: () => 1 }, exclusive, () => 0);
-  passed.keep({
+  await passed.setWithheld({
     marks: [],
     services: [
       {
@@ -38,11 +38,11 @@ const OTHERS = [
 ];
 
 describe.each([true, false])('a driver that keeps packets from the kernel: %s', (exclusive) => {
-  test('what was to a service is the host’s', () => {
-    expect(handed(REQUEST, exclusive)).toEqual([lineOf(frameOf(REQUEST).copy())]);
+  test('what was to a service is the host’s', async () => {
+    expect(await handed(REQUEST, exclusive)).toEqual([lineOf(frameOf(REQUEST).copy())]);
   });
 
-  test.each(OTHERS)('%s is the host’s once', (line) => {
-    expect(handed(line, exclusive)).toEqual(exclusive ? [lineOf(frameOf(line).copy())] : []);
+  test.each(OTHERS)('%s is the host’s once', async (line) => {
+    expect(await handed(line, exclusive)).toEqual(exclusive ? [lineOf(frameOf(line).copy())] : []);
   });
 });

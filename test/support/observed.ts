@@ -2,11 +2,11 @@
 import { Director } from '../../src/director/director.ts';
 import type { CheckSnapshot } from '../../src/model/check.ts';
 import type { ServiceAddress, ServiceOptions } from '../../src/model/service.ts';
-import type { Snapshot } from '../../src/model/snapshot.ts';
+import type { ServiceSnapshot, Snapshot } from '../../src/model/snapshot.ts';
 import type { Surroundings } from '../../src/model/surroundings.ts';
 import { Events } from '../../src/web/events.ts';
 import { History } from '../../src/web/history.ts';
-import type { Observed } from '../../src/web/observed.ts';
+import { type Availability, availabilityOf, type Observed } from '../../src/web/observed.ts';
 
 export const WEB: ServiceAddress = { protocol: 'tcp', address: '192.0.2.1', port: 80 };
 export const TLS: ServiceAddress = { protocol: 'tcp', address: '192.0.2.1', port: 443 };
@@ -69,6 +69,19 @@ export class ObservedDirector implements Observed {
         }),
       })),
     };
+  }
+
+  summary(): Omit<Snapshot, 'services'> {
+    return this.director.summary(0);
+  }
+
+  services(): Iterable<ServiceSnapshot> {
+    return this.snapshot().services;
+  }
+
+  availability(): Availability {
+    const services = this.director.context.services.all;
+    return availabilityOf(services);
   }
 
   surroundings(): Surroundings {

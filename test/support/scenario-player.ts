@@ -9,7 +9,7 @@ import { LvsError } from '../../src/model/errors.ts';
 import { DEFAULT_SETTINGS, type SettingName } from '../../src/model/settings.ts';
 import type { Verdict } from '../../src/model/verdict.ts';
 import { localDoor } from '../../src/runtime/local-director.ts';
-import { reloadCommands } from '../../src/runtime/reload.ts';
+import { reloadCommands, runningOf } from '../../src/runtime/reload.ts';
 import { schedulers } from '../../src/schedulers/index.ts';
 import { formatAddress, isV4, parseAddress } from '../../src/wire/address.ts';
 import { packetOfLine } from '../../src/wire/packet-line.ts';
@@ -144,7 +144,7 @@ export class ScenarioPlayer {
     this.document = document;
     const snapshot = this.#director.snapshot(this.#now);
     const commands = before
-      ? reloadCommands(snapshot, document, { commands: compile(before), draining: [] }).commands
+      ? reloadCommands(runningOf(snapshot), document, { commands: compile(before), draining: [] }).commands
       : compile(document);
     for (const command of commands) this.#director.apply(command, this.#now);
     return this.#told;

@@ -1,4 +1,5 @@
 import { expect, test } from 'vitest';
+import type { Snapshot } from '../../src/model/snapshot.ts';
 import { Events } from '../../src/web/events.ts';
 import { duration, percent, short } from '../../src/web/figures.ts';
 import { History, SAMPLES } from '../../src/web/history.ts';
@@ -24,17 +25,19 @@ test.each([
 
 test('shares', () => expect([percent(0), percent(0.042), percent(1)]).toEqual(['0 %', '4.2 %', '100 %']));
 
-test('history keeps two minutes, and forgets services that went', () => {
+const record = (history: History, { rates, services }: Snapshot) => history.record(rates, services);
+
+test('history keeps two minutes, and forgets services that went', async () => {
   const observed = new ObservedDirector().serve(WEB, { '10.0.0.1': 1 });
   const history = new History();
-  for (let i = 0; i < 2 * SAMPLES; i++) history.record(observed.snapshot());
+  for (let i = 0; i < 2 * SAMPLES; i++) await record(history, observed.snapshot());
   expect(history.total.in).toHaveLength(SAMPLES);
   expect(history.service('tcp 192.0.2.1:80').out).toHaveLength(SAMPLES);
-  history.record({ ...observed.snapshot(), services: [] });
+  await record(history, { ...observed.snapshot(), services: [] });
   expect(history.service('tcp 192.0.2.1:80').out).toEqual([]);
 });
 
-test('what a destination gained goes on when counters are zeroed', () => {
+test('what a destination gained goes on when counters are zeroed', async () => {
   const observed = new ObservedDirector().serve(WEB, { '10.0.0.1': 1 });
   const history = new History();
   const at = (connections: number) => {
@@ -46,10 +49,11 @@ test('what a destination gained goes on when counters are zeroed', () => {
       services: [{ ...service!, destinations: [{ ...one!, stats: { ...one!.stats, connections } }] }],
     };
   };
-  const gained = [50, 60, 0, 5].map((connections) => {
-    history.record(at(connections));
-    return history.gained('tcp 192.0.2.1:80 -> 10.0.0.1:80');
-  });
+  const gained: number[] = [];
+  for (const connections of [50, 60, 0, 5]) {
+    await record(history, at(connections));
+    gained.push(history.gained('tcp 192.0.2.1:80 -> 10.0.0.1:80'));
+  }
   expect(gained).toEqual([0, 10, 10, 15]);
 });
 

@@ -1,16 +1,17 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
+import type { Snapshot } from '../../src/model/snapshot.ts';
 import { stateOf } from '../../src/web/destination-state.ts';
 import { escaped, html } from '../../src/web/html.ts';
 import { page } from '../../src/web/page.ts';
 import { MARK, ObservedDirector, WEB } from '../support/observed.ts';
 
-test('services, destinations with their state and why', () => {
+test('services, destinations with their state and why', async () => {
   const observed = new ObservedDirector();
   observed.serve(WEB, { '10.0.0.1': 3, '10.0.0.2': 0, '10.0.0.3': 0 }, { scheduler: 'wlc', persistent: 300 });
   const check = { type: 'http', state: 'down', since: 75, message: 'status 500', weight: 1 } as const;
   observed.checks.set('10.0.0.3', check);
-  const text = page(observed);
+  const text = await page(observed);
   expect(text).toContain('tcp 192.0.2.1:80');
   expect(text).toContain('wlc, persistent 300 s');
   expect(text).toMatch(/10\.0\.0\.1:80<\/th><td><span class="state">up</);
@@ -19,8 +20,9 @@ test('services, destinations with their state and why', () => {
   expect(text).toContain('<title>1 down: lvs-director</title>');
 });
 
-test('shares of new connections, against what the weights ask for', () => {
+test('shares of new connections, against what the weights ask for', async () => {
   const observed = new ObservedDirector().serve(WEB, { '10.0.0.1': 3, '10.0.0.2': 1 });
+  const record = ({ rates, services }: Snapshot) => observed.history.record(rates, services);
   const gained = (a: number, b: number) => {
     const snapshot = observed.snapshot();
     const [service] = snapshot.services;
@@ -30,14 +32,14 @@ test('shares of new connections, against what the weights ask for', () => {
     }));
     return { ...snapshot, services: [{ ...service!, destinations }] };
   };
-  observed.history.record(gained(100, 100));
-  observed.history.record(gained(160, 140));
-  const text = page(observed);
+  await record(gained(100, 100));
+  await record(gained(160, 140));
+  const text = await page(observed);
   expect(text).toContain('60 %, 75 %');
   expect(text).toContain('40 %, 25 %');
 });
 
-test('overloaded: how much it has, and when it takes more', () => {
+test('overloaded: how much it has, and when it takes more', async () => {
   const observed = new ObservedDirector().serve(WEB, { '10.0.0.1': 1 });
   const [service] = observed.snapshot().services;
   const state = (thresholds: { upperThreshold: number; lowerThreshold: number }) =>
@@ -47,50 +49,50 @@ test('overloaded: how much it has, and when it takes more', () => {
   expect(state({ upperThreshold: 10, lowerThreshold: 0 })).toBe(`${has} 8`);
 });
 
-test('services whose names look alike have names of their own in the page', () => {
+test('services whose names look alike have names of their own in the page', async () => {
   const observed = new ObservedDirector();
   for (const address of ['2001:db8::1', '2001::db8:1'])
     observed.serve({ protocol: 'tcp', address, port: 80 });
-  const ids = [...page(observed).matchAll(/ id="([^"]+)"/g)].map(([, id]) => id);
+  const ids = [...(await page(observed)).matchAll(/ id="([^"]+)"/g)].map(([, id]) => id);
   expect(new Set(ids).size).toBe(ids.length);
 });
 
-test('not ready, and why', () => {
-  expect(page(new ObservedDirector().serve(MARK))).toContain('not ready: no service has a destination');
+test('not ready, and why', async () => {
+  expect(await page(new ObservedDirector().serve(MARK))).toContain('not ready: no service has a destination');
 });
 
 /** Elements that may appear; a text that breaks out would add another, or an attribute. */
 const TAGS = /<(\/?)([a-z!][a-z0-9]*)/gi;
 
-test('nothing that others say becomes markup', () => {
+test('nothing that others say becomes markup', async () => {
   const nasty = fc.oneof(
     fc.string({ unit: 'binary' }),
     fc.constantFrom('<script>alert(1)</script>', '"><img src=x onerror=y>', "' onload='", '</main>', '&lt;'),
   );
-  const tagsOf = (message: string) => {
+  const tagsOf = async (message: string) => {
     const observed = new ObservedDirector().serve(WEB, { '10.0.0.1': 1 });
     observed.checks.set('10.0.0.1', { type: 'command', state: 'down', since: 1, message, weight: 1 });
     observed.events.add(new Date(0), 'error', 'check-down', { cause: message });
-    return [...page(observed).matchAll(TAGS)].map(([tag]) => tag).join('');
+    return [...(await page(observed)).matchAll(TAGS)].map(([tag]) => tag).join('');
   };
-  const plain = tagsOf('x');
-  fc.assert(
-    fc.property(
+  const plain = await tagsOf('x');
+  await fc.assert(
+    fc.asyncProperty(
       nasty.filter((text) => text !== ''),
-      (text) => tagsOf(text) === plain,
+      async (text) => (await tagsOf(text)) === plain,
     ),
   );
 });
 
-test('escaped text says the same', () => {
+test('escaped text says the same', async () => {
   const named: Record<string, string> = { amp: '&', lt: '<', gt: '>', quot: '"', '#39': "'" };
   const read = (text: string) => text.replace(/&([a-z0-9#]+);/g, (_, name: string) => named[name]!);
   fc.assert(fc.property(fc.string(), (text) => read(escaped(text)) === text));
   expect(html`<b>${'<'}${html`<i>${1}</i>`}${undefined}</b>`.text).toBe('<b>&lt;<i>1</i></b>');
 });
 
-test('no style and no script within the page', () => {
-  const text = page(new ObservedDirector().serve(WEB, { '10.0.0.1': 1 }));
+test('no style and no script within the page', async () => {
+  const text = await page(new ObservedDirector().serve(WEB, { '10.0.0.1': 1 }));
   expect(text).not.toMatch(/ style=|<style|javascript:| on[a-z]+=|<script>/);
   expect([...text.matchAll(/(?:src|href)="(?!\/|#|data:,)/g)]).toEqual([]);
 });

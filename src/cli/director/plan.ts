@@ -4,9 +4,9 @@ import type { ConfigurationDoor, DirectorDoor } from '../../control/director-api
 import { type Moved, movedClients, SAMPLE } from '../../director/explain/moved-clients.ts';
 import type { Command } from '../../model/command.ts';
 import { formatService } from '../../model/naming.ts';
-import { type Configured, configured } from '../../runtime/configuration.ts';
+import { type Configured, configured, hasMarks } from '../../runtime/configuration.ts';
 import { checkMarks } from '../../runtime/datapath.ts';
-import { reloadCommands } from '../../runtime/reload.ts';
+import { reloadCommands, runningOf } from '../../runtime/reload.ts';
 
 export interface Plan {
   readonly steps: readonly Step[];
@@ -24,10 +24,11 @@ export async function planOf(
   wanted: Configured,
   door: Pick<DirectorDoor, 'snapshot'> & Pick<ConfigurationDoor, 'configured'>,
 ): Promise<Plan> {
-  const before = await door.configured();
-  checkMarks(wanted.commands, before.datapath);
+  const configuration = await door.configured();
+  const before = { ...configuration, commands: [...configuration.commands] };
+  checkMarks(hasMarks(wanted.document), before.datapath);
   const snapshot = await door.snapshot({ services: true });
-  const reconciliation = reloadCommands(snapshot, wanted.document, before);
+  const reconciliation = reloadCommands(runningOf(snapshot), wanted.document, before);
   const { drain, adopt } = wanted.document;
   const removals = reconciliation.drains.map(
     ({ service, destination }): Command =>

@@ -4,7 +4,7 @@ import type { DestinationAddress, DestinationOptions } from '../../model/destina
 import { formatService } from '../../model/naming.ts';
 import type { ServiceAddress, ServiceOptions } from '../../model/service.ts';
 import type { SettingName, Timeouts } from '../../model/settings.ts';
-import type { Snapshot } from '../../model/snapshot.ts';
+import type { ServiceSnapshot, Snapshot } from '../../model/snapshot.ts';
 
 /** A service with its destinations as a director runs them: a part of its snapshot. */
 export interface Rule {
@@ -14,8 +14,6 @@ export interface Rule {
 }
 export interface RuleDestination extends DestinationAddress {
   readonly options: DestinationOptions;
-  /** It is the director itself: which method was asked for cannot be seen, and does not matter. */
-  readonly local?: boolean;
 }
 
 export interface Applied {
@@ -58,17 +56,17 @@ export function appliedOf(commands: readonly Command[]): Applied {
   return { rules: [...rules.values()], settings, timeouts, marks };
 }
 
-/** The rules that a director runs. */
-export function rulesRunning(snapshot: Pick<Snapshot, 'services'>): Rule[] {
-  return snapshot.services.map(({ service, options, destinations }) => ({
-    service,
-    options,
-    destinations: destinations.map((each) => {
-      const { address, port, method, upperThreshold, lowerThreshold, tunnel } = each;
-      // What a health check makes of the weight is not what was asked for.
-      const weight = each.check?.weight ?? each.weight;
-      const options = { method, weight, upperThreshold, lowerThreshold, tunnel };
-      return { address, port, options };
-    }),
-  }));
-}
+/** Returns the rules that a director runs. */
+export const rulesRunning = ({ services }: Pick<Snapshot, 'services'>): Rule[] => services.map(ruleOf);
+
+/** Returns a running service as a rule. The weight is the configured one, not what a health check made of it. */
+export const ruleOf = ({ service, options, destinations }: ServiceSnapshot): Rule => ({
+  service,
+  options,
+  destinations: destinations.map((each) => {
+    const { address, port, method, upperThreshold, lowerThreshold, tunnel } = each;
+    const weight = each.check?.weight ?? each.weight;
+    const options = { method, weight, upperThreshold, lowerThreshold, tunnel };
+    return { address, port, options };
+  }),
+});

@@ -38,17 +38,24 @@ export function reconcile(
   const documents = new Map(wanted.services.map((each) => [formatService(each.service), each]));
   const result = new Steps(wanted.adopt === 'replace');
 
+  const gone: Rule[] = [];
   for (const rule of running) {
     const key = formatService(rule.service);
     const want = after.get(key);
     after.delete(key);
     if (want) result.change(rule, want, before.get(key));
-    else if (before.has(key)) result.removeService(rule);
-    else result.handmadeService(rule);
+    else gone.push(rule);
   }
   for (const key of after.keys()) result.addService(documents.get(key)!);
+  for (const rule of gone)
+    if (before.has(formatService(rule.service))) result.removeService(rule);
+    else result.handmadeService(rule);
   return result;
 }
+
+type EditDestination = Extract<Command, { readonly options: DestinationOptions }> & {
+  readonly op: 'edit-destination';
+};
 
 class Steps implements Reconciliation {
   readonly commands: Command[] = [];
@@ -70,25 +77,25 @@ class Steps implements Reconciliation {
       this.commands.push({ op: 'edit-service', service, options: want.options });
     const wanted = new Map(want.destinations.map((each) => [formatDestination(each), each]));
     const known = new Map((before?.destinations ?? []).map((each) => [formatDestination(each), each]));
+    // Packets are forwarded between the commands: what takes connections comes before what takes none any more.
+    const edits: EditDestination[] = [];
+    const removed: RuleDestination[] = [];
     for (const running of rule.destinations) {
       const key = formatDestination(running);
       const one = wanted.get(key);
       wanted.delete(key);
       if (!one) {
-        if (known.has(key) || this.#replace) this.#drain(rule, running);
+        if (known.has(key) || this.#replace) removed.push(running);
         if (!known.has(key))
           this.byHand.push(`${formatService(service)}: destination ${key} is not in the file`);
         continue;
       }
       if (this.#keeps(service, running.options, one.options, known.get(key)?.options, sameDestination, key))
         continue;
-      this.commands.push({
-        op: 'edit-destination',
-        service,
-        destination: addressOf(one),
-        options: one.options,
-      });
+      const { options: next } = one;
+      edits.push({ op: 'edit-destination', service, destination: addressOf(one), options: next });
     }
+    this.commands.push(...edits.filter(({ options }) => options.weight !== 0));
     for (const one of wanted.values())
       this.commands.push({
         op: 'add-destination',
@@ -96,6 +103,8 @@ class Steps implements Reconciliation {
         destination: addressOf(one),
         options: one.options,
       });
+    this.commands.push(...edits.filter(({ options }) => options.weight === 0));
+    for (const each of removed) this.#drain(rule, each);
   }
 
   removeService(rule: Rule): void {

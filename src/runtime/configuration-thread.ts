@@ -1,0 +1,148 @@
+/** The configuration file as the packet thread knows it: read, checked and planned by a thread for each reload. */
+import { Worker } from 'node:worker_threads';
+import type { Watched } from '../checks/watch.ts';
+import type { Rule } from '../config/reload/applied-state.ts';
+import type { Drain } from '../config/reload/reconcile.ts';
+import type { VipAddress } from '../host/vip-addresses.ts';
+import type { Command } from '../model/command.ts';
+import { type ErrorCode, LvsError } from '../model/errors.ts';
+import type { Snapshot } from '../model/snapshot.ts';
+import type { Packed } from './packed.ts';
+
+/** ms that reading or planning may take: names are resolved, and the file may be on another host. */
+const ANSWER_MS = 20_000;
+/** Threads that may still be ending. */
+const MAX_ENDING = 4;
+/** MiB of the thread's heap. A file that needs more ends the thread, not the director. */
+const HEAP_MIB = 1024;
+
+/** A configuration file that was read and has no errors. */
+export interface ReadConfiguration {
+  /** Of a fresh director. */
+  readonly commands: Packed<Command>;
+  readonly watched: Packed<Watched>;
+  readonly vips: readonly VipAddress[];
+  /** Interfaces by which packets of services come in, from clients and from real servers. */
+  readonly interfaces: readonly string[];
+  readonly warnings: readonly string[];
+  /** The number of services. */
+  readonly services: number;
+  readonly adopt: 'keep' | 'replace';
+  /** Seconds that removed destinations may keep their connections. */
+  readonly drain: number;
+  /** Reports whether rules give packets a firewall mark. */
+  readonly marked: boolean;
+  /** Equal for files that say the same. */
+  readonly digest: string;
+}
+
+/** The state from which a reload starts. */
+export interface PlanRequest {
+  readonly running: Packed<Rule>;
+  readonly snapshot: Pick<Snapshot, 'settings' | 'timeouts'>;
+  /** Commands of the file that was read before. */
+  readonly commands: Packed<Command>;
+  readonly draining: readonly Drain[];
+}
+
+export interface ReloadPlan {
+  readonly commands: Packed<Command>;
+  readonly drains: readonly Drain[];
+  /** Manual changes, in words. */
+  readonly byHand: readonly string[];
+}
+
+export type Answer =
+  | { readonly value: ReadConfiguration | ReloadPlan }
+  | { readonly error: { readonly code: ErrorCode; readonly message: string } };
+
+/** A file that was read, and the thread that knows it until this is disposed. */
+export interface OpenConfiguration extends ReadConfiguration, Disposable {
+  plan(from: PlanRequest): Promise<ReloadPlan>;
+}
+
+/** The thread's program. */
+const WORKER = new URL('./configuration-worker.js', import.meta.url);
+
+/** Threads that were told to end and still run: a system call of theirs hangs, and one of the next thread would, too. */
+const ending = new Set<Worker>();
+
+/** Reads a configuration file in a thread. Throws LvsError CONFIG with every error of the file, UNAVAILABLE after a timeout. */
+export async function openConfiguration(
+  path: string,
+  worker = WORKER,
+  timeout = ANSWER_MS,
+): Promise<OpenConfiguration> {
+  if (ending.size >= MAX_ENDING)
+    throw new LvsError('UNAVAILABLE', `${path}: an earlier read of the file still hangs in the kernel`);
+  const thread = new Thread(path, worker, timeout);
+  try {
+    const read = (await thread.answer()) as ReadConfiguration;
+    return {
+      ...read,
+      plan: (from) => thread.ask(from) as Promise<ReloadPlan>,
+      [Symbol.dispose]: () => thread.end(),
+    };
+  } catch (error) {
+    thread.end();
+    throw error;
+  }
+}
+
+class Thread {
+  readonly #path: string;
+  readonly #worker: Worker;
+  readonly #timeout: number;
+  #settle: ((answer: Answer | Error) => void) | undefined;
+  #ended: Error | undefined;
+
+  constructor(path: string, worker: URL, timeout: number) {
+    this.#path = path;
+    this.#timeout = timeout;
+    this.#worker = new Worker(worker, {
+      workerData: { path },
+      resourceLimits: { maxOldGenerationSizeMb: HEAP_MIB },
+    });
+    this.#worker.on('message', (answer: Answer) => this.#settle?.(answer));
+    this.#worker.on('error', (error) => this.#fail(error));
+    this.#worker.on('exit', () => this.#fail(new Error('the thread ended')));
+  }
+
+  ask(request: PlanRequest): Promise<ReadConfiguration | ReloadPlan> {
+    this.#worker.postMessage(request);
+    return this.answer();
+  }
+
+  /** Resolves with the thread's next answer. Throws LvsError. */
+  answer(): Promise<ReadConfiguration | ReloadPlan> {
+    return new Promise((resolve, reject) => {
+      const timer = setTimeout(
+        () => this.#settle?.(new Error(`no result in ${this.#timeout / 1000} s`)),
+        this.#timeout,
+      );
+      this.#settle = (answer) => {
+        clearTimeout(timer);
+        this.#settle = undefined;
+        if (answer instanceof Error)
+          reject(
+            new LvsError('UNAVAILABLE', `${this.#path}: cannot be read: ${answer.message}`, {
+              cause: answer,
+            }),
+          );
+        else if ('error' in answer) reject(new LvsError(answer.error.code, answer.error.message));
+        else resolve(answer.value);
+      };
+      if (this.#ended) this.#settle(this.#ended);
+    });
+  }
+
+  end(): void {
+    ending.add(this.#worker);
+    void this.#worker.terminate().finally(() => ending.delete(this.#worker));
+  }
+
+  #fail(error: Error): void {
+    this.#ended ??= error;
+    this.#settle?.(this.#ended);
+  }
+}

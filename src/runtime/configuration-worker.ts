@@ -1,0 +1,71 @@
+/** The thread that reads a configuration file and plans its reload, so that the packets wait for neither. */
+import { createHash } from 'node:crypto';
+import { parentPort, workerData } from 'node:worker_threads';
+import { LvsError } from '../model/errors.ts';
+import { type Configured, configured, hasMarks } from './configuration.ts';
+import type { Answer, PlanRequest, ReadConfiguration, ReloadPlan } from './configuration-thread.ts';
+import { watchedOf } from './health.ts';
+import { pack, unpacked } from './packed.ts';
+import { reloadCommands } from './reload.ts';
+
+/** Lines of manual changes that are reported one by one. */
+const MAX_REPORTED = 200;
+
+const port = parentPort!;
+const { path } = workerData as { readonly path: string };
+
+const file = await answered(async () => {
+  const file = await configured(path);
+  return { file, value: describe(file) };
+});
+
+port.on('message', (request: PlanRequest) => void answered(async () => ({ value: plan(request) })));
+
+function describe({ document, commands, vips, interfaces, warnings }: Configured): ReadConfiguration {
+  const { services, adopt, drain, active } = document;
+  const packed = { commands: pack(commands), watched: pack(watchedOf(document)) };
+  const digest = createHash('sha256').update(JSON.stringify({ vips, interfaces, adopt, drain, active }));
+  for (const { parts } of [packed.commands, packed.watched]) for (const part of parts) digest.update(part);
+  return {
+    ...packed,
+    vips,
+    interfaces,
+    warnings: bounded(warnings),
+    services: services.length,
+    adopt,
+    drain,
+    marked: hasMarks(document),
+    digest: digest.digest('hex'),
+  };
+}
+
+function plan({ running, snapshot, commands, draining }: PlanRequest): ReloadPlan {
+  const before = { commands: [...unpacked(commands)], draining };
+  const now = { ...snapshot, rules: [...unpacked(running)] };
+  const planned = reloadCommands(now, file!.file.document, before);
+  return {
+    commands: pack(planned.commands),
+    drains: planned.drains,
+    byHand: bounded(planned.byHand),
+  };
+}
+
+/** Answers with the result of `work`, or with its error. Anything but an LvsError is a fault, and ends the thread. */
+async function answered<T extends { readonly value: ReadConfiguration | ReloadPlan }>(
+  work: () => Promise<T>,
+): Promise<T | undefined> {
+  try {
+    const result = await work();
+    port.postMessage({ value: result.value } satisfies Answer);
+    return result;
+  } catch (error) {
+    if (!(error instanceof LvsError)) throw error;
+    port.postMessage({ error: { code: error.code, message: error.message } } satisfies Answer);
+    return undefined;
+  }
+}
+
+function bounded(lines: readonly string[]): readonly string[] {
+  if (lines.length <= MAX_REPORTED) return lines;
+  return [...lines.slice(0, MAX_REPORTED), `... and ${lines.length - MAX_REPORTED} more`];
+}
