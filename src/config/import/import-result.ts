@@ -36,6 +36,10 @@ export interface ImportContext {
   readonly schedulers: readonly string[];
 }
 
+/** Why persistence differs where the other program removes a server that fails. */
+export const KEEPS_CLIENTS =
+  'a server that fails is quiesced, not removed, and keeps its persistent clients (set expire_quiescent_template: 1 under settings to move them)';
+
 export type CheckDraft = { -readonly [K in keyof Check]: Check[K] };
 
 /** A service while it is read. */

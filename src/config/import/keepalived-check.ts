@@ -41,7 +41,6 @@ const DEFAULT_STATUS: readonly StatusRange[] = [[200, 299]];
 const HARMLESS = new Set(['warmup', 'log_all_failures', 'fast_recovery', 'http_protocol']);
 /** Keywords that the checker inherits from its real server and its virtual server. */
 const INHERITED = new Set(['connect_timeout', 'retry', 'nb_get_retry', 'delay_before_retry', 'delay_loop']);
-const REGEX_FLAGS: Readonly<Record<string, string>> = { caseless: 'i', multiline: 'm', dotall: 's' };
 
 /** A checker of one server, with what it inherits. */
 interface Checker {
@@ -132,12 +131,12 @@ function readChecker(
     return undefined;
   }
   const levels = [body, server.statement.body ?? [], statement.body ?? []];
-  const check: CheckDraft = { ...DEFAULT_CHECK, type, rise: 1 };
+  const check: CheckDraft = { type, ...DEFAULT_CHECK, rise: 1 };
   const words: string[] = [];
   if (!readTimes(check, levels, fail)) return undefined;
   if (type === 'http') {
     check.status = DEFAULT_STATUS;
-    check.host = lastOf(levels.flat(), 'virtualhost')?.words[1] ?? '$ADDRESS';
+    check.host = lastOf(levels.flat(), 'virtualhost')?.words[1] ?? '$ADDRESS:$PORT';
   }
   let isRead = true;
   const failHere: Leave = (at, why) => {
@@ -156,8 +155,15 @@ function readChecker(
         failHere(each, 'a check connects to the real server only');
     } else if (type === 'http' && keyword === 'url') readUrl(check, each, failHere, leave);
     else if (type === 'http' && keyword === 'virtualhost') continue;
-    else if (type === 'command' && keyword === 'misc_path') words.push(...scriptWords(each.words.slice(1)));
-    else if (type === 'command' && keyword === 'misc_timeout') {
+    else if (type === 'command' && keyword === 'misc_path') {
+      const [, single] = /^'([^']*)'$/.exec(each.words.slice(1).join(' ')) ?? [];
+      const script = single ?? value;
+      if (/\\|^[^']*'[^']*$/.test(script))
+        failHere(each, 'a backslash or a single quote in a script is not supported');
+      words.push(...scriptWords(script));
+      if (single === undefined && each.words.length > 2)
+        leave(each, 'keepalived runs the first word alone (quote the script with its arguments)');
+    } else if (type === 'command' && keyword === 'misc_timeout') {
       if (!setNumber(check, 'timeout', secondsOf(value)))
         failHere(each, 'invalid misc_timeout: expected 0.1 to 600 seconds');
     } else failHere(each, `${keyword} is not supported`);
@@ -215,18 +221,11 @@ function readUrl(check: CheckDraft, url: Statement, fail: Leave, leave: Leave): 
         check.status = ranges as StatusRange[];
         break;
       }
-      case 'regex': {
-        const options = lastOf(body, 'regex_options')?.words.slice(1) ?? [];
-        const isKnown = options.every((option) => Object.hasOwn(REGEX_FLAGS, option));
-        const pattern = translatePattern(value, options.map((option) => REGEX_FLAGS[option] ?? '').join(''));
-        if (!isKnown) fail(each, `regex_options ${options.join(' ')} is not supported`);
-        else if ('why' in pattern) fail(each, pattern.why);
-        else check.match = pattern.match;
+      case 'regex':
+        readRegex(check, each, fail);
         break;
-      }
-      case 'regex_options':
       case 'regex_stack':
-        if (keyword === 'regex_stack') leave(each, 'not supported');
+        leave(each, 'not supported');
         break;
       default:
         fail(each, `${keyword} is not supported`);
@@ -234,18 +233,34 @@ function readUrl(check: CheckDraft, url: Statement, fail: Leave, leave: Leave): 
   }
 }
 
+/**
+ * keepalived replaces the escapes of a quoted string before it compiles the expression, and matches the body within
+ * the whole answer, so that anchors never match at its ends.
+ */
+function readRegex(check: CheckDraft, statement: Statement, fail: Leave): void {
+  const value = unescaped(statement);
+  const pattern = value === undefined ? undefined : translatePattern(value, { anchors: false });
+  if (!pattern) fail(statement, 'the escapes of the regular expression are not supported');
+  else if ('why' in pattern) fail(statement, pattern.why);
+  else check.match = pattern.match;
+}
+
+/** Returns the value of a statement without its escapes, or undefined where it has escapes that are not read. */
+function unescaped({ words: [, value = ''], at }: Statement): string | undefined {
+  if (!value.includes('\\')) return value;
+  const isQuoted = at.text.includes('"') && !at.text.includes('\\"');
+  return isQuoted && !/\\[abEfnrtv\dxc]/.test(value.replace(/\\\\/g, ''))
+    ? value.replace(/\\(.)/g, '$1')
+    : undefined;
+}
+
 function statusRange(text: string): StatusRange | undefined {
   const [, first, last = first] = /^([1-5]\d\d)(?:-([1-5]\d\d))?$/.exec(text) ?? [];
   return first !== undefined && Number(first) <= Number(last) ? [Number(first), Number(last)] : undefined;
 }
 
-/**
- * Splits a script into its words at blanks that are not between single quotes; a backslash takes the next character
- * as it is. keepalived runs the words without a shell.
- */
-function scriptWords(words: readonly string[]): string[] {
-  const found = words.join(' ').match(/(?:'[^']*'|\\.|[^\s'\\])+/g) ?? [];
-  return found.map((word) =>
-    word.replace(/'([^']*)'|\\(.)/g, (_, quoted?: string, escaped?: string) => quoted ?? escaped!),
-  );
+/** Splits a script into its words at blanks that are not between quotes. keepalived runs the words without a shell. */
+function scriptWords(script: string): string[] {
+  const found = script.match(/(?:'[^']*'|[^\s'])+/g) ?? [];
+  return found.map((word) => word.replace(/'([^']*)'/g, '$1'));
 }

@@ -12,6 +12,7 @@ import {
   type ImportContext,
   type Imported,
   isPort,
+  KEEPS_CLIENTS,
   type LeftOut,
   newDraft,
   type SourceLine,
@@ -22,6 +23,7 @@ import { expandLines, type KeepalivedSources } from './keepalived-lines.ts';
 import {
   type Groups,
   type Leave,
+  lastOf,
   protocolOf,
   type ServedAddress,
   servicesOf,
@@ -86,12 +88,25 @@ function addServices(server: Statement, drafts: Draft[], { groups, schedulers, l
     const servers = body.filter(({ words }) => words[0] === 'real_server');
     const watched = servers.flatMap((each) => readServer(draft, served, { each, way, body }, leave) ?? []);
     const check = keepalivedCheck(body, watched, leave);
-    if (check) draft.check = check;
+    if (check) {
+      draft.check = check;
+      const persistence = lastOf(body, 'persistence_timeout', 'persistence_granularity');
+      if (persistence && removesFailed(body, servers)) leave(persistence, KEEPS_CLIENTS);
+    }
     const first = drafts.find((before) => formatService(before.service) === formatService(draft.service));
     if (draft.destinations.length === 0) leave(server, 'no real server, so keepalived ignores it');
     else if (first) leave(server, merge(first, draft));
     else drafts.push(draft);
   }
+}
+
+/** Reports whether keepalived removes one of the real servers when it fails, and does not set its weight to 0. */
+function removesFailed(body: readonly Statement[], servers: readonly Statement[]): boolean {
+  const inhibits = (statements: readonly Statement[]) => {
+    const value = lastOf(statements, 'inhibit_on_failure')?.words[1] ?? 'on';
+    return lastOf(statements, 'inhibit_on_failure') !== undefined && /^(on|true|yes)$/.test(value);
+  };
+  return servers.some((server) => !inhibits([...body, ...(server.body ?? [])]));
 }
 
 /** keepalived adds the real servers of a second virtual server of the same address to the first one. */

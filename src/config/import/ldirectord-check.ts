@@ -72,7 +72,7 @@ export function ldirectordCheck(
   const type = typeOf(draft, head, ownOf);
   if (type === undefined) return undefined;
 
-  const check: CheckDraft = { ...DEFAULT_CHECK, type, rise: 1 };
+  const check: CheckDraft = { type, ...DEFAULT_CHECK, rise: 1 };
   let isRead = true;
   const fail = (directive: Pick<Directive, 'leave'> | undefined, why: string) => {
     isRead = false;

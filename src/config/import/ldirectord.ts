@@ -13,6 +13,7 @@ import {
   granularity,
   type ImportContext,
   type Imported,
+  KEEPS_CLIENTS,
   type LeftOut,
   markOf,
   newDraft,
@@ -80,7 +81,13 @@ async function draftOf(
   const why = whyNotService(draft, before);
   if (why !== undefined) return why;
   const check = ldirectordCheck(draft, servers, { head, own: rest, globals });
-  if (check) draft.check = check;
+  if (check) {
+    draft.check = check;
+    const isQuiescent =
+      [...globals, ...directives].findLast(({ key }) => key === 'quiescent')?.value === 'yes';
+    const persistent = directives.findLast(({ key }) => key === 'persistent');
+    if (!isQuiescent) persistent?.leave(KEEPS_CLIENTS);
+  }
   return draft;
 }
 

@@ -13,7 +13,7 @@ const SPACES = ' \\t\\n\\r\\f\\v';
 const ESCAPES: Readonly<Record<string, string>> = {
   ...{ d: '\\d', D: '\\D', w: '\\w', W: '\\W', s: `[${SPACES}]`, S: `[^${SPACES}]`, b: '\\b', B: '\\B' },
   ...{ n: '\\n', r: '\\r', t: '\\t', f: '\\f', a: '\\x07', e: '\\x1b', h: '[ \\t]' },
-  ...{ A: '(?<![^])', z: '(?![^])', Z: '(?=\\n?(?![^]))' },
+  ...{ A: '^', z: '(?![^])', Z: '(?=\\n?(?![^]))' },
 };
 const CLASS_ESCAPES: Readonly<Record<string, string>> = {
   ...{ d: '\\d', D: '\\D', w: '\\w', W: '\\W', s: SPACES, h: ' \\t' },
@@ -42,13 +42,13 @@ const GROUPS = /^\(\?(?::|=|!|<=|<!)/;
 
 class Refused extends Error {}
 
-/** `flags`: those of `imsx` that apply from the beginning. */
-export function translatePattern(pattern: string, flags = ''): Translation {
+/** Without `anchors` a pattern that depends on the beginning or the end of the text is refused. */
+export function translatePattern(pattern: string, { anchors = true } = {}): Translation {
   const [prefix = '', inline = ''] = /^\(\?([ims]+)\)/.exec(pattern) ?? [];
   try {
-    const source = translate(pattern.slice(prefix.length), new Set([...flags, ...inline]));
+    const source = translate(pattern.slice(prefix.length), new Set(inline), anchors);
     // Multiline and dotall are translated into the pattern itself.
-    const match = `${(flags + inline).includes('i') ? '(?i)' : ''}${source}`;
+    const match = `${inline.includes('i') ? '(?i)' : ''}${source}`;
     new RegExp(source);
     return { match };
   } catch (error) {
@@ -56,7 +56,7 @@ export function translatePattern(pattern: string, flags = ''): Translation {
   }
 }
 
-function translate(pattern: string, flags: ReadonlySet<string>): string {
+function translate(pattern: string, flags: ReadonlySet<string>, anchors: boolean): string {
   let out = '';
   let rest = pattern;
   const take = (found: string, translated: string) => {
@@ -65,6 +65,8 @@ function translate(pattern: string, flags: ReadonlySet<string>): string {
   };
   while (rest !== '') {
     const char = rest[0]!;
+    const [anchor] = /^(?:[$^]|\\[AzZ]|\(\?<[=!])/.exec(rest) ?? [];
+    if (anchor !== undefined && !anchors) throw new Refused(`anchor '${anchor}'`);
     const quantifier = /^(?:[*+?]|\{\d+(?:,\d*)?\})([+?]?)/.exec(rest);
     if (quantifier) {
       if (quantifier[1] === '+') throw new Refused(`possessive quantifier '${quantifier[0]}'`);
@@ -76,7 +78,7 @@ function translate(pattern: string, flags: ReadonlySet<string>): string {
       if (group === '' && /^\((?:\?|\*)/.test(rest)) throw new Refused(`group '${rest.slice(0, 3)}'`);
       take(group || char, group || char);
     } else if (char === '.') take(char, flags.has('s') ? '[^]' : '[^\\n]');
-    else if (char === '^') take(char, flags.has('m') ? '(?<![^\\n])' : '(?<![^])');
+    else if (char === '^') take(char, flags.has('m') ? '(?<![^\\n])' : '^');
     else if (char === '$') take(char, flags.has('m') ? '(?![^\\n])' : '(?=\\n?(?![^]))');
     else if (/^\{,?\d/.test(rest)) throw new Refused(`quantifier '${rest.slice(0, 3)}'`);
     else take(char, char === ')' || char === '|' ? char : literal(char));

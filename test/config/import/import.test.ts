@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import type { Imported } from '../../../src/config/import/import-result.ts';
+import { type Imported, KEEPS_CLIENTS } from '../../../src/config/import/import-result.ts';
 import { importKeepalived } from '../../../src/config/import/keepalived.ts';
 import { importLdirectord } from '../../../src/config/import/ldirectord.ts';
 import { parseYaml } from '../../../src/config/yaml/parse-yaml.ts';
@@ -125,7 +125,7 @@ test('ldirectord: imports services, ranges and checks, and reports the rest', as
     },
   ]);
   expect(imported.document.services.map(({ check }) => check?.type)).toEqual(['http', undefined, undefined]);
-  expect(left(imported)).toEqual(['4: not supported', '8: not supported']);
+  expect(left(imported)).toEqual(['4: not supported', '8: not supported', `11: ${KEEPS_CLIENTS}`]);
 });
 
 test('keepalived: imports groups, marks and checks, and reports the rest', () => {
@@ -155,7 +155,11 @@ test('keepalived: imports groups, marks and checks, and reports the rest', () =>
       destinations: [{ destination: { address: '10.0.0.4', port: 8080 }, options: { weight: 0 } }],
     },
   ]);
-  expect(left(imported)).toEqual(['2: only virtual servers are imported', '13: not supported']);
+  expect(left(imported)).toEqual([
+    '2: only virtual servers are imported',
+    `11: ${KEEPS_CLIENTS}`,
+    '13: not supported',
+  ]);
 });
 
 /** One service of ldirectord with these lines, and these real servers. */
@@ -276,7 +280,7 @@ describe('ldirectord: the check of a service', () => {
       '10.0.0.1:80',
       'real=10.0.1.1:80 gate "a", "^b"\nreal=10.0.1.2:80 gate 2 "a", "^b"',
     );
-    expect(imported.document.services[0]!.check).toMatchObject({ path: '/a', match: '(?<![^])b' });
+    expect(imported.document.services[0]!.check).toMatchObject({ path: '/a', match: '^b' });
     const mixed = await service('', '10.0.0.1:80', 'real=10.0.1.1:80 gate "a", "b"\nreal=10.0.1.2:80 gate');
     expect(mixed.document.services[0]!.check).toBeUndefined();
     expect(left(mixed)).toEqual([`2: a request of one real server alone is not supported: ${UNCHECKED}`]);
@@ -347,6 +351,18 @@ const servers = (lines: string, above = '', ports: readonly [number, number] = [
       .join('')}}`,
   );
 
+test.each([
+  ['persistence_timeout 60', [`4: ${KEEPS_CLIENTS}`]],
+  ['persistence_timeout 60\ninhibit_on_failure', []],
+])('keepalived: %j', (above, messages) =>
+  expect(left(servers('TCP_CHECK {\n}', above)).map((line) => line.replace(/^3/, '4'))).toEqual(messages),
+);
+
+test.each([
+  ['persistent=60', [`4: ${KEEPS_CLIENTS}`]],
+  ['persistent=60\nquiescent=yes', []],
+])('ldirectord: %j', async (lines, messages) => expect(left(await service(lines))).toEqual(messages));
+
 describe('keepalived: the check of a service', () => {
   test.each<[string, string, string, object]>([
     [
@@ -400,11 +416,12 @@ describe('keepalived: the check of a service', () => {
       },
     ],
     [
-      'keeps a regular expression',
-      'HTTP_GET {\nurl {\npath /\nregex "^server (a|b)."\nregex_options caseless dotall\n}\n}',
+      'keeps a regular expression, whose escapes keepalived replaces first',
+      'HTTP_GET {\nurl {\npath /\nregex "server (a|b)\\\\. \\(x\\)"\n}\n}',
       '',
-      { match: '(?i)(?<![^])server (a|b)[^]' },
+      { match: 'server (a|b)\\. (x)' },
     ],
+    ['asks for the address and the port', 'HTTP_GET {\nurl {\npath /\n}\n}', '', { host: '$ADDRESS:$PORT' }],
     [
       'replaces the address and the port of each server in a command',
       `MISC_CHECK {\nmisc_path "/usr/bin/check -u http://\${A}:\${P}/ $A $P 'a b' 110.0.1.1"\n}`,
@@ -412,6 +429,12 @@ describe('keepalived: the check of a service', () => {
       {
         command: ['/usr/bin/check', '-u', 'http://$ADDRESS:$PORT/', '$ADDRESS', '$PORT', 'a b', '110.0.1.1'],
       },
+    ],
+    [
+      'splits a script in single quotes',
+      "MISC_CHECK {\nmisc_path '/bin/echo a  b'\n}",
+      '',
+      { command: ['/bin/echo', 'a', 'b'] },
     ],
     ['sends an empty datagram for UDP_CHECK', 'UDP_CHECK {\n}', '', { type: 'udp' }],
   ])('%s', (_name, lines, above, check) => {
@@ -423,6 +446,31 @@ describe('keepalived: the check of a service', () => {
   test.each<[string, string, string[]]>([
     ['no server has a checker', '', []],
     ['SSL_GET', 'SSL_GET {\nurl {\npath /\n}\n}', ['SSL_GET is not supported']],
+    [
+      'an anchored regular expression, which never matches in keepalived',
+      'HTTP_GET {\nurl {\npath /\nregex ^a\n}\n}',
+      ["the regular expression is not supported: anchor '^'"],
+    ],
+    [
+      'options of a regular expression',
+      'HTTP_GET {\nurl {\npath /\nregex a\nregex_options caseless\n}\n}',
+      ['regex_options is not supported'],
+    ],
+    [
+      'escapes of a regular expression that keepalived replaces by characters',
+      'HTTP_GET {\nurl {\npath /\nregex "a\\n"\n}\n}',
+      ['the escapes of the regular expression are not supported'],
+    ],
+    [
+      'a backslash in a script',
+      'MISC_CHECK {\nmisc_path "/bin/echo \\x41"\n}',
+      ['a backslash or a single quote in a script is not supported'],
+    ],
+    [
+      'a single quote in a script',
+      'MISC_CHECK {\nmisc_path "/bin/echo \'a b"\n}',
+      ['a backslash or a single quote in a script is not supported'],
+    ],
     ['a digest', 'HTTP_GET {\nurl {\npath /\ndigest 12\n}\n}', ['digest is not supported']],
     ['two pages', 'HTTP_GET {\nurl {\npath /a\n}\nurl {\npath /b\n}\n}', ['expected one url']],
     [
