@@ -1,4 +1,4 @@
-/** The agent: makes a real server of this host, and puts everything back. */
+/** The agent: configures this host as a real server, and restores it. */
 import { type Change, look, type Made, make, undo } from './change.ts';
 import type { Machine } from './machine.ts';
 import { readState, writeState } from './state.ts';
@@ -7,30 +7,30 @@ export interface AgentOptions {
   readonly machine: Machine;
   /** The journal. */
   readonly stateFile: string;
-  /** Told each thing done, in words. */
+  /** Receives a line about each change. */
   readonly say: (line: string) => void;
 }
 
 const same = (a: Change, b: Change): boolean => JSON.stringify(a) === JSON.stringify(b);
 
 /**
- * Makes the changes in their order. What an earlier agent left and this plan does not want is put back first; what
- * it left and the plan wants stays, together with what was there before it. When one change fails all are put back.
+ * Makes the changes in their order. Changes that an earlier agent left are undone first, unless the plan contains them:
+ * those stay, with their recorded previous state. If a change fails, all are undone.
  */
 export async function apply(plan: readonly Change[], options: AgentOptions): Promise<void> {
   const { machine, stateFile, say } = options;
   const wanted = (made: Made) => plan.some((change) => same(change, made.change));
   const place = (made: Made) => plan.findIndex((change) => same(change, made.change));
   const left = readState(stateFile);
-  if (left.some((made) => !wanted(made))) say('putting back what an earlier agent left');
+  if (left.some((made) => !wanted(made))) say('undoing changes that an earlier agent left');
   let made = await putBack(left, options, (each) => !wanted(each));
   try {
     for (const change of plan) {
       const before = await look(change, machine);
       if (before === undefined) continue;
       if (!made.some((each) => same(each.change, change))) {
-        // Written first: after a kill -9 at any moment the journal knows at least what was done. In the plan's order,
-        // whatever was found done already: the VIP must be gone before the host may speak of it again.
+        // Written first, so that after a kill -9 the journal contains at least every change that was made. In the plan's
+        // order, also for changes of an earlier agent: the VIP must be removed before the host may announce it again.
         made = [...made, { change, before }].sort((a, b) => place(a) - place(b));
         writeState(stateFile, made);
       }
@@ -43,12 +43,12 @@ export async function apply(plan: readonly Change[], options: AgentOptions): Pro
   }
 }
 
-/** Puts back everything that the journal holds, the last change first. */
+/** Undoes all changes of the journal, the last one first. */
 export async function restore(options: AgentOptions): Promise<void> {
   await putBack(readState(options.stateFile), options, () => true);
 }
 
-/** Undoes those of `made` that `chosen` picks; one that cannot be undone stays in the journal, and the rest goes on. */
+/** Undoes those of `made` for which `chosen` is true. A change that cannot be undone stays in the journal. */
 async function putBack(
   made: readonly Made[],
   { machine, stateFile, say }: AgentOptions,
@@ -61,15 +61,15 @@ async function putBack(
       await undo(each, machine);
       left = left.filter((other) => other !== each);
       writeState(stateFile, left);
-      say(`put back: ${describe(each.change)}`);
+      say(`undone: ${describe(each.change)}`);
     } catch (error) {
-      say(`cannot put back (${describe(each.change)}): ${(error as Error).message}`);
+      say(`cannot undo ${describe(each.change)}: ${(error as Error).message}`);
     }
   }
   return left;
 }
 
-/** A change in words. */
+/** Returns a description of a change. */
 export function describe(change: Change): string {
   switch (change.kind) {
     case 'sysctl':
@@ -79,7 +79,7 @@ export function describe(change: Change): string {
     case 'vip':
       return `VIP ${change.address} on ${change.label ?? change.device}`;
     case 'mss':
-      return `segments of ${change.addresses.join(', ')} fit through the tunnel`;
+      return `maximum segment size of ${change.addresses.join(', ')} reduced for the tunnel`;
     case 'route':
       return `default route via ${change.gateway}`;
     default:

@@ -1,4 +1,4 @@
-/** A change to the real server's kernel: what was there before, making it, putting it back. */
+/** Dispatches the operations on a change of the host: reading the previous state, making the change, undoing it. */
 
 import * as device from './device.ts';
 import type { Machine } from './machine.ts';
@@ -14,7 +14,7 @@ export type Change =
   | mss.MssChange
   | route.RouteChange;
 
-/** What a change found: enough to put it back. Plain JSON, as it is written to the state file. */
+/** The state before a change, sufficient to undo it. Plain JSON, as it is written to the state file. */
 export type Before = string | readonly string[];
 
 /** A change that was made, or was about to be. */
@@ -23,7 +23,7 @@ export interface Made {
   readonly before: Before;
 }
 
-/** What there is before the change; undefined: it is so already, and there is nothing to make or to put back. */
+/** Returns the state before the change; undefined if the host is already as wanted, so that nothing is to be undone. */
 export function look(change: Change, machine: Machine): Promise<Before | undefined> {
   switch (change.kind) {
     case 'sysctl':
@@ -58,7 +58,7 @@ export function make(change: Change, machine: Machine): Promise<void> {
   }
 }
 
-/** Puts things back; harmless where the change was not made, is undone already, or somebody changed it again. */
+/** Undoes a change. Has no effect if it was not made, is already undone, or another program changed the state since. */
 export function undo({ change, before }: Made, machine: Machine): Promise<void> {
   switch (change.kind) {
     case 'sysctl':

@@ -1,11 +1,11 @@
-/** A device that carries the VIP and was not there, or not up: dummy0, or the kernel's end of the tunnels. */
+/** Creates or brings up a device that carries the VIP: dummy0, or the kernel's tunnel device. */
 import { LvsError } from '../model/errors.ts';
 import { type Machine, must } from './machine.ts';
 
 export interface DeviceChange {
   readonly kind: 'device';
   readonly name: string;
-  /** Made when missing; `ipip` devices come with the kernel's module. */
+  /** A dummy device is created if missing; `ipip` devices exist once the kernel's module is loaded. */
   readonly type: 'dummy' | 'ipip';
 }
 
@@ -18,7 +18,7 @@ async function find(name: string, machine: Machine): Promise<Link | undefined> {
   return status === 0 ? (JSON.parse(stdout) as Link[])[0] : undefined;
 }
 
-/** Why this host cannot have the device, or undefined when it can: asked by trying. */
+/** Resolves with the reason why this host cannot have the device, found by trying; undefined if it can. */
 export async function probeDevice(
   name: string,
   type: 'dummy' | 'ipip',
@@ -44,7 +44,7 @@ export async function look({ name }: DeviceChange, machine: Machine): Promise<'a
 
 export async function make({ name, type }: DeviceChange, machine: Machine): Promise<void> {
   if (!(await find(name, machine))) {
-    if (type === 'ipip') throw new LvsError('UNAVAILABLE', `there is no device ${name}`);
+    if (type === 'ipip') throw new LvsError('UNAVAILABLE', `device ${name}: not found`);
     await must(machine, ['ip', 'link', 'add', name, 'type', type]);
   }
   await must(machine, ['ip', 'link', 'set', name, 'up']);

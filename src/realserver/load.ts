@@ -1,14 +1,15 @@
-/** How busy a machine is, as the share of its weight that it asks for. */
+/** Converts the load of a machine to the share of its weight that it reports. */
 
-/** Runnable tasks a processor up to which a machine takes its whole weight. */
-const EASY = 0.5;
-const ALL = 100;
+/** Runnable tasks per processor up to which a machine reports its whole weight. */
+const FULL_WEIGHT_TASKS = 0.5;
+const FULL_WEIGHT_PERCENT = 100;
 
 /**
- * Percent of the weight for a load average: all up to half a task a processor, then less in proportion, half of it at
- * one task, a quarter at two. Never 0: a busy server is not a broken one.
+ * Returns the percentage of the weight for a load average: 100 up to half a task per processor, then inversely
+ * proportional: 50 at one task, 25 at two. Never 0, which would mean a broken server.
  */
 export function percentOf(load: number, processors: number): number {
   const tasks = load / Math.max(1, processors);
-  return tasks <= EASY ? ALL : Math.max(1, Math.round((ALL * EASY) / tasks));
+  if (tasks <= FULL_WEIGHT_TASKS) return FULL_WEIGHT_PERCENT;
+  return Math.max(1, Math.round((FULL_WEIGHT_PERCENT * FULL_WEIGHT_TASKS) / tasks));
 }

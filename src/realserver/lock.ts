@@ -1,17 +1,16 @@
-/** One agent a network namespace: a name that the kernel takes back when its holder dies, however it dies. */
+/** Ensures one agent per network namespace, with a name that the kernel releases when its holder ends. */
 import { connect, createServer } from 'node:net';
 import { LvsError } from '../model/errors.ts';
 
-/** An abstract socket (unix(7)): known in this network namespace only, no file. */
+/** An abstract socket (unix(7)): visible in this network namespace only, no file. */
 const NAME = '\0lvs-realserver';
 
-/** Characters of a pid, and ms in which it is told. */
-const LONGEST = 10;
-const PATIENCE = 2000;
-/** The pid of a holder that tells none. */
-const STRANGER = 0;
+const MAX_PID_CHARACTERS = 10;
+const ANSWER_TIMEOUT_MS = 2000;
+/** Stands for the pid of a holder that does not report it. */
+const UNKNOWN_PID = 0;
 
-/** Throws LvsError IO when another agent runs; the holder's pid is told to whoever asks. */
+/** Takes the name; answers later agents with this process's pid. Throws LvsError IO if another agent runs. */
 export function takeLock(): Promise<Disposable> {
   const server = createServer((socket) => {
     socket.on('error', () => {});
@@ -21,7 +20,7 @@ export function takeLock(): Promise<Disposable> {
     server.once('error', async (cause: NodeJS.ErrnoException) => {
       if (cause.code !== 'EADDRINUSE') return reject(cause);
       const holder = await lockHolder();
-      reject(new LvsError('IO', `an agent runs here already, as process ${holder}`, { cause }));
+      reject(new LvsError('IO', `agent: already running as process ${holder}`, { cause }));
     });
     server.listen(NAME, () => {
       server.unref();
@@ -30,7 +29,7 @@ export function takeLock(): Promise<Disposable> {
   });
 }
 
-/** The pid of the agent that runs here; 0: of whoever has its name and does not say; undefined: none does. */
+/** Resolves with the pid of the running agent; 0 if the holder of the name does not report it, undefined for none. */
 export function lockHolder(): Promise<number | undefined> {
   return new Promise((resolve) => {
     let said = '';
@@ -39,13 +38,13 @@ export function lockHolder(): Promise<number | undefined> {
       resolve(pid);
       socket.destroy();
     };
-    // Any user may take the name before an agent does, and say nothing or no end of things.
-    socket.setTimeout(PATIENCE, () => done(STRANGER));
+    // Any user may take the name before an agent does, and answer with nothing or without end.
+    socket.setTimeout(ANSWER_TIMEOUT_MS, () => done(UNKNOWN_PID));
     socket.on('data', (octets) => {
       said += octets;
-      if (said.length > LONGEST) done(STRANGER);
+      if (said.length > MAX_PID_CHARACTERS) done(UNKNOWN_PID);
     });
     socket.on('error', () => done(undefined));
-    socket.on('end', () => done(/^\d+$/.test(said) ? Number(said) : STRANGER));
+    socket.on('end', () => done(/^\d+$/.test(said) ? Number(said) : UNKNOWN_PID));
   });
 }

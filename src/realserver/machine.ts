@@ -1,4 +1,4 @@
-/** What the agent asks of the real server's kernel: programs to run, settings to read and write. */
+/** Access to the real server's host: runs programs, reads and writes kernel settings. */
 import { execFile } from 'node:child_process';
 import { readFile, writeFile } from 'node:fs/promises';
 import { LvsError } from '../model/errors.ts';
@@ -10,24 +10,24 @@ export interface Outcome {
 }
 
 export interface Machine {
-  /** Runs a program to its end; throws LvsError UNAVAILABLE only where there is no such program. */
+  /** Runs a program to its end. Throws LvsError UNAVAILABLE only if the program is missing. */
   run(argv: readonly string[], input?: string): Promise<Outcome>;
-  /** A kernel setting by its path under /proc/sys; undefined where this kernel has none. */
+  /** Resolves with a kernel setting by its path under /proc/sys; undefined if the kernel does not have it. */
   setting(path: string): Promise<string | undefined>;
   set(path: string, value: string): Promise<void>;
 }
 
-/** Octets that a program may print; a host of many addresses needs some. */
-const MAX_OUTPUT = 64 * 1024 * 1024;
+/** Maximum output of a program; a host with many addresses needs several MiB. */
+const MAX_OUTPUT_BYTES = 64 * 1024 * 1024;
 
 export const thisMachine: Machine = {
   run(argv, input = '') {
     const [file, ...args] = argv;
     return new Promise((resolve, reject) => {
-      const child = execFile(file!, args, { maxBuffer: MAX_OUTPUT }, (error, stdout, stderr) => {
+      const child = execFile(file!, args, { maxBuffer: MAX_OUTPUT_BYTES }, (error, stdout, stderr) => {
         if (error && typeof error.code !== 'number') {
-          const why = `${file} cannot be run: ${error.message}`;
-          reject(new LvsError('UNAVAILABLE', why, { cause: error }));
+          const message = `${file}: cannot run: ${error.message}`;
+          reject(new LvsError('UNAVAILABLE', message, { cause: error }));
         } else resolve({ status: typeof error?.code === 'number' ? error.code : 0, stdout, stderr });
       });
       child.stdin?.on('error', () => {});
@@ -48,13 +48,13 @@ export const thisMachine: Machine = {
     try {
       await writeFile(`/proc/sys/${path}`, value);
     } catch (cause) {
-      const why = `cannot set ${path} to ${value}: ${(cause as Error).message}`;
-      throw new LvsError('IO', why, { cause });
+      const message = `${path}: cannot set to ${value}: ${(cause as Error).message}`;
+      throw new LvsError('IO', message, { cause });
     }
   },
 };
 
-/** Runs a program that has to succeed, and gives its output. */
+/** Runs a program and resolves with its output. Throws LvsError IO if it fails. */
 export async function must(machine: Machine, argv: readonly string[], input?: string): Promise<string> {
   const { status, stdout, stderr } = await machine.run(argv, input);
   if (status === 0) return stdout;

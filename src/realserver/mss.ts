@@ -1,4 +1,4 @@
-/** The segment size that a tunnel leaves, told to clients: the director adds an outer header to what they send. */
+/** Limits the maximum segment size that clients are offered, so that their segments fit through the tunnel. */
 import { isIPv6 } from 'node:net';
 import { LvsError } from '../model/errors.ts';
 import { type Machine, must } from './machine.ts';
@@ -6,26 +6,26 @@ import { type Machine, must } from './machine.ts';
 export interface MssChange {
   readonly kind: 'mss';
   readonly addresses: readonly string[];
-  /** MTU of the network device, octets. */
+  /** MTU of the network device, bytes. */
   readonly mtu: number;
-  /** Octets between the outer and the inner IP header. */
+  /** Bytes between the outer and the inner IP header. */
   readonly overhead: number;
 }
 
 const TABLE = 'lvs_realserver';
-/** Octets of a header without options: RFC 791, RFC 8200, RFC 9293. */
+/** Length of a header without options, bytes: RFC 791, RFC 8200, RFC 9293. */
 const IPV4 = 20;
 const IPV6 = 40;
 const TCP = 20;
 
-/** The largest segment that fits through the tunnel; the outer header is of the inner one's family. */
+/** Returns the largest segment that fits through the tunnel, bytes; the outer header has the inner one's family. */
 export const segmentSize = (address: string, mtu: number, overhead = 0): number =>
   mtu - 2 * (isIPv6(address) ? IPV6 : IPV4) - overhead - TCP;
 
 const exists = async (machine: Machine): Promise<boolean> =>
   (await machine.run(['nft', 'list', 'table', 'inet', TABLE])).status === 0;
 
-/** Why the segment size cannot be told, or undefined when it can. */
+/** Resolves with the reason why the segment size cannot be limited; undefined if it can. */
 export async function probeMss(machine: Machine): Promise<string | undefined> {
   try {
     const rules = script({ kind: 'mss', addresses: ['192.0.2.1'], mtu: 1500, overhead: 0 });
@@ -43,7 +43,7 @@ function script({ addresses, mtu, overhead }: MssChange): string {
     const family = isIPv6(address) ? 'ip6' : 'ip';
     return `${family} saddr ${address} tcp flags & (syn | rst) == syn tcp option maxseg size > ${size} tcp option maxseg size set ${size}`;
   });
-  // Declared before it is deleted, so that a table left by somebody else is no error.
+  // Declared before it is deleted: deleting a missing table is an error.
   return `table inet ${TABLE} {}
 delete table inet ${TABLE}
 table inet ${TABLE} {
@@ -65,7 +65,7 @@ export async function undo(machine: Machine): Promise<void> {
   if (await exists(machine)) await must(machine, ['nft', 'delete', 'table', 'inet', TABLE]);
 }
 
-/** The segment size that the table tells clients of an address; undefined: it tells none. */
+/** Resolves with the segment size to which the table limits connections of an address; undefined if it does not. */
 export async function clampedSize(address: string, machine: Machine): Promise<number | undefined> {
   const { status, stdout } = await machine.run(['nft', 'list', 'table', 'inet', TABLE]);
   if (status !== 0) return undefined;

@@ -1,4 +1,4 @@
-/** What has to change on a host so that it is a real server of its forwarding method. */
+/** Plans the changes that make a host a real server in its roles. */
 import { isIPv6 } from 'node:net';
 import { LvsError } from '../model/errors.ts';
 import type { Change } from './change.ts';
@@ -15,29 +15,29 @@ export interface Role {
   readonly device: string;
   /** The device towards the director; missing: any. */
   readonly netDevice?: string;
-  /** The default route under nat; missing: as it is. */
+  /** The default route under nat; missing: unchanged. */
   readonly gateway?: string;
-  /** Kinds of tunnels that the director uses; missing: ipip. */
+  /** Tunnel types that the director uses; missing: ipip. */
   readonly encapsulations?: readonly Encapsulation[];
 }
 
 export interface Plan {
   readonly changes: readonly Change[];
-  /** What is not as asked, in words. */
+  /** What differs from the request. */
   readonly notes: readonly string[];
-  /** Missing: no tunnel ends in this program. */
+  /** Missing: this program terminates no tunnel. */
   readonly tunnelEnd?: TunnelEnd;
 }
 
 /**
- * The answer to "who has the VIP" is the director's alone: a host answers for addresses of the device that was asked
- * (arp_ignore 1), and speaks from the one that belongs there (arp_announce 2): Linux, ip-sysctl.rst.
+ * Only the director may answer ARP for the VIP: a host answers for addresses of the receiving device (arp_ignore 1), and
+ * uses an address of the sending device in its requests (arp_announce 2): Linux, ip-sysctl.rst.
  */
 const SILENT: readonly Change[] = [
   { kind: 'sysctl', path: 'net/ipv4/conf/all/arp_ignore', value: '1' },
   { kind: 'sysctl', path: 'net/ipv4/conf/all/arp_announce', value: '2' },
 ];
-/** Accepts what some way leads back to; the greater of this and the setting for all devices counts (ip-sysctl.rst). */
+/** Loose rp_filter: any route back suffices. The greater of this and the setting for all devices counts (ip-sysctl.rst). */
 const LOOSE = '2';
 const TUNNEL_DEVICE = 'tunl0';
 const IPIP: readonly Encapsulation[] = [{ type: 'ipip' }];
@@ -68,7 +68,7 @@ async function planRole(role: Role, isMixed: boolean, machine: Machine): Promise
     return { changes: [], notes: [note] };
   }
   if (method === 'nat') {
-    const notes = gateway ? [] : ['nat: no gateway is named, so the default route stays as it is'];
+    const notes = gateway ? [] : ['nat: no gateway is configured, so the default route stays unchanged'];
     return { changes: gateway ? [{ kind: 'route', gateway }] : [], notes };
   }
   const notes: string[] = [];
@@ -92,7 +92,7 @@ interface Carrier {
   readonly changes: readonly Change[];
 }
 
-/** Where the VIP goes; `tunnel`: the kernel's tunnel device, if it has one. */
+/** Chooses the device of the VIP. `tunnel`: the kernel's tunnel device, if it has one. */
 async function carry(
   wanted: string,
   tunnel: string | undefined,
@@ -104,27 +104,27 @@ async function carry(
   const loopback = { place: { device: 'lo', label: 'lo:0' }, changes: [] };
   if (/^tunl\d/.test(device)) {
     if (device === tunnel) return { place, changes: [] };
-    notes.push(`${device}: not to be had here, so the VIP goes to lo:0, an alias of the loopback`);
+    notes.push(`${device} is not available; using lo:0`);
     return loopback;
   }
   if (/^dummy\d/.test(device)) {
     const why = await probeDevice(device, 'dummy', machine);
     if (why === undefined) return { place, changes: [{ kind: 'device', name: device, type: 'dummy' }] };
-    notes.push(`${device}: not to be had here (${why}), so the VIP goes to lo:0, an alias of the loopback`);
+    notes.push(`${device} is not available (${why}); using lo:0`);
     return loopback;
   }
   const { status, stdout } = await machine.run(['ip', '-j', 'link', 'show', 'dev', device]);
-  if (status !== 0) throw new LvsError('CONFIG', `there is no device ${device} to carry the VIP`);
+  if (status !== 0) throw new LvsError('CONFIG', `device ${device} of the VIP: not found`);
   const [link] = JSON.parse(stdout) as { flags: string[] }[];
   if (!link?.flags.includes('LOOPBACK') && !link?.flags.includes('NOARP'))
     throw new LvsError(
       'CONFIG',
-      `${device} answers ARP, and a VIP on it would take the clients away from the director: use lo:0, dummy0 or tunl0`,
+      `device ${device} of the VIP: answers ARP, so clients would bypass the director (use lo:0, dummy0 or tunl0)`,
     );
   return { place, changes: [] };
 }
 
-/** The end of the tunnels: the kernel's where it has one, for IPv4 in IPv4; otherwise this program's. */
+/** Plans what terminates the tunnels: the kernel if it has a device, for IPv4 in IPv4; otherwise this program. */
 async function tunnelEnd(
   { vips, netDevice, encapsulations = IPIP }: Role,
   machine: Machine,
@@ -138,13 +138,16 @@ async function tunnelEnd(
       { kind: 'device', name: TUNNEL_DEVICE, type: 'ipip' },
       { kind: 'sysctl', path: `net/ipv4/conf/${TUNNEL_DEVICE}/rp_filter`, value: LOOSE },
     );
-  else if (ipip) notes.push(`tunnel: ${missing}, so this program takes the packets out itself`);
+  else if (ipip) notes.push(`tunnel: ${missing}, so this program decapsulates the packets`);
   const mss: Change[] = [];
-  const untold = await probeMss(machine);
+  const obstacle = await probeMss(machine);
   const most = Math.max(...encapsulations.map(overhead));
-  if (untold === undefined)
+  if (obstacle === undefined)
     mss.push({ kind: 'mss', addresses: vips, mtu: await mtuOf(netDevice, machine), overhead: most });
-  else notes.push(`tunnel: clients learn the smaller segment size from the director's ICMP only (${untold})`);
+  else
+    notes.push(
+      `tunnel: clients learn the smaller segment size only from the director's ICMP errors (${obstacle})`,
+    );
   const kernel = missing === undefined;
   const kernelAlone = kernel && encapsulations.length === 1 && !vips.some((vip) => isIPv6(vip));
   return {
@@ -155,7 +158,7 @@ async function tunnelEnd(
   };
 }
 
-/** MTU of the device, or the least one of those that lead out of the host, octets. */
+/** Resolves with the MTU of the device, or the smallest MTU of the host's network devices, bytes. */
 async function mtuOf(device: string | undefined, machine: Machine): Promise<number> {
   const words = ['ip', '-j', 'link', 'show', ...(device === undefined ? ['up'] : ['dev', device])];
   const links = JSON.parse((await must(machine, words)) || '[]') as { mtu: number; flags: string[] }[];

@@ -1,4 +1,4 @@
-/** The default route of a real server under NAT: the director, or its replies never meet the director again. */
+/** Sets the default route of a real server under NAT to the director, which must translate the replies. */
 import { isIPv6 } from 'node:net';
 import { type Machine, must } from './machine.ts';
 
@@ -9,7 +9,7 @@ export interface RouteChange {
 
 const ip = (gateway: string): string[] => (isIPv6(gateway) ? ['ip', '-6'] : ['ip']);
 
-/** The default routes, a line each as `ip route` prints and takes them. */
+/** Resolves with the default routes, as `ip route` prints and accepts them. */
 async function defaults(gateway: string, machine: Machine): Promise<string[]> {
   const text = await must(machine, [...ip(gateway), 'route', 'show', 'default']);
   return text

@@ -1,4 +1,4 @@
-/** The journal of what the agent changed, so that a later agent can put it back after a kill -9. */
+/** Reads and writes the journal of the agent's changes, by which a later agent restores the host after a kill -9. */
 import { mkdirSync, readFileSync, readlinkSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { LvsError } from '../model/errors.ts';
@@ -8,17 +8,17 @@ const VERSION = 1;
 
 export interface State {
   readonly version: typeof VERSION;
-  /** In the order in which they were made. */
+  /** The changes in the order in which they were made. */
   readonly made: readonly Made[];
 }
 
-/** The network namespace's number: hosts that share a file system do not share a journal. */
+/** Returns the number of the network namespace: hosts that share a file system have separate journals. */
 const namespace = (): string => /\d+/.exec(readlinkSync('/proc/self/ns/net'))?.[0] ?? '0';
 
-/** Gone after a restart of the machine, as are the changes. */
+/** Returns the default path of the journal, in a directory that a reboot empties, as it undoes the changes. */
 export const defaultStateFile = (): string => `/run/lvs/realserver-${namespace()}.json`;
 
-/** What was changed and not put back; empty when there is no file. */
+/** Returns the changes that were not undone; none if there is no file. Throws LvsError IO for an unreadable journal. */
 export function readState(file: string): readonly Made[] {
   let text: string;
   try {
@@ -32,12 +32,12 @@ export function readState(file: string): readonly Made[] {
     if (state.version === VERSION && Array.isArray(state.made)) return state.made;
     throw new Error(`version ${state.version}`);
   } catch (cause) {
-    const why = `${file} is no journal of this program (${(cause as Error).message}): look at it, then remove it`;
-    throw new LvsError('IO', why, { cause });
+    const message = `${file}: not a journal of this program: ${(cause as Error).message} (inspect and remove it)`;
+    throw new LvsError('IO', message, { cause });
   }
 }
 
-/** Replaces the journal in one step; an empty one is removed. */
+/** Replaces the journal atomically; removes it if there are no changes. */
 export function writeState(file: string, made: readonly Made[]): void {
   if (made.length === 0) {
     rmSync(file, { force: true });

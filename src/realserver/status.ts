@@ -1,4 +1,4 @@
-/** What the agent has made of this host: for `lvs-realserver status`. */
+/** Reports the agent's changes of this host, for `lvs-realserver status`. */
 
 import { describe } from './agent.ts';
 import { type Change, look, type Made } from './change.ts';
@@ -8,15 +8,15 @@ import { readState } from './state.ts';
 
 export interface ChangeStatus {
   readonly change: Change;
-  /** In words. */
+  /** Description of the change. */
   readonly what: string;
   readonly before: Made['before'];
-  /** False: somebody has changed it back since. */
+  /** False if another program has undone the change. */
   readonly inPlace: boolean;
 }
 
 export interface Status {
-  /** The agent's process; undefined: none runs. */
+  /** Process id of the agent; undefined if none runs. */
   readonly pid?: number;
   readonly changes: readonly ChangeStatus[];
 }
@@ -32,14 +32,14 @@ export async function status(stateFile: string, machine: Machine): Promise<Statu
   return { ...(pid === undefined ? {} : { pid }), changes };
 }
 
-/** A few lines for people. */
+/** Returns the status as text. */
 export function formatStatus({ pid, changes }: Status): string {
   const first =
     pid !== undefined
       ? `the agent runs as process ${pid}`
       : changes.length > 0
-        ? 'no agent runs; lvs-realserver restore puts back what one changed'
-        : 'no agent runs, and none has changed anything';
+        ? 'no agent runs; lvs-realserver restore undoes the changes of an earlier one'
+        : 'no agent runs, and there are no changes';
   const lines = changes.map(
     ({ what, before, inPlace }) =>
       `  ${what} (before: ${typeof before === 'string' ? before : before.join(' | ') || 'none'})${inPlace ? '' : ', CHANGED SINCE'}`,

@@ -1,4 +1,4 @@
-/** A kernel setting changed, and put back unless somebody else has changed it since. */
+/** Changes a kernel setting, and restores it unless another program has changed it since. */
 import { LvsError } from '../model/errors.ts';
 import type { Machine } from './machine.ts';
 
@@ -11,7 +11,8 @@ export interface SysctlChange {
 
 export async function look({ path, value }: SysctlChange, machine: Machine): Promise<string | undefined> {
   const before = await machine.setting(path);
-  if (before === undefined) throw new LvsError('UNAVAILABLE', `this kernel has no setting ${path}`);
+  if (before === undefined)
+    throw new LvsError('UNAVAILABLE', `setting ${path}: not supported by this kernel`);
   return before === value ? undefined : before;
 }
 

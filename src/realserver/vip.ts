@@ -1,4 +1,4 @@
-/** A virtual address on a device of the real server, its own host route: /32, or /128 without duplicate detection. */
+/** Adds a VIP to a device of the real server, as /32, or /128 without duplicate address detection. */
 import { isIPv6 } from 'node:net';
 import { type Machine, must } from './machine.ts';
 
@@ -6,18 +6,18 @@ export interface VipChange {
   readonly kind: 'vip';
   readonly address: string;
   readonly device: string;
-  /** The old name of an alias, such as lo:0; IPv4 only. */
+  /** Label of an alias, such as lo:0; IPv4 only. */
   readonly label?: string;
 }
 
-/** The part that is used of what `ip -j address` prints. */
+/** The used part of the output of `ip -j address`. */
 interface Device {
   readonly addr_info?: readonly { readonly local?: string; readonly prefixlen?: number }[];
 }
 
 const bits = (address: string): 32 | 128 => (isIPv6(address) ? 128 : 32);
 
-/** True when the device has the address as a host address. */
+/** Reports whether the device has the address with a host prefix. */
 export async function carries(device: string, address: string, machine: Machine): Promise<boolean> {
   const { status, stdout } = await machine.run(['ip', '-j', 'address', 'show', 'dev', device]);
   if (status !== 0) return false;
@@ -34,7 +34,7 @@ export const look = async (
 
 export async function make({ address, device, label }: VipChange, machine: Machine): Promise<void> {
   const name = label === undefined || isIPv6(address) ? [] : ['label', label];
-  // A host address is nobody's neighbour: no duplicate to look for, and nothing to announce.
+  // Duplicate address detection would find the director, which has the address, too.
   const quiet = isIPv6(address) ? ['nodad'] : [];
   const words = ['address', 'add', `${address}/${bits(address)}`, 'dev', device, ...name, ...quiet];
   await must(machine, ['ip', ...words]);

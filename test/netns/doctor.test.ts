@@ -13,7 +13,7 @@ test('what is needed is there', ({ skip }) => skip(why !== undefined, why));
 interface Finding {
   readonly name: string;
   readonly what: string;
-  readonly mend: string;
+  readonly remedy: string;
 }
 
 /** What the doctor finds, by name. */
@@ -66,7 +66,7 @@ const SHAPES: readonly Shape[] = [
       [
         'rp-filter',
         'ip link add out0 type veth peer name out1; ip link set out0 up; ip address add 10.77.0.1/24 dev out0; ip route add default via 10.77.0.2 dev out0; sysctl -qw net.ipv4.conf.eth0.rp_filter=1',
-        /rp_filter is 1 on eth0, and replies leave by out0/,
+        /rp_filter is 1 on eth0, but replies leave through out0/,
       ],
     ],
   },
@@ -78,7 +78,7 @@ const SHAPES: readonly Shape[] = [
       [
         'tunnel-mtu',
         'nft delete table inet lvs_realserver; ip route change default via 192.168.2.254 advmss 1460; ip -6 route change default via fd00:0:0:2::254 advmss 1400',
-        /segments of 1460 octets for 192\.168\.0\.101 do not fit .*: 1440 do/,
+        /segments of 1460 bytes for 192\.168\.0\.101 do not fit .*: at most 1440 do/,
       ],
     ],
   },
@@ -87,11 +87,11 @@ const SHAPES: readonly Shape[] = [
     agent: ['--method', 'nat', '--gateway', '192.168.1.1'],
     doctor: ['--method', 'nat', '--gateway', '192.168.1.1'],
     faults: [
-      ['route-back', 'ip route del default', /what leaves for clients has no route, not by the director/],
+      ['route-back', 'ip route del default', /the route to clients is missing, not through the director/],
       [
         'route-back',
         'ip route replace default via 192.168.1.200',
-        /what leaves for clients goes by 192\.168\.1\.200, not/,
+        /the route to clients leads through 192\.168\.1\.200, not/,
       ],
     ],
   },
@@ -118,7 +118,7 @@ describe.skipIf(why !== undefined).each(SHAPES)('the doctor, $shape', ({ shape, 
     expect(await findings(rs, doctor)).toEqual([]);
     expect(await rs.exec(state)).toBe(before);
     const { stdout } = await rs.run([...realserver, 'doctor', ...doctor]);
-    expect(stdout).toBe('nothing is wrong\n');
+    expect(stdout).toBe('no problems found\n');
   });
 
   test.each(faults)('finds %s: %s', async (name, plant, words) => {
@@ -128,8 +128,8 @@ describe.skipIf(why !== undefined).each(SHAPES)('the doctor, $shape', ({ shape, 
       expect(found.map((each) => each.name)).toEqual([name]);
       expect(found[0]!.what).toMatch(words);
       // What it says mends it; a route named "..." is for the reader to fill in.
-      if (found[0]!.mend.includes('...')) return;
-      await rs.exec(found[0]!.mend);
+      if (found[0]!.remedy.includes('...')) return;
+      await rs.exec(found[0]!.remedy);
       expect(await findings(rs, doctor)).toEqual([]);
     } finally {
       await lab[Symbol.asyncDispose]();
@@ -142,7 +142,7 @@ describe.skipIf(why !== undefined).each(SHAPES)('the doctor, $shape', ({ shape, 
     await rs.exec(`kill -9 ${agents.trim()}`);
     const found = await findings(rs, doctor);
     expect(found.map(({ name }) => name)).toEqual(['no-decapsulation']);
-    expect(found[0]!.what).toBe('nobody takes ipip packets out of the tunnel');
+    expect(found[0]!.what).toBe('no device and no program decapsulates ipip packets');
   };
   if (shape === 'tunnel') test('finds no-decapsulation when the agent is gone', withoutAgent);
 
@@ -150,8 +150,8 @@ describe.skipIf(why !== undefined).each(SHAPES)('the doctor, $shape', ({ shape, 
     expect(
       (await findings(rs, [...VIPS, '--port', '81'])).map(({ name, what }) => `${name} ${what}`),
     ).toEqual([
-      'no-listener nobody listens on tcp 192.168.0.101:81',
-      'no-listener nobody listens on tcp [fd00::101]:81',
+      'no-listener no program listens on tcp 192.168.0.101:81',
+      'no-listener no program listens on tcp [fd00::101]:81',
     ]);
     await using _wild = rs.spawn([
       process.execPath,
@@ -161,7 +161,7 @@ describe.skipIf(why !== undefined).each(SHAPES)('the doctor, $shape', ({ shape, 
     await _wild.line(/^ready$/);
     const found = await findings(rs, ['--vip', '192.168.0.101', '--port', '9/udp']);
     expect(found.map(({ name }) => name)).toEqual(['udp-wildcard']);
-    expect(found[0]!.mend).toBe('bind it to 192.168.0.101');
+    expect(found[0]!.remedy).toBe('bind it to 192.168.0.101');
   };
   if (shape === 'dr') test('finds servers that do not listen, and those that hear too much', withOddServers);
 });
@@ -245,7 +245,7 @@ describe.skipIf(why !== undefined).each([
       }[shape],
     );
     // A remedy changes something: none of them is to look again.
-    for (const { mend } of found) expect(mend).not.toContain('doctor');
+    for (const { remedy } of found) expect(remedy).not.toContain('doctor');
     if (shape === 'dr')
       expect(found.find(({ name }) => name === 'vip-answered')!.what).toBe(
         '192.168.0.3 (02:00:00:00:00:03) answers ARP for 192.168.0.101 on eth0',

@@ -63,7 +63,7 @@ describe.skipIf(why !== undefined)('the agent of a real server', () => {
     await running.stop('SIGKILL');
     const { status, stdout } = await agent(rs, 'status');
     expect(status).toBe(3);
-    expect(stdout).toContain('no agent runs; lvs-realserver restore puts back');
+    expect(stdout).toContain('no agent runs; lvs-realserver restore undoes');
     expect((await agent(rs, 'restore')).status).toBe(0);
     expect(await stateOf(rs)).toBe(before);
   });
@@ -78,7 +78,7 @@ describe.skipIf(why !== undefined)('the agent of a real server', () => {
     expect(await stateOf(rs)).toBe(before);
   });
 
-  test('--once leaves, and restore puts back', async () => {
+  test('--once leaves, and restore undoes', async () => {
     const before = await stateOf(rs);
     expect((await agent(rs, 'run', '--vip', '192.168.0.101', '--once')).status).toBe(0);
     expect(await rs.exec('ip -o address show dev lo')).toContain('192.168.0.101/32');
@@ -92,7 +92,7 @@ describe.skipIf(why !== undefined)('the agent of a real server', () => {
     const between = await stateOf(rs);
     const second = await agent(rs, 'run', '--vip', '192.168.0.102');
     expect(second.status).toBe(1);
-    expect(second.stderr).toContain(`an agent runs here already, as process ${running.pid}`);
+    expect(second.stderr).toContain(`agent: already running as process ${running.pid}`);
     expect((await agent(rs, 'restore')).status).toBe(1);
     expect(await stateOf(rs)).toBe(between);
   });

@@ -60,7 +60,7 @@ describe('on a kernel that has the device', () => {
         'net.ipv4.conf.tunl0.rp_filter = 2',
         `VIP ${VIP} on tunl0`,
         'VIP fd00::101 on tunl0',
-        `segments of ${VIP}, fd00::101 fit through the tunnel`,
+        `maximum segment size of ${VIP}, fd00::101 reduced for the tunnel`,
       ],
       notes: [],
       tunnelEnd: { vips, encapsulations: [{ type: 'ipip' }], kernel: true },
@@ -78,9 +78,7 @@ describe('on a kernel that has it not, a line says what serves instead', () => {
   test('of dummy0', async () => {
     const { changes, notes } = await planned({ device: 'dummy0' }, machine(['lo', 'eth0']));
     expect(changes).toEqual([...SILENT, `VIP ${VIP} on lo:0`]);
-    expect(notes).toEqual([
-      'dummy0: not to be had here (Unknown device type.), so the VIP goes to lo:0, an alias of the loopback',
-    ]);
+    expect(notes).toEqual(['dummy0 is not available (Unknown device type.); using lo:0']);
   });
 
   test('of tunl0', async () => {
@@ -89,14 +87,14 @@ describe('on a kernel that has it not, a line says what serves instead', () => {
       machine(['lo', 'eth0']),
     );
     expect(changes).toContain(`VIP ${VIP} on lo:0`);
-    expect(notes.join('\n')).toMatch(/no ipip module.*\n.*tunl0: not to be had/);
+    expect(notes.join('\n')).toMatch(/no ipip module.*\n.*tunl0 is not available/);
     expect(tunnelEnd).toEqual({ vips: [VIP], encapsulations: [{ type: 'ipip' }], kernel: false });
   });
 });
 
 test.each(['eth0', 'eth0:1', 'eth7'])('%s carries no VIP', async (device) => {
   await expect(plan([role({ device })], machine(['lo', 'eth0']))).rejects.toThrow(
-    /eth0 answers ARP|no device eth7/,
+    /device eth0 of the VIP: answers ARP|device eth7 of the VIP: not found/,
   );
 });
 
@@ -107,7 +105,7 @@ test('nat changes the default route when it is told one, and nothing else', asyn
   ]);
   expect(await planned({ method: 'nat' }, on)).toEqual({
     changes: [],
-    notes: ['nat: no gateway is named, so the default route stays as it is'],
+    notes: ['nat: no gateway is configured, so the default route stays unchanged'],
   });
 });
 

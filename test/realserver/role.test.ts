@@ -72,7 +72,7 @@ describe('the roles of a real server', () => {
       'net.ipv4.conf.all.arp_announce = 2',
       'VIP 192.0.2.1 on lo',
       'VIP 192.0.2.2 on lo',
-      'segments of 192.0.2.2 fit through the tunnel',
+      'maximum segment size of 192.0.2.2 reduced for the tunnel',
     ]);
     expect(notes.join('\n')).toContain(
       'ip rule add from ADDRESS lookup 100; ip route add default via 10.0.0.254',

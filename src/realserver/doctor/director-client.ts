@@ -1,22 +1,22 @@
-/** A neighbour of the host's own making, in a network namespace that lives for a question: it asks by ARP who has an address. */
+/** Sends ARP requests to the host, or on its segment, from a temporary network namespace. */
 import { LvsError } from '../../model/errors.ts';
 import { type Machine, must } from '../machine.ts';
 
-/** The MAC address that the host answers with, asked on a device like `device`; undefined: it keeps silent. */
+/** Resolves with the MAC address in the answer to a request on a device like `device`; undefined without an answer. */
 export type Asker = (address: string, device: string) => Promise<string | undefined>;
 
 /** Settings of a device that decide whether ARP is answered (ip-sysctl.rst). */
 const COPIED = ['arp_ignore', 'arp_filter', 'proxy_arp'] as const;
-/** An interface's number that no other namespace's peer has: the same one at both ends delays the carrier. */
-const INDEX = 1_000_000;
-/** Seconds in which a neighbour answers, if it does; a device that was just made may lose the first question. */
-const PATIENCE = { known: '0.5', new: '4' } as const;
-/** Link-local (RFC 3927): asked for first, so that a probe that does not work is told from silence. */
-const CONTROL = '169.254.213.1';
+/** First index of the devices, different from the peer's: equal indices at both ends delay the carrier. */
+const FIRST_INDEX = 1_000_000;
+/** How long to wait for an answer, s. A new device may lose the first request. */
+const TIMEOUT_S = { known: '0.5', new: '4' } as const;
+/** A link-local address (RFC 3927) that is requested first, to distinguish a probe that does not work from silence. */
+const CONTROL_ADDRESS = '169.254.213.1';
 
 let asked = 0;
 
-/** Throws where no such neighbour can be made, or where it hears nothing at all. */
+/** Asks from the far end of a new veth pair. Throws LvsError where the pair cannot be created or does not work. */
 export const askByVeth =
   (machine: Machine): Asker =>
   (address, device) =>
@@ -29,7 +29,7 @@ export const askByVeth =
         'add',
         near,
         'index',
-        String(INDEX + asked),
+        String(FIRST_INDEX + asked),
         'type',
         'veth',
         'peer',
@@ -43,18 +43,21 @@ export const askByVeth =
           const value = await machine.setting(`net/ipv4/conf/${device}/${name}`);
           if (value !== undefined) await machine.set(`net/ipv4/conf/${near}/${name}`, value);
         }
-        await must(machine, ['ip', 'address', 'add', `${CONTROL}/32`, 'dev', near]);
+        await must(machine, ['ip', 'address', 'add', `${CONTROL_ADDRESS}/32`, 'dev', near]);
         await must(machine, ['ip', 'link', 'set', near, 'up']);
         await must(machine, ['ip', '-n', space, 'link', 'set', far, 'up']);
-        if ((await ask(CONTROL, space, far, 'new', machine)) === undefined)
-          throw new LvsError('UNAVAILABLE', `a neighbour made to ask for ${address} is not heard`);
+        if ((await ask(CONTROL_ADDRESS, space, far, 'new', machine)) === undefined)
+          throw new LvsError(
+            'UNAVAILABLE',
+            `probe for ${address}: the host does not answer the temporary neighbor`,
+          );
         return await ask(address, space, far, 'known', machine);
       } finally {
         await machine.run(['ip', 'link', 'del', near]);
       }
     });
 
-/** The same from a macvlan on a device: it is another machine on the segment, and this host itself does not hear it. */
+/** Asks from a macvlan on the device, as another machine on the segment; this host itself does not receive the request. */
 export const askOnSegment =
   (machine: Machine): Asker =>
   (address, device) =>
@@ -83,7 +86,7 @@ async function within<T>(machine: Machine, work: (space: string) => Promise<T>):
   const space = `lvsd${process.pid}.${asked++ % 100}`;
   await must(machine, ['ip', 'netns', 'add', space]);
   try {
-    // Without a local address the kernel takes every address for a broadcast one, and asks for none.
+    // Without a local address the kernel treats every address as a broadcast address, and sends no request.
     await must(machine, ['ip', '-n', space, 'link', 'set', 'lo', 'up']);
     return await work(space);
   } finally {
@@ -91,17 +94,17 @@ async function within<T>(machine: Machine, work: (space: string) => Promise<T>):
   }
 }
 
-/** The kernel of the namespace asks, without an address of its own (RFC 5227's probe), and keeps what it hears. */
+/** Makes the namespace's kernel send the request, without a source address (a probe by RFC 5227), and reads the answer. */
 async function ask(
   address: string,
   space: string,
   device: string,
-  patience: keyof typeof PATIENCE,
+  patience: keyof typeof TIMEOUT_S,
   machine: Machine,
 ): Promise<string | undefined> {
   await must(machine, ['ip', '-n', space, 'neigh', 'replace', address, 'dev', device, 'use']);
   const look = `ip -n ${space} neigh show ${address} dev ${device} | grep -q lladdr`;
-  await machine.run(['timeout', PATIENCE[patience], 'sh', '-c', `until ${look}; do sleep 0.02; done`]);
+  await machine.run(['timeout', TIMEOUT_S[patience], 'sh', '-c', `until ${look}; do sleep 0.02; done`]);
   const text = await must(machine, ['ip', '-n', space, 'neigh', 'show', address, 'dev', device]);
   return /lladdr (\S+)/.exec(text)?.[1];
 }

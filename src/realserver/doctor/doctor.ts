@@ -1,4 +1,4 @@
-/** Examines a host in its role of a real server: what is wrong, and how it is mended. Changes nothing for longer than it asks. */
+/** Examines a host in its roles of a real server. Changes nothing permanently. */
 
 import type { Machine } from '../machine.ts';
 import type { Role } from '../plan.ts';
@@ -12,7 +12,7 @@ import { vipFindings } from './vip-findings.ts';
 
 export interface Examination {
   readonly roles: readonly Role[];
-  /** Where servers have to listen; empty: that is not looked at. */
+  /** Where servers must listen; empty: not examined. */
   readonly served: readonly Served[];
   readonly machine: Machine;
   readonly ask: Asker;
@@ -41,8 +41,8 @@ export async function examine({ roles, served, machine, ask }: Examination): Pro
 const servedBy = ({ method }: Role, served: readonly Served[]): string[] =>
   method === 'nat' ? served.filter(({ isDirect }) => !isDirect).map(({ address }) => address) : [];
 
-/** A line a finding, with the command that mends it below. */
+/** Returns a line per finding, followed by the command that fixes it. */
 export function formatFindings(findings: readonly Finding[]): string {
-  if (findings.length === 0) return 'nothing is wrong';
-  return findings.map(({ name, what, mend }) => `${name}: ${what}\n  mend: ${mend}`).join('\n');
+  if (findings.length === 0) return 'no problems found';
+  return findings.map(({ name, what, remedy }) => `${name}: ${what}\n  fix: ${remedy}`).join('\n');
 }

@@ -1,36 +1,35 @@
-/** What the doctor finds: a stable name, what is wrong, and the command that mends it. */
+/** Defines the doctor's findings. */
 
-/** Every finding, with what it means. Names are for scripts: they do not change. */
+/** Every finding with its description. The names are part of the interface. */
 export const FINDINGS = {
-  'vip-missing': 'no device has the VIP, so its packets are not taken',
-  'vip-wide-mask': 'the VIP has a mask that makes its whole network local',
+  'vip-missing': 'no device has the VIP, so its packets are not accepted',
+  'vip-wide-mask': 'the mask of the VIP makes its whole network local',
   'vip-device-down': 'the device that carries the VIP is down',
-  'vip-answered':
-    'the host answers ARP or neighbour discovery for the VIP, and takes clients from the director',
-  'vip-announced': 'the host may name the VIP as its own in ARP questions',
-  'rp-filter': 'reverse path filtering drops what comes in for the VIP',
-  'tunnel-mtu': 'clients send segments that do not fit through the tunnel',
+  'vip-answered': 'the host answers ARP or neighbor discovery for the VIP, so clients bypass the director',
+  'vip-announced': 'the host may use the VIP as the sender of its ARP requests',
+  'rp-filter': 'reverse path filtering drops packets for the VIP',
+  'tunnel-mtu': 'clients are offered segments that do not fit through the tunnel',
   'input-dropped': "the host's packet filter drops what comes in, unless a rule accepts it",
   'output-dropped': "the director's packet filter drops what it forwards, unless a rule accepts it",
-  'no-listener': 'nobody listens on the port',
+  'no-listener': 'no program listens on the port',
   'udp-wildcard': 'a UDP server that is not bound to the VIP may answer from another address',
-  'route-back': 'replies do not go back through the director, who has to translate them',
-  'no-decapsulation': 'nobody takes packets out of the tunnel',
-  'server-unreachable': 'the director does not reach the real server',
-  'path-silent': 'the real server does not answer what the director sends on',
+  'route-back': 'replies do not go back through the director, which must translate them',
+  'no-decapsulation': "no device and no program decapsulates the tunnel's packets",
+  'server-unreachable': 'the director cannot reach the real server',
+  'path-silent': 'the real server does not answer a connection through the forwarding path',
 } as const;
 
 export type FindingName = keyof typeof FINDINGS;
 
 export interface Finding {
   readonly name: FindingName;
-  /** In words, with the addresses and devices it is about. */
+  /** The problem, with its addresses and devices. */
   readonly what: string;
-  /** A command, or what to do where no command can. */
-  readonly mend: string;
+  /** The command that fixes the problem, or an instruction if no command can. */
+  readonly remedy: string;
 }
 
-/** What the real server serves: where its servers have to listen. */
+/** An address and port on which a server must listen. */
 export interface Served {
   readonly protocol: 'tcp' | 'udp';
   readonly address: string;

@@ -1,4 +1,4 @@
-/** `lvs-realserver doctor --from-director`: the real servers as the director sees them, asked on the wire. */
+/** `lvs-realserver doctor --from-director`: examines the real servers from the director, with packets on the wire. */
 import { isIPv6 } from 'node:net';
 import { compileService } from '../../config/compile.ts';
 import type { Document } from '../../config/document.ts';
@@ -7,19 +7,19 @@ import { LvsError } from '../../model/errors.ts';
 import { type Machine, must } from '../machine.ts';
 import { askOnSegment } from './director-client.ts';
 import type { Finding } from './finding.ts';
-import { wayTo } from './host-facts.ts';
+import { routeTo } from './host-facts.ts';
 import { outputFindings } from './packet-filter-findings.ts';
 import { type PathAnswer, PathProbe } from './path-probe.ts';
 
-/** Where the way to the host's own addresses leads. */
+/** Device of the route to the host's own addresses. */
 const LOOPBACK = 'lo';
 
-/** A real server on the wire. */
+/** A real server as the director sees it. */
 export interface Seen {
   readonly address: string;
-  /** The loopback: it is this host itself, which nothing on the wire can be asked about. */
+  /** The loopback for this host itself, which cannot be probed on the wire. */
   readonly device?: string;
-  /** Missing: it is behind a router, keeps silent, or is this host. */
+  /** Missing if the server is behind a router, does not answer, or is this host. */
   readonly mac?: string;
 }
 
@@ -28,7 +28,7 @@ export interface Seeing {
   readonly findings: readonly Finding[];
 }
 
-/** Asks each real server for its MAC, each segment for the VIPs, and each TCP destination for a connection. */
+/** Probes each real server by ARP, each segment for the VIPs, and each TCP destination with a connection. */
 export async function seeServers(document: Document, machine: Machine): Promise<Seeing> {
   const inside = document.director.inside?.address;
   const ask = askOnSegment(machine);
@@ -40,12 +40,12 @@ export async function seeServers(document: Document, machine: Machine): Promise<
     ),
   );
   for (const address of addresses) {
-    const way = await wayTo(address, machine);
+    const way = await routeTo(address, machine);
     if (!way) {
       findings.push({
         name: 'server-unreachable',
-        what: `there is no route to ${address}`,
-        mend: `ip route add ${address} ...`,
+        what: `no route to ${address}`,
+        remedy: `ip route add ${address} ...`,
       });
       continue;
     }
@@ -55,8 +55,8 @@ export async function seeServers(document: Document, machine: Machine): Promise<
     if (near && mac === undefined)
       findings.push({
         name: 'server-unreachable',
-        what: `${address} answers no ARP on ${way.device}`,
-        mend: 'see whether the server is up, and on that segment',
+        what: `${address} does not answer ARP on ${way.device}`,
+        remedy: 'check that the server is up, and connected to that segment',
       });
   }
   findings.push(...(await vipSpeakers(document, servers, ask)));
@@ -65,7 +65,7 @@ export async function seeServers(document: Document, machine: Machine): Promise<
   return { servers, findings };
 }
 
-/** Nobody but the director, which does not hear its own question, may answer for the VIP. */
+/** Finds hosts that answer ARP for a VIP. The director does not receive its own request. */
 async function vipSpeakers(
   { vips, method }: Document,
   servers: readonly Seen[],
@@ -79,8 +79,8 @@ async function vipSpeakers(
     const server = servers.find((each) => each.mac === mac);
     findings.push({
       name: 'vip-answered',
-      what: `${server?.address ?? 'a stranger'} (${mac}) answers ARP for ${vip.address} on ${vip.device}`,
-      mend: 'there: sysctl -w net.ipv4.conf.all.arp_ignore=1',
+      what: `${server?.address ?? 'an unknown host'} (${mac}) answers ARP for ${vip.address} on ${vip.device}`,
+      remedy: `on ${server?.address ?? 'that host'}: sysctl -w net.ipv4.conf.all.arp_ignore=1`,
     });
   }
   return findings;
@@ -116,13 +116,13 @@ async function silentPaths(
   return findings;
 }
 
-/** An address of the director on the device, of the service's family. */
+/** Resolves with an address of the director on the device, of the service's family. */
 async function ownAddress(device: string, like: string, machine: Machine): Promise<string> {
   const family = isIPv6(like) ? '-6' : '-4';
   const words = ['ip', family, '-o', 'address', 'show', 'dev', device, 'scope', 'global', 'permanent'];
   const address = /inet6? ([^/\s]+)/.exec(await must(machine, words))?.[1];
   if (address === undefined)
-    throw new LvsError('CONFIG', `${device} has no address that could ask for ${like}`);
+    throw new LvsError('CONFIG', `device ${device}: no address to probe ${like} from`);
   return address;
 }
 
@@ -142,14 +142,14 @@ function pathFinding(answer: PathAnswer, path: AskedPath, server: string): Findi
     case 'refused':
       return {
         name: 'no-listener',
-        what: `${server} refuses connections of port ${port} that the director sends on`,
-        mend: `on ${server}: start the server, bound to the VIP or to every address`,
+        what: `${server} refuses connections to port ${port} that the director forwards`,
+        remedy: `on ${server}: start the server, bound to the VIP or to every address`,
       };
     case 'silent':
       return {
         name: 'path-silent',
-        what: `${server} says nothing to a connection of port ${port} that the director sends on`,
-        mend: `on ${server}: ${roleCommand(method, vip, inside)}; let its packet filter accept tcp port ${port}`,
+        what: `${server} does not answer a connection to port ${port} that the director forwards`,
+        remedy: `on ${server}: ${roleCommand(method, vip, inside)}; let its packet filter accept tcp port ${port}`,
       };
     default:
       return answer satisfies never;
@@ -162,7 +162,7 @@ const roleCommand = (method: ForwardingMethodName, vip: string, inside: string |
     ? `ip route replace default via ${inside ?? "the director's address"}`
     : `lvs-realserver run --method ${method} --vip ${vip}`;
 
-/** A line a server, then the findings. */
+/** Returns a line per server. */
 export const formatServers = (servers: readonly Seen[]): string =>
   servers
     .map(({ address, device, mac }) =>

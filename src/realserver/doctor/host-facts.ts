@@ -1,4 +1,4 @@
-/** What a host has: addresses, devices, routes and who listens; asked of the kernel's own tools. */
+/** Reads the host's addresses, devices, routes and listeners with iproute2. */
 import { isIPv6 } from 'node:net';
 import { type Machine, must } from '../machine.ts';
 
@@ -11,7 +11,7 @@ export interface HostDevice {
   readonly name: string;
   readonly mtu: number;
   readonly up: boolean;
-  /** Asked by ARP or neighbour discovery: neither the loopback nor a tunnel. */
+  /** True if the device uses ARP or neighbor discovery: neither the loopback nor a tunnel. */
   readonly neighbors: boolean;
 }
 export interface Listener {
@@ -24,7 +24,7 @@ export interface HostFacts {
   readonly addresses: readonly HostAddress[];
   readonly devices: readonly HostDevice[];
   readonly listeners: readonly Listener[];
-  /** IP protocol numbers that raw sockets hear. */
+  /** IP protocol numbers that raw sockets receive. */
   readonly rawProtocols: ReadonlySet<number>;
 }
 
@@ -56,7 +56,7 @@ export async function hostFacts(machine: Machine): Promise<HostFacts> {
   };
 }
 
-/** Lines of `ss -Hltnu`: protocol, state, two queues, local address:port, peer. */
+/** Parses the lines of `ss -Hltnu`: protocol, state, two queues, local address:port, peer. */
 export function listenersOf(text: string): Listener[] {
   return text.split('\n').flatMap((line) => {
     const [protocol, , , , local = ''] = line.trim().split(/\s+/);
@@ -66,19 +66,23 @@ export function listenersOf(text: string): Listener[] {
   });
 }
 
-/** Lines of /proc/net/raw: number, local address:protocol in hexadecimal. */
+/** Parses the lines of /proc/net/raw: number, local address:protocol in hexadecimal. */
 export const rawProtocolsOf = (text: string): ReadonlySet<number> =>
   new Set(
     [...text.matchAll(/^\s*\d+: [0-9A-F]+:([0-9A-F]{4})/gm)].map((match) => Number.parseInt(match[1]!, 16)),
   );
 
-export interface Way {
+export interface HostRoute {
   readonly device: string;
   readonly gateway?: string;
 }
 
-/** The way that the host's packets to an address take; undefined: none. */
-export async function wayTo(address: string, machine: Machine, from?: string): Promise<Way | undefined> {
+/** Resolves with the route of the host's packets to an address, from an address if given; undefined for none. */
+export async function routeTo(
+  address: string,
+  machine: Machine,
+  from?: string,
+): Promise<HostRoute | undefined> {
   const family = isIPv6(address) ? ['-6'] : [];
   const source = from === undefined ? [] : ['from', from];
   const { status, stdout } = await machine.run(['ip', ...family, '-j', 'route', 'get', address, ...source]);

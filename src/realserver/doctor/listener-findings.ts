@@ -1,4 +1,4 @@
-/** Servers that do not listen where the director sends clients, or that would answer from somewhere else. */
+/** Finds servers that do not listen where the director sends clients, or may answer from another address. */
 
 import { isIPv6 } from 'node:net';
 import { joinEndpoint } from '../../wire/address.ts';
@@ -19,8 +19,8 @@ export function listenerFindings(
       return [
         {
           name: 'no-listener',
-          what: `nobody listens on ${protocol} ${end}`,
-          mend: `start the server of ${protocol} port ${port}, bound to ${address} or to every address`,
+          what: `no program listens on ${protocol} ${end}`,
+          remedy: `start the server of ${protocol} port ${port}, bound to ${address} or to every address`,
         },
       ];
     if (protocol !== 'udp' || !isDirect) return [];
@@ -28,12 +28,12 @@ export function listenerFindings(
       {
         name: 'udp-wildcard',
         what: `the server of udp port ${port} is bound to every address, not to ${address}`,
-        mend: `bind it to ${address}`,
+        remedy: `bind it to ${address}`,
       },
     ];
   });
 }
 
-/** ss (iproute2 6.1) shows a socket of both families as *, and one of IPv6 alone (IPV6_V6ONLY) as [::]. */
+/** Reports whether the listener receives connections to the VIP. ss (iproute2 6.1) prints a dual-stack socket as *, and an IPv6-only one as [::]. */
 const hears = ({ address }: Listener, vip: string): boolean =>
   address === '*' || address === (isIPv6(vip) ? '::' : '0.0.0.0');

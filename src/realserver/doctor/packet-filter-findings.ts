@@ -17,7 +17,7 @@ export async function inputFindings(served: readonly Served[], machine: Machine)
       findings.push({
         name: 'input-dropped',
         what: `the chain ${chain} drops what comes in, and has no rule for ${missing.join(', ')}`,
-        mend: missing.map((port) => `nft insert rule ${chain} ${port} accept`).join('; '),
+        remedy: missing.map((port) => `nft insert rule ${chain} ${port} accept`).join('; '),
       });
   }
   return findings;
@@ -28,7 +28,7 @@ export async function outputFindings(machine: Machine): Promise<Finding[]> {
   return droppingChains(await listing(machine), 'output').map((chain) => ({
     name: 'output-dropped',
     what: `the chain ${chain} drops what this host sends unless a rule accepts it: forwarded packets, too, under --datapath live`,
-    mend: `nft insert rule ${chain} ip daddr ADDRESS accept, for each real server and, under nat, the clients`,
+    remedy: `nft insert rule ${chain} ip daddr ADDRESS accept, for each real server and, under nat, the clients`,
   }));
 }
 

@@ -1,4 +1,4 @@
-/** What is wrong on the way of packets through a real server: in by the tunnel, and back to the client. */
+/** Finds problems on the path of packets through a real server: decapsulation, filters, the route back to the client. */
 import { isIPv6 } from 'node:net';
 import { type Address, maskAddress, parseAddress, prefixMask, sameAddress } from '../../wire/address.ts';
 import type { Machine } from '../machine.ts';
@@ -6,12 +6,12 @@ import { clampedSize, segmentSize } from '../mss.ts';
 import type { Role } from '../plan.ts';
 import { type Encapsulation, GRE, overhead } from '../tunnel/encapsulation.ts';
 import type { Finding } from './finding.ts';
-import { type HostFacts, wayTo } from './host-facts.ts';
+import { type HostFacts, routeTo } from './host-facts.ts';
 import { effective } from './vip-findings.ts';
 
-/** Drops what the route back would not lead to (ip-sysctl.rst). */
+/** rp_filter requires that the route back uses the same device (ip-sysctl.rst). */
 const STRICT = 1;
-/** An address that is everybody's and nobody's: TEST-NET-3 (RFC 5737), the documentation prefix (RFC 3849). */
+/** An address far away: TEST-NET-3 (RFC 5737), the documentation prefix (RFC 3849). */
 const FAR = { 4: '203.0.113.1', 6: '2001:db8::1' } as const;
 const TUNNEL_DEVICE = 'tunl0';
 /** IP protocol numbers (IANA). */
@@ -28,24 +28,24 @@ export async function routeFindings(
 ): Promise<Finding[]> {
   if (gateway === undefined) return [];
   const from = addresses.find((address) => isIPv6(address) === isIPv6(gateway));
-  const way = await wayTo(FAR[familyOf(gateway)], machine, from);
+  const way = await routeTo(FAR[familyOf(gateway)], machine, from);
   if (way?.gateway === gateway) return [];
-  const now = way ? `goes ${way.gateway ? `by ${way.gateway}` : `out of ${way.device}`}` : 'has no route';
+  const now = way ? `leads ${way.gateway ? `through ${way.gateway}` : `to ${way.device}`}` : 'is missing';
   const six = isIPv6(gateway) ? '-6 ' : '';
   return [
     {
       name: 'route-back',
-      what: `what leaves for clients ${now}, not by the director ${gateway}`,
-      mend: `ip ${six}route replace default via ${gateway}`,
+      what: `the route to clients ${now}, not through the director ${gateway}`,
+      remedy: `ip ${six}route replace default via ${gateway}`,
     },
   ];
 }
 
-/** Strict filtering where packets for the VIP come in by another device than replies leave by. */
+/** Finds strict rp_filter where packets for the VIP arrive at another device than replies leave through. */
 export async function filterFindings(role: Role, facts: HostFacts, machine: Machine): Promise<Finding[]> {
   const [vip] = role.vips.filter((each) => !isIPv6(each));
   if (vip === undefined) return [];
-  const way = await wayTo(FAR[4], machine);
+  const way = await routeTo(FAR[4], machine);
   const tunnelled = facts.devices.some(({ name, up }) => name === TUNNEL_DEVICE && up);
   const arrivals =
     role.method === 'tunnel' && tunnelled
@@ -53,20 +53,20 @@ export async function filterFindings(role: Role, facts: HostFacts, machine: Mach
       : role.netDevice !== undefined
         ? [role.netDevice]
         : facts.addresses.filter((each) => isNear(vip, each)).map(({ device }) => device);
-  // One device in and the same one out is what the filter wants.
+  // The filter accepts packets that arrive at the device of the route back.
   const crossed = new Set(arrivals.filter((name) => way !== undefined && name !== way.device));
   const findings: Finding[] = [];
   for (const name of crossed)
     if ((await effective('rp_filter', name, machine)) === STRICT)
       findings.push({
         name: 'rp-filter',
-        what: `rp_filter is ${STRICT} on ${name}, and replies leave by ${way!.device}`,
-        mend: `sysctl -w net.ipv4.conf.${name}.rp_filter=2`,
+        what: `rp_filter is ${STRICT} on ${name}, but replies leave through ${way!.device}`,
+        remedy: `sysctl -w net.ipv4.conf.${name}.rp_filter=2`,
       });
   return findings;
 }
 
-/** True when the VIP is another address of the network that this one is in. */
+/** Reports whether the VIP is another address of the same network. */
 function isNear(vip: string, { address, prefix }: HostFacts['addresses'][number]): boolean {
   const [one, other] = [parseAddress(vip), parseAddress(address)];
   if (!one || !other || isIPv6(address) || address === vip) return false;
@@ -75,7 +75,7 @@ function isNear(vip: string, { address, prefix }: HostFacts['addresses'][number]
   return sameAddress(masked(one), masked(other));
 }
 
-/** Somebody has to take the packets out: the kernel's device, or a program with a raw socket. */
+/** Finds tunnel types that neither a device of the kernel nor a program with a raw socket decapsulates. */
 export function decapsulationFindings(
   { vips, encapsulations = [{ type: 'ipip' }] }: Role,
   { devices, listeners, rawProtocols }: HostFacts,
@@ -102,12 +102,12 @@ export function decapsulationFindings(
     .filter((each) => !done(each))
     .map((each) => ({
       name: 'no-decapsulation',
-      what: `nobody takes ${each.type === 'gue' ? `gue packets of port ${each.port}` : `${each.type} packets`} out of the tunnel`,
-      mend: `lvs-realserver run --method tunnel --vip ${vips.join(',')}`,
+      what: `no device and no program decapsulates ${each.type === 'gue' ? `gue packets of port ${each.port}` : `${each.type} packets`}`,
+      remedy: `lvs-realserver run --method tunnel --vip ${vips.join(',')}`,
     }));
 }
 
-/** Clients learn the segment size from what the server says; a link with room to spare needs none. */
+/** Finds VIPs whose server offers clients segments that do not fit through the tunnel. */
 export async function tunnelMtuFindings(
   { vips, netDevice, encapsulations = [{ type: 'ipip' }] }: Role,
   { devices }: HostFacts,
@@ -124,17 +124,17 @@ export async function tunnelMtuFindings(
     if (said > fits)
       findings.push({
         name: 'tunnel-mtu',
-        what: `segments of ${said} octets for ${vip} do not fit through a tunnel over an MTU of ${mtu}: ${fits} do`,
-        mend: `ip ${isIPv6(vip) ? '-6 ' : ''}route change default ... advmss ${fits} (or lvs-realserver run --method tunnel --vip ${vip})`,
+        what: `segments of ${said} bytes for ${vip} do not fit through a tunnel over an MTU of ${mtu}: at most ${fits} do`,
+        remedy: `ip ${isIPv6(vip) ? '-6 ' : ''}route change default ... advmss ${fits} (or lvs-realserver run --method tunnel --vip ${vip})`,
       });
   }
   return findings;
 }
 
-/** Octets of the headers of IP and TCP (RFC 791, RFC 8200, RFC 9293). */
+/** Returns the length of the headers of IP and TCP, bytes (RFC 791, RFC 8200, RFC 9293). */
 const plain = (vip: string): number => (isIPv6(vip) ? 60 : 40);
 
-/** The segment size that the route to clients advertises. */
+/** Resolves with the segment size that the route to clients advertises, bytes. */
 async function advertised(vip: string, machine: Machine): Promise<number | undefined> {
   const { stdout } = await machine.run([
     'ip',

@@ -1,4 +1,4 @@
-/** Asks a destination through the forwarding path: the first packet of a connection, sent on by a director of its own. */
+/** Probes a destination through the forwarding path: a temporary director forwards the first packet of a connection. */
 import { Director } from '../../director/director.ts';
 import { CAPTURE_OFFSET, openCapture } from '../../io/pcap.ts';
 import { openRawSender, type RawSender } from '../../io/raw-socket.ts';
@@ -11,27 +11,27 @@ import { Packet } from '../../wire/packet.ts';
 import { packetOfLine } from '../../wire/packet-line.ts';
 import { RST, TCP } from '../../wire/tcp.ts';
 
-/** answered: the server takes connections. refused: it hears, and nobody listens. silent: nothing came back. */
+/** answered: the server accepts connections. refused: the server sent a reset. silent: no answer. */
 export type PathAnswer = 'answered' | 'refused' | 'silent';
 
 export interface Path {
   readonly service: Extract<ServiceAddress, { readonly address: string }>;
   readonly destination: DestinationAddress;
   readonly options: DestinationOptions;
-  /** The director's own address, which asks. */
+  /** The director's address from which the connection is made. */
   readonly from: string;
   /** The device towards the real server. */
   readonly device: string;
 }
 
-/** ms to wait for an answer. */
-const PATIENCE = 1000;
-/** Octets: every link is taken for an Ethernet. */
+/** How long to wait for an answer, ms. */
+const ANSWER_TIMEOUT_MS = 1000;
+/** MTU of Ethernet, bytes. */
 const MTU = 1500;
-/** Ports that questions come from, outside of Linux's own range of local ports. */
+/** Source ports of probes, below Linux's default range of local ports. */
 const FIRST_PORT = 28_000;
 const PORTS = 1000;
-const FEW = 16;
+const MAX_CONNECTIONS = 16;
 
 export class PathProbe {
   readonly #senders = new Map<4 | 6, RawSender>();
@@ -41,7 +41,7 @@ export class PathProbe {
   readonly #frame = new Frame();
   #asked = 0;
 
-  /** Asks once. Sockets and captures stay until the process ends. */
+  /** Probes once. Sockets and captures stay until the process ends. */
   async ask(path: Path): Promise<PathAnswer> {
     const { service, destination, options, from, device } = path;
     await this.#listen(device);
@@ -49,11 +49,11 @@ export class PathProbe {
       if (!this.#senders.has(family)) this.#senders.set(family, await openRawSender(family));
     const port = FIRST_PORT + (this.#asked++ % PORTS);
     const own = parseAddress(from)!;
-    const director = new Director({ host: this.#host(own), maxConnections: FEW });
+    const director = new Director({ host: this.#host(own), maxConnections: MAX_CONNECTIONS });
     director.apply({ op: 'add-service', service, options: { scheduler: 'rr' } }, 0);
     director.apply({ op: 'add-destination', service, destination, options: { ...options, weight: 1 } }, 0);
     const answer = new Promise<PathAnswer>((resolve) => {
-      const timer = setTimeout(() => resolve('silent'), PATIENCE);
+      const timer = setTimeout(() => resolve('silent'), ANSWER_TIMEOUT_MS);
       this.#waiting.set(port, (said) => {
         clearTimeout(timer);
         resolve(said);

@@ -1,4 +1,4 @@
-/** What is wrong with the VIP on a real server: missing, too wide, or spoken of. */
+/** Finds problems of the VIP on a real server: missing, wrong mask, answered or announced by ARP. */
 import { isIPv6 } from 'node:net';
 import type { Machine } from '../machine.ts';
 import type { Role } from '../plan.ts';
@@ -6,7 +6,7 @@ import type { Asker } from './director-client.ts';
 import type { Finding } from './finding.ts';
 import type { HostFacts } from './host-facts.ts';
 
-/** From this value of arp_announce on the host asks in the name of an address of the right segment only (ip-sysctl.rst). */
+/** From this value of arp_announce on, the host uses only addresses of the sending device in requests (ip-sysctl.rst). */
 const SILENT_ANNOUNCE = 2;
 
 export async function vipFindings(
@@ -17,18 +17,18 @@ export async function vipFindings(
 ): Promise<Finding[]> {
   const findings: Finding[] = [];
   const [named = ''] = device.split(':');
-  // The loopback serves where the host does not have it, and where it would answer for the VIP.
+  // The loopback is used if the host does not have the device, or the device would answer for the VIP.
   const carrier = devices.some(({ name, neighbors }) => name === named && !neighbors) ? named : 'lo';
   const speaking = devices.filter(({ neighbors, up }) => neighbors && up).map(({ name }) => name);
   for (const vip of vips) {
     const bits = isIPv6(vip) ? 128 : 32;
     const nodad = bits === 128 ? ' nodad' : '';
-    // First of all: an address that comes before it would be answered for.
+    // The sysctls come first: the host would answer ARP for an address that is added before.
     const silence = bits === 32 && !(await isSilent(speaking, machine)) ? `${SILENCE}; ` : '';
     const places = addresses.filter(({ address }) => address === vip);
     if (places.length === 0) {
-      const mend = `${silence}ip address add ${vip}/${bits} dev ${carrier}${nodad}`;
-      findings.push({ name: 'vip-missing', what: `no device has ${vip}`, mend });
+      const remedy = `${silence}ip address add ${vip}/${bits} dev ${carrier}${nodad}`;
+      findings.push({ name: 'vip-missing', what: `no device has ${vip}`, remedy });
       continue;
     }
     for (const { device: at, prefix } of places) {
@@ -36,21 +36,21 @@ export async function vipFindings(
         findings.push({
           name: 'vip-wide-mask',
           what: `${at} has ${vip}/${prefix}, not /${bits}`,
-          mend: `ip address del ${vip}/${prefix} dev ${at}; ip address add ${vip}/${bits} dev ${at}${nodad}`,
+          remedy: `ip address del ${vip}/${prefix} dev ${at}; ip address add ${vip}/${bits} dev ${at}${nodad}`,
         });
       if (devices.some(({ name, up }) => name === at && !up))
         findings.push({
           name: 'vip-device-down',
           what: `${at} has ${vip}, and is down`,
-          mend: `ip link set ${at} up`,
+          remedy: `ip link set ${at} up`,
         });
     }
     const spoken = places.find(({ device: at }) => speaking.includes(at));
     if (spoken)
       findings.push({
         name: 'vip-answered',
-        what: `${vip} is on ${spoken.device}, whose neighbours are answered`,
-        mend: `${silence}ip address del ${vip}/${spoken.prefix} dev ${spoken.device}; ip address add ${vip}/${bits} dev lo${nodad}`,
+        what: `${vip} is on ${spoken.device}, so the host answers its neighbors`,
+        remedy: `${silence}ip address del ${vip}/${spoken.prefix} dev ${spoken.device}; ip address add ${vip}/${bits} dev lo${nodad}`,
       });
     else if (bits === 32) findings.push(...(await answered(vip, speaking, ask, machine)));
     if (bits === 32) findings.push(...(await announced(vip, speaking, machine)));
@@ -60,7 +60,7 @@ export async function vipFindings(
 
 const SILENCE = 'sysctl -w net.ipv4.conf.all.arp_ignore=1 net.ipv4.conf.all.arp_announce=2';
 
-/** By the settings alone: there is no address yet to ask for. */
+/** Reports whether the settings prevent answers and announcements; there is no address yet to probe. */
 async function isSilent(devices: readonly string[], machine: Machine): Promise<boolean> {
   for (const device of devices) {
     if ((await effective('arp_ignore', device, machine)) === 0) return false;
@@ -69,7 +69,7 @@ async function isSilent(devices: readonly string[], machine: Machine): Promise<b
   return true;
 }
 
-/** Asked from a neighbour of the host's own making, on a device that is set as the real one is. */
+/** Probes from a temporary neighbor, on a device with the settings of the real one. */
 async function answered(
   vip: string,
   devices: readonly string[],
@@ -79,7 +79,7 @@ async function answered(
   for (const device of devices) {
     const isAnswered = await ask(vip, device).then(
       (mac) => mac !== undefined,
-      // Where no neighbour can be made the setting is all there is to go by.
+      // Without a temporary neighbor, the setting decides.
       async () => (await effective('arp_ignore', device, machine)) === 0,
     );
     if (isAnswered)
@@ -87,7 +87,7 @@ async function answered(
         {
           name: 'vip-answered',
           what: `ARP for ${vip} is answered on ${device}`,
-          mend: 'sysctl -w net.ipv4.conf.all.arp_ignore=1',
+          remedy: 'sysctl -w net.ipv4.conf.all.arp_ignore=1',
         },
       ];
   }
@@ -101,15 +101,15 @@ async function announced(vip: string, devices: readonly string[], machine: Machi
       return [
         {
           name: 'vip-announced',
-          what: `arp_announce is ${value} on ${device}: a server that speaks from ${vip} asks for neighbours in its name`,
-          mend: 'sysctl -w net.ipv4.conf.all.arp_announce=2',
+          what: `arp_announce is ${value} on ${device}: packets from ${vip} may cause ARP requests with it as the sender`,
+          remedy: 'sysctl -w net.ipv4.conf.all.arp_announce=2',
         },
       ];
   }
   return [];
 }
 
-/** The greater of the setting for all devices and the device's own counts, for these settings (ip-sysctl.rst). */
+/** Resolves with the value in force: the greater of the setting for all devices and the device's (ip-sysctl.rst). */
 export async function effective(
   setting: 'arp_announce' | 'arp_ignore' | 'rp_filter',
   device: string,

@@ -1,30 +1,30 @@
-/** A tunnel's end without the kernel's tunnel device: the outer header is taken off, the inner packet given to the VIP. */
+/** Decapsulates tunnel packets without the kernel's tunnel device, and sends the inner packets to the VIP. */
 import { type Address, formatAddress, isV4, sameAddress } from '../../wire/address.ts';
 import type { Frame } from '../../wire/frame.ts';
 import { ipv4, isIpv4 } from '../../wire/ipv4.ts';
 import { IPV6_HEADER, ipv6, isIpv6 } from '../../wire/ipv6.ts';
 
-/** The congestion field, RFC 3168: the last two bits of TOS or traffic class. */
+/** The ECN field (RFC 3168): the last two bits of TOS or traffic class. */
 const ECN = 0x03;
 const CE = 0x03;
 
-/** Offset of the payload of the IPv4 packet that the frame holds; -1: it holds none. */
+/** Returns the offset of the payload of the IPv4 packet in the frame; -1 if there is none. */
 export const insideIpv4 = (frame: Frame): number =>
   isIpv4(frame, frame.start) ? frame.start + ipv4.headerLength(frame, frame.start) : -1;
 
-/** True when the IPv4 packet in the frame was marked on its way. */
+/** Reports whether the IPv4 packet in the frame has a congestion mark. */
 export const isCongested = (frame: Frame): boolean => (ipv4.tos(frame, frame.start) & ECN) === CE;
 
-/** Sends an IP packet, header and all, to the host itself. */
+/** Sends an IP packet, header included, to the host itself. */
 export interface Sender {
   send(bytes: Uint8Array, offset: number, length: number, to: string): boolean;
 }
 
 export interface DecapCounts {
   decapsulated: number;
-  /** Not for a VIP, or no IP packet. */
+  /** Packets that are not for a VIP, or not IP. */
   refused: number;
-  /** The kernel did not take it. */
+  /** Packets that the kernel refused. */
   lost: number;
 }
 
@@ -36,8 +36,8 @@ export interface DecapOptions {
 }
 
 /**
- * Takes a frame whose client's packet begins at `at`; negative: it holds none. `congested`: the outer header had the
- * mark of congestion. RFC 2003, RFC 2473.
+ * Handles a frame whose inner packet begins at `at`; negative if it has none. `congested`: the outer header had a
+ * congestion mark. RFC 2003, RFC 2473.
  */
 export type Decapsulate = (frame: Frame, at: number, congested: boolean) => void;
 
@@ -46,7 +46,7 @@ export function decapsulator({ vips, senders, counts }: DecapOptions): Decapsula
   const six = vips.filter((vip) => !isV4(vip)).map((vip) => ({ vip, text: formatAddress(vip) }));
   const destination: Address = new Uint32Array(4);
 
-  /** The VIP that the packet at `at` is for; undefined: it is for none, or no IP packet. */
+  /** Returns the VIP that the packet at `at` is addressed to; undefined for another address or another protocol. */
   function vipOf(frame: Frame, at: number): string | undefined {
     if (isIpv4(frame, at)) {
       const word = ipv4.dst(frame, at);
@@ -74,8 +74,8 @@ const lengthOf = (frame: Frame, at: number): number =>
   ipv4.version(frame, at) === 4 ? ipv4.totalLength(frame, at) : IPV6_HEADER + ipv6.payloadLength(frame, at);
 
 /**
- * Carries the outer header's congestion mark over (RFC 6040 section 4.2); false: the inner packet's sender knows no
- * marks, so the packet has to be dropped.
+ * Copies the outer header's congestion mark to the inner packet (RFC 6040 section 4.2). Returns false if the inner
+ * packet's sender does not support ECN, so that the packet must be dropped.
  */
 function markCongestion(frame: Frame, at: number): boolean {
   if (ipv4.version(frame, at) === 4) {

@@ -1,8 +1,8 @@
-/** How packets travel to a real server under the tunnel method, and where in a tunnel packet the client's packet begins. */
+/** Defines the tunnel types, and finds the inner packet of a tunnel packet. */
 import { sum } from '../../wire/checksum.ts';
 import type { Frame } from '../../wire/frame.ts';
 
-/** A kind of tunnel that ends here: the director's `ipvsadm --tun-type`. */
+/** A tunnel type that is decapsulated here: the director's `ipvsadm --tun-type`. */
 export type Encapsulation =
   | { readonly type: 'ipip' | 'gre' }
   | { readonly type: 'gue' /** UDP port. */; readonly port: number };
@@ -15,7 +15,7 @@ export const GRE = 47;
  *
  *    0 1 2 3 4 ... 12 13 15 16              31
  *   +-+-+-+-+--------+-----+-----------------+
- *   |C| |K|S|   0    | Ver |  protocol type  |   each of C, K and S: four octets more
+ *   |C| |K|S|   0    | Ver |  protocol type  |   each of C, K and S adds four octets
  *   +-+-+-+-+--------+-----+-----------------+
  */
 const CHECKSUM = 0x8000;
@@ -27,14 +27,14 @@ const GRE_TYPE = 2;
 const ETHERTYPE_IPV4 = 0x0800;
 const ETHERTYPE_IPV6 = 0x86dd;
 
-/** GUE, draft-ietf-intarea-gue-09: version and flag of control messages, both 0 here; length of the optional fields, in words. */
+/** GUE, draft-ietf-intarea-gue-09: version and control flag, both 0 here; length of the optional fields in words. */
 const GUE_HEADER = 4;
 const GUE_KIND = 0xe0;
 const GUE_OPTIONS = 0x1f;
-/** Version 1 of GUE is no header at all: its first bits are those of an IP packet, 4 or 6. */
+/** Version 1 of GUE has no header: its first bits are the version of an IP packet, 4 or 6. */
 const GUE_DIRECT = 0x40;
 
-/** Octets that an encapsulation puts between the two IP headers, at most. */
+/** Returns the maximum length of the header between the two IP headers, bytes. */
 export function overhead(encapsulation: Encapsulation): number {
   switch (encapsulation.type) {
     case 'ipip':
@@ -48,7 +48,7 @@ export function overhead(encapsulation: Encapsulation): number {
   }
 }
 
-/** Offset of the packet inside the GRE packet at `at`; -1: there is none, or its checksum is wrong. */
+/** Returns the offset of the inner packet of the GRE packet at `at`; -1 if there is none or its checksum is wrong. */
 export function insideGre(frame: Frame, at: number): number {
   if (frame.end - at < GRE_HEADER) return -1;
   const flags = frame.view.getUint16(at);
@@ -62,7 +62,7 @@ export function insideGre(frame: Frame, at: number): number {
   return at + length;
 }
 
-/** Offset of the packet inside the UDP payload at `at`; -1: there is none. */
+/** Returns the offset of the inner packet of the GUE payload at `at`; -1 if there is none. */
 export function insideGue(frame: Frame, at: number): number {
   if (frame.end - at < GUE_HEADER) return -1;
   const first = frame.view.getUint8(at);

@@ -1,15 +1,15 @@
-/** This program's end of the tunnels: the sockets that it takes, and what they hear goes to the decapsulator. */
+/** Terminates tunnels in this program: opens the sockets, and passes received packets to the decapsulator. */
 import { LvsError } from '../../model/errors.ts';
 import { type Address, isV4, parseAddress } from '../../wire/address.ts';
 import type { Frame } from '../../wire/frame.ts';
 import { type DecapCounts, decapsulator, insideIpv4, isCongested, type Sender } from './decap.ts';
 import { type Encapsulation, GRE, insideGre, insideGue } from './encapsulation.ts';
 
-/** IP protocol numbers (IANA) of tunnels without a header of their own: what is inside is IPv4, or IPv6. */
+/** IP protocol numbers (IANA) of tunnels without a header between the two IP headers, by the inner version. */
 const IPV4_INSIDE = 4;
 const IPV6_INSIDE = 41;
 
-/** Sockets, which this folder does not open itself; the frame is only lent. */
+/** Opens sockets; injected because this folder does no I/O. The frame is reused after the callback. */
 export interface TunnelSockets {
   openSender(family: 4 | 6): Promise<Sender>;
   /** Whole packets over IPv4, payloads over IPv6. */
@@ -18,18 +18,18 @@ export interface TunnelSockets {
   openUdp(port: number, heard: (payload: Frame) => void): Promise<void>;
 }
 
-/** What ends in this program rather than in the kernel. */
+/** The tunnels that this program terminates, not the kernel. */
 export interface TunnelEnd {
   readonly vips: readonly string[];
   readonly encapsulations: readonly Encapsulation[];
-  /** True when the kernel has a device that takes IPv4 out of IPv4: twice would be once too often. */
+  /** True if the kernel has a device that decapsulates IPv4 in IPv4, which this program then must not do, too. */
   readonly kernel: boolean;
 }
 
-/** Where the client's packet begins behind the outer IP header at `at`; -1: there is none. */
+/** Returns the offset of the inner packet behind the outer IP header at `at`; -1 if there is none. */
 type Inside = (frame: Frame, at: number) => number;
 
-/** Takes packets for the VIPs out of their tunnels as long as the process lives. */
+/** Decapsulates packets for the VIPs for as long as the process lives. */
 export async function openTunnelEnd(end: TunnelEnd, sockets: TunnelSockets): Promise<DecapCounts> {
   const vips = end.vips.map(addressOf);
   const families = ([4, 6] as const).filter((family) => vips.some((vip) => isV4(vip) === (family === 4)));
@@ -46,7 +46,7 @@ export async function openTunnelEnd(end: TunnelEnd, sockets: TunnelSockets): Pro
     decapsulate(payload, inside(payload, payload.start), false);
   const hear = async (protocol: number, inside: Inside, kernel = false) => {
     if (!kernel) await sockets.openReceiver(4, protocol, over4(inside));
-    // A host without IPv6 has no tunnels over IPv6.
+    // Fails on a host without IPv6, which has no tunnels over IPv6.
     await sockets.openReceiver(6, protocol, over6(inside)).catch(() => {});
   };
   for (const encapsulation of end.encapsulations)
@@ -69,6 +69,6 @@ export async function openTunnelEnd(end: TunnelEnd, sockets: TunnelSockets): Pro
 
 function addressOf(text: string): Address {
   const address = parseAddress(text);
-  if (!address) throw new LvsError('INVALID', `${text} is no address`);
+  if (!address) throw new LvsError('INVALID', `invalid address ${text}: expected IPv4 or IPv6`);
   return address;
 }

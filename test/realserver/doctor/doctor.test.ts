@@ -73,9 +73,9 @@ test('each kind of tunnel has to end somewhere', () => {
   };
   const facts = { addresses: [], devices: [], listeners: [], rawProtocols: new Set<number>() };
   expect(decapsulationFindings(role, facts).map(({ what }) => what)).toEqual([
-    'nobody takes ipip packets out of the tunnel',
-    'nobody takes gre packets out of the tunnel',
-    'nobody takes gue packets of port 6080 out of the tunnel',
+    'no device and no program decapsulates ipip packets',
+    'no device and no program decapsulates gre packets',
+    'no device and no program decapsulates gue packets of port 6080',
   ]);
   const tunl0 = { name: 'tunl0', mtu: 1480, up: true, neighbors: false };
   const whole = {
@@ -131,9 +131,9 @@ test('from the director, a destination that is the director itself is not asked 
 });
 
 test('findings are told with what mends them', () => {
-  expect(formatFindings([])).toBe('nothing is wrong');
-  expect(formatFindings([{ name: 'route-back', what: 'no route', mend: 'ip route ...' }])).toBe(
-    'route-back: no route\n  mend: ip route ...',
+  expect(formatFindings([])).toBe('no problems found');
+  expect(formatFindings([{ name: 'route-back', what: 'no route', remedy: 'ip route ...' }])).toBe(
+    'route-back: no route\n  fix: ip route ...',
   );
 });
 
@@ -163,17 +163,17 @@ describe('the VIP', () => {
     const mends = async (device: string) =>
       (
         await vipFindings({ ...role, vips: ['192.168.0.102'], device }, facts, silent, async () => undefined)
-      ).map(({ mend }) => mend);
+      ).map(({ remedy }) => remedy);
     expect(await mends('dummy0')).toEqual(['ip address add 192.168.0.102/32 dev lo']);
     expect(await mends('eth0:1')).toEqual(['ip address add 192.168.0.102/32 dev lo']);
   });
   test('is not put on a host before that is silent', async () => {
     const missing = { ...role, vips: ['192.168.0.102', 'fd00::102'] };
     const [four, six] = await vipFindings(missing, facts, settings({}), async () => undefined);
-    expect(four!.mend).toBe(
+    expect(four!.remedy).toBe(
       'sysctl -w net.ipv4.conf.all.arp_ignore=1 net.ipv4.conf.all.arp_announce=2; ip address add 192.168.0.102/32 dev lo',
     );
-    expect(six!.mend).toBe('ip address add fd00::102/128 dev lo nodad');
+    expect(six!.remedy).toBe('ip address add fd00::102/128 dev lo nodad');
   });
   test('is answered for where the host says so, whatever its settings are', async () =>
     expect(await names(silent, async () => '02:00:00:00:00:03')).toEqual(['vip-answered']));
