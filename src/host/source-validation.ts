@@ -7,7 +7,7 @@ import { readFileSync } from 'node:fs';
 import type { System } from '../sys/system.ts';
 import { SystemCallError } from '../sys/system-call-error.ts';
 import { type Address, isV4 } from '../wire/address.ts';
-import { interfaceNames, linkFacts } from './link-facts.ts';
+import { linkFacts } from './link-facts.ts';
 import { Netlink, withAttribute } from './netlink.ts';
 import type { Routes } from './routes.ts';
 
@@ -46,13 +46,12 @@ export class SourceValidator implements Disposable {
   constructor(system: System | undefined, routes: Routes) {
     this.#routes = routes;
     this.#netlink = system && new Netlink(system);
-    this.refresh();
   }
 
-  /** Reads the settings again and forgets cached answers. Call it every second or so. */
-  refresh(): void {
+  /** Reads the settings of the interfaces again and forgets cached answers. Call it every second or so. */
+  refresh(interfaces: readonly string[]): void {
     const settings = new Map<number, Settings>();
-    for (const name of interfaceNames()) {
+    for (const name of interfaces) {
       const facts = linkFacts(name);
       if (facts) settings.set(facts.index, settingsOf(name));
     }

@@ -221,7 +221,8 @@ export class VipWatch implements Disposable {
     for (const [device, { socket }] of this.#links)
       socket.receive((claim) => {
         const conflict = conflictOf(claim, device, this.#states, own);
-        if (conflict) this.#note(conflict);
+        // A VIP that this host does not have now may be another host's: that is how a standby works.
+        if (conflict && this.#states.get(conflict.address)?.announcedAs !== '') this.#note(conflict);
       });
   }
 
@@ -240,16 +241,24 @@ function conflictOf(
   { address, mac }: AddressClaim,
   device: string,
   vips: ReadonlyMap<string, State>,
-  own: ReadonlySet<string>,
+  own: () => ReadonlySet<string>,
 ): VipConflict | undefined {
   const text = formatAddress(address);
   const other = formatMac(mac);
-  return vips.has(text) && !own.has(other) ? { address: text, device, mac: other } : undefined;
+  return vips.has(text) && !own().has(other) ? { address: text, device, mac: other } : undefined;
 }
 
-/** MAC addresses of all interfaces: a bridge or a second interface may bring this host's own frames back. */
-const ownMacs = (): ReadonlySet<string> =>
-  new Set(interfaceNames().flatMap((name) => linkFacts(name)?.mac ?? []));
+/**
+ * Returns the MAC addresses of all interfaces, read when first needed: a bridge or a second interface may bring this
+ * host's own frames back.
+ */
+function ownMacs(): () => ReadonlySet<string> {
+  let macs: ReadonlySet<string> | undefined;
+  return () => {
+    macs ??= new Set(interfaceNames().flatMap((name) => linkFacts(name)?.mac ?? []));
+    return macs;
+  };
+}
 
 function forwardsIpv6(device: string): boolean {
   try {

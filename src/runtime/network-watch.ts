@@ -1,7 +1,7 @@
 /** Watches the network around a running director: VIPs of other hosts, interfaces, refused packets, other directors. */
 import { serviceAddress } from '../director/administration.ts';
 import type { Director } from '../director/director.ts';
-import { receivingInterfaces } from '../host/link-facts.ts';
+import { type ReceivingInterface, receivingInterfaces } from '../host/link-facts.ts';
 import { OtherDirectors } from '../host/other-directors.ts';
 import { outputDrops } from '../host/output-policy.ts';
 import type { Routes } from '../host/routes.ts';
@@ -23,6 +23,8 @@ const REFUSAL_LIFETIME_MS = 30_000;
 const UNNAMED_BUFFER_BYTES = 2 * 1024 * 1024;
 /** Interfaces that the file does not name on which packets are received; each takes memory. */
 const MAX_UNNAMED_INTERFACES = 32;
+/** How often interfaces are looked for that have no address, ms: reading takes about 25 microseconds each. */
+const READ_INTERVAL_MS = 5000;
 /** The device of the kernel path, by which no packet comes from the network. */
 const UPCALL_DEVICE = 'lvs-upcall';
 
@@ -56,6 +58,10 @@ export class NetworkWatch implements Disposable {
   #refusedAt = Number.NEGATIVE_INFINITY;
   #filter: Promise<string> = Promise.resolve('');
   #isListening = false;
+  #receiving: readonly ReceivingInterface[] = [];
+  /** When the interfaces were read, ms, and the version of the routes then. */
+  #readAt = Number.NEGATIVE_INFINITY;
+  #version = -1;
 
   constructor(options: NetworkWatchOptions) {
     const { system, clock, log } = options;
@@ -77,7 +83,7 @@ export class NetworkWatch implements Disposable {
   async openInterfaces(): Promise<void> {
     const { io, areInterfacesFixed, log } = this.#options;
     if (areInterfacesFixed) return;
-    for (const { name, isEthernet } of receivingInterfaces([UPCALL_DEVICE])) {
+    for (const { name, isEthernet } of this.#interfaces()) {
       if (!isEthernet || io.interfaces.includes(name) || io.interfaces.length >= MAX_UNNAMED_INTERFACES)
         continue;
       try {
@@ -96,6 +102,17 @@ export class NetworkWatch implements Disposable {
     const missing = vips.filter(({ address }) => !isLocal(routes, address));
     const conflicts = (await this.#vipWatch?.probe(this.#watched(missing, false))) ?? [];
     if (conflicts.length > 0) this.#report(conflicts);
+  }
+
+  /** The interfaces by which packets can come, read again when addresses have changed, and every few seconds. */
+  #interfaces(): readonly ReceivingInterface[] {
+    const { routes, clock } = this.#options;
+    if (this.#version !== routes.version || clock() - this.#readAt >= READ_INTERVAL_MS) {
+      this.#receiving = receivingInterfaces([UPCALL_DEVICE]);
+      this.#version = routes.version;
+      this.#readAt = clock();
+    }
+    return this.#receiving;
   }
 
   /** Announces, receives and reports what has changed. Call it after VIPs were added, and every second or so. */
@@ -130,7 +147,7 @@ export class NetworkWatch implements Disposable {
   }
 
   #watched(vips: readonly VipAddress[], isPermanent: boolean): WatchedVip[] {
-    const ethernet = receivingInterfaces([UPCALL_DEVICE]).filter(({ isEthernet }) => isEthernet);
+    const ethernet = this.#interfaces().filter(({ isEthernet }) => isEthernet);
     return vips.flatMap(({ address, device, isShared = false }) => {
       // A VIP on the loopback or a dummy device is answered for on the interface of its network.
       const link =
@@ -196,7 +213,7 @@ export class NetworkWatch implements Disposable {
   /** Receives on every interface by which packets for a VIP can come, or reports those where it does not. */
   #checkInterfaces(): void {
     const { io, areInterfacesFixed, listen, log, conditions, routes } = this.#options;
-    const missing = receivingInterfaces([UPCALL_DEVICE]).filter(({ name }) => !io.interfaces.includes(name));
+    const missing = this.#interfaces().filter(({ name }) => !io.interfaces.includes(name));
     const reports = new Map<string, { readonly text: string; readonly fields: Fields }>();
     const report = (name: string, reason: string) =>
       reports.set(name, {

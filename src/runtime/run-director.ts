@@ -115,6 +115,7 @@ export async function runDirector(options: RunOptions): Promise<void> {
   const plane = new ControlPlane(options, path.datapath, running, tap, log);
   try {
     await plane.open();
+    sources.refresh(io.interfaces);
     await running.start(start, dirname(options.socket));
     network.update();
     await plane.openFurther({ path, io, network, conditions, sources, events, ending: ending.signal });
@@ -241,7 +242,7 @@ class ControlPlane {
     process.on('SIGHUP', () => void this.#configuration.reload().catch(throwFault));
     this.#watch = setInterval(() => {
       running.watch();
-      sources.refresh();
+      sources.refresh(io.interfaces);
       network.update();
     }, WATCH_MS);
   }
