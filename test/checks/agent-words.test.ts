@@ -17,9 +17,9 @@ test.each([
   ['hello world', undefined],
   ['', undefined],
   ['-5%', undefined],
-])('%j', (line, words) => expect(parseAgentWords(line)).toEqual(words));
+])('parses %j', (line, words) => expect(parseAgentWords(line)).toEqual(words));
 
-test('whatever a server says, a percentage is 0 to 100', () => {
+test('any agent reply yields a percentage from 0 to 100, if it yields one', () => {
   fc.assert(
     fc.property(fc.string(), (line) => {
       const percent = parseAgentWords(line)?.percent ?? 0;

@@ -23,8 +23,8 @@ const agent = (words: Observation['agent']): Observation => ({
   ...(words && { agent: words }),
 });
 
-describe('up and down', () => {
-  test('as many failures in a row as configured take it out, as many successes bring it back', () => {
+describe('a health check', () => {
+  test('marks a server down after the configured number of failures in a row, and up after as many successes as configured', () => {
     const health = new Health(check(), 0);
     const seen = [bad, bad, good, bad, bad, bad, good, bad, good, good].map((each, i) => {
       health.observe(each, i);
@@ -34,16 +34,16 @@ describe('up and down', () => {
     expect([health.since, health.message]).toEqual([9, 'connected']);
   });
 
-  test('a server that is down has weight 0, one that is up its own', () => {
+  test('gives weight 0 to a server that is down, and the configured weight to one that is up', () => {
     const health = new Health(check({ fall: 1 }), 0);
     expect(health.weight(5, 0)).toBe(5);
     health.observe(bad, 1);
     expect(health.weight(5, 1)).toBe(0);
   });
 
-  test('a configured weight of 0 stays 0', () => expect(new Health(check(), 0).weight(0, 0)).toBe(0));
+  test('keeps a configured weight of 0', () => expect(new Health(check(), 0).weight(0, 0)).toBe(0));
 
-  test('another check goes on from what was known', () => {
+  test('continues from the known state when the check is replaced', () => {
     const health = new Health(check({ fall: 1 }), 0);
     health.observe(bad, 1);
     expect(new Health(check({ interval: 9 }), 2, health).state).toBe('down');
@@ -51,7 +51,7 @@ describe('up and down', () => {
 });
 
 describe('slow start', () => {
-  test('a server that returns grows to its weight, from 1 on', () => {
+  test('raises a returning server from weight 1 to the configured weight', () => {
     const health = new Health(check({ fall: 1, rise: 1, slowStart: 10 }), 0);
     health.observe(bad, 0);
     health.observe(good, 1000);
@@ -62,13 +62,13 @@ describe('slow start', () => {
     expect([health.state, health.weight(100, 11_000)]).toEqual(['up', 100]);
   });
 
-  test('a server that fails while it grows is out', () => {
+  test('gives weight 0 to a server that fails while its weight grows', () => {
     const health = new Health(check({ fall: 1, rise: 1, slowStart: 10 }), 0);
     for (const each of [bad, good, bad]) health.observe(each, 0);
     expect([health.state, health.weight(100, 5000)]).toEqual(['down', 0]);
   });
 
-  test('a server that was up from the beginning does not grow', () =>
+  test('does not apply to a server that was up from the beginning', () =>
     expect(new Health(check({ slowStart: 10 }), 0).weight(100, 0)).toBe(100));
 });
 
@@ -85,18 +85,18 @@ describe('an agent', () => {
   test('moves the weight by bounded steps', () =>
     expect(listened(...Array(5).fill({ percent: 30 })).weights).toEqual([160, 120, 80, 60, 60]));
 
-  test('does not move it for little, but reaches the ends', () =>
+  test('does not move it for a small difference, but reaches the limits', () =>
     expect(listened({ percent: 96 }, { percent: 90 }, { percent: 93 }, { percent: 100 }).weights).toEqual([
       200, 180, 180, 200,
     ]));
 
-  test('that says down is believed at once, and so is up', () => {
+  test('takes effect at once when it reports down or up', () => {
     const { health, weights } = listened({ health: 'down' }, { health: 'up' });
     expect(weights).toEqual([0, 200]);
     expect(health.state).toBe('up');
   });
 
-  test('that drains stays drained until it is ready', () => {
+  test('keeps a server drained until it reports ready', () => {
     const { health, weights } = listened(
       { admin: 'drain' },
       { percent: 100 },
@@ -107,14 +107,14 @@ describe('an agent', () => {
     expect(health.state).toBe('up');
   });
 
-  test('that is silent is out after as many failures as configured', () => {
+  test('that does not answer takes the server out after the configured number of failures', () => {
     const { health } = listened();
     for (let i = 0; i < 3; i++) health.observe({ healthy: false, message: 'no answer in 1 s' }, i);
     expect([health.state, health.weight(200, 3)]).toEqual(['down', 0]);
   });
 });
 
-test('whatever is observed, the weight is between 0 and the configured one, and 0 exactly where it takes nothing', () => {
+test('after any observations, the weight is between 0 and the configured one, and 0 only when the server accepts nothing', () => {
   const words = fc.record(
     {
       health: fc.constantFrom('up' as const, 'down' as const),

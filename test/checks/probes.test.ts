@@ -169,7 +169,7 @@ describe.each<[Check['type'], [string, Partial<Check>, boolean, string | RegExp]
   });
 });
 
-test('a UDP destination that cannot be sent to is told', async () => {
+test('a UDP destination that cannot be sent to is reported', async () => {
   const check: Check = {
     type: 'udp',
     interval: 1,
@@ -187,7 +187,7 @@ test('a UDP destination that cannot be sent to is told', async () => {
   });
 });
 
-test('http asks for the configured host, or for the service', async () => {
+test('an HTTP check requests the configured host, or the address of the service', async () => {
   hosts.length = 0;
   await look('http', ports['http']!, { host: 'www.example.org' });
   await look('http', ports['http']!);
@@ -195,11 +195,11 @@ test('http asks for the configured host, or for the service', async () => {
   expect(hosts).toEqual(['www.example.org', '192.0.2.1', `127.0.0.1:${ports['http']}`]);
 });
 
-test('an agent’s words are handed on', async () => {
+test('the words of an agent are passed on', async () => {
   expect((await look('agent', ports['agent']!)).agent).toEqual({ health: 'up', percent: 75 });
 });
 
-test('what a command has started ends with it when its time is over', async () => {
+test('a command check that times out takes the processes that it started with it', async () => {
   const folder = mkdtempSync(join(tmpdir(), 'lvs-probe-'));
   const file = join(folder, 'pid');
   const command = ['sh', '-c', `sleep 600 & echo $! > ${file}; wait`];

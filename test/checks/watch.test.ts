@@ -65,7 +65,7 @@ class Watching {
 const refused: Observation = { healthy: false, message: 'connection refused' };
 
 describe('a watched destination', () => {
-  test('is quiesced after failures in a row, and gets its weight back', async () => {
+  test('is quiesced after failures in a row, and gets its weight back after recovery', async () => {
     const watching = new Watching();
     await watching.watch.set([watched()], 0);
     expect(watching.watch.adjust(add(5), 0)).toEqual(add(5));
@@ -98,7 +98,7 @@ describe('a watched destination', () => {
     ]);
   });
 
-  test('whose check cannot be made at all is down, with the reason', async () => {
+  test('whose check cannot be run is down, with the reason', async () => {
     const watching = new Watching();
     await watching.watch.set([watched({ fall: 1 })], 0);
     watching.watch.adjust(add(1), 0);
@@ -125,7 +125,7 @@ describe('a watched destination', () => {
     expect(watching.targets).toHaveLength(5);
   });
 
-  test('is asked at the address and port that are configured', async () => {
+  test('is checked at the configured address and port', async () => {
     const watching = new Watching();
     await watching.watch.set([watched(), watched({ port: 99 }, 2)], 0);
     for (const n of [1, 2]) watching.watch.adjust(add(1, n), 0);
@@ -136,7 +136,7 @@ describe('a watched destination', () => {
     ]);
   });
 
-  test('is not asked while the director does not have it', async () => {
+  test('is not checked while it is missing from the director', async () => {
     const watching = new Watching();
     await watching.watch.set([watched()], 0);
     await watching.pass(5000);
@@ -148,7 +148,7 @@ describe('a watched destination', () => {
     expect(watching.watch.stateOf(service, destination, 0)).toBeUndefined();
   });
 
-  test('that is down stays quiesced when somebody edits it, who is obeyed when it comes back', async () => {
+  test('that is down stays quiesced when an operator edits it, and returns with the edited weight', async () => {
     const watching = new Watching();
     await watching.watch.set([watched()], 0);
     watching.watch.adjust(add(5), 0);
@@ -161,7 +161,7 @@ describe('a watched destination', () => {
     expect(watching.weights).toEqual([0, 7]);
   });
 
-  test('grows where it starts slowly', async () => {
+  test('grows in weight when slow start is configured', async () => {
     const watching = new Watching();
     await watching.watch.set([watched({ slowStart: 4, fall: 1 })], 0);
     watching.watch.adjust(add(100), 0);
@@ -173,7 +173,7 @@ describe('a watched destination', () => {
     expect(watching.events.map(({ to }) => to)).toEqual(['down', 'growing', 'up']);
   });
 
-  test('keeps what is known of it when the same check is set again, and has its weight back when none is', async () => {
+  test('keeps its state when the same check is set again, and gets its weight back when the check is removed', async () => {
     const watching = new Watching();
     await watching.watch.set([watched()], 0);
     watching.watch.adjust(add(5), 0);
@@ -189,7 +189,7 @@ describe('a watched destination', () => {
     expect(watching.watch.stateOf(service, destination, 9000)).toBeUndefined();
   });
 
-  test('whose weight follows an agent is told with each change', async () => {
+  test('whose weight follows an agent is reported at each change', async () => {
     const watching = new Watching();
     await watching.watch.set([watched({ type: 'agent' })], 0);
     watching.watch.adjust(add(100), 0);
@@ -201,7 +201,7 @@ describe('a watched destination', () => {
 });
 
 describe('probes', () => {
-  test('are few at once, the longest due first', async () => {
+  test('run in bounded number, the longest due first', async () => {
     const watching = new Watching(2);
     watching.finds = undefined;
     const all = [1, 2, 3, 4].map((n) => watched({}, n));
@@ -215,7 +215,7 @@ describe('probes', () => {
     expect(watching.targets.map(({ address }) => address)).toEqual(['10.0.0.1', '10.0.0.2', '10.0.0.3']);
   });
 
-  test('of what is watched no more are ended, and what they find does not count', async () => {
+  test('of a target that is no longer watched are ended, and their results are ignored', async () => {
     const watching = new Watching();
     watching.finds = undefined;
     await watching.watch.set([watched({ fall: 1 })], 0);
@@ -229,7 +229,7 @@ describe('probes', () => {
   });
 });
 
-test('a destination that the director has already can come to be watched', async () => {
+test('a destination that the director already has can be watched later', async () => {
   const watching = new Watching();
   expect(watching.watch.adjust(add(5), 0)).toEqual(add(5));
   await watching.watch.set([watched({ fall: 1 })], 0);
@@ -238,7 +238,7 @@ test('a destination that the director has already can come to be watched', async
   expect(watching.weights).toEqual([0]);
 });
 
-test('a server’s words move nobody’s cursor, and stay as they are otherwise', async () => {
+test('the words of a server are escaped when they would move a cursor, and otherwise unchanged', async () => {
   const watching = new Watching();
   await watching.watch.set([watched({ fall: 1 })], 0);
   watching.watch.adjust(add(5), 0);

@@ -34,10 +34,10 @@ function run({ config = CONFIG, heard, out = 'out.pcap' }: Files, ...more: strin
   return { status, stdout, stderr, sent };
 }
 
-test('the executable is there', ({ skip }) => skip(why !== undefined, why));
+test('the executable exists', ({ skip }) => skip(why !== undefined, why));
 
 describe.skipIf(why !== undefined)('lvs-director replay', () => {
-  test('prints what became of the packets, and the connections as ipvsadm does', () => {
+  test('prints the verdict on each packet, and the connections as ipvsadm prints them', () => {
     const { status, stdout, stderr, sent } = run({ heard: CAPTURE });
     expect({ status, stderr }).toEqual({ status: 0, stderr: '' });
     const [summary, title, head, ...rows] = stdout.trimEnd().split('\n');
@@ -51,7 +51,7 @@ describe.skipIf(why !== undefined)('lvs-director replay', () => {
     expect(sent!.length).toBeGreaterThan(8000);
   });
 
-  test('prints the same as JSON', () => {
+  test('prints the same content as JSON', () => {
     const { stdout, sent } = run({ heard: CAPTURE }, '--json');
     const told = JSON.parse(stdout);
     expect(told).toMatchObject({ packets: 25, skipped: 1, sent: 21, verdicts: { forwarded: 21, pass: 4 } });
@@ -99,7 +99,7 @@ describe.skipIf(why !== undefined)('lvs-director replay', () => {
       Buffer.concat([beginning, packet, pcapPacket(packet, 31 * DAY)]),
       /one comes 31 days after the one before it/,
     ],
-  ])('%s: status 1 and one line that says why', (_name, heard, complaint) => {
+  ])('exits with status 1 and a one-line reason: %s', (_name, heard, complaint) => {
     const { status, stdout, stderr } = run(heard ? { heard } : {});
     expect(stderr).toMatch(complaint);
     expect(stderr.trimEnd().split('\n')).toHaveLength(1);
@@ -107,20 +107,20 @@ describe.skipIf(why !== undefined)('lvs-director replay', () => {
     expect({ status, stdout }).toEqual({ status: 1, stdout: '' });
   });
 
-  test('an output that cannot be written: status 1 and its name', () => {
+  test('exits with status 1 and names an output that cannot be written', () => {
     const { status, stderr } = run({ heard: CAPTURE, out: 'nowhere/out.pcap' });
     expect(stderr).toMatch(/^lvs-director: nowhere\/out\.pcap: ENOENT.*\n$/);
     expect(status).toBe(1);
   });
 
-  test('a configuration that cannot be used: status 2 and its place', () => {
+  test('exits with status 2 and the place of an error in the configuration', () => {
     const { status, stderr } = run({ heard: CAPTURE, config: join(PROJECT, 'package.json') });
     expect(stderr).toMatch(/package\.json:1:\d+: error: /);
     expect(stderr).not.toMatch(/^ +at /m);
     expect(status).toBe(2);
   });
 
-  test('packets that are none are counted and dropped', () => {
+  test('counts and drops records that are not packets', () => {
     const { status, stdout } = run({ heard: believable });
     expect(stdout).toContain('1 packets (0 others left out): malformed 1; 0 sent');
     expect(status).toBe(0);

@@ -122,8 +122,8 @@ function named(text: string): { services: Record<string, string>[]; servers: Rec
   };
 }
 
-describe('columns by their names in the head, as Octavia takes them', () => {
-  test('of the listing', async () => {
+describe('columns are found by the names in the header, as Octavia finds them,', () => {
+  test('in the listing', async () => {
     const { stdout } = await busy().at.run('-Ln');
     const { services, servers } = named(stdout);
     expect(services[0]).toEqual({ Prot: 'TCP', 'LocalAddress:Port': '192.0.2.80:80', Scheduler: 'rr' });
@@ -136,14 +136,14 @@ describe('columns by their names in the head, as Octavia takes them', () => {
     });
   });
 
-  test('of the statistics', async () => {
+  test('in the statistics', async () => {
     const { stdout } = await busy().at.run('-Ln --stats --exact');
     const { services, servers } = named(stdout);
     expect(services[1]).toMatchObject({ 'LocalAddress:Port': '192.0.2.80:53', Conns: '2', InPkts: '2' });
     expect(servers[2]).toMatchObject({ 'RemoteAddress:Port': '10.0.0.3:53', Conns: '2', OutBytes: '0' });
   });
 
-  test('of the text in /proc/net', () => {
+  test('in the text of /proc/net', () => {
     const { directed } = busy();
     const snapshot = directed.director.snapshot(directed.now);
     const text = procServices(snapshot);
@@ -162,7 +162,7 @@ describe('columns by their names in the head, as Octavia takes them', () => {
   });
 });
 
-test('command lines written one after the other, as PyBal does', async () => {
+test('command lines are accepted one after the other, as PyBal writes them', async () => {
   const at = new Administered();
   const lines = [
     '-D -t 192.0.2.80:80',

@@ -32,9 +32,9 @@ function run(folder: TemporaryFolder, name: string, words: readonly string[], st
   return new Promise((resolve) => child.once('close', (status) => resolve({ status, stdout, stderr })));
 }
 
-test('what is needed is there', ({ skip }) => skip(why !== undefined, why));
+test('the build exists', ({ skip }) => skip(why !== undefined, why));
 
-test.skipIf(why !== undefined)('the executables do what they are told over the socket', async () => {
+test.skipIf(why !== undefined)('the executables carry out commands over the socket', async () => {
   using folder = new TemporaryFolder();
   await using server = await serveControl({ path: folder.file('s'), door: directorDoor() });
   const ipvsadm = (...words: string[]) => run(folder, 'ipvsadm', words);
@@ -56,7 +56,7 @@ test.skipIf(why !== undefined)('the executables do what they are told over the s
 });
 
 test.skipIf(why !== undefined)(
-  'without a director it says so, and what it can tell alone it tells',
+  'without a director they report it, and print what needs no director',
   async () => {
     using folder = new TemporaryFolder();
     expect(await run(folder, 'ipvsadm', ['-Ln'])).toEqual({
@@ -69,38 +69,35 @@ test.skipIf(why !== undefined)(
   },
 );
 
-test.skipIf(why !== undefined)(
-  'a reader that has seen enough of the connections ends the listing',
-  async () => {
-    using folder = new TemporaryFolder();
-    const chunk = Array.from({ length: 1000 }, (_, i) => connection(i));
-    let stop = () => {};
-    const stopped = new Promise<void>((resolve) => {
-      stop = resolve;
-    });
-    const door = {
-      ...directorDoor(),
-      async *connections() {
-        try {
-          for (;;) {
-            yield chunk;
-            await nextTurn();
-          }
-        } finally {
-          stop();
+test.skipIf(why !== undefined)('a reader that closes the pipe ends the listing of connections', async () => {
+  using folder = new TemporaryFolder();
+  const chunk = Array.from({ length: 1000 }, (_, i) => connection(i));
+  let stop = () => {};
+  const stopped = new Promise<void>((resolve) => {
+    stop = resolve;
+  });
+  const door = {
+    ...directorDoor(),
+    async *connections() {
+      try {
+        for (;;) {
+          yield chunk;
+          await nextTurn();
         }
-      },
-    };
-    await using _server = await serveControl({ path: folder.file('s'), door });
-    const [node, ...file] = built('src/cli/ipvsadm');
-    const child = spawn(node!, [...file, '-Lnc'], { env: { ...process.env, LVS_SOCKET: folder.file('s') } });
-    const first = await new Promise<string>((resolve) =>
-      child.stdout.once('data', (octets: Buffer) => resolve(octets.toString())),
-    );
-    const ended = new Promise<number | null>((resolve) => child.once('close', resolve));
-    child.stdout.destroy();
-    expect(await ended).toBe(0);
-    expect(first).toContain('IPVS connection entries\n');
-    await stopped;
-  },
-);
+      } finally {
+        stop();
+      }
+    },
+  };
+  await using _server = await serveControl({ path: folder.file('s'), door });
+  const [node, ...file] = built('src/cli/ipvsadm');
+  const child = spawn(node!, [...file, '-Lnc'], { env: { ...process.env, LVS_SOCKET: folder.file('s') } });
+  const first = await new Promise<string>((resolve) =>
+    child.stdout.once('data', (octets: Buffer) => resolve(octets.toString())),
+  );
+  const ended = new Promise<number | null>((resolve) => child.once('close', resolve));
+  child.stdout.destroy();
+  expect(await ended).toBe(0);
+  expect(first).toContain('IPVS connection entries\n');
+  await stopped;
+});

@@ -36,14 +36,14 @@ describe('direct routing', () => {
   test.each([
     ['IPv4', DR],
     ['IPv6', { capture: 'dr-http6.pcap', conf: 'ipv6.yaml' }],
-  ])('%s: every packet leaves as it came, a hop further', async (_name, what) => {
+  ])('leaves every packet of %s unchanged except for one hop', async (_name, what) => {
     const result = await replayed(what);
     const heard = capturedPackets(what.capture);
     expect(sentBy(result).map(hex)).toEqual(heard.map(oneHopFurther).map(hex));
     expect(result.verdicts).toEqual({ forwarded: heard.length });
   });
 
-  test('connections go to the servers in turn, and are counted', async () => {
+  test('sends connections to the servers in turn, and counts them', async () => {
     const { snapshot, connections } = await replayed(DR);
     const www = snapshot.services.find(({ service }) => 'port' in service && service.port === 80)!;
     const counts = www.destinations.map((each) => [
@@ -65,7 +65,7 @@ describe('direct routing', () => {
 });
 
 describe('NAT', () => {
-  test('HTTP and telnet: the client speaks with the VIP, the server with the client', async () => {
+  test('translates HTTP and telnet: the client sees the VIP, and the server sees the client', async () => {
     const result = await replayed({ ...NAT, capture: 'nat-http-telnet.pcap' });
     const heard = capturedPackets('nat-http-telnet.pcap').map((octets) => lineOf(octets));
     // Port 81 is nobody's service.
@@ -78,7 +78,7 @@ describe('NAT', () => {
     expect(inPackets + outPackets).toBe(served.length);
   });
 
-  test('UDP: fragments wait for each other and leave in the same pieces, both ways', async () => {
+  test('holds UDP fragments until the datagram is complete, and sends the same fragments, in both directions', async () => {
     const result = await replayed({ ...NAT, capture: 'nat-udp.pcap' });
     const heard = capturedPackets('nat-udp.pcap').map((octets) => lineOf(octets));
     expect(sentBy(result).map((octets) => lineOf(octets))).toEqual(heard.map(translated));
@@ -86,7 +86,7 @@ describe('NAT', () => {
     expect(result.connections).toHaveLength(2);
   });
 
-  test('pings, and errors about what is no service, are the host’s', async () => {
+  test('passes pings, and errors about other traffic, to the host', async () => {
     const result = await replayed({ ...NAT, capture: 'nat-icmp.pcap' });
     expect(result.verdicts).toEqual({ pass: 4 });
     expect(result.sent).toBe(0);
@@ -94,7 +94,7 @@ describe('NAT', () => {
 });
 
 test.each([DR, { ...NAT, capture: 'nat-http-telnet.pcap' }, { ...NAT, capture: 'nat-udp.pcap' }])(
-  '$capture: a seed gives the same octets, connections and counts again',
+  '$capture: a seed gives the same bytes, connections and counters again',
   async (what) => {
     const [one, other] = [await replayed({ ...what, seed: 7 }), await replayed({ ...what, seed: 7 })];
     expect(Buffer.compare(one.file, other.file)).toBe(0);

@@ -22,21 +22,24 @@ const names = {
 };
 
 describe('the examples', () => {
-  test('are there', () => expect(files.length).toBeGreaterThanOrEqual(12));
+  test('exist', () => expect(files.length).toBeGreaterThanOrEqual(12));
 
-  test.each(files)('%s is valid, a director applies it, and conf/README.md lists it', async (name) => {
-    const parse = name.endsWith('.yaml') ? parseYaml : parseLvsConf;
-    const text = readFileSync(join(CONF, name), 'utf8');
-    const { document, problems } = await parse(text, name, names, Object.keys(schedulers));
-    expect(problems).toEqual([]);
-    expect(text).toMatch(/^#/);
-    const host = { transmit: () => true, route: () => undefined, isLocal: () => false };
-    const director = new Director({ host, maxConnections: 16 });
-    for (const command of compile(document)) director.apply(command, 0);
-    expect(director.snapshot(0).services).toHaveLength(document.services.length);
-    expect(document.services.length).toBeGreaterThan(0);
-    expect(index).toContain(`(${name})`);
-  });
+  test.each(files)(
+    'include %s, which is valid, applied by a director, and listed in conf/README.md',
+    async (name) => {
+      const parse = name.endsWith('.yaml') ? parseYaml : parseLvsConf;
+      const text = readFileSync(join(CONF, name), 'utf8');
+      const { document, problems } = await parse(text, name, names, Object.keys(schedulers));
+      expect(problems).toEqual([]);
+      expect(text).toMatch(/^#/);
+      const host = { transmit: () => true, route: () => undefined, isLocal: () => false };
+      const director = new Director({ host, maxConnections: 16 });
+      for (const command of compile(document)) director.apply(command, 0);
+      expect(director.snapshot(0).services).toHaveLength(document.services.length);
+      expect(document.services.length).toBeGreaterThan(0);
+      expect(index).toContain(`(${name})`);
+    },
+  );
 
   test('show every key of the schema', () => {
     const all = files.map((name) => readFileSync(join(CONF, name), 'utf8')).join('\n');
@@ -60,7 +63,7 @@ function keysOf(part: object, into = new Set<string>()): Set<string> {
 describe('docs/configuration.md', () => {
   test.each([...keysOf(schema)])('explains the key %s', (key) => expect(reference).toContain(`\`${key}\``));
   test.each(DIRECTIVES)('explains the directive %s', (name) => expect(reference).toContain(`\`${name}\``));
-  test.each(Object.keys(schedulers))('names the scheduler %s, and so does the schema', (name) => {
+  test.each(Object.keys(schedulers))('names the scheduler %s, as the schema does', (name) => {
     const word = new RegExp(`\\b${name}\\b`);
     expect(reference).toMatch(word);
     expect(schema.properties.defaults.properties.scheduler.description).toMatch(word);
@@ -71,6 +74,6 @@ test.each(Object.keys(FINDINGS))('docs/troubleshooting.md explains the finding %
   expect(troubleshooting).toContain(`\`${name}\``),
 );
 
-test('lvs.schema.json is the schema that validates', async () => {
+test('lvs.schema.json is the schema used for validation', async () => {
   await expect(`${JSON.stringify(schema, null, 2)}\n`).toMatchFileSnapshot(join(CONF, 'lvs.schema.json'));
 });

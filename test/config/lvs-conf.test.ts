@@ -30,7 +30,7 @@ const withLine = (directive: string, line: string) =>
   SAMPLE.replace(new RegExp(`^${directive}=.*$`, 'm'), line);
 
 describe('the classic sample', () => {
-  test('is read without a problem', async () => {
+  test('is parsed without a problem', async () => {
     const { document, problems } = await parse(SAMPLE);
     expect(problems).toEqual([]);
     expect(document.method).toBe('dr');
@@ -58,13 +58,13 @@ describe('the classic sample', () => {
     });
   });
 
-  test('as a standby has no rules', async () => {
+  test('has no rules on a standby', async () => {
     const { document } = await parse(withLine('INITIAL_STATE', 'INITIAL_STATE=off'));
     expect(compile(document)).toEqual([]);
   });
 });
 
-test('NAT keeps a port and a weight of its own', async () => {
+test('NAT keeps the port and the weight of each destination', async () => {
   const text = withLine('LVS_TYPE', 'LVS_TYPE=VS_NAT').replace(
     /SERVICE=t www.*/,
     'SERVICE=t www wlc rs1:8080,3 rs2',
@@ -85,7 +85,7 @@ test('NAT keeps a port and a weight of its own', async () => {
   ]);
 });
 
-describe('a mistake is told with its place and what was expected', () => {
+describe('an error is reported with its place and what was expected', () => {
   const told = async (text: string) =>
     (await parse(text)).problems.map((each) => `${each.line}:${each.column}: ${each.message}`);
 
@@ -145,7 +145,7 @@ describe('a mistake is told with its place and what was expected', () => {
     expect(await told(withLine(directive, line))).toEqual([expect.stringContaining(expected)]);
   });
 
-  test('all of a file, also what follows a VIP that is wrong', async () => {
+  test('for every error in a file, also after an invalid VIP', async () => {
     const text = withLine('VIP', 'VIP=eth0 192.168.0.1O1 255.255.255.0');
     expect(await told(`${text}SERVICE=t 81 wlcc rs9:x,-1 telnet:telnet\nSERVICE=t 82 rr\n`)).toEqual([
       expect.stringContaining('4:10: expected an IPv4 address'),
@@ -160,20 +160,20 @@ describe('a mistake is told with its place and what was expected', () => {
     ]);
   });
 
-  test('a VIP named twice is told once, and the services are not blamed', async () => {
+  test('once for a duplicate VIP, without errors about the services', async () => {
     expect(await told(`${SAMPLE}VIP=eth1 192.168.0.101 255.255.255.0\n`)).toEqual([
       '10:10: this VIP is named already, on line 4',
     ]);
   });
 
-  test('a port that DR cannot change is a warning, and the service port is used', async () => {
+  test('as a warning for a port that DR cannot change, and the service port is used', async () => {
     const { document, problems } = await parse(`${SAMPLE}SERVICE=t 81 rr rs1:8081\n`);
     expect(problems).toEqual([expect.objectContaining({ severity: 'warning', line: 10, column: 17 })]);
     expect(compile(document).at(-1)).toMatchObject({ destination: { port: 81 } });
   });
 });
 
-test('a file with errors is refused whole, with the line and a caret', async () => {
+test('a file with errors is refused as a whole, with the line and a caret', async () => {
   using folder = new TemporaryFolder();
   const file = folder.file('lvs.conf');
   writeFileSync(file, `${SAMPLE}SERVICE=t 81 wlcc rs1\nSERVICE=t 82 rr rs9\n`);
@@ -185,7 +185,7 @@ test('a file with errors is refused whole, with the line and a caret', async () 
   );
 });
 
-describe('a file that is no plain text', () => {
+describe('a file that is not plain text', () => {
   const load = async (octets: Buffer | string, name = 'lvs.conf') => {
     using folder = new TemporaryFolder();
     const file = folder.file(name);
@@ -196,18 +196,18 @@ describe('a file that is no plain text', () => {
     );
   };
 
-  test.each(['lvs.conf', 'lvs.yaml'])('%s in UTF-16 is told once', async (name) => {
+  test.each(['lvs.conf', 'lvs.yaml'])('is reported once when it is in UTF-16 (%s)', async (name) => {
     expect(await load(Buffer.from(SAMPLE, 'utf16le'), name)).toMatch(
       /^lvs\.\w+:1:2: error: an octet 0: expected text in UTF-8\n.*\n {3}\^$/,
     );
   });
 
-  test('a byte order mark is passed over', async () => {
+  test('may start with a byte order mark', async () => {
     expect(await load(`\uFEFF${SAMPLE}`)).toBe('');
     expect(await load(`\uFEFFX=1\n${SAMPLE}`)).toContain("lvs.conf:1:1: error: unknown directive 'X'");
   });
 
-  test('of a line of a megabyte the part around each mistake is shown', async () => {
+  test('may have a line of a megabyte, of which only the part around each error is shown', async () => {
     const message = await load(`${SAMPLE}SERVICE=t 81 rr ${'10.0.0.1:99999 '.repeat(3000)}`);
     const shown = message.split('\n');
     expect(shown).toHaveLength(9000);
@@ -217,7 +217,7 @@ describe('a file that is no plain text', () => {
   });
 });
 
-test('whatever the file holds, it is answered with problems, never with an exception', async () => {
+test('any file content yields problems, never an exception', async () => {
   const words = fc.constantFrom(
     'SERVICE',
     'VIP',
@@ -246,7 +246,7 @@ test('whatever the file holds, it is answered with problems, never with an excep
   );
 });
 
-test('a host that stands in many services is asked for once', async () => {
+test('a host name used by many services is resolved once', async () => {
   const bare = systemNames('/nonexistent');
   const first = bare.host('name.invalid', 4);
   expect(await Promise.all([first, bare.host('name.invalid', 4)])).toEqual([undefined, undefined]);
@@ -254,13 +254,13 @@ test('a host that stands in many services is asked for once', async () => {
   expect(new Set(await Promise.all(many))).toEqual(new Set([undefined]));
 });
 
-test('a file without an end is refused', async () => {
+test('a file that never ends is refused', async () => {
   await expect(loadConfig('/dev/zero', names, SCHEDULERS)).rejects.toThrowError(
     'larger than 16777216 octets',
   );
 });
 
-test('port names come from services(5), and old aliases where that has none', () => {
+test('port names come from services(5), and from old aliases when it lacks a name', () => {
   expect(parseServices('http 80/tcp www # WWW\n# x 1/tcp\ndomain 53/udp').get('www/tcp')).toBe(80);
   const bare = systemNames('/nonexistent');
   expect(bare.port('www', 'tcp')).toBe(80);

@@ -17,19 +17,19 @@ const FOLDER = join(PROJECT, 'conf', 'prometheus');
 const why = lacking('promtool', 'prometheus');
 const promtool = (...words: string[]) => spawnSync(PROMTOOL, words, { cwd: FOLDER, encoding: 'utf8' });
 
-test('what is needed is there', ({ skip }) => skip(why !== undefined, why));
+test('promtool exists', ({ skip }) => skip(why !== undefined, why));
 
-describe('what Prometheus is told', () => {
+describe('the output for Prometheus', () => {
   test.skipIf(why !== undefined).each([
     ['check', 'rules', 'lvs.rules.yml'],
     ['check', 'config', 'prometheus.yml'],
     ['test', 'rules', 'lvs.rules.test.yml'],
-  ])('promtool %s %s %s', (verb, what, file) => {
+  ])('passes promtool %s %s %s', (verb, what, file) => {
     const { status, stdout, stderr } = promtool(verb, what, file);
     expect({ status, said: status === 0 ? '' : stdout + stderr }).toEqual({ status: 0, said: '' });
   });
 
-  test.skipIf(why !== undefined)('every query of the dashboard is one', () => {
+  test.skipIf(why !== undefined)('matches the queries of the dashboard, which are all valid', () => {
     const dashboard = JSON.parse(readFileSync(join(FOLDER, 'grafana-dashboard.json'), 'utf8')) as Dashboard;
     const queries = dashboard.panels.flatMap(({ targets }) => targets.map(({ expr }) => expr));
     expect(queries.length).toBeGreaterThan(15);
@@ -47,7 +47,7 @@ describe('what Prometheus is told', () => {
   const namesIn = (text: string) =>
     new Set([...text.matchAll(/(?<![:a-z_])lvs_[a-z0-9_]+(?![:a-z])/g)].map(([name]) => name));
 
-  test.each(['lvs.rules.yml', 'grafana-dashboard.json'])('%s names metrics that there are', (file) => {
+  test.each(['lvs.rules.yml', 'grafana-dashboard.json'])('has every metric that %s names', (file) => {
     const director = new ObservedDirector().serve(WEB, { '10.0.0.1': 1 });
     director.checks.set('10.0.0.1', { type: 'tcp', state: 'up', since: 1, message: 'ok', weight: 1 });
     const known = new Set([...families(director.snapshot(), surroundings)].map(({ name }) => name));

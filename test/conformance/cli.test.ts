@@ -21,7 +21,7 @@ describe('a file of command lines', () => {
     return readCli(folder.file('cli.json'));
   };
 
-  test('may leave out its groups and what is not to be compared', async () => {
+  test('may omit its groups and the output that is not compared', async () => {
     const steps = read([
       { cmd: 'ipvsadm -A -t 10.9.0.1:80', rc: 0 },
       { cmd: 'ipvsadm -D -t 10.9.0.1:81', rc: 255, stderr: 'No such service\n' },

@@ -23,7 +23,7 @@ async function impostor(folder: TemporaryFolder, behave: (socket: Socket) => voi
   };
 }
 
-test('without a director it says where it looked', async () => {
+test('without a director the client reports where it looked', async () => {
   using folder = new TemporaryFolder();
   using client = new ControlClient(folder.file('s'));
   await expect(client.snapshot({})).rejects.toMatchObject({
@@ -32,7 +32,7 @@ test('without a director it says where it looked', async () => {
   });
 });
 
-test('a director that says nothing is not waited for', async () => {
+test('the client does not wait for a director that never answers', async () => {
   using folder = new TemporaryFolder();
   using director = await impostor(folder, () => {});
   using client = new ControlClient(director.path, { timeout: 20 });
@@ -50,14 +50,14 @@ test.each([
     (socket: Socket) => socket.end('{"error":{"code":"UNAVAILABLE","message":"too many"}}\n'),
     'too many',
   ],
-] as const)('a director that %s is told', async (_what, behave, message) => {
+] as const)('a director that %s is reported', async (_what, behave, message) => {
   using folder = new TemporaryFolder();
   using director = await impostor(folder, behave);
   using client = new ControlClient(director.path);
   await expect(client.snapshot({})).rejects.toThrow(message);
 });
 
-test('a listing that is not read to its end costs the connection, not the client', async () => {
+test('closing a listing early ends the connection, not the client', async () => {
   using folder = new TemporaryFolder();
   using director = await impostor(folder, (socket) =>
     socket.write('{"connections":[]}\n{"connections":[]}\n'),

@@ -53,14 +53,14 @@ async function served(door: DirectorDoor): Promise<{ path: string; server: Contr
   return { path, server };
 }
 
-test('an explanation comes over the socket as it was made', async () => {
+test('the socket carries an explanation unchanged', async () => {
   const { path } = await served({ ...directorDoor(), packets });
   using client = new ControlClient(path);
   const octets = packetOfLine(SYN);
   expect(await client.explain(octets)).toEqual(await packets.explain(octets));
 });
 
-test('lots come until the client has enough; the connection is at its end, and so is the taking', async () => {
+test('batches arrive until the client has enough, then the connection and the capture end', async () => {
   const { path } = await served({ ...directorDoor(), packets });
   using client = new ControlClient(path);
   const missed: number[] = [];
@@ -69,7 +69,7 @@ test('lots come until the client has enough; the connection is at its end, and s
   await expect.poll(() => lots.takers).toBe(0);
 });
 
-test('a client that vanishes ends the taking, too', async () => {
+test('a client that disconnects ends the capture', async () => {
   const { path } = await served({ ...directorDoor(), packets });
   const socket = connect(path);
   socket.write(`${JSON.stringify({ version: 1, ask: 'capture', service: WEB })}\n`);
@@ -79,13 +79,13 @@ test('a client that vanishes ends the taking, too', async () => {
   await expect.poll(() => lots.takers).toBe(0);
 });
 
-test('a director whose packets are nobody’s says so', async () => {
+test('a director without packet inspection reports that', async () => {
   const { path } = await served(directorDoor());
   using client = new ControlClient(path);
   await expect(client.explain(packetOfLine(SYN))).rejects.toThrow(LvsError);
 });
 
-test('whatever stands in a request, there is an answer', async () => {
+test('any request gets an answer', async () => {
   const request = fc.record(
     {
       version: fc.constant(1),

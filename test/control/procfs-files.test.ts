@@ -5,7 +5,7 @@ import { ProcfsFolder } from '../../src/control/procfs-files.ts';
 import { LvsError } from '../../src/model/errors.ts';
 import { connection, directorDoor, TemporaryFolder } from '../support/director-apis.ts';
 
-test('the files of /proc/net are there, whole, and new each time', async () => {
+test('the files of /proc/net exist, are complete, and are re-created each time', async () => {
   using folder = new TemporaryFolder();
   const door = directorDoor();
   const text = (name: string) => readFileSync(join(folder.path, 'net', name), 'utf8');
@@ -49,7 +49,7 @@ test('the files of /proc/net are there, whole, and new each time', async () => {
   expect(readdirSync(join(folder.path, 'net'))).toEqual([]);
 });
 
-test('a folder in which others could lay traps is refused', () => {
+test('a directory that other users can write to is refused', () => {
   using folder = new TemporaryFolder();
   mkdirSync(folder.file('net'));
   chmodSync(folder.file('net'), 0o777);
@@ -57,7 +57,7 @@ test('a folder in which others could lay traps is refused', () => {
   expect(readdirSync(folder.file('net'))).toEqual([]);
 });
 
-test('a folder that cannot be made is told', () => {
+test('a directory that cannot be created is reported', () => {
   using folder = new TemporaryFolder();
   writeFileSync(folder.file('net'), '');
   expect(() => new ProcfsFolder(folder.path, directorDoor())).toThrow(LvsError);

@@ -148,7 +148,7 @@ test.each<[string, Partial<ConnectionSnapshot>, string]>([
   expect(procConnection({ ...CONNECTION, ...partial })).toBe(line);
 });
 
-test('ip_vs_stats: hexadecimal, rates rounded down', () => {
+test('ip_vs_stats has hexadecimal numbers and rates rounded down', () => {
   const stats = { connections: 20, inPackets: 40, outPackets: 20, inOctets: 1600, outOctets: 800 };
   const rates = { connections: 2.5, inPackets: 5, outPackets: 2.5, inOctets: 200, outOctets: 100 };
   expect(procStats({ stats, rates })).toBe(

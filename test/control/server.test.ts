@@ -20,7 +20,7 @@ async function serving(
   return await serveControl({ path: folder.file('director.sock'), door, ...rest });
 }
 
-test('commands and snapshots through the socket are those of the director', async () => {
+test('commands and snapshots through the socket equal those of the director', async () => {
   using folder = new TemporaryFolder();
   const door = directorDoor();
   await using server = await serving(folder, door);
@@ -45,7 +45,7 @@ test('commands and snapshots through the socket are those of the director', asyn
   expect((await client.snapshot({ services: { ...service, port: 81 } })).services).toEqual([]);
 });
 
-test('more services than fit into a line arrive in order', async () => {
+test('a service list that does not fit in one line arrives in order', async () => {
   using folder = new TemporaryFolder();
   await using server = await serving(folder, directorDoor());
   using client = new ControlClient(server.path);
@@ -74,7 +74,7 @@ test.each([
     'a weight in letters',
     '{"version":1,"ask":"apply","commands":[{"op":"add-destination","service":{"mark":1,"family":4},"destination":{"address":"10.1.0.11","port":0},"options":{"method":"masq","weight":"much"}}]}',
   ],
-])('%s is answered with an error and the end, and disturbs nobody', async (_what, line) => {
+])('%s is answered with an error and the end, and does not affect other clients', async (_what, line) => {
   using folder = new TemporaryFolder();
   await using server = await serving(folder, directorDoor());
   using other = new ControlClient(server.path);
@@ -86,7 +86,7 @@ test.each([
   expect((await other.snapshot({ services: true })).services).toHaveLength(1);
 });
 
-test('a request that does not end is cut off at its limit', async () => {
+test('a request without an end is cut off at the size limit', async () => {
   using folder = new TemporaryFolder();
   await using server = await serving(folder, directorDoor());
   using client = await RawClient.at(server.path);
@@ -95,7 +95,7 @@ test('a request that does not end is cut off at its limit', async () => {
   expect(server.counters.failed).toBe(1);
 });
 
-test('a client that speaks on after an error reads it all the same', async () => {
+test('a client that keeps writing after an error can still read the error', async () => {
   using folder = new TemporaryFolder();
   await using server = await serving(folder, directorDoor());
   using client = await RawClient.at(server.path);
@@ -116,7 +116,7 @@ function sayOn({ socket }: RawClient, text: string): void {
 test.each([
   ['for too long', '\n', 20],
   ['too much', `${'x'.repeat(100_000)}\n`, 60_000],
-])('a client that speaks on %s after an error is cut off', async (_what, text, leaveTimeout) => {
+])('a client that keeps writing %s after an error is cut off', async (_what, text, leaveTimeout) => {
   using folder = new TemporaryFolder();
   await using server = await serving(folder, directorDoor(), { leaveTimeout });
   using client = await RawClient.at(server.path);
@@ -125,7 +125,7 @@ test.each([
   expect(server.counters).toMatchObject({ requests: 1, failed: 1 });
 });
 
-test('the end of the director is the end of clients that stay after an error', async () => {
+test('stopping the director disconnects clients that stay after an error', async () => {
   using folder = new TemporaryFolder();
   const server = await serving(folder, directorDoor(), { leaveTimeout: 60_000 });
   using client = await RawClient.at(server.path);
@@ -137,7 +137,7 @@ test('the end of the director is the end of clients that stay after an error', a
   expect(server.counters.failed).toBe(1);
 });
 
-test('a client that does not finish its request is sent away', async () => {
+test('a client that does not finish its request is disconnected', async () => {
   using folder = new TemporaryFolder();
   await using server = await serving(folder, directorDoor(), { requestTimeout: 20 });
   using client = await RawClient.at(server.path);
@@ -145,7 +145,7 @@ test('a client that does not finish its request is sent away', async () => {
   expect(server.counters.timedOut).toBe(1);
 });
 
-test('one client too many is told so; the others are served', async () => {
+test('one client too many gets an error, and the others are served', async () => {
   using folder = new TemporaryFolder();
   await using server = await serving(folder, directorDoor(), { maxClients: 2 });
   using first = new ControlClient(server.path);
@@ -183,7 +183,7 @@ function endlessDoor() {
   return { door, state, stopped };
 }
 
-test('a client that vanishes in the middle of a listing ends the listing', async () => {
+test('a client that disconnects during a listing ends the listing', async () => {
   using folder = new TemporaryFolder();
   const { door, stopped } = endlessDoor();
   await using server = await serving(folder, door);
@@ -197,7 +197,7 @@ test('a client that vanishes in the middle of a listing ends the listing', async
   expect(server.counters.vanished).toBe(1);
 });
 
-test('no more is taken from the director than the client reads', async () => {
+test('the server reads no more from the director than the client reads', async () => {
   using folder = new TemporaryFolder();
   const { door, state } = endlessDoor();
   await using server = await serving(folder, door);
@@ -215,7 +215,7 @@ test('no more is taken from the director than the client reads', async () => {
   expect(state.pulled).toBeGreaterThan(before);
 });
 
-test('a client that reads nothing more is sent away', async () => {
+test('a client that stops reading is disconnected', async () => {
   using folder = new TemporaryFolder();
   const { door, stopped } = endlessDoor();
   await using server = await serving(folder, door, { readTimeout: 20 });
@@ -225,7 +225,7 @@ test('a client that reads nothing more is sent away', async () => {
   expect(server.counters.timedOut).toBe(1);
 });
 
-test('an answer that fails in the director is an error for its client, told once', async () => {
+test('an answer that fails in the director is an error for its client, logged once', async () => {
   using folder = new TemporaryFolder();
   const problems: unknown[] = [];
   const door: DirectorDoor = {

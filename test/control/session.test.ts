@@ -39,7 +39,7 @@ const line = fc.oneof(
     .map((commands) => JSON.stringify({ version: 1, ask: 'apply', commands })),
 );
 
-test('whatever is asked, the answer ends properly and never comes of a fault', async () => {
+test('any request gets a complete answer, and none is caused by an internal error', async () => {
   await fc.assert(
     fc.asyncProperty(line, async (asked) => {
       const said = await answers(asked);
@@ -50,7 +50,7 @@ test('whatever is asked, the answer ends properly and never comes of a fault', a
   );
 });
 
-test('the last line of an answer says that it is the last', async () => {
+test('the last line of an answer is marked as the last', async () => {
   expect(await answers('{"version":1,"ask":"connections"}')).toEqual([{ end: true }]);
   expect(await answers('{"version":1,"ask":"apply","commands":[{"op":"flush"}]}')).toEqual([
     { outcomes: [null] },
@@ -59,7 +59,7 @@ test('the last line of an answer says that it is the last', async () => {
 });
 
 test.each(['{}', '{"toString":1}', JSON.stringify('x'.repeat(5000)), '"1\\nready"'])(
-  'a version of %.20s is refused in a line that repeats nothing of it',
+  'a version of %.20s is refused in a line that does not repeat it',
   async (version) => {
     expect(await answers(`{"version":${version},"ask":"reload"}`)).toEqual([
       {

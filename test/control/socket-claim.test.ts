@@ -28,7 +28,7 @@ async function leaveStale(folder: TemporaryFolder, path: string): Promise<void> 
   await once(server, 'close');
 }
 
-test('the socket is for its owner alone, in a folder that others cannot write to', async () => {
+test('only the owner can use the socket, in a directory that other users cannot write to', async () => {
   using folder = new TemporaryFolder();
   const path = folder.file('run/lvs/director.sock');
   await using server = await serveControl({ path, door: directorDoor() });
@@ -37,7 +37,7 @@ test('the socket is for its owner alone, in a folder that others cannot write to
   expect(readdirSync(folder.file('run/lvs'))).toEqual(['director.sock']);
 });
 
-test('a group may be let in', async () => {
+test('a group can be given access', async () => {
   using folder = new TemporaryFolder();
   const group = process.getgid!();
   await using server = await serveControl({ path: folder.file('s'), door: directorDoor(), group });
@@ -45,7 +45,7 @@ test('a group may be let in', async () => {
   expect(statSync(server.path).gid).toBe(group);
 });
 
-test('a folder that others can write to is refused', async () => {
+test('a directory that other users can write to is refused', async () => {
   using folder = new TemporaryFolder();
   mkdirSync(folder.file('open'));
   chmodSync(folder.file('open'), 0o777);
@@ -57,7 +57,7 @@ test('a folder that others can write to is refused', async () => {
   expect(readdirSync(folder.file('open'))).toEqual([]);
 });
 
-test('what is no socket stays', async () => {
+test('a file that is not a socket is kept', async () => {
   using folder = new TemporaryFolder();
   writeFileSync(folder.file('s'), 'precious');
   await expect(serveControl({ path: folder.file('s'), door: directorDoor() })).rejects.toMatchObject({
@@ -66,7 +66,7 @@ test('what is no socket stays', async () => {
   expect(readFileSync(folder.file('s'), 'utf8')).toBe('precious');
 });
 
-test('a path that is too long is told', async () => {
+test('a path that is too long is reported', async () => {
   using folder = new TemporaryFolder();
   const serving = serveControl({ path: folder.file('x'.repeat(100)), door: directorDoor() });
   await expect(serving).rejects.toMatchObject({
@@ -75,7 +75,7 @@ test('a path that is too long is told', async () => {
   });
 });
 
-test('a second director says that there is one, and the first goes on', async () => {
+test('a second director reports the first one, which continues', async () => {
   using folder = new TemporaryFolder();
   const path = folder.file('s');
   await using first = await serveControl({ path, door: directorDoor() });
@@ -96,7 +96,7 @@ test('a stale socket is replaced', async () => {
   expect((await client.snapshot({})).timeouts.tcp).toBe(900);
 });
 
-test('of directors that start at once at a stale socket one gets it', async () => {
+test('when several directors start at once at a stale socket, exactly one claims it', async () => {
   using folder = new TemporaryFolder();
   const path = folder.file('s');
   await leaveStale(folder, path);
@@ -115,7 +115,7 @@ test('of directors that start at once at a stale socket one gets it', async () =
   expect(readdirSync(folder.path)).toEqual(['s']);
 });
 
-test('the socket goes with its director, and the next one’s stays', async () => {
+test('a director removes the socket at its end, and keeps the socket of its successor', async () => {
   using folder = new TemporaryFolder();
   const path = folder.file('s');
   const first = await serveControl({ path, door: directorDoor() });
@@ -126,7 +126,7 @@ test('the socket goes with its director, and the next one’s stays', async () =
   expect(existsSync(second.path)).toBe(true);
 });
 
-test('the variable names the socket', () => {
+test('the environment variable names the socket', () => {
   expect(socketPath({})).toBe('/run/lvs/director.sock');
   expect(socketPath({ LVS_SOCKET: '' })).toBe('/run/lvs/director.sock');
   expect(socketPath({ LVS_SOCKET: '/x/y' })).toBe('/x/y');

@@ -6,7 +6,7 @@ import { PacketTap } from '../../../src/runtime/packet-capture.ts';
 import { Directed, VIP } from '../../support/directed.ts';
 import { TemporaryFolder } from '../../support/director-apis.ts';
 
-test('of a service that there is not: said so, and the file is left as it was', async () => {
+test('a capture of a service that does not exist is refused, and the file is left unchanged', async () => {
   using folder = new TemporaryFolder();
   const write = folder.file('old.pcapng');
   writeFileSync(write, 'of yesterday');

@@ -43,7 +43,7 @@ async function rulesAfter(rules: readonly string[]): Promise<{ said: string; sav
 const isRule = (line: string) => !line.startsWith('--set');
 const withoutThresholds = (line: string) => line.replace(/ -[xy] \d+/g, '');
 
-test('compiled rules, restored and saved, are the same rules but for order and thresholds', async () => {
+test('compiled rules that are restored and saved again differ only in order and thresholds', async () => {
   await fc.assert(
     fc.asyncProperty(documents, async (document) => {
       const rules = await linesOf(compile(document));
@@ -55,7 +55,7 @@ test('compiled rules, restored and saved, are the same rules but for order and t
   );
 });
 
-test('what ipvsadm saves is imported as what was configured', async () => {
+test('rules saved by ipvsadm are imported as they were configured', async () => {
   await fc.assert(
     fc.asyncProperty(documents, async (document) => {
       const rules = await linesOf(compile(document));
@@ -113,7 +113,7 @@ async function compiled(text: string, format: Format, file = 'lvs.yaml') {
 }
 
 describe('lvs-director compile', () => {
-  test('prints rules in the order of the file, and says what no rule can say', async () => {
+  test('prints rules in the order of the file, and reports settings that no rule can express', async () => {
     const { status, out, complaints } = await compiled(CONFIG, 'ipvsadm');
     expect(status).toBe(0);
     expect(out).toBe(`--set 600 0 0
@@ -140,32 +140,32 @@ describe('lvs-director compile', () => {
     ]);
   });
 
-  test('prints YAML that says the same', async () => {
+  test('prints equivalent YAML', async () => {
     const { out } = await compiled(CONFIG, 'yaml');
     expect((await compiled(out, 'json')).out).toBe((await compiled(CONFIG, 'json')).out);
   });
 
-  test('prints a script with the rules, the VIPs and the settings of the kernel', async () => {
+  test('prints a script with the rules, the VIPs and the kernel settings', async () => {
     const { out } = await compiled(CONFIG, 'script');
     expect(out).toContain('\n-A -t 192.168.0.101:80 -s wrr -p 60 -M 255.255.255.0\n');
     expect(out).toContain('add 192.168.0.101/32 dev eth0');
     expect(out).toContain('|| sysctl -qw net.ipv4.vs.conn_reuse_mode=0\n');
   });
 
-  test('prints a script in which a standby takes neither VIPs nor rules', async () => {
+  test('prints a script in which a standby adds neither VIPs nor rules', async () => {
     const { out } = await compiled(`active: false\n${CONFIG}`, 'script');
     expect(out).not.toMatch(/ add 192\.168\.0\.101|^-A /m);
     expect(out).toContain('  : # no VIP\n');
   });
 
-  test('says when a script could not know the director', async () => {
+  test('reports when a script cannot know the address of the director', async () => {
     const { complaints } = await compiled('services: []\n', 'script');
     expect(complaints).toEqual([
       'lvs.yaml: the script knows the director by director.inside, which is missing',
     ]);
   });
 
-  test('prints nothing of a file with mistakes but the mistakes', async () => {
+  test('prints only the errors of a file with errors', async () => {
     const { status, out, complaints } = await compiled('services: [{ tcp: x }]', 'ipvsadm');
     expect([status, out]).toEqual([2, '']);
     expect(complaints[0]).toMatch(/^lvs\.yaml:1:12: error: /);

@@ -56,16 +56,16 @@ services:
   ]);
 });
 
-describe('the program of a file', () => {
+describe('the format of a file', () => {
   test.each<[Source | undefined, string]>([
     ['ipvsadm', SAVED],
     ['ipvsadm', 'ipvsadm -A -f 3 -s rr\n'],
     ['ldirectord', 'checktimeout=3\nvirtual=10.0.0.1:80\n\treal=10.0.0.2:80 gate\n'],
     ['keepalived', 'global_defs { }\nvirtual_server 10.0.0.1 80 {\n}\n'],
     [undefined, 'services: []\n'],
-  ])('%s', (source, text) => expect(guessSource(text)).toBe(source));
+  ])('is detected: %s', (source, text) => expect(guessSource(text)).toBe(source));
 
-  test('must be given where it cannot be detected', async () => {
+  test('must be given when it cannot be detected', async () => {
     await expect(imported('services: []\n')).rejects.toThrowError('--from ipvsadm|ldirectord|keepalived');
     await expect(imported('services: []\n', 'ipvsadm')).rejects.toThrowError(
       'contains no service that ipvsadm supports',
@@ -73,7 +73,7 @@ describe('the program of a file', () => {
   });
 });
 
-test('every line is a rule or is reported', async () => {
+test('every line becomes a rule or is reported', async () => {
   const word = fc.constantFrom(
     '-A',
     '-a',

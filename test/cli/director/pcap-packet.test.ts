@@ -30,7 +30,7 @@ test.each([
   ['tcpdump -i any of old', 113, '0000 0001 0006 0200000000010000 0800', FOUR],
   ['tcpdump -i any', 276, COOKED2('0800'), FOUR],
   ['tcpdump -i any, IPv6', 276, COOKED2('86dd'), SIX],
-])('the packet behind the header of %s', (_what, linkType, before, packet) =>
+])('finds the packet behind the header of %s', (_what, linkType, before, packet) =>
   expect(Uint8Array.from(found(linkType, before, packet))).toEqual(packet),
 );
 
@@ -40,7 +40,7 @@ test.each([
   ['nothing but half a header', 276, '0800', 1, /packet 1 is no IP packet/],
   ['a link of another kind', 105, '', 1, /link type 105 is not understood/],
   ['no such packet', 101, '', 2, /there are 1 packets, and none with number 2/],
-])('%s: a mistake that is told', (_what, linkType, before, number, message) => {
+])('rejects %s with a message', (_what, linkType, before, number, message) => {
   const look = () => found(linkType, before, before === '0800' ? new Uint8Array() : FOUR, number);
   expect(look).toThrow(LvsError);
   expect(look).toThrow(message);

@@ -49,11 +49,11 @@ const file = (...services: string[]) =>
   `vips: [{ interface: eth0, address: 192.168.0.101, prefix: 24 }]\nservices: [${services.join(', ')}]`;
 
 describe('lvs-director plan', () => {
-  test('says when there is nothing to do', async () => {
+  test('reports when there is nothing to do', async () => {
     expect(formatPlan(await planned(file(WEB), file(WEB), 3))).toBe('nothing would change\n');
   });
 
-  test('refuses marks where a kernel path forwards, which does not know them', async () => {
+  test('refuses marks under a kernel path, which does not support them', async () => {
     const marked = `marks: [{ mark: 7, to: 192.168.0.101 }]\n${file('{ mark: 7, destinations: [rs1] }')}`;
     await expect(planned(file(WEB), marked, 0, [], 'tc')).rejects.toThrow(
       'marks: not supported by the datapath tc of the running director (restart the director: --datapath auto then chooses live)',
@@ -61,7 +61,7 @@ describe('lvs-director plan', () => {
     expect((await planned(file(WEB), marked, 0, [], 'live')).steps).not.toEqual([]);
   });
 
-  test('tells what is added, changed and removed, and the connections that it touches', async () => {
+  test('prints additions, changes and removals, and the connections that they affect', async () => {
     const plan = await planned(
       file(WEB),
       `settings: { sloppy_tcp: 1 }\ndrain: 60\n${file(
@@ -79,14 +79,14 @@ describe('lvs-director plan', () => {
 `);
   });
 
-  test('tells VIPs that come and go, and whole services', async () => {
+  test('prints VIPs that are added and removed, and whole services', async () => {
     const plan = await planned(file(WEB), file().replace('0.101', '0.102'), 1);
     expect(formatPlan(plan)).toMatch(/^\+ VIP 192\.168\.0\.102 eth0\n/);
     expect(formatPlan(plan)).toContain('- VIP 192.168.0.101 eth0\n');
     expect(formatPlan(plan)).toContain('- tcp 192.168.0.101:80: when its destinations are gone\n');
   });
 
-  test('tells what was set by hand and what becomes of it', async () => {
+  test('prints rules that were set with ipvsadm and what happens to them', async () => {
     const hands: Command[] = [
       {
         op: 'add-service',
@@ -105,27 +105,27 @@ describe('the share of clients that would move', () => {
     file(`{ tcp: '192.168.0.101:80', scheduler: ${scheduler}, destinations: [${servers.join(', ')}] }`);
   const share = async (from: string, to: string) => (await planned(from, to)).moved[0]?.share ?? 0;
 
-  test('is about a third when one of three goes, under mh', async () => {
+  test('is about a third when one of three destinations is removed, under mh', async () => {
     const moved = await share(service('mh', 'rs1', 'rs2', 'rs3'), service('mh', 'rs1', 'rs2'));
     expect(moved).toBeGreaterThan(0.3);
     expect(moved).toBeLessThan(0.42);
   });
 
-  test('is more under sh, whose buckets all shift', async () => {
+  test('is larger under sh, whose buckets all shift', async () => {
     const moved = await share(service('sh', 'rs1', 'rs2', 'rs3'), service('sh', 'rs1', 'rs2'));
     expect(moved).toBeGreaterThan(0.45);
   });
 
-  test('is all or nothing under dh, where a service has one address', async () => {
+  test('is all or nothing under dh, when a service has one address', async () => {
     const moved = await share(service('dh', 'rs1'), service('dh', 'rs2'));
     expect(moved).toBe(1);
   });
 
-  test('is nothing where the table stays the same', async () => {
+  test('is zero when the table stays the same', async () => {
     expect(await share(service('sh', 'rs1', 'rs2'), `drain: 9\n${service('sh', 'rs1', 'rs2')}`)).toBe(0);
   });
 
-  test('is not told of schedulers that do not hash', async () => {
+  test('is omitted for schedulers that do not hash', async () => {
     expect((await planned(service('rr', 'rs1', 'rs2'), service('rr', 'rs1'))).moved).toEqual([]);
   });
 });

@@ -31,13 +31,13 @@ const recording = () => readFileSync(join(PROJECT, 'test/fixtures/dr-http-telnet
 const linesOf = (file: Uint8Array) => [...readPcap(file)].map(({ octets }) => lineOf(octets));
 
 describe('a recording', () => {
-  test('gives the same octets every time', async () => {
+  test('gives the same bytes every time', async () => {
     const [one, other] = [replay(await config(), recording(), 1), replay(await config(), recording(), 1)];
     expect(Buffer.compare(one.file, other.file)).toBe(0);
     expect(one.connections).toEqual(other.connections);
   });
 
-  test('goes through the director: everything is forwarded, at the file’s own times', async () => {
+  test('passes through the director: everything is forwarded, at the times in the file', async () => {
     const result = replay(await config(), recording(), 1);
     expect(result.verdicts).toEqual({ forwarded: result.packets });
     const lines = linesOf(result.file);
@@ -48,7 +48,7 @@ describe('a recording', () => {
     expect(Math.abs(heard!.at - sent!.at)).toBeLessThan(1);
   });
 
-  test('leaves connections and counts behind', async () => {
+  test('leaves connections and counters behind', async () => {
     const { connections, snapshot } = replay(await config(), recording(), 1);
     expect(connections.map(({ virtualPort, state }) => `${virtualPort} ${state}`).sort()).toEqual([
       '23 FIN_WAIT',
@@ -62,7 +62,7 @@ describe('a recording', () => {
 test.each([
   ['no pcap file', Buffer.from('this is no recording of packets')],
   ['a file that breaks off', recording().subarray(0, 100)],
-])('%s is an error of ours', async (_name, file) => {
+])('reports %s as an internal error', async (_name, file) => {
   const configured = await config();
   expect(() => replay(configured, file, 1)).toThrow(LvsError);
 });

@@ -5,14 +5,14 @@ import { ObservedDirector, TLS, WEB } from '../../support/observed.ts';
 const observed = new ObservedDirector().serve(WEB, { '10.0.0.1': 3, '10.0.0.2': 0 }).serve(TLS);
 const lines = topLines(observed.snapshot(), new Date(0));
 
-test('services with their destinations, and why one gets nothing', () => {
+test('top shows services with their destinations, and why a destination receives nothing', () => {
   expect(lines[0]).toBe('lvs-director 00:00:00  2 services, 0 of 16 connections, 0 packets dropped');
   expect(lines.find((line) => line.includes('10.0.0.1:80'))).toMatch(/^ {2}10\.0\.0\.1:80 +nat +3 +0 +0 /);
   expect(lines.find((line) => line.includes('10.0.0.2:80'))).toContain('quiesced');
   expect(new Set(lines.filter((line) => line.length > 50).map((line) => line.trimEnd().length)).size).toBe(2);
 });
 
-test('long names leave the columns in their places, and say the state', () => {
+test('long names do not shift the columns, and the state is shown', () => {
   const six = { protocol: 'tcp', address: '2001:db8:1234:5678:9abc:def0:1234:5678', port: 80 } as const;
   const long = new ObservedDirector().serve(six, { '2001:db8:1234:5678:9abc:def0:1234:5601': 0 });
   const check = { type: 'agent', state: 'drained', since: 1, message: 'agent: drain', weight: 3 } as const;
@@ -25,7 +25,7 @@ test('long names leave the columns in their places, and say the state', () => {
   expect(new Set(table.map((line) => line.length)).size).toBe(1);
 });
 
-test('a screen is never left: no line too long, none too many, and what is cut is told', () => {
+test('lines and screens never overflow, and truncation is reported', () => {
   const screen = screenOf(lines, { columns: 20, rows: 5 });
   // biome-ignore lint/suspicious/noControlCharactersInRegex: what a terminal is told
   const shown = screen.split('\r\n').map((line) => line.replace(/\u001b\[[0-9;?]*[a-zA-Z]/g, ''));

@@ -61,7 +61,7 @@ const plain = (rules: ReturnType<typeof rulesOf>) =>
     }))
     .sort((a, b) => (JSON.stringify(a.service) < JSON.stringify(b.service) ? -1 : 1));
 
-test('from the rules of one document to those of another, whatever both are', () => {
+test('any document can be reconciled to any other document', () => {
   fc.assert(
     fc.property(documents, documents, (from, to) => {
       const director = directorOf(compile(from));
@@ -79,8 +79,8 @@ services:
   - { udp: '192.168.0.101:53', destinations: [rs1] }
 `;
 
-describe('only what differs is touched', () => {
-  test('a destination that goes is quiesced, then drained', async () => {
+describe('a reload changes only what differs:', () => {
+  test('it quiesces, then drains, a removed destination', async () => {
     const before = await doc(BASE);
     const director = directorOf(compile(before));
     const after = await doc(BASE.replace('[rs1, rs2]', '[rs2]'));
@@ -96,7 +96,7 @@ describe('only what differs is touched', () => {
     ]);
   });
 
-  test('a scheduler that changes is one edit', async () => {
+  test('it edits a service once when its scheduler changes', async () => {
     const before = await doc(BASE);
     const after = await doc(BASE.replace('scheduler: rr', 'scheduler: wlc'));
     const { commands } = reconcile(running(directorOf(compile(before))), after, rulesOf(before));
@@ -104,7 +104,7 @@ describe('only what differs is touched', () => {
   });
 });
 
-describe('rules set by hand', () => {
+describe('rules that were set with ipvsadm', () => {
   const byHand: Command[] = [
     {
       op: 'add-service',
@@ -130,7 +130,7 @@ describe('rules set by hand', () => {
     'tcp 192.168.0.101:443 is not in the file',
   ];
 
-  test('are told and kept', async () => {
+  test('are reported and kept', async () => {
     const file = await doc(BASE);
     const director = directorOf([...compile(file), ...byHand]);
     expect(reconcile(running(director), file, rulesOf(file))).toMatchObject({
@@ -140,7 +140,7 @@ describe('rules set by hand', () => {
     });
   });
 
-  test('give way where the file changes the same thing', async () => {
+  test('are replaced when the file changes the same rule', async () => {
     const before = await doc(BASE);
     const director = directorOf([...compile(before), ...byHand]);
     const after = await doc(BASE.replace('[rs1, rs2]', '[{ server: rs1, weight: 5 }, rs2]'));
@@ -149,7 +149,7 @@ describe('rules set by hand', () => {
     ]);
   });
 
-  test('are told and replaced where the file says so', async () => {
+  test('are reported and replaced when the file says so', async () => {
     const file = await doc(`adopt: replace${BASE}`);
     const director = directorOf([...compile(file), ...byHand]);
     const result = reconcile(running(director), file, rulesOf(file));

@@ -22,8 +22,8 @@ const withService = (...lines: string[]) =>
     ...lines.map((line) => `    ${line}`),
   ].join('\n');
 
-describe('what a file can say', () => {
-  test('groups, defaults, ranges of ports and marks', async () => {
+describe('a YAML file supports', () => {
+  test('groups, defaults, port ranges and marks', async () => {
     const { document, problems } = await parse(`
 method: nat
 vips:
@@ -85,7 +85,7 @@ services:
   });
 });
 
-test('anchors, aliases and merge keys, as often as a file needs them', async () => {
+test('anchors, aliases and merge keys may occur any number of times', async () => {
   const { document, problems } = await parse(
     [
       'services:',
@@ -99,7 +99,7 @@ test('anchors, aliases and merge keys, as often as a file needs them', async () 
   expect(document.services[1]).toMatchObject({ service: { port: 81 }, options: { scheduler: 'rr' } });
 });
 
-describe('a mistake is told with its place, all of a file at once', () => {
+describe('all errors of a file are reported at once, each with its place:', () => {
   test.each<[string, string, string[]]>([
     [
       'a misspelt key',
@@ -283,7 +283,7 @@ describe('a mistake is told with its place, all of a file at once', () => {
     expect(await told(text)).toEqual(expected.map((each) => expect.stringContaining(each)));
   });
 
-  test('what the schema refuses does not hide what else is wrong', async () => {
+  test('errors of the schema do not hide other errors', async () => {
     expect(
       await told(
         [
@@ -305,7 +305,7 @@ describe('a mistake is told with its place, all of a file at once', () => {
     ]);
   });
 
-  test('what services inherit, when refused, hides nothing either, and is not held against them', async () => {
+  test('refused defaults do not hide other errors, and are not repeated for each service', async () => {
     expect(
       await told(
         [
@@ -326,7 +326,7 @@ describe('a mistake is told with its place, all of a file at once', () => {
     ]);
   });
 
-  test('what will not work as written is a warning', async () => {
+  test('a setting that has no effect as written is a warning', async () => {
     const { problems } = await parse(`
 vips: [{ interface: eth0, address: 192.168.0.101, prefix: 24 }]
 director: { inside: { interface: eth0, address: 192.168.0.101, prefix: 24 } }
@@ -388,7 +388,7 @@ services:
     ]);
   });
 
-  test('whatever the file holds, it is answered, never with an exception', async () => {
+  test('any file content yields problems, never an exception', async () => {
     const part = fc.constantFrom(
       'services',
       ': ',
@@ -421,7 +421,7 @@ services:
   });
 });
 
-test('a right file with some values replaced: each mistake has a place in it, and without one a director takes it', async () => {
+test('a valid file with some values replaced has errors with places, or a director applies it', async () => {
   const junk = fc.constantFrom(
     '',
     '5',
@@ -534,7 +534,7 @@ const classicFiles = fc
     ].join(''),
   );
 
-test('any classic file written as YAML says the same', async () => {
+test('any classic file written as YAML has the same meaning', async () => {
   await fc.assert(
     fc.asyncProperty(classicFiles, async (text) => {
       const classic = await parseLvsConf(text, 'lvs.conf', labNames, SCHEDULERS);
@@ -544,7 +544,7 @@ test('any classic file written as YAML says the same', async () => {
   );
 });
 
-test('the classic file written as YAML says the same', async () => {
+test('the sample classic file written as YAML has the same meaning', async () => {
   const classic = await parseLvsConf(
     readFileSync(new URL('../../../conf/lvs.conf', import.meta.url), 'utf8'),
     'lvs.conf',
