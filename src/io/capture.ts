@@ -2,6 +2,7 @@
 
 import { type LinkFacts, linkFacts } from '../host/link-facts.ts';
 import { LvsError } from '../model/errors.ts';
+import type { System } from '../sys/system.ts';
 import { ETHERNET_HEADER, VLAN_TAG } from '../wire/ethernet.ts';
 import { type Capture, openCapture } from './pcap.ts';
 
@@ -18,6 +19,8 @@ export interface InterfaceCaptureOptions {
   /** Opens another way to receive merged packets, instead of a capture. `longest`: bytes of a frame that is not merged. */
   readonly openMerged?: ((interfaceIndex: number, longest: number) => Disposable) | undefined;
   readonly notice: (what: 'deleted' | 'back' | 'polling') => void;
+  /** Releases the captures of deleted interfaces; undefined: their memory is lost. */
+  readonly system?: System | undefined;
 }
 
 export type ReceivedFrame = (capture: Capture, captured: number, length: number) => void;
@@ -29,6 +32,8 @@ const MAX_FRAME_BYTES = 65_535 + ETHERNET_HEADER + VLAN_TAG;
  * (TPACKET_V2) each slot is as large as the longest packet: 128 KiB instead of 2.
  */
 const MERGED_BUFFER_BYTES = 32 * 1024 * 1024;
+/** Ticks after which the watcher of a deleted interface has stopped. */
+const WATCHER_TICKS = 3;
 /** Ticks with packets that did not wake the watcher, after which the watcher is considered dead. */
 const MAX_SILENT_TICKS = 2;
 
@@ -40,14 +45,27 @@ const MAX_SILENT_TICKS = 2;
 export const captureFilter = (mac: string): string =>
   `(ip or ip6) and ether dst ${mac} and not ether src ${mac}`;
 
+/** EtherType of the frame that closes captures (IEEE 802, local experimental). Every capture accepts it and ignores it. */
+const CLOSING_ETHERTYPE = 0x88b5;
+
+/** Returns the frame, from and to the interface itself: a bridge learns nothing from it and sends it nowhere. */
+function closingFrame(mac: string): Uint8Array {
+  const frame = new Uint8Array(60);
+  const address = mac.split(':').map((text) => Number.parseInt(text, 16));
+  frame.set(address, 0);
+  frame.set(address, 6);
+  frame.set([CLOSING_ETHERTYPE >> 8, CLOSING_ETHERTYPE & 0xff], 12);
+  return frame;
+}
+
 export class InterfaceCapture {
   readonly #options: InterfaceCaptureOptions;
   #captures: readonly Capture[] = [];
   #merged: Disposable | undefined;
   /** The interface as it was when the captures were opened. */
   #facts: LinkFacts | undefined;
-  /** Captures cannot be closed: packets of an earlier generation are ignored. */
-  #generation = 0;
+  /** Captures that are about to be closed, and the ticks until they may be read. */
+  #closing: { readonly capture: Capture; wait: number }[] = [];
   #opening = false;
   /** Calls of the watchers up to the last tick. */
   #wakeups = 0;
@@ -83,12 +101,10 @@ export class InterfaceCapture {
     const facts = linkFacts(name);
     if (!facts) throw new LvsError('IO', `interface ${name}: not found (ip link lists the interfaces)`);
     const usual = facts.mtu + ETHERNET_HEADER;
-    const generation = ++this.#generation;
     const openOne = async (lengths: string, snapLength: number, bytes: number, sink: ReceivedFrame) => {
-      const filter = `${captureFilter(facts.mac)} and ${lengths}`;
+      const filter = `(${captureFilter(facts.mac)} and ${lengths}) or ether proto ${CLOSING_ETHERTYPE}`;
       const options = { interface: name, filter, snapLength, bufferBytes: bytes, bufferTimeout };
       const capture: Capture = await openCapture(options, (captured, length) => {
-        if (generation !== this.#generation) return;
         this.#received = (this.#received + 1) | 0;
         sink(capture, captured, length);
       });
@@ -118,10 +134,16 @@ export class InterfaceCapture {
     return this.#captures.reduce((total, capture) => total + capture.dropped(), this.#dropped);
   }
 
+  /** The MTU of the interface, bytes. */
+  get mtu(): number | undefined {
+    return this.#facts?.mtu;
+  }
+
   /** Detects changes that cause no event. Call it at intervals. */
   tick(): void {
     if (this.#captures.length > 0) this.#check();
     else if (!this.#opening && linkFacts(this.#options.interface)?.up) this.#reopen();
+    if (this.#closing.length > 0) this.#close();
   }
 
   close(): void {
@@ -135,28 +157,55 @@ export class InterfaceCapture {
     for (const capture of this.#captures) wakeups += capture.wakeups;
     const woken = wakeups !== this.#wakeups;
     this.#wakeups = wakeups;
-    if (!this.#poll() || !this.#isSame()) {
+    const now = linkFacts(this.#options.interface);
+    const { index, mac } = this.#facts!;
+    const exists = now?.index === index;
+    // A deleted interface is not read: the watcher has to see its error in order to stop.
+    const isAlive = exists && this.#poll();
+    // A change of the MTU, and down and up, leave a capture as it is.
+    if (isAlive && now.mac === mac) this.#facts = now;
+    else {
       this.#dropped = this.dropped;
+      for (const capture of this.#captures) {
+        capture.beginClose();
+        this.#closing.push({ capture, wait: isAlive ? 0 : WATCHER_TICKS });
+      }
       this.#captures = [];
       this.#merged?.[Symbol.dispose]();
-      this.#generation++;
+      this.#merged = undefined;
       clearInterval(this.#poller);
       this.#poller = undefined;
       this.#options.notice('deleted');
       return;
     }
-    if (woken) this.#silentTicks = 0;
-    else if (this.#received !== before) this.#silentTicks++;
+    if (woken) {
+      this.#silentTicks = 0;
+      // The watcher lives: the event loop was only too busy to call it.
+      clearInterval(this.#poller);
+      this.#poller = undefined;
+    } else if (this.#received !== before) this.#silentTicks++;
     if (this.#silentTicks < MAX_SILENT_TICKS || this.#poller) return;
     this.#poller = setInterval(() => this.#poll(), 1);
     this.#options.notice('polling');
   }
 
-  /** Reports whether the interface is still the same: not re-created, with the same MAC address and MTU. */
-  #isSame(): boolean {
-    const now = linkFacts(this.#options.interface);
-    const then = this.#facts;
-    return now?.index === then?.index && now?.mac === then?.mac && now?.mtu === then?.mtu;
+  /** Closes abandoned captures: by a frame of the new capture, or, of a deleted interface, once their watchers have stopped. */
+  #close(): void {
+    const { system } = this.#options;
+    const [current] = this.#captures;
+    if (current && this.#facts?.up) {
+      try {
+        current.inject(closingFrame(this.#facts.mac));
+      } catch {
+        // The interface has just gone down: the next tick tries again.
+      }
+    }
+    this.#closing = this.#closing.filter((each) => {
+      if (each.wait-- > 0) return true;
+      const state = each.capture.finishClose();
+      if (state === 'deleted' && system) each.capture.abandon(system);
+      return state === 'waiting';
+    });
   }
 
   #poll(): boolean {

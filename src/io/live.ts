@@ -71,8 +71,9 @@ export class LivePacketIo implements PacketIo {
   readonly exclusive = false;
   /** Bytes that segments cut from merged packets leave free on the link, for tunnel headers. */
   reserve = 0;
-  /** The smallest MTU of the interfaces, bytes. */
-  #mtu = Number.POSITIVE_INFINITY;
+  /** The smallest MTU of the interfaces, and what a frame of the ring has room for, bytes. */
+  #mtu: number;
+  readonly #maxMtu: number;
   readonly #options: LiveOptions;
   readonly #clock: () => number;
   readonly #ring: FrameRing;
@@ -97,9 +98,12 @@ export class LivePacketIo implements PacketIo {
     this.#senders = senders;
     this.#mergedReceiver = options.system && new MergedReceiver(options.system);
     const mtus = options.interfaces.map((name) => linkFacts(name)?.mtu ?? ETHERNET_MTU);
-    this.#ring = new FrameRing(options.frames ?? 16_384, Math.max(ETHERNET_MTU, ...mtus) + TAILROOM_BYTES);
+    this.#maxMtu = Math.max(ETHERNET_MTU, ...mtus);
+    this.#mtu = this.#maxMtu;
+    this.#ring = new FrameRing(options.frames ?? 16_384, this.#maxMtu + TAILROOM_BYTES);
     this.#timer = setInterval(() => {
       for (const capture of this.#captures.values()) capture.tick();
+      this.#updateMtu();
       this.#resolve(true);
     }, options.tick ?? 100);
   }
@@ -118,10 +122,17 @@ export class LivePacketIo implements PacketIo {
         this.#received(capture, captured, length, interfaceCapture.interfaceIndex, true),
       openMerged: this.#mergedReceiver && ((index, longest) => this.#openMerged(index, longest)),
       notice: (what) => notice?.(name, what),
+      system: this.#options.system,
     });
     await interfaceCapture.open();
-    this.#mtu = Math.min(this.#mtu, linkFacts(name)?.mtu ?? ETHERNET_MTU);
     this.#captures.set(name, interfaceCapture);
+    this.#updateMtu();
+  }
+
+  #updateMtu(): void {
+    let mtu = this.#maxMtu;
+    for (const capture of this.#captures.values()) mtu = Math.min(mtu, capture.mtu ?? mtu);
+    this.#mtu = mtu;
   }
 
   /** The interfaces that are captured on. */

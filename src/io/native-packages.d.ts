@@ -7,6 +7,8 @@ declare module 'pcap' {
     read_callback: () => void;
     /** Reads all waiting packets, calling on_packet_ready for each. Returns -1 if the interface was deleted. */
     dispatch(packet: Uint8Array, header: Uint8Array): number;
+    /** Makes the read that finds the next packet the last one: it returns -2 and frees the session. */
+    close(): void;
   }
 
   export class PcapSession {
@@ -26,6 +28,8 @@ declare module 'pcap' {
     buf: Uint8Array;
     header: Uint8Array;
     on_packet_ready(): void;
+    /** Sends an Ethernet frame. Throws without a reason. */
+    inject(frame: Uint8Array): void;
     stats(): { ps_recv: number; ps_drop: number; ps_ifdrop: number };
   }
   export let warningHandler: (message: string) => void;
