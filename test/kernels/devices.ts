@@ -1,0 +1,63 @@
+/** Checks devices that Debian's kernels have and others may lack: VLAN and dummy. */
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { Cluster } from '../support/cluster.ts';
+import { Lab } from '../support/lab.ts';
+import { startAgent, startDirector, startServers } from '../support/lvs-programs.ts';
+import type { Check } from './check.ts';
+import { configuration } from './configuration.ts';
+import { type DatapathName, download, pollPeers } from './downloads.ts';
+
+const VLAN = 'eth0.5';
+const VLAN_ID = 5;
+const VLAN_VIP = '10.5.0.101';
+const VLAN_ADDRESSES = { client: '10.5.0.200/24', vs1: '10.5.0.1/24' } as const;
+
+export function deviceChecks(): Check[] {
+  return [
+    ...(['live', 'tc', 'xdp'] as const).map((datapath) => ({
+      name: `VLAN: ${datapath}, nat, VIP on ${VLAN}`,
+      run: () => downloadOverVlan(datapath),
+    })),
+    { name: 'dummy: the VIP of a real server on dummy0', run: vipOnDummy },
+  ];
+}
+
+async function downloadOverVlan(datapath: DatapathName): Promise<string> {
+  await using lab = await Lab.create({
+    shape: 'nat',
+    servers: 1,
+    offloads: datapath === 'xdp' ? 'off' : 'on',
+  });
+  if (datapath === 'xdp') pollPeers({ lab });
+  for (const name of ['client', 'vs1'] as const)
+    await lab
+      .host(name)
+      .exec(
+        `ip link add link eth0 name ${VLAN} type vlan id ${VLAN_ID} && ip link set ${VLAN} up && ip address add ${VLAN_ADDRESSES[name]} dev ${VLAN}`,
+      );
+  const file = join(lab.folder, 'lvs.yaml');
+  const server = '192.168.1.3';
+  writeFileSync(file, configuration({ method: 'nat', vip: VLAN_VIP, server, interface: VLAN }));
+  await Promise.all([
+    startAgent(lab.servers[0]!, '--config', file),
+    startServers(lab.servers[0]!, 1),
+    startDirector(lab.director, file, '--datapath', datapath),
+  ]);
+  await download(lab.client, VLAN_VIP);
+  return 'as it was sent';
+}
+
+async function vipOnDummy(): Promise<string> {
+  const vip = '192.168.0.101';
+  await using cluster = await Cluster.create({
+    method: 'dr',
+    servers: 1,
+    yaml: configuration({ method: 'dr', vip, server: '192.168.0.3', vipDevice: 'dummy0' }),
+  });
+  const { lab } = cluster;
+  const address = await lab.servers[0]!.exec('ip -o address show dev dummy0');
+  if (!address.includes(`${vip}/32`)) throw new Error(`expected ${vip}/32 on dummy0: ${address}`);
+  await download(lab.client, vip);
+  return 'as it was sent';
+}

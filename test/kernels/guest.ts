@@ -1,0 +1,23 @@
+/**
+ * Runs the checks under the kernel of this machine, as root, and prints a result a line: what the virtual machine
+ * executes. An argument selects checks by a part of their names.
+ */
+import { type Check, RESULT, resultOf } from './check.ts';
+import { deviceChecks } from './devices.ts';
+import { downloadChecks } from './downloads.ts';
+import { featureChecks } from './features.ts';
+import { programChecks } from './load-programs.ts';
+import { tcLifetimeChecks } from './tc-lifetime.ts';
+
+const checks: readonly Check[] = [
+  ...featureChecks(),
+  ...(await programChecks()),
+  ...downloadChecks(),
+  ...tcLifetimeChecks(),
+  ...deviceChecks(),
+];
+const [part = ''] = process.argv.slice(2);
+for (const check of checks.filter(({ name }) => name.includes(part)))
+  process.stdout.write(`${RESULT}${JSON.stringify(await resultOf(check))}\n`);
+// A program that a failed check left behind does not keep this process.
+process.exit();

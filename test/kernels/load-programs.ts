@@ -1,0 +1,91 @@
+/** Checks that the kernel's verifier takes every program of the project. */
+import { assemble } from '../../src/ebpf/assemble.ts';
+import { Bpf, setUint64 } from '../../src/ebpf/bpf.ts';
+import { exit, mov, R0 } from '../../src/ebpf/instruction.ts';
+import { ATTACH_TCX_INGRESS } from '../../src/ebpf/link.ts';
+import { BpfMap } from '../../src/ebpf/map.ts';
+import { Program, type ProgramOptions } from '../../src/ebpf/program.ts';
+import { decapCode } from '../../src/offload/decap.ts';
+import { EntryProgram } from '../../src/offload/entry-program.ts';
+import { handBackCode, INTERFACE_KEY, INTERFACE_VALUE } from '../../src/offload/hand-back.ts';
+import { type Hook, tc, xdp } from '../../src/offload/hooks.ts';
+import { openKernelTables } from '../../src/offload/kernel-tables.ts';
+import { forwarderCode } from '../../src/offload/program.ts';
+import { ServiceMap } from '../../src/offload/service-map.ts';
+import { loadSystem } from '../../src/sys/system.ts';
+import { parseAddress } from '../../src/wire/address.ts';
+import type { Check } from './check.ts';
+
+const VIPS = ['192.0.2.80', '2001:db8::80'].map((text) => parseAddress(text)!);
+/** Index of the loopback device, which stands for the tap. */
+const LOOPBACK = 1;
+const FLOWS = 1024;
+/** Instructions that the verifier may look at; it refuses a program at 1,000,000 (BPF_COMPLEXITY_LIMIT_INSNS). */
+const MAX_VERIFIED = 100_000;
+
+export async function programChecks(): Promise<Check[]> {
+  const bpf = new Bpf(await loadSystem());
+  const programs = (hook: Hook): readonly [string, () => Uint8Array][] => [
+    [
+      'forwarder',
+      () =>
+        forwarderCode({
+          hook,
+          tables: openKernelTables(bpf, { flows: FLOWS, seed: 1 }).tables,
+          upcall: { interfaceIndex: LOOPBACK, services: new ServiceMap(bpf).descriptor },
+        }),
+    ],
+    ['hand-back', () => handBackCode(hook, interfaceMap(bpf).descriptor)],
+    ['decapsulation', () => decapCode(hook, VIPS)],
+  ];
+  return [
+    ...[xdp, tc].flatMap((hook) =>
+      programs(hook).map(([name, code]) => ({
+        name: `load ${name} (${hook.name})`,
+        run: async () => verified(bpf, hook, code()),
+      })),
+    ),
+    { name: 'load entry of a clsact filter', run: async () => loadEntry(bpf) },
+  ];
+}
+
+const interfaceMap = (bpf: Bpf): BpfMap =>
+  new BpfMap(bpf, { type: 'hash', keySize: INTERFACE_KEY, valueSize: INTERFACE_VALUE, entries: 16 });
+
+const optionsOf = (hook: Hook): Pick<ProgramOptions, 'type' | 'attachType' | 'name'> =>
+  hook === xdp
+    ? { type: 'xdp', name: 'check' }
+    : { type: 'schedulerClassifier', name: 'check', attachType: ATTACH_TCX_INGRESS };
+
+/** Throws VerifierError. */
+function verified(bpf: Bpf, hook: Hook, code: Uint8Array): string {
+  const started = performance.now();
+  using program = new Program(bpf, { ...optionsOf(hook), code });
+  const ms = Math.round(performance.now() - started);
+  const instructions = verifiedInstructions(bpf, program);
+  if (instructions > MAX_VERIFIED)
+    throw new Error(`the verifier looked at ${instructions} instructions: expected at most ${MAX_VERIFIED}`);
+  return `${instructions} instructions verified, ${ms} ms`;
+}
+
+/** Offsets in struct bpf_prog_info (include/uapi/linux/bpf.h, Linux 5.16) and in union bpf_attr. */
+const VERIFIED_INSTRUCTIONS = 216;
+const INFO_BYTES = 224;
+const ATTRIBUTE = { descriptor: 0, length: 4, info: 8, size: 16 } as const;
+
+/** Returns how many instructions the verifier looked at. */
+const verifiedInstructions = (bpf: Bpf, program: Program): number =>
+  bpf.arena.lend(INFO_BYTES, ({ address, view }) => {
+    bpf.call('OBJ_GET_INFO_BY_FD', ATTRIBUTE.size, (attributes) => {
+      attributes.setUint32(ATTRIBUTE.descriptor, program.descriptor, true);
+      attributes.setUint32(ATTRIBUTE.length, INFO_BYTES, true);
+      setUint64(attributes, ATTRIBUTE.info, address);
+    });
+    return view.getUint32(VERIFIED_INSTRUCTIONS, true);
+  });
+
+function loadEntry(bpf: Bpf): string {
+  using program = new Program(bpf, { ...optionsOf(tc), code: assemble([mov.imm(R0, tc.pass), exit()]) });
+  using entry = new EntryProgram(bpf, program, { ...optionsOf(tc), pass: tc.pass });
+  return entry.descriptor > 0 ? 'loaded' : '';
+}

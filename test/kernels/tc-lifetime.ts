@@ -1,0 +1,75 @@
+/** Checks what becomes of tc programs when the director ends, is killed, or another program deletes the qdisc. */
+import type { Cluster } from '../support/cluster.ts';
+import { startServers } from '../support/lvs-programs.ts';
+import type { Check } from './check.ts';
+import { download, openCluster } from './downloads.ts';
+import { hasTcx } from './features.ts';
+
+const DEVICE = 'eth0';
+const RESTORED = /program-restored/;
+
+export function tcLifetimeChecks(): Check[] {
+  let opened: Promise<Cluster> | undefined;
+  const cluster = () => (opened ??= openCluster('tc', 'dr'));
+  const clsactChecks: Check[] = hasTcx()
+    ? []
+    : [
+        {
+          name: 'tc: a deleted clsact qdisc is restored',
+          run: async () => restored(await cluster()),
+        },
+      ];
+  return [
+    ...clsactChecks,
+    {
+      name: 'tc: nothing remains after SIGTERM',
+      run: async () => nothingRemains(await cluster()),
+    },
+    {
+      name: 'tc: without a director every packet passes (kill -9)',
+      run: async () => passesWithoutDirector(await cluster()),
+    },
+    {
+      name: 'tc: the next director forwards',
+      run: async () => {
+        await using opened = await cluster();
+        await opened.startDirector();
+        await download(opened.lab.client);
+        return 'as it was sent';
+      },
+    },
+  ];
+}
+
+async function nothingRemains({ lab, director }: Cluster): Promise<string> {
+  await director.stop();
+  const left = await lab.director.exec(
+    `tc filter show dev ${DEVICE} ingress; tc qdisc show dev ${DEVICE} clsact`,
+  );
+  if (left !== '') throw new Error(`expected no filter and no clsact qdisc: ${left}`);
+  return 'neither a filter nor a clsact qdisc';
+}
+
+async function restored({ lab, director }: Cluster): Promise<string> {
+  const line = director.line(RESTORED);
+  await lab.director.exec(`tc qdisc del dev ${DEVICE} clsact`);
+  await line;
+  await download(lab.client);
+  return (await lab.director.exec(`tc filter show dev ${DEVICE} ingress`)).includes('lvs_director')
+    ? 'the filter is in place again'
+    : Promise.reject(new Error('no filter of that name'));
+}
+
+/** The host itself serves the VIP: packets that the program still took for the director's would be lost. */
+async function passesWithoutDirector(cluster: Cluster): Promise<string> {
+  await cluster.startDirector();
+  const { lab, director } = cluster;
+  await download(lab.client);
+  director.signal('SIGKILL');
+  await director.ended;
+  await lab.director.exec(`ip address replace ${lab.vip}/24 dev ${DEVICE}`);
+  await using _server = await startServers(lab.director, 1);
+  await download(lab.client);
+  await lab.director.exec(`ip address del ${lab.vip}/24 dev ${DEVICE}`);
+  return 'the host itself answers at the VIP';
+}
