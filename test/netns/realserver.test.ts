@@ -117,7 +117,7 @@ describe.skipIf(why !== undefined)('the agent of a real server', () => {
     const before = await stateOf(rs);
     const { status, stderr } = await agent(rs, 'run', '--vip', '192.168.0.101', '--device', 'eth0');
     expect(status).toBe(1);
-    expect(stderr).toContain('eth0 answers ARP');
+    expect(stderr).toContain('device eth0 of the VIP: answers ARP');
     expect(await stateOf(rs)).toBe(before);
   });
 
