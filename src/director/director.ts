@@ -156,6 +156,7 @@ export class Director {
     this.#errorLimit.advance(now);
     const verdict = this.#datapath.handle(frame, now);
     this.#count(verdict);
+    this.#defence.makeRoom();
     return verdict;
   }
 

@@ -29,6 +29,15 @@ const SCAN = 32;
 const IDLE = 60_000;
 const FEW_PACKETS = 8;
 
+/** Rows that are searched for an embryonic connection after a packet that found the table full. */
+const MAX_SEARCHED_ROWS = 64;
+
+/** Reports whether a connection waits for the end of its handshake. */
+const isEmbryonic = (protocol: number, state: number): boolean =>
+  protocol === TCP
+    ? state === TCP_SYN_RECV || state === TCP_SYNACK
+    : protocol === SCTP && (state === SCTP_INIT1_STATE || state === SCTP_INIT_STATE);
+
 const STRATEGIES: readonly SettingName[] = ['drop_packet', 'drop_entry', 'secure_tcp'];
 
 /** True for settings that are in force at once; others that defences read are from the next second on. */
@@ -36,6 +45,8 @@ export const isStrategy = (name: SettingName): boolean => STRATEGIES.includes(na
 
 export class Defence {
   readonly #core: DirectorCore;
+  /** The row at which the last search for an embryonic connection ended. */
+  #hand = 0;
   /** How often an idle connection with so many packets may be spared still. */
   readonly #sparings = new Int32Array(FEW_PACKETS + 1);
 
@@ -73,6 +84,23 @@ export class Defence {
     for (let left = Math.ceil(rows / SCAN); left > 0; left--) {
       const row = Math.floor(random() * rows);
       if (table.has(row) && this.#isDispensable(row, now)) purge(this.#core, row);
+    }
+  }
+
+  /**
+   * Ends one embryonic connection if the table is full, so that the next client finds a free entry. The search goes
+   * round the table, and so finds old ones first. Known connections never give way.
+   */
+  makeRoom(): void {
+    const { table } = this.#core;
+    if (table.size < table.capacity) return;
+    for (let looked = 0; looked < MAX_SEARCHED_ROWS; looked++) {
+      this.#hand = this.#hand + 1 < table.highWater ? this.#hand + 1 : 0;
+      const row = this.#hand;
+      if (!table.has(row) || table.children(row) > 0 || table.isTemplate(row)) continue;
+      if (!isEmbryonic(table.protocol(row), table.state(row))) continue;
+      purge(this.#core, row);
+      return;
     }
   }
 

@@ -348,11 +348,11 @@ describe('an explanation', () => {
   });
 
   test('of a table that is full', () => {
-    const it = new Directed({ maxConnections: 2 }).serve(WEB, SERVERS);
-    const syn = (port: number) => `203.0.113.1:${port} > ${VIP}:80 TCP SYN`;
-    for (const port of [1, 2]) it.receive(syn(port));
-    expect(explain(it, syn(3))).toMatchObject({ verdict: 'table-full' });
-    expect(it.receive(syn(3))).toBe('table-full');
+    const it = new Directed({ maxConnections: 2 }).serve(`udp ${VIP}:53`, ['10.0.0.1:53']);
+    const query = (port: number) => `203.0.113.1:${port} > ${VIP}:53 UDP`;
+    for (const port of [1, 2]) it.receive(query(port));
+    expect(explain(it, query(3))).toMatchObject({ verdict: 'table-full' });
+    expect(it.receive(query(3))).toBe('table-full');
   });
 
   test('of the fragment that completes a datagram, as often as it is asked for', () => {

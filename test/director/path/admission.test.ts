@@ -129,10 +129,23 @@ describe('one-packet scheduling', () => {
   });
 });
 
-test('a full table admits nobody, and says so', () => {
-  const directed = new Directed({ maxConnections: 2 }).serve(WEB, ['10.0.0.1:80']);
-  const verdicts = [1, 2, 3].map((n) => directed.receive(request('SYN', `203.0.113.7:${n}`)));
+test('a full table of known connections admits no other one, and says so', () => {
+  const directed = new Directed({ maxConnections: 2 }).serve(DNS, ['10.0.0.1:53']);
+  const verdicts = [1, 2, 3].map((n) => directed.receive(query(`203.0.113.7:${n}`)));
   expect(verdicts).toEqual(['forwarded', 'forwarded', 'table-full']);
+});
+
+test('embryonic connections of a full table give way, known ones do not', () => {
+  const directed = new Directed({ maxConnections: 100 })
+    .serve(WEB, ['10.0.0.1:80'])
+    .serve(DNS, ['10.0.0.1:53']);
+  for (let n = 4001; n <= 4050; n++) expect(directed.receive(query(`203.0.113.8:${n}`))).toBe('forwarded');
+  for (let n = 2001; n <= 3000; n++)
+    expect(directed.receive(request('SYN', `203.0.113.7:${n}`))).toBe('forwarded');
+  const states = directed.connections.map((line) => line.split(' ')[0]);
+  expect(states.filter((each) => each === 'UDP')).toHaveLength(50);
+  // The last ones are still there: the oldest gave way.
+  expect(directed.connections.some((line) => line.includes('203.0.113.7:3000'))).toBe(true);
 });
 
 test('a full table does not leave a template behind that leads nowhere', () => {
