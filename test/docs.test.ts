@@ -20,14 +20,14 @@ const pages = [
 ];
 const textOf = (page: string): string => readFileSync(join(PROJECT, page), 'utf8');
 
-test('docs/observability.md describes every drop reason in the words of the code', () => {
+test('docs/observability.md describes every drop reason with the text of the source code', () => {
   const rows = [...textOf('docs/observability.md').matchAll(/^\| `([a-z-]+)` \| (.*) \|$/gm)].map(
     ([, reason, meaning]) => [reason, meaning],
   );
   expect(Object.fromEntries(rows)).toMatchObject(DROP_REASONS);
 });
 
-test('docs/observability.md names log events that exist', () => {
+test('docs/observability.md names only log events that exist', () => {
   const section = textOf('docs/observability.md').split('## Log')[1]!.split('## ')[0]!;
   const rows = [...section.matchAll(/^\| (`.*) \| /gm)].flatMap(([, names]) => names!.match(/[a-z-]+/g)!);
   // The runtime composes the names of these.
@@ -39,7 +39,7 @@ test('docs/observability.md names log events that exist', () => {
   expect(literal.filter((name) => !source.includes(`'${name}'`))).toEqual([]);
 });
 
-test('docs/architecture.md describes every room of src', () => {
+test('docs/architecture.md describes every directory of src', () => {
   const rooms = readdirSync(join(PROJECT, 'src')).map((name) => `src/${name}`);
   const described = [...textOf('docs/architecture.md').matchAll(/^\| (src\/[a-z]+) \|/gm)].map(
     ([, room]) => room,
@@ -47,7 +47,7 @@ test('docs/architecture.md describes every room of src', () => {
   expect(described.sort()).toEqual(rooms.sort());
 });
 
-test('the first service of the README is valid, in 12 lines', async () => {
+test('the first service of the README is valid and has 12 lines', async () => {
   const yaml = /^```yaml\n(.*?)^```$/ms.exec(textOf('README.md'))?.[1] ?? '';
   const names = { ...labNames, port: () => undefined };
   const { document, problems } = await parseYaml(yaml, 'lvs.yaml', names, Object.keys(schedulers));
@@ -57,7 +57,7 @@ test('the first service of the README is valid, in 12 lines', async () => {
 });
 
 describe.each(pages)('%s', (page) => {
-  test('links to files and headings that exist', () => {
+  test('links only to files and headings that exist', () => {
     const links = [...textOf(page).matchAll(/\]\((?!https?:)([^)\s]+)\)/g)].map(([, link]) => link!);
     const broken = links.filter((link) => {
       const [path, anchor] = link.split('#') as [string, string | undefined];
@@ -68,7 +68,7 @@ describe.each(pages)('%s', (page) => {
     expect(broken).toEqual([]);
   });
 
-  test('names files that exist', () => {
+  test('names only files that exist', () => {
     const names = [...textOf(page).matchAll(/(?<![\w./-])(?:src|test|docs|conf|scripts|bench)\/[\w./-]+\w/g)];
     const missing = names.map(([name]) => name).filter((name) => !existsSync(join(PROJECT, name)));
     // A template such as src/schedulers/NAME.ts names a file to be written.

@@ -37,9 +37,9 @@ test.each(scenarios)('$where $title', async (scenario) => {
 });
 
 const why = notBuilt('src/cli/director');
-test('the executable is there', ({ skip }) => skip(why !== undefined, why));
+test('the executable exists', ({ skip }) => skip(why !== undefined, why));
 
-describe.skipIf(why !== undefined)('by the executable', () => {
+describe.skipIf(why !== undefined)('replayed with the executable:', () => {
   test.each(samples)('$where $title', async (scenario) => {
     using folder = new TemporaryFolder();
     const recording = await recordingOf(scenario);

@@ -102,7 +102,7 @@ test('source has ASCII quotes and apostrophes', () => {
 });
 
 describe('comments and messages are in plain words', () => {
-  test.each(CHECKED_ROOMS)('src/%s', (room) => {
+  test.each(CHECKED_ROOMS)('of src/%s', (room) => {
     const found = filesIn(`src/${room}`, '.ts').flatMap((file) =>
       findings(words(read(file)), WORDS).map((finding) => `${file} ${finding}`),
     );

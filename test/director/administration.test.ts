@@ -21,7 +21,7 @@ const code = (directed: Directed, command: Command): string | undefined => {
   }
 };
 
-describe('refused', () => {
+describe('the director refuses', () => {
   test.each<[string, Command, string]>([
     ['a service twice', { op: 'add-service', service, options: { scheduler } }, 'SERVICE_EXISTS'],
     [
@@ -169,7 +169,7 @@ describe('refused', () => {
   });
 });
 
-test('sync daemons and destinations of the other address family exclude each other', () => {
+test('a sync daemon and a destination of the other address family exclude each other', () => {
   const start = { op: 'start-daemon', daemon: { role: 'master', syncId: 1, interface: 'eth0' } } as const;
   const add = {
     op: 'add-destination',
@@ -184,14 +184,14 @@ test('sync daemons and destinations of the other address family exclude each oth
 });
 
 describe('the snapshot', () => {
-  test('lists services as they were added, destinations newest first', () => {
+  test('lists services in the order of addition, and destinations newest first', () => {
     const directed = new Directed().serve(WEB, ['10.0.0.1:80', '10.0.0.2:80']).serve('mark 7', []);
     const { services } = directed.director.snapshot(0);
     expect(services.map((s) => s.service)).toEqual([service, { mark: 7, family: 4 }]);
     expect(services[0]!.destinations.map((d) => d.address)).toEqual(['10.0.0.2', '10.0.0.1']);
   });
 
-  test('an edited destination has the defaults of what the command does not name', () => {
+  test('shows defaults for the options of an edited destination that the command omits', () => {
     const directed = new Directed().serve(WEB, []);
     directed.add(WEB, '10.0.0.1:80', { weight: 5, upperThreshold: 9, lowerThreshold: 3 });
     directed.edit(WEB, '10.0.0.1:80', { method: 'dr' });
@@ -204,14 +204,14 @@ describe('the snapshot', () => {
     });
   });
 
-  test('an edited service keeps its destinations and forgets its options', () => {
+  test('shows that an edited service keeps its destinations and resets its options', () => {
     const directed = new Directed().serve(WEB, ['10.0.0.1:80'], { persistent: 60 });
     directed.director.apply({ op: 'edit-service', service, options: { scheduler: 'wlc' } }, 0);
     expect(directed.service(WEB).options).toEqual({ scheduler: 'wlc' });
     expect(directed.service(WEB).destinations).toHaveLength(1);
   });
 
-  test('the flush leaves nothing; settings and time-outs stay', () => {
+  test('is empty after a flush, except for settings and timeouts', () => {
     const directed = new Directed().serve(WEB, ['10.0.0.1:80']).serve('mark 7', []);
     directed.set('sloppy_tcp', 1);
     directed.director.apply({ op: 'set-timeouts', timeouts: { tcp: 30, tcpFin: 0, udp: 40 } }, 0);
@@ -221,7 +221,7 @@ describe('the snapshot', () => {
     expect([settings.sloppy_tcp, timeouts]).toEqual([1, { tcp: 30, tcpFin: 120, udp: 40 }]);
   });
 
-  test('a snapshot is a copy', () => {
+  test('is a copy', () => {
     const directed = new Directed().serve(WEB, ['10.0.0.1:80']);
     const before = directed.director.snapshot(0);
     const text = JSON.stringify(before);
@@ -232,7 +232,7 @@ describe('the snapshot', () => {
   });
 });
 
-test('the name of what every object has is no protocol', () => {
+test('a property name that every object has is not a protocol name', () => {
   const { director } = new Directed();
   const service = { protocol: 'constructor' as 'tcp', address: VIP, port: 80 };
   expect(() => director.apply({ op: 'add-service', service, options: { scheduler: 'rr' } }, 0)).toThrow(

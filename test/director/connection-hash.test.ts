@@ -36,16 +36,19 @@ test.each([
   ['no octets', [0], 0x5b9f35a9],
   ['00', [0x0100_0000], 0xb85a4727],
   ['00 01', [0x0200_0100], 0x03a662fa],
-])('the plain twin gives the published answer of HalfSipHash-2-4 to %s', (_what, words, answer) => {
-  expect(halfSipHash(2, 4, [0x03020100, 0x07060504], words) >>> 0).toBe(answer);
-});
+])(
+  'the reference implementation gives the published HalfSipHash-2-4 result for %s',
+  (_what, words, answer) => {
+    expect(halfSipHash(2, 4, [0x03020100, 0x07060504], words) >>> 0).toBe(answer);
+  },
+);
 
 const word = fc.integer({ min: 0, max: 0xffffffff });
 const v4 = word.map((last): Address => Uint32Array.of(0, 0, 0xffff, last));
 const v6 = fc.tuple(word, word, word, word).map((words): Address => Uint32Array.from(words));
 const anAddress = fc.oneof(v4, v6);
 
-test('is HalfSipHash-1-3 of the words, of which IPv4 has only the last', () => {
+test('the hash is HalfSipHash-1-3 of the words, of which IPv4 has only the last', () => {
   fc.assert(
     fc.property(word, word, anAddress, anAddress, word, word, (key0, key1, a, b, ports, last) => {
       const isV4 = (address: Address) => address[0] === 0 && address[1] === 0 && address[2] === 0xffff;
@@ -57,7 +60,7 @@ test('is HalfSipHash-1-3 of the words, of which IPv4 has only the last', () => {
   );
 });
 
-test('spreads neighbouring clients and ports evenly', () => {
+test('the hash spreads neighboring clients and ports evenly', () => {
   const buckets = new Uint32Array(256);
   const caddr = parseAddress('10.0.0.0')!;
   const vip = parseAddress('192.0.2.80')!;

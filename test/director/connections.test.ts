@@ -15,7 +15,7 @@ const rs2 = address('10.0.0.2');
 const table = (limit = 64) => new ConnectionTable({ limit, seed: 1 });
 
 describe('a connection', () => {
-  test('is found from the client and from its destination, by all of its key', () => {
+  test('is found by its full key, from the client and from its destination', () => {
     const connections = table();
     const row = connections.add(TCP, client, 4000, vip, 80, rs1, 8080, 0);
     expect(connections.findFromClient(TCP, client, 4000, vip, 80)).toBe(row);
@@ -37,7 +37,7 @@ describe('a connection', () => {
     expect(connections.findFromDestination(TCP, address('fd00::a00:1'), 8080, client, 4000)).toBe(NONE);
   });
 
-  test('of IPv4 may have a destination of IPv6, as a tunnel has', () => {
+  test('of IPv4 may have an IPv6 destination, as a tunnel has', () => {
     const connections = table();
     const rs6 = address('fd00::1');
     const row = connections.add(TCP, client, 4000, vip, 80, rs6, 80, 2);
@@ -46,7 +46,7 @@ describe('a connection', () => {
     expect(connections.copyCaddr(row, new Uint32Array(4))).toEqual(client);
   });
 
-  test('shows what it was added with; its columns are new even where a row is used again', () => {
+  test('has the values that it was added with, even in a reused row', () => {
     const connections = table(1);
     const first = connections.add(UDP, client, 1, vip, 2, rs1, 3, ROUTE);
     connections.addPackets(first, 9);
@@ -76,7 +76,7 @@ describe('a connection', () => {
     expect(connections.timeout(row)).toBe(0);
   });
 
-  test('of one packet takes a row, and nobody finds it', () => {
+  test('of one packet occupies a row and is never found by a lookup', () => {
     const connections = table();
     const row = connections.add(UDP, client, 4000, vip, 53, rs1, 53, ONE_PACKET);
     expect(connections.size).toBe(1);
@@ -86,7 +86,7 @@ describe('a connection', () => {
     expect(connections.size).toBe(0);
   });
 
-  test('without a client port takes packets that no other one takes, until its port is known', () => {
+  test('without a client port takes packets that no other connection takes, until its port is known', () => {
     const connections = table();
     const open = connections.add(TCP, client, 0, vip, 50_000, rs1, 50_000, NO_CPORT);
     expect(connections.findFromClient(TCP, client, 4000, vip, 50_000)).toBe(open);
@@ -103,7 +103,7 @@ describe('a connection', () => {
     expect(connections.findFromClient(TCP, client, 5000, vip, 50_000)).toBe(NONE);
   });
 
-  test('is shadowed by a newer one with the same key, and comes back when that one goes', () => {
+  test('is hidden by a newer one with the same key, and found again after that one is removed', () => {
     const connections = table();
     const older = connections.add(TCP, client, 4000, vip, 80, rs1, 80, 0);
     const newer = connections.add(TCP, client, 4000, vip, 80, rs1, 80, 0);
@@ -123,7 +123,7 @@ describe('a connection', () => {
 });
 
 describe('a template', () => {
-  test('is found as a template only, whatever the client port', () => {
+  test('is found only as a template, whatever the client port', () => {
     const connections = table();
     const template = connections.add(TCP, client, 0, vip, 80, rs1, 80, TEMPLATE);
     expect(connections.findTemplate(TCP, client, vip, 80)).toBe(template);
@@ -153,7 +153,7 @@ describe('a template', () => {
     expect(connections.size).toBe(0);
   });
 
-  test('is one of several: all are shown, newest first, and the visitor chooses or removes', () => {
+  test('may be one of several: all are visited, newest first, and the visitor selects or removes', () => {
     const connections = table();
     const rows = [0, 1, 2, 3].map(() => connections.add(UDP, client, 0, vip, 5060, rs1, 5060, TEMPLATE));
     connections.add(UDP, client, 0, vip, 5061, rs1, 5060, TEMPLATE);
@@ -169,7 +169,7 @@ describe('a template', () => {
     expect(connections.size).toBe(4);
   });
 
-  test('with a salt is told apart from others by it', () => {
+  test('is distinguished from others by its salt', () => {
     const connections = table();
     const a = connections.add(UDP, client, 0, vip, 5060, rs1, 5060, TEMPLATE, 0xdeadbeef);
     const b = connections.add(UDP, client, 0, vip, 5060, rs2, 5060, TEMPLATE, 7);
@@ -180,8 +180,8 @@ describe('a template', () => {
   });
 });
 
-describe('the table', () => {
-  test('says when it is full, and takes a connection again when one has gone', () => {
+describe('the connection table', () => {
+  test('reports when it is full, and accepts a connection after one is removed', () => {
     const connections = table(2);
     const row = connections.add(TCP, client, 1, vip, 80, rs1, 80, 0);
     connections.add(TCP, client, 2, vip, 80, rs1, 80, 0);
@@ -197,7 +197,7 @@ describe('the table', () => {
     expect(() => table(limit)).toThrow(RangeError);
   });
 
-  test('of 1,000,000 connections costs at most 128 octets for each, reserve included', () => {
+  test('of 1,000,000 connections needs at most 128 bytes for each, reserve included', () => {
     const limit = 1_048_576;
     const octets: number[] = [];
     const kinds = ['Uint8Array', 'Uint16Array', 'Uint32Array', 'Int32Array', 'Float64Array'] as const;
@@ -221,7 +221,7 @@ describe('the table', () => {
     expect(reserved / 1_000_000).toBeLessThanOrEqual(128);
   });
 
-  test('counts as many octets as its rows have touched', () => {
+  test('counts as many bytes as its rows have touched', () => {
     const connections = table(1_000_000);
     const empty = connections.octets;
     const caddr = client.slice();
@@ -261,7 +261,7 @@ describe('the table', () => {
     expect(longest(1)).not.toBe(longest(2));
   });
 
-  test('makes no garbage: finding, touching, adding, removing, at any time', async () => {
+  test('allocates no garbage when it finds, touches, adds or removes', async () => {
     const connections = table(1024);
     const caddr = client.slice();
     const client6 = address('2001:db8::1');
@@ -347,7 +347,7 @@ const aStep = fc.oneof(
   },
 );
 
-test('finds what a plain list finds, whatever was added, removed and changed', () => {
+test('finds the same connections as a plain list, after any additions, removals and changes', () => {
   fc.assert(
     fc.property(
       fc.array(aStep, { maxLength: 60 }),

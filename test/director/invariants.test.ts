@@ -155,8 +155,8 @@ function recount(directed: Directed): void {
   for (const row of table.rows()) expect(table.children(row)).toBe(children.get(row) ?? 0);
 }
 
-describe('whatever comes, in whatever order', () => {
-  test('the counts are what the table holds, and nothing stays for ever', () => {
+describe('after any packets in any order', () => {
+  test('the counters equal the contents of the table, and everything expires', () => {
     fc.assert(
       fc.property(
         fc.array(step, { maxLength: 120 }),
@@ -183,7 +183,7 @@ describe('whatever comes, in whatever order', () => {
     );
   }, 60_000);
 
-  test('octets of no sense make no exception', () => {
+  test('invalid bytes cause no exception', () => {
     const frame = new Frame();
     const lines = [
       '10.0.0.99 > 10.0.0.254 ICMP frag-needed mtu=1200 [10.0.0.254 > 10.0.0.1 IPIP DF [203.0.113.1:4000 > 192.0.2.80:80 ACK DF]]',

@@ -28,7 +28,7 @@ function addressReads(director: Director, work: () => void): number {
 }
 
 test.each(['wrr', 'mh', 'rr', 'sh'])(
-  'a change among many destinations (%s) does not read the others',
+  'a change among many destinations (%s) does not read the other destinations',
   (scheduler) => {
     const director = new Director({ host, maxConnections: 16 });
     director.apply({ op: 'add-service', service, options: { scheduler } }, 0);
@@ -41,7 +41,7 @@ test.each(['wrr', 'mh', 'rr', 'sh'])(
   },
 );
 
-test('a removed destination is resumed among many removed ones, and its counters with it', () => {
+test('a removed destination among many resumes with its counters', () => {
   const director = new Director({ host, maxConnections: 16 });
   director.apply({ op: 'add-service', service, options: { scheduler: 'rr' } }, 0);
   for (let i = 0; i < 100; i++) director.apply(command('add-destination', i), 0);

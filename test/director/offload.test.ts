@@ -36,8 +36,8 @@ function directed(protocol: 'tcp' | 'udp', method: Exclude<ForwardingMethodName,
 const CLIENT = '203.0.113.7:4000 > 192.0.2.80:80';
 const SERVER = '10.0.0.1:80 > 203.0.113.7:4000';
 
-describe('the kernel path has a connection', () => {
-  test('as long as no packet is to change its state', () => {
+describe('the kernel path forwards a connection', () => {
+  test('while no packet is expected to change its state', () => {
     const { one, offload } = directed('tcp', 'nat');
     const rowsAfter = (line: string) => {
       one.receive(line);
@@ -51,7 +51,7 @@ describe('the kernel path has a connection', () => {
     expect(rowsAfter(`${SERVER} ACK`)).toBe(0);
   });
 
-  test('whose destination was not removed, whatever that one still sends', () => {
+  test('whose destination was not removed, even if the removed one still sends', () => {
     const { one, offload } = directed('tcp', 'nat');
     for (const line of [`${CLIENT} SYN`, `${SERVER} SYN+ACK`, `${CLIENT} ACK`]) one.receive(line);
     const service = { protocol: 'tcp', address: '192.0.2.80', port: 80 } as const;
@@ -65,7 +65,7 @@ describe('the kernel path has a connection', () => {
     expect(offload.rows.size).toBe(1);
   });
 
-  test('of UDP from its first packet on, until it is idle for too long', () => {
+  test('of UDP from its first packet until it is idle', () => {
     const { one, offload } = directed('udp', 'dr');
     one.receive(`${CLIENT} UDP len=4`);
     expect(offload.rows.size).toBe(1);
@@ -79,7 +79,7 @@ test.each([
   ['RST', 'CLOSE', 10],
   ['FIN+ACK', 'FIN_WAIT', 120],
 ])(
-  'a connection that ends with %s just after the kernel path forwarded for it is kept for no longer',
+  'a connection that ends with %s just after the kernel path forwarded for it keeps its usual timeout',
   (flags, state, seconds) => {
     const { one, offload } = directed('tcp', 'dr');
     for (const line of [`${CLIENT} SYN`, `${CLIENT} ACK`]) one.receive(line);
@@ -94,7 +94,7 @@ test.each([
   },
 );
 
-test('what the kernel path forwarded counts, and keeps the connection alive', () => {
+test('packets that the kernel path forwarded are counted and keep the connection alive', () => {
   const { one, offload } = directed('udp', 'nat');
   one.receive(`${CLIENT} UDP len=4`);
   const [row] = [...offload.rows];
@@ -116,7 +116,7 @@ test('what the kernel path forwarded counts, and keeps the connection alive', ()
   expect(offload.rows.size).toBe(0);
 });
 
-test('a connection is not idle that the kernel path forwarded for just before its time is up', () => {
+test('a connection for which the kernel path forwarded just before the timeout is not idle', () => {
   const { one, offload } = directed('udp', 'dr');
   one.receive(`${CLIENT} UDP len=4`);
   offload.told = (row) => takeIntoAccount(one.director.context, row, 1, 32, one.now, false);
@@ -127,7 +127,7 @@ test('a connection is not idle that the kernel path forwarded for just before it
   expect(one.connections).toHaveLength(0);
 });
 
-test('a connection whose client begins anew ends, whatever the kernel path has still to tell of it', () => {
+test('a connection whose client starts a new one ends, even if the kernel path still has counts for it', () => {
   const { one, offload } = directed('tcp', 'dr');
   one.set('expire_nodest_conn', 1);
   for (const line of [`${CLIENT} SYN`, `${CLIENT} ACK`]) one.receive(line);
@@ -138,7 +138,7 @@ test('a connection whose client begins anew ends, whatever the kernel path has s
   expect(one.connections).toHaveLength(0);
 });
 
-test('what was forwarded for a destination before it was removed is counted for its service', () => {
+test('packets forwarded for a destination before its removal are counted for its service', () => {
   const { one, offload } = directed('udp', 'nat');
   one.receive(`${CLIENT} UDP len=4`);
   const [row] = [...offload.rows];

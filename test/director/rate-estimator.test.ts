@@ -6,7 +6,7 @@ import { Directed } from '../support/directed.ts';
 const DNS = 'udp 192.0.2.80:53';
 const query = '203.0.113.7:4000 > 192.0.2.80:53 UDP len=10';
 
-test('a rate moves by a quarter of the gap at each reading, as the kernel was seen to', () => {
+test('a rate moves by a quarter of the difference at each reading, as in the kernel', () => {
   const meter = new Meter();
   meter.counters[IN_PACKETS] = 3000;
   meter.counters[IN_OCTETS] = 4_284_000;
@@ -16,7 +16,7 @@ test('a rate moves by a quarter of the gap at each reading, as the kernel was se
   expect(meter.rate()).toMatchObject({ inPackets: 281, inOctets: 401_625 });
 });
 
-test('a rate comes down to nothing', () => {
+test('a rate decreases to zero', () => {
   const meter = new Meter();
   meter.counters[IN_PACKETS] = 40;
   for (let i = 0; i < 60; i++) meter.tick();
@@ -24,7 +24,7 @@ test('a rate comes down to nothing', () => {
   expect(meter.traffic().inPackets).toBe(40);
 });
 
-test('figures of services, destinations and the whole are those of the last tick', () => {
+test('rates of services, destinations and the total are those of the last tick', () => {
   const directed = new Directed().serve(DNS, ['10.0.0.1:53']);
   directed.receive(query);
   directed.receive('10.0.0.1:53 > 203.0.113.7:4000 UDP len=100');
@@ -37,7 +37,7 @@ test('figures of services, destinations and the whole are those of the last tick
   expect(directed.director.snapshot(directed.now).stats).toEqual(seen);
 });
 
-test('zeroing starts again from the last tick', () => {
+test('zeroing restarts the rates from the last tick', () => {
   const directed = new Directed().serve(DNS, ['10.0.0.1:53']);
   for (let i = 0; i < 100; i++) directed.receive(query);
   directed.wait(2);
@@ -48,7 +48,7 @@ test('zeroing starts again from the last tick', () => {
   expect(directed.service(DNS).stats.inPackets).toBe(1);
 });
 
-test('zeroing one service leaves the others', () => {
+test('zeroing one service keeps the rates of the others', () => {
   const directed = new Directed().serve(DNS, ['10.0.0.1:53']).serve('mark 7', []);
   directed.receive(query);
   directed.wait(2);
@@ -56,7 +56,7 @@ test('zeroing one service leaves the others', () => {
   expect(directed.service(DNS).stats.inPackets).toBe(1);
 });
 
-test('with run_estimation 0 figures stand still', () => {
+test('with run_estimation 0 rates do not change', () => {
   const directed = new Directed().serve(DNS, ['10.0.0.1:53']);
   directed.set('run_estimation', 0);
   directed.receive(query);

@@ -15,7 +15,7 @@ function established(method: 'nat' | 'dr' = 'nat'): Directed {
 }
 
 describe('a removed destination', () => {
-  test('gets no requests any more, but its replies still reach the client', () => {
+  test('gets no more requests, but its replies still reach the client', () => {
     const directed = established();
     directed.remove(WEB, SERVER);
     expect(directed.receive(request('ACK'))).toBe('destination-gone');
@@ -34,7 +34,7 @@ describe('a removed destination', () => {
     expect(directed.way(request('ACK'))).toBe('10.0.0.1');
   });
 
-  test('resumes them with the method that they were bound with', () => {
+  test('resumes them with their original forwarding method', () => {
     const directed = established('dr');
     directed.remove(WEB, SERVER);
     directed.add(WEB, SERVER, { method: 'nat' });
@@ -42,7 +42,7 @@ describe('a removed destination', () => {
     expect(directed.sent).toEqual(['203.0.113.7:4000 > 192.0.2.80:80 TCP ACK via 10.0.0.1']);
   });
 
-  test('is another one when it is added to another service', () => {
+  test('is a different one when it is added to another service', () => {
     const directed = established().serve('tcp 192.0.2.80:81', []);
     directed.remove(WEB, SERVER);
     directed.add('tcp 192.0.2.80:81', SERVER);
@@ -61,7 +61,7 @@ describe('a removed destination', () => {
     expect(directed.destination(WEB, SERVER).stats.connections).toBe(0);
   });
 
-  test('takes its connections along with expire_nodest_conn', () => {
+  test('takes its connections along under expire_nodest_conn', () => {
     const directed = established();
     directed.set('expire_nodest_conn', 1);
     directed.remove(WEB, SERVER);
@@ -69,7 +69,7 @@ describe('a removed destination', () => {
     expect(directed.receive(request('ACK'))).toBe('pass');
   });
 
-  test('takes a connection along when its next packet comes, where the setting came later', () => {
+  test('takes a connection along at its next packet, when the setting changed later', () => {
     const directed = established();
     directed.remove(WEB, SERVER);
     directed.set('expire_nodest_conn', 1);
@@ -80,14 +80,14 @@ describe('a removed destination', () => {
 });
 
 describe('a removed service', () => {
-  test('leaves its connections to be dropped while there is another one', () => {
+  test('leaves its connections to be dropped while another service exists', () => {
     const directed = established().serve('tcp 192.0.2.81:80', []);
     directed.drop(WEB);
     expect(directed.receive(request('ACK'))).toBe('destination-gone');
     expect(directed.receive(request('SYN', '203.0.113.8:1'))).toBe('pass');
   });
 
-  test('resumes them when it comes back with the same destination', () => {
+  test('resumes them when it is added again with the same destination', () => {
     const directed = established();
     directed.drop(WEB);
     directed.serve(WEB, [SERVER]);
@@ -118,7 +118,7 @@ describe('a SYN of the same client and port', () => {
     expect(directed.connections).toHaveLength(1);
   });
 
-  test('of a half-closed connection with direct routing: a new one with conn_reuse_mode 2 only', () => {
+  test('of a half-closed connection starts a new one under direct routing only with conn_reuse_mode 2', () => {
     for (const [mode, server] of [
       [1, '10.0.0.2'],
       [2, '10.0.0.1'],
@@ -130,7 +130,7 @@ describe('a SYN of the same client and port', () => {
     }
   });
 
-  test('to a quiesced server: a new one with expire_nodest_conn', () => {
+  test('to a quiesced server starts a new connection under expire_nodest_conn', () => {
     const directed = closed('ACK');
     directed.edit(WEB, '10.0.0.2:80', { weight: 0 });
     expect(directed.way(request('SYN'))).toBe('10.0.0.2');

@@ -3,8 +3,8 @@ import { Directed } from '../support/directed.ts';
 
 const syn = (to: string, from = '203.0.113.7:4000') => `${from} > ${to} SYN`;
 
-describe('a packet belongs to', () => {
-  test('its exact service rather than to the one of all ports', () => {
+describe('the director assigns a packet to', () => {
+  test('the exact service before the service of all ports', () => {
     const directed = new Directed();
     directed
       .serve('tcp 192.0.2.80:0', ['10.0.0.2:0'], { persistent: 10 })
@@ -13,7 +13,7 @@ describe('a packet belongs to', () => {
     expect(directed.way(syn('192.0.2.80:82'))).toBe('10.0.0.2');
   });
 
-  test('its mark rather than to its address', () => {
+  test('the service of its mark before the service of its address', () => {
     const directed = new Directed()
       .serve('tcp 192.0.2.80:80', ['10.0.0.1:80'])
       .serve('mark 7', ['10.0.0.2:0']);
@@ -22,13 +22,13 @@ describe('a packet belongs to', () => {
     expect(directed.way(syn('192.0.2.80:80', '203.0.113.8:4000'))).toBe('10.0.0.2');
   });
 
-  test('its address where nothing serves its mark', () => {
+  test('the service of its address when no service has its mark', () => {
     const directed = new Directed().serve('tcp 192.0.2.80:80', ['10.0.0.1:80']);
     directed.director.apply({ op: 'set-marks', rules: [{ mark: 7 }] }, 0);
     expect(directed.way(syn('192.0.2.80:80'))).toBe('10.0.0.1');
   });
 
-  test('nobody when its address, port, protocol or family differ', () => {
+  test('no service when address, port, protocol or family differ', () => {
     const directed = new Directed().serve('tcp 192.0.2.80:80', ['10.0.0.1:80']);
     expect(directed.way(syn('192.0.2.80:81'))).toBe('pass');
     expect(directed.way(syn('192.0.2.81:80'))).toBe('pass');
@@ -36,20 +36,20 @@ describe('a packet belongs to', () => {
     expect(directed.way('[2001:db8::7]:4000 > [2001:db8::80]:80 SYN')).toBe('pass');
   });
 
-  test('FTP’s service for what may be its data, and only there', () => {
+  test('the FTP service when it may be FTP data, and only at its address', () => {
     const directed = new Directed().serve('tcp 192.0.2.80:21', ['10.0.0.1:21'], { persistent: 100 });
     expect(directed.way(syn('192.0.2.80:21'))).toBe('10.0.0.1');
     expect(directed.way(syn('192.0.2.80:50000'))).toBe('10.0.0.1');
     expect(directed.way(syn('192.0.2.80:22'))).toBe('pass');
   });
 
-  test('nothing is served at 0.0.0.0: it is an address like others', () => {
+  test('a service at 0.0.0.0 only for that address, as for any other', () => {
     const directed = new Directed().serve('tcp 0.0.0.0:81', ['10.0.0.1:80']);
     expect(directed.way(syn('192.0.2.80:81'))).toBe('pass');
   });
 });
 
-test('without any service of its family a packet is none of the director’s business, known or not', () => {
+test('a packet is passed when no service of its family exists, even for a known connection', () => {
   const directed = new Directed().serve('tcp 192.0.2.80:80', ['10.0.0.1:80']);
   directed.receive(syn('192.0.2.80:80'));
   directed.drop('tcp 192.0.2.80:80');

@@ -28,7 +28,7 @@ describe('a timer', () => {
     },
   );
 
-  test('that is restarted fires by its last restart, sooner or later', () => {
+  test('that is restarted fires at its last restart, earlier or later', () => {
     const wheel = new TimerWheel(3);
     for (const row of [0, 1, 2]) wheel.restart(row, 0, 60_000);
     wheel.restart(0, 50_000, 60_000);
@@ -49,7 +49,7 @@ describe('a timer', () => {
     expect(due(wheel, DAY)).toEqual([1]);
   });
 
-  test('that is made due fires at the next call, even when no time passes', () => {
+  test('that is set due fires at the next call, even when no time passes', () => {
     const wheel = new TimerWheel(2);
     expect(due(wheel, 1000)).toEqual([]);
     wheel.restart(0, 1000, 60_000);
@@ -60,7 +60,7 @@ describe('a timer', () => {
     expect(due(wheel, 61_000 + TICK)).toEqual([1]);
   });
 
-  test('fires after long idle time without walking through all of it', () => {
+  test('fires after a long idle time without a scan of all of it', () => {
     const wheel = new TimerWheel(1);
     const year = 365 * DAY;
     for (let start = 0; start < 2000 * year; start += year) {
@@ -72,8 +72,8 @@ describe('a timer', () => {
   });
 });
 
-describe('while rows fire', () => {
-  test('one that is restarted with no time to wait is left for a later call', () => {
+describe('while rows fire,', () => {
+  test('a row restarted with a delay of zero waits for a later call', () => {
     const wheel = new TimerWheel(1);
     let calls = 0;
     let now = 10 * TICK;
@@ -89,7 +89,7 @@ describe('while rows fire', () => {
     expect(calls).toBe(2);
   });
 
-  test('one that makes itself due again waits for the next call', () => {
+  test('a row that sets itself due again waits for the next call', () => {
     const wheel = new TimerWheel(1);
     let calls = 0;
     const again = () => {
@@ -103,7 +103,7 @@ describe('while rows fire', () => {
     expect(calls).toBe(2);
   });
 
-  test('one may cancel and restart others of the same moment', () => {
+  test('a row may cancel and restart others of the same moment', () => {
     const wheel = new TimerWheel(4);
     for (const row of [0, 1, 2, 3]) wheel.restart(row, 0, 1000);
     const fired: number[] = [];
@@ -140,7 +140,7 @@ const aStep = fc.record({
   ),
 });
 
-test('fires what a sorted list fires, in its order, whatever the callback does to other rows', () => {
+test('rows fire in the order of a sorted list, whatever the callback does to other rows', () => {
   fc.assert(
     fc.property(
       fc.array(aStep, { maxLength: 30 }),
@@ -212,7 +212,7 @@ describe('connections', () => {
     return connections;
   };
 
-  test('go in the order of their time when the clock jumps by 90,000 s', () => {
+  test('expire in the order of their timeouts when the clock jumps by 90,000 s', () => {
     const connections = filled(5000, (i) => (i * 7919) % 4_000_000);
     const times: number[] = [];
     connections.expire(90_000_000, (row) => {
@@ -224,7 +224,7 @@ describe('connections', () => {
     expect(connections.size).toBe(0);
   });
 
-  test('that are kept have their time again, touched or not', () => {
+  test('that the callback keeps get a new timeout, touched or not', () => {
     const connections = filled(2, () => 1000);
     const asked: number[] = [];
     const keep = (row: number) => {
@@ -243,7 +243,7 @@ describe('connections', () => {
     expect(connections.armed(0)).toBe(true);
   });
 
-  test('that are removed, also by the callback about another or about themselves, are not asked about', () => {
+  test('that are removed, also by a callback, are not offered for expiry', () => {
     const connections = filled(4, () => 1000);
     connections.remove(3);
     const asked: number[] = [];
@@ -257,7 +257,7 @@ describe('connections', () => {
     expect([...connections.rows()]).toEqual([0]);
   });
 
-  test('that the callback adds live on, even in the row of one that it removed', () => {
+  test('that the callback adds stay, even in the row of one that it removed', () => {
     const connections = filled(3, () => 1000);
     const added: number[] = [];
     connections.expire(2000, (row) => {
@@ -276,7 +276,7 @@ describe('connections', () => {
     expect(connections.size).toBe(0);
   });
 
-  test('that are to expire now are asked about at the next call', () => {
+  test('that are set to expire now are offered at the next call', () => {
     const connections = filled(3, () => 900_000);
     connections.expireNow(1);
     const asked: number[] = [];

@@ -8,7 +8,7 @@ import { disassemble, listing, print } from '../support/ebpf/disassemble.ts';
 const { at, exit, jump, R0, R1, R2, FP, W, H, B, DW } = bpf;
 const hex = (octets: Uint8Array) => Buffer.from(octets).toString('hex');
 
-describe('emits the bytes that the kernel expects', () => {
+describe('the assembler emits the bytes that the kernel expects', () => {
   test.each<[string, Fragment, string]>([
     ['exit', exit(), '9500000000000000'],
     ['r0 = 2', bpf.mov.imm(R0, 2), 'b700000002000000'],
@@ -72,7 +72,7 @@ describe('labels', () => {
     expect(() => assemble(program)).toThrowError(AssemblerError);
   });
 
-  test('rejects a number that is out of range', () =>
+  test('the assembler rejects a number that is out of range', () =>
     expect(() => assemble(bpf.mov.imm(R0, 2 ** 32))).toThrowError('4294967296 does not fit in 32 bits'));
 });
 
@@ -94,7 +94,7 @@ const instruction: fc.Arbitrary<Instruction> = fc.oneof(
   fc.constant(exit()),
 );
 
-test('disassembles to the instructions that were assembled', () => {
+test('the disassembler returns the instructions that were assembled', () => {
   fc.assert(
     fc.property(fc.array(instruction, { minLength: 1 }), (program) => {
       expect(disassemble(assemble(program))).toEqual(program);
@@ -102,7 +102,7 @@ test('disassembles to the instructions that were assembled', () => {
   );
 });
 
-test('disassembles and prints any bytes, or rejects them as truncated', () => {
+test('the disassembler prints any bytes, or rejects them as truncated', () => {
   fc.assert(
     fc.property(fc.uint8Array({ maxLength: 64 }), (octets) => {
       let instructions: Instruction[];

@@ -20,7 +20,7 @@ const { R0, R1, R2, R6, W, DW, B, exit } = bpf;
 const why = 'why' in kernel ? kernel.why : undefined;
 const it = kernel as Bpf;
 
-test('finds a kernel that loads programs', ({ skip }) => skip(why !== undefined, why));
+test('this kernel can load programs', ({ skip }) => skip(why !== undefined, why));
 
 const xdp = (name: string, ...code: Fragment[]) =>
   new Program(it, { type: 'xdp', name, code: assemble(code) });
@@ -28,7 +28,7 @@ const key = (n: number) => Uint8Array.of(n, 0, 0, 0);
 const packet = new Uint8Array(64);
 
 describe.skipIf(why !== undefined)('maps', () => {
-  test('keep what is written until it is deleted', () => {
+  test('keep written values until they are deleted', () => {
     using map = new BpfMap(it, { type: 'hash', keySize: 4, valueSize: 3, entries: 8, name: 'words' });
     expect(map.lookup(key(1))).toBeUndefined();
     map.update(key(1), Uint8Array.of(1, 2, 3));
@@ -38,7 +38,7 @@ describe.skipIf(why !== undefined)('maps', () => {
     expect(map.lookup(key(1))).toBeUndefined();
   });
 
-  test('refuse more entries than they hold, with an error that says so', () => {
+  test('refuse more entries than they hold, with an error that names the limit', () => {
     using map = new BpfMap(it, { type: 'hash', keySize: 4, valueSize: 1, entries: 1 });
     map.update(key(1), Uint8Array.of(0));
     expect(() => map.update(key(2), Uint8Array.of(0))).toThrowError(/^bpf\(MAP_UPDATE_ELEM\): E2BIG, /);
@@ -66,7 +66,7 @@ describe.skipIf(why !== undefined)('maps', () => {
     expect(left).toBe(0);
   });
 
-  test('share memory with programs, both ways', () => {
+  test('share memory with programs, in both directions', () => {
     using map = new BpfMap(it, { type: 'array', keySize: 4, valueSize: 64, entries: 1, mapped: true });
     const { view } = map.mapped();
     view.setUint32(60, 77, true);
@@ -101,7 +101,7 @@ describe.skipIf(why !== undefined)('programs', () => {
     expect([run.packet.length, run.packet[0], run.packet[1]]).toEqual([64, 0xaa, 0]);
   });
 
-  test('that the verifier refuses have its last line in the message, and its log', () => {
+  test('that the verifier refuses report its last line and its log', () => {
     let error: unknown;
     try {
       xdp('careless', bpf.load(W, R2, R1, 0), bpf.load(DW, R0, R2, 0), exit());
@@ -130,7 +130,7 @@ describe.skipIf(why !== undefined)('programs', () => {
     expect(() => attachTcxIngress(it, second, it.system.interfaceIndex('lo'))).toThrowError(/EEXIST/);
   });
 
-  test('are detached when their interface is deleted, although another one gets its index', ({ skip }) => {
+  test('are detached when their interface is deleted, even if another one gets its index', ({ skip }) => {
     const name = `lvs-${process.pid % 100_000}`;
     const index = 70_000 + (process.pid % 10_000);
     const ip = (words: string) => spawnSync('ip', ['link', ...words.split(' ')], { encoding: 'utf8' });
@@ -180,7 +180,7 @@ describe.skipIf(why !== undefined)('programs', () => {
 });
 
 test.skipIf(why !== undefined)(
-  'reports which features are available, and why others are missing',
+  'the kernel probe reports which features are available, and why others are missing',
   async () => {
     const features = await probeFeatures(it);
     for (const { name, missing } of Object.values(features)) {

@@ -101,7 +101,7 @@ test("32-bit arithmetic equals the processor's", () => {
   );
 });
 
-describe('reports a fault where a kernel would refuse the program', () => {
+describe('the machine reports a fault where a kernel would refuse the program', () => {
   test.each<[string, Fragment[], string]>([
     ['a store past the stack', [bpf.storeImm(DW, FP, -4, 0)], 'store of 8 octets at stack+508 of 512'],
     ['a load from nowhere', [bpf.mov.imm(R1, 0), bpf.load(W, R0, R1, 0)], 'load of 4 octets at 0x0'],

@@ -9,7 +9,7 @@ import { RecordedDirector } from './recorded-host.ts';
 
 const all = recordings();
 
-test('damaged packets never throw, and nothing malformed is sent on because of them', () => {
+test('damaged packets cause no exception, and nothing malformed is forwarded', () => {
   const damage = fc.record({
     recording: fc.nat(all.length - 1),
     changes: fc.array(fc.tuple(fc.nat(80), fc.nat(255)), { maxLength: 4 }),
@@ -37,12 +37,12 @@ test('damaged packets never throw, and nothing malformed is sent on because of t
   );
 });
 
-test('replies pass through the director under NAT alone', () => {
+test('replies pass through the director only under NAT', () => {
   const twoWay = Object.entries(forwardingMethods).filter(([, method]) => method.reply !== undefined);
   expect(twoWay.map(([name]) => name)).toEqual(['nat', 'local']);
 });
 
-test('without an offload every connection stays with the director', () => {
+test('without an offload the director handles every connection', () => {
   expect(noOffload.install(7)).toBe(false);
   noOffload.remove(7);
   noOffload.sweep();

@@ -10,7 +10,7 @@ const B = parseAddress('2001:db8::7')!;
 const allowed = (limit: ErrorLimit, to: typeof A, tries: number) =>
   Array.from({ length: tries }, () => limit.allows(to)).filter(Boolean).length;
 
-test('an address gets six errors at once, then one a second, and six again after a while', () => {
+test('an address gets six errors at once, then one per second, and six again after a pause', () => {
   const limit = new ErrorLimit(1);
   limit.advance(10_000);
   expect([allowed(limit, A, 20), allowed(limit, B, 20)]).toEqual([6, 6]);
@@ -22,7 +22,7 @@ test('an address gets six errors at once, then one a second, and six again after
   expect(allowed(limit, A, 20)).toBe(6);
 });
 
-test('all addresses together get a thousand errors a second', () => {
+test('all addresses together get a thousand errors per second', () => {
   const limit = new ErrorLimit(1);
   let sent = 0;
   for (let ms = 0; ms < 2000; ms++) {
@@ -34,7 +34,7 @@ test('all addresses together get a thousand errors a second', () => {
   expect(sent).toBeLessThan(2100);
 });
 
-test('a flood of requests that nobody serves is not answered one by one, but hears the path’s MTU each time', () => {
+test('a flood of requests without a destination gets limited errors, but each gets the path MTU', () => {
   const directed = new Directed().serve('tcp 192.0.2.80:80', []);
   const errors = Array.from({ length: 50 }, (_, i) => {
     directed.receive(`203.0.113.7:${4000 + i} > 192.0.2.80:80 SYN`);
@@ -46,7 +46,7 @@ test('a flood of requests that nobody serves is not answered one by one, but hea
   expect(directed.sent).toHaveLength(1);
 });
 
-test('errors about packets that are too long are not limited: the path’s MTU is never kept from anybody', () => {
+test('errors about the path MTU are not limited', () => {
   const directed = new Directed().serve('udp 192.0.2.80:53', ['10.0.0.1:53'], {
     method: 'tunnel',
   });
@@ -56,7 +56,7 @@ test('errors about packets that are too long are not limited: the path’s MTU i
   }
 });
 
-test('is not kept to where that is asked for', () => {
+test('the limit can be disabled', () => {
   const directed = new Directed({ limitErrors: false }).serve('tcp 192.0.2.80:80', []);
   for (let i = 0; i < 20; i++) {
     directed.receive(`203.0.113.7:${4000 + i} > 192.0.2.80:80 SYN`);

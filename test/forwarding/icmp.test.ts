@@ -50,7 +50,7 @@ describe('an error', () => {
   test.each([
     ['IPv4: 576 octets (RFC 1812)', {}, 576, [3, 3]],
     ['IPv6: 1280 octets (RFC 4443)', v6, 1280, [1, 4]],
-  ])('quotes what fits, %s', (_what, partial, length, kind) => {
+  ])('quotes as much as fits, %s', (_what, partial, length, kind) => {
     const [answer] = answers((context) => {
       const packet = udp(partial);
       sendPortUnreachable(packet, packet.dst, context);
@@ -63,7 +63,7 @@ describe('an error', () => {
     expect(formatAddress(answer!.dst)).toBe(formatAddress(udp(partial).src));
   });
 
-  test('says how much would have fitted', () => {
+  test('reports the size that would have fit', () => {
     const [answer] = answers((context) => {
       const packet = udp({});
       sendTooBig(packet, 1480, packet.dst, context);
@@ -82,7 +82,7 @@ describe('an error', () => {
     expect([answer!.icmpType, answer!.icmpCode]).toEqual(kind);
   });
 
-  test('has internetwork control precedence, and the type of service of what it is about', () => {
+  test('has internetwork control precedence, and the type of service of the quoted packet', () => {
     const [answer] = answers((context) =>
       sendError(udp({ tos: 0xff }), 3, 1, 0, address('10.9.0.1'), context),
     );
@@ -101,9 +101,9 @@ test.each([
   ['a packet to a group', udp({ dst: address('239.1.1.1') }), false],
   ['an IPv6 packet from nowhere', udp({ ...v6, src: address('::') }), false],
   ['an IPv6 packet to a group', udp({ ...v6, dst: address('ff02::1') }), false],
-])('mayAnswer: %s', (_what, packet, expected) => expect(mayAnswer(packet)).toBe(expected));
+])('mayAnswer decides: %s', (_what, packet, expected) => expect(mayAnswer(packet)).toBe(expected));
 
-test('errors are not answered, echo requests are', () => {
+test('errors get no error in reply, echo requests do', () => {
   const typed = (type: number) => {
     const packet = udp({ protocol: 17 });
     packet.frame.bytes[packet.network + 9] = 1;
@@ -122,7 +122,7 @@ test('errors are not answered, echo requests are', () => {
   ]);
 });
 
-test('a later fragment is not answered', () => {
+test('a later fragment gets no error in reply', () => {
   const packet = udp({});
   ipv4.setFragment(packet.frame, packet.network, 5);
   packet.decode(packet.frame);

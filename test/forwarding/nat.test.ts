@@ -44,7 +44,7 @@ describe.each([
     );
   });
 
-  test('finishes a checksum that was left to the network card', () => {
+  test('completes a checksum that was left to the network card', () => {
     fc.assert(
       fc.property(translated, ([one, to, toPort]) => {
         const packet = packetOf(one);
@@ -83,7 +83,7 @@ describe.each([
   });
 });
 
-test('a wrong SCTP checksum stays wrong where no port changes', () => {
+test('a wrong SCTP checksum stays wrong when no port changes', () => {
   const [one] = fc.sample(datagram(), { numRuns: 1, seed: 1 }) as [Datagram];
   const packet = packetOf({ ...one, protocol: SCTP });
   packet.frame.bytes[packet.transport + 8]! ^= 1;

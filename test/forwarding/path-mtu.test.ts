@@ -9,7 +9,7 @@ function known(host: PathMtuHost, to = server): number | undefined {
   return host.route(to)?.mtu;
 }
 
-test('a path is as wide as its link until it proves narrower', () => {
+test('a path MTU is that of the link until a smaller one is learned', () => {
   const host = new PathMtuHost(new RecordedHost());
   expect(known(host)).toBe(1500);
   host.learnMtu(server, 1300);
@@ -18,7 +18,7 @@ test('a path is as wide as its link until it proves narrower', () => {
   expect(known(host, address('10.1.0.12'))).toBe(1500);
 });
 
-test('it only becomes narrower, never wider than the link, never absurd', () => {
+test('a path MTU only decreases, and stays between the minimum and the MTU of the link', () => {
   const host = new PathMtuHost(new RecordedHost());
   host.learnMtu(server, 9000);
   expect(known(host)).toBe(1500);
@@ -30,7 +30,7 @@ test('it only becomes narrower, never wider than the link, never absurd', () => 
   expect([known(host), known(host, server6)]).toEqual([552, 1280]);
 });
 
-test('after ten minutes it is tried again', () => {
+test('a learned path MTU expires after ten minutes', () => {
   const host = new PathMtuHost(new RecordedHost());
   host.expire(1000);
   host.learnMtu(server, 1300);
@@ -40,7 +40,7 @@ test('after ten minutes it is tried again', () => {
   expect(known(host)).toBe(1500);
 });
 
-test('no more than 64 paths are remembered', () => {
+test('the cache holds at most 64 paths', () => {
   const host = new PathMtuHost(new RecordedHost());
   for (let i = 0; i < 100; i++) host.learnMtu(address(`10.1.0.${i}`), 1300);
   const narrow = Array.from({ length: 100 }, (_, i) => known(host, address(`10.1.0.${i}`)) === 1300);
@@ -48,7 +48,7 @@ test('no more than 64 paths are remembered', () => {
   expect(narrow.filter(Boolean).length).toBe(64);
 });
 
-test('where there is no way, none is remembered', () => {
+test('without a route no path MTU is stored', () => {
   const host = new PathMtuHost(new RecordedHost());
   host.learnMtu(address('10.5.0.1'), 1300);
   expect(host.route(address('10.5.0.1'))).toBeUndefined();

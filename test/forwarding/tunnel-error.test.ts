@@ -4,12 +4,12 @@ import { gatewayAnswer } from './tunnel-errors.ts';
 describe.each([
   ['10.0.0.10', '10.9.0.1', '10.1.0.11'],
   ['fd00::10', 'fd09::1', 'fd01::11'],
-])('a router on the way from the director to %s', (client, vip, server) => {
+])('a router on the path from the director to %s', (client, vip, server) => {
   const v4 = !client.includes(':');
   const answer = (partial: Parameters<typeof gatewayAnswer>[3]) =>
     gatewayAnswer(client, vip, server, partial);
 
-  test('that says "too big" narrows the path; the client hears what was known, then the new size', () => {
+  test('that reports "too big" lowers the path MTU, and the client gets the known and then the new size', () => {
     const { verdict, sent, mtu } = answer({ type: v4 ? 3 : 2, code: v4 ? 4 : 0, rest: 1400 });
     expect(verdict).toBe('answered');
     expect(sent).toEqual([
@@ -18,18 +18,18 @@ describe.each([
     expect(mtu).toBe(1400);
   });
 
-  test('is believed only about a packet that the director sent, and that is longer than what fits', () => {
+  test('is believed only about a packet that the director sent and that exceeds the reported MTU', () => {
     const tooBig = { type: v4 ? 3 : 2, code: v4 ? 4 : 0 };
     expect(answer({ ...tooBig, rest: 1400, isForged: true }).mtu).toBe(1500);
     expect(answer({ ...tooBig, rest: 1400, payload: 100 }).mtu).toBe(1500);
   });
 
-  test('never makes the path so small that no packet fits through the tunnel', () => {
+  test('never lowers the path MTU so far that no packet fits through the tunnel', () => {
     const { mtu } = answer({ type: v4 ? 3 : 2, code: v4 ? 4 : 0, rest: v4 ? 68 : 1280 });
     expect(mtu).toBe(v4 ? 552 : 1320);
   });
 
-  test('that says "unreachable" or "time exceeded" is heard by the client', () => {
+  test('that reports "unreachable" or "time exceeded" has its error passed to the client', () => {
     const kinds = v4
       ? [
           [3, 1],
@@ -46,7 +46,7 @@ describe.each([
     }
   });
 
-  test('that says anything else is not', () => {
+  test('that reports anything else has its error ignored', () => {
     expect(answer({ type: v4 ? 5 : 4, code: 0, rest: 0 })).toMatchObject({ verdict: 'icmp-kind', sent: [] });
   });
 
@@ -58,7 +58,7 @@ describe.each([
   });
 });
 
-test('an IPv6 client hears nothing of an IPv4 tunnel, but the path is learnt', () => {
+test('an IPv6 client gets no error of an IPv4 tunnel, but the path MTU is learned', () => {
   const result = gatewayAnswer('fd00::10', 'fd09::1', '10.1.0.11', { type: 3, code: 4, rest: 1400 });
   expect(result).toMatchObject({ sent: [], mtu: 1400 });
 });

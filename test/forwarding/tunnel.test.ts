@@ -65,7 +65,7 @@ function wholeOf(sent: readonly Uint8Array[]): Packet {
 }
 
 describe.each(TUNNELS)('a tunnel of $type, checksum $checksum', (options) => {
-  test('carries the packet as it was, one hop older, over either IP version', () => {
+  test('carries the packet unchanged except for one hop, over either IP version', () => {
     fc.assert(
       fc.property(datagram(3000), fc.constantFrom(...ENDS), fc.constantFrom(0, 1), (one, end, pmtuDisc) => {
         const packet = packetOf(one);
@@ -108,7 +108,7 @@ function older(packet: Packet): Uint8Array {
   return packet.frame.bytes.slice(packet.network, packet.end);
 }
 
-test('what link-layer padding follows a packet does not enter the tunnel', () => {
+test('link-layer padding after a packet does not enter the tunnel', () => {
   const [one] = fc.sample(datagram(), { numRuns: 1, seed: 1 }) as [Datagram];
   const packet = packetOf({ ...one, data: new Uint8Array(3) });
   packet.frame.end += 7;
@@ -116,7 +116,7 @@ test('what link-layer padding follows a packet does not enter the tunnel', () =>
   expect(sent[0]!.length).toBe(20 + packet.end - packet.network);
 });
 
-test('a frame without room in front is dropped', () => {
+test('a frame without headroom is dropped', () => {
   const [one] = fc.sample(datagram(), { numRuns: 1, seed: 1 }) as [Datagram];
   const packet = packetOf(one);
   const { frame } = packet;
@@ -128,7 +128,7 @@ test('a frame without room in front is dropped', () => {
   expect(play(packet, connectionOf(one, '10.1.0.11', TUNNELS[0]!)).verdict).toBe('no-headroom');
 });
 
-test('GUE source ports are dynamic ones, the same for a connection and well spread over connections', () => {
+test('GUE source ports are in the dynamic range, constant per connection and well distributed', () => {
   const [one] = fc.sample(datagram(), { numRuns: 1, seed: 2 }) as [Datagram];
   const ports = Array.from({ length: 4096 }, (_, i) =>
     flowPort(connectionOf({ ...one, srcPort: 1024 + i }, '10.1.0.11', TUNNELS[1]!)),
@@ -141,6 +141,6 @@ test('GUE source ports are dynamic ones, the same for a connection and well spre
   );
 });
 
-test('a congestion mark is not copied outside, capability is', () => {
+test('a congestion mark is not copied to the outer header, ECN capability is', () => {
   expect([0xb8, 0xb9, 0xba, 0xbb].map(outerTos)).toEqual([0xb8, 0xb9, 0xba, 0xba]);
 });

@@ -24,7 +24,7 @@ async function rules(
   return commands.map((command) => command.slice(prefix.length));
 }
 
-test('the table is its owner’s, and before everything else on each interface', async () => {
+test('the table belongs to its creator, and precedes all other hooks on each interface', async () => {
   const script = createGuard('lvs_7', ['eth0', 'eth1']);
   expect(script).toContain('add table netdev lvs_7 { flags owner; }');
   expect(script).toContain(
@@ -33,15 +33,15 @@ test('the table is its owner’s, and before everything else on each interface',
   expect(script).not.toContain('\n');
 });
 
-describe('requests', () => {
-  test('packets to a service, and later fragments to its address', async () => {
+describe('the guard drops requests', () => {
+  test('to a service, and later fragments to its address', async () => {
     expect(await rules([[tcp('192.0.2.1', 80), route('10.0.0.1', 80)]])).toEqual([
       'ip daddr . meta l4proto . th dport { 192.0.2.1 . 6 . 80 } drop',
       'ip daddr . meta l4proto { 192.0.2.1 . 6 } ip frag-off & 0x3fff != 0 drop',
     ]);
   });
 
-  test('each family by its own words', async () => {
+  test('of each family, with the expressions of that family', async () => {
     expect(
       await rules([[tcp('2001:db8::1', 80)], [{ protocol: 'udp', address: '192.0.2.1', port: 53 }]]),
     ).toEqual([
@@ -52,7 +52,7 @@ describe('requests', () => {
     ]);
   });
 
-  test('a service of all ports takes in the others of its address: nft refuses overlaps', async () => {
+  test('to a service of all ports without overlaps with the others of its address, which nft refuses', async () => {
     const [first] = await rules([[tcp('192.0.2.1', 80)], [tcp('192.0.2.1', 0)], [tcp('192.0.2.2', 80)]]);
     expect(first).toBe(
       'ip daddr . meta l4proto . th dport { 192.0.2.1 . 6 . 0-65535, 192.0.2.2 . 6 . 80 } drop',
@@ -60,13 +60,13 @@ describe('requests', () => {
   });
 });
 
-test('FTP: its data connections are kept as well', async () => {
+test('for the data connections of FTP', async () => {
   const [first] = await rules([[tcp('192.0.2.1', 21)], [tcp('192.0.2.1', 80)]]);
   expect(first).toBe('ip daddr . meta l4proto . th dport { 192.0.2.1 . 6 . 0-65535 } drop');
 });
 
-describe('replies', () => {
-  test('of translated destinations alone, to anybody but the host itself', async () => {
+describe('the guard drops replies', () => {
+  test('of translated destinations only, except those to the host itself', async () => {
     const list = await rules([[tcp('192.0.2.1', 80), masq('10.0.0.1', 8080), route('10.0.0.2', 80)]]);
     expect(list.slice(2)).toEqual([
       'fib daddr type local return',
@@ -76,7 +76,7 @@ describe('replies', () => {
     ]);
   });
 
-  test('of a mark’s destinations in every protocol, each destination once', async () => {
+  test('of the destinations of a mark in every protocol, each destination once', async () => {
     const service = { mark: 7, family: 4 } as const;
     const list = await rules([
       [service, masq('10.0.0.1', 0)],
@@ -88,10 +88,10 @@ describe('replies', () => {
   });
 });
 
-describe('marks', () => {
+describe('the guard drops packets with marks', () => {
   const service: ServiceAddress = { mark: 7, family: 4 };
 
-  test('only those with a service; the first rule that matches decides', async () => {
+  test('only for marks with a service, and the first matching rule decides', async () => {
     const marks: MarkRule[] = [
       { mark: 9, to: '10.8.0.1', protocol: 'tcp', port: 22 },
       { mark: 7, to: '10.8.0.0/16', from: '10.0.0.0/8', protocol: 'tcp', port: [80, 89] },
@@ -104,11 +104,11 @@ describe('marks', () => {
     ]);
   });
 
-  test('none without a service of a mark', async () => {
+  test('unless no service has a mark', async () => {
     expect(await rules([[tcp('192.0.2.1', 80)]], [{ mark: 7 }])).toHaveLength(2);
   });
 });
 
-test('without services nothing is kept back', async () => {
+test('without services the guard drops nothing', async () => {
   expect(await rules([], [{ mark: 7 }])).toEqual([]);
 });

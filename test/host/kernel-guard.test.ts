@@ -36,7 +36,7 @@ const web: Guarded = {
 };
 const told = () => readFileSync(log, 'utf8').trim().split('\n');
 
-test('when its nft is killed another one gets the same table, and keeps no history', async () => {
+test('when its nft is killed another nft creates the same table, without leftovers', async () => {
   const lost: LvsError[] = [];
   const guard = await KernelGuard.open(['lo'], (error) => lost.push(error));
   await guard.withhold(web);

@@ -26,9 +26,9 @@ const entered = await enter();
 const why = typeof entered === 'string' ? entered : undefined;
 const neighbors = entered as KernelNeighbors;
 
-test('there are network namespaces, and netlink', ({ skip }) => skip(why !== undefined, why));
+test('network namespaces and netlink are available', ({ skip }) => skip(why !== undefined, why));
 
-describe.skipIf(why !== undefined)('neighbours of the kernel', () => {
+describe.skipIf(why !== undefined)('the neighbor table of the kernel', () => {
   let index = 0;
   beforeAll(() => {
     ip('link', 'add', 'eth0', 'type', 'veth', 'peer', 'name', 'eth1');
@@ -50,7 +50,7 @@ describe.skipIf(why !== undefined)('neighbours of the kernel', () => {
   };
   const stateOf = (address: string) => / ([A-Z]+) *$/m.exec(ip('neigh', 'show', address).stdout)?.[1];
 
-  test.each(['192.0.2.7', '2001:db8::7'])('%s is known as long as the kernel knows it', (address) => {
+  test.each(['192.0.2.7', '2001:db8::7'])('shows %s as long as the kernel knows it', (address) => {
     expect(mac(address)).toBeUndefined();
     set(address, 'lladdr', '02:00:00:00:00:07', 'nud', 'reachable');
     expect(mac(address)).toBe('02:00:00:00:00:07');
@@ -64,7 +64,7 @@ describe.skipIf(why !== undefined)('neighbours of the kernel', () => {
     expect(mac(address)).toBeUndefined();
   });
 
-  test('a table of many datagrams is read whole', () => {
+  test('is read completely from many datagrams', () => {
     const many = Array.from({ length: 2000 }, (_, i) => `198.18.${i >> 8}.${i & 255}`);
     const lines = many.map(
       (address) => `neigh add ${address} dev eth0 lladdr 02:00:00:00:00:01 nud permanent`,
@@ -74,12 +74,15 @@ describe.skipIf(why !== undefined)('neighbours of the kernel', () => {
     expect(many.filter((address) => mac(address) === undefined)).toEqual([]);
   });
 
-  test.each(['192.0.2.9', '2001:db8::9'])('%s, which is used and stale, is asked for again', (address) => {
-    set(address, 'lladdr', '02:00:00:00:00:09', 'nud', 'stale');
-    neighbors.confirm();
-    expect(stateOf(address)).toBe('STALE');
-    expect(mac(address)).toBe('02:00:00:00:00:09');
-    neighbors.confirm();
-    expect(stateOf(address)).toMatch(/^(DELAY|PROBE)$/);
-  });
+  test.each(['192.0.2.9', '2001:db8::9'])(
+    'shows %s, which is used and stale, and requests it again',
+    (address) => {
+      set(address, 'lladdr', '02:00:00:00:00:09', 'nud', 'stale');
+      neighbors.confirm();
+      expect(stateOf(address)).toBe('STALE');
+      expect(mac(address)).toBe('02:00:00:00:00:09');
+      neighbors.confirm();
+      expect(stateOf(address)).toMatch(/^(DELAY|PROBE)$/);
+    },
+  );
 });

@@ -5,7 +5,7 @@ import { formatAddress, parseAddress } from '../../src/wire/address.ts';
 const readable = ({ to, bits, gateway, device, metric }: TableEntry) =>
   `${formatAddress(to)}/${bits} via ${gateway ? formatAddress(gateway) : 'link'} dev ${device} metric ${metric}`;
 
-test('/proc/net/route: addresses stand in host order, rejecting routes are none', () => {
+test('/proc/net/route has addresses in host order, and reject routes are skipped', () => {
   const table = [
     'Iface\tDestination\tGateway \tFlags\tRefCnt\tUse\tMetric\tMask\t\tMTU\tWindow\tIRTT',
     'eth0\t00000000\t0100A8C0\t0003\t0\t0\t100\t00000000\t0\t0\t0',
@@ -19,7 +19,7 @@ test('/proc/net/route: addresses stand in host order, rejecting routes are none'
   ]);
 });
 
-test('/proc/net/ipv6_route: all in hexadecimal, loopback left out', () => {
+test('/proc/net/ipv6_route is all hexadecimal, and loopback is skipped', () => {
   const zero = '0'.repeat(32);
   const table = [
     `20010db8${'0'.repeat(24)} 40 ${zero} 00 ${zero} 00000100 00000001 00000000 00000001     eth0`,
@@ -33,13 +33,13 @@ test('/proc/net/ipv6_route: all in hexadecimal, loopback left out', () => {
   ]);
 });
 
-test('the host’s own tables: loopback is local, the rest of the world is not', () => {
+test('in the tables of this host, loopback is local and the rest of the world is not', () => {
   const routes = new Routes();
   expect(routes.isLocal(parseAddress('127.0.0.1')!)).toBe(true);
   expect(routes.isLocal(parseAddress('192.0.2.1')!)).toBe(false);
 });
 
-test('an answer is the same when asked again, and nothing has changed when read at once', () => {
+test('an answer does not change when requested again, and is cached while nothing changed', () => {
   const routes = new Routes();
   const to = parseAddress('192.0.2.1')!;
   expect(routes.route(to)).toBe(routes.route(to));

@@ -14,19 +14,19 @@ const drained = (ring: FrameRing, budget = 100) => {
   return octets;
 };
 
-test.each([1, 3, 4, 61, 64])('hands over a copy of %d octets, and nothing beyond them', (octets) => {
+test.each([1, 3, 4, 61, 64])('the ring hands over a copy of %d bytes, and nothing beyond them', (octets) => {
   const ring = new FrameRing(4, 64);
   expect(ring.pushCopy(source(octets), 0, octets)).toBe(true);
   expect(drained(ring)).toEqual([Array.from({ length: octets }, (_, i) => i)]);
 });
 
-test('copies from any word on', () => {
+test('the ring copies from any word offset', () => {
   const ring = new FrameRing(4, 64);
   ring.pushCopy(source(16), 2, 5);
   expect(drained(ring)).toEqual([[8, 9, 10, 11, 12]]);
 });
 
-test('refuses what is too long for a frame, and what comes when all are taken', () => {
+test('the ring refuses frames that are too long, and frames that arrive when it is full', () => {
   const ring = new FrameRing(2, 8);
   expect(ring.pushCopy(source(12), 0, 9)).toBe(false);
   expect([1, 2, 3].map((octets) => ring.pushCopy(source(8), 0, octets))).toEqual([true, true, false]);
@@ -34,7 +34,7 @@ test('refuses what is too long for a frame, and what comes when all are taken', 
   expect(drained(ring)).toEqual([[0], [0, 1]]);
 });
 
-test('keeps the order through many rounds, by the budget', () => {
+test('the ring keeps the order through many rounds, within the budget', () => {
   const ring = new FrameRing(4, 8);
   const seen: number[] = [];
   for (let i = 0; i < 50; i++) {
@@ -47,7 +47,7 @@ test('keeps the order through many rounds, by the budget', () => {
   expect(ring.length).toBe(0);
 });
 
-test('a frame that a reassembled datagram was in is an ordinary one again', () => {
+test('a frame that held a reassembled datagram can be reused as an ordinary frame', () => {
   const ring = new FrameRing(1, 8);
   ring.pushCopy(source(4), 0, 4);
   ring.drain((frame) => {
@@ -58,6 +58,6 @@ test('a frame that a reassembled datagram was in is an ordinary one again', () =
   ring.drain((frame) => expect([frame.fragmentSize, ...frame.copy()]).toEqual([0, 0, 1, 2, 3]), 1);
 });
 
-test('wants a size that is a power of two', () => {
+test('the ring requires a size that is a power of two', () => {
   expect(() => new FrameRing(3, 8)).toThrow(RangeError);
 });

@@ -5,7 +5,7 @@ import { checkVips } from '../../src/host/vip-addresses.ts';
 import { captureFilter } from '../../src/io/capture.ts';
 import { LvsError } from '../../src/model/errors.ts';
 
-test('the capture filter takes both families, by MAC, without the word that loses the first packet', () => {
+test('the capture filter accepts both families by MAC, without the word that loses the first packet', () => {
   const filter = captureFilter('02:00:00:00:00:01');
   expect(filter).toContain('(ip or ip6)');
   expect(filter).toContain('ether dst 02:00:00:00:00:01 and not ether src 02:00:00:00:00:01');
@@ -28,11 +28,11 @@ test.each([
   if (!valid) expect(linkFacts(name)).toBeUndefined();
 });
 
-test('the loopback has an index and an MTU', () => {
+test('the loopback interface has an index and an MTU', () => {
   expect(linkFacts('lo')).toMatchObject({ index: 1, mac: '00:00:00:00:00:00' });
 });
 
-test('of ethtool’s features, those that merge received packets, are on and may be changed', () => {
+test('ethtool lists the features that merge received packets, enabled and changeable', () => {
   const listing = [
     'Features for eth0:',
     'rx-checksumming: on',
@@ -46,7 +46,7 @@ test('of ethtool’s features, those that merge received packets, are on and may
   expect(mergingFeatures(listing.join('\n'))).toEqual(['gro', 'rx-udp-gro-forwarding']);
 });
 
-test('a VIP’s label has to fit where the kernel keeps it', () => {
+test("the label of a VIP must fit in the kernel's field", () => {
   checkVips([{ device: 'eth0', alias: '101', address: '192.0.2.1' }]);
   expect(() => checkVips([{ device: 'enp3s0f1np1', alias: '10101', address: '192.0.2.1' }])).toThrow(
     LvsError,

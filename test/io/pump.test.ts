@@ -24,7 +24,7 @@ function recorder() {
   };
 }
 
-test('every packet goes through the director; those that are not its own are passed on', async () => {
+test('every packet goes through the director, and packets of no service are passed on', async () => {
   const io = new MemoryIo();
   for (let i = 0; i < 4; i++) io.inject(packetOfLine(`10.0.0.${i}:1 > 10.0.0.2:2 UDP len=3`));
   io.close();
@@ -41,7 +41,7 @@ test('every packet goes through the director; those that are not its own are pas
   expect(passed).toEqual([1, 3].map((i) => `10.0.0.${i}:1 > 10.0.0.2:2 UDP len=3`));
 });
 
-test('the clock is read once a batch, and time-outs have their turn between two', async () => {
+test('the clock is read once per batch, and timeouts are processed between batches', async () => {
   const io = new MemoryIo();
   for (let i = 0; i < BATCH + 1; i++) io.inject(packetOfLine(LINE));
   io.close();
@@ -52,7 +52,7 @@ test('the clock is read once a batch, and time-outs have their turn between two'
   expect(director.calls.slice(BATCH)).toEqual(['expire 1150', 'handle 1150']);
 });
 
-test('ends when it is told to, with nothing waiting', async () => {
+test('the pump ends on request, with nothing waiting', async () => {
   const ending = new AbortController();
   const io = new MemoryIo();
   const running = pump({ io, director: recorder(), clock: () => 0, signal: ending.signal });
@@ -60,13 +60,13 @@ test('ends when it is told to, with nothing waiting', async () => {
   await expect(running).resolves.toBeUndefined();
 });
 
-test('the clock goes in whole milliseconds and never back', () => {
+test('the clock advances in whole milliseconds and never backward', () => {
   const [first, second] = [monotonicClock(), monotonicClock()];
   expect(Number.isSafeInteger(first)).toBe(true);
   expect(second).toBeGreaterThanOrEqual(first);
 });
 
-test('the clock goes on after the 24.8 days that 31 bits of milliseconds hold', () => {
+test('the clock continues after the 24.8 days that 31 bits of milliseconds hold', () => {
   const days = 30 * 86_400_000;
   const now = vi.spyOn(performance, 'now').mockReturnValue(days + 0.5);
   try {

@@ -30,7 +30,7 @@ function all(io: ReplayIo): [line: string, at: number][] {
   return seen;
 }
 
-test('the file is source and clock: packets come with the ms since its first', async () => {
+test('the file is source and clock: packets arrive at their ms since the first packet', async () => {
   using io = new ReplayIo(
     fileOf(LINKTYPE_RAW, [
       [packetOfLine(A), 0],
@@ -46,7 +46,7 @@ test('the file is source and clock: packets come with the ms since its first', a
   expect(await io.ready(never)).toBe(false);
 });
 
-test('what is due can be asked for, and taken up to a time', () => {
+test('due packets can be requested and read up to a time', () => {
   using io = new ReplayIo(
     fileOf(LINKTYPE_RAW, [
       [packetOfLine(A), 0],
@@ -63,7 +63,7 @@ test('what is due can be asked for, and taken up to a time', () => {
   expect(times).toEqual([0, 900_000]);
 });
 
-test('the medium is the file’s', () => {
+test('the link type is that of the file', () => {
   const io = new ReplayIo(fileOf(LINKTYPE_ETHERNET, [[new Uint8Array(60), 0]]));
   expect(io.medium).toBe('ethernet');
   expect(io.receive((frame) => expect(frame.length).toBe(60), 9)).toBe(1);
@@ -82,7 +82,7 @@ test('a Linux cooked capture gives its IP packets', () => {
   expect(io.skipped).toBe(2);
 });
 
-test('packets that were cut when captured are left out and counted', () => {
+test('packets that were truncated at capture are skipped and counted', () => {
   const io = new ReplayIo(
     fileOf(LINKTYPE_RAW, [
       [packetOfLine(A).slice(0, 20), 0, 31],
@@ -93,7 +93,7 @@ test('packets that were cut when captured are left out and counted', () => {
   expect(io.skipped).toBe(1);
 });
 
-test('sent packets go where the caller wants', () => {
+test('sent packets go to the callback of the caller', () => {
   const lines: string[] = [];
   const io = new ReplayIo(fileOf(LINKTYPE_RAW, []), (frame) => lines.push(lineOf(frame.copy())) > 1);
   const send = () => io.transmit(frameOf(A), parseAddress('10.0.0.9')!);
@@ -101,7 +101,7 @@ test('sent packets go where the caller wants', () => {
   expect(lines).toEqual([A, A]);
 });
 
-test('a broken file is refused where it breaks', () => {
+test('a damaged file is refused at the damaged place', () => {
   const file = fileOf(LINKTYPE_RAW, [
     [packetOfLine(A), 0],
     [packetOfLine(B), 1],

@@ -51,8 +51,8 @@ function cut(line: string, longest: number, flags = ACK, frames = 64): { pieces:
   return { pieces, count };
 }
 
-describe.each([4, 6] as const)('IPv%d', (version) => {
-  test('no piece is longer than the link carries, none is lost, every checksum is right', () =>
+describe.each([4, 6] as const)('segmentation of IPv%d', (version) => {
+  test('produces no segment longer than the MTU, loses none, and computes every checksum', () =>
     fc.assert(
       fc.property(
         fc.integer({ min: 1, max: 60_000 }),
@@ -76,19 +76,19 @@ describe.each([4, 6] as const)('IPv%d', (version) => {
       { numRuns: 30 },
     ));
 
-  test('FIN and PSH are the last piece’s, CWR is the first one’s', () => {
+  test('sets FIN and PSH on the last segment only, and CWR on the first one only', () => {
     const { pieces } = cut(`${LINE[version]} ACK len=3000`, 1500, ACK | PSH | FIN | CWR);
     expect(pieces.map(({ flags }) => flags)).toEqual([ACK | CWR, ACK, ACK | PSH | FIN]);
   });
 });
 
-test('identifications count on', () => {
+test('increments identifications', () => {
   const { pieces } = cut(`${LINE[4]} ACK len=4000`, 1500);
   const [first] = pieces;
   expect(pieces.map(({ id }) => (id - first!.id) & 0xffff)).toEqual([0, 1, 2]);
 });
 
-test('what finds no free frame is lost, and what follows as well', () => {
+test('drops a segment without a free frame, and all that follow', () => {
   const { pieces, count } = cut(`${LINE[4]} ACK len=8000`, 1500, ACK, 2);
   expect([pieces.length, count]).toEqual([2, 6]);
 });
@@ -97,11 +97,11 @@ test.each([
   ['UDP', frameOf('10.0.0.1:1000 > 192.168.0.101:53 UDP len=3000')],
   ['a header that is not whole', framed(new Uint8Array(19).fill(0x45))],
   ['nothing', framed(new Uint8Array(0))],
-])('%s is not cut', (_name, frame) => {
+])('passes %s unsegmented', (_name, frame) => {
   expect(cutMerged(frame, 1500, new FrameRing(16, 2048))).toBe(0);
 });
 
-test('a limit that leaves no room for payload cuts nothing', () => {
+test('segments nothing when the limit leaves no room for payload', () => {
   expect(cut(`${LINE[4]} ACK len=100`, 40).count).toBe(0);
 });
 
@@ -109,14 +109,14 @@ test('a TCP packet without payload has no segments', () => {
   expect(cut(`${LINE[4]} SYN`, 1500, SYN).count).toBe(0);
 });
 
-test('strangers’ octets never throw', () =>
+test('arbitrary bytes cause no exception', () =>
   fc.assert(
     fc.property(fc.uint8Array({ maxLength: 200 }), fc.integer({ min: 1, max: 1500 }), (octets, longest) => {
       cutMerged(framed(octets), longest, new FrameRing(256, 2048));
     }),
   ));
 
-describe('datagrams', () => {
+describe('merged datagrams', () => {
   const merged = (octets: number) => {
     const whole = frameOf(`10.0.0.1:1000 > 192.168.0.101:443 UDP len=${octets}`);
     for (let at = whole.end - octets, i = 0; at < whole.end; at++, i++) whole.bytes[at] = i & 0xff;
@@ -137,7 +137,7 @@ describe('datagrams', () => {
     return all;
   };
 
-  test('are cut where their sender ended them, the last one shorter', () => {
+  test('are split at the segment size, with a shorter last one', () => {
     const all = pieces(merged(5000), 1200);
     expect(all.map(({ payload, end }) => end - payload)).toEqual([1200, 1200, 1200, 1200, 200]);
     expect(all.every((each) => checksumHolds(each))).toBe(true);
@@ -148,7 +148,7 @@ describe('datagrams', () => {
     expect(pieces(merged(900), 0).map(({ payload, end }) => end - payload)).toEqual([900]);
   });
 
-  test('that are longer than a frame and cannot be cut are refused', () => {
+  test('that are longer than a frame and cannot be split are refused', () => {
     expect(cutMerged(merged(5000), 1500, new FrameRing(64, 2048))).toBe(0);
   });
 });

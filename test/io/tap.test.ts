@@ -27,7 +27,7 @@ const why = typeof tap === 'string' ? tap : undefined;
 const it = tap as Tap;
 const ip = (...words: string[]) => spawnSync('ip', words, { encoding: 'utf8' });
 
-test('a tap device can be made here', ({ skip }) => skip(why !== undefined, why));
+test('a tap device can be created on this host', ({ skip }) => skip(why !== undefined, why));
 
 describe.skipIf(why !== undefined)('a tap', () => {
   beforeAll(() => {
@@ -37,13 +37,13 @@ describe.skipIf(why !== undefined)('a tap', () => {
   });
   afterAll(() => it[Symbol.dispose]());
 
-  test('is up, as long as it was asked for, and speaks no IPv6', () => {
+  test('is up for as long as requested, and has IPv6 disabled', () => {
     const { stdout } = ip('-d', 'link', 'show', NAME);
     expect(stdout).toMatch(new RegExp(`<.*UP.*> mtu ${MTU} .*qlen ${QUEUE}`));
     expect(readFileSync(`/proc/sys/net/ipv6/conf/${NAME}/disable_ipv6`, 'latin1').trim()).toBe('1');
   });
 
-  test('hands over what is sent to it, and counts what it has no room for', async () => {
+  test('delivers frames that are sent to it, and counts frames without room', async () => {
     const dropped = it.drops;
     for (let i = 0; i < QUEUE + 4; i++) spawnSync('bash', ['-c', 'echo -n 1234 > /dev/udp/198.51.100.9/9']);
     expect(await it.ready(never)).toBe(true);
@@ -60,7 +60,7 @@ describe.skipIf(why !== undefined)('a tap', () => {
     expect(take(100)).toBe(0);
   });
 
-  test('is ready at every tick, and never again after the end was asked for', async () => {
+  test('is ready at every tick, and never after it was closed', async () => {
     const end = new AbortController();
     expect(await it.ready(end.signal)).toBe(true);
     const waiting = it.ready(end.signal);
@@ -68,7 +68,7 @@ describe.skipIf(why !== undefined)('a tap', () => {
     expect(await waiting).toBe(false);
   });
 
-  test('a frame that is handed to it arrives at the interface', () => {
+  test('delivers a written frame at its interface', () => {
     const before = received();
     const packet = packetOfLine('203.0.113.7:4000 > 198.51.100.77:80 SYN');
     expect(it.transmit(framed(ethernetOf(packet, HERE, THERE)), parseAddress('198.51.100.77')!)).toBe(true);
@@ -78,7 +78,7 @@ describe.skipIf(why !== undefined)('a tap', () => {
   const received = () => Number(readFileSync(`/sys/class/net/${NAME}/statistics/rx_packets`, 'latin1'));
 });
 
-test.skipIf(why !== undefined)('somebody else’s device is refused', async () => {
+test.skipIf(why !== undefined)('a tap device of another process is refused', async () => {
   const system: System = await loadSystem();
   using first = new Tap(system, { name: `${NAME}x`, mtu: MTU, queue: QUEUE });
   expect(() => new Tap(system, { name: first.device.name, mtu: MTU, queue: QUEUE })).toThrowError(/EBUSY/);

@@ -32,29 +32,32 @@ const names = {
   hostName: () => undefined,
 };
 
-test.each(recorded)('$file: the kernel took the rules, and has the same as a director', async (kernel) => {
-  const { file, rules, saved } = kernel;
-  const text = readFileSync(join(PROJECT, 'conf', file), 'utf8');
-  const parse = file.endsWith('.yaml') ? parseYaml : parseLvsConf;
-  const confNames = { ...labNames, port: (name: string) => portNumbers[name] };
-  const { document } = await parse(text, file, confNames, Object.keys(schedulers));
-  // Where the example has changed since, the recording is out of date.
-  expect(await linesOf(compile(document))).toEqual(rules);
-  expect([kernel.status, kernel.stderr]).toEqual([0, '']);
+test.each(recorded)(
+  '$file: the kernel accepted the rules, and lists the same rules as a director',
+  async (kernel) => {
+    const { file, rules, saved } = kernel;
+    const text = readFileSync(join(PROJECT, 'conf', file), 'utf8');
+    const parse = file.endsWith('.yaml') ? parseYaml : parseLvsConf;
+    const confNames = { ...labNames, port: (name: string) => portNumbers[name] };
+    const { document } = await parse(text, file, confNames, Object.keys(schedulers));
+    // Where the example has changed since, the recording is out of date.
+    expect(await linesOf(compile(document))).toEqual(rules);
+    expect([kernel.status, kernel.stderr]).toEqual([0, '']);
 
-  const host = { transmit: () => true, route: () => undefined, isLocal: () => false };
-  const director = new Director({ host, random: () => 0, maxConnections: 16 });
-  let out = '';
-  const at: Surroundings = {
-    door: localDoor(director, { now: () => 0 }),
-    names,
-    stdin: () => [rules.join('\n')],
-    stdout: (more) => {
-      out += more;
-    },
-    stderr: () => {},
-  };
-  expect(await runIpvsadm(['-R'], at)).toBe(0);
-  expect(await runIpvsadm(['-S', '-n'], at)).toBe(0);
-  expect(out.split('\n').slice(0, -1)).toEqual(saved);
-});
+    const host = { transmit: () => true, route: () => undefined, isLocal: () => false };
+    const director = new Director({ host, random: () => 0, maxConnections: 16 });
+    let out = '';
+    const at: Surroundings = {
+      door: localDoor(director, { now: () => 0 }),
+      names,
+      stdin: () => [rules.join('\n')],
+      stdout: (more) => {
+        out += more;
+      },
+      stderr: () => {},
+    };
+    expect(await runIpvsadm(['-R'], at)).toBe(0);
+    expect(await runIpvsadm(['-S', '-n'], at)).toBe(0);
+    expect(out.split('\n').slice(0, -1)).toEqual(saved);
+  },
+);

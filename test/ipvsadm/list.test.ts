@@ -13,12 +13,12 @@ test.each([
   [100_000_000_000, '100G'],
   [99_999_999_999_999, '99999G'],
   [100_000_000_000_000, '100T'],
-])('%d is shown as %s', (amount, want) => {
+])('a number %d is printed as %s', (amount, want) => {
   expect(amountText(amount, false)).toBe(` ${want.padStart(8)}`);
   expect(amountText(amount, true).trim()).toBe(String(amount));
 });
 
-test('names that are too long are cut: at the column for IPv4, and at 59 characters', async () => {
+test('names that are too long are truncated: at the column for IPv4, and at 59 characters', async () => {
   const at = new Administered();
   await at.run('-A -t 192.0.2.99:80 -s rr');
   await at.run('-a -t 192.0.2.99:80 -r 192.0.2.10:8080 -m');
@@ -36,7 +36,7 @@ test('names that are too long are cut: at the column for IPv4, and at 59 charact
   );
 });
 
-test('IPv6 names are in brackets, and ports of marks are numbers', async () => {
+test('IPv6 names are printed in brackets, and ports of marks as numbers', async () => {
   const at = new Administered();
   await at.run('-A -t [2001:db8::10]:80');
   await at.run('-A -f 7 -6');
@@ -49,7 +49,7 @@ test('IPv6 names are in brackets, and ports of marks are numbers', async () => {
   ]);
 });
 
-test('connections are listed as they come, with what their persistence engine knows', async () => {
+test('connections are listed in the order received, with the data of their persistence engine', async () => {
   const at = new Administered({
     ...directorDoor(),
     async *connections() {

@@ -2,7 +2,7 @@ import { expect, test } from 'vitest';
 import { ruleOf } from '../../src/ipvsadm/matrix.ts';
 import { COMMANDS, OPTIONS } from '../../src/ipvsadm/options.ts';
 
-test('the table says something of every option and command', () => {
+test('the table covers every option and command', () => {
   const rules = OPTIONS.flatMap((option) => COMMANDS.map((command) => ruleOf(option, command)));
   expect(rules).toHaveLength(34 * 14);
   expect([...new Set(rules)].sort()).toEqual(['+', '.', '1', 'x']);
@@ -18,12 +18,12 @@ test.each([
   ['delete-server', []],
   ['set', []],
   ['stop-daemon', ['syncid']],
-] as const)('%s takes', (command, options) => {
+] as const)('the command accepts options: %s', (command, options) => {
   const free = OPTIONS.filter((option) => ['.', '1'].includes(ruleOf(option, command)));
   expect(free.sort()).toEqual([...options].sort());
 });
 
-test.each(COMMANDS)('%s needs', (command) => {
+test.each(COMMANDS)('the command requires options: %s', (command) => {
   const needed = OPTIONS.filter((option) => ruleOf(option, command) === '+');
   const service = /^(add|edit|delete)-/.test(command) ? ['service-address'] : [];
   const server = command.endsWith('-server') ? ['real-server'] : [];

@@ -16,7 +16,7 @@ test.each([
   ['-1', undefined],
   ['101', undefined],
   ['99999999999999999999', undefined],
-])('%j as a number up to 100', (text, want) => expect(parseNumber(text, 0, 100)).toBe(want));
+])('%j is parsed as a number up to 100', (text, want) => expect(parseNumber(text, 0, 100)).toBe(want));
 
 test.each([
   ['10.9.1', '10.9.0.1'],
@@ -41,9 +41,9 @@ test.each([
   '1..2',
   '0x.1',
   'a',
-])('%j is no address', (text) => expect(parseInetAton(text)).toBeUndefined());
+])('%j is not an address', (text) => expect(parseInetAton(text)).toBeUndefined());
 
-test('what is dotted is read again', () => {
+test('a dotted address is parsed again after it is printed', () => {
   fc.assert(
     fc.property(fc.nat(0xffffffff), (word) => {
       expect(parseInetAton(dotted(word))).toBe(word);

@@ -11,7 +11,7 @@ const tcp = (address: string, port = 80): ServiceAddress => ({ protocol: 'tcp', 
 const names = (destinations: readonly DestinationSnapshot[]) =>
   destinations.map((d) => `${d.address} ${d.port}`);
 
-test('destinations near each other are in order of address and port', () => {
+test('destinations with similar addresses are ordered by address and port', () => {
   const near = fc.array(fc.tuple(fc.nat(255), fc.nat(65535)), { maxLength: 40 });
   fc.assert(
     fc.property(near, (pairs) => {
@@ -22,13 +22,13 @@ test('destinations near each other are in order of address and port', () => {
   );
 });
 
-test('a difference of more than 31 bits turns the order round, as it does in ipvsadm', () =>
+test('a difference of more than 31 bits reverses the order, as in ipvsadm', () =>
   expect(names(sortDestinations([at('10.1.0.1'), at('192.168.0.1')]))).toEqual([
     '192.168.0.1 80',
     '10.1.0.1 80',
   ]));
 
-test('services are in order of mark, family, protocol, address and port', () => {
+test('services are ordered by mark, family, protocol, address and port', () => {
   const wanted: ServiceAddress[] = [
     { mark: 4_294_967_295, family: 4 },
     tcp('10.9.0.1', 80),

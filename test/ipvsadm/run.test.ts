@@ -79,7 +79,7 @@ const block = service.chain(([name, family]) =>
     ]),
 );
 
-test('what -S prints, -R makes again', async () => {
+test('rules printed by -S are re-created by -R', async () => {
   await fc.assert(
     fc.asyncProperty(fc.array(block, { maxLength: 6 }), async (blocks) => {
       const first = new Administered();
@@ -93,7 +93,7 @@ test('what -S prints, -R makes again', async () => {
   );
 });
 
-test('saved by name, the rules are the same', async () => {
+test('rules saved with names are the same rules', async () => {
   const first = new Administered();
   await first.run('-A -t 192.0.2.10:80 -s rr');
   await first.run('-a -t 192.0.2.10:80 -r 192.0.2.10:8080 -m');
@@ -104,7 +104,7 @@ test('saved by name, the rules are the same', async () => {
   expect(await second.run('-Sn')).toEqual(await first.run('-Sn'));
 });
 
-test('what was read is carried out before more is waited for', async () => {
+test('commands are carried out before more input is awaited', async () => {
   const done: Command[] = [];
   const door = directorDoor();
   const at = new Administered({
@@ -124,7 +124,7 @@ test('what was read is carried out before more is waited for', async () => {
   expect(doneAt).toEqual([2, 3]);
 });
 
-test('refusals of a batch are told in order, between what other lines print', async () => {
+test('refusals in a batch are reported in order, between the output of other lines', async () => {
   const at = new Administered();
   const { status, stderr, stdout } = await at.run(
     '-R',
@@ -148,7 +148,7 @@ test('ten thousand lines are ten thousand commands', async () => {
   expect((await at.door.snapshot({ services: true })).services).toHaveLength(10_000);
 });
 
-test('the help names every scheduler', async () => {
+test('the help text names every scheduler', async () => {
   const { stdout } = await new Administered().run('-h');
   const { schedulers } = await import('../../src/schedulers/index.ts');
   for (const name of Object.keys(schedulers)) expect(stdout).toMatch(new RegExp(`\\b${name}\\b`));

@@ -10,7 +10,7 @@ const text = async (of: ObservedDirector): Promise<string> =>
   (await exposition(of.snapshot(), of.surroundings())).join('');
 const lines = async (of: ObservedDirector) => (await text(of)).split('\n');
 
-test('a destination behind two services has a row for each', async () => {
+test('a destination of two services has a row for each service', async () => {
   const director = new ObservedDirector().serve(WEB, { '10.0.0.1': 3 }).serve(TLS, { '10.0.0.1': 3 });
   const rows = (await lines(director)).filter((line) => line.startsWith('lvs_destination_weight{'));
   expect(rows).toHaveLength(2);
@@ -20,7 +20,7 @@ test('a destination behind two services has a row for each', async () => {
   );
 });
 
-test('node_exporter’s names and labels', async () => {
+test('the metrics have the names and labels of node_exporter', async () => {
   const director = new ObservedDirector().serve(WEB, { '10.0.0.1': 3 }).serve(MARK, { '10.0.0.1': 3 });
   const text = await lines(director);
   expect(text).toContain('node_ipvs_connections_total 0');
@@ -32,7 +32,7 @@ test('node_exporter’s names and labels', async () => {
   );
 });
 
-test('sums destinations whose node_exporter labels are equal, as node_exporter does', async () => {
+test('destinations with equal node_exporter labels are summed, as in node_exporter', async () => {
   const director = new ObservedDirector();
   const { services, ...rest } = director.serve(MARK, { '10.0.0.1': 3 }).snapshot();
   const [ipv4] = services;
@@ -43,13 +43,13 @@ test('sums destinations whose node_exporter labels are equal, as node_exporter d
   expect(rows).toEqual([expect.stringMatching(/proto="FWM",local_mark="0000001A"\} 6$/)]);
 });
 
-test('losses of the driver by their place', async () => {
+test('packets lost in the driver are counted by place', async () => {
   const text = await lines(new ObservedDirector());
   expect(text).toContain('lvs_driver_lost_packets_total{place="captureDrops"} 5');
   expect(text).toContain('lvs_driver_send_failures_total{why="No route to host"} 2');
 });
 
-test('checks, and services whose destinations take nothing', async () => {
+test('checks are exported, and services whose destinations accept no connections', async () => {
   const director = new ObservedDirector().serve(WEB, { '10.0.0.1': 0, '10.0.0.2': 1 });
   const check = { type: 'http', since: 9, message: 'status 500', weight: 1 } as const;
   director.checks.set('10.0.0.1', { ...check, state: 'down' }).set('10.0.0.2', { ...check, state: 'up' });
@@ -63,19 +63,19 @@ test('checks, and services whose destinations take nothing', async () => {
   );
 });
 
-test('every reason for a drop has a row from the start, so that its first increase is seen', async () => {
+test('every drop reason has a row from the start, so that its first increase is visible', async () => {
   const text = await lines(new ObservedDirector());
   for (const reason of Object.keys(DROP_REASONS))
     expect(text).toContain(`lvs_dropped_packets_total{reason="${reason}"} 0`);
 });
 
-test('every metric says what it is', async () => {
+test('every metric has a help text', async () => {
   const text = await lines(new ObservedDirector().serve(WEB, { '10.0.0.1': 3 }));
   const names = new Set(text.flatMap((line) => /^([a-z_0-9]+)[{ ]/.exec(line)?.[1] ?? []));
   for (const name of names) expect(text.some((line) => line.startsWith(`# HELP ${name} `))).toBe(true);
 });
 
-test('rows are bounded, and what is left out is told', () => {
+test('rows are bounded, and omitted rows are reported', () => {
   const director = new ObservedDirector();
   const snapshot = director.serve(WEB, { '10.0.0.1': 1 }).snapshot();
   const [service] = snapshot.services;
@@ -100,7 +100,7 @@ test('labels are escaped', async () => {
 const PROMTOOL = '/usr/bin/promtool';
 const missing = lacking('promtool', 'prometheus');
 
-test('promtool finds nothing to complain of', async ({ skip }) => {
+test('promtool reports no problem', async ({ skip }) => {
   skip(missing !== undefined, missing);
   const director = new ObservedDirector().serve(WEB, { '10.0.0.1': 3 }).serve(MARK, { '10.0.0.1': 3 });
   director.checks.set('10.0.0.1', { type: 'tcp', state: 'up', since: 1, message: 'ok', weight: 3 });

@@ -9,7 +9,7 @@ import { PATIENCE } from '../support/program.ts';
 
 const why = clusterMissing();
 
-test('what is needed is there', ({ skip }) => skip(why !== undefined, why));
+test('the required programs and privileges are available', ({ skip }) => skip(why !== undefined, why));
 
 /** A service a check; the VIP and the servers are those of the laboratory's shape. */
 const file = (method: string, inside: string, servers: string) => `method: ${method}
@@ -27,7 +27,7 @@ services:
     check: { type: command, command: [sh, -c, 'echo "$ADDRESS $PORT"; test "$PORT" = 82'], interval: 0.2, timeout: 5 }
 `;
 
-describe.skipIf(why !== undefined)('checks by every kind, as a client of the socket sees them', () => {
+describe.skipIf(why !== undefined)('checks of every kind, seen through the control socket:', () => {
   test.each([
     ['dr', '{ interface: eth0, address: 192.168.0.1, prefix: 24 }', 0, ['--vip', '192.168.0.101']],
     [

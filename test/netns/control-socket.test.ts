@@ -12,7 +12,7 @@ import { RawClient } from '../support/raw-client.ts';
 const why = clusterMissing();
 const root = process.getuid?.() === 0;
 
-test('what is needed is there', ({ skip }) => skip(why !== undefined, why));
+test('the required programs and privileges are available', ({ skip }) => skip(why !== undefined, why));
 
 const CONFIG = `method: dr
 vips:
@@ -62,7 +62,7 @@ describe.skipIf(why !== undefined)('the control socket of a running director', (
     );
   }
 
-  test('is for its owner and the group alone', async ({ skip }) => {
+  test('is accessible to the owner and the group only', async ({ skip }) => {
     skip(!root, 'without root there is one user only');
     const { mode, gid } = statSync(socket);
     expect([mode & 0o777, gid]).toEqual([0o660, GROUP]);
@@ -83,7 +83,7 @@ describe.skipIf(why !== undefined)('the control socket of a running director', (
     expect(stranger.stderr).toContain('permission denied: only its owner and its group may use it');
   });
 
-  test('a second director says that there is one, and leaves all as it is', async () => {
+  test('reports itself to a second director, which changes nothing', async () => {
     const state = 'nft list ruleset; ip -o address show dev eth0 | sed "s/valid_lft.*//"';
     const before = await lab.director.exec(state);
     const second = await lab.director.run([...director, 'run', '--config', config]);
@@ -94,7 +94,7 @@ describe.skipIf(why !== undefined)('the control socket of a running director', (
     expect(program.running).toBe(true);
   });
 
-  test('hostile clients get an error or nothing, are counted, and disturb nobody', async () => {
+  test('answers hostile clients with an error or nothing, counts them, and serves other clients', async () => {
     const before = await counted();
     const requests = lab.client.run(
       'for i in $(seq 40); do curl -sSf --max-time 30 http://vip/ || exit 1; done | sort | uniq -c',
@@ -146,7 +146,7 @@ describe.skipIf(why !== undefined)('the control socket of a running director', (
     expect(program.running).toBe(true);
   });
 
-  test('is replaced when it is stale, and gone after a clean end', async () => {
+  test('is replaced when it is stale, and removed at a clean exit', async () => {
     await program.stop('SIGKILL');
     expect(existsSync(socket)).toBe(true);
     expect((await list()).stderr).toContain('no director listens there any more');

@@ -8,7 +8,7 @@ import { realserver, startAgent, startServers } from '../support/lvs-programs.ts
 
 const why = clusterMissing();
 
-test('what is needed is there', ({ skip }) => skip(why !== undefined, why));
+test('the required programs and privileges are available', ({ skip }) => skip(why !== undefined, why));
 
 interface Finding {
   readonly name: string;
@@ -121,7 +121,7 @@ describe.skipIf(why !== undefined).each(SHAPES)('the doctor, $shape', ({ shape, 
     expect(stdout).toBe('no problems found\n');
   });
 
-  test.each(faults)('finds %s: %s', async (name, plant, words) => {
+  test.each(faults)('reports %s: %s', async (name, plant, words) => {
     try {
       await rs.exec(plant);
       const found = await findings(rs, doctor);
@@ -144,7 +144,7 @@ describe.skipIf(why !== undefined).each(SHAPES)('the doctor, $shape', ({ shape, 
     expect(found.map(({ name }) => name)).toEqual(['no-decapsulation']);
     expect(found[0]!.what).toBe('no device and no program decapsulates ipip packets');
   };
-  if (shape === 'tunnel') test('finds no-decapsulation when the agent is gone', withoutAgent);
+  if (shape === 'tunnel') test('reports no-decapsulation when the agent is gone', withoutAgent);
 
   const withOddServers = async () => {
     expect(
@@ -163,7 +163,8 @@ describe.skipIf(why !== undefined).each(SHAPES)('the doctor, $shape', ({ shape, 
     expect(found.map(({ name }) => name)).toEqual(['udp-wildcard']);
     expect(found[0]!.remedy).toBe('bind it to 192.168.0.101');
   };
-  if (shape === 'dr') test('finds servers that do not listen, and those that hear too much', withOddServers);
+  if (shape === 'dr')
+    test('reports servers that do not listen, and those that accept too many addresses', withOddServers);
 });
 
 /** A file for the laboratory, as its director would have it. */
@@ -188,7 +189,7 @@ describe.skipIf(why !== undefined).each([
     1,
     ['--method', 'nat', '--gateway', '192.168.1.1'],
   ],
-] as const)('from the director, %s', (shape, inside, segment, agent) => {
+] as const)('the doctor on the director, %s,', (shape, inside, segment, agent) => {
   let lab: Lab;
   let config: string;
   beforeAll(async () => {
@@ -217,7 +218,7 @@ describe.skipIf(why !== undefined).each([
     return JSON.parse(stdout) as { servers: { address: string; mac?: string }[]; findings: Finding[] };
   };
 
-  test('the real servers are seen, and answer through the forwarding path', async () => {
+  test('finds the real servers, which answer through the forwarding path', async () => {
     const { servers, findings: found } = await look();
     expect(found).toEqual([]);
     expect(servers.map(({ address, mac }) => `${address} ${mac}`)).toEqual(
@@ -229,7 +230,7 @@ describe.skipIf(why !== undefined).each([
     );
   });
 
-  test('servers that speak of the VIP, do not listen or are gone are found', async () => {
+  test('finds servers that answer for the VIP, do not listen or are gone', async () => {
     const [first, second] = lab.servers;
     await first!.stopPrograms();
     if (shape === 'dr')

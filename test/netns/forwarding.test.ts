@@ -9,7 +9,7 @@ import { built } from '../support/project.ts';
 
 const why = clusterMissing();
 
-test('what is needed is there', ({ skip }) => skip(why !== undefined, why));
+test('the required programs and privileges are available', ({ skip }) => skip(why !== undefined, why));
 
 const MEGABYTES_50 = 50 * 1024 * 1024;
 /** Port 81 has a service, and nobody who listens on the real servers. */
@@ -31,7 +31,7 @@ describe.skipIf(why !== undefined).each([
   });
   afterAll(() => cluster?.[Symbol.asyncDispose]());
 
-  test('requests are answered by the real servers in turn', async () => {
+  test('real servers answer requests in turn', async () => {
     const answers: string[] = [];
     for (let i = 0; i < 6; i++) answers.push(await cluster.get());
     const [first, second] = answers;
@@ -39,7 +39,7 @@ describe.skipIf(why !== undefined).each([
     expect(answers).toEqual([first, second, first, second, first, second]);
   });
 
-  test('ipvsadm lists services, destinations and what goes on', async () => {
+  test('ipvsadm lists services, destinations and connections', async () => {
     const list = await cluster.ipvsadm('-L', '-n');
     expect(list).toMatch(
       /^IP Virtual Server version \d+\.\d+\.\d+ \(size=\d+\)\nProt LocalAddress:Port Scheduler Flags\n/,
@@ -52,14 +52,14 @@ describe.skipIf(why !== undefined).each([
     );
   });
 
-  test('a download of 50 MB arrives as it was', async () => {
+  test('a download of 50 MB arrives intact', async () => {
     const sum = await cluster.lab.client.exec(
       `curl -sS --max-time 50 'http://${cluster.lab.vip}/big?octets=${MEGABYTES_50}' | sha256sum`,
     );
     expect(sum).toBe(`${contentHash(MEGABYTES_50)}  -`);
   });
 
-  test('an upload of 50 MB arrives as it was', async () => {
+  test('an upload of 50 MB arrives intact', async () => {
     const file = join(cluster.lab.folder, 'upload');
     await pipeline(content(MEGABYTES_50), createWriteStream(file));
     const sum = await cluster.lab.client.exec(`curl -sS --max-time 50 -T ${file} http://${cluster.lab.vip}/`);
@@ -81,16 +81,16 @@ describe.skipIf(why !== undefined).each([
       ],
     ]);
 
-  test.each([64, 1_452, 20_000])('UDP datagrams of %d octets come back', async (octets) => {
+  test.each([64, 1_452, 20_000])('UDP datagrams of %d bytes are echoed', async (octets) => {
     expect(await echoed(octets, 10)).toBe('10 of 10');
   });
 
-  test('UDP datagrams as long as the link come back, once the client has learned what fits', async () => {
+  test('UDP datagrams of the link MTU are echoed after the client learned the path MTU', async () => {
     await echoed(1_472, 1);
     expect(await echoed(1_472, 10)).toBe('10 of 10');
   });
 
-  test("long datagrams to the director's own programs on the VIP get there, too", async () => {
+  test("long datagrams reach the director's programs on the VIP", async () => {
     const { director, vip } = cluster.lab;
     const echo = ['--name', 'vs1', '--echo', '99', '--address', vip];
     await using server = director.spawn([...built('test/support/server'), ...echo]);
@@ -101,14 +101,14 @@ describe.skipIf(why !== undefined).each([
   test.each([
     ['without a service', 82],
     ['with a service that nobody serves', 81],
-  ])('a port %s refuses at once', async (_name, port) => {
+  ])('a port %s refuses connections at once', async (_name, port) => {
     const { status } = await cluster.lab.client.run(
       `curl -sS --max-time 10 http://${cluster.lab.vip}:${port}/`,
     );
     expect(status).toBe(REFUSED);
   });
 
-  test('after its interface went down and up, the director goes on', async () => {
+  test('after its interface went down and up, the director continues', async () => {
     const { director } = cluster.lab;
     const routes = await director.exec('ip route show proto boot');
     await director.exec('ip link set eth0 down');
@@ -120,14 +120,14 @@ describe.skipIf(why !== undefined).each([
     expect(await nextAnswer()).toMatch(/^I am real server #[12]$/);
   });
 
-  test('a director killed and started again serves new connections', async () => {
+  test('a director that was killed and restarted serves new connections', async () => {
     await cluster.director.stop('SIGKILL');
     const [answer] = await Promise.all([nextAnswer(), cluster.startDirector()]);
     expect(answer).toMatch(/^I am real server #[12]$/);
     expect(await cluster.ipvsadm('-L', '-n')).toMatch(/^TCP {2}192\.168\.0\.101:80 rr$/m);
   });
 
-  test('a director that ends leaves nothing behind', async () => {
+  test('a director leaves nothing behind when it exits', async () => {
     const { director } = cluster.lab;
     await cluster.director.stop();
     // The kernel takes the rules back when their owner is gone.

@@ -8,7 +8,7 @@ import { built } from '../support/project.ts';
 
 const why = clusterMissing();
 
-test('what is needed is there', ({ skip }) => skip(why !== undefined, why));
+test('the required programs and privileges are available', ({ skip }) => skip(why !== undefined, why));
 
 const VIP = 'fd00::101';
 const OCTETS = 5_000_000;
@@ -47,7 +47,7 @@ describe.skipIf(why !== undefined).each(['dr', 'nat', 'tunnel'] as const)('IPv6,
   const curl = (path: string, more = '') =>
     cluster.lab.client.exec(`curl -sS --max-time 30 -g ${more} 'http://[${VIP}]${path}'`);
 
-  test('servers are found alive at their own addresses', async () => {
+  test('checks find the servers up at their addresses', async () => {
     using client = new ControlClient(join(cluster.lab.director.folder, 'run/director.sock'));
     const found = async () => {
       const { services } = await client.snapshot({ services: true });
@@ -58,13 +58,13 @@ describe.skipIf(why !== undefined).each(['dr', 'nat', 'tunnel'] as const)('IPv6,
       .toEqual(['up: connected', 'up: connected']);
   });
 
-  test('requests are answered in turn', async () => {
+  test('the servers answer requests in turn', async () => {
     const answers = [await curl('/'), await curl('/'), await curl('/'), await curl('/')];
     expect(answers.slice(0, 2).sort()).toEqual(['I am real server #1', 'I am real server #2']);
     expect(answers.slice(2)).toEqual(answers.slice(0, 2));
   });
 
-  test('a download and an upload arrive as they were', async () => {
+  test('a download and an upload arrive intact', async () => {
     const got = await cluster.lab.client.exec(
       `curl -sS --max-time 30 -g 'http://[${VIP}]/big?octets=${OCTETS}' | sha256sum`,
     );
@@ -76,7 +76,7 @@ describe.skipIf(why !== undefined).each(['dr', 'nat', 'tunnel'] as const)('IPv6,
     expect(`${put}  -`).toBe(zeros);
   });
 
-  test('UDP datagrams come back, whole and in fragments', async () => {
+  test('UDP datagrams are echoed, whole and in fragments', async () => {
     const echo = [...built('test/support/udp-client'), '--to', VIP, '--count', '10', '--octets'];
     expect(await cluster.lab.client.exec([...echo, '64'])).toBe('10 of 10');
     // The first one may tell the client what fits.
@@ -84,7 +84,7 @@ describe.skipIf(why !== undefined).each(['dr', 'nat', 'tunnel'] as const)('IPv6,
     expect(await cluster.lab.client.exec([...echo, '20000'])).toBe('10 of 10');
   });
 
-  test('a port that nobody serves refuses at once', async () => {
+  test('a port without a server refuses connections at once', async () => {
     const { status } = await cluster.lab.client.run(`curl -sS --max-time 30 -g 'http://[${VIP}]:81/'`);
     expect(status).toBe(7);
   });

@@ -10,7 +10,7 @@ import { ipvsadm, startDirector } from '../support/lvs-programs.ts';
 const INIT = '/etc/init.d/ipvsadm';
 const why = clusterMissing() ?? lacking('/sbin/ipvsadm-save', 'ipvsadm') ?? lacking(INIT, 'ipvsadm');
 
-test('what is needed is there', ({ skip }) => skip(why !== undefined, why));
+test('the required programs and privileges are available', ({ skip }) => skip(why !== undefined, why));
 
 const DIRECTOR = `method: dr
 vips:
@@ -28,7 +28,7 @@ const RULES = `-A -t 192.168.0.101:80 -s wrr -p 600 -M 255.255.255.0
 -A -f 7 -s rr
 `;
 
-describe.skipIf(why !== undefined)('the scripts of Debian’s package ipvsadm', () => {
+describe.skipIf(why !== undefined)('the scripts of the Debian package ipvsadm:', () => {
   let lab: Lab;
   /** The words that run a script where /sbin/ipvsadm is ours and /etc/default/ipvsadm the laboratory's. */
   let script: (...command: string[]) => string[];
@@ -64,7 +64,7 @@ describe.skipIf(why !== undefined)('the scripts of Debian’s package ipvsadm', 
     expect(await lab.director.run(script('ipvsadm-save', '-x'))).toMatchObject({ status: 1, stdout: '' });
   });
 
-  test('the init script saves, and starts with what it saved', async () => {
+  test('the init script saves rules, and starts with the saved rules', async () => {
     await ours('-C');
     await ours('-R', RULES);
     expect(await init('save')).toMatchObject(quiet);
@@ -77,7 +77,7 @@ describe.skipIf(why !== undefined)('the scripts of Debian’s package ipvsadm', 
     );
   });
 
-  test('the init script lists, loads, and stops', async () => {
+  test('the init script lists, loads and stops', async () => {
     expect((await init('status')).stdout).toMatch(
       /^TCP {2}192\.168\.0\.101:80 wrr persistent 600 mask 255\.255\.255\.0$/m,
     );

@@ -10,7 +10,7 @@ const missing = probeNamespaces();
 const why = missing ? `${missing.what}: ${missing.why}` : notBuilt('scripts/lab', 'scripts/demo');
 const root = process.getuid?.() === 0;
 
-test('what is needed is there', ({ skip }) => skip(why !== undefined, why));
+test('the required programs and privileges are available', ({ skip }) => skip(why !== undefined, why));
 
 /** Makes a laboratory with a server in it, and then waits; its pid is in the names. */
 const HOLDING = `
@@ -23,7 +23,7 @@ const HOLDING = `
 const holding = () => new Program([process.execPath, '--input-type=module', '-e', HOLDING]);
 
 describe.skipIf(why !== undefined)('a laboratory', () => {
-  test.each(['dr', 'nat', 'tunnel', 'all'] as const)('%s: hosts reach whom they should', async (shape) => {
+  test.each(['dr', 'nat', 'tunnel', 'all'] as const)('connects hosts as its plan says: %s', async (shape) => {
     await using lab = await Lab.create({ shape, ipv6: true });
     await using server = lab.servers[1]!.spawn([
       ...built('test/support/server'),
@@ -38,7 +38,7 @@ describe.skipIf(why !== undefined)('a laboratory', () => {
     if (shape !== 'all') expect(await from.exec('curl -sS --max-time 30 -g http://rs2-v6/')).toBe('I am B');
   });
 
-  test('nothing of it is left, also after an error', async () => {
+  test('leaves nothing behind, also after an error', async () => {
     let id = '';
     const failing = async () => {
       await using lab = await Lab.create();
@@ -51,20 +51,20 @@ describe.skipIf(why !== undefined)('a laboratory', () => {
     expect(existsSync(`${LAB_FILES}/${id}`)).toBe(false);
   });
 
-  test('a program that was waited for in vain says what it said instead', async () => {
+  test('reports the output of a program whose expected output did not come', async () => {
     await using lab = await Lab.create();
     const program = lab.client.spawn("sh -c 'echo one; exit 3'");
     await expect(program.line(/two/)).rejects.toThrow(/ended with 3 before it said \/two\/; it said:\none/);
   });
 
-  test('a signal takes it down', async () => {
+  test('is removed by a signal', async () => {
     const process = holding();
     const id = (await process.line(/^made/)).split(' ')[1];
     expect(await process.stop('SIGINT')).toBe(130);
     expect(namesOf((lab) => lab === id)).toEqual([]);
   });
 
-  test('what a killed process left is swept away by the next one', async ({ skip }) => {
+  test('removes what a killed process left behind', async ({ skip }) => {
     skip(!root, 'without root a laboratory dies with its process');
     const process = holding();
     const id = (await process.line(/^made/)).split(' ')[1]!;
@@ -75,7 +75,7 @@ describe.skipIf(why !== undefined)('a laboratory', () => {
     expect(existsSync(`${LAB_FILES}/${id}`)).toBe(false);
   });
 
-  test('a laboratory for people outlives the command', async ({ skip }) => {
+  test('for interactive use outlives the command', async ({ skip }) => {
     skip(!root, 'without root a laboratory dies with its process');
     const lab = (...words: string[]) =>
       new Promise<{ status: number | null; said: string }>((resolve) => {
@@ -102,7 +102,7 @@ describe.skipIf(why !== undefined)('a laboratory', () => {
   });
 });
 
-test('the demo verifies what it shows', async ({ skip }) => {
+test('the demo verifies its output', async ({ skip }) => {
   skip(notBuilt('scripts/demo') !== undefined, notBuilt('scripts/demo'));
   await using demo = new Program(built('scripts/demo'));
   expect({ status: await demo.ended, no: demo.lines.filter((line) => line.startsWith('NO')) }).toEqual({

@@ -11,7 +11,7 @@ import type { Program } from '../support/program.ts';
 const LDIRECTORD = '/usr/sbin/ldirectord';
 const why = clusterMissing() ?? lacking(LDIRECTORD, 'ldirectord') ?? lacking('/sbin/ipvsadm', 'ipvsadm');
 
-test('what is needed is there', ({ skip }) => skip(why !== undefined, why));
+test('the required programs and privileges are available', ({ skip }) => skip(why !== undefined, why));
 
 const DIRECTOR = `method: dr
 vips:
@@ -60,7 +60,7 @@ const WEB = ['192.168.0.3:80 Route 1', '192.168.0.4:80 Route 2'];
 const TELNET = ['192.168.0.3:23 Route 1', '192.168.0.4:23 Route 1'];
 const MARKED = ['192.168.0.3:0 Tunnel 3'];
 
-describe.skipIf(why !== undefined)('ldirectord as Debian has it', () => {
+describe.skipIf(why !== undefined)('ldirectord of Debian', () => {
   let lab: Lab;
   let ldirectord: Program;
   const servers: Program[] = [];
@@ -100,7 +100,7 @@ describe.skipIf(why !== undefined)('ldirectord as Debian has it', () => {
     expect.poll(destinations, { timeout: 110_000, interval: 100 }).toMatchObject(services);
   const get = () => lab.client.exec(['curl', '-sS', '--max-time', '30', `http://${lab.vip}/`]);
 
-  test('sets the services up', async () => {
+  test('sets up the services', async () => {
     const config = join(lab.folder, 'ldirectord.cf');
     writeFileSync(config, CONFIG);
     ldirectord = lab.director.spawn(withOurs(lab.director, LDIRECTORD, config, 'start'));
@@ -126,14 +126,14 @@ describe.skipIf(why !== undefined)('ldirectord as Debian has it', () => {
     for (let i = 0; i < 4; i++) expect(await get()).toBe('I am real server #1');
   });
 
-  test('brings both back', async () => {
+  test('restores both servers', async () => {
     servers[1] = await startServers(lab.servers[1]!, 2);
     await settled({ '192.168.0.101:80': WEB, '192.168.0.101:23': TELNET });
     const answers = [await get(), await get(), await get()].sort();
     expect(answers).toEqual(['I am real server #1', 'I am real server #2', 'I am real server #2']);
   });
 
-  test('cleans up when it is stopped, and leaves alone what is not its own', async () => {
+  test('cleans up when it is stopped, and leaves other rules alone', async () => {
     expect(await ldirectord.stop('SIGTERM', 60_000)).toBe(0);
     expect(await destinations()).toEqual({ '192.168.0.101:443': [] });
     expect(ldirectord.output).not.toMatch(/^.*failed.*/im);

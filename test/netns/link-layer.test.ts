@@ -10,7 +10,7 @@ import { built } from '../support/project.ts';
 
 const why = clusterMissing();
 
-test('what is needed exists', ({ skip }) => skip(why !== undefined, why));
+test('the required programs and privileges are available', ({ skip }) => skip(why !== undefined, why));
 
 const VIP = '192.168.0.101';
 const VIP6 = 'fd00::101';
@@ -30,7 +30,7 @@ const frame = (line: string, tag = '') =>
   `${DIRECTOR_MAC}${CLIENT_MAC}${tag}${line.startsWith('[') ? '86dd' : '0800'}${Buffer.from(packetOfLine(line)).toString('hex')}`;
 
 describe.skipIf(why !== undefined).each(['live', 'tc'])(
-  'frames as networks have them, --datapath %s',
+  'frames of real networks, --datapath %s:',
   (datapath) => {
     let lab: Lab;
     const sinks: Program[] = [];
@@ -73,7 +73,7 @@ describe.skipIf(why !== undefined).each(['live', 'tc'])(
     test.each([
       ['of more than the link carries', 1200, 20],
       ['that fit the link together', 300, 4],
-    ])('datagrams that the sender merged arrive one by one, %s', async (_what, size, count) => {
+    ])('datagrams that the sender merged arrive one at a time, %s', async (_what, size, count) => {
       for (const [i, address] of [VIP, VIP6].entries()) {
         const from = sinks[i]!.lines.length;
         await lab.client.exec([

@@ -9,7 +9,7 @@ import { built } from '../support/project.ts';
 
 const why = clusterMissing() ?? lacking('prometheus-node-exporter');
 
-test('what is needed is there', ({ skip }) => skip(why !== undefined, why));
+test('the required programs and privileges are available', ({ skip }) => skip(why !== undefined, why));
 
 const CONFIG = `method: nat
 vips:
@@ -37,7 +37,7 @@ const DATAGRAM = 100;
 /** Octets of an IPv4 and a UDP header, which IPVS counts too. */
 const HEADERS = 28;
 
-describe.skipIf(why !== undefined)('prometheus-node-exporter on the text files', () => {
+describe.skipIf(why !== undefined)('prometheus-node-exporter, which reads the text files,', () => {
   let lab: Lab;
 
   beforeAll(async () => {
@@ -87,7 +87,7 @@ describe.skipIf(why !== undefined)('prometheus-node-exporter on the text files',
     });
   });
 
-  test('counts datagrams and their octets both ways', async () => {
+  test('counts datagrams and their bytes in both directions', async () => {
     const client = built('test/support/udp-client');
     const words = ['--to', lab.vip, '--octets', String(DATAGRAM), '--count', String(DATAGRAMS)];
     expect(await lab.client.exec([...client, ...words])).toBe(`${DATAGRAMS} of ${DATAGRAMS}`);
@@ -102,7 +102,7 @@ describe.skipIf(why !== undefined)('prometheus-node-exporter on the text files',
     });
   });
 
-  test('tells open connections from ended ones', async () => {
+  test('distinguishes active from inactive connections', async () => {
     for (let i = 0; i < 4; i++) await lab.client.exec('curl -sS --max-time 30 http://vip/');
     await lab.client.exec('curl -sS --max-time 30 -g http://vip6/');
     await using download = lab.client.spawn(
@@ -127,7 +127,7 @@ describe.skipIf(why !== undefined)('prometheus-node-exporter on the text files',
     expect(download.running).toBe(true);
   });
 
-  test('follows what ipvsadm changes', async () => {
+  test('follows changes by ipvsadm', async () => {
     await lab.director.exec([...ipvsadm, '-D', '-f', '9']);
     await lab.director.exec([
       ...ipvsadm,

@@ -35,9 +35,9 @@ services:
     destinations: [{ server: 192.168.0.3, weight: 3 }, { server: 192.168.0.4, weight: 1 }]
 `;
 
-test('what is needed is there', ({ skip }) => skip(why !== undefined, why));
+test('the required programs and privileges are available', ({ skip }) => skip(why !== undefined, why));
 
-describe.skipIf(why !== undefined)('looking at a running director', () => {
+describe.skipIf(why !== undefined)('on a running director', () => {
   let lab: Lab;
   let director: Program;
   const servers: Program[] = [];
@@ -76,7 +76,7 @@ describe.skipIf(why !== undefined)('looking at a running director', () => {
     expect(text).toMatch(/^lvs_build_info\{version="\d.*\} 1$/m);
   });
 
-  test('alive, ready, and as JSON', async () => {
+  test('the health endpoints and JSON report that it is alive and ready', async () => {
     expect(await get(`${METRICS}/healthz`)).toBe('alive');
     expect(await get(`${METRICS}/readyz`)).toBe('ready');
     const { services, surroundings } = JSON.parse(await get(`${METRICS}/api/v1/snapshot`));
@@ -84,7 +84,7 @@ describe.skipIf(why !== undefined)('looking at a running director', () => {
     expect(surroundings).toMatchObject({ running: true });
   });
 
-  test('node_exporter sees the same under the same names', async ({ skip }) => {
+  test('node_exporter exports the same figures under the same names', async ({ skip }) => {
     skip(withoutExporter !== undefined, withoutExporter);
     await using exporter = lab.director.spawn([
       'prometheus-node-exporter',
@@ -108,7 +108,7 @@ describe.skipIf(why !== undefined)('looking at a running director', () => {
 
   const tell = (...words: string[]) => lab.director.run([...lvs, ...words]);
 
-  test('explain says whom the next client gets, and why; then it is so', async () => {
+  test('explain reports the destination of the next client and why, and the prediction is right', async () => {
     const ends = ['--from', '192.168.0.200:40000', '--to', '192.168.0.101:80'];
     const { status, stdout } = await tell('explain', ...ends);
     expect(status).toBe(0);
@@ -124,14 +124,14 @@ describe.skipIf(why !== undefined)('looking at a running director', () => {
     expect(JSON.parse(known).steps[0]).toMatchObject({ step: 'found', what: 'connection' });
   });
 
-  test('explain tells which service nearly matched', async () => {
+  test('explain names the service that nearly matched', async () => {
     const { status, stdout } = await tell('explain', '--from', '192.0.2.1:9', '--to', '192.168.0.101:81');
     expect(status).toBe(0);
     expect(stdout).toContain('not tcp 192.168.0.101:80: another port');
     expect(stdout).toMatch(/^verdict +pass/m);
   });
 
-  test('capture shows packets before and after forwarding, and explain takes them from a file', async ({
+  test('capture shows packets before and after forwarding, and explain reads them from the file', async ({
     skip,
   }) => {
     skip(withoutTshark !== undefined, withoutTshark);
@@ -177,7 +177,7 @@ describe.skipIf(why !== undefined)('looking at a running director', () => {
     expect(none).toMatchObject({ status: 2, stderr: expect.stringContaining('none with number 10000') });
   });
 
-  test('top: once where there is no terminal', async () => {
+  test('top prints once without a terminal', async () => {
     const { status, stdout } = await tell('top');
     expect(status).toBe(0);
     expect(stdout).toMatch(/^tcp 192\.168\.0\.101:80 wrr /m);
@@ -185,7 +185,7 @@ describe.skipIf(why !== undefined)('looking at a running director', () => {
     expect(stdout).not.toContain('\u001b');
   });
 
-  test('top: in a terminal, renewed until q', async ({ skip }) => {
+  test('top refreshes in a terminal until q is pressed', async ({ skip }) => {
     skip(withoutTmux !== undefined, withoutTmux);
     const socket = join(lab.folder, 'tmux');
     const tmux = (...words: string[]) => lab.director.exec(['tmux', '-S', socket, ...words]);
@@ -223,7 +223,7 @@ describe.skipIf(why !== undefined)('looking at a running director', () => {
     }
   });
 
-  test('the page in Chromium follows what ipvsadm does', async ({ skip }) => {
+  test('the page in Chromium follows changes by ipvsadm', async ({ skip }) => {
     skip(browserMissing !== undefined, browserMissing);
     await using look = lab.director.spawn([...built('test/support/look'), `http://${METRICS}/`, 'quiesced']);
     await look.line(/^live$/);
@@ -238,7 +238,7 @@ describe.skipIf(why !== undefined)('looking at a running director', () => {
     await director.line(/destination-edited .*192\.168\.0\.4:80.* weight=0 cause="control socket"/);
   });
 
-  test('clients that nobody wants change nothing for those of the service', async () => {
+  test('hostile web clients do not affect the clients of the service', async () => {
     const dropped = async () =>
       /^lvs_driver_lost_packets_total.*$/m.exec(await get(`${METRICS}/metrics`))?.[0] ?? 'nothing';
     const before = await dropped();
@@ -253,7 +253,7 @@ describe.skipIf(why !== undefined)('looking at a running director', () => {
     expect(await dropped()).toBe(before);
   });
 
-  test('not ready while no interface is up', async () => {
+  test('the health endpoint reports not ready while no interface is up', async () => {
     await lab.director.exec('ip link set eth0 down');
     await says(`${METRICS}/readyz`, '^the datapath does not run$');
     await says(`${METRICS}/metrics`, '^lvs_datapath_running 0$');

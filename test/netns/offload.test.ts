@@ -15,7 +15,7 @@ const TAP = 'lvs-upcall';
 /** Octets of a download that does not end while destinations are removed. */
 const LONG = 100 * 1024 * 1024;
 
-test('what is needed is there', ({ skip }) => skip(why !== undefined, why));
+test('the required programs and privileges are available', ({ skip }) => skip(why !== undefined, why));
 
 const HOOKS: readonly [string, Method][] = [
   ['tc', 'dr'],
@@ -39,13 +39,13 @@ describe.skipIf(why !== undefined).each(HOOKS)('%s, %s', (hook, method) => {
   });
   afterAll(() => cluster?.[Symbol.asyncDispose]());
 
-  test('says which way it took, and why', () => {
+  test('the director logs which datapath it chose, and why', () => {
     expect(cluster.director.output).toMatch(
       new RegExp(`datapath-chosen.*datapath=${hook} reason="?asked for`),
     );
   });
 
-  test('a download arrives as it was, and hardly a packet of it comes up', async () => {
+  test('a download arrives intact, and hardly any of its packets reach the director', async () => {
     const before = await upcalls();
     const sum = await cluster.lab.client.exec(
       `curl -sS --max-time 50 'http://${cluster.lab.vip}/big?octets=${octets}' | sha256sum`,
@@ -54,7 +54,7 @@ describe.skipIf(why !== undefined).each(HOOKS)('%s, %s', (hook, method) => {
     expect((await upcalls()) - before).toBeLessThan(octets / 1448 / 4);
   });
 
-  test('what the kernel forwarded is in the listings', async () => {
+  test('listings include packets that the kernel forwarded', async () => {
     await cluster.ipvsadm('-Z');
     await cluster.get(`/big?octets=${octets}`);
     // Statistics move at the estimator's ticks only, every two seconds, as in the kernel.
@@ -68,7 +68,7 @@ describe.skipIf(why !== undefined).each(HOOKS)('%s, %s', (hook, method) => {
   });
 
   if (method === 'tunnel')
-    test('what a router says about the tunnel is heard', async () => {
+    test('ICMP errors of a router about the tunnel are handled', async () => {
       await cluster.lab.host('router').exec('ip link set eth1 mtu 1300');
       const upload = `curl -sS --max-time 50 -T - http://${cluster.lab.vip}/`;
       const sum = await cluster.lab.client.exec(`head -c 1000000 /dev/zero | ${upload}`);
@@ -76,7 +76,7 @@ describe.skipIf(why !== undefined).each(HOOKS)('%s, %s', (hook, method) => {
       await cluster.lab.host('router').exec('ip link set eth1 mtu 1500');
     });
 
-  test('a destination that is removed gets no packet more', async () => {
+  test('a removed destination gets no more packets', async () => {
     const url = `http://${cluster.lab.vip}/big?octets=${LONG}`;
     await using download = cluster.lab.client.spawn([...built('test/support/download'), url]);
     await established();
@@ -90,7 +90,7 @@ describe.skipIf(why !== undefined).each(HOOKS)('%s, %s', (hook, method) => {
     expect(await cluster.get()).toMatch(/^I am real server/);
   });
 
-  test('a director that is killed takes everything with it', async () => {
+  test('killing the director removes everything that it attached', async () => {
     const { director } = cluster.lab;
     expect((await director.run(`ip link show ${TAP}`)).status).toBe(0);
     await cluster.director.stop('SIGKILL');

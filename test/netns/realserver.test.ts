@@ -18,7 +18,7 @@ const stateOf = async (host: LabHost) =>
   );
 const agent = (host: LabHost, ...words: string[]) => host.run([...realserver, ...words]);
 
-test('what is needed is there', ({ skip }) => skip(why !== undefined, why));
+test('the required programs and privileges are available', ({ skip }) => skip(why !== undefined, why));
 
 describe.skipIf(why !== undefined)('the agent of a real server', () => {
   let lab: Lab;
@@ -35,7 +35,7 @@ describe.skipIf(why !== undefined)('the agent of a real server', () => {
     ['a tunnel', ['--vip', '192.168.0.101,fd00::101', '--method', 'tunnel'], /inet6 fd00::101\/128/],
     ['nat', ['--method', 'nat', '--gateway', '192.168.0.1'], /default via 192\.168\.0\.1 /],
     ['the classic file', ['--config', conf('lvs.conf')], /inet 192\.168\.0\.101\/32/],
-  ])('%s: everything is put back on exit', async (_name, options, sign) => {
+  ])('restores everything on exit: %s', async (_name, options, sign) => {
     const before = await stateOf(rs);
     const running = await startAgent(rs, ...options);
     expect(await stateOf(rs)).toMatch(sign);
@@ -43,7 +43,7 @@ describe.skipIf(why !== undefined)('the agent of a real server', () => {
     expect(await stateOf(rs)).toBe(before);
   });
 
-  test('settings that were not the default are put back as they were', async () => {
+  test('restores settings that were not the default', async () => {
     await rs.exec(
       'sysctl -qw net.ipv4.conf.all.arp_ignore=2; ip route add default via 192.168.0.200 metric 7',
     );
@@ -57,7 +57,7 @@ describe.skipIf(why !== undefined)('the agent of a real server', () => {
     await rs.exec('sysctl -qw net.ipv4.conf.all.arp_ignore=0; ip route del default');
   });
 
-  test('after a kill -9, restore puts everything back', async () => {
+  test('restores everything after a kill -9, with restore', async () => {
     const before = await stateOf(rs);
     const running = await startAgent(rs, '--vip', '192.168.0.101', '--method', 'tunnel');
     await running.stop('SIGKILL');
@@ -68,7 +68,7 @@ describe.skipIf(why !== undefined)('the agent of a real server', () => {
     expect(await stateOf(rs)).toBe(before);
   });
 
-  test('after a kill -9, the next start puts back what it does not want itself', async () => {
+  test('restores at the next start after a kill -9 what it does not need', async () => {
     const before = await stateOf(rs);
     await (await startAgent(rs, '--vip', '192.168.0.101,192.168.0.102', '--device', 'lo:1')).stop('SIGKILL');
     const next = await startAgent(rs, '--vip', '192.168.0.102', '--device', 'lo:1');
@@ -87,7 +87,7 @@ describe.skipIf(why !== undefined)('the agent of a real server', () => {
     expect(await stateOf(rs)).toBe(before);
   });
 
-  test('a second agent is refused, and changes nothing', async () => {
+  test('refuses a second agent, which changes nothing', async () => {
     await using running = await startAgent(rs, '--vip', '192.168.0.101');
     const between = await stateOf(rs);
     const second = await agent(rs, 'run', '--vip', '192.168.0.102');
@@ -97,7 +97,7 @@ describe.skipIf(why !== undefined)('the agent of a real server', () => {
     expect(await stateOf(rs)).toBe(between);
   });
 
-  test('status tells what was changed, and what somebody changed since', async () => {
+  test('reports with status its changes, and what others changed since', async () => {
     await using running = await startAgent(rs, '--vip', '192.168.0.101');
     const first = await agent(rs, 'status', '--json');
     expect(first.status).toBe(0);
@@ -113,7 +113,7 @@ describe.skipIf(why !== undefined)('the agent of a real server', () => {
     expect((await agent(rs, 'status')).stdout).toMatch(/arp_ignore = 1 .*CHANGED SINCE/);
   });
 
-  test('a device that answers ARP gets no VIP', async () => {
+  test('adds no VIP to a device that answers ARP', async () => {
     const before = await stateOf(rs);
     const { status, stderr } = await agent(rs, 'run', '--vip', '192.168.0.101', '--device', 'eth0');
     expect(status).toBe(1);
@@ -121,7 +121,7 @@ describe.skipIf(why !== undefined)('the agent of a real server', () => {
     expect(await stateOf(rs)).toBe(before);
   });
 
-  test('a change that fails takes the others with it', async () => {
+  test('undoes its other changes when one fails', async () => {
     const before = await stateOf(rs);
     const { status, stderr } = await agent(rs, 'run', '--method', 'nat', '--gateway', '10.9.9.9');
     expect(status).toBe(1);
@@ -129,7 +129,7 @@ describe.skipIf(why !== undefined)('the agent of a real server', () => {
     expect(await stateOf(rs)).toBe(before);
   });
 
-  test('no ARP for the VIP is sent or answered while the agent starts, runs and stops', async () => {
+  test('never sends or answers ARP for the VIP: at start, while it runs and at stop', async () => {
     await using server = await startServers(rs, 1);
     await using watch = rs.spawn([...built('test/support/arp-watch'), 'eth0']);
     await watch.line(/^watching$/);

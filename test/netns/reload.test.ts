@@ -12,7 +12,7 @@ const why = clusterMissing();
 /** Octets of a download that lasts until it is ended or hurried. */
 const LARGE = 100 * 1024 * 1024;
 
-test('what is needed is there', ({ skip }) => skip(why !== undefined, why));
+test('the required programs and privileges are available', ({ skip }) => skip(why !== undefined, why));
 
 /** A file for the laboratory's segment, with these services on its VIP. */
 const file = (services: readonly string[], more = '') => `method: dr
@@ -71,7 +71,7 @@ describe.skipIf(why !== undefined)('a running director', () => {
     await reload([web(BOTH)]);
   });
 
-  test('serves a download to its end while other services come, change and go', async () => {
+  test('completes a download while other services are added, changed and removed', async () => {
     const url = `http://${lab.vip}/big?octets=${LARGE}`;
     await using download = lab.client.spawn([...built('test/support/download'), url]);
     await listed(/192\.168\.0\.[34]:80 +Route +1 +1 /);
@@ -91,7 +91,7 @@ describe.skipIf(why !== undefined)('a running director', () => {
     expect(download.output).toBe(contentHash(LARGE));
   });
 
-  test('tells before what a reload would do', async () => {
+  test('reports in advance what a reload would do', async () => {
     writeFileSync(config, file([web('192.168.0.3', 'persistent: 60,')]));
     const { stdout, status } = await tell('plan', config);
     expect(status).toBe(0);
@@ -119,7 +119,7 @@ describe.skipIf(why !== undefined)('a running director', () => {
     await unlisted(/192\.168\.0\.3:80/);
   });
 
-  test('removes a destination at the deadline, whatever it still has', async () => {
+  test('removes a destination at the deadline, even with connections', async () => {
     await using download = lab.client.spawn(
       `curl -sS --limit-rate 100k -o /dev/null http://${lab.vip}/big?octets=${LARGE}`,
     );
@@ -129,7 +129,7 @@ describe.skipIf(why !== undefined)('a running director', () => {
     expect(download.running).toBe(true);
   });
 
-  test('takes and gives up VIPs', async () => {
+  test('adds and removes VIPs', async () => {
     const addresses = () => lab.director.exec('ip -o address show dev eth0');
     writeFileSync(
       config,
@@ -146,7 +146,7 @@ describe.skipIf(why !== undefined)('a running director', () => {
     expect(await addresses()).toContain('192.168.0.101/32');
   });
 
-  test('changes nothing for a file with mistakes, and says all of them', async () => {
+  test('changes nothing for a file with errors, and reports all of them', async () => {
     // But for the numbers of connections, which end meanwhile.
     const rules = async () => (await list()).replace(/( +\d+){2} *$/gm, '');
     const before = await rules();
@@ -170,7 +170,7 @@ describe.skipIf(why !== undefined)('a running director', () => {
     expect(await get()).toMatch(/^I am real server/);
   });
 
-  test('reads its file again at a SIGHUP, and keeps what was set by hand unless told otherwise', async () => {
+  test('reads its file again at SIGHUP, and keeps rules set with ipvsadm unless configured otherwise', async () => {
     await lab.director.exec([...ipvsadm, '-A', '-t', '192.168.0.101:443', '-s', 'rr']);
     writeFileSync(config, file([web(BOTH)]));
     let lines = program.lines.length;
@@ -188,7 +188,7 @@ describe.skipIf(why !== undefined)('a running director', () => {
     await unlisted(/:443/);
   });
 
-  test('quiesces a server that stopped, and has it back when it is', async () => {
+  test('quiesces a server that stopped, and uses it again after it returns', async () => {
     const check = 'check: { type: http, interval: 0.2, timeout: 5, fall: 3, rise: 2 },';
     await reload([web(BOTH, check)]);
     let lines = program.lines.length;
@@ -210,7 +210,7 @@ describe.skipIf(why !== undefined)('a running director', () => {
 });
 
 describe.skipIf(why !== undefined)('agents on the real servers', () => {
-  test('move weights; a server whose agent is silent gets nothing new', async () => {
+  test('adjust weights; a server whose agent does not answer gets no new connections', async () => {
     await using lab = await Lab.create();
     const config = join(lab.folder, 'lvs.yaml');
     const check = 'check: { type: agent, port: 5555, interval: 0.2, timeout: 5, fall: 2, max-step: 20 },';

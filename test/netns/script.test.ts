@@ -7,9 +7,9 @@ import { director, ipvsadm, startDirector, startServers } from '../support/lvs-p
 
 const why = clusterMissing();
 
-test('what is needed is there', ({ skip }) => skip(why !== undefined, why));
+test('the required programs and privileges are available', ({ skip }) => skip(why !== undefined, why));
 
-describe.skipIf(why !== undefined)('one script sets up every host of a cluster', () => {
+describe.skipIf(why !== undefined)('one script sets up every host of a cluster:', () => {
   test.each([
     ['dr', 'eth0', 'eth0', 0],
     ['nat', 'eth0', 'eth1', 1],

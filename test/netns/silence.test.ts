@@ -10,7 +10,7 @@ const why = missing
   ? `${missing.what}: ${missing.why}`
   : notBuilt('src/cli/realserver', 'test/support/arp-watch', 'test/support/server');
 
-test('what is needed is there', ({ skip }) => skip(why !== undefined, why));
+test('the required programs and privileges are available', ({ skip }) => skip(why !== undefined, why));
 
 const VIPS = ['192.168.0.101', 'fd00::101'];
 
@@ -43,7 +43,7 @@ describe.skipIf(why !== undefined).each([
   ['set to speak of new addresses', LOUD, 'dr'],
   ['set to speak of new addresses', LOUD, 'tunnel'],
 ] as const)('a kernel %s', (_how, settings, method) => {
-  test(`says nothing of the VIPs while the agent starts, runs and stops (${method})`, async () => {
+  test(`sends nothing about the VIPs when the agent starts, runs and stops (${method})`, async () => {
     await using lab = await Lab.create({ ipv6: true, servers: 1 });
     const rs = lab.host('rs1');
     if (settings.length > 0) await rs.exec(['sysctl', '-qw', ...settings]);

@@ -10,7 +10,7 @@ import { built } from '../support/project.ts';
 
 const why = clusterMissing();
 
-test('what is needed exists', ({ skip }) => skip(why !== undefined, why));
+test('the required programs and privileges are available', ({ skip }) => skip(why !== undefined, why));
 
 const VIP = '192.168.0.101';
 const CONFIG = `method: dr
@@ -23,7 +23,7 @@ const METRICS = 'http://127.0.0.1:9112/metrics';
 const frame = (source: string, octets: number, port = 1000) =>
   `0200000000010200000000c80800${Buffer.from(packetOfLine(`${source}:${port} > ${VIP}:7 UDP len=${octets}`)).toString('hex')}`;
 
-describe.skipIf(why !== undefined).each(['live', 'tc'])('sources of packets, --datapath %s', (datapath) => {
+describe.skipIf(why !== undefined).each(['live', 'tc'])('a director with --datapath %s', (datapath) => {
   let lab: Lab;
   let sink: Program;
   let port = 2000;
@@ -66,7 +66,7 @@ describe.skipIf(why !== undefined).each(['live', 'tc'])('sources of packets, --d
     return sink.lines.slice(from).map((line) => Number.parseInt(line, 10));
   };
 
-  test('own addresses are never accepted: the VIP, and others of the host', async () => {
+  test('never accepts its addresses as sources: the VIP, and others of the host', async () => {
     await rpFilter(0);
     const before = await dropped();
     expect(await arrived(VIP, '192.168.0.1', '192.168.1.1', '127.0.0.1')).toEqual([99]);
@@ -74,7 +74,7 @@ describe.skipIf(why !== undefined).each(['live', 'tc'])('sources of packets, --d
     expect((await dropped()) - before).toBe(3);
   });
 
-  test('of the network of another interface are accepted or not as rp_filter says', async () => {
+  test('accepts sources of the network of another interface according to rp_filter', async () => {
     await rpFilter(0);
     expect(await arrived('192.168.1.77')).toEqual([100, 99]);
     await rpFilter(1);

@@ -11,7 +11,7 @@ const why =
   notBuilt('test/support/drop-packets') ??
   ('why' in kernel ? kernel.why : undefined);
 
-test('finds namespaces, the build and a kernel that loads programs', ({ skip }) =>
+test('namespaces, the build and a kernel that loads programs are available', ({ skip }) =>
   skip(why !== undefined, why));
 
 describe.skipIf(why !== undefined)('a filter whose process drops every packet', () => {
@@ -26,7 +26,7 @@ describe.skipIf(why !== undefined)('a filter whose process drops every packet', 
   test.each([
     ['killed', 'SIGKILL', /lvs_director/],
     ['asked to end', undefined, /^$/],
-  ] as const)('passes every packet once the process is %s', async (_how, signal, left) => {
+  ] as const)('passes every packet after the process is %s', async (_how, signal, left) => {
     const program = lab.director.spawn([...built('test/support/drop-packets'), 'eth0']);
     await program.line(/^ready$/);
     expect(await answers()).toBe(false);

@@ -4,7 +4,7 @@ import { built } from '../support/project.ts';
 
 const why = clusterMissing();
 
-test('what is needed is there', ({ skip }) => skip(why !== undefined, why));
+test('the required programs and privileges are available', ({ skip }) => skip(why !== undefined, why));
 
 const VIP = '192.168.0.101';
 const VIP6 = 'fd00::101';
@@ -50,7 +50,7 @@ describe.skipIf(why !== undefined).each([
   afterAll(() => cluster?.[Symbol.asyncDispose]());
   const url = vip === VIP ? `http://${vip}/` : `http://[${vip}]/`;
 
-  test('requests are answered in turn', async () => {
+  test('the servers answer requests in turn', async () => {
     const answers: string[] = [];
     for (let i = 0; i < 4; i++)
       answers.push(await cluster.lab.client.exec(`curl -sS --max-time 30 -g '${url}'`));
@@ -58,13 +58,13 @@ describe.skipIf(why !== undefined).each([
     expect(answers.slice(2)).toEqual(answers.slice(0, 2));
   });
 
-  test('an upload arrives as it was', async () => {
+  test('an upload arrives intact', async () => {
     const zeros = `head -c ${OCTETS} /dev/zero`;
     const put = await cluster.lab.client.exec(`${zeros} | curl -sS --max-time 30 -g -T - '${url}'`);
     expect(`${put}  -`).toBe(await cluster.lab.client.exec(`${zeros} | sha256sum`));
   });
 
-  test('UDP datagrams come back', async () => {
+  test('UDP datagrams are echoed', async () => {
     const echo = [...built('test/support/udp-client'), '--to', vip, '--octets', '4000', '--count'];
     // The first one may tell the client what fits.
     await cluster.lab.client.exec([...echo, '1']);

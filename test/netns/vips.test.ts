@@ -9,7 +9,7 @@ import { built } from '../support/project.ts';
 
 const why = clusterMissing();
 
-test('what is needed exists', ({ skip }) => skip(why !== undefined, why));
+test('the required programs and privileges are available', ({ skip }) => skip(why !== undefined, why));
 
 const VIP = '192.168.0.101';
 const VIP6 = 'fd00::101';
@@ -56,7 +56,7 @@ describe.skipIf(why !== undefined)('a VIP', () => {
     return text.split('\n').find((line) => line.startsWith(name));
   };
 
-  test('is probed, announced when it is added, comes back or has another MAC, and clients follow at once', async () => {
+  test('is probed, and announced when it is added, returns or has another MAC, and clients follow at once', async () => {
     await startDirector(lab.director, written(file(ON_ETH0)), '--metrics');
     // Five at once, and five more 5 s later.
     for (const line of [ANNOUNCED, ANNOUNCED6]) await seen(line, 10, 0);
@@ -100,7 +100,7 @@ describe.skipIf(why !== undefined)('a VIP', () => {
     expect((await get()).stdout).toBe('I am real server #1\n');
   });
 
-  test('that another host has is reported, also when that host takes it later', async () => {
+  test('that another host has is reported, also when that host adds it later', async () => {
     const rs = lab.host('rs1');
     // A second owner: another machine of the segment.
     await lab.client.exec(`ip address add ${VIP}/32 dev eth0`);
@@ -181,7 +181,7 @@ describe.skipIf(why !== undefined)('a VIP', () => {
     );
   });
 
-  test('is served on as before when a reload adds marks that the kernel path does not know', async () => {
+  test('stays served when a reload adds marks that the kernel path does not support', async () => {
     const config = written(file(ON_ETH0));
     const director = await startDirector(lab.director, config, '--metrics', '--datapath', 'tc');
     writeFileSync(

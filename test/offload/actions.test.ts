@@ -15,7 +15,7 @@ const route = (interfaceIndex: number): Action => ({
   hop: { ...LEFT, interfaceIndex, vlan: 0, mtu: 1500 },
 });
 
-test('the same action has one number, however it was made', () => {
+test('equal actions have the same number, however they were built', () => {
   const actions = table();
   const first = route(1);
   const number = actions.hold(first);
@@ -24,7 +24,7 @@ test('the same action has one number, however it was made', () => {
   expect(actions.size).toBe(2);
 });
 
-test('an action is held again by its number, and released as often as it was held', () => {
+test('an action can be acquired again by its number, and is released as often as it was acquired', () => {
   const actions = table();
   const action = route(1);
   const number = actions.hold(action);
@@ -34,7 +34,7 @@ test('an action is held again by its number, and released as often as it was hel
   expect(actions.takeRetired()).toEqual([number]);
 });
 
-test('a number that is no longer the action, or is another by now, is not held', () => {
+test('a number whose action was freed or replaced is not acquired', () => {
   const actions = table();
   const action = route(1);
   const number = actions.hold(action);

@@ -50,7 +50,7 @@ const added = addInterface();
 deleteInterface();
 const why = noKernel ?? (added.status === 0 ? undefined : `cannot add an interface: ${added.stderr}`);
 
-test('finds a kernel that loads programs', ({ skip }) => skip(why !== undefined, why));
+test('this kernel can load programs', ({ skip }) => skip(why !== undefined, why));
 
 describe.skipIf(why !== undefined)('a program', () => {
   beforeEach(() => {
@@ -96,7 +96,7 @@ describe.skipIf(why !== undefined)('a program on a kernel without tcx', () => {
     deleteInterface();
   });
 
-  test('is a filter of a clsact qdisc that goes with it', () => {
+  test('is a filter of a clsact qdisc that is removed with it', () => {
     const attachments = open();
     expect(attachments.attach(index)).toBe('attached');
     expect(attachments.attach(index)).toBe('unchanged');
@@ -105,7 +105,7 @@ describe.skipIf(why !== undefined)('a program on a kernel without tcx', () => {
     expect([filters(), qdiscs()]).toEqual(['', '']);
   });
 
-  test('takes the place of the filter that an earlier process left', () => {
+  test('replaces the filter that an earlier process left', () => {
     const left = open();
     left.attach(index);
     using attachments = open();
@@ -144,7 +144,7 @@ describe.skipIf(why !== undefined)('a program on a kernel without tcx', () => {
     expect(filters()).toContain('lvs_director');
   });
 
-  test('is refused with a reason where the place is taken by a filter of another name', () => {
+  test('is refused with a reason when a filter with another name occupies its priority', () => {
     using _other = new OtherFilter('other', 0x1756);
     using attachments = open();
     expect(() => attachments.attach(index)).toThrowError(

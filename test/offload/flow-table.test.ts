@@ -16,7 +16,7 @@ function open(slots: number, seed = 7): { table: FlowTable; memory: Block } {
 const VIP = address('192.0.2.80');
 const client = (i: number) => addressFromV4(0x0a000000 + i);
 
-test('a flow is taken once; its key is free again after it was removed and freed', () => {
+test('a flow is added once; its key is free again after it was removed and freed', () => {
   const { table } = open(64);
   const slot = table.insert(TCP, client(1), 4000, VIP, 80, 3);
   expect(table.insert(TCP, client(1), 4000, VIP, 80, 4)).toBe(-1);
@@ -26,7 +26,7 @@ test('a flow is taken once; its key is free again after it was removed and freed
   expect([table.live, table.takeRetired()]).toEqual([2, [slot]]);
 });
 
-test('a removed slot is not filled before it is freed', () => {
+test('a removed slot is not reused before it is freed', () => {
   const { table } = open(1);
   const slots = Array.from({ length: PROBES }, (_, i) => table.insert(TCP, client(i), 1, VIP, 80, 1));
   expect(new Set(slots).size).toBe(PROBES);
@@ -37,7 +37,7 @@ test('a removed slot is not filled before it is freed', () => {
   expect(table.insert(TCP, client(99), 1, VIP, 80, 1)).toBe(slots[3]);
 });
 
-test('at half its slots hardly a flow finds no place, whatever the seed', () => {
+test('at half load hardly any flow finds no slot, whatever the seed', () => {
   for (const seed of [1, 2, 3]) {
     const { table } = open(8192, seed);
     let unplaced = 0;
@@ -47,7 +47,7 @@ test('at half its slots hardly a flow finds no place, whatever the seed', () => 
   }
 });
 
-test('counts are what was added since they were asked for, across every overflow', () => {
+test('counts are the increase since the last read, across every overflow', () => {
   const { table, memory } = open(1);
   const slot = table.insert(TCP, client(1), 1, VIP, 80, 1);
   const counts = new BigUint64Array(memory.bytes.buffer, slot * 32 + 24, 1);

@@ -22,7 +22,7 @@ function handedBack(index: number, mark = HAND_BACK): Uint8Array {
   return frame;
 }
 
-test('finds a kernel that loads programs', ({ skip }) => skip(noKernel !== undefined, noKernel));
+test('this kernel can load programs', ({ skip }) => skip(noKernel !== undefined, noKernel));
 
 describe.skipIf(noKernel !== undefined).each(['xdp', 'tc'] as const)('%s', (hook) => {
   const open = () => {
@@ -45,7 +45,7 @@ describe.skipIf(noKernel !== undefined).each(['xdp', 'tc'] as const)('%s', (hook
     return (frame: Uint8Array) => testRun(bpf, program, frame);
   };
 
-  test('sends a frame by the interface that it names, from the address of that interface', () => {
+  test('sends a frame through the interface that it names, from the address of that interface', () => {
     const frame = handedBack(INDEX);
     const { result, packet } = open()(frame);
     expect(result).toBe(REDIRECTED[hook]);

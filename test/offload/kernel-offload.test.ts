@@ -23,7 +23,7 @@ const connection = (
 const request = (cport: number) => arriving(packetOfLine(`203.0.113.7:${cport} > 192.0.2.80:80 ACK len=9`));
 const settled = () => new Promise<void>((resolve) => setImmediate(resolve));
 
-test('a connection that is removed is the director’s at once, and what it had is told', () => {
+test('a removed connection returns to the director at once, and its counts are reported', () => {
   const datapath = Datapath.interpreted('xdp');
   datapath.install(connection(4000));
   expect(datapath.run(request(4000)).fate).toBe('forwarded');
@@ -35,7 +35,7 @@ test('a connection that is removed is the director’s at once, and what it had 
   expect([datapath.flows.live, datapath.actions.size, datapath.offload.has(0)]).toEqual([0, 0, false]);
 });
 
-test('flows of the same ends and the same way have their actions in common', async () => {
+test('flows of the same endpoints and the same route share their actions', async () => {
   const datapath = Datapath.interpreted('xdp');
   datapath.install(connection(4000), connection(4001), connection(4002, '10.1.0.12'));
   expect(datapath.flows.live).toBe(6);
@@ -47,7 +47,7 @@ test('flows of the same ends and the same way have their actions in common', asy
   expect([datapath.flows.live, datapath.actions.size]).toEqual([0, 0]);
 });
 
-test('a connection whose way has changed takes the new one', () => {
+test('a connection whose route changed gets the new one', () => {
   const datapath = Datapath.interpreted('xdp');
   datapath.install(connection(4000, '10.1.0.11', 'dr'));
   datapath.vlan = 9;
@@ -57,7 +57,7 @@ test('a connection whose way has changed takes the new one', () => {
   expect([datapath.flows.live, datapath.actions.size]).toEqual([1, 1]);
 });
 
-test('connections whose way has changed are the director’s at once; the others are not touched', () => {
+test('connections whose route changed return to the director at once, and the others are not affected', () => {
   const datapath = Datapath.interpreted('xdp');
   datapath.install(connection(4000), connection(4001, '10.1.0.12', 'dr'));
   datapath.offload.checkWays();
@@ -70,7 +70,7 @@ test('connections whose way has changed are the director’s at once; the others
   expect(datapath.run(request(4001)).fate).toBe('forwarded');
 });
 
-test('of connections that go one way, those part whose route is another one now', () => {
+test('connections that shared a route are separated when the route of some changes', () => {
   const datapath = Datapath.interpreted('xdp');
   const other = { ...connection(4001), caddr: address('203.0.113.8') };
   datapath.install(connection(4000), other);
@@ -87,7 +87,7 @@ test('of connections that go one way, those part whose route is another one now'
   expect(fates()).toEqual(['forwarded', 'forwarded tagged']);
 });
 
-test('slots are used again when nobody can be reading them, and not before', async () => {
+test('slots are reused after all readers have finished, not before', async () => {
   const datapath = Datapath.interpreted('xdp');
   for (let i = 0; i < 300; i++) {
     datapath.connections = [connection(1000 + i)];
@@ -117,7 +117,7 @@ test.each<[string, Connection]>([
   expect(datapath.offload.counts).toMatchObject({ installed: 0, unsuited: 1 });
 });
 
-test('what does not fit in the table stays with the director, counted', () => {
+test('connections that do not fit in the table stay with the director, counted', () => {
   const datapath = Datapath.interpreted('xdp');
   const all = Array.from({ length: 200 }, (_, i) => connection(2000 + i, '10.1.0.11', 'dr'));
   const taken = datapath.install(...all);

@@ -183,7 +183,7 @@ const any = fc.oneof(
 );
 
 describe.each(['xdp', 'tc'] as const)('%s', (hook) => {
-  test('whatever comes, in whatever order', async () => {
+  test('forwards any packets in any order as the director alone does', async () => {
     let forwarded = 0;
     await fc.assert(
       fc.asyncProperty(

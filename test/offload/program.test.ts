@@ -41,7 +41,7 @@ const line = (version: 4 | 6, rest: string) =>
 const reply = (version: 4 | 6, rest: string) =>
   `${bracket(SERVER[version])}:8080 > ${bracket(CLIENT[version])}:4000 ${rest}`;
 
-test('finds a kernel that loads programs', ({ skip }) => skip(noKernel !== undefined, noKernel));
+test('this kernel can load programs', ({ skip }) => skip(noKernel !== undefined, noKernel));
 
 const services = serviceKeys({
   services: ([4, 6] as const).flatMap((version) =>
@@ -200,7 +200,7 @@ describe.each(datapaths)('%s', (_name, open, inKernel) => {
   });
 });
 
-describe('tc, interpreted, with metadata of the packet', () => {
+describe('the tc program, interpreted, with packet metadata,', () => {
   const datapath = Datapath.interpreted('tc', services);
 
   test('passes a frame to another host', () => {

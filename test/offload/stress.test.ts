@@ -126,7 +126,7 @@ function reader(b: Bpf, program: Program, running: () => boolean): Promise<void>
   return again();
 }
 
-test('no packet is ever sent to a wrong place, or by half of an action', async ({ skip }) => {
+test('no packet is ever sent to a wrong destination, or with half of an action', async ({ skip }) => {
   skip(noKernel !== undefined, noKernel);
   const b = kernel as Bpf;
   const missing = await graceUnavailable(b.system);

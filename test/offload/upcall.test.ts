@@ -88,7 +88,7 @@ describe.each<HookName>(['xdp', 'tc'])('%s', (hook) => {
     expect(datapath.run(arp.subarray(0, 30)).fate).toBe('pass');
   });
 
-  test('leaves any bytes unchanged, whatever becomes of them', () => {
+  test('leaves any bytes unchanged, whatever the verdict', () => {
     // Behind an Ethernet header, so that they are looked at.
     let seed = 1;
     const random = () => {

@@ -12,11 +12,11 @@ test.each([
   [4, 2, 25],
   [1000, 2, 1],
   [1, 0, 50],
-])('a load of %d on %d processors asks for %d %%', (load, processors, percent) =>
+])('a load of %d on %d processors yields %d %%', (load, processors, percent) =>
   expect(percentOf(load, processors)).toBe(percent),
 );
 
-test('a director that asks is told what the words are then', async () => {
+test('a director that connects gets the current words', async () => {
   let percent = 80;
   const server = await serveAgentCheck({ host: '127.0.0.1', port: 0, words: () => `up ready ${percent--}%` });
   const { port } = server.address() as AddressInfo;
@@ -35,7 +35,7 @@ test('a director that asks is told what the words are then', async () => {
   server.close();
 });
 
-test('what a client says is of no account', async () => {
+test('input from a client is ignored', async () => {
   const server = await serveAgentCheck({ host: '127.0.0.1', port: 0, words: () => 'drain' });
   const socket = connect((server.address() as AddressInfo).port, '127.0.0.1');
   socket.write('GET / HTTP/1.1\r\n\r\n');
@@ -45,7 +45,7 @@ test('what a client says is of no account', async () => {
   server.close();
 });
 
-test('a port that is taken is told', async () => {
+test('a port in use is reported', async () => {
   const other = createServer().listen(0, '127.0.0.1');
   await once(other, 'listening');
   const { port } = other.address() as AddressInfo;

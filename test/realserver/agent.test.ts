@@ -33,7 +33,7 @@ const change = (path: string, value = '1'): Change => ({ kind: 'sysctl', path, v
 const agent = (machine: Machine) => ({ machine, stateFile, say: () => {} });
 
 describe('the journal', () => {
-  test('changes are made in the plan’s order and undone in the opposite one', async () => {
+  test('applies changes in the order of the plan and undoes them in reverse', async () => {
     const { machine, log } = kernel({ a: '0', b: '0' });
     await apply([change('a'), change('b')], agent(machine));
     await restore(agent(machine));
@@ -41,14 +41,14 @@ describe('the journal', () => {
     expect(readState(stateFile)).toEqual([]);
   });
 
-  test('what is so already is neither made nor undone', async () => {
+  test('skips changes that are already in effect, and does not undo them', async () => {
     const { machine, log } = kernel({ a: '1' });
     await apply([change('a')], agent(machine));
     await restore(agent(machine));
     expect(log).toEqual([]);
   });
 
-  test('what was before is remembered through a second start', async () => {
+  test('keeps the original values through a second start', async () => {
     const { machine, settings } = kernel({ a: '7', b: '8' });
     await apply([change('a'), change('b')], agent(machine));
     // The first agent died here; somebody put one thing back by hand.
@@ -59,7 +59,7 @@ describe('the journal', () => {
     expect(settings).toEqual({ a: '7', b: '8' });
   });
 
-  test('a second start in another role first undoes what it does not want', async () => {
+  test('undoes at a second start in another role the changes that the role does not need', async () => {
     const { machine, settings, log } = kernel({ a: '0', b: '0' });
     await apply([change('a')], agent(machine));
     await apply([change('b')], agent(machine));
@@ -67,7 +67,7 @@ describe('the journal', () => {
     expect(settings).toEqual({ a: '0', b: '1' });
   });
 
-  test('the order of undoing is the plan’s, whenever things were made', async () => {
+  test('undoes in the order of the plan, whenever changes were applied', async () => {
     const { machine, settings, log } = kernel({ first: '1', second: '0' });
     const plan = [change('first'), change('second')];
     await apply(plan, agent(machine));
@@ -78,7 +78,7 @@ describe('the journal', () => {
     expect(log).toEqual(['second=0', 'first=0']);
   });
 
-  test('what somebody else changed since stays as it is', async () => {
+  test('keeps what others changed since', async () => {
     const { machine, settings } = kernel({ a: '0' });
     await apply([change('a')], agent(machine));
     settings['a'] = '2';
@@ -86,14 +86,14 @@ describe('the journal', () => {
     expect(settings).toEqual({ a: '2' });
   });
 
-  test('a change that fails takes the earlier ones with it', async () => {
+  test('undoes the earlier changes when one fails', async () => {
     const { machine, settings } = kernel({ a: '0', b: '0' }, 'b');
     await expect(apply([change('a'), change('b')], agent(machine))).rejects.toThrow('b is refused');
     expect(settings).toEqual({ a: '0', b: '0' });
     expect(readState(stateFile)).toEqual([]);
   });
 
-  test('what cannot be undone now stays in the journal, and the rest is undone', async () => {
+  test('keeps a change that cannot be undone now, and undoes the rest', async () => {
     const settings = { a: '0', b: '0' };
     await apply([change('a'), change('b')], agent(kernel(settings).machine));
     await restore(agent(kernel(settings, 'b').machine));

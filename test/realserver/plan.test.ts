@@ -43,14 +43,14 @@ const SILENT = ['net.ipv4.conf.all.arp_ignore = 1', 'net.ipv4.conf.all.arp_annou
 
 // What this needs of a kernel (dummy, ipip) not every kernel has, so it is played here.
 describe('on a kernel that has the device', () => {
-  test('the VIP goes to dummy0, after the host was made silent about it', async () => {
+  test('the VIP is added to dummy0 after ARP for it is disabled', async () => {
     expect(await planned({ device: 'dummy0' }, machine(['lo', 'eth0'], ['dummy']))).toEqual({
       changes: [...SILENT, 'device dummy0', `VIP ${VIP} on dummy0`],
       notes: [],
     });
   });
 
-  test('the kernel takes packets out of tunnels, IPv4 only', async () => {
+  test('the kernel decapsulates tunnels, for IPv4 only', async () => {
     const on = machine(['lo', 'eth0', 'tunl0']);
     const vips = [VIP, 'fd00::101'];
     expect(await planned({ method: 'tunnel', device: 'tunl0', vips }, on)).toEqual({
@@ -68,20 +68,20 @@ describe('on a kernel that has the device', () => {
   });
 });
 
-test('a kernel that takes IPv4 out of IPv4 needs no help with it', async () => {
+test('a kernel that decapsulates IPv4 in IPv4 needs no agent for it', async () => {
   const on = machine(['lo', 'eth0', 'tunl0']);
   const { tunnelEnd } = await planned({ method: 'tunnel', device: 'tunl0' }, on);
   expect(tunnelEnd).toBeUndefined();
 });
 
-describe('on a kernel that has it not, a line says what serves instead', () => {
-  test('of dummy0', async () => {
+describe('a plan on a kernel without a device names the replacement', () => {
+  test('for dummy0', async () => {
     const { changes, notes } = await planned({ device: 'dummy0' }, machine(['lo', 'eth0']));
     expect(changes).toEqual([...SILENT, `VIP ${VIP} on lo:0`]);
     expect(notes).toEqual(['dummy0 is not available (Unknown device type.); using lo:0']);
   });
 
-  test('of tunl0', async () => {
+  test('for tunl0', async () => {
     const { changes, notes, tunnelEnd } = await planned(
       { method: 'tunnel', device: 'tunl0' },
       machine(['lo', 'eth0']),
@@ -98,7 +98,7 @@ test.each(['eth0', 'eth0:1', 'eth7'])('%s carries no VIP', async (device) => {
   );
 });
 
-test('nat changes the default route when it is told one, and nothing else', async () => {
+test('nat changes only the default route, when one is given', async () => {
   const on = machine(['lo', 'eth0']);
   expect((await planned({ method: 'nat', gateway: '192.168.1.1' }, on)).changes).toEqual([
     'default route via 192.168.1.1',
@@ -114,6 +114,6 @@ test.each([
   [VIP, 1_500, 1_440],
   ['fd00::101', 1_500, 1_400],
   [VIP, 9_000, 8_940],
-])('segments for %s over links of %d octets have %d', (vip, mtu, size) => {
+])('segments for %s over links of %d bytes have %d', (vip, mtu, size) => {
   expect(segmentSize(vip, mtu)).toBe(size);
 });

@@ -31,7 +31,7 @@ const rolesAt = async (own: readonly string[], options: RoleOptions = {}) =>
   rolesOf({ config, ...options }, await documentOf({ config }, () => {}), new Set(own));
 
 describe('the roles of a real server', () => {
-  test('are those by which services name its addresses, each with its VIPs and tunnel types', async () => {
+  test('are those with which services name its addresses, each with its VIPs and tunnel types', async () => {
     expect(await rolesAt(['10.0.0.1', '127.0.0.1'])).toEqual([
       { method: 'dr', vips: ['192.0.2.1'], device: 'lo' },
       { method: 'tunnel', vips: ['192.0.2.2'], device: 'lo', encapsulations: [{ type: 'gre' }] },
@@ -47,7 +47,7 @@ describe('the roles of a real server', () => {
     ]);
   });
 
-  test('are the one of the command line, or of the cluster for a host that no service names', async () => {
+  test('come from the command line, or from the cluster for a host that no service names', async () => {
     expect(await rolesAt(['10.0.0.1'], { method: 'dr', vip: ['192.0.2.9'] })).toEqual([
       { method: 'dr', vips: ['192.0.2.9'], device: 'lo' },
     ]);
@@ -56,7 +56,7 @@ describe('the roles of a real server', () => {
     ]);
   });
 
-  test('are planned together: each change once, and the default route stays where other roles need it', async () => {
+  test('are planned together: each change once, and the default route stays when other roles need it', async () => {
     const link = { ifname: 'lo', mtu: 65_536, flags: ['LOOPBACK', 'UP'] };
     const machine: Machine = {
       run: async (argv) =>

@@ -15,7 +15,7 @@ const logged = () => {
   return { lines, log };
 };
 
-test('what is done is told with its cause, what is refused is not', async () => {
+test('changes are logged with their cause, refused changes are not', async () => {
   const { lines, log } = logged();
   const commands: Command[] = [
     { op: 'add-service', service: WEB, options: { scheduler: 'rr' } },
@@ -40,7 +40,7 @@ test('what is done is told with its cause, what is refused is not', async () => 
   ]);
 });
 
-test('overload is told when it comes and when it goes', () => {
+test('overload is logged at its start and its end', () => {
   const it = new Directed().serve(`tcp ${VIP}:80`, ['10.0.0.1:80', '10.0.0.2:80'], { upperThreshold: 1 });
   const { lines, log } = logged();
   const overloads = new Overloads();

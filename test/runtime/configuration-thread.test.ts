@@ -22,8 +22,8 @@ const from = (running: readonly Rule[], commands: Parameters<typeof pack>[0]) =>
   draining: [],
 });
 
-describe('a configuration file that is read by a thread', () => {
-  test('gives its commands, and plans the reload of a running director', async () => {
+describe('a thread that reads a configuration file', () => {
+  test('returns its commands, and plans the reload of a running director', async () => {
     using folder = new TemporaryFolder();
     const path = folder.file('lvs.yaml');
     writeFileSync(path, FILE);
@@ -35,7 +35,7 @@ describe('a configuration file that is read by a thread', () => {
     expect([...unpacked(plan.commands)].map(({ op }) => op)).toEqual(commands.map(({ op }) => op));
   });
 
-  test('has the digest of a file that says the same, whatever its comments', async () => {
+  test('returns the same digest for the same content, whatever the comments', async () => {
     using folder = new TemporaryFolder();
     const digests: string[] = [];
     for (const text of [FILE, `# the same\n${FILE}`, FILE.replace('rr', 'wrr')]) {
@@ -47,20 +47,20 @@ describe('a configuration file that is read by a thread', () => {
     expect(digests[2]).not.toBe(digests[0]);
   });
 
-  test('with errors is refused with each of them', async () => {
+  test('reports each error of the file', async () => {
     using folder = new TemporaryFolder();
     writeFileSync(folder.file('lvs.yaml'), FILE.replace('rr', 'nonsense'));
     await expect(open(folder.file('lvs.yaml'))).rejects.toThrow('nonsense');
   });
 
-  test('that is a FIFO, a device or a folder is refused at once', async () => {
+  test('refuses a FIFO, a device or a directory at once', async () => {
     using folder = new TemporaryFolder();
     execFileSync('mkfifo', [folder.file('fifo')]);
     for (const path of [folder.file('fifo'), '/dev/zero', '/dev/random', folder.path])
       await expect(open(path)).rejects.toThrow('not a regular file');
   });
 
-  test('that takes too long is given up, and the next one can be read', async () => {
+  test('is stopped when the file takes too long, and can read the next file', async () => {
     using folder = new TemporaryFolder();
     const path = folder.file('lvs.yaml');
     writeFileSync(path, FILE);

@@ -25,12 +25,12 @@ test.each([
   });
 });
 
-test('what is asked for by name and not to be had is refused, with the reason', () => {
+test('an unavailable datapath that was requested by name is refused, with the reason', () => {
   expect(() => choose('tc', withoutTap, false)).toThrowError(`--datapath tc: tap devices: ${tap.missing}`);
   expect(() => choose('xdp', modern, true)).toThrowError('--datapath xdp: there are rules that give');
 });
 
-test('the table of probes has each of them once, and ends with the choice', () => {
+test('the table of probes contains each datapath once, and ends with the selected one', () => {
   expect(lines(older)).toEqual([
     'maps                            yes',
     'tc filters (clsact, Linux 4.5)  yes',
@@ -39,7 +39,7 @@ test('the table of probes has each of them once, and ends with the choice', () =
   ]);
 });
 
-test('this kernel is probed, whatever it is', async () => {
+test('this kernel can be probed', async () => {
   const probed = await probe();
   expect(lines(probed).at(-1)).toMatch(/^--datapath auto is (tc|live): ./);
 });

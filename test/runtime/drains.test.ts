@@ -19,7 +19,7 @@ function busyDirector(): Director {
   return director;
 }
 
-test('a busy destination stays, with its service, until its time is over', async () => {
+test('a busy destination stays, with its service, until the deadline', async () => {
   const director = busyDirector();
   const drains = new Drains();
   drains.set([{ service, destination }, { service }], 1000);
@@ -31,7 +31,7 @@ test('a busy destination stays, with its service, until its time is over', async
   expect(drains.size).toBe(0);
 });
 
-test('an idle destination goes at once, and its service with it', async () => {
+test('an idle destination is removed at once, and its service with it', async () => {
   const director = busyDirector();
   director.expire(1_000_000);
   const drains = new Drains();
@@ -42,7 +42,7 @@ test('an idle destination goes at once, and its service with it', async () => {
   ]);
 });
 
-test('what is gone already is forgotten; what a later reload still drains keeps its deadline', async () => {
+test('a drain of a removed destination is dropped; a destination that a later reload still drains keeps its deadline', async () => {
   const director = busyDirector();
   const drains = new Drains();
   drains.set([{ service, destination }], 1000);

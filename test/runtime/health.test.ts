@@ -42,7 +42,7 @@ async function failing() {
   return { document, door, watch };
 }
 
-test('a failed destination has weight 0, and shows the configured one and why', async () => {
+test('a failed destination has weight 0, and shows its configured weight and the reason', async () => {
   const { door } = await failing();
   const { services } = await door.snapshot({ services: true });
   const [second, first] = services[0]!.destinations;
@@ -55,7 +55,7 @@ test('a failed destination has weight 0, and shows the configured one and why', 
   ]);
 });
 
-test('an explanation says that the check has taken a destination out', async () => {
+test('an explanation reports that the check has quiesced a destination', async () => {
   const { watch } = await failing();
   const counts = {
     method: 'dr',
@@ -93,7 +93,7 @@ test('an explanation says that the check has taken a destination out', async () 
   });
 });
 
-test('what a check did is no work of hands: a reload leaves it', async () => {
+test('a change by a check is not a manual change: a reload keeps it', async () => {
   const { document, door } = await failing();
   const snapshot = await door.snapshot({ services: true });
   expect(
@@ -105,7 +105,7 @@ test('what a check did is no work of hands: a reload leaves it', async () => {
   });
 });
 
-test('a destination that is watched no more has its weight back', async () => {
+test('a destination that is no longer watched gets its weight back', async () => {
   const { door, watch } = await failing();
   await door.apply(await watch.set([], 0));
   const { services } = await door.snapshot({ services: true });

@@ -8,7 +8,7 @@ import { connection, directorDoor } from '../support/director-apis.ts';
 const host = { transmit: () => true, route: () => undefined, isLocal: () => false };
 const master = { role: 'master', syncId: 3, interface: 'eth0' } as const;
 
-test('a sync daemon gets from its interface what is not given', async () => {
+test('a sync daemon gets missing options from its interface', async () => {
   const door = directorDoor();
   await door.apply([
     { op: 'start-daemon', daemon: { ...master, interface: 'lo' } },
@@ -21,14 +21,14 @@ test('a sync daemon gets from its interface what is not given', async () => {
   ]);
 });
 
-test('a sync daemon needs an interface that is there', async () => {
+test('a sync daemon needs an existing interface', async () => {
   const [outcome] = await directorDoor().apply([
     { op: 'start-daemon', daemon: { ...master, interface: 'wlan7' } },
   ]);
   expect(outcome?.code).toBe('NO_SUCH_DEVICE');
 });
 
-test.each(['', '.', '..', '../../etc', 'a b', 'averyveryverylongname'])('%j is no interface', (name) =>
+test.each(['', '.', '..', '../../etc', 'a b', 'averyveryverylongname'])('%j is not an interface', (name) =>
   expect(interfaceMtu(name)).toBeUndefined(),
 );
 
@@ -61,7 +61,7 @@ const MANY: readonly Command[] = Array.from({ length: 3000 }, (_, i) => {
   ];
 }).flat();
 
-test('many commands leave turns to the packets, and no service without a destination between them', async () => {
+test('many commands yield to packets, and leave no service without a destination in between', async () => {
   const director = new Director({ host, maxConnections: 16 });
   const door = localDoor(director, { now: () => 0 });
   const isEmpty = ({ destinations }: { readonly destinations: readonly unknown[] }) =>
@@ -75,7 +75,7 @@ test('many commands leave turns to the packets, and no service without a destina
   expect(await turnsDuring(door.snapshot({ services: true }))).toBeGreaterThan(5);
 });
 
-test('a flush removes the services of its time in many turns, and not one that is added meanwhile', async () => {
+test('a flush removes the services that existed at its start in many slices, not one that is added meanwhile', async () => {
   const director = new Director({ host, maxConnections: 16 });
   const door = localDoor(director, { now: () => 0 });
   await door.apply(MANY);
@@ -90,7 +90,7 @@ test('a flush removes the services of its time in many turns, and not one that i
   expect(services.map(({ service }) => service)).toEqual([later]);
 });
 
-test('connections come in chunks, and others get their turn in between', async () => {
+test('connections are listed in chunks, and other work proceeds in between', async () => {
   const all = Array.from({ length: 2500 }, (_, i) => connection(i));
   const director = {
     apply: () => {},

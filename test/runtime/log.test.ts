@@ -10,7 +10,7 @@ function written(format: LogFormat, ...event: Parameters<ReturnType<typeof creat
   return text;
 }
 
-test('text: time, level, event, then fields; what is not one plain word is quoted', () => {
+test('text lines have time, level, event, then fields, and quote values that are not plain words', () => {
   expect(written('text', 'info', 'ready', { interfaces: 'eth0,eth1', services: 2, left: undefined })).toBe(
     '1970-01-01T00:00:00.000Z info ready interfaces=eth0,eth1 services=2\n',
   );
@@ -25,16 +25,13 @@ test.each([
   ['text', '\u202erevo\u2028', '"\\u202erevo\\u2028"'],
   ['text', '\u{e0041}ü', '"\\udb40\\udc41ü"'],
   ['json', 'a\u009b31m', '"a\\u009b31m"'],
-] as const)(
-  '%s: what would move a terminal’s cursor or turn text round is escaped (%j)',
-  (format, why, quoted) => {
-    const line = written(format, 'info', 'x', { why });
-    expect(line).toContain(quoted);
-    expect(JSON.parse(/"[^"]*"(?=\}?\n)/.exec(line)![0])).toBe(why);
-  },
-);
+] as const)('%s: characters that move the cursor or reverse text are escaped (%j)', (format, why, quoted) => {
+  const line = written(format, 'info', 'x', { why });
+  expect(line).toContain(quoted);
+  expect(JSON.parse(/"[^"]*"(?=\}?\n)/.exec(line)![0])).toBe(why);
+});
 
-test('json: one object a line', () => {
+test('json has one object per line', () => {
   const line = written('json', 'warning', 'config', { what: 'two\nlines' });
   expect(line.indexOf('\n')).toBe(line.length - 1);
   expect(JSON.parse(line)).toEqual({
@@ -45,14 +42,14 @@ test('json: one object a line', () => {
   });
 });
 
-test('levels below the least are left out', () => {
+test('levels below the minimum are omitted', () => {
   const lines: string[] = [];
   const log = createLog({ format: 'text', level: 'warning', write: (line) => lines.push(line) });
   for (const level of ['info', 'warning', 'error'] as const) log(level, 'x');
   expect(lines.map((line) => line.split(' ')[1])).toEqual(['warning', 'error']);
 });
 
-test('a whole rack that goes down is told server by server, and still there is an end', () => {
+test('a rack that fails is logged server by server, with a limit', () => {
   const lines: Record<string, unknown>[] = [];
   const log = limitedLog(
     createLog({ format: 'json', write: (line) => lines.push(JSON.parse(line)) }),
@@ -62,7 +59,7 @@ test('a whole rack that goes down is told server by server, and still there is a
   expect(lines).toHaveLength(1000);
 });
 
-test('a flood of one event is cut, told later, and hides no other event', () => {
+test('a flood of one event is limited, reported later, and hides no other event', () => {
   const lines: Record<string, unknown>[] = [];
   let now = 0;
   const write = (line: string) => lines.push(JSON.parse(line));

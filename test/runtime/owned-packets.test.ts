@@ -38,12 +38,12 @@ function setUp() {
   };
 }
 
-test('services and destinations are kept from the moment that they are there', async () => {
+test('services and destinations are owned as soon as they exist', async () => {
   const after = setUp();
   expect(await after(0, add(WEB), server('10.0.0.1'))).toEqual(['80 10.0.0.1']);
 });
 
-test('what is removed is kept until the last of its connections can have timed out', async () => {
+test('removed ones stay owned until the last of their connections can have timed out', async () => {
   const after = setUp();
   await after(0, add(WEB), add(SSH), server('10.0.0.1'), server('10.0.0.2'));
   await after(0, { op: 'delete-destination', service: WEB, destination: { address: '10.0.0.1', port: 80 } });
@@ -55,7 +55,7 @@ test('what is removed is kept until the last of its connections can have timed o
   expect(await after(2 * LINGER_MS + 2)).toEqual(['22 ']);
 });
 
-test('it is kept for as long when nothing was changed for ages before', async () => {
+test('the time is the same when nothing was changed for long before', async () => {
   const after = setUp();
   await after(0, add(WEB), add(SSH), server('10.0.0.1'), server('10.0.0.2'));
   const later = 10 * LINGER_MS;
@@ -72,7 +72,7 @@ test('it is kept for as long when nothing was changed for ages before', async ()
   expect(await after(later + LINGER_MS + 1)).toEqual(['80 10.0.0.2']);
 });
 
-test('with the last service everything is let go: the host answers for itself', async () => {
+test('when the last service is removed, all packets are released: the host answers again', async () => {
   const after = setUp();
   await after(0, add(WEB), server('10.0.0.1'));
   expect(await after(1, { op: 'flush' })).toEqual([]);

@@ -19,7 +19,7 @@ const textOf = (octets: string) => lineOf(Buffer.from(octets, 'base64'));
 const next = async (source: AsyncGenerator<CapturedPackets>) =>
   (await source.next()).value as CapturedPackets;
 
-test('packets of the service, both ways, before and after, with their connection', async () => {
+test('packets of the service are captured in both directions, before and after, with their connection', async () => {
   const { tap, receive } = tapped();
   const taking = tap.take(WEB);
   await next(taking);
@@ -55,7 +55,7 @@ test('packets of the service, both ways, before and after, with their connection
   ]);
 });
 
-test('the kernel path leaves the service’s connections to the director for as long as they are taken', async () => {
+test('the kernel path leaves the connections of the service to the director during a capture', async () => {
   const { it, tap, receive } = tapped();
   const { context } = it.director;
   const installed = new Set<number>();
@@ -85,7 +85,7 @@ test('the kernel path leaves the service’s connections to the director for as 
   expect(installed.size).toBe(3);
 });
 
-test('when nobody takes, the sender is its own again', async () => {
+test('without a capture, the sender is unwrapped again', async () => {
   const { it, tap } = tapped();
   const own = it.transmit;
   const taking = tap.take(WEB);
@@ -95,7 +95,7 @@ test('when nobody takes, the sender is its own again', async () => {
   expect(it.transmit).toBe(own);
 });
 
-test('what there is no room for is counted; what the director does stays the same', async () => {
+test('packets without room are counted, and forwarding does not change', async () => {
   const { tap } = tapped();
   const taking = tap.take(WEB);
   await next(taking);
@@ -108,7 +108,7 @@ test('what there is no room for is counted; what the director does stays the sam
   expect([packets.length, missed]).toEqual([20_000, 100]);
 });
 
-test('one taker too many is refused', async () => {
+test('one capture too many is refused', async () => {
   const { tap } = tapped();
   const takings = Array.from({ length: 5 }, () => tap.take(WEB));
   const outcomes = await Promise.allSettled(takings.map(next));

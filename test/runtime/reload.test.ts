@@ -58,7 +58,7 @@ const whole = fc
   })
   .map(({ document, ...rest }): Document => ({ ...document, ...rest }));
 
-test('from any document to any other, and then there is nothing more to do', () => {
+test('any document can be reloaded to any other, and a second reload changes nothing', () => {
   fc.assert(
     fc.property(whole, whole, (from, to) => {
       const director = directorOf(compile(from));
@@ -91,12 +91,12 @@ test('from any document to any other, and then there is nothing more to do', () 
 });
 
 describe('a reload', () => {
-  test('of the same file does nothing', async () => {
+  test('of the same file changes nothing', async () => {
     const file = await doc(BASE);
     expect(reload(file, file)).toEqual({ commands: [], drains: [], byHand: [] });
   });
 
-  test('brings settings, time-outs and marks to what the file says, and back to defaults', async () => {
+  test('sets settings, timeouts and marks as the file says, and back to defaults', async () => {
     const { commands } = reload(
       await doc(BASE),
       await doc(
@@ -111,7 +111,7 @@ describe('a reload', () => {
     ]);
   });
 
-  test('keeps a setting that was set by hand, and says so, unless the file changes it', async () => {
+  test('keeps and reports a setting that was set with ipvsadm, unless the file changes it', async () => {
     const file = await doc(BASE);
     const hands: Command[] = [
       { op: 'set', name: 'conn_reuse_mode', value: 2 },
@@ -136,7 +136,7 @@ describe('a reload', () => {
     ]);
   });
 
-  test('goes on draining what an earlier one removed, and takes it back where the file does', async () => {
+  test('continues a drain of an earlier reload, and ends it when the file has the destination again', async () => {
     const before = await doc(BASE);
     const after = await doc(BASE.replace('[rs1, rs2]', '[rs2]'));
     const first = reload(before, after);
@@ -154,7 +154,7 @@ describe('a reload', () => {
     });
   });
 
-  test('goes on draining a service', async () => {
+  test('continues the drain of a service', async () => {
     const before = await doc(BASE);
     const after = await doc('services: []');
     const first = reload(before, after);

@@ -37,12 +37,15 @@ const OTHERS = [
   '203.0.113.7 > 192.0.2.80 UDP frag=64+ len=64',
 ];
 
-describe.each([true, false])('a driver that keeps packets from the kernel: %s', (exclusive) => {
-  test('what was to a service is the host’s', async () => {
-    expect(await handed(REQUEST, exclusive)).toEqual([lineOf(frameOf(REQUEST).copy())]);
-  });
+describe.each([true, false])(
+  'a driver that keeps packets from the kernel passes to the host: %s',
+  (exclusive) => {
+    test('packets to a service, as unmatched', async () => {
+      expect(await handed(REQUEST, exclusive)).toEqual([lineOf(frameOf(REQUEST).copy())]);
+    });
 
-  test.each(OTHERS)('%s is the host’s once', async (line) => {
-    expect(await handed(line, exclusive)).toEqual(exclusive ? [lineOf(frameOf(line).copy())] : []);
-  });
-});
+    test.each(OTHERS)('%s, once', async (line) => {
+      expect(await handed(line, exclusive)).toEqual(exclusive ? [lineOf(frameOf(line).copy())] : []);
+    });
+  },
+);

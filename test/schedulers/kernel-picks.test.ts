@@ -99,7 +99,7 @@ function play(services: Map<string, Service>, step: GoldenStep): string[] {
   });
 }
 
-test('there are recordings of all schedulers that do not draw lots', () => {
+test('recordings exist for all schedulers that do not pick at random', () => {
   expect(files.length).toBeGreaterThan(30);
 });
 

@@ -16,7 +16,7 @@ const names = Object.keys(schedulers) as SchedulerName[];
 /** Files of the folder that are no scheduler. */
 const PARTS = ['index.ts', 'scheduler.ts', 'least.ts', 'locality.ts', 'reasons.ts'];
 
-test('the registry names exactly the files of its folder', () => {
+test('the registry names exactly the files of its directory', () => {
   const files = readdirSync(join(import.meta.dirname, '../../src/schedulers'));
   const expected = files.filter((file) => !PARTS.includes(file)).map((file) => file.replace('.ts', ''));
   expect([...names].sort()).toEqual(expected.sort());
@@ -45,7 +45,7 @@ const ALLOWS: Partial<Record<SchedulerName, (d: MutableDestination) => boolean>>
 describe.each(names)('%s', (name) => {
   const hashes = name === 'dh' || name === 'sh' || name === 'mh';
 
-  test('picks an eligible destination, and does so whenever there is one', () => {
+  test('picks an eligible destination whenever one exists', () => {
     fc.assert(
       fc.property(states, fc.nat(0xffff), fc.nat(0xffff), (list, host, port) => {
         const destinations = build(list);
@@ -60,7 +60,7 @@ describe.each(names)('%s', (name) => {
     );
   });
 
-  test('follows additions, edits and removals at any place of its list', () => {
+  test('follows additions, edits and removals at any position of its list', () => {
     const action = fc.tuple(fc.constantFrom('add', 'edit', 'remove', 'pick'), fc.nat(100), fc.nat(4));
     fc.assert(
       fc.property(fc.array(action, { maxLength: 40 }), (actions) => {
@@ -99,14 +99,14 @@ describe.each(names)('%s', (name) => {
 });
 
 describe('rr', () => {
-  test('gives everybody the same number of turns', () => {
+  test('gives each destination the same number of turns', () => {
     const destinations = [server(3), server(2), server(1)];
     const scheduler = schedulers.rr(context(destinations));
     const picks = Array.from({ length: 6 }, () => scheduler.schedule(request()));
     expect(picks).toEqual([...destinations, ...destinations]);
   });
 
-  test('nobody loses a turn when the last pick is removed', () => {
+  test('skips no destination when the last pick is removed', () => {
     const destinations = [server(4), server(3), server(2), server(1)];
     const scheduler = schedulers.rr(context(destinations));
     const [, , third, fourth] = destinations;
@@ -140,7 +140,7 @@ describe('wrr', () => {
     );
   });
 
-  test('does not walk two thousand million levels for a heavy destination that is overloaded', () => {
+  test('does not count down two billion levels for a heavy destination that is overloaded', () => {
     const heavy = server(1, 0x7fffffff, { overloaded: true });
     const light = server(2, 2);
     const scheduler = schedulers.wrr(context([heavy, light]));
@@ -165,21 +165,21 @@ describe('mh', () => {
     return slots;
   };
 
-  test('shares the table evenly, and by weight', () => {
+  test('distributes the table evenly, and by weight', () => {
     const even = Object.values(shares(table([1, 1, 1, 1, 1, 1, 1])));
     expect(Math.max(...even) - Math.min(...even)).toBeLessThanOrEqual(1);
     const weighted = shares(table([1, 2, 3]));
     expect(weighted['10.1.0.13']! / weighted['10.1.0.11']!).toBeCloseTo(3, 1);
   });
 
-  test('moves few slots of the others when one of ten is taken away', () => {
+  test('moves few slots of the others when one of ten is removed', () => {
     const before = table(Array(10).fill(1)).map((d) => formatAddress(d.address));
     const after = table(Array(9).fill(1)).map((d) => formatAddress(d.address));
     const moved = before.filter((address, slot) => address !== '10.1.0.20' && address !== after[slot]).length;
     expect(moved / before.length).toBeLessThan(0.15);
   });
 
-  test('a quiesced destination keeps its slots, so that nobody else’s clients move', () => {
+  test('keeps the slots of a quiesced destination, so that no other clients move', () => {
     const destinations = [server(1, 3), server(2, 2), server(3, 1)];
     const scheduler = schedulers.mh(context(destinations, { flags: 1 }));
     const clients = Array.from({ length: 200 }, (_, i) => request(`10.0.1.${i}`));
@@ -203,7 +203,7 @@ test.each(['sh', 'mh'] as const)('%s sends a client to the same destination agai
   );
 });
 
-test('twos draws by weight, and takes the less loaded of two', () => {
+test('twos picks two at random by weight, and takes the less loaded one', () => {
   const [light, heavy] = [server(1, 10), server(2, 90)];
   const draws = [0.99, 0.01, 0.99, 0.99];
   const scheduler = schedulers.twos(context([light, heavy], { random: () => draws.shift()! }));
@@ -212,7 +212,7 @@ test('twos draws by weight, and takes the less loaded of two', () => {
   expect(scheduler.schedule(request())).toBe(heavy);
 });
 
-test('loads are compared exactly up to the greatest weights and counts', () => {
+test('loads are compared exactly up to the maximum weights and counts', () => {
   const load = fc.integer({ min: 0, max: 2 ** 33 - 1 });
   const weight = fc.integer({ min: 1, max: 2 ** 31 - 1 });
   fc.assert(
@@ -228,11 +228,11 @@ test('loads are compared exactly up to the greatest weights and counts', () => {
   expect(isHeavier(2 ** 32 + 1, 2 ** 31 - 2, 2 ** 32 + 3, 2 ** 31 - 1)).toBe(true);
 });
 
-describe('locality', () => {
+describe('a locality scheduler', () => {
   const HOUR = 3_600_000;
   const address = (i: number) => parseAddress(`10.${(i >> 16) & 255}.${(i >> 8) & 255}.${i & 255}`)!;
 
-  test('forgets what was not used for the expiration, at the next full look', () => {
+  test('forgets entries that were unused for the expiration time, at the next full scan', () => {
     const memory = new Locality<string>();
     memory.age(0, HOUR);
     memory.remember(address(1), 'idle', 0);
@@ -244,7 +244,7 @@ describe('locality', () => {
     expect(memory.recall(address(1), HOUR)).toBeUndefined();
   });
 
-  test('forgets idle ones early when there are too many', () => {
+  test('forgets idle entries early when there are too many', () => {
     const memory = new Locality<number>();
     memory.age(0, DEFAULT_SETTINGS.lblc_expiration * 1000);
     for (let i = 0; i < 20_000; i++) memory.remember(address(i), i, 0);

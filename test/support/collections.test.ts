@@ -4,7 +4,7 @@ import { collectionsDuring } from './collections.ts';
 let kept: object | undefined;
 const total = new Float64Array(1);
 
-test('one small object a call is noticed', async () => {
+test('the check detects one small object per call', async () => {
   const allocate = () => {
     for (let i = 0; i < 2e6; i++) kept = { i };
   };
@@ -13,7 +13,7 @@ test('one small object a call is noticed', async () => {
   expect(kept).toBeDefined();
 });
 
-test('adding up in a typed array is no garbage', async () => {
+test('adding numbers in a typed array allocates no garbage', async () => {
   const add = () => {
     for (let i = 0; i < 2e6; i++) total[0]! += i;
   };

@@ -41,19 +41,19 @@ const ip = (protocol: number, body: Buffer, options?: IpOptions, from = client.a
 const tcp = (flags: number, payload = nothing, options?: IpOptions) =>
   ip(6, tcpSegment(client, host, flags, 1000, 5000, payload, nothing), options);
 
-test('a reset of a segment that acknowledges has the sequence number that it expects', () => {
+test('a reset of a segment with ACK has the expected sequence number', () => {
   expect(answers(tcp(0x10))).toEqual([
     'tcp 10.9.0.1:80>10.0.0.10:1000 R seq=5000 ack=0 ttl=64 len=40 id=0x0 df=1',
   ]);
 });
 
-test('a reset of any other segment acknowledges all of it, and echoes its type of service without ECN', () => {
+test('a reset of any other segment acknowledges all of it, and copies its type of service without ECN', () => {
   expect(answers(tcp(0x03, Buffer.from('seven..'), { tos: 0x2b }))).toEqual([
     'tcp 10.9.0.1:80>10.0.0.10:1000 RA seq=0 ack=1009 ttl=64 len=40 id=0x0 df=1 tos=0x28',
   ]);
 });
 
-test('a datagram is answered by port unreachable, another protocol by protocol unreachable', () => {
+test('a datagram is answered with port unreachable, another protocol with protocol unreachable', () => {
   expect(answers(ip(17, udpDatagram(client, host, nothing)))[0]).toMatch(/^icmp .* type=3 code=3 /);
   expect(answers(ip(50, Buffer.from('deadbeef')))[0]).toMatch(/^icmp .* type=3 code=2 /);
 });
@@ -77,7 +77,7 @@ test.each([
     'what went to many',
     ip(17, udpDatagram(client, { ...host, address: '224.0.0.1' }, nothing), {}, client.address, '224.0.0.1'),
   ],
-])('says nothing to %s', (_what, octets) => {
+])('the host stack does not answer %s', (_what, octets) => {
   expect(answers(octets)).toEqual([]);
 });
 

@@ -8,7 +8,7 @@ const LINE = '10.0.0.1:1 > 10.0.0.2:2 UDP len=3';
 const NEXT = parseAddress('10.0.0.9')!;
 const never = new AbortController().signal;
 
-test('gives what was injected in order, at its time, no more than the budget', () => {
+test('the memory device delivers injected packets in order, at their time, within the budget', () => {
   const io = new MemoryIo();
   for (let i = 0; i < 3; i++) io.inject(packetOfLine(LINE), i * 10);
   const times: number[] = [];
@@ -17,7 +17,7 @@ test('gives what was injected in order, at its time, no more than the budget', (
   expect(times).toEqual([0, 10, 20]);
 });
 
-test('keeps copies of what is sent, until it is full', () => {
+test('the memory device keeps copies of sent packets until it is full', () => {
   const io = new MemoryIo();
   io.capacity = 1;
   const frame = frameOf(LINE);
@@ -30,7 +30,7 @@ test('keeps copies of what is sent, until it is full', () => {
   expect(io.sent[0]!.nextHop).toEqual(NEXT);
 });
 
-test('is ready when packets wait, and never again once it is closed and empty', async () => {
+test('the memory device is ready when packets wait, and never after it is closed and empty', async () => {
   const io = new MemoryIo();
   const waiting = io.ready(never);
   io.inject(packetOfLine(LINE));
@@ -41,7 +41,7 @@ test('is ready when packets wait, and never again once it is closed and empty', 
   expect(await io.ready(never)).toBe(false);
 });
 
-test('waiting ends with the signal and with the end of the wire', async () => {
+test('waiting ends with the signal and when the device is closed', async () => {
   const io = new MemoryIo();
   const abort = new AbortController();
   const waiting = io.ready(abort.signal);
@@ -52,5 +52,5 @@ test('waiting ends with the signal and with the end of the wire', async () => {
   expect(await closing).toBe(false);
 });
 
-test('what is longer than any packet is not taken', () =>
+test('a packet over the maximum length is refused', () =>
   expect(new MemoryIo().inject(new Uint8Array(70_000))).toBe(false));

@@ -25,7 +25,7 @@ test.each([
   'out  203.0.113.7:4000 > 10.0.0.1:80 SYN via 10.0.0.1',
   'out  203.0.113.7:4000 > 10.0.0.1:80 TCP SYN ttl=63   via 10.0.0.1',
   'out  203.0.113.7:4000 > 10.0.0.1:80 SYN seq=0 ack=0 win=64240 ttl=63 ipid=0 via 10.0.0.1',
-])('true: %s', async (line) => expect(await wrongWith('packets', IN, line)).toEqual([]));
+])('the expectation %s holds', async (line) => expect(await wrongWith('packets', IN, line)).toEqual([]));
 
 test.each([
   ['out  203.0.113.7:4000 > 10.0.0.1:80 SYN via 10.0.0.2', /^8: it says: /],
@@ -35,13 +35,13 @@ test.each([
   ['out  203.0.113.7:4000 > 10.0.0.1:80 via 10.0.0.1', /^8: it says: /],
   ['drop no-destination', /^8: it says: /],
   ['# nothing comes', /^7: and then, which is not told: out /],
-])('false: %s', async (line, complaint) => {
+])('the expectation %s fails', async (line, complaint) => {
   const wrong = await wrongWith('packets', IN, line);
   expect(wrong).toHaveLength(1);
   expect(wrong[0]).toMatch(complaint);
 });
 
-test('what did not come is missed', async () => {
+test('a missing packet is reported', async () => {
   const out = 'out  203.0.113.7:4000 > 10.0.0.1:80 SYN via 10.0.0.1';
   expect(await wrongWith('packets', IN, out, out)).toEqual([`9: this did not come: ${out}`]);
 });
@@ -72,7 +72,7 @@ test.each([
 test.each([
   ['packets', 'out  1.2.3.4 > 1.2.3.5 UDP', /^it\.md:7: what is this the outcome of/],
   ['ipvsadmm', '', /^it\.md:6: a block is one of/],
-])('a block of %s that makes no sense', async (kind, line, complaint) => {
+])('a block of %s without meaning is refused', async (kind, line, complaint) => {
   await expect(wrongWith(kind, line)).rejects.toThrow(complaint);
 });
 
@@ -81,6 +81,6 @@ test.each([
   ['packets', 'in nothing', 'not of the form'],
   ['ipvsadm', 'sysctl -w net.ipv4.vs.nothing=1', 'no such setting'],
   ['lvs.yaml', 'services: 1', 'expected a list'],
-])('%s: %s is a mistake in the scenario', async (kind, line, complaint) => {
+])('%s: %s is an error in the scenario', async (kind, line, complaint) => {
   await expect(wrongWith(kind, line)).rejects.toThrow(complaint);
 });

@@ -14,7 +14,7 @@ const loaded: System | Error = await loadSystem().catch((error: Error) => error)
 const unavailable = loaded instanceof Error ? loaded.message : undefined;
 const system = loaded as System;
 
-test('an error says which call failed, the name of the error and what it means', () => {
+test('an error names the system call, the error code and its meaning', () => {
   expect(new SystemCallError('bpf(PROG_LOAD)', 1).message).toBe(
     'bpf(PROG_LOAD): EPERM, operation not permitted',
   );
@@ -24,20 +24,19 @@ test('an error says which call failed, the name of the error and what it means',
   expect(() => succeeded('close', -9)).toThrowError('close: EBADF, bad file descriptor');
 });
 
-test('the package that calls the kernel is there', ({ skip }) =>
-  skip(unavailable !== undefined, unavailable));
+test('the package for system calls is installed', ({ skip }) => skip(unavailable !== undefined, unavailable));
 
-test.skipIf(unavailable !== undefined)('the kernel is reached', () => {
+test.skipIf(unavailable !== undefined)('system calls reach the kernel', () => {
   expect(system.interfaceIndex('lo')).toBeGreaterThan(0);
   expect(system.interfaceIndex('no such one')).toBe(0);
 });
 
-test.skipIf(unavailable !== undefined)('a call that fails gives the negative errno', () => {
+test.skipIf(unavailable !== undefined)('a failed call returns the negative errno', () => {
   expect(system.close(-1)).toBe(-9);
   expect(system.open('/no/such/file', 0)).toBe(-2);
 });
 
-test.skipIf(unavailable !== undefined)('what is written at an address is read through the kernel', () => {
+test.skipIf(unavailable !== undefined)('values written at an address are read by the kernel', () => {
   const memory = allocate(system, 4096);
   const descriptor = system.open('/proc/self/comm', 0);
   const length = system.read(descriptor, memory.address, 64);
@@ -46,25 +45,22 @@ test.skipIf(unavailable !== undefined)('what is written at an address is read th
   expect(memory.bytes[length - 1]).toBe('\n'.charCodeAt(0));
 });
 
-test.skipIf(unavailable !== undefined)(
-  'an arena lends zeros, whatever was there before, one after the other',
-  () => {
-    const arena = new Arena(system, 64);
-    const first = arena.lend(10, (block) => {
-      block.bytes.fill(0xff);
-      const inner = arena.lend(10, ({ address }) => address);
-      expect(inner - block.address).toBe(16);
-      return block.address;
-    });
-    arena.lend(10, (again) => {
-      expect(again.address).toBe(first);
-      expect([...again.bytes]).toEqual(new Array(10).fill(0));
-    });
-    expect(() => arena.lend(65, () => {})).toThrowError('65 octets: the arena has 64');
-  },
-);
+test.skipIf(unavailable !== undefined)('an arena returns zeroed memory, one area after the other', () => {
+  const arena = new Arena(system, 64);
+  const first = arena.lend(10, (block) => {
+    block.bytes.fill(0xff);
+    const inner = arena.lend(10, ({ address }) => address);
+    expect(inner - block.address).toBe(16);
+    return block.address;
+  });
+  arena.lend(10, (again) => {
+    expect(again.address).toBe(first);
+    expect([...again.bytes]).toEqual(new Array(10).fill(0));
+  });
+  expect(() => arena.lend(65, () => {})).toThrowError('65 octets: the arena has 64');
+});
 
-test.skipIf(unavailable !== undefined)('waiting does not stop the event loop', async () => {
+test.skipIf(unavailable !== undefined)('waiting does not block the event loop', async () => {
   using folder = new TemporaryFolder();
   execFileSync('mkfifo', [folder.file('pipe')]);
   const pipe = system.open(folder.file('pipe'), constants.O_RDWR);
@@ -79,7 +75,7 @@ test.skipIf(unavailable !== undefined)('waiting does not stop the event loop', a
   system.close(pipe);
 });
 
-test.skipIf(unavailable !== undefined)('a grace period comes to its end', async ({ skip }) => {
+test.skipIf(unavailable !== undefined)('a grace period ends', async ({ skip }) => {
   const missing = await graceUnavailable(system);
   skip(missing !== undefined, missing);
   await expect(gracePeriod(system)).resolves.toBeUndefined();

@@ -4,7 +4,8 @@ import { browserMissing, complaints, openBrowser } from '../support/browser.ts';
 import { ObservedDirector, TLS, WEB } from '../support/observed.ts';
 import { Served } from '../support/served.ts';
 
-test('what is needed is there', ({ skip }) => skip(browserMissing !== undefined, browserMissing));
+test('the build and Chromium are available', ({ skip }) =>
+  skip(browserMissing !== undefined, browserMissing));
 
 describe.skipIf(browserMissing !== undefined)('the page in Chromium', () => {
   let browser: Browser;
@@ -40,7 +41,7 @@ describe.skipIf(browserMissing !== undefined)('the page in Chromium', () => {
       0,
     );
 
-  test('shows services, and changes when something happens, focus staying where it is', async () => {
+  test('shows services, and updates on events without moving the focus', async () => {
     const observed = new ObservedDirector().serve(WEB, { '10.0.0.1': 3, '10.0.0.2': 1 });
     await shown(observed, async (page) => {
       const row = page.getByRole('row', { name: /10\.0\.0\.2:80/ });
@@ -57,7 +58,7 @@ describe.skipIf(browserMissing !== undefined)('the page in Chromium', () => {
     });
   });
 
-  test('works without script', async () => {
+  test('works without JavaScript', async () => {
     const observed = new ObservedDirector().serve(WEB, { '10.0.0.1': 3 });
     await shown(
       observed,
@@ -69,7 +70,7 @@ describe.skipIf(browserMissing !== undefined)('the page in Chromium', () => {
     );
   });
 
-  test('says so when the director does not answer any more, and goes on when another one does', async () => {
+  test('reports when the director stops answering, and continues with the next one', async () => {
     const observed = new ObservedDirector().serve(WEB, { '10.0.0.1': 3 });
     const served = await Served.open({}, observed);
     const { port } = served;
@@ -100,7 +101,7 @@ describe.skipIf(browserMissing !== undefined)('the page in Chromium', () => {
     await page.close();
   }
 
-  test('renews itself where events are refused', () =>
+  test('reloads periodically when event streams are refused', () =>
     shownAround(
       (route) => route.fulfill({ status: 503, body: 'too many' }),
       async (page, observed) => {
@@ -111,7 +112,7 @@ describe.skipIf(browserMissing !== undefined)('the page in Chromium', () => {
       },
     ));
 
-  test('says so when nothing is heard any more', () =>
+  test('reports when no events arrive', () =>
     shownAround(
       () => new Promise(() => {}),
       async (page) => {
@@ -122,7 +123,7 @@ describe.skipIf(browserMissing !== undefined)('the page in Chromium', () => {
       },
     ));
 
-  test('fits a phone: only tables scroll sideways', async () => {
+  test('fits a phone: only tables scroll horizontally', async () => {
     const observed = new ObservedDirector().serve(WEB, { '10.0.0.1': 3 });
     observed.events.add(new Date(0), 'warning', 'check-down', { cause: 'x'.repeat(300) });
     await shown(
@@ -135,7 +136,7 @@ describe.skipIf(browserMissing !== undefined)('the page in Chromium', () => {
     );
   });
 
-  test('is dark where that is wanted', async () => {
+  test('is dark when the browser prefers dark', async () => {
     const observed = new ObservedDirector().serve(WEB, { '10.0.0.1': 3 });
     const ground = async (colorScheme: 'dark' | 'light') => {
       let colour = '';
@@ -148,7 +149,7 @@ describe.skipIf(browserMissing !== undefined)('the page in Chromium', () => {
     expect(await ground('dark')).not.toBe(await ground('light'));
   });
 
-  test('for those who hear it: landmarks, headings, table headers, a language, a status', async () => {
+  test('supports screen readers: landmarks, headings, table headers, a language, a status', async () => {
     const observed = new ObservedDirector().serve(WEB, { '10.0.0.1': 3 });
     await shown(observed, async (page) => {
       expect(await page.locator('html').getAttribute('lang')).toBe('en');
@@ -164,7 +165,7 @@ describe.skipIf(browserMissing !== undefined)('the page in Chromium', () => {
     });
   });
 
-  test('2 services with 2,000 destinations', async () => {
+  test('shows 2 services with 2,000 destinations', async () => {
     const observed = new ObservedDirector();
     const addresses = Array.from({ length: 1000 }, (_, i) => `10.0.${i >> 8}.${i & 255}`);
     const weights = Object.fromEntries(addresses.map((address) => [address, 1]));

@@ -13,7 +13,7 @@ test.each([
   [999_600, '1.00 M'],
   [5e9, '5.00 G'],
   [3e15, '3000 T'],
-])('%d is %s', (value, text) => expect(short(value)).toBe(text));
+])('a number %d is %s', (value, text) => expect(short(value)).toBe(text));
 
 test.each([
   [0.4, '0 s'],
@@ -21,13 +21,14 @@ test.each([
   [60, '1 min'],
   [3700, '1 h 1 min'],
   [90_000, '1 d 1 h'],
-])('%d seconds are %s', (value, text) => expect(duration(value)).toBe(text));
+])('a time of %d seconds is %s', (value, text) => expect(duration(value)).toBe(text));
 
-test('shares', () => expect([percent(0), percent(0.042), percent(1)]).toEqual(['0 %', '4.2 %', '100 %']));
+test('shares are computed from counters', () =>
+  expect([percent(0), percent(0.042), percent(1)]).toEqual(['0 %', '4.2 %', '100 %']));
 
 const record = (history: History, { rates, services }: Snapshot) => history.record(rates, services);
 
-test('history keeps two minutes, and forgets services that went', async () => {
+test('the history covers two minutes, and forgets removed services', async () => {
   const observed = new ObservedDirector().serve(WEB, { '10.0.0.1': 1 });
   const history = new History();
   for (let i = 0; i < 2 * SAMPLES; i++) await record(history, observed.snapshot());
@@ -37,7 +38,7 @@ test('history keeps two minutes, and forgets services that went', async () => {
   expect(history.service('tcp 192.0.2.1:80').out).toEqual([]);
 });
 
-test('what a destination gained goes on when counters are zeroed', async () => {
+test('the increase of a destination continues when counters are zeroed', async () => {
   const observed = new ObservedDirector().serve(WEB, { '10.0.0.1': 1 });
   const history = new History();
   const at = (connections: number) => {
@@ -57,7 +58,7 @@ test('what a destination gained goes on when counters are zeroed', async () => {
   expect(gained).toEqual([0, 10, 10, 15]);
 });
 
-test('events: the last ones, numbered, without end in no field', () => {
+test('the last events are kept, numbered, with bounded fields', () => {
   const events = new Events();
   const heard: number[] = [];
   const stop = events.listen(({ id }) => heard.push(id));

@@ -6,7 +6,7 @@ import { escaped, html } from '../../src/web/html.ts';
 import { page } from '../../src/web/page.ts';
 import { MARK, ObservedDirector, WEB } from '../support/observed.ts';
 
-test('services, destinations with their state and why', async () => {
+test('the page shows services, destinations with their state and the reason', async () => {
   const observed = new ObservedDirector();
   observed.serve(WEB, { '10.0.0.1': 3, '10.0.0.2': 0, '10.0.0.3': 0 }, { scheduler: 'wlc', persistent: 300 });
   const check = { type: 'http', state: 'down', since: 75, message: 'status 500', weight: 1 } as const;
@@ -20,7 +20,7 @@ test('services, destinations with their state and why', async () => {
   expect(text).toContain('<title>1 down: lvs-director</title>');
 });
 
-test('shares of new connections, against what the weights ask for', async () => {
+test('the page shows shares of new connections, and the shares expected from the weights', async () => {
   const observed = new ObservedDirector().serve(WEB, { '10.0.0.1': 3, '10.0.0.2': 1 });
   const record = ({ rates, services }: Snapshot) => observed.history.record(rates, services);
   const gained = (a: number, b: number) => {
@@ -39,7 +39,7 @@ test('shares of new connections, against what the weights ask for', async () => 
   expect(text).toContain('40 %, 25 %');
 });
 
-test('overloaded: how much it has, and when it takes more', async () => {
+test('the page shows an overloaded destination: its load, and when it accepts more', async () => {
   const observed = new ObservedDirector().serve(WEB, { '10.0.0.1': 1 });
   const [service] = observed.snapshot().services;
   const state = (thresholds: { upperThreshold: number; lowerThreshold: number }) =>
@@ -49,7 +49,7 @@ test('overloaded: how much it has, and when it takes more', async () => {
   expect(state({ upperThreshold: 10, lowerThreshold: 0 })).toBe(`${has} 8`);
 });
 
-test('services whose names look alike have names of their own in the page', async () => {
+test('services with similar names have distinct anchors in the page', async () => {
   const observed = new ObservedDirector();
   for (const address of ['2001:db8::1', '2001::db8:1'])
     observed.serve({ protocol: 'tcp', address, port: 80 });
@@ -57,14 +57,14 @@ test('services whose names look alike have names of their own in the page', asyn
   expect(new Set(ids).size).toBe(ids.length);
 });
 
-test('not ready, and why', async () => {
+test('the page shows that the director is not ready, and why', async () => {
   expect(await page(new ObservedDirector().serve(MARK))).toContain('not ready: no service has a destination');
 });
 
 /** Elements that may appear; a text that breaks out would add another, or an attribute. */
 const TAGS = /<(\/?)([a-z!][a-z0-9]*)/gi;
 
-test('nothing that others say becomes markup', async () => {
+test('external text never becomes markup', async () => {
   const nasty = fc.oneof(
     fc.string({ unit: 'binary' }),
     fc.constantFrom('<script>alert(1)</script>', '"><img src=x onerror=y>', "' onload='", '</main>', '&lt;'),
@@ -84,14 +84,14 @@ test('nothing that others say becomes markup', async () => {
   );
 });
 
-test('escaped text says the same', async () => {
+test('escaped text has the same meaning', async () => {
   const named: Record<string, string> = { amp: '&', lt: '<', gt: '>', quot: '"', '#39': "'" };
   const read = (text: string) => text.replace(/&([a-z0-9#]+);/g, (_, name: string) => named[name]!);
   fc.assert(fc.property(fc.string(), (text) => read(escaped(text)) === text));
   expect(html`<b>${'<'}${html`<i>${1}</i>`}${undefined}</b>`.text).toBe('<b>&lt;<i>1</i></b>');
 });
 
-test('no style and no script within the page', async () => {
+test('the page contains no inline style and no inline script', async () => {
   const text = await page(new ObservedDirector().serve(WEB, { '10.0.0.1': 1 }));
   expect(text).not.toMatch(/ style=|<style|javascript:| on[a-z]+=|<script>/);
   expect([...text.matchAll(/(?:src|href)="(?!\/|#|data:,)/g)]).toEqual([]);

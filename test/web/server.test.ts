@@ -14,7 +14,7 @@ test.each([
   ['/api/v1/snapshot', 'application/json'],
   ['/api/v1/schema', 'application/json'],
   ['/healthz', 'text/plain'],
-])('GET and HEAD %s', async (path, type) => {
+])('the server answers GET and HEAD %s', async (path, type) => {
   await using served = await Served.open();
   const got = await served.get(path);
   expect(got.status).toBe(200);
@@ -37,7 +37,7 @@ test.each([
   expect((await served.get(path, { method })).status).toBe(status);
 });
 
-test('the snapshot is what its schema says', async () => {
+test('the snapshot matches its schema', async () => {
   const observed = new ObservedDirector();
   observed.serve(WEB, { '10.0.0.1': 1, '10.0.0.2': 0 }, { persistent: 300 }).serve(MARK);
   observed.checks.set('10.0.0.2', { type: 'tcp', state: 'down', since: 1, message: 'refused', weight: 1 });
@@ -52,13 +52,13 @@ test('the snapshot is what its schema says', async () => {
   expect(snapshot).toMatchObject({ version: 1, ready: true, events: [{ id: 1, event: 'ready' }] });
 });
 
-describe('readyz', () => {
+describe('readiness is reported', () => {
   const readiness = async (observed: ObservedDirector) => {
     await using served = await Served.open({}, observed);
     const answer = await served.get('/readyz');
     return `${answer.status} ${(await answer.text()).trim()}`;
   };
-  test('with a destination that takes connections', async () =>
+  test('with a destination that accepts connections', async () =>
     expect(await readiness(new ObservedDirector().serve(WEB, { '10.0.0.1': 1 }))).toBe('200 ready'));
   test('without a service', async () =>
     expect(await readiness(new ObservedDirector())).toBe('503 there is no service'));
@@ -71,7 +71,7 @@ describe('readyz', () => {
   });
 });
 
-test('metrics of the moment; what is asked for at once is made once', async () => {
+test('metrics are current, and simultaneous requests share one result', async () => {
   const observed = new ObservedDirector();
   let asked = 0;
   const snapshot = observed.snapshot.bind(observed);
@@ -85,7 +85,7 @@ test('metrics of the moment; what is asked for at once is made once', async () =
   expect(asked).toBeLessThan(20);
 });
 
-test('an answer that cannot be made is an error of the server’s, and told', async () => {
+test('an answer that cannot be produced is a server error, and logged', async () => {
   const observed = new ObservedDirector();
   await using served = await Served.open({}, observed);
   observed.snapshot = () => {
@@ -95,7 +95,7 @@ test('an answer that cannot be made is an error of the server’s, and told', as
   expect(served.failures).toEqual([new Error('broken')]);
 });
 
-test('an address that is taken is an LvsError', async () => {
+test('an address in use is an LvsError', async () => {
   await using served = await Served.open();
   await expect(Served.open({ port: served.port })).rejects.toThrow(LvsError);
 });
@@ -115,8 +115,8 @@ async function eventsOf(answer: Response, count: number): Promise<string[]> {
   return events;
 }
 
-describe('the stream of events', () => {
-  test('begins with a summary and what happened, and goes on', async () => {
+describe('the event stream', () => {
+  test('starts with a summary and past events, and continues', async () => {
     const observed = new ObservedDirector().serve(WEB);
     observed.events.add(new Date(0), 'info', 'ready', {});
     await using served = await Served.open({}, observed);
@@ -130,7 +130,7 @@ describe('the stream of events', () => {
     expect(down).toMatch(/^id: 2\nevent: event\ndata: .*line\\nend/);
   });
 
-  test('carries what the schema says', async () => {
+  test('matches its schema', async () => {
     const observed = new ObservedDirector().serve(WEB);
     observed.events.add(new Date(0), 'info', 'ready', { services: 1 });
     await using served = await Served.open({}, observed);
@@ -144,7 +144,7 @@ describe('the stream of events', () => {
     }
   });
 
-  test('a client that comes back gets what it missed', async () => {
+  test('sends a returning client the events that it missed', async () => {
     const observed = new ObservedDirector();
     for (const event of ['one', 'two', 'three']) observed.events.add(new Date(0), 'info', event, {});
     await using served = await Served.open({}, observed);
@@ -154,17 +154,17 @@ describe('the stream of events', () => {
     expect(events.join('\n')).not.toContain('"two"');
   });
 
-  test('one client too many is told so', async () => {
+  test('refuses one client too many with an error', async () => {
     await using served = await Served.open();
     const answers = await Promise.all(Array.from({ length: 33 }, () => served.get('/api/v1/events')));
     expect(answers.map(({ status }) => status).filter((status) => status === 503)).toHaveLength(1);
   });
 });
 
-describe('hostile clients', () => {
+describe('the server handles hostile clients:', () => {
   const GET = 'GET /healthz HTTP/1.1\r\nhost: x\r\n';
 
-  test('one that says nothing, and one that never ends its header, are cut off', async () => {
+  test('one that sends nothing, and one that never ends its header, are cut off', async () => {
     await using served = await Served.open({ requestLimit: 200 });
     const silent = served.raw();
     const endless = served.raw(GET);
@@ -204,7 +204,7 @@ describe('hostile clients', () => {
     expect(await served.text('/healthz')).toBe('alive\n');
   });
 
-  test(`no more than ${MAX_CLIENTS} at once; when they are gone there is room again`, async () => {
+  test(`at most ${MAX_CLIENTS} are connected at once; when they disconnect, others are accepted`, async () => {
     await using served = await Served.open({ requestLimit: 2000 });
     const clients = Array.from({ length: MAX_CLIENTS + 20 }, () => served.raw());
     const first = Promise.race(clients.map(({ heard }) => heard));
@@ -213,13 +213,16 @@ describe('hostile clients', () => {
     expect(await served.text('/healthz')).toBe('alive\n');
   });
 
-  test.each(['http://x:9112/healthz', 'HTTP://[::1]/healthz?a=http://y/'])('a whole URL: %s', async (url) => {
-    await using served = await Served.open({ requestLimit: 500 });
-    const { heard } = served.raw(`GET ${url} HTTP/1.1\r\nhost: x\r\n\r\n`);
-    expect(await heard).toMatch(/alive\n$/);
-  });
+  test.each(['http://x:9112/healthz', 'HTTP://[::1]/healthz?a=http://y/'])(
+    'a whole URL is accepted: %s',
+    async (url) => {
+      await using served = await Served.open({ requestLimit: 500 });
+      const { heard } = served.raw(`GET ${url} HTTP/1.1\r\nhost: x\r\n\r\n`);
+      expect(await heard).toMatch(/alive\n$/);
+    },
+  );
 
-  test('requests in a row on one connection are answered in order', async () => {
+  test('pipelined requests on one connection are answered in order', async () => {
     await using served = await Served.open({ requestLimit: 500 });
     const { heard } = served.raw(`${`${GET}\r\n`.repeat(100)}`);
     expect((await heard).match(/alive\n/g)).toHaveLength(100);

@@ -5,10 +5,10 @@ import { checksumHolds } from '../../src/wire/transport-checksum.ts';
 import { capturedPackets, captures } from '../support/captures.ts';
 import { framed, lineOf } from '../support/packets.ts';
 
-test('there are captures', () => expect(captures.length).toBeGreaterThan(4));
+test('captures exist', () => expect(captures.length).toBeGreaterThan(4));
 
 describe.each(captures)('%s', (name) => {
-  test('every packet decodes, whole and with checksums that hold', () => {
+  test('has only packets that decode completely with valid checksums', () => {
     const packet = new Packet();
     for (const octets of capturedPackets(name)) {
       expect(packet.decode(framed(octets))).toBe(true);
@@ -18,7 +18,7 @@ describe.each(captures)('%s', (name) => {
     }
   });
 
-  test('any bit that is turned in a transport header is noticed', () => {
+  test('shows that any flipped bit in a transport header is detected', () => {
     const packet = new Packet();
     for (const octets of capturedPackets(name)) {
       const frame = framed(octets);
@@ -29,7 +29,7 @@ describe.each(captures)('%s', (name) => {
   });
 });
 
-test('a client’s way through the director that translates, as tcpdump tells it', () => {
+test('a client connection through the director under NAT is printed as by tcpdump', () => {
   const lines = capturedPackets('nat-http-telnet.pcap').map((octets) =>
     lineOf(octets).replace(/(192\.168\.0\.200):\d+/, '$1:*'),
   );
@@ -47,7 +47,7 @@ test('a client’s way through the director that translates, as tcpdump tells it
   ]);
 });
 
-test('fragments, and what ICMP quotes', () => {
+test('fragments and quoted packets are decoded', () => {
   const lines = (name: string) =>
     capturedPackets(name).map((octets) => lineOf(octets).replaceAll(/(192\.168\.0\.200):\d+/g, '$1:*'));
   expect(lines('nat-udp.pcap')).toEqual([

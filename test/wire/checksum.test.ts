@@ -31,10 +31,10 @@ const octets = fc.uint8Array({ maxLength: 120 });
 const port = fc.nat(0xffff);
 const word = fc.integer({ min: -(2 ** 31), max: 2 ** 32 - 1 });
 
-test('the worked example of RFC 1071 section 3', () =>
+test('the checksum matches the example of RFC 1071 section 3', () =>
   expect(sum(viewOf(Uint8Array.of(0x00, 0x01, 0xf2, 0x03, 0xf4, 0xf5, 0xf6, 0xf7)), 0, 8)).toBe(0xddf2));
 
-test('a range of any alignment sums as its octets do', () =>
+test('a range of any alignment sums as its bytes do', () =>
   fc.assert(
     fc.property(octets, fc.nat(9), fc.nat(9), (all, skip, cut) => {
       const from = Math.min(skip, all.length);
@@ -43,12 +43,12 @@ test('a range of any alignment sums as its octets do', () =>
     }),
   ));
 
-test('the longest packet of ones does not overflow', () => {
+test('the longest packet of 0xff bytes does not overflow', () => {
   const all = new Uint8Array(65_535).fill(0xff);
   expect(sum(viewOf(all), 0, all.length)).toBe(plainSum(all));
 });
 
-test('a sum is continued by the next', () =>
+test('a sum can be continued with the next range', () =>
   fc.assert(
     fc.property(octets, fc.nat(60), (all, half) => {
       const middle = Math.min(half * 2, all.length & ~1);
@@ -67,7 +67,7 @@ test('fold keeps the value modulo 2^16 - 1, and only 0 is 0', () =>
     }),
   ));
 
-test('the example of RFC 1624 section 4, where RFC 1141 went wrong', () =>
+test('an update matches the example of RFC 1624 section 4, where RFC 1141 is wrong', () =>
   expect(updated(0xdd2f, change16(0x5555, 0x3285))).toBe(0x0000));
 
 test('an incremental update of 16 bits equals a full recomputation', () =>
@@ -104,14 +104,14 @@ test.each([
   ['10.0.0.1', '192.0.2.80'],
   ['255.255.255.255', '0.0.0.1'],
   ['2001:db8::1', 'fe80::ffff:ffff:ffff:ffff'],
-])('replacing %s by %s and a port at once keeps a checksum true', (from, to) => {
+])('replacing %s by %s and a port at once keeps a checksum valid', (from, to) => {
   const old = pseudoSum(address(from), address(from), 6, 20) + 4000;
   const now = pseudoSum(address(to), address(from), 6, 20) + 80;
   const change = changeAddress(address(from), address(to)) + change16(4000, 80);
   expect(updated(complement(old), change)).toBe(complement(now));
 });
 
-test('a change and its reverse leave the checksum as it was', () =>
+test('a change and its reverse restore the checksum', () =>
   fc.assert(
     fc.property(fc.nat(0xfffe), word, word, (checksum, a, b) => {
       const there = updated(checksum, change32(a, b));
@@ -119,7 +119,7 @@ test('a change and its reverse leave the checksum as it was', () =>
     }),
   ));
 
-test('UDP: no checksum stays none, and none never comes about', () => {
+test('a missing UDP checksum stays missing, and a present one never becomes 0', () => {
   const view = new DataView(new ArrayBuffer(2));
   updateUdp(view, 0, change16(1, 2));
   expect(view.getUint16(0)).toBe(0);
@@ -132,7 +132,7 @@ test('UDP: no checksum stays none, and none never comes about', () => {
   expect([neverZero(0), neverZero(7)]).toEqual([0xffff, 7]);
 });
 
-test('the pseudo header of IPv6 is its octets as RFC 8200 section 8.1 draws them', () => {
+test('the pseudo header of IPv6 has the bytes of RFC 8200 section 8.1', () => {
   const src = address('2001:db8::1:2');
   const dst = address('2001:db8::dead');
   const drawn = new DataView(new ArrayBuffer(40));

@@ -31,7 +31,7 @@ describe('a packet split into fragments', () => {
     fc.infiniteStream(fc.nat()),
   );
 
-  test('is whole again when they are put together, in any order', () => {
+  test('is whole again when they are reassembled, in any order', () => {
     fc.assert(
       fc.property(fragmented, ([one, limit, dice]) => {
         const { frame } = packetOf({ ...one, dontFragment: false });
@@ -52,7 +52,7 @@ describe('a packet split into fragments', () => {
     );
   });
 
-  test('gives fragments of their own: right checksum, same identification, offsets without gaps', () => {
+  test('yields valid fragments: right checksum, same identification, offsets without gaps', () => {
     fc.assert(
       fc.property(fragmented, ([one, limit]) => {
         const pieces = split(packetOf(one).frame, limit, 0x12345678).map(decoded);
@@ -72,7 +72,7 @@ describe('a packet split into fragments', () => {
     );
   });
 
-  test('is refused where not even eight octets of data fit', () => {
+  test('is refused when eight bytes of data do not fit', () => {
     const [one] = fc.sample(datagram(100), { numRuns: 1, seed: 3 }) as [Datagram];
     const { frame } = packetOf({ ...one, version: 4, options: 0 });
     expect(split(frame, 27)).toEqual([]);
@@ -80,7 +80,7 @@ describe('a packet split into fragments', () => {
   });
 });
 
-test('a fragment can be split again', () => {
+test('a fragment can be fragmented again', () => {
   const whole = hex(`4500 0044 1234 2005 40 11 0000 0a000001 0a000002 ${'55'.repeat(48)}`);
   const first = decoded(whole);
   ipv4.recompute(first.frame, first.network);
@@ -93,7 +93,7 @@ test('a fragment can be split again', () => {
   ]);
 });
 
-test('options that are not to be copied are blanked in later fragments, the others stay (RFC 791)', () => {
+test('options without the copy flag are blanked in later fragments, the others stay (RFC 791)', () => {
   // Record route (07), router alert (94), end.
   const options = '07070400000000 94040000 00';
   const packet = decoded(
@@ -106,7 +106,7 @@ test('options that are not to be copied are blanked in later fragments, the othe
   expect(second).toBe('010101010101019404000000');
 });
 
-test('IPv6: hop-by-hop options and destination options behind them are in every fragment', () => {
+test('hop-by-hop options of IPv6, and destination options after them, are in every fragment', () => {
   const [one] = fc.sample(datagram(), { numRuns: 1, seed: 5 }) as [Datagram];
   const v6 = {
     ...one,

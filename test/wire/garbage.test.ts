@@ -63,7 +63,7 @@ describe.each<[string, () => (round: number) => void]>([
     },
   ],
 ])('%s', (_name, prepare) => {
-  test('makes no garbage', async () => {
+  test('allocates no garbage', async () => {
     const once = prepare();
     const many = () => {
       for (let round = 0; round < ROUNDS; round++) once(round);

@@ -40,7 +40,7 @@ function sipHash(c: number, d: number, key0: bigint, key1: bigint, octets: Uint8
   return v[0] ^ v[1] ^ v[2] ^ v[3];
 }
 
-test('the plain twin gives the test vector of the SipHash paper, appendix A', () =>
+test('the reference implementation gives the test vector of the SipHash paper, appendix A', () =>
   expect(
     sipHash(
       2,
@@ -53,7 +53,7 @@ test('the plain twin gives the test vector of the SipHash paper, appendix A', ()
 
 const word = fc.integer({ min: 0, max: 2 ** 32 - 1 });
 
-test('hsiphash is SipHash-1-3 of four octets, cut to 32 bits', () =>
+test('hsiphash is SipHash-1-3 of four bytes, truncated to 32 bits', () =>
   fc.assert(
     fc.property(word, word, word, word, word, (value, low0, high0, low1, high1) => {
       const octets = new Uint8Array(4);
@@ -75,7 +75,7 @@ test('hsiphash is SipHash-1-3 of four octets, cut to 32 bits', () =>
 /** Which of four servers, 10.1.0.11 (weight 1, added first) to .14 (weights 1, 1, 2, 3), a Linux 6.1 director gives. */
 const OBSERVED_SH = '3334144423344444224443342244433322444331124443311144333111443334';
 
-test('sh: its buckets and the multiplicative hash give what a Linux 6.1 director chose', () => {
+test('the buckets and the multiplicative hash of sh match those of a Linux 6.1 director', () => {
   const turn = [4, 4, 4, 3, 3, 2, 1]; // newest first, each as often as its weight
   const picks = Array.from({ length: 64 }, (_v, i) => {
     const client = foldAddress(parseAddress(`10.0.0.${i + 1}`)!);
@@ -89,7 +89,7 @@ test('an IPv6 address folds to the XOR of its words', () => {
   expect(foldAddress(parseAddress('255.0.0.1')!)).toBe(0xff000001);
 });
 
-test('32 bits of the multiplicative hash are a permutation: nothing collides', () =>
+test('the multiplicative hash is a permutation of 32 bits: no two values collide', () =>
   fc.assert(
     fc.property(word, word, (a, b) => {
       fc.pre(a !== b);

@@ -12,11 +12,11 @@ import { SYN, tcp } from '../../src/wire/tcp.ts';
 import { checksumHolds } from '../../src/wire/transport-checksum.ts';
 import { decoded, framed, frameOf, hex, lineOf } from '../support/packets.ts';
 
-describe('IPv4', () => {
+describe('IPv4 fields', () => {
   // The worked example of the header checksum that textbooks share: 192.168.0.1 > 192.168.0.199, UDP.
   const header = hex('4500 0073 0000 4000 4011 b861 c0a8 0001 c0a8 00c7');
 
-  test('a golden header is read', () => {
+  test('are read from a reference header', () => {
     const frame = framed(header);
     const at = frame.start;
     expect(isIpv4(frame, at)).toBe(false); // its payload is missing
@@ -27,14 +27,14 @@ describe('IPv4', () => {
     expect(ipv4.fragment(frame, at)).toBe(DONT_FRAGMENT);
   });
 
-  test('and written', () => {
+  test('are written to equal the reference header', () => {
     const frame = framed(new Uint8Array(20).fill(0xee));
     const src = parseAddress('192.168.0.1')!;
     ipv4.write(frame, frame.start, 115, 0, 0, DONT_FRAGMENT, 64, 17, src, parseAddress('192.168.0.199')!);
     expect(frame.copy()).toEqual(header);
   });
 
-  test('every setter keeps the header checksum true', () =>
+  test('keep the header checksum valid when any of them is set', () =>
     fc.assert(
       fc.property(
         fc.nat(0xffff),
@@ -71,8 +71,8 @@ describe('IPv4', () => {
     ));
 });
 
-describe('IPv6', () => {
-  test('setters leave each other’s fields alone', () => {
+describe('IPv6 fields', () => {
+  test('do not overwrite each other', () => {
     const frame = frameOf('[fd00::1]:1 > [fd00::2]:2 UDP len=4 tos=3 ttl=7');
     const at = frame.start;
     expect([ipv6.trafficClass(frame, at), ipv6.flowLabel(frame, at), ipv6.hopLimit(frame, at)]).toEqual([
@@ -96,7 +96,7 @@ describe('IPv6', () => {
     expect(formatAddress(address)).toBe('fd00::2');
   });
 
-  test('the octet that announces a header is found', () => {
+  test('include the byte that names the next header', () => {
     const packet = decoded('[fd00::1]:1 > [fd00::2]:2 UDP len=16 frag=0+ ipid=4294967295');
     const { frame, network, fragmentHeader, transport } = packet;
     expect(nextHeaderOctet(frame, network, fragmentHeader)).toBe(network + 6);
@@ -143,7 +143,7 @@ describe('TCP', () => {
     ['0205 05b4 0000 0000', -1, false], // of a wrong length
     ['01fd 0402', -1, false], // beyond the header
     ['0101 0102', -1, false], // only a kind
-  ])('the options %s: MSS %i', (options, mss, clamped) => {
+  ])('parses the options %s: MSS %i', (options, mss, clamped) => {
     const packet = withOptions(options);
     const { frame, transport } = packet;
     expect(checksumHolds(packet)).toBe(true);
@@ -157,10 +157,10 @@ describe('TCP', () => {
 });
 
 describe('ICMP', () => {
-  test('the types that quote a packet are errors', () =>
+  test('counts the types that quote a packet as errors', () =>
     expect([0, 3, 4, 5, 8, 11, 12, 13, 17].filter(isIcmpError)).toEqual([3, 4, 5, 11, 12]));
 
-  test('the MTU of "packet too big" has 32 bits', () => {
+  test('reads the MTU of "packet too big" as 32 bits', () => {
     const packet = decoded('fd00::1 > fd00::2 ICMP6 too-big mtu=70000 [fd00::2 > fd00::1 GRE]');
     expect(icmp6.mtu(packet.frame, packet.transport)).toBe(70000);
     icmp6.recompute(packet.frame, packet.transport, packet.end, packet.src, packet.dst);
@@ -169,7 +169,7 @@ describe('ICMP', () => {
 });
 
 describe('Ethernet', () => {
-  test('MAC addresses are read and printed', () => {
+  test('parses and prints MAC addresses', () => {
     const mac = parseMac('02:00:5E:10:00:ff')!;
     expect(formatMac(mac)).toBe('02:00:5e:10:00:ff');
     expect(sameMac(mac, 0, Uint8Array.of(9, ...mac), 1)).toBe(true);
@@ -177,7 +177,7 @@ describe('Ethernet', () => {
       expect(parseMac(text)).toBeUndefined();
   });
 
-  test('a header is looked for within its frame only', () =>
+  test('finds a header only within the frame', () =>
     fc.assert(
       fc.property(fc.uint8Array({ maxLength: 40 }), fc.boolean(), (octets, tagged) => {
         if (tagged && octets.length > 13) octets.set([0x81, 0], 12);
@@ -189,7 +189,7 @@ describe('Ethernet', () => {
     ));
 });
 
-test('ARP: the reply of RFC 826 over Ethernet', () => {
+test('an ARP reply is the one of RFC 826 over Ethernet', () => {
   const frame = framed(hex('0001 0800 0604 0002 02000000 0a01 0a000002 020000000001 0a000001'));
   expect(isArp(frame, frame.start, frame.end)).toBe(true);
   expect(isArp(frame, frame.start, frame.end - 1)).toBe(false);
@@ -202,5 +202,5 @@ test('ARP: the reply of RFC 826 over Ethernet', () => {
   expect(isArp(frame, frame.start, frame.end)).toBe(false);
 });
 
-test('lines of packets are the packets', () =>
+test('text lines and packets convert to each other', () =>
   expect(lineOf(frameOf('10.0.0.1:1 > 10.0.0.2:2 SYN').copy())).toBe('10.0.0.1:1 > 10.0.0.2:2 TCP SYN'));

@@ -42,9 +42,9 @@ test.each([
   ['a pointer between two addresses', '0707050000000000', 22],
   ['a pointer into the option’s head', '0707030000000000', 22],
   ['a router alert that is too short', '94030000', 21],
-])('%s: the octet that is wrong', (_name, options, octet) => expect(entered(options).wrong).toBe(octet));
+])('the wrong byte is located: %s', (_name, options, octet) => expect(entered(options).wrong).toBe(octet));
 
 test.each(['8307040a09090900', '8907040a09090900'])(
-  'a packet that asks for its way is told apart: %s',
+  'a packet with a source route option is recognized: %s',
   (options) => expect(entered(options).wrong).toBe(SOURCE_ROUTED),
 );

@@ -40,20 +40,20 @@ test.each([
   '2001:db8::1 > 2001:db8::2 ICMP6 echo-reply len=8',
   '10.0.0.1 > 10.1.0.11 IPIP [203.0.113.7:4000 > 192.0.2.80:80 TCP SYN]',
   '10.0.0.1 > 10.1.0.11 proto=89 len=20',
-])('%s: read and printed again', (line) => expect(throughOctets(line)).toBe(line));
+])('%s is parsed and printed again', (line) => expect(throughOctets(line)).toBe(line));
 
 test.each([
   '1.2.3.4:5 > 6.7.8.9:10 TCP SYN seq=4294967295 ack=1 win=1024 mss=1460 ttl=63 tos=16 ipid=77 DF',
   '1.2.3.4 > 6.7.8.9 ICMP echo-request id=7 seq=3 len=4 ttl=64 ipid=0',
   '[::1]:5 > [::2]:10 UDP len=4 frag=0+ ttl=9 tos=184 ipid=4294967295',
-])('%s: in detail', (line) => expect(throughOctets(line, true)).toBe(line));
+])('%s is printed in detail', (line) => expect(throughOctets(line, true)).toBe(line));
 
-test('the protocol may be left out before TCP flags', () =>
+test('the protocol may be omitted before TCP flags', () =>
   expect(throughOctets('203.0.113.7:4000 > 192.0.2.80:80 SYN')).toBe(
     '203.0.113.7:4000 > 192.0.2.80:80 TCP SYN',
   ));
 
-test('data= and hex= are the payload', () => {
+test('data= and hex= give the payload', () => {
   const payload = (line: string) => {
     const packet = new Packet();
     packet.decode(framed(packetOfLine(line)));
@@ -77,12 +77,12 @@ test.each([
   ['203.0.113.7 > 192.0.2.80 ICMP port-unreachabel', 'which message'],
   ['1.1.1.1 > 2.2.2.2 UDP frag=3', 'multiple of 8'],
   ['1.1.1.1:1 > 2.2.2.2:2 UDP len=65535', 'too long'],
-])('%s: refused, %s', (line, reason) => {
+])('%s is refused: %s', (line, reason) => {
   expect(() => packetOfLine(line)).toThrow(PacketLineError);
   expect(() => packetOfLine(line)).toThrow(reason);
 });
 
-test('whatever arrives can be printed, in one line', () =>
+test('any packet can be printed in one line', () =>
   fc.assert(
     fc.property(fc.uint8Array({ maxLength: 200 }), fc.boolean(), (octets, detail) => {
       if (octets.length > 0) octets[0] = (octets[0]! & 0x2f) | 0x40; // mostly IPv4 or IPv6

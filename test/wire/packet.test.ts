@@ -44,7 +44,7 @@ function decode(octets: Uint8Array): Packet | undefined {
   return packet.decode(framed(octets)) ? packet : undefined;
 }
 
-test('a SYN with options', () => {
+test('a SYN with options is decoded', () => {
   const packet = decode(
     hex(`4500 003c 1c46 4000 4006 b1e6 ac10 0a63 ac10 0a0c
          d7a6 0050 9a3b 1d2e 0000 0000 a002 7210 0000 0000 0204 05b4 0402 080a 0012 8f5a 0000 0000 0103 0307`),
@@ -87,7 +87,7 @@ test('IPv4 options are skipped', () => {
   });
 });
 
-test('padding after the packet is not of it', () => {
+test('padding after the packet is not part of it', () => {
   const octets = packetOfLine('10.0.0.1:1 > 10.0.0.2:2 UDP len=2 tos=184 ttl=9');
   const padded = new Uint8Array(60);
   padded.set(octets);
@@ -117,7 +117,7 @@ const DESTINATION = '2b01 0000 0000 0000 0000 0000 0000 0000'; // 16 octets; nex
 const ROUTING = '2c00 0400 0000 0000'; // next: fragment
 const AH = '0604 0000 0000 0001 0000 0001 0000 0000 0000 0000 0000 0000'; // 24 octets; next: TCP
 
-test('all IPv6 extension headers are walked', () => {
+test('all IPv6 extension headers are skipped', () => {
   const fragment = '3300 0001 dead beef'; // offset 0, more; next: authentication
   const packet = decode(six(0, HOPS + DESTINATION + ROUTING + fragment + AH + SYN))!;
   expect(fieldsOf(packet)).toEqual({
@@ -142,7 +142,7 @@ test('all IPv6 extension headers are walked', () => {
   });
 });
 
-test('a later IPv6 fragment ends the walk, whatever it seems to hold', () => {
+test('a later IPv6 fragment ends the walk, whatever it seems to contain', () => {
   const packet = decode(six(44, '3c00 05a8 0000 0001 ffff ffff'))!;
   expect(fieldsOf(packet)).toMatchObject({
     protocol: 60,
@@ -176,7 +176,7 @@ test.each<[string, Uint8Array]>([
   ['an IPv6 payload beyond the frame', six(59, '0000').subarray(0, 41)],
   ['an extension header beyond the packet', six(0, '0601 0000 0000 0000')],
   ['half a fragment header', six(44, '0600 0000')],
-])('%s: no packet', (_name, octets) => expect(decode(octets)).toBeUndefined());
+])('%s is not a packet', (_name, octets) => expect(decode(octets)).toBeUndefined());
 
 test.each<[string, boolean, number, string]>([
   ['TCP of 19 octets', false, 20, `4500 0027 0000 0000 4006 0000 0a00 0001 0a00 0002 ${SYN}`.slice(0, -2)],
@@ -211,7 +211,7 @@ test.each<[string, boolean, number, string]>([
     20,
     '4500 001f 0000 0000 4084 0000 0a00 0001 0a00 0002 1000 0050 0000 0000 0000 00',
   ],
-])('%s: malformed, but the ports are told', (_name, hasHeader, payload, digits) =>
+])('%s is malformed, but its ports are reported', (_name, hasHeader, payload, digits) =>
   expect(fieldsOf(decode(hex(digits))!)).toMatchObject({
     version: 4,
     malformed: true,
@@ -223,7 +223,7 @@ test.each<[string, boolean, number, string]>([
   }),
 );
 
-test('ICMP of 7 octets is malformed; ICMPv6 in IPv4 is no ICMPv6', () => {
+test('ICMP of 7 bytes is malformed; ICMPv6 in IPv4 is not ICMPv6', () => {
   expect(decode(hex('4500 001b 0000 0000 4001 0000 0a00 0001 0a00 0002 0303 0000 0000 00'))).toMatchObject({
     malformed: true,
     icmpType: 3,
@@ -235,7 +235,7 @@ test('ICMP of 7 octets is malformed; ICMPv6 in IPv4 is no ICMPv6', () => {
   });
 });
 
-describe('fragments of IPv4', () => {
+describe('IPv4 fragments:', () => {
   const fragments = fragmentsOf(packetOfLine('10.0.0.1:1000 > 10.0.0.2:53 UDP len=3000 ipid=7'), 1500).map(
     (octets) => fieldsOf(decode(octets)!),
   );
@@ -248,14 +248,14 @@ describe('fragments of IPv4', () => {
       dstPort: 53,
       malformed: false,
     }));
-  test('the others have an offset in octets, and no ports', () =>
+  test('the others have an offset in bytes, and no ports', () =>
     expect(fragments.slice(1)).toMatchObject([
       { fragmentOffset: 1480, moreFragments: true, hasPorts: false, srcPort: 0, protocol: 17, transport: 20 },
       { fragmentOffset: 2960, moreFragments: false, hasPorts: false, dstPort: 0, end: 20 + 48 },
     ]));
 });
 
-test('what was decoded before leaves no trace', () => {
+test('decoding a packet resets all fields', () => {
   const used = new Packet();
   for (const line of [
     '[::1]:5 > [::2]:10 UDP len=4 frag=0+ ipid=9',
@@ -288,27 +288,27 @@ describe('a quoted packet', () => {
     [33, { hasPorts: true, tcpFlags: 0 }],
     [34, { hasPorts: true, tcpFlags: 0x12 }],
     [40, { hasPorts: true, tcpFlags: 0x12, malformed: false }],
-  ])('with %i octets of it left', (octets, want) => {
+  ])('may end after %i bytes', (octets, want) => {
     const packet = quote(TCP, octets);
     expect(packet).toMatchObject({ version: 4, protocol: 6, malformed: octets < 40, ...want });
     expect(packet.end - packet.network).toBe(octets);
   });
 
-  test('without its own header it is none', () => {
+  test('without its complete IP header is not a packet', () => {
     const frame = framed(packetOfLine(TCP));
     expect(new Packet().decodeQuoted(frame, frame.start, frame.start + 19)).toBe(false);
     expect(new Packet().decodeQuoted(frame, frame.end, frame.end)).toBe(false);
     expect(new Packet().decodeQuoted(frame, frame.start, frame.start)).toBe(false);
   });
 
-  test('never reaches beyond the frame', () => {
+  test('never extends beyond the frame', () => {
     const frame = framed(packetOfLine(TCP).subarray(0, 30));
     const packet = new Packet();
     expect(packet.decodeQuoted(frame, frame.start, frame.start + 1000)).toBe(true);
     expect(packet.end).toBe(frame.end);
   });
 
-  test('cut within its IPv6 extension headers it has no ports', () => {
+  test('that ends within its IPv6 extension headers has no ports', () => {
     const frame = framed(six(0, HOPS + DESTINATION));
     const packet = new Packet();
     expect(packet.decodeQuoted(frame, frame.start, frame.end - 4)).toBe(true);
@@ -316,7 +316,7 @@ describe('a quoted packet', () => {
   });
 });
 
-describe('whatever arrives', () => {
+describe('for any bytes', () => {
   const lines: Uint8Array[] = [
     '203.0.113.7:4000 > 192.0.2.80:80 TCP SYN mss=1460',
     '[2001:db8::7]:4000 > [2001:db8::80]:80 TCP PSH+ACK len=30',
@@ -356,7 +356,7 @@ describe('whatever arrives', () => {
   test.each([
     ['decode', (packet: Packet, frame: Frame) => packet.decode(frame)],
     ['decodeQuoted', (packet: Packet, frame: Frame) => packet.decodeQuoted(frame, frame.start, frame.end)],
-  ])('%s never throws, reads nothing outside and stays inside', (_name, run) =>
+  ])('%s never throws, reads nothing outside the frame and stays inside it', (_name, run) =>
     fc.assert(
       fc.property(arriving, (octets) => {
         const [a, b] = [new Packet(), new Packet()];
@@ -375,7 +375,7 @@ describe('whatever arrives', () => {
     ),
   );
 
-  test('a frame that ends with its buffer is read no further', () =>
+  test('a frame at the end of its buffer is read no further', () =>
     fc.assert(
       fc.property(arriving, (octets) => {
         const frame = new Frame(octets.length);

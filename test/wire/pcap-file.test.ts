@@ -26,7 +26,7 @@ const concat = (parts: readonly Uint8Array[]): Uint8Array => {
 test.each<[string, string, boolean]>([
   ['little endian, as written on a PC', 'd4c3b2a1020004000000000000000000ffff000001000000', true],
   ['big endian', 'a1b2c3d400020004000000000000000000 00ffff00000001'.replaceAll(' ', ''), false],
-])('the header of a file, %s', (_name, octets, littleEndian) =>
+])('the header of a file is read, %s', (_name, octets, littleEndian) =>
   expect(readPcapHeader(hex(octets))).toEqual({
     littleEndian,
     nanoseconds: false,
@@ -45,7 +45,7 @@ const packets = fc.array(
   { maxLength: 8 },
 );
 
-test('what was written is read again, in every form', () =>
+test('a written file is read back, in every format', () =>
   fc.assert(
     fc.property(form, packets, (written, list) => {
       const file = concat([
@@ -62,7 +62,7 @@ test('what was written is read again, in every form', () =>
     }),
   ));
 
-test('fractions of a ms survive as far as the form goes', () => {
+test('fractions of a ms keep the precision of the format', () => {
   const read = (nanoseconds: boolean, at: number) => {
     const written = { nanoseconds };
     return [...readPcap(concat([pcapHeader(LINKTYPE_RAW, written), pcapPacket(hex('45'), at, written)]))][0]!
@@ -73,7 +73,7 @@ test('fractions of a ms survive as far as the form goes', () => {
   expect(read(false, 1999.9999)).toBe(2000); // rounds up into the next second
 });
 
-test('a cut file gives its whole packets first, then says where it is cut', () => {
+test('a truncated file yields its whole packets, then the place of the truncation', () => {
   const file = concat([pcapHeader(LINKTYPE_RAW), pcapPacket(hex('450000'), 1), pcapPacket(hex('450001'), 2)]);
   const seen: number[] = [];
   const readAll = () => {
@@ -84,13 +84,13 @@ test('a cut file gives its whole packets first, then says where it is cut', () =
   expect(seen).toEqual([1, 1]);
 });
 
-test('a hostile length is not believed, and nothing is reserved for it', () => {
+test('an excessive length is refused, and no memory is allocated for it', () => {
   const file = concat([pcapHeader(LINKTYPE_RAW), pcapPacket(hex('45'), 0)]);
   new DataView(file.buffer).setUint32(PCAP_FILE_HEADER + 8, 0xffffffff, true);
   expect(() => [...readPcap(file)]).toThrow('4294967295 octets is not believed');
 });
 
-test('random octets are packets or a PcapFileError, and packets lie within the file', () =>
+test('random bytes yield packets within the file or a PcapFileError', () =>
   fc.assert(
     fc.property(form, fc.uint8Array({ maxLength: 300 }), fc.boolean(), (written, noise, headed) => {
       const file = headed ? concat([pcapHeader(LINKTYPE_RAW, written), noise]) : noise;
@@ -102,7 +102,7 @@ test('random octets are packets or a PcapFileError, and packets lie within the f
     }),
   ));
 
-test('a file that is not pcap is told apart', () => {
+test('a file that is not pcap is recognized', () => {
   expect(() => readPcapHeader(hex('0a0d0d0a1c0000004d3c2b1a01000000ffffffffffffffff'))).toThrow('pcapng');
   expect(() => readPcapHeader(hex('d4c3b2a1'))).toThrow('not whole');
   expect(() => readPcapHeader(hex('d4c3b2a1030004000000000000000000ffff000001000000'))).toThrow('version 3');

@@ -25,7 +25,7 @@ function blocksOf(file: Uint8Array): Block[] {
   return blocks;
 }
 
-test('a header, then one block an interface', () => {
+test('a file has a header, then one block per interface', () => {
   const [section, ...interfaces] = blocksOf(pcapngHeader(LINKTYPE_RAW, ['received', 'sent']));
   expect([section!.type, section!.body.getUint32(0, true)]).toEqual([0x0a0d0d0a, 0x1a2b3c4d]);
   expect(interfaces.map(({ type, body }) => [type, body.getUint16(0, true)])).toEqual([
@@ -34,7 +34,7 @@ test('a header, then one block an interface', () => {
   ]);
 });
 
-test('packets of any length with any comment at any time', () => {
+test('packets of any length are written with any comment at any time', () => {
   fc.assert(
     fc.property(
       fc.uint8Array({ maxLength: 100 }),
@@ -60,7 +60,7 @@ test('packets of any length with any comment at any time', () => {
   );
 });
 
-test('what was written is read again', () => {
+test('a written file is read back', () => {
   fc.assert(
     fc.property(fc.array(fc.tuple(fc.uint8Array({ maxLength: 60 }), fc.string())), (packets) => {
       const file = Buffer.concat([
@@ -75,7 +75,7 @@ test('what was written is read again', () => {
   );
 });
 
-test('simple blocks count, too: of the first interface, cut to its snaplen', () => {
+test('simple packet blocks are read: of the first interface, truncated to its snaplen', () => {
   const header = pcapngHeader(LINKTYPE_RAW, ['a']);
   // The snaplen of the only interface, whose block follows a section's of 28 octets.
   new DataView(header.buffer).setUint32(28 + 12, 6, true);
@@ -100,7 +100,7 @@ test('simple blocks count, too: of the first interface, cut to its snaplen', () 
   ]);
 });
 
-test('a damaged file is read to its damage, or refused; nothing else', () => {
+test('a damaged file is read up to the damage, or refused', () => {
   const whole = Buffer.concat([
     pcapngHeader(LINKTYPE_RAW, ['a']),
     pcapngPacket(new Uint8Array(40), 0, 0, 'x'),

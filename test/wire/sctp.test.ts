@@ -11,9 +11,9 @@ test.each<[string, Uint8Array, number]>([
   ['32 ones', new Uint8Array(32).fill(0xff), 0x62a8ab43],
   ['32 rising', Uint8Array.from({ length: 32 }, (_v, i) => i), 0x46dd794e],
   ['32 falling', Uint8Array.from({ length: 32 }, (_v, i) => 31 - i), 0x113fdb5c],
-])('CRC32c of %s', (_name, octets, crc) => expect(crc32c(octets)).toBe(crc));
+])('CRC32c matches the published value for %s', (_name, octets, crc) => expect(crc32c(octets)).toBe(crc));
 
-test('the checksum counts its own field as zero and is sent low octet first', () => {
+test('the checksum treats its field as zero and is sent least significant byte first', () => {
   const frame = new Frame(64);
   frame.load(new Uint8Array(20));
   sctp.write(frame, frame.start, 5000, 5001, 0xdeadbeef);

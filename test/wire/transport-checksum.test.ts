@@ -18,7 +18,7 @@ test.each([
   '10.0.0.1:1 > 10.0.0.2:2 SCTP DATA len=16',
   '10.0.0.1 > 10.0.0.2 ICMP echo-request len=9',
   'fd00::1 > fd00::2 ICMP6 echo-request len=9',
-])('%s: any single wrong octet is noticed, and recomputing mends it', (line) => {
+])('%s: any single wrong byte is detected, and recomputing fixes it', (line) => {
   const packet = decoded(line);
   const { frame } = packet;
   expect(checksumHolds(packet)).toBe(true);
@@ -36,38 +36,41 @@ test.each([
 });
 
 describe('partial checksums', () => {
-  test.each(['TCP SYN+ACK', 'TCP ACK len=1460', 'UDP len=9'])('of %s are told and mended', (what) => {
-    for (const [a, b] of [
-      ['10.0.0.1:1', '10.0.0.2:2'],
-      ['[fd00::1]:1', '[fd00::2]:2'],
-    ]) {
-      const packet = decoded(`${a} > ${b} ${what} partial-checksum`);
-      expect(isPartial(packet)).toBe(true);
-      recompute(packet);
-      expect(packet.frame.copy()).toEqual(decoded(`${a} > ${b} ${what}`).frame.copy());
-      expect([isPartial(packet), checksumHolds(packet)]).toEqual([false, true]);
-    }
-  });
+  test.each(['TCP SYN+ACK', 'TCP ACK len=1460', 'UDP len=9'])(
+    'of %s are recognized and completed',
+    (what) => {
+      for (const [a, b] of [
+        ['10.0.0.1:1', '10.0.0.2:2'],
+        ['[fd00::1]:1', '[fd00::2]:2'],
+      ]) {
+        const packet = decoded(`${a} > ${b} ${what} partial-checksum`);
+        expect(isPartial(packet)).toBe(true);
+        recompute(packet);
+        expect(packet.frame.copy()).toEqual(decoded(`${a} > ${b} ${what}`).frame.copy());
+        expect([isPartial(packet), checksumHolds(packet)]).toEqual([false, true]);
+      }
+    },
+  );
   test.each([
     '10.0.0.1:1 > 10.0.0.2:2 UDP len=1472 frag=0+',
     '10.0.0.1 > 10.0.0.2 UDP len=8 frag=1480',
     '10.0.0.1 > 10.0.0.2 ICMP echo-request',
     '10.0.0.1:1 > 10.0.0.2:2 SCTP INIT',
-  ])('%s: has none', (line) => expect(isPartial(decoded(line))).toBe(false));
+  ])('are absent: %s', (line) => expect(isPartial(decoded(line))).toBe(false));
 });
 
-test('UDP over IPv4 without a checksum holds; over IPv6 it does not (RFC 8200 section 8.1)', () => {
+test('UDP over IPv4 may lack a checksum; over IPv6 it must have one (RFC 8200 section 8.1)', () => {
   expect(checksumHolds(decoded('10.0.0.1:1 > 10.0.0.2:2 UDP len=1 no-checksum'))).toBe(true);
   expect(checksumHolds(decoded('[fd00::1]:1 > [fd00::2]:2 UDP len=1 no-checksum'))).toBe(false);
 });
 
-test('a UDP checksum that comes out as 0 is written 0xffff', () => {
+test('a UDP checksum of 0 is written as 0xffff', () => {
   const packet = decoded('0.0.0.0:0 > 0.0.0.0:0 UDP hex=ffda'); // 17 + 10 + 10 + 0xffda = 0xffff
   expect(udp.checksum(packet.frame, packet.transport)).toBe(0xffff);
   expect(checksumHolds(packet)).toBe(true);
 });
 
-test.each(['bad-checksum', 'partial-checksum', ''])('fragments are left alone (%s)', (what) => {
+test.each(['bad-checksum', 'partial-checksum', ''])('fragments are not changed (%s)', (what) => {
   const packet = decoded(`10.0.0.1:1 > 10.0.0.2:2 UDP len=1472 frag=0+ ${what}`);
   const before = packet.frame.copy();
   recompute(packet);
@@ -75,7 +78,7 @@ test.each(['bad-checksum', 'partial-checksum', ''])('fragments are left alone (%
   expect(checksumHolds(packet)).toBe(true);
 });
 
-test('rewriting addresses and ports with changes equals recomputing everything', () => {
+test('rewriting addresses and ports incrementally equals recomputing everything', () => {
   const end = fc.tuple(fc.ipV4(), fc.nat(0xffff));
   const end6 = fc.tuple(fc.ipV6(), fc.nat(0xffff));
   const family = fc.oneof(fc.tuple(end, end, end, end), fc.tuple(end6, end6, end6, end6));

@@ -223,7 +223,7 @@ function everything(it: Directed) {
 }
 
 describe('an explanation', () => {
-  test('is what then happens; and to have asked changes nothing', () => {
+  test('matches what then happens, and the request changes nothing', () => {
     fc.assert(
       fc.property(
         fc
@@ -272,7 +272,7 @@ describe('an explanation', () => {
     );
   });
 
-  test.each(Object.keys(schedulers))('%s: asked many times, it stays with its answer', (scheduler) => {
+  test.each(Object.keys(schedulers))('stays the same when requested many times: %s', (scheduler) => {
     const it = new Directed().serve(WEB, SERVERS.slice(0, 3), { scheduler });
     for (let i = 0; i < 20; i++) {
       const line = `203.0.113.${i}:4000 > ${VIP}:80 TCP SYN`;
@@ -288,7 +288,7 @@ describe('an explanation', () => {
   const stepOf = <S extends Explanation['steps'][number]['step']>({ steps }: Explanation, name: S) =>
     steps.find((step): step is Extract<Explanation['steps'][number], { step: S }> => step.step === name);
 
-  test('names the candidates, and why each was taken or not', () => {
+  test('names the candidates, and why each was selected or not', () => {
     const it = new Directed().serve(WEB, ['10.0.0.1:80'], { scheduler: 'wlc', upperThreshold: 1 });
     it.add(WEB, '10.0.0.2:80', { weight: 0 });
     it.add(WEB, '10.0.0.3:80', { weight: 2 });
@@ -317,14 +317,14 @@ describe('an explanation', () => {
     ]);
   });
 
-  test('tells a packet that begins nothing whose it would be', () => {
+  test('names the service of a packet that starts no connection', () => {
     const it = new Directed().serve(WEB, SERVERS);
     const explained = explain(it, `203.0.113.2:4000 > ${VIP}:80 TCP ACK`);
     expect(explained.verdict).toBe('pass');
     expect(stepOf(explained, 'service')).toMatchObject({ asked: false, service: serviceName(WEB) });
   });
 
-  test('of a known connection, and of a template', () => {
+  test('covers a known connection and a template', () => {
     const it = new Directed().serve(WEB, SERVERS, { persistent: 60 });
     it.receive(`203.0.113.1:4000 > ${VIP}:80 TCP SYN`);
     const known = stepOf(explain(it, `203.0.113.1:4000 > ${VIP}:80 TCP ACK`), 'found')!;
@@ -334,7 +334,7 @@ describe('an explanation', () => {
     expect(stepOf(other, 'scheduler')).toBeUndefined();
   });
 
-  test('of a connection that is over: the next one is scheduled anew', () => {
+  test('covers an ended connection: the next one is scheduled again', () => {
     const it = new Directed().serve(WEB, SERVERS.slice(0, 2), { scheduler: 'rr' });
     const line = `203.0.113.1:4000 > ${VIP}:80 TCP SYN`;
     const server = it.way(line);
@@ -347,7 +347,7 @@ describe('an explanation', () => {
     expect(sentOf(explained)).toEqual(it.sent);
   });
 
-  test('of a table that is full', () => {
+  test('covers a full table', () => {
     const it = new Directed({ maxConnections: 2 }).serve(`udp ${VIP}:53`, ['10.0.0.1:53']);
     const query = (port: number) => `203.0.113.1:${port} > ${VIP}:53 UDP`;
     for (const port of [1, 2]) it.receive(query(port));
@@ -355,7 +355,7 @@ describe('an explanation', () => {
     expect(it.receive(query(3))).toBe('table-full');
   });
 
-  test('of the fragment that completes a datagram, as often as it is asked for', () => {
+  test('covers the fragment that completes a datagram, any number of times', () => {
     const it = new Directed().serve(`udp ${VIP}:53`, SERVERS, { scheduler: 'rr' });
     expect(it.receive(`203.0.113.1:4000 > ${VIP}:53 UDP len=32 frag=0+ ipid=1`)).toBe('waiting');
     const last = `203.0.113.1 > ${VIP} proto=17 len=24 frag=40 ipid=1`;
@@ -366,7 +366,7 @@ describe('an explanation', () => {
     expect(sentOf(answers[0]!)).toEqual(it.sent);
   });
 
-  test('of an error that is one too many', () => {
+  test('covers an ICMP error over the rate limit', () => {
     const it = new Directed().serve(WEB, []);
     const line = `203.0.113.1:4000 > ${VIP}:80 TCP SYN`;
     for (let i = 0; i < 10; i++) {
@@ -378,7 +378,7 @@ describe('an explanation', () => {
     expect(it.sent).toEqual([]);
   });
 
-  test('octets that are no packet are explained, too', () => {
+  test('covers bytes that are not a packet', () => {
     const it = new Directed().serve(WEB, SERVERS);
     fc.assert(
       fc.property(fc.uint8Array({ maxLength: 120 }), (octets) => {

@@ -21,7 +21,7 @@ describe('only the start of a connection makes one', () => {
     expect(directed.connections).toHaveLength(verdict === 'forwarded' ? 1 : 0);
   });
 
-  test('with sloppy_tcp any segment but a reset does', () => {
+  test('with sloppy_tcp any segment except a reset does', () => {
     const directed = new Directed().serve(WEB, ['10.0.0.1:80']);
     directed.set('sloppy_tcp', 1);
     expect(directed.receive(request('RST'))).toBe('pass');
@@ -29,17 +29,17 @@ describe('only the start of a connection makes one', () => {
     expect(directed.state).toBe('ESTABLISHED');
   });
 
-  test('nothing from port 20: FTP data comes from the servers', () => {
+  test('packets from port 20 do not: FTP servers open data connections', () => {
     const directed = new Directed().serve(WEB, ['10.0.0.1:80']);
     expect(directed.receive(request('SYN', '203.0.113.7:20'))).toBe('pass');
   });
 });
 
-describe('where no destination takes it', () => {
+describe('when no destination accepts the connection', () => {
   test.each([
     ['none is there', []],
     ['all are quiesced', ['10.0.0.1:80']],
-  ])('%s: the client hears that the port is closed', (_name, servers) => {
+  ])('the client learns that the port is closed: %s', (_name, servers) => {
     const directed = new Directed().serve(WEB, servers, { weight: 0 }).serve('tcp [2001:db8::80]:80', []);
     expect(directed.receive(request('SYN'))).toBe('no-destination');
     expect(directed.sent[0]).toContain('192.0.2.80 > 203.0.113.7 ICMP port-unreachable');
@@ -51,13 +51,13 @@ describe('where no destination takes it', () => {
     });
   });
 
-  test('ports beside an FTP service are the host’s own business', () => {
+  test('packets to other ports of an FTP service are passed to the host', () => {
     const directed = new Directed().serve('tcp 192.0.2.80:21', [], { persistent: 60 });
     expect(directed.receive('203.0.113.7:1 > 192.0.2.80:5000 SYN')).toBe('pass');
     expect(directed.receive('203.0.113.7:1 > 192.0.2.80:21 SYN')).toBe('no-destination');
   });
 
-  test('with cache_bypass a marked packet goes on to where it was sent', () => {
+  test('a packet with a mark is forwarded to its original address under cache_bypass', () => {
     const directed = new Directed().serve('mark 7', []);
     directed.director.apply({ op: 'set-marks', rules: [{ mark: 7 }] }, 0);
     directed.set('cache_bypass', 1);
@@ -71,7 +71,7 @@ describe('thresholds', () => {
   const limited = (lower: number) =>
     new Directed().serve(WEB, ['10.0.0.1:80'], { upperThreshold: 4, lowerThreshold: lower });
 
-  test('an overloaded destination gets nothing new', () => {
+  test('an overloaded destination gets no new connections', () => {
     const directed = limited(0);
     expect([1, 2, 3, 4, 5].map((n) => directed.receive(syn(n)))).toEqual([
       'forwarded',
@@ -86,7 +86,7 @@ describe('thresholds', () => {
   test.each([
     [0, 3, 'without a lower threshold: below three quarters'],
     [2, 2, 'with one: below it'],
-  ])('lower %i: open again when fewer than %i are left, %s', (lower, fewerThan, _why) => {
+  ])('a lower threshold of %i opens it when fewer than %i are left, %s', (lower, fewerThan, _why) => {
     const directed = limited(lower);
     for (const n of [1, 2, 3, 4]) directed.receive(syn(n));
     for (let left = 3; left >= 0; left--) {
@@ -98,7 +98,7 @@ describe('thresholds', () => {
     }
   });
 
-  test('a raised upper threshold opens it at once', () => {
+  test('raising the upper threshold opens it at once', () => {
     const directed = limited(0);
     for (const n of [1, 2, 3, 4]) directed.receive(syn(n));
     directed.edit(WEB, '10.0.0.1:80', { upperThreshold: 5 });
@@ -108,7 +108,7 @@ describe('thresholds', () => {
 });
 
 describe('one-packet scheduling', () => {
-  test('schedules each datagram and remembers none', () => {
+  test('schedules each datagram and keeps no connection', () => {
     const directed = new Directed().serve(DNS, ['10.0.0.1:53', '10.0.0.2:53'], { ops: true });
     expect([query(), query(), query()].map((line) => directed.way(line))).toEqual([
       '10.0.0.2',
@@ -120,7 +120,7 @@ describe('one-packet scheduling', () => {
     expect(directed.receive('10.0.0.1:53 > 203.0.113.7:4000 UDP')).toBe('pass');
   });
 
-  test('of a mark concerns its UDP only', () => {
+  test('of a mark applies only to its UDP', () => {
     const directed = new Directed().serve('mark 7', ['10.0.0.1:0'], { ops: true });
     directed.director.apply({ op: 'set-marks', rules: [{ mark: 7 }] }, 0);
     directed.receive(query());
@@ -129,13 +129,13 @@ describe('one-packet scheduling', () => {
   });
 });
 
-test('a full table of known connections admits no other one, and says so', () => {
+test('a full table of known connections admits no others and reports it', () => {
   const directed = new Directed({ maxConnections: 2 }).serve(DNS, ['10.0.0.1:53']);
   const verdicts = [1, 2, 3].map((n) => directed.receive(query(`203.0.113.7:${n}`)));
   expect(verdicts).toEqual(['forwarded', 'forwarded', 'table-full']);
 });
 
-test('embryonic connections of a full table give way, known ones do not', () => {
+test('a full table replaces embryonic connections, and keeps known ones', () => {
   const directed = new Directed({ maxConnections: 100 })
     .serve(WEB, ['10.0.0.1:80'])
     .serve(DNS, ['10.0.0.1:53']);
@@ -144,18 +144,18 @@ test('embryonic connections of a full table give way, known ones do not', () => 
     expect(directed.receive(request('SYN', `203.0.113.7:${n}`))).toBe('forwarded');
   const states = directed.connections.map((line) => line.split(' ')[0]);
   expect(states.filter((each) => each === 'UDP')).toHaveLength(50);
-  // The last ones are still there: the oldest gave way.
+  // The latest ones are kept: the oldest were replaced.
   expect(directed.connections.some((line) => line.includes('203.0.113.7:3000'))).toBe(true);
 });
 
-test('a full table does not leave a template behind that leads nowhere', () => {
+test('a full table keeps no template without a connection', () => {
   const directed = new Directed({ maxConnections: 1 }).serve(WEB, ['10.0.0.1:80'], { persistent: 100 });
   expect(directed.receive(request('SYN'))).toBe('table-full');
   directed.wait(101);
   expect(directed.connections).toEqual([]);
 });
 
-test('a destination without a port is reached at the port that was asked for', () => {
+test('a destination without a port is reached at the requested port', () => {
   const directed = new Directed().serve('mark 7', ['10.0.0.1:0']);
   directed.director.apply({ op: 'set-marks', rules: [{ mark: 7 }] }, 0);
   directed.receive(request('SYN'));

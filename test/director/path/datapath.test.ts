@@ -11,7 +11,7 @@ import { fragmentsOf, framed } from '../../support/packets.ts';
 const WEB = 'tcp 192.0.2.80:80';
 const DNS = 'udp 192.0.2.80:53';
 
-describe('a packet that is not the director’s', () => {
+describe('the director passes a packet to the host', () => {
   test.each([
     ['another protocol', '203.0.113.7 > 192.0.2.80 proto=50', 'pass'],
     ['a ping', '203.0.113.7 > 192.0.2.80 ICMP echo-request', 'pass'],
@@ -23,7 +23,7 @@ describe('a packet that is not the director’s', () => {
   });
 
   test.each(['0.0.0.0', '127.0.0.1', '224.0.0.1', '255.255.255.255'])(
-    'one from %s, which no host is',
+    'from %s, which is not a valid host address',
     (src) => {
       const directed = new Directed().serve(WEB, ['10.0.0.1:80']);
       expect([directed.receive(`${src}:4000 > 192.0.2.80:80 SYN`), directed.connections]).toEqual([
@@ -33,14 +33,14 @@ describe('a packet that is not the director’s', () => {
     },
   );
 
-  test('one whose header was damaged on its way', () => {
+  test('whose header is damaged', () => {
     const directed = new Directed().serve(WEB, ['10.0.0.1:80']);
     const octets = packetOfLine('203.0.113.7:1 > 192.0.2.80:80 SYN');
     octets[12]! ^= 1;
     expect([directed.receiveOctets(octets), directed.connections]).toEqual(['malformed', []]);
   });
 
-  test('no packet at all', () => {
+  test('that is not a packet', () => {
     const directed = new Directed().serve(WEB, ['10.0.0.1:80']);
     expect(directed.receiveOctets(Uint8Array.of(1, 2, 3))).toBe('malformed');
     expect(directed.director.snapshot(0).drops).toEqual({ malformed: 1 });
@@ -48,7 +48,7 @@ describe('a packet that is not the director’s', () => {
 });
 
 describe('a datagram in fragments', () => {
-  test('that is not the director’s is handed back whole', () => {
+  test('is passed to the host whole when no service matches', () => {
     const directed = new Directed().serve(DNS, ['10.0.0.1:53']);
     const whole = packetOfLine('203.0.113.7:4000 > 192.0.2.80:54 UDP len=3000');
     const frames = fragmentsOf(whole, 1500).map(framed);
@@ -56,7 +56,7 @@ describe('a datagram in fragments', () => {
     expect(printFrame(directed.director.subject)).toBe('203.0.113.7:4000 > 192.0.2.80:54 UDP len=3000');
   });
 
-  test('of IPv6 that is its only one goes on without the fragment header (RFC 6946)', () => {
+  test('of IPv6 with a single fragment is forwarded without the fragment header (RFC 6946)', () => {
     const directed = new Directed().serve('udp [2001:db8::80]:53', ['[fd00::1]:5353']);
     const octets = packetOfLine('[2001:db8::7]:4000 > [2001:db8::80]:53 UDP len=10');
     const atomic = Uint8Array.from([
@@ -79,7 +79,7 @@ describe('a datagram in fragments', () => {
 
   const pieces = () => fragmentsOf(packetOfLine('203.0.113.7:4000 > 192.0.2.80:53 UDP len=3000'), 1500);
 
-  test('waits until it is whole, then goes on in fragments as one packet of one connection', () => {
+  test('is held until complete, then forwarded in fragments as one packet of one connection', () => {
     const directed = new Directed().serve(DNS, ['10.0.0.1:53', '10.0.0.2:53']);
     expect(pieces().map((piece) => directed.receiveOctets(piece))).toEqual([
       'waiting',
@@ -91,28 +91,28 @@ describe('a datagram in fragments', () => {
     expect(directed.service(DNS).stats).toMatchObject({ connections: 1, inPackets: 1, inOctets: 3028 });
   });
 
-  test('that never becomes whole is dropped, and counted', () => {
+  test('is dropped and counted when it stays incomplete', () => {
     const directed = new Directed().serve(DNS, ['10.0.0.1:53']);
     directed.receiveOctets(pieces()[0]!);
     directed.wait(31);
     expect(directed.director.snapshot(directed.now).drops).toEqual({ 'fragment-incomplete': 1 });
   });
 
-  test('of others is let alone', () => {
+  test('is not reassembled when no service can match', () => {
     const directed = new Directed().serve('udp 192.0.2.81:53', ['10.0.0.1:53']);
     expect(directed.receiveOctets(pieces()[0]!)).toBe('pass');
   });
 });
 
-describe('the director’s own server', () => {
-  test('has the packet as it came, with direct routing', () => {
+describe('a server on the director itself', () => {
+  test('receives packets unchanged under direct routing', () => {
     const directed = new Directed().serve(WEB, ['10.0.0.254:80'], { method: 'dr' });
     expect(directed.receive('203.0.113.7:1 > 192.0.2.80:80 SYN')).toBe('pass');
     expect(directed.connections).toEqual(['TCP SYN_RECV 203.0.113.7:1 192.0.2.80:80 10.0.0.254:80']);
     expect(directed.destination(WEB, '10.0.0.254:80').method).toBe('dr');
   });
 
-  test('is followed by what it answers, where that is seen', () => {
+  test('has its connection state follow its replies, if they are seen', () => {
     const directed = new Directed().serve(WEB, ['10.0.0.254:80'], { method: 'dr' });
     directed.receive('203.0.113.7:1 > 192.0.2.80:80 SYN');
     expect(directed.receive('192.0.2.80:80 > 203.0.113.7:1 RST+ACK')).toBe('pass');
@@ -120,11 +120,11 @@ describe('the director’s own server', () => {
   });
 });
 
-describe('an ICMP error of the director itself', () => {
+describe('an ICMP error from the director itself', () => {
   test.each([
     ['dr', 1],
     ['nat', 0],
-  ] as const)('with %s it counts %i times as the server’s answer', (method, packets) => {
+  ] as const)('about %s is counted %i times as a reply of the server', (method, packets) => {
     const directed = new Directed().serve(WEB, ['10.0.0.1:80'], { method });
     expect(directed.receive('203.0.113.7:1 > 192.0.2.80:80 SYN ttl=1')).toBe('ttl-exceeded');
     expect(directed.connections).toHaveLength(1);
@@ -137,7 +137,7 @@ describe('an ICMP error of the director itself', () => {
   });
 });
 
-test('with backup_only a backup leaves packets alone until it is the master', () => {
+test('with backup_only a backup passes all packets until it is the master', () => {
   const directed = new Directed().serve(WEB, ['10.0.0.1:80']);
   directed.set('backup_only', 1);
   directed.director.apply(
@@ -162,7 +162,7 @@ test('verdicts are counted', () => {
   });
 });
 
-describe('a packet of a known connection makes no garbage', () => {
+describe('a packet of a known connection allocates no garbage', () => {
   const PACKETS = 1_000_000;
   const ROUTE = { mtu: 1500, source: Uint32Array.of(0, 0, 0xffff, 0x0a0000fe) };
 
@@ -194,7 +194,7 @@ describe('a packet of a known connection makes no garbage', () => {
   );
 });
 
-test('the time may leap by years, as from one packet of a file to the next', () => {
+test('the clock may jump by years, as between two packets of a file', () => {
   const directed = new Directed().serve(WEB, ['10.0.0.1:80']);
   directed.set('drop_entry', 3);
   directed.receive('203.0.113.7:1 > 192.0.2.80:80 SYN');
@@ -203,7 +203,7 @@ test('the time may leap by years, as from one packet of a file to the next', () 
   expect(directed.connections).toHaveLength(1);
 });
 
-test('NAT to the director itself is no hop', () => {
+test('NAT to the director itself does not count as a hop', () => {
   const directed = new Directed();
   directed.own.add('10.0.0.254');
   directed.serve(WEB, [`${OWN}:8080`]);

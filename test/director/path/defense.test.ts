@@ -9,13 +9,13 @@ describe('drop_packet', () => {
   const dropped = (directed: Directed, attempts: number) =>
     Array.from({ length: attempts }, (_, n) => n).filter((n) => directed.receive(syn(n)) === 'drop-rate');
 
-  test('drops the first of every so many attempts', () => {
+  test('drops the first of every group of attempts', () => {
     const directed = web();
     directed.set('drop_packet', 3);
     expect(dropped(directed, 40)).toEqual([0, 10, 20, 30]);
   });
 
-  test('as many as am_droprate says', () => {
+  test('drops as many as am_droprate says', () => {
     const directed = web();
     directed.set('drop_packet', 3);
     directed.set('am_droprate', 2);
@@ -24,7 +24,7 @@ describe('drop_packet', () => {
     expect(dropped(directed, 6)).toEqual([0, 2, 4]);
   });
 
-  test('spares packets of known connections', () => {
+  test('keeps packets of known connections', () => {
     const directed = web();
     directed.receive(syn(1));
     directed.set('drop_packet', 3);
@@ -33,7 +33,7 @@ describe('drop_packet', () => {
     expect(directed.receive(syn(2))).toBe('drop-rate');
   });
 
-  test('1 and 2: only while the table is nearly full', () => {
+  test('with value 1 or 2 drops only while the table is nearly full', () => {
     const directed = new Directed({ maxConnections: 1024 }).serve(WEB, ['10.0.0.1:80']);
     directed.set('drop_packet', 1);
     expect(dropped(directed, 800)).toEqual([]);
@@ -55,7 +55,7 @@ describe('drop_entry', () => {
     for (let second = 0; second < count; second++) directed.wait(1);
   };
 
-  test('drops half-open connections long before their time, and no others', () => {
+  test('drops half-open connections long before their timeout, and no others', () => {
     const directed = web();
     for (let n = 0; n < 100; n++) directed.receive(syn(n));
     for (let n = 0; n < 50; n++) directed.receive(syn(n).replace('SYN', 'ACK'));
@@ -67,7 +67,7 @@ describe('drop_entry', () => {
     expect(directed.counts(WEB, '10.0.0.1:80')).toBe(`${left.length}/0/0`);
   });
 
-  test('takes a template along that was of no use yet, and leaves one that was', () => {
+  test('drops an unassured template, and keeps an assured one', () => {
     const directed = new Directed().serve(WEB, ['10.0.0.1:80'], { persistent: 3000 });
     for (let n = 0; n < 40; n++) directed.receive(syn(n));
     directed.receive(syn(0).replace('SYN', 'ACK'));
@@ -78,7 +78,7 @@ describe('drop_entry', () => {
     expect(templates.length).toBeLessThan(35);
   });
 
-  test('spares established connections that are in use', () => {
+  test('keeps established connections that are in use', () => {
     const directed = web();
     for (let n = 0; n < 20; n++) {
       directed.receive(syn(n));
@@ -92,7 +92,7 @@ describe('drop_entry', () => {
   });
 });
 
-test('secure_tcp 1 is off while there is room', () => {
+test('secure_tcp 1 is inactive while memory is available', () => {
   const directed = web();
   directed.set('secure_tcp', 1);
   directed.receive(syn(1));

@@ -56,17 +56,17 @@ describe.each([4, 6] as const)('IPv%i fragments', (version) => {
   const timeout = version === 4 ? TIMEOUT4 : TIMEOUT6;
   const f = (one: Fragment): Fragment => ({ version, ...one });
 
-  test('become their datagram in whatever order they come', () => {
+  test('are reassembled in any order', () => {
     expect(outcomes([f({}), f(last({ from: 16, length: 5 }))])).toEqual(['waiting', header + 21]);
     expect(outcomes([f(last({ from: 16, length: 5 })), f({})])).toEqual(['waiting', header + 21]);
   });
 
-  test('that come twice are no harm', () => {
+  test('may arrive twice', () => {
     const twice = [f({}), f({}), f({ length: 8 }), f(last({ from: 16 }))];
     expect(outcomes(twice)).toEqual(['waiting', 'waiting', 'waiting', header + 32]);
   });
 
-  test('that overlap take the whole datagram with them', () => {
+  test('that overlap discard the whole datagram', () => {
     const reassembler = new Reassembler();
     const overlapping = [f({}), f({ from: 8 })];
     expect(outcomes(overlapping, reassembler)).toEqual(['waiting', 'fragment-invalid']);
@@ -85,7 +85,7 @@ describe.each([4, 6] as const)('IPv%i fragments', (version) => {
     expect(outcomes(fragments.map(f)).at(-1)).toBe('fragment-invalid');
   });
 
-  test('wait no longer than their time', () => {
+  test('expire after their timeout', () => {
     const reassembler = new Reassembler();
     outcomes([f({})], reassembler, 1000);
     expect(reassembler.expire(1000 + timeout - 1)).toBe(0);
@@ -94,7 +94,7 @@ describe.each([4, 6] as const)('IPv%i fragments', (version) => {
     expect(outcomes([f(last({ from: 16 }))], reassembler, 1000 + timeout)).toEqual(['waiting']);
   });
 
-  test('that were the first of their datagram are shown when it is given up, as they came', () => {
+  test('that are first in a datagram are reported unchanged when it expires', () => {
     const reassembler = new Reassembler();
     const first = fragment(f({ id: 9 }));
     reassembler.add(fragment(f({ id: 8, from: 16 })), 0);
@@ -105,14 +105,14 @@ describe.each([4, 6] as const)('IPv%i fragments', (version) => {
     expect(shown).toEqual([first.frame.copy()]);
   });
 
-  test('that are late begin a new datagram even before they are expired', () => {
+  test('that arrive late start a new datagram even before the old one is expired', () => {
     const reassembler = new Reassembler();
     outcomes([f({})], reassembler, 0);
     expect(outcomes([f(last({ from: 16 }))], reassembler, timeout)).toEqual(['waiting']);
     expect(reassembler.expire(timeout)).toBe(1);
   });
 
-  test('of different datagrams are told apart', () => {
+  test('of different datagrams are kept separate', () => {
     const other = version === 4 ? '10.0.0.11' : 'fd00::11';
     const reassembler = new Reassembler();
     const mixed = [f({}), f(last({ from: 16, id: 2 })), f(last({ from: 16, src: other }))];
@@ -120,7 +120,7 @@ describe.each([4, 6] as const)('IPv%i fragments', (version) => {
     expect(reassembler.size).toBe(3);
   });
 
-  test('take bounded memory: the oldest datagram goes', () => {
+  test('use bounded memory: the oldest datagram is discarded', () => {
     const reassembler = new Reassembler(16_384);
     for (let id = 0; id < 1000; id++) {
       outcomes([f({ id, length: 512 })], reassembler);
@@ -135,7 +135,7 @@ describe.each([4, 6] as const)('IPv%i fragments', (version) => {
     expect(outcomes(many).at(-1)).toBe('fragment-invalid');
   });
 
-  test('pass on a mark of congestion, and are dropped where only some can carry it (RFC 3168)', () => {
+  test('pass on a congestion mark, and are dropped when only some are ECN-capable (RFC 3168)', () => {
     const marked = (first: number, second: number) => {
       const reassembler = new Reassembler();
       reassembler.add(fragment(f({ tos: first })), 0);
@@ -150,7 +150,7 @@ describe.each([4, 6] as const)('IPv%i fragments', (version) => {
     expect(marked(0xb8, 0xbb)).toBe('fragment-invalid');
   });
 
-  test('remember the longest of them, so that they leave as they came', () => {
+  test('keep the length of the longest one, so that they are sent as they arrived', () => {
     const reassembler = new Reassembler();
     reassembler.add(fragment(f({ length: 800, id: 77 })), 0);
     const whole = reassembler.add(fragment(f(last({ from: 800, length: 100, id: 77 }))), 5) as Frame;
@@ -160,7 +160,7 @@ describe.each([4, 6] as const)('IPv%i fragments', (version) => {
   });
 });
 
-test('IPv4 keeps DF if no fragment without it is longer', () => {
+test('IPv4 keeps DF if no fragment without DF is longer', () => {
   const flags = (second: boolean, length: number) => {
     const reassembler = new Reassembler();
     reassembler.add(fragment({ dontFragment: true }), 0);
@@ -173,14 +173,14 @@ test('IPv4 keeps DF if no fragment without it is longer', () => {
   expect(flags(false, 24)).toBe(0);
 });
 
-test('IPv4 datagrams of different protocols are told apart, IPv6 ones by their identification alone', () => {
+test('the protocol distinguishes IPv4 datagrams, and only the identification distinguishes IPv6 ones', () => {
   const twoProtocols = (version: 4 | 6) =>
     outcomes([{ version }, last({ version, from: 16, protocol: 132 })]).at(-1);
   expect(twoProtocols(4)).toBe('waiting');
   expect(twoProtocols(6)).toBe(40 + 32);
 });
 
-test('whatever comes, nothing throws and memory stays bounded', () => {
+test('any input causes no exception and uses bounded memory', () => {
   const anything = fc.record({
     version: fc.constantFrom<4 | 6>(4, 6),
     id: fc.nat(3),
@@ -213,7 +213,7 @@ test('whatever comes, nothing throws and memory stays bounded', () => {
   );
 });
 
-test('a damaged fragment waits or is dropped, and leaves nothing behind', () => {
+test('a damaged fragment is held or dropped, and leaves no state behind', () => {
   fc.assert(
     fc.property(
       fc.uint8Array({ minLength: 20, maxLength: 120 }),

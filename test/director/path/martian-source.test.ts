@@ -4,7 +4,7 @@ import { formatAddress, parseAddress } from '../../../src/wire/address.ts';
 import { Frame } from '../../../src/wire/frame.ts';
 import { packetOfLine } from '../../../src/wire/packet-line.ts';
 
-test('the host decides which sources are valid on an interface, when a connection is admitted and not later', () => {
+test('the host decides which sources are valid on an interface, only when a connection is admitted', () => {
   const source = parseAddress('10.0.0.254')!;
   const asked: string[] = [];
   let isValid = false;

@@ -9,7 +9,7 @@ const web = (options: Partial<ServiceOptions> = {}) =>
 const syn = (from: string, to = '192.0.2.80:80') => `${from} > ${to} SYN`;
 const templates = (directed: Directed) => directed.connections.filter((line) => line.includes(':0 '));
 
-test('a client stays with its server, and others have theirs', () => {
+test('a client stays with its server, and other clients have theirs', () => {
   const directed = web();
   const ways = ['203.0.113.7:1', '203.0.113.7:2', '203.0.113.8:1', '203.0.113.7:3'].map((c) =>
     directed.way(syn(c)),
@@ -18,14 +18,14 @@ test('a client stays with its server, and others have theirs', () => {
   expect(directed.counts(WEB, '10.0.0.3:80')).toBe('3/0/1');
 });
 
-test('clients of one network count as one', () => {
+test('clients of one network count as one client', () => {
   const directed = web({ persistencePrefix: 24 });
   const ways = ['203.0.113.7:1', '203.0.113.200:1', '203.0.114.7:1'].map((c) => directed.way(syn(c)));
   expect(ways).toEqual(['10.0.0.3', '10.0.0.3', '10.0.0.2']);
   expect(templates(directed)).toContain('TCP NONE 203.0.113.0:0 192.0.2.80:80 10.0.0.3:80');
 });
 
-test('clients of one IPv6 network count as one', () => {
+test('clients of one IPv6 network count as one client', () => {
   const directed = new Directed().serve('tcp [2001:db8::80]:80', ['[fd00::1]:80', '[fd00::2]:80'], {
     persistent: 100,
     persistencePrefix: 64,
@@ -37,7 +37,7 @@ test('clients of one IPv6 network count as one', () => {
 });
 
 describe('a template', () => {
-  test('is assured once a connection of its client is established', () => {
+  test('is assured after a connection of its client is established', () => {
     const directed = web();
     directed.receive(syn('203.0.113.7:1'));
     expect(templates(directed)).toEqual(['TCP NONE 203.0.113.7:0 192.0.2.80:80 10.0.0.3:80']);
@@ -45,7 +45,7 @@ describe('a template', () => {
     expect(templates(directed)).toEqual(['TCP ASSURED 203.0.113.7:0 192.0.2.80:80 10.0.0.3:80']);
   });
 
-  test('runs from the last connection that it led', () => {
+  test('restarts its timer with the last connection that used it', () => {
     const directed = web();
     directed.receive(syn('203.0.113.7:1'));
     directed.wait(70);
@@ -54,7 +54,7 @@ describe('a template', () => {
     expect(directed.way(syn('203.0.113.7:3'))).toBe('10.0.0.3');
   });
 
-  test('that runs out while it has connections gets another minute', () => {
+  test('that expires while it has connections gets another minute', () => {
     const directed = web();
     directed.receive(syn('203.0.113.7:1'));
     directed.receive('203.0.113.7:1 > 192.0.2.80:80 ACK');
@@ -66,7 +66,7 @@ describe('a template', () => {
     expect(directed.connections).toEqual([]);
   });
 
-  test('goes with its last connection when that runs out nearly when it does', () => {
+  test('is removed with its last connection when both expire nearly together', () => {
     const directed = new Directed().serve('udp 192.0.2.80:53', ['10.0.0.1:53'], { persistent: 300 });
     directed.receive('203.0.113.7:1 > 192.0.2.80:53 UDP');
     directed.wait(1);
@@ -78,7 +78,7 @@ describe('a template', () => {
     expect(directed.connections).toEqual([]);
   });
 
-  test('of a quiesced server still leads there, unless expire_quiescent_template says otherwise', () => {
+  test('of a quiesced server still selects it, unless expire_quiescent_template is set', () => {
     const directed = web();
     directed.receive(syn('203.0.113.7:1'));
     directed.edit(WEB, '10.0.0.3:80', { weight: 0 });
@@ -88,7 +88,7 @@ describe('a template', () => {
     expect(templates(directed)).toContain('TCP NONE 203.0.113.7:0 192.0.2.80:65535 10.0.0.3:65535');
   });
 
-  test('of a removed server leads nowhere', () => {
+  test('of a removed server is not used', () => {
     const directed = web();
     directed.receive(syn('203.0.113.7:1'));
     directed.remove(WEB, '10.0.0.3:80');
@@ -96,7 +96,7 @@ describe('a template', () => {
     expect(directed.way(syn('203.0.113.7:3'))).toBe('10.0.0.2');
   });
 
-  test('leads beyond the upper threshold', () => {
+  test('selects a server above its upper threshold', () => {
     const directed = web();
     directed.edit(WEB, '10.0.0.3:80', { upperThreshold: 1 });
     const ways = [1, 2, 3].map((port) => directed.way(syn(`203.0.113.7:${port}`)));
@@ -104,7 +104,7 @@ describe('a template', () => {
   });
 });
 
-test('a service of all ports keeps a client with one server on all of them', () => {
+test('a service of all ports keeps a client on one server for all ports', () => {
   const directed = new Directed().serve('tcp 192.0.2.80:0', ['10.0.0.1:0', '10.0.0.2:0'], {
     persistent: 100,
   });
@@ -129,7 +129,7 @@ test.each([
     ['[fd00::1]:0', '[fd00::2]:0'],
     'IP NONE 2001:db8::7:0 0:7:::0 fd00::2:0',
   ],
-])('%s joins what it marks', (name, client, vip, servers, template) => {
+])('%s groups the packets that carry it', (name, client, vip, servers, template) => {
   const directed = new Directed().serve(name, servers, { persistent: 100 });
   directed.director.apply({ op: 'set-marks', rules: [{ mark: 7 }] }, 0);
   const first = directed.way(syn(`${client}:1`, `${vip}:80`));
@@ -145,7 +145,7 @@ describe('the engine "sip"', () => {
   const message = (client: string, id: string) =>
     `${client} > 192.0.2.80:5060 UDP hex=${Buffer.from(`INVITE sip:a SIP/2.0\r\n${id}\r\n\r\n`).toString('hex')}`;
 
-  test('keeps the messages of one call together, by either name of its header', () => {
+  test('keeps the messages of one call together, with either form of the header name', () => {
     const directed = calls();
     expect(directed.way(message('203.0.113.7:1', 'Call-ID: one@host'))).toBe('10.0.0.2');
     expect(directed.way(message('203.0.113.7:2', 'Call-ID: two@host'))).toBe('10.0.0.1');
@@ -153,13 +153,13 @@ describe('the engine "sip"', () => {
     expect(directed.way(message('203.0.113.7:4', 'CALL-ID :\ttwo@host'))).toBe('10.0.0.1');
   });
 
-  test('tells clients apart all the same', () => {
+  test('distinguishes clients even for the same call', () => {
     const directed = calls();
     expect(directed.way(message('203.0.113.7:1', 'Call-ID: one@host'))).toBe('10.0.0.2');
     expect(directed.way(message('203.0.113.8:1', 'Call-ID: one@host'))).toBe('10.0.0.1');
   });
 
-  test('shows what it found', () => {
+  test('shows the Call-ID that it found', () => {
     const directed = calls();
     directed.receive(message('203.0.113.7:1', 'Call-ID: one@host'));
     const template = [...directed.director.connections(0)].find((connection) => connection.template);
@@ -167,7 +167,7 @@ describe('the engine "sip"', () => {
   });
 
   test.each(['garbage', 'Call-ID:', 'Call-IDs: x', `Call-ID: ${'x'.repeat(256)}`])(
-    'has no use for %.20s',
+    'ignores %.20s',
     (line) => {
       const directed = calls();
       expect(directed.receive(message('203.0.113.7:1', line))).toBe('engine-unparsable');

@@ -13,17 +13,20 @@ const asked = (method: 'nat' | 'dr' | 'tunnel' = 'nat') => {
   return directed;
 };
 
-describe('an ICMP error from the servers’ side', () => {
+describe('an ICMP error from the server side', () => {
   const error = (from: string, kind: string) =>
     `${from} > 203.0.113.7 ICMP ${kind} [203.0.113.7:4000 > 10.0.0.1:5353 UDP len=10]`;
 
-  test.each(['10.0.0.1', '10.0.0.99'])('reaches the client as the virtual service’s, sent by %s', (from) => {
-    const directed = asked();
-    expect(directed.receive(error(from, 'port-unreachable'))).toBe('forwarded');
-    expect(directed.sent[0]).toContain('192.0.2.80 > 203.0.113.7 ICMP port-unreachable');
-    expect(directed.sent[0]).toContain('[203.0.113.7:4000 > 192.0.2.80:53 UDP');
-    expect(directed.sent[0]).not.toContain('bad');
-  });
+  test.each(['10.0.0.1', '10.0.0.99'])(
+    'reaches the client with the address of the virtual service, sent by %s',
+    (from) => {
+      const directed = asked();
+      expect(directed.receive(error(from, 'port-unreachable'))).toBe('forwarded');
+      expect(directed.sent[0]).toContain('192.0.2.80 > 203.0.113.7 ICMP port-unreachable');
+      expect(directed.sent[0]).toContain('[203.0.113.7:4000 > 192.0.2.80:53 UDP');
+      expect(directed.sent[0]).not.toContain('bad');
+    },
+  );
 
   test('counts as traffic of the destination and restarts no timer', () => {
     const directed = asked();
@@ -34,16 +37,16 @@ describe('an ICMP error from the servers’ side', () => {
     expect([...directed.director.connections(directed.now)][0]!.expires).toBe(198);
   });
 
-  test('about a packet of no connection is passed', () => {
+  test('about a packet without a connection is passed', () => {
     expect(new Directed().serve(DNS, [SERVER]).receive(error('10.0.0.1', 'port-unreachable'))).toBe('pass');
   });
 });
 
-describe('an ICMP error from the client’s side', () => {
+describe('an ICMP error from the client side', () => {
   const error = (kind: string) =>
     `203.0.113.7 > 192.0.2.80 ICMP ${kind} [192.0.2.80:53 > 203.0.113.7:4000 UDP len=10]`;
 
-  test('reaches the server, quoting what the server sent', () => {
+  test('reaches the server, quoting the packet that the server sent', () => {
     const directed = asked();
     expect(directed.receive(error('frag-needed mtu=1300'))).toBe('forwarded');
     expect(directed.sent[0]).toContain('203.0.113.7 > 10.0.0.1 ICMP frag-needed');
@@ -64,11 +67,11 @@ describe('an ICMP error from the client’s side', () => {
     );
   });
 
-  test.each(['echo-request', 'redirect', '12/0'])('of another kind is not carried: %s', (kind) => {
+  test.each(['echo-request', 'redirect', '12/0'])('of another type is not forwarded: %s', (kind) => {
     expect(asked().receive(error(kind))).toBe('pass');
   });
 
-  test('makes a connection only with schedule_icmp, for three seconds', () => {
+  test('creates a connection only with schedule_icmp, for three seconds', () => {
     const directed = new Directed().serve(DNS, [SERVER]);
     expect(directed.receive(error('port-unreachable'))).toBe('pass');
     directed.set('schedule_icmp', 1);
@@ -78,7 +81,7 @@ describe('an ICMP error from the client’s side', () => {
   });
 });
 
-test('an error about a tunnel packet is told to the client in its own terms', () => {
+test('an error about a tunnel packet reaches the client translated to the inner packet', () => {
   const directed = asked('tunnel');
   const long = '203.0.113.7:4000 > 192.0.2.80:53 UDP len=1372 DF';
   const verdict = directed.receive(
@@ -91,7 +94,7 @@ test('an error about a tunnel packet is told to the client in its own terms', ()
   expect(directed.sent[0]).toContain('mtu=1180');
 });
 
-test('ICMPv6 errors take the same ways', () => {
+test('ICMPv6 errors are handled like ICMP errors', () => {
   const directed = new Directed().serve('udp [2001:db8::80]:53', ['[fd00::1]:5353']);
   directed.receive('[2001:db8::7]:4000 > [2001:db8::80]:53 UDP len=10');
   directed.receive(
@@ -107,10 +110,10 @@ test('ICMPv6 errors take the same ways', () => {
   expect(directed.sent[0]).toContain('[[fd00::1]:5353 > [2001:db8::7]:4000 UDP');
 });
 
-describe('a server’s packet outside any connection', () => {
+describe('a server packet outside any connection', () => {
   const stray = (flags: string) => `10.0.0.1:80 > 203.0.113.7:4000 ${flags}`;
 
-  test('is passed, or with nat_icmp_send refused, but for resets', () => {
+  test('is passed, or refused under nat_icmp_send, except for resets', () => {
     const directed = new Directed().serve('tcp 192.0.2.80:80', ['10.0.0.1:80']);
     expect(directed.receive(stray('ACK'))).toBe('pass');
     directed.set('nat_icmp_send', 1);
@@ -120,14 +123,14 @@ describe('a server’s packet outside any connection', () => {
   });
 });
 
-describe('an ICMP error that nobody can have meant', () => {
+describe('an ICMP error with an impossible combination', () => {
   const serving6 = () => {
     const directed = new Directed().serve('udp [2001:db8::80]:53', ['[fd00::1]:5353']).serve(DNS, [SERVER]);
     directed.receive('[2001:db8::7]:4000 > [2001:db8::80]:53 UDP len=10');
     return directed;
   };
 
-  test('of IPv4 that quotes IPv6 is not the director’s', () => {
+  test('of IPv4 that quotes IPv6 is passed to the host', () => {
     const directed = serving6();
     const verdict = directed.receive(
       '10.0.0.1 > 203.0.113.7 ICMP port-unreachable [[2001:db8::7]:4000 > [fd00::1]:5353 UDP len=10]',
@@ -135,7 +138,7 @@ describe('an ICMP error that nobody can have meant', () => {
     expect([verdict, directed.sent]).toEqual(['pass', []]);
   });
 
-  test('of IPv6 under the protocol number of ICMP is not the director’s', () => {
+  test('of IPv6 under the protocol number of ICMP is passed to the host', () => {
     const directed = serving6();
     const quoted = packetOfLine('[2001:db8::7]:4000 > [fd00::1]:5353 UDP len=10');
     const octets = packetOfLine(`fd00::1 > 2001:db8::7 proto=99 hex=${Buffer.from(quoted).toString('hex')}`);

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { Directed } from '../../support/directed.ts';
 
-test('an association, from its INIT to the end', () => {
+test('an association follows the states from INIT to the end', () => {
   const directed = new Directed().serve('sctp 192.0.2.80:9999', ['10.0.0.1:9998']);
   const chunks = [
     ['>', 'INIT', 'INIT1'],
@@ -29,7 +29,7 @@ test('only an established association is active', () => {
   expect(counts()).toBe('1/0/0');
 });
 
-test('other chunks than INIT begin nothing, unless sloppy_sctp says so', () => {
+test('chunks other than INIT start no association, unless sloppy_sctp is set', () => {
   const directed = new Directed().serve('sctp 192.0.2.80:9999', ['10.0.0.1:9998']);
   const data = '203.0.113.7:7 > 192.0.2.80:9999 SCTP DATA';
   expect(directed.receive(data)).toBe('pass');

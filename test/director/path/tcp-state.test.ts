@@ -17,8 +17,8 @@ function states(directed: Directed, ...segments: string[]): string[] {
   });
 }
 
-describe('with NAT both sides are seen', () => {
-  test('a client opens, talks and closes', () => {
+describe('under NAT, which sees both directions,', () => {
+  test('a client opens, transfers data and closes', () => {
     expect(
       states(web(), '> SYN', '< SYN+ACK', '> ACK', '< ACK', '> FIN+ACK', '< ACK', '< FIN+ACK', '> ACK'),
     ).toEqual([
@@ -33,7 +33,7 @@ describe('with NAT both sides are seen', () => {
     ]);
   });
 
-  test('a server closes first', () => {
+  test('a server can close first', () => {
     expect(states(web(), '> SYN', '< SYN+ACK', '> ACK', '< FIN+ACK', '> ACK', '> FIN+ACK')).toEqual([
       'SYN_RECV',
       'SYN_RECV',
@@ -44,16 +44,16 @@ describe('with NAT both sides are seen', () => {
     ]);
   });
 
-  test('a server refuses, and a client cannot take its SYN back', () => {
+  test('a server refuses, and a client cannot withdraw its SYN', () => {
     expect(states(web(), '> SYN', '> RST', '< RST+ACK')).toEqual(['SYN_RECV', 'SYN_RECV', 'CLOSE']);
   });
 
-  test('a reset ends it whatever else the segment says', () => {
+  test('a reset ends the connection whatever other flags the segment has', () => {
     expect(states(web(), '> SYN', '> ACK', '> FIN+RST+ACK')).toEqual(['SYN_RECV', 'ESTABLISHED', 'CLOSE']);
   });
 });
 
-test('with direct routing a client’s FIN is all that is seen of the end', () => {
+test('under direct routing only the FIN of the client is seen', () => {
   expect(states(web('dr'), '> SYN', '> ACK', '> FIN+ACK', '> ACK')).toEqual([
     'SYN_RECV',
     'ESTABLISHED',
@@ -62,7 +62,7 @@ test('with direct routing a client’s FIN is all that is seen of the end', () =
   ]);
 });
 
-test('with secure_tcp only the server’s word makes a connection established', () => {
+test('under secure_tcp only a server packet makes a connection established', () => {
   const directed = web();
   directed.set('secure_tcp', 3);
   expect(states(directed, '> SYN', '> ACK', '< SYN+ACK', '> ACK', '< ACK')).toEqual([
@@ -81,7 +81,7 @@ test.each([
   ['TIME_WAIT', ['> SYN', '> ACK', '> FIN+ACK', '< FIN+ACK'], 120],
   ['FIN_WAIT', ['> SYN', '> ACK', '< FIN+ACK'], 120],
   ['CLOSE', ['> SYN', '> ACK', '> RST'], 10],
-])('%s lasts as long as the kernel lets it', (state, segments, seconds) => {
+])('%s lasts as long as in the kernel', (state, segments, seconds) => {
   const directed = web();
   expect(states(directed, ...segments).at(-1)).toBe(state);
   directed.wait(seconds - 1);

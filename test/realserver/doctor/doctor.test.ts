@@ -22,7 +22,7 @@ udp   UNCONN 0      0      [fe80::1]%eth0:546           [::]:*
 tcp   LISTEN 0      128             [::]:22            [::]:*
 `;
 
-test('listeners are read as ss prints them', () => {
+test('listeners are parsed from the output of ss', () => {
   expect(listenersOf(SS).map(({ protocol, address, port }) => `${protocol} ${address} ${port}`)).toEqual([
     'tcp * 80',
     'udp 192.168.0.101 7',
@@ -34,7 +34,7 @@ test('listeners are read as ss prints them', () => {
   ]);
 });
 
-test('raw sockets are read as the kernel lists them', () => {
+test('raw sockets are parsed from the list of the kernel', () => {
   const text = `  sl  local_address rem_address   st tx_queue rx_queue
   260: 00000000:0004 00000000:0000 07 00000000:00000000 00:00000000 00000000     0        0 1 2 0 0
   303: 00000000000000000000000000000000:002F 0000 07 00000000:00000000 00:00000000 00000000 0 0 1 2 0 0
@@ -42,7 +42,7 @@ test('raw sockets are read as the kernel lists them', () => {
   expect([...rawProtocolsOf(text)]).toEqual([4, 47]);
 });
 
-describe('servers', () => {
+describe('the doctor checks servers:', () => {
   const found = (protocol: 'tcp' | 'udp', address: string, port: number, direct = true) =>
     listenerFindings([{ protocol, address, port, isDirect: direct }], { listeners: listenersOf(SS) }).map(
       ({ name }) => name,
@@ -60,11 +60,11 @@ describe('servers', () => {
     ['over UDP have to be bound', 'udp', '192.168.0.101', 53, ['udp-wildcard']],
   ])('%s', (_what, protocol, address, port, names) => expect(found(protocol, address, port)).toEqual(names));
 
-  test('over UDP need not be bound where the director translates', () =>
+  test('UDP servers need not be bound to the address when the director translates', () =>
     expect(found('udp', '192.168.0.3', 53, false)).toEqual([]));
 });
 
-test('each kind of tunnel has to end somewhere', () => {
+test('each type of tunnel needs decapsulation', () => {
   const role: Role = {
     method: 'tunnel',
     vips: ['192.168.0.101'],
@@ -88,7 +88,7 @@ test('each kind of tunnel has to end somewhere', () => {
   expect(decapsulationFindings({ ...role, vips: ['fd00::1'] }, whole)).toHaveLength(1);
 });
 
-test('where a host has to listen follows from its addresses', async () => {
+test('the required listening addresses follow from the addresses of the host', async () => {
   const { document } = await parseYaml(
     `
 method: dr
@@ -108,7 +108,7 @@ services:
   ]);
 });
 
-test('from the director, a destination that is the director itself is not asked for on the wire', async () => {
+test('on the director, a destination that is the director itself is not probed on the network', async () => {
   const { document } = await parseYaml(
     'services: [{ tcp: 192.168.0.101:80, destinations: [rs1] }]',
     'lvs.yaml',
@@ -130,7 +130,7 @@ test('from the director, a destination that is the director itself is not asked 
   expect(formatServers(servers)).toBe('192.168.0.3: this host');
 });
 
-test('findings are told with what mends them', () => {
+test('findings are reported with the command that fixes them', () => {
   expect(formatFindings([])).toBe('no problems found');
   expect(formatFindings([{ name: 'route-back', what: 'no route', remedy: 'ip route ...' }])).toBe(
     'route-back: no route\n  fix: ip route ...',
@@ -157,9 +157,9 @@ describe('the VIP', () => {
   const names = async (...rest: [Machine, Asker]) =>
     (await vipFindings(role, facts, ...rest)).map(({ name }) => name);
 
-  test('is well where nobody answers for it', async () =>
+  test('passes when no host answers for it', async () =>
     expect(await names(silent, async () => undefined)).toEqual([]));
-  test('goes to the loopback where the device that is named for it cannot be had, or would answer', async () => {
+  test('is placed on loopback when the configured device is unavailable or would answer', async () => {
     const mends = async (device: string) =>
       (
         await vipFindings({ ...role, vips: ['192.168.0.102'], device }, facts, silent, async () => undefined)
@@ -167,7 +167,7 @@ describe('the VIP', () => {
     expect(await mends('dummy0')).toEqual(['ip address add 192.168.0.102/32 dev lo']);
     expect(await mends('eth0:1')).toEqual(['ip address add 192.168.0.102/32 dev lo']);
   });
-  test('is not put on a host before that is silent', async () => {
+  test('is not added before the host is silent', async () => {
     const missing = { ...role, vips: ['192.168.0.102', 'fd00::102'] };
     const [four, six] = await vipFindings(missing, facts, settings({}), async () => undefined);
     expect(four!.remedy).toBe(
@@ -175,14 +175,14 @@ describe('the VIP', () => {
     );
     expect(six!.remedy).toBe('ip address add fd00::102/128 dev lo nodad');
   });
-  test('is answered for where the host says so, whatever its settings are', async () =>
+  test('is reported when the host answers for it, whatever its settings', async () =>
     expect(await names(silent, async () => '02:00:00:00:00:03')).toEqual(['vip-answered']));
-  test('is judged by the settings where the host cannot be asked', async () => {
+  test('is judged by the settings when the host cannot be probed', async () => {
     const mute: Asker = () => Promise.reject(new Error('no namespaces here'));
     expect(await names(silent, mute)).toEqual([]);
     expect(await names(settings({ 'net/ipv4/conf/eth0/arp_announce': '2' }), mute)).toEqual(['vip-answered']);
   });
-  test('is announced where the device’s own setting does not make up for it', async () =>
+  test('is announced when the setting of the device does not prevent it', async () =>
     expect(await names(settings({ 'net/ipv4/conf/all/arp_ignore': '1' }), async () => undefined)).toEqual([
       'vip-announced',
     ]));

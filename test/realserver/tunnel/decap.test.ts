@@ -65,8 +65,8 @@ function wrapped(frame: Frame, tos = 0): Frame {
   return frame;
 }
 
-describe('what is inside a tunnel', () => {
-  test('goes to the VIP as it is', () => {
+describe('a decapsulated packet', () => {
+  test('is delivered to the VIP unchanged', () => {
     const { decapsulate, sent, counts } = tunnelEnd();
     const packet = inner4(VIP).copy();
     decapsulate(wrapped(inner4(VIP)), 4);
@@ -74,7 +74,7 @@ describe('what is inside a tunnel', () => {
     expect(counts).toEqual({ decapsulated: 1, refused: 0, lost: 0 });
   });
 
-  test('is IPv6 in IPv4, or comes over IPv6 without its header', () => {
+  test('may be IPv6 in IPv4, or arrive over IPv6 without the header', () => {
     const { decapsulate, sent } = tunnelEnd();
     decapsulate(wrapped(inner6(VIP6)), 4);
     decapsulate(inner6(VIP6), 6);
@@ -82,7 +82,7 @@ describe('what is inside a tunnel', () => {
     expect(sent.map(({ to }) => to)).toEqual(['fd00::101', 'fd00::101', '192.168.0.101']);
   });
 
-  test('without what follows the packet', () => {
+  test('excludes trailing bytes', () => {
     const { decapsulate, sent } = tunnelEnd();
     const frame = inner4(VIP);
     frame.end += 9;
@@ -102,7 +102,7 @@ describe('what is inside a tunnel', () => {
     expect(counts).toEqual({ decapsulated: 0, refused: 1, lost: 0 });
   });
 
-  test('is counted as lost when the kernel does not take it', () => {
+  test('is counted as lost when the kernel does not accept it', () => {
     const { decapsulate, counts } = tunnelEnd(false);
     decapsulate(wrapped(inner4(VIP)), 4);
     expect(counts).toEqual({ decapsulated: 0, refused: 0, lost: 1 });
@@ -110,12 +110,12 @@ describe('what is inside a tunnel', () => {
 });
 
 // RFC 6040, figure 4, the rows of an outer header that was marked.
-describe('congestion that the tunnel met', () => {
+describe('a congestion mark of the tunnel', () => {
   test.each([
     ['ECT(0)', 0b10, 0b11],
     ['ECT(1)', 0b01, 0b11],
     ['CE', 0b11, 0b11],
-  ])('is told to a receiver who knows marks: %s', (_name, before, after) => {
+  ])('is passed to an ECN-capable receiver: %s', (_name, before, after) => {
     const { decapsulate, sent } = tunnelEnd();
     decapsulate(wrapped(inner4(VIP, before), 0b11), 4);
     decapsulate(wrapped(inner6(VIP6, before), 0b11), 4);
@@ -123,7 +123,7 @@ describe('congestion that the tunnel met', () => {
     expect((sent[1]!.octets[1]! >> 4) & 3).toBe(after);
   });
 
-  test('drops the packet of one who does not', () => {
+  test('drops the packet of a receiver that is not ECN-capable', () => {
     const { decapsulate, sent, counts } = tunnelEnd();
     decapsulate(wrapped(inner4(VIP), 0b11), 4);
     decapsulate(wrapped(inner6(VIP6), 0b11), 4);
@@ -132,7 +132,7 @@ describe('congestion that the tunnel met', () => {
   });
 });
 
-test('whatever comes, only whole packets for a VIP leave', () => {
+test('any input yields only whole packets for a VIP', () => {
   const anything = fc.oneof(
     fc.uint8Array({ maxLength: 120 }),
     // Nearly right: a good packet with some octets changed, and cut somewhere.
