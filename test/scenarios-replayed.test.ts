@@ -30,10 +30,10 @@ test.each(scenarios)('$where $title', async (scenario) => {
   const path = folder.file('lvs.yaml');
   writeFileSync(path, recording.config);
   const config = await configured(path);
-  const { file, packets } = replay(config, recording.heard, SEED);
+  const { file, packets } = replay(config, recording.received, SEED);
   expect(packetsIn(file)).toEqual(recording.sent.map(told));
-  expect(packets).toBe(packetsIn(recording.heard).length);
-  expect(Buffer.compare(replay(config, recording.heard, SEED).file, file)).toBe(0);
+  expect(packets).toBe(packetsIn(recording.received).length);
+  expect(Buffer.compare(replay(config, recording.received, SEED).file, file)).toBe(0);
 });
 
 const why = notBuilt('src/cli/director');
@@ -44,9 +44,9 @@ describe.skipIf(why !== undefined)('replayed with the executable:', () => {
     using folder = new TemporaryFolder();
     const recording = await recordingOf(scenario);
     writeFileSync(folder.file('lvs.yaml'), recording.config);
-    writeFileSync(folder.file('heard.pcap'), recording.heard);
+    writeFileSync(folder.file('received.pcap'), recording.received);
     const [node, ...script] = built('src/cli/director');
-    const words = `replay --config lvs.yaml --in heard.pcap --out sent.pcap --seed ${SEED}`.split(' ');
+    const words = `replay --config lvs.yaml --in received.pcap --out sent.pcap --seed ${SEED}`.split(' ');
     const { status, stderr } = spawnSync(node!, [...script, ...words], {
       cwd: folder.path,
       encoding: 'utf8',

@@ -65,17 +65,25 @@ const read = (file: string): string => readFileSync(join(PROJECT, file), 'utf8')
 const blank = (text: string): string => text.replace(/[^\n]/g, ' ');
 /** Markdown without code, which may be the output of another program. */
 const prose = (text: string): string => text.replace(/^```.*?^```$|`[^`\n]*`/gms, blank);
-/** Comments and strings of TypeScript; a template's expressions count as its text. */
-function words(text: string): string {
-  const tokens = /\/\*.*?\*\/|\/\/[^\n]*|'(?:[^'\\\n]|\\.)*'|`(?:[^`\\]|\\.)*`/gs;
-  let spoken = '';
+/** Keeps what the tokens match and blanks the rest. */
+function only(tokens: RegExp, text: string): string {
+  let kept = '';
   let end = 0;
   for (const { 0: token, index } of text.matchAll(tokens)) {
-    spoken += blank(text.slice(end, index)) + token;
+    kept += blank(text.slice(end, index)) + token;
     end = index + token.length;
   }
-  return spoken + blank(text.slice(end));
+  return kept + blank(text.slice(end));
 }
+/** Comments and strings of TypeScript; a template's expressions count as its text. */
+const words = (text: string): string =>
+  only(/\/\*.*?\*\/|\/\/[^\n]*|'(?:[^'\\\n]|\\.)*'|`(?:[^`\\]|\\.)*`/gs, text);
+/** Titles of tests and of their groups: first arguments that are strings and precede a function. */
+const titles = (text: string): string =>
+  only(
+    /(?<=\(\s*)(?:'(?:[^'\\\n]|\\.)*'|"(?:[^"\\\n]|\\.)*"|`(?:[^`\\]|\\.)*`)(?=,\s*(?:async\s*)?\()/g,
+    text,
+  );
 
 function findings(text: string, list: typeof WORDS): string[] {
   return text.split('\n').flatMap((line, i) =>
@@ -110,6 +118,15 @@ describe('comments and messages are in plain words', () => {
   });
 });
 
+test('titles of tests are in plain words', () => {
+  const found = filesIn('test', '.test.ts')
+    .filter((file) => !file.startsWith('test/table/') && file !== 'test/words.test.ts')
+    .flatMap((file) =>
+      findings(titles(read(file)), [...WORDS, ...OCTET, ...QUOTES]).map((finding) => `${file} ${finding}`),
+    );
+  expect(found).toEqual([]);
+});
+
 test('the check finds words in comments and strings, with their line, and not in code', () => {
   const text = "const told = 1;\n/** Nobody\n * hears it. */\nthrow new Error('one of nobody');\n";
   expect(findings(words(text), WORDS).map((finding) => finding.split(':').slice(0, 2).join(':'))).toEqual([
@@ -117,6 +134,8 @@ test('the check finds words in comments and strings, with their line, and not in
     'line 3: "hears"',
     'line 4: "nobody"',
   ]);
+  const title = "describe('nobody', () => {\n  test.each([1])('%d is told', async () => {});\n";
+  expect(findings(titles(`${title}say('nobody', 1);`), WORDS)).toHaveLength(2);
   expect(findings(prose('Said `nobody`\n```\nnobody\n```\nby hand'), WORDS)).toEqual([
     'line 5: "by hand": write manually, with ipvsadm',
   ]);

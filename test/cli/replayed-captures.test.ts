@@ -38,9 +38,9 @@ describe('direct routing', () => {
     ['IPv6', { capture: 'dr-http6.pcap', conf: 'ipv6.yaml' }],
   ])('leaves every packet of %s unchanged except for one hop', async (_name, what) => {
     const result = await replayed(what);
-    const heard = capturedPackets(what.capture);
-    expect(sentBy(result).map(hex)).toEqual(heard.map(oneHopFurther).map(hex));
-    expect(result.verdicts).toEqual({ forwarded: heard.length });
+    const captured = capturedPackets(what.capture);
+    expect(sentBy(result).map(hex)).toEqual(captured.map(oneHopFurther).map(hex));
+    expect(result.verdicts).toEqual({ forwarded: captured.length });
   });
 
   test('sends connections to the servers in turn, and counts them', async () => {
@@ -67,11 +67,11 @@ describe('direct routing', () => {
 describe('NAT', () => {
   test('translates HTTP and telnet: the client sees the VIP, and the server sees the client', async () => {
     const result = await replayed({ ...NAT, capture: 'nat-http-telnet.pcap' });
-    const heard = capturedPackets('nat-http-telnet.pcap').map((octets) => lineOf(octets));
-    // Port 81 is nobody's service.
-    const served = heard.filter((line) => !line.includes(':81 '));
+    const captured = capturedPackets('nat-http-telnet.pcap').map((octets) => lineOf(octets));
+    // Port 81 has no service.
+    const served = captured.filter((line) => !line.includes(':81 '));
     expect(sentBy(result).map((octets) => lineOf(octets))).toEqual(served.map(translated));
-    expect(result.verdicts).toEqual({ forwarded: served.length, pass: heard.length - served.length });
+    expect(result.verdicts).toEqual({ forwarded: served.length, pass: captured.length - served.length });
     const states = result.connections.map(({ virtualPort, state }) => `${virtualPort} ${state}`).sort();
     expect(states).toEqual(['23 TIME_WAIT', '80 FIN_WAIT']);
     const { inPackets, outPackets } = result.snapshot.stats;
@@ -80,8 +80,8 @@ describe('NAT', () => {
 
   test('holds UDP fragments until the datagram is complete, and sends the same fragments, in both directions', async () => {
     const result = await replayed({ ...NAT, capture: 'nat-udp.pcap' });
-    const heard = capturedPackets('nat-udp.pcap').map((octets) => lineOf(octets));
-    expect(sentBy(result).map((octets) => lineOf(octets))).toEqual(heard.map(translated));
+    const captured = capturedPackets('nat-udp.pcap').map((octets) => lineOf(octets));
+    expect(sentBy(result).map((octets) => lineOf(octets))).toEqual(captured.map(translated));
     expect(result.verdicts).toEqual({ forwarded: 4, waiting: 4 });
     expect(result.connections).toHaveLength(2);
   });

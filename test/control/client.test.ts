@@ -4,7 +4,7 @@ import { expect, test } from 'vitest';
 import { ControlClient } from '../../src/control/client.ts';
 import { TemporaryFolder } from '../support/director-apis.ts';
 
-/** A director that does what it is told with each client. */
+/** A director that runs the given function with each client. */
 async function impostor(folder: TemporaryFolder, behave: (socket: Socket) => void) {
   const sockets = new Set<Socket>();
   const server = createServer((socket) => {

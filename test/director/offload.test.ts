@@ -8,7 +8,7 @@ import { Directed } from '../support/directed.ts';
 /** A kernel path that only remembers what it has. */
 class Remembered implements FlowOffload {
   readonly rows = new Set<Row>();
-  /** What it has left to tell of a connection that is taken from it. */
+  /** Counts not yet reported when a connection is removed from it. */
   told: (row: Row) => void = () => {};
   install(row: Row): boolean {
     this.rows.add(row);

@@ -5,7 +5,7 @@ import { TICK, TimerWheel } from '../../src/director/timer-wheel.ts';
 import { addressFromV4 } from '../../src/wire/address.ts';
 
 const DAY = 86_400_000;
-/** Rows that are due by `now`, in the order in which they are told. */
+/** Rows that are due by `now`, in the order in which they are reported. */
 function due(wheel: TimerWheel, now: number): number[] {
   const rows: number[] = [];
   wheel.advance(now, (row) => rows.push(row));

@@ -156,7 +156,7 @@ export class RecordedDirector {
     });
   }
 
-  /** Hears one packet. `fromServer`: on the real servers' side. */
+  /** Receives one packet. `fromServer`: from the side of the real servers. */
   hear(octets: Uint8Array, fromServer: boolean): Verdict {
     this.#frame.load(octets);
     const packet = this.#packet;

@@ -1,5 +1,5 @@
 /**
- * Recorded exchanges with a Linux 6.1 director (test/forwarding/recorded/*.txt): what it was told, heard and sent.
+ * Recorded exchanges with a Linux 6.1 director (test/forwarding/recorded/*.txt): its commands, received and sent packets.
  *
  *     mtu 1500 1400                  octets, towards clients and towards real servers
  *     do ipvsadm -A ...              a command

@@ -11,7 +11,7 @@ const folder = mkdtempSync(join(tmpdir(), 'lvs-guard-'));
 const log = join(folder, 'log');
 const path = process.env['PATH'];
 
-/** Writes down what it is told and with which HOME, and answers what is asked. */
+/** Records its input and HOME, and prints the given answer. */
 const NFT = `#!/bin/sh
 echo "$$ started with $HOME" >> ${log}
 while read -r line; do

@@ -1,4 +1,4 @@
-/** What the kernel tells of its neighbours, in a network namespace of this test's own: needs root. */
+/** Neighbors reported by the kernel, in a separate network namespace: needs root. */
 import { spawnSync } from 'node:child_process';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { KernelNeighbors } from '../../src/host/kernel-neighbors.ts';

@@ -8,7 +8,7 @@ import { lineOf } from '../support/packets.ts';
 const LINE = '10.0.0.1:1 > 10.0.0.2:2 UDP len=3';
 const never = new AbortController().signal;
 
-/** A director that passes every second packet and writes down what it is told. */
+/** A director that passes every second packet and records its calls. */
 function recorder() {
   const calls: string[] = [];
   let count = 0;

@@ -12,7 +12,7 @@ const why = clusterMissing();
 test('the required programs and privileges are available', ({ skip }) => skip(why !== undefined, why));
 
 const MEGABYTES_50 = 50 * 1024 * 1024;
-/** Port 81 has a service, and nobody who listens on the real servers. */
+/** Port 81 has a service, but no listener on the real servers. */
 const MORE = 'SERVICE=u echo rr rs1:echo rs2:echo\nSERVICE=t 81 rr rs1:81 rs2:81\n';
 /** The exit status of curl when it could not connect; a time-out has another. */
 const REFUSED = 7;
@@ -138,7 +138,7 @@ describe.skipIf(why !== undefined).each([
     expect(await nextAnswer()).toMatch(/^I am real server/);
   });
 
-  /** The first answer that the client gets, asking again and again; bench/restart.ts tells how long that takes. */
+  /** The first answer that the client gets, with repeated requests; bench/restart.ts measures the time. */
   async function nextAnswer(): Promise<string> {
     const ask = `until curl -sf --max-time 1 http://${cluster.lab.vip}/; do :; done`;
     return (await cluster.lab.client.run(ask, { limit: PATIENCE })).stdout.trim();

@@ -31,7 +31,7 @@ services:
     destinations: [{ server: 192.168.1.4, weight: 0 }]
 `;
 const EXPORTER = '127.0.0.1:9100';
-/** Each from a port of its own, so that each makes a connection. */
+/** Each from a separate port, so that each creates a connection. */
 const DATAGRAMS = 5;
 const DATAGRAM = 100;
 /** Octets of an IPv4 and a UDP header, which IPVS counts too. */

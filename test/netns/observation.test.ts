@@ -225,15 +225,19 @@ describe.skipIf(why !== undefined)('on a running director', () => {
 
   test('the page in Chromium follows changes by ipvsadm', async ({ skip }) => {
     skip(browserMissing !== undefined, browserMissing);
-    await using look = lab.director.spawn([...built('test/support/look'), `http://${METRICS}/`, 'quiesced']);
-    await look.line(/^live$/);
+    await using monitor = lab.director.spawn([
+      ...built('test/support/page-monitor'),
+      `http://${METRICS}/`,
+      'quiesced',
+    ]);
+    await monitor.line(/^live$/);
     const edit = (weight: number) =>
       lab.director.exec([
         ...ipvsadm,
         ...`-e -t 192.168.0.101:80 -r 192.168.0.4:80 -g -w ${weight}`.split(' '),
       ]);
     await edit(0);
-    expect(await look.line(/^seen/)).toBe('seen []');
+    expect(await monitor.line(/^seen/)).toBe('seen []');
     await edit(1);
     await director.line(/destination-edited .*192\.168\.0\.4:80.* weight=0 cause="control socket"/);
   });
@@ -242,12 +246,17 @@ describe.skipIf(why !== undefined)('on a running director', () => {
     const dropped = async () =>
       /^lvs_driver_lost_packets_total.*$/m.exec(await get(`${METRICS}/metrics`))?.[0] ?? 'nothing';
     const before = await dropped();
-    await using nuisance = lab.director.spawn([...built('test/support/nuisance'), '127.0.0.1', '9112', '5']);
-    await nuisance.line(/^annoying$/);
+    await using hostile = lab.director.spawn([
+      ...built('test/support/hostile-clients'),
+      '127.0.0.1',
+      '9112',
+      '5',
+    ]);
+    await hostile.line(/^connected$/);
     for (let i = 0; i < 20; i++)
       expect(await lab.client.exec('curl -sS --max-time 30 http://vip/')).toMatch(/^I am real server #[12]$/);
-    expect(await nuisance.line(/answers$/)).not.toBe('0 answers');
-    await nuisance.ended;
+    expect(await hostile.line(/answers$/)).not.toBe('0 answers');
+    await hostile.ended;
     expect(director.running).toBe(true);
     expect(await get(`${METRICS}/healthz`)).toBe('alive');
     expect(await dropped()).toBe(before);

@@ -154,7 +154,7 @@ describe.skipIf(why !== undefined)('the agent of a real server', () => {
     await running.stop();
     await watch.line(asked, PATIENCE, watch.lines.length);
     await ask.stop();
-    // The client asks, and so does whoever the server spoke to.
+    // The client and the peer of the server send requests.
     const question = /^request 192\.168\.0\.(200|1) 192\.168\.0\.101$/;
     const ofTheServer = watch.lines.filter((line) => line.includes('192.168.0.101') && !question.test(line));
     expect(ofTheServer).toEqual([]);

@@ -75,7 +75,7 @@ describe.skipIf(why !== undefined).each([
     await watch.line(/^request 192\.168\.0\.3 192\.168\.0\.1$/, PATIENCE, from);
     await watch.line(/^request 192\.168\.0\.1 192\.168\.0\.101$/, PATIENCE, from);
     await watch.line(/^solicitation fe80::\S+ fd00::1$/, PATIENCE, from);
-    // Whoever it spoke to asks where the VIP is, as the director would not: nobody tells.
+    // Its peer sends an ARP request for the VIP, unlike the director, and gets no reply.
     await agent.stop();
     await asked();
     await Promise.all([...asking, ...speaking].map((each) => each.stop()));

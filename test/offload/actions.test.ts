@@ -1,4 +1,4 @@
-/** Actions are shared by the flows that do the same, and written only when nobody can be reading them. */
+/** Equal actions are shared by flows, and written only when no program can be reading them. */
 import { expect, test } from 'vitest';
 import { type Action, ActionTable } from '../../src/offload/actions.ts';
 import { ACTION } from '../../src/offload/layout.ts';

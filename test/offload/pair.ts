@@ -67,7 +67,7 @@ export class Offloaded extends Alone {
   readonly offload: KernelOffload;
   /** Packets that the program forwarded. */
   forwarded = 0;
-  /** Neighbours that nobody knows. */
+  /** Unknown neighbors. */
   readonly missing = new Set<string>();
   readonly #run: Runs;
   /** Every service and destination since the last time that there was none. */

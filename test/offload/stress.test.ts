@@ -107,7 +107,7 @@ function checking(counters: number): Hook {
   };
 }
 
-/** Runs the program over and over in another thread, until told not to. */
+/** Runs the program over and over in another thread, until it is stopped. */
 function reader(b: Bpf, program: Program, running: () => boolean): Promise<void> {
   const memory = allocate(b.system, 4096);
   const { view, bytes, address: base } = memory;

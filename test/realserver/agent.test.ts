@@ -51,7 +51,7 @@ describe('the journal', () => {
   test('keeps the original values through a second start', async () => {
     const { machine, settings } = kernel({ a: '7', b: '8' });
     await apply([change('a'), change('b')], agent(machine));
-    // The first agent died here; somebody put one thing back by hand.
+    // The first agent died here; one setting was restored manually.
     settings['b'] = '8';
     await apply([change('a'), change('b')], agent(machine));
     expect(settings).toEqual({ a: '1', b: '1' });

@@ -48,7 +48,7 @@ test('a failed destination has weight 0, and shows its configured weight and the
   const [second, first] = services[0]!.destinations;
   expect([first!.weight, second!.weight]).toEqual([0, 2]);
   expect(first!.check).toEqual({ type: 'tcp', state: 'down', since: 0, message: 'looked', weight: 3 });
-  // A mark has no port to ask at, and nobody asked for the last one to be watched.
+  // A mark has no port to check, and the last destination is not watched.
   expect(services.slice(1).flatMap(({ destinations }) => destinations.map(({ check }) => check))).toEqual([
     undefined,
     undefined,

@@ -1,6 +1,6 @@
 /**
- * Prints every message by which neighbours find each other that an interface sends or hears, a line each:
- * request|reply (ARP) or solicitation|advertisement (IPv6), who says it, whom it is about.
+ * Prints every ARP or neighbor discovery message that an interface sends or receives, one per line:
+ * request|reply (ARP) or solicitation|advertisement (IPv6), the sender and the target.
  */
 import { CAPTURE_OFFSET, openCapture } from '../../src/io/pcap.ts';
 import { type Address, addressFromV4, formatAddress } from '../../src/wire/address.ts';

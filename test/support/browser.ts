@@ -21,17 +21,17 @@ export const openBrowser = (): Promise<Browser> =>
     ],
   });
 
-/** What the page complained of: errors, warnings, requests that failed or went elsewhere. */
-export function complaints(page: Page, origin: string): string[] {
-  const heard: string[] = [];
+/** Returns the problems of a page as they occur: errors, warnings, failed requests, requests to other origins. */
+export function pageProblems(page: Page, origin: string): string[] {
+  const problems: string[] = [];
   page.on('console', (message) => {
-    if (message.type() === 'error' || message.type() === 'warning') heard.push(message.text());
+    if (message.type() === 'error' || message.type() === 'warning') problems.push(message.text());
   });
-  page.on('pageerror', (error) => heard.push(String(error)));
-  page.on('requestfailed', (request) => heard.push(`failed: ${request.url()}`));
+  page.on('pageerror', (error) => problems.push(String(error)));
+  page.on('requestfailed', (request) => problems.push(`failed: ${request.url()}`));
   page.on('request', (request) => {
     const url = request.url();
-    if (!url.startsWith(`${origin}/`) && !url.startsWith('data:')) heard.push(`elsewhere: ${url}`);
+    if (!url.startsWith(`${origin}/`) && !url.startsWith('data:')) problems.push(`elsewhere: ${url}`);
   });
-  return heard;
+  return problems;
 }

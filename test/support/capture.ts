@@ -1,10 +1,10 @@
 /**
- * Makes the captures in test/fixtures anew, from kernels talking in a laboratory: what a director would hear.
+ * Re-creates the captures in test/fixtures with kernels in a laboratory: the packets that a director would receive.
  *
  *   node dist/test/support/capture.js test/fixtures
  *
- * dr-*: a machine that has the VIP itself hears a client. nat: a kernel translates, and both sides are captured where
- * they arrive. Needs root, tcpdump, nft, curl and ping; run it by hand, not in tests.
+ * dr-*: a host that has the VIP receives from a client. nat: a kernel translates, and both sides are captured where
+ * they arrive. Needs root, tcpdump, nft, curl and ping; run manually, not in tests.
  */
 import { join } from 'node:path';
 import { Lab } from './lab.ts';

@@ -31,7 +31,7 @@ export interface ClusterOptions extends LabOptions {
   readonly yaml?: string;
   /** Further words of `lvs-director run`. */
   readonly directorWords?: readonly string[];
-  /** Where UDP echo binds on the servers, the VIP or the server's own address unless told. */
+  /** Where UDP echo binds on the servers, the VIP or by default the server's address. */
   readonly echo?: (server: LabHost) => string;
 }
 

@@ -19,7 +19,7 @@ export async function collectionsDuring(run: () => void): Promise<number> {
   return begins.filter((at) => at >= begin && at <= end).length;
 }
 
-/** Allocates until a collection has happened and been told. */
+/** Allocates until a collection has happened and been reported. */
 async function collectionAfter(time: number, begins: readonly number[]): Promise<void> {
   for (let garbage: object[] = []; !begins.some((at) => at > time); garbage = []) {
     for (let i = 0; i < 1e5; i++) garbage.push({ i });

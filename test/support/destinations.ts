@@ -46,7 +46,7 @@ export const context = (
   ...rest,
 });
 
-/** A request of a client, 10.0.0.10:1000 to 10.9.0.1:80 unless told otherwise. */
+/** A request of a client, 10.0.0.10:1000 to 10.9.0.1:80 by default. */
 export const request = (caddr = '10.0.0.10', cport = 1000, vaddr = '10.9.0.1', now = 0): Request => ({
   caddr: parseAddress(caddr)!,
   cport,

@@ -1,4 +1,4 @@
-/** A director among scripted clients and servers: told in endpoints and packet lines, and so it answers. */
+/** A director between scripted clients and servers, with endpoints and packet lines as input and output. */
 import { Director, type DirectorOptions } from '../../src/director/director.ts';
 import type { Host, Route } from '../../src/forwarding/method.ts';
 import type { DestinationOptions } from '../../src/model/destination.ts';

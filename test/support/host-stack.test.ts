@@ -1,4 +1,4 @@
-/** What the host's own stack answers where nobody listens, and where it keeps silent. */
+/** Replies of the host's stack without a listener, and cases without a reply. */
 import { expect, test } from 'vitest';
 import type { ForwardingContext } from '../../src/forwarding/method.ts';
 import { DEFAULT_SETTINGS } from '../../src/model/settings.ts';

@@ -1,4 +1,4 @@
-/** What a host's own stack answers to a packet for a local address where nobody listens: reset, unreachable, echo reply. */
+/** Replies of a host's stack to a packet for a local address without a listener: reset, unreachable, echo reply. */
 import { mayAnswer, sendError, sendPortUnreachable } from '../../src/forwarding/icmp.ts';
 import type { ForwardingContext } from '../../src/forwarding/method.ts';
 import { complement, pseudoSum, sum } from '../../src/wire/checksum.ts';

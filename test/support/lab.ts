@@ -35,7 +35,7 @@ export class Lab implements AsyncDisposable {
   readonly director: LabHost;
   readonly servers: readonly LabHost[];
   readonly hosts: readonly LabHost[];
-  /** On nobody until a program puts it somewhere. */
+  /** On no host until a program adds it. */
   readonly vip: string;
   readonly vip6: string;
   readonly #topology: Topology;

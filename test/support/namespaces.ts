@@ -22,7 +22,7 @@ const HOLDER =
 /** The place where the namespaces are: commands run there through `prefix`. */
 export interface Ground extends AsyncDisposable {
   readonly prefix: readonly string[];
-  /** True when the namespaces are the machine's own, seen by everybody as `ip netns`. */
+  /** True when the namespaces are visible to other processes of the machine as `ip netns`. */
   readonly shared: boolean;
 }
 

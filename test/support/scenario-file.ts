@@ -18,7 +18,7 @@ export interface Line {
   readonly text: string;
 }
 
-/** Something that is done, and the lines that tell what comes of it. */
+/** An action and the lines of its expected outcome. */
 export interface Statement extends Line {
   readonly kind: BlockKind;
   readonly outcome: readonly Line[];

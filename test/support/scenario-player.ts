@@ -18,7 +18,7 @@ import { Administered } from './ipvsadm.ts';
 import { framed } from './packets.ts';
 import type { Statement } from './scenario-file.ts';
 import { packetsOf } from './scenario-flows.ts';
-import { difference, plainly, type Told } from './scenario-outcome.ts';
+import { difference, type OutcomeLine, plainly } from './scenario-outcome.ts';
 
 /** The addresses of every scenario's director, documentation's and private ones (RFC 5737, RFC 3849, RFC 1918, RFC 4193). */
 export const VIPS = ['192.0.2.80', '192.0.2.81', '2001:db8::80'];
@@ -30,7 +30,7 @@ export const SEED = 1;
 const MTU = 1500;
 /** ms between two ticks of the director's timers, as in a replay. */
 const TICK = 100;
-/** ms of what a time is told in. */
+/** ms of the units of time. */
 const UNITS: Readonly<Record<string, number>> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000 };
 const LOCAL: ReadonlySet<string> = new Set([...VIPS, OWN, OWN6]);
 /** Names in configurations. */
@@ -39,23 +39,23 @@ const HOSTS: Readonly<Record<string, string>> = { rs1: '192.168.0.3', rs2: '192.
 /** First lines of a listing of connections, which come in no order. */
 const HEAD = 2;
 
-/** A packet that the director heard, for a file of them. */
-export interface Heard {
+/** A packet that the director received, for a pcap file. */
+export interface ReceivedPacket {
   /** ms since the first. */
   readonly at: number;
   readonly octets: Uint8Array;
 }
 
 export class ScenarioPlayer {
-  readonly heard: Heard[] = [];
+  readonly received: ReceivedPacket[] = [];
   readonly sent: Uint8Array[] = [];
   /** What the configuration block said, if there was one. */
   document: Document | undefined;
   readonly #director: Director;
   readonly #shell: Administered;
-  #told: Told[] = [];
+  #outcome: OutcomeLine[] = [];
   /** Next hops of the packets that one flow brought. */
-  #ways: string[] = [];
+  #nextHops: string[] = [];
   #now = 0;
 
   constructor() {
@@ -64,11 +64,11 @@ export class ScenarioPlayer {
       random: seeded(SEED),
       host: {
         transmit: (frame, nextHop) => {
-          const way = formatAddress(nextHop);
+          const hop = formatAddress(nextHop);
           this.sent.push(frame.copy());
-          this.#ways.push(way);
-          const told = (detail: boolean) => `out ${printFrame(frame, { detail })} via ${way}`;
-          this.#told.push({ short: told(false), full: told(true) });
+          this.#nextHops.push(hop);
+          const line = (detail: boolean) => `out ${printFrame(frame, { detail })} via ${hop}`;
+          this.#outcome.push({ short: line(false), full: line(true) });
           return true;
         },
         route: (to) => route(isV4(to)),
@@ -78,7 +78,7 @@ export class ScenarioPlayer {
     this.#shell = new Administered(localDoor(this.#director, { now: () => this.#now, mtu: () => MTU }));
   }
 
-  /** Does what a statement says, and tells what differs from its outcome: `LINE: how`. */
+  /** Does what a statement says, and returns what differs from its outcome: `LINE: how`. */
   async check(statement: Statement): Promise<string | undefined> {
     const got = await this.perform(statement);
     const { outcome, line } = statement;
@@ -99,9 +99,9 @@ export class ScenarioPlayer {
     );
   }
 
-  /** Does what a statement says, and tells what came of it. */
-  async perform({ kind, text }: Statement): Promise<Told[]> {
-    this.#told = [];
+  /** Does what a statement says, and returns what came of it. */
+  async perform({ kind, text }: Statement): Promise<OutcomeLine[]> {
+    this.#outcome = [];
     switch (kind) {
       case 'ipvsadm':
         return text.startsWith('sysctl') ? this.#sysctl(text) : await this.#ipvsadm(text);
@@ -115,7 +115,7 @@ export class ScenarioPlayer {
     }
   }
 
-  async #ipvsadm(text: string): Promise<Told[]> {
+  async #ipvsadm(text: string): Promise<OutcomeLine[]> {
     const { stdout, stderr } = await this.#shell.run(text.trim().split(/\s+/).slice(1).join(' '));
     return (stdout + stderr)
       .split('\n')
@@ -123,15 +123,15 @@ export class ScenarioPlayer {
       .map((line) => ({ ...plainly(line), isListing: true }));
   }
 
-  #sysctl(text: string): Told[] {
+  #sysctl(text: string): OutcomeLine[] {
     const match = /^sysctl -w net\.ipv4\.vs\.(\w+)=(\d+)$/.exec(text);
     if (!match || !(match[1]! in DEFAULT_SETTINGS)) throw new Error(`no such setting: ${text}`);
     this.#director.apply({ op: 'set', name: match[1] as SettingName, value: Number(match[2]) }, this.#now);
-    return this.#told;
+    return this.#outcome;
   }
 
   /** The first configuration is what the director begins with; each further one is a reload. */
-  async #configure(kind: 'lvs.yaml' | 'lvs.conf', text: string): Promise<Told[]> {
+  async #configure(kind: 'lvs.yaml' | 'lvs.conf', text: string): Promise<OutcomeLine[]> {
     const names = {
       port: (name: string) => PORTS[name],
       host: async (name: string) => HOSTS[name] ?? name,
@@ -147,38 +147,40 @@ export class ScenarioPlayer {
       ? reloadCommands(runningOf(snapshot), document, { commands: compile(before), draining: [] }).commands
       : compile(document);
     for (const command of commands) this.#director.apply(command, this.#now);
-    return this.#told;
+    return this.#outcome;
   }
 
-  #packets(text: string): Told[] {
+  #packets(text: string): OutcomeLine[] {
     const [, word, rest] = /^(\w+) +(.*)$/.exec(text)!;
     if (word === 'wait') this.#wait(rest!);
     else if (word === 'flows')
       return [
         plainly(
           `to ${packetsOf(rest!)
-            .map((line) => this.#way(line))
+            .map((line) => this.#nextHop(line))
             .join(' ')}`,
         ),
       ];
     else {
-      const verdict = this.#hear(rest!);
+      const verdict = this.#receive(rest!);
       if (verdict !== 'forwarded' && verdict !== 'answered')
-        this.#told.push(plainly(verdict === 'pass' || verdict === 'waiting' ? verdict : `drop ${verdict}`));
+        this.#outcome.push(
+          plainly(verdict === 'pass' || verdict === 'waiting' ? verdict : `drop ${verdict}`),
+        );
     }
-    return this.#told;
+    return this.#outcome;
   }
 
   /** Where the packet of a line went: a next hop, or what the director did instead. */
-  #way(line: string): string {
-    this.#ways = [];
-    const verdict = this.#hear(line);
-    return verdict === 'forwarded' ? this.#ways[0]! : verdict;
+  #nextHop(line: string): string {
+    this.#nextHops = [];
+    const verdict = this.#receive(line);
+    return verdict === 'forwarded' ? this.#nextHops[0]! : verdict;
   }
 
-  #hear(line: string): Verdict {
+  #receive(line: string): Verdict {
     const octets = packetOfLine(line);
-    this.heard.push({ at: this.#now, octets });
+    this.received.push({ at: this.#now, octets });
     return this.#director.handle(framed(octets), this.#now);
   }
 
@@ -197,13 +199,13 @@ const sorted = <T>(lines: readonly T[], text: (line: T) => string): T[] => [
 ];
 
 /** `share 10.0.0.2=30 10.0.0.3=10`, in the order of the names. */
-function shareOf([told]: readonly Told[]): Told {
+function shareOf([line]: readonly OutcomeLine[]): OutcomeLine {
   const counts = new Map<string, number>();
-  for (const way of told!.short.split(' ').slice(1)) counts.set(way, (counts.get(way) ?? 0) + 1);
+  for (const hop of line!.short.split(' ').slice(1)) counts.set(hop, (counts.get(hop) ?? 0) + 1);
   return plainly(
     `share ${[...counts]
       .sort()
-      .map(([way, count]) => `${way}=${count}`)
+      .map(([hop, count]) => `${hop}=${count}`)
       .join(' ')}`,
   );
 }

@@ -15,8 +15,8 @@ const BEGIN = 1_700_000_000_000;
 interface Recording {
   /** An lvs.yaml. */
   readonly config: string;
-  /** A pcap file of what the director hears. */
-  readonly heard: Uint8Array;
+  /** A pcap file of the packets that the director receives. */
+  readonly received: Uint8Array;
   /** The IP packets that it sends. */
   readonly sent: readonly Uint8Array[];
 }
@@ -31,8 +31,8 @@ export async function recordingOf({ statements }: Scenario): Promise<Recording> 
   const player = new ScenarioPlayer();
   for (const each of statements.slice(0, change < 0 ? undefined : change)) await player.perform(each);
   const config = writeYaml(await documentOf(statements.slice(0, first), player.document));
-  const packets = player.heard.map(({ at, octets }) => pcapPacket(octets, BEGIN + at));
-  return { config, heard: Buffer.concat([pcapHeader(LINKTYPE_RAW), ...packets]), sent: player.sent };
+  const packets = player.received.map(({ at, octets }) => pcapPacket(octets, BEGIN + at));
+  return { config, received: Buffer.concat([pcapHeader(LINKTYPE_RAW), ...packets]), sent: player.sent };
 }
 
 /** The executable would ask the host for names. */

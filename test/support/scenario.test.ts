@@ -1,4 +1,4 @@
-/** What a scenario says and is not so is told, with its line. */
+/** Differences between a scenario and the director are reported with their line. */
 import { expect, test } from 'vitest';
 import { parseScenarios } from './scenario-file.ts';
 import { ScenarioPlayer } from './scenario-player.ts';
@@ -34,7 +34,7 @@ test.each([
   ['out  203.0.113.7:4000 > 10.0.0.1:80 SYN len=1 via 10.0.0.1', /^8: it says: /],
   ['out  203.0.113.7:4000 > 10.0.0.1:80 via 10.0.0.1', /^8: it says: /],
   ['drop no-destination', /^8: it says: /],
-  ['# nothing comes', /^7: and then, which is not told: out /],
+  ['# nothing comes', /^7: and then, not expected: out /],
 ])('the expectation %s fails', async (line, complaint) => {
   const wrong = await wrongWith('packets', IN, line);
   expect(wrong).toHaveLength(1);

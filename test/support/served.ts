@@ -47,16 +47,16 @@ export class Served implements AsyncDisposable {
     return (await this.get(path)).text();
   }
 
-  /** A client that says just this, and what it heard until its connection ended. */
-  raw(text = ''): { readonly socket: Socket; readonly heard: Promise<string> } {
+  /** Opens a client that sends just this text, and returns what it receives until its connection ends. */
+  raw(text = ''): { readonly socket: Socket; readonly received: Promise<string> } {
     const socket = connect(this.port, '127.0.0.1');
-    let heard = '';
+    let received = '';
     socket.on('data', (octets) => {
-      heard += octets;
+      received += octets;
     });
     socket.on('error', () => {});
     socket.write(text);
-    return { socket, heard: new Promise((resolve) => socket.once('close', () => resolve(heard))) };
+    return { socket, received: new Promise((resolve) => socket.once('close', () => resolve(received))) };
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -17,7 +17,7 @@ const PATIENCE = 2_000;
 
 let right = 0;
 for (let i = 0; i < Number(values.count); i++) {
-  // A port of its own each: the director makes a connection of it.
+  // A separate port for each: the director creates a connection for it.
   const socket = createSocket(values.to.includes(':') ? 'udp6' : 'udp4');
   const sent = randomBytes(Number(values.octets));
   socket.connect(Number(values.port), values.to);

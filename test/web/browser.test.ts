@@ -1,6 +1,6 @@
 import type { Browser, Page, Route } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { browserMissing, complaints, openBrowser } from '../support/browser.ts';
+import { browserMissing, openBrowser, pageProblems } from '../support/browser.ts';
 import { ObservedDirector, TLS, WEB } from '../support/observed.ts';
 import { Served } from '../support/served.ts';
 
@@ -23,10 +23,10 @@ describe.skipIf(browserMissing !== undefined)('the page in Chromium', () => {
     await using served = await Served.open({}, observed);
     const context = await browser.newContext(options);
     const page = await context.newPage();
-    const heard = complaints(page, new URL(served.url('/')).origin);
+    const problems = pageProblems(page, new URL(served.url('/')).origin);
     await page.goto(served.url('/'));
     await look(page, served);
-    expect(heard).toEqual([]);
+    expect(problems).toEqual([]);
     await context.close();
   }
 

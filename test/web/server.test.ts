@@ -169,7 +169,7 @@ describe('the server handles hostile clients:', () => {
     const silent = served.raw();
     const endless = served.raw(GET);
     const dripping = setInterval(() => endless.socket.write('x: y\r\n'), 20);
-    await Promise.all([silent.heard, endless.heard]);
+    await Promise.all([silent.received, endless.received]);
     clearInterval(dripping);
     expect(await served.text('/healthz')).toBe('alive\n');
   });
@@ -199,17 +199,17 @@ describe('the server handles hostile clients:', () => {
     ['an upgrade', `${GET}connection: upgrade\r\nupgrade: websocket\r\n\r\n`, /^HTTP\/1.1 200 /],
   ])('%s', async (_what, request, answer) => {
     await using served = await Served.open({ requestLimit: 500 });
-    const { heard } = served.raw(request);
-    expect(await heard).toMatch(answer);
+    const { received } = served.raw(request);
+    expect(await received).toMatch(answer);
     expect(await served.text('/healthz')).toBe('alive\n');
   });
 
   test(`at most ${MAX_CLIENTS} are connected at once; when they disconnect, others are accepted`, async () => {
     await using served = await Served.open({ requestLimit: 2000 });
     const clients = Array.from({ length: MAX_CLIENTS + 20 }, () => served.raw());
-    const first = Promise.race(clients.map(({ heard }) => heard));
+    const first = Promise.race(clients.map(({ received }) => received));
     await first;
-    await Promise.all(clients.map(({ heard }) => heard));
+    await Promise.all(clients.map(({ received }) => received));
     expect(await served.text('/healthz')).toBe('alive\n');
   });
 
@@ -217,14 +217,14 @@ describe('the server handles hostile clients:', () => {
     'a whole URL is accepted: %s',
     async (url) => {
       await using served = await Served.open({ requestLimit: 500 });
-      const { heard } = served.raw(`GET ${url} HTTP/1.1\r\nhost: x\r\n\r\n`);
-      expect(await heard).toMatch(/alive\n$/);
+      const { received } = served.raw(`GET ${url} HTTP/1.1\r\nhost: x\r\n\r\n`);
+      expect(await received).toMatch(/alive\n$/);
     },
   );
 
   test('pipelined requests on one connection are answered in order', async () => {
     await using served = await Served.open({ requestLimit: 500 });
-    const { heard } = served.raw(`${`${GET}\r\n`.repeat(100)}`);
-    expect((await heard).match(/alive\n/g)).toHaveLength(100);
+    const { received } = served.raw(`${`${GET}\r\n`.repeat(100)}`);
+    expect((await received).match(/alive\n/g)).toHaveLength(100);
   });
 });

@@ -119,7 +119,7 @@ describe('TCP', () => {
     tcp.setChecksum(frame, transport, 0);
     const again = new Packet();
     again.decode(frame);
-    // The header length took part in the checksum: write it anew.
+    // The header length is part of the checksum: recompute it.
     const total = decoded(line);
     frame.view.setUint16(transport + 16, fixed(total, again));
     return again;

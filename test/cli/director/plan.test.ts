@@ -16,7 +16,7 @@ async function read(text: string): Promise<Configured> {
   return { document, commands: compile(document), vips: document.vips, interfaces: [], warnings: [] };
 }
 
-/** The plan from one file to another, after `clients` connections and what was done by hand. */
+/** The plan from one file to another, after `clients` connections and manual changes. */
 async function planned(
   from: string,
   to: string,

@@ -9,7 +9,7 @@ import { Director } from '../../../src/director/director.ts';
 import type { Command } from '../../../src/model/command.ts';
 import { documents, labNames } from '../../support/documents.ts';
 
-/** A director that has no host: it is only told its rules. */
+/** A director that has no host: it only has rules. */
 const directorOf = (commands: readonly Command[]): Director => {
   const host = { transmit: () => true, route: () => undefined, isLocal: () => false };
   const director = new Director({ host, random: () => 0, maxConnections: 16 });
