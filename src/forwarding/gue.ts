@@ -55,6 +55,10 @@ export function flowPort(connection: Connection): number {
   return FIRST_DYNAMIC_PORT | (mixed >>> 18);
 }
 
+/** Returns the protocol number of what the GUE packet carries whose UDP header is at `at`. */
+export const gueProtocol = (frame: Frame, at: number): number =>
+  frame.view.getUint8(at + UDP_HEADER + PROTOCOL);
+
 /** Offset of the packet inside the GUE packet whose UDP header is at `at`; -1 when there is none before `end`. */
 export function gueInnerOffset(frame: Frame, at: number, end: number): number {
   const header = at + UDP_HEADER;

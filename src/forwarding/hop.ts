@@ -4,7 +4,7 @@ import type { Address } from '../wire/address.ts';
 import { Splitter } from '../wire/fragment.ts';
 import { Frame } from '../wire/frame.ts';
 import { ICMP } from '../wire/icmp.ts';
-import { ipv4 } from '../wire/ipv4.ts';
+import { IPV4_HEADER, ipv4 } from '../wire/ipv4.ts';
 import { ipv6, MIN_MTU6 } from '../wire/ipv6.ts';
 import type { Packet } from '../wire/packet.ts';
 import { sendHostUnreachable, sendTimeExceeded, sendTooBig } from './icmp.ts';
@@ -36,7 +36,14 @@ export function enterHop(
 ): Verdict | undefined {
   if (expires(packet, source, context)) return 'ttl-exceeded';
   age(packet);
-  return exceeds(packet, mtu, ignoreDf, source, context) ? 'too-big' : undefined;
+  if (exceeds(packet, mtu, ignoreDf, source, context)) return 'too-big';
+  settleHeader(packet);
+  return undefined;
+}
+
+/** Corrects the checksum of an IPv4 header whose options a router may have changed. */
+export function settleHeader({ version, frame, network, transport }: Packet): void {
+  if (version === 4 && transport - network > IPV4_HEADER) ipv4.recompute(frame, network);
 }
 
 /** The same for a reply: a refusal quotes it as it came, its time to live untouched (Linux 6.1, plain forwarding). */
@@ -47,8 +54,10 @@ export function enterHopBack(
   context: ForwardingContext,
 ): Verdict | undefined {
   const refusal = refuseHopBack(packet, mtu, source, context);
-  if (refusal === undefined) age(packet);
-  return refusal;
+  if (refusal !== undefined) return refusal;
+  age(packet);
+  settleHeader(packet);
+  return undefined;
 }
 
 /** Refuses what `enterHopBack` refuses, and changes nothing of other packets. */

@@ -26,6 +26,7 @@ import {
   UNREACHABLE6,
 } from '../wire/icmp6.ts';
 import { IPV4_HEADER, ipv4 } from '../wire/ipv4.ts';
+import { echoOptions } from '../wire/ipv4-options.ts';
 import { IPV6_HEADER, ipv6 } from '../wire/ipv6.ts';
 import type { Packet } from '../wire/packet.ts';
 import type { ForwardingContext } from './method.ts';
@@ -97,14 +98,18 @@ export function sendError(
   source: Address,
   context: ForwardingContext,
 ): void {
-  const length = errorLength(packet);
-  if (length === 0) return;
+  if (!mayAnswer(packet)) return;
   const v4 = packet.version === 4;
   const tellsMtu = v4 ? type === UNREACHABLE && code === FRAGMENTATION_NEEDED : type === PACKET_TOO_BIG;
   if (!tellsMtu && context.errorLimit?.allows(packet.src) === false) return;
-  const header = v4 ? IPV4_HEADER + ICMP_HEADER : IPV6_HEADER + ICMP6_HEADER;
-  const quoted = length - header;
   const start = HEADROOM;
+  // Options that make no sense are not answered with options.
+  const hasEcho = v4 && type !== PARAMETER_PROBLEM;
+  const options = hasEcho ? echoOptionsOf(packet, source, start + IPV4_HEADER) : 0;
+  if (options < 0) return;
+  const header = v4 ? IPV4_HEADER + options + ICMP_HEADER : IPV6_HEADER + ICMP6_HEADER;
+  const length = Math.min(header + packet.end - packet.network, v4 ? MAX_ERROR : MAX_ERROR6);
+  const quoted = length - header;
   const message = start + header - ICMP_HEADER;
   error.start = start;
   error.end = start + length;
@@ -112,6 +117,7 @@ export function sendError(
   if (v4) {
     const tos = INTERNET_CONTROL | (packet.tos & TOS_BITS);
     ipv4.write(error, start, length, tos, context.nextId(), 0, ERROR_TTL, ICMP, source, packet.src);
+    if (options > 0) ipv4.setHeaderLength(error, start, IPV4_HEADER + options);
     icmp.write(error, message, type, code, rest);
     icmp.recompute(error, message, error.end);
   } else {
@@ -122,13 +128,9 @@ export function sendError(
   context.host.transmit(error, packet.src);
 }
 
-/** Octets of the error that is sent about the packet, its IP header included; 0 when none is. */
-export function errorLength(packet: Packet): number {
-  if (!mayAnswer(packet)) return 0;
-  const length = packet.end - packet.network;
-  return packet.version === 4
-    ? Math.min(IPV4_HEADER + ICMP_HEADER + length, MAX_ERROR)
-    : Math.min(IPV6_HEADER + ICMP6_HEADER + length, MAX_ERROR6);
+/** Writes what the error says about the packet's IPv4 options; returns the octets, -1: they forbid an answer. */
+function echoOptionsOf({ frame, network, transport }: Packet, source: Address, to: number): number {
+  return transport - network > IPV4_HEADER ? echoOptions(frame, network, source, error, to) : 0;
 }
 
 /**

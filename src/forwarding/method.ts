@@ -31,8 +31,11 @@ export interface Host {
    * (0: unknown): its rules for martian sources and rp_filter. Missing: all are accepted.
    */
   isValidSource?(source: Address, destination: Address, ingress: number): boolean;
-  /** The path to `to` proved narrower than its link: `mtu` octets (RFC 1191, RFC 8201). See PathMtuHost. */
-  learnMtu?(to: Address, mtu: number): void;
+  /**
+   * Learns that the path to `to` is narrower than its link: `mtu` octets (RFC 1191, RFC 8201). Returns the MTU that
+   * packets to there use: the new one only if they have used a narrow path before. See PathMtuHost.
+   */
+  learnMtu?(to: Address, mtu: number): number;
 }
 
 /** What a method is given besides the packet; one for a director's whole life. */

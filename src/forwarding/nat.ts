@@ -12,7 +12,7 @@ import { SCTP, sctp } from '../wire/sctp.ts';
 import { TCP, TCP_CHECKSUM, tcp } from '../wire/tcp.ts';
 import { isPartial, recompute } from '../wire/transport-checksum.ts';
 import { UDP, UDP_CHECKSUM, udp } from '../wire/udp.ts';
-import { enterHop, enterHopBack, refuseUnreachable, sendOn } from './hop.ts';
+import { enterHop, enterHopBack, refuseUnreachable, sendOn, settleHeader } from './hop.ts';
 import { sendTooBig } from './icmp.ts';
 import type { ForwardingContext, ForwardingMethod } from './method.ts';
 
@@ -27,7 +27,10 @@ export const nat: ForwardingMethod = {
     const refusal = isHere ? undefined : enterHop(packet, route.mtu, false, packet.dst, context);
     if (refusal !== undefined) return refusal;
     if (isCut(packet)) return 'malformed';
-    if (isHere) packet.frame.fragmentSize = 0;
+    if (isHere) {
+      settleHeader(packet);
+      packet.frame.fragmentSize = 0;
+    }
     rewriteDestination(packet, address, connection.dport);
     return sendOn(packet.frame, address, route.mtu, context);
   },

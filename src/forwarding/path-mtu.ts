@@ -20,6 +20,8 @@ interface Place {
   readonly to: Address;
   readonly route: NarrowRoute;
   learnt: number;
+  /** Whether packets have used the path since it was found to be narrow. */
+  isUsed: boolean;
 }
 
 export class PathMtuHost implements Host {
@@ -49,22 +51,31 @@ export class PathMtuHost implements Host {
     const place = this.#find(to);
     if (place === undefined || place.route.mtu >= route.mtu) return route;
     place.route.source = route.source;
+    place.isUsed = true;
     return place.route;
   }
 
-  learnMtu(to: Address, mtu: number): void {
+  learnMtu(to: Address, mtu: number): number {
     const believed = Math.max(mtu, isV4(to) ? LEAST4 : LEAST6);
     const known = this.#find(to);
+    const link = this.#host.route(to)?.mtu ?? 0;
     if (known !== undefined) {
       // An error that was long on its way does not widen the path again.
       if (believed < known.route.mtu) {
         known.route.mtu = believed;
         known.learnt = this.#now;
       }
-      return;
+      // Linux 6.1: a destination keeps its route until its next packet, and a narrow route is narrowed in place.
+      return known.isUsed ? Math.min(known.route.mtu, link) : link;
     }
     if (this.#places.length >= PLACES) this.#places.shift();
-    this.#places.push({ to: to.slice(), route: { mtu: believed, source: to }, learnt: this.#now });
+    this.#places.push({
+      to: to.slice(),
+      route: { mtu: believed, source: to },
+      learnt: this.#now,
+      isUsed: false,
+    });
+    return link;
   }
 
   /** Forgets what is too long ago. `now`: ms; call it now and then, also before the first packet. */

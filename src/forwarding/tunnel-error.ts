@@ -10,8 +10,8 @@ import { IPV6_HEADER, ipv6, MIN_MTU6 } from '../wire/ipv6.ts';
 import type { Packet } from '../wire/packet.ts';
 import { checksumHolds } from '../wire/transport-checksum.ts';
 import { UDP } from '../wire/udp.ts';
-import { GRE, greHeaderLength } from './gre.ts';
-import { gueInnerOffset } from './gue.ts';
+import { GRE, greHeaderLength, greVersion } from './gre.ts';
+import { gueInnerOffset, gueProtocol } from './gue.ts';
 import { sendError } from './icmp.ts';
 import type { ForwardingContext } from './method.ts';
 import { IPV4_IN_IP, IPV6_IN_IP, tunnelOverhead } from './tunnel.ts';
@@ -23,7 +23,17 @@ import { IPV4_IN_IP, IPV6_IN_IP, tunnelOverhead } from './tunnel.ts';
 export function decodeTunnelled(quoted: Packet, inner: Packet): boolean {
   if (quoted.fragmentOffset !== 0) return false;
   const at = innerOffset(quoted);
-  return at >= 0 && inner.decodeQuoted(quoted.frame, at, quoted.end);
+  return (
+    at >= 0 && inner.decodeQuoted(quoted.frame, at, quoted.end) && inner.version === versionInside(quoted)
+  );
+}
+
+/** Returns the IP version that the tunnel's headers announce for the packet inside. */
+function versionInside({ frame, protocol, transport }: Packet): 4 | 6 | 0 {
+  const announced = protocol === UDP ? gueProtocol(frame, transport) : protocol;
+  if (announced === GRE) return greVersion(frame, transport);
+  if (announced === IPV4_IN_IP) return 4;
+  return announced === IPV6_IN_IP ? 6 : 0;
 }
 
 /** Reports whether the tunnel packet `quoted` is of the kind that the destination's tunnel sends, and was sent to it. */
@@ -59,9 +69,8 @@ function innerOffset(quoted: Packet): number {
 }
 
 /**
- * Answers the client for an error about the tunnel packet `quoted`, which carried its packet `inner`. A path that
- * proves narrower is learnt by the host; the client hears what fits by what was known so far, as from Linux 6.1, and
- * the new size with its next packet that is too long.
+ * Answers the client for an error about the tunnel packet `quoted`, which carried its packet `inner`. The host
+ * learns a narrower path; the client is told the MTU that its packets have used (see Host.learnMtu), as by Linux 6.1.
  */
 export function answerTunnelError(
   packet: Packet,
@@ -77,10 +86,12 @@ export function answerTunnelError(
     packet.version === 4 ? type === UNREACHABLE && code === FRAGMENTATION_NEEDED : type === PACKET_TOO_BIG;
   let rest = 0;
   if (tooBig) {
-    const known = context.host.route(address)?.mtu ?? 0;
     const mtu = packet.version === 4 ? icmp.nextHopMtu(frame, transport) : icmp6.mtu(frame, transport);
-    if (couldHaveBeenSent(packet, quoted, mtu))
-      context.host.learnMtu?.(address, usableMtu(mtu, inner, connection));
+    const { host } = context;
+    const learnt = couldHaveBeenSent(packet, quoted, mtu)
+      ? host.learnMtu?.(address, usableMtu(mtu, inner, connection))
+      : undefined;
+    const known = learnt ?? host.route(address)?.mtu ?? 0;
     // As Linux 6.1, which forgets the tunnel's own header here.
     rest = known - (isV4(address) ? IPV4_HEADER : tunnelOverhead(tunnel, 6));
     // Nothing that the client could do: its packets may be fragmented, or their size is not told.

@@ -68,6 +68,11 @@ export const ipv4 = {
   setTos(frame: Frame, at: number, tos: number): void {
     setWord(frame, at, VERSION_IHL, (frame.view.getUint8(at) << 8) | tos);
   },
+  /** Sets the octets of the header, after options were written behind a header without any. */
+  setHeaderLength(frame: Frame, at: number, octets: number): void {
+    frame.view.setUint8(at + VERSION_IHL, 0x40 | (octets / 4));
+    ipv4.recompute(frame, at);
+  },
   setTotalLength: (frame: Frame, at: number, octets: number) => setWord(frame, at, TOTAL_LENGTH, octets),
   setId: (frame: Frame, at: number, id: number) => setWord(frame, at, ID, id),
   setFragment: (frame: Frame, at: number, fragment: number) => setWord(frame, at, FRAGMENT, fragment),

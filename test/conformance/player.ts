@@ -135,6 +135,7 @@ class Player {
 
   #sysctl(assignment: string, { rc = 0 }: GoldenStep): Difference {
     const [key = '', value = ''] = assignment.split('=');
+    if (/ip6?frag_time$/.test(key.trim())) this.#world.keepFragments();
     const name = /^net[./]ipv4[./]vs[./](\w+)$/.exec(key.trim())?.[1];
     if (name === undefined) return undefined;
     // Only whether there was such a file is recorded: the recorder did not hear of values that the kernel refused.

@@ -1,8 +1,14 @@
 /** The host that the director of a recording ran on: its addresses, routes, own stack and forwarding, around our director. */
 import { Director } from '../../src/director/director.ts';
 import { Reassembler } from '../../src/director/path/fragments.ts';
+import {
+  enterHopByHop,
+  enterOptions,
+  hasHopByHop,
+  hasOptions,
+} from '../../src/director/path/header-options.ts';
 import { enterHop, sendOn } from '../../src/forwarding/hop.ts';
-import { sendHostUnreachable, sendTooBig } from '../../src/forwarding/icmp.ts';
+import { sendHostUnreachable, sendReassemblyTimeout, sendTooBig } from '../../src/forwarding/icmp.ts';
 import type { ForwardingContext, Host, Route } from '../../src/forwarding/method.ts';
 import { DEFAULT_SETTINGS } from '../../src/model/settings.ts';
 import {
@@ -23,6 +29,7 @@ import { seeded } from '../support/directed.ts';
 import type { GoldenTopology } from '../support/golden.ts';
 import { answerAsHost } from '../support/host-stack.ts';
 import type { Arrival } from './arrival.ts';
+import { dissect } from './dissect.ts';
 import { checksum, IpWriter, tcpSegment, uint } from './octets.ts';
 
 /** The director's own addresses: on the clients' side, and on the servers'. */
@@ -70,6 +77,7 @@ export class World implements Host {
   #arrivals: Arrival[] = [];
   #now: number;
   #id = 0x8000;
+  #keepsFragments = false;
 
   /**
    * `start`: ms of the clock when the scenario begins, a period of the estimator or more;
@@ -107,7 +115,9 @@ export class World implements Host {
       this.#now = Math.min(now, this.#now + tick);
       if (Math.floor(this.#now / JIFFY) === before) continue;
       this.director.expire(this.#now);
-      this.#reassembler.expire(this.#now);
+      this.#reassembler.expire(this.#now, (first) => {
+        if (this.#packet.decode(first)) sendReassemblyTimeout(this.#packet, this.#packet.dst, this.#context);
+      });
     }
     return this.#take();
   }
@@ -115,6 +125,11 @@ export class World implements Host {
   /** From now on there is no way to these addresses. */
   forbid(addresses: string): void {
     this.#unreachable.push(prefix(addresses));
+  }
+
+  /** From now on the host waits for fragments longer than any recording lasts: no sender is told that it gave up. */
+  keepFragments(): void {
+    this.#keepsFragments = true;
   }
 
   /** From now on a program on the host accepts TCP connections to the port. */
@@ -140,16 +155,28 @@ export class World implements Host {
   }
 
   #pastDirector(frame: Frame): void {
+    const original = frame.copy();
     if (this.director.handle(frame, this.#now) !== 'pass') return;
     const packet = this.#packet;
     // The director hands on whole datagrams, and fragments that are none of its business.
     if (!packet.decode(this.director.subject)) return;
+    if (hasHopByHop(packet) && enterHopByHop(packet, this.#context) !== undefined) return;
     if (isFragment(packet) && this.isLocal(packet.dst)) {
       const whole = this.#reassembler.add(packet, this.#now);
       if (typeof whole === 'string' || !packet.decode(whole)) return;
     }
-    if (this.isLocal(packet.dst)) this.#deliver(packet.frame);
-    else this.#routeOn(packet);
+    if (!this.isLocal(packet.dst)) this.#routeOn(packet);
+    else if (packet.frame === frame && hasOptions(packet)) this.#deliverWithOptions(original);
+    else this.#deliver(packet.frame);
+  }
+
+  /** The host's own stack enters itself into the options, and quotes the header without correcting its checksum. */
+  #deliverWithOptions(octets: Uint8Array): void {
+    const frame = new Frame();
+    frame.load(octets, this.#now);
+    const packet = new Packet();
+    if (!packet.decode(frame)) return;
+    if (enterOptions(packet, packet.dst, this.#context) === undefined) this.#deliver(frame);
   }
 
   /** Hands a packet to the host's own stack. */
@@ -207,6 +234,7 @@ export class World implements Host {
 
   #emit(frame: Frame, nextHop: Address): void {
     const octets = Buffer.from(frame.copy());
+    if (this.#keepsFragments && isReassemblyTimeout(octets)) return;
     if (!SERVER_LANS.some((lan) => isIn(lan, nextHop))) this.#arrivals.push({ at: 'client', octets });
     else {
       const number = serverNumber(nextHop);
@@ -236,6 +264,11 @@ export class World implements Host {
 
 const isFragment = ({ moreFragments, fragmentOffset, fragmentHeader }: Packet): boolean =>
   moreFragments || fragmentOffset > 0 || fragmentHeader > 0;
+
+function isReassemblyTimeout(octets: Buffer): boolean {
+  const it = dissect(octets);
+  return it !== undefined && it.code === 1 && it.type === (it.version === 4 ? 11 : 3);
+}
 
 /** Real server i is 10.1.0.(10+i), or fd01:: with 10+i written in decimal. */
 function serverNumber(address: Address): number {

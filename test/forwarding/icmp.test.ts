@@ -1,6 +1,5 @@
 import { describe, expect, test } from 'vitest';
 import {
-  errorLength,
   mayAnswer,
   sendError,
   sendPortUnreachable,
@@ -56,8 +55,6 @@ describe('an error', () => {
       sendPortUnreachable(packet, packet.dst, context);
     });
     expect(answer!.end - answer!.network).toBe(length);
-    expect(errorLength(udp(partial))).toBe(length);
-    expect(errorLength(udp({ ...partial, data: new Uint8Array(10) }))).toBeLessThan(length);
     expect([answer!.icmpType, answer!.icmpCode]).toEqual(kind);
     expect(checksumHolds(answer!)).toBe(true);
     expect(formatAddress(answer!.dst)).toBe(formatAddress(udp(partial).src));

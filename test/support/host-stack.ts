@@ -6,6 +6,7 @@ import { Frame, HEADROOM } from '../../src/wire/frame.ts';
 import { ECHO_REPLY, ECHO_REQUEST, ICMP, icmp, UNREACHABLE } from '../../src/wire/icmp.ts';
 import { ECHO_REPLY6, ECHO_REQUEST6, ICMP6, icmp6, PARAMETER_PROBLEM6 } from '../../src/wire/icmp6.ts';
 import { DONT_FRAGMENT, IPV4_HEADER, ipv4 } from '../../src/wire/ipv4.ts';
+import { echoOptions } from '../../src/wire/ipv4-options.ts';
 import { IPV6_HEADER, ipv6, nextHeaderOctet } from '../../src/wire/ipv6.ts';
 import type { Packet } from '../../src/wire/packet.ts';
 import { ACK, FIN, RST, SYN, TCP, TCP_HEADER, tcp } from '../../src/wire/tcp.ts';
@@ -109,11 +110,16 @@ function begin(
   fragment: number,
   id: number,
 ): number {
-  const header = packet.version === 4 ? IPV4_HEADER : IPV6_HEADER;
+  const isOptional = packet.version === 4 && packet.transport - packet.network > IPV4_HEADER;
+  const options = isOptional
+    ? echoOptions(packet.frame, packet.network, packet.dst, answer, HEADROOM + IPV4_HEADER)
+    : 0;
+  const header = packet.version === 4 ? IPV4_HEADER + Math.max(0, options) : IPV6_HEADER;
   answer.start = HEADROOM;
   answer.end = HEADROOM + header + length;
   const { dst: from, src: to } = packet;
   if (packet.version === 6) ipv6.write(answer, answer.start, length, tos, protocol, OWN_TTL, from, to);
   else ipv4.write(answer, answer.start, header + length, tos, id, fragment, OWN_TTL, protocol, from, to);
+  if (options > 0) ipv4.setHeaderLength(answer, answer.start, header);
   return answer.start + header;
 }

@@ -4,7 +4,7 @@ import { sendPortUnreachable } from '../../forwarding/icmp.ts';
 import { NONE, type Row } from '../../model/connection.ts';
 import { CONNECTIONS } from '../../model/counters.ts';
 import type { Verdict } from '../../model/verdict.ts';
-import { isMulticast, isOneHost } from '../../wire/address.ts';
+import { type Address, ANY6, isMulticast, isOneHost, sameAddress } from '../../wire/address.ts';
 import { UDP } from '../../wire/udp.ts';
 import { ONE_PACKET } from '../connections.ts';
 import type { Core } from '../core.ts';
@@ -13,6 +13,9 @@ import { FTP_DATA_PORT, FTP_PORT } from '../services.ts';
 import type { Arrival } from './arrival.ts';
 import { bind, control } from './connection-lifecycle.ts';
 import { Persistence } from './persistence.ts';
+
+/** Linux 6.1 accepts the unspecified address of IPv6, and not that of IPv4. */
+const mayBeClient = (address: Address): boolean => isOneHost(address) || sameAddress(address, ANY6);
 
 /** Decides about packets of no connection. */
 export class Admission {
@@ -32,7 +35,7 @@ export class Admission {
     const service = services.lookup(family, mark, protocol, vaddr, vport);
     if (service === undefined) return 'pass';
     // Linux routes a packet before it balances it, and no route accepts such senders (ip_route_input_slow, 6.1).
-    if (!isOneHost(arrival.caddr) || isMulticast(vaddr)) return 'pass';
+    if (!mayBeClient(arrival.caddr) || isMulticast(vaddr)) return 'pass';
     const { src, dst, frame } = arrival.packet;
     if (this.#core.forwarding.host.isValidSource?.(src, dst, frame.ingress) === false)
       return 'martian-source';

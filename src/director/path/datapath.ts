@@ -1,17 +1,15 @@
 /** The path of a packet: decode, reassemble, find or admit, track, forward. */
 
-import { refuseHopBack } from '../../forwarding/hop.ts';
-import { sendParameterProblem, sendPortUnreachable } from '../../forwarding/icmp.ts';
+import { refuseHopBack, settleHeader } from '../../forwarding/hop.ts';
+import { sendPortUnreachable, sendReassemblyTimeout } from '../../forwarding/icmp.ts';
 import { forwardingMethods } from '../../forwarding/index.ts';
 import { NONE, type Row } from '../../model/connection.ts';
 import type { Verdict } from '../../model/verdict.ts';
-import type { Address } from '../../wire/address.ts';
 import { Frame } from '../../wire/frame.ts';
 import { ICMP } from '../../wire/icmp.ts';
 import { ICMP6 } from '../../wire/icmp6.ts';
 import { ESP, IKE_PORT, isIpsec } from '../../wire/ipsec.ts';
-import { IPV4_HEADER, ipv4 } from '../../wire/ipv4.ts';
-import { enterOptions, SOURCE_ROUTED } from '../../wire/ipv4-options.ts';
+import { ipv4 } from '../../wire/ipv4.ts';
 import { AUTHENTICATION, ipv6 } from '../../wire/ipv6.ts';
 import { Packet } from '../../wire/packet.ts';
 import { SCTP, SCTP_ABORT, SCTP_INIT } from '../../wire/sctp.ts';
@@ -26,6 +24,7 @@ import { Admission } from './admission.ts';
 import { Arrival } from './arrival.ts';
 import { end } from './connection-lifecycle.ts';
 import { Reassembler } from './fragments.ts';
+import { enterHopByHop, enterOptions, hasHopByHop, hasOptions, sourceOfErrors } from './header-options.ts';
 import { RelatedErrors } from './related.ts';
 import { SCTP_CLOSED } from './sctp-state.ts';
 import {
@@ -77,21 +76,39 @@ export class Datapath {
     if (!packet.decode(frame)) return 'malformed';
     // RFC 1812 section 5.2.2: a header that was damaged on its way may say anything.
     if (packet.version === 4 && !ipv4.checksumHolds(frame, packet.network)) return 'malformed';
-    if (packet.moreFragments || packet.fragmentOffset !== 0 || packet.fragmentHeader !== 0)
-      return this.#handleFragment(packet, now);
-    return this.#handleWhole(packet, now);
+    if (hasHopByHop(packet) && this.#mayBeOurs(packet)) {
+      const refusal = enterHopByHop(packet, this.#core.forwarding);
+      if (refusal !== undefined) return refusal;
+    }
+    const isFragment = packet.moreFragments || packet.fragmentOffset !== 0 || packet.fragmentHeader !== 0;
+    const verdict = isFragment ? this.#handleFragment(packet, now) : this.#handleWhole(packet, now);
+    if (verdict === 'pass') settleHeader(packet);
+    return verdict;
   }
 
   /** Gives up on old fragments. */
   expire(now: number): void {
-    this.#core.drops['fragment-incomplete'] += this.#reassembler.expire(now);
+    this.#core.drops['fragment-incomplete'] += this.#reassembler.expire(now, this.#sendTimeout);
+  }
+
+  /** Its sender is told that the rest of a datagram did not come (RFC 792, RFC 4443 section 3.3). */
+  readonly #sendTimeout = (first: Frame): void => {
+    const packet = this.#packet;
+    const { forwarding } = this.#core;
+    if (!packet.decode(first)) return;
+    sendReassemblyTimeout(packet, sourceOfErrors(packet, packet.dst, forwarding), forwarding);
+  };
+
+  /** True for what could be of a service, as far as its addresses tell. */
+  #mayBeOurs(packet: Packet): boolean {
+    const { services, destinations, marks } = this.#core;
+    if (!services.serves(packet.version === 6 ? 6 : 4)) return false;
+    if (marks.rules.length > 0) return true;
+    return services.addresses.mayHave(packet.dst) || destinations.addresses.mayHave(packet.src);
   }
 
   #handleFragment(packet: Packet, now: number): Verdict {
-    const { services, destinations, marks } = this.#core;
-    if (!services.serves(packet.version === 6 ? 6 : 4)) return 'pass';
-    const mayBeOurs = services.addresses.mayHave(packet.dst) || destinations.addresses.mayHave(packet.src);
-    if (!mayBeOurs && marks.rules.length === 0) return 'pass';
+    if (!this.#mayBeOurs(packet)) return 'pass';
     const isRouted = packet.version === 4 && !this.#core.forwarding.host.isLocal(packet.dst);
     if (isRouted) {
       // A router looks at each IPv4 fragment, and knows nothing of ESP.
@@ -147,7 +164,8 @@ export class Datapath {
     const { table, destinations, services, marks } = this.#core;
     const { host } = this.#core.forwarding;
     const { src, dst } = packet;
-    const refusal = hasOptions(packet) && host.isLocal(dst) ? this.#enterOptions(packet, dst) : undefined;
+    const refusal =
+      hasOptions(packet) && host.isLocal(dst) ? enterOptions(packet, dst, this.#core.forwarding) : undefined;
     if (refusal !== undefined) return refusal;
     const request = table.findFromClient(protocol, src, srcPort, dst, dstPort);
     if (request !== NONE) return this.#request(request, packet, now);
@@ -217,18 +235,6 @@ export class Datapath {
     return this.#forward(admitted, this.#destinationOf(admitted), packet, now);
   }
 
-  /** What a router does about the packet's IPv4 options; undefined: nothing is wrong with them. `here`: what it is called. */
-  #enterOptions(packet: Packet, here: Address): Verdict | undefined {
-    const wrong = enterOptions(packet.frame, packet.network, here);
-    if (wrong === 0) return undefined;
-    if (wrong === SOURCE_ROUTED) return 'source-routed';
-    const { forwarding } = this.#core;
-    const { host } = forwarding;
-    const source = host.isLocal(packet.dst) ? packet.dst : (host.route(packet.src)?.source ?? here);
-    sendParameterProblem(packet, wrong, source, forwarding);
-    return 'malformed';
-  }
-
   /** The new connection of a datagram that a translated destination sends of its own accord; NONE: it makes none. */
   #startedByServer(packet: Packet, now: number): Row {
     const { destinations, forwarding } = this.#core;
@@ -289,7 +295,7 @@ export class Datapath {
     const { table, total, forwarding } = this.#core;
     const destination = this.#destinationOf(row);
     const connection = this.#connection.select(row, destination);
-    const refusal = hasOptions(packet) ? this.#enterOptions(packet, connection.vaddr) : undefined;
+    const refusal = hasOptions(packet) ? enterOptions(packet, connection.vaddr, forwarding) : undefined;
     if (refusal !== undefined) return refusal;
     const verdict = methods[MASQ]!.reply!(packet, connection, forwarding);
     const isRefusedLate = verdict === 'too-big' && packet.frame.keepsDontFragment;
@@ -336,10 +342,6 @@ export class Datapath {
 /** True for refusals that forwarding methods answer with an ICMP error. */
 const isTold = (verdict: Verdict): boolean =>
   verdict === 'ttl-exceeded' || verdict === 'too-big' || verdict === 'no-route';
-
-/** True for few packets, and for none of IPv6. */
-const hasOptions = ({ version, network, transport }: Packet): boolean =>
-  version === 4 && transport - network > IPV4_HEADER;
 
 /** True for what opens a connection where there is none. */
 const isFirst = ({ protocol, hasHeader, tcpFlags, sctpChunk }: Packet): boolean =>
