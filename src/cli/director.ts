@@ -35,6 +35,7 @@ interface RunArguments {
   readonly socket: string;
   readonly socketGroup?: number;
   readonly metrics?: { host: string; port: number };
+  readonly metricsName?: string[];
   readonly procfs?: string;
   readonly connections: number;
   readonly datapath: DatapathName;
@@ -98,6 +99,10 @@ program
       .preset(METRICS)
       .argParser(parseListen),
   )
+  .option(
+    '--metrics-name <name...>',
+    'names in the Host header of --metrics, besides IP addresses, localhost and the host name',
+  )
   .option('--procfs <folder>', 'keep ip_vs, ip_vs_conn and ip_vs_stats there, as /proc/net has them')
   .option(
     '--connections <number>',
@@ -124,9 +129,14 @@ program
     new Option('--log-level <level>', 'the least that is logged').choices([...LEVELS]).default('info'),
   )
   .action(async (options: RunArguments) => {
-    const { interface: interfaces, logFormat, logLevel, ...rest } = options;
+    const { interface: interfaces, logFormat, logLevel, metricsName, ...rest } = options;
     const log = createLog({ format: logFormat, level: logLevel });
-    await runDirector({ ...rest, ...(interfaces ? { interfaces } : {}), log });
+    await runDirector({
+      ...rest,
+      ...(interfaces ? { interfaces } : {}),
+      ...(metricsName ? { metricsNames: metricsName } : {}),
+      log,
+    });
     process.exit(0);
   });
 

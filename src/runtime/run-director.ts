@@ -40,6 +40,8 @@ export interface RunOptions {
   /** Group ID of those who may use the socket besides its owner. */
   readonly socketGroup?: number;
   readonly metrics?: { readonly host: string; readonly port: number };
+  /** Names in the Host header of requests to `metrics`, besides IP addresses, localhost and the host's name. */
+  readonly metricsNames?: readonly string[];
   readonly procfs?: string;
   readonly datapath: DatapathName;
   /** Size of the kernel flow table, per IP version; a NAT connection takes two flows. */
@@ -209,7 +211,7 @@ class ControlPlane {
 
   /** Opens what needs a director that has started. */
   async openFurther(context: PlaneContext): Promise<void> {
-    const { metrics, procfs } = this.#options;
+    const { metrics, metricsNames = [], procfs } = this.#options;
     const { path, io, network, conditions, sources, events, ending } = context;
     const running = this.#running;
     const log = this.#log;
@@ -224,6 +226,7 @@ class ControlPlane {
     if (metrics)
       await openWebInterface({
         ...metrics,
+        names: metricsNames,
         running,
         network,
         conditions,

@@ -21,6 +21,8 @@ const RESOLUTION = 10;
 export interface WebInterfaceOptions {
   readonly host: string;
   readonly port: number;
+  /** Names of this server in requests, besides its addresses and the host's name. */
+  readonly names?: readonly string[];
   readonly running: RunningDirector;
   readonly network: Pick<NetworkWatch, 'announcements'>;
   readonly conditions: Pick<Conditions, 'all'>;
@@ -35,8 +37,20 @@ export interface WebInterfaceOptions {
 }
 
 export async function openWebInterface(options: WebInterfaceOptions): Promise<Server> {
-  const { host, port, running, network, conditions, control, datapath, offloading, events, log, isRunning } =
-    options;
+  const {
+    host,
+    port,
+    names = [],
+    running,
+    network,
+    conditions,
+    control,
+    datapath,
+    offloading,
+    events,
+    log,
+    isRunning,
+  } = options;
   const own = { version: version(), node: process.versions.node };
   const delay = monitorEventLoopDelay({ resolution: RESOLUTION });
   delay.enable();
@@ -64,6 +78,7 @@ export async function openWebInterface(options: WebInterfaceOptions): Promise<Se
   const server = await serveWeb({
     host,
     port,
+    names,
     observed: {
       snapshot: () => running.snapshot(),
       summary: () => running.director.summary(monotonicClock()),

@@ -228,3 +228,25 @@ describe('the server handles hostile clients:', () => {
     expect((await received).match(/alive\n/g)).toHaveLength(100);
   });
 });
+
+describe('the Host header', () => {
+  test.each([
+    ['127.0.0.1:9112', 200],
+    ['[::1]', 200],
+    ['localhost', 200],
+    ['lb.example', 200],
+    ['LB.example.:9112', 200],
+    ['attacker.example', 421],
+    ['127.0.0.1.attacker.example', 421],
+  ] as const)('%s is answered with %i', async (host, status) => {
+    await using served = await Served.open({ names: ['lb.example'] });
+    const { received } = served.raw(`GET /metrics HTTP/1.0\r\nhost: ${host}\r\n\r\n`);
+    expect(await received).toMatch(new RegExp(`^HTTP/1\\.1 ${status} `));
+  });
+
+  test('is not looked at by the probes of health and readiness', async () => {
+    await using served = await Served.open();
+    const { received } = served.raw('GET /healthz HTTP/1.0\r\nhost: attacker.example\r\n\r\n');
+    expect(await received).toMatch(/^HTTP\/1\.1 200 /);
+  });
+});
