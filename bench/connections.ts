@@ -1,4 +1,4 @@
-/** What the connection table costs: ns a look-up, ns and octets a connection. */
+/** What the connection table costs: ns a lookup, ns and bytes a connection. */
 import { ConnectionTable } from '../src/director/connections.ts';
 import { NONE } from '../src/model/connection.ts';
 import { type Address, parseAddress } from '../src/wire/address.ts';

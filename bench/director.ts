@@ -4,7 +4,7 @@ import { collectionsDuring } from '../test/support/collections.ts';
 import { type Effort, type Figure, nanoseconds, shuffled, tableSizes } from './measure.ts';
 import { Scene } from './scene.ts';
 
-/** First octets of the addresses of clients that are known, and of those that are new. */
+/** First bytes of the addresses of clients that are known, and of those that are new. */
 const KNOWN = 20;
 const NEW = 30;
 /** ms; a connection in SYN_RECV has gone after this. */

@@ -1,4 +1,4 @@
-/** The director's end of the ipvsadm bench: `node ipvsadm-director.js SOCKET CONNECTIONS`; a line on stdin asks for its peak memory, octets. */
+/** The director's end of the ipvsadm bench: `node ipvsadm-director.js SOCKET CONNECTIONS`; a line on stdin asks for its peak memory, bytes. */
 import { createInterface } from 'node:readline';
 import { serveControl } from '../src/control/server.ts';
 import { localDoor } from '../src/runtime/local-director.ts';

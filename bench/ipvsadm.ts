@@ -15,7 +15,7 @@ interface Ran {
   /** ms from the start of the process to its end. */
   readonly time: number;
   readonly lines: number;
-  /** Octets of memory, as far as it was seen: looked at whenever something is read. */
+  /** Bytes of memory, as far as it was seen: looked at whenever something is read. */
   readonly peak: number;
 }
 
@@ -90,7 +90,7 @@ function figure(what: string, times: number[]): Figure {
 
 /** A director in a process of its own. */
 class BenchDirector implements AsyncDisposable {
-  /** Peak memory before anybody asked it anything, octets. */
+  /** Peak memory before anybody asked it anything, bytes. */
   readonly before: number;
   readonly #child: ChildProcess;
   readonly #lines: AsyncIterator<string>;
@@ -144,7 +144,7 @@ function run(argv: readonly string[], socket: string, input = ''): Promise<Ran> 
   );
 }
 
-/** Peak memory of a process, octets; 0 when it is gone. */
+/** Peak memory of a process, bytes; 0 when it is gone. */
 function peakOf(pid: number | undefined): number {
   try {
     return (

@@ -40,7 +40,7 @@ export interface LoadFigure {
   readonly routed: number;
 }
 
-/** Why load cannot be made here, or undefined. */
+/** Returns why load cannot be made here, or undefined. */
 export function loadMissing(): string | undefined {
   const missing = probeNamespaces();
   if (missing) return `${missing.what}: ${missing.why}`;
@@ -100,7 +100,7 @@ async function lackingKernelPath(): Promise<string | undefined> {
   return missing && `${missing.name}: ${missing.missing}`;
 }
 
-/** A veth that XDP sends to has to poll. */
+/** Returns a veth that XDP sends to has to poll. */
 function pollPeers(lab: Lab): void {
   for (const segment of ['segment', 'inside'])
     spawnSync('ip', [
@@ -129,7 +129,7 @@ const median = (values: readonly number[]): number =>
 
 const percent = (ratio: number): string => `${Math.round(ratio * 100)} %`.padStart(8);
 
-/** A table a load, and what each path reaches of the direct one. */
+/** Returns a table a load, and what each path reaches of the direct one. */
 export function formatLoad(figures: readonly LoadFigure[]): string {
   const lines: string[] = [];
   for (const load of Object.keys(LOADS) as Load[]) {

@@ -1,4 +1,4 @@
-/** How benches measure: the median of several rounds, after one that lets the code be optimised. */
+/** How benches measure: the median of several rounds, after one that lets the code be optimized. */
 
 /** One line of the result. */
 export interface Figure {
@@ -52,5 +52,5 @@ export function nanoseconds(
   return { value: times[rounds >> 1]!, best: times[0]!, unit: 'ns' };
 }
 
-/** The i-th of a fixed shuffle of 0..size-1, size a power of two: a walk that no prefetcher follows. */
+/** Returns the i-th of a fixed shuffle of 0..size-1, size a power of two: a walk that no prefetcher follows. */
 export const shuffled = (i: number, size: number): number => Math.imul(i, 0x9e3779b1) & (size - 1);

@@ -25,7 +25,7 @@ const SERVER = parseAddress('10.1.2.3')!;
 /** To the loopback device, which packets of a test run come in by. */
 const MACS = { to: new Uint8Array(6), from: Uint8Array.of(2, 0, 0, 0, 0, 2) };
 
-/** A client's ACK of the shortest length that Ethernet has. */
+/** Returns a client's ACK of the shortest length that Ethernet has. */
 export const frame = (): Uint8Array<ArrayBuffer> => {
   const octets = Uint8Array.from({ length: 64 }, () => 0);
   octets.set(ethernetOf(packetOfLine('10.0.0.1:10000 > 192.0.2.80:80 ACK len=10 DF'), MACS.to, MACS.from));
@@ -52,13 +52,13 @@ export const actionOf = (method: MethodName, interfaceIndex: number): Action => 
 
 export interface Filled {
   readonly tables: KernelTables;
-  /** All flows from now on do this. */
+  /** Returns all flows from now on do this. */
   use(action: Action): void;
   /** Flows that found no place. */
   readonly unplaced: number;
 }
 
-/** A table with so many flows, as the wrapper makes them. */
+/** Returns a table with so many flows, as the wrapper makes them. */
 export function filled(bpf: Bpf, count: number): Filled {
   const tables = openKernelTables(bpf, { flows: count, flows6: 64, seed: 0x2545f491, actions: 64 });
   const slots: number[] = [];

@@ -46,7 +46,7 @@ const SOURCE_PORT = 34;
 const SEQUENCE = 38;
 const FLAGS = 47;
 const SYN = 2;
-/** Octets of the Ethernet, IPv4 and TCP headers. */
+/** Bytes of the Ethernet, IPv4 and TCP headers. */
 const HEADERS = 54;
 const XDP_DROP = 1;
 /** 2^15 ports of each address. */
@@ -262,7 +262,7 @@ class UpcallBench {
     return { ...counted, elsewhere: this.#sent - (this.#count(0) + this.#count(1)) - known };
   }
 
-  /** Each connection's SYN and ACK, one after the other. */
+  /** Returns each connection's SYN and ACK, one after the other. */
   #pairs(from: number): Generator {
     return this.#program(packet(from, 'ACK DF'), { every: 2, other: packet(from, 'SYN DF'), isPair: true });
   }
@@ -376,12 +376,12 @@ interface Link {
 }
 
 const TAP = 'lvs-upcall';
-/** ms after which the director has read who its neighbours are. */
+/** ms after which the director has read who its neighbors are. */
 const SETTLED = 1500;
 const SYN_EVERY = (KNOWN_RATE + FLOOD_RATE) / FLOOD_RATE;
 const PROTOCOL = 23;
 const UDP_CHECKSUM = 40;
-/** The second octet of the clients' addresses. */
+/** The second byte of the clients' addresses. */
 const FROM = { known: 1, flood: 2, udp: 3, syn: 4, pairs: 5 } as const;
 
 const CONFIG = `method: dr
@@ -392,7 +392,7 @@ services:
   - { udp: '${VIP}:80', scheduler: rr, destinations: [{ server: ${SERVER} }] }
 `;
 
-/** 64 octets, with a source address and port whose complements are zeros. */
+/** 64 bytes, with a source address and port whose complements are zeros. */
 const packet = (from: number, words: string): Uint8Array<ArrayBuffer> => {
   const octets = new Uint8Array(64);
   const line = `10.${from}.255.255:65535 > ${VIP}:80 ${words}`;

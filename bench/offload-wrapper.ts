@@ -14,7 +14,7 @@ const { R0, R1, R2, R3, R4, R5, R6, R7, R9, B, H, W, at, exit } = bpf;
 /** Offsets of data and data_end in the contexts (struct xdp_md, struct __sk_buff of include/uapi/linux/bpf.h). */
 const POINTERS = { xdp: [0, 4], tc: [76, 80] } as const;
 const ABORTED = { xdp: 0, tc: 2 } as const;
-/** Octets of the Ethernet, IPv4 and TCP headers. */
+/** Bytes of the Ethernet, IPv4 and TCP headers. */
 const HEADERS = 54;
 /** A flow is a client port and a client address: 2^14 ports of each address. */
 const PORT_BITS = 14;
@@ -23,7 +23,7 @@ const SRC_PORT = 34;
 const SRC_LAST = 29;
 
 export const flowPort = (flow: number): number => FIRST_PORT + (flow & ((1 << PORT_BITS) - 1));
-/** What is added to the client address's last octet. */
+/** What is added to the client address's last byte. */
 export const flowAddress = (flow: number): number => flow >> PORT_BITS;
 
 export interface Wrapper {
@@ -87,7 +87,7 @@ const shorten = (hook: HookName, length: number): Fragment =>
       ]
     : [];
 
-/** The headers of `frame`, of the next of `flows` by a counter in a mapped array; to `out` where there is no room. Leaves the packet in r7. */
+/** Returns the headers of `frame`, of the next of `flows` by a counter in a mapped array; to `out` where there is no room. Leaves the packet in r7. */
 export const rotate = (hook: HookName, frame: Uint8Array, flows: number, counter: number): Fragment => [
   restore(hook, frame),
   bpf.loadMapValue(R3, counter),
@@ -118,7 +118,7 @@ const restore = (hook: HookName, frame: Uint8Array): Fragment => {
   ];
 };
 
-/** The baseline: MAC addresses change places, and the packet is sent. */
+/** Returns the baseline: MAC addresses change places, and the packet is sent. */
 export function swapAndSend(b: Bpf, hook: HookName): Program {
   const [data, end] = POINTERS[hook];
   return load(

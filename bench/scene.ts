@@ -10,7 +10,7 @@ import { packetOfLine } from '../src/wire/packet-line.ts';
 const SERVICE = { protocol: 'tcp', address: '192.0.2.80', port: 80 } as const;
 const DESTINATIONS = ['10.255.0.1', '10.255.0.2', '10.255.0.3', '10.255.0.4'];
 const CLIENT_PORTS = 16;
-/** Octets of a client's packet, as an ACK with half a kilo-octet behind it. */
+/** Bytes of a client's packet, as an ACK with half a kilo-byte behind it. */
 const PAYLOAD = 512;
 /* Where an IPv4 packet without options has its checksum and source address (RFC 791), TCP its source port (RFC 9293). */
 const CHECKSUM = 10;
@@ -28,7 +28,7 @@ const host: Host = {
   })(),
 };
 
-/** Clients are numbered, in networks of which the first octet is given. */
+/** Clients are numbered, in networks of which the first byte is given. */
 export class Scene {
   readonly director: Director;
   now = 1000;

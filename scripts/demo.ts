@@ -84,7 +84,7 @@ async function show(method: Method): Promise<Finding[]> {
   return findings;
 }
 
-/** Packets from the real servers that the director saw, once its statistics know of every connection; -1: they never did. */
+/** Returns the packets from the real servers that the director saw, once its statistics know of every connection; -1: they never did. */
 async function replyPackets(cluster: Cluster): Promise<number> {
   // Statistics move at ticks of two seconds.
   for (const end = performance.now() + 5_000; performance.now() < end; ) {

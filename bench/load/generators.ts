@@ -92,7 +92,7 @@ async function arrived(server: LabHost): Promise<number> {
   return Number(/packets (\d+)/.exec(said)?.[1]);
 }
 
-/** Datagrams of 64 octets a second, counted at the receiver, of the fastest attempt that lost none. */
+/** Datagrams of 64 bytes a second, counted at the receiver, of the fastest attempt that lost none. */
 export async function datagrams(
   client: LabHost,
   server: LabHost,
@@ -113,7 +113,7 @@ export async function datagrams(
   return best;
 }
 
-/** The rate reached; undefined: datagrams were lost. */
+/** Returns the rate reached; undefined: datagrams were lost. */
 async function attempt(
   client: LabHost,
   server: LabHost,

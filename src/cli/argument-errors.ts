@@ -18,5 +18,5 @@ export function plainArguments(program: Command): void {
   });
 }
 
-/** True when commander has told the user; its status is 0 for --help and --version. */
+/** Reports whether commander has told the user; its status is 0 for --help and --version. */
 export const isToldAlready = (error: unknown): error is CommanderError => error instanceof CommanderError;

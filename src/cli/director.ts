@@ -53,7 +53,7 @@ function parseSeed(text: string): number {
   return seed;
 }
 
-/** Rows of the connection table. */
+/** Returns the rows of the connection table. */
 function parseConnections(text: string): number {
   const rows = Number(text);
   if (!(Number.isInteger(rows) && rows >= 1024 && rows <= MAX_LIMIT))
@@ -70,7 +70,7 @@ function parseWhole(text: string): number {
 /** A larger table is more memory than the kernel's verifier lets one offset reach. */
 const MOST_FLOWS = 2 ** 22;
 
-/** Flows of the kernel path. */
+/** Returns the flows of the kernel path. */
 function parseFlows(text: string): number {
   const flows = Number(text);
   if (!(Number.isInteger(flows) && flows >= 64 && flows <= MOST_FLOWS))

@@ -2,10 +2,10 @@
 import { isIP } from 'node:net';
 import { formatAddress, parseAddress } from '../wire/address.ts';
 
-/** The family of a literal address without a zone (fe80::1%eth0 is one host's own name); 0: it is none. */
+/** Returns the family of a literal address without a zone (fe80::1%eth0 is one host's own name); 0: it is none. */
 export const familyOfText = (text: string): 4 | 6 | 0 => (text.includes('%') ? 0 : (isIP(text) as 4 | 6 | 0));
 
-/** An IPv6 address as RFC 5952 writes it; anything else as it is. */
+/** Returns an IPv6 address as RFC 5952 writes it; anything else as it is. */
 export function canonical(text: string): string {
   const address = isIP(text) === 6 ? parseAddress(text) : undefined;
   const written = address && formatAddress(address);

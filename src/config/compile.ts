@@ -21,7 +21,7 @@ const setTimeouts = (timeouts: Document['timeouts']): Command => ({
   timeouts: { tcp: 0, tcpFin: 0, udp: 0, ...timeouts },
 });
 
-/** The commands that add a service with its destinations. */
+/** Returns the commands that add a service with its destinations. */
 export function compileService(service: ServiceDocument): Command[] {
   return [
     { op: 'add-service', service: service.service, options: service.options },

@@ -64,7 +64,7 @@ function refuse(errors: readonly Problem[], text: string): never {
   throw new LvsError('CONFIG', lines.join('\n'));
 }
 
-/** UTF-16 has such octets, and so has what is no text at all. `before`: what comes before the first one. */
+/** UTF-16 has such bytes, and so has what is no text at all. `before`: what comes before the first one. */
 function binaryProblem(file: string, before: string): Problem {
   const lines = before.split('\n');
   return {

@@ -9,7 +9,7 @@ import type { Protocol } from '../model/service.ts';
 export interface Names {
   /** undefined: no such name. */
   port(name: string, protocol: Protocol): number | undefined;
-  /** An address of the host; undefined: it does not resolve. */
+  /** Returns an address of the host; undefined: it does not resolve. */
   host(name: string, family?: 4 | 6): Promise<string | undefined>;
 }
 
@@ -27,7 +27,7 @@ export function parseServices(text: string): Map<string, number> {
   return ports;
 }
 
-/** The names of this host; /etc/services is read once, at the first name, and each host is asked for once. */
+/** Returns the names of this host; /etc/services is read once, at the first name, and each host is asked for once. */
 export function systemNames(servicesFile = '/etc/services'): Names {
   let services: Map<string, number> | undefined;
   // A name can take the resolver many seconds, and stand in every service of a file.

@@ -33,7 +33,7 @@ export function formatProblems(problems: readonly Problem[], source: string): st
 /** What a terminal would take for a command is shown as U+FFFD. */
 const printable = (line: string): string => line.replace(/[^\P{Cc}\t]/gu, '\uFFFD');
 
-/** A line, or where it is long the part around `at`; `at`: where that is in it. */
+/** Returns a line, or where it is long the part around `at`; `at`: where that is in it. */
 function excerpt(line: string, at: number): { text: string; at: number } {
   if (line.length <= MOST_SHOWN) return { text: line, at };
   const from = Math.max(0, at - MOST_SHOWN / 2);
@@ -48,7 +48,7 @@ export function didYouMean(word: string, choices: readonly string[]): string {
   return near === undefined ? '' : `; did you mean '${near}'?`;
 }
 
-/** The choice that the word is most likely a misspelling of: at most a third of its letters differ, and not all. */
+/** Returns the choice that the word is most likely a misspelling of: at most a third of its letters differ, and not all. */
 export function nearest(word: string, choices: readonly string[]): string | undefined {
   let best: string | undefined;
   let least = Math.min(word.length, Math.max(1, Math.floor(word.length / 3)) + 1);
@@ -60,7 +60,7 @@ export function nearest(word: string, choices: readonly string[]): string | unde
   return best;
 }
 
-/** Letters to insert, delete or replace to get from a to b; two neighbours swapped count as one. */
+/** Letters to insert, delete or replace to get from a to b; two neighbors swapped count as one. */
 function editDistance(a: string, b: string): number {
   let before: number[] = [];
   let above = Array.from({ length: b.length + 1 }, (_, i) => i);

@@ -69,7 +69,7 @@ const kernelSettings = (settings: Document['settings']): string =>
 const sysctls = (values: readonly (readonly [name: string, value: number])[]): string =>
   values.map(([name, value]) => `  sysctl -qw ${name}=${value}`).join('\n');
 
-/** Bits of a single address. */
+/** Returns the bits of a single address. */
 const single = (address: string): number => (isIP(address) === 6 ? 128 : 32);
 
 const label = (device: string, alias: string | undefined): string =>
@@ -84,7 +84,7 @@ const natServer = (gateway: string | undefined): string =>
     gateway && isIP(gateway) !== 0 ? `  ip route replace default via ${gateway}` : '  : # no gateway known',
   ].join('\n');
 
-/** A server of dr or tunnel: it has the VIP but never says so. The sysctls come before the address. */
+/** Returns a server of dr or tunnel: it has the VIP but never says so. The sysctls come before the address. */
 function silentServer({ method, vips, realServers }: Document, gateway: string | undefined): string {
   const device = (realServers.vipDevice ?? LOOPBACK).split(':')[0]!;
   return [

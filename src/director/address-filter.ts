@@ -1,5 +1,6 @@
 /** Which addresses a packet may come from or go to at all, told fast; now and then it says yes where it is no. */
 import type { Address } from '../wire/address.ts';
+import { mix } from '../wire/hash.ts';
 
 export class AddressFilter {
   /** How many were added, by a hash of the address. */
@@ -27,6 +28,6 @@ export class AddressFilter {
 /** 30 bits, so that the map's keys are small integers. Only what is configured is added: no seed. */
 function hashOf(address: Address): number {
   let hash = 0;
-  for (let i = 0; i < 4; i++) hash = Math.imul(hash ^ address[i]!, 0x9e3779b1) ^ (hash >>> 15);
+  for (let i = 0; i < 4; i++) hash = mix(hash ^ address[i]!) ^ (hash >>> 15);
   return hash & 0x3fffffff;
 }

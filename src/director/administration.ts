@@ -153,7 +153,7 @@ export function serviceKey(name: ServiceAddress): ServiceKey {
   };
 }
 
-/** The other way round. */
+/** Returns the other way round. */
 export const serviceAddress = (service: ServiceKey, format: (address: Address) => string): ServiceAddress =>
   service.mark !== 0
     ? { mark: service.mark, family: service.family }
@@ -251,7 +251,7 @@ function checkFamily(
     throw invalid('only a tunnel reaches a destination of the other address family');
 }
 
-/** True when a destination has another address family than its service. */
+/** Reports whether a destination has another address family than its service. */
 export function hasMixedFamilies({ services }: Configuration): boolean {
   for (const { family, destinations } of services.all)
     if (destinations.some(({ address }) => familyOf(address) !== family)) return true;

@@ -6,7 +6,7 @@ import type { RealDestination } from './service.ts';
 const load = (destination: RealDestination): number =>
   destination.activeConnections + destination.inactiveConnections;
 
-/** A connection (inactive until its protocol says otherwise) or a template is bound to the destination. */
+/** Returns a connection (inactive until its protocol says otherwise) or a template is bound to the destination. */
 export function countBound(destination: RealDestination, isTemplate: boolean, isInactive: boolean): void {
   if (isTemplate) destination.persistentConnections++;
   else if (isInactive) destination.inactiveConnections++;

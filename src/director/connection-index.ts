@@ -17,7 +17,7 @@ import {
   VADDR,
 } from './connection-keys.ts';
 
-/** Buckets a row, so that look-ups see few rows and the index costs little more than 10 octets a row. */
+/** Buckets a row, so that lookups see few rows and the index costs little more than 10 bytes a row. */
 const BUCKETS_A_ROW = 4 / 3;
 const FIRST_BUCKETS = 64;
 
@@ -35,7 +35,7 @@ export class ConnectionIndex {
   size = 0;
   /** Rows that were ever in use: those from here on are untouched. */
   highWater = 0;
-  /** The most rows that one look-up has had to compare. */
+  /** The most rows that one lookup has had to compare. */
   longestProbe = 0;
 
   readonly #words: Uint32Array<ArrayBuffer>;
@@ -66,7 +66,7 @@ export class ConnectionIndex {
     this.#key1 = Math.imul(seed ^ (seed >>> 15), 0x85ebca6b) | 0;
   }
 
-  /** Octets of the arrays as far as they have been used. */
+  /** Returns the bytes of the arrays as far as they have been used. */
   get octets(): number {
     return this.keys.octets(this.highWater) + this.#buckets * (4 + 4);
   }
@@ -148,7 +148,7 @@ export class ConnectionIndex {
     return this.#firstMatch(link, (protocol << 8) | kind, caddr, vaddr, (cport << 16) | vport, salt);
   }
 
-  /** Where `findNext` goes on after this row. */
+  /** Returns where `findNext` goes on after this row. */
   following(row: Row): number {
     return this.#words[(row << SHIFT) + NEXT]!;
   }

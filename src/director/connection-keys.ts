@@ -3,7 +3,7 @@ import type { Row } from '../model/connection.ts';
 import { type Address, isV4 } from '../wire/address.ts';
 
 /*
- * Eight words a row answer a look-up of IPv4, two rows a cache line:
+ * Eight words a row answer a lookup of IPv4, two rows a cache line:
  *   0 caddr  1 vaddr  2 daddr (their last words)  3 cport, vport  4 dport, protocol, kind
  *   5, 6 links of the two chains of the index  7 salt
  */
@@ -35,10 +35,10 @@ const KIND = 0x3f;
 export const TRANSLATED = 0x40;
 /** Bit of word 4: one of the row's addresses is not IPv4. */
 const WIDE = 0x80;
-/** Of word 4: what a look-up from the client's side asks for. */
+/** Of word 4: what a lookup from the client's side asks for. */
 const PROTOCOL_AND_KIND = 0xff00 | KIND;
 
-/** A page's memory begins 16 octets late (glibc's malloc), so a row would lie across cache lines without this. */
+/** A page's memory begins 16 bytes late (glibc's malloc), so a row would lie across cache lines without this. */
 const TO_CACHE_LINE = 48;
 
 export class ConnectionKeys {
@@ -52,7 +52,7 @@ export class ConnectionKeys {
     this.#wide = new Uint32Array(limit * WIDE_WORDS);
   }
 
-  /** Octets of the arrays as far as `rows` rows touch them, all of them IPv6. */
+  /** Returns the bytes of the arrays as far as `rows` rows touch them, all of them IPv6. */
   octets(rows: number): number {
     return rows * 4 * (WORDS + WIDE_WORDS) + TO_CACHE_LINE;
   }

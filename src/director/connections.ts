@@ -90,12 +90,12 @@ export class ConnectionTable {
     this.#wheel = new TimerWheel(limit);
   }
 
-  /** Rows in use. */
+  /** Returns the rows in use. */
   get size(): number {
     return this.#index.size;
   }
 
-  /** Octets of all arrays as far as they have been used. */
+  /** Returns the bytes of all arrays as far as they have been used. */
   get octets(): number {
     const columns =
       this.#flags.BYTES_PER_ELEMENT +
@@ -109,12 +109,12 @@ export class ConnectionTable {
     return rows * columns + this.#index.octets + this.#wheel.octets(rows);
   }
 
-  /** Rows that were ever in use at the same time: all rows in use have lower numbers. */
+  /** Returns the rows that were ever in use at the same time: all rows in use have lower numbers. */
   get highWater(): number {
     return this.#index.highWater;
   }
 
-  /** The most rows that one look-up has had to compare. */
+  /** Returns the most rows that one lookup has had to compare. */
   get longestProbe(): number {
     return this.#index.longestProbe;
   }
@@ -171,7 +171,7 @@ export class ConnectionTable {
   }
 
   /**
-   * The newest connection that a packet of this client to this virtual endpoint belongs to, never a template. Where
+   * Returns the newest connection that a packet of this client to this virtual endpoint belongs to, never a template. Where
    * none has the client's port, one that does not know it yet (NO_CPORT) does.
    */
   findFromClient(protocol: number, caddr: Address, cport: number, vaddr: Address, vport: number): Row {
@@ -181,7 +181,7 @@ export class ConnectionTable {
     return row;
   }
 
-  /** The newest template of this client (or of its network) for this virtual endpoint. */
+  /** Returns the newest template of this client (or of its network) for this virtual endpoint. */
   findTemplate(protocol: number, caddr: Address, vaddr: Address, vport: number, salt = 0): Row {
     return this.#index.find(PERSISTENT, protocol, caddr, 0, vaddr, vport, salt | 0);
   }
@@ -214,7 +214,7 @@ export class ConnectionTable {
     return row;
   }
 
-  /** The row's client port became known: it is no longer NO_CPORT and is found by this port. */
+  /** Returns the row's client port became known: it is no longer NO_CPORT and is found by this port. */
   setClientPort(row: Row, port: number): void {
     this.#flags[row] = this.#flags[row]! & ~NO_CPORT;
     this.#index.setPorts(row, port, this.#keys.vport(row), this.#keys.dport(row));
@@ -368,7 +368,7 @@ export class ConnectionTable {
     return window;
   }
 
-  /** Rows in use, in the order of their numbers. Rows may be removed and added meanwhile. */
+  /** Returns the rows in use, in the order of their numbers. Rows may be removed and added meanwhile. */
   *rows(): Generator<Row, void, undefined> {
     for (let row = 0; row < this.#index.highWater; row++) if (this.#keys.kind(row) !== FREE) yield row;
   }

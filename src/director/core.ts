@@ -9,10 +9,11 @@ import type { ConnectionTable } from './connections.ts';
 import { DestinationRegistry } from './destinations.ts';
 import { Marks } from './marks.ts';
 import { Meter } from './rate-estimator.ts';
+import type { RealDestination } from './service.ts';
 import { ServiceRegistry } from './services.ts';
 import { StateTimeouts } from './settings.ts';
 
-/** Nothing is decided by these. */
+/** Statistics only; no decision depends on these. */
 type Counts = { -readonly [event in keyof EventCounts]: number };
 
 const newCounts = (): Counts => ({
@@ -47,6 +48,15 @@ export interface Core {
   readonly offload: FlowOffload;
   readonly isBackup: boolean;
 }
+
+/** Returns the destination of the connection in `row`, which must be in use. */
+export const destinationOf = (
+  {
+    table,
+    destinations,
+  }: { table: Pick<ConnectionTable, 'destination'>; destinations: Pick<DestinationRegistry, 'all'> },
+  row: Row,
+): RealDestination => destinations.all[table.destination[row]!]!;
 
 /** The state that a director's parts work on. */
 export class DirectorCore implements Core {

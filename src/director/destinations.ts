@@ -23,7 +23,7 @@ export class DestinationRegistry {
   /** When the removed destinations are looked at next, ms. */
   #nextLook = 0;
 
-  /** The destination of `service` at that address: the removed one, when there is one that fits, or a new one. */
+  /** Returns the destination of `service` at that address: the removed one, when there is one that fits, or a new one. */
   obtain(service: Service, address: Address, port: number): RealDestination {
     const namesakes = this.#removed.size > 0 ? this.#endpoints.get(hashOf(address, port)) : undefined;
     for (const removed of namesakes ?? []) {
@@ -100,13 +100,13 @@ export class DestinationRegistry {
   }
 }
 
-/** A small integer, so that the map's keys are not boxed. Only what is configured is added: no seed. */
+/** Returns a small integer, so that the map's keys are not boxed. Only what is configured is added: no seed. */
 function hashOf(address: Address, port: number): number {
   const words = address[0]! ^ Math.imul(address[1]!, 31) ^ Math.imul(address[2]!, 37) ^ address[3]!;
   return (Math.imul(words, 0x9e3779b1) ^ port) & 0x3fffffff;
 }
 
-/** True when a removed destination is what is being added: the same server for the same virtual service. */
+/** Reports whether a removed destination is what is being added: the same server for the same virtual service. */
 function isSame(removed: RealDestination, service: Service, address: Address, port: number): boolean {
   const was = removed.service;
   return (

@@ -65,7 +65,7 @@ export class Director {
   readonly #defence: Defence;
   readonly #draws: Draws;
   #daemons: readonly SyncDaemon[] = [];
-  /** When the estimator reads and the defence looks next, ms; -1: no time is known yet. */
+  /** When the estimator reads and the defense looks next, ms; -1: no time is known yet. */
   #nextTick = -1;
   readonly #period: number;
   #nextDefence = -1;
@@ -168,7 +168,7 @@ export class Director {
     return this.#datapath.subject;
   }
 
-  /** Lets time pass: timers, the estimator's ticks, the defences. Due at least every 100 ms. */
+  /** Lets time pass: timers, the estimator's ticks, the defenses. Due at least every 100 ms. */
   expire(now: number): void {
     this.#advance(now);
   }
@@ -223,7 +223,7 @@ export class Director {
     return rehearse(this.context, this.#datapath, octets, now, this.#draws.ahead());
   }
 
-  /** Every connection and template, in no order. */
+  /** Returns every connection and template, in no order. */
   *connections(now: number): Iterable<ConnectionSnapshot> {
     this.#advance(now);
     for (const row of this.context.table.rows()) yield snapshotOfConnection(this.context, row, now);

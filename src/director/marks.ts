@@ -43,7 +43,7 @@ export class Marks {
     this.#rules = rules;
   }
 
-  /** The packet's mark; 0: none. */
+  /** Returns the packet's mark; 0: none. */
   of(packet: Packet): number {
     for (const rule of this.#matchers) if (matches(rule, packet)) return rule.mark;
     return 0;

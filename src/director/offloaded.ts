@@ -2,7 +2,7 @@
 import type { Row } from '../model/connection.ts';
 import { IN_OCTETS, IN_PACKETS, OUT_OCTETS, OUT_PACKETS } from '../model/counters.ts';
 import { UDP } from '../wire/udp.ts';
-import type { Core } from './core.ts';
+import { type Core, destinationOf } from './core.ts';
 import { assureTemplate } from './path/tracking.ts';
 
 /** True while the connection's known packets are forwarded whatever they are, which a kernel path may do as well. */

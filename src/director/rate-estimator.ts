@@ -6,7 +6,7 @@ import type { Traffic } from '../model/snapshot.ts';
 export const TICK = 2000;
 
 const FIELDS = 5;
-/** Rates of connections and packets are kept in 2^-10, those of octets in 2^-5, as the kernel keeps them. */
+/** Rates of connections and packets are kept in 2^-10, those of bytes in 2^-5, as the kernel keeps them. */
 const SCALE = Float64Array.of(1024, 1024, 1024, 32, 32);
 /** Added before a scaled rate is cut to an integer. */
 const ROUNDING = Float64Array.of(0x1ff, 0x1ff, 0x1ff, 0xf, 0xf);
@@ -32,7 +32,7 @@ export class Meter {
     }
   }
 
-  /** Totals start again from the last reading, rates from nothing. */
+  /** Returns the totals start again from the last reading, rates from nothing. */
   zero(): void {
     this.#zero.set(this.#read);
     this.#average.fill(0);

@@ -37,7 +37,7 @@ export class Service implements VirtualService {
   readonly counters = this.meter.counters;
   readonly rates = this.meter.rates;
   scheduler!: Scheduler;
-  /** Time-out of templates, ms; 0: not persistent. */
+  /** Timeout of templates, ms; 0: not persistent. */
   persistence = 0;
   /** AND it with a client's address: clients that are then the same count as one. */
   mask: Address = ANY6;
@@ -114,7 +114,7 @@ export class RealDestination implements Destination {
     this.port = port;
   }
 
-  /** Connections and templates that are bound to it. */
+  /** Returns the connections and templates that are bound to it. */
   get references(): number {
     return this.activeConnections + this.inactiveConnections + this.persistentConnections;
   }

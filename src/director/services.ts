@@ -1,5 +1,6 @@
 /** Virtual services by address, port and mark; the order in which a packet is matched against them. */
 import { type Address, ANY4, ANY6, sameAddress } from '../wire/address.ts';
+import { mix } from '../wire/hash.ts';
 import { TCP } from '../wire/tcp.ts';
 import { AddressFilter } from './address-filter.ts';
 import type { Service, ServiceKey } from './service.ts';
@@ -26,7 +27,7 @@ export class ServiceRegistry {
     return this.#all;
   }
 
-  /** True when there is a service of that family: without one its packets are none of the director's business. */
+  /** Reports whether there is a service of that family: without one its packets are none of the director's business. */
   serves(family: 4 | 6): boolean {
     return this.#count[family] > 0;
   }
@@ -58,12 +59,12 @@ export class ServiceRegistry {
     if (service.port === 0) this.#anyPort[service.family] += by;
   }
 
-  /** The service with exactly that name. */
+  /** Returns the service with exactly that name. */
   get(key: ServiceKey): Service | undefined {
     return this.#find(key.protocol, key.family, key.address, key.port, key.mark);
   }
 
-  /** The service that a packet is for: by mark, then exactly, then as FTP data, then by address alone. */
+  /** Returns the service that a packet is for: by mark, then exactly, then as FTP data, then by address alone. */
   lookup(family: 4 | 6, mark: number, protocol: number, address: Address, port: number): Service | undefined {
     if (mark !== 0) {
       const marked = this.#find(0, family, family === 4 ? ANY4 : ANY6, 0, mark);
@@ -96,8 +97,8 @@ export class ServiceRegistry {
 
 const mayBeFtpData = (port: number): boolean => port === FTP_DATA_PORT || port >= FIRST_UNPRIVILEGED_PORT;
 
-/** A small integer, so that the map's keys are not boxed. Services are configured, not sent by strangers: no seed. */
+/** Returns a small integer, so that the map's keys are not boxed. Services are configured, not sent by strangers: no seed. */
 function hashOf(protocol: number, address: Address, port: number, mark: number): number {
   const words = address[0]! ^ address[1]! ^ Math.imul(address[2]!, 31) ^ address[3]!;
-  return (Math.imul(words, 0x9e3779b1) ^ (port << 8) ^ protocol ^ Math.imul(mark, 0x85ebca6b)) & 0x3fffffff;
+  return (mix(words) ^ (port << 8) ^ protocol ^ Math.imul(mark, 0x85ebca6b)) & 0x3fffffff;
 }

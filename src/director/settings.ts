@@ -1,4 +1,4 @@
-/** Settings and time-outs of a running director, with what is refused. */
+/** Settings and timeouts of a running director, with what is refused. */
 import { LvsError } from '../model/errors.ts';
 import {
   DEFAULT_SETTINGS,
@@ -11,7 +11,7 @@ import { SCTP_TIMEOUTS } from './path/sctp-state.ts';
 import { TCP_ESTABLISHED, TCP_FIN_WAIT, TCP_TIMEOUTS } from './path/tcp-state.ts';
 import { UDP_TIMEOUT } from './path/udp-state.ts';
 
-/** Every setting at its default but those given. */
+/** Returns every setting at its default but those given. */
 export function newSettings(given: Partial<Settings> = {}): Settings {
   const settings: Settings = { ...DEFAULT_SETTINGS };
   for (const [name, value] of Object.entries(given)) changeSetting(settings, name as SettingName, value);

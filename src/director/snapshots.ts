@@ -45,7 +45,7 @@ function snapshotOfDestination(destination: RealDestination): DestinationSnapsho
 }
 
 export function snapshotOfConnection(core: Core, row: Row, now: number): ConnectionSnapshot {
-  const { table, destinations, engineData } = core;
+  const { table, engineData } = core;
   const { protocol, caddr, cport, vaddr, vport, dport } = table.select(row);
   const template = table.isTemplate(row);
   const data = engineData.get(row);

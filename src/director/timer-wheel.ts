@@ -38,7 +38,7 @@ export class TimerWheel {
     for (let head = FIRST_SLOT; head < FIRST_ROW; head++) this.#next[head] = this.#previous[head] = head;
   }
 
-  /** Octets of the wheel's arrays as far as `rows` rows touch them. */
+  /** Returns the bytes of the wheel's arrays as far as `rows` rows touch them. */
   octets(rows: number): number {
     return rows * (8 + 4 + 4) + FIRST_ROW * (4 + 4);
   }
@@ -70,7 +70,7 @@ export class TimerWheel {
     this.#link(FIRST_ROW + row, DUE);
   }
 
-  /** The row does not expire any more. */
+  /** Returns the row does not expire any more. */
   cancel(row: Row): void {
     if (!this.armed(row)) return;
     this.#unlink(FIRST_ROW + row);

@@ -5,24 +5,24 @@ import type { Packet } from '../wire/packet.ts';
 import type { Meter } from './rate-estimator.ts';
 import type { RealDestination } from './service.ts';
 
-/* Octets of an ICMP error: what stands before the packet it quotes, and its whole length at most (RFC 1812, RFC 4443). */
+/* Bytes of an ICMP error: what stands before the packet it quotes, and its whole length at most (RFC 1812, RFC 4443). */
 const ERROR4_HEADERS = 28;
 const ERROR4_LONGEST = 576;
 const ERROR6_HEADERS = 48;
 const ERROR6_LONGEST = 1280;
 
-/** A packet from a client, as long as it was when it came. */
+/** Returns a packet from a client, as long as it was when it came. */
 export function countIn(packet: Packet, destination: RealDestination, total: Meter): void {
   count(packet.end - packet.network, destination, total, IN_PACKETS, IN_OCTETS);
 }
 
-/** A packet to a client. */
+/** Returns a packet to a client. */
 export function countOut(packet: Packet, destination: RealDestination, total: Meter): void {
   count(packet.end - packet.network, destination, total, OUT_PACKETS, OUT_OCTETS);
 }
 
 /**
- * The director's own ICMP error about a client's packet. Linux 6.1 takes it for the destination's answer, unless the
+ * Returns the director's own ICMP error about a client's packet. Linux 6.1 takes it for the destination's answer, unless the
  * connection is translated.
  */
 export function countErrorOut(packet: Packet, destination: RealDestination, total: Meter): void {

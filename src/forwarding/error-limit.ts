@@ -1,5 +1,6 @@
 /** How many ICMP errors the director sends at most: strangers must not make it a source of floods (RFC 1812, RFC 4443). */
 import type { Address } from '../wire/address.ts';
+import { mix } from '../wire/hash.ts';
 
 /** ms between two errors to one address (icmp_ratelimit, net/ipv4/icmp.c, Linux 6.1), and how many may come at once. */
 const PERIOD = 1000;
@@ -40,12 +41,12 @@ export class ErrorLimit {
     this.#now[0] = now;
   }
 
-  /** True when an error may be sent to the address now; it counts as sent. */
+  /** Reports whether an error may be sent to the address now; it counts as sent. */
   allows(to: Address): boolean {
     const used = this.#used;
     const now = this.#now[0]!;
     let hash = this.#seed;
-    for (let i = 0; i < 4; i++) hash = Math.imul(hash ^ to[i]!, 0x9e3779b1) ^ (hash >>> 15);
+    for (let i = 0; i < 4; i++) hash = mix(hash ^ to[i]!) ^ (hash >>> 15);
     const place = hash >>> (32 - BITS);
     const all = 1 << BITS;
     if (used[place]! > now + AHEAD || used[all]! > now + AHEAD_OF_ALL) return false;

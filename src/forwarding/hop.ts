@@ -23,7 +23,7 @@ export function refuseUnreachable(packet: Packet, source: Address, context: Forw
 }
 
 /**
- * Takes a request one hop on: its time to live goes down by one, and it must fit `mtu` (octets) unless it may be
+ * Takes a request one hop on: its time to live goes down by one, and it must fit `mtu` (bytes) unless it may be
  * fragmented. `ignoreDf`: it may be, whatever its DF flag says. Refusals are answered as `source`.
  * undefined: go on. Otherwise the packet's verdict.
  */
@@ -46,7 +46,7 @@ export function settleHeader({ version, frame, network, transport }: Packet): vo
   if (version === 4 && transport - network > IPV4_HEADER) ipv4.recompute(frame, network);
 }
 
-/** The same for a reply: a refusal quotes it as it came, its time to live untouched (Linux 6.1, plain forwarding). */
+/** Returns the same for a reply: a refusal quotes it as it came, its time to live untouched (Linux 6.1, plain forwarding). */
 export function enterHopBack(
   packet: Packet,
   mtu: number,

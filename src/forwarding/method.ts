@@ -9,7 +9,7 @@ import type { ErrorLimit } from './error-limit.ts';
 
 /** What the director's host knows of the way to an address. */
 export interface Route {
-  /** MTU of the link towards it, octets. */
+  /** MTU of the link towards it, bytes. */
   readonly mtu: number;
   /**
    * The host's own address on that link, of the same family: the source of tunnel headers and of ICMP errors. The way to

@@ -7,11 +7,11 @@ export interface FlowOffload {
   install(row: Row): boolean;
   /** The connection's packets are the director's from now on. What it was forwarded and was not told yet is reported. */
   remove(row: Row): void;
-  /** Reports what happened since the last call, so that counters and time-outs stay true. */
+  /** Reports what happened since the last call, so that counters and timeouts stay true. */
   sweep(): void;
 }
 
-/** Told of packets and octets that a kernel path forwarded for a connection since it was told last. `lastSeen`: ms. `isReply`: they were the destination's. */
+/** Told of packets and bytes that a kernel path forwarded for a connection since it was told last. `lastSeen`: ms. `isReply`: they were the destination's. */
 export type FlowReport = (
   row: Row,
   packets: number,

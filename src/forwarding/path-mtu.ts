@@ -5,7 +5,7 @@ import type { Host, Route } from './method.ts';
 
 /** How long a narrow path is believed in, ms: Linux's ip_rt_mtu_expires. */
 const LIFETIME = 600_000;
-/** Narrower is not believed, octets: Linux's min_pmtu, and the least MTU of RFC 8200 section 5. */
+/** Narrower is not believed, bytes: Linux's min_pmtu, and the least MTU of RFC 8200 section 5. */
 const LEAST4 = 552;
 const LEAST6 = 1280;
 /** Paths that are remembered; the longest known gives way. */

@@ -12,12 +12,12 @@ import { enterHop, enterHopBack, refuseUnreachable, sendOn } from './hop.ts';
 import { forwardingMethods } from './index.ts';
 import type { ForwardingContext } from './method.ts';
 
-/* Offsets from a quoted TCP, UDP or SCTP header's first octet. */
+/* Offsets from a quoted TCP, UDP or SCTP header's first byte. */
 const SRC_PORT = 0;
 const DST_PORT = 2;
 
 /**
- * An error from the client's side about a packet that went to the client: `quoted` comes from the virtual service
+ * Returns an error from the client's side about a packet that went to the client: `quoted` comes from the virtual service
  * (look the connection up with quoted.dst as the client). Goes where the connection's requests go; for NAT its quoted
  * packet is made the one that the real server sent. The quoted transport checksum stays as it is, as in Linux 6.1.
  */
@@ -45,7 +45,7 @@ export function forwardRelated(
 }
 
 /**
- * An error from the real servers' side about a request that was forwarded with NAT: `quoted` is addressed to the
+ * Returns an error from the real servers' side about a request that was forwarded with NAT: `quoted` is addressed to the
  * destination (look the connection up with quoted.dst as the destination). It reaches the client as the virtual
  * service's, whoever sent it, and quotes what the client sent.
  */

@@ -19,11 +19,7 @@ import type { ForwardingContext, ForwardingMethod, Route } from './method.ts';
 export const IPV4_IN_IP = 4;
 export const IPV6_IN_IP = 41;
 
-/* Explicit congestion notification, the TOS octet's last two bits (RFC 3168 section 5). */
-const ECN = 0x03;
-const ECT0 = 0x02;
-
-/** Octets that a tunnel puts in front of a packet. `outer`: IP version of the way to the real server. */
+/** Returns the bytes that a tunnel puts in front of a packet. `outer`: IP version of the way to the real server. */
 export function tunnelOverhead(tunnel: TunnelOptions, outer: 4 | 6): number {
   return (outer === 4 ? IPV4_HEADER : IPV6_HEADER) + encapsulationOverhead(tunnel);
 }
@@ -41,8 +37,8 @@ function encapsulationOverhead(tunnel: TunnelOptions): number {
   }
 }
 
-/** The outer TOS octet: a congestion mark stays inside, outside the packet may be marked again (RFC 3168 section 9.1.1). */
-export const outerTos = (tos: number): number => ((tos & ECN) === ECN ? (tos & ~ECN) | ECT0 : tos);
+/** Returns the outer TOS byte: a congestion mark stays inside, outside the packet may be marked again (RFC 3168 section 9.1.1). */
+export const outerTos = (tos: number): number => ((tos & ECN_MASK) === CE ? (tos & ~ECN_MASK) | ECT0 : tos);
 
 export const tunnel: ForwardingMethod = {
   request(packet, connection, context) {

@@ -9,6 +9,7 @@ import {
   prefixMask,
   sameAddress,
 } from '../wire/address.ts';
+import { mix } from '../wire/hash.ts';
 import { type InterfaceAddress, interfaceAddresses } from './interface-addresses.ts';
 import { linkFacts } from './link-facts.ts';
 
@@ -193,7 +194,7 @@ export class Routes {
 
   /** Returns undefined if there is no route. */
   route(to: Address): LinkRoute | undefined {
-    const hash = Math.imul(to[0]! ^ to[1]! ^ to[2]! ^ to[3]!, 0x9e3779b1) >>> 20;
+    const hash = mix(to[0]! ^ to[1]! ^ to[2]! ^ to[3]!) >>> 20;
     const slot = hash & (CACHE_ENTRIES - 1);
     const keys = this.#keys;
     const at = slot * 4;

@@ -33,12 +33,12 @@ export class Words {
     }
   }
 
-  /** Words that belong to no option, as far as was read. */
+  /** Returns the words that belong to no option, as far as was read. */
   get leftOver(): readonly string[] {
     return this.#leftOver;
   }
 
-  /** The next option; undefined: there are no more. */
+  /** Returns the next option; undefined: there are no more. */
   next(): Word | undefined {
     if (this.#bundle) return this.#fromBundle();
     while (this.#next < this.#words.length) {

@@ -14,7 +14,7 @@ const PROTOCOLS: Readonly<Record<ConnectionSnapshot['protocol'], Protocol | unde
   IP: undefined,
 };
 
-/** Text of the listing; as much at once as `chunks` brings. */
+/** Returns the text of the listing; as much at once as `chunks` brings. */
 export async function* listConnections(
   chunks: AsyncIterable<readonly ConnectionSnapshot[]>,
   withEngine: boolean,

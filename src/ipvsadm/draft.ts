@@ -37,7 +37,7 @@ export interface Draft {
   timeouts: readonly [tcp: number, tcpFin: number, udp: number];
 }
 
-/** The service that -t, -u, --sctp-service or -f named. */
+/** Returns the service that -t, -u, --sctp-service or -f named. */
 export const serviceOf = (draft: Draft): ServiceAddress =>
   draft.mark !== 0
     ? { mark: draft.mark, family: draft.family }

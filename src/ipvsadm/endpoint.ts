@@ -15,7 +15,7 @@ export interface Endpoint {
 const MAX_PORT = 65535;
 
 /**
- * The address that `text` names; undefined where there is none. An IPv6 address in brackets needs a port, a bare one
+ * Returns the address that `text` names; undefined where there is none. An IPv6 address in brackets needs a port, a bare one
  * has none; brackets around anything else hide the port that follows. Without a protocol ports have no names.
  */
 export async function parseEndpoint(

@@ -5,7 +5,7 @@ const LONGEST_LINE = 65_536;
 
 type Text = AsyncIterable<string> | Iterable<string>;
 
-/** The lines that have words, as many at a time as have come. The word `ipvsadm` may stand anywhere and says nothing. */
+/** Returns the lines that have words, as many at a time as have come. The word `ipvsadm` may stand anywhere and says nothing. */
 export async function* restoreLines(input: Text): AsyncGenerator<readonly (readonly string[])[]> {
   let rest = '';
   for await (const text of input) {

@@ -69,7 +69,7 @@ function layoutOf(given: ReadonlySet<OptionName>): Layout {
   return given.has('tun-info') ? tunnels : plain;
 }
 
-/** The table's text, a service at a time. A listing of one service has no title. */
+/** Returns the table's text, a service at a time. A listing of one service has no title. */
 export async function* listServices(
   snapshot: Pick<Snapshot, 'services'>,
   given: ReadonlySet<OptionName>,

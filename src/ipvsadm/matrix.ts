@@ -63,7 +63,7 @@ export const TUNNEL_OPTIONS: readonly OptionName[] = [
   ...(Object.keys(TUNNELS) as TunnelOption[]),
 ];
 
-/** The rule at a crossing of the table: `+`, `x`, `1` or `.`. */
+/** Returns the rule at a crossing of the table: `+`, `x`, `1` or `.`. */
 export const ruleOf = (option: OptionName, command: CommandName): string =>
   TABLE[option].split(/ +/)[COMMANDS.indexOf(command)]!;
 
@@ -77,7 +77,7 @@ export function checkOptions(command: CommandName, given: ReadonlySet<OptionName
   if (layouts.some((layout) => given.has(layout))) throw new Refusal('options conflicts in the list command');
 }
 
-/** The same for the options of a tunnel. */
+/** Returns the same for the options of a tunnel. */
 export function checkTunnelOptions(type: TunnelType, given: ReadonlySet<OptionName>): void {
   const options = Object.keys(TUNNELS) as TunnelOption[];
   check(options, given, (option) => TUNNELS[option][type], `'${type}' tunnel type`);

@@ -11,17 +11,17 @@ type Soon<T> = T | Promise<T>;
 export interface Names {
   portNumber(name: string, protocol: Protocol): number | undefined;
   portName(port: number, protocol: Protocol): string | undefined;
-  /** An IPv4 address of the host: ipvsadm looks for no other. */
+  /** Returns an IPv4 address of the host: ipvsadm looks for no other. */
   hostAddress(name: string): Soon<string | undefined>;
   hostName(address: string): Soon<string | undefined>;
 }
 
 /** Addresses whose names are remembered while one listing is made. */
 const REMEMBERED = 10_000;
-/** Host names, octets (RFC 1035 section 2.3.4). */
+/** Host names, bytes (RFC 1035 section 2.3.4). */
 const LONGEST_NAME = 253;
 
-/** Both directions of services(5): `name port/protocol alias...` a line. The first entry of a port names it. */
+/** Returns both directions of services(5): `name port/protocol alias...` a line. The first entry of a port names it. */
 export function servicesOf(text: string): Pick<Names, 'portNumber' | 'portName'> {
   const numbers = new Map<string, number>();
   const names = new Map<string, string>();
@@ -35,7 +35,7 @@ export function servicesOf(text: string): Pick<Names, 'portNumber' | 'portName'>
   };
 }
 
-/** The names of this host; nothing is read before it is asked for. */
+/** Returns the names of this host; nothing is read before it is asked for. */
 export function systemNames(servicesFile = '/etc/services'): Names {
   let read: Pick<Names, 'portNumber' | 'portName'> | undefined;
   const services = () => {

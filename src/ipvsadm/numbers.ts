@@ -1,13 +1,13 @@
 /** Numbers and IPv4 addresses as the C library reads them, and so as scripts that call ipvsadm write them. */
 
-/** A decimal number as strtol takes it, with blanks before it and a sign; undefined: not one, or not within the bounds. */
+/** Returns a decimal number as strtol takes it, with blanks before it and a sign; undefined: not one, or not within the bounds. */
 export function parseNumber(text: string, least: number, most: number): number | undefined {
   if (!/^[ \t\n\v\f\r]*[+-]?\d+$/.test(text)) return undefined;
   const number = Number(text);
   return number >= least && number <= most ? number + 0 : undefined;
 }
 
-/** An IPv4 address as inet_aton takes it (one to four parts, octal, hexadecimal), as 32 bits; undefined: not one. */
+/** Returns an IPv4 address as inet_aton takes it (one to four parts, octal, hexadecimal), as 32 bits; undefined: not one. */
 export function parseInetAton(text: string): number | undefined {
   const literal = /^\S*/.exec(text)![0];
   const parts = literal.split('.');

@@ -6,7 +6,7 @@ import { type Address, isV4, parseAddress } from '../wire/address.ts';
 /** What is compared first to last; differences wrap at 32 bits. */
 type Key = readonly number[];
 
-/** Services by mark, family, protocol, address and port. */
+/** Returns the services by mark, family, protocol, address and port. */
 export const sortServices = (services: readonly ServiceSnapshot[]): readonly ServiceSnapshot[] =>
   sorted(services, serviceKey, compareKeys);
 
@@ -21,7 +21,7 @@ function serviceKey({ service }: ServiceSnapshot): Key {
   return [0, isV4(address) ? 4 : 6, PROTOCOL_NUMBERS[service.protocol], ...wordsOf(address), service.port];
 }
 
-/** The address as the kernel's union of both families holds it: IPv4 in the first word. */
+/** Returns the address as the kernel's union of both families holds it: IPv4 in the first word. */
 const wordsOf = (address: Address): Key => (isV4(address) ? [address[3]!, 0, 0, 0] : [...address]);
 
 function destinationKey({ address, port }: DestinationSnapshot): Key {

@@ -7,7 +7,7 @@ import { sortDestinations, sortServices } from './order.ts';
 import { formatSchedulerFlags } from './scheduler-flags.ts';
 import { type EndpointText, markText, maskText, protocolOf } from './text.ts';
 
-/** A service and its destinations at a time. */
+/** Returns a service and its destinations at a time. */
 export async function* saveRules(
   snapshot: Pick<Snapshot, 'services'>,
   text: EndpointText,
@@ -25,7 +25,7 @@ export async function* saveRules(
 
 const SPELLED = { tcp: '-t', udp: '-u', sctp: '--sctp-service' } as const;
 
-/** The service as -A and -a name it. */
+/** Returns the service as -A and -a name it. */
 export async function serviceText(service: ServiceAddress, text: EndpointText): Promise<string> {
   if ('mark' in service) return `-f ${markText(service.mark)}${service.family === 6 ? ' -6' : ''}`;
   return `${SPELLED[service.protocol]} ${await text(service.address, service.port, service.protocol)}`;

@@ -102,7 +102,7 @@ async function restore(at: Surroundings): Promise<number> {
   return status;
 }
 
-/** A line's request, or the status of a line that is spoiled. What was asked before comes first. */
+/** Returns a line's request, or the status of a line that is spoiled. What was asked before comes first. */
 async function restoredRequest(
   words: readonly string[],
   at: Surroundings,

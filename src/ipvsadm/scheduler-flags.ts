@@ -8,7 +8,7 @@ const OWN: Readonly<Record<string, readonly string[]>> = {
 };
 const PLAIN = ['flag-1', 'flag-2', 'flag-3'];
 
-/** Bits of a comma-separated list. Throws a refusal for a name that is not one, or not one of this scheduler's. */
+/** Returns the bits of a comma-separated list. Throws a refusal for a name that is not one, or not one of this scheduler's. */
 export function parseSchedulerFlags(text: string, scheduler: string): number {
   let bits = 0;
   for (const name of text.split(',').filter((part) => part !== '')) {
@@ -22,6 +22,6 @@ export function parseSchedulerFlags(text: string, scheduler: string): number {
   return bits;
 }
 
-/** The list that stands for the bits; a bit that the scheduler has no name for is not shown. */
+/** Returns the list that stands for the bits; a bit that the scheduler has no name for is not shown. */
 export const formatSchedulerFlags = (bits: number, scheduler: string): string =>
   (OWN[scheduler] ?? PLAIN).filter((_, i) => bits & (1 << i)).join(',');

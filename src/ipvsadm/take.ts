@@ -35,7 +35,7 @@ export function takeIpv6(draft: Draft): void {
   draft.mask = undefined;
 }
 
-/** The three values of --set; what is left of the words. */
+/** Returns the three values of --set; what is left of the words. */
 export function takeTimeouts(draft: Draft, words: readonly string[]): readonly string[] {
   if (words.length < 3) throw new Refusal('--set option requires 3 timeout values');
   const [tcp, tcpFin, udp] = words.slice(0, 3).map((word) => parseTimeout(word, 0));
@@ -142,7 +142,7 @@ async function takeService(draft: Draft, protocol: Protocol, text: string, names
   if (endpoint.family === 6) draft.mask = undefined;
 }
 
-/** A port that is not given is the service's, as far as that one has been named. */
+/** Returns a port that is not given is the service's, as far as that one has been named. */
 async function takeServer(draft: Draft, text: string, names: Names): Promise<void> {
   const endpoint = await parseEndpoint(text, draft.protocol, names);
   if (endpoint === undefined) throw new Refusal('illegal real server address[:port] specified');

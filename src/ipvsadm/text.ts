@@ -5,7 +5,7 @@ import { joinEndpoint } from '../wire/address.ts';
 import type { Names } from './names.ts';
 import { dotted } from './numbers.ts';
 
-/** An endpoint's text ends here, octets: ipvsadm's buffer for it. */
+/** An endpoint's text ends here, bytes: ipvsadm's buffer for it. */
 const LONGEST_ENDPOINT = 59;
 
 /** Prints `address:port`, with names where it has some. */
@@ -25,10 +25,10 @@ export function endpointText(numeric: boolean, names: Names): EndpointText {
   };
 }
 
-/** A mark as the signed 32 bits that ipvsadm prints. */
+/** Returns a mark as the signed 32 bits that ipvsadm prints. */
 export const markText = (mark: number): string => String(mark | 0);
 
-/** The protocol whose port names a service's destinations use. */
+/** Returns the protocol whose port names a service's destinations use. */
 export const protocolOf = (service: ServiceAddress): Protocol | undefined =>
   'mark' in service ? undefined : service.protocol;
 
@@ -49,7 +49,7 @@ const SCALES = [
   { from: 1e8, by: 1e3, suffix: 'K' },
 ];
 
-/** A column of --stats and --rate: nine wide with its gap. */
+/** Returns a column of --stats and --rate: nine wide with its gap. */
 export function amountText(amount: number, exact: boolean): string {
   const scale = exact ? undefined : SCALES.find(({ from }) => amount >= from);
   const text = scale ? `${Math.floor(amount / scale.by)}${scale.suffix}` : amount.toFixed(0);

@@ -74,8 +74,6 @@ function* traffic(
   }
 }
 
-const takesConnections = ({ weight, overloaded }: DestinationSnapshot): boolean => weight > 0 && !overloaded;
-
 function serviceStates(services: readonly ServiceSnapshot[]): Family[] {
   const each = (of: (service: ServiceSnapshot) => number): Sample[] =>
     services.map((service) => [serviceLabels(service), of(service)]);
@@ -88,7 +86,7 @@ function serviceStates(services: readonly ServiceSnapshot[]): Family[] {
     gauge(
       'lvs_service_destinations_available',
       'Destinations that accept new connections: their weight is above 0, and they are not overloaded.',
-      each(({ destinations }) => destinations.filter(takesConnections).length),
+      each(({ destinations }) => destinations.filter(acceptsConnections).length),
     ),
   ];
 }

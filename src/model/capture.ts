@@ -1,20 +1,20 @@
-/** Packets of one service before and after forwarding, as they are told over the control socket. Plain JSON. */
+/** Packets of one service before and after forwarding, as the control socket sends them. Plain JSON. */
 import type { Verdict } from './verdict.ts';
 
 export interface CapturedPacket {
-  /** When it came, ms since 1970. */
+  /** When the packet arrived, ms since 1970. */
   readonly at: number;
-  /** The IP packet as it came, base64. */
+  /** The IP packet as received, base64. */
   readonly octets: string;
   readonly verdict: Verdict;
-  /** Its connection after it, in words; missing: it has none. */
+  /** The packet's connection after forwarding, as text; missing: it belongs to none. */
   readonly connection?: string;
-  /** What was sent because of it, base64, and the next hop. */
+  /** The packets that were sent in consequence, base64, and their next hops. */
   readonly sent: readonly { readonly octets: string; readonly nextHop: string }[];
 }
 
 export interface CapturedPackets {
   readonly packets: readonly CapturedPacket[];
-  /** Packets since the last ones that there was no room for. */
+  /** Packets discarded since the last report because the buffer was full. */
   readonly missed: number;
 }

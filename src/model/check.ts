@@ -11,9 +11,9 @@ export interface Check {
   /** From a failed check to the next one while the destination is not down yet. Missing: `interval`. */
   readonly retryInterval?: number;
   readonly timeout: number;
-  /** Failures in a row that take a destination out. */
+  /** Consecutive failures after which the destination is taken out of service. */
   readonly fall: number;
-  /** Successes in a row that bring it back. */
+  /** Consecutive successes after which the destination returns to service. */
   readonly rise: number;
   readonly path?: string;
   readonly host?: string;
@@ -24,25 +24,25 @@ export interface Check {
   /** Regular expression that the body must match (parseBodyPattern). */
   readonly match?: string;
   readonly command?: readonly string[];
-  /** Most percent of the weight that one answer of an agent may change. */
+  /** Largest change of the weight, in percent, by one response of an agent. */
   readonly maxStep: number;
-  /** Time in which a returning server grows to its weight; 0: at once. */
+  /** Time in which a destination that returns grows to its weight; 0: immediately. */
   readonly slowStart: number;
 }
 
 /**
- * up: it has its weight. growing: it came back, and grows to its weight. down: it failed. drained: its agent asks for
- * no new connections.
+ * up: the destination has its configured weight. growing: it returned and its weight is rising. down: its
+ * check failed. drained: its agent asked for no new connections.
  */
 export type HealthState = 'up' | 'growing' | 'down' | 'drained';
 
 export interface CheckSnapshot {
   readonly type: Check['type'];
   readonly state: HealthState;
-  /** Whole seconds that it has been in this state. */
+  /** Whole seconds in this state. */
   readonly since: number;
-  /** What the last check found; empty before the first. */
+  /** Result of the last check; empty before the first. */
   readonly message: string;
-  /** The weight that was configured, which the check lowers. */
+  /** The configured weight, which the check may lower. */
   readonly weight: number;
 }

@@ -1,26 +1,26 @@
-/** Everything one can ask of a director; lvs.conf, ipvsadm and `ipvsadm -R` all speak this. Plain JSON. */
+/** Commands to a director; configuration files, `ipvsadm` and `ipvsadm -R` all produce these. Plain JSON. */
 import type { DestinationAddress, DestinationOptions } from './destination.ts';
 import type { Protocol, ServiceAddress, ServiceOptions } from './service.ts';
 import type { SettingName, Timeouts } from './settings.ts';
 
-/** A rule that gives packets a firewall mark, for a host without a firewall of its own. The first match wins. */
+/** A rule that sets the firewall mark of packets, for a host without a firewall. The first match wins. */
 export interface MarkRule {
   readonly mark: number;
-  /** Destination address or prefix, such as 10.8.0.0/16; missing: any of any family. */
+  /** Destination address or prefix, such as 10.8.0.0/16; missing: any address of any family. */
   readonly to?: string;
   readonly from?: string;
   readonly protocol?: Protocol | 'icmp' | 'icmpv6';
-  /** One port, or a range. */
+  /** One port, or an inclusive range. */
   readonly port?: number | readonly [first: number, last: number];
 }
 
-/** The kernel's sync daemon, one of each role at most. */
+/** The kernel's sync daemon; at most one of each role exists. */
 export interface SyncDaemon {
   readonly role: 'master' | 'backup';
-  /** 0..255; a backup with 0 takes every id. */
+  /** 0..255; a backup with 0 accepts every id. */
   readonly syncId: number;
   readonly interface: string;
-  /** Octets; 0: by the interface's MTU. */
+  /** Bytes; 0: derived from the interface's MTU. */
   readonly maxLength?: number;
   readonly group?: string;
   readonly port?: number;

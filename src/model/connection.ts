@@ -1,4 +1,4 @@
-/** A connection as forwarding methods see it, and the flags it carries. */
+/** A connection as forwarding methods see it. */
 import type { Address } from '../wire/address.ts';
 import type { ConnectionMethod, Destination } from './destination.ts';
 
@@ -7,8 +7,8 @@ export type Row = number;
 export const NONE: Row = -1;
 
 /**
- * One connection: c client, v virtual service, d destination. A window onto a table row, reused:
- * valid until the table is asked for another row. Its addresses are not to be kept or written to.
+ * One connection: c client, v virtual service, d destination. A view of a table row, which is reused: valid
+ * until another row is read. Callers must neither keep nor modify its addresses.
  */
 export interface Connection {
   readonly row: Row;
@@ -19,8 +19,8 @@ export interface Connection {
   readonly vaddr: Address;
   readonly vport: number;
   readonly dport: number;
-  /** Carries the destination's address. Stays valid after the destination was removed. */
+  /** Has the destination's address. Remains valid after the destination was removed. */
   readonly destination: Destination;
-  /** As bound when the connection was made: a later edit of the destination does not change it. */
+  /** The method when the connection was created; editing the destination does not change it. */
   readonly method: ConnectionMethod;
 }

@@ -1,11 +1,14 @@
-/** A destination: a real server as one virtual service sees it. */
+/** A destination: a real server in one virtual service. */
 import type { Address } from '../wire/address.ts';
 import type { Counters, Rates } from './counters.ts';
 
-/** How packets of a destination reach it: address translation (-m), direct routing (-g) or a tunnel (-i). */
+/** How packets reach a destination: address translation (-m), direct routing (-g) or a tunnel (-i). */
 export type ForwardingMethodName = 'nat' | 'dr' | 'tunnel';
 
-/** How packets of a connection leave: its destination's method, or the director's own stack ("Local" in ipvsadm). */
+/**
+ * How packets of a connection are sent: by the destination's method, or to the local stack ("Local" in
+ * ipvsadm).
+ */
 export type ConnectionMethod = ForwardingMethodName | 'local';
 
 export interface TunnelOptions {
@@ -16,23 +19,29 @@ export interface TunnelOptions {
   readonly checksum: 'none' | 'csum' | 'remcsum';
 }
 
-/** How a destination is named, in commands and snapshots. */
+/** A destination's address in commands and snapshots. */
 export interface DestinationAddress {
   readonly address: string;
   readonly port: number;
 }
 
-/** What -a and -e set; a field that is missing takes its default, as in ipvsadm. */
+/** Options of -a and -e; a missing field has ipvsadm's default. */
 export interface DestinationOptions {
   readonly method: ForwardingMethodName;
-  /** 0 is quiesced. Default 1. */
+  /** 0: quiesced. Default 1. */
   readonly weight?: number;
-  /** Connections at which it counts as overloaded; 0: never. */
+  /** Number of connections at which the destination is overloaded; 0: never. */
   readonly upperThreshold?: number;
-  /** Connections below which it is no longer; 0: three quarters of the upper one. */
+  /** Number of connections below which the overload ends; 0: three quarters of the upper threshold. */
   readonly lowerThreshold?: number;
   readonly tunnel?: TunnelOptions;
 }
+
+/** Reports whether a destination accepts new connections: its weight is above 0, and it is not overloaded. */
+export const acceptsConnections = ({
+  weight,
+  overloaded,
+}: Pick<Destination, 'weight' | 'overloaded'>): boolean => weight > 0 && !overloaded;
 
 /** A destination at run time, as schedulers and forwarding methods see it. */
 export interface Destination {
@@ -41,13 +50,15 @@ export interface Destination {
   readonly method: ForwardingMethodName;
   readonly tunnel: TunnelOptions;
   readonly weight: number;
-  /** The weight before it was set to 0; what mh builds its table from. */
+  /** The weight before it was set to 0; mh builds its table from it. */
   readonly lastWeight: number;
-  /** Connections as the kernel's ip_vs_dest counts them: activeconns, inactconns, persistconns. */
+  /**
+   * Numbers of connections as ip_vs_dest of the kernel counts them: activeconns, inactconns, persistconns.
+   */
   readonly activeConnections: number;
   readonly inactiveConnections: number;
   readonly persistentConnections: number;
-  /** Over its upper threshold and not yet below the lower one: gets no new connections. */
+  /** Exceeded its upper threshold, and is not yet below the lower one: receives no new connections. */
   readonly overloaded: boolean;
   readonly counters: Counters;
   readonly rates: Rates;

@@ -1,6 +1,6 @@
-/** Errors that a person can act on: a stable code, one line, and the cause. */
+/** Errors that an operator can act on: a stable code, one line, and the cause. */
 
-/** Codes of refused operations; the control socket sends them, ipvsadm has its own words for them. */
+/** Codes of rejected operations. The control socket sends them; ipvsadm has a message for each. */
 export type ErrorCode =
   | 'SERVICE_EXISTS'
   | 'NO_SUCH_SERVICE'

@@ -1,4 +1,4 @@
-/** What would become of a packet, and why: the steps of its path as it would go now. Plain JSON. */
+/** What the director would do with a packet, and why, step by step. Plain JSON. */
 import type { ConnectionMethod, DestinationAddress, ForwardingMethodName } from './destination.ts';
 import type { ServiceAddress } from './service.ts';
 import type { ConnectionSnapshot } from './snapshot.ts';
@@ -11,20 +11,20 @@ export interface Candidate extends DestinationAddress {
   readonly activeConnections: number;
   readonly inactiveConnections: number;
   readonly taken: boolean;
-  /** Why it was taken or not. */
+  /** Why it was selected, or not. */
   readonly why: string;
 }
 
 export interface NearMiss {
   readonly service: ServiceAddress;
-  /** What keeps it from being the packet's. */
+  /** Why the packet does not match it. */
   readonly why: string;
 }
 
 export type Step =
-  /** What the mark rules gave it; 0: none of them matched. */
+  /** The mark that the rules set; 0: no rule matched. */
   | { readonly step: 'mark'; readonly mark: number }
-  /** The connection or the template it belongs to. */
+  /** The connection or template that the packet belongs to. */
   | {
       readonly step: 'found';
       readonly what: 'connection' | 'template';
@@ -32,23 +32,23 @@ export type Step =
       /** The packet comes from the connection's client. */
       readonly fromClient: boolean;
     }
-  /** A template whose destination cannot be used. */
+  /** A template whose destination is not usable. */
   | { readonly step: 'template-given-up' }
-  /** The service it is for; without one it is none of the director's business. */
+  /** The service that the packet is for; missing: the packet is left to the host. */
   | {
       readonly step: 'service';
       readonly service?: ServiceAddress;
       readonly near: readonly NearMiss[];
-      /** False: it would be that one's, but nobody asked, for it does not begin a connection. */
+      /** False: the packet matches the service but does not begin a connection, so it was not scheduled. */
       readonly asked: boolean;
     }
   | {
       readonly step: 'scheduler';
       readonly scheduler: string;
-      /** How it chooses. */
+      /** How the scheduler selects. */
       readonly rule: string;
       readonly candidates: readonly Candidate[];
-      /** Destinations that are not listed. */
+      /** Number of destinations that are not listed. */
       readonly more: number;
       readonly chosen?: DestinationAddress;
     }
@@ -58,7 +58,7 @@ export type Step =
       readonly destination: DestinationAddress;
       readonly method: ConnectionMethod;
     }
-  /** What is sent, as a packet line, and whereto. */
+  /** The packet sent, as a packet line, and its next hop. */
   | { readonly step: 'sent'; readonly packet: string; readonly nextHop: string };
 
 export interface Explanation {

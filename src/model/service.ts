@@ -1,25 +1,25 @@
-/** A virtual service: what clients connect to, and how its destinations are chosen. */
+/** A virtual service: the address that clients connect to, and how destinations are selected. */
 import type { Address } from '../wire/address.ts';
 import type { Counters, Rates } from './counters.ts';
 import type { Destination } from './destination.ts';
 
 export type Protocol = 'tcp' | 'udp' | 'sctp';
 
-/** How a virtual service is named, in commands and snapshots: an address with a port, or a firewall mark. */
+/** A service's address in commands and snapshots: an address with a port, or a firewall mark. */
 export type ServiceAddress =
   | { readonly protocol: Protocol; readonly address: string; readonly port: number }
   | { readonly mark: number; readonly family: 4 | 6 };
 
-/** What -A and -E set; a field that is missing takes its default, as in ipvsadm. */
+/** Options of -A and -E; a missing field has ipvsadm's default. */
 export interface ServiceOptions {
   readonly scheduler: string;
   /** Bit 0 is flag-1 (sh-fallback, mh-fallback), bit 1 flag-2 (sh-port, mh-port), bit 2 flag-3. */
   readonly schedulerFlags?: number;
-  /** Persistence time-out in seconds; missing or 0: not persistent. */
+  /** Persistence timeout in seconds; missing or 0: not persistent. */
   readonly persistent?: number;
-  /** Persistence granularity: leading bits of the client's address; missing: all. */
+  /** Persistence granularity: leading bits of the client's address; missing: all bits. */
   readonly persistencePrefix?: number;
-  /** The same for IPv4 as a dotted mask, instead of `persistencePrefix`, where its ones do not lead: 0.0.0.24. */
+  /** Replaces `persistencePrefix` for an IPv4 mask whose ones do not lead, such as 0.0.0.24. */
   readonly persistenceMask?: string;
   /** Persistence engine: 'sip'. */
   readonly engine?: string;
@@ -38,7 +38,7 @@ export interface VirtualService {
   /** Firewall mark; 0: none. */
   readonly mark: number;
   options: ServiceOptions;
-  /** Newest first: the order in which the kernel walks them. */
+  /** Newest first, as the kernel iterates them. */
   readonly destinations: readonly Destination[];
   readonly counters: Counters;
   readonly rates: Rates;

@@ -1,4 +1,4 @@
-/** Settings of a running director: the kernel's /proc/sys/net/ipv4/vs, and the time-outs. */
+/** Settings of a running director: those of /proc/sys/net/ipv4/vs, and the timeouts. */
 
 /** Every setting with its default (Linux 6.1, Documentation/networking/ipvs-sysctl.rst), all integers. */
 export const DEFAULT_SETTINGS = {
@@ -30,14 +30,16 @@ export const DEFAULT_SETTINGS = {
 export type SettingName = keyof typeof DEFAULT_SETTINGS;
 export type Settings = Record<SettingName, number>;
 
-/** Time-outs that `ipvsadm --set` changes, in seconds; 0 leaves one as it is. */
+/** Timeouts that `ipvsadm --set` changes, in seconds; 0 keeps the current value. */
 export interface Timeouts {
   readonly tcp: number;
   readonly tcpFin: number;
   readonly udp: number;
 }
 
-/** Those that are 0 to 3; the others have no largest value (Documentation/networking/ipvs-sysctl.rst, Linux 6.1). */
+/**
+ * Settings with values 0 to 3; others have no maximum (Documentation/networking/ipvs-sysctl.rst, Linux 6.1).
+ */
 export const FOUR_VALUED: readonly SettingName[] = [
   'drop_entry',
   'drop_packet',

@@ -1,4 +1,4 @@
-/** Everything one can see of a director. Plain JSON, a copy: nothing in it changes later. */
+/** The state of a director as plain JSON: a copy, which never changes. */
 import type { CheckSnapshot } from './check.ts';
 import type { SyncDaemon } from './command.ts';
 import type { DestinationAddress, ForwardingMethodName, TunnelOptions } from './destination.ts';
@@ -6,7 +6,7 @@ import type { ServiceAddress, ServiceOptions } from './service.ts';
 import type { Settings, Timeouts } from './settings.ts';
 import type { DropReason } from './verdict.ts';
 
-/** Totals or rates: connections, packets and octets, in from clients, out to clients. */
+/** Totals or rates: connections, packets and bytes; in is from clients, out is to clients. */
 export interface Traffic {
   readonly connections: number;
   readonly inPackets: number;
@@ -25,7 +25,7 @@ export interface DestinationSnapshot extends DestinationAddress {
   readonly inactiveConnections: number;
   readonly persistentConnections: number;
   readonly overloaded: boolean;
-  /** Where the director watches it. */
+  /** Present when the director checks the destination's health. */
   readonly check?: CheckSnapshot;
   readonly stats: Traffic;
   readonly rates: Traffic;
@@ -44,7 +44,7 @@ export interface ConnectionSnapshot {
   /** 'TCP', 'UDP', 'SCTP', or 'IP' for a template of a firewall mark, as `ipvsadm -Lc` prints it. */
   readonly protocol: 'TCP' | 'UDP' | 'SCTP' | 'IP';
   readonly state: string;
-  /** Whole seconds that are left, rounded down. */
+  /** Whole seconds until it expires, rounded down. */
   readonly expires: number;
   readonly clientAddress: string;
   readonly clientPort: number;
@@ -59,7 +59,7 @@ export interface ConnectionSnapshot {
 
 /** Events since the start. */
 export interface EventCounts {
-  /** Packets by verdict, drops apart. */
+  /** Packets by verdict; drops are counted separately. */
   readonly forwarded: number;
   readonly answered: number;
   readonly waiting: number;
@@ -67,29 +67,29 @@ export interface EventCounts {
   /** New connections, and those among them that a template decided. */
   readonly admitted: number;
   readonly templated: number;
-  /** Times that a scheduler was asked, and that it had no destination to give. */
+  /** Scheduler runs, and those without a usable destination. */
   readonly scheduled: number;
   readonly refused: number;
   /** Connections and templates that timed out. */
   readonly expired: number;
-  /** Connections that gave way to a new one of the same endpoints. */
+  /** Connections that were replaced by a new one with the same endpoints. */
   readonly reused: number;
 }
 
 export interface TableSnapshot {
   readonly connections: number;
-  /** Rows that there is memory for now. */
+  /** Maximum number of rows. */
   readonly capacity: number;
-  /** Octets of all its arrays. */
+  /** Bytes of all its arrays. */
   readonly octets: number;
-  /** Rows that were ever in use at the same time. */
+  /** Largest number of rows in use at the same time. */
   readonly highest: number;
-  /** The most rows that one look-up has had to compare since the start. */
+  /** Largest number of rows that one lookup has compared since the start. */
   readonly longestProbe: number;
 }
 
 export interface Snapshot {
-  /** In the kernel's hash order as far as it has one: the order in which they were added. */
+  /** In the order in which they were added. */
   readonly services: readonly ServiceSnapshot[];
   readonly stats: Traffic;
   readonly rates: Traffic;
@@ -99,6 +99,6 @@ export interface Snapshot {
   readonly table: TableSnapshot;
   /** Packets dropped since the start, by reason. */
   readonly drops: Readonly<Partial<Record<DropReason, number>>>;
-  /** What happened since the start. */
+  /** Events since the start. */
   readonly counts: EventCounts;
 }

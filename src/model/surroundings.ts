@@ -1,4 +1,4 @@
-/** What one can see of a running director besides its snapshot: the process, the packet driver, the host. Plain JSON. */
+/** State of a running director outside its snapshot: the process, the packet driver, the host. Plain JSON. */
 
 /** Times in seconds. */
 export interface EventLoopDelay {
@@ -7,17 +7,17 @@ export interface EventLoopDelay {
   readonly max: number;
 }
 
-/** What went on at the control socket, as totals since it was opened. */
+/** Counters of the control socket since it was opened. */
 export interface ControlCounters {
   clients: number;
   requests: number;
-  /** Requests that could not be understood or answered. */
+  /** Requests that were invalid or could not be answered. */
   failed: number;
-  /** Clients turned away because there were too many. */
+  /** Clients rejected because of the connection limit. */
   refused: number;
-  /** Clients that were too slow. */
+  /** Clients disconnected because they were too slow. */
   timedOut: number;
-  /** Clients that went away before they had their answer. */
+  /** Clients that disconnected before they received a response. */
   vanished: number;
 }
 
@@ -39,20 +39,20 @@ export interface Condition {
 }
 
 export interface Surroundings {
-  /** Of this program, and of Node.js. */
+  /** Versions of this program and of Node.js. */
   readonly version: string;
   readonly node: string;
   /** Seconds since the start. */
   readonly uptime: number;
-  /** How packets come and go, in words. */
+  /** How packets are received and sent, as text. */
   readonly datapath: string;
-  /** False before the first packet can come, and after the last one. */
+  /** False before packets are received, and after the director stopped receiving. */
   readonly running: boolean;
-  /** Packets that were lost before the director saw them, by a stable word for the place. */
+  /** Packets lost before the director received them, by a stable name of the place. */
   readonly losses: Readonly<Record<string, number>>;
-  /** Packets that the kernel refused to send, by its words. */
+  /** Packets that the kernel refused to send, by error. */
   readonly sendFailures: Readonly<Record<string, number>>;
-  /** How late timers come: what packets and requests wait for at most. */
+  /** Delay of timers: the longest that packets and requests wait. */
   readonly eventLoopDelay: EventLoopDelay;
   readonly control: Readonly<ControlCounters>;
   /** The conditions that hold now. */

@@ -1,4 +1,6 @@
-/** The verdict on a packet. A drop reason is stable: the log, metrics, explain and docs use the same word. */
+/**
+ * The verdict on a packet. Drop reasons are stable: log, metrics, explain and documentation use the same key.
+ */
 
 /** Every drop reason with its description. The keys are part of the interface. */
 export const DROP_REASONS = {
@@ -28,7 +30,7 @@ export const DROP_REASONS = {
 export type DropReason = keyof typeof DROP_REASONS;
 
 /**
- * forwarded: sent to the real server or back to the client. answered: the director sent an answer itself.
- * waiting: a fragment, held until its datagram is complete. pass: left to the host's own stack.
+ * forwarded: sent to the real server or back to the client. answered: the director sent a response itself.
+ * waiting: a fragment, held until its datagram is complete. pass: left to the host's network stack.
  */
 export type Verdict = 'forwarded' | 'answered' | 'waiting' | 'pass' | DropReason;

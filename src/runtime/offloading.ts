@@ -1,6 +1,7 @@
 /** The kernel path of a running director: its program, its tables, and the upkeep that makes it a true copy. */
 
 import { BoundConnection } from '../director/bound-connection.ts';
+import { destinationOf } from '../director/core.ts';
 import type { Director } from '../director/director.ts';
 import { mayForward, takeIntoAccount } from '../director/offloaded.ts';
 import { Bpf } from '../ebpf/bpf.ts';

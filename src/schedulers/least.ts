@@ -7,14 +7,14 @@ export type Load = (destination: Destination) => number;
 /** What an active connection weighs against an inactive one (include/net/ip_vs.h, ip_vs_dest_conn_overhead). */
 const ACTIVE = 256;
 
-/** All its connections, the active ones counting 256 times: what lc, wlc, lblc, lblcr and twos compare. */
+/** Returns all its connections, the active ones counting 256 times: what lc, wlc, lblc, lblcr and twos compare. */
 export const overhead: Load = (destination) =>
   destination.activeConnections * ACTIVE + destination.inactiveConnections;
 
 /** Its active connections and the one to come: what sed and nq compare. */
 export const expectedDelay: Load = (destination) => destination.activeConnections + 1;
 
-/** True where new connections may go there at all. */
+/** Reports whether new connections may go there at all. */
 export const isEligible = (destination: Destination): boolean =>
   destination.weight > 0 && !destination.overloaded;
 
@@ -22,7 +22,7 @@ export const isEligible = (destination: Destination): boolean =>
 const CUT = 0x10000;
 
 /**
- * True when loadA / weightA > loadB / weightB, as loadA * weightB > loadB * weightA. Exact for loads below 2^33 and
+ * Reports whether loadA / weightA > loadB / weightB, as loadA * weightB > loadB * weightA. Exact for loads below 2^33 and
  * weights below 2^31, whose products need 64 bits: the parts of a product stay below 2^50, where doubles are exact.
  */
 export function isHeavier(loadA: number, weightA: number, loadB: number, weightB: number): boolean {
@@ -36,7 +36,7 @@ export function isHeavier(loadA: number, weightA: number, loadB: number, weightB
   return highA === highB ? lowA % CUT > lowB % CUT : highA > highB;
 }
 
-/** The eligible destination with the least load for its weight; of equals the first in the list. */
+/** Returns the eligible destination with the least load for its weight; of equals the first in the list. */
 export function leastLoaded(destinations: readonly Destination[], load: Load): Destination | undefined {
   let least: Destination | undefined;
   let leastLoad = 0;

@@ -45,7 +45,7 @@ export class Locality<T> {
     return undefined;
   }
 
-  /** The same, and it does not count as used. */
+  /** Returns the same, and it does not count as used. */
   peek(address: Address): T | undefined {
     return this.#bucket(address).find((memory) => sameAddress(memory.address, address))?.value;
   }
@@ -95,7 +95,7 @@ export class Locality<T> {
   }
 }
 
-/** The destinations in the service's list now: a memory may hold one that was removed, and that may come back. */
+/** Returns the destinations in the service's list now: a memory may hold one that was removed, and that may come back. */
 export function listed<D>(destinations: readonly D[]) {
   const present = new Set<D>(destinations);
   return {

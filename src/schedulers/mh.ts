@@ -2,6 +2,7 @@
 import type { Destination } from '../model/destination.ts';
 import { type Address, isV4 } from '../wire/address.ts';
 import { foldAddress, hsiphash } from '../wire/hash.ts';
+import { gcd } from './gcd.ts';
 import { isEligible } from './least.ts';
 import { FALLBACK, PORT, type SchedulerFactory } from './scheduler.ts';
 
@@ -12,8 +13,6 @@ const TURN_BITS = 6;
 /** Both halves of the keys (ip_vs_mh.c): the first places, the second strides. Fixed, so that all directors agree. */
 const PLACE = 2_654_435_761;
 const STRIDE = 2_654_446_892;
-
-const gcd = (a: number, b: number): number => (b === 0 ? a : gcd(b, a % b));
 
 /** The walk of one destination through the table. */
 interface Walk {
@@ -28,7 +27,7 @@ interface Walk {
 const foldServer = (address: Address, family: 4 | 6): number =>
   family === 4 && !isV4(address) ? address[0]! : foldAddress(address);
 
-/** How each destination walks, by its last weight that was not 0: to quiesce one must not move the clients of others. */
+/** Returns how each destination walks, by its last weight that was not 0: to quiesce one must not move the clients of others. */
 function walks(destinations: readonly Destination[], family: 4 | 6): Walk[] {
   const weighted = destinations.filter((destination) => destination.lastWeight > 0);
   const divisor = weighted.reduce((all, { lastWeight }) => gcd(lastWeight, all), 0);
@@ -46,7 +45,7 @@ function walks(destinations: readonly Destination[], family: 4 | 6): Walk[] {
   });
 }
 
-/** The table, by slot: each destination in turn takes the next free slots of its walk, until none is free. */
+/** Returns the table, by slot: each destination in turn takes the next free slots of its walk, until none is free. */
 export function maglevTable(destinations: readonly Destination[], family: 4 | 6): Destination[] {
   const table: Destination[] = new Array(SLOTS);
   const all = walks(destinations, family);

@@ -37,7 +37,7 @@ export interface SchedulerContext {
 }
 
 export interface Scheduler {
-  /** A destination with a weight and not overloaded; undefined when there is none (or the policy refuses). */
+  /** Returns a destination with a weight and not overloaded; undefined when there is none (or the policy refuses). */
   schedule(request: Request): Destination | undefined;
   /**
    * A destination was added to the list, edited in place, or taken out of the list (already done).

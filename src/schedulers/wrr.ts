@@ -1,9 +1,8 @@
 /** Weighted round robin: as many turns a round as a destination's weight, spread over the round. */
 import type { Destination } from '../model/destination.ts';
+import { gcd } from './gcd.ts';
 import { isEligible } from './least.ts';
 import type { Scheduler, SchedulerContext, SchedulerFactory } from './scheduler.ts';
-
-const gcd = (a: number, b: number): number => (b === 0 ? a : gcd(b, a % b));
 
 /**
  * A round goes through levels, from the greatest weight down to 1 by the greatest common divisor of all weights; at

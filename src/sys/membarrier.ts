@@ -14,7 +14,7 @@ export async function gracePeriod(system: System): Promise<void> {
   succeeded('membarrier(GLOBAL)', await system.membarrier(GLOBAL));
 }
 
-/** Why there are no grace periods here; undefined: there are. A kernel with nohz_full does not offer them. */
+/** Returns why there are no grace periods here; undefined: there are. A kernel with nohz_full does not offer them. */
 export async function graceUnavailable(system: System): Promise<string | undefined> {
   const offered = await system.membarrier(QUERY);
   if (offered >= 0 && (offered & GLOBAL) !== 0) return undefined;

@@ -10,7 +10,7 @@ const MAP_ANONYMOUS = 0x20;
 /** The largest page of the machines that this runs on. */
 const PAGE = 65_536;
 
-/** A piece of memory with its address, for the kernel, and its octets, for us. */
+/** A piece of memory with its address, for the kernel, and its bytes, for us. */
 export interface Block {
   readonly address: Address;
   readonly bytes: Uint8Array<ArrayBuffer>;
@@ -52,7 +52,7 @@ export class Arena {
     this.#memory = allocate(system, length);
   }
 
-  /** Lends a block of zeros, aligned to 8 octets, while `use` runs. */
+  /** Lends a block of zeros, aligned to 8 bytes, while `use` runs. */
   lend<Result>(length: number, use: (block: Block) => Result): Result {
     const from = this.#top;
     const { address, bytes } = this.#memory;

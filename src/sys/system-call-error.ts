@@ -28,7 +28,7 @@ const OTHERS: ReadonlyMap<number, readonly [string, string]> = new Map([
   [524, ['ENOTSUPP', 'not supported by this kernel']],
 ]);
 
-/** The result of a call as the kernel gives it, negative errors thrown. */
+/** Returns the result of a call as the kernel gives it, negative errors thrown. */
 export function succeeded(call: string, result: number, remedy?: string): number {
   if (result < 0) throw new SystemCallError(call, -result, remedy);
   return result;

@@ -21,14 +21,14 @@ export interface System {
   setsockopt(descriptor: number, level: number, option: number, value: Address, length: number): number;
   /** `descriptors`: an array of `count` struct pollfd. `timeout`: ms, -1 for ever. The event loop goes on meanwhile. */
   poll(descriptors: Address, count: number, timeout: number): Promise<number>;
-  /** The calling thread enters the namespace. */
+  /** Returns the calling thread enters the namespace. */
   setns(descriptor: number, type: number): number;
-  /** Index of a network interface; 0: there is none of that name. */
+  /** Returns the index of a network interface; 0: there is none of that name. */
   interfaceIndex(name: string): number;
-  /** The address, or a negative errno. */
+  /** Returns the address, or a negative errno. */
   mmap(length: number, protection: number, flags: number, descriptor: number): Address;
   munmap(address: Address, length: number): number;
-  /** The memory at an address, not a copy. It must not be unmapped while the buffer or a view of it is in use. */
+  /** Returns the memory at an address, not a copy. It must not be unmapped while the buffer or a view of it is in use. */
   view(address: Address, length: number): ArrayBuffer;
 }
 
@@ -80,7 +80,7 @@ async function load(): Promise<System> {
   const mmap = libc.func('mmap', 'intptr_t', ['uintptr_t', 'size_t', 'int', 'int', 'int', 'int64_t']);
   const munmap = libc.func('munmap', 'int', ['uintptr_t', 'size_t']);
 
-  /** The C library tells errors by -1 and errno. */
+  /** Returns the C library tells errors by -1 and errno. */
   const result = (returned: number | bigint): number => {
     const value = Number(returned);
     return value === -1 ? -koffi.errno() : value;

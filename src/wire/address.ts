@@ -1,11 +1,14 @@
-/** IPv4 and IPv6 addresses as four words; parse, print, compare (packages ip, netmask end here). */
+/**
+ * IPv4 and IPv6 addresses as four words: parsing, formatting, comparison. Only this file uses the packages ip
+ * and netmask.
+ */
 import { isIP } from 'node:net';
 import ip from 'ip';
 import netmask from 'netmask';
 
 /**
- * An address as four 32-bit words in the order they are sent. IPv4 is held as ::ffff:a.b.c.d
- * (RFC 4291 section 2.5.5.2), so that one code path serves both families.
+ * An address as four 32-bit words in network order. IPv4 is held as ::ffff:a.b.c.d (RFC 4291 section
+ * 2.5.5.2), so that one code path serves both families.
  */
 export type Address = Uint32Array<ArrayBuffer>;
 
@@ -17,7 +20,7 @@ export const ANY4: Address = Uint32Array.of(0, 0, MAPPED, 0);
 /** :: */
 export const ANY6: Address = Uint32Array.of(0, 0, 0, 0);
 
-/** True for an IPv4 address. */
+/** Reports whether the address is an IPv4 address. */
 export const isV4 = (address: Address): boolean =>
   address[2] === MAPPED && address[1] === 0 && address[0] === 0;
 
@@ -26,10 +29,10 @@ export const familyOf = (address: Address): 4 | 6 => (isV4(address) ? 4 : 6);
 export const sameAddress = (a: Address, b: Address): boolean =>
   a[3] === b[3] && a[2] === b[2] && a[1] === b[1] && a[0] === b[0];
 
-/** An IPv4 address from its 32 bits. */
+/** Returns the IPv4 address with these 32 bits. */
 export const addressFromV4 = (word: number): Address => Uint32Array.of(0, 0, MAPPED, word);
 
-/** The address of an IPv4 or IPv6 literal; undefined for anything else (names, zones, prefixes). */
+/** Returns the address of an IPv4 or IPv6 literal; undefined for other text (names, zones, prefixes). */
 export function parseAddress(text: string): Address | undefined {
   const family = isIP(text);
   if (family === 4) return addressFromV4(ip.toLong(text));
@@ -43,7 +46,9 @@ export function parseAddress(text: string): Address | undefined {
   );
 }
 
-/** The text of an address, IPv6 as inet_ntop writes it: RFC 5952, and ::a.b.c.d for what is IPv4-compatible. */
+/**
+ * Returns the text of an address, IPv6 like inet_ntop: RFC 5952, and ::a.b.c.d for IPv4-compatible addresses.
+ */
 export function formatAddress(address: Address): string {
   if (isV4(address)) return ip.fromLong(address[3]!);
   const groups: number[] = [];
@@ -76,15 +81,18 @@ export const formatEndpoint = (address: Address, port: number): string =>
 export const isMulticast = (address: Address): boolean =>
   isV4(address) ? address[3]! >>> 28 === 0xe : address[0]! >>> 24 === 0xff;
 
-/** True for 127.0.0.0/8 and ::1 (RFC 1122 section 3.2.1.3, RFC 4291 section 2.5.3). */
+/**
+ * Reports whether the address is in 127.0.0.0/8 or ::1 (RFC 1122 section 3.2.1.3, RFC 4291 section 2.5.3).
+ */
 export const isLoopback = (address: Address): boolean =>
   isV4(address)
     ? address[3]! >>> 24 === 127
     : address[3] === 1 && (address[0]! | address[1]! | address[2]!) === 0;
 
 /**
- * True for what can be one host's address on a network: not multicast, limited broadcast, unspecified or loopback
- * (RFC 1122 section 3.2.1.3, RFC 4291 section 2.5). The rest of 0.0.0.0/8 and 240.0.0.0/4 can, as in Linux 6.1.
+ * Reports whether the address can be that of one host: not multicast, limited broadcast, unspecified or
+ * loopback (RFC 1122 section 3.2.1.3, RFC 4291 section 2.5). The rest of 0.0.0.0/8 and 240.0.0.0/4 can, as in
+ * Linux 6.1.
  */
 export function isOneHost(address: Address): boolean {
   if (!isV4(address))
@@ -94,8 +102,8 @@ export function isOneHost(address: Address): boolean {
 }
 
 /**
- * What the kernel's IPVS takes as a destination: neither unspecified nor multicast nor broadcast; nor link-local in
- * IPv6, which would not say on which link.
+ * Reports whether the kernel's IPVS accepts the address as a destination: not unspecified, multicast or
+ * broadcast, and in IPv6 not link-local, which would need an interface.
  */
 export function isUnicast(address: Address): boolean {
   const first = address[0]!;
@@ -104,7 +112,7 @@ export function isUnicast(address: Address): boolean {
   return first >>> 24 !== 0xff && !isLinkLocal && (first | address[1]! | address[2]! | address[3]!) !== 0;
 }
 
-/** The four words of a prefix: 0..32 bits for IPv4, 0..128 for IPv6. AND it with an address. */
+/** Returns the mask of a prefix, 0..32 bits for IPv4, 0..128 for IPv6, to be ANDed with an address. */
 export function prefixMask(family: 4 | 6, bits: number): Address {
   const length = family === 4 ? bits + 96 : bits;
   const word = (i: number) => {
@@ -114,7 +122,9 @@ export function prefixMask(family: 4 | 6, bits: number): Address {
   return Uint32Array.of(word(0), word(1), word(2), word(3));
 }
 
-/** Bits of a dotted IPv4 mask such as 255.255.255.0; undefined where it is not a mask of leading ones. */
+/**
+ * Returns the prefix length of a dotted IPv4 mask such as 255.255.255.0; undefined when its ones do not lead.
+ */
 export function prefixOfMask(mask: string): number | undefined {
   if (isIP(mask) !== 4) return undefined;
   try {
@@ -124,7 +134,7 @@ export function prefixOfMask(mask: string): number | undefined {
   }
 }
 
-/** The address with all but the mask's bits cleared, written into `into`. */
+/** Writes the address, with all bits outside the mask cleared, to `into`. Returns `into`. */
 export function maskAddress(address: Address, mask: Address, into: Address): Address {
   for (let i = 0; i < 4; i++) into[i] = address[i]! & mask[i]!;
   return into;

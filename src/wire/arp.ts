@@ -3,18 +3,18 @@ import type { Address } from './address.ts';
 import { MAC } from './ethernet.ts';
 import type { Frame } from './frame.ts';
 
-/** Octets of a message. */
+/** Bytes of a message. */
 export const ARP_LENGTH = 28;
 export const ARP_REQUEST = 1;
 export const ARP_REPLY = 2;
 
-/** Hardware type Ethernet; its addresses have 6 octets. */
+/** Hardware type Ethernet; its addresses have 6 bytes. */
 const HARDWARE_ETHERNET = 1;
-/** Protocol type: the EtherType of IPv4; its addresses have 4 octets. */
+/** Protocol type: the EtherType of IPv4; its addresses have 4 bytes. */
 const PROTOCOL_IPV4 = 0x0800;
 const LENGTHS = 0x0604;
 
-/* Offsets from the message's first octet. */
+/* Offsets from the message's first byte. */
 const HARDWARE = 0;
 const PROTOCOL = 2;
 const ADDRESS_LENGTHS = 4;
@@ -24,7 +24,7 @@ const SENDER_IP = 14;
 const TARGET_MAC = 18;
 const TARGET_IP = 24;
 
-/** True when [at, end) is a message about IPv4 over Ethernet, and every accessor of `arp` is safe. */
+/** Reports whether [at, end) is a message about IPv4 over Ethernet, and every accessor of `arp` is safe. */
 export const isArp = (frame: Frame, at: number, end: number): boolean =>
   end - at >= ARP_LENGTH &&
   frame.view.getUint16(at + HARDWARE) === HARDWARE_ETHERNET &&
@@ -34,9 +34,9 @@ export const isArp = (frame: Frame, at: number, end: number): boolean =>
 /** Accessors; `at` is the offset of the message in the frame. */
 export const arp = {
   operation: (frame: Frame, at: number) => frame.view.getUint16(at + OPERATION),
-  /** Offset of the sender's MAC address. */
+  /** Returns the offset of the sender's MAC address. */
   senderMac: (at: number) => at + SENDER_MAC,
-  /** The sender's and the target's IPv4 address, 32 bits of either sign. */
+  /** Return the sender's and the target's IPv4 address, 32 bits of either sign. */
   senderIp: (frame: Frame, at: number) => frame.view.getInt32(at + SENDER_IP),
   targetIp: (frame: Frame, at: number) => frame.view.getInt32(at + TARGET_IP),
 

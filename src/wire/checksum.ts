@@ -1,11 +1,11 @@
-/** The Internet checksum (RFC 1071): sum, fold, update after a change (RFC 1624), the pseudo header. */
+/** The Internet checksum (RFC 1071): sum, fold, incremental update (RFC 1624), pseudo header. */
 import type { Address } from './address.ts';
 import { isV4 } from './address.ts';
 
-/** Octets that are summed before folding, so that the sum stays within 31 bits. */
+/** Bytes summed before folding, so that the sum stays within 31 bits. */
 const CHUNK = 16_384;
 
-/** The sum in 16 bits; 0 only when the sum is 0. */
+/** Folds the sum to 16 bits; returns 0 only when the sum is 0. */
 export function fold(sum: number): number {
   let folded = sum;
   while (folded > 0xffff) folded = (folded & 0xffff) + (folded >>> 16);
@@ -13,8 +13,8 @@ export function fold(sum: number): number {
 }
 
 /**
- * Ones' complement sum of the 16-bit words of view[from, to), added to `initial` (0..0xffffff) and folded to 16 bits.
- * `from` may be odd; an odd last octet counts as the high one of a word.
+ * Returns the ones' complement sum of the 16-bit words of view[from, to), added to `initial` (0..0xffffff)
+ * and folded to 16 bits. `from` may be odd; an odd last byte counts as the high one of a word.
  */
 export function sum(view: DataView, from: number, to: number, initial = 0): number {
   let total = initial;
@@ -35,32 +35,32 @@ export function sum(view: DataView, from: number, to: number, initial = 0): numb
   return fold(total);
 }
 
-/** The checksum field that belongs to a sum. */
+/** Returns the checksum field for a sum. */
 export const complement = (total: number): number => ~fold(total) & 0xffff;
 
-/** What a UDP checksum field says for this checksum: 0 would mean "none", so it is sent as 0xffff (RFC 768). */
+/** Returns the UDP checksum field for a checksum: 0 would mean "none", so it is sent as 0xffff (RFC 768). */
 export const neverZero = (checksum: number): number => (checksum === 0 ? 0xffff : checksum);
 
 /*
- * RFC 1624, equation 3: HC' = ~(~HC + ~m + m'). A "change" is the ~m + m' of one or several replaced words: changes
- * are added up, and one and the same change serves every checksum that covers the words.
+ * RFC 1624, equation 3: HC' = ~(~HC + ~m + m'). A "change" is the ~m + m' of one or several replaced words.
+ * Changes are added, and one change serves every checksum that covers the words.
  */
 
-/** The change when a 16-bit word becomes another. */
+/** Returns the change that replaces one 16-bit word by another. */
 export const change16 = (from: number, to: number): number => (~from & 0xffff) + to;
 
-/** The change when a 32-bit word, of either sign, becomes another. */
+/** Returns the change that replaces one 32-bit word, of either sign, by another. */
 export const change32 = (from: number, to: number): number =>
   (~from & 0xffff) + (~from >>> 16) + (to & 0xffff) + (to >>> 16);
 
-/** The change when an address becomes another of the same family. */
+/** Returns the change that replaces an address by another of the same family. */
 export function changeAddress(from: Address, to: Address): number {
   const last = change32(from[3]!, to[3]!);
   if (isV4(from)) return last;
   return last + change32(from[0]!, to[0]!) + change32(from[1]!, to[1]!) + change32(from[2]!, to[2]!);
 }
 
-/** The checksum field after a change. */
+/** Returns the checksum field after a change. */
 export const updated = (checksum: number, change: number): number =>
   ~fold((~checksum & 0xffff) + change) & 0xffff;
 
@@ -69,15 +69,18 @@ export function update(view: DataView, at: number, change: number): void {
   view.setUint16(at, updated(view.getUint16(at), change));
 }
 
-/** Applies a change to the UDP checksum field at `at`: none stays none, and none does not come about (RFC 768). */
+/**
+ * Applies a change to the UDP checksum field at `at`. An absent checksum stays absent, and none becomes
+ * absent (RFC 768).
+ */
 export function updateUdp(view: DataView, at: number, change: number): void {
   const checksum = view.getUint16(at);
   if (checksum !== 0) view.setUint16(at, neverZero(updated(checksum, change)));
 }
 
 /**
- * Sum of the pseudo header of TCP, UDP and ICMPv6 (RFC 9293 section 3.1, RFC 8200 section 8.1), folded.
- * `length`: octets of transport header and payload.
+ * Returns the sum of the pseudo header of TCP, UDP and ICMPv6 (RFC 9293 section 3.1, RFC 8200 section 8.1), folded.
+ * `length`: bytes of transport header and payload.
  */
 export function pseudoSum(src: Address, dst: Address, protocol: number, length: number): number {
   let total = protocol + (length & 0xffff) + (length >>> 16);

@@ -13,19 +13,22 @@ import {
   ROUTING,
 } from './ipv6.ts';
 
-/** IPv4 options of one octet (RFC 791). */
+/** IPv4 options of one byte (RFC 791). */
 const END_OF_OPTIONS = 0;
 const NO_OPERATION = 1;
 /** The flag of options that every fragment carries (RFC 791 section 3.1). */
 const COPIED = 0x80;
 
-/** One packet at a time: `begin`, then `next` until it says false. The packet must not change in between. */
+/**
+ * Splits one packet at a time: `begin`, then `next` until it returns false. The packet must not change
+ * meanwhile.
+ */
 export class Splitter {
   #frame!: Frame;
   #version = 4;
-  /** Octets of headers in front of the fragmentable part. */
+  /** Bytes of headers before the fragmentable part. */
   #header = 0;
-  /** Where the next fragment's data lies in the frame, and where all of it ends. */
+  /** Offset in the frame of the next fragment's data, and of the end of all data. */
   #from = 0;
   #to = 0;
   /** Octets of data that the last fragment has room for, and those that the others carry, a multiple of 8. */
@@ -36,7 +39,10 @@ export class Splitter {
   /** Number of the next fragment. */
   #number = 0;
   #id = 0;
-  /** IPv6: the first header of the fragmentable part, and the offset in a fragment of the octet that announces it. */
+  /**
+   * IPv6: the first header of the fragmentable part, and the offset in a fragment of the byte that announces
+   * it.
+   */
   #next = 0;
   #nextOctet = 0;
 
@@ -119,7 +125,7 @@ export class Splitter {
     ipv6.writeFragment(piece, at, this.#next, offset, more, this.#id);
   }
 
-  /** The packet's first headers, room for `headers` octets of them, and the data of one fragment. */
+  /** Copies the packet's headers, reserves `headers` bytes for them, and copies the data of one fragment. */
   #compose(piece: Frame, headers: number, data: number): void {
     const { bytes, start } = this.#frame;
     piece.start = HEADROOM;
@@ -154,7 +160,7 @@ export class Splitter {
   }
 }
 
-/** Overwrites options that only the first fragment carries with no-operations; the header keeps its length. */
+/** Overwrites options that only the first fragment has with no-operations; the header keeps its length. */
 function blankUncopied(frame: Frame, at: number, headerLength: number): void {
   const end = at + headerLength;
   let option = at + IPV4_HEADER;

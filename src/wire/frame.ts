@@ -1,6 +1,6 @@
-/** A packet in memory: octets with headroom, reused. */
+/** A packet in memory: bytes with headroom, reused. */
 
-/** Octets kept free before a received packet, so that headers grow without copying it (the same as XDP gives). */
+/** Bytes kept free before a received packet, so that headers can be prepended without a copy (as in XDP). */
 export const HEADROOM = 256;
 
 /** The longest IP packet (RFC 791: total length is 16 bits; RFC 8200: 40 + 65535, jumbograms are not handled). */
@@ -9,17 +9,17 @@ export const MAX_PACKET = 65_575;
 const NO_FRAGMENTS: readonly number[] = [];
 
 /**
- * One packet, bytes[start, end). Between drivers and the director that is an IP packet, without its layer 2.
- * Frames are reused: nobody keeps one, or a view of one, after the call that handed it over.
+ * One packet, bytes[start, end). Between drivers and the director it is an IP packet without link-layer
+ * header. Frames are reused: a callee must not keep a frame, or a view of it, after it returned.
  */
 export class Frame {
   readonly bytes: Uint8Array<ArrayBuffer>;
   readonly view: DataView<ArrayBuffer>;
-  /** Offset of the packet's first octet. */
+  /** Offset of the packet's first byte. */
   start = HEADROOM;
-  /** Offset just past the packet's last octet. */
+  /** Offset after the packet's last byte. */
   end = HEADROOM;
-  /** When the packet was heard, in ms of the driver's clock. */
+  /** When the packet was received, in ms of the driver's clock. */
   at = 0;
   /** Octets of the longest IP fragment that this datagram was put together from; 0: it came in one piece. */
   fragmentSize = 0;
@@ -34,19 +34,19 @@ export class Frame {
   /** Whether the fragments had DF, and have it again when they leave (IPv4). */
   keepsDontFragment = false;
 
-  /** `capacity`: the longest packet that fits, in octets, headroom apart. */
+  /** `capacity`: bytes of the longest packet that fits, without headroom. */
   constructor(capacity = MAX_PACKET) {
     const buffer = new ArrayBuffer(HEADROOM + capacity);
     this.bytes = new Uint8Array(buffer);
     this.view = new DataView(buffer);
   }
 
-  /** Octets in the packet. */
+  /** Bytes in the packet. */
   get length(): number {
     return this.end - this.start;
   }
 
-  /** Fills the frame with a copy of `octets`, after the headroom; false when they do not fit. */
+  /** Fills the frame with a copy of `octets`, after the headroom; returns false when they do not fit. */
   load(octets: Uint8Array, at = 0): boolean {
     if (octets.length > this.bytes.length - HEADROOM) return false;
     this.bytes.set(octets, HEADROOM);
@@ -81,14 +81,14 @@ export class Frame {
     this.keepsDontFragment = keepsDontFragment;
   }
 
-  /** Makes room for `octets` more octets in front of the packet; false when the headroom is used up. */
+  /** Reserves `octets` bytes before the packet; returns false when the headroom is too small. */
   prepend(octets: number): boolean {
     if (octets > this.start) return false;
     this.start -= octets;
     return true;
   }
 
-  /** A copy of the packet's octets. */
+  /** Returns a copy of the packet's bytes. */
   copy(): Uint8Array<ArrayBuffer> {
     return this.bytes.slice(this.start, this.end);
   }

@@ -1,15 +1,29 @@
-/** The hashes of the schedulers sh, dh and mh: what every Linux director computes too, so that directors agree. */
+/**
+ * Hashes: those of the schedulers sh, dh and mh, which every Linux director computes alike, and one for hash
+ * tables.
+ */
 import type { Address } from './address.ts';
 import { isV4 } from './address.ts';
 
-/** 2^32 less 2^32 divided by the golden ratio: multiplication by it spreads small differences to the high bits. */
+/**
+ * 2^32 less 2^32 divided by the golden ratio: multiplying by it spreads small differences to the high bits.
+ */
 const GOLDEN_RATIO_32 = 0x61c88647;
 
-/** Multiplicative hash of a 32-bit word (Knuth, volume 3, section 6.4): its high `bits` bits, 1..32. */
+/**
+ * Returns the high `bits` bits, 1..32, of the multiplicative hash of a 32-bit word (Knuth, volume 3, section
+ * 6.4).
+ */
 export const multiplicative = (word: number, bits: number): number =>
   Math.imul(word, GOLDEN_RATIO_32) >>> (32 - bits);
 
-/** An address in 32 bits, 0..2^32-1: that of IPv4 itself, the four words of IPv6 XORed. */
+/** 2^32 divided by the golden ratio, odd. */
+const GOLDEN = 0x9e3779b1;
+
+/** Returns a 32-bit word, of either sign, whose high bits depend on all bits of `word`; for hash tables of our own. */
+export const mix = (word: number): number => Math.imul(word, GOLDEN);
+
+/** Returns an address as 32 bits, 0..2^32-1: that of IPv4 itself, the four words of IPv6 XORed. */
 export const foldAddress = (address: Address): number =>
   isV4(address) ? address[3]! : (address[0]! ^ address[1]! ^ address[2]! ^ address[3]!) >>> 0;
 
@@ -23,14 +37,14 @@ const V2_LOW = 0x6e657261;
 const V3_HIGH = 0x74656462;
 const V3_LOW = 0x79746573;
 
-/** Octets in the one word that is hashed: SipHash puts the length into the top octet of the last block. */
+/** Bytes in the one word that is hashed: SipHash puts the length into the top byte of the last block. */
 const LENGTH = 4;
-/** One compression round, then three of finalisation: SipHash-1-3. */
+/** One compression round, then three of finalization: SipHash-1-3. */
 const ROUNDS = 4;
 
 /**
- * SipHash-1-3 of one 32-bit word (hashed as four octets, little endian), cut to its low 32 bits, 0..2^32-1:
- * what a 64-bit Linux calls hsiphash. The two 64-bit keys are given as words, the high one 0 unless told.
+ * Returns the SipHash-1-3 of one 32-bit word (four bytes, little endian), truncated to its low 32 bits,
+ * 0..2^32-1: hsiphash of a 64-bit Linux. The two 64-bit keys are given as words.
  */
 export function hsiphash(word: number, key0: number, key1: number, key0High = 0, key1High = 0): number {
   let v0h = key0High ^ V0_HIGH;
@@ -81,5 +95,5 @@ export function hsiphash(word: number, key0: number, key1: number, key0High = 0,
   return (v0l ^ v1l ^ v2l ^ v3l) >>> 0;
 }
 
-/** 1 when adding `addend` gave `sum` by going over 32 bits. */
+/** Returns 1 when adding `addend` to produce `sum` overflowed 32 bits. */
 const carry = (sum: number, addend: number): number => (sum >>> 0 < addend >>> 0 ? 1 : 0);

@@ -4,7 +4,7 @@ import type { Frame } from './frame.ts';
 
 /** IP protocol number of ICMP. */
 export const ICMP = 1;
-/** Octets of the header; in an error message the quoted packet follows it. */
+/** Bytes of the header; in an error message the quoted packet follows it. */
 export const ICMP_HEADER = 8;
 
 /* Types (RFC 792). */
@@ -20,10 +20,10 @@ export const PARAMETER_PROBLEM = 12;
 export const HOST_UNREACHABLE = 1;
 export const PORT_UNREACHABLE = 3;
 export const FRAGMENTATION_NEEDED = 4;
-/** Code of TIME_EXCEEDED: on the way. */
+/** Code of TIME_EXCEEDED: in transit. */
 export const TTL_EXCEEDED = 0;
 
-/* Offsets from the header's first octet. */
+/* Offsets from the header's first byte. */
 const TYPE = 0;
 const CODE = 1;
 /** Offset of the checksum; ICMPv6 has it in the same place. */
@@ -33,10 +33,10 @@ const ID = 4;
 const SEQUENCE = 6;
 const NEXT_HOP_MTU = 6;
 
-/** True when every accessor of `icmp` is safe at `at`. */
+/** Reports whether every accessor of `icmp` is safe at `at`. */
 export const isIcmp = (at: number, end: number): boolean => end - at >= ICMP_HEADER;
 
-/** True for the types that quote a packet: errors. */
+/** Reports whether the type is an error, whose message quotes a packet. */
 export const isIcmpError = (type: number): boolean =>
   type === UNREACHABLE ||
   type === TIME_EXCEEDED ||
@@ -49,10 +49,12 @@ export const icmp = {
   type: (frame: Frame, at: number) => frame.view.getUint8(at + TYPE),
   code: (frame: Frame, at: number) => frame.view.getUint8(at + CODE),
   checksum: (frame: Frame, at: number) => frame.view.getUint16(at + ICMP_CHECKSUM),
-  /** Of an echo: its identifier and sequence number. */
+  /** Return the identifier and the sequence number of an echo. */
   id: (frame: Frame, at: number) => frame.view.getUint16(at + ID),
   sequence: (frame: Frame, at: number) => frame.view.getUint16(at + SEQUENCE),
-  /** Of "fragmentation needed": octets that do fit (RFC 1191); 0 where the router does not say. */
+  /**
+   * Returns the bytes that fit, of "fragmentation needed" (RFC 1191); 0 when the router does not report them.
+   */
   nextHopMtu: (frame: Frame, at: number) => frame.view.getUint16(at + NEXT_HOP_MTU),
 
   /** Writes the checksum of the message [at, end). */

@@ -1,17 +1,17 @@
-/** The IPv4 header (RFC 791): read where it lies, rewritten with its checksum kept true, written anew. */
+/** The IPv4 header (RFC 791): accessors, setters that update the checksum, and a writer. */
 import type { Address } from './address.ts';
 import { change16, change32, complement, sum, update } from './checksum.ts';
 import type { Frame } from './frame.ts';
 
-/** Octets of the header without options. */
+/** Bytes of the header without options. */
 export const IPV4_HEADER = 20;
-/** Flags and fragment offset, as in the header's seventh octet pair. */
+/** Flags and fragment offset, in the header's bytes 6 and 7. */
 export const DONT_FRAGMENT = 0x4000;
 export const MORE_FRAGMENTS = 0x2000;
-/** Mask of the fragment offset, in units of 8 octets. */
+/** Mask of the fragment offset, in units of 8 bytes. */
 export const FRAGMENT_OFFSET = 0x1fff;
 
-/* Offsets from the header's first octet. */
+/* Offsets from the header's first byte. */
 const VERSION_IHL = 0;
 const TOS = 1;
 const TOTAL_LENGTH = 2;
@@ -23,7 +23,7 @@ const CHECKSUM = 10;
 const SRC = 12;
 const DST = 16;
 
-/** True when every accessor of `ipv4` is safe at `at`, and the packet lies wholly before `end`. */
+/** Reports whether every accessor of `ipv4` is safe at `at`, and the packet ends by `end`. */
 export function isIpv4(frame: Frame, at: number, end = frame.end): boolean {
   if (end - at < IPV4_HEADER || ipv4.version(frame, at) !== 4) return false;
   const headerLength = ipv4.headerLength(frame, at);
@@ -31,7 +31,7 @@ export function isIpv4(frame: Frame, at: number, end = frame.end): boolean {
   return headerLength >= IPV4_HEADER && headerLength <= totalLength && totalLength <= end - at;
 }
 
-/** Writes a 16-bit word of the header and keeps the header checksum true. */
+/** Writes a 16-bit word of the header and updates the header checksum. */
 function setWord(frame: Frame, at: number, field: number, word: number): void {
   const { view } = frame;
   update(view, at + CHECKSUM, change16(view.getUint16(at + field), word));
@@ -47,21 +47,21 @@ function setAddress(frame: Frame, at: number, field: number, address: Address): 
   return change;
 }
 
-/** Accessors; `at` is the offset of the header in the frame. Every `set` keeps the header checksum true. */
+/** Accessors; `at` is the offset of the header in the frame. Every setter updates the header checksum. */
 export const ipv4 = {
   version: (frame: Frame, at: number) => frame.view.getUint8(at + VERSION_IHL) >> 4,
-  /** Octets, options included. */
+  /** Returns the header's bytes, options included. */
   headerLength: (frame: Frame, at: number) => (frame.view.getUint8(at + VERSION_IHL) & 0x0f) * 4,
   tos: (frame: Frame, at: number) => frame.view.getUint8(at + TOS),
-  /** Octets of header and payload. */
+  /** Returns the bytes of header and payload. */
   totalLength: (frame: Frame, at: number) => frame.view.getUint16(at + TOTAL_LENGTH),
   id: (frame: Frame, at: number) => frame.view.getUint16(at + ID),
-  /** DONT_FRAGMENT, MORE_FRAGMENTS and the offset in units of 8 octets, together. */
+  /** Returns DONT_FRAGMENT, MORE_FRAGMENTS and the offset in units of 8 bytes, together. */
   fragment: (frame: Frame, at: number) => frame.view.getUint16(at + FRAGMENT),
   ttl: (frame: Frame, at: number) => frame.view.getUint8(at + TTL),
   protocol: (frame: Frame, at: number) => frame.view.getUint8(at + PROTOCOL),
   checksum: (frame: Frame, at: number) => frame.view.getUint16(at + CHECKSUM),
-  /** The 32 bits of the source address, of either sign. */
+  /** Return the 32 bits of an address, of either sign. */
   src: (frame: Frame, at: number) => frame.view.getInt32(at + SRC),
   dst: (frame: Frame, at: number) => frame.view.getInt32(at + DST),
 
@@ -82,23 +82,23 @@ export const ipv4 = {
   setProtocol(frame: Frame, at: number, protocol: number): void {
     setWord(frame, at, TTL, (frame.view.getUint8(at + TTL) << 8) | protocol);
   },
-  /** Sets the source address; returns the change, for the transport checksum that covers it too. */
+  /** Sets the source address; returns the change, for the transport checksum that also covers it. */
   setSrc: (frame: Frame, at: number, address: Address): number => setAddress(frame, at, SRC, address),
-  /** Sets the destination address; returns the change, for the transport checksum that covers it too. */
+  /** Sets the destination address; returns the change, for the transport checksum that also covers it. */
   setDst: (frame: Frame, at: number, address: Address): number => setAddress(frame, at, DST, address),
 
-  /** True when the header checksum is right. */
+  /** Reports whether the header checksum is right. */
   checksumHolds: (frame: Frame, at: number): boolean =>
     sum(frame.view, at, at + ipv4.headerLength(frame, at)) === 0xffff,
 
-  /** Writes the header checksum anew. */
+  /** Computes and writes the header checksum. */
   recompute(frame: Frame, at: number): void {
     frame.view.setUint16(at + CHECKSUM, 0);
     frame.view.setUint16(at + CHECKSUM, complement(sum(frame.view, at, at + ipv4.headerLength(frame, at))));
   },
 
   /**
-   * Writes a header without options, checksum and all, at `at`. `totalLength`: octets, this header included;
+   * Writes a header without options, with its checksum, at `at`. `totalLength`: bytes, this header included;
    * `fragment`: DONT_FRAGMENT, MORE_FRAGMENTS, offset.
    */
   write(

@@ -1,13 +1,13 @@
-/** The IPv6 header and its extension headers (RFC 8200): read where they lie, rewritten, written anew. */
+/** The IPv6 header and its extension headers (RFC 8200): accessors, setters and writers. */
 import type { Address } from './address.ts';
 import { change32 } from './checksum.ts';
 import type { Frame } from './frame.ts';
 
-/** Octets of the fixed header. */
+/** Bytes of the fixed header. */
 export const IPV6_HEADER = 40;
-/** Every IPv6 link carries this many octets (RFC 8200 section 5). */
+/** Bytes that every IPv6 link can carry in one packet (RFC 8200 section 5). */
 export const MIN_MTU6 = 1280;
-/** Octets of the fragment header. */
+/** Bytes of the fragment header. */
 export const FRAGMENT_HEADER = 8;
 
 /* Protocol numbers of the extension headers (IANA, "IPv6 Extension Header Types"). */
@@ -17,10 +17,10 @@ export const FRAGMENT = 44;
 export const AUTHENTICATION = 51;
 export const DESTINATION_OPTIONS = 60;
 
-/** More extension headers than this are no packet that anybody means well with. */
+/** Packets with more extension headers are rejected; legitimate ones have few. */
 export const MAX_EXTENSION_HEADERS = 12;
 
-/* Offsets from the header's first octet. */
+/* Offsets from the header's first byte. */
 const VERSION_CLASS_LABEL = 0;
 const PAYLOAD_LENGTH = 4;
 const NEXT_HEADER = 6;
@@ -28,13 +28,13 @@ const HOP_LIMIT = 7;
 const SRC = 8;
 const DST = 24;
 
-/* Offsets from an extension header's first octet. */
+/* Offsets from an extension header's first byte. */
 const EXTENSION_NEXT = 0;
 const EXTENSION_LENGTH = 1;
 const FRAGMENT_OFFSET = 2;
 const FRAGMENT_ID = 4;
 
-/** True when every accessor of `ipv6` is safe at `at`, and the packet lies wholly before `end`. */
+/** Reports whether every accessor of `ipv6` is safe at `at`, and the packet ends by `end`. */
 export function isIpv6(frame: Frame, at: number, end = frame.end): boolean {
   return (
     end - at >= IPV6_HEADER &&
@@ -43,7 +43,10 @@ export function isIpv6(frame: Frame, at: number, end = frame.end): boolean {
   );
 }
 
-/** True for the headers that stand between IPv6 and the transport header and tell their length. ESP is none of them. */
+/**
+ * Reports whether the protocol is an extension header with a length, between IPv6 and transport header. ESP
+ * is not.
+ */
 export const isExtension = (protocol: number): boolean =>
   protocol === HOP_BY_HOP ||
   protocol === ROUTING ||
@@ -51,19 +54,19 @@ export const isExtension = (protocol: number): boolean =>
   protocol === AUTHENTICATION ||
   protocol === DESTINATION_OPTIONS;
 
-/** Octets of the extension header at `at`, which has to end by `end`; -1 when it does not. */
+/** Returns the bytes of the extension header at `at`; -1 when it does not end by `end`. */
 export function extensionLength(frame: Frame, at: number, protocol: number, end: number): number {
   if (end - at < 8) return -1;
   if (protocol === FRAGMENT) return FRAGMENT_HEADER;
   const units = frame.view.getUint8(at + EXTENSION_LENGTH);
-  // RFC 4302 section 2.2: the authentication header counts words, less two.
+  // RFC 4302 section 2.2: the authentication header counts words, minus two.
   const length = protocol === AUTHENTICATION ? (units + 2) * 4 : (units + 1) * 8;
   return length <= end - at ? length : -1;
 }
 
 /**
- * Offset of the next-header octet that announces the header at `header`; `at` is the fixed header of a packet that
- * decoded well. -1 when no header of the chain begins there.
+ * Returns the offset of the next-header byte that announces the header at `header`; -1 when no header of the
+ * chain begins there. `at` is the fixed header of a packet that was decoded.
  */
 export function nextHeaderOctet(frame: Frame, at: number, header: number): number {
   let field = at + NEXT_HEADER;
@@ -100,7 +103,7 @@ export const ipv6 = {
   version: (frame: Frame, at: number) => frame.view.getUint8(at + VERSION_CLASS_LABEL) >> 4,
   trafficClass: (frame: Frame, at: number) => (frame.view.getUint16(at + VERSION_CLASS_LABEL) >> 4) & 0xff,
   flowLabel: (frame: Frame, at: number) => frame.view.getUint32(at + VERSION_CLASS_LABEL) & 0xfffff,
-  /** Octets behind the fixed header, extension headers included. */
+  /** Returns the bytes after the fixed header, extension headers included. */
   payloadLength: (frame: Frame, at: number) => frame.view.getUint16(at + PAYLOAD_LENGTH),
   nextHeader: (frame: Frame, at: number) => frame.view.getUint8(at + NEXT_HEADER),
   hopLimit: (frame: Frame, at: number) => frame.view.getUint8(at + HOP_LIMIT),
@@ -121,7 +124,7 @@ export const ipv6 = {
   /** Sets the destination address; returns the change, for the transport checksum that covers it. */
   setDst: (frame: Frame, at: number, address: Address): number => writeAddress(frame, at + DST, address),
 
-  /** Writes a fixed header at `at`. `payloadLength`: octets behind it. */
+  /** Writes a fixed header at `at`. `payloadLength`: bytes after it. */
   write(
     frame: Frame,
     at: number,
@@ -143,12 +146,12 @@ export const ipv6 = {
 
   /* Extension headers; `at` is the offset of the extension header. */
   extensionNext: (frame: Frame, at: number) => frame.view.getUint8(at + EXTENSION_NEXT),
-  /** Octets before this fragment in its datagram's fragmentable part. */
+  /** Returns the bytes of the datagram's fragmentable part before this fragment. */
   fragmentOffset: (frame: Frame, at: number) => frame.view.getUint16(at + FRAGMENT_OFFSET) & 0xfff8,
   moreFragments: (frame: Frame, at: number) => (frame.view.getUint16(at + FRAGMENT_OFFSET) & 1) !== 0,
-  /** Identification, 32 bits of either sign. */
+  /** Returns the identification, 32 bits of either sign. */
   fragmentId: (frame: Frame, at: number) => frame.view.getInt32(at + FRAGMENT_ID),
-  /** Writes a fragment header; `offset`: octets, a multiple of 8. */
+  /** Writes a fragment header; `offset`: bytes, a multiple of 8. */
   writeFragment(
     frame: Frame,
     at: number,

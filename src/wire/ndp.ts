@@ -18,15 +18,15 @@ const OVERRIDE = 0x2000_0000;
 /** The hop limit that these messages must have: none came through a router (RFC 4861 section 7.1). */
 export const NDP_HOP_LIMIT = 255;
 
-/* Option types (RFC 4861 section 4.6); an option's length counts units of 8 octets. */
+/* Option types (RFC 4861 section 4.6); an option's length counts units of 8 bytes. */
 const SOURCE_LINK_LAYER = 1;
 const TARGET_LINK_LAYER = 2;
 
-/* Offsets from the message's first octet. */
+/* Offsets from the message's first byte. */
 const TARGET = 8;
 const OPTIONS = 24;
 
-/** True when [at, end) has room for what `ndp` reads. */
+/** Reports whether every accessor of `ndp` is safe for [at, end). */
 export const isNdp = (frame: Frame, at: number, end: number): boolean =>
   end - at >= NDP_LENGTH && icmp6.code(frame, at) === 0;
 
@@ -37,8 +37,8 @@ export const ndp = {
   },
 
   /**
-   * Offset of the MAC address that the message gives: of its sender in a solicitation, of its target in an
-   * advertisement; -1 where it gives none.
+   * Returns the offset of the MAC address in the message: the sender's in a solicitation, the target's in an
+   * advertisement; -1 when it has none.
    */
   macOffset(frame: Frame, at: number, end: number): number {
     const wanted = icmp6.type(frame, at) === NEIGHBOR_ADVERTISEMENT ? TARGET_LINK_LAYER : SOURCE_LINK_LAYER;

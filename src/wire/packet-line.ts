@@ -1,4 +1,4 @@
-/** Reads a packet from the line that print.ts writes: what scenarios and tests are written in. */
+/** Parses the line format of print.ts, in which scenarios and tests state packets. */
 import type { Address } from './address.ts';
 import { isV4, parseAddress } from './address.ts';
 import { pseudoSum } from './checksum.ts';
@@ -14,7 +14,7 @@ import { TCP, TCP_HEADER, tcp } from './tcp.ts';
 import { checksumOffset, recompute } from './transport-checksum.ts';
 import { UDP, UDP_HEADER, udp } from './udp.ts';
 
-/** A line that is no packet, and why. */
+/** An invalid packet line, with the reason. */
 export class PacketLineError extends Error {
   constructor(line: string, reason: string) {
     super(`${reason}: ${line}`);
@@ -22,23 +22,23 @@ export class PacketLineError extends Error {
   }
 }
 
-/* What a packet has when its line does not say otherwise. */
+/* Fields of a packet whose line does not give them. */
 const DEFAULT_TTL = 64;
 const DEFAULT_WINDOW = 64_240;
 
-/** One end of a packet. */
+/** One endpoint of a packet. */
 interface End {
   readonly address: Address;
   readonly port: number | undefined;
 }
 
-/** A line taken apart. */
+/** A parsed line. */
 interface Line {
   readonly text: string;
   readonly src: End;
   readonly dst: End;
   readonly protocol: number;
-  /** Words that are no key=value: flags, names, DF. */
+  /** Words other than key=value: flags, names, DF. */
   readonly words: ReadonlySet<string>;
   readonly values: ReadonlyMap<string, string>;
   /** The packet in brackets. */
@@ -46,11 +46,12 @@ interface Line {
 }
 
 /**
- * The octets of the IP packet that a line describes, checksums included. After the two ends: the protocol (`TCP` may
- * be left out before flags), flags like `SYN+ACK` or the name of a message or chunk (or its number: `3/1`, `chunk=7`),
- * then in any order `len=`, `data="text"` or `hex=` for the payload; `ttl= tos= ipid= DF frag=OFFSET+`;
- * `seq= ack= win= mss=`; `tag=`; `id= seq= mtu=`; `proto=`; `[a line]` for the packet inside;
- * `bad-checksum`, `partial-checksum`, `no-checksum`, `bad-header-checksum`. Throws PacketLineError.
+ * Returns the bytes of the IP packet that a line describes, checksums included. After the two endpoints: the
+ * protocol (`TCP` may be omitted before flags), flags like `SYN+ACK` or the name of a message or chunk (or
+ * its number: `3/1`, `chunk=7`), then in any order `len=`, `data="text"` or `hex=` for the payload; `ttl=
+ * tos= ipid= DF frag=OFFSET+`; `seq= ack= win= mss=`; `tag=`; `id= seq= mtu=`; `proto=`; `[a line]` for the
+ * packet inside; `bad-checksum`, `partial-checksum`, `no-checksum`, `bad-header-checksum`. Throws
+ * PacketLineError.
  */
 export function packetOfLine(text: string): Uint8Array<ArrayBuffer> {
   const line = takeApart(text.trim());
@@ -62,7 +63,7 @@ export function packetOfLine(text: string): Uint8Array<ArrayBuffer> {
   const transport = network + (v4 ? IPV4_HEADER : IPV6_HEADER + (fragmented ? FRAGMENT_HEADER : 0));
   frame.end = transport;
   writeTransport(frame, line, fragment.offset > 0);
-  if (frame.length > 0xffff) throw new PacketLineError(line.text, 'too long for a packet');
+  if (frame.length > 0xffff) throw new PacketLineError(line.text, 'packet is too long');
   const ttl = number(line, 'ttl', 255, DEFAULT_TTL);
   const tos = number(line, 'tos', 255, 0);
   const id = number(line, 'ipid', 0xffffffff, 0);
@@ -85,7 +86,7 @@ export function packetOfLine(text: string): Uint8Array<ArrayBuffer> {
 
 function writeChecksums(frame: Frame, line: Line): void {
   const packet = new Packet();
-  if (!packet.decode(frame)) throw new PacketLineError(line.text, 'too long for a packet');
+  if (!packet.decode(frame)) throw new PacketLineError(line.text, 'packet is too long');
   recompute(packet);
   const at = checksumOffset(packet);
   const { view } = frame;
@@ -103,10 +104,11 @@ function writeChecksums(frame: Frame, line: Line): void {
 
 function takeApart(text: string): Line {
   const match = /^(\S+) > (\S+)((?: .*)?)$/.exec(text);
-  if (match === null) throw new PacketLineError(text, 'not of the form SRC > DST ...');
+  if (match === null) throw new PacketLineError(text, 'invalid packet line: expected SRC > DST ...');
   const src = endOf(text, match[1]!);
   const dst = endOf(text, match[2]!);
-  if (isV4(src.address) !== isV4(dst.address)) throw new PacketLineError(text, 'two families');
+  if (isV4(src.address) !== isV4(dst.address))
+    throw new PacketLineError(text, 'addresses of different families');
   let rest = match[3]!;
   let inner: Uint8Array | undefined;
   const bracket = /(?<= )\[(.*)\]/.exec(rest);
@@ -131,7 +133,7 @@ function endOf(text: string, end: string): End {
   const match = /^\[?([^\]]+?)\]?:(\d{1,5})$/.exec(end);
   const address = match === null ? undefined : parseAddress(match[1]!);
   const port = Number(match?.[2]);
-  if (address === undefined || port > 0xffff) throw new PacketLineError(text, `no address: ${end}`);
+  if (address === undefined || port > 0xffff) throw new PacketLineError(text, `invalid address ${end}`);
   return { address, port };
 }
 
@@ -141,10 +143,10 @@ function protocolOf(text: string, words: Set<string>, values: Map<string, string
   for (const [protocol, name] of Object.entries(PROTOCOL_NAMES))
     if (words.delete(name)) return Number(protocol);
   for (const word of words) if (flagsOf(word) !== undefined) return TCP;
-  throw new PacketLineError(text, 'no protocol');
+  throw new PacketLineError(text, 'missing protocol');
 }
 
-/** The flags octet of a word like SYN+ACK, or `-`; undefined when it is none. */
+/** Returns the flags byte of a word like SYN+ACK, or `-`; undefined for other words. */
 function flagsOf(word: string): number | undefined {
   if (word === '-') return 0;
   let flags = 0;
@@ -162,7 +164,10 @@ function fragmentOf(line: Line): { offset: number; more: boolean } {
   const match = /^(\d+)(\+?)$/.exec(word);
   const offset = Number(match?.[1]);
   if (match === null || offset % 8 !== 0 || offset > 0xfff8)
-    throw new PacketLineError(line.text, 'frag= wants a multiple of 8 octets, and + where more follow');
+    throw new PacketLineError(
+      line.text,
+      'invalid frag: expected a multiple of 8 bytes, and + when more follow',
+    );
   return { offset, more: match[2] === '+' };
 }
 
@@ -171,19 +176,19 @@ function number(line: Line, key: string, most: number, otherwise: number): numbe
   if (word === undefined) return otherwise;
   const value = Number(word);
   if (!Number.isInteger(value) || value < 0 || value > most)
-    throw new PacketLineError(line.text, `${key}= wants a number of at most ${most}`);
+    throw new PacketLineError(line.text, `invalid ${key}: expected a number of at most ${most}`);
   return value;
 }
 
-/** Puts octets at the end of the packet. */
+/** Appends bytes to the packet. */
 function append(frame: Frame, line: Line, octets: Uint8Array): void {
   if (octets.length > frame.bytes.length - frame.end)
-    throw new PacketLineError(line.text, 'too long for a packet');
+    throw new PacketLineError(line.text, 'packet is too long');
   frame.bytes.set(octets, frame.end);
   frame.end += octets.length;
 }
 
-/** The payload as data= or hex= gives it, or `len=` letters. */
+/** Returns the payload of data= or hex=, or `len=` letters. */
 function payloadOf(line: Line): Uint8Array {
   const data = line.values.get('data');
   if (data !== undefined) return new TextEncoder().encode(JSON.parse(data) as string);
@@ -193,14 +198,14 @@ function payloadOf(line: Line): Uint8Array {
   return new Uint8Array(number(line, 'len', 0xffff, 0)).map((_zero, i) => 0x61 + (i % 26));
 }
 
-/** The type and code of a name or of `3/1`. */
+/** Returns the type and code of a name, or of `3/1`. */
 function messageOf(line: Line, names: Readonly<Record<string, string>>): [type: number, code: number] {
   for (const word of line.words) {
     const kind = Object.keys(names).find((key) => names[key] === word) ?? word;
     const match = /^(\d+)\/(\d+)$/.exec(kind);
     if (match !== null) return [Number(match[1]), Number(match[2])];
   }
-  throw new PacketLineError(line.text, 'which message');
+  throw new PacketLineError(line.text, 'missing or unknown message name');
 }
 
 function writeTransport(frame: Frame, line: Line, later: boolean): void {
@@ -217,11 +222,11 @@ function writeTransport(frame: Frame, line: Line, later: boolean): void {
 
 function portsOf(line: Line): [src: number, dst: number] {
   const { src, dst } = line;
-  if (src.port === undefined || dst.port === undefined) throw new PacketLineError(line.text, 'no ports');
+  if (src.port === undefined || dst.port === undefined) throw new PacketLineError(line.text, 'missing port');
   return [src.port, dst.port];
 }
 
-/** Makes room at the packet's end for a header; returns where. */
+/** Reserves bytes at the packet's end for a header; returns their offset. */
 function grow(frame: Frame, octets: number): number {
   frame.end += octets;
   return frame.end - octets;

@@ -1,4 +1,4 @@
-/** The one decoding of a packet that scheduling needs: five-tuple, offsets, flags, fragment. */
+/** Decodes the fields of a packet that scheduling needs: five-tuple, offsets, flags, fragment. */
 import type { Address } from './address.ts';
 import type { Frame } from './frame.ts';
 import { ICMP, ICMP_HEADER, icmp, isIcmp } from './icmp.ts';
@@ -9,109 +9,138 @@ import { isSctp, SCTP, SCTP_HEADER, sctp } from './sctp.ts';
 import { isTcp, TCP, TCP_FLAGS, TCP_HEADER, tcp } from './tcp.ts';
 import { isUdp, UDP, UDP_HEADER, udp } from './udp.ts';
 
-/** Octets at the beginning of TCP, UDP and SCTP that hold both ports. */
+/** Bytes at the beginning of TCP, UDP and SCTP that hold both ports. */
 const PORTS = 4;
 
 const hasPortsFirst = (protocol: number): boolean =>
   protocol === TCP || protocol === UDP || protocol === SCTP;
 
+/** Reasons why a packet is not a well-formed IP packet. */
+export const DECODE_ERRORS = {
+  truncated: 'the packet ends before its header does',
+  'unknown-version': 'neither IPv4 nor IPv6',
+  'bad-header-length': 'the header length is below 20 bytes',
+  'bad-total-length': 'the length field contradicts the header length or the bytes received',
+  'bad-extension-header': 'an extension header extends beyond the packet',
+  'too-many-extension-headers': 'more than 12 extension headers',
+} as const;
+export type DecodeError = keyof typeof DECODE_ERRORS;
+
 /**
- * A decoded packet; reused, never kept. `decode` fills it from a frame, `decodeQuoted` from the packet that an
- * ICMP error quotes (where the end may be missing). All offsets are offsets into `frame.bytes`.
+ * A decoded packet; reused. `decode` fills it from a frame, `decodeQuoted` from the packet that an ICMP error
+ * quotes, which may be truncated. All offsets are offsets into `frame.bytes`.
  */
 export class Packet {
   frame!: Frame;
-  /** 0: not a well-formed IP packet, and nothing else here is valid. */
+  /** 0: not a well-formed IP packet, and only `error` is valid. */
   version: 0 | 4 | 6 = 0;
-  /** The first protocol that is no IPv6 extension header (RFC 8200 section 4). */
+  /** Why the packet is not well formed; undefined after it was decoded. */
+  error: DecodeError | undefined;
+  /** The first protocol that is not an IPv6 extension header (RFC 8200 section 4). */
   protocol = 0;
   readonly src: Address = new Uint32Array(4);
   readonly dst: Address = new Uint32Array(4);
   /**
-   * Valid iff protocol is TCP, UDP or SCTP and this is no later fragment; otherwise 0. Of a later fragment that an ICMP
-   * error quotes, the first octets, which Linux 6.1 takes for its ports (ip_vs_in_icmp).
+   * Valid if protocol is TCP, UDP or SCTP and this is not a later fragment; otherwise 0. For a later fragment
+   * that an ICMP error quotes: its first bytes, which Linux 6.1 reads as ports (ip_vs_in_icmp).
    */
   srcPort = 0;
   dstPort = 0;
-  /** True when srcPort and dstPort are the packet's own. */
+  /** Reports whether srcPort and dstPort are from the packet. */
   hasPorts = false;
-  /** True when the transport header is there in full, whatever its lengths say; never for an unknown protocol. */
+  /**
+   * Reports whether the transport header is complete, whatever its lengths are; false for unknown protocols.
+   */
   hasHeader = false;
   /**
-   * The transport header is not whole, or its own lengths contradict the packet's. Ports may be there all the same.
-   * Never set for a later fragment, nor for protocols other than TCP, UDP, SCTP, ICMP and ICMPv6.
-   * Usual in a quoted packet, whose end is missing.
+   * The transport header is truncated, or its lengths contradict the packet's. Ports may be present
+   * nevertheless. Never set for a later fragment, nor for protocols other than TCP, UDP, SCTP, ICMP and
+   * ICMPv6. Usual in a quoted packet, which is truncated.
    */
   malformed = false;
   /** Offset of the IP header. */
   network = 0;
-  /** Offset of the transport header (in a later fragment: of its first octet of payload). */
+  /** Offset of the transport header (in a later fragment: of its payload). */
   transport = 0;
-  /** Offset of what the transport header carries; the same as `transport` where no such place can be told. */
+  /** Offset of the transport header's payload; equal to `transport` when it is unknown. */
   payload = 0;
-  /** Offset just past the IP packet's last octet by its own length fields; what follows in the frame is padding. */
+  /** Offset after the IP packet's last byte by its length fields; the rest of the frame is padding. */
   end = 0;
   /** Hop limit in IPv6. */
   ttl = 0;
-  /** TOS octet, or traffic class. */
+  /** TOS byte, or traffic class. */
   tos = 0;
   /** IPv4: DF is set. Always true for IPv6: routers do not fragment it. */
   dontFragment = false;
-  /** Octets before this fragment in its datagram. */
+  /** Bytes of the datagram before this fragment. */
   fragmentOffset = 0;
   moreFragments = false;
-  /** Offset of the IPv6 fragment header, 0 where there is none. */
+  /** Offset of the IPv6 fragment header; 0 without one. */
   fragmentHeader = 0;
-  /** TCP flags octet; valid iff protocol is TCP and no later fragment. */
+  /** TCP flags byte; valid if protocol is TCP and this is not a later fragment. */
   tcpFlags = 0;
-  /** ICMP or ICMPv6 type and code; valid iff protocol is that and no later fragment. */
+  /** ICMP or ICMPv6 type and code; valid for these protocols if this is not a later fragment. */
   icmpType = 0;
   icmpCode = 0;
-  /** Type of the first chunk; valid iff protocol is SCTP and no later fragment; -1 where there is none. */
+  /** Type of the first chunk; valid if protocol is SCTP and this is not a later fragment; -1 without one. */
   sctpChunk = -1;
 
   /**
-   * Decodes the IP packet that the frame holds; true when it is well formed as an IP packet (see `malformed` for its
-   * transport header). The IPv4 header checksum is not looked at: `ipv4.checksumHolds`. A later fragment and an
-   * unknown protocol are well-formed packets, with ports 0.
+   * Decodes the IP packet in the frame. Returns true when it is well formed as an IP packet (`malformed` is
+   * about its transport header), otherwise false with the reason in `error`. Does not verify the IPv4 header
+   * checksum: `ipv4.checksumHolds` does. A later fragment and an unknown protocol are well formed, with ports
+   * 0.
    */
   decode(frame: Frame): boolean {
     return this.#decode(frame, frame.start, frame.end, false);
   }
 
   /**
-   * Decodes the packet that an ICMP error quotes, frame.bytes[at, end): it may say that it is longer than what is left
-   * of it. `hasPorts` when 4 octets of the transport header are there; tcpFlags, icmpType, sctpChunk only where present.
+   * Decodes the packet that an ICMP error quotes, frame.bytes[at, end), whose length field may exceed the
+   * quotation. Sets `hasPorts` when 4 bytes of the transport header are present, and tcpFlags, icmpType and
+   * sctpChunk only when they are.
    */
   decodeQuoted(frame: Frame, at: number, end: number): boolean {
     return this.#decode(frame, at, Math.min(end, frame.end), true);
+  }
+
+  /** IP version of a decoded packet. */
+  get family(): 4 | 6 {
+    return this.version === 6 ? 6 : 4;
+  }
+
+  #fail(error: DecodeError): false {
+    this.error = error;
+    return false;
   }
 
   #decode(frame: Frame, at: number, end: number, quoted: boolean): boolean {
     this.frame = frame;
     this.network = at;
     this.version = 0;
+    this.error = undefined;
     this.fragmentOffset = 0;
     this.moreFragments = false;
     this.fragmentHeader = 0;
-    if (at < 0 || end <= at) return false;
+    if (at < 0 || end <= at) return this.#fail('truncated');
     const version = ipv4.version(frame, at);
-    const well =
-      version === 4
-        ? this.#decodeIpv4(frame, at, end, quoted)
-        : version === 6 && this.#decodeIpv6(frame, at, end, quoted);
-    if (!well) return false;
-    this.version = version as 4 | 6;
+    if (version !== 4 && version !== 6) return this.#fail('unknown-version');
+    const isWellFormed =
+      version === 4 ? this.#decodeIpv4(frame, at, end, quoted) : this.#decodeIpv6(frame, at, end, quoted);
+    if (!isWellFormed) return false;
+    this.version = version;
     this.#decodeTransport(frame, quoted);
     return true;
   }
 
   #decodeIpv4(frame: Frame, at: number, end: number, quoted: boolean): boolean {
-    if (end - at < IPV4_HEADER) return false;
+    if (end - at < IPV4_HEADER) return this.#fail('truncated');
     const headerLength = ipv4.headerLength(frame, at);
     const totalLength = ipv4.totalLength(frame, at);
-    if (headerLength < IPV4_HEADER || totalLength < headerLength) return false;
-    if (headerLength > end - at || (totalLength > end - at && !quoted)) return false;
+    if (headerLength < IPV4_HEADER) return this.#fail('bad-header-length');
+    if (headerLength > end - at) return this.#fail('truncated');
+    if (totalLength < headerLength) return this.#fail('bad-total-length');
+    if (totalLength > end - at && !quoted) return this.#fail('bad-total-length');
     this.end = Math.min(end, at + totalLength);
     this.transport = at + headerLength;
     this.tos = ipv4.tos(frame, at);
@@ -134,9 +163,9 @@ export class Packet {
   }
 
   #decodeIpv6(frame: Frame, at: number, end: number, quoted: boolean): boolean {
-    if (end - at < IPV6_HEADER) return false;
+    if (end - at < IPV6_HEADER) return this.#fail('truncated');
     const length = IPV6_HEADER + ipv6.payloadLength(frame, at);
-    if (length > end - at && !quoted) return false;
+    if (length > end - at && !quoted) return this.#fail('bad-total-length');
     this.end = Math.min(end, at + length);
     this.tos = ipv6.trafficClass(frame, at);
     this.ttl = ipv6.hopLimit(frame, at);
@@ -148,13 +177,13 @@ export class Packet {
     return this.#skipExtensions(frame, quoted);
   }
 
-  /** Walks to the transport header, or in a later fragment to what follows the fragment header. */
+  /** Advances to the transport header, or in a later fragment to the data after the fragment header. */
   #skipExtensions(frame: Frame, quoted: boolean): boolean {
     for (let i = 0; i < MAX_EXTENSION_HEADERS; i++) {
       if (!isExtension(this.protocol) || this.fragmentOffset !== 0) return true;
       const at = this.transport;
       const length = extensionLength(frame, at, this.protocol, this.end);
-      if (length < 0) return quoted;
+      if (length < 0) return quoted || this.#fail('bad-extension-header');
       if (this.protocol === FRAGMENT) {
         this.fragmentHeader = at;
         this.fragmentOffset = ipv6.fragmentOffset(frame, at);
@@ -163,7 +192,7 @@ export class Packet {
       this.protocol = ipv6.extensionNext(frame, at);
       this.transport = at + length;
     }
-    return !isExtension(this.protocol);
+    return !isExtension(this.protocol) || this.#fail('too-many-extension-headers');
   }
 
   #decodeTransport(frame: Frame, quoted: boolean): void {

@@ -1,6 +1,6 @@
-/** The pcap file format (draft-ietf-opsawg-pcap): reading files of anybody's making, writing our own. */
+/** The pcap file format (draft-ietf-opsawg-pcap): reads files of any byte order, writes little endian. */
 
-/** Link types (the IANA registry of the draft): what the packets of a file begin with. */
+/** Link types (the IANA registry of the draft): the header with which packets begin. */
 export const LINKTYPE_ETHERNET = 1;
 export const LINKTYPE_RAW = 101;
 export const LINKTYPE_LINUX_SLL = 113;
@@ -8,38 +8,38 @@ export const LINKTYPE_IPV4 = 228;
 export const LINKTYPE_IPV6 = 229;
 export const LINKTYPE_LINUX_SLL2 = 276;
 
-/** Octets of the file's header and of that of a packet. */
+/** Bytes of the file header and of a packet header. */
 export const PCAP_FILE_HEADER = 24;
 export const PCAP_PACKET_HEADER = 16;
 
-/** Stamps in microseconds; the other in nanoseconds. Read in the wrong endianness they come out reversed. */
+/** Timestamps in microseconds, and in nanoseconds. Read with the wrong byte order they appear reversed. */
 const MAGIC_MICROSECONDS = 0xa1b2c3d4;
 const MAGIC_NANOSECONDS = 0xa1b23c4d;
 const VERSION_MAJOR = 2;
 const VERSION_MINOR = 4;
-/** The longest capture that is believed, octets: what libpcap itself takes (MAXIMUM_SNAPLEN). */
+/** Bytes of the longest packet that is accepted, as in libpcap (MAXIMUM_SNAPLEN). */
 const MAX_CAPTURE = 262_144;
 
-/* Offsets in the file's header. */
+/* Offsets in the file header. */
 const MAJOR = 4;
 const MINOR = 6;
 const SNAPLEN = 16;
 const LINKTYPE = 20;
-/** The low bits of the link type word; the rest tells of frame check sequences. */
+/** The low bits of the link type word; the others describe frame check sequences. */
 const LINKTYPE_MASK = 0xffff;
 
-/* Offsets in a packet's header. */
+/* Offsets in a packet header. */
 const SECONDS = 0;
 const FRACTION = 4;
 const CAPTURED = 8;
 const ORIGINAL = 12;
 
-/** What is wrong with a file, and where. */
+/** An invalid pcap file, with the offset of the problem. */
 export class PcapFileError extends Error {
-  /** Octets from the beginning of the file. */
+  /** Bytes from the beginning of the file. */
   readonly offset: number;
   constructor(reason: string, offset: number) {
-    super(`pcap file: ${reason} at octet ${offset}`);
+    super(`pcap file: ${reason} (at byte ${offset})`);
     this.name = 'PcapFileError';
     this.offset = offset;
   }
@@ -51,31 +51,31 @@ export interface PcapFileHeader {
   readonly nanoseconds: boolean;
   /** LINKTYPE_... */
   readonly linkType: number;
-  /** Octets; packets were cut to this. */
+  /** Bytes; longer packets were truncated to this. */
   readonly snaplen: number;
 }
 
 /** One packet of a file. */
 export interface PcapPacket {
-  /** When it was heard, ms since 1970. */
+  /** When the packet was received, ms since 1970. */
   readonly at: number;
-  /** What was captured of it: a view of the file's octets. */
+  /** The captured part: a view of the file's bytes. */
   readonly octets: Uint8Array;
-  /** Octets it had on the wire. */
+  /** Length on the wire, bytes. */
   readonly originalLength: number;
 }
 
 const viewOf = (file: Uint8Array): DataView => new DataView(file.buffer, file.byteOffset, file.byteLength);
 
-/** Reads the file's header; throws PcapFileError. */
+/** Reads the file header; throws PcapFileError. */
 export function readPcapHeader(file: Uint8Array): PcapFileHeader {
-  if (file.length < PCAP_FILE_HEADER) throw new PcapFileError('the header is not whole', file.length);
+  if (file.length < PCAP_FILE_HEADER) throw new PcapFileError('the file header is truncated', file.length);
   const view = viewOf(file);
   const littleEndian = isMagic(view.getUint32(0, true));
   const magic = view.getUint32(0, littleEndian);
   if (!isMagic(magic)) throw new PcapFileError('not a pcap file (pcapng is another format)', 0);
   const major = view.getUint16(MAJOR, littleEndian);
-  if (major !== VERSION_MAJOR) throw new PcapFileError(`unknown version ${major}`, MAJOR);
+  if (major !== VERSION_MAJOR) throw new PcapFileError(`version ${major} is not supported`, MAJOR);
   return {
     littleEndian,
     nanoseconds: magic === MAGIC_NANOSECONDS,
@@ -87,8 +87,8 @@ export function readPcapHeader(file: Uint8Array): PcapFileHeader {
 const isMagic = (word: number): boolean => word === MAGIC_MICROSECONDS || word === MAGIC_NANOSECONDS;
 
 /**
- * The packets of a file, one by one as they are asked for. Throws PcapFileError at the packet that is not whole or
- * claims an impossible length; those before it have been given.
+ * Yields the packets of a file, one by one. Throws PcapFileError at a packet that is truncated or has an
+ * impossible length, after it yielded those before it.
  */
 export function* readPcap(file: Uint8Array): Generator<PcapPacket, void, void> {
   const { littleEndian, nanoseconds } = readPcapHeader(file);
@@ -96,12 +96,12 @@ export function* readPcap(file: Uint8Array): Generator<PcapPacket, void, void> {
   const fractionsPerMs = nanoseconds ? 1e6 : 1e3;
   let at = PCAP_FILE_HEADER;
   while (at < file.length) {
-    if (file.length - at < PCAP_PACKET_HEADER)
-      throw new PcapFileError('the header of a packet is not whole', at);
+    if (file.length - at < PCAP_PACKET_HEADER) throw new PcapFileError('a packet header is truncated', at);
     const captured = view.getUint32(at + CAPTURED, littleEndian);
     const octets = at + PCAP_PACKET_HEADER;
-    if (captured > MAX_CAPTURE) throw new PcapFileError(`a packet of ${captured} octets is not believed`, at);
-    if (captured > file.length - octets) throw new PcapFileError('a packet is not whole', at);
+    if (captured > MAX_CAPTURE)
+      throw new PcapFileError(`invalid packet length ${captured}: expected at most ${MAX_CAPTURE}`, at);
+    if (captured > file.length - octets) throw new PcapFileError('a packet is truncated', at);
     yield {
       at:
         view.getUint32(at + SECONDS, littleEndian) * 1000 +
@@ -113,7 +113,7 @@ export function* readPcap(file: Uint8Array): Generator<PcapPacket, void, void> {
   }
 }
 
-/** The header of a file whose packets have this link type, in our own form: little endian, microseconds. */
+/** Returns the file header for this link type, by default little endian with microseconds. */
 export function pcapHeader(
   linkType: number,
   form: Partial<Omit<PcapFileHeader, 'linkType'>> = {},
@@ -129,7 +129,10 @@ export function pcapHeader(
   return header;
 }
 
-/** A packet as a file holds it, header and octets; `at`: ms since 1970. `form` has to be that of the file's header. */
+/**
+ * Returns a packet as stored in a file, header and bytes; `at`: ms since 1970. `form` must match the file
+ * header.
+ */
 export function pcapPacket(
   octets: Uint8Array,
   at: number,

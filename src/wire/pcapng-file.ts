@@ -1,26 +1,26 @@
-/** The pcapng file format, as far as one needs it to write packets with comments and to read packets (draft-ietf-opsawg-pcapng). */
+/** The pcapng file format (draft-ietf-opsawg-pcapng): writes packets with comments, and reads packets. */
 import { PcapFileError } from './pcap-file.ts';
 
 const SECTION_HEADER = 0x0a0d0d0a;
 const INTERFACE_DESCRIPTION = 1;
 const SIMPLE_PACKET = 3;
 const ENHANCED_PACKET = 6;
-/** Tells the reader our byte order, which is little endian. */
+/** Indicates the byte order, here little endian. */
 const BYTE_ORDER = 0x1a2b3c4d;
 const VERSION_MAJOR = 1;
-/** Length of a section that is not known beforehand: -1 in 64 bits. */
+/** Length of a section that is not known in advance: -1 in 64 bits. */
 const UNKNOWN = 0xffffffff;
-/** Options: the end of them, a comment on anything, an interface's name. */
+/** Options: the end of options, a comment, an interface's name. */
 const END_OF_OPTIONS = 0;
 const COMMENT = 1;
 const INTERFACE_NAME = 2;
-/** Octets of an option's code and length. */
+/** Bytes of an option's code and length. */
 const OPTION_HEADER = 4;
-/** The longest comment, octets: an option's length is 16 bits, and a multiple of 4 has to be below that. */
+/** Bytes of the longest comment: an option's length is 16 bits, and the padded length must fit too. */
 const MAX_COMMENT = 65_000;
-/** Octets around a block's body: type and length before, length after. */
+/** Bytes around a block's body: type and length before, length after. */
 const BLOCK_FRAME = 12;
-/** Octets of a packet's block before the packet, and of a simple one's. */
+/** Bytes of a packet block before the packet, and of a simple packet block. */
 const PACKET_BODY = 20;
 const SIMPLE_BODY = 4;
 const MICROSECONDS = 1000;
@@ -28,7 +28,7 @@ const TWO_TO_32 = 2 ** 32;
 
 const padded = (octets: number): number => (octets + 3) & ~3;
 
-/** An option: code, length, text, padding. */
+/** Returns an option: code, length, text, padding. */
 function option(code: number, text: string): Uint8Array {
   const octets = new TextEncoder().encode(text).subarray(0, MAX_COMMENT);
   const whole = new Uint8Array(OPTION_HEADER + padded(octets.length));
@@ -57,11 +57,11 @@ function block(type: number, body: Uint8Array, options: readonly Uint8Array[]): 
 
 /** One packet of a file. */
 export interface PcapngPacket {
-  /** LINKTYPE_... of the interface that it was heard at. */
+  /** LINKTYPE_... of the interface that received the packet. */
   readonly linkType: number;
-  /** What was captured of it: a view of the file's octets. */
+  /** The captured part: a view of the file's bytes. */
   readonly octets: Uint8Array;
-  /** Octets it had on the wire. */
+  /** Length on the wire, bytes. */
   readonly originalLength: number;
 }
 
@@ -73,40 +73,43 @@ const viewOf = (file: Uint8Array): DataView => new DataView(file.buffer, file.by
 /** An interface of a section. */
 interface Interface {
   readonly linkType: number;
-  /** Most octets of a packet that were kept; 0: all. */
+  /** Bytes to which packets were truncated; 0: not truncated. */
   readonly snaplen: number;
 }
 
-/** The packets of enhanced and simple blocks, one by one. Throws PcapFileError where a block is not whole. */
+/**
+ * Yields the packets of enhanced and simple blocks, one by one. Throws PcapFileError at a truncated block.
+ */
 export function* readPcapng(file: Uint8Array): Generator<PcapngPacket, void, void> {
   const view = viewOf(file);
   let littleEndian = true;
   let interfaces: Interface[] = [];
   for (let at = 0; at < file.length; ) {
-    if (file.length - at < BLOCK_FRAME) throw new PcapFileError('the header of a block is not whole', at);
+    if (file.length - at < BLOCK_FRAME) throw new PcapFileError('a block header is truncated', at);
     const type = view.getUint32(at, littleEndian);
     if (type === SECTION_HEADER) {
       littleEndian = view.getUint32(at + 8, true) === BYTE_ORDER;
       if (!littleEndian && view.getUint32(at + 8) !== BYTE_ORDER)
-        throw new PcapFileError('a section of no byte order', at);
+        throw new PcapFileError('a section has an invalid byte order mark', at);
       interfaces = [];
     }
     const length = view.getUint32(at + 4, littleEndian);
     if (length < BLOCK_FRAME || length % 4 !== 0 || length > file.length - at)
-      throw new PcapFileError('a block is not whole', at);
+      throw new PcapFileError('a block is truncated', at);
     const room = length - BLOCK_FRAME;
     const word = (offset: number): number => view.getUint32(at + offset, littleEndian);
     if (type === INTERFACE_DESCRIPTION && room >= 8)
       interfaces.push({ linkType: view.getUint16(at + 8, littleEndian), snaplen: word(12) });
     const isSimple = type === SIMPLE_PACKET && room >= SIMPLE_BODY;
     if (isSimple || (type === ENHANCED_PACKET && room >= PACKET_BODY)) {
-      // A simple block is always of the first interface, and does not say what was kept.
+      // A simple block always belongs to the first interface, and does not state its captured length.
       const from = interfaces[isSimple ? 0 : word(8)];
-      if (from === undefined) throw new PcapFileError('a packet of no interface', at);
+      if (from === undefined)
+        throw new PcapFileError('a packet refers to an interface that was not found', at);
       const originalLength = word(isSimple ? 8 : 24);
       const captured = isSimple ? Math.min(originalLength, from.snaplen || originalLength) : word(20);
       const body = isSimple ? SIMPLE_BODY : PACKET_BODY;
-      if (captured > room - body) throw new PcapFileError('a packet is not whole', at);
+      if (captured > room - body) throw new PcapFileError('a packet is truncated', at);
       const octets = at + 8 + body;
       yield {
         linkType: from.linkType,
@@ -118,7 +121,7 @@ export function* readPcapng(file: Uint8Array): Generator<PcapngPacket, void, voi
   }
 }
 
-/** A file's beginning: `interfaces` by name, numbered from 0, all with packets of this link type. */
+/** Returns a file's first blocks: `interfaces` by name, numbered from 0, all with this link type. */
 export function pcapngHeader(linkType: number, interfaces: readonly string[]): Uint8Array<ArrayBuffer> {
   const section = new DataView(new ArrayBuffer(16));
   section.setUint32(0, BYTE_ORDER, true);
@@ -136,7 +139,7 @@ export function pcapngHeader(linkType: number, interfaces: readonly string[]): U
   return new Uint8Array(Buffer.concat(blocks));
 }
 
-/** A whole packet on an interface, with a comment. `at`: ms since 1970. */
+/** Returns a complete packet on an interface, with a comment. `at`: ms since 1970. */
 export function pcapngPacket(
   octets: Uint8Array,
   at: number,

@@ -1,4 +1,4 @@
-/** A packet as one tcpdump-like line; packet-line.ts reads such lines. */
+/** Formats a packet as one tcpdump-like line; packet-line.ts parses such lines. */
 import { formatAddress, formatEndpoint } from './address.ts';
 import type { Frame } from './frame.ts';
 import { ICMP, icmp, isIcmpError } from './icmp.ts';
@@ -28,7 +28,7 @@ import { ACK, CWR, ECE, FIN, PSH, RST, SYN, TCP, tcp, URG } from './tcp.ts';
 import { checksumHolds, isPartial } from './transport-checksum.ts';
 import { UDP } from './udp.ts';
 
-/** Names of the TCP flags, in the order in which people say them: SYN+ACK, FIN+ACK. */
+/** Names of the TCP flags, in the usual order: SYN+ACK, FIN+ACK. */
 export const TCP_FLAG_NAMES: readonly (readonly [flag: number, name: string])[] = [
   [SYN, 'SYN'],
   [FIN, 'FIN'],
@@ -40,7 +40,7 @@ export const TCP_FLAG_NAMES: readonly (readonly [flag: number, name: string])[] 
   [CWR, 'CWR'],
 ];
 
-/** Names of protocols that are printed so. 4 and 41 are IPv4 and IPv6 in a tunnel (RFC 2003, RFC 2473). */
+/** Protocols with names. 4 and 41 are IPv4 and IPv6 in a tunnel (RFC 2003, RFC 2473). */
 export const PROTOCOL_NAMES: Readonly<Record<number, string>> = {
   [ICMP]: 'ICMP',
   4: 'IPIP',
@@ -100,19 +100,19 @@ export const SCTP_CHUNK_NAMES: Readonly<Record<number, string>> = {
   [SCTP_SHUTDOWN_COMPLETE]: 'SHUTDOWN_COMPLETE',
 };
 
-/** Tunnels in tunnels are printed to this depth. */
+/** Depth to which nested packets are printed. */
 const MAX_DEPTH = 4;
 
-/** How much a line tells. */
+/** Amount of detail of a line. */
 export interface PrintOptions {
-  /** Also hop limit, identification, sequence numbers, window, maximum segment size. */
+  /** Includes hop limit, identification, sequence numbers, window, maximum segment size. */
   readonly detail?: boolean;
 }
 
 /**
- * The IP packet that a frame holds as a line: `203.0.113.7:4000 > 192.0.2.80:80 TCP SYN`, then `len=` for the payload
- * where there is any (octets), `frag=OFFSET` with a `+` where more follow, what ICMP quotes or a tunnel carries in
- * brackets, and `bad-checksum`, `bad-header-checksum`, `partial-checksum` where that is so.
+ * Returns the IP packet in a frame as a line: `203.0.113.7:4000 > 192.0.2.80:80 TCP SYN`, then `len=` for the
+ * bytes of payload, if any, `frag=OFFSET` with a `+` when more follow, the packet that ICMP quotes or a
+ * tunnel carries in brackets, and `bad-checksum`, `bad-header-checksum`, `partial-checksum` if applicable.
  */
 export function printFrame(frame: Frame, options: PrintOptions = {}): string {
   const packet = new Packet();
@@ -120,7 +120,7 @@ export function printFrame(frame: Frame, options: PrintOptions = {}): string {
   return printPacket(packet, options);
 }
 
-/** The same of a packet that is decoded already. */
+/** Returns the line of a packet that is already decoded. */
 export function printPacket(packet: Packet, options: PrintOptions = {}): string {
   return line(packet, options, 0, false);
 }
@@ -155,7 +155,7 @@ function networkWords(packet: Packet): string[] {
   return words;
 }
 
-/** Octets of payload, unless there are none; `headers`: octets that do not count. */
+/** Returns `len=` with the bytes of payload without `headers`; nothing without payload. */
 function lengthWord(packet: Packet, headers = 0): string[] {
   const length = packet.end - packet.payload - headers;
   return length > 0 ? [`len=${length}`] : [];
@@ -173,14 +173,14 @@ function transportWords(packet: Packet, options: PrintOptions, depth: number): s
       return icmpWords(packet, options, depth);
     case 4:
     case 41:
-      // A fragment of a tunnel packet holds a part of the inner one only.
+      // A fragment of a tunnel packet holds only part of the inner packet.
       return [...inner(packet, packet.transport, options, depth, packet.moreFragments)];
     default:
       return lengthWord(packet);
   }
 }
 
-/** `SYN+ACK`; `-` where no flag is set. */
+/** Returns `SYN+ACK`; `-` when no flag is set. */
 function tcpFlagsWord(flags: number): string {
   const names = TCP_FLAG_NAMES.filter(([flag]) => (flags & flag) !== 0).map(([, name]) => name);
   return names.length === 0 ? '-' : names.join('+');
@@ -222,7 +222,7 @@ function icmpWords(packet: Packet, options: PrintOptions, depth: number): string
   return [...words, ...lengthWord(packet)];
 }
 
-/** The packet inside this one, in brackets. */
+/** Returns the inner packet in brackets. */
 function inner(packet: Packet, at: number, options: PrintOptions, depth: number, quoted: boolean): string[] {
   const within = new Packet();
   if (depth >= MAX_DEPTH || !within.decodeQuoted(packet.frame, at, packet.end)) return lengthWord(packet);

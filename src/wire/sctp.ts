@@ -1,11 +1,11 @@
-/** The SCTP common header and its first chunk (RFC 9260), and the CRC32c that guards a packet. */
+/** The SCTP common header and its first chunk (RFC 9260), and the CRC32c of a packet. */
 import type { Frame } from './frame.ts';
 
 /** IP protocol number of SCTP. */
 export const SCTP = 132;
-/** Octets of the common header. */
+/** Bytes of the common header. */
 export const SCTP_HEADER = 12;
-/** Octets of a chunk's header. */
+/** Bytes of a chunk's header. */
 export const SCTP_CHUNK_HEADER = 4;
 
 /* Chunk types (RFC 9260 section 3.2). */
@@ -23,14 +23,14 @@ export const SCTP_COOKIE_ECHO = 10;
 export const SCTP_COOKIE_ACK = 11;
 export const SCTP_SHUTDOWN_COMPLETE = 14;
 
-/* Offsets from the header's first octet. */
+/* Offsets from the header's first byte. */
 const SRC_PORT = 0;
 const DST_PORT = 2;
 const VERIFICATION_TAG = 4;
 /** Offset of the checksum. */
 export const SCTP_CHECKSUM = 8;
 const FIRST_CHUNK = 12;
-/** Offset from a chunk's first octet. */
+/** Offset from a chunk's first byte. */
 const CHUNK_LENGTH = 2;
 
 /** Polynomial of CRC32c, bits reversed (RFC 9260 appendix A). */
@@ -45,14 +45,14 @@ for (let octet = 0; octet < 256; octet++) {
 
 const advance = (crc: number, octet: number): number => CRC_TABLE[(crc ^ octet) & 0xff]! ^ (crc >>> 8);
 
-/** CRC32c of bytes[from, to), 0..2^32-1. */
+/** Returns the CRC32c of bytes[from, to), 0..2^32-1. */
 export function crc32c(bytes: Uint8Array, from = 0, to = bytes.length): number {
   let crc = -1;
   for (let i = from; i < to; i++) crc = advance(crc, bytes[i]!);
   return ~crc >>> 0;
 }
 
-/** True when every accessor of `sctp` but the first chunk's is safe at `at`. */
+/** Reports whether every accessor of `sctp` but the first chunk's is safe at `at`. */
 export const isSctp = (at: number, end: number): boolean => end - at >= SCTP_HEADER;
 
 /** Accessors; `at` is the offset of the common header in the frame. */
@@ -60,15 +60,17 @@ export const sctp = {
   srcPort: (frame: Frame, at: number) => frame.view.getUint16(at + SRC_PORT),
   dstPort: (frame: Frame, at: number) => frame.view.getUint16(at + DST_PORT),
   verificationTag: (frame: Frame, at: number) => frame.view.getUint32(at + VERIFICATION_TAG),
-  /** As `computeChecksum` gives it: the field is the one in the packet that is little endian. */
+  /**
+   * Returns the checksum in the form of `computeChecksum`: this field is little endian, unlike all others.
+   */
   checksum: (frame: Frame, at: number) => frame.view.getUint32(at + SCTP_CHECKSUM, true),
-  /** Type of the first chunk; -1 where there is none before `end`. */
+  /** Returns the type of the first chunk; -1 when none ends before `end`. */
   firstChunk: (frame: Frame, at: number, end: number): number =>
     end - at < SCTP_HEADER + SCTP_CHUNK_HEADER ? -1 : frame.view.getUint8(at + FIRST_CHUNK),
 
   /**
-   * Type of the chunk that tells what the packet means: the first, or an ABORT behind a COOKIE ECHO or COOKIE ACK (Linux
-   * 6.1, set_sctp_state); -1 where there is none before `end`.
+   * Returns the type of the chunk that decides the state: the first, or an ABORT behind a COOKIE ECHO or
+   * COOKIE ACK (Linux 6.1, set_sctp_state); -1 when none ends before `end`.
    */
   decisiveChunk(frame: Frame, at: number, end: number): number {
     const first = sctp.firstChunk(frame, at, end);
@@ -81,12 +83,12 @@ export const sctp = {
       : first;
   },
 
-  /** Sets the source port; the checksum is the caller's. */
+  /** Sets the source port; the caller updates the checksum. */
   setSrcPort: (frame: Frame, at: number, port: number) => frame.view.setUint16(at + SRC_PORT, port),
-  /** Sets the destination port; the checksum is the caller's. */
+  /** Sets the destination port; the caller updates the checksum. */
   setDstPort: (frame: Frame, at: number, port: number) => frame.view.setUint16(at + DST_PORT, port),
 
-  /** The checksum that the packet [at, end) should carry. */
+  /** Returns the checksum that the packet [at, end) should have. */
   computeChecksum(frame: Frame, at: number, end: number): number {
     let crc = -1;
     for (let i = at; i < at + SCTP_CHECKSUM; i++) crc = advance(crc, frame.bytes[i]!);

@@ -4,10 +4,10 @@ import type { Frame } from './frame.ts';
 
 /** IP protocol number of TCP. */
 export const TCP = 6;
-/** Octets of the header without options. */
+/** Bytes of the header without options. */
 export const TCP_HEADER = 20;
 
-/* Bits of the flags octet. */
+/* Bits of the flags byte. */
 export const FIN = 0x01;
 export const SYN = 0x02;
 export const RST = 0x04;
@@ -17,7 +17,7 @@ export const URG = 0x20;
 export const ECE = 0x40;
 export const CWR = 0x80;
 
-/* Offsets from the header's first octet. */
+/* Offsets from the header's first byte. */
 const SRC_PORT = 0;
 const DST_PORT = 2;
 const SEQUENCE = 4;
@@ -29,20 +29,20 @@ const WINDOW = 14;
 export const TCP_CHECKSUM = 16;
 const URGENT = 18;
 
-/* Option kinds, and the length of the MSS option in octets (RFC 9293 section 3.2). */
+/* Option kinds, and the length of the MSS option in bytes (RFC 9293 section 3.2). */
 const OPTION_END = 0;
 const OPTION_NOP = 1;
 const OPTION_MSS = 2;
 const OPTION_MSS_LENGTH = 4;
 
-/** True when every accessor of `tcp` is safe at `at`, and the header ends by `end`. */
+/** Reports whether every accessor of `tcp` is safe at `at`, and the header ends by `end`. */
 export function isTcp(frame: Frame, at: number, end: number): boolean {
   if (end - at < TCP_HEADER) return false;
   const length = tcp.headerLength(frame, at);
   return length >= TCP_HEADER && length <= end - at;
 }
 
-/** Offset of the 16-bit value of the MSS option; -1 where there is none. */
+/** Returns the offset of the 16-bit value of the MSS option; -1 without one. */
 function mssOffset(frame: Frame, at: number): number {
   const end = at + tcp.headerLength(frame, at);
   let option = at + TCP_HEADER;
@@ -69,7 +69,7 @@ export const tcp = {
   /** Sequence number, 0..2^32-1. */
   sequence: (frame: Frame, at: number) => frame.view.getUint32(at + SEQUENCE),
   acknowledgement: (frame: Frame, at: number) => frame.view.getUint32(at + ACKNOWLEDGEMENT),
-  /** Octets, options included. */
+  /** Bytes, options included. */
   headerLength: (frame: Frame, at: number) => (frame.view.getUint8(at + DATA_OFFSET) >> 4) * 4,
   flags: (frame: Frame, at: number) => frame.view.getUint8(at + TCP_FLAGS),
   window: (frame: Frame, at: number) => frame.view.getUint16(at + WINDOW),
@@ -78,38 +78,41 @@ export const tcp = {
   setChecksum: (frame: Frame, at: number, checksum: number) =>
     frame.view.setUint16(at + TCP_CHECKSUM, checksum),
 
-  /** Sets the source port; returns the change: the checksum is the caller's. */
+  /** Sets the source port; returns the change, with which the caller updates the checksum. */
   setSrcPort(frame: Frame, at: number, port: number): number {
     const change = change16(frame.view.getUint16(at + SRC_PORT), port);
     frame.view.setUint16(at + SRC_PORT, port);
     return change;
   },
-  /** Sets the destination port; returns the change: the checksum is the caller's. */
+  /** Sets the destination port; returns the change, with which the caller updates the checksum. */
   setDstPort(frame: Frame, at: number, port: number): number {
     const change = change16(frame.view.getUint16(at + DST_PORT), port);
     frame.view.setUint16(at + DST_PORT, port);
     return change;
   },
 
-  /** The maximum segment size that a SYN announces, octets; -1 where it announces none. */
+  /** Returns the maximum segment size that a SYN announces, bytes; -1 when it announces none. */
   mss(frame: Frame, at: number): number {
     const value = mssOffset(frame, at);
     return value < 0 ? -1 : frame.view.getUint16(value);
   },
-  /** Lowers the announced maximum segment size to `most` octets, checksum included; true when it was higher. */
+  /**
+   * Lowers the announced maximum segment size to `most` bytes and updates the checksum; returns true when it
+   * was higher.
+   */
   clampMss(frame: Frame, at: number, most: number): boolean {
     const value = mssOffset(frame, at);
     if (value < 0) return false;
     const mss = frame.view.getUint16(value);
     if (mss <= most) return false;
-    // A word at an odd offset of the header counts with its octets swapped (RFC 1071 section 2).
+    // The bytes of a word at an odd offset of the header are swapped in the sum (RFC 1071 section 2).
     const swap = ((value - at) & 1) === 1;
     update(frame.view, at + TCP_CHECKSUM, swap ? change16(swapped(mss), swapped(most)) : change16(mss, most));
     frame.view.setUint16(value, most);
     return true;
   },
 
-  /** Writes a header of `headerLength` octets at `at`; options are the caller's, and the checksum is 0. */
+  /** Writes a header of `headerLength` bytes at `at`, with checksum 0; the caller writes options. */
   write(
     frame: Frame,
     at: number,

@@ -1,4 +1,7 @@
-/** The transport checksum of a decoded packet: where it is, whether it holds, whether it is only partial, written anew. */
+/**
+ * The transport checksum of a decoded packet: its offset, verification, detection of partial checksums,
+ * computation.
+ */
 import { change16, complement, neverZero, pseudoSum, sum, updated } from './checksum.ts';
 import { ICMP, ICMP_CHECKSUM } from './icmp.ts';
 import { ICMP6 } from './icmp6.ts';
@@ -7,7 +10,10 @@ import { SCTP, sctp } from './sctp.ts';
 import { TCP, TCP_CHECKSUM } from './tcp.ts';
 import { UDP, UDP_CHECKSUM } from './udp.ts';
 
-/** Offset of the packet's transport checksum; -1 where its protocol has none, or its header is not there in full. */
+/**
+ * Returns the offset of the packet's transport checksum; -1 when its protocol has none, or its header is
+ * truncated.
+ */
 export function checksumOffset(packet: Packet): number {
   if (!packet.hasHeader) return -1;
   switch (packet.protocol) {
@@ -29,8 +35,8 @@ const pseudoSumOf = (packet: Packet): number =>
     : pseudoSum(packet.src, packet.dst, packet.protocol, packet.end - packet.transport);
 
 /**
- * True when the checksum field of TCP or UDP holds only the pseudo header's sum: what a sender with transmit offload
- * leaves for its network card to finish. Such a packet needs `recompute`, not `update`.
+ * Reports whether the checksum field of TCP or UDP holds only the pseudo header's sum: a sender with transmit
+ * offload leaves the rest to its network card. Such a packet needs `recompute`, not `update`.
  */
 export function isPartial(packet: Packet): boolean {
   if (packet.protocol !== TCP && packet.protocol !== UDP) return false;
@@ -39,7 +45,7 @@ export function isPartial(packet: Packet): boolean {
   return packet.frame.view.getUint16(at) === pseudoSumOf(packet);
 }
 
-/** The transport checksum as it should be, over a whole datagram; `at`: its field, which counts as 0. */
+/** Returns the correct transport checksum of a whole datagram; `at`: its field, which counts as 0. */
 function completeChecksum(packet: Packet, at: number): number {
   const view = packet.frame.view;
   const total = sum(view, packet.transport, packet.end, pseudoSumOf(packet));
@@ -48,8 +54,8 @@ function completeChecksum(packet: Packet, at: number): number {
 }
 
 /**
- * Writes the transport checksum anew, from the packet's decoded addresses: decode again after changing them.
- * Not for fragments. Leaves protocols without a checksum alone.
+ * Computes and writes the transport checksum from the packet's decoded addresses: decode again after changing
+ * them. Skips fragments and protocols without a checksum.
  */
 export function recompute(packet: Packet): void {
   if (packet.moreFragments) return;
@@ -61,7 +67,10 @@ export function recompute(packet: Packet): void {
   if (at >= 0) packet.frame.view.setUint16(at, completeChecksum(packet, at));
 }
 
-/** True when the transport checksum is right, absent (UDP over IPv4) or cannot be judged (a fragment, other protocols). */
+/**
+ * Reports whether the transport checksum is right, absent (UDP over IPv4) or cannot be verified (a fragment,
+ * other protocols).
+ */
 export function checksumHolds(packet: Packet): boolean {
   if (packet.moreFragments) return true;
   if (packet.protocol === SCTP)

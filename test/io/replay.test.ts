@@ -108,8 +108,8 @@ test('a damaged file is refused at the damaged place', () => {
   ]);
   const io = new ReplayIo(file.subarray(0, file.length - 1));
   const lines: string[] = [];
-  expect(() => io.receive((frame) => lines.push(lineOf(frame.copy())), 9)).toThrow('a packet is not whole');
+  expect(() => io.receive((frame) => lines.push(lineOf(frame.copy())), 9)).toThrow('a packet is truncated');
   expect(lines).toEqual([A]);
-  expect(() => new ReplayIo(new Uint8Array(3))).toThrow('header is not whole');
+  expect(() => new ReplayIo(new Uint8Array(3))).toThrow('header is truncated');
   expect(() => new ReplayIo(fileOf(147, []))).toThrow('link type 147');
 });

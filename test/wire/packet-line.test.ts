@@ -66,15 +66,15 @@ test('data= and hex= give the payload', () => {
 });
 
 test.each([
-  ['', 'not of the form'],
-  ['203.0.113.7:4000 192.0.2.80:80 SYN', 'not of the form'],
-  ['203.0.113.7:4000 > 192.0.2.80 SYN', 'no ports'],
-  ['203.0.113.777:4000 > 192.0.2.80:80 SYN', 'no address'],
-  ['203.0.113.7:65536 > 192.0.2.80:80 SYN', 'no address'],
-  ['203.0.113.7:4000 > [::1]:80 SYN', 'two families'],
-  ['203.0.113.7:4000 > 192.0.2.80:80 SIN', 'no protocol'],
-  ['203.0.113.7:4000 > 192.0.2.80:80 SYN ttl=256', 'ttl='],
-  ['203.0.113.7 > 192.0.2.80 ICMP port-unreachabel', 'which message'],
+  ['', 'expected SRC > DST'],
+  ['203.0.113.7:4000 192.0.2.80:80 SYN', 'expected SRC > DST'],
+  ['203.0.113.7:4000 > 192.0.2.80 SYN', 'missing port'],
+  ['203.0.113.777:4000 > 192.0.2.80:80 SYN', 'invalid address'],
+  ['203.0.113.7:65536 > 192.0.2.80:80 SYN', 'invalid address'],
+  ['203.0.113.7:4000 > [::1]:80 SYN', 'addresses of different families'],
+  ['203.0.113.7:4000 > 192.0.2.80:80 SIN', 'missing protocol'],
+  ['203.0.113.7:4000 > 192.0.2.80:80 SYN ttl=256', 'invalid ttl: expected a number'],
+  ['203.0.113.7 > 192.0.2.80 ICMP port-unreachabel', 'missing or unknown message name'],
   ['1.1.1.1 > 2.2.2.2 UDP frag=3', 'multiple of 8'],
   ['1.1.1.1:1 > 2.2.2.2:2 UDP len=65535', 'too long'],
 ])('%s is refused: %s', (line, reason) => {

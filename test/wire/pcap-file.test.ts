@@ -80,14 +80,14 @@ test('a truncated file yields its whole packets, then the place of the truncatio
     for (const packet of readPcap(file.subarray(0, file.length - 1))) seen.push(packet.at);
   };
   expect(readAll).toThrow(PcapFileError);
-  expect(readAll).toThrow(`not whole at octet ${PCAP_FILE_HEADER + 16 + 3}`);
+  expect(readAll).toThrow(`a packet is truncated (at byte ${PCAP_FILE_HEADER + 16 + 3})`);
   expect(seen).toEqual([1, 1]);
 });
 
 test('an excessive length is refused, and no memory is allocated for it', () => {
   const file = concat([pcapHeader(LINKTYPE_RAW), pcapPacket(hex('45'), 0)]);
   new DataView(file.buffer).setUint32(PCAP_FILE_HEADER + 8, 0xffffffff, true);
-  expect(() => [...readPcap(file)]).toThrow('4294967295 octets is not believed');
+  expect(() => [...readPcap(file)]).toThrow('invalid packet length 4294967295');
 });
 
 test('random bytes yield packets within the file or a PcapFileError', () =>
@@ -104,6 +104,6 @@ test('random bytes yield packets within the file or a PcapFileError', () =>
 
 test('a file that is not pcap is recognized', () => {
   expect(() => readPcapHeader(hex('0a0d0d0a1c0000004d3c2b1a01000000ffffffffffffffff'))).toThrow('pcapng');
-  expect(() => readPcapHeader(hex('d4c3b2a1'))).toThrow('not whole');
+  expect(() => readPcapHeader(hex('d4c3b2a1'))).toThrow('the file header is truncated');
   expect(() => readPcapHeader(hex('d4c3b2a1030004000000000000000000ffff000001000000'))).toThrow('version 3');
 });

@@ -51,7 +51,7 @@ async function formatted({ document, commands }: Configured, format: Format): Pr
   }
 }
 
-/** The lines of `ipvsadm -R` that the commands have one for. */
+/** Returns the lines of `ipvsadm -R` that the commands have one for. */
 export async function linesOf(commands: readonly Command[]): Promise<string[]> {
   const lines: string[] = [];
   for (const command of commands) {

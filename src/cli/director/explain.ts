@@ -13,7 +13,7 @@ interface End {
   readonly port: number;
 }
 
-/** The first packet of a connection. Throws LvsError CONFIG for ends of two families. */
+/** Returns the first packet of a connection. Throws LvsError CONFIG for ends of two families. */
 export function firstPacket(from: End, to: End, protocol: Protocol): Uint8Array {
   if (isIPv6(from.address) !== isIPv6(to.address))
     throw new LvsError('CONFIG', 'explain: --from and --to have to be both of IPv4 or both of IPv6');
@@ -34,7 +34,7 @@ export async function explain(
   return !Object.hasOwn(DROP_REASONS, explanation.verdict);
 }
 
-/** Lines for people; the first word of each says which step it is. */
+/** Returns the lines for people; the first word of each says which step it is. */
 export function linesOf({ packet, steps, verdict }: Explanation): string[] {
   const lines = [row('packet', packet)];
   const isKnown = steps.some((step) => step.step === 'found' && step.what === 'connection');

@@ -16,7 +16,7 @@ import {
 } from '../../wire/pcap-file.ts';
 import { isPcapng, type PcapngPacket, readPcapng } from '../../wire/pcapng-file.ts';
 
-/** "Linux cooked" headers, of `tcpdump -i any`: octets, and where in them the EtherType is (tcpdump's registry). */
+/** "Linux cooked" headers, of `tcpdump -i any`: bytes, and where in them the EtherType is (tcpdump's registry). */
 const COOKED: Readonly<Record<number, { readonly length: number; readonly type: number }>> = {
   [LINKTYPE_LINUX_SLL]: { length: 16, type: 14 },
   [LINKTYPE_LINUX_SLL2]: { length: 20, type: 0 },

@@ -79,6 +79,6 @@ export function formatPlan({ steps, vips, byHand, adopt, moved }: Plan): string 
   return lines.length === 0 ? 'nothing would change\n' : `${lines.join('\n')}\n`;
 }
 
-/** A share of the sample: as exact as that is. */
+/** Returns a share of the sample: as exact as that is. */
 const percent = (share: number): string =>
   share < 1 / SAMPLE ? '0 %' : `${(share * 100).toFixed(share < 0.1 ? 1 : 0)} %`;

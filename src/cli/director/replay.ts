@@ -48,7 +48,7 @@ export interface ReplayResult {
 const TICK = 100;
 /** Between two packets, ms: more is a broken file, and all its ticks would take too long. */
 const LONGEST_SILENCE = 30 * 86_400_000;
-/** Octets: every link of a replay is an Ethernet. */
+/** Bytes: every link of a replay is an Ethernet. */
 const MTU = 1500;
 
 /** Writes what the director sends to `out`, and prints the connections that there are at the end. */
@@ -72,7 +72,7 @@ export async function replayFile(options: ReplayOptions, print: (text: string) =
   for await (const text of listConnections(chunkOf(connections), false, joinEndpoint)) print(text);
 }
 
-/** The same file, configuration and seed give the same octets. Throws LvsError IO when the file is not whole. */
+/** Returns the same file, configuration and seed give the same bytes. Throws LvsError IO when the file is not whole. */
 export function replay(config: Configured, file: Uint8Array, seed: number): ReplayResult {
   const out: Uint8Array[] = [pcapHeader(LINKTYPE_RAW)];
   const local = ownAddresses(config);
@@ -127,7 +127,7 @@ export function replay(config: Configured, file: Uint8Array, seed: number): Repl
   };
 }
 
-/** A recording ends between two ticks of the estimator: what it would read at the next one is read now. */
+/** Returns a recording ends between two ticks of the estimator: what it would read at the next one is read now. */
 function readCounters({ context: { total, services } }: Director): void {
   total.tick();
   for (const { meter, destinations } of services.all)
@@ -163,7 +163,7 @@ function ethernetFilter(local: readonly Address[]): (frame: Frame) => boolean {
   };
 }
 
-/** Addresses that the director's host has by its configuration: those of services, VIPs, and the inside one. */
+/** Returns the addresses that the director's host has by its configuration: those of services, VIPs, and the inside one. */
 function ownAddresses({ document, vips }: Configured): Address[] {
   const texts = [
     ...vips.map(({ address }) => address),

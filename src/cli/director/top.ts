@@ -106,7 +106,7 @@ export function topLines({ services, rates, table, drops }: Snapshot, time: Date
   ];
 }
 
-/** A screen full of them: what is too much is cut, and said to be. */
+/** Returns a screen full of them: what is too much is cut, and said to be. */
 export function screenOf(lines: readonly string[], { columns, rows }: Terminal): string {
   const fits = lines.length <= rows;
   const shown = fits ? lines : [...lines.slice(0, rows - 1), `... ${lines.length - rows + 1} more lines`];

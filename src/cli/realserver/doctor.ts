@@ -43,7 +43,7 @@ export async function doctor(
   return findings.length === 0 ? 0 : 1;
 }
 
-/** Where a host with these addresses has to listen: on the VIP, or under nat on its own address. */
+/** Returns where a host with these addresses has to listen: on the VIP, or under nat on its own address. */
 export function servedOf({ services }: Document, own: ReadonlySet<string>): Served[] {
   const served = new Map<string, Served>();
   for (const { service, destinations } of services) {

@@ -1,4 +1,4 @@
-/** Settings, time-outs and marks: the fewest commands from what runs to what a document wants. */
+/** Settings, timeouts and marks: the fewest commands from what runs to what a document wants. */
 import type { Command } from '../../model/command.ts';
 import { DEFAULT_SETTINGS, type SettingName, type Timeouts } from '../../model/settings.ts';
 import type { Snapshot } from '../../model/snapshot.ts';
@@ -27,7 +27,7 @@ export function reconcileSettings(
   replace: boolean,
 ): General {
   const byHand: string[] = [];
-  /** The value that is to be; undefined: the running one may stay. */
+  /** Returns the value that is to be; undefined: the running one may stay. */
   const next = (what: string, now: number, before: number, then: number): number | undefined => {
     if (now === then) return undefined;
     if (now === before) return then;

@@ -28,7 +28,7 @@ export function schemaProblems(errors: readonly ErrorObject[]): SchemaProblem[] 
   return [...problems.values()];
 }
 
-/** Keys that perhaps were meant by unknown ones in the same map: those are told, and not that the key is missing. */
+/** Returns the keys that perhaps were meant by unknown ones in the same map: those are told, and not that the key is missing. */
 const meantKeys = (errors: readonly ErrorObject[]): ReadonlySet<string> =>
   new Set(
     errors.flatMap((error) => {
@@ -97,7 +97,7 @@ const kindOf = ({ params }: ErrorObject): string =>
   ({ object: 'a map', array: 'a list', integer: 'a whole number' })[String(params['type'])] ??
   `a ${params['type']}`;
 
-/** The steps of a JSON pointer, RFC 6901. */
+/** Returns the steps of a JSON pointer, RFC 6901. */
 const pathOf = (pointer: string): Path =>
   pointer
     .split('/')

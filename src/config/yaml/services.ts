@@ -56,7 +56,7 @@ export async function expandServices(context: YamlContext): Promise<ServiceDocum
   return services;
 }
 
-/** The addresses that one entry stands for: more than one where it names a range of ports. */
+/** Returns the addresses that one entry stands for: more than one where it names a range of ports. */
 function addressesOf({ notes, place, names }: YamlContext, each: YamlService, path: Path): ServiceAddress[] {
   if (each.mark !== undefined) return [{ mark: each.mark, family: each.family ?? 4 }];
   const protocol = (['tcp', 'udp', 'sctp'] as const).find((name) => each[name] !== undefined)!;
@@ -125,11 +125,11 @@ function optionsOf(
   };
 }
 
-/** True where the service at `path` says it itself and does not inherit it. */
+/** Reports whether the service at `path` says it itself and does not inherit it. */
 const isOwn = (file: YamlFile, path: Path, key: keyof Inherited): boolean =>
   file.services?.[Number(path[1])]?.[key] !== undefined;
 
-/** The destinations of a service, each with its place; a group's are those of the group. */
+/** Returns the destinations of a service, each with its place; a group's are those of the group. */
 function destinationsOf(
   { file, notes, place, whole }: YamlContext,
   each: YamlService,

@@ -79,7 +79,7 @@ const writeAddress = (service: ServiceAddress): object =>
     ? { mark: service.mark, ...(service.family === 6 && { family: 6 }) }
     : { [service.protocol]: formatDestination(service) };
 
-/** The flags' names, by the scheduler where it has names for them. */
+/** Returns the flags' names, by the scheduler where it has names for them. */
 function flagNames(scheduler: string, bits: number): string[] {
   const own = scheduler === 'sh' || scheduler === 'mh';
   const names = [own ? `${scheduler}-fallback` : 'flag-1', own ? `${scheduler}-port` : 'flag-2', 'flag-3'];

@@ -13,6 +13,6 @@ export interface YamlContext {
   readonly schedulers: readonly string[];
   /** False: a part that services inherit or name was refused, and what rests on it is not judged. */
   readonly whole: boolean;
-  /** Where the value at a path of keys and indexes stands. */
+  /** Returns where the value at a path of keys and indexes stands. */
   place(path: Path): Place;
 }

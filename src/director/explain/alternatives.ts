@@ -44,13 +44,13 @@ const MOST = 5;
 
 export function nearMisses(
   services: Iterable<Service>,
-  { protocol, dst, dstPort, version }: Packet,
+  { protocol, dst, dstPort, family }: Packet,
   mark: number,
   matched: Service | undefined,
 ): NearMiss[] {
   const near: { readonly closeness: number; readonly miss: NearMiss }[] = [];
   for (const service of services) {
-    if (service === matched || service.family !== (version === 6 ? 6 : 4)) continue;
+    if (service === matched || service.family !== family) continue;
     const differs: string[] = [];
     if (service.mark !== 0) {
       if (service.mark === mark) continue;

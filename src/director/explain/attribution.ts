@@ -8,7 +8,7 @@ import type { Service } from '../service.ts';
 
 const quoted = new QuotedPacket();
 
-/** The connection that the packet belongs to, from whichever side, or that it quotes; NONE: none. */
+/** Returns the connection that the packet belongs to, from whichever side, or that it quotes; NONE: none. */
 export function connectionOf(core: DirectorCore, packet: Packet): Row {
   const { protocol, src, srcPort, dst, dstPort, hasPorts } = packet;
   if (hasPorts) return between(core, protocol, src, srcPort, dst, dstPort);
@@ -32,7 +32,7 @@ function between(
   return translated !== NONE ? translated : table.findFromClient(protocol, dst, dstPort, src, srcPort);
 }
 
-/** The service of the packet's connection, or that the packet would be for. */
+/** Returns the service of the packet's connection, or that the packet would be for. */
 export function serviceOf(core: DirectorCore, packet: Packet, row: Row): Service | undefined {
   if (row !== NONE) return core.destinations.all[core.table.destination(row)]?.service;
   const family = packet.version === 6 ? 6 : 4;

@@ -5,6 +5,7 @@ import { formatService } from '../../model/naming.ts';
 import type { ServiceAddress } from '../../model/service.ts';
 import type { Snapshot } from '../../model/snapshot.ts';
 import { type Address, addressFromV4, formatAddress } from '../../wire/address.ts';
+import { mix } from '../../wire/hash.ts';
 import { serviceAddress } from '../administration.ts';
 import { Director } from '../director.ts';
 import type { Service } from '../service.ts';
@@ -19,9 +20,7 @@ export interface Moved {
 
 const HASHING: ReadonlySet<string> = new Set(['sh', 'dh', 'mh']);
 /** Rows of a connection table that never sees a connection. */
-const FEW = 16;
-/** 2^32 divided by the golden ratio: multiples of it spread evenly (Knuth, TAOCP 6.4). */
-const SPREAD = 0x9e3779b1;
+const TABLE_ROWS = 16;
 
 /** For each service that hashes, before or after; `commands`: what is to be done, removals of what drains included. */
 export function movedClients(snapshot: Snapshot, commands: readonly Command[]): Moved[] {
@@ -52,10 +51,10 @@ const servicesOf = (director: Director): ReadonlyMap<string, Service> =>
     ]),
   );
 
-/** A director with the same rules and settings. */
+/** Returns a director with the same rules and settings. */
 function directorLike({ services, settings }: Snapshot): Director {
   const host = { transmit: () => false, route: () => undefined, isLocal: () => false };
-  const director = new Director({ host, settings, maxConnections: FEW });
+  const director = new Director({ host, settings, maxConnections: TABLE_ROWS });
   for (const { service, options, destinations } of services) {
     director.apply({ op: 'add-service', service, options }, 0);
     for (const {
@@ -86,12 +85,12 @@ function directorLike({ services, settings }: Snapshot): Director {
   return director;
 }
 
-/** The endpoint that client number `i` of the sample gets; undefined: none. With a mark its destination varies too. */
+/** Returns the endpoint that client number `i` of the sample gets; undefined: none. With a mark its destination varies too. */
 function pick({ scheduler, family, address, port, mark }: Service, i: number): string | undefined {
   const vaddr = mark === 0 ? address : sampled(family, i + SAMPLE + 1);
   const destination = scheduler.schedule({
     caddr: sampled(family, i + 1),
-    cport: 1024 + ((Math.imul(i, SPREAD) >>> 8) % 64_512),
+    cport: 1024 + ((mix(i) >>> 8) % 64_512),
     vaddr,
     vport: port,
     daddr: vaddr,
@@ -101,7 +100,7 @@ function pick({ scheduler, family, address, port, mark }: Service, i: number): s
 }
 
 function sampled(family: 4 | 6, i: number): Address {
-  const word = Math.imul(i, SPREAD) >>> 0;
+  const word = mix(i) >>> 0;
   // Documentation prefix, RFC 3849; the rest as a host of its own network each.
   return family === 4 ? addressFromV4(word) : Uint32Array.of(0x20010db8, word, 0, i);
 }

@@ -10,7 +10,7 @@ export class Draws {
 
   readonly next = (): number => this.#ahead.shift() ?? this.#random();
 
-  /** A source that gives what `next` will give from now on, and draws nothing. */
+  /** Returns a source that gives what `next` will give from now on, and draws nothing. */
   ahead(): () => number {
     let place = 0;
     return () => {

@@ -78,7 +78,7 @@ export function rehearse(
     givenUp: () => steps.push({ step: 'template-given-up' }),
   });
   const made: Row[] = [];
-  /** Rows are told when it is known where they lead. */
+  /** The rows are told when it is known where they lead. */
   const tellMade = () => {
     for (const own of made.splice(0)) {
       const destination = services.destinations[table.destination(own)]!;
@@ -148,8 +148,7 @@ export function rehearse(
   if (isPacket && verdict === 'pass' && !steps.some(({ step }) => step === 'service' || step === 'found')) {
     packet.decode(frame);
     const mark = real.marks.of(packet);
-    const { protocol, dst, dstPort, version } = packet;
-    const family = version === 6 ? 6 : 4;
+    const { protocol, dst, dstPort, family } = packet;
     tellService(real.services.lookup(family, mark, protocol, dst, dstPort), mark, false);
   }
   return { packet: line, steps, verdict };

@@ -7,7 +7,7 @@ import type { Verdict } from '../../model/verdict.ts';
 import { type Address, ANY6, isMulticast, isOneHost, sameAddress } from '../../wire/address.ts';
 import { UDP } from '../../wire/udp.ts';
 import { ONE_PACKET } from '../connections.ts';
-import type { Core } from '../core.ts';
+import { type Core, destinationOf } from '../core.ts';
 import type { RealDestination, Service } from '../service.ts';
 import { FTP_DATA_PORT, FTP_PORT } from '../services.ts';
 import type { Arrival } from './arrival.ts';
@@ -27,7 +27,7 @@ export class Admission {
     this.#persistence = new Persistence(core);
   }
 
-  /** The new connection's row, or what becomes of the packet otherwise. */
+  /** Returns the new connection's row, or what becomes of the packet otherwise. */
   admit(arrival: Arrival): Row | Verdict {
     const { settings, services } = this.#core;
     if (!arrival.begins(settings.sloppy_tcp !== 0, settings.sloppy_sctp !== 0)) return 'pass';
@@ -67,7 +67,7 @@ export class Admission {
 
   /** The client's template decides; where it has none, the scheduler does, for all that follow. */
   #admitPersistent(service: Service, arrival: Arrival): Row | Verdict {
-    const { table, destinations, counts } = this.#core;
+    const { table, counts } = this.#core;
     if (!this.#persistence.select(service, arrival)) return 'engine-unparsable';
     let template = this.#persistence.find();
     let destination: RealDestination | undefined;
@@ -89,7 +89,7 @@ export class Admission {
   }
 
   /**
-   * The connection that a message of the real server to a client makes, as in Linux 6.1 (ip_vs_new_conn_out), where the
+   * Returns the connection that a message of the real server to a client makes, as in Linux 6.1 (ip_vs_new_conn_out), where the
    * service has a persistence engine that finds its key in the message; NONE otherwise.
    */
   admitStarted(destination: RealDestination, arrival: Arrival): Row {

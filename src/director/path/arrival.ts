@@ -25,17 +25,17 @@ export class Arrival implements Request {
   #tcpFlags = 0;
   #sctpChunk = -1;
 
-  /** A client's own packet. */
+  /** Returns a client's own packet. */
   set(packet: Packet, mark: number, now: number): this {
     return this.#take(packet, packet, packet.src, packet.srcPort, packet.dst, packet.dstPort, mark, now);
   }
 
-  /** A real server's own message to a client, which makes the client's connection with the service. */
+  /** Returns a real server's own message to a client, which makes the client's connection with the service. */
   setStarted(packet: Packet, { address, port }: Service, now: number): this {
     return this.#take(packet, packet, packet.dst, packet.dstPort, address, port, 0, now);
   }
 
-  /** A client's ICMP error about `quoted`, which a server sent: the request goes the other way. */
+  /** Returns a client's ICMP error about `quoted`, which a server sent: the request goes the other way. */
   setQuoted(packet: Packet, quoted: Packet, mark: number, now: number): this {
     const { src, srcPort, dst, dstPort } = quoted;
     return this.#take(packet, quoted, dst, dstPort, src, srcPort, mark, now);
@@ -53,7 +53,7 @@ export class Arrival implements Request {
   ): this {
     this.packet = packet;
     this.isQuoted = packet !== asking;
-    this.family = asking.version === 6 ? 6 : 4;
+    this.family = asking.family;
     this.protocol = asking.protocol;
     this.caddr = caddr;
     this.cport = cport;

@@ -9,7 +9,7 @@ import type { DestinationRegistry } from '../destinations.ts';
 import type { RealDestination } from '../service.ts';
 import { ASSURED } from './tracking.ts';
 
-/** Time-out of a new connection until its protocol sets one, ms (Linux 6.1, ip_vs_conn.c). */
+/** Timeout of a new connection until its protocol sets one, ms (Linux 6.1, ip_vs_conn.c). */
 const UNBORN_TIMEOUT = 3000;
 /** A template that runs out while it has connections is kept for as long again, ms. */
 const EXTENSION = 60_000;
@@ -68,7 +68,7 @@ export function onExpired(core: Core, row: Row): boolean {
 }
 
 /**
- * How much later than asked a timer of that length may go off in the kernel, on average, ms: long ones are looked at
+ * Returns how much later than asked a timer of that length may go off in the kernel, on average, ms: long ones are looked at
  * seldom, in steps of 1/128 to 1/16 of their length (Linux 6.1, kernel/time/timer.c, with 100 ticks a second).
  */
 function lateness(timeout: number): number {
@@ -107,7 +107,7 @@ export function endAbandoned(core: Core & { readonly destinations: DestinationRe
 }
 
 function release(core: Core, row: Row): void {
-  const { table, destinations, offload } = core;
+  const { table, offload } = core;
   offload.remove(row);
   const destination = destinations.all[table.destination(row)]!;
   const isTemplate = table.isTemplate(row);

@@ -1,4 +1,4 @@
-/** Defences against floods, looked at once a second: drop_packet, drop_entry, secure_tcp. */
+/** Defenses against floods, looked at once a second: drop_packet, drop_entry, secure_tcp. */
 import type { Row } from '../../model/connection.ts';
 import type { SettingName } from '../../model/settings.ts';
 import { SCTP } from '../../wire/sctp.ts';
@@ -17,7 +17,7 @@ const WHEN_SHORT = 1;
 const NOW_SHORT = 2;
 const ALWAYS = 3;
 
-/** Octets of a page: amemthresh counts in pages. */
+/** Bytes of a page: amemthresh counts in pages. */
 const PAGE = 4096;
 /** What a connection takes in the table, about. */
 const OCTETS_PER_ROW = 128;
@@ -40,7 +40,7 @@ const isEmbryonic = (protocol: number, state: number): boolean =>
 
 const STRATEGIES: readonly SettingName[] = ['drop_packet', 'drop_entry', 'secure_tcp'];
 
-/** True for settings that are in force at once; others that defences read are from the next second on. */
+/** True for settings that are in force at once; others that defenses read are from the next second on. */
 export const isStrategy = (name: SettingName): boolean => STRATEGIES.includes(name);
 
 export class Defence {
@@ -76,7 +76,7 @@ export class Defence {
     return Math.max(1, Math.floor(least / (least - free)));
   }
 
-  /** Drops entries of a part of the table, the less useful ones, when drop_entry says so. */
+  /** Returns the drops entries of a part of the table, the less useful ones, when drop_entry says so. */
   scan(now: number): void {
     const { settings, table, random } = this.#core;
     if (settings.drop_entry < NOW_SHORT) return;

@@ -12,7 +12,7 @@ import { WaitingDatagram } from './waiting-datagram.ts';
 /** How long the rest of a datagram may take to come, ms: Linux's ipfrag_time, and RFC 8200 section 4.5. */
 export const TIMEOUT4 = 30_000;
 export const TIMEOUT6 = 60_000;
-/** Octets that waiting fragments take at most, what is kept about them included: Linux's ipfrag_high_thresh. */
+/** Bytes that waiting fragments take at most, what is kept about them included: Linux's ipfrag_high_thresh. */
 export const LIMIT = 4 * 1024 * 1024;
 
 export type FragmentDrop = Extract<DropReason, 'fragment-incomplete' | 'fragment-invalid'>;
@@ -31,12 +31,12 @@ export class Reassembler {
   /** Fragments that were given up since `expire` last said. */
   #lost = 0;
 
-  /** `limit`: octets. */
+  /** `limit`: bytes. */
   constructor(limit = LIMIT) {
     this.#limit = limit;
   }
 
-  /** Another one with what waits here; the fragments' octets, which never change, are shared. */
+  /** Another one with what waits here; the fragments' bytes, which never change, are shared. */
   copy(): Reassembler {
     const copy = new Reassembler(this.#limit);
     for (const [from, to] of [
@@ -48,7 +48,7 @@ export class Reassembler {
     return copy;
   }
 
-  /** Octets that waiting fragments take, estimated. */
+  /** Returns the bytes that waiting fragments take, estimated. */
   get octets(): number {
     return this.#octets;
   }

@@ -1,7 +1,7 @@
 /** The persistence engine "sip": messages of one call go to one server (RFC 3261). */
 import { UDP } from '../../wire/udp.ts';
 
-/** Octets of the longest Call-ID that is kept (IP_VS_PEDATA_MAXLEN, ip_vs.h 6.1). */
+/** Bytes of the longest Call-ID that is kept (IP_VS_PEDATA_MAXLEN, ip_vs.h 6.1). */
 const LONGEST = 255;
 const CR = 0x0d;
 const LF = 0x0a;
@@ -14,7 +14,7 @@ const NAME = 'call-id';
 /** RFC 3261 section 7.3.3. */
 const COMPACT_NAME = 'i';
 
-/** Octets of a word (RFC 3261 section 25.1), as Linux 6.1 reads them: with the Latin-1 letters, without `$` and `&`. */
+/** Bytes of a word (RFC 3261 section 25.1), as Linux 6.1 reads them: with the Latin-1 letters, without `$` and `&`. */
 const WORD_OCTETS = new Set(
   [...'!"%()*+:<>?[\\]_`{}~-./\'']
     .map((sign) => sign.charCodeAt(0))
@@ -25,7 +25,7 @@ const WORD_OCTETS = new Set(
 const NO_HEADER = -1;
 
 /**
- * Returns the Call-ID of the message octets[from, to), or undefined if it has none that a line end follows. The search
+ * Returns the Call-ID of the message bytes[from, to), or undefined if it has none that a line end follows. The search
  * does not stop at the empty line, and takes the first valid Call-ID (Linux 6.1, ip_vs_pe_sip.c).
  */
 export function callIdOf(octets: Uint8Array, from: number, to: number, protocol: number): string | undefined {

@@ -3,14 +3,14 @@
 import { NONE, type Row } from '../../model/connection.ts';
 import { type Address, maskAddress } from '../../wire/address.ts';
 import { INVALID_PORT, TEMPLATE } from '../connections.ts';
-import type { Core } from '../core.ts';
+import { type Core, destinationOf } from '../core.ts';
 import type { RealDestination, Service } from '../service.ts';
 import { FTP_PORT } from '../services.ts';
 import type { Arrival } from './arrival.ts';
 import { bind } from './connection-lifecycle.ts';
 import { callIdOf } from './persistence-sip.ts';
 
-/** Finds in a message what it has in common with others of its kind; undefined: nothing. Octets [from, to). */
+/** Finds in a message what it has in common with others of its kind; undefined: nothing. Bytes [from, to). */
 type Engine = (octets: Uint8Array, from: number, to: number, protocol: number) => string | undefined;
 
 /** Persistence engines, by the name that ipvsadm --pe takes. */
@@ -63,7 +63,7 @@ export class Persistence {
     return true;
   }
 
-  /** A mark in place of a virtual address: 0.0.0.7, or 0:7:: where the family is IPv6. */
+  /** Returns a mark in place of a virtual address: 0.0.0.7, or 0:7:: where the family is IPv6. */
   #markAddress(service: Service): Address {
     this.#mark.fill(0);
     this.#mark[service.family === 4 ? 3 : 0] = service.mark;
@@ -100,7 +100,7 @@ export class Persistence {
     return settings.expire_quiescent_template === 0 || destination.weight !== 0;
   }
 
-  /** A new template of that destination; NONE when the table is full. */
+  /** Returns a new template of that destination; NONE when the table is full. */
   create(service: Service, destination: RealDestination): Row {
     const { table, engineData } = this.#core;
     const row = bind(
@@ -122,7 +122,7 @@ export class Persistence {
   }
 }
 
-/** A hash of what an engine found (FNV-1a), 32 bits. */
+/** Returns a hash of what an engine found (FNV-1a), 32 bits. */
 function saltOf(text: string): number {
   let hash = 0x811c9dc5;
   for (let i = 0; i < text.length; i++) hash = Math.imul(hash ^ text.charCodeAt(i), 0x01000193);

@@ -20,7 +20,7 @@ import type { Admission } from './admission.ts';
 import { Arrival } from './arrival.ts';
 import { end } from './connection-lifecycle.ts';
 
-/** The kinds that are carried across; all else is the host's own business. */
+/** Returns the kinds that are carried across; all else is the host's own business. */
 const isCarried = (packet: Packet): boolean => {
   const type = packet.icmpType;
   return packet.version === 4
@@ -28,7 +28,7 @@ const isCarried = (packet: Packet): boolean => {
     : isIcmp6Error(type);
 };
 
-/** The protocols that a connection can be made for. Of a fragmented IPv6 packet a later fragment says nothing. */
+/** Returns the protocols that a connection can be made for. Of a fragmented IPv6 packet a later fragment says nothing. */
 const mayBeScheduled = ({ version, protocol, fragmentOffset }: Packet): boolean =>
   (protocol === TCP || protocol === UDP || protocol === SCTP) && (version === 4 || fragmentOffset === 0);
 
@@ -82,32 +82,32 @@ export class RelatedErrors {
     return ipsec ? fragmentOffset === 0 : hasPorts;
   }
 
-  /** The translated connection whose request, as the real server had it, is quoted. */
+  /** Returns the translated connection whose request, as the real server had it, is quoted. */
   #requestTo({ src, dst }: Packet): Row {
     return this.#core.table.findFromDestination(this.#protocol, dst, this.#dstPort, src, this.#srcPort);
   }
 
-  /** The connection whose reply, as the client had it, is quoted. */
+  /** Returns the connection whose reply, as the client had it, is quoted. */
   #replyTo({ src, dst }: Packet): Row {
     return this.#core.table.findFromClient(this.#protocol, dst, this.#dstPort, src, this.#srcPort);
   }
 
-  /** The connection whose request, as a real server that sees the virtual address had it, is quoted. */
+  /** Returns the connection whose request, as a real server that sees the virtual address had it, is quoted. */
   #requestPastUs({ src, dst }: Packet): Row {
     const row = this.#core.table.findFromClient(this.#protocol, src, this.#srcPort, dst, this.#dstPort);
     return row !== NONE && this.#methodOf(row) !== MASQ ? row : NONE;
   }
 
-  /** The tunnelled connection of a client's own packet, which was sent in the tunnel packet `quoted`. */
+  /** Returns the tunnelled connection of a client's own packet, which was sent in the tunnel packet `quoted`. */
   #requestIn(inner: Packet, quoted: Packet): Row {
     if (!this.#hasFlow(inner)) return NONE;
     const row = this.#requestPastUs(inner);
     if (row === NONE || this.#methodOf(row) !== TUNNEL) return NONE;
-    return isSentTo(this.#destinationOf(row), quoted) ? row : NONE;
+    return isSentTo(destinationOf(this.#core, row), quoted) ? row : NONE;
   }
 
   #toClient(row: Row, packet: Packet, quoted: Packet): Verdict {
-    const destination = this.#destinationOf(row);
+    const destination = destinationOf(this.#core, row);
     const connection = this.#connection.select(row, destination);
     const verdict = replyRelated(packet, quoted, connection, this.#core.forwarding);
     if (verdict === 'forwarded') countOut(packet, destination, this.#core.total);
@@ -115,7 +115,7 @@ export class RelatedErrors {
   }
 
   #toServer(row: Row, packet: Packet, quoted: Packet): Verdict {
-    const destination = this.#destinationOf(row);
+    const destination = destinationOf(this.#core, row);
     const connection = this.#connection.select(row, destination);
     const verdict = forwardRelated(packet, quoted, connection, this.#core.forwarding);
     if (verdict !== 'malformed') countIn(packet, destination, this.#core.total);
@@ -124,13 +124,13 @@ export class RelatedErrors {
 
   /** What such a server tells the client passes as it is. */
   #watch(row: Row, packet: Packet): Verdict {
-    countOut(packet, this.#destinationOf(row), this.#core.total);
+    countOut(packet, destinationOf(this.#core, row), this.#core.total);
     return 'pass';
   }
 
   #answerTunnel(row: Row, packet: Packet, quoted: Packet): Verdict {
     const { forwarding, total } = this.#core;
-    const destination = this.#destinationOf(row);
+    const destination = destinationOf(this.#core, row);
     const connection = this.#connection.select(row, destination);
     const verdict = answerTunnelError(packet, quoted, this.#inner, connection, forwarding);
     // Linux 6.1 answers, and counts, those of IPv4 only: the answer, and what was quoted, too.

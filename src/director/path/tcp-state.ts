@@ -88,7 +88,7 @@ const SECURE = table([
   /* rst */ 'CL CL CL SR CL CL CL CL LA LI CL',
 ]);
 
-/** The state after a segment with these flags. `sender`: FROM_CLIENT, FROM_SERVER or CLIENT_ONLY. */
+/** Returns the state after a segment with these flags. `sender`: FROM_CLIENT, FROM_SERVER or CLIENT_ONLY. */
 export function nextTcpState(state: number, flags: number, sender: number, secure: boolean): number {
   const event = eventOf(flags);
   if (event < 0) return TCP_CLOSE;

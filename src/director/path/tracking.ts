@@ -1,4 +1,4 @@
-/** What a packet changes of its connection: state, time-out, and whether it counts as active. */
+/** What a packet changes of its connection: state, timeout, and whether it counts as active. */
 
 import { NONE, type Row } from '../../model/connection.ts';
 import type { Packet } from '../../wire/packet.ts';
@@ -37,7 +37,7 @@ export function track(
     const before = table.state(row);
     const after = nextTcpState(before, packet.tcpFlags, seen(core, row, sender), core.secureTcp);
     // Whatever follows may change the state again: it has to be seen. What the kernel path still has to tell is of the
-    // state before, and so is the time-out that it asks for.
+    // state before, and so is the timeout that it asks for.
     if (after !== before) core.offload.remove(row);
     table.setTimeout(row, timeouts.tcp[after]!);
     if (after === before) return;
@@ -77,7 +77,7 @@ function count(core: Core, row: Row, isActive: boolean, destination: RealDestina
   table.setInactive(row, !isActive);
 }
 
-/** The template that led here has proved useful. */
+/** Returns the template that led here has proved useful. */
 export function assureTemplate(core: Core, row: Row): void {
   const template = core.table.template(row);
   if (template === NONE || !core.table.isTemplate(template)) return;

@@ -1,5 +1,6 @@
 /** Decapsulates tunnel packets without the kernel's tunnel device, and sends the inner packets to the VIP. */
 import { type Address, formatAddress, isV4, sameAddress } from '../../wire/address.ts';
+import { CE, ECN_MASK } from '../../wire/ecn.ts';
 import type { Frame } from '../../wire/frame.ts';
 import { ipv4, isIpv4 } from '../../wire/ipv4.ts';
 import { IPV6_HEADER, ipv6, isIpv6 } from '../../wire/ipv6.ts';
@@ -80,11 +81,11 @@ const lengthOf = (frame: Frame, at: number): number =>
 function markCongestion(frame: Frame, at: number): boolean {
   if (ipv4.version(frame, at) === 4) {
     const tos = ipv4.tos(frame, at);
-    if ((tos & ECN) === 0) return false;
+    if ((tos & ECN_MASK) === 0) return false;
     ipv4.setTos(frame, at, tos | CE);
   } else {
     const trafficClass = ipv6.trafficClass(frame, at);
-    if ((trafficClass & ECN) === 0) return false;
+    if ((trafficClass & ECN_MASK) === 0) return false;
     ipv6.setTrafficClass(frame, at, trafficClass | CE);
   }
   return true;
