@@ -56,7 +56,7 @@ export const destinationOf = (
     destinations,
   }: { table: Pick<ConnectionTable, 'destination'>; destinations: Pick<DestinationRegistry, 'all'> },
   row: Row,
-): RealDestination => destinations.all[table.destination[row]!]!;
+): RealDestination => destinations.all[table.destination(row)]!;
 
 /** The state that a director's parts work on. */
 export class DirectorCore implements Core {

@@ -6,9 +6,9 @@ import { type Core, destinationOf } from './core.ts';
 import { assureTemplate } from './path/tracking.ts';
 
 /** True while the connection's known packets are forwarded whatever they are, which a kernel path may do as well. */
-export function mayForward({ table, destinations, settings, isBackup }: Core, row: Row): boolean {
-  if (isBackup && settings.backup_only !== 0) return false;
-  return destinations.all[table.destination(row)]!.available;
+export function mayForward(core: Core, row: Row): boolean {
+  if (core.isBackup && core.settings.backup_only !== 0) return false;
+  return destinationOf(core, row).available;
 }
 
 /** `lastSeen`: ms of the director's clock. `isReply`: they came from the destination. See FlowReport. */
@@ -20,8 +20,8 @@ export function takeIntoAccount(
   lastSeen: number,
   isReply: boolean,
 ): void {
-  const { table, timeouts, destinations, total } = core;
-  const destination = destinations.all[table.destination(row)]!;
+  const { table, timeouts, total } = core;
+  const destination = destinationOf(core, row);
   if (!isReply) table.addPackets(row, packets);
   // A destination that is removed by now was there when they were forwarded: there are no flows to others.
   const [ofPackets, ofOctets] = isReply ? [OUT_PACKETS, OUT_OCTETS] : [IN_PACKETS, IN_OCTETS];

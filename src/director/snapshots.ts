@@ -7,7 +7,7 @@ import { SCTP } from '../wire/sctp.ts';
 import { TCP } from '../wire/tcp.ts';
 import { UDP } from '../wire/udp.ts';
 import { serviceAddress } from './administration.ts';
-import type { Core } from './core.ts';
+import { type Core, destinationOf } from './core.ts';
 import { SCTP_STATES } from './path/sctp-state.ts';
 import { TCP_STATES } from './path/tcp-state.ts';
 import { ASSURED } from './path/tracking.ts';
@@ -49,7 +49,7 @@ export function snapshotOfConnection(core: Core, row: Row, now: number): Connect
   const { protocol, caddr, cport, vaddr, vport, dport } = table.select(row);
   const template = table.isTemplate(row);
   const data = engineData.get(row);
-  const destination = destinations.all[table.destination(row)]!;
+  const destination = destinationOf(core, row);
   const { engine } = destination.service.options;
   return {
     protocol: protocolName(protocol),

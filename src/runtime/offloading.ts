@@ -119,7 +119,7 @@ export class Offloading {
       flows: this.tables.flows,
       actions: this.tables.actions,
       grace: () => gracePeriod(this.#bpf.system),
-      connection: (row) => window.select(row, core.destinations.all[core.table.destination(row)]!),
+      connection: (row) => window.select(row, destinationOf(core, row)),
       way: (to) => this.#way(to),
       ignoresDf: () => core.settings.pmtu_disc === 0,
       clock,

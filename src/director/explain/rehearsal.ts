@@ -12,7 +12,7 @@ import { Packet } from '../../wire/packet.ts';
 import { printFrame } from '../../wire/print.ts';
 import { serviceAddress } from '../administration.ts';
 import { METHODS } from '../bound-connection.ts';
-import type { Core, DirectorCore } from '../core.ts';
+import { type Core, type DirectorCore, destinationOf } from '../core.ts';
 import type { Datapath } from '../path/datapath.ts';
 import { Meter } from '../rate-estimator.ts';
 import type { Service } from '../service.ts';
@@ -63,7 +63,7 @@ export function rehearse(
     now,
     copied(row, own) {
       originals.set(own, row);
-      services.destination(real.destinations.all[real.table.destination(row)]!);
+      services.destination(destinationOf(real, row));
       const data = real.engineData.get(row);
       if (data !== undefined) engineData.set(own, data);
     },

@@ -77,7 +77,7 @@ export class Admission {
       template = this.#persistence.create(service, destination);
       if (template === NONE) return 'table-full';
     } else {
-      destination = destinations.all[table.destination(template)]!;
+      destination = destinationOf(this.#core, template);
       counts.templated++;
     }
     const { vport } = arrival;

@@ -100,7 +100,7 @@ export function endAbandoned(core: Core & { readonly destinations: DestinationRe
   if (settings.expire_nodest_conn === 0 || !destinations.mayBeAbandoned) return;
   destinations.mayBeAbandoned = false;
   for (const row of table.rows()) {
-    if (destinations.all[table.destination(row)]!.available) continue;
+    if (destinationOf(core, row).available) continue;
     const template = table.template(row);
     if (end(core, row) && template !== NONE) end(core, template);
   }
@@ -109,7 +109,7 @@ export function endAbandoned(core: Core & { readonly destinations: DestinationRe
 function release(core: Core, row: Row): void {
   const { table, offload } = core;
   offload.remove(row);
-  const destination = destinations.all[table.destination(row)]!;
+  const destination = destinationOf(core, row);
   const isTemplate = table.isTemplate(row);
   countUnbound(destination, isTemplate, table.isInactive(row));
   if (isTemplate) core.engineData.delete(row);

@@ -17,7 +17,7 @@ import { RST, SYN, TCP } from '../../wire/tcp.ts';
 import { UDP } from '../../wire/udp.ts';
 import { BoundConnection, METHODS } from '../bound-connection.ts';
 import { MASQ } from '../connections.ts';
-import type { Core } from '../core.ts';
+import { type Core, destinationOf } from '../core.ts';
 import type { RealDestination } from '../service.ts';
 import { countErrorIn, countErrorOut, countIn, countOut } from '../traffic.ts';
 import { Admission } from './admission.ts';
@@ -331,11 +331,6 @@ export class Datapath {
   /** The number of the row's forwarding method. */
   #methodOf(row: Row): number {
     return this.#core.table.method(row);
-  }
-
-  #destinationOf(row: Row): RealDestination {
-    const { table, destinations } = this.#core;
-    return destinations.all[table.destination(row)]!;
   }
 }
 

@@ -94,8 +94,8 @@ export class Persistence {
   }
 
   #isUsable(row: Row, only: RealDestination | undefined): boolean {
-    const { table, destinations, settings } = this.#core;
-    const destination = destinations.all[table.destination(row)]!;
+    const { settings } = this.#core;
+    const destination = destinationOf(this.#core, row);
     if (!destination.available || (only !== undefined && only !== destination)) return false;
     return settings.expire_quiescent_template === 0 || destination.weight !== 0;
   }

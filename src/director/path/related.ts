@@ -13,8 +13,7 @@ import { TCP } from '../../wire/tcp.ts';
 import { UDP } from '../../wire/udp.ts';
 import type { BoundConnection } from '../bound-connection.ts';
 import { MASQ, TUNNEL } from '../connections.ts';
-import type { Core } from '../core.ts';
-import type { RealDestination } from '../service.ts';
+import { type Core, destinationOf } from '../core.ts';
 import { countErrorOut, countIn, countOut } from '../traffic.ts';
 import type { Admission } from './admission.ts';
 import { Arrival } from './arrival.ts';
@@ -153,10 +152,5 @@ export class RelatedErrors {
 
   #methodOf(row: Row): number {
     return this.#core.table.method(row);
-  }
-
-  #destinationOf(row: Row): RealDestination {
-    const { table, destinations } = this.#core;
-    return destinations.all[table.destination(row)]!;
   }
 }
