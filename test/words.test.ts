@@ -34,7 +34,16 @@ const OCTET: typeof WORDS = [[/\boctets?\b/i, 'byte']];
 const QUOTES: readonly (readonly [RegExp, string])[] = [[/[\u2018\u2019\u201c\u201d]/, 'ASCII quotes']];
 
 /** Rooms of src whose comments and messages are checked for words; all are checked for quotes. */
-const CHECKED_ROOMS: readonly string[] = ['ebpf', 'host', 'metrics', 'model', 'schedulers', 'sys', 'table', 'wire'];
+const CHECKED_ROOMS: readonly string[] = [
+  'ebpf',
+  'host',
+  'metrics',
+  'model',
+  'schedulers',
+  'sys',
+  'table',
+  'wire',
+];
 
 const MARKDOWN: readonly string[] = [
   'README.md',

@@ -2,10 +2,12 @@
  * Tunnelling (-i): the packet travels whole inside another one to the real server, which may be anywhere.
  * IP in IP (RFC 2003, RFC 2473, RFC 4213), GUE or GRE, either IP version in either. Replies bypass the director.
  */
+
 import type { Connection } from '../model/connection.ts';
 import type { TunnelOptions } from '../model/destination.ts';
 import type { Verdict } from '../model/verdict.ts';
 import { isV4 } from '../wire/address.ts';
+import { CE, ECN_MASK, ECT0 } from '../wire/ecn.ts';
 import { DONT_FRAGMENT, IPV4_HEADER, ipv4 } from '../wire/ipv4.ts';
 import { IPV6_HEADER, ipv6, MIN_MTU6 } from '../wire/ipv6.ts';
 import type { Packet } from '../wire/packet.ts';
