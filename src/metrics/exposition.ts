@@ -1,5 +1,6 @@
 /** A snapshot as Prometheus text, under names of our own and under those of node_exporter's ipvs collector. */
 import { Registry } from 'prom-client';
+import { acceptsConnections } from '../model/destination.ts';
 import { Slice } from '../model/slice.ts';
 import type { DestinationSnapshot, ServiceSnapshot, Snapshot, Traffic } from '../model/snapshot.ts';
 import { CONDITIONS, type ConditionName, type Surroundings } from '../model/surroundings.ts';

@@ -59,6 +59,6 @@ export interface Surroundings {
   readonly conditions: readonly Condition[];
   /** Announcements of VIPs (gratuitous ARP, unsolicited neighbor advertisements) since the start. */
   readonly announcements: number;
-  /** With a kernel path: packets that it handed up, and flows that it was given to forward by itself, since the start. */
+  /** With a kernel path: packets that it handed up, and flows that it was given to forward, since the start. */
   readonly offload?: { readonly upcalls: number; readonly installed: number };
 }

@@ -4,7 +4,7 @@ import { NONE, type Row } from '../../model/connection.ts';
 import type { Address } from '../../wire/address.ts';
 import { countBound, countUnbound } from '../connection-counts.ts';
 import { INACTIVE, LOCAL, MASQ, NOOUTPUT, ROUTE, TEMPLATE, TUNNEL } from '../connections.ts';
-import type { Core } from '../core.ts';
+import { type Core, destinationOf } from '../core.ts';
 import type { DestinationRegistry } from '../destinations.ts';
 import type { RealDestination } from '../service.ts';
 import { ASSURED } from './tracking.ts';
