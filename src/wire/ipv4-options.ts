@@ -21,7 +21,7 @@ const ROUTE = 3;
 /** Octets of an address; router alert has as many in all (RFC 2113). */
 const WORD = 4;
 
-/** What `enterOptions` returns for a packet that asks for a way of its own. */
+/** What `enterOptions` returns for a packet that asks for a route that the sender chose. */
 export const SOURCE_ROUTED = -1;
 
 /**

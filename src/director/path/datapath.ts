@@ -184,7 +184,7 @@ export class Datapath {
   /** A packet from a known connection's client. */
   #request(row: Row, packet: Packet, now: number): Verdict {
     const { settings } = this.#core;
-    const destination = this.#destinationOf(row);
+    const destination = destinationOf(this.#core, row);
     if (isFirst(packet) && this.#givesWay(row, destination)) {
       this.#core.counts.reused++;
       return this.#replace(row, packet, now);
@@ -232,7 +232,7 @@ export class Datapath {
       return this.#handleTruncated(packet);
     const admitted = this.#admission.admit(this.#arrival.set(packet, marks.of(packet), now));
     if (typeof admitted !== 'number') return admitted;
-    return this.#forward(admitted, this.#destinationOf(admitted), packet, now);
+    return this.#forward(admitted, destinationOf(this.#core, admitted), packet, now);
   }
 
   /** The new connection of a datagram that a translated destination sends of its own accord; NONE: it makes none. */
@@ -293,7 +293,7 @@ export class Datapath {
   /** Sends a destination's packet to its connection's client. */
   #reply(row: Row, packet: Packet, now: number): Verdict {
     const { table, total, forwarding } = this.#core;
-    const destination = this.#destinationOf(row);
+    const destination = destinationOf(this.#core, row);
     const connection = this.#connection.select(row, destination);
     const refusal = hasOptions(packet) ? enterOptions(packet, connection.vaddr, forwarding) : undefined;
     if (refusal !== undefined) return refusal;
@@ -321,7 +321,7 @@ export class Datapath {
   /** A reply that could have gone straight to the client, but whose server's gateway is here: seen, and left as it is. */
   #watch(row: Row, packet: Packet, now: number): Verdict {
     if (packet.ttl <= 1) return 'pass';
-    const destination = this.#destinationOf(row);
+    const destination = destinationOf(this.#core, row);
     countOut(packet, destination, this.#core.total);
     track(this.#core, row, packet, FROM_SERVER, destination);
     this.#core.table.touch(row, now);

@@ -5,16 +5,12 @@ import type { Frame } from '../../wire/frame.ts';
 import { ipv4, isIpv4 } from '../../wire/ipv4.ts';
 import { IPV6_HEADER, ipv6, isIpv6 } from '../../wire/ipv6.ts';
 
-/** The ECN field (RFC 3168): the last two bits of TOS or traffic class. */
-const ECN = 0x03;
-const CE = 0x03;
-
 /** Returns the offset of the payload of the IPv4 packet in the frame; -1 if there is none. */
 export const insideIpv4 = (frame: Frame): number =>
   isIpv4(frame, frame.start) ? frame.start + ipv4.headerLength(frame, frame.start) : -1;
 
 /** Reports whether the IPv4 packet in the frame has a congestion mark. */
-export const isCongested = (frame: Frame): boolean => (ipv4.tos(frame, frame.start) & ECN) === CE;
+export const isCongested = (frame: Frame): boolean => (ipv4.tos(frame, frame.start) & ECN_MASK) === CE;
 
 /** Sends an IP packet, header included, to the host itself. */
 export interface Sender {
