@@ -1,10 +1,10 @@
-/** What is wrong with a program's arguments: one line that names the program, and an exit status of its own. */
+/** Reports wrong arguments: one line that names the program, and a separate exit status. */
 import { type Command, CommanderError } from 'commander';
 
 /** Exit status of wrong arguments. */
 export const WRONG_ARGUMENTS = 2;
 
-/** For a program, before it gets its commands: they inherit it. */
+/** Configures a program, before its commands are added, which inherit it. */
 export function plainArguments(program: Command): void {
   const name = program.name();
   program.exitOverride().configureOutput({
@@ -18,5 +18,5 @@ export function plainArguments(program: Command): void {
   });
 }
 
-/** Reports whether commander has told the user; its status is 0 for --help and --version. */
-export const isToldAlready = (error: unknown): error is CommanderError => error instanceof CommanderError;
+/** Reports whether commander has already reported the error; its exit code is 0 for --help and --version. */
+export const isReported = (error: unknown): error is CommanderError => error instanceof CommanderError;

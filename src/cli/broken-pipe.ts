@@ -1,7 +1,7 @@
-/** Readers of the standard streams may go: a listing is over then, and a log is written for nobody. */
+/** Handles EPIPE of the standard streams: a listing exits, logging is discarded. */
 
-/** A pipe's other end is closed (`| head`), or what keeps the log was restarted: no reason to stop forwarding packets. */
-export function outliveReaders(): void {
+/** Keeps the process alive when stderr is closed; ends it when stdout is closed (`| head`). */
+export function handleBrokenPipe(): void {
   process.stdout.on('error', ({ code }: NodeJS.ErrnoException) => process.exit(code === 'EPIPE' ? 0 : 1));
   process.stderr.on('error', () => {});
 }

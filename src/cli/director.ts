@@ -9,9 +9,9 @@ import { DATAPATHS, type DatapathName, describe, probe } from '../runtime/datapa
 import { createLog, LEVELS, type Level, type LogFormat } from '../runtime/log.ts';
 import { runDirector } from '../runtime/run-director.ts';
 import { version } from '../runtime/version.ts';
-import { isToldAlready, plainArguments, WRONG_ARGUMENTS } from './argument-errors.ts';
+import { isReported, plainArguments, WRONG_ARGUMENTS } from './argument-errors.ts';
 import { parseEndpointArgument, parseListen, parseServiceArgument, socketGroup } from './arguments.ts';
-import { outliveReaders } from './broken-pipe.ts';
+import { handleBrokenPipe } from './broken-pipe.ts';
 import { askReload } from './director/ask-reload.ts';
 import { type CaptureOptions, capture } from './director/capture.ts';
 import { checkConfig } from './director/check.ts';
@@ -21,12 +21,12 @@ import { type ImportOptions, importConfig, SOURCES } from './director/import.ts'
 import { packetOfFile } from './director/pcap-packet.ts';
 import { printPlan } from './director/plan.ts';
 import { type ReplayOptions, replayFile } from './director/replay.ts';
-/** lvs-director: argv in, exit status out. */
+/** lvs-director: parses arguments, runs a command, and exits with its status. */
 import { top } from './director/top.ts';
 
-/** Exit status of anything that failed at run time; wrong arguments and wrong files have another. */
+/** Exit status of failures at run time; wrong arguments and files have another one. */
 const FAILED = 1;
-/** Where the web interface is when it is not said where. */
+/** Default address of the web interface. */
 const METRICS = '127.0.0.1:9112';
 
 interface RunArguments {
@@ -49,32 +49,33 @@ const print = (text: string) => void process.stdout.write(text);
 function parseSeed(text: string): number {
   const seed = Number(text);
   if (!(Number.isInteger(seed) && seed >= 0 && seed < 2 ** 32))
-    throw new InvalidArgumentError('a whole number from 0 to 4294967295');
+    throw new InvalidArgumentError('Expected an integer from 0 to 4294967295.');
   return seed;
 }
 
-/** Returns the rows of the connection table. */
+/** Parses the number of rows of the connection table. */
 function parseConnections(text: string): number {
   const rows = Number(text);
   if (!(Number.isInteger(rows) && rows >= 1024 && rows <= MAX_LIMIT))
-    throw new InvalidArgumentError(`give a whole number of 1024 to ${MAX_LIMIT}`);
+    throw new InvalidArgumentError(`Expected an integer from 1024 to ${MAX_LIMIT}.`);
   return rows;
 }
 
 function parseWhole(text: string): number {
   const number = Number(text);
-  if (!(Number.isSafeInteger(number) && number > 0)) throw new InvalidArgumentError('a whole number above 0');
+  if (!(Number.isSafeInteger(number) && number > 0))
+    throw new InvalidArgumentError('Expected an integer above 0.');
   return number;
 }
 
-/** A larger table is more memory than the kernel's verifier lets one offset reach. */
-const MOST_FLOWS = 2 ** 22;
+/** The kernel's verifier limits the offset into a map, and so the size of the table. */
+const MAX_FLOWS = 2 ** 22;
 
-/** Returns the flows of the kernel path. */
+/** Parses the number of flows of the kernel path. */
 function parseFlows(text: string): number {
   const flows = Number(text);
-  if (!(Number.isInteger(flows) && flows >= 64 && flows <= MOST_FLOWS))
-    throw new InvalidArgumentError(`give a whole number of 64 to ${MOST_FLOWS}`);
+  if (!(Number.isInteger(flows) && flows >= 64 && flows <= MAX_FLOWS))
+    throw new InvalidArgumentError(`Expected an integer from 64 to ${MAX_FLOWS}.`);
   return flows;
 }
 
@@ -87,15 +88,17 @@ plainArguments(program);
 
 program
   .command('run')
-  .description('forward packets, in the foreground; SIGHUP reads the file again, SIGTERM ends')
-  .requiredOption('--config <file>', 'lvs.conf, or lvs.yaml by its ending')
-  .option('--interface <name...>', 'where to listen (default: the interfaces that the file names)')
-  .option('--socket <path>', 'the control socket that ipvsadm speaks to', socketPath(process.env))
+  .description('forward packets in the foreground; SIGHUP reloads the file, SIGTERM ends')
+  .requiredOption('--config <file>', 'lvs.conf, or lvs.yaml (by the extension)')
+  .option('--interface <name...>', 'interfaces to receive on (default: those in the file)')
+  .option('--socket <path>', 'control socket for ipvsadm and other clients', socketPath(process.env))
   .addOption(
-    new Option('--socket-group <group>', 'may use the socket too, by name or number').argParser(socketGroup),
+    new Option('--socket-group <group>', 'group, by name or number, that may also use the socket').argParser(
+      socketGroup,
+    ),
   )
   .addOption(
-    new Option('--metrics [host:port]', 'serve metrics for Prometheus, the status page and JSON there')
+    new Option('--metrics [host:port]', 'serve Prometheus metrics, the status page and JSON on this address')
       .preset(METRICS)
       .argParser(parseListen),
   )
@@ -106,28 +109,28 @@ program
   .option('--procfs <folder>', 'keep ip_vs, ip_vs_conn and ip_vs_stats there, as /proc/net has them')
   .option(
     '--connections <number>',
-    'most connections at a time; memory is taken as they come, 128 octets each',
+    'maximum number of connections; 128 bytes each, allocated when used',
     parseConnections,
     1_048_576,
   )
   .addOption(
     new Option(
-      '--datapath <way>',
-      'who forwards known connections: the kernel (tc, xdp), or this process (live); auto: tc where it can be',
+      '--datapath <name>',
+      'what forwards known connections: the kernel (tc, xdp) or this process (live); auto: tc if available',
     )
       .choices(DATAPATHS)
       .default('auto'),
   )
   .option(
     '--flows <number>',
-    'flows of each IP version that the kernel has room for; 192 octets each, taken at the start',
+    'size of the kernel flow table, per IP version (192 bytes per flow, allocated at start)',
     parseFlows,
     262_144,
   )
-  .addOption(new Option('--log-format <format>', 'form of the log').choices(['text', 'json']).default('text'))
   .addOption(
-    new Option('--log-level <level>', 'the least that is logged').choices([...LEVELS]).default('info'),
+    new Option('--log-format <format>', 'format of the log').choices(['text', 'json']).default('text'),
   )
+  .addOption(new Option('--log-level <level>', 'minimum level to log').choices([...LEVELS]).default('info'))
   .action(async (options: RunArguments) => {
     const { interface: interfaces, logFormat, logLevel, metricsName, ...rest } = options;
     const log = createLog({ format: logFormat, level: logLevel });
@@ -142,14 +145,14 @@ program
 
 program
   .command('features')
-  .description('tell what this kernel offers for forwarding known connections itself, and why not more')
+  .description('report which kernel datapaths are available, and what is missing for the others')
   .action(async () => {
     for (const line of describe(await probe())) console.log(line);
   });
 
 program
   .command('check')
-  .description('tell whether a configuration file can be used: 0 yes, 2 no')
+  .description('check a configuration file; exit status: 0 valid, 2 invalid')
   .argument('<file>')
   .action(async (file: string) => {
     process.exitCode = await checkConfig(file, console.log, console.error);
@@ -157,27 +160,27 @@ program
 
 program
   .command('compile')
-  .description('print a configuration file as rules for ipvsadm -R, or in another form')
+  .description('print a configuration file as rules for ipvsadm -R, or in another format')
   .argument('<file>')
-  .addOption(new Option('--format <form>', 'of the output').choices([...FORMATS]).default('ipvsadm'))
+  .addOption(new Option('--format <form>', 'output format').choices([...FORMATS]).default('ipvsadm'))
   .action(async (file: string, { format }: { format: Format }) => {
     process.exitCode = await compileConfig(file, format, print, console.error);
   });
 
 program
   .command('import')
-  .description('print the configuration of another program as lvs.yaml; what was left out goes to stderr')
+  .description('print the configuration of another program as lvs.yaml, and on stderr what was left out')
   .argument('<file>')
-  .addOption(new Option('--from <program>', 'of the file (default: by its content)').choices([...SOURCES]))
+  .addOption(new Option('--from <program>', 'program of the file (default: detected)').choices([...SOURCES]))
   .option('--config-id <name>', "keepalived: the config id of '@name' lines (default: the host's name)")
   .action((file: string, options: ImportOptions) => importConfig(file, options, print, console.error));
 
 program
   .command('plan')
-  .description('tell what a reload with a file would do to the running director, and do nothing')
+  .description('print what a reload of the running director with this file would change')
   .argument('<file>')
-  .option('--socket <path>', "the director's control socket", socketPath(process.env))
-  .option('--json', 'for programs', false)
+  .option('--socket <path>', 'control socket of the director', socketPath(process.env))
+  .option('--json', 'print JSON', false)
   .action(async (file: string, { socket, json }: { socket: string; json: boolean }) => {
     using door = new ControlClient(socket);
     await printPlan(file, json, door, print, console.error);
@@ -185,8 +188,8 @@ program
 
 program
   .command('reload')
-  .description('make the running director read its file again; a file with mistakes changes nothing')
-  .option('--socket <path>', "the director's control socket", socketPath(process.env))
+  .description('make the running director reload its file; an invalid file changes nothing')
+  .option('--socket <path>', 'control socket of the director', socketPath(process.env))
   .action(async ({ socket }: { socket: string }) => {
     using door = new ControlClient(socket);
     await askReload(door, print, console.error);
@@ -204,26 +207,31 @@ interface ExplainArguments {
 
 program
   .command('explain')
-  .description('tell what the running director would do with a packet, and why: 0 it is not dropped, 1 it is')
-  .option('--from <address:port>', 'the client of a new connection', parseEndpointArgument)
-  .option('--to <address:port>', 'what it connects to', parseEndpointArgument)
-  .addOption(
-    new Option('--protocol <name>', 'of that connection').choices(['tcp', 'udp', 'sctp']).default('tcp'),
+  .description(
+    'report what the running director would do with a packet, and why; exit status: 0 not dropped, 1 dropped',
   )
+  .option('--from <address:port>', 'client of a new connection', parseEndpointArgument)
+  .option('--to <address:port>', 'destination address of the connection', parseEndpointArgument)
   .addOption(
-    new Option('--pcap <file>', 'take the packet from there instead').conflicts(['from', 'to', 'protocol']),
+    new Option('--protocol <name>', 'protocol of the connection')
+      .choices(['tcp', 'udp', 'sctp'])
+      .default('tcp'),
   )
+  .addOption(new Option('--pcap <file>', 'file with the packet').conflicts(['from', 'to', 'protocol']))
   .addOption(
-    new Option('--packet <number>', 'which one of the file')
+    new Option('--packet <number>', 'number of the packet in the file')
       .argParser(parseWhole)
       .default(1)
       .conflicts(['from', 'to', 'protocol']),
   )
-  .option('--socket <path>', "the director's control socket", socketPath(process.env))
-  .option('--json', 'for programs', false)
+  .option('--socket <path>', 'control socket of the director', socketPath(process.env))
+  .option('--json', 'print JSON', false)
   .action(async ({ from, to, protocol, pcap, packet, socket, json }: ExplainArguments) => {
     if (pcap === undefined && !(from && to))
-      throw new LvsError('CONFIG', 'explain: give --from and --to, or --pcap and --packet');
+      throw new LvsError(
+        'CONFIG',
+        'explain: missing packet: expected --from and --to, or --pcap and --packet',
+      );
     const octets = pcap === undefined ? firstPacket(from!, to!, protocol) : packetOfFile(pcap, packet);
     using door = new ControlClient(socket);
     process.exitCode = (await explain(octets, json, door, print)) ? 0 : FAILED;
@@ -232,10 +240,10 @@ program
 program
   .command('top')
   .description(
-    'show services and destinations with their rates, until q; printed once where there is no terminal',
+    'show services and destinations with their rates, refreshed until q; once if stdout is not a terminal',
   )
-  .option('--interval <seconds>', 'between two looks', parseWhole, 2)
-  .option('--socket <path>', "the director's control socket", socketPath(process.env))
+  .option('--interval <seconds>', 'refresh interval', parseWhole, 2)
+  .option('--socket <path>', 'control socket of the director', socketPath(process.env))
   .action(async ({ interval, socket }: { interval: number; socket: string }) => {
     using door = new ControlClient(socket);
     const { stdin: input, stdout: output } = process;
@@ -247,18 +255,18 @@ program
   .description('write packets of a service, before and after forwarding, with comments, until SIGINT')
   .requiredOption(
     '--service <name>',
-    'such as tcp:192.0.2.1:80, udp:[2001:db8::1]:53, mark:7',
+    'service, such as tcp:192.0.2.1:80, udp:[2001:db8::1]:53, mark:7',
     parseServiceArgument,
   )
-  .requiredOption('-w, --write <file>', 'a pcapng file; - for stdout')
-  .option('--count <number>', 'packets after which it ends', parseWhole)
-  .option('--socket <path>', "the director's control socket", socketPath(process.env))
-  .action(async ({ socket, ...options }: Omit<CaptureOptions, 'signal' | 'tell'> & { socket: string }) => {
+  .requiredOption('-w, --write <file>', 'pcapng file to write; - for stdout')
+  .option('--count <number>', 'number of packets after which to end', parseWhole)
+  .option('--socket <path>', 'control socket of the director', socketPath(process.env))
+  .action(async ({ socket, ...options }: Omit<CaptureOptions, 'signal' | 'report'> & { socket: string }) => {
     using door = new ControlClient(socket);
-    await capture(door, { ...options, signal: untilSignal(), tell: console.error });
+    await capture(door, { ...options, signal: untilSignal(), report: console.error });
   });
 
-/** Aborts when the user has had enough. */
+/** Returns a signal that aborts at SIGINT and SIGTERM. */
 function untilSignal(): AbortSignal {
   const ending = new AbortController();
   for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => ending.abort(signal));
@@ -267,24 +275,24 @@ function untilSignal(): AbortSignal {
 
 program
   .command('replay')
-  .description('pass recorded packets through a director, and print the connections at the end')
-  .requiredOption('--config <file>', 'lvs.conf, or lvs.yaml by its ending')
-  .requiredOption('--in <file>', 'what the director hears, a pcap file')
-  .requiredOption('--out <file>', 'what it sends, as a pcap file of IP packets')
-  .option('--seed <number>', 'of the random source: same input and seed, same output', parseSeed, 1)
-  .option('--json', 'print everything as JSON')
+  .description('pass recorded packets to a new director, and print its connections at the end')
+  .requiredOption('--config <file>', 'lvs.conf, or lvs.yaml (by the extension)')
+  .requiredOption('--in <file>', 'pcap file of the received packets')
+  .requiredOption('--out <file>', 'pcap file to write, of the IP packets that are sent')
+  .option('--seed <number>', 'seed of the random source; same input and seed, same output', parseSeed, 1)
+  .option('--json', 'print JSON')
   .action((options: ReplayOptions) => replayFile(options, print));
 
-outliveReaders();
+handleBrokenPipe();
 try {
   await program.parseAsync();
 } catch (error) {
-  // Not exitCode: packet captures would keep the process alive.
+  // process.exitCode is not enough: packet captures would keep the process alive.
   process.exit(exitStatus(error));
 }
 
 function exitStatus(error: unknown): number {
-  if (isToldAlready(error)) return error.exitCode === 0 ? 0 : WRONG_ARGUMENTS;
+  if (isReported(error)) return error.exitCode === 0 ? 0 : WRONG_ARGUMENTS;
   if (!(error instanceof LvsError)) throw error;
   console.error(`lvs-director: ${error.message}`);
   return error.code === 'CONFIG' ? WRONG_ARGUMENTS : FAILED;

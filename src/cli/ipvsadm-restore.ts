@@ -1,5 +1,5 @@
 #!/usr/bin/env node
-/** ipvsadm-restore: the rules of the standard input instead of those that the director has. */
+/** ipvsadm-restore: replaces the director's rules by those of the standard input. */
 import { inProcess } from '../ipvsadm/process.ts';
 import { runRestore } from '../ipvsadm/scripts.ts';
 

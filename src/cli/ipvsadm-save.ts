@@ -1,5 +1,5 @@
 #!/usr/bin/env node
-/** ipvsadm-save: the director's rules as text that ipvsadm-restore reads. */
+/** ipvsadm-save: prints the director's rules in the format of ipvsadm-restore. */
 import { inProcess } from '../ipvsadm/process.ts';
 import { runSave } from '../ipvsadm/scripts.ts';
 

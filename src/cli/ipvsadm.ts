@@ -1,5 +1,5 @@
 #!/usr/bin/env node
-/** ipvsadm: lists and changes what a director does. */
+/** ipvsadm: lists and changes the rules of a director. */
 import { inProcess } from '../ipvsadm/process.ts';
 import { runIpvsadm } from '../ipvsadm/run.ts';
 

@@ -18,11 +18,11 @@ import { formatStatus, status } from '../realserver/status.ts';
 import { attachDecap } from '../realserver/tunnel/decap-program.ts';
 import { openTunnelEnd, type TunnelSockets } from '../realserver/tunnel/tunnel-end.ts';
 import { version } from '../runtime/version.ts';
-import { isToldAlready, plainArguments, WRONG_ARGUMENTS } from './argument-errors.ts';
+import { isReported, plainArguments, WRONG_ARGUMENTS } from './argument-errors.ts';
 import { parseListen } from './arguments.ts';
-import { outliveReaders } from './broken-pipe.ts';
+import { handleBrokenPipe } from './broken-pipe.ts';
 import { type DoctorOptions, doctor, ownAddresses, portList } from './realserver/doctor.ts';
-/** lvs-realserver: makes a real server of this host, in the foreground, and puts everything back on exit. */
+/** lvs-realserver: configures this host as a real server, in the foreground, and restores it on exit. */
 import { withRole } from './realserver/role-options.ts';
 
 interface RunOptions extends RoleOptions {
@@ -39,7 +39,7 @@ const SOCKETS: TunnelSockets = {
   openUdp: openUdpReceiver,
 };
 
-/** Exit status of a doctor that could not look: 1 says that it has found something. */
+/** Exit status of a doctor that failed; 1 means that it found a problem. */
 const NOT_EXAMINED = 2;
 
 const say = (line: string) => console.error(`lvs-realserver: ${line}`);
@@ -51,11 +51,14 @@ async function run(options: RunOptions): Promise<void> {
   const { changes, notes, tunnelEnd } = await plan(roles, thisMachine);
   for (const note of notes) say(note);
   if (tunnelEnd && options.once)
-    throw new LvsError('CONFIG', 'the tunnel ends in this program, so it has to stay: leave --once away');
+    throw new LvsError(
+      'CONFIG',
+      '--once is not supported here: this program terminates the tunnel, so it must keep running',
+    );
   const asked = signalled();
   const counts = tunnelEnd && (await openTunnelEnd(tunnelEnd, SOCKETS));
   using program = tunnelEnd && (await attachDecap(tunnelEnd, roles[0]?.netDevice, say));
-  if (program) say(`tunnel: a program in the kernel takes the packets out, at ${program.devices.join(', ')}`);
+  if (program) say(`tunnel: a kernel program decapsulates packets on ${program.devices.join(', ')}`);
   await apply(changes, agent);
   let isDraining = false;
   const words = () => (isDraining ? 'drain' : busyness());
@@ -64,31 +67,33 @@ async function run(options: RunOptions): Promise<void> {
       await restore(agent);
       throw error;
     });
-  if (options.once) return say('done; lvs-realserver restore puts everything back');
+  if (options.once) return say('configured (lvs-realserver restore restores the host)');
   say('ready');
   const signal = await asked;
   if (options.agentCheck && options.drain > 0) {
     isDraining = true;
-    say(`${signal}: no new connections, for ${options.drain} s or until another signal`);
+    say(`${signal}: asking for no new connections, for ${options.drain} s or until another signal`);
     await Promise.race([sleep(options.drain * 1000), signalled()]);
   }
-  say(`${signal}: putting everything back`);
+  say(`${signal}: restoring the host`);
   await restore(agent);
   if (counts)
-    say(`tunnels: ${counts.decapsulated} packets taken out, ${counts.refused} refused, ${counts.lost} lost`);
+    say(
+      `tunnels: ${counts.decapsulated} packets decapsulated, ${counts.refused} rejected, ${counts.lost} lost`,
+    );
 }
 
-/** What this machine can take now, for directors; the load of the last minute counts. */
+/** Returns the agent's response to directors: its capacity by the load average of the last minute. */
 const busyness = (): string => `up ready ${percentOf(loadavg()[0]!, availableParallelism())}%`;
 
 function wholeSeconds(text: string): number {
   if (/^\d{1,5}$/.test(text)) return Number(text);
-  throw new InvalidArgumentError(`'${text}' is no number of seconds.`);
+  throw new InvalidArgumentError(`Invalid number of seconds '${text}': expected an integer.`);
 }
 
-/** Resolves with the signal that asks the agent to end. Heard from now on. */
+/** Resolves with the signal that ends the agent. Signals are received from the call on. */
 function signalled(): Promise<NodeJS.Signals> {
-  // A process without anything to wait for would end.
+  // Without a timer the process would end.
   const alive = setInterval(() => {}, 1 << 30);
   return new Promise((resolve) => {
     for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const)
@@ -104,7 +109,7 @@ async function putBack({ state }: { state: string }): Promise<void> {
   await restore({ machine: thisMachine, stateFile: state, say });
 }
 
-/** Exit status 3, as of a service that is not running, where no agent runs. */
+/** Prints the state; exit status 3, like that of a stopped service, when no agent runs. */
 async function show({ state, json }: { state: string; json: boolean }): Promise<void> {
   const now = await status(state, thisMachine);
   console.log(json ? JSON.stringify(now, null, 2) : formatStatus(now));
@@ -113,41 +118,42 @@ async function show({ state, json }: { state: string; json: boolean }): Promise<
 
 const program = new Command('lvs-realserver')
   .description(
-    'Makes a real server of this host: the VIP without a word of ARP, the end of the tunnel, the route back.',
+    'Configures this host as a real server: the VIP without answering ARP for it, tunnels, and the route for replies.',
   )
   .version(version());
 plainArguments(program);
 const journal = () =>
-  new Option('--state <file>', 'where it is written what was changed').default(
-    defaultStateFile(),
-    '/run/lvs/...',
-  );
+  new Option('--state <file>', 'file that records the changes').default(defaultStateFile(), '/run/lvs/...');
 
 withRole(
   program
     .command('run', { isDefault: true })
-    .description('be a real server until SIGINT or SIGTERM, then put everything back'),
+    .description('be a real server until SIGINT or SIGTERM, then restore the host'),
 )
-  .option('--agent-check <host:port>', 'tell directors there what this machine can take', parseListen)
+  .option(
+    '--agent-check <host:port>',
+    'report the capacity of this host to directors on this address',
+    parseListen,
+  )
   .option(
     '--drain <seconds>',
-    'with --agent-check: ask for no new connections before the end',
+    'with --agent-check: seconds to ask for no new connections before the end',
     wholeSeconds,
     0,
   )
-  .option('--once', 'change what is to be changed, and leave', false)
+  .option('--once', 'apply the changes and exit', false)
   .addOption(journal())
   .action(run);
 withRole(
   program
     .command('doctor')
     .description(
-      'tell what is wrong with this host in its role, and how to mend it: 0 nothing, 1 something, 2 it could not look',
+      'diagnose this host and print the command that fixes each problem; exit status: 0 no problems, 1 problems found, 2 failed',
     ),
 )
-  .option('--from-director', 'this is the director: ask the real servers of the configuration', false)
-  .option('--port <ports>', 'ports of the VIP with servers, such as 80,53/udp', portList)
-  .option('--json', 'for programs', false)
+  .option('--from-director', 'run on the director, and check the real servers of the configuration', false)
+  .option('--port <ports>', 'ports of servers on the VIP, such as 80,53/udp', portList)
+  .option('--json', 'print JSON', false)
   .action(async (options: DoctorOptions) => {
     process.exitCode = await doctor(options, console.log, say).catch((error: unknown) => {
       if (!(error instanceof LvsError)) throw error;
@@ -157,25 +163,25 @@ withRole(
   });
 program
   .command('restore')
-  .description('put back what an agent changed that was killed, or ran with --once')
+  .description('restore what an agent changed that was killed, or ran with --once')
   .addOption(journal())
   .action(putBack);
 program
   .command('status')
-  .description('what the agent changed; exit status 3 when none runs')
-  .option('--json', 'for programs', false)
+  .description('print what the agent changed; exit status 3 when none runs')
+  .option('--json', 'print JSON', false)
   .addOption(journal())
   .action(show);
 
-outliveReaders();
+handleBrokenPipe();
 try {
   await program.parseAsync();
 } catch (error) {
-  if (isToldAlready(error)) process.exitCode = error.exitCode === 0 ? 0 : WRONG_ARGUMENTS;
+  if (isReported(error)) process.exitCode = error.exitCode === 0 ? 0 : WRONG_ARGUMENTS;
   else if (error instanceof LvsError) {
     say(error.message);
     process.exitCode = 1;
   } else throw error;
 }
-// The raw sockets cannot be closed, and would keep the process.
+// Raw sockets cannot be closed, and would keep the process alive.
 process.exit();

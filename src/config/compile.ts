@@ -1,4 +1,4 @@
-/** A document compiled into the commands that make a fresh director do what it says. */
+/** Compiles a document into the commands that configure a new director. */
 import type { Command } from '../model/command.ts';
 import type { SettingName } from '../model/settings.ts';
 import type { DestinationDocument, Document, ServiceDocument } from './document.ts';
@@ -36,7 +36,10 @@ export function compileService(service: ServiceDocument): Command[] {
   ];
 }
 
-/** Only NAT can change the port: under the other methods the service's own is used, as the kernel does. */
+/**
+ * Returns the port to which a destination's packets are sent. Only NAT can change it: other methods use the
+ * service's port, as the kernel does.
+ */
 export function forwardedPort(
   { service }: ServiceDocument,
   { destination, options }: DestinationDocument,

@@ -1,8 +1,11 @@
-/** Names of network devices that a configuration may use: of what the kernel allows, what neither a shell nor nft reads as more than a name. */
+/**
+ * Names of network devices that a configuration may use: a subset of the kernel's that neither a shell nor
+ * nft interprets.
+ */
 
-/** A device, 15 letters at most (IFNAMSIZ, linux/if.h). */
+/** A device, at most 15 characters (IFNAMSIZ, linux/if.h). */
 export const DEVICE = '^\\w[\\w.@+-]{0,14}$';
-/** Letters of a device's name, and of an alias's as well: the kernel has no room for more. */
-export const LONGEST_NAME = 15;
-/** A device, or the old name of an alias, such as eth0:1. */
-export const DEVICE_OR_ALIAS = `^(?=.{1,${LONGEST_NAME}}$)\\w[\\w.@+-]{0,14}(:\\w{1,11})?$`;
+/** Characters of the longest device name or label (IFNAMSIZ - 1). */
+export const MAX_DEVICE_CHARACTERS = 15;
+/** A device, or a label of an address, such as eth0:1. */
+export const DEVICE_OR_ALIAS = `^(?=.{1,${MAX_DEVICE_CHARACTERS}}$)\\w[\\w.@+-]{0,14}(:\\w{1,11})?$`;

@@ -1,25 +1,25 @@
-/** What a configuration file says, whatever its syntax: the cluster that the director and its real servers are to be. */
+/** The content of a configuration file, whatever its syntax: the desired director and real servers. */
 import type { Check } from '../model/check.ts';
 import type { MarkRule } from '../model/command.ts';
 import type { DestinationAddress, DestinationOptions, ForwardingMethodName } from '../model/destination.ts';
 import type { ServiceAddress, ServiceOptions } from '../model/service.ts';
 import type { Settings, Timeouts } from '../model/settings.ts';
 
-/** An address of a host with the device that carries it. */
+/** An address of a host, and its device. */
 export interface Interface {
-  /** Without its alias: eth0. */
+  /** Without the label's suffix: eth0. */
   readonly device: string;
-  /** The old label of an alias, such as 101 in eth0:101. */
+  /** The label's suffix, such as 101 in eth0:101. */
   readonly alias?: string;
   readonly address: string;
-  /** Leading bits of the network that the address is in. */
+  /** Prefix length of the address's network. */
   readonly prefix: number;
   /** A VIP that several hosts have on purpose. */
   readonly isShared?: boolean;
 }
 
 export interface DestinationDocument {
-  /** As the file names it: rs1. */
+  /** The name in the file: rs1. */
   readonly name: string;
   readonly destination: DestinationAddress;
   readonly options: DestinationOptions;
@@ -34,33 +34,33 @@ export interface ServiceDocument {
 
 export interface Document {
   readonly method: ForwardingMethodName;
-  /** False: a standby, whose director takes no VIP and has no rules. */
+  /** False: a standby, whose director has neither VIP nor rules. */
   readonly active: boolean;
   readonly vips: readonly Interface[];
   readonly director: {
-    /** The director's own address on the real servers' side (DIP). */
+    /** The director's address in the network of the real servers (DIP). */
     readonly inside?: Interface;
     readonly gateway?: string;
   };
   readonly realServers: {
-    /** Where a real server of dr or tunnel keeps the VIP. */
+    /** Device that has the VIP on a real server of dr or tunnel. */
     readonly vipDevice?: string;
     readonly netDevice?: string;
-    /** 'client': the client itself is on the segment. */
+    /** 'client': the client is on the segment. */
     readonly gateway?: string;
   };
   readonly settings: Readonly<Partial<Settings>>;
-  /** 0, or missing: as it is. */
+  /** 0, or missing: unchanged. */
   readonly timeouts: Partial<Timeouts>;
   readonly marks: readonly MarkRule[];
-  /** What a reload does with rules set by hand. */
+  /** Whether a reload keeps or replaces rules that were added with ipvsadm. */
   readonly adopt: 'keep' | 'replace';
-  /** Most seconds that a removed destination keeps its connections. */
+  /** Seconds after which a removed destination's connections end. */
   readonly drain: number;
   readonly services: readonly ServiceDocument[];
 }
 
-/** Defaults of what a file need not say. */
+/** Defaults of optional keys. */
 export const DEFAULT_DRAIN = 300;
 export const DEFAULT_CHECK = {
   interval: 5,
@@ -71,7 +71,7 @@ export const DEFAULT_CHECK = {
   slowStart: 0,
 } as const;
 
-/** What a file says that says nothing. */
+/** The document of an empty file. */
 export const EMPTY_DOCUMENT: Document = {
   method: 'dr',
   active: true,

@@ -1,4 +1,4 @@
-/** A configuration file, read and checked: the document, or an error that names everything that is wrong in it. */
+/** Loads a configuration file: returns its document, or throws an error that lists all its errors. */
 import { constants } from 'node:fs';
 import { open } from 'node:fs/promises';
 import { LvsError } from '../model/errors.ts';
@@ -9,21 +9,21 @@ import { formatProblems, type Problem } from './problem.ts';
 import type { Segment } from './semantic-checks.ts';
 import { parseYaml } from './yaml/parse-yaml.ts';
 
-/** A configuration is a few hundred lines; more is a mistake (a capture, a disk image). */
-const MAX_OCTETS = 16 << 20;
+/** Size limit of a configuration; a larger file is something else (a capture, a disk image). */
+const MAX_FILE_BYTES = 16 << 20;
 
 /** Errors that a message contains; more are counted. */
 const MAX_ERRORS = 200;
 
 export interface Loaded {
   readonly document: Document;
-  /** Formatted, one a problem: what will not work as written. */
+  /** Formatted, one per problem: parts of the file that will not work as written. */
   readonly warnings: readonly string[];
 }
 
 /**
- * Reads lvs.conf, or lvs.yaml by its ending. `segments`: networks that the director's host is on, for warnings.
- * Throws LvsError CONFIG whose message holds every error with file, line and column; nothing was changed then.
+ * Reads lvs.conf, or lvs.yaml by its file name extension. `segments`: networks of the director's host, for
+ * warnings. Throws LvsError CONFIG with every error, its file, line and column; nothing is changed then.
  */
 export async function loadConfig(
   path: string,
@@ -34,7 +34,7 @@ export async function loadConfig(
   const parse = /\.ya?ml$/i.test(path) ? parseYaml : parseLvsConf;
   let text: string;
   try {
-    text = (await octetsOf(path)).toString('utf8').replace(/^\uFEFF/, ''); // a byte order mark says nothing in UTF-8
+    text = (await octetsOf(path)).toString('utf8').replace(/^\uFEFF/, ''); // UTF-8 does not need a byte order mark
   } catch (cause) {
     throw new LvsError('CONFIG', `${path}: cannot be read: ${(cause as Error).message}`, { cause });
   }
@@ -52,9 +52,9 @@ async function octetsOf(path: string): Promise<Buffer> {
   await using file = await open(path, constants.O_RDONLY | constants.O_NONBLOCK);
   if (!(await file.stat()).isFile()) throw new Error('not a regular file');
   const parts: Buffer[] = [];
-  for await (const part of file.createReadStream({ end: MAX_OCTETS, autoClose: false })) parts.push(part);
+  for await (const part of file.createReadStream({ end: MAX_FILE_BYTES, autoClose: false })) parts.push(part);
   const all = Buffer.concat(parts);
-  if (all.length > MAX_OCTETS) throw new Error(`larger than ${MAX_OCTETS} octets`);
+  if (all.length > MAX_FILE_BYTES) throw new Error(`file is larger than ${MAX_FILE_BYTES} bytes`);
   return all;
 }
 
@@ -64,7 +64,7 @@ function refuse(errors: readonly Problem[], text: string): never {
   throw new LvsError('CONFIG', lines.join('\n'));
 }
 
-/** UTF-16 has such bytes, and so has what is no text at all. `before`: what comes before the first one. */
+/** Returns the problem of a NUL byte, as in UTF-16 and in binary files. `before`: the text before it. */
 function binaryProblem(file: string, before: string): Problem {
   const lines = before.split('\n');
   return {
@@ -73,6 +73,6 @@ function binaryProblem(file: string, before: string): Problem {
     line: lines.length,
     column: lines.at(-1)!.length + 1,
     length: 1,
-    message: 'an octet 0: expected text in UTF-8',
+    message: 'NUL byte: expected UTF-8 text',
   };
 }

@@ -1,4 +1,7 @@
-/** The classic syntax, lvs.conf: DIRECTIVE=words a line, read into a document; every problem is told with its place. */
+/**
+ * Parses the classic syntax, lvs.conf: one DIRECTIVE=words per line. Every problem is reported with its
+ * position.
+ */
 
 import { isIP } from 'node:net';
 import type { ForwardingMethodName } from '../model/destination.ts';
@@ -22,11 +25,11 @@ const METHODS: Readonly<Record<string, ForwardingMethodName>> = {
   VS_DR: 'dr',
   VS_TUN: 'tunnel',
 };
-/** Stands for the VIP of a file that has none, and is refused. */
+/** Replaces the VIP of a file without one, which is an error. */
 const NO_VIP = '0.0.0.0';
 const PROTOCOLS: Readonly<Record<string, Protocol>> = { t: 'tcp', u: 'udp' };
 
-/** Every directive, with the form that its value takes. */
+/** The form of each directive's value. */
 const FORMS = {
   LVS_TYPE: 'VS_NAT, VS_DR or VS_TUN',
   INITIAL_STATE: 'on or off',
@@ -43,7 +46,7 @@ const FORMS = {
 type Directive = keyof typeof FORMS;
 export const DIRECTIVES = Object.keys(FORMS);
 
-/** A word of the file and where it stands. */
+/** A word of the file with its position. */
 interface Word extends Place {
   readonly text: string;
 }
@@ -54,8 +57,8 @@ interface Statement {
 }
 
 /**
- * Reads lvs.conf. `schedulers`: the names that exist; `segments`: networks that the host is on.
- * Never throws: what is wrong is among the problems.
+ * Parses lvs.conf. `schedulers`: the supported names; `segments`: networks of the host. Never throws: errors
+ * are among the problems.
  */
 export async function parseLvsConf(
   text: string,
@@ -74,7 +77,7 @@ class Reader {
   readonly #notes: Notes;
   readonly #names: Names;
   readonly #schedulers: readonly string[];
-  /** Directives that perhaps were meant by unknown words. */
+  /** Directives that unknown words probably meant. */
   readonly #meant = new Set<string>();
 
   constructor(notes: Notes, names: Names, schedulers: readonly string[]) {
@@ -103,7 +106,7 @@ class Reader {
     const netDevice = this.#device(first('SERVER_NET_DEVICE'));
 
     const services: ServiceDocument[] = [];
-    // A VIP that is named twice is told once; one that is wrong does not hide what is wrong with the services.
+    // A duplicate VIP is reported once; an invalid one does not hide errors of the services.
     const addresses = vips.length > 0 ? new Set(vips.map(({ address }) => address)) : [NO_VIP];
     for (const statement of this.#all(statements, 'SERVICE'))
       for (const address of addresses) {
@@ -139,7 +142,7 @@ class Reader {
       return undefined;
     }
     if (found[4] !== '=') {
-      this.#notes.error(name, `expected '=' after ${directive}: ${directive}=${FORMS[directive]}`);
+      this.#notes.error(name, `missing '=' after ${directive}: expected ${directive}=${FORMS[directive]}`);
       return undefined;
     }
     const words = [...code.slice(found[0].length).matchAll(/\S+/g)].map((match) =>
@@ -161,7 +164,7 @@ class Reader {
     for (const again of found.slice(1))
       this.#notes.error(
         again.name,
-        `${again.directive} stands twice; the first is on line ${found[0]!.name.line}`,
+        `duplicate directive ${again.directive} (first on line ${found[0]!.name.line})`,
       );
     return found[0];
   }
@@ -171,15 +174,18 @@ class Reader {
     this.#noMore(statement, 1);
     if (Object.hasOwn(choices, word.text)) return choices[word.text];
     const near = didYouMean(word.text, Object.keys(choices));
-    this.#notes.error(word, `expected ${FORMS[statement.directive]}, not '${word.text}'${near}`);
+    this.#notes.error(
+      word,
+      `invalid ${statement.directive} '${word.text}': expected ${FORMS[statement.directive]}${near}`,
+    );
     return undefined;
   }
 
-  /** `maskAt`: which word is the netmask; VIP has it before, DIRECTOR_INSIDEIP after the network. */
+  /** `maskAt`: index of the netmask, which in VIP follows the address, in DIRECTOR_INSIDEIP the network. */
   #interface(statement: Statement, maskAt: number): Interface | undefined {
     const { words, directive } = statement;
     if (words.length < maskAt + 1) {
-      this.#notes.error(words.at(-1)!, `${directive} is too short: expected ${FORMS[directive]}`);
+      this.#notes.error(words.at(-1)!, `${directive} has too few words: expected ${FORMS[directive]}`);
       return undefined;
     }
     this.#noMore(statement, maskAt + 2);
@@ -188,13 +194,13 @@ class Reader {
     for (const [i, word] of words.entries()) {
       if (i === 0 || i === maskAt) continue;
       if (isIP(word.text) === 4) continue;
-      this.#notes.error(word, `expected an IPv4 address, not '${word.text}' (${FORMS[directive]})`);
+      this.#notes.error(word, `invalid IPv4 address '${word.text}': expected ${FORMS[directive]}`);
       return undefined;
     }
     if (prefix === undefined) {
       this.#notes.error(
         words[maskAt]!,
-        `expected a netmask such as 255.255.255.0, not '${words[maskAt]!.text}'`,
+        `invalid netmask '${words[maskAt]!.text}': expected a netmask such as 255.255.255.0`,
       );
       return undefined;
     }
@@ -211,7 +217,7 @@ class Reader {
 
   #deviceName(word: Word): string | undefined {
     if (new RegExp(DEVICE_OR_ALIAS).test(word.text)) return word.text;
-    this.#notes.error(word, `expected a device such as eth0 or eth0:1, not '${word.text}'`);
+    this.#notes.error(word, `invalid device '${word.text}': expected a device such as eth0 or eth0:1`);
     return undefined;
   }
 
@@ -226,7 +232,7 @@ class Reader {
     this.#noMore(statement, 1);
     const word = statement.words[0]!;
     if (word.text === 'client' || isIP(word.text) !== 0) return word.text;
-    this.#notes.error(word, `expected an address, or 'client', not '${word.text}'`);
+    this.#notes.error(word, `invalid gateway '${word.text}': expected an address, or 'client'`);
     return undefined;
   }
 
@@ -237,12 +243,12 @@ class Reader {
   ): Promise<ServiceDocument | undefined> {
     const [kind, portWord, scheduler, ...servers] = statement.words;
     if (!kind || !portWord || !scheduler || servers.length === 0) {
-      this.#notes.error(statement.words.at(-1)!, `SERVICE is too short: expected ${FORMS.SERVICE}`);
+      this.#notes.error(statement.words.at(-1)!, `SERVICE has too few words: expected ${FORMS.SERVICE}`);
       return undefined;
     }
     const protocol = Object.hasOwn(PROTOCOLS, kind.text) ? PROTOCOLS[kind.text] : undefined;
     if (!protocol) {
-      this.#notes.error(kind, `expected t (TCP) or u (UDP), not '${kind.text}'`);
+      this.#notes.error(kind, `invalid protocol '${kind.text}': expected t (TCP) or u (UDP)`);
       return undefined;
     }
     const port = this.#port(portWord, portWord.text, protocol);
@@ -263,7 +269,7 @@ class Reader {
     return { service, options: { scheduler: scheduler.text }, destinations };
   }
 
-  /** `server[:port][,weight]` */
+  /** Parses `server[:port][,weight]`. */
   async #destination(
     word: Word,
     protocol: Protocol,
@@ -272,14 +278,17 @@ class Reader {
   ): Promise<DestinationDocument | undefined> {
     const form = /^([^:,]+)(?::([^:,]+))?(?:,(.*))?$/.exec(word.text);
     if (!form) {
-      this.#notes.error(word, `expected server[:port][,weight], not '${word.text}'`);
+      this.#notes.error(word, `invalid server '${word.text}': expected server[:port][,weight]`);
       return undefined;
     }
     const [, name, portText, weightText] = form;
     const part = (text: string, offset: number): Word => wordAt(text, word.line, word.column + offset);
     const address = await this.#names.host(name!, 4);
     if (address === undefined || isIP(address) !== 4)
-      this.#notes.error(part(name!, 0), `'${name}' has no IPv4 address: give one, or name it in /etc/hosts`);
+      this.#notes.error(
+        part(name!, 0),
+        `'${name}' has no IPv4 address: expected an address, or a name in /etc/hosts`,
+      );
     const port =
       portText === undefined ? servicePort : this.#port(part(portText, name!.length + 1), portText, protocol);
     const weight = weightText === undefined ? 1 : Number(weightText);
@@ -287,7 +296,7 @@ class Reader {
     if (!isWeight)
       this.#notes.error(
         part(weightText, word.text.length - weightText.length),
-        `expected a weight of 0 to 2147483647, not '${weightText}'`,
+        `invalid weight '${weightText}': expected 0 to 2147483647`,
       );
     if (address === undefined || port === undefined || !isWeight) return undefined;
     return this.#notes.at(word, {
@@ -302,7 +311,7 @@ class Reader {
     if (number !== undefined && number >= 1 && number <= 65_535) return number;
     this.#notes.error(
       word,
-      `expected a port of 1 to 65535 or a name of /etc/services (${protocol}), not '${text}'`,
+      `invalid port '${text}': expected 1 to 65535, or a ${protocol} name in /etc/services`,
     );
     return undefined;
   }
@@ -312,13 +321,16 @@ class Reader {
     if (extra)
       this.#notes.error(
         extra,
-        `'${extra.text}' is too much: ${statement.directive}=${FORMS[statement.directive]}`,
+        `unexpected argument '${extra.text}': expected ${statement.directive}=${FORMS[statement.directive]}`,
       );
   }
 
   #missing(line: number, directive: Directive): void {
-    if (this.#meant.has(directive)) return; // told with the word that stands for it
-    this.#notes.error(wordAt('', line, 1), `${directive} is missing: ${directive}=${FORMS[directive]}`);
+    if (this.#meant.has(directive)) return; // reported at the word that probably meant it
+    this.#notes.error(
+      wordAt('', line, 1),
+      `missing directive ${directive}: expected ${directive}=${FORMS[directive]}`,
+    );
   }
 }
 

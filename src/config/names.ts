@@ -1,22 +1,22 @@
-/** Names of ports and hosts, as the host itself resolves them: /etc/services, /etc/hosts and the resolver. */
+/** Resolves names of ports and hosts like the host: /etc/services, /etc/hosts and the resolver. */
 import { lookup } from 'node:dns/promises';
 import { readFileSync } from 'node:fs';
 import { isIP } from 'node:net';
 import { serviceLines } from '../host/services-file.ts';
 import type { Protocol } from '../model/service.ts';
 
-/** How a configuration's names become numbers; tests bring their own. */
+/** Resolves names of a configuration; tests pass others. */
 export interface Names {
-  /** undefined: no such name. */
+  /** Returns the number of a port; undefined: not found. */
   port(name: string, protocol: Protocol): number | undefined;
-  /** Returns an address of the host; undefined: it does not resolve. */
+  /** Returns an address of the host; undefined: not found. */
   host(name: string, family?: 4 | 6): Promise<string | undefined>;
 }
 
-/** Old aliases that many a /etc/services no longer has. */
+/** Common aliases that /etc/services may lack. */
 const OLD_PORTS: Readonly<Record<string, number>> = { www: 80, http: 80, https: 443, telnet: 23 };
 
-/** `name port/protocol alias...` a line, # comments: services(5). */
+/** Parses services(5): `name port/protocol alias...` per line, # comments. */
 export function parseServices(text: string): Map<string, number> {
   const ports = new Map<string, number>();
   for (const { names, port, protocol } of serviceLines(text))
@@ -27,10 +27,12 @@ export function parseServices(text: string): Map<string, number> {
   return ports;
 }
 
-/** Returns the names of this host; /etc/services is read once, at the first name, and each host is asked for once. */
+/**
+ * Returns the names of this host. Reads /etc/services once, at the first name, and resolves each host once.
+ */
 export function systemNames(servicesFile = '/etc/services'): Names {
   let services: Map<string, number> | undefined;
-  // A name can take the resolver many seconds, and stand in every service of a file.
+  // The resolver can take many seconds for a name, and every service of a file may use it.
   const asked = new Map<string, Promise<string | undefined>>();
   return {
     port(name, protocol) {
@@ -59,6 +61,6 @@ function readServices(file: string): Map<string, number> {
   try {
     return parseServices(readFileSync(file, 'utf8'));
   } catch {
-    return new Map(); // a host without the file still has OLD_PORTS and numbers
+    return new Map(); // without the file, OLD_PORTS and numbers still work
   }
 }

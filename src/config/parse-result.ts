@@ -1,8 +1,8 @@
-/** What a reader of either syntax returns, and how it notes problems while it reads. */
+/** The result of both parsers, and the problems that they collect. */
 import type { DestinationDocument, Document, Interface, ServiceDocument } from './document.ts';
 import type { Place, Problem } from './problem.ts';
 
-/** Parts of a document whose place in the file is remembered, so that a later check can point there. */
+/** Parts of a document whose position in the file is kept, so that a later check can report it. */
 export type Placed = ServiceDocument | DestinationDocument | Interface;
 
 export interface Parsed {
@@ -12,12 +12,12 @@ export interface Parsed {
   readonly places: ReadonlyMap<Placed, Place>;
 }
 
-/** Collects problems and places of one file. */
+/** Collects problems and positions of one file. */
 export class Notes {
   readonly problems: Problem[] = [];
   readonly places = new Map<Placed, Place>();
   readonly #file: string;
-  /** Where one line makes several services it is read several times: a thing is said once. */
+  /** A line that makes several services is read several times; each of its problems is reported once. */
   readonly #said = new Set<string>();
 
   constructor(file: string) {
@@ -32,7 +32,7 @@ export class Notes {
     this.#note('warning', place, message);
   }
 
-  /** Remembers where `part` stands, and returns it. */
+  /** Records the position of `part`, and returns it. */
   at<T extends Placed>(place: Place, part: T): T {
     this.places.set(part, place);
     return part;

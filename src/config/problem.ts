@@ -1,6 +1,6 @@
-/** What is wrong in a configuration file, where, what was expected there, and the word that was perhaps meant. */
+/** Problems of a configuration file: position, message, and suggestions for misspelled words. */
 
-/** A place in a file; line and column from 1, the length in characters is what the caret underlines. */
+/** A position in a file; line and column count from 1, `length` is the number of characters to underline. */
 export interface Place {
   readonly line: number;
   readonly column: number;
@@ -8,16 +8,19 @@ export interface Place {
 }
 
 export interface Problem extends Place {
-  /** An error keeps the file from being used; a warning says what will not work as written. */
+  /** A file with an error is rejected; a warning is about something that will not work as written. */
   readonly severity: 'error' | 'warning';
   readonly file: string;
   readonly message: string;
 }
 
-/** Most letters that are shown of a line, half of them before the place, and of a message: a file can be one long line. */
-const MOST_SHOWN = 400;
+/**
+ * Characters shown of a line, half of them before the position, and of a message: a file can be one long
+ * line.
+ */
+const MAX_SHOWN_CHARACTERS = 400;
 
-/** `file:line:column: error: message`, the line itself and a caret under the place; one text a problem. */
+/** Returns per problem: `file:line:column: error: message`, the line, and a caret under the position. */
 export function formatProblems(problems: readonly Problem[], source: string): string[] {
   const lines = source.split('\n');
   return problems.map((problem) => {
@@ -25,42 +28,52 @@ export function formatProblems(problems: readonly Problem[], source: string): st
     const { text, at } = excerpt(printable(lines[line - 1]?.replace(/\r$/, '') ?? ''), column - 1);
     const margin = text.slice(0, at).replace(/[^\t]/g, ' ');
     const length = Math.max(1, Math.min(problem.length, text.length - at));
-    const words = message.length > MOST_SHOWN ? `${message.slice(0, MOST_SHOWN)}...` : message;
+    const words =
+      message.length > MAX_SHOWN_CHARACTERS ? `${message.slice(0, MAX_SHOWN_CHARACTERS)}...` : message;
     return `${file}:${line}:${column}: ${severity}: ${words}\n  ${text}\n  ${margin}${'^'.repeat(length)}`;
   });
 }
 
-/** What a terminal would take for a command is shown as U+FFFD. */
+/** Replaces control characters, which a terminal would interpret, by U+FFFD. */
 const printable = (line: string): string => line.replace(/[^\P{Cc}\t]/gu, '\uFFFD');
 
-/** Returns a line, or where it is long the part around `at`; `at`: where that is in it. */
+/** Returns a line, or of a long line the part around `at`; in the result, `at` is relative to that part. */
 function excerpt(line: string, at: number): { text: string; at: number } {
-  if (line.length <= MOST_SHOWN) return { text: line, at };
-  const from = Math.max(0, at - MOST_SHOWN / 2);
+  if (line.length <= MAX_SHOWN_CHARACTERS) return { text: line, at };
+  const from = Math.max(0, at - MAX_SHOWN_CHARACTERS / 2);
   const before = from > 0 ? '...' : '';
-  const after = line.length > from + MOST_SHOWN ? '...' : '';
-  return { text: `${before}${line.slice(from, from + MOST_SHOWN)}${after}`, at: at - from + before.length };
+  const after = line.length > from + MAX_SHOWN_CHARACTERS ? '...' : '';
+  return {
+    text: `${before}${line.slice(from, from + MAX_SHOWN_CHARACTERS)}${after}`,
+    at: at - from + before.length,
+  };
 }
 
-/** `; did you mean 'wrr'?`, or nothing when no choice is near the word. */
+/** Returns `; did you mean 'wrr'?`, or an empty text when no choice is similar to the word. */
 export function didYouMean(word: string, choices: readonly string[]): string {
   const near = nearest(word, choices);
   return near === undefined ? '' : `; did you mean '${near}'?`;
 }
 
-/** Returns the choice that the word is most likely a misspelling of: at most a third of its letters differ, and not all. */
+/**
+ * Returns the choice of which the word is most likely a misspelling: at most a third of its characters
+ * differ, and not all.
+ */
 export function nearest(word: string, choices: readonly string[]): string | undefined {
   let best: string | undefined;
   let least = Math.min(word.length, Math.max(1, Math.floor(word.length / 3)) + 1);
   for (const choice of choices) {
-    if (Math.abs(word.length - choice.length) >= least) continue; // so many letters differ at least
+    if (Math.abs(word.length - choice.length) >= least) continue; // at least this many characters differ
     const distance = editDistance(word.toLowerCase(), choice.toLowerCase());
     if (distance < least) [least, best] = [distance, choice];
   }
   return best;
 }
 
-/** Letters to insert, delete or replace to get from a to b; two neighbors swapped count as one. */
+/**
+ * Returns the number of characters to insert, delete or replace to get from a to b; swapping two neighbors
+ * counts as one.
+ */
 function editDistance(a: string, b: string): number {
   let before: number[] = [];
   let above = Array.from({ length: b.length + 1 }, (_, i) => i);

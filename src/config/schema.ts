@@ -1,4 +1,4 @@
-/** The JSON Schema of lvs.yaml: what validates a file, what editors complete by, and where the types come from. */
+/** The JSON Schema of lvs.yaml, which validates files, completes them in editors, and defines the types. */
 import type { FromSchema } from 'json-schema-to-ts';
 import { DEFAULT_SETTINGS, FOUR_VALUED, type SettingName } from '../model/settings.ts';
 import { DEVICE, DEVICE_OR_ALIAS } from './device-names.ts';
@@ -11,7 +11,7 @@ const weight = {
   type: 'integer',
   minimum: 0,
   maximum: 2_147_483_647,
-  description: 'Share of new connections; 0 quiesces: connections stay, no new ones come. Default 1.',
+  description: 'Share of new connections; 0 quiesces: connections stay, new ones go elsewhere. Default 1.',
 } as const;
 const address = { type: 'string', minLength: 2, description: 'An IPv4 or IPv6 address.' } as const;
 const seconds = { type: 'integer', minimum: 0, maximum: 2_678_400 } as const;
@@ -40,7 +40,7 @@ const check = {
   type: 'object',
   additionalProperties: false,
   description:
-    'How the director watches the destinations. A server that fails is quiesced, and comes back by itself.',
+    'Health check of the destinations. A server that fails is quiesced, and restored when it passes again.',
   properties: {
     type: { enum: ['tcp', 'http', 'udp', 'command', 'agent'] },
     port: { type: 'integer', minimum: 1, maximum: 65_535, description: "Default: the destination's." },
@@ -60,24 +60,24 @@ const check = {
       type: 'number',
       minimum: 0.1,
       maximum: 600,
-      description: 'Seconds to wait for an answer. Default 3.',
+      description: 'Seconds to wait for a response. Default 3.',
     },
     fall: {
       type: 'integer',
       minimum: 1,
       maximum: 100,
-      description: 'Failures in a row that take it out. Default 2.',
+      description: 'Consecutive failures after which the server is quiesced. Default 2.',
     },
     rise: {
       type: 'integer',
       minimum: 1,
       maximum: 100,
-      description: 'Successes in a row that bring it back. Default 2.',
+      description: 'Consecutive successes after which the server is restored. Default 2.',
     },
     path: {
       type: 'string',
       pattern: '^/[!-~]*$',
-      description: 'A path such as /alive, without blanks: what http gets. Default /.',
+      description: 'A path such as /alive, without blanks, that http requests. Default /.',
     },
     host: {
       type: 'string',
@@ -90,7 +90,7 @@ const check = {
       description: 'http: the healthy statuses, such as 200, 200-299 or [200-299, 404]. Default: 200-399.',
     },
     send: { type: 'string', description: 'udp: the datagram to send.' },
-    expect: { type: 'string', description: 'http, udp: text that the answer must contain.' },
+    expect: { type: 'string', description: 'http, udp: text that the response must contain.' },
     match: {
       type: 'string',
       minLength: 1,
@@ -108,11 +108,11 @@ const check = {
       type: 'integer',
       minimum: 1,
       maximum: 100,
-      description: 'agent: most percent of the weight that one answer may change. Default 20.',
+      description: 'agent: largest change of the weight, in percent, by one response. Default 20.',
     },
     'slow-start': {
       ...seconds,
-      description: 'Seconds in which a returning server grows to its weight. Default 0.',
+      description: 'Seconds in which a restored server grows to its weight. Default 0.',
     },
   },
   required: ['type'],
@@ -130,19 +130,19 @@ const inherited = {
   },
   persistent: {
     ...seconds,
-    description: "Seconds that a client stays with its server after its last connection's end.",
+    description: 'Seconds that a client stays with its server after its last connection has ended.',
   },
   'persistence-prefix': {
     type: 'integer',
     minimum: 1,
     maximum: 128,
-    description: "Leading bits of a client's address that count as one client. Default: all.",
+    description: 'Leading bits of the address that identify a client. Default: all.',
   },
   'persistence-engine': {
     enum: ['sip'],
     description: 'Persistence by Call-ID instead of the client address.',
   },
-  'one-packet': { type: 'boolean', description: 'Schedule each datagram by itself (UDP and marks only).' },
+  'one-packet': { type: 'boolean', description: 'Schedule each datagram separately (UDP and marks only).' },
   method,
   weight,
   tunnel,
@@ -161,9 +161,9 @@ const destination = {
         method,
         'upper-threshold': {
           ...threshold,
-          description: 'Connections at which it gets no new ones; 0: never.',
+          description: 'Connections at which the server is overloaded and gets no new ones; 0: never.',
         },
-        'lower-threshold': { ...threshold, description: 'Connections below which it gets some again.' },
+        'lower-threshold': { ...threshold, description: 'Connections below which the overload ends.' },
         tunnel,
       },
       required: ['server'],
@@ -179,7 +179,7 @@ const networkInterface = {
     interface: { type: 'string', pattern: DEVICE, description: 'A device such as eth0.' },
     alias: { type: 'string', pattern: '^\\w{1,11}$', description: 'Label of the address: 101 in eth0:101.' },
     address,
-    prefix: { type: 'integer', minimum: 0, maximum: 128, description: 'Leading bits of its network.' },
+    prefix: { type: 'integer', minimum: 0, maximum: 128, description: 'Prefix length of its network.' },
   },
   required: ['interface', 'address'],
 } as const;
@@ -200,7 +200,7 @@ const endpoint = {
   type: 'string',
   minLength: 3,
   description:
-    'address:port, address:first-last for a range of ports; [address]:port for IPv6. Port 0: every port.',
+    'address:port, or address:first-last for a range of ports; [address]:port for IPv6. Port 0: every port.',
 } as const;
 
 const service = {
@@ -230,29 +230,33 @@ export const schema = {
   properties: {
     method,
     active: { type: 'boolean', description: 'false: a standby, with neither VIP nor rules. Default true.' },
-    vips: { type: 'array', items: virtualAddress, description: 'Addresses that the director takes.' },
+    vips: { type: 'array', items: virtualAddress, description: 'Addresses of the director for services.' },
     director: {
       type: 'object',
       additionalProperties: false,
       properties: {
-        inside: { ...networkInterface, description: "The director's own address towards the real servers." },
+        inside: {
+          ...networkInterface,
+          description: "The director's address in the network of the real servers.",
+        },
         gateway: address,
       },
     },
     'real-servers': {
       type: 'object',
       additionalProperties: false,
-      description: 'What the agent does on every real server.',
+      description: 'Configuration of every real server by the agent.',
       properties: {
         'vip-device': {
           type: 'string',
           pattern: DEVICE_OR_ALIAS,
-          description: 'A device such as lo, lo:0 or dummy0, where dr and tunnel keep the VIP. Default lo.',
+          description:
+            'A device such as lo, lo:0 or dummy0, which has the VIP with dr and tunnel. Default lo.',
         },
         'net-device': {
           type: 'string',
           pattern: DEVICE,
-          description: 'A device such as eth0, the one towards the director.',
+          description: 'A device such as eth0, in the network of the director.',
         },
         gateway: { type: 'string', description: "Default gateway; 'client': clients are on the segment." },
       },
@@ -267,12 +271,12 @@ export const schema = {
     timeouts: {
       type: 'object',
       additionalProperties: false,
-      description: 'Seconds, as ipvsadm --set.',
+      description: 'Seconds, as in ipvsadm --set.',
       properties: { tcp: seconds, 'tcp-fin': seconds, udp: seconds },
     },
     marks: {
       type: 'array',
-      description: 'Rules that give packets a firewall mark; the first that fits wins.',
+      description: 'Rules that set the firewall mark of packets; the first match wins.',
       items: {
         type: 'object',
         additionalProperties: false,
@@ -293,11 +297,12 @@ export const schema = {
     },
     adopt: {
       enum: ['keep', 'replace'],
-      description: 'What a reload does with rules that were set by hand with ipvsadm. Default keep.',
+      description: 'Whether a reload keeps or replaces rules that were added with ipvsadm. Default keep.',
     },
     drain: {
       ...seconds,
-      description: 'Most seconds that a removed destination keeps its connections. Default 300.',
+      description:
+        'Seconds after which a removed destination is removed despite its connections. Default 300.',
     },
     groups: {
       type: 'object',
@@ -307,7 +312,7 @@ export const schema = {
     defaults: {
       type: 'object',
       additionalProperties: false,
-      description: 'What services inherit where they say nothing.',
+      description: 'Defaults of services.',
       properties: inherited,
     },
     services: { type: 'array', items: service },
@@ -315,5 +320,5 @@ export const schema = {
   required: ['services'],
 } as const;
 
-/** lvs.yaml as it is written: names not resolved, groups not expanded. */
+/** lvs.yaml before names are resolved and groups expanded. */
 export type YamlFile = FromSchema<typeof schema>;

@@ -1,15 +1,18 @@
-/** A document as one shell script for every host of the cluster: it finds its role from the host's own addresses. */
+/**
+ * Renders a document as one shell script for every host of the cluster; the script derives the role from the
+ * host's addresses.
+ */
 import { isIP } from 'node:net';
 import { markMatch } from '../host/mark-match.ts';
 import type { MarkRule } from '../model/command.ts';
 import type { Document, Interface } from './document.ts';
 
-/** Device that keeps the VIP on real servers where the document names none. */
+/** Default device of the VIP on real servers. */
 const LOOPBACK = 'lo';
 
 /**
- * `rules`: the director's rules as lines of `ipvsadm -R`.
- * The script runs with sh, ip, sysctl and ipvsadm, as root; running it twice changes nothing.
+ * Returns the script. `rules`: the director's rules as lines of `ipvsadm -R`. It needs sh, ip, sysctl,
+ * ipvsadm and root; running it twice changes nothing.
  */
 export function writeScript(document: Document, rules: readonly string[]): string {
   const { method, vips, director, realServers } = document;
@@ -17,7 +20,7 @@ export function writeScript(document: Document, rules: readonly string[]): strin
     ...new Set(document.services.flatMap((each) => each.destinations.map((one) => one.destination.address))),
   ];
   const gateway = realServers.gateway ?? (method === 'nat' ? director.inside?.address : undefined);
-  const taken = document.active ? vips : []; // a standby leaves them to the other director
+  const taken = document.active ? vips : []; // those of a standby belong to the other director
   const network = vips.some((vip) => isIP(vip.address) === 6);
   return `#!/bin/sh
 # The hosts of one Linux Virtual Server (${method}): run it on each; the host's addresses tell its role.
@@ -57,7 +60,10 @@ exit 1
 `;
 }
 
-/** Only a kernel that forwards by itself has these; a director in a program reads them from its own file. */
+/**
+ * Returns lines for the settings that only the kernel's IPVS has; this program reads them from its
+ * configuration.
+ */
 const kernelSettings = (settings: Document['settings']): string =>
   Object.entries(settings)
     .map(
@@ -69,7 +75,7 @@ const kernelSettings = (settings: Document['settings']): string =>
 const sysctls = (values: readonly (readonly [name: string, value: number])[]): string =>
   values.map(([name, value]) => `  sysctl -qw ${name}=${value}`).join('\n');
 
-/** Returns the bits of a single address. */
+/** Returns the prefix length of a single address. */
 const single = (address: string): number => (isIP(address) === 6 ? 128 : 32);
 
 const label = (device: string, alias: string | undefined): string =>
@@ -84,7 +90,10 @@ const natServer = (gateway: string | undefined): string =>
     gateway && isIP(gateway) !== 0 ? `  ip route replace default via ${gateway}` : '  : # no gateway known',
   ].join('\n');
 
-/** Returns a server of dr or tunnel: it has the VIP but never says so. The sysctls come before the address. */
+/**
+ * Returns the lines of a server of dr or tunnel, which has the VIP without answering ARP for it. The sysctls
+ * come before the address.
+ */
 function silentServer({ method, vips, realServers }: Document, gateway: string | undefined): string {
   const device = (realServers.vipDevice ?? LOOPBACK).split(':')[0]!;
   return [
@@ -114,7 +123,7 @@ function silentServer({ method, vips, realServers }: Document, gateway: string |
 
 const TABLE = 'lvs_marks';
 
-/** Returns an empty text for no rules. Running the lines again re-creates the table. */
+/** Returns the lines; an empty text for no rules. Running the lines again re-creates the table. */
 export function marksScript(rules: readonly MarkRule[]): string {
   if (rules.length === 0) return '';
   return `  nft -f - <<'MARKS'

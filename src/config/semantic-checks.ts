@@ -1,4 +1,4 @@
-/** Looks over a whole document for what no single line shows: things said twice, and what will not work as written. */
+/** Checks a whole document: duplicates, and combinations that will not work as written. */
 
 import { formatService } from '../model/naming.ts';
 import {
@@ -16,15 +16,15 @@ import type { Place } from './problem.ts';
 
 const NOWHERE: Place = { line: 1, column: 1, length: 1 };
 
-/** A network as a host's interface has it. */
+/** A network of a host's interface. */
 export interface Segment {
   readonly address: string;
   readonly prefix: number;
 }
 
 /**
- * Adds to `notes` what is wrong with the document as a whole.
- * `segments`: networks that the director's host is on, besides those that the document names.
+ * Adds the document's problems to `notes`. `segments`: networks of the director's host, in addition to those
+ * of the document.
  */
 export function review(document: Document, notes: Notes, segments: readonly Segment[] = []): void {
   const place = (part: Placed): Place => notes.places.get(part) ?? NOWHERE;
@@ -36,15 +36,14 @@ export function review(document: Document, notes: Notes, segments: readonly Segm
   for (const service of document.services) {
     const key = formatService(service.service);
     const first = services.get(key);
-    if (first)
-      notes.error(place(service), `this service is defined already, on line ${place(first).line} (${key})`);
+    if (first) notes.error(place(service), `duplicate service ${key} (first on line ${place(first).line})`);
     else services.set(key, service);
     if (service.check && service.check.type !== 'command' && service.check.port === undefined)
       for (const { name, destination } of service.destinations)
         if (destination.port === 0)
           notes.warning(
             place(service),
-            `the check has no port to ask ${name} at, and is not made: give it one`,
+            `${name} has no port to check, so it is not checked: add a port to the check`,
           );
     reviewVip(document, service, (message) => notes.warning(place(service), message));
 
@@ -53,12 +52,12 @@ export function review(document: Document, notes: Notes, segments: readonly Segm
       const { address, port } = destination.destination;
       const endpoint = `${address} ${port}`;
       if (seen.has(endpoint))
-        notes.error(place(destination), `${destination.name} is a destination of this service already`);
+        notes.error(place(destination), `duplicate destination ${destination.name} of this service`);
       seen.add(endpoint);
       if (!isDestination(address))
         notes.error(
           place(destination),
-          `${destination.name} is not one host: a destination's address has to be unicast, and not link-local`,
+          `invalid destination ${destination.name}: expected a unicast address that is not link-local`,
         );
       const warn = (message: string) => notes.warning(place(destination), message);
       reviewPort(service, destination, warn);
@@ -68,7 +67,7 @@ export function review(document: Document, notes: Notes, segments: readonly Segm
   }
 }
 
-/** VIPs, and the director's own address: each can be one host's, and none is named twice. */
+/** Returns the checks the VIPs and the director's address: each must be valid for an interface and unique. */
 function reviewInterfaces(
   vips: readonly Interface[],
   inside: Interface | undefined,
@@ -78,18 +77,18 @@ function reviewInterfaces(
   const first = new Map<string, Interface>();
   for (const vip of vips) {
     const before = first.get(vip.address);
-    if (before) notes.error(place(vip), `this VIP is named already, on line ${place(before).line}`);
+    if (before) notes.error(place(vip), `duplicate VIP (first on line ${place(before).line})`);
     else first.set(vip.address, vip);
   }
   for (const each of [...vips, ...(inside ? [inside] : [])]) {
     const address = parseAddress(each.address);
     if (address && !isOneHost(address) && !isUnicast(address))
-      notes.error(place(each), `${each.address} cannot be the address of a host's interface`);
+      notes.error(place(each), `invalid address ${each.address}: expected an address of a host's interface`);
   }
   if (inside && first.has(inside.address))
     notes.warning(
       place(inside),
-      `the director's own address is a VIP too (${inside.address}): give it another one`,
+      `the director's inside address ${inside.address} is also a VIP: use another address`,
     );
 }
 
@@ -101,7 +100,7 @@ function isDestination(text: string): boolean {
 function reviewVip(document: Document, { service }: ServiceDocument, warn: (message: string) => void): void {
   if (!('address' in service) || document.vips.length === 0) return;
   if (!document.vips.some((vip) => vip.address === service.address))
-    warn(`${service.address} is not among the VIPs: the director will not take it`);
+    warn(`${service.address} is not among the VIPs, so the director does not add it`);
 }
 
 function reviewPort(
@@ -111,19 +110,21 @@ function reviewPort(
 ): void {
   if (!('port' in service) || options.method === 'nat' || destination.port === service.port) return;
   const name = options.method === 'tunnel' ? 'tunnel' : 'dr';
-  warn(`${name} cannot change the port: ${service.port} will be used, not ${destination.port}`);
+  warn(`${name} cannot change the port: uses ${service.port}, not ${destination.port}`);
 }
 
-/** Warns of replies that leave untranslated: one-packet scheduling keeps no connection that could translate them. */
+/**
+ * Warns of replies that leave untranslated: one-packet scheduling keeps no connection for the translation.
+ */
 function reviewReplies(
   { options }: ServiceDocument,
   { name, options: { method } }: DestinationDocument,
   warn: (message: string) => void,
 ): void {
-  // The kernel translates what a real server sends only for the engine sip (ip_vs_sip.c, Linux 6.1).
+  // The kernel translates replies only for the engine sip (ip_vs_sip.c, Linux 6.1).
   if (options.ops && options.engine === undefined && method === 'nat')
     warn(
-      `one-packet with nat: replies of ${name} keep its own address, because no connection is kept (use dr or tunnel)`,
+      `one-packet with nat: replies of ${name} are not translated, because no connection is kept (use dr or tunnel)`,
     );
 }
 
@@ -145,5 +146,7 @@ function reviewSegment(
     sameAddress(masked(address, mask), masked(network, mask)),
   );
   if (!near)
-    warn(`${name} (${destination.address}) is on no segment of the director: direct routing cannot reach it`);
+    warn(
+      `${name} (${destination.address}) is not in a network of the director: direct routing cannot reach it`,
+    );
 }

@@ -38,7 +38,7 @@ export interface Reloaded {
   readonly commands: number;
   /** Destinations and services that go when their connections have ended. */
   readonly draining: number;
-  /** What was set by hand, in words. */
+  /** Values that were changed manually, as text. */
   readonly byHand: readonly string[];
   /** Of the file, one a problem. */
   readonly warnings: readonly string[];

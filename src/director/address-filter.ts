@@ -1,9 +1,12 @@
-/** Which addresses a packet may come from or go to at all, told fast; now and then it says yes where it is no. */
+/**
+ * A filter that quickly excludes addresses that no packet of a service has; it has false positives, no false
+ * negatives.
+ */
 import type { Address } from '../wire/address.ts';
 import { mix } from '../wire/hash.ts';
 
 export class AddressFilter {
-  /** How many were added, by a hash of the address. */
+  /** Number of additions, by a hash of the address. */
   readonly #counts = new Map<number, number>();
 
   add(address: Address): void {
@@ -11,7 +14,7 @@ export class AddressFilter {
     this.#counts.set(hash, (this.#counts.get(hash) ?? 0) + 1);
   }
 
-  /** Takes back one `add`. */
+  /** Reverts one `add`. */
   remove(address: Address): void {
     const hash = hashOf(address);
     const count = this.#counts.get(hash)! - 1;
@@ -19,13 +22,16 @@ export class AddressFilter {
     else this.#counts.delete(hash);
   }
 
-  /** False: it was never added, or removed again. */
+  /** Returns false when the address was never added, or removed again. */
   mayHave(address: Address): boolean {
     return this.#counts.has(hashOf(address));
   }
 }
 
-/** 30 bits, so that the map's keys are small integers. Only what is configured is added: no seed. */
+/**
+ * Returns 30 bits, so that the map's keys are small integers. Only configured addresses are added: no seed is
+ * needed.
+ */
 function hashOf(address: Address): number {
   let hash = 0;
   for (let i = 0; i < 4; i++) hash = mix(hash ^ address[i]!) ^ (hash >>> 15);

@@ -1,4 +1,4 @@
-/** What commands do to services and destinations, and which of them are refused. */
+/** Applies commands to services and destinations, and rejects invalid ones. */
 
 import type { DestinationAddress, DestinationOptions } from '../model/destination.ts';
 import { LvsError } from '../model/errors.ts';
@@ -25,32 +25,33 @@ import { PLAIN_TUNNEL, type RealDestination, Service, type ServiceKey } from './
 import type { ServiceRegistry } from './services.ts';
 import { LONGEST_TIMEOUT } from './settings.ts';
 
-/** IP protocol numbers (IANA) of what services can be of. */
+/** IP protocol numbers (IANA) of services. */
 
 const MAX_WEIGHT = 0x7fffffff;
 const MAX_MARK = 0xffffffff;
 const MAX_PORT = 0xffff;
 
-/** What services and destinations live in. */
+/** The registries of services and destinations. */
 export interface Configuration {
   readonly services: ServiceRegistry;
   readonly destinations: DestinationRegistry;
   readonly settings: Readonly<Settings>;
   readonly random: () => number;
-  /** A sync daemon runs; its messages know one address family a connection. */
+  /** A sync daemon runs; its messages have one address family per connection. */
   readonly isSynced: boolean;
 }
 
 export function addService(into: Configuration, name: ServiceAddress, options: ServiceOptions): void {
   const key = serviceKey(name);
-  if (into.services.get(key)) throw new LvsError('SERVICE_EXISTS', `${formatService(name)} is there already`);
+  if (into.services.get(key))
+    throw new LvsError('SERVICE_EXISTS', `service ${formatService(name)} already exists`);
   checkService(key, name, options);
   const service = new Service(key, options);
   configure(into, service, options);
   into.services.add(service);
 }
 
-/** Sets all anew; the scheduler keeps its place where it stays the same one. */
+/** Replaces all options; the scheduler keeps its position if it is unchanged. */
 export function editService(into: Configuration, name: ServiceAddress, options: ServiceOptions): void {
   const service = requireService(into, name);
   checkService(service, name, options);
@@ -77,7 +78,7 @@ export function addDestination(
   const address = addressOf(at.address);
   checkFamily(into, service, address, options);
   checkDestination(at, options);
-  if (!isUnicast(address)) throw invalid(`${at.address}: the address of a destination must be unicast`);
+  if (!isUnicast(address)) throw invalid(`invalid destination ${at.address}: expected a unicast address`);
   if (service.destination(address, at.port))
     throw new LvsError(
       'DESTINATION_EXISTS',
@@ -118,7 +119,7 @@ export function deleteDestination(
 
 export function requireService(from: Configuration, name: ServiceAddress): Service {
   const service = from.services.get(serviceKey(name));
-  if (!service) throw new LvsError('NO_SUCH_SERVICE', `there is no service ${formatService(name)}`);
+  if (!service) throw new LvsError('NO_SUCH_SERVICE', `service ${formatService(name)} not found`);
   return service;
 }
 
@@ -132,18 +133,18 @@ function requireDestination(service: Service, name: ServiceAddress, at: Destinat
   return destination;
 }
 
-/** The registry's key of what a command names. */
+/** Returns the registry's key of what a command names. */
 export function serviceKey(name: ServiceAddress): ServiceKey {
   if ('mark' in name) {
     const { mark, family } = name;
     if (!(Number.isInteger(mark) && mark > 0 && mark <= MAX_MARK))
-      throw invalid(`mark ${mark}: 1 to ${MAX_MARK}`);
+      throw invalid(`invalid mark ${mark}: expected 1 to ${MAX_MARK}`);
     return { protocol: 0, family, address: family === 4 ? ANY4 : ANY6, port: 0, mark };
   }
   const address = addressOf(name.address);
   checkPort(name.port);
   if (!Object.hasOwn(PROTOCOL_NUMBERS, name.protocol))
-    throw invalid(`protocol ${name.protocol}: tcp, udp or sctp`);
+    throw invalid(`invalid protocol ${name.protocol}: expected tcp, udp or sctp`);
   return {
     protocol: PROTOCOL_NUMBERS[name.protocol],
     family: familyOf(address),
@@ -153,7 +154,7 @@ export function serviceKey(name: ServiceAddress): ServiceKey {
   };
 }
 
-/** Returns the other way round. */
+/** Returns the address of a service key: the inverse of `serviceKey`. */
 export const serviceAddress = (service: ServiceKey, format: (address: Address) => string): ServiceAddress =>
   service.mark !== 0
     ? { mark: service.mark, family: service.family }
@@ -172,29 +173,30 @@ function checkService(key: ServiceKey, name: ServiceAddress, options: ServiceOpt
     schedulerFlags = 0,
   } = options;
   if (!Object.hasOwn(schedulers, scheduler))
-    throw new LvsError('NO_SUCH_SCHEDULER', `${formatService(name)}: there is no scheduler ${scheduler}`);
+    throw new LvsError('NO_SUCH_SCHEDULER', `${formatService(name)}: scheduler ${scheduler} not found`);
   if (engine !== undefined && !engineNames.includes(engine))
-    throw new LvsError(
-      'NO_SUCH_SCHEDULER',
-      `${formatService(name)}: there is no persistence engine ${engine}`,
-    );
+    throw new LvsError('NO_SUCH_SCHEDULER', `${formatService(name)}: persistence engine ${engine} not found`);
   if (!isWithin(persistent, 0, LONGEST_TIMEOUT))
     throw invalid(
-      `${formatService(name)}: persistence of ${persistent} s: 1 to ${LONGEST_TIMEOUT}, 0 for none`,
+      `${formatService(name)}: invalid persistence timeout ${persistent} s: expected 1 to ${LONGEST_TIMEOUT}, or 0 for none`,
     );
   if (key.mark === 0 && key.port === 0 && persistent === 0)
-    throw invalid(`${formatService(name)}: port 0, all ports, is for persistent services only`);
+    throw invalid(`${formatService(name)}: port 0 (every port) requires a persistent service`);
   if (ops && key.mark === 0 && key.protocol !== PROTOCOL_NUMBERS.udp)
-    throw invalid(`${formatService(name)}: one-packet scheduling is for UDP and firewall marks only`);
+    throw invalid(
+      `${formatService(name)}: one-packet scheduling is supported for UDP and firewall marks only`,
+    );
   if (!(Number.isInteger(schedulerFlags) && schedulerFlags >= 0 && schedulerFlags <= 7))
-    throw invalid(`${formatService(name)}: scheduler flags ${schedulerFlags}: 0 to 7`);
+    throw invalid(`${formatService(name)}: invalid scheduler flags ${schedulerFlags}: expected 0 to 7`);
   const most = key.family === 4 ? 32 : 128;
   if (persistencePrefix !== undefined && !isWithin(persistencePrefix, key.family === 4 ? 0 : 1, most))
     throw invalid(
-      `${formatService(name)}: persistence granularity of ${persistencePrefix} bits: at most ${most}`,
+      `${formatService(name)}: invalid persistence granularity of ${persistencePrefix} bits: expected at most ${most}`,
     );
   if (persistenceMask !== undefined && (key.family === 6 || !isV4(addressOf(persistenceMask))))
-    throw invalid(`${formatService(name)}: persistence mask ${persistenceMask}: dotted, and for IPv4`);
+    throw invalid(
+      `${formatService(name)}: invalid persistence mask ${persistenceMask}: expected a dotted IPv4 mask`,
+    );
 }
 
 function configure(into: Configuration, service: Service, options: ServiceOptions): void {
@@ -219,7 +221,7 @@ function configure(into: Configuration, service: Service, options: ServiceOption
   });
 }
 
-/** What a client's address is ANDed with. */
+/** Returns the mask that is ANDed with a client's address. */
 function granularity(family: 4 | 6, { persistencePrefix, persistenceMask }: ServiceOptions): Address {
   if (persistenceMask === undefined)
     return prefixMask(family, persistencePrefix ?? (family === 4 ? 32 : 128));
@@ -231,12 +233,17 @@ function granularity(family: 4 | 6, { persistencePrefix, persistenceMask }: Serv
 function checkDestination(at: DestinationAddress, options: DestinationOptions): void {
   const { weight = 1, upperThreshold = 0, lowerThreshold = 0, tunnel = PLAIN_TUNNEL } = options;
   checkPort(at.port);
-  if (!isWithin(weight, 0, MAX_WEIGHT)) throw outOfRange(`weight ${weight}: 0 to ${MAX_WEIGHT}`);
+  if (!isWithin(weight, 0, MAX_WEIGHT))
+    throw outOfRange(`invalid weight ${weight}: expected 0 to ${MAX_WEIGHT}`);
   if (!isWithin(upperThreshold, 0, MAX_WEIGHT) || !isWithin(lowerThreshold, 0, MAX_WEIGHT))
-    throw outOfRange(`thresholds ${upperThreshold} and ${lowerThreshold}: 0 to ${MAX_WEIGHT}`);
+    throw outOfRange(
+      `invalid thresholds ${upperThreshold} and ${lowerThreshold}: expected 0 to ${MAX_WEIGHT}`,
+    );
   if (lowerThreshold > upperThreshold)
-    throw outOfRange(`the lower threshold ${lowerThreshold} is above the upper one, ${upperThreshold}`);
-  if (tunnel.type === 'gue' && tunnel.port === 0) throw invalid('a GUE tunnel needs a port');
+    throw outOfRange(
+      `invalid lower threshold ${lowerThreshold}: expected at most the upper threshold ${upperThreshold}`,
+    );
+  if (tunnel.type === 'gue' && tunnel.port === 0) throw invalid('a GUE tunnel requires a port');
 }
 
 function checkFamily(
@@ -246,9 +253,9 @@ function checkFamily(
   options: DestinationOptions,
 ): void {
   if (familyOf(address) === service.family) return;
-  if (isSynced) throw invalid('no destination of the other address family while a sync daemon runs');
-  if (options.method !== 'tunnel')
-    throw invalid('only a tunnel reaches a destination of the other address family');
+  if (isSynced)
+    throw invalid('destinations of another address family are not supported while a sync daemon runs');
+  if (options.method !== 'tunnel') throw invalid('a destination of another address family requires a tunnel');
 }
 
 /** Reports whether a destination has another address family than its service. */
@@ -259,12 +266,12 @@ export function hasMixedFamilies({ services }: Configuration): boolean {
 }
 
 function checkPort(port: number): void {
-  if (!isWithin(port, 0, MAX_PORT)) throw invalid(`port ${port}: 0 to ${MAX_PORT}`);
+  if (!isWithin(port, 0, MAX_PORT)) throw invalid(`invalid port ${port}: expected 0 to ${MAX_PORT}`);
 }
 
 function addressOf(literal: string): Address {
   const address = parseAddress(literal);
-  if (!address) throw invalid(`${literal} is no IPv4 or IPv6 address`);
+  if (!address) throw invalid(`invalid address ${literal}: expected an IPv4 or IPv6 address`);
   return address;
 }
 

@@ -1,4 +1,4 @@
-/** The window onto a table row that forwarding methods look through: what the table has, with its destination. */
+/** A view of a connection and its destination for forwarding methods. */
 
 import type { Connection, Row } from '../model/connection.ts';
 import type { ConnectionMethod } from '../model/destination.ts';
@@ -6,10 +6,10 @@ import type { Address } from '../wire/address.ts';
 import type { ConnectionTable, SelectedRow } from './connections.ts';
 import type { RealDestination } from './service.ts';
 
-/** By the number that a connection's flags have for it. */
+/** Forwarding methods, indexed by their number in a connection's flags. */
 export const METHODS: readonly ConnectionMethod[] = ['nat', 'local', 'tunnel', 'dr'];
 
-/** One for a director; says what `select` chose last. */
+/** One per director; shows the connection that `select` chose last. */
 export class BoundConnection implements Connection {
   readonly caddr: Address;
   readonly vaddr: Address;

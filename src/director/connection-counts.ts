@@ -1,12 +1,18 @@
 import type { RealDestination } from './service.ts';
 
-/** Active and inactive counts as Linux 6.1 counts them, and the thresholds that make a destination overloaded. */
+/**
+ * Counts active and inactive connections like Linux 6.1, and marks destinations over their thresholds as
+ * overloaded.
+ */
 
-/** What makes up a destination's load for its thresholds. */
+/** Returns the number of connections that is compared with the thresholds. */
 const load = (destination: RealDestination): number =>
   destination.activeConnections + destination.inactiveConnections;
 
-/** Returns a connection (inactive until its protocol says otherwise) or a template is bound to the destination. */
+/**
+ * Counts a connection (inactive until its protocol changes that) or a template that was bound to the
+ * destination.
+ */
 export function countBound(destination: RealDestination, isTemplate: boolean, isInactive: boolean): void {
   if (isTemplate) destination.persistentConnections++;
   else if (isInactive) destination.inactiveConnections++;
@@ -15,7 +21,7 @@ export function countBound(destination: RealDestination, isTemplate: boolean, is
   if (upperThreshold !== 0 && load(destination) >= upperThreshold) destination.overloaded = true;
 }
 
-/** A connection or a template of the destination is gone. */
+/** Counts a connection or a template of the destination that ended. */
 export function countUnbound(destination: RealDestination, isTemplate: boolean, isInactive: boolean): void {
   if (isTemplate) destination.persistentConnections--;
   else if (isInactive) destination.inactiveConnections--;
@@ -23,7 +29,10 @@ export function countUnbound(destination: RealDestination, isTemplate: boolean, 
   if (destination.overloaded && hasRecovered(destination)) destination.overloaded = false;
 }
 
-/** Below the lower threshold, or below three quarters of the upper one where there is no lower. */
+/**
+ * Reports whether the load is below the lower threshold, or below three quarters of the upper one without a
+ * lower.
+ */
 function hasRecovered(destination: RealDestination): boolean {
   const { upperThreshold, lowerThreshold } = destination;
   if (lowerThreshold !== 0) return load(destination) < lowerThreshold;

@@ -24,7 +24,7 @@ const FIRST_BUCKETS = 64;
 /**
  * Two chains a row, one by what clients send and one by what destinations answer, both hashed with the client's
  * endpoint *and* the other one: an endpoint with very many connections makes no long chain. It grows by linear hashing:
- * an added row splits at most two buckets, and nothing is ever hashed anew all at once. Its arrays are reserved for
+ * an added row splits at most two buckets, and the index is never rehashed as a whole. Its arrays are reserved for
  * `limit` rows, and only the pages of what was used become resident. A link is a row + 1; 0 ends a chain.
  */
 export class ConnectionIndex {

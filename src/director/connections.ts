@@ -30,7 +30,7 @@ export const INACTIVE = 0x100;
 /** The client's port is not known yet (FTP data). */
 export const NO_CPORT = 0x800;
 export const TEMPLATE = 0x1000;
-/** Lives for one packet, and nobody finds it. */
+/** Exists for one packet; lookups do not find it. */
 export const ONE_PACKET = 0x2000;
 
 /** A persistence template that is valid no more has this port on its virtual and its destination side. */

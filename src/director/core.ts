@@ -1,4 +1,4 @@
-/** What a director is made of, shared by the steps of a packet's path. */
+/** The state of a director that the steps of a packet's path share. */
 import type { ForwardingContext } from '../forwarding/method.ts';
 import { type FlowOffload, noOffload } from '../forwarding/offload.ts';
 import type { Row } from '../model/connection.ts';
@@ -29,7 +29,7 @@ const newCounts = (): Counts => ({
   reused: 0,
 });
 
-/** The state that a packet's path works on. A rehearsal has a copy of what it touches. */
+/** The state that a packet's path works on. explain works on a copy of what a packet changes. */
 export interface Core {
   readonly services: Pick<ServiceRegistry, 'serves' | 'addresses' | 'lookup'>;
   readonly destinations: Pick<DestinationRegistry, 'all' | 'addresses' | 'translated'>;
@@ -58,23 +58,23 @@ export const destinationOf = (
   row: Row,
 ): RealDestination => destinations.all[table.destination(row)]!;
 
-/** The state that a director's parts work on. */
+/** The state that all parts of a director work on. */
 export class DirectorCore implements Core {
   readonly services = new ServiceRegistry();
   readonly destinations = new DestinationRegistry();
   readonly marks = new Marks();
   readonly timeouts = new StateTimeouts();
-  /** All traffic of all services. */
+  /** Traffic of all services. */
   readonly total = new Meter();
   readonly counts = newCounts();
-  /** What a persistence engine found in the packet that made a template, by the template's row. */
+  /** Keys that a persistence engine found, by the template's row. */
   readonly engineData = new Map<Row, string>();
   readonly drops: Record<DropReason, number>;
   readonly settings: Settings;
   readonly table: ConnectionTable;
   readonly forwarding: ForwardingContext;
   readonly random: () => number;
-  /** Secure state table of TCP in force (secure_tcp). */
+  /** The secure TCP state table is used (secure_tcp). */
   secureTcp = false;
   /** One in this many scheduling attempts is dropped (drop_packet); 0: none. */
   dropRate = 0;
@@ -82,9 +82,9 @@ export class DirectorCore implements Core {
   untilDrop = 0;
   /** The kernel path that forwards packets of known connections, if any. */
   offload: FlowOffload = noOffload;
-  /** Any sync daemon runs. */
+  /** A sync daemon runs. */
   isSynced = false;
-  /** A backup sync daemon runs and no master: with backup_only nothing is forwarded. */
+  /** A backup sync daemon runs and no master does: with backup_only nothing is forwarded. */
   isBackup = false;
 
   constructor(

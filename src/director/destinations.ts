@@ -1,29 +1,35 @@
-/** Destinations by number, and the removed ones that still have connections: adding one again resumes them. */
+/**
+ * Destinations by number, including removed ones with connections: adding such a destination again resumes
+ * them.
+ */
 import { type Address, sameAddress } from '../wire/address.ts';
 import { AddressFilter } from './address-filter.ts';
 import { RealDestination, type Service } from './service.ts';
 
-/** A removed destination without connections is forgotten after this time, ms (IP_VS_DEST_TRASH_PERIOD, ip_vs.h 6.1). */
+/**
+ * Time after which a removed destination without connections is deleted, ms (IP_VS_DEST_TRASH_PERIOD, ip_vs.h
+ * 6.1).
+ */
 const TRASH_PERIOD = 120_000;
-/** ms between two looks at the removed destinations, as in Linux 6.1: each is kept for 120 to 180 s. */
+/** Interval of checks of the removed destinations, ms, as in Linux 6.1: each is kept for 120 to 180 s. */
 const TRASH_INTERVAL = TRASH_PERIOD / 2;
 
-/** Every destination that is configured or that a connection still refers to. */
+/** Every destination that is configured or that a connection refers to. */
 export class DestinationRegistry {
-  /** By `index`; undefined where a number is free. */
+  /** By `index`; undefined for a free number. */
   readonly all: (RealDestination | undefined)[] = [];
-  /** Addresses of all of them. */
+  /** Addresses of all destinations. */
   readonly addresses = new AddressFilter();
   /** A destination was removed while connections used it, and they were not ended since. */
   mayBeAbandoned = false;
   readonly #free: number[] = [];
-  /** By a hash of address and port; those that were added last come first. */
+  /** By a hash of address and port; the last added first. */
   readonly #endpoints = new Map<number, RealDestination[]>();
   readonly #removed = new Set<RealDestination>();
-  /** When the removed destinations are looked at next, ms. */
+  /** When the removed destinations are checked next, ms. */
   #nextLook = 0;
 
-  /** Returns the destination of `service` at that address: the removed one, when there is one that fits, or a new one. */
+  /** Returns the destination of `service` at that address: a matching removed one, or a new one. */
   obtain(service: Service, address: Address, port: number): RealDestination {
     const namesakes = this.#removed.size > 0 ? this.#endpoints.get(hashOf(address, port)) : undefined;
     for (const removed of namesakes ?? []) {
@@ -45,14 +51,14 @@ export class DestinationRegistry {
     return destination;
   }
 
-  /** Returns the destination in service that was added last with this endpoint, this protocol and NAT. */
+  /** Returns the last added destination with NAT, this endpoint and protocol that was not removed. */
   translated(protocol: number, address: Address, port: number): RealDestination | undefined {
     const all = this.#endpoints.get(hashOf(address, port));
     if (all === undefined) return undefined;
     for (const each of all) {
       if (!each.available || each.method !== 'nat' || each.port !== port) continue;
       if (!sameAddress(each.address, address)) continue;
-      // A service of a mark has all protocols.
+      // A service of a mark has every protocol.
       if (each.service.mark !== 0 || each.service.protocol === protocol) return each;
     }
     return undefined;
@@ -72,7 +78,7 @@ export class DestinationRegistry {
     else this.#endpoints.delete(key);
   }
 
-  /** Takes the destination out of service at `now`, ms. It stays known to its connections. */
+  /** Removes the destination at `now`, ms. Its connections keep it. */
   remove(destination: RealDestination, now: number): void {
     if (this.#removed.size === 0) this.#nextLook = now + TRASH_INTERVAL;
     destination.available = false;
@@ -80,7 +86,7 @@ export class DestinationRegistry {
     this.#removed.add(destination);
   }
 
-  /** Forgets what was removed and has had no connections for a while. */
+  /** Deletes removed destinations that have had no connections for a while. */
   expire(now: number): void {
     if (this.#removed.size === 0 || now < this.#nextLook) return;
     this.#nextLook = now + TRASH_INTERVAL;
@@ -100,13 +106,16 @@ export class DestinationRegistry {
   }
 }
 
-/** Returns a small integer, so that the map's keys are not boxed. Only what is configured is added: no seed. */
+/**
+ * Returns a small integer, so that the map's keys are not boxed. Only configured addresses are added: no seed
+ * is needed.
+ */
 function hashOf(address: Address, port: number): number {
   const words = address[0]! ^ Math.imul(address[1]!, 31) ^ Math.imul(address[2]!, 37) ^ address[3]!;
   return (Math.imul(words, 0x9e3779b1) ^ port) & 0x3fffffff;
 }
 
-/** Reports whether a removed destination is what is being added: the same server for the same virtual service. */
+/** Reports whether a removed destination is the one to add: the same server for the same virtual service. */
 function isSame(removed: RealDestination, service: Service, address: Address, port: number): boolean {
   const was = removed.service;
   return (

@@ -1,4 +1,4 @@
-/** The director: what it is told, the packets it is handed, and what one can see of it. No I/O, no clock. */
+/** The director: executes commands, handles packets, returns snapshots. Contains no I/O and no clock. */
 
 import { ErrorLimit } from '../forwarding/error-limit.ts';
 import type { Host } from '../forwarding/method.ts';
@@ -37,9 +37,12 @@ import type { Service } from './service.ts';
 import { changeSetting, newSettings } from './settings.ts';
 import { snapshotOfConnection, snapshotOfService } from './snapshots.ts';
 
-/** Rows of the connection table, unless said otherwise. */
+/** Default number of rows of the connection table. */
 const DEFAULT_CONNECTIONS = 1_048_576;
-/** Ticks that are made up for when time leaps, as in a file of packets: after so many, rates are 0 and more do nothing. */
+/**
+ * Maximum number of missed ticks to catch up after a jump of the clock, as in a file of packets: then all
+ * rates are 0.
+ */
 const MOST_MISSED = 128;
 
 export interface DirectorOptions {
@@ -47,17 +50,17 @@ export interface DirectorOptions {
   /** 0 <= x < 1; seeded in tests. */
   readonly random?: () => number;
   readonly settings?: Partial<Settings>;
-  /** Rows of the connection table. */
+  /** Number of rows of the connection table. */
   readonly maxConnections?: number;
-  /** ms between two readings of the estimator; rates are per second of a period of 2000. */
+  /** Interval of the estimator, ms; rates are per second of a period of 2000. */
   readonly estimatorPeriod?: number;
-  /** Whether the director's own ICMP errors are limited (see ErrorLimit); true unless said otherwise. */
+  /** Whether ICMP errors are limited (see ErrorLimit); default true. */
   readonly limitErrors?: boolean;
 }
 
-/** The load balancer. Times are ms of one monotonic clock, the caller's. */
+/** The load balancer. Times are ms of one monotonic clock of the caller. */
 export class Director {
-  /** What others may look at: the state that the parts of the director share. */
+  /** The shared state of the director's parts. */
   readonly context: DirectorCore;
   readonly #host: PathMtuHost;
   readonly #datapath: Datapath;
@@ -65,7 +68,7 @@ export class Director {
   readonly #defence: Defence;
   readonly #draws: Draws;
   #daemons: readonly SyncDaemon[] = [];
-  /** When the estimator reads and the defense looks next, ms; -1: no time is known yet. */
+  /** Time of the next estimator and defense tick, ms; -1: no time is known yet. */
   #nextTick = -1;
   readonly #period: number;
   #nextDefence = -1;
@@ -96,7 +99,7 @@ export class Director {
     this.#defence.update();
   }
 
-  /** Does what the command says, or throws an LvsError and changes nothing. */
+  /** Executes a command; throws an LvsError, and changes nothing, when it is invalid. */
   apply(command: Command, now: number): void {
     this.#advance(now);
     const core = this.context;
@@ -150,7 +153,7 @@ export class Director {
     }
   }
 
-  /** Sends an IP packet where it belongs, or says why not. The frame is the caller's again when this returns. */
+  /** Handles an IP packet and returns its verdict. The caller may reuse the frame afterwards. */
   handle(frame: Frame, now: number): Verdict {
     if (now >= this.#nextTick) this.#advance(now);
     this.#errorLimit.advance(now);
@@ -161,14 +164,14 @@ export class Director {
   }
 
   /**
-   * What the last verdict was about: the frame that `handle` was given, or the datagram that it completed as a fragment.
-   * Who hands passed packets on to the host hands on this: the host may not have the other fragments.
+   * Returns the subject of the last verdict: the frame passed to `handle`, or the datagram that it completed. A
+   * driver that passes packets to the host must pass this one, because the host may lack the other fragments.
    */
   get subject(): Frame {
     return this.#datapath.subject;
   }
 
-  /** Lets time pass: timers, the estimator's ticks, the defenses. Due at least every 100 ms. */
+  /** Advances timers, estimator and defenses. To be called at least every 100 ms. */
   expire(now: number): void {
     this.#advance(now);
   }
@@ -217,19 +220,22 @@ export class Director {
     };
   }
 
-  /** What `handle` would do with the IP packet now, and why. Nothing is sent, and nothing changes but the time. */
+  /**
+   * Returns what `handle` would do with the IP packet now, and why. Sends nothing, and changes nothing but
+   * the time.
+   */
   explain(octets: Uint8Array, now: number): Explanation {
     this.#advance(now);
     return rehearse(this.context, this.#datapath, octets, now, this.#draws.ahead());
   }
 
-  /** Returns every connection and template, in no order. */
+  /** Returns all connections and templates, unordered. */
   *connections(now: number): Iterable<ConnectionSnapshot> {
     this.#advance(now);
     for (const row of this.context.table.rows()) yield snapshotOfConnection(this.context, row, now);
   }
 
-  /** Brings everything that depends on time up to it. The first time that is known is where ticks are counted from. */
+  /** Advances all that depends on time. Ticks count from the first known time. */
   #advance(now: number): void {
     const core = this.context;
     if (this.#nextTick < 0) {
@@ -264,7 +270,7 @@ export class Director {
   #tick(): void {
     const { settings, services, total, offload } = this.context;
     if (settings.run_estimation === 0) return;
-    // What is read is of this moment, what the kernel path has forwarded included.
+    // The counters are current, including those of the kernel path.
     offload.sweep();
     total.tick();
     for (const service of services.all) {
@@ -304,15 +310,15 @@ export class Director {
 
   #startDaemon(daemon: SyncDaemon): void {
     if (this.#daemons.some(({ role }) => role === daemon.role))
-      throw new LvsError('DAEMON_RUNNING', `the ${daemon.role} sync daemon runs already`);
+      throw new LvsError('DAEMON_RUNNING', `the ${daemon.role} sync daemon already runs`);
     if (hasMixedFamilies(this.context))
-      throw new LvsError('INVALID', 'sync messages cannot tell of destinations of another address family');
+      throw new LvsError('INVALID', 'sync messages cannot carry destinations of a different address family');
     this.#setDaemons([...this.#daemons, daemon]);
   }
 
   #stopDaemon(role: SyncDaemon['role']): void {
     if (!this.#daemons.some((daemon) => daemon.role === role))
-      throw new LvsError('NO_DAEMON', `no ${role} sync daemon runs`);
+      throw new LvsError('NO_DAEMON', `${role} sync daemon not found`);
     this.#setDaemons(this.#daemons.filter((daemon) => daemon.role !== role));
   }
 

@@ -1,4 +1,4 @@
-/** Firewall marks without a firewall: rules that give packets a mark. */
+/** Firewall marks without a firewall: rules that set the mark of a packet. */
 import type { MarkRule } from '../model/command.ts';
 import { LvsError } from '../model/errors.ts';
 import { type Address, familyOf, maskAddress, parseAddress, prefixMask } from '../wire/address.ts';
@@ -11,13 +11,13 @@ import { UDP } from '../wire/udp.ts';
 
 const PROTOCOLS = { tcp: TCP, udp: UDP, sctp: SCTP, icmp: ICMP, icmpv6: ICMP6 } as const;
 
-/** A prefix as its address and mask; both zero in all bits match every address. */
+/** A prefix as address and mask; both zero match every address. */
 interface Prefix {
   readonly address: Address;
   readonly mask: Address;
 }
 
-/** A rule ready to be matched. */
+/** A compiled rule. */
 interface Matcher {
   readonly mark: number;
   readonly to: Prefix | undefined;
@@ -28,7 +28,7 @@ interface Matcher {
   readonly lastPort: number;
 }
 
-/** Rules, the first that matches deciding. */
+/** A list of rules; the first match decides. */
 export class Marks {
   #rules: readonly MarkRule[] = [];
   #matchers: readonly Matcher[] = [];
@@ -37,7 +37,7 @@ export class Marks {
     return this.#rules;
   }
 
-  /** Takes these instead of the ones it has; throws, and changes nothing, when one cannot be understood. */
+  /** Replaces all rules; throws, and changes nothing, when one is invalid. */
   set(rules: readonly MarkRule[]): void {
     this.#matchers = rules.map(compile);
     this.#rules = rules;
@@ -64,13 +64,13 @@ function isIn(prefix: Prefix | undefined, address: Address): boolean {
 
 function compile(rule: MarkRule): Matcher {
   if (!(Number.isInteger(rule.mark) && rule.mark > 0 && rule.mark <= 0xffffffff))
-    throw new LvsError('INVALID', `mark ${rule.mark}: 1 to 4294967295`);
+    throw new LvsError('INVALID', `invalid mark ${rule.mark}: expected 1 to 4294967295`);
   const [firstPort, lastPort] =
     typeof rule.port === 'number' ? [rule.port, rule.port] : (rule.port ?? [0, 0xffff]);
   if (!(firstPort >= 0 && firstPort <= lastPort && lastPort <= 0xffff))
-    throw new LvsError('INVALID', `mark ${rule.mark}: ports ${firstPort} to ${lastPort}`);
+    throw new LvsError('INVALID', `mark ${rule.mark}: invalid ports ${firstPort} to ${lastPort}`);
   if (rule.protocol !== undefined && !Object.hasOwn(PROTOCOLS, rule.protocol))
-    throw new LvsError('INVALID', `mark ${rule.mark}: protocol ${rule.protocol}`);
+    throw new LvsError('INVALID', `mark ${rule.mark}: invalid protocol ${rule.protocol}`);
   const protocol = rule.protocol === undefined ? 0 : PROTOCOLS[rule.protocol];
   return { mark: rule.mark, to: prefixOf(rule.to), from: prefixOf(rule.from), protocol, firstPort, lastPort };
 }
@@ -82,7 +82,10 @@ function prefixOf(text: string | undefined): Prefix | undefined {
   const most = address && familyOf(address) === 4 ? 32 : 128;
   const length = bits === undefined ? most : Number(bits === '' ? Number.NaN : bits);
   if (!address || rest.length > 0 || !(Number.isInteger(length) && length >= 0 && length <= most))
-    throw new LvsError('INVALID', `${text} is no address and no prefix such as 10.8.0.0/16`);
+    throw new LvsError(
+      'INVALID',
+      `invalid prefix ${text}: expected an address or a prefix such as 10.8.0.0/16`,
+    );
   const mask = prefixMask(familyOf(address), length);
   // All of IPv4 is the prefix ::ffff:0:0/96: the mask keeps those words.
   const masked = maskAddress(address, mask, new Uint32Array(4));

@@ -1,27 +1,29 @@
-/** Rates from counters: a meter a service, a destination and a director has, read at ticks. */
+/**
+ * Estimates rates from counters: a service, a destination and the director have a meter each, read at ticks.
+ */
 import { type Counters, newCounters, type Rates } from '../model/counters.ts';
 import type { Traffic } from '../model/snapshot.ts';
 
-/** Time between two readings, ms; what --stats and --rate show moves only then (Linux 6.1, ip_vs_est.c). */
+/** Interval of the readings, ms, at which --stats and --rate change (Linux 6.1, ip_vs_est.c). */
 export const TICK = 2000;
 
 const FIELDS = 5;
-/** Rates of connections and packets are kept in 2^-10, those of bytes in 2^-5, as the kernel keeps them. */
+/** Units of the rates: 2^-10 for connections and packets, 2^-5 for bytes, as in the kernel. */
 const SCALE = Float64Array.of(1024, 1024, 1024, 32, 32);
-/** Added before a scaled rate is cut to an integer. */
+/** Added before a scaled rate is truncated to an integer. */
 const ROUNDING = Float64Array.of(0x1ff, 0x1ff, 0x1ff, 0xf, 0xf);
 
-/** Counts traffic and tells it as it was at the last tick: totals since the last zeroing, and rates. */
+/** Counts traffic, and returns it as of the last tick: totals since the last reset, and rates. */
 export class Meter {
-  /** What is counted into; never set back. */
+  /** The counters; never reset. */
   readonly counters: Counters = newCounters();
-  /** Per second, cut to integers. */
+  /** Per second, truncated to integers. */
   readonly rates: Rates = newCounters();
   readonly #read = newCounters();
   readonly #zero = newCounters();
   readonly #average = newCounters();
 
-  /** Takes a reading: a rate moves by a quarter of the gap to what the last two seconds had. */
+  /** Reads the counters: a rate moves by a quarter of the difference to the last two seconds. */
   tick(): void {
     for (let i = 0; i < FIELDS; i++) {
       const gained = this.counters[i]! - this.#read[i]!;
@@ -32,7 +34,7 @@ export class Meter {
     }
   }
 
-  /** Returns the totals start again from the last reading, rates from nothing. */
+  /** Resets the totals to the last reading, and the rates to 0. */
   zero(): void {
     this.#zero.set(this.#read);
     this.#average.fill(0);

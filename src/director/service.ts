@@ -10,7 +10,7 @@ import type { Scheduler } from '../schedulers/scheduler.ts';
 import { type Address, ANY6 } from '../wire/address.ts';
 import { Meter } from './rate-estimator.ts';
 
-/** What names a service. */
+/** The identity of a service. */
 export interface ServiceKey {
   /** IP protocol number; 0 with a mark. */
   readonly protocol: number;
@@ -39,7 +39,7 @@ export class Service implements VirtualService {
   scheduler!: Scheduler;
   /** Timeout of templates, ms; 0: not persistent. */
   persistence = 0;
-  /** AND it with a client's address: clients that are then the same count as one. */
+  /** Mask of client addresses: clients that are equal under it share a template. */
   mask: Address = ANY6;
 
   constructor(key: ServiceKey, options: ServiceOptions) {
@@ -82,14 +82,14 @@ const endpointOf = (address: Address, port: number): string =>
 
 export const PLAIN_TUNNEL: TunnelOptions = { type: 'ipip', port: 0, checksum: 'none' };
 
-/** A destination at run time. Connections hold its number, so it lives on while they do. */
+/** A destination at run time. Connections refer to its number, so that it exists as long as they do. */
 export class RealDestination implements Destination {
   readonly index: number;
   readonly address: Address;
   readonly port: number;
-  /** The service it belongs to, or belonged to until it was removed. */
+  /** The service of the destination; after its removal, its last one. */
   service: Service;
-  /** False once it was removed: its connections stand still until it is added again. */
+  /** False after its removal: its connections stop until it is added again. */
   available = true;
   method: ForwardingMethodName = 'dr';
   tunnel: TunnelOptions = PLAIN_TUNNEL;
@@ -119,7 +119,7 @@ export class RealDestination implements Destination {
     return this.activeConnections + this.inactiveConnections + this.persistentConnections;
   }
 
-  /** Takes over what -a or -e says; what is missing takes its default. */
+  /** Sets the options of -a or -e; missing ones have their defaults. */
   configure(options: DestinationOptions, isNew: boolean): void {
     const { method, weight = 1, upperThreshold = 0, lowerThreshold = 0, tunnel = PLAIN_TUNNEL } = options;
     this.method = method;

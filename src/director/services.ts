@@ -1,4 +1,4 @@
-/** Virtual services by address, port and mark; the order in which a packet is matched against them. */
+/** Virtual services by address, port and mark, and the order in which a packet is matched against them. */
 import { type Address, ANY4, ANY6, sameAddress } from '../wire/address.ts';
 import { mix } from '../wire/hash.ts';
 import { TCP } from '../wire/tcp.ts';
@@ -8,14 +8,14 @@ import type { Service, ServiceKey } from './service.ts';
 /** Control and data ports of FTP (RFC 959). */
 export const FTP_PORT = 21;
 export const FTP_DATA_PORT = 20;
-/** Ports from here on may be the data connections of passive FTP. */
+/** From here on, ports may be the data connections of passive FTP. */
 const FIRST_UNPRIVILEGED_PORT = 1024;
 
-/** The services of a director, found as the kernel finds them. */
+/** The services of a director, with the kernel's lookup order. */
 export class ServiceRegistry {
   readonly #buckets = new Map<number, Service[]>();
   readonly #all = new Set<Service>();
-  /** Services on port 21 and on port 0, of each family: they are looked for only when there are any. */
+  /** Number of services on port 21 and on port 0, per family: 0 skips those lookups. */
   readonly #ftp = { 4: 0, 6: 0 };
   readonly #anyPort = { 4: 0, 6: 0 };
   readonly #count = { 4: 0, 6: 0 };
@@ -27,7 +27,7 @@ export class ServiceRegistry {
     return this.#all;
   }
 
-  /** Reports whether there is a service of that family: without one its packets are none of the director's business. */
+  /** Reports whether a service of that family exists: otherwise its packets are left to the host. */
   serves(family: 4 | 6): boolean {
     return this.#count[family] > 0;
   }
@@ -59,12 +59,14 @@ export class ServiceRegistry {
     if (service.port === 0) this.#anyPort[service.family] += by;
   }
 
-  /** Returns the service with exactly that name. */
+  /** Returns the service with exactly this key. */
   get(key: ServiceKey): Service | undefined {
     return this.#find(key.protocol, key.family, key.address, key.port, key.mark);
   }
 
-  /** Returns the service that a packet is for: by mark, then exactly, then as FTP data, then by address alone. */
+  /**
+   * Returns the service for a packet: by mark, then by exact port, then as FTP data, then by address alone.
+   */
   lookup(family: 4 | 6, mark: number, protocol: number, address: Address, port: number): Service | undefined {
     if (mark !== 0) {
       const marked = this.#find(0, family, family === 4 ? ANY4 : ANY6, 0, mark);
@@ -97,7 +99,10 @@ export class ServiceRegistry {
 
 const mayBeFtpData = (port: number): boolean => port === FTP_DATA_PORT || port >= FIRST_UNPRIVILEGED_PORT;
 
-/** Returns a small integer, so that the map's keys are not boxed. Services are configured, not sent by strangers: no seed. */
+/**
+ * Returns a small integer, so that the map's keys are not boxed. Services are configured, not chosen by
+ * senders: no seed is needed.
+ */
 function hashOf(protocol: number, address: Address, port: number, mark: number): number {
   const words = address[0]! ^ address[1]! ^ Math.imul(address[2]!, 31) ^ address[3]!;
   return (mix(words) ^ (port << 8) ^ protocol ^ Math.imul(mark, 0x85ebca6b)) & 0x3fffffff;

@@ -1,4 +1,4 @@
-/** Settings and timeouts of a running director, with what is refused. */
+/** Settings and timeouts of a running director, with their validation. */
 import { LvsError } from '../model/errors.ts';
 import {
   DEFAULT_SETTINGS,
@@ -11,7 +11,7 @@ import { SCTP_TIMEOUTS } from './path/sctp-state.ts';
 import { TCP_ESTABLISHED, TCP_FIN_WAIT, TCP_TIMEOUTS } from './path/tcp-state.ts';
 import { UDP_TIMEOUT } from './path/udp-state.ts';
 
-/** Returns every setting at its default but those given. */
+/** Returns all settings with their defaults, except those given. */
 export function newSettings(given: Partial<Settings> = {}): Settings {
   const settings: Settings = { ...DEFAULT_SETTINGS };
   for (const [name, value] of Object.entries(given)) changeSetting(settings, name as SettingName, value);
@@ -19,14 +19,14 @@ export function newSettings(given: Partial<Settings> = {}): Settings {
 }
 
 export function changeSetting(settings: Settings, name: SettingName, value: number): void {
-  if (!Object.hasOwn(settings, name)) throw new LvsError('INVALID', `there is no setting ${name}`);
+  if (!Object.hasOwn(settings, name)) throw new LvsError('INVALID', `setting ${name} not found`);
   const most = FOUR_VALUED.includes(name) ? 3 : 0x7fffffff;
   if (!(Number.isInteger(value) && value >= 0 && value <= most))
-    throw new LvsError('INVALID', `${name} cannot be ${value}: 0 to ${most}`);
+    throw new LvsError('INVALID', `invalid ${name} ${value}: expected 0 to ${most}`);
   settings[name] = value;
 }
 
-/** Seconds; as ms it still fits the table's 32-bit column. */
+/** Seconds; as ms it fits the table's 32-bit column. */
 export const LONGEST_TIMEOUT = 4_294_967;
 
 export class StateTimeouts {
@@ -35,13 +35,13 @@ export class StateTimeouts {
   readonly sctp = Uint32Array.from(SCTP_TIMEOUTS, toMs);
   readonly udp = Uint32Array.of(toMs(UDP_TIMEOUT));
 
-  /** Sets those that are not 0. Connections have them from their next packet on. */
+  /** Sets timeouts that are not 0. Connections use them from their next packet on. */
   set({ tcp, tcpFin, udp }: Timeouts): void {
     for (const seconds of [tcp, tcpFin, udp])
       if (!(Number.isInteger(seconds) && seconds >= 0 && seconds <= LONGEST_TIMEOUT))
         throw new LvsError(
           'INVALID',
-          `a time-out of ${seconds} s: 1 to ${LONGEST_TIMEOUT}, or 0 to leave it`,
+          `invalid timeout ${seconds} s: expected 1 to ${LONGEST_TIMEOUT}, or 0 to keep the current one`,
         );
     if (tcp > 0) this.tcp[TCP_ESTABLISHED] = toMs(tcp);
     if (tcpFin > 0) this.tcp[TCP_FIN_WAIT] = toMs(tcpFin);

@@ -1,4 +1,4 @@
-/** What one can see of a director, made from what it holds. */
+/** Creates snapshots of a director's state. */
 
 import type { Row } from '../model/connection.ts';
 import type { ConnectionSnapshot, DestinationSnapshot, ServiceSnapshot } from '../model/snapshot.ts';

@@ -1,29 +1,31 @@
-/** Counting packets for a connection's destination, its service, and the director. */
+/** Counts packets for a connection's destination, its service, and the director. */
 
 import { IN_OCTETS, IN_PACKETS, OUT_OCTETS, OUT_PACKETS } from '../model/counters.ts';
 import type { Packet } from '../wire/packet.ts';
 import type { Meter } from './rate-estimator.ts';
 import type { RealDestination } from './service.ts';
 
-/* Bytes of an ICMP error: what stands before the packet it quotes, and its whole length at most (RFC 1812, RFC 4443). */
+/*
+ * Bytes of an ICMP error: the headers before the quoted packet, and its maximum length (RFC 1812, RFC 4443).
+ */
 const ERROR4_HEADERS = 28;
 const ERROR4_LONGEST = 576;
 const ERROR6_HEADERS = 48;
 const ERROR6_LONGEST = 1280;
 
-/** Returns a packet from a client, as long as it was when it came. */
+/** Counts a packet from a client, with its length as received. */
 export function countIn(packet: Packet, destination: RealDestination, total: Meter): void {
   count(packet.end - packet.network, destination, total, IN_PACKETS, IN_OCTETS);
 }
 
-/** Returns a packet to a client. */
+/** Counts a packet to a client. */
 export function countOut(packet: Packet, destination: RealDestination, total: Meter): void {
   count(packet.end - packet.network, destination, total, OUT_PACKETS, OUT_OCTETS);
 }
 
 /**
- * Returns the director's own ICMP error about a client's packet. Linux 6.1 takes it for the destination's answer, unless the
- * connection is translated.
+ * Counts an ICMP error of the director about a client's packet. Linux 6.1 counts it as the destination's
+ * answer, unless the connection is translated.
  */
 export function countErrorOut(packet: Packet, destination: RealDestination, total: Meter): void {
   count(errorOctets(packet), destination, total, OUT_PACKETS, OUT_OCTETS);
@@ -41,7 +43,7 @@ function errorOctets(packet: Packet): number {
     : Math.min(ERROR6_LONGEST, ERROR6_HEADERS + length);
 }
 
-/** Traffic of a removed destination is nobody's, as in Linux 6.1. */
+/** Traffic of a removed destination is not counted, as in Linux 6.1. */
 function count(
   length: number,
   destination: RealDestination,

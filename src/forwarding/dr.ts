@@ -1,4 +1,7 @@
-/** Direct routing (-g): the packet stays as it is, only its next hop is the real server. Replies bypass the director. */
+/**
+ * Direct routing (-g): the packet is unchanged, and its next hop is the real server. Replies bypass the
+ * director.
+ */
 import { enterHop, refuseUnreachable, sendOn } from './hop.ts';
 import type { ForwardingMethod } from './method.ts';
 

@@ -1,34 +1,42 @@
-/** How many ICMP errors the director sends at most: strangers must not make it a source of floods (RFC 1812, RFC 4443). */
+/**
+ * Limits the ICMP errors that the director sends, so that it cannot be used for floods (RFC 1812, RFC 4443).
+ */
 import type { Address } from '../wire/address.ts';
 import { mix } from '../wire/hash.ts';
 
-/** ms between two errors to one address (icmp_ratelimit, net/ipv4/icmp.c, Linux 6.1), and how many may come at once. */
+/**
+ * Interval of errors to one address, ms (icmp_ratelimit, net/ipv4/icmp.c, Linux 6.1), and the size of a
+ * burst.
+ */
 const PERIOD = 1000;
 const AT_ONCE = 6;
-/** The same to all addresses together (icmp_msgs_per_sec, icmp_msgs_burst). */
+/** The same for all addresses together (icmp_msgs_per_sec, icmp_msgs_burst). */
 const PERIOD_OF_ALL = 1;
 const AT_ONCE_TO_ALL = 50;
-/** Addresses are told apart by this many bits of a hash; those that are not share their allowance. */
+/** Bits of the hash of an address; addresses with equal hashes share their limit. */
 const BITS = 12;
 
-/** How far allowances may be used up ahead of the time, ms. */
+/** How far a burst may exceed the rate, ms. */
 const AHEAD = (AT_ONCE - 1) * PERIOD;
 const AHEAD_OF_ALL = (AT_ONCE_TO_ALL - 1) * PERIOD_OF_ALL;
 
-/** Takes fixed memory, whoever asks. */
+/** Uses a fixed amount of memory. */
 export class ErrorLimit {
-  /** Until when each hash's allowance is used up, ms; the last place: that of all. */
+  /** Time until which each hash's allowance is used up, ms; the last entry: that of all addresses. */
   readonly #used = new Float64Array((1 << BITS) + 1);
   /** The clock, ms; a typed array, because it is written with every packet. */
   readonly #now = new Float64Array(1);
   readonly #seed: number;
 
-  /** `seed`: 32 random bits, secret: nobody chooses whom he shares an allowance with. */
+  /**
+   * `seed`: 32 random bits, secret, so that senders cannot choose the addresses with which they share a
+   * limit.
+   */
   constructor(seed: number) {
     this.#seed = seed;
   }
 
-  /** Another one that allows what this one would. */
+  /** Returns a copy with the same allowances. */
   copy(): ErrorLimit {
     const copy = new ErrorLimit(this.#seed);
     copy.#used.set(this.#used);
@@ -36,7 +44,7 @@ export class ErrorLimit {
     return copy;
   }
 
-  /** It is `now`, ms. */
+  /** Sets the time to `now`, ms. */
   advance(now: number): void {
     this.#now[0] = now;
   }

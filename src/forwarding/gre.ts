@@ -1,4 +1,4 @@
-/** Generic routing encapsulation (RFC 2784): four octets in front of the inner packet, eight with a checksum. */
+/** Generic routing encapsulation (RFC 2784): four bytes before the inner packet, eight with a checksum. */
 import { complement, sum } from '../wire/checksum.ts';
 import type { Frame } from '../wire/frame.ts';
 
@@ -9,21 +9,21 @@ export const GRE = 47;
 const IPV4_TYPE = 0x0800;
 const IPV6_TYPE = 0x86dd;
 
-/** Octets without and with a checksum. */
+/** Bytes without and with a checksum. */
 const SHORT = 4;
 const LONG = 8;
 
-/** Flag of the first octet pair: checksum and reserved octets follow. */
+/** Flag of the first two bytes: checksum and reserved bytes follow. */
 const CHECKSUM_PRESENT = 0x8000;
 
-/* Offsets from the header's first octet. */
+/* Offsets from the header's first byte. */
 const TYPE = 2;
 const CHECKSUM = 4;
 
-/** Octets between the outer IP header and the inner packet. */
+/** Returns the bytes between the outer IP header and the inner packet. */
 export const greOverhead = (checksummed: boolean): number => (checksummed ? LONG : SHORT);
 
-/** Writes a GRE header at `at`; the inner packet, of IP version `inner`, lies behind it, up to `frame.end`. */
+/** Writes a GRE header at `at`; the inner packet, of IP version `inner`, follows it up to `frame.end`. */
 export function writeGre(frame: Frame, at: number, inner: 4 | 6, checksummed: boolean): void {
   const { view } = frame;
   view.setUint16(at, checksummed ? CHECKSUM_PRESENT : 0);

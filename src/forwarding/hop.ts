@@ -1,4 +1,4 @@
-/** What every forwarding method does as a router: time to live, path MTU, and fragments on the way out. */
+/** Router functions of every forwarding method: time to live, path MTU, fragmentation. */
 import type { Verdict } from '../model/verdict.ts';
 import type { Address } from '../wire/address.ts';
 import { Splitter } from '../wire/fragment.ts';
@@ -14,8 +14,8 @@ const splitter = new Splitter();
 const piece = new Frame();
 
 /**
- * The packet's next hop is out of reach: its sender is told so (Linux 6.1 does this before it looks at the TTL).
- * `source`: who says so.
+ * Sends an error about an unreachable next hop to the packet's sender (as Linux 6.1 does before it checks the
+ * TTL). `source`: the error's source address.
  */
 export function refuseUnreachable(packet: Packet, source: Address, context: ForwardingContext): Verdict {
   sendHostUnreachable(packet, source, context);
@@ -23,9 +23,9 @@ export function refuseUnreachable(packet: Packet, source: Address, context: Forw
 }
 
 /**
- * Takes a request one hop on: its time to live goes down by one, and it must fit `mtu` (bytes) unless it may be
- * fragmented. `ignoreDf`: it may be, whatever its DF flag says. Refusals are answered as `source`.
- * undefined: go on. Otherwise the packet's verdict.
+ * Forwards a request by one hop: decrements its time to live, and checks that it fits `mtu` (bytes) or may be
+ * fragmented. `ignoreDf`: it may be, whatever its DF flag. Sends errors from `source`. Returns undefined, or
+ * the verdict of a rejected packet.
  */
 export function enterHop(
   packet: Packet,
@@ -46,7 +46,10 @@ export function settleHeader({ version, frame, network, transport }: Packet): vo
   if (version === 4 && transport - network > IPV4_HEADER) ipv4.recompute(frame, network);
 }
 
-/** Returns the same for a reply: a refusal quotes it as it came, its time to live untouched (Linux 6.1, plain forwarding). */
+/**
+ * Forwards a reply by one hop: an error quotes it as received, with its time to live (Linux 6.1, plain
+ * forwarding).
+ */
 export function enterHopBack(
   packet: Packet,
   mtu: number,
@@ -83,7 +86,7 @@ function age(packet: Packet): void {
   const { frame, network } = packet;
   if (packet.version === 4) ipv4.setTtl(frame, network, packet.ttl - 1);
   else ipv6.setHopLimit(frame, network, packet.ttl - 1);
-  // What follows the packet in the frame is padding of the link it came from.
+  // Bytes after the packet in the frame are padding of the incoming link.
   frame.end = packet.end;
 }
 

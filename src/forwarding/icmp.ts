@@ -1,4 +1,4 @@
-/** ICMP and ICMPv6 errors that the director sends about packets it cannot forward. */
+/** ICMP and ICMPv6 errors that the director sends about packets that it cannot forward. */
 import { type Address, isMulticast, isOneHost } from '../wire/address.ts';
 import { Frame, HEADROOM } from '../wire/frame.ts';
 import {
@@ -31,33 +31,38 @@ import { IPV6_HEADER, ipv6 } from '../wire/ipv6.ts';
 import type { Packet } from '../wire/packet.ts';
 import type { ForwardingContext } from './method.ts';
 
-/** Octets of the longest error over IPv4, all told (RFC 1812 section 4.3.2.3). */
+/** Bytes of the longest error over IPv4, headers included (RFC 1812 section 4.3.2.3). */
 const MAX_ERROR = 576;
-/** Octets of the longest error over IPv6, all told: the least MTU (RFC 4443 section 2.4 c). */
+/** Bytes of the longest error over IPv6, headers included: the minimum MTU (RFC 4443 section 2.4 c). */
 const MAX_ERROR6 = 1280;
 /** Precedence of errors: internetwork control (RFC 1812 section 4.3.2.5). */
 const INTERNET_CONTROL = 0xc0;
-/** The offending packet's type of service, without precedence and without the octet's last bit (RFC 1349). */
+/** Type of service of the offending packet, without precedence and the byte's last bit (RFC 1349). */
 const TOS_BITS = 0x1e;
 const ERROR_TTL = 64;
-/** Code of TIME_EXCEEDED and TIME_EXCEEDED6: while waiting for fragments (RFC 792, RFC 4443 section 3.3). */
+/**
+ * Code of TIME_EXCEEDED and TIME_EXCEEDED6: fragment reassembly time exceeded (RFC 792, RFC 4443 section
+ * 3.3).
+ */
 const REASSEMBLY_TIME_EXCEEDED = 1;
 
 const error = new Frame(MAX_ERROR6);
 
-/** Tells the sender that the packet's time to live ran out here. `source`: who says so. */
+/** Sends "time exceeded" to the packet's sender. `source`: the error's source address. */
 export function sendTimeExceeded(packet: Packet, source: Address, context: ForwardingContext): void {
   if (packet.version === 4) sendError(packet, TIME_EXCEEDED, TTL_EXCEEDED, 0, source, context);
   else sendError(packet, TIME_EXCEEDED6, TTL_EXCEEDED, 0, source, context);
 }
 
-/** Tells the sender that the rest of a datagram did not come in time; `packet`: its first fragment. */
+/** Sends "reassembly time exceeded" to the sender of a datagram; `packet`: its first fragment. */
 export function sendReassemblyTimeout(packet: Packet, source: Address, context: ForwardingContext): void {
   if (packet.version === 4) sendError(packet, TIME_EXCEEDED, REASSEMBLY_TIME_EXCEEDED, 0, source, context);
   else sendError(packet, TIME_EXCEEDED6, REASSEMBLY_TIME_EXCEEDED, 0, source, context);
 }
 
-/** Tells the sender which octet of its IPv4 header makes no sense, counted from 0. */
+/**
+ * Sends "parameter problem" to the packet's sender, with the offset of the invalid byte in its IPv4 header.
+ */
 export function sendParameterProblem(
   packet: Packet,
   octet: number,
@@ -67,28 +72,28 @@ export function sendParameterProblem(
   sendError(packet, PARAMETER_PROBLEM, 0, octet << 24, source, context);
 }
 
-/** Tells the sender that `mtu` octets would have fitted. */
+/** Sends "fragmentation needed" or "packet too big" to the packet's sender; `mtu`: bytes that fit. */
 export function sendTooBig(packet: Packet, mtu: number, source: Address, context: ForwardingContext): void {
   if (packet.version === 4) sendError(packet, UNREACHABLE, FRAGMENTATION_NEEDED, mtu, source, context);
   else sendError(packet, PACKET_TOO_BIG, 0, mtu, source, context);
 }
 
-/** Tells the sender that nobody serves the port: what the kernel answers where a service has no destination. */
+/** Sends "port unreachable" to the packet's sender, as the kernel does for a service without destination. */
 export function sendPortUnreachable(packet: Packet, source: Address, context: ForwardingContext): void {
   if (packet.version === 4) sendError(packet, UNREACHABLE, PORT_UNREACHABLE, 0, source, context);
   else sendError(packet, UNREACHABLE6, PORT_UNREACHABLE6, 0, source, context);
 }
 
-/** Tells the sender that there is no way to the next hop. */
+/** Sends "host unreachable" to the packet's sender. */
 export function sendHostUnreachable(packet: Packet, source: Address, context: ForwardingContext): void {
   if (packet.version === 4) sendError(packet, UNREACHABLE, HOST_UNREACHABLE, 0, source, context);
   else sendError(packet, UNREACHABLE6, ADDRESS_UNREACHABLE6, 0, source, context);
 }
 
 /**
- * Sends an error of any type about the packet to its sender, quoting it as it lies in its frame now.
- * `rest`: the 32 bits after the checksum. Nothing is sent about what must not be answered (`mayAnswer`), nor more than
- * the limit allows; what tells a path's MTU is not limited (Linux 6.1, icmpv4_mask_allow).
+ * Sends an error of any type about the packet to its sender, quoting it as it is in its frame now. `rest`:
+ * the 32 bits after the checksum. Sends nothing about packets that must not be answered (`mayAnswer`), or
+ * beyond the limit; errors that report a path MTU are not limited (Linux 6.1, icmpv4_mask_allow).
  */
 export function sendError(
   packet: Packet,
@@ -134,7 +139,7 @@ function echoOptionsOf({ frame, network, transport }: Packet, source: Address, t
 }
 
 /**
- * True when an ICMP error about the packet may be sent: not about another error, a later fragment, or a packet whose
+ * Reports whether an ICMP error about the packet may be sent: not about another error, a later fragment, or a packet whose
  * sender or receiver is not one host (RFC 1122 section 3.2.2, RFC 4443 section 2.4 e).
  */
 export function mayAnswer(packet: Packet): boolean {

@@ -1,4 +1,4 @@
-/** Every forwarding method by name. */
+/** All forwarding methods by name. */
 import type { ConnectionMethod } from '../model/destination.ts';
 import { dr } from './dr.ts';
 import { local } from './local.ts';

@@ -1,4 +1,4 @@
-/** What a forwarding method is: the mechanism that brings a packet to its destination. */
+/** A forwarding method: the mechanism that sends a packet to its destination. */
 import type { Connection } from '../model/connection.ts';
 import type { Settings } from '../model/settings.ts';
 import type { Verdict } from '../model/verdict.ts';
@@ -7,24 +7,29 @@ import type { Frame } from '../wire/frame.ts';
 import type { Packet } from '../wire/packet.ts';
 import type { ErrorLimit } from './error-limit.ts';
 
-/** What the director's host knows of the way to an address. */
+/** The host's route to an address. */
 export interface Route {
-  /** MTU of the link towards it, bytes. */
+  /** MTU of its link, bytes. */
   readonly mtu: number;
   /**
-   * The host's own address on that link, of the same family: the source of tunnel headers and of ICMP errors. The way to
-   * an own address has that address itself.
+   * The host's address on that link, of the same family: the source of tunnel headers and of ICMP errors. The
+   * route to a local address has that address itself.
    */
   readonly source: Address;
 }
 
-/** Where rewritten packets go, and what a method must know of its host. Methods name a next hop and never touch layer 2. */
+/**
+ * The host that sends packets, and that methods query. Methods name a next hop and never change the link
+ * layer.
+ */
 export interface Host {
-  /** Sends the packet towards `nextHop`; false: it was lost. The frame is free again when this returns. */
+  /**
+   * Sends the packet towards `nextHop`; returns false when it was lost. The frame may be reused afterwards.
+   */
   transmit(frame: Frame, nextHop: Address): boolean;
-  /** undefined: no way there. */
+  /** Returns the route; undefined without one. */
   route(to: Address): Route | undefined;
-  /** True for the host's own addresses, VIPs included. */
+  /** Reports whether the address is local, VIPs included. */
   isLocal(address: Address): boolean;
   /**
    * Reports whether the host accepts packets from `source` to `destination` on the interface with the index `ingress`
@@ -38,23 +43,25 @@ export interface Host {
   learnMtu?(to: Address, mtu: number): number;
 }
 
-/** What a method is given besides the packet; one for a director's whole life. */
+/** Context of forwarding methods; one per director. */
 export interface ForwardingContext {
   readonly host: Host;
   readonly settings: Readonly<Settings>;
-  /** Identification of the next IP packet that the director itself makes, 0..65535. */
+  /** Returns the identification of the next IP packet that the director creates, 0..65535. */
   nextId(): number;
-  /** Bounds the ICMP errors that are sent; missing: all are. */
+  /** Limits ICMP errors; missing: no limit. */
   readonly errorLimit?: ErrorLimit | undefined;
 }
 
-/** How packets of a connection reach its destination; rewrites the frame in place, then hands it to the host. */
+/**
+ * Sends packets of a connection to its destination: rewrites the frame in place, then passes it to the host.
+ */
 export interface ForwardingMethod {
   /**
-   * From the client to the destination: checks TTL and MTU (answering the client as a router does), rewrites, sends.
+   * From the client to the destination: checks TTL and MTU (sending errors like a router), rewrites, sends.
    * `packet.frame` is the frame; `connection.caddr` the client.
    */
   request(packet: Packet, connection: Connection, context: ForwardingContext): Verdict;
-  /** From the destination back to the client. Absent where replies bypass the director: the point of dr and tunnel. */
+  /** From the destination to the client. Missing when replies bypass the director, as with dr and tunnel. */
   reply?(packet: Packet, connection: Connection, context: ForwardingContext): Verdict;
 }

@@ -1,6 +1,6 @@
 /**
- * Network address translation (-m): requests are readdressed to the destination, replies to come from the virtual
- * service. Both pass through the director.
+ * Network address translation (-m): requests are sent to the destination's address, replies from that of the
+ * virtual service. Both pass through the director.
  */
 import type { Verdict } from '../model/verdict.ts';
 import { type Address, isLoopback, sameAddress } from '../wire/address.ts';
@@ -21,7 +21,7 @@ export const nat: ForwardingMethod = {
     const { address } = connection.destination;
     const route = context.host.route(address);
     if (route === undefined) return refuseUnreachable(packet, packet.dst, context);
-    // To the host's own stack it is no hop, and no path that needs fragments.
+    // The local stack is not a hop, and its path needs no fragments.
     const isHere = sameAddress(route.source, address);
     if (isHere && isLoopback(address)) return 'loopback';
     const refusal = isHere ? undefined : enterHop(packet, route.mtu, false, packet.dst, context);
@@ -38,7 +38,7 @@ export const nat: ForwardingMethod = {
   reply(packet, connection, context) {
     const { caddr } = connection;
     const route = context.host.route(caddr);
-    // To a real server the director is a router: it answers with its own address, not the virtual one.
+    // To a real server the director is a router: errors have its address, not the virtual one.
     const back = context.host.route(packet.src)?.source ?? connection.vaddr;
     if (route === undefined) return refuseUnreachable(packet, back, context);
     const refusal = enterHopBack(packet, route.mtu, back, context);
@@ -76,10 +76,13 @@ function refuseWhole(packet: Packet, service: Address, mtu: number, context: For
   return 'too-big';
 }
 
-/** Reports whether the packet ends within its transport header, behind its ports: the checksum cannot be rewritten. */
+/**
+ * Reports whether the packet ends within its transport header, after its ports, so that its checksum cannot
+ * be updated.
+ */
 const isCut = ({ hasPorts, hasHeader }: Packet): boolean => hasPorts && !hasHeader;
 
-/** Readdresses the packet, checksums included. The packet's decoding keeps the old address. */
+/** Sets the packet's destination, and updates checksums. The decoded fields keep the old address. */
 export function rewriteDestination(packet: Packet, address: Address, port: number): void {
   const { frame, network, transport, protocol } = packet;
   const partial = isPartial(packet);
@@ -92,7 +95,7 @@ export function rewriteDestination(packet: Packet, address: Address, port: numbe
   keepChecksum(packet, change, partial, port !== packet.dstPort);
 }
 
-/** Makes the packet come from this address and port, checksums included. The packet's decoding keeps the old address. */
+/** Sets the packet's source, and updates checksums. The decoded fields keep the old address. */
 export function rewriteSource(packet: Packet, address: Address, port: number): void {
   const { frame, network, transport, protocol } = packet;
   const partial = isPartial(packet);
@@ -106,9 +109,9 @@ export function rewriteSource(packet: Packet, address: Address, port: number): v
 }
 
 /**
- * Makes the transport checksum right again after addresses and ports changed by `change`. A wrong one stays wrong, so
- * that its receiver notices; one that its sender left unfinished (`partial`), or a UDP datagram without one, gets a
- * whole one, as in Linux 6.1. SCTP's covers ports but not addresses (RFC 9260 section 6.8).
+ * Updates the transport checksum after addresses and ports changed by `change`. A wrong one stays wrong, so
+ * that its receiver notices. A partial one (`partial`), and that of a UDP datagram without checksum, is
+ * computed completely, as in Linux 6.1. SCTP's covers ports but not addresses (RFC 9260 section 6.8).
  */
 function keepChecksum(packet: Packet, change: number, partial: boolean, portChanged: boolean): void {
   const { frame, transport, protocol } = packet;

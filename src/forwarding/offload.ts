@@ -1,17 +1,20 @@
-/** What a kernel path that forwards packets of known connections must offer, and the one that offers nothing. */
+/** The interface of a kernel path that forwards packets of known connections, and an empty implementation. */
 import type { Row } from '../model/connection.ts';
 
-/** A kernel path that forwards packets of known connections by itself: a cache of the connection table. */
+/** A kernel path that forwards packets of known connections: a cache of the connection table. */
 export interface FlowOffload {
-  /** false: it cannot take this connection; the director keeps forwarding it. */
+  /** Offers a connection; returns false when it cannot be offloaded, and the director keeps forwarding it. */
   install(row: Row): boolean;
-  /** The connection's packets are the director's from now on. What it was forwarded and was not told yet is reported. */
+  /** Returns the connection to the director, after reporting packets that were not reported yet. */
   remove(row: Row): void;
-  /** Reports what happened since the last call, so that counters and timeouts stay true. */
+  /** Reports traffic since the last call, so that counters and timeouts are current. */
   sweep(): void;
 }
 
-/** Told of packets and bytes that a kernel path forwarded for a connection since it was told last. `lastSeen`: ms. `isReply`: they were the destination's. */
+/**
+ * Reports packets and bytes forwarded by the kernel path for a connection since the last report. `lastSeen`:
+ * ms. `isReply`: sent by the destination.
+ */
 export type FlowReport = (
   row: Row,
   packets: number,
@@ -20,7 +23,7 @@ export type FlowReport = (
   isReply: boolean,
 ) => void;
 
-/** A director without a kernel path is the same director. */
+/** Does nothing: for a director without a kernel path. */
 export const noOffload: FlowOffload = {
   install: () => false,
   remove: () => {},

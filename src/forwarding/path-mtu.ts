@@ -1,14 +1,17 @@
-/** A host that remembers which paths are narrower than their link, for ten minutes (RFC 1191 section 6.3, RFC 8201). */
+/**
+ * A host that remembers paths with a smaller MTU than their link for ten minutes (RFC 1191 section 6.3, RFC
+ * 8201).
+ */
 import { type Address, isV4, sameAddress } from '../wire/address.ts';
 import type { Frame } from '../wire/frame.ts';
 import type { Host, Route } from './method.ts';
 
-/** How long a narrow path is believed in, ms: Linux's ip_rt_mtu_expires. */
+/** Lifetime of a learned path MTU, ms: Linux's ip_rt_mtu_expires. */
 const LIFETIME = 600_000;
-/** Narrower is not believed, bytes: Linux's min_pmtu, and the least MTU of RFC 8200 section 5. */
+/** Smallest path MTU that is accepted, bytes: Linux's min_pmtu, and the minimum MTU of RFC 8200 section 5. */
 const LEAST4 = 552;
 const LEAST6 = 1280;
-/** Paths that are remembered; the longest known gives way. */
+/** Number of learned paths; the oldest one is replaced. */
 const PLACES = 64;
 
 interface NarrowRoute extends Route {
@@ -60,7 +63,7 @@ export class PathMtuHost implements Host {
     const known = this.#find(to);
     const link = this.#host.route(to)?.mtu ?? 0;
     if (known !== undefined) {
-      // An error that was long on its way does not widen the path again.
+      // A delayed error does not raise the path MTU again.
       if (believed < known.route.mtu) {
         known.route.mtu = believed;
         known.learnt = this.#now;
@@ -78,7 +81,7 @@ export class PathMtuHost implements Host {
     return link;
   }
 
-  /** Forgets what is too long ago. `now`: ms; call it now and then, also before the first packet. */
+  /** Deletes expired entries. `now`: ms; to be called regularly, and before the first packet. */
   expire(now: number): void {
     this.#now = now;
     const places = this.#places;

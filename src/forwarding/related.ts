@@ -1,4 +1,4 @@
-/** ICMP errors about packets of a connection: carried across the director, with the packet that they quote rewritten. */
+/** Forwards ICMP errors about packets of a connection, and rewrites the quoted packet. */
 import type { Connection } from '../model/connection.ts';
 import type { Verdict } from '../model/verdict.ts';
 import { type Address, isLoopback, sameAddress } from '../wire/address.ts';
@@ -12,14 +12,15 @@ import { enterHop, enterHopBack, refuseUnreachable, sendOn } from './hop.ts';
 import { forwardingMethods } from './index.ts';
 import type { ForwardingContext } from './method.ts';
 
-/* Offsets from a quoted TCP, UDP or SCTP header's first byte. */
+/* Offsets from the first byte of a quoted TCP, UDP or SCTP header. */
 const SRC_PORT = 0;
 const DST_PORT = 2;
 
 /**
- * Returns an error from the client's side about a packet that went to the client: `quoted` comes from the virtual service
- * (look the connection up with quoted.dst as the client). Goes where the connection's requests go; for NAT its quoted
- * packet is made the one that the real server sent. The quoted transport checksum stays as it is, as in Linux 6.1.
+ * Forwards an error from the client's side about a packet to the client: `quoted` comes from the virtual
+ * service (its connection has quoted.dst as the client). It is sent where the connection's requests go; for
+ * NAT, its quoted packet becomes the one that the real server sent. The quoted transport checksum is
+ * unchanged, as in Linux 6.1.
  */
 export function forwardRelated(
   packet: Packet,
@@ -45,9 +46,9 @@ export function forwardRelated(
 }
 
 /**
- * Returns an error from the real servers' side about a request that was forwarded with NAT: `quoted` is addressed to the
- * destination (look the connection up with quoted.dst as the destination). It reaches the client as the virtual
- * service's, whoever sent it, and quotes what the client sent.
+ * Forwards an error from the real servers' side about a request with NAT: `quoted` is addressed to the
+ * destination (its connection has quoted.dst as the destination). The client receives it from the virtual
+ * service, whatever its source, with the packet that the client sent.
  */
 export function replyRelated(
   packet: Packet,

@@ -1,4 +1,6 @@
-/** ICMP errors about a tunnel's outer packets, from the path to a real server: the client is told what concerns it. */
+/**
+ * ICMP errors about a tunnel's outer packets, from the path to a real server: translates them for the client.
+ */
 import type { Connection } from '../model/connection.ts';
 import type { Destination } from '../model/destination.ts';
 import type { Verdict } from '../model/verdict.ts';
@@ -17,8 +19,8 @@ import type { ForwardingContext } from './method.ts';
 import { IPV4_IN_IP, IPV6_IN_IP, tunnelOverhead } from './tunnel.ts';
 
 /**
- * Decodes into `inner` the client's packet inside the tunnel packet that an error quotes; false when `quoted` is no
- * tunnel packet, or not enough of it is left. Look the connection up with inner.src as the client.
+ * Decodes into `inner` the client's packet inside the tunnel packet that an error quotes; returns false when
+ * `quoted` is not a tunnel packet, or too short. Its connection has inner.src as the client.
  */
 export function decodeTunnelled(quoted: Packet, inner: Packet): boolean {
   if (quoted.fragmentOffset !== 0) return false;
@@ -36,7 +38,7 @@ function versionInside({ frame, protocol, transport }: Packet): 4 | 6 | 0 {
   return announced === IPV6_IN_IP ? 6 : 0;
 }
 
-/** Reports whether the tunnel packet `quoted` is of the kind that the destination's tunnel sends, and was sent to it. */
+/** Reports whether `quoted` is a packet of the destination's tunnel. */
 export function isSentTo({ address, tunnel }: Destination, { protocol, dst, dstPort }: Packet): boolean {
   if (!sameAddress(dst, address)) return false;
   switch (tunnel.type) {
@@ -70,7 +72,7 @@ function innerOffset(quoted: Packet): number {
 
 /**
  * Answers the client for an error about the tunnel packet `quoted`, which carried its packet `inner`. The host
- * learns a narrower path; the client is told the MTU that its packets have used (see Host.learnMtu), as by Linux 6.1.
+ * learns a narrower path; the error to the client names the MTU that its packets have used (see Host.learnMtu), as by Linux 6.1.
  */
 export function answerTunnelError(
   packet: Packet,
@@ -94,10 +96,10 @@ export function answerTunnelError(
     const known = learnt ?? host.route(address)?.mtu ?? 0;
     // As Linux 6.1, which forgets the tunnel's own header here.
     rest = known - (isV4(address) ? IPV4_HEADER : tunnelOverhead(tunnel, 6));
-    // Nothing that the client could do: its packets may be fragmented, or their size is not told.
+    // The client cannot react: its packets may be fragmented, or the size is unknown.
     if (!inner.dontFragment || !quoted.dontFragment || rest <= 0) return 'icmp-unrelated';
   } else if (!concernsClient(packet.version, type)) return 'icmp-kind';
-  // An error of one IP version has no exact equal in the other.
+  // An error of one IP version has no exact equivalent in the other.
   if (inner.version !== packet.version) return 'icmp-kind';
   sendError(inner, type, code, rest, inner.dst, context);
   return 'answered';
@@ -117,8 +119,8 @@ function couldHaveBeenSent(packet: Packet, quoted: Packet, mtu: number): boolean
 }
 
 /**
- * Returns the path MTU to believe in. A tunnel must carry IPv6 packets of 1280 bytes (RFC 2473 section 7.1): a smaller
- * path would stop the destination for every client, so it is not believed, whoever says it.
+ * Returns the path MTU to use. A tunnel must carry IPv6 packets of 1280 bytes (RFC 2473 section 7.1): a smaller
+ * path would stop the destination for every client, so it is ignored, whatever its source.
  */
 const usableMtu = (mtu: number, inner: Packet, { destination }: Connection): number =>
   inner.version === 4

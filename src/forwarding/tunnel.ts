@@ -1,6 +1,6 @@
 /**
- * Tunnelling (-i): the packet travels whole inside another one to the real server, which may be anywhere.
- * IP in IP (RFC 2003, RFC 2473, RFC 4213), GUE or GRE, either IP version in either. Replies bypass the director.
+ * Tunneling (-i): the packet is sent inside another one to the real server, which may be in any network. IP
+ * in IP (RFC 2003, RFC 2473, RFC 4213), GUE or GRE, either IP version in either. Replies bypass the director.
  */
 
 import type { Connection } from '../model/connection.ts';
@@ -21,7 +21,7 @@ import type { ForwardingContext, ForwardingMethod, Route } from './method.ts';
 export const IPV4_IN_IP = 4;
 export const IPV6_IN_IP = 41;
 
-/** Returns the bytes that a tunnel puts in front of a packet. `outer`: IP version of the way to the real server. */
+/** Returns the bytes that a tunnel adds to a packet. `outer`: IP version of the path to the real server. */
 export function tunnelOverhead(tunnel: TunnelOptions, outer: 4 | 6): number {
   return (outer === 4 ? IPV4_HEADER : IPV6_HEADER) + encapsulationOverhead(tunnel);
 }
@@ -39,7 +39,10 @@ function encapsulationOverhead(tunnel: TunnelOptions): number {
   }
 }
 
-/** Returns the outer TOS byte: a congestion mark stays inside, outside the packet may be marked again (RFC 3168 section 9.1.1). */
+/**
+ * Returns the outer TOS byte: a congestion mark stays in the inner packet, and the outer one can be marked
+ * again (RFC 3168 section 9.1.1).
+ */
 export const outerTos = (tos: number): number => ((tos & ECN_MASK) === CE ? (tos & ~ECN_MASK) | ECT0 : tos);
 
 export const tunnel: ForwardingMethod = {
@@ -50,7 +53,8 @@ export const tunnel: ForwardingMethod = {
     const outer = isV4(address) ? 4 : 6;
     const ignoreDf = context.settings.pmtu_disc === 0;
     const fits = route.mtu - tunnelOverhead(options, outer);
-    // A link that carries IPv6 has to carry the least MTU (RFC 8200 section 5): Linux 6.1 uses no narrower tunnel.
+    // An IPv6 link supports at least the minimum MTU (RFC 8200 section 5): Linux 6.1 rejects tunnels with a
+    // smaller one.
     if (outer === 6 && fits < MIN_MTU6 && packet.ttl > 1) return 'too-narrow';
     const refusal = enterHop(packet, fits, ignoreDf, packet.dst, context);
     if (refusal !== undefined) return refusal;
@@ -82,9 +86,9 @@ function encapsulate(
   const tos = outerTos(packet.tos);
   const ttl = packet.ttl - 1;
   if (outer === 4) {
-    // Only IPv4's own DF goes out again; the path of an IPv6 packet may fragment what is around it.
+    // Only an IPv4 packet's DF is copied; the path of an IPv6 packet may fragment the outer packet.
     const whole = packet.version === 4 && packet.dontFragment && context.settings.pmtu_disc !== 0;
-    // Without fragmentation the identification means nothing (RFC 6864 section 4).
+    // Without fragmentation the identification is not used (RFC 6864 section 4).
     const id = whole ? 0 : context.nextId();
     const flags = whole ? DONT_FRAGMENT : 0;
     ipv4.write(frame, frame.start, frame.length, tos, id, flags, ttl, protocol, route.source, address);

@@ -1,27 +1,29 @@
-/** Takes a command line apart as popt does: bundles, attached values, `=`, optional arguments, and what is left over. */
+/**
+ * Parses a command line like popt: bundles, attached values, `=`, optional arguments, and remaining words.
+ */
 import type { Spelling } from './options.ts';
 
-/** What popt says of a word that it cannot take. */
+/** popt's message for an invalid word. */
 export type WordProblem = 'unknown option' | 'missing argument' | 'option does not take an argument';
 
 export type Word =
   | {
       readonly spelling: Spelling;
-      /** undefined: without argument. */
+      /** undefined: no argument. */
       readonly value: string | undefined;
       /** The last word that was used, for messages. */
       readonly text: string;
     }
   | { readonly problem: WordProblem; readonly text: string };
 
-/** A command line, read one option at a time. */
+/** Reads a command line, one option at a time. */
 export class Words {
   readonly #words: readonly string[];
   readonly #long = new Map<string, Spelling>();
   readonly #short = new Map<string, Spelling>();
   readonly #leftOver: string[] = [];
   #next = 0;
-  /** The rest of a bundle such as the `nc` of `-Lnc`. */
+  /** The rest of a bundle, such as the `nc` of `-Lnc`. */
   #bundle = '';
   #bundleWord = '';
 
@@ -33,12 +35,12 @@ export class Words {
     }
   }
 
-  /** Returns the words that belong to no option, as far as was read. */
+  /** Returns the words read so far that belong to no option. */
   get leftOver(): readonly string[] {
     return this.#leftOver;
   }
 
-  /** Returns the next option; undefined: there are no more. */
+  /** Returns the next option; undefined at the end. */
   next(): Word | undefined {
     if (this.#bundle) return this.#fromBundle();
     while (this.#next < this.#words.length) {

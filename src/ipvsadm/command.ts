@@ -1,4 +1,4 @@
-/** From the options of a command line to the command for the director, with the checks between options. */
+/** Converts the options of a command line to a command for the director, and checks their combination. */
 import type { Command } from '../model/command.ts';
 import type { DestinationOptions, TunnelOptions } from '../model/destination.ts';
 import type { ServiceOptions } from '../model/service.ts';
@@ -10,7 +10,7 @@ import { Refusal } from './refusal.ts';
 
 type Applied = Exclude<CommandName, 'list' | 'save' | 'restore'>;
 
-/** Throws a Refusal where options contradict each other. */
+/** Returns the command. Throws a Refusal for contradicting options. */
 export function commandOf(draft: Draft, name: Applied): Command {
   switch (name) {
     case 'add-service':
@@ -89,7 +89,7 @@ function tunnelOf({ given, tunnelType, tunnelPort }: Draft): TunnelOptions {
   return { type: tunnelType, port: tunnelPort, checksum };
 }
 
-/** Without address translation the destination gets the packet with the service's own port. */
+/** Returns the destination's port: without address translation, that of the service. */
 const destinationPort = (draft: Draft): number =>
   draft.mark !== 0 || draft.method === 'nat' ? draft.server!.port : draft.port;
 

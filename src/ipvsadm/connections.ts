@@ -1,4 +1,4 @@
-/** The connection entries, as `ipvsadm -L -c` lays them out, a chunk at a time. */
+/** Formats connections like `ipvsadm -L -c`, a chunk at a time. */
 import type { Protocol } from '../model/service.ts';
 import type { ConnectionSnapshot } from '../model/snapshot.ts';
 import type { EndpointText } from './text.ts';
@@ -14,7 +14,7 @@ const PROTOCOLS: Readonly<Record<ConnectionSnapshot['protocol'], Protocol | unde
   IP: undefined,
 };
 
-/** Returns the text of the listing; as much at once as `chunks` brings. */
+/** Returns the text of the listing; one part per chunk. */
 export async function* listConnections(
   chunks: AsyncIterable<readonly ConnectionSnapshot[]>,
   withEngine: boolean,

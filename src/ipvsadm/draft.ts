@@ -1,9 +1,9 @@
-/** What was read of a command line of ipvsadm so far, before it is checked as a whole. */
+/** The options of an ipvsadm command line as read so far, before they are checked together. */
 import type { SyncDaemon } from '../model/command.ts';
 import type { ServiceAddress } from '../model/service.ts';
 import type { CommandName, OptionName } from './options.ts';
 
-/** Each option's value, or what stands for it where it is not given. */
+/** Values of the options, or defaults. */
 export interface Draft {
   readonly command: CommandName;
   readonly given: Set<OptionName>;
@@ -18,7 +18,7 @@ export interface Draft {
   flags: number;
   /** Seconds; 0: not persistent. */
   persistent: number;
-  /** An IPv4 mask as 32 bits, or leading bits of an IPv6 address; undefined: all. */
+  /** An IPv4 mask as 32 bits, or leading bits of an IPv6 address; undefined: all bits. */
   mask: number | undefined;
   engine: string;
   server: { readonly address: string; readonly family: 4 | 6; port: number } | undefined;
@@ -37,7 +37,7 @@ export interface Draft {
   timeouts: readonly [tcp: number, tcpFin: number, udp: number];
 }
 
-/** Returns the service that -t, -u, --sctp-service or -f named. */
+/** Returns the service of -t, -u, --sctp-service or -f. */
 export const serviceOf = (draft: Draft): ServiceAddress =>
   draft.mark !== 0
     ? { mark: draft.mark, family: draft.family }

@@ -1,4 +1,4 @@
-/** Reads `host`, `host:port` and `[v6]:port` the way ipvsadm does, its oddities included. */
+/** Parses `host`, `host:port` and `[v6]:port` like ipvsadm, including its peculiarities. */
 import { isIP } from 'node:net';
 import type { Protocol } from '../model/service.ts';
 import { formatAddress, parseAddress } from '../wire/address.ts';
@@ -8,7 +8,7 @@ import { dotted, parseInetAton, parseNumber } from './numbers.ts';
 export interface Endpoint {
   readonly address: string;
   readonly family: 4 | 6;
-  /** undefined: none was given. */
+  /** undefined: not given. */
   readonly port: number | undefined;
 }
 
@@ -23,7 +23,7 @@ export async function parseEndpoint(
   protocol: Protocol | undefined,
   names: Names,
 ): Promise<Endpoint | undefined> {
-  if (/^\d+$/.test(text)) return undefined; // a port alone
+  if (/^\d+$/.test(text)) return undefined; // a port without a host
   let host = text;
   if (text.startsWith('[')) {
     const close = text.indexOf(']');
@@ -47,7 +47,7 @@ export async function parseEndpoint(
 
 const isPlainIpv6 = (text: string): boolean => isIP(text) === 6 && !text.includes('%');
 
-/** As RFC 5952 writes it; an IPv4-mapped address is the IPv4 address that it stands for. */
+/** Returns the RFC 5952 form; an IPv4-mapped address becomes the IPv4 address. */
 function ipv6(text: string): Pick<Endpoint, 'address' | 'family'> {
   const address = formatAddress(parseAddress(text)!);
   return { address, family: address.includes(':') ? 6 : 4 };

@@ -1,6 +1,6 @@
-/** What `ipvsadm -h` and `-v` print. */
+/** Output of `ipvsadm -h` and `-v`. */
 
-/** The version whose grammar and layouts these are: scripts compare it. */
+/** The version whose grammar and layouts are implemented: scripts compare it. */
 export const VERSION = 'ipvsadm v1.31 2019/12/24 (compiled with popt and IPVS v1.2.1)\n';
 
 export const HELP = `${VERSION}

@@ -1,17 +1,20 @@
-/** The lines that `ipvsadm -R` reads, as words: separated by blanks, without quotes or comments. */
+/** Splits the input of `ipvsadm -R` into lines and words: separated by blanks, without quotes or comments. */
 
-/** A line that is longer than this, characters, is cut there and goes on as the next one: no rule is. */
-const LONGEST_LINE = 65_536;
+/** Characters at which a line is split; no rule is that long. */
+const MAX_LINE_CHARACTERS = 65_536;
 
 type Text = AsyncIterable<string> | Iterable<string>;
 
-/** Returns the lines that have words, as many at a time as have come. The word `ipvsadm` may stand anywhere and says nothing. */
+/**
+ * Yields the lines that have words, as many at a time as were received. The word `ipvsadm` is ignored
+ * anywhere.
+ */
 export async function* restoreLines(input: Text): AsyncGenerator<readonly (readonly string[])[]> {
   let rest = '';
   for await (const text of input) {
     const lines = (rest + text).split('\n');
     rest = lines.pop()!;
-    if (rest.length > LONGEST_LINE) {
+    if (rest.length > MAX_LINE_CHARACTERS) {
       lines.push(rest);
       rest = '';
     }
@@ -23,7 +26,10 @@ export async function* restoreLines(input: Text): AsyncGenerator<readonly (reado
 const commandsOf = (lines: readonly string[]): readonly (readonly string[])[] =>
   lines.map(wordsOf).filter((words) => words !== undefined);
 
-/** undefined: a blank line. What follows a NUL is not seen, and a line of nothing else makes no sense. */
+/**
+ * Returns the words; undefined for a blank line. Text after a NUL is ignored, and a line of nothing else is
+ * an error.
+ */
 function wordsOf(line: string): readonly string[] | undefined {
   const end = line.indexOf('\0');
   const seen = end < 0 ? line : line.slice(0, end);

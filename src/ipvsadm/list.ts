@@ -1,4 +1,4 @@
-/** The table of services and destinations, as `ipvsadm -L` lays it out. */
+/** Formats services and destinations as the table of `ipvsadm -L`. */
 
 import { familyOfService } from '../model/naming.ts';
 import type { DestinationSnapshot, ServiceSnapshot, Snapshot, Traffic } from '../model/snapshot.ts';
@@ -8,10 +8,10 @@ import { formatSchedulerFlags } from './scheduler-flags.ts';
 import { amountText, type EndpointText, markText, maskText, protocolOf } from './text.ts';
 
 const TITLE = 'IP Virtual Server version 1.2.1 (size=4096)\n';
-/** Names of IPv4 endpoints are cut at this width; longer IPv6 ones push the columns to the right. */
+/** Names of IPv4 endpoints are cut at this width; longer IPv6 ones shift the columns to the right. */
 const NAME = 28;
 
-/** How a service's and a destination's line go on after the name, and the lines above them. */
+/** The header lines, and the text after the name in lines of services and destinations. */
 interface Layout {
   readonly head: string;
   service(snapshot: ServiceSnapshot): string;
@@ -69,7 +69,7 @@ function layoutOf(given: ReadonlySet<OptionName>): Layout {
   return given.has('tun-info') ? tunnels : plain;
 }
 
-/** Returns the table's text, a service at a time. A listing of one service has no title. */
+/** Yields the table's text, one service at a time. A listing of one service has no title. */
 export async function* listServices(
   snapshot: Pick<Snapshot, 'services'>,
   given: ReadonlySet<OptionName>,

@@ -1,8 +1,8 @@
-/** Which option goes with which command of ipvsadm, and with which type of tunnel. */
+/** The options that each ipvsadm command, and each type of tunnel, allows. */
 import { COMMANDS, type CommandName, OPTIONS, type OptionName } from './options.ts';
 import { Refusal } from './refusal.ts';
 
-/** Must be given; must not; excludes the others of its column that say the same. A dot: as one likes. */
+/** x: not allowed. +: required. 1: excludes the other options with a 1 in its column. A dot: optional. */
 const NO = 'x';
 const MUST = '+';
 const ALONE = '1';
@@ -57,17 +57,17 @@ const TUNNELS: Readonly<Record<TunnelOption, Readonly<Record<TunnelType, string>
   'tun-remcsum': { ipip: 'x', gue: '1', gre: 'x' },
 };
 
-/** Options that say something of a tunnel. */
+/** Options of tunnels. */
 export const TUNNEL_OPTIONS: readonly OptionName[] = [
   'tun-type',
   ...(Object.keys(TUNNELS) as TunnelOption[]),
 ];
 
-/** Returns the rule at a crossing of the table: `+`, `x`, `1` or `.`. */
+/** Returns the rule of an option and a command: `+`, `x`, `1` or `.`. */
 export const ruleOf = (option: OptionName, command: CommandName): string =>
   TABLE[option].split(/ +/)[COMMANDS.indexOf(command)]!;
 
-/** Throws the refusal of the first option that is missing, that does not belong there, or that excludes another. */
+/** Throws the refusal of the first option that is missing, not allowed, or excluded by another one. */
 export function checkOptions(command: CommandName, given: ReadonlySet<OptionName>): void {
   check(OPTIONS, given, (option) => ruleOf(option, command), `'${command}' command`);
   const special = given.has('connection') || given.has('timeout') || given.has('daemon');
@@ -77,7 +77,7 @@ export function checkOptions(command: CommandName, given: ReadonlySet<OptionName
   if (layouts.some((layout) => given.has(layout))) throw new Refusal('options conflicts in the list command');
 }
 
-/** Returns the same for the options of a tunnel. */
+/** Returns the checks the options of a tunnel like `checkOptions`. */
 export function checkTunnelOptions(type: TunnelType, given: ReadonlySet<OptionName>): void {
   const options = Object.keys(TUNNELS) as TunnelOption[];
   check(options, given, (option) => TUNNELS[option][type], `'${type}' tunnel type`);

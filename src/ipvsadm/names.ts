@@ -1,4 +1,7 @@
-/** Names of hosts and services, both ways, as the host resolves them: /etc/services, /etc/hosts, the resolver. */
+/**
+ * Resolves names of hosts and services in both directions, like the host: /etc/services, /etc/hosts, the
+ * resolver.
+ */
 
 import { lookup, lookupService } from 'node:dns/promises';
 import { readFileSync } from 'node:fs';
@@ -7,21 +10,24 @@ import type { Protocol } from '../model/service.ts';
 
 type Soon<T> = T | Promise<T>;
 
-/** How names become numbers and back; tests bring their own. Everywhere undefined is: not known. */
+/** Resolves names to numbers and back; tests pass others. undefined: not found. */
 export interface Names {
   portNumber(name: string, protocol: Protocol): number | undefined;
   portName(port: number, protocol: Protocol): string | undefined;
-  /** Returns an IPv4 address of the host: ipvsadm looks for no other. */
+  /** Returns an IPv4 address of the host: ipvsadm requests no other. */
   hostAddress(name: string): Soon<string | undefined>;
   hostName(address: string): Soon<string | undefined>;
 }
 
-/** Addresses whose names are remembered while one listing is made. */
-const REMEMBERED = 10_000;
-/** Host names, bytes (RFC 1035 section 2.3.4). */
-const LONGEST_NAME = 253;
+/** Number of cached host names. */
+const MAX_CACHED_NAMES = 10_000;
+/** Bytes of the longest host name (RFC 1035 section 2.3.4). */
+const MAX_HOST_NAME_BYTES = 253;
 
-/** Returns both directions of services(5): `name port/protocol alias...` a line. The first entry of a port names it. */
+/**
+ * Parses services(5), `name port/protocol alias...` per line, for both directions. The first entry of a port
+ * names it.
+ */
 export function servicesOf(text: string): Pick<Names, 'portNumber' | 'portName'> {
   const numbers = new Map<string, number>();
   const names = new Map<string, string>();
@@ -35,7 +41,7 @@ export function servicesOf(text: string): Pick<Names, 'portNumber' | 'portName'>
   };
 }
 
-/** Returns the names of this host; nothing is read before it is asked for. */
+/** Returns the names of this host; files are read when first needed. */
 export function systemNames(servicesFile = '/etc/services'): Names {
   let read: Pick<Names, 'portNumber' | 'portName'> | undefined;
   const services = () => {
@@ -47,7 +53,7 @@ export function systemNames(servicesFile = '/etc/services'): Names {
     portNumber: (name, protocol) => services().portNumber(name, protocol),
     portName: (port, protocol) => services().portName(port, protocol),
     async hostAddress(name) {
-      if (name === '' || name.length > LONGEST_NAME || /\s/.test(name)) return undefined;
+      if (name === '' || name.length > MAX_HOST_NAME_BYTES || /\s/.test(name)) return undefined;
       try {
         return (await lookup(name, { family: 4 })).address;
       } catch {
@@ -60,7 +66,7 @@ export function systemNames(servicesFile = '/etc/services'): Names {
         .then(({ hostname }) => (hostname === address ? undefined : hostname))
         .catch(() => undefined)
         .then((name) => {
-          if (hosts.size >= REMEMBERED) hosts.clear();
+          if (hosts.size >= MAX_CACHED_NAMES) hosts.clear();
           hosts.set(address, name);
           return name;
         });

@@ -1,13 +1,19 @@
-/** Numbers and IPv4 addresses as the C library reads them, and so as scripts that call ipvsadm write them. */
+/** Parses numbers and IPv4 addresses like the C library, for scripts that call ipvsadm. */
 
-/** Returns a decimal number as strtol takes it, with blanks before it and a sign; undefined: not one, or not within the bounds. */
+/**
+ * Parses a decimal number like strtol, with leading blanks and a sign; undefined when invalid or out of
+ * bounds.
+ */
 export function parseNumber(text: string, least: number, most: number): number | undefined {
   if (!/^[ \t\n\v\f\r]*[+-]?\d+$/.test(text)) return undefined;
   const number = Number(text);
   return number >= least && number <= most ? number + 0 : undefined;
 }
 
-/** Returns an IPv4 address as inet_aton takes it (one to four parts, octal, hexadecimal), as 32 bits; undefined: not one. */
+/**
+ * Parses an IPv4 address like inet_aton (one to four parts, octal, hexadecimal), to 32 bits; undefined when
+ * invalid.
+ */
 export function parseInetAton(text: string): number | undefined {
   const literal = /^\S*/.exec(text)![0];
   const parts = literal.split('.');
@@ -28,6 +34,6 @@ function cNumber(text: string): number | undefined {
   return /^[1-9]\d*$/.test(text) ? Number(text) : undefined;
 }
 
-/** Dotted text of 32 bits. */
+/** Returns the dotted text of 32 bits. */
 export const dotted = (word: number): string =>
   [word >>> 24, (word >>> 16) & 255, (word >>> 8) & 255, word & 255].join('.');

@@ -1,6 +1,6 @@
-/** The words of ipvsadm 1.31: its commands and options, how each is written and whether it takes an argument. */
+/** The grammar of ipvsadm 1.31: commands, options, their spellings and arguments. */
 
-/** none: a switch; required: takes the next word whatever it is; optional: takes it unless it begins with `-`. */
+/** none: a switch; required: takes the next word; optional: takes it unless it begins with `-`. */
 export type Argument = 'none' | 'required' | 'optional';
 
 export const COMMANDS = [
@@ -20,10 +20,10 @@ export const COMMANDS = [
   'stop-daemon',
 ] as const;
 
-/** A command, as messages name it. */
+/** A command, by its name in messages. */
 export type CommandName = (typeof COMMANDS)[number];
 
-/** Every option, as messages name it, in the order in which they are checked. */
+/** All options, by their names in messages, in the order in which they are checked. */
 export const OPTIONS = [
   'numeric',
   'connection',
@@ -61,7 +61,7 @@ export const OPTIONS = [
   'tun-remcsum',
 ] as const;
 
-/** An option, as messages name it. Several spellings may stand for one. */
+/** An option, by its name in messages. Several spellings may exist. */
 export type OptionName = (typeof OPTIONS)[number];
 
 /** One spelling on the command line. */
@@ -73,7 +73,7 @@ export interface Spelling {
   readonly meaning:
     | { readonly command: CommandName | 'help' | 'version' }
     | { readonly option: OptionName; readonly value?: string }
-    /** Given as often as one likes. */
+    /** May be repeated. */
     | { readonly free: 'ipv6' | 'sort' };
 }
 

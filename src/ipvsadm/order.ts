@@ -1,16 +1,19 @@
-/** The order of ipvsadm's listings: the C library's merge sort with differences of 32 bits that may overflow, as there. */
+/** Sorts listings like ipvsadm: the C library's merge sort, with 32-bit differences that may overflow. */
 import { PROTOCOL_NUMBERS } from '../model/naming.ts';
 import type { DestinationSnapshot, ServiceSnapshot } from '../model/snapshot.ts';
 import { type Address, isV4, parseAddress } from '../wire/address.ts';
 
-/** What is compared first to last; differences wrap at 32 bits. */
+/** Compared first to last; differences wrap at 32 bits. */
 type Key = readonly number[];
 
-/** Returns the services by mark, family, protocol, address and port. */
+/** Returns the services sorted by mark, family, protocol, address and port. */
 export const sortServices = (services: readonly ServiceSnapshot[]): readonly ServiceSnapshot[] =>
   sorted(services, serviceKey, compareKeys);
 
-/** Destinations by address and port; those of two families are compared by the first one's. */
+/**
+ * Returns the destinations sorted by address and port; those of two families are compared by the family of
+ * the first.
+ */
 export const sortDestinations = (
   destinations: readonly DestinationSnapshot[],
 ): readonly DestinationSnapshot[] => sorted(destinations, destinationKey, compareDestinations);
@@ -21,7 +24,7 @@ function serviceKey({ service }: ServiceSnapshot): Key {
   return [0, isV4(address) ? 4 : 6, PROTOCOL_NUMBERS[service.protocol], ...wordsOf(address), service.port];
 }
 
-/** Returns the address as the kernel's union of both families holds it: IPv4 in the first word. */
+/** Returns the address as in the kernel's union of both families: IPv4 in the first word. */
 const wordsOf = (address: Address): Key => (isV4(address) ? [address[3]!, 0, 0, 0] : [...address]);
 
 function destinationKey({ address, port }: DestinationSnapshot): Key {

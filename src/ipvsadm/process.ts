@@ -1,4 +1,4 @@
-/** The process around ipvsadm and its scripts: the socket, the standard streams and the exit status. */
+/** Runs ipvsadm and its scripts in a process: control socket, standard streams and exit status. */
 import { ControlClient } from '../control/client.ts';
 import { socketPath } from '../control/socket-path.ts';
 import { LvsError } from '../model/errors.ts';
@@ -6,15 +6,15 @@ import { systemNames } from './names.ts';
 import { FAILED } from './refusal.ts';
 import type { Surroundings } from './run.ts';
 
-/** Resolves when there is room for more. */
+/** Writes the text; resolves when the stream accepts more. */
 function write(text: string): void | Promise<void> {
   if (process.stdout.write(text)) return;
   return new Promise((resolve) => process.stdout.once('drain', resolve));
 }
 
-/** Runs a command in this process and leaves its exit status. */
+/** Runs a command in this process and sets its exit status. */
 export async function inProcess(name: string, run: (at: Surroundings) => Promise<number>): Promise<void> {
-  // A reader that has seen enough, such as head: there is nothing more to do.
+  // The reader closed the pipe, such as head: nothing remains to be done.
   process.stdout.on('error', ({ code }: NodeJS.ErrnoException) => process.exit(code === 'EPIPE' ? 0 : 1));
   const door = new ControlClient(socketPath(process.env));
   try {

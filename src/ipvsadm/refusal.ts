@@ -1,20 +1,20 @@
-/** What ipvsadm says when it does not do as it is told, and its exit status. */
+/** Messages and exit statuses of ipvsadm for rejected commands. */
 import type { Command } from '../model/command.ts';
 import type { ErrorCode } from '../model/errors.ts';
 
-/** Exit status for a command line that makes no sense. */
+/** Exit status of an invalid command line. */
 const USAGE = 2;
-/** Exit status for what the director refused, or what could not even be read as options. */
+/** Exit status when the director rejects a command, or options cannot be parsed. */
 export const FAILED = 255;
-/** Exit status of a listing that cannot be made. */
+/** Exit status of a failed listing. */
 export const LIST_FAILED = 1;
 
 const TRY = "Try `ipvsadm -h' or 'ipvsadm --help' for more information.";
 
-/** A command line that cannot be carried out. With `-R` it ends the whole run, unless it is `passing`. */
+/** A command line that cannot be executed. It ends a run of `-R`, unless it is `passing`. */
 export class Refusal extends Error {
   readonly status: number;
-  /** True for what popt complains of: it spoils this line only. */
+  /** True for errors of popt, which fail only this line. */
   readonly passing: boolean;
 
   constructor(message: string, status: number = USAGE, passing = false) {
@@ -41,7 +41,7 @@ const WORDS: Readonly<Partial<Record<ErrorCode, string>>> = {
   NO_SUCH_DEVICE:      'No such device',
 };
 
-/** ipvsadm's own words for what the director refused. */
+/** Returns ipvsadm's message for an error of the director. */
 export function wordsFor(code: ErrorCode, message: string, command: Command): string {
   if (code !== 'NO_SUCH_SERVICE') return WORDS[code] ?? message;
   return 'destination' in command ? 'Service not defined' : 'No such service';

@@ -1,4 +1,4 @@
-/** What one command line of ipvsadm asks for: reads its options in order and checks them against each other. */
+/** Parses one command line of ipvsadm: reads its options in order and checks their combination. */
 import type { Command } from '../model/command.ts';
 import type { ServiceAddress } from '../model/service.ts';
 import { Words } from './args.ts';
@@ -18,7 +18,7 @@ export type Request =
   | { readonly kind: 'restore' }
   | { readonly kind: 'help' | 'version' };
 
-/** Reads a command line of at least one word. Throws a Refusal. */
+/** Parses a command line of at least one word. Throws a Refusal. */
 export async function parseRequest(argv: readonly string[], names: Names): Promise<Request> {
   const words = new Words(argv, SPELLINGS);
   const first = words.next();

@@ -1,4 +1,4 @@
-/** A command of a configuration as a line that `ipvsadm -R` reads, thresholds included; numbers, no names. */
+/** Formats a command as a line for `ipvsadm -R`, thresholds included; numbers, no names. */
 import type { Command } from '../model/command.ts';
 import type { DestinationOptions } from '../model/destination.ts';
 import type { ServiceAddress } from '../model/service.ts';
@@ -7,7 +7,7 @@ import { destinationText, optionsText, serviceText } from './rules.ts';
 
 const PLAIN = { type: 'ipip', port: 0, checksum: 'none' } as const;
 
-/** undefined: the rules have no word for it. */
+/** Returns the line; undefined when the rules cannot express the command. */
 export async function ruleLine(command: Command): Promise<string | undefined> {
   switch (command.op) {
     case 'add-service':
@@ -26,7 +26,10 @@ export async function ruleLine(command: Command): Promise<string | undefined> {
   }
 }
 
-/** As -S says it, but for marks above 2147483647: those are negative there, and no ipvsadm takes them back. */
+/**
+ * Returns the name as in -S, except for marks above 2147483647: they are negative there, and no ipvsadm
+ * accepts that.
+ */
 const nameText = async (service: ServiceAddress): Promise<string> =>
   'mark' in service
     ? `-f ${service.mark}${service.family === 6 ? ' -6' : ''}`

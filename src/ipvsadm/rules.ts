@@ -1,4 +1,7 @@
-/** The rules of a director as command lines that `ipvsadm -R` reads: `ipvsadm -S`. Thresholds are not saved, as there. */
+/**
+ * Formats the director's rules as command lines for `ipvsadm -R`: `ipvsadm -S`. Like the original, omits
+ * thresholds.
+ */
 import type { TunnelOptions } from '../model/destination.ts';
 import { familyOfService } from '../model/naming.ts';
 import type { ServiceAddress, ServiceOptions } from '../model/service.ts';
@@ -7,7 +10,7 @@ import { sortDestinations, sortServices } from './order.ts';
 import { formatSchedulerFlags } from './scheduler-flags.ts';
 import { type EndpointText, markText, maskText, protocolOf } from './text.ts';
 
-/** Returns a service and its destinations at a time. */
+/** Yields one service with its destinations at a time. */
 export async function* saveRules(
   snapshot: Pick<Snapshot, 'services'>,
   text: EndpointText,
@@ -25,13 +28,13 @@ export async function* saveRules(
 
 const SPELLED = { tcp: '-t', udp: '-u', sctp: '--sctp-service' } as const;
 
-/** Returns the service as -A and -a name it. */
+/** Returns the service in the form of -A and -a. */
 export async function serviceText(service: ServiceAddress, text: EndpointText): Promise<string> {
   if ('mark' in service) return `-f ${markText(service.mark)}${service.family === 6 ? ' -6' : ''}`;
   return `${SPELLED[service.protocol]} ${await text(service.address, service.port, service.protocol)}`;
 }
 
-/** What -A says of a service besides its name. */
+/** Returns the options of -A. */
 export function optionsText({
   service,
   options,
@@ -53,11 +56,11 @@ export function optionsText({
     .join('');
 }
 
-/** The director itself as a destination is saved as -g: added again it becomes local again. */
+/** The director itself as a destination is saved as -g: added again, it becomes local again. */
 const METHOD = { nat: '-m', tunnel: '-i', dr: '-g' } as const;
 const CHECKSUM = { none: '--tun-nocsum', csum: '--tun-csum', remcsum: '--tun-remcsum' } as const;
 
-/** What -a says of a destination besides its address, thresholds apart. */
+/** Returns the options of -a, without thresholds. */
 export function destinationText({
   method,
   weight,

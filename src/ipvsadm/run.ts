@@ -1,4 +1,7 @@
-/** ipvsadm without its process: arguments and a director's door in, text and an exit status out. */
+/**
+ * Runs ipvsadm without a process: takes arguments and a director's interface, returns text and an exit
+ * status.
+ */
 import type { DirectorDoor, Outcome } from '../control/director-api.ts';
 import type { Command, SyncDaemon } from '../model/command.ts';
 import type { ServiceAddress } from '../model/service.ts';
@@ -13,20 +16,23 @@ import { parseRequest, type Request } from './request.ts';
 import { saveRules } from './rules.ts';
 import { endpointText } from './text.ts';
 
-/** What ipvsadm runs in. */
+/** The environment of ipvsadm. */
 export interface Surroundings {
   readonly door: DirectorDoor;
   readonly names: Names;
   readonly stdin: () => AsyncIterable<string> | Iterable<string>;
-  /** Waits where the reader is slower. */
+  /** Resolves when the reader accepts more. */
   readonly stdout: (text: string) => void | Promise<void>;
   readonly stderr: (text: string) => void;
 }
 
-/** Commands of -R that are sent together. */
-const BATCH = 500;
+/** Number of commands of -R that are sent together. */
+const BATCH_COMMANDS = 500;
 
-/** Carries out one command line, and returns its exit status. Throws an LvsError when the director cannot be asked. */
+/**
+ * Executes one command line, and returns its exit status. Throws an LvsError when the director cannot be
+ * reached.
+ */
 export async function runIpvsadm(argv: readonly string[], at: Surroundings): Promise<number> {
   try {
     const request: Request =
@@ -71,8 +77,8 @@ function report(outcome: Outcome, command: Command, at: Surroundings): number {
 }
 
 /**
- * -R: each line is a command line. What the director refuses, or what popt cannot read, spoils its line only; a line
- * that makes no sense, a failed listing, help and version end it all. The status is the last line's.
+ * -R: executes each line as a command line. An error of the director or of popt fails its line only. An
+ *  invalid line, a failed listing, help and version end the run. Returns the status of the last line.
  */
 async function restore(at: Surroundings): Promise<number> {
   let status = 0;
@@ -90,19 +96,19 @@ async function restore(at: Surroundings): Promise<number> {
         status = request;
       } else if (request.kind === 'apply') {
         batch.push(request.command);
-        if (batch.length >= BATCH) await flush();
+        if (batch.length >= BATCH_COMMANDS) await flush();
       } else {
         await flush();
         status = await carryOut(request, at);
         if (request.kind === 'help' || request.kind === 'version' || status === LIST_FAILED) return status;
       }
     }
-    await flush(); // whoever writes to us may wait for it before the next line
+    await flush(); // the writer may wait for the result before the next line
   }
   return status;
 }
 
-/** Returns a line's request, or the status of a line that is spoiled. What was asked before comes first. */
+/** Returns a line's request, or the status of a failed line. Executes the previous commands first. */
 async function restoredRequest(
   words: readonly string[],
   at: Surroundings,

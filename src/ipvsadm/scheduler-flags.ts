@@ -1,14 +1,17 @@
-/** The flags of schedulers, `-b`, by name. */
+/** Scheduler flags, `-b`, by name. */
 import { Refusal } from './refusal.ts';
 
-/** Names of the bits from the lowest, for schedulers that have their own; the others say flag-1 to flag-3. */
+/** Names of the bits from the lowest, for schedulers with names for them; others have flag-1 to flag-3. */
 const OWN: Readonly<Record<string, readonly string[]>> = {
   sh: ['sh-fallback', 'sh-port'],
   mh: ['mh-fallback', 'mh-port'],
 };
 const PLAIN = ['flag-1', 'flag-2', 'flag-3'];
 
-/** Returns the bits of a comma-separated list. Throws a refusal for a name that is not one, or not one of this scheduler's. */
+/**
+ * Returns the bits of a comma-separated list. Throws a refusal for an unknown name, or one of another
+ * scheduler.
+ */
 export function parseSchedulerFlags(text: string, scheduler: string): number {
   let bits = 0;
   for (const name of text.split(',').filter((part) => part !== '')) {
@@ -22,6 +25,6 @@ export function parseSchedulerFlags(text: string, scheduler: string): number {
   return bits;
 }
 
-/** Returns the list that stands for the bits; a bit that the scheduler has no name for is not shown. */
+/** Returns the names of the bits; bits without a name for this scheduler are omitted. */
 export const formatSchedulerFlags = (bits: number, scheduler: string): string =>
   (OWN[scheduler] ?? PLAIN).filter((_, i) => bits & (1 << i)).join(',');

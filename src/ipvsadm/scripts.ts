@@ -1,11 +1,13 @@
-/** ipvsadm-save and ipvsadm-restore without their processes: small ways to say `ipvsadm -S` and `ipvsadm -C; ipvsadm -R`. */
+/**
+ * Runs ipvsadm-save and ipvsadm-restore without their processes: `ipvsadm -S`, and `ipvsadm -C; ipvsadm -R`.
+ */
 import { runIpvsadm, type Surroundings } from './run.ts';
 
 const SAVE_HELP = `ipvsadm-save: writes the rules of the director to the standard output.
    -n   numbers instead of names
 `;
 
-/** Prints the rules; `-n` by number. */
+/** Prints the rules; with `-n` numerically. */
 export async function runSave(argv: readonly string[], at: Surroundings): Promise<number> {
   if (argv.some((word) => word.startsWith('-') && word !== '-n')) {
     at.stderr(SAVE_HELP);
@@ -17,9 +19,9 @@ export async function runSave(argv: readonly string[], at: Surroundings): Promis
 const RESTORE_HELP = `ipvsadm-restore: replaces the rules of the director by those of the standard input.
 `;
 
-/** Replaces the rules by those of the standard input, whose lines that begin with # are left out. */
+/** Replaces the rules by those of the standard input; lines that begin with # are ignored. */
 export async function runRestore(argv: readonly string[], at: Surroundings): Promise<number> {
-  // Whoever asks for help does not want all rules to go.
+  // A request for help must not remove all rules.
   if (argv.some((word) => word.startsWith('-'))) {
     at.stderr(RESTORE_HELP);
     return 1;

@@ -1,4 +1,4 @@
-/** Takes the value of one option of ipvsadm into the draft, or refuses it. */
+/** Reads the value of one ipvsadm option into the draft, or throws a refusal. */
 import { isIP } from 'node:net';
 import type { SyncDaemon } from '../model/command.ts';
 import type { Protocol } from '../model/service.ts';
@@ -14,11 +14,11 @@ const MAX_INT = 2_147_483_647;
 const MAX_MARK = 4_294_967_295;
 /** Seconds: 31 days. */
 const MAX_TIMEOUT = 2_678_400;
-/** Seconds; what -p without a number means (IP_VS_TEMPLATE_TIMEOUT, ip_vs.h). */
+/** Seconds of -p without a number (IP_VS_TEMPLATE_TIMEOUT, ip_vs.h). */
 const DEFAULT_PERSISTENCE = 360;
 const MAX_UDP_PAYLOAD = 65_507;
-/** Characters of a network interface's name (IFNAMSIZ without its end); more are cut off. */
-const LONGEST_INTERFACE = 15;
+/** Characters of the longest interface name (IFNAMSIZ - 1); longer ones are cut. */
+const MAX_INTERFACE_CHARACTERS = 15;
 
 export function roleOf(command: CommandName, text: string): SyncDaemon['role'] {
   if (text === 'master' || text === 'backup') return text;
@@ -35,7 +35,7 @@ export function takeIpv6(draft: Draft): void {
   draft.mask = undefined;
 }
 
-/** Returns the three values of --set; what is left of the words. */
+/** Reads the three values of --set; returns the remaining words. */
 export function takeTimeouts(draft: Draft, words: readonly string[]): readonly string[] {
   if (words.length < 3) throw new Refusal('--set option requires 3 timeout values');
   const [tcp, tcpFin, udp] = words.slice(0, 3).map((word) => parseTimeout(word, 0));
@@ -55,7 +55,9 @@ function bounded(text: string, least: number, most: number, what: string): numbe
   return number;
 }
 
-/** `spelled` says which of an option's spellings it was; `isBare` that an optional argument is missing. */
+/**
+ * Reads an option. `spelled`: which of its spellings was used; `isBare`: the optional argument is missing.
+ */
 export async function takeOption(
   draft: Draft,
   option: OptionName,
@@ -104,7 +106,7 @@ export async function takeOption(
       draft.tunnelPort = bounded(value, 1, 65_535, 'tunnel port');
       return;
     case 'mcast-interface':
-      draft.interface = value.slice(0, LONGEST_INTERFACE);
+      draft.interface = value.slice(0, MAX_INTERFACE_CHARACTERS);
       return;
     case 'mcast-group':
       draft.group = parseGroup(value);
@@ -121,7 +123,7 @@ export async function takeOption(
     case 'sync-maxlen':
       draft.maxLength = bounded(value, 1, MAX_UDP_PAYLOAD, 'sync-maxlen');
       return;
-    default: // switches: that they were given is all there is to know
+    default: // switches: it is enough that they are given
   }
 }
 
@@ -129,7 +131,7 @@ function takeMark(draft: Draft, text: string): void {
   const mark = parseNumber(text, 1, MAX_MARK);
   if (mark === undefined) throw new Refusal(`invalid fwmark value \`${text}' specified`);
   draft.mark = mark;
-  draft.protocol = 'tcp'; // what the ports of its destinations are looked up for
+  draft.protocol = 'tcp'; // the protocol for port names of its destinations
 }
 
 async function takeService(draft: Draft, protocol: Protocol, text: string, names: Names): Promise<void> {
@@ -142,7 +144,7 @@ async function takeService(draft: Draft, protocol: Protocol, text: string, names
   if (endpoint.family === 6) draft.mask = undefined;
 }
 
-/** Returns a port that is not given is the service's, as far as that one has been named. */
+/** Reads the server; without a port it has the service's, if the service was given before. */
 async function takeServer(draft: Draft, text: string, names: Names): Promise<void> {
   const endpoint = await parseEndpoint(text, draft.protocol, names);
   if (endpoint === undefined) throw new Refusal('illegal real server address[:port] specified');

@@ -66,4 +66,6 @@ export interface Explanation {
   readonly packet: string;
   readonly steps: readonly Step[];
   readonly verdict: Verdict;
+  /** Why the packet does not decode; missing when it does. */
+  readonly error?: string;
 }

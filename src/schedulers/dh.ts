@@ -1,10 +1,10 @@
-/** Destination hashing: each virtual address has its destination, for firewall marks over many addresses. */
+/** Destination hashing: selects by the virtual address, for firewall marks over many addresses. */
 import type { Destination } from '../model/destination.ts';
 import { foldAddress, multiplicative } from '../wire/hash.ts';
 import { isEligible } from './least.ts';
 import type { SchedulerFactory } from './scheduler.ts';
 
-/** Buckets: 2^8, as in the kernel; with another number the same packets would go elsewhere. */
+/** Bits of the bucket number, as in the kernel; another number would select other destinations. */
 const BITS = 8;
 
 export const dh: SchedulerFactory = ({ destinations }) => {

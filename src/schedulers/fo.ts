@@ -1,4 +1,4 @@
-/** Weighted failover: the heaviest destination that is not overloaded, always the same one. */
+/** Weighted failover: always selects the destination with the highest weight that is not overloaded. */
 import type { Destination } from '../model/destination.ts';
 import { isEligible } from './least.ts';
 import type { SchedulerFactory } from './scheduler.ts';

@@ -1,4 +1,4 @@
-/** Every scheduler by its name, as `ipvsadm -s` takes it. */
+/** All schedulers by the name that `ipvsadm -s` has for them. */
 import { dh } from './dh.ts';
 import { fo } from './fo.ts';
 import { lblc } from './lblc.ts';

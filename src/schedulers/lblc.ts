@@ -1,4 +1,4 @@
-/** Locality-based least connections: one destination for each virtual address, for transparent caches. */
+/** Locality-based least-connection: one destination per virtual address, for transparent caches. */
 import type { Destination } from '../model/destination.ts';
 import { leastLoaded, overhead } from './least.ts';
 import { Locality, listed } from './locality.ts';
@@ -18,7 +18,7 @@ function remembering(memory: Locality<Destination>, { destinations, settings }: 
   return {
     schedule({ daddr, now }) {
       const known = memory.recall(daddr, now);
-      // The upper threshold does not part an address from its destination (ip_vs_lblc.c).
+      // An address stays with a destination that exceeds its upper threshold (ip_vs_lblc.c).
       if (known && known.weight > 0 && present.has(known) && !isOvercrowded(known, destinations))
         return known;
       const least = leastLoaded(destinations, overhead);

@@ -1,4 +1,4 @@
-/** Locality-based least connections with replication: a set of destinations for each virtual address. */
+/** Locality-based least-connection with replication: a set of destinations per virtual address. */
 import type { Destination } from '../model/destination.ts';
 import { isOvercrowded } from './lblc.ts';
 import { isEligible, isHeavier, leastLoaded, overhead } from './least.ts';
@@ -9,7 +9,7 @@ import type { Scheduler, SchedulerContext, SchedulerFactory } from './scheduler.
 interface Replicas {
   /** Newest first. */
   readonly members: Destination[];
-  /** ms: when a member last came or went. */
+  /** When a member was last added or removed, ms. */
   changedAt: number;
 }
 

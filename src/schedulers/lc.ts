@@ -1,4 +1,4 @@
-/** Least connections: the destination with the fewest, whatever its weight. */
+/** Least-connection: selects the destination with the lowest overhead, whatever its weight. */
 import type { Destination } from '../model/destination.ts';
 import { isEligible, overhead } from './least.ts';
 import type { SchedulerFactory } from './scheduler.ts';

@@ -1,24 +1,26 @@
-/** Which of two destinations bears less load for its weight, compared without division. */
+/** Compares the load of destinations relative to their weights, without division. */
 import type { Destination } from '../model/destination.ts';
 
-/** The load of a destination, a whole number below 2^33. */
+/** The load of a destination, an integer below 2^33. */
 export type Load = (destination: Destination) => number;
 
-/** What an active connection weighs against an inactive one (include/net/ip_vs.h, ip_vs_dest_conn_overhead). */
+/**
+ * Weight of an active connection relative to an inactive one (include/net/ip_vs.h, ip_vs_dest_conn_overhead).
+ */
 const ACTIVE = 256;
 
-/** Returns all its connections, the active ones counting 256 times: what lc, wlc, lblc, lblcr and twos compare. */
+/** Returns 256 * active + inactive connections: the overhead that lc, wlc, lblc, lblcr and twos compare. */
 export const overhead: Load = (destination) =>
   destination.activeConnections * ACTIVE + destination.inactiveConnections;
 
-/** Its active connections and the one to come: what sed and nq compare. */
+/** Returns the active connections, including the new one: the delay that sed and nq compare. */
 export const expectedDelay: Load = (destination) => destination.activeConnections + 1;
 
-/** Reports whether new connections may go there at all. */
+/** Reports whether the destination accepts new connections. */
 export const isEligible = (destination: Destination): boolean =>
   destination.weight > 0 && !destination.overloaded;
 
-/** 2^16: the factors are cut here, so that every part of a product stays below 2^53. */
+/** 2^16: factors are split here, so that every part of a product stays below 2^53. */
 const CUT = 0x10000;
 
 /**
@@ -36,7 +38,9 @@ export function isHeavier(loadA: number, weightA: number, loadB: number, weightB
   return highA === highB ? lowA % CUT > lowB % CUT : highA > highB;
 }
 
-/** Returns the eligible destination with the least load for its weight; of equals the first in the list. */
+/**
+ * Returns the eligible destination with the least load for its weight; the first one if several are equal.
+ */
 export function leastLoaded(destinations: readonly Destination[], load: Load): Destination | undefined {
   let least: Destination | undefined;
   let leastLoad = 0;

@@ -1,41 +1,43 @@
-/** What lblc and lblcr remember of each virtual address, and how it is forgotten (ip_vs_lblc.c, Linux 6.1). */
+/**
+ * The destinations that lblc and lblcr assign to virtual addresses, and their expiration (ip_vs_lblc.c, Linux
+ * 6.1).
+ */
 import { type Address, sameAddress } from '../wire/address.ts';
+import { mix } from '../wire/hash.ts';
 
 const BUCKET_BITS = 10;
 const BUCKETS = 1 << BUCKET_BITS;
-/** Multiplicative hashing, Knuth, The Art of Computer Programming 6.4: 2^32 over the golden ratio. */
-const GOLDEN = 0x9e37_79b1;
-/** Memories above which idle ones are forgotten early. */
-const COMFORTABLE = BUCKETS * 16;
-/** Memories above which nothing new is remembered; the kernel's bound is its memory. */
-const LIMIT = COMFORTABLE * 16;
-/** ms between two looks for what is to be forgotten. */
-const PERIOD = 60_000;
-/** Every so many looks, all that is older than the expiration goes. */
-const FULL_LOOK = 30;
-/** ms without use after which a memory may be forgotten early. */
-const IDLE = 6 * 60_000;
+/** Number of entries above which idle ones expire early. */
+const EARLY_EXPIRY_SIZE = BUCKETS * 16;
+/** Maximum number of entries; the kernel's limit is its memory. */
+const MAX_ENTRIES = EARLY_EXPIRY_SIZE * 16;
+/** Time between two sweeps, ms. */
+const SWEEP_INTERVAL_MS = 60_000;
+/** Number of sweeps after which one removes all entries older than the expiration. */
+const SWEEPS_PER_FULL_SWEEP = 30;
+/** Time without use after which an entry may expire early, ms. */
+const IDLE_MS = 6 * 60_000;
 
 interface Memory<T> {
   readonly address: Address;
   value: T;
-  /** ms, of the director's clock. */
+  /** ms of the director's clock. */
   usedAt: number;
 }
 
-/** A value for each virtual address; finding one allocates nothing. */
+/** A value per virtual address; a lookup allocates nothing. */
 export class Locality<T> {
   readonly #buckets: Memory<T>[][] = Array.from({ length: BUCKETS }, () => []);
   #size = 0;
-  #looks = 0;
-  #lookedAt: number | undefined;
+  #sweeps = 0;
+  #sweptAt: number | undefined;
   #rover = 0;
 
   get size(): number {
     return this.#size;
   }
 
-  /** What is remembered of the address, which counts as used now (ms). */
+  /** Returns the value of the address, and marks it as used at `now` (ms). */
   recall(address: Address, now: number): T | undefined {
     for (const memory of this.#bucket(address)) {
       if (!sameAddress(memory.address, address)) continue;
@@ -45,39 +47,42 @@ export class Locality<T> {
     return undefined;
   }
 
-  /** Returns the same, and it does not count as used. */
+  /** Returns the value of the address without marking it as used. */
   peek(address: Address): T | undefined {
     return this.#bucket(address).find((memory) => sameAddress(memory.address, address))?.value;
   }
 
-  /** Stores a value for the address, in place of an earlier one, unless the memory is full. */
+  /** Sets the value of the address, unless the table is full. */
   remember(address: Address, value: T, now: number): void {
     const bucket = this.#bucket(address);
     const known = bucket.find((memory) => sameAddress(memory.address, address));
     if (known) {
       known.value = value;
       known.usedAt = now;
-    } else if (this.#size < LIMIT) {
+    } else if (this.#size < MAX_ENTRIES) {
       bucket.push({ address: address.slice(), value, usedAt: now });
       this.#size++;
     }
   }
 
-  /** Forgets what its age asks for; `expiration`: ms without use. To be called about once a second. */
+  /** Removes expired entries; `expiration`: ms without use. To be called about once a second. */
   age(now: number, expiration: number): void {
-    this.#lookedAt ??= now;
-    while (now - this.#lookedAt >= PERIOD) {
-      this.#lookedAt += PERIOD;
-      this.#looks = (this.#looks + 1) % FULL_LOOK;
-      if (this.#looks === 0) this.#forget(this.#lookedAt - expiration, this.#size);
-      else if (this.#size > COMFORTABLE) {
-        const excess = Math.floor(((this.#size - COMFORTABLE) * 4) / 3);
-        this.#forget(this.#lookedAt - IDLE, Math.min(excess, COMFORTABLE / 2));
+    this.#sweptAt ??= now;
+    while (now - this.#sweptAt >= SWEEP_INTERVAL_MS) {
+      this.#sweptAt += SWEEP_INTERVAL_MS;
+      this.#sweeps = (this.#sweeps + 1) % SWEEPS_PER_FULL_SWEEP;
+      if (this.#sweeps === 0) this.#forget(this.#sweptAt - expiration, this.#size);
+      else if (this.#size > EARLY_EXPIRY_SIZE) {
+        const excess = Math.floor(((this.#size - EARLY_EXPIRY_SIZE) * 4) / 3);
+        this.#forget(this.#sweptAt - IDLE_MS, Math.min(excess, EARLY_EXPIRY_SIZE / 2));
       }
     }
   }
 
-  /** Forgets what was not used since then, bucket by bucket from where it last stopped, until there were enough. */
+  /**
+   * Removes entries that were not used since then, from the bucket after the last one visited, until `enough`
+   * are removed.
+   */
   #forget(since: number, enough: number): void {
     const before = this.#size;
     for (let i = 0; i < BUCKETS && before - this.#size < enough; i++) {
@@ -91,11 +96,14 @@ export class Locality<T> {
 
   #bucket(address: Address): Memory<T>[] {
     const folded = address[0]! ^ address[1]! ^ address[2]! ^ address[3]!;
-    return this.#buckets[Math.imul(folded, GOLDEN) >>> (32 - BUCKET_BITS)]!;
+    return this.#buckets[mix(folded) >>> (32 - BUCKET_BITS)]!;
   }
 }
 
-/** Returns the destinations in the service's list now: a memory may hold one that was removed, and that may come back. */
+/**
+ * Tracks the destinations in the service's list: an entry may refer to one that was removed, and that may be
+ * added again.
+ */
 export function listed<D>(destinations: readonly D[]) {
   const present = new Set<D>(destinations);
   return {

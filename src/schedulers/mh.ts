@@ -1,4 +1,6 @@
-/** Maglev hashing: each client has its destination, and a change of the list moves few others (NSDI 2016). */
+/**
+ * Maglev hashing: selects by the client's address; a change of the list moves few other clients (NSDI 2016).
+ */
 import type { Destination } from '../model/destination.ts';
 import { type Address, isV4 } from '../wire/address.ts';
 import { foldAddress, hsiphash } from '../wire/hash.ts';
@@ -6,28 +8,38 @@ import { gcd } from './gcd.ts';
 import { isEligible } from './least.ts';
 import { FALLBACK, PORT, type SchedulerFactory } from './scheduler.ts';
 
-/** Slots: the greatest prime below 2^12, the kernel's default. With another the same packets would go elsewhere. */
+/**
+ * Slots: the largest prime below 2^12, the kernel's default. Another number would select other destinations.
+ */
 export const SLOTS = 4093;
-/** Half of 12: weights are cut to this many bits, so that no destination fills the table in one turn. */
+/** Half of 12: weights are reduced to this many bits, so that no destination fills the table in one turn. */
 const TURN_BITS = 6;
-/** Both halves of the keys (ip_vs_mh.c): the first places, the second strides. Fixed, so that all directors agree. */
+/**
+ * Both halves of the keys (ip_vs_mh.c): for the first slots, and for the strides. Fixed, so that all
+ * directors agree.
+ */
 const PLACE = 2_654_435_761;
 const STRIDE = 2_654_446_892;
 
-/** The walk of one destination through the table. */
+/** The sequence of slots that one destination takes. */
 interface Walk {
   readonly destination: Destination;
   readonly stride: number;
-  /** Slots it takes each time it has a turn. */
+  /** Slots taken per turn. */
   readonly turns: number;
   place: number;
 }
 
-/** Linux 6.1 takes only the first word of an IPv6 address for a service of IPv4 (ip_vs_mh.c, ip_vs_mh_hashkey). */
+/**
+ * Linux 6.1 hashes only the first word of an IPv6 address for an IPv4 service (ip_vs_mh.c, ip_vs_mh_hashkey).
+ */
 const foldServer = (address: Address, family: 4 | 6): number =>
   family === 4 && !isV4(address) ? address[0]! : foldAddress(address);
 
-/** Returns how each destination walks, by its last weight that was not 0: to quiesce one must not move the clients of others. */
+/**
+ * Returns the sequences, by the last weights above 0: quiescing one destination must not move clients of
+ * others.
+ */
 function walks(destinations: readonly Destination[], family: 4 | 6): Walk[] {
   const weighted = destinations.filter((destination) => destination.lastWeight > 0);
   const divisor = weighted.reduce((all, { lastWeight }) => gcd(lastWeight, all), 0);
@@ -45,7 +57,10 @@ function walks(destinations: readonly Destination[], family: 4 | 6): Walk[] {
   });
 }
 
-/** Returns the table, by slot: each destination in turn takes the next free slots of its walk, until none is free. */
+/**
+ * Returns the table, by slot: destinations take turns to take the next free slots of their sequences, until
+ * none is free.
+ */
 export function maglevTable(destinations: readonly Destination[], family: 4 | 6): Destination[] {
   const table: Destination[] = new Array(SLOTS);
   const all = walks(destinations, family);

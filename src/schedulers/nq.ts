@@ -1,4 +1,4 @@
-/** Never queue: a destination that is idle, else the shortest expected delay. */
+/** Never queue: selects an idle destination, otherwise the one with the shortest expected delay. */
 import { expectedDelay, isEligible, leastLoaded } from './least.ts';
 import type { SchedulerFactory } from './scheduler.ts';
 

@@ -1,4 +1,4 @@
-/** Weighted overflow: the heaviest destination until its active connections exceed its weight, then the next one. */
+/** Weighted overflow: selects the highest weight whose active connections do not exceed it. */
 import type { Destination } from '../model/destination.ts';
 import { isEligible } from './least.ts';
 import type { SchedulerFactory } from './scheduler.ts';

@@ -1,4 +1,4 @@
-/** How each scheduler chooses, in words: the rule, and what it looks at in one destination. */
+/** Explains how each scheduler selects: the rule, and the value that it compares. */
 import type { Destination } from '../model/destination.ts';
 import type { SchedulerName } from './index.ts';
 import { expectedDelay, overhead } from './least.ts';
@@ -6,7 +6,7 @@ import { expectedDelay, overhead } from './least.ts';
 export interface Reason {
   /** The rule, as the end of a sentence that begins with the scheduler's name. */
   readonly rule: string;
-  /** What counts for or against a destination that may be taken. */
+  /** The value of a destination that accepts connections. */
   readonly of: (destination: Destination) => string;
 }
 

@@ -1,9 +1,9 @@
-/** Round robin: each destination in turn, whatever its weight. */
+/** Round robin: selects destinations in turn, whatever their weight. */
 
 import { isEligible } from './least.ts';
 import type { Scheduler, SchedulerContext, SchedulerFactory } from './scheduler.ts';
 
-/** `last`: place of the last pick; -1: before the first. */
+/** `last`: index of the last selection; -1: before the first. */
 function after(last: number, { destinations }: SchedulerContext): Scheduler {
   return {
     schedule() {
@@ -17,7 +17,8 @@ function after(last: number, { destinations }: SchedulerContext): Scheduler {
       }
       return undefined;
     },
-    // When the last pick itself is removed, the place before it takes its part, so that no destination loses a turn.
+    // When the last selection itself is removed, the index before it replaces it, so that no destination
+    // loses a turn.
     changed(what, _destination, index) {
       if (what === 'added' && index <= last) last++;
       if (what === 'removed' && index <= last) last--;

@@ -1,4 +1,6 @@
-/** Shortest expected delay: the fewest active connections for its weight, the one to come included. */
+/**
+ * Shortest expected delay: selects the fewest active connections per unit of weight, including the new one.
+ */
 import { expectedDelay, leastLoaded } from './least.ts';
 import type { SchedulerFactory } from './scheduler.ts';
 

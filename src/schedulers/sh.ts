@@ -1,14 +1,17 @@
-/** Source hashing: each client has its destination, the same on every director with the same list. */
+/** Source hashing: selects by the client's address, alike on all directors with the same list. */
 import type { Destination } from '../model/destination.ts';
 import { foldAddress, multiplicative } from '../wire/hash.ts';
 import { isEligible } from './least.ts';
 import { FALLBACK, PORT, type SchedulerFactory } from './scheduler.ts';
 
-/** Buckets: 2^8, as in the kernel; with another number the same packets would go elsewhere. */
+/** Bits of the bucket number, as in the kernel; another number would select other destinations. */
 const BITS = 8;
 const BUCKETS = 1 << BITS;
 
-/** As many buckets in a row as its weight (a quiesced one has one), and round again until all are taken. */
+/**
+ * Returns the table: as many consecutive buckets per destination as its weight (at least one), repeated until
+ * all are assigned.
+ */
 function buckets(destinations: readonly Destination[]): Destination[] {
   const table: Destination[] = [];
   while (destinations.length > 0) {

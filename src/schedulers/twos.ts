@@ -1,4 +1,4 @@
-/** The power of two choices: two draws by weight, and of these the one with less load. */
+/** The power of two choices: draws two destinations by weight, and selects the one with less load. */
 import type { Destination } from '../model/destination.ts';
 import { isEligible, isHeavier, overhead } from './least.ts';
 import type { SchedulerFactory } from './scheduler.ts';

@@ -1,4 +1,7 @@
-/** Weighted least connections: the fewest connections for its weight. The default. */
+/**
+ * Weighted least-connection (default): selects the lowest overhead per unit of weight, overhead = 256 *
+ * active + inactive connections. The first one if several are equal. Weight 0 is quiesced.
+ */
 import { leastLoaded, overhead } from './least.ts';
 import type { SchedulerFactory } from './scheduler.ts';
 

@@ -1,19 +1,19 @@
-/** Weighted round robin: as many turns a round as a destination's weight, spread over the round. */
+/** Weighted round robin: a destination has as many turns per round as its weight, spread over the round. */
 import type { Destination } from '../model/destination.ts';
 import { gcd } from './gcd.ts';
 import { isEligible } from './least.ts';
 import type { Scheduler, SchedulerContext, SchedulerFactory } from './scheduler.ts';
 
 /**
- * A round goes through levels, from the greatest weight down to 1 by the greatest common divisor of all weights; at
- * each level the destinations that weigh as much have a turn (net/netfilter/ipvs/ip_vs_wrr.c, Linux 6.1).
+ * Returns a round passes through levels, from the highest weight down to 1, in steps of the greatest common divisor of all
+ * weights; at each level, destinations of at least that weight have a turn (net/netfilter/ipvs/ip_vs_wrr.c, Linux 6.1).
  */
 export const wrr: SchedulerFactory = (context) => after(undefined, context);
 
-/** Where a round stands. */
+/** Position in a round. */
 interface Place {
   readonly level: number;
-  /** Place of the last pick in this level; -1: before the first. */
+  /** Index of the last selection in this level; -1: before the first. */
   readonly last: number;
 }
 
@@ -54,7 +54,8 @@ function after(place: Place | undefined, { destinations }: SchedulerContext): Sc
       if (next) return next;
       const reachable = heaviestEligible();
       if (reachable === 0) {
-        // All are overloaded. The kernel goes round in vain, and ends at the start unless it was in the last level.
+        // All are overloaded. The kernel iterates in vain, and ends at the start unless it was in the last
+        // level.
         if (last < 0 || level > step) {
           last = -1;
           level = top;

@@ -31,7 +31,7 @@ export class Splitter {
   /** Offset in the frame of the next fragment's data, and of the end of all data. */
   #from = 0;
   #to = 0;
-  /** Octets of data that the last fragment has room for, and those that the others carry, a multiple of 8. */
+  /** Bytes of data that the last fragment has room for, and those that the others carry, a multiple of 8. */
   #room = 0;
   #share = 0;
   /** True while the packet is split as it came: the first fragment, then those of `laterFragments`. */
@@ -47,7 +47,7 @@ export class Splitter {
   #nextOctet = 0;
 
   /**
-   * Takes a well-formed IP packet. `limit`: octets of the longest fragment, IP header included. `id`: identification
+   * Takes a well-formed IP packet. `limit`: bytes of the longest fragment, IP header included. `id`: identification
    * of IPv6 fragments; those of IPv4 carry the packet's own. DF stays in the fragments of a datagram that came in
    * fragments, and is cleared otherwise. False: it cannot be split so small.
    */
@@ -68,7 +68,7 @@ export class Splitter {
   }
 
   /**
-   * Reports whether the packet can leave in the fragments that it came in, with `headers` octets of headers each (Linux 6.1, ip_do_fragment and ip6_fragment: the fast path).
+   * Reports whether the packet can leave in the fragments that it came in, with `headers` bytes of headers each (Linux 6.1, ip_do_fragment and ip6_fragment: the fast path).
    */
   #fitsAsItCame(headers: number): boolean {
     const room = this.#room;
@@ -83,7 +83,7 @@ export class Splitter {
     return first > 0 && first <= room && (first & 7) === 0;
   }
 
-  /** Returns the octets of data in the next fragment. */
+  /** Returns the bytes of data in the next fragment. */
   #nextShare(): number {
     if (!this.#inSame) return this.#to - this.#from <= this.#room ? this.#room : this.#share;
     const { laterFragments: later } = this.#frame;
@@ -136,7 +136,7 @@ export class Splitter {
   }
 
   /**
-   * Offset of the fragmentable part: behind hop-by-hop and destination options and routing headers, and before destination
+   * Returns the offset of the fragmentable part: behind hop-by-hop and destination options and routing headers, and before destination
    * options that follow a routing header (Linux 6.1, ip6_find_1stfragopt).
    */
   #unfragmentable(frame: Frame): number {

@@ -21,15 +21,15 @@ export class Frame {
   end = HEADROOM;
   /** When the packet was received, in ms of the driver's clock. */
   at = 0;
-  /** Octets of the longest IP fragment that this datagram was put together from; 0: it came in one piece. */
+  /** Bytes of the longest IP fragment that this datagram was put together from; 0: it came in one piece. */
   fragmentSize = 0;
   /** Index of the interface that the packet came in by; 0: unknown. */
   ingress = 0;
   /** Identification of those fragments (IPv6; IPv4 has it in its header). */
   fragmentId = 0;
-  /** Octets of data in each of them but the first, in order; empty: they need not leave as they came. */
+  /** Bytes of data in each of them but the first, in order; empty: they need not leave as they came. */
   laterFragments: readonly number[] = NO_FRAGMENTS;
-  /** Octets of headers that each of `laterFragments` had at least. */
+  /** Bytes of headers that each of `laterFragments` had at least. */
   laterHeaders = 0;
   /** Whether the fragments had DF, and have it again when they leave (IPv4). */
   keepsDontFragment = false;
@@ -41,7 +41,7 @@ export class Frame {
     this.view = new DataView(buffer);
   }
 
-  /** Bytes in the packet. */
+  /** Returns the bytes in the packet. */
   get length(): number {
     return this.end - this.start;
   }

@@ -1,4 +1,4 @@
-/** IPv4 options (RFC 791 section 3.1), as a router looks at them before anything else. */
+/** IPv4 options (RFC 791 section 3.1), as a router processes them before anything else. */
 import type { Address } from './address.ts';
 import type { Frame } from './frame.ts';
 import { IPV4_HEADER, ipv4 } from './ipv4.ts';
@@ -13,15 +13,15 @@ const SECURITY_LABEL = 134;
 const STRICT_SOURCE_ROUTE = 137;
 const ROUTER_ALERT = 148;
 
-/* Offsets from an option's first octet. */
+/* Offsets from an option's first byte. */
 const LENGTH = 1;
 const POINTER = 2;
 const ROUTE = 3;
 
-/** Octets of an address; router alert has as many in all (RFC 2113). */
+/** Bytes of an address; router alert has as many in all (RFC 2113). */
 const WORD = 4;
 
-/** What `enterOptions` returns for a packet that asks for a route that the sender chose. */
+/** Result of `enterOptions` for a packet that uses source routing. */
 export const SOURCE_ROUTED = -1;
 
 /**
@@ -49,7 +49,7 @@ export function enterOptions(frame: Frame, at: number, here: Address): number {
     if (type === ROUTER_ALERT && length < WORD) return option + LENGTH - at;
     if (type === RECORD_ROUTE) {
       if (length < ROUTE) return option + LENGTH - at;
-      // Counted from 1; beyond the option: it is full.
+      // The pointer counts from 1; beyond the option, the route is full.
       const pointer = bytes[option + POINTER]!;
       if (pointer <= ROUTE || (pointer <= length && pointer + ROUTE > length)) return option + POINTER - at;
       if (pointer <= length) {

@@ -82,7 +82,7 @@ function writeTarget(frame: Frame, at: number, target: Address): void {
 /** All nodes of a link, ff02::1 (RFC 4291 section 2.7.1). */
 export const ALL_NODES: Address = Uint32Array.of(0xff020000, 0, 0, 1);
 
-/** The solicited-node group of an address, ff02::1:ffXX:XXXX (RFC 4291 section 2.7.1). */
+/** Returns the solicited-node group of an address, ff02::1:ffXX:XXXX (RFC 4291 section 2.7.1). */
 export const solicitedNode = (address: Address): Address =>
   Uint32Array.of(0xff020000, 0, 1, 0xff000000 | (address[3]! & 0xffffff));
 

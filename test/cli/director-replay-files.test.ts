@@ -41,7 +41,7 @@ describe.skipIf(why !== undefined)('lvs-director replay', () => {
     const { status, stdout, stderr, sent } = run({ heard: CAPTURE });
     expect({ status, stderr }).toEqual({ status: 0, stderr: '' });
     const [summary, title, head, ...rows] = stdout.trimEnd().split('\n');
-    expect(summary).toBe('25 packets (1 others left out): forwarded 21, pass 4; 21 sent');
+    expect(summary).toBe('25 packets (1 others skipped): forwarded 21, pass 4; 21 sent');
     expect(title).toBe('IPVS connection entries');
     expect(head).toMatch(/^pro expire state +source +virtual +destination$/);
     expect(rows.map((row) => row.replace(/\d\d:\d\d/, 'MM:SS')).sort()).toEqual([
@@ -97,11 +97,11 @@ describe.skipIf(why !== undefined)('lvs-director replay', () => {
       withHeader(32, 'ffffffff'),
       /invalid packet length 4294967295: expected at most 262144/,
     ],
-    ['Bluetooth', withHeader(20, 'bb000000'), /link type 187 is neither/],
+    ['Bluetooth', withHeader(20, 'bb000000'), /link type 187: not supported/],
     [
       'a clock that jumps',
       Buffer.concat([beginning, packet, pcapPacket(packet, 31 * DAY)]),
-      /one comes 31 days after the one before it/,
+      /a packet is 31 days after the previous one/,
     ],
   ])('exits with status 1 and a one-line reason: %s', (_name, heard, complaint) => {
     const { status, stdout, stderr } = run(heard ? { heard } : {});
@@ -126,7 +126,7 @@ describe.skipIf(why !== undefined)('lvs-director replay', () => {
 
   test('counts and drops records that are not packets', () => {
     const { status, stdout } = run({ heard: believable });
-    expect(stdout).toContain('1 packets (0 others left out): malformed 1; 0 sent');
+    expect(stdout).toContain('1 packets (0 others skipped): malformed 1; 0 sent');
     expect(status).toBe(0);
   });
 });

@@ -95,27 +95,35 @@ describe('an error is reported with its place and what was expected', () => {
       'SERVCE=t www rr rs1',
       "10:1: unknown directive 'SERVCE'; did you mean 'SERVICE'?",
     ],
-    ['a missing equals sign', 'SERVICE t www rr rs1', "10:1: expected '=' after SERVICE"],
+    ['a missing equals sign', 'SERVICE t www rr rs1', "10:1: missing '=' after SERVICE"],
     ['no value', 'SERVER_GW=', '10:1: SERVER_GW has no value'],
     ['a misspelt scheduler', 'SERVICE=t 81 wr rs1', "10:14: unknown scheduler 'wr'; did you mean"],
-    ['an unknown port', 'SERVICE=t nosuch rr rs1', '10:11: expected a port of 1 to 65535'],
-    ['a port out of range', 'SERVICE=t 70000 rr rs1', '10:11: expected a port of 1 to 65535'],
-    ['an unknown protocol', 'SERVICE=x 81 rr rs1', '10:9: expected t (TCP) or u (UDP)'],
+    ['an unknown port', 'SERVICE=t nosuch rr rs1', "10:11: invalid port 'nosuch': expected 1 to 65535"],
+    ['a port out of range', 'SERVICE=t 70000 rr rs1', "10:11: invalid port '70000': expected 1 to 65535"],
+    ['an unknown protocol', 'SERVICE=x 81 rr rs1', "10:9: invalid protocol 'x': expected t (TCP) or u (UDP)"],
     ['a host that does not resolve', 'SERVICE=t 81 rr rs9', "10:17: 'rs9' has no IPv4 address"],
     [
       'a weight that is none',
       'SERVICE=t 81 rr rs1:81,x',
-      "10:24: expected a weight of 0 to 2147483647, not 'x'",
+      "10:24: invalid weight 'x': expected 0 to 2147483647",
     ],
     [
       'a destination named twice',
       'SERVICE=t 81 rr rs1 rs1',
-      '10:21: rs1 is a destination of this service already',
+      '10:21: duplicate destination rs1 of this service',
     ],
-    ['a service named twice', 'SERVICE=t 80 rr rs1', '10:1: this service is defined already'],
-    ['a directive said twice', 'LVS_TYPE=VS_NAT', '10:1: LVS_TYPE stands twice; the first is on line 2'],
-    ['too few words', 'SERVICE=t 81 rr', '10:14: SERVICE is too short'],
-    ['a bad gateway', 'SERVER_GW=nowhere', "10:11: expected an address, or 'client'"],
+    [
+      'a service named twice',
+      'SERVICE=t 80 rr rs1',
+      '10:1: duplicate service tcp 192.168.0.101:80 (first on line 7)',
+    ],
+    ['a directive said twice', 'LVS_TYPE=VS_NAT', '10:1: duplicate directive LVS_TYPE (first on line 2)'],
+    ['too few words', 'SERVICE=t 81 rr', '10:14: SERVICE has too few words'],
+    [
+      'a bad gateway',
+      'SERVER_GW=nowhere',
+      "10:11: invalid gateway 'nowhere': expected an address, or 'client'",
+    ],
   ])('%s', async (_what, line, expected) => {
     expect(await told(`${SAMPLE}${line}\n`)).toEqual([expect.stringContaining(expected)]);
   });
@@ -124,23 +132,31 @@ describe('an error is reported with its place and what was expected', () => {
     [
       'LVS_TYPE',
       'LVS_TYPE=VS_DD',
-      "2:10: expected VS_NAT, VS_DR or VS_TUN, not 'VS_DD'; did you mean 'VS_DR'?",
+      "2:10: invalid LVS_TYPE 'VS_DD': expected VS_NAT, VS_DR or VS_TUN; did you mean 'VS_DR'?",
     ],
     [
       'VIP',
       'VIP=eth0:101 192.168.0.256 255.255.255.0',
-      "4:14: expected an IPv4 address, not '192.168.0.256'",
+      "4:14: invalid IPv4 address '192.168.0.256': expected device[:alias] address netmask",
     ],
-    ['VIP', 'VIP=eth0:101 192.168.0.101 255.0.255.0', '4:28: expected a netmask such as 255.255.255.0'],
-    ['VIP', 'VIP=eth0:101 192.168.0.101', '4:14: VIP is too short'],
-    ['VIP', '# no VIP', '9:1: VIP is missing'],
+    [
+      'VIP',
+      'VIP=eth0:101 192.168.0.101 255.0.255.0',
+      "4:28: invalid netmask '255.0.255.0': expected a netmask such as 255.255.255.0",
+    ],
+    ['VIP', 'VIP=eth0:101 192.168.0.101', '4:14: VIP has too few words'],
+    ['VIP', '# no VIP', '9:1: missing directive VIP'],
     [
       'VIP',
       'VIP=enp0s31f6:internet 192.168.0.101 255.255.255.0',
-      '4:5: expected a device such as eth0 or eth0:1',
+      "4:5: invalid device 'enp0s31f6:internet': expected a device such as eth0 or eth0:1",
     ],
     ['LVS_TYPE', 'lvs_type=VS_DR', "2:1: unknown directive 'lvs_type'; did you mean 'LVS_TYPE'?"],
-    ['VIP', 'VIP=eth0 0.0.0.0 255.255.255.0', "4:10: 0.0.0.0 cannot be the address of a host's interface"],
+    [
+      'VIP',
+      'VIP=eth0 0.0.0.0 255.255.255.0',
+      "4:10: invalid address 0.0.0.0: expected an address of a host's interface",
+    ],
   ])('%s: %s', async (directive, line, expected) => {
     expect(await told(withLine(directive, line))).toEqual([expect.stringContaining(expected)]);
   });
@@ -148,21 +164,19 @@ describe('an error is reported with its place and what was expected', () => {
   test('for every error in a file, also after an invalid VIP', async () => {
     const text = withLine('VIP', 'VIP=eth0 192.168.0.1O1 255.255.255.0');
     expect(await told(`${text}SERVICE=t 81 wlcc rs9:x,-1 telnet:telnet\nSERVICE=t 82 rr\n`)).toEqual([
-      expect.stringContaining('4:10: expected an IPv4 address'),
+      expect.stringContaining("4:10: invalid IPv4 address '192.168.0.1O1': expected device"),
       expect.stringContaining("10:14: unknown scheduler 'wlcc'"),
       expect.stringContaining("10:19: 'rs9' has no IPv4 address"),
-      expect.stringContaining(
-        "10:23: expected a port of 1 to 65535 or a name of /etc/services (tcp), not 'x'",
-      ),
-      expect.stringContaining("10:25: expected a weight of 0 to 2147483647, not '-1'"),
+      expect.stringContaining("10:23: invalid port 'x': expected 1 to 65535, or a tcp name in /etc/services"),
+      expect.stringContaining("10:25: invalid weight '-1': expected 0 to 2147483647"),
       expect.stringContaining("10:28: 'telnet' has no IPv4 address"),
-      expect.stringContaining('11:14: SERVICE is too short'),
+      expect.stringContaining('11:14: SERVICE has too few words'),
     ]);
   });
 
   test('once for a duplicate VIP, without errors about the services', async () => {
     expect(await told(`${SAMPLE}VIP=eth1 192.168.0.101 255.255.255.0\n`)).toEqual([
-      '10:10: this VIP is named already, on line 4',
+      '10:10: duplicate VIP (first on line 4)',
     ]);
   });
 
@@ -198,7 +212,7 @@ describe('a file that is not plain text', () => {
 
   test.each(['lvs.conf', 'lvs.yaml'])('is reported once when it is in UTF-16 (%s)', async (name) => {
     expect(await load(Buffer.from(SAMPLE, 'utf16le'), name)).toMatch(
-      /^lvs\.\w+:1:2: error: an octet 0: expected text in UTF-8\n.*\n {3}\^$/,
+      /^lvs\.\w+:1:2: error: NUL byte: expected UTF-8 text\n.*\n {3}\^$/,
     );
   });
 
@@ -256,7 +270,7 @@ test('a host name used by many services is resolved once', async () => {
 
 test('a file that never ends is refused', async () => {
   await expect(loadConfig('/dev/zero', names, SCHEDULERS)).rejects.toThrowError(
-    'larger than 16777216 octets',
+    'file is larger than 16777216 bytes',
   );
 });
 

@@ -44,7 +44,7 @@ test.each(['192.0.2', '192.0.2.0/33', '192.0.2.0/', '192.0.2.0/x', '::/129', '10
   (to) => {
     const marks = new Marks();
     marks.set([{ mark: 1 }]);
-    expect(() => marks.set([{ mark: 2, to }])).toThrow('is no address and no prefix');
+    expect(() => marks.set([{ mark: 2, to }])).toThrow('expected an address or a prefix');
     expect(marks.of(decoded(packet))).toBe(1);
   },
 );

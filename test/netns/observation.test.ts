@@ -127,7 +127,7 @@ describe.skipIf(why !== undefined)('on a running director', () => {
   test('explain names the service that nearly matched', async () => {
     const { status, stdout } = await tell('explain', '--from', '192.0.2.1:9', '--to', '192.168.0.101:81');
     expect(status).toBe(0);
-    expect(stdout).toContain('not tcp 192.168.0.101:80: another port');
+    expect(stdout).toContain('not tcp 192.168.0.101:80: different port');
     expect(stdout).toMatch(/^verdict +pass/m);
   });
 

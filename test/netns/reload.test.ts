@@ -95,7 +95,7 @@ describe.skipIf(why !== undefined)('a running director', () => {
     writeFileSync(config, file([web('192.168.0.3', 'persistent: 60,')]));
     const { stdout, status } = await tell('plan', config);
     expect(status).toBe(0);
-    expect(stdout).toContain('~ tcp 192.168.0.101:80: nothing -> persistent 60 s; connections stay');
+    expect(stdout).toContain('~ tcp 192.168.0.101:80: nothing -> persistent 60 s; connections are kept');
     expect(stdout).toMatch(/^- tcp 192\.168\.0\.101:80 -> 192\.168\.0\.4:80: /m);
     expect(await list()).toContain('192.168.0.4:80 ');
     expect(await list()).not.toContain('persistent');
@@ -155,7 +155,7 @@ describe.skipIf(why !== undefined)('a running director', () => {
     const { status, stderr } = await tell('reload');
     expect(status).toBe(2);
     expect(stderr).toMatch(/lvs\.yaml:\d+:\d+: error: unknown key 'schedler'; did you mean 'scheduler'\?/);
-    expect(stderr).toMatch(/error: 'destinations' is missing here/);
+    expect(stderr).toMatch(/error: missing key 'destinations'/);
     writeFileSync(config, file([web(BOTH)]).replace('interface: eth0', 'interface: eth9'));
     const second = await tell('reload');
     expect([second.status, second.stderr]).toEqual([

@@ -1,7 +1,7 @@
-/** `lvs-director reload`: the running director reads its file again. */
+/** `lvs-director reload`: makes the running director reload its file. */
 import type { ConfigurationDoor } from '../../control/director-api.ts';
 
-/** Throws LvsError CONFIG with every mistake of the file; nothing was changed then. */
+/** Throws LvsError CONFIG with all errors of the file; nothing is changed then. */
 export async function askReload(
   door: Pick<ConfigurationDoor, 'reload'>,
   print: (text: string) => void,
@@ -9,6 +9,6 @@ export async function askReload(
 ): Promise<void> {
   const { commands, draining, byHand, warnings } = await door.reload();
   for (const warning of warnings) complain(warning);
-  for (const what of byHand) complain(`by hand: ${what}`);
+  for (const what of byHand) complain(`changed with ipvsadm: ${what}`);
   print(`reloaded: ${commands} changes, ${draining} to be removed when idle\n`);
 }

@@ -1,4 +1,7 @@
-/** `lvs-director capture`: packets of one service before and after forwarding, as a pcapng file with comments. */
+/**
+ * `lvs-director capture`: writes packets of one service, before and after forwarding, as a pcapng file with
+ * comments.
+ */
 import { closeSync, openSync, writeSync } from 'node:fs';
 import type { PacketDoor } from '../../control/director-api.ts';
 import type { CapturedPacket } from '../../model/capture.ts';
@@ -12,44 +15,44 @@ export interface CaptureOptions {
   readonly service: ServiceAddress;
   /** `-`: stdout. */
   readonly write: string;
-  /** Packets of the service after which it ends; missing: at the signal. */
+  /** Number of packets of the service after which it ends; missing: at the signal. */
   readonly count?: number;
   readonly signal: AbortSignal;
-  readonly tell: (line: string) => void;
+  readonly report: (line: string) => void;
 }
 
-/** Interfaces of the file. */
+/** Numbers of the interfaces in the file. */
 const RECEIVED = 0;
 const SENT = 1;
 const STDOUT = 1;
 
-/** Resolves with the number of packets that were heard. */
+/** Resolves with the number of received packets. */
 export async function capture(door: PacketDoor, options: CaptureOptions): Promise<number> {
-  const { service, write, count = Number.POSITIVE_INFINITY, signal, tell } = options;
+  const { service, write, count = Number.POSITIVE_INFINITY, signal, report } = options;
   let file: number | undefined;
   let isRead = true;
-  let heard = 0;
+  let received = 0;
   let missed = 0;
   try {
     for await (const lot of until(door.capture(service), signal)) {
-      // Not before the director has found the service: what was in the file is still there then.
+      // The file is not truncated before the director has found the service.
       if (file === undefined) {
         file = open(write);
         isRead = put(file, pcapngHeader(LINKTYPE_RAW, ['received', 'sent']));
-        tell(`capturing ${formatService(service)}`);
+        report(`capturing ${formatService(service)}`);
       }
       missed += lot.missed;
-      for (const packet of lot.packets.slice(0, count - heard)) {
-        heard++;
+      for (const packet of lot.packets.slice(0, count - received)) {
+        received++;
         for (const octets of recordsOf(packet, service)) isRead &&= put(file, octets);
       }
-      if (heard >= count || !isRead) break;
+      if (received >= count || !isRead) break;
     }
   } finally {
     if (file !== undefined && file !== STDOUT) closeSync(file);
   }
-  tell(`${heard} packets${missed > 0 ? `, and ${missed} that there was no room for` : ''}`);
-  return heard;
+  report(`${received} packets${missed > 0 ? `, ${missed} discarded because the buffer was full` : ''}`);
+  return received;
 }
 
 function open(path: string): number {
@@ -61,14 +64,17 @@ function open(path: string): number {
   }
 }
 
-/** False: nobody reads it any more. Throws LvsError IO, such as for want of room. */
+/**
+ * Writes to the file; returns false when its reader closed it. Throws LvsError IO, for example when the disk
+ * is full.
+ */
 function put(file: number, octets: Uint8Array): boolean {
   try {
     for (let at = 0; at < octets.length; ) at += writeSync(file, octets, at);
     return true;
   } catch (cause) {
     if ((cause as NodeJS.ErrnoException).code === 'EPIPE') return false;
-    throw new LvsError('IO', `the capture cannot be written: ${(cause as Error).message}`, { cause });
+    throw new LvsError('IO', `cannot write the capture: ${(cause as Error).message}`, { cause });
   }
 }
 
@@ -83,7 +89,7 @@ function recordsOf(packet: CapturedPacket, service: ServiceAddress): Uint8Array[
   ];
 }
 
-/** What comes, until the signal. */
+/** Yields the items of the source until the signal. */
 async function* until<T>(source: AsyncIterable<T>, signal: AbortSignal): AsyncGenerator<T> {
   const iterator = source[Symbol.asyncIterator]();
   const ended = new Promise<{ readonly done: true; readonly value: undefined }>((resolve) => {

@@ -1,8 +1,8 @@
-/** `lvs-director check`: is this file right? */
+/** `lvs-director check`: checks a configuration file. */
 import { LvsError } from '../../model/errors.ts';
 import { configured } from '../../runtime/configuration.ts';
 
-/** Prints every warning and error; 0: the file can be used, 2: it cannot. */
+/** Prints all warnings and errors; returns 0 for a valid file, 2 otherwise. */
 export async function checkConfig(
   path: string,
   print: (line: string) => void,

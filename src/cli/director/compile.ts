@@ -1,4 +1,7 @@
-/** `lvs-director compile`: a configuration file as rules for ipvsadm, as commands, as plain YAML or as a script. */
+/**
+ * `lvs-director compile`: prints a configuration file as rules for ipvsadm, as commands, as plain YAML or as
+ * a script.
+ */
 import { writeScript } from '../../config/script.ts';
 import { writeYaml } from '../../config/yaml/write-yaml.ts';
 import { ruleLine } from '../../ipvsadm/rule-line.ts';
@@ -9,7 +12,10 @@ import { type Configured, configured } from '../../runtime/configuration.ts';
 export const FORMATS = ['ipvsadm', 'json', 'yaml', 'script'] as const;
 export type Format = (typeof FORMATS)[number];
 
-/** Prints the file in another form; 0: done, 2: it has mistakes. What a form cannot say goes to `complain`. */
+/**
+ * Prints the file in another format; returns 0, or 2 for an invalid file. Passes to `complain` what the
+ * format cannot express.
+ */
 export async function compileConfig(
   path: string,
   format: Format,
@@ -28,11 +34,11 @@ export async function compileConfig(
   print(await formatted(config, format));
   if (format === 'ipvsadm')
     for (const command of config.commands) {
-      const why = unsaid(command);
+      const why = notARule(command);
       if (why) complain(`${path}: ${why}`);
     }
   if (format === 'script' && !config.document.director.inside)
-    complain(`${path}: the script knows the director by director.inside, which is missing`);
+    complain(`${path}: director.inside is missing: the script detects the director by it`);
   return 0;
 }
 
@@ -51,7 +57,7 @@ async function formatted({ document, commands }: Configured, format: Format): Pr
   }
 }
 
-/** Returns the lines of `ipvsadm -R` that the commands have one for. */
+/** Returns the commands as lines of `ipvsadm -R`, as far as it has a form for them. */
 export async function linesOf(commands: readonly Command[]): Promise<string[]> {
   const lines: string[] = [];
   for (const command of commands) {
@@ -61,10 +67,10 @@ export async function linesOf(commands: readonly Command[]): Promise<string[]> {
   return lines;
 }
 
-/** What a rule cannot say, and how it is said instead. */
-function unsaid(command: Command): string | undefined {
+/** Returns how to configure what a rule cannot express; undefined for a rule. */
+function notARule(command: Command): string | undefined {
   if (command.op === 'set')
-    return `a setting is no rule: sysctl -w net.ipv4.vs.${command.name}=${command.value}`;
+    return `setting ${command.name} is not a rule (sysctl -w net.ipv4.vs.${command.name}=${command.value})`;
   if (command.op !== 'set-marks') return undefined;
-  return 'marks are no rules: a firewall gives them where the kernel does the work';
+  return 'marks are not rules (set them in the firewall)';
 }

@@ -1,4 +1,4 @@
-/** `lvs-director explain`: what the running director would do with a packet, step by step. */
+/** `lvs-director explain`: prints what the running director would do with a packet, step by step. */
 import { isIPv6 } from 'node:net';
 import type { PacketDoor } from '../../control/director-api.ts';
 import { LvsError } from '../../model/errors.ts';
@@ -13,15 +13,18 @@ interface End {
   readonly port: number;
 }
 
-/** Returns the first packet of a connection. Throws LvsError CONFIG for ends of two families. */
+/** Returns the first packet of a connection. Throws LvsError CONFIG for addresses of different families. */
 export function firstPacket(from: End, to: End, protocol: Protocol): Uint8Array {
   if (isIPv6(from.address) !== isIPv6(to.address))
-    throw new LvsError('CONFIG', 'explain: --from and --to have to be both of IPv4 or both of IPv6');
+    throw new LvsError(
+      'CONFIG',
+      'explain: --from and --to are of different families: expected both IPv4 or both IPv6',
+    );
   const kinds = { tcp: 'TCP SYN', udp: 'UDP', sctp: 'SCTP INIT' } as const;
   return packetOfLine(`${formatDestination(from)} > ${formatDestination(to)} ${kinds[protocol]}`);
 }
 
-/** True: the packet would be forwarded, or is none of the director's. */
+/** Prints the explanation; returns whether the packet would be forwarded or left to the host. */
 export async function explain(
   octets: Uint8Array,
   json: boolean,
@@ -34,13 +37,13 @@ export async function explain(
   return !Object.hasOwn(DROP_REASONS, explanation.verdict);
 }
 
-/** Returns the lines for people; the first word of each says which step it is. */
-export function linesOf({ packet, steps, verdict }: Explanation): string[] {
+/** Returns the explanation as text; the first word of a line names the step. */
+export function linesOf({ packet, steps, verdict, error }: Explanation): string[] {
   const lines = [row('packet', packet)];
   const isKnown = steps.some((step) => step.step === 'found' && step.what === 'connection');
-  if (!isKnown && verdict !== 'malformed') lines.push(row('connection', 'none is known'));
+  if (!isKnown && verdict !== 'malformed') lines.push(row('connection', 'none'));
   for (const step of steps) lines.push(...linesOfStep(step));
-  lines.push(row('verdict', `${verdict}: ${meaningOf(verdict)}`));
+  lines.push(row('verdict', `${verdict}: ${error ?? meaningOf(verdict)}`));
   return lines;
 }
 
@@ -54,7 +57,7 @@ function linesOfStep(step: Step): string[] {
     case 'found':
       return foundLines(step);
     case 'template-given-up':
-      return [row('template', 'one is there, but its destination takes no more')];
+      return [row('template', 'a template exists, but its destination accepts no new connections')];
     case 'service':
       return serviceLines(step);
     case 'scheduler':
@@ -93,7 +96,7 @@ function schedulerLines(step: Extract<Step, { step: 'scheduler' }>): string[] {
   const { scheduler, rule, candidates, more, chosen } = step;
   const width = Math.max(0, ...candidates.map((each) => formatDestination(each).length));
   return [
-    row('scheduler', `${scheduler} ${rule}${chosen ? '' : ': there is none'}`),
+    row('scheduler', `${scheduler} ${rule}${chosen ? '' : ': no destination is available'}`),
     ...candidates.map((each) => row('', candidateLine(each, width))),
     ...(more > 0 ? [row('', `and ${more} more`)] : []),
   ];
@@ -104,9 +107,9 @@ const candidateLine = (it: Candidate, width: number): string =>
   `${it.activeConnections} active, ${it.inactiveConnections} inactive: ${it.why}`;
 
 const MEANINGS = {
-  forwarded: 'sent on',
-  answered: 'the director sends an answer of its own',
-  waiting: 'a fragment, kept until its datagram is complete',
+  forwarded: 'sent to the next hop',
+  answered: 'the director sends a response itself',
+  waiting: 'a fragment, held until its datagram is complete',
   pass: 'left to the host',
   ...DROP_REASONS,
 } as const satisfies Record<Verdict, string>;

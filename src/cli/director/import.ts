@@ -12,7 +12,7 @@ import { systemNames as ipvsadmNames } from '../../ipvsadm/names.ts';
 import { LvsError } from '../../model/errors.ts';
 import { schedulers } from '../../schedulers/index.ts';
 
-/** File descriptor of the standard input, which `-` names. */
+/** File descriptor of the standard input, for the path `-`. */
 const STDIN = 0;
 
 export const SOURCES = ['ipvsadm', 'ldirectord', 'keepalived'] as const;

@@ -1,4 +1,4 @@
-/** One IP packet out of a pcap or pcapng file, by its number as tcpdump and Wireshark count. */
+/** Reads one IP packet from a pcap or pcapng file, by its number in tcpdump and Wireshark. */
 import { readFileSync } from 'node:fs';
 import { LvsError } from '../../model/errors.ts';
 import { ETHERTYPE_IPV4, ETHERTYPE_IPV6, ethernet } from '../../wire/ethernet.ts';
@@ -16,14 +16,16 @@ import {
 } from '../../wire/pcap-file.ts';
 import { isPcapng, type PcapngPacket, readPcapng } from '../../wire/pcapng-file.ts';
 
-/** "Linux cooked" headers, of `tcpdump -i any`: bytes, and where in them the EtherType is (tcpdump's registry). */
+/**
+ * "Linux cooked" headers of `tcpdump -i any`: bytes, and the offset of the EtherType (tcpdump's registry).
+ */
 const COOKED: Readonly<Record<number, { readonly length: number; readonly type: number }>> = {
   [LINKTYPE_LINUX_SLL]: { length: 16, type: 14 },
   [LINKTYPE_LINUX_SLL2]: { length: 20, type: 0 },
 };
 const IP_ONLY: readonly number[] = [LINKTYPE_RAW, LINKTYPE_IPV4, LINKTYPE_IPV6];
 
-/** Throws LvsError CONFIG where there is no such packet. `number`: from 1. */
+/** Returns the packet. Throws LvsError CONFIG when it does not exist. `number`: from 1. */
 export function packetOfFile(path: string, number: number): Uint8Array {
   const fault = (what: string) => new LvsError('CONFIG', `${path}: ${what}`);
   try {
@@ -31,13 +33,13 @@ export function packetOfFile(path: string, number: number): Uint8Array {
     for (const { octets, originalLength, linkType } of packetsOf(readFileSync(path))) {
       if (++count < number) continue;
       if (octets.length < originalLength)
-        throw fault(`of packet ${number} only ${octets.length} octets were captured`);
-      if (!isKnown(linkType)) throw fault(`link type ${linkType} is not understood`);
+        throw fault(`packet ${number} is truncated: only ${octets.length} bytes were captured`);
+      if (!isKnown(linkType)) throw fault(`link type ${linkType} is not supported`);
       const packet = ipOf(octets, linkType);
       if (packet) return packet;
-      throw fault(`packet ${number} is no IP packet`);
+      throw fault(`packet ${number} is not an IP packet`);
     }
-    throw fault(`there are ${count} packets, and none with number ${number}`);
+    throw fault(`packet ${number} not found: the file has ${count} packets`);
   } catch (error) {
     if (error instanceof LvsError) throw error;
     if (error instanceof PcapFileError || (error instanceof Error && 'code' in error))

@@ -1,4 +1,4 @@
-/** `lvs-director plan`: what a reload with this file would do, before anything happens. */
+/** `lvs-director plan`: prints what a reload with this file would change, without changing anything. */
 import { type Step, stepsOf } from '../../config/reload/plan.ts';
 import type { ConfigurationDoor, DirectorDoor } from '../../control/director-api.ts';
 import { type Moved, movedClients, SAMPLE } from '../../director/explain/moved-clients.ts';
@@ -10,12 +10,12 @@ import { reloadCommands, runningOf } from '../../runtime/reload.ts';
 
 export interface Plan {
   readonly steps: readonly Step[];
-  /** VIPs that the director takes and gives up, as `address device`. */
+  /** VIPs that the director would add and remove, as `address device`. */
   readonly vips: { readonly added: readonly string[]; readonly removed: readonly string[] };
-  /** What was set by hand, and whether it is kept. */
+  /** Manual changes, and whether a reload keeps them. */
   readonly byHand: readonly string[];
   readonly adopt: 'keep' | 'replace';
-  /** Shares of clients, for services that hash. */
+  /** Shares of clients that would move, for services that hash. */
   readonly moved: readonly Moved[];
 }
 
@@ -47,7 +47,7 @@ export async function planOf(
   };
 }
 
-/** Prints the plan of a file, in words or as JSON. */
+/** Prints the plan of a file, as text or as JSON. */
 export async function printPlan(
   path: string,
   json: boolean,
@@ -74,11 +74,11 @@ export function formatPlan({ steps, vips, byHand, adopt, moved }: Plan): string 
     ...moved.map(
       ({ service, share }) => `  ${formatService(service)}: ${percent(share)} of clients would move`,
     ),
-    ...byHand.map((what) => `! by hand: ${what} (adopt: ${adopt})`),
+    ...byHand.map((what) => `! changed with ipvsadm: ${what} (adopt: ${adopt})`),
   ];
-  return lines.length === 0 ? 'nothing would change\n' : `${lines.join('\n')}\n`;
+  return lines.length === 0 ? 'no changes\n' : `${lines.join('\n')}\n`;
 }
 
-/** Returns a share of the sample: as exact as that is. */
+/** Formats a share as precisely as the sample allows. */
 const percent = (share: number): string =>
   share < 1 / SAMPLE ? '0 %' : `${(share * 100).toFixed(share < 0.1 ? 1 : 0)} %`;

@@ -1,4 +1,7 @@
-/** `lvs-director replay`: a recorded file through a director of its own, with the file's clock and a seeded random source. */
+/**
+ * `lvs-director replay`: passes a recorded file to a new director, with the file's clock and a seeded random
+ * source.
+ */
 
 import { readFileSync, writeFileSync } from 'node:fs';
 import { Director } from '../../director/director.ts';
@@ -26,32 +29,32 @@ export interface ReplayOptions {
   readonly in: string;
   readonly out: string;
   readonly json?: boolean;
-  /** Of the random source, 0..2^32-1. */
+  /** Seed of the random source, 0..2^32-1. */
   readonly seed: number;
 }
 
 export interface ReplayResult {
-  /** IP packets that were handed to the director. */
+  /** IP packets that the director received. */
   readonly packets: number;
-  /** Frames of the file that were not: cut off, no IP, or not addressed to the director. */
+  /** Frames that it did not: truncated, not IP, or not addressed to the director. */
   readonly skipped: number;
   /** Packets that the director sent. */
   readonly sent: number;
   readonly verdicts: Readonly<Partial<Record<Verdict, number>>>;
   readonly connections: readonly ConnectionSnapshot[];
   readonly snapshot: Snapshot;
-  /** What was sent, as a pcap file of IP packets. */
+  /** The sent packets, as a pcap file of IP packets. */
   readonly file: Uint8Array;
 }
 
-/** ms between two ticks of the director's timers. */
-const TICK = 100;
-/** Between two packets, ms: more is a broken file, and all its ticks would take too long. */
-const LONGEST_SILENCE = 30 * 86_400_000;
-/** Bytes: every link of a replay is an Ethernet. */
-const MTU = 1500;
+/** Interval of the director's timers, ms. */
+const TICK_MS = 100;
+/** Maximum time between two packets, ms: a longer one means an invalid file, and too many timer ticks. */
+const MAX_GAP_MS = 30 * 86_400_000;
+/** Bytes: every link of a replay is Ethernet. */
+const MTU_BYTES = 1500;
 
-/** Writes what the director sends to `out`, and prints the connections that there are at the end. */
+/** Writes the sent packets to `out`, and prints the connections that exist at the end. */
 export async function replayFile(options: ReplayOptions, print: (text: string) => void): Promise<void> {
   const result = replay(
     await configured(options.config),
@@ -68,11 +71,14 @@ export async function replayFile(options: ReplayOptions, print: (text: string) =
     return;
   }
   const words = Object.entries(verdicts).map(([verdict, count]) => `${verdict} ${count}`);
-  print(`${packets} packets (${skipped} others left out): ${words.join(', ')}; ${sent} sent\n`);
+  print(`${packets} packets (${skipped} others skipped): ${words.join(', ')}; ${sent} sent\n`);
   for await (const text of listConnections(chunkOf(connections), false, joinEndpoint)) print(text);
 }
 
-/** Returns the same file, configuration and seed give the same bytes. Throws LvsError IO when the file is not whole. */
+/**
+ * Returns the same bytes for the same file, configuration and seed. Throws LvsError IO when the file is
+ * truncated.
+ */
 export function replay(config: Configured, file: Uint8Array, seed: number): ReplayResult {
   const out: Uint8Array[] = [pcapHeader(LINKTYPE_RAW)];
   const local = ownAddresses(config);
@@ -85,7 +91,7 @@ export function replay(config: Configured, file: Uint8Array, seed: number): Repl
         out.push(pcapPacket(frame.bytes.subarray(frame.start, frame.end), began + now));
         return true;
       },
-      route: (to) => ({ mtu: MTU, source: sourceTowards(to, local) }),
+      route: (to) => ({ mtu: MTU_BYTES, source: sourceTowards(to, local) }),
       isLocal: (address) => local.some((own) => sameAddress(own, address)),
     },
   });
@@ -98,10 +104,10 @@ export function replay(config: Configured, file: Uint8Array, seed: number): Repl
     began = readPcap(file).next().value?.at ?? 0;
     const toDirector = io.medium === 'ethernet' ? ethernetFilter(local) : () => true;
     for (let due = io.due; due !== undefined; due = io.due) {
-      if (due - now > LONGEST_SILENCE)
-        throw new LvsError('IO', `the recorded packets cannot be replayed: ${silence(due - now)}`);
-      // The timers run as they would have: every tick between two packets.
-      for (; now + TICK <= due; now += TICK) director.expire(now + TICK);
+      if (due - now > MAX_GAP_MS)
+        throw new LvsError('IO', `cannot replay the recorded packets: ${gapText(due - now)}`);
+      // The timers run as in real time: at every tick between two packets.
+      for (; now + TICK_MS <= due; now += TICK_MS) director.expire(now + TICK_MS);
       now = Math.max(now, Math.floor(due));
       io.receive((frame) => {
         if (!toDirector(frame)) return void skipped++;
@@ -113,7 +119,7 @@ export function replay(config: Configured, file: Uint8Array, seed: number): Repl
     skipped += io.skipped;
   } catch (cause) {
     if (!(cause instanceof PcapFileError)) throw cause;
-    throw new LvsError('IO', `the recorded packets cannot be read: ${cause.message}`, { cause });
+    throw new LvsError('IO', `cannot read the recorded packets: ${cause.message}`, { cause });
   }
   readCounters(director);
   return {
@@ -127,15 +133,15 @@ export function replay(config: Configured, file: Uint8Array, seed: number): Repl
   };
 }
 
-/** Returns a recording ends between two ticks of the estimator: what it would read at the next one is read now. */
+/** Returns a recording ends between two ticks of the estimator: reads what it would read at the next one. */
 function readCounters({ context: { total, services } }: Director): void {
   total.tick();
   for (const { meter, destinations } of services.all)
     for (const each of [meter, ...destinations.map((one) => one.meter)]) each.tick();
 }
 
-const silence = (ms: number): string =>
-  `one comes ${Math.floor(ms / 86_400_000)} days after the one before it`;
+const gapText = (ms: number): string =>
+  `a packet is ${Math.floor(ms / 86_400_000)} days after the previous one`;
 
 function withFile<T>(path: string, work: () => T): T {
   try {
@@ -146,8 +152,9 @@ function withFile<T>(path: string, work: () => T): T {
 }
 
 /**
- * Strips Ethernet; true for what was addressed to the director. A recording on the director's host also holds what it
- * sent on: the director's MAC address is where the first packet to one of its own addresses went.
+ * Returns a function that strips the Ethernet header and returns true for frames to the director. A recording
+ * on the director's host also contains frames that it sent: its MAC address is the destination of the first
+ * packet to one of its addresses.
  */
 function ethernetFilter(local: readonly Address[]): (frame: Frame) => boolean {
   const packet = new Packet();
@@ -163,7 +170,10 @@ function ethernetFilter(local: readonly Address[]): (frame: Frame) => boolean {
   };
 }
 
-/** Returns the addresses that the director's host has by its configuration: those of services, VIPs, and the inside one. */
+/**
+ * Returns the addresses of the director's host in its configuration: those of services, VIPs, and the inside
+ * address.
+ */
 function ownAddresses({ document, vips }: Configured): Address[] {
   const texts = [
     ...vips.map(({ address }) => address),
@@ -173,7 +183,10 @@ function ownAddresses({ document, vips }: Configured): Address[] {
   return [...new Set(texts)].flatMap((text) => parseAddress(text) ?? []);
 }
 
-/** The inside address comes last: it is the one to speak from. 192.0.2.1 (RFC 5737) where there is none. */
+/**
+ * Returns the source address towards `to`: the inside address if there is one, which is last; 192.0.2.1 (RFC
+ * 5737) otherwise.
+ */
 const sourceTowards = (to: Address, local: readonly Address[]): Address =>
   local.findLast((own) => isV4(own) === isV4(to)) ?? addressFromV4(0xc0000201);
 
@@ -181,9 +194,12 @@ async function* chunkOf(connections: readonly ConnectionSnapshot[]) {
   yield connections;
 }
 
-/** Numbers of 0 <= x < 1 that depend on the seed alone: xorshift with 13, 17, 5 (Marsaglia, Xorshift RNGs, 2003). */
+/**
+ * Returns a source of numbers 0 <= x < 1 that depend on the seed only: xorshift with 13, 17, 5 (Marsaglia,
+ * Xorshift RNGs, 2003).
+ */
 export function seeded(seed: number): () => number {
-  // Zero is the one state that it cannot leave.
+  // Zero is a fixed point of xorshift.
   let state = (seed ^ 0x9e3779b9) >>> 0 || 1;
   return () => {
     state ^= state << 13;

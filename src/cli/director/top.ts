@@ -1,4 +1,7 @@
-/** `lvs-director top`: services and destinations with their rates, renewed like top; one plain print where there is no terminal. */
+/**
+ * `lvs-director top`: shows services and destinations with their rates, refreshed like top; once when not on
+ * a terminal.
+ */
 
 import type { DirectorDoor } from '../../control/director-api.ts';
 import { formatDestination, formatService } from '../../model/naming.ts';
@@ -10,7 +13,7 @@ export interface Terminal {
   readonly rows: number;
 }
 
-/** ECMA-48: the other screen, the cursor, clearing, faces. */
+/** ECMA-48 sequences: alternate screen, cursor, clearing, attributes. */
 const ESCAPE = '\u001b[';
 const ENTER = `${ESCAPE}?1049h${ESCAPE}?25l`;
 const LEAVE = `${ESCAPE}?25h${ESCAPE}?1049l`;
@@ -20,14 +23,14 @@ const TO_SCREEN_END = `${ESCAPE}J`;
 const REVERSE = `${ESCAPE}7m`;
 const PLAIN = `${ESCAPE}0m`;
 
-/** What Ctrl-C sends while the terminal is raw. */
+/** Byte of Ctrl-C in raw mode. */
 const INTERRUPT = 3;
 
-/** Letters that names have room for; when one is longer, all get more. */
-const NAME = 38;
-/** Where the head of the table is among the lines, and a terminal's size where it does not tell. */
-const HEAD = 3;
-const USUAL: Terminal = { columns: 80, rows: 24 };
+/** Minimum width of the name column, characters. */
+const NAME_COLUMNS = 38;
+/** Line number of the table's header, and the size of a terminal that does not report it. */
+const HEADER_LINE = 3;
+const DEFAULT_TERMINAL: Terminal = { columns: 80, rows: 24 };
 
 interface Row {
   readonly name: string;
@@ -49,7 +52,7 @@ function row(
 const ratesOf = (rates: Traffic): string[] =>
   [rates.connections, rates.inPackets, rates.outPackets, rates.inOctets * 8, rates.outOctets * 8].map(figure);
 
-/** At most five characters: 99999, 1234k, 12M. */
+/** Formats a number in at most five characters: 99999, 1234k, 12M. */
 function figure(value: number): string {
   if (value < 100_000) return String(value);
   if (value < 10_000_000) return `${Math.round(value / 1000)}k`;
@@ -86,7 +89,7 @@ function serviceRows({ service, options, rates, destinations }: ServiceSnapshot)
   ];
 }
 
-/** Busiest services first. */
+/** Returns the lines, the busiest services first. */
 export function topLines({ services, rates, table, drops }: Snapshot, time: Date): string[] {
   const dropped = Object.values(drops).reduce((sum, packets) => sum + packets, 0);
   const busiest = services.toSorted((a, b) => b.rates.inPackets - a.rates.inPackets);
@@ -94,7 +97,7 @@ export function topLines({ services, rates, table, drops }: Snapshot, time: Date
   const head = row('SERVICE, destination', 'METHOD', 'WEIGHT', 'ACTIVE', 'INACT', titles);
   const all = row('all services', '', '', '', '', ratesOf(rates));
   const rows = busiest.flatMap(serviceRows);
-  const width = rows.reduce((most, { name }) => Math.max(most, name.length), NAME);
+  const width = rows.reduce((most, { name }) => Math.max(most, name.length), NAME_COLUMNS);
   const line = ({ name, figures }: Row) => `${name.padEnd(width)} ${figures}`;
   return [
     `lvs-director ${time.toISOString().slice(11, 19)}  ${services.length} services, ` +
@@ -106,32 +109,32 @@ export function topLines({ services, rates, table, drops }: Snapshot, time: Date
   ];
 }
 
-/** Returns a screen full of them: what is too much is cut, and said to be. */
+/** Returns a screen of lines; excess lines are cut, and their number is shown. */
 export function screenOf(lines: readonly string[], { columns, rows }: Terminal): string {
   const fits = lines.length <= rows;
   const shown = fits ? lines : [...lines.slice(0, rows - 1), `... ${lines.length - rows + 1} more lines`];
   const cut = shown.map((line, i) => {
     const text = line.slice(0, columns);
-    return `${i === HEAD ? `${REVERSE}${text}${PLAIN}` : text}${TO_LINE_END}`;
+    return `${i === HEADER_LINE ? `${REVERSE}${text}${PLAIN}` : text}${TO_LINE_END}`;
   });
   return `${HOME}${cut.join('\r\n')}${TO_SCREEN_END}`;
 }
 
 export interface TopOptions {
   readonly door: DirectorDoor;
-  /** ms between two looks. */
+  /** Refresh interval, ms. */
   readonly interval: number;
   readonly input: NodeJS.ReadStream;
   readonly output: NodeJS.WriteStream;
-  /** Ends it, as q does. */
+  /** Ends it, like q. */
   readonly signal: AbortSignal;
 }
 
-/** Resolves when it is to end. */
+/** Shows the lines until q or the signal. */
 export async function top({ door, interval, input, output, signal }: TopOptions): Promise<void> {
-  const look = async () => topLines(await door.snapshot({ services: true }), new Date());
+  const readLines = async () => topLines(await door.snapshot({ services: true }), new Date());
   if (!output.isTTY) {
-    output.write(`${(await look()).join('\n')}\n`);
+    output.write(`${(await readLines()).join('\n')}\n`);
     return;
   }
   let wake = () => {};
@@ -142,7 +145,7 @@ export async function top({ door, interval, input, output, signal }: TopOptions)
   };
   const pressed = (key: Buffer) => (key.includes('q') || key.includes(INTERRUPT) ? end() : wake());
   const resized = () => wake();
-  const first = await look();
+  const first = await readLines();
   output.write(ENTER);
   input.setRawMode?.(true).on('data', pressed).resume();
   output.on('resize', resized);
@@ -151,7 +154,12 @@ export async function top({ door, interval, input, output, signal }: TopOptions)
     let lines = first;
     while (!ended) {
       const { columns, rows } = output;
-      output.write(screenOf(lines, { columns: columns || USUAL.columns, rows: rows || USUAL.rows }));
+      output.write(
+        screenOf(lines, {
+          columns: columns || DEFAULT_TERMINAL.columns,
+          rows: rows || DEFAULT_TERMINAL.rows,
+        }),
+      );
       await new Promise<void>((resolve) => {
         const timer = setTimeout(resolve, interval);
         wake = () => {
@@ -159,7 +167,7 @@ export async function top({ door, interval, input, output, signal }: TopOptions)
           resolve();
         };
       });
-      if (!ended) lines = await look();
+      if (!ended) lines = await readLines();
     }
   } finally {
     input.setRawMode?.(false).off('data', pressed).pause();

@@ -1,4 +1,4 @@
-/** `lvs-realserver doctor`: is this host fit for its role? Exit status 0: yes; 1: something was found. */
+/** `lvs-realserver doctor`: checks whether this host fits its role. Exit status 0: yes; 1: problems found. */
 
 import { InvalidArgumentError } from 'commander';
 import type { Document } from '../../config/document.ts';
@@ -14,9 +14,9 @@ import { documentOf, type RoleOptions, rolesOf } from '../../realserver/role.ts'
 
 export interface DoctorOptions extends RoleOptions {
   readonly json: boolean;
-  /** This is the director's host, and the real servers are asked. */
+  /** This is the director's host, which checks the real servers. */
   readonly fromDirector: boolean;
-  /** Ports of the VIPs that servers are to listen on, where no configuration tells. */
+  /** Ports of the VIPs on which servers listen, without a configuration. */
   readonly port?: readonly ServedPort[];
 }
 
@@ -27,7 +27,8 @@ export async function doctor(
 ): Promise<0 | 1> {
   const document = await documentOf(options, say);
   if (options.fromDirector) {
-    if (!document) throw new LvsError('CONFIG', 'which real servers? name the configuration with --config');
+    if (!document)
+      throw new LvsError('CONFIG', 'doctor: missing real servers: expected a configuration (--config)');
     const { servers, findings } = await seeServers(document, thisMachine);
     if (options.json) print(JSON.stringify({ servers, findings }, null, 2));
     else print(`${formatServers(servers)}\n${formatFindings(findings)}`);
@@ -43,7 +44,10 @@ export async function doctor(
   return findings.length === 0 ? 0 : 1;
 }
 
-/** Returns where a host with these addresses has to listen: on the VIP, or under nat on its own address. */
+/**
+ * Returns the endpoints on which a host with these addresses must listen: on the VIP, or with nat on its
+ * address.
+ */
 export function servedOf({ services }: Document, own: ReadonlySet<string>): Served[] {
   const served = new Map<string, Served>();
   for (const { service, destinations } of services) {
@@ -60,7 +64,7 @@ export function servedOf({ services }: Document, own: ReadonlySet<string>): Serv
   return [...served.values()];
 }
 
-/** Under nat a server may listen on any of its addresses; the configuration tells which. */
+/** With nat a server may listen on any of its addresses, according to the configuration. */
 const portsOf = ({ method, vips }: Role, ports: readonly ServedPort[]): Served[] =>
   method === 'nat'
     ? []
@@ -72,13 +76,13 @@ export const ownAddresses = (): ReadonlySet<string> =>
 
 type ServedPort = Omit<Served, 'address' | 'isDirect'>;
 
-/** 80, 53/udp, with commas between. */
+/** Parses 80,53/udp. */
 export function portList(text: string): ServedPort[] {
   return text.split(',').map((word) => {
     const [number, protocol = 'tcp'] = word.split('/');
     const port = Number(number);
     if ((protocol === 'tcp' || protocol === 'udp') && Number.isInteger(port) && port > 0 && port < 65_536)
       return { protocol, port };
-    throw new InvalidArgumentError(`'${word}' is no port: give 80 or 53/udp.`);
+    throw new InvalidArgumentError(`Invalid port '${word}': expected a port such as 80 or 53/udp.`);
   });
 }

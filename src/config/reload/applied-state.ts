@@ -1,4 +1,4 @@
-/** What the commands of a document set, in a form that can be compared with what runs. */
+/** The configuration that commands result in, in a form that can be compared with a running director. */
 import type { Command, MarkRule } from '../../model/command.ts';
 import type { DestinationAddress, DestinationOptions } from '../../model/destination.ts';
 import { formatService } from '../../model/naming.ts';
@@ -6,7 +6,7 @@ import type { ServiceAddress, ServiceOptions } from '../../model/service.ts';
 import type { SettingName, Timeouts } from '../../model/settings.ts';
 import type { ServiceSnapshot, Snapshot } from '../../model/snapshot.ts';
 
-/** A service with its destinations as a director runs them: a part of its snapshot. */
+/** A service with its destinations: a part of a director's snapshot. */
 export interface Rule {
   readonly service: ServiceAddress;
   readonly options: ServiceOptions;
@@ -19,12 +19,12 @@ export interface RuleDestination extends DestinationAddress {
 export interface Applied {
   readonly rules: readonly Rule[];
   readonly settings: Readonly<Partial<Record<SettingName, number>>>;
-  /** Those that are not left as they are. */
+  /** Timeouts that are set. */
   readonly timeouts: Readonly<Partial<Timeouts>>;
   readonly marks: readonly MarkRule[];
 }
 
-/** What a fresh director has that these commands, those of a document, were applied to. */
+/** Returns the configuration of a new director after these commands of a document. */
 export function appliedOf(commands: readonly Command[]): Applied {
   const rules = new Map<string, Rule & { readonly destinations: RuleDestination[] }>();
   const settings: Partial<Record<SettingName, number>> = {};
@@ -51,7 +51,7 @@ export function appliedOf(commands: readonly Command[]): Applied {
       case 'set-marks':
         marks = command.rules;
         break;
-      default: // a document has no others
+      default: // a document has no other commands
     }
   return { rules: [...rules.values()], settings, timeouts, marks };
 }

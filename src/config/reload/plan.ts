@@ -1,4 +1,4 @@
-/** What a reload is about to do, step by step, with the live connections that each step touches. */
+/** The steps of a reload, with the live connections that each step affects. */
 import type { Command } from '../../model/command.ts';
 import type { DestinationOptions } from '../../model/destination.ts';
 import { formatDestination, formatService } from '../../model/naming.ts';
@@ -8,11 +8,11 @@ import type { Reconciliation } from './reconcile.ts';
 
 export interface Step {
   readonly kind: 'add' | 'change' | 'remove';
-  /** What it is about: `tcp 192.168.0.101:80 -> 192.168.0.3:80`. */
+  /** The object: `tcp 192.168.0.101:80 -> 192.168.0.3:80`. */
   readonly what: string;
-  /** How it changes. */
+  /** The change. */
   readonly how: string;
-  /** Connections that there are now and that it concerns. */
+  /** Live connections of the object. */
   readonly connections: number;
 }
 
@@ -26,10 +26,10 @@ export function stepsOf(snapshot: Snapshot, { commands, drains }: Reconciliation
     const connections = destination ? live(destination) : 0;
     const how =
       each.destination === undefined
-        ? 'when its destinations are gone'
+        ? 'when its destinations are removed'
         : connections > 0
-          ? `no new connections now, gone when those it has end, after ${drain} s at the latest`
-          : 'it is idle';
+          ? `no new connections, removed when its connections end, at the latest after ${drain} s`
+          : 'idle';
     steps.push({ kind: 'remove', what: nameOf(each), how, connections });
   }
   return steps;
@@ -53,7 +53,7 @@ function stepOf(
       return {
         kind: 'change',
         what: formatService(command.service),
-        how: `${how}; connections stay`,
+        how: `${how}; connections are kept`,
         connections,
       };
     }
@@ -62,11 +62,11 @@ function stepOf(
       return { kind: 'add', what: nameOf(command), how, connections: 0 };
     }
     case 'edit-destination': {
-      if (removed.has(nameOf(command))) return undefined; // told as a removal
+      if (removed.has(nameOf(command))) return undefined; // part of a removal
       const now = find(services.get(formatService(command.service)), formatDestination(command.destination));
       const how = difference(now ? destinationWords(now) : [], destinationWords(command.options));
       const connections = now ? live(now) : 0;
-      return { kind: 'change', what: nameOf(command), how: `${how}; connections stay`, connections };
+      return { kind: 'change', what: nameOf(command), how: `${how}; connections are kept`, connections };
     }
     case 'set': {
       const how = `${snapshot.settings[command.name]} -> ${command.value}`;
@@ -77,12 +77,12 @@ function stepOf(
       const how = names
         .map((name) => `${name} ${snapshot.timeouts[name]} s -> ${command.timeouts[name]} s`)
         .join(', ');
-      return { kind: 'change', what: 'time-outs', how, connections: snapshot.table.connections };
+      return { kind: 'change', what: 'timeouts', how, connections: snapshot.table.connections };
     }
     case 'set-marks':
       return { kind: 'change', what: 'marks', how: `${command.rules.length} rules`, connections: 0 };
     default:
-      return undefined; // a reload does nothing else
+      return undefined; // a reload has no other commands
   }
 }
 
@@ -95,7 +95,7 @@ const find = (service: ServiceSnapshot | undefined, endpoint: string): Destinati
 const live = ({ activeConnections, inactiveConnections }: DestinationSnapshot): number =>
   activeConnections + inactiveConnections;
 
-/** Only the words that differ. */
+/** Returns the words that differ. */
 function difference(before: readonly string[], after: readonly string[]): string {
   const gone = before.filter((word) => !after.includes(word));
   const come = after.filter((word) => !before.includes(word));
@@ -121,7 +121,7 @@ function destinationWords(options: DestinationOptions): string[] {
     `${method}${type}${type && tunnel?.port ? `:${tunnel.port}` : ''}`,
     ...(type && tunnel?.checksum !== 'none' ? [`${tunnel?.checksum}`] : []),
     `weight ${weight}`,
-    ...(upperThreshold > 0 ? [`at most ${upperThreshold} connections`] : []),
-    ...(lowerThreshold > 0 ? [`again below ${lowerThreshold}`] : []),
+    ...(upperThreshold > 0 ? [`upper threshold ${upperThreshold}`] : []),
+    ...(lowerThreshold > 0 ? [`lower threshold ${lowerThreshold}`] : []),
   ];
 }

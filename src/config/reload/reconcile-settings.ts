@@ -1,4 +1,7 @@
-/** Settings, timeouts and marks: the fewest commands from what runs to what a document wants. */
+/**
+ * Reconciles settings, timeouts and marks: returns the minimal commands that change a running director to a
+ * document.
+ */
 import type { Command } from '../../model/command.ts';
 import { DEFAULT_SETTINGS, type SettingName, type Timeouts } from '../../model/settings.ts';
 import type { Snapshot } from '../../model/snapshot.ts';
@@ -6,19 +9,19 @@ import type { Applied } from './applied-state.ts';
 
 export interface General {
   readonly commands: readonly Command[];
-  /** What was set by hand, in words. */
+  /** Values that were changed manually, as text. */
   readonly byHand: readonly string[];
 }
 
-/** Strategies that go from 1 to 2 and back by themselves when memory is short (ipvs-sysctl.rst). */
+/** Strategies that the kernel switches between 1 and 2 when memory is short (ipvs-sysctl.rst). */
 const SELF_CHANGING: ReadonlySet<string> = new Set(['drop_entry', 'drop_packet', 'secure_tcp']);
 
-/** Seconds, of a director that was told nothing (Linux 6.1: 15 min, 2 min, 5 min). */
+/** Seconds, of a director without configuration (Linux 6.1: 15 min, 2 min, 5 min). */
 const DEFAULT_TIMEOUTS: Timeouts = { tcp: 900, tcpFin: 120, udp: 300 };
 
 /**
- * `previous`: what the last document set. What differs from it was set by hand: it is told, and kept unless `replace`
- * or the document now says something else than before.
+ * `previous`: the values of the previous document. A value that differs from it was changed manually. It is
+ * reported, and kept unless `replace` is set or the document changed the value.
  */
 export function reconcileSettings(
   running: Pick<Snapshot, 'settings' | 'timeouts'>,
@@ -27,7 +30,7 @@ export function reconcileSettings(
   replace: boolean,
 ): General {
   const byHand: string[] = [];
-  /** Returns the value that is to be; undefined: the running one may stay. */
+  /** Returns the new value; undefined: the running value is kept. */
   const next = (what: string, now: number, before: number, then: number): number | undefined => {
     if (now === then) return undefined;
     if (now === before) return then;
@@ -49,7 +52,7 @@ export function reconcileSettings(
     const initial = DEFAULT_TIMEOUTS[name];
     const before = previous?.timeouts[name] ?? initial;
     timeouts[name] =
-      next(`time-out ${name}`, running.timeouts[name], before, wanted.timeouts[name] ?? initial) ?? 0;
+      next(`timeout ${name}`, running.timeouts[name], before, wanted.timeouts[name] ?? initial) ?? 0;
   }
   if (Object.values(timeouts).some((seconds) => seconds > 0)) commands.push({ op: 'set-timeouts', timeouts });
   if (JSON.stringify(wanted.marks) !== JSON.stringify(previous?.marks ?? []))

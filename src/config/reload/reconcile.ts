@@ -1,4 +1,7 @@
-/** The fewest steps from the rules that run to the rules that a document wants; connections of what stays are untouched. */
+/**
+ * Computes the minimal steps from the running rules to those of a document; connections of unchanged rules
+ * are not affected.
+ */
 import type { Command } from '../../model/command.ts';
 import type { DestinationAddress, DestinationOptions } from '../../model/destination.ts';
 import { formatDestination, formatService } from '../../model/naming.ts';
@@ -7,7 +10,10 @@ import { compile, compileService } from '../compile.ts';
 import type { Document, ServiceDocument } from '../document.ts';
 import { appliedOf, type Rule, type RuleDestination } from './applied-state.ts';
 
-/** A destination, or a service whose destinations have all gone, that is removed when its connections have ended. */
+/**
+ * A destination, or a service whose destinations are drained, that is removed when its connections have
+ * ended.
+ */
 export interface Drain {
   readonly service: ServiceAddress;
   /** Missing: the service itself. */
@@ -15,17 +21,17 @@ export interface Drain {
 }
 
 export interface Reconciliation {
-  /** To be applied at once, in this order. */
+  /** Commands to execute immediately, in this order. */
   readonly commands: readonly Command[];
-  /** To be removed when idle, or when the document's drain time is over; quiesced by the commands. */
+  /** Objects to remove when idle, or after the document's drain time; the commands quiesce them. */
   readonly drains: readonly Drain[];
-  /** What runs and was set by hand, in words: kept or replaced as `adopt` says. */
+  /** Rules that were changed manually, as text; kept or replaced according to `adopt`. */
   readonly byHand: readonly string[];
 }
 
 /**
- * `running`: what the director has; `wanted`: the new document; `previous`: the rules of the document that was applied
- * last. What runs but stood in no document was set by hand.
+ * `running`: the director's rules; `wanted`: the new document; `previous`: the rules of the previous
+ * document. A running rule that no document has was added manually.
  */
 export function reconcile(
   running: readonly Rule[],
@@ -117,7 +123,10 @@ class Steps implements Reconciliation {
     if (this.#replace) this.removeService(rule);
   }
 
-  /** True where the running options may stay: they are the wanted ones, or were set by hand and the file says to keep that. */
+  /**
+   * Reports whether the running options are kept: they are the wanted ones, or were changed manually and the
+   * file keeps such changes.
+   */
   #keeps<T>(
     service: ServiceAddress,
     running: T,
@@ -130,7 +139,7 @@ class Steps implements Reconciliation {
     const handmade = before !== undefined && !same(running, before);
     if (!handmade) return false;
     this.byHand.push(
-      `${formatService(service)}${destination ? `: destination ${destination}` : ''} was changed by hand`,
+      `${formatService(service)}${destination ? `: destination ${destination}` : ''} was changed with ipvsadm`,
     );
     return !this.#replace && same(before, wanted);
   }
@@ -158,7 +167,7 @@ const sameService = (a: ServiceOptions, b: ServiceOptions): boolean =>
   (a.engine ?? '') === (b.engine ?? '') &&
   (a.ops ?? false) === (b.ops ?? false);
 
-/** 32 and 128 are both "all of the address". */
+/** Prefix lengths 32 and 128 both mean the whole address. */
 const prefixOf = ({ persistencePrefix }: ServiceOptions): number =>
   persistencePrefix === 32 ? 128 : (persistencePrefix ?? 128);
 

@@ -1,8 +1,8 @@
-/** A valid lvs.yaml expanded into a document: names resolved, groups and defaults put in their places. */
+/** Expands a valid lvs.yaml to a document: resolves names, applies groups and defaults. */
 
 import type { MarkRule } from '../../model/command.ts';
 import { canonical, familyOfText } from '../canonical-address.ts';
-import { LONGEST_NAME } from '../device-names.ts';
+import { MAX_DEVICE_CHARACTERS } from '../device-names.ts';
 import { DEFAULT_DRAIN, type Document, type Interface } from '../document.ts';
 import type { YamlFile } from '../schema.ts';
 import type { Path } from './position.ts';
@@ -47,16 +47,22 @@ function interfaceOf(
   const { interface: device, alias, address } = each;
   const family = familyOfText(address);
   if (family === 0)
-    return notes.error(place([...path, 'address']), `expected an IPv4 or IPv6 address, not '${address}'`);
+    return notes.error(
+      place([...path, 'address']),
+      `invalid address '${address}': expected an IPv4 or IPv6 address`,
+    );
   const most = family === 6 ? 128 : 32;
   const prefix = each.prefix ?? most;
   if (prefix > most)
-    return notes.error(place([...path, 'prefix']), `an IPv4 prefix has at most 32 bits, not ${prefix}`);
+    return notes.error(
+      place([...path, 'prefix']),
+      `invalid prefix ${prefix}: expected at most 32 bits for IPv4`,
+    );
   const label = `${device}:${alias}`;
-  if (alias !== undefined && label.length > LONGEST_NAME)
+  if (alias !== undefined && label.length > MAX_DEVICE_CHARACTERS)
     return notes.error(
       place([...path, 'alias']),
-      `${label} is too long for a label: expected at most ${LONGEST_NAME} letters`,
+      `invalid label ${label}: expected at most ${MAX_DEVICE_CHARACTERS} characters (IFNAMSIZ - 1)`,
     );
   return notes.at(place([...path, 'address']), {
     device,
@@ -74,7 +80,10 @@ function gatewayOf(
   client: boolean,
 ): string | undefined {
   if (text === undefined || familyOfText(text) !== 0 || (client && text === 'client')) return text;
-  return notes.error(place(path), `expected an address${client ? ", or 'client'" : ''}, not '${text}'`);
+  return notes.error(
+    place(path),
+    `invalid gateway '${text}': expected an address${client ? ", or 'client'" : ''}`,
+  );
 }
 
 function markRule(
@@ -88,7 +97,7 @@ function markRule(
     if (text !== undefined && !isPrefix(text))
       return notes.error(
         place([...path, key]),
-        `expected an address or a prefix such as 10.8.0.0/16, not '${text}'`,
+        `invalid ${key} '${text}': expected an address or a prefix such as 10.8.0.0/16`,
       );
   }
   const [first = 0, last = first] = String(port ?? '')
@@ -97,7 +106,7 @@ function markRule(
   if (port !== undefined && !(first >= 1 && first <= last && last <= 65_535))
     return notes.error(
       place([...path, 'port']),
-      `expected a port or first-last, of 1 to 65535, not '${port}'`,
+      `invalid port '${port}': expected a port or first-last, from 1 to 65535`,
     );
   return {
     mark,

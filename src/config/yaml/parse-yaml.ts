@@ -1,4 +1,6 @@
-/** The YAML syntax, lvs.yaml: parsed with every value's place, validated by the schema, expanded into a document. */
+/**
+ * Parses the YAML syntax, lvs.yaml, with positions; validates it by the schema, and expands it to a document.
+ */
 import { Ajv } from 'ajv';
 import { type Document, isAlias, isNode, LineCounter, parseDocument, visit } from 'yaml';
 import { EMPTY_DOCUMENT } from '../document.ts';
@@ -12,21 +14,23 @@ import { type Path, rangeOf } from './position.ts';
 import { schemaProblems } from './schema-problems.ts';
 import type { YamlContext } from './yaml-context.ts';
 
-/** Most uses of aliases, those within aliases multiplied: a bound on what a small file can grow to. */
+/**
+ * Maximum number of values that aliases stand for, nested ones multiplied: bounds the size of the expansion.
+ */
 const MAX_ALIASES = 10_000;
 
-/** What an operator cannot know from the YAML library's own words, by its codes. */
+/** Messages that replace those of the YAML library, by its codes. */
 const YAML_WORDS: Readonly<Record<string, string>> = {
-  MULTIPLE_DOCS: 'a second document begins here: expected one',
-  NON_STRING_KEY: 'expected a key, not a list or a map',
-  RESOURCE_EXHAUSTION: 'lists and maps in each other too deep',
+  MULTIPLE_DOCS: 'a second document: expected one',
+  NON_STRING_KEY: 'invalid key: expected text, not a list or a map',
+  RESOURCE_EXHAUSTION: 'nesting is too deep',
 };
 
 const validate = new Ajv({ allErrors: true, strict: false, verbose: true }).compile<YamlFile>(schema);
 
 /**
- * Reads lvs.yaml. `schedulers`: the names that exist; `segments`: networks that the host is on.
- * Never throws: what is wrong is among the problems.
+ * Parses lvs.yaml. `schedulers`: the supported names; `segments`: networks of the host. Never throws: errors
+ * are among the problems.
  */
 export async function parseYaml(
   text: string,
@@ -50,7 +54,7 @@ export async function parseYaml(
   };
 
   const findings = [...yaml.errors, ...yaml.warnings];
-  const tooDeep = findings.find(({ code }) => code === 'RESOURCE_EXHAUSTION'); // and all the others follow from it
+  const tooDeep = findings.find(({ code }) => code === 'RESOURCE_EXHAUSTION'); // it causes all the others
   for (const error of tooDeep ? [tooDeep] : findings)
     notes.error(
       at(...error.pos),
@@ -58,7 +62,7 @@ export async function parseYaml(
     );
   const aliases = aliasesOf(yaml);
   for (const { name, range } of aliases.dangling)
-    notes.error(at(...range), `no anchor &${name} stands before this`);
+    notes.error(at(...range), `anchor &${name} not found before this alias`);
   if (notes.problems.length > 0) return unreadable();
 
   let value: unknown;
@@ -66,10 +70,7 @@ export async function parseYaml(
     value = yaml.toJS({ maxAliasCount: MAX_ALIASES });
   } catch (error) {
     if (!(error instanceof ReferenceError)) throw error;
-    notes.error(
-      at(...(aliases.first ?? [0, 1])),
-      `aliases of aliases stand for more than ${MAX_ALIASES} values`,
-    );
+    notes.error(at(...(aliases.first ?? [0, 1])), `aliases stand for more than ${MAX_ALIASES} values`);
     return unreadable();
   }
   const place = (path: readonly (string | number)[]) => at(...rangeOf(yaml.contents, path));
@@ -110,12 +111,12 @@ export function aliasesOf(yaml: Document): Aliases {
   return { first: aliases[0]?.range, dangling: aliases.filter(({ dangling }) => dangling) };
 }
 
-/** Keys whose items stand for themselves: one that is wrong says nothing about the others. */
+/** Keys of lists whose items are independent of each other. */
 const LISTS: ReadonlySet<string> = new Set(['services', 'vips', 'marks']);
 
 /**
- * A copy with holes in its lists, so that indexes still are those of the file; undefined: it is no map at all.
- * `faults`: paths of what the schema refuses.
+ * Returns a copy with holes in its lists, so that indexes remain those of the file; undefined when it is not
+ * a map. `faults`: paths of rejected parts.
  */
 export function restOf(
   file: unknown,
@@ -125,14 +126,14 @@ export function restOf(
   const rest = structuredClone(file);
   let whole = true;
   for (const [key, item] of faults) {
-    if (key === undefined) continue; // a key too much, or one too few
+    if (key === undefined) continue; // an unknown or missing key
     const part = rest[key];
     if (item !== undefined && LISTS.has(String(key)) && Array.isArray(part)) delete part[Number(item)];
-    // Services that use it are not to blame.
+    // Services that use the group are not reported.
     else if (key === 'groups' && item !== undefined && isRecord(part)) part[item] = [];
     else {
       if (key === 'defaults' || key === 'groups') whole = false;
-      // What is wrong in the defaults is not inherited; the rest of them is.
+      // Only the rejected default is removed; the others still apply.
       if (key === 'defaults' && item !== undefined && isRecord(part)) delete part[item];
       else delete rest[key];
     }

@@ -1,9 +1,12 @@
-/** Where a value, or a key, stands in a YAML text. */
+/** Finds the position of a value, or of a key, in a YAML text. */
 import { isAlias, isMap, isNode, isScalar, isSeq } from 'yaml';
 
 export type Path = readonly (string | number)[];
 
-/** Offsets of the value at `path`, or of `key` in the map there; where that is missing, of the nearest thing above. */
+/**
+ * Returns the offsets of the value at `path`, or of `key` in the map there; when it is missing, of the
+ * closest enclosing value.
+ */
 export function rangeOf(root: unknown, path: Path, key?: string): [from: number, to: number] {
   let node = root;
   let range: [number, number] = [0, 1];

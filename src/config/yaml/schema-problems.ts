@@ -1,16 +1,16 @@
-/** The schema validator's findings in an operator's words, the ones that only repeat another left out. */
+/** Translates errors of the schema validator for operators, and removes redundant ones. */
 import type { ErrorObject } from 'ajv';
 import { didYouMean, nearest } from '../problem.ts';
 import type { Path } from './position.ts';
 
 export interface SchemaProblem {
   readonly path: Path;
-  /** The key at the path that the caret goes under. */
+  /** The key at the path to underline. */
   readonly key?: string;
   readonly message: string;
 }
 
-/** Findings that only say that an alternative did not fit: the alternatives' own findings say more. */
+/** Errors that only report that no alternative matched: the errors of the alternatives say more. */
 const SUMMARIES = new Set(['oneOf', 'anyOf', 'if', 'propertyNames']);
 
 export function schemaProblems(errors: readonly ErrorObject[]): SchemaProblem[] {
@@ -28,7 +28,10 @@ export function schemaProblems(errors: readonly ErrorObject[]): SchemaProblem[] 
   return [...problems.values()];
 }
 
-/** Returns the keys that perhaps were meant by unknown ones in the same map: those are told, and not that the key is missing. */
+/**
+ * Returns the keys that unknown keys of the same map probably meant: the unknown key is reported, not the
+ * missing one.
+ */
 const meantKeys = (errors: readonly ErrorObject[]): ReadonlySet<string> =>
   new Set(
     errors.flatMap((error) => {
@@ -40,15 +43,16 @@ const meantKeys = (errors: readonly ErrorObject[]): ReadonlySet<string> =>
 
 const placeOf = ({ instancePath }: ErrorObject, key: unknown): string => `${instancePath} ${key}`;
 
-/** `kinds`: what is said of the kind of the same value. */
+/** `kinds`: the type errors of the same value. */
 function problemOf(error: ErrorObject, path: Path, kinds: readonly ErrorObject[]): SchemaProblem | undefined {
   const { keyword, params, parentSchema } = error;
   if (keyword === 'oneOf' && isKindOfService(error)) {
-    return { path, message: 'a service needs exactly one of tcp, udp, sctp and mark' };
+    return { path, message: 'a service has exactly one of tcp, udp, sctp and mark' };
   }
   if (SUMMARIES.has(keyword)) return undefined;
   if (keyword === 'required' && isKindOfService(error)) return undefined;
-  // Where several kinds may stand, what is one of them is judged as that one, and what is none is told once.
+  // A value that matches one of several types is checked as that one; a value that matches none is reported
+  // once.
   const alternative = keyword === 'type' && /\/oneOf\/\d+\/type$/.test(error.schemaPath);
   if (alternative && (kinds.length === 1 || error !== kinds[0])) return undefined;
   switch (keyword) {
@@ -62,42 +66,45 @@ function problemOf(error: ErrorObject, path: Path, kinds: readonly ErrorObject[]
       };
     }
     case 'required':
-      return { path, message: `'${params['missingProperty']}' is missing here` };
+      return { path, message: `missing key '${params['missingProperty']}'` };
     case 'enum': {
       const allowed = (params['allowedValues'] as readonly unknown[]).map(String);
       const name = error.propertyName;
       const found = name ?? error.data;
       const near = typeof found === 'string' ? didYouMean(found, allowed) : '';
-      const message = `expected one of ${allowed.join(', ')}, not ${describe(found)}${near}`;
+      const message = `invalid value ${describe(found)}: expected one of ${allowed.join(', ')}${near}`;
       return name === undefined ? { path, message } : { path, key: name, message };
     }
     case 'type':
-      return { path, message: `expected ${kinds.map(kindOf).join(' or ')}, not ${describe(error.data)}` };
+      return {
+        path,
+        message: `invalid value ${describe(error.data)}: expected ${kinds.map(kindOf).join(' or ')}`,
+      };
     case 'minimum':
     case 'maximum': {
       const { minimum, maximum } = (parentSchema ?? {}) as { minimum?: number; maximum?: number };
-      return { path, message: `expected ${minimum} to ${maximum}, not ${describe(error.data)}` };
+      return { path, message: `invalid value ${describe(error.data)}: expected ${minimum} to ${maximum}` };
     }
     case 'pattern': {
       const description = parentSchema?.['description'] as string | undefined;
-      // Its first sentence.
+      // The first sentence of the description.
       const form = description?.replace(/\.( .*)?$/, '') ?? `text like ${params['pattern']}`;
       const expected = form.replace(/^A\b/, 'a');
-      return { path, message: `expected ${expected}, not ${describe(error.data)}` };
+      return { path, message: `invalid value ${describe(error.data)}: expected ${expected}` };
     }
     default:
-      return { path, message: `${error.message}, not ${describe(error.data)}` };
+      return { path, message: `invalid value ${describe(error.data)}: ${error.message}` };
   }
 }
 
 const isKindOfService = (error: ErrorObject): boolean => /\/services\/items\/oneOf/.test(error.schemaPath);
 
-/** JSON's kinds of values in YAML's words. */
+/** Returns the YAML name of a JSON type. */
 const kindOf = ({ params }: ErrorObject): string =>
   ({ object: 'a map', array: 'a list', integer: 'a whole number' })[String(params['type'])] ??
   `a ${params['type']}`;
 
-/** Returns the steps of a JSON pointer, RFC 6901. */
+/** Returns the steps of a JSON pointer (RFC 6901). */
 const pathOf = (pointer: string): Path =>
   pointer
     .split('/')

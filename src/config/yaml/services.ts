@@ -1,4 +1,4 @@
-/** The services of lvs.yaml: ranges of ports, groups and defaults expanded, names of servers and ports resolved. */
+/** Expands the services of lvs.yaml: port ranges, groups and defaults, names of servers and ports. */
 
 import { parseBodyPattern } from '../../model/body-pattern.ts';
 import type { Check, StatusRange } from '../../model/check.ts';
@@ -15,10 +15,10 @@ type YamlService = NonNullable<YamlFile['services']>[number];
 type YamlDestination = Exclude<YamlService['destinations'], string>[number];
 type Inherited = NonNullable<YamlFile['defaults']>;
 
-/** Most ports that one service may range over: each is a service of its own. */
+/** Maximum number of ports of a range: each is a separate service. */
 const MAX_RANGE = 4096;
 
-/** Bits of ServiceOptions.schedulerFlags by the names that files and ipvsadm use. */
+/** Bits of ServiceOptions.schedulerFlags by their names in files and in ipvsadm. */
 export const FLAG_BITS: Readonly<Record<string, number>> = {
   'sh-fallback': 1,
   'mh-fallback': 1,
@@ -34,7 +34,7 @@ export async function expandServices(context: YamlContext): Promise<ServiceDocum
   const used = new Set<string>();
   const services: ServiceDocument[] = [];
   for (const [i, each] of (file.services ?? []).entries()) {
-    if (!each) continue; // it was refused before
+    if (!each) continue; // it was rejected before
     const path: Path = ['services', i];
     const inherited: Inherited = { ...file.defaults, ...each };
     const check = checkOf(context, inherited.check, [...(each.check ? path : ['defaults']), 'check']);
@@ -48,15 +48,15 @@ export async function expandServices(context: YamlContext): Promise<ServiceDocum
       }
       services.push(notes.at(place(path), { service, options, ...(check && { check }), destinations }));
       if (each.tunnel && context.whole && !destinations.some((one) => one.options.method === 'tunnel'))
-        notes.warning(place([...path, 'tunnel']), 'no destination is reached by the tunnel method');
+        notes.warning(place([...path, 'tunnel']), 'no destination uses the tunnel method');
     }
   }
   for (const name of Object.keys(file.groups ?? {}))
-    if (!used.has(name)) notes.warning(place(['groups', name]), `no service uses the group '${name}'`);
+    if (!used.has(name)) notes.warning(place(['groups', name]), `group '${name}' is not used`);
   return services;
 }
 
-/** Returns the addresses that one entry stands for: more than one where it names a range of ports. */
+/** Returns the addresses of one entry: several for a range of ports. */
 function addressesOf({ notes, place, names }: YamlContext, each: YamlService, path: Path): ServiceAddress[] {
   if (each.mark !== undefined) return [{ mark: each.mark, family: each.family ?? 4 }];
   const protocol = (['tcp', 'udp', 'sctp'] as const).find((name) => each[name] !== undefined)!;
@@ -64,7 +64,7 @@ function addressesOf({ notes, place, names }: YamlContext, each: YamlService, pa
   const at = place([...path, protocol]);
   const parts = splitEndpoint(text);
   if (!parts || familyOfText(parts.host) === 0) {
-    notes.error(at, `expected address:port or [address]:port, not '${text}'`);
+    notes.error(at, `invalid endpoint '${text}': expected address:port or [address]:port`);
     return [];
   }
   const range = /^(\d+)-(\d+)$/.exec(parts.port);
@@ -73,14 +73,14 @@ function addressesOf({ notes, place, names }: YamlContext, each: YamlService, pa
   if (first === undefined || last === undefined || last > 65_535 || first > last) {
     notes.error(
       at,
-      `expected a port of 0 to 65535, a name of /etc/services, or first-last, not '${parts.port}'`,
+      `invalid port '${parts.port}': expected 0 to 65535, a name in /etc/services, or first-last`,
     );
     return [];
   }
   if (last - first >= MAX_RANGE) {
     notes.error(
       at,
-      `a range of ${last - first + 1} ports: at most ${MAX_RANGE}; a firewall mark covers any number`,
+      `invalid port range of ${last - first + 1} ports: expected at most ${MAX_RANGE} (a firewall mark covers any number)`,
     );
     return [];
   }
@@ -106,15 +106,18 @@ function optionsOf(
   const flags = inherited.flags ?? [];
   for (const flag of flags)
     if (whole && !flag.startsWith('flag-') && !flag.startsWith(`${scheduler}-`))
-      notes.error(at('flags'), `the flag ${flag} is not one of the scheduler ${scheduler}`);
+      notes.error(at('flags'), `invalid flag ${flag}: expected a flag of the scheduler ${scheduler}`);
   const prefix = inherited['persistence-prefix'];
   const family = 'mark' in service ? service.family : familyOfText(service.address);
   if (prefix !== undefined && family === 4 && prefix > 32)
-    notes.error(at('persistence-prefix'), `an IPv4 prefix has at most 32 bits, not ${prefix}`);
+    notes.error(
+      at('persistence-prefix'),
+      `invalid persistence-prefix ${prefix}: expected at most 32 bits for IPv4`,
+    );
   if (whole && 'port' in service && service.port === 0 && !persistent)
-    notes.error(place(path), 'port 0, every port, needs a persistent service');
+    notes.error(place(path), 'port 0 (every port) requires a persistent service');
   if (inherited['one-packet'] && 'protocol' in service && service.protocol !== 'udp')
-    notes.error(at('one-packet'), 'one-packet is for UDP and firewall marks only');
+    notes.error(at('one-packet'), 'one-packet is supported for UDP and firewall marks only');
   return {
     scheduler,
     ...(flags.length > 0 && { schedulerFlags: flags.reduce((bits, flag) => bits | FLAG_BITS[flag]!, 0) }),
@@ -125,11 +128,11 @@ function optionsOf(
   };
 }
 
-/** Reports whether the service at `path` says it itself and does not inherit it. */
+/** Reports whether the service at `path` has the key, rather than inherits it. */
 const isOwn = (file: YamlFile, path: Path, key: keyof Inherited): boolean =>
   file.services?.[Number(path[1])]?.[key] !== undefined;
 
-/** Returns the destinations of a service, each with its place; a group's are those of the group. */
+/** Returns the destinations of a service, or of its group, each with its path. */
 function destinationsOf(
   { file, notes, place, whole }: YamlContext,
   each: YamlService,
@@ -142,7 +145,7 @@ function destinationsOf(
   if (!Object.hasOwn(groups, named)) {
     if (!whole) return [];
     const near = didYouMean(named, Object.keys(groups)) || ': expected a name of groups, or a list';
-    notes.error(place([...path, 'destinations']), `no group '${named}'${near}`);
+    notes.error(place([...path, 'destinations']), `group '${named}' not found${near}`);
     return [];
   }
   used.add(named);
@@ -164,29 +167,29 @@ async function destinationOf(
   const parts = splitEndpoint(each.server) ?? { host: each.server, port: '' };
   const literal = familyOfText(parts.host);
   if (parts.host === '' || parts.host.includes('%'))
-    return notes.error(at, `expected server[:port], an address without a zone, not '${each.server}'`);
+    return notes.error(at, `invalid server '${each.server}': expected server[:port], without a zone`);
   if (context.whole && literal !== 0 && literal !== own && method !== 'tunnel')
-    return notes.error(at, `an IPv${literal} server behind an IPv${own} service needs the tunnel method`);
+    return notes.error(at, `an IPv${literal} server of an IPv${own} service requires the tunnel method`);
   const address = await names.host(parts.host, own);
   if (address === undefined)
-    return notes.error(at, `'${parts.host}' has no IPv${own} address: give one, or name it in /etc/hosts`);
+    return notes.error(
+      at,
+      `'${parts.host}' has no IPv${own} address: expected an address, or a name in /etc/hosts`,
+    );
   const servicePort = 'port' in service ? service.port : 0;
   const protocol = 'protocol' in service ? service.protocol : 'tcp';
   const port = parts.port === '' ? servicePort : portOf(parts.port, protocol, names);
   if (port === undefined)
-    return notes.error(at, `expected a port of 0 to 65535 or a name of /etc/services, not '${parts.port}'`);
+    return notes.error(at, `invalid port '${parts.port}': expected 0 to 65535, or a name in /etc/services`);
   const upper = each['upper-threshold'] ?? 0;
   const lower = each['lower-threshold'] ?? 0;
   if (lower > upper)
     return notes.error(
       at,
-      `lower-threshold ${lower} is above upper-threshold ${upper || 'which is missing'}`,
+      `invalid lower-threshold ${lower}: expected at most the upper-threshold ${upper || '(which is missing)'}`,
     );
   if (each.tunnel && method !== 'tunnel' && context.whole)
-    notes.error(
-      place([...path, 'tunnel']),
-      `the method is ${method}, a tunnel is for the method tunnel only`,
-    );
+    notes.error(place([...path, 'tunnel']), `a tunnel requires the method tunnel, not ${method}`);
   const tunnel = tunnelOf(context, each.tunnel ?? inherited.tunnel, method, path);
   const options: DestinationOptions = {
     method,
@@ -207,14 +210,15 @@ function tunnelOf(
   if (!tunnel || method !== 'tunnel') return undefined;
   const { type, port = 0, checksum = 'none' } = tunnel;
   const at = place([...path, 'tunnel']);
-  if (type === 'gue' && port === 0) return notes.error(at, 'a gue tunnel needs its UDP port');
-  if (type !== 'gue' && port !== 0) return notes.error(at, `a port is for gue tunnels only, not ${type}`);
+  if (type === 'gue' && port === 0) return notes.error(at, 'a gue tunnel requires a UDP port');
+  if (type !== 'gue' && port !== 0)
+    return notes.error(at, `a port is supported for gue tunnels only, not ${type}`);
   const fits = checksum === 'none' || type === 'gue' || (type === 'gre' && checksum === 'csum');
-  if (!fits) return notes.error(at, `${type} has no checksum option ${checksum}`);
+  if (!fits) return notes.error(at, `checksum ${checksum} is not supported for ${type}`);
   return { type, port, checksum };
 }
 
-/** `host:port`, `[v6]:port`, `host`, `[v6]`, or a bare IPv6 address; the port is '' where there is none. */
+/** Splits `host:port`, `[v6]:port`, `host`, `[v6]`, or a bare IPv6 address; the port is '' when missing. */
 function splitEndpoint(text: string): { host: string; port: string } | undefined {
   if (familyOfText(text) === 6) return { host: text, port: '' };
   const found = /^(?:\[([^\]]+)\]|([^:[\]]+))(?::([^:]+))?$/.exec(text);
@@ -228,7 +232,7 @@ function portOf(text: string, protocol: Protocol, names: YamlContext['names']): 
 
 type YamlCheck = NonNullable<NonNullable<YamlFile['defaults']>['check']>;
 
-/** Keys that only some types read. */
+/** Keys that only some types use. */
 const ONLY: Readonly<Partial<Record<keyof YamlCheck, readonly Check['type'][]>>> = {
   path: ['http'],
   host: ['http'],
@@ -260,13 +264,13 @@ export function checkOf(
   const why = check.match === undefined ? undefined : whyNoPattern(check.match);
   if (why !== undefined) notes.error(place([...path, 'match']), why);
   if (check.type === 'command' && !check.command)
-    notes.error(place(path), "'command' is missing here: the program that a check of type command runs");
+    notes.error(place(path), "missing key 'command': expected the program that a check of type command runs");
   for (const key of Object.keys(check) as (keyof YamlCheck)[]) {
     const types = ONLY[key];
     if (types && !types.includes(check.type))
       notes.warning(
         place([...path, key]),
-        `'${key}' is for checks of type ${types.join(' and ')}: ${check.type} does not look at it`,
+        `'${key}' is for checks of type ${types.join(' and ')}: ${check.type} ignores it`,
       );
   }
   return {

@@ -1,4 +1,4 @@
-/** A document written as lvs.yaml: what parseYaml reads back as the same document. */
+/** Writes a document as lvs.yaml, from which parseYaml reads the same document. */
 
 import { stringify } from 'yaml';
 import type { Check, StatusRange } from '../../model/check.ts';
@@ -79,7 +79,7 @@ const writeAddress = (service: ServiceAddress): object =>
     ? { mark: service.mark, ...(service.family === 6 && { family: 6 }) }
     : { [service.protocol]: formatDestination(service) };
 
-/** Returns the flags' names, by the scheduler where it has names for them. */
+/** Returns the flags' names, those of the scheduler if it has any. */
 function flagNames(scheduler: string, bits: number): string[] {
   const own = scheduler === 'sh' || scheduler === 'mh';
   const names = [own ? `${scheduler}-fallback` : 'flag-1', own ? `${scheduler}-port` : 'flag-2', 'flag-3'];
@@ -117,7 +117,7 @@ function writeCheck({ maxStep, slowStart, retryInterval, status, ...rest }: Chec
 const writeRange = ([first, last]: StatusRange): number | string =>
   first === last ? first : `${first}-${last}`;
 
-/** Without what says nothing: undefined, empty lists and empty maps, but for the keys that have to be there. */
+/** Removes undefined values, empty lists and empty maps, except for the keys to keep. */
 function pruned(value: Readonly<Record<string, unknown>>, keep: readonly string[] = []): object {
   const empty = (each: unknown) =>
     each === undefined || (typeof each === 'object' && each !== null && Object.keys(each).length === 0);

@@ -9,7 +9,7 @@ import type { Packet } from '../../wire/packet.ts';
 import { serviceAddress } from '../administration.ts';
 import type { RealDestination, Service } from '../service.ts';
 
-/** Most of them that are told; the one that was taken is always among them. */
+/** Number of destinations that are listed; the selected one is always among them. */
 export const MOST_CANDIDATES = 50;
 
 export function candidatesOf(
@@ -39,7 +39,7 @@ function whyOf(destination: RealDestination, scheduler: SchedulerName): string {
   return reasons[scheduler].of(destination);
 }
 
-/** Most of them that are told. */
+/** Maximum number of services that are listed. */
 const MOST = 5;
 
 export function nearMisses(
@@ -55,20 +55,18 @@ export function nearMisses(
     if (service.mark !== 0) {
       if (service.mark === mark) continue;
       differs.push(
-        mark === 0
-          ? 'no rule gives the packet its mark'
-          : `the mark of the packet is ${mark}, not ${service.mark}`,
+        mark === 0 ? 'no mark rule matches the packet' : `the packet has mark ${mark}, not ${service.mark}`,
       );
     } else {
-      if (!sameAddress(service.address, dst)) differs.push('another address');
-      if (service.protocol !== protocol) differs.push('another protocol');
-      if (service.port !== dstPort && service.port !== 0) differs.push('another port');
+      if (!sameAddress(service.address, dst)) differs.push('different address');
+      if (service.protocol !== protocol) differs.push('different protocol');
+      if (service.port !== dstPort && service.port !== 0) differs.push('different port');
       if (differs.length === 0)
-        differs.push(matched?.mark ? 'its mark decides first' : 'an exact port decides first');
+        differs.push(matched?.mark ? 'a mark takes precedence' : 'an exact port takes precedence');
     }
     if (differs.length > 1) continue;
-    // The same address is nearer than the same port elsewhere, and that nearer than a mark.
-    const closeness = service.mark !== 0 ? 2 : differs[0] === 'another address' ? 1 : 0;
+    // The same address is closer than the same port elsewhere, and that is closer than a mark.
+    const closeness = service.mark !== 0 ? 2 : differs[0] === 'different address' ? 1 : 0;
     near.push({ closeness, miss: { service: serviceAddress(service, formatAddress), why: differs[0]! } });
   }
   near.sort((a, b) => a.closeness - b.closeness);

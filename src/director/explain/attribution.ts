@@ -1,4 +1,4 @@
-/** Whose a packet is: its connection and its service, without touching either. */
+/** Finds the connection and the service of a packet, without changing either. */
 
 import { NONE, type Row } from '../../model/connection.ts';
 import type { Packet } from '../../wire/packet.ts';
@@ -8,7 +8,10 @@ import type { Service } from '../service.ts';
 
 const quoted = new QuotedPacket();
 
-/** Returns the connection that the packet belongs to, from whichever side, or that it quotes; NONE: none. */
+/**
+ * Returns the connection of the packet, in either direction, or of the packet that it quotes; NONE without
+ * one.
+ */
 export function connectionOf(core: DirectorCore, packet: Packet): Row {
   const { protocol, src, srcPort, dst, dstPort, hasPorts } = packet;
   if (hasPorts) return between(core, protocol, src, srcPort, dst, dstPort);
@@ -32,7 +35,7 @@ function between(
   return translated !== NONE ? translated : table.findFromClient(protocol, dst, dstPort, src, srcPort);
 }
 
-/** Returns the service of the packet's connection, or that the packet would be for. */
+/** Returns the service of the packet's connection, or the service that the packet would be scheduled for. */
 export function serviceOf(core: DirectorCore, packet: Packet, row: Row): Service | undefined {
   if (row !== NONE) return core.destinations.all[core.table.destination(row)]?.service;
   const family = packet.version === 6 ? 6 : 4;

@@ -1,4 +1,7 @@
-/** What share of clients a change sends elsewhere under schedulers that hash: both tables are asked for a sample of clients. */
+/**
+ * Estimates the share of clients that a change moves, under schedulers that hash: samples clients in both
+ * tables.
+ */
 
 import type { Command } from '../../model/command.ts';
 import { formatService } from '../../model/naming.ts';
@@ -14,15 +17,18 @@ export const SAMPLE = 4096;
 
 export interface Moved {
   readonly service: ServiceAddress;
-  /** 0..1: of new connections that would go to another destination than now. */
+  /** Share, 0..1, of new connections that would go to a different destination. */
   readonly share: number;
 }
 
 const HASHING: ReadonlySet<string> = new Set(['sh', 'dh', 'mh']);
-/** Rows of a connection table that never sees a connection. */
+/** Rows of a connection table that stays empty. */
 const TABLE_ROWS = 16;
 
-/** For each service that hashes, before or after; `commands`: what is to be done, removals of what drains included. */
+/**
+ * Returns the shares for each service that hashes, before or after; `commands`: all commands, including
+ * removals after draining.
+ */
 export function movedClients(snapshot: Snapshot, commands: readonly Command[]): Moved[] {
   const before = directorLike(snapshot);
   const after = directorLike(snapshot);
@@ -85,7 +91,10 @@ function directorLike({ services, settings }: Snapshot): Director {
   return director;
 }
 
-/** Returns the endpoint that client number `i` of the sample gets; undefined: none. With a mark its destination varies too. */
+/**
+ * Returns the endpoint for client number `i` of the sample; undefined without one. With a mark, its
+ * destination varies too.
+ */
 function pick({ scheduler, family, address, port, mark }: Service, i: number): string | undefined {
   const vaddr = mark === 0 ? address : sampled(family, i + SAMPLE + 1);
   const destination = scheduler.schedule({
@@ -101,6 +110,6 @@ function pick({ scheduler, family, address, port, mark }: Service, i: number): s
 
 function sampled(family: 4 | 6, i: number): Address {
   const word = mix(i) >>> 0;
-  // Documentation prefix, RFC 3849; the rest as a host of its own network each.
+  // Documentation prefix (RFC 3849); each client is in a different network.
   return family === 4 ? addressFromV4(word) : Uint32Array.of(0x20010db8, word, 0, i);
 }

@@ -1,4 +1,4 @@
-/** A random source whose next numbers can be looked at before they are drawn. */
+/** A random source whose next numbers can be read in advance. */
 
 export class Draws {
   readonly #random: () => number;
@@ -10,7 +10,7 @@ export class Draws {
 
   readonly next = (): number => this.#ahead.shift() ?? this.#random();
 
-  /** Returns a source that gives what `next` will give from now on, and draws nothing. */
+  /** Returns a source of the numbers that `next` will return, without consuming them. */
   ahead(): () => number {
     let place = 0;
     return () => {

@@ -1,4 +1,4 @@
-/** What would become of a packet, found out by sending a copy of it the real way through copies of what it touches. */
+/** Explains a packet: sends a copy of it along the real path, through copies of the state that it changes. */
 
 import { noOffload } from '../../forwarding/offload.ts';
 import type { Row } from '../../model/connection.ts';
@@ -8,7 +8,7 @@ import type { SchedulerName } from '../../schedulers/index.ts';
 import { reasons } from '../../schedulers/reasons.ts';
 import { type Address, formatAddress } from '../../wire/address.ts';
 import { Frame } from '../../wire/frame.ts';
-import { Packet } from '../../wire/packet.ts';
+import { DECODE_ERRORS, Packet } from '../../wire/packet.ts';
 import { printFrame } from '../../wire/print.ts';
 import { serviceAddress } from '../administration.ts';
 import { METHODS } from '../bound-connection.ts';
@@ -21,7 +21,9 @@ import { candidatesOf, nearMisses } from './alternatives.ts';
 import { RehearsedServices } from './rehearsed-services.ts';
 import { RehearsedTable } from './rehearsed-table.ts';
 
-/** `random`: what the schedulers would draw next. The director stays as it is, and nothing is sent. */
+/**
+ * Returns the explanation. `random`: what the schedulers would draw next. Changes nothing, and sends nothing.
+ */
 export function rehearse(
   real: DirectorCore,
   datapath: Datapath,
@@ -35,6 +37,7 @@ export function rehearse(
   const steps: Step[] = [];
   const line = printFrame(frame);
   const isPacket = packet.decode(frame);
+  const error = packet.error && DECODE_ERRORS[packet.error];
 
   const services = new RehearsedServices(real, random, (service, chosen) => {
     const scheduler = service.options.scheduler as SchedulerName;
@@ -69,7 +72,7 @@ export function rehearse(
     },
     found(own, what, fromClient) {
       const original = originals.get(own);
-      // What the packet itself has made is told as that.
+      // Rows that the packet itself created are reported as new.
       if (original === undefined) return;
       const connection = snapshotOfConnection(real, original, now);
       steps.push({ step: 'found', what, connection, fromClient });
@@ -78,7 +81,7 @@ export function rehearse(
     givenUp: () => steps.push({ step: 'template-given-up' }),
   });
   const made: Row[] = [];
-  /** The rows are told when it is known where they lead. */
+  /** New rows are reported when their destinations are known. */
   const tellMade = () => {
     for (const own of made.splice(0)) {
       const destination = services.destinations[table.destination(own)]!;
@@ -151,5 +154,5 @@ export function rehearse(
     const { protocol, dst, dstPort, family } = packet;
     tellService(real.services.lookup(family, mark, protocol, dst, dstPort), mark, false);
   }
-  return { packet: line, steps, verdict };
+  return { packet: line, steps, verdict, ...(error && { error }) };
 }

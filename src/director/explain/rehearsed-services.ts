@@ -1,4 +1,4 @@
-/** Copies of services and destinations for one packet, so that what it counts and chooses is nobody's. */
+/** Copies of services and destinations for one packet, so that its counts and selections have no effect. */
 
 import type { Destination } from '../../model/destination.ts';
 import { schedulers } from '../../schedulers/index.ts';
@@ -6,11 +6,11 @@ import type { Request, Scheduler, SchedulerContext, SchedulerFactory } from '../
 import type { DirectorCore } from '../core.ts';
 import { RealDestination, Service } from '../service.ts';
 
-/** Hears of a choice: what the scheduler saw, and what it said. */
+/** Called with a selection: the service, and the selected destination. */
 export type Choice = (service: Service, chosen: Destination | undefined) => void;
 
 export class RehearsedServices {
-  /** Copies of destinations by number. */
+  /** Copies of destinations, by number. */
   readonly destinations: (RealDestination | undefined)[] = [];
   readonly #services = new Map<Service, Service>();
   readonly #copies = new Map<RealDestination, RealDestination>();
@@ -57,7 +57,7 @@ export class RehearsedServices {
     return copy;
   }
 
-  /** Answers as the real one would. */
+  /** Returns a scheduler that selects what the real one would. */
   #scheduler(real: Service, copy: Service): Scheduler {
     const context: SchedulerContext = {
       destinations: copy.destinations,

@@ -1,4 +1,4 @@
-/** A new connection: service, template, scheduler, table; or why there is none. */
+/** Admits new connections: service, template, scheduler, table row; or returns why not. */
 
 import { sendPortUnreachable } from '../../forwarding/icmp.ts';
 import { NONE, type Row } from '../../model/connection.ts';
@@ -27,7 +27,7 @@ export class Admission {
     this.#persistence = new Persistence(core);
   }
 
-  /** Returns the new connection's row, or what becomes of the packet otherwise. */
+  /** Returns the row of the new connection, or the packet's verdict. */
   admit(arrival: Arrival): Row | Verdict {
     const { settings, services } = this.#core;
     if (!arrival.begins(settings.sloppy_tcp !== 0, settings.sloppy_sctp !== 0)) return 'pass';
@@ -40,7 +40,7 @@ export class Admission {
     if (this.#core.forwarding.host.isValidSource?.(src, dst, frame.ingress) === false)
       return 'martian-source';
     if (this.#isDropped()) return 'drop-rate';
-    // FTP data that the server opens belongs to a connection that is there already, or to none.
+    // FTP data from the server belongs to an existing connection, or to none.
     if (arrival.cport === FTP_DATA_PORT) return 'pass';
     if (service.persistence > 0) return this.#admitPersistent(service, arrival);
     const isForIt = service.mark !== 0 || vport === service.port;
@@ -49,7 +49,7 @@ export class Admission {
     return this.#connect(service, destination, destination.port || vport, arrival);
   }
 
-  /** True for one attempt in so many, while drop_packet is in force. */
+  /** Reports whether this attempt is one of those that drop_packet drops. */
   #isDropped(): boolean {
     const core = this.#core;
     if (core.dropRate === 0 || --core.untilDrop > 0) return false;
@@ -65,7 +65,10 @@ export class Admission {
     return destination;
   }
 
-  /** The client's template decides; where it has none, the scheduler does, for all that follow. */
+  /**
+   * Returns the connection to the destination of the client's template; without one, the scheduler selects
+   * for all that follow.
+   */
   #admitPersistent(service: Service, arrival: Arrival): Row | Verdict {
     const { table, counts } = this.#core;
     if (!this.#persistence.select(service, arrival)) return 'engine-unparsable';
@@ -89,8 +92,9 @@ export class Admission {
   }
 
   /**
-   * Returns the connection that a message of the real server to a client makes, as in Linux 6.1 (ip_vs_new_conn_out), where the
-   * service has a persistence engine that finds its key in the message; NONE otherwise.
+   * Returns the connection that a message of the real server to a client creates, as in Linux 6.1
+   * (ip_vs_new_conn_out), when the service has a persistence engine that finds its key in the message; NONE
+   * otherwise.
    */
   admitStarted(destination: RealDestination, arrival: Arrival): Row {
     const { service } = destination;
@@ -118,12 +122,12 @@ export class Admission {
     return row;
   }
 
-  /** No destination takes it: the client is told so. */
+  /** Sends an error to the client, because no destination accepts the connection. */
   #refuse(service: Service, arrival: Arrival): Verdict {
     const { settings, forwarding } = this.#core;
     const isElsewhere = service.mark !== 0 && !forwarding.host.isLocal(arrival.vaddr);
     if (settings.cache_bypass !== 0 && isElsewhere && !arrival.isQuoted) return 'pass';
-    // Ports next to an FTP service come here because they might have been its data connections.
+    // Ports next to an FTP service may have been its data connections.
     if (service.port === FTP_PORT && arrival.vport !== FTP_PORT) return 'pass';
     if (!arrival.isQuoted) sendPortUnreachable(arrival.packet, arrival.vaddr, forwarding);
     return 'no-destination';

@@ -1,4 +1,4 @@
-/** A packet that may begin a connection, seen as a request: who asks whom for what. Reused. */
+/** A packet that may begin a connection, as a scheduling request. Reused. */
 import type { Request } from '../../schedulers/scheduler.ts';
 import type { Address } from '../../wire/address.ts';
 import type { Packet } from '../../wire/packet.ts';
@@ -7,7 +7,7 @@ import { RST, SYN, TCP } from '../../wire/tcp.ts';
 import type { Service } from '../service.ts';
 
 export class Arrival implements Request {
-  /** The packet that came; an ICMP error quotes the one that the rest is about. */
+  /** The received packet; if it is an ICMP error, the other fields describe the packet that it quotes. */
   packet!: Packet;
   family: 4 | 6 = 4;
   protocol = 0;
@@ -18,24 +18,28 @@ export class Arrival implements Request {
   daddr!: Address;
   /** Firewall mark; 0: none. */
   mark = 0;
-  /** True when an ICMP error asks for a connection, on behalf of what it quotes. */
+  /** An ICMP error requests the connection, for the packet that it quotes. */
   isQuoted = false;
   now = 0;
-  /** Of the packet that asks, itself or quoted. */
+  /** TCP flags of the packet, or of the quoted one. */
   #tcpFlags = 0;
   #sctpChunk = -1;
 
-  /** Returns a client's own packet. */
+  /** Reads a packet of a client. */
   set(packet: Packet, mark: number, now: number): this {
     return this.#take(packet, packet, packet.src, packet.srcPort, packet.dst, packet.dstPort, mark, now);
   }
 
-  /** Returns a real server's own message to a client, which makes the client's connection with the service. */
+  /**
+   * Reads a message of a real server to a client, which creates a connection of the client with the service.
+   */
   setStarted(packet: Packet, { address, port }: Service, now: number): this {
     return this.#take(packet, packet, packet.dst, packet.dstPort, address, port, 0, now);
   }
 
-  /** Returns a client's ICMP error about `quoted`, which a server sent: the request goes the other way. */
+  /**
+   * Reads a client's ICMP error about `quoted`, which a server sent: the request has the opposite direction.
+   */
   setQuoted(packet: Packet, quoted: Packet, mark: number, now: number): this {
     const { src, srcPort, dst, dstPort } = quoted;
     return this.#take(packet, quoted, dst, dstPort, src, srcPort, mark, now);
@@ -68,8 +72,8 @@ export class Arrival implements Request {
   }
 
   /**
-   * True for the first packet of a connection. With `sloppyTcp` and `sloppySctp` any will do, save one that breaks off; so does
-   * any that an error quotes, of which only the ports need be there.
+   * Reports whether the packet is the first of a connection. With `sloppyTcp` and `sloppySctp` any packet is,
+   * except one that ends a connection; so is any that an error quotes, which needs only ports.
    */
   begins(sloppyTcp: boolean, sloppySctp: boolean): boolean {
     if (this.isQuoted) return true;

@@ -1,4 +1,4 @@
-/** How connections come to be bound to a destination, and how they end. */
+/** Binds connections to destinations, and ends them. */
 
 import { NONE, type Row } from '../../model/connection.ts';
 import type { Address } from '../../wire/address.ts';
@@ -11,10 +11,13 @@ import { ASSURED } from './tracking.ts';
 
 /** Timeout of a new connection until its protocol sets one, ms (Linux 6.1, ip_vs_conn.c). */
 const UNBORN_TIMEOUT = 3000;
-/** A template that runs out while it has connections is kept for as long again, ms. */
+/** Extension of a template that expires while it has connections, ms. */
 const EXTENSION = 60_000;
 
-/** Adds a connection or a template of that destination; NONE when the table is full. It runs once it is touched. */
+/**
+ * Adds a connection or a template of that destination; returns NONE when the table is full. Its timer starts
+ * when it is touched.
+ */
 export function bind(
   core: Core,
   protocol: number,
@@ -37,21 +40,21 @@ export function bind(
   return row;
 }
 
-/** The forwarding method is bound now: a later edit of the destination does not change it. */
+/** Returns the flags of the forwarding method, which a later edit of the destination does not change. */
 function methodFlags(core: Core, destination: RealDestination): number {
   if (destination.method === 'nat') return MASQ;
   if (core.forwarding.host.isLocal(destination.address)) return LOCAL | NOOUTPUT;
   return (destination.method === 'tunnel' ? TUNNEL : ROUTE) | NOOUTPUT;
 }
 
-/** Makes `template` control `row`: it outlives it, and ends with it in a flood. */
+/** Makes `template` control `row`: the template lives longer, and a flood ends both. */
 export function control(core: Core, row: Row, template: Row): void {
   core.table.control(row, template);
 }
 
 /**
- * What the table asks when a row's time is up: true when it may go, which it is then made ready for. A template waits
- * for connections whose time is up nearly when its own is, and goes with the last one.
+ * Returns whether an expired row may be removed, and prepares it for that. A template waits for connections
+ * that expire at about the same time, and ends with the last one.
  */
 export function onExpired(core: Core, row: Row): boolean {
   const { table } = core;
@@ -59,7 +62,7 @@ export function onExpired(core: Core, row: Row): boolean {
     table.setTimeout(row, lateness(table.timeout(row)) || EXTENSION);
     return false;
   }
-  // What the kernel path has still to tell restarts the timer: the connection was not idle.
+  // Packets that the kernel path has yet to report restart the timer: the connection was not idle.
   core.offload.remove(row);
   if (table.armed(row)) return false;
   core.counts.expired++;
@@ -77,7 +80,10 @@ function lateness(timeout: number): number {
   return step === 10 ? 0 : step / 2;
 }
 
-/** Ends a connection at once. Its template stays. One that controls others cannot end before them: it stays too. */
+/**
+ * Ends a connection immediately. Its template stays. A connection that controls others cannot end before
+ * them: it stays too.
+ */
 export function end(core: Core, row: Row): boolean {
   if (core.table.children(row) > 0) return false;
   release(core, row);
@@ -85,7 +91,7 @@ export function end(core: Core, row: Row): boolean {
   return true;
 }
 
-/** As `end`, and its template goes along when it has no other connection and was of no use yet. */
+/** Ends a connection like `end`, and its template if it has no other connection and was not assured. */
 export function purge(core: Core, row: Row): void {
   const template = core.table.template(row);
   if (!end(core, row) || template === NONE || core.table.children(template) > 0) return;
@@ -93,7 +99,10 @@ export function purge(core: Core, row: Row): void {
   if (!isTemplate || core.table.state(template) !== ASSURED) end(core, template);
 }
 
-/** With expire_nodest_conn, ends the connections of removed destinations, and the templates that are left idle by it. */
+/**
+ * With expire_nodest_conn, ends the connections of removed destinations, and templates without other
+ * connections.
+ */
 export function endAbandoned(core: Core & { readonly destinations: DestinationRegistry }): void {
   const { table, destinations, settings } = core;
   // The whole table is read: not for a destination without connections.

@@ -1,4 +1,4 @@
-/** The path of a packet: decode, reassemble, find or admit, track, forward. */
+/** The path of a packet: decode, reassemble, find or admit a connection, track its state, forward. */
 
 import { refuseHopBack, settleHeader } from '../../forwarding/hop.ts';
 import { sendPortUnreachable, sendReassemblyTimeout } from '../../forwarding/icmp.ts';
@@ -37,13 +37,13 @@ import {
 } from './tcp-state.ts';
 import { track } from './tracking.ts';
 
-/** Bit of conn_reuse_mode: a half-closed connection of dr or tunnel gives way, too. */
+/** Bit of conn_reuse_mode: a half-closed connection of dr or tunnel is replaced, too. */
 const REUSE_FIN_WAIT = 2;
 
-/** Forwarding methods by the number that a connection's flags have for them. */
+/** Forwarding methods, indexed by their number in a connection's flags. */
 const methods = METHODS.map((name) => forwardingMethods[name]);
 
-/** One for a director. Keeps nothing of a packet once it is handled, fragments apart. */
+/** One per director. Keeps nothing of a packet after it was handled, except fragments. */
 export class Datapath {
   readonly #core: Core;
   readonly #admission: Admission;
@@ -61,20 +61,31 @@ export class Datapath {
     this.#related = new RelatedErrors(core, this.#admission, this.#connection);
   }
 
-  /** One on another state, with copies of the fragments that wait here. */
+  /** Returns a datapath for another state, with copies of the waiting fragments. */
   fork(core: Core): Datapath {
     return new Datapath(core, this.#reassembler.copy());
   }
 
-  /** What the last verdict was about: the frame that was handled, or the datagram that it completed. */
+  /** The subject of the last verdict: the handled frame, or the datagram that it completed. */
   subject = new Frame(0);
 
-  /** `frame`: an IP packet. */
+  /**
+   * Handles one IP packet. In this order, the first match decides:
+   *   1. decode; verify the IPv4 header checksum (RFC 1812 section 5.2.2): malformed
+   *   2. reassemble fragments: waiting, fragment-*
+   *   3. ICMP errors: translate, and forward to the connection's peer (related.ts)
+   *   4. known connection, client to server: #request
+   *   5. known connection, server to client (NAT): #reply
+   *   6. known connection, reply that passes by the director (dr, tunnel): #watch
+   *   7. packet for a virtual service: schedule, create a connection: #admit
+   *   8. everything else is left to the host: pass
+   * State, counters, timers and the kernel path are updated in 4 to 7, after the packet was sent.
+   */
   handle(frame: Frame, now: number): Verdict {
     this.subject = frame;
     const packet = this.#packet;
     if (!packet.decode(frame)) return 'malformed';
-    // RFC 1812 section 5.2.2: a header that was damaged on its way may say anything.
+    // RFC 1812 section 5.2.2: no field of a damaged header is reliable.
     if (packet.version === 4 && !ipv4.checksumHolds(frame, packet.network)) return 'malformed';
     if (hasHopByHop(packet) && this.#mayBeOurs(packet)) {
       const refusal = enterHopByHop(packet, this.#core.forwarding);
@@ -86,12 +97,12 @@ export class Datapath {
     return verdict;
   }
 
-  /** Gives up on old fragments. */
+  /** Discards old fragments. */
   expire(now: number): void {
     this.#core.drops['fragment-incomplete'] += this.#reassembler.expire(now, this.#sendTimeout);
   }
 
-  /** Its sender is told that the rest of a datagram did not come (RFC 792, RFC 4443 section 3.3). */
+  /** Sends the sender of a datagram an error: its other fragments did not arrive (RFC 792, RFC 4443 section 3.3). */
   readonly #sendTimeout = (first: Frame): void => {
     const packet = this.#packet;
     const { forwarding } = this.#core;
@@ -134,7 +145,7 @@ export class Datapath {
 
   #handleWhole(packet: Packet, now: number): Verdict {
     const { services, settings, isBackup } = this.#core;
-    if (!services.serves(packet.version === 6 ? 6 : 4)) return 'pass';
+    if (!services.serves(packet.family)) return 'pass';
     if (isBackup && settings.backup_only !== 0) return 'pass';
     switch (packet.protocol) {
       case TCP:
@@ -154,12 +165,15 @@ export class Datapath {
     }
   }
 
-  /** Half a header is no request; what is for another host is a router's, which looks no further than the address. */
+  /**
+   * Returns the verdict on a truncated transport header: it is not a request; if it is for another host, it
+   * is routed by its address.
+   */
   #handleTruncated({ dst }: Packet): Verdict {
     return this.#core.forwarding.host.isLocal(dst) ? 'malformed' : 'pass';
   }
 
-  /** `protocol` and ports: those of the connection that the packet belongs to. */
+  /** Handles a packet whose connection has `protocol` and these ports. */
   #handleFlow(packet: Packet, protocol: number, srcPort: number, dstPort: number, now: number): Verdict {
     const { table, destinations, services, marks } = this.#core;
     const { host } = this.#core.forwarding;
@@ -169,7 +183,7 @@ export class Datapath {
     if (refusal !== undefined) return refusal;
     const request = table.findFromClient(protocol, src, srcPort, dst, dstPort);
     if (request !== NONE) return this.#request(request, packet, now);
-    // A look-up in a large table costs more than to know that the sender cannot be what it asks for.
+    // Excluding the sender as a destination is cheaper than a lookup in a large table.
     if (destinations.addresses.mayHave(src)) {
       const reply = table.findFromDestination(protocol, src, srcPort, dst, dstPort);
       if (reply !== NONE) return this.#reply(reply, packet, now);
@@ -181,7 +195,7 @@ export class Datapath {
     return this.#admit(packet, now);
   }
 
-  /** A packet from a known connection's client. */
+  /** Handles a packet from the client of a known connection. */
   #request(row: Row, packet: Packet, now: number): Verdict {
     const { settings } = this.#core;
     const destination = destinationOf(this.#core, row);
@@ -195,11 +209,14 @@ export class Datapath {
     return this.#admit(packet, now);
   }
 
-  /** The old connection still counts while the new one is scheduled, and is left to its timer when there is none. */
+  /**
+   * Replaces a connection: the old one still counts while the new one is scheduled, and is kept when that
+   * fails.
+   */
   #replace(row: Row, packet: Packet, now: number): Verdict {
     const { table, offload } = this.#core;
     const { protocol, src, srcPort, dst, dstPort } = packet;
-    // Before the timer: what the kernel path has still to tell would set it again.
+    // Before the timer: what the kernel path has yet to report would restart it.
     offload.remove(row);
     table.setTimeout(row, 0);
     table.expireNow(row);
@@ -208,7 +225,10 @@ export class Datapath {
     return verdict;
   }
 
-  /** True when a first packet of the same endpoints ends the connection: it is over, or its destination is to be left. */
+  /**
+   * Reports whether a first packet with the same endpoints replaces the connection: it ended, or its
+   * destination is to be left.
+   */
   #givesWay(row: Row, destination: RealDestination): boolean {
     const { settings, table } = this.#core;
     if (settings.expire_nodest_conn !== 0 && destination.weight === 0) return true;
@@ -227,7 +247,7 @@ export class Datapath {
     const started = this.#startedByServer(packet, now);
     if (started !== NONE) return this.#reply(started, packet, now);
     if (settings.nat_icmp_send !== 0 && this.#isStray(packet)) return this.#refuseStray(packet);
-    // What a connection begins with is in the whole header, and in SCTP in the first chunk.
+    // The beginning of a connection requires a complete header, and in SCTP a chunk.
     if (!packet.hasHeader || (packet.protocol === SCTP && packet.sctpChunk < 0))
       return this.#handleTruncated(packet);
     const admitted = this.#admission.admit(this.#arrival.set(packet, marks.of(packet), now));
@@ -235,7 +255,7 @@ export class Datapath {
     return this.#forward(admitted, destinationOf(this.#core, admitted), packet, now);
   }
 
-  /** The new connection of a datagram that a translated destination sends of its own accord; NONE: it makes none. */
+  /** The new connection of a datagram that a NAT destination starts itself, or NONE if it makes none. */
   #startedByServer(packet: Packet, now: number): Row {
     const { destinations, forwarding } = this.#core;
     if (packet.protocol !== UDP || !destinations.addresses.mayHave(packet.src)) return NONE;
@@ -248,7 +268,7 @@ export class Datapath {
     );
   }
 
-  /** True for a packet that a translated destination sends outside any connection. */
+  /** Reports whether a translated destination sent the packet outside any connection. */
   #isStray(packet: Packet): boolean {
     if (packet.ttl <= 1) return false;
     if (packet.protocol === TCP && packet.hasHeader && (packet.tcpFlags & RST) !== 0) return false;
@@ -260,7 +280,7 @@ export class Datapath {
     );
   }
 
-  /** Its server hears that nobody is there, about the packet as a router would have sent it on. */
+  /** Sends a port unreachable error to the server, about the packet as a router would have forwarded it. */
   #refuseStray(packet: Packet): Verdict {
     const { forwarding } = this.#core;
     const { frame, network, ttl } = packet;
@@ -299,7 +319,7 @@ export class Datapath {
     if (refusal !== undefined) return refusal;
     const verdict = methods[MASQ]!.reply!(packet, connection, forwarding);
     const isRefusedLate = verdict === 'too-big' && packet.frame.keepsDontFragment;
-    // Linux routes a reply before it balances it: what the router refuses was never there.
+    // Linux routes a reply before it balances it: a reply that the router rejects is not counted.
     if (isTold(verdict) && !isRefusedLate) return verdict;
     table.touch(row, now);
     if (verdict === 'malformed') return verdict;
@@ -307,18 +327,22 @@ export class Datapath {
     countOut(packet, destination, total);
     track(this.#core, row, packet, FROM_SERVER, destination);
     table.touch(row, now);
-    // What a removed destination still says is translated; that its client does not reach it is seen to here.
+    // Replies from a removed destination are still translated, but the flow is not offloaded: requests to it
+    // must keep reaching the director.
     if (verdict === 'forwarded' && destination.available) this.#offer(row, packet.protocol);
     return verdict;
   }
 
-  /** The kernel may have the packets of a connection whose state they do not change. */
+  /** Offers the connection to the kernel path, when its packets do not change its state. */
   #offer(row: Row, protocol: number): void {
     const { table, offload } = this.#core;
     if (protocol === UDP || (protocol === TCP && table.state(row) === TCP_ESTABLISHED)) offload.install(row);
   }
 
-  /** A reply that could have gone straight to the client, but whose server's gateway is here: seen, and left as it is. */
+  /**
+   * Tracks a reply that bypasses address translation, because the server's gateway is here; leaves it to the
+   * host.
+   */
   #watch(row: Row, packet: Packet, now: number): Verdict {
     if (packet.ttl <= 1) return 'pass';
     const destination = destinationOf(this.#core, row);
@@ -328,13 +352,13 @@ export class Datapath {
     return 'pass';
   }
 
-  /** The number of the row's forwarding method. */
+  /** Returns the number of the row's forwarding method. */
   #methodOf(row: Row): number {
     return this.#core.table.method(row);
   }
 }
 
-/** True for refusals that forwarding methods answer with an ICMP error. */
+/** Reports whether the forwarding method answers this verdict with an ICMP error. */
 const isTold = (verdict: Verdict): boolean =>
   verdict === 'ttl-exceeded' || verdict === 'too-big' || verdict === 'no-route';
 

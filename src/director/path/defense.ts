@@ -1,4 +1,4 @@
-/** Defenses against floods, looked at once a second: drop_packet, drop_entry, secure_tcp. */
+/** Defenses against floods, updated once a second: drop_packet, drop_entry, secure_tcp. */
 import type { Row } from '../../model/connection.ts';
 import type { SettingName } from '../../model/settings.ts';
 import { SCTP } from '../../wire/sctp.ts';
@@ -9,23 +9,26 @@ import { SCTP_ESTABLISHED, SCTP_INIT_STATE, SCTP_INIT1_STATE } from './sctp-stat
 import { TCP_ESTABLISHED, TCP_SYN_RECV, TCP_SYNACK } from './tcp-state.ts';
 import { ASSURED } from './tracking.ts';
 
-/** ms. */
+/** Interval of the updates, ms. */
 export const DEFENCE_PERIOD = 1000;
 
-/* Strategies: never, when memory is short (not now, now), always (Documentation/networking/ipvs-sysctl.rst, 6.1). */
+/*
+ * Strategies: never, when memory is short (now it is not, now it is), always
+ * (Documentation/networking/ipvs-sysctl.rst, 6.1).
+ */
 const WHEN_SHORT = 1;
 const NOW_SHORT = 2;
 const ALWAYS = 3;
 
-/** Bytes of a page: amemthresh counts in pages. */
+/** Bytes of a page, the unit of amemthresh. */
 const PAGE = 4096;
-/** What a connection takes in the table, about. */
+/** Approximate bytes of a connection in the table. */
 const OCTETS_PER_ROW = 128;
-/** Memory is never short while less than this share of the table is in use. */
+/** Memory is never short while a smaller share of the table is in use. */
 const PLENTY = 7 / 8;
-/** Rows that drop_entry looks at a second: one in so many. */
+/** drop_entry examines one in this many rows per second. */
 const SCAN = 32;
-/** An established connection is dropped only when it was idle for so long, ms, and had at most so many packets. */
+/** Idle time, ms, and number of packets up to which drop_entry drops an established connection. */
 const IDLE = 60_000;
 const FEW_PACKETS = 8;
 
@@ -40,7 +43,7 @@ const isEmbryonic = (protocol: number, state: number): boolean =>
 
 const STRATEGIES: readonly SettingName[] = ['drop_packet', 'drop_entry', 'secure_tcp'];
 
-/** True for settings that are in force at once; others that defenses read are from the next second on. */
+/** Reports whether the setting takes effect immediately; others that defenses read do within a second. */
 export const isStrategy = (name: SettingName): boolean => STRATEGIES.includes(name);
 
 export class Defence {
@@ -54,7 +57,7 @@ export class Defence {
     this.#core = core;
   }
 
-  /** Puts the strategies in force that the settings and the memory ask for. */
+  /** Activates the strategies according to settings and memory. */
   update(): void {
     const { settings, table } = this.#core;
     const pages = (rows: number) => Math.floor((rows * OCTETS_PER_ROW) / PAGE);
@@ -76,7 +79,7 @@ export class Defence {
     return Math.max(1, Math.floor(least / (least - free)));
   }
 
-  /** Returns the drops entries of a part of the table, the less useful ones, when drop_entry says so. */
+  /** Returns the drops less useful entries of a part of the table, if drop_entry is active. */
   scan(now: number): void {
     const { settings, table, random } = this.#core;
     if (settings.drop_entry < NOW_SHORT) return;
@@ -121,7 +124,10 @@ export class Defence {
     }
   }
 
-  /** Idle, with few packets; the more it had, the more of its kind are spared. */
+  /**
+   * Reports whether an idle connection with few packets is dropped; of those with more packets, more are
+   * kept.
+   */
   #isForgotten(row: Row, now: number): boolean {
     const { table } = this.#core;
     if (table.expires(row) - table.timeout(row) > now - IDLE) return false;

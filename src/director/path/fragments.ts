@@ -1,4 +1,4 @@
-/** Fragments wait here until their datagram is whole (RFC 791 section 3.2, RFC 8200 section 4.5). */
+/** Collects fragments until their datagram is complete (RFC 791 section 3.2, RFC 8200 section 4.5). */
 import type { DropReason } from '../../model/verdict.ts';
 import { Frame } from '../../wire/frame.ts';
 import { ICMP6 } from '../../wire/icmp6.ts';
@@ -9,17 +9,17 @@ import { TCP } from '../../wire/tcp.ts';
 import { UDP } from '../../wire/udp.ts';
 import { WaitingDatagram } from './waiting-datagram.ts';
 
-/** How long the rest of a datagram may take to come, ms: Linux's ipfrag_time, and RFC 8200 section 4.5. */
+/** Time for the rest of a datagram, ms: Linux's ipfrag_time, and RFC 8200 section 4.5. */
 export const TIMEOUT4 = 30_000;
 export const TIMEOUT6 = 60_000;
-/** Bytes that waiting fragments take at most, what is kept about them included: Linux's ipfrag_high_thresh. */
+/** Maximum bytes of waiting fragments, bookkeeping included: Linux's ipfrag_high_thresh. */
 export const LIMIT = 4 * 1024 * 1024;
 
 export type FragmentDrop = Extract<DropReason, 'fragment-incomplete' | 'fragment-invalid'>;
 
 /**
- * Puts datagrams together. Overlapping fragments are an attack: they take their whole datagram with them (RFC 5722;
- * Linux does so for IPv4 as well). When memory runs out, the oldest datagram goes.
+ * Reassembles datagrams. An overlapping fragment is an attack, and discards its whole datagram (RFC 5722;
+ * Linux does so for IPv4 as well). When memory is exhausted, the oldest datagram is discarded.
  */
 export class Reassembler {
   readonly #limit: number;
@@ -28,7 +28,7 @@ export class Reassembler {
   readonly #waiting6 = new Map<string, WaitingDatagram>();
   readonly #whole = new Frame();
   #octets = 0;
-  /** Fragments that were given up since `expire` last said. */
+  /** Fragments discarded since the last `expire`. */
   #lost = 0;
 
   /** `limit`: bytes. */
@@ -36,7 +36,7 @@ export class Reassembler {
     this.#limit = limit;
   }
 
-  /** Another one with what waits here; the fragments' bytes, which never change, are shared. */
+  /** Returns a copy with the waiting fragments; their bytes, which never change, are shared. */
   copy(): Reassembler {
     const copy = new Reassembler(this.#limit);
     for (const [from, to] of [
@@ -48,19 +48,20 @@ export class Reassembler {
     return copy;
   }
 
-  /** Returns the bytes that waiting fragments take, estimated. */
+  /** Returns the estimated bytes of waiting fragments. */
   get octets(): number {
     return this.#octets;
   }
 
-  /** Datagrams that wait for more fragments. */
+  /** Returns the number of incomplete datagrams. */
   get size(): number {
     return this.#waiting4.size + this.#waiting6.size;
   }
 
   /**
-   * Takes a fragment: a packet with `moreFragments`, a `fragmentOffset` or a `fragmentHeader`. `now`: ms.
-   * A frame: the whole datagram, reused, to be decoded anew, which leaves in fragments again. `inSame`: in the same ones.
+   * Adds a fragment: a packet with `moreFragments`, a `fragmentOffset` or a `fragmentHeader`. `now`: ms.
+   * Returns a reused frame with the complete datagram, to be decoded, which leaves in fragments again. `inSame`: in the
+   * same ones.
    */
   add(packet: Packet, now: number, inSame = true): Frame | 'waiting' | FragmentDrop {
     if (packet.version === 6 && isFirstCut(packet)) return 'fragment-invalid';
@@ -82,8 +83,9 @@ export class Reassembler {
   }
 
   /**
-   * Gives up on datagrams whose time is over; returns how many fragments were lost since the last call. `abandoned`
-   * gets, in a reused frame, the first fragment of each that has one: its sender is to be told (RFC 792, RFC 4443).
+   * Discards datagrams whose time is over; returns the number of fragments lost since the last call.
+   * `abandoned` is called with a reused frame, the first fragment of each datagram that has one, to send an
+   * error to its sender (RFC 792, RFC 4443).
    */
   expire(now: number, abandoned?: (first: Frame) => void): number {
     for (const map of [this.#waiting4, this.#waiting6])
@@ -123,7 +125,7 @@ export class Reassembler {
     return waiting;
   }
 
-  /** Drops the oldest datagrams, but never `keep`, while there is more than the limit allows. */
+  /** Returns the drops the oldest datagrams, but never `keep`, while there is more than the limit allows. */
   #makeRoom(keep: WaitingDatagram): void {
     while (this.#octets > this.#limit) {
       const oldest = this.#oldest(keep);
@@ -152,6 +154,6 @@ export class Reassembler {
 /** Reports whether a first fragment of IPv6 ends within its transport header (RFC 8200 section 4.5). */
 function isFirstCut({ fragmentOffset, protocol, hasHeader, transport, end }: Packet): boolean {
   if (fragmentOffset !== 0) return false;
-  // Linux 6.1, ipv6frag_thdr_truncated: of all other protocols an octet will do.
+  // Linux 6.1, ipv6frag_thdr_truncated: of all other protocols an byte will do.
   return protocol === TCP || protocol === UDP || protocol === ICMP6 ? !hasHeader : end <= transport;
 }

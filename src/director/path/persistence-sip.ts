@@ -1,7 +1,7 @@
-/** The persistence engine "sip": messages of one call go to one server (RFC 3261). */
+/** The persistence engine "sip": sends messages of one call to one server (RFC 3261). */
 import { UDP } from '../../wire/udp.ts';
 
-/** Bytes of the longest Call-ID that is kept (IP_VS_PEDATA_MAXLEN, ip_vs.h 6.1). */
+/** Bytes of the longest Call-ID (IP_VS_PEDATA_MAXLEN, ip_vs.h 6.1). */
 const LONGEST = 255;
 const CR = 0x0d;
 const LF = 0x0a;

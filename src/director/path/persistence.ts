@@ -1,4 +1,4 @@
-/** Templates: which clients count as one, and for how long. */
+/** Persistence templates: which clients share a destination, and for how long. */
 
 import { NONE, type Row } from '../../model/connection.ts';
 import { type Address, maskAddress } from '../../wire/address.ts';
@@ -10,14 +10,14 @@ import type { Arrival } from './arrival.ts';
 import { bind } from './connection-lifecycle.ts';
 import { callIdOf } from './persistence-sip.ts';
 
-/** Finds in a message what it has in common with others of its kind; undefined: nothing. Bytes [from, to). */
+/** Returns the key of a message in bytes [from, to), which related messages share; undefined without one. */
 type Engine = (octets: Uint8Array, from: number, to: number, protocol: number) => string | undefined;
 
-/** Persistence engines, by the name that ipvsadm --pe takes. */
+/** Persistence engines, by their names for ipvsadm --pe. */
 const engines: Readonly<Record<string, Engine>> = { sip: callIdOf };
 export const engineNames: readonly string[] = Object.keys(engines);
 
-/** Protocol of templates of marks, which stand for all protocols; ipvsadm prints it "IP". */
+/** Protocol of templates of marks, which apply to all protocols; ipvsadm prints it as "IP". */
 const ANY_PROTOCOL = 0;
 
 /**
@@ -41,7 +41,9 @@ export class Persistence {
     this.#core = core;
   }
 
-  /** Turns to the template of that arrival; false when the service's engine finds nothing in the packet. */
+  /**
+   * Selects the template of that arrival; returns false when the service's engine finds no key in the packet.
+   */
   select(service: Service, arrival: Arrival): boolean {
     const isOnePort = arrival.vport === service.port;
     maskAddress(arrival.caddr, service.mask, this.#client);
@@ -63,7 +65,7 @@ export class Persistence {
     return true;
   }
 
-  /** Returns a mark in place of a virtual address: 0.0.0.7, or 0:7:: where the family is IPv6. */
+  /** Returns a mark in the form of a virtual address: 0.0.0.7, or 0:7:: for IPv6. */
   #markAddress(service: Service): Address {
     this.#mark.fill(0);
     this.#mark[service.family === 4 ? 3 : 0] = service.mark;
@@ -72,8 +74,8 @@ export class Persistence {
   }
 
   /**
-   * Returns the template if its destination may still be used, and is `only` where that is given. A template that does not
-   * qualify is made invalid.
+   * The template if its destination is usable, and is `only` if given. Invalidates a template that
+   * does not qualify.
    */
   find(only?: RealDestination): Row {
     const { table, engineData } = this.#core;
@@ -100,7 +102,7 @@ export class Persistence {
     return settings.expire_quiescent_template === 0 || destination.weight !== 0;
   }
 
-  /** Returns a new template of that destination; NONE when the table is full. */
+  /** Creates a template of that destination; returns NONE when the table is full. */
   create(service: Service, destination: RealDestination): Row {
     const { table, engineData } = this.#core;
     const row = bind(
@@ -122,7 +124,7 @@ export class Persistence {
   }
 }
 
-/** Returns a hash of what an engine found (FNV-1a), 32 bits. */
+/** Returns a hash of an engine's key (FNV-1a), 32 bits. */
 function saltOf(text: string): number {
   let hash = 0x811c9dc5;
   for (let i = 0; i < text.length; i++) hash = Math.imul(hash ^ text.charCodeAt(i), 0x01000193);

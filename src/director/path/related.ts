@@ -1,4 +1,4 @@
-/** ICMP errors: which connection one is about, from either side, and what becomes of it. */
+/** ICMP errors: finds the connection of the quoted packet, from either side, and forwards the error. */
 
 import { forwardRelated, replyRelated } from '../../forwarding/related.ts';
 import { answerTunnelError, decodeTunnelled, isSentTo } from '../../forwarding/tunnel-error.ts';
@@ -19,7 +19,7 @@ import type { Admission } from './admission.ts';
 import { Arrival } from './arrival.ts';
 import { end } from './connection-lifecycle.ts';
 
-/** Returns the kinds that are carried across; all else is the host's own business. */
+/** Reports whether the message is of a kind that is forwarded; all others are left to the host. */
 const isCarried = (packet: Packet): boolean => {
   const type = packet.icmpType;
   return packet.version === 4
@@ -27,11 +27,13 @@ const isCarried = (packet: Packet): boolean => {
     : isIcmp6Error(type);
 };
 
-/** Returns the protocols that a connection can be made for. Of a fragmented IPv6 packet a later fragment says nothing. */
+/**
+ * Reports whether a connection can be created for the protocol. A later IPv6 fragment does not contain it.
+ */
 const mayBeScheduled = ({ version, protocol, fragmentOffset }: Packet): boolean =>
   (protocol === TCP || protocol === UDP || protocol === SCTP) && (version === 4 || fragmentOffset === 0);
 
-/** Deals with ICMP messages. They do not restart timers and move no states. */
+/** Handles ICMP messages. They restart no timers and change no states. */
 export class RelatedErrors {
   readonly #core: Core;
   readonly #admission: Admission;
@@ -39,7 +41,7 @@ export class RelatedErrors {
   readonly #quoted = new Packet();
   readonly #inner = new Packet();
   readonly #arrival = new Arrival();
-  /** What the connection of a quoted packet is found by. */
+  /** Protocol of the quoted packet's connection. */
   #protocol = 0;
   #srcPort = 0;
   #dstPort = 0;
@@ -53,7 +55,7 @@ export class RelatedErrors {
   handle(packet: Packet, now: number): Verdict {
     const quoted = this.#quoted;
     if (packet.malformed || !isCarried(packet)) return 'pass';
-    // What quotes the other IP version was not caused by anything that was sent.
+    // A quoted packet of the other IP version was not sent by this path.
     if (!quoted.decodeQuoted(packet.frame, packet.payload, packet.end)) return 'pass';
     if (quoted.version !== packet.version) return 'pass';
     if (this.#hasFlow(quoted)) {
@@ -72,7 +74,7 @@ export class RelatedErrors {
     return quoted.hasPorts ? this.#admit(packet, quoted, now) : 'malformed';
   }
 
-  /** Reports whether the quoted packet tells its connection, which `#protocol` and the ports then name. */
+  /** Reports whether the quoted packet identifies its connection, by `#protocol` and its ports. */
   #hasFlow({ protocol, hasPorts, srcPort, dstPort, fragmentOffset }: Packet): boolean {
     const ipsec = isIpsec(protocol);
     this.#protocol = ipsec ? UDP : protocol;
@@ -81,23 +83,25 @@ export class RelatedErrors {
     return ipsec ? fragmentOffset === 0 : hasPorts;
   }
 
-  /** Returns the translated connection whose request, as the real server had it, is quoted. */
+  /** Returns the translated connection whose request, as the real server received it, is quoted. */
   #requestTo({ src, dst }: Packet): Row {
     return this.#core.table.findFromDestination(this.#protocol, dst, this.#dstPort, src, this.#srcPort);
   }
 
-  /** Returns the connection whose reply, as the client had it, is quoted. */
+  /** Returns the connection whose reply, as the client received it, is quoted. */
   #replyTo({ src, dst }: Packet): Row {
     return this.#core.table.findFromClient(this.#protocol, dst, this.#dstPort, src, this.#srcPort);
   }
 
-  /** Returns the connection whose request, as a real server that sees the virtual address had it, is quoted. */
+  /**
+   * Returns the connection whose request, as a real server with the virtual address received it, is quoted.
+   */
   #requestPastUs({ src, dst }: Packet): Row {
     const row = this.#core.table.findFromClient(this.#protocol, src, this.#srcPort, dst, this.#dstPort);
     return row !== NONE && this.#methodOf(row) !== MASQ ? row : NONE;
   }
 
-  /** Returns the tunnelled connection of a client's own packet, which was sent in the tunnel packet `quoted`. */
+  /** Returns the connection of a client's packet that was sent in the tunnel packet `quoted`. */
   #requestIn(inner: Packet, quoted: Packet): Row {
     if (!this.#hasFlow(inner)) return NONE;
     const row = this.#requestPastUs(inner);
@@ -121,7 +125,7 @@ export class RelatedErrors {
     return verdict;
   }
 
-  /** What such a server tells the client passes as it is. */
+  /** Leaves an error of a server that replies directly unchanged. */
   #watch(row: Row, packet: Packet): Verdict {
     countOut(packet, destinationOf(this.#core, row), this.#core.total);
     return 'pass';
@@ -132,14 +136,14 @@ export class RelatedErrors {
     const destination = destinationOf(this.#core, row);
     const connection = this.#connection.select(row, destination);
     const verdict = answerTunnelError(packet, quoted, this.#inner, connection, forwarding);
-    // Linux 6.1 answers, and counts, those of IPv4 only: the answer, and what was quoted, too.
+    // Linux 6.1 answers, and counts, only those of IPv4: the answer, and the quoted packet, too.
     if (verdict !== 'answered' || packet.version !== 4) return verdict;
     countErrorOut(this.#inner, destination, total);
     countOut(this.#inner, destination, total);
     return verdict;
   }
 
-  /** With schedule_icmp even an error makes a connection. */
+  /** Creates a connection for an error, with schedule_icmp. */
   #admit(packet: Packet, quoted: Packet, now: number): Verdict {
     const { table, marks } = this.#core;
     const admitted = this.#admission.admit(this.#arrival.setQuoted(packet, quoted, marks.of(packet), now));

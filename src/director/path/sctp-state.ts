@@ -1,4 +1,4 @@
-/** SCTP as a director sees it pass: states, what moves between them, and how long each may last. */
+/** SCTP as observed by a director: states, transitions and timeouts. */
 import {
   SCTP_ABORT,
   SCTP_COOKIE_ACK,
@@ -11,7 +11,9 @@ import {
   SCTP_SHUTDOWN_COMPLETE,
 } from '../../wire/sctp.ts';
 
-/** In the order of their numbers in sync messages (include/net/ip_vs.h, Linux 6.1); names as ipvsadm -Lc prints them. */
+/**
+ * In the order of their numbers in sync messages (include/net/ip_vs.h, Linux 6.1); names as in ipvsadm -Lc.
+ */
 export const SCTP_STATES = [
   'NONE',
   'INIT1',
@@ -46,7 +48,7 @@ export const SCTP_ACTIVE = 1 << SCTP_ESTABLISHED;
 
 const CODES = ['NO', 'I1', 'IN', 'CS', 'CR', 'CW', 'CO', 'CE', 'ES', 'SS', 'SR', 'SA', 'RJ', 'CL'];
 const STATES = CODES.length;
-/** Chunks that move states, in the order of a direction's rows; all others count as the first row's. */
+/** Chunks that change states, in the order of a direction's rows; all others count as the first row's. */
 const CHUNKS = [
   -1,
   SCTP_INIT,
@@ -61,8 +63,8 @@ const CHUNKS = [
 ];
 
 /**
- * State after, by who sent what chunk, under the state before. As Linux 6.1 was observed to do, wherever the state
- * before can come about at all.
+ * Next state, by the sender, the chunk and the current state. As observed in Linux 6.1, wherever the current
+ * state can occur.
  */
 // biome-ignore format: a table
 const TABLE = table([
@@ -101,7 +103,7 @@ const TABLE = table([
   /* abort        */ 'CL CL CL CL CL CL CL CL CL CL CL CL CL CL',
 ]);
 
-/** The state after a packet whose first chunk is of that type. `sender` as in tcp-state.ts. */
+/** The state after a packet whose first chunk has that type. `sender` as in tcp-state.ts. */
 export function nextSctpState(state: number, chunk: number, sender: number): number {
   const event = Math.max(0, CHUNKS.indexOf(chunk, 1));
   return TABLE[(sender * CHUNKS.length + event) * STATES + state]!;

@@ -1,7 +1,9 @@
-/** TCP as a director sees it pass: states, what moves between them, and how long each may last. */
+/** TCP as observed by a director: states, transitions and timeouts. */
 import { ACK, FIN, RST, SYN } from '../../wire/tcp.ts';
 
-/** In the order of their numbers in sync messages (include/net/ip_vs.h, Linux 6.1); names as ipvsadm -Lc prints them. */
+/**
+ * In the order of their numbers in sync messages (include/net/ip_vs.h, Linux 6.1); names as in ipvsadm -Lc.
+ */
 export const TCP_STATES = [
   'NONE',
   'ESTABLISHED',
@@ -24,7 +26,10 @@ export const TCP_TIME_WAIT = 5;
 export const TCP_CLOSE = 6;
 export const TCP_SYNACK = 10;
 
-/** Who sent a packet. CLIENT_ONLY: the client, and the director has not seen the server (nor will, with dr and tunnel). */
+/**
+ * Sender of a packet. CLIENT_ONLY: the client, of a connection without packets from the server (always with
+ * dr and tunnel).
+ */
 export const FROM_CLIENT = 0;
 export const FROM_SERVER = 1;
 export const CLIENT_ONLY = 2;
@@ -41,14 +46,17 @@ export const TCP_ACTIVE = bits(TCP_ESTABLISHED, TCP_SYN_SENT, TCP_SYN_RECV, TCP_
 
 const CODES = ['NO', 'ES', 'SS', 'SR', 'FW', 'TW', 'CL', 'CW', 'LA', 'LI', 'SA'];
 const STATES = CODES.length;
-/** Rows of a direction, in this order; of several flags the first one counts, save that RST beats all. */
+/**
+ * Rows of a direction, in this order; of several flags the first one counts, except that RST takes
+ * precedence.
+ */
 const EVENTS = 4;
 const EVENT_SYN = 0;
 const EVENT_FIN = 1;
 const EVENT_ACK = 2;
 const EVENT_RST = 3;
 
-/** State after, by who sent what, under the state before. As Linux 6.1 was observed to do. */
+/** Next state, by the sender, the flags and the current state. As observed in Linux 6.1. */
 // biome-ignore format: a table
 const NORMAL = table([
   //          NO ES SS SR FW TW CL CW LA LI SA   from the client
@@ -68,7 +76,7 @@ const NORMAL = table([
   /* rst */ 'CL CL CL SR CL CL CL CL LA LI CL',
 ]);
 
-/** With secure_tcp: a handshake is not believed before the server has answered. */
+/** With secure_tcp: a handshake is not trusted before the server has answered. */
 // biome-ignore format: a table
 const SECURE = table([
   //          NO ES SS SR FW TW CL CW LA LI SA   from the client
@@ -95,7 +103,7 @@ export function nextTcpState(state: number, flags: number, sender: number, secur
   return (secure ? SECURE : NORMAL)[(sender * EVENTS + event) * STATES + state]!;
 }
 
-/** -1 for a segment without any of the four flags. */
+/** Returns the row of the flags; -1 for a segment without any of the four flags. */
 function eventOf(flags: number): number {
   if ((flags & RST) !== 0) return EVENT_RST;
   if ((flags & SYN) !== 0) return EVENT_SYN;

@@ -1,4 +1,4 @@
-/** What a packet changes of its connection: state, timeout, and whether it counts as active. */
+/** Updates a connection after a packet: state, timeout, and whether it counts as active. */
 
 import { NONE, type Row } from '../../model/connection.ts';
 import type { Packet } from '../../wire/packet.ts';
@@ -18,10 +18,13 @@ import {
   TCP_ESTABLISHED,
 } from './tcp-state.ts';
 
-/** State of a template: a client used it in earnest, so it outlives a flood (IP_VS_CTPL_S_ASSURED, ip_vs.h 6.1). */
+/**
+ * State of a template that a client has used in earnest, so that it survives a flood (IP_VS_CTPL_S_ASSURED,
+ * ip_vs.h 6.1).
+ */
 export const ASSURED = 1;
 
-/** Moves the row's state as the packet says. `sender`: FROM_CLIENT or FROM_SERVER. */
+/** Returns the changes the row's state according to the packet. `sender`: FROM_CLIENT or FROM_SERVER. */
 export function track(
   core: Core,
   row: Row,
@@ -32,12 +35,12 @@ export function track(
   const { table, timeouts } = core;
   const { protocol } = packet;
   if (protocol === TCP) {
-    // Half a header says nothing (Linux 6.1, tcp_state_transition).
+    // A truncated header changes nothing (Linux 6.1, tcp_state_transition).
     if (!packet.hasHeader) return;
     const before = table.state(row);
     const after = nextTcpState(before, packet.tcpFlags, seen(core, row, sender), core.secureTcp);
-    // Whatever follows may change the state again: it has to be seen. What the kernel path still has to tell is of the
-    // state before, and so is the timeout that it asks for.
+    // The following packets may change the state again, so the director must receive them. What the kernel
+    // path has yet to report, and the timeout that it sets, belong to the previous state.
     if (after !== before) core.offload.remove(row);
     table.setTimeout(row, timeouts.tcp[after]!);
     if (after === before) return;
@@ -60,7 +63,7 @@ export function track(
   }
 }
 
-/** CLIENT_ONLY as long as no packet of the server came by. */
+/** Returns CLIENT_ONLY until a packet of the server was received. */
 function seen(core: Core, row: Row, sender: number): number {
   const { table } = core;
   if (!table.isHalfSeen(row)) return sender;
@@ -77,7 +80,7 @@ function count(core: Core, row: Row, isActive: boolean, destination: RealDestina
   table.setInactive(row, !isActive);
 }
 
-/** Returns the template that led here has proved useful. */
+/** Returns the marks the template of the connection as assured. */
 export function assureTemplate(core: Core, row: Row): void {
   const template = core.table.template(row);
   if (template === NONE || !core.table.isTemplate(template)) return;

@@ -1,6 +1,6 @@
-/** UDP has one state, and it is never active. */
+/** UDP has one state, which is never active. */
 
-/** Named as ipvsadm -Lc prints it. */
+/** Name as in ipvsadm -Lc. */
 export const UDP_STATES = ['UDP'] as const;
 
 /** Seconds. */

@@ -1,23 +1,19 @@
 /** A datagram whose fragments are being collected: which fragments it takes, and the datagram that they make up. */
+import { CE, ECN_MASK, NOT_ECT } from '../../wire/ecn.ts';
 import { type Frame, HEADROOM } from '../../wire/frame.ts';
 import { DONT_FRAGMENT, ipv4 } from '../../wire/ipv4.ts';
 import { FRAGMENT_HEADER, IPV6_HEADER, ipv6, nextHeaderOctet } from '../../wire/ipv6.ts';
 import type { Packet } from '../../wire/packet.ts';
 
-/** The longest IPv4 packet and the longest payload of IPv6, octets. */
+/** The longest IPv4 packet and the longest payload of IPv6, bytes. */
 const MAX_LENGTH = 0xffff;
 /** Fragments of one datagram; more than that only come from an attacker. */
 const MAX_PIECES = 1024;
-/** Estimated octets of a datagram's and of a fragment's bookkeeping. */
+/** Estimated bytes of a datagram's and of a fragment's bookkeeping. */
 const DATAGRAM_COST = 512;
 const PIECE_COST = 128;
 
-/* Explicit congestion notification: the last two bits of the TOS octet (RFC 3168 section 5). */
-const ECN = 0x03;
-const NOT_ECT = 0x00;
-const CE = 0x03;
-
-/** Octets [from, to) of the datagram's fragmentable part. */
+/** Bytes [from, to) of the datagram's fragmentable part. */
 interface Span {
   readonly from: number;
   to: number;
@@ -27,7 +23,7 @@ interface Span {
 interface Piece {
   readonly from: number;
   readonly octets: Uint8Array;
-  /** Octets of the headers in front of it. */
+  /** Bytes of the headers in front of it. */
   readonly headers: number;
 }
 
@@ -38,7 +34,7 @@ export class WaitingDatagram {
   readonly key: string;
   /** ms. */
   readonly expires: number;
-  /** Estimated octets of memory. */
+  /** Estimated bytes of memory. */
   cost = DATAGRAM_COST;
   readonly #version: 4 | 6;
   readonly #id: number;
@@ -46,22 +42,24 @@ export class WaitingDatagram {
   readonly #pieces: Piece[] = [];
   /** Spans of fragments that came one behind the other; a fragment within one of them is a duplicate. In order. */
   readonly #runs: Span[] = [];
-  /** Octets of data that are there. */
+  /** Bytes of data received. */
   #received = 0;
   /** The furthest end of a fragment. */
   #furthest = 0;
-  /** Octets of data in all; -1 until the last fragment came. */
+  /** Bytes of data in all; -1 until the last fragment came. */
   #length = -1;
   /** The first fragment's headers; IPv6: with the fragment header, which only `#headerLength` leaves out. */
   #headers: Uint8Array | undefined;
   #headerLength = 0;
-  /** IPv6: where in the headers the fragment header is announced, and what follows it. */
+  /**
+   * IPv6: offset in the headers of the byte that announces the fragment header, and the protocol after it.
+   */
   #nextOctet = 0;
   #protocol = 0;
-  /** Octets of the longest fragment and of the longest with DF, IP header included. */
+  /** Bytes of the longest fragment and of the longest with DF, IP header included. */
   #longest = 0;
   #longestWhole = 0;
-  /** A bit for each of the four congestion codes that fragments carry (RFC 3168 section 5.3). */
+  /** One bit per congestion code point of the fragments (RFC 3168 section 5.3). */
   #congestion = 0;
 
   constructor(version: 4 | 6, id: number, key: string, expires: number) {
@@ -71,7 +69,7 @@ export class WaitingDatagram {
     this.expires = expires;
   }
 
-  /** Returns another datagram with the same fragments; their octets, which never change, are shared. */
+  /** Returns another datagram with the same fragments; their bytes, which never change, are shared. */
   copy(): WaitingDatagram {
     const copy = new WaitingDatagram(this.#version, this.#id, this.key, this.expires);
     copy.cost = this.cost;
@@ -90,7 +88,7 @@ export class WaitingDatagram {
     return copy;
   }
 
-  /** Fragments that wait. */
+  /** Returns the fragments that wait. */
   get size(): number {
     return this.#pieces.length;
   }
@@ -130,7 +128,7 @@ export class WaitingDatagram {
     const length = headers + to - from;
     this.#longest = Math.max(this.#longest, length);
     if (packet.dontFragment) this.#longestWhole = Math.max(this.#longestWhole, length);
-    this.#congestion |= 1 << (packet.tos & ECN);
+    this.#congestion |= 1 << (packet.tos & ECN_MASK);
     this.cost += to - from + PIECE_COST;
     if (from === 0) this.#takeHeaders(packet);
     return 'taken';
@@ -149,7 +147,7 @@ export class WaitingDatagram {
     return true;
   }
 
-  /** Enters the fragment into the runs: at the end it lengthens the last one, elsewhere it is a run of its own. */
+  /** Enters the fragment into the runs: at the end it lengthens the last one, elsewhere it begins a new run. */
   #enterRun(from: number, to: number): Insertion {
     const runs = this.#runs;
     const last = runs.at(-1);

@@ -23,7 +23,7 @@ test('a capture of a service that does not exist is refused, and the file is lef
       service,
       write,
       signal: new AbortController().signal,
-      tell: (line) => told.push(line),
+      report: (line) => told.push(line),
     }),
   ).rejects.toThrow(`there is no service tcp ${VIP}:8080`);
   expect(told).toEqual([]);

@@ -127,7 +127,9 @@ describe('lvs-director compile', () => {
 -A -f 4294967295 -s wrr
 -a -f 4294967295 -r 192.168.1.3:0 -m -w 1
 `);
-    expect(complaints).toContain('lvs.yaml: a setting is no rule: sysctl -w net.ipv4.vs.conn_reuse_mode=0');
+    expect(complaints).toContain(
+      'lvs.yaml: setting conn_reuse_mode is not a rule (sysctl -w net.ipv4.vs.conn_reuse_mode=0)',
+    );
   });
 
   test('prints commands as JSON', async () => {
@@ -161,7 +163,7 @@ describe('lvs-director compile', () => {
   test('reports when a script cannot know the address of the director', async () => {
     const { complaints } = await compiled('services: []\n', 'script');
     expect(complaints).toEqual([
-      'lvs.yaml: the script knows the director by director.inside, which is missing',
+      'lvs.yaml: director.inside is missing: the script detects the director by it',
     ]);
   });
 

@@ -35,11 +35,11 @@ test.each([
 );
 
 test.each([
-  ['no IP', 1, `${MACS} 0806`, 1, /packet 1 is no IP packet/],
-  ['no IP, cooked', 276, COOKED2('0806'), 1, /packet 1 is no IP packet/],
-  ['nothing but half a header', 276, '0800', 1, /packet 1 is no IP packet/],
-  ['a link of another kind', 105, '', 1, /link type 105 is not understood/],
-  ['no such packet', 101, '', 2, /there are 1 packets, and none with number 2/],
+  ['no IP', 1, `${MACS} 0806`, 1, /packet 1 is not an IP packet/],
+  ['no IP, cooked', 276, COOKED2('0806'), 1, /packet 1 is not an IP packet/],
+  ['nothing but half a header', 276, '0800', 1, /packet 1 is not an IP packet/],
+  ['a link of another kind', 105, '', 1, /link type 105 is not supported/],
+  ['no such packet', 101, '', 2, /packet 2 not found: the file has 1 packets/],
 ])('rejects %s with a message', (_what, linkType, before, number, message) => {
   const look = () => found(linkType, before, before === '0800' ? new Uint8Array() : FOUR, number);
   expect(look).toThrow(LvsError);

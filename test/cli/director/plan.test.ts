@@ -50,7 +50,7 @@ const file = (...services: string[]) =>
 
 describe('lvs-director plan', () => {
   test('reports when there is nothing to do', async () => {
-    expect(formatPlan(await planned(file(WEB), file(WEB), 3))).toBe('nothing would change\n');
+    expect(formatPlan(await planned(file(WEB), file(WEB), 3))).toBe('no changes\n');
   });
 
   test('refuses marks under a kernel path, which does not support them', async () => {
@@ -71,11 +71,11 @@ describe('lvs-director plan', () => {
       5,
     );
     expect(formatPlan(plan)).toBe(`~ setting sloppy_tcp: 0 -> 1
-~ tcp 192.168.0.101:80 -> 192.168.0.4:80: weight 1 -> weight 5; connections stay (3 connections)
-+ tcp 192.168.0.101:80 -> 192.168.0.5:80: dr, weight 1, at most 9 connections
+~ tcp 192.168.0.101:80 -> 192.168.0.4:80: weight 1 -> weight 5; connections are kept (3 connections)
++ tcp 192.168.0.101:80 -> 192.168.0.5:80: dr, weight 1, upper threshold 9
 + udp 192.168.0.101:53: wlc
 + udp 192.168.0.101:53 -> 192.168.0.3:53: dr, weight 1
-- tcp 192.168.0.101:80 -> 192.168.0.3:80: no new connections now, gone when those it has end, after 60 s at the latest (2 connections)
+- tcp 192.168.0.101:80 -> 192.168.0.3:80: no new connections, removed when its connections end, at the latest after 60 s (2 connections)
 `);
   });
 
@@ -83,7 +83,7 @@ describe('lvs-director plan', () => {
     const plan = await planned(file(WEB), file().replace('0.101', '0.102'), 1);
     expect(formatPlan(plan)).toMatch(/^\+ VIP 192\.168\.0\.102 eth0\n/);
     expect(formatPlan(plan)).toContain('- VIP 192.168.0.101 eth0\n');
-    expect(formatPlan(plan)).toContain('- tcp 192.168.0.101:80: when its destinations are gone\n');
+    expect(formatPlan(plan)).toContain('- tcp 192.168.0.101:80: when its destinations are removed\n');
   });
 
   test('prints rules that were set with ipvsadm and what happens to them', async () => {
@@ -95,7 +95,7 @@ describe('lvs-director plan', () => {
       },
     ];
     expect(formatPlan(await planned(file(WEB), file(WEB), 0, hands))).toBe(
-      '! by hand: tcp 192.168.0.101:443 is not in the file (adopt: keep)\n',
+      '! changed with ipvsadm: tcp 192.168.0.101:443 is not in the file (adopt: keep)\n',
     );
   });
 });

@@ -125,7 +125,7 @@ describe('rules that were set with ipvsadm', () => {
     },
   ];
   const told = [
-    'tcp 192.168.0.101:80: destination 192.168.0.3:80 was changed by hand',
+    'tcp 192.168.0.101:80: destination 192.168.0.3:80 was changed with ipvsadm',
     'udp 192.168.0.101:53: destination 192.168.0.9:53 is not in the file',
     'tcp 192.168.0.101:443 is not in the file',
   ];

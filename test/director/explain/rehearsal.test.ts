@@ -310,10 +310,10 @@ describe('an explanation', () => {
     const near = stepOf(explain(it, `203.0.113.2:4000 > ${VIP}:81 TCP SYN`), 'service')!;
     expect(near.service).toBeUndefined();
     expect(near.near.map(({ why }) => why)).toEqual([
-      'another port',
-      'another protocol',
-      'another address',
-      'no rule gives the packet its mark',
+      'different port',
+      'different protocol',
+      'different address',
+      'no mark rule matches the packet',
     ]);
   });
 
@@ -385,6 +385,9 @@ describe('an explanation', () => {
         it.director.explain(octets, it.now);
       }),
     );
-    expect(it.director.explain(new Uint8Array(), 0).verdict).toBe('malformed');
+    expect(it.director.explain(new Uint8Array(), 0)).toMatchObject({
+      verdict: 'malformed',
+      error: 'the packet ends before its header does',
+    });
   });
 });
