@@ -80,12 +80,20 @@ async function planRole(role: Role, isMixed: boolean, machine: Machine): Promise
       ...carrier.changes,
       ...(tunnel?.changes ?? []),
       ...vips.map((address): Change => ({ kind: 'vip', address, ...carrier.place })),
+      ...(tunnel?.device && tunnel.device !== carrier.place.device ? vipsOn(tunnel.device, vips) : []),
       ...(tunnel?.mss ?? []),
     ],
     notes,
     ...(tunnel?.end ? { tunnelEnd: tunnel.end } : {}),
   };
 }
+
+/**
+ * Adds the IPv4 VIPs to the tunnel device as well: even loose rp_filter drops what a device without an address receives
+ * (__fib_validate_source in net/ipv4/fib_frontend.c, Linux 6.1).
+ */
+const vipsOn = (device: string, vips: readonly string[]): Change[] =>
+  vips.filter((vip) => !isIPv6(vip)).map((address) => ({ kind: 'vip', address, device }));
 
 interface Carrier {
   readonly place: { readonly device: string; readonly label?: string };

@@ -68,6 +68,17 @@ describe('on a kernel that has the device', () => {
   });
 });
 
+test.each(['lo', 'lo:0', 'dummy0'])('with the VIP on %s, the tunnel device gets it too', async (device) => {
+  const on = machine(['lo', 'eth0', 'tunl0', 'dummy0']);
+  const vips = [VIP, 'fd00::101'];
+  const { changes } = await planned({ method: 'tunnel', device, vips }, on);
+  expect(changes.filter((change) => change.startsWith('VIP'))).toEqual([
+    `VIP ${VIP} on ${device}`,
+    `VIP fd00::101 on ${device}`,
+    `VIP ${VIP} on tunl0`,
+  ]);
+});
+
 test('a kernel that decapsulates IPv4 in IPv4 needs no agent for it', async () => {
   const on = machine(['lo', 'eth0', 'tunl0']);
   const { tunnelEnd } = await planned({ method: 'tunnel', device: 'tunl0' }, on);
