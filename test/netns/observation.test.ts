@@ -174,7 +174,7 @@ describe.skipIf(why !== undefined)('on a running director', () => {
       expect(stdout).toMatch(/^packet +192\.168\.0\.200:\d+ > 192\.168\.0\.101:80 TCP SYN$/m);
     }
     const none = await tell('explain', '--pcap', plain, '--packet', '10000');
-    expect(none).toMatchObject({ status: 2, stderr: expect.stringContaining('none with number 10000') });
+    expect(none).toMatchObject({ status: 2, stderr: expect.stringContaining('packet 10000 not found') });
   });
 
   test('top prints once without a terminal', async () => {

@@ -160,7 +160,7 @@ describe.skipIf(why !== undefined)('a running director', () => {
     const second = await tell('reload');
     expect([second.status, second.stderr]).toEqual([
       2,
-      'lvs-director: there is no interface eth9 for the VIP 192.168.0.101\n',
+      'lvs-director: VIP 192.168.0.101: network interface eth9 not found\n',
     ]);
     writeFileSync(config, `${file([web('192.168.0.3')])}  - { tcp: '192.168.0.101:99', schedler: rr }\n`);
     const lines = program.lines.length;

@@ -25,7 +25,7 @@ function client(send: (socket: Socket) => void, reads: boolean): void {
   });
 }
 
-const request = (path: string) => `GET ${path} HTTP/1.1\r\nhost: x\r\n\r\n`;
+const request = (path: string) => `GET ${path} HTTP/1.1\r\nhost: ${host}\r\n\r\n`;
 const sendSlowly = (socket: Socket) => {
   socket.write('GET / HTTP/1.1\r\n');
   const timer = setInterval(() => socket.write('x: y\r\n'), 100);
