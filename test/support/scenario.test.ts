@@ -78,7 +78,7 @@ test.each([
 
 test.each([
   ['packets', 'wait a while', 'how long'],
-  ['packets', 'in nothing', 'not of the form'],
+  ['packets', 'in nothing', 'invalid packet line'],
   ['ipvsadm', 'sysctl -w net.ipv4.vs.nothing=1', 'no such setting'],
   ['lvs.yaml', 'services: 1', 'expected a list'],
 ])('%s: %s is an error in the scenario', async (kind, line, complaint) => {
