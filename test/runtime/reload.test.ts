@@ -122,7 +122,7 @@ describe('a reload', () => {
       drains: [],
       byHand: [
         'setting conn_reuse_mode is 2, not 0 as in the file',
-        'time-out tcpFin is 77, not 120 as in the file',
+        'timeout tcpFin is 77, not 120 as in the file',
       ],
     });
     const changed = await doc(BASE.replace('conn_reuse_mode: 0', 'conn_reuse_mode: 1'));
