@@ -101,6 +101,11 @@ function blur(octets: Buffer, recorded: Dissection): Buffer {
     copy.fill(0, transport, transport + 2);
     if (octets.readUInt16BE(transport + 6) !== 0) copy.fill(0, transport + 6, transport + 8);
   }
+  // The times of a timestamp reply (RFC 792), and its checksum with them.
+  if (isFromStack && recorded.protocol === 1 && recorded.type === 14) {
+    copy.fill(0, transport + 2, transport + 4);
+    copy.fill(0, transport + 12, transport + 20);
+  }
   if (isFromStack && recorded.protocol === 6 && ((recorded.flags ?? 0) & 6) !== 0) {
     copy.fill(0, transport + 4, transport + 8);
     copy.fill(0, transport + 16, transport + 18);

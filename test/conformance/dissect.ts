@@ -155,8 +155,9 @@ function udp(it: Dissection, body: Buffer): void {
     it.gue = payload.subarray(0, length).toString('hex');
     it.inner = dissect(payload.subarray(length));
   }
-  if (it.moreFragments || body.length < 8) return;
-  if (body.readUInt16BE(6) === 0) it.sum = 'none';
+  if (it.moreFragments) return;
+  if (body.length < 8) it.sum = 'BAD';
+  else if (body.readUInt16BE(6) === 0) it.sum = 'none';
   else it.sum = transportChecksum(it.src, it.dst, 17, body) === 0 ? 'ok' : 'BAD';
 }
 

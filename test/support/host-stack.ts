@@ -23,6 +23,10 @@ const UNKNOWN_NEXT_HEADER = 1;
 
 /** Group membership (RFC 3376): a host knows it, and has nothing to answer. */
 const IGMP = 2;
+/* A timestamp request and its answer, and the octets of their three times (RFC 792). */
+const TIMESTAMP = 13;
+const TIMESTAMP_REPLY = 14;
+const TIMESTAMPS = 12;
 /** Nothing follows (RFC 8200 section 4.7). */
 const NO_NEXT_HEADER = 59;
 
@@ -42,14 +46,35 @@ export function answerAsHost(packet: Packet, context: ForwardingContext): boolea
       sendPortUnreachable(packet, packet.dst, context);
       return true;
     case ICMP:
+      if (packet.version === 6) return refuseProtocol(packet, context);
+      return isIntact(packet) && answerIcmp(packet, context);
     case ICMP6:
+      if (packet.version === 4) return refuseProtocol(packet, context);
       return isIntact(packet) && isEchoRequest(packet) && sendEchoReply(packet, context);
     case IGMP:
+      return packet.version === 6 && refuseProtocol(packet, context);
     case NO_NEXT_HEADER:
-      return false;
+      return packet.version === 4 && refuseProtocol(packet, context);
     default:
       return refuseProtocol(packet, context);
   }
+}
+
+function answerIcmp(packet: Packet, context: ForwardingContext): boolean {
+  if (isEchoRequest(packet)) return sendEchoReply(packet, context);
+  const isTimestamp = packet.icmpType === TIMESTAMP && packet.icmpCode === 0;
+  return isTimestamp && packet.end - packet.payload >= TIMESTAMPS && sendTimestampReply(packet, context);
+}
+
+/** RFC 792: the sender's time, then the times of receipt and answer, which are 0 here. */
+function sendTimestampReply(packet: Packet, context: ForwardingContext): boolean {
+  const { frame, transport, payload } = packet;
+  const at = begin(packet, ICMP, payload - transport + TIMESTAMPS, packet.tos, 0, context.nextId());
+  answer.bytes.fill(0, at, answer.end);
+  icmp.write(answer, at, TIMESTAMP_REPLY, 0, frame.view.getInt32(transport + 4));
+  answer.view.setInt32(answer.end - TIMESTAMPS, frame.view.getInt32(payload));
+  icmp.recompute(answer, at, answer.end);
+  return context.host.transmit(answer, packet.src);
 }
 
 const isIntact = (packet: Packet): boolean => !packet.malformed && checksumHolds(packet);

@@ -98,7 +98,9 @@ export class Admission {
    */
   admitStarted(destination: RealDestination, arrival: Arrival): Row {
     const { service } = destination;
-    if (service.options.engine === undefined || !this.#persistence.select(service, arrival)) return NONE;
+    // The virtual address of a mark, and the port of a service of all ports, are not known here.
+    if (service.options.engine === undefined || service.mark !== 0 || service.port === 0) return NONE;
+    if (!this.#persistence.select(service, arrival)) return NONE;
     let template = this.#persistence.find(destination);
     if (template === NONE) template = this.#persistence.create(service, destination);
     if (template === NONE) return NONE;

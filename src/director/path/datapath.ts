@@ -245,7 +245,7 @@ export class Datapath {
     const { marks, settings } = this.#core;
     if (isIpsec(packet.protocol)) return 'pass';
     const started = this.#startedByServer(packet, now);
-    if (started !== NONE) return this.#reply(started, packet, now);
+    if (started !== undefined) return started;
     if (settings.nat_icmp_send !== 0 && this.#isStray(packet)) return this.#refuseStray(packet);
     // The beginning of a connection requires a complete header, and in SCTP a chunk.
     if (!packet.hasHeader || (packet.protocol === SCTP && packet.sctpChunk < 0))
@@ -255,17 +255,19 @@ export class Datapath {
     return this.#forward(admitted, destinationOf(this.#core, admitted), packet, now);
   }
 
-  /** The new connection of a datagram that a NAT destination starts itself, or NONE if it makes none. */
-  #startedByServer(packet: Packet, now: number): Row {
-    const { destinations, forwarding } = this.#core;
-    if (packet.protocol !== UDP || !destinations.addresses.mayHave(packet.src)) return NONE;
-    if (packet.ttl <= 1 || forwarding.host.isLocal(packet.dst)) return NONE;
+  /** Forwards a datagram with which a NAT destination starts a connection; undefined: it starts none. */
+  #startedByServer(packet: Packet, now: number): Verdict | undefined {
+    const { destinations, forwarding, table } = this.#core;
+    if (packet.protocol !== UDP || !destinations.addresses.mayHave(packet.src)) return undefined;
+    if (packet.ttl <= 1 || forwarding.host.isLocal(packet.dst)) return undefined;
     const destination = destinations.translated(UDP, packet.src, packet.srcPort);
-    if (destination === undefined) return NONE;
-    return this.#admission.admitStarted(
-      destination,
-      this.#arrival.setStarted(packet, destination.service, now),
-    );
+    if (destination === undefined) return undefined;
+    const arrival = this.#arrival.setStarted(packet, destination.service, now);
+    const row = this.#admission.admitStarted(destination, arrival);
+    if (row === NONE) return undefined;
+    const verdict = this.#reply(row, packet, now);
+    if (table.isOnePacket(row)) end(this.#core, row);
+    return verdict;
   }
 
   /** Reports whether a translated destination sent the packet outside any connection. */

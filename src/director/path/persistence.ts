@@ -59,6 +59,8 @@ export class Persistence {
     const { engine } = service.options;
     if (engine === undefined) return true;
     const { packet } = arrival;
+    // The engine of Linux 6.1 joins the fragments that it reads (ip_vs_sip_fill_param).
+    packet.frame.laterFragments = [];
     this.#data = engines[engine]!(packet.frame.bytes, packet.payload, packet.end, arrival.protocol);
     if (this.#data === undefined) return false;
     this.#salt = saltOf(this.#data);

@@ -1,5 +1,6 @@
 /** ICMP errors: finds the connection of the quoted packet, from either side, and forwards the error. */
 
+import { enterHopBack } from '../../forwarding/hop.ts';
 import { forwardRelated, replyRelated } from '../../forwarding/related.ts';
 import { answerTunnelError, decodeTunnelled, isSentTo } from '../../forwarding/tunnel-error.ts';
 import { NONE, type Row } from '../../model/connection.ts';
@@ -58,6 +59,9 @@ export class RelatedErrors {
     // A quoted packet of the other IP version was not sent by this path.
     if (!quoted.decodeQuoted(packet.frame, packet.payload, packet.end)) return 'pass';
     if (quoted.version !== packet.version) return 'pass';
+    const isLocal = this.#core.forwarding.host.isLocal(packet.dst);
+    // Linux 6.1 looks for a tunnel in quoted UDP, whose header is in the first fragment (ip_vs_in_icmp).
+    if (isLocal && quoted.protocol === UDP && quoted.fragmentOffset !== 0) return 'pass';
     if (this.#hasFlow(quoted)) {
       const fromServer = this.#requestTo(quoted);
       if (fromServer !== NONE) return this.#toClient(fromServer, packet, quoted);
@@ -66,7 +70,7 @@ export class RelatedErrors {
       const passing = this.#requestPastUs(quoted);
       if (passing !== NONE) return this.#watch(passing, packet);
     }
-    if (this.#core.forwarding.host.isLocal(packet.dst) && decodeTunnelled(quoted, this.#inner)) {
+    if (isLocal && decodeTunnelled(quoted, this.#inner)) {
       const tunnelled = this.#requestIn(this.#inner, quoted);
       if (tunnelled !== NONE) return this.#answerTunnel(tunnelled, packet, quoted);
     }
@@ -119,10 +123,23 @@ export class RelatedErrors {
 
   #toServer(row: Row, packet: Packet, quoted: Packet): Verdict {
     const destination = destinationOf(this.#core, row);
+    const refusal = this.#enterRouter(packet);
+    if (refusal !== undefined) return refusal;
     const connection = this.#connection.select(row, destination);
     const verdict = forwardRelated(packet, quoted, connection, this.#core.forwarding);
     if (verdict !== 'malformed') countIn(packet, destination, this.#core.total);
     return verdict;
+  }
+
+  /** Takes an error that is addressed to another host one hop further, as the router does before IPVS translates it. */
+  #enterRouter(packet: Packet): Verdict | undefined {
+    const { forwarding } = this.#core;
+    const { host } = forwarding;
+    if (host.isLocal(packet.dst)) return undefined;
+    const mtu = host.route(packet.dst)?.mtu ?? Number.POSITIVE_INFINITY;
+    const refusal = enterHopBack(packet, mtu, host.route(packet.src)?.source ?? packet.dst, forwarding);
+    packet.ttl--;
+    return refusal;
   }
 
   /** Leaves an error of a server that replies directly unchanged. */
