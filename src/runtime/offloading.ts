@@ -159,17 +159,22 @@ export class Offloading {
     }
   }
 
-  /** Services, destinations, settings or the host's addresses have changed. */
+  /** Passes on the services that the kernel takes packets for, and reviews the connections that it forwards. */
   settle(services: Served['services']): void {
     const { log, routes } = this.#options;
-    this.#ways.clear();
     try {
       this.#services.set({ services, own: routes.own });
     } catch (error) {
       if (!(error instanceof SystemCallError)) throw error;
       log('error', 'offload-failed', { error: `not all services are known to the kernel: ${error.message}` });
     }
+    this.review();
+  }
+
+  /** Takes connections back whose destination or settings no longer let the kernel forward them. */
+  review(): void {
     const core = this.#director!.context;
+    this.#ways.clear();
     this.#offload!.review((row) => mayForward(core, row));
   }
 

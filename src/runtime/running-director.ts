@@ -107,7 +107,16 @@ export class RunningDirector {
       prepare: (command, now) => this.#health.adjust(command, now),
       complete: (service, now) => withChecks(service, this.#health, now),
     });
-    this.#api = guardedDoor(local, this.#updates);
+    // What commands change, the kernel path must respect at once, also where the guard stays as it is.
+    const forwarded: DirectorDoor = {
+      ...local,
+      apply: async (commands) => {
+        const outcomes = await local.apply(commands);
+        options.offloading?.review();
+        return outcomes;
+      },
+    };
+    this.#api = guardedDoor(forwarded, this.#updates);
     this.door = {
       ...this.#api,
       apply: (commands) => {
