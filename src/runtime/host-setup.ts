@@ -61,7 +61,7 @@ export async function setUpHost(options: {
     guard: (all) => guard.renew(all),
     check: () => vips.check(),
     async renew(interfaceName, all) {
-      // An interface that was made anew has its defaults.
+      // An interface that was re-created has its default settings.
       await setMerging(interfaceName);
       vips.renew();
       await guard.renew(all);

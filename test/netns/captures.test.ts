@@ -15,14 +15,13 @@ interface Usage {
 }
 
 test.skipIf(why !== undefined)(
-  'captures are closed: 20 changes of each kind keep descriptors, rings and memory',
+  'captures are closed: 100 changes of each kind keep descriptors, rings and memory',
   async () => {
     const flags = process.getuid?.() === 0 ? '-nm' : '-Urnm';
     const script = 'mount -t sysfs sysfs /sys && exec "$@"';
     await using changes = new Program([
       ...['unshare', flags, 'sh', '-c', script, 'sh'],
       ...built('test/support/interface-changes'),
-      '20',
     ]);
     expect(await changes.ended).toBe(0);
     const lines = changes.lines.filter((line) => line.startsWith('{'));
