@@ -1,7 +1,7 @@
 /** The director's end of the ipvsadm bench: `node ipvsadm-director.js SOCKET CONNECTIONS`; a line on stdin asks for its peak memory, bytes. */
 import { createInterface } from 'node:readline';
 import { serveControl } from '../src/control/server.ts';
-import { localDoor } from '../src/runtime/local-director.ts';
+import { localApi } from '../src/runtime/local-director.ts';
 import { Scene } from './scene.ts';
 
 const [path = '', connections = '0'] = process.argv.slice(2);
@@ -11,7 +11,7 @@ const scene = new Scene('nat', Math.max(1024, Number(connections)));
 for (let i = 0; i < Number(connections); i++) scene.open(NETWORK, i);
 await using _control = await serveControl({
   path,
-  door: localDoor(scene.director, { now: () => scene.now }),
+  api: localApi(scene.director, { now: () => scene.now }),
 });
 /** Kibioctets (getrusage(2)), and never less than before. */
 const peak = () => process.resourceUsage().maxRSS * 1024;

@@ -182,8 +182,8 @@ program
   .option('--socket <path>', 'control socket of the director', socketPath(process.env))
   .option('--json', 'print JSON', false)
   .action(async (file: string, { socket, json }: { socket: string; json: boolean }) => {
-    using door = new ControlClient(socket);
-    await printPlan(file, json, door, print, console.error);
+    using api = new ControlClient(socket);
+    await printPlan(file, json, api, print, console.error);
   });
 
 program
@@ -191,8 +191,8 @@ program
   .description('make the running director reload its file; an invalid file changes nothing')
   .option('--socket <path>', 'control socket of the director', socketPath(process.env))
   .action(async ({ socket }: { socket: string }) => {
-    using door = new ControlClient(socket);
-    await askReload(door, print, console.error);
+    using api = new ControlClient(socket);
+    await askReload(api, print, console.error);
   });
 
 interface ExplainArguments {
@@ -233,8 +233,8 @@ program
         'explain: missing packet: expected --from and --to, or --pcap and --packet',
       );
     const octets = pcap === undefined ? firstPacket(from!, to!, protocol) : packetOfFile(pcap, packet);
-    using door = new ControlClient(socket);
-    process.exitCode = (await explain(octets, json, door, print)) ? 0 : FAILED;
+    using api = new ControlClient(socket);
+    process.exitCode = (await explain(octets, json, api, print)) ? 0 : FAILED;
   });
 
 program
@@ -245,9 +245,9 @@ program
   .option('--interval <seconds>', 'refresh interval', parseWhole, 2)
   .option('--socket <path>', 'control socket of the director', socketPath(process.env))
   .action(async ({ interval, socket }: { interval: number; socket: string }) => {
-    using door = new ControlClient(socket);
+    using api = new ControlClient(socket);
     const { stdin: input, stdout: output } = process;
-    await top({ door, interval: interval * 1000, input, output, signal: untilSignal() });
+    await top({ api, interval: interval * 1000, input, output, signal: untilSignal() });
   });
 
 program
@@ -262,8 +262,8 @@ program
   .option('--count <number>', 'number of packets after which to end', parseWhole)
   .option('--socket <path>', 'control socket of the director', socketPath(process.env))
   .action(async ({ socket, ...options }: Omit<CaptureOptions, 'signal' | 'report'> & { socket: string }) => {
-    using door = new ControlClient(socket);
-    await capture(door, { ...options, signal: untilSignal(), report: console.error });
+    using api = new ControlClient(socket);
+    await capture(api, { ...options, signal: untilSignal(), report: console.error });
   });
 
 /** Returns a signal that aborts at SIGINT and SIGTERM. */

@@ -1,4 +1,4 @@
-/** The door of a director behind its control socket; connects when it is first used. */
+/** The API of a director behind its control socket; connects when it is first used. */
 import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
 import type { CapturedPackets } from '../model/capture.ts';
@@ -9,10 +9,10 @@ import type { ServiceAddress } from '../model/service.ts';
 import type { ConnectionSnapshot, ServiceSnapshot, Snapshot } from '../model/snapshot.ts';
 import type {
   Configuration,
-  ConfigurationDoor,
-  DirectorDoor,
+  ConfigurationApi,
+  DirectorApi,
   Outcome,
-  PacketDoor,
+  PacketApi,
   Reloaded,
 } from './director-api.ts';
 import { LineReader } from './lines.ts';
@@ -35,7 +35,7 @@ export interface ClientOptions {
 const BATCH = 100_000;
 
 /** One at a time: an answer is read to its end before the next question. */
-export class ControlClient implements DirectorDoor, ConfigurationDoor, PacketDoor, Disposable {
+export class ControlClient implements DirectorApi, ConfigurationApi, PacketApi, Disposable {
   readonly #path: string;
   readonly #timeout: number;
   #socket: Socket | undefined;
@@ -48,7 +48,7 @@ export class ControlClient implements DirectorDoor, ConfigurationDoor, PacketDoo
     this.#timeout = options.timeout ?? 30_000;
   }
 
-  async apply(commands: Parameters<DirectorDoor['apply']>[0]): Promise<readonly Outcome[]> {
+  async apply(commands: Parameters<DirectorApi['apply']>[0]): Promise<readonly Outcome[]> {
     const outcomes: Outcome[] = [];
     for (const batch of batches(commands)) {
       for await (const answer of this.#ask({ version: VERSION, ask: 'apply', commands: batch }))
@@ -58,7 +58,7 @@ export class ControlClient implements DirectorDoor, ConfigurationDoor, PacketDoo
     return outcomes;
   }
 
-  async snapshot(parts: Parameters<DirectorDoor['snapshot']>[0]): Promise<Snapshot> {
+  async snapshot(parts: Parameters<DirectorApi['snapshot']>[0]): Promise<Snapshot> {
     const services: ServiceSnapshot[] = [];
     let rest: Omit<Snapshot, 'services'> | undefined;
     for await (const answer of this.#ask({ version: VERSION, ask: 'snapshot', parts })) {

@@ -1,4 +1,4 @@
-/** The door of a director: the three things that can be asked of it, near or over a socket. */
+/** The API of a director: the three things that can be asked of it, near or over a socket. */
 import type { CapturedPackets } from '../model/capture.ts';
 import type { Command } from '../model/command.ts';
 import type { DestinationAddress } from '../model/destination.ts';
@@ -39,13 +39,13 @@ export interface Reloaded {
   /** Destinations and services that go when their connections have ended. */
   readonly draining: number;
   /** Values that were changed manually, as text. */
-  readonly byHand: readonly string[];
+  readonly manualChanges: readonly string[];
   /** Of the file, one a problem. */
   readonly warnings: readonly string[];
 }
 
 /** The configuration file of a director that has one. */
-export interface ConfigurationDoor {
+export interface ConfigurationApi {
   /** Reads it again and does what it says now. Throws an LvsError, and changes nothing, where it has mistakes. */
   reload(): Promise<Reloaded>;
   /** As it was read last. */
@@ -53,21 +53,21 @@ export interface ConfigurationDoor {
 }
 
 /** Looks at the packets of a director that has some. */
-export interface PacketDoor {
+export interface PacketApi {
   /** What would become of the IP packet, and why. Nothing is sent, and nothing changes. */
   explain(octets: Uint8Array): Promise<Explanation>;
   /** Copies of the service's packets from now on; never ends by itself. */
   capture(service: ServiceAddress): AsyncIterable<CapturedPackets>;
 }
 
-export interface DirectorDoor {
+export interface DirectorApi {
   /** Carries the commands out in order, each whether or not the one before it was refused; an outcome for each. */
   apply(commands: readonly Command[]): Promise<readonly Outcome[]>;
   snapshot(parts: SnapshotParts): Promise<Snapshot>;
   /** Every connection, in chunks. What comes and goes meanwhile may be in it or not. */
   connections(): AsyncIterable<readonly ConnectionSnapshot[]>;
-  readonly configuration?: ConfigurationDoor;
-  readonly packets?: PacketDoor;
+  readonly configuration?: ConfigurationApi;
+  readonly packets?: PacketApi;
 }
 
 /** True when both name the same service. */

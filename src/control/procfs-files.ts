@@ -3,7 +3,7 @@ import { mkdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { open, rename } from 'node:fs/promises';
 import { join } from 'node:path';
 import { LvsError } from '../model/errors.ts';
-import type { DirectorDoor } from './director-api.ts';
+import type { DirectorApi } from './director-api.ts';
 import { isOwnersAlone } from './owned-folder.ts';
 import {
   PROC_APPLICATIONS,
@@ -23,12 +23,12 @@ const SHORT = ['ip_vs', 'ip_vs_stats', 'ip_vs_stats_percpu', 'ip_vs_app'] as con
 /** The files `FOLDER/net/ip_vs*`; a tool reads them when it is told that its /proc is the folder. */
 export class ProcfsFolder {
   readonly #net: string;
-  readonly #door: DirectorDoor;
+  readonly #api: DirectorApi;
 
   /** Throws an LvsError where the folder cannot be written to. */
-  constructor(folder: string, door: DirectorDoor) {
+  constructor(folder: string, api: DirectorApi) {
     this.#net = join(folder, 'net');
-    this.#door = door;
+    this.#api = api;
     try {
       mkdirSync(this.#net, { recursive: true, mode: 0o755 });
       for (const each of [folder, this.#net])
@@ -47,7 +47,7 @@ export class ProcfsFolder {
 
   /** Services and totals: all files but those of the connections. */
   async writeServices(): Promise<void> {
-    const snapshot = await this.#door.snapshot({ services: true });
+    const snapshot = await this.#api.snapshot({ services: true });
     const texts: Readonly<Record<(typeof SHORT)[number], string>> = {
       ip_vs: procServices(snapshot),
       ip_vs_stats: procStats(snapshot),
@@ -63,7 +63,7 @@ export class ProcfsFolder {
     await using origins = await open(this.#next(ORIGINS), 'w');
     await connections.write(PROC_CONNECTIONS_HEAD);
     await origins.write(PROC_ORIGINS_HEAD);
-    for await (const chunk of this.#door.connections()) {
+    for await (const chunk of this.#api.connections()) {
       await connections.write(chunk.map(procConnection).join(''));
       await origins.write(chunk.map(procOrigin).join(''));
     }

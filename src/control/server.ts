@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { createServer, type Server, type Socket } from 'node:net';
 import { LvsError } from '../model/errors.ts';
 import type { ControlCounters } from '../model/surroundings.ts';
-import type { DirectorDoor } from './director-api.ts';
+import type { DirectorApi } from './director-api.ts';
 import { LineReader } from './lines.ts';
 import { type Answer, MAX_REQUEST } from './protocol.ts';
 import { answerTo } from './session.ts';
@@ -11,7 +11,7 @@ import { claimSocket, type SocketClaim } from './socket-claim.ts';
 
 export interface ControlServerOptions {
   readonly path: string;
-  readonly door: DirectorDoor;
+  readonly api: DirectorApi;
   /** Numeric group that may use the socket too; missing: its owner alone. */
   readonly group?: number;
   /** Clients at once; one more is told so and sent away. Default 32. */
@@ -45,7 +45,7 @@ export class ControlServer implements AsyncDisposable {
   };
   readonly #server: Server;
   readonly #claim: SocketClaim;
-  readonly #door: DirectorDoor;
+  readonly #api: DirectorApi;
   readonly #maxClients: number;
   readonly #requestTimeout: number;
   readonly #readTimeout: number;
@@ -59,7 +59,7 @@ export class ControlServer implements AsyncDisposable {
     this.path = options.path;
     this.#server = server;
     this.#claim = claim;
-    this.#door = options.door;
+    this.#api = options.api;
     this.#maxClients = options.maxClients ?? 32;
     this.#requestTimeout = options.requestTimeout ?? 30_000;
     this.#readTimeout = options.readTimeout ?? 120_000;
@@ -173,7 +173,7 @@ export class ControlServer implements AsyncDisposable {
       isGood = false;
       this.#fail(problem);
     };
-    for await (const text of answerTo(line, this.#door, failed)) {
+    for await (const text of answerTo(line, this.#api, failed)) {
       if (await this.#send(socket, text)) continue;
       this.counters.vanished++;
       return false;

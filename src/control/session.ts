@@ -2,7 +2,7 @@
 import { type ErrorCode, LvsError } from '../model/errors.ts';
 import { Slice } from '../model/slice.ts';
 import type { ServiceSnapshot } from '../model/snapshot.ts';
-import type { ConfigurationDoor, DirectorDoor, PacketDoor } from './director-api.ts';
+import type { ConfigurationApi, DirectorApi, PacketApi } from './director-api.ts';
 import { type Answer, parseRequest } from './protocol.ts';
 
 /** Services and destinations in a line of an answer, and commands: a line takes a millisecond or so. */
@@ -12,12 +12,12 @@ const COMMANDS_PER_LINE = 200;
 /** Yields the answer to a request, in slices. An error is an answer, too: `failed` is called, and the client is to be closed. */
 export async function* answerTo(
   line: string,
-  door: DirectorDoor,
+  api: DirectorApi,
   failed: (error: unknown) => void,
 ): AsyncGenerator<string> {
   try {
     const slice = new Slice();
-    for await (const answer of answersTo(line, door)) {
+    for await (const answer of answersTo(line, api)) {
       yield `${JSON.stringify(answer)}\n`;
       if (slice.spent) await slice.next();
     }
@@ -30,27 +30,27 @@ export async function* answerTo(
   }
 }
 
-async function* answersTo(line: string, door: DirectorDoor): AsyncGenerator<Answer> {
+async function* answersTo(line: string, api: DirectorApi): AsyncGenerator<Answer> {
   const request = parseRequest(line);
   switch (request.ask) {
     case 'apply':
-      yield { outcomes: (await door.apply(request.commands)).map((outcome) => outcome ?? null) };
+      yield { outcomes: (await api.apply(request.commands)).map((outcome) => outcome ?? null) };
       break;
     case 'snapshot': {
-      const { services, ...snapshot } = await door.snapshot(request.parts);
+      const { services, ...snapshot } = await api.snapshot(request.parts);
       yield { snapshot };
       const weigh = ({ destinations }: ServiceSnapshot) => 1 + destinations.length;
       yield* inParts(services, PER_LINE, (part) => ({ services: part }), weigh);
       break;
     }
     case 'connections':
-      for await (const connections of door.connections()) yield { connections };
+      for await (const connections of api.connections()) yield { connections };
       break;
     case 'reload':
-      yield { reloaded: await configurationOf(door).reload() };
+      yield { reloaded: await configurationOf(api).reload() };
       break;
     case 'configured': {
-      const { commands, ...configured } = await configurationOf(door).configured();
+      const { commands, ...configured } = await configurationOf(api).configured();
       yield { configured };
       yield* inParts(
         commands,
@@ -61,10 +61,10 @@ async function* answersTo(line: string, door: DirectorDoor): AsyncGenerator<Answ
       break;
     }
     case 'explain':
-      yield { explanation: await packetsOf(door).explain(Buffer.from(request.octets, 'base64')) };
+      yield { explanation: await packetsOf(api).explain(Buffer.from(request.octets, 'base64')) };
       break;
     case 'capture':
-      for await (const captured of packetsOf(door).capture(request.service)) yield { captured };
+      for await (const captured of packetsOf(api).capture(request.service)) yield { captured };
       break;
     default:
       request satisfies never;
@@ -72,12 +72,12 @@ async function* answersTo(line: string, door: DirectorDoor): AsyncGenerator<Answ
   yield { end: true };
 }
 
-function configurationOf({ configuration }: DirectorDoor): ConfigurationDoor {
+function configurationOf({ configuration }: DirectorApi): ConfigurationApi {
   if (configuration) return configuration;
   throw new LvsError('UNAVAILABLE', 'this director has no configuration file');
 }
 
-function packetsOf({ packets }: DirectorDoor): PacketDoor {
+function packetsOf({ packets }: DirectorApi): PacketApi {
   if (packets) return packets;
   throw new LvsError('UNAVAILABLE', 'packet inspection is not available on this director');
 }

@@ -16,7 +16,7 @@ export interface PumpOptions<Verdict extends string> {
   /** ms, monotonic, whole. */
   readonly clock: () => number;
   /** Called for a packet that the director leaves to the host; the frame is reused afterwards. */
-  readonly passed?: (frame: Frame) => void;
+  readonly unmatched?: (frame: Frame) => void;
   readonly signal: AbortSignal;
 }
 
@@ -30,11 +30,11 @@ export const monotonicClock = (): number => Math.floor(performance.now());
 
 /** Runs until the driver has no more packets, or the signal aborts. */
 export async function pump<Verdict extends string>(options: PumpOptions<Verdict>): Promise<void> {
-  const { io, director, clock, passed, signal } = options;
+  const { io, director, clock, unmatched, signal } = options;
   let now = clock();
   let expired = now;
   const sink = (frame: Frame) => {
-    if (director.handle(frame, now) === 'pass') passed?.(director.subject);
+    if (director.handle(frame, now) === 'pass') unmatched?.(director.subject);
   };
   while (await io.ready(signal)) {
     now = clock();

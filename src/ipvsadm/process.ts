@@ -16,10 +16,10 @@ function write(text: string): void | Promise<void> {
 export async function inProcess(name: string, run: (at: Surroundings) => Promise<number>): Promise<void> {
   // The reader closed the pipe, such as head: nothing remains to be done.
   process.stdout.on('error', ({ code }: NodeJS.ErrnoException) => process.exit(code === 'EPIPE' ? 0 : 1));
-  const door = new ControlClient(socketPath(process.env));
+  const api = new ControlClient(socketPath(process.env));
   try {
     process.exitCode = await run({
-      door,
+      api,
       names: systemNames(),
       stdin: () => process.stdin.setEncoding('utf8'),
       stdout: write,
@@ -30,6 +30,6 @@ export async function inProcess(name: string, run: (at: Surroundings) => Promise
     process.stderr.write(`${name}: ${error.message}\n`);
     process.exitCode = FAILED;
   } finally {
-    door.close();
+    api.close();
   }
 }

@@ -2,7 +2,7 @@
  * Runs ipvsadm without a process: takes arguments and a director's interface, returns text and an exit
  * status.
  */
-import type { DirectorDoor, Outcome } from '../control/director-api.ts';
+import type { DirectorApi, Outcome } from '../control/director-api.ts';
 import type { Command, SyncDaemon } from '../model/command.ts';
 import type { ServiceAddress } from '../model/service.ts';
 import { listConnections } from './connections.ts';
@@ -18,7 +18,7 @@ import { endpointText } from './text.ts';
 
 /** The environment of ipvsadm. */
 export interface Surroundings {
-  readonly door: DirectorDoor;
+  readonly api: DirectorApi;
   readonly names: Names;
   readonly stdin: () => AsyncIterable<string> | Iterable<string>;
   /** Resolves when the reader accepts more. */
@@ -48,12 +48,12 @@ export async function runIpvsadm(argv: readonly string[], at: Surroundings): Pro
 async function carryOut(request: Exclude<Request, { kind: 'restore' }>, at: Surroundings): Promise<number> {
   switch (request.kind) {
     case 'apply':
-      return report((await at.door.apply([request.command]))[0], request.command, at);
+      return report((await at.api.apply([request.command]))[0], request.command, at);
     case 'list':
       return await list(request.given, request.service, at);
     case 'save': {
       const rules = saveRules(
-        await at.door.snapshot({ services: true }),
+        await at.api.snapshot({ services: true }),
         endpointText(request.numeric, at.names),
       );
       await print(rules, at);
@@ -86,7 +86,7 @@ async function restore(at: Surroundings): Promise<number> {
   const flush = async () => {
     const commands = batch;
     batch = [];
-    const outcomes = commands.length > 0 ? await at.door.apply(commands) : [];
+    const outcomes = commands.length > 0 ? await at.api.apply(commands) : [];
     for (const [i, outcome] of outcomes.entries()) status = report(outcome, commands[i]!, at);
   };
   for await (const lines of restoreLines(at.stdin())) {
@@ -134,17 +134,17 @@ async function list(
 ): Promise<number> {
   const text = endpointText(given.has('numeric'), at.names);
   if (given.has('connection')) {
-    await print(listConnections(at.door.connections(), given.has('persistent-conn'), text), at);
+    await print(listConnections(at.api.connections(), given.has('persistent-conn'), text), at);
     return 0;
   }
   if (given.has('timeout') || given.has('daemon')) {
-    const { timeouts, daemons } = await at.door.snapshot({});
+    const { timeouts, daemons } = await at.api.snapshot({});
     if (given.has('timeout'))
       await at.stdout(`Timeout (tcp tcpfin udp): ${timeouts.tcp} ${timeouts.tcpFin} ${timeouts.udp}\n`);
     else for (const role of ['master', 'backup']) await at.stdout(daemonText(daemons, role));
     return 0;
   }
-  const snapshot = await at.door.snapshot({ services: service ?? true });
+  const snapshot = await at.api.snapshot({ services: service ?? true });
   if (service && snapshot.services.length === 0) throw new Refusal('No such service', LIST_FAILED);
   await print(listServices(snapshot, given, text), at);
   return 0;

@@ -1,6 +1,6 @@
 /** Logs the effect of commands, and destinations that become overloaded: every change of a destination with its cause. */
 
-import type { DirectorDoor, Outcome } from '../control/director-api.ts';
+import type { DirectorApi, Outcome } from '../control/director-api.ts';
 import type { Command } from '../model/command.ts';
 import type { Destination, DestinationAddress } from '../model/destination.ts';
 import { formatDestination, formatService, protocolOfNumber } from '../model/naming.ts';
@@ -10,11 +10,11 @@ import { formatAddress, formatEndpoint } from '../wire/address.ts';
 import type { Fields, Log } from './log.ts';
 
 /** Returns an API that logs the changes made through it. `cause`: the user of the API. */
-export function toldDoor(door: DirectorDoor, cause: string, log: Log): DirectorDoor {
+export function loggedApi(api: DirectorApi, cause: string, log: Log): DirectorApi {
   return {
-    ...door,
+    ...api,
     async apply(commands) {
-      const outcomes = await door.apply(commands);
+      const outcomes = await api.apply(commands);
       await logChanges(commands, outcomes, cause, log);
       return outcomes;
     },

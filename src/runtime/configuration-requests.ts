@@ -1,6 +1,6 @@
 /** The configuration file of a running director: reloaded on a signal or a request. */
 import { resolve } from 'node:path';
-import type { ConfigurationDoor, Reloaded } from '../control/director-api.ts';
+import type { ConfigurationApi, Reloaded } from '../control/director-api.ts';
 import { LvsError } from '../model/errors.ts';
 import { openConfiguration, type ReadConfiguration } from './configuration-thread.ts';
 import { checkMarks } from './datapath.ts';
@@ -10,7 +10,7 @@ import { unpacked } from './packed.ts';
 import type { RunningDirector } from './running-director.ts';
 
 /** Reloads a file, one reload at a time. An invalid file changes nothing; its errors are logged and returned. */
-export class ConfigurationRequests implements ConfigurationDoor {
+export class ConfigurationRequests implements ConfigurationApi {
   readonly #path: string;
   readonly #running: RunningDirector;
   readonly #datapath: string;
@@ -69,14 +69,15 @@ export class ConfigurationRequests implements ConfigurationDoor {
     if (running.isCurrent(wanted)) {
       const draining = running.drains.size;
       log('info', 'reloaded', { commands: 0, draining });
-      return { commands: 0, draining, byHand: [], warnings };
+      return { commands: 0, draining, manualChanges: [], warnings };
     }
     const plan = await wanted.plan(await running.state());
-    for (const change of plan.byHand) log('warning', 'manual-change-found', { change, adopt: wanted.adopt });
+    for (const change of plan.manualChanges)
+      log('warning', 'manual-change-found', { change, adopt: wanted.adopt });
     await running.carryOut(configurationOf(wanted), plan);
     const result = { commands: plan.commands.length, draining: plan.drains.length };
     log('info', 'reloaded', result);
-    return { ...result, byHand: plan.byHand, warnings };
+    return { ...result, manualChanges: plan.manualChanges, warnings };
   }
 }
 

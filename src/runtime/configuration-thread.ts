@@ -49,7 +49,7 @@ export interface ReloadPlan {
   readonly commands: Packed<Command>;
   readonly drains: readonly Drain[];
   /** Manual changes, in words. */
-  readonly byHand: readonly string[];
+  readonly manualChanges: readonly string[];
 }
 
 export type Answer =

@@ -46,7 +46,7 @@ function plan({ running, snapshot, commands, draining }: PlanRequest): ReloadPla
   return {
     commands: pack(planned.commands),
     drains: planned.drains,
-    byHand: bounded(planned.byHand),
+    manualChanges: bounded(planned.manualChanges),
   };
 }
 

@@ -1,5 +1,5 @@
 /** Keeps the host in step with the director's services: a command is done when the host respects it, too. */
-import type { DirectorDoor } from '../control/director-api.ts';
+import type { DirectorApi } from '../control/director-api.ts';
 import type { Command } from '../model/command.ts';
 import type { OwnedService } from './owned-packets.ts';
 
@@ -37,13 +37,13 @@ export class GuardUpdates {
  * Returns an API that updates the host with the director: before packets are added, so that the host refuses none of
  * them, and after others are removed.
  */
-export function guardedDoor(door: DirectorDoor, updates: GuardUpdates): DirectorDoor {
+export function guardedApi(api: DirectorApi, updates: GuardUpdates): DirectorApi {
   return {
-    ...door,
+    ...api,
     async apply(commands) {
       const added = addedBy(commands);
       if (added.length > 0) await updates.request(added);
-      const outcomes = await door.apply(commands);
+      const outcomes = await api.apply(commands);
       if (commands.some(mayRemove)) await updates.request();
       return outcomes;
     },

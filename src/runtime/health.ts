@@ -3,19 +3,19 @@ import { probes } from '../checks/probes.ts';
 import { type HealthEvent, Watch, type Watched } from '../checks/watch.ts';
 import { forwardedPort } from '../config/compile.ts';
 import type { Document } from '../config/document.ts';
-import type { DirectorDoor } from '../control/director-api.ts';
+import type { DirectorApi } from '../control/director-api.ts';
 import type { Candidate, Explanation } from '../model/explanation.ts';
 import { formatDestination, formatService } from '../model/naming.ts';
 import type { ServiceAddress } from '../model/service.ts';
 import type { ServiceSnapshot } from '../model/snapshot.ts';
 import type { Log } from './log.ts';
 
-/** Returns the watch of a director. `door`: the director's own API: a weight that a check changes concerns nothing else. */
-export const healthWatch = ({ door, log }: { readonly door: DirectorDoor; readonly log: Log }): Watch =>
+/** Returns the watch of a director. `api`: the director's own API: a weight that a check changes concerns nothing else. */
+export const healthWatch = ({ api, log }: { readonly api: DirectorApi; readonly log: Log }): Watch =>
   new Watch({
     probe: (target, signal) => probes[target.check.type](target, signal),
     random: Math.random,
-    apply: (commands) => void door.apply(commands),
+    apply: (commands) => void api.apply(commands),
     event: (event) => tell(event, log),
   });
 

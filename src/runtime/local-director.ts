@@ -1,6 +1,6 @@
 /** The API of a director in the same process. It works in slices, so that packets are forwarded between them. */
 import { readFileSync } from 'node:fs';
-import { type DirectorDoor, type Outcome, sameService } from '../control/director-api.ts';
+import { type DirectorApi, type Outcome, sameService } from '../control/director-api.ts';
 import type { Command, SyncDaemon } from '../model/command.ts';
 import { LvsError } from '../model/errors.ts';
 import type { ServiceAddress } from '../model/service.ts';
@@ -34,7 +34,7 @@ export interface LocalDirectorOptions {
 const CONNECTIONS_PER_CHUNK = 1000;
 
 /** Commands of different clients interleave; those of one call stay in order, and are done when it resolves. */
-export function localDoor(director: DirectorLike, options: LocalDirectorOptions): DirectorDoor {
+export function localApi(director: DirectorLike, options: LocalDirectorOptions): DirectorApi {
   const {
     now,
     mtu = interfaceMtu,

@@ -1,5 +1,5 @@
 /** Keeps the files of /proc/net in a folder, for programs that read a kernel's. */
-import type { DirectorDoor } from '../control/director-api.ts';
+import type { DirectorApi } from '../control/director-api.ts';
 import { ProcfsFolder } from '../control/procfs-files.ts';
 
 /** ms between two versions of the short files, and of the connections. */
@@ -12,12 +12,8 @@ export interface ProcfsFiles {
 }
 
 /** Throws LvsError where the folder cannot be written. */
-export function keepProcfs(
-  folder: string,
-  door: DirectorDoor,
-  failed: (error: unknown) => void,
-): ProcfsFiles {
-  const files = new ProcfsFolder(folder, door);
+export function keepProcfs(folder: string, api: DirectorApi, failed: (error: unknown) => void): ProcfsFiles {
+  const files = new ProcfsFolder(folder, api);
   const timers = [
     repeated(SHORT, () => files.writeServices(), failed),
     repeated(CONNECTIONS, () => files.writeConnections(), failed),

@@ -42,7 +42,7 @@ export function reloadCommands(running: Running, wanted: Document, before: Befor
   return {
     commands: [...general.commands, ...rules.commands],
     drains: rules.drains,
-    byHand: [...general.byHand, ...rules.byHand],
+    manualChanges: [...general.manualChanges, ...rules.manualChanges],
   };
 }
 

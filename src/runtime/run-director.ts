@@ -1,6 +1,6 @@
 /** `lvs-director run`: starts a director with its driver, its host and its control plane, and ends it on a signal. */
 import { dirname } from 'node:path';
-import type { PacketDoor } from '../control/director-api.ts';
+import type { PacketApi } from '../control/director-api.ts';
 import { type ControlServer, serveControl } from '../control/server.ts';
 import { interfaceAddresses } from '../host/interface-addresses.ts';
 import { bringsPackets, receivingInterfaces } from '../host/link-facts.ts';
@@ -12,7 +12,7 @@ import { monotonicClock, pump } from '../io/pump.ts';
 import { LvsError } from '../model/errors.ts';
 import { loadSystem } from '../sys/system.ts';
 import { Events } from '../web/events.ts';
-import { toldDoor } from './changes.ts';
+import { loggedApi } from './changes.ts';
 import { Conditions } from './conditions.ts';
 import { ConfigurationRequests } from './configuration-requests.ts';
 import { openConfiguration, type ReadConfiguration } from './configuration-thread.ts';
@@ -126,7 +126,7 @@ export async function runDirector(options: RunOptions): Promise<void> {
       services: start.services,
       socket: options.socket,
     });
-    await pump({ io, director: tap, clock, passed: running.passed, signal: ending.signal });
+    await pump({ io, director: tap, clock, unmatched: running.handleUnmatched, signal: ending.signal });
   } finally {
     await plane.close();
     running.close();
@@ -189,15 +189,15 @@ class ControlPlane {
   async open(): Promise<void> {
     const { socket, socketGroup } = this.#options;
     const running = this.#running;
-    const packets: PacketDoor = {
+    const packets: PacketApi = {
       explain: async (packet) => running.explain(packet),
       capture: (service) => this.#tap.take(service),
     };
     this.#control = await serveControl({
       path: socket,
       ...(socketGroup === undefined ? {} : { group: socketGroup }),
-      door: {
-        ...toldDoor(running.door, 'control socket', this.#log),
+      api: {
+        ...loggedApi(running.api, 'control socket', this.#log),
         configuration: this.#configuration,
         packets,
       },
@@ -238,7 +238,7 @@ class ControlPlane {
         isRunning,
       });
     if (procfs !== undefined)
-      this.#procfs = keepProcfs(procfs, running.door, (error) =>
+      this.#procfs = keepProcfs(procfs, running.api, (error) =>
         log('error', 'procfs-failed', { error: String(error) }),
       );
     // A rejected file is logged where it is read; another error is a fault and ends the process.

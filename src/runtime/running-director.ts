@@ -2,7 +2,7 @@
 
 import type { Watch } from '../checks/watch.ts';
 import { type Rule, ruleOf } from '../config/reload/applied-state.ts';
-import type { DirectorDoor } from '../control/director-api.ts';
+import type { DirectorApi } from '../control/director-api.ts';
 import { Director } from '../director/director.ts';
 import type { Guarded } from '../host/guard-script.ts';
 import type { Routes } from '../host/routes.ts';
@@ -20,17 +20,17 @@ import { logChanges, Overloads } from './changes.ts';
 import type { Conditions } from './conditions.ts';
 import type { PlanRequest, ReadConfiguration, ReloadPlan } from './configuration-thread.ts';
 import { Drains } from './drains.ts';
-import { GuardUpdates, guardedDoor } from './guard-update.ts';
+import { GuardUpdates, guardedApi } from './guard-update.ts';
 import { explainedWithChecks, healthWatch, withChecks } from './health.ts';
 import { type HostSetup, setUpHost } from './host-setup.ts';
 import { liveHost } from './live-host.ts';
-import { localDoor } from './local-director.ts';
+import { localApi } from './local-director.ts';
 import type { Log } from './log.ts';
 import type { Offloading } from './offloading.ts';
 import { OwnedPackets, type OwnedService } from './owned-packets.ts';
 import { Packing, unpacked } from './packed.ts';
 import { unforeseeable } from './random.ts';
-import { PassedPackets } from './unmatched-packets.ts';
+import { UnmatchedPackets } from './unmatched-packets.ts';
 
 /** Bytes of the longest tunnel header: IPv6 (RFC 8200) and GUE with a private field, or GRE with a checksum. */
 const TUNNEL_HEADER_BYTES = 60;
@@ -61,18 +61,18 @@ export interface RunningDirectorOptions {
 export class RunningDirector {
   readonly director: Director;
   /** Commands through it reach the host, too. */
-  readonly door: DirectorDoor;
+  readonly api: DirectorApi;
   /** Handles packets that are not the director's. */
-  readonly passed: (frame: Frame) => void;
+  readonly handleUnmatched: (frame: Frame) => void;
   readonly #options: RunningDirectorOptions;
-  readonly #passed: PassedPackets;
+  readonly #unmatched: UnmatchedPackets;
   readonly #owned = new OwnedPackets();
   readonly #updates = new GuardUpdates((added) => this.#updateHost(added));
   readonly #drains = new Drains();
   readonly #overloads = new Overloads();
   readonly #health: Watch;
-  /** The same as `door`, for the director's own changes. */
-  readonly #api: DirectorDoor;
+  /** The same as `api`, for the director's own changes. */
+  readonly #internalApi: DirectorApi;
   #checking: NodeJS.Timeout | undefined;
   #host: HostSetup | undefined;
   #guarded: Guarded | undefined;
@@ -99,16 +99,16 @@ export class RunningDirector {
     });
     options.offloading?.start(this.director);
     const { marks, forwarding } = this.director.context;
-    this.#passed = new PassedPackets(forwarding, io.exclusive, (packet) => marks.of(packet));
-    this.passed = this.#passed.handle;
-    this.#health = healthWatch({ door: localDoor(this.director, { now: clock }), log });
-    const local = localDoor(this.director, {
+    this.#unmatched = new UnmatchedPackets(forwarding, io.exclusive, (packet) => marks.of(packet));
+    this.handleUnmatched = this.#unmatched.handle;
+    this.#health = healthWatch({ api: localApi(this.director, { now: clock }), log });
+    const local = localApi(this.director, {
       now: clock,
       prepare: (command, now) => this.#health.adjust(command, now),
       complete: (service, now) => withChecks(service, this.#health, now),
     });
     // What commands change, the kernel path must respect at once, also where the guard stays as it is.
-    const forwarded: DirectorDoor = {
+    const forwarded: DirectorApi = {
       ...local,
       apply: async (commands) => {
         const outcomes = await local.apply(commands);
@@ -116,12 +116,12 @@ export class RunningDirector {
         return outcomes;
       },
     };
-    this.#api = guardedDoor(forwarded, this.#updates);
-    this.door = {
-      ...this.#api,
+    this.#internalApi = guardedApi(forwarded, this.#updates);
+    this.api = {
+      ...this.#internalApi,
       apply: (commands) => {
         this.#changes++;
-        return this.#api.apply(commands);
+        return this.#internalApi.apply(commands);
       },
     };
   }
@@ -130,7 +130,7 @@ export class RunningDirector {
   async start(config: ReadConfiguration, folder: string): Promise<void> {
     const { clock, io, log, offloading, routes, named, beforeHold } = this.#options;
     await this.#health.set(unpacked(config.watched), clock());
-    await this.#api.apply([...unpacked(config.commands)]);
+    await this.#internalApi.apply([...unpacked(config.commands)]);
     this.#config = config;
     this.#host = await setUpHost({
       interfaces: io.interfaces,
@@ -191,7 +191,7 @@ export class RunningDirector {
       all.push(command);
       if (slice.spent) await slice.next();
     }
-    const outcomes = await this.#api.apply(all);
+    const outcomes = await this.#internalApi.apply(all);
     await logChanges(all, outcomes, 'reload', log);
     const failures = outcomes.filter((outcome) => outcome !== undefined);
     for (const { message } of failures) log('error', 'reload-command-failed', { error: message });
@@ -206,7 +206,7 @@ export class RunningDirector {
 
   /** Resolves with a copy of the director's state, health checks included. Works in slices. */
   snapshot(): Promise<Snapshot> {
-    return this.#api.snapshot({ services: true });
+    return this.#internalApi.snapshot({ services: true });
   }
 
   /** Yields copies of the services, health checks included. Each is made when it is asked for. */
@@ -279,7 +279,7 @@ export class RunningDirector {
     try {
       const commands = await this.#drains.due((service) => this.director.service(service), clock());
       if (commands.length === 0) return;
-      await logChanges(commands, await this.#api.apply(commands), 'drained', log);
+      await logChanges(commands, await this.#internalApi.apply(commands), 'drained', log);
       await this.#holdVips();
     } catch (error) {
       // The VIPs of an interface that is absent are added by the next renewal.
@@ -327,7 +327,7 @@ export class RunningDirector {
     const guarded = await this.#owned.update(services(), director.context.marks.rules, now);
     if (guarded === this.#guarded || !this.#host) return;
     this.#guarded = guarded;
-    await this.#passed.setWithheld(guarded);
+    await this.#unmatched.setWithheld(guarded);
     this.#updateKernelPath();
     const { tunnels, interfaces } = await this.#needsOf(guarded);
     io.reserve = tunnels ? TUNNEL_HEADER_BYTES : 0;

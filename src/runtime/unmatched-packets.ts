@@ -47,7 +47,7 @@ interface End {
 const hashOf = (protocol: number, address: Address, port: number): number =>
   multiplicative(foldAddress(address) ^ (port << 8) ^ protocol, 30);
 
-export class PassedPackets {
+export class UnmatchedPackets {
   readonly #context: ForwardingContext;
   /** The kernel sees none of the packets that come here: see PacketIo. */
   readonly #exclusive: boolean;

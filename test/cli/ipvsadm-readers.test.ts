@@ -2,7 +2,7 @@
 import { spawnSync } from 'node:child_process';
 import { describe, expect, test } from 'vitest';
 import { procServices, procStats } from '../../src/control/procfs.ts';
-import { localDoor } from '../../src/runtime/local-director.ts';
+import { localApi } from '../../src/runtime/local-director.ts';
 import { Directed } from '../support/directed.ts';
 import { Administered } from '../support/ipvsadm.ts';
 
@@ -25,7 +25,7 @@ function busy(): { at: Administered; directed: Directed } {
     expect(directed.receive(`${from} > ${to}`)).toBe('forwarded');
   directed.edit(WEB, '10.0.0.2:80', { weight: 0 });
   directed.wait(2);
-  return { directed, at: new Administered(localDoor(directed.director, { now: () => directed.now })) };
+  return { directed, at: new Administered(localApi(directed.director, { now: () => directed.now })) };
 }
 
 /** What a line of the shell makes of a text. */

@@ -2,7 +2,7 @@ import { spawn } from 'node:child_process';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { expect, test } from 'vitest';
 import { serveControl } from '../../src/control/server.ts';
-import { connection, directorDoor, TemporaryFolder } from '../support/director-apis.ts';
+import { connection, directorApi, TemporaryFolder } from '../support/director-apis.ts';
 import { built, notBuilt } from '../support/project.ts';
 
 const why = notBuilt('src/cli/ipvsadm', 'src/cli/ipvsadm-save', 'src/cli/ipvsadm-restore');
@@ -36,7 +36,7 @@ test('the build exists', ({ skip }) => skip(why !== undefined, why));
 
 test.skipIf(why !== undefined)('the executables carry out commands over the socket', async () => {
   using folder = new TemporaryFolder();
-  await using server = await serveControl({ path: folder.file('s'), door: directorDoor() });
+  await using server = await serveControl({ path: folder.file('s'), api: directorApi() });
   const ipvsadm = (...words: string[]) => run(folder, 'ipvsadm', words);
   const done = { status: 0, stdout: '', stderr: '' };
   expect(await ipvsadm('-A', '-t', '192.0.2.10:80', '-s', 'rr')).toEqual(done);
@@ -76,8 +76,8 @@ test.skipIf(why !== undefined)('a reader that closes the pipe ends the listing o
   const stopped = new Promise<void>((resolve) => {
     stop = resolve;
   });
-  const door = {
-    ...directorDoor(),
+  const api = {
+    ...directorApi(),
     async *connections() {
       try {
         for (;;) {
@@ -89,7 +89,7 @@ test.skipIf(why !== undefined)('a reader that closes the pipe ends the listing o
       }
     },
   };
-  await using _server = await serveControl({ path: folder.file('s'), door });
+  await using _server = await serveControl({ path: folder.file('s'), api });
   const [node, ...file] = built('src/cli/ipvsadm');
   const child = spawn(node!, [...file, '-Lnc'], { env: { ...process.env, LVS_SOCKET: folder.file('s') } });
   const first = await new Promise<string>((resolve) =>

@@ -1,6 +1,6 @@
 /** Plays recordings of ipvsadm's command lines against our ipvsadm and director, and tells each answer that differs. */
 import { readFileSync } from 'node:fs';
-import type { DirectorDoor } from '../../src/control/director-api.ts';
+import type { DirectorApi } from '../../src/control/director-api.ts';
 import {
   PROC_APPLICATIONS,
   PROC_CONNECTIONS_HEAD,
@@ -15,7 +15,7 @@ import { runIpvsadm, type Surroundings } from '../../src/ipvsadm/run.ts';
 import { runRestore, runSave } from '../../src/ipvsadm/scripts.ts';
 import type { Command, MarkRule } from '../../src/model/command.ts';
 import { DEFAULT_SETTINGS, type SettingName } from '../../src/model/settings.ts';
-import { localDoor } from '../../src/runtime/local-director.ts';
+import { localApi } from '../../src/runtime/local-director.ts';
 import { captured } from '../support/ipvsadm.ts';
 import { compareText, type Difference } from './compare.ts';
 import { Shell, type ShellAnswer } from './shell.ts';
@@ -121,16 +121,16 @@ const DONE: ShellAnswer = { rc: 0, stdout: '', stderr: '' };
 class CliPlayer {
   readonly #world = new World({}, START, ESTIMATOR_LEAD);
   readonly #ends = new WireEnds((_from, octets) => this.#world.receive(octets));
-  readonly #door: DirectorDoor;
+  readonly #api: DirectorApi;
   readonly #marks: MarkRule[] = [];
   readonly #shell = new Shell((argv, stdin) => this.#external(argv, stdin));
 
   constructor() {
-    const door = localDoor(this.#world.director, {
+    const api = localApi(this.#world.director, {
       now: () => this.#world.now,
       mtu: (name) => INTERFACES[name],
     });
-    this.#door = { ...door, apply: async (commands) => await door.apply(commands.map(asBuilt)) };
+    this.#api = { ...api, apply: async (commands) => await api.apply(commands.map(asBuilt)) };
   }
 
   async step({ cmd, stdin, rc, stdout, stderr }: CliStep): Promise<Difference> {
@@ -212,12 +212,12 @@ class CliPlayer {
   }
 
   async #captured(stdin: string, run: (at: Surroundings) => Promise<number>): Promise<ShellAnswer> {
-    const { status, ...printed } = await captured({ door: this.#door, names, stdin }, run);
+    const { status, ...printed } = await captured({ api: this.#api, names, stdin }, run);
     return { rc: status, ...printed };
   }
 
   async #cat(path: string, at: Surroundings): Promise<number> {
-    const text = await procText(path, this.#door);
+    const text = await procText(path, this.#api);
     if (text === undefined) throw new Error(`there is no ${path}`);
     await at.stdout(text);
     return 0;
@@ -225,8 +225,8 @@ class CliPlayer {
 }
 
 /** A file of /proc/net as the director has it; undefined: there is none. */
-export async function procText(path: string, door: DirectorDoor): Promise<string | undefined> {
-  const snapshot = await door.snapshot({ services: true });
+export async function procText(path: string, api: DirectorApi): Promise<string | undefined> {
+  const snapshot = await api.snapshot({ services: true });
   switch (path) {
     case '/proc/net/ip_vs':
       return procServices(snapshot);
@@ -238,7 +238,7 @@ export async function procText(path: string, door: DirectorDoor): Promise<string
       return PROC_APPLICATIONS;
     case '/proc/net/ip_vs_conn': {
       let text = PROC_CONNECTIONS_HEAD;
-      for await (const chunk of door.connections()) text += chunk.map(procConnection).join('');
+      for await (const chunk of api.connections()) text += chunk.map(procConnection).join('');
       return text;
     }
   }

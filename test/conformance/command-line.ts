@@ -13,7 +13,7 @@ import type { Director } from '../../src/director/director.ts';
 import { type Names, servicesOf } from '../../src/ipvsadm/names.ts';
 import { runIpvsadm } from '../../src/ipvsadm/run.ts';
 import type { ConnectionSnapshot } from '../../src/model/snapshot.ts';
-import { localDoor } from '../../src/runtime/local-director.ts';
+import { localApi } from '../../src/runtime/local-director.ts';
 import { captured } from '../support/ipvsadm.ts';
 import { split } from './words.ts';
 
@@ -71,8 +71,8 @@ async function ipvsadm(
   director: Director,
   now: number,
 ): Promise<Answer> {
-  const door = localDoor(director, { now: () => now, mtu: (name) => INTERFACES[name] });
-  const { status, ...printed } = await captured({ door, names, stdin }, (at) => runIpvsadm(argv, at));
+  const api = localApi(director, { now: () => now, mtu: (name) => INTERFACES[name] });
+  const { status, ...printed } = await captured({ api, names, stdin }, (at) => runIpvsadm(argv, at));
   return { rc: status, ...printed };
 }
 

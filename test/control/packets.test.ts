@@ -4,14 +4,14 @@ import { setImmediate as nextTurn } from 'node:timers/promises';
 import fc from 'fast-check';
 import { afterEach, expect, test } from 'vitest';
 import { ControlClient } from '../../src/control/client.ts';
-import type { DirectorDoor, PacketDoor } from '../../src/control/director-api.ts';
+import type { DirectorApi, PacketApi } from '../../src/control/director-api.ts';
 import { type ControlServer, serveControl } from '../../src/control/server.ts';
 import { answerTo } from '../../src/control/session.ts';
 import type { CapturedPackets } from '../../src/model/capture.ts';
 import { LvsError } from '../../src/model/errors.ts';
 import { packetOfLine } from '../../src/wire/packet-line.ts';
 import { Directed, VIP } from '../support/directed.ts';
-import { directorDoor, TemporaryFolder } from '../support/director-apis.ts';
+import { directorApi, TemporaryFolder } from '../support/director-apis.ts';
 
 const WEB = { protocol: 'tcp', address: VIP, port: 80 } as const;
 const SYN = `203.0.113.1:4000 > ${VIP}:80 TCP SYN`;
@@ -33,7 +33,7 @@ class Lots {
 }
 
 const lots = new Lots();
-const packets: PacketDoor = {
+const packets: PacketApi = {
   explain: async (octets) => {
     const it = new Directed().serve(`tcp ${VIP}:80`, ['10.0.0.1:80']);
     return it.director.explain(octets, 0);
@@ -45,23 +45,23 @@ const opened: AsyncDisposable[] = [];
 afterEach(async () => {
   for (const each of opened.splice(0)) await each[Symbol.asyncDispose]();
 });
-async function served(door: DirectorDoor): Promise<{ path: string; server: ControlServer }> {
+async function served(api: DirectorApi): Promise<{ path: string; server: ControlServer }> {
   const folder = new TemporaryFolder();
   const path = folder.file('socket');
-  const server = await serveControl({ path, door });
+  const server = await serveControl({ path, api });
   opened.push(server, { [Symbol.asyncDispose]: async () => folder[Symbol.dispose]() });
   return { path, server };
 }
 
 test('the socket carries an explanation unchanged', async () => {
-  const { path } = await served({ ...directorDoor(), packets });
+  const { path } = await served({ ...directorApi(), packets });
   using client = new ControlClient(path);
   const octets = packetOfLine(SYN);
   expect(await client.explain(octets)).toEqual(await packets.explain(octets));
 });
 
 test('batches arrive until the client has enough, then the connection and the capture end', async () => {
-  const { path } = await served({ ...directorDoor(), packets });
+  const { path } = await served({ ...directorApi(), packets });
   using client = new ControlClient(path);
   const missed: number[] = [];
   for await (const lot of client.capture(WEB)) if (missed.push(lot.missed) === 3) break;
@@ -70,7 +70,7 @@ test('batches arrive until the client has enough, then the connection and the ca
 });
 
 test('a client that disconnects ends the capture', async () => {
-  const { path } = await served({ ...directorDoor(), packets });
+  const { path } = await served({ ...directorApi(), packets });
   const socket = connect(path);
   socket.write(`${JSON.stringify({ version: 1, ask: 'capture', service: WEB })}\n`);
   await once(socket, 'data');
@@ -80,7 +80,7 @@ test('a client that disconnects ends the capture', async () => {
 });
 
 test('a director without packet inspection reports that', async () => {
-  const { path } = await served(directorDoor());
+  const { path } = await served(directorApi());
   using client = new ControlClient(path);
   await expect(client.explain(packetOfLine(SYN))).rejects.toThrow(LvsError);
 });
@@ -98,8 +98,8 @@ test('any request gets an answer', async () => {
   await fc.assert(
     fc.asyncProperty(request, async (asked) => {
       const said: string[] = [];
-      const door = { ...directorDoor(), packets: { ...packets, async *capture() {} } };
-      for await (const text of answerTo(JSON.stringify(asked), door, () => {})) said.push(text);
+      const api = { ...directorApi(), packets: { ...packets, async *capture() {} } };
+      for await (const text of answerTo(JSON.stringify(asked), api, () => {})) said.push(text);
       expect(said.at(-1)).toMatch(/^\{"(end|error)":/);
     }),
   );

@@ -3,23 +3,23 @@ import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { ProcfsFolder } from '../../src/control/procfs-files.ts';
 import { LvsError } from '../../src/model/errors.ts';
-import { connection, directorDoor, TemporaryFolder } from '../support/director-apis.ts';
+import { connection, directorApi, TemporaryFolder } from '../support/director-apis.ts';
 
 test('the files of /proc/net exist, are complete, and are re-created each time', async () => {
   using folder = new TemporaryFolder();
-  const door = directorDoor();
+  const api = directorApi();
   const text = (name: string) => readFileSync(join(folder.path, 'net', name), 'utf8');
-  const files = new ProcfsFolder(folder.path, door);
+  const files = new ProcfsFolder(folder.path, api);
   await files.writeServices();
   expect(text('ip_vs').split('\n')).toHaveLength(4);
   const service = { protocol: 'tcp', address: '192.0.2.10', port: 443 } as const;
   const destination = { address: '2001:db8::5', port: 443 };
-  await door.apply([
+  await api.apply([
     { op: 'add-service', service, options: { scheduler: 'wlc', persistent: 60, persistencePrefix: 24 } },
     { op: 'add-destination', service, destination, options: { method: 'tunnel', weight: 3 } },
   ]);
   const later = new ProcfsFolder(folder.path, {
-    ...door,
+    ...api,
     async *connections() {
       yield [connection(1), { ...connection(2), template: true, engine: 'sip', engineData: 'abc@host' }];
     },
@@ -53,12 +53,12 @@ test('a directory that other users can write to is refused', () => {
   using folder = new TemporaryFolder();
   mkdirSync(folder.file('net'));
   chmodSync(folder.file('net'), 0o777);
-  expect(() => new ProcfsFolder(folder.path, directorDoor())).toThrow('chmod go-w');
+  expect(() => new ProcfsFolder(folder.path, directorApi())).toThrow('chmod go-w');
   expect(readdirSync(folder.file('net'))).toEqual([]);
 });
 
 test('a directory that cannot be created is reported', () => {
   using folder = new TemporaryFolder();
   writeFileSync(folder.file('net'), '');
-  expect(() => new ProcfsFolder(folder.path, directorDoor())).toThrow(LvsError);
+  expect(() => new ProcfsFolder(folder.path, directorApi())).toThrow(LvsError);
 });

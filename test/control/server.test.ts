@@ -2,28 +2,24 @@ import { once } from 'node:events';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { expect, test } from 'vitest';
 import { ControlClient } from '../../src/control/client.ts';
-import type { DirectorDoor } from '../../src/control/director-api.ts';
+import type { DirectorApi } from '../../src/control/director-api.ts';
 import { MAX_REQUEST } from '../../src/control/protocol.ts';
 import { type ControlServerOptions, serveControl } from '../../src/control/server.ts';
 import type { Command } from '../../src/model/command.ts';
-import { connection, directorDoor, TemporaryFolder } from '../support/director-apis.ts';
+import { connection, directorApi, TemporaryFolder } from '../support/director-apis.ts';
 import { RawClient } from '../support/raw-client.ts';
 
 const service = { protocol: 'tcp', address: '10.9.0.1', port: 80 } as const;
 const addService: Command = { op: 'add-service', service, options: { scheduler: 'rr' } };
 
-async function serving(
-  folder: TemporaryFolder,
-  door: DirectorDoor,
-  rest: Partial<ControlServerOptions> = {},
-) {
-  return await serveControl({ path: folder.file('director.sock'), door, ...rest });
+async function serving(folder: TemporaryFolder, api: DirectorApi, rest: Partial<ControlServerOptions> = {}) {
+  return await serveControl({ path: folder.file('director.sock'), api, ...rest });
 }
 
 test('commands and snapshots through the socket equal those of the director', async () => {
   using folder = new TemporaryFolder();
-  const door = directorDoor();
-  await using server = await serving(folder, door);
+  const api = directorApi();
+  await using server = await serving(folder, api);
   using client = new ControlClient(server.path);
   const destination = { address: '10.1.0.11', port: 80 };
   const outcomes = await client.apply([
@@ -38,7 +34,7 @@ test('commands and snapshots through the socket equal those of the director', as
     undefined,
     'NO_SUCH_DESTINATION',
   ]);
-  expect(await client.snapshot({ services: true })).toEqual(await door.snapshot({ services: true }));
+  expect(await client.snapshot({ services: true })).toEqual(await api.snapshot({ services: true }));
   expect((await client.snapshot({ services: true })).services).toHaveLength(1);
   expect((await client.snapshot({})).services).toEqual([]);
   expect((await client.snapshot({ services: service })).services[0]?.destinations).toHaveLength(1);
@@ -47,7 +43,7 @@ test('commands and snapshots through the socket equal those of the director', as
 
 test('a service list that does not fit in one line arrives in order', async () => {
   using folder = new TemporaryFolder();
-  await using server = await serving(folder, directorDoor());
+  await using server = await serving(folder, directorApi());
   using client = new ControlClient(server.path);
   const ports = Array.from({ length: 2500 }, (_, i) => i + 1);
   await client.apply(
@@ -76,7 +72,7 @@ test.each([
   ],
 ])('%s is answered with an error and the end, and does not affect other clients', async (_what, line) => {
   using folder = new TemporaryFolder();
-  await using server = await serving(folder, directorDoor());
+  await using server = await serving(folder, directorApi());
   using other = new ControlClient(server.path);
   await other.apply([addService]);
   using client = await RawClient.at(server.path);
@@ -88,7 +84,7 @@ test.each([
 
 test('a request without an end is cut off at the size limit', async () => {
   using folder = new TemporaryFolder();
-  await using server = await serving(folder, directorDoor());
+  await using server = await serving(folder, directorApi());
   using client = await RawClient.at(server.path);
   const answer = await client.say('x'.repeat(MAX_REQUEST + 1)).ended;
   expect(answer).toContain(`more than ${MAX_REQUEST} octets`);
@@ -97,7 +93,7 @@ test('a request without an end is cut off at the size limit', async () => {
 
 test('a client that keeps writing after an error can still read the error', async () => {
   using folder = new TemporaryFolder();
-  await using server = await serving(folder, directorDoor());
+  await using server = await serving(folder, directorApi());
   using client = await RawClient.at(server.path);
   const answer = await client.say(`garbage\n${'x'.repeat(MAX_REQUEST / 2)}`).ended;
   expect(answer).toContain('not JSON');
@@ -118,7 +114,7 @@ test.each([
   ['too much', `${'x'.repeat(100_000)}\n`, 60_000],
 ])('a client that keeps writing %s after an error is cut off', async (_what, text, leaveTimeout) => {
   using folder = new TemporaryFolder();
-  await using server = await serving(folder, directorDoor(), { leaveTimeout });
+  await using server = await serving(folder, directorApi(), { leaveTimeout });
   using client = await RawClient.at(server.path);
   sayOn(client, text);
   await client.ended;
@@ -127,7 +123,7 @@ test.each([
 
 test('stopping the director disconnects clients that stay after an error', async () => {
   using folder = new TemporaryFolder();
-  const server = await serving(folder, directorDoor(), { leaveTimeout: 60_000 });
+  const server = await serving(folder, directorApi(), { leaveTimeout: 60_000 });
   using client = await RawClient.at(server.path);
   client.say('garbage\n').socket.allowHalfOpen = true;
   await once(client.socket, 'end');
@@ -139,7 +135,7 @@ test('stopping the director disconnects clients that stay after an error', async
 
 test('a client that does not finish its request is disconnected', async () => {
   using folder = new TemporaryFolder();
-  await using server = await serving(folder, directorDoor(), { requestTimeout: 20 });
+  await using server = await serving(folder, directorApi(), { requestTimeout: 20 });
   using client = await RawClient.at(server.path);
   expect(await client.say('{"version":1,').ended).toBe('');
   expect(server.counters.timedOut).toBe(1);
@@ -147,7 +143,7 @@ test('a client that does not finish its request is disconnected', async () => {
 
 test('one client too many gets an error, and the others are served', async () => {
   using folder = new TemporaryFolder();
-  await using server = await serving(folder, directorDoor(), { maxClients: 2 });
+  await using server = await serving(folder, directorApi(), { maxClients: 2 });
   using first = new ControlClient(server.path);
   using second = new ControlClient(server.path);
   await first.snapshot({});
@@ -159,15 +155,15 @@ test('one client too many gets an error, and the others are served', async () =>
   expect((await second.snapshot({ services: true })).services).toHaveLength(1);
 });
 
-/** A door whose connections never end; `pulled` chunks so far. */
-function endlessDoor() {
+/** An API whose connections never end; `pulled` chunks so far. */
+function endlessApi() {
   const chunk = Array.from({ length: 1000 }, (_, i) => connection(i));
   const state = { pulled: 0, stop: () => {} };
   const stopped = new Promise<void>((resolve) => {
     state.stop = resolve;
   });
-  const door: DirectorDoor = {
-    ...directorDoor(),
+  const api: DirectorApi = {
+    ...directorApi(),
     async *connections() {
       try {
         for (;;) {
@@ -180,13 +176,13 @@ function endlessDoor() {
       }
     },
   };
-  return { door, state, stopped };
+  return { api, state, stopped };
 }
 
 test('a client that disconnects during a listing ends the listing', async () => {
   using folder = new TemporaryFolder();
-  const { door, stopped } = endlessDoor();
-  await using server = await serving(folder, door);
+  const { api, stopped } = endlessApi();
+  await using server = await serving(folder, api);
   using client = await RawClient.at(server.path);
   client.socket.write('{"version":1,"ask":"connections"}\n');
   await once(client.socket, 'data');
@@ -199,8 +195,8 @@ test('a client that disconnects during a listing ends the listing', async () => 
 
 test('the server reads no more from the director than the client reads', async () => {
   using folder = new TemporaryFolder();
-  const { door, state } = endlessDoor();
-  await using server = await serving(folder, door);
+  const { api, state } = endlessApi();
+  await using server = await serving(folder, api);
   using client = await RawClient.at(server.path);
   client.socket.write('{"version":1,"ask":"connections"}\n');
   await once(client.socket, 'readable');
@@ -217,8 +213,8 @@ test('the server reads no more from the director than the client reads', async (
 
 test('a client that stops reading is disconnected', async () => {
   using folder = new TemporaryFolder();
-  const { door, stopped } = endlessDoor();
-  await using server = await serving(folder, door, { readTimeout: 20 });
+  const { api, stopped } = endlessApi();
+  await using server = await serving(folder, api, { readTimeout: 20 });
   using client = await RawClient.at(server.path);
   client.socket.write('{"version":1,"ask":"connections"}\n');
   await stopped;
@@ -228,11 +224,11 @@ test('a client that stops reading is disconnected', async () => {
 test('an answer that fails in the director is an error for its client, logged once', async () => {
   using folder = new TemporaryFolder();
   const problems: unknown[] = [];
-  const door: DirectorDoor = {
-    ...directorDoor(),
+  const api: DirectorApi = {
+    ...directorApi(),
     snapshot: () => Promise.reject(new TypeError('a fault')),
   };
-  await using server = await serving(folder, door, { onProblem: (problem) => problems.push(problem) });
+  await using server = await serving(folder, api, { onProblem: (problem) => problems.push(problem) });
   using client = new ControlClient(server.path);
   await expect(client.snapshot({})).rejects.toThrow('internal error');
   expect(problems.map(String)).toEqual(['TypeError: a fault']);
@@ -240,7 +236,7 @@ test('an answer that fails in the director is an error for its client, logged on
 
 test('several requests of one client are answered in order', async () => {
   using folder = new TemporaryFolder();
-  await using server = await serving(folder, directorDoor());
+  await using server = await serving(folder, directorApi());
   using client = await RawClient.at(server.path);
   const request = (port: number) =>
     JSON.stringify({

@@ -1,11 +1,11 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { answerTo } from '../../src/control/session.ts';
-import { directorDoor } from '../support/director-apis.ts';
+import { directorApi } from '../support/director-apis.ts';
 
-async function answers(line: string, door = directorDoor()): Promise<unknown[]> {
+async function answers(line: string, api = directorApi()): Promise<unknown[]> {
   const said: unknown[] = [];
-  for await (const text of answerTo(line, door, () => {})) said.push(JSON.parse(text));
+  for await (const text of answerTo(line, api, () => {})) said.push(JSON.parse(text));
   return said;
 }
 

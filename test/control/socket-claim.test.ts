@@ -14,7 +14,7 @@ import { expect, test } from 'vitest';
 import { ControlClient } from '../../src/control/client.ts';
 import { serveControl } from '../../src/control/server.ts';
 import { socketPath } from '../../src/control/socket-path.ts';
-import { directorDoor, TemporaryFolder } from '../support/director-apis.ts';
+import { directorApi, TemporaryFolder } from '../support/director-apis.ts';
 
 const permissions = (path: string): number => statSync(path).mode & 0o777;
 
@@ -31,7 +31,7 @@ async function leaveStale(folder: TemporaryFolder, path: string): Promise<void> 
 test('only the owner can use the socket, in a directory that other users cannot write to', async () => {
   using folder = new TemporaryFolder();
   const path = folder.file('run/lvs/director.sock');
-  await using server = await serveControl({ path, door: directorDoor() });
+  await using server = await serveControl({ path, api: directorApi() });
   expect(permissions(server.path)).toBe(0o600);
   expect(permissions(folder.file('run/lvs')) & 0o022).toBe(0);
   expect(readdirSync(folder.file('run/lvs'))).toEqual(['director.sock']);
@@ -40,7 +40,7 @@ test('only the owner can use the socket, in a directory that other users cannot 
 test('a group can be given access', async () => {
   using folder = new TemporaryFolder();
   const group = process.getgid!();
-  await using server = await serveControl({ path: folder.file('s'), door: directorDoor(), group });
+  await using server = await serveControl({ path: folder.file('s'), api: directorApi(), group });
   expect(permissions(server.path)).toBe(0o660);
   expect(statSync(server.path).gid).toBe(group);
 });
@@ -49,7 +49,7 @@ test('a directory that other users can write to is refused', async () => {
   using folder = new TemporaryFolder();
   mkdirSync(folder.file('open'));
   chmodSync(folder.file('open'), 0o777);
-  const serving = serveControl({ path: folder.file('open/s'), door: directorDoor() });
+  const serving = serveControl({ path: folder.file('open/s'), api: directorApi() });
   await expect(serving).rejects.toMatchObject({
     code: 'CONFIG',
     message: expect.stringContaining('chmod go-w'),
@@ -60,7 +60,7 @@ test('a directory that other users can write to is refused', async () => {
 test('a file that is not a socket is kept', async () => {
   using folder = new TemporaryFolder();
   writeFileSync(folder.file('s'), 'precious');
-  await expect(serveControl({ path: folder.file('s'), door: directorDoor() })).rejects.toMatchObject({
+  await expect(serveControl({ path: folder.file('s'), api: directorApi() })).rejects.toMatchObject({
     code: 'CONFIG',
   });
   expect(readFileSync(folder.file('s'), 'utf8')).toBe('precious');
@@ -68,7 +68,7 @@ test('a file that is not a socket is kept', async () => {
 
 test('a path that is too long is reported', async () => {
   using folder = new TemporaryFolder();
-  const serving = serveControl({ path: folder.file('x'.repeat(100)), door: directorDoor() });
+  const serving = serveControl({ path: folder.file('x'.repeat(100)), api: directorApi() });
   await expect(serving).rejects.toMatchObject({
     code: 'CONFIG',
     message: expect.stringContaining('107 octets'),
@@ -78,8 +78,8 @@ test('a path that is too long is reported', async () => {
 test('a second director reports the first one, which continues', async () => {
   using folder = new TemporaryFolder();
   const path = folder.file('s');
-  await using first = await serveControl({ path, door: directorDoor() });
-  await expect(serveControl({ path, door: directorDoor() })).rejects.toMatchObject({
+  await using first = await serveControl({ path, api: directorApi() });
+  await expect(serveControl({ path, api: directorApi() })).rejects.toMatchObject({
     code: 'UNAVAILABLE',
     message: expect.stringContaining('another director'),
   });
@@ -91,7 +91,7 @@ test('a stale socket is replaced', async () => {
   using folder = new TemporaryFolder();
   const path = folder.file('s');
   await leaveStale(folder, path);
-  await using server = await serveControl({ path, door: directorDoor() });
+  await using server = await serveControl({ path, api: directorApi() });
   using client = new ControlClient(server.path);
   expect((await client.snapshot({})).timeouts.tcp).toBe(900);
 });
@@ -101,7 +101,7 @@ test('when several directors start at once at a stale socket, exactly one claims
   const path = folder.file('s');
   await leaveStale(folder, path);
   const results = await Promise.allSettled(
-    Array.from({ length: 8 }, () => serveControl({ path, door: directorDoor() })),
+    Array.from({ length: 8 }, () => serveControl({ path, api: directorApi() })),
   );
   const servers = results.flatMap((result) => (result.status === 'fulfilled' ? [result.value] : []));
   const refusals = results.flatMap((result) =>
@@ -118,10 +118,10 @@ test('when several directors start at once at a stale socket, exactly one claims
 test('a director removes the socket at its end, and keeps the socket of its successor', async () => {
   using folder = new TemporaryFolder();
   const path = folder.file('s');
-  const first = await serveControl({ path, door: directorDoor() });
+  const first = await serveControl({ path, api: directorApi() });
   await first.close();
   expect(existsSync(path)).toBe(false);
-  await using second = await serveControl({ path, door: directorDoor() });
+  await using second = await serveControl({ path, api: directorApi() });
   await first.close();
   expect(existsSync(second.path)).toBe(true);
 });

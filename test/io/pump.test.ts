@@ -29,16 +29,16 @@ test('every packet goes through the director, and packets of no service are pass
   for (let i = 0; i < 4; i++) io.inject(packetOfLine(`10.0.0.${i}:1 > 10.0.0.2:2 UDP len=3`));
   io.close();
   const director = recorder();
-  const passed: string[] = [];
+  const unmatched: string[] = [];
   await pump({
     io,
     director,
     clock: () => 7,
     signal: never,
-    passed: (frame) => passed.push(lineOf(frame.copy())),
+    unmatched: (frame) => unmatched.push(lineOf(frame.copy())),
   });
   expect(director.calls).toEqual(['handle 7', 'handle 7', 'handle 7', 'handle 7']);
-  expect(passed).toEqual([1, 3].map((i) => `10.0.0.${i}:1 > 10.0.0.2:2 UDP len=3`));
+  expect(unmatched).toEqual([1, 3].map((i) => `10.0.0.${i}:1 > 10.0.0.2:2 UDP len=3`));
 });
 
 test('the clock is read once per batch, and timeouts are processed between batches', async () => {

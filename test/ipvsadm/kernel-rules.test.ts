@@ -7,7 +7,7 @@ import { parseLvsConf } from '../../src/config/lvs-conf.ts';
 import { parseYaml } from '../../src/config/yaml/parse-yaml.ts';
 import { Director } from '../../src/director/director.ts';
 import { runIpvsadm, type Surroundings } from '../../src/ipvsadm/run.ts';
-import { localDoor } from '../../src/runtime/local-director.ts';
+import { localApi } from '../../src/runtime/local-director.ts';
 import { schedulers } from '../../src/schedulers/index.ts';
 import { labNames } from '../support/documents.ts';
 import { PROJECT } from '../support/project.ts';
@@ -48,7 +48,7 @@ test.each(recorded)(
     const director = new Director({ host, random: () => 0, maxConnections: 16 });
     let out = '';
     const at: Surroundings = {
-      door: localDoor(director, { now: () => 0 }),
+      api: localApi(director, { now: () => 0 }),
       names,
       stdin: () => [rules.join('\n')],
       stdout: (more) => {

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import { amountText } from '../../src/ipvsadm/text.ts';
-import { connection, directorDoor } from '../support/director-apis.ts';
+import { connection, directorApi } from '../support/director-apis.ts';
 import { Administered } from '../support/ipvsadm.ts';
 
 test.each([
@@ -51,7 +51,7 @@ test('IPv6 names are printed in brackets, and ports of marks as numbers', async 
 
 test('connections are listed in the order received, with the data of their persistence engine', async () => {
   const at = new Administered({
-    ...directorDoor(),
+    ...directorApi(),
     async *connections() {
       yield [connection(1)];
       yield [

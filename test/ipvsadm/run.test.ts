@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import type { Command } from '../../src/model/command.ts';
-import { directorDoor } from '../support/director-apis.ts';
+import { directorApi } from '../support/director-apis.ts';
 import { Administered } from '../support/ipvsadm.ts';
 
 const octet = fc.integer({ min: 1, max: 254 });
@@ -106,12 +106,12 @@ test('rules saved with names are the same rules', async () => {
 
 test('commands are carried out before more input is awaited', async () => {
   const done: Command[] = [];
-  const door = directorDoor();
+  const api = directorApi();
   const at = new Administered({
-    ...door,
+    ...api,
     apply: async (commands) => {
       done.push(...commands);
-      return await door.apply(commands);
+      return await api.apply(commands);
     },
   });
   const doneAt: number[] = [];
@@ -145,7 +145,7 @@ test('ten thousand lines are ten thousand commands', async () => {
   const at = new Administered();
   const lines = Array.from({ length: 10_000 }, (_, i) => `-A -t 10.${i >> 8}.${i & 255}.1:80 -s rr`);
   expect(await at.run('-R', lines.join('\n'))).toEqual({ status: 0, stdout: '', stderr: '' });
-  expect((await at.door.snapshot({ services: true })).services).toHaveLength(10_000);
+  expect((await at.api.snapshot({ services: true })).services).toHaveLength(10_000);
 });
 
 test('the help text names every scheduler', async () => {

@@ -1,9 +1,9 @@
 import { expect, test } from 'vitest';
 import type { Command } from '../../src/model/command.ts';
-import { Overloads, toldDoor } from '../../src/runtime/changes.ts';
+import { loggedApi, Overloads } from '../../src/runtime/changes.ts';
 import type { Fields, Level } from '../../src/runtime/log.ts';
 import { Directed, VIP } from '../support/directed.ts';
-import { directorDoor } from '../support/director-apis.ts';
+import { directorApi } from '../support/director-apis.ts';
 
 const WEB = { protocol: 'tcp', address: VIP, port: 80 } as const;
 const destination = { address: '10.0.0.1', port: 80 };
@@ -28,7 +28,7 @@ test('changes are logged with their cause, refused changes are not', async () =>
     { op: 'zero' },
     { op: 'delete-service', service: WEB },
   ];
-  const outcomes = await toldDoor(directorDoor(), 'a test', log).apply(commands);
+  const outcomes = await loggedApi(directorApi(), 'a test', log).apply(commands);
   expect(outcomes.filter((outcome) => outcome !== undefined)).toHaveLength(2);
   expect(lines).toEqual([
     'info service-added tcp 192.0.2.80:80 rr a test',

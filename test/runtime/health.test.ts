@@ -5,7 +5,7 @@ import { compile } from '../../src/config/compile.ts';
 import { parseYaml } from '../../src/config/yaml/parse-yaml.ts';
 import { Director } from '../../src/director/director.ts';
 import { explainedWithChecks, watchedOf, withChecks } from '../../src/runtime/health.ts';
-import { localDoor } from '../../src/runtime/local-director.ts';
+import { localApi } from '../../src/runtime/local-director.ts';
 import { reloadCommands, runningOf } from '../../src/runtime/reload.ts';
 import { labNames } from '../support/documents.ts';
 
@@ -23,7 +23,7 @@ async function failing() {
   const { document } = await parseYaml(FILE, 'lvs.yaml', labNames, ['rr', 'wlc']);
   const host = { transmit: () => true, route: () => undefined, isLocal: () => false };
   const director = new Director({ host, maxConnections: 16 });
-  const inner = localDoor(director, { now: () => 0 });
+  const inner = localApi(director, { now: () => 0 });
   const watch = new Watch({
     probe: async ({ address }) => ({ healthy: address !== '192.168.0.3', message: 'looked' }),
     random: () => 0,
@@ -31,20 +31,20 @@ async function failing() {
     event: () => {},
   });
   await watch.set(watchedOf(document), 0);
-  const door = localDoor(director, {
+  const api = localApi(director, {
     now: () => 0,
     prepare: (command, now) => watch.adjust(command, now),
     complete: (each, now) => withChecks(each, watch, now),
   });
-  await door.apply(compile(document));
+  await api.apply(compile(document));
   watch.tick(0);
   await nextTurn();
-  return { document, door, watch };
+  return { document, api, watch };
 }
 
 test('a failed destination has weight 0, and shows its configured weight and the reason', async () => {
-  const { door } = await failing();
-  const { services } = await door.snapshot({ services: true });
+  const { api } = await failing();
+  const { services } = await api.snapshot({ services: true });
   const [second, first] = services[0]!.destinations;
   expect([first!.weight, second!.weight]).toEqual([0, 2]);
   expect(first!.check).toEqual({ type: 'tcp', state: 'down', since: 0, message: 'looked', weight: 3 });
@@ -94,20 +94,20 @@ test('an explanation reports that the check has quiesced a destination', async (
 });
 
 test('a change by a check is not a manual change: a reload keeps it', async () => {
-  const { document, door } = await failing();
-  const snapshot = await door.snapshot({ services: true });
+  const { document, api } = await failing();
+  const snapshot = await api.snapshot({ services: true });
   expect(
     reloadCommands(runningOf(snapshot), document, { commands: compile(document), draining: [] }),
   ).toEqual({
     commands: [],
     drains: [],
-    byHand: [],
+    manualChanges: [],
   });
 });
 
 test('a destination that is no longer watched gets its weight back', async () => {
-  const { door, watch } = await failing();
-  await door.apply(await watch.set([], 0));
-  const { services } = await door.snapshot({ services: true });
+  const { api, watch } = await failing();
+  await api.apply(await watch.set([], 0));
+  const { services } = await api.snapshot({ services: true });
   expect(services[0]!.destinations.map(({ weight }) => weight)).toEqual([2, 3]);
 });

@@ -2,19 +2,19 @@ import { expect, test } from 'vitest';
 import { Director } from '../../src/director/director.ts';
 import type { Command } from '../../src/model/command.ts';
 import type { ConnectionSnapshot } from '../../src/model/snapshot.ts';
-import { interfaceMtu, localDoor } from '../../src/runtime/local-director.ts';
-import { connection, directorDoor } from '../support/director-apis.ts';
+import { interfaceMtu, localApi } from '../../src/runtime/local-director.ts';
+import { connection, directorApi } from '../support/director-apis.ts';
 
 const host = { transmit: () => true, route: () => undefined, isLocal: () => false };
 const master = { role: 'master', syncId: 3, interface: 'eth0' } as const;
 
 test('a sync daemon gets missing options from its interface', async () => {
-  const door = directorDoor();
-  await door.apply([
+  const api = directorApi();
+  await api.apply([
     { op: 'start-daemon', daemon: { ...master, interface: 'lo' } },
     { op: 'start-daemon', daemon: { ...master, role: 'backup', interface: 'lo', group: 'ff02::81', ttl: 9 } },
   ]);
-  const { daemons } = await door.snapshot({});
+  const { daemons } = await api.snapshot({});
   expect(daemons).toEqual([
     { ...master, interface: 'lo', maxLength: 1472, group: '224.0.0.81', port: 8848, ttl: 1 },
     { ...master, role: 'backup', interface: 'lo', maxLength: 65_487, group: 'ff02::81', port: 8848, ttl: 9 },
@@ -22,7 +22,7 @@ test('a sync daemon gets missing options from its interface', async () => {
 });
 
 test('a sync daemon needs an existing interface', async () => {
-  const [outcome] = await directorDoor().apply([
+  const [outcome] = await directorApi().apply([
     { op: 'start-daemon', daemon: { ...master, interface: 'wlan7' } },
   ]);
   expect(outcome?.code).toBe('NO_SUCH_DEVICE');
@@ -63,30 +63,30 @@ const MANY: readonly Command[] = Array.from({ length: 3000 }, (_, i) => {
 
 test('many commands yield to packets, and leave no service without a destination in between', async () => {
   const director = new Director({ host, maxConnections: 16 });
-  const door = localDoor(director, { now: () => 0 });
+  const api = localApi(director, { now: () => 0 });
   const isEmpty = ({ destinations }: { readonly destinations: readonly unknown[] }) =>
     destinations.length === 0;
   let empty = 0;
   const look = () => {
     empty += [...director.context.services.all].filter(isEmpty).length;
   };
-  expect(await turnsDuring(door.apply(MANY), look)).toBeGreaterThan(5);
+  expect(await turnsDuring(api.apply(MANY), look)).toBeGreaterThan(5);
   expect(empty).toBe(0);
-  expect(await turnsDuring(door.snapshot({ services: true }))).toBeGreaterThan(5);
+  expect(await turnsDuring(api.snapshot({ services: true }))).toBeGreaterThan(5);
 });
 
 test('a flush removes the services that existed at its start in many slices, not one that is added meanwhile', async () => {
   const director = new Director({ host, maxConnections: 16 });
-  const door = localDoor(director, { now: () => 0 });
-  await door.apply(MANY);
-  const flush = door.apply([{ op: 'flush' }]);
+  const api = localApi(director, { now: () => 0 });
+  await api.apply(MANY);
+  const flush = api.apply([{ op: 'flush' }]);
   const later = { protocol: 'udp', address: '192.0.2.9', port: 53 } as const;
   let turns = 0;
   await turnsDuring(flush, () => {
     if (++turns === 3) director.apply({ op: 'add-service', service: later, options: { scheduler: 'rr' } }, 0);
   });
   expect(turns).toBeGreaterThan(3);
-  const { services } = await door.snapshot({ services: true });
+  const { services } = await api.snapshot({ services: true });
   expect(services.map(({ service }) => service)).toEqual([later]);
 });
 
@@ -99,7 +99,7 @@ test('connections are listed in chunks, and other work proceeds in between', asy
     services: () => [],
     connections: () => all,
   };
-  const door = localDoor(director, { now: () => 0 });
+  const api = localApi(director, { now: () => 0 });
   const chunks: (readonly ConnectionSnapshot[])[] = [];
   let turns = 0;
   const count = setInterval(() => turns++, 0);
@@ -107,7 +107,7 @@ test('connections are listed in chunks, and other work proceeds in between', asy
     turns++;
     immediate = setImmediate(again);
   });
-  for await (const chunk of door.connections()) chunks.push(chunk);
+  for await (const chunk of api.connections()) chunks.push(chunk);
   clearInterval(count);
   clearImmediate(immediate);
   expect(chunks.map(({ length }) => length)).toEqual([1000, 1000, 500]);

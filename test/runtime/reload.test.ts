@@ -62,11 +62,11 @@ test('any document can be reloaded to any other, and a second reload changes not
   fc.assert(
     fc.property(whole, whole, (from, to) => {
       const director = directorOf(compile(from));
-      const { commands, drains, byHand } = reloadCommands(runningOf(director.snapshot(0)), to, {
+      const { commands, drains, manualChanges } = reloadCommands(runningOf(director.snapshot(0)), to, {
         commands: compile(from),
         draining: [],
       });
-      expect(byHand).toEqual([]);
+      expect(manualChanges).toEqual([]);
       for (const command of commands) director.apply(command, 0);
       for (const { service, destination } of drains)
         director.apply(
@@ -84,7 +84,7 @@ test('any document can be reloaded to any other, and a second reload changes not
       expect(reloadCommands(runningOf(now), to, { commands: compile(to), draining: [] })).toEqual({
         commands: [],
         drains: [],
-        byHand: [],
+        manualChanges: [],
       });
     }),
   );
@@ -93,7 +93,7 @@ test('any document can be reloaded to any other, and a second reload changes not
 describe('a reload', () => {
   test('of the same file changes nothing', async () => {
     const file = await doc(BASE);
-    expect(reload(file, file)).toEqual({ commands: [], drains: [], byHand: [] });
+    expect(reload(file, file)).toEqual({ commands: [], drains: [], manualChanges: [] });
   });
 
   test('sets settings, timeouts and marks as the file says, and back to defaults', async () => {
@@ -120,7 +120,7 @@ describe('a reload', () => {
     expect(reload(file, file, { hands })).toEqual({
       commands: [],
       drains: [],
-      byHand: [
+      manualChanges: [
         'setting conn_reuse_mode is 2, not 0 as in the file',
         'timeout tcpFin is 77, not 120 as in the file',
       ],
@@ -145,12 +145,12 @@ describe('a reload', () => {
     expect(reloadCommands(runningOf(director.snapshot(0)), after, now)).toEqual({
       commands: [],
       drains: first.drains,
-      byHand: [],
+      manualChanges: [],
     });
     expect(reloadCommands(runningOf(director.snapshot(0)), before, now)).toMatchObject({
       commands: [{ op: 'edit-destination', options: { weight: 1 } }],
       drains: [],
-      byHand: [],
+      manualChanges: [],
     });
   });
 
@@ -162,6 +162,6 @@ describe('a reload', () => {
     const director = directorOf([...compile(before), ...first.commands]);
     expect(
       reloadCommands(runningOf(director.snapshot(0)), after, { commands: [], draining: first.drains }),
-    ).toMatchObject({ commands: [], drains: first.drains, byHand: [] });
+    ).toMatchObject({ commands: [], drains: first.drains, manualChanges: [] });
   });
 });

@@ -1,7 +1,7 @@
 /** Packets that no service claims, as the host's own stack gets them. */
 import { describe, expect, test } from 'vitest';
 import { DEFAULT_SETTINGS } from '../../src/model/settings.ts';
-import { PassedPackets } from '../../src/runtime/unmatched-packets.ts';
+import { UnmatchedPackets } from '../../src/runtime/unmatched-packets.ts';
 import { formatAddress } from '../../src/wire/address.ts';
 import { address } from '../forwarding/recorded-host.ts';
 import { frameOf, lineOf } from '../support/packets.ts';
@@ -16,8 +16,12 @@ async function handed(line: string, exclusive: boolean): Promise<string[]> {
     route: () => ({ mtu: 1500, source: address('10.0.0.254') }),
     isLocal: (to: ReturnType<typeof address>) => OWN.includes(formatAddress(to)),
   };
-  const passed = new PassedPackets({ host, settings: DEFAULT_SETTINGS, nextId: () => 1 }, exclusive, () => 0);
-  await passed.setWithheld({
+  const unmatched = new UnmatchedPackets(
+    { host, settings: DEFAULT_SETTINGS, nextId: () => 1 },
+    exclusive,
+    () => 0,
+  );
+  await unmatched.setWithheld({
     marks: [],
     services: [
       {
@@ -26,7 +30,7 @@ async function handed(line: string, exclusive: boolean): Promise<string[]> {
       },
     ],
   });
-  passed.handle(frameOf(line));
+  unmatched.handle(frameOf(line));
   return sent;
 }
 

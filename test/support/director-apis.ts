@@ -1,15 +1,15 @@
-/** Doors of directors for tests: a real director's, and one with as many connections as one likes. */
+/** APIs of directors for tests: a real director's, and one with as many connections as one likes. */
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import type { DirectorDoor } from '../../src/control/director-api.ts';
+import type { DirectorApi } from '../../src/control/director-api.ts';
 import { Director } from '../../src/director/director.ts';
 import type { ConnectionSnapshot } from '../../src/model/snapshot.ts';
-import { localDoor } from '../../src/runtime/local-director.ts';
+import { localApi } from '../../src/runtime/local-director.ts';
 
 /** A director without packets, at a time that stands still. */
-export const directorDoor = (): DirectorDoor =>
-  localDoor(
+export const directorApi = (): DirectorApi =>
+  localApi(
     new Director({
       host: { transmit: () => true, route: () => undefined, isLocal: () => false },
       maxConnections: 64,

@@ -1,9 +1,9 @@
-/** ipvsadm against a door, with names of the tests' own. */
+/** ipvsadm against an API, with names of the tests' own. */
 
-import type { DirectorDoor } from '../../src/control/director-api.ts';
+import type { DirectorApi } from '../../src/control/director-api.ts';
 import { type Names, servicesOf } from '../../src/ipvsadm/names.ts';
 import { runIpvsadm, type Surroundings } from '../../src/ipvsadm/run.ts';
-import { directorDoor } from './director-apis.ts';
+import { directorApi } from './director-apis.ts';
 
 const HOSTS: Readonly<Record<string, string>> = {
   '192.0.2.10': 'vip.example',
@@ -26,15 +26,15 @@ export interface Ran {
 
 /** One director, and ipvsadm as often as one likes. */
 export class Administered {
-  readonly door: DirectorDoor;
+  readonly api: DirectorApi;
 
-  constructor(door: DirectorDoor = directorDoor()) {
-    this.door = door;
+  constructor(api: DirectorApi = directorApi()) {
+    this.api = api;
   }
 
   /** Words are separated by single blanks. */
   run(line: string, stdin: string | Surroundings['stdin'] = ''): Promise<Ran> {
-    return captured({ door: this.door, names: testNames, stdin }, (at) =>
+    return captured({ api: this.api, names: testNames, stdin }, (at) =>
       runIpvsadm(line === '' ? [] : line.split(' '), at),
     );
   }
@@ -42,7 +42,7 @@ export class Administered {
 
 /** What is printed while something runs in these surroundings, and its status. */
 export async function captured(
-  { stdin, ...rest }: Pick<Surroundings, 'door' | 'names'> & { stdin: string | Surroundings['stdin'] },
+  { stdin, ...rest }: Pick<Surroundings, 'api' | 'names'> & { stdin: string | Surroundings['stdin'] },
   run: (at: Surroundings) => Promise<number>,
 ): Promise<Ran> {
   let stdout = '';

@@ -8,7 +8,7 @@ import { Director } from '../../src/director/director.ts';
 import { LvsError } from '../../src/model/errors.ts';
 import { DEFAULT_SETTINGS, type SettingName } from '../../src/model/settings.ts';
 import type { Verdict } from '../../src/model/verdict.ts';
-import { localDoor } from '../../src/runtime/local-director.ts';
+import { localApi } from '../../src/runtime/local-director.ts';
 import { reloadCommands, runningOf } from '../../src/runtime/reload.ts';
 import { schedulers } from '../../src/schedulers/index.ts';
 import { formatAddress, isV4, parseAddress } from '../../src/wire/address.ts';
@@ -75,7 +75,7 @@ export class ScenarioPlayer {
         isLocal: (address) => LOCAL.has(formatAddress(address)),
       },
     });
-    this.#shell = new Administered(localDoor(this.#director, { now: () => this.#now, mtu: () => MTU }));
+    this.#shell = new Administered(localApi(this.#director, { now: () => this.#now, mtu: () => MTU }));
   }
 
   /** Does what a statement says, and returns what differs from its outcome: `LINE: how`. */

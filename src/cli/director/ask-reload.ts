@@ -1,14 +1,14 @@
 /** `lvs-director reload`: makes the running director reload its file. */
-import type { ConfigurationDoor } from '../../control/director-api.ts';
+import type { ConfigurationApi } from '../../control/director-api.ts';
 
 /** Throws LvsError CONFIG with all errors of the file; nothing is changed then. */
 export async function askReload(
-  door: Pick<ConfigurationDoor, 'reload'>,
+  api: Pick<ConfigurationApi, 'reload'>,
   print: (text: string) => void,
   complain: (line: string) => void,
 ): Promise<void> {
-  const { commands, draining, byHand, warnings } = await door.reload();
+  const { commands, draining, manualChanges, warnings } = await api.reload();
   for (const warning of warnings) complain(warning);
-  for (const what of byHand) complain(`changed with ipvsadm: ${what}`);
+  for (const what of manualChanges) complain(`changed with ipvsadm: ${what}`);
   print(`reloaded: ${commands} changes, ${draining} to be removed when idle\n`);
 }

@@ -3,7 +3,7 @@
  * comments.
  */
 import { closeSync, openSync, writeSync } from 'node:fs';
-import type { PacketDoor } from '../../control/director-api.ts';
+import type { PacketApi } from '../../control/director-api.ts';
 import type { CapturedPacket } from '../../model/capture.ts';
 import { LvsError } from '../../model/errors.ts';
 import { formatService } from '../../model/naming.ts';
@@ -27,14 +27,14 @@ const SENT = 1;
 const STDOUT = 1;
 
 /** Resolves with the number of received packets. */
-export async function capture(door: PacketDoor, options: CaptureOptions): Promise<number> {
+export async function capture(api: PacketApi, options: CaptureOptions): Promise<number> {
   const { service, write, count = Number.POSITIVE_INFINITY, signal, report } = options;
   let file: number | undefined;
   let isRead = true;
   let received = 0;
   let missed = 0;
   try {
-    for await (const lot of until(door.capture(service), signal)) {
+    for await (const lot of until(api.capture(service), signal)) {
       // The file is not truncated before the director has found the service.
       if (file === undefined) {
         file = open(write);

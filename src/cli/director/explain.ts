@@ -1,6 +1,6 @@
 /** `lvs-director explain`: prints what the running director would do with a packet, step by step. */
 import { isIPv6 } from 'node:net';
-import type { PacketDoor } from '../../control/director-api.ts';
+import type { PacketApi } from '../../control/director-api.ts';
 import { LvsError } from '../../model/errors.ts';
 import type { Candidate, Explanation, Step } from '../../model/explanation.ts';
 import { formatDestination, formatService } from '../../model/naming.ts';
@@ -28,10 +28,10 @@ export function firstPacket(from: End, to: End, protocol: Protocol): Uint8Array 
 export async function explain(
   octets: Uint8Array,
   json: boolean,
-  door: PacketDoor,
+  api: PacketApi,
   print: (text: string) => void,
 ): Promise<boolean> {
-  const explanation = await door.explain(octets);
+  const explanation = await api.explain(octets);
   if (json) print(`${JSON.stringify(explanation, null, 2)}\n`);
   else print(`${linesOf(explanation).join('\n')}\n`);
   return !Object.hasOwn(DROP_REASONS, explanation.verdict);

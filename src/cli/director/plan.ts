@@ -1,6 +1,6 @@
 /** `lvs-director plan`: prints what a reload with this file would change, without changing anything. */
 import { type Step, stepsOf } from '../../config/reload/plan.ts';
-import type { ConfigurationDoor, DirectorDoor } from '../../control/director-api.ts';
+import type { ConfigurationApi, DirectorApi } from '../../control/director-api.ts';
 import { type Moved, movedClients, SAMPLE } from '../../director/explain/moved-clients.ts';
 import type { Command } from '../../model/command.ts';
 import { formatService } from '../../model/naming.ts';
@@ -13,7 +13,7 @@ export interface Plan {
   /** VIPs that the director would add and remove, as `address device`. */
   readonly vips: { readonly added: readonly string[]; readonly removed: readonly string[] };
   /** Manual changes, and whether a reload keeps them. */
-  readonly byHand: readonly string[];
+  readonly manualChanges: readonly string[];
   readonly adopt: 'keep' | 'replace';
   /** Shares of clients that would move, for services that hash. */
   readonly moved: readonly Moved[];
@@ -22,12 +22,12 @@ export interface Plan {
 /** Asks the running director what it has, and changes nothing. Throws LvsError for a file that it could not apply. */
 export async function planOf(
   wanted: Configured,
-  door: Pick<DirectorDoor, 'snapshot'> & Pick<ConfigurationDoor, 'configured'>,
+  api: Pick<DirectorApi, 'snapshot'> & Pick<ConfigurationApi, 'configured'>,
 ): Promise<Plan> {
-  const configuration = await door.configured();
+  const configuration = await api.configured();
   const before = { ...configuration, commands: [...configuration.commands] };
   checkMarks(hasMarks(wanted.document), before.datapath);
-  const snapshot = await door.snapshot({ services: true });
+  const snapshot = await api.snapshot({ services: true });
   const reconciliation = reloadCommands(runningOf(snapshot), wanted.document, before);
   const { drain, adopt } = wanted.document;
   const removals = reconciliation.drains.map(
@@ -41,7 +41,7 @@ export async function planOf(
       added: vips.filter((each) => !before.vips.includes(each)),
       removed: before.vips.filter((each) => !vips.includes(each)),
     },
-    byHand: reconciliation.byHand,
+    manualChanges: reconciliation.manualChanges,
     adopt,
     moved: movedClients(snapshot, [...reconciliation.commands, ...removals]).filter(({ share }) => share > 0),
   };
@@ -51,19 +51,19 @@ export async function planOf(
 export async function printPlan(
   path: string,
   json: boolean,
-  door: Parameters<typeof planOf>[1],
+  api: Parameters<typeof planOf>[1],
   print: (text: string) => void,
   complain: (line: string) => void,
 ): Promise<void> {
   const wanted = await configured(path);
   for (const warning of wanted.warnings) complain(warning);
-  const plan = await planOf(wanted, door);
+  const plan = await planOf(wanted, api);
   print(json ? `${JSON.stringify(plan, null, 2)}\n` : formatPlan(plan));
 }
 
 const SIGNS = { add: '+', change: '~', remove: '-' } as const;
 
-export function formatPlan({ steps, vips, byHand, adopt, moved }: Plan): string {
+export function formatPlan({ steps, vips, manualChanges, adopt, moved }: Plan): string {
   const lines = [
     ...vips.added.map((vip) => `+ VIP ${vip}`),
     ...steps.map(({ kind, what, how, connections }) => {
@@ -74,7 +74,7 @@ export function formatPlan({ steps, vips, byHand, adopt, moved }: Plan): string 
     ...moved.map(
       ({ service, share }) => `  ${formatService(service)}: ${percent(share)} of clients would move`,
     ),
-    ...byHand.map((what) => `! changed with ipvsadm: ${what} (adopt: ${adopt})`),
+    ...manualChanges.map((what) => `! changed with ipvsadm: ${what} (adopt: ${adopt})`),
   ];
   return lines.length === 0 ? 'no changes\n' : `${lines.join('\n')}\n`;
 }

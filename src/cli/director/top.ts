@@ -3,7 +3,7 @@
  * a terminal.
  */
 
-import type { DirectorDoor } from '../../control/director-api.ts';
+import type { DirectorApi } from '../../control/director-api.ts';
 import { formatDestination, formatService } from '../../model/naming.ts';
 import type { DestinationSnapshot, ServiceSnapshot, Snapshot, Traffic } from '../../model/snapshot.ts';
 import { stateOf } from '../../web/destination-state.ts';
@@ -121,7 +121,7 @@ export function screenOf(lines: readonly string[], { columns, rows }: Terminal):
 }
 
 export interface TopOptions {
-  readonly door: DirectorDoor;
+  readonly api: DirectorApi;
   /** Refresh interval, ms. */
   readonly interval: number;
   readonly input: NodeJS.ReadStream;
@@ -131,8 +131,8 @@ export interface TopOptions {
 }
 
 /** Shows the lines until q or the signal. */
-export async function top({ door, interval, input, output, signal }: TopOptions): Promise<void> {
-  const readLines = async () => topLines(await door.snapshot({ services: true }), new Date());
+export async function top({ api, interval, input, output, signal }: TopOptions): Promise<void> {
+  const readLines = async () => topLines(await api.snapshot({ services: true }), new Date());
   if (!output.isTTY) {
     output.write(`${(await readLines()).join('\n')}\n`);
     return;

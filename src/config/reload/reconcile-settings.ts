@@ -10,7 +10,7 @@ import type { Applied } from './applied-state.ts';
 export interface General {
   readonly commands: readonly Command[];
   /** Values that were changed manually, as text. */
-  readonly byHand: readonly string[];
+  readonly manualChanges: readonly string[];
 }
 
 /** Strategies that the kernel switches between 1 and 2 when memory is short (ipvs-sysctl.rst). */
@@ -29,12 +29,12 @@ export function reconcileSettings(
   previous: Applied | undefined,
   replace: boolean,
 ): General {
-  const byHand: string[] = [];
+  const manualChanges: string[] = [];
   /** Returns the new value; undefined: the running value is kept. */
   const next = (what: string, now: number, before: number, then: number): number | undefined => {
     if (now === then) return undefined;
     if (now === before) return then;
-    byHand.push(`${what} is ${now}, not ${then} as in the file`);
+    manualChanges.push(`${what} is ${now}, not ${then} as in the file`);
     return replace || before !== then ? then : undefined;
   };
 
@@ -57,5 +57,5 @@ export function reconcileSettings(
   if (Object.values(timeouts).some((seconds) => seconds > 0)) commands.push({ op: 'set-timeouts', timeouts });
   if (JSON.stringify(wanted.marks) !== JSON.stringify(previous?.marks ?? []))
     commands.push({ op: 'set-marks', rules: wanted.marks });
-  return { commands, byHand };
+  return { commands, manualChanges };
 }

@@ -26,7 +26,7 @@ export interface Reconciliation {
   /** Objects to remove when idle, or after the document's drain time; the commands quiesce them. */
   readonly drains: readonly Drain[];
   /** Rules that were changed manually, as text; kept or replaced according to `adopt`. */
-  readonly byHand: readonly string[];
+  readonly manualChanges: readonly string[];
 }
 
 /**
@@ -66,7 +66,7 @@ type EditDestination = Extract<Command, { readonly options: DestinationOptions }
 class Steps implements Reconciliation {
   readonly commands: Command[] = [];
   readonly drains: Drain[] = [];
-  readonly byHand: string[] = [];
+  readonly manualChanges: string[] = [];
   readonly #replace: boolean;
 
   constructor(replace: boolean) {
@@ -93,7 +93,7 @@ class Steps implements Reconciliation {
       if (!one) {
         if (known.has(key) || this.#replace) removed.push(running);
         if (!known.has(key))
-          this.byHand.push(`${formatService(service)}: destination ${key} is not in the file`);
+          this.manualChanges.push(`${formatService(service)}: destination ${key} is not in the file`);
         continue;
       }
       if (this.#keeps(service, running.options, one.options, known.get(key)?.options, sameDestination, key))
@@ -119,7 +119,7 @@ class Steps implements Reconciliation {
   }
 
   handmadeService(rule: Rule): void {
-    this.byHand.push(`${formatService(rule.service)} is not in the file`);
+    this.manualChanges.push(`${formatService(rule.service)} is not in the file`);
     if (this.#replace) this.removeService(rule);
   }
 
@@ -138,7 +138,7 @@ class Steps implements Reconciliation {
     if (same(running, wanted)) return true;
     const handmade = before !== undefined && !same(running, before);
     if (!handmade) return false;
-    this.byHand.push(
+    this.manualChanges.push(
       `${formatService(service)}${destination ? `: destination ${destination}` : ''} was changed with ipvsadm`,
     );
     return !this.#replace && same(before, wanted);

@@ -1,7 +1,7 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
 import { capture } from '../../../src/cli/director/capture.ts';
-import type { PacketDoor } from '../../../src/control/director-api.ts';
+import type { PacketApi } from '../../../src/control/director-api.ts';
 import { PacketTap } from '../../../src/runtime/packet-capture.ts';
 import { Directed, VIP } from '../../support/directed.ts';
 import { TemporaryFolder } from '../../support/director-apis.ts';
@@ -12,14 +12,14 @@ test('a capture of a service that does not exist is refused, and the file is lef
   writeFileSync(write, 'of yesterday');
   const it = new Directed().serve(`tcp ${VIP}:80`, []);
   const tap = new PacketTap(it.director, it);
-  const door: PacketDoor = {
+  const api: PacketApi = {
     explain: async (octets) => it.director.explain(octets, it.now),
     capture: (service) => tap.take(service),
   };
   const service = { protocol: 'tcp', address: VIP, port: 8080 } as const;
   const told: string[] = [];
   await expect(
-    capture(door, {
+    capture(api, {
       service,
       write,
       signal: new AbortController().signal,

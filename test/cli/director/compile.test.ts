@@ -7,7 +7,7 @@ import { importRules } from '../../../src/config/import/ipvsadm-rules.ts';
 import { Director } from '../../../src/director/director.ts';
 import type { Surroundings } from '../../../src/ipvsadm/run.ts';
 import { runIpvsadm } from '../../../src/ipvsadm/run.ts';
-import { localDoor } from '../../../src/runtime/local-director.ts';
+import { localApi } from '../../../src/runtime/local-director.ts';
 import { TemporaryFolder } from '../../support/director-apis.ts';
 import { documents } from '../../support/documents.ts';
 
@@ -25,7 +25,7 @@ async function rulesAfter(rules: readonly string[]): Promise<{ said: string; sav
   let said = '';
   let out = '';
   const at: Surroundings = {
-    door: localDoor(director, { now: () => 0 }),
+    api: localApi(director, { now: () => 0 }),
     names,
     stdin: () => [`${rules.join('\n')}\n`],
     stdout: (text) => {

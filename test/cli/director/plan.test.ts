@@ -5,7 +5,7 @@ import { parseYaml } from '../../../src/config/yaml/parse-yaml.ts';
 import { Director } from '../../../src/director/director.ts';
 import type { Command } from '../../../src/model/command.ts';
 import type { Configured } from '../../../src/runtime/configuration.ts';
-import { localDoor } from '../../../src/runtime/local-director.ts';
+import { localApi } from '../../../src/runtime/local-director.ts';
 import { schedulers } from '../../../src/schedulers/index.ts';
 import { labNames } from '../../support/documents.ts';
 import { frameOf } from '../../support/packets.ts';
@@ -33,7 +33,7 @@ async function planned(
   for (const command of [...before.commands, ...hands]) director.apply(command, 0);
   for (let i = 0; i < clients; i++)
     director.handle(frameOf(`203.0.113.${i + 1}:1000 > 192.168.0.101:80 TCP SYN`), 0);
-  const { snapshot } = localDoor(director, { now: () => 0 });
+  const { snapshot } = localApi(director, { now: () => 0 });
   const configured = async () => ({
     file: '/etc/lvs.yaml',
     commands: before.commands,

@@ -68,7 +68,7 @@ test('any document can be reconciled to any other document', () => {
       carryOut(director, reconcile(running(director), to, rulesOf(from)));
       expect(plain(running(director))).toEqual(plain(rulesOf(to)));
       const again = reconcile(running(director), to, rulesOf(to));
-      expect(again).toMatchObject({ commands: [], drains: [], byHand: [] });
+      expect(again).toMatchObject({ commands: [], drains: [], manualChanges: [] });
     }),
   );
 });
@@ -105,7 +105,7 @@ describe('a reload changes only what differs:', () => {
 });
 
 describe('rules that were set with ipvsadm', () => {
-  const byHand: Command[] = [
+  const manualChanges: Command[] = [
     {
       op: 'add-service',
       service: { protocol: 'tcp', address: '192.168.0.101', port: 443 },
@@ -132,17 +132,17 @@ describe('rules that were set with ipvsadm', () => {
 
   test('are reported and kept', async () => {
     const file = await doc(BASE);
-    const director = directorOf([...compile(file), ...byHand]);
+    const director = directorOf([...compile(file), ...manualChanges]);
     expect(reconcile(running(director), file, rulesOf(file))).toMatchObject({
       commands: [],
       drains: [],
-      byHand: told,
+      manualChanges: told,
     });
   });
 
   test('are replaced when the file changes the same rule', async () => {
     const before = await doc(BASE);
-    const director = directorOf([...compile(before), ...byHand]);
+    const director = directorOf([...compile(before), ...manualChanges]);
     const after = await doc(BASE.replace('[rs1, rs2]', '[{ server: rs1, weight: 5 }, rs2]'));
     expect(reconcile(running(director), after, rulesOf(before)).commands).toMatchObject([
       { op: 'edit-destination', options: { weight: 5 } },
@@ -151,9 +151,9 @@ describe('rules that were set with ipvsadm', () => {
 
   test('are reported and replaced when the file says so', async () => {
     const file = await doc(`adopt: replace${BASE}`);
-    const director = directorOf([...compile(file), ...byHand]);
+    const director = directorOf([...compile(file), ...manualChanges]);
     const result = reconcile(running(director), file, rulesOf(file));
-    expect([...result.byHand].sort()).toEqual([...told].sort());
+    expect([...result.manualChanges].sort()).toEqual([...told].sort());
     carryOut(director, result);
     expect(plain(running(director))).toEqual(plain(rulesOf(file)));
   });
