@@ -1,6 +1,6 @@
 /** The state of a director that the steps of a packet's path share. */
 import type { ForwardingContext } from '../forwarding/method.ts';
-import { type FlowOffload, noOffload } from '../forwarding/offload.ts';
+import { AttachedOffload, type FlowOffload } from '../forwarding/offload.ts';
 import type { Row } from '../model/connection.ts';
 import type { Settings } from '../model/settings.ts';
 import type { EventCounts } from '../model/snapshot.ts';
@@ -81,7 +81,7 @@ export class DirectorCore implements Core {
   /** Scheduling attempts until the next one is dropped. */
   untilDrop = 0;
   /** The kernel path that forwards packets of known connections, if any. */
-  offload: FlowOffload = noOffload;
+  readonly offload = new AttachedOffload();
   /** A sync daemon runs. */
   isSynced = false;
   /** A backup sync daemon runs and no master does: with backup_only nothing is forwarded. */

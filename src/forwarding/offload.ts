@@ -1,4 +1,4 @@
-/** The interface of a kernel path that forwards packets of known connections, and an empty implementation. */
+/** The interface of a kernel path that forwards packets of known connections, and its place in a director. */
 import type { Row } from '../model/connection.ts';
 
 /** A kernel path that forwards packets of known connections: a cache of the connection table. */
@@ -29,3 +29,35 @@ export const noOffload: FlowOffload = {
   remove: () => {},
   sweep: () => {},
 };
+
+/** The kernel path of a director, if any. Connections can be excluded from it. */
+export class AttachedOffload implements FlowOffload {
+  #offload: FlowOffload = noOffload;
+  #isExcluded: ((row: Row) => boolean) | undefined;
+
+  /** Replaces the kernel path. */
+  attach(offload: FlowOffload): void {
+    this.#offload = offload;
+  }
+
+  get isAttached(): boolean {
+    return this.#offload !== noOffload;
+  }
+
+  /** Refuses connections for which `isExcluded` returns true, until the next call. undefined: refuses none. */
+  exclude(isExcluded: ((row: Row) => boolean) | undefined): void {
+    this.#isExcluded = isExcluded;
+  }
+
+  install(row: Row): boolean {
+    return !this.#isExcluded?.(row) && this.#offload.install(row);
+  }
+
+  remove(row: Row): void {
+    this.#offload.remove(row);
+  }
+
+  sweep(): void {
+    this.#offload.sweep();
+  }
+}

@@ -5,11 +5,11 @@ import type { SourceValidator } from '../host/source-validation.ts';
 import type { PacketIo } from '../io/packet-io.ts';
 
 export const liveHost = (
-  io: Pick<PacketIo, 'transmit'>,
+  sender: Pick<PacketIo, 'transmit'>,
   routes: Routes,
   sources: Pick<SourceValidator, 'isValid'>,
 ): Host => ({
-  transmit: (frame, nextHop) => io.transmit(frame, nextHop),
+  transmit: (frame, nextHop) => sender.transmit(frame, nextHop),
   route: (to) => routes.route(to),
   isLocal: (address) => routes.isLocal(address),
   isValidSource: (source, destination, ingress) => sources.isValid(source, destination, ingress),

@@ -127,7 +127,7 @@ export class Offloading {
         takeIntoAccount(core, row, packets, octets, lastSeen, isReply),
       failed: (error) => log('error', 'offload-failed', { error: error.message }),
     });
-    core.offload = this.#offload;
+    core.offload.attach(this.#offload);
     this.#timer = setInterval(() => this.sweep(), SWEEP);
     this.#neighbors.refresh();
   }

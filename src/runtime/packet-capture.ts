@@ -1,11 +1,11 @@
-/** Copies of the packets of one service, before and after forwarding, for as long as somebody takes them. */
+/** Captures of running clients: copies of the packets of one service, before and after forwarding. */
 import { setImmediate as nextTurn, setTimeout as sleep } from 'node:timers/promises';
 import { sameService } from '../control/director-api.ts';
 import { serviceAddress } from '../director/administration.ts';
 import type { Director } from '../director/director.ts';
 import { connectionOf, serviceOf } from '../director/explain/attribution.ts';
 import { snapshotOfConnection } from '../director/snapshots.ts';
-import { type FlowOffload, noOffload } from '../forwarding/offload.ts';
+import type { PacketIo } from '../io/packet-io.ts';
 import type { CapturedPacket, CapturedPackets } from '../model/capture.ts';
 import { NONE, type Row } from '../model/connection.ts';
 import { LvsError } from '../model/errors.ts';
@@ -17,43 +17,64 @@ import { type Address, formatAddress, joinEndpoint } from '../wire/address.ts';
 import { Frame } from '../wire/frame.ts';
 import { Packet } from '../wire/packet.ts';
 
-/** Packets that wait to be taken, and ms between two takings. */
-const MOST = 20_000;
-const PERIOD = 200;
-/** Connections that are looked at in a turn. */
+/** Captured packets that may wait for a client; more are counted as missed. */
+const MAX_WAITING_PACKETS = 20_000;
+/** ms between two batches for a client. */
+const BATCH_MS = 200;
+/** Connections that are examined in a turn of the event loop. */
 const ROWS_PER_TURN = 10_000;
-/** Takers at once. */
-const MOST_TAKERS = 4;
+const MAX_CAPTURES = 4;
 
-interface Taker {
+interface Capture {
   readonly service: ServiceAddress;
   packets: CapturedPacket[];
   missed: number;
 }
 
-/** What packets are sent through. */
-interface Sender {
-  transmit(frame: Frame, nextHop: Address): boolean;
-}
+type Sender = Pick<PacketIo, 'transmit'>;
+type SentPackets = CapturedPacket['sent'];
 
-/** Costs a packet one comparison while nobody takes. */
-export class PacketTap {
-  readonly #director: Director;
-  readonly #io: Sender;
-  readonly #takers = new Set<Taker>();
-  readonly #packet = new Packet();
-  /** The kernel path that is stood in front of. */
-  #offload: FlowOffload = noOffload;
-  #sent: { octets: string; nextHop: string }[] | undefined;
+/** A sender in front of a driver's: copies what is sent while a packet is recorded. */
+export class RecordingSender implements Sender {
+  readonly #sender: Sender;
+  #sent: SentPackets[number][] | undefined;
 
-  constructor(director: Director, io: Sender) {
-    this.#director = director;
-    this.#io = io;
+  constructor(sender: Sender) {
+    this.#sender = sender;
   }
 
-  /** In place of the director's own. */
+  transmit(frame: Frame, nextHop: Address): boolean {
+    this.#sent?.push({ octets: base64(frame), nextHop: formatAddress(nextHop) });
+    return this.#sender.transmit(frame, nextHop);
+  }
+
+  /** Returns the result of `action`, and copies of the packets that were sent meanwhile. */
+  record<Result>(action: () => Result): { readonly result: Result; readonly sent: SentPackets } {
+    const sent: SentPackets[number][] = [];
+    this.#sent = sent;
+    try {
+      return { result: action(), sent };
+    } finally {
+      this.#sent = undefined;
+    }
+  }
+}
+
+/** Handles packets in place of the director. Costs a packet one comparison while no capture runs. */
+export class PacketCaptures {
+  readonly #director: Director;
+  readonly #sender: RecordingSender;
+  readonly #captures = new Set<Capture>();
+  readonly #packet = new Packet();
+
+  /** `sender`: the one that the director sends through. */
+  constructor(director: Director, sender: RecordingSender) {
+    this.#director = director;
+    this.#sender = sender;
+  }
+
   handle(frame: Frame, now: number): Verdict {
-    return this.#takers.size === 0 ? this.#director.handle(frame, now) : this.#tapped(frame, now);
+    return this.#captures.size === 0 ? this.#director.handle(frame, now) : this.#handleCaptured(frame, now);
   }
 
   get subject(): Frame {
@@ -64,72 +85,56 @@ export class PacketTap {
     this.#director.expire(now);
   }
 
-  /** What comes from now on, in small lots, empty ones too: whoever went away is noticed by them. */
+  /**
+   * Yields the packets of a service from now on, in batches. Batches may be empty: a client that has closed its
+   * connection is noticed by them. Throws LvsError: no such service, or too many captures.
+   */
   async *take(service: ServiceAddress): AsyncGenerator<CapturedPackets> {
     const services = [...this.#director.context.services.all].map((each) =>
       serviceAddress(each, formatAddress),
     );
     if (!services.some((each) => sameService(each, service)))
-      throw new LvsError('NO_SUCH_SERVICE', `there is no service ${formatService(service)}`);
-    if (this.#takers.size >= MOST_TAKERS)
-      throw new LvsError('UNAVAILABLE', `${MOST_TAKERS} take packets already`);
-    const taker: Taker = { service, packets: [], missed: 0 };
-    if (this.#takers.size === 0) this.#listen();
-    this.#takers.add(taker);
+      throw new LvsError('NO_SUCH_SERVICE', `service ${formatService(service)} not found`);
+    if (this.#captures.size >= MAX_CAPTURES)
+      throw new LvsError(
+        'UNAVAILABLE',
+        `${MAX_CAPTURES} captures are already running (limit ${MAX_CAPTURES})`,
+      );
+    const capture: Capture = { service, packets: [], missed: 0 };
+    this.#captures.add(capture);
+    const { offload } = this.#director.context;
+    offload.exclude(this.#isCaptured);
     try {
       await this.#recall(service);
-      // The first one, empty or nearly so, says that it has begun.
+      // The first batch, empty or nearly so, reports that the capture has started.
       for (;;) {
-        const { packets, missed } = taker;
-        taker.packets = [];
-        taker.missed = 0;
+        const { packets, missed } = capture;
+        capture.packets = [];
+        capture.missed = 0;
         yield { packets, missed };
-        await sleep(PERIOD);
+        await sleep(BATCH_MS);
       }
     } finally {
-      this.#takers.delete(taker);
-      if (this.#takers.size === 0) this.#leave();
+      this.#captures.delete(capture);
+      if (this.#captures.size === 0) offload.exclude(undefined);
     }
   }
 
-  /** Stands in front of the driver's own way to send and of the kernel path, until it leaves. */
-  #listen(): void {
-    const io = this.#io;
-    const core = this.#director.context;
-    const offload = core.offload;
-    this.#offload = offload;
-    core.offload = {
-      install: (row) => !this.#isTaken(row) && offload.install(row),
-      remove: (row) => offload.remove(row),
-      sweep: () => offload.sweep(),
-    };
-    const transmit = io.transmit.bind(io);
-    io.transmit = (frame, nextHop) => {
-      this.#sent?.push({ octets: base64(frame), nextHop: formatAddress(nextHop) });
-      return transmit(frame, nextHop);
-    };
-  }
-
-  #leave(): void {
-    Reflect.deleteProperty(this.#io, 'transmit');
-    this.#director.context.offload = this.#offload;
-    this.#offload = noOffload;
-  }
-
-  /** Connections of the service that the kernel forwards come back to the director, some at a time. */
+  /** Returns the connections of the service that the kernel forwards to the director, in slices. */
   async #recall(service: ServiceAddress): Promise<void> {
-    if (this.#offload === noOffload) return;
-    let looked = 0;
-    for (const row of this.#director.context.table.rows()) {
-      if (this.#isOf(row, service)) this.#offload.remove(row);
-      if (++looked % ROWS_PER_TURN === 0) await nextTurn();
+    const { offload, table } = this.#director.context;
+    if (!offload.isAttached) return;
+    let examined = 0;
+    for (const row of table.rows()) {
+      if (this.#isOf(row, service)) offload.remove(row);
+      if (++examined % ROWS_PER_TURN === 0) await nextTurn();
     }
   }
 
-  #isTaken(row: Row): boolean {
-    for (const { service } of this.#takers) if (this.#isOf(row, service)) return true;
+  readonly #isCaptured = (row: Row): boolean => {
+    for (const { service } of this.#captures) if (this.#isOf(row, service)) return true;
     return false;
-  }
+  };
 
   #isOf(row: Row, service: ServiceAddress): boolean {
     const { table, destinations } = this.#director.context;
@@ -137,7 +142,7 @@ export class PacketTap {
     return its !== undefined && sameService(serviceAddress(its, formatAddress), service);
   }
 
-  #tapped(frame: Frame, now: number): Verdict {
+  #handleCaptured(frame: Frame, now: number): Verdict {
     const core = this.#director.context;
     const packet = this.#packet;
     const octets = base64(frame);
@@ -145,30 +150,28 @@ export class PacketTap {
     const before = isPacket ? connectionOf(core, packet) : NONE;
     const service = isPacket ? serviceOf(core, packet, before) : undefined;
     const name = service && serviceAddress(service, formatAddress);
-    const takers = [...this.#takers].filter((taker) => name && sameService(taker.service, name));
-    if (takers.length === 0) return this.#director.handle(frame, now);
+    const captures = [...this.#captures].filter((capture) => name && sameService(capture.service, name));
+    if (captures.length === 0) return this.#director.handle(frame, now);
     const known = before === NONE ? undefined : snapshotOfConnection(core, before, now);
-    this.#sent = [];
     const at = performance.timeOrigin + performance.now();
-    const verdict = this.#director.handle(frame, now);
+    const { result: verdict, sent } = this.#sender.record(() => this.#director.handle(frame, now));
     const { row, snapshot } = this.#after(octets, now);
     const connection = row === NONE ? known : snapshot;
     const captured: CapturedPacket = {
       at,
       octets,
       verdict,
-      ...(connection && { connection: wordsOf(connection) }),
-      sent: this.#sent,
+      ...(connection && { connection: textOf(connection) }),
+      sent,
     };
-    this.#sent = undefined;
-    for (const taker of takers) {
-      if (taker.packets.length < MOST) taker.packets.push(captured);
-      else taker.missed++;
+    for (const capture of captures) {
+      if (capture.packets.length < MAX_WAITING_PACKETS) capture.packets.push(captured);
+      else capture.missed++;
     }
     return verdict;
   }
 
-  /** The packet's connection now; the frame itself is another packet by now. */
+  /** Returns the packet's connection after it was handled. The frame holds another packet by then. */
   #after(octets: string, now: number): { row: number; snapshot: ConnectionSnapshot | undefined } {
     const core = this.#director.context;
     const frame = this.#copy;
@@ -185,7 +188,7 @@ export class PacketTap {
 const base64 = (frame: Frame): string =>
   Buffer.from(frame.bytes.buffer, frame.start, frame.length).toString('base64');
 
-const wordsOf = (it: ConnectionSnapshot): string =>
+const textOf = (it: ConnectionSnapshot): string =>
   `${it.protocol} ${it.state} client ${joinEndpoint(it.clientAddress, it.clientPort)} ` +
   `virtual ${joinEndpoint(it.virtualAddress, it.virtualPort)} ` +
   `destination ${joinEndpoint(it.destinationAddress, it.destinationPort)}`;

@@ -21,7 +21,7 @@ import { endAfter } from './end-deadline.ts';
 import { type KernelPath, openKernelPath } from './kernel-path.ts';
 import { type Log, limitedLog } from './log.ts';
 import { NetworkWatch, servedBy } from './network-watch.ts';
-import { PacketTap } from './packet-capture.ts';
+import { PacketCaptures, RecordingSender } from './packet-capture.ts';
 import { lackingPrivileges } from './privileges.ts';
 import { keepProcfs, type ProcfsFiles } from './procfs-files.ts';
 import { unforeseeable } from './random.ts';
@@ -101,8 +101,10 @@ export async function runDirector(options: RunOptions): Promise<void> {
   await network.openInterfaces();
   const sources = new SourceValidator(system, routes);
   const { connections } = options;
+  const sender = new RecordingSender(io);
   const running = new RunningDirector({
     io,
+    sender,
     routes,
     sources,
     clock,
@@ -113,8 +115,8 @@ export async function runDirector(options: RunOptions): Promise<void> {
     conditions,
     ...(offloading && { offloading }),
   });
-  const tap = new PacketTap(running.director, io);
-  const plane = new ControlPlane(options, path.datapath, running, tap, log);
+  const captures = new PacketCaptures(running.director, sender);
+  const plane = new ControlPlane(options, path.datapath, running, captures, log);
   try {
     await plane.open();
     sources.refresh(io.interfaces);
@@ -126,7 +128,7 @@ export async function runDirector(options: RunOptions): Promise<void> {
       services: start.services,
       socket: options.socket,
     });
-    await pump({ io, director: tap, clock, unmatched: running.handleUnmatched, signal: ending.signal });
+    await pump({ io, director: captures, clock, unmatched: running.handleUnmatched, signal: ending.signal });
   } finally {
     await plane.close();
     running.close();
@@ -170,17 +172,23 @@ interface PlaneContext {
 class ControlPlane {
   readonly #options: RunOptions;
   readonly #running: RunningDirector;
-  readonly #tap: PacketTap;
+  readonly #captures: PacketCaptures;
   readonly #log: Log;
   readonly #configuration: ConfigurationRequests;
   #control: ControlServer | undefined;
   #procfs: ProcfsFiles | undefined;
   #watch: NodeJS.Timeout | undefined;
 
-  constructor(options: RunOptions, datapath: string, running: RunningDirector, tap: PacketTap, log: Log) {
+  constructor(
+    options: RunOptions,
+    datapath: string,
+    running: RunningDirector,
+    captures: PacketCaptures,
+    log: Log,
+  ) {
     this.#options = options;
     this.#running = running;
-    this.#tap = tap;
+    this.#captures = captures;
     this.#log = log;
     this.#configuration = new ConfigurationRequests(options.config, running, datapath, log);
   }
@@ -191,7 +199,7 @@ class ControlPlane {
     const running = this.#running;
     const packets: PacketApi = {
       explain: async (packet) => running.explain(packet),
-      capture: (service) => this.#tap.take(service),
+      capture: (service) => this.#captures.take(service),
     };
     this.#control = await serveControl({
       path: socket,

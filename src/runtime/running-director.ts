@@ -43,6 +43,8 @@ export type InterfaceChange = 'deleted' | 'back' | 'polling';
 
 export interface RunningDirectorOptions {
   readonly io: HostIo;
+  /** Sends the director's packets through `io`. */
+  readonly sender: Pick<HostIo, 'transmit'>;
   /** The kernel path, where there is one. */
   readonly offloading?: Offloading;
   readonly routes: Routes;
@@ -90,10 +92,10 @@ export class RunningDirector {
   #leaving: readonly VipAddress[] = [];
 
   constructor(options: RunningDirectorOptions) {
-    const { io, routes, clock, connections, log } = options;
+    const { io, sender, routes, clock, connections, log } = options;
     this.#options = options;
     this.director = new Director({
-      host: liveHost(io, routes, options.sources),
+      host: liveHost(sender, routes, options.sources),
       random: unforeseeable,
       maxConnections: connections,
     });

@@ -23,7 +23,7 @@ class Remembered implements FlowOffload {
 function directed(protocol: 'tcp' | 'udp', method: Exclude<ForwardingMethodName, 'local'>) {
   const one = new Directed();
   const offload = new Remembered();
-  one.director.context.offload = offload;
+  one.director.context.offload.attach(offload);
   const service = { protocol, address: '192.0.2.80', port: 80 } as const;
   one.director.apply({ op: 'add-service', service, options: { scheduler: 'rr' } }, 0);
   one.director.apply(

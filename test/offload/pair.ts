@@ -94,7 +94,7 @@ export class Offloaded extends Alone {
         throw error;
       },
     });
-    core.offload = this.offload;
+    core.offload.attach(this.offload);
   }
 
   override receiveFrame(frame: Frame): Verdict {
