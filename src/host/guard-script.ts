@@ -2,21 +2,17 @@
 import { isIPv4, isIPv6 } from 'node:net';
 import type { MarkRule } from '../model/command.ts';
 import { PROTOCOL_NUMBERS } from '../model/naming.ts';
+import type { OwnedChange, OwnedPart } from '../model/owned-packets.ts';
 import type { Protocol } from '../model/service.ts';
 import { Slice } from '../model/slice.ts';
-import type { DestinationSnapshot, ServiceSnapshot } from '../model/snapshot.ts';
 import { markMatch, PORT_PROTOCOLS } from './mark-match.ts';
 
-/** The services and marks whose packets the director handles and the host must not. */
-export interface Guarded {
-  readonly services: readonly {
-    readonly service: ServiceSnapshot['service'];
-    readonly destinations: readonly Pick<DestinationSnapshot, 'method' | 'address' | 'port'>[];
-  }[];
+/** A change of the packets that the host must not process. */
+export interface GuardChange extends OwnedChange {
+  /** All rules that give packets a firewall mark, in their order. */
   readonly marks: readonly MarkRule[];
 }
 
-const ALL_PORTS = '0-65535';
 /** FTP's control port (RFC 959): its data connections use any other port of the same address. */
 const FTP_PORT = 21;
 
@@ -47,16 +43,50 @@ const NFT_WORDS = {
 type Family = keyof typeof NFT_WORDS;
 const FAMILIES: readonly Family[] = [4, 6];
 
-/**
- * Returns one transaction on one line: the table and its chain on each interface, which withholds nothing yet.
- * Needs Linux 5.12 (flags owner).
- */
-export function createGuard(table: string, interfaces: readonly string[]): string {
-  const devices = interfaces.map((name) => `"${name}"`).join(', ');
+/** Number of set elements in a transaction. */
+const ELEMENTS_PER_TRANSACTION = 4000;
+
+/** Sets of a side of connections: exact endpoints, addresses of which every port counts, and those of fragments. */
+const SIDES = {
+  request: { address: 'daddr', port: 'dport', sets: ['requests', 'request_hosts', 'request_fragments'] },
+  reply: { address: 'saddr', port: 'sport', sets: ['replies', 'reply_hosts', 'reply_fragments'] },
+} as const;
+type Side = keyof typeof SIDES;
+
+/** Returns one transaction on one line: a table that withholds nothing yet. Needs Linux 5.12 (flags owner). */
+export function createGuard(table: string): string {
   return [
     `add table netdev ${table} { flags owner; }`,
-    `add chain netdev ${table} withheld`,
-    `add chain netdev ${table} ingress { type filter hook ingress devices = { ${devices} } priority ${PRIORITY}; policy accept; }`,
+    ...['withheld', 'marks', 'replies'].map((chain) => `add chain netdev ${table} ${chain}`),
+    ...FAMILIES.flatMap((family) => setsOf(family).map((set) => `add set netdev ${table} ${set}`)),
+    ...FAMILIES.flatMap((family) => sideRules('request', family)).map(
+      (rule) => `add rule netdev ${table} withheld ${rule}`,
+    ),
+    `add rule netdev ${table} withheld jump marks`,
+    ...FAMILIES.map(
+      (family) =>
+        `add rule netdev ${table} withheld ${NFT_WORDS[family].ip} saddr @servers${family} jump replies`,
+    ),
+    // Packets that servers send to the host itself are no replies.
+    `add rule netdev ${table} replies fib daddr type local return`,
+    ...FAMILIES.flatMap((family) => [
+      ...sideRules('reply', family),
+      // The kernel would forward these untranslated, or answer them with a reset.
+      `${NFT_WORDS[family].ip} saddr @servers${family} ${NFT_WORDS[family].errors} drop`,
+    ]).map((rule) => `add rule netdev ${table} replies ${rule}`),
+  ].join('; ');
+}
+
+/** Returns one transaction on one line that applies the table to exactly these interfaces. */
+export function attachGuard(table: string, interfaces: readonly string[]): string {
+  const devices = interfaces.map((name) => `"${name}"`).join(', ');
+  const chain = `chain netdev ${table} ingress`;
+  return [
+    // The kernel removes the chain with the last of its interfaces: added, it exists and can be deleted.
+    `add ${chain}`,
+    `flush ${chain}`,
+    `delete ${chain}`,
+    `add ${chain} { type filter hook ingress devices = { ${devices} } priority ${PRIORITY}; policy accept; }`,
     // A frame for another MAC address is not this interface's: a macvlan on it, or a bridge, may have it next.
     `add rule netdev ${table} ingress meta pkttype other accept`,
     // The packet of a VLAN arrives again at the VLAN's interface. VLAN id 0 is priority alone.
@@ -65,63 +95,187 @@ export function createGuard(table: string, interfaces: readonly string[]): strin
   ].join('; ');
 }
 
-/** Resolves with one transaction on one line that withholds exactly the packets of `guarded`. Works in slices. */
-export async function replaceGuard(table: string, guarded: Guarded): Promise<string> {
-  const slice = new Slice();
-  const rules = [
-    ...(await requestRules(guarded, slice)),
-    ...markRules(guarded),
-    ...(await replyRules(guarded, slice)),
-  ];
+/** Returns the declarations of a family's sets. Hash sets: an element is added without a look at the others. */
+function setsOf(family: Family): string[] {
+  const { type } = NFT_WORDS[family];
+  const sets = Object.values(SIDES).flatMap(({ sets: [ends, hosts, fragments] }) => [
+    `${ends}${family} { type ${type} . inet_proto . inet_service; }`,
+    `${hosts}${family} { type ${type} . inet_proto; }`,
+    `${fragments}${family} { type ${type} . inet_proto; }`,
+  ]);
+  return [...sets, `servers${family} { type ${type}; }`];
+}
+
+/** Returns the rules for the packets of one side: only the first fragment of a datagram has a port. */
+function sideRules(side: Side, family: Family): string[] {
+  const { address, port, sets } = SIDES[side];
+  const { ip, fragment } = NFT_WORDS[family];
+  const [ends, hosts, fragments] = sets.map((set) => `@${set}${family}`);
+  const host = `${ip} ${address} . meta l4proto`;
   return [
-    `flush chain netdev ${table} withheld`,
-    ...rules.map((text) => `add rule netdev ${table} withheld ${text}`),
-  ].join('; ');
+    `${host} . th ${port} ${ends} drop`,
+    `${host} ${hosts} drop`,
+    `${host} ${fragments} ${fragment} drop`,
+  ];
 }
 
-/** Returns rules for packets to a virtual service and all fragments to its address: only the first fragment has a port. */
-async function requestRules({ services }: Guarded, slice: Slice): Promise<string[]> {
-  const ends = new Ends();
-  for (const { service } of services) {
-    if ('address' in service)
-      ends.add(service.address, PROTOCOL_NUMBERS[service.protocol], guardedPort(service));
-    if (slice.spent) await slice.next();
+/** What the sets and mark rules of a guard contain: each element with the number of parts that need it. */
+export class GuardContent {
+  /** By set. */
+  readonly #elements = new Map<string, Map<string, number>>();
+  /** Marks with a service, as mark/family, with the number of services. */
+  readonly #served = new Map<string, number>();
+  #marks: readonly string[] = [];
+
+  /** Includes a change, and resolves with the transactions that carry it out. Works in slices. */
+  async change(table: string, { added, removed, marks }: GuardChange): Promise<string[]> {
+    const slice = new Slice();
+    /** Elements that may have changed, by set: whether each existed. */
+    const touched = new Map<string, Map<string, boolean>>();
+    for (const [parts, step] of [
+      [added, 1],
+      [removed, -1],
+    ] as const)
+      for (const part of parts) {
+        if ('mark' in part.service && !part.destination)
+          count(this.#served, `${part.service.mark}/${part.service.family}`, step);
+        for (const [set, element] of elementsOf(part)) {
+          const elements = entryOf(this.#elements, set, () => new Map<string, number>());
+          const before = entryOf(touched, set, () => new Map<string, boolean>());
+          if (!before.has(element)) before.set(element, elements.has(element));
+          count(elements, element, step);
+        }
+        if (slice.spent) await slice.next();
+      }
+    const transactions = new Transactions(table);
+    for (const [set, before] of touched)
+      for (const [element, existed] of before) {
+        const exists = this.#elements.get(set)!.has(element);
+        if (exists !== existed) transactions.element(exists ? 'add' : 'delete', set, element);
+        if (slice.spent) await slice.next();
+      }
+    const rules = markRules(marks, this.#served);
+    if (rules.join() !== this.#marks.join()) transactions.command(markCommands(table, rules));
+    this.#marks = rules;
+    return transactions.all;
   }
-  return ends.rules('daddr', 'dport', slice);
+
+  /** Resolves with the transactions that fill a new table. Works in slices. */
+  async all(table: string): Promise<string[]> {
+    const slice = new Slice();
+    const transactions = new Transactions(table);
+    for (const [set, elements] of this.#elements)
+      for (const element of elements.keys()) {
+        transactions.element('add', set, element);
+        if (slice.spent) await slice.next();
+      }
+    if (this.#marks.length > 0) transactions.command(markCommands(table, this.#marks));
+    return transactions.all;
+  }
 }
 
-/**
- * Returns rules for the replies of NATed real servers and ICMP errors from them, except those addressed to the host
- * itself. The kernel would forward these packets untranslated, or answer them with a reset.
- */
-async function replyRules({ services }: Guarded, slice: Slice): Promise<string[]> {
-  const ends = new Ends();
-  for (const { service, destinations } of services)
-    for (const { method, address, port } of destinations) {
-      if (slice.spent) await slice.next();
-      if (method !== 'nat') continue;
-      const protocols = 'protocol' in service ? [service.protocol] : (['tcp', 'udp', 'sctp'] as const);
-      for (const protocol of protocols) ends.add(address, PROTOCOL_NUMBERS[protocol], port);
+/** Collects commands into transactions of a limited length; additions come before removals. */
+class Transactions {
+  readonly #table: string;
+  readonly #elements = { add: new Map<string, string[]>(), delete: new Map<string, string[]>() };
+  #count = 0;
+  readonly #done: string[] = [];
+  readonly #removals: string[] = [];
+
+  constructor(table: string) {
+    this.#table = table;
+  }
+
+  element(verb: 'add' | 'delete', set: string, element: string): void {
+    entryOf(this.#elements[verb], set, () => [] as string[]).push(element);
+    if (++this.#count >= ELEMENTS_PER_TRANSACTION) this.#end();
+  }
+
+  command(text: string): void {
+    this.#end();
+    this.#done.push(text);
+  }
+
+  get all(): string[] {
+    this.#end();
+    return [...this.#done, ...this.#removals];
+  }
+
+  #end(): void {
+    this.#count = 0;
+    for (const [verb, list] of [
+      ['add', this.#done],
+      ['delete', this.#removals],
+    ] as const) {
+      const commands = [...this.#elements[verb]].map(
+        ([set, elements]) => `${verb} element netdev ${this.#table} ${set} { ${elements.join(', ')} }`,
+      );
+      this.#elements[verb].clear();
+      if (commands.length > 0) list.push(commands.join('; '));
     }
-  if (ends.isEmpty) return [];
-  const rules = await ends.rules('saddr', 'sport', slice);
-  const errors = FAMILIES.flatMap((family) => {
-    const servers = ends.addresses(family);
-    const { ip, errors: types } = NFT_WORDS[family];
-    return servers.length === 0 ? [] : [`${ip} saddr { ${servers.join(', ')} } ${types} drop`];
-  });
-  return ['fib daddr type local return', ...rules, ...errors];
+  }
 }
 
-/** Returns a rule per mark, in the order of the marks: the first match decides, with a service (drop) or without (return). */
-function markRules({ services, marks }: Guarded): string[] {
-  const served = new Set<string>();
-  for (const { service } of services) if ('mark' in service) served.add(`${service.mark}/${service.family}`);
+/** Returns set and element of each kind of packet that a part is responsible for. */
+function elementsOf({ service, destination }: OwnedPart): [set: string, element: string][] {
+  if (destination) {
+    if (destination.method !== 'nat') return [];
+    const protocols = 'protocol' in service ? [service.protocol] : (['tcp', 'udp', 'sctp'] as const);
+    const family = familyOf(destination.address);
+    if (!family) return [];
+    return [
+      ...protocols.flatMap((protocol) => endsOf('reply', destination.address, protocol, destination.port)),
+      [`servers${family}`, destination.address],
+    ];
+  }
+  if (!('address' in service)) return [];
+  return endsOf('request', service.address, service.protocol, guardedPort(service));
+}
+
+/** `port`: 0 stands for every port. */
+function endsOf(
+  side: Side,
+  address: string,
+  protocol: Protocol,
+  port: number,
+): [set: string, element: string][] {
+  const family = familyOf(address);
+  if (!family) return [];
+  const [ends, hosts, fragments] = SIDES[side].sets;
+  const host = `${address} . ${PROTOCOL_NUMBERS[protocol]}`;
+  return [
+    port === 0 ? [`${hosts}${family}`, host] : [`${ends}${family}`, `${host} . ${port}`],
+    [`${fragments}${family}`, host],
+  ];
+}
+
+function count(numbers: Map<string, number>, key: string, step: 1 | -1): void {
+  const number = (numbers.get(key) ?? 0) + step;
+  if (number > 0) numbers.set(key, number);
+  else numbers.delete(key);
+}
+
+function entryOf<V>(map: Map<string, V>, key: string, create: () => V): V {
+  const known = map.get(key);
+  if (known !== undefined) return known;
+  const made = create();
+  map.set(key, made);
+  return made;
+}
+
+const markCommands = (table: string, rules: readonly string[]): string =>
+  [
+    `flush chain netdev ${table} marks`,
+    ...rules.map((rule) => `add rule netdev ${table} marks ${rule}`),
+  ].join('; ');
+
+/** Returns a rule per mark, in the order of the marks: the first match decides, with a service (drop) or without (accept). */
+function markRules(marks: readonly MarkRule[], served: ReadonlyMap<string, number>): string[] {
   if (served.size === 0) return [];
   return marks.flatMap((rule) =>
     FAMILIES.flatMap((family) => {
       const matches = markMatches(rule, family);
-      return matches ? [`${matches} ${served.has(`${rule.mark}/${family}`) ? 'drop' : 'return'}`] : [];
+      return matches ? [`${matches} ${served.has(`${rule.mark}/${family}`) ? 'drop' : 'accept'}`] : [];
     }),
   );
 }
@@ -135,53 +289,6 @@ function markMatches(rule: MarkRule, family: Family): string | undefined {
   // The director leaves other protocols to the host.
   const ports = rule.protocol === undefined && rule.port === undefined ? PORT_PROTOCOLS : '';
   return `meta protocol ${ip} ${markMatch(rule)} ${ports}`.replaceAll(/ +/g, ' ').trimEnd();
-}
-
-/** Endpoints of one side of connections. */
-class Ends {
-  /** By family, then by address and protocol: the ports; 0 stands for all of them. */
-  readonly #ports = { 4: new Map<string, Set<number>>(), 6: new Map<string, Set<number>>() };
-  readonly #addresses = { 4: new Set<string>(), 6: new Set<string>() };
-
-  add(address: string, protocol: number, port: number): void {
-    const family = familyOf(address);
-    if (!family) return;
-    this.#addresses[family].add(address);
-    const key = `${address} . ${protocol}`;
-    const known = this.#ports[family].get(key);
-    if (known) known.add(port);
-    else this.#ports[family].set(key, new Set([port]));
-  }
-
-  get isEmpty(): boolean {
-    return FAMILIES.every((family) => this.#addresses[family].size === 0);
-  }
-
-  addresses(family: Family): string[] {
-    return [...this.#addresses[family]];
-  }
-
-  /** Returns two rules for each family: one for the packets of the endpoints, one for all fragments of their protocol. */
-  async rules(side: 'daddr' | 'saddr', port: 'dport' | 'sport', slice: Slice): Promise<string[]> {
-    const rules: string[] = [];
-    for (const family of FAMILIES) {
-      const ports = this.#ports[family];
-      if (ports.size === 0) continue;
-      const exact: string[] = [];
-      for (const [key, numbers] of ports) {
-        // Port 0 covers the other ports of its address and protocol. nft rejects overlapping elements.
-        if (numbers.has(0)) exact.push(`${key} . ${ALL_PORTS}`);
-        else for (const number of numbers) exact.push(`${key} . ${number}`);
-        if (slice.spent) await slice.next();
-      }
-      const { ip, fragment } = NFT_WORDS[family];
-      rules.push(
-        `${ip} ${side} . meta l4proto . th ${port} { ${exact.join(', ')} } drop`,
-        `${ip} ${side} . meta l4proto { ${[...ports.keys()].join(', ')} } ${fragment} drop`,
-      );
-    }
-    return rules;
-  }
 }
 
 const familyOf = (address: string): Family | undefined =>

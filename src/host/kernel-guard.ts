@@ -1,7 +1,7 @@
 /** Withholds packets from the host's own stack with an nftables table that is removed when this process ends, however it ends. */
 import { type ChildProcessWithoutNullStreams, spawn } from 'node:child_process';
 import { LvsError } from '../model/errors.ts';
-import { createGuard, type Guarded, replaceGuard } from './guard-script.ts';
+import { attachGuard, createGuard, type GuardChange, GuardContent } from './guard-script.ts';
 import { linkFacts } from './link-facts.ts';
 
 /** How long nft may take to answer, ms. */
@@ -23,8 +23,7 @@ export class KernelGuard {
   #open = false;
   readonly #waiting: ((error?: LvsError) => void)[] = [];
   #errors = '';
-  #wanted: Guarded | undefined;
-  #installed = '';
+  readonly #content = new GuardContent();
   #work: Promise<void> = Promise.resolve();
 
   private constructor(interfaces: readonly string[], lost: (error: LvsError) => void) {
@@ -79,7 +78,7 @@ export class KernelGuard {
   static async open(interfaces: readonly string[], lost: (error: LvsError) => void): Promise<KernelGuard> {
     const guard = new KernelGuard(interfaces, lost);
     try {
-      await guard.#run(createGuard(guard.#table, interfaces));
+      await guard.#run(`${createGuard(guard.#table)}; ${attachGuard(guard.#table, interfaces)}`);
     } catch (error) {
       guard.close();
       throw error;
@@ -97,45 +96,49 @@ export class KernelGuard {
       // Commands that were written in the meantime are lost.
       for (const settle of this.#waiting.splice(0)) settle(error);
       this.#nft = this.#start();
-      this.#work = this.#work.catch(() => {}).then(() => this.#restore([]));
-      this.#work.catch(this.#lost);
+      this.#then(() => this.#restore([])).catch(this.#lost);
     }, wait);
   }
 
-  /** Withholds exactly the packets of `guarded`; resolves when the kernel does so. Successive calls are merged. */
-  withhold(guarded: Guarded): Promise<void> {
-    this.#wanted = guarded;
-    this.#work = this.#work
-      .catch(() => {})
-      .then(async () => {
-        if (!this.#wanted) return;
-        const wanted = this.#wanted;
-        this.#wanted = undefined;
-        const command = await replaceGuard(this.#table, wanted);
-        if (command === this.#installed) return;
-        await this.#run(command).catch((error: LvsError) => {
-          // The next nft gets the command.
-          if (error.code === 'UNAVAILABLE') this.#installed = command;
-          throw error;
-        });
-        this.#installed = command;
-      });
-    return this.#work;
+  /** Withholds the packets of what was added and no longer those of what was removed; resolves when the kernel does so. */
+  withhold(change: GuardChange): Promise<void> {
+    return this.#then(async () => {
+      const transactions = await this.#content.change(this.#table, change);
+      try {
+        for (const transaction of transactions) await this.#run(transaction);
+      } catch (error) {
+        // The next nft gets the whole content.
+        if (!(error instanceof LvsError) || error.code === 'UNAVAILABLE') throw error;
+        await this.#restore([`delete table netdev ${this.#table}`]);
+      }
+    });
   }
 
-  /** Guards exactly these interfaces. The kernel removes a chain with its interface; absent interfaces are skipped. */
+  /** Guards exactly these interfaces; absent ones are skipped. */
   renew(interfaces: readonly string[]): Promise<void> {
     this.#interfaces = interfaces;
-    this.#work = this.#work.catch(() => {}).then(() => this.#restore([`delete table netdev ${this.#table}`]));
+    return this.#then(async () => {
+      const existing = this.#existing;
+      if (existing.length > 0) await this.#run(attachGuard(this.#table, existing));
+    });
+  }
+
+  /** Runs `work` after the work before it. */
+  #then(work: () => Promise<void>): Promise<void> {
+    this.#work = this.#work.catch(() => {}).then(work);
     return this.#work;
   }
 
-  /** Re-creates the table with the same rules, on those interfaces that exist. */
+  get #existing(): string[] {
+    return this.#interfaces.filter((name) => linkFacts(name) !== undefined);
+  }
+
+  /** Creates the table again with its content; `before`: commands of the same transaction. */
   async #restore(before: readonly string[]): Promise<void> {
-    const existing = this.#interfaces.filter((name) => linkFacts(name) !== undefined);
-    if (existing.length === 0) return;
-    const commands = [...before, createGuard(this.#table, existing), this.#installed];
-    await this.#run(commands.filter((each) => each !== '').join('; '));
+    const existing = this.#existing;
+    const attach = existing.length > 0 ? [attachGuard(this.#table, existing)] : [];
+    await this.#run([...before, createGuard(this.#table), ...attach].join('; '));
+    for (const transaction of await this.#content.all(this.#table)) await this.#run(transaction);
   }
 
   /** Removes the table: the kernel handles all packets again. */

@@ -1,7 +1,7 @@
 /** Computes the keys of the map of services: which packets without a known flow are sent to the director. */
 import { isIPv4, isIPv6 } from 'node:net';
 import { PROTOCOL_NUMBERS } from '../model/naming.ts';
-import type { DestinationSnapshot, ServiceSnapshot } from '../model/snapshot.ts';
+import type { OwnedChange, OwnedPart } from '../model/owned-packets.ts';
 import { type Address, isV4, parseAddress } from '../wire/address.ts';
 import { ICMP } from '../wire/icmp.ts';
 import { ICMP6 } from '../wire/icmp6.ts';
@@ -18,50 +18,84 @@ import {
   TO_SERVICE,
 } from './layout.ts';
 
-/** The director's services and addresses. Services by firewall mark have no address, and so no key. */
-export interface Served {
-  readonly services: readonly {
-    readonly service: ServiceSnapshot['service'];
-    readonly destinations: readonly Pick<DestinationSnapshot, 'method' | 'address' | 'port'>[];
-  }[];
+/** What decides which packets the kernel's program sends to the director. */
+export interface ServedChange extends OwnedChange {
   /** Addresses of the host itself, including VIPs. */
   readonly own: readonly Address[];
 }
 
-/** Flags by key; keys are in hexadecimal. */
+/** Flags by key, 0 for a key that is not needed any more; keys are in hexadecimal. */
 export type ServiceKeys = ReadonlyMap<string, number>;
 
-export function serviceKeys({ services, own }: Served): ServiceKeys {
-  const keys = new Map<string, number>();
-  const add = (address: Address, port: number, protocol: number, flag: number) => {
-    const key = keyOf(address, port, protocol);
-    keys.set(key, (keys.get(key) ?? 0) | flag);
-  };
-  /** Adds the keys of an endpoint: its packets, its fragments, ICMP errors about it. */
-  const end = (text: string, port: number, protocol: number, flag: number, piece: number) => {
-    if (!isIPv4(text) && !isIPv6(text)) return;
-    const address = parseAddress(text);
-    if (!address) return;
-    add(address, port, protocol, flag);
-    add(address, 0, protocol, piece);
-    add(address, 0, isV4(address) ? ICMP : ICMP6, piece);
-    add(address, 0, 0, piece);
-  };
-  for (const { service, destinations } of services) {
-    if (!('address' in service)) continue;
-    const protocol = PROTOCOL_NUMBERS[service.protocol];
-    end(service.address, service.port, protocol, TO_SERVICE, PIECE_TO_SERVICE);
-    for (const { method, address, port } of destinations)
-      if (method === 'nat') end(address, port, protocol, FROM_SERVER, PIECE_FROM_SERVER);
+/** The keys of the map of services, each with the parts that need it. Services by firewall mark have no address, and so no key. */
+export class ServiceKeySet {
+  /** By key and flag. */
+  readonly #parts = new Map<string, number>();
+  readonly #flags = new Map<string, number>();
+  #tunnels = 0;
+  #own: readonly (readonly [key: string, flag: number])[] = [];
+  #ownAddresses: readonly Address[] | undefined;
+  #hadTunnels = false;
+
+  /** Includes a change, and returns the keys that it concerns, with their flags. */
+  change({ added, removed, own }: ServedChange): ServiceKeys {
+    const changed = new Map<string, number>();
+    const count = ([key, flag]: readonly [string, number], step: 1 | -1) => {
+      const name = `${key}/${flag}`;
+      const parts = (this.#parts.get(name) ?? 0) + step;
+      if (parts > 0) this.#parts.set(name, parts);
+      else this.#parts.delete(name);
+      const flags = this.#flags.get(key) ?? 0;
+      const now = parts > 0 ? flags | flag : flags & ~flag;
+      if (now === flags) return;
+      if (now === 0) this.#flags.delete(key);
+      else this.#flags.set(key, now);
+      changed.set(key, now);
+    };
+    const countAll = (parts: readonly OwnedPart[], step: 1 | -1) => {
+      for (const part of parts) {
+        if (part.destination?.method === 'tunnel') this.#tunnels += step;
+        for (const each of keysOf(part)) count(each, step);
+      }
+    };
+    countAll(added, 1);
+    countAll(removed, -1);
+    const hasTunnels = this.#tunnels > 0;
+    if (own === this.#ownAddresses && hasTunnels === this.#hadTunnels) return changed;
+    this.#ownAddresses = own;
+    this.#hadTunnels = hasTunnels;
+    const before = this.#own;
+    this.#own = own.flatMap((address) => ownKeys(address, hasTunnels));
+    for (const each of this.#own) count(each, 1);
+    for (const each of before) count(each, -1);
+    return changed;
   }
-  const tunnels = services.some(({ destinations }) => destinations.some(({ method }) => method === 'tunnel'));
-  for (const address of own) {
-    add(address, 0, 0, OWN_ADDRESS);
-    // Routers send ICMP errors about a tunnel to the host, where it begins.
-    if (tunnels) add(address, 0, isV4(address) ? ICMP : ICMP6, PIECE_TO_SERVICE);
-  }
-  return keys;
 }
+
+/** Returns the keys of the host's own address. */
+function ownKeys(address: Address, hasTunnels: boolean): (readonly [key: string, flag: number])[] {
+  const own = [keyOf(address, 0, 0), OWN_ADDRESS] as const;
+  // Routers send ICMP errors about a tunnel to the host, where it begins.
+  return hasTunnels ? [own, [keyOf(address, 0, icmpOf(address)), PIECE_TO_SERVICE]] : [own];
+}
+
+/** Returns the keys of a part: its packets, its fragments, ICMP errors about it. */
+function keysOf({ service, destination }: OwnedPart): (readonly [key: string, flag: number])[] {
+  if (!('address' in service) || (destination && destination.method !== 'nat')) return [];
+  const { address: text, port } = destination ?? service;
+  const address = isIPv4(text) || isIPv6(text) ? parseAddress(text) : undefined;
+  if (!address) return [];
+  const [flag, piece] = destination ? [FROM_SERVER, PIECE_FROM_SERVER] : [TO_SERVICE, PIECE_TO_SERVICE];
+  const protocol = PROTOCOL_NUMBERS[service.protocol];
+  return [
+    [keyOf(address, port, protocol), flag],
+    [keyOf(address, 0, protocol), piece],
+    [keyOf(address, 0, icmpOf(address)), piece],
+    [keyOf(address, 0, 0), piece],
+  ];
+}
+
+const icmpOf = (address: Address): number => (isV4(address) ? ICMP : ICMP6);
 
 function keyOf(address: Address, port: number, protocol: number): string {
   const octets = Buffer.alloc(SERVICE_KEY);

@@ -1,31 +1,43 @@
 /** Keeps the host in step with the director's services: a command is done when the host respects it, too. */
+import { canonical } from '../config/canonical-address.ts';
 import type { DirectorApi } from '../control/director-api.ts';
 import type { Command } from '../model/command.ts';
-import type { OwnedService } from './owned-packets.ts';
+import type { OwnedPart } from '../model/owned-packets.ts';
+import type { ServiceAddress } from '../model/service.ts';
+import type { PartName } from './owned-packets.ts';
 
-/** Updates the host: `added` are services and destinations that commands are about to add. */
-export type UpdateHost = (added: readonly OwnedService[]) => Promise<void>;
+/** What an update of the host takes into account. */
+export interface HostRequest {
+  /** Services and destinations that commands are about to add. */
+  readonly added: readonly OwnedPart[];
+  /** What commands have changed; `all`: anything. */
+  readonly changed: readonly PartName[] | 'all';
+}
 
 /** Runs updates of the host one at a time; requests that come while one runs are merged into the next. */
 export class GuardUpdates {
-  readonly #update: UpdateHost;
+  readonly #update: (request: HostRequest) => Promise<void>;
   #running: Promise<void> = Promise.resolve();
   #next: Promise<void> | undefined;
-  #added: OwnedService[] = [];
+  #added: OwnedPart[] = [];
+  #changed: PartName[] | 'all' = [];
 
-  constructor(update: UpdateHost) {
+  constructor(update: (request: HostRequest) => Promise<void>) {
     this.#update = update;
   }
 
   /** Resolves when an update that began after this call has ended. */
-  request(added: readonly OwnedService[] = []): Promise<void> {
-    this.#added.push(...added);
+  request({ added = [], changed = [] }: Partial<HostRequest> = {}): Promise<void> {
+    for (const part of added) this.#added.push(part);
+    if (changed === 'all') this.#changed = 'all';
+    else if (this.#changed !== 'all') for (const name of changed) this.#changed.push(name);
     this.#next ??= this.#running
       .catch(() => {})
       .then(() => {
         this.#next = undefined;
-        const all = this.#added;
+        const all = { added: this.#added, changed: this.#changed };
         this.#added = [];
+        this.#changed = [];
         this.#running = this.#update(all);
         return this.#running;
       });
@@ -35,32 +47,57 @@ export class GuardUpdates {
 
 /**
  * Returns an API that updates the host with the director: before packets are added, so that the host refuses none of
- * them, and after others are removed.
+ * them, and after commands were executed. The work is proportional to the commands, not to what the director runs.
  */
 export function guardedApi(api: DirectorApi, updates: GuardUpdates): DirectorApi {
   return {
     ...api,
     async apply(commands) {
-      const added = addedBy(commands);
-      if (added.length > 0) await updates.request(added);
+      const added = commands.flatMap(addedBy);
+      if (added.length > 0) await updates.request({ added });
       const outcomes = await api.apply(commands);
-      if (commands.some(mayRemove)) await updates.request();
+      const changed = commands.some(({ op }) => op === 'flush') ? 'all' : commands.flatMap(changedBy);
+      if (changed.length > 0 || commands.some(({ op }) => op === 'set-marks'))
+        await updates.request({ changed });
       return outcomes;
     },
   };
 }
 
-function addedBy(commands: readonly Command[]): OwnedService[] {
-  const added: OwnedService[] = [];
-  for (const command of commands)
-    if (command.op === 'add-service') added.push({ service: command.service, destinations: [] });
-    else if (command.op === 'add-destination' || command.op === 'edit-destination') {
-      const { service, destination, options } = command;
-      added.push({ service, destinations: [{ ...destination, method: options.method }] });
+function addedBy(command: Command): OwnedPart[] {
+  switch (command.op) {
+    case 'add-service':
+      return [{ service: canonicalService(command.service) }];
+    case 'add-destination':
+    case 'edit-destination': {
+      const { address, port } = command.destination;
+      const { method } = command.options;
+      const destination = { address: canonical(address), port, method };
+      return [{ service: canonicalService(command.service), destination }];
     }
-  return added;
+    default:
+      return [];
+  }
 }
 
-/** Reports whether a command can make the host responsible for packets again, or for others by their mark. */
-const mayRemove = ({ op }: Command): boolean =>
-  op === 'delete-service' || op === 'delete-destination' || op === 'flush' || op === 'set-marks';
+function changedBy(command: Command): PartName[] {
+  switch (command.op) {
+    case 'add-service':
+    case 'delete-service':
+      return [{ service: canonicalService(command.service), isWhole: command.op === 'delete-service' }];
+    case 'add-destination':
+    case 'edit-destination':
+    case 'delete-destination': {
+      const { address, port } = command.destination;
+      return [
+        { service: canonicalService(command.service), destination: { address: canonical(address), port } },
+      ];
+    }
+    default:
+      return [];
+  }
+}
+
+/** Returns the name that the director gives to the service: a part has one key. */
+const canonicalService = (service: ServiceAddress): ServiceAddress =>
+  'address' in service ? { ...service, address: canonical(service.address) } : service;

@@ -1,14 +1,14 @@
 /** The changes of a director on its host, in an order in which the host never answers for a service. */
 
-import type { Guarded } from '../host/guard-script.ts';
+import type { GuardChange } from '../host/guard-script.ts';
 import { KernelGuard } from '../host/kernel-guard.ts';
 import { restoreMerging, stopMerging } from '../host/merge-offloads.ts';
 import { checkVips, type VipAddress, VipAddresses } from '../host/vip-addresses.ts';
 import type { Log } from './log.ts';
 
 export interface HostSetup {
-  /** Resolves when the host ignores exactly these packets. */
-  withhold(guarded: Guarded): Promise<void>;
+  /** Resolves when the host ignores the packets of what was added, and no longer those of what was removed. */
+  withhold(change: GuardChange): Promise<void>;
   /** Resolves when the host has exactly these VIPs. Throws LvsError. */
   hold(vips: readonly VipAddress[]): Promise<void>;
   /** The VIPs that the director added. */
@@ -49,7 +49,7 @@ export async function setUpHost(options: {
   };
   for (const name of named) await setMerging(name);
   return {
-    withhold: (guarded) => guard.withhold(guarded),
+    withhold: (change) => guard.withhold(change),
     async hold(wanted) {
       checkVips(wanted);
       await beforeHold(wanted);

@@ -12,6 +12,7 @@ import type { Routes } from '../host/routes.ts';
 import { Tap } from '../io/tap.ts';
 import { openUpcalls, type UpcallIo } from '../io/upcalls.ts';
 import { LvsError } from '../model/errors.ts';
+import type { OwnedChange } from '../model/owned-packets.ts';
 import { Attachments } from '../offload/attach.ts';
 import { HandBack } from '../offload/hand-back-map.ts';
 import { type HookName, tc, xdp } from '../offload/hooks.ts';
@@ -19,7 +20,6 @@ import { KernelOffload, type Way } from '../offload/kernel-offload.ts';
 import { type KernelTables, openKernelTables } from '../offload/kernel-tables.ts';
 import { forwarderCode } from '../offload/program.ts';
 import { ServiceMap } from '../offload/service-map.ts';
-import type { Served } from '../offload/services.ts';
 import { gracePeriod } from '../sys/membarrier.ts';
 import { loadSystem } from '../sys/system.ts';
 import { SystemCallError } from '../sys/system-call-error.ts';
@@ -159,11 +159,11 @@ export class Offloading {
     }
   }
 
-  /** Passes on the services that the kernel takes packets for, and reviews the connections that it forwards. */
-  settle(services: Served['services']): void {
+  /** Follows a change of the services, and reviews the connections that the kernel forwards. */
+  settle(change: OwnedChange): void {
     const { log, routes } = this.#options;
     try {
-      this.#services.set({ services, own: routes.own });
+      this.#services.change({ ...change, own: routes.own });
     } catch (error) {
       if (!(error instanceof SystemCallError)) throw error;
       log('error', 'offload-failed', { error: `not all services are known to the kernel: ${error.message}` });

@@ -4,14 +4,15 @@ import type { Watch } from '../checks/watch.ts';
 import { type Rule, ruleOf } from '../config/reload/applied-state.ts';
 import type { DirectorApi } from '../control/director-api.ts';
 import { Director } from '../director/director.ts';
-import type { Guarded } from '../host/guard-script.ts';
 import type { Routes } from '../host/routes.ts';
 import type { SourceValidator } from '../host/source-validation.ts';
 import type { VipAddress } from '../host/vip-addresses.ts';
 import type { HostIo } from '../io/host-io.ts';
 import type { LiveLosses } from '../io/live.ts';
+import type { MarkRule } from '../model/command.ts';
 import { LvsError } from '../model/errors.ts';
 import type { Explanation } from '../model/explanation.ts';
+import { NO_CHANGE, type OwnedChange } from '../model/owned-packets.ts';
 import { Slice } from '../model/slice.ts';
 import type { ServiceSnapshot, Snapshot } from '../model/snapshot.ts';
 import { parseAddress } from '../wire/address.ts';
@@ -20,14 +21,14 @@ import { logChanges, Overloads } from './changes.ts';
 import type { Conditions } from './conditions.ts';
 import type { PlanRequest, ReadConfiguration, ReloadPlan } from './configuration-thread.ts';
 import { Drains } from './drains.ts';
-import { GuardUpdates, guardedApi } from './guard-update.ts';
+import { GuardUpdates, guardedApi, type HostRequest } from './guard-update.ts';
 import { explainedWithChecks, healthWatch, withChecks } from './health.ts';
 import { type HostSetup, setUpHost } from './host-setup.ts';
 import { liveHost } from './live-host.ts';
 import { localApi } from './local-director.ts';
 import type { Log } from './log.ts';
 import type { Offloading } from './offloading.ts';
-import { OwnedPackets, type OwnedService } from './owned-packets.ts';
+import { OwnedPackets, runningServices } from './owned-packets.ts';
 import { Packing, unpacked } from './packed.ts';
 import { unforeseeable } from './random.ts';
 import { UnmatchedPackets } from './unmatched-packets.ts';
@@ -68,8 +69,8 @@ export class RunningDirector {
   readonly handleUnmatched: (frame: Frame) => void;
   readonly #options: RunningDirectorOptions;
   readonly #unmatched: UnmatchedPackets;
-  readonly #owned = new OwnedPackets();
-  readonly #updates = new GuardUpdates((added) => this.#updateHost(added));
+  readonly #owned: OwnedPackets;
+  readonly #updates = new GuardUpdates((request) => this.#updateHost(request));
   readonly #drains = new Drains();
   readonly #overloads = new Overloads();
   readonly #health: Watch;
@@ -77,7 +78,10 @@ export class RunningDirector {
   readonly #internalApi: DirectorApi;
   #checking: NodeJS.Timeout | undefined;
   #host: HostSetup | undefined;
-  #guarded: Guarded | undefined;
+  /** Mark rules that the host respects. */
+  #marks: readonly MarkRule[] = [];
+  /** Number of destinations that are reached by a tunnel. */
+  #tunnels = 0;
   #hasWarned = false;
   #crowded = 0;
   #lost = 0;
@@ -100,6 +104,7 @@ export class RunningDirector {
       maxConnections: connections,
     });
     options.offloading?.start(this.director);
+    this.#owned = new OwnedPackets(runningServices(this.director));
     const { marks, forwarding } = this.director.context;
     this.#unmatched = new UnmatchedPackets(forwarding, io.exclusive, (packet) => marks.of(packet));
     this.handleUnmatched = this.#unmatched.handle;
@@ -242,7 +247,7 @@ export class RunningDirector {
     const { routes, log } = this.#options;
     if (routes.refresh()) {
       this.#host?.check();
-      this.#updateKernelPath();
+      this.#updateKernelPath(NO_CHANGE);
     }
     if (this.#drains.size > 0) void this.#drain();
     this.#checkTable();
@@ -318,52 +323,51 @@ export class RunningDirector {
   }
 
   /** Makes the host ignore the packets of the services that exist or are about to be added. Works in slices. */
-  async #updateHost(added: readonly OwnedService[]): Promise<void> {
+  async #updateHost({ added, changed }: HostRequest): Promise<void> {
     const { clock, io, log } = this.#options;
     const now = clock();
-    const director = this.director;
-    function* services() {
-      yield* director.services(now);
-      yield* added;
-    }
-    const guarded = await this.#owned.update(services(), director.context.marks.rules, now);
-    if (guarded === this.#guarded || !this.#host) return;
-    this.#guarded = guarded;
-    await this.#unmatched.setWithheld(guarded);
-    this.#updateKernelPath();
-    const { tunnels, interfaces } = await this.#needsOf(guarded);
-    io.reserve = tunnels ? TUNNEL_HEADER_BYTES : 0;
+    await this.#owned.add(added);
+    await this.#owned.review(changed, now);
+    this.#owned.expire(now);
+    if (!this.#host) return;
+    const change = this.#owned.takeChange();
+    const { rules: marks } = this.director.context.marks;
+    if (change.added.length + change.removed.length === 0 && marks === this.#marks) return;
+    this.#marks = marks;
+    await this.#unmatched.change(change);
+    this.#updateKernelPath(change);
+    const interfaces = await this.#follow(change);
+    io.reserve = this.#tunnels > 0 ? TUNNEL_HEADER_BYTES : 0;
     for (const name of interfaces) await this.#listen(name);
     try {
-      await this.#host.withhold(guarded);
+      await this.#host.withhold({ ...change, marks });
     } catch (error) {
       if (!(error instanceof LvsError)) throw error;
       log('error', 'guard-failed', { error: error.message });
     }
   }
 
-  /** Resolves with whether there are tunnels, and the interfaces by which NATed destinations answer. */
-  async #needsOf({ services }: Guarded) {
+  /** Counts tunnels, and resolves with the interfaces by which new NATed destinations answer. */
+  async #follow({ added, removed }: OwnedChange): Promise<ReadonlySet<string>> {
     const { routes } = this.#options;
     const slice = new Slice();
     const interfaces = new Set<string>();
-    let tunnels = false;
-    for (const { destinations } of services)
-      for (const { method, address: text } of destinations) {
-        if (slice.spent) await slice.next();
-        if (method === 'tunnel') tunnels = true;
-        const address = method === 'nat' ? parseAddress(text) : undefined;
-        const device = address && !routes.isLocal(address) && routes.route(address)?.device;
-        if (device) interfaces.add(device);
-      }
-    return { tunnels, interfaces };
+    for (const { destination } of removed) if (destination?.method === 'tunnel') this.#tunnels--;
+    for (const { destination } of added) {
+      if (slice.spent) await slice.next();
+      if (destination?.method === 'tunnel') this.#tunnels++;
+      const address = destination?.method === 'nat' ? parseAddress(destination.address) : undefined;
+      const device = address && !routes.isLocal(address) && routes.route(address)?.device;
+      if (device) interfaces.add(device);
+    }
+    return interfaces;
   }
 
-  #updateKernelPath(): void {
+  #updateKernelPath(change: OwnedChange): void {
     const { offloading, log } = this.#options;
-    if (!offloading || !this.#guarded) return;
-    offloading.settle(this.#guarded.services);
-    if (this.#guarded.marks.length > 0 && !this.#hasWarned) {
+    if (!offloading || !this.#host) return;
+    offloading.settle(change);
+    if (this.#marks.length > 0 && !this.#hasWarned) {
       this.#hasWarned = true;
       log('error', 'marks-not-supported', { reason: 'services by firewall mark need --datapath live' });
     }

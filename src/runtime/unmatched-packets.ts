@@ -3,8 +3,9 @@
 import { readFileSync } from 'node:fs';
 import { enterHop, sendOn } from '../forwarding/hop.ts';
 import type { ForwardingContext } from '../forwarding/method.ts';
-import { type Guarded, guardedPort } from '../host/guard-script.ts';
+import { guardedPort } from '../host/guard-script.ts';
 import { PROTOCOL_NUMBERS } from '../model/naming.ts';
+import type { OwnedChange, OwnedPart } from '../model/owned-packets.ts';
 import type { Protocol } from '../model/service.ts';
 import { Slice } from '../model/slice.ts';
 import { type Address, parseAddress, sameAddress } from '../wire/address.ts';
@@ -16,12 +17,19 @@ import { Packet } from '../wire/packet.ts';
 class EndSet {
   readonly #buckets = new Map<number, End[]>();
 
-  add(protocol: number, address: Address, port: number): void {
-    if (this.#hasExactly(protocol, address, port)) return;
+  /** Counts one more (1) or one less (-1) part with this end. */
+  count(protocol: number, address: Address, port: number, step: 1 | -1): void {
     const hash = hashOf(protocol, address, port);
-    const bucket = this.#buckets.get(hash);
-    if (bucket) bucket.push({ protocol, address, port });
-    else this.#buckets.set(hash, [{ protocol, address, port }]);
+    const bucket = this.#buckets.get(hash) ?? [];
+    const known = bucket.find(
+      (end) => end.port === port && end.protocol === protocol && sameAddress(end.address, address),
+    );
+    if (known) known.parts += step;
+    else if (step > 0) this.#buckets.set(hash, [...bucket, { protocol, address, port, parts: 1 }]);
+    if (known?.parts !== 0) return;
+    const rest = bucket.filter((end) => end !== known);
+    if (rest.length > 0) this.#buckets.set(hash, rest);
+    else this.#buckets.delete(hash);
   }
 
   has(protocol: number, address: Address, port: number): boolean {
@@ -41,6 +49,8 @@ interface End {
   readonly protocol: number;
   readonly address: Address;
   readonly port: number;
+  /** Services or destinations with this end. */
+  parts: number;
 }
 
 /** A small integer, so that the map's keys are not boxed. Services are configured: no seed. */
@@ -53,11 +63,12 @@ export class UnmatchedPackets {
   readonly #exclusive: boolean;
   readonly #markOf: (packet: Packet) => number;
   readonly #packet = new Packet();
-  #requests = new EndSet();
-  #replies = new EndSet();
+  readonly #requests = new EndSet();
+  readonly #replies = new EndSet();
   /** Addresses whose fragments are withheld, whatever their port: port 0. */
-  #fragments = new EndSet();
-  #marks: ReadonlySet<number> = new Set();
+  readonly #fragments = new EndSet();
+  /** Marks with a service, with the number of services. */
+  readonly #marks = new Map<number, number>();
   #forwards = false;
 
   constructor(context: ForwardingContext, exclusive: boolean, markOf: (packet: Packet) => number) {
@@ -66,29 +77,34 @@ export class UnmatchedPackets {
     this.#markOf = markOf;
   }
 
-  /** Replaces the packets that are withheld from the host. Works in slices; until it resolves the earlier ones count. */
-  async setWithheld({ services }: Guarded): Promise<void> {
-    const [requests, replies, fragments] = [new EndSet(), new EndSet(), new EndSet()];
-    const marks = new Set<number>();
+  /** Follows a change of the packets that are withheld from the host. Works in slices. */
+  async change({ added, removed }: OwnedChange): Promise<void> {
     const slice = new Slice();
-    for (const { service, destinations } of services) {
+    for (const part of added) {
+      this.#count(part, 1);
       if (slice.spent) await slice.next();
-      if ('mark' in service) marks.add(service.mark);
-      else {
-        add(requests, service.protocol, service.address, guardedPort(service));
-        add(fragments, service.protocol, service.address, 0);
-      }
-      for (const { method, address, port } of destinations) {
-        if (method !== 'nat') continue;
-        const protocols = 'mark' in service ? (['tcp', 'udp', 'sctp'] as const) : [service.protocol];
-        for (const protocol of protocols) add(replies, protocol, address, port);
-      }
     }
-    this.#requests = requests;
-    this.#replies = replies;
-    this.#fragments = fragments;
-    this.#marks = marks;
+    for (const part of removed) {
+      this.#count(part, -1);
+      if (slice.spent) await slice.next();
+    }
     this.#forwards = isRouter();
+  }
+
+  #count({ service, destination }: OwnedPart, step: 1 | -1): void {
+    if (destination) {
+      if (destination.method !== 'nat') return;
+      const protocols = 'mark' in service ? (['tcp', 'udp', 'sctp'] as const) : [service.protocol];
+      for (const protocol of protocols)
+        count(this.#replies, protocol, destination.address, destination.port, step);
+    } else if ('mark' in service) {
+      const services = (this.#marks.get(service.mark) ?? 0) + step;
+      if (services > 0) this.#marks.set(service.mark, services);
+      else this.#marks.delete(service.mark);
+    } else {
+      count(this.#requests, service.protocol, service.address, guardedPort(service), step);
+      count(this.#fragments, service.protocol, service.address, 0, step);
+    }
   }
 
   /** The frame may be changed. */
@@ -121,9 +137,9 @@ export class UnmatchedPackets {
   }
 }
 
-function add(ends: EndSet, protocol: Protocol, text: string, port: number): void {
+function count(ends: EndSet, protocol: Protocol, text: string, port: number, step: 1 | -1): void {
   const address = parseAddress(text);
-  if (address) ends.add(PROTOCOL_NUMBERS[protocol], address, port);
+  if (address) ends.count(PROTOCOL_NUMBERS[protocol], address, port, step);
 }
 
 function isRouter(): boolean {

@@ -1,114 +1,183 @@
 import { describe, expect, test } from 'vitest';
-import { createGuard, type Guarded, replaceGuard } from '../../src/host/guard-script.ts';
+import { attachGuard, createGuard, GuardContent } from '../../src/host/guard-script.ts';
 import type { MarkRule } from '../../src/model/command.ts';
+import type { OwnedDestination, OwnedPart } from '../../src/model/owned-packets.ts';
 import type { ServiceAddress } from '../../src/model/service.ts';
 
-type Destination = Guarded['services'][number]['destinations'][number];
-const masq = (address: string, port: number): Destination => ({ method: 'nat', address, port });
-const route = (address: string, port: number): Destination => ({ method: 'dr', address, port });
+const nat = (address: string, port: number): OwnedDestination => ({ method: 'nat', address, port });
+const dr = (address: string, port: number): OwnedDestination => ({ method: 'dr', address, port });
 const tcp = (address: string, port: number): ServiceAddress => ({ protocol: 'tcp', address, port });
 
-/** The rules, without what every one of them begins with. */
-async function rules(
-  services: readonly (readonly [ServiceAddress, ...Destination[]])[],
-  marks: readonly MarkRule[] = [],
-): Promise<string[]> {
-  const guarded = {
-    services: services.map(([service, ...destinations]) => ({ service, destinations })),
-    marks,
-  };
-  const [flush, ...commands] = (await replaceGuard('t', guarded)).split('; ');
-  expect(flush).toBe('flush chain netdev t withheld');
-  const prefix = 'add rule netdev t withheld ';
-  for (const command of commands) expect(command.startsWith(prefix)).toBe(true);
-  return commands.map((command) => command.slice(prefix.length));
+const partsOf = (service: ServiceAddress, ...destinations: OwnedDestination[]): OwnedPart[] => [
+  { service },
+  ...destinations.map((destination) => ({ service, destination })),
+];
+
+/** A guard's content, and the commands of each change. */
+class Guard {
+  readonly content = new GuardContent();
+  marks: readonly MarkRule[] = [];
+
+  add(...added: OwnedPart[]): Promise<string[]> {
+    return this.#change(added, []);
+  }
+
+  remove(...removed: OwnedPart[]): Promise<string[]> {
+    return this.#change([], removed);
+  }
+
+  async #change(added: OwnedPart[], removed: OwnedPart[]): Promise<string[]> {
+    const transactions = await this.content.change('t', { added, removed, marks: this.marks });
+    return transactions.flatMap((each) => each.split('; '));
+  }
 }
 
-test('the table belongs to its creator, and precedes all other hooks on each interface', async () => {
-  const script = createGuard('lvs_7', ['eth0', 'eth1']);
-  expect(script).toContain('add table netdev lvs_7 { flags owner; }');
-  expect(script).toContain(
-    'type filter hook ingress devices = { "eth0", "eth1" } priority -500; policy accept;',
+const element = (set: string, ...elements: string[]) =>
+  `add element netdev t ${set} { ${elements.join(', ')} }`;
+
+describe('the table', () => {
+  test('belongs to its creator and is one line', () => {
+    expect(createGuard('lvs_7')).toContain('add table netdev lvs_7 { flags owner; }');
+    expect(createGuard('lvs_7')).not.toContain('\n');
+  });
+
+  test('precedes all other hooks on each interface, whether it was attached before or not', () => {
+    const [add, flush, remove, create] = attachGuard('t', ['eth0', 'eth1']).split('; ');
+    expect([add, flush, remove]).toEqual([
+      'add chain netdev t ingress',
+      'flush chain netdev t ingress',
+      'delete chain netdev t ingress',
+    ]);
+    expect(create).toContain('type filter hook ingress devices = { "eth0", "eth1" } priority -500');
+  });
+
+  test('drops each kind of packet by a set, for each family', () => {
+    const rules = createGuard('t');
+    for (const rule of [
+      'withheld ip daddr . meta l4proto . th dport @requests4 drop',
+      'withheld ip6 daddr . meta l4proto @request_hosts6 drop',
+      'withheld ip daddr . meta l4proto @request_fragments4 ip frag-off & 0x3fff != 0 drop',
+      'withheld ip6 daddr . meta l4proto @request_fragments6 exthdr frag exists drop',
+      'withheld ip saddr @servers4 jump replies',
+      'replies ip saddr . meta l4proto . th sport @replies4 drop',
+      'replies ip saddr @servers4 icmp type { destination-unreachable, source-quench, time-exceeded, parameter-problem } drop',
+    ])
+      expect(rules).toContain(`add rule netdev t ${rule}`);
+  });
+
+  test('leaves packets of real servers to the host itself alone', () => {
+    const replies = createGuard('t')
+      .split('; ')
+      .filter((rule) => rule.startsWith('add rule netdev t replies '));
+    expect(replies[0]).toBe('add rule netdev t replies fib daddr type local return');
+  });
+});
+
+describe('the guard withholds', () => {
+  test('requests to a service, and all fragments to its address', async () => {
+    expect(await new Guard().add(...partsOf(tcp('192.0.2.1', 80), dr('10.0.0.1', 80)))).toEqual([
+      element('requests4', '192.0.2.1 . 6 . 80'),
+      element('request_fragments4', '192.0.2.1 . 6'),
+    ]);
+  });
+
+  test('requests of each family', async () => {
+    const udp: ServiceAddress = { protocol: 'udp', address: '2001:db8::1', port: 53 };
+    expect(await new Guard().add(...partsOf(udp))).toEqual([
+      element('requests6', '2001:db8::1 . 17 . 53'),
+      element('request_fragments6', '2001:db8::1 . 17'),
+    ]);
+  });
+
+  test.each([0, 21])(
+    'every port of a service on port %d: all ports, and the data connections of FTP',
+    async (port) => {
+      expect(await new Guard().add(...partsOf(tcp('192.0.2.1', port)))).toContain(
+        element('request_hosts4', '192.0.2.1 . 6'),
+      );
+    },
   );
-  expect(script).not.toContain('\n');
-});
 
-describe('the guard drops requests', () => {
-  test('to a service, and later fragments to its address', async () => {
-    expect(await rules([[tcp('192.0.2.1', 80), route('10.0.0.1', 80)]])).toEqual([
-      'ip daddr . meta l4proto . th dport { 192.0.2.1 . 6 . 80 } drop',
-      'ip daddr . meta l4proto { 192.0.2.1 . 6 } ip frag-off & 0x3fff != 0 drop',
+  test('replies of translated destinations only', async () => {
+    const added = await new Guard().add(
+      ...partsOf(tcp('192.0.2.1', 80), nat('10.0.0.1', 8080), dr('10.0.0.2', 80)),
+    );
+    expect(added.slice(2)).toEqual([
+      element('replies4', '10.0.0.1 . 6 . 8080'),
+      element('reply_fragments4', '10.0.0.1 . 6'),
+      element('servers4', '10.0.0.1'),
     ]);
   });
 
-  test('of each family, with the expressions of that family', async () => {
-    expect(
-      await rules([[tcp('2001:db8::1', 80)], [{ protocol: 'udp', address: '192.0.2.1', port: 53 }]]),
-    ).toEqual([
-      'ip daddr . meta l4proto . th dport { 192.0.2.1 . 17 . 53 } drop',
-      'ip daddr . meta l4proto { 192.0.2.1 . 17 } ip frag-off & 0x3fff != 0 drop',
-      'ip6 daddr . meta l4proto . th dport { 2001:db8::1 . 6 . 80 } drop',
-      'ip6 daddr . meta l4proto { 2001:db8::1 . 6 } exthdr frag exists drop',
-    ]);
-  });
-
-  test('to a service of all ports without overlaps with the others of its address, which nft refuses', async () => {
-    const [first] = await rules([[tcp('192.0.2.1', 80)], [tcp('192.0.2.1', 0)], [tcp('192.0.2.2', 80)]]);
-    expect(first).toBe(
-      'ip daddr . meta l4proto . th dport { 192.0.2.1 . 6 . 0-65535, 192.0.2.2 . 6 . 80 } drop',
+  test('replies of the destinations of a mark in every protocol', async () => {
+    expect(await new Guard().add(...partsOf({ mark: 7, family: 4 }, nat('10.0.0.1', 0)))).toContain(
+      element('reply_hosts4', '10.0.0.1 . 6', '10.0.0.1 . 17', '10.0.0.1 . 132'),
     );
   });
 });
 
-test('for the data connections of FTP', async () => {
-  const [first] = await rules([[tcp('192.0.2.1', 21)], [tcp('192.0.2.1', 80)]]);
-  expect(first).toBe('ip daddr . meta l4proto . th dport { 192.0.2.1 . 6 . 0-65535 } drop');
-});
+describe('a change', () => {
+  const thousand = Array.from({ length: 1000 }, (_, i) =>
+    partsOf(tcp(`198.51.${i >> 8}.${i & 255}`, 80), nat('10.0.0.1', 80)),
+  ).flat();
 
-describe('the guard drops replies', () => {
-  test('of translated destinations only, except those to the host itself', async () => {
-    const list = await rules([[tcp('192.0.2.1', 80), masq('10.0.0.1', 8080), route('10.0.0.2', 80)]]);
-    expect(list.slice(2)).toEqual([
-      'fib daddr type local return',
-      'ip saddr . meta l4proto . th sport { 10.0.0.1 . 6 . 8080 } drop',
-      'ip saddr . meta l4proto { 10.0.0.1 . 6 } ip frag-off & 0x3fff != 0 drop',
-      'ip saddr { 10.0.0.1 } icmp type { destination-unreachable, source-quench, time-exceeded, parameter-problem } drop',
+  test('writes what is new, however much there is already', async () => {
+    const guard = new Guard();
+    await guard.add(...thousand);
+    expect(await guard.add(...partsOf(tcp('192.0.2.1', 80), nat('10.0.0.1', 80)))).toEqual([
+      element('requests4', '192.0.2.1 . 6 . 80'),
+      element('request_fragments4', '192.0.2.1 . 6'),
+    ]);
+    expect(await guard.add()).toEqual([]);
+  });
+
+  test('removes an element with the last part that needs it', async () => {
+    const guard = new Guard();
+    const [web, ssh] = [partsOf(tcp('192.0.2.1', 80)), partsOf(tcp('192.0.2.1', 22))];
+    await guard.add(...web, ...ssh);
+    expect(await guard.remove(...web)).toEqual(['delete element netdev t requests4 { 192.0.2.1 . 6 . 80 }']);
+    expect(await guard.remove(...ssh)).toEqual([
+      'delete element netdev t requests4 { 192.0.2.1 . 6 . 22 }',
+      'delete element netdev t request_fragments4 { 192.0.2.1 . 6 }',
     ]);
   });
 
-  test('of the destinations of a mark in every protocol, each destination once', async () => {
-    const service = { mark: 7, family: 4 } as const;
-    const list = await rules([
-      [service, masq('10.0.0.1', 0)],
-      [tcp('192.0.2.1', 80), masq('10.0.0.1', 80)],
-    ]);
-    expect(list).toContain(
-      'ip saddr . meta l4proto . th sport { 10.0.0.1 . 6 . 0-65535, 10.0.0.1 . 17 . 0-65535, 10.0.0.1 . 132 . 0-65535 } drop',
-    );
+  test('is divided into transactions, and all of them together fill a new table', async () => {
+    const guard = new Guard();
+    const many = Array.from({ length: 5000 }, (_, i) =>
+      partsOf(tcp(`198.51.${i >> 8}.${i & 255}`, 80)),
+    ).flat();
+    const change = { added: many, removed: [], marks: [] };
+    const transactions = await guard.content.change('t', change);
+    expect(transactions.length).toBeGreaterThan(1);
+    expect((await guard.content.all('t')).join('; ').match(/198\.51/g)).toHaveLength(10_000);
   });
 });
 
 describe('the guard drops packets with marks', () => {
   const service: ServiceAddress = { mark: 7, family: 4 };
+  const prefix = 'add rule netdev t marks ';
 
   test('only for marks with a service, and the first matching rule decides', async () => {
-    const marks: MarkRule[] = [
+    const guard = new Guard();
+    guard.marks = [
       { mark: 9, to: '10.8.0.1', protocol: 'tcp', port: 22 },
       { mark: 7, to: '10.8.0.0/16', from: '10.0.0.0/8', protocol: 'tcp', port: [80, 89] },
       { mark: 7, to: '2001:db8::/32' },
     ];
-    expect(await rules([[service]], marks)).toEqual([
-      'meta protocol ip ip daddr 10.8.0.1 meta l4proto tcp th dport 22 return',
-      'meta protocol ip ip daddr 10.8.0.0/16 ip saddr 10.0.0.0/8 meta l4proto tcp th dport 80-89 drop',
-      'meta protocol ip6 ip6 daddr 2001:db8::/32 meta l4proto { tcp, udp, sctp } return',
+    expect(await guard.add({ service })).toEqual([
+      'flush chain netdev t marks',
+      `${prefix}meta protocol ip ip daddr 10.8.0.1 meta l4proto tcp th dport 22 accept`,
+      `${prefix}meta protocol ip ip daddr 10.8.0.0/16 ip saddr 10.0.0.0/8 meta l4proto tcp th dport 80-89 drop`,
+      `${prefix}meta protocol ip6 ip6 daddr 2001:db8::/32 meta l4proto { tcp, udp, sctp } accept`,
     ]);
+    expect(await guard.add(...partsOf(tcp('192.0.2.1', 80)))).not.toContain('flush chain netdev t marks');
+    expect(await guard.remove({ service })).toEqual(['flush chain netdev t marks']);
   });
 
   test('unless no service has a mark', async () => {
-    expect(await rules([[tcp('192.0.2.1', 80)]], [{ mark: 7 }])).toHaveLength(2);
+    const guard = new Guard();
+    guard.marks = [{ mark: 7 }];
+    expect(await guard.add(...partsOf(tcp('192.0.2.1', 80)))).toHaveLength(2);
   });
-});
-
-test('without services the guard drops nothing', async () => {
-  expect(await rules([], [{ mark: 7 }])).toEqual([]);
 });

@@ -3,7 +3,7 @@ import { chmodSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'nod
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test, vi } from 'vitest';
-import type { Guarded } from '../../src/host/guard-script.ts';
+import type { GuardChange } from '../../src/host/guard-script.ts';
 import { KernelGuard } from '../../src/host/kernel-guard.ts';
 import type { LvsError } from '../../src/model/errors.ts';
 
@@ -30,10 +30,12 @@ afterAll(() => {
   rmSync(folder, { recursive: true });
 });
 
-const web: Guarded = {
-  services: [{ service: { protocol: 'tcp', address: '192.0.2.1', port: 80 }, destinations: [] }],
+const added = (port: number): GuardChange => ({
+  added: [{ service: { protocol: 'tcp', address: '192.0.2.1', port } }],
+  removed: [],
   marks: [],
-};
+});
+const web = added(80);
 const told = () => readFileSync(log, 'utf8').trim().split('\n');
 
 test('when its nft is killed another nft creates the same table, without leftovers', async () => {
@@ -43,12 +45,14 @@ test('when its nft is killed another nft creates the same table, without leftove
   const before = told();
   const pid = before[0]!.split(' ')[0]!;
   execFileSync('kill', ['-9', pid]);
-  await vi.waitFor(() => expect(told().length).toBeGreaterThan(before.length + 1), 10_000);
+  await vi.waitFor(() => expect(told().at(-1)).toMatch(/192\.0\.2\.1 \. 6 \. 80/), 10_000);
+  await vi.waitFor(() => expect(told().length).toBeGreaterThan(before.length + 2), 10_000);
   guard.close();
   expect(lost.map(({ message }) => message)).toEqual([expect.stringContaining('SIGKILL')]);
-  const [started, restored] = told().slice(before.length);
+  const [started, restored, filled] = told().slice(before.length);
   expect(started).toMatch(/started with \/dev\/null$/);
-  expect(restored).toMatch(/add table .*add chain .*192\.0\.2\.1 \. 6 \. 80/);
+  expect(restored).toMatch(/add table .*add chain /);
+  expect(filled).toMatch(/192\.0\.2\.1 \. 6 \. 80/);
   expect(restored!.split(' ')[0]).not.toBe(pid);
 });
 
@@ -59,4 +63,12 @@ test('a signal to the process group of the director does not reach nft', async (
   const group = execFileSync('ps', ['-o', 'pgid=', '-p', pid], { encoding: 'utf8' }).trim();
   guard.close();
   expect(group).toBe(pid);
+});
+
+test('a second change writes only what is new', async () => {
+  const guard = await KernelGuard.open(['lo'], () => {});
+  await guard.withhold(web);
+  await guard.withhold(added(443));
+  guard.close();
+  expect(told().at(-1)).toMatch(/ add element netdev \w+ requests4 \{ 192\.0\.2\.1 \. 6 \. 443 \}$/);
 });

@@ -6,12 +6,13 @@ import type { Route } from '../../src/forwarding/method.ts';
 import type { ServiceSnapshot } from '../../src/model/snapshot.ts';
 import type { Verdict } from '../../src/model/verdict.ts';
 import { KernelOffload, type Way } from '../../src/offload/kernel-offload.ts';
-import { type ServiceKeys, serviceKeys } from '../../src/offload/services.ts';
+import type { ServiceKeys } from '../../src/offload/services.ts';
 import { type Address, formatAddress, isV4, parseAddress } from '../../src/wire/address.ts';
 import { type MacAddress, parseMac } from '../../src/wire/ethernet.ts';
 import type { Frame } from '../../src/wire/frame.ts';
 import { Directed, OWN, OWN6 } from '../support/directed.ts';
 import { framed } from '../support/packets.ts';
+import { serviceKeys } from '../support/service-keys.ts';
 import { arriving, interpretedTables, ipOf, type Runs } from './datapaths.ts';
 
 /** The director of the comparison: all packets go through it. */

@@ -2,13 +2,13 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import type { Connection } from '../../src/model/connection.ts';
 import type { ForwardingMethodName } from '../../src/model/destination.ts';
-import { serviceKeys } from '../../src/offload/services.ts';
 import { packetOfLine } from '../../src/wire/packet-line.ts';
 import { TCP } from '../../src/wire/tcp.ts';
 import { UDP } from '../../src/wire/udp.ts';
 import { type Datagram, datagram, packetOf } from '../forwarding/datagrams.ts';
 import { address, destinationAt } from '../forwarding/recorded-host.ts';
 import { lineOf } from '../support/packets.ts';
+import { serviceKeys } from '../support/service-keys.ts';
 import { arriving, Datapath, HOOKS, ipOf, LEFT, MTU, noKernel, typescript } from './datapaths.ts';
 
 const VIP = { 4: '192.0.2.80', 6: '2001:db8::80' } as const;

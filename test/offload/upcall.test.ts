@@ -1,9 +1,9 @@
 /** Which packets that no flow is known for go up to the director, and which the host's own stack has. */
 import { describe, expect, test } from 'vitest';
 import type { HookName } from '../../src/offload/hooks.ts';
-import { serviceKeys } from '../../src/offload/services.ts';
 import { packetOfLine } from '../../src/wire/packet-line.ts';
 import { address } from '../forwarding/recorded-host.ts';
+import { serviceKeys } from '../support/service-keys.ts';
 import { arriving, Datapath } from './datapaths.ts';
 
 const services = serviceKeys({

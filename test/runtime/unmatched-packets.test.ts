@@ -21,15 +21,9 @@ async function handed(line: string, exclusive: boolean): Promise<string[]> {
     exclusive,
     () => 0,
   );
-  await unmatched.setWithheld({
-    marks: [],
-    services: [
-      {
-        service: { protocol: 'tcp', address: '192.0.2.80', port: 80 },
-        destinations: [{ method: 'nat', address: '10.0.0.1', port: 8080 }],
-      },
-    ],
-  });
+  const service = { protocol: 'tcp', address: '192.0.2.80', port: 80 } as const;
+  const destination = { method: 'nat', address: '10.0.0.1', port: 8080 } as const;
+  await unmatched.change({ added: [{ service }, { service, destination }], removed: [] });
   unmatched.handle(frameOf(line));
   return sent;
 }
