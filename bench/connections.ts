@@ -1,70 +1,44 @@
 /** What the connection table costs: ns a lookup, ns and bytes a connection. */
 import { ConnectionTable } from '../src/director/connections.ts';
 import { NONE } from '../src/model/connection.ts';
-import { type Address, parseAddress } from '../src/wire/address.ts';
 import { TCP } from '../src/wire/tcp.ts';
 import { collectionsDuring } from '../test/support/collections.ts';
+import { Crowd } from './crowd.ts';
 import { type Effort, type Figure, nanoseconds, shuffled, tableSizes } from './measure.ts';
 
-const CLIENT_PORTS = 16;
 const TIMEOUT = 900_000;
 const NOW = 1000;
+/** Number of the destination. */
+const RECORD = 1;
 
-const FAMILIES = {
-  IPv4: { client: '10.0.0.0', vip: '192.0.2.80', destination: '10.255.0.1' },
-  IPv6: { client: '2001:db8::', vip: '2001:db8:1::80', destination: '2001:db8:2::1' },
-};
-
-/** Connections by number: 16 from each of many client addresses. */
-class Crowd {
-  readonly table: ConnectionTable;
-  readonly caddr: Address;
-  readonly vaddr: Address;
-  readonly daddr: Address;
-  readonly #base: number;
-
-  constructor(family: keyof typeof FAMILIES, limit: number) {
-    const { client, vip, destination } = FAMILIES[family];
-    this.caddr = parseAddress(client)!;
-    this.vaddr = parseAddress(vip)!;
-    this.daddr = parseAddress(destination)!;
-    this.#base = this.caddr[3]!;
-    this.table = new ConnectionTable({ limit, seed: 0x5eed });
-  }
-
-  /** Makes `caddr` that of the connection, and returns its port. */
-  cport(connection: number): number {
-    this.caddr[3] = this.#base + Math.floor(connection / CLIENT_PORTS);
-    return 1024 + (connection % CLIENT_PORTS);
-  }
-
-  add(connection: number): void {
-    const { table } = this;
-    const port = this.cport(connection);
-    const row = table.add(TCP, this.caddr, port, this.vaddr, 80, this.daddr, 8080, 0);
-    table.setTimeout(row, TIMEOUT);
-    table.touch(row, NOW);
-  }
-}
+const FAMILIES = ['IPv4', 'IPv6'] as const;
+type Family = (typeof FAMILIES)[number];
 
 export async function connections(effort: Effort): Promise<Figure[]> {
   const figures: Figure[] = [];
-  for (const family of ['IPv4', 'IPv6'] as const)
+  for (const family of FAMILIES)
     for (const size of tableSizes(effort)) figures.push(...(await measure(effort, family, size)));
   return figures;
 }
 
-async function measure(effort: Effort, family: keyof typeof FAMILIES, size: number): Promise<Figure[]> {
+async function measure(effort: Effort, family: Family, size: number): Promise<Figure[]> {
   const figures: Figure[] = [];
   const figure = (what: string, rest: Omit<Figure, 'name' | 'connections'>) =>
     figures.push({ name: `connections, ${family}: ${what}`, connections: size, ...rest });
 
   const residentBefore = process.memoryUsage.rss();
-  const crowd = new Crowd(family, Math.max(size, 64));
-  const { table, caddr, vaddr, daddr } = crowd;
-  for (let i = 0; i < size; i++) crowd.add(i);
+  const crowd = new Crowd(family);
+  const { caddr, vaddr, daddr } = crowd;
+  const table = new ConnectionTable({ limit: Math.max(size, 64), seed: 0x5eed });
+  table.records.set(RECORD, daddr, 8080);
+  const add = (connection: number) => {
+    const row = table.add(TCP, caddr, crowd.cport(connection), vaddr, 80, RECORD, 8080, 0);
+    table.setTimeout(row, TIMEOUT);
+    table.touch(row, NOW);
+  };
+  for (let i = 0; i < size; i++) add(i);
   if (size > 1) {
-    figure('octets of arrays a connection', { value: table.octets / size, unit: 'octets' });
+    figure('octets of arrays a connection', { value: table.bytes / size, unit: 'octets' });
     figure('octets resident a connection', {
       value: (process.memoryUsage.rss() - residentBefore) / size,
       unit: 'octets',
@@ -112,7 +86,7 @@ async function measure(effort: Effort, family: keyof typeof FAMILIES, size: numb
         const connection = shuffled(from + i, size);
         const port = crowd.cport(connection);
         table.remove(table.findFromClient(TCP, caddr, port, vaddr, 80));
-        crowd.add(connection);
+        add(connection);
       }
     }),
   );

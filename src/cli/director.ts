@@ -2,13 +2,13 @@
 import { Command, InvalidArgumentError, Option } from 'commander';
 import { ControlClient } from '../control/client.ts';
 import { socketPath } from '../control/socket-path.ts';
-import { MAX_LIMIT } from '../director/connections.ts';
 import { LvsError } from '../model/errors.ts';
 import type { Protocol } from '../model/service.ts';
 import { DATAPATHS, type DatapathName, describe, probe } from '../runtime/datapath.ts';
 import { createLog, LEVELS, type Level, type LogFormat } from '../runtime/log.ts';
 import { runDirector } from '../runtime/run-director.ts';
 import { version } from '../runtime/version.ts';
+import { MAX_CONNECTIONS } from '../table/rows.ts';
 import { isReported, plainArguments, WRONG_ARGUMENTS } from './argument-errors.ts';
 import { parseEndpointArgument, parseListen, parseServiceArgument, socketGroup } from './arguments.ts';
 import { handleBrokenPipe } from './broken-pipe.ts';
@@ -56,8 +56,8 @@ function parseSeed(text: string): number {
 /** Parses the number of rows of the connection table. */
 function parseConnections(text: string): number {
   const rows = Number(text);
-  if (!(Number.isInteger(rows) && rows >= 1024 && rows <= MAX_LIMIT))
-    throw new InvalidArgumentError(`Expected an integer from 1024 to ${MAX_LIMIT}.`);
+  if (!(Number.isInteger(rows) && rows >= 1024 && rows <= MAX_CONNECTIONS))
+    throw new InvalidArgumentError(`Expected an integer from 1024 to ${MAX_CONNECTIONS}.`);
   return rows;
 }
 
@@ -109,7 +109,7 @@ program
   .option('--procfs <folder>', 'keep ip_vs, ip_vs_conn and ip_vs_stats there, as /proc/net has them')
   .option(
     '--connections <number>',
-    'maximum number of connections; 128 bytes each, allocated when used',
+    'maximum number of connections; 140 bytes each',
     parseConnections,
     1_048_576,
   )

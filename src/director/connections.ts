@@ -1,19 +1,11 @@
-/** The connection table: a struct of typed arrays, a connection is a row number, found from either side. */
+/** The connection table of a director: rows of src/table, in memory of this process, with a timer for each. */
 import { NONE, type Row } from '../model/connection.ts';
+import type { DestinationRecords } from '../table/destination-records.ts';
+import { secretsFrom } from '../table/homes.ts';
+import { KIND, TRACK } from '../table/layout.ts';
+import { ordinaryMemory } from '../table/memory.ts';
+import { Rows, TAKEN } from '../table/rows.ts';
 import type { Address } from '../wire/address.ts';
-import { ConnectionIndex } from './connection-index.ts';
-import {
-  CADDR,
-  type ConnectionKeys,
-  DADDR,
-  FREE,
-  FULL,
-  HIDDEN,
-  OPEN,
-  PERSISTENT,
-  TRANSLATED,
-  VADDR,
-} from './connection-keys.ts';
 import { TimerWheel } from './timer-wheel.ts';
 
 /** Forwarding method of a connection, flags & FORWARDING_METHOD; the numbers of include/uapi/linux/ip_vs.h, Linux 6.1. */
@@ -21,7 +13,7 @@ export const MASQ = 0;
 export const LOCAL = 1;
 export const TUNNEL = 2;
 export const ROUTE = 3;
-export const FORWARDING_METHOD = 0x7;
+const FORWARDING_METHOD = 0x7;
 /** Further flags, of the same file. */
 /** No packet of the destination was seen. */
 export const NOOUTPUT = 0x80;
@@ -33,11 +25,8 @@ export const TEMPLATE = 0x1000;
 /** Exists for one packet; lookups do not find it. */
 export const ONE_PACKET = 0x2000;
 
-/** A persistence template that is valid no more has this port on its virtual and its destination side. */
+/** A persistence template that is no longer valid has this port on its virtual and its destination side. */
 export const INVALID_PORT = 0xffff;
-
-/** So that a row's words can be numbered in 30 bits. */
-export const MAX_LIMIT = 2 ** 26;
 
 /** A row's addresses and ports, copied out of the table; valid until the next `select`. */
 export class SelectedRow {
@@ -47,81 +36,67 @@ export class SelectedRow {
   cport = 0;
   readonly vaddr: Address = new Uint32Array(4);
   vport = 0;
-  readonly daddr: Address = new Uint32Array(4);
   dport = 0;
 }
 
-/** Every array is reserved for `limit` rows at once; only the pages of rows that were used are resident. */
+/** All memory is reserved at once; only pages that were written to are resident. Rows are numbered by their place. */
 export class ConnectionTable {
-  /** Rows reserved. */
+  /** The most rows in use. */
   readonly capacity: number;
-  readonly #flags: Uint16Array<ArrayBuffer>;
-  readonly #state: Uint8Array<ArrayBuffer>;
-  readonly #timeout: Uint32Array<ArrayBuffer>;
-  readonly #destination: Int32Array<ArrayBuffer>;
-  readonly #packets: Uint32Array<ArrayBuffer>;
-  readonly #template: Int32Array<ArrayBuffer>;
-  readonly #children: Uint32Array<ArrayBuffer>;
   /** What `select` fills. */
   readonly window = new SelectedRow();
+  /** The most rows that were in use at the same time. */
+  highest = 0;
 
   /** What `#fetch` read, so that it is read at all. */
   protected fetched = 0;
 
-  readonly #index: ConnectionIndex;
-  readonly #keys: ConnectionKeys;
+  readonly #rows: Rows;
   readonly #wheel: TimerWheel;
 
   /** `limit`: the most rows. `seed`: 32 random bits, secret. */
   constructor(options: { readonly limit: number; readonly seed: number }) {
     const { limit, seed } = options;
-    if (!Number.isInteger(limit) || limit < 1 || limit > MAX_LIMIT)
-      throw new RangeError(`a connection table of ${limit} rows: must be 1 to ${MAX_LIMIT}`);
+    this.#rows = new Rows({ limit, secrets: secretsFrom(seed), memory: ordinaryMemory });
     this.capacity = limit;
-    this.#flags = new Uint16Array(limit);
-    this.#state = new Uint8Array(limit);
-    this.#timeout = new Uint32Array(limit);
-    this.#destination = new Int32Array(limit);
-    this.#packets = new Uint32Array(limit);
-    this.#template = new Int32Array(limit);
-    this.#children = new Uint32Array(limit);
-    this.#index = new ConnectionIndex(limit, seed);
-    this.#keys = this.#index.keys;
-    this.#wheel = new TimerWheel(limit);
+    this.#wheel = new TimerWheel(this.#rows.capacity);
+  }
+
+  /** Returns the records of destinations, which rows name by number. */
+  get records(): DestinationRecords {
+    return this.#rows.records;
   }
 
   /** Returns the rows in use. */
   get size(): number {
-    return this.#index.size;
+    return this.#rows.size;
   }
 
-  /** Returns the bytes of all arrays as far as they have been used. */
-  get octets(): number {
-    const columns =
-      this.#flags.BYTES_PER_ELEMENT +
-      this.#state.BYTES_PER_ELEMENT +
-      this.#timeout.BYTES_PER_ELEMENT +
-      this.#destination.BYTES_PER_ELEMENT +
-      this.#packets.BYTES_PER_ELEMENT +
-      this.#template.BYTES_PER_ELEMENT +
-      this.#children.BYTES_PER_ELEMENT;
-    const rows = this.#index.highWater;
-    return rows * columns + this.#index.octets + this.#wheel.octets(rows);
+  /** Returns the bytes reserved. */
+  get bytes(): number {
+    return this.#rows.bytes + this.#wheel.bytes;
   }
 
-  /** Returns the rows that were ever in use at the same time: all rows in use have lower numbers. */
-  get highWater(): number {
-    return this.#index.highWater;
+  /** Returns the bound of row numbers, of rows in use or not. */
+  get places(): number {
+    return this.#rows.capacity;
   }
 
-  /** Returns the most rows that one lookup has had to compare. */
+  /** Returns the most rows of one home so far: what a lookup compares at most. */
   get longestProbe(): number {
-    return this.#index.longestProbe;
+    return this.#rows.longestProbe;
+  }
+
+  /** Returns the rows that lie in the annex, because the places near their homes are taken. */
+  get spilled(): number {
+    return this.#rows.spilled;
   }
 
   /**
-   * A new row, all its columns 0 or NONE; NONE when the table is full. It does not expire before it is touched.
-   * `salt` (32 bits) tells templates apart that have all else in common, as a persistence engine makes them.
+   * Makes a row, with state, timeout and packets 0; NONE if the table is full. It does not expire before it is touched. Only
+   * replies find an older connection with the same key after that. `destination`: number of its record. `dport`: the
+   * port of that record, or `vport`. `flags`: of include/uapi/linux/ip_vs.h. `salt` (32 bits) distinguishes templates that
+   * have all else in common, as a persistence engine makes them.
    */
   add(
     protocol: number,
@@ -129,45 +104,34 @@ export class ConnectionTable {
     cport: number,
     vaddr: Address,
     vport: number,
-    daddr: Address,
+    destination: number,
     dport: number,
     flags: number,
     salt = 0,
   ): Row {
+    const rows = this.#rows;
     const kind = kindOf(flags);
-    const row = this.#index.insert(
-      kind,
-      protocol,
-      caddr,
-      cport,
-      vaddr,
-      vport,
-      daddr,
-      dport,
-      kind === PERSISTENT ? salt : 0,
-    );
-    if (row === NONE) return NONE;
-    this.#flags[row] = flags;
-    this.#state[row] = 0;
-    this.#timeout[row] = 0;
-    this.#destination[row] = NONE;
-    this.#packets[row] = 0;
-    this.#template[row] = NONE;
-    this.#children[row] = 0;
+    const track = trackOf(flags) | (dport === rows.records.port(destination) ? 0 : TRACK.SAME_PORT);
+    if ((track & TRACK.SAME_PORT) !== 0 && dport !== vport)
+      throw new RangeError(`connection to port ${dport}: expected that of the destination or ${vport}`);
+    let row = rows.add(kind, protocol, caddr, cport, vaddr, vport, destination, track, salt);
+    if (row === TAKEN) {
+      rows.replace(rows.findRequest(protocol, caddr, cport, vaddr, vport));
+      row = rows.add(kind, protocol, caddr, cport, vaddr, vport, destination, track, salt);
+    }
+    if (rows.size > this.highest) this.highest = rows.size;
     return row;
   }
 
-  /** Takes the row out of index and wheel; its number will be given again. The row that controls it controls one less. */
+  /** Frees the row, whose number will be used again. The row that controls it controls one less. */
   remove(row: Row): void {
-    const template = this.#template[row]!;
-    this.#index.delete(row);
-    if (template !== NONE) this.#children[template] = this.#children[template]! - 1;
+    this.#rows.remove(row);
     this.#wheel.cancel(row);
   }
 
-  /** True for a row in use. */
+  /** Reports whether the row is in use. */
   has(row: Row): boolean {
-    return row >= 0 && row < this.#index.highWater && this.#keys.kind(row) !== FREE;
+    return this.#rows.has(row);
   }
 
   /**
@@ -175,19 +139,16 @@ export class ConnectionTable {
    * none has the client's port, one that does not know it yet (NO_CPORT) does.
    */
   findFromClient(protocol: number, caddr: Address, cport: number, vaddr: Address, vport: number): Row {
-    const row = this.#index.find(FULL, protocol, caddr, cport, vaddr, vport, 0);
-    if (row === NONE) return this.#index.find(OPEN, protocol, caddr, 0, vaddr, vport, 0);
-    this.#fetch(row);
-    return row;
+    return this.#fetch(this.#rows.findRequest(protocol, caddr, cport, vaddr, vport));
   }
 
-  /** Returns the newest template of this client (or of its network) for this virtual endpoint. */
+  /** Returns the newest template of this client, or of its network, for this virtual endpoint; NONE: there is none. */
   findTemplate(protocol: number, caddr: Address, vaddr: Address, vport: number, salt = 0): Row {
-    return this.#index.find(PERSISTENT, protocol, caddr, 0, vaddr, vport, salt | 0);
+    return this.#rows.findTemplate(protocol, caddr, vaddr, vport, salt);
   }
 
   /**
-   * Shows every template that `findTemplate` could give for these arguments, newest first, until `visit` returns true
+   * Shows every template that `findTemplate` could return for these arguments, newest first, until `visit` returns true
    * for one, which is the answer. `visit` may remove the row that it is given, and no other.
    */
   templates(
@@ -198,184 +159,175 @@ export class ConnectionTable {
     visit: (row: Row) => boolean,
     salt = 0,
   ): Row {
-    let row = this.#index.find(PERSISTENT, protocol, caddr, 0, vaddr, vport, salt | 0);
-    while (row !== NONE) {
-      const following = this.#index.following(row);
-      if (visit(row)) return row;
-      row = this.#index.findNext(following, PERSISTENT, protocol, caddr, 0, vaddr, vport, salt | 0);
-    }
-    return NONE;
+    return this.#rows.templates(protocol, caddr, vaddr, vport, salt).find(visit) ?? NONE;
   }
 
   /** Returns the newest translated connection of this destination and this client, never a template; NONE: there is none. */
   findFromDestination(protocol: number, daddr: Address, dport: number, caddr: Address, cport: number): Row {
-    const row = this.#index.findFromDestination(protocol, daddr, dport, caddr, cport);
-    if (row !== NONE) this.#fetch(row);
-    return row;
+    return this.#fetch(this.#rows.findReply(protocol, daddr, dport, caddr, cport));
   }
 
-  /** Returns the row's client port became known: it is no longer NO_CPORT and is found by this port. */
+  /** The row's client port became known: it is no longer NO_CPORT and is found by this port. */
   setClientPort(row: Row, port: number): void {
-    this.#flags[row] = this.#flags[row]! & ~NO_CPORT;
-    this.#index.setPorts(row, port, this.#keys.vport(row), this.#keys.dport(row));
+    this.#rows.setClientPort(row, port);
   }
 
   /** The template is not found any more, and shows INVALID_PORT on its virtual and its destination side. */
   invalidateTemplate(row: Row): void {
-    this.#index.setPorts(row, 0, INVALID_PORT, INVALID_PORT);
+    this.#rows.invalidate(row);
   }
 
-  /** IP protocol number; 0 for a template of a firewall mark. */
+  /** Returns the IP protocol number; 0 for a template of a firewall mark. */
   protocol(row: Row): number {
-    return this.#keys.protocol(row);
+    return this.#rows.protocol(row);
   }
 
   /** Returns the flags of include/uapi/linux/ip_vs.h, among them the method. */
   flags(row: Row): number {
-    return this.#flags[row]!;
+    const track = this.#rows.track(row);
+    const kind = this.#rows.kind(row);
+    return (
+      this.method(row) |
+      ((track & TRACK.NOOUTPUT) !== 0 ? NOOUTPUT : 0) |
+      ((track & TRACK.INACTIVE) !== 0 ? INACTIVE : 0) |
+      (kind === KIND.OPEN ? NO_CPORT : 0) |
+      (this.isTemplate(row) ? TEMPLATE : 0) |
+      (kind === KIND.HIDDEN ? ONE_PACKET : 0)
+    );
   }
 
   /** Returns the number of the forwarding method: MASQ, LOCAL, TUNNEL or ROUTE. */
   method(row: Row): number {
-    return this.#flags[row]! & FORWARDING_METHOD;
+    return this.#rows.method(row);
   }
 
   isTemplate(row: Row): boolean {
-    return (this.#flags[row]! & TEMPLATE) !== 0;
+    const kind = this.#rows.kind(row);
+    return kind === KIND.TEMPLATE || kind === KIND.INVALID;
   }
 
   isOnePacket(row: Row): boolean {
-    return (this.#flags[row]! & ONE_PACKET) !== 0;
+    return this.#rows.kind(row) === KIND.HIDDEN;
   }
 
   /** Reports whether no packet of the destination was seen. */
   isHalfSeen(row: Row): boolean {
-    return (this.#flags[row]! & NOOUTPUT) !== 0;
+    return (this.#rows.track(row) & TRACK.NOOUTPUT) !== 0;
   }
 
   /** A packet of the destination was seen. */
   setFullySeen(row: Row): void {
-    this.#flags[row] = this.#flags[row]! & ~NOOUTPUT;
+    this.#rows.setBits(row, TRACK.NOOUTPUT, 0);
   }
 
   /** Reports whether the row is counted among its destination's inactive connections. */
   isInactive(row: Row): boolean {
-    return (this.#flags[row]! & INACTIVE) !== 0;
+    return (this.#rows.track(row) & TRACK.INACTIVE) !== 0;
   }
 
   setInactive(row: Row, inactive: boolean): void {
-    this.#flags[row] = inactive ? this.#flags[row]! | INACTIVE : this.#flags[row]! & ~INACTIVE;
+    this.#rows.setBits(row, TRACK.INACTIVE, inactive ? TRACK.INACTIVE : 0);
   }
 
   /** Returns the state of its protocol. */
   state(row: Row): number {
-    return this.#state[row]!;
+    return this.#rows.state(row);
   }
 
   setState(row: Row, state: number): void {
-    this.#state[row] = state;
+    this.#rows.setBits(row, TRACK.state, state);
   }
 
   /** Returns the ms that `touch` gives. */
   timeout(row: Row): number {
-    return this.#timeout[row]!;
+    return this.#rows.timeout(row);
   }
 
   setTimeout(row: Row, ms: number): void {
-    this.#timeout[row] = ms;
+    this.#rows.setTimeout(row, ms);
   }
 
-  /** Returns the number of the destination; NONE in a new row. */
+  /** Returns the number of the destination. */
   destination(row: Row): number {
-    return this.#destination[row]!;
+    return this.#rows.destination(row);
   }
 
-  setDestination(row: Row, index: number): void {
-    this.#destination[row] = index;
-  }
-
-  /** Returns how many packets came from the client. */
+  /** Returns how many packets came from the client; many are not counted exactly. */
   packets(row: Row): number {
-    return this.#packets[row]!;
+    return this.isTemplate(row) ? 0 : this.#rows.packets(row);
   }
 
   addPackets(row: Row, count: number): void {
-    this.#packets[row] = this.#packets[row]! + count;
+    this.#rows.addPackets(row, count);
   }
 
   /** Returns the row that controls this one: a template, or the connection that announced it; NONE: there is none. */
   template(row: Row): Row {
-    return this.#template[row]!;
+    return this.#rows.template(row);
   }
 
   /** Returns how many rows this one controls. */
   children(row: Row): number {
-    return this.#children[row]!;
+    return this.#rows.children(row);
   }
 
   /** Makes `template` control the row until one of them is removed. */
   control(row: Row, template: Row): void {
-    this.#template[row] = template;
-    this.setChildren(template, this.#children[template]! + 1);
+    this.#rows.control(row, template);
   }
 
   /** Sets how many rows this one controls, for a copy of a table. */
   setChildren(row: Row, count: number): void {
-    this.#children[row] = count;
+    this.#rows.setChildren(row, count);
   }
 
-  /** What tells a template apart that a persistence engine made. */
+  /** Returns what distinguishes a template that a persistence engine made; 0 for a connection. */
   salt(row: Row): number {
-    return this.#keys.salt(row);
+    return this.isTemplate(row) ? this.#rows.salt(row) : 0;
   }
 
   cport(row: Row): number {
-    return this.#keys.cport(row);
+    return this.#rows.cport(row);
   }
 
   vport(row: Row): number {
-    return this.#keys.vport(row);
+    return this.#isInvalid(row) ? INVALID_PORT : this.#rows.vport(row);
   }
 
   dport(row: Row): number {
-    return this.#keys.dport(row);
+    return this.#isInvalid(row) ? INVALID_PORT : this.#rows.dport(row);
   }
 
   copyCaddr(row: Row, into: Address): Address {
-    return this.#keys.copyAddress(row, CADDR, into);
+    return this.#rows.copyCaddr(row, into);
   }
 
   copyVaddr(row: Row, into: Address): Address {
-    return this.#keys.copyAddress(row, VADDR, into);
-  }
-
-  copyDaddr(row: Row, into: Address): Address {
-    return this.#keys.copyAddress(row, DADDR, into);
+    return this.#rows.copyVaddr(row, into);
   }
 
   /** Fills `window` with the row's addresses and ports. */
   select(row: Row): SelectedRow {
-    const window = this.window;
-    const keys = this.#keys;
+    const { window } = this;
+    const rows = this.#rows;
     window.row = row;
-    window.protocol = keys.protocol(row);
-    window.cport = keys.cport(row);
-    window.vport = keys.vport(row);
-    window.dport = keys.dport(row);
-    keys.copyAddress(row, CADDR, window.caddr);
-    keys.copyAddress(row, VADDR, window.vaddr);
-    keys.copyAddress(row, DADDR, window.daddr);
+    window.protocol = rows.protocol(row);
+    window.cport = rows.cport(row);
+    window.vport = this.vport(row);
+    window.dport = this.dport(row);
+    rows.copyCaddr(row, window.caddr);
+    rows.copyVaddr(row, window.vaddr);
     return window;
   }
 
   /** Returns the rows in use, in the order of their numbers. Rows may be removed and added meanwhile. */
   *rows(): Generator<Row, void, undefined> {
-    for (let row = 0; row < this.#index.highWater; row++) if (this.#keys.kind(row) !== FREE) yield row;
+    for (let row = 0; row < this.#rows.capacity; row++) if (this.#rows.has(row)) yield row;
   }
 
-  /** Restarts the row's timer: it expires timeout[row] ms after `now`. */
+  /** Restarts the row's timer: it expires its timeout after `now`, in ms. */
   touch(row: Row, now: number): void {
-    this.#wheel.restart(row, now, this.#timeout[row]!);
+    this.#wheel.restart(row, now, this.timeout(row));
   }
 
   /** When the row expires, ms of the clock of `touch`; negative: at the next `expire`; 0 where it is not armed. */
@@ -395,7 +347,7 @@ export class ConnectionTable {
 
   /**
    * Asks about every row whose time has come, in the order of time (in steps of TICK ms): true removes the row, false
-   * keeps it, for another timeout[row] ms unless the callback touched it itself. The callback may add, remove and touch
+   * keeps it, for another timeout unless the callback touched it itself. The callback may add, remove and touch
    * any rows.
    */
   expire(now: number, onExpired: (row: Row) => boolean): void {
@@ -407,24 +359,24 @@ export class ConnectionTable {
     });
   }
 
-  /**
-   * Reads at once what the packet of a connection that was found needs next: in a large table every column is a cache
-   * miss, and so their memory answers together instead of one after the other.
-   */
-  #fetch(row: Row): void {
-    this.fetched =
-      this.#flags[row]! ^
-      this.#state[row]! ^
-      this.#timeout[row]! ^
-      this.#destination[row]! ^
-      this.#packets[row]! ^
-      this.#wheel.expires[row]!;
+  #isInvalid(row: Row): boolean {
+    return this.#rows.kind(row) === KIND.INVALID;
+  }
+
+  /** Reads the row's timer together with the row: in a large table both are cache misses. */
+  #fetch(row: Row): Row {
+    if (row !== NONE) this.fetched = this.#wheel.expires[row]!;
+    return row;
   }
 }
 
 function kindOf(flags: number): number {
-  if (flags & ONE_PACKET) return HIDDEN;
-  if (flags & TEMPLATE) return PERSISTENT;
-  const kind = flags & NO_CPORT ? OPEN : FULL;
-  return (flags & FORWARDING_METHOD) === MASQ ? kind | TRANSLATED : kind;
+  if (flags & ONE_PACKET) return KIND.HIDDEN;
+  if (flags & TEMPLATE) return KIND.TEMPLATE;
+  return flags & NO_CPORT ? KIND.OPEN : KIND.LIVE;
 }
+
+const trackOf = (flags: number): number =>
+  ((flags & FORWARDING_METHOD) << TRACK.method) |
+  ((flags & NOOUTPUT) !== 0 ? TRACK.NOOUTPUT : 0) |
+  ((flags & INACTIVE) !== 0 ? TRACK.INACTIVE : 0);

@@ -61,7 +61,7 @@ export const destinationOf = (
 /** The state that all parts of a director work on. */
 export class DirectorCore implements Core {
   readonly services = new ServiceRegistry();
-  readonly destinations = new DestinationRegistry();
+  readonly destinations: DestinationRegistry;
   readonly marks = new Marks();
   readonly timeouts = new StateTimeouts();
   /** Traffic of all services. */
@@ -95,6 +95,7 @@ export class DirectorCore implements Core {
   ) {
     this.settings = settings;
     this.table = table;
+    this.destinations = new DestinationRegistry(table.records);
     this.forwarding = forwarding;
     this.random = random;
     this.drops = Object.fromEntries(Object.keys(DROP_REASONS).map((reason) => [reason, 0])) as Record<

@@ -2,6 +2,8 @@
  * Destinations by number, including removed ones with connections: adding such a destination again resumes
  * them.
  */
+import { LvsError } from '../model/errors.ts';
+import { type DestinationRecords, MAX_DESTINATIONS } from '../table/destination-records.ts';
 import { type Address, sameAddress } from '../wire/address.ts';
 import { AddressFilter } from './address-filter.ts';
 import { RealDestination, type Service } from './service.ts';
@@ -16,18 +18,23 @@ const TRASH_INTERVAL = TRASH_PERIOD / 2;
 
 /** Every destination that is configured or that a connection refers to. */
 export class DestinationRegistry {
-  /** By `index`; undefined for a free number. */
-  readonly all: (RealDestination | undefined)[] = [];
+  /** By `index`, from 1 on; undefined for a free number. */
+  readonly all: (RealDestination | undefined)[] = [undefined];
   /** Addresses of all destinations. */
   readonly addresses = new AddressFilter();
   /** A destination was removed while connections used it, and they were not ended since. */
   mayBeAbandoned = false;
+  readonly #records: DestinationRecords;
   readonly #free: number[] = [];
   /** By a hash of address and port; the last added first. */
   readonly #endpoints = new Map<number, RealDestination[]>();
   readonly #removed = new Set<RealDestination>();
   /** When the removed destinations are checked next, ms. */
   #nextLook = 0;
+
+  constructor(records: DestinationRecords) {
+    this.#records = records;
+  }
 
   /** Returns the destination of `service` at that address: a matching removed one, or a new one. */
   obtain(service: Service, address: Address, port: number): RealDestination {
@@ -44,6 +51,12 @@ export class DestinationRegistry {
       return removed;
     }
     const index = this.#free.pop() ?? this.all.length;
+    if (index > MAX_DESTINATIONS)
+      throw new LvsError(
+        'TABLE_FULL',
+        `destinations: no more than ${MAX_DESTINATIONS}, removed ones with connections included`,
+      );
+    this.#records.set(index, address, port);
     const destination = new RealDestination(index, service, address, port);
     this.all[index] = destination;
     this.addresses.add(address);

@@ -211,8 +211,8 @@ export class Director {
       table: {
         connections: table.size,
         capacity: table.capacity,
-        octets: table.octets,
-        highest: table.highWater,
+        octets: table.bytes,
+        highest: table.highest,
         longestProbe: table.longestProbe,
       },
       drops: Object.fromEntries(Object.entries(drops).filter(([, packets]) => packets > 0)),

@@ -38,9 +38,9 @@ export class TimerWheel {
     for (let head = FIRST_SLOT; head < FIRST_ROW; head++) this.#next[head] = this.#previous[head] = head;
   }
 
-  /** Returns the bytes of the wheel's arrays as far as `rows` rows touch them. */
-  octets(rows: number): number {
-    return rows * (8 + 4 + 4) + FIRST_ROW * (4 + 4);
+  /** Returns the bytes of the wheel's arrays. */
+  get bytes(): number {
+    return this.expires.byteLength + this.#next.byteLength + this.#previous.byteLength;
   }
 
   armed(row: Row): boolean {

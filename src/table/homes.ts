@@ -103,3 +103,13 @@ export class Homes {
 
 /** The upper 32 bits of a product of two words: `rounded` as a double, `low` its lower half. The error stays below 2^-20. */
 const upperHalf = (rounded: number, low: number): number => ((rounded - low) * REDUCTION + 0.5) >>> 0;
+
+/** Derives the secrets of Homes from 32 random bits (the finalizer of MurmurHash3 over a sequence). */
+export function secretsFrom(seed: number): Uint32Array {
+  return Uint32Array.from({ length: SECRET_WORDS }, (_, i) => {
+    let word = (seed + Math.imul(i + 1, 0x9e3779b1)) | 0;
+    word = Math.imul(word ^ (word >>> 16), 0x85ebca6b);
+    word = Math.imul(word ^ (word >>> 13), 0xc2b2ae35);
+    return word ^ (word >>> 16);
+  });
+}

@@ -93,6 +93,12 @@ export class RowFields {
     return Atomics.compareExchange(this.words, at, from, to) === from;
   }
 
+  /** Replaces the bits of `mask` in `track`. */
+  setBits(row: Row, mask: number, bits: number): void {
+    for (let track = this.track(row); (track & mask) !== bits; track = this.track(row))
+      this.changeTrack(row, track, (track & ~mask) | bits);
+  }
+
   state(row: Row): number {
     return this.track(row) & TRACK.state;
   }
@@ -156,9 +162,14 @@ export class RowFields {
   /** Makes `template` control the row. */
   control(row: Row, template: Row): void {
     this.#templates ??= wordsOf(this.#memory.reserve('templates', this.capacity * 4), this.capacity);
-    this.#children ??= wordsOf(this.#memory.reserve('children', this.capacity * 4), this.capacity);
     this.#templates[row] = template + 1;
-    this.#children[template] = this.#children[template]! + 1;
+    this.setChildren(template, this.children(template) + 1);
+  }
+
+  /** Sets how many rows this one controls. */
+  setChildren(row: Row, count: number): void {
+    this.#children ??= wordsOf(this.#memory.reserve('children', this.capacity * 4), this.capacity);
+    this.#children[row] = count;
   }
 
   /** Ends what `control` began. */

@@ -22,8 +22,8 @@ import {
 /** What `add` returns if a connection with the same key exists. */
 export const TAKEN: Row = -2;
 
-/** Rows then take less than 2^29 bytes; the kernel's verifier accepts no offset beyond that into an array. */
-export const MAX_CONNECTIONS = 5_000_000;
+/** So that a row's half words can be numbered in 31 bits. */
+export const MAX_CONNECTIONS = 2 ** 25;
 
 const LIVE = KIND.LIVE << KIND_SHIFT;
 const REPLACED = KIND.REPLACED << KIND_SHIFT;
@@ -101,7 +101,19 @@ export class Rows extends Places {
 
   /** Returns the newest template of this client, or of its network, for this virtual endpoint; NONE if there is none. */
   findTemplate(protocol: number, caddr: Address, vaddr: Address, vport: number, salt = 0): Row {
-    return this.templates(protocol, caddr, vaddr, vport, salt)[0] ?? NONE;
+    const { key } = this;
+    const port = portInPacketOrder(vport);
+    key.set(caddr, vaddr);
+    const home = key.homeOfTemplate(protocol, port, salt);
+    if (this.annex.size > 0 && this.annex.has(home))
+      return this.templates(protocol, caddr, vaddr, vport, salt)[0] ?? NONE;
+    const wanted = (protocol << 16) | key.wide | TEMPLATE;
+    let found = NONE;
+    for (let row = this.nearFrom(home, home); row !== NONE; row = this.nearFrom(home, row + 1)) {
+      if (!this.#isRequest(row, wanted, port) || this.salt(row) !== salt >>> 0) continue;
+      if (found === NONE || this.isNewer(row, found)) found = row;
+    }
+    return found;
   }
 
   /** Returns every template with this key, the newest first. */
@@ -160,14 +172,6 @@ export class Rows extends Places {
   /** The LIVE row makes way for a newer connection with its key: only replies find it from now on. */
   replace(row: Row): void {
     this.#setKind(row, KIND.REPLACED);
-  }
-
-  /** Takes `replace` back, unless another connection has the key by now. */
-  restore(row: Row): void {
-    const home = this.homeOf(row);
-    const client = this.words[(row << ROW_SHIFT_32) + CLIENT]! & (CLIENT_MASK | WIDE);
-    this.setKey(this.key, row);
-    this.#setKind(row, this.#isTaken(row, home, client) ? KIND.REPLACED : KIND.LIVE);
   }
 
   /** The template is not found any more. */

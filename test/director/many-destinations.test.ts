@@ -14,7 +14,8 @@ const command = (op: 'add-destination' | 'delete-destination', i: number): Comma
 function addressReads(director: Director, work: () => void): number {
   let reads = 0;
   for (const each of director.context.destinations.all) {
-    const { address } = each!;
+    if (each === undefined) continue;
+    const { address } = each;
     Object.defineProperty(each, 'address', {
       configurable: true,
       get: () => {
@@ -49,5 +50,5 @@ test('a removed destination among many resumes with its counters', () => {
   for (let i = 0; i < 100; i++) director.apply(command('delete-destination', i), 0);
   for (let i = 99; i >= 0; i--) director.apply(command('add-destination', i), 0);
   expect(director.context.destinations.all).toEqual(before);
-  expect([...director.context.services.all][0]!.destinations[0]).toBe(before[0]);
+  expect([...director.context.services.all][0]!.destinations[0]).toBe(before[1]);
 });

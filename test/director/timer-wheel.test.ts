@@ -202,18 +202,22 @@ test('rows fire in the order of a sorted list, whatever the callback does to oth
 describe('connections', () => {
   const vip = addressFromV4(0xc0000250);
   const rs = addressFromV4(0x0a000001);
+  const RS = 1;
   const filled = (count: number, timeout: (i: number) => number) => {
     const connections = new ConnectionTable({ limit: 10_000, seed: 1 });
+    connections.records.set(RS, rs, 80);
+    const rows: number[] = [];
     for (let i = 0; i < count; i++) {
-      const row = connections.add(6, addressFromV4(i), 1, vip, 80, rs, 80, 0);
+      const row = connections.add(6, addressFromV4(i), 1, vip, 80, RS, 80, 0);
       connections.setTimeout(row, timeout(i));
       connections.touch(row, 0);
+      rows.push(row);
     }
-    return connections;
+    return { connections, rows };
   };
 
   test('expire in the order of their timeouts when the clock jumps by 90,000 s', () => {
-    const connections = filled(5000, (i) => (i * 7919) % 4_000_000);
+    const { connections } = filled(5000, (i) => (i * 7919) % 4_000_000);
     const times: number[] = [];
     connections.expire(90_000_000, (row) => {
       times.push(connections.timeout(row));
@@ -225,70 +229,73 @@ describe('connections', () => {
   });
 
   test('that the callback keeps get a new timeout, touched or not', () => {
-    const connections = filled(2, () => 1000);
+    const { connections, rows } = filled(2, () => 1000);
+    const [first, second] = rows as [number, number];
     const asked: number[] = [];
     const keep = (row: number) => {
       asked.push(row);
-      if (row === 0) {
-        connections.setTimeout(0, 60_000);
-        connections.touch(0, 2000);
+      if (row === first) {
+        connections.setTimeout(first, 60_000);
+        connections.touch(first, 2000);
       }
       return false;
     };
     connections.expire(2000, keep);
-    expect(asked).toEqual([0, 1]);
-    expect([connections.expires(0), connections.expires(1)]).toEqual([62_000, 3000]);
+    expect(asked).toEqual([first, second]);
+    expect([connections.expires(first), connections.expires(second)]).toEqual([62_000, 3000]);
     connections.expire(3100, keep);
-    expect(asked).toEqual([0, 1, 1]);
-    expect(connections.armed(0)).toBe(true);
+    expect(asked).toEqual([first, second, second]);
+    expect(connections.armed(first)).toBe(true);
   });
 
   test('that are removed, also by a callback, are not offered for expiry', () => {
-    const connections = filled(4, () => 1000);
-    connections.remove(3);
+    const { connections, rows } = filled(4, () => 1000);
+    connections.remove(rows[3]!);
     const asked: number[] = [];
     connections.expire(2000, (row) => {
       asked.push(row);
-      if (row === 0) connections.remove(1);
-      if (row === 2) connections.remove(2);
-      return row === 2;
+      if (row === rows[0]) connections.remove(rows[1]!);
+      if (row === rows[2]) connections.remove(rows[2]!);
+      return row === rows[2];
     });
-    expect(asked).toEqual([0, 2]);
-    expect([...connections.rows()]).toEqual([0]);
+    expect(asked).toEqual([rows[0], rows[2]]);
+    expect([...connections.rows()]).toEqual([rows[0]]);
   });
 
   test('that the callback adds stay, even in the row of one that it removed', () => {
-    const connections = filled(3, () => 1000);
+    const { connections, rows } = filled(3, () => 1000);
+    const client = addressFromV4(1);
     const added: number[] = [];
     connections.expire(2000, (row) => {
-      if (row === 0) {
-        connections.remove(1);
-        added.push(connections.add(6, addressFromV4(99), 1, vip, 80, rs, 80, 0));
-        connections.setTimeout(added[0]!, 5000);
-        connections.touch(added[0]!, 2000);
+      if (row === rows[0]) {
+        connections.remove(rows[1]!);
+        const again = connections.add(6, client, 1, vip, 80, RS, 80, 0);
+        connections.setTimeout(again, 5000);
+        connections.touch(again, 2000);
+        added.push(again);
       }
       return true;
     });
-    expect(added).toEqual([1]);
+    expect(added).toEqual([rows[1]]);
     expect([...connections.rows()]).toEqual(added);
-    expect(connections.findFromClient(6, addressFromV4(99), 1, vip, 80)).toBe(1);
+    expect(connections.findFromClient(6, client, 1, vip, 80)).toBe(added[0]);
     connections.expire(7100, () => true);
     expect(connections.size).toBe(0);
   });
 
   test('that are set to expire now are offered at the next call', () => {
-    const connections = filled(3, () => 900_000);
-    connections.expireNow(1);
+    const { connections, rows } = filled(3, () => 900_000);
+    connections.expireNow(rows[1]!);
     const asked: number[] = [];
     connections.expire(1, (row) => asked.push(row) > 0);
-    expect(asked).toEqual([1]);
-    expect(connections.has(1)).toBe(false);
-    expect(connections.has(2)).toBe(true);
+    expect(asked).toEqual([rows[1]]);
+    expect(connections.has(rows[1]!)).toBe(false);
+    expect(connections.has(rows[2]!)).toBe(true);
   });
 
   test('that were never touched do not expire', () => {
-    const connections = new ConnectionTable({ limit: 1, seed: 1 });
-    const row = connections.add(6, rs, 1, vip, 80, rs, 80, 0);
+    const { connections } = filled(0, () => 0);
+    const row = connections.add(6, rs, 1, vip, 80, RS, 80, 0);
     expect(connections.armed(row)).toBe(false);
     connections.expire(90_000_000, () => true);
     expect(connections.has(row)).toBe(true);

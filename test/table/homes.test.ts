@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { Homes } from '../../src/table/homes.ts';
+import { Homes, secretsFrom } from '../../src/table/homes.ts';
 
 const aWord = fc.nat(0xffff_ffff).map((word) => word >>> 0);
 const secretWords = fc.uint32Array({ minLength: 13, maxLength: 13 });
@@ -39,10 +39,7 @@ test('a home is what whole numbers of 64 bits make of five words', () => {
 });
 
 test('words may be signed, as rows have them', () => {
-  const homes = new Homes(
-    1000,
-    Uint32Array.from({ length: 13 }, (_, i) => 0x9e3779b1 * (i + 1)),
-  );
+  const homes = new Homes(1000, secretsFrom(7));
   expect(homes.ofIpv6(-1, -2, -3, -4, -5)).toBe(
     homes.ofIpv6(0xffffffff, 0xfffffffe, 0xfffffffd, 0xfffffffc, 0xfffffffb),
   );
@@ -52,11 +49,7 @@ test('words may be signed, as rows have them', () => {
 /** In hashes that mix one word after the other, differences in two words cancel whatever the secret is. */
 test('addresses of one /64 that differ in the upper bits of both words spread over the homes', () => {
   for (let seed = 1; seed <= 20; seed++) {
-    const secrets = Uint32Array.from(
-      { length: 13 },
-      (_, i) => Math.imul(seed * 13 + i, 0x9e3779b1) ^ (i << 27),
-    );
-    const homes = new Homes(1 << 20, secrets);
+    const homes = new Homes(1 << 20, secretsFrom(seed));
     const rows = new Map<number, number>();
     for (let address = 0; address < 4096; address++) {
       const word2 = ((address >>> 6) << 26) ^ ((address & 63) << 10);

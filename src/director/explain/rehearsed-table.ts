@@ -75,14 +75,15 @@ export class RehearsedTable extends ConnectionTable {
     cport: number,
     vaddr: Address,
     vport: number,
-    daddr: Address,
+    destination: number,
     dport: number,
     flags: number,
     salt = 0,
   ): Row {
     const { real, added } = this.#options;
     if (real.size + this.size - this.#copies.size >= real.capacity) return NONE;
-    const row = super.add(protocol, caddr, cport, vaddr, vport, daddr, dport, flags, salt);
+    this.#copyRecord(destination);
+    const row = super.add(protocol, caddr, cport, vaddr, vport, destination, dport, flags, salt);
     if (row !== NONE) added(row);
     return row;
   }
@@ -97,14 +98,15 @@ export class RehearsedTable extends ConnectionTable {
     const known = row === NONE ? NONE : this.#copies.get(row);
     if (known !== undefined) return known;
     const { real, now, copied } = this.#options;
-    const { protocol, caddr, cport, vaddr, vport, daddr, dport } = real.select(row);
+    const { protocol, caddr, cport, vaddr, vport, dport } = real.select(row);
+    const destination = real.destination(row);
     const flags = real.flags(row);
-    const copy = super.add(protocol, caddr, cport, vaddr, vport, daddr, dport, flags, real.salt(row));
+    this.#copyRecord(destination);
+    const copy = super.add(protocol, caddr, cport, vaddr, vport, destination, dport, flags, real.salt(row));
     if (copy === NONE) return NONE;
     this.#copies.set(row, copy);
     this.setState(copy, real.state(row));
     this.setTimeout(copy, real.timeout(row));
-    this.setDestination(copy, real.destination(row));
     this.addPackets(copy, real.packets(row));
     this.touch(copy, now);
     const template = this.#copy(real.template(row));
@@ -113,6 +115,15 @@ export class RehearsedTable extends ConnectionTable {
     if (template !== NONE) this.setChildren(template, real.children(real.template(row)));
     copied(row, copy);
     return copy;
+  }
+
+  #copyRecord(destination: number): void {
+    const { records } = this.#options.real;
+    this.records.set(
+      destination,
+      records.copyAddress(destination, new Uint32Array(4)),
+      records.port(destination),
+    );
   }
 
   #noted(row: Row, what: 'connection' | 'template', fromClient: boolean): Row {

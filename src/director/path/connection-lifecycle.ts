@@ -32,9 +32,8 @@ export function bind(
 ): Row {
   const { table } = core;
   const flags = kind | methodFlags(core, destination) | INACTIVE;
-  const row = table.add(protocol, caddr, cport, vaddr, vport, destination.address, dport, flags, salt);
+  const row = table.add(protocol, caddr, cport, vaddr, vport, destination.index, dport, flags, salt);
   if (row === NONE) return NONE;
-  table.setDestination(row, destination.index);
   table.setTimeout(row, UNBORN_TIMEOUT);
   countBound(destination, (kind & TEMPLATE) !== 0, true);
   return row;

@@ -28,12 +28,14 @@ const OCTETS_PER_ROW = 128;
 const PLENTY = 7 / 8;
 /** drop_entry examines one in this many rows per second. */
 const SCAN = 32;
+/** Rows that are looked at together: neighbors in memory, and connections of unrelated clients. */
+const BLOCK = 16;
 /** Idle time, ms, and number of packets up to which drop_entry drops an established connection. */
 const IDLE = 60_000;
 const FEW_PACKETS = 8;
 
-/** Rows that are searched for an embryonic connection after a packet that found the table full. */
-const MAX_SEARCHED_ROWS = 64;
+/** Connections that are searched for an embryonic one after a packet that found the table full. */
+const MAX_SEARCHED = 64;
 
 /** Reports whether a connection waits for the end of its handshake. */
 const isEmbryonic = (protocol: number, state: number): boolean =>
@@ -83,24 +85,27 @@ export class Defence {
   scan(now: number): void {
     const { settings, table, random } = this.#core;
     if (settings.drop_entry < NOW_SHORT) return;
-    const rows = table.highWater;
-    for (let left = Math.ceil(rows / SCAN); left > 0; left--) {
-      const row = Math.floor(random() * rows);
-      if (table.has(row) && this.#isDispensable(row, now)) purge(this.#core, row);
+    const blocks = Math.ceil(table.places / BLOCK);
+    for (let left = Math.ceil(blocks / SCAN); left > 0; left--) {
+      const first = Math.floor(random() * blocks) * BLOCK;
+      for (let row = first; row < first + BLOCK; row++)
+        if (table.has(row) && this.#isDispensable(row, now)) purge(this.#core, row);
     }
   }
 
   /**
    * Ends one embryonic connection if the table is full, so that the next client finds a free entry. The search goes
-   * round the table, and so finds old ones first. Known connections never give way.
+   * round the table, so that an entry stays for half a round on average. Known connections never give way.
    */
   makeRoom(): void {
     const { table } = this.#core;
     if (table.size < table.capacity) return;
-    for (let looked = 0; looked < MAX_SEARCHED_ROWS; looked++) {
-      this.#hand = this.#hand + 1 < table.highWater ? this.#hand + 1 : 0;
+    for (let looked = 0; looked < MAX_SEARCHED; ) {
+      this.#hand = this.#hand + 1 < table.places ? this.#hand + 1 : 0;
       const row = this.#hand;
-      if (!table.has(row) || table.children(row) > 0 || table.isTemplate(row)) continue;
+      if (!table.has(row)) continue;
+      looked++;
+      if (table.children(row) > 0 || table.isTemplate(row)) continue;
       if (!isEmbryonic(table.protocol(row), table.state(row))) continue;
       purge(this.#core, row);
       return;
