@@ -32,7 +32,14 @@ const frame = new Frame(1500);
 const length = UDP_HEADER + Number(values.octets);
 const at = frame.start + IPV4_HEADER;
 frame.end = at + length;
-ipv4.write(frame, frame.start, IPV4_HEADER + length, 0, 0, DONT_FRAGMENT, TTL, UDP, from, to);
+ipv4.write(frame, frame.start, {
+  totalLength: IPV4_HEADER + length,
+  fragment: DONT_FRAGMENT,
+  ttl: TTL,
+  protocol: UDP,
+  src: from,
+  dst: to,
+});
 udp.write(frame, at, SOURCE_PORT, Number(values.port), length);
 const pseudo = pseudoSum(from, to, UDP, length);
 udp.setChecksum(frame, at, neverZero(complement(sum(frame.view, at, frame.end, pseudo))));

@@ -24,26 +24,28 @@ const FIRST_DYNAMIC_PORT = 0xc000;
 export const gueOverhead = UDP_HEADER + GUE_HEADER;
 
 /**
- * Writes UDP and GUE headers at `at`; the inner packet follows them up to `frame.end`. `checksummed`: with a
- * UDP checksum. Remote checksum offload (remcsum) adds nothing to a packet with a complete inner checksum,
- * which all have here: it is the same as `csum`, as in Linux 6.1.
+ * Writes UDP and GUE headers at `at`, without a checksum; the inner packet, of protocol `inner`, follows them up to
+ * `frame.end`. The source port identifies the flow, the destination is `port`.
  */
 export function writeGue(
   frame: Frame,
   at: number,
-  protocol: number,
+  inner: number,
   connection: Connection,
   port: number,
-  checksummed: boolean,
-  src: Address,
-  dst: Address,
 ): void {
-  const length = frame.end - at;
-  udp.write(frame, at, flowPort(connection), port, length);
+  udp.write(frame, at, flowPort(connection), port, frame.end - at);
   frame.view.setInt32(at + UDP_HEADER, 0);
-  frame.view.setUint8(at + UDP_HEADER + PROTOCOL, protocol);
-  if (!checksummed) return;
-  const total = sum(frame.view, at, frame.end, pseudoSum(src, dst, UDP, length));
+  frame.view.setUint8(at + UDP_HEADER + PROTOCOL, inner);
+}
+
+/**
+ * Computes and writes the UDP checksum of a GUE packet whose UDP header is at `at`. Remote checksum offload (remcsum)
+ * adds nothing to a packet with a complete inner checksum, which all have here: it is the same as `csum`, as in
+ * Linux 6.1.
+ */
+export function checksumGue(frame: Frame, at: number, src: Address, dst: Address): void {
+  const total = sum(frame.view, at, frame.end, pseudoSum(src, dst, UDP, frame.end - at));
   udp.setChecksum(frame, at, neverZero(complement(total)));
 }
 

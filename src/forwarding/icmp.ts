@@ -120,13 +120,26 @@ export function sendError(
   error.end = start + length;
   error.bytes.set(packet.frame.bytes.subarray(packet.network, packet.network + quoted), start + header);
   if (v4) {
-    const tos = INTERNET_CONTROL | (packet.tos & TOS_BITS);
-    ipv4.write(error, start, length, tos, context.nextId(), 0, ERROR_TTL, ICMP, source, packet.src);
+    ipv4.write(error, start, {
+      totalLength: length,
+      tos: INTERNET_CONTROL | (packet.tos & TOS_BITS),
+      id: context.nextId(),
+      ttl: ERROR_TTL,
+      protocol: ICMP,
+      src: source,
+      dst: packet.src,
+    });
     if (options > 0) ipv4.setHeaderLength(error, start, IPV4_HEADER + options);
     icmp.write(error, message, type, code, rest);
     icmp.recompute(error, message, error.end);
   } else {
-    ipv6.write(error, start, ICMP6_HEADER + quoted, 0, ICMP6, ERROR_TTL, source, packet.src);
+    ipv6.write(error, start, {
+      payloadLength: ICMP6_HEADER + quoted,
+      nextHeader: ICMP6,
+      hopLimit: ERROR_TTL,
+      src: source,
+      dst: packet.src,
+    });
     icmp6.write(error, message, type, code, rest);
     icmp6.recompute(error, message, error.end, source, packet.src);
   }

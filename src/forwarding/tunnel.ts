@@ -6,14 +6,14 @@
 import type { Connection } from '../model/connection.ts';
 import type { TunnelOptions } from '../model/destination.ts';
 import type { Verdict } from '../model/verdict.ts';
-import { isV4 } from '../wire/address.ts';
+import { type Address, isV4 } from '../wire/address.ts';
 import { CE, ECN_MASK, ECT0 } from '../wire/ecn.ts';
 import { DONT_FRAGMENT, IPV4_HEADER, ipv4 } from '../wire/ipv4.ts';
 import { IPV6_HEADER, ipv6, MIN_MTU6 } from '../wire/ipv6.ts';
 import type { Packet } from '../wire/packet.ts';
 import { UDP } from '../wire/udp.ts';
 import { GRE, greOverhead, writeGre } from './gre.ts';
-import { gueOverhead, writeGue } from './gue.ts';
+import { checksumGue, gueOverhead, writeGue } from './gue.ts';
 import { enterHop, refuseUnreachable, sendOn } from './hop.ts';
 import type { ForwardingContext, ForwardingMethod, Route } from './method.ts';
 
@@ -62,6 +62,11 @@ export const tunnel: ForwardingMethod = {
   },
 };
 
+const ANY: Address = new Uint32Array(4);
+/* The outer header that is written next. Reused: a packet of a known connection allocates nothing. */
+const header4 = { totalLength: 0, tos: 0, id: 0, fragment: 0, ttl: 0, protocol: 0, src: ANY, dst: ANY };
+const header6 = { payloadLength: 0, trafficClass: 0, nextHeader: 0, hopLimit: 0, src: ANY, dst: ANY };
+
 function encapsulate(
   packet: Packet,
   connection: Connection,
@@ -77,8 +82,8 @@ function encapsulate(
   let protocol = inner;
   if (options.type === 'gue') {
     protocol = UDP;
-    const checksummed = options.checksum !== 'none';
-    writeGue(frame, payload, inner, connection, options.port, checksummed, route.source, address);
+    writeGue(frame, payload, inner, connection, options.port);
+    if (options.checksum !== 'none') checksumGue(frame, payload, route.source, address);
   } else if (options.type === 'gre') {
     protocol = GRE;
     writeGre(frame, payload, packet.version as 4 | 6, options.checksum !== 'none');
@@ -88,12 +93,24 @@ function encapsulate(
   if (outer === 4) {
     // Only an IPv4 packet's DF is copied; the path of an IPv6 packet may fragment the outer packet.
     const whole = packet.version === 4 && packet.dontFragment && context.settings.pmtu_disc !== 0;
+    header4.totalLength = frame.length;
+    header4.tos = tos;
     // Without fragmentation the identification is not used (RFC 6864 section 4).
-    const id = whole ? 0 : context.nextId();
-    const flags = whole ? DONT_FRAGMENT : 0;
-    ipv4.write(frame, frame.start, frame.length, tos, id, flags, ttl, protocol, route.source, address);
+    header4.id = whole ? 0 : context.nextId();
+    header4.fragment = whole ? DONT_FRAGMENT : 0;
+    header4.ttl = ttl;
+    header4.protocol = protocol;
+    header4.src = route.source;
+    header4.dst = address;
+    ipv4.write(frame, frame.start, header4);
   } else {
-    ipv6.write(frame, frame.start, frame.end - payload, tos, protocol, ttl, route.source, address);
+    header6.payloadLength = frame.end - payload;
+    header6.trafficClass = tos;
+    header6.nextHeader = protocol;
+    header6.hopLimit = ttl;
+    header6.src = route.source;
+    header6.dst = address;
+    ipv6.write(frame, frame.start, header6);
   }
   frame.fragmentId = 0;
   // The other IP version does not see how long the fragments were, but they stay apart (Linux 6.1).

@@ -35,7 +35,7 @@ export function writeAnnouncement(frame: Frame, mac: MacAddress, vip: Address, i
   }
   const bytes = IPV6_HEADER + ADVERTISEMENT_LENGTH;
   const at = writeEthernet(frame, groupMac(ALL_NODES), mac, ETHERTYPE_IPV6, bytes);
-  ipv6.write(frame, at, ADVERTISEMENT_LENGTH, 0, ICMP6, NDP_HOP_LIMIT, vip, ALL_NODES);
+  writeIpv6(frame, at, ADVERTISEMENT_LENGTH, vip, ALL_NODES);
   ndp.writeAnnouncement(frame, at + IPV6_HEADER, mac, vip, isRouter);
 }
 
@@ -48,8 +48,13 @@ export function writeProbe(frame: Frame, mac: MacAddress, vip: Address): void {
   }
   const group = solicitedNode(vip);
   const at = writeEthernet(frame, groupMac(group), mac, ETHERTYPE_IPV6, IPV6_HEADER + NDP_LENGTH);
-  ipv6.write(frame, at, NDP_LENGTH, 0, ICMP6, NDP_HOP_LIMIT, ANY6, group);
+  writeIpv6(frame, at, NDP_LENGTH, ANY6, group);
   ndp.writeProbe(frame, at + IPV6_HEADER, vip);
+}
+
+/** Writes the IPv6 header of a message of neighbor discovery. `payloadLength`: bytes. */
+function writeIpv6(frame: Frame, at: number, payloadLength: number, src: Address, dst: Address): void {
+  ipv6.write(frame, at, { payloadLength, nextHeader: ICMP6, hopLimit: NDP_HOP_LIMIT, src, dst });
 }
 
 /** An address that a host of the link has, by its own statement. */

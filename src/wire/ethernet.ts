@@ -81,18 +81,4 @@ export const ethernet = {
     copyMac(src, 0, frame.bytes, at + SRC);
     frame.view.setUint16(at + TYPE, type);
   },
-  /** Writes a header with one tag: 18 bytes. */
-  writeTagged(
-    frame: Frame,
-    at: number,
-    dst: Uint8Array,
-    dstAt: number,
-    src: Uint8Array,
-    type: number,
-    vlan: number,
-  ): void {
-    ethernet.write(frame, at, dst, dstAt, src, ETHERTYPE_VLAN);
-    frame.view.setUint16(at + ETHERNET_HEADER, vlan & VLAN_ID);
-    frame.view.setUint16(at + ETHERNET_HEADER + 2, type);
-  },
 } as const;

@@ -47,6 +47,22 @@ function setAddress(frame: Frame, at: number, field: number, address: Address): 
   return change;
 }
 
+/** Fields of an IPv4 header without options. */
+export interface Ipv4Fields {
+  /** Bytes, the header included. */
+  readonly totalLength: number;
+  /** Default 0. */
+  readonly tos?: number;
+  /** Identification; default 0. */
+  readonly id?: number;
+  /** DONT_FRAGMENT, MORE_FRAGMENTS and the offset in units of 8 bytes; default 0. */
+  readonly fragment?: number;
+  readonly ttl: number;
+  readonly protocol: number;
+  readonly src: Address;
+  readonly dst: Address;
+}
+
 /** Accessors; `at` is the offset of the header in the frame. Every setter updates the header checksum. */
 export const ipv4 = {
   version: (frame: Frame, at: number) => frame.view.getUint8(at + VERSION_IHL) >> 4,
@@ -97,23 +113,10 @@ export const ipv4 = {
     frame.view.setUint16(at + CHECKSUM, complement(sum(frame.view, at, at + ipv4.headerLength(frame, at))));
   },
 
-  /**
-   * Writes a header without options, with its checksum, at `at`. `totalLength`: bytes, this header included;
-   * `fragment`: DONT_FRAGMENT, MORE_FRAGMENTS, offset.
-   */
-  write(
-    frame: Frame,
-    at: number,
-    totalLength: number,
-    tos: number,
-    id: number,
-    fragment: number,
-    ttl: number,
-    protocol: number,
-    src: Address,
-    dst: Address,
-  ): void {
+  /** Writes a header without options, with its checksum, at `at`. */
+  write(frame: Frame, at: number, fields: Ipv4Fields): void {
     const { view } = frame;
+    const { totalLength, tos = 0, id = 0, fragment = 0, ttl, protocol, src, dst } = fields;
     view.setUint8(at + VERSION_IHL, 0x45);
     view.setUint8(at + TOS, tos);
     view.setUint16(at + TOTAL_LENGTH, totalLength);

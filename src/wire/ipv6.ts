@@ -98,6 +98,18 @@ function writeAddress(frame: Frame, at: number, address: Address): number {
   return change;
 }
 
+/** Fields of a fixed IPv6 header. */
+export interface Ipv6Fields {
+  /** Bytes after the fixed header. */
+  readonly payloadLength: number;
+  /** Default 0. */
+  readonly trafficClass?: number;
+  readonly nextHeader: number;
+  readonly hopLimit: number;
+  readonly src: Address;
+  readonly dst: Address;
+}
+
 /** Accessors; `at` is the offset of the fixed header in the frame. */
 export const ipv6 = {
   version: (frame: Frame, at: number) => frame.view.getUint8(at + VERSION_CLASS_LABEL) >> 4,
@@ -124,18 +136,10 @@ export const ipv6 = {
   /** Sets the destination address; returns the change, for the transport checksum that covers it. */
   setDst: (frame: Frame, at: number, address: Address): number => writeAddress(frame, at + DST, address),
 
-  /** Writes a fixed header at `at`. `payloadLength`: bytes after it. */
-  write(
-    frame: Frame,
-    at: number,
-    payloadLength: number,
-    trafficClass: number,
-    nextHeader: number,
-    hopLimit: number,
-    src: Address,
-    dst: Address,
-  ): void {
+  /** Writes a fixed header at `at`. */
+  write(frame: Frame, at: number, fields: Ipv6Fields): void {
     const { view } = frame;
+    const { payloadLength, trafficClass = 0, nextHeader, hopLimit, src, dst } = fields;
     view.setInt32(at + VERSION_CLASS_LABEL, 0x60000000 | (trafficClass << 20));
     view.setUint16(at + PAYLOAD_LENGTH, payloadLength);
     view.setUint8(at + NEXT_HEADER, nextHeader);

@@ -67,16 +67,30 @@ export function packetOfLine(text: string): Uint8Array<ArrayBuffer> {
   const ttl = number(line, 'ttl', 255, DEFAULT_TTL);
   const tos = number(line, 'tos', 255, 0);
   const id = number(line, 'ipid', 0xffffffff, 0);
-  const { src, dst, protocol } = line;
+  const { protocol } = line;
+  const ends = { src: line.src.address, dst: line.dst.address };
   if (v4) {
     const bits =
       (line.words.has('DF') ? DONT_FRAGMENT : 0) |
       (fragment.more ? MORE_FRAGMENTS : 0) |
       (fragment.offset / 8);
-    ipv4.write(frame, network, frame.length, tos, id, bits, ttl, protocol, src.address, dst.address);
+    ipv4.write(frame, network, {
+      totalLength: frame.length,
+      tos,
+      id,
+      fragment: bits,
+      ttl,
+      protocol,
+      ...ends,
+    });
   } else {
-    const next = fragmented ? FRAGMENT : protocol;
-    ipv6.write(frame, network, frame.length - IPV6_HEADER, tos, next, ttl, src.address, dst.address);
+    ipv6.write(frame, network, {
+      payloadLength: frame.length - IPV6_HEADER,
+      trafficClass: tos,
+      nextHeader: fragmented ? FRAGMENT : protocol,
+      hopLimit: ttl,
+      ...ends,
+    });
     if (fragmented)
       ipv6.writeFragment(frame, network + IPV6_HEADER, protocol, fragment.offset, fragment.more, id);
   }
@@ -235,13 +249,18 @@ function grow(frame: Frame, octets: number): number {
 function writeTcp(frame: Frame, line: Line): void {
   const [srcPort, dstPort] = portsOf(line);
   const flags = [...line.words].map(flagsOf).find((value) => value !== undefined) ?? 0;
-  const seq = number(line, 'seq', 0xffffffff, 0);
-  const ack = number(line, 'ack', 0xffffffff, 0);
-  const win = number(line, 'win', 0xffff, DEFAULT_WINDOW);
   const mss = line.values.has('mss') ? number(line, 'mss', 0xffff, 0) : -1;
-  const length = TCP_HEADER + (mss < 0 ? 0 : 4);
-  const at = grow(frame, length);
-  tcp.write(frame, at, srcPort, dstPort, seq, ack, flags, win, length);
+  const headerLength = TCP_HEADER + (mss < 0 ? 0 : 4);
+  const at = grow(frame, headerLength);
+  tcp.write(frame, at, {
+    srcPort,
+    dstPort,
+    sequence: number(line, 'seq', 0xffffffff, 0),
+    acknowledgement: number(line, 'ack', 0xffffffff, 0),
+    flags,
+    window: number(line, 'win', 0xffff, DEFAULT_WINDOW),
+    headerLength,
+  });
   if (mss >= 0) frame.view.setUint32(at + TCP_HEADER, 0x02040000 | mss);
 }
 

@@ -62,6 +62,18 @@ function mssOffset(frame: Frame, at: number): number {
   return -1;
 }
 
+/** Fields of a TCP header, with checksum and urgent pointer 0. */
+export interface TcpFields {
+  readonly srcPort: number;
+  readonly dstPort: number;
+  readonly sequence: number;
+  readonly acknowledgement: number;
+  readonly flags: number;
+  readonly window: number;
+  /** Bytes, with options; default: without. */
+  readonly headerLength?: number;
+}
+
 /** Accessors; `at` is the offset of the header in the frame. */
 export const tcp = {
   srcPort: (frame: Frame, at: number) => frame.view.getUint16(at + SRC_PORT),
@@ -112,19 +124,10 @@ export const tcp = {
     return true;
   },
 
-  /** Writes a header of `headerLength` bytes at `at`, with checksum 0; the caller writes options. */
-  write(
-    frame: Frame,
-    at: number,
-    srcPort: number,
-    dstPort: number,
-    sequence: number,
-    acknowledgement: number,
-    flags: number,
-    window: number,
-    headerLength = TCP_HEADER,
-  ): void {
+  /** Writes a header at `at`; the caller writes the options. */
+  write(frame: Frame, at: number, fields: TcpFields): void {
     const { view } = frame;
+    const { srcPort, dstPort, sequence, acknowledgement, flags, window, headerLength = TCP_HEADER } = fields;
     view.setUint16(at + SRC_PORT, srcPort);
     view.setUint16(at + DST_PORT, dstPort);
     view.setUint32(at + SEQUENCE, sequence);

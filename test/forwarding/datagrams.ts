@@ -71,8 +71,10 @@ export function packetOf(datagram: Datagram): Packet {
   const length = HEADERS[protocol]! + data.length;
   frame.end = transport + length;
   frame.bytes.set(data, transport + HEADERS[protocol]!);
-  if (protocol === TCP) tcp.write(frame, transport, srcPort, dstPort, 1, 2, ACK, 1000);
-  else if (protocol === UDP) udp.write(frame, transport, srcPort, dstPort, length);
+  if (protocol === TCP) {
+    const position = { sequence: 1, acknowledgement: 2, window: 1000 };
+    tcp.write(frame, transport, { srcPort, dstPort, flags: ACK, ...position });
+  } else if (protocol === UDP) udp.write(frame, transport, srcPort, dstPort, length);
   else sctp.write(frame, transport, srcPort, dstPort, 7);
   if (version === 4) writeIpv4(frame, datagram, header + length);
   else writeIpv6(frame, datagram, transport, length);
@@ -82,19 +84,26 @@ export function packetOf(datagram: Datagram): Packet {
   return packet;
 }
 
-function writeIpv4(frame: Frame, { tos, id, dontFragment, ttl, ...rest }: Datagram, total: number): void {
-  const flags = dontFragment ? DONT_FRAGMENT : 0;
-  ipv4.write(frame, HEADROOM, total, tos, id, flags, ttl, rest.protocol, rest.src, rest.dst);
+function writeIpv4(frame: Frame, datagram: Datagram, totalLength: number): void {
+  const { tos, id, dontFragment, ttl, protocol, src, dst, options } = datagram;
+  const fragment = dontFragment ? DONT_FRAGMENT : 0;
+  ipv4.write(frame, HEADROOM, { totalLength, tos, id, fragment, ttl, protocol, src, dst });
   // Record route, which only the first fragment carries, filled up with the end of the options.
-  if (rest.options > 0) frame.bytes.set([7, 7, 4], HEADROOM + IPV4_HEADER);
-  frame.bytes[HEADROOM] = 0x40 | ((IPV4_HEADER + rest.options) / 4);
+  if (options > 0) frame.bytes.set([7, 7, 4], HEADROOM + IPV4_HEADER);
+  frame.bytes[HEADROOM] = 0x40 | ((IPV4_HEADER + options) / 4);
   ipv4.recompute(frame, HEADROOM);
 }
 
 function writeIpv6(frame: Frame, datagram: Datagram, transport: number, length: number): void {
   const { tos, ttl, src, dst, protocol, options } = datagram;
-  const next = options > 0 ? HOP_BY_HOP : protocol;
-  ipv6.write(frame, HEADROOM, 2 * options + length, tos, next, ttl, src, dst);
+  ipv6.write(frame, HEADROOM, {
+    payloadLength: 2 * options + length,
+    trafficClass: tos,
+    nextHeader: options > 0 ? HOP_BY_HOP : protocol,
+    hopLimit: ttl,
+    src,
+    dst,
+  });
   if (options === 0) return;
   // PadN fills each (RFC 8200 section 4.2).
   const pad = [options / 8 - 1, 1, options - 4];

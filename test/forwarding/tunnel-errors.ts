@@ -7,8 +7,8 @@ import type { Connection } from '../../src/model/connection.ts';
 import { DEFAULT_SETTINGS } from '../../src/model/settings.ts';
 import { formatAddress } from '../../src/wire/address.ts';
 import { Frame, HEADROOM } from '../../src/wire/frame.ts';
-import { icmp } from '../../src/wire/icmp.ts';
-import { icmp6 } from '../../src/wire/icmp6.ts';
+import { ICMP, icmp } from '../../src/wire/icmp.ts';
+import { ICMP6, icmp6 } from '../../src/wire/icmp6.ts';
 import { ipv4 } from '../../src/wire/ipv4.ts';
 import { ipv6 } from '../../src/wire/ipv6.ts';
 import { Packet } from '../../src/wire/packet.ts';
@@ -100,12 +100,14 @@ function errorAbout(
   frame.bytes.set(quoted, message + 8);
   if (isForged) frame.bytes[message + 8 + (v4 ? 15 : 23)]! ^= 1;
   const router = address(v4 ? '10.1.0.99' : 'fd01::99');
+  const ends = { src: router, dst: outer.src };
   icmp.write(frame, message, type, code, rest);
   if (v4) {
-    ipv4.write(frame, HEADROOM, frame.length, 0, 1, 0, 64, 1, router, outer.src);
+    ipv4.write(frame, HEADROOM, { totalLength: frame.length, id: 1, ttl: 64, protocol: ICMP, ...ends });
     icmp.recompute(frame, message, frame.end);
   } else {
-    ipv6.write(frame, HEADROOM, frame.end - message, 0, 58, 64, router, outer.src);
+    const payloadLength = frame.end - message;
+    ipv6.write(frame, HEADROOM, { payloadLength, nextHeader: ICMP6, hopLimit: 64, ...ends });
     icmp6.recompute(frame, message, frame.end, router, outer.src);
   }
   if (damaged) frame.bytes[frame.end - 1]! ^= 1;

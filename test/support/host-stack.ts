@@ -83,13 +83,14 @@ const isIntact = (packet: Packet): boolean => !packet.malformed && checksumHolds
 function sendReset(packet: Packet, context: ForwardingContext): boolean {
   const { frame, transport, tcpFlags } = packet;
   const at = begin(packet, TCP, TCP_HEADER, packet.tos & ~ECN, DONT_FRAGMENT, 0);
+  const ports = { srcPort: packet.dstPort, dstPort: packet.srcPort };
   if ((tcpFlags & ACK) !== 0) {
     const sequence = tcp.acknowledgement(frame, transport);
-    tcp.write(answer, at, packet.dstPort, packet.srcPort, sequence, 0, RST, 0);
+    tcp.write(answer, at, { ...ports, sequence, acknowledgement: 0, flags: RST, window: 0 });
   } else {
     const length = packet.end - packet.payload + (tcpFlags & SYN ? 1 : 0) + (tcpFlags & FIN ? 1 : 0);
     const acknowledgement = tcp.sequence(frame, transport) + length;
-    tcp.write(answer, at, packet.dstPort, packet.srcPort, 0, acknowledgement, RST | ACK, 0);
+    tcp.write(answer, at, { ...ports, sequence: 0, acknowledgement, flags: RST | ACK, window: 0 });
   }
   const total = sum(answer.view, at, answer.end, pseudoSum(packet.dst, packet.src, TCP, TCP_HEADER));
   tcp.setChecksum(answer, at, complement(total));
@@ -142,9 +143,22 @@ function begin(
   const header = packet.version === 4 ? IPV4_HEADER + Math.max(0, options) : IPV6_HEADER;
   answer.start = HEADROOM;
   answer.end = HEADROOM + header + length;
-  const { dst: from, src: to } = packet;
-  if (packet.version === 6) ipv6.write(answer, answer.start, length, tos, protocol, OWN_TTL, from, to);
-  else ipv4.write(answer, answer.start, header + length, tos, id, fragment, OWN_TTL, protocol, from, to);
+  const ends = { src: packet.dst, dst: packet.src };
+  if (packet.version === 6)
+    ipv6.write(answer, answer.start, {
+      payloadLength: length,
+      trafficClass: tos,
+      nextHeader: protocol,
+      hopLimit: OWN_TTL,
+      ...ends,
+    });
+  else
+    ipv4.write(answer, answer.start, {
+      totalLength: header + length,
+      ...{ tos, id, fragment, protocol },
+      ttl: OWN_TTL,
+      ...ends,
+    });
   if (options > 0) ipv4.setHeaderLength(answer, answer.start, header);
   return answer.start + header;
 }

@@ -29,8 +29,14 @@ describe('IPv4 fields', () => {
 
   test('are written to equal the reference header', () => {
     const frame = framed(new Uint8Array(20).fill(0xee));
-    const src = parseAddress('192.168.0.1')!;
-    ipv4.write(frame, frame.start, 115, 0, 0, DONT_FRAGMENT, 64, 17, src, parseAddress('192.168.0.199')!);
+    ipv4.write(frame, frame.start, {
+      totalLength: 115,
+      fragment: DONT_FRAGMENT,
+      ttl: 64,
+      protocol: 17,
+      src: parseAddress('192.168.0.1')!,
+      dst: parseAddress('192.168.0.199')!,
+    });
     expect(frame.copy()).toEqual(header);
   });
 

@@ -27,47 +27,44 @@ export class Arrival implements Request {
 
   /** Reads a packet of a client. */
   set(packet: Packet, mark: number, now: number): this {
-    return this.#take(packet, packet, packet.src, packet.srcPort, packet.dst, packet.dstPort, mark, now);
+    this.#read(packet, packet, mark, now);
+    return this.#setEnds(packet.src, packet.srcPort, packet.dst, packet.dstPort);
   }
 
   /**
    * Reads a message of a real server to a client, which creates a connection of the client with the service.
    */
   setStarted(packet: Packet, { address, port }: Service, now: number): this {
-    return this.#take(packet, packet, packet.dst, packet.dstPort, address, port, 0, now);
+    this.#read(packet, packet, 0, now);
+    return this.#setEnds(packet.dst, packet.dstPort, address, port);
   }
 
   /**
    * Reads a client's ICMP error about `quoted`, which a server sent: the request has the opposite direction.
    */
   setQuoted(packet: Packet, quoted: Packet, mark: number, now: number): this {
-    const { src, srcPort, dst, dstPort } = quoted;
-    return this.#take(packet, quoted, dst, dstPort, src, srcPort, mark, now);
+    this.#read(packet, quoted, mark, now);
+    return this.#setEnds(quoted.dst, quoted.dstPort, quoted.src, quoted.srcPort);
   }
 
-  #take(
-    packet: Packet,
-    asking: Packet,
-    caddr: Address,
-    cport: number,
-    vaddr: Address,
-    vport: number,
-    mark: number,
-    now: number,
-  ): this {
+  /** Sets all but the endpoints. `requesting`: the packet, or the one that it quotes. */
+  #read(packet: Packet, requesting: Packet, mark: number, now: number): void {
     this.packet = packet;
-    this.isQuoted = packet !== asking;
-    this.family = asking.family;
-    this.protocol = asking.protocol;
+    this.isQuoted = packet !== requesting;
+    this.family = requesting.family;
+    this.protocol = requesting.protocol;
+    this.daddr = requesting.dst;
+    this.mark = mark;
+    this.now = now;
+    this.#tcpFlags = requesting.tcpFlags;
+    this.#sctpChunk = requesting.sctpChunk;
+  }
+
+  #setEnds(caddr: Address, cport: number, vaddr: Address, vport: number): this {
     this.caddr = caddr;
     this.cport = cport;
     this.vaddr = vaddr;
     this.vport = vport;
-    this.daddr = asking.dst;
-    this.mark = mark;
-    this.now = now;
-    this.#tcpFlags = asking.tcpFlags;
-    this.#sctpChunk = asking.sctpChunk;
     return this;
   }
 

@@ -29,12 +29,14 @@ function fragment({ version = 4, id = 1, from = 0, length = 16, more = true, ...
   const header = version === 4 ? 20 : 48;
   frame.end = at + header + length;
   if (version === 4) {
-    const flags = (more ? MORE_FRAGMENTS : 0) | (rest.dontFragment ? DONT_FRAGMENT : 0) | (from / 8);
+    const bits = (more ? MORE_FRAGMENTS : 0) | (rest.dontFragment ? DONT_FRAGMENT : 0) | (from / 8);
     const [src, dst] = [address(rest.src ?? '10.0.0.10'), address('10.9.0.1')];
-    ipv4.write(frame, at, 20 + length, tos, id, flags, 64, protocol, src, dst);
+    const fields = { totalLength: 20 + length, tos, id, fragment: bits, ttl: 64, protocol };
+    ipv4.write(frame, at, { ...fields, src, dst });
   } else {
     const [src, dst] = [address(rest.src ?? 'fd00::10'), address('fd09::1')];
-    ipv6.write(frame, at, 8 + length, tos, FRAGMENT, 64, src, dst);
+    const fields = { payloadLength: 8 + length, trafficClass: tos, nextHeader: FRAGMENT, hopLimit: 64 };
+    ipv6.write(frame, at, { ...fields, src, dst });
     ipv6.writeFragment(frame, at + 40, protocol, from, more, id);
   }
   for (let i = 0; i < length; i++) frame.bytes[at + header + i] = from + i;

@@ -10,6 +10,7 @@ import { type Address, parseAddress } from '../../../src/wire/address.ts';
 import { Frame } from '../../../src/wire/frame.ts';
 import { ipv4 } from '../../../src/wire/ipv4.ts';
 import { ipv6 } from '../../../src/wire/ipv6.ts';
+import { UDP } from '../../../src/wire/udp.ts';
 
 const address = (text: string): Address => parseAddress(text)!;
 const VIP = address('192.168.0.101');
@@ -46,14 +47,29 @@ function tunnelEnd(taken = true) {
 /** An IPv4 packet for `to` in the frame, with 12 octets of payload. */
 function inner4(to: Address, tos = 0): Frame {
   const frame = new Frame(2000);
-  ipv4.write(frame, frame.start, 32, tos, 1, 0, 63, 17, CLIENT, to);
+  ipv4.write(frame, frame.start, {
+    totalLength: 32,
+    tos,
+    id: 1,
+    ttl: 63,
+    protocol: UDP,
+    src: CLIENT,
+    dst: to,
+  });
   frame.end = frame.start + 32;
   return frame;
 }
 
 function inner6(to: Address, trafficClass = 0): Frame {
   const frame = new Frame(2000);
-  ipv6.write(frame, frame.start, 12, trafficClass, 17, 63, CLIENT6, to);
+  ipv6.write(frame, frame.start, {
+    payloadLength: 12,
+    trafficClass,
+    nextHeader: UDP,
+    hopLimit: 63,
+    src: CLIENT6,
+    dst: to,
+  });
   frame.end = frame.start + 52;
   return frame;
 }
@@ -61,7 +77,14 @@ function inner6(to: Address, trafficClass = 0): Frame {
 /** Puts the tunnel's header in front. */
 function wrapped(frame: Frame, tos = 0): Frame {
   frame.prepend(20);
-  ipv4.write(frame, frame.start, frame.length, tos, 0, 0, 62, IPV4_INSIDE, DIRECTOR, SERVER);
+  ipv4.write(frame, frame.start, {
+    totalLength: frame.length,
+    tos,
+    ttl: 62,
+    protocol: IPV4_INSIDE,
+    src: DIRECTOR,
+    dst: SERVER,
+  });
   return frame;
 }
 
