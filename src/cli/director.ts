@@ -2,6 +2,7 @@
 import { Command, InvalidArgumentError, Option } from 'commander';
 import { ControlClient } from '../control/client.ts';
 import { socketPath } from '../control/socket-path.ts';
+import { packetOfFile } from '../io/recorded-packet.ts';
 import { LvsError } from '../model/errors.ts';
 import type { Protocol } from '../model/service.ts';
 import { DATAPATHS, type DatapathName, describe, probe } from '../runtime/datapath.ts';
@@ -18,7 +19,7 @@ import { checkConfig } from './director/check.ts';
 import { compileConfig, FORMATS, type Format } from './director/compile.ts';
 import { explain, firstPacket } from './director/explain.ts';
 import { type ImportOptions, importConfig, SOURCES } from './director/import.ts';
-import { packetOfFile } from './director/pcap-packet.ts';
+
 import { printPlan } from './director/plan.ts';
 import { type ReplayOptions, replayFile } from './director/replay.ts';
 /** lvs-director: parses arguments, runs a command, and exits with its status. */

@@ -16,7 +16,7 @@ export interface InterfaceCaptureOptions {
   readonly received: ReceivedFrame;
   /** Called for a frame longer than the link's MTU: several packets that were merged into one. */
   readonly receivedMerged: ReceivedFrame;
-  /** Opens another way to receive merged packets, instead of a capture. `longest`: bytes of a frame that is not merged. */
+  /** Opens another receiver of merged packets, instead of a capture. `longest`: bytes of a frame that is not merged. */
   readonly openMerged?: ((interfaceIndex: number, longest: number) => Disposable) | undefined;
   readonly notice: (what: 'deleted' | 'back' | 'polling') => void;
   /** Releases the captures of deleted interfaces; undefined: their memory is lost. */
@@ -28,7 +28,7 @@ export type ReceivedFrame = (capture: Capture, captured: number, length: number)
 /** Length of the longest frame, bytes: an IP packet of 65,535 bytes and its Ethernet header. */
 const MAX_FRAME_BYTES = 65_535 + ETHERNET_HEADER + VLAN_TAG;
 /**
- * Size of the kernel's buffer for merged packets, bytes. They have a buffer of their own because in immediate mode
+ * Size of the kernel's buffer for merged packets, bytes. They have a separate buffer because in immediate mode
  * (TPACKET_V2) each slot is as large as the longest packet: 128 KiB instead of 2.
  */
 const MERGED_BUFFER_BYTES = 32 * 1024 * 1024;

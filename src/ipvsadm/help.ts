@@ -20,22 +20,22 @@ Usage:
   ipvsadm -h | -v
 
 Commands (one, and first):
-  -A --add-service       a new virtual service
-  -E --edit-service      other options for a service; what is not given takes its default
-  -D --delete-service    a service and its destinations away
-  -a --add-server        a new destination of a service
-  -e --edit-server       other options for a destination; what is not given takes its default
-  -d --delete-server     a destination away; its connections wait for it to come back
-  -L -l --list           the table, the connections, the time-outs or the sync daemons
-  -Z --zero              counters of a service, or of all, to zero
-  -C --clear             all services away
-  -S --save              the rules as lines for -R; thresholds are not among them
-  -R --restore           a command from each line of the standard input
-     --set               time-outs in seconds: TCP, TCP after a FIN, UDP; 0 leaves one as it is
-     --start-daemon      a sync daemon: kept and listed, its work on the wire is not there yet
-     --stop-daemon       no sync daemon any more
-  -h --help              this text
-  -v --version           the version that this is compatible with
+  -A --add-service       add a virtual service
+  -E --edit-service      change a service; an option that is not given gets its default
+  -D --delete-service    delete a service and its destinations
+  -a --add-server        add a destination to a service
+  -e --edit-server       change a destination; an option that is not given gets its default
+  -d --delete-server     delete a destination; its connections continue if it is added again
+  -L -l --list           list the table, the connections, the timeouts or the sync daemons
+  -Z --zero              set the counters of a service, or of all, to zero
+  -C --clear             delete all services
+  -S --save              print the rules as lines for -R; thresholds are not among them
+  -R --restore           run a command from each line of the standard input
+     --set               set timeouts in seconds: TCP, TCP after a FIN, UDP; 0 leaves one unchanged
+     --start-daemon      add a sync daemon: it is listed, but sends and receives nothing yet
+     --stop-daemon       remove a sync daemon
+  -h --help              print this text
+  -v --version           print the version that this is compatible with
 
 SERVICE is one of:
   -t --tcp-service    HOST:PORT | [IPV6]:PORT   port 0, all ports, with -p only
@@ -45,36 +45,36 @@ SERVICE is one of:
 
 Options of services:
   -s --scheduler   NAME        rr wrr lc wlc lblc lblcr dh sh sed nq fo ovf mh twos (default wlc)
-  -p --persistent  [SECONDS]   a client keeps its destination (default 360)
-  -M --netmask     MASK        clients that count as one: a mask, or leading bits for IPv6
+  -p --persistent  [SECONDS]   send a client to the same destination (default 360)
+  -M --netmask     MASK        treat a network as one client: a netmask, or a prefix length for IPv6
      --pe          ENGINE      persistence by content: sip
   -o --ops                     one-packet scheduling: UDP and firewall marks
-  -b --sched-flags FLAGS       with commas: sh-fallback,sh-port mh-fallback,mh-port flag-1,flag-2,flag-3
+  -b --sched-flags FLAGS       comma-separated: sh-fallback,sh-port mh-fallback,mh-port flag-1,flag-2,flag-3
 
 Options of destinations:
   -r --real-server HOST:PORT   without port: the service's
   -g --gatewaying              direct routing (default)
   -i --ipip                    tunnel
   -m --masquerading            network address translation
-  -w --weight      WEIGHT      share of the work; 0 keeps connections and takes no new ones (default 1)
-  -x --u-threshold UPPER       connections from which there are no new ones; 0: no such limit
-  -y --l-threshold LOWER       connections below which there are new ones again
+  -w --weight      WEIGHT      share of new connections; 0 accepts no new ones (default 1)
+  -x --u-threshold UPPER       connections at which no new ones are accepted; 0: no limit
+  -y --l-threshold LOWER       connections below which new ones are accepted again
      --tun-type    TYPE        ipip, gue or gre (default ipip)
      --tun-port    PORT        of gue
-     --tun-nocsum --tun-csum --tun-remcsum      outer checksum of gue and gre: none, one, remote (gue)
+     --tun-nocsum --tun-csum --tun-remcsum      outer checksum of gue and gre: none, full, remote (gue)
 
 Layout options:
-  -n --numeric                 numbers instead of names
-  -c --connection              connections and templates
-     --timeout --daemon        time-outs; sync daemons
-     --stats --rate            totals; per second
-  -X --exact                   all digits of --stats and --rate
-     --thresholds --persistent-conn --tun-info  other columns
-     --nosort --sort           as the director holds them; sorted (default)
+  -n --numeric                 print numbers instead of names
+  -c --connection              list connections and templates
+     --timeout --daemon        list timeouts; sync daemons
+     --stats --rate            print totals; rates per second
+  -X --exact                   print all digits of --stats and --rate
+     --thresholds --persistent-conn --tun-info  print these columns
+     --nosort --sort           keep the order of the director; sort (default)
 
 Daemon options:
   --mcast-interface NAME (eth0)   --mcast-group ADDRESS (224.0.0.81)   --mcast-port PORT (8848)
-  --mcast-ttl TTL (1)   --syncid ID (0)   --sync-maxlen OCTETS (by the interface's MTU)
+  --mcast-ttl TTL (1)   --syncid ID (0)   --sync-maxlen BYTES (default: from the MTU)
 
-The director is asked over the unix socket that the variable LVS_SOCKET names (/run/lvs/director.sock).
+The variable LVS_SOCKET names the director's unix socket (default /run/lvs/director.sock).
 `;

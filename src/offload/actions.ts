@@ -22,10 +22,10 @@ import {
   KINDS,
 } from './layout.ts';
 
-/** The way to an address, down to layer 2. */
+/** The next hop towards an address, with its layer 2 addresses. */
 export interface NextHop {
   readonly interfaceIndex: number;
-  /** MAC addresses of the neighbour and of the interface. */
+  /** MAC addresses of the neighbor and of the interface. */
   readonly to: MacAddress;
   readonly from: MacAddress;
   /** Tag that the frames get, 1..4094; 0: none. XDP only. */
@@ -128,7 +128,7 @@ export class ActionTable {
     Atomics.store(this.#words, (index * ACTION + ACTION_KIND) / 4, KINDS.withdrawn);
   }
 
-  /** As of FlowTable: nobody names them after the next grace period. */
+  /** Returns the actions that no slot names any more, as FlowTable does: to be freed after a grace period. */
   takeRetired(): number[] {
     const retired = this.#retired;
     this.#retired = [];

@@ -12,9 +12,9 @@
  *    before, and may be held up for as long as its processor is (a virtual one for many ms: a fixed delay was seen to
  *    fail). So it stays as it is until a grace period has passed, which begins after DEAD was stored: every program that
  *    can have seen it live has ended then. Only after that it becomes FREE, and may be filled again.
- * 4. Actions are held to the same rule. A slot names its action only while the action is held; one that nobody holds any
- *    more is not written before a grace period that begins after the last slot ceased to name it. So whoever read an
- *    action's number from a slot finds that action behind it.
+ * 4. Actions are held to the same rule. A slot names its action only while the action is held; one that is no longer
+ *    held is not written before a grace period that begins after the last slot ceased to name it. So a program that
+ *    read an action's number from a slot finds that action behind it.
  */
 import { NONE } from '../model/connection.ts';
 import type { Block } from '../sys/memory.ts';
@@ -63,7 +63,7 @@ export class FlowTable {
     this.#lastCounts = new Uint32Array((slots + PROBES - 1) * 2);
   }
 
-  /** The slot; NONE: all that it could be in are taken, or the flow is there already. */
+  /** Returns the slot; NONE: all possible slots are in use, or the flow already exists. */
   insert(
     protocol: number,
     src: Address,

@@ -27,7 +27,7 @@ export interface KernelOffloadOptions {
   readonly ignoresDf: () => boolean;
   /** ms, monotonic. */
   readonly clock: () => number;
-  /** While it is told of a flow that is taken out, the row is still its connection's. */
+  /** Called for a flow before its row can belong to another connection. */
   readonly report: FlowReport;
   /** Grace periods have failed: slots are no longer reused. */
   readonly failed: (error: Error) => void;
@@ -126,8 +126,8 @@ export class KernelOffload implements FlowOffload {
   }
 
   /**
-   * Looks whether ways have changed: another MAC address, a narrower path. Packets that went a way which is no more go up
-   * to the director at once, and their connections are installed anew.
+   * Checks whether next hops have changed: another MAC address, a smaller MTU. Flows with a changed next hop are removed:
+   * their packets go to the director, which installs the connections again.
    */
   checkWays(): void {
     const { actions, flows, way } = this.#options;
@@ -250,7 +250,10 @@ export class KernelOffload implements FlowOffload {
     this.#release(action);
   }
 
-  /** The number of the action. A flood of new connections has the same one each: a word of its own makes a key but once. */
+  /**
+   * Returns the number of the action. Connections created in a burst share one action; remembering its number avoids
+   * rebuilding the lookup key for each.
+   */
   #hold(wanted: Action): number {
     const { actions } = this.#options;
     const known = this.#numbers.get(wanted);

@@ -92,7 +92,7 @@ describe('a connection', () => {
     expect(formatAddress(rows.copyVaddr(row, new Uint32Array(4)))).toBe('192.0.2.80');
   });
 
-  test('has a key of its own', () => {
+  test('has a separate key', () => {
     const rows = rowsFor();
     const row = rows.add(KIND.LIVE, TCP, client, 4000, vip, 80, RS1, 0);
     expect(rows.add(KIND.LIVE, TCP, client, 4000, vip, 80, RS2, 0)).toBe(TAKEN);
@@ -225,7 +225,7 @@ describe('a template', () => {
 });
 
 describe('an end', () => {
-  test('is only one, and none for whoever knows an older state', () => {
+  test('happens once, and not for a caller that knows an older state', () => {
     const rows = rowsFor();
     const row = rows.add(KIND.LIVE, TCP, client, 4000, vip, 80, RS1, 1);
     const before = rows.track(row);

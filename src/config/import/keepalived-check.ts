@@ -51,7 +51,7 @@ interface Checker {
   readonly words: readonly string[];
 }
 
-/** Returns the check of a service; undefined where it has none, and where `leave` was told why it has none here. */
+/** Returns the check of a service; undefined if it has none, or if it is not supported: `leave` reports why. */
 export function keepalivedCheck(
   body: readonly Statement[],
   servers: readonly WatchedServer[],

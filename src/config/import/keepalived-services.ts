@@ -1,4 +1,4 @@
-/** The addresses that a virtual_server of keepalived.conf(5) stands for: its own, a mark, or those of its group. */
+/** Reads the services of a virtual_server of keepalived.conf(5): one address, one mark, or those of a group. */
 import type { Protocol, ServiceAddress } from '../../model/service.ts';
 import { familyOfText } from '../canonical-address.ts';
 import { addressRange, MAX_RANGE, networkRange } from './address-range.ts';

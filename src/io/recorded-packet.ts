@@ -1,8 +1,8 @@
 /** Reads one IP packet from a pcap or pcapng file, by its number in tcpdump and Wireshark. */
 import { readFileSync } from 'node:fs';
-import { LvsError } from '../../model/errors.ts';
-import { ETHERTYPE_IPV4, ETHERTYPE_IPV6, ethernet } from '../../wire/ethernet.ts';
-import { Frame } from '../../wire/frame.ts';
+import { LvsError } from '../model/errors.ts';
+import { ETHERTYPE_IPV4, ETHERTYPE_IPV6, ethernet } from '../wire/ethernet.ts';
+import { Frame } from '../wire/frame.ts';
 import {
   LINKTYPE_ETHERNET,
   LINKTYPE_IPV4,
@@ -13,8 +13,8 @@ import {
   PcapFileError,
   readPcap,
   readPcapHeader,
-} from '../../wire/pcap-file.ts';
-import { isPcapng, type PcapngPacket, readPcapng } from '../../wire/pcapng-file.ts';
+} from '../wire/pcap-file.ts';
+import { isPcapng, type PcapngPacket, readPcapng } from '../wire/pcapng-file.ts';
 
 /**
  * "Linux cooked" headers of `tcpdump -i any`: bytes, and the offset of the EtherType (tcpdump's registry).

@@ -1,10 +1,10 @@
 import { writeFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
-import { packetOfFile } from '../../../src/cli/director/pcap-packet.ts';
-import { LvsError } from '../../../src/model/errors.ts';
-import { packetOfLine } from '../../../src/wire/packet-line.ts';
-import { pcapHeader, pcapPacket } from '../../../src/wire/pcap-file.ts';
-import { TemporaryFolder } from '../../support/director-apis.ts';
+import { packetOfFile } from '../../src/io/recorded-packet.ts';
+import { LvsError } from '../../src/model/errors.ts';
+import { packetOfLine } from '../../src/wire/packet-line.ts';
+import { pcapHeader, pcapPacket } from '../../src/wire/pcap-file.ts';
+import { TemporaryFolder } from '../support/director-apis.ts';
 
 const FOUR = packetOfLine('203.0.113.1:4000 > 192.0.2.80:80 TCP SYN');
 const SIX = packetOfLine('[2001:db8::1]:4000 > [2001:db8::80]:80 TCP SYN');
