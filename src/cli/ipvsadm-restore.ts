@@ -1,6 +1,4 @@
 #!/usr/bin/env node
-/** ipvsadm-restore: replaces the director's rules by those of the standard input. */
-import { inProcess } from '../ipvsadm/process.ts';
-import { runRestore } from '../ipvsadm/scripts.ts';
+import './supported-node.ts';
 
-await inProcess('ipvsadm-restore', (at) => runRestore(process.argv.slice(2), at));
+void import('./ipvsadm/program.ts').then(({ restore }) => restore());

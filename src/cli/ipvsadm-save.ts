@@ -1,6 +1,4 @@
 #!/usr/bin/env node
-/** ipvsadm-save: prints the director's rules in the format of ipvsadm-restore. */
-import { inProcess } from '../ipvsadm/process.ts';
-import { runSave } from '../ipvsadm/scripts.ts';
+import './supported-node.ts';
 
-await inProcess('ipvsadm-save', (at) => runSave(process.argv.slice(2), at));
+void import('./ipvsadm/program.ts').then(({ save }) => save());

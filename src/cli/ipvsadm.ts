@@ -1,6 +1,4 @@
 #!/usr/bin/env node
-/** ipvsadm: lists and changes the rules of a director. */
-import { inProcess } from '../ipvsadm/process.ts';
-import { runIpvsadm } from '../ipvsadm/run.ts';
+import './supported-node.ts';
 
-await inProcess('ipvsadm', (at) => runIpvsadm(process.argv.slice(2), at));
+void import('./ipvsadm/program.ts').then(({ ipvsadm }) => ipvsadm());

@@ -1,5 +1,5 @@
 /** Loads a configuration file: returns its document, or throws an error that lists all its errors. */
-import { constants } from 'node:fs';
+import { constants, createReadStream, type ReadStream } from 'node:fs';
 import { open } from 'node:fs/promises';
 import { LvsError } from '../model/errors.ts';
 import type { Document } from './document.ts';
@@ -21,8 +21,14 @@ export interface Loaded {
   readonly warnings: readonly string[];
 }
 
+/** The path that stands for the standard input. */
+const STDIN_PATH = '-';
+/** A directive as the first word of lvs.conf: the standard input has no file name extension. */
+const FIRST_DIRECTIVE = /^(?:\s*(?:#.*)?\n)*\s*[A-Z_]+\s*=/;
+
 /**
- * Reads lvs.conf, or lvs.yaml by its file name extension. `segments`: networks of the director's host, for
+ * Reads lvs.conf, or lvs.yaml by its file name extension; `-` is the standard input, which is lvs.conf if it begins
+ * with a directive. `segments`: networks of the director's host, for
  * warnings. Throws LvsError CONFIG with every error, its file, line and column; nothing is changed then.
  */
 export async function loadConfig(
@@ -31,28 +37,36 @@ export async function loadConfig(
   schedulers: readonly string[],
   segments: readonly Segment[] = [],
 ): Promise<Loaded> {
-  const parse = /\.ya?ml$/i.test(path) ? parseYaml : parseLvsConf;
   let text: string;
   try {
     text = (await octetsOf(path)).toString('utf8').replace(/^\uFEFF/, ''); // UTF-8 does not need a byte order mark
   } catch (cause) {
     throw new LvsError('CONFIG', `${path}: cannot be read: ${(cause as Error).message}`, { cause });
   }
+  const isYaml = path === STDIN_PATH ? !FIRST_DIRECTIVE.test(text) : /\.ya?ml$/i.test(path);
+  const name = path === STDIN_PATH ? '<stdin>' : path;
   const binary = text.indexOf('\0');
-  if (binary >= 0) refuse([binaryProblem(path, text.slice(0, binary))], text);
-  const { document, problems } = await parse(text, path, names, schedulers, segments);
+  if (binary >= 0) refuse([binaryProblem(name, text.slice(0, binary))], text);
+  const parse = isYaml ? parseYaml : parseLvsConf;
+  const { document, problems } = await parse(text, name, names, schedulers, segments);
   const inOrder = [...problems].sort((a, b) => a.line - b.line || a.column - b.column);
   const errors = inOrder.filter((each) => each.severity === 'error');
   if (errors.length > 0) refuse(errors, text);
   return { document, warnings: formatProblems(inOrder, text) };
 }
 
-/** Reads a regular file. Does not wait for the writer of a FIFO, and does not read a device. */
+/** Reads a regular file, or the standard input. Does not wait for the writer of a FIFO, and does not read a device. */
 async function octetsOf(path: string): Promise<Buffer> {
+  if (path === STDIN_PATH)
+    return collected(createReadStream('', { fd: 0, end: MAX_FILE_BYTES, autoClose: false }));
   await using file = await open(path, constants.O_RDONLY | constants.O_NONBLOCK);
   if (!(await file.stat()).isFile()) throw new Error('not a regular file');
+  return await collected(file.createReadStream({ end: MAX_FILE_BYTES, autoClose: false }));
+}
+
+async function collected(stream: ReadStream): Promise<Buffer> {
   const parts: Buffer[] = [];
-  for await (const part of file.createReadStream({ end: MAX_FILE_BYTES, autoClose: false })) parts.push(part);
+  for await (const part of stream) parts.push(part);
   const all = Buffer.concat(parts);
   if (all.length > MAX_FILE_BYTES) throw new Error(`file is larger than ${MAX_FILE_BYTES} bytes`);
   return all;

@@ -2,6 +2,7 @@
 import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
 import { LvsError } from '../model/errors.ts';
 import type { System } from '../sys/system.ts';
+import { loadNativePackage } from './native-package.ts';
 
 export interface CaptureOptions {
   readonly interface: string;
@@ -50,26 +51,13 @@ export type ReceivedPacket = (captured: number, length: number) => void;
 
 type PcapPackage = typeof import('pcap');
 
-async function load(): Promise<PcapPackage> {
-  try {
-    const loaded = (await import('pcap')) as PcapPackage & { default?: PcapPackage };
-    return loaded.default ?? loaded;
-  } catch (cause) {
-    throw new LvsError(
-      'UNAVAILABLE',
-      'package pcap: not installed, or its build failed (install libpcap-dev, g++, make and python3, then run npm rebuild pcap)',
-      { cause },
-    );
-  }
-}
-
 /** Indices in the package's packet header: seconds, microseconds, captured length, length on the wire; host order. */
 const CAPTURED = 2;
 const LENGTH = 3;
 
 /** Starts a capture. `received` is called from inside `poll` and from the event loop. Throws LvsError. */
 export async function openCapture(options: CaptureOptions, received: ReceivedPacket): Promise<Capture> {
-  const pcap = await load();
+  const pcap = await loadNativePackage<PcapPackage>('pcap', 'libpcap-dev, ');
   // The package warns of interfaces without an IPv4 address, which are valid here.
   pcap.warningHandler = () => {};
   const memory = new ArrayBuffer(CAPTURE_OFFSET + options.snapLength + 8 - (options.snapLength % 4));

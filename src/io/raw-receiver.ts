@@ -1,6 +1,8 @@
 /** Receives the IP packets of one protocol that are addressed to this host, with the raw-socket package. */
 import { LvsError } from '../model/errors.ts';
 import { Frame, HEADROOM } from '../wire/frame.ts';
+import { loadNativePackage } from './native-package.ts';
+import type { RawSocketPackage } from './raw-socket.ts';
 
 /** SOL_SOCKET, SO_RCVBUFFORCE (asm-generic/socket.h). */
 const SOL_SOCKET = 1;
@@ -32,9 +34,7 @@ export async function openRawReceiver(
   protocol: number,
   receive: ReceivedPacket,
 ): Promise<void> {
-  const raw = await import('raw-socket').catch((cause) => {
-    throw new LvsError('UNAVAILABLE', 'package raw-socket: not installed, or its build failed', { cause });
-  });
+  const raw = await loadNativePackage<RawSocketPackage>('raw-socket');
   const frame = new Frame();
   const buffer = Buffer.from(frame.bytes.buffer, HEADROOM);
   let octets = 0;

@@ -1,5 +1,6 @@
 /** Sends IP packets with the raw-socket package and works around its faults; loads the package when first needed. */
 import { LvsError } from '../model/errors.ts';
+import { loadNativePackage } from './native-package.ts';
 
 /** IPPROTO_RAW of raw(7): packets include their IPv4 header, and the socket receives nothing. */
 const IPPROTO_RAW = 255;
@@ -23,21 +24,12 @@ export interface RawSender {
   readonly failures: ReadonlyMap<string, number>;
 }
 
-async function load(): Promise<typeof import('raw-socket')> {
-  try {
-    return await import('raw-socket');
-  } catch (cause) {
-    throw new LvsError(
-      'UNAVAILABLE',
-      'package raw-socket: not installed, or its build failed (install g++, make and python3, then run npm rebuild raw-socket)',
-      { cause },
-    );
-  }
-}
+/** The raw-socket package. */
+export type RawSocketPackage = typeof import('raw-socket');
 
 /** Opens a socket that only sends; it lives as long as the process. Needs CAP_NET_RAW. Throws LvsError. */
 export async function openRawSender(family: 4 | 6): Promise<RawSender> {
-  const raw = await load();
+  const raw = await loadNativePackage<RawSocketPackage>('raw-socket');
   const failures = new Map<string, number>();
   let socket: ReturnType<typeof raw.createSocket>;
   try {

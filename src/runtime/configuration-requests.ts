@@ -1,6 +1,7 @@
 /** The configuration file of a running director: reloaded on a signal or a request. */
 import { resolve } from 'node:path';
 import type { ConfigurationApi, Reloaded } from '../control/director-api.ts';
+import type { ServiceManager } from '../host/service-manager.ts';
 import { LvsError } from '../model/errors.ts';
 import { openConfiguration, type ReadConfiguration } from './configuration-thread.ts';
 import { checkMarks } from './datapath.ts';
@@ -14,11 +15,19 @@ export class ConfigurationRequests implements ConfigurationApi {
   readonly #path: string;
   readonly #running: RunningDirector;
   readonly #datapath: string;
+  readonly #manager: Pick<ServiceManager, 'reloading' | 'ready'>;
   readonly #log: Log;
   #reloading: Promise<unknown> = Promise.resolve();
   #next: Promise<Reloaded> | undefined;
 
-  constructor(path: string, running: RunningDirector, datapath: string, log: Log) {
+  constructor(
+    path: string,
+    running: RunningDirector,
+    datapath: string,
+    manager: Pick<ServiceManager, 'reloading' | 'ready'>,
+    log: Log,
+  ) {
+    this.#manager = manager;
     this.#path = path;
     this.#datapath = datapath;
     this.#running = running;
@@ -50,14 +59,20 @@ export class ConfigurationRequests implements ConfigurationApi {
   }
 
   async #reload(): Promise<Reloaded> {
+    let outcome = 'reload failed, unchanged';
+    this.#manager.reloading();
     try {
       using wanted = await openConfiguration(this.#path);
       checkDevices(wanted);
       checkMarks(wanted.marked, this.#datapath);
-      return await this.#apply(wanted);
+      const reloaded = await this.#apply(wanted);
+      outcome = `reloaded: ${wanted.services} services`;
+      return reloaded;
     } catch (error) {
       if (error instanceof LvsError) this.#log('error', 'config-rejected', { error: error.message });
       throw error;
+    } finally {
+      this.#manager.ready(`forwarding: ${outcome}, datapath ${this.#datapath}`);
     }
   }
 

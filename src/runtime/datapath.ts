@@ -5,6 +5,7 @@ import { openTun } from '../io/tap-device.ts';
 import { LvsError } from '../model/errors.ts';
 import { probeClsact } from '../offload/tc-attach.ts';
 import { loadSystem, type System } from '../sys/system.ts';
+import { missingKernelPathCapabilities, ownStatus } from './privileges.ts';
 
 export const DATAPATHS = ['auto', 'tc', 'xdp', 'live'] as const;
 export type DatapathName = (typeof DATAPATHS)[number];
@@ -28,6 +29,11 @@ const MARKED =
   'there are rules that give packets a firewall mark, which only the director itself understands';
 
 export async function probe(): Promise<Probed> {
+  const lacking = missingKernelPathCapabilities(ownStatus());
+  if (lacking.length > 0) {
+    const missing: Feature = { name: 'capabilities', missing: `missing ${lacking.join(' and ')}` };
+    return { tc: [missing], xdp: [missing], other: [] };
+  }
   try {
     const bpf = new Bpf(await loadSystem());
     const { maps, mappedMaps, xdp, tcx, acquire, gracePeriods } = await probeFeatures(bpf);

@@ -27,7 +27,8 @@ export async function openKernelPath(options: KernelPathOptions): Promise<Kernel
   const { datapath, why } =
     wanted === 'live' ? choose(wanted, NOTHING, marked) : choose(wanted, await probe(), marked);
   if (datapath === 'live') {
-    log('info', 'datapath-chosen', { datapath, reason: why });
+    // Slower than the operator may expect; marks are a choice of the configuration.
+    log(wanted === 'live' || marked ? 'info' : 'warning', 'datapath-chosen', { datapath, reason: why });
     return { datapath, offloading: undefined };
   }
   try {
@@ -41,7 +42,7 @@ export async function openKernelPath(options: KernelPathOptions): Promise<Kernel
     return { datapath, offloading };
   } catch (error) {
     if (wanted !== 'auto' || !(error instanceof LvsError) || error.code !== 'UNAVAILABLE') throw error;
-    log('info', 'datapath-chosen', { datapath: 'live', reason: `not ${datapath}: ${error.message}` });
+    log('warning', 'datapath-chosen', { datapath: 'live', reason: `not ${datapath}: ${error.message}` });
     return { datapath: 'live', offloading: undefined };
   }
 }

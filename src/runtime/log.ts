@@ -1,4 +1,5 @@
 /** One line an event, for people or for machines; no event can flood the log. */
+import { fstatSync } from 'node:fs';
 import { UNPRINTABLE } from '../model/unprintable.ts';
 
 /** From the least to the worst. */
@@ -7,6 +8,9 @@ export type Level = (typeof LEVELS)[number];
 export type Fields = Readonly<Record<string, string | number | boolean | undefined>>;
 export type Log = (level: Level, event: string, fields?: Fields) => void;
 export type LogFormat = 'text' | 'json';
+
+/** Priorities of syslog(3), which the journal takes from the beginning of a line (sd-daemon(3)). */
+const PRIORITIES: Readonly<Record<Level, string>> = { info: '<6>', warning: '<4>', error: '<3>' };
 
 /**
  * Lines of one event in a window, and where it tells of a destination, of which many may change at once; ms of a
@@ -20,6 +24,8 @@ export interface LogOptions {
   readonly format: LogFormat;
   /** The least that is logged; default info. */
   readonly level?: Level;
+  /** Whether the lines are sent to the journal of systemd, which adds the time and takes the level as a priority. */
+  readonly isJournal?: boolean;
   /** Gets whole lines. */
   readonly write?: (line: string) => void;
   /** The wall clock. */
@@ -28,12 +34,24 @@ export interface LogOptions {
 
 export function createLog(options: LogOptions): Log {
   const { format, level: least = 'info', now = () => new Date() } = options;
-  const { write = (line: string) => process.stderr.write(line) } = options;
+  const { write = (line: string) => process.stderr.write(line), isJournal = false } = options;
   const line = format === 'json' ? jsonLine : textLine;
   return (level, event, fields = {}) => {
     if (LEVELS.indexOf(level) < LEVELS.indexOf(least)) return;
-    write(`${line(now().toISOString(), level, event, fields)}\n`);
+    const text = line(isJournal ? undefined : now().toISOString(), level, event, fields);
+    write(`${isJournal ? PRIORITIES[level] : ''}${text}\n`);
   };
+}
+
+/** Reports whether a descriptor is connected to the journal: systemd names its device and inode (systemd.exec(5)). */
+export function isJournalStream(
+  environment: Readonly<Record<string, string | undefined>>,
+  descriptor: number,
+) {
+  const stream = environment['JOURNAL_STREAM'];
+  if (stream === undefined) return false;
+  const { dev, ino } = fstatSync(descriptor);
+  return stream === `${dev}:${ino}`;
 }
 
 /** `log` without floods; `now`: ms of any clock. */
@@ -67,14 +85,14 @@ function rateLimit(): (event: string, most: number, now: number) => number {
   };
 }
 
-const jsonLine = (time: string, level: Level, event: string, fields: Fields): string =>
+const jsonLine = (time: string | undefined, level: Level, event: string, fields: Fields): string =>
   jsonOf({ time, level, event, ...fields });
 
-function textLine(time: string, level: Level, event: string, fields: Fields): string {
+function textLine(time: string | undefined, level: Level, event: string, fields: Fields): string {
   const words = Object.entries(fields).flatMap(([name, value]) =>
     value === undefined ? [] : [`${name}=${quoted(String(value))}`],
   );
-  return [time, level, event, ...words].join(' ');
+  return [...(time === undefined ? [] : [time]), level, event, ...words].join(' ');
 }
 
 /** As it is when it is one word; otherwise as a JSON string, so that a line stays a line. */

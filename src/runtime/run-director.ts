@@ -5,6 +5,7 @@ import { type ControlServer, serveControl } from '../control/server.ts';
 import { interfaceAddresses } from '../host/interface-addresses.ts';
 import { bringsPackets, receivingInterfaces } from '../host/link-facts.ts';
 import { Routes } from '../host/routes.ts';
+import { openServiceManager, type ServiceManager, startWatchdog } from '../host/service-manager.ts';
 import { SourceValidator } from '../host/source-validation.ts';
 import type { HostIo } from '../io/host-io.ts';
 import { openLive } from '../io/live.ts';
@@ -64,6 +65,10 @@ export async function runDirector(options: RunOptions): Promise<void> {
   const missing = lackingPrivileges();
   if (missing) throw new LvsError('UNAVAILABLE', missing);
   const ending = endOnSignal();
+  const manager = await openServiceManager(process.env, loadSystem, (error) =>
+    log('warning', 'service-manager-unreachable', { error }),
+  );
+  ending.signal.addEventListener('abort', () => manager.stopping(`ending: ${ending.signal.reason}`));
   const start = await readStart(options.config, log);
   // A VIP on the loopback or on a dummy device: its packets come by other interfaces.
   const interfaces = options.interfaces ?? start.interfaces.filter(bringsPackets);
@@ -116,7 +121,7 @@ export async function runDirector(options: RunOptions): Promise<void> {
     ...(offloading && { offloading }),
   });
   const captures = new PacketCaptures(running.director, sender);
-  const plane = new ControlPlane(options, path.datapath, running, captures, log);
+  const plane = new ControlPlane(options, path.datapath, running, captures, manager, log);
   try {
     await plane.open();
     sources.refresh(io.interfaces);
@@ -128,6 +133,8 @@ export async function runDirector(options: RunOptions): Promise<void> {
       services: start.services,
       socket: options.socket,
     });
+    manager.ready(`forwarding: ${start.services} services, datapath ${path.datapath}`);
+    using _watchdog = startWatchdog(manager);
     await pump({ io, director: captures, clock, unmatched: running.handleUnmatched, signal: ending.signal });
   } finally {
     await plane.close();
@@ -184,13 +191,14 @@ class ControlPlane {
     datapath: string,
     running: RunningDirector,
     captures: PacketCaptures,
+    manager: ServiceManager,
     log: Log,
   ) {
     this.#options = options;
     this.#running = running;
     this.#captures = captures;
     this.#log = log;
-    this.#configuration = new ConfigurationRequests(options.config, running, datapath, log);
+    this.#configuration = new ConfigurationRequests(options.config, running, datapath, manager, log);
   }
 
   /** Opens the control socket. Throws LvsError if another director has it; nothing on the host has changed by then. */

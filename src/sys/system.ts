@@ -18,6 +18,15 @@ export interface System {
   socket(family: number, type: number, protocol: number): number;
   /** `address`, `length`: a struct sockaddr. */
   bind(descriptor: number, address: Address, length: number): number;
+  /** `to`, `toLength`: a struct sockaddr. */
+  sendTo(
+    descriptor: number,
+    address: Address,
+    length: number,
+    flags: number,
+    to: Address,
+    toLength: number,
+  ): number;
   setsockopt(descriptor: number, level: number, option: number, value: Address, length: number): number;
   /** `descriptors`: an array of `count` struct pollfd. `timeout`: ms, -1 for ever. The event loop goes on meanwhile. */
   poll(descriptors: Address, count: number, timeout: number): Promise<number>;
@@ -73,6 +82,14 @@ async function load(): Promise<System> {
   const ioctl = libc.func('ioctl', 'int', ['int', 'uint64_t', 'uintptr_t']);
   const socket = libc.func('socket', 'int', ['int', 'int', 'int']);
   const bind = libc.func('bind', 'int', ['int', 'uintptr_t', 'uint32_t']);
+  const sendto = libc.func('sendto', 'int64_t', [
+    'int',
+    'uintptr_t',
+    'size_t',
+    'int',
+    'uintptr_t',
+    'uint32_t',
+  ]);
   const setsockopt = libc.func('setsockopt', 'int', ['int', 'int', 'int', 'uintptr_t', 'uint32_t']);
   const poll = libc.func('poll', 'int', ['uintptr_t', 'uint64_t', 'int']);
   const setns = libc.func('setns', 'int', ['int', 'int']);
@@ -105,6 +122,8 @@ async function load(): Promise<System> {
     ioctl: (descriptor, request, argument) => result(ioctl(descriptor, request, argument)),
     socket: (family, type, protocol) => result(socket(family, type, protocol)),
     bind: (descriptor, address, length) => result(bind(descriptor, address, length)),
+    sendTo: (descriptor, address, length, flags, to, toLength) =>
+      result(sendto(descriptor, address, length, flags, to, toLength)),
     setsockopt: (descriptor, level, option, value, length) =>
       result(setsockopt(descriptor, level, option, value, length)),
     poll: (descriptors, count, timeout) => later((done) => poll.async(descriptors, count, timeout, done)),

@@ -34,6 +34,7 @@ describe.skipIf(why !== undefined)('lvs-director', () => {
     ['top --interval 0', 'Expected an integer'],
     ['replay --config x --in y', 'required option'],
     ['replay --config x --in y --out z --seed -1', 'Expected an integer'],
+    ['run --config -', 'Expected a file that can be read again'],
     ['check', 'missing required argument'],
     ['fly', 'unknown command'],
     ['--fly', "unknown option '--fly'"],
@@ -49,6 +50,22 @@ describe.skipIf(why !== undefined)('lvs-director', () => {
     const { status, stdout } = run('--version');
     expect(stdout).toMatch(/^\d+\.\d+\.\d+\n$/);
     expect(status).toBe(0);
+  });
+
+  test.each([
+    [
+      'YAML',
+      'services: [{ tcp: "192.0.2.1:80", destinations: [192.0.2.2] }]\n',
+      0,
+      '-: 1 services, 1 destinations',
+    ],
+    ['lvs.conf', '# first\n\nLVS_TYPE=VS_DR\nVIPP=eth0\n', 2, '<stdin>:4:1: error'],
+    ['invalid YAML', 'services: 3\n', 2, '<stdin>:1:11: error'],
+  ])('check - reads %s from the standard input', (_, input, status, output) => {
+    const [node, ...script] = built('src/cli/director');
+    const checked = spawnSync(node!, [...script, 'check', '-'], { encoding: 'utf8', input });
+    expect(checked.stdout + checked.stderr).toContain(output);
+    expect(checked.status).toBe(status);
   });
 
   test('exits normally when its reader closes the pipe', () => {

@@ -1,5 +1,6 @@
+import { fstatSync } from 'node:fs';
 import { expect, test } from 'vitest';
-import { createLog, type LogFormat, limitedLog } from '../../src/runtime/log.ts';
+import { createLog, isJournalStream, type LogFormat, limitedLog } from '../../src/runtime/log.ts';
 
 function written(format: LogFormat, ...event: Parameters<ReturnType<typeof createLog>>): string {
   let text = '';
@@ -73,4 +74,24 @@ test('a flood of one event is limited, reported later, and hides no other event'
   expect(lines.at(-1)).toMatchObject({ i: 1000, suppressed: 950 });
   log('warning', 'control', { i: 1001 });
   expect(lines.at(-1)).not.toHaveProperty('suppressed');
+});
+
+test.each([
+  ['info', '<6>info x reason=y\n'],
+  ['warning', '<4>warning x reason=y\n'],
+  ['error', '<3>error x reason=y\n'],
+] as const)('for the journal, level %s becomes a priority, and the time is omitted', (level, expected) => {
+  let text = '';
+  const write = (line: string) => {
+    text += line;
+  };
+  createLog({ format: 'text', isJournal: true, write })(level, 'x', { reason: 'y' });
+  expect(text).toBe(expected);
+});
+
+test('a descriptor is the journal if its device and inode are those of JOURNAL_STREAM', () => {
+  const { dev, ino } = fstatSync(2);
+  expect(isJournalStream({ JOURNAL_STREAM: `${dev}:${ino}` }, 2)).toBe(true);
+  expect(isJournalStream({ JOURNAL_STREAM: `${dev}:${ino + 1}` }, 2)).toBe(false);
+  expect(isJournalStream({}, 2)).toBe(false);
 });

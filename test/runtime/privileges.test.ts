@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { missingCapabilities } from '../../src/runtime/privileges.ts';
+import { missingCapabilities, missingKernelPathCapabilities } from '../../src/runtime/privileges.ts';
 
 test.each([
   ['000001ffffffffff', []],
@@ -11,4 +11,14 @@ test.each([
   expect(missingCapabilities(`Name:\tnode\nCapInh:\tffff\nCapEff:\t${mask}\nCapBnd:\tffff\n`)).toEqual(
     missing,
   );
+});
+
+test.each([
+  ['000001ffffffffff', []],
+  ['000000c000003000', []],
+  ['0000000000200000', []],
+  ['0000008000003000', ['CAP_PERFMON']],
+  ['0000000000003000', ['CAP_PERFMON', 'CAP_BPF']],
+])('with the capabilities %s, %j are missing for the kernel path', (mask, missing) => {
+  expect(missingKernelPathCapabilities(`CapEff:\t${mask}\n`)).toEqual(missing);
 });

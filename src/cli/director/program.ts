@@ -1,0 +1,311 @@
+/** lvs-director: parses arguments, runs a command, and exits with its status. */
+import { Command, InvalidArgumentError, Option } from 'commander';
+import { ControlClient } from '../../control/client.ts';
+import { socketPath } from '../../control/socket-path.ts';
+import { packetOfFile } from '../../io/recorded-packet.ts';
+import { LvsError } from '../../model/errors.ts';
+import type { Protocol } from '../../model/service.ts';
+import { DATAPATHS, type DatapathName, describe, probe } from '../../runtime/datapath.ts';
+import { createLog, isJournalStream, LEVELS, type Level, type LogFormat } from '../../runtime/log.ts';
+import { runDirector } from '../../runtime/run-director.ts';
+import { version } from '../../runtime/version.ts';
+import { MAX_CONNECTIONS } from '../../table/rows.ts';
+import { isReported, plainArguments, WRONG_ARGUMENTS } from '../argument-errors.ts';
+import { parseEndpointArgument, parseListen, parseServiceArgument, socketGroup } from '../arguments.ts';
+import { handleBrokenPipe } from '../broken-pipe.ts';
+import { askReload } from './ask-reload.ts';
+import { type CaptureOptions, capture } from './capture.ts';
+import { checkConfig } from './check.ts';
+import { compileConfig, FORMATS, type Format } from './compile.ts';
+import { explain, firstPacket } from './explain.ts';
+import { type ImportOptions, importConfig, SOURCES } from './import.ts';
+import { printPlan } from './plan.ts';
+import { type ReplayOptions, replayFile } from './replay.ts';
+import { top } from './top.ts';
+
+/** Exit status of failures at run time; wrong arguments and files have another one. */
+const FAILED = 1;
+/** Default address of the web interface. */
+const METRICS = '127.0.0.1:9112';
+
+interface RunArguments {
+  readonly config: string;
+  readonly interface?: string[];
+  readonly socket: string;
+  readonly socketGroup?: number;
+  readonly metrics?: { host: string; port: number };
+  readonly metricsName?: string[];
+  readonly procfs?: string;
+  readonly connections: number;
+  readonly datapath: DatapathName;
+  readonly flows: number;
+  readonly logFormat: LogFormat;
+  readonly logLevel: Level;
+}
+
+const print = (text: string) => void process.stdout.write(text);
+
+function parseSeed(text: string): number {
+  const seed = Number(text);
+  if (!(Number.isInteger(seed) && seed >= 0 && seed < 2 ** 32))
+    throw new InvalidArgumentError('Expected an integer from 0 to 4294967295.');
+  return seed;
+}
+
+/** A director reads its file again at each reload, so it cannot be the standard input. */
+function configFile(path: string): string {
+  if (path === '-') throw new InvalidArgumentError('Expected a file that can be read again.');
+  return path;
+}
+
+/** Parses the number of rows of the connection table. */
+function parseConnections(text: string): number {
+  const rows = Number(text);
+  if (!(Number.isInteger(rows) && rows >= 1024 && rows <= MAX_CONNECTIONS))
+    throw new InvalidArgumentError(`Expected an integer from 1024 to ${MAX_CONNECTIONS}.`);
+  return rows;
+}
+
+function parseWhole(text: string): number {
+  const number = Number(text);
+  if (!(Number.isSafeInteger(number) && number > 0))
+    throw new InvalidArgumentError('Expected an integer above 0.');
+  return number;
+}
+
+/** The kernel's verifier limits the offset into a map, and so the size of the table. */
+const MAX_FLOWS = 2 ** 22;
+
+/** Parses the number of flows of the kernel path. */
+function parseFlows(text: string): number {
+  const flows = Number(text);
+  if (!(Number.isInteger(flows) && flows >= 64 && flows <= MAX_FLOWS))
+    throw new InvalidArgumentError(`Expected an integer from 64 to ${MAX_FLOWS}.`);
+  return flows;
+}
+
+export const program = new Command('lvs-director')
+  .description(
+    'The director of a Linux Virtual Server: forwards the packets of virtual services to real servers.',
+  )
+  .version(version());
+plainArguments(program);
+
+program
+  .command('run')
+  .description('forward packets in the foreground; SIGHUP reloads the file, SIGTERM ends')
+  .requiredOption('--config <file>', 'lvs.conf, or lvs.yaml (by the extension)', configFile)
+  .option('--interface <name...>', 'interfaces to receive on (default: those in the file)')
+  .option('--socket <path>', 'control socket for ipvsadm and other clients', socketPath(process.env))
+  .addOption(
+    new Option('--socket-group <group>', 'group, by name or number, that may also use the socket').argParser(
+      socketGroup,
+    ),
+  )
+  .addOption(
+    new Option('--metrics [host:port]', 'serve Prometheus metrics, the status page and JSON on this address')
+      .preset(METRICS)
+      .argParser(parseListen),
+  )
+  .option(
+    '--metrics-name <name...>',
+    'names in the Host header of --metrics, besides IP addresses, localhost and the host name',
+  )
+  .option('--procfs <folder>', 'keep ip_vs, ip_vs_conn and ip_vs_stats there, as /proc/net has them')
+  .option(
+    '--connections <number>',
+    'maximum number of connections; 140 bytes each',
+    parseConnections,
+    1_048_576,
+  )
+  .addOption(
+    new Option(
+      '--datapath <name>',
+      'what forwards known connections: the kernel (tc, xdp) or this process (live); auto: tc if available',
+    )
+      .choices(DATAPATHS)
+      .default('auto'),
+  )
+  .option(
+    '--flows <number>',
+    'size of the kernel flow table, per IP version (192 bytes per flow, allocated at start)',
+    parseFlows,
+    262_144,
+  )
+  .addOption(
+    new Option('--log-format <format>', 'format of the log').choices(['text', 'json']).default('text'),
+  )
+  .addOption(new Option('--log-level <level>', 'minimum level to log').choices([...LEVELS]).default('info'))
+  .action(async (options: RunArguments) => {
+    const { interface: interfaces, logFormat, logLevel, metricsName, ...rest } = options;
+    const log = createLog({
+      format: logFormat,
+      level: logLevel,
+      isJournal: isJournalStream(process.env, process.stderr.fd),
+    });
+    await runDirector({
+      ...rest,
+      ...(interfaces ? { interfaces } : {}),
+      ...(metricsName ? { metricsNames: metricsName } : {}),
+      log,
+    });
+    process.exit(0);
+  });
+
+program
+  .command('features')
+  .description('report which kernel datapaths are available, and what is missing for the others')
+  .action(async () => {
+    for (const line of describe(await probe())) console.log(line);
+  });
+
+program
+  .command('check')
+  .description('check a configuration file; exit status: 0 valid, 2 invalid')
+  .argument('<file>', 'lvs.conf, or lvs.yaml; - reads the standard input')
+  .action(async (file: string) => {
+    process.exitCode = await checkConfig(file, console.log, console.error);
+  });
+
+program
+  .command('compile')
+  .description('print a configuration file as rules for ipvsadm -R, or in another format')
+  .argument('<file>', 'lvs.conf, or lvs.yaml; - reads the standard input')
+  .addOption(new Option('--format <form>', 'output format').choices([...FORMATS]).default('ipvsadm'))
+  .action(async (file: string, { format }: { format: Format }) => {
+    process.exitCode = await compileConfig(file, format, print, console.error);
+  });
+
+program
+  .command('import')
+  .description('print the configuration of another program as lvs.yaml, and on stderr what was left out')
+  .argument('<file>', 'file to convert; - reads the standard input')
+  .addOption(new Option('--from <program>', 'program of the file (default: detected)').choices([...SOURCES]))
+  .option('--config-id <name>', "keepalived: the config id of '@name' lines (default: the host's name)")
+  .action((file: string, options: ImportOptions) => importConfig(file, options, print, console.error));
+
+program
+  .command('plan')
+  .description('print what a reload of the running director with this file would change')
+  .argument('<file>', 'lvs.conf, or lvs.yaml; - reads the standard input')
+  .option('--socket <path>', 'control socket of the director', socketPath(process.env))
+  .option('--json', 'print JSON', false)
+  .action(async (file: string, { socket, json }: { socket: string; json: boolean }) => {
+    using api = new ControlClient(socket);
+    await printPlan(file, json, api, print, console.error);
+  });
+
+program
+  .command('reload')
+  .description('make the running director reload its file; an invalid file changes nothing')
+  .option('--socket <path>', 'control socket of the director', socketPath(process.env))
+  .action(async ({ socket }: { socket: string }) => {
+    using api = new ControlClient(socket);
+    await askReload(api, print, console.error);
+  });
+
+interface ExplainArguments {
+  readonly from?: { address: string; port: number };
+  readonly to?: { address: string; port: number };
+  readonly protocol: Protocol;
+  readonly pcap?: string;
+  readonly packet: number;
+  readonly socket: string;
+  readonly json: boolean;
+}
+
+program
+  .command('explain')
+  .description(
+    'report what the running director would do with a packet, and why; exit status: 0 not dropped, 1 dropped',
+  )
+  .option('--from <address:port>', 'client of a new connection', parseEndpointArgument)
+  .option('--to <address:port>', 'destination address of the connection', parseEndpointArgument)
+  .addOption(
+    new Option('--protocol <name>', 'protocol of the connection')
+      .choices(['tcp', 'udp', 'sctp'])
+      .default('tcp'),
+  )
+  .addOption(new Option('--pcap <file>', 'file with the packet').conflicts(['from', 'to', 'protocol']))
+  .addOption(
+    new Option('--packet <number>', 'number of the packet in the file')
+      .argParser(parseWhole)
+      .default(1)
+      .conflicts(['from', 'to', 'protocol']),
+  )
+  .option('--socket <path>', 'control socket of the director', socketPath(process.env))
+  .option('--json', 'print JSON', false)
+  .action(async ({ from, to, protocol, pcap, packet, socket, json }: ExplainArguments) => {
+    if (pcap === undefined && !(from && to))
+      throw new LvsError(
+        'CONFIG',
+        'explain: missing packet: expected --from and --to, or --pcap and --packet',
+      );
+    const octets = pcap === undefined ? firstPacket(from!, to!, protocol) : packetOfFile(pcap, packet);
+    using api = new ControlClient(socket);
+    process.exitCode = (await explain(octets, json, api, print)) ? 0 : FAILED;
+  });
+
+program
+  .command('top')
+  .description(
+    'show services and destinations with their rates, refreshed until q; once if stdout is not a terminal',
+  )
+  .option('--interval <seconds>', 'refresh interval', parseWhole, 2)
+  .option('--socket <path>', 'control socket of the director', socketPath(process.env))
+  .action(async ({ interval, socket }: { interval: number; socket: string }) => {
+    using api = new ControlClient(socket);
+    const { stdin: input, stdout: output } = process;
+    await top({ api, interval: interval * 1000, input, output, signal: untilSignal() });
+  });
+
+program
+  .command('capture')
+  .description('write packets of a service, before and after forwarding, with comments, until SIGINT')
+  .requiredOption(
+    '--service <name>',
+    'service, such as tcp:192.0.2.1:80, udp:[2001:db8::1]:53, mark:7',
+    parseServiceArgument,
+  )
+  .requiredOption('-w, --write <file>', 'pcapng file to write; - for stdout')
+  .option('--count <number>', 'number of packets after which to end', parseWhole)
+  .option('--socket <path>', 'control socket of the director', socketPath(process.env))
+  .action(async ({ socket, ...options }: Omit<CaptureOptions, 'signal' | 'report'> & { socket: string }) => {
+    using api = new ControlClient(socket);
+    await capture(api, { ...options, signal: untilSignal(), report: console.error });
+  });
+
+/** Returns a signal that aborts at SIGINT and SIGTERM. */
+function untilSignal(): AbortSignal {
+  const ending = new AbortController();
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => ending.abort(signal));
+  return ending.signal;
+}
+
+program
+  .command('replay')
+  .description('pass recorded packets to a new director, and print its connections at the end')
+  .requiredOption('--config <file>', 'lvs.conf, or lvs.yaml (by the extension)')
+  .requiredOption('--in <file>', 'pcap file of the received packets')
+  .requiredOption('--out <file>', 'pcap file to write, of the IP packets that are sent')
+  .option('--seed <number>', 'seed of the random source; same input and seed, same output', parseSeed, 1)
+  .option('--json', 'print JSON')
+  .action((options: ReplayOptions) => replayFile(options, print));
+
+/** Runs the command that the arguments name. */
+export async function main(): Promise<void> {
+  handleBrokenPipe();
+  try {
+    await program.parseAsync();
+  } catch (error) {
+    // process.exitCode is not enough: packet captures would keep the process alive.
+    process.exit(exitStatus(error));
+  }
+}
+
+function exitStatus(error: unknown): number {
+  if (isReported(error)) return error.exitCode === 0 ? 0 : WRONG_ARGUMENTS;
+  if (!(error instanceof LvsError)) throw error;
+  console.error(`lvs-director: ${error.message}`);
+  return error.code === 'CONFIG' ? WRONG_ARGUMENTS : FAILED;
+}

@@ -1,0 +1,195 @@
+/** lvs-realserver: configures this host as a real server, in the foreground, and restores it on exit. */
+import { availableParallelism, loadavg } from 'node:os';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { Command, InvalidArgumentError, Option } from 'commander';
+import { openServiceManager, startWatchdog } from '../../host/service-manager.ts';
+import { openRawReceiver } from '../../io/raw-receiver.ts';
+import { openRawSender } from '../../io/raw-socket.ts';
+import { openUdpReceiver } from '../../io/udp-receiver.ts';
+import { LvsError } from '../../model/errors.ts';
+import { type AgentOptions, apply, restore } from '../../realserver/agent.ts';
+import { serveAgentCheck } from '../../realserver/agent-check.ts';
+import { percentOf } from '../../realserver/load.ts';
+import { takeLock } from '../../realserver/lock.ts';
+import { thisMachine } from '../../realserver/machine.ts';
+import { plan } from '../../realserver/plan.ts';
+import { documentOf, type RoleOptions, rolesOf } from '../../realserver/role.ts';
+import { defaultStateFile } from '../../realserver/state.ts';
+import { formatStatus, status } from '../../realserver/status.ts';
+import { attachDecap } from '../../realserver/tunnel/decap-program.ts';
+import { openTunnelEnd, type TunnelSockets } from '../../realserver/tunnel/tunnel-end.ts';
+import { version } from '../../runtime/version.ts';
+import { loadSystem } from '../../sys/system.ts';
+import { isReported, plainArguments, WRONG_ARGUMENTS } from '../argument-errors.ts';
+import { parseListen } from '../arguments.ts';
+import { handleBrokenPipe } from '../broken-pipe.ts';
+import { type DoctorOptions, doctor, ownAddresses, portList } from './doctor.ts';
+import { withRole } from './role-options.ts';
+
+interface RunOptions extends RoleOptions {
+  readonly once: boolean;
+  /** Seconds. */
+  readonly drain: number;
+  readonly agentCheck?: { readonly host: string; readonly port: number };
+  readonly state: string;
+}
+
+const SOCKETS: TunnelSockets = {
+  openSender: openRawSender,
+  openReceiver: openRawReceiver,
+  openUdp: openUdpReceiver,
+};
+
+/** Exit status of a doctor that failed; 1 means that it found a problem. */
+const NOT_EXAMINED = 2;
+
+const say = (line: string) => console.error(`lvs-realserver: ${line}`);
+
+async function run(options: RunOptions): Promise<void> {
+  const roles = rolesOf(options, await documentOf(options, say), ownAddresses());
+  using _lock = await takeLock();
+  const agent: AgentOptions = { machine: thisMachine, stateFile: options.state, say };
+  const { changes, notes, tunnelEnd } = await plan(roles, thisMachine);
+  for (const note of notes) say(note);
+  if (tunnelEnd && options.once)
+    throw new LvsError(
+      'CONFIG',
+      '--once is not supported here: this program terminates the tunnel, so it must keep running',
+    );
+  const asked = signalled();
+  const manager = await openServiceManager(process.env, loadSystem, (reason) => say(`systemd: ${reason}`));
+  const counts = tunnelEnd && (await openTunnelEnd(tunnelEnd, SOCKETS));
+  using program = tunnelEnd && (await attachDecap(tunnelEnd, roles[0]?.netDevice, say));
+  if (program) say(`tunnel: a kernel program decapsulates packets on ${program.devices.join(', ')}`);
+  await apply(changes, agent);
+  let isDraining = false;
+  const words = () => (isDraining ? 'drain' : busyness());
+  if (options.agentCheck && !options.once)
+    await serveAgentCheck({ ...options.agentCheck, words }).catch(async (error) => {
+      await restore(agent);
+      throw error;
+    });
+  if (options.once) return say('configured (lvs-realserver restore restores the host)');
+  say('ready');
+  manager.ready(`${roles.length} roles`);
+  using _watchdog = startWatchdog(manager);
+  const signal = await asked;
+  manager.stopping(`${signal}: restoring the host`);
+  if (options.agentCheck && options.drain > 0) {
+    isDraining = true;
+    say(`${signal}: asking for no new connections, for ${options.drain} s or until another signal`);
+    await Promise.race([sleep(options.drain * 1000), signalled()]);
+  }
+  say(`${signal}: restoring the host`);
+  await restore(agent);
+  if (counts)
+    say(
+      `tunnels: ${counts.decapsulated} packets decapsulated, ${counts.refused} rejected, ${counts.lost} lost`,
+    );
+}
+
+/** Returns the agent's response to directors: its capacity by the load average of the last minute. */
+const busyness = (): string => `up ready ${percentOf(loadavg()[0]!, availableParallelism())}%`;
+
+function wholeSeconds(text: string): number {
+  if (/^\d{1,5}$/.test(text)) return Number(text);
+  throw new InvalidArgumentError(`Invalid number of seconds '${text}': expected an integer.`);
+}
+
+/** Resolves with the signal that ends the agent. Signals are received from the call on. */
+function signalled(): Promise<NodeJS.Signals> {
+  // Without a timer the process would end.
+  const alive = setInterval(() => {}, 1 << 30);
+  return new Promise((resolve) => {
+    for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const)
+      process.on(signal, () => {
+        clearInterval(alive);
+        resolve(signal);
+      });
+  });
+}
+
+async function putBack({ state }: { state: string }): Promise<void> {
+  using _lock = await takeLock();
+  await restore({ machine: thisMachine, stateFile: state, say });
+}
+
+/** Prints the state; exit status 3, like that of a stopped service, when no agent runs. */
+async function show({ state, json }: { state: string; json: boolean }): Promise<void> {
+  const now = await status(state, thisMachine);
+  console.log(json ? JSON.stringify(now, null, 2) : formatStatus(now));
+  if (now.pid === undefined) process.exitCode = 3;
+}
+
+export const program = new Command('lvs-realserver')
+  .description(
+    'Configures this host as a real server: the VIP without answering ARP for it, tunnels, and the route for replies.',
+  )
+  .version(version());
+plainArguments(program);
+const journal = () =>
+  new Option('--state <file>', 'file that records the changes').default(defaultStateFile(), '/run/lvs/...');
+
+withRole(
+  program
+    .command('run', { isDefault: true })
+    .description('be a real server until SIGINT or SIGTERM, then restore the host'),
+)
+  .option(
+    '--agent-check <host:port>',
+    'report the capacity of this host to directors on this address',
+    parseListen,
+  )
+  .option(
+    '--drain <seconds>',
+    'with --agent-check: seconds to ask for no new connections before the end',
+    wholeSeconds,
+    0,
+  )
+  .option('--once', 'apply the changes and exit', false)
+  .addOption(journal())
+  .action(run);
+withRole(
+  program
+    .command('doctor')
+    .description(
+      'diagnose this host and print the command that fixes each problem; exit status: 0 no problems, 1 problems found, 2 failed',
+    ),
+)
+  .option('--from-director', 'run on the director, and check the real servers of the configuration', false)
+  .option('--port <ports>', 'ports of servers on the VIP, such as 80,53/udp', portList)
+  .option('--json', 'print JSON', false)
+  .action(async (options: DoctorOptions) => {
+    process.exitCode = await doctor(options, console.log, say).catch((error: unknown) => {
+      if (!(error instanceof LvsError)) throw error;
+      say(error.message);
+      return NOT_EXAMINED;
+    });
+  });
+program
+  .command('restore')
+  .description('restore what an agent changed that was killed, or ran with --once')
+  .addOption(journal())
+  .action(putBack);
+program
+  .command('status')
+  .description('print what the agent changed; exit status 3 when none runs')
+  .option('--json', 'print JSON', false)
+  .addOption(journal())
+  .action(show);
+
+/** Runs the command that the arguments name, and ends the process. */
+export async function main(): Promise<void> {
+  handleBrokenPipe();
+  try {
+    await program.parseAsync();
+  } catch (error) {
+    if (isReported(error)) process.exitCode = error.exitCode === 0 ? 0 : WRONG_ARGUMENTS;
+    else if (error instanceof LvsError) {
+      say(error.message);
+      process.exitCode = 1;
+    } else throw error;
+  }
+  // Raw sockets cannot be closed, and would keep the process alive.
+  process.exit();
+}
