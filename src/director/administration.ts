@@ -23,7 +23,7 @@ import type { DestinationRegistry } from './destinations.ts';
 import { engineNames } from './path/persistence.ts';
 import { PLAIN_TUNNEL, type RealDestination, Service, type ServiceKey } from './service.ts';
 import type { ServiceRegistry } from './services.ts';
-import { LONGEST_TIMEOUT } from './settings.ts';
+import { MAX_TIMEOUT_S } from './settings.ts';
 
 /** IP protocol numbers (IANA) of services. */
 
@@ -176,9 +176,9 @@ function checkService(key: ServiceKey, name: ServiceAddress, options: ServiceOpt
     throw new LvsError('NO_SUCH_SCHEDULER', `${formatService(name)}: scheduler ${scheduler} not found`);
   if (engine !== undefined && !engineNames.includes(engine))
     throw new LvsError('NO_SUCH_SCHEDULER', `${formatService(name)}: persistence engine ${engine} not found`);
-  if (!isWithin(persistent, 0, LONGEST_TIMEOUT))
+  if (!isWithin(persistent, 0, MAX_TIMEOUT_S))
     throw invalid(
-      `${formatService(name)}: invalid persistence timeout ${persistent} s: expected 1 to ${LONGEST_TIMEOUT}, or 0 for none`,
+      `${formatService(name)}: invalid persistence timeout ${persistent} s: expected 1 to ${MAX_TIMEOUT_S}, or 0 for none`,
     );
   if (key.mark === 0 && key.port === 0 && persistent === 0)
     throw invalid(`${formatService(name)}: port 0 (every port) requires a persistent service`);

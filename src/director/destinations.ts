@@ -12,9 +12,9 @@ import { RealDestination, type Service } from './service.ts';
  * Time after which a removed destination without connections is deleted, ms (IP_VS_DEST_TRASH_PERIOD, ip_vs.h
  * 6.1).
  */
-const TRASH_PERIOD = 120_000;
+const MIN_TRASH_MS = 120_000;
 /** Interval of checks of the removed destinations, ms, as in Linux 6.1: each is kept for 120 to 180 s. */
-const TRASH_INTERVAL = TRASH_PERIOD / 2;
+const TRASH_INTERVAL = MIN_TRASH_MS / 2;
 
 /** Every destination that is configured or that a connection refers to. */
 export class DestinationRegistry {
@@ -106,7 +106,7 @@ export class DestinationRegistry {
     for (const destination of this.#removed) {
       if (destination.references > 0) continue;
       if (destination.idleSince < 0) destination.idleSince = now;
-      else if (now - destination.idleSince >= TRASH_PERIOD) this.#forget(destination);
+      else if (now - destination.idleSince >= MIN_TRASH_MS) this.#forget(destination);
     }
   }
 

@@ -31,8 +31,8 @@ import { Draws } from './explain/random-choices.ts';
 import { rehearse } from './explain/rehearsal.ts';
 import { endAbandoned, onExpired } from './path/connection-lifecycle.ts';
 import { Datapath } from './path/datapath.ts';
-import { DEFENCE_PERIOD, Defence, isStrategy } from './path/defense.ts';
-import { TICK } from './rate-estimator.ts';
+import { DEFENSE_INTERVAL_MS, Defense, isStrategy } from './path/defense.ts';
+import { ESTIMATOR_INTERVAL_MS } from './rate-estimator.ts';
 import type { Service } from './service.ts';
 import { changeSetting, newSettings } from './settings.ts';
 import { snapshotOfConnection, snapshotOfService } from './snapshots.ts';
@@ -43,7 +43,7 @@ const DEFAULT_CONNECTIONS = 1_048_576;
  * Maximum number of missed ticks to catch up after a jump of the clock, as in a file of packets: then all
  * rates are 0.
  */
-const MOST_MISSED = 128;
+const MAX_MISSED_TICKS = 128;
 
 export interface DirectorOptions {
   readonly host: Host;
@@ -65,16 +65,16 @@ export class Director {
   readonly #host: PathMtuHost;
   readonly #datapath: Datapath;
   readonly #errorLimit: ErrorLimit;
-  readonly #defence: Defence;
+  readonly #defense: Defense;
   readonly #draws: Draws;
   #daemons: readonly SyncDaemon[] = [];
   /** Time of the next estimator and defense tick, ms; -1: no time is known yet. */
   #nextTick = -1;
   readonly #period: number;
-  #nextDefence = -1;
+  #nextDefense = -1;
 
   constructor(options: DirectorOptions) {
-    this.#period = options.estimatorPeriod ?? TICK;
+    this.#period = options.estimatorPeriod ?? ESTIMATOR_INTERVAL_MS;
     const { random = () => 0.5, maxConnections = DEFAULT_CONNECTIONS } = options;
     const settings = newSettings(options.settings);
     const seed = Math.floor(random() * 2 ** 32);
@@ -95,8 +95,8 @@ export class Director {
       this.#draws.next,
     );
     this.#datapath = new Datapath(this.context);
-    this.#defence = new Defence(this.context);
-    this.#defence.update();
+    this.#defense = new Defense(this.context);
+    this.#defense.update();
   }
 
   /** Executes a command; throws an LvsError, and changes nothing, when it is invalid. */
@@ -137,7 +137,7 @@ export class Director {
         break;
       case 'set':
         changeSetting(core.settings, command.name, command.value);
-        if (isStrategy(command.name)) this.#defence.update();
+        if (isStrategy(command.name)) this.#defense.update();
         break;
       case 'set-marks':
         core.marks.set(command.rules);
@@ -159,7 +159,7 @@ export class Director {
     this.#errorLimit.advance(now);
     const verdict = this.#datapath.handle(frame, now);
     this.#count(verdict);
-    this.#defence.makeRoom();
+    this.#defense.makeRoom();
     return verdict;
   }
 
@@ -240,17 +240,17 @@ export class Director {
     const core = this.context;
     if (this.#nextTick < 0) {
       this.#nextTick = now + this.#period;
-      this.#nextDefence = now + DEFENCE_PERIOD;
+      this.#nextDefense = now + DEFENSE_INTERVAL_MS;
     }
     core.table.expire(now, this.#onExpired);
-    this.#nextTick = Math.max(this.#nextTick, now - MOST_MISSED * this.#period);
-    this.#nextDefence = Math.max(this.#nextDefence, now - MOST_MISSED * DEFENCE_PERIOD);
+    this.#nextTick = Math.max(this.#nextTick, now - MAX_MISSED_TICKS * this.#period);
+    this.#nextDefense = Math.max(this.#nextDefense, now - MAX_MISSED_TICKS * DEFENSE_INTERVAL_MS);
     while (now >= this.#nextTick) {
       this.#nextTick += this.#period;
       this.#tick();
     }
-    while (now >= this.#nextDefence) {
-      this.#nextDefence += DEFENCE_PERIOD;
+    while (now >= this.#nextDefense) {
+      this.#nextDefense += DEFENSE_INTERVAL_MS;
       this.#everySecond(now);
     }
     this.#datapath.expire(now);
@@ -261,8 +261,8 @@ export class Director {
 
   #everySecond(now: number): void {
     const { destinations, services } = this.context;
-    this.#defence.update();
-    this.#defence.scan(now);
+    this.#defense.update();
+    this.#defense.scan(now);
     destinations.expire(now);
     for (const service of services.all) service.scheduler.expire?.(now);
   }

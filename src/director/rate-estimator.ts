@@ -5,7 +5,7 @@ import { type Counters, newCounters, type Rates } from '../model/counters.ts';
 import type { Traffic } from '../model/snapshot.ts';
 
 /** Interval of the readings, ms, at which --stats and --rate change (Linux 6.1, ip_vs_est.c). */
-export const TICK = 2000;
+export const ESTIMATOR_INTERVAL_MS = 2000;
 
 const FIELDS = 5;
 /** Units of the rates: 2^-10 for connections and packets, 2^-5 for bytes, as in the kernel. */
@@ -27,7 +27,7 @@ export class Meter {
   tick(): void {
     for (let i = 0; i < FIELDS; i++) {
       const gained = this.counters[i]! - this.#read[i]!;
-      const rate = (gained * SCALE[i]! * 1000) / TICK;
+      const rate = (gained * SCALE[i]! * 1000) / ESTIMATOR_INTERVAL_MS;
       this.#read[i] = this.counters[i]!;
       this.#average[i] = this.#average[i]! + Math.floor((rate - this.#average[i]!) / 4);
       this.rates[i] = Math.floor((this.#average[i]! + ROUNDING[i]!) / SCALE[i]!);

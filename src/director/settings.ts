@@ -9,7 +9,7 @@ import {
 } from '../model/settings.ts';
 import { SCTP_TIMEOUTS } from './path/sctp-state.ts';
 import { TCP_ESTABLISHED, TCP_FIN_WAIT, TCP_TIMEOUTS } from './path/tcp-state.ts';
-import { UDP_TIMEOUT } from './path/udp-state.ts';
+import { UDP_TIMEOUT_S } from './path/udp-state.ts';
 
 /** Returns all settings with their defaults, except those given. */
 export function newSettings(given: Partial<Settings> = {}): Settings {
@@ -27,21 +27,21 @@ export function changeSetting(settings: Settings, name: SettingName, value: numb
 }
 
 /** Seconds; as ms it fits the table's 32-bit column. */
-export const LONGEST_TIMEOUT = 4_294_967;
+export const MAX_TIMEOUT_S = 4_294_967;
 
 export class StateTimeouts {
   /** ms by state. */
   readonly tcp = Uint32Array.from(TCP_TIMEOUTS, toMs);
   readonly sctp = Uint32Array.from(SCTP_TIMEOUTS, toMs);
-  readonly udp = Uint32Array.of(toMs(UDP_TIMEOUT));
+  readonly udp = Uint32Array.of(toMs(UDP_TIMEOUT_S));
 
   /** Sets timeouts that are not 0. Connections use them from their next packet on. */
   set({ tcp, tcpFin, udp }: Timeouts): void {
     for (const seconds of [tcp, tcpFin, udp])
-      if (!(Number.isInteger(seconds) && seconds >= 0 && seconds <= LONGEST_TIMEOUT))
+      if (!(Number.isInteger(seconds) && seconds >= 0 && seconds <= MAX_TIMEOUT_S))
         throw new LvsError(
           'INVALID',
-          `invalid timeout ${seconds} s: expected 1 to ${LONGEST_TIMEOUT}, or 0 to keep the current one`,
+          `invalid timeout ${seconds} s: expected 1 to ${MAX_TIMEOUT_S}, or 0 to keep the current one`,
         );
     if (tcp > 0) this.tcp[TCP_ESTABLISHED] = toMs(tcp);
     if (tcpFin > 0) this.tcp[TCP_FIN_WAIT] = toMs(tcpFin);

@@ -8,10 +8,10 @@ import type { RealDestination } from './service.ts';
 /*
  * Bytes of an ICMP error: the headers before the quoted packet, and its maximum length (RFC 1812, RFC 4443).
  */
-const ERROR4_HEADERS = 28;
-const ERROR4_LONGEST = 576;
-const ERROR6_HEADERS = 48;
-const ERROR6_LONGEST = 1280;
+const ERROR4_HEADER_BYTES = 28;
+const MAX_ERROR4_BYTES = 576;
+const ERROR6_HEADER_BYTES = 48;
+const MAX_ERROR6_BYTES = 1280;
 
 /** Counts a packet from a client, with its length as received. */
 export function countIn(packet: Packet, destination: RealDestination, total: Meter): void {
@@ -39,8 +39,8 @@ export function countErrorIn(packet: Packet, destination: RealDestination, total
 function errorOctets(packet: Packet): number {
   const length = packet.end - packet.network;
   return packet.version === 4
-    ? Math.min(ERROR4_LONGEST, ERROR4_HEADERS + length)
-    : Math.min(ERROR6_LONGEST, ERROR6_HEADERS + length);
+    ? Math.min(MAX_ERROR4_BYTES, ERROR4_HEADER_BYTES + length)
+    : Math.min(MAX_ERROR6_BYTES, ERROR6_HEADER_BYTES + length);
 }
 
 /** Traffic of a removed destination is not counted, as in Linux 6.1. */

@@ -8,22 +8,22 @@ import { mix } from '../wire/hash.ts';
  * Interval of errors to one address, ms (icmp_ratelimit, net/ipv4/icmp.c, Linux 6.1), and the size of a
  * burst.
  */
-const PERIOD = 1000;
-const AT_ONCE = 6;
+const ERROR_INTERVAL_MS = 1000;
+const BURST_ERRORS = 6;
 /** The same for all addresses together (icmp_msgs_per_sec, icmp_msgs_burst). */
-const PERIOD_OF_ALL = 1;
-const AT_ONCE_TO_ALL = 50;
+const TOTAL_ERROR_INTERVAL_MS = 1;
+const TOTAL_BURST_ERRORS = 50;
 /** Bits of the hash of an address; addresses with equal hashes share their limit. */
-const BITS = 12;
+const HASH_BITS = 12;
 
 /** How far a burst may exceed the rate, ms. */
-const AHEAD = (AT_ONCE - 1) * PERIOD;
-const AHEAD_OF_ALL = (AT_ONCE_TO_ALL - 1) * PERIOD_OF_ALL;
+const BURST_MS = (BURST_ERRORS - 1) * ERROR_INTERVAL_MS;
+const TOTAL_BURST_MS = (TOTAL_BURST_ERRORS - 1) * TOTAL_ERROR_INTERVAL_MS;
 
 /** Uses a fixed amount of memory. */
 export class ErrorLimit {
   /** Time until which each hash's allowance is used up, ms; the last entry: that of all addresses. */
-  readonly #used = new Float64Array((1 << BITS) + 1);
+  readonly #used = new Float64Array((1 << HASH_BITS) + 1);
   /** The clock, ms; a typed array, because it is written with every packet. */
   readonly #now = new Float64Array(1);
   readonly #seed: number;
@@ -55,11 +55,11 @@ export class ErrorLimit {
     const now = this.#now[0]!;
     let hash = this.#seed;
     for (let i = 0; i < 4; i++) hash = mix(hash ^ to[i]!) ^ (hash >>> 15);
-    const place = hash >>> (32 - BITS);
-    const all = 1 << BITS;
-    if (used[place]! > now + AHEAD || used[all]! > now + AHEAD_OF_ALL) return false;
-    used[place] = Math.max(used[place]!, now) + PERIOD;
-    used[all] = Math.max(used[all]!, now) + PERIOD_OF_ALL;
+    const place = hash >>> (32 - HASH_BITS);
+    const all = 1 << HASH_BITS;
+    if (used[place]! > now + BURST_MS || used[all]! > now + TOTAL_BURST_MS) return false;
+    used[place] = Math.max(used[place]!, now) + ERROR_INTERVAL_MS;
+    used[all] = Math.max(used[all]!, now) + TOTAL_ERROR_INTERVAL_MS;
     return true;
   }
 }

@@ -71,9 +71,9 @@ export function refuseHopBack(
   context: ForwardingContext,
 ): Verdict | undefined {
   if (expires(packet, source, context)) return 'ttl-exceeded';
-  // Each fragment of an IPv4 datagram was looked at when it came.
-  const isPutTogether = packet.version === 4 && packet.frame.fragmentSize > 0;
-  return !isPutTogether && exceeds(packet, mtu, false, source, context) ? 'too-big' : undefined;
+  // Each fragment of an IPv4 datagram was checked when it arrived.
+  const isReassembled = packet.version === 4 && packet.frame.fragmentSize > 0;
+  return !isReassembled && exceeds(packet, mtu, false, source, context) ? 'too-big' : undefined;
 }
 
 function expires(packet: Packet, source: Address, context: ForwardingContext): boolean {
@@ -98,7 +98,7 @@ function exceeds(
   context: ForwardingContext,
 ): boolean {
   const mayFragment = packet.version === 4 && (!packet.dontFragment || ignoreDf || packet.protocol === ICMP);
-  // An IPv6 datagram that came in fragments may leave in them.
+  // An IPv6 datagram that arrived in fragments may leave in the same ones.
   const fragmentSize = packet.version === 6 ? packet.frame.fragmentSize : 0;
   if (mayFragment || (fragmentSize || packet.end - packet.network) <= mtu) return false;
   sendTooBig(packet, mtu, source, context);
@@ -106,8 +106,8 @@ function exceeds(
 }
 
 /**
- * Sends the frame towards `nextHop`, in fragments where it is longer than `mtu` or than the fragments it came in. Those
- * of IPv6 that it did not come in are not made smaller than the least MTU, even if only one is left (Linux 6.1,
+ * Sends the frame towards `nextHop`, in fragments if it is longer than `mtu` or than the fragments in which it arrived.
+ * An IPv6 datagram is not cut into fragments smaller than the minimum MTU, even if that leaves a single one (Linux 6.1,
  * ip6_fragment).
  */
 export function sendOn(frame: Frame, nextHop: Address, mtu: number, context: ForwardingContext): Verdict {

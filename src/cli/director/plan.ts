@@ -1,7 +1,7 @@
 /** `lvs-director plan`: prints what a reload with this file would change, without changing anything. */
 import { type Step, stepsOf } from '../../config/reload/plan.ts';
 import type { ConfigurationApi, DirectorApi } from '../../control/director-api.ts';
-import { type Moved, movedClients, SAMPLE } from '../../director/explain/moved-clients.ts';
+import { type Moved, movedClients, SAMPLED_CLIENTS } from '../../director/explain/moved-clients.ts';
 import type { Command } from '../../model/command.ts';
 import { formatService } from '../../model/naming.ts';
 import { type Configured, configured, hasMarks } from '../../runtime/configuration.ts';
@@ -81,4 +81,4 @@ export function formatPlan({ steps, vips, manualChanges, adopt, moved }: Plan): 
 
 /** Formats a share as precisely as the sample allows. */
 const percent = (share: number): string =>
-  share < 1 / SAMPLE ? '0 %' : `${(share * 100).toFixed(share < 0.1 ? 1 : 0)} %`;
+  share < 1 / SAMPLED_CLIENTS ? '0 %' : `${(share * 100).toFixed(share < 0.1 ? 1 : 0)} %`;

@@ -10,14 +10,14 @@ import { serviceAddress } from '../administration.ts';
 import type { RealDestination, Service } from '../service.ts';
 
 /** Number of destinations that are listed; the selected one is always among them. */
-export const MOST_CANDIDATES = 50;
+export const MAX_CANDIDATES = 50;
 
 export function candidatesOf(
   destinations: readonly RealDestination[],
   chosen: Destination | undefined,
   scheduler: SchedulerName,
 ): Candidate[] {
-  const shown = destinations.filter((each, i) => i < MOST_CANDIDATES || each === chosen);
+  const shown = destinations.filter((each, i) => i < MAX_CANDIDATES || each === chosen);
   return shown.map((each) => ({
     address: formatAddress(each.address),
     port: each.port,
@@ -40,7 +40,7 @@ function whyOf(destination: RealDestination, scheduler: SchedulerName): string {
 }
 
 /** Maximum number of services that are listed. */
-const MOST = 5;
+const MAX_NEAR_MISSES = 5;
 
 export function nearMisses(
   services: Iterable<Service>,
@@ -70,5 +70,5 @@ export function nearMisses(
     near.push({ closeness, miss: { service: serviceAddress(service, formatAddress), why: differs[0]! } });
   }
   near.sort((a, b) => a.closeness - b.closeness);
-  return near.slice(0, MOST).map(({ miss }) => miss);
+  return near.slice(0, MAX_NEAR_MISSES).map(({ miss }) => miss);
 }

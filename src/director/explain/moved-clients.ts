@@ -13,7 +13,7 @@ import { serviceAddress } from '../administration.ts';
 import { Director } from '../director.ts';
 import type { Service } from '../service.ts';
 
-export const SAMPLE = 4096;
+export const SAMPLED_CLIENTS = 4096;
 
 export interface Moved {
   readonly service: ServiceAddress;
@@ -43,8 +43,8 @@ export function movedClients(snapshot: Snapshot, commands: readonly Command[]): 
     if (!is || !touched.has(key) || ![was, is].some(({ options }) => HASHING.has(options.scheduler)))
       continue;
     let count = 0;
-    for (let i = 0; i < SAMPLE; i++) if (pick(was, i) !== pick(is, i)) count++;
-    moved.push({ service: serviceAddress(was, formatAddress), share: count / SAMPLE });
+    for (let i = 0; i < SAMPLED_CLIENTS; i++) if (pick(was, i) !== pick(is, i)) count++;
+    moved.push({ service: serviceAddress(was, formatAddress), share: count / SAMPLED_CLIENTS });
   }
   return moved;
 }
@@ -96,7 +96,7 @@ function directorLike({ services, settings }: Snapshot): Director {
  * destination varies too.
  */
 function pick({ scheduler, family, address, port, mark }: Service, i: number): string | undefined {
-  const vaddr = mark === 0 ? address : sampled(family, i + SAMPLE + 1);
+  const vaddr = mark === 0 ? address : sampled(family, i + SAMPLED_CLIENTS + 1);
   const destination = scheduler.schedule({
     caddr: sampled(family, i + 1),
     cport: 1024 + ((mix(i) >>> 8) % 64_512),

@@ -78,7 +78,7 @@ export function rehearse(
       steps.push({ step: 'found', what, connection, fromClient });
     },
     added: (own) => made.push(own),
-    givenUp: () => steps.push({ step: 'template-given-up' }),
+    invalidated: () => steps.push({ step: 'template-given-up' }),
   });
   const made: Row[] = [];
   /** New rows are reported when their destinations are known. */

@@ -1,10 +1,10 @@
-/** A connection table for one packet: takes the rows it is asked for from another one, and keeps changes to itself. */
+/** A connection table for one packet: copies the rows that are looked up from another table, and changes the copies. */
 import { NONE, type Row } from '../../model/connection.ts';
 import type { Address } from '../../wire/address.ts';
 import { ConnectionTable } from '../connections.ts';
 
 /** Rows that one packet can involve; one client may have many templates. */
-const ROWS = 256;
+const REHEARSED_ROWS = 256;
 
 export interface RehearsedTableOptions {
   readonly real: ConnectionTable;
@@ -12,9 +12,12 @@ export interface RehearsedTableOptions {
   readonly now: number;
   /** Called when a row was copied, before it is read. */
   readonly copied: (real: Row, copy: Row) => void;
+  /** Called for the row that a lookup returned. */
   readonly found: (row: Row, what: 'connection' | 'template', fromClient: boolean) => void;
+  /** Called for a new row. */
   readonly added: (row: Row) => void;
-  readonly givenUp: () => void;
+  /** Called when a template is invalidated. */
+  readonly invalidated: () => void;
 }
 
 export class RehearsedTable extends ConnectionTable {
@@ -23,7 +26,7 @@ export class RehearsedTable extends ConnectionTable {
   readonly #copies = new Map<Row, Row>();
 
   constructor(options: RehearsedTableOptions) {
-    super({ limit: ROWS, seed: 0 });
+    super({ limit: REHEARSED_ROWS, seed: 0 });
     this.#options = options;
   }
 
@@ -63,8 +66,15 @@ export class RehearsedTable extends ConnectionTable {
     salt = 0,
   ): Row {
     const rows: Row[] = [];
-    this.#options.real.templates(protocol, caddr, vaddr, vport, (row) => rows.push(row) >= ROWS / 2, salt);
-    // The newest is found first, so it is added last.
+    this.#options.real.templates(
+      protocol,
+      caddr,
+      vaddr,
+      vport,
+      (row) => rows.push(row) >= REHEARSED_ROWS / 2,
+      salt,
+    );
+    // The newest is found first, so it is copied last.
     for (const row of rows.reverse()) this.#copy(row);
     return this.#noted(super.templates(protocol, caddr, vaddr, vport, visit, salt), 'template', true);
   }
@@ -89,7 +99,7 @@ export class RehearsedTable extends ConnectionTable {
   }
 
   override invalidateTemplate(row: Row): void {
-    this.#options.givenUp();
+    this.#options.invalidated();
     super.invalidateTemplate(row);
   }
 

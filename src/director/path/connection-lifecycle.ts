@@ -10,9 +10,9 @@ import type { RealDestination } from '../service.ts';
 import { ASSURED } from './tracking.ts';
 
 /** Timeout of a new connection until its protocol sets one, ms (Linux 6.1, ip_vs_conn.c). */
-const UNBORN_TIMEOUT = 3000;
+const INITIAL_TIMEOUT_MS = 3000;
 /** Extension of a template that expires while it has connections, ms. */
-const EXTENSION = 60_000;
+const TEMPLATE_EXTENSION_MS = 60_000;
 
 /**
  * Adds a connection or a template of that destination; returns NONE when the table is full. Its timer starts
@@ -34,7 +34,7 @@ export function bind(
   const flags = kind | methodFlags(core, destination) | INACTIVE;
   const row = table.add(protocol, caddr, cport, vaddr, vport, destination.index, dport, flags, salt);
   if (row === NONE) return NONE;
-  table.setTimeout(row, UNBORN_TIMEOUT);
+  table.setTimeout(row, INITIAL_TIMEOUT_MS);
   countBound(destination, (kind & TEMPLATE) !== 0, true);
   return row;
 }
@@ -58,7 +58,7 @@ export function control(core: Core, row: Row, template: Row): void {
 export function onExpired(core: Core, row: Row): boolean {
   const { table } = core;
   if (table.children(row) > 0) {
-    table.setTimeout(row, lateness(table.timeout(row)) || EXTENSION);
+    table.setTimeout(row, lateness(table.timeout(row)) || TEMPLATE_EXTENSION_MS);
     return false;
   }
   // Packets that the kernel path has yet to report restart the timer: the connection was not idle.

@@ -254,6 +254,6 @@ export class ConnectionPath {
 const isAnswered = (verdict: Verdict): boolean =>
   verdict === 'ttl-exceeded' || verdict === 'too-big' || verdict === 'no-route';
 
-/** True for what opens a connection where there is none. */
+/** Reports whether the packet opens a connection. */
 const isFirst = ({ protocol, hasHeader, tcpFlags, sctpChunk }: Packet): boolean =>
   protocol === TCP ? hasHeader && (tcpFlags & SYN) !== 0 : protocol === SCTP && sctpChunk === SCTP_INIT;

@@ -83,10 +83,10 @@ export class Datapath {
     sendReassemblyTimeout(packet, sourceOfErrors(packet, packet.dst, forwarding), forwarding);
   };
 
-  /** True for what could be of a service, as far as its addresses tell. */
+  /** Reports whether the packet may belong to a service, judging by its addresses. */
   #mayBeOurs(packet: Packet): boolean {
     const { services, destinations, marks } = this.#core;
-    if (!services.serves(packet.version === 6 ? 6 : 4)) return false;
+    if (!services.serves(packet.family)) return false;
     if (marks.rules.length > 0) return true;
     return services.addresses.mayHave(packet.dst) || destinations.addresses.mayHave(packet.src);
   }
@@ -95,12 +95,12 @@ export class Datapath {
     if (!this.#mayBeOurs(packet)) return 'pass';
     const isRouted = packet.version === 4 && !this.#core.forwarding.host.isLocal(packet.dst);
     if (isRouted) {
-      // A router looks at each IPv4 fragment, and knows nothing of ESP.
+      // A router checks each IPv4 fragment, and does not reassemble ESP.
       const refusal = this.#enterRouter(packet);
       if (refusal !== undefined) return refusal;
       if (isIpsec(packet.protocol)) return this.#handleWhole(packet, now);
     }
-    // What Linux 6.1 puts together for a local address it does not keep apart in IPv4 (ip_frag_reasm).
+    // Linux 6.1 does not keep the fragment boundaries of an IPv4 datagram for a local address (ip_frag_reasm).
     const whole = this.#reassembler.add(packet, now, packet.version === 6 || isRouted);
     if (typeof whole === 'string') return whole;
     whole.ingress = packet.frame.ingress;
@@ -108,7 +108,7 @@ export class Datapath {
     return packet.decode(whole) ? this.#handleWhole(packet, now) : 'malformed';
   }
 
-  /** Refuses a fragment that could not leave as it is. */
+  /** Refuses a fragment that a router could not forward unchanged. */
   #enterRouter(packet: Packet): Verdict | undefined {
     const { forwarding } = this.#core;
     const mtu = forwarding.host.route(packet.dst)?.mtu ?? Number.POSITIVE_INFINITY;

@@ -10,7 +10,7 @@ import { TCP_ESTABLISHED, TCP_SYN_RECV, TCP_SYNACK } from './tcp-state.ts';
 import { ASSURED } from './tracking.ts';
 
 /** Interval of the updates, ms. */
-export const DEFENCE_PERIOD = 1000;
+export const DEFENSE_INTERVAL_MS = 1000;
 
 /*
  * Strategies: never, when memory is short (now it is not, now it is), always
@@ -21,21 +21,21 @@ const NOW_SHORT = 2;
 const ALWAYS = 3;
 
 /** Bytes of a page, the unit of amemthresh. */
-const PAGE = 4096;
+const PAGE_BYTES = 4096;
 /** Approximate bytes of a connection in the table. */
-const OCTETS_PER_ROW = 128;
+const ROW_BYTES = 128;
 /** Memory is never short while a smaller share of the table is in use. */
-const PLENTY = 7 / 8;
+const NEVER_SHORT_SHARE = 7 / 8;
 /** drop_entry examines one in this many rows per second. */
-const SCAN = 32;
+const ROWS_PER_EXAMINED_ROW = 32;
 /** Rows that are looked at together: neighbors in memory, and connections of unrelated clients. */
-const BLOCK = 16;
+const ROWS_PER_BLOCK = 16;
 /** Idle time, ms, and number of packets up to which drop_entry drops an established connection. */
-const IDLE = 60_000;
-const FEW_PACKETS = 8;
+const MIN_IDLE_MS = 60_000;
+const MAX_DROPPED_PACKETS = 8;
 
 /** Connections that are searched for an embryonic one after a packet that found the table full. */
-const MAX_SEARCHED = 64;
+const MAX_SEARCHED_ROWS = 64;
 
 /** Reports whether a connection waits for the end of its handshake. */
 const isEmbryonic = (protocol: number, state: number): boolean =>
@@ -48,12 +48,12 @@ const STRATEGIES: readonly SettingName[] = ['drop_packet', 'drop_entry', 'secure
 /** Reports whether the setting takes effect immediately; others that defenses read do within a second. */
 export const isStrategy = (name: SettingName): boolean => STRATEGIES.includes(name);
 
-export class Defence {
+export class Defense {
   readonly #core: DirectorCore;
   /** The row at which the last search for an embryonic connection ended. */
   #hand = 0;
   /** How often an idle connection with so many packets may be spared still. */
-  readonly #sparings = new Int32Array(FEW_PACKETS + 1);
+  readonly #sparings = new Int32Array(MAX_DROPPED_PACKETS + 1);
 
   constructor(core: DirectorCore) {
     this.#core = core;
@@ -62,9 +62,9 @@ export class Defence {
   /** Activates the strategies according to settings and memory. */
   update(): void {
     const { settings, table } = this.#core;
-    const pages = (rows: number) => Math.floor((rows * OCTETS_PER_ROW) / PAGE);
+    const pages = (rows: number) => Math.floor((rows * ROW_BYTES) / PAGE_BYTES);
     const free = pages(table.capacity - table.size);
-    const least = Math.min(settings.amemthresh, pages(table.capacity * (1 - PLENTY)));
+    const least = Math.min(settings.amemthresh, pages(table.capacity * (1 - NEVER_SHORT_SHARE)));
     const isShort = free < least;
     for (const name of STRATEGIES) {
       if (settings[name] === WHEN_SHORT && isShort) settings[name] = NOW_SHORT;
@@ -81,14 +81,14 @@ export class Defence {
     return Math.max(1, Math.floor(least / (least - free)));
   }
 
-  /** Returns the drops less useful entries of a part of the table, if drop_entry is active. */
+  /** Drops less useful entries of a part of the table, if drop_entry is active. */
   scan(now: number): void {
     const { settings, table, random } = this.#core;
     if (settings.drop_entry < NOW_SHORT) return;
-    const blocks = Math.ceil(table.places / BLOCK);
-    for (let left = Math.ceil(blocks / SCAN); left > 0; left--) {
-      const first = Math.floor(random() * blocks) * BLOCK;
-      for (let row = first; row < first + BLOCK; row++)
+    const blocks = Math.ceil(table.places / ROWS_PER_BLOCK);
+    for (let left = Math.ceil(blocks / ROWS_PER_EXAMINED_ROW); left > 0; left--) {
+      const first = Math.floor(random() * blocks) * ROWS_PER_BLOCK;
+      for (let row = first; row < first + ROWS_PER_BLOCK; row++)
         if (table.has(row) && this.#isDispensable(row, now)) purge(this.#core, row);
     }
   }
@@ -100,7 +100,7 @@ export class Defence {
   makeRoom(): void {
     const { table } = this.#core;
     if (table.size < table.capacity) return;
-    for (let looked = 0; looked < MAX_SEARCHED; ) {
+    for (let looked = 0; looked < MAX_SEARCHED_ROWS; ) {
       this.#hand = this.#hand + 1 < table.places ? this.#hand + 1 : 0;
       const row = this.#hand;
       if (!table.has(row)) continue;
@@ -135,9 +135,9 @@ export class Defence {
    */
   #isForgotten(row: Row, now: number): boolean {
     const { table } = this.#core;
-    if (table.expires(row) - table.timeout(row) > now - IDLE) return false;
+    if (table.expires(row) - table.timeout(row) > now - MIN_IDLE_MS) return false;
     const packets = table.packets(row);
-    if (packets === 0 || packets > FEW_PACKETS) return false;
+    if (packets === 0 || packets > MAX_DROPPED_PACKETS) return false;
     if (--this.#sparings[packets]! > 0) return false;
     this.#sparings[packets] = packets;
     return true;

@@ -10,10 +10,10 @@ import { UDP } from '../../wire/udp.ts';
 import { WaitingDatagram } from './waiting-datagram.ts';
 
 /** Time for the rest of a datagram, ms: Linux's ipfrag_time, and RFC 8200 section 4.5. */
-export const TIMEOUT4 = 30_000;
-export const TIMEOUT6 = 60_000;
+export const TIMEOUT4_MS = 30_000;
+export const TIMEOUT6_MS = 60_000;
 /** Maximum bytes of waiting fragments, bookkeeping included: Linux's ipfrag_high_thresh. */
-export const LIMIT = 4 * 1024 * 1024;
+export const MAX_WAITING_BYTES = 4 * 1024 * 1024;
 
 export type FragmentDrop = Extract<DropReason, 'fragment-incomplete' | 'fragment-invalid'>;
 
@@ -32,7 +32,7 @@ export class Reassembler {
   #lost = 0;
 
   /** `limit`: bytes. */
-  constructor(limit = LIMIT) {
+  constructor(limit = MAX_WAITING_BYTES) {
     this.#limit = limit;
   }
 
@@ -60,8 +60,8 @@ export class Reassembler {
 
   /**
    * Adds a fragment: a packet with `moreFragments`, a `fragmentOffset` or a `fragmentHeader`. `now`: ms.
-   * Returns a reused frame with the complete datagram, to be decoded, which leaves in fragments again. `inSame`: in the
-   * same ones.
+   * Returns a reused frame with the complete datagram, to be decoded. It is sent in fragments again; `inSame`: with the
+   * same boundaries.
    */
   add(packet: Packet, now: number, inSame = true): Frame | 'waiting' | FragmentDrop {
     if (packet.version === 6 && isFirstCut(packet)) return 'fragment-invalid';
@@ -83,7 +83,7 @@ export class Reassembler {
   }
 
   /**
-   * Discards datagrams whose time is over; returns the number of fragments lost since the last call.
+   * Discards datagrams whose timeout has passed; returns the number of fragments lost since the last call.
    * `abandoned` is called with a reused frame, the first fragment of each datagram that has one, to send an
    * error to its sender (RFC 792, RFC 4443).
    */
@@ -120,12 +120,12 @@ export class Reassembler {
   #begin({ frame, version, network, fragmentHeader }: Packet, key: string, now: number): WaitingDatagram {
     const v4 = version === 4;
     const id = v4 ? ipv4.id(frame, network) : ipv6.fragmentId(frame, fragmentHeader);
-    const waiting = new WaitingDatagram(v4 ? 4 : 6, id, key, now + (v4 ? TIMEOUT4 : TIMEOUT6));
+    const waiting = new WaitingDatagram(v4 ? 4 : 6, id, key, now + (v4 ? TIMEOUT4_MS : TIMEOUT6_MS));
     this.#octets += waiting.cost;
     return waiting;
   }
 
-  /** Returns the drops the oldest datagrams, but never `keep`, while there is more than the limit allows. */
+  /** Drops the oldest datagrams, but never `keep`, while more bytes wait than the limit allows. */
   #makeRoom(keep: WaitingDatagram): void {
     while (this.#octets > this.#limit) {
       const oldest = this.#oldest(keep);
@@ -154,6 +154,6 @@ export class Reassembler {
 /** Reports whether a first fragment of IPv6 ends within its transport header (RFC 8200 section 4.5). */
 function isFirstCut({ fragmentOffset, protocol, hasHeader, transport, end }: Packet): boolean {
   if (fragmentOffset !== 0) return false;
-  // Linux 6.1, ipv6frag_thdr_truncated: of all other protocols an byte will do.
+  // Linux 6.1, ipv6frag_thdr_truncated: of all other protocols one byte is enough.
   return protocol === TCP || protocol === UDP || protocol === ICMP6 ? !hasHeader : end <= transport;
 }

@@ -2,7 +2,7 @@
 import { UDP } from '../../wire/udp.ts';
 
 /** Bytes of the longest Call-ID (IP_VS_PEDATA_MAXLEN, ip_vs.h 6.1). */
-const LONGEST = 255;
+const MAX_CALL_ID_BYTES = 255;
 const CR = 0x0d;
 const LF = 0x0a;
 const COLON = 0x3a;
@@ -43,7 +43,7 @@ export function callIdOf(octets: Uint8Array, from: number, to: number, protocol:
 }
 
 function isUsable(octets: Uint8Array, value: number, end: number, to: number): boolean {
-  return end - value <= LONGEST && end < to && isLineEnd(octets[end]!);
+  return end - value <= MAX_CALL_ID_BYTES && end < to && isLineEnd(octets[end]!);
 }
 
 const textOf = (octets: Uint8Array, from: number, to: number): string =>

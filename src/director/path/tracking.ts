@@ -24,7 +24,7 @@ import {
  */
 export const ASSURED = 1;
 
-/** Returns the changes the row's state according to the packet. `sender`: FROM_CLIENT or FROM_SERVER. */
+/** Changes the row's state according to the packet. `sender`: FROM_CLIENT or FROM_SERVER. */
 export function track(
   core: Core,
   row: Row,

@@ -4,4 +4,4 @@
 export const UDP_STATES = ['UDP'] as const;
 
 /** Seconds. */
-export const UDP_TIMEOUT = 300;
+export const UDP_TIMEOUT_S = 300;

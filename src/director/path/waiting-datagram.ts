@@ -6,12 +6,12 @@ import { FRAGMENT_HEADER, IPV6_HEADER, ipv6, nextHeaderOctet } from '../../wire/
 import type { Packet } from '../../wire/packet.ts';
 
 /** The longest IPv4 packet and the longest payload of IPv6, bytes. */
-const MAX_LENGTH = 0xffff;
+const MAX_DATAGRAM_BYTES = 0xffff;
 /** Fragments of one datagram; more than that only come from an attacker. */
 const MAX_PIECES = 1024;
 /** Estimated bytes of a datagram's and of a fragment's bookkeeping. */
-const DATAGRAM_COST = 512;
-const PIECE_COST = 128;
+const DATAGRAM_COST_BYTES = 512;
+const PIECE_COST_BYTES = 128;
 
 /** Bytes [from, to) of the datagram's fragmentable part. */
 interface Span {
@@ -35,7 +35,7 @@ export class WaitingDatagram {
   /** ms. */
   readonly expires: number;
   /** Estimated bytes of memory. */
-  cost = DATAGRAM_COST;
+  cost = DATAGRAM_COST_BYTES;
   readonly #version: 4 | 6;
   readonly #id: number;
   /** In order, without overlaps. */
@@ -103,7 +103,7 @@ export class WaitingDatagram {
 
   /** Reports whether the whole datagram would be longer than any packet. */
   get isTooLong(): boolean {
-    return this.#headerLength + this.#length > MAX_LENGTH + (this.#version === 6 ? IPV6_HEADER : 0);
+    return this.#headerLength + this.#length > MAX_DATAGRAM_BYTES + (this.#version === 6 ? IPV6_HEADER : 0);
   }
 
   /** Takes a fragment's data, as Linux 6.1 does (ip_frag_queue, nf_ct_frag6_queue, inet_frag_queue_insert). */
@@ -114,7 +114,7 @@ export class WaitingDatagram {
     // An IPv4 fragment that others follow is cut to a multiple of 8; IPv6 refuses it (RFC 8200 section 4.5).
     if (packet.moreFragments && this.#version === 4) to &= ~7;
     if (packet.moreFragments && (to & 7) !== 0) return 'invalid';
-    if (to <= from || to > MAX_LENGTH || !this.#mayEnd(to, packet.moreFragments))
+    if (to <= from || to > MAX_DATAGRAM_BYTES || !this.#mayEnd(to, packet.moreFragments))
       return this.#version === 4 ? 'invalid' : 'refused';
     const place = this.#enterRun(from, to);
     if (place !== 'taken') return place;
@@ -129,7 +129,7 @@ export class WaitingDatagram {
     this.#longest = Math.max(this.#longest, length);
     if (packet.dontFragment) this.#longestWhole = Math.max(this.#longestWhole, length);
     this.#congestion |= 1 << (packet.tos & ECN_MASK);
-    this.cost += to - from + PIECE_COST;
+    this.cost += to - from + PIECE_COST_BYTES;
     if (from === 0) this.#takeHeaders(packet);
     return 'taken';
   }
@@ -220,7 +220,7 @@ export class WaitingDatagram {
       this.#longest,
       this.#version === 6 ? this.#id : 0,
       lengths,
-      later.reduce((least, { headers }) => Math.min(least, headers), MAX_LENGTH),
+      later.reduce((least, { headers }) => Math.min(least, headers), MAX_DATAGRAM_BYTES),
       keepsDf,
     );
     return true;

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { Reassembler, TIMEOUT4, TIMEOUT6 } from '../../../src/director/path/fragments.ts';
+import { Reassembler, TIMEOUT4_MS, TIMEOUT6_MS } from '../../../src/director/path/fragments.ts';
 import { Frame } from '../../../src/wire/frame.ts';
 import { DONT_FRAGMENT, ipv4, MORE_FRAGMENTS } from '../../../src/wire/ipv4.ts';
 import { FRAGMENT, ipv6 } from '../../../src/wire/ipv6.ts';
@@ -55,7 +55,7 @@ const outcomes = (fragments: readonly Fragment[], reassembler = new Reassembler(
 
 describe.each([4, 6] as const)('IPv%i fragments', (version) => {
   const header = version === 4 ? 20 : 40;
-  const timeout = version === 4 ? TIMEOUT4 : TIMEOUT6;
+  const timeout = version === 4 ? TIMEOUT4_MS : TIMEOUT6_MS;
   const f = (one: Fragment): Fragment => ({ version, ...one });
 
   test('are reassembled in any order', () => {
@@ -208,7 +208,7 @@ test('any input causes no exception and uses bounded memory', () => {
           now += 5000;
           reassembler.expire(now);
         }
-        reassembler.expire(now + TIMEOUT6);
+        reassembler.expire(now + TIMEOUT6_MS);
         expect(reassembler).toMatchObject({ size: 0, octets: 0 });
       },
     ),
