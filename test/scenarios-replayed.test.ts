@@ -4,7 +4,7 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { replay } from '../src/cli/director/replay.ts';
-import { configured } from '../src/runtime/configuration.ts';
+import { loadConfiguration } from '../src/runtime/configuration.ts';
 import { readPcap } from '../src/wire/pcap-file.ts';
 import { TemporaryFolder } from './support/director-apis.ts';
 import { lineOf } from './support/packets.ts';
@@ -29,7 +29,7 @@ test.each(scenarios)('$where $title', async (scenario) => {
   const recording = await recordingOf(scenario);
   const path = folder.file('lvs.yaml');
   writeFileSync(path, recording.config);
-  const config = await configured(path);
+  const config = await loadConfiguration(path);
   const { file, packets } = replay(config, recording.received, SEED);
   expect(packetsIn(file)).toEqual(recording.sent.map(told));
   expect(packets).toBe(packetsIn(recording.received).length);

@@ -47,6 +47,7 @@ const CHECKED_ROOMS: readonly string[] = [
   'model',
   'offload',
   'realserver',
+  'runtime',
   'schedulers',
   'sys',
   'table',

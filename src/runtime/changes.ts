@@ -1,4 +1,6 @@
-/** Logs the effect of commands, and destinations that become overloaded: every change of a destination with its cause. */
+/**
+ * Logs the effect of commands, and destinations that become overloaded: every change of a destination with its cause.
+ */
 
 import type { DirectorApi, Outcome } from '../control/director-api.ts';
 import type { Command } from '../model/command.ts';
@@ -85,8 +87,8 @@ const namesOf = ({ service, destination }: Named): Fields => ({
 export class Overloads {
   #known = new Set<Destination>();
 
-  /** Compares with the last call. Call it every second or so. */
-  look(services: Iterable<VirtualService>, log: Log): void {
+  /** Logs the differences since the last call. Call it once a second. */
+  update(services: Iterable<VirtualService>, log: Log): void {
     const now = new Set<Destination>();
     for (const service of services)
       for (const destination of service.destinations) {

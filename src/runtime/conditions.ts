@@ -1,7 +1,8 @@
-/** Keeps the conditions under which the director serves clients worse than it should: logged, shown, counted. */
+/** Tracks conditions that impair the service to clients: they are logged, and reported by the web interface. */
 import type { Condition, ConditionName } from '../model/surroundings.ts';
 import type { Fields, Log } from './log.ts';
 
+/** The conditions that hold now; each has a name, and a key that identifies its subject. */
 export class Conditions {
   readonly #log: Log;
   readonly #active = new Map<string, Condition>();
@@ -16,8 +17,8 @@ export class Conditions {
   }
 
   /**
-   * Sets all conditions of a name: those that are new are logged as warnings, those that no longer hold as ended.
-   * `now`: the text of each by a key that identifies it, and the fields of its log line.
+   * Sets all conditions of a name. New ones are logged as warnings, and those that no longer hold as ended.
+   * `now`: by key, the text of a condition and the fields of its log line.
    */
   set(
     name: ConditionName,

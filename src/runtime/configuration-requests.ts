@@ -1,4 +1,4 @@
-/** The configuration file of a running director: reloaded on a signal or a request. */
+/** Reloads the configuration file of a running director on a signal or a request. */
 import { resolve } from 'node:path';
 import type { ConfigurationApi, Reloaded } from '../control/director-api.ts';
 import type { ServiceManager } from '../host/service-manager.ts';
@@ -34,7 +34,7 @@ export class ConfigurationRequests implements ConfigurationApi {
     this.#log = log;
   }
 
-  /** Requests that come while a reload runs share the next one, which reads the file after all of them. */
+  /** Requests that arrive during a reload share the next one, which reads the file after the last of them. */
   reload(): Promise<Reloaded> {
     this.#next ??= this.#reloading
       .catch(() => {})
@@ -47,6 +47,7 @@ export class ConfigurationRequests implements ConfigurationApi {
     return this.#next;
   }
 
+  /** Resolves with the configuration that was applied last. */
   async configured() {
     const { commands, vips = [] } = this.#running.config ?? {};
     return {
@@ -96,13 +97,13 @@ export class ConfigurationRequests implements ConfigurationApi {
   }
 }
 
-/** Returns what stays known of a file after its thread has ended. */
+/** Returns the part of a configuration that remains after its thread has ended. */
 const configurationOf = ({
   plan: _,
   ...read
 }: Awaited<ReturnType<typeof openConfiguration>>): ReadConfiguration => read;
 
-/** Throws LvsError before anything is changed: a VIP that cannot be added would leave half of the file in force. */
+/** Throws LvsError if a VIP cannot be added. Checked before any change, because half of the file would be applied. */
 function checkDevices({ vips }: ReadConfiguration): void {
   const missing = vips.find(({ device }) => interfaceMtu(device) === undefined);
   if (missing)

@@ -1,4 +1,4 @@
-/** The configuration file as the packet thread knows it: read, checked and planned by a thread for each reload. */
+/** Reads and checks a configuration file, and plans its reload, in a separate thread for each reload. */
 import { Worker } from 'node:worker_threads';
 import type { Watched } from '../checks/watch.ts';
 import type { Rule } from '../config/reload/applied-state.ts';
@@ -9,30 +9,30 @@ import { type ErrorCode, LvsError } from '../model/errors.ts';
 import type { Snapshot } from '../model/snapshot.ts';
 import type { Packed } from './packed.ts';
 
-/** ms that reading or planning may take: names are resolved, and the file may be on another host. */
+/** Maximum time to read or plan, ms: names are resolved, and the file may be on a network file system. */
 const ANSWER_MS = 20_000;
-/** Threads that may still be ending. */
+/** Maximum number of threads that were terminated and still run. */
 const MAX_ENDING = 4;
 /** MiB of the thread's heap. A file that needs more ends the thread, not the director. */
 const HEAP_MIB = 1024;
 
 /** A configuration file that was read and has no errors. */
 export interface ReadConfiguration {
-  /** Of a fresh director. */
+  /** The commands that configure a director without rules. */
   readonly commands: Packed<Command>;
   readonly watched: Packed<Watched>;
   readonly vips: readonly VipAddress[];
-  /** Interfaces by which packets of services come in, from clients and from real servers. */
+  /** Interfaces that receive packets of services, from clients and from real servers. */
   readonly interfaces: readonly string[];
   readonly warnings: readonly string[];
   /** The number of services. */
   readonly services: number;
   readonly adopt: 'keep' | 'replace';
-  /** Seconds that removed destinations may keep their connections. */
+  /** Seconds for which removed destinations keep their connections. */
   readonly drain: number;
-  /** Reports whether rules give packets a firewall mark. */
+  /** True if rules set firewall marks. */
   readonly marked: boolean;
-  /** Equal for files that say the same. */
+  /** Equal for files with the same effect. */
   readonly digest: string;
 }
 
@@ -40,7 +40,7 @@ export interface ReadConfiguration {
 export interface PlanRequest {
   readonly running: Packed<Rule>;
   readonly snapshot: Pick<Snapshot, 'settings' | 'timeouts'>;
-  /** Commands of the file that was read before. */
+  /** Commands of the file that was applied before. */
   readonly commands: Packed<Command>;
   readonly draining: readonly Drain[];
 }
@@ -48,7 +48,7 @@ export interface PlanRequest {
 export interface ReloadPlan {
   readonly commands: Packed<Command>;
   readonly drains: readonly Drain[];
-  /** Manual changes, in words. */
+  /** Manual changes, as text. */
   readonly manualChanges: readonly string[];
 }
 
@@ -56,7 +56,7 @@ export type Answer =
   | { readonly value: ReadConfiguration | ReloadPlan }
   | { readonly error: { readonly code: ErrorCode; readonly message: string } };
 
-/** A file that was read, and the thread that knows it until this is disposed. */
+/** A file that was read, and its thread, which runs until this is disposed. */
 export interface OpenConfiguration extends ReadConfiguration, Disposable {
   plan(from: PlanRequest): Promise<ReloadPlan>;
 }
@@ -64,17 +64,20 @@ export interface OpenConfiguration extends ReadConfiguration, Disposable {
 /** The thread's program. */
 const WORKER = new URL('./configuration-worker.js', import.meta.url);
 
-/** Threads that were told to end and still run: a system call of theirs hangs, and one of the next thread would, too. */
+/** Threads that were terminated and still run: one of their system calls hangs, as it would in the next thread. */
 const ending = new Set<Worker>();
 
-/** Reads a configuration file in a thread. Throws LvsError CONFIG with every error of the file, UNAVAILABLE after a timeout. */
+/**
+ * Reads a configuration file in a thread. Throws LvsError CONFIG with every error of the file, UNAVAILABLE after a
+ * timeout.
+ */
 export async function openConfiguration(
   path: string,
   worker = WORKER,
   timeout = ANSWER_MS,
 ): Promise<OpenConfiguration> {
   if (ending.size >= MAX_ENDING)
-    throw new LvsError('UNAVAILABLE', `${path}: an earlier read of the file still hangs in the kernel`);
+    throw new LvsError('UNAVAILABLE', `${path}: cannot be read: earlier reads still hang in the kernel`);
   const thread = new Thread(path, worker, timeout);
   try {
     const read = (await thread.answer()) as ReadConfiguration;

@@ -1,27 +1,27 @@
-/** The thread that reads a configuration file and plans its reload, so that the packets wait for neither. */
+/** The thread that reads a configuration file and plans its reload, so that neither delays packets. */
 import { createHash } from 'node:crypto';
 import { parentPort, workerData } from 'node:worker_threads';
 import { LvsError } from '../model/errors.ts';
-import { type Configured, configured, hasMarks } from './configuration.ts';
+import { hasMarks, type Loaded, loadConfiguration } from './configuration.ts';
 import type { Answer, PlanRequest, ReadConfiguration, ReloadPlan } from './configuration-thread.ts';
 import { watchedOf } from './health.ts';
 import { pack, unpacked } from './packed.ts';
 import { reloadCommands } from './reload.ts';
 
-/** Lines of manual changes that are reported one by one. */
+/** Maximum number of warnings, and of manual changes, that are reported individually. */
 const MAX_REPORTED = 200;
 
 const port = parentPort!;
 const { path } = workerData as { readonly path: string };
 
-const file = await answered(async () => {
-  const file = await configured(path);
+const file = await answer(async () => {
+  const file = await loadConfiguration(path);
   return { file, value: describe(file) };
 });
 
-port.on('message', (request: PlanRequest) => void answered(async () => ({ value: plan(request) })));
+port.on('message', (request: PlanRequest) => void answer(async () => ({ value: plan(request) })));
 
-function describe({ document, commands, vips, interfaces, warnings }: Configured): ReadConfiguration {
+function describe({ document, commands, vips, interfaces, warnings }: Loaded): ReadConfiguration {
   const { services, adopt, drain, active } = document;
   const packed = { commands: pack(commands), watched: pack(watchedOf(document)) };
   const digest = createHash('sha256').update(JSON.stringify({ vips, interfaces, adopt, drain, active }));
@@ -30,7 +30,7 @@ function describe({ document, commands, vips, interfaces, warnings }: Configured
     ...packed,
     vips,
     interfaces,
-    warnings: bounded(warnings),
+    warnings: truncated(warnings),
     services: services.length,
     adopt,
     drain,
@@ -46,12 +46,12 @@ function plan({ running, snapshot, commands, draining }: PlanRequest): ReloadPla
   return {
     commands: pack(planned.commands),
     drains: planned.drains,
-    manualChanges: bounded(planned.manualChanges),
+    manualChanges: truncated(planned.manualChanges),
   };
 }
 
-/** Answers with the result of `work`, or with its error. Anything but an LvsError is a fault, and ends the thread. */
-async function answered<T extends { readonly value: ReadConfiguration | ReloadPlan }>(
+/** Sends the result of `work`, or its LvsError. Any other error is a fault and ends the thread. */
+async function answer<T extends { readonly value: ReadConfiguration | ReloadPlan }>(
   work: () => Promise<T>,
 ): Promise<T | undefined> {
   try {
@@ -65,7 +65,7 @@ async function answered<T extends { readonly value: ReadConfiguration | ReloadPl
   }
 }
 
-function bounded(lines: readonly string[]): readonly string[] {
+function truncated(lines: readonly string[]): readonly string[] {
   if (lines.length <= MAX_REPORTED) return lines;
   return [...lines.slice(0, MAX_REPORTED), `... and ${lines.length - MAX_REPORTED} more`];
 }

@@ -1,4 +1,4 @@
-/** A configuration file as what a director run needs of it: commands, VIPs, interfaces. */
+/** Loads a configuration file and compiles it to commands, VIPs and interfaces. */
 
 import { compile } from '../config/compile.ts';
 import type { Document } from '../config/document.ts';
@@ -10,20 +10,21 @@ import type { VipAddress } from '../host/vip-addresses.ts';
 import type { Command } from '../model/command.ts';
 import { schedulers } from '../schedulers/index.ts';
 
-export interface Configured {
+/** A configuration file without errors. */
+export interface Loaded {
   readonly document: Document;
   readonly commands: readonly Command[];
   readonly vips: readonly VipAddress[];
-  /** Those that packets of services come in by, clients' and real servers' side. */
+  /** Interfaces that receive packets of services, from clients and from real servers. */
   readonly interfaces: readonly string[];
   readonly warnings: readonly string[];
 }
 
-/** Reports whether a document gives packets a firewall mark. */
+/** Reports whether a document sets firewall marks. */
 export const hasMarks = ({ active, marks }: Document): boolean => active && marks.length > 0;
 
-/** Throws LvsError CONFIG that names every mistake in the file. */
-export async function configured(path: string): Promise<Configured> {
+/** Reads and compiles a file. Throws LvsError CONFIG with all errors of the file. */
+export async function loadConfiguration(path: string): Promise<Loaded> {
   const { document, warnings } = await loadConfig(path, systemNames(), Object.keys(schedulers), segments());
   const { vips, director, active } = document;
   const devices = [...vips.map(({ device }) => device), ...(director.inside ? [director.inside.device] : [])];
@@ -36,5 +37,5 @@ export async function configured(path: string): Promise<Configured> {
   };
 }
 
-/** Returns the networks that this host is on: direct routing reaches the real servers on them. */
+/** Returns the networks of this host: direct routing can reach real servers on them. */
 const segments = (): Segment[] => interfaceAddresses().filter(({ isLoopback }) => !isLoopback);

@@ -1,4 +1,4 @@
-/** Which way packets take through this host: through the kernel's program, or all of them through this process. */
+/** Chooses the datapath of this host: the kernel path, or this process for all packets. */
 import { Bpf } from '../ebpf/bpf.ts';
 import { type Feature, probe as probeFeature, probeFeatures } from '../ebpf/features.ts';
 import { openTun } from '../io/tap-device.ts';
@@ -12,22 +12,21 @@ export type DatapathName = (typeof DATAPATHS)[number];
 
 export interface Choice {
   readonly datapath: Exclude<DatapathName, 'auto'>;
-  /** Why this one, or why no better one. */
-  readonly why: string;
+  readonly reason: string;
 }
 
-/** What was probed, by what it is needed for. */
+/** Results of probes, by the datapath that needs the features. */
 export interface Probed {
   readonly tc: readonly Feature[];
   readonly xdp: readonly Feature[];
-  /** Faster or finer, and not needed. */
+  /** Optional features. */
   readonly other: readonly Feature[];
 }
 
-/** Services by firewall mark have no address that the kernel's program could know them by. */
-const MARKED =
-  'there are rules that give packets a firewall mark, which only the director itself understands';
+/** The kernel's program finds services by their addresses, which services by firewall mark do not have. */
+const MARKED = 'rules that set firewall marks are supported by the datapath live only';
 
+/** Probes the features of this kernel that a kernel path needs. */
 export async function probe(): Promise<Probed> {
   const lacking = missingKernelPathCapabilities(ownStatus());
   if (lacking.length > 0) {
@@ -48,47 +47,50 @@ export async function probe(): Promise<Probed> {
   }
 }
 
-/** Packets come up to the director by a tap device. */
+/** Reports whether tap devices work: through one, the kernel path sends packets to the director. */
 const probeTap = (system: System): Feature =>
   probeFeature('tap devices', () => {
     system.close(openTun(system));
   });
 
-/** Throws LvsError where what is asked for by name is not to be had. */
+/** Returns the datapath to use. Throws LvsError UNAVAILABLE if one is selected by name and not available. */
 export function choose(wanted: DatapathName, probed: Probed, marked: boolean): Choice {
-  if (wanted === 'live') return { datapath: 'live', why: 'asked for' };
+  if (wanted === 'live') return { datapath: 'live', reason: 'selected by --datapath' };
   const name = wanted === 'auto' ? 'tc' : wanted;
   const missing = probed[name].find((feature) => feature.missing !== undefined);
   const obstacle = marked ? MARKED : missing && `${missing.name}: ${missing.missing}`;
   if (obstacle === undefined)
-    return { datapath: name, why: wanted === 'auto' ? 'all that it needs is there' : 'asked for' };
+    return {
+      datapath: name,
+      reason: wanted === 'auto' ? 'all required features are available' : 'selected by --datapath',
+    };
   if (wanted !== 'auto') throw new LvsError('UNAVAILABLE', `--datapath ${wanted}: ${obstacle}`);
-  return { datapath: 'live', why: `not ${name}: ${obstacle}` };
+  return { datapath: 'live', reason: `not ${name}: ${obstacle}` };
 }
 
 /**
- * Throws LvsError UNAVAILABLE if a running director cannot put mark rules into force: a kernel path does not know marks,
- * so their packets would reach no service.
+ * Throws LvsError UNAVAILABLE if a running director cannot apply rules for firewall marks: a kernel path does not
+ * support them, so their packets would reach no service.
  */
 export function checkMarks(marked: boolean, datapath: string): void {
   if (datapath === 'live' || !marked) return;
   throw new LvsError(
     'UNAVAILABLE',
-    `marks: not supported by the datapath ${datapath} of the running director (restart the director: --datapath auto then chooses live)`,
+    `marks: not supported by the datapath ${datapath} of the running director (restart the director: --datapath auto then selects live)`,
   );
 }
 
-/** The table of probes, and what would be chosen; lines for people. */
+/** Returns the results of the probes and the choice of `--datapath auto`, as lines of text. */
 export function describe(probed: Probed): string[] {
   const all = new Map(
     [...probed.tc, ...probed.xdp, ...probed.other].map((feature) => [feature.name, feature]),
   );
   const width = Math.max(...[...all.keys()].map((name) => name.length));
-  const { datapath, why } = choose('auto', probed, false);
+  const { datapath, reason } = choose('auto', probed, false);
   return [
     ...[...all.values()].map(
       ({ name, missing }) => `${name.padEnd(width)}  ${missing === undefined ? 'yes' : `no: ${missing}`}`,
     ),
-    `--datapath auto is ${datapath}: ${why}`,
+    `--datapath auto is ${datapath}: ${reason}`,
   ];
 }

@@ -1,4 +1,4 @@
-/** Destinations and services that a reload has quiesced: removed when idle, or when their time is over. */
+/** Tracks destinations and services that a reload has quiesced: they are removed when idle, or at their deadline. */
 import type { Drain } from '../config/reload/reconcile.ts';
 import type { Command } from '../model/command.ts';
 import { formatDestination, formatService } from '../model/naming.ts';
@@ -12,78 +12,82 @@ interface Draining {
   readonly deadline: number;
 }
 
+/** The draining destinations and services. */
 export class Drains {
   /** By service, then by destination; '': the service itself, after its destinations. */
   readonly #drains = new Map<string, Map<string, Draining>>();
 
-  /** Replaces the drains by those of a reload. Those that stay keep their deadline. `deadline`: ms of the director's clock. */
+  /**
+   * Replaces the entries by those of a reload. Entries that remain keep their deadline. `deadline`: ms of the
+   * director's clock.
+   */
   set(drains: Iterable<Drain>, deadline: number): void {
     const before = new Map(this.#drains);
     this.#drains.clear();
     for (const drain of drains) {
       const key = formatService(drain.service);
-      const its = this.#drains.get(key) ?? new Map<string, Draining>();
-      this.#drains.set(key, its);
+      const entries = this.#drains.get(key) ?? new Map<string, Draining>();
+      this.#drains.set(key, entries);
       const name = drain.destination ? formatDestination(drain.destination) : '';
-      its.set(name, before.get(key)?.get(name) ?? { drain, deadline });
+      entries.set(name, before.get(key)?.get(name) ?? { drain, deadline });
     }
   }
 
   get all(): readonly Drain[] {
-    return [...this.#drains.values()].flatMap((its) => [...its.values()].map(({ drain }) => drain));
+    return [...this.#drains.values()].flatMap((entries) => [...entries.values()].map(({ drain }) => drain));
   }
 
   get size(): number {
     let size = 0;
-    for (const its of this.#drains.values()) size += its.size;
+    for (const entries of this.#drains.values()) size += entries.size;
     return size;
   }
 
   /** Reports whether a service at the address drains. */
   uses(address: string): boolean {
-    for (const its of this.#drains.values())
-      for (const { drain } of its.values())
+    for (const entries of this.#drains.values())
+      for (const { drain } of entries.values())
         return 'address' in drain.service && drain.service.address === address;
     return false;
   }
 
-  /** Resolves with the commands that remove what is idle or overdue, and forgets it. Works in slices. */
+  /** Resolves with the commands that remove idle and overdue entries, and deletes these. Works in slices. */
   async due(
     find: (service: ServiceAddress) => ServiceSnapshot | undefined,
     now: number,
   ): Promise<readonly Command[]> {
     const slice = new Slice();
     const commands: Command[] = [];
-    for (const [key, its] of this.#drains) {
+    for (const [key, entries] of this.#drains) {
       if (slice.spent) await slice.next();
-      const [first] = its.values();
+      const [first] = entries.values();
       const service = first && find(first.drain.service);
-      if (service) commands.push(...dueOf(its, service, now));
-      else its.clear();
-      if (its.size === 0) this.#drains.delete(key);
+      if (service) commands.push(...dueOf(entries, service, now));
+      else entries.clear();
+      if (entries.size === 0) this.#drains.delete(key);
     }
     return commands;
   }
 }
 
 function dueOf(
-  its: Map<string, Draining>,
+  entries: Map<string, Draining>,
   { service, destinations }: ServiceSnapshot,
   now: number,
 ): Command[] {
   const commands: Command[] = [];
   const left = new Map(destinations.map((each) => [formatDestination(each), each]));
-  for (const [name, { drain, deadline }] of its)
+  for (const [name, { drain, deadline }] of entries)
     if (drain.destination) {
       const destination = left.get(name);
       if (destination && isBusy(destination) && now < deadline) continue;
-      its.delete(name);
+      entries.delete(name);
       if (destination) commands.push({ op: 'delete-destination', service, destination: drain.destination });
       left.delete(name);
     }
-  const own = its.get('');
+  const own = entries.get('');
   if (own && (left.size === 0 || now >= own.deadline)) {
-    its.delete('');
+    entries.delete('');
     commands.push({ op: 'delete-service', service });
   }
   return commands;

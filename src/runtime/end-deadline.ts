@@ -1,9 +1,9 @@
-/** Makes sure that the process ends, whatever hangs: a system call, a program that it waits for, or a thread. */
+/** Ends the process at a deadline, even if a system call, a child process or a thread hangs. */
 import { spawn } from 'node:child_process';
 
 /**
- * Kills this process with SIGKILL after so many seconds. A shell does it, because this process may be stuck in a system
- * call; the shell ends with this process, whose end closes its standard input.
+ * Kills this process with SIGKILL after `seconds`. A shell does it, because this process may hang in a system call. When
+ * this process exits, the standard input of the shell closes and the shell exits, too.
  */
 export function endAfter(seconds: number): void {
   const script = 'timeout "$1" cat >/dev/null; [ $? -ne 124 ] || kill -9 "$2"';
@@ -11,7 +11,7 @@ export function endAfter(seconds: number): void {
     stdio: ['pipe', 'ignore', 'ignore'],
     detached: true,
   });
-  // Without descriptors or memory for a shell, a timer is the second best.
+  // If no shell can be started (no descriptors or memory), a timer is used.
   shell.on('error', () => setTimeout(() => process.kill(process.pid, 'SIGKILL'), seconds * 1000).unref());
   shell.unref();
   (shell.stdin as typeof shell.stdin & { unref?(): void })?.unref?.();

@@ -1,4 +1,4 @@
-/** Keeps the host in step with the director's services: a command is done when the host respects it, too. */
+/** Updates the guard of the host for commands: a command completes when the guard reflects it, too. */
 import { canonical } from '../config/canonical-address.ts';
 import type { DirectorApi } from '../control/director-api.ts';
 import type { Command } from '../model/command.ts';
@@ -46,8 +46,8 @@ export class GuardUpdates {
 }
 
 /**
- * Returns an API that updates the host with the director: before packets are added, so that the host refuses none of
- * them, and after commands were executed. The work is proportional to the commands, not to what the director runs.
+ * Returns an API that updates the guard, too: before services or destinations are added, so that the host rejects none
+ * of their packets, and after commands were executed. The work is proportional to the commands, not to what the director runs.
  */
 export function guardedApi(api: DirectorApi, updates: GuardUpdates): DirectorApi {
   return {

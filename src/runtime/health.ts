@@ -10,23 +10,26 @@ import type { ServiceAddress } from '../model/service.ts';
 import type { ServiceSnapshot } from '../model/snapshot.ts';
 import type { Log } from './log.ts';
 
-/** Returns the watch of a director. `api`: the director's own API: a weight that a check changes concerns nothing else. */
+/**
+ * Returns the health checks of a director. `api`: its plain API, because a changed weight requires no update of the
+ * host.
+ */
 export const healthWatch = ({ api, log }: { readonly api: DirectorApi; readonly log: Log }): Watch =>
   new Watch({
     probe: (target, signal) => probes[target.check.type](target, signal),
     random: Math.random,
     apply: (commands) => void api.apply(commands),
-    event: (event) => tell(event, log),
+    event: (event) => logHealth(event, log),
   });
 
 /** Logs a change of health; a failure is a warning. */
-function tell({ service, destination, from, to, weight, cause }: HealthEvent, log: Log): void {
+function logHealth({ service, destination, from, to, weight, cause }: HealthEvent, log: Log): void {
   const level = to === 'down' && from !== 'down' ? 'warning' : 'info';
   const what = { service: formatService(service), destination: formatDestination(destination) };
   log(level, from === to ? 'check-weight' : `check-${to}`, { ...what, weight, cause });
 }
 
-/** Returns the destinations that a document checks: none on a standby, none without a port to connect to. */
+/** Returns the destinations that a document checks: none on a standby, and none without a port to check. */
 export function watchedOf({ active, services }: Document): Watched[] {
   if (!active) return [];
   return services.flatMap((service) => {
@@ -50,7 +53,7 @@ export const withChecks = (each: ServiceSnapshot, watch: Watch, now: number): Se
   }),
 });
 
-/** Returns an explanation in which a destination without weight names the health check that is the reason. */
+/** Returns an explanation in which a destination of weight 0 names the health check that caused it. */
 export function explainedWithChecks(explanation: Explanation, watch: Watch, now: number): Explanation {
   let service: ServiceAddress | undefined;
   const checked = (it: Candidate): Candidate => {

@@ -1,4 +1,4 @@
-/** The changes of a director on its host, in an order in which the host never answers for a service. */
+/** Applies a director's changes to its host, in an order that never lets the host answer for a service. */
 
 import type { GuardChange } from '../host/guard-script.ts';
 import { KernelGuard } from '../host/kernel-guard.ts';
@@ -6,6 +6,7 @@ import { restoreMerging, stopMerging } from '../host/merge-offloads.ts';
 import { checkVips, type VipAddress, VipAddresses } from '../host/vip-addresses.ts';
 import type { Log } from './log.ts';
 
+/** The host's settings that a director changes. */
 export interface HostSetup {
   /** Resolves when the host ignores the packets of what was added, and no longer those of what was removed. */
   withhold(change: GuardChange): Promise<void>;
@@ -13,7 +14,7 @@ export interface HostSetup {
   hold(vips: readonly VipAddress[]): Promise<void>;
   /** The VIPs that the director added. */
   readonly held: readonly VipAddress[];
-  /** Restores addresses that were removed. Call it every second or so. */
+  /** Restores addresses that were removed. Call it once a second. */
   check(): void;
   /** Sets up an interface that is new or has come back; `interfaces`: all of them. */
   renew(interfaceName: string, interfaces: readonly string[]): Promise<void>;
@@ -23,6 +24,7 @@ export interface HostSetup {
   close(): void;
 }
 
+/** Sets up the guard and the offloads of the interfaces. Throws LvsError. */
 export async function setUpHost(options: {
   readonly interfaces: readonly string[];
   /** The interfaces whose merging offloads may be changed. */
@@ -30,7 +32,7 @@ export async function setUpHost(options: {
   /** Folder of the records for the next director. */
   readonly folder: string;
   readonly log: Log;
-  /** Packets may stay merged as the interfaces merge them. */
+  /** True if the datapath accepts merged packets; the merging offloads of the interfaces then stay on. */
   readonly merged: boolean;
   /** Called, and awaited, before VIPs are added. */
   readonly beforeHold: (vips: readonly VipAddress[]) => Promise<void>;
@@ -41,7 +43,7 @@ export async function setUpHost(options: {
   );
   const vips = new VipAddresses(({ message }) => log('error', 'vip-renewal-failed', { error: message }));
   const restorers = new Map<string, () => void>();
-  /** A director that was killed may have left them off. */
+  /** Sets the merging offloads as the datapath requires; a director that was killed may have left them off. */
   const setMerging = async (name: string) => {
     if (merged) return restoreMerging(name, folder);
     const restore = await stopMerging(name, folder);

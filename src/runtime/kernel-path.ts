@@ -1,4 +1,4 @@
-/** Opens the kernel path that the options select, or logs the reason why there is none. */
+/** Opens the kernel path that the options select, or logs why none is used. */
 
 import { LvsError } from '../model/errors.ts';
 import type { HookName } from '../offload/hooks.ts';
@@ -24,18 +24,18 @@ export interface KernelPath {
 export async function openKernelPath(options: KernelPathOptions): Promise<KernelPath> {
   const { wanted, start, log } = options;
   const { marked } = start;
-  const { datapath, why } =
+  const { datapath, reason } =
     wanted === 'live' ? choose(wanted, NOTHING, marked) : choose(wanted, await probe(), marked);
   if (datapath === 'live') {
-    // Slower than the operator may expect; marks are a choice of the configuration.
-    log(wanted === 'live' || marked ? 'info' : 'warning', 'datapath-chosen', { datapath, reason: why });
+    // A warning: the operator may expect a faster datapath. With marks, the configuration requires this one.
+    log(wanted === 'live' || marked ? 'info' : 'warning', 'datapath-chosen', { datapath, reason });
     return { datapath, offloading: undefined };
   }
   try {
     const offloading = await openAt(datapath, options);
     log('info', 'datapath-chosen', {
       datapath,
-      reason: why,
+      reason,
       flows: options.flows,
       bytes: offloading.tables.octets,
     });

@@ -1,8 +1,8 @@
-/** One line an event, for people or for machines; no event can flood the log. */
+/** Writes the log: one line per event, as text or JSON, with a limit per event. */
 import { fstatSync } from 'node:fs';
 import { UNPRINTABLE } from '../model/unprintable.ts';
 
-/** From the least to the worst. */
+/** In ascending order of severity. */
 export const LEVELS = ['info', 'warning', 'error'] as const;
 export type Level = (typeof LEVELS)[number];
 export type Fields = Readonly<Record<string, string | number | boolean | undefined>>;
@@ -13,31 +13,32 @@ export type LogFormat = 'text' | 'json';
 const PRIORITIES: Readonly<Record<Level, string>> = { info: '<6>', warning: '<4>', error: '<3>' };
 
 /**
- * Lines of one event in a window, and where it tells of a destination, of which many may change at once; ms of a
- * window. What is more is counted, and told with the event's next line.
+ * Maximum number of lines of one event in a window. Events of destinations have a higher limit, because many destinations
+ * can change at once. Further lines are suppressed; the next line of the event has their number.
  */
-const MOST = 50;
-const MOST_OF_DESTINATIONS = 1000;
-const WINDOW = 10_000;
+const MAX_LINES = 50;
+const MAX_DESTINATION_LINES = 1000;
+const WINDOW_MS = 10_000;
 
 export interface LogOptions {
   readonly format: LogFormat;
-  /** The least that is logged; default info. */
+  /** Minimum level to log; default info. */
   readonly level?: Level;
   /** Whether the lines are sent to the journal of systemd, which adds the time and takes the level as a priority. */
   readonly isJournal?: boolean;
-  /** Gets whole lines. */
+  /** Receives whole lines; default: standard error. */
   readonly write?: (line: string) => void;
   /** The wall clock. */
   readonly now?: () => Date;
 }
 
+/** Returns a log that writes lines of the given format. */
 export function createLog(options: LogOptions): Log {
-  const { format, level: least = 'info', now = () => new Date() } = options;
+  const { format, level: minimum = 'info', now = () => new Date() } = options;
   const { write = (line: string) => process.stderr.write(line), isJournal = false } = options;
   const line = format === 'json' ? jsonLine : textLine;
   return (level, event, fields = {}) => {
-    if (LEVELS.indexOf(level) < LEVELS.indexOf(least)) return;
+    if (LEVELS.indexOf(level) < LEVELS.indexOf(minimum)) return;
     const text = line(isJournal ? undefined : now().toISOString(), level, event, fields);
     write(`${isJournal ? PRIORITIES[level] : ''}${text}\n`);
   };
@@ -54,27 +55,27 @@ export function isJournalStream(
   return stream === `${dev}:${ino}`;
 }
 
-/** `log` without floods; `now`: ms of any clock. */
+/** Returns `log` with a limit per event. `now`: ms of any clock. */
 export function limitedLog(log: Log, now: () => number = Date.now): Log {
   const limit = rateLimit();
   return (level, event, fields = {}) => {
-    const most = fields['destination'] === undefined ? MOST : MOST_OF_DESTINATIONS;
-    const suppressed = limit(event, most, now());
+    const max = fields['destination'] === undefined ? MAX_LINES : MAX_DESTINATION_LINES;
+    const suppressed = limit(event, max, now());
     if (suppressed >= 0) log(level, event, suppressed > 0 ? { ...fields, suppressed } : fields);
   };
 }
 
-/** Says how many lines of the event were left out before this one; -1: this one is, too. */
-function rateLimit(): (event: string, most: number, now: number) => number {
+/** Returns a function that returns the number of suppressed lines before this one; -1: this one is suppressed, too. */
+function rateLimit(): (event: string, max: number, now: number) => number {
   const windows = new Map<string, { from: number; lines: number; suppressed: number }>();
-  return (event, most, now) => {
+  return (event, max, now) => {
     const window = windows.get(event) ?? { from: now, lines: 0, suppressed: 0 };
     windows.set(event, window);
-    if (now - window.from >= WINDOW || now < window.from) {
+    if (now - window.from >= WINDOW_MS || now < window.from) {
       window.from = now;
       window.lines = 0;
     }
-    if (window.lines >= most) {
+    if (window.lines >= max) {
       window.suppressed++;
       return -1;
     }
@@ -95,12 +96,12 @@ function textLine(time: string | undefined, level: Level, event: string, fields:
   return [...(time === undefined ? [] : [time]), level, event, ...words].join(' ');
 }
 
-/** As it is when it is one word; otherwise as a JSON string, so that a line stays a line. */
+/** Returns a single word unchanged, and other text as a JSON string, so that each event is one line. */
 const quoted = (text: string): string => (/^[!#-<>-~]+$/.test(text) ? text : jsonOf(text));
 
-/** JSON in which nothing moves a terminal's cursor or turns its text round: what servers say is in the log, too. */
+/** Returns JSON without characters that move the cursor or reverse text: the log contains text from servers. */
 const jsonOf = (value: unknown): string =>
   JSON.stringify(value).replace(UNPRINTABLE, (character) => character.split('').map(escaped).join(''));
 
-/** A UTF-16 code unit as JSON writes it. */
+/** Returns the JSON escape of a UTF-16 code unit. */
 const escaped = (unit: string): string => `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`;

@@ -15,17 +15,17 @@ import { formatAddress, parseAddress } from '../wire/address.ts';
 import type { Conditions } from './conditions.ts';
 import type { Fields, Log } from './log.ts';
 
-/** The error of a packet that a chain of the packet filter dropped on its way out: EPERM. */
+/** The error for a packet that an output chain of the packet filter dropped: EPERM. */
 const REFUSED = 'Operation not permitted';
-/** A refusal is reported until none was seen for so long, ms. */
+/** Time after the last refusal at which the condition ends, ms. */
 const REFUSAL_LIFETIME_MS = 30_000;
 /** Buffer of a capture on an interface that the file does not name, bytes. */
 const UNNAMED_BUFFER_BYTES = 2 * 1024 * 1024;
-/** Interfaces that the file does not name on which packets are received; each takes memory. */
+/** Maximum number of interfaces, counting those that the file does not name; each takes memory. */
 const MAX_UNNAMED_INTERFACES = 32;
-/** How often interfaces are looked for that have no address, ms: reading takes about 25 microseconds each. */
+/** Time between two reads of the interfaces, ms. A read takes about 25 microseconds per interface. */
 const READ_INTERVAL_MS = 5000;
-/** The device of the kernel path, by which no packet comes from the network. */
+/** The device of the kernel path, which receives no packets from the network. */
 const UPCALL_DEVICE = 'lvs-upcall';
 
 export interface NetworkWatchOptions {
@@ -36,24 +36,25 @@ export interface NetworkWatchOptions {
   readonly conditions: Conditions;
   readonly log: Log;
   readonly clock: () => number;
-  /** The interfaces were chosen by --interface: no other one is added. */
+  /** True if the interfaces were selected with --interface: no others are added. */
   readonly areInterfacesFixed: boolean;
   /** Receives packets on another interface, too. Throws LvsError. */
   readonly listen: (name: string, bufferBytes: number) => Promise<void>;
-  /** The VIPs of the file that this director adds to the host or finds there. */
+  /** The VIPs of the file. */
   readonly vips: () => readonly VipAddress[];
   /** The VIPs among them that this director added. */
   readonly held: () => readonly VipAddress[];
-  /** Addresses of the services, and how each service is called. */
+  /** Addresses and names of the services. */
   readonly services: () => { readonly addresses: ReadonlySet<string>; readonly names: readonly string[] };
 }
 
+/** Announces VIPs, and reports conflicts and packets that do not reach the director or its clients. */
 export class NetworkWatch implements Disposable {
   readonly #options: NetworkWatchOptions;
   readonly #vipWatch: VipWatch | undefined;
   readonly #others: OtherDirectors;
   /** Failures to receive on an interface, by its name. */
-  readonly #unheard = new Map<string, string>();
+  readonly #failures = new Map<string, string>();
   #refused = 0;
   #refusedAt = Number.NEGATIVE_INFINITY;
   #filter: Promise<string> = Promise.resolve('');
@@ -79,7 +80,7 @@ export class NetworkWatch implements Disposable {
     return this.#vipWatch?.announcements ?? 0;
   }
 
-  /** Receives on the interfaces that nothing names, before VIPs are added. Failures are reported as a condition. */
+  /** Receives on the interfaces that neither file nor command line name. Failures are reported as a condition. */
   async openInterfaces(): Promise<void> {
     const { io, areInterfacesFixed, log } = this.#options;
     if (areInterfacesFixed) return;
@@ -91,7 +92,7 @@ export class NetworkWatch implements Disposable {
         log('info', 'interface-added', { interface: name });
       } catch (error) {
         if (!(error instanceof LvsError)) throw error;
-        this.#unheard.set(name, error.message);
+        this.#failures.set(name, error.message);
       }
     }
   }
@@ -104,7 +105,7 @@ export class NetworkWatch implements Disposable {
     if (conflicts.length > 0) this.#report(conflicts);
   }
 
-  /** The interfaces by which packets can come, read again when addresses have changed, and every few seconds. */
+  /** Returns the interfaces that can receive packets; reads them again when addresses changed, or after 5 s. */
   #interfaces(): readonly ReceivingInterface[] {
     const { routes, clock } = this.#options;
     if (this.#version !== routes.version || clock() - this.#readAt >= READ_INTERVAL_MS) {
@@ -115,7 +116,10 @@ export class NetworkWatch implements Disposable {
     return this.#receiving;
   }
 
-  /** Announces, receives and reports what has changed. Call it after VIPs were added, and every second or so. */
+  /**
+   * Announces new VIPs, receives on new interfaces and updates the conditions. Call it after VIPs were added, and
+   * once a second.
+   */
   update(): void {
     this.#vipWatch?.update(this.#allVips());
     this.#report([]);
@@ -129,7 +133,7 @@ export class NetworkWatch implements Disposable {
     this.#others[Symbol.dispose]();
   }
 
-  /** The VIPs of the file, and the service addresses that another program gave to this host. */
+  /** Returns the VIPs of the file, and the service addresses that another program added to this host. */
   #allVips(): WatchedVip[] {
     const { vips, held, services, routes } = this.#options;
     const own = new Set(held().map(({ address }) => address));
@@ -149,7 +153,7 @@ export class NetworkWatch implements Disposable {
   #watched(vips: readonly VipAddress[], isPermanent: boolean): WatchedVip[] {
     const ethernet = this.#interfaces().filter(({ isEthernet }) => isEthernet);
     return vips.flatMap(({ address, device, isShared = false }) => {
-      // A VIP on the loopback or a dummy device is answered for on the interface of its network.
+      // Hosts reach a VIP on the loopback or a dummy device through the interface of its network.
       const link =
         ethernet.find(({ name }) => name === device)?.name ?? this.#options.routes.networkOf(address);
       return link === undefined ? [] : [{ address, device: link, isShared, isPermanent }];
@@ -210,7 +214,7 @@ export class NetworkWatch implements Disposable {
     );
   }
 
-  /** Receives on every interface by which packets for a VIP can come, or reports those where it does not. */
+  /** Receives on every interface that can receive packets for a VIP, and reports the others as conditions. */
   #checkInterfaces(): void {
     const { io, areInterfacesFixed, listen, log, conditions, routes } = this.#options;
     const missing = this.#interfaces().filter(({ name }) => !io.interfaces.includes(name));
@@ -226,16 +230,16 @@ export class NetworkWatch implements Disposable {
       } else if (areInterfacesFixed) report(name, 'not named by --interface');
       else if (io.interfaces.length >= MAX_UNNAMED_INTERFACES)
         report(name, `the limit of ${MAX_UNNAMED_INTERFACES} interfaces is reached`);
-      else if (this.#unheard.has(name)) report(name, this.#unheard.get(name)!);
+      else if (this.#failures.has(name)) report(name, this.#failures.get(name)!);
     conditions.set('interface-unheard', reports);
     if (areInterfacesFixed || this.#isListening) return;
-    const next = missing.find(({ name, isEthernet }) => isEthernet && !this.#unheard.has(name));
+    const next = missing.find(({ name, isEthernet }) => isEthernet && !this.#failures.has(name));
     if (!next || io.interfaces.length >= MAX_UNNAMED_INTERFACES) return;
     this.#isListening = true;
     listen(next.name, UNNAMED_BUFFER_BYTES)
       .then(
         () => log('info', 'interface-added', { interface: next.name }),
-        (error: Error) => this.#unheard.set(next.name, error.message),
+        (error: Error) => this.#failures.set(next.name, error.message),
       )
       .finally(() => {
         this.#isListening = false;

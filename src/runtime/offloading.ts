@@ -1,4 +1,4 @@
-/** The kernel path of a running director: its program, its tables, and the upkeep that makes it a true copy. */
+/** Runs the kernel path of a director: loads its program and tables, and keeps them consistent with the director. */
 
 import { BoundConnection } from '../director/bound-connection.ts';
 import { destinationOf } from '../director/core.ts';
@@ -27,32 +27,31 @@ import { type Address, isV4 } from '../wire/address.ts';
 import { parseMac } from '../wire/ethernet.ts';
 import type { Log } from './log.ts';
 
-/** Name of the device that the kernel's upcalls come by. */
-const TAP = 'lvs-upcall';
-/** Frames that may wait for the director. A flood of new connections fills this and nothing else. */
-const QUEUE = 4096;
-/** Octets, the most that a tap takes (ETH_MAX_MTU less a frame's header, Linux 5.15): nothing is too long for it. */
-const TAP_MTU = 65_521;
-/** ms between two looks at what the kernel forwarded: listings are true to half a second. */
-const SWEEP = 500;
-/** Sweeps between two questions whether neighbours are still there (about REACHABLE_TIME of RFC 4861, half). */
-const CONFIRM = 30;
-
-/** Neighbours whose headers are remembered. */
-const HEADERS = 65_536;
-/** Addresses whose ways are. */
-const WAYS = 65_536;
-/** ms between two looks for neighbours that are missing. */
-const LOOK_AGAIN = 50;
+/** Name of the device that receives upcalls of the kernel's program. */
+const TAP_NAME = 'lvs-upcall';
+/** Frames that may wait for the director. A flood of new connections fills only this queue. */
+const QUEUE_FRAMES = 4096;
+/** The maximum MTU of a tap (ETH_MAX_MTU minus the Ethernet header, Linux 5.15), bytes. No packet is longer. */
+const TAP_MTU_BYTES = 65_521;
+/** Time between two reads of the kernel's counters, ms: the maximum age of listed counters. */
+const SWEEP_MS = 500;
+/** Sweeps between two probes of the neighbors: 15 s, half of REACHABLE_TIME (RFC 4861, section 10). */
+const SWEEPS_PER_PROBE = 30;
+/** Maximum number of cached headers. */
+const MAX_HEADERS = 65_536;
+/** Maximum number of cached next hops. */
+const MAX_NEXT_HOPS = 65_536;
+/** Minimum time between two reads of the neighbors because one was missing, ms. */
+const REREAD_MS = 50;
 
 const HOOKS = { xdp, tc } as const;
 
-/** What of a way is the interface's. */
+/** The part of a next hop that depends on the interface only. */
 type Link = Pick<Way, 'interfaceIndex' | 'from'>;
 
 export interface OffloadingOptions {
   readonly hook: HookName;
-  /** Connections that the kernel has room for. */
+  /** Size of the kernel's flow table, per IP version. */
   readonly flows: number;
   readonly routes: Routes;
   readonly clock: () => number;
@@ -61,6 +60,7 @@ export interface OffloadingOptions {
   readonly log: Log;
 }
 
+/** The kernel path of a running director. */
 export class Offloading {
   readonly io: UpcallIo;
   readonly tables: KernelTables;
@@ -74,16 +74,16 @@ export class Offloading {
   #director: Director | undefined;
   #timer: NodeJS.Timeout | undefined;
   #sweeps = 0;
-  /** Of the routes by which the flows go. */
+  /** Version of the routes that the flows use. */
   #version = 0;
-  /** Interfaces by name, as they were found since the last sweep. */
+  /** Interfaces by name, cached until the next sweep. */
   readonly #links = new Map<string, Link | undefined>();
-  /** Frames' headers by the last word of an IPv4 neighbour's address, since the last sweep. */
+  /** Link-layer headers by the last word of an IPv4 neighbor's address, cached until the next sweep. */
   readonly #headers = new Map<number, Uint8Array | undefined>();
-  /** Ways by the last word of an IPv4 address, since neighbours were read. */
-  readonly #ways = new Map<number, Way>();
-  /** When neighbours were read because one was missing, ms. */
-  #asked = 0;
+  /** Next hops by the last word of an IPv4 address, cached until the next sweep or review. */
+  readonly #nextHops = new Map<number, Way>();
+  /** Time at which neighbors were last read because one was missing, ms. */
+  #rereadAt = 0;
 
   /** Use `openOffloading`. */
   constructor(
@@ -109,7 +109,7 @@ export class Offloading {
     return this.#offload?.counts;
   }
 
-  /** From now on the director's connections are the kernel's, too. */
+  /** Starts to install the director's connections in the kernel. */
   start(director: Director): void {
     const { clock, log } = this.#options;
     const core = director.context;
@@ -120,7 +120,7 @@ export class Offloading {
       actions: this.tables.actions,
       grace: () => gracePeriod(this.#bpf.system),
       connection: (row) => window.select(row, destinationOf(core, row)),
-      way: (to) => this.#way(to),
+      way: (to) => this.#nextHop(to),
       ignoresDf: () => core.settings.pmtu_disc === 0,
       clock,
       report: (row, packets, octets, lastSeen, isReply) =>
@@ -128,19 +128,19 @@ export class Offloading {
       failed: (error) => log('error', 'offload-failed', { error: error.message }),
     });
     core.offload.attach(this.#offload);
-    this.#timer = setInterval(() => this.sweep(), SWEEP);
+    this.#timer = setInterval(() => this.sweep(), SWEEP_MS);
     this.#neighbors.refresh();
   }
 
-  /** Counters and timers of the director are true when this returns. */
+  /** Updates the director's counters and timers from the kernel, and the kernel's flows from routes and neighbors. */
   sweep(): void {
     this.#offload!.sweep();
-    if (++this.#sweeps % CONFIRM === 0) this.#neighbors.confirm();
+    if (++this.#sweeps % SWEEPS_PER_PROBE === 0) this.#neighbors.confirm();
     this.io.renew();
     this.#attachToTap();
     this.#links.clear();
     this.#headers.clear();
-    this.#ways.clear();
+    this.#nextHops.clear();
     this.#neighbors.refresh();
     this.#offload!.checkWays();
     const { version } = this.#options.routes;
@@ -149,36 +149,36 @@ export class Offloading {
     this.#offload!.checkEachWay();
   }
 
-  /** Another program may have deleted the qdisc that held the tap's program. */
+  /** Attaches the program of the tap device again if another program deleted its qdisc. */
   #attachToTap(): void {
     try {
       this.#interfaces.attach();
     } catch (error) {
       if (!(error instanceof SystemCallError)) throw error;
-      this.#options.log('error', 'offload-failed', { error: `the tap's program: ${error.message}` });
+      this.#options.log('error', 'offload-failed', { error: `program of ${TAP_NAME}: ${error.message}` });
     }
   }
 
-  /** Follows a change of the services, and reviews the connections that the kernel forwards. */
-  settle(change: OwnedChange): void {
+  /** Applies a change of the services to the kernel, and reviews the connections that it forwards. */
+  changeServices(change: OwnedChange): void {
     const { log, routes } = this.#options;
     try {
       this.#services.change({ ...change, own: routes.own });
     } catch (error) {
       if (!(error instanceof SystemCallError)) throw error;
-      log('error', 'offload-failed', { error: `not all services are known to the kernel: ${error.message}` });
+      log('error', 'offload-failed', { error: `services of the kernel path: incomplete: ${error.message}` });
     }
     this.review();
   }
 
-  /** Takes connections back whose destination or settings no longer let the kernel forward them. */
+  /** Removes connections from the kernel whose destination or settings no longer let it forward them. */
   review(): void {
     const core = this.#director!.context;
-    this.#ways.clear();
+    this.#nextHops.clear();
     this.#offload!.review((row) => mayForward(core, row));
   }
 
-  /** Nothing of ours stays in the kernel. */
+  /** Removes programs and tables from the kernel. */
   close(): void {
     clearInterval(this.#timer);
     this.#attachments[Symbol.dispose]();
@@ -186,38 +186,38 @@ export class Offloading {
     this.#neighbors[Symbol.dispose]();
   }
 
-  #way(to: Address): Way | undefined {
-    if (!isV4(to)) return this.#findWay(to);
+  #nextHop(to: Address): Way | undefined {
+    if (!isV4(to)) return this.#findNextHop(to);
     const word = to[3]! | 0;
-    const known = this.#ways.get(word);
+    const known = this.#nextHops.get(word);
     if (known) return known;
-    const way = this.#findWay(to);
-    if (way && this.#ways.size < WAYS) this.#ways.set(word, way);
-    return way;
+    const found = this.#findNextHop(to);
+    if (found && this.#nextHops.size < MAX_NEXT_HOPS) this.#nextHops.set(word, found);
+    return found;
   }
 
-  #findWay(to: Address): Way | undefined {
+  #findNextHop(to: Address): Way | undefined {
     const route = this.#director!.context.forwarding.host.route(to);
-    const towards = this.#options.routes.route(to);
-    if (!route || !towards) return undefined;
-    const link = this.#link(towards.device);
-    const mac = link && this.#neighbors.mac(towards.hop, link.interfaceIndex);
+    const hostRoute = this.#options.routes.route(to);
+    if (!route || !hostRoute) return undefined;
+    const link = this.#link(hostRoute.device);
+    const mac = link && this.#neighbors.mac(hostRoute.hop, link.interfaceIndex);
     if (!link || !mac) {
-      this.#lookAgain();
+      this.#rereadNeighbors();
       return undefined;
     }
     return { ...link, to: mac, vlan: 0, mtu: route.mtu, source: route.source };
   }
 
-  /** What goes before an IPv4 packet that is handed back to the kernel; other packets take the host's own way. */
+  /** Returns the header of an IPv4 packet that is handed back to the kernel; undefined: the host routes the packet. */
   header(nextHop: Address): Uint8Array | undefined {
     if (!isV4(nextHop) || !this.#director) return undefined;
     const word = nextHop[3]! | 0;
     const known = this.#headers.get(word);
     if (known || this.#headers.has(word)) return known;
-    const way = this.#way(nextHop);
-    const header = way && this.#interfaces.headerOf(way);
-    if (this.#headers.size < HEADERS) this.#headers.set(word, header);
+    const hop = this.#nextHop(nextHop);
+    const header = hop && this.#interfaces.headerOf(hop);
+    if (this.#headers.size < MAX_HEADERS) this.#headers.set(word, header);
     return header;
   }
 
@@ -230,16 +230,16 @@ export class Offloading {
     return this.#links.get(name);
   }
 
-  /** The packet that was forwarded without the kernel path made the host find out; not for each of a flood. */
-  #lookAgain(): void {
+  /** Reads the neighbors again: the host resolves one when it forwards a packet. At most once in REREAD_MS. */
+  #rereadNeighbors(): void {
     const now = this.#options.clock();
-    if (now - this.#asked < LOOK_AGAIN) return;
-    this.#asked = now;
+    if (now - this.#rereadAt < REREAD_MS) return;
+    this.#rereadAt = now;
     this.#neighbors.refresh();
   }
 }
 
-/** Loads the program, makes the tap. Throws LvsError where that is not possible. */
+/** Loads the program and creates the tap device. Throws LvsError UNAVAILABLE if the kernel does not support them. */
 export async function openOffloading(options: OffloadingOptions): Promise<Offloading> {
   const { hook, flows, seed } = options;
   const opened: Disposable[] = [];
@@ -248,7 +248,7 @@ export async function openOffloading(options: OffloadingOptions): Promise<Offloa
     const bpf = new Bpf(system);
     const tables = openKernelTables(bpf, { flows, seed });
     const services = new ServiceMap(bpf);
-    const tap = new Tap(system, { name: TAP, mtu: TAP_MTU, queue: QUEUE });
+    const tap = new Tap(system, { name: TAP_NAME, mtu: TAP_MTU_BYTES, queue: QUEUE_FRAMES });
     opened.push(tap);
     const upcall = { interfaceIndex: tap.device.index, services: services.descriptor };
     const code = forwarderCode({ hook: HOOKS[hook], tables: tables.tables, upcall });
@@ -267,14 +267,14 @@ export async function openOffloading(options: OffloadingOptions): Promise<Offloa
   } catch (cause) {
     for (const each of opened.toReversed()) each[Symbol.dispose]();
     if (cause instanceof VerifierError || cause instanceof SystemCallError)
-      throw new LvsError('UNAVAILABLE', `the kernel path (${hook}): ${cause.message}`, { cause });
+      throw new LvsError('UNAVAILABLE', `kernel path (${hook}): ${cause.message}`, { cause });
     throw cause;
   }
 }
 
 function attach(attachments: Attachments, hook: HookName, name: string, log: Log): void {
   const link = linkFacts(name);
-  if (!link) throw new LvsError('NO_SUCH_DEVICE', `there is no interface ${name}`);
+  if (!link) throw new LvsError('NO_SUCH_DEVICE', `network interface ${name}: not found`);
   try {
     const done = attachments.attach(link.index);
     if (done === 'restored')
@@ -284,6 +284,10 @@ function attach(attachments: Attachments, hook: HookName, name: string, log: Log
       });
   } catch (cause) {
     if (!(cause instanceof SystemCallError)) throw cause;
-    throw new LvsError('UNAVAILABLE', `${hook} at ${name}: ${cause.message}`, { cause });
+    throw new LvsError(
+      'UNAVAILABLE',
+      `network interface ${name}: cannot attach the ${hook} program: ${cause.message}`,
+      { cause },
+    );
   }
 }

@@ -1,4 +1,4 @@
-/** Which packets the host must not process: those of the director's services, and for a while those of removed ones. */
+/** Tracks the packets that the host must not process: those of services, and for 15 minutes those of removed ones. */
 
 import { serviceKey } from '../director/administration.ts';
 import type { Director } from '../director/director.ts';
@@ -12,12 +12,12 @@ import { Slice } from '../model/slice.ts';
 import { parseAddress } from '../wire/address.ts';
 
 /**
- * ms for which packets of a removed service or destination are still withheld: the longest timeout of a connection
- * (TCP, established: 900 s). The host would reset connections that still end, and forward replies untranslated.
+ * Time for which packets of a removed service or destination are withheld, ms: the longest timeout of a connection (TCP,
+ * established: 900 s). The host would otherwise reset connections that are closing, and forward replies untranslated.
  */
 export const LINGER_MS = 900_000;
 
-/** What the director runs, found by name. */
+/** The services and destinations of a director, by name. */
 export interface RunningServices {
   /** Reports whether no service exists. */
   readonly isEmpty: boolean;
@@ -67,7 +67,7 @@ interface OwnedEntry extends Owned {
   readonly destinations: Map<string, Owned>;
 }
 
-/** Keeps the parts, and collects their changes for those who follow them. The work is proportional to what is named. */
+/** The parts whose packets are withheld, and their changes. The work is proportional to the number of named parts. */
 export class OwnedPackets {
   readonly #running: RunningServices;
   readonly #all = new Map<string, OwnedEntry>();
@@ -196,7 +196,7 @@ export class OwnedPackets {
     }
   }
 
-  /** Without any service nothing is withheld. */
+  /** Releases the parts of removed services: without any service, no packets are withheld. */
   async #releaseAll(slice: Slice): Promise<void> {
     for (const entry of [...this.#all.values()]) {
       if (this.#running.has(entry.part.service)) continue;

@@ -1,24 +1,24 @@
-/** Lists as bytes: they pass between threads at the cost of a copy, and are read a part at a time, between packets. */
+/** Serializes lists in parts: passing them to another thread costs one copy, and each part is read separately. */
 import { deserialize, serialize } from 'node:v8';
 
-/** Items of a part: reading them takes about a millisecond. */
+/** Items per part; reading a part takes about 1 ms. */
 const ITEMS_PER_PART = 200;
 
-/** A list of `T`. The type is only a promise of who packed it. */
+/** A serialized list of `T`. The type is not checked. */
 export interface Packed<T> {
   readonly parts: readonly Uint8Array[];
   readonly length: number;
   readonly item?: T;
 }
 
-/** Packs all at once; for threads other than that of the packets. */
+/** Serializes a whole list. Not for the packet thread. */
 export function pack<T>(items: readonly T[]): Packed<T> {
   const packing = new Packing<T>();
   for (const item of items) packing.add(item);
   return packing.packed;
 }
 
-/** Packs one item after the other. */
+/** Serializes a list item by item. */
 export class Packing<T> {
   readonly #parts: Uint8Array[] = [];
   #part: T[] = [];
@@ -40,7 +40,7 @@ export class Packing<T> {
   }
 }
 
-/** Yields the items; each part is read when its first item is wanted. */
+/** Yields the items. Each part is read when its first item is needed. */
 export function* unpacked<T>({ parts }: Packed<T>): Generator<T> {
   for (const part of parts) yield* deserialize(part) as T[];
 }

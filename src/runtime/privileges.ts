@@ -1,4 +1,4 @@
-/** What this process may do, and what it lacks for forwarding packets. */
+/** Checks the capabilities of this process that forwarding packets requires. */
 import { readFileSync } from 'node:fs';
 
 /** Bits of CapEff in /proc/self/status (linux/capability.h). */
@@ -29,9 +29,9 @@ function missing(status: string, needed: Readonly<Record<string, number>>): stri
 }
 
 /** Returns a message about missing capabilities; undefined: none is missing. */
-export function lackingPrivileges(): string | undefined {
+export function privilegeError(): string | undefined {
   const names = missingCapabilities(ownStatus());
   return names.length === 0
     ? undefined
-    : `forwarding packets needs ${names.join(' and ')}: run it as root, or give them to it (systemd: AmbientCapabilities=)`;
+    : `missing capabilities: ${names.join(' and ')}, which forwarding packets requires (run as root, or set AmbientCapabilities= in the systemd unit)`;
 }

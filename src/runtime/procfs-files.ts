@@ -1,22 +1,26 @@
-/** Keeps the files of /proc/net in a folder, for programs that read a kernel's. */
+/** Writes the /proc/net files of IPVS to a folder at intervals, for programs that read those of a kernel. */
 import type { DirectorApi } from '../control/director-api.ts';
 import { ProcfsFolder } from '../control/procfs-files.ts';
 
-/** ms between two versions of the short files, and of the connections. */
-const SHORT = 1000;
-const CONNECTIONS = 5000;
+/** Time between two updates of the files of services and of connections, ms. */
+const SERVICES_INTERVAL_MS = 1000;
+const CONNECTIONS_INTERVAL_MS = 5000;
 
 export interface ProcfsFiles {
   /** Removes the files. */
   close(): void;
 }
 
-/** Throws LvsError where the folder cannot be written. */
-export function keepProcfs(folder: string, api: DirectorApi, failed: (error: unknown) => void): ProcfsFiles {
+/** Starts to write the files. Throws LvsError if the folder is not writable. */
+export function startProcfsFiles(
+  folder: string,
+  api: DirectorApi,
+  onError: (error: unknown) => void,
+): ProcfsFiles {
   const files = new ProcfsFolder(folder, api);
   const timers = [
-    repeated(SHORT, () => files.writeServices(), failed),
-    repeated(CONNECTIONS, () => files.writeConnections(), failed),
+    repeat(SERVICES_INTERVAL_MS, () => files.writeServices(), onError),
+    repeat(CONNECTIONS_INTERVAL_MS, () => files.writeConnections(), onError),
   ];
   return {
     close() {
@@ -26,14 +30,14 @@ export function keepProcfs(folder: string, api: DirectorApi, failed: (error: unk
   };
 }
 
-/** Now and at intervals, never twice at a time. */
-function repeated(interval: number, work: () => Promise<void>, failed: (error: unknown) => void) {
+/** Runs `work` now and at intervals; skips a run while the last one is running. */
+function repeat(interval: number, work: () => Promise<void>, onError: (error: unknown) => void) {
   let busy = false;
   const run = () => {
     if (busy) return;
     busy = true;
     work()
-      .catch(failed)
+      .catch(onError)
       .finally(() => {
         busy = false;
       });

@@ -1,15 +1,15 @@
-/** Random numbers that nobody can foretell, for what strangers' packets must not be able to steer: the table's seed, twos. */
+/** Unpredictable random numbers, for choices that packets must not influence: the table's seed, and scheduler twos. */
 import { randomFillSync } from 'node:crypto';
 
-/** Words drawn at once: one call for each would cost a microsecond. */
-const POOL = 1024;
+/** Words read at once: a call per word would take about a microsecond. */
+const POOL_WORDS = 1024;
 
-const pool = new Uint32Array(POOL);
-let next = POOL;
+const pool = new Uint32Array(POOL_WORDS);
+let next = POOL_WORDS;
 
-/** 0 <= x < 1, 32 bits of it random. */
-export function unforeseeable(): number {
-  if (next === POOL) {
+/** Returns a number x, 0 <= x < 1, with 32 random bits. */
+export function unpredictable(): number {
+  if (next === POOL_WORDS) {
     randomFillSync(pool);
     next = 0;
   }

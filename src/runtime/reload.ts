@@ -1,4 +1,4 @@
-/** The commands that bring a running director to what a configuration file says now. */
+/** Computes the commands that change a running director to its configuration file. */
 
 import { compile } from '../config/compile.ts';
 import type { Document } from '../config/document.ts';
@@ -9,15 +9,15 @@ import type { Command } from '../model/command.ts';
 import { formatDestination, formatService } from '../model/naming.ts';
 import type { Snapshot } from '../model/snapshot.ts';
 
-/** What earlier files said. */
-export interface Before {
-  /** Of the file as it was read last. */
+/** The state that earlier files led to. */
+export interface Previous {
+  /** Commands of the file that was applied last. */
   readonly commands: readonly Command[];
-  /** What an earlier reload removed and connections still use. */
+  /** Services and destinations that an earlier reload removed and that connections still use. */
   readonly draining: readonly Drain[];
 }
 
-/** What a director runs. */
+/** The configuration that a director runs. */
 export interface Running extends Pick<Snapshot, 'settings' | 'timeouts'> {
   readonly rules: readonly Rule[];
 }
@@ -25,8 +25,8 @@ export interface Running extends Pick<Snapshot, 'settings' | 'timeouts'> {
 /** Returns the part of a snapshot that a reload compares. */
 export const runningOf = (snapshot: Snapshot): Running => ({ ...snapshot, rules: rulesRunning(snapshot) });
 
-/** Returns settings, timeouts and marks first, then the rules. */
-export function reloadCommands(running: Running, wanted: Document, before: Before): Reconciliation {
+/** Returns the commands: settings, timeouts and marks first, then the rules. */
+export function reloadCommands(running: Running, wanted: Document, before: Previous): Reconciliation {
   const previous = appliedOf(before.commands);
   const general = reconcileSettings(
     running,
@@ -46,7 +46,7 @@ export function reloadCommands(running: Running, wanted: Document, before: Befor
   };
 }
 
-/** What drains is no work of hands: it counts as what the file said, just as it runs. */
+/** Adds draining entries to the previous rules, as they run: they are not manual changes. */
 function withDraining(
   previous: readonly Rule[],
   running: readonly Rule[],

@@ -23,22 +23,22 @@ import { type KernelPath, openKernelPath } from './kernel-path.ts';
 import { type Log, limitedLog } from './log.ts';
 import { NetworkWatch, servedBy } from './network-watch.ts';
 import { PacketCaptures, RecordingSender } from './packet-capture.ts';
-import { lackingPrivileges } from './privileges.ts';
-import { keepProcfs, type ProcfsFiles } from './procfs-files.ts';
-import { unforeseeable } from './random.ts';
+import { privilegeError } from './privileges.ts';
+import { type ProcfsFiles, startProcfsFiles } from './procfs-files.ts';
+import { unpredictable } from './random.ts';
 import { RunningDirector } from './running-director.ts';
-import { keptLog, openWebInterface } from './web-interface.ts';
+import { openWebInterface, recordedLog } from './web-interface.ts';
 
 /** ms between two checks of addresses, routes, losses and drains. */
 const WATCH_MS = 1000;
-/** Seconds after a signal until the process has ended, whatever hangs. */
+/** Seconds after a signal at which the process is killed, whatever hangs. */
 const END_S = 4;
 
 export interface RunOptions {
   readonly config: string;
   readonly interfaces?: readonly string[];
   readonly socket: string;
-  /** Group ID of those who may use the socket besides its owner. */
+  /** ID of the group that may use the socket, besides its owner. */
   readonly socketGroup?: number;
   readonly metrics?: { readonly host: string; readonly port: number };
   /** Names in the Host header of requests to `metrics`, besides IP addresses, localhost and the host's name. */
@@ -61,8 +61,8 @@ const DATAPATH_WORDS = {
 /** Resolves after SIGTERM or SIGINT. The process has to exit then. */
 export async function runDirector(options: RunOptions): Promise<void> {
   const events = new Events();
-  const log = limitedLog(keptLog(options.log, events));
-  const missing = lackingPrivileges();
+  const log = limitedLog(recordedLog(options.log, events));
+  const missing = privilegeError();
   if (missing) throw new LvsError('UNAVAILABLE', missing);
   const ending = endOnSignal();
   const manager = await openServiceManager(process.env, loadSystem, (error) =>
@@ -70,12 +70,12 @@ export async function runDirector(options: RunOptions): Promise<void> {
   );
   ending.signal.addEventListener('abort', () => manager.stopping(`ending: ${ending.signal.reason}`));
   const start = await readStart(options.config, log);
-  // A VIP on the loopback or on a dummy device: its packets come by other interfaces.
+  // The loopback and dummy devices hold VIPs, but receive no packets for them.
   const interfaces = options.interfaces ?? start.interfaces.filter(bringsPackets);
   if (interfaces.length === 0 && receivingInterfaces().length === 0)
     throw new LvsError(
       'CONFIG',
-      `${options.config}: no interface can bring packets (bring one up, or use --interface)`,
+      `${options.config}: no interface receives packets (bring one up, or use --interface)`,
     );
   const routes = new Routes();
   const clock = monotonicClock;
@@ -86,7 +86,7 @@ export async function runDirector(options: RunOptions): Promise<void> {
     interfaces,
     routes,
     clock,
-    seed: Math.floor(unforeseeable() * 2 ** 32),
+    seed: Math.floor(unpredictable() * 2 ** 32),
     log,
   });
   const { offloading } = path;
@@ -127,7 +127,7 @@ export async function runDirector(options: RunOptions): Promise<void> {
     sources.refresh(io.interfaces);
     await running.start(start, dirname(options.socket));
     network.update();
-    await plane.openFurther({ path, io, network, conditions, sources, events, ending: ending.signal });
+    await plane.openAfterStart({ path, io, network, conditions, sources, events, ending: ending.signal });
     log('info', 'ready', {
       interfaces: io.interfaces.join(','),
       services: start.services,
@@ -175,7 +175,7 @@ interface PlaneContext {
   readonly ending: AbortSignal;
 }
 
-/** What an operator reaches a running director by: the control socket, the web interface, files and signals. */
+/** The operator's access to a running director: the control socket, the web interface, files and signals. */
 class ControlPlane {
   readonly #options: RunOptions;
   readonly #running: RunningDirector;
@@ -201,7 +201,7 @@ class ControlPlane {
     this.#configuration = new ConfigurationRequests(options.config, running, datapath, manager, log);
   }
 
-  /** Opens the control socket. Throws LvsError if another director has it; nothing on the host has changed by then. */
+  /** Opens the control socket. Throws LvsError if another director has it; the host is unchanged then. */
   async open(): Promise<void> {
     const { socket, socketGroup } = this.#options;
     const running = this.#running;
@@ -225,8 +225,8 @@ class ControlPlane {
     });
   }
 
-  /** Opens what needs a director that has started. */
-  async openFurther(context: PlaneContext): Promise<void> {
+  /** Opens the web interface, the /proc files and reloads by signal. Call it when the director has started. */
+  async openAfterStart(context: PlaneContext): Promise<void> {
     const { metrics, metricsNames = [], procfs } = this.#options;
     const { path, io, network, conditions, sources, events, ending } = context;
     const running = this.#running;
@@ -254,7 +254,7 @@ class ControlPlane {
         isRunning,
       });
     if (procfs !== undefined)
-      this.#procfs = keepProcfs(procfs, running.api, (error) =>
+      this.#procfs = startProcfsFiles(procfs, running.api, (error) =>
         log('error', 'procfs-failed', { error: String(error) }),
       );
     // A rejected file is logged where it is read; another error is a fault and ends the process.

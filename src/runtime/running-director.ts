@@ -30,7 +30,7 @@ import type { Log } from './log.ts';
 import type { Offloading } from './offloading.ts';
 import { OwnedPackets, runningServices } from './owned-packets.ts';
 import { Packing, unpacked } from './packed.ts';
-import { unforeseeable } from './random.ts';
+import { unpredictable } from './random.ts';
 import { UnmatchedPackets } from './unmatched-packets.ts';
 
 /** Bytes of the longest tunnel header: IPv6 (RFC 8200) and GUE with a private field, or GRE with a checksum. */
@@ -46,7 +46,7 @@ export interface RunningDirectorOptions {
   readonly io: HostIo;
   /** Sends the director's packets through `io`. */
   readonly sender: Pick<HostIo, 'transmit'>;
-  /** The kernel path, where there is one. */
+  /** The kernel path, if one is used. */
   readonly offloading?: Offloading;
   readonly routes: Routes;
   readonly sources: SourceValidator;
@@ -63,9 +63,9 @@ export interface RunningDirectorOptions {
 
 export class RunningDirector {
   readonly director: Director;
-  /** Commands through it reach the host, too. */
+  /** Commands through this API update the host, too. They count as manual changes. */
   readonly api: DirectorApi;
-  /** Handles packets that are not the director's. */
+  /** Handles packets that match no service. */
   readonly handleUnmatched: (frame: Frame) => void;
   readonly #options: RunningDirectorOptions;
   readonly #unmatched: UnmatchedPackets;
@@ -74,7 +74,7 @@ export class RunningDirector {
   readonly #drains = new Drains();
   readonly #overloads = new Overloads();
   readonly #health: Watch;
-  /** The same as `api`, for the director's own changes. */
+  /** Like `api`, for changes that are not manual. */
   readonly #internalApi: DirectorApi;
   #checking: NodeJS.Timeout | undefined;
   #host: HostSetup | undefined;
@@ -86,21 +86,21 @@ export class RunningDirector {
   #crowded = 0;
   #lost = 0;
   #config: ReadConfiguration | undefined;
-  /** Manual changes so far, those that the last plan knew, and those that the last reload took into account; -1: none. */
+  /** Number of manual changes: so far, at the last plan, and at the last successful reload (-1: it failed). */
   #changes = 0;
   #plannedChange = 0;
   #appliedChange = 0;
   #isDraining = false;
   #isTableFull = false;
-  /** VIPs that the file no longer has, and that connections still use. */
-  #leaving: readonly VipAddress[] = [];
+  /** VIPs that are no longer in the file, and that connections still use. */
+  #drainingVips: readonly VipAddress[] = [];
 
   constructor(options: RunningDirectorOptions) {
     const { io, sender, routes, clock, connections, log } = options;
     this.#options = options;
     this.director = new Director({
       host: liveHost(sender, routes, options.sources),
-      random: unforeseeable,
+      random: unpredictable,
       maxConnections: connections,
     });
     options.offloading?.start(this.director);
@@ -114,7 +114,7 @@ export class RunningDirector {
       prepare: (command, now) => this.#health.adjust(command, now),
       complete: (service, now) => withChecks(service, this.#health, now),
     });
-    // What commands change, the kernel path must respect at once, also where the guard stays as it is.
+    // The kernel path must reflect every command immediately, even if the guard does not change.
     const forwarded: DirectorApi = {
       ...local,
       apply: async (commands) => {
@@ -162,7 +162,7 @@ export class RunningDirector {
     return this.#drains;
   }
 
-  /** Reports whether a reload of `wanted` would find what the last one left. */
+  /** Reports whether `wanted` is in effect: neither the file nor the rules changed since the last reload. */
   isCurrent(wanted: ReadConfiguration): boolean {
     return wanted.digest === this.#config?.digest && this.#changes === this.#appliedChange;
   }
@@ -205,7 +205,7 @@ export class RunningDirector {
     this.#appliedChange = failures.length > 0 ? -1 : this.#plannedChange;
     this.#drains.set(drains, clock() + wanted.drain * 1000);
     this.#config = wanted;
-    this.#leaving = [...this.#leaving, ...previous.vips];
+    this.#drainingVips = [...this.#drainingVips, ...previous.vips];
     await this.#holdVips();
     routes.refresh();
     for (const name of wanted.interfaces) await this.#listen(name);
@@ -216,7 +216,7 @@ export class RunningDirector {
     return this.#internalApi.snapshot({ services: true });
   }
 
-  /** Yields copies of the services, health checks included. Each is made when it is asked for. */
+  /** Yields copies of the services, health checks included. Each is made when it is requested. */
   *services(): Generator<ServiceSnapshot> {
     const now = this.#options.clock();
     for (const service of this.director.services(now)) yield withChecks(service, this.#health, now);
@@ -242,7 +242,7 @@ export class RunningDirector {
       .catch(({ message }: Error) => log('error', 'host-setup-failed', { interface: name, error: message }));
   }
 
-  /** Checks routes, addresses, drains and losses. Call it every second or so. */
+  /** Checks routes, addresses, drains and losses. Call it once a second. */
   watch(): void {
     const { routes, log } = this.#options;
     if (routes.refresh()) {
@@ -251,7 +251,7 @@ export class RunningDirector {
     }
     if (this.#drains.size > 0) void this.#drain();
     this.#checkTable();
-    this.#overloads.look(this.director.context.services.all, log);
+    this.#overloads.update(this.director.context.services.all, log);
     const { captureDrops, ringDrops, truncated } = this.losses();
     const lost = captureDrops + ringDrops + truncated;
     if (lost > this.#lost) log('warning', 'packets-lost', { captureDrops, ringDrops, truncated });
@@ -261,7 +261,9 @@ export class RunningDirector {
     this.#crowded = crowded;
   }
 
-  /** Reports a full connection table as a condition until a tenth of it is free: its end would flap otherwise. */
+  /**
+   * Reports a full connection table as a condition until a tenth of it is free, so that the condition does not flap.
+   */
   #checkTable(): void {
     const { conditions } = this.#options;
     const { size, capacity } = this.director.context.table;
@@ -289,7 +291,7 @@ export class RunningDirector {
       await logChanges(commands, await this.#internalApi.apply(commands), 'drained', log);
       await this.#holdVips();
     } catch (error) {
-      // The VIPs of an interface that is absent are added by the next renewal.
+      // VIPs of a missing interface are added when it returns.
       if (!(error instanceof LvsError)) throw error;
       log('error', 'vips-failed', { error: error.message });
     } finally {
@@ -297,17 +299,19 @@ export class RunningDirector {
     }
   }
 
-  /** Holds the VIPs of the file, and those that it no longer has until the connections through them have ended. */
+  /** Adds the VIPs of the file, and removes others when no connection uses them. */
   async #holdVips(): Promise<void> {
     const { vips = [] } = this.#config ?? {};
     const own = new Set(vips.map(({ address }) => address));
-    this.#leaving = this.#leaving.filter(({ address }) => !own.has(address) && this.#drains.uses(address));
+    this.#drainingVips = this.#drainingVips.filter(
+      ({ address }) => !own.has(address) && this.#drains.uses(address),
+    );
     await this.#host?.hold(this.vips);
   }
 
-  /** The VIPs that this host should have: those of the file, and those that connections still use. */
+  /** Returns the VIPs that this host should have: those of the file, and those that connections still use. */
   get vips(): readonly VipAddress[] {
-    return [...(this.#config?.vips ?? []), ...this.#leaving];
+    return [...(this.#config?.vips ?? []), ...this.#drainingVips];
   }
 
   /** The VIPs that the director added to the host. */
@@ -315,7 +319,7 @@ export class RunningDirector {
     return this.#host?.held ?? [];
   }
 
-  /** Receives on an interface that neither file nor command line name. Throws LvsError. */
+  /** Receives on an interface that neither the file nor the command line names. Throws LvsError. */
   async listenUnnamed(name: string, bufferBytes: number): Promise<void> {
     const { io } = this.#options;
     await io.listen(name, bufferBytes);
@@ -347,7 +351,7 @@ export class RunningDirector {
     }
   }
 
-  /** Counts tunnels, and resolves with the interfaces by which new NATed destinations answer. */
+  /** Counts tunnels, and resolves with the interfaces that receive replies of new NATed destinations. */
   async #follow({ added, removed }: OwnedChange): Promise<ReadonlySet<string>> {
     const { routes } = this.#options;
     const slice = new Slice();
@@ -366,7 +370,7 @@ export class RunningDirector {
   #updateKernelPath(change: OwnedChange): void {
     const { offloading, log } = this.#options;
     if (!offloading || !this.#host) return;
-    offloading.settle(change);
+    offloading.changeServices(change);
     if (this.#marks.length > 0 && !this.#hasWarned) {
       this.#hasWarned = true;
       log('error', 'marks-not-supported', { reason: 'services by firewall mark need --datapath live' });

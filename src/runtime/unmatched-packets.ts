@@ -1,4 +1,4 @@
-/** Does for packets that are no service's, but were kept from the kernel, what the kernel would have done. */
+/** Delivers or forwards packets that match no service and were withheld from the kernel, as the kernel would. */
 
 import { readFileSync } from 'node:fs';
 import { enterHop, sendOn } from '../forwarding/hop.ts';
@@ -13,21 +13,21 @@ import type { Frame } from '../wire/frame.ts';
 import { foldAddress, multiplicative } from '../wire/hash.ts';
 import { Packet } from '../wire/packet.ts';
 
-/** Ends of connections: protocol, address and port; port 0 stands for all ports. Lookups allocate nothing. */
-class EndSet {
-  readonly #buckets = new Map<number, End[]>();
+/** A set of endpoints: protocol, address and port; port 0 stands for all ports. Lookups allocate nothing. */
+class EndpointSet {
+  readonly #buckets = new Map<number, Endpoint[]>();
 
-  /** Counts one more (1) or one less (-1) part with this end. */
+  /** Adds a part with this endpoint (1), or removes one (-1). */
   count(protocol: number, address: Address, port: number, step: 1 | -1): void {
     const hash = hashOf(protocol, address, port);
     const bucket = this.#buckets.get(hash) ?? [];
     const known = bucket.find(
-      (end) => end.port === port && end.protocol === protocol && sameAddress(end.address, address),
+      (each) => each.port === port && each.protocol === protocol && sameAddress(each.address, address),
     );
     if (known) known.parts += step;
     else if (step > 0) this.#buckets.set(hash, [...bucket, { protocol, address, port, parts: 1 }]);
     if (known?.parts !== 0) return;
-    const rest = bucket.filter((end) => end !== known);
+    const rest = bucket.filter((each) => each !== known);
     if (rest.length > 0) this.#buckets.set(hash, rest);
     else this.#buckets.delete(hash);
   }
@@ -39,34 +39,40 @@ class EndSet {
   #hasExactly(protocol: number, address: Address, port: number): boolean {
     const bucket = this.#buckets.get(hashOf(protocol, address, port));
     if (bucket)
-      for (const end of bucket)
-        if (end.port === port && end.protocol === protocol && sameAddress(end.address, address)) return true;
+      for (const endpoint of bucket)
+        if (
+          endpoint.port === port &&
+          endpoint.protocol === protocol &&
+          sameAddress(endpoint.address, address)
+        )
+          return true;
     return false;
   }
 }
 
-interface End {
+interface Endpoint {
   readonly protocol: number;
   readonly address: Address;
   readonly port: number;
-  /** Services or destinations with this end. */
+  /** Number of services and destinations with this endpoint. */
   parts: number;
 }
 
-/** A small integer, so that the map's keys are not boxed. Services are configured: no seed. */
+/** Returns a small integer, so that the map's keys are not boxed. It needs no seed: clients do not choose services. */
 const hashOf = (protocol: number, address: Address, port: number): number =>
   multiplicative(foldAddress(address) ^ (port << 8) ^ protocol, 30);
 
+/** Handles packets that match no service. */
 export class UnmatchedPackets {
   readonly #context: ForwardingContext;
-  /** The kernel sees none of the packets that come here: see PacketIo. */
+  /** True if the kernel receives no packets of the driver: see PacketIo. */
   readonly #exclusive: boolean;
   readonly #markOf: (packet: Packet) => number;
   readonly #packet = new Packet();
-  readonly #requests = new EndSet();
-  readonly #replies = new EndSet();
-  /** Addresses whose fragments are withheld, whatever their port: port 0. */
-  readonly #fragments = new EndSet();
+  readonly #requests = new EndpointSet();
+  readonly #replies = new EndpointSet();
+  /** Addresses whose fragments are withheld regardless of their port: port 0. */
+  readonly #fragments = new EndpointSet();
   /** Marks with a service, with the number of services. */
   readonly #marks = new Map<number, number>();
   #forwards = false;
@@ -77,7 +83,7 @@ export class UnmatchedPackets {
     this.#markOf = markOf;
   }
 
-  /** Follows a change of the packets that are withheld from the host. Works in slices. */
+  /** Applies a change of the packets that are withheld from the host. Works in slices. */
   async change({ added, removed }: OwnedChange): Promise<void> {
     const slice = new Slice();
     for (const part of added) {
@@ -107,28 +113,28 @@ export class UnmatchedPackets {
     }
   }
 
-  /** The frame may be changed. */
+  /** Handles a packet. May change the frame. */
   readonly handle = (frame: Frame): void => {
     const packet = this.#packet;
     if (!packet.decode(frame) || packet.malformed) return;
     const isLocal = this.#context.host.isLocal(packet.dst);
-    if (!this.#exclusive && !this.#isKept(packet, isLocal)) return;
-    // Over the loopback, to a local destination's listener or to the refusal that the host itself gives.
+    if (!this.#exclusive && !this.#isWithheld(packet, isLocal)) return;
+    // Over the loopback: a local listener accepts the packet, or the host rejects it.
     if (isLocal) this.#context.host.transmit(frame, packet.dst);
     else this.#route(packet);
   };
 
-  #isKept(packet: Packet, isLocal: boolean): boolean {
+  #isWithheld(packet: Packet, isLocal: boolean): boolean {
     const { protocol, src, srcPort, dst, dstPort } = packet;
     if (this.#requests.has(protocol, dst, dstPort)) return true;
     if (this.#marks.size > 0 && this.#marks.has(this.#markOf(packet))) return true;
-    // Fragments are kept whatever their port.
+    // Fragments are withheld regardless of their port.
     return isLocal
       ? packet.frame.fragmentSize > 0 && this.#fragments.has(protocol, dst, 0)
       : this.#replies.has(protocol, src, srcPort);
   }
 
-  /** As a router: what a real server says outside any connection of ours finds its way. */
+  /** Forwards a packet as a router does, for example one that a real server sends outside all connections. */
   #route(packet: Packet): void {
     const route = this.#context.host.route(packet.dst);
     if (!this.#forwards || !route || packet.moreFragments || packet.fragmentOffset !== 0) return;
@@ -137,7 +143,7 @@ export class UnmatchedPackets {
   }
 }
 
-function count(ends: EndSet, protocol: Protocol, text: string, port: number, step: 1 | -1): void {
+function count(ends: EndpointSet, protocol: Protocol, text: string, port: number, step: 1 | -1): void {
   const address = parseAddress(text);
   if (address) ends.count(PROTOCOL_NUMBERS[protocol], address, port, step);
 }

@@ -1,4 +1,4 @@
-/** The version of this program, as its package says. */
+/** Reads the version of this program from its package.json. */
 import { existsSync, readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 

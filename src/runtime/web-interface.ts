@@ -1,4 +1,4 @@
-/** The web interface of a running director: what it shows, put together. */
+/** Opens the web interface of a running director, and collects the data that it shows. */
 import type { Server } from 'node:http';
 import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { monotonicClock } from '../io/pump.ts';
@@ -14,9 +14,9 @@ import type { Offloading } from './offloading.ts';
 import type { RunningDirector } from './running-director.ts';
 import { version } from './version.ts';
 
-/** ns in a second; and what the monitor takes for no delay at all, its own resolution in ms. */
-const SECOND = 1e9;
-const RESOLUTION = 10;
+const NS_PER_SECOND = 1e9;
+/** Resolution of the monitor, ms. Each measured delay includes it. */
+const RESOLUTION_MS = 10;
 
 export interface WebInterfaceOptions {
   readonly host: string;
@@ -29,13 +29,14 @@ export interface WebInterfaceOptions {
   readonly control: Readonly<ControlCounters>;
   readonly events: Events;
   readonly log: Log;
-  /** How packets come and go, in words. */
+  /** Description of the datapath. */
   readonly datapath: string;
   readonly offloading?: Offloading | undefined;
   /** True while packets are forwarded. */
   readonly isRunning: () => boolean;
 }
 
+/** Resolves when the server listens. Throws LvsError. */
 export async function openWebInterface(options: WebInterfaceOptions): Promise<Server> {
   const {
     host,
@@ -52,11 +53,12 @@ export async function openWebInterface(options: WebInterfaceOptions): Promise<Se
     isRunning,
   } = options;
   const own = { version: version(), node: process.versions.node };
-  const delay = monitorEventLoopDelay({ resolution: RESOLUTION });
+  const delay = monitorEventLoopDelay({ resolution: RESOLUTION_MS });
   delay.enable();
   const surroundings = (): Surroundings => {
     const { sendFailures, ...losses } = running.losses();
-    const late = (ns: number) => (Number.isFinite(ns) ? Math.max(0, ns / SECOND - RESOLUTION / 1000) : 0);
+    const late = (ns: number) =>
+      Number.isFinite(ns) ? Math.max(0, ns / NS_PER_SECOND - RESOLUTION_MS / 1000) : 0;
     return {
       ...own,
       uptime: process.uptime(),
@@ -73,8 +75,8 @@ export async function openWebInterface(options: WebInterfaceOptions): Promise<Se
       }),
     };
   };
-  // What was long ago says nothing of now.
-  const forgetting = setInterval(() => delay.reset(), 60_000).unref();
+  // The delays cover at most the last minute.
+  const resetting = setInterval(() => delay.reset(), 60_000).unref();
   const server = await serveWeb({
     host,
     port,
@@ -92,14 +94,14 @@ export async function openWebInterface(options: WebInterfaceOptions): Promise<Se
     failed: (error) => log('error', 'web-request-failed', { error: String(error) }),
   });
   server.once('close', () => {
-    clearInterval(forgetting);
+    clearInterval(resetting);
     delay.disable();
   });
   return server;
 }
 
-/** `log`, with everything kept for the page, too. */
-export function keptLog(log: Log, events: Events): Log {
+/** Returns `log`, which also records each event for the web interface. */
+export function recordedLog(log: Log, events: Events): Log {
   return (level, event, fields = {}) => {
     log(level, event, fields);
     events.add(new Date(), level, event, fields);

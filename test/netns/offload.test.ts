@@ -41,7 +41,7 @@ describe.skipIf(why !== undefined).each(HOOKS)('%s, %s', (hook, method) => {
 
   test('the director logs which datapath it chose, and why', () => {
     expect(cluster.director.output).toMatch(
-      new RegExp(`datapath-chosen.*datapath=${hook} reason="?asked for`),
+      new RegExp(`datapath-chosen.*datapath=${hook} reason="?selected by`),
     );
   });
 

@@ -44,7 +44,7 @@ test('overload is logged at its start and its end', () => {
   const it = new Directed().serve(`tcp ${VIP}:80`, ['10.0.0.1:80', '10.0.0.2:80'], { upperThreshold: 1 });
   const { lines, log } = logged();
   const overloads = new Overloads();
-  const look = () => overloads.look(it.director.context.services.all, log);
+  const look = () => overloads.update(it.director.context.services.all, log);
   look();
   it.receive(`203.0.113.1:4000 > ${VIP}:80 TCP SYN`);
   look();

@@ -11,23 +11,23 @@ const tap = { name: 'tap devices', missing: 'open(/dev/net/tun): ENOENT, no such
 const withoutTap: Probed = { tc: [yes, tap], xdp: [yes, tap], other: [] };
 
 test.each([
-  ['auto', modern, false, 'tc', 'all that it needs is there'],
-  ['auto', older, false, 'tc', 'all that it needs is there'],
+  ['auto', modern, false, 'tc', 'all required features are available'],
+  ['auto', older, false, 'tc', 'all required features are available'],
   ['auto', withoutTap, false, 'live', `not tc: tap devices: ${tap.missing}`],
-  ['auto', modern, true, 'live', /^not tc: there are rules that give packets a firewall mark/],
-  ['live', modern, false, 'live', 'asked for'],
-  ['xdp', older, false, 'xdp', 'asked for'],
-  ['tc', modern, false, 'tc', 'asked for'],
-] as const)('%s', (wanted, probed, marked, datapath, why) => {
+  ['auto', modern, true, 'live', /^not tc: rules that set firewall marks/],
+  ['live', modern, false, 'live', 'selected by --datapath'],
+  ['xdp', older, false, 'xdp', 'selected by --datapath'],
+  ['tc', modern, false, 'tc', 'selected by --datapath'],
+] as const)('%s', (wanted, probed, marked, datapath, reason) => {
   expect(choose(wanted, probed, marked)).toEqual({
     datapath,
-    why: typeof why === 'string' ? why : expect.stringMatching(why),
+    reason: typeof reason === 'string' ? reason : expect.stringMatching(reason),
   });
 });
 
 test('an unavailable datapath that was requested by name is refused, with the reason', () => {
   expect(() => choose('tc', withoutTap, false)).toThrowError(`--datapath tc: tap devices: ${tap.missing}`);
-  expect(() => choose('xdp', modern, true)).toThrowError('--datapath xdp: there are rules that give');
+  expect(() => choose('xdp', modern, true)).toThrowError('--datapath xdp: rules that set');
 });
 
 test('the table of probes contains each datapath once, and ends with the selected one', () => {
@@ -35,7 +35,7 @@ test('the table of probes contains each datapath once, and ends with the selecte
     'maps                            yes',
     'tc filters (clsact, Linux 4.5)  yes',
     'tcx (Linux 6.6)                 no: bpf(LINK_CREATE): EINVAL, invalid argument',
-    '--datapath auto is tc: all that it needs is there',
+    '--datapath auto is tc: all required features are available',
   ]);
 });
 

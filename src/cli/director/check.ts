@@ -1,6 +1,6 @@
 /** `lvs-director check`: checks a configuration file. */
 import { LvsError } from '../../model/errors.ts';
-import { configured } from '../../runtime/configuration.ts';
+import { loadConfiguration } from '../../runtime/configuration.ts';
 
 /** Prints all warnings and errors; returns 0 for a valid file, 2 otherwise. */
 export async function checkConfig(
@@ -9,7 +9,7 @@ export async function checkConfig(
   complain: (line: string) => void,
 ): Promise<0 | 2> {
   try {
-    const { warnings, document, commands } = await configured(path);
+    const { warnings, document, commands } = await loadConfiguration(path);
     for (const warning of warnings) complain(warning);
     const destinations = commands.filter(({ op }) => op === 'add-destination').length;
     print(

@@ -7,7 +7,7 @@ import { writeYaml } from '../../config/yaml/write-yaml.ts';
 import { ruleLine } from '../../ipvsadm/rule-line.ts';
 import type { Command } from '../../model/command.ts';
 import { LvsError } from '../../model/errors.ts';
-import { type Configured, configured } from '../../runtime/configuration.ts';
+import { type Loaded, loadConfiguration } from '../../runtime/configuration.ts';
 
 export const FORMATS = ['ipvsadm', 'json', 'yaml', 'script'] as const;
 export type Format = (typeof FORMATS)[number];
@@ -22,9 +22,9 @@ export async function compileConfig(
   print: (text: string) => void,
   complain: (line: string) => void,
 ): Promise<0 | 2> {
-  let config: Configured;
+  let config: Loaded;
   try {
-    config = await configured(path);
+    config = await loadConfiguration(path);
   } catch (error) {
     if (!(error instanceof LvsError)) throw error;
     complain(error.message);
@@ -42,7 +42,7 @@ export async function compileConfig(
   return 0;
 }
 
-async function formatted({ document, commands }: Configured, format: Format): Promise<string> {
+async function formatted({ document, commands }: Loaded, format: Format): Promise<string> {
   switch (format) {
     case 'ipvsadm':
       return (await linesOf(commands)).map((line) => `${line}\n`).join('');

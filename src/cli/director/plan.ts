@@ -4,7 +4,7 @@ import type { ConfigurationApi, DirectorApi } from '../../control/director-api.t
 import { type Moved, movedClients, SAMPLED_CLIENTS } from '../../director/explain/moved-clients.ts';
 import type { Command } from '../../model/command.ts';
 import { formatService } from '../../model/naming.ts';
-import { type Configured, configured, hasMarks } from '../../runtime/configuration.ts';
+import { hasMarks, type Loaded, loadConfiguration } from '../../runtime/configuration.ts';
 import { checkMarks } from '../../runtime/datapath.ts';
 import { reloadCommands, runningOf } from '../../runtime/reload.ts';
 
@@ -21,7 +21,7 @@ export interface Plan {
 
 /** Asks the running director what it has, and changes nothing. Throws LvsError for a file that it could not apply. */
 export async function planOf(
-  wanted: Configured,
+  wanted: Loaded,
   api: Pick<DirectorApi, 'snapshot'> & Pick<ConfigurationApi, 'configured'>,
 ): Promise<Plan> {
   const configuration = await api.configured();
@@ -55,7 +55,7 @@ export async function printPlan(
   print: (text: string) => void,
   complain: (line: string) => void,
 ): Promise<void> {
-  const wanted = await configured(path);
+  const wanted = await loadConfiguration(path);
   for (const warning of wanted.warnings) complain(warning);
   const plan = await planOf(wanted, api);
   print(json ? `${JSON.stringify(plan, null, 2)}\n` : formatPlan(plan));

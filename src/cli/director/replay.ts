@@ -10,7 +10,7 @@ import { listConnections } from '../../ipvsadm/connections.ts';
 import { LvsError } from '../../model/errors.ts';
 import type { ConnectionSnapshot, Snapshot } from '../../model/snapshot.ts';
 import type { Verdict } from '../../model/verdict.ts';
-import { type Configured, configured } from '../../runtime/configuration.ts';
+import { type Loaded, loadConfiguration } from '../../runtime/configuration.ts';
 import {
   type Address,
   addressFromV4,
@@ -57,7 +57,7 @@ const MTU_BYTES = 1500;
 /** Writes the sent packets to `out`, and prints the connections that exist at the end. */
 export async function replayFile(options: ReplayOptions, print: (text: string) => void): Promise<void> {
   const result = replay(
-    await configured(options.config),
+    await loadConfiguration(options.config),
     withFile(options.in, () => readFileSync(options.in)),
     options.seed,
   );
@@ -79,7 +79,7 @@ export async function replayFile(options: ReplayOptions, print: (text: string) =
  * Returns the same bytes for the same file, configuration and seed. Throws LvsError IO when the file is
  * truncated.
  */
-export function replay(config: Configured, file: Uint8Array, seed: number): ReplayResult {
+export function replay(config: Loaded, file: Uint8Array, seed: number): ReplayResult {
   const out: Uint8Array[] = [pcapHeader(LINKTYPE_RAW)];
   const local = ownAddresses(config);
   let began = 0;
@@ -174,7 +174,7 @@ function ethernetFilter(local: readonly Address[]): (frame: Frame) => boolean {
  * Returns the addresses of the director's host in its configuration: those of services, VIPs, and the inside
  * address.
  */
-function ownAddresses({ document, vips }: Configured): Address[] {
+function ownAddresses({ document, vips }: Loaded): Address[] {
   const texts = [
     ...vips.map(({ address }) => address),
     ...document.services.flatMap(({ service }) => ('address' in service ? [service.address] : [])),

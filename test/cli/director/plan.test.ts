@@ -4,13 +4,13 @@ import { compile } from '../../../src/config/compile.ts';
 import { parseYaml } from '../../../src/config/yaml/parse-yaml.ts';
 import { Director } from '../../../src/director/director.ts';
 import type { Command } from '../../../src/model/command.ts';
-import type { Configured } from '../../../src/runtime/configuration.ts';
+import type { Loaded } from '../../../src/runtime/configuration.ts';
 import { localApi } from '../../../src/runtime/local-director.ts';
 import { schedulers } from '../../../src/schedulers/index.ts';
 import { labNames } from '../../support/documents.ts';
 import { frameOf } from '../../support/packets.ts';
 
-async function read(text: string): Promise<Configured> {
+async function read(text: string): Promise<Loaded> {
   const { document, problems } = await parseYaml(text, 'lvs.yaml', labNames, Object.keys(schedulers));
   expect(problems).toEqual([]);
   return { document, commands: compile(document), vips: document.vips, interfaces: [], warnings: [] };
@@ -56,7 +56,7 @@ describe('lvs-director plan', () => {
   test('refuses marks under a kernel path, which does not support them', async () => {
     const marked = `marks: [{ mark: 7, to: 192.168.0.101 }]\n${file('{ mark: 7, destinations: [rs1] }')}`;
     await expect(planned(file(WEB), marked, 0, [], 'tc')).rejects.toThrow(
-      'marks: not supported by the datapath tc of the running director (restart the director: --datapath auto then chooses live)',
+      'marks: not supported by the datapath tc of the running director (restart the director: --datapath auto then selects live)',
     );
     expect((await planned(file(WEB), marked, 0, [], 'live')).steps).not.toEqual([]);
   });

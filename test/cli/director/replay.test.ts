@@ -6,7 +6,7 @@ import { replay, seeded } from '../../../src/cli/director/replay.ts';
 import { compile } from '../../../src/config/compile.ts';
 import { parseLvsConf } from '../../../src/config/lvs-conf.ts';
 import { LvsError } from '../../../src/model/errors.ts';
-import type { Configured } from '../../../src/runtime/configuration.ts';
+import type { Loaded } from '../../../src/runtime/configuration.ts';
 import { readPcap } from '../../../src/wire/pcap-file.ts';
 import { lineOf } from '../../support/packets.ts';
 import { PROJECT } from '../../support/project.ts';
@@ -22,7 +22,7 @@ SERVER_VIP_DEVICE=lo:0
 SERVER_NET_DEVICE=eth0
 `;
 
-async function config(): Promise<Configured> {
+async function config(): Promise<Loaded> {
   const names = { port: () => undefined, host: async (name: string) => name };
   const { document } = await parseLvsConf(FILE, 'lvs.conf', names, ['rr']);
   return { document, commands: compile(document), vips: document.vips, interfaces: ['eth0'], warnings: [] };
