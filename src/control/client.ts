@@ -1,4 +1,4 @@
-/** The API of a director behind its control socket; connects when it is first used. */
+/** A client of a director's control socket. It connects at the first request. */
 import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
 import type { CapturedPackets } from '../model/capture.ts';
@@ -18,7 +18,7 @@ import type {
 import { LineReader } from './lines.ts';
 import {
   type Answer,
-  MAX_ANSWER_LINE,
+  MAX_ANSWER_LINE_BYTES,
   MAX_COMMANDS,
   parseObject,
   protocolError,
@@ -27,20 +27,20 @@ import {
 } from './protocol.ts';
 
 export interface ClientOptions {
-  /** ms to wait for the director to say something. Default 30 s. */
+  /** Maximum time to wait for data from the director, ms. Default 30 s. */
   readonly timeout?: number;
 }
 
-/** Octets of commands in one request, about: far below what a director accepts. */
-const BATCH = 100_000;
+/** Approximate size of the commands in one request, bytes: far below the limit of a director. */
+const BATCH_BYTES = 100_000;
 
-/** One at a time: an answer is read to its end before the next question. */
+/** Sends one request at a time: an answer must be read completely before the next request. */
 export class ControlClient implements DirectorApi, ConfigurationApi, PacketApi, Disposable {
   readonly #path: string;
   readonly #timeout: number;
   #socket: Socket | undefined;
   #octets: AsyncIterator<Buffer> | undefined;
-  #reader = new LineReader(MAX_ANSWER_LINE);
+  #reader = new LineReader(MAX_ANSWER_LINE_BYTES);
   #lines: string[] = [];
 
   constructor(path: string, options: ClientOptions = {}) {
@@ -54,7 +54,10 @@ export class ControlClient implements DirectorApi, ConfigurationApi, PacketApi, 
       for await (const answer of this.#ask({ version: VERSION, ask: 'apply', commands: batch }))
         if ('outcomes' in answer) outcomes.push(...answer.outcomes.map((outcome) => outcome ?? undefined));
     }
-    if (outcomes.length !== commands.length) throw protocolError('the director answered to other commands');
+    if (outcomes.length !== commands.length)
+      throw protocolError(
+        `invalid answer: expected ${commands.length} outcomes, received ${outcomes.length}`,
+      );
     return outcomes;
   }
 
@@ -65,7 +68,7 @@ export class ControlClient implements DirectorApi, ConfigurationApi, PacketApi, 
       if ('snapshot' in answer) rest = answer.snapshot;
       if ('services' in answer) services.push(...answer.services);
     }
-    if (!rest) throw protocolError('the director answered without a snapshot');
+    if (!rest) throw protocolError('incomplete answer: snapshot missing');
     return { ...rest, services };
   }
 
@@ -78,7 +81,7 @@ export class ControlClient implements DirectorApi, ConfigurationApi, PacketApi, 
     let reloaded: Reloaded | undefined;
     for await (const answer of this.#ask({ version: VERSION, ask: 'reload' }))
       if ('reloaded' in answer) reloaded = answer.reloaded;
-    if (!reloaded) throw protocolError('the director answered without saying what it did');
+    if (!reloaded) throw protocolError('incomplete answer: result of the reload missing');
     return reloaded;
   }
 
@@ -88,7 +91,7 @@ export class ControlClient implements DirectorApi, ConfigurationApi, PacketApi, 
     for await (const answer of this.#ask({ version: VERSION, ask: 'configured' }))
       if ('configured' in answer) configuration = answer.configured;
       else if ('commands' in answer) commands.push(...answer.commands);
-    if (!configuration) throw protocolError('the director answered without its configuration');
+    if (!configuration) throw protocolError('incomplete answer: configuration missing');
     return { ...configuration, commands };
   }
 
@@ -97,7 +100,7 @@ export class ControlClient implements DirectorApi, ConfigurationApi, PacketApi, 
     const packet = Buffer.from(octets).toString('base64');
     for await (const answer of this.#ask({ version: VERSION, ask: 'explain', octets: packet }))
       if ('explanation' in answer) explanation = answer.explanation;
-    if (!explanation) throw protocolError('the director answered without an explanation');
+    if (!explanation) throw protocolError('incomplete answer: explanation missing');
     return explanation;
   }
 
@@ -106,12 +109,12 @@ export class ControlClient implements DirectorApi, ConfigurationApi, PacketApi, 
       if ('captured' in answer) yield answer.captured;
   }
 
-  /** Ends the connection, if there is one. */
+  /** Closes the connection, if it is open. */
   close(): void {
     this.#socket?.destroy();
     this.#socket = undefined;
     this.#octets = undefined;
-    this.#reader = new LineReader(MAX_ANSWER_LINE);
+    this.#reader = new LineReader(MAX_ANSWER_LINE_BYTES);
     this.#lines = [];
   }
 
@@ -119,7 +122,7 @@ export class ControlClient implements DirectorApi, ConfigurationApi, PacketApi, 
     this.close();
   }
 
-  /** The lines of an answer but its last. An answer that is not read to its end costs the connection. */
+  /** Yields the lines of an answer except the last. Closes the connection if the answer is not read completely. */
   async *#ask(request: Request): AsyncGenerator<Answer> {
     const socket = await this.#connected();
     let isWhole = false;
@@ -145,7 +148,7 @@ export class ControlClient implements DirectorApi, ConfigurationApi, PacketApi, 
     } catch (cause) {
       throw unreachable(this.#path, cause as NodeJS.ErrnoException);
     }
-    socket.on('error', () => {}); // reading says it again
+    socket.on('error', () => {}); // the next read reports it
     this.#socket = socket;
     this.#octets = socket[Symbol.asyncIterator]() as AsyncIterator<Buffer>;
     return socket;
@@ -160,21 +163,24 @@ export class ControlClient implements DirectorApi, ConfigurationApi, PacketApi, 
     }
   }
 
-  /** Counts only the time that the director takes: not what the reader of a listing takes. */
+  /** Reads more data. The timeout covers only the time of the director, not that of the reader of a listing. */
   async #more(): Promise<Buffer> {
     const socket = this.#socket!;
-    const late = new LvsError('UNAVAILABLE', `the director did not answer in ${this.#timeout / 1000} s`);
+    const late = new LvsError(
+      'UNAVAILABLE',
+      `${this.#path}: no answer from the director in ${this.#timeout / 1000} s`,
+    );
     const timer = setTimeout(() => socket.destroy(late), this.#timeout);
     try {
       const { done, value } = await this.#octets!.next();
       if (!done) return value;
     } catch (cause) {
       if (cause instanceof LvsError) throw cause;
-      throw new LvsError('UNAVAILABLE', 'the director ended the connection', { cause });
+      throw new LvsError('UNAVAILABLE', `${this.#path}: the director closed the connection`, { cause });
     } finally {
       clearTimeout(timer);
     }
-    throw new LvsError('UNAVAILABLE', 'the director ended the connection');
+    throw new LvsError('UNAVAILABLE', `${this.#path}: the director closed the connection`);
   }
 }
 
@@ -184,7 +190,7 @@ function* batches<T>(commands: readonly T[]): Generator<T[]> {
   for (const command of commands) {
     batch.push(command);
     size += JSON.stringify(command).length;
-    if (size < BATCH && batch.length < MAX_COMMANDS) continue;
+    if (size < BATCH_BYTES && batch.length < MAX_COMMANDS) continue;
     yield batch;
     batch = [];
     size = 0;
@@ -197,9 +203,9 @@ const errorOf = ({ code, message }: { code: ErrorCode; message: string }): LvsEr
 
 function unreachable(path: string, cause: NodeJS.ErrnoException): LvsError {
   const why: Readonly<Record<string, string>> = {
-    ENOENT: 'no director runs here (there is no such socket)',
-    ECONNREFUSED: 'no director listens there any more',
-    EACCES: 'permission denied: only its owner and its group may use it',
+    ENOENT: 'socket not found: no director is running (or it uses another --socket)',
+    ECONNREFUSED: 'connection refused: the director is no longer running',
+    EACCES: 'permission denied: only the owner and the group of the socket may use it',
   };
   const reason = why[cause.code ?? ''] ?? cause.message;
   return new LvsError('UNAVAILABLE', `${path}: ${reason}`, { cause });

@@ -1,14 +1,14 @@
-/** Whether something that came over the socket has the shape of a command; what it says is for the director to judge. */
+/** Validates the shape of commands from the socket. The director validates their values. */
 import type { Command } from '../model/command.ts';
 import type { ServiceAddress } from '../model/service.ts';
 
 type Check = (value: unknown) => boolean;
 
-/** Characters; names and addresses are shorter. */
-const LONGEST_TEXT = 255;
-const MOST_MARK_RULES = 10_000;
+/** Maximum length of a text, characters; names and addresses are shorter. */
+const MAX_TEXT_CHARACTERS = 255;
+const MAX_MARK_RULES = 10_000;
 
-const text: Check = (value) => typeof value === 'string' && value.length <= LONGEST_TEXT;
+const text: Check = (value) => typeof value === 'string' && value.length <= MAX_TEXT_CHARACTERS;
 const flag: Check = (value) => typeof value === 'boolean';
 const whole: Check = (value) => Number.isSafeInteger(value);
 const natural: Check = (value) => Number.isSafeInteger(value) && (value as number) >= 0;
@@ -22,11 +22,11 @@ const either =
   (value) =>
     checks.some((check) => check(value));
 const listOf =
-  (check: Check, most: number): Check =>
+  (check: Check, max: number): Check =>
   (value) =>
-    Array.isArray(value) && value.length <= most && value.every(check);
+    Array.isArray(value) && value.length <= max && value.every(check);
 
-/** An object with these fields and no others; a name that ends in `?` may be missing. */
+/** Returns a check for an object with these fields and no others; a field whose name ends in `?` is optional. */
 function record(fields: Readonly<Record<string, Check>>): Check {
   const checks = new Map(Object.entries(fields).map(([name, check]) => [name.replace('?', ''), check]));
   const required = Object.keys(fields).filter((name) => !name.endsWith('?'));
@@ -100,15 +100,17 @@ const COMMANDS: Readonly<Record<Command['op'], Check>> = {
     timeouts: record({ tcp: natural, tcpFin: natural, udp: natural }),
   }),
   set: record({ op: text, name: text, value: whole }),
-  'set-marks': record({ op: text, rules: listOf(markRule, MOST_MARK_RULES) }),
+  'set-marks': record({ op: text, rules: listOf(markRule, MAX_MARK_RULES) }),
   'start-daemon': record({ op: text, daemon }),
   'stop-daemon': record({ op: text, role }),
 };
 
+/** Reports whether a value has the shape of a command. */
 export function isCommand(value: unknown): value is Command {
   if (typeof value !== 'object' || value === null || !('op' in value)) return false;
   const { op } = value;
   return typeof op === 'string' && Object.hasOwn(COMMANDS, op) && COMMANDS[op as Command['op']](value);
 }
 
+/** Reports whether a value has the shape of a service address. */
 export const isServiceAddress = (value: unknown): value is ServiceAddress => service(value);

@@ -1,4 +1,4 @@
-/** The API of a director: the three things that can be asked of it, near or over a socket. */
+/** The interface of a director, in the same process or over the control socket. */
 import type { CapturedPackets } from '../model/capture.ts';
 import type { Command } from '../model/command.ts';
 import type { DestinationAddress } from '../model/destination.ts';
@@ -7,70 +7,72 @@ import type { Explanation } from '../model/explanation.ts';
 import type { ServiceAddress } from '../model/service.ts';
 import type { ConnectionSnapshot, Snapshot } from '../model/snapshot.ts';
 
-/** What became of one command; undefined: it was done. */
+/** The result of a command; undefined: success. */
 export type Outcome = { readonly code: ErrorCode; readonly message: string } | undefined;
 
-/** Which part of a snapshot is wanted; what is not wanted is empty there. */
+/** The parts of a snapshot to return; the others are empty. */
 export interface SnapshotParts {
-  /** true: every service; an address: that one, if there is one; missing: none. */
+  /** true: all services; an address: that service, if it exists; missing: none. */
   readonly services?: true | ServiceAddress;
 }
 
-/** What the director's configuration file was compiled to. */
+/** The configuration file as it was applied. */
 export interface Configuration {
-  /** The file's whole path. */
+  /** Absolute path. */
   readonly file: string;
   readonly commands: Iterable<Command>;
   /** The datapath that forwards packets: live, tc or xdp. */
   readonly datapath: string;
   /** `address device`. */
   readonly vips: readonly string[];
-  /** What an earlier reload removed and connections still use; without a destination: the service itself. */
+  /** What an earlier reload removed and connections still use; an entry without destination: the service itself. */
   readonly draining: readonly {
     readonly service: ServiceAddress;
     readonly destination?: DestinationAddress;
   }[];
 }
 
-/** What a reload did. */
+/** The result of a reload. */
 export interface Reloaded {
-  /** Commands that were applied. */
+  /** Number of applied commands. */
   readonly commands: number;
-  /** Destinations and services that go when their connections have ended. */
+  /** Number of destinations and services that are removed when their connections have ended. */
   readonly draining: number;
   /** Values that were changed manually, as text. */
   readonly manualChanges: readonly string[];
-  /** Of the file, one a problem. */
+  /** Warnings about the file. */
   readonly warnings: readonly string[];
 }
 
-/** The configuration file of a director that has one. */
+/** The part of the interface that concerns the configuration file. */
 export interface ConfigurationApi {
-  /** Reads it again and does what it says now. Throws an LvsError, and changes nothing, where it has mistakes. */
+  /** Reads and applies the file. If it is invalid, changes nothing and throws LvsError CONFIG. */
   reload(): Promise<Reloaded>;
-  /** As it was read last. */
+  /** Resolves with the configuration that was applied last. */
   configured(): Promise<Configuration>;
 }
 
-/** Looks at the packets of a director that has some. */
+/** The part of the interface that concerns packets. */
 export interface PacketApi {
-  /** What would become of the IP packet, and why. Nothing is sent, and nothing changes. */
+  /** Resolves with the decision about an IP packet and its reasons. Sends nothing, and changes nothing. */
   explain(octets: Uint8Array): Promise<Explanation>;
-  /** Copies of the service's packets from now on; never ends by itself. */
+  /** Yields copies of the service's packets from now on, without end. Throws LvsError. */
   capture(service: ServiceAddress): AsyncIterable<CapturedPackets>;
 }
 
+/** The interface that commands, the control socket and the status page use. */
 export interface DirectorApi {
-  /** Carries the commands out in order, each whether or not the one before it was refused; an outcome for each. */
+  /** Applies commands in order, and resolves with their outcomes. A failed command does not stop the next ones. */
   apply(commands: readonly Command[]): Promise<readonly Outcome[]>;
+  /** Resolves with a copy of the director's state. */
   snapshot(parts: SnapshotParts): Promise<Snapshot>;
-  /** Every connection, in chunks. What comes and goes meanwhile may be in it or not. */
+  /** Yields all connections, in chunks. A connection that is added or removed meanwhile may be missing. */
   connections(): AsyncIterable<readonly ConnectionSnapshot[]>;
   readonly configuration?: ConfigurationApi;
   readonly packets?: PacketApi;
 }
 
-/** True when both name the same service. */
+/** Reports whether both addresses name the same service. */
 export function sameService(a: ServiceAddress, b: ServiceAddress): boolean {
   if ('mark' in a || 'mark' in b)
     return 'mark' in a && 'mark' in b && a.mark === b.mark && a.family === b.family;

@@ -1,21 +1,21 @@
-/** Lines out of a stream of octets, none of them longer than allowed. */
+/** Splits a stream of bytes into lines of limited length. */
 import { protocolError } from './protocol.ts';
 
-/** Pieces of a line that are kept apart; more are put together, so that a line of single octets costs no more. */
-const MOST_PIECES = 1000;
+/** Maximum number of parts of a line; more are joined, so that a line received byte by byte takes no more memory. */
+const MAX_PARTS = 1000;
 
-/** Collects octets until a line is whole. */
+/** Collects data until a line is complete. */
 export class LineReader {
   readonly #limit: number;
   #parts: Buffer[] = [];
   #length = 0;
 
-  /** `limit`: octets of a line without its end. */
+  /** `limit`: maximum length of a line without its end, bytes. */
   constructor(limit: number) {
     this.#limit = limit;
   }
 
-  /** The lines that are whole now. Throws an LvsError when one is too long. */
+  /** Adds data, and returns the lines that it completes. Throws LvsError PROTOCOL if a line is too long. */
   push(octets: Buffer): string[] {
     const lines: string[] = [];
     let from = 0;
@@ -30,15 +30,16 @@ export class LineReader {
     return lines;
   }
 
-  /** True when a line has begun and not ended. */
+  /** True if a line is incomplete. */
   get isMidLine(): boolean {
     return this.#length > 0;
   }
 
   #keep(part: Buffer): void {
     this.#length += part.length;
-    if (this.#length > this.#limit) throw protocolError(`a line of more than ${this.#limit} octets`);
+    if (this.#length > this.#limit)
+      throw protocolError(`line too long: expected at most ${this.#limit} bytes`);
     this.#parts.push(part);
-    if (this.#parts.length > MOST_PIECES) this.#parts = [Buffer.concat(this.#parts, this.#length)];
+    if (this.#parts.length > MAX_PARTS) this.#parts = [Buffer.concat(this.#parts, this.#length)];
   }
 }

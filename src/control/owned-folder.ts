@@ -1,11 +1,11 @@
-/** Whether what is written to a folder stays what was written. */
+/** Checks that no other user can replace files in a folder. */
 import { statSync } from 'node:fs';
 
-/** Permission bits of those who are not the owner. */
+/** Write permission of the group and of others. */
 const WRITABLE_BY_OTHERS = 0o022;
 
-/** False when somebody else than this user and root can replace what is in the folder. */
-export function isOwnersAlone(folder: string): boolean {
+/** Reports whether only this user and root can replace files in a folder. */
+export function isWritableByOwnerOnly(folder: string): boolean {
   const { uid, mode } = statSync(folder);
   return (uid === process.geteuid?.() || uid === 0) && (mode & WRITABLE_BY_OTHERS) === 0;
 }

@@ -1,10 +1,10 @@
-/** A folder of the files that tools look for under /proc: each is replaced whole, so that readers see no half of one. */
+/** Writes the /proc/net files of IPVS to a folder. Each file is replaced atomically. */
 import { mkdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { open, rename } from 'node:fs/promises';
 import { join } from 'node:path';
 import { LvsError } from '../model/errors.ts';
 import type { DirectorApi } from './director-api.ts';
-import { isOwnersAlone } from './owned-folder.ts';
+import { isWritableByOwnerOnly } from './owned-folder.ts';
 import {
   PROC_APPLICATIONS,
   PROC_CONNECTIONS_HEAD,
@@ -20,22 +20,22 @@ const CONNECTIONS = 'ip_vs_conn';
 const ORIGINS = 'ip_vs_conn_sync';
 const SHORT = ['ip_vs', 'ip_vs_stats', 'ip_vs_stats_percpu', 'ip_vs_app'] as const;
 
-/** The files `FOLDER/net/ip_vs*`; a tool reads them when it is told that its /proc is the folder. */
+/** The files `FOLDER/net/ip_vs*`. A tool reads them if FOLDER is configured as its /proc. */
 export class ProcfsFolder {
   readonly #net: string;
   readonly #api: DirectorApi;
 
-  /** Throws an LvsError where the folder cannot be written to. */
+  /** Creates the folder. Throws LvsError CONFIG if other users can write to it, IO if this one cannot. */
   constructor(folder: string, api: DirectorApi) {
     this.#net = join(folder, 'net');
     this.#api = api;
     try {
       mkdirSync(this.#net, { recursive: true, mode: 0o755 });
       for (const each of [folder, this.#net])
-        if (!isOwnersAlone(each))
+        if (!isWritableByOwnerOnly(each))
           throw new LvsError(
             'CONFIG',
-            `${each}: others can write to it; give the files a folder that only its owner can write to (chmod go-w)`,
+            `folder ${each}: writable by other users: expected write permission for its owner only (chmod go-w)`,
           );
       this.#replace(CONNECTIONS, PROC_CONNECTIONS_HEAD);
       this.#replace(ORIGINS, PROC_ORIGINS_HEAD);
@@ -45,7 +45,7 @@ export class ProcfsFolder {
     }
   }
 
-  /** Services and totals: all files but those of the connections. */
+  /** Writes the files of services and totals. */
   async writeServices(): Promise<void> {
     const snapshot = await this.#api.snapshot({ services: true });
     const texts: Readonly<Record<(typeof SHORT)[number], string>> = {
@@ -57,7 +57,7 @@ export class ProcfsFolder {
     for (const name of SHORT) this.#replace(name, texts[name]);
   }
 
-  /** The two files of the connections, in one pass over them. */
+  /** Writes both files of connections, in one pass. */
   async writeConnections(): Promise<void> {
     await using connections = await open(this.#next(CONNECTIONS), 'w');
     await using origins = await open(this.#next(ORIGINS), 'w');

@@ -1,4 +1,4 @@
-/** The text files of /proc/net that the kernel's IPVS has, for tools that read those: ip_vs, ip_vs_conn, ip_vs_stats... */
+/** Formats the files of IPVS in /proc/net: ip_vs, ip_vs_conn, ip_vs_stats and others (Linux 6.1). */
 import { familyOfService } from '../model/naming.ts';
 import type { ServiceAddress } from '../model/service.ts';
 import type {
@@ -9,12 +9,12 @@ import type {
   Traffic,
 } from '../model/snapshot.ts';
 
-/** Ticks of a second in which the kernel prints persistence time-outs (CONFIG_HZ). */
+/** Ticks per second (CONFIG_HZ): the kernel prints persistence timeouts in ticks. */
 const HZ = 100;
 
 const FORWARD = { nat: 'Masq', tunnel: 'Tunnel', dr: 'Route' } as const;
 
-/** /proc/net/ip_vs: services by address, then by mark. */
+/** Returns /proc/net/ip_vs: services by address, then by mark. */
 export function procServices({ services }: Pick<Snapshot, 'services'>): string {
   const isMark = ({ service }: ServiceSnapshot) => 'mark' in service;
   const ordered = [...services.filter((each) => !isMark(each)), ...services.filter(isMark)];
@@ -38,7 +38,7 @@ const nameText = (service: ServiceAddress): string =>
     ? `FWM  ${hex(service.mark, 8)}`
     : `${service.protocol.toUpperCase()}  ${endpoint(service.address, service.port)}`;
 
-/** The blanks are the kernel's, which has a format for each of the three kinds. */
+/** Returns the flag with the padding of the kernel, which differs for marks, IPv4 and IPv6. */
 function opsText(service: ServiceAddress, ops: boolean): string {
   const text = ops ? 'ops ' : '';
   if ('mark' in service) return text;
@@ -50,7 +50,7 @@ const destinationText = (d: DestinationSnapshot): string =>
 
 const pad = (number: number, width: number): string => number.toString().padEnd(width);
 
-/** An IPv4 mask; for IPv6 the leading bits, whose octets the kernel swaps. */
+/** Returns an IPv4 mask, or an IPv6 prefix length with the bytes swapped as in the kernel. */
 function maskWord(mask: string | undefined, prefix: number | undefined, family: 4 | 6): number {
   if (family === 6) return (prefix ?? 128) * 2 ** 24;
   if (mask !== undefined) return ipv4Word(mask);
@@ -62,7 +62,7 @@ function maskWord(mask: string | undefined, prefix: number | undefined, family: 
 export const PROC_CONNECTIONS_HEAD =
   'Pro FromIP   FPrt ToIP     TPrt DestIP   DPrt State       Expires PEName PEData\n';
 
-/** A line of /proc/net/ip_vs_conn. */
+/** Returns a line of /proc/net/ip_vs_conn. */
 export function procConnection(c: ConnectionSnapshot): string {
   const engine = c.engine === undefined ? '' : ` ${c.engine} ${c.engineData ?? ''}`;
   const expires = c.expires.toString().padStart(7);
@@ -79,13 +79,13 @@ const endsText = (c: ConnectionSnapshot): string =>
 /** The first line of /proc/net/ip_vs_conn_sync. */
 export const PROC_ORIGINS_HEAD = 'Pro FromIP   FPrt ToIP     TPrt DestIP   DPrt State       Origin Expires\n';
 
-/** A line of /proc/net/ip_vs_conn_sync: where the connection comes from; all were made here. */
+/** Returns a line of /proc/net/ip_vs_conn_sync. The origin of all connections is this host. */
 export function procOrigin(c: ConnectionSnapshot): string {
   const expires = c.expires.toString().padStart(7);
   return `${c.protocol.padEnd(3)} ${endsText(c)} ${c.state.padEnd(11)} LOCAL  ${expires}\n`;
 }
 
-/** /proc/net/ip_vs_stats: the director as a whole. */
+/** Returns /proc/net/ip_vs_stats: totals of all services. */
 export const procStats = ({ stats, rates }: Pick<Snapshot, 'stats' | 'rates'>): string =>
   `   Total Incoming Outgoing         Incoming         Outgoing
    Conns  Packets  Packets            Bytes            Bytes
@@ -95,7 +95,7 @@ ${trafficText(stats)}
 ${trafficText(rates)}
 `;
 
-/** /proc/net/ip_vs_stats_percpu: the director counts on one processor. */
+/** Returns /proc/net/ip_vs_stats_percpu. The director counts everything on one processor. */
 export const procStatsPerCpu = ({ stats, rates }: Pick<Snapshot, 'stats' | 'rates'>): string =>
   `       Total Incoming Outgoing         Incoming         Outgoing
 CPU    Conns  Packets  Packets            Bytes            Bytes
@@ -106,7 +106,7 @@ CPU    Conns  Packets  Packets            Bytes            Bytes
     ${trafficText(rates)}
 `;
 
-/** /proc/net/ip_vs_app: application helpers, of which the director has none. */
+/** The text of /proc/net/ip_vs_app: the director has no application helpers. */
 export const PROC_APPLICATIONS = 'prot port    usecnt name\n';
 
 const trafficText = (t: Traffic): string =>
@@ -132,7 +132,7 @@ const end4 = (address: string): string => hex(ipv4Word(address), 8);
 const ipv4Word = (address: string): number =>
   address.split('.').reduce((word, octet) => word * 256 + Number(octet), 0);
 
-/** All eight groups with all their digits. */
+/** Returns an IPv6 address as eight groups of four digits. */
 function ipv6Text(address: string): string {
   const [left = '', right] = address.replace(/\d+(\.\d+){3}$/, groupsOf).split('::');
   const before = left === '' ? [] : left.split(':');
@@ -141,7 +141,7 @@ function ipv6Text(address: string): string {
   return groups.map((group) => group.padStart(4, '0')).join(':');
 }
 
-/** The last two groups, which inet_ntop writes like an IPv4 address where all before them are 0. */
+/** Returns the last two groups, which inet_ntop writes as an IPv4 address if all groups before them are 0. */
 function groupsOf(dotted: string): string {
   const word = ipv4Word(dotted);
   return `${hex(Math.floor(word / 0x1_0000))}:${hex(word % 0x1_0000)}`;

@@ -1,4 +1,4 @@
-/** What goes over the control socket: requests and answers as lines of JSON. */
+/** The protocol of the control socket: requests and answers as lines of JSON. */
 
 import type { CapturedPackets } from '../model/capture.ts';
 import type { Command } from '../model/command.ts';
@@ -9,16 +9,16 @@ import type { ConnectionSnapshot, ServiceSnapshot, Snapshot } from '../model/sna
 import { isCommand, isServiceAddress } from './command-shape.ts';
 import type { Configuration, Outcome, Reloaded, SnapshotParts } from './director-api.ts';
 
-/** Raised when a request or an answer changes its meaning; both ends must have the same one. */
+/** Increased when a request or an answer changes its meaning. Both ends must have the same version. */
 export const VERSION = 1;
 
-/** Octets of a request's line. Packets wait while it is parsed: for some 20 ms at worst. */
-export const MAX_REQUEST = 256 * 1024;
-/** Octets of one line of an answer. */
-export const MAX_ANSWER_LINE = 64 * 1024 * 1024;
-/** Characters of the longest packet, in base64. */
-const MAX_OCTETS = 100_000;
-/** Commands in one request. */
+/** Maximum length of a request, bytes. Parsing it delays packets by about 20 ms at most. */
+export const MAX_REQUEST_BYTES = 256 * 1024;
+/** Maximum length of a line of an answer, bytes. */
+export const MAX_ANSWER_LINE_BYTES = 64 * 1024 * 1024;
+/** Maximum length of a packet in base64, characters. */
+const MAX_PACKET_CHARACTERS = 100_000;
+/** Maximum number of commands in one request. */
 export const MAX_COMMANDS = 10_000;
 
 export type Request =
@@ -29,7 +29,7 @@ export type Request =
   | { readonly version: number; readonly ask: 'explain'; readonly octets: string }
   | { readonly version: number; readonly ask: 'capture'; readonly service: ServiceAddress };
 
-/** One line of an answer. `end` is the last line of every answer; `error` is the last line at all. */
+/** A line of an answer. `end` is the last line of an answer; `error` is the last line of the connection. */
 export type Answer =
   | { readonly outcomes: readonly (Outcome | null)[] }
   | { readonly snapshot: Omit<Snapshot, 'services'> }
@@ -43,7 +43,7 @@ export type Answer =
   | { readonly error: { readonly code: ErrorCode; readonly message: string } }
   | { readonly end: true };
 
-/** The request on a line. Throws an LvsError that says what is wrong with it. */
+/** Returns the request on a line. Throws LvsError PROTOCOL. */
 export function parseRequest(line: string): Request {
   const request: {
     version?: unknown;
@@ -56,7 +56,7 @@ export function parseRequest(line: string): Request {
   const { version, ask } = request;
   if (version !== VERSION)
     throw protocolError(
-      `the director speaks version ${VERSION} of its protocol, not ${typeof version === 'number' ? version : 'what the request says'}`,
+      `protocol version ${typeof version === 'number' ? version : '(missing)'}: not supported: expected ${VERSION} (use a client of the director's release)`,
     );
   if (ask === 'connections' || ask === 'reload' || ask === 'configured') return { version: VERSION, ask };
   if (ask === 'snapshot') {
@@ -65,7 +65,8 @@ export function parseRequest(line: string): Request {
   }
   if (ask === 'explain') {
     const { octets } = request;
-    if (typeof octets === 'string' && octets.length <= MAX_OCTETS) return { version: VERSION, ask, octets };
+    if (typeof octets === 'string' && octets.length <= MAX_PACKET_CHARACTERS)
+      return { version: VERSION, ask, octets };
   }
   if (ask === 'capture') {
     const { service } = request;
@@ -74,12 +75,12 @@ export function parseRequest(line: string): Request {
   if (ask === 'apply') {
     const { commands } = request;
     if (!Array.isArray(commands) || commands.length > MAX_COMMANDS)
-      throw protocolError(`commands: a list of at most ${MAX_COMMANDS}`);
+      throw protocolError(`invalid commands: expected a list of at most ${MAX_COMMANDS}`);
     const wrong = commands.findIndex((command) => !isCommand(command));
-    if (wrong >= 0) throw protocolError(`command ${wrong} of the request is none that the director knows`);
+    if (wrong >= 0) throw protocolError(`unknown command at index ${wrong}`);
     return { version: VERSION, ask, commands };
   }
-  throw protocolError('no request that the director knows');
+  throw protocolError('unknown or incomplete request');
 }
 
 function isParts(value: unknown): value is SnapshotParts {
@@ -88,17 +89,18 @@ function isParts(value: unknown): value is SnapshotParts {
   return services === undefined || services === true || isServiceAddress(services);
 }
 
-/** A line as an object. Throws an LvsError. */
+/** Returns the object on a line. Throws LvsError PROTOCOL. */
 export function parseObject(line: string): Record<string, unknown> {
   let value: unknown;
   try {
     value = JSON.parse(line);
   } catch (cause) {
-    throw new LvsError('PROTOCOL', 'a line that is not JSON', { cause });
+    throw new LvsError('PROTOCOL', 'invalid line: expected JSON', { cause });
   }
   if (typeof value !== 'object' || value === null || Array.isArray(value))
-    throw protocolError('a line that is not an object');
+    throw protocolError('invalid line: expected a JSON object');
   return value as Record<string, unknown>;
 }
 
+/** Returns an LvsError PROTOCOL. */
 export const protocolError = (message: string): LvsError => new LvsError('PROTOCOL', message);

@@ -1,38 +1,39 @@
-/** The control socket's transport on the director's side: clients, limits, timeouts and back-pressure. */
+/** Serves the control socket: clients, limits, timeouts and back-pressure. */
 import { once } from 'node:events';
 import { createServer, type Server, type Socket } from 'node:net';
 import { LvsError } from '../model/errors.ts';
 import type { ControlCounters } from '../model/surroundings.ts';
 import type { DirectorApi } from './director-api.ts';
 import { LineReader } from './lines.ts';
-import { type Answer, MAX_REQUEST } from './protocol.ts';
+import { type Answer, MAX_REQUEST_BYTES } from './protocol.ts';
 import { answerTo } from './session.ts';
 import { claimSocket, type SocketClaim } from './socket-claim.ts';
 
 export interface ControlServerOptions {
   readonly path: string;
   readonly api: DirectorApi;
-  /** Numeric group that may use the socket too; missing: its owner alone. */
+  /** ID of the group that may use the socket, besides its owner; missing: only the owner. */
   readonly group?: number;
-  /** Clients at once; one more is told so and sent away. Default 32. */
+  /** Maximum number of clients at a time; further ones receive an error. Default 32. */
   readonly maxClients?: number;
-  /** ms a client may take to send a request, and between two. Default 30 s. */
+  /** Maximum time for sending a request, and between two requests, ms. Default 30 s. */
   readonly requestTimeout?: number;
-  /** ms a client may take to read on. Default 120 s. */
+  /** Maximum time for which a client may read nothing of its answer, ms. Default 120 s. */
   readonly readTimeout?: number;
-  /** ms that a client has to take an error and go. Default 2 s. */
+  /** Maximum time for a client to read an error and to close, ms. Default 2 s. */
   readonly leaveTimeout?: number;
-  /** Hears of clients that misbehave and of answers that fail. */
+  /** Called for invalid and failed requests. */
   readonly onProblem?: (problem: unknown) => void;
 }
 
-/** Listens on the control socket. Throws an LvsError when another director does, or when its place is not safe. */
+/** Listens on the control socket. Throws LvsError if another director uses it, or if other users can replace it. */
 export async function serveControl(options: ControlServerOptions): Promise<ControlServer> {
   const server = createServer({ allowHalfOpen: true });
   const claim = await claimSocket(server, options.path, options.group);
   return new ControlServer(server, claim, options);
 }
 
+/** The clients of the control socket, and counters of their requests. */
 export class ControlServer implements AsyncDisposable {
   readonly path: string;
   readonly counters: ControlCounters = {
@@ -52,7 +53,7 @@ export class ControlServer implements AsyncDisposable {
   readonly #leaveTimeout: number;
   readonly #onProblem: (problem: unknown) => void;
   readonly #sockets = new Set<Socket>();
-  /** Clients that were told an error and are not gone yet. */
+  /** Clients that were sent an error and have not closed yet. */
   readonly #leaving = new Set<Socket>();
 
   constructor(server: Server, claim: SocketClaim, options: ControlServerOptions) {
@@ -69,7 +70,7 @@ export class ControlServer implements AsyncDisposable {
     server.on('error', this.#onProblem);
   }
 
-  /** Sends all clients away and removes the socket. */
+  /** Closes all connections, and removes the socket. */
   async close(): Promise<void> {
     this.#claim.release();
     for (const socket of [...this.#sockets, ...this.#leaving]) socket.destroy();
@@ -83,40 +84,43 @@ export class ControlServer implements AsyncDisposable {
   }
 
   #accept(socket: Socket): void {
-    socket.on('error', () => {}); // a client that went away; the conversation notices it by itself
+    socket.on('error', () => {}); // the client closed the connection; #serve detects that, too
     if (this.#sockets.size >= this.#maxClients) {
       this.counters.refused++;
-      const message = `the director serves ${this.#maxClients} clients at once already`;
+      const message = `control socket: the limit of ${this.#maxClients} clients is reached`;
       socket.write(`${JSON.stringify({ error: { code: 'UNAVAILABLE', message } } satisfies Answer)}\n`);
-      this.#sendAway(socket);
+      this.#closeAfterError(socket);
       return;
     }
     this.counters.clients++;
     this.#sockets.add(socket);
     socket.once('close', () => this.#sockets.delete(socket));
-    this.#converse(socket)
+    this.#serve(socket)
       .catch((problem) => this.#onProblem(problem))
-      .finally(() => this.#dismiss(socket));
+      .finally(() => this.#finish(socket));
   }
 
-  /** Lets the client read what it has been sent, and no longer than it may take. */
-  #dismiss(socket: Socket): void {
+  /** Ends a connection when the client has read its answers, or at the timeout. */
+  #finish(socket: Socket): void {
     if (socket.destroyed) return;
     const timer = this.#deadline(socket, this.#readTimeout);
     socket.once('close', () => clearTimeout(timer));
     if (socket.readableEnded) socket.destroySoon();
-    else this.#sendAway(socket);
+    else this.#closeAfterError(socket);
   }
 
-  /** Closing while a client still speaks would fail its writing, and it would not read why: it is let finish, unheard. */
-  #sendAway(socket: Socket): void {
+  /**
+   * Ends a connection after an error. The client may finish writing, and its input is discarded: if its write failed, it
+   * would not read the error.
+   */
+  #closeAfterError(socket: Socket): void {
     this.#sockets.delete(socket);
     if (this.#leaving.size >= this.#maxClients) {
       socket.destroySoon();
       return;
     }
     this.#leaving.add(socket);
-    let left = MAX_REQUEST;
+    let left = MAX_REQUEST_BYTES;
     socket.on('data', (octets) => {
       left -= octets.length;
       if (left < 0) socket.destroy();
@@ -130,9 +134,9 @@ export class ControlServer implements AsyncDisposable {
     });
   }
 
-  /** One client's requests, one after the other, for as long as it behaves. */
-  async #converse(socket: Socket): Promise<void> {
-    const reader = new LineReader(MAX_REQUEST);
+  /** Serves the requests of a client in order, until it closes the connection or sends an invalid request. */
+  async #serve(socket: Socket): Promise<void> {
+    const reader = new LineReader(MAX_REQUEST_BYTES);
     let timer = this.#deadline(socket, this.#requestTimeout);
     try {
       for await (const octets of socket.iterator({ destroyOnReturn: false })) {
@@ -146,13 +150,13 @@ export class ControlServer implements AsyncDisposable {
       }
       if (reader.isMidLine) this.counters.vanished++;
     } catch (problem) {
-      if (!socket.destroyed) throw problem; // otherwise it vanished, or took too long
+      if (!socket.destroyed) throw problem; // otherwise the client closed the connection, or timed out
     } finally {
       clearTimeout(timer);
     }
   }
 
-  /** undefined: the client wrote too long a line, and was told so. */
+  /** Resolves with complete lines; undefined: a line was too long, and the client was sent an error. */
   async #linesOf(reader: LineReader, octets: Buffer, socket: Socket): Promise<string[] | undefined> {
     try {
       return reader.push(octets);
@@ -165,12 +169,12 @@ export class ControlServer implements AsyncDisposable {
     }
   }
 
-  /** False: the client is not to be heard any more. */
+  /** Answers a request. Resolves with false if the connection must be closed. */
   async #answer(socket: Socket, line: string): Promise<boolean> {
     this.counters.requests++;
-    let isGood = true;
+    let isValid = true;
     const failed = (problem: unknown) => {
-      isGood = false;
+      isValid = false;
       this.#fail(problem);
     };
     for await (const text of answerTo(line, this.#api, failed)) {
@@ -178,7 +182,7 @@ export class ControlServer implements AsyncDisposable {
       this.counters.vanished++;
       return false;
     }
-    return isGood;
+    return isValid;
   }
 
   #fail(problem: unknown): void {
@@ -186,7 +190,7 @@ export class ControlServer implements AsyncDisposable {
     this.#onProblem(problem);
   }
 
-  /** Waits until the client has taken most of it; false: it is gone. */
+  /** Sends text, and waits until the client has read most of it. Resolves with false if it closed the connection. */
   async #send(socket: Socket, text: string): Promise<boolean> {
     if (socket.destroyed || !socket.writable) return false;
     if (socket.write(text)) return true;

@@ -1,15 +1,18 @@
-/** The answer to a request, line by line: the protocol on the director's side, without the socket. */
+/** Answers requests of the control protocol, line by line, without the socket. */
 import { type ErrorCode, LvsError } from '../model/errors.ts';
 import { Slice } from '../model/slice.ts';
 import type { ServiceSnapshot } from '../model/snapshot.ts';
 import type { ConfigurationApi, DirectorApi, PacketApi } from './director-api.ts';
 import { type Answer, parseRequest } from './protocol.ts';
 
-/** Services and destinations in a line of an answer, and commands: a line takes a millisecond or so. */
-const PER_LINE = 200;
+/** Services and destinations, or commands, in a line of an answer; formatting a line takes about 1 ms. */
+const SERVICES_PER_LINE = 200;
 const COMMANDS_PER_LINE = 200;
 
-/** Yields the answer to a request, in slices. An error is an answer, too: `failed` is called, and the client is to be closed. */
+/**
+ * Yields the lines of the answer to a request, in slices. An error is the last line: `failed` is called, and the
+ * connection must be closed.
+ */
 export async function* answerTo(
   line: string,
   api: DirectorApi,
@@ -24,8 +27,7 @@ export async function* answerTo(
   } catch (error) {
     failed(error);
     const code: ErrorCode = error instanceof LvsError ? error.code : 'IO';
-    const message =
-      error instanceof LvsError ? error.message : 'internal error (the log of the director has the cause)';
+    const message = error instanceof LvsError ? error.message : "internal error (see the director's log)";
     yield `${JSON.stringify({ error: { code, message } } satisfies Answer)}\n`;
   }
 }
@@ -40,7 +42,7 @@ async function* answersTo(line: string, api: DirectorApi): AsyncGenerator<Answer
       const { services, ...snapshot } = await api.snapshot(request.parts);
       yield { snapshot };
       const weigh = ({ destinations }: ServiceSnapshot) => 1 + destinations.length;
-      yield* inParts(services, PER_LINE, (part) => ({ services: part }), weigh);
+      yield* inParts(services, SERVICES_PER_LINE, (part) => ({ services: part }), weigh);
       break;
     }
     case 'connections':
@@ -74,7 +76,7 @@ async function* answersTo(line: string, api: DirectorApi): AsyncGenerator<Answer
 
 function configurationOf({ configuration }: DirectorApi): ConfigurationApi {
   if (configuration) return configuration;
-  throw new LvsError('UNAVAILABLE', 'this director has no configuration file');
+  throw new LvsError('UNAVAILABLE', 'configuration: not available on this director');
 }
 
 function packetsOf({ packets }: DirectorApi): PacketApi {
@@ -82,10 +84,10 @@ function packetsOf({ packets }: DirectorApi): PacketApi {
   throw new LvsError('UNAVAILABLE', 'packet inspection is not available on this director');
 }
 
-/** Yields answers with parts of a list, each of a weight of about `most`. */
+/** Yields answers with parts of a list, each of a weight of about `max`. */
 function* inParts<T>(
   items: Iterable<T>,
-  most: number,
+  max: number,
   answer: (part: readonly T[]) => Answer,
   weigh: (item: T) => number,
 ): Generator<Answer> {
@@ -94,7 +96,7 @@ function* inParts<T>(
   for (const item of items) {
     part.push(item);
     weight += weigh(item);
-    if (weight < most) continue;
+    if (weight < max) continue;
     yield answer(part);
     part = [];
     weight = 0;

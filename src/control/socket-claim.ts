@@ -1,4 +1,4 @@
-/** Takes the control socket's name for one director alone: two that start at once do not both get it. */
+/** Claims the path of the control socket for one director, even if several start at the same time. */
 import {
   chmodSync,
   chownSync,
@@ -12,22 +12,22 @@ import {
 import { connect, type Server } from 'node:net';
 import { dirname, join } from 'node:path';
 import { LvsError } from '../model/errors.ts';
-import { isSocketThere, prepareFolder } from './socket-path.ts';
+import { prepareFolder, socketExists } from './socket-path.ts';
 
-/** A name that is held. */
+/** A claimed path. */
 export interface SocketClaim {
-  /** Removes the name, if it is still this director's. */
+  /** Removes the socket, if it still belongs to this director. */
   release(): void;
 }
 
 const OWNER_ONLY = 0o600;
 const OWNER_AND_GROUP = 0o660;
-/** A stale socket is taken away at most so often; more means that somebody else does the same. */
-const ATTEMPTS = 10;
+/** Maximum number of stale sockets that are removed; more means that another process keeps re-creating them. */
+const MAX_ATTEMPTS = 10;
 
 /**
- * Makes `server` listen at `path`. The socket is made in a private folder, gets its permissions there, and then its
- * name by link(2), which fails where the name is taken: by a director that answers, or by a stale socket, which goes.
+ * Makes `server` listen at `path`. Creates the socket in a private folder, sets its permissions there, and links it to
+ * its path. link(2) fails if the path exists: a stale socket is then removed, and a director that answers is an error.
  */
 export async function claimSocket(server: Server, path: string, group?: number): Promise<SocketClaim> {
   let folder: string | undefined;
@@ -61,7 +61,7 @@ export async function claimSocket(server: Server, path: string, group?: number):
 }
 
 async function takeName(own: string, path: string): Promise<void> {
-  for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
+  for (let attempt = 0; attempt < MAX_ATTEMPTS; attempt++) {
     try {
       linkSync(own, path);
       return;
@@ -70,30 +70,33 @@ async function takeName(own: string, path: string): Promise<void> {
     }
     await removeStale(path);
   }
-  throw new LvsError('IO', `control socket ${path}: other directors start and stop there all the time`);
+  throw new LvsError(
+    'IO',
+    `control socket ${path}: another process keeps re-creating it: gave up after ${MAX_ATTEMPTS} attempts`,
+  );
 }
 
-/** Removes a socket that nobody listens on. Throws an LvsError when somebody does. */
+/** Removes a socket without a listener. Throws LvsError UNAVAILABLE if a director listens on it. */
 async function removeStale(path: string): Promise<void> {
-  if (!isSocketThere(path)) return;
+  if (!socketExists(path)) return;
   const identity = identityOf(path);
   if (await answers(path))
     throw new LvsError(
       'UNAVAILABLE',
-      `control socket ${path}: another director listens there; stop it, or give this one another --socket`,
+      `control socket ${path}: already in use by another director (stop it, or pass another --socket)`,
     );
   const aside = `${path}.${process.pid}`;
   try {
     renameSync(path, aside);
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return; // somebody else removed it
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return; // another process removed it
     throw error;
   }
-  if (identityOf(aside) !== identity) linkSync(aside, path); // a new one had come in between
+  if (identityOf(aside) !== identity) linkSync(aside, path); // another process had replaced it
   unlinkSync(aside);
 }
 
-/** True when a connection is accepted, or would be if there were room. */
+/** Resolves with whether a process listens on the socket, even if its backlog is full. */
 function answers(path: string): Promise<boolean> {
   return new Promise((resolve) => {
     const socket = connect(path);
@@ -107,7 +110,7 @@ function answers(path: string): Promise<boolean> {
   });
 }
 
-/** Tells a file from another one that came later under the same name: numbers of inodes are used again. */
+/** Returns an identity that differs for a later file of the same name. Inode numbers alone are reused. */
 function identityOf(path: string): string | undefined {
   const status = lstatSync(path, { bigint: true, throwIfNoEntry: false });
   return status && `${status.dev}:${status.ino}:${status.birthtimeNs}`;

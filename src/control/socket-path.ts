@@ -1,35 +1,41 @@
-/** Where the control socket is, and a folder for it that only its owner can write to. */
+/** Determines the path of the control socket, and prepares its folder. */
 import { lstatSync, mkdirSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { LvsError } from '../model/errors.ts';
-import { isOwnersAlone } from './owned-folder.ts';
+import { isWritableByOwnerOnly } from './owned-folder.ts';
 
 export const DEFAULT_SOCKET = '/run/lvs/director.sock';
-/** Octets of a unix socket's path, its end excluded (unix(7)). */
-const LONGEST_PATH = 107;
+/** Maximum length of the path of a unix socket without its terminating NUL, bytes (unix(7)). */
+const MAX_PATH_BYTES = 107;
 
-/** The socket that is meant when none is named: the variable LVS_SOCKET, or the default. */
+/** Returns the path in the variable LVS_SOCKET, or the default. */
 export const socketPath = (environment: Readonly<Record<string, string | undefined>>): string =>
   environment['LVS_SOCKET'] || DEFAULT_SOCKET;
 
-/** Makes the socket's folder where it is missing. Throws an LvsError where somebody else could replace what is in it. */
+/** Creates the socket's folder if it is missing. Throws LvsError CONFIG if other users can replace files in it. */
 export function prepareFolder(path: string): void {
-  if (Buffer.byteLength(path) > LONGEST_PATH)
-    throw new LvsError('CONFIG', `control socket ${path}: its path is longer than ${LONGEST_PATH} octets`);
-  const folder = dirname(path);
-  mkdirSync(folder, { recursive: true, mode: 0o755 });
-  if (!isOwnersAlone(folder))
+  if (Buffer.byteLength(path) > MAX_PATH_BYTES)
     throw new LvsError(
       'CONFIG',
-      `control socket ${path}: others can write to ${folder}; give it a folder that only its owner can write to (chmod go-w)`,
+      `control socket ${path}: path too long: expected at most ${MAX_PATH_BYTES} bytes`,
+    );
+  const folder = dirname(path);
+  mkdirSync(folder, { recursive: true, mode: 0o755 });
+  if (!isWritableByOwnerOnly(folder))
+    throw new LvsError(
+      'CONFIG',
+      `control socket ${path}: folder ${folder} is writable by other users: expected write permission for its owner only (chmod go-w)`,
     );
 }
 
-/** True when there is a socket at `path`; false when there is nothing. Throws an LvsError for anything else. */
-export function isSocketThere(path: string): boolean {
+/** Reports whether a socket exists at `path`. Throws LvsError CONFIG if the path is another kind of file. */
+export function socketExists(path: string): boolean {
   const status = lstatSync(path, { throwIfNoEntry: false });
   if (status === undefined) return false;
   if (!status.isSocket())
-    throw new LvsError('CONFIG', `control socket ${path}: there is something else than a socket`);
+    throw new LvsError(
+      'CONFIG',
+      `control socket ${path}: not a socket (remove the file, or pass another --socket)`,
+    );
   return true;
 }

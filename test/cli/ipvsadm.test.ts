@@ -62,7 +62,7 @@ test.skipIf(why !== undefined)(
     expect(await run(folder, 'ipvsadm', ['-Ln'])).toEqual({
       status: 255,
       stdout: '',
-      stderr: `ipvsadm: ${folder.file('s')}: no director runs here (there is no such socket)\n`,
+      stderr: `ipvsadm: ${folder.file('s')}: socket not found: no director is running (or it uses another --socket)\n`,
     });
     expect((await run(folder, 'ipvsadm', ['-h'])).stdout).toContain('Usage:');
     expect((await run(folder, 'ipvsadm', ['-A'])).status).toBe(2);

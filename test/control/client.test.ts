@@ -28,7 +28,7 @@ test('without a director the client reports where it looked', async () => {
   using client = new ControlClient(folder.file('s'));
   await expect(client.snapshot({})).rejects.toMatchObject({
     code: 'UNAVAILABLE',
-    message: `${folder.file('s')}: no director runs here (there is no such socket)`,
+    message: `${folder.file('s')}: socket not found: no director is running (or it uses another --socket)`,
   });
 });
 
@@ -36,15 +36,19 @@ test('the client does not wait for a director that never answers', async () => {
   using folder = new TemporaryFolder();
   using director = await impostor(folder, () => {});
   using client = new ControlClient(director.path, { timeout: 20 });
-  await expect(client.snapshot({})).rejects.toThrow('did not answer in 0.02 s');
+  await expect(client.snapshot({})).rejects.toThrow('no answer from the director in 0.02 s');
 });
 
 test.each([
-  ['ends without an answer', (socket: Socket) => socket.end(), 'ended the connection'],
-  ['ends in the middle', (socket: Socket) => socket.end('{"services":[]}\n{"conn'), 'ended the connection'],
-  ['breaks off', (socket: Socket) => socket.destroy(), 'ended the connection'],
-  ['speaks nonsense', (socket: Socket) => socket.end('<html>\n'), 'not JSON'],
-  ['says nothing of a snapshot', (socket: Socket) => socket.write('{"end":true}\n'), 'without a snapshot'],
+  ['ends without an answer', (socket: Socket) => socket.end(), 'the director closed the connection'],
+  [
+    'ends in the middle',
+    (socket: Socket) => socket.end('{"services":[]}\n{"conn'),
+    'the director closed the connection',
+  ],
+  ['breaks off', (socket: Socket) => socket.destroy(), 'the director closed the connection'],
+  ['sends invalid data', (socket: Socket) => socket.end('<html>\n'), 'expected JSON'],
+  ['omits the snapshot', (socket: Socket) => socket.write('{"end":true}\n'), 'snapshot missing'],
   [
     'refuses',
     (socket: Socket) => socket.end('{"error":{"code":"UNAVAILABLE","message":"too many"}}\n'),

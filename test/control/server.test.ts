@@ -3,7 +3,7 @@ import { setImmediate as nextTurn } from 'node:timers/promises';
 import { expect, test } from 'vitest';
 import { ControlClient } from '../../src/control/client.ts';
 import type { DirectorApi } from '../../src/control/director-api.ts';
-import { MAX_REQUEST } from '../../src/control/protocol.ts';
+import { MAX_REQUEST_BYTES } from '../../src/control/protocol.ts';
 import { type ControlServerOptions, serveControl } from '../../src/control/server.ts';
 import type { Command } from '../../src/model/command.ts';
 import { connection, directorApi, TemporaryFolder } from '../support/director-apis.ts';
@@ -54,7 +54,7 @@ test('a service list that does not fit in one line arrives in order', async () =
 });
 
 test.each([
-  ['not JSON', 'garbage'],
+  ['invalid JSON', 'garbage'],
   ['an empty line', ''],
   ['no object', '[]'],
   ['another version', '{"version":2,"ask":"connections"}'],
@@ -86,8 +86,8 @@ test('a request without an end is cut off at the size limit', async () => {
   using folder = new TemporaryFolder();
   await using server = await serving(folder, directorApi());
   using client = await RawClient.at(server.path);
-  const answer = await client.say('x'.repeat(MAX_REQUEST + 1)).ended;
-  expect(answer).toContain(`more than ${MAX_REQUEST} octets`);
+  const answer = await client.say('x'.repeat(MAX_REQUEST_BYTES + 1)).ended;
+  expect(answer).toContain(`at most ${MAX_REQUEST_BYTES} bytes`);
   expect(server.counters.failed).toBe(1);
 });
 
@@ -95,8 +95,8 @@ test('a client that keeps writing after an error can still read the error', asyn
   using folder = new TemporaryFolder();
   await using server = await serving(folder, directorApi());
   using client = await RawClient.at(server.path);
-  const answer = await client.say(`garbage\n${'x'.repeat(MAX_REQUEST / 2)}`).ended;
-  expect(answer).toContain('not JSON');
+  const answer = await client.say(`garbage\n${'x'.repeat(MAX_REQUEST_BYTES / 2)}`).ended;
+  expect(answer).toContain('expected JSON');
 });
 
 /** Says the same again and again until it cannot any more. */
@@ -149,7 +149,7 @@ test('one client too many gets an error, and the others are served', async () =>
   await first.snapshot({});
   await second.snapshot({});
   using third = new ControlClient(server.path);
-  await expect(third.snapshot({})).rejects.toThrow('2 clients at once');
+  await expect(third.snapshot({})).rejects.toThrow('limit of 2 clients');
   expect(server.counters.refused).toBe(1);
   await first.apply([addService]);
   expect((await second.snapshot({ services: true })).services).toHaveLength(1);

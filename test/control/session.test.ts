@@ -65,7 +65,8 @@ test.each(['{}', '{"toString":1}', JSON.stringify('x'.repeat(5000)), '"1\\nready
       {
         error: {
           code: 'PROTOCOL',
-          message: 'the director speaks version 1 of its protocol, not what the request says',
+          message:
+            "protocol version (missing): not supported: expected 1 (use a client of the director's release)",
         },
       },
     ]);

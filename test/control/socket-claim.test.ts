@@ -71,7 +71,7 @@ test('a path that is too long is reported', async () => {
   const serving = serveControl({ path: folder.file('x'.repeat(100)), api: directorApi() });
   await expect(serving).rejects.toMatchObject({
     code: 'CONFIG',
-    message: expect.stringContaining('107 octets'),
+    message: expect.stringContaining('107 bytes'),
   });
 });
 

@@ -1,7 +1,7 @@
 import { existsSync, statSync, writeFileSync } from 'node:fs';
 import { join, relative } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { MAX_REQUEST } from '../../src/control/protocol.ts';
+import { MAX_REQUEST_BYTES } from '../../src/control/protocol.ts';
 import { clusterMissing } from '../support/cluster.ts';
 import { Lab } from '../support/lab.ts';
 import { director, ipvsadm, startAgent, startDirector, startServers } from '../support/lvs-programs.ts';
@@ -80,7 +80,9 @@ describe.skipIf(why !== undefined)('the control socket of a running director', (
     expect(member.stdout).toContain('TCP  192.168.0.101:80 rr');
     const stranger = await as(NOBODY);
     expect(stranger).toMatchObject({ status: 255, stdout: '' });
-    expect(stranger.stderr).toContain('permission denied: only its owner and its group may use it');
+    expect(stranger.stderr).toContain(
+      'permission denied: only the owner and the group of the socket may use it',
+    );
   });
 
   test('reports itself to a second director, which changes nothing', async () => {
@@ -88,7 +90,7 @@ describe.skipIf(why !== undefined)('the control socket of a running director', (
     const before = await lab.director.exec(state);
     const second = await lab.director.run([...director, 'run', '--config', config]);
     expect(second.status).toBe(1);
-    expect(second.stderr).toContain('another director listens there');
+    expect(second.stderr).toContain('already in use by another director');
     expect(await lab.director.exec(state)).toBe(before);
     expect((await list()).status).toBe(0);
     expect(program.running).toBe(true);
@@ -110,8 +112,8 @@ describe.skipIf(why !== undefined)('the control socket of a running director', (
     try {
       expect(await answer('GET / HTTP/1.1\r\n\r\n')).toContain('not JSON');
       expect(await answer('{"version":2,"ask":"snapshot","parts":{}}\n')).toContain('version 1');
-      expect(await answer(`${'['.repeat(MAX_REQUEST - 1)}\n`)).toContain('"error"');
-      expect(await answer('x'.repeat(MAX_REQUEST + 1))).toContain(`more than ${MAX_REQUEST} octets`);
+      expect(await answer(`${'['.repeat(MAX_REQUEST_BYTES - 1)}\n`)).toContain('"error"');
+      expect(await answer('x'.repeat(MAX_REQUEST_BYTES + 1))).toContain(`at most ${MAX_REQUEST_BYTES} bytes`);
       const commands = Array.from({ length: 10_001 }, () => ({ op: 'flush' }));
       expect(await answer(`${JSON.stringify({ version: 1, ask: 'apply', commands })}\n`)).toContain(
         'at most 10000',
@@ -128,7 +130,7 @@ describe.skipIf(why !== undefined)('the control socket of a running director', (
       for (let i = 0; i < MOST; i++) await client();
       expect(await list()).toMatchObject({
         status: 255,
-        stderr: expect.stringContaining(`serves ${MOST} clients at once already`),
+        stderr: expect.stringContaining(`the limit of ${MOST} clients is reached`),
       });
     } finally {
       for (const each of clients) each[Symbol.dispose]();
@@ -149,7 +151,7 @@ describe.skipIf(why !== undefined)('the control socket of a running director', (
   test('is replaced when it is stale, and removed at a clean exit', async () => {
     await program.stop('SIGKILL');
     expect(existsSync(socket)).toBe(true);
-    expect((await list()).stderr).toContain('no director listens there any more');
+    expect((await list()).stderr).toContain('the director is no longer running');
     program = await startDirector(lab.director, config);
     expect(statSync(socket).mode & 0o777).toBe(0o600);
     expect((await list()).status).toBe(0);
