@@ -1,11 +1,11 @@
-/** The server's own agent is asked, by the text protocol of HAProxy's agent-check: it is connected to, and says a line. */
+/** The agent probe: connects to an agent on the server and reads a line, by the protocol of HAProxy's agent-check. */
 import { connect } from 'node:net';
-import { parseAgentWords } from './agent-protocol.ts';
-import { wordsOf } from './connect-errors.ts';
+import { parseAgentReport } from './agent-protocol.ts';
+import { errorMessage } from './connect-errors.ts';
 import type { Observation, Probe } from './probe.ts';
 
-/** Octets of an answer: more is no agent. */
-const LONGEST = 1024;
+/** Maximum length of an answer, bytes. */
+const MAX_ANSWER_BYTES = 1024;
 
 export const agentProbe: Probe = ({ address, port, check }, signal) =>
   new Promise<Observation>((resolve) => {
@@ -17,19 +17,21 @@ export const agentProbe: Probe = ({ address, port, check }, signal) =>
     };
     const finish = () => {
       const line = text.split(/[\r\n]/)[0]!;
-      const agent = parseAgentWords(line);
+      const agent = parseAgentReport(line);
       done(
         agent
           ? { healthy: agent.health !== 'down', message: `agent: ${line.trim()}`, agent }
-          : { healthy: false, message: text === '' ? 'the agent says nothing' : 'no words of an agent' },
+          : { healthy: false, message: text === '' ? 'the agent sent no data' : 'invalid agent response' },
       );
     };
     socket.setEncoding('latin1');
     socket.on('data', (more: string) => {
       text += more;
       if (/[\r\n]/.test(text)) finish();
-      else if (text.length > LONGEST) done({ healthy: false, message: 'no words of an agent' });
+      else if (text.length > MAX_ANSWER_BYTES) done({ healthy: false, message: 'invalid agent response' });
     });
     socket.on('end', finish);
-    socket.on('error', (error) => done({ healthy: false, message: wordsOf(error, signal, check.timeout) }));
+    socket.on('error', (error) =>
+      done({ healthy: false, message: errorMessage(error, signal, check.timeout) }),
+    );
   });

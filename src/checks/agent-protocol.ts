@@ -1,12 +1,12 @@
-/** The words of HAProxy's agent-check protocol (HAProxy 2.8 configuration manual, "agent-check"), one line of them. */
-import type { AgentWords } from './probe.ts';
+/** Parses a line of HAProxy's agent-check protocol (HAProxy 2.8 configuration manual, "agent-check"). */
+import type { AgentReport } from './probe.ts';
 
-/** Most that a percentage may be; more is taken as this. */
-const MOST = 100;
+/** Higher percentages are limited to this. */
+const MAX_PERCENT = 100;
 
-/** undefined: not one word of it is known. Words are separated by blanks, tabs or commas; # begins a comment. */
-export function parseAgentWords(line: string): AgentWords | undefined {
-  let words: AgentWords | undefined;
+/** Returns the report; undefined: no known word. Words are separated by spaces, tabs or commas; # begins a comment. */
+export function parseAgentReport(line: string): AgentReport | undefined {
+  let words: AgentReport | undefined;
   for (const word of line
     .replace(/#.*/, '')
     .toLowerCase()
@@ -17,7 +17,7 @@ export function parseAgentWords(line: string): AgentWords | undefined {
   return words;
 }
 
-function wordOf(word: string): AgentWords | undefined {
+function wordOf(word: string): AgentReport | undefined {
   switch (word) {
     case 'up':
       return { health: 'up' };
@@ -33,7 +33,7 @@ function wordOf(word: string): AgentWords | undefined {
       return { admin: 'drain' };
     default: {
       const percent = /^(\d{1,9})%$/.exec(word);
-      if (percent) return { percent: Math.min(MOST, Number(percent[1])) };
+      if (percent) return { percent: Math.min(MAX_PERCENT, Number(percent[1])) };
       return /^maxconn:\d{1,9}$/.test(word) ? {} : undefined;
     }
   }

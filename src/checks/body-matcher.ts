@@ -2,23 +2,23 @@
 import { Worker } from 'node:worker_threads';
 import { parseBodyPattern } from '../model/body-pattern.ts';
 
-/** Time that one match may take. */
+/** Maximum time for a match, ms. */
 const MATCH_MS = 2000;
 
-/** A string, because the worker runs the same from the sources and from the build. */
+/** The worker's program, as a string: it runs both from the sources and from the build. */
 const WORKER = `
   const { parentPort } = require('node:worker_threads');
   parentPort.on('message', ({ source, flags, body }) => parentPort.postMessage(new RegExp(source, flags).test(body)));
 `;
 
-/** The worker is started by the first match, and again after a match that was too slow. */
+/** Started by the first match, and again after a match that was too slow. */
 let worker: Worker | undefined;
 /** The end of the queue: the worker has one body at a time. */
 let last: Promise<unknown> = Promise.resolve();
 
 /**
  * Reports whether `body` matches the regular expression `pattern` (see parseBodyPattern). Rejects with a SyntaxError
- * where the pattern is invalid, and with an Error where the match takes more than MATCH_MS.
+ * if the pattern is invalid, and with an Error if the match takes more than MATCH_MS.
  */
 export function matchesBody(pattern: string, body: string): Promise<boolean> {
   const answer = last.then(() => ask({ ...parseBodyPattern(pattern), body }));

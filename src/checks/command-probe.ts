@@ -1,50 +1,51 @@
 /** The command probe: runs a program; exit status 0 is healthy, and its first line of output is the message. */
 import { spawn } from 'node:child_process';
-import { wordsOf } from './connect-errors.ts';
+import { errorMessage } from './connect-errors.ts';
 import type { Observation, Probe } from './probe.ts';
 import { expandVariables } from './target-variables.ts';
 
-/** Characters of the output that are kept, and of a message. */
-const KEPT = 4096;
-const LONGEST = 120;
+/** Maximum length of the stored output, and of a message, characters. */
+const MAX_OUTPUT_CHARACTERS = 4096;
+const MAX_MESSAGE_CHARACTERS = 120;
 
 export const commandProbe: Probe = ({ address, port, check }, signal) =>
   new Promise<Observation>((resolve) => {
     const [file, ...args] = (check.command ?? []).map((word) => expandVariables(word, { address, port }));
     if (file === undefined) return resolve({ healthy: false, message: 'no command is configured' });
     const env = { ...process.env, ADDRESS: address, PORT: String(port) };
-    // A group of its own, so that what the program has started ends with it.
+    // A separate process group, so that processes that the program starts are killed with it.
     const child = spawn(file, args, { env, detached: true, stdio: ['ignore', 'pipe', 'pipe'] });
-    const said = { stdout: '', stderr: '' };
+    const output = { stdout: '', stderr: '' };
     for (const name of ['stdout', 'stderr'] as const)
       child[name].setEncoding('utf8').on('data', (text: string) => {
-        if (said[name].length < KEPT) said[name] += text;
+        if (output[name].length < MAX_OUTPUT_CHARACTERS) output[name] += text;
       });
-    const fail = (why: string) => {
-      const line = lineOf(said);
-      resolve({ healthy: false, message: line ? `${why}: ${line}` : why });
+    const fail = (reason: string) => {
+      const line = lineOf(output);
+      resolve({ healthy: false, message: line ? `${reason}: ${line}` : reason });
     };
     const late = () => {
       endGroup(child.pid);
       for (const stream of [child.stdout, child.stderr]) stream.destroy();
-      fail(wordsOf(undefined, signal, check.timeout));
+      fail(errorMessage(undefined, signal, check.timeout));
     };
     signal.addEventListener('abort', late, { once: true });
-    child.on('error', (error) => fail(wordsOf(error, signal, check.timeout)));
+    child.on('error', (error) => fail(errorMessage(error, signal, check.timeout)));
     child.on('close', (status, ended) => {
       signal.removeEventListener('abort', late);
-      if (status === 0) resolve({ healthy: true, message: lineOf(said) || 'status 0' });
-      else fail(ended === null ? `status ${status}` : `ended by ${ended}`);
+      if (status === 0) resolve({ healthy: true, message: lineOf(output) || 'status 0' });
+      else fail(ended === null ? `status ${status}` : `terminated by ${ended}`);
     });
   });
 
+/** Returns the first line of the output, shortened. */
 const lineOf = ({ stdout, stderr }: { readonly stdout: string; readonly stderr: string }): string =>
-  `${stdout}\n${stderr}`.trim().split('\n')[0]!.slice(0, LONGEST);
+  `${stdout}\n${stderr}`.trim().split('\n')[0]!.slice(0, MAX_MESSAGE_CHARACTERS);
 
 function endGroup(pid: number | undefined): void {
   try {
     if (pid !== undefined) process.kill(-pid, 'SIGKILL');
   } catch {
-    // It has ended already.
+    // The group has exited.
   }
 }

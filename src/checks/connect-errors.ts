@@ -1,20 +1,20 @@
-/** What went wrong at a socket or a program, in a few words that are the same each time. */
+/** Messages for errors of sockets and programs; equal errors have equal messages. */
 
-const WORDS: Readonly<Record<string, string>> = {
+const MESSAGES: Readonly<Record<string, string>> = {
   ECONNREFUSED: 'connection refused',
   ECONNRESET: 'connection reset',
   EHOSTUNREACH: 'host unreachable',
   ENETUNREACH: 'network unreachable',
   EHOSTDOWN: 'host down',
   ETIMEDOUT: 'timed out',
-  ENOENT: 'no such program',
-  EACCES: 'not allowed',
+  ENOENT: 'program not found',
+  EACCES: 'permission denied',
   EPIPE: 'connection closed',
 };
 
-/** `seconds`: the time that the check had, where `signal` ended it. */
-export function wordsOf(error: unknown, signal: AbortSignal, seconds: number): string {
+/** Returns the message of an error. `seconds`: the timeout of the check, for the message if `signal` aborted it. */
+export function errorMessage(error: unknown, signal: AbortSignal, seconds: number): string {
   if (signal.aborted) return `no answer in ${seconds} s`;
   const { code, message } = error as NodeJS.ErrnoException;
-  return WORDS[code ?? ''] ?? message;
+  return MESSAGES[code ?? ''] ?? message;
 }

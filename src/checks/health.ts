@@ -1,23 +1,24 @@
-/** What the checks of one destination amount to: up or down, and how much of its weight it has. No clock, no sockets. */
+/** Computes the health and the weight of a destination from the results of its checks. Uses no clock and no sockets. */
 import type { Check, HealthState } from '../model/check.ts';
-import type { AgentWords, Observation } from './probe.ts';
+import type { AgentReport, Observation } from './probe.ts';
 
-/** An agent's percentage that differs by less than this, in points, changes nothing: load is never quite still. */
-const HYSTERESIS = 5;
-const ALL = 100;
+/** A change of an agent's percentage below this has no effect, percentage points: load fluctuates. */
+const HYSTERESIS_POINTS = 5;
+const FULL_PERCENT = 100;
 
+/** The health of a destination. */
 export class Health {
   readonly #check: Check;
   #state: HealthState = 'up';
   #since: number;
   #message = '';
-  /** Results in a row: successes above 0, failures below. */
+  /** Number of equal results in a row; negative: failures. */
   #row = 0;
   #drained = false;
-  /** Percent of the weight that the agent's words have led to so far. */
-  #percent = ALL;
+  /** Percentage of the weight that the agent's reports have resulted in. */
+  #percent = FULL_PERCENT;
 
-  /** Taken for healthy until checks have shown otherwise, or for what another check `before` it knew. Times are ms. */
+  /** Starts as healthy, or with the state of `before`, the health by the previous check. Times are ms. */
   constructor(check: Check, now: number, before?: Health) {
     this.#check = check;
     this.#since = now;
@@ -32,39 +33,40 @@ export class Health {
   get state(): HealthState {
     return this.#state;
   }
-  /** When the state began. */
+  /** Returns the time at which the state began, ms. */
   get since(): number {
     return this.#since;
   }
+  /** Returns the result of the last check. */
   get message(): string {
     return this.#message;
   }
 
-  /** Takes note of a check; true: the state is another one now. */
+  /** Records the result of a check. Reports whether the state changed. */
   observe({ healthy, message, agent }: Observation, now: number): boolean {
     this.#message = message;
     this.#row = healthy ? Math.max(0, this.#row) + 1 : Math.min(0, this.#row) - 1;
-    if (agent) this.#listen(agent);
+    if (agent) this.#applyReport(agent);
     const { fall, rise } = this.#check;
-    // What an agent says outright counts at once.
+    // An explicit state from an agent applies immediately.
     const down = -this.#row >= (agent?.health === 'down' ? 1 : fall);
     const up = this.#row >= (agent?.health === 'up' ? 1 : rise);
     return this.#enter(this.#next(down, up), now);
   }
 
-  /** Lets time pass; true: the state is another one now. */
+  /** Advances the time. Reports whether the state changed. */
   tick(now: number): boolean {
     const grown = this.#state === 'growing' && now - this.#since >= this.#check.slowStart * 1000;
     return grown && this.#enter('up', now);
   }
 
-  /** What is left of a configured weight. A destination that is not down keeps at least 1 of it. */
+  /** Returns the weight for a configured weight. A destination that is neither down nor drained has at least 1. */
   weight(configured: number, now: number): number {
     if (configured === 0 || this.#state === 'down' || this.#state === 'drained' || this.#percent === 0)
       return 0;
     const grown =
       this.#state === 'growing' ? Math.min(1, (now - this.#since) / (this.#check.slowStart * 1000)) : 1;
-    return Math.max(1, Math.round((configured * this.#percent * grown) / ALL));
+    return Math.max(1, Math.round((configured * this.#percent * grown) / FULL_PERCENT));
   }
 
   #next(down: boolean, up: boolean): HealthState {
@@ -81,12 +83,12 @@ export class Health {
     return true;
   }
 
-  #listen({ admin, percent }: AgentWords): void {
+  #applyReport({ admin, percent }: AgentReport): void {
     if (admin !== undefined) this.#drained = admin === 'drain';
     if (percent === undefined) return;
     const change = percent - this.#percent;
-    const isEnd = percent === 0 || percent === ALL;
-    if (Math.abs(change) < HYSTERESIS && !isEnd) return;
+    const isEnd = percent === 0 || percent === FULL_PERCENT;
+    if (Math.abs(change) < HYSTERESIS_POINTS && !isEnd) return;
     const { maxStep } = this.#check;
     this.#percent += Math.max(-maxStep, Math.min(maxStep, change));
   }

@@ -3,13 +3,13 @@ import { type IncomingMessage, request } from 'node:http';
 import { isIPv6 } from 'node:net';
 import type { Check } from '../model/check.ts';
 import { matchesBody } from './body-matcher.ts';
-import { wordsOf } from './connect-errors.ts';
+import { errorMessage } from './connect-errors.ts';
 import type { Observation, Probe } from './probe.ts';
 import { expandVariables } from './target-variables.ts';
 
-/** Characters of the body that are searched for the expected text; the rest is not read. */
-const MAX_BODY = 256 * 1024;
-/** Healthy statuses where the check names none. */
+/** Maximum length of the body that is searched for the expected text, characters; the rest is not read. */
+const MAX_BODY_CHARACTERS = 256 * 1024;
+/** Healthy statuses if the check names none. */
 const DEFAULT_STATUS = [[200, 399]] as const;
 /** Switching Protocols, RFC 9110 section 15.2.2. */
 const SWITCHED = 101;
@@ -17,7 +17,7 @@ const SWITCHED = 101;
 export const httpProbe: Probe = ({ address, port, virtual, check }, signal) =>
   new Promise<Observation>((resolve) => {
     const fail = (message: string) => resolve({ healthy: false, message });
-    const failed = (error: unknown) => fail(wordsOf(error, signal, check.timeout));
+    const failed = (error: unknown) => fail(errorMessage(error, signal, check.timeout));
     const { path = '/', expect, match } = check;
     let isAnswered = false;
     const host =
@@ -37,7 +37,7 @@ export const httpProbe: Probe = ({ address, port, virtual, check }, signal) =>
         judged.then(resolve, failed).finally(() => asked.destroy());
       },
     );
-    // After 101 the connection is not HTTP any more, and neither the answer nor an error event comes.
+    // After status 101 the connection is no longer HTTP: neither the response nor an error event follows.
     asked.on('upgrade', (_answer, socket) => {
       socket.destroy();
       const isJudged = check.status !== undefined && expect === undefined && match === undefined;
@@ -63,17 +63,18 @@ function judgeStatus(code: number, check: Check): Observation {
   return { healthy, message: `status ${code}${healthy || wanted === undefined ? '' : `, not ${wanted}`}` };
 }
 
-/** Reads at most MAX_BODY of the body, and no more than the expected text needs. */
+/** Reads at most MAX_BODY_CHARACTERS of the body, and no more than the expected text needs. */
 async function judgeBody(answer: IncomingMessage, { expect = '', match }: Check): Promise<Observation> {
   const code = answer.statusCode!;
   let body = '';
   answer.setEncoding('utf8');
   for await (const text of answer) {
     body += text as string;
-    if (body.length > MAX_BODY || (match === undefined && body.includes(expect))) break;
+    if (body.length > MAX_BODY_CHARACTERS || (match === undefined && body.includes(expect))) break;
   }
-  if (!body.includes(expect)) return { healthy: false, message: `status ${code}, but without '${expect}'` };
-  if (match !== undefined && !(await matchesBody(match, body.slice(0, MAX_BODY))))
-    return { healthy: false, message: `status ${code}, but nothing matches '${match}'` };
+  if (!body.includes(expect))
+    return { healthy: false, message: `status ${code}, but the body does not contain '${expect}'` };
+  if (match !== undefined && !(await matchesBody(match, body.slice(0, MAX_BODY_CHARACTERS))))
+    return { healthy: false, message: `status ${code}, but the body does not match '${match}'` };
   return { healthy: true, message: `status ${code}, as expected` };
 }

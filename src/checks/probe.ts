@@ -1,30 +1,34 @@
-/** What a probe is: one look at a destination, of whatever kind, and what it found. */
+/** The interface of probes: a probe checks a destination once and returns what it observed. */
 import type { Check } from '../model/check.ts';
 
-/** What an agent says of its server; what it does not mention stays as it was. */
-export interface AgentWords {
+/** An agent's report about its server. A missing field leaves the previous value unchanged. */
+export interface AgentReport {
   readonly health?: 'up' | 'down';
-  /** Asked for by the server's administrator: stays until the other is said. */
+  /** Set by the server's administrator; applies until the other value is reported. */
   readonly admin?: 'ready' | 'drain';
-  /** Of the configured weight. */
+  /** Percentage of the configured weight. */
   readonly percent?: number;
 }
 
+/** The result of a probe. */
 export interface Observation {
   readonly healthy: boolean;
-  /** One line for people. */
+  /** One line of text. */
   readonly message: string;
-  readonly agent?: AgentWords;
+  readonly agent?: AgentReport;
 }
 
-/** Where and how to look. */
+/** The destination to check, and the check. */
 export interface Target {
   readonly address: string;
   readonly port: number;
-  /** The service's address: what http asks for where no host is configured. */
+  /** The service's address: the Host header of http if none is configured. */
   readonly virtual: string;
   readonly check: Check;
 }
 
-/** What goes wrong is what it found; it rejects where its check makes no sense. Ends soon after the signal, which also limits its time. */
+/**
+ * Checks a target. A failure is an observation; rejects only if the check is invalid. Ends soon after the signal aborts,
+ * which is also its timeout.
+ */
 export type Probe = (target: Target, signal: AbortSignal) => Promise<Observation>;

@@ -1,6 +1,6 @@
-/** A connection is made, and ended at once. */
+/** The tcp probe: opens a connection and closes it immediately. */
 import { connect } from 'node:net';
-import { wordsOf } from './connect-errors.ts';
+import { errorMessage } from './connect-errors.ts';
 import type { Observation, Probe } from './probe.ts';
 
 export const tcpProbe: Probe = ({ address, port, check }, signal) =>
@@ -8,10 +8,10 @@ export const tcpProbe: Probe = ({ address, port, check }, signal) =>
     const socket = connect({ host: address, port, signal });
     socket.once('connect', () => {
       resolve({ healthy: true, message: 'connected' });
-      // A reset, so that no port of this host waits in TIME_WAIT for it.
+      // A reset, so that no port of this host stays in TIME_WAIT.
       socket.resetAndDestroy();
     });
     socket.on('error', (error) =>
-      resolve({ healthy: false, message: wordsOf(error, signal, check.timeout) }),
+      resolve({ healthy: false, message: errorMessage(error, signal, check.timeout) }),
     );
   });

@@ -1,7 +1,10 @@
-/** A datagram is sent. With an expected text an answer has to have it; without, silence is good and a refusal is not. */
+/**
+ * The udp probe: sends a datagram. An expected text must be in the answer; without one, only an ICMP error is a
+ * failure.
+ */
 import { createSocket } from 'node:dgram';
 import { isIPv6 } from 'node:net';
-import { wordsOf } from './connect-errors.ts';
+import { errorMessage } from './connect-errors.ts';
 import type { Observation, Probe } from './probe.ts';
 
 export const udpProbe: Probe = ({ address, port, check }, signal) =>
@@ -19,16 +22,19 @@ export const udpProbe: Probe = ({ address, port, check }, signal) =>
     const late = () =>
       done(
         expect === undefined
-          ? { healthy: true, message: 'nobody refused it' }
+          ? { healthy: true, message: 'no ICMP error received' }
           : { healthy: false, message: `no answer in ${timeout} s` },
       );
     signal.addEventListener('abort', late);
-    socket.on('error', (error) => done({ healthy: false, message: wordsOf(error, signal, timeout) }));
+    socket.on('error', (error) => done({ healthy: false, message: errorMessage(error, signal, timeout) }));
     socket.on('message', (message) => {
       const good = expect === undefined || message.includes(expect);
-      done({ healthy: good, message: good ? 'answered' : `answered, but without '${expect}'` });
+      done({
+        healthy: good,
+        message: good ? 'answered' : `answered, but the answer does not contain '${expect}'`,
+      });
     });
-    // Connected, so that the kernel tells of a refusal and takes answers from there only.
+    // A connected socket receives ICMP errors, and answers from this address only.
     socket.once('connect', () => socket.send(send));
     socket.connect(port, address);
   });

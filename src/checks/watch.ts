@@ -37,17 +37,17 @@ export interface WatchOptions {
   readonly apply: (commands: readonly Command[]) => void;
   readonly event: (event: HealthEvent) => void;
   /** Maximum number of checks that run at a time. Default 64. */
-  readonly most?: number;
+  readonly maxRunning?: number;
 }
 
 /** ms between two updates of weights during slow start. */
 const SLOW_START_UPDATE_MS = 1000;
 
-/** A destination that the director has, with or without a check. */
+/** A destination of the director, with or without a check. */
 interface Configured {
   /** The options of the command that added or edited it. */
   readonly options: DestinationOptions;
-  /** The weight that the director has for it. */
+  /** The weight that is set in the director. */
   weight: number;
 }
 
@@ -61,6 +61,7 @@ interface Entry {
   busy: AbortController | undefined;
 }
 
+/** The health checks of a director. */
 export class Watch implements Disposable {
   readonly #options: WatchOptions;
   #entries = new Map<string, Entry>();
@@ -105,7 +106,10 @@ export class Watch implements Disposable {
     return commands;
   }
 
-  /** Returns a command on its way to the director with the weight that the checks allow, and records what it configures. */
+  /**
+   * Returns a command with the weight that the checks allow, and records its configured options. Call it before
+   * applying a command.
+   */
   adjust(command: Command, now: number): Command {
     switch (command.op) {
       case 'add-destination':
@@ -133,9 +137,9 @@ export class Watch implements Disposable {
     }
   }
 
-  /** Starts the checks that are due. Call it every 100 ms or so. */
+  /** Starts the checks that are due. Call it every 100 ms. */
   tick(now: number): void {
-    const { most = 64 } = this.#options;
+    const { maxRunning = 64 } = this.#options;
     const due: Entry[] = [];
     const growing: Entry[] = [];
     for (const entry of this.#entries.values()) {
@@ -144,7 +148,7 @@ export class Watch implements Disposable {
     }
     due.sort((a, b) => a.due - b.due);
     for (const entry of due) {
-      if (this.#running >= most) break;
+      if (this.#running >= maxRunning) break;
       if (this.#find(entry.watched.service, entry.watched.destination)) this.#check(entry, now);
     }
     for (const entry of growing) {
@@ -234,7 +238,7 @@ export class Watch implements Disposable {
     this.#options.event({ service, destination, from, to, weight: this.#weightOf(entry), cause });
   }
 
-  /** Sends the weights that differ from what the director has. */
+  /** Sends the weights that differ from those of the director. */
   #updateWeights(entries: readonly Entry[], now: number): void {
     const commands: Command[] = [];
     for (const { watched, health } of entries) {

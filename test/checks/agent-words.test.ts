@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { parseAgentWords } from '../../src/checks/agent-protocol.ts';
+import { parseAgentReport } from '../../src/checks/agent-protocol.ts';
 
 test.each([
   ['75%', { percent: 75 }],
@@ -17,12 +17,12 @@ test.each([
   ['hello world', undefined],
   ['', undefined],
   ['-5%', undefined],
-])('parses %j', (line, words) => expect(parseAgentWords(line)).toEqual(words));
+])('parses %j', (line, words) => expect(parseAgentReport(line)).toEqual(words));
 
 test('any agent reply yields a percentage from 0 to 100, if it yields one', () => {
   fc.assert(
     fc.property(fc.string(), (line) => {
-      const percent = parseAgentWords(line)?.percent ?? 0;
+      const percent = parseAgentReport(line)?.percent ?? 0;
       expect(percent >= 0 && percent <= 100).toBe(true);
     }),
   );

@@ -108,11 +108,11 @@ describe.each<[Check['type'], [string, Partial<Check>, boolean, string | RegExp]
         'status 500',
       ],
       ['http', { expect: 'is well' }, true, 'status 200, as expected'],
-      ['http', { expect: 'is ill' }, false, "status 200, but without 'is ill'"],
-      ['http', { path: '/big', expect: 'y' }, false, "status 200, but without 'y'"],
+      ['http', { expect: 'is ill' }, false, "status 200, but the body does not contain 'is ill'"],
+      ['http', { path: '/big', expect: 'y' }, false, "status 200, but the body does not contain 'y'"],
       ['http', { match: '^all (is|are) well$' }, true, 'status 200, as expected'],
       ['http', { match: '(?i)ALL IS' }, true, 'status 200, as expected'],
-      ['http', { match: '^is well' }, false, "status 200, but nothing matches '^is well'"],
+      ['http', { match: '^is well' }, false, "status 200, but the body does not match '^is well'"],
       ['http', { path: '/big', match: '(x+x+)+y' }, false, 'the regular expression took more than 2000 ms'],
       ['http', { match: 'well' }, true, 'status 200, as expected'],
       ['silent', { timeout: 1 }, false, 'no answer in 1 s'],
@@ -126,9 +126,9 @@ describe.each<[Check['type'], [string, Partial<Check>, boolean, string | RegExp]
     'udp',
     [
       ['udp', { send: 'ping', expect: 'pong ping' }, true, 'answered'],
-      ['udp', { send: 'ping', expect: 'other' }, false, "answered, but without 'other'"],
+      ['udp', { send: 'ping', expect: 'other' }, false, "answered, but the answer does not contain 'other'"],
       ['udp', { send: 'quiet', expect: 'pong', timeout: 1 }, false, 'no answer in 1 s'],
-      ['udp', { send: 'quiet', timeout: 1 }, true, 'nobody refused it'],
+      ['udp', { send: 'quiet', timeout: 1 }, true, 'no ICMP error received'],
       ['refused', { send: 'ping' }, false, 'connection refused'],
     ],
   ],
@@ -144,7 +144,7 @@ describe.each<[Check['type'], [string, Partial<Check>, boolean, string | RegExp]
         /^127\.0\.0\.1 to \d+ \$PORTS$/,
       ],
       ['http', { command: ['sh', '-c', 'echo no database >&2; exit 3'] }, false, 'status 3: no database'],
-      ['http', { command: ['/nonexistent'] }, false, 'no such program'],
+      ['http', { command: ['/nonexistent'] }, false, 'program not found'],
       ['http', { command: ['sleep', '30'], timeout: 1 }, false, 'no answer in 1 s'],
       ['http', {}, false, 'no command is configured'],
     ],
@@ -154,9 +154,9 @@ describe.each<[Check['type'], [string, Partial<Check>, boolean, string | RegExp]
     [
       ['agent', {}, true, 'agent: up 75%'],
       ['agent without an end of line', {}, true, 'agent: drain'],
-      ['no agent', {}, false, 'no words of an agent'],
-      ['endless', {}, false, 'no words of an agent'],
-      ['gone at once', {}, false, 'the agent says nothing'],
+      ['no agent', {}, false, 'invalid agent response'],
+      ['endless', {}, false, 'invalid agent response'],
+      ['gone at once', {}, false, 'the agent sent no data'],
       ['silent', { timeout: 1 }, false, 'no answer in 1 s'],
       ['refused', {}, false, 'connection refused'],
     ],
@@ -183,7 +183,7 @@ test('a UDP destination that cannot be sent to is reported', async () => {
   const target = { address: '255.255.255.255', port: 9, virtual: '192.0.2.1', check };
   expect(await probes.udp(target, AbortSignal.timeout(5000))).toEqual({
     healthy: false,
-    message: 'not allowed',
+    message: 'permission denied',
   });
 });
 

@@ -35,7 +35,7 @@ class Watching {
 
   constructor(most = 64) {
     this.watch = new Watch({
-      most,
+      maxRunning: most,
       random: () => 0,
       apply: (commands) => this.commands.push(...commands),
       event: (event) => this.events.push(event),
