@@ -35,8 +35,10 @@ const QUOTES: readonly (readonly [RegExp, string])[] = [[/[\u2018\u2019\u201c\u2
 
 /** Rooms of src whose comments and messages are checked for words; all are checked for quotes. */
 const CHECKED_ROOMS: readonly string[] = [
+  'checks',
   'cli',
   'config',
+  'control',
   'director',
   'ebpf',
   'forwarding',
@@ -51,6 +53,7 @@ const CHECKED_ROOMS: readonly string[] = [
   'schedulers',
   'sys',
   'table',
+  'web',
   'wire',
 ];
 

@@ -1,4 +1,4 @@
-/** A snapshot as Prometheus text, under names of our own and under those of node_exporter's ipvs collector. */
+/** Formats a snapshot as Prometheus text, under lvs_ names and under those of node_exporter's ipvs collector. */
 import { Registry } from 'prom-client';
 import { acceptsConnections } from '../model/destination.ts';
 import { Slice } from '../model/slice.ts';
@@ -6,12 +6,12 @@ import type { DestinationSnapshot, ServiceSnapshot, Snapshot, Traffic } from '..
 import { CONDITIONS, type ConditionName, type Surroundings } from '../model/surroundings.ts';
 import { DROP_REASONS, type DropReason } from '../model/verdict.ts';
 import { counter, type Family, gauge, type Sample, single, textOf } from './families.ts';
-import { boundedWords, MAX_SERVICES, type Named, namedDestinations, serviceLabels } from './labels.ts';
+import { limitedMessages, MAX_SERVICES, type Named, namedDestinations, serviceLabels } from './labels.ts';
 import { nodeExporterFamilies } from './node-exporter.ts';
 
 export const CONTENT_TYPE = Registry.PROMETHEUS_CONTENT_TYPE;
 
-/** Samples that are rendered at a time. */
+/** Number of samples that are rendered at a time. */
 const SAMPLES_PER_PART = 500;
 
 /** Resolves with the exposition in parts. Works in slices. */
@@ -21,14 +21,17 @@ export async function exposition(snapshot: Snapshot, surroundings: Surroundings)
   for (const family of families(snapshot, surroundings))
     for (let from = 0; from < family.samples.length; from += SAMPLES_PER_PART) {
       const text = await textOf({ ...family, samples: family.samples.slice(from, from + SAMPLES_PER_PART) });
-      // Help and type stand before the first sample only.
+      // Help and type are printed only before the first sample.
       parts.push(from === 0 ? text : `${text.replace(/^(?:#.*\n)+/, '')}`);
       if (slice.spent) await slice.next();
     }
   return parts;
 }
 
-/** Yields all families, each made when it is asked for. Names end as Prometheus has them: bytes, seconds, _total. */
+/**
+ * Yields all families; each is made when it is requested. Names have the suffixes of Prometheus: bytes, seconds,
+ * _total.
+ */
 export function* families(snapshot: Snapshot, surroundings: Surroundings): Generator<Family> {
   const services = snapshot.services.slice(0, MAX_SERVICES);
   const destinations = namedDestinations(services);
@@ -38,7 +41,7 @@ export function* families(snapshot: Snapshot, surroundings: Surroundings): Gener
   yield* destinationStates(destinations);
   yield* decisions(snapshot);
   yield* table(snapshot);
-  yield gauge('lvs_omitted', 'Services and destinations without samples here: there are too many.', [
+  yield gauge('lvs_omitted', 'Services and destinations that were omitted because the limit was reached.', [
     [{ kind: 'service' }, snapshot.services.length - services.length],
     [{ kind: 'destination' }, all - destinations.length],
   ]);
@@ -46,7 +49,7 @@ export function* families(snapshot: Snapshot, surroundings: Surroundings): Gener
   yield* nodeExporterFamilies(snapshot);
 }
 
-/** Fields of Traffic, the end of a metric's name, and its help. */
+/** Fields of Traffic, the suffix of a metric's name, and its help. */
 const TRAFFIC: readonly (readonly [keyof Traffic, string, string])[] = [
   ['connections', 'connections', 'Connections'],
   ['inPackets', 'incoming_packets', 'Packets from clients'],
@@ -203,11 +206,11 @@ function process(its: Surroundings): Family[] {
     counter(
       'lvs_driver_send_failures_total',
       'Packets that the kernel refused to send, by its error message.',
-      boundedWords(its.sendFailures).map(([why, value]) => [{ why }, value]),
+      limitedMessages(its.sendFailures).map(([message, value]) => [{ why: message }, value]),
     ),
     gauge(
       'lvs_conditions',
-      'Conditions under which the director serves clients worse than it should, by name.',
+      'Conditions that impair the service to clients, by name.',
       (Object.keys(CONDITIONS) as ConditionName[]).map((condition) => [
         { condition },
         its.conditions.filter(({ name }) => name === condition).length,

@@ -1,10 +1,10 @@
-/** Metric families as plain data, and how they are handed to the exposition format. */
+/** Represents metric families as plain data, and renders them in the exposition format. */
 import { Counter, Gauge, Registry } from 'prom-client';
 
 export type Labels = Readonly<Record<string, string>>;
 export type Sample = readonly [labels: Labels, value: number];
 
-/** All samples of one name; the first sample's label names are those of all. */
+/** All samples of one name. They have the label names of the first sample. */
 export interface Family {
   readonly kind: 'counter' | 'gauge';
   readonly name: string;
@@ -26,7 +26,7 @@ export const gauge = (name: string, help: string, samples: readonly Sample[]): F
   samples,
 });
 
-/** A metric without labels. */
+/** Returns the sample of a metric without labels. */
 export const single = (value: number): readonly Sample[] => [[{}, value]];
 
 /** Renders a family as text. Each family has a separate registry, which bounds memory. */

@@ -1,14 +1,14 @@
-/** What services and destinations are called in metrics, and how many of them there may be. */
+/** Labels of services and destinations in metrics, and the maximum numbers of them. */
 import type { DestinationSnapshot, ServiceSnapshot } from '../model/snapshot.ts';
 import type { Labels } from './families.ts';
 
 /** Maximum numbers of services and destinations that are exported; the totals include the rest. */
 export const MAX_SERVICES = 2000;
 export const MAX_DESTINATIONS = 5000;
-/** Different words of the kernel for packets that it did not send; the rest is 'other'. */
-export const MAX_WORDS = 32;
+/** Maximum number of different error messages of the kernel; further ones are counted as 'other'. */
+export const MAX_MESSAGES = 32;
 
-/** A destination with the labels that name it: always with its service, for one real server may stand behind several. */
+/** A destination with the labels that name it: including its service, because a real server may belong to several. */
 export interface Named {
   readonly labels: Labels;
   readonly destination: DestinationSnapshot;
@@ -41,10 +41,12 @@ export function namedDestinations(services: readonly ServiceSnapshot[]): Named[]
   return named;
 }
 
-/** At most MAX_WORDS of them, with the sum of all others as 'other'. */
-export function boundedWords(counts: Readonly<Record<string, number>>): [word: string, count: number][] {
+/** Returns at most MAX_MESSAGES counts, and the sum of all others as 'other'. */
+export function limitedMessages(
+  counts: Readonly<Record<string, number>>,
+): [message: string, count: number][] {
   const all = Object.entries(counts);
-  if (all.length <= MAX_WORDS) return all;
-  const rest = all.slice(MAX_WORDS).reduce((sum, [, count]) => sum + count, 0);
-  return [...all.slice(0, MAX_WORDS), ['other', rest]];
+  if (all.length <= MAX_MESSAGES) return all;
+  const rest = all.slice(MAX_MESSAGES).reduce((sum, [, count]) => sum + count, 0);
+  return [...all.slice(0, MAX_MESSAGES), ['other', rest]];
 }

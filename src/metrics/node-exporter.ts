@@ -47,7 +47,7 @@ export function nodeExporterFamilies({ services, stats }: Snapshot): Family[] {
 
 /**
  * Returns at most MAX_DESTINATIONS backends. Like node_exporter (collector/ipvs_linux.go, 1.8), it adds up destinations
- * whose labels are equal: the labels do not tell an IPv6 mark from an IPv4 mark of the same number.
+ * whose labels are equal: the labels do not distinguish an IPv6 mark from an IPv4 mark of the same number.
  */
 function backendsOf(services: readonly ServiceSnapshot[]): Backend[] {
   const backends = new Map<string, Backend>();

@@ -91,7 +91,7 @@ export async function openWebInterface(options: WebInterfaceOptions): Promise<Se
       history: new History(),
       now: () => new Date(),
     },
-    failed: (error) => log('error', 'web-request-failed', { error: String(error) }),
+    onError: (error) => log('error', 'web-request-failed', { error: String(error) }),
   });
   server.once('close', () => {
     clearInterval(resetting);

@@ -1,4 +1,6 @@
-/** Assembles filters of classic BPF for sockets (linux/filter.h): jumps forward to labels, accept or drop at the end. */
+/**
+ * Assembles filters of classic BPF for sockets (linux/filter.h): jumps forward to labels, accept or drop at the end.
+ */
 import type { FilterInstruction } from './packet-socket.ts';
 
 /* Operation codes: class, size, mode or source (include/uapi/linux/bpf_common.h). */
@@ -40,14 +42,14 @@ interface Jump {
 /** An instruction without a jump, a jump, or the place of a label. */
 export type FilterPart = readonly [code: number, k?: number] | Jump | Label;
 
-/** Jumps to `yes` if A equals k, else to `no`; without a label, goes on. */
+/** Jumps to `yes` if A equals k, else to `no`; without a label, continues. */
 export const ifEqual = (k: number, yes?: Label, no?: Label): Jump => ({ code: JEQ_K, k, yes, no });
-/** Jumps to `yes` if A equals X, else to `no`; without a label, goes on. */
+/** Jumps to `yes` if A equals X, else to `no`; without a label, continues. */
 export const ifEqualX = (yes?: Label, no?: Label): Jump => ({ code: JEQ_X, k: 0, yes, no });
-/** Jumps to `yes` if A is greater than k, else to `no`; without a label, goes on. */
+/** Jumps to `yes` if A is greater than k, else to `no`; without a label, continues. */
 export const ifGreater = (k: number, yes?: Label, no?: Label): Jump => ({ code: JGT_K, k, yes, no });
 
-/** Bytes of an accepted packet that are passed on: all. */
+/** Maximum length of an accepted packet, bytes: packets are not truncated. */
 const WHOLE_PACKET = 0x40000;
 
 /** Returns the instructions. Throws RangeError for an unknown label or a jump of more than 255 instructions. */

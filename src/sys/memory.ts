@@ -1,4 +1,4 @@
-/** Memory that the kernel may be shown: mapped, so that it never moves, and zeroed each time it is given out. */
+/** Maps memory that can be passed to the kernel: it never moves, and is zeroed each time it is lent. */
 import type { Address, System } from './system.ts';
 import { succeeded } from './system-call-error.ts';
 
@@ -7,10 +7,10 @@ const PROT_READ_WRITE = 0x1 | 0x2;
 const MAP_SHARED = 0x01;
 const MAP_PRIVATE = 0x02;
 const MAP_ANONYMOUS = 0x20;
-/** The largest page of the machines that this runs on. */
-const PAGE = 65_536;
+/** The largest page size of supported machines. */
+const PAGE_BYTES = 65_536;
 
-/** A piece of memory with its address, for the kernel, and its bytes, for us. */
+/** A block of memory: its address for the kernel, and its bytes for this process. */
 export interface Block {
   readonly address: Address;
   readonly bytes: Uint8Array<ArrayBuffer>;
@@ -25,9 +25,9 @@ function blockAt(buffer: ArrayBuffer, base: Address, offset: number, length: num
   };
 }
 
-const inPages = (length: number): number => Math.ceil(length / PAGE) * PAGE;
+const inPages = (length: number): number => Math.ceil(length / PAGE_BYTES) * PAGE_BYTES;
 
-/** Maps fresh memory, for as long as the process lives. */
+/** Maps new memory for the lifetime of the process. */
 export function allocate(system: System, length: number): Block {
   const address = succeeded(
     'mmap',
@@ -36,14 +36,14 @@ export function allocate(system: System, length: number): Block {
   return blockAt(system.view(address, length), address, 0, length);
 }
 
-/** Maps the memory behind a descriptor, shared with the kernel, for as long as the process lives. */
+/** Maps the memory behind a descriptor, shared with the kernel, for the lifetime of the process. */
 export function share(system: System, descriptor: number, length: number): Block {
   // A mapping past the end of the object is refused, so it is not rounded up: the kernel rounds by its own pages.
   const address = succeeded('mmap', system.mmap(length, PROT_READ_WRITE, MAP_SHARED, descriptor));
   return blockAt(system.view(address, length), address, 0, length);
 }
 
-/** Blocks for the time of a call, the last one given back first. */
+/** Lends blocks for the duration of a call, last in, first out. */
 export class Arena {
   readonly #memory: Block;
   #top = 0;
@@ -57,7 +57,7 @@ export class Arena {
     const from = this.#top;
     const { address, bytes } = this.#memory;
     if (from + length > bytes.length)
-      throw new RangeError(`${length} octets: the arena has ${bytes.length - from}`);
+      throw new RangeError(`arena: ${length} bytes requested: ${bytes.length - from} available`);
     this.#top = from + Math.ceil(length / 8) * 8;
     bytes.fill(0, from, from + length);
     try {

@@ -1,4 +1,4 @@
-/** Entering a named network namespace: for the calling thread, and for good. */
+/** Moves the calling thread to a named network namespace, permanently. */
 import type { System } from './system.ts';
 import { succeeded } from './system-call-error.ts';
 
@@ -6,7 +6,7 @@ const O_CLOEXEC = 0o2000000;
 /** include/uapi/linux/sched.h */
 const CLONE_NEWNET = 0x40000000;
 
-/** `name` as `ip netns` knows it. Threads that Node started before stay where they are. */
+/** Enters a namespace. `name`: its name for `ip netns`. Threads that Node started before remain in their namespace. */
 export function enterNetworkNamespace(system: System, name: string): void {
   const descriptor = succeeded(`open(/run/netns/${name})`, system.open(`/run/netns/${name}`, O_CLOEXEC));
   try {

@@ -38,6 +38,7 @@ export interface PacketSocketOptions {
   readonly vnetHeader?: boolean;
 }
 
+/** A packet socket on one interface. */
 export class PacketSocket implements Disposable {
   readonly descriptor: number;
   /** Holds the received frame, and the one to send. */
@@ -45,7 +46,7 @@ export class PacketSocket implements Disposable {
   readonly #system: System;
   #closed = false;
 
-  /** Throws SystemCallError: EPERM without CAP_NET_RAW, ENODEV where the interface is missing. */
+  /** Throws SystemCallError: EPERM without CAP_NET_RAW, ENODEV if the interface is missing. */
   constructor(system: System, options: PacketSocketOptions) {
     this.#system = system;
     this.buffer = allocate(system, options.frameBytes);

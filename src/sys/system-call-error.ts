@@ -1,8 +1,8 @@
-/** A system call that failed: which one, and what the kernel says about it. */
+/** The error of a failed system call: its name, and the kernel's error. */
 import { getSystemErrorMap } from 'node:util';
 
 export class SystemCallError extends Error {
-  /** The call, with what it was about: `bpf(PROG_LOAD)`. */
+  /** The call with its subject: `bpf(PROG_LOAD)`. */
   readonly call: string;
   /** A positive errno. */
   readonly errno: number;
@@ -12,7 +12,7 @@ export class SystemCallError extends Error {
   /** `remedy`: what an operator can do about it. */
   constructor(call: string, errno: number, remedy?: string) {
     const [code, meaning] = getSystemErrorMap().get(-errno) ??
-      OTHERS.get(errno) ?? [`E${errno}`, 'no known error'];
+      OTHERS.get(errno) ?? [`E${errno}`, 'unknown error'];
     super(`${call}: ${code}, ${meaning}${remedy === undefined ? '' : ` (${remedy})`}`);
     this.name = 'SystemCallError';
     this.call = call;
@@ -28,7 +28,7 @@ const OTHERS: ReadonlyMap<number, readonly [string, string]> = new Map([
   [524, ['ENOTSUPP', 'not supported by this kernel']],
 ]);
 
-/** Returns the result of a call as the kernel gives it, negative errors thrown. */
+/** Returns the result of a call. Throws SystemCallError if it is negative. */
 export function succeeded(call: string, result: number, remedy?: string): number {
   if (result < 0) throw new SystemCallError(call, -result, remedy);
   return result;

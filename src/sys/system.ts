@@ -1,14 +1,14 @@
-/** The kernel, through koffi and the C library: every call that this project makes, with results as the kernel gives them. */
+/** System calls through koffi and the C library, with the kernel's results. */
 
 /** Memory of this process by its address; a user address on Linux is below 2^47, which a number holds. */
 export type Address = number;
 
-/** All calls return what the kernel does: 0 or more, or a negative errno. */
+/** The system calls that this project uses. All return the kernel's result: 0 or more, or a negative errno. */
 export interface System {
   bpf(command: number, attributes: Address, size: number): number;
-  /** As `bpf`, in another thread: the event loop goes on. The attributes must stay as they are meanwhile. */
+  /** Like `bpf`, in another thread, so that the event loop continues. The attributes must not change meanwhile. */
   bpfLater(command: number, attributes: Address, size: number): Promise<number>;
-  /** Waits elsewhere: the event loop goes on. */
+  /** Waits in another thread, so that the event loop continues. */
   membarrier(command: number): Promise<number>;
   open(path: string, flags: number): number;
   close(descriptor: number): number;
@@ -28,35 +28,40 @@ export interface System {
     toLength: number,
   ): number;
   setsockopt(descriptor: number, level: number, option: number, value: Address, length: number): number;
-  /** `descriptors`: an array of `count` struct pollfd. `timeout`: ms, -1 for ever. The event loop goes on meanwhile. */
+  /** `descriptors`: an array of `count` struct pollfd. `timeout`: ms, -1: none. The event loop continues meanwhile. */
   poll(descriptors: Address, count: number, timeout: number): Promise<number>;
-  /** Returns the calling thread enters the namespace. */
+  /** Moves the calling thread to the namespace. */
   setns(descriptor: number, type: number): number;
-  /** Returns the index of a network interface; 0: there is none of that name. */
+  /** Returns the index of a network interface; 0: not found. */
   interfaceIndex(name: string): number;
   /** Returns the address, or a negative errno. */
   mmap(length: number, protection: number, flags: number, descriptor: number): Address;
   munmap(address: Address, length: number): number;
-  /** Returns the memory at an address, not a copy. It must not be unmapped while the buffer or a view of it is in use. */
+  /**
+   * Returns the memory at an address, not a copy. It must not be unmapped while the buffer or a view of it is in use.
+   */
   view(address: Address, length: number): ArrayBuffer;
 }
 
-/** Numbers of system calls that the C library does not wrap (arch/x86/entry/syscalls, include/uapi/asm-generic/unistd.h). */
+/**
+ * Numbers of system calls that the C library does not wrap (arch/x86/entry/syscalls,
+ * include/uapi/asm-generic/unistd.h).
+ */
 const NUMBERS: Readonly<
   Partial<Record<NodeJS.Architecture, { readonly bpf: number; readonly membarrier: number }>>
 > = { x64: { bpf: 321, membarrier: 324 }, arm64: { bpf: 280, membarrier: 283 } };
 
-/** The kernel cannot be called from here; the message says why. */
+/** System calls are not available; the message has the reason. */
 export class SystemUnavailable extends Error {
-  constructor(why: string, options?: ErrorOptions) {
-    super(why, options);
+  constructor(reason: string, options?: ErrorOptions) {
+    super(reason, options);
     this.name = 'SystemUnavailable';
   }
 }
 
 let loaded: Promise<System> | undefined;
 
-/** Loads koffi when first asked. Rejects with SystemUnavailable. */
+/** Loads koffi at the first call. Rejects with SystemUnavailable. */
 export function loadSystem(): Promise<System> {
   loaded ??= load();
   return loaded;
@@ -66,13 +71,13 @@ async function load(): Promise<System> {
   const numbers = NUMBERS[process.arch];
   if (process.platform !== 'linux' || !numbers)
     throw new SystemUnavailable(
-      `made for Linux on x64 and arm64, this is ${process.platform} on ${process.arch}`,
+      `${process.platform} on ${process.arch}: not supported: expected Linux on x64 or arm64`,
     );
   const { default: koffi } = await import('koffi').catch((cause: unknown) => {
-    throw new SystemUnavailable('the package koffi is not installed, or did not build here', { cause });
+    throw new SystemUnavailable('the package koffi is not installed, or its build failed', { cause });
   });
   const libc = koffi.load(null);
-  // `syscall`, `open` and `ioctl` are variadic; the first integer arguments travel as in a plain function on both machines.
+  // `syscall`, `open` and `ioctl` are variadic; both machines pass their first integer arguments like those of other functions.
   const bpf = libc.func('syscall', 'int64_t', ['int64_t', 'int64_t', 'uintptr_t', 'int64_t']);
   const membarrier = libc.func('syscall', 'int64_t', ['int64_t', 'int64_t', 'int64_t', 'int64_t']);
   const open = libc.func('open', 'int', ['str', 'int', 'int']);
@@ -97,12 +102,12 @@ async function load(): Promise<System> {
   const mmap = libc.func('mmap', 'intptr_t', ['uintptr_t', 'size_t', 'int', 'int', 'int', 'int64_t']);
   const munmap = libc.func('munmap', 'int', ['uintptr_t', 'size_t']);
 
-  /** Returns the C library tells errors by -1 and errno. */
+  /** Returns a result; the C library reports errors by -1 and errno. */
   const result = (returned: number | bigint): number => {
     const value = Number(returned);
     return value === -1 ? -koffi.errno() : value;
   };
-  /** In another thread errno is out of reach: any failure is EIO. */
+  /** Resolves with a result. The errno of another thread is not available: every failure is EIO. */
   const later = (
     call: (done: (error: Error | null, value: number | bigint) => void) => void,
   ): Promise<number> =>
@@ -136,5 +141,5 @@ async function load(): Promise<System> {
   };
 }
 
-/** An error of input or output (include/uapi/asm-generic/errno-base.h). */
+/** I/O error (include/uapi/asm-generic/errno-base.h). */
 const EIO = 5;

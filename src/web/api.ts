@@ -1,25 +1,26 @@
-/** The director as JSON: the document of /api/v1/snapshot, and its schema. */
+/** Formats the state of a director as JSON: the document of /api/v1/snapshot, and its schema. */
 import { Slice } from '../model/slice.ts';
 import type { Snapshot } from '../model/snapshot.ts';
 import type { Surroundings } from '../model/surroundings.ts';
-import type { Happening } from './events.ts';
+import type { LogEvent } from './events.ts';
 import { degradation, notReady, type Observed } from './observed.ts';
 
-/** Raised when a field changes its meaning or goes; a new field leaves it. */
+/** Increased when a field changes its meaning or is removed; not for a new field. */
 export const API_VERSION = 1;
 
+/** The document of /api/v1/snapshot. */
 export interface SnapshotDocument extends Snapshot {
   readonly version: typeof API_VERSION;
   /** ISO 8601. */
   readonly time: string;
   readonly ready: boolean;
-  /** Why it is not ready. */
+  /** The reason why the director is not ready. */
   readonly notReady?: string;
-  /** What it cannot do at the moment although it is ready. */
+  /** The conditions that impair a ready director. */
   readonly degraded?: string;
   readonly surroundings: Surroundings;
   /** Newest last. */
-  readonly events: readonly Happening[];
+  readonly events: readonly LogEvent[];
 }
 
 function documentOf(observed: Observed): Omit<SnapshotDocument, 'services' | 'events'> {
@@ -62,7 +63,7 @@ const string = { type: 'string' } as const;
 const boolean = { type: 'boolean' } as const;
 const counts = { type: 'object', additionalProperties: integer } as const;
 
-/** Every property is required but those named. */
+/** Returns the schema of an object. All properties are required except `optional`. */
 const object = (properties: Record<string, object>, optional: readonly string[] = []) => ({
   type: 'object',
   properties,
@@ -72,13 +73,13 @@ const object = (properties: Record<string, object>, optional: readonly string[] 
 const list = (items: object) => ({ type: 'array', items });
 const ref = (name: string) => ({ $ref: `#/$defs/${name}` });
 
-/** Of a summary; a snapshot has services and events, too. */
+/** Properties of a summary. A snapshot also has services and events. */
 const summary = {
   version: { const: API_VERSION },
   time: { ...string, description: 'ISO 8601' },
   ready: boolean,
-  notReady: { ...string, description: 'why it is not ready' },
-  degraded: { ...string, description: 'what it cannot do at the moment although it is ready' },
+  notReady: { ...string, description: 'reason why the director is not ready' },
+  degraded: { ...string, description: 'conditions that impair a ready director' },
   surroundings: ref('surroundings'),
   stats: ref('traffic'),
   rates: ref('traffic'),
@@ -97,7 +98,7 @@ const summary = {
 };
 const OPTIONAL = ['notReady', 'degraded'];
 
-/** JSON Schema (2020-12) of SnapshotDocument, and as $defs of what the events named `summary` and `event` carry. */
+/** JSON Schema (2020-12) of SnapshotDocument. Its $defs `summary` and `event` describe the data of the event stream. */
 export const SNAPSHOT_SCHEMA = {
   $schema: 'https://json-schema.org/draft/2020-12/schema',
   title: 'GET /api/v1/snapshot of lvs-director',
@@ -146,7 +147,7 @@ export const SNAPSHOT_SCHEMA = {
       type: { enum: ['tcp', 'http', 'udp', 'command', 'agent'] },
       state: { enum: ['up', 'growing', 'down', 'drained'] },
       since: { ...integer, description: 'seconds' },
-      message: { ...string, description: 'what the last check found' },
+      message: { ...string, description: 'result of the last check' },
       weight: { ...integer, description: 'as configured' },
     }),
     surroundings: object(

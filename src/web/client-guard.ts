@@ -11,6 +11,7 @@ export function limitAnswer(response: ServerResponse, limit: number): void {
   response.once('close', () => clearTimeout(timer));
 }
 
+/** Reports whether a request has a body. */
 export function hasBody({ headers }: IncomingMessage): boolean {
   return headers['transfer-encoding'] !== undefined || (headers['content-length'] ?? '0') !== '0';
 }
@@ -23,19 +24,19 @@ export function writeOrCut(response: ServerResponse, text: string): void {
 }
 
 /**
- * A limited number of clients. One more takes the place of the one that has made no progress for the longest time, so
+ * Limits the number of clients. A further client replaces the one that has made no progress for the longest time, so
  * that slow clients never keep others out.
  */
 export class ClientSlots {
   readonly #limit: number;
-  /** The one that made progress last is the last. */
+  /** In the order of their last progress, the most recent last. */
   readonly #sockets = new Set<Socket>();
 
   constructor(limit: number) {
     this.#limit = limit;
   }
 
-  /** Gives a new client a place. */
+  /** Adds a new client. */
   take(socket: Socket): void {
     this.#sockets.add(socket);
     socket.once('close', () => this.#sockets.delete(socket));
@@ -50,7 +51,7 @@ export class ClientSlots {
     if (this.#sockets.delete(socket)) this.#sockets.add(socket);
   }
 
-  /** Counts a client no longer: it has another limit. */
+  /** Stops counting a client, to which another limit applies. */
   release(socket: Socket): void {
     this.#sockets.delete(socket);
   }

@@ -1,16 +1,17 @@
-/** Server-sent events (WHATWG HTML, section 9.2): a summary every two seconds, and what happens when it does. */
+/** Server-sent events (WHATWG HTML, section 9.2): a summary every two seconds, and each event of the log. */
 import type { IncomingMessage, OutgoingHttpHeaders, ServerResponse } from 'node:http';
 import { summaryDocument } from './api.ts';
 import { writeOrCut } from './client-guard.ts';
-import type { Happening } from './events.ts';
+import type { LogEvent } from './events.ts';
 import type { Observed } from './observed.ts';
 
 export const EVENT_STREAM = 'text/event-stream; charset=utf-8';
-/** Of the server's clients, so that others have room. */
+/** Maximum number of clients of the stream, lower than that of the server: other requests must be served. */
 const MAX_LISTENERS = 32;
-/** ms that a client waits before it comes back. */
-const RETRY = 3000;
+/** Time that a client waits before it reconnects, ms. */
+const RETRY_MS = 3000;
 
+/** The clients of the event stream. */
 export class EventStreams {
   readonly #observed: Observed;
   readonly #open = new Set<ServerResponse>();
@@ -18,10 +19,10 @@ export class EventStreams {
 
   constructor(observed: Observed) {
     this.#observed = observed;
-    this.#stop = observed.events.listen((happening) => this.#send(happened(happening)));
+    this.#stop = observed.events.listen((event) => this.#send(formatEvent(event)));
   }
 
-  /** Begins with what a returning client has missed; false: there are too many. */
+  /** Starts a stream with the events that a returning client missed. Returns false at the limit of clients. */
   open(request: IncomingMessage, response: ServerResponse, headers: OutgoingHttpHeaders): boolean {
     if (this.#open.size >= MAX_LISTENERS) return false;
     this.#open.add(response);
@@ -33,11 +34,11 @@ export class EventStreams {
     });
     const last = Number(request.headers['last-event-id'] ?? 0);
     const missed = this.#observed.events.since(Number.isSafeInteger(last) ? last : 0);
-    writeOrCut(response, `retry: ${RETRY}\n\n${this.#summary()}${missed.map(happened).join('')}`);
+    writeOrCut(response, `retry: ${RETRY_MS}\n\n${this.#summary()}${missed.map(formatEvent).join('')}`);
     return true;
   }
 
-  /** To be called every two seconds. */
+  /** Sends a summary. Call it every two seconds. */
   tick(): void {
     if (this.#open.size > 0) this.#send(this.#summary());
   }
@@ -56,6 +57,6 @@ export class EventStreams {
   }
 }
 
-/** JSON has no line ends of its own, so it is one line of data. */
-const happened = (happening: Happening): string =>
-  `id: ${happening.id}\nevent: event\ndata: ${JSON.stringify(happening)}\n\n`;
+/** Formats an event as one line of data: the JSON has no line ends. */
+const formatEvent = (event: LogEvent): string =>
+  `id: ${event.id}\nevent: event\ndata: ${JSON.stringify(event)}\n\n`;

@@ -1,6 +1,7 @@
-/** What happened lately: the last events, numbered, and those who want to hear of the next. */
+/** Stores the last events of the log, numbered, and notifies listeners of new ones. */
 
-export interface Happening {
+/** An event of the log. */
+export interface LogEvent {
   /** 1 for the first since the start. */
   readonly id: number;
   /** ISO 8601. */
@@ -10,44 +11,47 @@ export interface Happening {
   readonly fields: Readonly<Record<string, string | number | boolean>>;
 }
 
-/** Events that are kept. */
-const KEPT = 200;
-/** Characters of a field that are kept. */
-const LONGEST = 500;
+/** Maximum number of stored events. */
+const MAX_EVENTS = 200;
+/** Maximum length of a stored field, characters. */
+const MAX_FIELD_CHARACTERS = 500;
 
+/** The stored events. */
 export class Events {
-  readonly #kept: Happening[] = [];
-  readonly #listeners = new Set<(happening: Happening) => void>();
+  readonly #stored: LogEvent[] = [];
+  readonly #listeners = new Set<(event: LogEvent) => void>();
   #id = 0;
 
-  /** Newest last. */
-  get latest(): readonly Happening[] {
-    return this.#kept;
+  /** Returns the stored events, newest last. */
+  get latest(): readonly LogEvent[] {
+    return this.#stored;
   }
 
+  /** Stores an event. */
   add(
     time: Date,
-    level: Happening['level'],
+    level: LogEvent['level'],
     event: string,
     fields: Readonly<Record<string, string | number | boolean | undefined>>,
   ): void {
-    const kept: Record<string, string | number | boolean> = {};
+    const stored: Record<string, string | number | boolean> = {};
     for (const [name, value] of Object.entries(fields))
-      if (value !== undefined) kept[name] = typeof value === 'string' ? value.slice(0, LONGEST) : value;
-    const happening = { id: ++this.#id, time: time.toISOString(), level, event, fields: kept };
-    this.#kept.push(happening);
-    if (this.#kept.length > KEPT) this.#kept.shift();
-    for (const listener of this.#listeners) listener(happening);
+      if (value !== undefined)
+        stored[name] = typeof value === 'string' ? value.slice(0, MAX_FIELD_CHARACTERS) : value;
+    const added = { id: ++this.#id, time: time.toISOString(), level, event, fields: stored };
+    this.#stored.push(added);
+    if (this.#stored.length > MAX_EVENTS) this.#stored.shift();
+    for (const listener of this.#listeners) listener(added);
   }
 
-  /** Those with a greater number that are still kept; all, where the number is of a director before this one. */
-  since(id: number): readonly Happening[] {
-    if (id > this.#id) return [...this.#kept];
-    return this.#kept.filter((each) => each.id > id);
+  /** Returns the stored events with a greater number; all, if the number is from an earlier run of the director. */
+  since(id: number): readonly LogEvent[] {
+    if (id > this.#id) return [...this.#stored];
+    return this.#stored.filter((each) => each.id > id);
   }
 
-  /** Returns what ends the listening. */
-  listen(listener: (happening: Happening) => void): () => void {
+  /** Adds a listener. Returns a function that removes it. */
+  listen(listener: (event: LogEvent) => void): () => void {
     this.#listeners.add(listener);
     return () => this.#listeners.delete(listener);
   }

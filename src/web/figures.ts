@@ -1,8 +1,8 @@
-/** Numbers as people read them. */
+/** Formats numbers and durations for display. */
 
 const STEPS = ['', 'k', 'M', 'G', 'T'] as const;
 
-/** 1234567 is `1.23 M`; three digits count. */
+/** Formats a number with three digits: 1234567 as `1.23 M`. */
 export function short(value: number): string {
   let left = value;
   let step = 0;
@@ -15,7 +15,7 @@ export function short(value: number): string {
   return `${left.toFixed(digits)} ${STEPS[step]}`;
 }
 
-/** Seconds as `3 d 4 h`, `5 min 6 s`, `7 s`. */
+/** Formats seconds as `3 d 4 h`, `5 min 6 s` or `7 s`. */
 export function duration(seconds: number): string {
   const whole = Math.floor(seconds);
   const units = [
@@ -26,10 +26,10 @@ export function duration(seconds: number): string {
   ] as const;
   const first = units.findIndex(([, count]) => count > 0);
   if (first < 0) return '0 s';
-  const said = units.slice(first, first + 2).filter(([, count]) => count > 0);
-  return said.map(([unit, count]) => `${count} ${unit}`).join(' ');
+  const shown = units.slice(first, first + 2).filter(([, count]) => count > 0);
+  return shown.map(([unit, count]) => `${count} ${unit}`).join(' ');
 }
 
-/** Of 0..1. */
+/** Formats a share, 0 to 1, as a percentage. */
 export const percent = (share: number): string =>
   `${(share * 100).toFixed(share > 0 && share < 0.1 ? 1 : 0)} %`;

@@ -1,4 +1,4 @@
-/** HTML from template literals: whatever is put into one is escaped, unless it is HTML itself. */
+/** Builds HTML from template literals. Inserted values are escaped, unless they are Html. */
 
 export class Html {
   readonly text: string;
@@ -19,7 +19,7 @@ const ESCAPES: Readonly<Record<string, string>> = {
 
 export const escaped = (text: string): string => text.replace(/[&<>"']/g, (character) => ESCAPES[character]!);
 
-/** Safe in text and in quoted attributes; undefined is nothing. */
+/** Returns HTML. Inserted values are safe in text and in quoted attributes; undefined is empty. */
 export function html(strings: TemplateStringsArray, ...parts: readonly Part[]): Html {
   let text = strings[0]!;
   parts.forEach((part, i) => {

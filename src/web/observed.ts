@@ -1,4 +1,4 @@
-/** The sources of the web interface, and what they say about readiness. */
+/** Defines the data sources of the web interface, and derives the readiness from them. */
 import type { VirtualService } from '../model/service.ts';
 import type { ServiceSnapshot, Snapshot } from '../model/snapshot.ts';
 import type { Surroundings } from '../model/surroundings.ts';
@@ -8,9 +8,9 @@ import type { History } from './history.ts';
 export interface Observed {
   /** Returns a copy of the director's state. */
   snapshot(): Snapshot | Promise<Snapshot>;
-  /** Returns everything of it but the services, at little cost. */
+  /** Returns the state without services, at little cost. */
   summary(): Omit<Snapshot, 'services'>;
-  /** Yields copies of the services; each is made when it is asked for. */
+  /** Yields copies of the services; each is made when it is requested. */
   services(): Iterable<ServiceSnapshot>;
   /** Returns the readiness to serve clients, at little cost. */
   availability(): Availability;
@@ -22,18 +22,18 @@ export interface Observed {
 }
 
 export interface Availability {
-  /** Reports whether there is a service. */
+  /** True if a service exists. */
   readonly served: boolean;
-  /** Reports whether a destination accepts new connections. */
+  /** True if a destination accepts new connections. */
   readonly accepting: boolean;
 }
 
-/** Returns what the director cannot do as it should although it is ready; undefined for nothing. */
+/** Returns the conditions that impair a ready director, as text; undefined: none. */
 export function degradation({ conditions }: Surroundings): string | undefined {
   return conditions.length === 0 ? undefined : conditions.map(({ text }) => text).join('; ');
 }
 
-/** Returns the availability of the services of a director. Reads no more of them than it must. */
+/** Returns the availability of the services of a director. Reads only as many as necessary. */
 export function availabilityOf(services: Iterable<VirtualService>): Availability {
   let served = false;
   for (const { destinations } of services) {
@@ -44,10 +44,10 @@ export function availabilityOf(services: Iterable<VirtualService>): Availability
   return { served, accepting: false };
 }
 
-/** Returns why the director cannot serve clients, or undefined: packets are forwarded, and a destination accepts connections. */
+/** Returns the reason why the director cannot serve clients; undefined: it can. */
 export function notReady({ served, accepting }: Availability, { running }: Surroundings): string | undefined {
-  if (!running) return 'the datapath does not run';
-  if (!served) return 'there is no service';
-  if (!accepting) return 'no service has a destination that takes new connections';
+  if (!running) return 'the datapath is not running';
+  if (!served) return 'no service exists';
+  if (!accepting) return 'no destination accepts new connections';
   return undefined;
 }

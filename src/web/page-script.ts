@@ -1,8 +1,8 @@
-/** The page's script, as the browser gets it: fetches the page again when there is news, and changes what differs. */
+/** The script of the status page: fetches the page after each event, and updates what differs. */
 
 export const PAGE_SCRIPT = `'use strict';
 (() => {
-  // Nodes stay where they are the same, so that focus, selection and scroll places do.
+  // Unchanged nodes are kept, so that focus, selection and scroll positions are kept, too.
   const attributes = (from, to) => {
     for (const { name } of [...to.attributes]) if (!from.hasAttribute(name)) to.removeAttribute(name);
     for (const { name, value } of from.attributes) if (to.getAttribute(name) !== value) to.setAttribute(name, value);
@@ -21,9 +21,9 @@ export const PAGE_SCRIPT = `'use strict';
     news.forEach((node, i) => (olds[i] ? change(olds[i], node) : to.append(node.cloneNode(true))));
   };
 
-  // A director that hangs, or a proxy before it, may never answer.
-  const PATIENCE = 10_000;
-  let heard = Date.now();
+  // A director that hangs, or a proxy in front of it, may never respond.
+  const TIMEOUT_MS = 10_000;
+  let lastEvent = Date.now();
   let busy = false;
   let again = false;
   const refresh = async () => {
@@ -31,7 +31,7 @@ export const PAGE_SCRIPT = `'use strict';
     if (busy) return void (again = true);
     busy = true;
     try {
-      const answer = await fetch('/', { cache: 'no-store', signal: AbortSignal.timeout(PATIENCE) });
+      const answer = await fetch('/', { cache: 'no-store', signal: AbortSignal.timeout(TIMEOUT_MS) });
       if (!answer.ok) throw new Error(answer.statusText);
       const page = new DOMParser().parseFromString(await answer.text(), 'text/html');
       document.title = page.title;
@@ -51,16 +51,16 @@ export const PAGE_SCRIPT = `'use strict';
     document.body.classList.toggle('stale', !is);
   };
 
-  // A page that nobody sees listens to nothing: a browser has few connections to a host.
+  // A hidden page closes its stream: a browser allows few connections to a host.
   let source;
   const listen = () => {
     source?.close();
-    heard = Date.now();
+    lastEvent = Date.now();
     if (document.hidden) return;
     source = new EventSource('/api/v1/events');
     for (const name of ['summary', 'event'])
       source.addEventListener(name, () => {
-        heard = Date.now();
+        lastEvent = Date.now();
         refresh();
       });
     source.addEventListener('error', () => live(false));
@@ -68,7 +68,7 @@ export const PAGE_SCRIPT = `'use strict';
   };
   listen();
   document.addEventListener('visibilitychange', listen);
-  // The browser comes back by itself, but not when it was refused or hears nothing.
-  setInterval(() => Date.now() - heard > PATIENCE && listen(), PATIENCE / 2);
+  // The browser reconnects automatically, but not after a refusal or if no event arrives.
+  setInterval(() => Date.now() - lastEvent > TIMEOUT_MS && listen(), TIMEOUT_MS / 2);
 })();
 `;

@@ -1,4 +1,4 @@
-/** The page's style, as the browser gets it: light and dark, wide and narrow. */
+/** The style sheet of the status page, for light and dark, wide and narrow displays. */
 
 export const PAGE_STYLE = `:root {
   color-scheme: light dark;

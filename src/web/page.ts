@@ -1,11 +1,11 @@
-/** The status page: everything at a glance, as plain HTML. The script only puts a newer one in its place. */
+/** Renders the status page as HTML. The script only replaces it by newer versions. */
 
 import { formatDestination, formatRule, formatService } from '../model/naming.ts';
 import { Slice } from '../model/slice.ts';
 import type { DestinationSnapshot, ServiceSnapshot, Snapshot, Traffic } from '../model/snapshot.ts';
 import { DROP_REASONS, type DropReason } from '../model/verdict.ts';
 import { stateOf } from './destination-state.ts';
-import type { Happening } from './events.ts';
+import type { LogEvent } from './events.ts';
 import { duration, percent, short } from './figures.ts';
 import { graphOf, shareBar } from './graph.ts';
 import { type History, MAX_SERVICES } from './history.ts';
@@ -14,8 +14,8 @@ import { degradation, notReady, type Observed } from './observed.ts';
 
 type Summary = Omit<Snapshot, 'services'>;
 
-/** Events on the page. */
-const SHOWN_EVENTS = 30;
+/** Maximum number of events on the page. */
+const MAX_SHOWN_EVENTS = 30;
 
 /** Resolves with the page. Works in slices. */
 export async function page(observed: Observed): Promise<string> {
@@ -37,7 +37,7 @@ export async function page(observed: Observed): Promise<string> {
 <noscript><meta http-equiv="refresh" content="10"></noscript>
 </head>
 <body>
-<a class="skip" href="#services">To the services</a>
+<a class="skip" href="#services">Skip to the services</a>
 <header>
 <h1>lvs-director</h1>
 <p role="status" class="${why === undefined && limit === undefined ? 'good' : 'bad'}">${why === undefined ? (limit === undefined ? 'ready' : `degraded: ${limit}`) : `not ready: ${why}`}${down > 0 ? html`, <strong>${down} down</strong>` : undefined}</p>
@@ -46,19 +46,19 @@ export async function page(observed: Observed): Promise<string> {
 <main>
 ${overview(summary, observed.history)}
 <h2 id="services" tabindex="-1">Services</h2>
-${sections.length === 0 ? html`<p>There is no service.</p>` : undefined}
+${sections.length === 0 ? html`<p>No services.</p>` : undefined}
 ${sections}
-${hidden > 0 ? html`<p>${hidden} more services are not shown here: see <a href="/api/v1/snapshot">JSON</a>.</p>` : undefined}
+${hidden > 0 ? html`<p>${hidden} more services are not shown: see <a href="/api/v1/snapshot">JSON</a>.</p>` : undefined}
 ${drops(summary)}
 ${events(observed.events.latest)}
 </main>
 <footer>
 <dl>
 <div><dt>Datapath</dt><dd>${surroundings.datapath}${surroundings.running ? '' : ', not running'}</dd></div>
-${surroundings.offload ? html`<div><dt>Kernel path</dt><dd>${short(surroundings.offload.installed)} flows given, ${short(surroundings.offload.upcalls)} upcalls</dd></div>` : undefined}
+${surroundings.offload ? html`<div><dt>Kernel path</dt><dd>${short(surroundings.offload.installed)} flows added, ${short(surroundings.offload.upcalls)} upcalls</dd></div>` : undefined}
 <div><dt>Lost before the director</dt><dd>${short(Object.values(surroundings.losses).reduce((sum, lost) => sum + lost, 0))} packets</dd></div>
-<div><dt>Event loop delay</dt><dd>${(surroundings.eventLoopDelay.p99 * 1000).toFixed(1)} ms (99th centile)</dd></div>
-<div><dt>Up</dt><dd>${duration(surroundings.uptime)}</dd></div>
+<div><dt>Event loop delay</dt><dd>${(surroundings.eventLoopDelay.p99 * 1000).toFixed(1)} ms (99th percentile)</dd></div>
+<div><dt>Uptime</dt><dd>${duration(surroundings.uptime)}</dd></div>
 <div><dt>Version</dt><dd>${surroundings.version}, Node.js ${surroundings.node}</dd></div>
 </dl>
 <p><a href="/metrics">metrics</a> · <a href="/api/v1/snapshot">JSON</a> · <a href="/api/v1/schema">schema</a></p>
@@ -69,7 +69,7 @@ ${surroundings.offload ? html`<div><dt>Kernel path</dt><dd>${short(surroundings.
   return whole.text;
 }
 
-/** Renders the first services, and counts the destinations of all that are down. */
+/** Renders the first services, and counts the failed destinations of all services. */
 async function servicesOf(observed: Observed) {
   const slice = new Slice();
   const sections: Html[] = [];
@@ -95,7 +95,7 @@ ${tile('Packets in', short(rates.inPackets), '/s')}
 ${tile('Packets out', short(rates.outPackets), '/s')}
 ${tile('Traffic in', short(rates.inOctets * 8), 'bit/s')}
 ${tile('Traffic out', short(rates.outOctets * 8), 'bit/s')}
-${tile('In the table', short(table.connections), `of ${short(table.capacity)}`)}
+${tile('Table entries', short(table.connections), `of ${short(table.capacity)}`)}
 ${tile('Dropped', short(lost), 'packets')}
 </dl>
 ${graphOf(history.total)}
@@ -123,7 +123,7 @@ ${graphOf(history.service(name))}
 </header>
 <div class="scroll" role="region" tabindex="0" aria-label="Destinations of ${name}">
 <table>
-<thead><tr><th scope="col">Destination</th><th scope="col">State</th><th scope="col">Method</th><th scope="col" class="number">Weight</th><th scope="col" class="number">Active</th><th scope="col" class="number">Inactive</th><th scope="col" class="number">New/s</th><th scope="col" class="number">Packets/s<br>in, out</th><th scope="col" class="number">bit/s<br>in, out</th><th scope="col">Share of new connections<br>got, asked for</th></tr></thead>
+<thead><tr><th scope="col">Destination</th><th scope="col">State</th><th scope="col">Method</th><th scope="col" class="number">Weight</th><th scope="col" class="number">Active</th><th scope="col" class="number">Inactive</th><th scope="col" class="number">New/s</th><th scope="col" class="number">Packets/s<br>in, out</th><th scope="col" class="number">bit/s<br>in, out</th><th scope="col">Share of new connections<br>actual, expected</th></tr></thead>
 <tbody>
 ${destinations.map((one, i) =>
   destinationRow(one, allGained > 0 ? gained[i]! / allGained : 0, weights > 0 ? one.weight / weights : 0),
@@ -131,7 +131,7 @@ ${destinations.map((one, i) =>
 </tbody>
 </table>
 </div>
-${destinations.length === 0 ? html`<p>It has no destination.</p>` : undefined}
+${destinations.length === 0 ? html`<p>No destinations.</p>` : undefined}
 </section>`;
 }
 
@@ -154,15 +154,15 @@ function drops({ drops: dropped }: Summary): Html {
 ${
   rows.length === 0
     ? html`<p>None.</p>`
-    : html`<table><thead><tr><th scope="col">Reason</th><th scope="col" class="number">Packets</th><th scope="col">What it means</th></tr></thead><tbody>
+    : html`<table><thead><tr><th scope="col">Reason</th><th scope="col" class="number">Packets</th><th scope="col">Meaning</th></tr></thead><tbody>
 ${rows.map(([reason, packets]) => html`<tr><th scope="row">${reason}</th><td class="number">${short(packets)}</td><td>${DROP_REASONS[reason]}</td></tr>`)}
 </tbody></table>`
 }
 </section>`;
 }
 
-function events(latest: readonly Happening[]): Html {
-  const shown = latest.slice(-SHOWN_EVENTS).reverse();
+function events(latest: readonly LogEvent[]): Html {
+  const shown = latest.slice(-MAX_SHOWN_EVENTS).reverse();
   return html`<section aria-labelledby="events">
 <h2 id="events">Latest events</h2>
 ${shown.length === 0 ? html`<p>None.</p>` : undefined}

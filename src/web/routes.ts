@@ -1,4 +1,4 @@
-/** The resources of the web interface, by path; one answer serves requests that come at the same time. */
+/** Routes paths to the resources of the web interface. Concurrent requests share one answer. */
 import { CONTENT_TYPE, exposition } from '../metrics/exposition.ts';
 import { SNAPSHOT_SCHEMA, snapshotText } from './api.ts';
 import { degradation, notReady, type Observed } from './observed.ts';
@@ -6,7 +6,7 @@ import { page } from './page.ts';
 import { PAGE_SCRIPT } from './page-script.ts';
 import { PAGE_STYLE } from './page-style.ts';
 
-/** ms for which one answer serves all requests, so that frequent requests cost the packets nothing. */
+/** Time for which one answer serves all requests, ms: frequent requests must not delay packets. */
 const FRESH_MS = 100;
 
 export interface Answer {
@@ -23,7 +23,7 @@ const JSON_TYPE = 'application/json; charset=utf-8';
 
 const ok = (type: string, body: readonly string[]): Answer => ({ status: 200, type, body });
 
-/** Returns all resources but the stream of events. */
+/** Returns all resources except the event stream. */
 export function routesOf(observed: Observed): ReadonlyMap<string, () => Promise<Answer>> {
   const routes: Readonly<Record<string, Make>> = {
     '/': async () => ok('text/html; charset=utf-8', [await page(observed)]),
@@ -37,7 +37,7 @@ export function routesOf(observed: Observed): ReadonlyMap<string, () => Promise<
     '/readyz': () => {
       const why = notReady(observed.availability(), observed.surroundings());
       if (why !== undefined) return { status: 503, type: TEXT, body: [`${why}\n`] };
-      // 200 all the same: a flood would otherwise take the VIP from every director, one after the other.
+      // Status 200: otherwise, a flood would make every director give up its VIP, one after another.
       const limit = degradation(observed.surroundings());
       return ok(TEXT, [limit === undefined ? 'ready\n' : `ready, but degraded: ${limit}\n`]);
     },

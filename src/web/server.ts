@@ -9,28 +9,28 @@ import { PERIOD_MS } from './history.ts';
 import type { Observed } from './observed.ts';
 import { type Answer, routesOf, TEXT } from './routes.ts';
 
-/** Clients at a time, and bytes of a request's header. */
+/** Maximum number of clients, and maximum length of a request's header, bytes. */
 export const MAX_CLIENTS = 64;
 const MAX_HEADER_BYTES = 8192;
-/** ms in which a request has to arrive, and in which an answer has to be read. */
+/** Maximum time for receiving a request, and for reading an answer, ms. */
 const REQUEST_TIMEOUT_MS = 5000;
 const ANSWER_TIMEOUT_MS = 15_000;
-/** Requests on one connection. */
+/** Maximum number of requests on one connection. */
 const MAX_REQUESTS = 1000;
 
 export interface WebServerOptions {
   readonly host: string;
   readonly port: number;
   readonly observed: Observed;
-  /** Receives the error of an answer that could not be made. */
-  readonly failed: (error: unknown) => void;
+  /** Called with the error of a failed request. */
+  readonly onError: (error: unknown) => void;
   /** Names of this server in requests, besides IP addresses, localhost, the host's name and `host`. */
   readonly names?: readonly string[];
-  /** Clients at a time. Default MAX_CLIENTS. */
+  /** Maximum number of clients. Default MAX_CLIENTS. */
   readonly maxClients?: number;
-  /** ms in which a request has to arrive. */
+  /** Maximum time for receiving a request, ms. */
   readonly requestLimit?: number;
-  /** ms in which an answer has to be read. */
+  /** Maximum time for reading an answer, ms. */
   readonly answerLimit?: number;
 }
 
@@ -46,7 +46,7 @@ const HEADERS = {
   'cache-control': 'no-store',
 } as const;
 
-/** Resolves when the server listens. Throws LvsError IO where it cannot. */
+/** Resolves when the server listens. Throws LvsError IO if it cannot. */
 export function serveWeb(options: WebServerOptions): Promise<Server> {
   const { host, port, observed, requestLimit = REQUEST_TIMEOUT_MS, maxClients = MAX_CLIENTS } = options;
   const streams = new EventStreams(observed);
@@ -59,7 +59,7 @@ export function serveWeb(options: WebServerOptions): Promise<Server> {
       connectionsCheckingInterval: Math.min(1000, requestLimit),
       keepAliveTimeout: requestLimit,
     },
-    answering(options, streams, slots),
+    requestHandler(options, streams, slots),
   );
   server.on('connection', (socket) => slots.take(socket));
   server.maxRequestsPerSocket = MAX_REQUESTS;
@@ -70,7 +70,7 @@ export function serveWeb(options: WebServerOptions): Promise<Server> {
     isRecording = true;
     void observed.history
       .record(observed.summary().rates, observed.services())
-      .catch(options.failed)
+      .catch(options.onError)
       .finally(() => {
         isRecording = false;
       });
@@ -89,8 +89,8 @@ export function serveWeb(options: WebServerOptions): Promise<Server> {
   });
 }
 
-function answering(options: WebServerOptions, streams: EventStreams, slots: ClientSlots) {
-  const { host, observed, failed, names = [], answerLimit = ANSWER_TIMEOUT_MS } = options;
+function requestHandler(options: WebServerOptions, streams: EventStreams, slots: ClientSlots) {
+  const { host, observed, onError, names = [], answerLimit = ANSWER_TIMEOUT_MS } = options;
   const routes = routesOf(observed);
   const paths = `${[...routes.keys(), EVENTS].join(' ')}\n`;
   const hosts = new Set([host, hostname(), ...names].map((name) => name.toLowerCase()));
@@ -101,7 +101,7 @@ function answering(options: WebServerOptions, streams: EventStreams, slots: Clie
     const end = (answer: Answer): void => {
       if (response.destroyed) return;
       limitAnswer(response, answerLimit);
-      send(answer, request.method === 'HEAD', response).catch(failed);
+      send(answer, request.method === 'HEAD', response).catch(onError);
     };
     const refuse = (status: number, text: string) => end({ status, type: TEXT, body: [text] });
     const path = pathOf(request.url ?? '');
@@ -114,20 +114,20 @@ function answering(options: WebServerOptions, streams: EventStreams, slots: Clie
       );
     } else if (request.method !== 'GET' && request.method !== 'HEAD') {
       response.setHeader('allow', 'GET, HEAD').setHeader('connection', 'close');
-      refuse(405, 'GET and HEAD only\n');
+      refuse(405, 'method not allowed: expected GET or HEAD\n');
     } else if (hasBody(request)) {
-      // What follows must not be read as a request.
+      // The body must not be read as the next request.
       response.setHeader('connection', 'close');
-      refuse(400, 'a request must not have a body\n');
+      refuse(400, 'unexpected request body\n');
     } else if (path === EVENTS && request.method === 'HEAD')
       end({ status: 200, type: EVENT_STREAM, body: [] });
     else if (path === EVENTS) {
       if (streams.open(request, response, HEADERS)) slots.release(request.socket);
-      else refuse(503, 'too many clients read the stream of events\n');
+      else refuse(503, 'event stream: the limit of clients is reached\n');
     } else if (!make) refuse(404, paths);
     else
       make().then(end, (error: unknown) => {
-        failed(error);
+        onError(error);
         refuse(500, 'internal error\n');
       });
   };
@@ -146,7 +146,7 @@ async function send({ status, type, body }: Answer, headOnly: boolean, response:
   response.end();
 }
 
-/** Resolves when the client has read most of the answer, or has gone. */
+/** Resolves when the client has read most of the answer, or has closed the connection. */
 const drained = (response: ServerResponse): Promise<void> =>
   new Promise((resolve) => {
     const go = () => {
@@ -163,5 +163,5 @@ const drained = (response: ServerResponse): Promise<void> =>
 const pathOf = (url: string): string => url.replace(/^https?:\/\/[^/?]*/i, '').split('?')[0] || '/';
 
 const EVENTS = '/api/v1/events';
-/** Resources without information about the director, which load balancers and supervisors ask for by any name. */
+/** Resources without information about the director, which load balancers and supervisors request by any name. */
 const PROBES: ReadonlySet<string> = new Set(['/healthz', '/readyz']);

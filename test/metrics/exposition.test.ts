@@ -1,7 +1,7 @@
 import { spawnSync } from 'node:child_process';
 import { expect, test } from 'vitest';
 import { exposition, families } from '../../src/metrics/exposition.ts';
-import { MAX_DESTINATIONS, MAX_WORDS } from '../../src/metrics/labels.ts';
+import { MAX_DESTINATIONS, MAX_MESSAGES } from '../../src/metrics/labels.ts';
 import { DROP_REASONS } from '../../src/model/verdict.ts';
 import { lacking } from '../support/debian.ts';
 import { MARK, ObservedDirector, surroundings, TLS, WEB } from '../support/observed.ts';
@@ -87,8 +87,8 @@ test('rows are bounded, and omitted rows are reported', () => {
   for (const { samples } of all) expect(samples.length).toBeLessThanOrEqual(MAX_DESTINATIONS);
   expect(all.find(({ name }) => name === 'lvs_omitted')!.samples[1]![1]).toBe(7);
   const failures = all.find(({ name }) => name === 'lvs_driver_send_failures_total')!.samples;
-  expect(failures).toHaveLength(MAX_WORDS + 1);
-  expect(failures.at(-1)).toEqual([{ why: 'other' }, 1000 - MAX_WORDS]);
+  expect(failures).toHaveLength(MAX_MESSAGES + 1);
+  expect(failures.at(-1)).toEqual([{ why: 'other' }, 1000 - MAX_MESSAGES]);
 });
 
 test('labels are escaped', async () => {

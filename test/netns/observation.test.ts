@@ -264,7 +264,7 @@ describe.skipIf(why !== undefined)('on a running director', () => {
 
   test('the health endpoint reports not ready while no interface is up', async () => {
     await lab.director.exec('ip link set eth0 down');
-    await says(`${METRICS}/readyz`, '^the datapath does not run$');
+    await says(`${METRICS}/readyz`, '^the datapath is not running$');
     await says(`${METRICS}/metrics`, '^lvs_datapath_running 0$');
     await lab.director.exec('ip link set eth0 up');
     await says(`${METRICS}/readyz`, '^ready$');

@@ -26,8 +26,8 @@ export class Served implements AsyncDisposable {
 
   static async open(options: Partial<WebServerOptions> = {}, observed = new ObservedDirector()) {
     const failures: unknown[] = [];
-    const failed = (error: unknown) => failures.push(error);
-    const server = await serveWeb({ host: '127.0.0.1', port: 0, failed, observed, ...options });
+    const onError = (error: unknown) => failures.push(error);
+    const server = await serveWeb({ host: '127.0.0.1', port: 0, onError, observed, ...options });
     return new Served(server, observed, failures);
   }
 

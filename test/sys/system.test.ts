@@ -19,7 +19,7 @@ test('an error names the system call, the error code and its meaning', () => {
     'bpf(PROG_LOAD): EPERM, operation not permitted',
   );
   expect(new SystemCallError('open', 524)).toMatchObject({ code: 'ENOTSUPP', errno: 524, call: 'open' });
-  expect(new SystemCallError('open', 4000).message).toBe('open: E4000, no known error');
+  expect(new SystemCallError('open', 4000).message).toBe('open: E4000, unknown error');
   expect(succeeded('open', 7)).toBe(7);
   expect(() => succeeded('close', -9)).toThrowError('close: EBADF, bad file descriptor');
 });
@@ -57,7 +57,7 @@ test.skipIf(unavailable !== undefined)('an arena returns zeroed memory, one area
     expect(again.address).toBe(first);
     expect([...again.bytes]).toEqual(new Array(10).fill(0));
   });
-  expect(() => arena.lend(65, () => {})).toThrowError('65 octets: the arena has 64');
+  expect(() => arena.lend(65, () => {})).toThrowError('arena: 65 bytes requested: 64 available');
 });
 
 test.skipIf(unavailable !== undefined)('waiting does not block the event loop', async () => {

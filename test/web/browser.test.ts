@@ -161,7 +161,7 @@ describe.skipIf(browserMissing !== undefined)('the page in Chromium', () => {
       expect(await page.getByRole('columnheader', { name: 'Weight' }).count()).toBe(1);
       expect(await page.getByRole('rowheader', { name: '10.0.0.1:80' }).count()).toBe(1);
       await page.keyboard.press('Tab');
-      expect(await page.evaluate('document.activeElement.textContent')).toBe('To the services');
+      expect(await page.evaluate('document.activeElement.textContent')).toBe('Skip to the services');
     });
   });
 

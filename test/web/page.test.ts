@@ -44,7 +44,7 @@ test('the page shows an overloaded destination: its load, and when it accepts mo
   const [service] = observed.snapshot().services;
   const state = (thresholds: { upperThreshold: number; lowerThreshold: number }) =>
     stateOf({ ...service!.destinations[0]!, overloaded: true, activeConnections: 9, ...thresholds }).why;
-  const has = '9 connections, threshold 10; takes more below';
+  const has = '9 connections, threshold 10; accepts new ones below';
   expect(state({ upperThreshold: 10, lowerThreshold: 5 })).toBe(`${has} 5`);
   expect(state({ upperThreshold: 10, lowerThreshold: 0 })).toBe(`${has} 8`);
 });
@@ -58,7 +58,9 @@ test('services with similar names have distinct anchors in the page', async () =
 });
 
 test('the page shows that the director is not ready, and why', async () => {
-  expect(await page(new ObservedDirector().serve(MARK))).toContain('not ready: no service has a destination');
+  expect(await page(new ObservedDirector().serve(MARK))).toContain(
+    'not ready: no destination accepts new connections',
+  );
 });
 
 /** Elements that may appear; a text that breaks out would add another, or an attribute. */

@@ -61,13 +61,15 @@ describe('readiness is reported', () => {
   test('with a destination that accepts connections', async () =>
     expect(await readiness(new ObservedDirector().serve(WEB, { '10.0.0.1': 1 }))).toBe('200 ready'));
   test('without a service', async () =>
-    expect(await readiness(new ObservedDirector())).toBe('503 there is no service'));
+    expect(await readiness(new ObservedDirector())).toBe('503 no service exists'));
   test('with all destinations quiesced', async () =>
-    expect(await readiness(new ObservedDirector().serve(WEB, { '10.0.0.1': 0 }))).toMatch(/^503 no service/));
+    expect(await readiness(new ObservedDirector().serve(WEB, { '10.0.0.1': 0 }))).toMatch(
+      /^503 no destination/,
+    ));
   test('without a datapath', async () => {
     const observed = new ObservedDirector().serve(WEB, { '10.0.0.1': 1 });
     observed.around = { ...surroundings, running: false };
-    expect(await readiness(observed)).toBe('503 the datapath does not run');
+    expect(await readiness(observed)).toBe('503 the datapath is not running');
   });
 });
 
