@@ -1,4 +1,4 @@
-/** What the connection table costs: ns a lookup, ns and bytes a connection. */
+/** Measures the connection table: time per lookup, time and memory per connection. */
 import { ConnectionTable } from '../src/director/connections.ts';
 import { NONE } from '../src/model/connection.ts';
 import { TCP } from '../src/wire/tcp.ts';
@@ -38,10 +38,10 @@ async function measure(effort: Effort, family: Family, size: number): Promise<Fi
   };
   for (let i = 0; i < size; i++) add(i);
   if (size > 1) {
-    figure('octets of arrays a connection', { value: table.bytes / size, unit: 'octets' });
-    figure('octets resident a connection', {
+    figure('bytes of arrays per connection', { value: table.bytes / size, unit: 'bytes' });
+    figure('bytes resident per connection', {
       value: (process.memoryUsage.rss() - residentBefore) / size,
-      unit: 'octets',
+      unit: 'bytes',
     });
   }
 
@@ -51,9 +51,9 @@ async function measure(effort: Effort, family: Family, size: number): Promise<Fi
       if (table.findFromClient(TCP, caddr, port, vaddr, 80) === NONE) throw new Error('lost');
     }
   };
-  figure('look-up from the client', nanoseconds(effort, 500_000, fromClient));
+  figure('lookup from the client', nanoseconds(effort, 500_000, fromClient));
   figure(
-    'look-up from the destination',
+    'lookup from the destination',
     nanoseconds(effort, 500_000, (calls, from) => {
       for (let i = 0; i < calls; i++) {
         const port = crowd.cport(shuffled(from + i, size));
@@ -62,7 +62,7 @@ async function measure(effort: Effort, family: Family, size: number): Promise<Fi
     }),
   );
   figure(
-    'look-up of a stranger',
+    'lookup of an unknown client',
     nanoseconds(effort, 500_000, (calls, from) => {
       for (let i = 0; i < calls; i++) {
         const port = crowd.cport(shuffled(from + i, size));
@@ -71,7 +71,7 @@ async function measure(effort: Effort, family: Family, size: number): Promise<Fi
     }),
   );
   figure(
-    'look-up and touch',
+    'lookup and touch',
     nanoseconds(effort, 500_000, (calls, from) => {
       for (let i = 0; i < calls; i++) {
         const port = crowd.cport(shuffled(from + i, size));
@@ -91,12 +91,12 @@ async function measure(effort: Effort, family: Family, size: number): Promise<Fi
     }),
   );
   const collections = await collectionsDuring(() => fromClient(effort.quick ? 100_000 : 1_000_000, 0));
-  figure('collections in look-ups', { value: collections, unit: 'collections' });
+  figure('collections in lookups', { value: collections, unit: 'collections' });
   const rows = table.size;
   const begin = performance.now();
   table.expire(NOW + TIMEOUT + 1000, () => true);
   if (size > 1) figure('expiry', { value: ((performance.now() - begin) * 1e6) / rows, unit: 'ns' });
-  if (table.size !== 0) throw new Error('connections outlived their time');
+  if (table.size !== 0) throw new Error('connections did not expire');
   figure('longest probe', { value: table.longestProbe, unit: 'rows' });
   return figures;
 }

@@ -1,4 +1,4 @@
-/** What it costs to decode a packet. */
+/** Measures the decoding of a packet. */
 import { Packet } from '../src/wire/packet.ts';
 import { frameOf } from '../test/support/packets.ts';
 import { type Effort, type Figure, nanoseconds } from './measure.ts';
@@ -14,7 +14,7 @@ export function decode(effort: Effort): Figure[] {
   return Object.entries(PACKETS).map(([name, line]) => {
     const frame = frameOf(line);
     const rounds = nanoseconds(effort, 1_000_000, (calls) => {
-      for (let i = 0; i < calls; i++) if (!packet.decode(frame)) throw new Error(`does not decode: ${line}`);
+      for (let i = 0; i < calls; i++) if (!packet.decode(frame)) throw new Error(`invalid packet: ${line}`);
     });
     return { name: `decode: ${name}`, ...rounds };
   });

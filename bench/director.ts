@@ -1,14 +1,14 @@
-/** What a packet costs in the director, from the frame that holds it to the one that is sent. */
+/** Measures the processing of a packet in the director, from the received frame to the sent one. */
 import type { DestinationOptions } from '../src/model/destination.ts';
 import { collectionsDuring } from '../test/support/collections.ts';
 import { type Effort, type Figure, nanoseconds, shuffled, tableSizes } from './measure.ts';
 import { Scene } from './scene.ts';
 
-/** First bytes of the addresses of clients that are known, and of those that are new. */
-const KNOWN = 20;
-const NEW = 30;
-/** ms; a connection in SYN_RECV has gone after this. */
-const FORGOTTEN = 61_000;
+/** First bytes of the addresses of known clients, and of new ones. */
+const KNOWN_NETWORK = 20;
+const NEW_NETWORK = 30;
+/** Time after which a connection in SYN_RECV has expired, ms. */
+const EXPIRED_MS = 61_000;
 
 export async function director(effort: Effort): Promise<Figure[]> {
   const figures: Figure[] = [];
@@ -29,17 +29,17 @@ async function measure(
   const arrivals = 50_000;
   const scene = new Scene(method, size + arrivals);
   for (let i = 0; i < size; i++) {
-    scene.open(KNOWN, i);
-    scene.go(KNOWN, i);
+    scene.open(KNOWN_NETWORK, i);
+    scene.go(KNOWN_NETWORK, i);
   }
   figure(
     'copying a packet into the frame',
     nanoseconds(effort, 500_000, (calls, from) => {
-      for (let i = 0; i < calls; i++) scene.loadOnly(KNOWN, shuffled(from + i, size));
+      for (let i = 0; i < calls; i++) scene.loadOnly(KNOWN_NETWORK, shuffled(from + i, size));
     }),
   );
   const known = (calls: number, from: number) => {
-    for (let i = 0; i < calls; i++) scene.go(KNOWN, shuffled(from + i, size));
+    for (let i = 0; i < calls; i++) scene.go(KNOWN_NETWORK, shuffled(from + i, size));
   };
   figure('packet of a known connection, copied', nanoseconds(effort, 500_000, known));
   figure(
@@ -48,10 +48,10 @@ async function measure(
       effort,
       arrivals,
       (calls) => {
-        for (let i = 0; i < calls; i++) scene.open(NEW, i);
+        for (let i = 0; i < calls; i++) scene.open(NEW_NETWORK, i);
       },
       () => {
-        scene.now += FORGOTTEN;
+        scene.now += EXPIRED_MS;
         scene.director.expire(scene.now);
       },
     ),

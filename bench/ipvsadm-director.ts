@@ -1,4 +1,7 @@
-/** The director's end of the ipvsadm bench: `node ipvsadm-director.js SOCKET CONNECTIONS`; a line on stdin asks for its peak memory, bytes. */
+/**
+ * The director of the ipvsadm benchmark: `node ipvsadm-director.js SOCKET CONNECTIONS`. For each line on stdin it prints
+ * its peak memory, bytes.
+ */
 import { createInterface } from 'node:readline';
 import { serveControl } from '../src/control/server.ts';
 import { localApi } from '../src/runtime/local-director.ts';
@@ -13,7 +16,7 @@ await using _control = await serveControl({
   path,
   api: localApi(scene.director, { now: () => scene.now }),
 });
-/** Kibioctets (getrusage(2)), and never less than before. */
+/** Peak memory, KiB (getrusage(2)). */
 const peak = () => process.resourceUsage().maxRSS * 1024;
 process.stdout.write(`${peak()}\n`);
 for await (const _line of createInterface({ input: process.stdin })) process.stdout.write(`${peak()}\n`);

@@ -1,4 +1,4 @@
-/** What ipvsadm costs as a whole process: its start, ten thousand rules, a million connections listed. */
+/** Measures ipvsadm as a process: its start, ten thousand rules, and a listing of a million connections. */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -7,15 +7,15 @@ import { createInterface } from 'node:readline';
 import { built } from '../test/support/project.ts';
 import type { Effort, Figure } from './measure.ts';
 
-/** Destinations of each service that is restored; with its own line that makes round numbers. */
+/** Destinations of each restored service; 100 rules with that of the service. */
 const DESTINATIONS = 99;
 const IPVSADM = built('src/cli/ipvsadm');
 
 interface Ran {
-  /** ms from the start of the process to its end. */
+  /** Time from the start of the process to its exit, ms. */
   readonly time: number;
   readonly lines: number;
-  /** Bytes of memory, as far as it was seen: looked at whenever something is read. */
+  /** Peak memory, bytes, sampled whenever output is read. */
   readonly peak: number;
 }
 
@@ -34,7 +34,7 @@ export async function ipvsadm(effort: Effort): Promise<Figure[]> {
   }
 }
 
-/** Turn about, so that a slow second of the machine hits both. */
+/** Alternates both programs, so that other load affects both. */
 async function starts(effort: Effort, socket: string): Promise<Figure[]> {
   await using _director = await BenchDirector.start(socket, 0);
   const times = { node: [] as number[], ipvsadm: [] as number[] };
@@ -61,8 +61,9 @@ async function restoring(effort: Effort, socket: string): Promise<Figure> {
     await using _director = await BenchDirector.start(socket, 0);
     times.push((await run([...IPVSADM, '-R'], socket, rules)).time);
     const { lines } = await run([...IPVSADM, '-S', '-n'], socket);
-    // The bench's own service has five.
-    if (lines !== services * (DESTINATIONS + 1) + 5) throw new Error(`only ${lines} rules were restored`);
+    // The benchmark's initial service has five rules.
+    if (lines !== services * (DESTINATIONS + 1) + 5)
+      throw new Error(`${lines} rules were restored: expected ${services * (DESTINATIONS + 1) + 5}`);
   }
   return figure(`-R of ${services * (DESTINATIONS + 1)} lines`, times);
 }
@@ -73,11 +74,11 @@ async function listing(socket: string, connections: number): Promise<Figure[]> {
   if (lines !== connections + 2) throw new Error(`${lines} lines of ${connections} connections`);
   const figures = [
     figure('-Lnc', [time]),
-    { name: 'ipvsadm: -Lnc, peak memory of ipvsadm', value: peak, unit: 'octets' as const },
+    { name: 'ipvsadm: -Lnc, peak memory of ipvsadm', value: peak, unit: 'bytes' as const },
     {
-      name: 'ipvsadm: -Lnc, what the director’s peak grew by',
+      name: 'ipvsadm: -Lnc, growth of the peak memory of the director',
       value: (await director.peak()) - director.before,
-      unit: 'octets' as const,
+      unit: 'bytes' as const,
     },
   ];
   return figures.map((each) => ({ ...each, connections }));
@@ -88,9 +89,9 @@ function figure(what: string, times: number[]): Figure {
   return { name: `ipvsadm: ${what}`, value: times[times.length >> 1]!, best: times[0]!, unit: 'ms' };
 }
 
-/** A director in a process of its own. */
+/** A director in a separate process. */
 class BenchDirector implements AsyncDisposable {
-  /** Peak memory before anybody asked it anything, bytes. */
+  /** Peak memory before the first request, bytes. */
   readonly before: number;
   readonly #child: ChildProcess;
   readonly #lines: AsyncIterator<string>;
@@ -144,7 +145,7 @@ function run(argv: readonly string[], socket: string, input = ''): Promise<Ran> 
   );
 }
 
-/** Peak memory of a process, bytes; 0 when it is gone. */
+/** Returns the peak memory of a process, bytes; 0: it has exited. */
 function peakOf(pid: number | undefined): number {
   try {
     return (

@@ -15,7 +15,7 @@ export const run = (command: string, ...words: string[]): string => {
   return stdout;
 };
 
-/** g0 - d0 | d1 - r1; longer frames than Ethernet's pass, so that tunnels have room. */
+/** g0 - d0 | d1 - r1; the MTU is above that of Ethernet, so that tunnels need no fragments. */
 export class LaneNetwork implements Disposable {
   readonly generator: string;
   readonly director: string;

@@ -1,4 +1,4 @@
-/** How long people wait who look at a director under load: metrics, page and ipvsadm while datagrams flood it. */
+/** Measures response times of a director under a flood of datagrams: metrics, status page and ipvsadm. */
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Lab } from '../test/support/lab.ts';
@@ -6,16 +6,16 @@ import { ipvsadm, startAgent, startDirector } from '../test/support/lvs-programs
 import { built } from '../test/support/project.ts';
 import type { Effort } from './measure.ts';
 
-/** Packets a second offered; 0: none, to compare with. */
+/** Offered packets per second; 0: the baseline. */
 const RATES = [0, 50_000, 100_000] as const;
 const DATAPATHS = ['live', 'auto'] as const;
 const WEB = '127.0.0.1:9112';
 
 export interface LatencyFigure {
   readonly look: string;
-  /** Who forwards: this process, or the kernel where it can. */
+  /** The datapath: this process, or the kernel if possible. */
   readonly datapath: (typeof DATAPATHS)[number];
-  /** Packets a second that were offered, and that were forwarded. */
+  /** Packets per second: offered, and forwarded. */
   readonly offered: number;
   readonly forwarded: number;
   /** ms. */
@@ -39,7 +39,7 @@ export async function runLatency({ quick }: Effort): Promise<LatencyFigure[]> {
   writeFileSync(config, CONFIG);
   for (const host of lab.servers) {
     await startAgent(host, '--vip', lab.vip);
-    // Thrown away on arrival, so that the servers' answers are no load.
+    // Dropped on arrival, so that replies of the servers cause no load.
     await host.exec(
       `nft 'add table ip discard; add chain ip discard in { type filter hook prerouting priority -300; }; add rule ip discard in udp dport 9 drop'`,
     );
@@ -98,7 +98,7 @@ async function underLoad(
   return figures;
 }
 
-/** Prints the seconds that a command takes. */
+/** Returns a command that prints the duration of `command`, seconds. */
 const timed = (command: readonly string[]): string =>
   `s=$(date +%s%N); ${command.join(' ')} > /dev/null; e=$(date +%s%N); awk "BEGIN { print ($e - $s) / 1000000000 }"`;
 
@@ -114,7 +114,7 @@ async function forwarded(lab: Lab): Promise<number> {
 
 export const formatLatency = (figures: readonly LatencyFigure[]): string =>
   [
-    'ms to an answer                 offered/s  forwarded/s    median   99th centile',
+    'ms to an answer                 offered/s  forwarded/s    median   99th percentile',
     ...figures.map(
       ({ look, datapath, offered, forwarded: went, median, p99 }) =>
         `  ${`${look}, ${datapath}`.padEnd(26)}${String(offered).padStart(13)}${String(Math.round(went)).padStart(13)}${median.toFixed(1).padStart(10)}${p99.toFixed(1).padStart(10)}`,

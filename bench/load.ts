@@ -1,4 +1,4 @@
-/** A cluster under load, in one laboratory: this director's methods and datapaths beside plain routing, HAProxy and nftables. */
+/** Compares the throughput of the director's methods and datapaths with plain routing, HAProxy and nftables in one laboratory. */
 import { spawnSync } from 'node:child_process';
 import { probe } from '../src/runtime/datapath.ts';
 import { Lab } from '../test/support/lab.ts';
@@ -6,25 +6,25 @@ import { probeNamespaces } from '../test/support/namespaces.ts';
 import { datagrams, requests, stream } from './load/generators.ts';
 import { direct, director, haproxy, nftables, type Path, routing, startServers } from './load/paths.ts';
 
-/** What is measured, with its unit. */
+/** The measurements, with their units. */
 export const LOADS = {
-  requests: 'requests/s, a connection each',
+  requests: 'requests/s, one per connection',
   up: 'Mbit/s to the server',
   down: 'Mbit/s from the server',
-  datagrams: 'packets/s of 64 octets over UDP, none lost',
+  datagrams: 'packets/s of 64 bytes over UDP, none lost',
 } as const;
 export type Load = keyof typeof LOADS;
 
 export interface LoadOptions {
-  /** One short round: tells that it works; the figures are rough. */
+  /** One short round: shows that it works; the figures are imprecise. */
   readonly quick?: boolean;
-  /** Rounds, in each of which every path has its turn; the median counts. Default 3. */
+  /** Rounds, each with all paths; the result is their median. Default 3. */
   readonly rounds?: number;
   /** Seconds of each measurement; default 3. */
   readonly seconds?: number;
   readonly loads?: readonly Load[];
   readonly offloads?: 'on' | 'off';
-  /** Told what goes on. */
+  /** Called with progress messages. */
   readonly say?: (line: string) => void;
 }
 
@@ -34,13 +34,13 @@ export interface LoadFigure {
   /** The median of the rounds. */
   readonly value: number;
   readonly rounds: readonly number[];
-  /** `value` by that of the direct path. */
+  /** `value` divided by that of the direct path. */
   readonly ratio: number;
-  /** `value` by that of plain routing. */
+  /** `value` divided by that of plain routing. */
   readonly routed: number;
 }
 
-/** Returns why load cannot be made here, or undefined. */
+/** Returns the reason why the benchmark cannot run; undefined: it can. */
 export function loadMissing(): string | undefined {
   const missing = probeNamespaces();
   if (missing) return `${missing.what}: ${missing.why}`;
@@ -54,29 +54,29 @@ export async function runLoad(options: LoadOptions = {}): Promise<LoadFigure[]> 
   const { quick = false, say = () => {}, loads = Object.keys(LOADS) as Load[] } = options;
   const rounds = options.rounds ?? (quick ? 1 : 3);
   const seconds = options.seconds ?? (quick ? 1 : 3);
-  // XDP sees what the sender's kernel left to its card: with offloads it has no column.
+  // With offloads, XDP receives packets with incomplete checksums: it is not measured then.
   const isOn = options.offloads === 'on';
   await using lab = await Lab.create({ shape: 'all', offloads: isOn ? 'on' : 'off' });
 
   const servers = await startServers(lab);
-  const kernel = await lackingKernelPath();
-  if (kernel !== undefined) say(`tc and xdp are left out: ${kernel}`);
+  const kernel = await kernelPathMissing();
+  if (kernel !== undefined) say(`tc and xdp are skipped: ${kernel}`);
   const datapaths: ('xdp' | 'tc')[] = kernel !== undefined ? [] : isOn ? ['tc'] : ['xdp', 'tc'];
   if (datapaths.includes('xdp')) pollPeers(lab);
-  const ways = [direct, routing, ...['live' as const, ...datapaths].map(director), haproxy, nftables];
+  const targets = [direct, routing, ...['live' as const, ...datapaths].map(director), haproxy, nftables];
   const measured = new Map<string, number[]>();
   const key = (path: string, load: Load) => `${load} ${path}`;
   const paths: Path[] = [];
   for (let round = 1; round <= rounds; round++)
-    for (const way of ways) {
-      await using _open = await way.open(lab);
-      for (const path of way.paths) {
+    for (const target of targets) {
+      await using _open = await target.open(lab);
+      for (const path of target.paths) {
         if (round === 1) paths.push(path);
         for (const load of loads) {
           if (load === 'datagrams' && !path.udp) continue;
           const value = await measure(lab, path, load, seconds);
           const ended = servers.find((server) => !server.running);
-          if (ended) throw new Error(`${ended.command} ended with ${await ended.ended}:\n${ended.output}`);
+          if (ended) throw new Error(`${ended.command} exited with ${await ended.ended}:\n${ended.output}`);
           say(`round ${round}: ${path.name}: ${Math.round(value)} ${LOADS[load]}`);
           measured.set(key(path.name, load), [...(measured.get(key(path.name, load)) ?? []), value]);
         }
@@ -94,13 +94,13 @@ export async function runLoad(options: LoadOptions = {}): Promise<LoadFigure[]> 
   });
 }
 
-async function lackingKernelPath(): Promise<string | undefined> {
+async function kernelPathMissing(): Promise<string | undefined> {
   const { tc, xdp } = await probe();
   const missing = [...tc, ...xdp].find((feature) => feature.missing !== undefined);
   return missing && `${missing.name}: ${missing.missing}`;
 }
 
-/** Returns a veth that XDP sends to has to poll. */
+/** Makes peers poll: a veth that XDP sends to must poll. */
 function pollPeers(lab: Lab): void {
   for (const segment of ['segment', 'inside'])
     spawnSync('ip', [
@@ -129,7 +129,7 @@ const median = (values: readonly number[]): number =>
 
 const percent = (ratio: number): string => `${Math.round(ratio * 100)} %`.padStart(8);
 
-/** Returns a table a load, and what each path reaches of the direct one. */
+/** Formats a table per measurement, with percentages of the direct path and of plain routing. */
 export function formatLoad(figures: readonly LoadFigure[]): string {
   const lines: string[] = [];
   for (const load of Object.keys(LOADS) as Load[]) {

@@ -1,4 +1,7 @@
-/** Runs the benches: `node dist/bench/main.js [--quick] [--json] [--offloads on] [--measure requests] [name ...]`, names as in `BENCHES`, or `load`. */
+/**
+ * Runs benchmarks: `node dist/bench/main.js [--quick] [--json] [--offloads on] [--measure requests] [name ...]`. Names
+ * are those of `BENCHES`, `load` and `latency`.
+ */
 import { cpus } from 'node:os';
 import { parseArgs } from 'node:util';
 import { connections } from './connections.ts';
@@ -24,18 +27,18 @@ const BENCHES: Readonly<Record<string, (effort: Effort) => Figure[] | Promise<Fi
   restart,
 };
 
-/** The bench that drives programs in namespaces; needs root, and takes minutes. */
+/** Benchmark of programs in namespaces; needs root, and takes minutes. */
 const LOAD = 'load';
-/** The same, of those who look at a director under load. */
+/** Benchmark of response times of a director under load; needs root. */
 const LATENCY = 'latency';
 
 const { values, positionals } = parseArgs({
   options: {
     quick: { type: 'boolean', default: false },
     json: { type: 'boolean', default: false },
-    /** of the laboratory's network cards, in `load`: off as on the wire, on as Linux has it */
+    /** offloads of the laboratory's network cards, for `load`: off as on a wire, on as by default */
     offloads: { type: 'string', default: 'off' },
-    /** what `load` measures; all unless told */
+    /** what `load` measures; default: everything */
     measure: { type: 'string', multiple: true, default: [] },
   },
   allowPositionals: true,
@@ -43,7 +46,7 @@ const { values, positionals } = parseArgs({
 const names = [...Object.keys(BENCHES), LOAD, LATENCY];
 const unknown = positionals.filter((name) => !names.includes(name));
 if (unknown.length > 0) {
-  console.error(`bench: no such bench: ${unknown.join(', ')}; there are ${names.join(', ')}`);
+  console.error(`bench: unknown benchmark ${unknown.join(', ')}: expected ${names.join(', ')}`);
   process.exit(2);
 }
 const chosen = (name: string) => positionals.length === 0 || positionals.includes(name);
@@ -73,14 +76,14 @@ const loadOptions = {
 const load: LoadFigure[] = [];
 if (chosen(LOAD)) {
   const missing = loadMissing();
-  if (missing) console.error(`bench: ${LOAD} is left out: ${missing}`);
+  if (missing) console.error(`bench: ${LOAD} is skipped: ${missing}`);
   else load.push(...(await runLoad({ ...loadOptions, say: (line) => console.error(line) })));
   if (!values.json) console.log(formatLoad(load));
 }
 const latency: LatencyFigure[] = [];
 if (chosen(LATENCY)) {
   const missing = loadMissing();
-  if (missing) console.error(`bench: ${LATENCY} is left out: ${missing}`);
+  if (missing) console.error(`bench: ${LATENCY} is skipped: ${missing}`);
   else latency.push(...(await runLatency({ quick: values.quick })));
   if (!values.json) console.log(formatLatency(latency));
 }
@@ -88,7 +91,7 @@ if (values.json)
   console.log(JSON.stringify({ machine, quick: values.quick, figures, load, latency }, undefined, 2));
 
 function lineOf({ name, connections: size, value, best, unit }: Figure): string {
-  const digits = unit === 'ns' || unit === 'octets' ? 1 : 0;
+  const digits = unit === 'ns' || unit === 'bytes' ? 1 : 0;
   const rounds = best === undefined ? '' : `   best ${best.toFixed(digits)}`;
   const table = size === undefined ? '' : size.toLocaleString('en');
   return `${name.padEnd(58)}${table.padStart(10)}${value.toFixed(digits).padStart(10)} ${unit}${rounds}`;

@@ -1,20 +1,21 @@
-/** How benches measure: the median of several rounds, after one that lets the code be optimized. */
+/** Measures functions: the median of several rounds, after a round in which the code is optimized. */
 
 /** One line of the result. */
 export interface Figure {
   /** What was measured, `area: what`. */
   readonly name: string;
-  /** Connections in the table meanwhile; missing where there is no table. */
+  /** Number of connections in the table; missing: no table is used. */
   readonly connections?: number;
   /** The median round. */
   readonly value: number;
-  /** The quickest round, where rounds were made: what it costs when nothing else wants the machine's memory. */
+  /** The fastest round: the cost without other load on the machine's memory. Missing: one round. */
   readonly best?: number;
-  readonly unit: 'ns' | 'ms' | 'octets' | 'collections' | 'rows';
+  readonly unit: 'ns' | 'ms' | 'bytes' | 'collections' | 'rows';
 }
 
+/** The extent of a measurement. */
 export interface Effort {
-  /** Smaller tables, fewer calls and rounds: tells that the benches work; the figures are rough. */
+  /** Smaller tables, fewer calls and rounds: shows that the benchmarks work; the figures are imprecise. */
   readonly quick: boolean;
 }
 
@@ -24,13 +25,13 @@ export interface Rounds {
   readonly unit: 'ns';
 }
 
-/** Sizes of table that the project's promises are about; powers of two, so that `shuffled` needs no memory. */
+/** Returns the table sizes of docs/performance.md: powers of two, as `shuffled` requires. */
 export const tableSizes = (effort: Effort): readonly number[] =>
   effort.quick ? [1, 65_536] : [1, 65_536, 1_048_576];
 
 /**
- * ns of processor time a call, so that other programs count as little as can be: `run` makes as many calls as it is told, from the `from`-th on. `between` puts things right after a round
- * and is not timed.
+ * Returns the processor time per call, which other programs influence little. `run` makes `calls` calls, beginning with
+ * number `from`. `between` restores the state after each round, and is not measured.
  */
 export function nanoseconds(
   effort: Effort,

@@ -1,4 +1,4 @@
-/** What it costs the packets when somebody looks: a scrape, a page, a snapshot, an explanation, by a full table. */
+/** Measures the processor time of a scrape, a page, a snapshot and an explanation with a full table. */
 import { Director } from '../src/director/director.ts';
 import { exposition } from '../src/metrics/exposition.ts';
 import type { DestinationAddress } from '../src/model/destination.ts';
@@ -105,6 +105,7 @@ function filled(connections: number, destinations: number): Director {
     ipv4.setSrc(frame, frame.start, addressFromV4(0x0b000000 + i));
     director.handle(frame, 0);
   }
-  if (director.snapshot(0).table.connections !== connections) throw new Error('the table did not fill');
+  if (director.snapshot(0).table.connections !== connections)
+    throw new Error('the connection table is not full');
   return director;
 }

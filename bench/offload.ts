@@ -1,4 +1,4 @@
-/** What the offload costs a packet: `node dist/bench/offload.js [--quick] [--json] [cost] [live] [upcalls]`. Needs root. */
+/** Measures the kernel path: `node dist/bench/offload.js [--quick] [--json] [cost] [live] [upcalls]`. Needs root. */
 import { cpus } from 'node:os';
 import { parseArgs } from 'node:util';
 import { Bpf } from '../src/ebpf/bpf.ts';
@@ -10,7 +10,7 @@ import { formatUpcalls, type UpcallFigures, upcalls } from './offload-upcalls.ts
 const FLOWS = [1, 1024, 65_536, 1_048_576];
 const HOOKS = ['xdp', 'tc'] as const;
 
-/** Parts that can be asked for alone. */
+/** Parts that can be selected. */
 const PARTS = ['cost', 'live', 'upcalls'];
 
 const { values, positionals } = parseArgs({
@@ -19,7 +19,7 @@ const { values, positionals } = parseArgs({
 });
 const unknown = positionals.filter((name) => !PARTS.includes(name));
 if (unknown.length > 0) {
-  console.error(`bench: no such part: ${unknown.join(', ')}; there are ${PARTS.join(', ')}`);
+  console.error(`bench: unknown part ${unknown.join(', ')}: expected ${PARTS.join(', ')}`);
   process.exit(2);
 }
 const part = (name: string) => positionals.length === 0 || positionals.includes(name);
@@ -62,7 +62,7 @@ if (part('live')) {
     live[size] = figures;
     const ratios = METHODS.map((method) => `${method} ${figures.ratio[method].toFixed(2)}`).join('  ');
     say(
-      `live ${size.toLocaleString('en').padStart(9)} flows: ${ratios} of a bare redirect (${(figures.bare / 1e6).toFixed(2)} M packets/s; ${figures.lost} not forwarded: their flows found no slot)`,
+      `live ${size.toLocaleString('en').padStart(9)} flows: ${ratios} of a bare redirect (${(figures.bare / 1e6).toFixed(2)} M packets/s; ${figures.lost} not forwarded: no slot for their flows)`,
     );
   }
 }
@@ -84,5 +84,5 @@ if (values.json)
       upcalls: upcalled,
     }),
   );
-// Memory that is mapped keeps nothing alive, but a big table takes its time to go.
+// Freeing a large table takes time.
 process.exit(0);

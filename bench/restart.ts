@@ -1,14 +1,14 @@
-/** How long clients wait for a director that was killed and started again, in one laboratory, by forwarding method. */
+/** Measures the outage for clients when a director is killed and started again, per forwarding method. */
 import { Cluster, clusterMissing } from '../test/support/cluster.ts';
 import type { Effort, Figure } from './measure.ts';
 
-/** Seconds after which a connection that nobody answered is tried anew: the packets of the old one were lost. */
-const TRY = 0.3;
+/** Seconds after which a client opens a new connection, because the packets of the old one were lost. */
+const RETRY_S = 0.3;
 
 export async function restart({ quick }: Effort): Promise<Figure[]> {
   const missing = clusterMissing();
   if (missing !== undefined) {
-    console.error(`bench: restart is left out: ${missing}`);
+    console.error(`bench: restart is skipped: ${missing}`);
     return [];
   }
   const figures: Figure[] = [];
@@ -27,13 +27,13 @@ export async function restart({ quick }: Effort): Promise<Figure[]> {
   return figures;
 }
 
-/** ms from the director's end until a client that asks all the time is answered. */
+/** Resolves with the time from the director's end to the first answer to a client that retries, ms. */
 async function killAndStart(cluster: Cluster): Promise<number> {
   const { client, vip } = cluster.lab;
   await cluster.get();
   await cluster.director.stop('SIGKILL');
   const begin = performance.now();
-  const ask = `until curl -sf -o /dev/null --max-time ${TRY} http://${vip}/; do :; done`;
+  const ask = `until curl -sf -o /dev/null --max-time ${RETRY_S} http://${vip}/; do :; done`;
   const answered = client.exec(ask).then(() => performance.now() - begin);
   const [time] = await Promise.all([answered, cluster.startDirector()]);
   return time;

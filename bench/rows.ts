@@ -1,4 +1,4 @@
-/** What the rows of the connection table cost: ns a lookup, ns and bytes a connection. */
+/** Measures the rows of the connection table: time per lookup, time and memory per connection. */
 import { NONE } from '../src/model/connection.ts';
 import { secretsFrom } from '../src/table/homes.ts';
 import { KIND } from '../src/table/layout.ts';
@@ -41,7 +41,7 @@ function measure(effort: Effort, family: Family, size: number): Figure[] {
     rows.remove(row);
   };
   for (let i = 0; i < size; i++) add(i);
-  if (size > 1) figure('bytes a connection', { value: rows.bytes / size, unit: 'octets' });
+  if (size > 1) figure('bytes per connection', { value: rows.bytes / size, unit: 'bytes' });
   figure(
     'lookup of a request',
     nanoseconds(effort, 500_000, (calls, from) => {
@@ -61,7 +61,7 @@ function measure(effort: Effort, family: Family, size: number): Figure[] {
     }),
   );
   figure(
-    'lookup of a stranger',
+    'lookup of an unknown client',
     nanoseconds(effort, 500_000, (calls, from) => {
       for (let i = 0; i < calls; i++) {
         const port = crowd.cport(shuffled(from + i, size));
@@ -91,7 +91,7 @@ function measure(effort: Effort, family: Family, size: number): Figure[] {
     figure('a pass over all rows, none of them due', { value: pass(NOW, () => {}), unit: 'ms' });
     const due = (row: number) => remove(row);
     figure('expiry', { value: (pass(NOW + TIMEOUT + 1, due) * 1e6) / size, unit: 'ns' });
-    if (rows.size !== 0) throw new Error('connections outlived their time');
+    if (rows.size !== 0) throw new Error('connections did not expire');
   }
   figure('longest probe', { value: rows.longestProbe, unit: 'rows' });
   return figures;

@@ -1,4 +1,4 @@
-/** A director with one service, and the packets of as many clients as one likes. */
+/** A director with one service, and packets of any number of clients. */
 import { Director } from '../src/director/director.ts';
 import type { Host } from '../src/forwarding/method.ts';
 import type { DestinationOptions } from '../src/model/destination.ts';
@@ -10,9 +10,9 @@ import { packetOfLine } from '../src/wire/packet-line.ts';
 const SERVICE = { protocol: 'tcp', address: '192.0.2.80', port: 80 } as const;
 const DESTINATIONS = ['10.255.0.1', '10.255.0.2', '10.255.0.3', '10.255.0.4'];
 const CLIENT_PORTS = 16;
-/** Bytes of a client's packet, as an ACK with half a kilo-byte behind it. */
-const PAYLOAD = 512;
-/* Where an IPv4 packet without options has its checksum and source address (RFC 791), TCP its source port (RFC 9293). */
+/** Payload of a client's ACK, bytes. */
+const PAYLOAD_BYTES = 512;
+/* Offsets in an IPv4 packet without options: checksum, source address (RFC 791), source port of TCP (RFC 9293). */
 const CHECKSUM = 10;
 const SOURCE = 12;
 const SOURCE_PORT = 20;
@@ -28,13 +28,13 @@ const host: Host = {
   })(),
 };
 
-/** Clients are numbered, in networks of which the first byte is given. */
+/** Clients have numbers, and are in networks with a given first byte. */
 export class Scene {
   readonly director: Director;
   now = 1000;
   readonly #frame = new Frame();
   readonly #syn = packetOfLine(`20.0.0.0:1024 > ${SERVICE.address}:${SERVICE.port} SYN`);
-  readonly #ack = packetOfLine(`20.0.0.0:1024 > ${SERVICE.address}:${SERVICE.port} ACK len=${PAYLOAD}`);
+  readonly #ack = packetOfLine(`20.0.0.0:1024 > ${SERVICE.address}:${SERVICE.port} ACK len=${PAYLOAD_BYTES}`);
 
   constructor(method: DestinationOptions['method'], limit: number) {
     this.director = new Director({ host, random: () => 0.3, maxConnections: limit });
@@ -68,7 +68,7 @@ export class Scene {
     if (verdict !== 'forwarded') throw new Error(`a known connection: ${verdict}`);
   }
 
-  /** Copies packets and has none handled: what `go` costs without the director. */
+  /** Copies a packet without handling it: the cost of `go` without the director. */
   loadOnly(network: number, connection: number): void {
     this.load(this.#ack, network, connection);
   }

@@ -1,4 +1,4 @@
-/** Adds up what the test runs wrote; the files are named on the command line, the last line printed is the sum. */
+/** Adds up the counts of test runs. The arguments are the files; the last printed line is the sum. */
 import { existsSync, readFileSync } from 'node:fs';
 import type { TestCount } from './test-count-reporter.ts';
 

@@ -1,4 +1,4 @@
-/** The demo where there can be no network namespaces: captured packets through the director, in this very process. */
+/** The demo without network namespaces: replays captured packets through a director in this process. */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Director } from '../src/director/director.ts';
@@ -11,15 +11,16 @@ import { PROJECT } from '../test/support/project.ts';
 import type { Finding } from './demo.ts';
 
 const VIP = '192.168.0.101';
-/** 192.168.0.1: where the director of the captures is. */
+/** 192.168.0.1: the address of the director in the captures. */
 const SOURCE = addressFromV4(0xc0a80001);
 const MTU = 1500;
 const SERVERS = { dr: ['192.168.0.3', '192.168.0.4'], nat: ['192.168.1.3'] } as const;
-/** The captures hold HTTP, telnet, and a port that nobody serves. */
+/** The captures contain HTTP, telnet, and a port without a server. */
 const PORTS = [80, 23, 81];
-/** Packets that are printed of each capture. */
-const SHOWN = 12;
+/** Maximum number of packets of each capture that are printed. */
+const MAX_SHOWN = 12;
 
+/** Replays both captures, prints the first packets, and returns the claims. */
 export function replayDemo(): Finding[] {
   return [...replay('dr-http-telnet.pcap', 'dr'), ...replay('nat-http-telnet.pcap', 'nat')];
 }
@@ -32,7 +33,7 @@ function replay(file: string, method: keyof typeof SERVERS): Finding[] {
   const transmit = (frame: Frame, nextHop: Address) => {
     const to = formatAddress(nextHop);
     sent.set(to, (sent.get(to) ?? 0) + 1);
-    if (shown++ < SHOWN) console.log(`  ${printFrame(frame)}  via ${to}`);
+    if (shown++ < MAX_SHOWN) console.log(`  ${printFrame(frame)}  via ${to}`);
     return true;
   };
   const host = {
@@ -70,7 +71,7 @@ function replay(file: string, method: keyof typeof SERVERS): Finding[] {
     { where: file, claim: `its ${packets} packets are forwarded`, held: packets > 0 && all === packets },
     {
       where: file,
-      claim: 'every real server gets some',
+      claim: 'every real server receives packets',
       held: servers.every((server) => (sent.get(server) ?? 0) > 0),
     },
   ];

@@ -1,12 +1,12 @@
 /**
  * The demo: builds the laboratory, starts a real director and real servers in it, once for each forwarding method, and
- * lets a client fetch a page. Exit status 0 only if everything that the table at the end tells was so.
+ * lets a client fetch a page. The exit status is 0 only if all claims of the table at the end hold.
  */
 import { Cluster, clusterMissing, type Method } from '../test/support/cluster.ts';
 import { contentHash } from '../test/support/content.ts';
 import { replayDemo } from './demo-replay.ts';
 
-/** One thing that was looked at. */
+/** A claim, and whether it held. */
 export interface Finding {
   readonly where: string;
   readonly claim: string;
@@ -19,10 +19,10 @@ const DOWNLOAD = 5_000_000;
 const DIRECTOR_MAC = '02:00:00:00:00:01';
 
 const TITLES: Readonly<Record<Method, string>> = {
-  dr: 'Direct routing: the director hands packets on as they are, the real servers answer the client themselves',
-  nat: 'NAT: the director rewrites addresses both ways, the real servers have it as their default route',
+  dr: 'Direct routing: the director forwards packets unchanged, real servers reply to the client directly',
+  nat: 'NAT: the director translates addresses in both directions, and is the default route of the real servers',
   tunnel:
-    'Tunnels: the director wraps packets up, the real servers are anywhere and answer the client themselves',
+    'Tunnel: the director encapsulates packets, real servers in any network reply to the client directly',
 };
 const FORWARD: Readonly<Record<Method, string>> = { dr: 'Route', nat: 'Masq', tunnel: 'Tunnel' };
 
@@ -59,34 +59,34 @@ async function show(method: Method): Promise<Finding[]> {
   const { client, vip } = cluster.lab;
   const banner = await client.exec(['bash', '-c', `exec 3<>/dev/tcp/${vip}/23 && cat <&3`]);
   console.log(`client: telnet vip  ->  ${banner}`);
-  finding('telnet is answered as well', /^I am real server #[12]$/.test(banner));
+  finding('a telnet server answers, too', /^I am real server #[12]$/.test(banner));
 
   const sum = await client.exec(`curl -sS --max-time 20 'http://${vip}/big?octets=${DOWNLOAD}' | sha256sum`);
-  finding('a download of 5 MB arrives as it was', sum.startsWith(contentHash(DOWNLOAD)));
+  finding('a download of 5 MB arrives unchanged', sum.startsWith(contentHash(DOWNLOAD)));
   const replies = await replyPackets(cluster);
   finding(
-    method === 'nat' ? 'replies come back through the director' : 'replies do not pass the director',
+    method === 'nat' ? 'replies pass through the director' : 'replies bypass the director',
     method === 'nat' ? replies > 0 : replies === 0,
   );
-  const neighbour = await client.exec(`ip neighbour show ${vip}`);
-  finding('for the client the VIP is at the director', neighbour.includes(DIRECTOR_MAC));
+  const neighbor = await client.exec(`ip neigh show ${vip}`);
+  finding('the client resolves the VIP to the MAC address of the director', neighbor.includes(DIRECTOR_MAC));
 
   const ended = await cluster.director.stop();
   const agents = await Promise.all(cluster.agents.map((agent) => agent.stop()));
   finding(
-    'director and agents end when they are asked to',
+    'the director and the agents exit after SIGTERM',
     [ended, ...agents].every((status) => status === 0),
   );
   const left = await Promise.all(
     [cluster.lab.director, ...cluster.lab.servers].map((host) => host.exec('ip -o address show')),
   );
-  finding('nobody has the VIP afterwards', !left.join('\n').includes(vip));
+  finding('no host has the VIP afterwards', !left.join('\n').includes(vip));
   return findings;
 }
 
-/** Returns the packets from the real servers that the director saw, once its statistics know of every connection; -1: they never did. */
+/** Resolves with the number of reply packets, when the director's statistics include every connection; -1: they never did. */
 async function replyPackets(cluster: Cluster): Promise<number> {
-  // Statistics move at ticks of two seconds.
+  // Statistics are updated every two seconds.
   for (const end = performance.now() + 5_000; performance.now() < end; ) {
     const stats = await cluster.ipvsadm('-L', '-n', '--stats', '--exact');
     const [, connections, replies] = /^TCP +192\.168\.0\.101:80 +(\d+) +\d+ +(\d+)/m.exec(stats) ?? [];
@@ -106,7 +106,7 @@ function listed(list: string, forward: string): boolean {
 }
 
 function table(findings: readonly Finding[]): void {
-  console.log('\n=== What was verified\n');
+  console.log('\n=== Verified claims\n');
   for (const { where, claim, held } of findings)
     console.log(`${held ? 'yes' : 'NO '}  ${where.padEnd(7)} ${claim}`);
 }
@@ -117,14 +117,12 @@ try {
   if (missing === undefined)
     for (const method of ['dr', 'nat', 'tunnel'] as const) findings.push(...(await show(method)));
   else {
-    console.log(
-      `${missing}\nSo no packets are sent here; captured ones are replayed through the director instead.`,
-    );
+    console.log(`${missing}\nCaptured packets are replayed through the director instead.`);
     findings.push(...replayDemo());
   }
 } catch (error) {
   console.error(error);
-  findings.push({ where: 'demo', claim: 'came to its end', held: false });
+  findings.push({ where: 'demo', claim: 'completed without an error', held: false });
 }
 table(findings);
 process.exit(findings.length > 0 && findings.every(({ held }) => held) ? 0 : 1);

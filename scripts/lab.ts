@@ -1,4 +1,4 @@
-/** Controls a laboratory manually: scripts/lab setup [--shape dr|nat|tunnel|all] [--ipv6], status, exec HOST COMMAND..., teardown. */
+/** Sets up, inspects and removes a laboratory: scripts/lab setup [--shape dr|nat|tunnel|all] [--ipv6], status, exec HOST COMMAND..., teardown. */
 import { spawnSync } from 'node:child_process';
 import { parseArgs } from 'node:util';
 import { Lab, type LabOptions } from '../test/support/lab.ts';
@@ -23,20 +23,22 @@ function options(args: string[]): LabOptions {
   });
   const { shape, offloads, ipv6 } = values;
   if (shape !== 'dr' && shape !== 'nat' && shape !== 'tunnel' && shape !== 'all')
-    throw new UsageError(`--shape ${shape}`);
-  if (offloads !== 'on' && offloads !== 'off') throw new UsageError(`--offloads ${offloads}`);
+    throw new UsageError(`invalid --shape '${shape}': expected dr, nat, tunnel or all`);
+  if (offloads !== 'on' && offloads !== 'off')
+    throw new UsageError(`invalid --offloads '${offloads}': expected on or off`);
   return { shape, offloads, ipv6 };
 }
 
 async function attached(): Promise<Lab> {
   const lab = await Lab.attach(NAME);
-  if (!lab) throw new Error('there is no laboratory: scripts/lab setup makes one');
+  if (!lab) throw new Error('no laboratory exists (create one with scripts/lab setup)');
   return lab;
 }
 
 async function setup(args: string[]): Promise<number> {
   const chosen = options(args);
-  if (await Lab.attach(NAME)) throw new Error('there is one already: scripts/lab teardown removes it');
+  if (await Lab.attach(NAME))
+    throw new Error('a laboratory already exists (remove it with scripts/lab teardown)');
   const lab = await Lab.create({ ...chosen, name: NAME });
   for (const [i, server] of lab.servers.entries()) {
     const name = `real server #${i + 1}`;
@@ -52,7 +54,7 @@ async function setup(args: string[]): Promise<number> {
 async function status(): Promise<number> {
   const lab = await Lab.attach(NAME);
   if (!lab) {
-    console.log('no laboratory');
+    console.log('no laboratory exists');
     return 1;
   }
   for (const host of lab.hosts) {
@@ -64,7 +66,7 @@ async function status(): Promise<number> {
 }
 
 async function exec([host, ...command]: string[]): Promise<number> {
-  if (host === undefined || command.length === 0) throw new UsageError('exec: which host, which command?');
+  if (host === undefined || command.length === 0) throw new UsageError('exec: expected a host and a command');
   const [file, ...args] = (await attached()).host(host).argv(command);
   return spawnSync(file!, args, { stdio: 'inherit' }).status ?? 1;
 }
@@ -78,7 +80,7 @@ const [verb, ...rest] = process.argv.slice(2);
 const verbs: Record<string, (args: string[]) => Promise<number>> = { setup, status, exec, teardown };
 try {
   const act = verbs[verb ?? ''];
-  if (!act) throw new UsageError(verb === undefined ? 'what to do?' : `${verb}?`);
+  if (!act) throw new UsageError(verb === undefined ? 'missing command' : `unknown command '${verb}'`);
   process.exitCode = await act(rest);
 } catch (error) {
   console.error(

@@ -1,6 +1,6 @@
 /**
  * Re-creates the picture and the transcripts of docs/, with a real director in the laboratory: scripts/pictures.
- * With a URL and a file as arguments it only takes a picture of that page.
+ * With a URL and a file as arguments, it only takes a screenshot of that page.
  */
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -12,8 +12,8 @@ import { PROJECT } from '../test/support/project.ts';
 
 const DOCS = join(PROJECT, 'docs');
 const SIZE = { width: 1120, height: 860 };
-/** Seconds of traffic, so that the graphs have something to show. */
-const TRAFFIC = 60;
+/** Seconds of traffic for the graphs. */
+const TRAFFIC_S = 60;
 
 const CONFIG = `method: dr
 vips:
@@ -48,7 +48,7 @@ function put(name: string, transcript: string): void {
   const [begin, end] = [`<!-- ${name} -->\n`, `<!-- /${name} -->`];
   const text = readFileSync(file, 'utf8');
   const [from, to] = [text.indexOf(begin), text.indexOf(end)];
-  if (from < 0 || to < from) throw new Error(`${file}: no marks for ${name}`);
+  if (from < 0 || to < from) throw new Error(`${file}: marks of ${name}: not found`);
   const fenced = `\`\`\`\n${transcript.trimEnd()}\n\`\`\`\n`;
   writeFileSync(file, text.slice(0, from + begin.length) + fenced + text.slice(to));
 }
@@ -69,10 +69,10 @@ async function pictures(): Promise<void> {
     '-c',
     `i=0; while [ $i -lt 100000 ]; do curl -sS -o /dev/null --max-time 2 "http://vip/big?octets=20000"; i=$((i+1)); [ $((i % 97)) -lt 40 ] || sleep 0.03; done`,
   ]);
-  await lab.client.exec(`sleep ${TRAFFIC / 2}`);
+  await lab.client.exec(`sleep ${TRAFFIC_S / 2}`);
   await servers[2]!.stop('SIGKILL');
   await lab.director.exec([...ipvsadm, ...'-e -t 192.168.0.101:80 -r 192.168.0.6:80 -g -w 0'.split(' ')]);
-  await lab.client.exec(`sleep ${TRAFFIC / 2}`);
+  await lab.client.exec(`sleep ${TRAFFIC_S / 2}`);
   const self = [process.execPath, join(PROJECT, 'dist', 'scripts', 'pictures.js')];
   await lab.director.exec([...self, 'http://127.0.0.1:9112/', join(DOCS, 'status-page.png')]);
   const transcript = async (...words: string[]) => {

@@ -1,8 +1,8 @@
-/** A vitest reporter: writes how many tests passed and failed, and which were skipped why, to the file in LVS_TEST_COUNT. */
+/** A vitest reporter: writes the numbers of passed and failed tests, and the skipped ones, to the file in LVS_TEST_COUNT. */
 import { writeFileSync } from 'node:fs';
 import type { Reporter, TestModule } from 'vitest/node';
 
-/** What scripts/count-tests.ts adds up. */
+/** The counts of a test run, which scripts/count-tests.ts adds up. */
 export interface TestCount {
   passed: number;
   failed: number;
@@ -21,9 +21,9 @@ export default class TestCountReporter implements Reporter {
 
 function add(module: TestModule, count: TestCount): void {
   const tests = [...module.children.allTests()];
-  // A file that could not be read, or whose set-up failed, is one failure.
+  // A file that cannot be read, or whose setup fails, counts as one failure.
   if (module.errors().length > 0) count.failed++;
-  // Where a whole file is skipped only its first test says why.
+  // If a whole file is skipped, only its first test has the reason.
   let why = '';
   for (const test of tests) {
     const result = test.result();

@@ -1,9 +1,9 @@
-/** The programs that make load, and what they measured: wrk, iperf3, and a generator of datagrams. */
+/** Runs the load generators and returns their results: wrk, iperf3, and a generator of datagrams. */
 import { setTimeout as pause } from 'node:timers/promises';
 import type { LabHost } from '../../test/support/lab-host.ts';
 import { built } from '../../test/support/project.ts';
 
-/** Requests a second over connections of one request each. */
+/** Resolves with the requests per second, each over a new connection. */
 export async function requests(client: LabHost, to: string, seconds: number): Promise<number> {
   const words = [
     'wrk',
@@ -26,9 +26,9 @@ export async function requests(client: LabHost, to: string, seconds: number): Pr
   return Number(rate);
 }
 
-/** How often, and after how many ms, a server that is busy is asked again. */
-const BUSY = 10;
-const BUSY_PAUSE = 500;
+/** Number of retries if a server is busy, and time before each, ms. */
+const MAX_BUSY_RETRIES = 10;
+const BUSY_PAUSE_MS = 500;
 
 interface IperfEnd {
   readonly error?: string;
@@ -48,9 +48,9 @@ async function iperf(
     return { result: JSON.parse(stdout || '{}') as IperfEnd, stderr };
   };
   let { result, stderr } = await once();
-  // The server may not have heard yet that the one before is over.
-  for (let i = 0; i < BUSY && /busy/.test(result.error ?? ''); i++) {
-    await pause(BUSY_PAUSE);
+  // The server may not have noticed yet that the previous test has ended.
+  for (let i = 0; i < MAX_BUSY_RETRIES && /busy/.test(result.error ?? ''); i++) {
+    await pause(BUSY_PAUSE_MS);
     ({ result, stderr } = await once());
   }
   if (result.error !== undefined || !result.end)
@@ -63,20 +63,20 @@ export interface Endpoint {
   readonly port: number;
 }
 
-/** Mbit/s of one TCP connection; `down`: from the server to the client. */
+/** Resolves with the Mbit/s of one TCP connection; `down`: from the server to the client. */
 export async function stream(client: LabHost, to: Endpoint, down: boolean, seconds: number): Promise<number> {
   const end = await iperf(client, to, ['-t', String(seconds), ...(down ? ['-R'] : [])]);
   return (end.sum_received?.bits_per_second ?? 0) / 1e6;
 }
 
-/** Datagrams a second of the first attempt, and by what the next one is more. */
-const FIRST = 10_000;
-const STEP = 1.25;
-const MOST = 1_000_000;
-/** Attempts at one rate: another program on the machine may have had the processor. */
+/** Datagrams per second of the first attempt, the factor of the next one, and the maximum. */
+const FIRST_RATE = 10_000;
+const RATE_STEP = 1.25;
+const MAX_RATE = 1_000_000;
+/** Attempts at one rate: other load may have interfered. */
 const ATTEMPTS = 3;
 
-/** What counts datagrams at the receiver: in front of the sockets, so that no program's pace is measured. */
+/** Returns nftables rules that count datagrams before the sockets, so that no program limits the rate. */
 export const datagramCounter = (first: number, last: number): string => `table ip bench {
   counter arrived {}
   chain input {
@@ -86,13 +86,13 @@ export const datagramCounter = (first: number, last: number): string => `table i
 }
 `;
 
-/** Takes the count, and begins a new one. */
+/** Resolves with the count, and resets it. */
 async function arrived(server: LabHost): Promise<number> {
   const said = await server.exec('nft reset counter ip bench arrived');
   return Number(/packets (\d+)/.exec(said)?.[1]);
 }
 
-/** Datagrams of 64 bytes a second, counted at the receiver, of the fastest attempt that lost none. */
+/** Resolves with the datagrams of 64 bytes per second, counted at the receiver, of the fastest attempt without loss. */
 export async function datagrams(
   client: LabHost,
   server: LabHost,
@@ -100,20 +100,20 @@ export async function datagrams(
   seconds: number,
 ): Promise<number> {
   let best = 0;
-  for (let rate = FIRST; rate < MOST; rate *= STEP) {
+  for (let rate = FIRST_RATE; rate < MAX_RATE; rate *= RATE_STEP) {
     let reached: number | undefined;
     for (let i = 0; i < ATTEMPTS && reached === undefined; i++)
       reached = await attempt(client, server, to, rate, seconds);
     if (reached === undefined) break;
     const more = reached > best * 1.05;
     best = Math.max(best, reached);
-    // The generator itself has no more to give.
+    // The generator has reached its limit.
     if (!more) break;
   }
   return best;
 }
 
-/** Returns the rate reached; undefined: datagrams were lost. */
+/** Resolves with the rate; undefined: datagrams were lost. */
 async function attempt(
   client: LabHost,
   server: LabHost,
@@ -127,7 +127,7 @@ async function attempt(
   const said = await client.exec([...built('bench/load/udp-generator'), ...options, ...pace]);
   const [, sent, took] = /^(\d+) in ([\d.]+) ms$/.exec(said) ?? [];
   let count = 0;
-  // What is on its way still arrives: until there is nothing new.
+  // Waits until no more datagrams arrive.
   for (let more = await arrived(server); more > 0; more = await arrived(server)) count += more;
   return count === Number(sent) && count > 0 ? (count / Number(took)) * 1000 : undefined;
 }

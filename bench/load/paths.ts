@@ -1,4 +1,4 @@
-/** The ways from the client to the servers that are compared: straight, through this director, HAProxy, nftables. */
+/** The compared paths from the client to the servers: direct, through this director, HAProxy and nftables. */
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Lab } from '../../test/support/lab.ts';
@@ -7,7 +7,7 @@ import { ipvsadm, startAgent, startDirector } from '../../test/support/lvs-progr
 import type { Program } from '../../test/support/program.ts';
 import { datagramCounter, type Endpoint } from './generators.ts';
 
-/** What a client is pointed at. */
+/** The endpoints that clients connect to. */
 export interface Path {
   readonly name: string;
   readonly http: Endpoint;
@@ -17,7 +17,7 @@ export interface Path {
   readonly udp: boolean;
 }
 
-/** Paths that are there at the same time: `open` starts what they need, and is closed before the next one. */
+/** Paths that are open at the same time. `open` starts their programs, and is disposed before the next ones. */
 export interface Way {
   readonly paths: readonly Path[];
   open(lab: Lab): Promise<AsyncDisposable>;
@@ -25,13 +25,13 @@ export interface Way {
 
 const HTTP = 80;
 const IPERF = 5201;
-/** RFC 863 and the ports after it: what comes there is counted and thrown away. */
+/** RFC 863, and the ports after it: datagrams are counted and discarded. */
 const DISCARD = 9;
-/** The director's VIPs: tunnels have one of their own, as their clients are told a smaller segment size. */
+/** The director's VIPs: a separate one for tunnels, whose clients are sent a smaller segment size. */
 const VIP = '192.168.0.101';
 const TUNNEL_VIP = '192.168.0.102';
 const DIRECTOR = '192.168.0.1';
-/** Ports of HAProxy and nftables on the director's own address. */
+/** Ports of HAProxy and nftables on the director's address. */
 const OTHER_HTTP = 8080;
 const OTHER_IPERF = 5301;
 /** Real servers on the clients' segment, and on the one that the director translates to. */
@@ -53,20 +53,20 @@ const path = (
   udp,
 });
 
-/** Ports on the VIP; each method has its own, and the servers listen on all. */
+/** Offset of the ports on the VIP per method; the servers listen on all. */
 const PORTS = { dr: 1, nat: 2, tunnel: 3 } as const;
 const httpPort = (method: keyof typeof PORTS) => HTTP + PORTS[method];
 const iperfPort = (method: keyof typeof PORTS) => IPERF + PORTS[method];
 const discardPort = (method: keyof typeof PORTS) => DISCARD + PORTS[method];
 
-/** Client and server on one segment: what the others are a percentage of. */
+/** Client and server on one segment: the baseline of the others. */
 export const direct: Way = {
   paths: [path('direct', OUTSIDE[0]!, HTTP, IPERF, DISCARD)],
   open: async () => nothing,
 };
 const nothing: AsyncDisposable = { [Symbol.asyncDispose]: async () => {} };
 
-/** The host's own forwarding, and nothing else. */
+/** IP forwarding of the host only. */
 export const routing: Way = {
   paths: [path('plain routing', INSIDE[0]!, HTTP, OTHER_IPERF, DISCARD)],
   async open(lab) {
@@ -81,7 +81,7 @@ export const routing: Way = {
   },
 };
 
-/** This director, who forwards known connections as told. */
+/** This director with a datapath. */
 export const director = (datapath: 'live' | 'tc' | 'xdp'): Way => ({
   paths: [
     path(`${datapath}, NAT`, VIP, httpPort('nat'), iperfPort('nat'), discardPort('nat')),
@@ -98,7 +98,7 @@ export const director = (datapath: 'live' | 'tc' | 'xdp'): Way => ({
   },
 });
 
-/** What the file says; the rules come with ipvsadm. */
+/** The configuration file; ipvsadm adds the rules. */
 const BASE = `LVS_TYPE=VS_DR
 INITIAL_STATE=on
 VIP=eth0:101 ${VIP} 255.255.255.0 192.168.0.255
@@ -182,14 +182,14 @@ defaults
 async function serve(host: LabHost, command: readonly string[], port: number): Promise<Program> {
   const program = host.spawn(command);
   const ended = program.ended.then((how) => {
-    throw new Error(`${program.command} ended with ${how}:\n${program.output}`);
+    throw new Error(`${program.command} exited with ${how}:\n${program.output}`);
   });
   await Promise.race([host.listening(port), ended]);
   ended.catch(() => {});
   return program;
 }
 
-/** Starts what answers on the real servers, and makes them ready for every path; it runs until the laboratory goes. */
+/** Starts the servers for all paths on the real servers; they run until the laboratory is removed. */
 export async function startServers(lab: Lab): Promise<Program[]> {
   const running: Program[] = [];
   for (const [i, host] of lab.servers.entries()) {
@@ -209,7 +209,7 @@ ${ports.map((port) => `  bind :${port}`).join('\n')}
     running.push(await serve(host, ['haproxy', '-db', '-f', config], httpPort('tunnel')));
   }
   const first = lab.servers[0]!;
-  // Bound to the address that clients know: a datagram's answer must not leave from another one.
+  // Bound to the address that clients use: replies to datagrams must have it as their source.
   const listeners: [string, number][] = [
     [OUTSIDE[0]!, IPERF],
     [VIP, iperfPort('dr')],

@@ -1,5 +1,5 @@
 /**
- * Sends datagrams of one flow at a steady rate through a raw socket, and prints how many the kernel took.
+ * Sends datagrams of one flow at a steady rate through a raw socket, and prints the number that the kernel accepted.
  *
  *   node dist/bench/load/udp-generator.js --from 192.168.0.200 --to 192.168.0.101 --port 9 --rate 50000 --seconds 1
  */
@@ -23,11 +23,11 @@ const { values } = parseArgs({
 });
 const SOURCE_PORT = 40_000;
 const TTL = 64;
-/** Packets sent before the clock is looked at again. */
-const BURST = 8;
+/** Packets per read of the clock. */
+const BURST_PACKETS = 8;
 
 const [from, to] = [parseAddress(values.from), parseAddress(values.to)];
-if (!from || !to) throw new Error('--from and --to: IPv4 addresses');
+if (!from || !to) throw new Error('--from and --to: expected IPv4 addresses');
 const frame = new Frame(1500);
 const length = UDP_HEADER + Number(values.octets);
 const at = frame.start + IPV4_HEADER;
@@ -52,7 +52,7 @@ let sent = 0;
 let taken = 0;
 for (let now = start; now < end; now = performance.now()) {
   const due = Math.floor(((now - start) / 1000) * rate);
-  for (let i = 0; i < BURST && sent < due; i++, sent++)
+  for (let i = 0; i < BURST_PACKETS && sent < due; i++, sent++)
     if (sender.send(frame.bytes, frame.start, frame.length, values.to)) taken++;
 }
 process.stdout.write(`${taken} in ${performance.now() - start} ms\n`);

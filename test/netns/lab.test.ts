@@ -89,7 +89,7 @@ describe.skipIf(why !== undefined)('a laboratory', () => {
       });
     try {
       expect((await lab('setup')).said).toContain('192.168.0.4/24');
-      expect((await lab('setup')).said).toContain('there is one already');
+      expect((await lab('setup')).said).toContain('already exists');
       expect(await lab('exec', 'client', 'curl', '-sS', 'http://rs1/')).toEqual({
         status: 0,
         said: 'I am real server #1\n',
@@ -98,7 +98,7 @@ describe.skipIf(why !== undefined)('a laboratory', () => {
     } finally {
       await lab('teardown');
     }
-    expect(await lab('status')).toEqual({ status: 1, said: 'no laboratory\n' });
+    expect(await lab('status')).toEqual({ status: 1, said: 'no laboratory exists\n' });
   });
 });
 
