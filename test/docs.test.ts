@@ -36,7 +36,7 @@ test('docs/observability.md names only log events that exist', () => {
     .map((name) => textOf(`src/runtime/${name}`))
     .join('');
   expect(literal.length).toBeGreaterThan(3);
-  expect(literal.filter((name) => !source.includes(`'${name}'`))).toEqual([]);
+  expect(literal.filter((name) => !source.includes(`', '${name}'`))).toEqual([]);
 });
 
 test('docs/architecture.md describes every directory of src', () => {

@@ -54,7 +54,7 @@ export class DestinationRegistry {
     if (index > MAX_DESTINATIONS)
       throw new LvsError(
         'TABLE_FULL',
-        `destinations: no more than ${MAX_DESTINATIONS}, removed ones with connections included`,
+        `destinations: the limit of ${MAX_DESTINATIONS} is reached, including removed ones with connections`,
       );
     this.#records.set(index, address, port);
     const destination = new RealDestination(index, service, address, port);

@@ -43,7 +43,7 @@ export class VipAddresses {
     this.#held = wanted;
     await run(unwanted.map(removal)).catch(() => {});
     await run(wanted.map(renewal)).catch(({ message }: LvsError) => {
-      throw new LvsError('IO', `cannot set the VIPs: ${message} (needs root or CAP_NET_ADMIN)`);
+      throw new LvsError('IO', `VIPs: cannot be set: ${message} (needs root or CAP_NET_ADMIN)`);
     });
   }
 
@@ -51,7 +51,7 @@ export class VipAddresses {
   renew(): void {
     if (this.#held.length === 0) return;
     run(this.#held.map(renewal)).catch((error: LvsError) =>
-      this.#failed(new LvsError('IO', `cannot renew VIPs: ${error.message}`)),
+      this.#failed(new LvsError('IO', `VIPs: cannot be renewed: ${error.message}`)),
     );
   }
 

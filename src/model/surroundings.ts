@@ -21,11 +21,11 @@ export interface ControlCounters {
   vanished: number;
 }
 
-/** Conditions under which the director is ready, but serves clients worse than it should; with what each means. */
+/** Conditions that impair a ready director, with their meanings. */
 export const CONDITIONS = {
   'table-full': 'the connection table is full: new connections are refused',
   'vip-conflict': 'another host answers for a VIP',
-  'interface-unheard': 'packets for a VIP can arrive at an interface on which the director does not receive',
+  'interface-ignored': 'packets for a VIP can arrive at an interface on which the director does not receive',
   'send-refused': "the host's packet filter drops packets that the director sends",
   'other-director': 'another director on this host serves the same service',
 } as const;

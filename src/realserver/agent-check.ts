@@ -25,7 +25,9 @@ export function serveAgentCheck({ host, port, words }: AgentCheckOptions): Promi
   server.maxConnections = MAX_CONNECTIONS;
   return new Promise((resolve, reject) => {
     server.once('error', (cause) =>
-      reject(new LvsError('IO', `agent-check cannot listen on ${host}:${port}: ${cause.message}`, { cause })),
+      reject(
+        new LvsError('IO', `agent-check on ${host}:${port}: cannot listen: ${cause.message}`, { cause }),
+      ),
     );
     server.listen(port, host === '' ? '::' : host, () => resolve(server));
   });

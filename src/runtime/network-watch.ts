@@ -231,7 +231,7 @@ export class NetworkWatch implements Disposable {
       else if (io.interfaces.length >= MAX_UNNAMED_INTERFACES)
         report(name, `the limit of ${MAX_UNNAMED_INTERFACES} interfaces is reached`);
       else if (this.#failures.has(name)) report(name, this.#failures.get(name)!);
-    conditions.set('interface-unheard', reports);
+    conditions.set('interface-ignored', reports);
     if (areInterfacesFixed || this.#isListening) return;
     const next = missing.find(({ name, isEthernet }) => isEthernet && !this.#failures.has(name));
     if (!next || io.interfaces.length >= MAX_UNNAMED_INTERFACES) return;

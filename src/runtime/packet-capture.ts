@@ -98,7 +98,7 @@ export class PacketCaptures {
     if (this.#captures.size >= MAX_CAPTURES)
       throw new LvsError(
         'UNAVAILABLE',
-        `${MAX_CAPTURES} captures are already running (limit ${MAX_CAPTURES})`,
+        `capture: ${MAX_CAPTURES} captures are already running (limit ${MAX_CAPTURES})`,
       );
     const capture: Capture = { service, packets: [], missed: 0 };
     this.#captures.add(capture);

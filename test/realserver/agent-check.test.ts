@@ -50,7 +50,7 @@ test('a port in use is reported', async () => {
   await once(other, 'listening');
   const { port } = other.address() as AddressInfo;
   await expect(serveAgentCheck({ host: '127.0.0.1', port, words: () => '' })).rejects.toThrowError(
-    `agent-check cannot listen on 127.0.0.1:${port}: `,
+    `agent-check on 127.0.0.1:${port}: cannot listen: `,
   );
   other.close();
 });

@@ -74,7 +74,7 @@ function put(file: number, octets: Uint8Array): boolean {
     return true;
   } catch (cause) {
     if ((cause as NodeJS.ErrnoException).code === 'EPIPE') return false;
-    throw new LvsError('IO', `cannot write the capture: ${(cause as Error).message}`, { cause });
+    throw new LvsError('IO', `capture: cannot be written: ${(cause as Error).message}`, { cause });
   }
 }
 

@@ -79,6 +79,6 @@ function read(path: string): string {
   try {
     return readFileSync(path === '-' ? STDIN : path, 'utf8').replace(/^\uFEFF/, '');
   } catch (cause) {
-    throw new LvsError('CONFIG', `${path}: cannot read the file: ${(cause as Error).message}`, { cause });
+    throw new LvsError('CONFIG', `${path}: cannot be read: ${(cause as Error).message}`, { cause });
   }
 }

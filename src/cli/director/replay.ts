@@ -104,8 +104,7 @@ export function replay(config: Loaded, file: Uint8Array, seed: number): ReplayRe
     began = readPcap(file).next().value?.at ?? 0;
     const toDirector = io.medium === 'ethernet' ? ethernetFilter(local) : () => true;
     for (let due = io.due; due !== undefined; due = io.due) {
-      if (due - now > MAX_GAP_MS)
-        throw new LvsError('IO', `cannot replay the recorded packets: ${gapText(due - now)}`);
+      if (due - now > MAX_GAP_MS) throw new LvsError('IO', `replay: cannot continue: ${gapText(due - now)}`);
       // The timers run as in real time: at every tick between two packets.
       for (; now + TICK_MS <= due; now += TICK_MS) director.expire(now + TICK_MS);
       now = Math.max(now, Math.floor(due));
@@ -119,7 +118,7 @@ export function replay(config: Loaded, file: Uint8Array, seed: number): ReplayRe
     skipped += io.skipped;
   } catch (cause) {
     if (!(cause instanceof PcapFileError)) throw cause;
-    throw new LvsError('IO', `cannot read the recorded packets: ${cause.message}`, { cause });
+    throw new LvsError('IO', `replay: cannot read the recorded packets: ${cause.message}`, { cause });
   }
   readCounters(director);
   return {
