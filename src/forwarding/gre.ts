@@ -33,11 +33,11 @@ export function writeGre(frame: Frame, at: number, inner: 4 | 6, checksummed: bo
   view.setUint16(at + CHECKSUM, complement(sum(view, at, frame.end)));
 }
 
-/** Returns the IP version of the packet behind the GRE header at `at`, which is one of ours. */
+/** Returns the IP version of the packet after a valid GRE header at `at`. */
 export const greVersion = (frame: Frame, at: number): 4 | 6 =>
   frame.view.getUint16(at + TYPE) === IPV4_TYPE ? 4 : 6;
 
-/** Octets of the GRE header at `at`; -1 when it is none of ours, or does not end by `end`. */
+/** Returns the length of the GRE header at `at`, bytes; -1: not supported, or longer than up to `end`. */
 export function greHeaderLength(frame: Frame, at: number, end: number): number {
   if (end - at < SHORT) return -1;
   const flags = frame.view.getUint16(at);

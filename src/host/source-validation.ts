@@ -48,7 +48,7 @@ export class SourceValidator implements Disposable {
     this.#netlink = system && new Netlink(system);
   }
 
-  /** Reads the settings of the interfaces again and forgets cached answers. Call it every second or so. */
+  /** Reads the settings of the interfaces again and forgets cached answers. Call it once a second. */
   refresh(interfaces: readonly string[]): void {
     const settings = new Map<number, Settings>();
     for (const name of interfaces) {

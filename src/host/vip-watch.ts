@@ -103,7 +103,7 @@ export class VipWatch implements Disposable {
   }
 
   /**
-   * Announces what has changed and reads what was received. Call it after VIPs have changed, and every second or so.
+   * Announces what has changed and reads what was received. Call it after VIPs have changed, and once a second.
    * `vips`: all that this host is to have.
    */
   update(vips: readonly WatchedVip[]): void {

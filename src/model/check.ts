@@ -32,7 +32,7 @@ export interface Check {
 
 /**
  * up: the destination has its configured weight. growing: it returned and its weight is rising. down: its
- * check failed. drained: its agent asked for no new connections.
+ * check failed. drained: its agent requested no new connections.
  */
 export type HealthState = 'up' | 'growing' | 'down' | 'drained';
 

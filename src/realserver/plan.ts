@@ -139,7 +139,7 @@ async function tunnelEnd(
   notes: string[],
 ) {
   const ipip = encapsulations.some(({ type }) => type === 'ipip');
-  const missing = ipip ? await probeDevice(TUNNEL_DEVICE, 'ipip', machine) : 'not asked for';
+  const missing = ipip ? await probeDevice(TUNNEL_DEVICE, 'ipip', machine) : 'not requested';
   const changes: Change[] = [];
   if (missing === undefined)
     changes.push(

@@ -14,7 +14,7 @@ export interface DirectorLike {
   summary(now: number): Omit<Snapshot, 'services'>;
   /** The names of the services at this moment. */
   serviceNames(): readonly ServiceAddress[];
-  /** Copies of the services, each made when it is asked for. */
+  /** Copies of the services, each made when it is requested. */
   services(now: number): Iterable<ServiceSnapshot>;
   connections(now: number): Iterable<ConnectionSnapshot>;
 }

@@ -57,7 +57,7 @@ export class Frame {
     return true;
   }
 
-  /** Says that the packet came in one piece. */
+  /** Marks the packet as not fragmented. */
   setWhole(): void {
     this.fragmentSize = 0;
     this.ingress = 0;

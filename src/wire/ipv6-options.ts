@@ -26,7 +26,7 @@ const JUMBO_LENGTH = 4;
 /** The longest payload that is no jumbogram (RFC 2675 section 3). */
 const MAX_PAYLOAD = 0xffff;
 
-/** What is wrong with a packet: an octet of its header, counted from 0, and the code of the error that says so. */
+/** What is wrong with a packet: an octet of its header, counted from 0, and the code of the error to send. */
 export interface OptionProblem {
   /** -1: no error is sent. */
   readonly code: number;

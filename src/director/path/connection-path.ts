@@ -203,7 +203,7 @@ export class ConnectionPath {
     if (verdict !== 'forwarded' && method !== MASQ && isAnswered(verdict))
       countErrorOut(packet, destination, total);
     table.touch(row, now);
-    if (verdict === 'forwarded') this.#offer(row, packet.protocol);
+    if (verdict === 'forwarded') this.#offerToKernel(row, packet.protocol);
     return verdict;
   }
 
@@ -226,12 +226,12 @@ export class ConnectionPath {
     table.touch(row, now);
     // Replies from a removed destination are still translated, but the flow is not offloaded: requests to it
     // must keep reaching the director.
-    if (verdict === 'forwarded' && destination.available) this.#offer(row, packet.protocol);
+    if (verdict === 'forwarded' && destination.available) this.#offerToKernel(row, packet.protocol);
     return verdict;
   }
 
   /** Offers the connection to the kernel path, when its packets do not change its state. */
-  #offer(row: Row, protocol: number): void {
+  #offerToKernel(row: Row, protocol: number): void {
     const { table, offload } = this.#core;
     if (protocol === UDP || (protocol === TCP && table.state(row) === TCP_ESTABLISHED)) offload.install(row);
   }

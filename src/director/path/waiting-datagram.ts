@@ -27,7 +27,7 @@ interface Piece {
   readonly headers: number;
 }
 
-/** What becomes of a fragment. duplicate: it says nothing new. refused: it is dropped. invalid: its datagram is, too. */
+/** What becomes of a fragment. duplicate: it contains nothing new. refused: it is dropped. invalid: its datagram is, too. */
 export type Insertion = 'taken' | 'duplicate' | 'refused' | 'invalid';
 
 export class WaitingDatagram {

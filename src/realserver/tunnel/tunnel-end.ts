@@ -13,9 +13,9 @@ const IPV6_INSIDE = 41;
 export interface TunnelSockets {
   openSender(family: 4 | 6): Promise<Sender>;
   /** Whole packets over IPv4, payloads over IPv6. */
-  openReceiver(family: 4 | 6, protocol: number, heard: (packet: Frame) => void): Promise<void>;
+  openReceiver(family: 4 | 6, protocol: number, received: (packet: Frame) => void): Promise<void>;
   /** Payloads of datagrams, over either family. */
-  openUdp(port: number, heard: (payload: Frame) => void): Promise<void>;
+  openUdp(port: number, received: (payload: Frame) => void): Promise<void>;
 }
 
 /** The tunnels that this program terminates, not the kernel. */
