@@ -111,7 +111,7 @@ export function costs(bpf: Bpf, hook: HookName, table: Filled, flows: number, ro
   const net = Object.fromEntries(
     METHODS.map((method) => {
       table.use(actionOf(method, 1));
-      // The kernel encapsulates a packet buffer once in its life: there each run has to have its own.
+      // The kernel encapsulates a packet buffer only once: each run needs a new one.
       const measure =
         hook === 'tc' && method === 'IPIP'
           ? singly

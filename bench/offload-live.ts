@@ -31,7 +31,7 @@ export interface LiveFigures {
   readonly lost: number;
 }
 
-/** Generator, director and server, each a namespace of its own: g0 - d0 | d1 - r1. */
+/** Generator, director and server in separate namespaces: g0 - d0 | d1 - r1. */
 export class Lane implements Disposable {
   readonly #bpf: Bpf;
   readonly #network = new LaneNetwork();
@@ -107,7 +107,7 @@ export class Lane implements Disposable {
     return new Program(this.#bpf, { type: 'xdp', name: 'bare', code: assemble(code) });
   }
 
-  /** Frames of all flows in turn; the kernel gives the same ones again, so that each is written anew. */
+  /** Frames of all flows in turn. The kernel reuses frames, so each is written again. */
   #generator(flows: number): Program {
     const counter = new BpfMap(this.#bpf, {
       type: 'array',

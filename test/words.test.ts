@@ -1,4 +1,4 @@
-/** Keeps words out of documentation, comments and messages that have made them hard to read, and says what to write. */
+/** Rejects words that make documentation, comments and messages hard to read, and names better ones. */
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
@@ -26,36 +26,30 @@ const WORDS: readonly (readonly [RegExp, string])[] = [
   [/\bwithout a word\b|\bby itself\b/i, 'automatically, separately'],
   [/\b(?:stands?|said) twice\b|\bis too much\b/i, 'duplicate, unexpected'],
   [/\btime-outs?\b|\blook-ups?\b|\bnet-?mask of\b/i, 'timeout, lookup'],
+  [/\bdoors?\b/i, 'API'],
+  [/\basked for\b/i, 'requested'],
+  [/\b(?:of|than) ours\b/i, 'repeat the noun'],
+  [/['"`]there (?:is|are) (?:no|one)\b/i, 'X: not found, X already exists'],
+  [/\b(?:as|so) (?:many|often|long) as one likes\b/i, 'any number of'],
+  [/\b(?:for|by|other) people\b/i, 'operators, for display'],
+  [/\bevery second or so\b/i, 'once a second'],
+  [/\bsays? (?:what|that|whether|why|how|so|nothing)\b/i, 'states, reports, prints'],
+  [/\b(?:sends?|sent|goes|gone|went) away\b/i, 'closes, has disconnected'],
+  [/\b(?:takers?|foretell|unheard|turn about)\b/i, 'capture, predict, ignored, alternating'],
   // neighbour.h is a header of Linux.
   [/\b(?:neighbour(?!\.h)|behaviour|licence|defence|honour|colour|optimise|recognise)/i, 'US spelling'],
+];
+/** Names in code: constants without a subject or a unit, and private metaphors. */
+const NAMES: typeof WORDS = [
+  [/\bconst (?:MOST|FEW|LIMIT|LONGEST|LEAST|KEPT)(?:_\w+)?\b/, 'MAX_..., with a subject and a unit'],
+  [/\b(?:door|\w+Door|byHand|isTold|[dD]efence)\b/, 'api, manualChanges, isReported, defense'],
 ];
 /** The field's word in prose; identifiers, and comments about them, may keep the word of the RFCs. */
 const OCTET: typeof WORDS = [[/\boctets?\b/i, 'byte']];
 const QUOTES: readonly (readonly [RegExp, string])[] = [[/[\u2018\u2019\u201c\u201d]/, 'ASCII quotes']];
 
-/** Rooms of src whose comments and messages are checked for words; all are checked for quotes. */
-const CHECKED_ROOMS: readonly string[] = [
-  'checks',
-  'cli',
-  'config',
-  'control',
-  'director',
-  'ebpf',
-  'forwarding',
-  'host',
-  'io',
-  'ipvsadm',
-  'metrics',
-  'model',
-  'offload',
-  'realserver',
-  'runtime',
-  'schedulers',
-  'sys',
-  'table',
-  'web',
-  'wire',
-];
+/** Every room of src is checked. */
+const ROOMS: readonly string[] = readdirSync(join(PROJECT, 'src')).sort();
 
 const MARKDOWN: readonly string[] = [
   'README.md',
@@ -123,6 +117,13 @@ test.each(EXAMPLES)('%s is in plain words', (file) => {
   expect(findings(prose(read(file)), [...WORDS, ...OCTET, ...QUOTES])).toEqual([]);
 });
 
+test('source has names that state their subject', () => {
+  const found = filesIn('src', '.ts').flatMap((file) =>
+    findings(read(file), NAMES).map((finding) => `${file} ${finding}`),
+  );
+  expect(found).toEqual([]);
+});
+
 test('source has ASCII quotes and apostrophes', () => {
   const found = filesIn('src', '.ts').flatMap((file) =>
     findings(read(file), QUOTES).map((finding) => `${file} ${finding}`),
@@ -131,12 +132,19 @@ test('source has ASCII quotes and apostrophes', () => {
 });
 
 describe('comments and messages are in plain words', () => {
-  test.each(CHECKED_ROOMS)('of src/%s', (room) => {
+  test.each(ROOMS)('of src/%s', (room) => {
     const found = filesIn(`src/${room}`, '.ts').flatMap((file) =>
       findings(words(read(file)), WORDS).map((finding) => `${file} ${finding}`),
     );
     expect(found).toEqual([]);
   });
+});
+
+test.each(['bench', 'scripts'])('comments and messages of %s are in plain words', (folder) => {
+  const found = filesIn(folder, '.ts').flatMap((file) =>
+    findings(words(read(file)), WORDS).map((finding) => `${file} ${finding}`),
+  );
+  expect(found).toEqual([]);
 });
 
 test('titles of tests are in plain words', () => {

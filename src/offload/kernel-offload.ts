@@ -70,7 +70,7 @@ export class KernelOffload implements FlowOffload {
   /** Row and direction of each slot that is in force; -1: none. */
   readonly #owners: Int32Array;
   #reclaiming = false;
-  /** The actions made last for each destination, and numbers of actions that were in force when they were asked for. */
+  /** The actions made last for each destination, and numbers of actions that were in force when they were requested. */
   readonly #requests: MadeActions = new WeakMap();
   readonly #replies: MadeActions = new WeakMap();
   readonly #numbers = new WeakMap<Action, number>();

@@ -10,7 +10,7 @@ import type { Observation } from '../../src/checks/probe.ts';
 import { probes } from '../../src/checks/probes.ts';
 import type { Check } from '../../src/model/check.ts';
 
-/** ms that stand for "not within the time": nothing here takes nearly so long otherwise. */
+/** Time that counts as a missed timeout, ms: no test takes nearly as long otherwise. */
 const SHORT = 60;
 const ports: Record<string, number> = {};
 const closers: (() => void)[] = [];
@@ -179,7 +179,7 @@ test('a UDP destination that cannot be sent to is reported', async () => {
     maxStep: 20,
     slowStart: 0,
   };
-  // To everybody: the kernel refuses a socket that has not asked for that.
+  // Broadcast: the kernel refuses it without SO_BROADCAST.
   const target = { address: '255.255.255.255', port: 9, virtual: '192.0.2.1', check };
   expect(await probes.udp(target, AbortSignal.timeout(5000))).toEqual({
     healthy: false,
@@ -223,7 +223,7 @@ test('a command check that times out takes the processes that it started with it
   }, 10_000);
   ending.abort();
   expect(await looking).toEqual({ healthy: false, message: 'no answer in 1 s' });
-  // Gone, or dead and not yet fetched by whoever inherited it.
+  // It has exited, or is a zombie that its new parent has not reaped yet.
   const state = () => {
     try {
       return /\) (\w)/.exec(readFileSync(`/proc/${pid}/stat`, 'latin1'))?.[1];

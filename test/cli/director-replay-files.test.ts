@@ -16,14 +16,14 @@ const DAY = 86_400_000;
 
 interface Files {
   readonly config?: string;
-  readonly heard?: Uint8Array;
+  readonly received?: Uint8Array;
   readonly out?: string;
 }
 
-/** Runs it in a folder of its own; `heard` is what is in the recording, or there is none. */
-function run({ config = CONFIG, heard, out = 'out.pcap' }: Files, ...more: string[]) {
+/** Runs a replay in a separate folder. `received`: the recorded packets; missing: no such file. */
+function run({ config = CONFIG, received, out = 'out.pcap' }: Files, ...more: string[]) {
   using folder = new TemporaryFolder();
-  if (heard) writeFileSync(folder.file('in.pcap'), heard);
+  if (received) writeFileSync(folder.file('in.pcap'), received);
   const [node, ...script] = built('src/cli/director');
   const words = ['replay', '--config', config, '--in', 'in.pcap', '--out', out, ...more];
   const { status, stdout, stderr } = spawnSync(node!, [...script, ...words], {
@@ -38,7 +38,7 @@ test('the executable exists', ({ skip }) => skip(why !== undefined, why));
 
 describe.skipIf(why !== undefined)('lvs-director replay', () => {
   test('prints the verdict on each packet, and the connections as ipvsadm prints them', () => {
-    const { status, stdout, stderr, sent } = run({ heard: CAPTURE });
+    const { status, stdout, stderr, sent } = run({ received: CAPTURE });
     expect({ status, stderr }).toEqual({ status: 0, stderr: '' });
     const [summary, title, head, ...rows] = stdout.trimEnd().split('\n');
     expect(summary).toBe('25 packets (1 others skipped): forwarded 21, pass 4; 21 sent');
@@ -52,7 +52,7 @@ describe.skipIf(why !== undefined)('lvs-director replay', () => {
   });
 
   test('prints the same content as JSON', () => {
-    const { stdout, sent } = run({ heard: CAPTURE }, '--json');
+    const { stdout, sent } = run({ received: CAPTURE }, '--json');
     const told = JSON.parse(stdout);
     expect(told).toMatchObject({ packets: 25, skipped: 1, sent: 21, verdicts: { forwarded: 21, pass: 4 } });
     expect(Object.keys(told)).toEqual(
@@ -68,7 +68,7 @@ describe.skipIf(why !== undefined)('lvs-director replay', () => {
       template: false,
     });
     expect(told.services[0].stats).toMatchObject({ connections: 2, inPackets: 21 });
-    expect(run({ heard: CAPTURE }).sent).toEqual(sent);
+    expect(run({ received: CAPTURE }).sent).toEqual(sent);
   });
 
   const beginning = pcapHeader(LINKTYPE_RAW);
@@ -103,8 +103,8 @@ describe.skipIf(why !== undefined)('lvs-director replay', () => {
       Buffer.concat([beginning, packet, pcapPacket(packet, 31 * DAY)]),
       /a packet is 31 days after the previous one/,
     ],
-  ])('exits with status 1 and a one-line reason: %s', (_name, heard, complaint) => {
-    const { status, stdout, stderr } = run(heard ? { heard } : {});
+  ])('exits with status 1 and a one-line reason: %s', (_name, received, complaint) => {
+    const { status, stdout, stderr } = run(received ? { received } : {});
     expect(stderr).toMatch(complaint);
     expect(stderr.trimEnd().split('\n')).toHaveLength(1);
     expect(stderr).toMatch(/^lvs-director: /);
@@ -112,20 +112,20 @@ describe.skipIf(why !== undefined)('lvs-director replay', () => {
   });
 
   test('exits with status 1 and names an output that cannot be written', () => {
-    const { status, stderr } = run({ heard: CAPTURE, out: 'nowhere/out.pcap' });
+    const { status, stderr } = run({ received: CAPTURE, out: 'nowhere/out.pcap' });
     expect(stderr).toMatch(/^lvs-director: nowhere\/out\.pcap: ENOENT.*\n$/);
     expect(status).toBe(1);
   });
 
   test('exits with status 2 and the place of an error in the configuration', () => {
-    const { status, stderr } = run({ heard: CAPTURE, config: join(PROJECT, 'package.json') });
+    const { status, stderr } = run({ received: CAPTURE, config: join(PROJECT, 'package.json') });
     expect(stderr).toMatch(/package\.json:1:\d+: error: /);
     expect(stderr).not.toMatch(/^ +at /m);
     expect(status).toBe(2);
   });
 
   test('counts and drops records that are not packets', () => {
-    const { status, stdout } = run({ heard: believable });
+    const { status, stdout } = run({ received: believable });
     expect(stdout).toContain('1 packets (0 others skipped): malformed 1; 0 sent');
     expect(status).toBe(0);
   });

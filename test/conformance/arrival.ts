@@ -9,7 +9,7 @@ export interface Arrival {
   readonly remark?: string;
 }
 
-/** Sends a packet into the director's host, and tells what arrived because of it. */
+/** Sends a packet into the director's host, and returns the packets that arrived as a result. */
 export type Wire = (from: string, octets: Buffer) => Arrival[];
 
 const TCP = 6;

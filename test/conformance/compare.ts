@@ -4,7 +4,7 @@ import type { GoldenPacket } from '../support/golden.ts';
 import type { Arrival } from './arrival.ts';
 import { type Dissection, dissect, summary } from './dissect.ts';
 
-/** s: how far a time-out may be off, up to `SHORT` s and above: the kernel's timers are coarse. */
+/** s: how far a timeout may be off, up to `SHORT` s and above: the kernel's timers are coarse. */
 const SLACK = 2;
 const SHORT = 300;
 const LONG_SLACK = 70;
@@ -18,7 +18,7 @@ const OWN_TTL = 64;
 const INTERNET_CONTROL = 6;
 const GUE_PORT = 6080;
 
-/** One thing that differs, told in a line; undefined: all is as recorded. */
+/** Returns one difference as a line of text; undefined: none. */
 export type Difference = string | undefined;
 
 const differ = (what: string, expected: string, got: string): string =>
@@ -113,7 +113,7 @@ function blur(octets: Buffer, recorded: Dissection): Buffer {
   return copy;
 }
 
-/** Two listings; connections in any order and with some slack in their time-outs. `unsorted`: services in any order. */
+/** Two listings; connections in any order and with some slack in their timeouts. `unsorted`: services in any order. */
 export function compareText(expected: string, got: string, unsorted = false): Difference {
   if (expected === got || (unsorted && inOrder(expected) === inOrder(got))) return undefined;
   const isConnections = /^IPVS connection entries|^Pro FromIP/.test(expected);
@@ -133,7 +133,7 @@ const inOrder = (listing: string): string =>
     .join('\n');
 
 interface ConnectionLine {
-  /** The line without its time-out. */
+  /** The line without its timeout. */
   readonly rest: string;
   /** s */
   readonly expires: number;
@@ -142,14 +142,14 @@ interface ConnectionLine {
 function connectionLine(line: string): ConnectionLine {
   const listed = /^(\S+ +)(\d+):(\d\d)( .*)$/.exec(line);
   if (listed) return { rest: listed[1]! + listed[4]!, expires: Number(listed[2]) * 60 + Number(listed[3]) };
-  // Seven fields, the state, perhaps the origin; after the time-out, what a persistence engine found. The time-out is aligned to the right.
+  // Seven fields, the state, perhaps the origin; after the timeout, what a persistence engine found. The timeout is aligned to the right.
   const proc = /^((?:\S+ +){7}\S+(?: +(?:LOCAL|SYNC))?) +(\d+)( .*)?$/.exec(line);
   return proc
     ? { rest: proc[1]! + (proc[3] ?? ''), expires: Number(proc[2]) }
     : { rest: line, expires: Number.NaN };
 }
 
-/** Rows with the client's port 0, of ipvsadm and of /proc, with or without their time-out. */
+/** Rows with the client's port 0, of ipvsadm and of /proc, with or without their timeout. */
 const TEMPLATE = /^\S+ +(?:\d+:\d\d)? +\S+ +\S+:0 |^\S+ +[\dA-Fa-f:]+ 0000 /;
 
 /** One whose time is over, or a template that outlives its connections: for 60 s each time its timer runs out, late. */

@@ -10,7 +10,7 @@ export interface Failure {
 const USUAL = 1520;
 /** ms between phases that are tried: the width of a slot of the recorded kernel's timer wheel. */
 const STEP = 80;
-/** Halvings between two neighbours: a batch has some packets a ms, and a tick falls between two of them. */
+/** Halvings between two neighboring values: a batch has some packets a ms, and a tick falls between two of them. */
 const HALVINGS = 14;
 const SHOWS_ESTIMATOR = /--stats|--rate|ip_vs_stats/;
 
@@ -67,7 +67,7 @@ async function halve(
 const isBetween = (a: readonly Failure[], b: readonly Failure[]): boolean =>
   a.length > 0 && a[0]!.step === b[0]?.step && excess(a) * excess(b) < 0;
 
-/** 1 where the first figure that differs is too large, -1 where it is too small, 0 where none can be told. */
+/** 1 where the first figure that differs is too large, -1 where it is too small, 0 if unknown. */
 function excess(failures: readonly Failure[]): number {
   const [, expected, got] = /expected «(.*)» got «(.*)»/.exec(failures[0]?.what ?? '') ?? [];
   const figures = (text: string | undefined) => text?.match(/\d+(?!\S*[.:])/g)?.map(Number) ?? [];

@@ -42,7 +42,7 @@ async function playWith(golden: Golden, phase: number, stopAtFirst: boolean): Pr
   return failures;
 }
 
-/** What is wrong with a step in a word; for what nobody thought of, where it came up, too. */
+/** The problem of a step as one word; for an unexpected error, also its place. */
 function told(error: unknown): string {
   if (!(error instanceof Error)) return String(error);
   if (Object.getPrototypeOf(error) === Error.prototype) return error.message;
@@ -138,7 +138,7 @@ class Player {
     if (/ip6?frag_time$/.test(key.trim())) this.#world.keepFragments();
     const name = /^net[./]ipv4[./]vs[./](\w+)$/.exec(key.trim())?.[1];
     if (name === undefined) return undefined;
-    // Only whether there was such a file is recorded: the recorder did not hear of values that the kernel refused.
+    // Only whether there was such a file is recorded: the recorder did not learn which values the kernel refused.
     if (rc !== 0) return undefined;
     if (!(name in DEFAULT_SETTINGS)) return `there is no setting ${name}`;
     if (name === 'drop_entry') this.#dropsEntries = Number(value) > 0;

@@ -14,7 +14,7 @@ export type External = (
   stdin: string,
 ) => Promise<ShellAnswer | undefined> | undefined;
 
-/** A shell with files of its own. */
+/** A shell with separate files. */
 export class Shell {
   readonly #external: External;
   readonly #files = new Map<string, string>();

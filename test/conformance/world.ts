@@ -122,12 +122,12 @@ export class World implements Host {
     return this.#take();
   }
 
-  /** From now on there is no way to these addresses. */
+  /** Removes the routes to these addresses. */
   forbid(addresses: string): void {
     this.#unreachable.push(prefix(addresses));
   }
 
-  /** From now on the host waits for fragments longer than any recording lasts: no sender is told that it gave up. */
+  /** Makes the host wait for fragments longer than any recording lasts, so that it sends no error. */
   keepFragments(): void {
     this.#keepsFragments = true;
   }
@@ -186,7 +186,7 @@ export class World implements Host {
       answerAsHost(packet, { ...this.#context, host: this.#ownStack });
   }
 
-  /** What the host's own stack sends passes the director, too, on its way out: it may be a local destination's reply. */
+  /** What the host's own stack sends passes through the director, too: it may be a local destination's reply. */
   readonly #ownStack: Host = {
     transmit: (frame, nextHop) => {
       const own = new Frame();
@@ -201,7 +201,7 @@ export class World implements Host {
     isLocal: (address) => this.isLocal(address),
   };
 
-  /** A listening program's SYN+ACK; false where nobody listens. */
+  /** Sends the SYN+ACK of a listening program; false if no program listens. */
   #accept(packet: Packet): boolean {
     if (packet.protocol !== TCP || !this.#listening.has(packet.dstPort)) return false;
     if ((packet.tcpFlags & (SYN | ACK | RST)) !== SYN) return true;
@@ -276,7 +276,7 @@ function serverNumber(address: Address): number {
   return /^\d+$/.test(last) ? Number(last) - 10 : 0;
 }
 
-/** The request that the host sends for a neighbour that nobody answers for. */
+/** The request that the host sends for a neighbor that does not answer. */
 const arpRequest = (address: Address): string =>
   `00010800060400010200000000020a0100010000000000${address[3]!.toString(16).padStart(10, '0')}`;
 

@@ -9,7 +9,7 @@ async function answers(line: string, api = directorApi()): Promise<unknown[]> {
   return said;
 }
 
-/** A command with fields that a stranger made up. */
+/** A command with unknown fields. */
 const command = fc.record(
   {
     op: fc.constantFrom(

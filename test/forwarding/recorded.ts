@@ -4,7 +4,7 @@
  *     mtu 1500 1400                  octets, towards clients and towards real servers
  *     do ipvsadm -A ...              a command
  *     -- udp 10.0.0.10:5000 ...      the next step's name
- *     client > 4500...(00+64)        it heard this from the client's side: hexadecimal, (00+64) is 00 01 02 ... 3f
+ *     client > 4500...(00+64)        received from the client's side: hexadecimal, (00+64) is 00 01 02 ... 3f
  *     server < 4500...               it sent this to the real servers' side
  */
 import { readdirSync, readFileSync } from 'node:fs';

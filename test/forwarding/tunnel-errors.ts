@@ -1,4 +1,4 @@
-/** A router on the way to a real server answers a tunnel packet; what becomes of its answer. */
+/** Recorded errors of a router on the path to a real server about tunnel packets. */
 import type { ForwardingContext } from '../../src/forwarding/method.ts';
 import { PathMtuHost } from '../../src/forwarding/path-mtu.ts';
 import { tunnel } from '../../src/forwarding/tunnel.ts';

@@ -21,13 +21,13 @@ director: { inside: { interface: eth0, address: 192.168.0.1, prefix: 24 } }
 services:
   - { tcp: '192.168.0.101:80', scheduler: rr, destinations: [192.168.0.3, 192.168.0.4] }
 `;
-/** A group of nobody's, by number: the laboratory needs no name for it. */
+/** ID of a group without members and without a name. */
 const GROUP = 4711;
-/** Whoever this is, neither owner nor in the group. */
+/** ID of a user that is neither the owner nor in the group. */
 const NOBODY = 65_534;
 const METRICS = '127.0.0.1:9112';
-/** Clients that a director serves at a time. */
-const MOST = 32;
+/** Maximum number of clients of a director. */
+const MAX_CLIENTS = 32;
 
 describe.skipIf(why !== undefined)('the control socket of a running director', () => {
   let lab: Lab;
@@ -124,13 +124,13 @@ describe.skipIf(why !== undefined)('the control socket of a running director', (
         vanishing.socket.end();
       }
       expect((await list()).stdout).toContain('TCP  192.168.0.101:80 rr');
-      // As many as it serves, who say nothing; and one more.
+      // The maximum number of clients, all idle, and one more.
       for (const each of clients.splice(0)) each[Symbol.dispose]();
       await expect.poll(list, { timeout: 20_000 }).toMatchObject({ status: 0 });
-      for (let i = 0; i < MOST; i++) await client();
+      for (let i = 0; i < MAX_CLIENTS; i++) await client();
       expect(await list()).toMatchObject({
         status: 255,
-        stderr: expect.stringContaining(`the limit of ${MOST} clients is reached`),
+        stderr: expect.stringContaining(`the limit of ${MAX_CLIENTS} clients is reached`),
       });
     } finally {
       for (const each of clients) each[Symbol.dispose]();

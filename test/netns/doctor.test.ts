@@ -127,7 +127,7 @@ describe.skipIf(why !== undefined).each(SHAPES)('the doctor, $shape', ({ shape, 
       const found = await findings(rs, doctor);
       expect(found.map((each) => each.name)).toEqual([name]);
       expect(found[0]!.what).toMatch(words);
-      // What it says mends it; a route named "..." is for the reader to fill in.
+      // The printed remedy fixes the problem; "..." in a route is a placeholder.
       if (found[0]!.remedy.includes('...')) return;
       await rs.exec(found[0]!.remedy);
       expect(await findings(rs, doctor)).toEqual([]);

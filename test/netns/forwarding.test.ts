@@ -14,7 +14,7 @@ test('the required programs and privileges are available', ({ skip }) => skip(wh
 const MEGABYTES_50 = 50 * 1024 * 1024;
 /** Port 81 has a service, but no listener on the real servers. */
 const MORE = 'SERVICE=u echo rr rs1:echo rs2:echo\nSERVICE=t 81 rr rs1:81 rs2:81\n';
-/** The exit status of curl when it could not connect; a time-out has another. */
+/** The exit status of curl if it cannot connect; a timeout has another one. */
 const REFUSED = 7;
 
 describe.skipIf(why !== undefined).each([

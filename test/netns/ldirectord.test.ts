@@ -21,7 +21,7 @@ adopt: keep
 services: []
 `;
 
-/** Web servers are quiesced when they fail; telnet servers, which are never asked for more than a connection, removed. */
+/** Web servers are quiesced when they fail; telnet servers, whose check is a connection only, are removed. */
 const CONFIG = `checktimeout=20
 checkinterval=1
 negotiatetimeout=20

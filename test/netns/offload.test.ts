@@ -1,4 +1,4 @@
-/** The kernel forwards known connections by itself; the director has the rest, and knows what happened. */
+/** The kernel path forwards known connections, and the director's counters and timers include them. */
 import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';

@@ -145,7 +145,7 @@ describe.skipIf(why !== undefined)('the agent of a real server', () => {
     await watch.line(asked);
     const running = await startAgent(rs, '--vip', '192.168.0.101');
     await watch.line(asked, PATIENCE, watch.lines.length);
-    // The server speaks from the VIP to a neighbour that it does not know yet, and that asks where the VIP is.
+    // The server sends from the VIP to an unresolved neighbor, which then resolves the VIP.
     const from = watch.lines.length;
     await rs.exec('ip neigh flush all');
     await using _speaking = rs.spawn('curl -s --interface 192.168.0.101 http://192.168.0.1:9/');

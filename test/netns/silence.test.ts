@@ -56,7 +56,7 @@ describe.skipIf(why !== undefined).each([
     await watch.line(/^reply 192\.168\.0\.102 /);
     await watch.line(/^advertisement \S+ fd00::102$/);
     const asking = VIPS.map((vip) => lab.client.spawn(ASK(vip)));
-    /** Both VIPs are asked for, from now on. */
+    /** Resolves when both VIPs have been requested again. */
     const asked = async () => {
       const from = watch.lines.length;
       await watch.line(/^request 192\.168\.0\.200 192\.168\.0\.101$/, PATIENCE, from);
@@ -65,7 +65,7 @@ describe.skipIf(why !== undefined).each([
     await asked();
     const agent = await startAgent(rs, '--vip', VIPS.join(','), '--method', method);
     await asked();
-    // The server speaks from the VIPs to neighbours that it does not know.
+    // The server sends from the VIPs to unresolved neighbors.
     const from = watch.lines.length;
     await rs.exec('ip neigh flush all');
     const speaking = [

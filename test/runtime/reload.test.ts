@@ -20,13 +20,13 @@ const directorOf = (commands: readonly Command[]): Director => {
   for (const command of commands) director.apply(command, 0);
   return director;
 };
-/** What a reload from one file to another does; `hands`: commands of somebody else in between. */
+/** Returns the plan of a reload from one file to another. `manual`: manual commands in between. */
 function reload(
   from: Document,
   to: Document,
-  { hands = [], draining = [] }: { hands?: readonly Command[]; draining?: readonly Drain[] } = {},
+  { manual = [], draining = [] }: { manual?: readonly Command[]; draining?: readonly Drain[] } = {},
 ) {
-  const director = directorOf([...compile(from), ...hands]);
+  const director = directorOf([...compile(from), ...manual]);
   return reloadCommands(runningOf(director.snapshot(0)), to, { commands: compile(from), draining });
 }
 
@@ -113,11 +113,11 @@ describe('a reload', () => {
 
   test('keeps and reports a setting that was set with ipvsadm, unless the file changes it', async () => {
     const file = await doc(BASE);
-    const hands: Command[] = [
+    const manual: Command[] = [
       { op: 'set', name: 'conn_reuse_mode', value: 2 },
       { op: 'set-timeouts', timeouts: { tcp: 0, tcpFin: 77, udp: 0 } },
     ];
-    expect(reload(file, file, { hands })).toEqual({
+    expect(reload(file, file, { manual })).toEqual({
       commands: [],
       drains: [],
       manualChanges: [
@@ -126,11 +126,11 @@ describe('a reload', () => {
       ],
     });
     const changed = await doc(BASE.replace('conn_reuse_mode: 0', 'conn_reuse_mode: 1'));
-    expect(reload(file, changed, { hands }).commands).toEqual([
+    expect(reload(file, changed, { manual }).commands).toEqual([
       { op: 'set', name: 'conn_reuse_mode', value: 1 },
     ]);
     const replacing = await doc(`adopt: replace${BASE}`);
-    expect(reload(file, replacing, { hands }).commands).toEqual([
+    expect(reload(file, replacing, { manual }).commands).toEqual([
       { op: 'set', name: 'conn_reuse_mode', value: 0 },
       { op: 'set-timeouts', timeouts: { tcp: 0, tcpFin: 120, udp: 0 } },
     ]);

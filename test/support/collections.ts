@@ -8,12 +8,12 @@ export async function collectionsDuring(run: () => void): Promise<number> {
     for (const entry of list.getEntries()) begins.push(entry.startTime);
   });
   observer.observe({ entryTypes: ['gc'] });
-  // What was allocated before is not to be the reason for a collection meanwhile.
+  // Earlier allocations must not cause a collection during the measurement.
   await collectionAfter(performance.now(), begins);
   const begin = performance.now();
   run();
   const end = performance.now();
-  // Entries come in order: one of a later collection says that all before it are here.
+  // Entries arrive in order: after one of a later collection, all earlier ones have arrived.
   await collectionAfter(end, begins);
   observer.disconnect();
   return begins.filter((at) => at >= begin && at <= end).length;

@@ -1,4 +1,4 @@
-/** APIs of directors for tests: a real director's, and one with as many connections as one likes. */
+/** APIs of directors for tests: of a real director, and of one with any number of connections. */
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';

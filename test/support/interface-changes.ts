@@ -1,4 +1,4 @@
-/** Changes an interface while the live driver captures on it; prints descriptors and memory. Run in a namespace of its own. */
+/** Changes an interface while the live driver captures on it; prints descriptors and memory. Run it in a separate namespace. */
 import { execFileSync } from 'node:child_process';
 import { readdirSync, readFileSync } from 'node:fs';
 import { linkFacts } from '../../src/host/link-facts.ts';
@@ -37,7 +37,7 @@ const CHANGES: Readonly<Record<string, (i: number) => void>> = {
   },
 };
 
-/** Descriptors, and MiB of the process's memory map: the rings of captures are in it, whoever owns their pages. */
+/** Descriptors, and MiB of the process's memory map: the rings of captures are part of it. */
 function usage() {
   const [, kib] = /^VmSize:\s+(\d+)/m.exec(readFileSync('/proc/self/status', 'latin1')) ?? [];
   const rings = readFileSync('/proc/self/maps', 'latin1')

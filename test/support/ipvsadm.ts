@@ -1,4 +1,4 @@
-/** ipvsadm against an API, with names of the tests' own. */
+/** Runs ipvsadm with the API of a director, and with the names of the tests. */
 
 import type { DirectorApi } from '../../src/control/director-api.ts';
 import { type Names, servicesOf } from '../../src/ipvsadm/names.ts';
@@ -24,7 +24,7 @@ export interface Ran {
   readonly stderr: string;
 }
 
-/** One director, and ipvsadm as often as one likes. */
+/** A director, and any number of runs of ipvsadm. */
 export class Administered {
   readonly api: DirectorApi;
 

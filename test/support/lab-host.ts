@@ -70,7 +70,7 @@ export class LabHost {
     ];
   }
 
-  /** Runs a command to its end and says how that was. */
+  /** Runs a command, and resolves with its status and output. */
   run(command: CommandLine, { input = '', limit = PATIENCE }: RunOptions = {}): Promise<Outcome> {
     const [file, ...args] = this.argv(command);
     return new Promise((resolve, reject) => {

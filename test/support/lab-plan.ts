@@ -1,10 +1,10 @@
-/** The laboratories there are: which hosts, on which segments, with which addresses and routes. */
+/** The shapes of laboratories: their hosts, segments, addresses and routes. */
 
 export interface LabOptions {
   /**
-   * `dr`: everybody on one segment, as in the classic set-up. `nat`: the servers on a segment of their own, the
-   * director their way out. `tunnel`: the servers on a far segment, behind a router. `all`: one segment for
-   * everybody and a second one that joins director and servers, for comparing the methods side by side.
+   * `dr`: all hosts on one segment. `nat`: the servers on a separate segment, with the director as their default route.
+   * `tunnel`: the servers on a remote segment, behind a router. `all`: one segment for all hosts, and a second one with
+   * director and servers, for comparing the methods.
    */
   readonly shape?: 'dr' | 'nat' | 'tunnel' | 'all';
   /** Real servers, 1..9; default 2. */

@@ -21,7 +21,7 @@ import {
 
 export type { LabOptions } from './lab-plan.ts';
 
-/** The file that says how a laboratory was made. */
+/** The file with the options of a laboratory. */
 const OPTIONS = 'options.json';
 
 /** Laboratories that this process has to take down before it ends. */

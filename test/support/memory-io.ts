@@ -36,7 +36,7 @@ export class MemoryIo implements PacketIo {
     return true;
   }
 
-  /** There will be no more packets: `ready` says so once the waiting ones are received. */
+  /** Ends the input: `ready` returns false after the waiting packets were received. */
   close(): void {
     this.#closed = true;
     this.#wake?.();

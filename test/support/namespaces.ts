@@ -1,4 +1,4 @@
-/** Network namespaces with `ip`: as root on the machine itself, otherwise inside a user namespace of one's own. */
+/** Network namespaces with `ip`: as root on the machine itself, otherwise inside a new user namespace. */
 import { spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';

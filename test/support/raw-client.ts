@@ -1,4 +1,4 @@
-/** A client of the control socket that says what it likes. */
+/** A client of the control socket that sends any text. */
 import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
 

@@ -36,7 +36,7 @@ function agrees(text: string, { short, full, isListing }: OutcomeLine): boolean 
   return isWithin(wordsOf(short), words) && isWithin(words, wordsOf(full));
 }
 
-/** Brackets are words of their own: what they enclose has a short and a full form too. */
+/** Brackets are separate words: the text in them has a short and a full form, too. */
 const wordsOf = (text: string): string[] =>
   (text.match(/[[\]]|[^\s[\]]+/g) ?? []).filter((word) => word !== 'TCP');
 

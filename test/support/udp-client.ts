@@ -1,4 +1,4 @@
-/** Sends datagrams to a UDP echo, each when the last one came back, and says how many came back as they were sent. */
+/** Sends datagrams to a UDP echo, each when the last one came back, and prints the number that came back unchanged. */
 import { randomBytes } from 'node:crypto';
 import { createSocket } from 'node:dgram';
 import { once } from 'node:events';

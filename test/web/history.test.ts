@@ -60,16 +60,16 @@ test('the increase of a destination continues when counters are zeroed', async (
 
 test('the last events are kept, numbered, with bounded fields', () => {
   const events = new Events();
-  const heard: number[] = [];
-  const stop = events.listen(({ id }) => heard.push(id));
+  const received: number[] = [];
+  const stop = events.listen(({ id }) => received.push(id));
   for (let i = 0; i < 250; i++) events.add(new Date(0), 'info', 'x', { why: 'y'.repeat(10_000) });
   stop();
   events.add(new Date(0), 'info', 'x', {});
-  expect(heard).toHaveLength(250);
+  expect(received).toHaveLength(250);
   expect(events.latest).toHaveLength(200);
   expect(events.since(249).map(({ id }) => id)).toEqual([250, 251]);
   expect(events.since(251)).toEqual([]);
-  // Who heard so many has heard them of a director that is no more.
+  // A greater number is from an earlier run of the director.
   expect(events.since(1000)).toEqual(events.latest);
   expect(events.latest[0]!.fields['why']).toHaveLength(500);
 });

@@ -68,7 +68,7 @@ describe.each<[string, () => (round: number) => void]>([
     const many = () => {
       for (let round = 0; round < ROUNDS; round++) once(round);
     };
-    many(); // let it be optimised first
+    many(); // so that the code is optimized
     expect(await collectionsDuring(many)).toBe(0);
   });
 });

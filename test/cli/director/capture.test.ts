@@ -18,15 +18,15 @@ test('a capture of a service that does not exist is refused, and the file is lef
     capture: (service) => captures.take(service),
   };
   const service = { protocol: 'tcp', address: VIP, port: 8080 } as const;
-  const told: string[] = [];
+  const reports: string[] = [];
   await expect(
     capture(api, {
       service,
       write,
       signal: new AbortController().signal,
-      report: (line) => told.push(line),
+      report: (line) => reports.push(line),
     }),
   ).rejects.toThrow(`service tcp ${VIP}:8080 not found`);
-  expect(told).toEqual([]);
+  expect(reports).toEqual([]);
   expect(readFileSync(write, 'utf8')).toBe('of yesterday');
 });

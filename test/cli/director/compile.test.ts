@@ -18,7 +18,7 @@ const names = {
   hostName: () => undefined,
 };
 
-/** What ipvsadm says for these words at a director of its own; `rules`: lines for its -R. */
+/** Returns the output of ipvsadm on a new director, and its rules. `rules`: lines for `ipvsadm -R`. */
 async function rulesAfter(rules: readonly string[]): Promise<{ said: string; saved: string[] }> {
   const host = { transmit: () => true, route: () => undefined, isLocal: () => false };
   const director = new Director({ host, random: () => 0, maxConnections: 16 });

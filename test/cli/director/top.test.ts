@@ -27,7 +27,7 @@ test('long names do not shift the columns, and the state is shown', () => {
 
 test('lines and screens never overflow, and truncation is reported', () => {
   const screen = screenOf(lines, { columns: 20, rows: 5 });
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: what a terminal is told
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: escape sequences of a terminal
   const shown = screen.split('\r\n').map((line) => line.replace(/\u001b\[[0-9;?]*[a-zA-Z]/g, ''));
   expect(shown).toHaveLength(5);
   for (const line of shown) expect(line.length).toBeLessThanOrEqual(20);

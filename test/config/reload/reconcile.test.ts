@@ -124,7 +124,7 @@ describe('rules that were set with ipvsadm', () => {
       options: { method: 'dr' },
     },
   ];
-  const told = [
+  const reported = [
     'tcp 192.168.0.101:80: destination 192.168.0.3:80 was changed with ipvsadm',
     'udp 192.168.0.101:53: destination 192.168.0.9:53 is not in the file',
     'tcp 192.168.0.101:443 is not in the file',
@@ -136,7 +136,7 @@ describe('rules that were set with ipvsadm', () => {
     expect(reconcile(running(director), file, rulesOf(file))).toMatchObject({
       commands: [],
       drains: [],
-      manualChanges: told,
+      manualChanges: reported,
     });
   });
 
@@ -149,11 +149,11 @@ describe('rules that were set with ipvsadm', () => {
     ]);
   });
 
-  test('are reported and replaced when the file says so', async () => {
+  test('are reported and replaced with adopt: replace', async () => {
     const file = await doc(`adopt: replace${BASE}`);
     const director = directorOf([...compile(file), ...manualChanges]);
     const result = reconcile(running(director), file, rulesOf(file));
-    expect([...result.manualChanges].sort()).toEqual([...told].sort());
+    expect([...result.manualChanges].sort()).toEqual([...reported].sort());
     carryOut(director, result);
     expect(plain(running(director))).toEqual(plain(rulesOf(file)));
   });

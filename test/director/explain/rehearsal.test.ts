@@ -215,7 +215,7 @@ const acts: fc.Arbitrary<Act> = fc.oneof(
 
 const sentOf = ({ steps }: Explanation) =>
   steps.flatMap((step) => (step.step === 'sent' ? [`${step.packet} via ${step.nextHop}`] : []));
-/** All that one can see, but for the longest look-up: to ask is to look up. */
+/** Returns the visible state except the longest probe, which reading it may change. */
 function everything(it: Directed) {
   const { table, ...snapshot } = it.director.snapshot(it.now);
   const connections = [...it.director.connections(it.now)];

@@ -187,7 +187,7 @@ describe('a packet of a known connection allocates no garbage', () => {
           if (director.handle(frame, i >> 10) !== 'forwarded') throw new Error('not forwarded');
         }
       };
-      handleMany(PACKETS / 10); // let it be optimised first
+      handleMany(PACKETS / 10); // so that the code is optimized
       expect(await collectionsDuring(() => handleMany(PACKETS))).toBe(0);
     },
     60_000,
