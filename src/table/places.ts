@@ -46,7 +46,7 @@ export class Places extends RowFields {
 
   /** Bytes reserved for rows, their order, and the annex's bits. */
   get bytes(): number {
-    return this.capacity * (ROW_BYTES + 4) + this.homes.places / 8;
+    return this.capacity * (ROW_BYTES + 4) + Math.ceil(this.homes.places / 8);
   }
 
   /** Returns the first row of this home that lies at `from` or behind it; NONE if there is none. */
