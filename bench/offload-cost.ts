@@ -52,13 +52,13 @@ export const actionOf = (method: MethodName, interfaceIndex: number): Action => 
 
 export interface Filled {
   readonly tables: KernelTables;
-  /** Returns all flows from now on do this. */
+  /** Sets the action of all flows. */
   use(action: Action): void;
-  /** Flows that found no place. */
+  /** Number of flows without a slot. */
   readonly unplaced: number;
 }
 
-/** Returns a table with so many flows, as the wrapper makes them. */
+/** Returns a table with `flows` flows of the wrapper. */
 export function filled(bpf: Bpf, count: number): Filled {
   const tables = openKernelTables(bpf, { flows: count, flows6: 64, seed: 0x2545f491, actions: 64 });
   const slots: number[] = [];

@@ -34,7 +34,7 @@ export function parseServiceArgument(text: string): ServiceAddress {
 }
 
 /** Largest number of a group; the next one means none (chown(2)). */
-const LARGEST = 2 ** 32 - 2;
+const MAX_GROUP_ID = 2 ** 32 - 2;
 
 /**
  * Returns the number of a group that is given by name or number. Throws commander's error when it is not
@@ -42,8 +42,8 @@ const LARGEST = 2 ** 32 - 2;
  */
 export function socketGroup(text: string): number {
   if (/^\d+$/.test(text)) {
-    if (Number(text) <= LARGEST) return Number(text);
-    throw new InvalidArgumentError(`Expected at most ${LARGEST}.`);
+    if (Number(text) <= MAX_GROUP_ID) return Number(text);
+    throw new InvalidArgumentError(`Expected at most ${MAX_GROUP_ID}.`);
   }
   // getent queries all group databases of the host, not only /etc/group.
   const { stdout } = spawnSync('getent', ['group', '--', text], { encoding: 'utf8' });

@@ -67,7 +67,7 @@ export function review(document: Document, notes: Notes, segments: readonly Segm
   }
 }
 
-/** Returns the checks the VIPs and the director's address: each must be valid for an interface and unique. */
+/** Checks the VIPs and the director's address: each must be valid for an interface and unique. */
 function reviewInterfaces(
   vips: readonly Interface[],
   inside: Interface | undefined,

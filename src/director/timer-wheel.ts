@@ -70,7 +70,7 @@ export class TimerWheel {
     this.#link(FIRST_ROW + row, DUE);
   }
 
-  /** Returns the row does not expire any more. */
+  /** Stops the expiry of the row. */
   cancel(row: Row): void {
     if (!this.armed(row)) return;
     this.#unlink(FIRST_ROW + row);

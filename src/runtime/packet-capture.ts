@@ -120,7 +120,7 @@ export class PacketCaptures {
     }
   }
 
-  /** Returns the connections of the service that the kernel forwards to the director, in slices. */
+  /** Removes the service's connections from the kernel path, in slices, so that the director receives their packets. */
   async #recall(service: ServiceAddress): Promise<void> {
     const { offload, table } = this.#director.context;
     if (!offload.isAttached) return;

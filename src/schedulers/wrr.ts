@@ -5,8 +5,8 @@ import { isEligible } from './least.ts';
 import type { Scheduler, SchedulerContext, SchedulerFactory } from './scheduler.ts';
 
 /**
- * Returns a round passes through levels, from the highest weight down to 1, in steps of the greatest common divisor of all
- * weights; at each level, destinations of at least that weight have a turn (net/netfilter/ipvs/ip_vs_wrr.c, Linux 6.1).
+ * Returns the scheduler. A round passes through levels, from the highest weight down to 1, in steps of the greatest common
+ * divisor of all weights. At each level, destinations of at least that weight have a turn (ip_vs_wrr.c, Linux 6.1).
  */
 export const wrr: SchedulerFactory = (context) => after(undefined, context);
 

@@ -202,7 +202,7 @@ function append(frame: Frame, line: Line, octets: Uint8Array): void {
   frame.end += octets.length;
 }
 
-/** Returns the payload of data= or hex=, or `len=` letters. */
+/** Returns the payload of data= or hex=, or `len=` characters. */
 function payloadOf(line: Line): Uint8Array {
   const data = line.values.get('data');
   if (data !== undefined) return new TextEncoder().encode(JSON.parse(data) as string);

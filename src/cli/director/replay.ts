@@ -132,7 +132,7 @@ export function replay(config: Loaded, file: Uint8Array, seed: number): ReplayRe
   };
 }
 
-/** Returns a recording ends between two ticks of the estimator: reads what it would read at the next one. */
+/** Advances the rate estimators by one tick, because a recording ends between two ticks. */
 function readCounters({ context: { total, services } }: Director): void {
   total.tick();
   for (const { meter, destinations } of services.all)

@@ -3,7 +3,7 @@ import { droppingChains } from '../../host/output-policy.ts';
 import type { Machine } from '../machine.ts';
 import type { Finding, Served } from './finding.ts';
 
-/** Chains that drop what comes in: a server behind them never receives the director's packets. */
+/** Finds chains that drop incoming packets: a server behind them never receives the director's packets. */
 export async function inputFindings(served: readonly Served[], machine: Machine): Promise<Finding[]> {
   const chains = droppingChains(await listing(machine), 'input');
   const ports = [...new Set(served.map(({ protocol, port }) => `${protocol} dport ${port}`))];
@@ -16,23 +16,23 @@ export async function inputFindings(served: readonly Served[], machine: Machine)
     if (missing.length > 0)
       findings.push({
         name: 'input-dropped',
-        what: `the chain ${chain} drops what comes in, and has no rule for ${missing.join(', ')}`,
+        what: `the chain ${chain} drops incoming packets, and has no rule for ${missing.join(', ')}`,
         remedy: missing.map((port) => `nft insert rule ${chain} ${port} accept`).join('; '),
       });
   }
   return findings;
 }
 
-/** Chains of the director's host that drop what it sends: under --datapath live, forwarded packets pass them. */
+/** Finds chains of the director's host that drop sent packets: with --datapath live, forwarded packets pass them. */
 export async function outputFindings(machine: Machine): Promise<Finding[]> {
   return droppingChains(await listing(machine), 'output').map((chain) => ({
     name: 'output-dropped',
-    what: `the chain ${chain} drops what this host sends unless a rule accepts it: forwarded packets, too, under --datapath live`,
+    what: `the chain ${chain} drops packets that this host sends unless a rule accepts them, with --datapath live also forwarded packets`,
     remedy: `nft insert rule ${chain} ip daddr ADDRESS accept, for each real server and, under nat, the clients`,
   }));
 }
 
-/** The chains; an empty text where nft is missing or fails. */
+/** Resolves with the chains; with an empty text if nft is missing or fails. */
 async function listing(machine: Machine): Promise<string> {
   const { status, stdout } = await machine
     .run(['nft', '-j', 'list', 'chains'])
