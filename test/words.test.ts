@@ -93,6 +93,8 @@ function only(tokens: RegExp, text: string): string {
 /** Comments and strings of TypeScript; a template's expressions count as its text. */
 const words = (text: string): string =>
   only(/\/\*.*?\*\/|\/\/[^\n]*|'(?:[^'\\\n]|\\.)*'|`(?:[^`\\]|\\.)*`/gs, text);
+/** Comments of TypeScript. */
+const comments = (text: string): string => only(/\/\*.*?\*\/|\/\/[^\n]*/gs, text);
 /** Titles of tests and of their groups: first arguments that are strings and precede a function. */
 const titles = (text: string): string =>
   only(
@@ -144,6 +146,13 @@ test.each(['bench', 'scripts'])('comments and messages of %s are in plain words'
   const found = filesIn(folder, '.ts').flatMap((file) =>
     findings(words(read(file)), WORDS).map((finding) => `${file} ${finding}`),
   );
+  expect(found).toEqual([]);
+});
+
+test('comments of tests are in plain words', () => {
+  const found = filesIn('test', '.ts')
+    .filter((file) => file !== 'test/words.test.ts')
+    .flatMap((file) => findings(comments(read(file)), WORDS).map((finding) => `${file} ${finding}`));
   expect(found).toEqual([]);
 });
 

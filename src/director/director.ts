@@ -181,7 +181,7 @@ export class Director {
     return { ...this.summary(now), services: [...this.services(now)] };
   }
 
-  /** Yields copies of the services. Each is made when it is asked for; what is added or deleted meanwhile may be missing. */
+  /** Yields copies of the services. Each is made when it is requested; what is added or deleted meanwhile may be missing. */
   *services(now: number): Iterable<ServiceSnapshot> {
     this.#advance(now);
     for (const service of this.context.services.all) yield snapshotOfService(service);

@@ -21,7 +21,7 @@ const add = (weight: number, n = 1): Command => ({
   options: { method: 'nat', weight, upperThreshold: 9 },
 });
 
-/** A watch whose probes find what the test says; time goes by where it says so. */
+/** A watch whose probes return what the test sets, and whose clock the test advances. */
 class Watching {
   readonly commands: Command[] = [];
   readonly events: HealthEvent[] = [];

@@ -43,7 +43,7 @@ describe('the output for Prometheus', () => {
     expect({ status, said: status === 0 ? '' : stdout + stderr }).toEqual({ status: 0, said: '' });
   });
 
-  /** Names of ours in a text, without those that a rule records. */
+  /** Returns the lvs_ names in a text, except those that a rule records. */
   const namesIn = (text: string) =>
     new Set([...text.matchAll(/(?<![:a-z_])lvs_[a-z0-9_]+(?![:a-z])/g)].map(([name]) => name));
 

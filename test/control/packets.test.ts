@@ -16,7 +16,7 @@ import { directorApi, TemporaryFolder } from '../support/director-apis.ts';
 const WEB = { protocol: 'tcp', address: VIP, port: 80 } as const;
 const SYN = `203.0.113.1:4000 > ${VIP}:80 TCP SYN`;
 
-/** Endless lots of nothing; knows how many takers there are. */
+/** Yields empty batches without end; counts its clients. */
 class Lots {
   takers = 0;
   async *capture(): AsyncGenerator<CapturedPackets> {

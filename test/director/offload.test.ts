@@ -105,7 +105,7 @@ test('packets that the kernel path forwarded are counted and keep the connection
   for (const counted of [service!, service!.destinations[0]!])
     expect(counted.stats).toMatchObject({ inPackets: 11, inOctets: 5032, outPackets: 7, outOctets: 700 });
   expect(offload.rows.size).toBe(1);
-  // A time-out that was changed meanwhile holds from the next packet on.
+  // A changed timeout applies from the next packet on.
   one.director.apply({ op: 'set-timeouts', timeouts: { tcp: 0, tcpFin: 0, udp: 600 } }, one.now);
   takeIntoAccount(one.director.context, row!, 1, 100, 400_000, false);
   one.now = 990_000;

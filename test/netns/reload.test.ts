@@ -225,7 +225,7 @@ describe.skipIf(why !== undefined)('agents on the real servers', () => {
       await startAgent(first!, '--vip', '192.168.0.101', '--agent-check', ':5555', '--drain', '2'),
       await startAgent(second!, '--vip', '192.168.0.101'),
     ];
-    // The second one says what the test wants.
+    // The second run has the output that the test expects.
     const words = second!.spawn([
       process.execPath,
       '-e',

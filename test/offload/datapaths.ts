@@ -110,7 +110,7 @@ export class Datapath {
   connections: readonly Connection[] = [];
   vlan = 0;
   mtu = MTU;
-  /** Addresses that are reached by a VLAN of their own. */
+  /** Addresses that are reached by a separate VLAN. */
   readonly detours = new Map<string, number>();
   readonly run: Runs;
 

@@ -13,7 +13,7 @@ const SERVICES: Readonly<Record<string, readonly string[]>> = {
   'tcp [2001:db8::80]:80': ['[fd00::1]:80', '[fd00::2]:80'],
 };
 const NAMES = Object.keys(SERVICES);
-/** Seconds. No sum of these comes near to a time-out of a connection, so that all agree what is over by then. */
+/** Seconds. No sum of these is near a timeout of a connection, so that all agree which connections have expired. */
 const TURN = 7;
 
 type Step = (one: Alone) => unknown;

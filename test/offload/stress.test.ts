@@ -63,7 +63,7 @@ const tally = (counters: number, index: number): Fragment => [
   exit(),
 ];
 
-/** XDP, but the packet is made anew with a random port, and where it would be sent is looked at instead. */
+/** XDP, but re-creates the packet with a random port, and examines its next hop instead of sending it. */
 function checking(counters: number): Hook {
   return {
     ...xdp,

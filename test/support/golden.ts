@@ -5,7 +5,7 @@ import { readFileSync } from 'node:fs';
 export interface GoldenPacket {
   /** Who got it: client, rs1, rs2, ...; oracle: a remark, and no packet. */
   readonly at: string;
-  /** One line for people. */
+  /** One line for readers. */
   readonly sum: string;
   /** From the IP header on. */
   readonly hex?: string;
