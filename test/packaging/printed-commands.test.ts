@@ -1,0 +1,97 @@
+/** Every command that README.md and docs/ print is accepted by the program, script or unit that it names. */
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import type { Command } from 'commander';
+import { describe, expect, test } from 'vitest';
+import { program as director } from '../../src/cli/director/program.ts';
+import { program as realserver } from '../../src/cli/realserver/program.ts';
+import { parseYaml } from '../../src/config/yaml/parse-yaml.ts';
+import { schedulers } from '../../src/schedulers/index.ts';
+import { labNames } from '../support/documents.ts';
+import { PROJECT } from '../support/project.ts';
+
+const pages = ['README.md', ...readdirSync(join(PROJECT, 'docs')).map((name) => `docs/${name}`)].filter(
+  (name) => name.endsWith('.md'),
+);
+const textOf = (page: string): string => readFileSync(join(PROJECT, page), 'utf8');
+const { scripts } = JSON.parse(textOf('package.json')) as { scripts: Record<string, string> };
+
+/** Programs of the host, which these pages use as their manuals describe. */
+const OF_THE_HOST =
+  /^(?:apt|apt-get|podman|systemctl|dpkg-divert|ln|rm|npm (?:ci|pack|test|install|link)|curl)\b/;
+const UNITS = readdirSync(join(PROJECT, 'conf/systemd')).map((name) => name.replace('.service', ''));
+
+/** Command lines of the code blocks without a language. */
+function commandsOf(page: string): string[] {
+  const blocks = [...textOf(page).matchAll(/^ *```\n(.*?)^ *```$/gms)].map(([, block]) => block!);
+  return blocks.flatMap((block) => {
+    const lines = block.replace(/\\\n\s*/g, ' ').split('\n');
+    // A transcript: only what follows its prompt was typed.
+    const typed = block.includes('$ ') ? lines.filter((line) => line.startsWith('$ ')) : lines;
+    return typed
+      .map((line) =>
+        line
+          .replace(/^\$ /, '')
+          .replace(/ +# .*$/, '')
+          .trim(),
+      )
+      .filter((line) => /^(?:lvs-|ipvsadm|npm|npx|scripts\/|systemctl|apt|podman|dpkg|ln |rm )/.test(line));
+  });
+}
+
+/** Parses arguments without running the command. */
+async function accept(program: Command, args: readonly string[]): Promise<void> {
+  for (const command of program.commands) command.action(() => {});
+  await program.parseAsync([...args], { from: 'user' });
+}
+
+/** Commands within sentences, which may omit what the sentence is not about. */
+const mentionsOf = (page: string): string[] =>
+  [...textOf(page).matchAll(/`(lvs-(?:director|realserver) [^`]+)`/g)].map(([, line]) =>
+    line!.replaceAll('\n', ' '),
+  );
+const INCOMPLETE =
+  /^commander\.(?:optionMissingArgument|missingArgument|missingMandatoryOptionValue|invalidArgument|helpDisplayed|version)$/;
+
+const all = pages.flatMap((page) => commandsOf(page).map((command) => [page, command] as const));
+
+test('the pages print commands', () => expect(all.length).toBeGreaterThan(20));
+
+test.each(all)('%s: %s', async (_, line) => {
+  const [name, ...args] = line
+    .replace(/ [>|] .*$/, '')
+    .replaceAll("'", '')
+    .split(/ +/) as [string, ...string[]];
+  if (name === 'lvs-director') await accept(director, args);
+  else if (name === 'lvs-realserver') await accept(realserver, args);
+  else if (name === 'npm' && args[0] === 'run')
+    expect(scripts).toHaveProperty([args.find((a) => a !== 'run' && a !== '-s')!]);
+  else if (name.startsWith('scripts/')) expect(existsSync(join(PROJECT, name))).toBe(true);
+  else if (name === 'systemctl') expect(UNITS).toContain(args.at(-1));
+  else expect(line).toMatch(/^(?:ipvsadm|npx) /.test(line) ? /./ : OF_THE_HOST);
+});
+
+const mentions = pages.flatMap((page) => mentionsOf(page).map((command) => [page, command] as const));
+
+test.each(mentions)('%s mentions %s, whose options exist', async (_, line) => {
+  const [name, ...args] = line.split(/ +/) as [string, ...string[]];
+  const error = await accept(name === 'lvs-director' ? director : realserver, args).catch((thrown) => thrown);
+  if (error !== undefined) expect(error).toMatchObject({ code: expect.stringMatching(INCOMPLETE) });
+});
+
+const examples = pages.flatMap((page) =>
+  [...textOf(page).matchAll(/^( *)```yaml\n(.*?)^ *```$/gms)].map(
+    ([, indent, yaml], i) => [page, i + 1, yaml!.replace(new RegExp(`^${indent}`, 'gm'), '')] as const,
+  ),
+);
+
+describe('the YAML examples', () => {
+  test.each(examples.filter(([, , yaml]) => yaml.includes('vips:')))(
+    '%s %d is valid',
+    async (_, __, yaml) => {
+      const names = { ...labNames, port: () => undefined };
+      const { problems } = await parseYaml(yaml, 'lvs.yaml', names, Object.keys(schedulers));
+      expect(problems).toEqual([]);
+    },
+  );
+});
