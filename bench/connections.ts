@@ -32,7 +32,10 @@ async function measure(effort: Effort, family: Family, size: number): Promise<Fi
   const table = new ConnectionTable({ limit: Math.max(size, 64), seed: 0x5eed });
   table.records.set(RECORD, daddr, 8080);
   const add = (connection: number) => {
-    const row = table.add(TCP, caddr, crowd.cport(connection), vaddr, 80, RECORD, 8080, 0);
+    const row = table.add(
+      { protocol: TCP, caddr, cport: crowd.cport(connection), vaddr, vport: 80 },
+      { destination: RECORD, dport: 8080, flags: 0, salt: 0 },
+    );
     table.setTimeout(row, TIMEOUT);
     table.touch(row, NOW);
   };

@@ -1,5 +1,6 @@
 /** Measures the rows of the connection table: time per lookup, time and memory per connection. */
 import { NONE } from '../src/model/connection.ts';
+import { DestinationRecords } from '../src/table/destination-records.ts';
 import { secretsFrom } from '../src/table/homes.ts';
 import { KIND } from '../src/table/layout.ts';
 import { ordinaryMemory } from '../src/table/memory.ts';
@@ -29,10 +30,14 @@ function measure(effort: Effort, family: Family, size: number): Figure[] {
   const crowd = new Crowd(family);
   const { caddr, vaddr, daddr } = crowd;
   const limit = Math.max(size, 64);
-  const rows = new Rows({ limit, secrets: secretsFrom(0x5eed), memory: ordinaryMemory });
+  const records = new DestinationRecords(ordinaryMemory);
+  const rows = new Rows({ limit, secrets: secretsFrom(0x5eed), memory: ordinaryMemory, records });
   rows.records.set(RECORD, daddr, 8080);
   const add = (connection: number) => {
-    const row = rows.add(KIND.LIVE, TCP, caddr, crowd.cport(connection), vaddr, 80, RECORD, 0);
+    const row = rows.add(
+      { protocol: TCP, caddr, cport: crowd.cport(connection), vaddr, vport: 80 },
+      { kind: KIND.LIVE, destination: RECORD, track: 0, salt: 0 },
+    );
     rows.setTimeout(row, TIMEOUT);
     rows.setSeen(row, NOW);
   };

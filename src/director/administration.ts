@@ -21,7 +21,7 @@ import { TCP } from '../wire/tcp.ts';
 import { UDP } from '../wire/udp.ts';
 import type { DestinationRegistry } from './destinations.ts';
 import { engineNames } from './path/persistence.ts';
-import { PLAIN_TUNNEL, type RealDestination, Service, type ServiceKey } from './service.ts';
+import { PLAIN_TUNNEL, type RealDestination, type Service, type ServiceKey } from './service.ts';
 import type { ServiceRegistry } from './services.ts';
 import { MAX_TIMEOUT_S } from './settings.ts';
 
@@ -46,7 +46,7 @@ export function addService(into: Configuration, name: ServiceAddress, options: S
   if (into.services.get(key))
     throw new LvsError('SERVICE_EXISTS', `service ${formatService(name)} already exists`);
   checkService(key, name, options);
-  const service = new Service(key, options);
+  const service = into.services.make(key, options);
   configure(into, service, options);
   into.services.add(service);
 }
@@ -205,15 +205,15 @@ function configure(into: Configuration, service: Service, options: ServiceOption
     service.scheduler !== undefined &&
     was.scheduler === options.scheduler &&
     (was.schedulerFlags ?? 0) === (options.schedulerFlags ?? 0);
-  service.options = options;
-  service.persistence = (options.persistent ?? 0) * 1000;
-  service.mask = granularity(service.family, options);
+  service.configure(options, granularity(service.family, options));
   if (isSameScheduler) return;
   const factory: SchedulerFactory = (schedulers as Readonly<Record<string, SchedulerFactory>>)[
     options.scheduler
   ]!;
+  service.position.setTable([]);
   service.scheduler = factory({
     destinations: service.destinations,
+    position: service.position,
     family: service.family,
     flags: options.schedulerFlags ?? 0,
     settings: into.settings,

@@ -3,7 +3,8 @@
 import type { Connection, Row } from '../model/connection.ts';
 import type { ConnectionMethod } from '../model/destination.ts';
 import type { Address } from '../wire/address.ts';
-import type { ConnectionTable, SelectedRow } from './connections.ts';
+import type { ConnectionTable } from './connections.ts';
+import type { SelectedRow } from './selected-row.ts';
 import type { RealDestination } from './service.ts';
 
 /** Forwarding methods, indexed by their number in a connection's flags. */

@@ -14,18 +14,18 @@ const load = (destination: RealDestination): number =>
  * destination.
  */
 export function countBound(destination: RealDestination, isTemplate: boolean, isInactive: boolean): void {
-  if (isTemplate) destination.persistentConnections++;
-  else if (isInactive) destination.inactiveConnections++;
-  else destination.activeConnections++;
+  if (isTemplate) destination.addPersistent(1);
+  else if (isInactive) destination.addInactive(1);
+  else destination.addActive(1);
   const { upperThreshold } = destination;
   if (upperThreshold !== 0 && load(destination) >= upperThreshold) destination.overloaded = true;
 }
 
 /** Counts a connection or a template of the destination that ended. */
 export function countUnbound(destination: RealDestination, isTemplate: boolean, isInactive: boolean): void {
-  if (isTemplate) destination.persistentConnections--;
-  else if (isInactive) destination.inactiveConnections--;
-  else destination.activeConnections--;
+  if (isTemplate) destination.addPersistent(-1);
+  else if (isInactive) destination.addInactive(-1);
+  else destination.addActive(-1);
   if (destination.overloaded && hasRecovered(destination)) destination.overloaded = false;
 }
 
@@ -40,11 +40,11 @@ function hasRecovered(destination: RealDestination): boolean {
 }
 
 export function countActivated(destination: RealDestination): void {
-  destination.inactiveConnections--;
-  destination.activeConnections++;
+  destination.addInactive(-1);
+  destination.addActive(1);
 }
 
 export function countDeactivated(destination: RealDestination): void {
-  destination.activeConnections--;
-  destination.inactiveConnections++;
+  destination.addActive(-1);
+  destination.addInactive(1);
 }

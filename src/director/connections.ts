@@ -1,48 +1,47 @@
 /** The connection table of a director: rows of src/table, in memory of this process, with a timer for each. */
-import { NONE, type Row } from '../model/connection.ts';
-import type { DestinationRecords } from '../table/destination-records.ts';
+import { type FiveTuple, NONE, type Row } from '../model/connection.ts';
+import { DestinationRecords } from '../table/destination-records.ts';
 import { secretsFrom } from '../table/homes.ts';
 import { KIND, TRACK } from '../table/layout.ts';
-import { ordinaryMemory } from '../table/memory.ts';
+import { ordinaryMemory, type TableMemory } from '../table/memory.ts';
 import { Rows, TAKEN } from '../table/rows.ts';
 import type { Address } from '../wire/address.ts';
+import { flagsOf, kindOf, trackOf } from './connection-flags.ts';
+import { SelectedRow } from './selected-row.ts';
 import { TimerWheel } from './timer-wheel.ts';
-
-/** Forwarding method of a connection, flags & FORWARDING_METHOD; the numbers of include/uapi/linux/ip_vs.h, Linux 6.1. */
-export const MASQ = 0;
-export const LOCAL = 1;
-export const TUNNEL = 2;
-export const ROUTE = 3;
-const FORWARDING_METHOD = 0x7;
-/** Further flags, of the same file. */
-/** No packet of the destination was seen. */
-export const NOOUTPUT = 0x80;
-/** Counted among its destination's inactive connections. */
-export const INACTIVE = 0x100;
-/** The client's port is not known yet (FTP data). */
-export const NO_CPORT = 0x800;
-export const TEMPLATE = 0x1000;
-/** Exists for one packet; lookups do not find it. */
-export const ONE_PACKET = 0x2000;
 
 /** A persistence template that is no longer valid has this port on its virtual and its destination side. */
 export const INVALID_PORT = 0xffff;
 
-/** A row's addresses and ports, copied out of the table; valid until the next `select`. */
-export class SelectedRow {
-  row: Row = NONE;
-  protocol = 0;
-  readonly caddr: Address = new Uint32Array(4);
-  cport = 0;
-  readonly vaddr: Address = new Uint32Array(4);
-  vport = 0;
-  dport = 0;
+/** What a connection or a template is bound to, and how. */
+export interface Binding {
+  /** Number of the destination. */
+  readonly destination: number;
+  /** The destination's port, or `vport`. */
+  readonly dport: number;
+  /** Of include/uapi/linux/ip_vs.h. */
+  readonly flags: number;
+  /** 32 bits that distinguish templates with all else in common, as a persistence engine makes them. */
+  readonly salt: number;
+}
+
+export interface TableOptions {
+  /** The most rows. */
+  readonly limit: number;
+  /** 32 random bits, secret. */
+  readonly seed: number;
+  /** Default: memory of this process. */
+  readonly memory?: TableMemory;
+  /** The records of destinations; default: new ones in `memory`. */
+  readonly records?: DestinationRecords;
 }
 
 /** All memory is reserved at once; only pages that were written to are resident. Rows are numbered by their place. */
 export class ConnectionTable {
   /** The most rows in use. */
   readonly capacity: number;
+  /** Secrets of the homes of rows, see Homes. */
+  readonly secrets: Uint32Array;
   /** What `select` fills. */
   readonly window = new SelectedRow();
   /** The most rows that were in use at the same time. */
@@ -52,12 +51,18 @@ export class ConnectionTable {
   protected fetched = 0;
 
   readonly #rows: Rows;
+  /** Reused by `add`. */
+  readonly #made = { kind: 0, destination: 0, track: 0, salt: 0 };
   readonly #wheel: TimerWheel;
 
-  /** `limit`: the most rows. `seed`: 32 random bits, secret. */
-  constructor(options: { readonly limit: number; readonly seed: number }) {
-    const { limit, seed } = options;
-    this.#rows = new Rows({ limit, secrets: secretsFrom(seed), memory: ordinaryMemory });
+  constructor({ limit, seed, memory = ordinaryMemory, records }: TableOptions) {
+    this.secrets = secretsFrom(seed);
+    this.#rows = new Rows({
+      limit,
+      secrets: this.secrets,
+      memory,
+      records: records ?? new DestinationRecords(memory),
+    });
     this.capacity = limit;
     this.#wheel = new TimerWheel(this.#rows.capacity);
   }
@@ -77,6 +82,11 @@ export class ConnectionTable {
     return this.#rows.bytes + this.#wheel.bytes;
   }
 
+  /** Returns the number of homes, see Homes. */
+  get homes(): number {
+    return this.#rows.homeCount;
+  }
+
   /** Returns the bound of row numbers, of rows in use or not. */
   get places(): number {
     return this.#rows.capacity;
@@ -94,30 +104,23 @@ export class ConnectionTable {
 
   /**
    * Makes a row, with state, timeout and packets 0; NONE if the table is full. It does not expire before it is touched. Only
-   * replies find an older connection with the same key after that. `destination`: number of its record. `dport`: the
-   * port of that record, or `vport`. `flags`: of include/uapi/linux/ip_vs.h. `salt` (32 bits) distinguishes templates that
-   * have all else in common, as a persistence engine makes them.
+   * replies find an older connection with the same ends after that.
    */
-  add(
-    protocol: number,
-    caddr: Address,
-    cport: number,
-    vaddr: Address,
-    vport: number,
-    destination: number,
-    dport: number,
-    flags: number,
-    salt = 0,
-  ): Row {
+  add(ends: FiveTuple, { destination, dport, flags, salt }: Binding): Row {
     const rows = this.#rows;
-    const kind = kindOf(flags);
+    const { vport } = ends;
     const track = trackOf(flags) | (dport === rows.records.port(destination) ? 0 : TRACK.SAME_PORT);
     if ((track & TRACK.SAME_PORT) !== 0 && dport !== vport)
       throw new RangeError(`connection to port ${dport}: expected that of the destination or ${vport}`);
-    let row = rows.add(kind, protocol, caddr, cport, vaddr, vport, destination, track, salt);
+    const made = this.#made;
+    made.kind = kindOf(flags);
+    made.destination = destination;
+    made.track = track;
+    made.salt = salt;
+    let row = rows.add(ends, made);
     if (row === TAKEN) {
-      rows.replace(rows.findRequest(protocol, caddr, cport, vaddr, vport));
-      row = rows.add(kind, protocol, caddr, cport, vaddr, vport, destination, track, salt);
+      rows.replace(rows.findRequest(ends.protocol, ends.caddr, ends.cport, ends.vaddr, vport));
+      row = rows.add(ends, made);
     }
     if (rows.size > this.highest) this.highest = rows.size;
     return row;
@@ -184,16 +187,7 @@ export class ConnectionTable {
 
   /** Returns the flags of include/uapi/linux/ip_vs.h, among them the method. */
   flags(row: Row): number {
-    const track = this.#rows.track(row);
-    const kind = this.#rows.kind(row);
-    return (
-      this.method(row) |
-      ((track & TRACK.NOOUTPUT) !== 0 ? NOOUTPUT : 0) |
-      ((track & TRACK.INACTIVE) !== 0 ? INACTIVE : 0) |
-      (kind === KIND.OPEN ? NO_CPORT : 0) |
-      (this.isTemplate(row) ? TEMPLATE : 0) |
-      (kind === KIND.HIDDEN ? ONE_PACKET : 0)
-    );
+    return this.method(row) | flagsOf(this.#rows.kind(row), this.#rows.track(row));
   }
 
   /** Returns the number of the forwarding method: MASQ, LOCAL, TUNNEL or ROUTE. */
@@ -369,14 +363,3 @@ export class ConnectionTable {
     return row;
   }
 }
-
-function kindOf(flags: number): number {
-  if (flags & ONE_PACKET) return KIND.HIDDEN;
-  if (flags & TEMPLATE) return KIND.TEMPLATE;
-  return flags & NO_CPORT ? KIND.OPEN : KIND.LIVE;
-}
-
-const trackOf = (flags: number): number =>
-  ((flags & FORWARDING_METHOD) << TRACK.method) |
-  ((flags & NOOUTPUT) !== 0 ? TRACK.NOOUTPUT : 0) |
-  ((flags & INACTIVE) !== 0 ? TRACK.INACTIVE : 0);

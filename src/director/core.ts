@@ -5,6 +5,8 @@ import type { Row } from '../model/connection.ts';
 import type { Settings } from '../model/settings.ts';
 import type { EventCounts } from '../model/snapshot.ts';
 import { DROP_REASONS, type DropReason } from '../model/verdict.ts';
+import type { TableMemory } from '../table/memory.ts';
+import { ServiceRecords } from '../table/service-records.ts';
 import type { ConnectionTable } from './connections.ts';
 import { DestinationRegistry } from './destinations.ts';
 import { Marks } from './marks.ts';
@@ -60,7 +62,7 @@ export const destinationOf = (
 
 /** The state that all parts of a director work on. */
 export class DirectorCore implements Core {
-  readonly services = new ServiceRegistry();
+  readonly services: ServiceRegistry;
   readonly destinations: DestinationRegistry;
   readonly marks = new Marks();
   readonly timeouts = new StateTimeouts();
@@ -87,14 +89,17 @@ export class DirectorCore implements Core {
   /** A backup sync daemon runs and no master does: with backup_only nothing is forwarded. */
   isBackup = false;
 
+  /** `memory`: of the records of services; that of the table. */
   constructor(
     settings: Settings,
     table: ConnectionTable,
+    memory: TableMemory,
     forwarding: ForwardingContext,
     random: () => number,
   ) {
     this.settings = settings;
     this.table = table;
+    this.services = new ServiceRegistry(new ServiceRecords(memory));
     this.destinations = new DestinationRegistry(table.records);
     this.forwarding = forwarding;
     this.random = random;

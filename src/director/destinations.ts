@@ -57,7 +57,7 @@ export class DestinationRegistry {
         `destinations: the limit of ${MAX_DESTINATIONS} is reached, including removed ones with connections`,
       );
     this.#records.set(index, address, port);
-    const destination = new RealDestination(index, service, address, port);
+    const destination = new RealDestination(index, service, address, port, this.#records);
     this.all[index] = destination;
     this.addresses.add(address);
     this.#enterEndpoint(destination);
@@ -114,6 +114,7 @@ export class DestinationRegistry {
     this.#removed.delete(destination);
     this.#leaveEndpoint(destination);
     this.all[destination.index] = undefined;
+    this.#records.clear(destination.index);
     this.addresses.remove(destination.address);
     this.#free.push(destination.index);
   }

@@ -10,6 +10,9 @@ import type { ServiceAddress } from '../model/service.ts';
 import type { Settings } from '../model/settings.ts';
 import type { ConnectionSnapshot, ServiceSnapshot, Snapshot } from '../model/snapshot.ts';
 import type { DropReason, Verdict } from '../model/verdict.ts';
+import { ordinaryMemory, type TableMemory } from '../table/memory.ts';
+import { SettingsRecord } from '../table/settings-record.ts';
+import { SHORTEST_TICK, Ticks } from '../table/ticks.ts';
 import { formatAddress } from '../wire/address.ts';
 import type { Frame } from '../wire/frame.ts';
 import {
@@ -32,6 +35,7 @@ import { rehearse } from './explain/rehearsal.ts';
 import { endAbandoned, onExpired } from './path/connection-lifecycle.ts';
 import { Datapath } from './path/datapath.ts';
 import { DEFENSE_INTERVAL_MS, Defense, isStrategy } from './path/defense.ts';
+import { PublishedSettings } from './published-settings.ts';
 import { ESTIMATOR_INTERVAL_MS } from './rate-estimator.ts';
 import type { Service } from './service.ts';
 import { changeSetting, newSettings } from './settings.ts';
@@ -52,6 +56,8 @@ export interface DirectorOptions {
   readonly settings?: Partial<Settings>;
   /** Number of rows of the connection table. */
   readonly maxConnections?: number;
+  /** Where the table and its records are; default: memory of this process. */
+  readonly memory?: TableMemory;
   /** Interval of the estimator, ms; rates are per second of a period of 2000. */
   readonly estimatorPeriod?: number;
   /** Whether ICMP errors are limited (see ErrorLimit); default true. */
@@ -66,6 +72,7 @@ export class Director {
   readonly #datapath: Datapath;
   readonly #errorLimit: ErrorLimit;
   readonly #defense: Defense;
+  readonly #published: PublishedSettings;
   readonly #draws: Draws;
   #daemons: readonly SyncDaemon[] = [];
   /** Time of the next estimator and defense tick, ms; -1: no time is known yet. */
@@ -78,7 +85,8 @@ export class Director {
     const { random = () => 0.5, maxConnections = DEFAULT_CONNECTIONS } = options;
     const settings = newSettings(options.settings);
     const seed = Math.floor(random() * 2 ** 32);
-    const table = new ConnectionTable({ limit: maxConnections, seed });
+    const memory = options.memory ?? ordinaryMemory;
+    const table = new ConnectionTable({ limit: maxConnections, seed, memory });
     let id = Math.floor(random() * 0x10000);
     const nextId = () => {
       id = (id + 1) & 0xffff;
@@ -91,12 +99,15 @@ export class Director {
     this.context = new DirectorCore(
       settings,
       table,
+      memory,
       { host: this.#host, settings, nextId, errorLimit },
       this.#draws.next,
     );
     this.#datapath = new Datapath(this.context);
     this.#defense = new Defense(this.context);
     this.#defense.update();
+    this.#published = new PublishedSettings(new SettingsRecord(memory), new Ticks(SHORTEST_TICK), table);
+    this.#published.update(this.context);
   }
 
   /** Executes a command; throws an LvsError, and changes nothing, when it is invalid. */
@@ -151,6 +162,7 @@ export class Director {
       default:
         command satisfies never;
     }
+    this.#published.update(core);
   }
 
   /** Handles an IP packet and returns its verdict. The caller may reuse the frame afterwards. */
@@ -262,8 +274,10 @@ export class Director {
   #everySecond(now: number): void {
     const { destinations, services } = this.context;
     this.#defense.update();
+    this.#published.update(this.context);
     this.#defense.scan(now);
     destinations.expire(now);
+    services.recycle();
     for (const service of services.all) service.scheduler.expire?.(now);
   }
 

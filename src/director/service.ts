@@ -6,7 +6,18 @@ import type {
   TunnelOptions,
 } from '../model/destination.ts';
 import type { ServiceOptions, VirtualService } from '../model/service.ts';
-import type { Scheduler } from '../schedulers/scheduler.ts';
+import { FALLBACK, PORT, type Scheduler, type SchedulerPosition } from '../schedulers/scheduler.ts';
+import type { DestinationRecords } from '../table/destination-records.ts';
+import { portInPacketOrder } from '../table/packet-order.ts';
+import {
+  DESTINATION,
+  DESTINATION_FLAGS,
+  SCHEDULER,
+  SERVICE,
+  SERVICE_FLAGS,
+  TUNNEL,
+} from '../table/record-layout.ts';
+import type { ServiceRecords } from '../table/service-records.ts';
 import { type Address, ANY6 } from '../wire/address.ts';
 import { Meter } from './rate-estimator.ts';
 
@@ -21,8 +32,10 @@ export interface ServiceKey {
   readonly mark: number;
 }
 
-/** A virtual service at run time. */
+/** A virtual service at run time: a view of its record, which programs of the kernel schedule by. */
 export class Service implements VirtualService {
+  /** Number of its record. */
+  readonly index: number;
   readonly protocol: number;
   readonly family: 4 | 6;
   readonly address: Address;
@@ -37,18 +50,49 @@ export class Service implements VirtualService {
   readonly counters = this.meter.counters;
   readonly rates = this.meter.rates;
   scheduler!: Scheduler;
+  /** Position of the scheduler. */
+  readonly position: SchedulerPosition;
   /** Timeout of templates, ms; 0: not persistent. */
   persistence = 0;
   /** Mask of client addresses: clients that are equal under it share a template. */
   mask: Address = ANY6;
+  readonly #records: ServiceRecords;
 
-  constructor(key: ServiceKey, options: ServiceOptions) {
+  /** The record must have been made. */
+  constructor(index: number, key: ServiceKey, options: ServiceOptions, records: ServiceRecords) {
+    this.index = index;
     this.protocol = key.protocol;
     this.family = key.family;
     this.address = key.address;
     this.port = key.port;
     this.mark = key.mark;
     this.options = options;
+    this.#records = records;
+    this.position = new RecordedPosition(index, records);
+  }
+
+  /** Sets the options of -A or -E, but not the scheduler. `mask`: of client addresses of templates. */
+  configure(options: ServiceOptions, mask: Address): void {
+    this.options = options;
+    this.persistence = (options.persistent ?? 0) * 1000;
+    this.mask = mask;
+    const { index } = this;
+    const records = this.#records;
+    const scheduler =
+      (SCHEDULER as Readonly<Record<string, number>>)[options.scheduler] ?? SCHEDULER.director;
+    const { schedulerFlags = 0 } = options;
+    records.setWord(index, SERVICE.persistence, this.persistence);
+    records.setAddress(index, SERVICE.mask, mask);
+    records.setWord(index, SERVICE.scheduler, scheduler);
+    records.setWord(
+      index,
+      SERVICE.flags,
+      SERVICE_FLAGS.IN_USE |
+        ((schedulerFlags & FALLBACK) !== 0 ? SERVICE_FLAGS.FALLBACK : 0) |
+        ((schedulerFlags & PORT) !== 0 ? SERVICE_FLAGS.PORT : 0) |
+        (options.ops ? SERVICE_FLAGS.ONE_PACKET : 0) |
+        (this.persistence > 0 ? SERVICE_FLAGS.PERSISTENT : 0),
+    );
   }
 
   /** Returns the destination at that address and port. */
@@ -60,6 +104,7 @@ export class Service implements VirtualService {
   insert(destination: RealDestination): void {
     this.destinations.unshift(destination);
     this.#byEndpoint.set(endpointOf(destination.address, destination.port), destination);
+    this.#list();
   }
 
   /** Takes a destination out, and returns the place that it had. */
@@ -67,13 +112,67 @@ export class Service implements VirtualService {
     const index = this.destinations.indexOf(destination);
     this.destinations.splice(index, 1);
     this.#byEndpoint.delete(endpointOf(destination.address, destination.port));
+    this.#list();
     return index;
   }
 
   /** Takes all destinations out, and returns them. */
   clear(): RealDestination[] {
     this.#byEndpoint.clear();
-    return this.destinations.splice(0);
+    const all = this.destinations.splice(0);
+    this.#list();
+    return all;
+  }
+
+  #list(): void {
+    this.#records.setList(this.index, this.destinations);
+  }
+}
+
+/** A scheduler's position in the service's record. */
+class RecordedPosition implements SchedulerPosition {
+  readonly #index: number;
+  readonly #records: ServiceRecords;
+
+  constructor(index: number, records: ServiceRecords) {
+    this.#index = index;
+    this.#records = records;
+  }
+
+  get last(): number {
+    return this.#records.word(this.#index, SERVICE.last);
+  }
+
+  set last(last: number) {
+    this.#records.setWord(this.#index, SERVICE.last, last);
+  }
+
+  get level(): number {
+    return this.#records.word(this.#index, SERVICE.level);
+  }
+
+  set level(level: number) {
+    this.#records.setWord(this.#index, SERVICE.level, level);
+  }
+
+  get step(): number {
+    return this.#records.word(this.#index, SERVICE.step);
+  }
+
+  set step(step: number) {
+    this.#records.setWord(this.#index, SERVICE.step, step);
+  }
+
+  get top(): number {
+    return this.#records.word(this.#index, SERVICE.top);
+  }
+
+  set top(top: number) {
+    this.#records.setWord(this.#index, SERVICE.top, top);
+  }
+
+  setTable(destinations: readonly Destination[]): void {
+    this.#records.setTable(this.#index, destinations as readonly RealDestination[]);
   }
 }
 
@@ -82,36 +181,91 @@ const endpointOf = (address: Address, port: number): string =>
 
 export const PLAIN_TUNNEL: TunnelOptions = { type: 'ipip', port: 0, checksum: 'none' };
 
-/** A destination at run time. Connections refer to its number, so that it exists as long as they do. */
+/** Methods of new connections; the numbers of include/uapi/linux/ip_vs.h, Linux 6.1. */
+const METHOD_NUMBERS: Readonly<Record<ForwardingMethodName, number>> = { nat: 0, tunnel: 2, dr: 3 };
+
+/**
+ * A destination at run time: a view of its record, which programs of the kernel schedule and count by. Connections refer
+ * to its number, so that it exists as long as they do.
+ */
 export class RealDestination implements Destination {
   readonly index: number;
   readonly address: Address;
   readonly port: number;
-  /** The service of the destination; after its removal, its last one. */
-  service: Service;
-  /** False after its removal: its connections stop until it is added again. */
-  available = true;
   method: ForwardingMethodName = 'dr';
   tunnel: TunnelOptions = PLAIN_TUNNEL;
-  weight = 1;
-  lastWeight = 1;
-  upperThreshold = 0;
-  lowerThreshold = 0;
-  activeConnections = 0;
-  inactiveConnections = 0;
-  persistentConnections = 0;
-  overloaded = false;
   readonly meter = new Meter();
   readonly counters = this.meter.counters;
   readonly rates = this.meter.rates;
   /** When it was first seen removed and without connections, ms; -1: not. */
   idleSince = -1;
+  #service: Service;
+  readonly #records: DestinationRecords;
 
-  constructor(index: number, service: Service, address: Address, port: number) {
+  /** The record must have been made. */
+  constructor(index: number, service: Service, address: Address, port: number, records: DestinationRecords) {
     this.index = index;
-    this.service = service;
     this.address = address;
     this.port = port;
+    this.#records = records;
+    this.#service = service;
+    records.setHalf(index, DESTINATION.service, service.index);
+  }
+
+  /** The service of the destination; after its removal, its last one. */
+  get service(): Service {
+    return this.#service;
+  }
+
+  set service(service: Service) {
+    this.#service = service;
+    this.#records.setHalf(this.index, DESTINATION.service, service.index);
+  }
+
+  /** False after its removal: its connections stop until it is added again. */
+  get available(): boolean {
+    return (this.#word(DESTINATION.flags) & DESTINATION_FLAGS.AVAILABLE) !== 0;
+  }
+
+  set available(available: boolean) {
+    const others = this.#word(DESTINATION.flags) & ~DESTINATION_FLAGS.AVAILABLE;
+    this.#setWord(DESTINATION.flags, others | (available ? DESTINATION_FLAGS.AVAILABLE : 0));
+  }
+
+  get weight(): number {
+    return this.#word(DESTINATION.weight);
+  }
+
+  get lastWeight(): number {
+    return this.#word(DESTINATION.lastWeight);
+  }
+
+  get upperThreshold(): number {
+    return this.#word(DESTINATION.upper);
+  }
+
+  get lowerThreshold(): number {
+    return this.#word(DESTINATION.lower);
+  }
+
+  get activeConnections(): number {
+    return this.#word(DESTINATION.active);
+  }
+
+  get inactiveConnections(): number {
+    return this.#word(DESTINATION.inactive);
+  }
+
+  get persistentConnections(): number {
+    return this.#word(DESTINATION.persistent);
+  }
+
+  get overloaded(): boolean {
+    return this.#word(DESTINATION.overloaded) !== 0;
+  }
+
+  set overloaded(overloaded: boolean) {
+    this.#setWord(DESTINATION.overloaded, overloaded ? 1 : 0);
   }
 
   /** Returns the connections and templates that are bound to it. */
@@ -119,17 +273,45 @@ export class RealDestination implements Destination {
     return this.activeConnections + this.inactiveConnections + this.persistentConnections;
   }
 
+  /** Adds to the active connections, which programs add to as well. */
+  addActive(count: number): void {
+    this.#records.addWord(this.index, DESTINATION.active, count);
+  }
+
+  /** Adds to the inactive connections, which programs add to as well. */
+  addInactive(count: number): void {
+    this.#records.addWord(this.index, DESTINATION.inactive, count);
+  }
+
+  /** Adds to the templates. */
+  addPersistent(count: number): void {
+    this.#records.addWord(this.index, DESTINATION.persistent, count);
+  }
+
   /** Sets the options of -a or -e; missing ones have their defaults. */
   configure(options: DestinationOptions, isNew: boolean): void {
     const { method, weight = 1, upperThreshold = 0, lowerThreshold = 0, tunnel = PLAIN_TUNNEL } = options;
     this.method = method;
-    this.weight = weight;
-    if (isNew || weight !== 0) this.lastWeight = weight;
     this.tunnel = tunnel;
+    const records = this.#records;
+    records.setHalf(this.index, DESTINATION.method, METHOD_NUMBERS[method]);
+    records.setHalf(this.index, DESTINATION.tunnelPort, portInPacketOrder(tunnel.port));
+    const checksum = tunnel.checksum === 'none' ? 0 : TUNNEL[tunnel.checksum];
+    records.setHalf(this.index, DESTINATION.tunnel, TUNNEL[tunnel.type] | checksum);
+    this.#setWord(DESTINATION.weight, weight);
+    if (isNew || weight !== 0) this.#setWord(DESTINATION.lastWeight, weight);
     if (upperThreshold === 0 || upperThreshold > this.upperThreshold) this.overloaded = false;
-    this.upperThreshold = upperThreshold;
-    this.lowerThreshold = lowerThreshold;
+    this.#setWord(DESTINATION.upper, upperThreshold);
+    this.#setWord(DESTINATION.lower, lowerThreshold);
     this.available = true;
     this.idleSince = -1;
+  }
+
+  #word(field: number): number {
+    return this.#records.word(this.index, field);
+  }
+
+  #setWord(field: number, value: number): void {
+    this.#records.setWord(this.index, field, value);
   }
 }

@@ -1,9 +1,11 @@
 /** Virtual services by address, port and mark, and the order in which a packet is matched against them. */
+import type { ServiceOptions } from '../model/service.ts';
+import type { ServiceRecords } from '../table/service-records.ts';
 import { type Address, ANY4, ANY6, sameAddress } from '../wire/address.ts';
 import { mix } from '../wire/hash.ts';
 import { TCP } from '../wire/tcp.ts';
 import { AddressFilter } from './address-filter.ts';
-import type { Service, ServiceKey } from './service.ts';
+import { Service, type ServiceKey } from './service.ts';
 
 /** Control and data ports of FTP (RFC 959). */
 export const FTP_PORT = 21;
@@ -22,6 +24,12 @@ export class ServiceRegistry {
   /** Virtual addresses. */
   readonly addresses = new AddressFilter();
 
+  readonly #records: ServiceRecords;
+
+  constructor(records: ServiceRecords) {
+    this.#records = records;
+  }
+
   /** In order of addition. */
   get all(): Iterable<Service> {
     return this.#all;
@@ -30,6 +38,11 @@ export class ServiceRegistry {
   /** Reports whether a service of that family exists: otherwise its packets are left to the host. */
   serves(family: 4 | 6): boolean {
     return this.#count[family] > 0;
+  }
+
+  /** Makes a service, which `add` makes known. Throws an LvsError if there is no room for its record. */
+  make(key: ServiceKey, options: ServiceOptions): Service {
+    return new Service(this.#records.make(key), key, options, this.#records);
   }
 
   add(service: Service): void {
@@ -50,6 +63,12 @@ export class ServiceRegistry {
     this.#all.delete(service);
     this.addresses.remove(service.address);
     this.#tally(service, -1);
+    this.#records.release(service.index);
+  }
+
+  /** Makes numbers of removed services available. To be called once a second. */
+  recycle(): void {
+    this.#records.recycle();
   }
 
   #tally(service: Service, by: 1 | -1): void {

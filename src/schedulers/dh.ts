@@ -7,11 +7,12 @@ import type { SchedulerFactory } from './scheduler.ts';
 /** Bits of the bucket number, as in the kernel; another number would select other destinations. */
 const BITS = 8;
 
-export const dh: SchedulerFactory = ({ destinations }) => {
+export const dh: SchedulerFactory = ({ destinations, position }) => {
   let table: readonly Destination[] = [];
   const fill = () => {
     const size = destinations.length === 0 ? 0 : 1 << BITS;
     table = Array.from({ length: size }, (_, bucket) => destinations[bucket % destinations.length]!);
+    position.setTable(table);
   };
   fill();
   return {

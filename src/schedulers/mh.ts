@@ -81,7 +81,10 @@ export const mh: SchedulerFactory = (context) => {
   let table: Destination[] | undefined;
   return {
     schedule({ caddr, cport }) {
-      table ??= maglevTable(context.destinations, context.family);
+      if (table === undefined) {
+        table = maglevTable(context.destinations, context.family);
+        context.position.setTable(table);
+      }
       const key = (foldAddress(caddr) + ((context.flags & PORT) !== 0 ? cport : 0)) | 0;
       const home = hsiphash(key, PLACE, PLACE) % SLOTS;
       const destination = table[home];
@@ -96,6 +99,7 @@ export const mh: SchedulerFactory = (context) => {
     },
     changed() {
       table = undefined;
+      context.position.setTable([]);
     },
   };
 };

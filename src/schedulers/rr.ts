@@ -3,16 +3,16 @@
 import { isEligible } from './least.ts';
 import type { Scheduler, SchedulerContext, SchedulerFactory } from './scheduler.ts';
 
-/** `last`: index of the last selection; -1: before the first. */
-function after(last: number, { destinations }: SchedulerContext): Scheduler {
+function turns({ destinations, position }: SchedulerContext): Scheduler {
   return {
     schedule() {
       const size = destinations.length;
+      const { last } = position;
       for (let step = 1; step <= size; step++) {
         const place = (last + step) % size;
         const destination = destinations[place]!;
         if (!isEligible(destination)) continue;
-        last = place;
+        position.last = place;
         return destination;
       }
       return undefined;
@@ -20,11 +20,14 @@ function after(last: number, { destinations }: SchedulerContext): Scheduler {
     // When the last selection itself is removed, the index before it replaces it, so that no destination
     // loses a turn.
     changed(what, _destination, index) {
-      if (what === 'added' && index <= last) last++;
-      if (what === 'removed' && index <= last) last--;
+      if (what === 'added' && index <= position.last) position.last++;
+      if (what === 'removed' && index <= position.last) position.last--;
     },
-    fork: (context) => after(last, context),
+    fork: turns,
   };
 }
 
-export const rr: SchedulerFactory = (context) => after(-1, context);
+export const rr: SchedulerFactory = (context) => {
+  context.position.last = -1;
+  return turns(context);
+};

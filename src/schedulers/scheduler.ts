@@ -23,12 +23,25 @@ export interface Request {
   readonly now: number;
 }
 
+/** Where a scheduler is; kept in the service's record, so that programs of the kernel go on from it. */
+export interface SchedulerPosition {
+  /** Index in the list of the last selection; -1: before the first. */
+  last: number;
+  /** wrr: the level of a round, and the least and greatest of them. */
+  level: number;
+  step: number;
+  top: number;
+  /** Publishes the table of a hashing scheduler; empty: the scheduler makes it when it is needed. */
+  setTable(destinations: readonly Destination[]): void;
+}
+
 /** The arguments of a scheduler. */
 export interface SchedulerContext {
   /** The service's live list, newest first; the same array as long as the scheduler exists. */
   readonly destinations: readonly Destination[];
   /** Family of the service: destinations of a tunnel may have the other one. */
   readonly family: 4 | 6;
+  readonly position: SchedulerPosition;
   /** Bit 0: fallback, bit 1: port (model/service.ts). */
   readonly flags: number;
   readonly settings: Readonly<Settings>;
@@ -50,8 +63,8 @@ export interface Scheduler {
   /** Called about once a second, to expire state. `now` in ms. */
   expire?(now: number): void;
   /**
-   * Returns a scheduler of the same kind that would select for `request` what this one would, from a list
-   * with a copy of each destination at the same index. Missing when a new scheduler does so.
+   * Returns a scheduler of the same kind that would select for `request` what this one would, from a list with a copy of
+   * each destination at the same index, and a copy of the position. Missing when a new scheduler does so.
    */
   fork?(
     context: SchedulerContext,

@@ -26,7 +26,12 @@ function buckets(destinations: readonly Destination[]): Destination[] {
 }
 
 export const sh: SchedulerFactory = (context) => {
-  let table = buckets(context.destinations);
+  let table: readonly Destination[] = [];
+  const fill = () => {
+    table = buckets(context.destinations);
+    context.position.setTable(table);
+  };
+  fill();
   return {
     schedule({ caddr, cport }) {
       const key = (foldAddress(caddr) + ((context.flags & PORT) !== 0 ? cport : 0)) | 0;
@@ -41,8 +46,6 @@ export const sh: SchedulerFactory = (context) => {
       }
       return undefined;
     },
-    changed() {
-      table = buckets(context.destinations);
-    },
+    changed: fill,
   };
 };

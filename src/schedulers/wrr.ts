@@ -8,31 +8,27 @@ import type { Scheduler, SchedulerContext, SchedulerFactory } from './scheduler.
  * Returns the scheduler. A round passes through levels, from the highest weight down to 1, in steps of the greatest common
  * divisor of all weights. At each level, destinations of at least that weight have a turn (ip_vs_wrr.c, Linux 6.1).
  */
-export const wrr: SchedulerFactory = (context) => after(undefined, context);
+export const wrr: SchedulerFactory = (context) => {
+  const { position } = context;
+  const scheduler = rounds(context);
+  position.level = position.top;
+  position.last = -1;
+  return scheduler;
+};
 
-/** Position in a round. */
-interface Place {
-  readonly level: number;
-  /** Index of the last selection in this level; -1: before the first. */
-  readonly last: number;
-}
-
-function after(place: Place | undefined, { destinations }: SchedulerContext): Scheduler {
-  let step = 1;
-  let top = 0;
-  let { level, last } = place ?? { level: 0, last: -1 };
-
+function rounds({ destinations, position }: SchedulerContext): Scheduler {
   const weights = new DistinctWeights(destinations);
   const measure = () => {
     const { divisor, heaviest } = weights.measure();
-    step = divisor || 1;
-    top = heaviest === 0 ? 0 : heaviest - (step - 1);
+    position.step = divisor || 1;
+    position.top = heaviest === 0 ? 0 : heaviest - (position.step - 1);
   };
   const turn = (): Destination | undefined => {
-    for (let place = last + 1; place < destinations.length; place++) {
+    const { level } = position;
+    for (let place = position.last + 1; place < destinations.length; place++) {
       const destination = destinations[place]!;
       if (destination.weight < level || destination.overloaded) continue;
-      last = place;
+      position.last = place;
       return destination;
     }
     return undefined;
@@ -46,36 +42,39 @@ function after(place: Place | undefined, { destinations }: SchedulerContext): Sc
   };
 
   measure();
-  if (!place) level = top;
   return {
     schedule() {
+      const { step, top } = position;
       if (top === 0) return undefined;
       const next = turn();
       if (next) return next;
       const reachable = heaviestEligible();
+      let { level } = position;
       if (reachable === 0) {
         // All are overloaded. The kernel iterates in vain, and ends at the start unless it was in the last
         // level.
-        if (last < 0 || level > step) {
-          last = -1;
-          level = top;
+        if (position.last < 0 || level > step) {
+          position.last = -1;
+          position.level = top;
         }
         return undefined;
       }
       level = level > step ? level - step : top;
       // Levels above all that can be picked have no turns; weights reach 2^31, so they are not walked one by one.
       if (level > reachable) level -= Math.ceil((level - reachable) / step) * step;
-      last = -1;
+      position.level = level;
+      position.last = -1;
       return turn();
     },
     changed(what, destination) {
       weights.change(destination, what === 'removed' ? undefined : destination.weight);
       measure();
-      last = -1;
-      if (level > top || level === 0) level = top;
-      else if (step > 1) level = Math.floor(level / step) * step + 1;
+      position.last = -1;
+      const { level, step, top } = position;
+      if (level > top || level === 0) position.level = top;
+      else if (step > 1) position.level = Math.floor(level / step) * step + 1;
     },
-    fork: (context) => after({ level, last }, context),
+    fork: rounds,
   };
 }
 

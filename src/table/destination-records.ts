@@ -1,40 +1,35 @@
-/** Destinations' records by number. A row names a record and does not contain the destination's address. */
+/** Destinations' records. A row names a record by its number and does not contain the destination's address. */
 import type { Address } from '../wire/address.ts';
-import { DESTINATION, DESTINATION_BYTES } from './layout.ts';
 import type { TableMemory } from './memory.ts';
 import { inPacketOrder, portInPacketOrder } from './packet-order.ts';
+import { DESTINATION, DESTINATION_BYTES, MAX_RECORDS } from './record-layout.ts';
+import { Records } from './records.ts';
 
 /** Numbers are 16 bits, and 0 is no destination. */
-export const MAX_DESTINATIONS = 65_535;
-const FIRST_RECORDS = 64;
+export const MAX_DESTINATIONS = MAX_RECORDS - 1;
 
 /** Shifts from a record's number to its first 32-bit and 16-bit word. */
 export const RECORD_SHIFT_32 = Math.log2(DESTINATION_BYTES / 4);
 export const RECORD_SHIFT_16 = Math.log2(DESTINATION_BYTES / 2);
 const ADDRESS_WORD = DESTINATION.address >> 2;
-const PORT_HALF = DESTINATION.port >> 1;
+/** Fields that programs add to. */
+const SHARED = [DESTINATION.active, DESTINATION.inactive];
 
-/** Grows as higher numbers are used. */
-export class DestinationRecords {
-  /** All records; another array after the records have grown. */
-  words!: Int32Array<ArrayBuffer>;
-  halves!: Uint16Array<ArrayBuffer>;
-  readonly #memory: TableMemory;
-  #capacity = 0;
+export class DestinationRecords extends Records {
+  /** The array before the records grew, until `settle`, and the shared fields at that time. */
+  #former: { readonly words: Int32Array<ArrayBuffer>; readonly counts: Int32Array<ArrayBuffer> } | undefined;
 
   constructor(memory: TableMemory) {
-    this.#memory = memory;
-    this.#reserve(FIRST_RECORDS);
+    super(memory, 'destinations', DESTINATION_BYTES);
   }
 
-  /** Gives the record its endpoint. No row may name it yet. Throws a RangeError unless `index` is 1 to MAX_DESTINATIONS. */
+  /** Makes a record with this endpoint and zeros. No row may name it yet. Throws a RangeError as `reserve`. */
   set(index: number, address: Address, port: number): void {
-    if (!(index >= 1 && index <= MAX_DESTINATIONS))
-      throw new RangeError(`destination record ${index}: expected 1 to ${MAX_DESTINATIONS}`);
-    while (index >= this.#capacity) this.#reserve(this.#capacity * 2);
+    this.reserve(index);
+    this.clear(index);
     const at = (index << RECORD_SHIFT_32) + ADDRESS_WORD;
     for (let i = 0; i < 4; i++) this.words[at + i] = inPacketOrder(address[i]!);
-    this.halves[(index << RECORD_SHIFT_16) + PORT_HALF] = portInPacketOrder(port);
+    this.setHalf(index, DESTINATION.port, portInPacketOrder(port));
   }
 
   /** Copies the record's address into `into`. */
@@ -45,21 +40,34 @@ export class DestinationRecords {
   }
 
   port(index: number): number {
-    return portInPacketOrder(this.halves[(index << RECORD_SHIFT_16) + PORT_HALF]!);
+    return portInPacketOrder(this.half(index, DESTINATION.port));
   }
 
-  /** Bytes of the array. */
-  get bytes(): number {
-    return this.#capacity * DESTINATION_BYTES;
+  override reserve(index: number): void {
+    if (index >= this.capacity && this.#former === undefined) {
+      const { words, capacity } = this;
+      const counts = new Int32Array(capacity * SHARED.length);
+      super.reserve(index);
+      for (let i = 0; i < counts.length; i++) counts[i] = sharedOf(this.words, i);
+      this.#former = { words, counts };
+    } else super.reserve(index);
   }
 
-  #reserve(capacity: number): void {
-    const bytes = capacity * DESTINATION_BYTES;
-    const { buffer, offset } = this.#memory.reserve('destinations', bytes);
-    const words = new Int32Array(buffer, offset, bytes / 4);
-    if (this.#capacity > 0) words.set(this.words);
-    this.words = words;
-    this.halves = new Uint16Array(buffer, offset, bytes / 2);
-    this.#capacity = capacity;
+  /**
+   * Adds what programs counted in the array of before the records grew. To be called when no program uses that array any
+   * more.
+   */
+  settle(): void {
+    if (this.#former === undefined) return;
+    const { words, counts } = this.#former;
+    this.#former = undefined;
+    for (let i = 0; i < counts.length; i++) {
+      const gained = sharedOf(words, i) - counts[i]!;
+      if (gained !== 0) this.addWord(Math.floor(i / SHARED.length), SHARED[i % SHARED.length]!, gained);
+    }
   }
 }
+
+/** The `i`-th shared field of an array: those of record 0 first. */
+const sharedOf = (words: Int32Array<ArrayBuffer>, i: number): number =>
+  words[(Math.floor(i / SHARED.length) << RECORD_SHIFT_32) + (SHARED[i % SHARED.length]! >> 2)]!;

@@ -22,6 +22,7 @@
  * reads the key and after it has read the other fields has read one connection.
  */
 import { createHash } from 'node:crypto';
+import * as records from './record-layout.ts';
 
 /** Raised with every change of the layout, so that a director recognizes memory that another version has left. */
 export const LAYOUT_VERSION = 1;
@@ -105,15 +106,6 @@ export const TRACK = {
   generation: 24,
 } as const;
 
-/** A destination's record. The first 64 bytes are what packets read, the others what they write. */
-export const DESTINATION_BYTES = 128;
-export const DESTINATION = {
-  /** 16 bytes, packet order; IPv4 as ::ffff:a.b.c.d. Never changes while rows name the record. */
-  address: 0,
-  /** 2 bytes, packet order. */
-  port: 16,
-} as const;
-
 /** The head of the table: what programs and the director count together. Words of 32 bits. */
 export const HEAD_BYTES = 64;
 export const HEAD = {
@@ -125,6 +117,6 @@ export const HEAD = {
 
 /** Identifies the layout: differs wherever any of the numbers above differs. */
 export function layoutDigest(): string {
-  const all = { NEAR, ROW_BYTES, ROW, KIND, TRACK, DESTINATION_BYTES, DESTINATION, HEAD_BYTES, HEAD };
+  const all = { NEAR, ROW_BYTES, ROW, KIND, TRACK, HEAD_BYTES, HEAD, records };
   return createHash('sha256').update(JSON.stringify(all)).digest('hex').slice(0, 16);
 }

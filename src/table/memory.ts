@@ -8,10 +8,25 @@ export interface Region {
 }
 
 /** The arrays of a table; each of them is a separate map in the kernel. */
-export type RegionName = 'rows' | 'order' | 'templates' | 'children' | 'spilled' | 'head' | 'destinations';
+export type RegionName =
+  | 'rows'
+  | 'order'
+  | 'templates'
+  | 'children'
+  | 'spilled'
+  | 'head'
+  | 'destinations'
+  | 'services'
+  | 'lists'
+  | 'nextHops'
+  | 'settings'
+  | 'counters';
 
 export interface TableMemory {
-  /** Reserves `bytes` bytes of zeros for the array of that name. Throws an Error where there is not enough memory. */
+  /**
+   * Reserves `bytes` bytes of zeros for the array of that name. An array grows by being reserved again: its owner copies
+   * it, and does not use the former one any more. Throws an Error where there is not enough memory.
+   */
   reserve(name: RegionName, bytes: number): Region;
 }
 

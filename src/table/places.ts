@@ -2,7 +2,7 @@
 import { NONE, type Row } from '../model/connection.ts';
 import type { Address } from '../wire/address.ts';
 import { Annex, annexRows } from './annex.ts';
-import { DestinationRecords } from './destination-records.ts';
+import type { DestinationRecords } from './destination-records.ts';
 import { Homes } from './homes.ts';
 import { Key, WIDE } from './key.ts';
 import { KIND, NEAR, ROW_BYTES, ROW_SHIFT_16, ROW_SHIFT_32 } from './layout.ts';
@@ -28,15 +28,19 @@ export class Places extends RowFields {
   readonly #address: Address = new Uint32Array(4);
   readonly #other: Address = new Uint32Array(4);
 
-  constructor(memory: TableMemory, limit: number, secrets: Uint32Array) {
+  constructor(memory: TableMemory, limit: number, secrets: Uint32Array, records: DestinationRecords) {
     const places = Math.ceil(limit * PLACES_PER_CONNECTION);
     const annexStart = places + NEAR;
-    super(memory, annexStart + annexRows(limit, places), new DestinationRecords(memory));
+    super(memory, annexStart + annexRows(limit, places), records);
     this.#annexStart = annexStart;
     this.homes = new Homes(places, secrets);
     this.key = new Key(this.homes);
     this.#rowKey = new Key(this.homes);
     this.annex = new Annex(memory, annexStart, this.capacity, places);
+  }
+
+  get homeCount(): number {
+    return this.homes.places;
   }
 
   /** Rows that only the annex finds. */

@@ -1,5 +1,5 @@
 /** The fields of rows, by row number. What finds and places rows is in rows.ts. */
-import { NONE, type Row } from '../model/connection.ts';
+import { type FiveTuple, NONE, type Row } from '../model/connection.ts';
 import type { Address } from '../wire/address.ts';
 import type { DestinationRecords } from './destination-records.ts';
 import { KIND, ROW, ROW_BYTES, ROW_SHIFT_16, ROW_SHIFT_32, TRACK } from './layout.ts';
@@ -26,6 +26,18 @@ const METHOD_MASK = 7;
 export const GENERATION_MASK = ~((1 << TRACK.generation) - 1);
 /** Where the count of packets goes on at the end of its 16 bits. */
 const PACKETS_WRAP = 0x8000;
+
+/** What a row has from its beginning, beside its ends. */
+export interface NewRow {
+  /** LIVE, OPEN, HIDDEN or TEMPLATE of KIND. */
+  readonly kind: number;
+  /** Number of the destination's record. */
+  readonly destination: number;
+  /** State and flags, see TRACK. */
+  readonly track: number;
+  /** 32 bits that distinguish templates with the same ends; 0 for a connection. */
+  readonly salt: number;
+}
 
 export class RowFields {
   /** Rows reserved. */
@@ -186,15 +198,7 @@ export class RowFields {
   }
 
   /** Writes everything but the first word that makes it a row of some kind, `near`, and the order. */
-  protected fill(
-    row: Row,
-    caddr: Address,
-    vaddr: Address,
-    vport: number,
-    destination: number,
-    track: number,
-    salt: number,
-  ): void {
+  protected fill(row: Row, { caddr, vaddr, vport }: FiveTuple, { destination, track, salt }: NewRow): void {
     const { words, halves } = this;
     const at = row << ROW_SHIFT_32;
     words[at + CADDR] = inPacketOrder(caddr[0]!);

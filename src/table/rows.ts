@@ -1,12 +1,13 @@
 /** The rows of the connection table: finds, makes and ends them. layout.ts explains rows, homes, claims and ends. */
-import { NONE, type Row } from '../model/connection.ts';
+import { type FiveTuple, NONE, type Row } from '../model/connection.ts';
 import { type Address, isV4 } from '../wire/address.ts';
-import { RECORD_SHIFT_16, RECORD_SHIFT_32 } from './destination-records.ts';
+import { type DestinationRecords, RECORD_SHIFT_16, RECORD_SHIFT_32 } from './destination-records.ts';
 import { OTHER, WIDE } from './key.ts';
-import { DESTINATION, HEAD, HEAD_BYTES, KIND, ROW_SHIFT_16, ROW_SHIFT_32, TRACK } from './layout.ts';
+import { HEAD, HEAD_BYTES, KIND, ROW_SHIFT_16, ROW_SHIFT_32, TRACK } from './layout.ts';
 import type { TableMemory } from './memory.ts';
 import { inPacketOrder, portInPacketOrder } from './packet-order.ts';
 import { Places } from './places.ts';
+import { DESTINATION } from './record-layout.ts';
 import {
   CADDR,
   CLIENT,
@@ -14,6 +15,7 @@ import {
   GENERATION_MASK,
   KIND_SHIFT,
   NEAR_BITS,
+  type NewRow,
   TRACK_WORD,
   VADDR,
   VPORT,
@@ -42,6 +44,8 @@ export interface RowsOptions {
   /** See Homes. */
   readonly secrets: Uint32Array;
   readonly memory: TableMemory;
+  /** What rows name by number. */
+  readonly records: DestinationRecords;
 }
 
 /** Takes addresses and ports as the director has them. */
@@ -51,10 +55,10 @@ export class Rows extends Places {
   /** Rows of kind OPEN. */
   #open = 0;
 
-  constructor({ limit, secrets, memory }: RowsOptions) {
+  constructor({ limit, secrets, memory, records }: RowsOptions) {
     if (!Number.isInteger(limit) || limit < 1 || limit > MAX_CONNECTIONS)
       throw new RangeError(`connection table of ${limit} rows: expected 1 to ${MAX_CONNECTIONS}`);
-    super(memory, limit, secrets);
+    super(memory, limit, secrets, records);
     this.limit = limit;
     const { buffer, offset } = memory.reserve('head', HEAD_BYTES);
     this.#head = new Int32Array(buffer, offset, HEAD_BYTES / 4);
@@ -131,21 +135,12 @@ export class Rows extends Places {
   }
 
   /**
-   * Makes a row, with timeout, packets and seen 0. `kind`: LIVE, OPEN, HIDDEN or TEMPLATE. `destination`: number of its
-   * record. `track`: state and flags. `salt`: 32 bits, of templates. Returns NONE if the table is full or the client's
-   * home has too many rows, TAKEN if `kind` is LIVE and a LIVE row has the same key.
+   * Makes a row, with timeout, packets and seen 0. Returns NONE if the table is full or the client's home has too many
+   * rows, TAKEN if `kind` is LIVE and a LIVE row has the same ends.
    */
-  add(
-    kind: number,
-    protocol: number,
-    caddr: Address,
-    cport: number,
-    vaddr: Address,
-    vport: number,
-    destination: number,
-    track: number,
-    salt = 0,
-  ): Row {
+  add(ends: FiveTuple, made: NewRow): Row {
+    const { protocol, caddr, cport, vaddr, vport } = ends;
+    const { kind, salt } = made;
     if (this.size >= this.limit) return NONE;
     const { key } = this;
     const port = portInPacketOrder(vport);
@@ -155,7 +150,7 @@ export class Rows extends Places {
     const home = kind === KIND.TEMPLATE ? key.homeOfTemplate(protocol, port, salt) : key.home(clientPort);
     const row = this.claim(home);
     if (row === NONE) return NONE;
-    this.fill(row, caddr, vaddr, vport, destination, track, salt);
+    this.fill(row, ends, made);
     this.orders[row] = Atomics.add(this.#head, ORDER, 1);
     this.link(home, row);
     if (kind === KIND.LIVE && this.#isTaken(row, home, client)) {

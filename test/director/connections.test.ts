@@ -1,16 +1,17 @@
 import { describe, expect, test, vi } from 'vitest';
 import {
-  ConnectionTable,
   INACTIVE,
   NO_CPORT,
   NOOUTPUT,
   ONE_PACKET,
   ROUTE,
   TEMPLATE,
-} from '../../src/director/connections.ts';
+} from '../../src/director/connection-flags.ts';
+import { ConnectionTable } from '../../src/director/connections.ts';
 import { NONE } from '../../src/model/connection.ts';
 import { type Address, formatEndpoint, parseAddress } from '../../src/wire/address.ts';
 import { collectionsDuring } from '../support/collections.ts';
+import { bound, ends } from '../support/rows.ts';
 
 const TCP = 6;
 const UDP = 17;
@@ -37,7 +38,7 @@ function table(limit = 64): ConnectionTable {
 describe('a connection', () => {
   test('is found by its full key, from the client and from its destination', () => {
     const connections = table();
-    const row = connections.add(TCP, client, 4000, vip, 80, RS1, 8080, 0);
+    const row = connections.add(ends(TCP, client, 4000, vip, 80), bound(RS1, 8080));
     expect(connections.findFromClient(TCP, client, 4000, vip, 80)).toBe(row);
     expect(connections.findFromDestination(TCP, rs1, 8080, client, 4000)).toBe(row);
     expect(connections.findFromClient(UDP, client, 4000, vip, 80)).toBe(NONE);
@@ -46,8 +47,8 @@ describe('a connection', () => {
 
   test('is found from its destination only if it is translated', () => {
     const connections = table();
-    const translated = connections.add(TCP, client, 4000, vip, 8080, RS1, 8080, 0);
-    connections.add(TCP, client, 4000, rs2, 8080, RS1, 8080, ROUTE);
+    const translated = connections.add(ends(TCP, client, 4000, vip, 8080), bound(RS1, 8080));
+    connections.add(ends(TCP, client, 4000, rs2, 8080), bound(RS1, 8080, ROUTE));
     expect(connections.findFromDestination(TCP, rs1, 8080, client, 4000)).toBe(translated);
     connections.remove(translated);
     expect(connections.findFromDestination(TCP, rs1, 8080, client, 4000)).toBe(NONE);
@@ -55,20 +56,23 @@ describe('a connection', () => {
 
   test('of IPv4 may have an IPv6 destination, as a tunnel has', () => {
     const connections = table();
-    const row = connections.add(TCP, client, 4000, vip, 80, RS6, 8080, 2);
+    const row = connections.add(ends(TCP, client, 4000, vip, 80), bound(RS6, 8080, 2));
     expect(connections.findFromClient(TCP, client, 4000, vip, 80)).toBe(row);
     expect(connections.destination(row)).toBe(RS6);
   });
 
   test('has the values that it was added with, even in a reused row', () => {
     const connections = table(1);
-    const first = connections.add(UDP, client, 1, vip, 2, RS1, 2, ROUTE);
+    const first = connections.add(ends(UDP, client, 1, vip, 2), bound(RS1, 2, ROUTE));
     connections.addPackets(first, 9);
     connections.setState(first, 9);
     connections.setTimeout(first, 9);
     connections.remove(first);
     const [caddr, vaddr] = [address('2001:db8::1'), address('2001:db8::2')];
-    const row = connections.add(TCP, caddr, 65535, vaddr, 65534, RS6, 65534, NOOUTPUT | INACTIVE);
+    const row = connections.add(
+      ends(TCP, caddr, 65535, vaddr, 65534),
+      bound(RS6, 65534, NOOUTPUT | INACTIVE),
+    );
     const shown = connections.select(row);
     expect(shown.row).toBe(row);
     expect(shown.protocol).toBe(TCP);
@@ -84,7 +88,7 @@ describe('a connection', () => {
     'keeps its flags: %d',
     (flags) => {
       const connections = table();
-      const row = connections.add(UDP, client, 0, vip, 53, RS1, 8080, flags);
+      const row = connections.add(ends(UDP, client, 0, vip, 53), bound(RS1, 8080, flags));
       expect(connections.flags(row)).toBe(flags);
       connections.setInactive(row, true);
       connections.setFullySeen(row);
@@ -98,7 +102,7 @@ describe('a connection', () => {
 
   test('has a timeout of up to 49 days', () => {
     const connections = table();
-    const row = connections.add(TCP, client, 4000, vip, 80, RS1, 8080, 0);
+    const row = connections.add(ends(TCP, client, 4000, vip, 80), bound(RS1, 8080));
     const month = 31 * 86_400_000;
     connections.setTimeout(row, month);
     connections.touch(row, 1000);
@@ -109,14 +113,14 @@ describe('a connection', () => {
 
   test('goes to the port of its destination or to the virtual port only', () => {
     const connections = table();
-    expect(connections.dport(connections.add(TCP, client, 1, vip, 80, RS1, 8080, 0))).toBe(8080);
-    expect(connections.dport(connections.add(TCP, client, 2, vip, 80, RS1, 80, 0))).toBe(80);
-    expect(() => connections.add(TCP, client, 3, vip, 80, RS1, 81, 0)).toThrow(RangeError);
+    expect(connections.dport(connections.add(ends(TCP, client, 1, vip, 80), bound(RS1, 8080)))).toBe(8080);
+    expect(connections.dport(connections.add(ends(TCP, client, 2, vip, 80), bound(RS1, 80)))).toBe(80);
+    expect(() => connections.add(ends(TCP, client, 3, vip, 80), bound(RS1, 81))).toThrow(RangeError);
   });
 
   test('of one packet occupies a row and is never found by a lookup', () => {
     const connections = table();
-    const row = connections.add(UDP, client, 4000, vip, 53, RS1, 8080, ONE_PACKET);
+    const row = connections.add(ends(UDP, client, 4000, vip, 53), bound(RS1, 8080, ONE_PACKET));
     expect(connections.size).toBe(1);
     expect(connections.findFromClient(UDP, client, 4000, vip, 53)).toBe(NONE);
     expect(connections.findFromDestination(UDP, rs1, 8080, client, 4000)).toBe(NONE);
@@ -126,7 +130,7 @@ describe('a connection', () => {
 
   test('without a client port takes packets that no other connection takes, until its port is known', () => {
     const connections = table();
-    const open = connections.add(TCP, client, 0, vip, 50_000, RS1, 50_000, NO_CPORT);
+    const open = connections.add(ends(TCP, client, 0, vip, 50_000), bound(RS1, 50_000, NO_CPORT));
     expect(connections.findFromClient(TCP, client, 4000, vip, 50_000)).toBe(open);
     connections.setClientPort(open, 5000);
     expect([connections.cport(open), connections.flags(open)]).toEqual([5000, 0]);
@@ -137,8 +141,8 @@ describe('a connection', () => {
 
   test('is found only by replies after a newer one with the same key is added', () => {
     const connections = table();
-    const older = connections.add(TCP, client, 4000, vip, 80, RS1, 8080, 0);
-    const newer = connections.add(TCP, client, 4000, vip, 80, RS2, 8080, 0);
+    const older = connections.add(ends(TCP, client, 4000, vip, 80), bound(RS1, 8080));
+    const newer = connections.add(ends(TCP, client, 4000, vip, 80), bound(RS2, 8080));
     expect(connections.findFromClient(TCP, client, 4000, vip, 80)).toBe(newer);
     expect(connections.findFromDestination(TCP, rs2, 8080, client, 4000)).toBe(newer);
     expect(connections.findFromDestination(TCP, rs1, 8080, client, 4000)).toBe(older);
@@ -147,7 +151,7 @@ describe('a connection', () => {
 
   test('cannot be removed twice', () => {
     const connections = table();
-    const row = connections.add(TCP, client, 4000, vip, 80, RS1, 8080, 0);
+    const row = connections.add(ends(TCP, client, 4000, vip, 80), bound(RS1, 8080));
     connections.remove(row);
     expect(() => connections.remove(row)).toThrow(/twice/);
   });
@@ -156,7 +160,7 @@ describe('a connection', () => {
 describe('a template', () => {
   test('is found only as a template, whatever the client port', () => {
     const connections = table();
-    const template = connections.add(TCP, client, 0, vip, 80, RS1, 8080, TEMPLATE);
+    const template = connections.add(ends(TCP, client, 0, vip, 80), bound(RS1, 8080, TEMPLATE));
     expect(connections.findTemplate(TCP, client, vip, 80)).toBe(template);
     expect(connections.findFromClient(TCP, client, 0, vip, 80)).toBe(NONE);
     expect(connections.findFromDestination(TCP, rs1, 8080, client, 0)).toBe(NONE);
@@ -164,14 +168,14 @@ describe('a template', () => {
 
   test('of a firewall mark has protocol 0', () => {
     const connections = table();
-    const template = connections.add(0, client, 0, address('0.0.0.7'), 0, RS1, 0, TEMPLATE);
+    const template = connections.add(ends(0, client, 0, address('0.0.0.7'), 0), bound(RS1, 0, TEMPLATE));
     expect(connections.findTemplate(0, client, address('0.0.0.7'), 0)).toBe(template);
     expect(connections.protocol(template)).toBe(0);
   });
 
   test('that was invalidated shows port 65535 twice and is not found', () => {
     const connections = table();
-    const template = connections.add(TCP, client, 0, vip, 80, RS1, 8080, TEMPLATE);
+    const template = connections.add(ends(TCP, client, 0, vip, 80), bound(RS1, 8080, TEMPLATE));
     connections.invalidateTemplate(template);
     expect(connections.findTemplate(TCP, client, vip, 80)).toBe(NONE);
     const { cport, vport, dport } = connections.select(template);
@@ -183,8 +187,10 @@ describe('a template', () => {
 
   test('may be one of several: all are visited, newest first, and the visitor selects or removes', () => {
     const connections = table();
-    const rows = [0, 1, 2, 3].map(() => connections.add(UDP, client, 0, vip, 5060, RS1, 8080, TEMPLATE));
-    connections.add(UDP, client, 0, vip, 5061, RS1, 8080, TEMPLATE);
+    const rows = [0, 1, 2, 3].map(() =>
+      connections.add(ends(UDP, client, 0, vip, 5060), bound(RS1, 8080, TEMPLATE)),
+    );
+    connections.add(ends(UDP, client, 0, vip, 5061), bound(RS1, 8080, TEMPLATE));
     const seen: number[] = [];
     const all = connections.templates(UDP, client, vip, 5060, (row) => {
       seen.push(row);
@@ -199,8 +205,8 @@ describe('a template', () => {
 
   test('is distinguished from others by its salt', () => {
     const connections = table();
-    const a = connections.add(UDP, client, 0, vip, 5060, RS1, 8080, TEMPLATE, 0xdeadbeef);
-    const b = connections.add(UDP, client, 0, vip, 5060, RS2, 8080, TEMPLATE, 7);
+    const a = connections.add(ends(UDP, client, 0, vip, 5060), bound(RS1, 8080, TEMPLATE, 0xdeadbeef));
+    const b = connections.add(ends(UDP, client, 0, vip, 5060), bound(RS2, 8080, TEMPLATE, 7));
     expect(connections.findTemplate(UDP, client, vip, 5060, 0xdeadbeef)).toBe(a);
     expect(connections.findTemplate(UDP, client, vip, 5060, 7)).toBe(b);
     expect(connections.findTemplate(UDP, client, vip, 5060)).toBe(NONE);
@@ -212,12 +218,12 @@ describe('a template', () => {
 describe('the connection table', () => {
   test('reports when it is full, and accepts a connection after one is removed', () => {
     const connections = table(2);
-    const row = connections.add(TCP, client, 1, vip, 80, RS1, 8080, 0);
-    connections.add(TCP, client, 2, vip, 80, RS1, 8080, 0);
-    expect(connections.add(TCP, client, 3, vip, 80, RS1, 8080, 0)).toBe(NONE);
+    const row = connections.add(ends(TCP, client, 1, vip, 80), bound(RS1, 8080));
+    connections.add(ends(TCP, client, 2, vip, 80), bound(RS1, 8080));
+    expect(connections.add(ends(TCP, client, 3, vip, 80), bound(RS1, 8080))).toBe(NONE);
     expect([connections.size, connections.highest]).toEqual([2, 2]);
     connections.remove(row);
-    const added = connections.add(TCP, client, 3, vip, 80, RS1, 8080, 0);
+    const added = connections.add(ends(TCP, client, 3, vip, 80), bound(RS1, 8080));
     expect(connections.findFromClient(TCP, client, 1, vip, 80)).toBe(NONE);
     expect(connections.findFromClient(TCP, client, 3, vip, 80)).toBe(added);
     expect([connections.size, connections.highest]).toEqual([2, 2]);
@@ -259,7 +265,7 @@ describe('the connection table', () => {
       const connections = new ConnectionTable({ limit: 4096, seed });
       connections.records.set(RS1, rs1, 8080);
       return Array.from({ length: 100 }, (_, port) =>
-        connections.add(TCP, client, port, vip, 80, RS1, 80, 0),
+        connections.add(ends(TCP, client, port, vip, 80), bound(RS1, 80)),
       );
     };
     expect(places(1)).toEqual(places(1));
@@ -272,15 +278,18 @@ describe('the connection table', () => {
     const client6 = address('2001:db8::1');
     const vip6 = address('2001:db8::80');
     const late = 2 ** 40 + 0.5;
-    const row = connections.add(TCP, client, 1, vip, 80, RS1, 8080, 0);
-    const row6 = connections.add(TCP, client6, 1, vip6, 80, RS6, 8080, 0);
+    const row = connections.add(ends(TCP, client, 1, vip, 80), bound(RS1, 8080));
+    const row6 = connections.add(ends(TCP, client6, 1, vip6, 80), bound(RS6, 8080));
     connections.setTimeout(row, 900_000);
     connections.setTimeout(row6, 900_000);
     const expired = () => false;
+    const its = { protocol: TCP, caddr, cport: 0, vaddr: vip, vport: 0xffff };
+    const binding = bound(RS2, 0xffff);
     const work = () => {
       for (let i = 0; i < 150_000; i++) {
         caddr[3] = 0xc0000000 + i;
-        const added = connections.add(TCP, caddr, i & 0xffff, vip, 0xffff, RS2, 0xffff, 0);
+        its.cport = i & 0xffff;
+        const added = connections.add(its, binding);
         connections.setTimeout(added, 60_000);
         connections.touch(added, late);
         connections.setState(added, 1);

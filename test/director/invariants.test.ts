@@ -3,6 +3,7 @@ import { describe, expect, test } from 'vitest';
 import { NONE } from '../../src/model/connection.ts';
 import { LvsError } from '../../src/model/errors.ts';
 import { DEFAULT_SETTINGS, type SettingName } from '../../src/model/settings.ts';
+import { DESTINATION } from '../../src/table/record-layout.ts';
 import { Frame } from '../../src/wire/frame.ts';
 import { packetOfLine } from '../../src/wire/packet-line.ts';
 import { Directed } from '../support/directed.ts';
@@ -130,9 +131,9 @@ const step: fc.Arbitrary<Step> = fc.oneof(
   },
 );
 
-/** Recounts everything from the table alone. */
+/** Recounts everything from the table alone, and compares with what a program of the kernel would read. */
 function recount(directed: Directed): void {
-  const { table, destinations } = directed.director.context;
+  const { table, destinations, services } = directed.director.context;
   const counted = new Map<number, [active: number, inactive: number, templates: number]>();
   const children = new Map<number, number>();
   for (const row of table.rows()) {
@@ -148,11 +149,21 @@ function recount(directed: Directed): void {
     if (destination === undefined) continue;
     const { activeConnections, inactiveConnections, persistentConnections, index } = destination;
     const counts = [activeConnections, inactiveConnections, persistentConnections];
+    const { active, inactive, persistent } = DESTINATION;
+    expect([active, inactive, persistent].map((field) => table.records.word(index, field))).toEqual(counts);
     expect(counts).toEqual(counted.get(index) ?? [0, 0, 0]);
     counted.delete(index);
   }
   expect([...counted], 'connections of no destination').toEqual([]);
   for (const row of table.rows()) expect(table.children(row)).toBe(children.get(row) ?? 0);
+  for (const service of services.all) {
+    const { weight, service: number } = DESTINATION;
+    for (const { index, weight: its } of service.destinations)
+      expect([table.records.word(index, weight), table.records.half(index, number)]).toEqual([
+        its,
+        service.index,
+      ]);
+  }
 }
 
 describe('after any packets in any order', () => {

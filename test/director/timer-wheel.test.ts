@@ -3,6 +3,7 @@ import { describe, expect, test } from 'vitest';
 import { ConnectionTable } from '../../src/director/connections.ts';
 import { TICK, TimerWheel } from '../../src/director/timer-wheel.ts';
 import { addressFromV4 } from '../../src/wire/address.ts';
+import { bound, ends } from '../support/rows.ts';
 
 const DAY = 86_400_000;
 /** Rows that are due by `now`, in the order in which they are reported. */
@@ -208,7 +209,7 @@ describe('connections', () => {
     connections.records.set(RS, rs, 80);
     const rows: number[] = [];
     for (let i = 0; i < count; i++) {
-      const row = connections.add(6, addressFromV4(i), 1, vip, 80, RS, 80, 0);
+      const row = connections.add(ends(6, addressFromV4(i), 1, vip, 80), bound(RS, 80));
       connections.setTimeout(row, timeout(i));
       connections.touch(row, 0);
       rows.push(row);
@@ -269,7 +270,7 @@ describe('connections', () => {
     connections.expire(2000, (row) => {
       if (row === rows[0]) {
         connections.remove(rows[1]!);
-        const again = connections.add(6, client, 1, vip, 80, RS, 80, 0);
+        const again = connections.add(ends(6, client, 1, vip, 80), bound(RS, 80));
         connections.setTimeout(again, 5000);
         connections.touch(again, 2000);
         added.push(again);
@@ -295,7 +296,7 @@ describe('connections', () => {
 
   test('that were never touched do not expire', () => {
     const { connections } = filled(0, () => 0);
-    const row = connections.add(6, rs, 1, vip, 80, RS, 80, 0);
+    const row = connections.add(ends(6, rs, 1, vip, 80), bound(RS, 80));
     expect(connections.armed(row)).toBe(false);
     connections.expire(90_000_000, () => true);
     expect(connections.has(row)).toBe(true);

@@ -40,6 +40,7 @@ export const context = (
 ): SchedulerContext => ({
   destinations,
   family: 4,
+  position: { last: -1, level: 0, step: 0, top: 0, setTable: () => {} },
   flags: 0,
   settings: DEFAULT_SETTINGS,
   random: () => 0.5,

@@ -2,12 +2,14 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { NONE } from '../../src/model/connection.ts';
 import { MAX_PER_HOME } from '../../src/table/annex.ts';
+import { DestinationRecords } from '../../src/table/destination-records.ts';
 import { secretsFrom } from '../../src/table/homes.ts';
 import { KIND, NEAR, TRACK } from '../../src/table/layout.ts';
 import { ordinaryMemory } from '../../src/table/memory.ts';
 import { Rows, TAKEN } from '../../src/table/rows.ts';
 import { type Address, formatAddress, parseAddress } from '../../src/wire/address.ts';
 import { collectionsDuring } from '../support/collections.ts';
+import { ends, made } from '../support/rows.ts';
 
 const TCP = 6;
 const UDP = 17;
@@ -27,7 +29,12 @@ const RS_ANY_PORT = 3;
 const RS6 = 4;
 
 function rowsFor(limit = 64, seed = 1): Rows {
-  const rows = new Rows({ limit, secrets: secretsFrom(seed), memory: ordinaryMemory });
+  const rows = new Rows({
+    limit,
+    secrets: secretsFrom(seed),
+    memory: ordinaryMemory,
+    records: new DestinationRecords(ordinaryMemory),
+  });
   rows.records.set(RS1, rs1, 8080);
   rows.records.set(RS2, rs2, 8080);
   rows.records.set(RS_ANY_PORT, rs1, 0);
@@ -39,7 +46,7 @@ const method = (number: number): number => number << TRACK.method;
 describe('a connection', () => {
   test('is found by requests and by replies, by all of its key', () => {
     const rows = rowsFor();
-    const row = rows.add(KIND.LIVE, TCP, client, 4000, vip, 80, RS1, method(NAT));
+    const row = rows.add(ends(TCP, client, 4000, vip, 80), made(KIND.LIVE, RS1, method(NAT)));
     expect(rows.findRequest(TCP, client, 4000, vip, 80)).toBe(row);
     expect(rows.findReply(TCP, rs1, 8080, client, 4000)).toBe(row);
     expect(rows.findRequest(UDP, client, 4000, vip, 80)).toBe(NONE);
@@ -53,7 +60,7 @@ describe('a connection', () => {
 
   test('of IPv4 is not found under an IPv6 address that ends in the same 32 bits', () => {
     const rows = rowsFor();
-    rows.add(KIND.LIVE, TCP, client, 4000, vip, 80, RS1, 0);
+    rows.add(ends(TCP, client, 4000, vip, 80), made(KIND.LIVE, RS1));
     expect(rows.findRequest(TCP, address('2001:db8::cb00:7107'), 4000, vip, 80)).toBe(NONE);
     expect(rows.findRequest(TCP, client, 4000, address('2001:db8::c000:250'), 80)).toBe(NONE);
     expect(rows.findReply(TCP, address('fd00::a00:1'), 8080, client, 4000)).toBe(NONE);
@@ -61,7 +68,7 @@ describe('a connection', () => {
 
   test('of a destination without a port is found by replies from the virtual port', () => {
     const rows = rowsFor();
-    const row = rows.add(KIND.LIVE, TCP, client, 4000, vip, 443, RS_ANY_PORT, TRACK.SAME_PORT);
+    const row = rows.add(ends(TCP, client, 4000, vip, 443), made(KIND.LIVE, RS_ANY_PORT, TRACK.SAME_PORT));
     expect(rows.dport(row)).toBe(443);
     expect(rows.findReply(TCP, rs1, 443, client, 4000)).toBe(row);
     expect(rows.findReply(TCP, rs1, 0, client, 4000)).toBe(NONE);
@@ -69,14 +76,14 @@ describe('a connection', () => {
 
   test('shows what it was made with, and nothing of the row that lay there before', () => {
     const rows = rowsFor(1);
-    const first = rows.add(KIND.LIVE, UDP, client, 1, vip, 2, RS1, TRACK.NOOUTPUT);
+    const first = rows.add(ends(UDP, client, 1, vip, 2), made(KIND.LIVE, RS1, TRACK.NOOUTPUT));
     rows.setTimeout(first, 9);
     rows.setSeen(first, 9);
     rows.addPackets(first, 9);
     const { generation } = TRACK;
     const before = rows.track(first) >>> generation;
     rows.remove(first);
-    const row = rows.add(KIND.LIVE, UDP, client, 1, vip, 3, RS6, TRACK.INACTIVE | method(DR) | 5);
+    const row = rows.add(ends(UDP, client, 1, vip, 3), made(KIND.LIVE, RS6, TRACK.INACTIVE | method(DR) | 5));
     expect(row).toBe(first);
     expect(rows.track(row) >>> generation).toBe((before + 1) & 0xff);
     expect([rows.timeout(row), rows.seen(row), rows.packets(row)]).toEqual([0, 0, 0]);
@@ -94,8 +101,8 @@ describe('a connection', () => {
 
   test('has a separate key', () => {
     const rows = rowsFor();
-    const row = rows.add(KIND.LIVE, TCP, client, 4000, vip, 80, RS1, 0);
-    expect(rows.add(KIND.LIVE, TCP, client, 4000, vip, 80, RS2, 0)).toBe(TAKEN);
+    const row = rows.add(ends(TCP, client, 4000, vip, 80), made(KIND.LIVE, RS1));
+    expect(rows.add(ends(TCP, client, 4000, vip, 80), made(KIND.LIVE, RS2))).toBe(TAKEN);
     expect(rows.size).toBe(1);
     expect(rows.findRequest(TCP, client, 4000, vip, 80)).toBe(row);
     expect(rows.findReply(TCP, rs2, 8080, client, 4000)).toBe(NONE);
@@ -103,18 +110,18 @@ describe('a connection', () => {
 
   test('that was replaced is found by replies only', () => {
     const rows = rowsFor();
-    const older = rows.add(KIND.LIVE, TCP, client, 4000, vip, 80, RS1, 0);
+    const older = rows.add(ends(TCP, client, 4000, vip, 80), made(KIND.LIVE, RS1));
     rows.replace(older);
     expect(rows.findRequest(TCP, client, 4000, vip, 80)).toBe(NONE);
     expect(rows.findReply(TCP, rs1, 8080, client, 4000)).toBe(older);
-    const newer = rows.add(KIND.LIVE, TCP, client, 4000, vip, 80, RS1, 0);
+    const newer = rows.add(ends(TCP, client, 4000, vip, 80), made(KIND.LIVE, RS1));
     expect(rows.findRequest(TCP, client, 4000, vip, 80)).toBe(newer);
     expect(rows.findReply(TCP, rs1, 8080, client, 4000)).toBe(newer);
   });
 
   test('of one packet takes a row and is not found', () => {
     const rows = rowsFor();
-    const row = rows.add(KIND.HIDDEN, UDP, client, 4000, vip, 53, RS1, 0);
+    const row = rows.add(ends(UDP, client, 4000, vip, 53), made(KIND.HIDDEN, RS1));
     expect(rows.size).toBe(1);
     expect(rows.findRequest(UDP, client, 4000, vip, 53)).toBe(NONE);
     expect(rows.findReply(UDP, rs1, 8080, client, 4000)).toBe(NONE);
@@ -124,14 +131,14 @@ describe('a connection', () => {
 
   test('cannot be removed twice', () => {
     const rows = rowsFor();
-    const row = rows.add(KIND.LIVE, TCP, client, 4000, vip, 80, RS1, 0);
+    const row = rows.add(ends(TCP, client, 4000, vip, 80), made(KIND.LIVE, RS1));
     rows.remove(row);
     expect(() => rows.remove(row)).toThrow(/twice/);
   });
 
   test('counts packets on from 32,768 at the end of 16 bits', () => {
     const rows = rowsFor();
-    const row = rows.add(KIND.LIVE, TCP, client, 4000, vip, 80, RS1, 0);
+    const row = rows.add(ends(TCP, client, 4000, vip, 80), made(KIND.LIVE, RS1));
     rows.addPackets(row, 0xffff);
     expect(rows.packets(row)).toBe(0xffff);
     rows.addPackets(row, 1);
@@ -144,10 +151,10 @@ describe('a connection', () => {
 describe('a reply', () => {
   test('is not of a connection with direct routing or a tunnel, even of the newest', () => {
     const rows = rowsFor();
-    const translated = rows.add(KIND.LIVE, TCP, client, 4000, vip, 8080, RS1, method(NAT));
+    const translated = rows.add(ends(TCP, client, 4000, vip, 8080), made(KIND.LIVE, RS1, method(NAT)));
     const tunnel = 2;
-    rows.add(KIND.LIVE, TCP, client, 4000, other, 8080, RS1, method(DR));
-    rows.add(KIND.LIVE, TCP, client, 4000, other, 8081, RS1, method(tunnel));
+    rows.add(ends(TCP, client, 4000, other, 8080), made(KIND.LIVE, RS1, method(DR)));
+    rows.add(ends(TCP, client, 4000, other, 8081), made(KIND.LIVE, RS1, method(tunnel)));
     expect(rows.findReply(TCP, rs1, 8080, client, 4000)).toBe(translated);
     rows.remove(translated);
     expect(rows.findReply(TCP, rs1, 8080, client, 4000)).toBe(NONE);
@@ -155,7 +162,8 @@ describe('a reply', () => {
 
   test('is of the newest of several connections that the server cannot distinguish', () => {
     const rows = rowsFor();
-    const of = (vport: number) => rows.add(KIND.LIVE, TCP, client, 4000, vip, vport, RS1, method(NAT));
+    const of = (vport: number) =>
+      rows.add(ends(TCP, client, 4000, vip, vport), made(KIND.LIVE, RS1, method(NAT)));
     const [first, second] = [of(80), of(443)];
     expect(rows.findReply(TCP, rs1, 8080, client, 4000)).toBe(second);
     rows.remove(first);
@@ -171,9 +179,9 @@ describe('a reply', () => {
 describe('a connection without a client port', () => {
   test('takes requests that no other connection takes, until its port is known', () => {
     const rows = rowsFor();
-    const open = rows.add(KIND.OPEN, TCP, client, 0, vip, 50_000, RS1, 0);
+    const open = rows.add(ends(TCP, client, 0, vip, 50_000), made(KIND.OPEN, RS1));
     expect(rows.findRequest(TCP, client, 4000, vip, 50_000)).toBe(open);
-    const exact = rows.add(KIND.LIVE, TCP, client, 4000, vip, 50_000, RS2, 0);
+    const exact = rows.add(ends(TCP, client, 4000, vip, 50_000), made(KIND.LIVE, RS2));
     expect(rows.findRequest(TCP, client, 4000, vip, 50_000)).toBe(exact);
     expect(rows.findReply(TCP, rs1, 8080, client, 5000)).toBe(NONE);
     rows.setClientPort(open, 5000);
@@ -190,7 +198,7 @@ describe('a connection without a client port', () => {
 describe('a template', () => {
   test('is found as a template only', () => {
     const rows = rowsFor();
-    const template = rows.add(KIND.TEMPLATE, TCP, client, 0, vip, 80, RS1, 0);
+    const template = rows.add(ends(TCP, client, 0, vip, 80), made(KIND.TEMPLATE, RS1));
     expect(rows.findTemplate(TCP, client, vip, 80)).toBe(template);
     expect(rows.findRequest(TCP, client, 0, vip, 80)).toBe(NONE);
     expect(rows.findReply(TCP, rs1, 8080, client, 0)).toBe(NONE);
@@ -202,32 +210,34 @@ describe('a template', () => {
 
   test('is one of several, shown newest first, or distinguished by its salt', () => {
     const rows = rowsFor();
-    const made = [0, 1, 2, 3].map(() => rows.add(KIND.TEMPLATE, UDP, client, 0, vip, 5060, RS1, 0));
-    const salted = rows.add(KIND.TEMPLATE, UDP, client, 0, vip, 5060, RS1, 0, 0xdeadbeef);
-    expect(rows.templates(UDP, client, vip, 5060)).toEqual(made.toReversed());
+    const rowsMade = [0, 1, 2, 3].map(() =>
+      rows.add(ends(UDP, client, 0, vip, 5060), made(KIND.TEMPLATE, RS1)),
+    );
+    const salted = rows.add(ends(UDP, client, 0, vip, 5060), made(KIND.TEMPLATE, RS1, 0, 0xdeadbeef));
+    expect(rows.templates(UDP, client, vip, 5060)).toEqual(rowsMade.toReversed());
     expect(rows.findTemplate(UDP, client, vip, 5060, 0xdeadbeef)).toBe(salted);
     expect(rows.salt(salted)).toBe(0xdeadbeef);
-    rows.remove(made[3]!);
-    expect(rows.findTemplate(UDP, client, vip, 5060)).toBe(made[2]);
+    rows.remove(rowsMade[3]!);
+    expect(rows.findTemplate(UDP, client, vip, 5060)).toBe(rowsMade[2]);
   });
 
   test('controls connections until they are removed', () => {
     const rows = rowsFor();
-    const template = rows.add(KIND.TEMPLATE, TCP, client, 0, vip, 80, RS1, 0);
-    const row = rows.add(KIND.LIVE, TCP, client, 4000, vip, 80, RS1, 0);
+    const template = rows.add(ends(TCP, client, 0, vip, 80), made(KIND.TEMPLATE, RS1));
+    const row = rows.add(ends(TCP, client, 4000, vip, 80), made(KIND.LIVE, RS1));
     expect([rows.children(template), rows.template(row)]).toEqual([0, NONE]);
     rows.control(row, template);
     expect([rows.children(template), rows.template(row)]).toEqual([1, template]);
     rows.remove(row);
     expect(rows.children(template)).toBe(0);
-    expect(rows.template(rows.add(KIND.LIVE, TCP, client, 4000, vip, 80, RS1, 0))).toBe(NONE);
+    expect(rows.template(rows.add(ends(TCP, client, 4000, vip, 80), made(KIND.LIVE, RS1)))).toBe(NONE);
   });
 });
 
 describe('an end', () => {
   test('happens once, and not for a caller that knows an older state', () => {
     const rows = rowsFor();
-    const row = rows.add(KIND.LIVE, TCP, client, 4000, vip, 80, RS1, 1);
+    const row = rows.add(ends(TCP, client, 4000, vip, 80), made(KIND.LIVE, RS1, 1));
     const before = rows.track(row);
     expect(rows.changeTrack(row, before, before + 1)).toBe(true);
     expect(rows.end(row, before)).toBe(false);
@@ -241,7 +251,7 @@ describe('an end', () => {
 
   test('comes when the time is up, also where the clock wraps', () => {
     const rows = rowsFor();
-    const row = rows.add(KIND.LIVE, TCP, client, 4000, vip, 80, RS1, 0);
+    const row = rows.add(ends(TCP, client, 4000, vip, 80), made(KIND.LIVE, RS1));
     const due = (tick: number) => {
       const found: number[] = [];
       rows.eachDue(0, rows.capacity, tick, (each) => found.push(each));
@@ -260,11 +270,11 @@ describe('an end', () => {
 describe('the table', () => {
   test('is full at its limit, and takes a connection again when one has gone', () => {
     const rows = rowsFor(2);
-    const row = rows.add(KIND.LIVE, TCP, client, 1, vip, 80, RS1, 0);
-    rows.add(KIND.LIVE, TCP, client, 2, vip, 80, RS1, 0);
-    expect(rows.add(KIND.LIVE, TCP, client, 3, vip, 80, RS1, 0)).toBe(NONE);
+    const row = rows.add(ends(TCP, client, 1, vip, 80), made(KIND.LIVE, RS1));
+    rows.add(ends(TCP, client, 2, vip, 80), made(KIND.LIVE, RS1));
+    expect(rows.add(ends(TCP, client, 3, vip, 80), made(KIND.LIVE, RS1))).toBe(NONE);
     rows.remove(row);
-    expect(rows.add(KIND.LIVE, TCP, client, 3, vip, 80, RS1, 0)).not.toBe(NONE);
+    expect(rows.add(ends(TCP, client, 3, vip, 80), made(KIND.LIVE, RS1))).not.toBe(NONE);
     expect(rows.findRequest(TCP, client, 1, vip, 80)).toBe(NONE);
   });
 
@@ -281,22 +291,32 @@ describe('the table', () => {
       const record = text.includes(':') ? RS6 : RS_ANY_PORT;
       const daddr = text.includes(':') ? address('fd00::1') : rs1;
       rows.records.set(RS6, address('fd00::1'), 0);
-      const made: number[] = [];
+      const rowsMade: number[] = [];
       for (let vport = 1; vport <= NEAR + MAX_PER_HOME; vport++)
-        made.push(rows.add(KIND.LIVE, TCP, caddr, 4000, vaddr, vport, record, TRACK.SAME_PORT));
-      expect(made).not.toContain(NONE);
-      expect(new Set(made).size).toBe(made.length);
+        rowsMade.push(
+          rows.add(ends(TCP, caddr, 4000, vaddr, vport), made(KIND.LIVE, record, TRACK.SAME_PORT)),
+        );
+      expect(rowsMade).not.toContain(NONE);
+      expect(new Set(rowsMade).size).toBe(rowsMade.length);
       expect(rows.spilled).toBe(MAX_PER_HOME);
-      expect(rows.add(KIND.LIVE, TCP, caddr, 4000, vaddr, 60_000, record, TRACK.SAME_PORT)).toBe(NONE);
-      expect(rows.add(KIND.LIVE, TCP, caddr, 4001, vaddr, 60_000, record, TRACK.SAME_PORT)).not.toBe(NONE);
-      for (const [i, row] of made.entries()) {
+      expect(rows.add(ends(TCP, caddr, 4000, vaddr, 60_000), made(KIND.LIVE, record, TRACK.SAME_PORT))).toBe(
+        NONE,
+      );
+      expect(
+        rows.add(ends(TCP, caddr, 4001, vaddr, 60_000), made(KIND.LIVE, record, TRACK.SAME_PORT)),
+      ).not.toBe(NONE);
+      for (const [i, row] of rowsMade.entries()) {
         expect(rows.findRequest(TCP, caddr, 4000, vaddr, i + 1)).toBe(row);
         expect(rows.findReply(TCP, daddr, i + 1, caddr, 4000)).toBe(row);
       }
-      expect(rows.add(KIND.LIVE, TCP, caddr, 4000, vaddr, 4000, record, TRACK.SAME_PORT)).toBe(NONE);
-      rows.remove(made[3999]!);
-      expect(rows.add(KIND.LIVE, TCP, caddr, 4000, vaddr, 3999, record, TRACK.SAME_PORT)).toBe(TAKEN);
-      for (const row of made.filter((each) => each !== made[3999])) rows.remove(row);
+      expect(rows.add(ends(TCP, caddr, 4000, vaddr, 4000), made(KIND.LIVE, record, TRACK.SAME_PORT))).toBe(
+        NONE,
+      );
+      rows.remove(rowsMade[3999]!);
+      expect(rows.add(ends(TCP, caddr, 4000, vaddr, 3999), made(KIND.LIVE, record, TRACK.SAME_PORT))).toBe(
+        TAKEN,
+      );
+      for (const row of rowsMade.filter((each) => each !== rowsMade[3999])) rows.remove(row);
       expect([rows.size, rows.spilled]).toEqual([1, 0]);
       expect(rows.findRequest(TCP, caddr, 4000, vaddr, 4000)).toBe(NONE);
     },
@@ -307,12 +327,17 @@ describe('the table', () => {
     const caddr = client.slice();
     const caddr6 = address('2001:db8::1');
     const vip6 = address('2001:db8::80');
+    const its = { protocol: TCP, caddr, cport: 0, vaddr: vip, vport: 0xffff };
+    const its6 = { protocol: TCP, caddr: caddr6, cport: 0, vaddr: vip6, vport: 0xffff };
+    const newRow = made(KIND.LIVE, RS1);
+    const newRow6 = made(KIND.LIVE, RS6);
     const work = () => {
       for (let i = 0; i < 150_000; i++) {
         caddr[3] = 0xc0000000 + i;
         caddr6[1] = 0xc0000000 + i;
-        const row = rows.add(KIND.LIVE, TCP, caddr, i & 0xffff, vip, 0xffff, RS1, 0);
-        const row6 = rows.add(KIND.LIVE, TCP, caddr6, i & 0xffff, vip6, 0xffff, RS6, 0);
+        its.cport = its6.cport = i & 0xffff;
+        const row = rows.add(its, newRow);
+        const row6 = rows.add(its6, newRow6);
         rows.setSeen(row, i);
         rows.addPackets(row, 1);
         if (rows.findRequest(TCP, caddr, i & 0xffff, vip, 0xffff) !== row) throw new Error('lost');
@@ -396,7 +421,12 @@ test('finds what a plain list finds, whatever was made, replaced, changed and re
       fc.nat(),
       fc.array(aTuple, { minLength: 5, maxLength: 20 }),
       (steps, seed, strangers) => {
-        const rows = new Rows({ limit: 2000, secrets: secretsFrom(seed), memory: ordinaryMemory });
+        const rows = new Rows({
+          limit: 2000,
+          secrets: secretsFrom(seed),
+          memory: ordinaryMemory,
+          records: new DestinationRecords(ordinaryMemory),
+        });
         for (const [i, [daddr, dport]] of RECORDS.entries()) rows.records.set(i + 1, address(daddr), dport);
         const entries: Entry[] = [];
         let bulk = 1000;
@@ -411,14 +441,12 @@ test('finds what a plain list finds, whatever was made, replaced, changed and re
         const add = (tuple: Omit<Entry, 'row' | 'kind'>, kind: number) => {
           const cport = kind === KIND.OPEN || kind === KIND.TEMPLATE ? 0 : tuple.cport;
           const row = rows.add(
-            kind,
-            tuple.protocol,
-            address(tuple.caddr),
-            cport,
-            address(tuple.vaddr),
-            tuple.vport,
-            tuple.destination,
-            (tuple.method << TRACK.method) | (tuple.samePort ? TRACK.SAME_PORT : 0),
+            ends(tuple.protocol, address(tuple.caddr), cport, address(tuple.vaddr), tuple.vport),
+            made(
+              kind,
+              tuple.destination,
+              (tuple.method << TRACK.method) | (tuple.samePort ? TRACK.SAME_PORT : 0),
+            ),
           );
           if (kind === KIND.LIVE && first(hasKey(kind, tuple, cport)) !== NONE) {
             expect(row).toBe(TAKEN);

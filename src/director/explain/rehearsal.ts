@@ -12,7 +12,7 @@ import { DECODE_ERRORS, Packet } from '../../wire/packet.ts';
 import { printFrame } from '../../wire/print.ts';
 import { serviceAddress } from '../administration.ts';
 import { METHODS } from '../bound-connection.ts';
-import { type Core, type DirectorCore, destinationOf } from '../core.ts';
+import type { Core, DirectorCore } from '../core.ts';
 import type { Datapath } from '../path/datapath.ts';
 import { Meter } from '../rate-estimator.ts';
 import type { Service } from '../service.ts';
@@ -64,9 +64,10 @@ export function rehearse(
   const table = new RehearsedTable({
     real: real.table,
     now,
+    records: services.records,
+    named: (destination) => services.destination(real.destinations.all[destination]!),
     copied(row, own) {
       originals.set(own, row);
-      services.destination(destinationOf(real, row));
       const data = real.engineData.get(row);
       if (data !== undefined) engineData.set(own, data);
     },

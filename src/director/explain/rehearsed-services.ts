@@ -3,6 +3,9 @@
 import type { Destination } from '../../model/destination.ts';
 import { schedulers } from '../../schedulers/index.ts';
 import type { Request, Scheduler, SchedulerContext, SchedulerFactory } from '../../schedulers/scheduler.ts';
+import { DestinationRecords } from '../../table/destination-records.ts';
+import { ordinaryMemory } from '../../table/memory.ts';
+import { ServiceRecords } from '../../table/service-records.ts';
 import type { DirectorCore } from '../core.ts';
 import { RealDestination, Service } from '../service.ts';
 
@@ -12,6 +15,9 @@ export type Choice = (service: Service, chosen: Destination | undefined) => void
 export class RehearsedServices {
   /** Copies of destinations, by number. */
   readonly destinations: (RealDestination | undefined)[] = [];
+  /** Copies of their records. */
+  readonly records = new DestinationRecords(ordinaryMemory);
+  readonly #records = new ServiceRecords(ordinaryMemory);
   readonly #services = new Map<Service, Service>();
   readonly #copies = new Map<RealDestination, RealDestination>();
   readonly #core: DirectorCore;
@@ -27,10 +33,9 @@ export class RehearsedServices {
   service(real: Service): Service {
     const known = this.#services.get(real);
     if (known) return known;
-    const copy = new Service(real, real.options);
+    const copy = new Service(this.#records.make(real), real, real.options, this.#records);
     this.#services.set(real, copy);
-    copy.persistence = real.persistence;
-    copy.mask = real.mask;
+    copy.configure(real.options, real.mask);
     copy.destinations.push(...real.destinations.map((each) => this.destination(each)));
     copy.scheduler = this.#scheduler(real, copy);
     return copy;
@@ -40,18 +45,10 @@ export class RehearsedServices {
     const service = this.service(real.service);
     const known = this.#copies.get(real);
     if (known) return known;
-    const copy = new RealDestination(real.index, service, real.address, real.port);
-    copy.available = real.available;
+    this.records.copy(this.#core.table.records, real.index);
+    const copy = new RealDestination(real.index, service, real.address, real.port, this.records);
     copy.method = real.method;
     copy.tunnel = real.tunnel;
-    copy.weight = real.weight;
-    copy.lastWeight = real.lastWeight;
-    copy.upperThreshold = real.upperThreshold;
-    copy.lowerThreshold = real.lowerThreshold;
-    copy.activeConnections = real.activeConnections;
-    copy.inactiveConnections = real.inactiveConnections;
-    copy.persistentConnections = real.persistentConnections;
-    copy.overloaded = real.overloaded;
     this.#copies.set(real, copy);
     this.destinations[real.index] = copy;
     return copy;
@@ -59,19 +56,21 @@ export class RehearsedServices {
 
   /** Returns a scheduler that selects what the real one would. */
   #scheduler(real: Service, copy: Service): Scheduler {
-    const context: SchedulerContext = {
-      destinations: copy.destinations,
-      family: copy.family,
-      flags: copy.options.schedulerFlags ?? 0,
-      settings: this.#core.settings,
-      random: this.#random,
-    };
     const factory: SchedulerFactory = (schedulers as Readonly<Record<string, SchedulerFactory>>)[
       copy.options.scheduler
     ]!;
     const twinOf = (destination: Destination) => this.destination(destination as RealDestination);
     return {
       schedule: (request: Request) => {
+        const { last, level, step, top } = real.position;
+        const context: SchedulerContext = {
+          destinations: copy.destinations,
+          position: { last, level, step, top, setTable: () => {} },
+          family: copy.family,
+          flags: copy.options.schedulerFlags ?? 0,
+          settings: this.#core.settings,
+          random: this.#random,
+        };
         const twin = real.scheduler.fork?.(context, request, twinOf) ?? factory(context);
         const chosen = twin.schedule(request);
         this.#chosen(copy, chosen);

@@ -1,7 +1,8 @@
 /** A connection table for one packet: copies the rows that are looked up from another table, and changes the copies. */
-import { NONE, type Row } from '../../model/connection.ts';
+import { type FiveTuple, NONE, type Row } from '../../model/connection.ts';
+import type { DestinationRecords } from '../../table/destination-records.ts';
 import type { Address } from '../../wire/address.ts';
-import { ConnectionTable } from '../connections.ts';
+import { type Binding, ConnectionTable } from '../connections.ts';
 
 /** Rows that one packet can involve; one client may have many templates. */
 const REHEARSED_ROWS = 256;
@@ -10,6 +11,10 @@ export interface RehearsedTableOptions {
   readonly real: ConnectionTable;
   /** ms. */
   readonly now: number;
+  /** The records of destinations that copies name. */
+  readonly records: DestinationRecords;
+  /** Called before a row that names this destination is copied: its record must have been copied. */
+  readonly named: (destination: number) => void;
   /** Called when a row was copied, before it is read. */
   readonly copied: (real: Row, copy: Row) => void;
   /** Called for the row that a lookup returned. */
@@ -26,7 +31,7 @@ export class RehearsedTable extends ConnectionTable {
   readonly #copies = new Map<Row, Row>();
 
   constructor(options: RehearsedTableOptions) {
-    super({ limit: REHEARSED_ROWS, seed: 0 });
+    super({ limit: REHEARSED_ROWS, seed: 0, records: options.records });
     this.#options = options;
   }
 
@@ -79,21 +84,10 @@ export class RehearsedTable extends ConnectionTable {
     return this.#noted(super.templates(protocol, caddr, vaddr, vport, visit, salt), 'template', true);
   }
 
-  override add(
-    protocol: number,
-    caddr: Address,
-    cport: number,
-    vaddr: Address,
-    vport: number,
-    destination: number,
-    dport: number,
-    flags: number,
-    salt = 0,
-  ): Row {
+  override add(ends: FiveTuple, binding: Binding): Row {
     const { real, added } = this.#options;
     if (real.size + this.size - this.#copies.size >= real.capacity) return NONE;
-    this.#copyRecord(destination);
-    const row = super.add(protocol, caddr, cport, vaddr, vport, destination, dport, flags, salt);
+    const row = super.add(ends, binding);
     if (row !== NONE) added(row);
     return row;
   }
@@ -107,12 +101,12 @@ export class RehearsedTable extends ConnectionTable {
   #copy(row: Row): Row {
     const known = row === NONE ? NONE : this.#copies.get(row);
     if (known !== undefined) return known;
-    const { real, now, copied } = this.#options;
-    const { protocol, caddr, cport, vaddr, vport, dport } = real.select(row);
+    const { real, now, named, copied } = this.#options;
+    const ends = real.select(row);
     const destination = real.destination(row);
-    const flags = real.flags(row);
-    this.#copyRecord(destination);
-    const copy = super.add(protocol, caddr, cport, vaddr, vport, destination, dport, flags, real.salt(row));
+    named(destination);
+    const binding = { destination, dport: ends.dport, flags: real.flags(row), salt: real.salt(row) };
+    const copy = super.add(ends, binding);
     if (copy === NONE) return NONE;
     this.#copies.set(row, copy);
     this.setState(copy, real.state(row));
@@ -125,15 +119,6 @@ export class RehearsedTable extends ConnectionTable {
     if (template !== NONE) this.setChildren(template, real.children(real.template(row)));
     copied(row, copy);
     return copy;
-  }
-
-  #copyRecord(destination: number): void {
-    const { records } = this.#options.real;
-    this.records.set(
-      destination,
-      records.copyAddress(destination, new Uint32Array(4)),
-      records.port(destination),
-    );
   }
 
   #noted(row: Row, what: 'connection' | 'template', fromClient: boolean): Row {

@@ -6,7 +6,7 @@ import { CONNECTIONS } from '../../model/counters.ts';
 import type { Verdict } from '../../model/verdict.ts';
 import { type Address, ANY6, isMulticast, isOneHost, sameAddress } from '../../wire/address.ts';
 import { UDP } from '../../wire/udp.ts';
-import { ONE_PACKET } from '../connections.ts';
+import { ONE_PACKET } from '../connection-flags.ts';
 import { type Core, destinationOf } from '../core.ts';
 import type { RealDestination, Service } from '../service.ts';
 import { FTP_DATA_PORT, FTP_PORT } from '../services.ts';
@@ -112,9 +112,8 @@ export class Admission {
   }
 
   #connect(service: Service, destination: RealDestination, dport: number, arrival: Arrival): Row | Verdict {
-    const { protocol, caddr, cport, vaddr, vport } = arrival;
-    const kind = service.options.ops && protocol === UDP ? ONE_PACKET : 0;
-    const row = bind(this.#core, protocol, caddr, cport, vaddr, vport, destination, dport, kind);
+    const kind = service.options.ops && arrival.protocol === UDP ? ONE_PACKET : 0;
+    const row = bind(this.#core, arrival, { destination, dport, kind, salt: 0 });
     if (row === NONE) return 'table-full';
     const { total, counts } = this.#core;
     destination.counters[CONNECTIONS]!++;

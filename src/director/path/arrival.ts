@@ -1,4 +1,5 @@
 /** A packet that may begin a connection, as a scheduling request. Reused. */
+import type { FiveTuple } from '../../model/connection.ts';
 import type { Request } from '../../schedulers/scheduler.ts';
 import type { Address } from '../../wire/address.ts';
 import type { Packet } from '../../wire/packet.ts';
@@ -6,7 +7,7 @@ import { SCTP, SCTP_ABORT, SCTP_INIT } from '../../wire/sctp.ts';
 import { RST, SYN, TCP } from '../../wire/tcp.ts';
 import type { Service } from '../service.ts';
 
-export class Arrival implements Request {
+export class Arrival implements Request, FiveTuple {
   /** The received packet; if it is an ICMP error, the other fields describe the packet that it quotes. */
   packet!: Packet;
   family: 4 | 6 = 4;

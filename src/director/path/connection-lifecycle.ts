@@ -1,9 +1,8 @@
 /** Binds connections to destinations, and ends them. */
 
-import { NONE, type Row } from '../../model/connection.ts';
-import type { Address } from '../../wire/address.ts';
+import { type FiveTuple, NONE, type Row } from '../../model/connection.ts';
 import { countBound, countUnbound } from '../connection-counts.ts';
-import { INACTIVE, LOCAL, MASQ, NOOUTPUT, ROUTE, TEMPLATE, TUNNEL } from '../connections.ts';
+import { INACTIVE, LOCAL, MASQ, NOOUTPUT, ROUTE, TEMPLATE, TUNNEL } from '../connection-flags.ts';
 import { type Core, destinationOf } from '../core.ts';
 import type { DestinationRegistry } from '../destinations.ts';
 import type { RealDestination } from '../service.ts';
@@ -16,23 +15,21 @@ const TEMPLATE_EXTENSION_MS = 60_000;
 
 /**
  * Adds a connection or a template of that destination; returns NONE when the table is full. Its timer starts
- * when it is touched.
+ * when it is touched. `kind`: flags of include/uapi/linux/ip_vs.h beside method and INACTIVE. `salt`: see Binding.
  */
 export function bind(
   core: Core,
-  protocol: number,
-  caddr: Address,
-  cport: number,
-  vaddr: Address,
-  vport: number,
-  destination: RealDestination,
-  dport: number,
-  kind: number,
-  salt = 0,
+  ends: FiveTuple,
+  {
+    destination,
+    dport,
+    kind,
+    salt,
+  }: { destination: RealDestination; dport: number; kind: number; salt: number },
 ): Row {
   const { table } = core;
   const flags = kind | methodFlags(core, destination) | INACTIVE;
-  const row = table.add(protocol, caddr, cport, vaddr, vport, destination.index, dport, flags, salt);
+  const row = table.add(ends, { destination: destination.index, dport, flags, salt });
   if (row === NONE) return NONE;
   table.setTimeout(row, INITIAL_TIMEOUT_MS);
   countBound(destination, (kind & TEMPLATE) !== 0, true);

@@ -14,7 +14,7 @@ import { SCTP, SCTP_ABORT, SCTP_INIT } from '../../wire/sctp.ts';
 import { RST, SYN, TCP } from '../../wire/tcp.ts';
 import { UDP } from '../../wire/udp.ts';
 import { type BoundConnection, METHODS } from '../bound-connection.ts';
-import { MASQ } from '../connections.ts';
+import { MASQ } from '../connection-flags.ts';
 import { type Core, destinationOf } from '../core.ts';
 import type { RealDestination } from '../service.ts';
 import { countErrorIn, countErrorOut, countIn, countOut } from '../traffic.ts';

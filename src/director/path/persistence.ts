@@ -2,7 +2,8 @@
 
 import { NONE, type Row } from '../../model/connection.ts';
 import { type Address, maskAddress } from '../../wire/address.ts';
-import { INVALID_PORT, TEMPLATE } from '../connections.ts';
+import { TEMPLATE } from '../connection-flags.ts';
+import { INVALID_PORT } from '../connections.ts';
 import { type Core, destinationOf } from '../core.ts';
 import type { RealDestination, Service } from '../service.ts';
 import { FTP_PORT } from '../services.ts';
@@ -107,18 +108,15 @@ export class Persistence {
   /** Creates a template of that destination; returns NONE when the table is full. */
   create(service: Service, destination: RealDestination): Row {
     const { table, engineData } = this.#core;
-    const row = bind(
-      this.#core,
-      this.#protocol,
-      this.#client,
-      0,
-      this.#virtual,
-      this.#port,
-      destination,
-      this.#port === 0 ? 0 : destination.port,
-      TEMPLATE,
-      this.#salt,
-    );
+    const ends = {
+      protocol: this.#protocol,
+      caddr: this.#client,
+      cport: 0,
+      vaddr: this.#virtual,
+      vport: this.#port,
+    };
+    const dport = this.#port === 0 ? 0 : destination.port;
+    const row = bind(this.#core, ends, { destination, dport, kind: TEMPLATE, salt: this.#salt });
     if (row === NONE) return NONE;
     table.setTimeout(row, service.persistence);
     if (this.#data !== undefined) engineData.set(row, this.#data);

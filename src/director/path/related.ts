@@ -13,7 +13,7 @@ import { SCTP } from '../../wire/sctp.ts';
 import { TCP } from '../../wire/tcp.ts';
 import { UDP } from '../../wire/udp.ts';
 import type { BoundConnection } from '../bound-connection.ts';
-import { MASQ, TUNNEL } from '../connections.ts';
+import { MASQ, TUNNEL } from '../connection-flags.ts';
 import { type Core, destinationOf } from '../core.ts';
 import { countErrorOut, countIn, countOut } from '../traffic.ts';
 import type { Admission } from './admission.ts';

@@ -1,0 +1,52 @@
+/** What processors count for destinations while their programs forward packets. */
+import { newCounters } from '../model/counters.ts';
+import type { TableMemory } from './memory.ts';
+import { COUNTERS, COUNTERS_BYTES } from './record-layout.ts';
+
+const FIELDS = Object.values(COUNTERS);
+const LONGS = COUNTERS_BYTES / 8;
+
+/** Adds what programs gained for a destination: numbers as in model/counters.ts. */
+export type Gained = (destination: number, gained: Float64Array) => void;
+
+/** One block for each processor, with a record for each destination. */
+export class ProcessorCounters {
+  readonly #longs: BigUint64Array<ArrayBuffer>;
+  readonly #processors: number;
+  /** Records of each block. */
+  readonly #capacity: number;
+  /** Sums over all processors at the last `collect`. */
+  readonly #collected: Float64Array<ArrayBuffer>;
+
+  constructor(memory: TableMemory, processors: number, capacity: number) {
+    this.#processors = processors;
+    this.#capacity = capacity;
+    const { buffer, offset } = memory.reserve('counters', processors * capacity * COUNTERS_BYTES);
+    this.#longs = new BigUint64Array(buffer, offset, processors * capacity * LONGS);
+    this.#collected = new Float64Array(capacity * FIELDS.length);
+  }
+
+  /** Shows what was counted since the last call, for the destinations below `end`. */
+  collect(end: number, gained: Gained): void {
+    const sums = newCounters();
+    for (let destination = 1; destination < Math.min(end, this.#capacity); destination++) {
+      let changed = false;
+      for (const [i, field] of FIELDS.entries()) {
+        const sum = this.#sum(destination, field);
+        const at = destination * FIELDS.length + i;
+        sums[i] = sum - this.#collected[at]!;
+        if (sums[i] === 0) continue;
+        changed = true;
+        this.#collected[at] = sum;
+      }
+      if (changed) gained(destination, sums);
+    }
+  }
+
+  #sum(destination: number, field: number): number {
+    let sum = 0;
+    for (let processor = 0; processor < this.#processors; processor++)
+      sum += Number(this.#longs[(processor * this.#capacity + destination) * LONGS + field / 8]);
+    return sum;
+  }
+}

@@ -1,0 +1,101 @@
+/** Services' records: their identity, their options, and what schedulers of programs need. */
+import { LvsError } from '../model/errors.ts';
+import type { Address } from '../wire/address.ts';
+import type { TableMemory } from './memory.ts';
+import { NO_LIST, type NumberList, NumberLists } from './number-lists.ts';
+import { inPacketOrder, portInPacketOrder } from './packet-order.ts';
+import { MAX_LISTED, MAX_RECORDS, SERVICE, SERVICE_BYTES } from './record-layout.ts';
+import { Records } from './records.ts';
+
+const MAX_SERVICES = MAX_RECORDS - 1;
+
+/** The identity of a service. */
+interface Identity {
+  /** IP protocol number; 0 with a mark. */
+  readonly protocol: number;
+  readonly family: 4 | 6;
+  readonly address: Address;
+  readonly port: number;
+  readonly mark: number;
+}
+
+/** What has a record. */
+interface Numbered {
+  readonly index: number;
+}
+
+const numberOf = ({ index }: Numbered): number => index;
+
+export class ServiceRecords extends Records {
+  readonly #lists: NumberLists;
+  /** Lists and tables by number. */
+  readonly #list: NumberList[] = [];
+  readonly #table: NumberList[] = [];
+
+  /** Free numbers, those of services that were removed in the last second, and in the one before. */
+  readonly #free: number[] = [];
+  #released: number[] = [];
+  #releasedBefore: number[] = [];
+  #next = 1;
+
+  constructor(memory: TableMemory) {
+    super(memory, 'services', SERVICE_BYTES);
+    this.#lists = new NumberLists(memory);
+  }
+
+  /** Makes a record with this identity and without options, and returns its number. Throws an LvsError if there is no room. */
+  make({ protocol, family, address, port, mark }: Identity): number {
+    const index = this.#free.pop() ?? this.#next;
+    if (index > MAX_SERVICES) throw new LvsError('TABLE_FULL', `services: no more than ${MAX_SERVICES}`);
+    this.reserve(index);
+    if (index === this.#next) this.#next++;
+    this.clear(index);
+    this.setAddress(index, SERVICE.address, address);
+    this.setHalf(index, SERVICE.port, portInPacketOrder(port));
+    this.setHalf(index, SERVICE.protocol, protocol | (family << 8));
+    this.setWord(index, SERVICE.mark, mark);
+    this.setWord(index, SERVICE.last, -1);
+    return index;
+  }
+
+  /** Writes an address or a mask. */
+  setAddress(index: number, field: number, address: Address): void {
+    for (let i = 0; i < 4; i++) this.setWord(index, field + 4 * i, inPacketOrder(address[i]!));
+  }
+
+  /** Replaces the list of the service's destinations; one that is too long for programs is empty. */
+  setList(index: number, destinations: readonly Numbered[]): void {
+    const listed = destinations.length <= MAX_LISTED ? destinations : [];
+    const list = this.#lists.replace(this.#list[index] ?? NO_LIST, listed.map(numberOf));
+    this.#list[index] = list;
+    this.#publish(index, SERVICE.list, list);
+  }
+
+  /** Replaces the table of a hashing scheduler; an empty one is not known yet. */
+  setTable(index: number, destinations: readonly Numbered[]): void {
+    const table = this.#lists.replace(this.#table[index] ?? NO_LIST, destinations.map(numberOf));
+    this.#table[index] = table;
+    this.#publish(index, SERVICE.table, table);
+  }
+
+  /** The service was removed. */
+  release(index: number): void {
+    this.setWord(index, SERVICE.flags, 0);
+    this.setList(index, []);
+    this.setTable(index, []);
+    this.#released.push(index);
+  }
+
+  /** Makes numbers and room of lists available that were released more than a second ago. To be called once a second. */
+  recycle(): void {
+    this.#lists.recycle();
+    this.#free.push(...this.#releasedBefore);
+    this.#releasedBefore = this.#released;
+    this.#released = [];
+  }
+
+  /** Writes first entry and count as one word. */
+  #publish(index: number, field: number, { first, count }: NumberList): void {
+    Atomics.store(this.longs, (index * SERVICE_BYTES + field) / 8, (BigInt(count) << 32n) | BigInt(first));
+  }
+}

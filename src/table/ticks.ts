@@ -1,0 +1,55 @@
+/** The clock of rows: ticks of 32 bits. */
+
+/** Bounds of the length of a tick, ms: of shorter ones 31 days would not fit, longer ones would be too coarse. */
+export const SHORTEST_TICK = 4;
+export const LONGEST_TICK = 64;
+
+/**
+ * The longest timeout in ticks. Ends are compared modulo 2^32, so that a row may be late by as much again: 49 days with the
+ * shortest tick. Longer timeouts are shortened to this.
+ */
+export const LONGEST_TIMEOUT = 2 ** 30;
+
+/** Converts between ms and ticks of one length. */
+export class Ticks {
+  /** Length of a tick, ms. */
+  readonly length: number;
+
+  /** Throws a RangeError unless `length` is SHORTEST_TICK to LONGEST_TICK. */
+  constructor(length: number) {
+    if (!(length >= SHORTEST_TICK && length <= LONGEST_TICK))
+      throw new RangeError(`tick of ${length} ms: expected ${SHORTEST_TICK} to ${LONGEST_TICK} ms`);
+    this.length = length;
+  }
+
+  /** Returns the tick at `now`, ms; signed, modulo 2^32. */
+  at(now: number): number {
+    return Math.floor(now / this.length) | 0;
+  }
+
+  /** Returns a timeout of `ms` in ticks: rounded up, at least 1, at most LONGEST_TIMEOUT. */
+  timeout(ms: number): number {
+    return Math.min(LONGEST_TIMEOUT, Math.max(1, Math.ceil(ms / this.length)));
+  }
+
+  /** Returns a timeout in ms. */
+  toMs(ticks: number): number {
+    return ticks * this.length;
+  }
+
+  /** Returns when a row that a packet reached at tick `seen` is due, ms of the clock of `now`; `now` is less than 49 days off. */
+  end(seen: number, timeout: number, now: number): number {
+    const elapsed = (this.at(now) - seen) | 0;
+    return (Math.floor(now / this.length) - elapsed + timeout) * this.length;
+  }
+}
+
+/**
+ * Returns how far jiffies are shifted to the right for a tick of SHORTEST_TICK at least. `rate`: jiffies in a second, 100 to
+ * 1000 (CONFIG_HZ).
+ */
+export function shiftOfJiffies(rate: number): number {
+  let shift = 0;
+  while ((1000 / rate) * 2 ** shift < SHORTEST_TICK) shift++;
+  return shift;
+}
