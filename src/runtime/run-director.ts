@@ -27,6 +27,7 @@ import { privilegeError } from './privileges.ts';
 import { type ProcfsFiles, startProcfsFiles } from './procfs-files.ts';
 import { unpredictable } from './random.ts';
 import { RunningDirector } from './running-director.ts';
+import { availableMemory, defaultConnections } from './table-size.ts';
 import { openWebInterface, recordedLog } from './web-interface.ts';
 
 /** ms between two checks of addresses, routes, losses and drains. */
@@ -47,8 +48,8 @@ export interface RunOptions {
   readonly datapath: DatapathName;
   /** Size of the kernel flow table, per IP version; a NAT connection takes two flows. */
   readonly flows: number;
-  /** Maximum number of connections. */
-  readonly connections: number;
+  /** Maximum number of connections; default: as the memory allows. */
+  readonly connections?: number;
   readonly log: Log;
 }
 
@@ -105,7 +106,7 @@ export async function runDirector(options: RunOptions): Promise<void> {
   });
   await network.openInterfaces();
   const sources = new SourceValidator(system, routes);
-  const { connections } = options;
+  const { connections = defaultConnections(availableMemory()) } = options;
   const sender = new RecordingSender(io);
   const running = new RunningDirector({
     io,

@@ -31,6 +31,7 @@ import type { Offloading } from './offloading.ts';
 import { OwnedPackets, runningServices } from './owned-packets.ts';
 import { Packing, unpacked } from './packed.ts';
 import { unpredictable } from './random.ts';
+import { withTable } from './table-size.ts';
 import { UnmatchedPackets } from './unmatched-packets.ts';
 
 /** Bytes of the longest tunnel header: IPv6 (RFC 8200) and GUE with a private field, or GRE with a checksum. */
@@ -98,10 +99,9 @@ export class RunningDirector {
   constructor(options: RunningDirectorOptions) {
     const { io, sender, routes, clock, connections, log } = options;
     this.#options = options;
-    this.director = new Director({
-      host: liveHost(sender, routes, options.sources),
-      random: unpredictable,
-      maxConnections: connections,
+    this.director = withTable(connections, log, (maxConnections) => {
+      const host = liveHost(sender, routes, options.sources);
+      return new Director({ host, random: unpredictable, maxConnections });
     });
     options.offloading?.start(this.director);
     this.#owned = new OwnedPackets(runningServices(this.director));

@@ -36,7 +36,7 @@ interface RunArguments {
   readonly metrics?: { host: string; port: number };
   readonly metricsName?: string[];
   readonly procfs?: string;
-  readonly connections: number;
+  readonly connections?: number;
   readonly datapath: DatapathName;
   readonly flows: number;
   readonly logFormat: LogFormat;
@@ -114,9 +114,8 @@ program
   .option('--procfs <folder>', 'keep ip_vs, ip_vs_conn and ip_vs_stats there, as /proc/net has them')
   .option(
     '--connections <number>',
-    'maximum number of connections; 140 bytes each',
+    'maximum number of connections, of both IP versions; 140 bytes each (default: 1048576, or what fits into 1/16 of the memory)',
     parseConnections,
-    1_048_576,
   )
   .addOption(
     new Option(
