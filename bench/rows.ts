@@ -36,7 +36,7 @@ function measure(effort: Effort, family: Family, size: number): Figure[] {
   const add = (connection: number) => {
     const row = rows.add(
       { protocol: TCP, caddr, cport: crowd.cport(connection), vaddr, vport: 80 },
-      { kind: KIND.LIVE, destination: RECORD, track: 0, salt: 0 },
+      { kind: KIND.LIVE, destination: RECORD, track: 0, salt: 0, timeout: 0, seen: 0 },
     );
     rows.setTimeout(row, TIMEOUT);
     rows.setSeen(row, NOW);
@@ -87,7 +87,10 @@ function measure(effort: Effort, family: Family, size: number): Figure[] {
   );
   const pass = (tick: number, visit: (row: number) => void): number => {
     const begin = process.cpuUsage();
-    rows.eachDue(0, rows.capacity, tick, visit);
+    rows.eachDue(0, rows.capacity, tick, (row) => {
+      visit(row);
+      return true;
+    });
     const { user, system } = process.cpuUsage(begin);
     return (user + system) / 1e3;
   };

@@ -2,16 +2,16 @@
 import { type FiveTuple, NONE, type Row } from '../model/connection.ts';
 import { DestinationRecords } from '../table/destination-records.ts';
 import { secretsFrom } from '../table/homes.ts';
-import { KIND, TRACK } from '../table/layout.ts';
+import { TRACK } from '../table/layout.ts';
 import { ordinaryMemory, type TableMemory } from '../table/memory.ts';
 import { Rows, TAKEN } from '../table/rows.ts';
+import type { Ticks } from '../table/ticks.ts';
 import type { Address } from '../wire/address.ts';
-import { flagsOf, kindOf, trackOf } from './connection-flags.ts';
-import { SelectedRow } from './selected-row.ts';
+import { ConnectionFields } from './connection-fields.ts';
+import { kindOf, trackOf } from './connection-flags.ts';
+import type { Expiry } from './expiry.ts';
+import { RowScan } from './row-scan.ts';
 import { TimerWheel } from './timer-wheel.ts';
-
-/** A persistence template that is no longer valid has this port on its virtual and its destination side. */
-export const INVALID_PORT = 0xffff;
 
 /** What a connection or a template is bound to, and how. */
 export interface Binding {
@@ -34,16 +34,16 @@ export interface TableOptions {
   readonly memory?: TableMemory;
   /** The records of destinations; default: new ones in `memory`. */
   readonly records?: DestinationRecords;
+  /** The clock of rows whose timers programs of the kernel restart; without it, a timer wheel has the timers. */
+  readonly ticks?: Ticks | undefined;
 }
 
 /** All memory is reserved at once; only pages that were written to are resident. Rows are numbered by their place. */
-export class ConnectionTable {
+export class ConnectionTable extends ConnectionFields {
   /** The most rows in use. */
   readonly capacity: number;
   /** Secrets of the homes of rows, see Homes. */
   readonly secrets: Uint32Array;
-  /** What `select` fills. */
-  readonly window = new SelectedRow();
   /** The most rows that were in use at the same time. */
   highest = 0;
 
@@ -52,19 +52,21 @@ export class ConnectionTable {
 
   readonly #rows: Rows;
   /** Reused by `add`. */
-  readonly #made = { kind: 0, destination: 0, track: 0, salt: 0 };
-  readonly #wheel: TimerWheel;
+  readonly #made = { kind: 0, destination: 0, track: 0, salt: 0, timeout: 0, seen: 0 };
+  readonly #expiry: Expiry;
+  readonly #scan: RowScan | undefined;
+  /** The callback of `expire`. */
+  #onExpired: (row: Row) => boolean = () => false;
 
-  constructor({ limit, seed, memory = ordinaryMemory, records }: TableOptions) {
-    this.secrets = secretsFrom(seed);
-    this.#rows = new Rows({
-      limit,
-      secrets: this.secrets,
-      memory,
-      records: records ?? new DestinationRecords(memory),
-    });
+  constructor({ limit, seed, memory = ordinaryMemory, records, ticks }: TableOptions) {
+    const secrets = secretsFrom(seed);
+    const rows = new Rows({ limit, secrets, memory, records: records ?? new DestinationRecords(memory) });
+    super(rows);
+    this.#rows = rows;
+    this.secrets = secrets;
     this.capacity = limit;
-    this.#wheel = new TimerWheel(this.#rows.capacity);
+    this.#scan = ticks && new RowScan(this.#rows, ticks);
+    this.#expiry = this.#scan ?? new TimerWheel(this.#rows.capacity);
   }
 
   /** Returns the records of destinations, which rows name by number. */
@@ -79,7 +81,7 @@ export class ConnectionTable {
 
   /** Returns the bytes reserved. */
   get bytes(): number {
-    return this.#rows.bytes + this.#wheel.bytes;
+    return this.#rows.bytes + this.#expiry.bytes;
   }
 
   /** Returns the number of homes, see Homes. */
@@ -117,7 +119,7 @@ export class ConnectionTable {
     made.destination = destination;
     made.track = track;
     made.salt = salt;
-    let row = rows.add(ends, made);
+    let row = this.#addWithRoom(ends);
     if (row === TAKEN) {
       rows.replace(rows.findRequest(ends.protocol, ends.caddr, ends.cport, ends.vaddr, vport));
       row = rows.add(ends, made);
@@ -126,10 +128,40 @@ export class ConnectionTable {
     return row;
   }
 
+  /** Adds what `#made` says, in place of a row near its home whose time has come if there is no other place. */
+  #addWithRoom(ends: FiveTuple): Row {
+    const made = this.#made;
+    const scan = this.#scan;
+    if (scan === undefined) return this.#rows.add(ends, made);
+    Object.assign(made, scan.untouched);
+    const row = this.#rows.add(ends, made);
+    if (row !== NONE) return row;
+    scan.advanceNear(this.#rows.homeFor(ends, made), (due) => this.#ask(due, scan.now));
+    return this.#rows.add(ends, made);
+  }
+
+  /**
+   * Ends the row if `track` is what `track` returned for it, so that no program changes it any more. Reports whether it
+   * did: otherwise the row had a packet since, or has ended.
+   */
+  end(row: Row, track: number): boolean {
+    return this.#rows.end(row, track);
+  }
+
+  /** Reports whether the row has ended, and waits to be removed, or has another connection at this moment. */
+  hasEnded(row: Row): boolean {
+    return this.#rows.state(row) >= TRACK.RECYCLE;
+  }
+
+  /** Returns state and flags as one value, for `end`. */
+  track(row: Row): number {
+    return this.#rows.track(row);
+  }
+
   /** Frees the row, whose number will be used again. The row that controls it controls one less. */
   remove(row: Row): void {
     this.#rows.remove(row);
-    this.#wheel.cancel(row);
+    this.#expiry.cancel(row);
   }
 
   /** Reports whether the row is in use. */
@@ -180,138 +212,13 @@ export class ConnectionTable {
     this.#rows.invalidate(row);
   }
 
-  /** Returns the IP protocol number; 0 for a template of a firewall mark. */
-  protocol(row: Row): number {
-    return this.#rows.protocol(row);
-  }
-
-  /** Returns the flags of include/uapi/linux/ip_vs.h, among them the method. */
-  flags(row: Row): number {
-    return this.method(row) | flagsOf(this.#rows.kind(row), this.#rows.track(row));
-  }
-
-  /** Returns the number of the forwarding method: MASQ, LOCAL, TUNNEL or ROUTE. */
-  method(row: Row): number {
-    return this.#rows.method(row);
-  }
-
-  isTemplate(row: Row): boolean {
-    const kind = this.#rows.kind(row);
-    return kind === KIND.TEMPLATE || kind === KIND.INVALID;
-  }
-
-  isOnePacket(row: Row): boolean {
-    return this.#rows.kind(row) === KIND.HIDDEN;
-  }
-
-  /** Reports whether no packet of the destination was seen. */
-  isHalfSeen(row: Row): boolean {
-    return (this.#rows.track(row) & TRACK.NOOUTPUT) !== 0;
-  }
-
-  /** A packet of the destination was seen. */
-  setFullySeen(row: Row): void {
-    this.#rows.setBits(row, TRACK.NOOUTPUT, 0);
-  }
-
-  /** Reports whether the row is counted among its destination's inactive connections. */
-  isInactive(row: Row): boolean {
-    return (this.#rows.track(row) & TRACK.INACTIVE) !== 0;
-  }
-
-  setInactive(row: Row, inactive: boolean): void {
-    this.#rows.setBits(row, TRACK.INACTIVE, inactive ? TRACK.INACTIVE : 0);
-  }
-
-  /** Returns the state of its protocol. */
-  state(row: Row): number {
-    return this.#rows.state(row);
-  }
-
-  setState(row: Row, state: number): void {
-    this.#rows.setBits(row, TRACK.state, state);
-  }
-
   /** Returns the ms that `touch` gives. */
   timeout(row: Row): number {
-    return this.#rows.timeout(row);
+    return this.#expiry.toMs(this.#rows.timeout(row));
   }
 
   setTimeout(row: Row, ms: number): void {
-    this.#rows.setTimeout(row, ms);
-  }
-
-  /** Returns the number of the destination. */
-  destination(row: Row): number {
-    return this.#rows.destination(row);
-  }
-
-  /** Returns how many packets came from the client; many are not counted exactly. */
-  packets(row: Row): number {
-    return this.isTemplate(row) ? 0 : this.#rows.packets(row);
-  }
-
-  addPackets(row: Row, count: number): void {
-    this.#rows.addPackets(row, count);
-  }
-
-  /** Returns the row that controls this one: a template, or the connection that announced it; NONE: there is none. */
-  template(row: Row): Row {
-    return this.#rows.template(row);
-  }
-
-  /** Returns how many rows this one controls. */
-  children(row: Row): number {
-    return this.#rows.children(row);
-  }
-
-  /** Makes `template` control the row until one of them is removed. */
-  control(row: Row, template: Row): void {
-    this.#rows.control(row, template);
-  }
-
-  /** Sets how many rows this one controls, for a copy of a table. */
-  setChildren(row: Row, count: number): void {
-    this.#rows.setChildren(row, count);
-  }
-
-  /** Returns what distinguishes a template that a persistence engine made; 0 for a connection. */
-  salt(row: Row): number {
-    return this.isTemplate(row) ? this.#rows.salt(row) : 0;
-  }
-
-  cport(row: Row): number {
-    return this.#rows.cport(row);
-  }
-
-  vport(row: Row): number {
-    return this.#isInvalid(row) ? INVALID_PORT : this.#rows.vport(row);
-  }
-
-  dport(row: Row): number {
-    return this.#isInvalid(row) ? INVALID_PORT : this.#rows.dport(row);
-  }
-
-  copyCaddr(row: Row, into: Address): Address {
-    return this.#rows.copyCaddr(row, into);
-  }
-
-  copyVaddr(row: Row, into: Address): Address {
-    return this.#rows.copyVaddr(row, into);
-  }
-
-  /** Fills `window` with the row's addresses and ports. */
-  select(row: Row): SelectedRow {
-    const { window } = this;
-    const rows = this.#rows;
-    window.row = row;
-    window.protocol = rows.protocol(row);
-    window.cport = rows.cport(row);
-    window.vport = this.vport(row);
-    window.dport = this.dport(row);
-    rows.copyCaddr(row, window.caddr);
-    rows.copyVaddr(row, window.vaddr);
-    return window;
+    this.#rows.setTimeout(row, this.#expiry.toWritten(ms));
   }
 
   /** Returns the rows in use, in the order of their numbers. Rows may be removed and added meanwhile. */
@@ -321,22 +228,22 @@ export class ConnectionTable {
 
   /** Restarts the row's timer: it expires its timeout after `now`, in ms. */
   touch(row: Row, now: number): void {
-    this.#wheel.restart(row, now, this.timeout(row));
+    this.#expiry.restart(row, now, this.timeout(row));
   }
 
   /** When the row expires, ms of the clock of `touch`; negative: at the next `expire`; 0 where it is not armed. */
   expires(row: Row): number {
-    return this.#wheel.expires[row]!;
+    return this.#expiry.expires(row);
   }
 
   /** False before a row's first `touch`, and while `onExpired` is asked about it. */
   armed(row: Row): boolean {
-    return this.#wheel.armed(row);
+    return this.#expiry.armed(row);
   }
 
   /** The row is due at the next `expire`. */
   expireNow(row: Row): void {
-    this.#wheel.dueNow(row);
+    this.#expiry.dueNow(row);
   }
 
   /**
@@ -345,21 +252,20 @@ export class ConnectionTable {
    * any rows.
    */
   expire(now: number, onExpired: (row: Row) => boolean): void {
-    this.#wheel.advance(now, (row) => {
-      const remove = onExpired(row);
-      if (!this.has(row)) return;
-      if (remove) this.remove(row);
-      else if (!this.#wheel.armed(row)) this.touch(row, now);
-    });
+    this.#onExpired = onExpired;
+    this.#expiry.advance(now, (row) => this.#ask(row, now));
   }
 
-  #isInvalid(row: Row): boolean {
-    return this.#rows.kind(row) === KIND.INVALID;
+  #ask(row: Row, now: number): void {
+    const remove = this.#onExpired(row);
+    if (!this.has(row)) return;
+    if (remove) this.remove(row);
+    else if (!this.#expiry.armed(row)) this.touch(row, now);
   }
 
   /** Reads the row's timer together with the row: in a large table both are cache misses. */
   #fetch(row: Row): Row {
-    if (row !== NONE) this.fetched = this.#wheel.expires[row]!;
+    if (row !== NONE) this.fetched = this.#expiry.expires(row);
     return row;
   }
 }

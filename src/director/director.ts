@@ -11,8 +11,7 @@ import type { Settings } from '../model/settings.ts';
 import type { ConnectionSnapshot, ServiceSnapshot, Snapshot } from '../model/snapshot.ts';
 import type { DropReason, Verdict } from '../model/verdict.ts';
 import { ordinaryMemory, type TableMemory } from '../table/memory.ts';
-import { SettingsRecord } from '../table/settings-record.ts';
-import { SHORTEST_TICK, Ticks } from '../table/ticks.ts';
+import type { Ticks } from '../table/ticks.ts';
 import { formatAddress } from '../wire/address.ts';
 import type { Frame } from '../wire/frame.ts';
 import {
@@ -58,6 +57,8 @@ export interface DirectorOptions {
   readonly maxConnections?: number;
   /** Where the table and its records are; default: memory of this process. */
   readonly memory?: TableMemory;
+  /** The clock by which programs of the kernel restart timers in rows; without it, no program does. */
+  readonly ticks?: Ticks;
   /** Interval of the estimator, ms; rates are per second of a period of 2000. */
   readonly estimatorPeriod?: number;
   /** Whether ICMP errors are limited (see ErrorLimit); default true. */
@@ -86,7 +87,8 @@ export class Director {
     const settings = newSettings(options.settings);
     const seed = Math.floor(random() * 2 ** 32);
     const memory = options.memory ?? ordinaryMemory;
-    const table = new ConnectionTable({ limit: maxConnections, seed, memory });
+    const { ticks } = options;
+    const table = new ConnectionTable({ limit: maxConnections, seed, memory, ticks });
     let id = Math.floor(random() * 0x10000);
     const nextId = () => {
       id = (id + 1) & 0xffff;
@@ -106,7 +108,7 @@ export class Director {
     this.#datapath = new Datapath(this.context);
     this.#defense = new Defense(this.context);
     this.#defense.update();
-    this.#published = new PublishedSettings(new SettingsRecord(memory), new Ticks(SHORTEST_TICK), table);
+    this.#published = new PublishedSettings(memory, table, options.ticks);
     this.#published.update(this.context);
   }
 

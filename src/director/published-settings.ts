@@ -1,7 +1,8 @@
 /** What programs of the kernel read of a director's settings, timeouts and tables of states. */
+import type { TableMemory } from '../table/memory.ts';
 import { SETTINGS } from '../table/record-layout.ts';
-import type { SettingsRecord } from '../table/settings-record.ts';
-import type { Ticks } from '../table/ticks.ts';
+import { SettingsRecord } from '../table/settings-record.ts';
+import { MIN_TICK_MS, Ticks } from '../table/ticks.ts';
 import { ACK, FIN, RST, SYN } from '../wire/tcp.ts';
 import type { ConnectionTable } from './connections.ts';
 import type { DirectorCore } from './core.ts';
@@ -19,7 +20,13 @@ export class PublishedSettings {
   readonly #record: SettingsRecord;
   readonly #ticks: Ticks;
 
-  constructor(record: SettingsRecord, ticks: Ticks, { capacity, homes, secrets }: ConnectionTable) {
+  /** `memory`: of the record. `ticks`: default: those of a table that no program works on. */
+  constructor(
+    memory: TableMemory,
+    { capacity, homes, secrets }: ConnectionTable,
+    ticks = new Ticks(MIN_TICK_MS),
+  ) {
+    const record = new SettingsRecord(memory);
     this.#record = record;
     this.#ticks = ticks;
     record.set(SETTINGS.ticksPerSecond, Math.round(1000 / ticks.length));

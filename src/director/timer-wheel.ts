@@ -1,5 +1,6 @@
 /** Timer wheel over connection rows: a packet only writes a row's expiry, the wheel finds out when it comes to it. */
 import type { Row } from '../model/connection.ts';
+import type { Expiry } from './expiry.ts';
 
 /** ms a slot. A row fires at the first multiple of this that is not before its expiry. */
 export const TICK = 64;
@@ -21,9 +22,9 @@ const NEVER = 0;
  * A hashed timer wheel with lists through the rows. A row may sit in an earlier slot than its expiry asks for, because
  * it was restarted meanwhile or because its expiry is more than one turn away; never in a later one.
  */
-export class TimerWheel {
+export class TimerWheel implements Expiry {
   /** When each row expires, ms of the clock of `restart` and `advance`; negative: at once; 0: not at all. */
-  readonly expires: Float64Array<ArrayBuffer>;
+  readonly #expires: Float64Array<ArrayBuffer>;
   readonly #next: Uint32Array<ArrayBuffer>;
   readonly #previous: Uint32Array<ArrayBuffer>;
   /** The last tick whose slot was emptied. */
@@ -32,7 +33,7 @@ export class TimerWheel {
   #waiting = 0;
 
   constructor(rows: number) {
-    this.expires = new Float64Array(rows);
+    this.#expires = new Float64Array(rows);
     this.#next = new Uint32Array(FIRST_ROW + rows);
     this.#previous = new Uint32Array(FIRST_ROW + rows);
     for (let head = FIRST_SLOT; head < FIRST_ROW; head++) this.#next[head] = this.#previous[head] = head;
@@ -40,7 +41,20 @@ export class TimerWheel {
 
   /** Returns the bytes of the wheel's arrays. */
   get bytes(): number {
-    return this.expires.byteLength + this.#next.byteLength + this.#previous.byteLength;
+    return this.#expires.byteLength + this.#next.byteLength + this.#previous.byteLength;
+  }
+
+  /** Timeouts are written as they are. */
+  toMs(written: number): number {
+    return written;
+  }
+
+  toWritten(ms: number): number {
+    return ms;
+  }
+
+  expires(row: Row): number {
+    return this.#expires[row]!;
   }
 
   armed(row: Row): boolean {
@@ -49,7 +63,7 @@ export class TimerWheel {
 
   /** The row expires `timeout` ms after `now`. */
   restart(row: Row, now: number, timeout: number): void {
-    const expires = this.expires;
+    const expires = this.#expires;
     const before = expires[row]!;
     const after = now + timeout;
     // In a slot, and where it is now is early enough: the most frequent case, which reads nothing else.
@@ -66,7 +80,7 @@ export class TimerWheel {
   /** The row is due at the next `advance`, whatever the time then. */
   dueNow(row: Row): void {
     this.cancel(row);
-    this.expires[row] = AT_ONCE;
+    this.#expires[row] = AT_ONCE;
     this.#link(FIRST_ROW + row, DUE);
   }
 
@@ -74,8 +88,8 @@ export class TimerWheel {
   cancel(row: Row): void {
     if (!this.armed(row)) return;
     this.#unlink(FIRST_ROW + row);
-    if (this.expires[row] !== AT_ONCE) this.#waiting--;
-    this.expires[row] = NEVER;
+    if (this.#expires[row] !== AT_ONCE) this.#waiting--;
+    this.#expires[row] = NEVER;
   }
 
   /**
@@ -109,11 +123,11 @@ export class TimerWheel {
     next[head] = previous[head] = head;
     for (let node = first; node !== FIRING; node = next[FIRING]!) {
       const row = node - FIRST_ROW;
-      const expires = this.expires[row]!;
+      const expires = this.#expires[row]!;
       this.cancel(row);
       if (expires <= time) onDue(row);
       else {
-        this.expires[row] = expires;
+        this.#expires[row] = expires;
         this.#place(row);
       }
     }
@@ -122,7 +136,7 @@ export class TimerWheel {
   /** Puts an unlinked row where it will be looked at in time: at its tick, or as far ahead as the wheel reaches. */
   #place(row: Row): void {
     const earliest = this.#tick + 1;
-    const tick = Math.ceil(this.expires[row]! / TICK);
+    const tick = Math.ceil(this.#expires[row]! / TICK);
     const at = Math.min(Math.max(tick, earliest), this.#tick + SLOTS);
     this.#link(FIRST_ROW + row, FIRST_SLOT + (at & (SLOTS - 1)));
     this.#waiting++;

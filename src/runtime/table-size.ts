@@ -45,7 +45,7 @@ export function withTable<T>(connections: number, log: Log, make: (connections: 
   }
 }
 
-/** Reports whether V8 or a system call says that memory is short. */
+/** Reports whether V8 or a system call reports short memory. */
 const isShortage = (error: unknown): boolean =>
   error instanceof Error &&
   (error.message.includes('allocation failed') || ('code' in error && error.code === 'ENOMEM'));

@@ -98,7 +98,7 @@ export const TRACK = {
   method: 6,
   /** All of its packets go up to the director. */
   UP: 1 << 9,
-  /** It belongs to a template: programs neither recycle nor take it over. */
+  /** It belongs to a template, or controls other rows: programs neither recycle nor take it over. */
   TEMPLATED: 1 << 10,
   /** The destination's port is the virtual port; without it, it is that of the destination's record. */
   SAME_PORT: 1 << 11,

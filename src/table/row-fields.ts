@@ -37,6 +37,9 @@ export interface NewRow {
   readonly track: number;
   /** 32 bits that distinguish templates with the same ends; 0 for a connection. */
   readonly salt: number;
+  /** Ticks, as `timeout` and `seen` of ROW. */
+  readonly timeout: number;
+  readonly seen: number;
 }
 
 export class RowFields {
@@ -171,8 +174,10 @@ export class RowFields {
     return this.#children === undefined ? 0 : this.#children[row]!;
   }
 
-  /** Makes `template` control the row. */
+  /** Makes `template` control the row. Programs leave both to the director from now on. */
   control(row: Row, template: Row): void {
+    this.setBits(row, TRACK.TEMPLATED, TRACK.TEMPLATED);
+    this.setBits(template, TRACK.TEMPLATED, TRACK.TEMPLATED);
     this.#templates ??= wordsOf(this.#memory.reserve('templates', this.capacity * 4), this.capacity);
     this.#templates[row] = template + 1;
     this.setChildren(template, this.children(template) + 1);
@@ -198,7 +203,11 @@ export class RowFields {
   }
 
   /** Writes everything but the first word that makes it a row of some kind, `near`, and the order. */
-  protected fill(row: Row, { caddr, vaddr, vport }: FiveTuple, { destination, track, salt }: NewRow): void {
+  protected fill(
+    row: Row,
+    { caddr, vaddr, vport }: FiveTuple,
+    { destination, track, salt, timeout, seen }: NewRow,
+  ): void {
     const { words, halves } = this;
     const at = row << ROW_SHIFT_32;
     words[at + CADDR] = inPacketOrder(caddr[0]!);
@@ -214,8 +223,8 @@ export class RowFields {
     halves[half + PACKETS] = salt & 0xffff;
     halves[half + DESTINATION_HALF] = destination;
     halves[half + NEXT_HOP] = salt >>> 16;
-    words[at + TIMEOUT] = 0;
-    words[at + SEEN] = 0;
+    words[at + TIMEOUT] = timeout;
+    words[at + SEEN] = seen;
     const generation = (words[at + TRACK_WORD]! & GENERATION_MASK) + (1 << TRACK.generation);
     Atomics.store(words, at + TRACK_WORD, generation | track);
   }

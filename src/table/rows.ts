@@ -135,7 +135,7 @@ export class Rows extends Places {
   }
 
   /**
-   * Makes a row, with timeout, packets and seen 0. Returns NONE if the table is full or the client's home has too many
+   * Makes a row with 0 packets. Returns NONE if the table is full or the client's home has too many
    * rows, TAKEN if `kind` is LIVE and a LIVE row has the same ends.
    */
   add(ends: FiveTuple, made: NewRow): Row {
@@ -195,6 +195,13 @@ export class Rows extends Places {
     return this.changeTrack(row, track, generation | TRACK.GONE | 0);
   }
 
+  /** Returns the home of a row with these ends. */
+  homeFor({ protocol, caddr, cport, vaddr, vport }: FiveTuple, { kind, salt }: NewRow): number {
+    this.key.set(caddr, vaddr);
+    if (kind === KIND.TEMPLATE) return this.key.homeOfTemplate(protocol, portInPacketOrder(vport), salt);
+    return this.key.home(portInPacketOrder(cport) | (protocol << 16));
+  }
+
   /** Frees the place of a row; its number will be used again. */
   remove(row: Row): void {
     const kind = this.kind(row);
@@ -206,14 +213,18 @@ export class Rows extends Places {
     Atomics.sub(this.#head, LIVE_COUNT, 1);
   }
 
-  /** Shows the rows from `from` to `to` whose time is up at this tick. `visit` may end them and add others. */
-  eachDue(from: Row, to: Row, tick: number, visit: (row: Row) => void): void {
+  /**
+   * Shows the rows from `from` to `to` whose time is up at this tick, until `visit` returns false. Returns the row after the
+   * last that was looked at. `visit` may end them and add others.
+   */
+  eachDue(from: Row, to: Row, tick: number, visit: (row: Row) => boolean): Row {
     const { words } = this;
     for (let row = from; row < to; row++) {
       if (words[(row << ROW_SHIFT_32) + CLIENT]! >>> KIND_SHIFT < KIND.LIVE) continue;
       // Modulo 2^32, because the clock wraps.
-      if (((tick - this.seen(row)) | 0) > this.timeout(row)) visit(row);
+      if (((tick - this.seen(row)) | 0) > this.timeout(row) && !visit(row)) return row + 1;
     }
+    return to;
   }
 
   #find(kind: number, client: number, caddr: Address, vaddr: Address, port: number): Row {

@@ -1,35 +1,40 @@
 /** The clock of rows: ticks of 32 bits. */
 
 /** Bounds of the length of a tick, ms: of shorter ones 31 days would not fit, longer ones would be too coarse. */
-export const SHORTEST_TICK = 4;
-export const LONGEST_TICK = 64;
+export const MIN_TICK_MS = 4;
+export const MAX_TICK_MS = 64;
 
 /**
  * The longest timeout in ticks. Ends are compared modulo 2^32, so that a row may be late by as much again: 49 days with the
  * shortest tick. Longer timeouts are shortened to this.
  */
-export const LONGEST_TIMEOUT = 2 ** 30;
+export const MAX_TIMEOUT_TICKS = 2 ** 30;
 
-/** Converts between ms and ticks of one length. */
+/** Converts between ms of the director's clock and ticks. */
 export class Ticks {
   /** Length of a tick, ms. */
   readonly length: number;
+  readonly #origin: number;
 
-  /** Throws a RangeError unless `length` is SHORTEST_TICK to LONGEST_TICK. */
-  constructor(length: number) {
-    if (!(length >= SHORTEST_TICK && length <= LONGEST_TICK))
-      throw new RangeError(`tick of ${length} ms: expected ${SHORTEST_TICK} to ${LONGEST_TICK} ms`);
+  /**
+   * `origin`: the tick at 0 ms of the director's clock, as programs count ticks; any whole number. Throws a RangeError unless
+   * `length` is MIN_TICK_MS to MAX_TICK_MS.
+   */
+  constructor(length: number, origin = 0) {
+    if (!(length >= MIN_TICK_MS && length <= MAX_TICK_MS))
+      throw new RangeError(`tick of ${length} ms: expected ${MIN_TICK_MS} to ${MAX_TICK_MS} ms`);
     this.length = length;
+    this.#origin = origin;
   }
 
   /** Returns the tick at `now`, ms; signed, modulo 2^32. */
   at(now: number): number {
-    return Math.floor(now / this.length) | 0;
+    return (Math.floor(now / this.length) + this.#origin) | 0;
   }
 
-  /** Returns a timeout of `ms` in ticks: rounded up, at least 1, at most LONGEST_TIMEOUT. */
+  /** Returns a timeout of `ms` in ticks: rounded up, at least 1, at most MAX_TIMEOUT_TICKS. */
   timeout(ms: number): number {
-    return Math.min(LONGEST_TIMEOUT, Math.max(1, Math.ceil(ms / this.length)));
+    return Math.min(MAX_TIMEOUT_TICKS, Math.max(1, Math.ceil(ms / this.length)));
   }
 
   /** Returns a timeout in ms. */
@@ -45,11 +50,11 @@ export class Ticks {
 }
 
 /**
- * Returns how far jiffies are shifted to the right for a tick of SHORTEST_TICK at least. `rate`: jiffies in a second, 100 to
+ * Returns how far jiffies are shifted to the right for a tick of MIN_TICK_MS at least. `rate`: jiffies in a second, 100 to
  * 1000 (CONFIG_HZ).
  */
 export function shiftOfJiffies(rate: number): number {
   let shift = 0;
-  while ((1000 / rate) * 2 ** shift < SHORTEST_TICK) shift++;
+  while ((1000 / rate) * 2 ** shift < MIN_TICK_MS) shift++;
   return shift;
 }

@@ -90,11 +90,11 @@ describe('a connection', () => {
       const connections = table();
       const row = connections.add(ends(UDP, client, 0, vip, 53), bound(RS1, 8080, flags));
       expect(connections.flags(row)).toBe(flags);
-      connections.setInactive(row, true);
+      connections.enterState(row, connections.track(row), connections.state(row), true);
       connections.setFullySeen(row);
       connections.setState(row, 5);
       expect(connections.flags(row)).toBe((flags | INACTIVE) & ~NOOUTPUT);
-      connections.setInactive(row, false);
+      connections.enterState(row, connections.track(row), connections.state(row), false);
       expect(connections.flags(row)).toBe(flags & ~(INACTIVE | NOOUTPUT));
       expect(connections.state(row)).toBe(5);
     },
@@ -292,8 +292,7 @@ describe('the connection table', () => {
         const added = connections.add(its, binding);
         connections.setTimeout(added, 60_000);
         connections.touch(added, late);
-        connections.setState(added, 1);
-        connections.setInactive(added, (i & 1) !== 0);
+        connections.enterState(added, connections.track(added), 1, (i & 1) !== 0);
         if (connections.findFromClient(TCP, caddr, i & 0xffff, vip, 0xffff) !== added)
           throw new Error('lost');
         if (connections.findFromDestination(TCP, rs2, 0xffff, caddr, i & 0xffff) !== added)

@@ -4,6 +4,7 @@ import { NONE } from '../../src/model/connection.ts';
 import { LvsError } from '../../src/model/errors.ts';
 import { DEFAULT_SETTINGS, type SettingName } from '../../src/model/settings.ts';
 import { DESTINATION } from '../../src/table/record-layout.ts';
+import { Ticks } from '../../src/table/ticks.ts';
 import { Frame } from '../../src/wire/frame.ts';
 import { packetOfLine } from '../../src/wire/packet-line.ts';
 import { Directed } from '../support/directed.ts';
@@ -173,8 +174,9 @@ describe('after any packets in any order', () => {
         fc.array(step, { maxLength: 120 }),
         fc.boolean(),
         fc.constantFrom(0, 50),
-        (steps, marked, persistent) => {
-          const directed = new Directed({ maxConnections: 64 });
+        fc.constantFrom(undefined, new Ticks(4)),
+        (steps, marked, persistent, ticks) => {
+          const directed = new Directed({ maxConnections: 64, ...(ticks && { ticks }) });
           for (const service of SERVICES) directed.serve(service, serversOf(service), { persistent });
           if (marked) directed.director.apply({ op: 'set-marks', rules: [{ mark: 7, port: 80 }] }, 0);
           for (const run of steps) {

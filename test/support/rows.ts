@@ -24,4 +24,6 @@ export const made = (kind: number, destination: number, track = 0, salt = 0): Ne
   destination,
   track,
   salt,
+  timeout: 0,
+  seen: 0,
 });

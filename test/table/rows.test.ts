@@ -254,7 +254,7 @@ describe('an end', () => {
     const row = rows.add(ends(TCP, client, 4000, vip, 80), made(KIND.LIVE, RS1));
     const due = (tick: number) => {
       const found: number[] = [];
-      rows.eachDue(0, rows.capacity, tick, (each) => found.push(each));
+      rows.eachDue(0, rows.capacity, tick, (each) => found.push(each) > 0);
       return found;
     };
     rows.setTimeout(row, 100);

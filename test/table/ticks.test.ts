@@ -1,23 +1,17 @@
 import { expect, test } from 'vitest';
-import {
-  LONGEST_TICK,
-  LONGEST_TIMEOUT,
-  SHORTEST_TICK,
-  shiftOfJiffies,
-  Ticks,
-} from '../../src/table/ticks.ts';
+import { MAX_TICK_MS, MAX_TIMEOUT_TICKS, MIN_TICK_MS, shiftOfJiffies, Ticks } from '../../src/table/ticks.ts';
 
 const DAY = 86_400_000;
 
 test('a timeout of 31 days has its full length', () => {
-  const ticks = new Ticks(SHORTEST_TICK);
+  const ticks = new Ticks(MIN_TICK_MS);
   expect(ticks.toMs(ticks.timeout(31 * DAY))).toBe(31 * DAY);
 });
 
 test('a longer timeout than fits is the longest, and the shortest is a tick', () => {
-  for (const ticks of [new Ticks(SHORTEST_TICK), new Ticks(LONGEST_TICK)]) {
-    expect(ticks.timeout(Number.MAX_SAFE_INTEGER)).toBe(LONGEST_TIMEOUT);
-    expect(ticks.timeout(Number.POSITIVE_INFINITY)).toBe(LONGEST_TIMEOUT);
+  for (const ticks of [new Ticks(MIN_TICK_MS), new Ticks(MAX_TICK_MS)]) {
+    expect(ticks.timeout(Number.MAX_SAFE_INTEGER)).toBe(MAX_TIMEOUT_TICKS);
+    expect(ticks.timeout(Number.POSITIVE_INFINITY)).toBe(MAX_TIMEOUT_TICKS);
     expect(ticks.timeout(0)).toBe(1);
     expect(ticks.timeout(1)).toBe(1);
   }
@@ -28,13 +22,14 @@ test.each([0, 3.99, 65, Number.NaN])('a tick of %d ms is refused', (length) => {
 });
 
 test('a row ends when it is due, before and after the clock has wrapped', () => {
-  const ticks = new Ticks(SHORTEST_TICK);
-  for (const start of [0, 4 * (2 ** 31 - 5), 4 * (2 ** 32 - 5), 4 * (2 ** 33 - 5)]) {
-    const seen = ticks.at(start);
-    const timeout = ticks.timeout(60_000);
-    expect(ticks.end(seen, timeout, start)).toBe(start + 60_000);
-    expect(ticks.end(seen, timeout, start + 59_999)).toBe(start + 60_000);
-  }
+  for (const origin of [0, 2 ** 32 - 7, 2 ** 40 + 3])
+    for (const start of [0, 4 * (2 ** 31 - 5), 4 * (2 ** 32 - 5), 4 * (2 ** 33 - 5)]) {
+      const ticks = new Ticks(MIN_TICK_MS, origin);
+      const seen = ticks.at(start);
+      const timeout = ticks.timeout(60_000);
+      expect(ticks.end(seen, timeout, start)).toBe(start + 60_000);
+      expect(ticks.end(seen, timeout, start + 59_999)).toBe(start + 60_000);
+    }
 });
 
 test.each([

@@ -61,8 +61,8 @@ export function onExpired(core: Core, row: Row): boolean {
   // Packets that the kernel path has yet to report restart the timer: the connection was not idle.
   core.offload.remove(row);
   if (table.armed(row)) return false;
+  if (!release(core, row)) return false;
   core.counts.expired++;
-  release(core, row);
   return true;
 }
 
@@ -81,8 +81,7 @@ function lateness(timeout: number): number {
  * them: it stays too.
  */
 export function end(core: Core, row: Row): boolean {
-  if (core.table.children(row) > 0) return false;
-  release(core, row);
+  if (core.table.children(row) > 0 || !release(core, row)) return false;
   core.table.remove(row);
   return true;
 }
@@ -111,11 +110,20 @@ export function endAbandoned(core: Core & { readonly destinations: DestinationRe
   }
 }
 
-function release(core: Core, row: Row): void {
+/** Ends a row, and takes it off the counts of its destination. Reports false if a program of the kernel has ended it. */
+function release(core: Core, row: Row): boolean {
   const { table, offload } = core;
   offload.remove(row);
-  const destination = destinationOf(core, row);
   const isTemplate = table.isTemplate(row);
-  countUnbound(destination, isTemplate, table.isInactive(row));
-  if (isTemplate) core.engineData.delete(row);
+  // A packet may change the state meanwhile, and a program may give the row another destination.
+  for (;;) {
+    const track = table.track(row);
+    const destination = destinationOf(core, row);
+    const isInactive = table.isInactive(row);
+    if (table.hasEnded(row)) return false;
+    if (!table.end(row, track)) continue;
+    countUnbound(destination, isTemplate, isInactive);
+    if (isTemplate) core.engineData.delete(row);
+    return true;
+  }
 }

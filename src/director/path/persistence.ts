@@ -2,8 +2,8 @@
 
 import { NONE, type Row } from '../../model/connection.ts';
 import { type Address, maskAddress } from '../../wire/address.ts';
+import { INVALID_PORT } from '../connection-fields.ts';
 import { TEMPLATE } from '../connection-flags.ts';
-import { INVALID_PORT } from '../connections.ts';
 import { type Core, destinationOf } from '../core.ts';
 import type { RealDestination, Service } from '../service.ts';
 import { FTP_PORT } from '../services.ts';

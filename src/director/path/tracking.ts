@@ -37,16 +37,22 @@ export function track(
   if (protocol === TCP) {
     // A truncated header changes nothing (Linux 6.1, tcp_state_transition).
     if (!packet.hasHeader) return;
-    const before = table.state(row);
-    const after = nextTcpState(before, packet.tcpFlags, seen(core, row, sender), core.secureTcp);
-    // The following packets may change the state again, so the director must receive them. What the kernel
-    // path has yet to report, and the timeout that it sets, belong to the previous state.
-    if (after !== before) core.offload.remove(row);
-    table.setTimeout(row, timeouts.tcp[after]!);
-    if (after === before) return;
-    table.setState(row, after);
-    count(core, row, ((TCP_ACTIVE >>> after) & 1) !== 0, destination);
-    if (after === TCP_ESTABLISHED) assureTemplate(core, row);
+    const from = seen(core, row, sender);
+    // A program of the kernel may change the state meanwhile.
+    while (!table.hasEnded(row)) {
+      const track = table.track(row);
+      const before = table.state(row);
+      const after = nextTcpState(before, packet.tcpFlags, from, core.secureTcp);
+      // The following packets may change the state again, so the director must receive them. What the kernel
+      // path has yet to report, and the timeout that it sets, belong to the previous state.
+      if (after !== before) core.offload.remove(row);
+      table.setTimeout(row, timeouts.tcp[after]!);
+      if (after === before) return;
+      const isActive = ((TCP_ACTIVE >>> after) & 1) !== 0;
+      if (!enter(core, row, track, after, isActive, destination)) continue;
+      if (after === TCP_ESTABLISHED) assureTemplate(core, row);
+      return;
+    }
   } else if (protocol === SCTP) {
     if (packet.sctpChunk < 0) return;
     const chunk = sctp.decisiveChunk(packet.frame, packet.transport, packet.end);
@@ -54,8 +60,8 @@ export function track(
     const after = nextSctpState(before, chunk, seen(core, row, sender));
     table.setTimeout(row, timeouts.sctp[after]!);
     if (after === before) return;
-    table.setState(row, after);
-    count(core, row, ((SCTP_ACTIVE >>> after) & 1) !== 0, destination);
+    // The director alone handles SCTP: nothing changes the row meanwhile.
+    enter(core, row, table.track(row), after, ((SCTP_ACTIVE >>> after) & 1) !== 0, destination);
     if (after === SCTP_ESTABLISHED) assureTemplate(core, row);
   } else if (protocol === UDP) {
     table.setTimeout(row, timeouts.udp[0]!);
@@ -72,15 +78,24 @@ function seen(core: Core, row: Row, sender: number): number {
   return FROM_SERVER;
 }
 
-function count(core: Core, row: Row, isActive: boolean, destination: RealDestination): void {
+/** Changes the state, and counts the connection as active or not. Reports false if `track` is not the row's any more. */
+function enter(
+  core: Core,
+  row: Row,
+  track: number,
+  state: number,
+  isActive: boolean,
+  destination: RealDestination,
+): boolean {
   const { table } = core;
-  if (isActive !== table.isInactive(row)) return;
-  if (isActive) countActivated(destination);
-  else countDeactivated(destination);
-  table.setInactive(row, !isActive);
+  const wasActive = !table.isInactive(row);
+  if (!table.enterState(row, track, state, !isActive)) return false;
+  if (isActive && !wasActive) countActivated(destination);
+  if (!isActive && wasActive) countDeactivated(destination);
+  return true;
 }
 
-/** Returns the marks the template of the connection as assured. */
+/** Marks the template of the connection as assured. */
 export function assureTemplate(core: Core, row: Row): void {
   const template = core.table.template(row);
   if (template === NONE || !core.table.isTemplate(template)) return;
