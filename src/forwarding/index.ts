@@ -1,7 +1,6 @@
 /** All forwarding methods by name. */
 import type { ConnectionMethod } from '../model/destination.ts';
 import { dr } from './dr.ts';
-import { local } from './local.ts';
 import type { ForwardingMethod } from './method.ts';
 import { nat } from './nat.ts';
 import { tunnel } from './tunnel.ts';
@@ -10,5 +9,6 @@ export const forwardingMethods: Readonly<Record<ConnectionMethod, ForwardingMeth
   nat,
   dr,
   tunnel,
-  local,
+  /** The destination is the director itself: its network stack receives the packet. */
+  local: { request: () => 'pass', reply: () => 'pass' },
 };

@@ -1,4 +1,7 @@
-/** Serves the text protocol of HAProxy's agent-check: sends each client one line, such as `up ready 75%`. */
+/**
+ * Serves the text protocol of HAProxy's agent-check: sends each client one line, such as `up ready 75%`, with the share of
+ * the weight that the machine's load allows.
+ */
 import { createServer, type Server } from 'node:net';
 import { LvsError } from '../model/errors.ts';
 
@@ -31,4 +34,18 @@ export function serveAgentCheck({ host, port, words }: AgentCheckOptions): Promi
     );
     server.listen(port, host === '' ? '::' : host, () => resolve(server));
   });
+}
+
+/** Runnable tasks per processor up to which a machine reports its whole weight. */
+const FULL_WEIGHT_TASKS = 0.5;
+const FULL_WEIGHT_PERCENT = 100;
+
+/**
+ * Returns the percentage of the weight for a load average: 100 up to half a task per processor, then inversely
+ * proportional: 50 at one task, 25 at two. Never 0, which would mean a broken server.
+ */
+export function percentOf(load: number, processors: number): number {
+  const tasks = load / Math.max(1, processors);
+  if (tasks <= FULL_WEIGHT_TASKS) return FULL_WEIGHT_PERCENT;
+  return Math.max(1, Math.round((FULL_WEIGHT_PERCENT * FULL_WEIGHT_TASKS) / tasks));
 }

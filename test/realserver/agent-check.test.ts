@@ -2,8 +2,7 @@ import { once } from 'node:events';
 import { type AddressInfo, connect, createServer } from 'node:net';
 import { expect, test } from 'vitest';
 import { agentProbe } from '../../src/checks/agent-probe.ts';
-import { serveAgentCheck } from '../../src/realserver/agent-check.ts';
-import { percentOf } from '../../src/realserver/load.ts';
+import { percentOf, serveAgentCheck } from '../../src/realserver/agent-check.ts';
 
 test.each([
   [0, 2, 100],

@@ -1,9 +1,9 @@
 /** A capture in test/fixtures, replayed with a file of conf/ whose host names are the laboratory's. */
 import { isIP } from 'node:net';
 import { join } from 'node:path';
-import { type ReplayResult, replay } from '../../src/cli/director/replay.ts';
 import { compile } from '../../src/config/compile.ts';
 import { loadConfig } from '../../src/config/load.ts';
+import { type ReplayResult, replay } from '../../src/runtime/replay.ts';
 import { schedulers } from '../../src/schedulers/index.ts';
 import { captureFile } from './captures.ts';
 import { PROJECT } from './project.ts';

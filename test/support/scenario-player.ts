@@ -1,5 +1,5 @@
 /** Plays a scenario: what is typed goes to the real ipvsadm code, packets to a director, and time passes as in a replay. */
-import { seeded } from '../../src/cli/director/replay.ts';
+
 import { compile } from '../../src/config/compile.ts';
 import type { Document } from '../../src/config/document.ts';
 import { parseLvsConf } from '../../src/config/lvs-conf.ts';
@@ -10,6 +10,7 @@ import { DEFAULT_SETTINGS, type SettingName } from '../../src/model/settings.ts'
 import type { Verdict } from '../../src/model/verdict.ts';
 import { localApi } from '../../src/runtime/local-director.ts';
 import { reloadCommands, runningOf } from '../../src/runtime/reload.ts';
+import { seeded } from '../../src/runtime/replay.ts';
 import { schedulers } from '../../src/schedulers/index.ts';
 import { formatAddress, isV4, parseAddress } from '../../src/wire/address.ts';
 import { packetOfLine } from '../../src/wire/packet-line.ts';

@@ -1,7 +1,4 @@
-/**
- * `lvs-director compile`: prints a configuration file as rules for ipvsadm, as commands, as plain YAML or as
- * a script.
- */
+/** `lvs-director check` and `lvs-director compile`: check a configuration file, and print it in another form. */
 import { writeScript } from '../../config/script.ts';
 import { writeYaml } from '../../config/yaml/write-yaml.ts';
 import { ruleLine } from '../../ipvsadm/rule-line.ts';
@@ -73,4 +70,25 @@ function notARule(command: Command): string | undefined {
     return `setting ${command.name} is not a rule (sysctl -w net.ipv4.vs.${command.name}=${command.value})`;
   if (command.op !== 'set-marks') return undefined;
   return 'marks are not rules (set them in the firewall)';
+}
+
+/** Prints all warnings and errors; returns 0 for a valid file, 2 otherwise. */
+export async function checkConfig(
+  path: string,
+  print: (line: string) => void,
+  complain: (line: string) => void,
+): Promise<0 | 2> {
+  try {
+    const { warnings, document, commands } = await loadConfiguration(path);
+    for (const warning of warnings) complain(warning);
+    const destinations = commands.filter(({ op }) => op === 'add-destination').length;
+    print(
+      `${path}: ${document.services.length} services, ${destinations} destinations, ${warnings.length} warnings`,
+    );
+    return 0;
+  } catch (error) {
+    if (!(error instanceof LvsError)) throw error;
+    complain(error.message);
+    return 2;
+  }
 }

@@ -13,13 +13,11 @@ import { MAX_CONNECTIONS } from '../../table/rows.ts';
 import { isReported, plainArguments, WRONG_ARGUMENTS } from '../argument-errors.ts';
 import { parseEndpointArgument, parseListen, parseServiceArgument, socketGroup } from '../arguments.ts';
 import { handleBrokenPipe } from '../broken-pipe.ts';
-import { askReload } from './ask-reload.ts';
 import { type CaptureOptions, capture } from './capture.ts';
-import { checkConfig } from './check.ts';
-import { compileConfig, FORMATS, type Format } from './compile.ts';
+import { checkConfig, compileConfig, FORMATS, type Format } from './compile.ts';
 import { explain, firstPacket } from './explain.ts';
 import { type ImportOptions, importConfig, SOURCES } from './import.ts';
-import { printPlan } from './plan.ts';
+import { askReload, printPlan } from './plan.ts';
 import { type ReplayOptions, replayFile } from './replay.ts';
 import { top } from './top.ts';
 

@@ -1,4 +1,5 @@
-/** Receives the IP packets of one protocol that are addressed to this host, with the raw-socket package. */
+/** Receives the packets of tunnels that end at this host: those of an IP protocol, or the datagrams of a UDP port. */
+import { createSocket, type Socket } from 'node:dgram';
 import { LvsError } from '../model/errors.ts';
 import { Frame, HEADROOM } from '../wire/frame.ts';
 import { loadNativePackage } from './native-package.ts';
@@ -7,6 +8,7 @@ import type { RawSocketPackage } from './raw-socket.ts';
 /** SOL_SOCKET, SO_RCVBUFFORCE (asm-generic/socket.h). */
 const SOL_SOCKET = 1;
 const SO_RCVBUFFORCE = 33;
+/** Bytes that may wait to be read; the system's limit may be lower. */
 const RECEIVE_BUFFER_BYTES = 8 * 1024 * 1024;
 /** Maximum number of packets read at one wake-up, so that timers can run. */
 const PACKETS_PER_WAKEUP = 128;
@@ -26,7 +28,7 @@ const open = new Set<object>();
 export type ReceivedPacket = (packet: Frame) => void;
 
 /**
- * Receives for as long as the process lives. IPv4 packets are reassembled and include the header; IPv6 packets do not
+ * Receives the packets of an IP protocol for as long as the process lives, with the raw-socket package. IPv4 packets are reassembled and include the header; IPv6 packets do not
  * (RFC 3542 section 3). Needs CAP_NET_RAW. Throws LvsError.
  */
 export async function openRawReceiver(
@@ -74,3 +76,23 @@ function enlarge(socket: { setOption(level: number, option: number, value: numbe
     // Without CAP_NET_ADMIN in the initial user namespace, the default size applies.
   }
 }
+
+/** Receives datagrams over both IP versions for as long as the process lives; the frame holds the payload and is reused. Throws LvsError IO. */
+export async function openUdpReceiver(port: number, receive: (payload: Frame) => void): Promise<void> {
+  const frame = new Frame();
+  // A host without IPv6 has only IPv4.
+  const socket = await bound('udp6', port).catch(() => bound('udp4', port));
+  socket.on('message', (payload) => {
+    if (frame.load(payload)) receive(frame);
+  });
+  socket.setRecvBufferSize(RECEIVE_BUFFER_BYTES);
+}
+
+const bound = (type: 'udp4' | 'udp6', port: number): Promise<Socket> =>
+  new Promise((resolve, reject) => {
+    const socket = createSocket(type);
+    socket.once('error', (cause) =>
+      reject(new LvsError('IO', `UDP port ${port}: cannot listen: ${cause.message}`, { cause })),
+    );
+    socket.bind(port, () => resolve(socket));
+  });

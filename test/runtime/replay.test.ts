@@ -2,14 +2,14 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { replay, seeded } from '../../../src/cli/director/replay.ts';
-import { compile } from '../../../src/config/compile.ts';
-import { parseLvsConf } from '../../../src/config/lvs-conf.ts';
-import { LvsError } from '../../../src/model/errors.ts';
-import type { Loaded } from '../../../src/runtime/configuration.ts';
-import { readPcap } from '../../../src/wire/pcap-file.ts';
-import { lineOf } from '../../support/packets.ts';
-import { PROJECT } from '../../support/project.ts';
+import { compile } from '../../src/config/compile.ts';
+import { parseLvsConf } from '../../src/config/lvs-conf.ts';
+import { LvsError } from '../../src/model/errors.ts';
+import type { Loaded } from '../../src/runtime/configuration.ts';
+import { replay, seeded } from '../../src/runtime/replay.ts';
+import { readPcap } from '../../src/wire/pcap-file.ts';
+import { lineOf } from '../support/packets.ts';
+import { PROJECT } from '../support/project.ts';
 
 const FILE = `
 LVS_TYPE=VS_DR
