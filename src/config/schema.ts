@@ -11,7 +11,8 @@ const weight = {
   type: 'integer',
   minimum: 0,
   maximum: 2_147_483_647,
-  description: 'Share of new connections; 0 quiesces: connections stay, new ones go elsewhere. Default 1.',
+  description:
+    'Share of new connections; 0 quiesces: existing connections stay, new ones are not scheduled. Default 1.',
 } as const;
 const address = { type: 'string', minLength: 2, description: 'An IPv4 or IPv6 address.' } as const;
 const seconds = { type: 'integer', minimum: 0, maximum: 2_678_400 } as const;
@@ -22,7 +23,10 @@ const tunnel = {
   additionalProperties: false,
   description: 'Encapsulation of the tunnel method. Default: ipip.',
   properties: {
-    type: { enum: ['ipip', 'gue', 'gre'] },
+    type: {
+      enum: ['ipip', 'gue', 'gre'],
+      description: 'Encapsulation: IP in IP, GUE (UDP), or GRE.',
+    },
     port: { type: 'integer', minimum: 1, maximum: 65_535, description: 'UDP port, for gue only.' },
     checksum: { enum: ['none', 'csum', 'remcsum'], description: 'Outer checksum; remcsum for gue only.' },
   },
@@ -42,7 +46,11 @@ const check = {
   description:
     'Health check of the destinations. A server that fails is quiesced, and restored when it passes again.',
   properties: {
-    type: { enum: ['tcp', 'http', 'udp', 'command', 'agent'] },
+    type: {
+      enum: ['tcp', 'http', 'udp', 'command', 'agent'],
+      description:
+        'Kind of check: a connection, a request, a datagram, a program, or an agent-check of HAProxy.',
+    },
     port: { type: 'integer', minimum: 1, maximum: 65_535, description: "Default: the destination's." },
     interval: {
       type: 'number',
@@ -95,14 +103,14 @@ const check = {
       type: 'string',
       minLength: 1,
       description:
-        'http: regular expression (JavaScript) that the body must match, (?i) in front ignores case.',
+        'http: regular expression (JavaScript) that the body must match; a leading (?i) ignores case.',
     },
     command: {
       type: 'array',
       items: { type: 'string' },
       minItems: 1,
       description:
-        'command: program and arguments; exit status 0 is healthy. $ADDRESS and $PORT are replaced, and in its environment.',
+        'command: program and arguments; exit status 0 means healthy. $ADDRESS and $PORT are replaced, and set in the environment.',
     },
     'max-step': {
       type: 'integer',
@@ -112,7 +120,7 @@ const check = {
     },
     'slow-start': {
       ...seconds,
-      description: 'Seconds in which a restored server grows to its weight. Default 0.',
+      description: 'Seconds in which the weight of a restored server rises to its full value. Default 0.',
     },
   },
   required: ['type'],
@@ -239,7 +247,7 @@ export const schema = {
           ...networkInterface,
           description: "The director's address in the network of the real servers.",
         },
-        gateway: address,
+        gateway: { ...address, description: 'Default gateway of the director, for compile --format script.' },
       },
     },
     'real-servers': {
@@ -272,7 +280,11 @@ export const schema = {
       type: 'object',
       additionalProperties: false,
       description: 'Seconds, as in ipvsadm --set.',
-      properties: { tcp: seconds, 'tcp-fin': seconds, udp: seconds },
+      properties: {
+        tcp: { ...seconds, description: 'Established TCP connections.' },
+        'tcp-fin': { ...seconds, description: 'TCP connections after a FIN.' },
+        udp: { ...seconds, description: 'UDP connections.' },
+      },
     },
     marks: {
       type: 'array',
@@ -281,11 +293,20 @@ export const schema = {
         type: 'object',
         additionalProperties: false,
         properties: {
-          mark: { type: 'integer', minimum: 1, maximum: 4_294_967_295 },
+          mark: {
+            type: 'integer',
+            minimum: 1,
+            maximum: 4_294_967_295,
+            description: 'The firewall mark to set.',
+          },
           to: { type: 'string', description: 'Destination address or prefix.' },
           from: { type: 'string', description: 'Source address or prefix.' },
-          protocol: { enum: ['tcp', 'udp', 'sctp', 'icmp', 'icmpv6'] },
+          protocol: {
+            enum: ['tcp', 'udp', 'sctp', 'icmp', 'icmpv6'],
+            description: 'Default: every protocol.',
+          },
           port: {
+            description: 'Destination port, or a range of ports. Default: every port.',
             oneOf: [
               { type: 'integer', minimum: 1, maximum: 65_535 },
               { type: 'string', pattern: '^\\d{1,5}-\\d{1,5}$', description: 'first-last' },

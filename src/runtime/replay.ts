@@ -5,12 +5,12 @@ import { ReplayIo } from '../io/replay.ts';
 import { LvsError } from '../model/errors.ts';
 import type { ConnectionSnapshot, Snapshot } from '../model/snapshot.ts';
 import type { Verdict } from '../model/verdict.ts';
-import { type Loaded } from './configuration.ts';
 import { type Address, addressFromV4, isV4, parseAddress, sameAddress } from '../wire/address.ts';
 import { ETHERNET_HEADER, ETHERTYPE_IPV4, ETHERTYPE_IPV6, MAC, sameMac } from '../wire/ethernet.ts';
 import type { Frame } from '../wire/frame.ts';
 import { Packet } from '../wire/packet.ts';
 import { LINKTYPE_RAW, PcapFileError, pcapHeader, pcapPacket, readPcap } from '../wire/pcap-file.ts';
+import type { Loaded } from './configuration.ts';
 
 export interface ReplayResult {
   /** IP packets that the director received. */

@@ -107,9 +107,12 @@ program
   )
   .option(
     '--metrics-name <name...>',
-    'names in the Host header of --metrics, besides IP addresses, localhost and the host name',
+    'host names to accept in requests to --metrics, besides localhost and the host name',
   )
-  .option('--procfs <folder>', 'keep ip_vs, ip_vs_conn and ip_vs_stats there, as /proc/net has them')
+  .option(
+    '--procfs <folder>',
+    'write ip_vs, ip_vs_conn and ip_vs_stats to this folder, in the format of /proc/net',
+  )
   .option(
     '--connections <number>',
     'maximum number of connections, of both IP versions; 140 bytes each (default: 1048576, or what fits into 1/16 of the memory)',

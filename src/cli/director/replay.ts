@@ -5,8 +5,8 @@ import { listConnections } from '../../ipvsadm/connections.ts';
 import { LvsError } from '../../model/errors.ts';
 import type { ConnectionSnapshot } from '../../model/snapshot.ts';
 import { loadConfiguration } from '../../runtime/configuration.ts';
-import { joinEndpoint } from '../../wire/address.ts';
 import { replay } from '../../runtime/replay.ts';
+import { joinEndpoint } from '../../wire/address.ts';
 
 export interface ReplayOptions {
   readonly config: string;

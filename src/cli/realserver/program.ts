@@ -112,7 +112,7 @@ async function putBack({ state }: { state: string }): Promise<void> {
   await restore({ machine: thisMachine, stateFile: state, say });
 }
 
-/** Prints the state; exit status 3, like that of a stopped service, when no agent runs. */
+/** Prints the state. Exit status 3, as of a stopped service, if no agent runs. */
 async function show({ state, json }: { state: string; json: boolean }): Promise<void> {
   const now = await status(state, thisMachine);
   console.log(json ? JSON.stringify(now, null, 2) : formatStatus(now));
@@ -131,7 +131,7 @@ const journal = () =>
 withRole(
   program
     .command('run', { isDefault: true })
-    .description('be a real server until SIGINT or SIGTERM, then restore the host'),
+    .description('configure this host as a real server until SIGINT or SIGTERM, then restore it'),
 )
   .option(
     '--agent-check <host:port>',
@@ -166,12 +166,12 @@ withRole(
   });
 program
   .command('restore')
-  .description('restore what an agent changed that was killed, or ran with --once')
+  .description('undo the changes of an agent that was killed, or that ran with --once')
   .addOption(journal())
   .action(putBack);
 program
   .command('status')
-  .description('print what the agent changed; exit status 3 when none runs')
+  .description('print the changes of the agent; exit status: 0 it runs, 3 it does not run')
   .option('--json', 'print JSON', false)
   .addOption(journal())
   .action(show);
