@@ -18,7 +18,7 @@ const DOWNLOAD_BYTES = 1_000_000;
 /** Packets of a download that may pass through the director's process although the kernel forwards the connection. */
 const MAX_UPCALLS = 100;
 
-export type DatapathName = 'live' | 'tc' | 'xdp';
+type DatapathName = 'live' | 'tc' | 'xdp';
 
 export function downloadChecks(): Check[] {
   const methods = ['nat', 'dr', 'tunnel'] as const;
@@ -80,7 +80,7 @@ async function upcallsOf({ lab }: Cluster): Promise<number> {
 }
 
 /** A veth that packets are redirected to has to poll, which it does with GRO. */
-export function pollPeers({ lab }: Pick<Cluster, 'lab'>): void {
+function pollPeers({ lab }: Cluster): void {
   for (const segment of ['segment', 'inside', 'far'])
     spawnSync('ip', [
       ...['netns', 'exec', lab.namespace(segment)],
