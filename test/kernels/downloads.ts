@@ -3,8 +3,9 @@ import { spawnSync } from 'node:child_process';
 import { rmSync, writeFileSync } from 'node:fs';
 import { Cluster, type Method } from '../support/cluster.ts';
 import { contentHash } from '../support/content.ts';
+import { NO_OFFLOADS } from '../support/lab-build.ts';
 import type { LabHost } from '../support/lab-host.ts';
-import { type Check, Skipped } from './check.ts';
+import { type Check, Skipped, sharing } from './check.ts';
 import { configuration, host } from './configuration.ts';
 
 const VIP = '192.168.0.101';
@@ -22,28 +23,43 @@ type DatapathName = 'live' | 'tc' | 'xdp';
 
 export function downloadChecks(): Check[] {
   const methods = ['nat', 'dr', 'tunnel'] as const;
-  const datapaths = ['live', 'tc', 'xdp'] as const;
   return [
     // The agent uses the kernel's ipip device in these, and its own program or sockets in those below.
-    ...methods.flatMap((method) => datapaths.map((datapath) => downloadCheck(datapath, method))),
+    ...methods.flatMap(downloadsBy),
     {
       name: 'download: tc, tunnel to the program of lvs-realserver',
-      run: () => withoutIpipDevice(() => downloadBy('tc', 'tunnel')),
+      run: () => withoutIpipDevice(() => downloadOnce('tc', 'tunnel', VIP)),
     },
     {
       name: 'download: tc, IPv6 in an IPv4 tunnel to the program of lvs-realserver',
-      run: () => withoutIpipDevice(() => downloadBy('tc', 'tunnel', VIP6)),
+      run: () => withoutIpipDevice(() => downloadOnce('tc', 'tunnel', VIP6)),
     },
   ];
 }
 
-const downloadCheck = (datapath: DatapathName, method: Method): Check => ({
-  name: `download: ${datapath}, ${method}`,
-  run: () => downloadBy(datapath, method),
-});
+/** One laboratory serves all datapaths, one director after the other. XDP is last, because it needs changed interfaces. */
+const downloadsBy = (method: Method): Check[] =>
+  sharing(
+    () => openCluster('live', method),
+    (['live', 'tc', 'xdp'] as const).map((datapath) => ({
+      name: `download: ${datapath}, ${method}`,
+      run: async (cluster: Cluster) => {
+        if (datapath !== 'live') {
+          await cluster.director.stop();
+          if (datapath === 'xdp') await prepareForXdp(cluster);
+          await cluster.startDirector(['--datapath', datapath]);
+        }
+        return await downloadBy(datapath, cluster);
+      },
+    })),
+  );
 
-async function downloadBy(datapath: DatapathName, method: Method, vip = VIP): Promise<string> {
+async function downloadOnce(datapath: DatapathName, method: Method, vip: string): Promise<string> {
   await using cluster = await openCluster(datapath, method, vip);
+  return await downloadBy(datapath, cluster, vip);
+}
+
+async function downloadBy(datapath: DatapathName, cluster: Cluster, vip = VIP): Promise<string> {
   await download(cluster.lab.client, vip);
   if (datapath === 'live') return 'as it was sent';
   const upcalls = await upcallsOf(cluster);
@@ -53,20 +69,15 @@ async function downloadBy(datapath: DatapathName, method: Method, vip = VIP): Pr
 }
 
 /** Starts a laboratory with one real server, its agent and a director by `datapath`. */
-export async function openCluster(datapath: DatapathName, method: Method, vip = VIP): Promise<Cluster> {
-  const cluster = await Cluster.create({
+export const openCluster = (datapath: DatapathName, method: Method, vip = VIP): Promise<Cluster> =>
+  Cluster.create({
     method,
     servers: 1,
     ipv6: vip === VIP6,
-    // XDP sees packets before the sender's kernel computed their checksums.
-    offloads: datapath === 'xdp' ? 'off' : 'on',
     yaml: configuration({ method, vip, server: SERVERS[method] }),
     directorWords: ['--datapath', datapath],
     ...(vip === VIP6 ? { echo: () => vip } : {}),
   });
-  if (datapath === 'xdp') pollPeers(cluster);
-  return cluster;
-}
 
 /** Throws when the client does not get what the server sends. */
 export async function download(client: LabHost, vip = VIP): Promise<void> {
@@ -79,8 +90,18 @@ async function upcallsOf({ lab }: Cluster): Promise<number> {
   return Number(await lab.director.exec('cat /sys/class/net/lvs-upcall/statistics/tx_packets'));
 }
 
-/** A veth that packets are redirected to has to poll, which it does with GRO. */
-function pollPeers({ lab }: Cluster): void {
+/**
+ * XDP sees packets before the sender's kernel computes checksums and cuts segments. It redirects to a veth only where
+ * the other end polls, which that does with GRO.
+ */
+async function prepareForXdp({ lab }: Cluster): Promise<void> {
+  await Promise.all(
+    lab.hosts.map((each) =>
+      each.exec(
+        `for path in /sys/class/net/eth*; do ethtool -K $(basename $path) ${NO_OFFLOADS.join(' ')}; done`,
+      ),
+    ),
+  );
   for (const segment of ['segment', 'inside', 'far'])
     spawnSync('ip', [
       ...['netns', 'exec', lab.namespace(segment)],

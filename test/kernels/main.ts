@@ -22,10 +22,11 @@ const print = (line: string) => process.stdout.write(`${line}\n`);
 /** Runs the checks under one kernel. `limit`: ms. */
 async function check(series: string, part: string, limit: number): Promise<readonly Result[]> {
   const started = performance.now();
+  const seconds = () => Math.round((performance.now() - started) / 1000);
   const results: Result[] = [];
   const add = (result: Result) => {
     results.push(result);
-    print(`  ${result.state.padEnd(8)}${result.name}: ${result.detail}`);
+    print(`  ${result.state.padEnd(8)}${result.name}: ${result.detail} (${result.seconds} s)`);
   };
   try {
     requireEmulation();
@@ -42,12 +43,12 @@ async function check(series: string, part: string, limit: number): Promise<reado
     if (status !== 0) {
       const detail =
         status === undefined ? 'ended without a result, or not in time' : `exit status ${status}`;
-      add({ name: 'the virtual machine', state: 'failed', detail });
+      add({ name: 'the virtual machine', state: 'failed', detail, seconds: seconds() });
     }
   } catch (error) {
     if (!(error instanceof Unavailable)) throw error;
     print(`Linux ${series}`);
-    add({ name: 'the virtual machine', state: 'skipped', detail: error.message });
+    add({ name: 'the virtual machine', state: 'skipped', detail: error.message, seconds: seconds() });
   }
   return results;
 }

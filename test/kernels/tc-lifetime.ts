@@ -1,45 +1,23 @@
 /** Checks what becomes of tc programs when the director ends, is killed, or another program deletes the qdisc. */
 import type { Cluster } from '../support/cluster.ts';
 import { startServers } from '../support/lvs-programs.ts';
-import type { Check } from './check.ts';
+import { type Check, sharing } from './check.ts';
 import { download, openCluster } from './downloads.ts';
 import { hasTcx } from './features.ts';
 
 const DEVICE = 'eth0';
 const RESTORED = /program-restored/;
 
-export function tcLifetimeChecks(): Check[] {
-  let opened: Promise<Cluster> | undefined;
-  const cluster = () => (opened ??= openCluster('tc', 'dr'));
-  const clsactChecks: Check[] = hasTcx()
-    ? []
-    : [
-        {
-          name: 'tc: a deleted clsact qdisc is restored',
-          run: async () => restored(await cluster()),
-        },
-      ];
-  return [
-    ...clsactChecks,
-    {
-      name: 'tc: nothing remains after SIGTERM',
-      run: async () => nothingRemains(await cluster()),
-    },
-    {
-      name: 'tc: without a director every packet passes (kill -9)',
-      run: async () => passesWithoutDirector(await cluster()),
-    },
-    {
-      name: 'tc: the next director forwards',
-      run: async () => {
-        await using opened = await cluster();
-        await opened.startDirector();
-        await download(opened.lab.client);
-        return 'as it was sent';
-      },
-    },
-  ];
-}
+export const tcLifetimeChecks = (): Check[] =>
+  sharing(
+    () => openCluster('tc', 'dr'),
+    [
+      ...(hasTcx() ? [] : [{ name: 'tc: a deleted clsact qdisc is restored', run: restored }]),
+      { name: 'tc: nothing remains after SIGTERM', run: nothingRemains },
+      { name: 'tc: without a director every packet passes (kill -9)', run: passesWithoutDirector },
+      { name: 'tc: the next director forwards', run: nextForwards },
+    ],
+  );
 
 async function nothingRemains({ lab, director }: Cluster): Promise<string> {
   await director.stop();
@@ -72,4 +50,10 @@ async function passesWithoutDirector(cluster: Cluster): Promise<string> {
   await download(lab.client);
   await lab.director.exec(`ip address del ${lab.vip}/24 dev ${DEVICE}`);
   return 'the host itself answers at the VIP';
+}
+
+async function nextForwards(cluster: Cluster): Promise<string> {
+  await cluster.startDirector();
+  await download(cluster.lab.client);
+  return 'as it was sent';
 }

@@ -78,9 +78,9 @@ export class Cluster implements AsyncDisposable {
     await this.startDirector();
   }
 
-  /** Starts a director; the one before has to be gone. */
-  async startDirector(): Promise<void> {
-    this.director = await startDirector(this.lab.director, this.#config, ...this.#directorWords);
+  /** Starts a director with other `words` of `lvs-director run`, or with the cluster's; the one before has to be gone. */
+  async startDirector(words = this.#directorWords): Promise<void> {
+    this.director = await startDirector(this.lab.director, this.#config, ...words);
   }
 
   /** What ipvsadm prints. */

@@ -14,7 +14,8 @@ const SYSCTLS = [
  * the pair for a lone device and reports its carrier up to a second late (net/core/link_watch.c, 6.1).
  */
 const FIRST_INDEX = 100;
-const NO_OFFLOADS = 'tx off rx off sg off tso off gso off gro off'.split(' ');
+/** Words of `ethtool -K`: the sender computes checksums and cuts segments itself. */
+export const NO_OFFLOADS = 'tx off rx off sg off tso off gso off gro off'.split(' ');
 
 export interface BuildOptions {
   readonly topology: Topology;
