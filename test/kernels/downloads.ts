@@ -82,7 +82,7 @@ export const openCluster = (datapath: DatapathName, method: Method, vip = VIP): 
 /** Throws when the client does not get what the server sends. */
 export async function download(client: LabHost, vip = VIP): Promise<void> {
   const url = `http://${host(vip)}/big?octets=${DOWNLOAD_BYTES}`;
-  const sum = await client.exec(`curl -sS -g --max-time 50 '${url}' | sha256sum`);
+  const sum = await client.exec(`curl -sS -g --max-time 150 '${url}' | sha256sum`);
   if (sum !== `${contentHash(DOWNLOAD_BYTES)}  -`) throw new Error(`${url}: the content differs: ${sum}`);
 }
 

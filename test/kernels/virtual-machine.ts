@@ -9,6 +9,8 @@ import { CACHE, command, type DebianKernel, Unavailable } from './debian-kernel.
 const BEGIN = 'LVS-BEGIN';
 const END = /^LVS-END (\d+)/;
 const MEMORY_MIB = 3072;
+/** For test/support/program.ts: beside other load a program takes minutes to start by emulation. */
+const PATIENCE_SECONDS = 180;
 
 /** Modules that a kernel without udev does not load when they are needed. */
 const MODULES = ['tun', 'veth', 'bridge'];
@@ -69,6 +71,7 @@ export async function runUnder(options: RunOptions): Promise<number | undefined>
 
 const job = (shellCommand: string) => `
 export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin HOME=/root
+export LVS_TEST_PATIENCE=${PATIENCE_SECONDS}
 ip link set lo up
 for module in ${MODULES.join(' ')}; do modprobe $module; done
 echo ${BEGIN}

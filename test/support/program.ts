@@ -5,8 +5,11 @@ import { createInterface } from 'node:readline';
 /** How a program ended: its exit status, or the signal that ended it. */
 export type Ending = number | NodeJS.Signals;
 
-/** ms that what has to happen may take: a bound on what never comes, not a measure; the machine may be busy. */
-export const PATIENCE = 60_000;
+/**
+ * ms that what has to happen may take: a bound on what never comes, not a measure; the machine may be busy.
+ * LVS_TEST_PATIENCE sets it, in seconds.
+ */
+export const PATIENCE = Number(process.env['LVS_TEST_PATIENCE'] ?? 60) * 1000;
 
 export class Program implements AsyncDisposable {
   readonly command: string;
