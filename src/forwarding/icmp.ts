@@ -108,9 +108,7 @@ export function sendError(
   const tellsMtu = v4 ? type === UNREACHABLE && code === FRAGMENTATION_NEEDED : type === PACKET_TOO_BIG;
   if (!tellsMtu && context.errorLimit?.allows(packet.src) === false) return;
   const start = HEADROOM;
-  // Options that make no sense are not answered with options.
-  const hasEcho = v4 && type !== PARAMETER_PROBLEM;
-  const options = hasEcho ? echoOptionsOf(packet, source, start + IPV4_HEADER) : 0;
+  const options = v4 ? echoOptionsOf(packet, source, start + IPV4_HEADER, type) : 0;
   if (options < 0) return;
   const header = v4 ? IPV4_HEADER + options + ICMP_HEADER : IPV6_HEADER + ICMP6_HEADER;
   const length = Math.min(header + packet.end - packet.network, v4 ? MAX_ERROR : MAX_ERROR6);
@@ -147,8 +145,15 @@ export function sendError(
 }
 
 /** Writes what the error says about the packet's IPv4 options; returns the octets, -1: they forbid an answer. */
-function echoOptionsOf({ frame, network, transport }: Packet, source: Address, to: number): number {
-  return transport - network > IPV4_HEADER ? echoOptions(frame, network, source, error, to) : 0;
+function echoOptionsOf(
+  { frame, network, transport }: Packet,
+  source: Address,
+  to: number,
+  type: number,
+): number {
+  if (transport - network <= IPV4_HEADER) return 0;
+  // A route that makes no sense is not continued.
+  return echoOptions(frame, network, source, error, to, type === PARAMETER_PROBLEM);
 }
 
 /**
@@ -157,7 +162,9 @@ function echoOptionsOf({ frame, network, transport }: Packet, source: Address, t
  */
 export function mayAnswer(packet: Packet): boolean {
   if (packet.fragmentOffset !== 0) return false;
-  if (packet.protocol === ICMP && isIcmpError(packet.icmpType)) return false;
-  if (packet.protocol === ICMP6 && isIcmp6Error(packet.icmpType)) return false;
+  // The ICMP of the other IP version is an unknown protocol.
+  const isV4 = packet.version === 4;
+  if (packet.protocol === ICMP && isV4 && isIcmpError(packet.icmpType)) return false;
+  if (packet.protocol === ICMP6 && !isV4 && isIcmp6Error(packet.icmpType)) return false;
   return isOneHost(packet.src) && !isMulticast(packet.dst);
 }

@@ -8,10 +8,10 @@ import { update, updateUdp } from '../wire/checksum.ts';
 import { ipv4 } from '../wire/ipv4.ts';
 import { ipv6 } from '../wire/ipv6.ts';
 import type { Packet } from '../wire/packet.ts';
-import { SCTP, sctp } from '../wire/sctp.ts';
-import { TCP, TCP_CHECKSUM, tcp } from '../wire/tcp.ts';
+import { SCTP, SCTP_HEADER, sctp } from '../wire/sctp.ts';
+import { TCP, TCP_CHECKSUM, TCP_HEADER, tcp } from '../wire/tcp.ts';
 import { isPartial, recompute } from '../wire/transport-checksum.ts';
-import { UDP, UDP_CHECKSUM, udp } from '../wire/udp.ts';
+import { UDP, UDP_CHECKSUM, UDP_HEADER, udp } from '../wire/udp.ts';
 import { enterHop, enterHopBack, refuseUnreachable, sendOn, settleHeader } from './hop.ts';
 import { sendTooBig } from './icmp.ts';
 import type { ForwardingContext, ForwardingMethod } from './method.ts';
@@ -31,6 +31,7 @@ export const nat: ForwardingMethod = {
       settleHeader(packet);
       packet.frame.fragmentSize = 0;
     }
+    pullHeader(packet);
     rewriteDestination(packet, address, connection.dport);
     return sendOn(packet.frame, address, route.mtu, context);
   },
@@ -44,6 +45,7 @@ export const nat: ForwardingMethod = {
     const refusal = enterHopBack(packet, route.mtu, back, context);
     if (refusal !== undefined) return refusal;
     if (isCut(packet)) return 'malformed';
+    pullHeader(packet);
     rewriteSource(packet, connection.vaddr, connection.vport);
     if (packet.frame.keepsDontFragment) return refuseWhole(packet, connection.vaddr, route.mtu, context);
     return sendOn(packet.frame, caddr, route.mtu, context);
@@ -81,6 +83,24 @@ function refuseWhole(packet: Packet, service: Address, mtu: number, context: For
  * be updated.
  */
 const isCut = ({ hasPorts, hasHeader }: Packet): boolean => hasPorts && !hasHeader;
+
+/** Bytes of the header that is rewritten, by protocol. */
+const HEADERS: Readonly<Record<number, number>> = {
+  [TCP]: TCP_HEADER,
+  [UDP]: UDP_HEADER,
+  [SCTP]: SCTP_HEADER,
+};
+
+/**
+ * Gives up the sizes of the fragments that a datagram came in, where the first one ends within the transport header:
+ * Linux 6.1 pulls that header together before it rewrites it (skb_ensure_writable).
+ */
+function pullHeader({ frame, transport, end, protocol }: Packet): void {
+  const { laterFragments } = frame;
+  if (laterFragments.length === 0) return;
+  const first = laterFragments.reduce((rest, data) => rest - data, end - transport);
+  if (first < (HEADERS[protocol] ?? 0)) frame.laterFragments = [];
+}
 
 /** Sets the packet's destination, and updates checksums. The decoded fields keep the old address. */
 export function rewriteDestination(packet: Packet, address: Address, port: number): void {

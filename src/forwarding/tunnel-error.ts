@@ -97,7 +97,7 @@ export function answerTunnelError(
     // As Linux 6.1, which forgets the tunnel's own header here.
     rest = known - (isV4(address) ? IPV4_HEADER : tunnelOverhead(tunnel, 6));
     // The client cannot react: its packets may be fragmented, or the size is unknown.
-    if (!inner.dontFragment || !quoted.dontFragment || rest <= 0) return 'icmp-unrelated';
+    if (!inner.dontFragment || rest <= 0) return 'icmp-unrelated';
   } else if (!concernsClient(packet.version, type)) return 'icmp-kind';
   // An error of one IP version has no exact equivalent in the other.
   if (inner.version !== packet.version) return 'icmp-kind';

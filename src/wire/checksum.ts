@@ -84,7 +84,8 @@ export function updateUdp(view: DataView, at: number, change: number): void {
  */
 export function pseudoSum(src: Address, dst: Address, protocol: number, length: number): number {
   let total = protocol + (length & 0xffff) + (length >>> 16);
-  for (let i = isV4(src) ? 3 : 0; i < 4; i++) {
+  // An IPv6 packet may have an IPv4-mapped source (RFC 4291 section 2.5.5.2): the prefix ::ffff adds nothing.
+  for (let i = isV4(src) && isV4(dst) ? 3 : 0; i < 4; i++) {
     const s = src[i]! | 0;
     const d = dst[i]! | 0;
     total += (s >>> 16) + (s & 0xffff) + (d >>> 16) + (d & 0xffff);

@@ -6,5 +6,9 @@ export const ESP = 50;
 /** UDP port of the Internet key exchange (RFC 7296 section 2). */
 export const IKE_PORT = 500;
 
-/** Reports whether the IP protocol is ESP or AH. In IPv6 AH is an extension header, and what follows it counts. */
-export const isIpsec = (protocol: number): boolean => protocol === ESP || protocol === AUTHENTICATION;
+/**
+ * Reports whether the protocol of a packet of the IP version is ESP or AH. In IPv6 AH is an extension header, and what
+ * follows it counts.
+ */
+export const isIpsec = (protocol: number, version: number): boolean =>
+  protocol === ESP || (protocol === AUTHENTICATION && version === 4);

@@ -17,6 +17,9 @@ const ROUTER_ALERT = 148;
 const LENGTH = 1;
 const POINTER = 2;
 const ROUTE = 3;
+const DOMAIN = 2;
+/** The shortest CIPSO option: its domain of interpretation and an empty tag. */
+const LABEL_BYTES = 8;
 
 /** Bytes of an address; router alert has as many in all (RFC 2113). */
 const WORD = 4;
@@ -47,6 +50,8 @@ export function enterOptions(frame: Frame, at: number, here: Address): number {
     if (length < 2 || option + length > end) return option - at;
     if (type === LOOSE_SOURCE_ROUTE || type === STRICT_SOURCE_ROUTE) return SOURCE_ROUTED;
     if (type === ROUTER_ALERT && length < WORD) return option + LENGTH - at;
+    // Linux 6.1 has no domain of interpretation unless one is configured (cipso_v4_validate).
+    if (type === SECURITY_LABEL) return option + (length < LABEL_BYTES ? LENGTH : DOMAIN) - at;
     if (type === RECORD_ROUTE) {
       if (length < ROUTE) return option + LENGTH - at;
       // The pointer counts from 1; beyond the option, the route is full.
@@ -65,9 +70,16 @@ export function enterOptions(frame: Frame, at: number, here: Address): number {
 /**
  * Writes into `reply`, whose options begin at `to`, what the answer from `here` to the packet at `at` says about its
  * options: the recorded route with `here` entered once more, and the security label (Linux 6.1, __ip_options_echo).
- * Call it after `enterOptions`. Returns the octets written, a multiple of 4; -1: the options forbid an answer.
+ * `labelAlone`: without the route. Call it after `enterOptions`. Returns the octets written, a multiple of 4; -1: the options forbid an answer.
  */
-export function echoOptions(frame: Frame, at: number, here: Address, reply: Frame, to: number): number {
+export function echoOptions(
+  frame: Frame,
+  at: number,
+  here: Address,
+  reply: Frame,
+  to: number,
+  labelAlone = false,
+): number {
   const { bytes } = frame;
   const end = at + ipv4.headerLength(frame, at);
   let into = to;
@@ -80,7 +92,7 @@ export function echoOptions(frame: Frame, at: number, here: Address, reply: Fram
     }
     const length = bytes[option + LENGTH]!;
     if (length < 2 || option + length > end) break;
-    if (type === RECORD_ROUTE || type === SECURITY_LABEL) {
+    if ((type === RECORD_ROUTE && !labelAlone) || type === SECURITY_LABEL) {
       reply.bytes.set(bytes.subarray(option, option + length), into);
       if (type === RECORD_ROUTE && !enterRoute(reply, into, here)) return -1;
       into += length;

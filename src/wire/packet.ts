@@ -3,6 +3,7 @@ import type { Address } from './address.ts';
 import type { Frame } from './frame.ts';
 import { ICMP, ICMP_HEADER, icmp, isIcmp } from './icmp.ts';
 import { ICMP6 } from './icmp6.ts';
+import { ESP } from './ipsec.ts';
 import { DONT_FRAGMENT, FRAGMENT_OFFSET, IPV4_HEADER, ipv4, MORE_FRAGMENTS } from './ipv4.ts';
 import { extensionLength, FRAGMENT, IPV6_HEADER, ipv6, isExtension, MAX_EXTENSION_HEADERS } from './ipv6.ts';
 import { isSctp, SCTP, SCTP_HEADER, sctp } from './sctp.ts';
@@ -183,7 +184,10 @@ export class Packet {
       if (!isExtension(this.protocol) || this.fragmentOffset !== 0) return true;
       const at = this.transport;
       const length = extensionLength(frame, at, this.protocol, this.end);
-      if (length < 0) return quoted || this.#fail('bad-extension-header');
+      if (length < 0) {
+        if (this.#isCutBeforeEsp(frame, at)) return true;
+        return quoted || this.#fail('bad-extension-header');
+      }
       if (this.protocol === FRAGMENT) {
         this.fragmentHeader = at;
         this.fragmentOffset = ipv6.fragmentOffset(frame, at);
@@ -193,6 +197,18 @@ export class Packet {
       this.transport = at + length;
     }
     return !isExtension(this.protocol) || this.#fail('too-many-extension-headers');
+  }
+
+  /**
+   * Reports whether the truncated extension header at `at` announces ESP, and if so advances to it. Linux 6.1
+   * (ipv6_find_hdr) reads no more than two bytes of such a header, and ESP is handled by its protocol alone.
+   */
+  #isCutBeforeEsp(frame: Frame, at: number): boolean {
+    if (this.protocol === FRAGMENT || this.end - at < 2 || ipv6.extensionNext(frame, at) !== ESP)
+      return false;
+    this.protocol = ESP;
+    this.transport = this.end;
+    return true;
   }
 
   #decodeTransport(frame: Frame, quoted: boolean): void {

@@ -156,9 +156,19 @@ const TEMPLATE = /^\S+ +(?:\d+:\d\d)? +\S+ +\S+:0 |^\S+ +[\dA-Fa-f:]+ 0000 /;
 const mayBeGone = ({ rest, expires }: ConnectionLine): boolean =>
   expires === 0 || (expires <= EXTENSION && TEMPLATE.test(rest));
 
+/** Column of a listing's addresses. */
+const ADDRESS_WIDTH = 19;
+
+/** A client with an IPv4-mapped address is listed here as that of IPv4 (docs/ipvsadm.md). */
+const asListedHere = (line: string): string =>
+  line.replace(/\[::ffff:([\d.]+)\](:\d+) */, (_, address: string, port: string) =>
+    `${address}${port}`.padEnd(ADDRESS_WIDTH),
+  );
+
 function compareConnections(expected: string, got: string): Difference {
   const left = got.split('\n').map(connectionLine);
-  for (const line of expected.split('\n')) {
+  for (const recorded of expected.split('\n')) {
+    const line = asListedHere(recorded);
     const wanted = connectionLine(line);
     const isTemplate = TEMPLATE.test(line);
     const isLong = wanted.expires > SHORT || /ESTABLISHED/.test(line);

@@ -60,6 +60,24 @@ export interface Bulk {
   readonly pick_counts?: Readonly<Record<string, number>>;
 }
 
+const ICMP6 = 58;
+/** Types of ICMPv6 errors (RFC 4443). */
+const MAX_ERROR6 = 4;
+/** The director's own addresses, IPv6. */
+const OWN6 = ['fd000000000000000000000000000001', 'fd010000000000000000000000000001'];
+
+/**
+ * Linux 6.1 misjudges the checksum of ICMPv6 errors about translated packets, and makes nothing of those about its
+ * tunnels: neither is to be copied, so one with a wrong checksum stands for what it did not take.
+ */
+function misjudged(sender: string, octets: Buffer): Buffer {
+  const isError =
+    octets.length > 48 && octets[0]! >> 4 === 6 && octets[6] === ICMP6 && octets[40]! <= MAX_ERROR6;
+  const isOfServers = sender !== 'client' || OWN6.includes(octets.toString('hex', 24, 40));
+  if (isError && isOfServers) octets[42] = octets[42]! ^ 1;
+  return octets;
+}
+
 /** Steps of a kind each; a recording's ends live as long as it plays. */
 export class WireEnds {
   readonly #wire: Wire;
@@ -107,7 +125,7 @@ export class WireEnds {
       case 'cicmp':
         return this.#clientError(dst, third, src === 'udp' ? UDP : TCP, options);
       case 'raw':
-        return this.#wire(src, Buffer.from(dst, 'hex'));
+        return this.#wire(src, wasTaken ? Buffer.from(dst, 'hex') : misjudged(src, Buffer.from(dst, 'hex')));
       default:
         return undefined;
     }

@@ -8,7 +8,12 @@ import {
   hasOptions,
 } from '../../src/director/path/header-options.ts';
 import { enterHop, sendOn } from '../../src/forwarding/hop.ts';
-import { sendHostUnreachable, sendReassemblyTimeout, sendTooBig } from '../../src/forwarding/icmp.ts';
+import {
+  sendError,
+  sendHostUnreachable,
+  sendReassemblyTimeout,
+  sendTooBig,
+} from '../../src/forwarding/icmp.ts';
 import type { ForwardingContext, Host, Route } from '../../src/forwarding/method.ts';
 import { DEFAULT_SETTINGS } from '../../src/model/settings.ts';
 import {
@@ -21,12 +26,14 @@ import {
   sameAddress,
 } from '../../src/wire/address.ts';
 import { Frame } from '../../src/wire/frame.ts';
+import { PARAMETER_PROBLEM6 } from '../../src/wire/icmp6.ts';
 import { ipv4 } from '../../src/wire/ipv4.ts';
 import { ipv6 } from '../../src/wire/ipv6.ts';
 import { Packet } from '../../src/wire/packet.ts';
 import { ACK, RST, SYN, TCP, tcp } from '../../src/wire/tcp.ts';
 import { seeded } from '../support/directed.ts';
 import type { GoldenTopology } from '../support/golden.ts';
+import { treatExtensions } from '../support/host-extensions.ts';
 import { answerAsHost } from '../support/host-stack.ts';
 import type { Arrival } from './arrival.ts';
 import { dissect } from './dissect.ts';
@@ -64,6 +71,11 @@ const isIn = ({ network, mask }: Prefix, address: Address): boolean =>
   sameAddress(maskAddress(address, mask, scratch), network);
 
 const SERVER_LANS = [prefix('10.1.0.0/24'), prefix('fd01::/64')];
+const SERVERS_BROADCAST = parseAddress('10.1.0.255')!;
+const LINK_LOCAL = prefix('fe80::/10');
+const IGMP = 2;
+/** ms that a host waits for an answer to its ARP requests, three of them. */
+const ARP_WAIT = 3000;
 
 export class World implements Host {
   readonly director: Director;
@@ -74,6 +86,8 @@ export class World implements Host {
   readonly #reassembler = new Reassembler();
   readonly #packet = new Packet();
   readonly #context: ForwardingContext;
+  /** ms: when an ARP request for an address was sent last. */
+  readonly #asked = new Map<string, number>();
   #arrivals: Arrival[] = [];
   #now: number;
   #id = 0x8000;
@@ -159,15 +173,28 @@ export class World implements Host {
     if (this.director.handle(frame, this.#now) !== 'pass') return;
     const packet = this.#packet;
     // The director hands on whole datagrams, and fragments that are none of its business.
-    if (!packet.decode(this.director.subject)) return;
+    const isDecoded = packet.decode(this.director.subject);
+    if (!isDecoded && packet.error !== 'bad-extension-header') return;
+    if (this.#refusesExtensions(packet) || !isDecoded) return;
     if (hasHopByHop(packet) && enterHopByHop(packet, this.#context) !== undefined) return;
     if (isFragment(packet) && this.isLocal(packet.dst)) {
       const whole = this.#reassembler.add(packet, this.#now);
       if (typeof whole === 'string' || !packet.decode(whole)) return;
     }
-    if (!this.isLocal(packet.dst)) this.#routeOn(packet);
-    else if (packet.frame === frame && hasOptions(packet)) this.#deliverWithOptions(original);
+    if (!this.isLocal(packet.dst)) {
+      if (!isSourceRouted(packet)) this.#routeOn(packet);
+    } else if (packet.frame === frame && hasOptions(packet)) this.#deliverWithOptions(original);
     else this.#deliver(packet.frame);
+  }
+
+  /** Answers, or drops, what has extension headers that the host's own stack does not take. */
+  #refusesExtensions(packet: Packet): boolean {
+    if (ipv4.version(packet.frame, packet.network) !== 6 || !this.isLocal(packet.dst)) return false;
+    const treatment = treatExtensions(packet.frame);
+    if (treatment === undefined) return false;
+    const { code, pointer } = treatment === 'discard' ? { code: -1, pointer: 0 } : treatment;
+    if (code >= 0) sendError(packet, PARAMETER_PROBLEM6, code, pointer, packet.dst, this.#context);
+    return true;
   }
 
   /** The host's own stack enters itself into the options, and quotes the header without correcting its checksum. */
@@ -235,13 +262,29 @@ export class World implements Host {
   #emit(frame: Frame, nextHop: Address): void {
     const octets = Buffer.from(frame.copy());
     if (this.#keepsFragments && isReassemblyTimeout(octets)) return;
+    // The recorder did not record group membership messages, whoever sent them.
+    if (octets[ipv4.version(frame, frame.start) === 4 ? 9 : 6] === IGMP) return;
+    // Nothing is known of a link-local neighbor.
+    if (isIn(LINK_LOCAL, nextHop)) return;
     if (!SERVER_LANS.some((lan) => isIn(lan, nextHop))) this.#arrivals.push({ at: 'client', octets });
+    else if (sameAddress(nextHop, SERVERS_BROADCAST))
+      this.#arrivals.push({ at: 'ff:ff:ff:ff:ff:ff', octets });
     else {
       const number = serverNumber(nextHop);
       if (number >= 1 && number <= (this.#topology.rs ?? 3))
         this.#arrivals.push({ at: `rs${number}`, octets });
-      else if (isV4(nextHop)) this.#arrivals.push({ at: 'rlanp', remark: `arp ${arpRequest(nextHop)}` });
+      else if (isV4(nextHop)) this.#askFor(nextHop, ipv4.src(frame, frame.start));
     }
+  }
+
+  /** Sends an ARP request from the packet's source, where that is local, as long as no other one waits. */
+  #askFor(address: Address, packetSource: number): void {
+    const key = formatAddress(address);
+    if (this.#now - (this.#asked.get(key) ?? Number.NEGATIVE_INFINITY) < ARP_WAIT) return;
+    this.#asked.set(key, this.#now);
+    const own = Uint32Array.of(0, 0, 0xffff, packetSource);
+    const source = this.isLocal(own) ? own : parseAddress(OWN.server4)!;
+    this.#arrivals.push({ at: 'rlanp', remark: `arp ${arpRequest(source, address)}` });
   }
 
   route(to: Address): Route | undefined {
@@ -265,6 +308,20 @@ export class World implements Host {
 const isFragment = ({ moreFragments, fragmentOffset, fragmentHeader }: Packet): boolean =>
   moreFragments || fragmentOffset > 0 || fragmentHeader > 0;
 
+/** IPv4 options that name the next hops (RFC 791): a host drops such packets. */
+const SOURCE_ROUTES = [131, 137];
+
+function isSourceRouted({ version, frame: { bytes }, network, transport }: Packet): boolean {
+  if (version !== 4) return false;
+  for (
+    let at = network + 20;
+    at < transport && bytes[at] !== 0;
+    at += bytes[at] === 1 ? 1 : Math.max(2, bytes[at + 1]!)
+  )
+    if (SOURCE_ROUTES.includes(bytes[at]!)) return true;
+  return false;
+}
+
 function isReassemblyTimeout(octets: Buffer): boolean {
   const it = dissect(octets);
   return it !== undefined && it.code === 1 && it.type === (it.version === 4 ? 11 : 3);
@@ -277,8 +334,10 @@ function serverNumber(address: Address): number {
 }
 
 /** The request that the host sends for a neighbor that does not answer. */
-const arpRequest = (address: Address): string =>
-  `00010800060400010200000000020a0100010000000000${address[3]!.toString(16).padStart(10, '0')}`;
+const arpRequest = (source: Address, address: Address): string =>
+  `0001080006040001020000000002${hex(source)}000000000000${hex(address)}`;
+
+const hex = (address: Address): string => (address[3]! >>> 0).toString(16).padStart(8, '0');
 
 /** What a host takes in at all: an IPv4 header with a right checksum, and as many octets as it says. */
 function isAcceptable(octets: Buffer): boolean {

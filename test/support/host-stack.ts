@@ -27,6 +27,12 @@ const IGMP = 2;
 const TIMESTAMP = 13;
 const TIMESTAMP_REPLY = 14;
 const TIMESTAMPS = 12;
+/** Octets of the sender's time, which is all that Linux 6.1 looks for. */
+const SENDERS_TIME = 4;
+/** Multicast routing (RFC 7761), which Linux knows in IPv4. */
+const PIM = 103;
+/** UDP-Lite (RFC 3828), which Linux has; its checksum is wrong wherever it occurs here. */
+const UDP_LITE = 136;
 /** Nothing follows (RFC 8200 section 4.7). */
 const NO_NEXT_HEADER = 59;
 
@@ -51,6 +57,10 @@ export function answerAsHost(packet: Packet, context: ForwardingContext): boolea
     case ICMP6:
       if (packet.version === 4) return refuseProtocol(packet, context);
       return isIntact(packet) && isEchoRequest(packet) && sendEchoReply(packet, context);
+    case UDP_LITE:
+      return false;
+    case PIM:
+      return packet.version === 6 && refuseProtocol(packet, context);
     case IGMP:
       return packet.version === 6 && refuseProtocol(packet, context);
     case NO_NEXT_HEADER:
@@ -62,8 +72,8 @@ export function answerAsHost(packet: Packet, context: ForwardingContext): boolea
 
 function answerIcmp(packet: Packet, context: ForwardingContext): boolean {
   if (isEchoRequest(packet)) return sendEchoReply(packet, context);
-  const isTimestamp = packet.icmpType === TIMESTAMP && packet.icmpCode === 0;
-  return isTimestamp && packet.end - packet.payload >= TIMESTAMPS && sendTimestampReply(packet, context);
+  const isTimestamp = packet.icmpType === TIMESTAMP && packet.end - packet.payload >= SENDERS_TIME;
+  return isTimestamp && sendTimestampReply(packet, context);
 }
 
 /** RFC 792: the sender's time, then the times of receipt and answer, which are 0 here. */

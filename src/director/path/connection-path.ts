@@ -138,7 +138,7 @@ export class ConnectionPath {
 
   #admit(packet: Packet, now: number): Verdict {
     const { marks, settings } = this.#core;
-    if (isIpsec(packet.protocol)) return 'pass';
+    if (isIpsec(packet.protocol, packet.version)) return 'pass';
     const started = this.#startedByServer(packet, now);
     if (started !== undefined) return started;
     if (settings.nat_icmp_send !== 0 && this.#isStray(packet)) return this.#refuseStray(packet);

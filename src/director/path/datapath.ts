@@ -57,7 +57,8 @@ export class Datapath {
   handle(frame: Frame, now: number): Verdict {
     this.subject = frame;
     const packet = this.#packet;
-    if (!packet.decode(frame)) return 'malformed';
+    // The host answers an invalid extension header, which hides the protocol (Linux 6.1, ip_vs_fill_iph_skb).
+    if (!packet.decode(frame)) return packet.error === 'bad-extension-header' ? 'pass' : 'malformed';
     // RFC 1812 section 5.2.2: no field of a damaged header is reliable.
     if (packet.version === 4 && !ipv4.checksumHolds(frame, packet.network)) return 'malformed';
     if (hasHopByHop(packet) && this.#mayBeOurs(packet)) {
@@ -98,7 +99,7 @@ export class Datapath {
       // A router checks each IPv4 fragment, and does not reassemble ESP.
       const refusal = this.#enterRouter(packet);
       if (refusal !== undefined) return refusal;
-      if (isIpsec(packet.protocol)) return this.#handleWhole(packet, now);
+      if (isIpsec(packet.protocol, packet.version)) return this.#handleWhole(packet, now);
     }
     // Linux 6.1 does not keep the fragment boundaries of an IPv4 datagram for a local address (ip_frag_reasm).
     const whole = this.#reassembler.add(packet, now, packet.version === 6 || isRouted);

@@ -5,7 +5,7 @@ import { forwardRelated, replyRelated } from '../../forwarding/related.ts';
 import { answerTunnelError, decodeTunnelled, isSentTo } from '../../forwarding/tunnel-error.ts';
 import { NONE, type Row } from '../../model/connection.ts';
 import type { Verdict } from '../../model/verdict.ts';
-import { SOURCE_QUENCH, TIME_EXCEEDED, UNREACHABLE } from '../../wire/icmp.ts';
+import { FRAGMENTATION_NEEDED, SOURCE_QUENCH, TIME_EXCEEDED, UNREACHABLE } from '../../wire/icmp.ts';
 import { isIcmp6Error } from '../../wire/icmp6.ts';
 import { IKE_PORT, isIpsec } from '../../wire/ipsec.ts';
 import { Packet } from '../../wire/packet.ts';
@@ -79,8 +79,8 @@ export class RelatedErrors {
   }
 
   /** Reports whether the quoted packet identifies its connection, by `#protocol` and its ports. */
-  #hasFlow({ protocol, hasPorts, srcPort, dstPort, fragmentOffset }: Packet): boolean {
-    const ipsec = isIpsec(protocol);
+  #hasFlow({ version, protocol, hasPorts, srcPort, dstPort, fragmentOffset }: Packet): boolean {
+    const ipsec = isIpsec(protocol, version);
     this.#protocol = ipsec ? UDP : protocol;
     this.#srcPort = ipsec ? IKE_PORT : srcPort;
     this.#dstPort = ipsec ? IKE_PORT : dstPort;
@@ -153,9 +153,11 @@ export class RelatedErrors {
     const destination = destinationOf(this.#core, row);
     const connection = this.#connection.select(row, destination);
     const verdict = answerTunnelError(packet, quoted, this.#inner, connection, forwarding);
-    // Linux 6.1 answers, and counts, only those of IPv4: the answer, and the quoted packet, too.
+    // Linux 6.1 answers, and counts, only those of IPv4: the answer, and the quoted packet, too. It does not count an
+    // answer about the path MTU of a tunnel packet that routers may fragment.
     if (verdict !== 'answered' || packet.version !== 4) return verdict;
-    countErrorOut(this.#inner, destination, total);
+    const isNoted = packet.icmpCode !== FRAGMENTATION_NEEDED || packet.icmpType !== UNREACHABLE;
+    if (isNoted || quoted.dontFragment) countErrorOut(this.#inner, destination, total);
     countOut(this.#inner, destination, total);
     return verdict;
   }
