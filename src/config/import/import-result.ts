@@ -4,7 +4,7 @@ import type { Check } from '../../model/check.ts';
 import type { DestinationOptions, ForwardingMethodName } from '../../model/destination.ts';
 import { formatDestination, formatService } from '../../model/naming.ts';
 import type { Protocol, ServiceAddress, ServiceOptions } from '../../model/service.ts';
-import { isUnicast, parseAddress, prefixOfMask } from '../../wire/address.ts';
+import { familyOf, isUnicast, parseAddress, prefixOfMask } from '../../wire/address.ts';
 import { canonical, familyOfText } from '../canonical-address.ts';
 import { type DestinationDocument, type Document, EMPTY_DOCUMENT } from '../document.ts';
 import type { Names } from '../names.ts';
@@ -122,7 +122,9 @@ export function addressOf(
   port: string | number,
 ): ServiceAddress | undefined {
   const number = Number(port);
-  if (familyOfText(host) === 0 || !isPort(number)) return undefined;
+  const address = parseAddress(host);
+  // An IPv4-mapped IPv6 address (RFC 4291 section 2.5.5.2) cannot be served: it stands for IPv4 here.
+  if (!address || familyOf(address) !== familyOfText(host) || !isPort(number)) return undefined;
   return { protocol, address: canonical(host), port: number };
 }
 

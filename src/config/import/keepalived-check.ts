@@ -133,7 +133,7 @@ function readChecker(
   const levels = [body, server.statement.body ?? [], statement.body ?? []];
   const check: CheckDraft = { type, ...DEFAULT_CHECK, rise: 1 };
   const words: string[] = [];
-  if (!readTimes(check, levels, fail)) return undefined;
+  if (!readTimes(check, levels, fail, leave)) return undefined;
   if (type === 'http') {
     check.status = DEFAULT_STATUS;
     check.host = lastOf(levels.flat(), 'virtualhost')?.words[1] ?? '$ADDRESS:$PORT';
@@ -176,9 +176,19 @@ function readChecker(
 }
 
 /** Sets interval, timeout, fall and retryInterval: of the checker, else of its real server, else of its virtual server. */
-function readTimes(check: CheckDraft, levels: readonly (readonly Statement[])[], fail: Leave): boolean {
+function readTimes(
+  check: CheckDraft,
+  levels: readonly (readonly Statement[])[],
+  fail: Leave,
+  leave: Leave,
+): boolean {
   const type = check.type as Type;
-  const find = (...keywords: string[]) => lastOf(levels.flat(), ...keywords);
+  // Only a checker itself may have no retries.
+  const noRetries = (at: Statement) => at.words[0] === 'retry' && wholeNumber(at.words[1]) === 0;
+  const inherited = levels.slice(0, -1).flat();
+  for (const each of inherited.filter(noRetries)) leave(each, 'invalid retry: expected 1 or more');
+  const statements = [...inherited.filter((each) => !noRetries(each)), ...levels.at(-1)!];
+  const find = (...keywords: string[]) => lastOf(statements, ...keywords);
   const [loop, timeout, delay] = [find('delay_loop'), find('connect_timeout'), find('delay_before_retry')];
   const retry = find('retry', 'nb_get_retry');
   const seconds = (statement: Statement | undefined, otherwise: number) =>

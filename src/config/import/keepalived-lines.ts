@@ -35,6 +35,7 @@ const LIST = /^\s*~LST\(\s*(?:\{([^}]*)\}|(\w+))\s*,([^)]*)\)(.*)$/s;
 /** Returns the lines of `text` and of the files that it includes, with the place that each comes from. */
 export function expandLines(text: string, sources: KeepalivedSources, complain: Complain): SourceLine[] {
   const lines: SourceLine[] = [];
+  let fileDepth = 0;
   const parameters = new Map([
     ['_PWD', sources.folder],
     ['_INSTANCE', sources.configId],
@@ -42,7 +43,7 @@ export function expandLines(text: string, sources: KeepalivedSources, complain: 
     ['_BANG', '!'],
   ]);
 
-  function readText(text: string, file: string | undefined, depth: number): void {
+  function readText(text: string, file: string | undefined): void {
     let definition: { name: string; lines: string[] } | undefined;
     for (const [i, raw] of text.split('\n').entries()) {
       const at: SourceLine = { text: raw.trim(), line: i + 1, ...(file !== undefined && { file }) };
@@ -55,19 +56,22 @@ export function expandLines(text: string, sources: KeepalivedSources, complain: 
       }
       const [, name, value] = DEFINITION.exec(raw) ?? [];
       if (name !== undefined && /^\s*\\\s*$/.test(value!)) definition = { name, lines: [] };
-      else include(raw, at, depth);
+      else expand(raw, at, 0);
     }
   }
 
-  function include(raw: string, at: SourceLine, depth: number): void {
+  /** Adds a line without parameters, or the files that it includes. */
+  function add(raw: string, at: SourceLine): void {
     const [, pattern] = INCLUDE.exec(raw.replace(/[#!].*/, '')) ?? [];
     if (pattern === undefined) {
-      expand(raw, at, 0);
+      lines.push({ ...at, text: raw });
       return;
     }
-    const files = depth < MAX_DEPTH ? sources.include(pattern.replace(/^"(.*)"$/, '$1'), at.file) : [];
+    const files = fileDepth < MAX_DEPTH ? sources.include(pattern, at.file) : [];
     if (files.length === 0) complain(at, 'no readable file of this name');
-    for (const file of files) readText(file.text, file.path, depth + 1);
+    fileDepth++;
+    for (const file of files) readText(file.text, file.path);
+    fileDepth--;
   }
 
   function expand(raw: string, at: SourceLine, depth: number): void {
@@ -96,11 +100,11 @@ export function expandLines(text: string, sources: KeepalivedSources, complain: 
       return;
     }
     const replaced = replaceParameter(raw, parameters);
-    if (replaced === undefined) lines.push({ ...at, text: raw });
+    if (replaced === undefined) add(raw, at);
     else for (const line of replaced.split('\n')) expand(line, at, depth + 1);
   }
 
-  readText(text, undefined, 0);
+  readText(text, undefined);
   return lines;
 }
 

@@ -11,7 +11,7 @@ export type Groups = ReadonlyMap<string, readonly Statement[]>;
 /** A service, and what keepalived then does with the ports of its real servers. */
 export interface ServedAddress {
   readonly service: ServiceAddress;
-  /** From a group, where ports of real servers that direct routing cannot change are kept. */
+  /** From a virtual_server_group. */
   readonly isGrouped: boolean;
 }
 
@@ -66,8 +66,10 @@ function servicesAt(
   if (first === 'fwmark') {
     const mark = markOf(second);
     const family = words[2] === 'inet6' ? 6 : words[2] === 'inet' ? 4 : markFamily(body);
+    const isInvalid = at !== server && words[2] !== undefined && !/^inet6?$/.test(words[2]);
     if (mark === undefined) leave(at, 'invalid firewall mark: expected 1 to 4294967295');
-    return mark === undefined ? [] : [{ mark, family }];
+    else if (isInvalid) leave(at, 'invalid family: expected inet or inet6');
+    return mark === undefined || isInvalid ? [] : [{ mark, family }];
   }
   const hosts = hostsOf(first, at !== server);
   const port = second === undefined ? 0 : (wholeNumber(second) ?? Number.NaN);
@@ -81,10 +83,14 @@ function servicesAt(
   return [];
 }
 
+/** Returns the address before `-` or `/`: of a range, virtual_server and real_server take no more (inet_stosockaddr). */
+export const firstAddress = (text: string): string => text.replace(/[-/].*$/, '');
+
 /** Returns the addresses of `a.b.c.d`, and for groups also of `a.b.c.d-e`, `first-last` and `address/prefix`. */
 function hostsOf(text: string, isEntry: boolean): string[] | undefined {
+  if (!isEntry) return familyOfText(firstAddress(text)) === 0 ? undefined : [firstAddress(text)];
   const [first = '', last, ...more] = text.split('-');
-  if (!isEntry || more.length > 0) return familyOfText(text) === 0 ? undefined : [text];
+  if (more.length > 0) return undefined;
   const [, network, prefix] = /^([^/]+)\/(\d{1,3})$/.exec(text) ?? [];
   if (network !== undefined) return networkRange(network, Number(prefix));
   if (last === undefined) return familyOfText(first) === 0 ? undefined : [first];

@@ -21,6 +21,7 @@ import {
 import { keepalivedCheck, type WatchedServer } from './keepalived-check.ts';
 import { expandLines, type KeepalivedSources } from './keepalived-lines.ts';
 import {
+  firstAddress,
   type Groups,
   type Leave,
   lastOf,
@@ -59,11 +60,12 @@ export function importKeepalived(
   };
   const leave: Leave = ({ at }, why) => complain(at, why);
   const statements = parseStatements(expandLines(text, sources, complain), complain);
-  const groups: Groups = new Map(
-    statements
-      .filter(({ words }) => words[0] === 'virtual_server_group')
-      .map(({ words, body = [] }) => [words[1] ?? '', body]),
-  );
+  const groups = new Map<string, readonly Statement[]>();
+  for (const each of statements.filter(({ words }) => words[0] === 'virtual_server_group')) {
+    const [, name = ''] = each.words;
+    if (groups.has(name)) leave(each, `the virtual_server_group '${name}' already exists`);
+    else groups.set(name, each.body ?? []);
+  }
   const drafts: Draft[] = [];
   for (const each of statements) {
     if (each.words[0] === 'virtual_server') addServices(each, drafts, { groups, schedulers, leave });
@@ -133,11 +135,8 @@ function readOptions(
     const why = OPTIONS[word]?.(draft, value, schedulers);
     if (why !== undefined) leave(each, why);
     if (OPTIONS[word] || READ_ELSEWHERE.has(word)) continue;
-    if (word === 'lb_kind' || word === 'lvs_method') {
-      const found = wayOf(each);
-      if (typeof found === 'string') leave(each, found);
-      else way = found;
-    } else if (Object.hasOwn(FLAG_BITS, word)) {
+    if (word === 'lb_kind' || word === 'lvs_method') way = readWay(each, leave) ?? way;
+    else if (Object.hasOwn(FLAG_BITS, word)) {
       // A flag counts only below the scheduler that has it.
       if (word.startsWith('flag-') || word.startsWith(`${options.scheduler}-`))
         options.schedulerFlags = (options.schedulerFlags ?? 0) | FLAG_BITS[word]!;
@@ -201,12 +200,23 @@ function takeScheduler(
   return undefined;
 }
 
-/** Parses `NAT|DR` or `TUN [type ipip|gue|gre] [port N] [nocsum|csum|remcsum]`; returns why it is invalid. */
-function wayOf({ words }: Statement): Way | string {
-  const [, kind = '', ...rest] = words;
-  if (!Object.hasOwn(METHODS, kind)) return 'invalid method: expected NAT, DR or TUN';
+/** Reads `NAT|DR` or `TUN ...`; undefined: the statement has no effect. A tunnel with invalid options is an IPIP tunnel. */
+function readWay(statement: Statement, leave: Leave): Way | undefined {
+  const [, kind = '', ...rest] = statement.words;
+  if (!Object.hasOwn(METHODS, kind)) {
+    leave(statement, 'invalid method: expected NAT, DR or TUN');
+    return undefined;
+  }
   const method = METHODS[kind as keyof typeof METHODS];
   if (method !== 'tunnel' || rest.length === 0) return { method };
+  const tunnel = tunnelOf(rest);
+  if (typeof tunnel !== 'string') return { method, tunnel };
+  leave(statement, `${tunnel}: ipip is used`);
+  return { method };
+}
+
+/** Parses `[type ipip|gue|gre] [port N] [nocsum|csum|remcsum]`; returns why it is invalid. */
+function tunnelOf(rest: readonly string[]): TunnelOptions | string {
   const tunnel: { -readonly [K in keyof TunnelOptions]: TunnelOptions[K] } = {
     type: 'ipip',
     port: 0,
@@ -226,7 +236,7 @@ function wayOf({ words }: Statement): Way | string {
   const hasChecksum = tunnel.type === 'gue' || (tunnel.type === 'gre' && tunnel.checksum === 'csum');
   if (tunnel.checksum !== 'none' && !hasChecksum)
     return `${tunnel.type} has no checksum option ${tunnel.checksum}`;
-  return { method, tunnel };
+  return tunnel;
 }
 
 interface RealServer {
@@ -245,13 +255,18 @@ function readServer(
   leave: Leave,
 ): WatchedServer | undefined {
   const [, host = '', portText] = each.words;
-  const port = portText === undefined ? 0 : (wholeNumber(portText) ?? Number.NaN);
+  const port = portText === undefined ? 0 : leadingNumber(portText);
   const options: Options = { ...way, weight: weightOf(body) ?? 1 };
   for (const statement of each.body ?? []) {
-    const why = takeServerOption(options, statement);
+    const why = takeServerOption(options, statement, leave);
     if (why !== undefined) leave(statement, why);
   }
-  const why = addDestination(draft, host, destinationPort(service, port, options, isGrouped), options);
+  const address = firstAddress(host);
+  const why =
+    portText !== undefined && port === 0 && portText !== '0'
+      ? 'invalid port: expected 1 to 65535'
+      : addDestination(draft, address, destinationPort(service, port, options, isGrouped), options);
+  if (address !== host) leave(each, `${address} alone is used`);
   if (why !== undefined) {
     leave(each, why);
     return undefined;
@@ -259,7 +274,10 @@ function readServer(
   return { statement: each, destination: draft.destinations.at(-1)! as DestinationDocument, port };
 }
 
-/** Direct routing and tunnels do not change ports: keepalived gives such a real server the port of its service. */
+/**
+ * Direct routing and tunnels do not change ports: keepalived gives such a real server the port of its service. So has a
+ * real server without a port, but not that of a group.
+ */
 function destinationPort(
   service: ServedAddress['service'],
   port: number,
@@ -267,35 +285,47 @@ function destinationPort(
   isGrouped: boolean,
 ): number {
   if ('mark' in service) return method === 'nat' ? port : 0;
-  return port === 0 || (method !== 'nat' && !isGrouped) ? service.port : port;
+  if (method !== 'nat') return service.port;
+  return port === 0 && !isGrouped ? service.port : port;
 }
 
-const weightOf = (body: readonly Statement[]): number | undefined => {
-  const weight = wholeNumber(body.findLast(({ words }) => words[0] === 'weight')?.words[1]);
-  return weight !== undefined && weight <= MAX_WEIGHT ? weight : undefined;
-};
+/** Returns the weight of the virtual server. */
+const weightOf = (body: readonly Statement[]): number | undefined =>
+  body.reduce<number | undefined>(
+    (before, each) => (each.words[0] === 'weight' ? (weightIn(each) ?? before) : before),
+    undefined,
+  );
 
-function takeServerOption(options: Options, statement: Statement): string | undefined {
+/** Returns the weight of a statement; undefined: it has no effect. */
+function weightIn({ words: [, value = ''] }: Statement): number | undefined {
+  const weight = value.startsWith('-') ? undefined : leadingNumber(value);
+  return weight !== undefined && weight <= MAX_WEIGHT ? weight : undefined;
+}
+
+/** Reads a number as strtoul(3): what follows its digits is ignored, and without digits it is 0. */
+const leadingNumber = (text: string): number => Number(/^\+?(\d+)/.exec(text)?.[1] ?? 0);
+
+function takeServerOption(options: Options, statement: Statement, leave: Leave): string | undefined {
   const [word = '', value] = statement.words;
   const number = wholeNumber(value);
   switch (word) {
     case 'lvs_method':
     case 'lb_kind': {
-      const found = wayOf(statement);
-      if (typeof found === 'string') return found;
+      const way = readWay(statement, leave);
+      if (way === undefined) return undefined;
       delete options.tunnel;
-      Object.assign(options, found);
+      Object.assign(options, way);
       return undefined;
     }
     case 'weight':
-      if (number === undefined || number > MAX_WEIGHT) return `invalid weight: expected 0 to ${MAX_WEIGHT}`;
-      options.weight = number;
-      return undefined;
+      options.weight = weightIn(statement) ?? options.weight ?? 1;
+      return number === options.weight ? undefined : `invalid weight: ${options.weight} is used`;
     case 'uthreshold':
-    case 'lthreshold':
-      if (number === undefined) return `invalid ${word}: expected a whole number`;
-      if (number > 0) options[word === 'uthreshold' ? 'upperThreshold' : 'lowerThreshold'] = number;
-      return undefined;
+    case 'lthreshold': {
+      const threshold = leadingNumber(value ?? '');
+      if (threshold > 0) options[word === 'uthreshold' ? 'upperThreshold' : 'lowerThreshold'] = threshold;
+      return number === threshold ? undefined : `invalid ${word}: ${threshold} is used`;
+    }
     default:
       // Checkers and what they inherit are read by keepalived-check.
       if (statement.body || READ_ELSEWHERE.has(word)) return undefined;

@@ -73,11 +73,13 @@ async function draftOf(
     const option = OPTIONS[each.key];
     if (each.key === 'real' || each.key === 'real6') servers.push(...(await realServers(draft, each, names)));
     else if (option) {
-      const why = option(draft, each.value, schedulers);
+      const why = option(draft, each.value);
       if (why !== undefined) each.leave(why);
     } else if (each.key === 'quiescent') quiescent(each);
     else rest.push(each);
   }
+  const { scheduler = '' } = draft.options;
+  if (!schedulers.includes(scheduler)) return `invalid scheduler '${scheduler}': ipvsadm refuses the service`;
   const why = whyNotService(draft, before);
   if (why !== undefined) return why;
   const check = ldirectordCheck(draft, servers, { head, own: rest, globals });
@@ -94,17 +96,10 @@ async function draftOf(
 const orderOf = ({ key }: Directive): number => (['scheduler', 'persistent'].indexOf(key) === -1 ? 1 : 0);
 
 /** Options of the service itself: each returns why it was left out, or undefined. */
-const OPTIONS: Readonly<
-  Record<
-    string,
-    ((draft: Draft, value: string, schedulers: readonly string[]) => string | undefined) | undefined
-  >
-> = {
+const OPTIONS: Readonly<Record<string, ((draft: Draft, value: string) => string | undefined) | undefined>> = {
   protocol: () => undefined, // read by serviceOf
-  scheduler({ options }, value, schedulers) {
-    const [name = ''] = /[a-z]+/.exec(value) ?? [];
-    if (!schedulers.includes(name)) return `invalid scheduler: ${options.scheduler} is used`;
-    options.scheduler = name;
+  scheduler({ options }, value) {
+    options.scheduler = /[a-z]+/.exec(value)?.[0] ?? '';
     return undefined;
   },
   persistent({ options }, value) {

@@ -292,7 +292,7 @@ test('ldirectord: reports every line that it leaves out', async () => {
     [
       'virtual=10.0.0.1:53 # names',
       '  protocol=udp',
-      '  scheduler=wcl',
+      '  scheduler=wlc',
       '  checktype=on',
       '  real=10.0.0.2:99999 masq',
       '  real=10.0.0.3->10.0.0.4:53 masq',
@@ -316,11 +316,12 @@ test('ldirectord: reports every line that it leaves out', async () => {
       'virtual=10.0.0.1:0',
       'nonsense',
       '  real=10.0.0.3:25 gate',
+      'virtual=10.0.0.1:99',
+      '  scheduler=wcl',
     ].join('\n'),
   );
   expect(imported.document.services.map(({ destinations }) => destinations.length)).toEqual([2, 0]);
   expect(left(imported)).toEqual([
-    '3: invalid scheduler: wrr is used',
     '5: invalid real server: expected an address and a port',
     '7: the destination 10.0.0.3:53 already exists',
     '8: 224.0.0.1 is not a unicast address, or it is link-local',
@@ -340,6 +341,8 @@ test('ldirectord: reports every line that it leaves out', async () => {
     '24: port 0, which means every port, requires a persistent service',
     '25: expected key = value',
     '26: its virtual service was left out',
+    "27: invalid scheduler 'wcl': ipvsadm refuses the service",
+    '28: its virtual service was left out',
   ]);
 });
 
@@ -610,8 +613,8 @@ test('keepalived: reports every line that it leaves out', () => {
     '12: the service is IPv4',
     '13: invalid persistence_timeout: expected 1 to 2678400',
     '14: invalid persistence_granularity: expected a netmask (IPv4) or a prefix length (IPv6)',
-    '16: invalid weight: expected 0 to 2147483647',
-    '17: a gue tunnel requires a port, and no other tunnel has one',
+    '16: invalid weight: 0 is used',
+    '17: a gue tunnel requires a port, and no other tunnel has one: ipip is used',
     '18: not supported',
     '20: the destination 10.0.1.1:80 already exists',
     '22: an IPv4 service reaches fd00::1 by the tunnel method only',
@@ -623,6 +626,52 @@ test('keepalived: reports every line that it leaves out', () => {
     '34: only virtual servers are imported',
     'more.conf:1: only virtual servers are imported',
   ]);
+});
+
+test('keepalived: reports what it reads otherwise than it is written', () => {
+  const imported = keepalived(
+    [
+      'virtual_server_group G {',
+      '  10.0.0.1 80',
+      '  fwmark 5 ipv6',
+      '}',
+      'virtual_server_group G {',
+      '  10.0.0.2 80',
+      '}',
+      'virtual_server group G {',
+      '  retry 0',
+      '  real_server 10.0.1.1-3 80x {',
+      '    weight 7x',
+      '  }',
+      '  real_server 10.0.1.4 http {',
+      '  }',
+      '}',
+      'virtual_server ::ffff:10.0.0.3 80 {',
+      '  real_server fd00::1 80 {',
+      '  }',
+      '}',
+    ].join('\n'),
+  );
+  expect(imported.document.services).toMatchObject([
+    {
+      service: { address: '10.0.0.1', port: 80 },
+      destinations: [{ destination: { address: '10.0.1.1', port: 80 }, options: { weight: 7 } }],
+    },
+  ]);
+  expect(left(imported)).toEqual([
+    '3: invalid family: expected inet or inet6',
+    "5: the virtual_server_group 'G' already exists",
+    '10: 10.0.1.1 alone is used',
+    '11: invalid weight: 7 is used',
+    '13: invalid port: expected 1 to 65535',
+    '16: expected an address and a port, fwmark N or group NAME',
+  ]);
+});
+
+test('keepalived: only a checker itself may have no retries', () => {
+  const { document, leftOut } = servers('TCP_CHECK {\n}', 'retry 0');
+  expect(document.services[0]!.check).toMatchObject({ fall: 2 });
+  expect(new Set(leftOut.map(({ why }) => why))).toEqual(new Set(['invalid retry: expected 1 or more']));
 });
 
 describe('an imported document is the same after writing it as YAML and reading that', () => {

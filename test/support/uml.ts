@@ -1,0 +1,56 @@
+/** Boots User-Mode Linux, whose kernel has IPVS, with the host's file system as its root. */
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { existsSync, readdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { lacking } from './debian.ts';
+
+const MODULES = '/usr/lib/uml/modules';
+const MEMORY = '384M';
+
+/** Returns why User-Mode Linux cannot be booted here, or undefined. */
+export function umlMissing(): string | undefined {
+  if (process.getuid?.() !== 0) return 'User-Mode Linux: mounts need root';
+  return (
+    lacking('linux.uml', 'user-mode-linux') ??
+    (existsSync(MODULES) && readdirSync(MODULES).length > 0
+      ? undefined
+      : `${MODULES} is missing (Debian: user-mode-linux)`)
+  );
+}
+
+/** Runs a command as the guest's only job, with `environment`; `folder` receives its output. Ends with the guest. */
+export async function runInGuest(
+  command: readonly string[],
+  environment: Readonly<Record<string, string>>,
+  folder: string,
+): Promise<void> {
+  const init = join(folder, 'init');
+  const exports = Object.entries({
+    PATH: '/usr/sbin:/usr/bin:/sbin:/bin',
+    HOME: '/root',
+    LC_ALL: 'C',
+    ...environment,
+  });
+  const script = [
+    '#!/bin/sh',
+    ...exports.map(([name, value]) => `export ${name}='${value}'`),
+    `${command.map((word) => `'${word}'`).join(' ')} >'${folder}/output' 2>&1`,
+    'halt -f',
+    '',
+  ];
+  writeFileSync(init, script.join('\n'), { mode: 0o755 });
+  const kernel = spawn(
+    'linux.uml',
+    [
+      ...[`mem=${MEMORY}`, 'root=/dev/root', 'rootfstype=hostfs', 'rootflags=/', 'rw', `init=${init}`],
+      ...['con=null', 'con0=fd:0,fd:1', 'quiet'],
+    ],
+    // The guest's memory is a file there.
+    {
+      env: { PATH: process.env['PATH'], HOME: '/root', TMPDIR: '/dev/shm' },
+      stdio: ['ignore', 'ignore', 'ignore'],
+    },
+  );
+  await once(kernel, 'exit');
+}
