@@ -262,7 +262,7 @@ export class World implements Host {
   #emit(frame: Frame, nextHop: Address): void {
     const octets = Buffer.from(frame.copy());
     if (this.#keepsFragments && isReassemblyTimeout(octets)) return;
-    // The recorder did not record group membership messages, whoever sent them.
+    // The recorder did not record group membership messages, whatever their sender.
     if (octets[ipv4.version(frame, frame.start) === 4 ? 9 : 6] === IGMP) return;
     // Nothing is known of a link-local neighbor.
     if (isIn(LINK_LOCAL, nextHop)) return;

@@ -16,7 +16,7 @@ export interface ParameterProblem {
   readonly pointer: number;
 }
 
-/** 'discard': without a word. undefined: the packet reaches its protocol. */
+/** 'discard': no error is sent. undefined: the packet reaches its protocol. */
 export type Treatment = ParameterProblem | 'discard' | undefined;
 
 const ERRONEOUS_FIELD = 0;
@@ -83,7 +83,7 @@ function treatOptions({ bytes, start }: Frame, from: number, end: number): Treat
         return 'discard';
     } else {
       padding = 0;
-      // The two high bits say what becomes of an unknown option (RFC 8200 section 4.2).
+      // The two high bits define the treatment of an unknown option (RFC 8200 section 4.2).
       const action = type >> 6;
       if (++options > MAX_OPTIONS || type === HOME_ADDRESS || action === 1) return 'discard';
       if (action > 1) return { code: UNKNOWN_OPTION, pointer: at - start };

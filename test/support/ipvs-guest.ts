@@ -1,6 +1,6 @@
 /**
  * Runs in a User-Mode Linux guest, whose root is the host's file system: loads each configuration into the real program
- * in a network namespace of its own, and writes the rules that the kernel then has.
+ * in a separate network namespace, and writes the rules that the kernel then has.
  */
 import { execFileSync, spawn } from 'node:child_process';
 import { mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
