@@ -170,11 +170,14 @@ async function realServers(draft: Draft, { value, leave }: Directive, names: Nam
     );
     return [];
   }
+  // It tests the request by another match, whose success clears the captures that it reads next (add_real_server).
+  const isForgotten = request?.startsWith('/') === true;
+  if (isForgotten) leave('ldirectord ignores a request that begins with /, and what follows it');
   const options: DestinationOptions = {
     method: METHODS[method as keyof typeof METHODS],
     weight: Number(weight),
-    ...(Number(upper ?? 0) > 0 && { upperThreshold: Number(upper) }),
-    ...(Number(lower ?? 0) > 0 && { lowerThreshold: Number(lower) }),
+    ...(!isForgotten && Number(upper ?? 0) > 0 && { upperThreshold: Number(upper) }),
+    ...(!isForgotten && Number(lower ?? 0) > 0 && { lowerThreshold: Number(lower) }),
   };
   const isMapped = 'mark' in service || options.method === 'nat';
   return addresses.flatMap((address) => {
@@ -185,7 +188,7 @@ async function realServers(draft: Draft, { value, leave }: Directive, names: Nam
           {
             destination: draft.destinations.at(-1)!,
             port,
-            ...(receive !== undefined && { request, receive }),
+            ...(receive !== undefined && !isForgotten && { request, receive }),
             leave,
           },
         ]
