@@ -110,8 +110,8 @@ describe.skipIf(why !== undefined)('the control socket of a running director', (
     };
     const answer = async (text: string) => (await client()).say(text).ended;
     try {
-      expect(await answer('GET / HTTP/1.1\r\n\r\n')).toContain('not JSON');
-      expect(await answer('{"version":2,"ask":"snapshot","parts":{}}\n')).toContain('version 1');
+      expect(await answer('GET / HTTP/1.1\r\n\r\n')).toContain('expected JSON');
+      expect(await answer('{"version":2,"ask":"snapshot","parts":{}}\n')).toContain('expected 1');
       expect(await answer(`${'['.repeat(MAX_REQUEST_BYTES - 1)}\n`)).toContain('"error"');
       expect(await answer('x'.repeat(MAX_REQUEST_BYTES + 1))).toContain(`at most ${MAX_REQUEST_BYTES} bytes`);
       const commands = Array.from({ length: 10_001 }, () => ({ op: 'flush' }));
