@@ -14,6 +14,10 @@ export interface InterfaceCaptureOptions {
   readonly bufferTimeout: number;
   /** Called for an Ethernet frame in the capture's memory, with its captured and its original length, bytes. */
   readonly received: ReceivedFrame;
+  /** Called for a frame that may begin a connection. */
+  readonly receivedFirst: ReceivedFrame;
+  /** Reports whether such frames may be read now; otherwise they wait in the kernel's buffer. */
+  readonly mayReadFirst: () => boolean;
   /** Called for a frame longer than the link's MTU: several packets that were merged into one. */
   readonly receivedMerged: ReceivedFrame;
   /** Opens another receiver of merged packets, instead of a capture. `longest`: bytes of a frame that is not merged. */
@@ -32,6 +36,8 @@ const MAX_FRAME_BYTES = 65_535 + ETHERNET_HEADER + VLAN_TAG;
  * (TPACKET_V2) each slot is as large as the longest packet: 128 KiB instead of 2.
  */
 const MERGED_BUFFER_BYTES = 32 * 1024 * 1024;
+/** Size of the kernel's buffer for packets that may begin a connection, bytes: about a thousand in slots of 2 KiB. */
+const FIRST_BUFFER_BYTES = 2 * 1024 * 1024;
 /** Ticks after which the watcher of a deleted interface has stopped. */
 const WATCHER_TICKS = 3;
 /** Ticks with packets that did not wake the watcher, after which the watcher is considered dead. */
@@ -44,6 +50,15 @@ const MAX_SILENT_TICKS = 2;
  */
 export const captureFilter = (mac: string): string =>
   `(ip or ip6) and ether dst ${mac} and not ether src ${mac}`;
+
+/**
+ * Accepts packets that may begin a connection: TCP with SYN and without ACK (RFC 9293), SCTP INIT (RFC 9260), without
+ * IPv4 options and IPv6 extension headers. Those of UDP look like all others. The lengths come first: a filter that
+ * reads behind the end of a packet rejects it, also where it is negated.
+ */
+export const FIRST_FILTER =
+  '((ip and greater 48 and ip[0] & 0xf = 5 and (tcp[13] & 0x12 = 2 or sctp[12] = 1))' +
+  ' or (ip6 and greater 68 and ((ip6[6] = 6 and ip6[53] & 0x12 = 2) or (ip6[6] = 132 and ip6[52] = 1))))';
 
 /** EtherType of the frame that closes captures (IEEE 802, local experimental). Every capture accepts it and ignores it. */
 const CLOSING_ETHERTYPE = 0x88b5;
@@ -58,6 +73,13 @@ function closingFrame(mac: string): Uint8Array {
   return frame;
 }
 
+/** Captures that receive, and do not pass on packets before `begin`, which opens the receiver of merged packets. */
+interface OpenedCaptures {
+  readonly captures: readonly Capture[];
+  readonly facts: LinkFacts;
+  readonly begin: () => Disposable | undefined;
+}
+
 export class InterfaceCapture {
   readonly #options: InterfaceCaptureOptions;
   #captures: readonly Capture[] = [];
@@ -67,6 +89,8 @@ export class InterfaceCapture {
   /** Captures that are about to be closed, and the ticks until they may be read. */
   #closing: { readonly capture: Capture; wait: number }[] = [];
   #opening = false;
+  /** The MTU for which the captures were opened, bytes. */
+  #openedMtu = 0;
   /** Calls of the watchers up to the last tick. */
   #wakeups = 0;
   #silentTicks = 0;
@@ -83,45 +107,101 @@ export class InterfaceCapture {
   async open(): Promise<void> {
     this.#opening = true;
     try {
-      await this.#openCaptures();
+      this.#begin(await this.#openCaptures());
     } finally {
       this.#opening = false;
     }
   }
 
-  async #openCaptures(): Promise<void> {
+  async #openCaptures(): Promise<OpenedCaptures> {
     const {
       interface: name,
       bufferBytes,
       bufferTimeout,
       received,
+      receivedFirst,
+      mayReadFirst,
       receivedMerged,
       openMerged,
     } = this.#options;
     const facts = linkFacts(name);
     if (!facts) throw new LvsError('IO', `interface ${name}: not found (ip link lists the interfaces)`);
     const usual = facts.mtu + ETHERNET_HEADER;
-    const openOne = async (lengths: string, snapLength: number, bytes: number, sink: ReceivedFrame) => {
-      const filter = `(${captureFilter(facts.mac)} and ${lengths}) or ether proto ${CLOSING_ETHERTYPE}`;
-      const options = { interface: name, filter, snapLength, bufferBytes: bytes, bufferTimeout };
+    let hasBegun = false;
+    const openOne = async (
+      packets: string,
+      snapLength: number,
+      bytes: number,
+      sink: ReceivedFrame,
+      mayRead = () => true,
+    ) => {
+      const filter = `(${captureFilter(facts.mac)} and ${packets}) or ether proto ${CLOSING_ETHERTYPE}`;
+      const options = { interface: name, filter, snapLength, bufferBytes: bytes, bufferTimeout, mayRead };
       const capture: Capture = await openCapture(options, (captured, length) => {
         this.#received = (this.#received + 1) | 0;
-        sink(capture, captured, length);
+        if (hasBegun) sink(capture, captured, length);
       });
       return capture;
     };
     // libpcap inserts the VLAN tag that the kernel has removed, after the filter has seen the frame.
-    const short = await openOne(`less ${usual}`, usual + VLAN_TAG, bufferBytes, received);
+    const snapLength = usual + VLAN_TAG;
+    const short = await openOne(`less ${usual} and not ${FIRST_FILTER}`, snapLength, bufferBytes, received);
     if (short.linkType !== 'LINKTYPE_ETHERNET')
       throw new LvsError('UNAVAILABLE', `interface ${name}: not an Ethernet interface (${short.linkType})`);
-    this.#captures = [short];
-    this.#merged = openMerged?.(facts.index, usual);
-    if (!this.#merged)
-      this.#captures = [
-        short,
+    const firstPackets = `less ${usual} and ${FIRST_FILTER}`;
+    const first = await openOne(firstPackets, snapLength, FIRST_BUFFER_BYTES, receivedFirst, mayReadFirst);
+    const captures = [short, first];
+    if (!openMerged)
+      captures.push(
         await openOne(`greater ${usual + 1}`, MAX_FRAME_BYTES, MERGED_BUFFER_BYTES, receivedMerged),
-      ];
+      );
+    return {
+      captures,
+      facts,
+      begin: () => {
+        hasBegun = true;
+        return openMerged?.(facts.index, usual);
+      },
+    };
+  }
+
+  /** Passes on the packets of new captures from now on. */
+  #begin({ captures, facts, begin }: OpenedCaptures): void {
+    this.#merged = begin();
+    this.#captures = captures;
     this.#facts = facts;
+    this.#openedMtu = facts.mtu;
+  }
+
+  /** Opens captures for the longer packets of an MTU that has grown, and closes the earlier ones: no packet is lost. */
+  async #enlarge(): Promise<void> {
+    this.#opening = true;
+    try {
+      const opened = await this.#openCaptures();
+      const before = this.#captures;
+      if (before.length === 0) throw new LvsError('IO', `interface ${this.#options.interface}: not found`);
+      // What both have received is passed on by the earlier ones.
+      for (const capture of before) capture.poll();
+      for (const capture of opened.captures) capture.poll();
+      this.#abandon(before, 0);
+      this.#begin(opened);
+    } finally {
+      this.#opening = false;
+    }
+  }
+
+  /** Closes captures after this number of ticks. */
+  #abandon(captures: readonly Capture[], wait: number): void {
+    this.#dropped = this.dropped;
+    for (const capture of captures) {
+      capture.beginClose();
+      this.#closing.push({ capture, wait });
+    }
+    this.#captures = [];
+    this.#merged?.[Symbol.dispose]();
+    this.#merged = undefined;
+    clearInterval(this.#poller);
+    this.#poller = undefined;
   }
 
   /** Index of the interface; 0 while it is missing. */
@@ -162,19 +242,12 @@ export class InterfaceCapture {
     const exists = now?.index === index;
     // A deleted interface is not read: the watcher has to see its error in order to stop.
     const isAlive = exists && this.#poll();
-    // A change of the MTU, and down and up, leave a capture as it is.
-    if (isAlive && now.mac === mac) this.#facts = now;
-    else {
-      this.#dropped = this.dropped;
-      for (const capture of this.#captures) {
-        capture.beginClose();
-        this.#closing.push({ capture, wait: isAlive ? 0 : WATCHER_TICKS });
-      }
-      this.#captures = [];
-      this.#merged?.[Symbol.dispose]();
-      this.#merged = undefined;
-      clearInterval(this.#poller);
-      this.#poller = undefined;
+    // A smaller MTU, and down and up, leave a capture as it is.
+    if (isAlive && now.mac === mac) {
+      this.#facts = now;
+      if (now.mtu > this.#openedMtu && !this.#opening) this.#enlarge().catch(() => {});
+    } else {
+      this.#abandon(this.#captures, isAlive ? 0 : WATCHER_TICKS);
       this.#options.notice('deleted');
       return;
     }

@@ -17,10 +17,11 @@ import { IPV6_HEADER } from '../wire/ipv6.ts';
 import { Packet } from '../wire/packet.ts';
 import { isPartial, recompute } from '../wire/transport-checksum.ts';
 import { InterfaceCapture } from './capture.ts';
-import { FrameRing } from './frame-ring.ts';
+import type { FrameRing } from './frame-ring.ts';
 import { mayBeMergedDatagram } from './merged-filter.ts';
 import { MergedReceiver } from './merged-receiver.ts';
 import type { PacketIo } from './packet-io.ts';
+import { PacketQueues } from './packet-queues.ts';
 import { CAPTURE_OFFSET, type Capture } from './pcap.ts';
 import { openRawSenders, type RawSenders } from './raw-senders.ts';
 import { cutMerged } from './segmentation.ts';
@@ -73,10 +74,10 @@ export class LivePacketIo implements PacketIo {
   reserve = 0;
   /** The smallest MTU of the interfaces, and what a frame of the ring has room for, bytes. */
   #mtu: number;
-  readonly #maxMtu: number;
+  #maxMtu: number;
   readonly #options: LiveOptions;
   readonly #clock: () => number;
-  readonly #ring: FrameRing;
+  #queues: PacketQueues;
   readonly #captures = new Map<string, InterfaceCapture>();
   readonly #senders: RawSenders;
   readonly #counts = new Float64Array(2);
@@ -100,7 +101,7 @@ export class LivePacketIo implements PacketIo {
     const mtus = options.interfaces.map((name) => linkFacts(name)?.mtu ?? ETHERNET_MTU);
     this.#maxMtu = Math.max(ETHERNET_MTU, ...mtus);
     this.#mtu = this.#maxMtu;
-    this.#ring = new FrameRing(options.frames ?? 16_384, this.#maxMtu + TAILROOM_BYTES);
+    this.#queues = this.#newQueues();
     this.#timer = setInterval(() => {
       for (const capture of this.#captures.values()) capture.tick();
       this.#updateMtu();
@@ -117,9 +118,12 @@ export class LivePacketIo implements PacketIo {
       bufferBytes,
       bufferTimeout,
       received: (capture, captured, length) =>
-        this.#received(capture, captured, length, interfaceCapture.interfaceIndex, false),
+        this.#received(capture, captured, length, interfaceCapture.interfaceIndex, this.#queues.known),
+      receivedFirst: (capture, captured, length) =>
+        this.#received(capture, captured, length, interfaceCapture.interfaceIndex, this.#queues.first),
+      mayReadFirst: () => this.#queues.wantsFirst,
       receivedMerged: (capture, captured, length) =>
-        this.#received(capture, captured, length, interfaceCapture.interfaceIndex, true),
+        this.#received(capture, captured, length, interfaceCapture.interfaceIndex, undefined),
       openMerged: this.#mergedReceiver && ((index, longest) => this.#openMerged(index, longest)),
       notice: (what) => notice?.(name, what),
       system: this.#options.system,
@@ -130,9 +134,19 @@ export class LivePacketIo implements PacketIo {
   }
 
   #updateMtu(): void {
-    let mtu = this.#maxMtu;
-    for (const capture of this.#captures.values()) mtu = Math.min(mtu, capture.mtu ?? mtu);
-    this.#mtu = mtu;
+    const mtus = [...this.#captures.values()].flatMap(({ mtu }) => mtu ?? []);
+    const max = Math.max(this.#maxMtu, ...mtus);
+    if (max > this.#maxMtu) {
+      // Frames of the earlier queues are too short now.
+      while (this.#sink && !this.#queues.isEmpty) this.#queues.drain(this.#deliver, Number.MAX_SAFE_INTEGER);
+      this.#maxMtu = max;
+      this.#queues = this.#newQueues();
+    }
+    this.#mtu = Math.min(max, ...mtus);
+  }
+
+  #newQueues(): PacketQueues {
+    return new PacketQueues(this.#options.frames ?? 16_384, this.#maxMtu + TAILROOM_BYTES);
   }
 
   /** The interfaces that are captured on. */
@@ -143,7 +157,7 @@ export class LivePacketIo implements PacketIo {
   receive(sink: (frame: Frame) => void, budget: number): number {
     this.#sink = sink;
     this.#taken = this.#clock();
-    return this.#ring.drain(this.#deliver, budget);
+    return this.#queues.drain(this.#deliver, budget);
   }
 
   transmit(frame: Frame, nextHop: Address): boolean {
@@ -162,7 +176,7 @@ export class LivePacketIo implements PacketIo {
         resolve(more);
       };
       // Through the event loop even when packets wait: sockets and timers run between two batches.
-      if (this.#ring.length > 0) this.#wakeSoon();
+      if (!this.#queues.isEmpty) this.#wakeSoon();
     });
   }
 
@@ -193,8 +207,14 @@ export class LivePacketIo implements PacketIo {
     });
   }
 
-  /** Copies the IP packet of an Ethernet frame in the capture's memory into the ring, without padding. */
-  #received(capture: Capture, captured: number, length: number, ingress: number, merged: boolean): void {
+  /** Copies the IP packet of an Ethernet frame in the capture's memory into `ring`, without padding; undefined: it is merged. */
+  #received(
+    capture: Capture,
+    captured: number,
+    length: number,
+    ingress: number,
+    ring: FrameRing | undefined,
+  ): void {
     if (captured < length) {
       this.#counts[TRUNCATED]!++;
       return;
@@ -205,25 +225,26 @@ export class LivePacketIo implements PacketIo {
     const packetLength = ipLength(bytes, at, CAPTURE_OFFSET + captured);
     if (packetLength === 0) return;
     // The socket of merged packets receives the same datagram, and knows whether it is several.
-    if (!merged && this.#mergedReceiver && mayBeMergedDatagram(bytes, at, packetLength)) return;
-    if (this.#ring.full) this.#relieve();
-    if (merged) this.#cut(bytes, at, packetLength, ingress, 0);
-    else if (!this.#ring.pushCopy(capture.words, at >>> 2, packetLength, ingress))
-      this.#counts[RING_DROPS]!++;
+    if (ring && this.#mergedReceiver && mayBeMergedDatagram(bytes, at, packetLength)) return;
+    if (!ring) this.#cut(bytes, at, packetLength, ingress, 0);
+    else {
+      if (ring === this.#queues.known && ring.full) this.#relieve();
+      if (!ring.pushCopy(capture.words, at >>> 2, packetLength, ingress)) this.#counts[RING_DROPS]!++;
+    }
     if (this.#wake && !this.#waking) this.#wakeSoon();
   }
 
   #cut(bytes: Uint8Array, at: number, length: number, ingress: number, segmentSize: number): void {
-    if (this.#ring.full) this.#relieve();
+    if (this.#queues.known.full) this.#relieve();
     this.#merged.load(bytes.subarray(at, at + length));
     this.#merged.ingress = ingress;
-    const segments = cutMerged(this.#merged, this.#mtu - this.reserve, this.#ring, segmentSize);
+    const segments = cutMerged(this.#merged, this.#mtu - this.reserve, this.#queues.known, segmentSize);
     if (segments === 0) this.#counts[TRUNCATED]!++;
   }
 
   /** Handles some packets when the ring is full while the capture goes on; bounded, so that timers still run. */
   #relieve(): void {
-    if (this.#sink && this.#clock() - this.#taken < RELIEF_MS) this.#ring.drain(this.#deliver, 64);
+    if (this.#sink && this.#clock() - this.#taken < RELIEF_MS) this.#queues.known.drain(this.#deliver, 64);
   }
 
   /** Completes a checksum that the sender's kernel left to its network card. */

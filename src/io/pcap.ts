@@ -14,6 +14,8 @@ export interface CaptureOptions {
   readonly bufferBytes: number;
   /** How long the kernel collects packets before it wakes the process, ms; 0: not at all. */
   readonly bufferTimeout: number;
+  /** Reports whether packets that wait may be read when the kernel reports them; undefined: always. */
+  readonly mayRead?: () => boolean;
 }
 
 /** Bytes before the packet in `Capture.bytes`, so that the packet behind an Ethernet header is aligned to four bytes. */
@@ -81,7 +83,8 @@ export async function openCapture(options: CaptureOptions, received: ReceivedPac
   let wakeups = 0;
   session.session.read_callback = () => {
     wakeups++;
-    session.session.dispatch(packet, headerOctets);
+    // The kernel reports them again in the next turn of the event loop.
+    if (options.mayRead?.() ?? true) session.session.dispatch(packet, headerOctets);
   };
   return {
     bytes: new Uint8Array(memory),

@@ -4,9 +4,18 @@ import { Program } from '../support/program.ts';
 import { built, notBuilt } from '../support/project.ts';
 
 const missing = probeNamespaces();
-const why = missing ? `${missing.what}: ${missing.why}` : notBuilt('test/support/interface-changes');
+const why = missing
+  ? `${missing.what}: ${missing.why}`
+  : notBuilt('test/support/interface-changes', 'test/support/grown-mtu');
 
 test('what is needed is there', ({ skip }) => skip(why !== undefined, why));
+
+/** Starts a program in a separate network namespace. */
+function isolated(program: string): Program {
+  const flags = process.getuid?.() === 0 ? '-nm' : '-Urnm';
+  const script = 'mount -t sysfs sysfs /sys && exec "$@"';
+  return new Program([...['unshare', flags, 'sh', '-c', script, 'sh'], ...built(program)]);
+}
 
 interface Usage {
   readonly descriptors: number;
@@ -17,12 +26,7 @@ interface Usage {
 test.skipIf(why !== undefined)(
   'captures are closed: 100 changes of each kind keep descriptors, rings and memory',
   async () => {
-    const flags = process.getuid?.() === 0 ? '-nm' : '-Urnm';
-    const script = 'mount -t sysfs sysfs /sys && exec "$@"';
-    await using changes = new Program([
-      ...['unshare', flags, 'sh', '-c', script, 'sh'],
-      ...built('test/support/interface-changes'),
-    ]);
+    await using changes = isolated('test/support/interface-changes');
     expect(await changes.ended).toBe(0);
     const lines = changes.lines.filter((line) => line.startsWith('{'));
     const all = lines.map((line) => JSON.parse(line) as { kind: string; before: Usage; after: Usage });
@@ -40,4 +44,13 @@ test.skipIf(why !== undefined)(
     }
   },
   400_000,
+);
+
+test.skipIf(why !== undefined)(
+  'datagrams of an MTU that has grown since the start are received',
+  async () => {
+    await using program = isolated('test/support/grown-mtu');
+    for (const payload of [100, 4000, 101]) await program.line(new RegExp(`^received ${payload}$`));
+    expect(await program.ended).toBe(0);
+  },
 );
