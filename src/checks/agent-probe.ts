@@ -1,7 +1,7 @@
 /** The agent probe: connects to an agent on the server and reads a line, by the protocol of HAProxy's agent-check. */
 import { connect } from 'node:net';
 import { parseAgentReport } from './agent-protocol.ts';
-import { errorMessage } from './connect-errors.ts';
+import { failureOf } from './connect-errors.ts';
 import type { Observation, Probe } from './probe.ts';
 
 /** Maximum length of an answer, bytes. */
@@ -31,7 +31,5 @@ export const agentProbe: Probe = ({ address, port, check }, signal) =>
       else if (text.length > MAX_ANSWER_BYTES) done({ healthy: false, message: 'invalid agent response' });
     });
     socket.on('end', finish);
-    socket.on('error', (error) =>
-      done({ healthy: false, message: errorMessage(error, signal, check.timeout) }),
-    );
+    socket.on('error', (error) => done(failureOf(error, signal, check.timeout)));
   });

@@ -1,6 +1,7 @@
 /** The command probe: runs a program; exit status 0 is healthy, and its first line of output is the message. */
 import { spawn } from 'node:child_process';
-import { errorMessage } from './connect-errors.ts';
+import { errorMessage, failureOf } from './connect-errors.ts';
+import { endProcesses } from './marked-processes.ts';
 import type { Observation, Probe } from './probe.ts';
 import { expandVariables } from './target-variables.ts';
 
@@ -8,16 +9,23 @@ import { expandVariables } from './target-variables.ts';
 const MAX_OUTPUT_CHARACTERS = 4096;
 const MAX_MESSAGE_CHARACTERS = 120;
 
+/** Environment variable that marks the processes of one run, also those that left its process group (setsid(2)). */
+const RUN_VARIABLE = 'LVS_CHECK_RUN';
+let runs = 0;
+
 export const commandProbe: Probe = ({ address, port, check }, signal) =>
   new Promise<Observation>((resolve) => {
     const [file, ...args] = (check.command ?? []).map((word) => expandVariables(word, { address, port }));
     if (file === undefined) return resolve({ healthy: false, message: 'no command is configured' });
-    const env = { ...process.env, ADDRESS: address, PORT: String(port) };
+    const run = `${process.pid}-${++runs}`;
+    const env = { ...process.env, ADDRESS: address, PORT: String(port), [RUN_VARIABLE]: run };
     // A separate process group, so that processes that the program starts are killed with it.
     const child = spawn(file, args, { env, detached: true, stdio: ['ignore', 'pipe', 'pipe'] });
     const output = { stdout: '', stderr: '' };
+    // Out of descriptors there are no streams, and an error event follows.
+    const streams: Partial<Pick<typeof child, 'stdout' | 'stderr'>> = child;
     for (const name of ['stdout', 'stderr'] as const)
-      child[name].setEncoding('utf8').on('data', (text: string) => {
+      streams[name]?.setEncoding('utf8').on('data', (text: string) => {
         if (output[name].length < MAX_OUTPUT_CHARACTERS) output[name] += text;
       });
     const fail = (reason: string) => {
@@ -26,11 +34,12 @@ export const commandProbe: Probe = ({ address, port, check }, signal) =>
     };
     const late = () => {
       endGroup(child.pid);
-      for (const stream of [child.stdout, child.stderr]) stream.destroy();
+      void endProcesses(`${RUN_VARIABLE}=${run}`);
+      for (const name of ['stdout', 'stderr'] as const) streams[name]?.destroy();
       fail(errorMessage(undefined, signal, check.timeout));
     };
     signal.addEventListener('abort', late, { once: true });
-    child.on('error', (error) => fail(errorMessage(error, signal, check.timeout)));
+    child.on('error', (error) => resolve(failureOf(error, signal, check.timeout)));
     child.on('close', (status, ended) => {
       signal.removeEventListener('abort', late);
       if (status === 0) resolve({ healthy: true, message: lineOf(output) || 'status 0' });

@@ -1,5 +1,7 @@
 /** Messages for errors of sockets and programs; equal errors have equal messages. */
 
+import type { Observation } from './probe.ts';
+
 const MESSAGES: Readonly<Record<string, string>> = {
   ECONNREFUSED: 'connection refused',
   ECONNRESET: 'connection reset',
@@ -17,4 +19,18 @@ export function errorMessage(error: unknown, signal: AbortSignal, seconds: numbe
   if (signal.aborted) return `no answer in ${seconds} s`;
   const { code, message } = error as NodeJS.ErrnoException;
   return MESSAGES[code ?? ''] ?? message;
+}
+
+/** Errors of this host: they are unrelated to the destination (errno(3)). */
+const LOCAL_ERRORS: ReadonlySet<string> = new Set(['EMFILE', 'ENFILE', 'ENOMEM', 'ENOBUFS', 'EAGAIN']);
+
+/** Returns the result of a check that failed with an error; parameters as above. */
+export function failureOf(error: unknown, signal: AbortSignal, seconds: number): Observation {
+  const { code = '' } = (error ?? {}) as NodeJS.ErrnoException;
+  const isInconclusive = !signal.aborted && LOCAL_ERRORS.has(code);
+  return {
+    healthy: false,
+    message: errorMessage(error, signal, seconds),
+    ...(isInconclusive && { isInconclusive }),
+  };
 }

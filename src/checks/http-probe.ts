@@ -3,7 +3,7 @@ import { type IncomingMessage, request } from 'node:http';
 import { isIPv6 } from 'node:net';
 import type { Check } from '../model/check.ts';
 import { matchesBody } from './body-matcher.ts';
-import { errorMessage } from './connect-errors.ts';
+import { failureOf } from './connect-errors.ts';
 import type { Observation, Probe } from './probe.ts';
 import { expandVariables } from './target-variables.ts';
 
@@ -16,8 +16,7 @@ const SWITCHED = 101;
 
 export const httpProbe: Probe = ({ address, port, virtual, check }, signal) =>
   new Promise<Observation>((resolve) => {
-    const fail = (message: string) => resolve({ healthy: false, message });
-    const failed = (error: unknown) => fail(errorMessage(error, signal, check.timeout));
+    const failed = (error: unknown) => resolve(failureOf(error, signal, check.timeout));
     const { path = '/', expect, match } = check;
     let isAnswered = false;
     const host =

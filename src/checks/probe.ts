@@ -16,6 +16,8 @@ export interface Observation {
   /** One line of text. */
   readonly message: string;
   readonly agent?: AgentReport;
+  /** The check could not run: nothing is known about the destination. */
+  readonly isInconclusive?: boolean;
 }
 
 /** The destination to check, and the check. */

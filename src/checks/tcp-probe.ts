@@ -1,6 +1,6 @@
 /** The tcp probe: opens a connection and closes it immediately. */
 import { connect } from 'node:net';
-import { errorMessage } from './connect-errors.ts';
+import { failureOf } from './connect-errors.ts';
 import type { Observation, Probe } from './probe.ts';
 
 export const tcpProbe: Probe = ({ address, port, check }, signal) =>
@@ -11,7 +11,5 @@ export const tcpProbe: Probe = ({ address, port, check }, signal) =>
       // A reset, so that no port of this host stays in TIME_WAIT.
       socket.resetAndDestroy();
     });
-    socket.on('error', (error) =>
-      resolve({ healthy: false, message: errorMessage(error, signal, check.timeout) }),
-    );
+    socket.on('error', (error) => resolve(failureOf(error, signal, check.timeout)));
   });

@@ -4,7 +4,7 @@
  */
 import { createSocket } from 'node:dgram';
 import { isIPv6 } from 'node:net';
-import { errorMessage } from './connect-errors.ts';
+import { failureOf } from './connect-errors.ts';
 import type { Observation, Probe } from './probe.ts';
 
 export const udpProbe: Probe = ({ address, port, check }, signal) =>
@@ -26,7 +26,7 @@ export const udpProbe: Probe = ({ address, port, check }, signal) =>
           : { healthy: false, message: `no answer in ${timeout} s` },
       );
     signal.addEventListener('abort', late);
-    socket.on('error', (error) => done({ healthy: false, message: errorMessage(error, signal, timeout) }));
+    socket.on('error', (error) => done(failureOf(error, signal, timeout)));
     socket.on('message', (message) => {
       const good = expect === undefined || message.includes(expect);
       done({

@@ -9,6 +9,9 @@ import { UNPRINTABLE } from '../model/unprintable.ts';
 import { Health } from './health.ts';
 import type { Observation, Probe, Target } from './probe.ts';
 
+/** ms until a check that could not run is tried again. */
+const RETRY_MS = 1000;
+
 /** A destination and its check. */
 export interface Watched {
   readonly service: ServiceAddress;
@@ -33,6 +36,8 @@ export interface WatchOptions {
   readonly probe: Probe;
   /** 0 <= x < 1; spreads first checks over their interval. */
   readonly random: () => number;
+  /** Reports whether checks can run now: without descriptors a failure would not be caused by the destination. */
+  readonly mayProbe?: () => boolean;
   /** Receives new weights as edit-destination commands. */
   readonly apply: (commands: readonly Command[]) => void;
   readonly event: (event: HealthEvent) => void;
@@ -139,7 +144,7 @@ export class Watch implements Disposable {
 
   /** Starts the checks that are due. Call it every 100 ms. */
   tick(now: number): void {
-    const { maxRunning = 64 } = this.#options;
+    const { maxRunning = 64, mayProbe = () => true } = this.#options;
     const due: Entry[] = [];
     const growing: Entry[] = [];
     for (const entry of this.#entries.values()) {
@@ -147,7 +152,7 @@ export class Watch implements Disposable {
       if (entry.health.state === 'growing') growing.push(entry);
     }
     due.sort((a, b) => a.due - b.due);
-    for (const entry of due) {
+    for (const entry of due.length > 0 && mayProbe() ? due : []) {
       if (this.#running >= maxRunning) break;
       if (this.#find(entry.watched.service, entry.watched.destination)) this.#check(entry, now);
     }
@@ -212,7 +217,8 @@ export class Watch implements Disposable {
       entry.busy = undefined;
       // The destination is no longer checked, or by another check.
       if (this.#entries.get(keyOf(service, destination)) !== entry) return;
-      this.#observe(entry, observation, now);
+      if (observation.isInconclusive) entry.due = now + RETRY_MS;
+      else this.#observe(entry, observation, now);
     });
   }
 

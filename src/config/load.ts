@@ -28,14 +28,15 @@ const FIRST_DIRECTIVE = /^(?:\s*(?:#.*)?\n)*\s*[A-Z_]+\s*=/;
 
 /**
  * Reads lvs.conf, or lvs.yaml by its file name extension; `-` is the standard input, which is lvs.conf if it begins
- * with a directive. `segments`: networks of the director's host, for
- * warnings. Throws LvsError CONFIG with every error, its file, line and column; nothing is changed then.
+ * with a directive. `segments`: networks of the director's host, for warnings. `read` is called when the file has been
+ * read. Throws LvsError CONFIG with every error, its file, line and column; nothing is changed then.
  */
 export async function loadConfig(
   path: string,
   names: Names,
   schedulers: readonly string[],
   segments: readonly Segment[] = [],
+  read: () => void = () => {},
 ): Promise<Loaded> {
   let text: string;
   try {
@@ -45,6 +46,7 @@ export async function loadConfig(
   }
   const isYaml = path === STDIN_PATH ? !FIRST_DIRECTIVE.test(text) : /\.ya?ml$/i.test(path);
   const name = path === STDIN_PATH ? '<stdin>' : path;
+  read();
   const binary = text.indexOf('\0');
   if (binary >= 0) refuse([binaryProblem(name, text.slice(0, binary))], text);
   const parse = isYaml ? parseYaml : parseLvsConf;

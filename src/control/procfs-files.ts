@@ -3,8 +3,9 @@ import { mkdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { open, rename } from 'node:fs/promises';
 import { join } from 'node:path';
 import { LvsError } from '../model/errors.ts';
+import { Slice } from '../model/slice.ts';
 import type { DirectorApi } from './director-api.ts';
-import { isWritableByOwnerOnly } from './owned-folder.ts';
+import { replaceableFolder } from './owned-folder.ts';
 import {
   PROC_APPLICATIONS,
   PROC_CONNECTIONS_HEAD,
@@ -31,12 +32,12 @@ export class ProcfsFolder {
     this.#api = api;
     try {
       mkdirSync(this.#net, { recursive: true, mode: 0o755 });
-      for (const each of [folder, this.#net])
-        if (!isWritableByOwnerOnly(each))
-          throw new LvsError(
-            'CONFIG',
-            `folder ${each}: writable by other users: expected write permission for its owner only (chmod go-w)`,
-          );
+      const unsafe = replaceableFolder(this.#net);
+      if (unsafe !== undefined)
+        throw new LvsError(
+          'CONFIG',
+          `folder ${unsafe}: writable by other users: expected write permission for its owner only (chmod go-w)`,
+        );
       this.#replace(CONNECTIONS, PROC_CONNECTIONS_HEAD);
       this.#replace(ORIGINS, PROC_ORIGINS_HEAD);
     } catch (cause) {
@@ -49,7 +50,7 @@ export class ProcfsFolder {
   async writeServices(): Promise<void> {
     const snapshot = await this.#api.snapshot({ services: true });
     const texts: Readonly<Record<(typeof SHORT)[number], string>> = {
-      ip_vs: procServices(snapshot),
+      ip_vs: await joined(procServices(snapshot)),
       ip_vs_stats: procStats(snapshot),
       ip_vs_stats_percpu: procStatsPerCpu(snapshot),
       ip_vs_app: PROC_APPLICATIONS,
@@ -88,4 +89,15 @@ export class ProcfsFolder {
   #next(name: string): string {
     return join(this.#net, `.${name}.new`);
   }
+}
+
+/** Resolves with the text of all parts. Works in slices. */
+async function joined(parts: Iterable<string>): Promise<string> {
+  const slice = new Slice();
+  const all: string[] = [];
+  for (const part of parts) {
+    all.push(part);
+    if (slice.spent) await slice.next();
+  }
+  return all.join('');
 }

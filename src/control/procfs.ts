@@ -14,14 +14,15 @@ const HZ = 100;
 
 const FORWARD = { nat: 'Masq', tunnel: 'Tunnel', dr: 'Route' } as const;
 
-/** Returns /proc/net/ip_vs: services by address, then by mark. */
-export function procServices({ services }: Pick<Snapshot, 'services'>): string {
+/** Yields the parts of /proc/net/ip_vs: services by address, then by mark. */
+export function* procServices({ services }: Pick<Snapshot, 'services'>): Generator<string> {
   const isMark = ({ service }: ServiceSnapshot) => 'mark' in service;
   const ordered = [...services.filter((each) => !isMark(each)), ...services.filter(isMark)];
-  return `IP Virtual Server version 1.2.1 (size=4096)
+  yield `IP Virtual Server version 1.2.1 (size=4096)
 Prot LocalAddress:Port Scheduler Flags
   -> RemoteAddress:Port Forward Weight ActiveConn InActConn
-${ordered.map(serviceText).join('')}`;
+`;
+  for (const each of ordered) yield serviceText(each);
 }
 
 function serviceText({ service, options, destinations }: ServiceSnapshot): string {

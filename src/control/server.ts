@@ -9,6 +9,9 @@ import { type Answer, MAX_REQUEST_BYTES } from './protocol.ts';
 import { answerTo } from './session.ts';
 import { claimSocket, type SocketClaim } from './socket-claim.ts';
 
+/** Clients at a time. */
+export const MAX_CONTROL_CLIENTS = 32;
+
 export interface ControlServerOptions {
   readonly path: string;
   readonly api: DirectorApi;
@@ -47,12 +50,14 @@ export class ControlServer implements AsyncDisposable {
   readonly #server: Server;
   readonly #claim: SocketClaim;
   readonly #api: DirectorApi;
-  readonly #maxClients: number;
+  #maxClients: number;
   readonly #requestTimeout: number;
   readonly #readTimeout: number;
   readonly #leaveTimeout: number;
   readonly #onProblem: (problem: unknown) => void;
   readonly #sockets = new Set<Socket>();
+  /** Clients whose next request has not arrived, in the order of the wait. */
+  readonly #idle = new Set<Socket>();
   /** Clients that were sent an error and have not closed yet. */
   readonly #leaving = new Set<Socket>();
 
@@ -61,13 +66,24 @@ export class ControlServer implements AsyncDisposable {
     this.#server = server;
     this.#claim = claim;
     this.#api = options.api;
-    this.#maxClients = options.maxClients ?? 32;
+    this.#maxClients = options.maxClients ?? MAX_CONTROL_CLIENTS;
     this.#requestTimeout = options.requestTimeout ?? 30_000;
     this.#readTimeout = options.readTimeout ?? 120_000;
     this.#leaveTimeout = options.leaveTimeout ?? 2000;
     this.#onProblem = options.onProblem ?? (() => {});
     server.on('connection', (socket) => this.#accept(socket));
     server.on('error', this.#onProblem);
+  }
+
+  /** Serves at most this number of clients from now on; idle ones beyond it are disconnected. */
+  limit(maxClients: number): void {
+    this.#maxClients = maxClients;
+    for (const idle of this.#idle) {
+      if (this.#sockets.size <= maxClients) return;
+      this.counters.timedOut++;
+      this.#forget(idle);
+      idle.destroy();
+    }
   }
 
   /** Closes all connections, and removes the socket. */
@@ -85,6 +101,13 @@ export class ControlServer implements AsyncDisposable {
 
   #accept(socket: Socket): void {
     socket.on('error', () => {}); // the client closed the connection; #serve detects that, too
+    // A client without a request makes room: idle connections must not keep an operator out.
+    const [idle] = this.#idle;
+    if (this.#sockets.size >= this.#maxClients && idle) {
+      this.counters.timedOut++;
+      this.#forget(idle);
+      idle.destroy();
+    }
     if (this.#sockets.size >= this.#maxClients) {
       this.counters.refused++;
       const message = `control socket: the limit of ${this.#maxClients} clients is reached`;
@@ -94,10 +117,16 @@ export class ControlServer implements AsyncDisposable {
     }
     this.counters.clients++;
     this.#sockets.add(socket);
-    socket.once('close', () => this.#sockets.delete(socket));
+    this.#idle.add(socket);
+    socket.once('close', () => this.#forget(socket));
     this.#serve(socket)
       .catch((problem) => this.#onProblem(problem))
       .finally(() => this.#finish(socket));
+  }
+
+  #forget(socket: Socket): void {
+    this.#sockets.delete(socket);
+    this.#idle.delete(socket);
   }
 
   /** Ends a connection when the client has read its answers, or at the timeout. */
@@ -114,7 +143,7 @@ export class ControlServer implements AsyncDisposable {
    * would not read the error.
    */
   #closeAfterError(socket: Socket): void {
-    this.#sockets.delete(socket);
+    this.#forget(socket);
     if (this.#leaving.size >= this.#maxClients) {
       socket.destroySoon();
       return;
@@ -144,7 +173,9 @@ export class ControlServer implements AsyncDisposable {
         if (lines === undefined) return;
         for (const line of lines) {
           clearTimeout(timer);
+          this.#idle.delete(socket);
           if (!(await this.#answer(socket, line))) return;
+          if (!socket.destroyed) this.#idle.add(socket);
           timer = this.#deadline(socket, this.#requestTimeout);
         }
       }

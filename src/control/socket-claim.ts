@@ -5,6 +5,7 @@ import {
   linkSync,
   lstatSync,
   mkdtempSync,
+  readdirSync,
   renameSync,
   rmSync,
   unlinkSync,
@@ -25,6 +26,25 @@ const OWNER_AND_GROUP = 0o660;
 /** Maximum number of stale sockets that are removed; more means that another process keeps re-creating them. */
 const MAX_ATTEMPTS = 10;
 
+/** Beginning of the name of a private folder. */
+const PRIVATE_PREFIX = '.s-';
+/** ms after which a private folder without a socket is not one of a director that starts now. */
+const STRAY_MS = 10_000;
+
+/** Removes the private folders that directors left behind when they were killed at their start. */
+async function removeStrayFolders(parent: string): Promise<void> {
+  for (const name of readdirSync(parent)) {
+    const folder = join(parent, name);
+    const isPrivate = name.startsWith(PRIVATE_PREFIX);
+    const status = isPrivate ? lstatSync(folder, { throwIfNoEntry: false }) : undefined;
+    if (!status?.isDirectory()) continue;
+    const socket = join(folder, 's');
+    const hasSocket = lstatSync(socket, { throwIfNoEntry: false }) !== undefined;
+    if (hasSocket ? await answers(socket) : Date.now() - status.mtimeMs < STRAY_MS) continue;
+    rmSync(folder, { recursive: true, force: true });
+  }
+}
+
 /**
  * Makes `server` listen at `path`. Creates the socket in a private folder, sets its permissions there, and links it to
  * its path. link(2) fails if the path exists: a stale socket is then removed, and a director that answers is an error.
@@ -33,7 +53,8 @@ export async function claimSocket(server: Server, path: string, group?: number):
   let folder: string | undefined;
   try {
     prepareFolder(path);
-    folder = mkdtempSync(join(dirname(path), '.s-'));
+    await removeStrayFolders(dirname(path));
+    folder = mkdtempSync(join(dirname(path), PRIVATE_PREFIX));
     const own = join(folder, 's');
     await new Promise<void>((resolve, reject) => {
       server.once('error', reject);

@@ -2,7 +2,7 @@
 import { lstatSync, mkdirSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { LvsError } from '../model/errors.ts';
-import { isWritableByOwnerOnly } from './owned-folder.ts';
+import { replaceableFolder } from './owned-folder.ts';
 
 export const DEFAULT_SOCKET = '/run/lvs/director.sock';
 /** Maximum length of the path of a unix socket without its terminating NUL, bytes (unix(7)). */
@@ -21,10 +21,11 @@ export function prepareFolder(path: string): void {
     );
   const folder = dirname(path);
   mkdirSync(folder, { recursive: true, mode: 0o755 });
-  if (!isWritableByOwnerOnly(folder))
+  const unsafe = replaceableFolder(folder);
+  if (unsafe !== undefined)
     throw new LvsError(
       'CONFIG',
-      `control socket ${path}: folder ${folder} is writable by other users: expected write permission for its owner only (chmod go-w)`,
+      `control socket ${path}: folder ${unsafe} is writable by other users: expected write permission for its owner only (chmod go-w)`,
     );
 }
 

@@ -21,6 +21,8 @@ export class ServiceRegistry {
   readonly #ftp = { 4: 0, 6: 0 };
   readonly #anyPort = { 4: 0, 6: 0 };
   readonly #count = { 4: 0, 6: 0 };
+  /** Changes whenever a service is added or removed. */
+  #revision = 0;
   /** Virtual addresses. */
   readonly addresses = new AddressFilter();
 
@@ -28,6 +30,10 @@ export class ServiceRegistry {
 
   constructor(records: ServiceRecords) {
     this.#records = records;
+  }
+
+  get revision(): number {
+    return this.#revision;
   }
 
   /** In order of addition. */
@@ -72,6 +78,7 @@ export class ServiceRegistry {
   }
 
   #tally(service: Service, by: 1 | -1): void {
+    this.#revision++;
     this.#count[service.family] += by;
     if (service.mark !== 0) return;
     if (service.port === FTP_PORT) this.#ftp[service.family] += by;

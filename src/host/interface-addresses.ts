@@ -1,5 +1,6 @@
 /** Lists the addresses of the host's interfaces: the one place that asks the system for them. */
 import { networkInterfaces } from 'node:os';
+import { withDescriptors } from '../sys/descriptor-reserve.ts';
 
 export interface InterfaceAddress {
   /** Name of the interface. */
@@ -12,7 +13,7 @@ export interface InterfaceAddress {
 
 /** Returns the addresses of all interfaces that are up and have a carrier; an interface without an address is not listed. */
 export function interfaceAddresses(): InterfaceAddress[] {
-  return Object.entries(networkInterfaces()).flatMap(([device, addresses = []]) =>
+  return Object.entries(withDescriptors(networkInterfaces)).flatMap(([device, addresses = []]) =>
     addresses.map(({ address, cidr, family, internal }) => ({
       device,
       address,

@@ -1,6 +1,8 @@
 /** Withholds packets from the host's own stack with an nftables table that is removed when this process ends, however it ends. */
 import { type ChildProcessWithoutNullStreams, spawn } from 'node:child_process';
+import type { Writable } from 'node:stream';
 import { LvsError } from '../model/errors.ts';
+import { withDescriptors } from '../sys/descriptor-reserve.ts';
 import { attachGuard, createGuard, type GuardChange, GuardContent } from './guard-script.ts';
 import { linkFacts } from './link-facts.ts';
 
@@ -38,13 +40,12 @@ export class KernelGuard {
     this.#errors = '';
     // nft would save its commands to a history file in HOME. Its process group is a separate one: Ctrl-C and a service
     // manager signal the director's whole group, and the table must outlast the director's own shutdown.
-    const nft = spawn('nft', ['-i'], {
-      stdio: 'pipe',
-      detached: true,
-      env: { ...process.env, HOME: '/dev/null' },
-    });
+    const env = { ...process.env, HOME: '/dev/null' };
+    const nft = withDescriptors(() => spawn('nft', ['-i'], { stdio: 'pipe', detached: true, env }));
+    // Out of descriptors there are no streams, and an error event follows.
+    const streams: Partial<Pick<typeof nft, 'stdin' | 'stdout' | 'stderr'>> = nft;
     let output = '';
-    nft.stdout.setEncoding('latin1').on('data', (text: string) => {
+    streams.stdout?.setEncoding('latin1').on('data', (text: string) => {
       output += text;
       for (let at = output.indexOf(SYNC_ANSWER); at >= 0; at = output.indexOf(SYNC_ANSWER)) {
         output = output.slice(at + SYNC_ANSWER.length);
@@ -52,7 +53,7 @@ export class KernelGuard {
         setImmediate(() => this.#settle());
       }
     });
-    nft.stderr.setEncoding('utf8').on('data', (text: string) => {
+    streams.stderr?.setEncoding('utf8').on('data', (text: string) => {
       this.#errors += text;
     });
     const onEnd = (reason: string) => {
@@ -67,7 +68,7 @@ export class KernelGuard {
     nft.on('exit', (status, signal) =>
       onEnd(`ended with ${signal ?? `status ${status}`} ${this.#errors.trim()}`.trim()),
     );
-    nft.stdin.on('error', () => {});
+    streams.stdin?.on('error', () => {});
     return nft;
   }
 
@@ -146,7 +147,7 @@ export class KernelGuard {
     this.#open = false;
     clearTimeout(this.#restartTimer);
     this.#nft.removeAllListeners('exit');
-    this.#nft.stdin.end();
+    (this.#nft.stdin as Writable | undefined)?.end();
   }
 
   #run(command: string): Promise<void> {
@@ -163,7 +164,7 @@ export class KernelGuard {
         else resolve();
       };
       this.#waiting.push(settle);
-      this.#nft.stdin.write(`${command}\n${SYNC_COMMAND}\n`);
+      (nft.stdin as Writable | undefined)?.write(`${command}\n${SYNC_COMMAND}\n`);
     });
   }
 

@@ -1,5 +1,7 @@
 /** Reads the properties of network interfaces from sysfs: index, MAC address, MTU, state. */
-import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { existsSync, readdirSync } from 'node:fs';
+import { withDescriptors } from '../sys/descriptor-reserve.ts';
+import { readHostFile } from './host-file.ts';
 
 export interface LinkFacts {
   readonly index: number;
@@ -20,7 +22,7 @@ const ETHERNET = 1;
 /** Returns undefined if this network namespace has no such interface. */
 export function linkFacts(name: string): LinkFacts | undefined {
   if (!isInterfaceName(name)) return undefined;
-  const read = (file: string) => readFileSync(`/sys/class/net/${name}/${file}`, 'latin1').trim();
+  const read = (file: string) => readHostFile(`/sys/class/net/${name}/${file}`).trim();
   try {
     return {
       index: Number(read('ifindex')),
@@ -34,7 +36,7 @@ export function linkFacts(name: string): LinkFacts | undefined {
 }
 
 /** Returns the names of all interfaces of this network namespace. */
-export const interfaceNames = (): string[] => readdirSync('/sys/class/net');
+export const interfaceNames = (): string[] => withDescriptors(() => readdirSync('/sys/class/net'));
 
 /** An interface by which packets can come to this host. */
 export interface ReceivingInterface {
@@ -50,7 +52,7 @@ export interface ReceivingInterface {
 export function receivingInterfaces(except: readonly string[] = []): ReceivingInterface[] {
   return interfaceNames().flatMap((name) => {
     if (except.includes(name) || !isInterfaceName(name)) return [];
-    const read = (file: string) => Number(readFileSync(`/sys/class/net/${name}/${file}`, 'latin1'));
+    const read = (file: string) => Number(readHostFile(`/sys/class/net/${name}/${file}`));
     try {
       const flags = read('flags');
       const isEthernet = read('type') === ETHERNET;
@@ -67,7 +69,7 @@ export function receivingInterfaces(except: readonly string[] = []): ReceivingIn
 /** Reports whether an interface brings packets from a network when it is up: neither loopback nor dummy. */
 export function bringsPackets(name: string): boolean {
   try {
-    const flags = Number(readFileSync(`/sys/class/net/${name}/flags`, 'latin1'));
+    const flags = Number(readHostFile(`/sys/class/net/${name}/flags`));
     return (flags & (IFF_LOOPBACK | IFF_NOARP)) === 0;
   } catch {
     return true;
@@ -77,7 +79,7 @@ export function bringsPackets(name: string): boolean {
 /** Reports whether the interface has a carrier; false also while it is down or missing. */
 export function hasCarrier(name: string): boolean {
   try {
-    return readFileSync(`/sys/class/net/${name}/carrier`, 'latin1').trim() === '1';
+    return readHostFile(`/sys/class/net/${name}/carrier`).trim() === '1';
   } catch {
     return false;
   }

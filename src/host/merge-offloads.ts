@@ -1,6 +1,7 @@
 /** Disables the merging of received packets on an interface (GRO, LRO), and restores it. */
-import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { isInterfaceName } from './link-facts.ts';
 import { runProgram, runProgramNow } from './run-program.ts';
 
 /** Features of ethtool -K that merge received packets, by their names in ethtool -k. */
@@ -42,7 +43,7 @@ export async function stopMerging(interfaceName: string, folder: string): Promis
 }
 
 /** Restores the features that a killed director turned off. Does nothing without a record of them. */
-export async function restoreMerging(interfaceName: string, folder: string): Promise<void> {
+async function restoreMerging(interfaceName: string, folder: string): Promise<void> {
   const record = recordOf(interfaceName, folder);
   const features = recorded(record);
   if (features.length === 0) return;
@@ -50,7 +51,23 @@ export async function restoreMerging(interfaceName: string, folder: string): Pro
   rmSync(record, { force: true });
 }
 
-const recordOf = (interfaceName: string, folder: string): string => join(folder, `${interfaceName}.merging`);
+/**
+ * Restores the interfaces whose features a killed director turned off, except those in `except`: this director may
+ * forward by another datapath, or on other interfaces.
+ */
+export async function restoreAllMerging(folder: string, except: readonly string[]): Promise<void> {
+  const names = existsSync(folder) ? readdirSync(folder) : [];
+  for (const name of names) {
+    const interfaceName = name.endsWith(RECORD_SUFFIX) ? name.slice(0, -RECORD_SUFFIX.length) : '';
+    if (isInterfaceName(interfaceName) && !except.includes(interfaceName))
+      await restoreMerging(interfaceName, folder);
+  }
+}
+
+const RECORD_SUFFIX = '.merging';
+
+const recordOf = (interfaceName: string, folder: string): string =>
+  join(folder, `${interfaceName}${RECORD_SUFFIX}`);
 
 const activeFeatures = (interfaceName: string): Promise<string[]> =>
   runProgram('ethtool', ['-k', interfaceName]).then(mergingFeatures, () => []);

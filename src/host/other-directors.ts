@@ -1,6 +1,6 @@
 /** Finds other directors of this network namespace that serve the same services: both would answer every packet. */
-import { readFileSync } from 'node:fs';
 import { connect, createServer, type Server } from 'node:net';
+import { readHostFile } from './host-file.ts';
 
 /** Name of a director's abstract socket (unix(7)): known in this network namespace only, gone with the process. */
 const PREFIX = 'lvs-director/';
@@ -66,7 +66,7 @@ export const directorsOf = (listing: string): number[] => [
 
 function read(): string {
   try {
-    return readFileSync('/proc/self/net/unix', 'latin1');
+    return readHostFile('/proc/self/net/unix');
   } catch {
     return '';
   }

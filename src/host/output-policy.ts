@@ -1,9 +1,5 @@
 /** Finds the chains of nftables and iptables that drop what this host sends unless a rule accepts it. */
-import { execFile } from 'node:child_process';
-
-/** How long nft or iptables may take, ms. */
-const TIMEOUT_MS = 5000;
-const MAX_OUTPUT_BYTES = 64 * 1024 * 1024;
+import { runProgram } from './run-program.ts';
 
 /** The part that is used of what `nft -j list chains` prints. */
 interface Listing {
@@ -28,7 +24,17 @@ export async function outputDrops(): Promise<string[]> {
 }
 
 /** Returns the chains of a listing of `nft -j list chains` with the hook that drop packets by policy. */
-export function droppingChains(listing: string, hook: 'input' | 'output'): string[] {
+const droppingChains = (listing: string, hook: 'input' | 'output'): string[] =>
+  hookedChains(listing, hook).flatMap(({ chain, dropsByPolicy }) => (dropsByPolicy ? [chain] : []));
+
+export interface HookedChain {
+  /** Family, table and name. */
+  readonly chain: string;
+  readonly dropsByPolicy: boolean;
+}
+
+/** Returns the chains of a listing of `nft -j list chains` with the hook. */
+export function hookedChains(listing: string, hook: 'input' | 'output'): HookedChain[] {
   let chains: Listing = {};
   try {
     chains = JSON.parse(listing || '{}') as Listing;
@@ -36,14 +42,12 @@ export function droppingChains(listing: string, hook: 'input' | 'output'): strin
     // Not JSON: an nft without it.
   }
   return (chains.nftables ?? []).flatMap(({ chain }) =>
-    chain?.hook === hook && chain.policy === 'drop' ? [`${chain.family} ${chain.table} ${chain.name}`] : [],
+    chain?.hook === hook
+      ? [{ chain: `${chain.family} ${chain.table} ${chain.name}`, dropsByPolicy: chain.policy === 'drop' }]
+      : [],
   );
 }
 
-/** Resolves with what the program prints; with an empty text where it is missing or fails. */
+/** Resolves with what the program prints; with an empty text where it is missing, fails or hangs. */
 const outputOf = (file: string, args: readonly string[]): Promise<string> =>
-  new Promise((resolve) =>
-    execFile(file, args, { timeout: TIMEOUT_MS, maxBuffer: MAX_OUTPUT_BYTES }, (error, stdout) =>
-      resolve(error ? '' : stdout),
-    ),
-  );
+  runProgram(file, args).catch(() => '');

@@ -1,5 +1,4 @@
 /** Looks up the host's routes: next hop, MTU and source address by the kernel's main tables. Lookups allocate nothing. */
-import { readFileSync } from 'node:fs';
 import {
   type Address,
   addressFromV4,
@@ -10,6 +9,7 @@ import {
   sameAddress,
 } from '../wire/address.ts';
 import { mix } from '../wire/hash.ts';
+import { readHostFile } from './host-file.ts';
 import { type InterfaceAddress, interfaceAddresses } from './interface-addresses.ts';
 import { linkFacts } from './link-facts.ts';
 
@@ -128,7 +128,7 @@ export class Routes {
   refresh(): boolean {
     const read = (file: string) => {
       try {
-        return readFileSync(`/proc/self/net/${file}`, 'latin1');
+        return readHostFile(`/proc/self/net/${file}`);
       } catch {
         return '';
       }

@@ -3,10 +3,10 @@
  * rules for martian sources, and rp_filter (ip-sysctl.rst). The question goes to the kernel itself (RTM_GETROUTE with an
  * input interface), which knows policy routing, too.
  */
-import { readFileSync } from 'node:fs';
 import type { System } from '../sys/system.ts';
 import { SystemCallError } from '../sys/system-call-error.ts';
 import { type Address, isV4 } from '../wire/address.ts';
+import { readHostFile } from './host-file.ts';
 import { linkFacts } from './link-facts.ts';
 import { Netlink, withAttribute } from './netlink.ts';
 import type { Routes } from './routes.ts';
@@ -119,7 +119,7 @@ function bytesOf(address: Address): Uint8Array {
 function settingsOf(name: string): Settings {
   const read = (setting: string, scope: string): number => {
     try {
-      return Number(readFileSync(`/proc/sys/net/ipv4/conf/${scope}/${setting}`, 'latin1'));
+      return Number(readHostFile(`/proc/sys/net/ipv4/conf/${scope}/${setting}`));
     } catch {
       return 0;
     }

@@ -5,13 +5,13 @@
  * interface has another MAC address or a carrier again. As keepalived does (vrrp_garp_master_repeat,
  * vrrp_garp_master_delay), five are sent at once and five more 5 s later.
  */
-import { readFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { System } from '../sys/system.ts';
 import { SystemCallError } from '../sys/system-call-error.ts';
 import { type Address, formatAddress, parseAddress } from '../wire/address.ts';
 import { formatMac, type MacAddress, parseMac } from '../wire/ethernet.ts';
 import type { Frame } from '../wire/frame.ts';
+import { readHostFile } from './host-file.ts';
 import { interfaceAddresses } from './interface-addresses.ts';
 import { hasCarrier, interfaceNames, linkFacts } from './link-facts.ts';
 import { type AddressClaim, writeAnnouncement, writeProbe } from './neighbor-frames.ts';
@@ -262,7 +262,7 @@ function ownMacs(): () => ReadonlySet<string> {
 
 function forwardsIpv6(device: string): boolean {
   try {
-    return readFileSync(`/proc/sys/net/ipv6/conf/${device}/forwarding`, 'latin1').trim() === '1';
+    return readHostFile(`/proc/sys/net/ipv6/conf/${device}/forwarding`).trim() === '1';
   } catch {
     return false;
   }

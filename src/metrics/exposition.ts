@@ -231,6 +231,11 @@ function process(its: Surroundings): Family[] {
       'Flows that were added to the kernel path.',
       offload ? single(offload.installed) : [],
     ),
+    gauge(
+      'lvs_event_loop_longest_turn_seconds',
+      'Longest turn of the event loop within the last minute: packets wait for as long.',
+      single(its.longestTurn),
+    ),
     gauge('lvs_event_loop_delay_seconds', 'Delay of timers in the last minute.', [
       [{ statistic: 'mean' }, delay.mean],
       [{ statistic: 'p99' }, delay.p99],

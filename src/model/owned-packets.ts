@@ -20,3 +20,15 @@ export interface OwnedChange {
 }
 
 export const NO_CHANGE: OwnedChange = { added: [], removed: [] };
+
+/** Parts of a portion: following them takes some milliseconds. */
+const PORTION = 200;
+
+/** Yields a change in portions, one at least, additions first. */
+export function* portionsOf({ added, removed }: OwnedChange): Generator<OwnedChange> {
+  for (let at = 0; at < added.length; at += PORTION)
+    yield { added: added.slice(at, at + PORTION), removed: [] };
+  for (let at = 0; at < removed.length; at += PORTION)
+    yield { added: [], removed: removed.slice(at, at + PORTION) };
+  if (added.length + removed.length === 0) yield NO_CHANGE;
+}

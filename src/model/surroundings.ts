@@ -24,6 +24,8 @@ export interface ControlCounters {
 /** Conditions that impair a ready director, with their meanings. */
 export const CONDITIONS = {
   'table-full': 'the connection table is full: new connections are refused',
+  'descriptors-exhausted':
+    'the process has no file descriptors left: fewer clients are served, and health checks wait',
   'vip-conflict': 'another host answers for a VIP',
   'interface-ignored': 'packets for a VIP can arrive at an interface on which the director does not receive',
   'send-refused': "the host's packet filter drops packets that the director sends",
@@ -54,6 +56,8 @@ export interface Surroundings {
   readonly sendFailures: Readonly<Record<string, number>>;
   /** Delay of timers: the longest that packets and requests wait. */
   readonly eventLoopDelay: EventLoopDelay;
+  /** The longest turn of the event loop within the last minute, seconds: packets wait for as long. */
+  readonly longestTurn: number;
   readonly control: Readonly<ControlCounters>;
   /** The conditions that hold now. */
   readonly conditions: readonly Condition[];

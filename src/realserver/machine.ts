@@ -10,23 +10,27 @@ export interface Outcome {
 }
 
 export interface Machine {
-  /** Runs a program to its end. Throws LvsError UNAVAILABLE only if the program is missing. */
+  /** Runs a program to its end. Throws LvsError UNAVAILABLE only if the program is missing or hangs. */
   run(argv: readonly string[], input?: string): Promise<Outcome>;
   /** Resolves with a kernel setting by its path under /proc/sys; undefined if the kernel does not have it. */
   setting(path: string): Promise<string | undefined>;
   set(path: string, value: string): Promise<void>;
 }
 
+/** ms after which a program is killed: it waits for a lock of the kernel, or for a file system. */
+const TIMEOUT_MS = 10_000;
 /** Maximum output of a program; a host with many addresses needs several MiB. */
 const MAX_OUTPUT_BYTES = 64 * 1024 * 1024;
+const RUN_OPTIONS = { timeout: TIMEOUT_MS, killSignal: 'SIGKILL', maxBuffer: MAX_OUTPUT_BYTES } as const;
 
 export const thisMachine: Machine = {
   run(argv, input = '') {
     const [file, ...args] = argv;
     return new Promise((resolve, reject) => {
-      const child = execFile(file!, args, { maxBuffer: MAX_OUTPUT_BYTES }, (error, stdout, stderr) => {
+      const child = execFile(file!, args, RUN_OPTIONS, (error, stdout, stderr) => {
         if (error && typeof error.code !== 'number') {
-          const message = `${file}: cannot run: ${error.message}`;
+          const reason = error.killed ? `no result within ${TIMEOUT_MS / 1000} s` : error.message;
+          const message = `${file}: cannot run: ${reason}`;
           reject(new LvsError('UNAVAILABLE', message, { cause: error }));
         } else resolve({ status: typeof error?.code === 'number' ? error.code : 0, stdout, stderr });
       });

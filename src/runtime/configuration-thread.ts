@@ -9,8 +9,10 @@ import { type ErrorCode, LvsError } from '../model/errors.ts';
 import type { Snapshot } from '../model/snapshot.ts';
 import type { Packed } from './packed.ts';
 
-/** Maximum time to read or plan, ms: names are resolved, and the file may be on a network file system. */
-const ANSWER_MS = 20_000;
+/** Maximum time to read the file, ms: it may be on a network file system. */
+const READ_MS = 20_000;
+/** Maximum time of everything else, ms: starting the thread, parsing, planning. Slow hosts need minutes. */
+const WORK_MS = 300_000;
 /** Maximum number of threads that were terminated and still run. */
 const MAX_ENDING = 4;
 /** MiB of the thread's heap. A file that needs more ends the thread, not the director. */
@@ -56,6 +58,11 @@ export type Answer =
   | { readonly value: ReadConfiguration | ReloadPlan }
   | { readonly error: { readonly code: ErrorCode; readonly message: string } };
 
+/** Sent when the thread begins to read the file, and when it has read it. */
+export interface Phase {
+  readonly phase: 'reading' | 'working';
+}
+
 /** A file that was read, and its thread, which runs until this is disposed. */
 export interface OpenConfiguration extends ReadConfiguration, Disposable {
   plan(from: PlanRequest): Promise<ReloadPlan>;
@@ -74,7 +81,7 @@ const ending = new Set<Worker>();
 export async function openConfiguration(
   path: string,
   worker = WORKER,
-  timeout = ANSWER_MS,
+  timeout = READ_MS,
 ): Promise<OpenConfiguration> {
   if (ending.size >= MAX_ENDING)
     throw new LvsError('UNAVAILABLE', `${path}: cannot be read: earlier reads still hang in the kernel`);
@@ -98,15 +105,26 @@ class Thread {
   readonly #timeout: number;
   #settle: ((answer: Answer | Error) => void) | undefined;
   #ended: Error | undefined;
+  #timer: NodeJS.Timeout | undefined;
 
   constructor(path: string, worker: URL, timeout: number) {
     this.#path = path;
     this.#timeout = timeout;
-    this.#worker = new Worker(worker, {
-      workerData: { path },
-      resourceLimits: { maxOldGenerationSizeMb: HEAP_MIB },
+    try {
+      this.#worker = new Worker(worker, {
+        workerData: { path },
+        resourceLimits: { maxOldGenerationSizeMb: HEAP_MIB },
+      });
+    } catch (cause) {
+      // Out of descriptors or memory.
+      throw new LvsError('UNAVAILABLE', `${path}: no thread to read it: ${(cause as Error).message}`, {
+        cause,
+      });
+    }
+    this.#worker.on('message', (message: Answer | Phase) => {
+      if ('phase' in message) this.#limit(message.phase === 'reading' ? this.#timeout : WORK_MS);
+      else this.#settle?.(message);
     });
-    this.#worker.on('message', (answer: Answer) => this.#settle?.(answer));
     this.#worker.on('error', (error) => this.#fail(error));
     this.#worker.on('exit', () => this.#fail(new Error('the thread ended')));
   }
@@ -119,12 +137,9 @@ class Thread {
   /** Resolves with the thread's next answer. Throws LvsError. */
   answer(): Promise<ReadConfiguration | ReloadPlan> {
     return new Promise((resolve, reject) => {
-      const timer = setTimeout(
-        () => this.#settle?.(new Error(`no result in ${this.#timeout / 1000} s`)),
-        this.#timeout,
-      );
+      this.#limit(WORK_MS);
       this.#settle = (answer) => {
-        clearTimeout(timer);
+        clearTimeout(this.#timer);
         this.#settle = undefined;
         if (answer instanceof Error)
           reject(
@@ -137,6 +152,12 @@ class Thread {
       };
       if (this.#ended) this.#settle(this.#ended);
     });
+  }
+
+  /** Ends the wait for an answer after this time, ms. */
+  #limit(ms: number): void {
+    clearTimeout(this.#timer);
+    this.#timer = setTimeout(() => this.#settle?.(new Error(`no result in ${ms / 1000} s`)), ms);
   }
 
   end(): void {

@@ -3,7 +3,7 @@ import { createHash } from 'node:crypto';
 import { parentPort, workerData } from 'node:worker_threads';
 import { LvsError } from '../model/errors.ts';
 import { hasMarks, type Loaded, loadConfiguration } from './configuration.ts';
-import type { Answer, PlanRequest, ReadConfiguration, ReloadPlan } from './configuration-thread.ts';
+import type { Answer, Phase, PlanRequest, ReadConfiguration, ReloadPlan } from './configuration-thread.ts';
 import { watchedOf } from './health.ts';
 import { pack, unpacked } from './packed.ts';
 import { reloadCommands } from './reload.ts';
@@ -15,7 +15,9 @@ const port = parentPort!;
 const { path } = workerData as { readonly path: string };
 
 const file = await answer(async () => {
-  const file = await loadConfiguration(path);
+  const report = (phase: Phase['phase']) => port.postMessage({ phase } satisfies Phase);
+  report('reading');
+  const file = await loadConfiguration(path, () => report('working'));
   return { file, value: describe(file) };
 });
 

@@ -23,9 +23,15 @@ export interface Loaded {
 /** Reports whether a document sets firewall marks. */
 export const hasMarks = ({ active, marks }: Document): boolean => active && marks.length > 0;
 
-/** Reads and compiles a file. Throws LvsError CONFIG with all errors of the file. */
-export async function loadConfiguration(path: string): Promise<Loaded> {
-  const { document, warnings } = await loadConfig(path, systemNames(), Object.keys(schedulers), segments());
+/** Reads and compiles a file; calls `read` when it has been read. Throws LvsError CONFIG with all errors of the file. */
+export async function loadConfiguration(path: string, read?: () => void): Promise<Loaded> {
+  const { document, warnings } = await loadConfig(
+    path,
+    systemNames(),
+    Object.keys(schedulers),
+    segments(),
+    read,
+  );
   const { vips, director, active } = document;
   const devices = [...vips.map(({ device }) => device), ...(director.inside ? [director.inside.device] : [])];
   return {

@@ -45,9 +45,11 @@ export class Drains {
 
   /** Reports whether a service at the address drains. */
   uses(address: string): boolean {
-    for (const entries of this.#drains.values())
-      for (const { drain } of entries.values())
-        return 'address' in drain.service && drain.service.address === address;
+    for (const entries of this.#drains.values()) {
+      const [first] = entries.values();
+      const service = first?.drain.service;
+      if (service && 'address' in service && service.address === address) return true;
+    }
     return false;
   }
 

@@ -4,6 +4,7 @@ import type { DirectorApi } from '../control/director-api.ts';
 import type { Command } from '../model/command.ts';
 import type { OwnedPart } from '../model/owned-packets.ts';
 import type { ServiceAddress } from '../model/service.ts';
+import { Slice } from '../model/slice.ts';
 import type { PartName } from './owned-packets.ts';
 
 /** What an update of the host takes into account. */
@@ -53,15 +54,31 @@ export function guardedApi(api: DirectorApi, updates: GuardUpdates): DirectorApi
   return {
     ...api,
     async apply(commands) {
-      const added = commands.flatMap(addedBy);
+      const added = await collected(commands, addedBy);
       if (added.length > 0) await updates.request({ added });
       const outcomes = await api.apply(commands);
-      const changed = commands.some(({ op }) => op === 'flush') ? 'all' : commands.flatMap(changedBy);
+      const changed = commands.some(({ op }) => op === 'flush')
+        ? 'all'
+        : await collected(commands, changedBy);
       if (changed.length > 0 || commands.some(({ op }) => op === 'set-marks'))
         await updates.request({ changed });
       return outcomes;
     },
   };
+}
+
+/** Resolves with what `of` finds in the commands. Works in slices. */
+async function collected<T>(
+  commands: readonly Command[],
+  of: (command: Command) => readonly T[],
+): Promise<T[]> {
+  const slice = new Slice();
+  const all: T[] = [];
+  for (const command of commands) {
+    for (const each of of(command)) all.push(each);
+    if (slice.spent) await slice.next();
+  }
+  return all;
 }
 
 function addedBy(command: Command): OwnedPart[] {

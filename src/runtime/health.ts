@@ -8,6 +8,7 @@ import type { Candidate, Explanation } from '../model/explanation.ts';
 import { formatDestination, formatService } from '../model/naming.ts';
 import type { ServiceAddress } from '../model/service.ts';
 import type { ServiceSnapshot } from '../model/snapshot.ts';
+import { areDescriptorsExhausted } from '../sys/descriptor-reserve.ts';
 import type { Log } from './log.ts';
 
 /**
@@ -17,6 +18,7 @@ import type { Log } from './log.ts';
 export const healthWatch = ({ api, log }: { readonly api: DirectorApi; readonly log: Log }): Watch =>
   new Watch({
     probe: (target, signal) => probes[target.check.type](target, signal),
+    mayProbe: () => !areDescriptorsExhausted(),
     random: Math.random,
     apply: (commands) => void api.apply(commands),
     event: (event) => logHealth(event, log),

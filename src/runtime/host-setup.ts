@@ -2,7 +2,7 @@
 
 import type { GuardChange } from '../host/guard-script.ts';
 import { KernelGuard } from '../host/kernel-guard.ts';
-import { restoreMerging, stopMerging } from '../host/merge-offloads.ts';
+import { restoreAllMerging, stopMerging } from '../host/merge-offloads.ts';
 import { checkVips, type VipAddress, VipAddresses } from '../host/vip-addresses.ts';
 import type { Log } from './log.ts';
 
@@ -43,9 +43,10 @@ export async function setUpHost(options: {
   );
   const vips = new VipAddresses(({ message }) => log('error', 'vip-renewal-failed', { error: message }));
   const restorers = new Map<string, () => void>();
-  /** Sets the merging offloads as the datapath requires; a director that was killed may have left them off. */
+  // A director that was killed may have left them off.
+  await restoreAllMerging(folder, merged ? [] : named);
   const setMerging = async (name: string) => {
-    if (merged) return restoreMerging(name, folder);
+    if (merged) return;
     const restore = await stopMerging(name, folder);
     if (!restorers.has(name)) restorers.set(name, restore);
   };

@@ -1,6 +1,6 @@
 /** The API of a director in the same process. It works in slices, so that packets are forwarded between them. */
-import { readFileSync } from 'node:fs';
 import { type DirectorApi, type Outcome, sameService } from '../control/director-api.ts';
+import { readHostFile } from '../host/host-file.ts';
 import type { Command, SyncDaemon } from '../model/command.ts';
 import { LvsError } from '../model/errors.ts';
 import type { ServiceAddress } from '../model/service.ts';
@@ -142,7 +142,7 @@ function lengthOf({ role, maxLength = 0 }: SyncDaemon, mtu: number, group: strin
 export function interfaceMtu(name: string): number | undefined {
   if (!/^[^/\s]{1,15}$/.test(name) || name === '.' || name === '..') return undefined;
   try {
-    return Number(readFileSync(`/sys/class/net/${name}/mtu`, 'utf8'));
+    return Number(readHostFile(`/sys/class/net/${name}/mtu`));
   } catch {
     return undefined;
   }

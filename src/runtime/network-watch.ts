@@ -63,6 +63,10 @@ export class NetworkWatch implements Disposable {
   /** When the interfaces were read, ms, and the version of the routes then. */
   #readAt = Number.NEGATIVE_INFINITY;
   #version = -1;
+  /** Addresses of services, those of them that this host has, and the version of the routes then. */
+  #served: ReadonlySet<string> | undefined;
+  #servedHere: readonly VipAddress[] = [];
+  #servedVersion = -1;
 
   constructor(options: NetworkWatchOptions) {
     const { system, clock, log } = options;
@@ -135,7 +139,7 @@ export class NetworkWatch implements Disposable {
 
   /** Returns the VIPs of the file, and the service addresses that another program added to this host. */
   #allVips(): WatchedVip[] {
-    const { vips, held, services, routes } = this.#options;
+    const { vips, held, services } = this.#options;
     const own = new Set(held().map(({ address }) => address));
     const named = this.#watched(
       vips().filter(({ address }) => own.has(address)),
@@ -143,11 +147,23 @@ export class NetworkWatch implements Disposable {
     );
     const known = new Set(vips().map(({ address }) => address));
     const permanent = vips().filter(({ address }) => !own.has(address));
-    const others = [...services().addresses].flatMap((address): VipAddress[] => {
-      const device = known.has(address) ? undefined : routes.deviceOf(address);
+    const others = this.#ownServiceAddresses(services().addresses).filter(
+      ({ address }) => !known.has(address),
+    );
+    return [...named, ...this.#watched([...permanent, ...others], true)];
+  }
+
+  /** Returns those addresses that this host has. They are looked up again when they or the host's have changed. */
+  #ownServiceAddresses(addresses: ReadonlySet<string>): readonly VipAddress[] {
+    const { routes } = this.#options;
+    if (addresses === this.#served && routes.version === this.#servedVersion) return this.#servedHere;
+    this.#served = addresses;
+    this.#servedVersion = routes.version;
+    this.#servedHere = [...addresses].flatMap((address): VipAddress[] => {
+      const device = routes.deviceOf(address);
       return device === undefined ? [] : [{ address, device }];
     });
-    return [...named, ...this.#watched([...permanent, ...others], true)];
+    return this.#servedHere;
   }
 
   #watched(vips: readonly VipAddress[], isPermanent: boolean): WatchedVip[] {
@@ -247,11 +263,24 @@ export class NetworkWatch implements Disposable {
   }
 }
 
-/** Returns the addresses and names of a director's services. */
-export function servedBy(director: Director): ReturnType<NetworkWatchOptions['services']> {
-  const services = [...director.context.services.all].map((each) => serviceAddress(each, formatAddress));
-  const addresses = new Set(services.flatMap((service) => ('address' in service ? [service.address] : [])));
-  return { addresses, names: services.map(formatService) };
+/** The services of a director that has not started. */
+export const NOTHING_SERVED: ReturnType<NetworkWatchOptions['services']> = {
+  addresses: new Set(),
+  names: [],
+};
+
+/** Returns a function that returns the addresses and names of a director's services: the same objects until they change. */
+export function servedBy({ context }: Director): NetworkWatchOptions['services'] {
+  let revision = -1;
+  let served = NOTHING_SERVED;
+  return () => {
+    if (revision === context.services.revision) return served;
+    revision = context.services.revision;
+    const services = [...context.services.all].map((each) => serviceAddress(each, formatAddress));
+    const addresses = new Set(services.flatMap((service) => ('address' in service ? [service.address] : [])));
+    served = { addresses, names: services.map(formatService) };
+    return served;
+  };
 }
 
 function isLocal(routes: Routes, text: string): boolean {

@@ -159,7 +159,7 @@ export class Offloading {
     }
   }
 
-  /** Applies a change of the services to the kernel, and reviews the connections that it forwards. */
+  /** Applies a change of the services to the kernel. Call `review` after the last one. */
   changeServices(change: OwnedChange): void {
     const { log, routes } = this.#options;
     try {
@@ -168,7 +168,6 @@ export class Offloading {
       if (!(error instanceof SystemCallError)) throw error;
       log('error', 'offload-failed', { error: `services of the kernel path: incomplete: ${error.message}` });
     }
-    this.review();
   }
 
   /** Removes connections from the kernel whose destination or settings no longer let it forward them. */

@@ -1,7 +1,7 @@
 /** `lvs-director run`: starts a director with its driver, its host and its control plane, and ends it on a signal. */
 import { dirname } from 'node:path';
 import type { PacketApi } from '../control/director-api.ts';
-import { type ControlServer, serveControl } from '../control/server.ts';
+import { type ControlServer, MAX_CONTROL_CLIENTS, serveControl } from '../control/server.ts';
 import { interfaceAddresses } from '../host/interface-addresses.ts';
 import { bringsPackets, receivingInterfaces } from '../host/link-facts.ts';
 import { Routes } from '../host/routes.ts';
@@ -11,6 +11,7 @@ import type { HostIo } from '../io/host-io.ts';
 import { openLive } from '../io/live.ts';
 import { monotonicClock, pump } from '../io/pump.ts';
 import { LvsError } from '../model/errors.ts';
+import { openReserve } from '../sys/descriptor-reserve.ts';
 import { loadSystem } from '../sys/system.ts';
 import { Events } from '../web/events.ts';
 import { loggedApi } from './changes.ts';
@@ -18,10 +19,11 @@ import { Conditions } from './conditions.ts';
 import { ConfigurationRequests } from './configuration-requests.ts';
 import { openConfiguration, type ReadConfiguration } from './configuration-thread.ts';
 import type { DatapathName } from './datapath.ts';
+import { DescriptorWatch } from './descriptor-watch.ts';
 import { endAfter } from './end-deadline.ts';
 import { type KernelPath, openKernelPath } from './kernel-path.ts';
 import { type Log, limitedLog } from './log.ts';
-import { NetworkWatch, servedBy } from './network-watch.ts';
+import { NetworkWatch, NOTHING_SERVED, servedBy } from './network-watch.ts';
 import { PacketCaptures, RecordingSender } from './packet-capture.ts';
 import { privilegeError } from './privileges.ts';
 import { type ProcfsFiles, startProcfsFiles } from './procfs-files.ts';
@@ -65,6 +67,7 @@ export async function runDirector(options: RunOptions): Promise<void> {
   const log = limitedLog(recordedLog(options.log, events));
   const missing = privilegeError();
   if (missing) throw new LvsError('UNAVAILABLE', missing);
+  using _reserve = openReserve();
   const ending = endOnSignal();
   const manager = await openServiceManager(process.env, loadSystem, (error) =>
     log('warning', 'service-manager-unreachable', { error }),
@@ -96,13 +99,16 @@ export async function runDirector(options: RunOptions): Promise<void> {
   const system = await loadSystem().catch(() => undefined);
   const io: HostIo = offloading?.io ?? (await openLive({ interfaces, clock, system, notice }));
   const conditions = new Conditions(log);
+  const descriptors = new DescriptorWatch(conditions, clock);
+  // Other directors may ask before this one has services.
+  let services: ReturnType<typeof servedBy> = () => NOTHING_SERVED;
   const network = new NetworkWatch({
     ...{ system, routes, io, conditions, log, clock },
     areInterfacesFixed: options.interfaces !== undefined,
     listen: (name, bufferBytes) => running.listenUnnamed(name, bufferBytes),
     vips: () => running.vips,
     held: () => running.heldVips,
-    services: () => servedBy(running.director),
+    services: () => services(),
   });
   await network.openInterfaces();
   const sources = new SourceValidator(system, routes);
@@ -122,13 +128,15 @@ export async function runDirector(options: RunOptions): Promise<void> {
     ...(offloading && { offloading }),
   });
   const captures = new PacketCaptures(running.director, sender);
+  services = servedBy(running.director);
   const plane = new ControlPlane(options, path.datapath, running, captures, manager, log);
   try {
     await plane.open();
     sources.refresh(io.interfaces);
     await running.start(start, dirname(options.socket));
     network.update();
-    await plane.openAfterStart({ path, io, network, conditions, sources, events, ending: ending.signal });
+    const parts = { path, io, network, conditions, descriptors, sources, events };
+    await plane.openAfterStart({ ...parts, ending: ending.signal });
     log('info', 'ready', {
       interfaces: io.interfaces.join(','),
       services: start.services,
@@ -171,6 +179,7 @@ interface PlaneContext {
   readonly io: HostIo;
   readonly network: NetworkWatch;
   readonly conditions: Conditions;
+  readonly descriptors: DescriptorWatch;
   readonly sources: SourceValidator;
   readonly events: Events;
   readonly ending: AbortSignal;
@@ -229,7 +238,7 @@ class ControlPlane {
   /** Opens the web interface, the /proc files and reloads by signal. Call it when the director has started. */
   async openAfterStart(context: PlaneContext): Promise<void> {
     const { metrics, metricsNames = [], procfs } = this.#options;
-    const { path, io, network, conditions, sources, events, ending } = context;
+    const { path, io, network, conditions, descriptors, sources, events, ending } = context;
     const running = this.#running;
     const log = this.#log;
     const { datapath, offloading } = path;
@@ -239,7 +248,8 @@ class ControlPlane {
     };
     const isRunning = () => !ending.aborted && hasLink();
     const words = DATAPATH_WORDS[datapath];
-    const { counters: control } = this.#control!;
+    const server = this.#control!;
+    const { counters: control } = server;
     if (metrics)
       await openWebInterface({
         ...metrics,
@@ -253,6 +263,7 @@ class ControlPlane {
         events,
         log,
         isRunning,
+        descriptors,
       });
     if (procfs !== undefined)
       this.#procfs = startProcfsFiles(procfs, running.api, (error) =>
@@ -261,6 +272,8 @@ class ControlPlane {
     // A rejected file is logged where it is read; another error is a fault and ends the process.
     process.on('SIGHUP', () => void this.#configuration.reload().catch(throwFault));
     this.#watch = setInterval(() => {
+      descriptors.update();
+      server.limit(descriptors.clients(MAX_CONTROL_CLIENTS));
       running.watch();
       sources.refresh(io.interfaces);
       network.update();

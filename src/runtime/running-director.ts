@@ -12,7 +12,7 @@ import type { LiveLosses } from '../io/live.ts';
 import type { MarkRule } from '../model/command.ts';
 import { LvsError } from '../model/errors.ts';
 import type { Explanation } from '../model/explanation.ts';
-import { NO_CHANGE, type OwnedChange } from '../model/owned-packets.ts';
+import { NO_CHANGE, type OwnedChange, portionsOf } from '../model/owned-packets.ts';
 import { Slice } from '../model/slice.ts';
 import type { ServiceSnapshot, Snapshot } from '../model/snapshot.ts';
 import { parseAddress } from '../wire/address.ts';
@@ -247,7 +247,7 @@ export class RunningDirector {
     const { routes, log } = this.#options;
     if (routes.refresh()) {
       this.#host?.check();
-      this.#updateKernelPath(NO_CHANGE);
+      void this.#updateKernelPath(NO_CHANGE);
     }
     if (this.#drains.size > 0) void this.#drain();
     this.#checkTable();
@@ -339,7 +339,7 @@ export class RunningDirector {
     if (change.added.length + change.removed.length === 0 && marks === this.#marks) return;
     this.#marks = marks;
     await this.#unmatched.change(change);
-    this.#updateKernelPath(change);
+    await this.#updateKernelPath(change);
     const interfaces = await this.#follow(change);
     io.reserve = this.#tunnels > 0 ? TUNNEL_HEADER_BYTES : 0;
     for (const name of interfaces) await this.#listen(name);
@@ -367,10 +367,16 @@ export class RunningDirector {
     return interfaces;
   }
 
-  #updateKernelPath(change: OwnedChange): void {
+  /** Works in slices. */
+  async #updateKernelPath(change: OwnedChange): Promise<void> {
     const { offloading, log } = this.#options;
     if (!offloading || !this.#host) return;
-    offloading.changeServices(change);
+    const slice = new Slice();
+    for (const part of portionsOf(change)) {
+      offloading.changeServices(part);
+      if (slice.spent) await slice.next();
+    }
+    offloading.review();
     if (this.#marks.length > 0 && !this.#hasWarned) {
       this.#hasWarned = true;
       log('error', 'marks-not-supported', { reason: 'services by firewall mark need --datapath live' });

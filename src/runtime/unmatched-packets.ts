@@ -1,9 +1,9 @@
 /** Delivers or forwards packets that match no service and were withheld from the kernel, as the kernel would. */
 
-import { readFileSync } from 'node:fs';
 import { enterHop, sendOn } from '../forwarding/hop.ts';
 import type { ForwardingContext } from '../forwarding/method.ts';
 import { guardedPort } from '../host/guard-script.ts';
+import { readHostFile } from '../host/host-file.ts';
 import { PROTOCOL_NUMBERS } from '../model/naming.ts';
 import type { OwnedChange, OwnedPart } from '../model/owned-packets.ts';
 import type { Protocol } from '../model/service.ts';
@@ -150,7 +150,7 @@ function count(ends: EndpointSet, protocol: Protocol, text: string, port: number
 
 function isRouter(): boolean {
   try {
-    return readFileSync('/proc/sys/net/ipv4/ip_forward', 'latin1').trim() === '1';
+    return readHostFile('/proc/sys/net/ipv4/ip_forward').trim() === '1';
   } catch {
     return false;
   }

@@ -6,9 +6,11 @@ import type { ControlCounters, Surroundings } from '../model/surroundings.ts';
 import type { Events } from '../web/events.ts';
 import { History } from '../web/history.ts';
 import { availabilityOf } from '../web/observed.ts';
-import { serveWeb } from '../web/server.ts';
+import { MAX_CLIENTS, serveWeb } from '../web/server.ts';
 import type { Conditions } from './conditions.ts';
+import type { DescriptorWatch } from './descriptor-watch.ts';
 import type { Log } from './log.ts';
+import { LoopTurns } from './loop-turns.ts';
 import type { NetworkWatch } from './network-watch.ts';
 import type { Offloading } from './offloading.ts';
 import type { RunningDirector } from './running-director.ts';
@@ -34,6 +36,7 @@ export interface WebInterfaceOptions {
   readonly offloading?: Offloading | undefined;
   /** True while packets are forwarded. */
   readonly isRunning: () => boolean;
+  readonly descriptors: DescriptorWatch;
 }
 
 /** Resolves when the server listens. Throws LvsError. */
@@ -51,10 +54,12 @@ export async function openWebInterface(options: WebInterfaceOptions): Promise<Se
     events,
     log,
     isRunning,
+    descriptors,
   } = options;
   const own = { version: version(), node: process.versions.node };
   const delay = monitorEventLoopDelay({ resolution: RESOLUTION_MS });
   delay.enable();
+  const turns = new LoopTurns();
   const surroundings = (): Surroundings => {
     const { sendFailures, ...losses } = running.losses();
     const late = (ns: number) =>
@@ -67,6 +72,7 @@ export async function openWebInterface(options: WebInterfaceOptions): Promise<Se
       losses,
       sendFailures,
       eventLoopDelay: { mean: late(delay.mean), p99: late(delay.percentile(99)), max: late(delay.max) },
+      longestTurn: turns.longest,
       control: { ...control },
       conditions: conditions.all,
       announcements: network.announcements,
@@ -81,6 +87,7 @@ export async function openWebInterface(options: WebInterfaceOptions): Promise<Se
     host,
     port,
     names,
+    maxClients: () => descriptors.clients(MAX_CLIENTS),
     observed: {
       snapshot: () => running.snapshot(),
       summary: () => running.director.summary(monotonicClock()),
@@ -96,6 +103,7 @@ export async function openWebInterface(options: WebInterfaceOptions): Promise<Se
   server.once('close', () => {
     clearInterval(resetting);
     delay.disable();
+    turns[Symbol.dispose]();
   });
   return server;
 }

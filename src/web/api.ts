@@ -160,6 +160,7 @@ export const SNAPSHOT_SCHEMA = {
         losses: counts,
         sendFailures: counts,
         eventLoopDelay: object({ mean: number, p99: number, max: number }),
+        longestTurn: { ...number, description: 'seconds, within the last minute' },
         control: object({
           clients: integer,
           requests: integer,

@@ -28,11 +28,12 @@ export function writeOrCut(response: ServerResponse, text: string): void {
  * that slow clients never keep others out.
  */
 export class ClientSlots {
-  readonly #limit: number;
+  readonly #limit: () => number;
   /** In the order of their last progress, the most recent last. */
   readonly #sockets = new Set<Socket>();
 
-  constructor(limit: number) {
+  /** `limit`: the number of places at the moment. */
+  constructor(limit: () => number) {
     this.#limit = limit;
   }
 
@@ -40,10 +41,17 @@ export class ClientSlots {
   take(socket: Socket): void {
     this.#sockets.add(socket);
     socket.once('close', () => this.#sockets.delete(socket));
-    if (this.#sockets.size <= this.#limit) return;
-    const [slowest] = this.#sockets;
-    this.#sockets.delete(slowest!);
-    slowest!.destroy();
+    this.evict();
+  }
+
+  /** Disconnects the slowest clients beyond the limit. */
+  evict(): void {
+    const limit = this.#limit();
+    for (const slowest of this.#sockets) {
+      if (this.#sockets.size <= limit) return;
+      this.#sockets.delete(slowest);
+      slowest.destroy();
+    }
   }
 
   /** Records that a client has sent a request or read an answer. */

@@ -27,7 +27,7 @@ export interface WebServerOptions {
   /** Names of this server in requests, besides IP addresses, localhost, the host's name and `host`. */
   readonly names?: readonly string[];
   /** Maximum number of clients. Default MAX_CLIENTS. */
-  readonly maxClients?: number;
+  readonly maxClients?: number | (() => number);
   /** Maximum time for receiving a request, ms. */
   readonly requestLimit?: number;
   /** Maximum time for reading an answer, ms. */
@@ -50,7 +50,7 @@ const HEADERS = {
 export function serveWeb(options: WebServerOptions): Promise<Server> {
   const { host, port, observed, requestLimit = REQUEST_TIMEOUT_MS, maxClients = MAX_CLIENTS } = options;
   const streams = new EventStreams(observed);
-  const slots = new ClientSlots(maxClients);
+  const slots = new ClientSlots(typeof maxClients === 'number' ? () => maxClients : maxClients);
   const server = createServer(
     {
       maxHeaderSize: MAX_HEADER_BYTES,
@@ -66,6 +66,7 @@ export function serveWeb(options: WebServerOptions): Promise<Server> {
   let isRecording = false;
   const ticking = setInterval(() => {
     streams.tick();
+    slots.evict();
     if (isRecording) return;
     isRecording = true;
     void observed.history

@@ -199,10 +199,13 @@ test('the words of an agent are passed on', async () => {
   expect((await look('agent', ports['agent']!)).agent).toEqual({ health: 'up', percent: 75 });
 });
 
-test('a command check that times out takes the processes that it started with it', async () => {
+test.each([
+  ['', 'sleep 600 & echo $! > "$0"; wait'],
+  [' in another session', 'setsid sh -c \'echo $$ > "$0"; exec sleep 600\' "$0" & wait'],
+])('a command check that times out takes the processes that it started with it%s', async (_, script) => {
   const folder = mkdtempSync(join(tmpdir(), 'lvs-probe-'));
   const file = join(folder, 'pid');
-  const command = ['sh', '-c', `sleep 600 & echo $! > ${file}; wait`];
+  const command = ['sh', '-c', script, file];
   const check: Check = {
     type: 'command',
     interval: 1,

@@ -65,6 +65,19 @@ class Watching {
 const refused: Observation = { healthy: false, message: 'connection refused' };
 
 describe('a watched destination', () => {
+  test('stays as it is while checks cannot run for lack of descriptors', async () => {
+    const watching = new Watching();
+    await watching.watch.set([watched({ fall: 1 })], 0);
+    watching.watch.adjust(add(5), 0);
+    await watching.pass(1000);
+    watching.finds = { healthy: false, message: 'too many open files', isInconclusive: true };
+    await watching.pass(9000);
+    expect(watching.commands).toEqual([]);
+    watching.finds = refused;
+    await watching.pass(12_000);
+    expect(watching.weights).toEqual([0]);
+  });
+
   test('is quiesced after failures in a row, and gets its weight back after recovery', async () => {
     const watching = new Watching();
     await watching.watch.set([watched()], 0);

@@ -146,7 +146,7 @@ describe('columns are found by the names in the header, as Octavia finds them,',
   test('in the text of /proc/net', () => {
     const { directed } = busy();
     const snapshot = directed.director.snapshot(directed.now);
-    const text = procServices(snapshot);
+    const text = [...procServices(snapshot)].join('');
     expect(text).toMatch(/^UDP\s+C0000250:0035\s+wlc/m);
     expect(text).toMatch(/^UDP\s+\[2001:0db8:0000:0000:0000:0000:0000:0080\]:0035\s+rr/m);
     const names = /RemoteAddress:Port\s+(.*)$/m.exec(text)![1]!.trim().split(/\s+/);

@@ -229,7 +229,7 @@ export async function procText(path: string, api: DirectorApi): Promise<string |
   const snapshot = await api.snapshot({ services: true });
   switch (path) {
     case '/proc/net/ip_vs':
-      return procServices(snapshot);
+      return [...procServices(snapshot)].join('');
     case '/proc/net/ip_vs_stats':
       return procStats(snapshot);
     case '/proc/net/ip_vs_stats_percpu':

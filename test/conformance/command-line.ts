@@ -83,7 +83,7 @@ export async function procText(path: string, director: Director, now: number): P
     [...director.connections(now)].map(line).join('');
   switch (path) {
     case '/proc/net/ip_vs':
-      return procServices(snapshot);
+      return [...procServices(snapshot)].join('');
     case '/proc/net/ip_vs_conn':
       return PROC_CONNECTIONS_HEAD + connections(procConnection);
     case '/proc/net/ip_vs_conn_sync':

@@ -30,7 +30,7 @@ function linesOf(
     })),
   ];
   for (const command of commands) director.apply(command, 0);
-  return procServices(director.snapshot(0)).split('\n').slice(3);
+  return [...procServices(director.snapshot(0))].join('').split('\n').slice(3);
 }
 const tcp = (address: string, port: number): ServiceAddress => ({ protocol: 'tcp', address, port });
 

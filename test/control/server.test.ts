@@ -141,18 +141,52 @@ test('a client that does not finish its request is disconnected', async () => {
   expect(server.counters.timedOut).toBe(1);
 });
 
-test('one client too many gets an error, and the others are served', async () => {
+test('one client too many takes the place of the one that has been idle for longest', async () => {
   using folder = new TemporaryFolder();
   await using server = await serving(folder, directorApi(), { maxClients: 2 });
-  using first = new ControlClient(server.path);
+  using first = await RawClient.at(server.path);
   using second = new ControlClient(server.path);
-  await first.snapshot({});
   await second.snapshot({});
   using third = new ControlClient(server.path);
-  await expect(third.snapshot({})).rejects.toThrow('limit of 2 clients');
-  expect(server.counters.refused).toBe(1);
-  await first.apply([addService]);
+  await third.apply([addService]);
+  expect(await first.ended).toBe('');
   expect((await second.snapshot({ services: true })).services).toHaveLength(1);
+  expect(server.counters).toMatchObject({ timedOut: 1, refused: 0 });
+});
+
+test('32 idle clients do not keep an operator out', async () => {
+  using folder = new TemporaryFolder();
+  await using server = await serving(folder, directorApi());
+  const idle = await Promise.all(Array.from({ length: 32 }, () => RawClient.at(server.path)));
+  using operator = new ControlClient(server.path);
+  expect((await operator.snapshot({})).services).toEqual([]);
+  for (const each of idle) each[Symbol.dispose]();
+});
+
+test('one client too many gets an error while all others wait for results', async () => {
+  using folder = new TemporaryFolder();
+  const api = directorApi();
+  let release = () => {};
+  const released = new Promise<void>((resolve) => {
+    release = resolve;
+  });
+  const slow: DirectorApi = {
+    ...api,
+    snapshot: async (parts) => {
+      await released;
+      return await api.snapshot(parts);
+    },
+  };
+  await using server = await serving(folder, slow, { maxClients: 2 });
+  using first = new ControlClient(server.path);
+  using second = new ControlClient(server.path);
+  const snapshots = [first.snapshot({}), second.snapshot({})];
+  await expect.poll(() => server.counters.requests).toBe(2);
+  using third = new ControlClient(server.path);
+  await expect(third.snapshot({})).rejects.toThrow('2 clients');
+  expect(server.counters.refused).toBe(1);
+  release();
+  expect(await Promise.all(snapshots)).toHaveLength(2);
 });
 
 /** An API whose connections never end; `pulled` chunks so far. */

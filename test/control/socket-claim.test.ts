@@ -1,15 +1,18 @@
 import { once } from 'node:events';
 import {
   chmodSync,
+  chownSync,
   existsSync,
   linkSync,
   mkdirSync,
   readdirSync,
   readFileSync,
   statSync,
+  symlinkSync,
   writeFileSync,
 } from 'node:fs';
 import { createServer } from 'node:net';
+import { dirname } from 'node:path';
 import { expect, test } from 'vitest';
 import { ControlClient } from '../../src/control/client.ts';
 import { serveControl } from '../../src/control/server.ts';
@@ -55,6 +58,60 @@ test('a directory that other users can write to is refused', async () => {
     message: expect.stringContaining('chmod go-w'),
   });
   expect(readdirSync(folder.file('open'))).toEqual([]);
+});
+
+test.each([
+  ['parent', 'open/run/s', 'open'],
+  ['grandparent', 'open/lvs/run/s', 'open'],
+])('a directory whose %s other users can write to is refused', async (_, socket, open) => {
+  using folder = new TemporaryFolder();
+  mkdirSync(dirname(folder.file(socket)), { recursive: true });
+  chmodSync(folder.file(open), 0o777);
+  const serving = serveControl({ path: folder.file(socket), api: directorApi() });
+  await expect(serving).rejects.toMatchObject({
+    code: 'CONFIG',
+    message: expect.stringContaining(`folder ${folder.file(open)} is writable by other users`),
+  });
+});
+
+test('a directory that is reached by a link in a directory of other users is refused', async () => {
+  using folder = new TemporaryFolder();
+  mkdirSync(folder.file('run'));
+  mkdirSync(folder.file('open'));
+  chmodSync(folder.file('open'), 0o777);
+  symlinkSync(folder.file('run'), folder.file('open/link'));
+  const serving = serveControl({ path: folder.file('open/link/s'), api: directorApi() });
+  await expect(serving).rejects.toMatchObject({ code: 'CONFIG' });
+});
+
+test('a directory below one with the sticky bit is used: only its owner can rename it', async () => {
+  using folder = new TemporaryFolder();
+  mkdirSync(folder.file('open/run'), { recursive: true });
+  chmodSync(folder.file('open'), 0o1777);
+  await using server = await serveControl({ path: folder.file('open/run/s'), api: directorApi() });
+  expect(existsSync(server.path)).toBe(true);
+});
+
+test.skipIf(process.getuid?.() !== 0)('a directory below one of another user is refused', async () => {
+  using folder = new TemporaryFolder();
+  mkdirSync(folder.file('home/run'), { recursive: true });
+  chownSync(folder.file('home'), 1234, 1234);
+  const serving = serveControl({ path: folder.file('home/run/s'), api: directorApi() });
+  await expect(serving).rejects.toMatchObject({ code: 'CONFIG' });
+});
+
+test('folders of directors that were killed at their start are removed, those of running ones are not', async () => {
+  using folder = new TemporaryFolder();
+  mkdirSync(folder.file('.s-killed'));
+  await leaveStale(folder, folder.file('.s-killed/s'));
+  mkdirSync(folder.file('.s-starting'));
+  const starting = createServer();
+  starting.listen(folder.file('.s-starting/s'));
+  await once(starting, 'listening');
+  await using _server = await serveControl({ path: folder.file('s'), api: directorApi() });
+  expect(existsSync(folder.file('.s-killed'))).toBe(false);
+  expect(existsSync(folder.file('.s-starting'))).toBe(true);
+  starting.close();
 });
 
 test('a file that is not a socket is kept', async () => {

@@ -55,7 +55,17 @@ const SHAPES: readonly Shape[] = [
       [
         'input-dropped',
         "nft 'add table inet fw; add chain inet fw in { type filter hook input priority 0; policy drop; }; add rule inet fw in udp dport 7 accept'",
-        /the chain inet fw in drops incoming packets, and has no rule for tcp dport 80/,
+        /the chain inet fw in drops incoming packets, and has no rule that accepts tcp dport 80/,
+      ],
+      [
+        'input-dropped',
+        "nft 'add table inet fw; add chain inet fw in { type filter hook input priority 0; }; add rule inet fw in udp dport 7 accept; add rule inet fw in counter drop'",
+        /the chain inet fw in drops incoming packets, and has no rule that accepts tcp dport 80/,
+      ],
+      [
+        'input-dropped',
+        "nft 'add table inet fw; add chain inet fw in { type filter hook input priority 0; }; add rule inet fw in tcp dport 80 reject with tcp reset'",
+        /the chain inet fw in drops incoming packets, and has no rule that accepts tcp dport 80$/m,
       ],
       ['vip-announced', 'sysctl -qw net.ipv4.conf.all.arp_announce=0', /arp_announce is 0 on eth0/],
       [

@@ -1,3 +1,4 @@
+import { spawnSync } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
@@ -92,3 +93,49 @@ describe.skipIf(why !== undefined).each(['live', 'tc'])(
     });
   },
 );
+
+describe.skipIf(why !== undefined)('frames of real networks, --datapath xdp:', () => {
+  test('a frame with a priority tag is an untagged frame', async () => {
+    await using lab = await Lab.create({ servers: 1, ipv6: true, offloads: 'off' });
+    // A veth that an XDP program sends to has to poll.
+    const segment = ['ip', 'netns', 'exec', lab.namespace('segment')];
+    spawnSync(segment[0]!, [
+      ...segment.slice(1),
+      'ethtool',
+      '-K',
+      lab.director.name,
+      'gro',
+      'on',
+      'tx',
+      'off',
+    ]);
+    const config = join(lab.folder, 'lvs.yaml');
+    writeFileSync(config, CONFIG);
+    const rs = lab.host('rs1');
+    await startAgent(rs, '--vip', `${VIP},${VIP6}`);
+    await startDirector(lab.director, config, '--datapath', 'xdp');
+    for (const [address, line] of [
+      [VIP, `192.168.0.200:1000 > ${VIP}:7 UDP`],
+      [VIP6, `[fd00::c8]:1000 > [${VIP6}]:7 UDP`],
+    ] as const) {
+      const sink = rs.spawn([...built('test/support/datagram-sink'), address, '7']);
+      await sink.line(/^ready$/);
+      const send = (...frames: string[]) =>
+        lab.client.exec([...built('test/support/send-frames'), 'eth0', ...frames]);
+      // The first makes a flow of the program, which the second takes.
+      await send(frame(`${line} len=301`, '8100a000'));
+      await sink.line(/^301 bytes/);
+      await send(
+        frame(`${line} len=304`, '8100a000'),
+        frame(`${line} len=303`, '81000005'),
+        frame(`${line} len=302`),
+      );
+      await sink.line(/^302 bytes/);
+      expect(sink.lines.filter((each) => /^30\d bytes/.test(each))).toEqual([
+        expect.stringMatching(/^301 bytes/),
+        expect.stringMatching(/^304 bytes/),
+        expect.stringMatching(/^302 bytes/),
+      ]);
+    }
+  });
+});

@@ -12,6 +12,15 @@ import { PROJECT } from '../support/project.ts';
 
 const WORKER = pathToFileURL(join(PROJECT, 'dist/src/runtime/configuration-worker.js'));
 const open = (path: string, timeout?: number) => openConfiguration(path, WORKER, timeout);
+/** A thread with this program instead of the worker's. */
+const scripted = (script: string) =>
+  new URL(
+    `data:text/javascript,${encodeURIComponent(`
+      import { parentPort } from 'node:worker_threads';
+      const report = (message) => parentPort.postMessage(message);
+      parentPort.on('message', () => {});
+      ${script}`)}`,
+  );
 const FILE = `services:
   - { tcp: '192.0.2.1:80', scheduler: rr, destinations: ['10.0.0.1', '10.0.0.2'] }
 `;
@@ -64,8 +73,18 @@ describe('a thread that reads a configuration file', () => {
     using folder = new TemporaryFolder();
     const path = folder.file('lvs.yaml');
     writeFileSync(path, FILE);
-    await expect(open(path, 0)).rejects.toThrow('no result in 0 s');
+    await expect(openConfiguration(path, scripted("report({ phase: 'reading' });"), 10)).rejects.toThrow(
+      'no result in 0.01 s',
+    );
     using read = await open(path);
     expect(read.services).toBe(1);
+  });
+
+  test('may work for longer than it may wait for the file: a slow host starts late, but it starts', async () => {
+    const script = `
+      report({ phase: 'reading' });
+      report({ phase: 'working' });
+      setTimeout(() => report({ error: { code: 'CONFIG', message: 'late result' } }), 200);`;
+    await expect(openConfiguration('x', scripted(script), 100)).rejects.toThrow('late result');
   });
 });

@@ -53,3 +53,15 @@ test('a drain of a removed destination is dropped; a destination that a later re
   expect(await drains.due((name) => director.service(name), 2)).toEqual([]);
   expect(drains.size).toBe(0);
 });
+
+test('an address is in use while any service at it drains', () => {
+  const drains = new Drains();
+  const other: ServiceAddress = { protocol: 'tcp', address: '192.0.2.2', port: 80 };
+  drains.set(
+    [{ service, destination }, { service: other, destination }, { service: { mark: 7, family: 4 } }],
+    1000,
+  );
+  expect(drains.uses('192.0.2.1')).toBe(true);
+  expect(drains.uses('192.0.2.2')).toBe(true);
+  expect(drains.uses('192.0.2.3')).toBe(false);
+});

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { Director } from '../../src/director/director.ts';
 import type { Command } from '../../src/model/command.ts';
-import type { OwnedChange } from '../../src/model/owned-packets.ts';
+import { type OwnedChange, portionsOf } from '../../src/model/owned-packets.ts';
 import type { ServiceAddress } from '../../src/model/service.ts';
 import { GuardUpdates, guardedApi } from '../../src/runtime/guard-update.ts';
 import { localApi } from '../../src/runtime/local-director.ts';
@@ -139,4 +139,15 @@ test('a change has the parts that are new, however many there are already', asyn
   const before = watched.changedParts;
   await watched.after(1, add(WEB), server('10.0.0.1'));
   expect(watched.changedParts - before).toBe(2);
+});
+
+test('a change is followed in portions: all of it, additions first', () => {
+  const parts = Array.from({ length: 450 }, (_, i) => ({
+    service: { ...WEB, port: i + 1 } as ServiceAddress,
+  }));
+  const portions = [...portionsOf({ added: parts, removed: parts.slice(0, 10) })];
+  expect(portions.flatMap(({ added }) => added)).toEqual(parts);
+  expect(portions.at(-1)!.removed).toEqual(parts.slice(0, 10));
+  expect(portions.length).toBeGreaterThan(2);
+  expect([...portionsOf({ added: [], removed: [] })]).toHaveLength(1);
 });

@@ -23,6 +23,7 @@ export const surroundings: Surroundings = {
   conditions: [],
   announcements: 0,
   eventLoopDelay: { mean: 0.001, p99: 0.004, max: 0.01 },
+  longestTurn: 0.012,
   control: { clients: 9, requests: 12, failed: 1, refused: 2, timedOut: 3, vanished: 4 },
 };
 

@@ -1,31 +1,43 @@
-/** Finds chains of nftables, or iptables on top of it, that drop packets of the services by policy. */
-import { droppingChains } from '../../host/output-policy.ts';
+/** Finds chains of nftables, or iptables on top of it, that drop packets of the services, by policy or by a rule. */
+import { hookedChains } from '../../host/output-policy.ts';
 import type { Machine } from '../machine.ts';
 import type { Finding, Served } from './finding.ts';
 
 /** Finds chains that drop incoming packets: a server behind them never receives the director's packets. */
 export async function inputFindings(served: readonly Served[], machine: Machine): Promise<Finding[]> {
-  const chains = droppingChains(await listing(machine), 'input');
+  const chains = hookedChains(await listing(machine), 'input');
   const ports = [...new Set(served.map(({ protocol, port }) => `${protocol} dport ${port}`))];
   if (ports.length === 0) return [];
   const findings: Finding[] = [];
-  for (const chain of chains) {
-    // Rules are not interpreted: a chain that mentions the port is taken to accept it.
+  for (const { chain, dropsByPolicy } of chains) {
+    // Rules are not interpreted: a rule that mentions the port and does not drop is taken to accept it.
     const { stdout } = await machine.run(['nft', 'list', 'chain', ...chain.split(' ')]);
-    const missing = ports.filter((port) => !new RegExp(`\\b${port.split(' ').at(-1)}\\b`).test(stdout));
-    if (missing.length > 0)
+    const rules = stdout.split('\n');
+    const dropsRest = dropsByPolicy || rules.some((rule) => DROPS_ALL.test(rule));
+    const refused = ports.filter((port) => {
+      const rule = rules.find((each) => new RegExp(`\\b${port.split(' ').at(-1)}\\b`).test(each));
+      return rule === undefined ? dropsRest : DROPS.test(rule);
+    });
+    if (refused.length > 0)
       findings.push({
         name: 'input-dropped',
-        what: `the chain ${chain} drops incoming packets, and has no rule for ${missing.join(', ')}`,
-        remedy: missing.map((port) => `nft insert rule ${chain} ${port} accept`).join('; '),
+        what: `the chain ${chain} drops incoming packets, and has no rule that accepts ${refused.join(', ')}`,
+        remedy: refused.map((port) => `nft insert rule ${chain} ${port} accept`).join('; '),
       });
   }
   return findings;
 }
 
+/** A rule of nft that ends with a verdict against the packet. */
+const DROPS = /\b(?:drop|reject(?: with .*)?)(?: comment ".*")?\s*$/;
+/** The same without any condition. */
+const DROPS_ALL =
+  /^\s*(?:counter packets \d+ bytes \d+ )?(?:log(?: prefix "[^"]*")? )?(?:drop|reject(?: with .*)?)(?: comment ".*")?\s*$/;
+
 /** Finds chains of the director's host that drop sent packets: with --datapath live, forwarded packets pass them. */
 export async function outputFindings(machine: Machine): Promise<Finding[]> {
-  return droppingChains(await listing(machine), 'output').map((chain) => ({
+  const chains = hookedChains(await listing(machine), 'output').filter(({ dropsByPolicy }) => dropsByPolicy);
+  return chains.map(({ chain }) => ({
     name: 'output-dropped',
     what: `the chain ${chain} drops packets that this host sends unless a rule accepts them, with --datapath live also forwarded packets`,
     remedy: `nft insert rule ${chain} ip daddr ADDRESS accept, for each real server and, under nat, the clients`,
