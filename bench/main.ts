@@ -15,6 +15,7 @@ import { memory } from './memory.ts';
 import { observation } from './observation.ts';
 import { restart } from './restart.ts';
 import { rows } from './rows.ts';
+import { turns } from './turns.ts';
 
 const BENCHES: Readonly<Record<string, (effort: Effort) => Figure[] | Promise<Figure[]>>> = {
   memory,
@@ -25,6 +26,7 @@ const BENCHES: Readonly<Record<string, (effort: Effort) => Figure[] | Promise<Fi
   ipvsadm,
   observation,
   restart,
+  turns,
 };
 
 /** Benchmark of programs in namespaces; needs root, and takes minutes. */

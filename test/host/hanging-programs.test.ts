@@ -30,7 +30,9 @@ function standIn(name: string, script: string): void {
 const HANGING = "trap '' TERM INT HUP; exec sleep 1000";
 const TEST_TIMEOUT_MS = 60_000;
 
-test('ip that hangs is ended, and the VIPs are reported as failed', { timeout: TEST_TIMEOUT_MS }, async () => {
+test('ip that hangs is ended, and the VIPs are reported as failed', {
+  timeout: TEST_TIMEOUT_MS,
+}, async () => {
   standIn('ip', HANGING);
   const vips = new VipAddresses(() => {});
   await expect(vips.hold([{ address: '192.0.2.1', device: 'lo' }])).rejects.toThrow(/ip: no result within/);
