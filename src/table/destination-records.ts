@@ -44,13 +44,12 @@ export class DestinationRecords extends Records {
   }
 
   override reserve(index: number): void {
-    if (index >= this.capacity && this.#former === undefined) {
-      const { words, capacity } = this;
-      const counts = new Int32Array(capacity * SHARED.length);
-      super.reserve(index);
-      for (let i = 0; i < counts.length; i++) counts[i] = sharedOf(this.words, i);
-      this.#former = { words, counts };
-    } else super.reserve(index);
+    const { words, capacity } = this;
+    super.reserve(index);
+    if (this.#former !== undefined || this.capacity === capacity || isSame(words, this.words)) return;
+    const counts = new Int32Array(capacity * SHARED.length);
+    for (let i = 0; i < counts.length; i++) counts[i] = sharedOf(this.words, i);
+    this.#former = { words, counts };
   }
 
   /**
@@ -67,6 +66,10 @@ export class DestinationRecords extends Records {
     }
   }
 }
+
+/** Reports whether the arrays have the same first byte: memory of the kernel has room for all records at once. */
+const isSame = (a: Int32Array<ArrayBuffer>, b: Int32Array<ArrayBuffer>): boolean =>
+  a.buffer === b.buffer && a.byteOffset === b.byteOffset;
 
 /** The `i`-th shared field of an array: those of record 0 first. */
 const sharedOf = (words: Int32Array<ArrayBuffer>, i: number): number =>

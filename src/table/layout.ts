@@ -20,6 +20,12 @@
  * takes the connection off the counts, clears its bit in `near`, and makes the place FREE; any processor may claim it at
  * once. Each claim, recycling and end raises the generation in `track`. A reader that finds the same generation before it
  * reads the key and after it has read the other fields has read one connection.
+ *
+ * **Time.** A packet writes the tick into `seen`; its state decides `timeout`. A row is due when `timeout` ticks have passed
+ * since `seen` (ticks.ts). The director reads the rows and ends those that are due: nothing is armed or canceled.
+ *
+ * **Other arrays.** What programs never read of a row lies in arrays by row number: the order of creation, the template, the
+ * number of rows that it controls. Destinations, services, next hops and settings are records (record-layout.ts).
  */
 import { createHash } from 'node:crypto';
 import * as records from './record-layout.ts';

@@ -25,7 +25,7 @@ export type RegionName =
 export interface TableMemory {
   /**
    * Reserves `bytes` bytes of zeros for the array of that name. An array grows by being reserved again: its owner copies
-   * it, and does not use the former one any more. Throws an Error where there is not enough memory.
+   * it, and does not use the former one any more. The same region, which has room for more, may be returned. Throws an Error where there is not enough memory.
    */
   reserve(name: RegionName, bytes: number): Region;
 }

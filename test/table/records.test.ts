@@ -63,6 +63,17 @@ describe('destinations', () => {
     expect(records.word(1, DESTINATION.active)).toBe(8);
   });
 
+  test('grow in place where their memory has room for all of them', () => {
+    const buffer = new ArrayBuffer(65_536 * 128);
+    const records = new DestinationRecords({ reserve: () => ({ buffer, offset: 0 }) });
+    records.set(1, address('10.0.0.1'), 8080);
+    records.addWord(1, DESTINATION.active, 5);
+    records.set(1000, address('10.0.0.2'), 8080);
+    records.addWord(1, DESTINATION.active, 1);
+    records.settle();
+    expect([records.port(1), records.word(1, DESTINATION.active)]).toEqual([8080, 6]);
+  });
+
   test('of a number that is used again have no fields of the former one', () => {
     const records = new DestinationRecords(ordinaryMemory);
     records.set(1, address('10.0.0.1'), 8080);
