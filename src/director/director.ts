@@ -173,7 +173,7 @@ export class Director {
     this.#errorLimit.advance(now);
     const verdict = this.#datapath.handle(frame, now);
     this.#count(verdict);
-    this.#defense.makeRoom();
+    this.#defense.makeRoom(now);
     return verdict;
   }
 

@@ -34,6 +34,9 @@ const ROWS_PER_BLOCK = 16;
 const MIN_IDLE_MS = 60_000;
 const MAX_DROPPED_PACKETS = 8;
 
+/** Share of the table from which new connections take the place of embryonic ones that have waited for MIN_WAIT_MS. */
+const NEARLY_FULL_SHARE = 7 / 8;
+const MIN_WAIT_MS = 3000;
 /** Connections that are searched for an embryonic one after a packet that found the table full. */
 const MAX_SEARCHED_ROWS = 64;
 
@@ -52,6 +55,8 @@ export class Defense {
   readonly #core: DirectorCore;
   /** The row at which the last search for an embryonic connection ended. */
   #hand = 0;
+  /** Connections that had been made at the last call of `makeRoom`. */
+  #admitted = 0;
   /** How often an idle connection with so many packets may be spared still. */
   readonly #sparings = new Int32Array(MAX_DROPPED_PACKETS + 1);
 
@@ -94,12 +99,16 @@ export class Defense {
   }
 
   /**
-   * Ends one embryonic connection if the table is full, so that the next client finds a free entry. The search goes
-   * round the table, so that an entry stays for half a round on average. Known connections never give way.
+   * Ends one embryonic connection if the table is full, so that the next client finds a free entry; in a table that is
+   * nearly full, one for each new connection, if it has waited for MIN_WAIT_MS. The search goes round the table, so that an
+   * entry stays for half a round on average. Known connections never give way.
    */
-  makeRoom(): void {
-    const { table } = this.#core;
-    if (table.size < table.capacity) return;
+  makeRoom(now: number): void {
+    const { table, counts } = this.#core;
+    const isFull = table.size >= table.capacity;
+    const isNew = counts.admitted !== this.#admitted;
+    this.#admitted = counts.admitted;
+    if (!isFull && !(isNew && table.size >= table.capacity * NEARLY_FULL_SHARE)) return;
     for (let looked = 0; looked < MAX_SEARCHED_ROWS; ) {
       this.#hand = this.#hand + 1 < table.places ? this.#hand + 1 : 0;
       const row = this.#hand;
@@ -107,6 +116,7 @@ export class Defense {
       looked++;
       if (table.children(row) > 0 || table.isTemplate(row)) continue;
       if (!isEmbryonic(table.protocol(row), table.state(row))) continue;
+      if (!isFull && table.expires(row) - table.timeout(row) > now - MIN_WAIT_MS) continue;
       purge(this.#core, row);
       return;
     }

@@ -148,6 +148,23 @@ test('a full table replaces embryonic connections, and keeps known ones', () => 
   expect(directed.connections.some((line) => line.includes('203.0.113.7:3000'))).toBe(true);
 });
 
+test('in a nearly full table new clients replace embryonic connections that have waited for 3 s', () => {
+  const directed = new Directed({ maxConnections: 100 }).serve(WEB, ['10.0.0.1:80']);
+  const connect = (first: number, last: number) => {
+    for (let n = first; n <= last; n++)
+      expect(directed.receive(request('SYN', `203.0.113.7:${n}`))).toBe('forwarded');
+  };
+  connect(2001, 2090);
+  expect(directed.director.context.table.size).toBe(90);
+  directed.wait(2.9);
+  connect(3001, 3005);
+  expect(directed.director.context.table.size).toBe(95);
+  directed.wait(0.2);
+  connect(4001, 4050);
+  expect(directed.director.context.table.size).toBe(95);
+  expect(directed.connections.filter((line) => line.includes('203.0.113.7:30'))).toHaveLength(5);
+});
+
 test('a full table keeps no template without a connection', () => {
   const directed = new Directed({ maxConnections: 1 }).serve(WEB, ['10.0.0.1:80'], { persistent: 100 });
   expect(directed.receive(request('SYN'))).toBe('table-full');
