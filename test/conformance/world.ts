@@ -182,7 +182,7 @@ export class World implements Host {
       if (typeof whole === 'string' || !packet.decode(whole)) return;
     }
     if (!this.isLocal(packet.dst)) {
-      if (!isSourceRouted(packet)) this.#routeOn(packet);
+      if (!this.#refusesOptions(packet)) this.#routeOn(packet);
     } else if (packet.frame === frame && hasOptions(packet)) this.#deliverWithOptions(original);
     else this.#deliver(packet.frame);
   }
@@ -195,6 +195,16 @@ export class World implements Host {
     const { code, pointer } = treatment === 'discard' ? { code: -1, pointer: 0 } : treatment;
     if (code >= 0) sendError(packet, PARAMETER_PROBLEM6, code, pointer, packet.dst, this.#context);
     return true;
+  }
+
+  /** Refuses a packet for another host because of its IPv4 options. Leaves the packet as it is. */
+  #refusesOptions(packet: Packet): boolean {
+    if (!hasOptions(packet)) return false;
+    const copy = new Frame();
+    copy.load(packet.frame.copy(), this.#now);
+    const examined = new Packet();
+    if (!examined.decode(copy)) return true;
+    return enterOptions(examined, this.route(packet.src)!.source, this.#context) !== undefined;
   }
 
   /** The host's own stack enters itself into the options, and quotes the header without correcting its checksum. */
@@ -307,20 +317,6 @@ export class World implements Host {
 
 const isFragment = ({ moreFragments, fragmentOffset, fragmentHeader }: Packet): boolean =>
   moreFragments || fragmentOffset > 0 || fragmentHeader > 0;
-
-/** IPv4 options that name the next hops (RFC 791): a host drops such packets. */
-const SOURCE_ROUTES = [131, 137];
-
-function isSourceRouted({ version, frame: { bytes }, network, transport }: Packet): boolean {
-  if (version !== 4) return false;
-  for (
-    let at = network + 20;
-    at < transport && bytes[at] !== 0;
-    at += bytes[at] === 1 ? 1 : Math.max(2, bytes[at + 1]!)
-  )
-    if (SOURCE_ROUTES.includes(bytes[at]!)) return true;
-  return false;
-}
 
 function isReassemblyTimeout(octets: Buffer): boolean {
   const it = dissect(octets);
