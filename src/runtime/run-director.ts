@@ -29,6 +29,7 @@ import { privilegeError } from './privileges.ts';
 import { type ProcfsFiles, startProcfsFiles } from './procfs-files.ts';
 import { unpredictable } from './random.ts';
 import { RunningDirector } from './running-director.ts';
+import type { ServedHost } from './served-host.ts';
 import { availableMemory, defaultConnections } from './table-size.ts';
 import { openWebInterface, recordedLog } from './web-interface.ts';
 
@@ -94,8 +95,8 @@ export async function runDirector(options: RunOptions): Promise<void> {
     log,
   });
   const { offloading } = path;
-  const notice = (...event: Parameters<RunningDirector['interfaceChanged']>) =>
-    running.interfaceChanged(...event);
+  const notice = (...event: Parameters<ServedHost['interfaceChanged']>) =>
+    running.host.interfaceChanged(...event);
   const system = await loadSystem().catch(() => undefined);
   const io: HostIo = offloading?.io ?? (await openLive({ interfaces, clock, system, notice }));
   const conditions = new Conditions(log);
@@ -105,9 +106,9 @@ export async function runDirector(options: RunOptions): Promise<void> {
   const network = new NetworkWatch({
     ...{ system, routes, io, conditions, log, clock },
     areInterfacesFixed: options.interfaces !== undefined,
-    listen: (name, bufferBytes) => running.listenUnnamed(name, bufferBytes),
+    listen: (name, bufferBytes) => running.host.listenUnnamed(name, bufferBytes),
     vips: () => running.vips,
-    held: () => running.heldVips,
+    held: () => running.host.heldVips,
     services: () => services(),
   });
   await network.openInterfaces();
@@ -144,7 +145,13 @@ export async function runDirector(options: RunOptions): Promise<void> {
     });
     manager.ready(`forwarding: ${start.services} services, datapath ${path.datapath}`);
     using _watchdog = startWatchdog(manager);
-    await pump({ io, director: captures, clock, unmatched: running.handleUnmatched, signal: ending.signal });
+    await pump({
+      io,
+      director: captures,
+      clock,
+      unmatched: running.host.handleUnmatched,
+      signal: ending.signal,
+    });
   } finally {
     await plane.close();
     running.close();
