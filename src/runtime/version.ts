@@ -1,11 +1,7 @@
-/** Reads the version of this program from its package.json. */
-import { existsSync, readFileSync } from 'node:fs';
-import { dirname, join } from 'node:path';
-
-function packageFile(folder: string): string {
-  const file = join(folder, 'package.json');
-  return existsSync(file) || dirname(folder) === folder ? file : packageFile(dirname(folder));
-}
+/** The version of this program, as its package says. */
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { packageFolder } from '../sys/package-folder.ts';
 
 export const version = (): string =>
-  (JSON.parse(readFileSync(packageFile(import.meta.dirname), 'utf8')) as { version: string }).version;
+  (JSON.parse(readFileSync(join(packageFolder(), 'package.json'), 'utf8')) as { version: string }).version;

@@ -1,10 +1,11 @@
 /** Routes paths to the resources of the web interface. Concurrent requests share one answer. */
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { CONTENT_TYPE, exposition } from '../metrics/exposition.ts';
+import { packageFolder } from '../sys/package-folder.ts';
 import { SNAPSHOT_SCHEMA, snapshotText } from './api.ts';
 import { degradation, notReady, type Observed } from './observed.ts';
 import { page } from './page.ts';
-import { PAGE_SCRIPT } from './page-script.ts';
-import { PAGE_STYLE } from './page-style.ts';
 
 /** Time for which one answer serves all requests, ms: frequent requests must not delay packets. */
 const FRESH_MS = 100;
@@ -23,12 +24,15 @@ const JSON_TYPE = 'application/json; charset=utf-8';
 
 const ok = (type: string, body: readonly string[]): Answer => ({ status: 200, type, body });
 
+/** Returns a file of the page, which the package has as it is. */
+const asset = (name: string): string => readFileSync(join(packageFolder(), 'src/web/assets', name), 'utf8');
+
 /** Returns all resources except the event stream. */
 export function routesOf(observed: Observed): ReadonlyMap<string, () => Promise<Answer>> {
   const routes: Readonly<Record<string, Make>> = {
     '/': async () => ok('text/html; charset=utf-8', [await page(observed)]),
-    '/page.css': () => ok('text/css; charset=utf-8', [PAGE_STYLE]),
-    '/page.js': () => ok('text/javascript; charset=utf-8', [PAGE_SCRIPT]),
+    '/page.css': () => ok('text/css; charset=utf-8', [asset('page.css')]),
+    '/page.js': () => ok('text/javascript; charset=utf-8', [asset('page.js')]),
     '/metrics': async () =>
       ok(CONTENT_TYPE, await exposition(await observed.snapshot(), observed.surroundings())),
     '/api/v1/snapshot': async () => ok(JSON_TYPE, await snapshotText(observed)),

@@ -1,14 +1,15 @@
 /** The script of the status page: fetches the page after each event, and updates what differs. */
 
-export const PAGE_SCRIPT = `'use strict';
 (() => {
   // Unchanged nodes are kept, so that focus, selection and scroll positions are kept, too.
   const attributes = (from, to) => {
     for (const { name } of [...to.attributes]) if (!from.hasAttribute(name)) to.removeAttribute(name);
-    for (const { name, value } of from.attributes) if (to.getAttribute(name) !== value) to.setAttribute(name, value);
+    for (const { name, value } of from.attributes)
+      if (to.getAttribute(name) !== value) to.setAttribute(name, value);
   };
   const change = (to, from) => {
-    if (to.nodeType !== from.nodeType || to.nodeName !== from.nodeName) return to.replaceWith(from.cloneNode(true));
+    if (to.nodeType !== from.nodeType || to.nodeName !== from.nodeName)
+      return to.replaceWith(from.cloneNode(true));
     if (to.nodeType !== Node.ELEMENT_NODE) {
       if (to.data !== from.data) to.data = from.data;
       return;
@@ -18,7 +19,10 @@ export const PAGE_SCRIPT = `'use strict';
     const news = [...from.childNodes];
     while (to.childNodes.length > news.length) to.lastChild.remove();
     const olds = [...to.childNodes];
-    news.forEach((node, i) => (olds[i] ? change(olds[i], node) : to.append(node.cloneNode(true))));
+    for (const [i, node] of news.entries()) {
+      if (olds[i]) change(olds[i], node);
+      else to.append(node.cloneNode(true));
+    }
   };
 
   // A director that hangs, or a proxy in front of it, may never respond.
@@ -28,14 +32,18 @@ export const PAGE_SCRIPT = `'use strict';
   let again = false;
   const refresh = async () => {
     if (document.hidden) return;
-    if (busy) return void (again = true);
+    if (busy) {
+      again = true;
+      return;
+    }
     busy = true;
     try {
       const answer = await fetch('/', { cache: 'no-store', signal: AbortSignal.timeout(TIMEOUT_MS) });
       if (!answer.ok) throw new Error(answer.statusText);
       const page = new DOMParser().parseFromString(await answer.text(), 'text/html');
       document.title = page.title;
-      for (const part of ['header', 'main', 'footer']) change(document.querySelector('body > ' + part), page.querySelector('body > ' + part));
+      for (const part of ['header', 'main', 'footer'])
+        change(document.querySelector(`body > ${part}`), page.querySelector(`body > ${part}`));
       live(true);
     } catch {
       live(false);
@@ -61,14 +69,13 @@ export const PAGE_SCRIPT = `'use strict';
     for (const name of ['summary', 'event'])
       source.addEventListener(name, () => {
         lastEvent = Date.now();
-        refresh();
+        void refresh();
       });
     source.addEventListener('error', () => live(false));
-    refresh();
+    void refresh();
   };
   listen();
   document.addEventListener('visibilitychange', listen);
   // The browser reconnects automatically, but not after a refusal or if no event arrives.
   setInterval(() => Date.now() - lastEvent > TIMEOUT_MS && listen(), TIMEOUT_MS / 2);
 })();
-`;
