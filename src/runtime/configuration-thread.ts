@@ -44,12 +44,12 @@ export interface PlanRequest {
   readonly snapshot: Pick<Snapshot, 'settings' | 'timeouts'>;
   /** Commands of the file that was applied before. */
   readonly commands: Packed<Command>;
-  readonly draining: readonly Drain[];
+  readonly draining: Packed<Drain>;
 }
 
 export interface ReloadPlan {
   readonly commands: Packed<Command>;
-  readonly drains: readonly Drain[];
+  readonly drains: Packed<Drain>;
   /** Manual changes, as text. */
   readonly manualChanges: readonly string[];
 }

@@ -42,12 +42,12 @@ function describe({ document, commands, vips, interfaces, warnings }: Loaded): R
 }
 
 function plan({ running, snapshot, commands, draining }: PlanRequest): ReloadPlan {
-  const before = { commands: [...unpacked(commands)], draining };
+  const before = { commands: [...unpacked(commands)], draining: [...unpacked(draining)] };
   const now = { ...snapshot, rules: [...unpacked(running)] };
   const planned = reloadCommands(now, file!.file.document, before);
   return {
     commands: pack(planned.commands),
-    drains: planned.drains,
+    drains: pack(planned.drains),
     manualChanges: truncated(planned.manualChanges),
   };
 }

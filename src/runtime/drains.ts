@@ -15,22 +15,25 @@ interface Draining {
 /** The draining destinations and services. */
 export class Drains {
   /** By service, then by destination; '': the service itself, after its destinations. */
-  readonly #drains = new Map<string, Map<string, Draining>>();
+  #drains = new Map<string, Map<string, Draining>>();
 
   /**
    * Replaces the entries by those of a reload. Entries that remain keep their deadline. `deadline`: ms of the
-   * director's clock.
+   * director's clock. Works in slices.
    */
-  set(drains: Iterable<Drain>, deadline: number): void {
-    const before = new Map(this.#drains);
-    this.#drains.clear();
+  async set(drains: Iterable<Drain>, deadline: number): Promise<void> {
+    const slice = new Slice();
+    const before = this.#drains;
+    const all = new Map<string, Map<string, Draining>>();
     for (const drain of drains) {
       const key = formatService(drain.service);
-      const entries = this.#drains.get(key) ?? new Map<string, Draining>();
-      this.#drains.set(key, entries);
+      const entries = all.get(key) ?? new Map<string, Draining>();
+      all.set(key, entries);
       const name = drain.destination ? formatDestination(drain.destination) : '';
       entries.set(name, before.get(key)?.get(name) ?? { drain, deadline });
+      if (slice.spent) await slice.next();
     }
+    this.#drains = all;
   }
 
   get all(): readonly Drain[] {

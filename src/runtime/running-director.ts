@@ -2,6 +2,7 @@
 
 import type { Watch } from '../checks/watch.ts';
 import { type Rule, ruleOf } from '../config/reload/applied-state.ts';
+import type { Drain } from '../config/reload/reconcile.ts';
 import type { DirectorApi } from '../control/director-api.ts';
 import { Director } from '../director/director.ts';
 import type { Host } from '../forwarding/method.ts';
@@ -137,12 +138,16 @@ export class RunningDirector {
       if (slice.spent) await slice.next();
     }
     const { settings, timeouts } = this.director.summary(clock());
-    const draining = this.#drains.all;
+    const draining = new Packing<Drain>();
+    for (const drain of this.#drains.all) {
+      draining.add(drain);
+      if (slice.spent) await slice.next();
+    }
     return {
       running: rules.packed,
       snapshot: { settings, timeouts },
       commands: this.#config!.commands,
-      draining,
+      draining: draining.packed,
     };
   }
 
@@ -161,7 +166,7 @@ export class RunningDirector {
     const failures = outcomes.filter((outcome) => outcome !== undefined);
     for (const { message } of failures) log('error', 'reload-command-failed', { error: message });
     this.#appliedChange = failures.length > 0 ? -1 : this.#plannedChange;
-    this.#drains.set(drains, clock() + wanted.drain * 1000);
+    await this.#drains.set(unpacked(drains), clock() + wanted.drain * 1000);
     this.#config = wanted;
     this.#drainingVips = [...this.#drainingVips, ...previous.vips];
     await this.#holdVips();

@@ -28,7 +28,7 @@ const from = (running: readonly Rule[], commands: Parameters<typeof pack>[0]) =>
   running: pack(running),
   snapshot: { settings: DEFAULT_SETTINGS, timeouts: { tcp: 900, tcpFin: 120, udp: 300 } },
   commands: pack(commands) as never,
-  draining: [],
+  draining: pack([]),
 });
 
 describe('a thread that reads a configuration file', () => {

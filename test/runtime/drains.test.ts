@@ -22,7 +22,7 @@ function busyDirector(): Director {
 test('a busy destination stays, with its service, until the deadline', async () => {
   const director = busyDirector();
   const drains = new Drains();
-  drains.set([{ service, destination }, { service }], 1000);
+  await drains.set([{ service, destination }, { service }], 1000);
   expect(await drains.due((name) => director.service(name), 999)).toEqual([]);
   expect(await drains.due((name) => director.service(name), 1000)).toEqual([
     { op: 'delete-destination', service, destination },
@@ -35,7 +35,7 @@ test('an idle destination is removed at once, and its service with it', async ()
   const director = busyDirector();
   director.expire(1_000_000);
   const drains = new Drains();
-  drains.set([{ service, destination }, { service }], 9_000_000);
+  await drains.set([{ service, destination }, { service }], 9_000_000);
   expect((await drains.due((name) => director.service(name), 1_000_000)).map(({ op }) => op)).toEqual([
     'delete-destination',
     'delete-service',
@@ -45,19 +45,19 @@ test('an idle destination is removed at once, and its service with it', async ()
 test('a drain of a removed destination is dropped; a destination that a later reload still drains keeps its deadline', async () => {
   const director = busyDirector();
   const drains = new Drains();
-  drains.set([{ service, destination }], 1000);
-  drains.set([{ service, destination }], 5000);
+  await drains.set([{ service, destination }], 1000);
+  await drains.set([{ service, destination }], 5000);
   expect(await drains.due((name) => director.service(name), 1000)).toHaveLength(1);
-  drains.set([{ service }], 1000);
+  await drains.set([{ service }], 1000);
   director.apply({ op: 'flush' }, 2);
   expect(await drains.due((name) => director.service(name), 2)).toEqual([]);
   expect(drains.size).toBe(0);
 });
 
-test('an address is in use while any service at it drains', () => {
+test('an address is in use while any service at it drains', async () => {
   const drains = new Drains();
   const other: ServiceAddress = { protocol: 'tcp', address: '192.0.2.2', port: 80 };
-  drains.set(
+  await drains.set(
     [{ service, destination }, { service: other, destination }, { service: { mark: 7, family: 4 } }],
     1000,
   );
