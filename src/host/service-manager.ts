@@ -15,6 +15,9 @@ const MSG_NOSIGNAL = 0x4000;
 /** Bytes of struct sockaddr_un before its path (include/uapi/linux/un.h), and of the path. */
 const FAMILY_BYTES = 2;
 const MAX_PATH_BYTES = 108;
+/** errno of a receiver whose queue is full (include/uapi/asm-generic/errno-base.h). */
+const EAGAIN = 11;
+const RETRY_MS = 100;
 const MAX_STATUS_BYTES = 1024;
 const isLittleEndian = new Uint8Array(new Uint16Array([1]).buffer)[0] === 1;
 
@@ -46,11 +49,25 @@ export async function openServiceManager(
   const { NOTIFY_SOCKET: path, WATCHDOG_USEC: limit, WATCHDOG_PID: watched } = environment;
   for (const name of ['NOTIFY_SOCKET', 'WATCHDOG_USEC', 'WATCHDOG_PID']) delete environment[name];
   let send = path ? await sender(path, load, failed) : undefined;
+  const waiting: string[] = [];
+  /** Sends what waits, in its order. The manager may be too busy to receive: it is tried again later. */
+  const flush = (): void => {
+    while (send && waiting.length > 0) {
+      const error = send(waiting[0]!);
+      if (error === EAGAIN) {
+        setTimeout(flush, RETRY_MS).unref();
+        return;
+      }
+      waiting.shift();
+      if (error === 0) continue;
+      send = undefined;
+      failed(`sendto ${path}: error ${error}`);
+    }
+  };
   const notify = (...lines: string[]): void => {
-    const reason = send?.(lines.join('\n'));
-    if (reason === undefined) return;
-    send = undefined;
-    failed(reason);
+    if (!send) return;
+    waiting.push(lines.join('\n'));
+    if (waiting.length === 1) flush();
   };
   const isWatched = Number(limit) > 0 && (watched === undefined || Number(watched) === process.pid);
   return {
@@ -59,7 +76,9 @@ export async function openServiceManager(
     reloading: () => notify('RELOADING=1', `MONOTONIC_USEC=${process.hrtime.bigint() / 1000n}`),
     stopping: (status) => notify('STOPPING=1', statusLine(status)),
     watchdogMs: send && isWatched ? Number(limit) / 1000 : undefined,
-    alive: () => notify('WATCHDOG=1'),
+    alive: () => {
+      if (waiting.length === 0) notify('WATCHDOG=1');
+    },
   };
 }
 
@@ -74,12 +93,12 @@ export function startWatchdog(manager: Pick<ServiceManager, 'watchdogMs' | 'aliv
 const statusLine = (text: string): string =>
   `STATUS=${text.replaceAll('\n', ' ').slice(0, MAX_STATUS_BYTES / 4)}`;
 
-/** Returns a function that sends a datagram, and returns why it could not. */
+/** Returns a function that sends a datagram, and returns 0 or an errno. */
 async function sender(
   path: string,
   load: () => Promise<System>,
   failed: (reason: string) => void,
-): Promise<((text: string) => string | undefined) | undefined> {
+): Promise<((text: string) => number) | undefined> {
   // A path that begins with @ is in the abstract namespace (unix(7)).
   const name = Buffer.from(path.startsWith('@') ? `\0${path.slice(1)}` : `${path}\0`);
   if (name.length > MAX_PATH_BYTES) {
@@ -109,7 +128,7 @@ async function sender(
         block.bytes.set(message);
         const { address: to, bytes } = address;
         const sent = system.sendTo(socket, block.address, message.length, MSG_NOSIGNAL, to, bytes.length);
-        return sent < 0 ? `sendto ${path}: error ${-sent}` : undefined;
+        return Math.max(0, -sent);
       });
     });
 }

@@ -1,11 +1,10 @@
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
 import { openServiceManager, startWatchdog } from '../../src/host/service-manager.ts';
-import { allocate } from '../../src/sys/memory.ts';
-import { loadSystem, type System } from '../../src/sys/system.ts';
-import { succeeded } from '../../src/sys/system-call-error.ts';
+import { loadSystem } from '../../src/sys/system.ts';
+import { openNotifySocket } from '../support/notify-socket.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'lvs-notify-'));
 afterAll(() => rmSync(folder, { recursive: true }));
@@ -14,25 +13,7 @@ const system = await loadSystem().catch(() => undefined);
 test('system calls are available', ({ skip }) =>
   skip(system === undefined, 'the package koffi is not installed'));
 
-/** A manager's socket at a path, or with @ in the abstract namespace. */
-function managerSocket(path: string) {
-  const { socket, bind, read } = system as System;
-  const block = allocate(system as System, 4096);
-  const name = Buffer.from(path.startsWith('@') ? `\0${path.slice(1)}` : `${path}\0`);
-  block.view.setUint16(0, 1, true);
-  block.bytes.set(name, 2);
-  // SOCK_DGRAM | SOCK_NONBLOCK
-  const descriptor = succeeded('socket', socket(1, 2 | 0o4000, 0));
-  succeeded('bind', bind(descriptor, block.address, 2 + name.length));
-  return {
-    /** The next datagram's lines; undefined if there is none. */
-    next(): string[] | undefined {
-      const length = read(descriptor, block.address, 4096);
-      return length < 0 ? undefined : Buffer.from(block.bytes.subarray(0, length)).toString().split('\n');
-    },
-    [Symbol.dispose]: () => void (system as System).close(descriptor),
-  };
-}
+const managerSocket = (path: string) => openNotifySocket(system!, path);
 
 const unexpected = (reason: string) => {
   throw new Error(reason);
@@ -72,6 +53,23 @@ describe.skipIf(system === undefined)('a service manager', () => {
     expect(manager.watchdogMs).toBe(10);
     using _watchdog = startWatchdog(manager);
     await expect.poll(() => socket.next()).toEqual(['WATCHDOG=1']);
+  });
+
+  test('that is busy is sent everything later, in order', async () => {
+    const path = join(folder, 'busy');
+    using socket = managerSocket(path);
+    const manager = await openServiceManager({ NOTIFY_SOCKET: path }, loadSystem, unexpected);
+    // More than the kernel queues (net.unix.max_dgram_qlen).
+    const limit = Number(readFileSync('/proc/sys/net/unix/max_dgram_qlen', 'latin1'));
+    for (let i = 0; i < limit + 5; i++) manager.ready(String(i));
+    const received: string[] = [];
+    await expect
+      .poll(() => {
+        for (let lines = socket.next(); lines; lines = socket.next()) received.push(lines[1]!);
+        return received.length;
+      })
+      .toBe(limit + 5);
+    expect(received).toEqual(Array.from({ length: limit + 5 }, (_, i) => `STATUS=${i}`));
   });
 
   test('that watches another process gets no signs of life', async () => {
