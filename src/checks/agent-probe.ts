@@ -1,11 +1,15 @@
-/** The agent probe: connects to an agent on the server and reads a line, by the protocol of HAProxy's agent-check. */
+/**
+ * The agent probe: connects to an agent on the server and reads a line of HAProxy's agent-check protocol (HAProxy 2.8
+ * configuration manual, "agent-check").
+ */
 import { connect } from 'node:net';
-import { parseAgentReport } from './agent-protocol.ts';
 import { failureOf } from './connect-errors.ts';
-import type { Observation, Probe } from './probe.ts';
+import type { AgentReport, Observation, Probe } from './probe.ts';
 
 /** Maximum length of an answer, bytes. */
 const MAX_ANSWER_BYTES = 1024;
+/** Higher percentages are limited to this. */
+const MAX_PERCENT = 100;
 
 export const agentProbe: Probe = ({ address, port, check }, signal) =>
   new Promise<Observation>((resolve) => {
@@ -33,3 +37,38 @@ export const agentProbe: Probe = ({ address, port, check }, signal) =>
     socket.on('end', finish);
     socket.on('error', (error) => done(failureOf(error, signal, check.timeout)));
   });
+
+/** Returns the report; undefined: no known word. Words are separated by spaces, tabs or commas; # begins a comment. */
+export function parseAgentReport(line: string): AgentReport | undefined {
+  let words: AgentReport | undefined;
+  for (const word of line
+    .replace(/#.*/, '')
+    .toLowerCase()
+    .split(/[\s,]+/)) {
+    const part = wordOf(word);
+    if (part) words = { ...words, ...part };
+  }
+  return words;
+}
+
+function wordOf(word: string): AgentReport | undefined {
+  switch (word) {
+    case 'up':
+      return { health: 'up' };
+    case 'down':
+    case 'fail':
+    case 'failed':
+    case 'stopped':
+      return { health: 'down' };
+    case 'ready':
+      return { admin: 'ready' };
+    case 'drain':
+    case 'maint':
+      return { admin: 'drain' };
+    default: {
+      const percent = /^(\d{1,9})%$/.exec(word);
+      if (percent) return { percent: Math.min(MAX_PERCENT, Number(percent[1])) };
+      return /^maxconn:\d{1,9}$/.test(word) ? {} : undefined;
+    }
+  }
+}

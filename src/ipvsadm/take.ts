@@ -13,9 +13,9 @@ import { Refusal } from './refusal.ts';
 const MAX_INT = 2_147_483_647;
 const MAX_MARK = 4_294_967_295;
 /** Seconds: 31 days. */
-const MAX_TIMEOUT = 2_678_400;
+const MAX_TIMEOUT_S = 2_678_400;
 /** Seconds of -p without a number (IP_VS_TEMPLATE_TIMEOUT, ip_vs.h). */
-const DEFAULT_PERSISTENCE = 360;
+const DEFAULT_PERSISTENCE_S = 360;
 const MAX_UDP_PAYLOAD = 65_507;
 /** Characters of the longest interface name (IFNAMSIZ - 1); longer ones are cut. */
 const MAX_INTERFACE_CHARACTERS = 15;
@@ -44,7 +44,7 @@ export function takeTimeouts(draft: Draft, words: readonly string[]): readonly s
 }
 
 function parseTimeout(text: string, least: number): number {
-  const seconds = parseNumber(text, least, MAX_TIMEOUT);
+  const seconds = parseNumber(text, least, MAX_TIMEOUT_S);
   if (seconds === undefined) throw new Refusal(`invalid timeout value \`${text}' specified`);
   return seconds;
 }
@@ -77,7 +77,7 @@ export async function takeOption(
       draft.scheduler = value || 'wlc';
       return;
     case 'persistent':
-      draft.persistent = isBare ? DEFAULT_PERSISTENCE : parseTimeout(value, 1);
+      draft.persistent = isBare ? DEFAULT_PERSISTENCE_S : parseTimeout(value, 1);
       return;
     case 'netmask':
       draft.mask = parseMask(value, draft.family);

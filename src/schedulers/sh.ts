@@ -5,8 +5,8 @@ import { isEligible } from './least.ts';
 import { FALLBACK, PORT, type SchedulerFactory } from './scheduler.ts';
 
 /** Bits of the bucket number, as in the kernel; another number would select other destinations. */
-const BITS = 8;
-const BUCKETS = 1 << BITS;
+const BUCKET_BITS = 8;
+const BUCKETS = 1 << BUCKET_BITS;
 
 /**
  * Returns the table: as many consecutive buckets per destination as its weight (at least one), repeated until
@@ -35,7 +35,7 @@ export const sh: SchedulerFactory = (context) => {
   return {
     schedule({ caddr, cport }) {
       const key = (foldAddress(caddr) + ((context.flags & PORT) !== 0 ? cport : 0)) | 0;
-      const home = multiplicative(key, BITS);
+      const home = multiplicative(key, BUCKET_BITS);
       const destination = table[home];
       if (!destination || isEligible(destination)) return destination;
       if ((context.flags & FALLBACK) === 0) return undefined;

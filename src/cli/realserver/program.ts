@@ -61,7 +61,7 @@ async function run(options: RunOptions): Promise<void> {
   if (program) say(`tunnel: a kernel program decapsulates packets on ${program.devices.join(', ')}`);
   await apply(changes, agent);
   let isDraining = false;
-  const words = () => (isDraining ? 'drain' : busyness());
+  const words = () => (isDraining ? 'drain' : capacityReport());
   if (options.agentCheck && !options.once)
     await serveAgentCheck({ ...options.agentCheck, words }).catch(async (error) => {
       await restore(agent);
@@ -87,7 +87,7 @@ async function run(options: RunOptions): Promise<void> {
 }
 
 /** Returns the agent's response to directors: its capacity by the load average of the last minute. */
-const busyness = (): string => `up ready ${percentOf(loadavg()[0]!, availableParallelism())}%`;
+const capacityReport = (): string => `up ready ${percentOf(loadavg()[0]!, availableParallelism())}%`;
 
 function wholeSeconds(text: string): number {
   if (/^\d{1,5}$/.test(text)) return Number(text);

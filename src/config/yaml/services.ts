@@ -16,7 +16,7 @@ type YamlDestination = Exclude<YamlService['destinations'], string>[number];
 type Inherited = NonNullable<YamlFile['defaults']>;
 
 /** Maximum number of ports of a range: each is a separate service. */
-const MAX_RANGE = 4096;
+const MAX_RANGE_PORTS = 4096;
 
 /** Bits of ServiceOptions.schedulerFlags by their names in files and in ipvsadm. */
 export const FLAG_BITS: Readonly<Record<string, number>> = {
@@ -77,10 +77,10 @@ function addressesOf({ notes, place, names }: YamlContext, each: YamlService, pa
     );
     return [];
   }
-  if (last - first >= MAX_RANGE) {
+  if (last - first >= MAX_RANGE_PORTS) {
     notes.error(
       at,
-      `invalid port range of ${last - first + 1} ports: expected at most ${MAX_RANGE} (a firewall mark covers any number)`,
+      `invalid port range of ${last - first + 1} ports: expected at most ${MAX_RANGE_PORTS} (a firewall mark covers any number)`,
     );
     return [];
   }

@@ -94,18 +94,55 @@ export function rehearse(
       });
     }
   };
+  const core = rehearsedCore(real, now, {
+    services,
+    table,
+    engineData,
+    looked(found, mark) {
+      if (real.marks.rules.length > 0) steps.push({ step: 'mark', mark });
+      tellService(found, mark, true);
+    },
+    sent(frame, nextHop) {
+      tellMade();
+      steps.push({ step: 'sent', packet: printFrame(frame), nextHop: formatAddress(nextHop) });
+    },
+  });
+  const verdict = datapath.fork(core).handle(frame, now);
+  tellMade();
+  if (isPacket && verdict === 'pass' && !steps.some(({ step }) => step === 'service' || step === 'found')) {
+    packet.decode(frame);
+    const mark = real.marks.of(packet);
+    const { protocol, dst, dstPort, family } = packet;
+    tellService(real.services.lookup(family, mark, protocol, dst, dstPort), mark, false);
+  }
+  return { packet: line, steps, verdict, ...(error && { error }) };
+}
+
+/** The state that the packet changes, and what is reported of its path. */
+interface Rehearsed {
+  readonly services: RehearsedServices;
+  readonly table: RehearsedTable;
+  readonly engineData: Map<Row, string>;
+  /** Called for a lookup of a service. */
+  readonly looked: (found: Service | undefined, mark: number) => void;
+  /** Called for a packet that would be sent. */
+  readonly sent: (frame: Frame, nextHop: Address) => void;
+}
+
+/** Returns the state for one packet: copies of what it changes, and the rest of the real one. Sends nothing. */
+function rehearsedCore(real: DirectorCore, now: number, rehearsed: Rehearsed): Core {
+  const { services, table, engineData, looked, sent } = rehearsed;
   const { host } = real.forwarding;
   const errorLimit = real.forwarding.errorLimit?.copy();
   errorLimit?.advance(now);
   const drops = Object.fromEntries(Object.keys(DROP_REASONS).map((reason) => [reason, 0]));
-  const core: Core = {
+  return {
     services: {
       serves: (family) => real.services.serves(family),
       addresses: real.services.addresses,
       lookup(family, mark, protocol, address, port) {
         const found = real.services.lookup(family, mark, protocol, address, port);
-        if (real.marks.rules.length > 0) steps.push({ step: 'mark', mark });
-        tellService(found, mark, true);
+        looked(found, mark);
         return found && services.service(found);
       },
     },
@@ -130,13 +167,12 @@ export function rehearse(
       nextId: () => 0,
       errorLimit,
       host: {
-        route: (to: Address) => host.route(to),
-        isLocal: (address: Address) => host.isLocal(address),
-        isValidSource: (source: Address, destination: Address, ingress: number) =>
+        route: (to) => host.route(to),
+        isLocal: (address) => host.isLocal(address),
+        isValidSource: (source, destination, ingress) =>
           host.isValidSource?.(source, destination, ingress) ?? true,
-        transmit(sent, nextHop) {
-          tellMade();
-          steps.push({ step: 'sent', packet: printFrame(sent), nextHop: formatAddress(nextHop) });
+        transmit(frame, nextHop) {
+          sent(frame, nextHop);
           return true;
         },
       },
@@ -147,13 +183,4 @@ export function rehearse(
     offload: noOffload,
     isBackup: real.isBackup,
   };
-  const verdict = datapath.fork(core).handle(frame, now);
-  tellMade();
-  if (isPacket && verdict === 'pass' && !steps.some(({ step }) => step === 'service' || step === 'found')) {
-    packet.decode(frame);
-    const mark = real.marks.of(packet);
-    const { protocol, dst, dstPort, family } = packet;
-    tellService(real.services.lookup(family, mark, protocol, dst, dstPort), mark, false);
-  }
-  return { packet: line, steps, verdict, ...(error && { error }) };
 }

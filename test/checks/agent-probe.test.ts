@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { parseAgentReport } from '../../src/checks/agent-protocol.ts';
+import { parseAgentReport } from '../../src/checks/agent-probe.ts';
 
 test.each([
   ['75%', { percent: 75 }],
