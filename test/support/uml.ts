@@ -19,11 +19,15 @@ export function umlMissing(): string | undefined {
   );
 }
 
-/** Runs a command as the guest's only job, with `environment`; `folder` receives its output. Ends with the guest. */
+/**
+ * Runs a command as the guest's only job, with `environment`; `folder` receives its output. Ends with the guest, which
+ * is killed after `limit` ms.
+ */
 export async function runInGuest(
   command: readonly string[],
   environment: Readonly<Record<string, string>>,
   folder: string,
+  limit: number,
 ): Promise<void> {
   const init = join(folder, 'init');
   const exports = Object.entries({
@@ -52,5 +56,7 @@ export async function runInGuest(
       stdio: ['ignore', 'ignore', 'ignore'],
     },
   );
+  const timer = setTimeout(() => kernel.kill('SIGKILL'), limit);
   await once(kernel, 'exit');
+  clearTimeout(timer);
 }
