@@ -1,11 +1,18 @@
 /** ns a packet of the offload's programs, above one that only changes MAC addresses and sends. */
+import { cpus } from 'node:os';
+import { MASQ, ROUTE, TUNNEL } from '../src/director/connection-flags.ts';
+import { ConnectionTable } from '../src/director/connections.ts';
 import type { Bpf } from '../src/ebpf/bpf.ts';
 import type { Program } from '../src/ebpf/program.ts';
 import { testRun } from '../src/ebpf/test-run.ts';
-import type { Action } from '../src/offload/actions.ts';
+import { type Arrays, kernelArrays } from '../src/offload/arrays.ts';
 import { type HookName, tc, xdp } from '../src/offload/hooks.ts';
-import { type KernelTables, openKernelTables } from '../src/offload/kernel-tables.ts';
+import { KernelMemory } from '../src/offload/kernel-memory.ts';
+import { NextHops } from '../src/offload/next-hops.ts';
 import { forwarderCode } from '../src/offload/program.ts';
+import { ProcessorCounters } from '../src/table/counters.ts';
+import { DESTINATION, DESTINATION_FLAGS, SETTINGS_BYTES } from '../src/table/record-layout.ts';
+import { Ticks } from '../src/table/ticks.ts';
 import { addressFromV4, parseAddress } from '../src/wire/address.ts';
 import { packetOfLine } from '../src/wire/packet-line.ts';
 import { TCP } from '../src/wire/tcp.ts';
@@ -32,54 +39,56 @@ export const frame = (): Uint8Array<ArrayBuffer> => {
   return octets;
 };
 
-export const actionOf = (method: MethodName, interfaceIndex: number): Action => {
-  const hop = { ...MACS, interfaceIndex, vlan: 0, mtu: 1500 };
-  switch (method) {
-    case 'DR':
-      return { kind: 'route', hop };
-    case 'NAT':
-      return {
-        kind: 'toDestination',
-        hop,
-        translation: { address: VIP, port: 80, newAddress: SERVER, newPort: 8080 },
-      };
-    case 'IPIP':
-      return { kind: 'tunnel4', hop, source: parseAddress('10.1.2.254')!, address: SERVER };
-    default:
-      return method satisfies never;
-  }
-};
+const FLAGS: Readonly<Record<MethodName, number>> = { DR: ROUTE, NAT: MASQ, IPIP: TUNNEL };
+const SOURCE = parseAddress('10.1.2.254')!;
+const TICK_MS = 4;
+/** The only destination's record. */
+const DESTINATION_NUMBER = 1;
+const RECORDS = 64;
 
 export interface Filled {
-  readonly tables: KernelTables;
-  /** Sets the action of all flows. */
-  use(action: Action): void;
-  /** Number of flows without a slot. */
+  readonly arrays: Arrays;
+  /** Makes all connections have this method, by a next hop at the interface. */
+  use(method: MethodName, interfaceIndex: number): void;
+  /** Connections that found no place. */
   readonly unplaced: number;
 }
 
-/** Returns a table with `flows` flows of the wrapper. */
+/** Returns a table with `count` connections of the wrapper. */
 export function filled(bpf: Bpf, count: number): Filled {
-  const tables = openKernelTables(bpf, { flows: count, flows6: 64, seed: 0x2545f491, actions: 64 });
-  const slots: number[] = [];
-  let current = tables.actions.hold(actionOf('DR', 1));
-  let unplaced = 0;
-  for (let flow = 0; flow < count; flow++) {
-    const client = addressFromV4(CLIENT + flowAddress(flow));
-    const slot = tables.flows.insert(TCP, client, flowPort(flow), VIP, 80, current);
-    if (slot < 0) unplaced++;
-    else slots.push(slot);
-  }
-  return {
-    tables,
-    unplaced,
-    use(action) {
-      const before = current;
-      current = tables.actions.hold(action);
-      for (const slot of slots) tables.flows.setAction(slot, current);
-      tables.actions.release(before);
+  const memory = new KernelMemory(bpf);
+  const table = new ConnectionTable({
+    ...{ limit: count, seed: 0x2545f491, memory, ticks: new Ticks(TICK_MS) },
+  });
+  const nextHops = new NextHops(memory);
+  memory.reserve('settings', SETTINGS_BYTES);
+  new ProcessorCounters(memory, cpus().length, RECORDS);
+  const { records } = table;
+  records.set(DESTINATION_NUMBER, SERVER, 8080);
+  records.setWord(DESTINATION_NUMBER, DESTINATION.flags, DESTINATION_FLAGS.AVAILABLE);
+  records.setWord(DESTINATION_NUMBER, DESTINATION.weight, 1);
+  const it = {
+    arrays: kernelArrays(bpf, memory, {
+      ...{ places: table.homes, secrets: table.secrets, records: RECORDS, processors: cpus().length },
+      clock: { tickMs: TICK_MS, shift: 0, offset: 0n },
+    }),
+    unplaced: 0,
+    use(method: MethodName, interfaceIndex: number): void {
+      for (const row of [...table.rows()]) table.remove(row);
+      const hop = nextHops.numberOf({ ...MACS, interfaceIndex, vlan: 0, mtu: 1500, source: SOURCE }, SERVER);
+      records.setHalf(DESTINATION_NUMBER, DESTINATION.nextHop, hop);
+      it.unplaced = 0;
+      for (let flow = 0; flow < count; flow++) {
+        const caddr = addressFromV4(CLIENT + flowAddress(flow));
+        const ends = { protocol: TCP, caddr, cport: flowPort(flow), vaddr: VIP, vport: 80 };
+        const dport = method === 'NAT' ? 8080 : 80;
+        const made = { destination: DESTINATION_NUMBER, dport, flags: FLAGS[method], salt: 0 };
+        if (table.add(ends, made) < 0) it.unplaced++;
+      }
     },
   };
+  it.use('DR', 1);
+  return it;
 }
 
 /** Runs of one packet each, where a packet cannot be used again: with cold caches and the clock's own cost, so rough. */
@@ -105,12 +114,12 @@ export function costs(bpf: Bpf, hook: HookName, table: Filled, flows: number, ro
   const singly = (program: Program, expected: number): number =>
     median(Array.from({ length: SINGLE_RUNS }, () => once(program, expected, 1)));
   const swap = swapAndSend(bpf, hook);
-  const code = forwarderCode({ hook: HOOKS[hook], tables: table.tables.tables });
+  const code = forwarderCode({ hook: HOOKS[hook], arrays: table.arrays });
   const program = load(bpf, hook, `lvs_${hook}`, code);
   const baselines: number[] = [];
   const net = Object.fromEntries(
     METHODS.map((method) => {
-      table.use(actionOf(method, 1));
+      table.use(method, 1);
       // The kernel encapsulates a packet buffer only once: each run needs a new one.
       const measure =
         hook === 'tc' && method === 'IPIP'

@@ -12,7 +12,7 @@ import { xdp } from '../src/offload/hooks.ts';
 import { forwarderCode } from '../src/offload/program.ts';
 import { enterNetworkNamespace } from '../src/sys/network-namespace.ts';
 import { LaneNetwork } from './lane.ts';
-import { actionOf, type Filled, frame, METHODS, type MethodName, median } from './offload-cost.ts';
+import { type Filled, frame, METHODS, type MethodName, median } from './offload-cost.ts';
 import { rotate } from './offload-wrapper.ts';
 
 const { R0, R1, R2, R6, R7, R9, DW, at, exit } = bpf;
@@ -57,18 +57,17 @@ export class Lane implements Disposable {
 
   async measure(table: Filled, flows: number): Promise<LiveFigures> {
     const bare = this.#bare();
-    const tables = table.tables.tables;
     const program = new Program(this.#bpf, {
       type: 'xdp',
       name: 'lvs_xdp',
-      code: forwarderCode({ hook: xdp, tables }),
+      code: forwarderCode({ hook: xdp, arrays: table.arrays }),
     });
     const generator = this.#generator(flows);
     const rates: number[] = [];
     let lost = 0;
     const ratio = {} as Record<MethodName, number>;
     for (const method of METHODS) {
-      table.use(actionOf(method, this.#out));
+      table.use(method, this.#out);
       await this.#round(program, generator);
       const ratios: number[] = [];
       for (let round = 0; round < ROUNDS; round++) {

@@ -20,6 +20,7 @@ import {
 import { TCP } from '../wire/tcp.ts';
 import { UDP } from '../wire/udp.ts';
 import type { DestinationRegistry } from './destinations.ts';
+import type { KernelPath } from './kernel-path.ts';
 import { engineNames } from './path/persistence.ts';
 import { PLAIN_TUNNEL, type RealDestination, type Service, type ServiceKey } from './service.ts';
 import type { ServiceRegistry } from './services.ts';
@@ -39,6 +40,7 @@ export interface Configuration {
   readonly random: () => number;
   /** A sync daemon runs; its messages have one address family per connection. */
   readonly isSynced: boolean;
+  readonly kernelPath: Pick<KernelPath, 'collect'>;
 }
 
 export function addService(into: Configuration, name: ServiceAddress, options: ServiceOptions): void {
@@ -64,7 +66,7 @@ export function deleteService(from: Configuration, name: ServiceAddress, now: nu
 }
 
 export function dropService(from: Configuration, service: Service, now: number): void {
-  for (const destination of service.clear()) from.destinations.remove(destination, now);
+  for (const destination of service.clear()) removeDestination(from, destination, now);
   from.services.remove(service);
 }
 
@@ -104,6 +106,16 @@ export function editDestination(
   service.scheduler.changed?.('edited', destination, service.destinations.indexOf(destination));
 }
 
+/** Removes a destination, after what programs of the kernel counted for it was added to its present service. */
+function removeDestination(
+  { destinations, kernelPath }: Configuration,
+  destination: RealDestination,
+  now: number,
+): void {
+  kernelPath.collect(destination.index);
+  destinations.remove(destination, now);
+}
+
 export function deleteDestination(
   from: Configuration,
   name: ServiceAddress,
@@ -113,7 +125,7 @@ export function deleteDestination(
   const service = requireService(from, name);
   const destination = requireDestination(service, name, at);
   const index = service.remove(destination);
-  from.destinations.remove(destination, now);
+  removeDestination(from, destination, now);
   service.scheduler.changed?.('removed', destination, index);
 }
 

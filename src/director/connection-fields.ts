@@ -71,6 +71,30 @@ export class ConnectionFields {
     return this.stored.changeTrack(row, track, kept | state | (inactive ? TRACK.INACTIVE : 0));
   }
 
+  /** The row's template is assured: programs of the kernel may forward all of its packets. */
+  setAssured(row: Row): void {
+    this.stored.setBits(row, TRACK.ASSURED, TRACK.ASSURED);
+  }
+
+  /** Sets whether programs of the kernel send all packets of the row to the director. */
+  setHeld(row: Row, isHeld: boolean): void {
+    this.stored.setBits(row, TRACK.UP, isHeld ? TRACK.UP : 0);
+  }
+
+  /** Returns the number of the next hop of its replies; 0: not known. */
+  nextHop(row: Row): number {
+    return this.stored.nextHop(row);
+  }
+
+  setNextHop(row: Row, number: number): void {
+    this.stored.setNextHop(row, number);
+  }
+
+  /** Makes the next hops of these numbers unknown to all rows that name them. */
+  clearNextHops(numbers: ReadonlySet<number>): void {
+    this.stored.clearNextHops(numbers);
+  }
+
   setState(row: Row, state: number): void {
     this.stored.setBits(row, TRACK.state, state);
   }

@@ -1,6 +1,5 @@
 /** The state of a director that the steps of a packet's path share. */
 import type { ForwardingContext } from '../forwarding/method.ts';
-import { AttachedOffload, type FlowOffload } from '../forwarding/offload.ts';
 import type { Row } from '../model/connection.ts';
 import type { Settings } from '../model/settings.ts';
 import type { EventCounts } from '../model/snapshot.ts';
@@ -9,6 +8,7 @@ import type { TableMemory } from '../table/memory.ts';
 import { ServiceRecords } from '../table/service-records.ts';
 import type { ConnectionTable } from './connections.ts';
 import { DestinationRegistry } from './destinations.ts';
+import { AttachedKernelPath, type KernelPath } from './kernel-path.ts';
 import { Marks } from './marks.ts';
 import { Meter } from './rate-estimator.ts';
 import type { RealDestination } from './service.ts';
@@ -47,7 +47,7 @@ export interface Core {
   readonly secureTcp: boolean;
   readonly dropRate: number;
   untilDrop: number;
-  readonly offload: FlowOffload;
+  readonly kernelPath: KernelPath;
   readonly isBackup: boolean;
 }
 
@@ -83,7 +83,7 @@ export class DirectorCore implements Core {
   /** Scheduling attempts until the next one is dropped. */
   untilDrop = 0;
   /** The kernel path that forwards packets of known connections, if any. */
-  readonly offload = new AttachedOffload();
+  readonly kernelPath = new AttachedKernelPath();
   /** A sync daemon runs. */
   isSynced = false;
   /** A backup sync daemon runs and no master does: with backup_only nothing is forwarded. */

@@ -57,6 +57,8 @@ export interface DirectorOptions {
   readonly maxConnections?: number;
   /** Where the table and its records are; default: memory of this process. */
   readonly memory?: TableMemory;
+  /** The table in that memory, if it was made before; default: a new one. */
+  readonly table?: ConnectionTable;
   /** The clock by which programs of the kernel restart timers in rows; without it, no program does. */
   readonly ticks?: Ticks;
   /** Interval of the estimator, ms; rates are per second of a period of 2000. */
@@ -88,7 +90,7 @@ export class Director {
     const seed = Math.floor(random() * 2 ** 32);
     const memory = options.memory ?? ordinaryMemory;
     const { ticks } = options;
-    const table = new ConnectionTable({ limit: maxConnections, seed, memory, ticks });
+    const table = options.table ?? new ConnectionTable({ limit: maxConnections, seed, memory, ticks });
     let id = Math.floor(random() * 0x10000);
     const nextId = () => {
       id = (id + 1) & 0xffff;
@@ -145,7 +147,6 @@ export class Director {
         this.#zero(command.service && requireService(core, command.service));
         break;
       case 'set-timeouts':
-        core.offload.sweep();
         core.timeouts.set(command.timeouts);
         break;
       case 'set':
@@ -284,10 +285,10 @@ export class Director {
   }
 
   #tick(): void {
-    const { settings, services, total, offload } = this.context;
+    const { settings, services, total, kernelPath } = this.context;
     if (settings.run_estimation === 0) return;
     // The counters are current, including those of the kernel path.
-    offload.sweep();
+    kernelPath.collect();
     total.tick();
     for (const service of services.all) {
       service.meter.tick();

@@ -1,8 +1,18 @@
 /** Probes which eBPF features this kernel offers, by using each of them once. */
-import { graceUnavailable } from '../sys/membarrier.ts';
 import { assemble } from './assemble.ts';
 import type { Bpf } from './bpf.ts';
-import { atomic, exit, FP, type Fragment, LOAD_ACQUIRE, mov, R0, storeImm, W } from './instruction.ts';
+import {
+  atomic,
+  COMPARE_EXCHANGE,
+  exit,
+  FP,
+  type Fragment,
+  mov,
+  R0,
+  R1,
+  storeImm,
+  W,
+} from './instruction.ts';
 import { ATTACH_TCX_INGRESS, attachTcxIngress } from './link.ts';
 import { BpfMap } from './map.ts';
 import { Program, VerifierError } from './program.ts';
@@ -20,8 +30,7 @@ export interface Features {
   readonly mappedMaps: Feature;
   readonly xdp: Feature;
   readonly tcx: Feature;
-  readonly acquire: Feature;
-  readonly gracePeriods: Feature;
+  readonly exchange: Feature;
 }
 
 /** TCX_NEXT and XDP_PASS (include/uapi/linux/bpf.h). */
@@ -43,15 +52,16 @@ export async function probeFeatures(bpf: Bpf): Promise<Features> {
       using next = program(bpf, 'schedulerClassifier', [mov.imm(R0, NEXT), exit()]);
       attachTcxIngress(bpf, next, bpf.system.interfaceIndex(LOOPBACK))[Symbol.dispose]();
     }),
-    acquire: probe('loads with acquire (Linux 6.15)', () => {
+    exchange: probe('atomic compare-exchange (Linux 5.12)', () => {
       using _program = program(bpf, 'xdp', [
         storeImm(W, FP, -4, 0),
-        atomic(W, LOAD_ACQUIRE, R0, -4, FP),
+        mov.imm(R0, 0),
+        mov.imm(R1, 1),
+        atomic(W, COMPARE_EXCHANGE, FP, -4, R1),
         mov.imm(R0, XDP_PASS),
         exit(),
       ]);
     }),
-    gracePeriods: { name: 'grace periods (membarrier)', missing: await graceUnavailable(bpf.system) },
   };
 }
 

@@ -4,8 +4,8 @@
 export const MAP_LOOKUP = 1;
 /** Returns the ns since boot. */
 export const KTIME_GET_NS = 5;
-/** Returns a random 32-bit number. */
-export const RANDOM = 7;
+/** Returns the number of the processor that runs the program. */
+export const PROCESSOR_ID = 8;
 /** r1: context, r2: offset of the checksum, r3: old value, r4: new value (size 0: the difference), r5: flags, size. */
 export const L4_CSUM_REPLACE = 11;
 /** r1: context, r2: program array, r3: index. Returns only if the array has no program at the index. */
@@ -22,6 +22,8 @@ export const SKB_PULL_DATA = 39;
 export const XDP_ADJUST_HEAD = 44;
 /** r1: context, r2: bytes by which the packet grows, r3: where, r4: flags. Linux 4.13; the flags below: 5.2. */
 export const SKB_ADJUST_ROOM = 50;
+/** Returns the 64-bit count of timer ticks. Requires Linux 5.5. */
+export const JIFFIES64 = 118;
 
 /** Flags of L4_CSUM_REPLACE: the pseudo header changed; a UDP checksum of 0 is left alone, and never the result. */
 export const PSEUDO_HEADER = 0x10;

@@ -227,9 +227,9 @@ function process(its: Surroundings): Family[] {
       offload ? single(offload.upcalls) : [],
     ),
     counter(
-      'lvs_offload_flows_total',
-      'Flows that were added to the kernel path.',
-      offload ? single(offload.installed) : [],
+      'lvs_offload_packets_total',
+      'Packets that the kernel path forwarded without the process, as of the last tick of the estimator.',
+      offload ? single(offload.forwarded) : [],
     ),
     gauge(
       'lvs_event_loop_longest_turn_seconds',

@@ -63,6 +63,6 @@ export interface Surroundings {
   readonly conditions: readonly Condition[];
   /** Announcements of VIPs (gratuitous ARP, unsolicited neighbor advertisements) since the start. */
   readonly announcements: number;
-  /** With a kernel path: packets that it handed up, and flows that it was given to forward, since the start. */
-  readonly offload?: { readonly upcalls: number; readonly installed: number };
+  /** With a kernel path: packets that it handed up, and that it forwarded itself, since the start. */
+  readonly offload?: { readonly upcalls: number; readonly forwarded: number };
 }

@@ -6,9 +6,10 @@ import {
   at,
   B,
   call,
+  DW,
+  FP,
   type Fragment,
   H,
-  jeq,
   jne,
   jump,
   load,
@@ -30,12 +31,13 @@ import {
   W,
   xor,
 } from '../ebpf/instruction.ts';
+import { DESTINATION, NEXT_HOP } from '../table/record-layout.ts';
 import {
+  asLoaded,
   CONGESTED,
   DF,
   ETHERTYPE,
   FLOW_LABEL,
-  FRAGMENT,
   HEADER_CHECKSUM,
   IDENTIFICATION,
   IP_IN_IP,
@@ -48,10 +50,15 @@ import {
   TOTAL_LENGTH,
   VERSION_6,
 } from './header-fields.ts';
-import { ACTION_AT, adjustHead, CONTEXT, type Hook, PACKET, untag } from './hooks.ts';
-import { ACTION_ADDRESS, ACTION_HEADER_CHANGE, ACTION_SOURCE } from './layout.ts';
+import { adjustHead, CONTEXT, HOP_AT, type Hook, PACKET, untag } from './hooks.ts';
 import { type Family, V4, V6 } from './parse.ts';
-import { age, count, fold } from './rewrite-steps.ts';
+import { age, fold } from './rewrite-steps.ts';
+import { RECORD } from './stack.ts';
+
+/** The last word of an address of 16 bytes: an IPv4 address. */
+const LAST_WORD = 12;
+/** Words of an outer IPv4 header that are the same for all packets: version and length, DF, protocol. */
+const OUTER_WORDS = asLoaded(0x4500) + DF + asLoaded(IP_IN_IP[4]);
 
 /* Bytes of outer headers. */
 const OUTER4 = V4.header;
@@ -88,20 +95,24 @@ const withoutMark = (tos: Register, label: string): Fragment => [
   at(label, mov.reg(R1, tos)),
 ];
 
-const copyAddress = (from: number, to: number, octets: 4 | 16): Fragment =>
-  (octets === 4 ? [0] : [0, 4, 8, 12]).map((i) => [
-    load(W, R1, ACTION_AT, from + i),
-    store(W, PACKET, to + i, R1),
-  ]);
+/** Writes the outer addresses: the next hop's source, and the destination. Clobbers r1 and r2. */
+const outerAddresses = ({ version, src, dst }: Family): Fragment => [
+  load(DW, R2, FP, RECORD),
+  (version === 4 ? [0] : [0, 4, 8, 12]).map((word) => {
+    const field = version === 4 ? LAST_WORD : word;
+    return [
+      load(W, R1, HOP_AT, NEXT_HOP.source + field),
+      store(W, PACKET, src + word, R1),
+      load(W, R1, R2, DESTINATION.address + field),
+      store(W, PACKET, dst + word, R1),
+    ];
+  }),
+];
 
 /** IPv4 in IPv4. Without DF the outer packet needs a unique identification: the director encapsulates it. */
 export function tunnel4(hook: Hook): Fragment {
   const inner = NETWORK + OUTER4;
   return [
-    at(V4.label('tunnel4'), load(H, R1, PACKET, FRAGMENT)),
-    and.imm(R1, DF),
-    jeq.imm(R1, 0, V4.label('miss')),
-    count(V4, hook),
     age(V4),
     grow(OUTER4, 4, hook, V4),
     storeImm(H, PACKET, ETHERTYPE, IPV4_TYPE),
@@ -119,13 +130,16 @@ export function tunnel4(hook: Hook): Fragment {
     storeImm(W, PACKET, IDENTIFICATION, DF << 16),
     store(B, PACKET, V4.ttl, R5),
     storeImm(B, PACKET, V4.protocol, IP_IN_IP[4]),
-    copyAddress(ACTION_SOURCE, V4.src, 4),
-    copyAddress(ACTION_ADDRESS, V4.dst, 4),
-    load(H, R1, ACTION_AT, ACTION_HEADER_CHANGE),
+    outerAddresses(V4),
+    load(W, R1, PACKET, V4.src),
+    load(W, R2, PACKET, V4.dst),
+    add.reg(R1, R2),
+    add.imm(R1, OUTER_WORDS),
     add.reg(R1, R4),
     add.reg(R1, R5),
     lsh.imm(R3, 8),
     add.reg(R1, R3),
+    fold(R1, R2),
     fold(R1, R2),
     fold(R1, R2),
     xor.imm(R1, 0xffff),
@@ -139,7 +153,6 @@ export function tunnel6(family: Family, hook: Hook): Fragment {
   const inner = NETWORK + OUTER6;
   const { version } = family;
   return [
-    count(family, hook),
     age(family),
     grow(OUTER6, 6, hook, family),
     storeImm(H, PACKET, ETHERTYPE, IPV6_TYPE),
@@ -159,8 +172,7 @@ export function tunnel6(family: Family, hook: Hook): Fragment {
     storeImm(B, PACKET, V6.protocol, IP_IN_IP[version]),
     load(B, R5, PACKET, family.ttl + OUTER6),
     store(B, PACKET, V6.ttl, R5),
-    copyAddress(ACTION_SOURCE, V6.src, 16),
-    copyAddress(ACTION_ADDRESS, V6.dst, 16),
+    outerAddresses(V6),
     jump('transmit'),
   ];
 }

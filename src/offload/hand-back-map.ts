@@ -2,10 +2,11 @@
 import type { Bpf } from '../ebpf/bpf.ts';
 import { BpfMap } from '../ebpf/map.ts';
 import { ETHERNET_HEADER, ETHERTYPE_IPV4, MAC } from '../wire/ethernet.ts';
-import type { NextHop } from './actions.ts';
+
 import { Attachments } from './attach.ts';
 import { HAND_BACK, handBackCode, INTERFACE_KEY, INTERFACE_VALUE } from './hand-back.ts';
 import type { Hook } from './hooks.ts';
+import type { NextHop } from './next-hops.ts';
 
 /** Interfaces that the map has room for. */
 const MAX_INTERFACES = 4096;
@@ -40,7 +41,7 @@ export class HandBack implements Disposable {
   }
 
   /** Returns the Ethernet header by which the program sends an IPv4 packet to this next hop. Throws SystemCallError. */
-  headerOf({ interfaceIndex, to, from }: NextHop): Uint8Array {
+  headerOf({ interfaceIndex, to, from }: Pick<NextHop, 'interfaceIndex' | 'to' | 'from'>): Uint8Array {
     const text = from.join();
     if (this.#known.get(interfaceIndex) !== text) {
       const key = new Uint8Array(INTERFACE_KEY);

@@ -15,9 +15,9 @@ import {
   jgt,
   jle,
   jne,
-  jump,
   load,
   mov,
+  mul,
   or,
   R0,
   R1,
@@ -28,25 +28,27 @@ import {
   R8,
   R9,
   type Register,
+  rsh,
   store,
   storeImm,
   sub,
   W,
+  xor,
 } from '../ebpf/instruction.ts';
-import { ETHERNET_HEADER, VLAN_ID, VLAN_TAG } from '../wire/ethernet.ts';
+import { NEXT_HOP } from '../table/record-layout.ts';
+import { ETHERNET_HEADER, MAC, VLAN_ID, VLAN_TAG } from '../wire/ethernet.ts';
 import { IPV6_HEADER } from '../wire/ipv6.ts';
 import { TCP_HEADER } from '../wire/tcp.ts';
 import { ETHERTYPE, NETWORK, TAG_CONTROL, VLAN_TYPE } from './header-fields.ts';
-import { ACTION_INTERFACE, ACTION_MACS, ACTION_VLAN } from './layout.ts';
 
 /** Register of the context, in the whole program. */
 export const CONTEXT = R6;
 /** Register of the packet: 14 bytes before its IP header, where the Ethernet header is unless the frame is tagged. */
 export const PACKET = R7;
-/** Register of the slot that was found; before that, of the table. */
-export const SLOT_AT = R8;
-/** Register of the action; before that, of the end of the readable packet. */
-export const ACTION_AT = R9;
+/** Register of the row that is compared, or was found. */
+export const ROW_AT = R8;
+/** Register of the next hop; before that, of the end of the readable packet. */
+export const HOP_AT = R9;
 export const END = R9;
 
 /** Stack offset of the bytes of the tag that the packet was received with: 0 or 4 (XDP). */
@@ -63,15 +65,13 @@ export interface Hook {
   readonly begin: Fragment;
   /** Jumps to `pass` if the frame's MAC address is another host's (promiscuous mode). */
   readonly unlessOurs: Fragment;
-  /** Handles a packet whose EtherType, in r1, is not IP: jumps to `again` behind a VLAN tag, else to `pass`. */
-  readonly otherType: (again: string) => Fragment;
   /** Sets PACKET again after a helper that may have moved it; drops it if shorter than `octets`. Clobbers r2, r4. */
   readonly reload: (octets: number) => Fragment;
   /** Proves to the verifier again that `octets` bytes of the packet are readable. Clobbers r2, r4. */
   readonly readable: (octets: number) => Fragment;
   /** Jumps to `target` if the frame is shorter than the IP packet, whose length is in `length`. Clobbers r2. */
   readonly unlessWhole: (length: Register, target: string) => Fragment;
-  /** Rewrites layer 2 and sends the packet, after the action's other changes. */
+  /** Rewrites layer 2 and sends the packet, after its other changes. */
   readonly transmit: Fragment;
 }
 
@@ -102,16 +102,18 @@ const reloading =
 
 /** Writes both MAC addresses. Clobbers r1, r2. */
 const addresses: Fragment = [
-  load(DW, R1, ACTION_AT, ACTION_MACS),
+  load(W, R1, HOP_AT, NEXT_HOP.to),
   store(W, PACKET, 0, R1),
-  load(W, R2, ACTION_AT, ACTION_MACS + 4),
-  store(W, PACKET, 4, R2),
-  load(W, R1, ACTION_AT, ACTION_MACS + 8),
-  store(W, PACKET, 8, R1),
+  load(H, R2, HOP_AT, NEXT_HOP.to + 4),
+  store(H, PACKET, 4, R2),
+  load(W, R1, HOP_AT, NEXT_HOP.from),
+  store(W, PACKET, MAC, R1),
+  load(H, R2, HOP_AT, NEXT_HOP.from + 4),
+  store(H, PACKET, MAC + 4, R2),
 ];
 
-/** Sends the packet by the action's interface, which may be the one that received it. */
-const send: Fragment = [load(W, R1, ACTION_AT, ACTION_INTERFACE), mov.imm(R2, 0), call(REDIRECT), exit()];
+/** Sends the packet by the next hop's interface, which may be the one that received it. */
+const send: Fragment = [load(W, R1, HOP_AT, NEXT_HOP.interface), mov.imm(R2, 0), call(REDIRECT), exit()];
 
 /** Sends the packet by an interface, given by its index. */
 export const redirectTo = (interfaceIndex: number): Fragment => [
@@ -146,17 +148,20 @@ export const xdp: Hook = {
   name: 'xdp',
   pass: 2,
   drop: 1,
-  begin: [pointers(XDP_DATA, XDP_DATA_END, END), storeImm(DW, FP, TAGGED, 0)],
+  begin: [
+    pointers(XDP_DATA, XDP_DATA_END, END),
+    unlessReadable(NETWORK, 'pass'),
+    // Bytes of the tag, without a branch: the verifier would follow all that comes afterwards twice.
+    load(H, R1, PACKET, ETHERTYPE),
+    xor.imm(R1, VLAN_TYPE),
+    sub.imm(R1, 1),
+    rsh.imm(R1, 63),
+    mul.imm(R1, VLAN_TAG),
+    store(DW, FP, TAGGED, R1),
+    add.reg(PACKET, R1),
+  ],
   // XDP runs before the kernel compares the address: the card's filter has to suffice.
   unlessOurs: [],
-  otherType: (again) => [
-    jne.imm(R1, VLAN_TYPE, 'pass'),
-    load(DW, R1, FP, TAGGED),
-    jne.imm(R1, 0, 'pass'),
-    storeImm(DW, FP, TAGGED, VLAN_TAG),
-    add.imm(PACKET, VLAN_TAG),
-    jump(again),
-  ],
   reload: reloadXdp,
   readable: readable(XDP_DATA_END),
   unlessWhole: (length, target) => [
@@ -166,19 +171,19 @@ export const xdp: Hook = {
     jgt.reg(R2, END, target),
   ],
   transmit: [
-    load(H, R1, ACTION_AT, ACTION_VLAN),
+    load(H, R1, HOP_AT, NEXT_HOP.vlan),
     load(DW, R2, FP, TAGGED),
     or.reg(R1, R2),
     jne.imm(R1, 0, 'tags'),
     at('plain', addresses),
     send,
     // The start moves by 4 bytes for each tag that is removed or added.
-    at('tags', load(H, R1, ACTION_AT, ACTION_VLAN)),
+    at('tags', load(H, R1, HOP_AT, NEXT_HOP.vlan)),
     jeq.imm(R1, 0, 'shift'),
     sub.imm(R2, VLAN_TAG),
     at('shift', adjustHead),
     reloadXdp(ETHERNET_HEADER + VLAN_TAG),
-    load(H, R1, ACTION_AT, ACTION_VLAN),
+    load(H, R1, HOP_AT, NEXT_HOP.vlan),
     jeq.imm(R1, 0, 'plain'),
     storeImm(H, PACKET, ETHERTYPE, VLAN_TYPE),
     store(H, PACKET, TAG_CONTROL, R1),
@@ -233,7 +238,6 @@ export const tc: Hook = {
     at('linear', mov.imm(R1, 0)),
   ],
   unlessOurs: [load(W, R1, CONTEXT, SKB_PACKET_TYPE), jne.imm(R1, PACKET_HOST, 'pass')],
-  otherType: () => jump('pass'),
   reload: reloadSkb,
   readable: readable(SKB_DATA_END),
   unlessWhole: (length, target) => [

@@ -4,6 +4,8 @@ import {
   and,
   at,
   B,
+  DW,
+  FP,
   type Fragment,
   H,
   jeq,
@@ -20,12 +22,13 @@ import {
   R3,
   R5,
   rsh,
+  store,
   sub,
   toBig,
 } from '../ebpf/instruction.ts';
 import { IPV4_HEADER } from '../wire/ipv4.ts';
 import { IPV6_HEADER } from '../wire/ipv6.ts';
-import { ACK, FIN, RST, SYN, TCP, TCP_FLAGS, TCP_HEADER } from '../wire/tcp.ts';
+import { TCP, TCP_FLAGS, TCP_HEADER } from '../wire/tcp.ts';
 import { UDP, UDP_HEADER } from '../wire/udp.ts';
 import {
   FRAGMENT,
@@ -38,6 +41,7 @@ import {
   UDP_LENGTH,
 } from './header-fields.ts';
 import { type Hook, PACKET, unlessReadable } from './hooks.ts';
+import { FLAGS } from './stack.ts';
 
 /** An IP version; offsets are from the Ethernet header, tags apart. */
 export interface Family {
@@ -90,9 +94,9 @@ export const loadLength = ({ version, header }: Family): Fragment => [
 ];
 
 /**
- * Loads the protocol into r5 for a complete TCP segment or UDP datagram of the length that its headers state and that
- * changes no connection's state: TCP with ACK and without SYN, FIN, RST. Jumps to `miss` for others, to `pieces` for
- * those without ports. The fragment that follows has to be labeled `known`. Clobbers r1 to r3.
+ * Loads the protocol into r5 for a complete TCP segment or UDP datagram of the length that its headers state, and stores
+ * the segment's FLAGS. Jumps to `miss` for others, to `pieces` for those without ports. The fragment that follows has to
+ * be labeled `find`. Clobbers r1 to r3.
  */
 export function parse(family: Family, hook: Hook): Fragment {
   const { version, header, ttl, protocol, transport, label } = family;
@@ -119,8 +123,19 @@ export function parse(family: Family, hook: Hook): Fragment {
     jle.imm(R1, 1, miss),
     loadLength(family),
     hook.unlessWhole(R3, miss),
-    jne.imm(R5, TCP, label('udp')),
-    unlessReadable(transport + TCP_HEADER, miss),
+    jeq.imm(R5, TCP, label('tcp')),
+    jlt.imm(R3, header + UDP_HEADER, miss),
+    load(H, R1, PACKET, transport + UDP_LENGTH),
+    toBig(R1, 16),
+    jlt.imm(R1, UDP_HEADER, miss),
+    mov.reg(R2, R3),
+    sub.imm(R2, header),
+    jgt.reg(R1, R2, miss),
+    // Any flags. The verifier follows this shorter packet, and recognizes TCP as another case of the same.
+    and.imm(R1, 0xff),
+    store(DW, FP, FLAGS, R1),
+    jump(label('find')),
+    at(label('tcp'), unlessReadable(transport + TCP_HEADER, miss)),
     jlt.imm(R3, header + TCP_HEADER, miss),
     load(B, R1, PACKET, transport + TCP_DATA_OFFSET),
     rsh.imm(R1, 4),
@@ -129,15 +144,6 @@ export function parse(family: Family, hook: Hook): Fragment {
     add.imm(R1, header),
     jgt.reg(R1, R3, miss),
     load(B, R1, PACKET, transport + TCP_FLAGS),
-    and.imm(R1, SYN | FIN | RST | ACK),
-    jne.imm(R1, ACK, miss),
-    jump(label('known')),
-    at(label('udp'), jlt.imm(R3, header + UDP_HEADER, miss)),
-    load(H, R1, PACKET, transport + UDP_LENGTH),
-    toBig(R1, 16),
-    jlt.imm(R1, UDP_HEADER, miss),
-    mov.reg(R2, R3),
-    sub.imm(R2, header),
-    jgt.reg(R1, R2, miss),
+    store(DW, FP, FLAGS, R1),
   ];
 }

@@ -1,12 +1,13 @@
 /** Emits the forwarder, for XDP or tc: forwards packets of known connections as src/forwarding does. */
 
 import { assemble } from '../ebpf/assemble.ts';
-import { at, exit, type Fragment, H, jeq, load, mov, R0, R1 } from '../ebpf/instruction.ts';
+import { at, exit, type Fragment, H, jeq, jump, load, mov, R0, R1 } from '../ebpf/instruction.ts';
 import { IPV4_HEADER } from '../wire/ipv4.ts';
 import { UDP_HEADER } from '../wire/udp.ts';
+import type { Arrays } from './arrays.ts';
+import { findReply, findRequest } from './find.ts';
 import { ETHERTYPE, IPV4_TYPE, IPV6_TYPE, NETWORK } from './header-fields.ts';
 import { CONTEXT, type Hook, PACKET, redirectTo, unlessReadable } from './hooks.ts';
-import { lookup, type Tables } from './lookup.ts';
 import { parse, V4, V6 } from './parse.ts';
 import { rewrite } from './rewrite.ts';
 import { type Upcall, upcalls } from './upcall.ts';
@@ -16,26 +17,27 @@ const SHORTEST = NETWORK + IPV4_HEADER + UDP_HEADER;
 
 export interface ProgramParts {
   readonly hook: Hook;
-  readonly tables: Tables;
+  readonly arrays: Arrays;
   /** Where packets without a known flow are sent; undefined: the kernel processes them. */
   readonly upcall?: Upcall;
 }
 
 /** Returns the program as fragments, so that it can be wrapped and printed. */
-export function forwarder({ hook, tables, upcall }: ProgramParts): Fragment {
+export function forwarder({ hook, arrays, upcall }: ProgramParts): Fragment {
   return [
     mov.reg(CONTEXT, R1),
     hook.unlessOurs,
     hook.begin,
-    at('look', unlessReadable(SHORTEST, 'pass')),
+    unlessReadable(SHORTEST, 'pass'),
     load(H, R1, PACKET, ETHERTYPE),
     jeq.imm(R1, IPV6_TYPE, V6.label('is')),
     jeq.imm(R1, IPV4_TYPE, V4.label('is')),
-    hook.otherType('look'),
+    jump('pass'),
     [V4, V6].map((family) => [
       at(family.label('is'), parse(family, hook)),
-      at(family.label('known'), lookup(family, tables)),
-      rewrite(family, hook),
+      at(family.label('find'), findRequest(family, arrays, family.label('request'))),
+      findReply(family, arrays, family.label('reply'), family.label('miss')),
+      rewrite(family, hook, arrays),
     ]),
     at('transmit', hook.transmit),
     [V4, V6].map((family) => upcalls(family, upcall)),

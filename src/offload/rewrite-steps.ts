@@ -1,20 +1,14 @@
 /** Emits the steps of every rewriting: checksums, time to live, counters. */
 import {
-  ATOMIC_ADD,
   add,
   and,
-  atomic,
   B,
-  DW,
-  FP,
   type Fragment,
   H,
   load,
-  loadImm64,
   mov,
   R1,
   R2,
-  R3,
   type Register,
   rsh,
   store,
@@ -22,13 +16,10 @@ import {
   xor,
 } from '../ebpf/instruction.ts';
 import { HEADER_CHECKSUM } from './header-fields.ts';
-import { type Hook, PACKET, SLOT_AT } from './hooks.ts';
-import { PACKET_SHIFT, SLOTS } from './layout.ts';
+import { PACKET } from './hooks.ts';
 import type { Family } from './parse.ts';
 
-/** Stack offset of the number that is added to the slot's counts (tc). */
-export const COUNT = -16;
-/** Folds a sum of two 16-bit words (three: fold twice) into 16 bits. Clobbers `spare`. */
+/** Adds the carries of a sum of 16-bit words to it; after three times a sum of up to 40 bits has 16. Clobbers `spare`. */
 export const fold = (total: Register, spare: Register): Fragment => [
   mov.reg(spare, total),
   rsh.imm(spare, 16),
@@ -36,11 +27,13 @@ export const fold = (total: Register, spare: Register): Fragment => [
   add.reg(total, spare),
 ];
 
-/** Updates the checksum at `offset` by the 16-bit change in `change` (RFC 1624). Clobbers r1 and `change`. */
+/** Updates the checksum at `offset` by the change in `change`, of up to 40 bits (RFC 1624). Clobbers r1 and `change`. */
 export const updateChecksum = (offset: number, change: Register, finish: Fragment = []): Fragment => [
   load(H, R1, PACKET, offset),
   xor.imm(R1, 0xffff),
   add.reg(R1, change),
+  fold(R1, change),
+  fold(R1, change),
   fold(R1, change),
   xor.imm(R1, 0xffff),
   finish,
@@ -48,7 +41,7 @@ export const updateChecksum = (offset: number, change: Register, finish: Fragmen
 ];
 
 /** The change of the checksum when the TTL, the lower byte of its word as loaded, decreases by 1. */
-const TTL_CHANGE = 0xfffe;
+export const TTL_CHANGE = 0xfffe;
 
 /** Decreases the time to live by 1. Clobbers r1 and, with IPv4, r2. */
 export const age = ({ ttl, version }: Family): Fragment => [
@@ -56,12 +49,4 @@ export const age = ({ ttl, version }: Family): Fragment => [
   sub.imm(R1, 1),
   store(B, PACKET, ttl, R1),
   version === 4 ? [mov.imm(R2, TTL_CHANGE), updateChecksum(HEADER_CHECKSUM, R2)] : [],
-];
-
-/** Counts one packet of r3 bytes (XDP), or what `measure` stored (tc). Clobbers r2. */
-export const count = ({ version }: Family, hook: Hook): Fragment => [
-  hook.name === 'xdp'
-    ? [loadImm64(R2, 0, 1 << (PACKET_SHIFT - 32)), add.reg(R2, R3)]
-    : load(DW, R2, FP, COUNT),
-  atomic(DW, ATOMIC_ADD, SLOT_AT, SLOTS[version].counts, R2),
 ];

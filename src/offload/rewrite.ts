@@ -1,6 +1,7 @@
-/** Emits what the forwarding methods do to a packet of a known flow, as src/forwarding does. */
+/** Emits what happens to a packet of a known connection: checks, counts, and what src/forwarding does. */
 import {
   add,
+  and,
   at,
   B,
   DW,
@@ -9,53 +10,171 @@ import {
   type Fragment,
   H,
   jeq,
+  jge,
   jgt,
+  jlt,
   jne,
+  jset,
   jump,
+  type Label,
   load,
   loadImm64,
+  loadMapValue,
   lsh,
   mov,
   mul,
+  R0,
   R1,
   R2,
   R3,
   R4,
   R5,
   rsh,
+  rsh32,
   store,
+  storeImm,
   sub,
   W,
+  xor32,
 } from '../ebpf/instruction.ts';
-import { TCP, TCP_HEADER } from '../wire/tcp.ts';
-import { UDP_HEADER } from '../wire/udp.ts';
+import { ROW, TRACK } from '../table/layout.ts';
+import { DESTINATION, DESTINATION_FLAGS, NEXT_HOP, NEXT_HOP_BYTES, TUNNEL } from '../table/record-layout.ts';
+import { IPV4_HEADER } from '../wire/ipv4.ts';
+import { IPV6_HEADER, MIN_MTU6 } from '../wire/ipv6.ts';
+import { SYN, TCP, TCP_HEADER } from '../wire/tcp.ts';
+import { UDP, UDP_CHECKSUM, UDP_HEADER } from '../wire/udp.ts';
+import type { Arrays } from './arrays.ts';
 import { tunnel4, tunnel6 } from './encapsulate.ts';
-import { TCP_DATA_OFFSET } from './header-fields.ts';
-import { ACTION_AT, CONTEXT, type Hook, PACKET, SKB_GSO_SIZE } from './hooks.ts';
-import { ACTION_KIND, ACTION_MTU, KINDS, PACKET_SHIFT } from './layout.ts';
+import { RECORD_SHIFT } from './find.ts';
+import { DF, FRAGMENT, TCP_DATA_OFFSET } from './header-fields.ts';
+import { CONTEXT, HOP_AT, type Hook, PACKET, ROW_AT, SKB_GSO_SIZE } from './hooks.ts';
 import { type Family, loadLength } from './parse.ts';
-import { age, COUNT, count } from './rewrite-steps.ts';
+import { age } from './rewrite-steps.ts';
+import * as stack from './stack.ts';
+import { track } from './track.ts';
 import { translate } from './translate.ts';
 
+/** Numbers of the forwarding methods (include/uapi/linux/ip_vs.h, Linux 6.1), as bits of `track`. */
+const METHOD = 7 << TRACK.method;
+const LOCAL = 1 << TRACK.method;
+const TUNNELED = 2 << TRACK.method;
+/** States after which a SYN begins another connection: FIN_WAIT, TIME_WAIT, CLOSE (src/director/path/tcp-state.ts). */
+const OVER = (1 << 4) | (1 << 5) | (1 << 6);
+const HOP_SHIFT = Math.log2(NEXT_HOP_BYTES);
+/** The third word of an IPv4 address in a record. */
+const MAPPED = -0x1_0000;
+
+/** Copies an address of 16 bytes in rows and records, or its last word, to NEW_ADDRESS. Clobbers r1. */
+const keepAddress = ({ version }: Family, from: typeof ROW_AT | typeof R0, field: number): Fragment =>
+  version === 4
+    ? [load(W, R1, from, field + 12), store(W, FP, stack.NEW_ADDRESS, R1)]
+    : [0, 8].map((half) => [load(DW, R1, from, field + half), store(DW, FP, stack.NEW_ADDRESS + half, R1)]);
+
 /**
- * Loads the packet's length into r3 and jumps to `miss` if it is too long for the action. tc: the length of a merged
- * packet is that of its segments, which are also counted. Clobbers r1 to r5.
+ * Reads the row that was found, with r2 as `track`, and drops the packet if the row became another connection's meanwhile.
+ * Jumps to `miss` for what the director has to decide. r0: the destination's record.
  */
-function measure(family: Family, hook: Hook): Fragment {
-  const { label, protocol, transport, header } = family;
-  const fits: Fragment = [load(H, R2, ACTION_AT, ACTION_MTU), jgt.reg(R3, R2, label('miss'))];
-  if (hook.name === 'xdp') return [loadLength(family), fits];
+function read(family: Family, arrays: Arrays, isReply: boolean): Fragment {
+  const { destinations, records } = arrays;
+  const miss = family.label('miss');
   return [
+    load(H, R3, ROW_AT, ROW.destination),
+    jge.imm(R3, records, 'drop'),
+    isReply
+      ? [
+          keepAddress(family, ROW_AT, ROW.vaddr),
+          load(H, R1, ROW_AT, ROW.vport),
+          store(DW, FP, stack.NEW_PORT, R1),
+          load(H, R5, ROW_AT, ROW.nextHop),
+        ]
+      : [],
+    load(W, R1, ROW_AT, ROW.track),
+    xor32.reg(R1, R2),
+    rsh32.imm(R1, TRACK.generation),
+    jne.imm(R1, 0, 'drop'),
+    store(DW, FP, stack.TRACKED, R2),
+    store(DW, FP, stack.DESTINATION_NUMBER, R3),
+    lsh.imm(R3, RECORD_SHIFT),
+    loadMapValue(R0, destinations),
+    add.reg(R0, R3),
+    store(DW, FP, stack.RECORD, R0),
+    load(W, R1, R0, DESTINATION.flags),
+    and.imm(R1, DESTINATION_FLAGS.AVAILABLE),
+    jeq.imm(R1, 0, miss),
+    jset.imm(R2, TRACK.UP, miss),
+    untilAssured(family, isReply, miss),
+  ];
+}
+
+/** Jumps to `miss` for packets by which the director assures the template of their connection. Clobbers r1. */
+function untilAssured({ protocol }: Family, isReply: boolean, miss: Label): Fragment {
+  const done = Symbol('done');
+  return [
+    mov.reg(R1, R2),
+    and.imm(R1, TRACK.TEMPLATED | TRACK.ASSURED),
+    jne.imm(R1, TRACK.TEMPLATED, done),
+    isReply ? jump(miss) : [load(B, R1, PACKET, protocol), jeq.imm(R1, TCP, miss)],
+    at(done, mov.imm(R1, 0)),
+  ];
+}
+
+/** Jumps to `miss` for a SYN that may begin another connection. r0: the record, r2: `track`. Clobbers r1 and r3. */
+function unlessBegins(family: Family, miss: Label): Fragment {
+  const known = Symbol('known');
+  return [
+    load(B, R1, PACKET, family.protocol),
+    jne.imm(R1, TCP, known),
+    load(DW, R1, FP, stack.FLAGS),
+    and.imm(R1, SYN),
+    jeq.imm(R1, 0, known),
+    load(W, R1, R0, DESTINATION.weight),
+    jeq.imm(R1, 0, miss),
+    mov.reg(R1, R2),
+    and.imm(R1, TRACK.state),
+    mov.imm(R3, OVER),
+    rsh.reg(R3, R1),
+    jset.imm(R3, 1, miss),
+    at(known, mov.imm(R1, 0)),
+  ];
+}
+
+/** Sets HOP_AT to the next hop of the number in r5, and jumps to `miss` if it is unusable. Clobbers r1. */
+const hop = ({ nextHops }: Arrays, miss: Label): Fragment => [
+  jeq.imm(R5, 0, miss),
+  lsh.imm(R5, HOP_SHIFT),
+  loadMapValue(HOP_AT, nextHops),
+  add.reg(HOP_AT, R5),
+  load(W, R1, HOP_AT, NEXT_HOP.interface),
+  jeq.imm(R1, 0, miss),
+];
+
+/**
+ * Stores what the packet counts as, and jumps to `miss` if it is too long for the next hop with OVERHEAD. tc: the length of a merged packet is that of its segments, which are also counted. Clobbers r1 to r5.
+ */
+function measure(family: Family, hook: Hook, miss: Label): Fragment {
+  const { protocol, transport, header } = family;
+  const single = Symbol('single');
+  const datagram = Symbol('datagram');
+  const fits: Fragment = [
+    load(DW, R2, FP, stack.OVERHEAD),
+    add.reg(R3, R2),
+    load(H, R2, HOP_AT, NEXT_HOP.mtu),
+    jgt.reg(R3, R2, miss),
+  ];
+  const one: Fragment = [
     loadLength(family),
-    loadImm64(R4, 0, 1 << (PACKET_SHIFT - 32)),
-    add.reg(R4, R3),
-    store(DW, FP, COUNT, R4),
+    storeImm(DW, FP, stack.PACKETS, 1),
+    store(DW, FP, stack.OCTETS, R3),
+  ];
+  if (hook.name === 'xdp') return [one, fits];
+  return [
+    one,
     load(W, R2, CONTEXT, SKB_GSO_SIZE),
-    jeq.imm(R2, 0, label('single')),
+    jeq.imm(R2, 0, single),
     // r5: bytes of all headers, r4: segments.
     mov.imm(R5, header + UDP_HEADER),
     load(B, R1, PACKET, protocol),
-    jne.imm(R1, TCP, label('pieces-udp')),
+    jne.imm(R1, TCP, datagram),
     mov.reg(R5, R2),
     hook.readable(transport + TCP_HEADER),
     mov.reg(R2, R5),
@@ -64,39 +183,148 @@ function measure(family: Family, hook: Hook): Fragment {
     lsh.imm(R5, 2),
     add.imm(R5, header),
     // The kernel's count of segments (gso_segs) is 0 in packets from a virtual machine's host.
-    at(label('pieces-udp'), mov.reg(R4, R3)),
+    at(datagram, mov.reg(R4, R3)),
     sub.reg(R4, R5),
     add.reg(R4, R2),
     sub.imm(R4, 1),
     div.reg(R4, R2),
-    mov.reg(R1, R4),
-    sub.imm(R1, 1),
-    mul.reg(R1, R5),
-    add.reg(R1, R3),
-    lsh.imm(R4, PACKET_SHIFT),
-    add.reg(R4, R1),
-    store(DW, FP, COUNT, R4),
+    store(DW, FP, stack.PACKETS, R4),
+    sub.imm(R4, 1),
+    mul.reg(R4, R5),
+    add.reg(R4, R3),
+    store(DW, FP, stack.OCTETS, R4),
     mov.reg(R3, R2),
     add.reg(R3, R5),
-    at(label('single'), fits),
+    at(single, fits),
   ];
 }
 
-/** Applies the action that was found and jumps to `transmit`. */
-export function rewrite(family: Family, hook: Hook): Fragment {
-  const { label } = family;
+/** Jumps to `miss` for a datagram without a checksum: the director computes the one that it gets. Clobbers r1. */
+function unlessChecksum({ protocol, transport }: Family, miss: Label): Fragment {
+  const checked = Symbol('checked');
   return [
-    measure(family, hook),
-    load(W, R1, ACTION_AT, ACTION_KIND),
-    jeq.imm(R1, KINDS.route, label('route')),
-    jeq.imm(R1, KINDS.toDestination, label('to-destination')),
-    jeq.imm(R1, KINDS.toClient, label('to-client')),
-    family.version === 4 ? jeq.imm(R1, KINDS.tunnel4, label('tunnel4')) : [],
-    jne.imm(R1, KINDS.tunnel6, label('miss')),
-    tunnel6(family, hook),
-    family.version === 4 ? tunnel4(hook) : [],
-    at(label('to-client'), translate(family, hook, family.src, family.transport, 'to-client')),
-    at(label('to-destination'), translate(family, hook, family.dst, family.transport + 2, 'to-destination')),
-    at(label('route'), [count(family, hook), age(family), jump('transmit')]),
+    load(B, R1, PACKET, protocol),
+    jne.imm(R1, UDP, checked),
+    load(H, R1, PACKET, transport + UDP_CHECKSUM),
+    jeq.imm(R1, 0, miss),
+    at(checked, mov.imm(R1, 0)),
+  ];
+}
+
+/** Labels: `request` and `reply`, where r2 is `track` of the row at ROW_AT. Jumps to `transmit`, `pass` or `miss`. */
+export const rewrite = (family: Family, hook: Hook, arrays: Arrays): Fragment => [
+  request(family, hook, arrays),
+  reply(family, hook, arrays),
+];
+
+function request(family: Family, hook: Hook, arrays: Arrays): Fragment {
+  const { label } = family;
+  const miss = label('miss');
+  const accepted = label('accepted');
+  const translated = label('translated');
+  const tunneled = label('tunneled');
+  return [
+    at(label('request'), read(family, arrays, false)),
+    unlessBegins(family, miss),
+    load(H, R5, R0, DESTINATION.nextHop),
+    hop(arrays, miss),
+    mov.imm(R3, 0),
+    mov.reg(R1, R2),
+    and.imm(R1, METHOD),
+    jeq.imm(R1, 0, translated),
+    jeq.imm(R1, TUNNELED, tunneled),
+    jeq.imm(R1, LOCAL, miss),
+    jump(accepted),
+    at(tunneled, acceptTunneled(family, miss)),
+    jump(accepted),
+    at(translated, acceptTranslated(family, miss)),
+    at(accepted, store(DW, FP, stack.OVERHEAD, R3)),
+    measure(family, hook, miss),
+    track(family, arrays, 'client'),
+    // What the method is, and what kind of tunnel, is read again: the verifier follows one path up to here.
+    load(DW, R1, FP, stack.TRACKED),
+    and.imm(R1, METHOD),
+    jeq.imm(R1, 0, label('translate')),
+    jne.imm(R1, TUNNELED, label('route')),
+    load(DW, R0, FP, stack.RECORD),
+    unlessIpv4(label('tunnel6')),
+    family.version === 4 ? tunnel4(hook) : jump(miss),
+    at(label('tunnel6'), tunnel6(family, hook)),
+    at(label('translate'), translate(family, hook, 'request')),
+    at(label('route'), age(family)),
+    jump('transmit'),
+  ];
+}
+
+/** Keeps the address and port of the destination, whose record is at r0. Clobbers r1. */
+function acceptTranslated(family: Family, miss: Label): Fragment {
+  const keep = Symbol('keep');
+  return [
+    unlessChecksum(family, miss),
+    keepAddress(family, R0, DESTINATION.address),
+    load(H, R1, R0, DESTINATION.port),
+    jset.imm(R2, TRACK.SAME_PORT, keep),
+    store(DW, FP, stack.NEW_PORT, R1),
+    jump(family.label('accepted')),
+    at(keep, load(H, R1, PACKET, family.transport + 2)),
+    store(DW, FP, stack.NEW_PORT, R1),
+  ];
+}
+
+/** Loads the bytes of the outer header into r3; jumps to `miss` for tunnels that the director makes. Clobbers r1. */
+function acceptTunneled({ version, label }: Family, miss: Label): Fragment {
+  const ipv6 = label('in-ipv6');
+  return [
+    load(H, R1, R0, DESTINATION.tunnel),
+    jne.imm(R1, TUNNEL.ipip, miss),
+    unlessIpv4(ipv6),
+    version === 6
+      ? // IPv6 in IPv4 takes a new identification for each packet.
+        jump(miss)
+      : [
+          load(H, R1, PACKET, FRAGMENT),
+          and.imm(R1, DF),
+          // Without DF the outer packet needs a unique identification.
+          jeq.imm(R1, 0, miss),
+          mov.imm(R3, IPV4_HEADER),
+          jump(label('accepted')),
+        ],
+    // A link that is too narrow for IPv6 carries no tunnel: the director reports that.
+    at(ipv6, load(H, R1, HOP_AT, NEXT_HOP.mtu)),
+    jlt.imm(R1, MIN_MTU6 + IPV6_HEADER, miss),
+    mov.imm(R3, IPV6_HEADER),
+  ];
+}
+
+/** Jumps to `other` unless the address of the record at r0 is an IPv4 address. Clobbers r1 and r4. */
+const unlessIpv4 = (other: Label): Fragment => [
+  load(DW, R1, R0, DESTINATION.address),
+  jne.imm(R1, 0, other),
+  load(W, R1, R0, DESTINATION.address + 8),
+  loadImm64(R4, MAPPED, 0),
+  jne.reg(R1, R4, other),
+];
+
+function reply(family: Family, hook: Hook, arrays: Arrays): Fragment {
+  const { label } = family;
+  const miss = label('miss');
+  const passing = label('passing');
+  return [
+    at(label('reply'), read(family, arrays, true)),
+    mov.reg(R1, R2),
+    and.imm(R1, METHOD),
+    jne.imm(R1, 0, passing),
+    unlessChecksum(family, miss),
+    jump(label('answered')),
+    // A reply that is not translated passes by: the host routes it.
+    at(passing, load(H, R5, R0, DESTINATION.nextHop)),
+    at(label('answered'), hop(arrays, miss)),
+    storeImm(DW, FP, stack.OVERHEAD, 0),
+    measure(family, hook, miss),
+    track(family, arrays, 'destination'),
+    load(DW, R1, FP, stack.TRACKED),
+    and.imm(R1, METHOD),
+    jne.imm(R1, 0, 'pass'),
+    translate(family, hook, 'reply'),
   ];
 }

@@ -1,16 +1,14 @@
-/** Reports what exceeds a capacity: destinations, the connection table, the kernel's flow table, lost packets. */
+/** Reports what exceeds a capacity: destinations, the connection table, lost packets. */
 
 import type { Director } from '../director/director.ts';
 import type { HostIo } from '../io/host-io.ts';
 import { Overloads } from './changes.ts';
 import type { Conditions } from './conditions.ts';
 import type { Log } from './log.ts';
-import type { Offloading } from './offloading.ts';
 
 export interface CapacityWatchOptions {
   readonly director: Director;
   readonly io: Pick<HostIo, 'losses'>;
-  readonly offloading: Pick<Offloading, 'counts'> | undefined;
   readonly conditions: Conditions;
   readonly log: Log;
 }
@@ -19,7 +17,6 @@ export class CapacityWatch {
   readonly #options: CapacityWatchOptions;
   readonly #overloads = new Overloads();
   #isTableFull = false;
-  #crowded = 0;
   #lost = 0;
 
   constructor(options: CapacityWatchOptions) {
@@ -28,16 +25,13 @@ export class CapacityWatch {
 
   /** Reports changes since the last call. Call it once a second. */
   check(): void {
-    const { director, io, offloading, log } = this.#options;
+    const { director, io, log } = this.#options;
     this.#checkTable();
     this.#overloads.update(director.context.services.all, log);
     const { captureDrops, ringDrops, truncated } = io.losses();
     const lost = captureDrops + ringDrops + truncated;
     if (lost > this.#lost) log('warning', 'packets-lost', { captureDrops, ringDrops, truncated });
     this.#lost = lost;
-    const { crowded = 0 } = offloading?.counts ?? {};
-    if (crowded > this.#crowded) log('warning', 'flow-table-full', { refused: crowded - this.#crowded });
-    this.#crowded = crowded;
   }
 
   /**

@@ -26,6 +26,12 @@ export interface Probed {
 /** The kernel's program finds services by their addresses, which services by firewall mark do not have. */
 const MARKED = 'rules that set firewall marks are supported by the datapath live only';
 
+/** Programs read rows in an order that only x86-64 keeps: arm64 would need loads with acquire. */
+const PROCESSOR: Feature = {
+  name: 'processor x86-64',
+  missing: process.arch === 'x64' ? undefined : `${process.arch}: not supported`,
+};
+
 /** Probes the features of this kernel that a kernel path needs. */
 export async function probe(): Promise<Probed> {
   const lacking = missingKernelPathCapabilities(ownStatus());
@@ -35,12 +41,10 @@ export async function probe(): Promise<Probed> {
   }
   try {
     const bpf = new Bpf(await loadSystem());
-    const { maps, mappedMaps, xdp, tcx, acquire, gracePeriods } = await probeFeatures(bpf);
-    const isArm = process.arch === 'arm64';
-    const both = [maps, mappedMaps, gracePeriods, probeTap(bpf.system), ...(isArm ? [acquire] : [])];
-    const other = isArm ? [] : [acquire];
-    if (tcx.missing === undefined) return { tc: [...both, tcx], xdp: [...both, xdp], other };
-    return { tc: [...both, probeClsact(bpf)], xdp: [...both, xdp], other: [tcx, ...other] };
+    const { maps, mappedMaps, xdp, tcx, exchange } = await probeFeatures(bpf);
+    const both = [PROCESSOR, maps, mappedMaps, exchange, probeTap(bpf.system)];
+    if (tcx.missing === undefined) return { tc: [...both, tcx], xdp: [...both, xdp], other: [] };
+    return { tc: [...both, probeClsact(bpf)], xdp: [...both, xdp], other: [tcx] };
   } catch (error) {
     const missing: Feature = { name: 'system calls (koffi)', missing: (error as Error).message };
     return { tc: [missing], xdp: [missing], other: [] };

@@ -36,8 +36,8 @@ export async function openKernelPath(options: KernelPathOptions): Promise<Kernel
     log('info', 'datapath-chosen', {
       datapath,
       reason,
-      flows: options.flows,
-      bytes: offloading.tables.octets,
+      connections: offloading.shared.table.capacity,
+      bytes: offloading.shared.memory.bytes,
     });
     return { datapath, offloading };
   } catch (error) {

@@ -1,9 +1,8 @@
-/** Runs the kernel path of a director: loads its program and tables, and keeps them consistent with the director. */
+/** Runs the kernel path of a director: its programs, the memory that they share with it, and the next hops. */
 
-import { BoundConnection } from '../director/bound-connection.ts';
-import { destinationOf } from '../director/core.ts';
+import { cpus } from 'node:os';
+import { ConnectionTable } from '../director/connections.ts';
 import type { Director } from '../director/director.ts';
-import { mayForward, takeIntoAccount } from '../director/offloaded.ts';
 import { Bpf } from '../ebpf/bpf.ts';
 import { VerifierError } from '../ebpf/program.ts';
 import { KernelNeighbors } from '../host/kernel-neighbors.ts';
@@ -13,19 +12,26 @@ import { Tap } from '../io/tap.ts';
 import { openUpcalls, type UpcallIo } from '../io/upcalls.ts';
 import { LvsError } from '../model/errors.ts';
 import type { OwnedChange } from '../model/owned-packets.ts';
+import { type Arrays, kernelArrays } from '../offload/arrays.ts';
 import { Attachments } from '../offload/attach.ts';
 import { HandBack } from '../offload/hand-back-map.ts';
 import { type HookName, tc, xdp } from '../offload/hooks.ts';
-import { KernelOffload, type Way } from '../offload/kernel-offload.ts';
-import { type KernelTables, openKernelTables } from '../offload/kernel-tables.ts';
+import { measureJiffies } from '../offload/jiffies.ts';
+import { KernelMemory } from '../offload/kernel-memory.ts';
+import { type NextHop, NextHops } from '../offload/next-hops.ts';
 import { forwarderCode } from '../offload/program.ts';
 import { ServiceMap } from '../offload/service-map.ts';
-import { gracePeriod } from '../sys/membarrier.ts';
 import { loadSystem } from '../sys/system.ts';
 import { SystemCallError } from '../sys/system-call-error.ts';
+import { ProcessorCounters } from '../table/counters.ts';
+import { MAX_RECORDS, SETTINGS_BYTES } from '../table/record-layout.ts';
+import { Ticks } from '../table/ticks.ts';
 import { type Address, isV4 } from '../wire/address.ts';
 import { parseMac } from '../wire/ethernet.ts';
+import { KernelForwarding, type SharedTable } from './kernel-forwarding.ts';
 import type { Log } from './log.ts';
+import { unpredictable } from './random.ts';
+import { withTable } from './table-size.ts';
 
 /** Name of the device that receives upcalls of the kernel's program. */
 const TAP_NAME = 'lvs-upcall';
@@ -33,10 +39,12 @@ const TAP_NAME = 'lvs-upcall';
 const QUEUE_FRAMES = 4096;
 /** The maximum MTU of a tap (ETH_MAX_MTU minus the Ethernet header, Linux 5.15), bytes. No packet is longer. */
 const TAP_MTU_BYTES = 65_521;
-/** Time between two reads of the kernel's counters, ms: the maximum age of listed counters. */
-const SWEEP_MS = 500;
-/** Sweeps between two probes of the neighbors: 15 s, half of REACHABLE_TIME (RFC 4861, section 10). */
-const SWEEPS_PER_PROBE = 30;
+/** Time between two checks of the next hops, ms. */
+const CHECK_MS = 500;
+/** Checks between two probes of the neighbors: 15 s, half of REACHABLE_TIME (RFC 4861, section 10). */
+const CHECKS_PER_PROBE = 30;
+/** Maximum number of counters' records of all processors together: 64 MiB. */
+const MAX_COUNTERS = 1 << 20;
 /** Maximum number of cached headers. */
 const MAX_HEADERS = 65_536;
 /** Maximum number of cached next hops. */
@@ -47,41 +55,43 @@ const REREAD_MS = 50;
 const HOOKS = { xdp, tc } as const;
 
 /** The part of a next hop that depends on the interface only. */
-type Link = Pick<Way, 'interfaceIndex' | 'from'>;
+type Link = Pick<NextHop, 'interfaceIndex' | 'from'>;
 
 export interface OffloadingOptions {
   readonly hook: HookName;
-  /** Size of the kernel's flow table, per IP version. */
-  readonly flows: number;
+  /** The most connections. */
+  readonly connections: number;
   readonly routes: Routes;
   readonly clock: () => number;
-  /** 32 random bits. */
-  readonly seed: number;
   readonly log: Log;
+}
+
+/** The shared table in memory of the kernel. */
+interface Shared extends SharedTable {
+  readonly memory: KernelMemory;
 }
 
 /** The kernel path of a running director. */
 export class Offloading {
   readonly io: UpcallIo;
-  readonly tables: KernelTables;
+  readonly shared: Shared;
   readonly #options: OffloadingOptions;
-  readonly #bpf: Bpf;
   readonly #attachments: Attachments;
   readonly #services: ServiceMap;
   readonly #interfaces: HandBack;
   readonly #neighbors: KernelNeighbors;
-  #offload: KernelOffload | undefined;
   #director: Director | undefined;
+  #forwarding: KernelForwarding | undefined;
   #timer: NodeJS.Timeout | undefined;
-  #sweeps = 0;
-  /** Version of the routes that the flows use. */
+  #checks = 0;
+  /** Version of the routes by which the next hops were found. */
   #version = 0;
-  /** Interfaces by name, cached until the next sweep. */
+  /** Interfaces by name, cached until the next check. */
   readonly #links = new Map<string, Link | undefined>();
-  /** Link-layer headers by the last word of an IPv4 neighbor's address, cached until the next sweep. */
+  /** Link-layer headers by the last word of an IPv4 neighbor's address, cached until the next check. */
   readonly #headers = new Map<number, Uint8Array | undefined>();
-  /** Next hops by the last word of an IPv4 address, cached until the next sweep or review. */
-  readonly #nextHops = new Map<number, Way>();
+  /** Next hops by the last word of an IPv4 address, cached until the next check or review. */
+  readonly #hops = new Map<number, NextHop>();
   /** Time at which neighbors were last read because one was missing, ms. */
   #rereadAt = 0;
 
@@ -90,63 +100,45 @@ export class Offloading {
     options: OffloadingOptions,
     bpf: Bpf,
     io: UpcallIo,
-    tables: KernelTables,
+    shared: Shared,
     services: ServiceMap,
     attachments: Attachments,
     interfaces: HandBack,
   ) {
     this.#options = options;
-    this.#bpf = bpf;
     this.io = io;
-    this.tables = tables;
+    this.shared = shared;
     this.#services = services;
     this.#interfaces = interfaces;
     this.#attachments = attachments;
     this.#neighbors = new KernelNeighbors(bpf.system);
   }
 
-  get counts() {
-    return this.#offload?.counts;
+  /** Packets that programs forwarded. */
+  get forwarded(): number {
+    return this.#forwarding?.forwarded ?? 0;
   }
 
-  /** Starts to install the director's connections in the kernel. */
+  /** `director` must have been made with the shared table: programs forward packets of its connections from now on. */
   start(director: Director): void {
-    const { clock, log } = this.#options;
-    const core = director.context;
-    const window = new BoundConnection(core.table);
     this.#director = director;
-    this.#offload = new KernelOffload({
-      flows: this.tables.flows,
-      actions: this.tables.actions,
-      grace: () => gracePeriod(this.#bpf.system),
-      connection: (row) => window.select(row, destinationOf(core, row)),
-      way: (to) => this.#nextHop(to),
-      ignoresDf: () => core.settings.pmtu_disc === 0,
-      clock,
-      report: (row, packets, octets, lastSeen, isReply) =>
-        takeIntoAccount(core, row, packets, octets, lastSeen, isReply),
-      failed: (error) => log('error', 'offload-failed', { error: error.message }),
-    });
-    core.offload.attach(this.#offload);
-    this.#timer = setInterval(() => this.sweep(), SWEEP_MS);
+    this.#forwarding = new KernelForwarding(director, this.shared, (to) => this.#hop(to));
+    this.#timer = setInterval(() => this.check(), CHECK_MS);
     this.#neighbors.refresh();
   }
 
-  /** Updates the director's counters and timers from the kernel, and the kernel's flows from routes and neighbors. */
-  sweep(): void {
-    this.#offload!.sweep();
-    if (++this.#sweeps % SWEEPS_PER_PROBE === 0) this.#neighbors.confirm();
+  /** Follows changes of neighbors and routes. */
+  check(): void {
+    if (++this.#checks % CHECKS_PER_PROBE === 0) this.#neighbors.confirm();
     this.io.renew();
     this.#attachToTap();
     this.#links.clear();
     this.#headers.clear();
-    this.#nextHops.clear();
+    this.#hops.clear();
     this.#neighbors.refresh();
-    this.#offload!.checkWays();
     const { version } = this.#options.routes;
-    if (version === this.#version) return;
+    this.#forwarding!.check(version !== this.#version);
     this.#version = version;
-    this.#offload!.checkEachWay();
   }
 
   /** Attaches the program of the tap device again if another program deleted its qdisc. */
@@ -170,11 +162,10 @@ export class Offloading {
     }
   }
 
-  /** Removes connections from the kernel whose destination or settings no longer let it forward them. */
+  /** Takes packets back that rules and settings no longer let programs forward. */
   review(): void {
-    const core = this.#director!.context;
-    this.#nextHops.clear();
-    this.#offload!.review((row) => mayForward(core, row));
+    this.#hops.clear();
+    this.#forwarding!.review();
   }
 
   /** Removes programs and tables from the kernel. */
@@ -185,17 +176,17 @@ export class Offloading {
     this.#neighbors[Symbol.dispose]();
   }
 
-  #nextHop(to: Address): Way | undefined {
-    if (!isV4(to)) return this.#findNextHop(to);
+  #hop(to: Address): NextHop | undefined {
+    if (!isV4(to)) return this.#findHop(to);
     const word = to[3]! | 0;
-    const known = this.#nextHops.get(word);
+    const known = this.#hops.get(word);
     if (known) return known;
-    const found = this.#findNextHop(to);
-    if (found && this.#nextHops.size < MAX_NEXT_HOPS) this.#nextHops.set(word, found);
-    return found;
+    const hop = this.#findHop(to);
+    if (hop && this.#hops.size < MAX_NEXT_HOPS) this.#hops.set(word, hop);
+    return hop;
   }
 
-  #findNextHop(to: Address): Way | undefined {
+  #findHop(to: Address): NextHop | undefined {
     const route = this.#director!.context.forwarding.host.route(to);
     const hostRoute = this.#options.routes.route(to);
     if (!route || !hostRoute) return undefined;
@@ -214,7 +205,7 @@ export class Offloading {
     const word = nextHop[3]! | 0;
     const known = this.#headers.get(word);
     if (known || this.#headers.has(word)) return known;
-    const hop = this.#nextHop(nextHop);
+    const hop = this.#hop(nextHop);
     const header = hop && this.#interfaces.headerOf(hop);
     if (this.#headers.size < MAX_HEADERS) this.#headers.set(word, header);
     return header;
@@ -240,17 +231,17 @@ export class Offloading {
 
 /** Loads the program and creates the tap device. Throws LvsError UNAVAILABLE if the kernel does not support them. */
 export async function openOffloading(options: OffloadingOptions): Promise<Offloading> {
-  const { hook, flows, seed } = options;
+  const { hook } = options;
   const opened: Disposable[] = [];
   try {
     const system = await loadSystem();
     const bpf = new Bpf(system);
-    const tables = openKernelTables(bpf, { flows, seed });
+    const { shared, arrays } = await openShared(bpf, options);
     const services = new ServiceMap(bpf);
     const tap = new Tap(system, { name: TAP_NAME, mtu: TAP_MTU_BYTES, queue: QUEUE_FRAMES });
     opened.push(tap);
     const upcall = { interfaceIndex: tap.device.index, services: services.descriptor };
-    const code = forwarderCode({ hook: HOOKS[hook], tables: tables.tables, upcall });
+    const code = forwarderCode({ hook: HOOKS[hook], arrays, upcall });
     const attachments = new Attachments(bpf, { hook, role: 'director', code });
     opened.push(attachments);
     const interfaces = new HandBack(bpf, HOOKS[hook], tap.device.index);
@@ -261,7 +252,7 @@ export async function openOffloading(options: OffloadingOptions): Promise<Offloa
       attach: (name) => attach(attachments, hook, name, options.log),
       header: (nextHop) => offloading.header(nextHop),
     });
-    const offloading = new Offloading(options, bpf, io, tables, services, attachments, interfaces);
+    const offloading = new Offloading(options, bpf, io, shared, services, attachments, interfaces);
     return offloading;
   } catch (cause) {
     for (const each of opened.toReversed()) each[Symbol.dispose]();
@@ -269,6 +260,26 @@ export async function openOffloading(options: OffloadingOptions): Promise<Offloa
       throw new LvsError('UNAVAILABLE', `kernel path (${hook}): ${cause.message}`, { cause });
     throw cause;
   }
+}
+
+/** Makes the table, counters and next hops in memory of the kernel. Throws SystemCallError and VerifierError. */
+async function openShared(
+  bpf: Bpf,
+  { connections, clock, log }: OffloadingOptions,
+): Promise<{ readonly shared: Shared; readonly arrays: Arrays }> {
+  const measured = await measureJiffies(bpf, clock);
+  const memory = new KernelMemory(bpf);
+  const ticks = new Ticks(measured.tickMs);
+  const seed = Math.floor(unpredictable() * 2 ** 32);
+  const table = withTable(connections, log, (limit) => new ConnectionTable({ limit, seed, memory, ticks }));
+  memory.reserve('settings', SETTINGS_BYTES);
+  const processors = cpus().length;
+  const records = Math.min(MAX_RECORDS, Math.floor(MAX_COUNTERS / processors));
+  const counters = new ProcessorCounters(memory, processors, records);
+  const nextHops = new NextHops(memory);
+  const { homes: places, secrets } = table;
+  const arrays = kernelArrays(bpf, memory, { places, secrets, records, processors, clock: measured });
+  return { shared: { memory, ticks, table, counters, nextHops, records }, arrays };
 }
 
 function attach(attachments: Attachments, hook: HookName, name: string, log: Log): void {

@@ -102,8 +102,8 @@ export class PacketCaptures {
       );
     const capture: Capture = { service, packets: [], missed: 0 };
     this.#captures.add(capture);
-    const { offload } = this.#director.context;
-    offload.exclude(this.#isCaptured);
+    const { kernelPath } = this.#director.context;
+    kernelPath.exclude(this.#isCaptured);
     try {
       await this.#recall(service);
       // The first batch, empty or nearly so, reports that the capture has started.
@@ -116,17 +116,17 @@ export class PacketCaptures {
       }
     } finally {
       this.#captures.delete(capture);
-      if (this.#captures.size === 0) offload.exclude(undefined);
+      if (this.#captures.size === 0) kernelPath.exclude(undefined);
     }
   }
 
   /** Removes the service's connections from the kernel path, in slices, so that the director receives their packets. */
   async #recall(service: ServiceAddress): Promise<void> {
-    const { offload, table } = this.#director.context;
-    if (!offload.isAttached) return;
+    const { kernelPath, table } = this.#director.context;
+    if (!kernelPath.isAttached) return;
     let examined = 0;
     for (const row of table.rows()) {
-      if (this.#isOf(row, service)) offload.remove(row);
+      if (this.#isOf(row, service)) kernelPath.hold(row);
       if (++examined % ROWS_PER_TURN === 0) await nextTurn();
     }
   }

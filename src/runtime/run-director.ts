@@ -27,7 +27,6 @@ import { NetworkWatch, NOTHING_SERVED, servedBy } from './network-watch.ts';
 import { PacketCaptures, RecordingSender } from './packet-capture.ts';
 import { privilegeError } from './privileges.ts';
 import { type ProcfsFiles, startProcfsFiles } from './procfs-files.ts';
-import { unpredictable } from './random.ts';
 import { RunningDirector } from './running-director.ts';
 import type { ServedHost } from './served-host.ts';
 import { availableMemory, defaultConnections } from './table-size.ts';
@@ -49,8 +48,6 @@ export interface RunOptions {
   readonly metricsNames?: readonly string[];
   readonly procfs?: string;
   readonly datapath: DatapathName;
-  /** Size of the kernel flow table, per IP version; a NAT connection takes two flows. */
-  readonly flows: number;
   /** Maximum number of connections; default: as the memory allows. */
   readonly connections?: number;
   readonly log: Log;
@@ -82,16 +79,16 @@ export async function runDirector(options: RunOptions): Promise<void> {
       'CONFIG',
       `${options.config}: no interface receives packets (bring one up, or use --interface)`,
     );
+  const { connections = defaultConnections(availableMemory()) } = options;
   const routes = new Routes();
   const clock = monotonicClock;
   const path = await openKernelPath({
     wanted: options.datapath,
-    flows: options.flows,
+    connections,
     start,
     interfaces,
     routes,
     clock,
-    seed: Math.floor(unpredictable() * 2 ** 32),
     log,
   });
   const { offloading } = path;
@@ -113,7 +110,6 @@ export async function runDirector(options: RunOptions): Promise<void> {
   });
   await network.openInterfaces();
   const sources = new SourceValidator(system, routes);
-  const { connections = defaultConnections(availableMemory()) } = options;
   const sender = new RecordingSender(io);
   const running = new RunningDirector({
     io,

@@ -69,14 +69,16 @@ export class RunningDirector {
       isLocal: (address) => routes.isLocal(address),
       isValidSource: (source, destination, ingress) => sources.isValid(source, destination, ingress),
     };
-    this.director = withTable(
-      connections,
-      log,
-      (maxConnections) => new Director({ host, random: unpredictable, maxConnections }),
-    );
+    this.director = offloading
+      ? new Director({ host, random: unpredictable, ...offloading.shared })
+      : withTable(
+          connections,
+          log,
+          (maxConnections) => new Director({ host, random: unpredictable, maxConnections }),
+        );
     offloading?.start(this.director);
     this.host = new ServedHost(this.director, options);
-    this.#capacity = new CapacityWatch({ director: this.director, io, offloading, conditions, log });
+    this.#capacity = new CapacityWatch({ director: this.director, io, conditions, log });
     this.#health = healthWatch({ api: localApi(this.director, { now: clock }), log });
     const local = localApi(this.director, {
       now: clock,

@@ -77,7 +77,7 @@ export async function openWebInterface(options: WebInterfaceOptions): Promise<Se
       conditions: conditions.all,
       announcements: network.announcements,
       ...(offloading && {
-        offload: { upcalls: offloading.io.upcalls, installed: offloading.counts?.installed ?? 0 },
+        offload: { upcalls: offloading.io.upcalls, forwarded: offloading.forwarded },
       }),
     };
   };

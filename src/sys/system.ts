@@ -8,8 +8,6 @@ export interface System {
   bpf(command: number, attributes: Address, size: number): number;
   /** Like `bpf`, in another thread, so that the event loop continues. The attributes must not change meanwhile. */
   bpfLater(command: number, attributes: Address, size: number): Promise<number>;
-  /** Waits in another thread, so that the event loop continues. */
-  membarrier(command: number): Promise<number>;
   open(path: string, flags: number): number;
   close(descriptor: number): number;
   read(descriptor: number, address: Address, length: number): number;
@@ -47,9 +45,10 @@ export interface System {
  * Numbers of system calls that the C library does not wrap (arch/x86/entry/syscalls,
  * include/uapi/asm-generic/unistd.h).
  */
-const NUMBERS: Readonly<
-  Partial<Record<NodeJS.Architecture, { readonly bpf: number; readonly membarrier: number }>>
-> = { x64: { bpf: 321, membarrier: 324 }, arm64: { bpf: 280, membarrier: 283 } };
+const NUMBERS: Readonly<Partial<Record<NodeJS.Architecture, { readonly bpf: number }>>> = {
+  x64: { bpf: 321 },
+  arm64: { bpf: 280 },
+};
 
 /** System calls are not available; the message has the reason. */
 export class SystemUnavailable extends Error {
@@ -79,7 +78,6 @@ async function load(): Promise<System> {
   const libc = koffi.load(null);
   // `syscall`, `open` and `ioctl` are variadic; both machines pass their first integer arguments like those of other functions.
   const bpf = libc.func('syscall', 'int64_t', ['int64_t', 'int64_t', 'uintptr_t', 'int64_t']);
-  const membarrier = libc.func('syscall', 'int64_t', ['int64_t', 'int64_t', 'int64_t', 'int64_t']);
   const open = libc.func('open', 'int', ['str', 'int', 'int']);
   const close = libc.func('close', 'int', ['int']);
   const read = libc.func('read', 'int64_t', ['int', 'uintptr_t', 'size_t']);
@@ -119,7 +117,6 @@ async function load(): Promise<System> {
     bpf: (command, attributes, size) => result(bpf(numbers.bpf, command, attributes, size)),
     bpfLater: (command, attributes, size) =>
       later((done) => bpf.async(numbers.bpf, command, attributes, size, done)),
-    membarrier: (command) => later((done) => membarrier.async(numbers.membarrier, command, 0, 0, done)),
     open: (path, flags) => result(open(path, flags, 0)),
     close: (descriptor) => result(close(descriptor)),
     read: (descriptor, address, length) => result(read(descriptor, address, length)),

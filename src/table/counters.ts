@@ -17,6 +17,7 @@ export class ProcessorCounters {
   readonly #capacity: number;
   /** Sums over all processors at the last `collect`. */
   readonly #collected: Float64Array<ArrayBuffer>;
+  readonly #sums = newCounters();
 
   constructor(memory: TableMemory, processors: number, capacity: number) {
     this.#processors = processors;
@@ -28,19 +29,24 @@ export class ProcessorCounters {
 
   /** Shows what was counted since the last call, for the destinations below `end`. */
   collect(end: number, gained: Gained): void {
-    const sums = newCounters();
-    for (let destination = 1; destination < Math.min(end, this.#capacity); destination++) {
-      let changed = false;
-      for (const [i, field] of FIELDS.entries()) {
-        const sum = this.#sum(destination, field);
-        const at = destination * FIELDS.length + i;
-        sums[i] = sum - this.#collected[at]!;
-        if (sums[i] === 0) continue;
-        changed = true;
-        this.#collected[at] = sum;
-      }
-      if (changed) gained(destination, sums);
+    for (let destination = 1; destination < Math.min(end, this.#capacity); destination++)
+      this.collectOne(destination, gained);
+  }
+
+  /** Shows what was counted for one destination since the last call. */
+  collectOne(destination: number, gained: Gained): void {
+    if (destination >= this.#capacity) return;
+    const sums = this.#sums;
+    let changed = false;
+    for (let i = 0; i < FIELDS.length; i++) {
+      const sum = this.#sum(destination, FIELDS[i]!);
+      const at = destination * FIELDS.length + i;
+      sums[i] = sum - this.#collected[at]!;
+      if (sums[i] === 0) continue;
+      changed = true;
+      this.#collected[at] = sum;
     }
+    if (changed) gained(destination, sums);
   }
 
   #sum(destination: number, field: number): number {

@@ -108,6 +108,8 @@ export const TRACK = {
   TEMPLATED: 1 << 10,
   /** The destination's port is the virtual port; without it, it is that of the destination's record. */
   SAME_PORT: 1 << 11,
+  /** Of a TEMPLATED row: the template is assured (src/director/path/tracking.ts), programs forward its packets. */
+  ASSURED: 1 << 12,
   /** Shift of the generation, 8 bits. */
   generation: 24,
 } as const;

@@ -158,6 +158,24 @@ export class RowFields {
     this.halves[at] = sum < 0x1_0000 ? sum : PACKETS_WRAP + (sum % PACKETS_WRAP);
   }
 
+  /** Number of the next hop of replies; 0: not known. Not of templates. */
+  nextHop(row: Row): number {
+    return this.halves[(row << ROW_SHIFT_16) + NEXT_HOP]!;
+  }
+
+  setNextHop(row: Row, number: number): void {
+    this.halves[(row << ROW_SHIFT_16) + NEXT_HOP] = number;
+  }
+
+  /** Makes the next hops of these numbers unknown to all LIVE rows that name them. */
+  clearNextHops(numbers: ReadonlySet<number>): void {
+    for (let row = 0; row < this.capacity; row++) {
+      if (this.kind(row) !== KIND.LIVE) continue;
+      const number = this.nextHop(row);
+      if (number !== 0 && numbers.has(number)) this.setNextHop(row, 0);
+    }
+  }
+
   /** What distinguishes a template that a persistence engine made, 32 bits. */
   salt(row: Row): number {
     const at = row << ROW_SHIFT_16;

@@ -171,7 +171,7 @@ export const SNAPSHOT_SCHEMA = {
         }),
         conditions: list(object({ name: string, text: string })),
         announcements: integer,
-        offload: object({ upcalls: integer, installed: integer }),
+        offload: object({ upcalls: integer, forwarded: integer }),
       },
       ['offload'],
     ),

@@ -55,7 +55,7 @@ ${events(observed.events.latest)}
 <footer>
 <dl>
 <div><dt>Datapath</dt><dd>${surroundings.datapath}${surroundings.running ? '' : ', not running'}</dd></div>
-${surroundings.offload ? html`<div><dt>Kernel path</dt><dd>${short(surroundings.offload.installed)} flows added, ${short(surroundings.offload.upcalls)} upcalls</dd></div>` : undefined}
+${surroundings.offload ? html`<div><dt>Kernel path</dt><dd>${short(surroundings.offload.forwarded)} packets forwarded, ${short(surroundings.offload.upcalls)} upcalls</dd></div>` : undefined}
 <div><dt>Lost before the director</dt><dd>${short(Object.values(surroundings.losses).reduce((sum, lost) => sum + lost, 0))} packets</dd></div>
 <div><dt>Event loop delay</dt><dd>${(surroundings.eventLoopDelay.p99 * 1000).toFixed(1)} ms (99th percentile)</dd></div>
 <div><dt>Uptime</dt><dd>${duration(surroundings.uptime)}</dd></div>

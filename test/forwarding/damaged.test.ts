@@ -1,7 +1,6 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { forwardingMethods } from '../../src/forwarding/index.ts';
-import { noOffload } from '../../src/forwarding/offload.ts';
 import { Packet } from '../../src/wire/packet.ts';
 import { framed } from '../support/packets.ts';
 import { recordings } from './recorded.ts';
@@ -40,10 +39,4 @@ test('damaged packets cause no exception, and nothing malformed is forwarded', (
 test('replies pass through the director only under NAT', () => {
   const twoWay = Object.entries(forwardingMethods).filter(([, method]) => method.reply !== undefined);
   expect(twoWay.map(([name]) => name)).toEqual(['nat', 'local']);
-});
-
-test('without an offload the director handles every connection', () => {
-  expect(noOffload.install(7)).toBe(false);
-  noOffload.remove(7);
-  noOffload.sweep();
 });

@@ -5,21 +5,31 @@ import { exit, mov, R0 } from '../../src/ebpf/instruction.ts';
 import { ATTACH_TCX_INGRESS } from '../../src/ebpf/link.ts';
 import { BpfMap } from '../../src/ebpf/map.ts';
 import { Program, type ProgramOptions } from '../../src/ebpf/program.ts';
+import { type Arrays, kernelArrays } from '../../src/offload/arrays.ts';
 import { decapCode } from '../../src/offload/decap.ts';
 import { EntryProgram } from '../../src/offload/entry-program.ts';
 import { handBackCode, INTERFACE_KEY, INTERFACE_VALUE } from '../../src/offload/hand-back.ts';
 import { type Hook, tc, xdp } from '../../src/offload/hooks.ts';
-import { openKernelTables } from '../../src/offload/kernel-tables.ts';
+import { KernelMemory } from '../../src/offload/kernel-memory.ts';
 import { forwarderCode } from '../../src/offload/program.ts';
 import { ServiceMap } from '../../src/offload/service-map.ts';
 import { loadSystem } from '../../src/sys/system.ts';
+import { secretsFrom } from '../../src/table/homes.ts';
+import { NEAR, ROW_BYTES } from '../../src/table/layout.ts';
+import {
+  COUNTERS_BYTES,
+  DESTINATION_BYTES,
+  NEXT_HOP_BYTES,
+  SETTINGS_BYTES,
+} from '../../src/table/record-layout.ts';
 import { parseAddress } from '../../src/wire/address.ts';
 import type { Check } from './check.ts';
 
 const VIPS = ['192.0.2.80', '2001:db8::80'].map((text) => parseAddress(text)!);
 /** Index of the loopback device, which stands for the tap. */
 const LOOPBACK = 1;
-const FLOWS = 1024;
+const PLACES = 1024;
+const RECORDS = 64;
 /** Instructions that the verifier may look at; it refuses a program at 1,000,000 (BPF_COMPLEXITY_LIMIT_INSNS). */
 const MAX_VERIFIED = 100_000;
 
@@ -31,7 +41,7 @@ export async function programChecks(): Promise<Check[]> {
       () =>
         forwarderCode({
           hook,
-          tables: openKernelTables(bpf, { flows: FLOWS, seed: 1 }).tables,
+          arrays: arrays(bpf),
           upcall: { interfaceIndex: LOOPBACK, services: new ServiceMap(bpf).descriptor },
         }),
     ],
@@ -47,6 +57,20 @@ export async function programChecks(): Promise<Check[]> {
     ),
     { name: 'load entry of a clsact filter', run: async () => loadEntry(bpf) },
   ];
+}
+
+/** Arrays of a small table. */
+function arrays(bpf: Bpf): Arrays {
+  const memory = new KernelMemory(bpf);
+  memory.reserve('rows', (PLACES + NEAR) * ROW_BYTES);
+  memory.reserve('destinations', DESTINATION_BYTES);
+  memory.reserve('nextHops', NEXT_HOP_BYTES);
+  memory.reserve('counters', RECORDS * COUNTERS_BYTES);
+  memory.reserve('settings', SETTINGS_BYTES);
+  const clock = { tickMs: 4, shift: 0, offset: 0n };
+  return kernelArrays(bpf, memory, {
+    ...{ places: PLACES, secrets: secretsFrom(1), records: RECORDS, processors: 1, clock },
+  });
 }
 
 const interfaceMap = (bpf: Bpf): BpfMap =>

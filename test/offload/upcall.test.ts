@@ -4,7 +4,8 @@ import type { HookName } from '../../src/offload/hooks.ts';
 import { packetOfLine } from '../../src/wire/packet-line.ts';
 import { address } from '../forwarding/recorded-host.ts';
 import { serviceKeys } from '../support/service-keys.ts';
-import { arriving, Datapath } from './datapaths.ts';
+import { Datapath } from './datapath.ts';
+import { arriving } from './datapaths.ts';
 
 const services = serviceKeys({
   services: [

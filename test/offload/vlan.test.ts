@@ -4,7 +4,8 @@ import type { Connection } from '../../src/model/connection.ts';
 import { packetOfLine } from '../../src/wire/packet-line.ts';
 import { TCP } from '../../src/wire/tcp.ts';
 import { address, destinationAt } from '../forwarding/recorded-host.ts';
-import { arriving, Datapath, ipOf, LEFT, noKernel, typescript } from './datapaths.ts';
+import { Datapath } from './datapath.ts';
+import { arriving, ipOf, LEFT, noKernel, typescript } from './datapaths.ts';
 
 const octets = packetOfLine('203.0.113.7:4000 > 192.0.2.80:80 ACK len=100 DF');
 const connection = (method: 'nat' | 'dr' | 'tunnel'): Connection => ({

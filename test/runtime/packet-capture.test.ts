@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import type { FlowOffload } from '../../src/forwarding/offload.ts';
+import type { KernelPath } from '../../src/director/kernel-path.ts';
 import type { CapturedPackets } from '../../src/model/capture.ts';
 import { LvsError } from '../../src/model/errors.ts';
 import { PacketCaptures } from '../../src/runtime/packet-capture.ts';
@@ -59,13 +59,13 @@ test('packets of the service are captured in both directions, before and after, 
 test('the kernel path leaves the connections of the service to the director during a capture', async () => {
   const { it, captures, receive } = captured();
   const { context } = it.director;
-  const installed = new Set<number>();
-  const offload: FlowOffload = {
-    install: (row) => installed.add(row).has(row),
-    remove: (row) => void installed.delete(row),
-    sweep: () => {},
+  const known = new Set<number>();
+  const path: KernelPath = {
+    learn: (row) => void known.add(row),
+    hold: (row) => void known.delete(row),
+    collect: () => {},
   };
-  context.offload.attach(offload);
+  context.kernelPath.attach(path);
   const open = (client: string, port: number, server: string) => {
     receive(`${client} > ${VIP}:${port} TCP SYN`);
     receive(`${server} > ${client} TCP SYN+ACK`);
@@ -73,16 +73,16 @@ test('the kernel path leaves the connections of the service to the director duri
   };
   open('203.0.113.1:1', 80, '10.0.0.1:8080');
   open('203.0.113.1:2', 81, '10.0.0.1:81');
-  expect(installed.size).toBe(2);
+  expect(known.size).toBe(2);
   const capture = captures.take(WEB);
   await next(capture);
-  expect(installed.size).toBe(1);
+  expect(known.size).toBe(1);
   open('203.0.113.1:3', 80, '10.0.0.1:8080');
   open('203.0.113.1:4', 81, '10.0.0.1:81');
-  expect(installed.size).toBe(2);
+  expect(known.size).toBe(2);
   await capture.return(undefined);
   receive(`203.0.113.1:1 > ${VIP}:80 TCP ACK`);
-  expect(installed.size).toBe(3);
+  expect(known.size).toBe(3);
 });
 
 test('packets without room are counted, and forwarding does not change', async () => {

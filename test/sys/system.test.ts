@@ -1,7 +1,6 @@
 import { execFileSync } from 'node:child_process';
 import { constants } from 'node:fs';
 import { expect, test } from 'vitest';
-import { gracePeriod, graceUnavailable } from '../../src/sys/membarrier.ts';
 import { Arena, allocate } from '../../src/sys/memory.ts';
 import { loadSystem, type System } from '../../src/sys/system.ts';
 import { SystemCallError, succeeded } from '../../src/sys/system-call-error.ts';
@@ -73,10 +72,4 @@ test.skipIf(unavailable !== undefined)('waiting does not block the event loop', 
   expect(view.getInt16(6, true)).toBe(POLLIN);
   expect(await system.poll(address, 0, 0)).toBe(0);
   system.close(pipe);
-});
-
-test.skipIf(unavailable !== undefined)('a grace period ends', async ({ skip }) => {
-  const missing = await graceUnavailable(system);
-  skip(missing !== undefined, missing);
-  await expect(gracePeriod(system)).resolves.toBeUndefined();
 });

@@ -36,7 +36,7 @@ interface RunArguments {
   readonly procfs?: string;
   readonly connections?: number;
   readonly datapath: DatapathName;
-  readonly flows: number;
+  readonly flows?: string;
   readonly logFormat: LogFormat;
   readonly logLevel: Level;
 }
@@ -69,17 +69,6 @@ function parseWhole(text: string): number {
   if (!(Number.isSafeInteger(number) && number > 0))
     throw new InvalidArgumentError('Expected an integer above 0.');
   return number;
-}
-
-/** The kernel's verifier limits the offset into a map, and so the size of the table. */
-const MAX_FLOWS = 2 ** 22;
-
-/** Parses the number of flows of the kernel path. */
-function parseFlows(text: string): number {
-  const flows = Number(text);
-  if (!(Number.isInteger(flows) && flows >= 64 && flows <= MAX_FLOWS))
-    throw new InvalidArgumentError(`Expected an integer from 64 to ${MAX_FLOWS}.`);
-  return flows;
 }
 
 export const program = new Command('lvs-director')
@@ -126,23 +115,25 @@ program
       .choices(DATAPATHS)
       .default('auto'),
   )
-  .option(
-    '--flows <number>',
-    'size of the kernel flow table, per IP version (192 bytes per flow, allocated at start)',
-    parseFlows,
-    262_144,
+  .addOption(
+    new Option('--flows <number>', 'without effect: the kernel path uses the connection table').hideHelp(),
   )
   .addOption(
     new Option('--log-format <format>', 'format of the log').choices(['text', 'json']).default('text'),
   )
   .addOption(new Option('--log-level <level>', 'minimum level to log').choices([...LEVELS]).default('info'))
   .action(async (options: RunArguments) => {
-    const { interface: interfaces, logFormat, logLevel, metricsName, ...rest } = options;
+    const { interface: interfaces, flows, logFormat, logLevel, metricsName, ...rest } = options;
     const log = createLog({
       format: logFormat,
       level: logLevel,
       isJournal: isJournalStream(process.env, process.stderr.fd),
     });
+    if (flows !== undefined)
+      log('warning', 'option-ignored', {
+        option: '--flows',
+        reason: 'the kernel path uses the connection table (see --connections)',
+      });
     await runDirector({
       ...rest,
       ...(interfaces ? { interfaces } : {}),

@@ -1,6 +1,5 @@
 /** Explains a packet: sends a copy of it along the real path, through copies of the state that it changes. */
 
-import { noOffload } from '../../forwarding/offload.ts';
 import type { Row } from '../../model/connection.ts';
 import type { Explanation, Step } from '../../model/explanation.ts';
 import { DROP_REASONS, type DropReason } from '../../model/verdict.ts';
@@ -13,6 +12,7 @@ import { printFrame } from '../../wire/print.ts';
 import { serviceAddress } from '../administration.ts';
 import { METHODS } from '../bound-connection.ts';
 import type { Core, DirectorCore } from '../core.ts';
+import { noKernelPath } from '../kernel-path.ts';
 import type { Datapath } from '../path/datapath.ts';
 import { Meter } from '../rate-estimator.ts';
 import type { Service } from '../service.ts';
@@ -180,7 +180,7 @@ function rehearsedCore(real: DirectorCore, now: number, rehearsed: Rehearsed): C
     secureTcp: real.secureTcp,
     dropRate: real.dropRate,
     untilDrop: real.untilDrop,
-    offload: noOffload,
+    kernelPath: noKernelPath,
     isBackup: real.isBackup,
   };
 }

@@ -58,9 +58,6 @@ export function onExpired(core: Core, row: Row): boolean {
     table.setTimeout(row, lateness(table.timeout(row)) || TEMPLATE_EXTENSION_MS);
     return false;
   }
-  // Packets that the kernel path has yet to report restart the timer: the connection was not idle.
-  core.offload.remove(row);
-  if (table.armed(row)) return false;
   if (!release(core, row)) return false;
   core.counts.expired++;
   return true;
@@ -112,8 +109,7 @@ export function endAbandoned(core: Core & { readonly destinations: DestinationRe
 
 /** Ends a row, and takes it off the counts of its destination. Reports false if a program of the kernel has ended it. */
 function release(core: Core, row: Row): boolean {
-  const { table, offload } = core;
-  offload.remove(row);
+  const { table } = core;
   const isTemplate = table.isTemplate(row);
   // A packet may change the state meanwhile, and a program may give the row another destination.
   for (;;) {

@@ -23,14 +23,7 @@ import { Arrival } from './arrival.ts';
 import { end } from './connection-lifecycle.ts';
 import { enterOptions, hasOptions } from './header-options.ts';
 import { SCTP_CLOSED } from './sctp-state.ts';
-import {
-  FROM_CLIENT,
-  FROM_SERVER,
-  TCP_CLOSE,
-  TCP_ESTABLISHED,
-  TCP_FIN_WAIT,
-  TCP_TIME_WAIT,
-} from './tcp-state.ts';
+import { FROM_CLIENT, FROM_SERVER, TCP_CLOSE, TCP_FIN_WAIT, TCP_TIME_WAIT } from './tcp-state.ts';
 import { track } from './tracking.ts';
 
 /** Bit of conn_reuse_mode: a half-closed connection of dr or tunnel is replaced, too. */
@@ -109,10 +102,8 @@ export class ConnectionPath {
    * fails.
    */
   #replace(row: Row, packet: Packet, now: number): Verdict {
-    const { table, offload } = this.#core;
+    const { table } = this.#core;
     const { protocol, src, srcPort, dst, dstPort } = packet;
-    // Before the timer: what the kernel path has yet to report would restart it.
-    offload.remove(row);
     table.setTimeout(row, 0);
     table.expireNow(row);
     const verdict = this.#admit(packet, now);
@@ -203,7 +194,7 @@ export class ConnectionPath {
     if (verdict !== 'forwarded' && method !== MASQ && isAnswered(verdict))
       countErrorOut(packet, destination, total);
     table.touch(row, now);
-    if (verdict === 'forwarded') this.#offerToKernel(row, packet.protocol);
+    if (verdict === 'forwarded') this.#core.kernelPath.learn(row);
     return verdict;
   }
 
@@ -224,16 +215,8 @@ export class ConnectionPath {
     countOut(packet, destination, total);
     track(this.#core, row, packet, FROM_SERVER, destination);
     table.touch(row, now);
-    // Replies from a removed destination are still translated, but the flow is not offloaded: requests to it
-    // must keep reaching the director.
-    if (verdict === 'forwarded' && destination.available) this.#offerToKernel(row, packet.protocol);
+    if (verdict === 'forwarded') this.#core.kernelPath.learn(row);
     return verdict;
-  }
-
-  /** Offers the connection to the kernel path, when its packets do not change its state. */
-  #offerToKernel(row: Row, protocol: number): void {
-    const { table, offload } = this.#core;
-    if (protocol === UDP || (protocol === TCP && table.state(row) === TCP_ESTABLISHED)) offload.install(row);
   }
 
   /**

@@ -43,9 +43,6 @@ export function track(
       const track = table.track(row);
       const before = table.state(row);
       const after = nextTcpState(before, packet.tcpFlags, from, core.secureTcp);
-      // The following packets may change the state again, so the director must receive them. What the kernel
-      // path has yet to report, and the timeout that it sets, belong to the previous state.
-      if (after !== before) core.offload.remove(row);
       table.setTimeout(row, timeouts.tcp[after]!);
       if (after === before) return;
       const isActive = ((TCP_ACTIVE >>> after) & 1) !== 0;
@@ -95,9 +92,10 @@ function enter(
   return true;
 }
 
-/** Marks the template of the connection as assured. */
+/** Marks the template of the connection as assured. Programs of the kernel forward all of its packets from now on. */
 export function assureTemplate(core: Core, row: Row): void {
   const template = core.table.template(row);
   if (template === NONE || !core.table.isTemplate(template)) return;
   core.table.setState(template, ASSURED);
+  core.table.setAssured(row);
 }

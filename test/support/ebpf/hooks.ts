@@ -8,11 +8,13 @@ const TAILROOM = 64;
 
 /** Numbers of helpers (enum bpf_func_id in include/uapi/linux/bpf.h). */
 const MAP_LOOKUP = 1;
+const PROCESSOR_ID = 8;
 const L4_CSUM_REPLACE = 11;
 const REDIRECT = 23;
 const SKB_PULL_DATA = 39;
 const XDP_ADJUST_HEAD = 44;
 const SKB_ADJUST_ROOM = 50;
+const JIFFIES64 = 118;
 
 /** Index of the interface that a packet came by. */
 const INTERFACE = 1;
@@ -25,6 +27,8 @@ export interface InterpretedMaps {
   readonly arrays: ReadonlyMap<number, Uint8Array>;
   /** Hash maps by descriptor: hexadecimal key, 32-bit value. */
   readonly hashes?: ReadonlyMap<number, ReadonlyMap<string, number>>;
+  /** What the kernel's clock of jiffies says; default: 0. */
+  readonly jiffies?: bigint;
 }
 
 /** What tc knows of a packet besides its octets. */
@@ -66,6 +70,8 @@ export function interpret(
       new DataView(value.buffer).setUint32(0, found, true);
       return memory.map('value', value).base;
     },
+    [PROCESSOR_ID]: () => 0n,
+    [JIFFIES64]: () => maps.jiffies ?? 0n,
     [REDIRECT]: (_machine, to) => {
       interfaceIndex = Number(to);
       return BigInt(REDIRECTED[hook]);

@@ -3,7 +3,7 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { LvsError } from '../../src/model/errors.ts';
 import { DEFAULT_SETTINGS, type SettingName } from '../../src/model/settings.ts';
-import { Alone, expectSame, Offloaded } from './pair.ts';
+import { Alone, expectSame, Offloaded } from './two-directors.ts';
 
 const SERVICES: Readonly<Record<string, readonly string[]>> = {
   'tcp 192.0.2.80:80': ['10.0.0.1:80', '10.0.0.2:80'],
@@ -15,6 +15,8 @@ const SERVICES: Readonly<Record<string, readonly string[]>> = {
 const NAMES = Object.keys(SERVICES);
 /** Seconds. No sum of these is near a timeout of a connection, so that all agree which connections have expired. */
 const TURN = 7;
+/** Seconds of persistence: templates outlive a test, because one that waits for connections is looked at at other times. */
+const LASTING = 86_400;
 
 type Step = (one: Alone) => unknown;
 /** Steps that print as what they do, with what they do it with. */
@@ -121,7 +123,7 @@ const command = fc.oneof(
   step('drop', service, (name) => (one) => one.drop(name)),
   step(
     'serve',
-    fc.tuple(service, fc.constantFrom(0, 50), fc.boolean(), fc.constantFrom('rr', 'wlc', 'sh'), options),
+    fc.tuple(service, fc.constantFrom(0, LASTING), fc.boolean(), fc.constantFrom('rr', 'wlc', 'sh'), options),
     ([name, persistent, ops, scheduler, o]) =>
       (one) =>
         one.serve(name, SERVICES[name]!, { ...o, persistent, scheduler, ops: ops && name.startsWith('udp') }),
@@ -152,10 +154,14 @@ const settled = step('command', command, (run) => (one) => {
   one.settle();
 });
 /** To the next turn, or one of many turns further on. */
-const waiting = step('wait', fc.constantFrom(1, 1, 2, 10, 50), (turns) => (one) => {
+const waiting = step('wait', fc.constantFrom(1, 1, 2, 10, 20), (turns) => (one) => {
   one.sweep();
-  one.now = (Math.floor(one.now / 1000 / TURN) + turns) * TURN * 1000;
-  one.director.expire(one.now);
+  const until = (Math.floor(one.now / 1000 / TURN) + turns) * TURN * 1000;
+  // Time does not jump: a table that programs share is read once a second.
+  while (one.now < until) {
+    one.now = Math.min(until, one.now + 500);
+    one.director.expire(one.now);
+  }
 });
 const moment = step('moment', fc.constant(0.02), (seconds) => (one) => one.wait(seconds));
 const host = fc.oneof(
@@ -183,13 +189,13 @@ const any = fc.oneof(
 );
 
 describe.each(['xdp', 'tc'] as const)('%s', (hook) => {
-  test('forwards any packets in any order as the director alone does', async () => {
+  test('forwards any packets in any order as the director alone does', () => {
     let forwarded = 0;
-    await fc.assert(
-      fc.asyncProperty(
+    fc.assert(
+      fc.property(
         fc.array(any, { maxLength: 60, size: 'max' }),
-        fc.constantFrom(0, 50),
-        async (steps, persistent) => {
+        fc.constantFrom(0, LASTING),
+        (steps, persistent) => {
           const alone = new Alone();
           const offloaded = new Offloaded(hook);
           const pair = [alone, offloaded];
@@ -204,8 +210,7 @@ describe.each(['xdp', 'tc'] as const)('%s', (hook) => {
           for (const run of steps) {
             for (const one of pair) run(one);
             expect(offloaded.log.splice(0)).toEqual(alone.log.splice(0));
-            // Grace periods end.
-            await Promise.resolve();
+            expect(offloaded.connections).toEqual(alone.connections);
           }
           expectSame(alone, offloaded);
           forwarded += offloaded.forwarded;

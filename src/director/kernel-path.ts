@@ -1,0 +1,51 @@
+/** The interface of a kernel path whose programs forward packets of the connection table, and its place in a director. */
+import type { Row } from '../model/connection.ts';
+
+/** Programs of the kernel find connections in the rows of the table. What they cannot handle comes to the director. */
+export interface KernelPath {
+  /** Sees that programs can forward the next packets of a connection, after the director forwarded one of its packets. */
+  learn(row: Row): void;
+  /** Makes programs send all packets of a connection to the director, until `learn` is called for it. */
+  hold(row: Row): void;
+  /**
+   * Adds what programs counted to the counters of destinations, services and the director: for all destinations, or for that
+   * of one number.
+   */
+  collect(destination?: number): void;
+}
+
+/** Does nothing: for a director without a kernel path. */
+export const noKernelPath: KernelPath = { learn: () => {}, hold: () => {}, collect: () => {} };
+
+/** The kernel path of a director, if any. Connections can be excluded from it. */
+export class AttachedKernelPath implements KernelPath {
+  #path: KernelPath = noKernelPath;
+  #isExcluded: ((row: Row) => boolean) | undefined;
+
+  /** Replaces the kernel path. */
+  attach(path: KernelPath): void {
+    this.#path = path;
+  }
+
+  get isAttached(): boolean {
+    return this.#path !== noKernelPath;
+  }
+
+  /** Holds connections for which `isExcluded` returns true, until the next call. undefined: holds none. */
+  exclude(isExcluded: ((row: Row) => boolean) | undefined): void {
+    this.#isExcluded = isExcluded;
+  }
+
+  learn(row: Row): void {
+    if (this.#isExcluded?.(row)) this.#path.hold(row);
+    else this.#path.learn(row);
+  }
+
+  hold(row: Row): void {
+    this.#path.hold(row);
+  }
+
+  collect(destination?: number): void {
+    this.#path.collect(destination);
+  }
+}

@@ -1,0 +1,66 @@
+/** Emits the hash that selects the home of a connection, as src/table/homes.ts computes it. */
+import {
+  add,
+  type Fragment,
+  load,
+  loadImm64,
+  lsh,
+  mov,
+  mul,
+  mul32,
+  R0,
+  R1,
+  R4,
+  R5,
+  rsh,
+  rsh32,
+  W,
+  xor,
+} from '../ebpf/instruction.ts';
+import { ROW_BYTES } from '../table/layout.ts';
+import { PACKET } from './hooks.ts';
+import type { Family } from './parse.ts';
+
+/** Words of an address, and the word of port and protocol behind them. */
+const ADDRESS_WORDS = 4;
+const SHIFT = 15;
+/** Bits of the hash that choose among the places. */
+const PLACE_BITS = 25;
+const ROW_SHIFT = Math.log2(ROW_BYTES);
+
+/** How a table places connections: the arguments of Homes. */
+export interface Placing {
+  readonly places: number;
+  readonly secrets: Uint32Array;
+}
+
+/**
+ * Loads into r0 the byte offset of the home of the client whose address the packet has at `address`. r5: its port and,
+ * above it, the protocol. Clobbers r1 and r4.
+ */
+export function home({ version }: Family, address: number, { places, secrets }: Placing): Fragment {
+  const secret = (i: number): [lower: number, upper: number] => [
+    secrets[2 * i]! | 0,
+    secrets[2 * i + 1]! | 0,
+  ];
+  const first = version === 4 ? ADDRESS_WORDS - 1 : 0;
+  const word = (i: number): Fragment => [loadImm64(R4, ...secret(i)), mul.reg(R1, R4), add.reg(R0, R1)];
+  return [
+    loadImm64(R0, ...secret(ADDRESS_WORDS + 1)),
+    Array.from({ length: ADDRESS_WORDS - first }, (_, i) => [
+      load(W, R1, PACKET, address + 4 * i),
+      word(first + i),
+    ]),
+    mov.reg(R1, R5),
+    word(ADDRESS_WORDS),
+    rsh.imm(R0, 32),
+    mov.reg(R1, R0),
+    rsh.imm(R1, SHIFT),
+    xor.reg(R0, R1),
+    mul32.imm(R0, secrets[2 * (ADDRESS_WORDS + 2)]! | 1),
+    rsh32.imm(R0, 32 - PLACE_BITS),
+    mul.imm(R0, places),
+    rsh.imm(R0, PLACE_BITS),
+    lsh.imm(R0, ROW_SHIFT),
+  ];
+}

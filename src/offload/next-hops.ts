@@ -1,0 +1,117 @@
+/** The records of next hops, which rows and destinations name by number. */
+import type { TableMemory } from '../table/memory.ts';
+import { inPacketOrder, portInPacketOrder } from '../table/packet-order.ts';
+import { MAX_RECORDS, NEXT_HOP, NEXT_HOP_BYTES } from '../table/record-layout.ts';
+import { Records } from '../table/records.ts';
+import type { Address } from '../wire/address.ts';
+import { sameAddress } from '../wire/address.ts';
+import { MAC, type MacAddress, sameMac } from '../wire/ethernet.ts';
+
+/** What it takes to send a packet to a next hop, down to layer 2. */
+export interface NextHop {
+  readonly interfaceIndex: number;
+  /** MAC addresses of the neighbor and of the interface. */
+  readonly to: MacAddress;
+  readonly from: MacAddress;
+  /** Tag that the frames get, 1 to 4094; 0: none. XDP only. */
+  readonly vlan: number;
+  /** Bytes. */
+  readonly mtu: number;
+  /** This host's address towards it, the source of tunnels. */
+  readonly source: Address;
+}
+
+/** Returns the next hop of packets to an address; undefined: not known (yet). */
+export type FindNextHop = (to: Address) => NextHop | undefined;
+
+export class NextHops {
+  readonly #records: Records;
+  readonly #numbers = new Map<string, number>();
+  /** By number: what was written, and an address that packets by it are sent to. */
+  readonly #hops: ({ readonly hop: NextHop; readonly to: Address } | undefined)[] = [undefined];
+  readonly #free: number[] = [];
+  /** Numbers that rows may still name; those of `#leaving` were cleared from all rows. */
+  #withdrawn = new Set<number>();
+  #leaving: ReadonlySet<number> = new Set();
+
+  constructor(memory: TableMemory) {
+    this.#records = new Records(memory, 'nextHops', NEXT_HOP_BYTES);
+  }
+
+  /** Numbers in use. */
+  get size(): number {
+    return this.#numbers.size;
+  }
+
+  /** Returns the number of that next hop, which packets to `to` take; 0 if all numbers are in use. */
+  numberOf(hop: NextHop, to: Address): number {
+    const key = keyOf(hop);
+    const known = this.#numbers.get(key);
+    if (known !== undefined) return known;
+    const number = this.#free.pop() ?? this.#hops.length;
+    if (number >= MAX_RECORDS) return 0;
+    this.#write(number, hop);
+    this.#numbers.set(key, number);
+    this.#hops[number] = { hop, to: to.slice() };
+    return number;
+  }
+
+  /** Withdraws next hops that `find` no longer returns: packets to them go up to the director at once. */
+  check(find: FindNextHop): void {
+    for (const number of [...this.#numbers.values()]) {
+      const { hop, to } = this.#hops[number]!;
+      const now = find(to);
+      if (now === undefined || !isSame(hop, now)) this.#withdraw(number);
+    }
+  }
+
+  /** Withdraws all. */
+  withdrawAll(): void {
+    for (const number of [...this.#numbers.values()]) this.#withdraw(number);
+  }
+
+  /**
+   * Makes withdrawn numbers usable again. `clear` clears them from all rows and destinations. Programs that read a number
+   * before that may still use it, so it is free at the next call, which has to be 100 ms later at least.
+   */
+  reclaim(clear: (numbers: ReadonlySet<number>) => void): void {
+    this.#free.push(...this.#leaving);
+    this.#leaving = this.#withdrawn;
+    this.#withdrawn = new Set();
+    if (this.#leaving.size > 0) clear(this.#leaving);
+  }
+
+  #withdraw(number: number): void {
+    this.#numbers.delete(keyOf(this.#hops[number]!.hop));
+    this.#hops[number] = undefined;
+    this.#records.setWord(number, NEXT_HOP.interface, 0);
+    this.#withdrawn.add(number);
+  }
+
+  #write(number: number, { interfaceIndex, to, from, vlan, mtu, source }: NextHop): void {
+    const records = this.#records;
+    records.reserve(number);
+    records.clear(number);
+    records.setHalf(number, NEXT_HOP.mtu, Math.min(mtu, 0xffff));
+    records.setHalf(number, NEXT_HOP.vlan, portInPacketOrder(vlan));
+    for (let i = 0; i < MAC; i += 2) {
+      records.setHalf(number, NEXT_HOP.to + i, to[i]! | (to[i + 1]! << 8));
+      records.setHalf(number, NEXT_HOP.from + i, from[i]! | (from[i + 1]! << 8));
+    }
+    for (const [i, word] of source.entries())
+      records.setWord(number, NEXT_HOP.source + 4 * i, inPacketOrder(word));
+    records.addWord(number, NEXT_HOP.interface, interfaceIndex);
+  }
+}
+
+const keyOf = ({ interfaceIndex, to, from, vlan, mtu, source }: NextHop): string =>
+  `${interfaceIndex} ${to} ${from} ${vlan} ${mtu} ${source}`;
+
+const isSame = (a: NextHop, b: NextHop): boolean =>
+  a === b ||
+  (a.interfaceIndex === b.interfaceIndex &&
+    a.vlan === b.vlan &&
+    a.mtu === b.mtu &&
+    sameMac(a.to, 0, b.to) &&
+    sameMac(a.from, 0, b.from) &&
+    sameAddress(a.source, b.source));

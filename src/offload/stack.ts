@@ -1,0 +1,27 @@
+/** The forwarder's stack: offsets of what is kept there between its fragments, from the frame pointer. */
+
+/** Packets that the packet counts as, and their bytes (8 bytes each). */
+export const PACKETS = -16;
+export const OCTETS = -120;
+/** `track` and `timeout` of the row, as they were before its key was read (8 bytes). */
+export const TRACKED = -24;
+/** Flags of the TCP segment (8 bytes). */
+export const FLAGS = -32;
+/** The new address (16 bytes, IPv4: the first 4) and the new port (8 bytes). */
+export const NEW_ADDRESS = -48;
+export const NEW_PORT = -56;
+/** Byte offsets of the home and of the row that was found; NOT_FOUND: none yet (8 bytes each). */
+export const HOME = -64;
+export const FOUND = -72;
+export const NOT_FOUND = -1;
+/** Pointer to the destination's record (8 bytes). */
+export const RECORD = -80;
+/** Number of the destination (8 bytes). */
+export const DESTINATION_NUMBER = -88;
+/** Changes of checksums by the address and by the port (8 bytes each). */
+export const ADDRESS_CHANGE = -96;
+export const PORT_CHANGE = -104;
+/** Byte offset of the row that is compared (8 bytes). */
+export const CANDIDATE = -112;
+/** Bytes of the outer header that a tunnel adds (8 bytes). */
+export const OVERHEAD = -128;
