@@ -32,8 +32,8 @@ test('docs/observability.md names only log events that exist', () => {
   const rows = [...section.matchAll(/^\| (`.*) \| /gm)].flatMap(([, names]) => names!.match(/[a-z-]+/g)!);
   // The runtime composes the names of these.
   const literal = rows.filter((name) => !/^(?:check|destination)-/.test(name));
-  const source = readdirSync(join(PROJECT, 'src/runtime'))
-    .map((name) => textOf(`src/runtime/${name}`))
+  const source = ['src/runtime', 'src/cli/director']
+    .flatMap((folder) => readdirSync(join(PROJECT, folder)).map((name) => textOf(`${folder}/${name}`)))
     .join('');
   expect(literal.length).toBeGreaterThan(3);
   expect(literal.filter((name) => !source.includes(`', '${name}'`))).toEqual([]);

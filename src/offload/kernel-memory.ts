@@ -1,6 +1,7 @@
 /** Memory of the connection table that programs of the kernel map, too. */
 import type { Bpf } from '../ebpf/bpf.ts';
 import { BpfMap } from '../ebpf/map.ts';
+import { LvsError } from '../model/errors.ts';
 import { ordinaryMemory, type Region, type RegionName, type TableMemory } from '../table/memory.ts';
 import { DESTINATION_BYTES, MAX_RECORDS, NEXT_HOP_BYTES } from '../table/record-layout.ts';
 
@@ -11,6 +12,9 @@ const FULL_BYTES: Partial<Record<RegionName, number>> = {
   destinations: MAX_RECORDS * DESTINATION_BYTES,
   nextHops: MAX_RECORDS * NEXT_HOP_BYTES,
 };
+
+/** The verifier refuses offsets from here on (Linux 6.18, include/linux/bpf_verifier.h BPF_MAX_VAR_OFF). */
+const REACHABLE_BYTES = 2 ** 29;
 
 export class KernelMemory implements TableMemory {
   readonly #bpf: Bpf;
@@ -25,11 +29,16 @@ export class KernelMemory implements TableMemory {
     return [...this.#regions.values()].reduce((sum, { map }) => sum + map.options.valueSize, 0);
   }
 
-  /** Throws SystemCallError: ENOMEM if memory is short, E2BIG if the array is too large for a map. */
+  /** Throws LvsError if programs cannot reach the end of the array, and SystemCallError: ENOMEM if memory is short. */
   reserve(name: RegionName, bytes: number): Region {
     if (!SHARED.includes(name)) return ordinaryMemory.reserve(name, bytes);
     const known = this.#regions.get(name);
     if (known && bytes <= known.map.options.valueSize) return known.region;
+    if (bytes >= REACHABLE_BYTES)
+      throw new LvsError(
+        'UNAVAILABLE',
+        `kernel path: array ${name} of ${bytes} bytes: expected less than ${REACHABLE_BYTES} (fewer --connections, or --datapath live)`,
+      );
     known?.map[Symbol.dispose]();
     const valueSize = Math.max(bytes, FULL_BYTES[name] ?? 0);
     const map = new BpfMap(this.#bpf, {

@@ -71,6 +71,16 @@ interface Shared extends SharedTable {
   readonly memory: KernelMemory;
 }
 
+/** What a kernel path consists of. */
+interface Parts {
+  readonly bpf: Bpf;
+  readonly io: UpcallIo;
+  readonly shared: Shared;
+  readonly services: ServiceMap;
+  readonly attachments: Attachments;
+  readonly interfaces: HandBack;
+}
+
 /** The kernel path of a running director. */
 export class Offloading {
   readonly io: UpcallIo;
@@ -96,15 +106,7 @@ export class Offloading {
   #rereadAt = 0;
 
   /** Use `openOffloading`. */
-  constructor(
-    options: OffloadingOptions,
-    bpf: Bpf,
-    io: UpcallIo,
-    shared: Shared,
-    services: ServiceMap,
-    attachments: Attachments,
-    interfaces: HandBack,
-  ) {
+  constructor(options: OffloadingOptions, { bpf, io, shared, services, attachments, interfaces }: Parts) {
     this.#options = options;
     this.io = io;
     this.shared = shared;
@@ -252,7 +254,7 @@ export async function openOffloading(options: OffloadingOptions): Promise<Offloa
       attach: (name) => attach(attachments, hook, name, options.log),
       header: (nextHop) => offloading.header(nextHop),
     });
-    const offloading = new Offloading(options, bpf, io, shared, services, attachments, interfaces);
+    const offloading = new Offloading(options, { bpf, io, shared, services, attachments, interfaces });
     return offloading;
   } catch (cause) {
     for (const each of opened.toReversed()) each[Symbol.dispose]();

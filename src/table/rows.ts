@@ -164,12 +164,12 @@ export class Rows extends Places {
     return row;
   }
 
-  /** The LIVE row makes way for a newer connection with its key: only replies find it from now on. */
+  /** Makes the LIVE row one that only replies find: a newer connection has its key. */
   replace(row: Row): void {
     this.#setKind(row, KIND.REPLACED);
   }
 
-  /** The template is not found any more. */
+  /** Makes the template one that no packet finds. */
   invalidate(row: Row): void {
     this.#setKind(row, KIND.INVALID);
   }
@@ -345,7 +345,6 @@ export class Rows extends Places {
 
   #setKind(row: Row, kind: number): void {
     const at = (row << ROW_SHIFT_32) + CLIENT;
-    const rest = this.words[at]! & (CLIENT_MASK | WIDE);
-    Atomics.store(this.words, at, rest | (kind << KIND_SHIFT));
+    Atomics.store(this.words, at, (this.words[at]! & (CLIENT_MASK | WIDE)) | (kind << KIND_SHIFT));
   }
 }

@@ -36,7 +36,7 @@ describe('bash completes', () => {
 
   test('every option of every command', () => {
     for (const command of director.commands) {
-      const expected = command.options.map(({ long }) => long!);
+      const expected = command.options.filter(({ hidden }) => !hidden).map(({ long }) => long!);
       expect(bash('lvs-director', command.name(), '--')).toEqual(expect.arrayContaining(expected));
     }
   });
@@ -74,7 +74,7 @@ describe.skipIf(why !== undefined)('zsh', () => {
 
   test('offers every option of every command', () => {
     for (const command of director.commands)
-      for (const { long } of command.options)
+      for (const { long } of command.options.filter(({ hidden }) => !hidden))
         expect(zsh('lvs-director', 'argument', command.name())).toContain(long);
   });
 

@@ -37,7 +37,7 @@ test.each([
   ['lvs-realserver.8', realserver],
 ] as const)('%s describes every command and option of the program', (name, program) => {
   const missing = program.commands.flatMap((command) =>
-    [command.name(), ...command.options.map(({ long }) => long!)].filter(
+    [command.name(), ...command.options.filter(({ hidden }) => !hidden).map(({ long }) => long!)].filter(
       (word) => !pages[name]!.includes(plain(word)),
     ),
   );

@@ -71,7 +71,8 @@
         lastEvent = Date.now();
         void refresh();
       });
-    source.addEventListener('error', () => live(false));
+    // A server that refuses the stream may still answer requests.
+    source.addEventListener('error', () => void refresh());
     void refresh();
   };
   listen();
