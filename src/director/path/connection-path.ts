@@ -180,7 +180,9 @@ export class ConnectionPath {
 
   /** Sends a client's packet to its connection's destination. */
   #forward(row: Row, destination: RealDestination, packet: Packet, now: number): Verdict {
-    const { table, total, forwarding } = this.#core;
+    const { kernelPath, table, total, forwarding } = this.#core;
+    // What answers this packet must not be tracked by a program before this packet is.
+    kernelPath.hold(row);
     countIn(packet, destination, total);
     track(this.#core, row, packet, FROM_CLIENT, destination);
     table.addPackets(row, 1);
@@ -194,17 +196,18 @@ export class ConnectionPath {
     if (verdict !== 'forwarded' && method !== MASQ && isAnswered(verdict))
       countErrorOut(packet, destination, total);
     table.touch(row, now);
-    if (verdict === 'forwarded') this.#core.kernelPath.learn(row);
+    if (verdict === 'forwarded') kernelPath.learn(row);
     return verdict;
   }
 
   /** Sends a destination's packet to its connection's client. */
   #reply(row: Row, packet: Packet, now: number): Verdict {
-    const { table, total, forwarding } = this.#core;
+    const { kernelPath, table, total, forwarding } = this.#core;
     const destination = destinationOf(this.#core, row);
     const connection = this.#connection.select(row, destination);
     const refusal = hasOptions(packet) ? enterOptions(packet, connection.vaddr, forwarding) : undefined;
     if (refusal !== undefined) return refusal;
+    kernelPath.hold(row);
     const verdict = methods[MASQ]!.reply!(packet, connection, forwarding);
     const isRefusedLate = verdict === 'too-big' && packet.frame.keepsDontFragment;
     // Linux routes a reply before it balances it: a reply that the router rejects is not counted.
@@ -215,7 +218,7 @@ export class ConnectionPath {
     countOut(packet, destination, total);
     track(this.#core, row, packet, FROM_SERVER, destination);
     table.touch(row, now);
-    if (verdict === 'forwarded') this.#core.kernelPath.learn(row);
+    if (verdict === 'forwarded') kernelPath.learn(row);
     return verdict;
   }
 
