@@ -53,13 +53,6 @@ export const change16 = (from: number, to: number): number => (~from & 0xffff) +
 export const change32 = (from: number, to: number): number =>
   (~from & 0xffff) + (~from >>> 16) + (to & 0xffff) + (to >>> 16);
 
-/** Returns the change that replaces an address by another of the same family. */
-export function changeAddress(from: Address, to: Address): number {
-  const last = change32(from[3]!, to[3]!);
-  if (isV4(from)) return last;
-  return last + change32(from[0]!, to[0]!) + change32(from[1]!, to[1]!) + change32(from[2]!, to[2]!);
-}
-
 /** Returns the checksum field after a change. */
 export const updated = (checksum: number, change: number): number =>
   ~fold((~checksum & 0xffff) + change) & 0xffff;
