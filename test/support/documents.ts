@@ -12,7 +12,8 @@ const HOSTS: Readonly<Record<string, string>> = {
 /** Names as the laboratory's /etc/hosts and /etc/services have them. */
 export const labNames: Names = {
   port: (name) => ({ http: 80, www: 80, telnet: 23, domain: 53 })[name],
-  host: async (name) => HOSTS[name] ?? (/^\d+\.\d+\.\d+\.\d+$|:/.test(name) ? name : undefined),
+  host: async (name, family) =>
+    (family === 6 ? undefined : HOSTS[name]) ?? (/^\d+\.\d+\.\d+\.\d+$|:/.test(name) ? name : undefined),
 };
 
 const persistence = {
