@@ -181,8 +181,7 @@ export class ConnectionPath {
   /** Sends a client's packet to its connection's destination. */
   #forward(row: Row, destination: RealDestination, packet: Packet, now: number): Verdict {
     const { kernelPath, table, total, forwarding } = this.#core;
-    // What answers this packet must not be tracked by a program before this packet is.
-    kernelPath.hold(row);
+    if (hasSyn(packet)) kernelPath.hold(row);
     countIn(packet, destination, total);
     track(this.#core, row, packet, FROM_CLIENT, destination);
     table.addPackets(row, 1);
@@ -207,7 +206,7 @@ export class ConnectionPath {
     const connection = this.#connection.select(row, destination);
     const refusal = hasOptions(packet) ? enterOptions(packet, connection.vaddr, forwarding) : undefined;
     if (refusal !== undefined) return refusal;
-    kernelPath.hold(row);
+    if (hasSyn(packet)) kernelPath.hold(row);
     const verdict = methods[MASQ]!.reply!(packet, connection, forwarding);
     const isRefusedLate = verdict === 'too-big' && packet.frame.keepsDontFragment;
     // Linux routes a reply before it balances it: a reply that the router rejects is not counted.
@@ -239,6 +238,13 @@ export class ConnectionPath {
 /** Reports whether the forwarding method answers this verdict with an ICMP error. */
 const isAnswered = (verdict: Verdict): boolean =>
   verdict === 'ttl-exceeded' || verdict === 'too-big' || verdict === 'no-route';
+
+/**
+ * Reports whether it is a SYN or SYN+ACK: a program must not track the answer to it first, since the state would be that of
+ * a new connection afterwards. The order of other packets leaves the same state.
+ */
+const hasSyn = ({ protocol, hasHeader, tcpFlags }: Packet): boolean =>
+  protocol === TCP && hasHeader && (tcpFlags & SYN) !== 0;
 
 /** Reports whether the packet opens a connection. */
 const isFirst = ({ protocol, hasHeader, tcpFlags, sctpChunk }: Packet): boolean =>
