@@ -5,7 +5,7 @@ import { secretsFrom } from '../table/homes.ts';
 import { TRACK } from '../table/layout.ts';
 import { ordinaryMemory, type TableMemory } from '../table/memory.ts';
 import { Rows, TAKEN } from '../table/rows.ts';
-import type { Ticks } from '../table/ticks.ts';
+import { MAX_TIMEOUT_TICKS, type Ticks } from '../table/ticks.ts';
 import type { Address } from '../wire/address.ts';
 import { ConnectionFields } from './connection-fields.ts';
 import { kindOf, trackOf } from './connection-flags.ts';
@@ -133,7 +133,9 @@ export class ConnectionTable extends ConnectionFields {
     const made = this.#made;
     const scan = this.#scan;
     if (scan === undefined) return this.#rows.add(ends, made);
-    Object.assign(made, scan.untouched);
+    // Until it is touched, it is due as late as can be.
+    made.timeout = MAX_TIMEOUT_TICKS;
+    made.seen = scan.tick;
     const row = this.#rows.add(ends, made);
     if (row !== NONE) return row;
     scan.advanceNear(this.#rows.homeFor(ends, made), (due) => this.#ask(due, scan.now));

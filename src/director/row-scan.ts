@@ -5,7 +5,7 @@
 import { NONE, type Row } from '../model/connection.ts';
 import { NEAR } from '../table/layout.ts';
 import type { Rows } from '../table/rows.ts';
-import { MAX_TIMEOUT_TICKS, type Ticks } from '../table/ticks.ts';
+import type { Ticks } from '../table/ticks.ts';
 import type { Expiry } from './expiry.ts';
 
 /** Time of a pass over all rows, ms, of tables that `MAX_ROWS_PER_MS` allows it for: a connection ends so much late. */
@@ -96,14 +96,14 @@ export class RowScan implements Expiry {
     this.#owed += left;
   }
 
-  /** When a new row is due that is not touched: never. */
-  get untouched(): { readonly timeout: number; readonly seen: number } {
-    return { timeout: MAX_TIMEOUT_TICKS, seen: this.#ticks.at(this.now) };
+  /** Returns the tick of the last `advance`. */
+  get tick(): number {
+    return this.#ticks.at(this.now);
   }
 
   /** Asks about the rows near a home, whatever the pass has come to, so that a new connection finds a place. */
   advanceNear(home: number, onDue: (row: Row) => void): void {
-    this.#rows.eachDue(home, home + NEAR, this.#ticks.at(this.now), (row) => {
+    this.#rows.eachDue(home, home + NEAR, this.tick, (row) => {
       this.#ask(row, onDue);
       return true;
     });

@@ -247,5 +247,5 @@ const hasSyn = ({ protocol, hasHeader, tcpFlags }: Packet): boolean =>
   protocol === TCP && hasHeader && (tcpFlags & SYN) !== 0;
 
 /** Reports whether the packet opens a connection. */
-const isFirst = ({ protocol, hasHeader, tcpFlags, sctpChunk }: Packet): boolean =>
-  protocol === TCP ? hasHeader && (tcpFlags & SYN) !== 0 : protocol === SCTP && sctpChunk === SCTP_INIT;
+const isFirst = (packet: Packet): boolean =>
+  hasSyn(packet) || (packet.protocol === SCTP && packet.sctpChunk === SCTP_INIT);
