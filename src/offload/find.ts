@@ -37,7 +37,7 @@ import {
   sub,
   W,
 } from '../ebpf/instruction.ts';
-import { KIND, NEAR, ROW, ROW_BYTES, TRACK } from '../table/layout.ts';
+import { KIND, METHOD_BITS, NEAR, ROW, ROW_BYTES, TRACK } from '../table/layout.ts';
 import { DESTINATION, DESTINATION_BYTES } from '../table/record-layout.ts';
 import type { Arrays } from './arrays.ts';
 import { BIT_FACTOR, BIT_SHIFT, CONSTANTS } from './constants.ts';
@@ -48,7 +48,6 @@ import { CANDIDATE, FOUND, HOME, NOT_FOUND, TRACKED } from './stack.ts';
 
 /** Kind of a row, as `client` has it. */
 const liveOf = ({ version }: Family): number => (KIND.LIVE | (version === 6 ? KIND.WIDE : 0)) << 24;
-const METHOD = 7 << TRACK.method;
 const ROW_SHIFT = Math.log2(ROW_BYTES);
 export const RECORD_SHIFT = Math.log2(DESTINATION_BYTES);
 /** Jumps to `other` unless the 16 bytes at `at` of `from` are the packet's address at `address`. Clobbers r1 and r4. */
@@ -94,7 +93,7 @@ function unlessReply(family: Family, { destinations, records }: Arrays, other: L
     unlessAddress(family, ROW_AT, ROW.caddr, dst, other),
     // A copy, since the verifier would follow each method and port on its own from here on.
     mov.reg(R1, R2),
-    and.imm(R1, METHOD),
+    and.imm(R1, METHOD_BITS),
     jne.imm(R1, 0, passesBy),
     load(H, R1, ROW_AT, ROW.destination),
     jge.imm(R1, records, other),

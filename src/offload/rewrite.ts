@@ -37,7 +37,7 @@ import {
   W,
   xor32,
 } from '../ebpf/instruction.ts';
-import { ROW, TRACK } from '../table/layout.ts';
+import { METHOD_BITS, ROW, TRACK } from '../table/layout.ts';
 import { DESTINATION, DESTINATION_FLAGS, NEXT_HOP, NEXT_HOP_BYTES, TUNNEL } from '../table/record-layout.ts';
 import { IPV4_HEADER } from '../wire/ipv4.ts';
 import { IPV6_HEADER, MIN_MTU6 } from '../wire/ipv6.ts';
@@ -55,7 +55,6 @@ import { track } from './track.ts';
 import { translate } from './translate.ts';
 
 /** Numbers of the forwarding methods (include/uapi/linux/ip_vs.h, Linux 6.1), as bits of `track`. */
-const METHOD = 7 << TRACK.method;
 const LOCAL = 1 << TRACK.method;
 const TUNNELED = 2 << TRACK.method;
 /** States after which a SYN begins another connection: FIN_WAIT, TIME_WAIT, CLOSE (src/director/path/tcp-state.ts). */
@@ -230,7 +229,7 @@ function request(family: Family, hook: Hook, arrays: Arrays): Fragment {
     hop(arrays, miss),
     mov.imm(R3, 0),
     mov.reg(R1, R2),
-    and.imm(R1, METHOD),
+    and.imm(R1, METHOD_BITS),
     jeq.imm(R1, 0, translated),
     jeq.imm(R1, TUNNELED, tunneled),
     jeq.imm(R1, LOCAL, miss),
@@ -243,7 +242,7 @@ function request(family: Family, hook: Hook, arrays: Arrays): Fragment {
     track(family, arrays, 'client'),
     // What the method is, and what kind of tunnel, is read again: the verifier follows one path up to here.
     load(DW, R1, FP, stack.TRACKED),
-    and.imm(R1, METHOD),
+    and.imm(R1, METHOD_BITS),
     jeq.imm(R1, 0, label('translate')),
     jne.imm(R1, TUNNELED, label('route')),
     load(DW, R0, FP, stack.RECORD),
@@ -312,7 +311,7 @@ function reply(family: Family, hook: Hook, arrays: Arrays): Fragment {
   return [
     at(label('reply'), read(family, arrays, true)),
     mov.reg(R1, R2),
-    and.imm(R1, METHOD),
+    and.imm(R1, METHOD_BITS),
     jne.imm(R1, 0, passing),
     unlessChecksum(family, miss),
     jump(label('answered')),
@@ -323,7 +322,7 @@ function reply(family: Family, hook: Hook, arrays: Arrays): Fragment {
     measure(family, hook, miss),
     track(family, arrays, 'destination'),
     load(DW, R1, FP, stack.TRACKED),
-    and.imm(R1, METHOD),
+    and.imm(R1, METHOD_BITS),
     jne.imm(R1, 0, 'pass'),
     translate(family, hook, 'reply'),
   ];

@@ -114,6 +114,9 @@ export const TRACK = {
   generation: 24,
 } as const;
 
+/** Bits of the forwarding method in `track`. */
+export const METHOD_BITS = 7 << TRACK.method;
+
 /** The head of the table: what programs and the director count together. Words of 32 bits. */
 export const HEAD_BYTES = 64;
 export const HEAD = {
