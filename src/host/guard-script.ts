@@ -2,7 +2,7 @@
 import { isIPv4, isIPv6 } from 'node:net';
 import type { MarkRule } from '../model/command.ts';
 import { PROTOCOL_NUMBERS } from '../model/naming.ts';
-import type { OwnedChange, OwnedPart } from '../model/owned-packets.ts';
+import { countPart, type OwnedChange, type OwnedPart, protocolsOf } from '../model/owned-packets.ts';
 import type { Protocol } from '../model/service.ts';
 import { Slice } from '../model/slice.ts';
 import { markMatch, PORT_PROTOCOLS } from './mark-match.ts';
@@ -138,12 +138,12 @@ export class GuardContent {
     ] as const)
       for (const part of parts) {
         if ('mark' in part.service && !part.destination)
-          count(this.#served, `${part.service.mark}/${part.service.family}`, step);
+          countPart(this.#served, `${part.service.mark}/${part.service.family}`, step);
         for (const [set, element] of elementsOf(part)) {
           const elements = entryOf(this.#elements, set, () => new Map<string, number>());
           const before = entryOf(touched, set, () => new Map<string, boolean>());
           if (!before.has(element)) before.set(element, elements.has(element));
-          count(elements, element, step);
+          countPart(elements, element, step);
         }
         if (slice.spent) await slice.next();
       }
@@ -220,11 +220,12 @@ class Transactions {
 function elementsOf({ service, destination }: OwnedPart): [set: string, element: string][] {
   if (destination) {
     if (destination.method !== 'nat') return [];
-    const protocols = 'protocol' in service ? [service.protocol] : (['tcp', 'udp', 'sctp'] as const);
     const family = familyOf(destination.address);
     if (!family) return [];
     return [
-      ...protocols.flatMap((protocol) => endsOf('reply', destination.address, protocol, destination.port)),
+      ...protocolsOf(service).flatMap((protocol) =>
+        endsOf('reply', destination.address, protocol, destination.port),
+      ),
       [`servers${family}`, destination.address],
     ];
   }
@@ -247,12 +248,6 @@ function endsOf(
     port === 0 ? [`${hosts}${family}`, host] : [`${ends}${family}`, `${host} . ${port}`],
     [`${fragments}${family}`, host],
   ];
-}
-
-function count(numbers: Map<string, number>, key: string, step: 1 | -1): void {
-  const number = (numbers.get(key) ?? 0) + step;
-  if (number > 0) numbers.set(key, number);
-  else numbers.delete(key);
 }
 
 function entryOf<V>(map: Map<string, V>, key: string, create: () => V): V {

@@ -1,7 +1,7 @@
 /** Computes the keys of the map of services: which packets without a known flow are sent to the director. */
 import { isIPv4, isIPv6 } from 'node:net';
 import { PROTOCOL_NUMBERS } from '../model/naming.ts';
-import type { OwnedChange, OwnedPart } from '../model/owned-packets.ts';
+import { countPart, type OwnedChange, type OwnedPart } from '../model/owned-packets.ts';
 import { type Address, isV4, parseAddress } from '../wire/address.ts';
 import { ICMP } from '../wire/icmp.ts';
 import { ICMP6 } from '../wire/icmp6.ts';
@@ -41,10 +41,7 @@ export class ServiceKeySet {
   change({ added, removed, own }: ServedChange): ServiceKeys {
     const changed = new Map<string, number>();
     const count = ([key, flag]: readonly [string, number], step: 1 | -1) => {
-      const name = `${key}/${flag}`;
-      const parts = (this.#parts.get(name) ?? 0) + step;
-      if (parts > 0) this.#parts.set(name, parts);
-      else this.#parts.delete(name);
+      const parts = countPart(this.#parts, `${key}/${flag}`, step);
       const flags = this.#flags.get(key) ?? 0;
       const now = parts > 0 ? flags | flag : flags & ~flag;
       if (now === flags) return;

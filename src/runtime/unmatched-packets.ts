@@ -5,7 +5,7 @@ import type { ForwardingContext } from '../forwarding/method.ts';
 import { guardedPort } from '../host/guard-script.ts';
 import { readHostFile } from '../host/host-file.ts';
 import { PROTOCOL_NUMBERS } from '../model/naming.ts';
-import type { OwnedChange, OwnedPart } from '../model/owned-packets.ts';
+import { countPart, type OwnedChange, type OwnedPart, protocolsOf } from '../model/owned-packets.ts';
 import type { Protocol } from '../model/service.ts';
 import { Slice } from '../model/slice.ts';
 import { type Address, parseAddress, sameAddress } from '../wire/address.ts';
@@ -21,9 +21,7 @@ class EndpointSet {
   count(protocol: number, address: Address, port: number, step: 1 | -1): void {
     const hash = hashOf(protocol, address, port);
     const bucket = this.#buckets.get(hash) ?? [];
-    const known = bucket.find(
-      (each) => each.port === port && each.protocol === protocol && sameAddress(each.address, address),
-    );
+    const known = endpointIn(bucket, protocol, address, port);
     if (known) known.parts += step;
     else if (step > 0) this.#buckets.set(hash, [...bucket, { protocol, address, port, parts: 1 }]);
     if (known?.parts !== 0) return;
@@ -38,15 +36,7 @@ class EndpointSet {
 
   #hasExactly(protocol: number, address: Address, port: number): boolean {
     const bucket = this.#buckets.get(hashOf(protocol, address, port));
-    if (bucket)
-      for (const endpoint of bucket)
-        if (
-          endpoint.port === port &&
-          endpoint.protocol === protocol &&
-          sameAddress(endpoint.address, address)
-        )
-          return true;
-    return false;
+    return bucket !== undefined && endpointIn(bucket, protocol, address, port) !== undefined;
   }
 }
 
@@ -56,6 +46,17 @@ interface Endpoint {
   readonly port: number;
   /** Number of services and destinations with this endpoint. */
   parts: number;
+}
+
+function endpointIn(
+  bucket: readonly Endpoint[],
+  protocol: number,
+  address: Address,
+  port: number,
+): Endpoint | undefined {
+  for (const each of bucket)
+    if (each.port === port && each.protocol === protocol && sameAddress(each.address, address)) return each;
+  return undefined;
 }
 
 /** Returns a small integer, so that the map's keys are not boxed. It needs no seed: clients do not choose services. */
@@ -100,13 +101,10 @@ export class UnmatchedPackets {
   #count({ service, destination }: OwnedPart, step: 1 | -1): void {
     if (destination) {
       if (destination.method !== 'nat') return;
-      const protocols = 'mark' in service ? (['tcp', 'udp', 'sctp'] as const) : [service.protocol];
-      for (const protocol of protocols)
+      for (const protocol of protocolsOf(service))
         count(this.#replies, protocol, destination.address, destination.port, step);
     } else if ('mark' in service) {
-      const services = (this.#marks.get(service.mark) ?? 0) + step;
-      if (services > 0) this.#marks.set(service.mark, services);
-      else this.#marks.delete(service.mark);
+      countPart(this.#marks, service.mark, step);
     } else {
       count(this.#requests, service.protocol, service.address, guardedPort(service), step);
       count(this.#fragments, service.protocol, service.address, 0, step);
