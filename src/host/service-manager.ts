@@ -19,7 +19,6 @@ const MAX_PATH_BYTES = 108;
 const EAGAIN = 11;
 const RETRY_MS = 100;
 const MAX_STATUS_BYTES = 1024;
-const isLittleEndian = new Uint8Array(new Uint16Array([1]).buffer)[0] === 1;
 
 /** What a service reports. Nothing is sent where no manager waits for it. */
 export interface ServiceManager {
@@ -121,7 +120,8 @@ async function sender(
   const arena = new Arena(system, MAX_STATUS_BYTES + FAMILY_BYTES + MAX_PATH_BYTES + 16);
   return (text) =>
     arena.lend(FAMILY_BYTES + name.length, (address) => {
-      address.view.setUint16(0, AF_UNIX, isLittleEndian);
+      // In host order: every supported architecture is little-endian.
+      address.view.setUint16(0, AF_UNIX, true);
       address.bytes.set(name, FAMILY_BYTES);
       const message = Buffer.from(text).subarray(0, MAX_STATUS_BYTES);
       return arena.lend(message.length, (block) => {
