@@ -1,6 +1,6 @@
 /** Lists of destinations' numbers, which programs read while the director changes them. */
 import type { TableMemory } from './memory.ts';
-import { LIST_ENTRY_BYTES } from './record-layout.ts';
+import { LIST_ENTRY_BYTES, MAX_LIST_ENTRIES } from './record-layout.ts';
 
 const SHORTEST = 8;
 const FIRST_ENTRIES = 1024;
@@ -43,7 +43,10 @@ export class NumberLists {
     this.#enlarge(FIRST_ENTRIES);
   }
 
-  /** Writes a list in place of `former`, and returns where it is. Throws an Error where memory is short. */
+  /**
+   * Writes a list in place of `former`, and returns where it is; NO_LIST if there is no room for it. Throws an Error where
+   * memory is short.
+   */
   replace(former: NumberList, numbers: ArrayLike<number>): NumberList {
     if (numbers.length === 0) {
       this.release(former);
@@ -53,6 +56,7 @@ export class NumberLists {
     if (room === undefined || room.entries < numbers.length) {
       const larger = this.#roomFor(numbers.length);
       this.release(former);
+      if (larger === undefined) return NO_LIST;
       room = larger;
     } else {
       this.#rooms.delete(former.first);
@@ -83,12 +87,13 @@ export class NumberLists {
     this.#released = [];
   }
 
-  #roomFor(count: number): Room {
+  #roomFor(count: number): Room | undefined {
     let entries = SHORTEST;
     while (entries < count) entries *= 2;
     const free = this.#free.get(entries)?.pop();
     if (free !== undefined) return free;
     const end = this.#unused + VERSIONS * entries;
+    if (end > MAX_LIST_ENTRIES) return undefined;
     let size = this.entries.length;
     while (size < end) size *= 2;
     if (size > this.entries.length) this.#enlarge(size);

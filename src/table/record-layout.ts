@@ -148,6 +148,8 @@ export const SERVICE_FLAGS = {
 export const MAX_LISTED = 1024;
 /** Bytes of an entry of `lists`: a destination's number. */
 export const LIST_ENTRY_BYTES = 2;
+/** Entries of all lists and tables together, a power of two; the director selects for services without room. */
+export const MAX_LIST_ENTRIES = 2 ** 22;
 
 /** The next hop of packets: where and how they leave. */
 export const NEXT_HOP_BYTES = 64;

@@ -63,7 +63,7 @@ export class ServiceRecords extends Records {
     for (let i = 0; i < 4; i++) this.setWord(index, field + 4 * i, inPacketOrder(address[i]!));
   }
 
-  /** Replaces the list of the service's destinations; one that is too long for programs is empty. */
+  /** Replaces the list of the service's destinations; one that is too long for programs, or has no room, is empty. */
   setList(index: number, destinations: readonly Numbered[]): void {
     const listed = destinations.length <= MAX_LISTED ? destinations : [];
     const list = this.#lists.replace(this.#list[index] ?? NO_LIST, listed.map(numberOf));
@@ -71,7 +71,7 @@ export class ServiceRecords extends Records {
     this.#publish(index, SERVICE.list, list);
   }
 
-  /** Replaces the table of a hashing scheduler; an empty one is not known yet. */
+  /** Replaces the table of a hashing scheduler; an empty one is not known yet, or has no room. */
   setTable(index: number, destinations: readonly Numbered[]): void {
     const table = this.#lists.replace(this.#table[index] ?? NO_LIST, destinations.map(numberOf));
     this.#table[index] = table;

@@ -6,7 +6,14 @@ import { DestinationRecords, MAX_DESTINATIONS } from '../../src/table/destinatio
 import { layoutDigest } from '../../src/table/layout.ts';
 import { ordinaryMemory, type Region, type RegionName, type TableMemory } from '../../src/table/memory.ts';
 import { NO_LIST, NumberLists } from '../../src/table/number-lists.ts';
-import { COUNTERS, DESTINATION, MAX_LISTED, SERVICE, SETTINGS } from '../../src/table/record-layout.ts';
+import {
+  COUNTERS,
+  DESTINATION,
+  MAX_LIST_ENTRIES,
+  MAX_LISTED,
+  SERVICE,
+  SETTINGS,
+} from '../../src/table/record-layout.ts';
 import { ServiceRecords } from '../../src/table/service-records.ts';
 import { SettingsRecord, serverBit, sysctlOffset } from '../../src/table/settings-record.ts';
 import { Ticks } from '../../src/table/ticks.ts';
@@ -141,6 +148,20 @@ describe('services', () => {
     for (let i = 1; i <= 65_535; i++) records.make(key);
     expect(() => records.make(key)).toThrow('services: no more than 65535');
   });
+});
+
+test('a list without room is empty until room is released', () => {
+  const lists = new NumberLists(ordinaryMemory);
+  const numbers = Array.from({ length: 4096 }, (_, i) => i + 1);
+  const known = [lists.replace(NO_LIST, numbers)];
+  while (known.at(-1) !== NO_LIST) known.push(lists.replace(NO_LIST, numbers));
+  expect(lists.entries).toHaveLength(MAX_LIST_ENTRIES);
+  const small = lists.replace(NO_LIST, [7]);
+  expect(lists.entries[small.first]).toBe(7);
+  expect(lists.replace(small, numbers)).toBe(NO_LIST);
+  lists.release(known[0]!);
+  for (let second = 0; second < 2; second++) lists.recycle();
+  expect(lists.replace(NO_LIST, numbers).count).toBe(4096);
 });
 
 test('a list stays as it was until the next but one takes its place, whatever other lists do', () => {
