@@ -8,6 +8,9 @@ import { fileURLToPath } from 'node:url';
 import type { Command, Option } from 'commander';
 import { program as director } from '../src/cli/director/program.ts';
 import { program as realserver } from '../src/cli/realserver/program.ts';
+import { SPELLINGS, type Spelling } from '../src/ipvsadm/options.ts';
+import { schedulers } from '../src/schedulers/index.ts';
+import { meaningOf } from './ipvsadm-help.ts';
 
 type Value = { readonly choices: readonly string[] } | 'file' | 'text' | 'none';
 
@@ -124,14 +127,60 @@ esac
 `;
 }
 
+/** Values of options of ipvsadm that are one of a few. */
+const IPVSADM_CHOICES: Readonly<Record<string, readonly string[]>> = {
+  scheduler: Object.keys(schedulers),
+  pe: ['sip'],
+  'tun-type': ['ipip', 'gue', 'gre'],
+  'start-daemon': ['master', 'backup'],
+  'stop-daemon': ['master', 'backup'],
+};
+const spellingsOf = ({ long, short }: Spelling): string[] => [...(short ? [`-${short}`] : []), `--${long}`];
+
+function bashIpvsadm(): string {
+  const values = SPELLINGS.filter(({ argument }) => argument === 'required').map((spelling) => {
+    const choices = IPVSADM_CHOICES[spelling.long];
+    const reply = choices ? `COMPREPLY=($(compgen -W '${choices.join(' ')}' -- "$current")); ` : '';
+    return `    ${spellingsOf(spelling).join('|')}) ${reply}return ;;`;
+  });
+  return `# bash completion for ipvsadm
+_ipvsadm() {
+  local current=\${COMP_WORDS[COMP_CWORD]} previous=\${COMP_WORDS[COMP_CWORD-1]}
+  COMPREPLY=()
+  case $previous in
+${values.join('\n')}
+  esac
+  COMPREPLY=($(compgen -W '${[...new Set(SPELLINGS.flatMap(spellingsOf))].join(' ')}' -- "$current"))
+}
+complete -F _ipvsadm ipvsadm
+`;
+}
+
+function zshIpvsadm(): string {
+  const specifications = SPELLINGS.flatMap((spelling) => {
+    const { long, argument } = spelling;
+    const values = IPVSADM_CHOICES[long];
+    const value = argument === 'required' ? `:${long}:${values ? `(${values.join(' ')})` : ' '}` : '';
+    return spellingsOf(spelling).map((name) => `  '${name}[${zshText(meaningOf(long))}]${value}'`);
+  });
+  return `#compdef ipvsadm
+# zsh completion for ipvsadm
+_arguments \\
+${[...new Set(specifications)].join(' \\\n')}
+`;
+}
+
 /** Returns the files by their names below the folder. */
-export const completions = (): Readonly<Record<string, string>> =>
-  Object.fromEntries(
+export const completions = (): Readonly<Record<string, string>> => ({
+  ...Object.fromEntries(
     [director, realserver].flatMap((program) => [
       [`bash/${program.name()}`, bash(program)],
       [`zsh/_${program.name()}`, zsh(program)],
     ]),
-  );
+  ),
+  'bash/ipvsadm': bashIpvsadm(),
+  'zsh/_ipvsadm': zshIpvsadm(),
+});
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
   const folder = process.argv[2] ?? 'dist/completion';

@@ -1,7 +1,7 @@
 /**
  * Writes the manual pages to a folder, from the help texts of the programs, the schema of lvs.yaml and the table of
- * directives in docs/configuration.md: node dist/scripts/man.js FOLDER. The pages use the macros of man(7), a dozen of
- * them, so there is no package for it.
+ * directives in docs/configuration.md: node dist/scripts/man.js FOLDER. The pages use a dozen macros of man(7), which
+ * needs no package.
  */
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
@@ -10,7 +10,9 @@ import type { Command } from 'commander';
 import { program as director } from '../src/cli/director/program.ts';
 import { program as realserver } from '../src/cli/realserver/program.ts';
 import { schema } from '../src/config/schema.ts';
+import { RESTORE_HELP, SAVE_HELP } from '../src/ipvsadm/scripts.ts';
 import { version } from '../src/runtime/version.ts';
+import { sections, usage } from './ipvsadm-help.ts';
 
 /** Text without requests and escapes of roff. */
 export const plain = (text: string): string =>
@@ -81,6 +83,50 @@ function programPage(program: Command, { purpose, exitStatus, files, related }: 
     ),
     ...section('FILES', ...files.flatMap(([file, meaning]) => entry(italic(file), plain(meaning)))),
     ...seeAlso(...related),
+  ];
+}
+
+const SOCKET: readonly string[] = [
+  ...section('ENVIRONMENT', ...entry(bold('LVS_SOCKET'), 'unix socket of the director')),
+  ...section('FILES', ...entry(italic('/run/lvs/director.sock'), 'the socket without LVS_SOCKET')),
+];
+
+const ipvsadmPage = (): string[] => [
+  ...head('ipvsadm', 8, 'list and change the rules of a director'),
+  ...section('SYNOPSIS', '.nf', ...usage.map(plain), '.fi'),
+  ...section(
+    'DESCRIPTION',
+    plain(
+      'Accepts the commands and options of ipvsadm 1.31 for the kernel, with the same output and exit status. The rules are those of lvs-director(8), not of the kernel.',
+    ),
+  ),
+  ...sections.flatMap(({ title, entries }) =>
+    section(
+      title.toUpperCase(),
+      ...entries.flatMap(({ words, meaning }) =>
+        entry(
+          words.map((word) => (word.startsWith('-') ? bold(word) : italic(word))).join(' '),
+          plain(meaning),
+        ),
+      ),
+    ),
+  ),
+  ...SOCKET,
+  ...seeAlso(['ipvsadm-save', 8], ['ipvsadm-restore', 8], ['lvs-director', 8]),
+];
+
+/** The page of a script whose help text has one sentence and one line per option. */
+function scriptPage(name: string, purpose: string, help: string): string[] {
+  const [first = '', ...lines] = help.trimEnd().split('\n');
+  const options = lines.map((line) => line.trim().split(/ {2,}/));
+  const about = first.replace(/^\S+: /, '');
+  return [
+    ...head(name, 8, purpose),
+    ...section('SYNOPSIS', [bold(name), ...options.map(([flag = '']) => `[${bold(flag)}]`)].join(' ')),
+    ...section('DESCRIPTION', plain(sentence(about))),
+    ...options.flatMap(([flag = '', meaning = '']) => entry(bold(flag), plain(meaning))),
+    ...SOCKET,
+    ...seeAlso(['ipvsadm', 8], ['lvs-director', 8]),
   ];
 }
 
@@ -208,7 +254,7 @@ export const manualPages = (): Readonly<Record<string, string>> =>
         exitStatus: [
           ['0', 'success'],
           ['1', 'failure; doctor: problems found'],
-          ['2', 'wrong arguments; doctor: it failed'],
+          ['2', 'wrong arguments or an invalid file; doctor: it failed'],
           ['3', 'status: no agent runs'],
         ],
         files: [
@@ -222,6 +268,9 @@ export const manualPages = (): Readonly<Record<string, string>> =>
           ['lvs.conf', 5],
         ],
       }),
+      'ipvsadm.8': ipvsadmPage(),
+      'ipvsadm-save.8': scriptPage('ipvsadm-save', 'save the rules of a director', SAVE_HELP),
+      'ipvsadm-restore.8': scriptPage('ipvsadm-restore', 'restore the rules of a director', RESTORE_HELP),
       'lvs.yaml.5': yamlPage(),
       'lvs.conf.5': confPage(),
     }).map(([name, lines]) => [name, `${lines.join('\n')}\n`]),

@@ -1,5 +1,6 @@
 /** Reports wrong arguments: one line that names the program, and a separate exit status. */
 import { type Command, CommanderError } from 'commander';
+import { stderrText } from '../runtime/journal.ts';
 
 /** Exit status of wrong arguments. */
 export const WRONG_ARGUMENTS = 2;
@@ -13,7 +14,7 @@ export function plainArguments(program: Command): void {
         .replace(/^error: /, '')
         .trim()
         .replaceAll('\n', ' ');
-      write(`${name}: ${line} (${name} --help)\n`);
+      write(stderrText('error', `${name}: ${line} (${name} --help)`).concat('\n'));
     },
   });
 }

@@ -3,7 +3,8 @@
  */
 import { runIpvsadm, type Surroundings } from './run.ts';
 
-const SAVE_HELP = `ipvsadm-save: writes the rules of the director to the standard output.
+/** Output of `ipvsadm-save -h`. */
+export const SAVE_HELP = `ipvsadm-save: writes the rules of the director to the standard output.
    -n   numbers instead of names
 `;
 
@@ -16,7 +17,8 @@ export async function runSave(argv: readonly string[], at: Surroundings): Promis
   return await runIpvsadm(argv.includes('-n') ? ['-S', '-n'] : ['-S'], at);
 }
 
-const RESTORE_HELP = `ipvsadm-restore: replaces the rules of the director by those of the standard input.
+/** Output of `ipvsadm-restore -h`. */
+export const RESTORE_HELP = `ipvsadm-restore: replaces the rules of the director by those of the standard input.
 `;
 
 /** Replaces the rules by those of the standard input; lines that begin with # are ignored. */

@@ -1,4 +1,6 @@
 /** The agent: configures this host as a real server, and restores it. */
+
+import type { Say } from '../model/level.ts';
 import { type Change, look, type Made, make, undo } from './change.ts';
 import type { Machine } from './machine.ts';
 import { readState, writeState } from './state.ts';
@@ -8,7 +10,7 @@ export interface AgentOptions {
   /** The journal. */
   readonly stateFile: string;
   /** Receives a line about each change. */
-  readonly say: (line: string) => void;
+  readonly say: Say;
 }
 
 const same = (a: Change, b: Change): boolean => JSON.stringify(a) === JSON.stringify(b);
@@ -22,7 +24,7 @@ export async function apply(plan: readonly Change[], options: AgentOptions): Pro
   const wanted = (made: Made) => plan.some((change) => same(change, made.change));
   const place = (made: Made) => plan.findIndex((change) => same(change, made.change));
   const left = readState(stateFile);
-  if (left.some((made) => !wanted(made))) say('undoing changes that an earlier agent left');
+  if (left.some((made) => !wanted(made))) say('undoing changes that an earlier agent left', 'warning');
   let made = await putBack(left, options, (each) => !wanted(each));
   try {
     for (const change of plan) {
@@ -63,7 +65,7 @@ async function putBack(
       writeState(stateFile, left);
       say(`undone: ${describe(each.change)}`);
     } catch (error) {
-      say(`cannot undo ${describe(each.change)}: ${(error as Error).message}`);
+      say(`cannot undo ${describe(each.change)}: ${(error as Error).message}`, 'error');
     }
   }
   return left;

@@ -122,7 +122,7 @@ async function carry(
     return loopback;
   }
   const { status, stdout } = await machine.run(['ip', '-j', 'link', 'show', 'dev', device]);
-  if (status !== 0) throw new LvsError('CONFIG', `device ${device} of the VIP: not found`);
+  if (status !== 0) throw new LvsError('NO_SUCH_DEVICE', `device ${device} of the VIP: not found`);
   const [link] = JSON.parse(stdout) as { flags: string[] }[];
   if (!link?.flags.includes('LOOPBACK') && !link?.flags.includes('NOARP'))
     throw new LvsError(

@@ -3,6 +3,7 @@ import type { DestinationDocument, Document, ServiceDocument } from '../config/d
 import { loadConfig } from '../config/load.ts';
 import { systemNames } from '../config/names.ts';
 import { LvsError } from '../model/errors.ts';
+import type { Say } from '../model/level.ts';
 import { schedulers } from '../schedulers/index.ts';
 import type { Role } from './plan.ts';
 import type { Encapsulation } from './tunnel/encapsulation.ts';
@@ -18,13 +19,10 @@ export interface RoleOptions {
 }
 
 /** Reads the configuration, if the command line names one; passes its warnings to `say`. Throws LvsError CONFIG. */
-export async function documentOf(
-  { config }: RoleOptions,
-  say: (line: string) => void,
-): Promise<Document | undefined> {
+export async function documentOf({ config }: RoleOptions, say: Say): Promise<Document | undefined> {
   if (config === undefined) return undefined;
   const { document, warnings } = await loadConfig(config, systemNames(), Object.keys(schedulers));
-  for (const warning of warnings) say(warning);
+  for (const warning of warnings) say(warning, 'warning');
   return document;
 }
 

@@ -1,16 +1,11 @@
 /** Writes the log: one line per event, as text or JSON, with a limit per event. */
-import { fstatSync } from 'node:fs';
+import { LEVELS, type Level } from '../model/level.ts';
 import { UNPRINTABLE } from '../model/unprintable.ts';
+import { withPriority } from './journal.ts';
 
-/** In ascending order of severity. */
-export const LEVELS = ['info', 'warning', 'error'] as const;
-export type Level = (typeof LEVELS)[number];
 export type Fields = Readonly<Record<string, string | number | boolean | undefined>>;
 export type Log = (level: Level, event: string, fields?: Fields) => void;
 export type LogFormat = 'text' | 'json';
-
-/** Priorities of syslog(3), which the journal takes from the beginning of a line (sd-daemon(3)). */
-const PRIORITIES: Readonly<Record<Level, string>> = { info: '<6>', warning: '<4>', error: '<3>' };
 
 /**
  * Maximum number of lines of one event in a window. Events of destinations have a higher limit, because many destinations
@@ -40,19 +35,8 @@ export function createLog(options: LogOptions): Log {
   return (level, event, fields = {}) => {
     if (LEVELS.indexOf(level) < LEVELS.indexOf(minimum)) return;
     const text = line(isJournal ? undefined : now().toISOString(), level, event, fields);
-    write(`${isJournal ? PRIORITIES[level] : ''}${text}\n`);
+    write(`${isJournal ? withPriority(level, text) : text}\n`);
   };
-}
-
-/** Reports whether a descriptor is connected to the journal: systemd names its device and inode (systemd.exec(5)). */
-export function isJournalStream(
-  environment: Readonly<Record<string, string | undefined>>,
-  descriptor: number,
-) {
-  const stream = environment['JOURNAL_STREAM'];
-  if (stream === undefined) return false;
-  const { dev, ino } = fstatSync(descriptor);
-  return stream === `${dev}:${ino}`;
 }
 
 /** Returns `log` with a limit per event. `now`: ms of any clock. */

@@ -1,5 +1,5 @@
 import { spawnSync } from 'node:child_process';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { closeSync, fstatSync, mkdtempSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { InvalidArgumentError } from 'commander';
@@ -44,6 +44,25 @@ describe.skipIf(why !== undefined)('lvs-director', () => {
     expect(stderr).toContain(complaint);
     expect(stderr).toMatch(/^lvs-director: .*\n$/);
     expect(status).toBe(2);
+  });
+
+  test.each([
+    ['src/cli/director', 'run --config missing.yaml', 2, '<3>lvs-director: missing.yaml: cannot be read'],
+    ['src/cli/director', 'run --config x --sockt y', 2, "<3>lvs-director: unknown option '--sockt'"],
+    ['src/cli/realserver', 'run --config missing.yaml', 2, '<3>lvs-realserver: missing.yaml: cannot be read'],
+  ])('%s %s reports its last error to the journal with the priority', (program, line, expected, text) => {
+    const [node, ...script] = built(program);
+    const file = join(folder, 'journal');
+    const journal = openSync(file, 'w');
+    const { dev, ino } = fstatSync(journal);
+    const { status } = spawnSync(node!, [...script, ...line.split(' ')], {
+      cwd: folder,
+      stdio: ['ignore', 'ignore', journal],
+      env: { ...process.env, JOURNAL_STREAM: `${dev}:${ino}` },
+    });
+    closeSync(journal);
+    expect(readFileSync(file, 'utf8')).toContain(text);
+    expect(status).toBe(expected);
   });
 
   test('prints the version of the package for --version', () => {

@@ -116,7 +116,7 @@ describe.skipIf(why !== undefined)('the agent of a real server', () => {
   test('adds no VIP to a device that answers ARP', async () => {
     const before = await stateOf(rs);
     const { status, stderr } = await agent(rs, 'run', '--vip', '192.168.0.101', '--device', 'eth0');
-    expect(status).toBe(1);
+    expect(status).toBe(2);
     expect(stderr).toContain('device eth0 of the VIP: answers ARP');
     expect(await stateOf(rs)).toBe(before);
   });

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
 import { completions } from '../../scripts/completion.ts';
 import { program as director } from '../../src/cli/director/program.ts';
+import { SPELLINGS } from '../../src/ipvsadm/options.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'lvs-completion-'));
 afterAll(() => rmSync(folder, { recursive: true }));
@@ -44,6 +45,16 @@ describe('bash completes', () => {
   test('values that are one of a few', () =>
     expect(bash('lvs-director', 'run', '--datapath', '')).toEqual(['auto', 'live', 'tc', 'xdp']));
 
+  test('every option of ipvsadm, and its schedulers', () => {
+    expect(bash('ipvsadm', '--')).toEqual(
+      expect.arrayContaining(
+        SPELLINGS.map(({ long }) => `--${long}`).filter((each, i, all) => all.indexOf(each) === i),
+      ),
+    );
+    expect(bash('ipvsadm', '-A', '-t', '192.0.2.1:80', '-s', 'w')).toEqual(['wlc', 'wrr']);
+    expect(bash('ipvsadm', '-t', '-')).toEqual([]);
+  });
+
   test('files', () => {
     writeFileSync(join(folder, 'lvs.yaml'), '');
     expect(bash('lvs-director', 'check', 'lvs.')).toEqual(['lvs.yaml']);
@@ -76,6 +87,13 @@ describe.skipIf(why !== undefined)('zsh', () => {
     for (const command of director.commands)
       for (const { long } of command.options.filter(({ hidden }) => !hidden))
         expect(zsh('lvs-director', 'argument', command.name())).toContain(long);
+  });
+
+  test('offers every option of ipvsadm with its description, and its schedulers', () => {
+    const offered = zsh('ipvsadm', 'argument');
+    for (const { long } of SPELLINGS) expect(offered).toContain(`--${long}[`);
+    expect(offered).toContain('-C[delete all services]');
+    expect(offered).toMatch(/-s\[.*\]:scheduler:\(rr wrr/);
   });
 
   test('offers values that are one of a few, and files', () => {

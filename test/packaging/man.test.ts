@@ -1,10 +1,14 @@
 import { spawnSync } from 'node:child_process';
+import { readFileSync } from 'node:fs';
+import { basename, join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { manualPages, plain } from '../../scripts/man.ts';
 import { program as director } from '../../src/cli/director/program.ts';
 import { program as realserver } from '../../src/cli/realserver/program.ts';
 import { DIRECTIVES } from '../../src/config/lvs-conf.ts';
 import { schema } from '../../src/config/schema.ts';
+import { SPELLINGS } from '../../src/ipvsadm/options.ts';
+import { PROJECT } from '../support/project.ts';
 
 const pages = manualPages();
 const why = spawnSync('groff', ['--version']).status === 0 ? undefined : 'groff is not installed';
@@ -26,8 +30,7 @@ describe.each(Object.entries(pages))('%s', (name, text) => {
       ([, page, number]) => `${page!.replaceAll('\\-', '-')}.${number}`,
     );
     expect(named.length).toBeGreaterThan(1);
-    // Comes with the Debian package ipvsadm.
-    expect(named.filter((page) => page !== 'ipvsadm.8' && !(page in pages))).toEqual([]);
+    expect(named.filter((page) => !(page in pages))).toEqual([]);
     expect(named).not.toContain(name);
   });
 });
@@ -42,6 +45,17 @@ test.each([
     ),
   );
   expect(missing).toEqual([]);
+});
+
+test('ipvsadm.8 describes every command and option of the program', () => {
+  const spellings = SPELLINGS.flatMap(({ long, short }) => [`--${long}`, ...(short ? [`-${short}`] : [])]);
+  const missing = spellings.filter((word) => !pages['ipvsadm.8']!.includes(plain(word)));
+  expect(missing.filter((word) => word !== '--ipv6')).toEqual([]);
+});
+
+test('the npm package has every page', () => {
+  const { man } = JSON.parse(readFileSync(join(PROJECT, 'package.json'), 'utf8')) as { man: string[] };
+  expect(man.map((file) => basename(file)).sort()).toEqual(Object.keys(pages).sort());
 });
 
 test('lvs.yaml.5 describes every key of the schema', () => {

@@ -1,7 +1,8 @@
 import { expect, test } from 'vitest';
 import type { Command } from '../../src/model/command.ts';
+import type { Level } from '../../src/model/level.ts';
 import { loggedApi, Overloads } from '../../src/runtime/changes.ts';
-import type { Fields, Level } from '../../src/runtime/log.ts';
+import type { Fields } from '../../src/runtime/log.ts';
 import { Directed, VIP } from '../support/directed.ts';
 import { directorApi } from '../support/director-apis.ts';
 

@@ -1,6 +1,7 @@
 import { fstatSync } from 'node:fs';
 import { expect, test } from 'vitest';
-import { createLog, isJournalStream, type LogFormat, limitedLog } from '../../src/runtime/log.ts';
+import { isJournalStream, withPriority } from '../../src/runtime/journal.ts';
+import { createLog, type LogFormat, limitedLog } from '../../src/runtime/log.ts';
 
 function written(format: LogFormat, ...event: Parameters<ReturnType<typeof createLog>>): string {
   let text = '';
@@ -88,6 +89,9 @@ test.each([
   createLog({ format: 'text', isJournal: true, write })(level, 'x', { reason: 'y' });
   expect(text).toBe(expected);
 });
+
+test('every line of a message for the journal has the priority', () =>
+  expect(withPriority('error', 'one\ntwo')).toBe('<3>one\n<3>two'));
 
 test('a descriptor is the journal if its device and inode are those of JOURNAL_STREAM', () => {
   const { dev, ino } = fstatSync(2);

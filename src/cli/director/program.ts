@@ -4,9 +4,11 @@ import { ControlClient } from '../../control/client.ts';
 import { socketPath } from '../../control/socket-path.ts';
 import { packetOfFile } from '../../io/recorded-packet.ts';
 import { LvsError } from '../../model/errors.ts';
+import { LEVELS, type Level } from '../../model/level.ts';
 import type { Protocol } from '../../model/service.ts';
 import { DATAPATHS, type DatapathName, describe, probe } from '../../runtime/datapath.ts';
-import { createLog, isJournalStream, LEVELS, type Level, type LogFormat } from '../../runtime/log.ts';
+import { isJournalStream, stderrText } from '../../runtime/journal.ts';
+import { createLog, type LogFormat } from '../../runtime/log.ts';
 import { runDirector } from '../../runtime/run-director.ts';
 import { version } from '../../runtime/version.ts';
 import { MAX_CONNECTIONS } from '../../table/rows.ts';
@@ -297,6 +299,6 @@ export async function main(): Promise<void> {
 function exitStatus(error: unknown): number {
   if (isReported(error)) return error.exitCode === 0 ? 0 : WRONG_ARGUMENTS;
   if (!(error instanceof LvsError)) throw error;
-  console.error(`lvs-director: ${error.message}`);
+  console.error(stderrText('error', `lvs-director: ${error.message}`));
   return error.code === 'CONFIG' ? WRONG_ARGUMENTS : FAILED;
 }

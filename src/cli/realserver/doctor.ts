@@ -4,6 +4,7 @@ import { InvalidArgumentError } from 'commander';
 import type { Document } from '../../config/document.ts';
 import { interfaceAddresses } from '../../host/interface-addresses.ts';
 import { LvsError } from '../../model/errors.ts';
+import type { Say } from '../../model/level.ts';
 import { askByVeth } from '../../realserver/doctor/director-client.ts';
 import { examine, formatFindings } from '../../realserver/doctor/doctor.ts';
 import type { Served } from '../../realserver/doctor/finding.ts';
@@ -23,7 +24,7 @@ export interface DoctorOptions extends RoleOptions {
 export async function doctor(
   options: DoctorOptions,
   print: (line: string) => void,
-  say: (line: string) => void,
+  say: Say,
 ): Promise<0 | 1> {
   const document = await documentOf(options, say);
   if (options.fromDirector) {

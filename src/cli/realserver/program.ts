@@ -6,6 +6,7 @@ import { openServiceManager, startWatchdog } from '../../host/service-manager.ts
 import { openRawSender } from '../../io/raw-socket.ts';
 import { openRawReceiver, openUdpReceiver } from '../../io/tunnel-receivers.ts';
 import { LvsError } from '../../model/errors.ts';
+import type { Say } from '../../model/level.ts';
 import { type AgentOptions, apply, restore } from '../../realserver/agent.ts';
 import { percentOf, serveAgentCheck } from '../../realserver/agent-check.ts';
 import { takeLock } from '../../realserver/lock.ts';
@@ -16,6 +17,7 @@ import { defaultStateFile } from '../../realserver/state.ts';
 import { formatStatus, status } from '../../realserver/status.ts';
 import { attachDecap } from '../../realserver/tunnel/decap-program.ts';
 import { openTunnelEnd, type TunnelSockets } from '../../realserver/tunnel/tunnel-end.ts';
+import { stderrText } from '../../runtime/journal.ts';
 import { version } from '../../runtime/version.ts';
 import { loadSystem } from '../../sys/system.ts';
 import { isReported, plainArguments, WRONG_ARGUMENTS } from '../argument-errors.ts';
@@ -41,21 +43,23 @@ const SOCKETS: TunnelSockets = {
 /** Exit status of a doctor that failed; 1 means that it found a problem. */
 const NOT_EXAMINED = 2;
 
-const say = (line: string) => console.error(`lvs-realserver: ${line}`);
+const say: Say = (line, level = 'info') => console.error(stderrText(level, `lvs-realserver: ${line}`));
 
 async function run(options: RunOptions): Promise<void> {
   const roles = rolesOf(options, await documentOf(options, say), ownAddresses());
   using _lock = await takeLock();
   const agent: AgentOptions = { machine: thisMachine, stateFile: options.state, say };
   const { changes, notes, tunnelEnd } = await plan(roles, thisMachine);
-  for (const note of notes) say(note);
+  for (const note of notes) say(note, 'warning');
   if (tunnelEnd && options.once)
     throw new LvsError(
       'CONFIG',
       '--once is not supported here: this program terminates the tunnel, so it must keep running',
     );
   const asked = signalled();
-  const manager = await openServiceManager(process.env, loadSystem, (reason) => say(`systemd: ${reason}`));
+  const manager = await openServiceManager(process.env, loadSystem, (reason) =>
+    say(`systemd: ${reason}`, 'warning'),
+  );
   const counts = tunnelEnd && (await openTunnelEnd(tunnelEnd, SOCKETS));
   using program = tunnelEnd && (await attachDecap(tunnelEnd, roles[0]?.netDevice, say));
   if (program) say(`tunnel: a kernel program decapsulates packets on ${program.devices.join(', ')}`);
@@ -160,7 +164,7 @@ withRole(
   .action(async (options: DoctorOptions) => {
     process.exitCode = await doctor(options, console.log, say).catch((error: unknown) => {
       if (!(error instanceof LvsError)) throw error;
-      say(error.message);
+      say(error.message, 'error');
       return NOT_EXAMINED;
     });
   });
@@ -184,8 +188,8 @@ export async function main(): Promise<void> {
   } catch (error) {
     if (isReported(error)) process.exitCode = error.exitCode === 0 ? 0 : WRONG_ARGUMENTS;
     else if (error instanceof LvsError) {
-      say(error.message);
-      process.exitCode = 1;
+      say(error.message, 'error');
+      process.exitCode = error.code === 'CONFIG' ? WRONG_ARGUMENTS : 1;
     } else throw error;
   }
   // Raw sockets cannot be closed, and would keep the process alive.

@@ -2,6 +2,7 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { Bpf } from '../../ebpf/bpf.ts';
 import { linkFacts } from '../../host/link-facts.ts';
+import type { Say } from '../../model/level.ts';
 import { Attachments } from '../../offload/attach.ts';
 import { decapCode } from '../../offload/decap.ts';
 import { tc } from '../../offload/hooks.ts';
@@ -29,7 +30,7 @@ export interface DecapProgram extends Disposable {
 export async function attachDecap(
   end: TunnelEnd,
   device: string | undefined,
-  say: (line: string) => void,
+  say: Say,
 ): Promise<DecapProgram | undefined> {
   if (end.kernel || !end.encapsulations.some(({ type }) => type === 'ipip')) return undefined;
   const vips = end.vips.map(parseAddress).filter((vip) => vip !== undefined);
@@ -52,6 +53,7 @@ export async function attachDecap(
     attachments?.[Symbol.dispose]();
     say(
       `tunnel: no program in the kernel (${(error as Error).message}), so this process decapsulates all packets`,
+      'warning',
     );
     return undefined;
   }
@@ -63,14 +65,14 @@ function attach(attachments: Attachments, name: string): boolean {
   return link !== undefined && attachments.attach(link.index) === 'restored';
 }
 
-function restore(attachments: Attachments, devices: readonly string[], say: (line: string) => void): void {
+function restore(attachments: Attachments, devices: readonly string[], say: Say): void {
   for (const name of devices)
     try {
       if (attach(attachments, name))
-        say(`tunnel: ${name}: the program was detached by another program, and is attached again`);
+        say(`tunnel: ${name}: the program was detached by another program, and is attached again`, 'warning');
     } catch (error) {
       if (!(error instanceof SystemCallError)) throw error;
-      say(`tunnel: ${name}: cannot attach the program again: ${error.message}`);
+      say(`tunnel: ${name}: cannot attach the program again: ${error.message}`, 'error');
     }
 }
 
