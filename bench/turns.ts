@@ -12,7 +12,7 @@ const DESTINATIONS = 4;
 /** Lines of a file that is refused. */
 const REFUSED_LINES = 100_000;
 /** Numbers of services: the time of each operation should grow like them. */
-const SIZES = [1000, 4000, 16_000];
+const SIZES = [1000, 3000, 4000, 16_000];
 const MAX_COMMAND_MS = 600_000;
 
 const METER = built('bench/turn-meter').at(-1)!;

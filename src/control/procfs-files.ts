@@ -19,7 +19,12 @@ import {
 
 const CONNECTIONS = 'ip_vs_conn';
 const ORIGINS = 'ip_vs_conn_sync';
-const SHORT = ['ip_vs', 'ip_vs_stats', 'ip_vs_stats_percpu', 'ip_vs_app'] as const;
+const SERVICES = 'ip_vs';
+/** Files of a few lines. */
+const SHORT = ['ip_vs_stats', 'ip_vs_stats_percpu', 'ip_vs_app'] as const;
+
+/** Characters that are written at once, about 1 ms. */
+const CHARACTERS_PER_WRITE = 65_536;
 
 /** The files `FOLDER/net/ip_vs*`. A tool reads them if FOLDER is configured as its /proc. */
 export class ProcfsFolder {
@@ -49,8 +54,8 @@ export class ProcfsFolder {
   /** Writes the files of services and totals. */
   async writeServices(): Promise<void> {
     const snapshot = await this.#api.snapshot({ services: true });
+    await this.#replaceByParts(SERVICES, procServices(snapshot));
     const texts: Readonly<Record<(typeof SHORT)[number], string>> = {
-      ip_vs: await joined(procServices(snapshot)),
       ip_vs_stats: procStats(snapshot),
       ip_vs_stats_percpu: procStatsPerCpu(snapshot),
       ip_vs_app: PROC_APPLICATIONS,
@@ -73,13 +78,32 @@ export class ProcfsFolder {
 
   /** Removes the files. */
   remove(): void {
-    for (const name of [...SHORT, CONNECTIONS, ORIGINS])
+    for (const name of [...SHORT, SERVICES, CONNECTIONS, ORIGINS])
       for (const path of [this.#path(name), this.#next(name)]) rmSync(path, { force: true });
   }
 
   #replace(name: string, text: string): void {
     writeFileSync(this.#next(name), text);
     renameSync(this.#next(name), this.#path(name));
+  }
+
+  /** Replaces a long file. Works in slices. */
+  async #replaceByParts(name: string, parts: Iterable<string>): Promise<void> {
+    {
+      await using file = await open(this.#next(name), 'w');
+      const slice = new Slice();
+      let text = '';
+      for (const part of parts) {
+        text += part;
+        if (text.length >= CHARACTERS_PER_WRITE) {
+          await file.write(text);
+          text = '';
+        }
+        if (slice.spent) await slice.next();
+      }
+      await file.write(text);
+    }
+    await rename(this.#next(name), this.#path(name));
   }
 
   #path(name: string): string {
@@ -89,15 +113,4 @@ export class ProcfsFolder {
   #next(name: string): string {
     return join(this.#net, `.${name}.new`);
   }
-}
-
-/** Resolves with the text of all parts. Works in slices. */
-async function joined(parts: Iterable<string>): Promise<string> {
-  const slice = new Slice();
-  const all: string[] = [];
-  for (const part of parts) {
-    all.push(part);
-    if (slice.spent) await slice.next();
-  }
-  return all.join('');
 }

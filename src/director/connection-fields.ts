@@ -91,8 +91,8 @@ export class ConnectionFields {
   }
 
   /** Makes the next hops of these numbers unknown to all rows that name them. */
-  clearNextHops(numbers: ReadonlySet<number>): void {
-    this.stored.clearNextHops(numbers);
+  clearNextHops(numbers: ReadonlySet<number>, from: Row, to: Row): void {
+    this.stored.clearNextHops(numbers, from, to);
   }
 
   setState(row: Row, state: number): void {

@@ -15,6 +15,8 @@ import { RealDestination, type Service } from './service.ts';
 const MIN_TRASH_MS = 120_000;
 /** Interval of checks of the removed destinations, ms, as in Linux 6.1: each is kept for 120 to 180 s. */
 const TRASH_INTERVAL = MIN_TRASH_MS / 2;
+/** Maximum number of removed destinations that are checked at once. */
+const MAX_CHECKED = 4096;
 
 /** Every destination that is configured or that a connection refers to. */
 export class DestinationRegistry {
@@ -29,8 +31,9 @@ export class DestinationRegistry {
   /** By a hash of address and port; the last added first. */
   readonly #endpoints = new Map<number, RealDestination[]>();
   readonly #removed = new Set<RealDestination>();
-  /** When the removed destinations are checked next, ms. */
+  /** When the removed destinations are checked next, ms, and those that the current check has not reached yet. */
   #nextLook = 0;
+  #unchecked: Iterator<RealDestination, undefined> | undefined;
 
   constructor(records: DestinationRecords) {
     this.#records = records;
@@ -86,9 +89,10 @@ export class DestinationRegistry {
 
   #leaveEndpoint(destination: RealDestination): void {
     const key = hashOf(destination.address, destination.port);
-    const rest = this.#endpoints.get(key)!.filter((other) => other !== destination);
-    if (rest.length > 0) this.#endpoints.set(key, rest);
-    else this.#endpoints.delete(key);
+    const all = this.#endpoints.get(key)!;
+    // Thousands of services may have the same server. The oldest is removed first, as a rule.
+    all.splice(all.lastIndexOf(destination), 1);
+    if (all.length === 0) this.#endpoints.delete(key);
   }
 
   /** Removes the destination at `now`, ms. Its connections keep it. */
@@ -99,11 +103,19 @@ export class DestinationRegistry {
     this.#removed.add(destination);
   }
 
-  /** Deletes removed destinations that have had no connections for a while. */
+  /** Deletes removed destinations that have had no connections for a while, MAX_CHECKED of them at most. */
   expire(now: number): void {
-    if (this.#removed.size === 0 || now < this.#nextLook) return;
-    this.#nextLook = now + TRASH_INTERVAL;
-    for (const destination of this.#removed) {
+    if (!this.#unchecked) {
+      if (this.#removed.size === 0 || now < this.#nextLook) return;
+      this.#nextLook = now + TRASH_INTERVAL;
+      this.#unchecked = this.#removed.values();
+    }
+    for (let checked = 0; checked < MAX_CHECKED; checked++) {
+      const { value: destination } = this.#unchecked.next();
+      if (!destination) {
+        this.#unchecked = undefined;
+        return;
+      }
       if (destination.references > 0) continue;
       if (destination.idleSince < 0) destination.idleSince = now;
       else if (now - destination.idleSince >= MIN_TRASH_MS) this.#forget(destination);

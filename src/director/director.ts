@@ -29,24 +29,22 @@ import {
 } from './administration.ts';
 import { ConnectionTable } from './connections.ts';
 import { DirectorCore } from './core.ts';
+import { Estimator } from './estimator.ts';
 import { Draws } from './explain/random-choices.ts';
 import { rehearse } from './explain/rehearsal.ts';
-import { endAbandoned, onExpired } from './path/connection-lifecycle.ts';
+import { AbandonedConnections } from './path/abandoned-connections.ts';
+import { onExpired } from './path/connection-lifecycle.ts';
 import { Datapath } from './path/datapath.ts';
 import { DEFENSE_INTERVAL_MS, Defense, isStrategy } from './path/defense.ts';
 import { PublishedSettings } from './published-settings.ts';
-import { ESTIMATOR_INTERVAL_MS } from './rate-estimator.ts';
 import type { Service } from './service.ts';
 import { changeSetting, newSettings } from './settings.ts';
 import { snapshotOfConnection, snapshotOfService } from './snapshots.ts';
 
 /** Default number of rows of the connection table. */
 const DEFAULT_CONNECTIONS = 1_048_576;
-/**
- * Maximum number of missed ticks to catch up after a jump of the clock, as in a file of packets: then all
- * rates are 0.
- */
-const MAX_MISSED_TICKS = 128;
+/** Maximum number of missed updates of the defenses to catch up after a jump of the clock, as in a file of packets. */
+const MAX_MISSED_UPDATES = 128;
 
 export interface DirectorOptions {
   readonly host: Host;
@@ -78,13 +76,12 @@ export class Director {
   readonly #published: PublishedSettings;
   readonly #draws: Draws;
   #daemons: readonly SyncDaemon[] = [];
-  /** Time of the next estimator and defense tick, ms; -1: no time is known yet. */
-  #nextTick = -1;
-  readonly #period: number;
+  readonly #estimator: Estimator;
+  readonly #abandoned: AbandonedConnections;
+  /** Time of the next update of the defenses, ms; -1: no time is known yet. */
   #nextDefense = -1;
 
   constructor(options: DirectorOptions) {
-    this.#period = options.estimatorPeriod ?? ESTIMATOR_INTERVAL_MS;
     const { random = () => 0.5, maxConnections = DEFAULT_CONNECTIONS } = options;
     const settings = newSettings(options.settings);
     const seed = Math.floor(random() * 2 ** 32);
@@ -108,6 +105,8 @@ export class Director {
       this.#draws.next,
     );
     this.#datapath = new Datapath(this.context);
+    this.#estimator = new Estimator(this.context, options.estimatorPeriod);
+    this.#abandoned = new AbandonedConnections(this.context);
     this.#defense = new Defense(this.context);
     this.#defense.update();
     this.#published = new PublishedSettings(memory, table, options.ticks);
@@ -127,7 +126,7 @@ export class Director {
         break;
       case 'delete-service':
         deleteService(core, command.service, now);
-        endAbandoned(core);
+        this.#abandoned.find();
         break;
       case 'add-destination':
         addDestination(core, command.service, command.destination, command.options);
@@ -137,11 +136,11 @@ export class Director {
         break;
       case 'delete-destination':
         deleteDestination(core, command.service, command.destination, now);
-        endAbandoned(core);
+        this.#abandoned.find();
         break;
       case 'flush':
         for (const service of [...core.services.all]) dropService(core, service, now);
-        endAbandoned(core);
+        this.#abandoned.find();
         break;
       case 'zero':
         this.#zero(command.service && requireService(core, command.service));
@@ -170,7 +169,7 @@ export class Director {
 
   /** Handles an IP packet and returns its verdict. The caller may reuse the frame afterwards. */
   handle(frame: Frame, now: number): Verdict {
-    if (now >= this.#nextTick) this.#advance(now);
+    if (now >= this.#estimator.next) this.#advance(now);
     this.#errorLimit.advance(now);
     const verdict = this.#datapath.handle(frame, now);
     this.#count(verdict);
@@ -244,26 +243,25 @@ export class Director {
     return rehearse(this.context, this.#datapath, octets, now, this.#draws.ahead());
   }
 
-  /** Returns all connections and templates, unordered. */
-  *connections(now: number): Iterable<ConnectionSnapshot> {
+  /** Returns the number of places of the connection table. */
+  get places(): number {
+    return this.context.table.places;
+  }
+
+  /** Returns the connections and templates in the places from `from` to `to`, exclusive; default: all. Unordered. */
+  *connections(now: number, from = 0, to = this.places): Iterable<ConnectionSnapshot> {
     this.#advance(now);
-    for (const row of this.context.table.rows()) yield snapshotOfConnection(this.context, row, now);
+    for (const row of this.context.table.rows(from, to)) yield snapshotOfConnection(this.context, row, now);
   }
 
   /** Advances all that depends on time. Ticks count from the first known time. */
   #advance(now: number): void {
     const core = this.context;
-    if (this.#nextTick < 0) {
-      this.#nextTick = now + this.#period;
-      this.#nextDefense = now + DEFENSE_INTERVAL_MS;
-    }
+    if (this.#nextDefense < 0) this.#nextDefense = now + DEFENSE_INTERVAL_MS;
     core.table.expire(now, this.#onExpired);
-    this.#nextTick = Math.max(this.#nextTick, now - MAX_MISSED_TICKS * this.#period);
-    this.#nextDefense = Math.max(this.#nextDefense, now - MAX_MISSED_TICKS * DEFENSE_INTERVAL_MS);
-    while (now >= this.#nextTick) {
-      this.#nextTick += this.#period;
-      this.#tick();
-    }
+    this.#estimator.advance(now);
+    this.#abandoned.advance(now);
+    this.#nextDefense = Math.max(this.#nextDefense, now - MAX_MISSED_UPDATES * DEFENSE_INTERVAL_MS);
     while (now >= this.#nextDefense) {
       this.#nextDefense += DEFENSE_INTERVAL_MS;
       this.#everySecond(now);
@@ -282,18 +280,6 @@ export class Director {
     destinations.expire(now);
     services.recycle();
     for (const service of services.all) service.scheduler.expire?.(now);
-  }
-
-  #tick(): void {
-    const { settings, services, total, kernelPath } = this.context;
-    if (settings.run_estimation === 0) return;
-    // The counters are current, including those of the kernel path.
-    kernelPath.collect();
-    total.tick();
-    for (const service of services.all) {
-      service.meter.tick();
-      for (const destination of service.destinations) destination.meter.tick();
-    }
   }
 
   #zero(only: Service | undefined): void {

@@ -7,11 +7,8 @@ export interface KernelPath {
   learn(row: Row): void;
   /** Makes programs send all packets of a connection to the director, until `learn` is called for it. */
   hold(row: Row): void;
-  /**
-   * Adds what programs counted to the counters of destinations, services and the director: for all destinations, or for that
-   * of one number.
-   */
-  collect(destination?: number): void;
+  /** Adds what programs counted for the destination of that number to its counters, its service's and the director's. */
+  collect(destination: number): void;
 }
 
 /** Does nothing: for a director without a kernel path. */
@@ -45,7 +42,7 @@ export class AttachedKernelPath implements KernelPath {
     this.#path.hold(row);
   }
 
-  collect(destination?: number): void {
+  collect(destination: number): void {
     this.#path.collect(destination);
   }
 }

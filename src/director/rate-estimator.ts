@@ -5,7 +5,7 @@ import { type Counters, newCounters, type Rates } from '../model/counters.ts';
 import type { Traffic } from '../model/snapshot.ts';
 
 /** Interval of the readings, ms, at which --stats and --rate change (Linux 6.1, ip_vs_est.c). */
-export const ESTIMATOR_INTERVAL_MS = 2000;
+const ESTIMATOR_INTERVAL_MS = 2000;
 
 const FIELDS = 5;
 /** Units of the rates: 2^-10 for connections and packets, 2^-5 for bytes, as in the kernel. */

@@ -18,7 +18,7 @@ const SAMPLES_PER_PART = 500;
 export async function exposition(snapshot: Snapshot, surroundings: Surroundings): Promise<string[]> {
   const parts: string[] = [];
   const slice = new Slice();
-  for (const family of families(snapshot, surroundings))
+  for await (const family of families(snapshot, surroundings))
     for (let from = 0; from < family.samples.length; from += SAMPLES_PER_PART) {
       const text = await textOf({ ...family, samples: family.samples.slice(from, from + SAMPLES_PER_PART) });
       // Help and type are printed only before the first sample.
@@ -32,7 +32,7 @@ export async function exposition(snapshot: Snapshot, surroundings: Surroundings)
  * Yields all families; each is made when it is requested. Names have the suffixes of Prometheus: bytes, seconds,
  * _total.
  */
-export function* families(snapshot: Snapshot, surroundings: Surroundings): Generator<Family> {
+export async function* families(snapshot: Snapshot, surroundings: Surroundings): AsyncGenerator<Family> {
   const services = snapshot.services.slice(0, MAX_SERVICES);
   const destinations = namedDestinations(services);
   const all = snapshot.services.reduce((sum, { destinations: its }) => sum + its.length, 0);
@@ -46,7 +46,7 @@ export function* families(snapshot: Snapshot, surroundings: Surroundings): Gener
     [{ kind: 'destination' }, all - destinations.length],
   ]);
   yield* process(surroundings);
-  yield* nodeExporterFamilies(snapshot);
+  yield* await nodeExporterFamilies(snapshot);
 }
 
 /** Fields of Traffic, the suffix of a metric's name, and its help. */

@@ -1,4 +1,5 @@
 /** Metrics under the names of node_exporter's ipvs collector (collector/ipvs_linux.go, 1.8), which dashboards query. */
+import { Slice } from '../model/slice.ts';
 import type { DestinationSnapshot, ServiceSnapshot, Snapshot } from '../model/snapshot.ts';
 import { counter, type Family, gauge, type Labels, type Sample, single } from './families.ts';
 import { MAX_DESTINATIONS } from './labels.ts';
@@ -11,9 +12,9 @@ interface Backend {
   weight: number;
 }
 
-/** Returns the families of node_exporter's ipvs collector for a snapshot. */
-export function nodeExporterFamilies({ services, stats }: Snapshot): Family[] {
-  const backends = backendsOf(services);
+/** Resolves with the families of node_exporter's ipvs collector for a snapshot. Works in slices. */
+export async function nodeExporterFamilies({ services, stats }: Snapshot): Promise<Family[]> {
+  const backends = await backendsOf(services);
   const each = (of: (backend: Backend) => number): Sample[] =>
     backends.map((backend) => [backend.labels, of(backend)]);
   const name = (end: string) => `node_ipvs_${end}`;
@@ -46,12 +47,14 @@ export function nodeExporterFamilies({ services, stats }: Snapshot): Family[] {
 }
 
 /**
- * Returns at most MAX_DESTINATIONS backends. Like node_exporter (collector/ipvs_linux.go, 1.8), it adds up destinations
+ * Resolves with at most MAX_DESTINATIONS backends. Like node_exporter (collector/ipvs_linux.go, 1.8), it adds up destinations
  * whose labels are equal: the labels do not distinguish an IPv6 mark from an IPv4 mark of the same number.
  */
-function backendsOf(services: readonly ServiceSnapshot[]): Backend[] {
+async function backendsOf(services: readonly ServiceSnapshot[]): Promise<Backend[]> {
+  const slice = new Slice();
   const backends = new Map<string, Backend>();
-  for (const service of services)
+  for (const service of services) {
+    if (slice.spent) await slice.next();
     for (const destination of service.destinations) {
       const labels = labelsOf(service, destination);
       const key = Object.values(labels).join(' ');
@@ -65,6 +68,7 @@ function backendsOf(services: readonly ServiceSnapshot[]): Backend[] {
       backend.inactive += destination.inactiveConnections;
       backend.weight += destination.weight;
     }
+  }
   return [...backends.values()];
 }
 

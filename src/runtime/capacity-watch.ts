@@ -16,6 +16,7 @@ export interface CapacityWatchOptions {
 export class CapacityWatch {
   readonly #options: CapacityWatchOptions;
   readonly #overloads = new Overloads();
+  #areOverloadsRead = false;
   #isTableFull = false;
   #lost = 0;
 
@@ -25,13 +26,23 @@ export class CapacityWatch {
 
   /** Reports changes since the last call. Call it once a second. */
   check(): void {
-    const { director, io, log } = this.#options;
+    const { io, log } = this.#options;
     this.#checkTable();
-    this.#overloads.update(director.context.services.all, log);
+    if (!this.#areOverloadsRead) void this.#readOverloads();
     const { captureDrops, ringDrops, truncated } = io.losses();
     const lost = captureDrops + ringDrops + truncated;
     if (lost > this.#lost) log('warning', 'packets-lost', { captureDrops, ringDrops, truncated });
     this.#lost = lost;
+  }
+
+  async #readOverloads(): Promise<void> {
+    const { director, log } = this.#options;
+    this.#areOverloadsRead = true;
+    try {
+      await this.#overloads.update(director.context.services.all, log);
+    } finally {
+      this.#areOverloadsRead = false;
+    }
   }
 
   /**

@@ -87,10 +87,12 @@ const namesOf = ({ service, destination }: Named): Fields => ({
 export class Overloads {
   #known = new Set<Destination>();
 
-  /** Logs the differences since the last call. Call it once a second. */
-  update(services: Iterable<VirtualService>, log: Log): void {
+  /** Logs the differences since the last call. Call it once a second, not while a call works. Works in slices. */
+  async update(services: Iterable<VirtualService>, log: Log): Promise<void> {
+    const slice = new Slice();
     const now = new Set<Destination>();
-    for (const service of services)
+    for (const service of services) {
+      if (slice.spent) await slice.next();
       for (const destination of service.destinations) {
         if (destination.overloaded) now.add(destination);
         if (destination.overloaded === this.#known.has(destination)) continue;
@@ -105,6 +107,7 @@ export class Overloads {
           },
         );
       }
+    }
     this.#known = now;
   }
 }

@@ -1,4 +1,5 @@
 /** What programs need to forward packets of the director's connections: next hops, held rows; and what they counted. */
+import { setTimeout as sleep } from 'node:timers/promises';
 import { MASQ } from '../director/connection-flags.ts';
 import type { ConnectionTable } from '../director/connections.ts';
 import { destinationOf } from '../director/core.ts';
@@ -7,11 +8,17 @@ import type { KernelPath } from '../director/kernel-path.ts';
 import type { RealDestination } from '../director/service.ts';
 import type { Row } from '../model/connection.ts';
 import { IN_PACKETS, OUT_PACKETS } from '../model/counters.ts';
+import { Slice } from '../model/slice.ts';
 import type { FindNextHop, NextHops } from '../offload/next-hops.ts';
 import type { ProcessorCounters } from '../table/counters.ts';
 import type { TableMemory } from '../table/memory.ts';
 import { DESTINATION } from '../table/record-layout.ts';
 import type { Ticks } from '../table/ticks.ts';
+
+/** Places of the connection table that are read without a pause. */
+const PLACES_PER_PORTION = 16_384;
+/** Time after which programs no longer use a next hop that they read before it was cleared, ms. */
+const RECLAIM_MS = 100;
 
 /** What the director and programs share. */
 export interface SharedTable {
@@ -30,6 +37,8 @@ export class KernelForwarding implements KernelPath {
   readonly #core: Director['context'];
   readonly #shared: SharedTable;
   readonly #find: FindNextHop;
+  /** Rows and destinations may still name next hops that were withdrawn before the last check. */
+  #isClearing = false;
 
   /** `director` must have been made with the shared table. */
   constructor(director: Director, shared: SharedTable, find: FindNextHop) {
@@ -60,11 +69,8 @@ export class KernelForwarding implements KernelPath {
     this.#core.table.setHeld(row, true);
   }
 
-  collect(destination?: number): void {
-    const { destinations } = this.#core;
-    const { counters, records } = this.#shared;
-    if (destination !== undefined) counters.collectOne(destination, this.#add);
-    else counters.collect(Math.min(records, destinations.all.length), this.#add);
+  collect(destination: number): void {
+    this.#shared.counters.collect(destination, this.#add);
   }
 
   readonly #add = (number: number, gained: Float64Array): void => {
@@ -84,15 +90,27 @@ export class KernelForwarding implements KernelPath {
     const { nextHops } = this.#shared;
     if (haveRoutesChanged) nextHops.withdrawAll();
     else nextHops.check(this.#find);
-    nextHops.reclaim((numbers) => this.#clear(numbers));
+    if (this.#isClearing) return;
+    nextHops.reclaim((numbers) => {
+      this.#isClearing = true;
+      void this.#clear(numbers)
+        .then(() => sleep(RECLAIM_MS, undefined, { ref: false }))
+        .finally(() => {
+          this.#isClearing = false;
+        });
+    });
   }
 
-  /** Takes packets back that rules and settings no longer let programs forward. */
-  review(): void {
+  /** Takes packets back that rules and settings no longer let programs forward. Works in slices. */
+  async review(): Promise<void> {
+    const { destinations, table } = this.#core;
     if (this.#isBackup) this.#shared.nextHops.withdrawAll();
-    for (const destination of this.#core.destinations.all)
+    const slice = new Slice();
+    for (const destination of destinations.all) {
       if (destination && !this.#suits(destination))
-        this.#core.table.records.setHalf(destination.index, DESTINATION.nextHop, 0);
+        table.records.setHalf(destination.index, DESTINATION.nextHop, 0);
+      if (slice.spent) await slice.next();
+    }
   }
 
   /** A backup that must not forward (backup_only). */
@@ -111,12 +129,18 @@ export class KernelForwarding implements KernelPath {
     return this.#core.table.records.half(index, DESTINATION.nextHop);
   }
 
-  /** Makes next hops unknown to the rows and destinations that name them. */
-  #clear(numbers: ReadonlySet<number>): void {
+  /** Makes next hops unknown to the rows and destinations that name them. Works in slices. */
+  async #clear(numbers: ReadonlySet<number>): Promise<void> {
     const { destinations, table } = this.#core;
-    for (const destination of destinations.all)
+    const slice = new Slice();
+    for (const destination of destinations.all) {
       if (destination && numbers.has(this.#nextHopOf(destination)))
         table.records.setHalf(destination.index, DESTINATION.nextHop, 0);
-    table.clearNextHops(numbers);
+      if (slice.spent) await slice.next();
+    }
+    for (let from = 0; from < table.places; from += PLACES_PER_PORTION) {
+      table.clearNextHops(numbers, from, from + PLACES_PER_PORTION);
+      if (slice.spent) await slice.next();
+    }
   }
 }

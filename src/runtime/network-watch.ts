@@ -10,6 +10,7 @@ import { type VipConflict, VipWatch, type WatchedVip } from '../host/vip-watch.t
 import type { HostIo } from '../io/host-io.ts';
 import { LvsError } from '../model/errors.ts';
 import { formatService } from '../model/naming.ts';
+import type { VirtualService } from '../model/service.ts';
 import type { System } from '../sys/system.ts';
 import { formatAddress, parseAddress } from '../wire/address.ts';
 import type { Conditions } from './conditions.ts';
@@ -65,7 +66,9 @@ export class NetworkWatch implements Disposable {
   #version = -1;
   /** Addresses of services, those of them that this host has, and the version of the routes then. */
   #served: ReadonlySet<string> | undefined;
-  #servedHere: readonly VipAddress[] = [];
+  #servedHere: VipAddress[] = [];
+  /** Interfaces that have the addresses of services, as of that version. */
+  #devices = new Map<string, string | undefined>();
   #servedVersion = -1;
 
   constructor(options: NetworkWatchOptions) {
@@ -157,12 +160,17 @@ export class NetworkWatch implements Disposable {
   #ownServiceAddresses(addresses: ReadonlySet<string>): readonly VipAddress[] {
     const { routes } = this.#options;
     if (addresses === this.#served && routes.version === this.#servedVersion) return this.#servedHere;
+    if (routes.version !== this.#servedVersion) this.#devices = new Map();
     this.#served = addresses;
     this.#servedVersion = routes.version;
-    this.#servedHere = [...addresses].flatMap((address): VipAddress[] => {
-      const device = routes.deviceOf(address);
-      return device === undefined ? [] : [{ address, device }];
-    });
+    const before = this.#devices;
+    this.#devices = new Map();
+    this.#servedHere = [];
+    for (const address of addresses) {
+      const device = before.has(address) ? before.get(address) : routes.deviceOf(address);
+      this.#devices.set(address, device);
+      if (device !== undefined) this.#servedHere.push({ address, device });
+    }
     return this.#servedHere;
   }
 
@@ -273,12 +281,30 @@ export const NOTHING_SERVED: ReturnType<NetworkWatchOptions['services']> = {
 export function servedBy({ context }: Director): NetworkWatchOptions['services'] {
   let revision = -1;
   let served = NOTHING_SERVED;
+  /** Each service is formatted once, because there may be thousands when one is added. */
+  const known = new WeakMap<
+    VirtualService,
+    { readonly name: string; readonly address: string | undefined }
+  >();
+  const textsOf = (service: VirtualService) => {
+    const texts = known.get(service);
+    if (texts) return texts;
+    const named = serviceAddress(service, formatAddress);
+    const made = { name: formatService(named), address: 'address' in named ? named.address : undefined };
+    known.set(service, made);
+    return made;
+  };
   return () => {
     if (revision === context.services.revision) return served;
     revision = context.services.revision;
-    const services = [...context.services.all].map((each) => serviceAddress(each, formatAddress));
-    const addresses = new Set(services.flatMap((service) => ('address' in service ? [service.address] : [])));
-    served = { addresses, names: services.map(formatService) };
+    const addresses = new Set<string>();
+    const names: string[] = [];
+    for (const service of context.services.all) {
+      const { name, address } = textsOf(service);
+      names.push(name);
+      if (address !== undefined) addresses.add(address);
+    }
+    served = { addresses, names };
     return served;
   };
 }

@@ -164,10 +164,10 @@ export class Offloading {
     }
   }
 
-  /** Takes packets back that rules and settings no longer let programs forward. */
-  review(): void {
+  /** Takes packets back that rules and settings no longer let programs forward. Works in slices. */
+  async review(): Promise<void> {
     this.#hops.clear();
-    this.#forwarding!.review();
+    await this.#forwarding!.review();
   }
 
   /** Removes programs and tables from the kernel. */

@@ -40,6 +40,13 @@ export class Packing<T> {
   }
 }
 
+/** Returns the memory of the lists among the values, which can be transferred to another thread. */
+export function buffersOf(values: readonly unknown[]): ArrayBuffer[] {
+  const isPacked = (value: unknown): value is Packed<unknown> =>
+    typeof value === 'object' && value !== null && 'parts' in value;
+  return values.filter(isPacked).flatMap(({ parts }) => parts.map(({ buffer }) => buffer as ArrayBuffer));
+}
+
 /** Yields the items. Each part is read when its first item is needed. */
 export function* unpacked<T>({ parts }: Packed<T>): Generator<T> {
   for (const part of parts) yield* deserialize(part) as T[];

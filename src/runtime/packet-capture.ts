@@ -21,8 +21,8 @@ import { Packet } from '../wire/packet.ts';
 const MAX_WAITING_PACKETS = 20_000;
 /** ms between two batches for a client. */
 const BATCH_MS = 200;
-/** Connections that are examined in a turn of the event loop. */
-const ROWS_PER_TURN = 10_000;
+/** Places of the connection table that are examined in a turn of the event loop. */
+const PLACES_PER_TURN = 4096;
 const MAX_CAPTURES = 4;
 
 interface Capture {
@@ -124,10 +124,10 @@ export class PacketCaptures {
   async #recall(service: ServiceAddress): Promise<void> {
     const { kernelPath, table } = this.#director.context;
     if (!kernelPath.isAttached) return;
-    let examined = 0;
-    for (const row of table.rows()) {
-      if (this.#isOf(row, service)) kernelPath.hold(row);
-      if (++examined % ROWS_PER_TURN === 0) await nextTurn();
+    for (let from = 0; from < table.places; from += PLACES_PER_TURN) {
+      for (const row of table.rows(from, from + PLACES_PER_TURN))
+        if (this.#isOf(row, service)) kernelPath.hold(row);
+      await nextTurn();
     }
   }
 

@@ -90,7 +90,7 @@ export class RunningDirector {
       ...local,
       apply: async (commands) => {
         const outcomes = await local.apply(commands);
-        offloading?.review();
+        await offloading?.review();
         return outcomes;
       },
     };

@@ -181,7 +181,7 @@ export class ServedHost {
       offloading.changeServices(part);
       if (slice.spent) await slice.next();
     }
-    offloading.review();
+    await offloading.review();
     if (this.#marks.length > 0 && !this.#hasWarned) {
       this.#hasWarned = true;
       log('error', 'marks-not-supported', { reason: 'services by firewall mark need --datapath live' });

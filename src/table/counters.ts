@@ -27,14 +27,8 @@ export class ProcessorCounters {
     this.#collected = new Float64Array(capacity * FIELDS.length);
   }
 
-  /** Shows what was counted since the last call, for the destinations below `end`. */
-  collect(end: number, gained: Gained): void {
-    for (let destination = 1; destination < Math.min(end, this.#capacity); destination++)
-      this.collectOne(destination, gained);
-  }
-
-  /** Shows what was counted for one destination since the last call. */
-  collectOne(destination: number, gained: Gained): void {
+  /** Shows what was counted for the destination since the last call. */
+  collect(destination: number, gained: Gained): void {
     if (destination >= this.#capacity) return;
     const sums = this.#sums;
     let changed = false;

@@ -167,9 +167,10 @@ export class RowFields {
     this.halves[(row << ROW_SHIFT_16) + NEXT_HOP] = number;
   }
 
-  /** Makes the next hops of these numbers unknown to all LIVE rows that name them. */
-  clearNextHops(numbers: ReadonlySet<number>): void {
-    for (let row = 0; row < this.capacity; row++) {
+  /** Makes the next hops of these numbers unknown to the LIVE rows from `from` to `to`, exclusive, that name them. */
+  clearNextHops(numbers: ReadonlySet<number>, from: Row, to: Row): void {
+    const end = Math.min(to, this.capacity);
+    for (let row = from; row < end; row++) {
       if (this.kind(row) !== KIND.LIVE) continue;
       const number = this.nextHop(row);
       if (number !== 0 && numbers.has(number)) this.setNextHop(row, 0);

@@ -17,14 +17,14 @@ type Summary = Omit<Snapshot, 'services'>;
 /** Maximum number of events on the page. */
 const MAX_SHOWN_EVENTS = 30;
 
-/** Resolves with the page. Works in slices. */
-export async function page(observed: Observed): Promise<string> {
+/** Resolves with the page in parts. Works in slices. */
+export async function page(observed: Observed): Promise<string[]> {
   const summary = observed.summary();
   const surroundings = observed.surroundings();
   const why = notReady(observed.availability(), surroundings);
   const limit = degradation(surroundings);
   const { sections, down, hidden } = await servicesOf(observed);
-  const whole = html`<!doctype html>
+  const head = html`<!doctype html>
 <html lang="en">
 <head>
 <meta charset="utf-8">
@@ -47,7 +47,8 @@ export async function page(observed: Observed): Promise<string> {
 ${overview(summary, observed.history)}
 <h2 id="services" tabindex="-1">Services</h2>
 ${sections.length === 0 ? html`<p>No services.</p>` : undefined}
-${sections}
+`;
+  const foot = html`
 ${hidden > 0 ? html`<p>${hidden} more services are not shown: see <a href="/api/v1/snapshot">JSON</a>.</p>` : undefined}
 ${drops(summary)}
 ${events(observed.events.latest)}
@@ -66,7 +67,7 @@ ${surroundings.offload ? html`<div><dt>Kernel path</dt><dd>${short(surroundings.
 </body>
 </html>
 `;
-  return whole.text;
+  return [head.text, ...sections.map(({ text }) => text), foot.text];
 }
 
 /** Renders the first services, and counts the failed destinations of all services. */

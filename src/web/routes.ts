@@ -30,7 +30,7 @@ const asset = (name: string): string => readFileSync(join(packageFolder(), 'src/
 /** Returns all resources except the event stream. */
 export function routesOf(observed: Observed): ReadonlyMap<string, () => Promise<Answer>> {
   const routes: Readonly<Record<string, Make>> = {
-    '/': async () => ok('text/html; charset=utf-8', [await page(observed)]),
+    '/': async () => ok('text/html; charset=utf-8', await page(observed)),
     '/page.css': () => ok('text/css; charset=utf-8', [asset('page.css')]),
     '/page.js': () => ok('text/javascript; charset=utf-8', [asset('page.js')]),
     '/metrics': async () =>

@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest';
 import { Director } from '../../src/director/director.ts';
 import type { Command } from '../../src/model/command.ts';
+import { IN_PACKETS } from '../../src/model/counters.ts';
 
 const service = { protocol: 'tcp', address: '192.0.2.1', port: 80 } as const;
 const host = { transmit: () => true, route: () => undefined, isLocal: () => false };
@@ -51,4 +52,32 @@ test('a removed destination among many resumes with its counters', () => {
   for (let i = 99; i >= 0; i--) director.apply(command('add-destination', i), 0);
   expect(director.context.destinations.all).toEqual(before);
   expect([...director.context.services.all][0]!.destinations[0]).toBe(before[1]);
+});
+
+test('removed destinations are forgotten in portions', () => {
+  const director = new Director({ host, maxConnections: 16 });
+  director.apply({ op: 'add-service', service, options: { scheduler: 'rr' } }, 0);
+  for (let i = 0; i < 5000; i++) director.apply(command('add-destination', i), 0);
+  for (let i = 0; i < 5000; i++) director.apply(command('delete-destination', i), 0);
+  const left = () => director.context.destinations.all.filter((each) => each !== undefined).length;
+  const fewer: number[] = [];
+  for (let second = 1, before = left(); second <= 200; second++, before = left()) {
+    director.expire(second * 1000);
+    if (left() < before) fewer.push(before - left());
+  }
+  expect(left()).toBe(0);
+  expect(fewer).toEqual([4096, 904]);
+});
+
+test('meters are read in portions', () => {
+  const director = new Director({ host, maxConnections: 16 });
+  director.apply({ op: 'add-service', service, options: { scheduler: 'rr' } }, 0);
+  for (let i = 0; i < 5000; i++) director.apply(command('add-destination', i), 0);
+  const { destinations } = [...director.context.services.all][0]!;
+  for (const { counters } of destinations) counters[IN_PACKETS] = 100;
+  const read = () => destinations.filter(({ meter }) => meter.traffic().inPackets === 100).length;
+  director.expire(2000);
+  expect(read()).toBe(4096);
+  director.expire(2010);
+  expect(read()).toBe(5000);
 });

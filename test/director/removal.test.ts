@@ -138,3 +138,17 @@ describe('a SYN of the same client and port', () => {
     expect(directed.way(request('SYN'))).toBe('10.0.0.1');
   });
 });
+
+test('with expire_nodest_conn, the connections of a removed destination end in portions', () => {
+  const directed = new Directed({ maxConnections: 8192 }).serve(WEB, [SERVER]);
+  directed.set('expire_nodest_conn', 1);
+  for (let port = 10_001; port <= 15_000; port++) directed.receive(request('SYN', `203.0.113.7:${port}`));
+  const left = () => directed.director.context.table.size;
+  expect(left()).toBe(5000);
+  directed.remove(WEB, SERVER);
+  expect(left()).toBeLessThan(5000);
+  expect(left()).toBeGreaterThan(1000);
+  directed.wait(0.01);
+  directed.wait(0.01);
+  expect(left()).toBe(0);
+});

@@ -1,6 +1,7 @@
 import { spawnSync } from 'node:child_process';
 import { expect, test } from 'vitest';
 import { exposition, families } from '../../src/metrics/exposition.ts';
+import type { Family } from '../../src/metrics/families.ts';
 import { MAX_DESTINATIONS, MAX_MESSAGES } from '../../src/metrics/labels.ts';
 import { DROP_REASONS } from '../../src/model/verdict.ts';
 import { lacking } from '../support/debian.ts';
@@ -75,7 +76,7 @@ test('every metric has a help text', async () => {
   for (const name of names) expect(text.some((line) => line.startsWith(`# HELP ${name} `))).toBe(true);
 });
 
-test('rows are bounded, and omitted rows are reported', () => {
+test('rows are bounded, and omitted rows are reported', async () => {
   const director = new ObservedDirector();
   const snapshot = director.serve(WEB, { '10.0.0.1': 1 }).snapshot();
   const [service] = snapshot.services;
@@ -83,7 +84,8 @@ test('rows are bounded, and omitted rows are reported', () => {
   const many = Array.from({ length: MAX_DESTINATIONS + 7 }, (_, port) => ({ ...one!, port }));
   const words = Object.fromEntries(Array.from({ length: 1000 }, (_, i) => [`word ${i}`, 1]));
   const crowd = { ...snapshot, services: [{ ...service!, destinations: many }] };
-  const all = [...families(crowd, { ...surroundings, sendFailures: words })];
+  const all: Family[] = [];
+  for await (const family of families(crowd, { ...surroundings, sendFailures: words })) all.push(family);
   for (const { samples } of all) expect(samples.length).toBeLessThanOrEqual(MAX_DESTINATIONS);
   expect(all.find(({ name }) => name === 'lvs_omitted')!.samples[1]![1]).toBe(7);
   const failures = all.find(({ name }) => name === 'lvs_driver_send_failures_total')!.samples;

@@ -107,9 +107,10 @@ export class Datapath {
   /** Returns what the program counted since the last call. */
   counted(): Counted {
     let counted: Counted = [0, 0, 0, 0];
-    this.shared.counters.collect(RECORDS, (_destination, gained) => {
-      counted = [gained[1]!, gained[3]!, gained[2]!, gained[4]!];
-    });
+    for (let destination = 1; destination < RECORDS; destination++)
+      this.shared.counters.collect(destination, (_destination, gained) => {
+        counted = [gained[1]!, gained[3]!, gained[2]!, gained[4]!];
+      });
     return counted;
   }
 

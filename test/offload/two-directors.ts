@@ -116,11 +116,12 @@ export class Offloaded extends Alone {
       services: [...this.#known.values()],
       own: [...this.own].map((address) => parseAddress(address)!),
     });
-    this.#forwarding.review();
+    void this.#forwarding.review();
   }
 
   override sweep(): void {
-    this.#forwarding.collect();
+    const { length } = this.director.context.destinations.all;
+    for (let destination = 1; destination < length; destination++) this.#forwarding.collect(destination);
     this.#forwarding.check(false);
   }
 

@@ -41,17 +41,17 @@ test('changes are logged with their cause, refused changes are not', async () =>
   ]);
 });
 
-test('overload is logged at its start and its end', () => {
+test('overload is logged at its start and its end', async () => {
   const it = new Directed().serve(`tcp ${VIP}:80`, ['10.0.0.1:80', '10.0.0.2:80'], { upperThreshold: 1 });
   const { lines, log } = logged();
   const overloads = new Overloads();
   const look = () => overloads.update(it.director.context.services.all, log);
-  look();
+  await look();
   it.receive(`203.0.113.1:4000 > ${VIP}:80 TCP SYN`);
-  look();
-  look();
+  await look();
+  await look();
   it.wait(100);
-  look();
+  await look();
   expect(lines).toEqual([
     'warning destination-overloaded tcp 192.0.2.80:80 10.0.0.2:80 1 connections',
     'info destination-relieved tcp 192.0.2.80:80 10.0.0.2:80 0 connections',

@@ -6,12 +6,14 @@ import { escaped, html } from '../../src/web/html.ts';
 import { page } from '../../src/web/page.ts';
 import { MARK, ObservedDirector, WEB } from '../support/observed.ts';
 
+const textOf = async (observed: ObservedDirector) => (await page(observed)).join('');
+
 test('the page shows services, destinations with their state and the reason', async () => {
   const observed = new ObservedDirector();
   observed.serve(WEB, { '10.0.0.1': 3, '10.0.0.2': 0, '10.0.0.3': 0 }, { scheduler: 'wlc', persistent: 300 });
   const check = { type: 'http', state: 'down', since: 75, message: 'status 500', weight: 1 } as const;
   observed.checks.set('10.0.0.3', check);
-  const text = await page(observed);
+  const text = await textOf(observed);
   expect(text).toContain('tcp 192.0.2.1:80');
   expect(text).toContain('wlc, persistent 300 s');
   expect(text).toMatch(/10\.0\.0\.1:80<\/th><td><span class="state">up</);
@@ -34,7 +36,7 @@ test('the page shows shares of new connections, and the shares expected from the
   };
   await record(gained(100, 100));
   await record(gained(160, 140));
-  const text = await page(observed);
+  const text = await textOf(observed);
   expect(text).toContain('60 %, 75 %');
   expect(text).toContain('40 %, 25 %');
 });
@@ -53,12 +55,12 @@ test('services with similar names have distinct anchors in the page', async () =
   const observed = new ObservedDirector();
   for (const address of ['2001:db8::1', '2001::db8:1'])
     observed.serve({ protocol: 'tcp', address, port: 80 });
-  const ids = [...(await page(observed)).matchAll(/ id="([^"]+)"/g)].map(([, id]) => id);
+  const ids = [...(await textOf(observed)).matchAll(/ id="([^"]+)"/g)].map(([, id]) => id);
   expect(new Set(ids).size).toBe(ids.length);
 });
 
 test('the page shows that the director is not ready, and why', async () => {
-  expect(await page(new ObservedDirector().serve(MARK))).toContain(
+  expect(await textOf(new ObservedDirector().serve(MARK))).toContain(
     'not ready: no destination accepts new connections',
   );
 });
@@ -75,7 +77,7 @@ test('external text never becomes markup', async () => {
     const observed = new ObservedDirector().serve(WEB, { '10.0.0.1': 1 });
     observed.checks.set('10.0.0.1', { type: 'command', state: 'down', since: 1, message, weight: 1 });
     observed.events.add(new Date(0), 'error', 'check-down', { cause: message });
-    return [...(await page(observed)).matchAll(TAGS)].map(([tag]) => tag).join('');
+    return [...(await textOf(observed)).matchAll(TAGS)].map(([tag]) => tag).join('');
   };
   const plain = await tagsOf('x');
   await fc.assert(
@@ -94,7 +96,16 @@ test('escaped text has the same meaning', async () => {
 });
 
 test('the page contains no inline style and no inline script', async () => {
-  const text = await page(new ObservedDirector().serve(WEB, { '10.0.0.1': 1 }));
+  const text = await textOf(new ObservedDirector().serve(WEB, { '10.0.0.1': 1 }));
   expect(text).not.toMatch(/ style=|<style|javascript:| on[a-z]+=|<script>/);
   expect([...text.matchAll(/(?:src|href)="(?!\/|#|data:,)/g)]).toEqual([]);
+});
+
+test('the page is sent in parts, one for each service', async () => {
+  const observed = new ObservedDirector();
+  for (let port = 1; port <= 30; port++)
+    observed.serve({ protocol: 'tcp', address: '192.0.2.1', port }, { '10.0.0.1': 1, '10.0.0.2': 1 });
+  const parts = await page(observed);
+  expect(parts.length).toBeGreaterThan(30);
+  expect(parts.join('').match(/<section class="service"/g)).toHaveLength(30);
 });

@@ -4,7 +4,6 @@ import { type FiveTuple, NONE, type Row } from '../../model/connection.ts';
 import { countBound, countUnbound } from '../connection-counts.ts';
 import { INACTIVE, LOCAL, MASQ, NOOUTPUT, ROUTE, TEMPLATE, TUNNEL } from '../connection-flags.ts';
 import { type Core, destinationOf } from '../core.ts';
-import type { DestinationRegistry } from '../destinations.ts';
 import type { RealDestination } from '../service.ts';
 import { ASSURED } from './tracking.ts';
 
@@ -89,22 +88,6 @@ export function purge(core: Core, row: Row): void {
   if (!end(core, row) || template === NONE || core.table.children(template) > 0) return;
   const isTemplate = core.table.isTemplate(template);
   if (!isTemplate || core.table.state(template) !== ASSURED) end(core, template);
-}
-
-/**
- * With expire_nodest_conn, ends the connections of removed destinations, and templates without other
- * connections.
- */
-export function endAbandoned(core: Core & { readonly destinations: DestinationRegistry }): void {
-  const { table, destinations, settings } = core;
-  // The whole table is read: not for a destination without connections.
-  if (settings.expire_nodest_conn === 0 || !destinations.mayBeAbandoned) return;
-  destinations.mayBeAbandoned = false;
-  for (const row of table.rows()) {
-    if (destinationOf(core, row).available) continue;
-    const template = table.template(row);
-    if (end(core, row) && template !== NONE) end(core, template);
-  }
 }
 
 /** Ends a row, and takes it off the counts of its destination. Reports false if a program of the kernel has ended it. */
