@@ -44,12 +44,11 @@ export class ConnectionTable extends ConnectionFields {
   readonly capacity: number;
   /** Secrets of the homes of rows, see Homes. */
   readonly secrets: Uint32Array;
-  /** The most rows that were in use at the same time. */
-  highest = 0;
 
   /** What `#fetch` read, so that it is read at all. */
   protected fetched = 0;
 
+  #highest = 0;
   readonly #rows: Rows;
   /** Reused by `add`. */
   readonly #made = { kind: 0, destination: 0, track: 0, salt: 0, timeout: 0, seen: 0 };
@@ -77,6 +76,12 @@ export class ConnectionTable extends ConnectionFields {
   /** Returns the rows in use. */
   get size(): number {
     return this.#rows.size;
+  }
+
+  /** Returns the most rows that were in use at the same time; of those that programs of the kernel made, as far as was seen. */
+  get highest(): number {
+    this.#highest = Math.max(this.#highest, this.size);
+    return this.#highest;
   }
 
   /** Returns the bytes reserved. */
@@ -124,7 +129,7 @@ export class ConnectionTable extends ConnectionFields {
       rows.replace(rows.findRequest(ends.protocol, ends.caddr, ends.cport, ends.vaddr, vport));
       row = rows.add(ends, made);
     }
-    if (rows.size > this.highest) this.highest = rows.size;
+    if (rows.size > this.#highest) this.#highest = rows.size;
     return row;
   }
 
@@ -259,6 +264,7 @@ export class ConnectionTable extends ConnectionFields {
    */
   expire(now: number, onExpired: (row: Row) => boolean): void {
     this.#onExpired = onExpired;
+    if (this.size > this.#highest) this.#highest = this.size;
     this.#expiry.advance(now, (row) => this.#ask(row, now));
   }
 

@@ -16,6 +16,8 @@ export const noKernelPath: KernelPath = { learn: () => {}, hold: () => {}, colle
 
 /** The kernel path of a director, if any. Connections can be excluded from it. */
 export class AttachedKernelPath implements KernelPath {
+  /** Called when connections begin or cease to be excluded. */
+  onExclusion: () => void = () => {};
   #path: KernelPath = noKernelPath;
   #isExcluded: ((row: Row) => boolean) | undefined;
 
@@ -31,6 +33,12 @@ export class AttachedKernelPath implements KernelPath {
   /** Holds connections for which `isExcluded` returns true, until the next call. undefined: holds none. */
   exclude(isExcluded: ((row: Row) => boolean) | undefined): void {
     this.#isExcluded = isExcluded;
+    this.onExclusion();
+  }
+
+  /** Reports whether connections are excluded: the director then makes all new ones itself. */
+  get isExcluding(): boolean {
+    return this.#isExcluded !== undefined;
   }
 
   learn(row: Row): void {

@@ -1,6 +1,6 @@
 /** What programs of the kernel read of a director's settings, timeouts and tables of states. */
 import type { TableMemory } from '../table/memory.ts';
-import { SETTINGS } from '../table/record-layout.ts';
+import { DEFERRED, SETTINGS } from '../table/record-layout.ts';
 import { SettingsRecord } from '../table/settings-record.ts';
 import { MIN_TICK_MS, Ticks } from '../table/ticks.ts';
 import { ACK, FIN, RST, SYN } from '../wire/tcp.ts';
@@ -46,13 +46,20 @@ export class PublishedSettings {
 
   /** Writes everything that commands and defenses change. */
   update(core: DirectorCore): void {
-    const { settings, timeouts, secureTcp, dropRate, isBackup } = core;
+    const { settings, timeouts, secureTcp, dropRate, isBackup, kernelPath } = core;
     const record = this.#record;
     record.setSysctls(settings);
     record.setTimeouts(timeouts, this.#ticks);
     record.set(SETTINGS.dropRate, dropRate);
     record.set(SETTINGS.transitionsInUse, secureTcp ? SETTINGS.secureTransitions : SETTINGS.transitions);
-    record.set(SETTINGS.backup, isBackup && settings.backup_only !== 0 ? 1 : 0);
+    const mayNotForward = isBackup && settings.backup_only !== 0;
+    record.set(SETTINGS.backup, mayNotForward ? 1 : 0);
+    record.set(
+      SETTINGS.deferred,
+      (dropRate === 0 ? 0 : DEFERRED.DROP_RATE) |
+        (mayNotForward ? DEFERRED.BACKUP : 0) |
+        (kernelPath.isExcluding ? DEFERRED.CAPTURE : 0),
+    );
     record.set(SETTINGS.generation, record.get(SETTINGS.generation) + 1);
   }
 }

@@ -95,6 +95,15 @@ export class Service implements VirtualService {
     );
   }
 
+  /**
+   * Sets the bytes of the longest packet that programs forward to whichever destination is selected (0: none), and whether
+   * it must not be fragmented then.
+   */
+  setForwardable(longest: number, dontFragment: boolean): void {
+    this.#records.setHalf(this.index, SERVICE.longest, longest);
+    this.#records.setHalf(this.index, SERVICE.dontFragment, dontFragment ? 1 : 0);
+  }
+
   /** Returns the destination at that address and port. */
   destination(address: Address, port: number): RealDestination | undefined {
     return this.#byEndpoint.get(endpointOf(address, port));
@@ -182,7 +191,7 @@ const endpointOf = (address: Address, port: number): string =>
 export const PLAIN_TUNNEL: TunnelOptions = { type: 'ipip', port: 0, checksum: 'none' };
 
 /** Methods of new connections; the numbers of include/uapi/linux/ip_vs.h, Linux 6.1. */
-export const METHOD_NUMBERS: Readonly<Record<ForwardingMethodName, number>> = { nat: 0, tunnel: 2, dr: 3 };
+const METHOD_NUMBERS: Readonly<Record<ForwardingMethodName, number>> = { nat: 0, tunnel: 2, dr: 3 };
 
 /**
  * A destination at run time: a view of its record, which programs of the kernel schedule and count by. Connections refer
@@ -230,16 +239,6 @@ export class RealDestination implements Destination {
   set available(available: boolean) {
     const others = this.#word(DESTINATION.flags) & ~DESTINATION_FLAGS.AVAILABLE;
     this.#setWord(DESTINATION.flags, others | (available ? DESTINATION_FLAGS.AVAILABLE : 0));
-  }
-
-  /** It is not configured: a message of another director named it. */
-  get hidden(): boolean {
-    return (this.#word(DESTINATION.flags) & DESTINATION_FLAGS.HIDDEN) !== 0;
-  }
-
-  /** Makes the destination of a new record hidden. */
-  hide(): void {
-    this.#setWord(DESTINATION.flags, DESTINATION_FLAGS.HIDDEN);
   }
 
   get weight(): number {

@@ -1,5 +1,5 @@
 /** Virtual services by address, port and mark, and the order in which a packet is matched against them. */
-import type { ServiceOptions } from '../model/service.ts';
+import { FTP_DATA_PORT, FTP_PORT, type ServiceOptions } from '../model/service.ts';
 import type { ServiceRecords } from '../table/service-records.ts';
 import { type Address, ANY4, ANY6, sameAddress } from '../wire/address.ts';
 import { mix } from '../wire/hash.ts';
@@ -7,9 +7,6 @@ import { TCP } from '../wire/tcp.ts';
 import { AddressFilter } from './address-filter.ts';
 import { Service, type ServiceKey } from './service.ts';
 
-/** Control and data ports of FTP (RFC 959). */
-export const FTP_PORT = 21;
-export const FTP_DATA_PORT = 20;
 /** From here on, ports may be the data connections of passive FTP. */
 const FIRST_UNPRIVILEGED_PORT = 1024;
 

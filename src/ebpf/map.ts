@@ -9,11 +9,14 @@ export const MAP_TYPES = {
   programArray: 3,
   perCpuArray: 6,
   lruHash: 9,
+  lpmTrie: 11,
 } as const;
 export type MapType = keyof typeof MAP_TYPES;
 
 /** BPF_F_MMAPABLE: the values can be mapped into memory; arrays only. Requires Linux 5.5. */
 const MMAPABLE = 1 << 10;
+/** BPF_F_NO_PREALLOC, which tries require. */
+const NO_PREALLOCATION = 1;
 /** Error of include/uapi/asm-generic/errno-base.h. */
 const ENOENT = 2;
 
@@ -50,7 +53,11 @@ export class BpfMap implements Disposable {
       attributes.setUint32(CREATE.keySize, keySize, true);
       attributes.setUint32(CREATE.valueSize, valueSize, true);
       attributes.setUint32(CREATE.maxEntries, entries, true);
-      attributes.setUint32(CREATE.flags, mapped ? MMAPABLE : 0, true);
+      attributes.setUint32(
+        CREATE.flags,
+        (mapped ? MMAPABLE : 0) | (type === 'lpmTrie' ? NO_PREALLOCATION : 0),
+        true,
+      );
       setName(attributes, CREATE.name, name);
     });
   }

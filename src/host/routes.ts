@@ -158,6 +158,11 @@ export class Routes {
     return true;
   }
 
+  /** The routes, the most specific first; of equal prefixes, the one in use first. */
+  get entries(): readonly TableEntry[] {
+    return this.#table;
+  }
+
   /** The host's own addresses. */
   get own(): readonly Address[] {
     return this.#own.map(({ address }) => address);

@@ -28,3 +28,6 @@ export interface Connection extends FiveTuple {
   /** The method when the connection was created; editing the destination does not change it. */
   readonly method: ConnectionMethod;
 }
+
+/** Timeout of a new connection until its protocol sets one, ms (Linux 6.1, ip_vs_conn.c). */
+export const INITIAL_TIMEOUT_MS = 3000;

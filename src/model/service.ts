@@ -3,6 +3,10 @@ import type { Address } from '../wire/address.ts';
 import type { Counters, Rates } from './counters.ts';
 import type { Destination } from './destination.ts';
 
+/** Control and data ports of FTP (RFC 959). */
+export const FTP_PORT = 21;
+export const FTP_DATA_PORT = 20;
+
 export type Protocol = 'tcp' | 'udp' | 'sctp';
 
 /** A service's address in commands and snapshots: an address with a port, or a firewall mark. */

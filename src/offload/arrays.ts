@@ -1,9 +1,13 @@
 /** The arrays and numbers that programs are emitted for. */
 import type { Bpf } from '../ebpf/bpf.ts';
+import type { BpfMap } from '../ebpf/map.ts';
+import { LIST_ENTRY_BYTES, SERVICE_BYTES } from '../table/record-layout.ts';
+import { clientMap } from './client-map.ts';
 import { constantsMap } from './constants.ts';
 import type { Placing } from './home.ts';
 import type { ProgramClock } from './jiffies.ts';
 import type { KernelMemory } from './kernel-memory.ts';
+import { type Calls, programArray, scratchMap } from './scratch.ts';
 
 /** What programs have as numbers in their code. */
 export interface Sizes extends Placing {
@@ -14,23 +18,52 @@ export interface Sizes extends Placing {
   readonly clock: ProgramClock;
 }
 
-export interface Arrays extends Sizes {
+export interface Arrays extends Sizes, Calls {
   /** Descriptors of arrays of one value. */
   readonly rows: number;
+  readonly order: number;
+  readonly spilled: number;
+  readonly head: number;
   readonly destinations: number;
+  readonly services: number;
+  readonly lists: number;
   readonly nextHops: number;
   readonly counters: number;
   readonly settings: number;
   readonly constants: number;
+  /** Descriptor of the map of clients. */
+  readonly clients: number;
 }
 
-/** Returns the arrays of memory in which all of them are reserved. Throws SystemCallError. */
-export const kernelArrays = (bpf: Bpf, memory: KernelMemory, sizes: Sizes): Arrays => ({
-  ...sizes,
-  rows: memory.descriptor('rows'),
-  destinations: memory.descriptor('destinations'),
-  nextHops: memory.descriptor('nextHops'),
-  counters: memory.descriptor('counters'),
-  settings: memory.descriptor('settings'),
-  constants: constantsMap(bpf).descriptor,
-});
+/** Arrays in memory of the kernel, and the maps that this process writes by system calls. */
+export interface KernelArrays extends Arrays {
+  readonly programArray: BpfMap;
+  readonly clientMap: BpfMap;
+}
+
+/** Returns the arrays of memory in which rows, destinations, next hops, counters and settings are reserved. Throws SystemCallError. */
+export function kernelArrays(bpf: Bpf, memory: KernelMemory, sizes: Sizes): KernelArrays {
+  memory.reserve('services', SERVICE_BYTES);
+  memory.reserve('lists', LIST_ENTRY_BYTES);
+  const programs = programArray(bpf);
+  const clients = clientMap(bpf);
+  return {
+    ...sizes,
+    rows: memory.descriptor('rows'),
+    order: memory.descriptor('order'),
+    spilled: memory.descriptor('spilled'),
+    head: memory.descriptor('head'),
+    destinations: memory.descriptor('destinations'),
+    services: memory.descriptor('services'),
+    lists: memory.descriptor('lists'),
+    nextHops: memory.descriptor('nextHops'),
+    counters: memory.descriptor('counters'),
+    settings: memory.descriptor('settings'),
+    constants: constantsMap(bpf).descriptor,
+    scratch: scratchMap(bpf).descriptor,
+    programs: programs.descriptor,
+    clients: clients.descriptor,
+    programArray: programs,
+    clientMap: clients,
+  };
+}

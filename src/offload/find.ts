@@ -66,14 +66,18 @@ function unlessAddress({ version }: Family, from: Register, field: number, addre
   ]);
 }
 
+/** Kinds of rows that have a key: LIVE, or PENDING as well, which differs from it by one bit. */
+type Kinds = 'live' | 'live or pending';
+
 /**
  * Jumps to `other` unless the row is that of a request. r5: kind, protocol and both ports, 16 bits to the left. r2 is
  * `track` and `timeout`, read before the key. Clobbers r1 and r4.
  */
-const unlessRequest = (family: Family, other: Label): Fragment => [
+export const unlessRequest = (family: Family, other: Label, kinds: Kinds = 'live'): Fragment => [
   load(DW, R2, ROW_AT, ROW.track),
   // Client, virtual port and, shifted out, the count of packets.
   load(DW, R1, ROW_AT, ROW.client),
+  kinds === 'live' ? [] : or.imm(R1, (KIND.LIVE ^ KIND.PENDING) << 24),
   lsh.imm(R1, 16),
   jne.reg(R1, R5, other),
   unlessAddress(family, ROW_AT, ROW.caddr, family.src, other),
@@ -118,7 +122,7 @@ function unlessReply(family: Family, { destinations, records }: Arrays, other: L
 const lastOffset = (places: number): number => (places + NEAR - 2) * ROW_BYTES;
 
 /** Sets ROW_AT to the row at the byte offset in r0. Clobbers r1. */
-const select = ({ rows, constants, places }: Arrays): Fragment => [
+export const select = ({ rows, constants, places }: Arrays): Fragment => [
   // The verifier forgets how the offset came about, so that it continues once and not for each way here.
   loadMapValue(R1, constants, CONSTANTS.zero),
   load(W, R1, R1, 0),
@@ -134,7 +138,12 @@ const select = ({ rows, constants, places }: Arrays): Fragment => [
  * and falls through for this one, for which `found` runs with the row's byte offset in r0. Jumps to `none` after the
  * last row. Clobbers r1, r3, r9.
  */
-function visit(arrays: Arrays, unless: (other: Label) => Fragment, found: Fragment, none: Label): Fragment {
+export function visit(
+  arrays: Arrays,
+  unless: (other: Label) => Fragment,
+  found: Fragment,
+  none: Label,
+): Fragment {
   const { rows, constants, places } = arrays;
   const rest = Symbol('rest');
   const loop = Symbol('loop');
@@ -180,7 +189,20 @@ function visit(arrays: Arrays, unless: (other: Label) => Fragment, found: Fragme
 }
 
 /** The protocol in r5 becomes the word `client` of a row, for the port of the packet at `port`. Clobbers r1. */
-const clientOf = (port: number): Fragment => [lsh.imm(R5, 16), load(H, R1, PACKET, port), or.reg(R5, R1)];
+export const clientOf = (port: number): Fragment => [
+  lsh.imm(R5, 16),
+  load(H, R1, PACKET, port),
+  or.reg(R5, R1),
+];
+
+/** `client` in r5 becomes what `unlessRequest` compares. Clobbers r1. */
+export const requestKey = (family: Family): Fragment => [
+  or.imm(R5, liveOf(family)),
+  load(H, R1, PACKET, family.transport + 2),
+  lsh.imm(R1, 32),
+  or.reg(R5, R1),
+  lsh.imm(R5, 16),
+];
 
 /**
  * Jumps to `hit` with ROW_AT and r2 (`track` and `timeout`) if the packet comes from the client of a connection. Falls
@@ -195,11 +217,7 @@ export function findRequest(family: Family, arrays: Arrays, hit: Label): Fragmen
     load(B, R5, PACKET, protocol),
     clientOf(transport),
     home(family, src, arrays),
-    or.imm(R5, liveOf(family)),
-    load(H, R1, PACKET, transport + 2),
-    lsh.imm(R1, 32),
-    or.reg(R5, R1),
-    lsh.imm(R5, 16),
+    requestKey(family),
     visit(arrays, (other) => unlessRequest(family, other), jump(found), none),
     at(found, select(arrays)),
     jump(hit),
@@ -209,10 +227,14 @@ export function findRequest(family: Family, arrays: Arrays, hit: Label): Fragmen
 
 /**
  * Jumps to `hit` as `findRequest` does if the packet goes to the client of a connection and comes from its destination
- * or, without translation, from the virtual endpoint. Jumps to `miss` otherwise, and where two rows match: the director
- * knows which of them is the newer one.
+ * or, without translation, from the virtual endpoint. Jumps to `none` otherwise, and to `miss` where two rows match: the
+ * director knows which of them is the newer one.
  */
-export function findReply(family: Family, arrays: Arrays, hit: Label, miss: Label): Fragment {
+export function findReply(
+  family: Family,
+  arrays: Arrays,
+  { hit, miss, none }: { readonly hit: Label; readonly miss: Label; readonly none: Label },
+): Fragment {
   const { dst, transport } = family;
   const end = Symbol('end');
   const { constants } = arrays;
@@ -236,7 +258,7 @@ export function findReply(family: Family, arrays: Arrays, hit: Label, miss: Labe
     storeImm(DW, FP, TRACKED, 0),
     visit(arrays, (other) => unlessReply(family, arrays, other), keep, end),
     at(end, load(DW, R0, FP, FOUND)),
-    jeq.imm(R0, NOT_FOUND, miss),
+    jeq.imm(R0, NOT_FOUND, none),
     select(arrays),
     load(DW, R2, FP, TRACKED),
     jump(hit),

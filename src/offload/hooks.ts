@@ -15,6 +15,7 @@ import {
   jgt,
   jle,
   jne,
+  type Label,
   load,
   mov,
   mul,
@@ -71,6 +72,10 @@ export interface Hook {
   readonly readable: (octets: number) => Fragment;
   /** Jumps to `target` if the frame is shorter than the IP packet, whose length is in `length`. Clobbers r2. */
   readonly unlessWhole: (length: Register, target: string) => Fragment;
+  /** Loads the index of the interface that received the packet into a register. */
+  readonly ingress: (into: Register) => Fragment;
+  /** Jumps to `target` if the packet is several merged ones. Clobbers r1. */
+  readonly unlessSingle: (target: Label) => Fragment;
   /** Rewrites layer 2 and sends the packet, after its other changes. */
   readonly transmit: Fragment;
 }
@@ -126,6 +131,7 @@ export const redirectTo = (interfaceIndex: number): Fragment => [
 /* struct xdp_md of include/uapi/linux/bpf.h. */
 const XDP_DATA = 0;
 const XDP_DATA_END = 4;
+const XDP_INTERFACE = 12;
 const reloadXdp = reloading(XDP_DATA, XDP_DATA_END);
 
 /** Moves the start of the packet by r2; drops a packet that has no room for it. Clobbers r0 to r5. */
@@ -170,6 +176,8 @@ export const xdp: Hook = {
     add.reg(R2, length),
     jgt.reg(R2, END, target),
   ],
+  ingress: (into) => load(W, into, CONTEXT, XDP_INTERFACE),
+  unlessSingle: () => [],
   transmit: [
     load(H, R1, HOP_AT, NEXT_HOP.vlan),
     load(DW, R2, FP, TAGGED),
@@ -245,5 +253,7 @@ export const tc: Hook = {
     sub.imm(R2, NETWORK),
     jgt.reg(length, R2, target),
   ],
+  ingress: (into) => load(W, into, CONTEXT, SKB_INTERFACE),
+  unlessSingle: (target) => [load(W, R1, CONTEXT, SKB_GSO_SIZE), jne.imm(R1, 0, target)],
   transmit: [addresses, send],
 };

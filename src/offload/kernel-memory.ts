@@ -3,13 +3,33 @@ import type { Bpf } from '../ebpf/bpf.ts';
 import { BpfMap } from '../ebpf/map.ts';
 import { LvsError } from '../model/errors.ts';
 import { ordinaryMemory, type Region, type RegionName, type TableMemory } from '../table/memory.ts';
-import { DESTINATION_BYTES, MAX_RECORDS, NEXT_HOP_BYTES } from '../table/record-layout.ts';
+import {
+  DESTINATION_BYTES,
+  LIST_ENTRY_BYTES,
+  MAX_LIST_ENTRIES,
+  MAX_RECORDS,
+  NEXT_HOP_BYTES,
+  SERVICE_BYTES,
+} from '../table/record-layout.ts';
 
 /** The arrays that programs use. */
-const SHARED: readonly RegionName[] = ['rows', 'destinations', 'nextHops', 'settings', 'counters'];
+const SHARED: readonly RegionName[] = [
+  'rows',
+  'order',
+  'spilled',
+  'head',
+  'destinations',
+  'services',
+  'lists',
+  'nextHops',
+  'settings',
+  'counters',
+];
 /** Arrays that grow have their full size from the start: programs are emitted for one map. */
 const FULL_BYTES: Partial<Record<RegionName, number>> = {
   destinations: MAX_RECORDS * DESTINATION_BYTES,
+  services: MAX_RECORDS * SERVICE_BYTES,
+  lists: MAX_LIST_ENTRIES * LIST_ENTRY_BYTES,
   nextHops: MAX_RECORDS * NEXT_HOP_BYTES,
 };
 

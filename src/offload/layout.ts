@@ -6,9 +6,11 @@ export const SERVICE_ADDRESS = 0;
 export const SERVICE_PORT = 16;
 export const SERVICE_PROTOCOL = 18;
 export const SERVICE_VERSION = 19;
-export const SERVICE_VALUE = 4;
+/* Its values: flags (4 bytes), number of the service's record (4; 0: its first packets go up to the director). */
+export const SERVICE_VALUE = 8;
+export const SERVICE_NUMBER = 4;
 
-/* Flags of its values: which packets without a known flow are sent to the director. */
+/* Flags: which packets without a known flow are sent to the director. */
 /** Packets to this address and port; port 0: to any port. */
 export const TO_SERVICE = 1;
 /** Packets from this address and port; port 0: from any port. */

@@ -19,6 +19,8 @@ export interface NextHop {
   readonly mtu: number;
   /** This host's address towards it, the source of tunnels. */
   readonly source: Address;
+  /** The address that it was found for is a neighbor itself, not behind a gateway. */
+  readonly isNeighbor?: boolean;
 }
 
 /** Returns the next hop of packets to an address; undefined: not known (yet). */
@@ -56,13 +58,24 @@ export class NextHops {
     return number;
   }
 
-  /** Withdraws next hops that `find` no longer returns: packets to them go up to the director at once. */
-  check(find: FindNextHop): void {
+  /** Returns the bytes of the longest IP packet by that next hop; 0: it is unusable. */
+  mtuOf(number: number): number {
+    if (this.#hops[number] === undefined) return 0;
+    return this.#records.half(number, NEXT_HOP.mtu);
+  }
+
+  /**
+   * Withdraws next hops that `find` no longer returns: packets to them go up to the director at once. Reports whether there
+   * were any.
+   */
+  check(find: FindNextHop): boolean {
+    const { size } = this.#withdrawn;
     for (const number of [...this.#numbers.values()]) {
       const { hop, to } = this.#hops[number]!;
       const now = find(to);
       if (now === undefined || !isSame(hop, now)) this.#withdraw(number);
     }
+    return this.#withdrawn.size > size;
   }
 
   /** Withdraws all. */
@@ -71,7 +84,7 @@ export class NextHops {
   }
 
   /**
-   * Makes withdrawn numbers usable again. `clear` clears them from all rows and destinations. Programs that read a number
+   * Makes withdrawn numbers usable again. `clear` clears them from all rows, destinations and clients. Programs that read a number
    * before that may still use it, so it is free at the next call, which has to be 100 ms later at least.
    */
   reclaim(clear: (numbers: ReadonlySet<number>) => void): void {

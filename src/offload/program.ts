@@ -10,10 +10,11 @@ import { ETHERTYPE, IPV4_TYPE, IPV6_TYPE, NETWORK } from './header-fields.ts';
 import { CONTEXT, type Hook, PACKET, redirectTo, unlessReadable } from './hooks.ts';
 import { parse, V4, V6 } from './parse.ts';
 import { rewrite } from './rewrite.ts';
+import { stranger } from './stranger.ts';
 import { type Upcall, upcalls } from './upcall.ts';
 
-/** Bytes of the shortest packet that the forwarder reads: Ethernet, IPv4 and UDP headers. */
-const SHORTEST = NETWORK + IPV4_HEADER + UDP_HEADER;
+/** Bytes of the shortest packet that programs read: Ethernet, IPv4 and UDP headers. */
+export const SHORTEST = NETWORK + IPV4_HEADER + UDP_HEADER;
 
 export interface ProgramParts {
   readonly hook: Hook;
@@ -36,8 +37,15 @@ export function forwarder({ hook, arrays, upcall }: ProgramParts): Fragment {
     [V4, V6].map((family) => [
       at(family.label('is'), parse(family, hook)),
       at(family.label('find'), findRequest(family, arrays, family.label('request'))),
-      findReply(family, arrays, family.label('reply'), family.label('miss')),
+      findReply(family, arrays, {
+        hit: family.label('reply'),
+        miss: family.label('miss'),
+        none: family.label('stranger'),
+      }),
       rewrite(family, hook, arrays),
+      upcall
+        ? stranger(family, hook, arrays, upcall)
+        : at(family.label('stranger'), jump(family.label('miss'))),
     ]),
     at('transmit', hook.transmit),
     [V4, V6].map((family) => upcalls(family, upcall)),

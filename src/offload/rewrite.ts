@@ -138,7 +138,7 @@ function unlessBegins(family: Family, miss: Label): Fragment {
 }
 
 /** Sets HOP_AT to the next hop of the number in r5, and jumps to `miss` if it is unusable. Clobbers r1. */
-const hop = ({ nextHops }: Arrays, miss: Label): Fragment => [
+export const hop = ({ nextHops }: Arrays, miss: Label): Fragment => [
   jeq.imm(R5, 0, miss),
   lsh.imm(R5, HOP_SHIFT),
   loadMapValue(HOP_AT, nextHops),
@@ -216,15 +216,25 @@ export const rewrite = (family: Family, hook: Hook, arrays: Arrays): Fragment =>
   reply(family, hook, arrays),
 ];
 
-function request(family: Family, hook: Hook, arrays: Arrays): Fragment {
+const request = (family: Family, hook: Hook, arrays: Arrays): Fragment => [
+  at(family.label('request'), read(family, arrays, false)),
+  unlessBegins(family, family.label('miss')),
+  toDestination(family, hook, arrays, []),
+];
+
+/**
+ * Forwards the packet to the destination, whose record is at r0, by the method in `track`, r2. Jumps to `miss` for packets
+ * that the director has to forward. Expects the stack's TRACKED, FLAGS, RECORD and DESTINATION_NUMBER. `bind` runs when
+ * nothing but a withdrawn next hop can send the packet to `miss` any more, and sets ROW_AT; it has to preserve HOP_AT, or set
+ * it again.
+ */
+export function toDestination(family: Family, hook: Hook, arrays: Arrays, bind: Fragment): Fragment {
   const { label } = family;
   const miss = label('miss');
   const accepted = label('accepted');
   const translated = label('translated');
   const tunneled = label('tunneled');
   return [
-    at(label('request'), read(family, arrays, false)),
-    unlessBegins(family, miss),
     load(H, R5, R0, DESTINATION.nextHop),
     hop(arrays, miss),
     mov.imm(R3, 0),
@@ -239,6 +249,7 @@ function request(family: Family, hook: Hook, arrays: Arrays): Fragment {
     at(translated, acceptTranslated(family, miss)),
     at(accepted, store(DW, FP, stack.OVERHEAD, R3)),
     measure(family, hook, miss),
+    bind,
     track(family, arrays, 'client'),
     // What the method is, and what kind of tunnel, is read again: the verifier follows one path up to here.
     load(DW, R1, FP, stack.TRACKED),

@@ -2,9 +2,11 @@
 import { isIPv4, isIPv6 } from 'node:net';
 import { PROTOCOL_NUMBERS } from '../model/naming.ts';
 import { countPart, type OwnedChange, type OwnedPart } from '../model/owned-packets.ts';
-import { type Address, isV4, parseAddress } from '../wire/address.ts';
+import { type Address, isMulticast, isV4, parseAddress } from '../wire/address.ts';
 import { ICMP } from '../wire/icmp.ts';
 import { ICMP6 } from '../wire/icmp6.ts';
+import { TCP } from '../wire/tcp.ts';
+import { UDP } from '../wire/udp.ts';
 import {
   FROM_SERVER,
   OWN_ADDRESS,
@@ -12,8 +14,10 @@ import {
   PIECE_TO_SERVICE,
   SERVICE_ADDRESS,
   SERVICE_KEY,
+  SERVICE_NUMBER,
   SERVICE_PORT,
   SERVICE_PROTOCOL,
+  SERVICE_VALUE,
   SERVICE_VERSION,
   TO_SERVICE,
 } from './layout.ts';
@@ -23,6 +27,9 @@ export interface ServedChange extends OwnedChange {
   /** Addresses of the host itself, including VIPs. */
   readonly own: readonly Address[];
 }
+
+/** Numbers of the records of services by key: of those whose new connections programs may admit. */
+export type ServiceNumbers = ReadonlyMap<string, number>;
 
 /** Flags by key, 0 for a key that is not needed any more; keys are in hexadecimal. */
 export type ServiceKeys = ReadonlyMap<string, number>;
@@ -36,6 +43,11 @@ export class ServiceKeySet {
   #own: readonly (readonly [key: string, flag: number])[] = [];
   #ownAddresses: readonly Address[] | undefined;
   #hadTunnels = false;
+
+  /** Returns the flags of a key; 0: it is not needed. */
+  flags(key: string): number {
+    return this.#flags.get(key) ?? 0;
+  }
 
   /** Includes a change, and returns the keys that it concerns, with their flags. */
   change({ added, removed, own }: ServedChange): ServiceKeys {
@@ -67,6 +79,38 @@ export class ServiceKeySet {
     for (const each of before) count(each, -1);
     return changed;
   }
+}
+
+/** The identity of a service, and the number of its record. */
+interface NumberedService {
+  readonly index: number;
+  readonly protocol: number;
+  readonly address: Address;
+  readonly port: number;
+  /** 0: none. */
+  readonly mark: number;
+}
+
+/**
+ * Returns the numbers of services of TCP and UDP on one port. Packets to a multicast address are left to the host
+ * (src/director/path/admission.ts).
+ */
+export const serviceNumbers = (services: Iterable<NumberedService>): ServiceNumbers =>
+  new Map(
+    [...services]
+      .filter(
+        ({ protocol, address, port, mark }) =>
+          (protocol === TCP || protocol === UDP) && port !== 0 && mark === 0 && !isMulticast(address),
+      )
+      .map(({ index, protocol, address, port }) => [keyOf(address, port, protocol), index]),
+  );
+
+/** Returns a value of the map. */
+export function serviceValue(flags: number, number: number): Uint8Array {
+  const value = new DataView(new ArrayBuffer(SERVICE_VALUE));
+  value.setUint32(0, flags, true);
+  value.setUint32(SERVICE_NUMBER, number, true);
+  return new Uint8Array(value.buffer);
 }
 
 /** Returns the keys of the host's own address. */

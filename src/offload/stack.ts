@@ -25,3 +25,15 @@ export const PORT_CHANGE = -104;
 export const CANDIDATE = -112;
 /** Bytes of the outer header that a tunnel adds (8 bytes). */
 export const OVERHEAD = -128;
+
+/* While a new connection is admitted. */
+
+/** Number of the service's record, number of its scheduler (8 bytes each). */
+export const SERVICE_NUMBER = -144;
+export const SCHEDULER_NUMBER = -152;
+/** Number of the next hop of replies (8 bytes). */
+export const CLIENT_HOP = -160;
+/** Key of the map of clients (20 bytes). */
+export const CLIENT_KEY = -184;
+/** The tick of now (8 bytes). */
+export const TICK = -192;

@@ -199,15 +199,20 @@ function attempt({ settings }: Arrays, sender: Sender, done: Label): Fragment {
   ];
 }
 
+/** Loads the tick of now into r0. Clobbers r1 to r5. */
+export const now = ({ clock }: Arrays): Fragment => [
+  call(JIFFIES64),
+  loadImm64(R1, Number(BigInt.asIntN(32, clock.offset)), Number(BigInt.asIntN(32, clock.offset >> 32n))),
+  add.reg(R0, R1),
+  rsh.imm(R0, clock.shift),
+  mov32.reg(R0, R0),
+];
+
 /** Restarts the row's timer. Clobbers r0 to r5. */
-function see({ clock }: Arrays): Fragment {
+function see(arrays: Arrays): Fragment {
   const current = Symbol('current');
   return [
-    call(JIFFIES64),
-    loadImm64(R1, Number(BigInt.asIntN(32, clock.offset)), Number(BigInt.asIntN(32, clock.offset >> 32n))),
-    add.reg(R0, R1),
-    rsh.imm(R0, clock.shift),
-    mov32.reg(R0, R0),
+    now(arrays),
     load(W, R1, ROW_AT, ROW.seen),
     jeq.reg(R1, R0, current),
     store(W, ROW_AT, ROW.seen, R0),
@@ -227,8 +232,23 @@ function countPacket(): Fragment {
   ];
 }
 
-/** Counts the packet for the destination, on this processor. Clobbers r0 to r3. */
-function count({ counters, processors, records }: Arrays, sender: Sender): Fragment {
+/** Sets r2 to what this processor counts for the destination. Clobbers r0, r1, r3 to r5. */
+export const counted = ({ counters, processors, records }: Arrays): Fragment => [
+  call(PROCESSOR_ID),
+  // Processors that were added since share the counters of others.
+  mod.imm(R0, processors),
+  // For the verifier.
+  jge.imm(R0, processors, 'drop'),
+  mul.imm(R0, records),
+  load(DW, R1, FP, stack.DESTINATION_NUMBER),
+  add.reg(R0, R1),
+  lsh.imm(R0, Math.log2(COUNTERS_BYTES)),
+  loadMapValue(R2, counters),
+  add.reg(R2, R0),
+];
+
+/** Counts the packet for the destination, on this processor. Clobbers r0 to r5. */
+function count(arrays: Arrays, sender: Sender): Fragment {
   const [packets, octets] =
     sender === 'client' ? [COUNTERS.inPackets, COUNTERS.inOctets] : [COUNTERS.outPackets, COUNTERS.outOctets];
   const plus = (field: number, by: number): Fragment => [
@@ -237,19 +257,5 @@ function count({ counters, processors, records }: Arrays, sender: Sender): Fragm
     add.reg(R1, R3),
     store(DW, R2, field, R1),
   ];
-  return [
-    call(PROCESSOR_ID),
-    // Processors that were added since share the counters of others.
-    mod.imm(R0, processors),
-    // For the verifier.
-    jge.imm(R0, processors, 'drop'),
-    mul.imm(R0, records),
-    load(DW, R1, FP, stack.DESTINATION_NUMBER),
-    add.reg(R0, R1),
-    lsh.imm(R0, Math.log2(COUNTERS_BYTES)),
-    loadMapValue(R2, counters),
-    add.reg(R2, R0),
-    plus(packets, stack.PACKETS),
-    plus(octets, stack.OCTETS),
-  ];
+  return [counted(arrays), plus(packets, stack.PACKETS), plus(octets, stack.OCTETS)];
 }

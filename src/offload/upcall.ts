@@ -57,17 +57,27 @@ const ICMP_ERRORS = [UNREACHABLE, SOURCE_QUENCH, TIME_EXCEEDED, PARAMETER_PROBLE
 const PROTOCOL = -16;
 const KEY = -40;
 
-/** Jumps to `target` if the map has `flag` for the packet's source or destination (`side`). Clobbers r0 to r5. */
-function lookUp(
+/** Which end of a packet is looked up, and whether its port and protocol are part of the key. */
+interface End {
+  readonly side: 'src' | 'dst';
+  readonly port: boolean;
+  readonly protocol: boolean;
+}
+
+/** Stores the protocol of the packet for `findEnd`. Clobbers r1. */
+export const keepProtocol = ({ protocol }: Family): Fragment => [
+  load(B, R1, PACKET, protocol),
+  store(DW, FP, PROTOCOL, R1),
+];
+
+/** Looks up an end of the packet: r0 is the address of its value in the map, or 0. Clobbers r1 to r5. */
+export function findEnd(
   { version, address, src, dst, transport }: Family,
   services: number,
-  side: 'src' | 'dst',
-  end: { readonly port: boolean; readonly protocol: boolean },
-  flag: number,
-  target: string,
+  end: End,
 ): Fragment {
+  const { side } = end;
   const from = side === 'src' ? src : dst;
-  const next = Symbol('next');
   return [
     address === 4
       ? [
@@ -93,6 +103,14 @@ function lookUp(
     mov.reg(R2, FP),
     add.imm(R2, KEY),
     call(MAP_LOOKUP),
+  ];
+}
+
+/** Jumps to `target` if the map has `flag` for that end of the packet. Clobbers r0 to r5. */
+function lookUp(family: Family, services: number, end: End, flag: number, target: string): Fragment {
+  const next = Symbol('next');
+  return [
+    findEnd(family, services, end),
     jeq.imm(R0, 0, next),
     load(W, R1, R0, 0),
     jset.imm(R1, flag, target),
@@ -112,19 +130,20 @@ export function upcalls(family: Family, upcall: Upcall | undefined): Fragment {
   const own = { port: true, protocol: true };
   const anyPort = { port: false, protocol: true };
   const host = { port: false, protocol: false };
+  const lookUpEnd = (side: End['side'], end: Omit<End, 'side'>, flag: number): Fragment =>
+    lookUp(family, services, { side, ...end }, flag, flag === OWN_ADDRESS ? 'pass' : 'up');
   const icmp = version === 4 ? ICMP : ICMP6;
   const errors: Fragment =
     version === 4
       ? [ICMP_ERRORS.map((type) => jeq.imm(R1, type, label('pieces'))), jump('pass')]
       : jge.imm(R1, FIRST_INFORMATIONAL, 'pass');
   return [
-    at(label('miss'), load(B, R1, PACKET, protocol)),
-    store(DW, FP, PROTOCOL, R1),
-    lookUp(family, services, 'dst', own, TO_SERVICE, 'up'),
-    lookUp(family, services, 'dst', anyPort, TO_SERVICE, 'up'),
-    lookUp(family, services, 'dst', host, OWN_ADDRESS, 'pass'),
-    lookUp(family, services, 'src', own, FROM_SERVER, 'up'),
-    lookUp(family, services, 'src', anyPort, FROM_SERVER, 'up'),
+    at(label('miss'), keepProtocol(family)),
+    lookUpEnd('dst', own, TO_SERVICE),
+    lookUpEnd('dst', anyPort, TO_SERVICE),
+    lookUpEnd('dst', host, OWN_ADDRESS),
+    lookUpEnd('src', own, FROM_SERVER),
+    lookUpEnd('src', anyPort, FROM_SERVER),
     jump('pass'),
     at(label('other'), load(B, R1, PACKET, protocol)),
     jeq.imm(R1, SCTP, label('miss')),
@@ -141,17 +160,16 @@ export function upcalls(family: Family, upcall: Upcall | undefined): Fragment {
     at(label('whole-other'), jne.imm(R1, icmp, 'pass')),
     load(B, R1, PACKET, transport),
     errors,
-    at(label('pieces'), load(B, R1, PACKET, protocol)),
-    store(DW, FP, PROTOCOL, R1),
-    at(label('sorted'), lookUp(family, services, 'dst', anyPort, PIECE_TO_SERVICE, 'up')),
-    lookUp(family, services, 'dst', host, OWN_ADDRESS, 'pass'),
-    lookUp(family, services, 'src', anyPort, PIECE_FROM_SERVER, 'up'),
+    at(label('pieces'), keepProtocol(family)),
+    at(label('sorted'), lookUpEnd('dst', anyPort, PIECE_TO_SERVICE)),
+    lookUpEnd('dst', host, OWN_ADDRESS),
+    lookUpEnd('src', anyPort, PIECE_FROM_SERVER),
     jump('pass'),
     version === 6
       ? [
-          at(label('any'), lookUp(family, services, 'dst', host, PIECE_TO_SERVICE, 'up')),
-          lookUp(family, services, 'dst', host, OWN_ADDRESS, 'pass'),
-          lookUp(family, services, 'src', host, PIECE_FROM_SERVER, 'up'),
+          at(label('any'), lookUpEnd('dst', host, PIECE_TO_SERVICE)),
+          lookUpEnd('dst', host, OWN_ADDRESS),
+          lookUpEnd('src', host, PIECE_FROM_SERVER),
           jump('pass'),
         ]
       : [],

@@ -1,19 +1,22 @@
 /** What programs need to forward packets of the director's connections: next hops, held rows; and what they counted. */
 import { setTimeout as sleep } from 'node:timers/promises';
-import { MASQ } from '../director/connection-flags.ts';
 import type { ConnectionTable } from '../director/connections.ts';
 import { destinationOf } from '../director/core.ts';
 import type { Director } from '../director/director.ts';
 import type { KernelPath } from '../director/kernel-path.ts';
-import type { RealDestination } from '../director/service.ts';
+import type { RealDestination, Service } from '../director/service.ts';
 import type { Row } from '../model/connection.ts';
-import { IN_PACKETS, OUT_PACKETS } from '../model/counters.ts';
+import { CONNECTIONS, IN_PACKETS, OUT_OCTETS, OUT_PACKETS } from '../model/counters.ts';
 import { Slice } from '../model/slice.ts';
+import type { ClientRoutes } from '../offload/client-routes.ts';
 import type { FindNextHop, NextHops } from '../offload/next-hops.ts';
-import type { ProcessorCounters } from '../table/counters.ts';
+import { type ProcessorCounters, REUSED } from '../table/counters.ts';
 import type { TableMemory } from '../table/memory.ts';
 import { DESTINATION } from '../table/record-layout.ts';
 import type { Ticks } from '../table/ticks.ts';
+import { isV4 } from '../wire/address.ts';
+import { IPV4_HEADER } from '../wire/ipv4.ts';
+import { IPV6_HEADER, MIN_MTU6 } from '../wire/ipv6.ts';
 
 /** Places of the connection table that are read without a pause. */
 const PLACES_PER_PORTION = 16_384;
@@ -27,18 +30,25 @@ export interface SharedTable {
   readonly table: ConnectionTable;
   readonly counters: ProcessorCounters;
   readonly nextHops: NextHops;
+  readonly clients: ClientRoutes;
   /** Destinations that programs forward packets to have smaller numbers. */
   readonly records: number;
 }
 
+/** Bytes of the longest IP packet. */
+const MAX_LENGTH = 0xffff;
+
 export class KernelForwarding implements KernelPath {
-  /** Packets that programs forwarded, as of the last `collect`. */
+  /** Packets that programs forwarded, and connections that they made, as of the last `collect`. */
   forwarded = 0;
+  admitted = 0;
   readonly #core: Director['context'];
   readonly #shared: SharedTable;
   readonly #find: FindNextHop;
   /** Rows and destinations may still name next hops that were withdrawn before the last check. */
   #isClearing = false;
+  /** Next hops of destinations are not known yet. */
+  #isUnresolved = true;
 
   /** `director` must have been made with the shared table. */
   constructor(director: Director, shared: SharedTable, find: FindNextHop) {
@@ -52,17 +62,17 @@ export class KernelForwarding implements KernelPath {
     const { table } = this.#core;
     table.setHeld(row, false);
     if (this.#isBackup) return;
-    const { nextHops } = this.#shared;
+    const { nextHops, clients } = this.#shared;
     const destination = destinationOf(this.#core, row);
-    const { address, index } = destination;
-    if (this.#nextHopOf(destination) === 0 && this.#suits(destination)) {
-      const hop = this.#find(address);
-      if (hop) table.records.setHalf(index, DESTINATION.nextHop, nextHops.numberOf(hop, address));
-    }
-    if (table.isTemplate(row) || table.method(row) !== MASQ || table.nextHop(row) !== 0) return;
+    const { available, service } = destination;
+    if (this.#mtuTo(destination) === 0 && this.#resolve(destination) && available) this.#assess(service);
+    if (table.isTemplate(row) || nextHops.mtuOf(table.nextHop(row)) !== 0) return;
     const { caddr } = table.select(row);
     const hop = this.#find(caddr);
-    if (hop) table.setNextHop(row, nextHops.numberOf(hop, caddr));
+    if (!hop) return;
+    const number = nextHops.numberOf(hop, caddr);
+    table.setNextHop(row, number);
+    if (hop.isNeighbor && number !== 0) clients.learn(caddr, hop.interfaceIndex, number);
   }
 
   hold(row: Row): void {
@@ -74,12 +84,17 @@ export class KernelForwarding implements KernelPath {
   }
 
   readonly #add = (number: number, gained: Float64Array): void => {
-    const { destinations, total } = this.#core;
+    const { destinations, total, counts } = this.#core;
     this.forwarded += gained[IN_PACKETS]! + gained[OUT_PACKETS]!;
+    const admitted = gained[CONNECTIONS]!;
+    this.admitted += admitted;
+    counts.admitted += admitted;
+    counts.scheduled += admitted;
+    counts.reused += gained[REUSED]!;
     const destination = destinations.all[number];
     if (!destination) return;
     for (const its of [destination.counters, destination.service.counters, total.counters])
-      for (const [i, count] of gained.entries()) its[i]! += count;
+      for (let i = CONNECTIONS; i <= OUT_OCTETS; i++) its[i]! += gained[i]!;
   };
 
   /**
@@ -87,17 +102,18 @@ export class KernelForwarding implements KernelPath {
    * to several then. To be called every 100 ms at most.
    */
   check(haveRoutesChanged: boolean): void {
-    const { nextHops } = this.#shared;
+    const { nextHops, clients } = this.#shared;
+    let isWithdrawn = haveRoutesChanged;
     if (haveRoutesChanged) nextHops.withdrawAll();
-    else nextHops.check(this.#find);
+    else isWithdrawn = nextHops.check(this.#find);
+    if (isWithdrawn || this.#isUnresolved) void this.#assessAll();
     if (this.#isClearing) return;
     nextHops.reclaim((numbers) => {
       this.#isClearing = true;
-      void this.#clear(numbers)
-        .then(() => sleep(RECLAIM_MS, undefined, { ref: false }))
-        .finally(() => {
-          this.#isClearing = false;
-        });
+      clients.clear(numbers);
+      void this.#clear(numbers).finally(() => {
+        this.#isClearing = false;
+      });
     });
   }
 
@@ -111,6 +127,56 @@ export class KernelForwarding implements KernelPath {
         table.records.setHalf(destination.index, DESTINATION.nextHop, 0);
       if (slice.spent) await slice.next();
     }
+    await this.#assessAll();
+  }
+
+  /** Finds out for all services what `#assess` does. Works in slices. */
+  async #assessAll(): Promise<void> {
+    this.#isUnresolved = false;
+    const slice = new Slice();
+    for (const service of this.#core.services.all) {
+      this.#assess(service);
+      if (slice.spent) await slice.next();
+    }
+  }
+
+  /** Finds out which first packets programs can forward to each destination that may be selected. */
+  #assess(service: Service): void {
+    let longest = MAX_LENGTH;
+    let isInIpv4 = false;
+    let isEmpty = true;
+    for (const destination of service.destinations) {
+      if (destination.weight === 0) continue;
+      isEmpty = false;
+      longest = Math.min(longest, this.#longestTo(destination));
+      isInIpv4 ||= destination.method === 'tunnel' && isV4(destination.address);
+    }
+    service.setForwardable(isEmpty ? 0 : Math.max(0, longest), isInIpv4);
+  }
+
+  /** Returns the bytes of the longest packet that programs forward to the destination; 0: none. */
+  #longestTo(destination: RealDestination): number {
+    const { method, tunnel, address, service } = destination;
+    if (!this.#suits(destination) || this.#isBackup) return 0;
+    if (this.#mtuTo(destination) === 0 && !this.#resolve(destination)) {
+      this.#isUnresolved = true;
+      return 0;
+    }
+    const mtu = this.#mtuTo(destination);
+    if (method !== 'tunnel') return mtu;
+    if (tunnel.type !== 'ipip') return 0;
+    if (isV4(address)) return service.family === 4 ? mtu - IPV4_HEADER : 0;
+    return mtu < MIN_MTU6 + IPV6_HEADER ? 0 : mtu - IPV6_HEADER;
+  }
+
+  /** Finds the next hop of a destination. Reports whether it is known. */
+  #resolve(destination: RealDestination): boolean {
+    if (!this.#suits(destination)) return false;
+    const { address, index } = destination;
+    const hop = this.#find(address);
+    const number = hop ? this.#shared.nextHops.numberOf(hop, address) : 0;
+    this.#core.table.records.setHalf(index, DESTINATION.nextHop, number);
+    return number !== 0;
   }
 
   /** A backup that must not forward (backup_only). */
@@ -125,11 +191,19 @@ export class KernelForwarding implements KernelPath {
     return index < this.#shared.records && !mayFragment;
   }
 
+  /** Returns the bytes of the longest packet by the destination's next hop; 0: none is known. */
+  #mtuTo(destination: RealDestination): number {
+    return this.#shared.nextHops.mtuOf(this.#nextHopOf(destination));
+  }
+
   #nextHopOf({ index }: RealDestination): number {
     return this.#core.table.records.half(index, DESTINATION.nextHop);
   }
 
-  /** Makes next hops unknown to the rows and destinations that name them. Works in slices. */
+  /**
+   * Makes next hops unknown to the destinations that name them, and then, when programs do not use what they have read of
+   * destinations and clients any more, to rows. Works in slices.
+   */
   async #clear(numbers: ReadonlySet<number>): Promise<void> {
     const { destinations, table } = this.#core;
     const slice = new Slice();
@@ -138,9 +212,11 @@ export class KernelForwarding implements KernelPath {
         table.records.setHalf(destination.index, DESTINATION.nextHop, 0);
       if (slice.spent) await slice.next();
     }
+    await sleep(RECLAIM_MS, undefined, { ref: false });
     for (let from = 0; from < table.places; from += PLACES_PER_PORTION) {
       table.clearNextHops(numbers, from, from + PLACES_PER_PORTION);
       if (slice.spent) await slice.next();
     }
+    await sleep(RECLAIM_MS, undefined, { ref: false });
   }
 }

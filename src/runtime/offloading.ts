@@ -12,21 +12,27 @@ import { Tap } from '../io/tap.ts';
 import { openUpcalls, type UpcallIo } from '../io/upcalls.ts';
 import { LvsError } from '../model/errors.ts';
 import type { OwnedChange } from '../model/owned-packets.ts';
-import { type Arrays, kernelArrays } from '../offload/arrays.ts';
+import { admissionCode } from '../offload/admit.ts';
+import { type KernelArrays, kernelArrays } from '../offload/arrays.ts';
 import { Attachments } from '../offload/attach.ts';
+import { ADDRESS_BITS } from '../offload/client-map.ts';
+import { type ClientRoute, ClientRoutes } from '../offload/client-routes.ts';
 import { HandBack } from '../offload/hand-back-map.ts';
 import { type HookName, tc, xdp } from '../offload/hooks.ts';
 import { measureJiffies } from '../offload/jiffies.ts';
 import { KernelMemory } from '../offload/kernel-memory.ts';
 import { type NextHop, NextHops } from '../offload/next-hops.ts';
 import { forwarderCode } from '../offload/program.ts';
+import { ProgramTable } from '../offload/program-table.ts';
+import { ADMIT } from '../offload/scratch.ts';
 import { ServiceMap } from '../offload/service-map.ts';
+import { serviceNumbers } from '../offload/services.ts';
 import { loadSystem } from '../sys/system.ts';
 import { SystemCallError } from '../sys/system-call-error.ts';
 import { ProcessorCounters } from '../table/counters.ts';
 import { MAX_RECORDS, SETTINGS_BYTES } from '../table/record-layout.ts';
 import { Ticks } from '../table/ticks.ts';
-import { type Address, isV4 } from '../wire/address.ts';
+import { type Address, isV4, sameAddress } from '../wire/address.ts';
 import { parseMac } from '../wire/ethernet.ts';
 import { KernelForwarding, type SharedTable } from './kernel-forwarding.ts';
 import type { Log } from './log.ts';
@@ -49,6 +55,8 @@ const MAX_COUNTERS = 1 << 20;
 const MAX_HEADERS = 65_536;
 /** Maximum number of cached next hops. */
 const MAX_NEXT_HOPS = 65_536;
+/** Maximum number of routes by which programs find the next hops of clients. */
+const MAX_CLIENT_ROUTES = 16_384;
 /** Minimum time between two reads of the neighbors because one was missing, ms. */
 const REREAD_MS = 50;
 
@@ -78,6 +86,7 @@ interface Parts {
   readonly shared: Shared;
   readonly services: ServiceMap;
   readonly attachments: Attachments;
+  readonly programs: ProgramTable;
   readonly interfaces: HandBack;
 }
 
@@ -87,7 +96,10 @@ export class Offloading {
   readonly shared: Shared;
   readonly #options: OffloadingOptions;
   readonly #attachments: Attachments;
+  readonly #programs: ProgramTable;
   readonly #services: ServiceMap;
+  /** Revision of the services whose numbers the kernel has. */
+  #revision = -1;
   readonly #interfaces: HandBack;
   readonly #neighbors: KernelNeighbors;
   #director: Director | undefined;
@@ -106,11 +118,15 @@ export class Offloading {
   #rereadAt = 0;
 
   /** Use `openOffloading`. */
-  constructor(options: OffloadingOptions, { bpf, io, shared, services, attachments, interfaces }: Parts) {
+  constructor(
+    options: OffloadingOptions,
+    { bpf, io, shared, services, attachments, programs, interfaces }: Parts,
+  ) {
     this.#options = options;
     this.io = io;
     this.shared = shared;
     this.#services = services;
+    this.#programs = programs;
     this.#interfaces = interfaces;
     this.#attachments = attachments;
     this.#neighbors = new KernelNeighbors(bpf.system);
@@ -141,6 +157,29 @@ export class Offloading {
     const { version } = this.#options.routes;
     this.#forwarding!.check(version !== this.#version);
     this.#version = version;
+    this.shared.clients.setRoutes(this.#clientRoutes());
+  }
+
+  /** Returns the host's routes as routes of clients; none if there are too many. */
+  #clientRoutes(): ClientRoute[] {
+    const { entries } = this.#options.routes;
+    if (entries.length > MAX_CLIENT_ROUTES) return [];
+    const routes = new Map<string, ClientRoute>();
+    for (const { to, bits, device, gateway } of entries) {
+      const link = this.#link(device);
+      const length = isV4(to) ? ADDRESS_BITS - 32 + bits : bits;
+      const name = `${to.join()}/${length}`;
+      // The first of several routes to a prefix is the one that is used.
+      if (!link || routes.has(name)) continue;
+      const nextHop = gateway ? this.#gatewayNumber(gateway) : 0;
+      routes.set(name, { to, bits: length, interfaceIndex: link.interfaceIndex, nextHop });
+    }
+    return [...routes.values()];
+  }
+
+  #gatewayNumber(gateway: Address): number {
+    const hop = this.#hop(gateway);
+    return hop?.isNeighbor ? this.shared.nextHops.numberOf(hop, gateway) : 0;
   }
 
   /** Attaches the program of the tap device again if another program deleted its qdisc. */
@@ -155,12 +194,19 @@ export class Offloading {
 
   /** Applies a change of the services to the kernel. Call `review` after the last one. */
   changeServices(change: OwnedChange): void {
-    const { log, routes } = this.#options;
+    const { routes } = this.#options;
+    this.#guard('services', () => this.#services.change({ ...change, own: routes.own }));
+  }
+
+  /** Logs an error of the kernel's. */
+  #guard(what: string, work: () => void): void {
     try {
-      this.#services.change({ ...change, own: routes.own });
+      work();
     } catch (error) {
       if (!(error instanceof SystemCallError)) throw error;
-      log('error', 'offload-failed', { error: `services of the kernel path: incomplete: ${error.message}` });
+      this.#options.log('error', 'offload-failed', {
+        error: `${what} of the kernel path: incomplete: ${error.message}`,
+      });
     }
   }
 
@@ -168,12 +214,22 @@ export class Offloading {
   async review(): Promise<void> {
     this.#hops.clear();
     await this.#forwarding!.review();
+    this.#number();
+  }
+
+  /** Makes the kernel's program know the numbers of the services. */
+  #number(): void {
+    const { services } = this.#director!.context;
+    if (services.revision === this.#revision) return;
+    this.#revision = services.revision;
+    this.#guard('services', () => this.#services.number(serviceNumbers(services.all)));
   }
 
   /** Removes programs and tables from the kernel. */
   close(): void {
     clearInterval(this.#timer);
     this.#attachments[Symbol.dispose]();
+    this.#programs[Symbol.dispose]();
     this.#interfaces[Symbol.dispose]();
     this.#neighbors[Symbol.dispose]();
   }
@@ -198,7 +254,8 @@ export class Offloading {
       this.#rereadNeighbors();
       return undefined;
     }
-    return { ...link, to: mac, vlan: 0, mtu: route.mtu, source: route.source };
+    const isNeighbor = sameAddress(hostRoute.hop, to);
+    return { ...link, to: mac, vlan: 0, mtu: route.mtu, source: route.source, isNeighbor };
   }
 
   /** Returns the header of an IPv4 packet that is handed back to the kernel; undefined: the host routes the packet. */
@@ -243,7 +300,11 @@ export async function openOffloading(options: OffloadingOptions): Promise<Offloa
     const tap = new Tap(system, { name: TAP_NAME, mtu: TAP_MTU_BYTES, queue: QUEUE_FRAMES });
     opened.push(tap);
     const upcall = { interfaceIndex: tap.device.index, services: services.descriptor };
-    const code = forwarderCode({ hook: HOOKS[hook], arrays, upcall });
+    const parts = { hook: HOOKS[hook], arrays, upcall };
+    const programs = new ProgramTable(bpf, hook, arrays.programArray);
+    opened.push(programs);
+    programs.load(ADMIT, 'lvs_admit', admissionCode(parts));
+    const code = forwarderCode(parts);
     const attachments = new Attachments(bpf, { hook, role: 'director', code });
     opened.push(attachments);
     const interfaces = new HandBack(bpf, HOOKS[hook], tap.device.index);
@@ -254,7 +315,15 @@ export async function openOffloading(options: OffloadingOptions): Promise<Offloa
       attach: (name) => attach(attachments, hook, name, options.log),
       header: (nextHop) => offloading.header(nextHop),
     });
-    const offloading = new Offloading(options, { bpf, io, shared, services, attachments, interfaces });
+    const offloading = new Offloading(options, {
+      bpf,
+      io,
+      shared,
+      services,
+      attachments,
+      programs,
+      interfaces,
+    });
     return offloading;
   } catch (cause) {
     for (const each of opened.toReversed()) each[Symbol.dispose]();
@@ -268,7 +337,7 @@ export async function openOffloading(options: OffloadingOptions): Promise<Offloa
 async function openShared(
   bpf: Bpf,
   { connections, clock, log }: OffloadingOptions,
-): Promise<{ readonly shared: Shared; readonly arrays: Arrays }> {
+): Promise<{ readonly shared: Shared; readonly arrays: KernelArrays }> {
   const measured = await measureJiffies(bpf, clock);
   const memory = new KernelMemory(bpf);
   const ticks = new Ticks(measured.tickMs);
@@ -281,7 +350,8 @@ async function openShared(
   const nextHops = new NextHops(memory);
   const { homes: places, secrets } = table;
   const arrays = kernelArrays(bpf, memory, { places, secrets, records, processors, clock: measured });
-  return { shared: { memory, ticks, table, counters, nextHops, records }, arrays };
+  const clients = new ClientRoutes(arrays.clientMap);
+  return { shared: { memory, ticks, table, counters, nextHops, clients, records }, arrays };
 }
 
 function attach(attachments: Attachments, hook: HookName, name: string, log: Log): void {

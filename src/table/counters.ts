@@ -1,12 +1,14 @@
 /** What processors count for destinations while their programs forward packets. */
-import { newCounters } from '../model/counters.ts';
 import type { TableMemory } from './memory.ts';
 import { COUNTERS, COUNTERS_BYTES } from './record-layout.ts';
 
 const FIELDS = Object.values(COUNTERS);
 const LONGS = COUNTERS_BYTES / 8;
 
-/** Adds what programs gained for a destination: numbers as in model/counters.ts. */
+/** Index of the connections that took the place of older ones; the numbers before it are those of model/counters.ts. */
+export const REUSED = 5;
+
+/** Adds what programs gained for a destination. */
 export type Gained = (destination: number, gained: Float64Array) => void;
 
 /** One block for each processor, with a record for each destination. */
@@ -17,7 +19,7 @@ export class ProcessorCounters {
   readonly #capacity: number;
   /** Sums over all processors at the last `collect`. */
   readonly #collected: Float64Array<ArrayBuffer>;
-  readonly #sums = newCounters();
+  readonly #sums = new Float64Array(FIELDS.length);
 
   constructor(memory: TableMemory, processors: number, capacity: number) {
     this.#processors = processors;

@@ -113,6 +113,13 @@ export const SERVICE = {
   family: 83,
   /** Firewall mark, 4 bytes; 0: none. */
   mark: 84,
+  /**
+   * Bytes of the longest IP packet that programs can forward to whichever destination is selected, 2 bytes; 0: none, new
+   * connections go up to the director.
+   */
+  longest: 88,
+  /** 2 bytes: 1, programs forward first packets that must not be fragmented only, because they go through a tunnel. */
+  dontFragment: 90,
 } as const;
 
 /** Schedulers that programs may have. 0: the director selects. */
@@ -198,6 +205,8 @@ export const SETTINGS = {
   transitionsInUse: 112,
   /** Backup that must not forward (backup_only), 4 bytes: 1, everything goes up. */
   backup: 116,
+  /** Why all new connections go up to the director, 4 bytes: bits of DEFERRED; 0: programs admit them. */
+  deferred: 120,
   /** Timeouts in ticks: of the 16 states of TCP, and of UDP; 4 bytes each. */
   tcpTimeouts: 128,
   udpTimeout: 192,
@@ -213,6 +222,15 @@ export const SETTINGS = {
   servers: 1024,
 } as const;
 
+export const DEFERRED = {
+  /** Some attempts are dropped (drop_packet). */
+  DROP_RATE: 1,
+  /** The director is a backup that must not forward. */
+  BACKUP: 2,
+  /** Packets are captured. */
+  CAPTURE: 4,
+} as const;
+
 /** What one processor counts for one destination: 64 bytes, written by that processor alone. */
 export const COUNTERS_BYTES = 64;
 export const COUNTERS = {
@@ -222,4 +240,6 @@ export const COUNTERS = {
   outPackets: 16,
   inOctets: 24,
   outOctets: 32,
+  /** Of `connections`: those that took the place of an older connection with the same ends (conn_reuse_mode). */
+  reused: 40,
 } as const;

@@ -36,6 +36,7 @@ const RECORD_ADDRESS = DESTINATION.address >> 2;
 const RECORD_PORT = DESTINATION.port >> 1;
 const LIVE_COUNT = HEAD.live >> 2;
 const ORDER = HEAD.order >> 2;
+const OPEN_COUNT = HEAD.open >> 2;
 
 export interface RowsOptions {
   /** The most rows in use, 1 to MAX_CONNECTIONS. */
@@ -51,8 +52,6 @@ export interface RowsOptions {
 export class Rows extends Places {
   readonly limit: number;
   readonly #head: Int32Array<ArrayBuffer>;
-  /** Rows of kind OPEN. */
-  #open = 0;
 
   constructor({ limit, secrets, memory, records }: RowsOptions) {
     if (!Number.isInteger(limit) || limit < 1 || limit > MAX_CONNECTIONS)
@@ -78,7 +77,9 @@ export class Rows extends Places {
     const port = portInPacketOrder(vport);
     const client = portInPacketOrder(cport) | (protocol << 16);
     const row = this.#find(LIVE, client, caddr, vaddr, port);
-    return row !== NONE || this.#open === 0 ? row : this.#find(OPEN, protocol << 16, caddr, vaddr, port);
+    return row !== NONE || this.#head[OPEN_COUNT] === 0
+      ? row
+      : this.#find(OPEN, protocol << 16, caddr, vaddr, port);
   }
 
   /**
@@ -159,7 +160,7 @@ export class Rows extends Places {
     }
     Atomics.store(this.words, (row << ROW_SHIFT_32) + CLIENT, client | (kind << KIND_SHIFT));
     Atomics.add(this.#head, LIVE_COUNT, 1);
-    if (kind === KIND.OPEN) this.#open++;
+    if (kind === KIND.OPEN) this.#countOpen(1);
     return row;
   }
 
@@ -181,7 +182,7 @@ export class Rows extends Places {
     const rest = this.words[at]! & ((0xff << 16) | WIDE);
     Atomics.store(this.words, at, rest | LIVE | portInPacketOrder(cport));
     this.link(this.homeOf(row), row);
-    this.#open--;
+    this.#countOpen(-1);
   }
 
   /**
@@ -205,7 +206,7 @@ export class Rows extends Places {
   remove(row: Row): void {
     const kind = this.kind(row);
     if (kind === KIND.FREE) throw new Error(`connection ${row}: removed twice`);
-    if (kind === KIND.OPEN) this.#open--;
+    if (kind === KIND.OPEN) this.#countOpen(-1);
     this.release(row);
     this.unlink(this.homeOf(row), row);
     this.free(row);
@@ -340,6 +341,10 @@ export class Rows extends Places {
         return true;
     }
     return this.annex.size > 0 && this.#findInAnnex(home, client | LIVE, port) !== NONE;
+  }
+
+  #countOpen(count: 1 | -1): void {
+    this.#head[OPEN_COUNT]! += count;
   }
 
   #setKind(row: Row, kind: number): void {

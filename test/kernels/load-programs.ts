@@ -5,6 +5,7 @@ import { exit, mov, R0 } from '../../src/ebpf/instruction.ts';
 import { ATTACH_TCX_INGRESS } from '../../src/ebpf/link.ts';
 import { BpfMap } from '../../src/ebpf/map.ts';
 import { Program, type ProgramOptions } from '../../src/ebpf/program.ts';
+import { type AdmissionParts, admissionCode } from '../../src/offload/admit.ts';
 import { type Arrays, kernelArrays } from '../../src/offload/arrays.ts';
 import { decapCode } from '../../src/offload/decap.ts';
 import { EntryProgram } from '../../src/offload/entry-program.ts';
@@ -15,7 +16,7 @@ import { forwarderCode } from '../../src/offload/program.ts';
 import { ServiceMap } from '../../src/offload/service-map.ts';
 import { loadSystem } from '../../src/sys/system.ts';
 import { secretsFrom } from '../../src/table/homes.ts';
-import { NEAR, ROW_BYTES } from '../../src/table/layout.ts';
+import { HEAD_BYTES, NEAR, ROW_BYTES } from '../../src/table/layout.ts';
 import {
   COUNTERS_BYTES,
   DESTINATION_BYTES,
@@ -35,16 +36,14 @@ const MAX_VERIFIED = 100_000;
 
 export async function programChecks(): Promise<Check[]> {
   const bpf = new Bpf(await loadSystem());
+  const parts = (hook: Hook): AdmissionParts => ({
+    hook,
+    arrays: arrays(bpf),
+    upcall: { interfaceIndex: LOOPBACK, services: new ServiceMap(bpf).descriptor },
+  });
   const programs = (hook: Hook): readonly [string, () => Uint8Array][] => [
-    [
-      'forwarder',
-      () =>
-        forwarderCode({
-          hook,
-          arrays: arrays(bpf),
-          upcall: { interfaceIndex: LOOPBACK, services: new ServiceMap(bpf).descriptor },
-        }),
-    ],
+    ['forwarder', () => forwarderCode(parts(hook))],
+    ['admission', () => admissionCode(parts(hook))],
     ['hand-back', () => handBackCode(hook, interfaceMap(bpf).descriptor)],
     ['decapsulation', () => decapCode(hook, VIPS)],
   ];
@@ -63,6 +62,9 @@ export async function programChecks(): Promise<Check[]> {
 function arrays(bpf: Bpf): Arrays {
   const memory = new KernelMemory(bpf);
   memory.reserve('rows', (PLACES + NEAR) * ROW_BYTES);
+  memory.reserve('order', (PLACES + NEAR) * 4);
+  memory.reserve('spilled', PLACES / 8);
+  memory.reserve('head', HEAD_BYTES);
   memory.reserve('destinations', DESTINATION_BYTES);
   memory.reserve('nextHops', NEXT_HOP_BYTES);
   memory.reserve('counters', RECORDS * COUNTERS_BYTES);

@@ -12,16 +12,23 @@ import { KernelMemory } from '../../src/offload/kernel-memory.ts';
 import { SERVICE_KEY, SERVICE_VALUE } from '../../src/offload/layout.ts';
 import type { NextHop } from '../../src/offload/next-hops.ts';
 import { forwarderCode } from '../../src/offload/program.ts';
-import type { ServiceKeys } from '../../src/offload/services.ts';
+import { type ServiceKeys, serviceValue } from '../../src/offload/services.ts';
 import type { SharedTable } from '../../src/runtime/kernel-forwarding.ts';
 import { DESTINATION, DESTINATION_FLAGS } from '../../src/table/record-layout.ts';
 import { type Address, formatAddress } from '../../src/wire/address.ts';
 import { interpret } from '../support/ebpf/hooks.ts';
 import { kernel } from '../support/ebpf/kernel.ts';
 import { HOOKS, MTU, nextHopTo, outcomeOf, type Runs, TAP } from './datapaths.ts';
-import { arraysOf, RECORDS, sharedTable, sizesOf, TestMemory } from './shared-table.ts';
+import {
+  arraysOf,
+  RECORDS,
+  SERVICE_MAP,
+  sharedTable,
+  sizesOf,
+  TestMaps,
+  TestMemory,
+} from './shared-table.ts';
 
-const SERVICES = 3;
 const CONNECTIONS = 64;
 const SEED = 0x12345678;
 const FLAGS = { nat: MASQ, dr: ROUTE, tunnel: TUNNELED, local: MASQ } as const;
@@ -47,11 +54,18 @@ export class Datapath {
   static interpreted(hook: HookName, services: ServiceKeys = new Map()): Datapath {
     const shared = sharedTable(new TestMemory(), CONNECTIONS, SEED);
     const { memory } = shared;
-    const upcall = { interfaceIndex: TAP, services: SERVICES };
+    const upcall = { interfaceIndex: TAP, services: SERVICE_MAP };
     const code = forwarderCode({ hook: HOOKS[hook], arrays: arraysOf(shared), upcall });
+    const maps = new TestMaps();
+    const values = new Map([...services].map(([key, flags]) => [key, serviceValue(flags, 0)]));
     return new Datapath(hook, shared, (frame, facts) => {
-      const maps = { arrays: memory.arrays, hashes: new Map([[SERVICES, services]]) };
-      const { result, packet, interfaceIndex } = interpret(hook, code, frame, maps, facts);
+      const { result, packet, interfaceIndex } = interpret(
+        hook,
+        code,
+        frame,
+        maps.with(memory, values),
+        facts,
+      );
       return outcomeOf(hook, result, packet, interfaceIndex);
     });
   }

@@ -4,9 +4,11 @@ import type { DirectorOptions } from '../../src/director/director.ts';
 import type { Route } from '../../src/forwarding/method.ts';
 import type { ServiceSnapshot } from '../../src/model/snapshot.ts';
 import type { Verdict } from '../../src/model/verdict.ts';
+import { admissionCode } from '../../src/offload/admit.ts';
 import type { NextHop } from '../../src/offload/next-hops.ts';
 import { forwarderCode } from '../../src/offload/program.ts';
-import type { ServiceKeys } from '../../src/offload/services.ts';
+import { ADMIT } from '../../src/offload/scratch.ts';
+import { serviceNumbers, serviceValue } from '../../src/offload/services.ts';
 import { KernelForwarding } from '../../src/runtime/kernel-forwarding.ts';
 import { type Address, formatAddress, isV4, parseAddress } from '../../src/wire/address.ts';
 import { type MacAddress, parseMac } from '../../src/wire/ethernet.ts';
@@ -16,7 +18,7 @@ import { interpret } from '../support/ebpf/hooks.ts';
 import { framed } from '../support/packets.ts';
 import { serviceKeys } from '../support/service-keys.ts';
 import { arriving, HOOKS, ipOf, type Outcome, outcomeOf, TAP } from './datapaths.ts';
-import { arraysOf, sharedTable, TestMemory, TICK } from './shared-table.ts';
+import { arraysOf, SERVICE_MAP, sharedTable, TestMaps, TestMemory, TICK } from './shared-table.ts';
 
 /** The director of the comparison: all packets go through it. */
 export class Alone extends Directed {
@@ -79,18 +81,26 @@ export class Offloaded extends Alone {
   /** Every service and destination since the last time that there was none. */
   readonly #known = new Map<string, ServiceSnapshot>();
   readonly #hops = new Map<string, Address>();
-  #services: ServiceKeys = new Map();
+  #services: ReadonlyMap<string, Uint8Array> = new Map();
+  readonly #maps: TestMaps;
+  /** Programs of schedulers by number. */
+  readonly programs: Map<number, Uint8Array<ArrayBuffer>>;
 
   constructor(hook: 'xdp' | 'tc') {
-    const shared = sharedTable(new TestMemory(), 128, 7);
+    const maps = new TestMaps();
+    const shared = sharedTable(new TestMemory(), 128, 7, maps.clients);
     super(shared);
+    this.#maps = maps;
+    this.programs = maps.programs;
     this.#hook = hook;
     this.#memory = shared.memory;
-    this.#code = forwarderCode({
+    const parts = {
       hook: HOOKS[hook],
       arrays: arraysOf(shared),
-      upcall: { interfaceIndex: TAP, services: SERVICES },
-    });
+      upcall: { interfaceIndex: TAP, services: SERVICE_MAP },
+    };
+    this.#code = forwarderCode(parts);
+    maps.programs.set(ADMIT, admissionCode(parts));
     this.#forwarding = new KernelForwarding(this.director, shared, (to) => this.#hop(to));
   }
 
@@ -112,11 +122,15 @@ export class Offloaded extends Alone {
       const destinations = [...(this.#known.get(key)?.destinations ?? []), ...each.destinations];
       this.#known.set(key, { ...each, destinations });
     }
-    this.#services = serviceKeys({
+    const keys = serviceKeys({
       services: [...this.#known.values()],
       own: [...this.own].map((address) => parseAddress(address)!),
     });
     void this.#forwarding.review();
+    const numbers = serviceNumbers(this.director.context.services.all);
+    this.#services = new Map(
+      [...keys].map(([key, flags]) => [key, serviceValue(flags, numbers.get(key) ?? 0)]),
+    );
   }
 
   override sweep(): void {
@@ -127,8 +141,7 @@ export class Offloaded extends Alone {
 
   #run(frame: Uint8Array): Outcome {
     const maps = {
-      arrays: this.#memory.arrays,
-      hashes: new Map([[SERVICES, this.#services]]),
+      ...this.#maps.with(this.#memory, this.#services),
       jiffies: BigInt(Math.floor(this.now / TICK)),
     };
     const { result, packet, interfaceIndex } = interpret(this.#hook, this.#code, frame, maps);
@@ -140,12 +153,10 @@ export class Offloaded extends Alone {
     const mac = macOf(to);
     this.#hops.set(mac.join(), to.slice());
     const { mtu, source } = this.director.context.forwarding.host.route(to)!;
-    return { interfaceIndex: 1, to: mac, from: FROM, vlan: 0, mtu, source };
+    return { interfaceIndex: 1, to: mac, from: FROM, vlan: 0, mtu, source, isNeighbor: true };
   }
 }
 
-/** Descriptor of the map of services. */
-const SERVICES = 3;
 const FROM = parseMac('02:00:00:00:00:bb')!;
 
 /** Another one for each address of a test. */

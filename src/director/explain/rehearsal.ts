@@ -11,7 +11,6 @@ import { DECODE_ERRORS, Packet } from '../../wire/packet.ts';
 import { printFrame } from '../../wire/print.ts';
 import { serviceAddress } from '../administration.ts';
 import { METHODS } from '../bound-connection.ts';
-import { AttachedConnectionSync } from '../connection-sync.ts';
 import type { Core, DirectorCore } from '../core.ts';
 import { noKernelPath } from '../kernel-path.ts';
 import type { Datapath } from '../path/datapath.ts';
@@ -182,7 +181,6 @@ function rehearsedCore(real: DirectorCore, now: number, rehearsed: Rehearsed): C
     dropRate: real.dropRate,
     untilDrop: real.untilDrop,
     kernelPath: noKernelPath,
-    sync: new AttachedConnectionSync(),
     isBackup: real.isBackup,
   };
 }

@@ -48,8 +48,7 @@ export class AbandonedConnections {
     let ends = 0;
     let next = to;
     for (const row of table.rows(from, to)) {
-      const destination = destinationOf(core, row);
-      if (destination.available || destination.hidden) continue;
+      if (destinationOf(core, row).available) continue;
       if (ends === ENDS_PER_PORTION) {
         next = row;
         break;

@@ -3,13 +3,13 @@
 import { sendPortUnreachable } from '../../forwarding/icmp.ts';
 import { NONE, type Row } from '../../model/connection.ts';
 import { CONNECTIONS } from '../../model/counters.ts';
+import { FTP_DATA_PORT, FTP_PORT } from '../../model/service.ts';
 import type { Verdict } from '../../model/verdict.ts';
 import { type Address, ANY6, isMulticast, isOneHost, sameAddress } from '../../wire/address.ts';
 import { UDP } from '../../wire/udp.ts';
 import { ONE_PACKET } from '../connection-flags.ts';
 import { type Core, destinationOf } from '../core.ts';
 import type { RealDestination, Service } from '../service.ts';
-import { FTP_DATA_PORT, FTP_PORT } from '../services.ts';
 import type { Arrival } from './arrival.ts';
 import { bind, control } from './connection-lifecycle.ts';
 import { Persistence } from './persistence.ts';

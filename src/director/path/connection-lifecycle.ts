@@ -1,14 +1,12 @@
 /** Binds connections to destinations, and ends them. */
 
-import { type FiveTuple, NONE, type Row } from '../../model/connection.ts';
+import { type FiveTuple, INITIAL_TIMEOUT_MS, NONE, type Row } from '../../model/connection.ts';
 import { countBound, countUnbound } from '../connection-counts.ts';
 import { INACTIVE, LOCAL, MASQ, NOOUTPUT, ROUTE, TEMPLATE, TUNNEL } from '../connection-flags.ts';
 import { type Core, destinationOf } from '../core.ts';
 import type { RealDestination } from '../service.ts';
 import { ASSURED } from './tracking.ts';
 
-/** Timeout of a new connection until its protocol sets one, ms (Linux 6.1, ip_vs_conn.c). */
-const INITIAL_TIMEOUT_MS = 3000;
 /** Extension of a template that expires while it has connections, ms. */
 const TEMPLATE_EXTENSION_MS = 60_000;
 
@@ -26,30 +24,17 @@ export function bind(
     salt,
   }: { destination: RealDestination; dport: number; kind: number; salt: number },
 ): Row {
+  const { table } = core;
   const flags = kind | methodFlags(core, destination) | INACTIVE;
-  return bindWith(core, ends, { destination, dport, flags, salt });
-}
-
-/** Adds a connection or a template like `bind`, with all of its flags. */
-export function bindWith(
-  { table }: Pick<Core, 'table'>,
-  ends: FiveTuple,
-  {
-    destination,
-    dport,
-    flags,
-    salt,
-  }: { destination: RealDestination; dport: number; flags: number; salt: number },
-): Row {
   const row = table.add(ends, { destination: destination.index, dport, flags, salt });
   if (row === NONE) return NONE;
   table.setTimeout(row, INITIAL_TIMEOUT_MS);
-  countBound(destination, (flags & TEMPLATE) !== 0, (flags & INACTIVE) !== 0);
+  countBound(destination, (kind & TEMPLATE) !== 0, true);
   return row;
 }
 
 /** Returns the flags of the forwarding method, which a later edit of the destination does not change. */
-export function methodFlags(core: Pick<Core, 'forwarding'>, destination: RealDestination): number {
+function methodFlags(core: Core, destination: RealDestination): number {
   if (destination.method === 'nat') return MASQ;
   if (core.forwarding.host.isLocal(destination.address)) return LOCAL | NOOUTPUT;
   return (destination.method === 'tunnel' ? TUNNEL : ROUTE) | NOOUTPUT;
@@ -67,9 +52,7 @@ export function control(core: Core, row: Row, template: Row): void {
 export function onExpired(core: Core, row: Row): boolean {
   const { table } = core;
   if (table.children(row) > 0) {
-    const late = lateness(table.timeout(row));
-    table.setTimeout(row, late || TEMPLATE_EXTENSION_MS);
-    if (late === 0) core.sync.extended(row);
+    table.setTimeout(row, lateness(table.timeout(row)) || TEMPLATE_EXTENSION_MS);
     return false;
   }
   if (!release(core, row)) return false;

@@ -1,12 +1,12 @@
 /** Persistence templates: which clients share a destination, and for how long. */
 
 import { NONE, type Row } from '../../model/connection.ts';
+import { FTP_PORT } from '../../model/service.ts';
 import { type Address, maskAddress } from '../../wire/address.ts';
 import { INVALID_PORT } from '../connection-fields.ts';
 import { TEMPLATE } from '../connection-flags.ts';
 import { type Core, destinationOf } from '../core.ts';
 import type { RealDestination, Service } from '../service.ts';
-import { FTP_PORT } from '../services.ts';
 import type { Arrival } from './arrival.ts';
 import { bind } from './connection-lifecycle.ts';
 import { callIdOf } from './persistence-sip.ts';
@@ -125,7 +125,7 @@ export class Persistence {
 }
 
 /** Returns a hash of an engine's key (FNV-1a), 32 bits. */
-export function saltOf(text: string): number {
+function saltOf(text: string): number {
   let hash = 0x811c9dc5;
   for (let i = 0; i < text.length; i++) hash = Math.imul(hash ^ text.charCodeAt(i), 0x01000193);
   return hash >>> 0;

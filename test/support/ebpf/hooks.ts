@@ -1,5 +1,5 @@
 /** The places where packet programs stand, interpreted: contexts, and the kernel's helpers that change packets. */
-import { type Helper, Machine } from './machine.ts';
+import { type Helper, Machine, type Surroundings, TailCall } from './machine.ts';
 import { Memory, type Region } from './memory.ts';
 
 /** Octets before and behind a packet in memory. */
@@ -10,6 +10,7 @@ const TAILROOM = 64;
 const MAP_LOOKUP = 1;
 const PROCESSOR_ID = 8;
 const L4_CSUM_REPLACE = 11;
+const TAIL_CALL = 12;
 const REDIRECT = 23;
 const SKB_PULL_DATA = 39;
 const XDP_ADJUST_HEAD = 44;
@@ -25,10 +26,20 @@ const REDIRECTED = { xdp: 4, tc: 7 } as const;
 export interface InterpretedMaps {
   /** Arrays of one value, by descriptor. */
   readonly arrays: ReadonlyMap<number, Uint8Array>;
-  /** Hash maps by descriptor: hexadecimal key, 32-bit value. */
-  readonly hashes?: ReadonlyMap<number, ReadonlyMap<string, number>>;
+  /** Hash maps by descriptor: hexadecimal key, value. */
+  readonly hashes?: ReadonlyMap<number, ReadonlyMap<string, Uint8Array>>;
+  /** Other maps, by descriptor: how the value of a key is found. */
+  readonly lookups?: ReadonlyMap<number, Lookup>;
+  /** Program arrays by descriptor: programs by index. */
+  readonly programs?: ReadonlyMap<number, ReadonlyMap<number, Uint8Array<ArrayBuffer>>>;
   /** What the kernel's clock of jiffies says; default: 0. */
   readonly jiffies?: bigint;
+}
+
+export interface Lookup {
+  /** Octets of a key. */
+  readonly keySize: number;
+  find(key: Uint8Array): Uint8Array | undefined;
 }
 
 /** What tc knows of a packet besides its octets. */
@@ -59,16 +70,26 @@ export function interpret(
   buffer.set(packet, HEADROOM);
   const region = memory.map('packet', buffer, HEADROOM, HEADROOM + packet.length);
   const values = new Map([...maps.arrays].map(([fd, bytes]) => [fd, memory.map(`map ${fd}`, bytes).base]));
-  const hashes = new Map([...(maps.hashes ?? [])].map(([fd]) => [fd, BigInt(fd) << 56n]));
+  const lookups = new Map<number, Lookup>([
+    ...(maps.lookups ?? []),
+    ...[...(maps.hashes ?? [])].map(([fd, values]): [number, Lookup] => [
+      fd,
+      { keySize: 20, find: (key) => values.get(Buffer.from(key).toString('hex')) },
+    ]),
+  ]);
+  const named = [...lookups.keys(), ...(maps.programs?.keys() ?? [])];
+  const pseudo = new Map(named.map((fd) => [fd, BigInt(fd) << 56n]));
   let interfaceIndex: number | undefined;
   const helpers: Record<number, Helper> = {
     [MAP_LOOKUP]: (_machine, map, key) => {
-      const fd = Number(map >> 56n);
-      const found = maps.hashes?.get(fd)?.get(Buffer.from(memory.read(key, 20)).toString('hex'));
-      if (found === undefined) return 0n;
-      const value = new Uint8Array(4);
-      new DataView(value.buffer).setUint32(0, found, true);
-      return memory.map('value', value).base;
+      const lookup = lookups.get(Number(map >> 56n))!;
+      const found = lookup.find(memory.read(key, lookup.keySize));
+      return found === undefined ? 0n : memory.map('value', found).base;
+    },
+    [TAIL_CALL]: (_machine, _context, array, index) => {
+      const called = maps.programs?.get(Number(array >> 56n))?.get(Number(index));
+      if (called) throw new TailCall(called);
+      return -2n;
     },
     [PROCESSOR_ID]: () => 0n,
     [JIFFIES64]: () => maps.jiffies ?? 0n,
@@ -97,7 +118,7 @@ export function interpret(
   const end = () => region.base + BigInt(region.end);
   const length = () => BigInt(region.end - region.start);
   const contexts: Record<'xdp' | 'tc', Record<number, () => bigint>> = {
-    xdp: { 0: start, 4: end },
+    xdp: { 0: start, 4: end, 12: () => BigInt(INTERFACE) },
     tc: {
       0: length,
       4: () => BigInt(type),
@@ -108,17 +129,31 @@ export function interpret(
       176: () => BigInt(gsoSize),
     },
   };
-  const result = new Machine(code, memory, {
+  const surroundings = {
     helpers,
-    maps: hashes,
+    maps: pseudo,
     values,
     context(offset) {
       const field = contexts[hook][offset];
       if (!field) throw new Error(`a load from the context at ${offset}`);
       return field();
     },
-  }).run();
+  } satisfies Surroundings;
+  const result = runAll(code, memory, surroundings);
   return { result: result | 0, packet: region.bytes.slice(region.start, region.end), interfaceIndex };
+}
+
+/** Runs a program, and those that it calls in its place. */
+function runAll(code: Uint8Array<ArrayBuffer>, memory: Memory, surroundings: Surroundings): number {
+  let next = code;
+  for (;;) {
+    try {
+      return new Machine(next, memory, surroundings).run();
+    } catch (called) {
+      if (!(called instanceof TailCall)) throw called;
+      next = called.program;
+    }
+  }
 }
 
 /** Behind the Ethernet header, as BPF_ADJ_ROOM_MAC has it; less than 0: that much is taken away there. */

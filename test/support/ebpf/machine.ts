@@ -40,6 +40,16 @@ function slotsOf(program: Uint8Array<ArrayBuffer>): (Instruction | undefined)[] 
   return slots;
 }
 
+/** What a helper throws that replaces the program by another one. */
+export class TailCall extends Error {
+  readonly program: Uint8Array<ArrayBuffer>;
+
+  constructor(program: Uint8Array<ArrayBuffer>) {
+    super('tail call');
+    this.program = program;
+  }
+}
+
 export class Machine {
   readonly memory: Memory;
   readonly #slots: (Instruction | undefined)[];

@@ -1,0 +1,246 @@
+/**
+ * Emits the making of a row for a new connection, as src/table/rows.ts makes one and src/director/path/connection-lifecycle.ts
+ * binds it: claim, fields, duplicate check, counts, publication (src/table/layout.ts).
+ */
+import {
+  ATOMIC_ADD,
+  ATOMIC_AND,
+  ATOMIC_OR,
+  add,
+  and,
+  at,
+  atomic,
+  B,
+  COMPARE_EXCHANGE,
+  DW,
+  EXCHANGE,
+  FETCH,
+  FP,
+  type Fragment,
+  H,
+  jeq,
+  jgt,
+  jlt,
+  jne,
+  jump,
+  type Label,
+  load,
+  loadImm64,
+  loadMapValue,
+  lsh,
+  lsh32,
+  mov,
+  mov32,
+  or,
+  R0,
+  R1,
+  R2,
+  R3,
+  R5,
+  rsh,
+  rsh32,
+  store,
+  storeImm,
+  sub,
+  W,
+  xor,
+} from '../ebpf/instruction.ts';
+import { HEAD, KIND, NEAR, ROW, ROW_BYTES, TRACK } from '../table/layout.ts';
+import { COUNTERS, DESTINATION } from '../table/record-layout.ts';
+import type { Arrays } from './arrays.ts';
+import { clientOf, requestKey, select, unlessRequest, visit } from './find.ts';
+import { PACKET, ROW_AT } from './hooks.ts';
+import type { Family } from './parse.ts';
+import { hop } from './rewrite.ts';
+import { loadScratch, SCRATCH } from './scratch.ts';
+import * as stack from './stack.ts';
+import { counted, now } from './track.ts';
+
+const ROW_SHIFT = Math.log2(ROW_BYTES);
+/** Bytes of an entry of the order of creation, and the shift from a row's byte offset to its entry. */
+const ORDER_SHIFT = ROW_SHIFT - Math.log2(4);
+const KIND_SHIFT = 24;
+/** The third word of an IPv4 address in 16 bytes, as a little-endian machine loads it. */
+const MAPPED = -0x1_0000;
+/** Byte offset of the row that is made. */
+const MADE = stack.FOUND;
+
+/**
+ * Makes a LIVE row for the packet and the destination, and counts the connection. Expects the stack's TRACKED (without
+ * generation), RECORD and DESTINATION_NUMBER, and completes TRACKED. Sets ROW_AT, and HOP_AT again. Jumps to `miss` if there
+ * is no place, or another processor makes the same row. Clobbers r0 to r5.
+ */
+export function bind(family: Family, arrays: Arrays, miss: Label): Fragment {
+  const counting = Symbol('counting');
+  const taken = Symbol('taken');
+  return [
+    meet(),
+    now(arrays),
+    store(DW, FP, stack.TICK, R0),
+    claim(arrays, miss),
+    fill(family),
+    mark(arrays, 'set'),
+    publish(family, 'PENDING'),
+    requestKey(family),
+    load(DW, R0, FP, stack.HOME),
+    visit(
+      arrays,
+      (other) => unlessRequest(family, other, 'live or pending'),
+      [load(DW, R1, FP, MADE), jne.reg(R0, R1, taken)],
+      counting,
+    ),
+    at(taken, mark(arrays, 'clear')),
+    reselect(arrays),
+    mov.imm(R1, KIND.FREE),
+    atomic(W, EXCHANGE, ROW_AT, ROW.client, R1),
+    jump(miss),
+    at(counting, countBound()),
+    order(arrays),
+    reselect(arrays),
+    publish(family, 'LIVE'),
+    counted(arrays),
+    load(DW, R1, R2, COUNTERS.connections),
+    add.imm(R1, 1),
+    store(DW, R2, COUNTERS.connections, R1),
+    load(DW, R1, FP, stack.RECORD),
+    load(H, R5, R1, DESTINATION.nextHop),
+    hop(arrays, miss),
+  ];
+}
+
+/** A place where the verifier compares all ways that lead to it: it goes on once instead of for each of them. */
+function meet(): Fragment {
+  const here = Symbol('here');
+  return [mov.imm(R1, 0), jump(here), at(here, mov.imm(R0, 0))];
+}
+
+/** Sets ROW_AT to the row that is made. Clobbers r0 and r1. */
+const reselect = (arrays: Arrays): Fragment => [load(DW, R0, FP, MADE), select(arrays)];
+
+/** Claims a place near the home: ROW_AT, MADE. Jumps to `none` if all are taken. Clobbers r0 to r5. */
+function claim(arrays: Arrays, none: Label): Fragment {
+  const { rows, places } = arrays;
+  const loop = Symbol('loop');
+  const free = Symbol('free');
+  return [
+    loadScratch(arrays, none),
+    load(W, R1, R0, SCRATCH.nextHop),
+    store(DW, FP, stack.CLIENT_HOP, R1),
+    load(W, R3, R0, SCRATCH.home),
+    and.imm(R3, 0x7fffffff & -ROW_BYTES),
+    jgt.imm(R3, (places - 1) * ROW_BYTES, none),
+    store(DW, FP, stack.HOME, R3),
+    loadMapValue(ROW_AT, rows),
+    add.reg(ROW_AT, R3),
+    mov.imm(R2, 0),
+    at(loop, load(W, R1, ROW_AT, ROW.client)),
+    jeq.imm(R1, KIND.FREE, free),
+    add.imm(ROW_AT, ROW_BYTES),
+    add.imm(R2, ROW_BYTES),
+    jne.imm(R2, NEAR * ROW_BYTES, loop),
+    jump(none),
+    at(free, load(DW, R0, FP, stack.HOME)),
+    add.reg(R0, R2),
+    select(arrays),
+    store(DW, FP, MADE, R0),
+    mov.imm(R2, 0),
+    meet(),
+    mov.imm(R0, KIND.FREE),
+    mov.imm(R1, KIND.BUSY << KIND_SHIFT),
+    atomic(W, COMPARE_EXCHANGE, ROW_AT, ROW.client, R1),
+    // Another processor claimed it at this moment.
+    jne.imm(R0, KIND.FREE, none),
+  ];
+}
+
+/** Writes everything but `client` and `near`. Clobbers r1 and r2. */
+function fill({ version, src, dst, transport }: Family): Fragment {
+  const address = (field: number, from: number): Fragment =>
+    version === 4
+      ? [
+          storeImm(DW, ROW_AT, field, 0),
+          storeImm(W, ROW_AT, field + 8, MAPPED),
+          load(W, R1, PACKET, from),
+          store(W, ROW_AT, field + 12, R1),
+        ]
+      : [0, 8].map((half) => [load(DW, R1, PACKET, from + half), store(DW, ROW_AT, field + half, R1)]);
+  return [
+    load(W, R1, ROW_AT, ROW.track),
+    rsh32.imm(R1, TRACK.generation),
+    add.imm(R1, 1),
+    lsh32.imm(R1, TRACK.generation),
+    load(DW, R2, FP, stack.TRACKED),
+    or.reg(R2, R1),
+    store(DW, FP, stack.TRACKED, R2),
+    store(DW, ROW_AT, ROW.track, R2),
+    address(ROW.caddr, src),
+    address(ROW.vaddr, dst),
+    load(H, R1, PACKET, transport + 2),
+    store(H, ROW_AT, ROW.vport, R1),
+    storeImm(H, ROW_AT, ROW.packets, 0),
+    load(DW, R1, FP, stack.TICK),
+    store(W, ROW_AT, ROW.seen, R1),
+    load(DW, R1, FP, stack.DESTINATION_NUMBER),
+    store(H, ROW_AT, ROW.destination, R1),
+    load(DW, R1, FP, stack.CLIENT_HOP),
+    store(H, ROW_AT, ROW.nextHop, R1),
+  ];
+}
+
+/** Sets or clears the row's bit at its home. Clobbers r0 to r3. */
+const mark = ({ rows }: Arrays, change: 'set' | 'clear'): Fragment => [
+  load(DW, R3, FP, stack.HOME),
+  load(DW, R0, FP, MADE),
+  sub.reg(R0, R3),
+  rsh.imm(R0, ROW_SHIFT),
+  mov.imm(R1, 1),
+  lsh.reg(R1, R0),
+  loadMapValue(R2, rows),
+  add.reg(R2, R3),
+  change === 'set'
+    ? atomic(DW, ATOMIC_OR, R2, ROW.near, R1)
+    : [xor.imm(R1, -1), atomic(DW, ATOMIC_AND, R2, ROW.near, R1)],
+];
+
+/** Makes the row one of that kind; r5 is its `client` as a row of the kind LIVE afterwards. Clobbers r1. */
+const publish = (family: Family, kind: 'PENDING' | 'LIVE'): Fragment => [
+  load(B, R5, PACKET, family.protocol),
+  clientOf(family.transport),
+  mov32.reg(R1, R5),
+  or.imm(R1, (KIND[kind] | (family.version === 6 ? KIND.WIDE : 0)) << KIND_SHIFT),
+  atomic(W, EXCHANGE, ROW_AT, ROW.client, R1),
+];
+
+/**
+ * Counts an inactive connection of the destination, which may be overloaded with it
+ * (src/director/connection-counts.ts). Clobbers r1 to r3.
+ */
+function countBound(): Fragment {
+  const within = Symbol('within');
+  return [
+    load(DW, R3, FP, stack.RECORD),
+    mov.imm(R1, 1),
+    atomic(W, ATOMIC_ADD, R3, DESTINATION.inactive, R1),
+    load(W, R2, R3, DESTINATION.upper),
+    jeq.imm(R2, 0, within),
+    load(W, R1, R3, DESTINATION.inactive),
+    load(W, R0, R3, DESTINATION.active),
+    add.reg(R1, R0),
+    jlt.reg(R1, R2, within),
+    storeImm(W, R3, DESTINATION.overloaded, 1),
+    at(within, mov.imm(R1, 0)),
+  ];
+}
+
+/** Counts the row, and writes its place in the order of creation. Clobbers r0 to r2. */
+const order = (arrays: Arrays): Fragment => [
+  loadMapValue(R2, arrays.head, HEAD.live),
+  loadImm64(R1, 1, 1),
+  atomic(DW, ATOMIC_ADD | FETCH, R2, 0, R1),
+  rsh.imm(R1, 32),
+  load(DW, R0, FP, MADE),
+  rsh.imm(R0, ORDER_SHIFT),
+  loadMapValue(R2, arrays.order),
+  add.reg(R2, R0),
+  store(W, R2, 0, R1),
+];

@@ -1,0 +1,113 @@
+/**
+ * What programs leave for each other across tail calls: one entry for each processor, in a map per processor. A packet
+ * passes through the programs on one processor without interruption by another packet.
+ *
+ * `known` writes the packet's ends and the service, and calls the program of the service's scheduler. That one writes the
+ * destination, and calls `admit`, which makes the row and forwards the packet. A tail call whose program is not loaded
+ * returns: the packet goes up to the director then.
+ */
+import type { Bpf } from '../ebpf/bpf.ts';
+import { MAP_LOOKUP, TAIL_CALL } from '../ebpf/helper.ts';
+import {
+  add,
+  call,
+  FP,
+  type Fragment,
+  jeq,
+  type Label,
+  loadMap,
+  mov,
+  R0,
+  R1,
+  R2,
+  R3,
+  storeImm,
+  W,
+} from '../ebpf/instruction.ts';
+import { BpfMap } from '../ebpf/map.ts';
+import { SCHEDULER } from '../table/record-layout.ts';
+import { CONTEXT } from './hooks.ts';
+
+export const SCRATCH_BYTES = 128;
+export const SCRATCH = {
+  /** Number of the service's record, 4 bytes. */
+  service: 0,
+  /** Number of the selected destination's record, 4 bytes; 0: none. */
+  destination: 4,
+  /** IP protocol number, 1 byte. */
+  protocol: 8,
+  /** 4 or 6, 1 byte. */
+  family: 9,
+  /** Client's and virtual port, 2 bytes each, packet order. */
+  clientPort: 10,
+  virtualPort: 12,
+  /** Client's and virtual address, 16 bytes each, packet order; IPv4 as ::ffff:a.b.c.d. */
+  client: 16,
+  virtual: 32,
+  /** Byte offset of the client's home in the rows, 4 bytes. */
+  home: 48,
+  /** Byte offset of the row that the new connection takes the place of, and its `track`, 4 bytes each; 0, 0: none. */
+  row: 52,
+  track: 56,
+  /** Number of the next hop of replies, 4 bytes. */
+  nextHop: 60,
+} as const;
+
+/** Index of the program that makes rows; other indices are numbers of schedulers. */
+export const ADMIT = 0;
+/** Entries of the program array. */
+export const PROGRAMS = 1 + Math.max(...Object.values(SCHEDULER));
+
+/** What programs need to call each other. */
+export interface Calls {
+  /** Descriptor of the entries. */
+  readonly scratch: number;
+  /** Descriptor of the program array. */
+  readonly programs: number;
+}
+
+/** Creates the map of the entries. Throws SystemCallError. */
+export const scratchMap = (bpf: Bpf): BpfMap =>
+  new BpfMap(bpf, {
+    type: 'perCpuArray',
+    name: 'lvs_scratch',
+    keySize: 4,
+    valueSize: SCRATCH_BYTES,
+    entries: 1,
+  });
+
+/** Creates the program array. The kernel empties it when its last descriptor is closed. Throws SystemCallError. */
+export const programArray = (bpf: Bpf): BpfMap =>
+  new BpfMap(bpf, {
+    type: 'programArray',
+    name: 'lvs_programs',
+    keySize: 4,
+    valueSize: 4,
+    entries: PROGRAMS,
+  });
+
+/** Stack offset of the key of the only entry. */
+const KEY = -136;
+
+/** Sets r0 to the address of this processor's entry, of which 128 bytes are readable. Clobbers r1 to r5. */
+export const loadScratch = ({ scratch }: Pick<Calls, 'scratch'>, none: Label): Fragment => [
+  storeImm(W, FP, KEY, 0),
+  loadMap(R1, scratch),
+  mov.reg(R2, FP),
+  add.imm(R2, KEY),
+  call(MAP_LOOKUP),
+  jeq.imm(R0, 0, none),
+];
+
+/** Calls the program whose index is in r3. Falls through if it is not loaded. Expects CONTEXT. Clobbers r0 to r5. */
+export const callProgram = ({ programs }: Pick<Calls, 'programs'>): Fragment => [
+  mov.reg(R1, CONTEXT),
+  loadMap(R2, programs),
+  call(TAIL_CALL),
+];
+
+/** Calls `admit`, as `callProgram` does. */
+export const callAdmit = (calls: Pick<Calls, 'programs'>): Fragment => [
+  mov.imm(R3, ADMIT),
+  callProgram(calls),
+];

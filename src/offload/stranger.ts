@@ -1,0 +1,263 @@
+/**
+ * Emits what happens to a packet of no connection: the first packet of a service's connection goes on to the program of the
+ * service's scheduler, all others to `miss`. Conditions that would be different from those of the director
+ * (src/director/path/admission.ts) send the packet up to it.
+ */
+import { MAP_LOOKUP } from '../ebpf/helper.ts';
+import {
+  add,
+  and,
+  at,
+  B,
+  call,
+  DW,
+  FP,
+  type Fragment,
+  H,
+  jeq,
+  jge,
+  jgt,
+  jne,
+  jset,
+  jump,
+  type Label,
+  load,
+  loadMap,
+  loadMapValue,
+  lsh,
+  mov,
+  R0,
+  R1,
+  R2,
+  R3,
+  R5,
+  rsh,
+  store,
+  storeImm,
+  W,
+} from '../ebpf/instruction.ts';
+import { FTP_DATA_PORT } from '../model/service.ts';
+import { HEAD, ROW_BYTES } from '../table/layout.ts';
+import { SERVICE, SERVICE_BYTES, SERVICE_FLAGS, SETTINGS } from '../table/record-layout.ts';
+import { ACK, FIN, RST, SYN, TCP } from '../wire/tcp.ts';
+import { UDP_CHECKSUM } from '../wire/udp.ts';
+import type { Arrays } from './arrays.ts';
+import { ADDRESS_BITS, CLIENT_ADDRESS, CLIENT_INTERFACE, CLIENT_NEXT_HOP } from './client-map.ts';
+import { clientOf } from './find.ts';
+import { asLoaded, DF, FRAGMENT } from './header-fields.ts';
+import { home } from './home.ts';
+import { type Hook, PACKET } from './hooks.ts';
+import { SERVICE_NUMBER, TO_SERVICE } from './layout.ts';
+import { type Family, loadLength } from './parse.ts';
+import { callProgram, loadScratch, PROGRAMS, SCRATCH } from './scratch.ts';
+import * as stack from './stack.ts';
+import { findEnd, keepProtocol, type Upcall } from './upcall.ts';
+
+/** Flags of a service whose new connections programs may make. */
+const CHECKED_FLAGS = SERVICE_FLAGS.IN_USE | SERVICE_FLAGS.ONE_PACKET | SERVICE_FLAGS.PERSISTENT;
+const RECORD_SHIFT = Math.log2(SERVICE_BYTES);
+const ROW_SHIFT = Math.log2(ROW_BYTES);
+/** The third word of an IPv4 address in 16 bytes, as a little-endian machine loads it. */
+const MAPPED = -0x1_0000;
+/* First bytes of addresses (RFC 1122, RFC 4291). */
+const LOOPBACK_NET = 127;
+const FIRST_MULTICAST = 224;
+const MULTICAST_6 = 0xff;
+
+/** Label: `stranger`. Expects FLAGS of the stack. Jumps to `miss`, or ends in another program. */
+export function stranger(family: Family, hook: Hook, arrays: Arrays, { services }: Upcall): Fragment {
+  const { label } = family;
+  const miss = label('miss');
+  return [
+    at(label('stranger'), unlessRoom(arrays, miss)),
+    unlessFirst(family, hook, miss),
+    unlessClient(family, miss),
+    keepProtocol(family),
+    findEnd(family, services, { side: 'dst', port: true, protocol: true }),
+    jeq.imm(R0, 0, miss),
+    load(W, R1, R0, 0),
+    and.imm(R1, TO_SERVICE),
+    jeq.imm(R1, 0, miss),
+    load(W, R2, R0, SERVICE_NUMBER),
+    jeq.imm(R2, 0, miss),
+    and.imm(R2, 0xffff),
+    unlessScheduled(family, arrays, miss),
+    // Real servers and the host's own addresses: what they send may be a reply, or a datagram that begins a connection.
+    findEnd(family, services, { side: 'src', port: false, protocol: false }),
+    jne.imm(R0, 0, miss),
+    unlessRouted(family, hook, arrays, miss),
+    load(B, R5, PACKET, family.protocol),
+    clientOf(family.transport),
+    home(family, family.src, arrays),
+    store(DW, FP, stack.HOME, R0),
+    unlessNear(arrays, miss),
+    write(family, arrays, miss),
+    load(DW, R3, FP, stack.SCHEDULER_NUMBER),
+    callProgram(arrays),
+    jump(miss),
+  ];
+}
+
+/**
+ * Jumps to `miss` if new connections go up, if one whose client port is not known may be meant, or if the table is nearly
+ * full. Clobbers r1 and r2.
+ */
+const unlessRoom = ({ settings, head }: Arrays, miss: Label): Fragment => [
+  loadMapValue(R1, settings),
+  load(W, R2, R1, SETTINGS.deferred),
+  jne.imm(R2, 0, miss),
+  load(W, R2, R1, SETTINGS.embryonicFrom),
+  loadMapValue(R1, head),
+  load(W, R3, R1, HEAD.open),
+  jne.imm(R3, 0, miss),
+  load(W, R3, R1, HEAD.live),
+  jge.reg(R3, R2, miss),
+];
+
+/** Jumps to `miss` unless it is a SYN, or a datagram with a checksum, and whole. Clobbers r1. */
+function unlessFirst({ protocol, transport }: Family, hook: Hook, miss: Label): Fragment {
+  const datagram = Symbol('datagram');
+  const first = Symbol('first');
+  return [
+    load(B, R1, PACKET, protocol),
+    jne.imm(R1, TCP, datagram),
+    load(DW, R1, FP, stack.FLAGS),
+    and.imm(R1, SYN | ACK | FIN | RST),
+    jne.imm(R1, SYN, miss),
+    jump(first),
+    at(datagram, load(H, R1, PACKET, transport + UDP_CHECKSUM)),
+    jeq.imm(R1, 0, miss),
+    at(first, load(H, R1, PACKET, transport)),
+    jeq.imm(R1, asLoaded(FTP_DATA_PORT), miss),
+    hook.unlessSingle(miss),
+  ];
+}
+
+/** Jumps to `miss` unless the source is one host's address, not of loopback. Clobbers r1. */
+const unlessClient = ({ version, src }: Family, miss: Label): Fragment =>
+  version === 4
+    ? [
+        load(B, R1, PACKET, src),
+        jeq.imm(R1, 0, miss),
+        jeq.imm(R1, LOOPBACK_NET, miss),
+        jge.imm(R1, FIRST_MULTICAST, miss),
+      ]
+    : [
+        load(B, R1, PACKET, src),
+        jeq.imm(R1, MULTICAST_6, miss),
+        // The unspecified address, loopback, and IPv4 addresses in IPv6 packets.
+        load(DW, R1, PACKET, src),
+        jeq.imm(R1, 0, miss),
+      ];
+
+/**
+ * Stores the number of the service, in r2, and of its scheduler; jumps to `miss` unless a program has that scheduler, and can
+ * forward the packet to each destination. Clobbers r0, r1, r3.
+ */
+function unlessScheduled(family: Family, { services }: Arrays, miss: Label): Fragment {
+  const whole = Symbol('whole');
+  return [
+    store(DW, FP, stack.SERVICE_NUMBER, R2),
+    lsh.imm(R2, RECORD_SHIFT),
+    loadMapValue(R0, services),
+    add.reg(R0, R2),
+    load(W, R1, R0, SERVICE.flags),
+    and.imm(R1, CHECKED_FLAGS),
+    jne.imm(R1, SERVICE_FLAGS.IN_USE, miss),
+    loadLength(family),
+    load(H, R1, R0, SERVICE.longest),
+    jgt.reg(R3, R1, miss),
+    family.version === 4
+      ? [
+          load(H, R1, R0, SERVICE.dontFragment),
+          jeq.imm(R1, 0, whole),
+          load(H, R1, PACKET, FRAGMENT),
+          and.imm(R1, DF),
+          jeq.imm(R1, 0, miss),
+        ]
+      : [],
+    at(whole, load(W, R1, R0, SERVICE.scheduler)),
+    jeq.imm(R1, 0, miss),
+    jge.imm(R1, PROGRAMS, miss),
+    store(DW, FP, stack.SCHEDULER_NUMBER, R1),
+  ];
+}
+
+/**
+ * Stores the next hop of the client, and jumps to `miss` unless it is known and packets to the client leave by the interface
+ * that this one came by: the kernel's strictest check of a source (rp_filter 1). Clobbers r0 to r5.
+ */
+function unlessRouted({ version, src }: Family, hook: Hook, { clients }: Arrays, miss: Label): Fragment {
+  const at4 = stack.CLIENT_KEY + CLIENT_ADDRESS;
+  return [
+    storeImm(W, FP, stack.CLIENT_KEY, ADDRESS_BITS),
+    version === 4
+      ? [
+          storeImm(W, FP, at4, 0),
+          storeImm(W, FP, at4 + 4, 0),
+          storeImm(W, FP, at4 + 8, MAPPED),
+          load(W, R1, PACKET, src),
+          store(W, FP, at4 + 12, R1),
+        ]
+      : [0, 4, 8, 12].map((i) => [load(W, R1, PACKET, src + i), store(W, FP, at4 + i, R1)]),
+    loadMap(R1, clients),
+    mov.reg(R2, FP),
+    add.imm(R2, stack.CLIENT_KEY),
+    call(MAP_LOOKUP),
+    jeq.imm(R0, 0, miss),
+    load(W, R1, R0, CLIENT_INTERFACE),
+    hook.ingress(R2),
+    jne.reg(R1, R2, miss),
+    load(W, R1, R0, CLIENT_NEXT_HOP),
+    jeq.imm(R1, 0, miss),
+    store(DW, FP, stack.CLIENT_HOP, R1),
+  ];
+}
+
+/** Jumps to `miss` if rows of the home, whose byte offset is in r0, lie in the annex. Clobbers r0 to r2. */
+const unlessNear = ({ spilled }: Arrays, miss: Label): Fragment => [
+  mov.reg(R1, R0),
+  rsh.imm(R1, ROW_SHIFT),
+  rsh.imm(R0, ROW_SHIFT + 5),
+  lsh.imm(R0, 2),
+  loadMapValue(R2, spilled),
+  add.reg(R2, R0),
+  load(W, R0, R2, 0),
+  and.imm(R1, 31),
+  rsh.reg(R0, R1),
+  jset.imm(R0, 1, miss),
+];
+
+/** Writes the entry of this processor. Clobbers r0 to r5. */
+function write(family: Family, arrays: Arrays, miss: Label): Fragment {
+  const { version, protocol, transport, src, dst } = family;
+  const address = (field: number, at: number): Fragment =>
+    version === 4
+      ? [
+          storeImm(DW, R0, field, 0),
+          storeImm(W, R0, field + 8, MAPPED),
+          load(W, R1, PACKET, at),
+          store(W, R0, field + 12, R1),
+        ]
+      : [0, 8].map((half) => [load(DW, R1, PACKET, at + half), store(DW, R0, field + half, R1)]);
+  const kept = (field: number, from: number): Fragment => [load(DW, R1, FP, from), store(W, R0, field, R1)];
+  return [
+    loadScratch(arrays, miss),
+    kept(SCRATCH.service, stack.SERVICE_NUMBER),
+    storeImm(W, R0, SCRATCH.destination, 0),
+    load(B, R1, PACKET, protocol),
+    store(B, R0, SCRATCH.protocol, R1),
+    storeImm(B, R0, SCRATCH.family, version),
+    // Both ports.
+    load(H, R1, PACKET, transport),
+    store(H, R0, SCRATCH.clientPort, R1),
+    load(H, R1, PACKET, transport + 2),
+    store(H, R0, SCRATCH.virtualPort, R1),
+    address(SCRATCH.client, src),
+    address(SCRATCH.virtual, dst),
+    kept(SCRATCH.home, stack.HOME),
+    kept(SCRATCH.nextHop, stack.CLIENT_HOP),
+    storeImm(W, R0, SCRATCH.row, 0),
+    storeImm(W, R0, SCRATCH.track, 0),
+  ];
+}

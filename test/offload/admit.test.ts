@@ -1,0 +1,67 @@
+/** Programs make connections as the director does: rows, counts, octets. What they leave to it is as without them. */
+import { describe, expect, test } from 'vitest';
+import { assemble } from '../../src/ebpf/assemble.ts';
+import { exit, mov, R0, R1, storeImm, W } from '../../src/ebpf/instruction.ts';
+import { CONTEXT, tc, xdp } from '../../src/offload/hooks.ts';
+import { callAdmit, loadScratch, SCRATCH } from '../../src/offload/scratch.ts';
+import { SCHEDULER } from '../../src/table/record-layout.ts';
+import { DESCRIPTORS } from './shared-table.ts';
+import { Alone, expectSame, Offloaded } from './two-directors.ts';
+
+const HOOKS = { xdp, tc } as const;
+
+/** A scheduler that selects the destination of that number. */
+const selecting = (hook: keyof typeof HOOKS, destination: number): Uint8Array<ArrayBuffer> =>
+  assemble([
+    mov.reg(CONTEXT, R1),
+    loadScratch(DESCRIPTORS, 'pass'),
+    storeImm(W, R0, SCRATCH.destination, destination),
+    callAdmit(DESCRIPTORS),
+    { ...mov.imm(R0, HOOKS[hook].pass), labels: ['pass'] },
+    exit(),
+  ]);
+
+const SERVICES = {
+  'tcp 192.0.2.80:80': '10.0.0.1:8080',
+  'udp 192.0.2.80:53': '10.0.0.2:53',
+  'tcp [2001:db8::80]:80': '[fd00::1]:8080',
+  'udp [2001:db8::80]:53': '[fd00::2]:53',
+} as const;
+type Name = keyof typeof SERVICES;
+
+/** Two directors with one service of one destination, whose client is known to the programs of one of them. */
+function pair(hook: keyof typeof HOOKS, name: Name, options: Parameters<Alone['serve']>[2] = {}) {
+  const alone = new Alone();
+  const offloaded = new Offloaded(hook);
+  offloaded.programs.set(SCHEDULER.rr, selecting(hook, 1));
+  for (const one of [alone, offloaded]) {
+    one.serve(name, [SERVICES[name]], { scheduler: 'rr', ...options });
+    one.settle();
+    one.receive(first(name, 3999));
+  }
+  return { alone, offloaded };
+}
+
+const first = (name: Name, port: number, extras = ''): string => {
+  const [protocol, to] = name.split(' ');
+  const client = to!.startsWith('[') ? '[2001:db8:1::1]' : '203.0.113.1';
+  return `${client}:${port} > ${to} ${protocol === 'tcp' ? 'TCP SYN' : 'UDP len=9'} DF ${extras}`;
+};
+
+const METHODS = ['nat', 'dr', 'tunnel'] as const;
+
+describe.each(['xdp', 'tc'] as const)('%s', (hook) => {
+  test.each(
+    Object.keys(SERVICES).flatMap((name) => METHODS.map((method) => [name as Name, method] as const)),
+  )('makes connections of %s by %s', (name, method) => {
+    const { alone, offloaded } = pair(hook, name, { method, upperThreshold: 3 });
+    const forwarded = offloaded.forwarded;
+    for (const one of [alone, offloaded]) one.receive(first(name, 4000));
+    expect(offloaded.forwarded - forwarded).toBe(1);
+    expect(offloaded.log).toEqual(alone.log);
+    expectSame(alone, offloaded);
+    // The last one that the threshold admits.
+    for (const one of [alone, offloaded]) one.receive(first(name, 4001));
+    expectSame(alone, offloaded);
+  });
+});
