@@ -1,6 +1,6 @@
 /** The JSON Schema of lvs.yaml, which validates files, completes them in editors, and defines the types. */
 import type { FromSchema } from 'json-schema-to-ts';
-import { DEFAULT_SETTINGS, FOUR_VALUED, type SettingName } from '../model/settings.ts';
+import { DEFAULT_SETTINGS, FOUR_VALUED, type SettingName, SYNC_PORTS } from '../model/settings.ts';
 import { DEVICE, DEVICE_OR_ALIAS } from './device-names.ts';
 
 const method = {
@@ -272,7 +272,11 @@ export const schema = {
     settings: {
       type: 'object',
       propertyNames: { enum: settingNames },
-      patternProperties: { [`^(${FOUR_VALUED.join('|')})$`]: { type: 'integer', minimum: 0, maximum: 3 } },
+      patternProperties: {
+        [`^(${FOUR_VALUED.join('|')})$`]: { type: 'integer', minimum: 0, maximum: 3 },
+        '^sync_version$': { enum: [0, 1] },
+        '^sync_ports$': { enum: SYNC_PORTS },
+      },
       additionalProperties: { type: 'integer', minimum: 0, maximum: 2_147_483_647 },
       description: `The kernel's net.ipv4.vs settings: ${settingNames.join(' ')}.`,
     },

@@ -1,6 +1,7 @@
 /** Checks a whole document: duplicates, and combinations that will not work as written. */
 
 import { formatService } from '../model/naming.ts';
+import { DEFAULT_SETTINGS } from '../model/settings.ts';
 import {
   type Address,
   isOneHost,
@@ -16,6 +17,16 @@ import type { Place } from './problem.ts';
 
 const NOWHERE: Place = { line: 1, column: 1, length: 1 };
 
+/** Reports a threshold that no count of packets reaches, which the kernel refuses. */
+function reviewSync(settings: Document['settings'], notes: Notes): void {
+  const { sync_threshold: threshold, sync_period: period } = { ...DEFAULT_SETTINGS, ...settings };
+  if (period > 0 && threshold >= period)
+    notes.error(
+      NOWHERE,
+      `invalid sync_threshold ${threshold}: expected less than sync_period ${period} (sync_period: 0 sends once)`,
+    );
+}
+
 /** A network of a host's interface. */
 export interface Segment {
   readonly address: string;
@@ -30,6 +41,7 @@ export function review(document: Document, notes: Notes, segments: readonly Segm
   const place = (part: Placed): Place => notes.places.get(part) ?? NOWHERE;
   const { inside } = document.director;
   reviewInterfaces(document.vips, inside, notes, place);
+  reviewSync(document.settings, notes);
 
   const known = [...segments, ...(inside ? [inside] : []), ...document.vips];
   const services = new Map<string, ServiceDocument>();

@@ -80,10 +80,10 @@ const endsText = (c: ConnectionSnapshot): string =>
 /** The first line of /proc/net/ip_vs_conn_sync. */
 export const PROC_ORIGINS_HEAD = 'Pro FromIP   FPrt ToIP     TPrt DestIP   DPrt State       Origin Expires\n';
 
-/** Returns a line of /proc/net/ip_vs_conn_sync. The origin of all connections is this host. */
+/** Returns a line of /proc/net/ip_vs_conn_sync. */
 export function procOrigin(c: ConnectionSnapshot): string {
   const expires = c.expires.toString().padStart(7);
-  return `${c.protocol.padEnd(3)} ${endsText(c)} ${c.state.padEnd(11)} LOCAL  ${expires}\n`;
+  return `${c.protocol.padEnd(3)} ${endsText(c)} ${c.state.padEnd(11)} ${c.synced ? 'SYNC ' : 'LOCAL'}  ${expires}\n`;
 }
 
 /** Returns /proc/net/ip_vs_stats: totals of all services. */

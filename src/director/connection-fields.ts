@@ -38,6 +38,12 @@ export class ConnectionFields {
     return kind === KIND.TEMPLATE || kind === KIND.INVALID;
   }
 
+  /** Reports whether the row is a connection that packets are found for, and no template. */
+  isConnection(row: Row): boolean {
+    const kind = this.stored.kind(row);
+    return kind === KIND.LIVE || kind === KIND.OPEN || kind === KIND.REPLACED;
+  }
+
   isOnePacket(row: Row): boolean {
     return this.stored.kind(row) === KIND.HIDDEN;
   }
@@ -111,6 +117,21 @@ export class ConnectionFields {
 
   addPackets(row: Row, count: number): void {
     this.stored.addPackets(row, count);
+  }
+
+  /** Sets the count of packets from the client, of a connection that another director began. */
+  setPackets(row: Row, count: number): void {
+    this.stored.setPackets(row, count);
+  }
+
+  /** Reports whether a message of another director made the row. */
+  isSynced(row: Row): boolean {
+    return (this.stored.track(row) & TRACK.SYNCED) !== 0;
+  }
+
+  /** Returns a number that differs from that of the last connection with this row number, 0 to 255. */
+  generation(row: Row): number {
+    return this.stored.track(row) >>> TRACK.generation;
   }
 
   /** Returns the row that controls this one: a template, or the connection that announced it; NONE: there is none. */

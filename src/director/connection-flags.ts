@@ -6,8 +6,10 @@ export const MASQ = 0;
 export const LOCAL = 1;
 export const TUNNEL = 2;
 export const ROUTE = 3;
-const FORWARDING_METHOD = 0x7;
+export const FORWARDING_METHOD = 0x7;
 /** Further flags, of the same file. */
+/** A message of another director made the connection. */
+export const SYNC = 0x20;
 /** No packet of the destination was seen. */
 export const NOOUTPUT = 0x80;
 /** Counted among its destination's inactive connections. */
@@ -29,12 +31,14 @@ export function kindOf(flags: number): number {
 export const trackOf = (flags: number): number =>
   ((flags & FORWARDING_METHOD) << TRACK.method) |
   ((flags & NOOUTPUT) !== 0 ? TRACK.NOOUTPUT : 0) |
-  ((flags & INACTIVE) !== 0 ? TRACK.INACTIVE : 0);
+  ((flags & INACTIVE) !== 0 ? TRACK.INACTIVE : 0) |
+  ((flags & SYNC) !== 0 ? TRACK.SYNCED : 0);
 
 /** Returns the flags of a row but its method. */
 export const flagsOf = (kind: number, track: number): number =>
   ((track & TRACK.NOOUTPUT) !== 0 ? NOOUTPUT : 0) |
   ((track & TRACK.INACTIVE) !== 0 ? INACTIVE : 0) |
+  ((track & TRACK.SYNCED) !== 0 ? SYNC : 0) |
   (kind === KIND.OPEN ? NO_CPORT : 0) |
   (kind === KIND.TEMPLATE || kind === KIND.INVALID ? TEMPLATE : 0) |
   (kind === KIND.HIDDEN ? ONE_PACKET : 0);

@@ -6,6 +6,7 @@ import type { EventCounts } from '../model/snapshot.ts';
 import { DROP_REASONS, type DropReason } from '../model/verdict.ts';
 import type { TableMemory } from '../table/memory.ts';
 import { ServiceRecords } from '../table/service-records.ts';
+import { AttachedConnectionSync, type ConnectionSync } from './connection-sync.ts';
 import type { ConnectionTable } from './connections.ts';
 import { DestinationRegistry } from './destinations.ts';
 import { AttachedKernelPath, type KernelPath } from './kernel-path.ts';
@@ -48,6 +49,7 @@ export interface Core {
   readonly dropRate: number;
   untilDrop: number;
   readonly kernelPath: KernelPath;
+  readonly sync: Pick<ConnectionSync, 'forwarded' | 'extended'>;
   readonly isBackup: boolean;
 }
 
@@ -84,9 +86,11 @@ export class DirectorCore implements Core {
   untilDrop = 0;
   /** The kernel path that forwards packets of known connections, if any. */
   readonly kernelPath = new AttachedKernelPath();
+  /** Connection synchronization with other directors, if any. */
+  readonly sync = new AttachedConnectionSync();
   /** A sync daemon runs. */
   isSynced = false;
-  /** A backup sync daemon runs and no master does: with backup_only nothing is forwarded. */
+  /** A backup sync daemon runs: with backup_only nothing is forwarded. */
   isBackup = false;
 
   /** `memory`: of the records of services; that of the table. */

@@ -17,6 +17,8 @@ const MIN_TRASH_MS = 120_000;
 const TRASH_INTERVAL = MIN_TRASH_MS / 2;
 /** Maximum number of removed destinations that are checked at once. */
 const MAX_CHECKED = 4096;
+/** Numbers that destinations of other directors' connections may take, so that enough remain for configured ones. */
+const MAX_HIDDEN = 16_384;
 
 /** Every destination that is configured or that a connection refers to. */
 export class DestinationRegistry {
@@ -30,7 +32,9 @@ export class DestinationRegistry {
   readonly #free: number[] = [];
   /** By a hash of address and port; the last added first. */
   readonly #endpoints = new Map<number, RealDestination[]>();
+  /** Removed ones, and hidden ones. */
   readonly #removed = new Set<RealDestination>();
+  #hidden = 0;
   /** When the removed destinations are checked next, ms, and those that the current check has not reached yet. */
   #nextLook = 0;
   #unchecked: Iterator<RealDestination, undefined> | undefined;
@@ -53,17 +57,41 @@ export class DestinationRegistry {
       }
       return removed;
     }
-    const index = this.#free.pop() ?? this.all.length;
-    if (index > MAX_DESTINATIONS)
+    if (this.#free.length === 0 && this.all.length > MAX_DESTINATIONS)
       throw new LvsError(
         'TABLE_FULL',
         `destinations: the limit of ${MAX_DESTINATIONS} is reached, including removed ones with connections`,
       );
+    return this.#make(service, address, port);
+  }
+
+  #make(service: Service, address: Address, port: number): RealDestination {
+    const index = this.#free.pop() ?? this.all.length;
     this.#records.set(index, address, port);
     const destination = new RealDestination(index, service, address, port, this.#records);
     this.all[index] = destination;
     this.addresses.add(address);
     this.#enterEndpoint(destination);
+    return destination;
+  }
+
+  /**
+   * Returns the hidden destination at that address and port, for connections of another director; undefined if there are too
+   * many. It is deleted like a removed one. `service`: that of all hidden destinations.
+   */
+  obtainHidden(service: Service, address: Address, port: number): RealDestination | undefined {
+    const namesakes = this.#endpoints.get(hashOf(address, port)) ?? [];
+    for (const known of namesakes) {
+      if (!known.hidden || known.port !== port || !sameAddress(known.address, address)) continue;
+      known.idleSince = -1;
+      return known;
+    }
+    if (this.#hidden >= MAX_HIDDEN || (this.#free.length === 0 && this.all.length > MAX_DESTINATIONS))
+      return undefined;
+    this.#hidden++;
+    const destination = this.#make(service, address, port);
+    destination.hide();
+    this.#removed.add(destination);
     return destination;
   }
 
@@ -124,6 +152,7 @@ export class DestinationRegistry {
 
   #forget(destination: RealDestination): void {
     this.#removed.delete(destination);
+    if (destination.hidden) this.#hidden--;
     this.#leaveEndpoint(destination);
     this.all[destination.index] = undefined;
     this.#records.clear(destination.index);
@@ -133,8 +162,8 @@ export class DestinationRegistry {
 }
 
 /**
- * Returns a small integer, so that the map's keys are not boxed. Only configured addresses are added: no seed
- * is needed.
+ * Returns a small integer, so that the map's keys are not boxed. Only configured addresses are added, and MAX_HIDDEN
+ * others: no seed is needed.
  */
 function hashOf(address: Address, port: number): number {
   const words = address[0]! ^ Math.imul(address[1]!, 31) ^ Math.imul(address[2]!, 37) ^ address[3]!;

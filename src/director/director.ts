@@ -157,10 +157,10 @@ export class Director {
         core.marks.set(command.rules);
         break;
       case 'start-daemon':
-        this.#startDaemon(command.daemon);
+        this.#startDaemon(command.daemon, now);
         break;
       case 'stop-daemon':
-        this.#stopDaemon(command.role);
+        this.#stopDaemon(command.role, now);
         break;
       default:
         command satisfies never;
@@ -260,6 +260,7 @@ export class Director {
     const core = this.context;
     if (this.#nextDefense < 0) this.#nextDefense = now + DEFENSE_INTERVAL_MS;
     core.table.expire(now, this.#onExpired);
+    core.sync.advance(now);
     this.#estimator.advance(now);
     this.#abandoned.advance(now);
     this.#nextDefense = Math.max(this.#nextDefense, now - MAX_MISSED_UPDATES * DEFENSE_INTERVAL_MS);
@@ -312,23 +313,27 @@ export class Director {
     }
   }
 
-  #startDaemon(daemon: SyncDaemon): void {
+  #startDaemon(daemon: SyncDaemon, now: number): void {
     if (this.#daemons.some(({ role }) => role === daemon.role))
       throw new LvsError('DAEMON_RUNNING', `the ${daemon.role} sync daemon already runs`);
     if (hasMixedFamilies(this.context))
       throw new LvsError('INVALID', 'sync messages cannot carry destinations of a different address family');
-    this.#setDaemons([...this.#daemons, daemon]);
+    this.#setDaemons([...this.#daemons, daemon], now);
   }
 
-  #stopDaemon(role: SyncDaemon['role']): void {
+  #stopDaemon(role: SyncDaemon['role'], now: number): void {
     if (!this.#daemons.some((daemon) => daemon.role === role))
       throw new LvsError('NO_DAEMON', `${role} sync daemon not found`);
-    this.#setDaemons(this.#daemons.filter((daemon) => daemon.role !== role));
+    this.#setDaemons(
+      this.#daemons.filter((daemon) => daemon.role !== role),
+      now,
+    );
   }
 
-  #setDaemons(daemons: readonly SyncDaemon[]): void {
+  #setDaemons(daemons: readonly SyncDaemon[], now: number): void {
     this.#daemons = daemons;
     this.context.isSynced = daemons.length > 0;
-    this.context.isBackup = daemons.length > 0 && daemons.every(({ role }) => role === 'backup');
+    this.context.isBackup = daemons.some(({ role }) => role === 'backup');
+    this.context.sync.setDaemons(daemons, now);
   }
 }

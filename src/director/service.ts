@@ -191,7 +191,7 @@ const endpointOf = (address: Address, port: number): string =>
 export const PLAIN_TUNNEL: TunnelOptions = { type: 'ipip', port: 0, checksum: 'none' };
 
 /** Methods of new connections; the numbers of include/uapi/linux/ip_vs.h, Linux 6.1. */
-const METHOD_NUMBERS: Readonly<Record<ForwardingMethodName, number>> = { nat: 0, tunnel: 2, dr: 3 };
+export const METHOD_NUMBERS: Readonly<Record<ForwardingMethodName, number>> = { nat: 0, tunnel: 2, dr: 3 };
 
 /**
  * A destination at run time: a view of its record, which programs of the kernel schedule and count by. Connections refer
@@ -239,6 +239,16 @@ export class RealDestination implements Destination {
   set available(available: boolean) {
     const others = this.#word(DESTINATION.flags) & ~DESTINATION_FLAGS.AVAILABLE;
     this.#setWord(DESTINATION.flags, others | (available ? DESTINATION_FLAGS.AVAILABLE : 0));
+  }
+
+  /** It is not configured: a message of another director named it. */
+  get hidden(): boolean {
+    return (this.#word(DESTINATION.flags) & DESTINATION_FLAGS.HIDDEN) !== 0;
+  }
+
+  /** Makes the destination of a new record hidden. */
+  hide(): void {
+    this.#setWord(DESTINATION.flags, DESTINATION_FLAGS.HIDDEN);
   }
 
   get weight(): number {

@@ -5,6 +5,7 @@ import {
   FOUR_VALUED,
   type SettingName,
   type Settings,
+  SYNC_PORTS,
   type Timeouts,
 } from '../model/settings.ts';
 import { SCTP_TIMEOUTS } from './path/sctp-state.ts';
@@ -23,6 +24,10 @@ export function changeSetting(settings: Settings, name: SettingName, value: numb
   const most = FOUR_VALUED.includes(name) ? 3 : 0x7fffffff;
   if (!(Number.isInteger(value) && value >= 0 && value <= most))
     throw new LvsError('INVALID', `invalid ${name} ${value}: expected 0 to ${most}`);
+  if (name === 'sync_ports' && !SYNC_PORTS.includes(value))
+    throw new LvsError('INVALID', `invalid sync_ports ${value}: expected one of ${SYNC_PORTS.join(', ')}`);
+  if (name === 'sync_version' && value > 1)
+    throw new LvsError('INVALID', `invalid sync_version ${value}: expected 0 or 1`);
   settings[name] = value;
 }
 

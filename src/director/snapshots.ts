@@ -10,7 +10,6 @@ import { serviceAddress } from './administration.ts';
 import { type Core, destinationOf } from './core.ts';
 import { SCTP_STATES } from './path/sctp-state.ts';
 import { TCP_STATES } from './path/tcp-state.ts';
-import { ASSURED } from './path/tracking.ts';
 import { UDP_STATES } from './path/udp-state.ts';
 import type { RealDestination, Service } from './service.ts';
 
@@ -62,9 +61,14 @@ export function snapshotOfConnection(core: Core, row: Row, now: number): Connect
     destinationAddress: formatAddress(destination.address),
     destinationPort: dport,
     template,
+    ...(table.isSynced(row) && { synced: true as const }),
     ...(data !== undefined && engine !== undefined && { engine, engineData: data }),
   };
 }
+
+/** What the kernel lists for a state without a name, which only messages of other directors have. */
+const UNKNOWN_STATE = 'ERR!';
+const TEMPLATE_STATES = ['NONE', 'ASSURED'];
 
 function protocolName(protocol: number): ConnectionSnapshot['protocol'] {
   switch (protocol) {
@@ -74,14 +78,22 @@ function protocolName(protocol: number): ConnectionSnapshot['protocol'] {
       return 'UDP';
     case SCTP:
       return 'SCTP';
-    default:
+    case 0:
       return 'IP';
+    default:
+      return `IP_${protocol}`;
   }
 }
 
 function stateName(protocol: number, state: number, template: boolean): string {
-  if (template) return state === ASSURED ? 'ASSURED' : 'NONE';
-  const names: readonly string[] =
-    protocol === TCP ? TCP_STATES : protocol === SCTP ? SCTP_STATES : UDP_STATES;
-  return names[state]!;
+  const names: readonly string[] = template
+    ? TEMPLATE_STATES
+    : protocol === TCP
+      ? TCP_STATES
+      : protocol === SCTP
+        ? SCTP_STATES
+        : protocol === UDP
+          ? UDP_STATES
+          : [];
+  return names[state] ?? UNKNOWN_STATE;
 }

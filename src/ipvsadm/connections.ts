@@ -7,11 +7,10 @@ const TITLE = 'IPVS connection entries\n';
 const HEAD = 'pro expire state       source             virtual            destination';
 const ENGINE_HEAD = '        pe name          pe_data';
 
-const PROTOCOLS: Readonly<Record<ConnectionSnapshot['protocol'], Protocol | undefined>> = {
+const PROTOCOLS: Readonly<Partial<Record<ConnectionSnapshot['protocol'], Protocol>>> = {
   TCP: 'tcp',
   UDP: 'udp',
   SCTP: 'sctp',
-  IP: undefined,
 };
 
 /** Returns the text of the listing; one part per chunk. */

@@ -32,8 +32,8 @@ Commands (one, and first):
   -S --save              print the rules as lines for -R; thresholds are not among them
   -R --restore           run a command from each line of the standard input
      --set               set timeouts in seconds: TCP, TCP after a FIN, UDP; 0 leaves one unchanged
-     --start-daemon      add a sync daemon: it is listed, but sends and receives nothing yet
-     --stop-daemon       remove a sync daemon
+     --start-daemon      start a sync daemon: send connections to other directors, or receive theirs
+     --stop-daemon       stop a sync daemon
   -h --help              print this text
   -v --version           print the version that this is compatible with
 

@@ -25,6 +25,21 @@ export const DEFAULT_SETTINGS = {
   lblc_expiration: 86_400,
   /** Seconds. */
   lblcr_expiration: 86_400,
+  /** Client packets of a connection at which it is sent, modulo `sync_period` if that is not 0. */
+  sync_threshold: 3,
+  /** Second number of the kernel's sync_threshold; 0: a connection is sent once, at the threshold. */
+  sync_period: 50,
+  /** Seconds; 0: none. */
+  sync_refresh_period: 0,
+  sync_retries: 0,
+  /** Messages that wait to be sent; the kernel's default depends on its memory. */
+  sync_qlen_max: 32_768,
+  /** Bytes of socket buffers; 0: that of the system. */
+  sync_sock_size: 0,
+  /** A power of two. */
+  sync_ports: 1,
+  sync_persist_mode: 0,
+  sync_version: 1,
 } as const;
 
 export type SettingName = keyof typeof DEFAULT_SETTINGS;
@@ -45,4 +60,8 @@ export const FOUR_VALUED: readonly SettingName[] = [
   'drop_packet',
   'secure_tcp',
   'conn_reuse_mode',
+  'sync_retries',
 ];
+
+/** Values of sync_ports (ip_vs_ctl.c, Linux 6.1): powers of two; from 64 on, 64 ports are used. */
+export const SYNC_PORTS: readonly number[] = [1, 2, 4, 8, 16, 32, 64, 128];

@@ -41,8 +41,11 @@ export interface ServiceSnapshot {
 }
 
 export interface ConnectionSnapshot {
-  /** 'TCP', 'UDP', 'SCTP', or 'IP' for a template of a firewall mark, as `ipvsadm -Lc` prints it. */
-  readonly protocol: 'TCP' | 'UDP' | 'SCTP' | 'IP';
+  /**
+   * 'TCP', 'UDP', 'SCTP', 'IP' for a template of a firewall mark, or 'IP_50' for another protocol of another director's
+   * connection, as `ipvsadm -Lc` prints it.
+   */
+  readonly protocol: 'TCP' | 'UDP' | 'SCTP' | 'IP' | `IP_${number}`;
   readonly state: string;
   /** Whole seconds until it expires, rounded down. */
   readonly expires: number;
@@ -53,6 +56,8 @@ export interface ConnectionSnapshot {
   readonly destinationAddress: string;
   readonly destinationPort: number;
   readonly template: boolean;
+  /** Present when a message of another director made it. */
+  readonly synced?: true;
   readonly engine?: string;
   readonly engineData?: string;
 }

@@ -14,6 +14,7 @@ import { LvsError } from '../model/errors.ts';
 import type { Explanation } from '../model/explanation.ts';
 import { Slice } from '../model/slice.ts';
 import type { ServiceSnapshot, Snapshot } from '../model/snapshot.ts';
+import { Synchronization } from '../sync/synchronization.ts';
 import { CapacityWatch } from './capacity-watch.ts';
 import { logChanges } from './changes.ts';
 import type { Conditions } from './conditions.ts';
@@ -25,6 +26,7 @@ import { localApi } from './local-director.ts';
 import { Packing, unpacked } from './packed.ts';
 import { unpredictable } from './random.ts';
 import { ServedHost, type ServedHostOptions } from './served-host.ts';
+import { SyncSockets } from './sync-sockets.ts';
 import { withTable } from './table-size.ts';
 
 /** ms between two searches for health checks that are due. */
@@ -47,6 +49,7 @@ export class RunningDirector {
   readonly #options: RunningDirectorOptions;
   readonly #capacity: CapacityWatch;
   readonly #drains = new Drains();
+  readonly #syncSockets: SyncSockets;
   readonly #health: Watch;
   /** Like `api`, for changes that are not manual. */
   readonly #internalApi: DirectorApi;
@@ -77,6 +80,14 @@ export class RunningDirector {
           (maxConnections) => new Director({ host, random: unpredictable, maxConnections }),
         );
     offloading?.start(this.director);
+    const { context } = this.director;
+    this.#syncSockets = new SyncSockets({
+      receive: (message) => sync.receive(message, clock()),
+      bufferBytes: () => context.settings.sync_sock_size,
+      log,
+    });
+    const sync = new Synchronization(context, this.#syncSockets);
+    context.sync.attach(sync);
     this.host = new ServedHost(this.director, options);
     this.#capacity = new CapacityWatch({ director: this.director, io, conditions, log });
     this.#health = healthWatch({ api: localApi(this.director, { now: clock }), log });
@@ -207,6 +218,7 @@ export class RunningDirector {
   close(): void {
     clearInterval(this.#checking);
     this.#health[Symbol.dispose]();
+    this.#syncSockets[Symbol.dispose]();
     this.host.close();
     this.#options.offloading?.close();
   }

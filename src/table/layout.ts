@@ -31,7 +31,7 @@ import { createHash } from 'node:crypto';
 import * as records from './record-layout.ts';
 
 /** Raised with every change of the layout, so that a director recognizes memory that another version has left. */
-export const LAYOUT_VERSION = 1;
+export const LAYOUT_VERSION = 4;
 
 /** A row is found at its home or at one of the places behind it, this many in all: the bits of `near`. */
 export const NEAR = 64;
@@ -110,6 +110,8 @@ export const TRACK = {
   SAME_PORT: 1 << 11,
   /** Of a TEMPLATED row: the template is assured (src/director/path/tracking.ts), programs forward its packets. */
   ASSURED: 1 << 12,
+  /** A message of another director made it. */
+  SYNCED: 1 << 13,
   /** Shift of the generation, 8 bits. */
   generation: 24,
 } as const;

@@ -158,6 +158,11 @@ export class RowFields {
     this.halves[at] = sum < 0x1_0000 ? sum : PACKETS_WRAP + (sum % PACKETS_WRAP);
   }
 
+  /** Sets the count of packets from the client. */
+  setPackets(row: Row, count: number): void {
+    this.halves[(row << ROW_SHIFT_16) + PACKETS] = count;
+  }
+
   /** Number of the next hop of replies; 0: not known. Not of templates. */
   nextHop(row: Row): number {
     return this.halves[(row << ROW_SHIFT_16) + NEXT_HOP]!;

@@ -95,6 +95,8 @@ export async function procText(path: string, director: Director, now: number): P
   }
   const setting = /^\/proc\/sys\/net\/ipv4\/vs\/(\w+)$/.exec(path)?.[1];
   if (setting === undefined) return undefined;
-  const value = (snapshot.settings as Readonly<Record<string, number>>)[setting];
+  const { settings } = snapshot;
+  if (setting === 'sync_threshold') return `${settings.sync_threshold}\t${settings.sync_period}\n`;
+  const value = (settings as Readonly<Record<string, number>>)[setting];
   return value === undefined ? undefined : `${value}\n`;
 }

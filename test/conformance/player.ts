@@ -7,6 +7,7 @@ import type { Golden, GoldenStep } from '../support/golden.ts';
 import { pickOf } from './arrival.ts';
 import { commandLine, procText } from './command-line.ts';
 import { comparePackets, comparePick, comparePicks, compareText, type Difference } from './compare.ts';
+import { compareSync } from './compare-sync.ts';
 import { type Failure, fittingPhase } from './phase.ts';
 import { WireEnds } from './wire-ends.ts';
 import { integer, parseWords } from './words.ts';
@@ -14,6 +15,11 @@ import { ESTIMATOR_PERIOD, World } from './world.ts';
 
 /** ms of the director's clock at a recording's begin. */
 const START = 4000;
+
+/** s: a sleep of this length may end the timers of templates. */
+const LONG_WAIT_S = 30;
+const DEFAULT_GROUP = '224.0.0.81';
+const DEFAULT_SYNC_PORT = 8848;
 
 /** The share of an ipvsadm step that is over when the program has started and asks the kernel. */
 const START_UP = 0.8;
@@ -37,8 +43,11 @@ async function playWith(golden: Golden, phase: number, stopAtFirst: boolean): Pr
     }
     if (what === undefined) continue;
     failures.push({ step: step.i, text: step.step, what });
-    if (stopAtFirst) break;
+    if (stopAtFirst) return failures;
   }
+  const what = player.syncDifference();
+  if (what !== undefined)
+    failures.push({ step: golden.steps.length, text: 'messages of the sync daemon', what });
   return failures;
 }
 
@@ -51,17 +60,40 @@ function told(error: unknown): string {
 
 class Player {
   readonly #world: World;
+  /** The second director of recordings with a network for sync daemons. */
+  readonly #second: World | undefined;
   readonly #ends: WireEnds;
   readonly #marks: MarkRule[] = [];
   /** True once connections are dropped at random: listings then agree in how many there are only. */
   #dropsEntries = false;
 
+  /** True once messages go by several ports: which one a connection has is arbitrary. */
+  #usesPorts = false;
+
+  readonly #golden: Golden;
   readonly #steps: readonly GoldenStep[];
 
   constructor(golden: Golden, phase: number) {
+    this.#golden = golden;
     this.#steps = golden.steps;
-    this.#world = new World(golden.topology ?? {}, START, ESTIMATOR_PERIOD - phase);
+    const { topology = {} } = golden;
+    this.#world = new World(topology, START, ESTIMATOR_PERIOD - phase);
+    if (topology.sync) {
+      this.#second = new World({ vips: [], vips6: [], localnets: [] }, START, ESTIMATOR_PERIOD - phase);
+      this.#second.syncPeer = this.#world;
+      this.#world.syncPeer = this.#second;
+    }
     this.#ends = new WireEnds((_from, octets) => this.#world.receive(octets));
+  }
+
+  /** Compares the messages that the sync daemon sent so far with all that were recorded. */
+  syncDifference(): Difference {
+    const { sync = [] } = this.#golden;
+    // Timers of templates are coarse in the kernel: those of a long wait come in any order and together.
+    const isCoarse = this.#steps.some(
+      ({ step }) => Number(/^sleep (\d+)/.exec(step)?.[1] ?? 0) >= LONG_WAIT_S,
+    );
+    return compareSync(sync, this.#world.syncMessages, isCoarse || this.#usesPorts);
   }
 
   async step(step: GoldenStep): Promise<Difference> {
@@ -85,8 +117,10 @@ class Player {
         return comparePackets(step.packets ?? [], this.#world.advance(this.#world.now + Number(rest) * 1000));
       case 'sh':
         return this.#shell(rest);
+      case 'syncmsg':
+        return this.#syncMessage(rest);
       case 'in':
-        return 'a second director is not played';
+        return this.#inSecond(rest, step);
       case 'mark':
         return this.#mark(rest);
       default:
@@ -121,8 +155,19 @@ class Player {
     return this.#steps.find(({ i }) => i === step.i + 1)?.t ?? step.t;
   }
 
-  async #ipvsadm(line: string, step: GoldenStep): Promise<Difference> {
-    const got = await commandLine(line, step.stdin ?? '', this.#world.director, this.#world.now);
+  /** Plays `bak COMMAND`: a step on the second director. */
+  async #inSecond(rest: string, step: GoldenStep): Promise<Difference> {
+    const command = rest.replace(/^bak /, '');
+    const second = this.#second;
+    if (second === undefined || command === rest) return 'there is no such director';
+    this.#world.advance(START + (step.t + (this.#endOf(step) - step.t) * START_UP) * 1000);
+    second.advance(this.#world.now);
+    if (command.startsWith('cat ')) return this.#cat(command.slice(4).trim(), step, second);
+    return this.#ipvsadm(command, step, second);
+  }
+
+  async #ipvsadm(line: string, step: GoldenStep, world = this.#world): Promise<Difference> {
+    const got = await commandLine(line, step.stdin ?? '', world.director, world.now);
     const { stdout = '', stderr = '', rc = 0 } = step;
     if (got.rc !== rc) return `expected rc ${rc} got ${got.rc} ${got.stderr}`;
     if (got.stderr !== stderr) return `stderr: ${compareText(stderr, got.stderr)}`;
@@ -133,6 +178,14 @@ class Player {
       : `expected ${lines(stdout)} lines got ${lines(got.stdout)}`;
   }
 
+  #syncMessage(rest: string): Difference {
+    this.#ends.skipIdentification();
+    const { positions, options } = parseWords(rest);
+    const { group = DEFAULT_GROUP, port } = options;
+    this.#world.receiveSync(group, integer(port, DEFAULT_SYNC_PORT), Buffer.from(positions[0] ?? '', 'hex'));
+    return undefined;
+  }
+
   #sysctl(assignment: string, { rc = 0 }: GoldenStep): Difference {
     const [key = '', value = ''] = assignment.split('=');
     if (/ip6?frag_time$/.test(key.trim())) this.#world.keepFragments();
@@ -140,6 +193,8 @@ class Player {
     if (name === undefined) return undefined;
     // Only whether there was such a file is recorded: the recorder did not learn which values the kernel refused.
     if (rc !== 0) return undefined;
+    if (name === 'sync_ports' && Number(value) > 1) this.#usesPorts = true;
+    if (name === 'sync_threshold') return this.#syncThreshold(value);
     if (!(name in DEFAULT_SETTINGS)) return `there is no setting ${name}`;
     if (name === 'drop_entry') this.#dropsEntries = Number(value) > 0;
     try {
@@ -153,9 +208,20 @@ class Player {
     return undefined;
   }
 
-  async #cat(path: string, step: GoldenStep): Promise<Difference> {
+  /** Sets both numbers of sync_threshold, or neither. */
+  #syncThreshold(value: string): Difference {
+    const [threshold = Number.NaN, period = Number.NaN] = value.trim().split(/\s+/).map(Number);
+    // The file of the kernel refuses a threshold that no count of packets reaches.
+    if (threshold < 0 || period < 0 || (period > 0 && threshold >= period)) return undefined;
+    const { director, now } = this.#world;
+    director.apply({ op: 'set', name: 'sync_threshold', value: threshold }, now);
+    director.apply({ op: 'set', name: 'sync_period', value: period }, now);
+    return undefined;
+  }
+
+  async #cat(path: string, step: GoldenStep, world = this.#world): Promise<Difference> {
     if (path.endsWith('ip_vs_stats_percpu')) return undefined;
-    const got = await procText(path, this.#world.director, this.#world.now);
+    const got = await procText(path, world.director, world.now);
     // The project has settings that the recorded kernel had only with a module.
     if (step.rc && path.startsWith('/proc/sys/')) return undefined;
     if (step.rc) return got === undefined ? undefined : `expected rc ${step.rc} got a file`;

@@ -88,6 +88,11 @@ export class WireEnds {
     this.#wire = wire;
   }
 
+  /** The recorder took an identification for a packet that is none of these. */
+  skipIdentification(): void {
+    this.#ip.id++;
+  }
+
   /** Plays a step of packets; undefined: no step of packets. `wasTaken`: something arrived when it was recorded. */
   step(word: string, { positions, options }: Words, wasTaken = true): Arrival[] | undefined {
     const [src = '', dst = '', third = ''] = positions;

@@ -15,7 +15,9 @@ import {
   sendTooBig,
 } from '../../src/forwarding/icmp.ts';
 import type { ForwardingContext, Host, Route } from '../../src/forwarding/method.ts';
+import type { SyncDaemon } from '../../src/model/command.ts';
 import { DEFAULT_SETTINGS } from '../../src/model/settings.ts';
+import { Synchronization } from '../../src/sync/synchronization.ts';
 import {
   type Address,
   formatAddress,
@@ -53,6 +55,15 @@ const TICK = 100;
 const LONG_TICK = 1000;
 const LONG_SLEEP = 60_000;
 
+/** A message of a sync daemon. */
+export interface SyncMessage {
+  readonly group: string;
+  readonly port: number;
+  readonly ttl: number;
+  /** In hexadecimal. */
+  readonly payload: string;
+}
+
 interface Prefix {
   readonly network: Address;
   readonly mask: Address;
@@ -79,6 +90,12 @@ const ARP_WAIT = 3000;
 
 export class World implements Host {
   readonly director: Director;
+  /** Messages that the master sent. */
+  readonly syncMessages: SyncMessage[] = [];
+  /** The other director on the network of the sync daemons. */
+  syncPeer: World | undefined;
+  readonly #sync: Synchronization;
+  readonly #daemons = new Map<SyncDaemon['role'], { readonly daemon: SyncDaemon; readonly ports: number }>();
   readonly #topology: GoldenTopology;
   readonly #local: Prefix[];
   readonly #unreachable: Prefix[] = [];
@@ -112,6 +129,19 @@ export class World implements Host {
       // The recorded kernel had icmp_ratelimit 0.
       limitErrors: false,
     });
+    this.#sync = new Synchronization(this.director.context, {
+      open: (daemon, ports) => this.#daemons.set(daemon.role, { daemon, ports }),
+      close: (role) => this.#daemons.delete(role),
+      send: (port, message) => {
+        const { group, port: first, ttl } = this.#daemons.get('master')!.daemon;
+        const payload = Buffer.from(message).toString('hex');
+        this.syncMessages.push({ group: group!, port: first! + port, ttl: ttl!, payload });
+        this.syncPeer?.advance(this.#now);
+        this.syncPeer?.receiveSync(group!, first! + port, Buffer.from(message));
+        return true;
+      },
+    });
+    this.director.context.sync.attach(this.#sync);
     this.#context = { host: this, settings: DEFAULT_SETTINGS, nextId: () => ++this.#id & 0xffff };
     this.director.expire(start - lead);
     this.director.expire(start);
@@ -149,6 +179,14 @@ export class World implements Host {
   /** From now on a program on the host accepts TCP connections to the port. */
   listen(port: number): void {
     this.#listening.add(port);
+  }
+
+  /** A message of another director arrives on the network of the sync daemons. */
+  receiveSync(group: string, port: number, message: Buffer): void {
+    const backup = this.#daemons.get('backup');
+    if (backup === undefined || backup.daemon.group !== group) return;
+    const offset = port - backup.daemon.port!;
+    if (offset >= 0 && offset < backup.ports) this.#sync.receive(message, this.#now);
   }
 
   /** A packet arrives at the host; returns all that leaves it in consequence. */

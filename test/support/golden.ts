@@ -46,6 +46,8 @@ export interface Golden {
   readonly desc?: string;
   readonly topology?: GoldenTopology;
   readonly steps: readonly GoldenStep[];
+  /** Messages that the director's sync daemon sent: IP packets in hexadecimal. */
+  readonly sync?: readonly { readonly t: number; readonly sum: string; readonly hex: string }[];
 }
 
 export const readGolden = (path: string): Golden => JSON.parse(readFileSync(path, 'utf8')) as Golden;

@@ -11,6 +11,7 @@ import { DECODE_ERRORS, Packet } from '../../wire/packet.ts';
 import { printFrame } from '../../wire/print.ts';
 import { serviceAddress } from '../administration.ts';
 import { METHODS } from '../bound-connection.ts';
+import { AttachedConnectionSync } from '../connection-sync.ts';
 import type { Core, DirectorCore } from '../core.ts';
 import { noKernelPath } from '../kernel-path.ts';
 import type { Datapath } from '../path/datapath.ts';
@@ -181,6 +182,7 @@ function rehearsedCore(real: DirectorCore, now: number, rehearsed: Rehearsed): C
     dropRate: real.dropRate,
     untilDrop: real.untilDrop,
     kernelPath: noKernelPath,
+    sync: new AttachedConnectionSync(),
     isBackup: real.isBackup,
   };
 }

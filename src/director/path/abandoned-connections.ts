@@ -48,7 +48,8 @@ export class AbandonedConnections {
     let ends = 0;
     let next = to;
     for (const row of table.rows(from, to)) {
-      if (destinationOf(core, row).available) continue;
+      const destination = destinationOf(core, row);
+      if (destination.available || destination.hidden) continue;
       if (ends === ENDS_PER_PORTION) {
         next = row;
         break;

@@ -24,17 +24,30 @@ export function bind(
     salt,
   }: { destination: RealDestination; dport: number; kind: number; salt: number },
 ): Row {
-  const { table } = core;
   const flags = kind | methodFlags(core, destination) | INACTIVE;
+  return bindWith(core, ends, { destination, dport, flags, salt });
+}
+
+/** Adds a connection or a template like `bind`, with all of its flags. */
+export function bindWith(
+  { table }: Pick<Core, 'table'>,
+  ends: FiveTuple,
+  {
+    destination,
+    dport,
+    flags,
+    salt,
+  }: { destination: RealDestination; dport: number; flags: number; salt: number },
+): Row {
   const row = table.add(ends, { destination: destination.index, dport, flags, salt });
   if (row === NONE) return NONE;
   table.setTimeout(row, INITIAL_TIMEOUT_MS);
-  countBound(destination, (kind & TEMPLATE) !== 0, true);
+  countBound(destination, (flags & TEMPLATE) !== 0, (flags & INACTIVE) !== 0);
   return row;
 }
 
 /** Returns the flags of the forwarding method, which a later edit of the destination does not change. */
-function methodFlags(core: Core, destination: RealDestination): number {
+export function methodFlags(core: Pick<Core, 'forwarding'>, destination: RealDestination): number {
   if (destination.method === 'nat') return MASQ;
   if (core.forwarding.host.isLocal(destination.address)) return LOCAL | NOOUTPUT;
   return (destination.method === 'tunnel' ? TUNNEL : ROUTE) | NOOUTPUT;
@@ -52,7 +65,9 @@ export function control(core: Core, row: Row, template: Row): void {
 export function onExpired(core: Core, row: Row): boolean {
   const { table } = core;
   if (table.children(row) > 0) {
-    table.setTimeout(row, lateness(table.timeout(row)) || TEMPLATE_EXTENSION_MS);
+    const late = lateness(table.timeout(row));
+    table.setTimeout(row, late || TEMPLATE_EXTENSION_MS);
+    if (late === 0) core.sync.extended(row);
     return false;
   }
   if (!release(core, row)) return false;

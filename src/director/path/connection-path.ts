@@ -91,7 +91,7 @@ export class ConnectionPath {
       this.#core.counts.reused++;
       return this.#replace(row, packet, now);
     }
-    if (destination.available) return this.#forward(row, destination, packet, now);
+    if (destination.available || destination.hidden) return this.#forward(row, destination, packet, now);
     if (settings.expire_nodest_conn === 0) return 'destination-gone';
     end(this.#core, row);
     return this.#admit(packet, now);
@@ -117,7 +117,7 @@ export class ConnectionPath {
    */
   #isReplaceable(row: Row, destination: RealDestination): boolean {
     const { settings, table } = this.#core;
-    if (settings.expire_nodest_conn !== 0 && destination.weight === 0) return true;
+    if (settings.expire_nodest_conn !== 0 && destination.weight === 0 && !destination.hidden) return true;
     const mode = settings.conn_reuse_mode;
     if (mode === 0 || table.template(row) !== NONE) return false;
     const state = table.state(row);
@@ -188,6 +188,7 @@ export class ConnectionPath {
     const method = table.method(row);
     const connection = this.#connection.select(row, destination);
     const verdict = methods[method]!.request(packet, connection, forwarding);
+    this.#core.sync.forwarded(row, now);
     if (table.isOnePacket(row)) {
       end(this.#core, row);
       return verdict;

@@ -125,7 +125,7 @@ export class Persistence {
 }
 
 /** Returns a hash of an engine's key (FNV-1a), 32 bits. */
-function saltOf(text: string): number {
+export function saltOf(text: string): number {
   let hash = 0x811c9dc5;
   for (let i = 0; i < text.length; i++) hash = Math.imul(hash ^ text.charCodeAt(i), 0x01000193);
   return hash >>> 0;

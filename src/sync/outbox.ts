@@ -1,0 +1,94 @@
+/**
+ * Collects entries in one message per port, and sends it when it is full or old enough (ip_vs_sync.c, Linux 6.1).
+ */
+import type { SyncEntry } from './entry.ts';
+import * as v0 from './message-v0.ts';
+import * as v1 from './message-v1.ts';
+
+/** ms: a message that is not full is sent when it is so old, looked at once in `CHECK_MS`. */
+const FLUSH_MS = 2000;
+const CHECK_MS = 1000;
+/** Full messages that are sent without waiting for the next turn. */
+const WAKE_MESSAGES = 8;
+/** The header counts entries in one byte. Linux 6.1 counts on from 0, so that its backups take the rest for nothing. */
+const MAX_ENTRIES = 255;
+
+export interface OutboxOptions {
+  readonly syncId: number;
+  /** Bytes of the longest message. */
+  readonly maxBytes: number;
+  /** Returns the most messages that wait (sync_qlen_max). */
+  readonly maxWaiting: () => number;
+  /** Sends a message; false: not now, and not sent. */
+  readonly send: (message: Uint8Array) => boolean;
+  /** Called for a message that is dropped, because too many wait. */
+  readonly dropped: () => void;
+}
+
+/** The messages of one port. Times are ms of one clock. */
+export class Outbox {
+  readonly #options: OutboxOptions;
+  #message: Buffer | undefined;
+  #length = 0;
+  #entries = 0;
+  #version = 1;
+  /** When the first entry of the message was added. */
+  #since = 0;
+  #nextCheck: number;
+  readonly #waiting: Uint8Array[] = [];
+
+  constructor(options: OutboxOptions, now: number) {
+    this.#options = options;
+    this.#nextCheck = now + CHECK_MS;
+  }
+
+  /** Adds an entry in version 0 or 1; of version 0, IPv4 only. */
+  add(entry: SyncEntry, version: number, now: number): void {
+    const codec = version === 0 ? v0 : v1;
+    const bytes = codec.entryBytes(entry);
+    const { maxBytes } = this.#options;
+    let at = codec === v1 ? this.#length + v1.paddingAfter(this.#length) : this.#length;
+    if (
+      this.#message !== undefined &&
+      (version !== this.#version || at + bytes > this.#message.length || this.#entries === MAX_ENTRIES)
+    )
+      this.#finish();
+    if (this.#message === undefined) {
+      at = codec.HEADER_BYTES;
+      this.#message = Buffer.alloc(Math.max(maxBytes, at + bytes));
+      this.#version = version;
+      this.#since = now;
+    }
+    codec.writeEntry(this.#message, at, entry);
+    this.#length = at + bytes;
+    this.#entries++;
+    if (this.#waiting.length >= WAKE_MESSAGES) this.#send(now);
+  }
+
+  /** Sends what is due. To be called at least every 100 ms. */
+  advance(now: number): void {
+    if (now >= this.#nextCheck) {
+      this.#nextCheck = now + CHECK_MS;
+      if (this.#message !== undefined && now - this.#since >= FLUSH_MS) this.#finish();
+    }
+    if (this.#waiting.length > 0) this.#send(now);
+  }
+
+  #finish(): void {
+    const message = this.#message!.subarray(0, this.#length);
+    const codec = this.#version === 0 ? v0 : v1;
+    codec.writeHeader(message, this.#options.syncId, this.#length, this.#entries);
+    this.#message = undefined;
+    this.#length = 0;
+    this.#entries = 0;
+    if (this.#waiting.length < this.#options.maxWaiting()) this.#waiting.push(message);
+    else this.#options.dropped();
+  }
+
+  #send(now: number): void {
+    let sent = 0;
+    while (sent < this.#waiting.length && this.#options.send(this.#waiting[sent]!)) sent++;
+    this.#waiting.splice(0, sent);
+    if (sent > 0) this.#nextCheck = now + CHECK_MS;
+  }
+}

@@ -1,0 +1,105 @@
+/** Connection synchronization of a director: its daemons, and what they do when something happens. Contains no I/O. */
+
+import type { ConnectionSync } from '../director/connection-sync.ts';
+import type { DirectorCore } from '../director/core.ts';
+import type { Service } from '../director/service.ts';
+import type { SyncDaemon } from '../model/command.ts';
+import type { Row } from '../model/connection.ts';
+import { Backup, makeHiddenService } from './backup.ts';
+import { Master } from './master.ts';
+import { RowNotes } from './row-notes.ts';
+import { newSyncCounts } from './sync-counts.ts';
+import { TableScan } from './table-scan.ts';
+
+/** Ports that are used at most, whatever sync_ports is (ip_vs_ctl.c, Linux 6.1). */
+const MAX_PORTS = 64;
+
+/** Sockets of the daemons. */
+export interface SyncTransport {
+  /** Opens the sockets of a daemon that starts: one for each of `ports` ports, from that of the daemon on. */
+  open(daemon: SyncDaemon, ports: number): void;
+  /** Closes them. */
+  close(role: SyncDaemon['role']): void;
+  /** Sends a message of the master to the port of this number, from 0 on; false: not now, and not sent. */
+  send(port: number, message: Uint8Array): boolean;
+}
+
+/** Times are ms of the director's clock. */
+export class Synchronization implements ConnectionSync {
+  /** Counts since the start. */
+  readonly counts = newSyncCounts();
+  readonly #core: DirectorCore;
+  readonly #transport: SyncTransport;
+  #notes: RowNotes | undefined;
+  #hidden: Service | undefined;
+  #scan: TableScan | undefined;
+  #daemons: readonly SyncDaemon[] = [];
+  #ports = 1;
+  #master: Master | undefined;
+  #backup: Backup | undefined;
+  #now = 0;
+
+  constructor(core: DirectorCore, transport: SyncTransport) {
+    this.#core = core;
+    this.#transport = transport;
+  }
+
+  setDaemons(daemons: readonly SyncDaemon[], now: number): void {
+    const before = this.#daemons;
+    this.#daemons = daemons;
+    if (before.length === 0) this.#ports = Math.min(this.#core.settings.sync_ports, MAX_PORTS);
+    for (const daemon of before) if (!daemons.includes(daemon)) this.#stop(daemon.role);
+    for (const daemon of daemons) if (!before.includes(daemon)) this.#start(daemon, now);
+  }
+
+  forwarded(row: Row, now: number): void {
+    const master = this.#master;
+    if (master === undefined) return;
+    const { table, kernelPath } = this.#core;
+    if (kernelPath.isAttached && !table.isOnePacket(row)) this.#scan!.examine(row, now, master);
+    else master.packet(row, table.packets(row), now);
+  }
+
+  extended(row: Row): void {
+    this.#master?.extended(row, this.#now);
+  }
+
+  advance(now: number): void {
+    this.#now = now;
+    const master = this.#master;
+    if (master === undefined) return;
+    // Without programs of the kernel, `forwarded` reports every packet.
+    if (this.#core.kernelPath.isAttached) this.#scan!.advance(now, master);
+    master.advance(now);
+  }
+
+  /** Takes a message that the backup received. */
+  receive(message: Uint8Array, now: number): void {
+    this.#backup?.receive(Buffer.from(message.buffer, message.byteOffset, message.length), now);
+  }
+
+  #start(daemon: SyncDaemon, now: number): void {
+    const core = this.#core;
+    const transport = this.#transport;
+    const { counts } = this;
+    const ports = this.#ports;
+    this.#notes ??= new RowNotes(core.table);
+    const notes = this.#notes;
+    if (daemon.role === 'master') {
+      const send = (port: number, message: Uint8Array) => transport.send(port, message);
+      this.#master = new Master({ core, notes, daemon, ports, counts, send }, now);
+      this.#scan = new TableScan(core.table, notes, now);
+    } else {
+      this.#hidden ??= makeHiddenService(core);
+      this.#backup = new Backup({ core, notes, hidden: this.#hidden, daemon, counts });
+    }
+    transport.open(daemon, ports);
+  }
+
+  #stop(role: SyncDaemon['role']): void {
+    // What waits to be sent is dropped, as in Linux 6.1.
+    if (role === 'master') this.#master = undefined;
+    else this.#backup = undefined;
+    this.#transport.close(role);
+  }
+}
