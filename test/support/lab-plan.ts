@@ -10,6 +10,8 @@ export interface LabOptions {
   /** Real servers, 1..9; default 2. */
   readonly servers?: number;
   readonly ipv6?: boolean;
+  /** Whether there is a second director, vs2, on the same segments; not with `tunnel`. */
+  readonly pair?: boolean;
   /** `on` as Linux has it, so that checksums are partial and segments merged; `off` as on the wire. */
   readonly offloads?: 'on' | 'off';
 }
@@ -40,6 +42,7 @@ export interface Topology {
 /** The routing table for what leaves from an address of the second segment. */
 const INSIDE_TABLE = 101;
 const VS1 = 1;
+const VS2 = 2;
 const RS1 = 3;
 const CLIENT = 200;
 const ROUTER = 254;
@@ -50,7 +53,7 @@ const INSIDE = 1;
 const FAR = 2;
 const SEGMENTS = ['segment', 'inside', 'far'] as const;
 
-export function plan({ shape = 'dr', servers = 2, ipv6 = false }: LabOptions): Topology {
+export function plan({ shape = 'dr', servers = 2, ipv6 = false, pair = false }: LabOptions): Topology {
   const link = (segment: number, number: number, name = 'eth0'): Interface => ({
     name,
     segment: SEGMENTS[segment]!,
@@ -77,14 +80,16 @@ export function plan({ shape = 'dr', servers = 2, ipv6 = false }: LabOptions): T
     Array.from({ length: servers }, (_, i) => make(RS1 + i, `rs${i + 1}`));
 
   const client = (routes: string[] = []) => host('client', [link(OUTSIDE, CLIENT)], routes);
-  const vs1 = (inside: boolean, routes: string[] = []) =>
-    host('vs1', [link(OUTSIDE, VS1), ...(inside ? [link(INSIDE, VS1, 'eth1')] : [])], routes);
+  const vs = (number: number, inside: boolean, routes: string[]) =>
+    host(`vs${number}`, [link(OUTSIDE, number), ...(inside ? [link(INSIDE, number, 'eth1')] : [])], routes);
+  const vs1 = (inside: boolean, routes: string[] = []) => vs(VS1, inside, routes);
+  const pairOf = (inside: boolean) => [vs1(inside), ...(pair ? [vs(VS2, inside, [])] : [])];
   const toFar = via(OUTSIDE, ROUTER, '192.168.2.0/24', 'fd00:0:0:2::/64');
   const shapes = {
-    dr: () => [client(), vs1(false), ...each((number, name) => host(name, [link(OUTSIDE, number)]))],
+    dr: () => [client(), ...pairOf(false), ...each((number, name) => host(name, [link(OUTSIDE, number)]))],
     nat: () => [
       client(),
-      vs1(true),
+      ...pairOf(true),
       ...each((number, name) => host(name, [link(INSIDE, number)], via(INSIDE, VS1))),
     ],
     tunnel: () => [

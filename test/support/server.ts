@@ -44,7 +44,9 @@ const listening = (what: string, start: (done: () => void) => void) =>
 
 const { http, banner, echo } = values;
 if (http !== undefined)
-  listening(`http ${http}`, (done) => createServer(answer).listen(Number(http), '::', done));
+  listening(`http ${http}`, (done) =>
+    createServer({ keepAliveTimeout: 0 }, answer).listen(Number(http), '::', done),
+  );
 if (banner !== undefined)
   listening(`banner ${banner}`, (done) =>
     createTcpServer((socket) => socket.on('error', () => {}).end(greeting)).listen(

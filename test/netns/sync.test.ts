@@ -1,0 +1,82 @@
+/** Two directors: connections of one continue on the other. */
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { clusterMissing } from '../support/cluster.ts';
+import { Lab } from '../support/lab.ts';
+import type { LabHost } from '../support/lab-host.ts';
+import { ipvsadm, startDirector, startServers } from '../support/lvs-programs.ts';
+import { PATIENCE, type Program } from '../support/program.ts';
+import { built } from '../support/project.ts';
+
+const why = clusterMissing();
+
+test('the required programs and privileges are available', ({ skip }) => skip(why !== undefined, why));
+
+const SERVERS = { dr: ['192.168.0.3', '192.168.0.4'], nat: ['192.168.1.3', '192.168.1.4'] } as const;
+/** MAC address of vs2 on the clients' segment. */
+const MAC_OF_VS2 = '02:00:00:00:00:02';
+
+describe.skipIf(why !== undefined).each([
+  ['nat', '224.0.0.81', 'eth1'],
+  ['dr', 'ff02::81', 'eth0'],
+] as const)('%s, synchronized by %s', (method, group, device) => {
+  let lab: Lab;
+  let first: LabHost;
+  let second: LabHost;
+  let director: Program;
+
+  beforeAll(async () => {
+    lab = await Lab.create({ shape: method, pair: true });
+    [first, second] = [lab.director, lab.host('vs2')];
+    const config = join(lab.folder, 'lvs.yaml');
+    const destinations = SERVERS[method].join(', ');
+    writeFileSync(
+      config,
+      `method: ${method}\nservices:\n  - { tcp: '${lab.vip}:80', scheduler: rr, destinations: [${destinations}] }\n`,
+    );
+    for (const [i, server] of lab.servers.entries()) {
+      if (method === 'dr')
+        await server.exec(
+          `ip address add ${lab.vip}/32 dev lo && sysctl -qw net.ipv4.conf.all.arp_ignore=1 net.ipv4.conf.all.arp_announce=2`,
+        );
+      await startServers(server, i + 1);
+    }
+    await first.exec(`ip address add ${lab.vip}/32 dev eth0`);
+    director = await startDirector(first, config, '--datapath', 'live');
+    await startDirector(second, config, '--datapath', 'live');
+    const daemon = ['--mcast-interface', device, '--mcast-group', group, '--syncid', '7'];
+    await second.exec([...ipvsadm, '--start-daemon', 'backup', ...daemon]);
+    await first.exec([...ipvsadm, '--start-daemon', 'master', ...daemon]);
+  });
+  afterAll(() => lab?.[Symbol.asyncDispose]());
+
+  const listing = async (host: LabHost) => (await host.exec([...ipvsadm, '-Lnc'])).split('\n').slice(2);
+
+  test('a connection is listed by the other director, and continues there', async () => {
+    const client = lab.client.spawn([...built('test/support/keepalive-client'), lab.vip, '80']);
+    await client.line(/^connected$/);
+    client.write('\n');
+    const answer = await client.line(/^I am real server/);
+    const own = lab.client.address;
+    const line = new RegExp(`^TCP 14:\\d\\d +ESTABLISHED ${own}:\\d+ +${lab.vip}:80 +\\S+:80$`);
+    await expect
+      .poll(() => listing(second), { timeout: PATIENCE, interval: 200 })
+      .toEqual([expect.stringMatching(line)]);
+    const ends = (text: string) => text.replace(/^TCP \d\d:\d\d/, '');
+    expect((await listing(second)).map(ends)).toEqual((await listing(first)).map(ends));
+
+    await director.stop('SIGKILL');
+    await first.exec(`ip address delete ${lab.vip}/32 dev eth0`);
+    await second.exec(`ip address add ${lab.vip}/32 dev eth0`);
+    await lab.client.exec(`ip neighbor replace ${lab.vip} lladdr ${MAC_OF_VS2} dev eth0`);
+    if (method === 'nat')
+      for (const server of lab.servers) await server.exec('ip route replace default via 192.168.1.2');
+
+    const before = client.lines.length;
+    client.write('\n');
+    expect(await client.line(/^I am real server/, PATIENCE, before)).toBe(answer);
+    expect(client.running).toBe(true);
+    expect(await second.exec([...ipvsadm, '-L', '--daemon'])).toContain('backup sync daemon');
+  });
+});
