@@ -3,9 +3,9 @@ import type { DirectorCore } from './core.ts';
 
 /** Interval of the readings, ms, at which --stats and --rate change (Linux 6.1, ip_vs_est.c). */
 const ESTIMATOR_INTERVAL_MS = 2000;
-/** Meters in a portion, which takes about 1 ms, and the time between two portions, ms. */
-const METERS_PER_PORTION = 4096;
-const PORTION_INTERVAL_MS = 5;
+/** Minimum number of meters in a portion. More are read when calls are rare, so that a reading lasts READING_MS at most. */
+const METERS_PER_PORTION = 512;
+const READING_MS = 1000;
 /**
  * Maximum number of missed readings to catch up after a jump of the clock, as in a file of packets: then all
  * rates are 0.
@@ -36,36 +36,42 @@ export class Estimator {
   advance(now: number): void {
     if (this.#next < 0) this.#next = now + this.#interval;
     this.#next = Math.max(this.#next, now - MAX_MISSED * this.#interval);
-    if (this.#reading && now - this.#portionAt >= PORTION_INTERVAL_MS) this.#readPortion(now);
+    if (this.#reading && now > this.#portionAt) this.#readPortion(now);
     while (now >= this.#next) {
       this.#next += this.#interval;
       while (this.#reading) this.#readPortion(now);
       if (this.#core.settings.run_estimation === 0) continue;
-      this.#reading = this.#portions();
+      this.#reading = this.#meters();
+      this.#portionAt = now;
       this.#readPortion(now);
     }
   }
 
   #readPortion(now: number): void {
+    const share = Math.min((now - this.#portionAt) / READING_MS, 1);
     this.#portionAt = now;
-    if (this.#reading?.next().done) this.#reading = undefined;
+    const { length } = this.#core.destinations.all;
+    for (let left = Math.max(METERS_PER_PORTION, 2 * length * share); left > 0; left--)
+      if (this.#reading?.next().done) {
+        this.#reading = undefined;
+        return;
+      }
   }
 
-  /** Reads all meters, with a stop after each portion. */
-  *#portions(): Generator<void, void, undefined> {
+  /** Reads all meters, one at each call. */
+  *#meters(): Generator<void, void, undefined> {
     const { services, destinations, total, kernelPath } = this.#core;
-    let read = 0;
     // The counters are current, including those of the kernel path and of removed destinations.
     for (let index = 1; kernelPath.isAttached && index < destinations.all.length; index++) {
       if (destinations.all[index] !== undefined) kernelPath.collect(index);
-      if (++read % METERS_PER_PORTION === 0) yield;
+      yield;
     }
     total.tick();
     for (const service of services.all) {
       service.meter.tick();
       for (const destination of service.destinations) {
         destination.meter.tick();
-        if (++read % METERS_PER_PORTION === 0) yield;
+        yield;
       }
     }
   }

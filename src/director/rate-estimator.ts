@@ -1,7 +1,7 @@
 /**
  * Estimates rates from counters: a service, a destination and the director have a meter each, read at ticks.
  */
-import { type Counters, newCounters, type Rates } from '../model/counters.ts';
+import type { Counters } from '../model/counters.ts';
 import type { Traffic } from '../model/snapshot.ts';
 
 /** Interval of the readings, ms, at which --stats and --rate change (Linux 6.1, ip_vs_est.c). */
@@ -13,40 +13,65 @@ const SCALE = Float64Array.of(1024, 1024, 1024, 32, 32);
 /** Added before a scaled rate is truncated to an integer. */
 const ROUNDING = Float64Array.of(0x1ff, 0x1ff, 0x1ff, 0xf, 0xf);
 
+/** Places of a meter's values: counters, rates, the counters at the last reading and at the last reset, averages. */
+const RATES = FIELDS;
+const READ = 2 * FIELDS;
+const ZERO = 3 * FIELDS;
+const AVERAGE = 4 * FIELDS;
+const VALUES = 5 * FIELDS;
+/** Meters that share an array: the garbage collector has one object for them, and readings have their values in order. */
+const METERS_PER_ARRAY = 256;
+
+/** The array that the next meter has its values in, and their place in it. */
+let values = new Float64Array(0);
+let free = 0;
+
 /** Counts traffic, and returns it as of the last tick: totals since the last reset, and rates. */
 export class Meter {
   /** The counters; never reset. */
-  readonly counters: Counters = newCounters();
-  /** Per second, truncated to integers. */
-  readonly rates: Rates = newCounters();
-  readonly #read = newCounters();
-  readonly #zero = newCounters();
-  readonly #average = newCounters();
+  readonly counters: Counters;
+  readonly #values: Float64Array<ArrayBuffer>;
+  readonly #at: number;
+
+  constructor() {
+    if (free === values.length) {
+      values = new Float64Array(METERS_PER_ARRAY * VALUES);
+      free = 0;
+    }
+    this.#values = values;
+    this.#at = free;
+    this.counters = values.subarray(free, free + FIELDS);
+    free += VALUES;
+  }
 
   /** Reads the counters: a rate moves by a quarter of the difference to the last two seconds. */
   tick(): void {
-    for (let i = 0; i < FIELDS; i++) {
-      const gained = this.counters[i]! - this.#read[i]!;
+    const its = this.#values;
+    const end = this.#at + FIELDS;
+    for (let at = this.#at, i = 0; at < end; at++, i++) {
+      const gained = its[at]! - its[at + READ]!;
       const rate = (gained * SCALE[i]! * 1000) / ESTIMATOR_INTERVAL_MS;
-      this.#read[i] = this.counters[i]!;
-      this.#average[i] = this.#average[i]! + Math.floor((rate - this.#average[i]!) / 4);
-      this.rates[i] = Math.floor((this.#average[i]! + ROUNDING[i]!) / SCALE[i]!);
+      its[at + READ] = its[at]!;
+      its[at + AVERAGE] = its[at + AVERAGE]! + Math.floor((rate - its[at + AVERAGE]!) / 4);
+      its[at + RATES] = Math.floor((its[at + AVERAGE]! + ROUNDING[i]!) / SCALE[i]!);
     }
   }
 
   /** Resets the totals to the last reading, and the rates to 0. */
   zero(): void {
-    this.#zero.set(this.#read);
-    this.#average.fill(0);
-    this.rates.fill(0);
+    const at = this.#at;
+    this.#values.copyWithin(at + ZERO, at + READ, at + READ + FIELDS);
+    this.#values.fill(0, at + AVERAGE, at + AVERAGE + FIELDS);
+    this.#values.fill(0, at + RATES, at + RATES + FIELDS);
   }
 
   traffic(): Traffic {
-    return trafficOf((i) => this.#read[i]! - this.#zero[i]!);
+    const at = this.#at;
+    return trafficOf((i) => this.#values[at + READ + i]! - this.#values[at + ZERO + i]!);
   }
 
   rate(): Traffic {
-    return trafficOf((i) => this.rates[i]!);
+    return trafficOf((i) => this.#values[this.#at + RATES + i]!);
   }
 }
 

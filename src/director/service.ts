@@ -48,7 +48,6 @@ export class Service implements VirtualService {
   readonly #byEndpoint = new Map<string, RealDestination>();
   readonly meter = new Meter();
   readonly counters = this.meter.counters;
-  readonly rates = this.meter.rates;
   scheduler!: Scheduler;
   /** Position of the scheduler. */
   readonly position: SchedulerPosition;
@@ -205,7 +204,6 @@ export class RealDestination implements Destination {
   tunnel: TunnelOptions = PLAIN_TUNNEL;
   readonly meter = new Meter();
   readonly counters = this.meter.counters;
-  readonly rates = this.meter.rates;
   /** When it was first seen removed and without connections, ms; -1: not. */
   idleSince = -1;
   #service: Service;

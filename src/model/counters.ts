@@ -1,7 +1,7 @@
 /** Counters of a service, of a destination, and of the director. */
 
 /**
- * Indexes of `Counters` and `Rates`. Typed arrays, because a number property above 2^31 allocates at each
+ * Indexes of `Counters`. Typed arrays, because a number property above 2^31 allocates at each
  * change.
  */
 export const CONNECTIONS = 0;
@@ -12,8 +12,5 @@ export const OUT_OCTETS = 4;
 
 /** Five totals since the start or the last reset: in is from clients, out is to clients. */
 export type Counters = Float64Array<ArrayBuffer>;
-
-/** The same five per second, as last estimated. */
-export type Rates = Float64Array<ArrayBuffer>;
 
 export const newCounters = (): Counters => new Float64Array(5);

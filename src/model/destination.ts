@@ -1,6 +1,6 @@
 /** A destination: a real server in one virtual service. */
 import type { Address } from '../wire/address.ts';
-import type { Counters, Rates } from './counters.ts';
+import type { Counters } from './counters.ts';
 
 /** How packets reach a destination: address translation (-m), direct routing (-g) or a tunnel (-i). */
 export type ForwardingMethodName = 'nat' | 'dr' | 'tunnel';
@@ -61,5 +61,4 @@ export interface Destination {
   /** Exceeded its upper threshold, and is not yet below the lower one: receives no new connections. */
   readonly overloaded: boolean;
   readonly counters: Counters;
-  readonly rates: Rates;
 }

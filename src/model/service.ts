@@ -1,6 +1,6 @@
 /** A virtual service: the address that clients connect to, and how destinations are selected. */
 import type { Address } from '../wire/address.ts';
-import type { Counters, Rates } from './counters.ts';
+import type { Counters } from './counters.ts';
 import type { Destination } from './destination.ts';
 
 /** Control and data ports of FTP (RFC 959). */
@@ -45,5 +45,4 @@ export interface VirtualService {
   /** Newest first, as the kernel iterates them. */
   readonly destinations: readonly Destination[];
   readonly counters: Counters;
-  readonly rates: Rates;
 }

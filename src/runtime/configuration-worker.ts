@@ -5,7 +5,7 @@ import { LvsError } from '../model/errors.ts';
 import { hasMarks, type Loaded, loadConfiguration } from './configuration.ts';
 import type { Answer, Phase, PlanRequest, ReadConfiguration, ReloadPlan } from './configuration-thread.ts';
 import { watchedOf } from './health.ts';
-import { buffersOf, pack, unpacked } from './packed.ts';
+import { pack, unpacked } from './packed.ts';
 import { reloadCommands } from './reload.ts';
 
 /** Maximum number of warnings, and of manual changes, that are reported individually. */
@@ -58,8 +58,7 @@ async function answer<T extends { readonly value: ReadConfiguration | ReloadPlan
 ): Promise<T | undefined> {
   try {
     const result = await work();
-    // The memory of the lists is passed on, not copied: copies would delay packets.
-    port.postMessage({ value: result.value } satisfies Answer, buffersOf(Object.values(result.value)));
+    port.postMessage({ value: result.value } satisfies Answer);
     return result;
   } catch (error) {
     if (!(error instanceof LvsError)) throw error;

@@ -44,7 +44,6 @@ export function destinationAt(
     persistentConnections: 0,
     overloaded: false,
     counters: new Float64Array(5),
-    rates: new Float64Array(5),
   };
 }
 

@@ -25,7 +25,6 @@ export function destination(
     persistentConnections: 0,
     overloaded: false,
     counters: newCounters(),
-    rates: newCounters(),
     ...rest,
   };
 }
