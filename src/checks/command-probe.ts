@@ -1,7 +1,7 @@
 /** The command probe: runs a program; exit status 0 is healthy, and its first line of output is the message. */
 import { spawn } from 'node:child_process';
 import { errorMessage, failureOf } from './connect-errors.ts';
-import { endProcesses } from './marked-processes.ts';
+import { MarkedProcesses } from './marked-processes.ts';
 import type { Observation, Probe } from './probe.ts';
 import { expandVariables } from './target-variables.ts';
 
@@ -11,6 +11,7 @@ const MAX_MESSAGE_CHARACTERS = 120;
 
 /** Environment variable that marks the processes of one run, also those that left its process group (setsid(2)). */
 const RUN_VARIABLE = 'LVS_CHECK_RUN';
+const marked = new MarkedProcesses(RUN_VARIABLE);
 let runs = 0;
 
 export const commandProbe: Probe = ({ address, port, check }, signal) =>
@@ -32,14 +33,19 @@ export const commandProbe: Probe = ({ address, port, check }, signal) =>
       const line = lineOf(output);
       resolve({ healthy: false, message: line ? `${reason}: ${line}` : reason });
     };
-    const late = () => {
+    const endAll = () => {
       endGroup(child.pid);
-      void endProcesses(`${RUN_VARIABLE}=${run}`);
+      marked.end(run);
+    };
+    const late = () => {
+      endAll();
       for (const name of ['stdout', 'stderr'] as const) streams[name]?.destroy();
       fail(errorMessage(undefined, signal, check.timeout));
     };
     signal.addEventListener('abort', late, { once: true });
     child.on('error', (error) => resolve(failureOf(error, signal, check.timeout)));
+    // What the program left behind is not waited for, although it may hold the streams open.
+    child.on('exit', endAll);
     child.on('close', (status, ended) => {
       signal.removeEventListener('abort', late);
       if (status === 0) resolve({ healthy: true, message: lineOf(output) || 'status 0' });

@@ -1,4 +1,5 @@
 #!/usr/bin/env node
 import './supported-node.ts';
+import { loadProgram } from './load-program.ts';
 
-void import('./director/program.ts').then(({ main }) => main());
+loadProgram(import('./director/program.ts'), ({ main }) => main());

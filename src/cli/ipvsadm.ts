@@ -1,4 +1,5 @@
 #!/usr/bin/env node
 import './supported-node.ts';
+import { loadProgram } from './load-program.ts';
 
-void import('./ipvsadm/program.ts').then(({ ipvsadm }) => ipvsadm());
+loadProgram(import('./ipvsadm/program.ts'), ({ ipvsadm }) => ipvsadm());

@@ -3,8 +3,12 @@ import type { DirectorCore } from './core.ts';
 
 /** Interval of the readings, ms, at which --stats and --rate change (Linux 6.1, ip_vs_est.c). */
 const ESTIMATOR_INTERVAL_MS = 2000;
-/** Minimum number of meters in a portion. More are read when calls are rare, so that a reading lasts READING_MS at most. */
-const METERS_PER_PORTION = 512;
+/**
+ * Minimum and maximum number of meters in a portion: about 1 ms at most. Between them, as many as a reading needs that lasts
+ * READING_MS.
+ */
+const MIN_METERS = 512;
+const MAX_METERS = 8192;
 const READING_MS = 1000;
 /**
  * Maximum number of missed readings to catch up after a jump of the clock, as in a file of packets: then all
@@ -36,10 +40,13 @@ export class Estimator {
   advance(now: number): void {
     if (this.#next < 0) this.#next = now + this.#interval;
     this.#next = Math.max(this.#next, now - MAX_MISSED * this.#interval);
-    if (this.#reading && now > this.#portionAt) this.#readPortion(now);
-    while (now >= this.#next) {
+    if (this.#reading && now > this.#portionAt) {
+      this.#readPortion(now);
+      // A reading that lasted too long is not made up for.
+      if (!this.#reading) this.#next = Math.max(this.#next, now);
+    }
+    while (now >= this.#next && !this.#reading) {
       this.#next += this.#interval;
-      while (this.#reading) this.#readPortion(now);
       if (this.#core.settings.run_estimation === 0) continue;
       this.#reading = this.#meters();
       this.#portionAt = now;
@@ -48,10 +55,10 @@ export class Estimator {
   }
 
   #readPortion(now: number): void {
-    const share = Math.min((now - this.#portionAt) / READING_MS, 1);
+    const share = (now - this.#portionAt) / READING_MS;
     this.#portionAt = now;
     const { length } = this.#core.destinations.all;
-    for (let left = Math.max(METERS_PER_PORTION, 2 * length * share); left > 0; left--)
+    for (let left = Math.min(Math.max(MIN_METERS, 2 * length * share), MAX_METERS); left > 0; left--)
       if (this.#reading?.next().done) {
         this.#reading = undefined;
         return;

@@ -3,6 +3,7 @@
 import { type LinkFacts, linkFacts } from '../host/link-facts.ts';
 import { LvsError } from '../model/errors.ts';
 import type { System } from '../sys/system.ts';
+import { SystemCallError } from '../sys/system-call-error.ts';
 import { ETHERNET_HEADER, VLAN_TAG } from '../wire/ethernet.ts';
 import { type Capture, openCapture } from './pcap.ts';
 
@@ -167,7 +168,14 @@ export class InterfaceCapture {
 
   /** Passes on the packets of new captures from now on. */
   #begin({ captures, facts, begin }: OpenedCaptures): void {
-    this.#merged = begin();
+    try {
+      this.#merged = begin();
+    } catch (cause) {
+      // The interface was deleted meanwhile, or /sys shows another network namespace.
+      this.#abandon(captures, 0);
+      if (!(cause instanceof SystemCallError)) throw cause;
+      throw new LvsError('IO', `interface ${this.#options.interface}: ${cause.message}`, { cause });
+    }
     this.#captures = captures;
     this.#facts = facts;
     this.#openedMtu = facts.mtu;

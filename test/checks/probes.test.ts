@@ -199,13 +199,28 @@ test('the words of an agent are passed on', async () => {
   expect((await look('agent', ports['agent']!)).agent).toEqual({ health: 'up', percent: 75 });
 });
 
-test.each([
-  ['', 'sleep 600 & echo $! > "$0"; wait'],
-  [' in another session', 'setsid sh -c \'echo $$ > "$0"; exec sleep 600\' "$0" & wait'],
-])('a command check that times out takes the processes that it started with it%s', async (_, script) => {
+/** Returns the pid that a command writes to the file. */
+const pidIn = (file: string) =>
+  vi.waitFor(() => {
+    const text = readFileSync(file, 'utf8');
+    expect(text).toMatch(/\n$/);
+    return Number(text);
+  }, 10_000);
+
+/** Waits until a process has exited, or is a zombie that its new parent has not reaped yet. */
+const ended = (pid: number) =>
+  vi.waitFor(() => {
+    let state: string | undefined = 'gone';
+    try {
+      state = /\) (\w)/.exec(readFileSync(`/proc/${pid}/stat`, 'latin1'))?.[1];
+    } catch {}
+    expect(['Z', 'gone']).toContain(state);
+  }, 10_000);
+
+/** A check of that command, and the file that is its first argument. */
+function commandCheck(script: string) {
   const folder = mkdtempSync(join(tmpdir(), 'lvs-probe-'));
   const file = join(folder, 'pid');
-  const command = ['sh', '-c', script, file];
   const check: Check = {
     type: 'command',
     interval: 1,
@@ -214,26 +229,37 @@ test.each([
     rise: 1,
     maxStep: 20,
     slowStart: 0,
-    command,
+    command: ['sh', '-c', script, file],
   };
-  const ending = new AbortController();
   const target = { address: '127.0.0.1', port: 1, virtual: '192.0.2.1', check };
-  const looking = probes.command(target, ending.signal);
-  const pid = await vi.waitFor(() => {
-    const text = readFileSync(file, 'utf8');
-    expect(text).toMatch(/\n$/);
-    return Number(text);
-  }, 10_000);
+  return { file, target, [Symbol.dispose]: () => rmSync(folder, { recursive: true }) };
+}
+
+test.each([
+  ['', 'sleep 600 & echo $! > "$0"; wait'],
+  [' in another session', 'setsid sh -c \'echo $$ > "$0"; exec sleep 600\' "$0" & wait'],
+])('a command check that times out takes the processes that it started with it%s', async (_, script) => {
+  using it = commandCheck(script);
+  const ending = new AbortController();
+  const looking = probes.command(it.target, ending.signal);
+  const pid = await pidIn(it.file);
   ending.abort();
   expect(await looking).toEqual({ healthy: false, message: 'no answer in 1 s' });
-  // It has exited, or is a zombie that its new parent has not reaped yet.
-  const state = () => {
-    try {
-      return /\) (\w)/.exec(readFileSync(`/proc/${pid}/stat`, 'latin1'))?.[1];
-    } catch {
-      return 'gone';
-    }
-  };
-  await vi.waitFor(() => expect(['Z', 'gone']).toContain(state()), 10_000);
-  rmSync(folder, { recursive: true });
+  await ended(pid);
+});
+
+test.each([
+  ['', 'sleep 600 & echo $! > "$0"; echo fine'],
+  [' in another session', 'setsid -f sh -c \'echo $$ > "$0"; exec sleep 600\' "$0"; echo fine'],
+  [
+    ' in another session with other streams',
+    'setsid -f sh -c \'echo $$ > "$0"; exec sleep 600 > /dev/null 2>&1\' "$0"; echo fine',
+  ],
+])('a command check that ends takes the processes that it started with it%s', async (_, script) => {
+  using it = commandCheck(`${script}; until [ -s "$0" ]; do :; done`);
+  expect(await probes.command(it.target, new AbortController().signal)).toEqual({
+    healthy: true,
+    message: 'fine',
+  });
+  await ended(await pidIn(it.file));
 });

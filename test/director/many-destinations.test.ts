@@ -86,3 +86,22 @@ test('meters are read in portions', () => {
   for (const [i, count] of counts.slice(1).entries()) expect(count - counts[i]!).toBeLessThan(1100);
   expect(counts.at(-1)).toBe(5000);
 });
+
+test('a reading of many meters that is late continues in portions', () => {
+  const director = new Director({ host, maxConnections: 16 });
+  director.apply({ op: 'add-service', service, options: { scheduler: 'rr' } }, 0);
+  for (let i = 0; i < 20_000; i++) director.apply(command('add-destination', i), 0);
+  const { destinations } = [...director.context.services.all][0]!;
+  for (const { counters } of destinations) counters[IN_PACKETS] = 100;
+  const read = () => destinations.filter(({ meter }) => meter.traffic().inPackets === 100).length;
+  director.expire(0);
+  director.expire(2000);
+  director.expire(60_000);
+  expect(read()).toBeLessThan(10_000);
+  director.expire(60_100);
+  director.expire(60_200);
+  director.expire(60_300);
+  director.expire(60_400);
+  director.expire(60_500);
+  expect(read()).toBe(20_000);
+});

@@ -37,5 +37,22 @@ test.each(programs)('%s checks the version before it loads a file that old versi
   const source = readFileSync(join(PROJECT, 'src', 'cli', `${name}.ts`), 'utf8');
   const [first, ...others] = [...source.matchAll(/^import ['"{].*$/gm)].map(([line]) => line);
   expect(first).toBe("import './supported-node.ts';");
-  expect(others).toEqual([]);
+  expect(others).toEqual(["import { loadProgram } from './load-program.ts';"]);
 });
+
+test.skipIf(why !== undefined).each(['director', 'realserver'])(
+  '%s ends with one line that names the limit when it may not open its files',
+  (name) => {
+    const file = join(PROJECT, 'dist', 'src', 'cli', `${name}.js`);
+    // Node.js itself needs about 25.
+    const { status, stderr } = spawnSync(
+      'sh',
+      ['-c', 'ulimit -n 32; exec "$@"', 'sh', process.execPath, file, '--version'],
+      { encoding: 'utf8' },
+    );
+    expect(stderr).toMatch(
+      /^lvs: too many open files while the program is loaded: expected .*ulimit -n.*\n$/,
+    );
+    expect(status).toBe(1);
+  },
+);
