@@ -26,12 +26,16 @@ export function assemble(fragment: Fragment): Uint8Array<ArrayBuffer> {
   const view = new DataView(octets.buffer);
   let slot = 0;
   for (const each of instructions) {
-    const offset = each.target === undefined ? each.offset : distance(places, each.target, slot);
+    // A jump has the distance in its offset, a reference to a function in its immediate.
+    const target = each.target === undefined ? undefined : distance(places, each.target, slot);
+    const isReference = each.upper !== undefined;
+    const offset = isReference ? each.offset : (target ?? each.offset);
+    const imm = isReference ? (target ?? each.imm) : each.imm;
     const at = slot * SLOT;
     view.setUint8(at, each.opcode);
     view.setUint8(at + 1, each.dst | (each.src << 4));
     view.setInt16(at + 2, inRange(offset, 16, each), true);
-    view.setInt32(at + 4, inRange(each.imm, 32, each), true);
+    view.setInt32(at + 4, inRange(imm, 32, each), true);
     if (each.upper !== undefined) view.setInt32(at + SLOT + 4, inRange(each.upper, 32, each), true);
     slot += slotsOf(each);
   }

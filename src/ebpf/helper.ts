@@ -33,3 +33,9 @@ export const ROOM_MAC = 1;
 export const FIXED_GSO = 1;
 export const ENCAP_L3_IPV4 = 1 << 1;
 export const ENCAP_L3_IPV6 = 1 << 2;
+
+/**
+ * r1: number of calls, r2: function, r3: second argument of the function, r4: 0. Calls the function with a count from 0 until
+ * it returns 1 instead of 0. Returns the number of calls. Requires Linux 5.17.
+ */
+export const LOOP = 181;

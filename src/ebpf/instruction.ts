@@ -36,7 +36,7 @@ export interface Instruction {
   readonly imm: number;
   /** Upper 32 bits of a 64-bit immediate, which takes two slots; undefined in other instructions. */
   readonly upper?: number;
-  /** Target of a jump. */
+  /** Target of a jump, or of `loadFunction`. */
   readonly target?: Label;
   /** Labels of this instruction. */
   readonly labels?: readonly Label[];
@@ -201,6 +201,7 @@ export const atomic = (size: Size, kind: number, dst: Register, offset: number, 
 /** Values of src in a 64-bit immediate: what the immediate stands for. */
 export const MAP_FD = 1;
 export const MAP_VALUE = 2;
+export const FUNCTION = 4;
 
 /** dst = 64-bit immediate, given as two halves. */
 export const loadImm64 = (dst: Register, lower: number, upper: number): Instruction => ({
@@ -216,6 +217,15 @@ export const loadMap = (dst: Register, fd: number): Instruction => ({
 export const loadMapValue = (dst: Register, fd: number, offset = 0): Instruction => ({
   ...plain(IMM | DW | LD, dst, MAP_VALUE, 0, fd),
   upper: offset,
+});
+/**
+ * dst = the function at the label, as an argument of a helper that calls it. Functions come after the main one, and end
+ * with `exit`. Requires Linux 5.13.
+ */
+export const loadFunction = (dst: Register, target: Label): Instruction => ({
+  ...plain(IMM | DW | LD, dst, FUNCTION, 0, 0),
+  upper: 0,
+  target,
 });
 
 /** Labels the first instruction of `fragment`. Throws RangeError for an empty fragment. */

@@ -2,6 +2,7 @@
 
 import { SLOT } from './assemble.ts';
 import { type Bpf, refused, setName, setUint64 } from './bpf.ts';
+import { FUNCTION_INFO_BYTES, functionInfo, functionsOf, loadTypes } from './functions.ts';
 
 /** Types (enum bpf_prog_type in include/uapi/linux/bpf.h). */
 const PROGRAM_TYPES = { schedulerClassifier: 3, xdp: 6 } as const;
@@ -19,6 +20,10 @@ const LOAD = {
   flags: 44,
   name: 48,
   attachType: 68,
+  types: 72,
+  functionBytes: 76,
+  functions: 80,
+  functionCount: 88,
   size: 128,
 } as const;
 
@@ -82,10 +87,35 @@ export class Program implements Disposable {
 }
 
 function load(bpf: Bpf, options: ProgramOptions, log: number, logSize: number): number {
+  const functions = functionsOf(options.code);
+  if (functions.length === 1) return loadWith(bpf, options, log, logSize, () => {});
+  const types = loadTypes(bpf);
+  try {
+    return bpf.lendCopy(functionInfo(functions), ({ address }) =>
+      loadWith(bpf, options, log, logSize, (attributes) => {
+        attributes.setUint32(LOAD.types, types, true);
+        attributes.setUint32(LOAD.functionBytes, FUNCTION_INFO_BYTES, true);
+        setUint64(attributes, LOAD.functions, address);
+        attributes.setUint32(LOAD.functionCount, functions.length, true);
+      }),
+    );
+  } finally {
+    bpf.system.close(types);
+  }
+}
+
+function loadWith(
+  bpf: Bpf,
+  options: ProgramOptions,
+  log: number,
+  logSize: number,
+  describe: (attributes: DataView) => void,
+): number {
   const { type, name, code, license = 'MIT', attachType = 0, flags = 0 } = options;
   return bpf.lendText(license, (licensed) =>
     bpf.lendCopy(code, (instructions) =>
       bpf.try('PROG_LOAD', LOAD.size, (attributes) => {
+        describe(attributes);
         attributes.setUint32(LOAD.type, PROGRAM_TYPES[type], true);
         attributes.setUint32(LOAD.count, code.length / SLOT, true);
         setUint64(attributes, LOAD.instructions, instructions.address);

@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { AssemblerError, assemble } from '../../src/ebpf/assemble.ts';
+import { functionsOf } from '../../src/ebpf/functions.ts';
 import type { Fragment, Instruction, Register } from '../../src/ebpf/instruction.ts';
 import * as bpf from '../../src/ebpf/instruction.ts';
 import { disassemble, listing, print } from '../support/ebpf/disassemble.ts';
@@ -47,6 +48,20 @@ describe('labels', () => {
     expect(listing(disassemble(assemble(program)))).toBe(
       ['   0: if r1 != 1 goto +3', '   1: r2 = map[fd:3]', '   3: goto -4', '   4: exit'].join('\n'),
     );
+  });
+
+  test('resolve to functions behind the main one', () => {
+    const program = [
+      bpf.loadFunction(R2, 'visit'),
+      exit(),
+      at('other', exit()),
+      at('visit', bpf.mov.imm(R0, 0)),
+      exit(),
+    ];
+    const code = assemble(program);
+    expect(listing(disassemble(code)).split('\n')[0]).toBe('   0: r2 = func +3');
+    expect(functionsOf(code)).toEqual([0, 4]);
+    expect(functionsOf(assemble(exit()))).toEqual([0]);
   });
 
   test('that are symbols do not collide when a fragment occurs twice', () => {

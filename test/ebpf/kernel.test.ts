@@ -7,6 +7,7 @@ import { describe, expect, test } from 'vitest';
 import { assemble } from '../../src/ebpf/assemble.ts';
 import type { Bpf } from '../../src/ebpf/bpf.ts';
 import { probeFeatures } from '../../src/ebpf/features.ts';
+import { LOOP } from '../../src/ebpf/helper.ts';
 import type { Fragment } from '../../src/ebpf/instruction.ts';
 import * as bpf from '../../src/ebpf/instruction.ts';
 import { ATTACH_TCX_INGRESS, attachTcxIngress, attachXdp } from '../../src/ebpf/link.ts';
@@ -99,6 +100,29 @@ describe.skipIf(why !== undefined)('programs', () => {
     const run = testRun(it, program, packet, { repeat: 10 });
     expect(run.result).toBe(2);
     expect([run.packet.length, run.packet[0], run.packet[1]]).toEqual([64, 0xaa, 0]);
+  });
+
+  test('have functions that the kernel calls in a loop', () => {
+    using program = xdp(
+      'loop',
+      bpf.storeImm(DW, bpf.FP, -8, 0),
+      bpf.mov.imm(R1, 100),
+      bpf.loadFunction(R2, 'add'),
+      bpf.mov.reg(bpf.R3, bpf.FP),
+      bpf.add.imm(bpf.R3, -8),
+      bpf.mov.imm(bpf.R4, 0),
+      bpf.call(LOOP),
+      bpf.load(DW, R0, bpf.FP, -8),
+      exit(),
+      bpf.at('add', bpf.load(DW, bpf.R3, R2, 0)),
+      bpf.add.reg(bpf.R3, R1),
+      bpf.store(DW, R2, 0, bpf.R3),
+      bpf.mov.imm(R0, 0),
+      bpf.jlt.imm(R1, 10, 'on'),
+      bpf.mov.imm(R0, 1),
+      bpf.at('on', exit()),
+    );
+    expect(testRun(it, program, packet).result).toBe(55);
   });
 
   test('that the verifier refuses report its last line and its log', () => {

@@ -4,6 +4,7 @@ import {
   ALU,
   ALU64,
   ATOMIC,
+  FUNCTION,
   type Instruction,
   JMP,
   JMP32,
@@ -103,6 +104,7 @@ export function print({ opcode, dst, src, offset, imm, upper }: Instruction): st
     case LD:
       if (src === MAP_FD) return `r${dst} = map[fd:${imm}]`;
       if (src === MAP_VALUE) return `r${dst} = map[fd:${imm}][0]+${upper}`;
+      if (src === FUNCTION) return `r${dst} = func ${signed(imm)}`;
       return `r${dst} = 0x${(((BigInt(upper ?? 0) & 0xffffffffn) << 32n) | (BigInt(imm) & 0xffffffffn)).toString(16)}`;
     case LDX:
       return `r${dst} = ${place(src)}`;

@@ -16,6 +16,7 @@ const SKB_PULL_DATA = 39;
 const XDP_ADJUST_HEAD = 44;
 const SKB_ADJUST_ROOM = 50;
 const JIFFIES64 = 118;
+const LOOP = 181;
 
 /** Index of the interface that a packet came by. */
 const INTERFACE = 1;
@@ -93,6 +94,11 @@ export function interpret(
     },
     [PROCESSOR_ID]: () => 0n,
     [JIFFIES64]: () => maps.jiffies ?? 0n,
+    [LOOP]: (machine, turns, visit, state) => {
+      let turn = 0n;
+      while (turn < turns) if (machine.call(visit, turn++, state) !== 0) break;
+      return turn;
+    },
     [REDIRECT]: (_machine, to) => {
       interfaceIndex = Number(to);
       return BigInt(REDIRECTED[hook]);

@@ -22,6 +22,8 @@ export interface Surroundings {
 const STACK = 512;
 /** The context's address: loads from it go to `Surroundings.context`. */
 export const CONTEXT = 1n << 60n;
+/** The address of the function in the first slot. */
+const FUNCTIONS = 1n << 61n;
 /** Instructions after which a program counts as endless. */
 const LIMIT = 1_000_000;
 const MASK64 = (1n << 64n) - 1n;
@@ -63,11 +65,21 @@ export class Machine {
 
   /** Runs the program and returns r0, 32 bits. Throws Fault where a kernel would not have let it run. */
   run(): number {
+    return this.#execute(0, CONTEXT);
+  }
+
+  /** Runs the function at an address that the program loaded, as a helper does. Returns and throws as `run` does. */
+  call(address: bigint, first: bigint, second: bigint): number {
+    return this.#execute(Number(address - FUNCTIONS), first, second);
+  }
+
+  #execute(slot: number, first: bigint, second = 0n): number {
     const r: bigint[] = Array(11).fill(0n);
     const stack = this.memory.map('stack', new Uint8Array(STACK));
-    r[bpf.R1] = CONTEXT;
+    r[bpf.R1] = first;
+    r[bpf.R2] = second;
     r[bpf.FP] = stack.base + BigInt(STACK);
-    let pc = 0;
+    let pc = slot;
     for (let steps = 0; steps < LIMIT; steps++) {
       const each = this.#slots[pc];
       if (!each) throw new Fault(`jump to slot ${pc}`);
@@ -76,7 +88,8 @@ export class Machine {
       pc += each.upper === undefined ? 1 : 2;
       switch (cls) {
         case bpf.LD:
-          r[each.dst] = this.#immediate(each);
+          r[each.dst] =
+            each.src === bpf.FUNCTION ? FUNCTIONS + BigInt(pc - 1 + each.imm) : this.#immediate(each);
           break;
         case bpf.LDX:
           r[each.dst] = this.#load(r[each.src]! + BigInt(each.offset), SIZES[each.opcode & 0x18]!, each);
