@@ -24,6 +24,7 @@ import { KernelMemory } from '../offload/kernel-memory.ts';
 import { type NextHop, NextHops } from '../offload/next-hops.ts';
 import { forwarderCode } from '../offload/program.ts';
 import { ProgramTable } from '../offload/program-table.ts';
+import { SchedulerPrograms } from '../offload/schedule/loading.ts';
 import { ADMIT } from '../offload/scratch.ts';
 import { ServiceMap } from '../offload/service-map.ts';
 import { serviceNumbers } from '../offload/services.ts';
@@ -87,6 +88,7 @@ interface Parts {
   readonly services: ServiceMap;
   readonly attachments: Attachments;
   readonly programs: ProgramTable;
+  readonly schedulers: SchedulerPrograms;
   readonly interfaces: HandBack;
 }
 
@@ -97,6 +99,7 @@ export class Offloading {
   readonly #options: OffloadingOptions;
   readonly #attachments: Attachments;
   readonly #programs: ProgramTable;
+  readonly #schedulers: SchedulerPrograms;
   readonly #services: ServiceMap;
   /** Revision of the services whose numbers the kernel has. */
   #revision = -1;
@@ -120,13 +123,14 @@ export class Offloading {
   /** Use `openOffloading`. */
   constructor(
     options: OffloadingOptions,
-    { bpf, io, shared, services, attachments, programs, interfaces }: Parts,
+    { bpf, io, shared, services, attachments, programs, schedulers, interfaces }: Parts,
   ) {
     this.#options = options;
     this.io = io;
     this.shared = shared;
     this.#services = services;
     this.#programs = programs;
+    this.#schedulers = schedulers;
     this.#interfaces = interfaces;
     this.#attachments = attachments;
     this.#neighbors = new KernelNeighbors(bpf.system);
@@ -203,7 +207,7 @@ export class Offloading {
     try {
       work();
     } catch (error) {
-      if (!(error instanceof SystemCallError)) throw error;
+      if (!(error instanceof SystemCallError || error instanceof VerifierError)) throw error;
       this.#options.log('error', 'offload-failed', {
         error: `${what} of the kernel path: incomplete: ${error.message}`,
       });
@@ -215,6 +219,7 @@ export class Offloading {
     this.#hops.clear();
     await this.#forwarding!.review();
     this.#number();
+    this.#loadSchedulers();
   }
 
   /** Makes the kernel's program know the numbers of the services. */
@@ -223,6 +228,12 @@ export class Offloading {
     if (services.revision === this.#revision) return;
     this.#revision = services.revision;
     this.#guard('services', () => this.#services.number(serviceNumbers(services.all)));
+  }
+
+  /** Loads programs of the schedulers of services. The director selects where the kernel refuses one (Linux 5.16). */
+  #loadSchedulers(): void {
+    for (const { options } of this.#director!.context.services.all)
+      this.#guard(`scheduler ${options.scheduler}`, () => this.#schedulers.load(options.scheduler));
   }
 
   /** Removes programs and tables from the kernel. */
@@ -304,6 +315,7 @@ export async function openOffloading(options: OffloadingOptions): Promise<Offloa
     const programs = new ProgramTable(bpf, hook, arrays.programArray);
     opened.push(programs);
     programs.load(ADMIT, 'lvs_admit', admissionCode(parts));
+    const schedulers = new SchedulerPrograms(programs, parts);
     const code = forwarderCode(parts);
     const attachments = new Attachments(bpf, { hook, role: 'director', code });
     opened.push(attachments);
@@ -322,6 +334,7 @@ export async function openOffloading(options: OffloadingOptions): Promise<Offloa
       services,
       attachments,
       programs,
+      schedulers,
       interfaces,
     });
     return offloading;

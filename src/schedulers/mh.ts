@@ -18,7 +18,7 @@ const TURN_BITS = 6;
  * Both halves of the keys (ip_vs_mh.c): for the first slots, and for the strides. Fixed, so that all
  * directors agree.
  */
-const PLACE = 2_654_435_761;
+export const PLACE_KEY = 2_654_435_761;
 const STRIDE = 2_654_446_892;
 
 /** The sequence of slots that one destination takes. */
@@ -50,7 +50,7 @@ function walks(destinations: readonly Destination[], family: 4 | 6): Walk[] {
     const key = (foldServer(destination.address, family) + destination.port) | 0;
     return {
       destination,
-      place: hsiphash(key, PLACE, PLACE) % SLOTS,
+      place: hsiphash(key, PLACE_KEY, PLACE_KEY) % SLOTS,
       stride: (hsiphash(key, STRIDE, STRIDE) % (SLOTS - 1)) + 1,
       turns: Math.max(1, (destination.lastWeight / divisor) >> shift),
     };
@@ -86,13 +86,13 @@ export const mh: SchedulerFactory = (context) => {
         context.position.setTable(table);
       }
       const key = (foldAddress(caddr) + ((context.flags & PORT) !== 0 ? cport : 0)) | 0;
-      const home = hsiphash(key, PLACE, PLACE) % SLOTS;
+      const home = hsiphash(key, PLACE_KEY, PLACE_KEY) % SLOTS;
       const destination = table[home];
       if (!destination || isEligible(destination)) return destination;
       if ((context.flags & FALLBACK) === 0) return undefined;
       // The offsets start at the slot's own number (ip_vs_mh.c), not at 1.
       for (let offset = 0; offset < SLOTS; offset++) {
-        const other = table[hsiphash((key + ((home + offset) % SLOTS)) | 0, PLACE, PLACE) % SLOTS]!;
+        const other = table[hsiphash((key + ((home + offset) % SLOTS)) | 0, PLACE_KEY, PLACE_KEY) % SLOTS]!;
         if (isEligible(other)) return other;
       }
       return undefined;

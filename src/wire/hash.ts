@@ -8,7 +8,7 @@ import { isV4 } from './address.ts';
 /**
  * 2^32 less 2^32 divided by the golden ratio: multiplying by it spreads small differences to the high bits.
  */
-const GOLDEN_RATIO_32 = 0x61c88647;
+export const GOLDEN_RATIO_32 = 0x61c88647;
 
 /**
  * Returns the high `bits` bits, 1..32, of the multiplicative hash of a 32-bit word (Knuth, volume 3, section
@@ -27,18 +27,17 @@ export const mix = (word: number): number => Math.imul(word, GOLDEN);
 export const foldAddress = (address: Address): number =>
   isV4(address) ? address[3]! : (address[0]! ^ address[1]! ^ address[2]! ^ address[3]!) >>> 0;
 
-/* SipHash (Aumasson, Bernstein 2012): the initial state, high and low words of v0..v3. */
-const V0_HIGH = 0x736f6d65;
-const V0_LOW = 0x70736575;
-const V1_HIGH = 0x646f7261;
-const V1_LOW = 0x6e646f6d;
-const V2_HIGH = 0x6c796765;
-const V2_LOW = 0x6e657261;
-const V3_HIGH = 0x74656462;
-const V3_LOW = 0x79746573;
+/** SipHash (Aumasson, Bernstein 2012): the initial state, high and low words of v0 to v3. */
+export const SIPHASH_STATE = [
+  [0x736f6d65, 0x70736575],
+  [0x646f7261, 0x6e646f6d],
+  [0x6c796765, 0x6e657261],
+  [0x74656462, 0x79746573],
+] as const;
+const [[V0_HIGH, V0_LOW], [V1_HIGH, V1_LOW], [V2_HIGH, V2_LOW], [V3_HIGH, V3_LOW]] = SIPHASH_STATE;
 
 /** Bytes in the one word that is hashed: SipHash puts the length into the top byte of the last block. */
-const LENGTH = 4;
+export const SIPHASH_WORD_BYTES = 4;
 /** One compression round, then three of finalization: SipHash-1-3. */
 const ROUNDS = 4;
 
@@ -53,7 +52,7 @@ export function hsiphash(word: number, key0: number, key1: number, key0High = 0,
   let v1l = key1 ^ V1_LOW;
   let v2h = key0High ^ V2_HIGH;
   let v2l = key0 ^ V2_LOW;
-  let v3h = key1High ^ V3_HIGH ^ (LENGTH << 24);
+  let v3h = key1High ^ V3_HIGH ^ (SIPHASH_WORD_BYTES << 24);
   let v3l = key1 ^ V3_LOW ^ word;
   for (let round = 0; round < ROUNDS; round++) {
     let low: number;
@@ -87,7 +86,7 @@ export function hsiphash(word: number, key0: number, key1: number, key0High = 0,
     v2l = high;
     v2h = low;
     if (round === 0) {
-      v0h ^= LENGTH << 24;
+      v0h ^= SIPHASH_WORD_BYTES << 24;
       v0l ^= word;
       v2l ^= 0xff;
     }

@@ -1,6 +1,6 @@
 /** Checks that the kernel's verifier takes every program of the project. */
 import { assemble } from '../../src/ebpf/assemble.ts';
-import { Bpf, setUint64 } from '../../src/ebpf/bpf.ts';
+import { Bpf } from '../../src/ebpf/bpf.ts';
 import { exit, mov, R0 } from '../../src/ebpf/instruction.ts';
 import { ATTACH_TCX_INGRESS } from '../../src/ebpf/link.ts';
 import { BpfMap } from '../../src/ebpf/map.ts';
@@ -13,6 +13,7 @@ import { handBackCode, INTERFACE_KEY, INTERFACE_VALUE } from '../../src/offload/
 import { type Hook, tc, xdp } from '../../src/offload/hooks.ts';
 import { KernelMemory } from '../../src/offload/kernel-memory.ts';
 import { forwarderCode } from '../../src/offload/program.ts';
+import { scheduleCode } from '../../src/offload/schedule/program.ts';
 import { ServiceMap } from '../../src/offload/service-map.ts';
 import { loadSystem } from '../../src/sys/system.ts';
 import { secretsFrom } from '../../src/table/homes.ts';
@@ -24,6 +25,9 @@ import {
   SETTINGS_BYTES,
 } from '../../src/table/record-layout.ts';
 import { parseAddress } from '../../src/wire/address.ts';
+import { SCHEDULERS } from '../offload/scheduled.ts';
+import { ScheduledPair, scheduleAmong } from '../offload/scheduled-pair.ts';
+import { MAX_VERIFIED, verifiedInstructions } from '../support/ebpf/verified.ts';
 import type { Check } from './check.ts';
 
 const VIPS = ['192.0.2.80', '2001:db8::80'].map((text) => parseAddress(text)!);
@@ -31,8 +35,6 @@ const VIPS = ['192.0.2.80', '2001:db8::80'].map((text) => parseAddress(text)!);
 const LOOPBACK = 1;
 const PLACES = 1024;
 const RECORDS = 64;
-/** Instructions that the verifier may look at; it refuses a program at 1,000,000 (BPF_COMPLEXITY_LIMIT_INSNS). */
-const MAX_VERIFIED = 100_000;
 
 export async function programChecks(): Promise<Check[]> {
   const bpf = new Bpf(await loadSystem());
@@ -46,6 +48,10 @@ export async function programChecks(): Promise<Check[]> {
     ['admission', () => admissionCode(parts(hook))],
     ['hand-back', () => handBackCode(hook, interfaceMap(bpf).descriptor)],
     ['decapsulation', () => decapCode(hook, VIPS)],
+    ...SCHEDULERS.map((scheduler): [string, () => Uint8Array] => [
+      scheduler,
+      () => scheduleCode(scheduler, parts(hook)),
+    ]),
   ];
   return [
     ...[xdp, tc].flatMap((hook) =>
@@ -55,6 +61,7 @@ export async function programChecks(): Promise<Check[]> {
       })),
     ),
     { name: 'load entry of a clsact filter', run: async () => loadEntry(bpf) },
+    { name: 'programs of schedulers select as the director does', run: async () => schedule(bpf) },
   ];
 }
 
@@ -94,24 +101,15 @@ function verified(bpf: Bpf, hook: Hook, code: Uint8Array): string {
   return `${instructions} instructions verified, ${ms} ms`;
 }
 
-/** Offsets in struct bpf_prog_info (include/uapi/linux/bpf.h, Linux 5.16) and in union bpf_attr. */
-const VERIFIED_INSTRUCTIONS = 216;
-const INFO_BYTES = 224;
-const ATTRIBUTE = { descriptor: 0, length: 4, info: 8, size: 16 } as const;
-
-/** Returns how many instructions the verifier looked at. */
-const verifiedInstructions = (bpf: Bpf, program: Program): number =>
-  bpf.arena.lend(INFO_BYTES, ({ address, view }) => {
-    bpf.call('OBJ_GET_INFO_BY_FD', ATTRIBUTE.size, (attributes) => {
-      attributes.setUint32(ATTRIBUTE.descriptor, program.descriptor, true);
-      attributes.setUint32(ATTRIBUTE.length, INFO_BYTES, true);
-      setUint64(attributes, ATTRIBUTE.info, address);
-    });
-    return view.getUint32(VERIFIED_INSTRUCTIONS, true);
-  });
-
 function loadEntry(bpf: Bpf): string {
   using program = new Program(bpf, { ...optionsOf(tc), code: assemble([mov.imm(R0, tc.pass), exit()]) });
   using entry = new EntryProgram(bpf, program, { ...optionsOf(tc), pass: tc.pass });
   return entry.descriptor > 0 ? 'loaded' : '';
+}
+
+/** Verifiers differ in what they take for dead code in a function that is called in a loop. */
+function schedule(bpf: Bpf): string {
+  const { selected, left } = scheduleAmong(new ScheduledPair(bpf), 64, 50);
+  if (selected < 10 * left) throw new Error(`${selected} connections selected: expected ten times ${left}`);
+  return `${selected} connections selected, ${left} left to the director`;
 }

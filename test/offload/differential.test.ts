@@ -3,6 +3,7 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { LvsError } from '../../src/model/errors.ts';
 import { DEFAULT_SETTINGS, type SettingName } from '../../src/model/settings.ts';
+import { SCHEDULERS } from './scheduled.ts';
 import { Alone, expectSame, Offloaded } from './two-directors.ts';
 
 const SERVICES: Readonly<Record<string, readonly string[]>> = {
@@ -123,7 +124,7 @@ const command = fc.oneof(
   step('drop', service, (name) => (one) => one.drop(name)),
   step(
     'serve',
-    fc.tuple(service, fc.constantFrom(0, LASTING), fc.boolean(), fc.constantFrom('rr', 'wlc', 'sh'), options),
+    fc.tuple(service, fc.constantFrom(0, LASTING), fc.boolean(), fc.constantFrom(...SCHEDULERS), options),
     ([name, persistent, ops, scheduler, o]) =>
       (one) =>
         one.serve(name, SERVICES[name]!, { ...o, persistent, scheduler, ops: ops && name.startsWith('udp') }),

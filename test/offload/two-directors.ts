@@ -7,9 +7,11 @@ import type { Verdict } from '../../src/model/verdict.ts';
 import { admissionCode } from '../../src/offload/admit.ts';
 import type { NextHop } from '../../src/offload/next-hops.ts';
 import { forwarderCode } from '../../src/offload/program.ts';
+import { scheduleCode } from '../../src/offload/schedule/program.ts';
 import { ADMIT } from '../../src/offload/scratch.ts';
 import { serviceNumbers, serviceValue } from '../../src/offload/services.ts';
 import { KernelForwarding } from '../../src/runtime/kernel-forwarding.ts';
+import { SCHEDULER } from '../../src/table/record-layout.ts';
 import { type Address, formatAddress, isV4, parseAddress } from '../../src/wire/address.ts';
 import { type MacAddress, parseMac } from '../../src/wire/ethernet.ts';
 import type { Frame } from '../../src/wire/frame.ts';
@@ -18,6 +20,7 @@ import { interpret } from '../support/ebpf/hooks.ts';
 import { framed } from '../support/packets.ts';
 import { serviceKeys } from '../support/service-keys.ts';
 import { arriving, HOOKS, ipOf, type Outcome, outcomeOf, TAP } from './datapaths.ts';
+import { SCHEDULERS } from './scheduled.ts';
 import { arraysOf, SERVICE_MAP, sharedTable, TestMaps, TestMemory, TICK } from './shared-table.ts';
 
 /** The director of the comparison: all packets go through it. */
@@ -101,6 +104,8 @@ export class Offloaded extends Alone {
     };
     this.#code = forwarderCode(parts);
     maps.programs.set(ADMIT, admissionCode(parts));
+    for (const scheduler of SCHEDULERS)
+      maps.programs.set(SCHEDULER[scheduler], scheduleCode(scheduler, parts));
     this.#forwarding = new KernelForwarding(this.director, shared, (to) => this.#hop(to));
   }
 

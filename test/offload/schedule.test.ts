@@ -1,0 +1,59 @@
+/** Programs of schedulers select what the director's schedulers do, and both go on from each other's position. */
+import fc from 'fast-check';
+import { beforeAll, describe, expect, test } from 'vitest';
+import type { Bpf } from '../../src/ebpf/bpf.ts';
+import { MAX_LISTED } from '../../src/table/record-layout.ts';
+import { kernel } from '../support/ebpf/kernel.ts';
+import { MAX_VERIFIED, verifiedInstructions } from '../support/ebpf/verified.ts';
+import { noKernel } from './datapaths.ts';
+import { SCHEDULERS } from './scheduled.ts';
+import { ScheduledPair, type Step, scheduleAmong } from './scheduled-pair.ts';
+
+test('this kernel can load programs', ({ skip }) => skip(noKernel !== undefined, noKernel));
+
+const connections = fc.oneof(fc.constant(0), fc.nat(3), fc.nat(1 << 24));
+const steps = fc.array(
+  fc.record<Step>({
+    what: fc.constantFrom(
+      ...(['add', 'add', 'edit', 'remove', 'count', 'flags'] as const),
+      ...(['program', 'program', 'program', 'director', 'director'] as const),
+    ),
+    at: fc.nat(),
+    weight: fc.oneof(fc.constant(0), fc.nat(5), fc.nat(5), fc.nat(0x7fffffff)),
+    upper: fc.oneof(fc.constant(0), fc.constant(0), fc.nat(4)),
+    active: connections,
+    inactive: connections,
+    flags: fc.nat(3),
+  }),
+  { minLength: 10, maxLength: 80, size: 'max' },
+);
+
+describe.skipIf(noKernel !== undefined)('the program of', () => {
+  let pair: ScheduledPair;
+  beforeAll(() => {
+    pair = new ScheduledPair(kernel as Bpf);
+  });
+
+  describe.each(SCHEDULERS)('%s', (name) => {
+    test(`is verified in at most ${MAX_VERIFIED} instructions`, () => {
+      const program = pair.programs.load(name);
+      expect(verifiedInstructions(kernel as Bpf, program)).toBeLessThanOrEqual(MAX_VERIFIED);
+    });
+
+    test('and the director select in turns as one director does, while the list changes', () => {
+      fc.assert(
+        fc.property(fc.constantFrom<4 | 6>(4, 6), steps, (family, all) => {
+          pair.serve(name, family);
+          for (const step of all) pair.take(step);
+        }),
+        { numRuns: name === 'mh' ? 15 : 60 },
+      );
+    });
+  });
+
+  test.each([1, 2, 64, MAX_LISTED])('each scheduler selects among %i destinations', (size) => {
+    const { selected, left } = scheduleAmong(pair, size, 200);
+    expect(selected).toBeGreaterThan(1000);
+    expect(left).toBeLessThan(selected);
+  });
+});
