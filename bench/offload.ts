@@ -1,17 +1,18 @@
-/** Measures the kernel path: `node dist/bench/offload.js [--quick] [--json] [cost] [live] [upcalls]`. Needs root. */
+/** Measures the kernel path: `node dist/bench/offload.js [--quick] [--json] [cost] [live] [upcalls] [schedule]`. Needs root. */
 import { cpus } from 'node:os';
 import { parseArgs } from 'node:util';
 import { Bpf } from '../src/ebpf/bpf.ts';
 import { loadSystem } from '../src/sys/system.ts';
 import { type Costs, costs, filled, METHODS } from './offload-cost.ts';
 import { Lane, type LiveFigures } from './offload-live.ts';
+import { LIST_SIZES, selections } from './offload-schedule.ts';
 import { formatUpcalls, type UpcallFigures, upcalls } from './offload-upcalls.ts';
 
 const FLOWS = [1, 1024, 65_536, 1_048_576];
 const HOOKS = ['xdp', 'tc'] as const;
 
 /** Parts that can be selected. */
-const PARTS = ['cost', 'live', 'upcalls'];
+const PARTS = ['cost', 'live', 'upcalls', 'schedule'];
 
 const { values, positionals } = parseArgs({
   options: { quick: { type: 'boolean', default: false }, json: { type: 'boolean', default: false } },
@@ -73,6 +74,15 @@ if (part('upcalls'))
     upcalled[hook] = figures;
     say(formatUpcalls(hook, figures));
   }
+const scheduled: Record<string, Record<number, number>> = {};
+if (part('schedule')) {
+  say(`ns a selection by the program of a scheduler, among ${LIST_SIZES.join(', ')} destinations`);
+  for (const [scheduler, figures] of selections(bpf, rounds)) {
+    scheduled[scheduler] = figures;
+    const columns = LIST_SIZES.map((size) => String(figures[size]).padStart(6));
+    say(`${scheduler.padEnd(4)} ${columns.join(' ')}`);
+  }
+}
 if (values.json)
   console.log(
     JSON.stringify({
@@ -82,6 +92,7 @@ if (values.json)
       unplaced,
       live,
       upcalls: upcalled,
+      schedule_ns: scheduled,
     }),
   );
 // Freeing a large table takes time.
