@@ -95,6 +95,15 @@ export class ControlClient implements DirectorApi, ConfigurationApi, PacketApi, 
     return { ...configuration, commands };
   }
 
+  /** Makes the director end, and resolves with its name in this network namespace. */
+  async stop(): Promise<string> {
+    let stopping: string | undefined;
+    for await (const answer of this.#ask({ version: VERSION, ask: 'stop' }))
+      if ('stopping' in answer) stopping = answer.stopping;
+    if (stopping === undefined) throw protocolError('incomplete answer: name of the director missing');
+    return stopping;
+  }
+
   async explain(octets: Uint8Array): Promise<Explanation> {
     let explanation: Explanation | undefined;
     const packet = Buffer.from(octets).toString('base64');

@@ -70,6 +70,8 @@ export interface DirectorApi {
   connections(): AsyncIterable<readonly ConnectionSnapshot[]>;
   readonly configuration?: ConfigurationApi;
   readonly packets?: PacketApi;
+  /** Makes the director end soon, which restores the host. Resolves with the director's name in its network namespace. */
+  readonly stop?: () => Promise<string>;
 }
 
 /** Reports whether both addresses name the same service. */

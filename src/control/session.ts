@@ -62,6 +62,9 @@ async function* answersTo(line: string, api: DirectorApi): AsyncGenerator<Answer
       );
       break;
     }
+    case 'stop':
+      yield { stopping: await stopOf(api)() };
+      break;
     case 'explain':
       yield { explanation: await packetsOf(api).explain(Buffer.from(request.octets, 'base64')) };
       break;
@@ -77,6 +80,11 @@ async function* answersTo(line: string, api: DirectorApi): AsyncGenerator<Answer
 function configurationOf({ configuration }: DirectorApi): ConfigurationApi {
   if (configuration) return configuration;
   throw new LvsError('UNAVAILABLE', 'configuration: not available on this director');
+}
+
+function stopOf({ stop }: DirectorApi): () => Promise<string> {
+  if (stop) return stop;
+  throw new LvsError('UNAVAILABLE', 'stop: not available on this director');
 }
 
 function packetsOf({ packets }: DirectorApi): PacketApi {

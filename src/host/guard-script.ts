@@ -5,6 +5,7 @@ import { PROTOCOL_NUMBERS } from '../model/naming.ts';
 import { countPart, type OwnedChange, type OwnedPart, protocolsOf } from '../model/owned-packets.ts';
 import type { Protocol } from '../model/service.ts';
 import { Slice } from '../model/slice.ts';
+import { GuardLifetime, LIFETIME_SETS, renewLifetime } from './guard-lifetime.ts';
 import { markMatch, PORT_PROTOCOLS } from './mark-match.ts';
 
 /** A change of the packets that the host must not process. */
@@ -43,6 +44,9 @@ const NFT_WORDS = {
 type Family = keyof typeof NFT_WORDS;
 const FAMILIES: readonly Family[] = [4, 6];
 
+/** Chains without a hook; `withheld` while the guard's lifetime lasts, `orphaned` after it. */
+const CHAINS = ['requests', 'marks', 'replies', 'others', 'withheld', 'orphaned'];
+
 /** Number of set elements in a transaction. */
 const ELEMENTS_PER_TRANSACTION = 4000;
 
@@ -53,20 +57,28 @@ const SIDES = {
 } as const;
 type Side = keyof typeof SIDES;
 
-/** Returns one transaction on one line: a table that withholds nothing yet. Needs Linux 5.12 (flags owner). */
+/** Returns one transaction on one line: a table that withholds nothing yet. */
 export function createGuard(table: string): string {
   return [
-    `add table netdev ${table} { flags owner; }`,
-    ...['withheld', 'marks', 'replies'].map((chain) => `add chain netdev ${table} ${chain}`),
-    ...FAMILIES.flatMap((family) => setsOf(family).map((set) => `add set netdev ${table} ${set}`)),
+    `add table netdev ${table}`,
+    ...CHAINS.map((chain) => `add chain netdev ${table} ${chain}`),
+    ...[...FAMILIES.flatMap(setsOf), ...LIFETIME_SETS].map((set) => `add set netdev ${table} ${set}`),
+    renewLifetime(table),
     ...FAMILIES.flatMap((family) => sideRules('request', family)).map(
-      (rule) => `add rule netdev ${table} withheld ${rule}`,
+      (rule) => `add rule netdev ${table} requests ${rule}`,
     ),
-    `add rule netdev ${table} withheld jump marks`,
+    `add rule netdev ${table} others jump marks`,
     ...FAMILIES.map(
       (family) =>
-        `add rule netdev ${table} withheld ${NFT_WORDS[family].ip} saddr @servers${family} jump replies`,
+        `add rule netdev ${table} others ${NFT_WORDS[family].ip} saddr @servers${family} jump replies`,
     ),
+    ...['requests', 'others'].map((chain) => `add rule netdev ${table} withheld jump ${chain}`),
+    // The director was killed: the VIPs that it held have expired, and another program may use them.
+    ...FAMILIES.map(
+      (family) =>
+        `add rule netdev ${table} orphaned ${NFT_WORDS[family].ip} daddr != @held${family} jump requests`,
+    ),
+    `add rule netdev ${table} orphaned jump others`,
     // Packets that servers send to the host itself are no replies.
     `add rule netdev ${table} replies fib daddr type local return`,
     ...FAMILIES.flatMap((family) => [
@@ -91,7 +103,8 @@ export function attachGuard(table: string, interfaces: readonly string[]): strin
     `add rule netdev ${table} ingress meta pkttype other accept`,
     // The packet of a VLAN arrives again at the VLAN's interface. VLAN id 0 is priority alone.
     `add rule netdev ${table} ingress vlan id 1-4095 accept`,
-    `add rule netdev ${table} ingress jump withheld`,
+    `add rule netdev ${table} ingress meta protocol @running goto withheld`,
+    `add rule netdev ${table} ingress meta protocol @lasting jump orphaned`,
   ].join('; ');
 }
 
@@ -126,6 +139,7 @@ export class GuardContent {
   /** Marks with a service, as mark/family, with the number of services. */
   readonly #served = new Map<string, number>();
   #marks: readonly string[] = [];
+  readonly #lifetime = new GuardLifetime();
 
   /** Includes a change, and resolves with the transactions that carry it out. Works in slices. */
   async change(table: string, { added, removed, marks }: GuardChange): Promise<string[]> {
@@ -137,8 +151,11 @@ export class GuardContent {
       [removed, -1],
     ] as const)
       for (const part of parts) {
-        if ('mark' in part.service && !part.destination)
-          countPart(this.#served, `${part.service.mark}/${part.service.family}`, step);
+        if (!part.destination) {
+          if ('mark' in part.service)
+            countPart(this.#served, `${part.service.mark}/${part.service.family}`, step);
+          this.#lifetime.count(part.service, step);
+        }
         for (const [set, element] of elementsOf(part)) {
           const elements = entryOf(this.#elements, set, () => new Map<string, number>());
           const before = entryOf(touched, set, () => new Map<string, boolean>());
@@ -157,7 +174,25 @@ export class GuardContent {
     const rules = markRules(marks, this.#served);
     if (rules.join() !== this.#marks.join()) transactions.command(markCommands(table, rules));
     this.#marks = rules;
+    this.#follow(transactions);
     return transactions.all;
+  }
+
+  /** Sets the VIPs that the director holds, and returns the transactions that carry it out. */
+  hold(table: string, held: ReadonlySet<string>): string[] {
+    const transactions = new Transactions(table);
+    const { added, removed } = this.#lifetime.hold(held);
+    for (const [set, element] of added) transactions.element('add', set, element);
+    for (const [set, element] of removed) transactions.element('delete', set, element);
+    this.#follow(transactions);
+    return transactions.all;
+  }
+
+  /** Lets the table outlast its lifetime, or no longer. */
+  #follow(transactions: Transactions): void {
+    const change = this.#lifetime.takeChange();
+    for (const [set, element] of change?.elements ?? [])
+      transactions.element(change?.lasts ? 'add' : 'delete', set, element);
   }
 
   /** Resolves with the transactions that fill a new table. Works in slices. */
@@ -169,6 +204,7 @@ export class GuardContent {
         transactions.element('add', set, element);
         if (slice.spent) await slice.next();
       }
+    for (const [set, element] of this.#lifetime.elements) transactions.element('add', set, element);
     if (this.#marks.length > 0) transactions.command(markCommands(table, this.#marks));
     return transactions.all;
   }

@@ -1,4 +1,4 @@
-/** Sends requests to the kernel's network tables over rtnetlink (RFC 3549) and reads the answers. */
+/** Sends requests to the kernel's network tables over netlink (RFC 3549) and reads the answers. */
 import { allocate, type Block } from '../sys/memory.ts';
 import type { System } from '../sys/system.ts';
 import { SystemCallError, succeeded } from '../sys/system-call-error.ts';
@@ -37,11 +37,11 @@ export class Netlink implements Disposable {
   #sequence = 0;
 
   /** Throws SystemCallError. */
-  constructor(system: System) {
+  constructor(system: System, protocol = NETLINK_ROUTE) {
     this.#system = system;
     this.#buffer = allocate(system, BUFFER_BYTES);
     const type = SOCK_RAW | SOCK_NONBLOCK | SOCK_CLOEXEC;
-    this.#socket = succeeded('socket(AF_NETLINK)', system.socket(AF_NETLINK, type, NETLINK_ROUTE));
+    this.#socket = succeeded('socket(AF_NETLINK)', system.socket(AF_NETLINK, type, protocol));
   }
 
   /** Reads a whole table; calls `each` for every entry. Throws SystemCallError. */

@@ -1,9 +1,7 @@
 /** Finds other directors of this network namespace that serve the same services: both would answer every packet. */
 import { connect, createServer, type Server } from 'node:net';
-import { readHostFile } from './host-file.ts';
+import { INSTANCE, instancesIn, pidOf, socketOf, unixSockets } from './director-instances.ts';
 
-/** Name of a director's abstract socket (unix(7)): known in this network namespace only, gone with the process. */
-const PREFIX = 'lvs-director/';
 /** Time between two questions to the other directors, ms. */
 const QUESTION_INTERVAL_MS = 5000;
 const ANSWER_TIMEOUT_MS = 2000;
@@ -32,7 +30,7 @@ export class OtherDirectors implements Disposable {
     });
     // Another program has the name: then this director cannot be found, and finds others all the same.
     this.#server.on('error', () => {});
-    this.#server.listen(`\0${PREFIX}${process.pid}`);
+    this.#server.listen(socketOf(INSTANCE));
     this.#server.unref();
   }
 
@@ -42,8 +40,8 @@ export class OtherDirectors implements Disposable {
     if (now - this.#askedAt < QUESTION_INTERVAL_MS) return this.#found;
     this.#askedAt = now;
     void Promise.all(
-      directorsOf(read())
-        .filter((pid) => pid !== process.pid)
+      instancesIn(read())
+        .filter((instance) => instance !== INSTANCE)
         .map(ask),
     ).then((answers) => {
       const own = new Set(this.#services());
@@ -59,26 +57,21 @@ export class OtherDirectors implements Disposable {
   }
 }
 
-/** Returns the process ids of the directors in a listing of /proc/net/unix, where @ stands for NUL and pads names. */
-export const directorsOf = (listing: string): number[] => [
-  ...new Set([...listing.matchAll(/ @lvs-director\/(\d+)@*$/gm)].map(([, pid]) => Number(pid))),
-];
-
 function read(): string {
   try {
-    return readHostFile('/proc/self/net/unix');
+    return unixSockets();
   } catch {
     return '';
   }
 }
 
-function ask(pid: number): Promise<OtherDirector> {
+function ask(instance: string): Promise<OtherDirector> {
   return new Promise((resolve) => {
     let said = '';
-    const socket = connect(`\0${PREFIX}${pid}`);
+    const socket = connect(socketOf(instance));
     const done = () => {
       socket.destroy();
-      resolve({ pid, services: said.split('\n').filter((each) => each !== '') });
+      resolve({ pid: pidOf(instance), services: said.split('\n').filter((each) => each !== '') });
     };
     socket.setTimeout(ANSWER_TIMEOUT_MS, done);
     socket.setEncoding('utf8').on('data', (text: string) => {

@@ -14,8 +14,8 @@ export interface VipAddress {
 }
 
 /** Lifetime of an address after its last renewal, s. A killed director leaves its VIPs for no longer. */
-const LIFETIME_S = 60;
-const RENEWAL_INTERVAL_MS = 15_000;
+export const VIP_LIFETIME_S = 60;
+export const RENEWAL_INTERVAL_MS = 15_000;
 
 export class VipAddresses {
   #held: readonly VipAddress[] = [];
@@ -79,8 +79,8 @@ function renewal({ device, alias, address }: VipAddress): string {
   // preferred_lft 0: the host's own connections must use another source address (RFC 6724 section 5, rule 3). The real
   // servers have the VIP too, and would answer health checks from it to themselves. In IPv4 the route names the source.
   const nodad = address.includes(':') ? ' nodad' : '';
-  const preferred = address.includes(':') ? 0 : LIFETIME_S;
-  return `address replace ${address}/${hostPrefix(address)} dev ${device}${label} valid_lft ${LIFETIME_S} preferred_lft ${preferred}${nodad}\n`;
+  const preferred = address.includes(':') ? 0 : VIP_LIFETIME_S;
+  return `address replace ${address}/${hostPrefix(address)} dev ${device}${label} valid_lft ${VIP_LIFETIME_S} preferred_lft ${preferred}${nodad}\n`;
 }
 
 const removal = ({ device, address }: VipAddress): string =>
@@ -94,24 +94,41 @@ async function run(lines: readonly string[]): Promise<void> {
 }
 
 interface ListedAddress {
-  readonly local?: string;
+  readonly device: string;
+  readonly local: string;
   readonly prefixlen: number;
   readonly valid_life_time: number;
 }
+const INFINITE_LIFETIME = 0xffffffff;
 
-/** Returns the addresses that no director added: a host prefix with a lifetime was left by an earlier director. */
-async function permanentAddresses(): Promise<ReadonlySet<string>> {
+async function listedAddresses(): Promise<ListedAddress[]> {
   const stdout = await runProgram('ip', ['-json', 'address', 'show']);
-  const links = JSON.parse(stdout || '[]') as readonly { readonly addr_info?: readonly ListedAddress[] }[];
-  const INFINITE_LIFETIME = 0xffffffff;
-  return new Set(
-    links
-      .flatMap(({ addr_info = [] }) => addr_info)
-      .filter(
-        ({ local = '', prefixlen, valid_life_time }) =>
-          prefixlen !== hostPrefix(local) || valid_life_time === INFINITE_LIFETIME,
-      )
-      .map(({ local = '' }) => local),
+  const links = JSON.parse(stdout || '[]') as readonly {
+    readonly ifname: string;
+    readonly addr_info?: readonly (Omit<ListedAddress, 'device' | 'local'> & { readonly local?: string })[];
+  }[];
+  return links.flatMap(({ ifname, addr_info = [] }) =>
+    addr_info.map((each) => ({ local: '', ...each, device: ifname })),
+  );
+}
+
+/** Reports whether a director added the address: a host prefix with a lifetime. */
+const isExpiringVip = ({ local, prefixlen, valid_life_time }: ListedAddress): boolean =>
+  prefixlen === hostPrefix(local) && valid_life_time !== INFINITE_LIFETIME;
+
+/** Returns the addresses that no director added. */
+async function permanentAddresses(): Promise<ReadonlySet<string>> {
+  const all = await listedAddresses();
+  return new Set(all.filter((each) => !isExpiringVip(each)).map(({ local }) => local));
+}
+
+/** Removes those of these VIPs that a director added: others of the host have no lifetime. */
+export async function removeExpiringVips(vips: ReadonlySet<string>): Promise<void> {
+  const all = await listedAddresses();
+  await run(
+    all
+      .filter((each) => vips.has(each.local) && isExpiringVip(each))
+      .map(({ device, local }) => removal({ device, address: local })),
   );
 }
 

@@ -3,7 +3,11 @@
 import type { GuardChange } from '../host/guard-script.ts';
 import { KernelGuard } from '../host/kernel-guard.ts';
 import { restoreAllMerging, stopMerging } from '../host/merge-offloads.ts';
+import { orphanedGuards, releaseGuard } from '../host/orphaned-guards.ts';
 import { checkVips, type VipAddress, VipAddresses } from '../host/vip-addresses.ts';
+import { LvsError } from '../model/errors.ts';
+import type { System } from '../sys/system.ts';
+import { formatAddress, parseAddress } from '../wire/address.ts';
 import type { Log } from './log.ts';
 
 /** The host's settings that a director changes. */
@@ -14,6 +18,8 @@ export interface HostSetup {
   hold(vips: readonly VipAddress[]): Promise<void>;
   /** The VIPs that the director added. */
   readonly held: readonly VipAddress[];
+  /** Releases the guards of killed directors. Call it when this guard and the VIPs are in place. */
+  takeOver(): Promise<void>;
   /** Restores addresses that were removed. Call it once a second. */
   check(): void;
   /** Sets up an interface that is new or has come back; `interfaces`: all of them. */
@@ -36,12 +42,18 @@ export async function setUpHost(options: {
   readonly merged: boolean;
   /** Called, and awaited, before VIPs are added. */
   readonly beforeHold: (vips: readonly VipAddress[]) => Promise<void>;
+  /** Undefined where system calls are not available. */
+  readonly system: System | undefined;
 }): Promise<HostSetup> {
-  const { interfaces, named, folder, log, merged, beforeHold } = options;
-  const guard = await KernelGuard.open(interfaces, ({ message }) =>
-    log('error', 'guard-failed', { error: message }),
+  const { interfaces, named, folder, log, merged, beforeHold, system } = options;
+  const guard = await KernelGuard.open(
+    interfaces,
+    ({ message }) => log('error', 'guard-failed', { error: message }),
+    system,
   );
   const vips = new VipAddresses(({ message }) => log('error', 'vip-renewal-failed', { error: message }));
+  /** As nft and `ip` print them. */
+  const heldAddresses = () => new Set(vips.held.map(({ address }) => formatAddress(parseAddress(address)!)));
   const restorers = new Map<string, () => void>();
   // A director that was killed may have left them off.
   await restoreAllMerging(folder, merged ? [] : named);
@@ -57,9 +69,21 @@ export async function setUpHost(options: {
       checkVips(wanted);
       await beforeHold(wanted);
       await vips.hold(wanted);
+      await guard.hold(heldAddresses());
     },
     get held() {
       return vips.held;
+    },
+    async takeOver() {
+      try {
+        for (const table of await orphanedGuards()) {
+          await releaseGuard(table, heldAddresses());
+          log('warning', 'guard-taken-over', { table, reason: 'its director was killed' });
+        }
+      } catch (error) {
+        if (!(error instanceof LvsError)) throw error;
+        log('error', 'guard-failed', { error: error.message });
+      }
     },
     guard: (all) => guard.renew(all),
     check: () => vips.check(),

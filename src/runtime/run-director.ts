@@ -2,6 +2,7 @@
 import { dirname } from 'node:path';
 import type { PacketApi } from '../control/director-api.ts';
 import { type ControlServer, MAX_CONTROL_CLIENTS, serveControl } from '../control/server.ts';
+import { INSTANCE } from '../host/director-instances.ts';
 import { interfaceAddresses } from '../host/interface-addresses.ts';
 import { bringsPackets, receivingInterfaces } from '../host/link-facts.ts';
 import { Routes } from '../host/routes.ts';
@@ -119,6 +120,7 @@ export async function runDirector(options: RunOptions): Promise<void> {
     clock,
     connections,
     log,
+    system,
     named: interfaces,
     beforeHold: (vips) => network.probe(vips),
     conditions,
@@ -151,9 +153,10 @@ export async function runDirector(options: RunOptions): Promise<void> {
   } finally {
     await plane.close();
     running.close();
-    network[Symbol.dispose]();
     sources[Symbol.dispose]();
     io[Symbol.dispose]();
+    // Others see by this that the director has ended.
+    network[Symbol.dispose]();
   }
   log('info', 'ended', { signal: String(ending.signal.reason) });
 }
@@ -229,6 +232,12 @@ class ControlPlane {
         ...loggedApi(running.api, 'control socket', this.#log),
         configuration: this.#configuration,
         packets,
+        stop: async () => {
+          this.#log('info', 'stop-requested');
+          // After the answer.
+          setImmediate(() => process.kill(process.pid, 'SIGTERM'));
+          return INSTANCE;
+        },
       },
       onProblem: (problem) => {
         // The errors of a file are logged where it is read.

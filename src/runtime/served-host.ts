@@ -8,6 +8,7 @@ import type { MarkRule } from '../model/command.ts';
 import { LvsError } from '../model/errors.ts';
 import { NO_CHANGE, type OwnedChange, portionsOf } from '../model/owned-packets.ts';
 import { Slice } from '../model/slice.ts';
+import type { System } from '../sys/system.ts';
 import { parseAddress } from '../wire/address.ts';
 import type { Frame } from '../wire/frame.ts';
 import { GuardUpdates, type HostRequest } from './guard-update.ts';
@@ -19,6 +20,8 @@ import { UnmatchedPackets } from './unmatched-packets.ts';
 
 /** Bytes of the longest tunnel header: IPv6 (RFC 8200) and GUE with a private field, or GRE with a checksum. */
 const TUNNEL_HEADER_BYTES = 60;
+/** ms after the start in which the host resets no unknown connection. */
+const GRACE_MS = 5000;
 
 /** An event of an interface: see io/live.ts. */
 export type InterfaceChange = 'deleted' | 'back' | 'polling';
@@ -30,6 +33,8 @@ export interface ServedHostOptions {
   readonly routes: Routes;
   readonly clock: () => number;
   readonly log: Log;
+  /** Undefined where system calls are not available. */
+  readonly system: System | undefined;
   /** The interfaces of the file or the command line. */
   readonly named: readonly string[];
   /** Called, and awaited, before VIPs are added. */
@@ -51,6 +56,8 @@ export class ServedHost {
   /** Number of destinations that are reached by a tunnel. */
   #tunnels = 0;
   #hasWarned = false;
+  /** When the grace period ends, ms; undefined: it has ended. */
+  #graceEnd: number | undefined;
 
   constructor(director: Director, options: ServedHostOptions) {
     this.#director = director;
@@ -63,18 +70,22 @@ export class ServedHost {
 
   /** Installs guard and VIPs, in this order: the host never refuses a client of a service. `folder`: of records. */
   async start(vips: readonly VipAddress[], folder: string): Promise<void> {
-    const { io, log, offloading, routes, named, beforeHold } = this.#options;
+    const { io, log, offloading, routes, named, beforeHold, system, clock } = this.#options;
     this.#setup = await setUpHost({
       interfaces: io.interfaces,
       named,
       beforeHold,
       folder,
       log,
+      system,
       merged: offloading !== undefined,
     });
     await this.updates.request();
     await this.#setup.hold(vips);
+    await this.#setup.takeOver();
     routes.refresh();
+    this.#unmatched.beginGrace();
+    this.#graceEnd = clock() + GRACE_MS;
   }
 
   /** Adds VIPs that are missing, and removes others. Throws LvsError. */
@@ -98,8 +109,17 @@ export class ServedHost {
       .catch(({ message }: Error) => log('error', 'host-setup-failed', { interface: name, error: message }));
   }
 
-  /** Checks routes and addresses. Call it once a second. */
+  /** Checks routes and addresses, and ends the grace period. Call it once a second. */
   check(): void {
+    if (this.#graceEnd !== undefined && this.#options.clock() >= this.#graceEnd) {
+      this.#graceEnd = undefined;
+      const packets = this.#unmatched.endGrace();
+      if (packets > 0)
+        this.#options.log('info', 'unknown-connections-dropped', {
+          packets,
+          reason: 'they may be connections of an earlier director',
+        });
+    }
     if (!this.#options.routes.refresh()) return;
     this.#setup?.check();
     void this.#updateKernelPath(NO_CHANGE);

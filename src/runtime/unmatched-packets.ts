@@ -12,6 +12,8 @@ import { type Address, parseAddress, sameAddress } from '../wire/address.ts';
 import type { Frame } from '../wire/frame.ts';
 import { foldAddress, multiplicative } from '../wire/hash.ts';
 import { Packet } from '../wire/packet.ts';
+import { SCTP_INIT } from '../wire/sctp.ts';
+import { ACK, SYN } from '../wire/tcp.ts';
 
 /** A set of endpoints: protocol, address and port; port 0 stands for all ports. Lookups allocate nothing. */
 class EndpointSet {
@@ -77,6 +79,9 @@ export class UnmatchedPackets {
   /** Marks with a service, with the number of services. */
   readonly #marks = new Map<number, number>();
   #forwards = false;
+  /** While true, the host receives no packets of unknown connections. */
+  #inGrace = false;
+  #droppedInGrace = 0;
 
   constructor(context: ForwardingContext, exclusive: boolean, markOf: (packet: Packet) => number) {
     this.#context = context;
@@ -111,12 +116,31 @@ export class UnmatchedPackets {
     }
   }
 
+  /**
+   * Begins the grace period: packets of services that belong to a connection and start none are dropped, because the host
+   * would reset a connection of an earlier director. The client sends them again.
+   */
+  beginGrace(): void {
+    this.#inGrace = true;
+  }
+
+  /** Ends the grace period. Returns the number of dropped packets. */
+  endGrace(): number {
+    this.#inGrace = false;
+    return this.#droppedInGrace;
+  }
+
   /** Handles a packet. May change the frame. */
   readonly handle = (frame: Frame): void => {
     const packet = this.#packet;
     if (!packet.decode(frame) || packet.malformed) return;
     const isLocal = this.#context.host.isLocal(packet.dst);
-    if (!this.#exclusive && !this.#isWithheld(packet, isLocal)) return;
+    const isWithheld = (this.#inGrace || !this.#exclusive) && this.#isWithheld(packet, isLocal);
+    if (!this.#exclusive && !isWithheld) return;
+    if (this.#inGrace && isWithheld && continuesConnection(packet)) {
+      this.#droppedInGrace++;
+      return;
+    }
     // Over the loopback: a local listener accepts the packet, or the host rejects it.
     if (isLocal) this.#context.host.transmit(frame, packet.dst);
     else this.#route(packet);
@@ -139,6 +163,13 @@ export class UnmatchedPackets {
     if (enterHop(packet, route.mtu, false, route.source, this.#context) === undefined)
       sendOn(packet.frame, packet.dst, route.mtu, this.#context);
   }
+}
+
+/** Reports whether a packet belongs to a connection that an earlier packet started. */
+function continuesConnection({ protocol, fragmentOffset, tcpFlags, sctpChunk }: Packet): boolean {
+  if (fragmentOffset !== 0) return true;
+  if (protocol === PROTOCOL_NUMBERS.tcp) return (tcpFlags & (SYN | ACK)) !== SYN;
+  return protocol === PROTOCOL_NUMBERS.sctp && sctpChunk !== SCTP_INIT;
 }
 
 function count(ends: EndpointSet, protocol: Protocol, text: string, port: number, step: 1 | -1): void {

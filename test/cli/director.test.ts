@@ -115,6 +115,7 @@ describe.skipIf(why !== undefined)('lvs-director', () => {
       'import',
       'plan',
       'reload',
+      'stop',
       'explain',
       'top',
       'capture',

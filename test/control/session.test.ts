@@ -58,6 +58,12 @@ test('the last line of an answer is marked as the last', async () => {
   ]);
 });
 
+test('a director that cannot be stopped this way reports it', async () => {
+  expect(await answers('{"version":1,"ask":"stop"}')).toEqual([
+    { error: { code: 'UNAVAILABLE', message: 'stop: not available on this director' } },
+  ]);
+});
+
 test.each(['{}', '{"toString":1}', JSON.stringify('x'.repeat(5000)), '"1\\nready"'])(
   'a version of %.20s is refused in a line that does not repeat it',
   async (version) => {

@@ -28,16 +28,22 @@ class Guard {
 
   async #change(added: OwnedPart[], removed: OwnedPart[]): Promise<string[]> {
     const transactions = await this.content.change('t', { added, removed, marks: this.marks });
-    return transactions.flatMap((each) => each.split('; '));
+    return withoutLifetime(commandsOf(transactions));
   }
 }
+
+const commandsOf = (transactions: readonly string[]): string[] =>
+  transactions.flatMap((each) => each.split('; '));
+/** Commands about the content alone. */
+const withoutLifetime = (commands: readonly string[]): string[] =>
+  commands.filter((command) => !command.includes(' lasting { '));
 
 const element = (set: string, ...elements: string[]) =>
   `add element netdev t ${set} { ${elements.join(', ')} }`;
 
 describe('the table', () => {
-  test('belongs to its creator and is one line', () => {
-    expect(createGuard('lvs_7')).toContain('add table netdev lvs_7 { flags owner; }');
+  test('has no owner, so that it outlives its creator, and is one line', () => {
+    expect(createGuard('lvs_7')).toMatch(/^add table netdev lvs_7; /);
     expect(createGuard('lvs_7')).not.toContain('\n');
   });
 
@@ -54,11 +60,11 @@ describe('the table', () => {
   test('drops each kind of packet by a set, for each family', () => {
     const rules = createGuard('t');
     for (const rule of [
-      'withheld ip daddr . meta l4proto . th dport @requests4 drop',
-      'withheld ip6 daddr . meta l4proto @request_hosts6 drop',
-      'withheld ip daddr . meta l4proto @request_fragments4 ip frag-off & 0x3fff != 0 drop',
-      'withheld ip6 daddr . meta l4proto @request_fragments6 exthdr frag exists drop',
-      'withheld ip saddr @servers4 jump replies',
+      'requests ip daddr . meta l4proto . th dport @requests4 drop',
+      'requests ip6 daddr . meta l4proto @request_hosts6 drop',
+      'requests ip daddr . meta l4proto @request_fragments4 ip frag-off & 0x3fff != 0 drop',
+      'requests ip6 daddr . meta l4proto @request_fragments6 exthdr frag exists drop',
+      'others ip saddr @servers4 jump replies',
       'replies ip saddr . meta l4proto . th sport @replies4 drop',
       'replies ip saddr @servers4 icmp type { destination-unreachable, source-quench, time-exceeded, parameter-problem } drop',
     ])
@@ -113,6 +119,53 @@ describe('the guard withholds', () => {
     expect(await new Guard().add(...partsOf({ mark: 7, family: 4 }, nat('10.0.0.1', 0)))).toContain(
       element('reply_hosts4', '10.0.0.1 . 6', '10.0.0.1 . 17', '10.0.0.1 . 132'),
     );
+  });
+});
+
+describe('after its director was killed, the guard', () => {
+  const LASTING = element('lasting', 'ip', 'ip6');
+  const NO_LONGER = LASTING.replace('add', 'delete');
+  const commands = async (content: GuardContent, added: OwnedPart[], removed: OwnedPart[] = []) =>
+    commandsOf(await content.change('t', { added, removed, marks: [] }));
+  const hold = (content: GuardContent, ...vips: string[]) => commandsOf(content.hold('t', new Set(vips)));
+
+  test('lasts while a service has a VIP that the director does not hold', async () => {
+    const content = new GuardContent();
+    const first = partsOf(tcp('192.0.2.1', 80));
+    const second = partsOf(tcp('2001:db8::1', 80));
+    expect(await commands(content, first)).toContain(LASTING);
+    expect(hold(content, '192.0.2.1')).toEqual([element('held4', '192.0.2.1'), NO_LONGER]);
+    expect(await commands(content, second)).toContain(LASTING);
+    expect(await commands(content, partsOf(tcp('2001:db8::1', 443)))).not.toContain(LASTING);
+    expect(await commands(content, [], second)).not.toContain(NO_LONGER);
+    expect(hold(content, '192.0.2.1', '2001:db8::1')).toEqual([element('held6', '2001:db8::1'), NO_LONGER]);
+    expect(hold(content, '2001:db8::1')).toEqual([
+      LASTING,
+      element('held4', '192.0.2.1').replace('add', 'delete'),
+    ]);
+    expect(await commands(content, [], first)).toContain(NO_LONGER);
+  });
+
+  test('lasts for firewall marks, whose addresses are unknown, if the director holds no VIP', async () => {
+    const content = new GuardContent();
+    expect(await commands(content, partsOf({ mark: 7, family: 4 }))).toContain(LASTING);
+    expect(hold(content, '192.0.2.1')).toContain(NO_LONGER);
+    expect(commandsOf(await content.all('t'))).toContain(element('held4', '192.0.2.1'));
+    expect(hold(content)).toContain(LASTING);
+    expect(commandsOf(await content.all('t'))).toContain(LASTING);
+  });
+
+  test('withholds requests to the VIPs of other programs, but no longer to those that have expired', () => {
+    const table = [createGuard('t'), attachGuard('t', ['eth0'])].join('; ');
+    for (const rule of [
+      'ingress meta protocol @running goto withheld',
+      'ingress meta protocol @lasting jump orphaned',
+      'orphaned ip daddr != @held4 jump requests',
+      'orphaned ip6 daddr != @held6 jump requests',
+      'orphaned jump others',
+    ])
+      expect(table).toContain(`add rule netdev t ${rule}`);
+    expect(table).toContain('add set netdev t running { type ether_type; timeout 90s; }');
   });
 });
 

@@ -21,6 +21,7 @@ import { explain, firstPacket } from './explain.ts';
 import { type ImportOptions, importConfig, SOURCES } from './import.ts';
 import { askReload, printPlan } from './plan.ts';
 import { type ReplayOptions, replayFile } from './replay.ts';
+import { type StopOptions, stop } from './stop.ts';
 import { top } from './top.ts';
 
 /** Exit status of failures at run time; wrong arguments and files have another one. */
@@ -195,6 +196,16 @@ program
   .action(async ({ socket }: { socket: string }) => {
     using api = new ControlClient(socket);
     await askReload(api, print, console.error);
+  });
+
+program
+  .command('stop')
+  .description('make the running director end and restore the host; under systemd use systemctl stop')
+  .option('--release', 'also remove the guard and the VIPs that killed directors left', false)
+  .option('--socket <path>', 'control socket of the director', socketPath(process.env))
+  .action(async (options: StopOptions) => {
+    using api = new ControlClient(options.socket);
+    await stop(api, options, print);
   });
 
 interface ExplainArguments {

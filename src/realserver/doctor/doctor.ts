@@ -4,6 +4,7 @@ import type { Machine } from '../machine.ts';
 import type { Role } from '../plan.ts';
 import type { Asker } from './director-client.ts';
 import type { Finding, Served } from './finding.ts';
+import { guardFindings } from './guard-findings.ts';
 import { hostFacts } from './host-facts.ts';
 import { listenerFindings } from './listener-findings.ts';
 import { inputFindings } from './packet-filter-findings.ts';
@@ -34,6 +35,7 @@ export async function examine({ roles, served, machine, ask }: Examination): Pro
     );
   }
   findings.push(...listenerFindings(served, facts), ...(await inputFindings(served, machine)));
+  findings.push(...(await guardFindings(machine)));
   return [...new Map(findings.map((each) => [JSON.stringify(each), each])).values()];
 }
 

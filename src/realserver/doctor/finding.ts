@@ -15,6 +15,7 @@ export const FINDINGS = {
   'udp-wildcard': 'a UDP server that is not bound to the VIP may answer from another address',
   'route-back': 'replies do not go back through the director, which must translate them',
   'no-decapsulation': "no device and no program decapsulates the tunnel's packets",
+  'orphaned-guard': 'the guard of a killed director withholds packets from the host',
   'server-unreachable': 'the director cannot reach the real server',
   'path-silent': 'the real server does not answer a connection through the forwarding path',
 } as const;

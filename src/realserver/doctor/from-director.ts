@@ -7,6 +7,7 @@ import { LvsError } from '../../model/errors.ts';
 import { type Machine, must } from '../machine.ts';
 import { askOnSegment } from './director-client.ts';
 import type { Finding } from './finding.ts';
+import { guardFindings } from './guard-findings.ts';
 import { routeTo } from './host-facts.ts';
 import { outputFindings } from './packet-filter-findings.ts';
 import { type PathAnswer, PathProbe } from './path-probe.ts';
@@ -61,7 +62,7 @@ export async function seeServers(document: Document, machine: Machine): Promise<
   }
   findings.push(...(await vipSpeakers(document, servers, ask)));
   findings.push(...(await silentPaths(document, servers, inside, machine)));
-  findings.push(...(await outputFindings(machine)));
+  findings.push(...(await outputFindings(machine)), ...(await guardFindings(machine)));
   return { servers, findings };
 }
 
