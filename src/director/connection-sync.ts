@@ -1,9 +1,12 @@
 /** The interface of connection synchronization: what a director reports to it. src/sync implements it. */
 import type { SyncDaemon } from '../model/command.ts';
 import type { Row } from '../model/connection.ts';
+import type { SyncCounts } from '../model/snapshot.ts';
 
 /** Times are ms of the director's clock. */
 export interface ConnectionSync {
+  /** Counts since the start; undefined without synchronization. */
+  readonly counts: SyncCounts | undefined;
   /** A client's packet of the row was forwarded and counted. */
   forwarded(row: Row, now: number): void;
   /** The timer of a row that controls others ended, and was restarted. */
@@ -16,6 +19,7 @@ export interface ConnectionSync {
 
 /** Does nothing: for a director without synchronization. */
 const noConnectionSync: ConnectionSync = {
+  counts: undefined,
   forwarded: () => {},
   extended: () => {},
   setDaemons: () => {},
@@ -29,6 +33,10 @@ export class AttachedConnectionSync implements ConnectionSync {
   /** Replaces the synchronization; before the first daemon starts. */
   attach(sync: ConnectionSync): void {
     this.#sync = sync;
+  }
+
+  get counts(): SyncCounts | undefined {
+    return this.#sync.counts;
   }
 
   forwarded(row: Row, now: number): void {

@@ -216,7 +216,7 @@ export class Director {
   /** Returns a copy of everything but the services. */
   summary(now: number): Omit<Snapshot, 'services'> {
     this.#advance(now);
-    const { total, timeouts, settings, table, drops, counts } = this.context;
+    const { total, timeouts, settings, table, drops, counts, sync } = this.context;
     return {
       stats: total.traffic(),
       rates: total.rate(),
@@ -232,6 +232,7 @@ export class Director {
       },
       drops: Object.fromEntries(Object.entries(drops).filter(([, packets]) => packets > 0)),
       counts: { ...counts },
+      ...(sync.counts && { sync: { ...sync.counts } }),
     };
   }
 

@@ -2,7 +2,13 @@
 import { Registry } from 'prom-client';
 import { acceptsConnections } from '../model/destination.ts';
 import { Slice } from '../model/slice.ts';
-import type { DestinationSnapshot, ServiceSnapshot, Snapshot, Traffic } from '../model/snapshot.ts';
+import type {
+  DestinationSnapshot,
+  ServiceSnapshot,
+  Snapshot,
+  SyncCounts,
+  Traffic,
+} from '../model/snapshot.ts';
 import { CONDITIONS, type ConditionName, type Surroundings } from '../model/surroundings.ts';
 import { DROP_REASONS, type DropReason } from '../model/verdict.ts';
 import { counter, type Family, gauge, type Sample, single, textOf } from './families.ts';
@@ -41,6 +47,7 @@ export async function* families(snapshot: Snapshot, surroundings: Surroundings):
   yield* destinationStates(destinations);
   yield* decisions(snapshot);
   yield* table(snapshot);
+  if (snapshot.sync) yield* synchronization(snapshot.sync, snapshot.daemons);
   yield gauge('lvs_omitted', 'Services and destinations that were omitted because the limit was reached.', [
     [{ kind: 'service' }, snapshot.services.length - services.length],
     [{ kind: 'destination' }, all - destinations.length],
@@ -193,6 +200,29 @@ const table = ({ table: its }: Snapshot): Family[] => [
     'Maximum number of entries that one lookup compared.',
     single(its.longestProbe),
   ),
+];
+
+const synchronization = (its: SyncCounts, daemons: Snapshot['daemons']): Family[] => [
+  gauge(
+    'lvs_sync_daemon',
+    'Whether a sync daemon of that role runs.',
+    (['master', 'backup'] as const).map((role) => [
+      { role },
+      daemons.some((daemon) => daemon.role === role) ? 1 : 0,
+    ]),
+  ),
+  counter('lvs_sync_messages_total', 'Messages of sync daemons, by result.', [
+    [{ result: 'sent' }, its.sentMessages],
+    [{ result: 'dropped' }, its.droppedMessages],
+    [{ result: 'received' }, its.receivedMessages],
+    [{ result: 'other-syncid' }, its.foreignMessages],
+    [{ result: 'malformed' }, its.malformedMessages],
+  ]),
+  counter('lvs_sync_connections_total', 'Connections and templates in messages of sync daemons, by result.', [
+    [{ result: 'sent' }, its.sentEntries],
+    [{ result: 'taken' }, its.takenEntries],
+    [{ result: 'refused' }, its.refusedEntries],
+  ]),
 ];
 
 function process(its: Surroundings): Family[] {

@@ -81,6 +81,22 @@ export interface EventCounts {
   readonly reused: number;
 }
 
+/** Synchronization with other directors since the start, of both daemons. */
+export interface SyncCounts {
+  readonly sentEntries: number;
+  readonly sentMessages: number;
+  /** Messages that were not sent, because sync_qlen_max others waited. */
+  readonly droppedMessages: number;
+  readonly receivedMessages: number;
+  /** Messages of another sync ID. */
+  readonly foreignMessages: number;
+  /** Messages that were invalid, or from some entry on. */
+  readonly malformedMessages: number;
+  readonly takenEntries: number;
+  /** Valid entries that were not taken: unknown, or without room. */
+  readonly refusedEntries: number;
+}
+
 export interface TableSnapshot {
   readonly connections: number;
   /** Maximum number of rows. */
@@ -106,4 +122,6 @@ export interface Snapshot {
   readonly drops: Readonly<Partial<Record<DropReason, number>>>;
   /** Events since the start. */
   readonly counts: EventCounts;
+  /** Missing for a director that cannot synchronize, such as that of a replay. */
+  readonly sync?: SyncCounts;
 }

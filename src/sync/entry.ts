@@ -5,6 +5,9 @@ import type { Address } from '../wire/address.ts';
 /** Sequence numbers of requests, or of replies, are changed: the entry has `sequences`. */
 export const SEQUENCES = 0x600;
 
+/** The connection is known to the kernel's connection tracking (conntrack); 16 bits of version 0 do not hold it. */
+export const TRACKED = 0x1_0000;
+
 /** What a version of the protocol does not carry is 0, or undefined. Reused for all entries of a message. */
 export class SyncEntry {
   family: 4 | 6 = 4;

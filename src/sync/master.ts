@@ -6,7 +6,7 @@ import { METHOD_NUMBERS } from '../director/service.ts';
 import type { SyncDaemon } from '../model/command.ts';
 import { NONE, type Row } from '../model/connection.ts';
 import { familyOf } from '../wire/address.ts';
-import { SyncEntry } from './entry.ts';
+import { SyncEntry, TRACKED } from './entry.ts';
 import { Outbox } from './outbox.ts';
 import type { RowNotes } from './row-notes.ts';
 import { decide, NOT_SENT, tickAt } from './send-rules.ts';
@@ -132,11 +132,12 @@ export class Master {
   }
 
   #fill(row: Row): void {
-    const { table, destinations, engineData } = this.#core;
+    const { table, destinations, engineData, settings } = this.#core;
     const entry = this.#entry;
     const { protocol, cport, vport, dport, caddr, vaddr } = table.select(row);
     const destination = destinations.all[table.destination(row)]!;
-    const flags = table.flags(row);
+    // Linux 6.1 sends this flag, which include/uapi/linux/ip_vs.h lists among those that are not sent.
+    const flags = table.flags(row) | (settings.conntrack !== 0 ? TRACKED : 0);
     const isLocal = (flags & FORWARDING_METHOD) === LOCAL;
     entry.family = familyOf(destination.address);
     entry.protocol = protocol;

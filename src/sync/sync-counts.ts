@@ -1,20 +1,7 @@
 /** Counts of synchronization since the start. */
+import type { SyncCounts as Counts } from '../model/snapshot.ts';
 
-/** Messages and entries, of both daemons. */
-export interface SyncCounts {
-  sentEntries: number;
-  sentMessages: number;
-  /** Messages that were not sent, because sync_qlen_max others waited. */
-  droppedMessages: number;
-  receivedMessages: number;
-  /** Messages of another sync ID. */
-  foreignMessages: number;
-  /** Messages that were invalid, or from some entry on. */
-  malformedMessages: number;
-  takenEntries: number;
-  /** Valid entries that were not taken: unknown, or without room. */
-  refusedEntries: number;
-}
+export type SyncCounts = { -readonly [count in keyof Counts]: number };
 
 export const newSyncCounts = (): SyncCounts => ({
   sentEntries: 0,

@@ -95,8 +95,9 @@ const summary = {
   }),
   drops: { ...counts, description: 'packets, by reason' },
   counts: { ...counts, description: 'events since the start' },
+  sync: { ...counts, description: 'messages and connections of the sync daemons since the start' },
 };
-const OPTIONAL = ['notReady', 'degraded'];
+const OPTIONAL = ['notReady', 'degraded', 'sync'];
 
 /** JSON Schema (2020-12) of SnapshotDocument. Its $defs `summary` and `event` describe the data of the event stream. */
 export const SNAPSHOT_SCHEMA = {

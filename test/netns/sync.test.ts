@@ -43,8 +43,9 @@ describe.skipIf(why !== undefined).each([
       await startServers(server, i + 1);
     }
     await first.exec(`ip address add ${lab.vip}/32 dev eth0`);
-    director = await startDirector(first, config, '--datapath', 'live');
-    await startDirector(second, config, '--datapath', 'live');
+    const words = ['--datapath', process.env['LVS_DATAPATH'] ?? 'live'];
+    director = await startDirector(first, config, ...words);
+    await startDirector(second, config, ...words);
     const daemon = ['--mcast-interface', device, '--mcast-group', group, '--syncid', '7'];
     await second.exec([...ipvsadm, '--start-daemon', 'backup', ...daemon]);
     await first.exec([...ipvsadm, '--start-daemon', 'master', ...daemon]);

@@ -160,3 +160,19 @@ describe('with a kernel path', () => {
     expect(states(directed)).toEqual(['1']);
   });
 });
+
+test('with conntrack, entries have the flag for it, as Linux 6.1 sends it', () => {
+  const directed = master({ conntrack: 1 });
+  directed.exchange(...HANDSHAKE, DATA);
+  for (let i = 0; i < 3; i++) directed.wait(1);
+  expect(directed.messages.map(({ message }) => message.readUInt32BE(v1.HEADER_BYTES + 4))).toEqual([
+    0x1_0000,
+  ]);
+});
+
+test('snapshots have the counts of synchronization', () => {
+  const directed = master();
+  directed.exchange(...HANDSHAKE, DATA);
+  expect(states(directed)).toEqual(['1']);
+  expect(directed.director.snapshot(directed.now).sync).toMatchObject({ sentEntries: 1, sentMessages: 1 });
+});
