@@ -192,6 +192,7 @@ const any = fc.oneof(
 describe.each(['xdp', 'tc'] as const)('%s', (hook) => {
   test('forwards any packets in any order as the director alone does', () => {
     let forwarded = 0;
+    let admitted = 0;
     fc.assert(
       fc.property(
         fc.array(any, { maxLength: 60, size: 'max' }),
@@ -215,10 +216,12 @@ describe.each(['xdp', 'tc'] as const)('%s', (hook) => {
           }
           expectSame(alone, offloaded);
           forwarded += offloaded.forwarded;
+          admitted += offloaded.admitted;
         },
       ),
       { numRuns: 60 },
     );
     expect(forwarded).toBeGreaterThan(300);
+    expect(admitted).toBeGreaterThan(30);
   }, 120_000);
 });

@@ -109,6 +109,11 @@ export class Offloaded extends Alone {
     this.#forwarding = new KernelForwarding(this.director, shared, (to) => this.#hop(to));
   }
 
+  /** Connections that programs made. */
+  get admitted(): number {
+    return this.#forwarding.admitted;
+  }
+
   override receiveFrame(frame: Frame): Verdict {
     const { fate, frame: after } = this.#run(arriving(frame.copy()));
     if (fate === 'up') return super.receiveFrame(framed(ipOf(after)));
