@@ -3,7 +3,6 @@
  * binds it: claim, fields, duplicate check, counts, publication (src/table/layout.ts).
  */
 import {
-  ATOMIC_ADD,
   ATOMIC_AND,
   ATOMIC_OR,
   add,
@@ -14,18 +13,15 @@ import {
   COMPARE_EXCHANGE,
   DW,
   EXCHANGE,
-  FETCH,
   FP,
   type Fragment,
   H,
   jeq,
   jgt,
-  jlt,
   jne,
   jump,
   type Label,
   load,
-  loadImm64,
   loadMapValue,
   lsh,
   lsh32,
@@ -45,36 +41,56 @@ import {
   W,
   xor,
 } from '../ebpf/instruction.ts';
-import { HEAD, KIND, NEAR, ROW, ROW_BYTES, TRACK } from '../table/layout.ts';
+import { KIND, NEAR, ROW, ROW_BYTES, TRACK } from '../table/layout.ts';
 import { COUNTERS, DESTINATION } from '../table/record-layout.ts';
 import type { Arrays } from './arrays.ts';
+import { countBound, order } from './bound-counts.ts';
 import { clientOf, requestKey, select, unlessRequest, visit } from './find.ts';
 import { PACKET, ROW_AT } from './hooks.ts';
 import type { Family } from './parse.ts';
+import { rebind } from './rebind.ts';
 import { hop } from './rewrite.ts';
 import { loadScratch, SCRATCH } from './scratch.ts';
 import * as stack from './stack.ts';
 import { counted, now } from './track.ts';
 
 const ROW_SHIFT = Math.log2(ROW_BYTES);
-/** Bytes of an entry of the order of creation, and the shift from a row's byte offset to its entry. */
-const ORDER_SHIFT = ROW_SHIFT - Math.log2(4);
 const KIND_SHIFT = 24;
 /** The third word of an IPv4 address in 16 bytes, as a little-endian machine loads it. */
 const MAPPED = -0x1_0000;
-/** Byte offset of the row that is made. */
-const MADE = stack.FOUND;
 
 /**
- * Makes a LIVE row for the packet and the destination, and counts the connection. Expects the stack's TRACKED (without
+ * Makes a LIVE row for the packet and the destination, or the row of a connection that is over (rebind.ts), and counts the
+ * connection. Expects the stack's TRACKED (without
  * generation), RECORD and DESTINATION_NUMBER, and completes TRACKED. Sets ROW_AT, and HOP_AT again. Jumps to `miss` if there
  * is no place, or another processor makes the same row. Clobbers r0 to r5.
  */
 export function bind(family: Family, arrays: Arrays, miss: Label): Fragment {
+  const again = Symbol('again');
+  const bound = Symbol('bound');
+  return [
+    meet(),
+    loadScratch(arrays, miss),
+    load(W, R1, R0, SCRATCH.track),
+    jne.imm(R1, 0, again),
+    make(family, arrays, miss),
+    jump(bound),
+    at(again, rebind(arrays, miss)),
+    at(bound, counted(arrays)),
+    load(DW, R1, R2, COUNTERS.connections),
+    add.imm(R1, 1),
+    store(DW, R2, COUNTERS.connections, R1),
+    load(DW, R1, FP, stack.RECORD),
+    load(H, R5, R1, DESTINATION.nextHop),
+    hop(arrays, miss),
+  ];
+}
+
+/** Makes a row. */
+function make(family: Family, arrays: Arrays, miss: Label): Fragment {
   const counting = Symbol('counting');
   const taken = Symbol('taken');
   return [
-    meet(),
     now(arrays),
     store(DW, FP, stack.TICK, R0),
     claim(arrays, miss),
@@ -86,7 +102,7 @@ export function bind(family: Family, arrays: Arrays, miss: Label): Fragment {
     visit(
       arrays,
       (other) => unlessRequest(family, other, 'live or pending'),
-      [load(DW, R1, FP, MADE), jne.reg(R0, R1, taken)],
+      [load(DW, R1, FP, stack.MADE), jne.reg(R0, R1, taken)],
       counting,
     ),
     at(taken, mark(arrays, 'clear')),
@@ -95,16 +111,9 @@ export function bind(family: Family, arrays: Arrays, miss: Label): Fragment {
     atomic(W, EXCHANGE, ROW_AT, ROW.client, R1),
     jump(miss),
     at(counting, countBound()),
-    order(arrays),
+    order(arrays, 'new'),
     reselect(arrays),
     publish(family, 'LIVE'),
-    counted(arrays),
-    load(DW, R1, R2, COUNTERS.connections),
-    add.imm(R1, 1),
-    store(DW, R2, COUNTERS.connections, R1),
-    load(DW, R1, FP, stack.RECORD),
-    load(H, R5, R1, DESTINATION.nextHop),
-    hop(arrays, miss),
   ];
 }
 
@@ -115,9 +124,9 @@ function meet(): Fragment {
 }
 
 /** Sets ROW_AT to the row that is made. Clobbers r0 and r1. */
-const reselect = (arrays: Arrays): Fragment => [load(DW, R0, FP, MADE), select(arrays)];
+const reselect = (arrays: Arrays): Fragment => [load(DW, R0, FP, stack.MADE), select(arrays)];
 
-/** Claims a place near the home: ROW_AT, MADE. Jumps to `none` if all are taken. Clobbers r0 to r5. */
+/** Claims a place near the home: ROW_AT, stack.MADE. Jumps to `none` if all are taken. Clobbers r0 to r5. */
 function claim(arrays: Arrays, none: Label): Fragment {
   const { rows, places } = arrays;
   const loop = Symbol('loop');
@@ -142,7 +151,7 @@ function claim(arrays: Arrays, none: Label): Fragment {
     at(free, load(DW, R0, FP, stack.HOME)),
     add.reg(R0, R2),
     select(arrays),
-    store(DW, FP, MADE, R0),
+    store(DW, FP, stack.MADE, R0),
     mov.imm(R2, 0),
     meet(),
     mov.imm(R0, KIND.FREE),
@@ -190,7 +199,7 @@ function fill({ version, src, dst, transport }: Family): Fragment {
 /** Sets or clears the row's bit at its home. Clobbers r0 to r3. */
 const mark = ({ rows }: Arrays, change: 'set' | 'clear'): Fragment => [
   load(DW, R3, FP, stack.HOME),
-  load(DW, R0, FP, MADE),
+  load(DW, R0, FP, stack.MADE),
   sub.reg(R0, R3),
   rsh.imm(R0, ROW_SHIFT),
   mov.imm(R1, 1),
@@ -209,38 +218,4 @@ const publish = (family: Family, kind: 'PENDING' | 'LIVE'): Fragment => [
   mov32.reg(R1, R5),
   or.imm(R1, (KIND[kind] | (family.version === 6 ? KIND.WIDE : 0)) << KIND_SHIFT),
   atomic(W, EXCHANGE, ROW_AT, ROW.client, R1),
-];
-
-/**
- * Counts an inactive connection of the destination, which may be overloaded with it
- * (src/director/connection-counts.ts). Clobbers r1 to r3.
- */
-function countBound(): Fragment {
-  const within = Symbol('within');
-  return [
-    load(DW, R3, FP, stack.RECORD),
-    mov.imm(R1, 1),
-    atomic(W, ATOMIC_ADD, R3, DESTINATION.inactive, R1),
-    load(W, R2, R3, DESTINATION.upper),
-    jeq.imm(R2, 0, within),
-    load(W, R1, R3, DESTINATION.inactive),
-    load(W, R0, R3, DESTINATION.active),
-    add.reg(R1, R0),
-    jlt.reg(R1, R2, within),
-    storeImm(W, R3, DESTINATION.overloaded, 1),
-    at(within, mov.imm(R1, 0)),
-  ];
-}
-
-/** Counts the row, and writes its place in the order of creation. Clobbers r0 to r2. */
-const order = (arrays: Arrays): Fragment => [
-  loadMapValue(R2, arrays.head, HEAD.live),
-  loadImm64(R1, 1, 1),
-  atomic(DW, ATOMIC_ADD | FETCH, R2, 0, R1),
-  rsh.imm(R1, 32),
-  load(DW, R0, FP, MADE),
-  rsh.imm(R0, ORDER_SHIFT),
-  loadMapValue(R2, arrays.order),
-  add.reg(R2, R0),
-  store(W, R2, 0, R1),
 ];

@@ -205,7 +205,7 @@ export const requestKey = (family: Family): Fragment => [
 ];
 
 /**
- * Jumps to `hit` with ROW_AT and r2 (`track` and `timeout`) if the packet comes from the client of a connection. Falls
+ * Jumps to `hit` with ROW_AT, FOUND and r2 (`track` and `timeout`) if the packet comes from the client of a connection. Falls
  * through otherwise, with the protocol in r5. Clobbers r0 to r4 and r9.
  */
 export function findRequest(family: Family, arrays: Arrays, hit: Label): Fragment {
@@ -220,6 +220,7 @@ export function findRequest(family: Family, arrays: Arrays, hit: Label): Fragmen
     requestKey(family),
     visit(arrays, (other) => unlessRequest(family, other), jump(found), none),
     at(found, select(arrays)),
+    store(DW, FP, FOUND, R0),
     jump(hit),
     at(none, load(B, R5, PACKET, protocol)),
   ];

@@ -45,7 +45,7 @@ export function forwarder({ hook, arrays, upcall }: ProgramParts): Fragment {
       rewrite(family, hook, arrays),
       upcall
         ? stranger(family, hook, arrays, upcall)
-        : at(family.label('stranger'), jump(family.label('miss'))),
+        : ['stranger', 'again'].map((name) => at(family.label(name), jump(family.label('miss')))),
     ]),
     at('transmit', hook.transmit),
     [V4, V6].map((family) => upcalls(family, upcall)),

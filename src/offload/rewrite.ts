@@ -57,8 +57,9 @@ import { translate } from './translate.ts';
 /** Numbers of the forwarding methods (include/uapi/linux/ip_vs.h, Linux 6.1), as bits of `track`. */
 const LOCAL = 1 << TRACK.method;
 const TUNNELED = 2 << TRACK.method;
-/** States after which a SYN begins another connection: FIN_WAIT, TIME_WAIT, CLOSE (src/director/path/tcp-state.ts). */
-const OVER = (1 << 4) | (1 << 5) | (1 << 6);
+/** States after which a SYN begins another connection: TIME_WAIT and CLOSE, and FIN_WAIT (src/director/path/tcp-state.ts). */
+const OVER = (1 << 5) | (1 << 6);
+const HALF_OVER = 1 << 4;
 const HOP_SHIFT = Math.log2(NEXT_HOP_BYTES);
 /** The third word of an IPv4 address in a record. */
 const MAPPED = -0x1_0000;
@@ -117,8 +118,11 @@ function untilAssured({ protocol }: Family, isReply: boolean, miss: Label): Frag
   ];
 }
 
-/** Jumps to `miss` for a SYN that may begin another connection. r0: the record, r2: `track`. Clobbers r1 and r3. */
-function unlessBegins(family: Family, miss: Label): Fragment {
+/**
+ * Jumps to `again` for a SYN after the end of the connection, and to `miss` for one that may begin another connection
+ * otherwise. r0: the record, r2: `track`. Clobbers r1 and r3.
+ */
+function unlessBegins(family: Family, again: Label, miss: Label): Fragment {
   const known = Symbol('known');
   return [
     load(B, R1, PACKET, family.protocol),
@@ -131,6 +135,9 @@ function unlessBegins(family: Family, miss: Label): Fragment {
     mov.reg(R1, R2),
     and.imm(R1, TRACK.state),
     mov.imm(R3, OVER),
+    rsh.reg(R3, R1),
+    jset.imm(R3, 1, again),
+    mov.imm(R3, HALF_OVER),
     rsh.reg(R3, R1),
     jset.imm(R3, 1, miss),
     at(known, mov.imm(R1, 0)),
@@ -218,7 +225,7 @@ export const rewrite = (family: Family, hook: Hook, arrays: Arrays): Fragment =>
 
 const request = (family: Family, hook: Hook, arrays: Arrays): Fragment => [
   at(family.label('request'), read(family, arrays, false)),
-  unlessBegins(family, family.label('miss')),
+  unlessBegins(family, family.label('again'), family.label('miss')),
   toDestination(family, hook, arrays, []),
 ];
 

@@ -46,7 +46,7 @@ export const SCRATCH = {
   virtual: 32,
   /** Byte offset of the client's home in the rows, 4 bytes. */
   home: 48,
-  /** Byte offset of the row that the new connection takes the place of, and its `track`, 4 bytes each; 0, 0: none. */
+  /** Byte offset of the row that the new connection takes the place in, and its `track`, 4 bytes each; `track` 0: none. */
   row: 52,
   track: 56,
   /** Number of the next hop of replies, 4 bytes. */

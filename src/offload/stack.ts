@@ -35,5 +35,10 @@ export const SCHEDULER_NUMBER = -152;
 export const CLIENT_HOP = -160;
 /** Key of the map of clients (20 bytes). */
 export const CLIENT_KEY = -184;
+/** Byte offset of the row that is made (8 bytes). */
+export const MADE = -216;
 /** The tick of now (8 bytes). */
 export const TICK = -192;
+/** `track` of the connection that the new one takes the place of (0: none), and the number of its destination (8 bytes each). */
+export const FORMER_TRACK = -200;
+export const FORMER_DESTINATION = -208;

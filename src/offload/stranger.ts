@@ -26,6 +26,7 @@ import {
   loadMapValue,
   lsh,
   mov,
+  mov32,
   R0,
   R1,
   R2,
@@ -37,8 +38,9 @@ import {
   W,
 } from '../ebpf/instruction.ts';
 import { FTP_DATA_PORT } from '../model/service.ts';
-import { HEAD, ROW_BYTES } from '../table/layout.ts';
+import { HEAD, ROW_BYTES, TRACK } from '../table/layout.ts';
 import { SERVICE, SERVICE_BYTES, SERVICE_FLAGS, SETTINGS } from '../table/record-layout.ts';
+import { sysctlOffset } from '../table/settings-record.ts';
 import { ACK, FIN, RST, SYN, TCP } from '../wire/tcp.ts';
 import { UDP_CHECKSUM } from '../wire/udp.ts';
 import type { Arrays } from './arrays.ts';
@@ -64,12 +66,18 @@ const LOOPBACK_NET = 127;
 const FIRST_MULTICAST = 224;
 const MULTICAST_6 = 0xff;
 
-/** Label: `stranger`. Expects FLAGS of the stack. Jumps to `miss`, or ends in another program. */
+/**
+ * Labels: `stranger`, and `again`: a SYN for the row at FOUND, with `track` r2, whose connection is over. Expects FLAGS of the
+ * stack. Jumps to `miss`, or ends in another program.
+ */
 export function stranger(family: Family, hook: Hook, arrays: Arrays, { services }: Upcall): Fragment {
   const { label } = family;
   const miss = label('miss');
   return [
-    at(label('stranger'), unlessRoom(arrays, miss)),
+    at(label('again'), unlessReusable(arrays, miss)),
+    jump(label('first')),
+    at(label('stranger'), storeImm(DW, FP, stack.FORMER_TRACK, 0)),
+    at(label('first'), unlessRoom(arrays, miss)),
     unlessFirst(family, hook, miss),
     unlessClient(family, miss),
     keepProtocol(family),
@@ -97,6 +105,17 @@ export function stranger(family: Family, hook: Hook, arrays: Arrays, { services 
     jump(miss),
   ];
 }
+
+/** Stores the `track`, r2, and jumps to `miss` if the director decides about the row. Clobbers r1 and r2. */
+const unlessReusable = ({ settings }: Arrays, miss: Label): Fragment => [
+  loadMapValue(R1, settings, sysctlOffset('conn_reuse_mode')),
+  load(W, R1, R1, 0),
+  jeq.imm(R1, 0, miss),
+  mov32.reg(R2, R2),
+  store(DW, FP, stack.FORMER_TRACK, R2),
+  and.imm(R2, TRACK.TEMPLATED),
+  jne.imm(R2, 0, miss),
+];
 
 /**
  * Jumps to `miss` if new connections go up, if one whose client port is not known may be meant, or if the table is nearly
@@ -257,7 +276,7 @@ function write(family: Family, arrays: Arrays, miss: Label): Fragment {
     address(SCRATCH.virtual, dst),
     kept(SCRATCH.home, stack.HOME),
     kept(SCRATCH.nextHop, stack.CLIENT_HOP),
-    storeImm(W, R0, SCRATCH.row, 0),
-    storeImm(W, R0, SCRATCH.track, 0),
+    kept(SCRATCH.row, stack.FOUND),
+    kept(SCRATCH.track, stack.FORMER_TRACK),
   ];
 }

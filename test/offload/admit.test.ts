@@ -48,6 +48,13 @@ const first = (name: Name, port: number, extras = ''): string => {
   return `${client}:${port} > ${to} ${protocol === 'tcp' ? 'TCP SYN' : 'UDP len=9'} DF ${extras}`;
 };
 
+/** A connection of the client's port that the client has ended. */
+const ended = (port: number): string[] => [
+  `203.0.113.1:${port} > 192.0.2.80:80 TCP SYN DF`,
+  `203.0.113.1:${port} > 192.0.2.80:80 TCP ACK DF`,
+  `203.0.113.1:${port} > 192.0.2.80:80 TCP RST DF`,
+];
+
 const METHODS = ['nat', 'dr', 'tunnel'] as const;
 
 describe.each(['xdp', 'tc'] as const)('%s', (hook) => {
@@ -62,6 +69,36 @@ describe.each(['xdp', 'tc'] as const)('%s', (hook) => {
     expectSame(alone, offloaded);
     // The last one that the threshold admits.
     for (const one of [alone, offloaded]) one.receive(first(name, 4001));
+    expectSame(alone, offloaded);
+  });
+
+  test.each(METHODS)('replaces a connection that is over, by %s', (method) => {
+    const { alone, offloaded } = pair(hook, 'tcp 192.0.2.80:80', { method, upperThreshold: 2 });
+    const pairOf = [alone, offloaded];
+    for (const one of pairOf) for (const packet of ended(4000)) one.receive(packet);
+    expectSame(alone, offloaded);
+    expect([...offloaded.director.connections(offloaded.now)].map(({ state }) => state)).toContain('CLOSE');
+    // The former connection counts until the new one does: the destination is overloaded, and recovers.
+    for (const one of pairOf) {
+      one.edit('tcp 192.0.2.80:80', SERVICES['tcp 192.0.2.80:80'], { method, upperThreshold: 4 });
+      one.settle();
+    }
+    const { forwarded } = offloaded;
+    for (const one of pairOf) one.receive(ended(4000)[0]!);
+    expect(offloaded.forwarded - forwarded).toBe(1);
+    expectSame(alone, offloaded);
+    expect(offloaded.director.snapshot(offloaded.now).counts.reused).toBe(1);
+  });
+
+  test('sends a SYN for a connection that is over up, without conn_reuse_mode', () => {
+    const { alone, offloaded } = pair(hook, 'tcp 192.0.2.80:80');
+    for (const one of [alone, offloaded]) {
+      one.set('conn_reuse_mode', 0);
+      for (const packet of ended(4000)) one.receive(packet);
+    }
+    const { forwarded } = offloaded;
+    for (const one of [alone, offloaded]) one.receive(ended(4000)[0]!);
+    expect(offloaded.forwarded).toBe(forwarded);
     expectSame(alone, offloaded);
   });
 });
