@@ -15,7 +15,8 @@ export interface Result {
   readonly seconds: number;
 }
 
-/** Stands before a result in the output of the virtual machine. */
+/** Stand before the names of all checks, and before a result, in the output of the virtual machine. */
+export const PLAN = 'PLAN ';
 export const RESULT = 'RESULT ';
 
 /** Thrown by a check that cannot be made under this kernel. */

@@ -4,7 +4,7 @@
  */
 import { spawnSync } from 'node:child_process';
 import { conf, director } from '../support/lvs-programs.ts';
-import { type Check, RESULT, resultOf } from './check.ts';
+import { type Check, PLAN, RESULT, resultOf } from './check.ts';
 import { deviceChecks } from './devices.ts';
 import { downloadChecks } from './downloads.ts';
 import { featureChecks } from './features.ts';
@@ -28,7 +28,8 @@ const checks: readonly Check[] = [
 ];
 readFiles();
 const [part = ''] = process.argv.slice(2);
-for (const check of checks.filter(({ name }) => name.includes(part)))
-  process.stdout.write(`${RESULT}${JSON.stringify(await resultOf(check))}\n`);
+const selected = checks.filter(({ name }) => name.includes(part));
+process.stdout.write(`${PLAN}${JSON.stringify(selected.map(({ name }) => name))}\n`);
+for (const check of selected) process.stdout.write(`${RESULT}${JSON.stringify(await resultOf(check))}\n`);
 // A program that a failed check left behind does not keep this process.
 process.exit();

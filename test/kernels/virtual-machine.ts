@@ -39,15 +39,19 @@ export function requireEmulation(): void {
     }
 }
 
-/** Returns the command's exit status; undefined: it did not end within the limit. */
-export async function runUnder(options: RunOptions): Promise<number | undefined> {
+/** Returns the command's exit status; 'limit': it did not end within the limit; undefined: the machine ended before it. */
+export async function runUnder(options: RunOptions): Promise<number | 'limit' | undefined> {
   const { kernel, ramdisk, shellCommand, limit, print } = options;
   const folder = mkdtempSync(join(CACHE, 'job-'));
   const file = join(folder, 'job');
   writeFileSync(file, job(shellCommand));
   const [qemu, ...words] = commandLine(kernel, ramdisk, file);
   const machine = spawn(qemu!, words, { stdio: ['ignore', 'pipe', 'inherit'] });
-  const timer = setTimeout(() => machine.kill('SIGKILL'), limit);
+  let isOver = false;
+  const timer = setTimeout(() => {
+    isOver = true;
+    machine.kill('SIGKILL');
+  }, limit);
   try {
     let hasBegun = false;
     const console: string[] = [];
@@ -61,7 +65,7 @@ export async function runUnder(options: RunOptions): Promise<number | undefined>
     }
     // What the kernel said before the command could run.
     if (!hasBegun) for (const text of console) print(text);
-    return undefined;
+    return isOver ? 'limit' : undefined;
   } finally {
     clearTimeout(timer);
     machine.kill('SIGKILL');
