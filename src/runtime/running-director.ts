@@ -166,7 +166,7 @@ export class RunningDirector {
 
   /** Carries out the plan of a reload. Works in slices. */
   async carryOut(wanted: ReadConfiguration, { commands, drains }: ReloadPlan): Promise<void> {
-    const { clock, log, routes } = this.#options;
+    const { clock, log } = this.#options;
     const previous = this.#config!;
     const slice = new Slice();
     const all = await this.#health.set(unpacked(wanted.watched), clock());
@@ -183,7 +183,7 @@ export class RunningDirector {
     this.#config = wanted;
     this.#drainingVips = [...this.#drainingVips, ...previous.vips];
     await this.#holdVips();
-    routes.refresh();
+    this.host.refresh();
     for (const name of wanted.interfaces) await this.host.listen(name);
   }
 

@@ -1,6 +1,7 @@
 /** Makes the host follow the director's services: guard, kernel path, interfaces, VIPs, and packets of no service. */
 
 import type { Director } from '../director/director.ts';
+import { interfaceAddresses } from '../host/interface-addresses.ts';
 import type { Routes } from '../host/routes.ts';
 import type { VipAddress } from '../host/vip-addresses.ts';
 import type { HostIo } from '../io/host-io.ts';
@@ -20,7 +21,7 @@ import { UnmatchedPackets } from './unmatched-packets.ts';
 
 /** Bytes of the longest tunnel header: IPv6 (RFC 8200) and GUE with a private field, or GRE with a checksum. */
 const TUNNEL_HEADER_BYTES = 60;
-/** ms after the start in which the host resets no unknown connection. */
+/** ms after the start, or after a VIP arrived, in which the host resets no unknown connection. */
 const GRACE_MS = 5000;
 
 /** An event of an interface: see io/live.ts. */
@@ -58,6 +59,8 @@ export class ServedHost {
   #hasWarned = false;
   /** When the grace period ends, ms; undefined: it has ended. */
   #graceEnd: number | undefined;
+  /** Addresses of this host. */
+  #local: ReadonlySet<string> = new Set();
 
   constructor(director: Director, options: ServedHostOptions) {
     this.#director = director;
@@ -70,7 +73,7 @@ export class ServedHost {
 
   /** Installs guard and VIPs, in this order: the host never refuses a client of a service. `folder`: of records. */
   async start(vips: readonly VipAddress[], folder: string): Promise<void> {
-    const { io, log, offloading, routes, named, beforeHold, system, clock } = this.#options;
+    const { io, log, offloading, named, beforeHold, system } = this.#options;
     this.#setup = await setUpHost({
       interfaces: io.interfaces,
       named,
@@ -83,9 +86,26 @@ export class ServedHost {
     await this.updates.request();
     await this.#setup.hold(vips);
     await this.#setup.takeOver();
-    routes.refresh();
+    this.refresh();
+    this.#beginGrace();
+  }
+
+  #beginGrace(): void {
     this.#unmatched.beginGrace();
-    this.#graceEnd = clock() + GRACE_MS;
+    this.#graceEnd = this.#options.clock() + GRACE_MS;
+  }
+
+  /**
+   * Reads routes and addresses again; returns true if something changed. A VIP that has arrived may have been another
+   * host's, whose connections this director may not know.
+   */
+  refresh(): boolean {
+    if (!this.#options.routes.refresh()) return false;
+    const local = new Set(interfaceAddresses().map(({ address }) => address));
+    const arrived = [...local].filter((address) => !this.#local.has(address));
+    this.#local = local;
+    if (arrived.some((address) => this.#unmatched.serves(parseAddress(address)))) this.#beginGrace();
+    return true;
   }
 
   /** Adds VIPs that are missing, and removes others. Throws LvsError. */
@@ -100,10 +120,10 @@ export class ServedHost {
 
   /** Handles an event of the packet driver. */
   interfaceChanged(name: string, change: InterfaceChange): void {
-    const { io, log, routes } = this.#options;
+    const { io, log } = this.#options;
     log(change === 'back' ? 'info' : 'warning', `interface-${change}`, { interface: name });
     if (change !== 'back') return;
-    routes.refresh();
+    this.refresh();
     this.#setup
       ?.renew(name, io.interfaces)
       .catch(({ message }: Error) => log('error', 'host-setup-failed', { interface: name, error: message }));
@@ -117,10 +137,10 @@ export class ServedHost {
       if (packets > 0)
         this.#options.log('info', 'unknown-connections-dropped', {
           packets,
-          reason: 'they may be connections of an earlier director',
+          reason: 'they may be connections of another director',
         });
     }
-    if (!this.#options.routes.refresh()) return;
+    if (!this.refresh()) return;
     this.#setup?.check();
     void this.#updateKernelPath(NO_CHANGE);
   }

@@ -116,18 +116,26 @@ export class UnmatchedPackets {
     }
   }
 
+  /** Reports whether a service has the address. */
+  serves(address: Address | undefined): boolean {
+    const protocols = Object.values(PROTOCOL_NUMBERS);
+    return address !== undefined && protocols.some((protocol) => this.#fragments.has(protocol, address, 0));
+  }
+
   /**
    * Begins the grace period: packets of services that belong to a connection and start none are dropped, because the host
-   * would reset a connection of an earlier director. The client sends them again.
+   * would reset a connection of another director. The client sends them again.
    */
   beginGrace(): void {
     this.#inGrace = true;
   }
 
-  /** Ends the grace period. Returns the number of dropped packets. */
+  /** Ends the grace period. Returns the number of packets that were dropped in it. */
   endGrace(): number {
     this.#inGrace = false;
-    return this.#droppedInGrace;
+    const dropped = this.#droppedInGrace;
+    this.#droppedInGrace = 0;
+    return dropped;
   }
 
   /** Handles a packet. May change the frame. */

@@ -44,6 +44,12 @@ const UNKNOWN = Buffer.from(
     Uint8Array.of(2, 0, 0, 0, 0, 200),
   ),
 ).toString('hex');
+/** Sends it again and again. */
+const SENDER = [
+  'sh',
+  '-c',
+  `while :; do ${[...built('test/support/send-frames'), 'eth0', UNKNOWN].join(' ')}; done`,
+];
 /** Exit statuses of curl(1). */
 const REFUSED = 7;
 const TIMED_OUT = 28;
@@ -107,11 +113,7 @@ describe.skipIf(why !== undefined).each(['live', 'tc'])('with --datapath %s', (d
     expect(stdout).toContain(`orphaned-guard: the table ${orphan} withholds packets`);
     expect(stdout).toContain('fix: lvs-director stop --release');
     // TCP sends again after ever longer times; other packets of the connection must arrive soon after the start.
-    await using sender = lab.client.spawn([
-      'sh',
-      '-c',
-      `while :; do ${[...built('test/support/send-frames'), 'eth0', UNKNOWN].join(' ')}; done`,
-    ]);
+    await using sender = lab.client.spawn(SENDER);
     const next = await start();
     expect(sender.running).toBe(true);
     expect(next.output).toContain(`guard-taken-over table=${orphan}`);
@@ -123,7 +125,7 @@ describe.skipIf(why !== undefined).each(['live', 'tc'])('with --datapath %s', (d
     expect(await request()).toBe(0);
     expect(await next.stop()).toBe(0);
     expect(await state()).toBe(clean);
-  });
+  }, 300_000);
 
   test('stop ends a director and restores the host; stop --release removes what a killed one left', async () => {
     const first = await start();
@@ -157,6 +159,25 @@ describe.skipIf(why !== undefined).each(['live', 'tc'])('with --datapath %s', (d
     await lab.director.exec([...lvs, 'stop', '--release']);
     expect(await addresses()).toContain(VIP);
     expect(await guards()).toEqual([]);
+    await lab.director.exec(`ip address delete ${VIP}/32 dev eth0`);
+  });
+
+  test('when a VIP arrives from another director, unknown connections are not reset at once', async () => {
+    const others = join(lab.folder, 'others.yaml');
+    writeFileSync(others, CONFIG.replace(/^vips:\n.*\n/m, ''));
+    const director = await startDirector(lab.director, others, '--datapath', datapath);
+    await using _sender = lab.client.spawn(SENDER);
+    // The grace period of the start.
+    await director.line(/unknown-connections-dropped packets=[1-9]/);
+    const before = await resets();
+    const from = director.lines.length;
+    await lab.director.exec(`ip address add ${VIP}/32 dev eth0`);
+    await director.line(/unknown-connections-dropped packets=[1-9]/, PATIENCE, from);
+    // Later, the host resets what neither it nor the director knows.
+    await lab.client.exec(
+      `until [ $(nft list counter inet seen resets | sed -n 's/.*packets \\([0-9]*\\).*/\\1/p') -gt ${before} ]; do sleep 0.1; done`,
+    );
+    await director.stop();
     await lab.director.exec(`ip address delete ${VIP}/32 dev eth0`);
   });
 
