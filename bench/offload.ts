@@ -1,8 +1,9 @@
-/** Measures the kernel path: `node dist/bench/offload.js [--quick] [--json] [cost] [live] [upcalls] [schedule]`. Needs root. */
+/** Measures the kernel path: `node dist/bench/offload.js [--quick] [--json] [cost] [live] [upcalls] [schedule] [admit]`. Needs root. */
 import { cpus } from 'node:os';
 import { parseArgs } from 'node:util';
 import { Bpf } from '../src/ebpf/bpf.ts';
 import { loadSystem } from '../src/sys/system.ts';
+import { admissions } from './offload-admission.ts';
 import { type Costs, costs, filled, METHODS } from './offload-cost.ts';
 import { Lane, type LiveFigures } from './offload-live.ts';
 import { LIST_SIZES, selections } from './offload-schedule.ts';
@@ -12,7 +13,7 @@ const FLOWS = [1, 1024, 65_536, 1_048_576];
 const HOOKS = ['xdp', 'tc'] as const;
 
 /** Parts that can be selected. */
-const PARTS = ['cost', 'live', 'upcalls', 'schedule'];
+const PARTS = ['cost', 'live', 'upcalls', 'schedule', 'admit'];
 
 const { values, positionals } = parseArgs({
   options: { quick: { type: 'boolean', default: false }, json: { type: 'boolean', default: false } },
@@ -83,6 +84,14 @@ if (part('schedule')) {
     say(`${scheduler.padEnd(4)} ${columns.join(' ')}`);
   }
 }
+const admitted: Record<string, Record<number, number>> = {};
+if (part('admit')) {
+  say('ns a new connection that programs admit, above the same baseline (xdp, dr)');
+  for await (const [scheduler, destinations, ns] of admissions(bpf, rounds)) {
+    admitted[scheduler] = { ...admitted[scheduler], [destinations]: ns };
+    say(`${scheduler.padEnd(4)} ${String(destinations).padStart(5)} destinations: ${ns}`);
+  }
+}
 if (values.json)
   console.log(
     JSON.stringify({
@@ -93,6 +102,7 @@ if (values.json)
       live,
       upcalls: upcalled,
       schedule_ns: scheduled,
+      admit_ns: admitted,
     }),
   );
 // Freeing a large table takes time.

@@ -12,6 +12,7 @@ import { Tap } from '../io/tap.ts';
 import { openUpcalls, type UpcallIo } from '../io/upcalls.ts';
 import { LvsError } from '../model/errors.ts';
 import type { OwnedChange } from '../model/owned-packets.ts';
+import { Slice } from '../model/slice.ts';
 import { admissionCode } from '../offload/admit.ts';
 import { type KernelArrays, kernelArrays } from '../offload/arrays.ts';
 import { Attachments } from '../offload/attach.ts';
@@ -219,7 +220,7 @@ export class Offloading {
     this.#hops.clear();
     await this.#forwarding!.review();
     this.#number();
-    this.#loadSchedulers();
+    await this.#loadSchedulers();
   }
 
   /** Makes the kernel's program know the numbers of the services. */
@@ -231,9 +232,12 @@ export class Offloading {
   }
 
   /** Loads programs of the schedulers of services. The director selects where the kernel refuses one (Linux 5.16). */
-  #loadSchedulers(): void {
-    for (const { options } of this.#director!.context.services.all)
+  async #loadSchedulers(): Promise<void> {
+    const slice = new Slice();
+    for (const { options } of this.#director!.context.services.all) {
       this.#guard(`scheduler ${options.scheduler}`, () => this.#schedulers.load(options.scheduler));
+      if (slice.spent) await slice.next();
+    }
   }
 
   /** Removes programs and tables from the kernel. */

@@ -2,12 +2,16 @@
 import fc from 'fast-check';
 import { beforeAll, describe, expect, test } from 'vitest';
 import type { Bpf } from '../../src/ebpf/bpf.ts';
-import { MAX_LISTED } from '../../src/table/record-layout.ts';
+import { VerifierError } from '../../src/ebpf/program.ts';
+import { xdp } from '../../src/offload/hooks.ts';
+import { SchedulerPrograms } from '../../src/offload/schedule/loading.ts';
+import { MAX_LISTED, SCHEDULER } from '../../src/table/record-layout.ts';
 import { kernel } from '../support/ebpf/kernel.ts';
 import { MAX_VERIFIED, verifiedInstructions } from '../support/ebpf/verified.ts';
 import { noKernel } from './datapaths.ts';
 import { SCHEDULERS } from './scheduled.ts';
 import { ScheduledPair, type Step, scheduleAmong } from './scheduled-pair.ts';
+import { DESCRIPTORS, RECORDS } from './shared-table.ts';
 
 test('this kernel can load programs', ({ skip }) => skip(noKernel !== undefined, noKernel));
 
@@ -27,6 +31,32 @@ const steps = fc.array(
   }),
   { minLength: 10, maxLength: 80, size: 'max' },
 );
+
+describe('the program of a scheduler', () => {
+  const parts = { hook: xdp, arrays: { ...DESCRIPTORS, records: RECORDS } };
+
+  test('is loaded when a service first needs it, unless the scheduler has none', () => {
+    const loaded: (readonly [number, string])[] = [];
+    const schedulers = new SchedulerPrograms({ load: (index, name) => loaded.push([index, name]) }, parts);
+    for (const name of ['wlc', 'lblc', 'director', 'wlc', 'mh']) schedulers.load(name);
+    expect(loaded).toEqual([
+      [SCHEDULER.wlc, 'lvs_wlc'],
+      [SCHEDULER.mh, 'lvs_mh'],
+    ]);
+  });
+
+  test('that the kernel refuses is not tried again', () => {
+    let attempts = 0;
+    const load = () => {
+      attempts++;
+      throw new VerifierError('lvs_wlc', [], new Error('no bpf_loop'));
+    };
+    const schedulers = new SchedulerPrograms({ load }, parts);
+    expect(() => schedulers.load('wlc')).toThrowError('lvs_wlc: no bpf_loop');
+    schedulers.load('wlc');
+    expect(attempts).toBe(1);
+  });
+});
 
 describe.skipIf(noKernel !== undefined)('the program of', () => {
   let pair: ScheduledPair;

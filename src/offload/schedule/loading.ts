@@ -4,12 +4,12 @@ import type { ProgramTable } from '../program-table.ts';
 import { type ProgrammedScheduler, type ScheduleParts, scheduleCode } from './program.ts';
 
 export class SchedulerPrograms {
-  readonly #programs: ProgramTable;
+  readonly #programs: Pick<ProgramTable, 'load'>;
   readonly #parts: ScheduleParts;
   /** Schedulers whose programs were loaded, or refused by the kernel. */
   readonly #known = new Set<string>();
 
-  constructor(programs: ProgramTable, parts: ScheduleParts) {
+  constructor(programs: Pick<ProgramTable, 'load'>, parts: ScheduleParts) {
     this.#programs = programs;
     this.#parts = parts;
   }
