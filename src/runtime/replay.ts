@@ -30,6 +30,12 @@ export interface ReplayResult {
 const TICK_MS = 100;
 /** Maximum time between two packets, ms: a longer one means an invalid file, and too many timer ticks. */
 const MAX_GAP_MS = 30 * 86_400_000;
+/** Connections and templates that a packet can make at most, and the bytes of a record of a file with an IPv4 header. */
+const ROWS_PER_PACKET = 4;
+const MIN_RECORD_BYTES = 36;
+/** Rows of the connection table; the maximum is the director's default. */
+const MIN_ROWS = 4096;
+const MAX_ROWS = 1_048_576;
 /** Bytes: every link of a replay is Ethernet. */
 const MTU_BYTES = 1500;
 
@@ -44,6 +50,7 @@ export function replay(config: Loaded, file: Uint8Array, seed: number): ReplayRe
   let now = 0;
   const director = new Director({
     random: seeded(seed),
+    maxConnections: tableSizeFor(file),
     host: {
       transmit(frame) {
         out.push(pcapPacket(frame.bytes.subarray(frame.start, frame.end), began + now));
@@ -88,6 +95,12 @@ export function replay(config: Loaded, file: Uint8Array, seed: number): ReplayRe
     snapshot: director.snapshot(now),
     file: Buffer.concat(out),
   };
+}
+
+/** Returns a number of rows that the packets of the file cannot fill: reading the places of a large table takes long. */
+function tableSizeFor(file: Uint8Array): number {
+  const rows = (ROWS_PER_PACKET * file.length) / MIN_RECORD_BYTES;
+  return Math.min(Math.max(MIN_ROWS, 2 ** Math.ceil(Math.log2(rows))), MAX_ROWS);
 }
 
 /** Advances the rate estimators by one tick, because a recording ends between two ticks. */

@@ -2,7 +2,7 @@
 import { chmodSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterEach, beforeEach, expect, test } from 'vitest';
+import { afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { KernelGuard } from '../../src/host/kernel-guard.ts';
 import { restoreAllMerging, stopMerging } from '../../src/host/merge-offloads.ts';
 import { outputDrops } from '../../src/host/output-policy.ts';
@@ -12,14 +12,16 @@ import { thisMachine } from '../../src/realserver/machine.ts';
 const path = process.env['PATH'];
 let folder: string;
 
-beforeEach(() => {
+const setPath = () => {
   folder = mkdtempSync(join(tmpdir(), 'lvs-stand-ins-'));
   process.env['PATH'] = `${folder}:${path}`;
-});
-afterEach(() => {
+};
+const restorePath = () => {
   process.env['PATH'] = path;
   rmSync(folder, { recursive: true });
-});
+};
+beforeEach(setPath);
+afterEach(restorePath);
 
 function standIn(name: string, script: string): void {
   writeFileSync(join(folder, name), `#!/bin/sh\n${script}\n`);
@@ -30,35 +32,41 @@ function standIn(name: string, script: string): void {
 const HANGING = "trap '' TERM INT HUP; exec sleep 1000";
 const TEST_TIMEOUT_MS = 60_000;
 
-test('ip that hangs is ended, and the VIPs are reported as failed', {
-  timeout: TEST_TIMEOUT_MS,
-}, async () => {
-  standIn('ip', HANGING);
-  const vips = new VipAddresses(() => {});
-  await expect(vips.hold([{ address: '192.0.2.1', device: 'lo' }])).rejects.toThrow(/ip: no result within/);
-  vips.close();
-});
+/** All at once: each waits for its timeout. */
+const CASES: Readonly<Record<string, () => Promise<void>>> = {
+  'ip is ended, and the VIPs are reported as failed': async () => {
+    const vips = new VipAddresses(() => {});
+    await expect(vips.hold([{ address: '192.0.2.1', device: 'lo' }])).rejects.toThrow(/ip: no result within/);
+    vips.close();
+  },
+  'nft is ended at the start': () =>
+    expect(KernelGuard.open(['lo'], () => {})).rejects.toThrow(/nft: no answer within/),
+  'nft and iptables list no chains': async () => expect(await outputDrops()).toEqual([]),
+  'a program of the agent is ended': () =>
+    expect(thisMachine.run(['ip', 'address'])).rejects.toThrow('ip: cannot run: no result within 10 s'),
+  'ethtool leaves the interface as it is': async () => {
+    const restore = await stopMerging('lo', folder);
+    restore();
+    expect(existsSync(join(folder, 'lo.merging'))).toBe(false);
+  },
+};
 
-test('nft that hangs is ended at the start', { timeout: TEST_TIMEOUT_MS }, async () => {
-  standIn('nft', HANGING);
-  await expect(KernelGuard.open(['lo'], () => {})).rejects.toThrow(/nft: no answer within/);
-});
+describe('of programs that hang', () => {
+  let results: Map<string, PromiseSettledResult<void>>;
 
-test('nft and iptables that hang list no chains', { timeout: TEST_TIMEOUT_MS }, async () => {
-  for (const name of ['nft', 'iptables-legacy', 'ip6tables-legacy']) standIn(name, HANGING);
-  expect(await outputDrops()).toEqual([]);
-});
+  beforeAll(async () => {
+    setPath();
+    for (const name of ['ip', 'nft', 'iptables-legacy', 'ip6tables-legacy', 'ethtool'])
+      standIn(name, HANGING);
+    const settled = await Promise.allSettled(Object.values(CASES).map((each) => each()));
+    results = new Map(Object.keys(CASES).map((name, i) => [name, settled[i]!]));
+    restorePath();
+  }, TEST_TIMEOUT_MS);
 
-test('a program of the agent that hangs is ended', { timeout: TEST_TIMEOUT_MS }, async () => {
-  standIn('ip', HANGING);
-  await expect(thisMachine.run(['ip', 'address'])).rejects.toThrow('ip: cannot run: no result within 10 s');
-});
-
-test('ethtool that hangs leaves the interface as it is', { timeout: TEST_TIMEOUT_MS }, async () => {
-  standIn('ethtool', HANGING);
-  const restore = await stopMerging('lo', folder);
-  restore();
-  expect(existsSync(join(folder, 'lo.merging'))).toBe(false);
+  test.each(Object.keys(CASES))('%s', (name) => {
+    const result = results.get(name)!;
+    if (result.status === 'rejected') throw result.reason;
+  });
 });
 
 test('merging is restored on each interface where a killed director had turned it off', async () => {

@@ -61,3 +61,13 @@ test('a frame that held a reassembled datagram can be reused as an ordinary fram
 test('the ring requires a size that is a power of two', () => {
   expect(() => new FrameRing(3, 8)).toThrow(RangeError);
 });
+
+test('the ring makes no more frames than wait at the same time', () => {
+  const ring = new FrameRing(16_384, 2048);
+  const frames = new Set<Frame>();
+  for (let i = 0; i < 1000; i++) {
+    for (let waiting = 0; waiting < 3; waiting++) ring.pushCopy(source(4), 0, 4);
+    ring.drain((frame) => frames.add(frame), 3);
+  }
+  expect(frames.size).toBe(3);
+});
