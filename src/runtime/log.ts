@@ -1,6 +1,7 @@
 /** Writes the log: one line per event, as text or JSON, with a limit per event. */
 import { LEVELS, type Level } from '../model/level.ts';
 import { UNPRINTABLE } from '../model/unprintable.ts';
+import type { Events } from '../web/events.ts';
 import { withPriority } from './journal.ts';
 
 export type Fields = Readonly<Record<string, string | number | boolean | undefined>>;
@@ -89,3 +90,11 @@ const jsonOf = (value: unknown): string =>
 
 /** Returns the JSON escape of a UTF-16 code unit. */
 const escaped = (unit: string): string => `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`;
+
+/** Returns `log`, which also records each event for the web interface. */
+export function recordedLog(log: Log, events: Events): Log {
+  return (level, event, fields = {}) => {
+    log(level, event, fields);
+    events.add(new Date(), level, event, fields);
+  };
+}

@@ -23,7 +23,7 @@ import type { DatapathName } from './datapath.ts';
 import { DescriptorWatch } from './descriptor-watch.ts';
 import { endAfter } from './end-deadline.ts';
 import { type KernelPath, openKernelPath } from './kernel-path.ts';
-import { type Log, limitedLog } from './log.ts';
+import { type Log, limitedLog, recordedLog } from './log.ts';
 import { NetworkWatch, NOTHING_SERVED, servedBy } from './network-watch.ts';
 import { PacketCaptures, RecordingSender } from './packet-capture.ts';
 import { privilegeError } from './privileges.ts';
@@ -31,7 +31,6 @@ import { type ProcfsFiles, startProcfsFiles } from './procfs-files.ts';
 import { RunningDirector } from './running-director.ts';
 import type { ServedHost } from './served-host.ts';
 import { availableMemory, defaultConnections } from './table-size.ts';
-import { openWebInterface, recordedLog } from './web-interface.ts';
 
 /** ms between two checks of addresses, routes, losses and drains. */
 const WATCH_MS = 1000;
@@ -262,7 +261,9 @@ class ControlPlane {
     const words = DATAPATH_WORDS[datapath];
     const server = this.#control!;
     const { counters: control } = server;
-    if (metrics)
+    if (metrics) {
+      // Loading the library of metrics takes as long as the rest of a start.
+      const { openWebInterface } = await import('./web-interface.ts');
       await openWebInterface({
         ...metrics,
         names: metricsNames,
@@ -277,6 +278,7 @@ class ControlPlane {
         isRunning,
         descriptors,
       });
+    }
     if (procfs !== undefined)
       this.#procfs = startProcfsFiles(procfs, running.api, (error) =>
         log('error', 'procfs-failed', { error: String(error) }),

@@ -107,11 +107,3 @@ export async function openWebInterface(options: WebInterfaceOptions): Promise<Se
   });
   return server;
 }
-
-/** Returns `log`, which also records each event for the web interface. */
-export function recordedLog(log: Log, events: Events): Log {
-  return (level, event, fields = {}) => {
-    log(level, event, fields);
-    events.add(new Date(), level, event, fields);
-  };
-}

@@ -40,18 +40,22 @@ test.each(programs)('%s checks the version before it loads a file that old versi
   expect(others).toEqual(["import { loadProgram } from './load-program.ts';"]);
 });
 
-test.skipIf(why !== undefined).each(['director', 'realserver'])(
-  '%s ends with one line that names the limit when it may not open its files',
-  (name) => {
+test.skipIf(why !== undefined).each([
+  ['director', 24, ['--version']],
+  ['director', 50, ['run', '--config', 'conf/nat.yaml']],
+  ['director', 70, ['run', '--config', 'conf/nat.yaml']],
+  ['realserver', 32, ['--version']],
+] as const)(
+  '%s with a limit of %d open files ends with one line that names the limit',
+  (name, limit, args) => {
     const file = join(PROJECT, 'dist', 'src', 'cli', `${name}.js`);
-    // Node.js itself needs about 25.
     const { status, stderr } = spawnSync(
       'sh',
-      ['-c', 'ulimit -n 32; exec "$@"', 'sh', process.execPath, file, '--version'],
-      { encoding: 'utf8' },
+      ['-c', `ulimit -n ${limit}; exec "$@"`, 'sh', process.execPath, file, ...args],
+      { encoding: 'utf8', cwd: PROJECT },
     );
     expect(stderr).toMatch(
-      /^lvs: too many open files while the program is loaded: expected .*ulimit -n.*\n$/,
+      /^lvs(-director)?: too many open files while the program is loaded: expected .*ulimit -n.*\n$/,
     );
     expect(status).toBe(1);
   },

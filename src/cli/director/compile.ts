@@ -5,9 +5,7 @@ import { ruleLine } from '../../ipvsadm/rule-line.ts';
 import type { Command } from '../../model/command.ts';
 import { LvsError } from '../../model/errors.ts';
 import { type Loaded, loadConfiguration } from '../../runtime/configuration.ts';
-
-export const FORMATS = ['ipvsadm', 'json', 'yaml', 'script'] as const;
-export type Format = (typeof FORMATS)[number];
+import type { Format } from './formats.ts';
 
 /**
  * Prints the file in another format; returns 0, or 2 for an invalid file. Passes to `complain` what the

@@ -11,12 +11,10 @@ import { writeYaml } from '../../config/yaml/write-yaml.ts';
 import { systemNames as ipvsadmNames } from '../../ipvsadm/names.ts';
 import { LvsError } from '../../model/errors.ts';
 import { schedulers } from '../../schedulers/index.ts';
+import { SOURCES, type Source } from './formats.ts';
 
 /** File descriptor of the standard input, for the path `-`. */
 const STDIN = 0;
-
-export const SOURCES = ['ipvsadm', 'ldirectord', 'keepalived'] as const;
-export type Source = (typeof SOURCES)[number];
 
 export interface ImportOptions {
   /** Missing: detected by the content of the file. */

@@ -1,4 +1,4 @@
-/** `lvs-director plan` and `lvs-director reload`: print what a reload with a file would change, and reload it. */
+/** `lvs-director plan`: prints what a reload with a file would change. */
 import { type Step, stepsOf } from '../../config/reload/plan.ts';
 import type { ConfigurationApi, DirectorApi } from '../../control/director-api.ts';
 import { type Moved, movedClients, SAMPLED_CLIENTS } from '../../director/explain/moved-clients.ts';
@@ -82,15 +82,3 @@ export function formatPlan({ steps, vips, manualChanges, adopt, moved }: Plan): 
 /** Formats a share as precisely as the sample allows. */
 const percent = (share: number): string =>
   share < 1 / SAMPLED_CLIENTS ? '0 %' : `${(share * 100).toFixed(share < 0.1 ? 1 : 0)} %`;
-
-/** Makes the running director reload its file. Throws LvsError CONFIG with all errors of the file; nothing is changed then. */
-export async function askReload(
-  api: Pick<ConfigurationApi, 'reload'>,
-  print: (text: string) => void,
-  complain: (line: string) => void,
-): Promise<void> {
-  const { commands, draining, manualChanges, warnings } = await api.reload();
-  for (const warning of warnings) complain(warning);
-  for (const what of manualChanges) complain(`changed with ipvsadm: ${what}`);
-  print(`reloaded: ${commands} changes, ${draining} to be removed when idle\n`);
-}

@@ -9,18 +9,18 @@ import type { Protocol } from '../../model/service.ts';
 import { DATAPATHS, type DatapathName, describe, probe } from '../../runtime/datapath.ts';
 import { isJournalStream, stderrText } from '../../runtime/journal.ts';
 import { createLog, type LogFormat } from '../../runtime/log.ts';
-import { runDirector } from '../../runtime/run-director.ts';
 import { version } from '../../runtime/version.ts';
 import { MAX_CONNECTIONS } from '../../table/rows.ts';
 import { isReported, plainArguments, WRONG_ARGUMENTS } from '../argument-errors.ts';
 import { parseEndpointArgument, parseListen, parseServiceArgument, socketGroup } from '../arguments.ts';
 import { handleBrokenPipe } from '../broken-pipe.ts';
+import { FILE_LIMIT_TEXT, isFileLimit } from '../load-program.ts';
 import { type CaptureOptions, capture } from './capture.ts';
-import { checkConfig, compileConfig, FORMATS, type Format } from './compile.ts';
 import { explain, firstPacket } from './explain.ts';
-import { type ImportOptions, importConfig, SOURCES } from './import.ts';
-import { askReload, printPlan } from './plan.ts';
-import { type ReplayOptions, replayFile } from './replay.ts';
+import { FORMATS, type Format, SOURCES } from './formats.ts';
+import type { ImportOptions } from './import.ts';
+import { askReload } from './reload.ts';
+import type { ReplayOptions } from './replay.ts';
 import { type StopOptions, stop } from './stop.ts';
 import { top } from './top.ts';
 
@@ -44,6 +44,7 @@ interface RunArguments {
   readonly logLevel: Level;
 }
 
+// Modules of commands are loaded by them: parsers and validators take most of the time of a start.
 const print = (text: string) => void process.stdout.write(text);
 
 function parseSeed(text: string): number {
@@ -137,6 +138,7 @@ program
         option: '--flows',
         reason: 'the kernel path uses the connection table (see --connections)',
       });
+    const { runDirector } = await import('../../runtime/run-director.ts');
     await runDirector({
       ...rest,
       ...(interfaces ? { interfaces } : {}),
@@ -158,6 +160,7 @@ program
   .description('check a configuration file; exit status: 0 valid, 2 invalid')
   .argument('<file>', 'lvs.conf, or lvs.yaml; - reads the standard input')
   .action(async (file: string) => {
+    const { checkConfig } = await import('./compile.ts');
     process.exitCode = await checkConfig(file, console.log, console.error);
   });
 
@@ -167,6 +170,7 @@ program
   .argument('<file>', 'lvs.conf, or lvs.yaml; - reads the standard input')
   .addOption(new Option('--format <form>', 'output format').choices([...FORMATS]).default('ipvsadm'))
   .action(async (file: string, { format }: { format: Format }) => {
+    const { compileConfig } = await import('./compile.ts');
     process.exitCode = await compileConfig(file, format, print, console.error);
   });
 
@@ -176,7 +180,10 @@ program
   .argument('<file>', 'file to convert; - reads the standard input')
   .addOption(new Option('--from <program>', 'program of the file (default: detected)').choices([...SOURCES]))
   .option('--config-id <name>', "keepalived: the config id of '@name' lines (default: the host's name)")
-  .action((file: string, options: ImportOptions) => importConfig(file, options, print, console.error));
+  .action(async (file: string, options: ImportOptions) => {
+    const { importConfig } = await import('./import.ts');
+    await importConfig(file, options, print, console.error);
+  });
 
 program
   .command('plan')
@@ -186,6 +193,7 @@ program
   .option('--json', 'print JSON', false)
   .action(async (file: string, { socket, json }: { socket: string; json: boolean }) => {
     using api = new ControlClient(socket);
+    const { printPlan } = await import('./plan.ts');
     await printPlan(file, json, api, print, console.error);
   });
 
@@ -294,7 +302,10 @@ program
   .requiredOption('--out <file>', 'pcap file to write, of the IP packets that are sent')
   .option('--seed <number>', 'seed of the random source; same input and seed, same output', parseSeed, 1)
   .option('--json', 'print JSON')
-  .action((options: ReplayOptions) => replayFile(options, print));
+  .action(async (options: ReplayOptions) => {
+    const { replayFile } = await import('./replay.ts');
+    await replayFile(options, print);
+  });
 
 /** Runs the command that the arguments name. */
 export async function main(): Promise<void> {
@@ -309,6 +320,10 @@ export async function main(): Promise<void> {
 
 function exitStatus(error: unknown): number {
   if (isReported(error)) return error.exitCode === 0 ? 0 : WRONG_ARGUMENTS;
+  if (isFileLimit(error)) {
+    console.error(stderrText('error', `lvs-director: ${FILE_LIMIT_TEXT}`));
+    return FAILED;
+  }
   if (!(error instanceof LvsError)) throw error;
   console.error(stderrText('error', `lvs-director: ${error.message}`));
   return error.code === 'CONFIG' ? WRONG_ARGUMENTS : FAILED;

@@ -1,7 +1,8 @@
 import { writeFileSync } from 'node:fs';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { compileConfig, type Format, linesOf } from '../../../src/cli/director/compile.ts';
+import { compileConfig, linesOf } from '../../../src/cli/director/compile.ts';
+import type { Format } from '../../../src/cli/director/formats.ts';
 import { compile } from '../../../src/config/compile.ts';
 import { importRules } from '../../../src/config/import/ipvsadm-rules.ts';
 import { Director } from '../../../src/director/director.ts';

@@ -1,7 +1,8 @@
 import { writeFileSync } from 'node:fs';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { guessSource, importConfig, type Source } from '../../../src/cli/director/import.ts';
+import type { Source } from '../../../src/cli/director/formats.ts';
+import { guessSource, importConfig } from '../../../src/cli/director/import.ts';
 import { importRules } from '../../../src/config/import/ipvsadm-rules.ts';
 import { TemporaryFolder } from '../../support/director-apis.ts';
 
