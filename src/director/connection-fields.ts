@@ -38,10 +38,9 @@ export class ConnectionFields {
     return kind === KIND.TEMPLATE || kind === KIND.INVALID;
   }
 
-  /** Reports whether the row is a connection that packets are found for, and no template. */
-  isConnection(row: Row): boolean {
-    const kind = this.stored.kind(row);
-    return kind === KIND.LIVE || kind === KIND.OPEN || kind === KIND.REPLACED;
+  /** Shows connections from `from` to `to`, by row number, whose count of packets is not that of `counts`. */
+  eachCounted(from: Row, to: Row, counts: Uint16Array<ArrayBuffer>, visit: (row: Row) => void): void {
+    this.stored.eachCounted(from, to, counts, visit);
   }
 
   isOnePacket(row: Row): boolean {

@@ -8,6 +8,7 @@ import { TCP } from '../wire/tcp.ts';
 import { UDP } from '../wire/udp.ts';
 import { serviceAddress } from './administration.ts';
 import { type Core, destinationOf } from './core.ts';
+import { engineOf } from './path/persistence.ts';
 import { SCTP_STATES } from './path/sctp-state.ts';
 import { TCP_STATES } from './path/tcp-state.ts';
 import { UDP_STATES } from './path/udp-state.ts';
@@ -49,7 +50,6 @@ export function snapshotOfConnection(core: Core, row: Row, now: number): Connect
   const template = table.isTemplate(row);
   const data = engineData.get(row);
   const destination = destinationOf(core, row);
-  const { engine } = destination.service.options;
   return {
     protocol: protocolName(protocol),
     state: stateName(protocol, table.state(row), template),
@@ -62,7 +62,7 @@ export function snapshotOfConnection(core: Core, row: Row, now: number): Connect
     destinationPort: dport,
     template,
     ...(table.isSynced(row) && { synced: true as const }),
-    ...(data !== undefined && engine !== undefined && { engine, engineData: data }),
+    ...(data !== undefined && { engine: engineOf(destination.service), engineData: data }),
   };
 }
 

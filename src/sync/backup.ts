@@ -236,7 +236,7 @@ export class Backup {
     if (!isTemplate) table.setPackets(row, settings.sync_threshold & 0xffff);
     notes.begin(row, tickAt(this.#now));
     notes.setState(row, Math.min(state, MAX_ROW_STATE));
-    notes.setPackets(row, settings.sync_threshold);
+    notes.counts[row] = settings.sync_threshold;
     table.setTimeout(
       row,
       timeout > 0

@@ -2,6 +2,7 @@
 
 import { FORWARDING_METHOD, LOCAL } from '../director/connection-flags.ts';
 import type { DirectorCore } from '../director/core.ts';
+import { engineOf } from '../director/path/persistence.ts';
 import { METHOD_NUMBERS } from '../director/service.ts';
 import type { SyncDaemon } from '../model/command.ts';
 import { NONE, type Row } from '../model/connection.ts';
@@ -91,9 +92,7 @@ export class Master {
   /** Counts a packet of a client whose connection this row controls, and returns the count by which it is sent. */
   #countPacket(controller: Row): number {
     if (!this.#core.table.isTemplate(controller)) return this.#core.settings.sync_threshold;
-    const packets = this.#notes.packets(controller) + 1;
-    this.#notes.setPackets(controller, packets);
-    return packets;
+    return ++this.#notes.counts[controller]!;
   }
 
   #isV4(row: Row): boolean {
@@ -153,8 +152,7 @@ export class Master {
     entry.vaddr.set(vaddr);
     entry.daddr.set(destination.address);
     const data = engineData.get(row);
-    const { engine } = destination.service.options;
-    entry.engine = data === undefined ? undefined : engine;
-    entry.engineData = engine === undefined ? undefined : data;
+    entry.engine = data === undefined ? undefined : engineOf(destination.service);
+    entry.engineData = data;
   }
 }

@@ -8,12 +8,10 @@ export interface Generations {
   generation(row: Row): number;
 }
 
-/* The first word of a note: generation (8 bits), valid (1), state (4), packets (16). */
-const GENERATION_SHIFT = 24;
-const VALID = 1 << 23;
-const STATE_SHIFT = 16;
+/* A note: generation (8 bits), valid (1), state (4). */
+const GENERATION_SHIFT = 8;
+const VALID = 1 << 7;
 const STATE_MASK = 0xf;
-const PACKETS_MASK = 0xffff;
 
 /**
  * 8 bytes for each row, apart from the rows, because programs of the kernel need none of it. A row that is used again has
@@ -21,32 +19,35 @@ const PACKETS_MASK = 0xffff;
  */
 export class RowNotes {
   readonly #rows: Generations;
-  readonly #words: Int32Array<ArrayBuffer>;
+  readonly #notes: Uint16Array<ArrayBuffer>;
   readonly #ends: Int32Array<ArrayBuffer>;
+  /** A connection's packets that were examined, or the packets of a template's connections, modulo 2^16, by row. */
+  readonly counts: Uint16Array<ArrayBuffer>;
 
   constructor(rows: Generations) {
     this.#rows = rows;
-    this.#words = new Int32Array(rows.places);
+    this.#notes = new Uint16Array(rows.places);
+    this.counts = new Uint16Array(rows.places);
     this.#ends = new Int32Array(rows.places);
   }
 
   /** Makes the row's note if it has none: nothing was sent, and time counts from `tick`. Reports whether it did. */
   begin(row: Row, tick: number): boolean {
-    const generation = this.#rows.generation(row);
-    const word = this.#words[row]!;
-    if ((word & VALID) !== 0 && word >>> GENERATION_SHIFT === generation) return false;
-    this.#words[row] = (generation << GENERATION_SHIFT) | VALID;
+    const generation = this.#rows.generation(row) << GENERATION_SHIFT;
+    if ((this.#notes[row]! & ~STATE_MASK) === (generation | VALID)) return false;
+    this.#notes[row] = generation | VALID;
+    this.counts[row] = 0;
     this.#ends[row] = tick;
     return true;
   }
 
   /** Returns the state that was sent last. */
   state(row: Row): number {
-    return (this.#words[row]! >>> STATE_SHIFT) & STATE_MASK;
+    return this.#notes[row]! & STATE_MASK;
   }
 
   setState(row: Row, state: number): void {
-    this.#words[row] = (this.#words[row]! & ~(STATE_MASK << STATE_SHIFT)) | (state << STATE_SHIFT);
+    this.#notes[row] = (this.#notes[row]! & ~STATE_MASK) | state;
   }
 
   /** Returns the end of the timeout that was sent last, see SendRules. */
@@ -56,14 +57,5 @@ export class RowNotes {
 
   setEnd(row: Row, end: number): void {
     this.#ends[row] = end;
-  }
-
-  /** Returns a connection's packets that were examined, or the packets of a template's connections, modulo 2^16. */
-  packets(row: Row): number {
-    return this.#words[row]! & PACKETS_MASK;
-  }
-
-  setPackets(row: Row, packets: number): void {
-    this.#words[row] = (this.#words[row]! & ~PACKETS_MASK) | (packets & PACKETS_MASK);
   }
 }

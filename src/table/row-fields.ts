@@ -163,6 +163,16 @@ export class RowFields {
     this.halves[(row << ROW_SHIFT_16) + PACKETS] = count;
   }
 
+  /** Shows connections from `from` to `to` whose count of packets is not that of `counts`, which has one for each row. */
+  eachCounted(from: Row, to: Row, counts: Uint16Array<ArrayBuffer>, visit: (row: Row) => void): void {
+    const { words, halves } = this;
+    for (let row = from; row < to; row++) {
+      if (halves[(row << ROW_SHIFT_16) + PACKETS] === counts[row]) continue;
+      const kind = (words[(row << ROW_SHIFT_32) + CLIENT]! >>> KIND_SHIFT) & ~KIND.WIDE;
+      if (kind === KIND.LIVE || kind === KIND.OPEN || kind === KIND.REPLACED) visit(row);
+    }
+  }
+
   /** Number of the next hop of replies; 0: not known. Not of templates. */
   nextHop(row: Row): number {
     return this.halves[(row << ROW_SHIFT_16) + NEXT_HOP]!;

@@ -210,7 +210,9 @@ class Player {
 
   /** Sets both numbers of sync_threshold, or neither. */
   #syncThreshold(value: string): Difference {
-    const [threshold = Number.NaN, period = Number.NaN] = value.trim().split(/\s+/).map(Number);
+    const { settings } = this.#world.director.context;
+    const numbers = value.trim().split(/\s+/).map(Number);
+    const [threshold = settings.sync_threshold, period = settings.sync_period] = numbers;
     // The file of the kernel refuses a threshold that no count of packets reaches.
     if (threshold < 0 || period < 0 || (period > 0 && threshold >= period)) return undefined;
     const { director, now } = this.#world;

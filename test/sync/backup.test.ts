@@ -26,13 +26,17 @@ interface Described {
   readonly flags?: number;
   readonly state?: number;
   readonly timeout?: number;
+  readonly engine?: string;
+  readonly engineData?: string;
 }
 
 /** Returns a message with one entry: by default an established TCP connection to 10.0.0.1:80 by NAT. */
 function message(described: Described, codec: typeof v0 | typeof v1 = v1): Buffer {
   const { client, virtual = '192.0.2.80', destination = '10.0.0.1' } = described;
   const { cport = 4000, vport = 80, dport = 80, protocol = 6, flags = 0, state = 1, timeout = 0 } = described;
-  const entry = Object.assign(new SyncEntry(), { cport, vport, dport, protocol, flags, state, timeout });
+  const { engine, engineData } = described;
+  const fields = { cport, vport, dport, protocol, flags, state, timeout, engine, engineData };
+  const entry = Object.assign(new SyncEntry(), fields);
   entry.family = client.includes(':') ? 6 : 4;
   entry.caddr.set(parseAddress(client)!);
   entry.vaddr.set(parseAddress(virtual)!);
@@ -114,6 +118,23 @@ describe('a backup', () => {
     directed.sync.receive(mapped, directed.now);
     expect(directed.connections).toEqual([]);
     expect(directed.sync.counts).toMatchObject({ foreignMessages: 1, refusedEntries: 2, takenEntries: 0 });
+  });
+
+  test('keeps one template for each key of a persistence engine that it has', () => {
+    const directed = new SyncedDirector();
+    directed.serve('udp 192.0.2.80:5060', ['10.0.0.1:5060'], { persistent: 100, engine: 'sip' });
+    directed.start('backup');
+    const described = { client: '203.0.113.7', protocol: 17, vport: 5060, dport: 5060, flags: TEMPLATE };
+    for (const engineData of ['a@b', 'c@d', 'a@b'])
+      receive(directed, { ...described, state: 0, timeout: 90, engine: 'sip', engineData });
+    receive(directed, { ...described, engine: 'other', engineData: 'e' });
+    const templates = () => [...directed.director.connections(directed.now)];
+    expect(
+      templates()
+        .map(({ engine, engineData }) => `${engine} ${engineData}`)
+        .sort(),
+    ).toEqual(['sip a@b', 'sip c@d']);
+    expect(directed.sync.counts).toMatchObject({ takenEntries: 3, refusedEntries: 1 });
   });
 
   test('gives unknown forwarding methods to the host', () => {

@@ -18,6 +18,12 @@ type Engine = (octets: Uint8Array, from: number, to: number, protocol: number) =
 const engines: Readonly<Record<string, Engine>> = { sip: callIdOf };
 export const engineNames: readonly string[] = Object.keys(engines);
 
+/**
+ * Returns the engine of a template of `service` that has a key. A message of another director may have made one for a service
+ * without an engine: it is that of the only engine.
+ */
+export const engineOf = (service: Service): string => service.options.engine ?? engineNames[0]!;
+
 /** Protocol of templates of marks, which apply to all protocols; ipvsadm prints it as "IP". */
 const ANY_PROTOCOL = 0;
 
