@@ -261,6 +261,11 @@ function process(its: Surroundings): Family[] {
       'Packets that the kernel path forwarded without the process, as of the last tick of the estimator.',
       offload ? single(offload.forwarded) : [],
     ),
+    counter(
+      'lvs_offload_admitted_total',
+      'New connections that the kernel path admitted without the process, as of the last tick of the estimator.',
+      offload ? single(offload.admitted) : [],
+    ),
     gauge(
       'lvs_event_loop_longest_turn_seconds',
       'Longest turn of the event loop within the last minute: packets wait for as long.',

@@ -63,6 +63,9 @@ export interface Surroundings {
   readonly conditions: readonly Condition[];
   /** Announcements of VIPs (gratuitous ARP, unsolicited neighbor advertisements) since the start. */
   readonly announcements: number;
-  /** With a kernel path: packets that it handed up, and that it forwarded itself, since the start. */
-  readonly offload?: { readonly upcalls: number; readonly forwarded: number };
+  /**
+   * With a kernel path: packets that it handed up and that it forwarded itself, and connections that it admitted, since the
+   * start.
+   */
+  readonly offload?: { readonly upcalls: number; readonly forwarded: number; readonly admitted: number };
 }

@@ -142,6 +142,11 @@ export class Offloading {
     return this.#forwarding?.forwarded ?? 0;
   }
 
+  /** Connections that programs admitted. */
+  get admitted(): number {
+    return this.#forwarding?.admitted ?? 0;
+  }
+
   /** `director` must have been made with the shared table: programs forward packets of its connections from now on. */
   start(director: Director): void {
     this.#director = director;

@@ -77,7 +77,11 @@ export async function openWebInterface(options: WebInterfaceOptions): Promise<Se
       conditions: conditions.all,
       announcements: network.announcements,
       ...(offloading && {
-        offload: { upcalls: offloading.io.upcalls, forwarded: offloading.forwarded },
+        offload: {
+          upcalls: offloading.io.upcalls,
+          forwarded: offloading.forwarded,
+          admitted: offloading.admitted,
+        },
       }),
     };
   };

@@ -172,7 +172,7 @@ export const SNAPSHOT_SCHEMA = {
         }),
         conditions: list(object({ name: string, text: string })),
         announcements: integer,
-        offload: object({ upcalls: integer, forwarded: integer }),
+        offload: object({ upcalls: integer, forwarded: integer, admitted: integer }),
       },
       ['offload'],
     ),

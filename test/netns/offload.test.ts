@@ -12,6 +12,7 @@ const why = clusterMissing() ?? ('why' in kernel ? kernel.why : undefined);
 const octets = 20 * 1024 * 1024;
 /** The device by which packets come up to the director. */
 const TAP = 'lvs-upcall';
+const CONNECTIONS = 10;
 /** Octets of a download that does not end while destinations are removed. */
 const LONG = 100 * 1024 * 1024;
 
@@ -52,6 +53,17 @@ describe.skipIf(why !== undefined).each(HOOKS)('%s, %s', (hook, method) => {
     );
     expect(sum).toBe(`${contentHash(octets)}  -`);
     expect((await upcalls()) - before).toBeLessThan(octets / 1448 / 4);
+  });
+
+  test('new connections do not pass through the director', async () => {
+    // The first one shows where the client is, the second one whether that is known.
+    for (let before = -1; before !== (await upcalls()); ) {
+      before = await upcalls();
+      await cluster.get();
+    }
+    const before = await upcalls();
+    for (let i = 0; i < CONNECTIONS; i++) await cluster.get();
+    expect((await upcalls()) - before).toBeLessThan(CONNECTIONS);
   });
 
   test('listings include packets that the kernel forwarded', async () => {
