@@ -86,7 +86,7 @@ describe.skipIf(why !== undefined)('the control socket of a running director', (
   });
 
   test('reports itself to a second director, which changes nothing', async () => {
-    const state = 'nft list ruleset; ip -o address show dev eth0 | sed "s/valid_lft.*//"';
+    const state = 'nft -s list ruleset; ip -o address show dev eth0 | sed "s/valid_lft.*//"';
     const before = await lab.director.exec(state);
     const second = await lab.director.run([...director, 'run', '--config', config]);
     expect(second.status).toBe(1);
