@@ -1,4 +1,6 @@
 /** Loads the programs of schedulers when services need them. */
+import { VerifierError } from '../../ebpf/program.ts';
+import { SystemCallError } from '../../sys/system-call-error.ts';
 import { SCHEDULER } from '../../table/record-layout.ts';
 import type { ProgramTable } from '../program-table.ts';
 import { type ProgrammedScheduler, type ScheduleParts, scheduleCode } from './program.ts';
@@ -15,17 +17,29 @@ export class SchedulerPrograms {
   }
 
   /**
-   * Loads the scheduler's program, at the first call only; nothing if the scheduler has none. Throws VerifierError and
-   * SystemCallError: the director selects then.
+   * Loads the scheduler's program unless it was loaded or the verifier refused it; nothing if the scheduler has none. Throws
+   * VerifierError and SystemCallError: the director selects then.
    */
   load(scheduler: string): void {
-    if (this.#known.has(scheduler)) return;
-    this.#known.add(scheduler);
-    if (!isProgrammed(scheduler)) return;
+    if (this.#known.has(scheduler) || !isProgrammed(scheduler)) return;
     const code = scheduleCode(scheduler, this.#parts);
-    this.#programs.load(SCHEDULER[scheduler], `lvs_${scheduler}`, code);
+    try {
+      this.#programs.load(SCHEDULER[scheduler], `lvs_${scheduler}`, code);
+    } catch (error) {
+      if (isFinal(error)) this.#known.add(scheduler);
+      throw error;
+    }
+    this.#known.add(scheduler);
   }
 }
 
 const isProgrammed = (scheduler: string): scheduler is ProgrammedScheduler =>
   scheduler !== 'director' && Object.hasOwn(SCHEDULER, scheduler);
+
+/** Errors of a moment: a signal was pending, or memory was short. */
+const TRANSIENT = ['EAGAIN', 'ENOMEM'];
+
+/** Reports whether the kernel would refuse the program again. */
+const isFinal = (error: unknown): boolean =>
+  error instanceof VerifierError &&
+  !(error.cause instanceof SystemCallError && TRANSIENT.includes(error.cause.code));
