@@ -48,6 +48,8 @@ export class ConnectionTable extends ConnectionFields {
   /** What `#fetch` read, so that it is read at all. */
   protected fetched = 0;
 
+  /** How often `add` took the last free row, or found none. */
+  fullCount = 0;
   #highest = 0;
   readonly #rows: Rows;
   /** Reused by `add`. */
@@ -130,6 +132,7 @@ export class ConnectionTable extends ConnectionFields {
       row = rows.add(ends, made);
     }
     if (rows.size > this.#highest) this.#highest = rows.size;
+    if (rows.size >= this.capacity) this.fullCount++;
     return row;
   }
 

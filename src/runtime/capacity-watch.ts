@@ -18,6 +18,8 @@ export class CapacityWatch {
   readonly #overloads = new Overloads();
   #areOverloadsRead = false;
   #isTableFull = false;
+  /** How often the table had been full at the last check. */
+  #fullCount = 0;
   #lost = 0;
 
   constructor(options: CapacityWatchOptions) {
@@ -46,12 +48,15 @@ export class CapacityWatch {
   }
 
   /**
-   * Reports a full connection table as a condition until a tenth of it is free, so that the condition does not flap.
+   * Reports a full connection table as a condition until a tenth of it is free, so that the condition does not flap. A
+   * table that was full since the last check counts, too: an embryonic connection may have made room.
    */
   #checkTable(): void {
     const { conditions, director } = this.#options;
-    const { size, capacity } = director.context.table;
-    this.#isTableFull = size >= (this.#isTableFull ? 0.9 : 1) * capacity;
+    const { size, capacity, fullCount } = director.context.table;
+    const wasFull = fullCount > this.#fullCount;
+    this.#fullCount = fullCount;
+    this.#isTableFull = wasFull || size >= (this.#isTableFull ? 0.9 : 1) * capacity;
     const text = `the connection table is full: ${capacity} entries (see --connections)`;
     const entry = { text, fields: { entries: size, capacity } };
     conditions.set('table-full', new Map(this.#isTableFull ? [['connections', entry]] : []));

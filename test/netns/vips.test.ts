@@ -116,6 +116,29 @@ describe.skipIf(why !== undefined)('a VIP', () => {
     await director.line(/warning vip-conflict vip=192\.168\.0\.101 interface=eth0 mac=02:00:00:00:00:03/);
   });
 
+  test('that another host no longer has is no conflict after two probes without an answer', async () => {
+    await lab.director.exec(`ip address add ${VIP}/32 dev eth0`);
+    await lab.client.exec(`ip address add ${VIP}/32 dev eth0`);
+    const program = lab.director.spawn([...built('test/support/vip-watch'), VIP, 'eth0']);
+    await program.line(/^conflicts none$/);
+    /** Advances the clock by 40 s, and resolves when the probe has been sent. */
+    const advance = async () => {
+      const from = watch.lines.length;
+      program.signal('SIGUSR2');
+      await seen(PROBED, 1, from);
+    };
+    await advance();
+    await program.line(/^conflicts 02:00:00:00:00:c8$/);
+    // The answers to probes keep it.
+    for (let i = 0; i < 3; i++) await advance();
+    expect(program.lines.filter((line) => line.startsWith('conflicts'))).toHaveLength(2);
+    await lab.client.exec(`ip address del ${VIP}/32 dev eth0`);
+    const from = program.lines.length;
+    await advance();
+    await advance();
+    await program.line(/^conflicts none$/, PATIENCE, from);
+  });
+
   test('that several hosts share on purpose is neither probed nor announced, and reports nothing', async () => {
     await lab.client.exec(`ip address add ${VIP}/32 dev eth0`);
     const shared = `{ interface: eth0, address: ${VIP}, prefix: 24, shared: true }, { interface: eth0, address: '${VIP6}', prefix: 64, shared: true }`;

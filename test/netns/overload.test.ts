@@ -1,0 +1,53 @@
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { expect, test } from 'vitest';
+import { clusterMissing } from '../support/cluster.ts';
+import { Lab } from '../support/lab.ts';
+import { ipvsadm, startAgent, startDirector, startServers } from '../support/lvs-programs.ts';
+import { PATIENCE } from '../support/program.ts';
+import { built, notBuilt } from '../support/project.ts';
+
+const why = clusterMissing() ?? notBuilt('test/support/syn-flood');
+
+test('the required programs and privileges are available', ({ skip }) => skip(why !== undefined, why));
+
+const ROWS = 5000;
+/** From 7/8 of the rows on, new connections take the place of embryonic ones. */
+const NEARLY_FULL = 0.8 * ROWS;
+/** A busy machine loses some: the flood ends when the table is nearly full. */
+const SYNS_PER_SECOND = 3000;
+const SYNS = 60 * SYNS_PER_SECOND;
+
+test.skipIf(why !== undefined)(
+  'after a SYN flood, clients are served although the table is full of its connections',
+  async () => {
+    await using lab = await Lab.create({ servers: 1 });
+    const rs = lab.host('rs1');
+    await startAgent(rs, '--vip', lab.vip);
+    await startServers(rs, 1);
+    const config = join(lab.folder, 'lvs.yaml');
+    writeFileSync(
+      config,
+      `method: dr\nvips: [{ interface: eth0, address: ${lab.vip}, prefix: 24 }]\nservices: [{ tcp: '${lab.vip}:80', scheduler: rr, destinations: [192.168.0.3] }]\n`,
+    );
+    await startDirector(lab.director, config, ...['--datapath', 'live', '--connections', String(ROWS)]);
+    const embryonic = async () =>
+      (await lab.director.exec([...ipvsadm, '-Lnc'])).match(/ SYN_RECV /g)?.length ?? 0;
+    const get = () => lab.client.run(`curl -sS --max-time 2 http://${lab.vip}/`);
+    expect((await get()).stdout).toBe('I am real server #1\n');
+    const mac = (await lab.director.exec('cat /sys/class/net/eth0/address')).trim();
+    const flood = lab.client.spawn([
+      ...built('test/support/syn-flood'),
+      ...['eth0', mac, lab.vip, String(SYNS), String(SYNS_PER_SECOND)],
+    ]);
+    // The director answers the operator while it lasts.
+    await flood.line(/^sent \d/);
+    expect(await lab.director.exec([...ipvsadm, '-Ln'])).toContain(`TCP  ${lab.vip}:80 rr`);
+    await expect.poll(embryonic, { timeout: PATIENCE }).toBeGreaterThan(NEARLY_FULL);
+    expect(flood.running).toBe(true);
+    flood.signal('SIGTERM');
+    await flood.ended;
+    expect((await get()).stdout).toBe('I am real server #1\n');
+    expect(await embryonic()).toBeGreaterThan(NEARLY_FULL);
+  },
+);
