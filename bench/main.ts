@@ -1,6 +1,6 @@
 /**
- * Runs benchmarks: `node dist/bench/main.js [--quick] [--json] [--offloads on] [--measure requests] [name ...]`. Names
- * are those of `BENCHES`, `load` and `latency`.
+ * Runs benchmarks: `node dist/bench/main.js [--quick] [--json] [--offloads on] [--measure requests] [--rounds N] [--seconds N]
+ * [name ...]`. Names are those of `BENCHES`, `load` and `latency`.
  */
 import { cpus } from 'node:os';
 import { parseArgs } from 'node:util';
@@ -42,6 +42,9 @@ const { values, positionals } = parseArgs({
     offloads: { type: 'string', default: 'off' },
     /** what `load` measures; default: everything */
     measure: { type: 'string', multiple: true, default: [] },
+    /** rounds of `load`, and seconds of each of its measurements */
+    rounds: { type: 'string' },
+    seconds: { type: 'string' },
   },
   allowPositionals: true,
 });
@@ -74,6 +77,8 @@ const loadOptions = {
   quick: values.quick,
   offloads: values.offloads === 'on' ? ('on' as const) : ('off' as const),
   ...(loads.length > 0 ? { loads } : {}),
+  ...numberOption('rounds'),
+  ...numberOption('seconds'),
 };
 const load: LoadFigure[] = [];
 if (chosen(LOAD)) {
@@ -91,6 +96,18 @@ if (chosen(LATENCY)) {
 }
 if (values.json)
   console.log(JSON.stringify({ machine, quick: values.quick, figures, load, latency }, undefined, 2));
+
+/** Returns the option as a number, for `runLoad`. */
+function numberOption(name: 'rounds' | 'seconds'): { rounds?: number; seconds?: number } {
+  const text = values[name];
+  if (text === undefined) return {};
+  const number = Number(text);
+  if (!(number > 0)) {
+    console.error(`bench: --${name} ${text}: expected a number above 0`);
+    process.exit(2);
+  }
+  return { [name]: number };
+}
 
 function lineOf({ name, connections: size, value, best, unit }: Figure): string {
   const digits = unit === 'ns' || unit === 'bytes' ? 1 : 0;
