@@ -130,7 +130,7 @@ export class ConnectionFields {
 
   /** Returns a number that differs from that of the last connection with this row number, 0 to 255. */
   generation(row: Row): number {
-    return this.stored.track(row) >>> TRACK.generation;
+    return this.stored.generation(row);
   }
 
   /** Returns the row that controls this one: a template, or the connection that announced it; NONE: there is none. */

@@ -42,3 +42,17 @@ export const flagsOf = (kind: number, track: number): number =>
   (kind === KIND.OPEN ? NO_CPORT : 0) |
   (kind === KIND.TEMPLATE || kind === KIND.INVALID ? TEMPLATE : 0) |
   (kind === KIND.HIDDEN ? ONE_PACKET : 0);
+
+/*
+ * What `track` of a row says. A program of the kernel may change a row at any moment: who changes it by compare-exchange reads
+ * `track` once, and decides by that value.
+ */
+
+/** Returns the state of the protocol. */
+export const stateIn = (track: number): number => track & TRACK.state;
+
+/** Reports whether the row is counted among its destination's inactive connections. */
+export const isInactiveIn = (track: number): boolean => (track & TRACK.INACTIVE) !== 0;
+
+/** Reports whether the row has ended, and waits to be removed, or has another connection at this moment. */
+export const hasEndedIn = (track: number): boolean => stateIn(track) >= TRACK.RECYCLE;

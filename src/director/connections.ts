@@ -38,6 +38,9 @@ export interface TableOptions {
   readonly ticks?: Ticks | undefined;
 }
 
+/** Attempts to add a row while a program of the kernel publishes one with the same ends, which takes it about 1 us. */
+const MAX_ATTEMPTS = 1000;
+
 /** All memory is reserved at once; only pages that were written to are resident. Rows are numbered by their place. */
 export class ConnectionTable extends ConnectionFields {
   /** The most rows in use. */
@@ -127,13 +130,15 @@ export class ConnectionTable extends ConnectionFields {
     made.track = track;
     made.salt = salt;
     let row = this.#addWithRoom(ends);
-    if (row === TAKEN) {
-      rows.replace(rows.findRequest(ends.protocol, ends.caddr, ends.cport, ends.vaddr, vport));
+    for (let attempt = 0; row === TAKEN && attempt < MAX_ATTEMPTS; attempt++) {
+      // A program of the kernel may be about to publish a row with these ends, which is not found before that.
+      const former = rows.findRequest(ends.protocol, ends.caddr, ends.cport, ends.vaddr, vport);
+      if (former !== NONE) rows.replace(former);
       row = rows.add(ends, made);
     }
     if (rows.size > this.#highest) this.#highest = rows.size;
     if (rows.size >= this.capacity) this.fullCount++;
-    return row;
+    return row === TAKEN ? NONE : row;
   }
 
   /** Adds what `#made` says, in place of a row near its home whose time has come if there is no other place. */

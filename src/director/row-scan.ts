@@ -20,8 +20,8 @@ export class RowScan implements Expiry {
   readonly bytes = 0;
   readonly #rows: Rows;
   readonly #ticks: Ticks;
-  /** Rows that are due whatever their time is. */
-  readonly #due = new Set<Row>();
+  /** Rows that are due whatever their time is, with their generations: a program may replace the connection of a row. */
+  readonly #due = new Map<Row, number>();
   /** The row that the callback is asked about. */
   #asked: Row = NONE;
   /** Time of the last `advance`. */
@@ -63,7 +63,7 @@ export class RowScan implements Expiry {
   }
 
   dueNow(row: Row): void {
-    this.#due.add(row);
+    this.#due.set(row, this.#rows.generation(row));
   }
 
   cancel(row: Row): void {
@@ -75,9 +75,9 @@ export class RowScan implements Expiry {
     const elapsed = this.#advanced < 0 ? 0 : now - this.#advanced;
     this.#advanced = now;
     this.now = now;
-    for (const row of [...this.#due]) {
+    for (const [row, generation] of [...this.#due]) {
       this.#due.delete(row);
-      if (this.#rows.has(row)) this.#ask(row, onDue);
+      if (this.#rows.has(row) && this.#rows.generation(row) === generation) this.#ask(row, onDue);
     }
     this.#owed = Math.min(this.#owed + elapsed * this.#rowsPerMs, this.#rows.capacity);
     let left = Math.min(Math.floor(this.#owed), MAX_ROWS_AT_ONCE);

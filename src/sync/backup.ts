@@ -3,7 +3,9 @@
 import { countActivated, countDeactivated } from '../director/connection-counts.ts';
 import {
   FORWARDING_METHOD,
+  hasEndedIn,
   INACTIVE,
+  isInactiveIn,
   LOCAL,
   MASQ,
   NO_CPORT,
@@ -216,9 +218,9 @@ export class Backup {
     if ((flags & TEMPLATE) !== 0) return row;
     const isInactive = (flags & INACTIVE) !== 0;
     // A program of the kernel may change the state meanwhile.
-    while (!table.hasEnded(row)) {
-      const wasInactive = table.isInactive(row);
-      if (!table.enterState(row, table.track(row), state, isInactive)) continue;
+    for (let track = table.track(row); !hasEndedIn(track); track = table.track(row)) {
+      const wasInactive = isInactiveIn(track);
+      if (!table.enterState(row, track, state, isInactive)) continue;
       if (isInactive && !wasInactive) countDeactivated(destination);
       if (!isInactive && wasInactive) countActivated(destination);
       return row;

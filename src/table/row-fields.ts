@@ -114,6 +114,11 @@ export class RowFields {
       this.changeTrack(row, track, (track & ~mask) | bits);
   }
 
+  /** Returns the generation, 8 bits: another one than that of former connections in this row. */
+  generation(row: Row): number {
+    return this.track(row) >>> TRACK.generation;
+  }
+
   state(row: Row): number {
     return this.track(row) & TRACK.state;
   }

@@ -131,23 +131,23 @@ export function sharedTable<Memory extends TableMemory>(
   memory: Memory,
   limit: number,
   seed: number,
-  clients: ClientEntries = new TestTrie(),
+  { clients = new TestTrie(), processors = 1 }: { clients?: ClientEntries; processors?: number } = {},
 ) {
   const ticks = new Ticks(TICK);
   const table = new ConnectionTable({ limit, seed, memory, ticks });
   memory.reserve('settings', SETTINGS_BYTES);
-  const counters = new ProcessorCounters(memory, 1, RECORDS);
+  const counters = new ProcessorCounters(memory, processors, RECORDS);
   const nextHops = new NextHops(memory);
   const shared = { memory, ticks, table, counters, nextHops, records: RECORDS };
   return { ...shared, clients: new ClientRoutes(clients) } satisfies SharedTable;
 }
 
 /** The numbers that a program is emitted for. jiffies are ticks here. */
-export const sizesOf = ({ table }: Pick<SharedTable, 'table'>): Sizes => ({
+export const sizesOf = ({ table }: Pick<SharedTable, 'table'>, processors = 1): Sizes => ({
   places: table.homes,
   secrets: table.secrets,
   records: RECORDS,
-  processors: 1,
+  processors,
   clock: { tickMs: TICK, shift: 0, offset: 0n },
 });
 

@@ -91,7 +91,7 @@ export class Offloaded extends Alone {
 
   constructor(hook: 'xdp' | 'tc') {
     const maps = new TestMaps();
-    const shared = sharedTable(new TestMemory(), 128, 7, maps.clients);
+    const shared = sharedTable(new TestMemory(), 128, 7, maps);
     super(shared);
     this.#maps = maps;
     this.programs = maps.programs;

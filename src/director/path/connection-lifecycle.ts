@@ -2,7 +2,17 @@
 
 import { type FiveTuple, INITIAL_TIMEOUT_MS, NONE, type Row } from '../../model/connection.ts';
 import { countBound, countUnbound } from '../connection-counts.ts';
-import { INACTIVE, LOCAL, MASQ, NOOUTPUT, ROUTE, TEMPLATE, TUNNEL } from '../connection-flags.ts';
+import {
+  hasEndedIn,
+  INACTIVE,
+  isInactiveIn,
+  LOCAL,
+  MASQ,
+  NOOUTPUT,
+  ROUTE,
+  TEMPLATE,
+  TUNNEL,
+} from '../connection-flags.ts';
 import { type Core, destinationOf } from '../core.ts';
 import type { RealDestination } from '../service.ts';
 import { ASSURED } from './tracking.ts';
@@ -110,11 +120,10 @@ function release(core: Core, row: Row): boolean {
   // A packet may change the state meanwhile, and a program may give the row another destination.
   for (;;) {
     const track = table.track(row);
-    const destination = destinationOf(core, row);
-    const isInactive = table.isInactive(row);
-    if (table.hasEnded(row)) return false;
+    if (hasEndedIn(track)) return false;
     if (!table.end(row, track)) continue;
-    countUnbound(destination, isTemplate, isInactive);
+    // Nothing changes the row any more.
+    countUnbound(destinationOf(core, row), isTemplate, isInactiveIn(track));
     if (isTemplate) core.engineData.delete(row);
     return true;
   }

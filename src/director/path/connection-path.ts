@@ -183,7 +183,7 @@ export class ConnectionPath {
     const { kernelPath, table, total, forwarding } = this.#core;
     if (hasSyn(packet)) kernelPath.hold(row);
     countIn(packet, destination, total);
-    track(this.#core, row, packet, FROM_CLIENT, destination);
+    track(this.#core, row, packet, FROM_CLIENT);
     table.addPackets(row, 1);
     const method = table.method(row);
     const connection = this.#connection.select(row, destination);
@@ -216,7 +216,7 @@ export class ConnectionPath {
     if (verdict === 'malformed') return verdict;
     if (isRefusedLate) countErrorIn(packet, destination, total);
     countOut(packet, destination, total);
-    track(this.#core, row, packet, FROM_SERVER, destination);
+    track(this.#core, row, packet, FROM_SERVER);
     table.touch(row, now);
     if (verdict === 'forwarded') kernelPath.learn(row);
     return verdict;
@@ -230,7 +230,7 @@ export class ConnectionPath {
     if (packet.ttl <= 1) return 'pass';
     const destination = destinationOf(this.#core, row);
     countOut(packet, destination, this.#core.total);
-    track(this.#core, row, packet, FROM_SERVER, destination);
+    track(this.#core, row, packet, FROM_SERVER);
     this.#core.table.touch(row, now);
     return 'pass';
   }

@@ -6,8 +6,8 @@ import { SCTP, sctp } from '../../wire/sctp.ts';
 import { TCP } from '../../wire/tcp.ts';
 import { UDP } from '../../wire/udp.ts';
 import { countActivated, countDeactivated } from '../connection-counts.ts';
-import type { Core } from '../core.ts';
-import type { RealDestination } from '../service.ts';
+import { hasEndedIn, isInactiveIn, stateIn } from '../connection-flags.ts';
+import { type Core, destinationOf } from '../core.ts';
 import { nextSctpState, SCTP_ACTIVE, SCTP_ESTABLISHED } from './sctp-state.ts';
 import {
   CLIENT_ONLY,
@@ -25,13 +25,7 @@ import {
 export const ASSURED = 1;
 
 /** Changes the row's state according to the packet. `sender`: FROM_CLIENT or FROM_SERVER. */
-export function track(
-  core: Core,
-  row: Row,
-  packet: Packet,
-  sender: number,
-  destination: RealDestination,
-): void {
+export function track(core: Core, row: Row, packet: Packet, sender: number): void {
   const { table, timeouts } = core;
   const { protocol } = packet;
   if (protocol === TCP) {
@@ -39,14 +33,13 @@ export function track(
     if (!packet.hasHeader) return;
     const from = seen(core, row, sender);
     // A program of the kernel may change the state meanwhile.
-    while (!table.hasEnded(row)) {
-      const track = table.track(row);
-      const before = table.state(row);
+    for (let track = table.track(row); !hasEndedIn(track); track = table.track(row)) {
+      const before = stateIn(track);
       const after = nextTcpState(before, packet.tcpFlags, from, core.secureTcp);
       table.setTimeout(row, timeouts.tcp[after]!);
       if (after === before) return;
       const isActive = ((TCP_ACTIVE >>> after) & 1) !== 0;
-      if (!enter(core, row, track, after, isActive, destination)) continue;
+      if (!enter(core, row, track, after, isActive)) continue;
       if (after === TCP_ESTABLISHED) assureTemplate(core, row);
       return;
     }
@@ -58,7 +51,7 @@ export function track(
     table.setTimeout(row, timeouts.sctp[after]!);
     if (after === before) return;
     // The director alone handles SCTP: nothing changes the row meanwhile.
-    enter(core, row, table.track(row), after, ((SCTP_ACTIVE >>> after) & 1) !== 0, destination);
+    enter(core, row, table.track(row), after, ((SCTP_ACTIVE >>> after) & 1) !== 0);
     if (after === SCTP_ESTABLISHED) assureTemplate(core, row);
   } else if (protocol === UDP) {
     table.setTimeout(row, timeouts.udp[0]!);
@@ -76,16 +69,11 @@ function seen(core: Core, row: Row, sender: number): number {
 }
 
 /** Changes the state, and counts the connection as active or not. Reports false if `track` is not the row's any more. */
-function enter(
-  core: Core,
-  row: Row,
-  track: number,
-  state: number,
-  isActive: boolean,
-  destination: RealDestination,
-): boolean {
+function enter(core: Core, row: Row, track: number, state: number, isActive: boolean): boolean {
   const { table } = core;
-  const wasActive = !table.isInactive(row);
+  const wasActive = !isInactiveIn(track);
+  // Read after `track`: a program may have given the row another destination since the packet was handled.
+  const destination = destinationOf(core, row);
   if (!table.enterState(row, track, state, !isActive)) return false;
   if (isActive && !wasActive) countActivated(destination);
   if (!isActive && wasActive) countDeactivated(destination);
