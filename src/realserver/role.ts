@@ -1,10 +1,7 @@
 /** Determines the roles of a real server from the command line and the director's configuration. */
 import type { DestinationDocument, Document, ServiceDocument } from '../config/document.ts';
-import { loadConfig } from '../config/load.ts';
-import { systemNames } from '../config/names.ts';
 import { LvsError } from '../model/errors.ts';
 import type { Say } from '../model/level.ts';
-import { schedulers } from '../schedulers/index.ts';
 import type { Role } from './plan.ts';
 import type { Encapsulation } from './tunnel/encapsulation.ts';
 
@@ -21,6 +18,12 @@ export interface RoleOptions {
 /** Reads the configuration, if the command line names one; passes its warnings to `say`. Throws LvsError CONFIG. */
 export async function documentOf({ config }: RoleOptions, say: Say): Promise<Document | undefined> {
   if (config === undefined) return undefined;
+  // Parsers and validators take half of the time of a start without a configuration.
+  const [{ loadConfig }, { systemNames }, { schedulers }] = await Promise.all([
+    import('../config/load.ts'),
+    import('../config/names.ts'),
+    import('../schedulers/index.ts'),
+  ]);
   const { document, warnings } = await loadConfig(config, systemNames(), Object.keys(schedulers));
   for (const warning of warnings) say(warning, 'warning');
   return document;
