@@ -43,6 +43,11 @@ export class ConnectionFields {
     this.stored.eachCounted(from, to, counts, visit);
   }
 
+  /** Reports whether the client's port is not known yet (NO_CPORT). */
+  isOpen(row: Row): boolean {
+    return this.stored.kind(row) === KIND.OPEN;
+  }
+
   isOnePacket(row: Row): boolean {
     return this.stored.kind(row) === KIND.HIDDEN;
   }

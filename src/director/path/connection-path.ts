@@ -186,6 +186,7 @@ export class ConnectionPath {
     track(this.#core, row, packet, FROM_CLIENT);
     table.addPackets(row, 1);
     const method = table.method(row);
+    if (method === MASQ && packet.hasPorts && table.isOpen(row)) table.setClientPort(row, packet.srcPort);
     const connection = this.#connection.select(row, destination);
     const verdict = methods[method]!.request(packet, connection, forwarding);
     this.#core.sync.forwarded(row, now);
