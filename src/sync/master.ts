@@ -2,6 +2,7 @@
 
 import { FORWARDING_METHOD, LOCAL } from '../director/connection-flags.ts';
 import type { DirectorCore } from '../director/core.ts';
+import { timeoutWithoutLateness } from '../director/path/connection-lifecycle.ts';
 import { engineOf } from '../director/path/persistence.ts';
 import { METHOD_NUMBERS } from '../director/service.ts';
 import type { SyncDaemon } from '../model/command.ts';
@@ -114,7 +115,7 @@ export class Master {
         state,
         sentState: notes.state(row),
         packets,
-        timeout: table.timeout(row),
+        timeout: this.#timeoutOf(row),
         sentEnd: notes.end(row),
       },
       settings,
@@ -128,6 +129,14 @@ export class Master {
     this.#outboxes[row & (this.#outboxes.length - 1)]!.add(this.#entry, settings.sync_version, now);
     this.#counts.sentEntries++;
     return true;
+  }
+
+  #timeoutOf(row: Row): number {
+    const { table, destinations } = this.#core;
+    const timeout = table.timeout(row);
+    if (!table.isTemplate(row)) return timeout;
+    const { service } = destinations.all[table.destination(row)]!;
+    return timeoutWithoutLateness(timeout, service.persistence);
   }
 
   #fill(row: Row): void {
@@ -147,7 +156,7 @@ export class Master {
     entry.vport = vport;
     entry.dport = dport;
     entry.mark = destination.service.mark;
-    entry.timeout = Math.floor(table.timeout(row) / 1000);
+    entry.timeout = Math.floor(this.#timeoutOf(row) / 1000);
     entry.caddr.set(caddr);
     entry.vaddr.set(vaddr);
     entry.daddr.set(destination.address);

@@ -12,7 +12,8 @@ const UDP_BYTES = 8;
 const HEADER_BYTES = { 4: 20, 6: 40 } as const;
 
 /**
- * Compares messages one by one; if `isUnordered`, the entries of all messages in any order, whatever message they are in.
+ * Compares messages, or else the entries of all messages in their order: when exactly the kernel's thread looks for a message
+ * that is 2 s old is arbitrary, and so is whether the next entries are in it. With `isUnordered` they come in any order.
  * The source is not compared: it is an address of the host, and a port that the host chose.
  */
 export function compareSync(
@@ -27,10 +28,9 @@ export function compareSync(
     (i) => theirs[i] !== ours[i],
   );
   if (at === undefined) return undefined;
-  if (isUnordered) {
-    const [left, right] = [recorded, got].map((all) => all.flatMap(entriesOf).sort());
-    if (left!.join() === right!.join()) return undefined;
-  }
+  const [left, right] = [recorded, got].map((all) => all.flatMap(entriesOf));
+  if (isUnordered) [left, right].map((all) => all!.sort());
+  if (left!.join() === right!.join()) return undefined;
   const text = (message: SyncMessage | undefined) =>
     message === undefined
       ? 'no message'

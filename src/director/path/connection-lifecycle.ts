@@ -95,6 +95,20 @@ function lateness(timeout: number): number {
   return step === 10 ? 0 : step / 2;
 }
 
+/** Timeouts that `onExpired` gives a template for the kernel's lateness, ms: none is a number of seconds. */
+const LATENESSES = [40, 320, 2560, 20_480];
+/** Ticks of a table, to which timeouts are rounded, are shorter, ms. */
+const TOLERANCE_MS = 64;
+
+/**
+ * Returns the timeout that the kernel would have for a template whose timeout is `timeout` ms here. `usual`: that of its
+ * service.
+ */
+export function timeoutWithoutLateness(timeout: number, usual: number): number {
+  const isLateness = LATENESSES.some((lateness) => Math.abs(timeout - lateness) < TOLERANCE_MS);
+  return isLateness ? usual || TEMPLATE_EXTENSION_MS : timeout;
+}
+
 /**
  * Ends a connection immediately. Its template stays. A connection that controls others cannot end before
  * them: it stays too.

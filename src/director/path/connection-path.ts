@@ -14,7 +14,7 @@ import { SCTP, SCTP_ABORT, SCTP_INIT } from '../../wire/sctp.ts';
 import { RST, SYN, TCP } from '../../wire/tcp.ts';
 import { UDP } from '../../wire/udp.ts';
 import { type BoundConnection, METHODS } from '../bound-connection.ts';
-import { MASQ } from '../connection-flags.ts';
+import { MASQ, TUNNEL } from '../connection-flags.ts';
 import { type Core, destinationOf } from '../core.ts';
 import type { RealDestination } from '../service.ts';
 import { countErrorIn, countErrorOut, countIn, countOut } from '../traffic.ts';
@@ -72,11 +72,13 @@ export class ConnectionPath {
     const request = table.findFromClient(protocol, src, srcPort, dst, dstPort);
     if (request !== NONE) return this.#request(request, packet, now);
     // Excluding the sender as a destination is cheaper than a lookup in a large table.
-    if (destinations.addresses.mayHave(src)) {
+    const isServer = destinations.addresses.mayHave(src);
+    if (isServer) {
       const reply = table.findFromDestination(protocol, src, srcPort, dst, dstPort);
       if (reply !== NONE) return this.#reply(reply, packet, now);
     }
-    if (services.addresses.mayHave(src) || marks.rules.length > 0) {
+    // A connection of another director may have no service here.
+    if (isServer || services.addresses.mayHave(src) || marks.rules.length > 0) {
       const passing = table.findFromClient(protocol, dst, dstPort, src, srcPort);
       if (passing !== NONE && table.method(passing) !== MASQ) return this.#observeReply(passing, packet, now);
     }
@@ -188,7 +190,11 @@ export class ConnectionPath {
     const method = table.method(row);
     if (method === MASQ && packet.hasPorts && table.isOpen(row)) table.setClientPort(row, packet.srcPort);
     const connection = this.#connection.select(row, destination);
-    const verdict = methods[method]!.request(packet, connection, forwarding);
+    // The kind of a tunnel is unknown without a configured destination: Linux 6.1 sends nothing then.
+    const verdict =
+      method === TUNNEL && destination.hidden
+        ? 'destination-gone'
+        : methods[method]!.request(packet, connection, forwarding);
     this.#core.sync.forwarded(row, now);
     if (table.isOnePacket(row)) {
       end(this.#core, row);

@@ -74,9 +74,11 @@ function enter(core: Core, row: Row, track: number, state: number, isActive: boo
   const wasActive = !isInactiveIn(track);
   // Read after `track`: a program may have given the row another destination since the packet was handled.
   const destination = destinationOf(core, row);
-  if (!table.enterState(row, track, state, !isActive)) return false;
-  if (isActive && !wasActive) countActivated(destination);
-  if (!isActive && wasActive) countDeactivated(destination);
+  // Linux 6.1 counts no activity of a connection without a configured destination, and leaves its flag.
+  const becomesActive = destination.hidden ? wasActive : isActive;
+  if (!table.enterState(row, track, state, !becomesActive)) return false;
+  if (becomesActive && !wasActive) countActivated(destination);
+  if (!becomesActive && wasActive) countDeactivated(destination);
   return true;
 }
 
