@@ -181,15 +181,21 @@ export class Offloading {
       const name = `${to.join()}/${length}`;
       // The first of several routes to a prefix is the one that is used.
       if (!link || routes.has(name)) continue;
-      const nextHop = gateway ? this.#gatewayNumber(gateway) : 0;
+      const nextHop = gateway ? this.#numberBehind(to, device, gateway) : 0;
       routes.set(name, { to, bits: length, interfaceIndex: link.interfaceIndex, nextHop });
     }
     return [...routes.values()];
   }
 
-  #gatewayNumber(gateway: Address): number {
-    const hop = this.#hop(gateway);
-    return hop?.isNeighbor ? this.shared.nextHops.numberOf(hop, gateway) : 0;
+  /**
+   * Returns the number of the next hop of a prefix behind a gateway; 0: not known. Its first address stands for the prefix: the
+   * gateway's address may be one of link scope, which several interfaces have.
+   */
+  #numberBehind(prefix: Address, device: string, gateway: Address): number {
+    const route = this.#options.routes.route(prefix);
+    if (route?.device !== device || !sameAddress(route.hop, gateway)) return 0;
+    const hop = this.#hop(prefix);
+    return hop ? this.shared.nextHops.numberOf(hop, prefix) : 0;
   }
 
   /** Attaches the program of the tap device again if another program deleted its qdisc. */
