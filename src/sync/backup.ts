@@ -213,13 +213,15 @@ export class Backup {
     const { core } = this.#options;
     const { table } = core;
     const { flags, state } = this.#entry;
-    const destination = this.#destinationOf(row);
-    if (destination.hidden && this.#lookUp() !== undefined && end(core, row)) return this.#add();
+    const isUnbound = this.#destinationOf(row).hidden;
+    if (isUnbound && this.#lookUp() !== undefined && end(core, row)) return this.#add();
     if ((flags & TEMPLATE) !== 0) return row;
     const isInactive = (flags & INACTIVE) !== 0;
     // A program of the kernel may change the state meanwhile.
     for (let track = table.track(row); !hasEndedIn(track); track = table.track(row)) {
       const wasInactive = isInactiveIn(track);
+      // Read after `track`: a program may have given the row another destination.
+      const destination = this.#destinationOf(row);
       if (!table.enterState(row, track, state, isInactive)) continue;
       if (isInactive && !wasInactive) countDeactivated(destination);
       if (!isInactive && wasInactive) countActivated(destination);
