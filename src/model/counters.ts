@@ -12,5 +12,3 @@ export const OUT_OCTETS = 4;
 
 /** Five totals since the start or the last reset: in is from clients, out is to clients. */
 export type Counters = Float64Array<ArrayBuffer>;
-
-export const newCounters = (): Counters => new Float64Array(5);

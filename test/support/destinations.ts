@@ -1,6 +1,5 @@
 /** Destinations for tests of schedulers, whose counts a test sets as it likes. */
 
-import { newCounters } from '../../src/model/counters.ts';
 import type { Destination } from '../../src/model/destination.ts';
 import { DEFAULT_SETTINGS } from '../../src/model/settings.ts';
 import type { Request, SchedulerContext } from '../../src/schedulers/scheduler.ts';
@@ -24,7 +23,7 @@ export function destination(
     inactiveConnections: 0,
     persistentConnections: 0,
     overloaded: false,
-    counters: newCounters(),
+    counters: new Float64Array(5),
     ...rest,
   };
 }
