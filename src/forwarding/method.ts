@@ -41,6 +41,8 @@ export interface Host {
    * packets to there use: the new one only if they have used a narrow path before. See PathMtuHost.
    */
   learnMtu?(to: Address, mtu: number): number;
+  /** Rises whenever a path MTU was learned, became narrower, or expired. */
+  readonly pathChanges?: number;
 }
 
 /** Context of forwarding methods; one per director. */

@@ -28,6 +28,7 @@ interface Place {
 }
 
 export class PathMtuHost implements Host {
+  pathChanges = 0;
   readonly #host: Host;
   readonly #places: Place[] = [];
   #now = 0;
@@ -65,12 +66,14 @@ export class PathMtuHost implements Host {
     if (known !== undefined) {
       // A delayed error does not raise the path MTU again.
       if (believed < known.route.mtu) {
+        this.pathChanges++;
         known.route.mtu = believed;
         known.learnt = this.#now;
       }
       // Linux 6.1: a destination keeps its route until its next packet, and a narrow route is narrowed in place.
       return known.isUsed ? Math.min(known.route.mtu, link) : link;
     }
+    this.pathChanges++;
     if (this.#places.length >= PLACES) this.#places.shift();
     this.#places.push({
       to: to.slice(),
@@ -85,7 +88,11 @@ export class PathMtuHost implements Host {
   expire(now: number): void {
     this.#now = now;
     const places = this.#places;
-    for (let i = places.length - 1; i >= 0; i--) if (now - places[i]!.learnt >= LIFETIME) places.splice(i, 1);
+    for (let i = places.length - 1; i >= 0; i--) {
+      if (now - places[i]!.learnt < LIFETIME) continue;
+      places.splice(i, 1);
+      this.pathChanges++;
+    }
   }
 
   #find(to: Address): Place | undefined {

@@ -49,6 +49,8 @@ export class KernelForwarding implements KernelPath {
   #isClearing = false;
   /** Next hops of destinations are not known yet. */
   #isUnresolved = true;
+  /** Changes of path MTUs that the next hops of destinations follow. */
+  #pathChanges = 0;
 
   /** `director` must have been made with the shared table. */
   constructor(director: Director, shared: SharedTable, find: FindNextHop) {
@@ -106,7 +108,11 @@ export class KernelForwarding implements KernelPath {
     let isWithdrawn = haveRoutesChanged;
     if (haveRoutesChanged) nextHops.withdrawAll();
     else isWithdrawn = nextHops.check(this.#find);
-    if (isWithdrawn || this.#isUnresolved) void this.#assessAll();
+    const { pathChanges = 0 } = this.#core.forwarding.host;
+    if (pathChanges !== this.#pathChanges) {
+      this.#pathChanges = pathChanges;
+      void this.#followPaths();
+    } else if (isWithdrawn || this.#isUnresolved) void this.#assessAll();
     if (this.#isClearing) return;
     nextHops.reclaim((numbers) => {
       this.#isClearing = true;
@@ -125,6 +131,21 @@ export class KernelForwarding implements KernelPath {
     for (const destination of destinations.all) {
       if (destination && !this.#suits(destination))
         table.records.setHalf(destination.index, DESTINATION.nextHop, 0);
+      if (slice.spent) await slice.next();
+    }
+    await this.#assessAll();
+  }
+
+  /**
+   * Finds the next hops of destinations whose path MTU has changed: others behind the same router keep theirs. Works in
+   * slices.
+   */
+  async #followPaths(): Promise<void> {
+    const slice = new Slice();
+    for (const destination of this.#core.destinations.all) {
+      const mtu = destination ? this.#mtuTo(destination) : 0;
+      const hop = mtu === 0 ? undefined : this.#find(destination!.address);
+      if (hop && hop.mtu !== mtu) this.#resolve(destination!);
       if (slice.spent) await slice.next();
     }
     await this.#assessAll();
