@@ -21,22 +21,21 @@ const MAX_UPCALLS = 100;
 
 type DatapathName = 'live' | 'tc' | 'xdp';
 
-export function downloadChecks(): Check[] {
-  const methods = ['nat', 'dr', 'tunnel'] as const;
-  return [
-    // The agent uses the kernel's ipip device in these, and its own program or sockets in those below.
-    ...methods.flatMap(downloadsBy),
-    {
-      name: 'download: tc, tunnel to the program of lvs-realserver',
-      run: () => withoutIpipDevice(() => downloadOnce('tc', 'tunnel', VIP)),
-    },
-    {
-      name: 'download: tc, IPv6 in an IPv4 tunnel to the program of lvs-realserver',
-      // The director encapsulates these: an outer IPv4 header without DF needs a unique identification (RFC 6864).
-      run: () => withoutIpipDevice(() => downloadOnce('tc', 'tunnel', VIP6, Number.POSITIVE_INFINITY)),
-    },
-  ];
-}
+/** The agent uses the kernel's ipip device in these. */
+export const downloadChecks = (): Check[] => (['nat', 'dr', 'tunnel'] as const).flatMap(downloadsBy);
+
+/** The agent uses its program or sockets in these. */
+export const decapsulationChecks = (): Check[] => [
+  {
+    name: 'download: tc, tunnel to the program of lvs-realserver',
+    run: () => withoutIpipDevice(() => downloadOnce('tc', 'tunnel', VIP)),
+  },
+  {
+    name: 'download: tc, IPv6 in an IPv4 tunnel to the program of lvs-realserver',
+    // The director encapsulates these: an outer IPv4 header without DF needs a unique identification (RFC 6864).
+    run: () => withoutIpipDevice(() => downloadOnce('tc', 'tunnel', VIP6, Number.POSITIVE_INFINITY)),
+  },
+];
 
 /** One laboratory serves all datapaths, one director after the other. XDP is last, because it needs changed interfaces. */
 const downloadsBy = (method: Method): Check[] =>

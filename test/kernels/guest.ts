@@ -6,7 +6,7 @@ import { spawnSync } from 'node:child_process';
 import { conf, director } from '../support/lvs-programs.ts';
 import { type Check, PLAN, RESULT, resultOf } from './check.ts';
 import { deviceChecks } from './devices.ts';
-import { downloadChecks } from './downloads.ts';
+import { decapsulationChecks, downloadChecks } from './downloads.ts';
 import { featureChecks } from './features.ts';
 import { programChecks } from './load-programs.ts';
 import { tcLifetimeChecks } from './tc-lifetime.ts';
@@ -25,6 +25,7 @@ const checks: readonly Check[] = [
   ...downloadChecks(),
   ...tcLifetimeChecks(),
   ...deviceChecks(),
+  ...decapsulationChecks(),
 ];
 readFiles();
 const [part = ''] = process.argv.slice(2);
