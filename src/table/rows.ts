@@ -67,9 +67,9 @@ export class Rows extends Places {
     return this.#head[LIVE_COUNT]!;
   }
 
-  /** Reports whether the row is in use. */
+  /** Reports whether the row is in use. A row that a program is making is not yet. */
   has(row: Row): boolean {
-    return row >= 0 && row < this.capacity && this.kind(row) !== KIND.FREE;
+    return row >= 0 && row < this.capacity && this.kind(row) >= KIND.LIVE;
   }
 
   /** Returns the connection that a request belongs to: a LIVE row, else an OPEN one; NONE if there is none. */
@@ -205,7 +205,7 @@ export class Rows extends Places {
   /** Frees the place of a row; its number will be used again. */
   remove(row: Row): void {
     const kind = this.kind(row);
-    if (kind === KIND.FREE) throw new Error(`connection ${row}: removed twice`);
+    if (kind < KIND.LIVE) throw new Error(`connection ${row}: removed twice`);
     if (kind === KIND.OPEN) this.#countOpen(-1);
     this.release(row);
     this.unlink(this.homeOf(row), row);
@@ -218,9 +218,8 @@ export class Rows extends Places {
    * last that was looked at. `visit` may end them and add others.
    */
   eachDue(from: Row, to: Row, tick: number, visit: (row: Row) => boolean): Row {
-    const { words } = this;
     for (let row = from; row < to; row++) {
-      if (words[(row << ROW_SHIFT_32) + CLIENT]! >>> KIND_SHIFT < KIND.LIVE) continue;
+      if (this.kind(row) < KIND.LIVE) continue;
       // Modulo 2^32, because the clock wraps.
       if (((tick - this.seen(row)) | 0) > this.timeout(row) && !visit(row)) return row + 1;
     }

@@ -4,8 +4,8 @@ import { NONE } from '../../src/model/connection.ts';
 import { MAX_PER_HOME } from '../../src/table/annex.ts';
 import { DestinationRecords } from '../../src/table/destination-records.ts';
 import { secretsFrom } from '../../src/table/homes.ts';
-import { KIND, NEAR, TRACK } from '../../src/table/layout.ts';
-import { ordinaryMemory } from '../../src/table/memory.ts';
+import { KIND, NEAR, ROW, ROW_BYTES, TRACK } from '../../src/table/layout.ts';
+import { ordinaryMemory, type Region, type TableMemory } from '../../src/table/memory.ts';
 import { Rows, TAKEN } from '../../src/table/rows.ts';
 import { type Address, formatAddress, parseAddress } from '../../src/wire/address.ts';
 import { collectionsDuring } from '../support/collections.ts';
@@ -28,11 +28,11 @@ const RS2 = 2;
 const RS_ANY_PORT = 3;
 const RS6 = 4;
 
-function rowsFor(limit = 64, seed = 1): Rows {
+function rowsFor(limit = 64, seed = 1, memory: TableMemory = ordinaryMemory): Rows {
   const rows = new Rows({
     limit,
     secrets: secretsFrom(seed),
-    memory: ordinaryMemory,
+    memory,
     records: new DestinationRecords(ordinaryMemory),
   });
   rows.records.set(RS1, rs1, 8080);
@@ -264,6 +264,35 @@ describe('an end', () => {
     rows.setSeen(row, -50);
     expect(due(50)).toEqual([]);
     expect(due(51)).toEqual([row]);
+  });
+
+  test.each(['IPv4', 'IPv6'])('of %s that a program is still making is not shown', (version) => {
+    const buffers = new Map<string, Region>();
+    const memory: TableMemory = {
+      reserve(name, bytes) {
+        const region = ordinaryMemory.reserve(name, bytes);
+        buffers.set(name, region);
+        return region;
+      },
+    };
+    const rows = rowsFor(64, 1, memory);
+    const [caddr, vaddr] = version === 'IPv4' ? [client, vip] : [address('2001:db8::7'), address('fd00::80')];
+    const row = rows.add(ends(TCP, caddr, 4000, vaddr, 80), made(KIND.LIVE, version === 'IPv4' ? RS1 : RS6));
+    rows.setTimeout(row, 0);
+    rows.setSeen(row, 0);
+    const shown = () => {
+      const found: number[] = [];
+      rows.eachDue(0, rows.capacity, 100, (each) => found.push(each) > 0);
+      return [rows.has(row), ...found];
+    };
+    expect(shown()).toEqual([true, row]);
+    // What programs write while they make a row.
+    const { buffer, offset } = buffers.get('rows')!;
+    const word = new Int32Array(buffer, offset + row * ROW_BYTES + ROW.client, 1);
+    word[0] = (word[0]! & ~(0xf << 24)) | (KIND.PENDING << 24);
+    expect(shown()).toEqual([false]);
+    word[0] = KIND.BUSY << 24;
+    expect(shown()).toEqual([false]);
   });
 });
 
