@@ -1,6 +1,6 @@
 /** Checks what becomes of tc programs when the director ends, is killed, or another program deletes the qdisc. */
 import type { Cluster } from '../support/cluster.ts';
-import { startServers } from '../support/lvs-programs.ts';
+import { director as lvs, startServers } from '../support/lvs-programs.ts';
 import { type Check, sharing } from './check.ts';
 import { download, openCluster } from './downloads.ts';
 import { hasTcx } from './features.ts';
@@ -14,7 +14,7 @@ export const tcLifetimeChecks = (): Check[] =>
     [
       ...(hasTcx() ? [] : [{ name: 'tc: a deleted clsact qdisc is restored', run: restored }]),
       { name: 'tc: nothing remains after SIGTERM', run: nothingRemains },
-      { name: 'tc: without a director every packet passes (kill -9)', run: passesWithoutDirector },
+      { name: 'tc: after kill -9 and a release every packet passes', run: passesAfterRelease },
       { name: 'tc: the next director forwards', run: nextForwards },
     ],
   );
@@ -38,13 +38,17 @@ async function restored({ lab, director }: Cluster): Promise<string> {
     : Promise.reject(new Error('no filter of that name'));
 }
 
-/** The host itself serves the VIP: packets that the program still took for the director's would be lost. */
-async function passesWithoutDirector(cluster: Cluster): Promise<string> {
+/**
+ * The guard of a killed director withholds packets for the VIP until it is released. Then the host itself serves the VIP:
+ * packets that the program still took for the director's would be lost.
+ */
+async function passesAfterRelease(cluster: Cluster): Promise<string> {
   await cluster.startDirector();
   const { lab, director } = cluster;
   await download(lab.client);
   director.signal('SIGKILL');
   await director.ended;
+  await lab.director.exec([...lvs, 'stop', '--release']);
   await lab.director.exec(`ip address replace ${lab.vip}/24 dev ${DEVICE}`);
   await using _server = await startServers(lab.director, 1);
   await download(lab.client);
