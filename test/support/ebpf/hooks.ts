@@ -176,7 +176,8 @@ function replaceChecksum(region: Region, offset: number, difference: number, isU
   const at = region.start + offset;
   const old = view.getUint16(at, true);
   if (isUdp && old === 0) return;
-  let total = (~old & 0xffff) + difference;
+  // Halves are added, because a sum of 33 bits would lose its carry below.
+  let total = (~old & 0xffff) + (difference & 0xffff) + (difference >>> 16);
   while (total > 0xffff) total = (total & 0xffff) + (total >>> 16);
   const sum = ~total & 0xffff;
   view.setUint16(at, isUdp && sum === 0 ? 0xffff : sum, true);
