@@ -5,7 +5,6 @@ import { ConnectionTable } from '../director/connections.ts';
 import type { Director } from '../director/director.ts';
 import { Bpf } from '../ebpf/bpf.ts';
 import { VerifierError } from '../ebpf/program.ts';
-import { KernelNeighbors } from '../host/kernel-neighbors.ts';
 import { linkFacts } from '../host/link-facts.ts';
 import type { Routes } from '../host/routes.ts';
 import { Tap } from '../io/tap.ts';
@@ -16,13 +15,12 @@ import { Slice } from '../model/slice.ts';
 import { admissionCode } from '../offload/admit.ts';
 import { type KernelArrays, kernelArrays } from '../offload/arrays.ts';
 import { Attachments } from '../offload/attach.ts';
-import { ADDRESS_BITS } from '../offload/client-map.ts';
-import { type ClientRoute, ClientRoutes } from '../offload/client-routes.ts';
+import { ClientRoutes } from '../offload/client-routes.ts';
 import { HandBack } from '../offload/hand-back-map.ts';
 import { type HookName, tc, xdp } from '../offload/hooks.ts';
 import { measureJiffies } from '../offload/jiffies.ts';
 import { KernelMemory } from '../offload/kernel-memory.ts';
-import { type NextHop, NextHops } from '../offload/next-hops.ts';
+import { NextHops } from '../offload/next-hops.ts';
 import { forwarderCode } from '../offload/program.ts';
 import { ProgramTable } from '../offload/program-table.ts';
 import { SchedulerPrograms } from '../offload/schedule/loading.ts';
@@ -34,10 +32,11 @@ import { SystemCallError } from '../sys/system-call-error.ts';
 import { ProcessorCounters } from '../table/counters.ts';
 import { MAX_RECORDS, SETTINGS_BYTES } from '../table/record-layout.ts';
 import { Ticks } from '../table/ticks.ts';
-import { type Address, isV4, sameAddress } from '../wire/address.ts';
-import { parseMac } from '../wire/ethernet.ts';
+import { type Address, isV4 } from '../wire/address.ts';
+import { clientPrefixes } from './client-prefixes.ts';
 import { KernelForwarding, type SharedTable } from './kernel-forwarding.ts';
 import type { Log } from './log.ts';
+import { NextHopFinder } from './next-hop-finder.ts';
 import { unpredictable } from './random.ts';
 import { withTable } from './table-size.ts';
 
@@ -55,17 +54,7 @@ const CHECKS_PER_PROBE = 30;
 const MAX_COUNTERS = 1 << 20;
 /** Maximum number of cached headers. */
 const MAX_HEADERS = 65_536;
-/** Maximum number of cached next hops. */
-const MAX_NEXT_HOPS = 65_536;
-/** Maximum number of routes by which programs find the next hops of clients. */
-const MAX_CLIENT_ROUTES = 16_384;
-/** Minimum time between two reads of the neighbors because one was missing, ms. */
-const REREAD_MS = 50;
-
 const HOOKS = { xdp, tc } as const;
-
-/** The part of a next hop that depends on the interface only. */
-type Link = Pick<NextHop, 'interfaceIndex' | 'from'>;
 
 export interface OffloadingOptions {
   readonly hook: HookName;
@@ -105,22 +94,15 @@ export class Offloading {
   /** Revision of the services whose numbers the kernel has. */
   #revision = -1;
   readonly #interfaces: HandBack;
-  readonly #neighbors: KernelNeighbors;
+  readonly #finder: NextHopFinder;
   #director: Director | undefined;
   #forwarding: KernelForwarding | undefined;
   #timer: NodeJS.Timeout | undefined;
   #checks = 0;
   /** Version of the routes by which the next hops were found. */
   #version = 0;
-  /** Interfaces by name, cached until the next check. */
-  readonly #links = new Map<string, Link | undefined>();
   /** Link-layer headers by the last word of an IPv4 neighbor's address, cached until the next check. */
   readonly #headers = new Map<number, Uint8Array | undefined>();
-  /** Next hops by the last word of an IPv4 address, cached until the next check or review. */
-  readonly #hops = new Map<number, NextHop>();
-  /** Time at which neighbors were last read because one was missing, ms. */
-  #rereadAt = 0;
-
   /** Use `openOffloading`. */
   constructor(
     options: OffloadingOptions,
@@ -134,7 +116,7 @@ export class Offloading {
     this.#schedulers = schedulers;
     this.#interfaces = interfaces;
     this.#attachments = attachments;
-    this.#neighbors = new KernelNeighbors(bpf.system);
+    this.#finder = new NextHopFinder(bpf.system, options.routes, options.clock);
   }
 
   /** Packets that programs forwarded. */
@@ -150,52 +132,23 @@ export class Offloading {
   /** `director` must have been made with the shared table: programs forward packets of its connections from now on. */
   start(director: Director): void {
     this.#director = director;
-    this.#forwarding = new KernelForwarding(director, this.shared, (to) => this.#hop(to));
+    this.#forwarding = new KernelForwarding(director, this.shared, (to) => this.#finder.find(to));
     this.#timer = setInterval(() => this.check(), CHECK_MS);
-    this.#neighbors.refresh();
+    this.#finder.start(director.context.forwarding.host);
   }
 
   /** Follows changes of neighbors and routes. */
   check(): void {
-    if (++this.#checks % CHECKS_PER_PROBE === 0) this.#neighbors.confirm();
+    if (++this.#checks % CHECKS_PER_PROBE === 0) this.#finder.confirm();
     this.io.renew();
     this.#attachToTap();
-    this.#links.clear();
     this.#headers.clear();
-    this.#hops.clear();
-    this.#neighbors.refresh();
-    const { version } = this.#options.routes;
+    this.#finder.refresh();
+    const { routes } = this.#options;
+    const { version } = routes;
     this.#forwarding!.check(version !== this.#version);
     this.#version = version;
-    this.shared.clients.setRoutes(this.#clientRoutes());
-  }
-
-  /** Returns the host's routes as routes of clients; none if there are too many. */
-  #clientRoutes(): ClientRoute[] {
-    const { entries } = this.#options.routes;
-    if (entries.length > MAX_CLIENT_ROUTES) return [];
-    const routes = new Map<string, ClientRoute>();
-    for (const { to, bits, device, gateway } of entries) {
-      const link = this.#link(device);
-      const length = isV4(to) ? ADDRESS_BITS - 32 + bits : bits;
-      const name = `${to.join()}/${length}`;
-      // The first of several routes to a prefix is the one that is used.
-      if (!link || routes.has(name)) continue;
-      const nextHop = gateway ? this.#numberBehind(to, device, gateway) : 0;
-      routes.set(name, { to, bits: length, interfaceIndex: link.interfaceIndex, nextHop });
-    }
-    return [...routes.values()];
-  }
-
-  /**
-   * Returns the number of the next hop of a prefix behind a gateway; 0: not known. Its first address stands for the prefix: the
-   * gateway's address may be one of link scope, which several interfaces have.
-   */
-  #numberBehind(prefix: Address, device: string, gateway: Address): number {
-    const route = this.#options.routes.route(prefix);
-    if (route?.device !== device || !sameAddress(route.hop, gateway)) return 0;
-    const hop = this.#hop(prefix);
-    return hop ? this.shared.nextHops.numberOf(hop, prefix) : 0;
+    this.shared.clients.setRoutes(clientPrefixes(routes, this.#finder, this.shared.nextHops));
   }
 
   /** Attaches the program of the tap device again if another program deleted its qdisc. */
@@ -228,7 +181,7 @@ export class Offloading {
 
   /** Takes packets back that rules and settings no longer let programs forward. Works in slices. */
   async review(): Promise<void> {
-    this.#hops.clear();
+    this.#finder.forget();
     await this.#forwarding!.review();
     this.#number();
     await this.#loadSchedulers();
@@ -257,31 +210,7 @@ export class Offloading {
     this.#attachments[Symbol.dispose]();
     this.#programs[Symbol.dispose]();
     this.#interfaces[Symbol.dispose]();
-    this.#neighbors[Symbol.dispose]();
-  }
-
-  #hop(to: Address): NextHop | undefined {
-    if (!isV4(to)) return this.#findHop(to);
-    const word = to[3]! | 0;
-    const known = this.#hops.get(word);
-    if (known) return known;
-    const hop = this.#findHop(to);
-    if (hop && this.#hops.size < MAX_NEXT_HOPS) this.#hops.set(word, hop);
-    return hop;
-  }
-
-  #findHop(to: Address): NextHop | undefined {
-    const route = this.#director!.context.forwarding.host.route(to);
-    const hostRoute = this.#options.routes.route(to);
-    if (!route || !hostRoute) return undefined;
-    const link = this.#link(hostRoute.device);
-    const mac = link && this.#neighbors.mac(hostRoute.hop, link.interfaceIndex);
-    if (!link || !mac) {
-      this.#rereadNeighbors();
-      return undefined;
-    }
-    const isNeighbor = sameAddress(hostRoute.hop, to);
-    return { ...link, to: mac, vlan: 0, mtu: route.mtu, source: route.source, isNeighbor };
+    this.#finder[Symbol.dispose]();
   }
 
   /** Returns the header of an IPv4 packet that is handed back to the kernel; undefined: the host routes the packet. */
@@ -290,27 +219,10 @@ export class Offloading {
     const word = nextHop[3]! | 0;
     const known = this.#headers.get(word);
     if (known || this.#headers.has(word)) return known;
-    const hop = this.#hop(nextHop);
+    const hop = this.#finder.find(nextHop);
     const header = hop && this.#interfaces.headerOf(hop);
     if (this.#headers.size < MAX_HEADERS) this.#headers.set(word, header);
     return header;
-  }
-
-  #link(name: string): Link | undefined {
-    if (!this.#links.has(name)) {
-      const facts = linkFacts(name);
-      const from = facts && parseMac(facts.mac);
-      this.#links.set(name, from && { interfaceIndex: facts.index, from });
-    }
-    return this.#links.get(name);
-  }
-
-  /** Reads the neighbors again: the host resolves one when it forwards a packet. At most once in REREAD_MS. */
-  #rereadNeighbors(): void {
-    const now = this.#options.clock();
-    if (now - this.#rereadAt < REREAD_MS) return;
-    this.#rereadAt = now;
-    this.#neighbors.refresh();
   }
 }
 

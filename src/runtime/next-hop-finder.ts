@@ -1,0 +1,108 @@
+/** Finds the next hops of packets that programs forward: the host's route, its interface, and the gateway's MAC address. */
+import type { Host } from '../forwarding/method.ts';
+import { KernelNeighbors } from '../host/kernel-neighbors.ts';
+import { linkFacts } from '../host/link-facts.ts';
+import type { Routes } from '../host/routes.ts';
+import type { NextHop } from '../offload/next-hops.ts';
+import type { System } from '../sys/system.ts';
+import { type Address, isV4, sameAddress } from '../wire/address.ts';
+import { parseMac } from '../wire/ethernet.ts';
+
+/** Maximum number of cached next hops. */
+const MAX_NEXT_HOPS = 65_536;
+/** Minimum time between two reads of the neighbors because one was missing, ms. */
+const REREAD_MS = 50;
+
+/** The part of a next hop that depends on the interface only. */
+export type Link = Pick<NextHop, 'interfaceIndex' | 'from'>;
+
+export class NextHopFinder implements Disposable {
+  readonly #routes: Routes;
+  readonly #clock: () => number;
+  readonly #neighbors: KernelNeighbors;
+  /** The director's host, which knows path MTUs. */
+  #host: Host | undefined;
+  /** Interfaces by name, cached until the next `refresh`. */
+  readonly #links = new Map<string, Link | undefined>();
+  /** Next hops by the last word of an IPv4 address, cached until the next `refresh` or `forget`. */
+  readonly #hops = new Map<number, NextHop>();
+  /** Time at which neighbors were last read because one was missing, ms. */
+  #rereadAt = 0;
+
+  /** Throws SystemCallError. */
+  constructor(system: System, routes: Routes, clock: () => number) {
+    this.#routes = routes;
+    this.#clock = clock;
+    this.#neighbors = new KernelNeighbors(system);
+  }
+
+  /** Begins to find next hops, with the MTUs that `host` returns. */
+  start(host: Host): void {
+    this.#host = host;
+    this.#neighbors.refresh();
+  }
+
+  /** Reads interfaces and neighbors again. */
+  refresh(): void {
+    this.#links.clear();
+    this.#hops.clear();
+    this.#neighbors.refresh();
+  }
+
+  /** Forgets next hops: their routes or path MTUs may have changed. */
+  forget(): void {
+    this.#hops.clear();
+  }
+
+  /** Makes the kernel confirm the neighbors in use, as its own packets would. */
+  confirm(): void {
+    this.#neighbors.confirm();
+  }
+
+  /** Returns the next hop of packets to an address; undefined: not known (yet). */
+  find(to: Address): NextHop | undefined {
+    if (!isV4(to)) return this.#lookUp(to);
+    const word = to[3]! | 0;
+    const known = this.#hops.get(word);
+    if (known) return known;
+    const hop = this.#lookUp(to);
+    if (hop && this.#hops.size < MAX_NEXT_HOPS) this.#hops.set(word, hop);
+    return hop;
+  }
+
+  #lookUp(to: Address): NextHop | undefined {
+    const route = this.#host?.route(to);
+    const hostRoute = this.#routes.route(to);
+    if (!route || !hostRoute) return undefined;
+    const link = this.link(hostRoute.device);
+    const mac = link && this.#neighbors.mac(hostRoute.hop, link.interfaceIndex);
+    if (!link || !mac) {
+      this.#rereadNeighbors();
+      return undefined;
+    }
+    const isNeighbor = sameAddress(hostRoute.hop, to);
+    return { ...link, to: mac, vlan: 0, mtu: route.mtu, source: route.source, isNeighbor };
+  }
+
+  /** Returns the interface of that name; undefined: it does not exist, or has no MAC address. */
+  link(name: string): Link | undefined {
+    if (!this.#links.has(name)) {
+      const facts = linkFacts(name);
+      const from = facts && parseMac(facts.mac);
+      this.#links.set(name, from && { interfaceIndex: facts.index, from });
+    }
+    return this.#links.get(name);
+  }
+
+  /** Reads the neighbors again: the host resolves one when it forwards a packet. At most once in REREAD_MS. */
+  #rereadNeighbors(): void {
+    const now = this.#clock();
+    if (now - this.#rereadAt < REREAD_MS) return;
+    this.#rereadAt = now;
+    this.#neighbors.refresh();
+  }
+
+  [Symbol.dispose](): void {
+    this.#neighbors[Symbol.dispose]();
+  }
+}
