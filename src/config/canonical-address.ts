@@ -1,6 +1,6 @@
 /** Addresses in configuration files: recognition, and the canonical spelling in which they are compared. */
 import { isIP } from 'node:net';
-import { formatAddress, parseAddress } from '../wire/address.ts';
+import { formatAddress, isMulticast, parseAddress } from '../wire/address.ts';
 
 /**
  * Returns the family of a literal address; 0 for other text, and for an address with a zone (fe80::1%eth0 is
@@ -14,4 +14,10 @@ export function canonical(text: string): string {
   const written = address && formatAddress(address);
   // An IPv4-mapped address (RFC 4291 section 2.5.5.2) stays an IPv6 address.
   return written !== undefined && isIP(written) === 6 ? written : text;
+}
+
+/** Reports whether the text is the address of a multicast group, of IPv4 or IPv6. */
+export function isMulticastGroup(text: string): boolean {
+  const address = parseAddress(text);
+  return address !== undefined && isMulticast(address);
 }

@@ -1,7 +1,7 @@
 /** Compiles a document into the commands that configure a new director. */
-import type { Command } from '../model/command.ts';
+import type { Command, SyncDaemon } from '../model/command.ts';
 import type { SettingName } from '../model/settings.ts';
-import type { DestinationDocument, Document, ServiceDocument } from './document.ts';
+import type { DestinationDocument, Document, ServiceDocument, SyncDocument } from './document.ts';
 
 export function compile(document: Document): Command[] {
   if (!document.active) return [];
@@ -13,8 +13,16 @@ export function compile(document: Document): Command[] {
     ...(Object.keys(timeouts).length > 0 ? [setTimeouts(timeouts)] : []),
     ...(marks.length > 0 ? [{ op: 'set-marks', rules: marks } as const] : []),
     ...document.services.flatMap(compileService),
+    // Settings are read when a daemon starts.
+    ...(document.sync ? daemonsOf(document.sync) : []).map(
+      (daemon): Command => ({ op: 'start-daemon', daemon }),
+    ),
   ];
 }
+
+/** Returns the sync daemons of a director. */
+const daemonsOf = ({ role, daemon }: SyncDocument): SyncDaemon[] =>
+  (role === 'both' ? (['master', 'backup'] as const) : [role]).map((each) => ({ role: each, ...daemon }));
 
 const setTimeouts = (timeouts: Document['timeouts']): Command => ({
   op: 'set-timeouts',

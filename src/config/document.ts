@@ -1,6 +1,6 @@
 /** The content of a configuration file, whatever its syntax: the desired director and real servers. */
 import type { Check } from '../model/check.ts';
-import type { MarkRule } from '../model/command.ts';
+import type { MarkRule, SyncDaemon } from '../model/command.ts';
 import type { DestinationAddress, DestinationOptions, ForwardingMethodName } from '../model/destination.ts';
 import type { ServiceAddress, ServiceOptions } from '../model/service.ts';
 import type { Settings, Timeouts } from '../model/settings.ts';
@@ -32,6 +32,13 @@ export interface ServiceDocument {
   readonly destinations: readonly DestinationDocument[];
 }
 
+/** Synchronization of connections with other directors. */
+export interface SyncDocument {
+  readonly role: SyncDaemon['role'] | 'both';
+  /** What the daemons of all roles have. */
+  readonly daemon: Omit<SyncDaemon, 'role'>;
+}
+
 export interface Document {
   readonly method: ForwardingMethodName;
   /** False: a standby, whose director has neither VIP nor rules. */
@@ -53,6 +60,7 @@ export interface Document {
   /** 0, or missing: unchanged. */
   readonly timeouts: Partial<Timeouts>;
   readonly marks: readonly MarkRule[];
+  readonly sync?: SyncDocument;
   /** Whether a reload keeps or replaces rules that were added with ipvsadm. */
   readonly adopt: 'keep' | 'replace';
   /** Seconds after which a removed destination's connections end. */

@@ -1,6 +1,7 @@
 /** The JSON Schema of lvs.yaml, which validates files, completes them in editors, and defines the types. */
 import type { FromSchema } from 'json-schema-to-ts';
 import { DEFAULT_SETTINGS, FOUR_VALUED, type SettingName, SYNC_PORTS } from '../model/settings.ts';
+import { SYNC_DEFAULTS } from '../model/sync-defaults.ts';
 import { DEVICE, DEVICE_OR_ALIAS } from './device-names.ts';
 
 const method = {
@@ -228,6 +229,49 @@ const service = {
   oneOf: [{ required: ['tcp'] }, { required: ['udp'] }, { required: ['sctp'] }, { required: ['mark'] }],
 } as const;
 
+const sync = {
+  type: 'object',
+  additionalProperties: false,
+  description: 'Synchronization of connections with other directors (ipvsadm --start-daemon).',
+  properties: {
+    role: {
+      enum: ['master', 'backup', 'both'],
+      description: 'master sends connections, backup receives them. Default both.',
+    },
+    interface: {
+      type: 'string',
+      pattern: DEVICE,
+      description: 'A device such as eth1, to which the other directors are connected.',
+    },
+    syncid: {
+      type: 'integer',
+      minimum: 0,
+      maximum: 255,
+      description: 'Number of the group of directors; a backup with 0 accepts every number. Default 0.',
+    },
+    group: { ...address, description: `Multicast group, of IPv4 or IPv6. Default ${SYNC_DEFAULTS.group}.` },
+    port: {
+      type: 'integer',
+      minimum: 1,
+      maximum: 65_535,
+      description: `UDP port of the group. Default ${SYNC_DEFAULTS.port}.`,
+    },
+    ttl: {
+      type: 'integer',
+      minimum: 1,
+      maximum: 255,
+      description: `Time to live of messages. Default ${SYNC_DEFAULTS.ttl}.`,
+    },
+    'max-length': {
+      type: 'integer',
+      minimum: 1024,
+      maximum: 65_487,
+      description: 'Bytes of the longest message. Default: as the MTU of the interface allows.',
+    },
+  },
+  required: ['interface'],
+} as const;
+
 const settingNames = Object.keys(DEFAULT_SETTINGS) as SettingName[];
 
 export const schema = {
@@ -320,6 +364,7 @@ export const schema = {
         required: ['mark'],
       },
     },
+    sync,
     adopt: {
       enum: ['keep', 'replace'],
       description: 'Whether a reload keeps or replaces rules that were added with ipvsadm. Default keep.',

@@ -11,10 +11,14 @@ import type { Document, Interface } from './document.ts';
 const LOOPBACK = 'lo';
 
 /**
- * Returns the script. `rules`: the director's rules as lines of `ipvsadm -R`. It needs sh, ip, sysctl,
- * ipvsadm and root; running it twice changes nothing.
+ * Returns the script. `rules`: the director's rules as lines of `ipvsadm -R`; `daemons`: arguments of ipvsadm that start
+ * its sync daemons. It needs sh, ip, sysctl, ipvsadm and root; running it twice changes nothing.
  */
-export function writeScript(document: Document, rules: readonly string[]): string {
+export function writeScript(
+  document: Document,
+  rules: readonly string[],
+  daemons: readonly string[] = [],
+): string {
   const { method, vips, director, realServers } = document;
   const servers = [
     ...new Set(document.services.flatMap((each) => each.destinations.map((one) => one.destination.address))),
@@ -41,7 +45,7 @@ ${director.gateway && isIP(director.gateway) !== 0 ? `  ip route replace default
 ${kernelSettings(document.settings)}  ipvsadm -R <<'RULES'
 ${rules.join('\n')}
 RULES
-  ipvsadm -L -n
+${daemonStarts(daemons)}  ipvsadm -L -n
 }
 
 real_server() {
@@ -70,6 +74,15 @@ const kernelSettings = (settings: Document['settings']): string =>
       ([name, value]) =>
         `  [ ! -e /proc/sys/net/ipv4/vs/${name} ] || sysctl -qw net.ipv4.vs.${name}=${value}\n`,
     )
+    .join('');
+
+/** Returns lines that restart sync daemons: the rules are complete then. */
+const daemonStarts = (daemons: readonly string[]): string =>
+  daemons
+    .map((line) => {
+      const stop = line.split(' ', 2).join(' ').replace('start', 'stop');
+      return `  ipvsadm ${stop} 2>/dev/null || :\n  ipvsadm ${line}\n`;
+    })
     .join('');
 
 const sysctls = (values: readonly (readonly [name: string, value: number])[]): string =>

@@ -1,7 +1,6 @@
 /** Checks a whole document: duplicates, and combinations that will not work as written. */
 
 import { formatService } from '../model/naming.ts';
-import { DEFAULT_SETTINGS } from '../model/settings.ts';
 import {
   type Address,
   isOneHost,
@@ -14,18 +13,9 @@ import {
 import type { DestinationDocument, Document, Interface, ServiceDocument } from './document.ts';
 import type { Notes, Placed } from './parse-result.ts';
 import type { Place } from './problem.ts';
+import { reviewSync } from './sync-checks.ts';
 
 const NOWHERE: Place = { line: 1, column: 1, length: 1 };
-
-/** Reports a threshold that no count of packets reaches, which the kernel refuses. */
-function reviewSync(settings: Document['settings'], notes: Notes): void {
-  const { sync_threshold: threshold, sync_period: period } = { ...DEFAULT_SETTINGS, ...settings };
-  if (period > 0 && threshold >= period)
-    notes.error(
-      NOWHERE,
-      `invalid sync_threshold ${threshold}: expected less than sync_period ${period} (sync_period: 0 sends once)`,
-    );
-}
 
 /** A network of a host's interface. */
 export interface Segment {
@@ -41,7 +31,7 @@ export function review(document: Document, notes: Notes, segments: readonly Segm
   const place = (part: Placed): Place => notes.places.get(part) ?? NOWHERE;
   const { inside } = document.director;
   reviewInterfaces(document.vips, inside, notes, place);
-  reviewSync(document.settings, notes);
+  reviewSync(document, notes, place);
 
   const known = [...segments, ...(inside ? [inside] : []), ...document.vips];
   const services = new Map<string, ServiceDocument>();

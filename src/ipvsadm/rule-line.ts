@@ -1,5 +1,5 @@
 /** Formats a command as a line for `ipvsadm -R`, thresholds included; numbers, no names. */
-import type { Command } from '../model/command.ts';
+import type { Command, SyncDaemon } from '../model/command.ts';
 import type { DestinationOptions } from '../model/destination.ts';
 import type { ServiceAddress } from '../model/service.ts';
 import { joinEndpoint } from '../wire/address.ts';
@@ -24,6 +24,15 @@ export async function ruleLine(command: Command): Promise<string | undefined> {
     default:
       return undefined;
   }
+}
+
+/** Returns the arguments of ipvsadm that start a sync daemon. */
+export function daemonLine({ role, interface: device, syncId, ...daemon }: SyncDaemon): string {
+  const { group, port, ttl, maxLength } = daemon;
+  const options = { 'mcast-group': group, 'mcast-port': port, 'mcast-ttl': ttl, 'sync-maxlen': maxLength };
+  const given = Object.entries(options).filter(([, value]) => value !== undefined);
+  const rest = given.map(([name, value]) => ` --${name} ${value}`).join('');
+  return `--start-daemon ${role} --mcast-interface ${device} --syncid ${syncId}${rest}`;
 }
 
 /**

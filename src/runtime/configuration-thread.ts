@@ -26,6 +26,8 @@ export interface ReadConfiguration {
   readonly vips: readonly VipAddress[];
   /** Interfaces that receive packets of services, from clients and from real servers. */
   readonly interfaces: readonly string[];
+  /** The interface of sync daemons. */
+  readonly syncInterface?: string;
   readonly warnings: readonly string[];
   /** The number of services. */
   readonly services: number;
@@ -41,7 +43,7 @@ export interface ReadConfiguration {
 /** The state from which a reload starts. */
 export interface PlanRequest {
   readonly running: Packed<Rule>;
-  readonly snapshot: Pick<Snapshot, 'settings' | 'timeouts'>;
+  readonly snapshot: Pick<Snapshot, 'settings' | 'timeouts' | 'daemons'>;
   /** Commands of the file that was applied before. */
   readonly commands: Packed<Command>;
   readonly draining: Packed<Drain>;

@@ -24,7 +24,7 @@ const file = await answer(async () => {
 port.on('message', (request: PlanRequest) => void answer(async () => ({ value: plan(request) })));
 
 function describe({ document, commands, vips, interfaces, warnings }: Loaded): ReadConfiguration {
-  const { services, adopt, drain, active } = document;
+  const { services, adopt, drain, active, sync } = document;
   const packed = { commands: pack(commands), watched: pack(watchedOf(document)) };
   const digest = createHash('sha256').update(JSON.stringify({ vips, interfaces, adopt, drain, active }));
   for (const { parts } of [packed.commands, packed.watched]) for (const part of parts) digest.update(part);
@@ -32,6 +32,7 @@ function describe({ document, commands, vips, interfaces, warnings }: Loaded): R
     ...packed,
     vips,
     interfaces,
+    ...(sync && active && { syncInterface: sync.daemon.interface }),
     warnings: truncated(warnings),
     services: services.length,
     adopt,

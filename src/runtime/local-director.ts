@@ -6,6 +6,7 @@ import { LvsError } from '../model/errors.ts';
 import type { ServiceAddress } from '../model/service.ts';
 import { Slice } from '../model/slice.ts';
 import type { ConnectionSnapshot, ServiceSnapshot, Snapshot } from '../model/snapshot.ts';
+import { SYNC_DEFAULTS } from '../model/sync-defaults.ts';
 
 /** The part of a director that the API uses. Times are ms of the director's clock. */
 export interface DirectorLike {
@@ -110,10 +111,6 @@ function outcomeOf(doIt: () => void): Outcome {
   }
 }
 
-/* Defaults of a sync daemon (ip_vs_sync.c, Linux 6.1). */
-const SYNC_GROUP = '224.0.0.81';
-const SYNC_PORT = 8848;
-const SYNC_TTL = 1;
 /** Bytes of the IP and UDP headers in front of a sync message. */
 const HEADER_BYTES = { 4: 28, 6: 48 } as const;
 /** Bytes of the longest datagram with its headers. */
@@ -130,11 +127,8 @@ function completed(command: Command, mtu: (name: string) => number | undefined):
   const linkMtu = mtu(daemon.interface);
   if (linkMtu === undefined)
     throw new LvsError('NO_SUCH_DEVICE', `network interface ${daemon.interface}: not found`);
-  const { group = SYNC_GROUP, port = SYNC_PORT, ttl = SYNC_TTL } = daemon;
-  return {
-    op: command.op,
-    daemon: { ...daemon, group, port, ttl, maxLength: lengthOf(daemon, linkMtu, group) },
-  };
+  const filled = { ...SYNC_DEFAULTS, ...daemon };
+  return { op: command.op, daemon: { ...filled, maxLength: lengthOf(daemon, linkMtu, filled.group) } };
 }
 
 /** Returns the bytes of the longest message: as configured, within the bounds of role and family, or by the MTU. */

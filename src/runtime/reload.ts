@@ -4,6 +4,7 @@ import { compile } from '../config/compile.ts';
 import type { Document } from '../config/document.ts';
 import { appliedOf, type Rule, rulesRunning } from '../config/reload/applied-state.ts';
 import { type Drain, type Reconciliation, reconcile } from '../config/reload/reconcile.ts';
+import { reconcileDaemons } from '../config/reload/reconcile-daemons.ts';
 import { reconcileSettings } from '../config/reload/reconcile-settings.ts';
 import type { Command } from '../model/command.ts';
 import { formatDestination, formatService } from '../model/naming.ts';
@@ -18,31 +19,29 @@ export interface Previous {
 }
 
 /** The configuration that a director runs. */
-export interface Running extends Pick<Snapshot, 'settings' | 'timeouts'> {
+export interface Running extends Pick<Snapshot, 'settings' | 'timeouts' | 'daemons'> {
   readonly rules: readonly Rule[];
 }
 
 /** Returns the part of a snapshot that a reload compares. */
 export const runningOf = (snapshot: Snapshot): Running => ({ ...snapshot, rules: rulesRunning(snapshot) });
 
-/** Returns the commands: settings, timeouts and marks first, then the rules. */
+/** Returns the commands: settings, timeouts and marks first, then the rules. Sync daemons stop before and start after these. */
 export function reloadCommands(running: Running, wanted: Document, before: Previous): Reconciliation {
   const previous = appliedOf(before.commands);
-  const general = reconcileSettings(
-    running,
-    appliedOf(compile(wanted)),
-    previous,
-    wanted.adopt === 'replace',
-  );
+  const next = appliedOf(compile(wanted));
+  const replaces = wanted.adopt === 'replace';
+  const general = reconcileSettings(running, next, previous, replaces);
+  const daemons = reconcileDaemons(running.daemons, next.daemons, previous.daemons, replaces);
   const rules = reconcile(
     running.rules,
     wanted,
     withDraining(previous.rules, running.rules, before.draining),
   );
   return {
-    commands: [...general.commands, ...rules.commands],
+    commands: [...daemons.stops, ...general.commands, ...rules.commands, ...daemons.starts],
     drains: rules.drains,
-    manualChanges: [...general.manualChanges, ...rules.manualChanges],
+    manualChanges: [...general.manualChanges, ...daemons.manualChanges, ...rules.manualChanges],
   };
 }
 

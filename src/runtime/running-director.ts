@@ -28,6 +28,7 @@ import { unpredictable } from './random.ts';
 import { ServedHost, type ServedHostOptions } from './served-host.ts';
 import { SyncSockets } from './sync-sockets.ts';
 import { withTable } from './table-size.ts';
+import { WaitingDaemons } from './waiting-daemons.ts';
 
 /** ms between two searches for health checks that are due. */
 const CHECK_TICK_MS = 100;
@@ -50,6 +51,7 @@ export class RunningDirector {
   readonly #capacity: CapacityWatch;
   readonly #drains = new Drains();
   readonly #syncSockets: SyncSockets;
+  readonly #waitingDaemons: WaitingDaemons;
   readonly #health: Watch;
   /** Like `api`, for changes that are not manual. */
   readonly #internalApi: DirectorApi;
@@ -90,6 +92,7 @@ export class RunningDirector {
     context.sync.attach(sync);
     this.host = new ServedHost(this.director, options);
     this.#capacity = new CapacityWatch({ director: this.director, io, conditions, log });
+    this.#waitingDaemons = new WaitingDaemons(log);
     this.#health = healthWatch({ api: localApi(this.director, { now: clock }), log });
     const local = localApi(this.director, {
       now: clock,
@@ -119,7 +122,8 @@ export class RunningDirector {
   async start(config: ReadConfiguration, folder: string): Promise<void> {
     const { clock } = this.#options;
     await this.#health.set(unpacked(config.watched), clock());
-    await this.#internalApi.apply([...unpacked(config.commands)]);
+    const commands = [...unpacked(config.commands)];
+    this.#waitingDaemons.keep(commands, await this.#internalApi.apply(commands));
     this.#config = config;
     await this.host.start(config.vips, folder);
     this.#checking = setInterval(() => this.#health.tick(clock()), CHECK_TICK_MS);
@@ -142,6 +146,7 @@ export class RunningDirector {
   /** Resolves with the state from which a reload is planned. Works in slices. */
   async state(): Promise<PlanRequest> {
     const { clock } = this.#options;
+    await this.#waitingDaemons.retry(this.#internalApi.apply);
     this.#plannedChange = this.#changes;
     const rules = new Packing<Rule>();
     const slice = new Slice();
@@ -150,7 +155,7 @@ export class RunningDirector {
       rules.add(ruleOf(withChecks(service, this.#health, now)));
       if (slice.spent) await slice.next();
     }
-    const { settings, timeouts } = this.director.summary(clock());
+    const { settings, timeouts, daemons } = this.director.summary(clock());
     const draining = new Packing<Drain>();
     for (const drain of this.#drains.all) {
       draining.add(drain);
@@ -158,7 +163,7 @@ export class RunningDirector {
     }
     return {
       running: rules.packed,
-      snapshot: { settings, timeouts },
+      snapshot: { settings, timeouts, daemons },
       commands: this.#config!.commands,
       draining: draining.packed,
     };
@@ -212,6 +217,7 @@ export class RunningDirector {
     this.host.check();
     if (this.#drains.size > 0) void this.#drain();
     this.#capacity.check();
+    void this.#waitingDaemons.retry(this.#internalApi.apply);
   }
 
   /** Restores the host. */

@@ -53,8 +53,12 @@ export class SyncSockets implements SyncTransport {
   }
 
   close(role: Role): void {
-    const opened = this.#opened.get(role);
-    if (opened === undefined) return;
+    this.#end(role);
+    this.#options.log('info', 'sync-daemon-stopped', { role });
+  }
+
+  #end(role: Role): void {
+    const opened = this.#opened.get(role)!;
     this.#opened.delete(role);
     clearTimeout(opened.retry);
     closeAll(opened);
@@ -62,7 +66,7 @@ export class SyncSockets implements SyncTransport {
 
   /** Closes all sockets. */
   [Symbol.dispose](): void {
-    for (const role of [...this.#opened.keys()]) this.close(role);
+    for (const role of [...this.#opened.keys()]) this.#end(role);
   }
 
   send(port: number, message: Uint8Array): boolean {

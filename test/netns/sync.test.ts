@@ -5,7 +5,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { clusterMissing } from '../support/cluster.ts';
 import { Lab } from '../support/lab.ts';
 import type { LabHost } from '../support/lab-host.ts';
-import { ipvsadm, startDirector, startServers } from '../support/lvs-programs.ts';
+import { ipvsadm, director as program, startDirector, startServers } from '../support/lvs-programs.ts';
 import { PATIENCE, type Program } from '../support/program.ts';
 import { built } from '../support/project.ts';
 
@@ -25,16 +25,18 @@ describe.skipIf(why !== undefined).each([
   let first: LabHost;
   let second: LabHost;
   let director: Program;
+  let config: string;
+  const file = (role: string) => `method: ${method}
+sync: { interface: ${device}, group: '${group}', syncid: 7, role: ${role} }
+services:
+  - { tcp: '${lab.vip}:80', scheduler: rr, destinations: [${SERVERS[method].join(', ')}] }
+`;
 
   beforeAll(async () => {
     lab = await Lab.create({ shape: method, pair: true });
     [first, second] = [lab.director, lab.host('vs2')];
-    const config = join(lab.folder, 'lvs.yaml');
-    const destinations = SERVERS[method].join(', ');
-    writeFileSync(
-      config,
-      `method: ${method}\nservices:\n  - { tcp: '${lab.vip}:80', scheduler: rr, destinations: [${destinations}] }\n`,
-    );
+    config = join(lab.folder, 'lvs.yaml');
+    writeFileSync(config, file('both'));
     for (const [i, server] of lab.servers.entries()) {
       if (method === 'dr')
         await server.exec(
@@ -46,9 +48,6 @@ describe.skipIf(why !== undefined).each([
     const words = ['--datapath', process.env['LVS_DATAPATH'] ?? 'live'];
     director = await startDirector(first, config, ...words);
     await startDirector(second, config, ...words);
-    const daemon = ['--mcast-interface', device, '--mcast-group', group, '--syncid', '7'];
-    await second.exec([...ipvsadm, '--start-daemon', 'backup', ...daemon]);
-    await first.exec([...ipvsadm, '--start-daemon', 'master', ...daemon]);
   });
   afterAll(() => lab?.[Symbol.asyncDispose]());
 
@@ -78,6 +77,20 @@ describe.skipIf(why !== undefined).each([
     client.write('\n');
     expect(await client.line(/^I am real server/, PATIENCE, before)).toBe(answer);
     expect(client.running).toBe(true);
-    expect(await second.exec([...ipvsadm, '-L', '--daemon'])).toContain('backup sync daemon');
+  });
+
+  test('a reload changes the daemons as the file says', async () => {
+    const daemons = () => second.exec([...ipvsadm, '-L', '--daemon']);
+    const rest = `sync daemon (mcast=${device}, syncid=7, maxlen=14`;
+    expect(await daemons()).toContain(`master ${rest}`);
+    expect(await daemons()).toContain(`backup ${rest}`);
+    writeFileSync(config, file('backup'));
+    await second.exec([...program, 'reload']);
+    expect(await daemons()).not.toContain('master');
+    writeFileSync(config, file('backup').replace(device, 'eth9'));
+    const { status, stderr } = await second.run([...program, 'reload']);
+    expect(status).toBe(2);
+    expect(stderr).toContain('sync: network interface eth9 not found');
+    expect(await daemons()).toContain(`backup ${rest}`);
   });
 });

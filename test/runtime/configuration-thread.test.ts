@@ -26,7 +26,7 @@ const FILE = `services:
 `;
 const from = (running: readonly Rule[], commands: Parameters<typeof pack>[0]) => ({
   running: pack(running),
-  snapshot: { settings: DEFAULT_SETTINGS, timeouts: { tcp: 900, tcpFin: 120, udp: 300 } },
+  snapshot: { settings: DEFAULT_SETTINGS, timeouts: { tcp: 900, tcpFin: 120, udp: 300 }, daemons: [] },
   commands: pack(commands) as never,
   draining: pack([]),
 });

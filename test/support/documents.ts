@@ -106,6 +106,21 @@ const service = fc.record({
   destinations: fc.uniqueArray(destination, { selector: (each) => each.name, maxLength: 3 }),
 });
 
+const sync = fc.record({
+  role: fc.constantFrom('master' as const, 'backup' as const, 'both' as const),
+  daemon: fc.record(
+    {
+      interface: fc.constantFrom('eth0', 'eth1'),
+      syncId: fc.constantFrom(0, 7),
+      group: fc.constantFrom('224.0.0.81', 'ff02::81'),
+      port: fc.constantFrom(8848, 9000),
+      ttl: fc.constantFrom(1, 2),
+      maxLength: fc.constantFrom(1024, 1400),
+    },
+    { requiredKeys: ['interface', 'syncId'] },
+  ),
+});
+
 /** Any document that a director accepts; method: of all destinations. */
 export const documents: fc.Arbitrary<Document> = fc
   .record({
@@ -113,10 +128,12 @@ export const documents: fc.Arbitrary<Document> = fc
     active: fc.boolean(),
     drain: fc.nat({ max: 1000 }),
     adopt: fc.constantFrom('keep' as const, 'replace' as const),
+    sync: fc.option(sync, { nil: undefined }),
     services: fc.uniqueArray(service, { selector: ({ address }) => JSON.stringify(address), maxLength: 5 }),
   })
-  .map(({ services, ...rest }) => ({
+  .map(({ services, sync, ...rest }) => ({
     ...rest,
+    ...(sync && { sync }),
     vips: [{ device: 'eth0', alias: '101', address: '192.168.0.101', prefix: 24 }],
     director: {},
     realServers: { vipDevice: 'dummy0' },

@@ -1,7 +1,7 @@
 /** `lvs-director check` and `lvs-director compile`: check a configuration file, and print it in another form. */
 import { writeScript } from '../../config/script.ts';
 import { writeYaml } from '../../config/yaml/write-yaml.ts';
-import { ruleLine } from '../../ipvsadm/rule-line.ts';
+import { daemonLine, ruleLine } from '../../ipvsadm/rule-line.ts';
 import type { Command } from '../../model/command.ts';
 import { LvsError } from '../../model/errors.ts';
 import { type Loaded, loadConfiguration } from '../../runtime/configuration.ts';
@@ -46,7 +46,11 @@ async function formatted({ document, commands }: Loaded, format: Format): Promis
     case 'yaml':
       return writeYaml(document);
     case 'script':
-      return writeScript(document, await linesOf(commands));
+      return writeScript(
+        document,
+        await linesOf(commands),
+        commands.flatMap((each) => (each.op === 'start-daemon' ? daemonLine(each.daemon) : [])),
+      );
     default:
       return format satisfies never;
   }
@@ -66,6 +70,8 @@ export async function linesOf(commands: readonly Command[]): Promise<string[]> {
 function notARule(command: Command): string | undefined {
   if (command.op === 'set')
     return `setting ${command.name} is not a rule (sysctl -w net.ipv4.vs.${command.name}=${command.value})`;
+  if (command.op === 'start-daemon')
+    return `the ${command.daemon.role} sync daemon is not a rule (ipvsadm ${daemonLine(command.daemon)})`;
   if (command.op !== 'set-marks') return undefined;
   return 'marks are not rules (set them in the firewall)';
 }

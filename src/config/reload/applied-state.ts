@@ -1,5 +1,5 @@
 /** The configuration that commands result in, in a form that can be compared with a running director. */
-import type { Command, MarkRule } from '../../model/command.ts';
+import type { Command, MarkRule, SyncDaemon } from '../../model/command.ts';
 import type { DestinationAddress, DestinationOptions } from '../../model/destination.ts';
 import { formatService } from '../../model/naming.ts';
 import type { ServiceAddress, ServiceOptions } from '../../model/service.ts';
@@ -22,6 +22,7 @@ export interface Applied {
   /** Timeouts that are set. */
   readonly timeouts: Readonly<Partial<Timeouts>>;
   readonly marks: readonly MarkRule[];
+  readonly daemons: readonly SyncDaemon[];
 }
 
 /** Returns the configuration of a new director after these commands of a document. */
@@ -30,6 +31,7 @@ export function appliedOf(commands: readonly Command[]): Applied {
   const settings: Partial<Record<SettingName, number>> = {};
   let timeouts: Partial<Timeouts> = {};
   let marks: readonly MarkRule[] = [];
+  const daemons: SyncDaemon[] = [];
   for (const command of commands)
     switch (command.op) {
       case 'add-service': {
@@ -51,9 +53,12 @@ export function appliedOf(commands: readonly Command[]): Applied {
       case 'set-marks':
         marks = command.rules;
         break;
+      case 'start-daemon':
+        daemons.push(command.daemon);
+        break;
       default: // a document has no other commands
     }
-  return { rules: [...rules.values()], settings, timeouts, marks };
+  return { rules: [...rules.values()], settings, timeouts, marks, daemons };
 }
 
 /** Returns the rules that a director runs. */

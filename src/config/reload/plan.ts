@@ -1,9 +1,10 @@
 /** The steps of a reload, with the live connections that each step affects. */
-import type { Command } from '../../model/command.ts';
+import type { Command, SyncDaemon } from '../../model/command.ts';
 import type { DestinationOptions } from '../../model/destination.ts';
 import { formatDestination, formatService } from '../../model/naming.ts';
 import type { ServiceOptions } from '../../model/service.ts';
 import type { DestinationSnapshot, ServiceSnapshot, Snapshot } from '../../model/snapshot.ts';
+import { SYNC_DEFAULTS } from '../../model/sync-defaults.ts';
 import type { Reconciliation } from './reconcile.ts';
 
 export interface Step {
@@ -19,7 +20,9 @@ export interface Step {
 export function stepsOf(snapshot: Snapshot, { commands, drains }: Reconciliation, drain: number): Step[] {
   const services = new Map(snapshot.services.map((each) => [formatService(each.service), each]));
   const removed = new Set(drains.map((each) => nameOf(each)));
-  const steps = commands.flatMap((command) => stepOf(command, snapshot, services, removed) ?? []);
+  const steps = withoutRestarts(commands).flatMap(
+    (command) => stepOf(command, snapshot, services, removed) ?? [],
+  );
   for (const each of drains) {
     const service = services.get(formatService(each.service));
     const destination = each.destination && find(service, formatDestination(each.destination));
@@ -81,9 +84,33 @@ function stepOf(
     }
     case 'set-marks':
       return { kind: 'change', what: 'marks', how: `${command.rules.length} rules`, connections: 0 };
+    case 'start-daemon': {
+      const { daemon } = command;
+      const now = snapshot.daemons.find(({ role }) => role === daemon.role);
+      const how = now ? difference(daemonWords(now), daemonWords(daemon)) : daemonWords(daemon).join(', ');
+      return { kind: now ? 'change' : 'add', what: daemonName(daemon.role), how, connections: 0 };
+    }
+    case 'stop-daemon':
+      return { kind: 'remove', what: daemonName(command.role), how: 'connections are kept', connections: 0 };
     default:
       return undefined; // a reload has no other commands
   }
+}
+
+/** A daemon that is changed stops and starts: that is one step. */
+function withoutRestarts(commands: readonly Command[]): readonly Command[] {
+  const started = commands.flatMap((each) => (each.op === 'start-daemon' ? each.daemon.role : []));
+  return commands.filter((each) => each.op !== 'stop-daemon' || !started.includes(each.role));
+}
+
+const daemonName = (role: SyncDaemon['role']): string => `${role} sync daemon`;
+
+function daemonWords(daemon: SyncDaemon): string[] {
+  const { group, port, ttl, syncId, interface: device, maxLength } = { ...SYNC_DEFAULTS, ...daemon };
+  return [
+    ...[`interface ${device}`, `syncid ${syncId}`, `group ${group}`, `port ${port}`, `ttl ${ttl}`],
+    ...(maxLength === undefined ? [] : [`max-length ${maxLength}`]),
+  ];
 }
 
 const nameOf = ({ service, destination }: Reconciliation['drains'][number]): string =>

@@ -7,6 +7,7 @@ import { DEFAULT_DRAIN, type Document, type Interface } from '../document.ts';
 import type { YamlFile } from '../schema.ts';
 import type { Path } from './position.ts';
 import { expandServices } from './services.ts';
+import { expandSync } from './sync.ts';
 import type { YamlContext } from './yaml-context.ts';
 
 export async function expand(context: YamlContext): Promise<Document> {
@@ -16,6 +17,7 @@ export async function expand(context: YamlContext): Promise<Document> {
   const servers = file['real-servers'] ?? {};
   const serverGateway = gatewayOf(context, servers.gateway, ['real-servers', 'gateway'], true);
   const timeouts = file.timeouts ?? {};
+  const sync = expandSync(context);
   return {
     method: file.method ?? 'dr',
     active: file.active ?? true,
@@ -33,6 +35,7 @@ export async function expand(context: YamlContext): Promise<Document> {
       ...(timeouts.udp !== undefined && { udp: timeouts.udp }),
     },
     marks: (file.marks ?? []).flatMap((each, i) => markRule(context, each, ['marks', i]) ?? []),
+    ...(sync && { sync }),
     adopt: file.adopt ?? 'keep',
     drain: file.drain ?? DEFAULT_DRAIN,
     services: await expandServices(context),

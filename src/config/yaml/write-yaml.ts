@@ -11,6 +11,7 @@ import {
   type Document,
   type Interface,
   type ServiceDocument,
+  type SyncDocument,
 } from '../document.ts';
 
 export function writeYaml(document: Document): string {
@@ -36,6 +37,7 @@ export function writeYaml(document: Document): string {
           ...rule,
           ...(port !== undefined && { port: typeof port === 'number' ? port : port.join('-') }),
         })),
+        sync: document.sync && writeSync(document.sync),
         adopt: document.adopt === 'keep' ? undefined : document.adopt,
         drain: document.drain === DEFAULT_DRAIN ? undefined : document.drain,
         services: document.services.map((each) => writeService(each, document)),
@@ -44,6 +46,16 @@ export function writeYaml(document: Document): string {
     ),
     { lineWidth: 0 },
   );
+}
+
+function writeSync({ role, daemon }: SyncDocument): object {
+  const { interface: device, syncId, group, port, ttl, maxLength } = daemon;
+  return pruned({
+    role: role === 'both' ? undefined : role,
+    interface: device,
+    syncid: syncId === 0 ? undefined : syncId,
+    ...{ group, port, ttl, 'max-length': maxLength },
+  });
 }
 
 const writeInterface = ({ device, alias, address, prefix, isShared }: Interface) => ({

@@ -25,6 +25,9 @@ const HASHING: ReadonlySet<string> = new Set(['sh', 'dh', 'mh']);
 /** Rows of a connection table that stays empty. */
 const TABLE_ROWS = 16;
 
+/** Daemons choose no destination. */
+const isAboutDaemon = ({ op }: Command): boolean => op === 'start-daemon' || op === 'stop-daemon';
+
 /**
  * Returns the shares for each service that hashes, before or after; `commands`: all commands, including
  * removals after draining.
@@ -32,7 +35,7 @@ const TABLE_ROWS = 16;
 export function movedClients(snapshot: Snapshot, commands: readonly Command[]): Moved[] {
   const before = directorLike(snapshot);
   const after = directorLike(snapshot);
-  for (const command of commands) after.apply(command, 0);
+  for (const command of commands) if (!isAboutDaemon(command)) after.apply(command, 0);
   const services = servicesOf(after);
   const touched = new Set(
     commands.flatMap((each) => ('service' in each && each.service ? [formatService(each.service)] : [])),

@@ -100,6 +100,32 @@ describe('lvs-director plan', () => {
   });
 });
 
+describe('lvs-director plan prints sync daemons', () => {
+  const synced = (text: string) => `sync: { ${text} }\n${file(WEB)}`;
+
+  test('that start, change and stop', async () => {
+    const daemon = 'interface eth1, syncid 7, group 224.0.0.81, port 8848, ttl 1';
+    expect(formatPlan(await planned(file(WEB), synced('interface: eth1, syncid: 7')))).toBe(
+      `+ master sync daemon: ${daemon}\n+ backup sync daemon: ${daemon}\n`,
+    );
+    const [before, after] = ['interface: eth1', 'interface: eth1, role: backup, port: 9000'].map(synced);
+    expect(formatPlan(await planned(before!, after!))).toBe(
+      '- master sync daemon: connections are kept\n~ backup sync daemon: port 8848 -> port 9000\n',
+    );
+  });
+
+  test('that were stopped with ipvsadm', async () => {
+    const same = synced('interface: eth1, role: backup');
+    const stop = { op: 'stop-daemon', role: 'backup' } as const;
+    expect(formatPlan(await planned(same, same, 0, [stop]))).toBe(
+      '! changed with ipvsadm: the backup sync daemon does not run (adopt: keep)\n',
+    );
+    expect(formatPlan(await planned(same, `adopt: replace\n${same}`, 0, [stop]))).toContain(
+      '+ backup sync daemon: interface eth1',
+    );
+  });
+});
+
 describe('the share of clients that would move', () => {
   const service = (scheduler: string, ...servers: string[]) =>
     file(`{ tcp: '192.168.0.101:80', scheduler: ${scheduler}, destinations: [${servers.join(', ')}] }`);

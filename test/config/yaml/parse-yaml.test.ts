@@ -130,6 +130,24 @@ describe('all errors of a file are reported at once, each with its place:', () =
       ["1:1: unknown key 'servics'", "2:10: unknown key 'interfac'; did you mean 'interface'?"],
     ],
     [
+      'synchronization that no director can do',
+      `sync: { interface: eth1, role: slave, syncid: 256 }\n${withService()}`,
+      [
+        "1:32: invalid value 'slave': expected one of master, backup, both",
+        "1:47: invalid value '256': expected 0 to 255",
+      ],
+    ],
+    [
+      'a group that is not multicast',
+      `sync: { interface: eth1, group: 10.0.0.1 }\n${withService()}`,
+      ["1:33: invalid group '10.0.0.1': expected a multicast address such as 224.0.0.81 or ff02::81"],
+    ],
+    [
+      'a destination that messages cannot carry',
+      `sync: { interface: eth1 }\n${withService()}\n  - { tcp: '[fd00::1]:80', method: tunnel, destinations: [10.0.0.1] }`,
+      ['5:59: 10.0.0.1 has another address family than tcp [fd00::1]:80: not supported together with sync'],
+    ],
+    [
       'a misspelt scheduler',
       withService('scheduler: wlcc'),
       ["4:16: unknown scheduler 'wlcc'; did you mean 'wlc'?"],

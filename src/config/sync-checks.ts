@@ -1,0 +1,27 @@
+/** Checks the synchronization of a document: combinations that the director, like the kernel, refuses. */
+import { familyOfService, formatService } from '../model/naming.ts';
+import { DEFAULT_SETTINGS } from '../model/settings.ts';
+import { familyOfText } from './canonical-address.ts';
+import type { Document } from './document.ts';
+import type { Notes, Placed } from './parse-result.ts';
+import type { Place } from './problem.ts';
+
+const NOWHERE: Place = { line: 1, column: 1, length: 1 };
+
+export function reviewSync(document: Document, notes: Notes, place: (part: Placed) => Place): void {
+  const { sync_threshold: threshold, sync_period: period } = { ...DEFAULT_SETTINGS, ...document.settings };
+  // No count of packets reaches it.
+  if (period > 0 && threshold >= period)
+    notes.error(
+      NOWHERE,
+      `invalid sync_threshold ${threshold}: expected less than sync_period ${period} (sync_period: 0 sends once)`,
+    );
+  if (document.sync === undefined) return;
+  for (const { service, destinations } of document.services)
+    for (const each of destinations)
+      if (familyOfText(each.destination.address) !== familyOfService(service))
+        notes.error(
+          place(each),
+          `${each.name} has another address family than ${formatService(service)}: not supported together with sync`,
+        );
+}
