@@ -2,6 +2,7 @@
 import type { BpfMap } from '../ebpf/map.ts';
 import { SystemCallError } from '../sys/system-call-error.ts';
 import { type Address, formatAddress } from '../wire/address.ts';
+import { AddressMap } from '../wire/address-map.ts';
 import { ADDRESS_BITS, clientKey, clientValue, MAX_CLIENTS } from './client-map.ts';
 
 /** A route of clients. */
@@ -24,8 +25,9 @@ export class ClientRoutes {
   readonly #map: ClientEntries;
   /** By prefix. */
   #routes = new Map<string, ClientRoute>();
-  /** By address. */
-  readonly #neighbors = new Map<string, ClientRoute>();
+  /** All of them, and by address the same. */
+  readonly #learned = new Set<ClientRoute>();
+  readonly #neighbors = new AddressMap<ClientRoute>();
 
   constructor(map: ClientEntries) {
     this.#map = map;
@@ -39,21 +41,28 @@ export class ClientRoutes {
     this.#routes = wanted;
   }
 
+  /** Returns the number of a known neighbor's next hop; 0: not known. */
+  neighborHop(address: Address): number {
+    return this.#neighbors.get(address)?.nextHop ?? 0;
+  }
+
   /** Makes a neighbor known. */
   learn(to: Address, interfaceIndex: number, nextHop: number): void {
-    const name = formatAddress(to);
-    const known = this.#neighbors.get(name);
+    const known = this.#neighbors.get(to);
     if (known ? known.nextHop === nextHop : this.#neighbors.size >= MAX_NEIGHBORS) return;
     const route = { to: to.slice(), bits: ADDRESS_BITS, interfaceIndex, nextHop };
-    this.#neighbors.set(name, route);
+    if (known) this.#learned.delete(known);
+    this.#learned.add(route);
+    this.#neighbors.set(to, route);
     this.#update(route);
   }
 
   /** Makes the neighbors unknown that have one of these next hops. */
   clear(nextHops: ReadonlySet<number>): void {
-    for (const [name, route] of this.#neighbors) {
+    for (const route of this.#learned) {
       if (!nextHops.has(route.nextHop)) continue;
-      this.#neighbors.delete(name);
+      this.#learned.delete(route);
+      this.#neighbors.delete(route.to);
       this.#delete(route);
     }
   }

@@ -6,6 +6,7 @@ import { Records } from '../table/records.ts';
 import type { Address } from '../wire/address.ts';
 import { sameAddress } from '../wire/address.ts';
 import { MAC, type MacAddress, sameMac } from '../wire/ethernet.ts';
+import { mix } from '../wire/hash.ts';
 
 /** What it takes to send a packet to a next hop, down to layer 2. */
 export interface NextHop {
@@ -28,7 +29,9 @@ export type FindNextHop = (to: Address) => NextHop | undefined;
 
 export class NextHops {
   readonly #records: Records;
-  readonly #numbers = new Map<string, number>();
+  /** Numbers in use, by a hash of what they stand for. */
+  readonly #numbers = new Map<number, number[]>();
+  #size = 0;
   /** By number: what was written, and an address that packets by it are sent to. */
   readonly #hops: ({ readonly hop: NextHop; readonly to: Address } | undefined)[] = [undefined];
   readonly #free: number[] = [];
@@ -42,18 +45,20 @@ export class NextHops {
 
   /** Numbers in use. */
   get size(): number {
-    return this.#numbers.size;
+    return this.#size;
   }
 
   /** Returns the number of that next hop, which packets to `to` take; 0 if all numbers are in use. */
   numberOf(hop: NextHop, to: Address): number {
-    const key = keyOf(hop);
-    const known = this.#numbers.get(key);
-    if (known !== undefined) return known;
+    const hash = hashOf(hop);
+    const alike = this.#numbers.get(hash);
+    if (alike) for (const number of alike) if (isSame(this.#hops[number]!.hop, hop)) return number;
     const number = this.#free.pop() ?? this.#hops.length;
     if (number >= MAX_RECORDS) return 0;
     this.#write(number, hop);
-    this.#numbers.set(key, number);
+    if (alike) alike.push(number);
+    else this.#numbers.set(hash, [number]);
+    this.#size++;
     this.#hops[number] = { hop, to: to.slice() };
     return number;
   }
@@ -70,7 +75,7 @@ export class NextHops {
    */
   check(find: FindNextHop): boolean {
     const { size } = this.#withdrawn;
-    for (const number of [...this.#numbers.values()]) {
+    for (const number of [...this.#numbers.values()].flat()) {
       const { hop, to } = this.#hops[number]!;
       const now = find(to);
       if (now === undefined || !isSame(hop, now)) this.#withdraw(number);
@@ -80,7 +85,7 @@ export class NextHops {
 
   /** Withdraws all. */
   withdrawAll(): void {
-    for (const number of [...this.#numbers.values()]) this.#withdraw(number);
+    for (const number of [...this.#numbers.values()].flat()) this.#withdraw(number);
   }
 
   /**
@@ -95,7 +100,11 @@ export class NextHops {
   }
 
   #withdraw(number: number): void {
-    this.#numbers.delete(keyOf(this.#hops[number]!.hop));
+    const hash = hashOf(this.#hops[number]!.hop);
+    const left = this.#numbers.get(hash)!.filter((other) => other !== number);
+    if (left.length > 0) this.#numbers.set(hash, left);
+    else this.#numbers.delete(hash);
+    this.#size--;
     this.#hops[number] = undefined;
     this.#records.setWord(number, NEXT_HOP.interface, 0);
     this.#withdrawn.add(number);
@@ -117,8 +126,12 @@ export class NextHops {
   }
 }
 
-const keyOf = ({ interfaceIndex, to, from, vlan, mtu, source }: NextHop): string =>
-  `${interfaceIndex} ${to} ${from} ${vlan} ${mtu} ${source}`;
+/** Next hops behind one MAC address differ in their MTU: there are few. */
+const hashOf = ({ interfaceIndex, to, mtu }: NextHop): number =>
+  mix(
+    mix(interfaceIndex ^ (mtu << 16) ^ ((to[0]! << 8) | to[1]!)) ^
+      ((to[2]! << 24) | (to[3]! << 16) | (to[4]! << 8) | to[5]!),
+  );
 
 const isSame = (a: NextHop, b: NextHop): boolean =>
   a === b ||

@@ -70,6 +70,11 @@ export class KernelForwarding implements KernelPath {
     if (this.#mtuTo(destination) === 0 && this.#resolve(destination) && available) this.#assess(service);
     if (table.isTemplate(row) || nextHops.mtuOf(table.nextHop(row)) !== 0) return;
     const { caddr } = table.select(row);
+    const known = clients.neighborHop(caddr);
+    if (nextHops.mtuOf(known) !== 0) {
+      table.setNextHop(row, known);
+      return;
+    }
     const hop = this.#find(caddr);
     if (!hop) return;
     const number = nextHops.numberOf(hop, caddr);

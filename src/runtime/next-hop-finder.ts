@@ -5,7 +5,8 @@ import { linkFacts } from '../host/link-facts.ts';
 import type { Routes } from '../host/routes.ts';
 import type { NextHop } from '../offload/next-hops.ts';
 import type { System } from '../sys/system.ts';
-import { type Address, isV4, sameAddress } from '../wire/address.ts';
+import { type Address, sameAddress } from '../wire/address.ts';
+import { AddressMap } from '../wire/address-map.ts';
 import { parseMac } from '../wire/ethernet.ts';
 
 /** Maximum number of cached next hops. */
@@ -24,8 +25,8 @@ export class NextHopFinder implements Disposable {
   #host: Host | undefined;
   /** Interfaces by name, cached until the next `refresh`. */
   readonly #links = new Map<string, Link | undefined>();
-  /** Next hops by the last word of an IPv4 address, cached until the next `refresh` or `forget`. */
-  readonly #hops = new Map<number, NextHop>();
+  /** Cached until the next `refresh` or `forget`. */
+  readonly #hops = new AddressMap<NextHop>();
   /** Time at which neighbors were last read because one was missing, ms. */
   #rereadAt = 0;
 
@@ -61,12 +62,10 @@ export class NextHopFinder implements Disposable {
 
   /** Returns the next hop of packets to an address; undefined: not known (yet). */
   find(to: Address): NextHop | undefined {
-    if (!isV4(to)) return this.#lookUp(to);
-    const word = to[3]! | 0;
-    const known = this.#hops.get(word);
+    const known = this.#hops.get(to);
     if (known) return known;
     const hop = this.#lookUp(to);
-    if (hop && this.#hops.size < MAX_NEXT_HOPS) this.#hops.set(word, hop);
+    if (hop && this.#hops.size < MAX_NEXT_HOPS) this.#hops.set(to, hop);
     return hop;
   }
 
