@@ -1,5 +1,6 @@
 /** Links: attach a program to a network interface for as long as a process or a pin holds the link. */
 import { type Bpf, setUint64 } from './bpf.ts';
+import { openPin, pin } from './pin.ts';
 import type { Program } from './program.ts';
 
 /** Attach types (enum bpf_attach_type in include/uapi/linux/bpf.h). */
@@ -17,20 +18,14 @@ const UPDATE = { link: 0, program: 4, size: 16 } as const;
 const INFO = { descriptor: 0, length: 4, into: 8, size: 16 } as const;
 /** struct bpf_link_info: bytes that are read, and the offset of the interface's index. */
 const LINK_INFO = { interface: 16, size: 32 } as const;
-const PIN = { path: 0, descriptor: 8, size: 16 } as const;
 
 export class Link implements Disposable {
   readonly descriptor: number;
   readonly #bpf: Bpf;
 
-  constructor(bpf: Bpf, program: Program, interfaceIndex: number, attachType: number, flags: number) {
+  constructor(bpf: Bpf, descriptor: number) {
     this.#bpf = bpf;
-    this.descriptor = bpf.call('LINK_CREATE', CREATE.size, (attributes) => {
-      attributes.setUint32(CREATE.program, program.descriptor, true);
-      attributes.setUint32(CREATE.interface, interfaceIndex, true);
-      attributes.setUint32(CREATE.attachType, attachType, true);
-      attributes.setUint32(CREATE.flags, flags, true);
-    });
+    this.descriptor = descriptor;
   }
 
   /** Replaces the program; every packet is seen by the old or the new one. */
@@ -41,26 +36,26 @@ export class Link implements Disposable {
     });
   }
 
-  /** False when the interface is gone or the link was detached; the link object itself remains. Requires Linux 5.8. */
+  /** False when the interface is gone or the link was detached; the link object itself remains. */
   get attached(): boolean {
+    return this.interfaceIndex !== 0;
+  }
+
+  /** Index of the interface that the program is attached to; 0: it is not any more. Requires Linux 5.8. */
+  get interfaceIndex(): number {
     return this.#bpf.arena.lend(LINK_INFO.size, ({ address, view }) => {
       this.#bpf.call('OBJ_GET_INFO_BY_FD', INFO.size, (attributes) => {
         attributes.setUint32(INFO.descriptor, this.descriptor, true);
         attributes.setUint32(INFO.length, LINK_INFO.size, true);
         setUint64(attributes, INFO.into, address);
       });
-      return view.getUint32(LINK_INFO.interface, true) !== 0;
+      return view.getUint32(LINK_INFO.interface, true);
     });
   }
 
   /** Keeps the link beyond this process under a path of a mounted bpf file system, until the file is removed. */
   pin(path: string): void {
-    this.#bpf.lendText(path, ({ address }) => {
-      this.#bpf.call('OBJ_PIN', PIN.size, (attributes) => {
-        setUint64(attributes, PIN.path, address);
-        attributes.setUint32(PIN.descriptor, this.descriptor, true);
-      });
-    });
+    pin(this.#bpf, this.descriptor, path);
   }
 
   /** Detaches the program unless the link is pinned. */
@@ -69,10 +64,23 @@ export class Link implements Disposable {
   }
 }
 
+function create(bpf: Bpf, program: Program, interfaceIndex: number, attachType: number, flags: number): Link {
+  const descriptor = bpf.call('LINK_CREATE', CREATE.size, (attributes) => {
+    attributes.setUint32(CREATE.program, program.descriptor, true);
+    attributes.setUint32(CREATE.interface, interfaceIndex, true);
+    attributes.setUint32(CREATE.attachType, attachType, true);
+    attributes.setUint32(CREATE.flags, flags, true);
+  });
+  return new Link(bpf, descriptor);
+}
+
+/** Returns the link that is kept under that path. Throws SystemCallError: ENOENT if there is none. */
+export const openLink = (bpf: Bpf, path: string): Link => new Link(bpf, openPin(bpf, path));
+
 /** Throws SystemCallError: EBUSY if another program is attached, EOPNOTSUPP if the driver has no XDP. */
 export const attachXdp = (bpf: Bpf, program: Program, interfaceIndex: number, mode: XdpMode): Link =>
-  new Link(bpf, program, interfaceIndex, ATTACH_XDP, XDP_MODES[mode]);
+  create(bpf, program, interfaceIndex, ATTACH_XDP, XDP_MODES[mode]);
 
 /** The program has to be loaded with `attachType` ATTACH_TCX_INGRESS. Throws SystemCallError. */
 export const attachTcxIngress = (bpf: Bpf, program: Program, interfaceIndex: number): Link =>
-  new Link(bpf, program, interfaceIndex, ATTACH_TCX_INGRESS, 0);
+  create(bpf, program, interfaceIndex, ATTACH_TCX_INGRESS, 0);

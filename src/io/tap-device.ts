@@ -1,4 +1,4 @@
-/** Creates a tap device: a network interface connected to this process, removed when the process ends. */
+/** Creates a tap device: a network interface connected to this process, removed when the process ends unless it persists. */
 import { writeFileSync } from 'node:fs';
 import { allocate } from '../sys/memory.ts';
 import type { System } from '../sys/system.ts';
@@ -10,6 +10,7 @@ const O_RDWR = 0o2;
 const O_NONBLOCK = 0o4000;
 const O_CLOEXEC = 0o2000000;
 const TUNSETIFF = 0x400454ca;
+const TUNSETPERSIST = 0x400454cb;
 const IFF_TAP = 0x0002;
 /** No 4-byte prefix before each frame. Without IFF_VNET_HDR, frames are segmented and have complete checksums. */
 const IFF_NO_PI = 0x1000;
@@ -24,6 +25,8 @@ const IFREQ_VALUE = 16;
 const IFF_UP = 0x1;
 const AF_INET = 2;
 const SOCK_DGRAM = 2;
+/** include/uapi/asm-generic/errno-base.h */
+const EBUSY = 16;
 
 export interface TapDevice {
   readonly descriptor: number;
@@ -79,6 +82,31 @@ export function openTapDevice(system: System, { name, mtu, queue }: TapDeviceOpt
     system.close(socket);
   }
   return { descriptor, name, index: system.interfaceIndex(name) };
+}
+
+/** Sets whether the device remains when the process ends: the next process that opens it by its name has the same interface. */
+export function setPersistent(system: System, { descriptor, name }: TapDevice, isPersistent: boolean): void {
+  succeeded(`ioctl(TUNSETPERSIST) on ${name}`, system.ioctl(descriptor, TUNSETPERSIST, isPersistent ? 1 : 0));
+}
+
+/**
+ * Removes a device that persists while no process has it open. Reports false, and does nothing, if a process has. Throws
+ * SystemCallError.
+ */
+export function removeTapDevice(system: System, name: string): boolean {
+  const descriptor = openTun(system);
+  try {
+    const request = allocate(system, IFREQ);
+    request.bytes.set(Buffer.from(name, 'latin1').subarray(0, IFREQ_VALUE - 1));
+    request.view.setUint16(IFREQ_VALUE, IFF_TAP | IFF_NO_PI, true);
+    const result = system.ioctl(descriptor, TUNSETIFF, request.address);
+    if (result === -EBUSY) return false;
+    succeeded(`ioctl(TUNSETIFF) on ${name}`, result);
+    succeeded(`ioctl(TUNSETPERSIST) on ${name}`, system.ioctl(descriptor, TUNSETPERSIST, 0));
+    return true;
+  } finally {
+    system.close(descriptor);
+  }
 }
 
 function setToOne(sysctl: string): void {

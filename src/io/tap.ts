@@ -5,7 +5,7 @@ import type { System } from '../sys/system.ts';
 import type { Address } from '../wire/address.ts';
 import { Frame, HEADROOM } from '../wire/frame.ts';
 import type { PacketIo } from './packet-io.ts';
-import { openTapDevice, type TapDevice, type TapDeviceOptions } from './tap-device.ts';
+import { openTapDevice, setPersistent, type TapDevice, type TapDeviceOptions } from './tap-device.ts';
 
 /** struct pollfd: descriptor, events, events that came (poll(2)). */
 const POLLFD = 8;
@@ -92,7 +92,12 @@ export class Tap implements PacketIo {
     }
   }
 
-  /** Removes the device. */
+  /** Sets whether the device remains when the process ends. Throws SystemCallError. */
+  persist(isPersistent: boolean): void {
+    setPersistent(this.#system, this.device, isPersistent);
+  }
+
+  /** Removes the device unless it persists. */
   [Symbol.dispose](): void {
     if (this.#closed) return;
     this.#closed = true;

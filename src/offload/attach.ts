@@ -1,16 +1,20 @@
 /**
- * Attaches a program to interfaces. The kernel removes links when the process ends, however it ends. A clsact filter
- * remains then, but passes every packet (entry-program.ts).
+ * Attaches a program to interfaces. The kernel removes links when the process ends, however it ends, unless they are pinned.
+ * A clsact filter remains then, but passes every packet (entry-program.ts), unless its program array is pinned.
  */
 import type { Bpf } from '../ebpf/bpf.ts';
-import { ATTACH_TCX_INGRESS, attachXdp } from '../ebpf/link.ts';
+import { ATTACH_TCX_INGRESS, attachXdp, Link, openLink } from '../ebpf/link.ts';
 import { Program } from '../ebpf/program.ts';
 import type { HookName } from './hooks.ts';
+import type { Pins } from './pins.ts';
 import { type Attached, TcAttach } from './tc-attach.ts';
 
 /** Handles of this project's clsact filters, by the role of the program. */
 const HANDLES = { director: 0x1756, tap: 0x1757, tunnel: 0x1758 } as const;
 export type Role = keyof typeof HANDLES;
+
+/** Begins the names of pinned links. */
+const LINK_PIN = 'link-';
 
 export interface AttachmentOptions {
   readonly hook: HookName;
@@ -18,16 +22,24 @@ export interface AttachmentOptions {
   readonly code: Uint8Array;
   /** False: never by a tcx link, as before Linux 6.6. */
   readonly tcx?: boolean;
+  /** Keep the program attached when the process ends; default: it does not stay. */
+  readonly pins?: Pins | undefined;
 }
 
 export class Attachments implements Disposable {
+  readonly #bpf: Bpf;
+  readonly #pins: Pins | undefined;
+  readonly #hook: HookName;
   readonly #program: Program;
   readonly #tc: TcAttach | undefined;
   readonly #attach: (interfaceIndex: number) => Attached;
   readonly #places = new Map<number, Attached>();
 
   /** Throws VerifierError. */
-  constructor(bpf: Bpf, { hook, role, code, tcx = true }: AttachmentOptions) {
+  constructor(bpf: Bpf, { hook, role, code, tcx = true, pins }: AttachmentOptions) {
+    this.#bpf = bpf;
+    this.#pins = pins;
+    this.#hook = hook;
     const name = `lvs_${role}`;
     if (hook === 'xdp') {
       this.#program = new Program(bpf, { type: 'xdp', name, code });
@@ -39,7 +51,7 @@ export class Attachments implements Disposable {
         code,
         attachType: ATTACH_TCX_INGRESS,
       });
-      const by = new TcAttach(bpf, this.#program, { filter: { name, handle: HANDLES[role] }, tcx });
+      const by = new TcAttach(bpf, this.#program, { filter: { name, handle: HANDLES[role] }, tcx, pins });
       this.#tc = by;
       this.#attach = (interfaceIndex) => by.attach(interfaceIndex);
     }
@@ -50,8 +62,34 @@ export class Attachments implements Disposable {
     const place = this.#places.get(interfaceIndex);
     if (place?.attached) return 'unchanged';
     this.#dropDetached();
-    this.#places.set(interfaceIndex, this.#attach(interfaceIndex));
+    this.#places.set(interfaceIndex, this.#takeOver(interfaceIndex) ?? this.#attachAnew(interfaceIndex));
     return place ? 'restored' : 'attached';
+  }
+
+  /** Replaces the program of the link that a former process kept at the interface, if there is one. */
+  #takeOver(interfaceIndex: number): Link | undefined {
+    const pins = this.#pins;
+    const name = this.#pinOf(interfaceIndex);
+    if (!pins?.has(name)) return undefined;
+    const link = openLink(this.#bpf, pins.pathOf(name));
+    if (link.interfaceIndex === interfaceIndex) {
+      link.update(this.#program);
+      return link;
+    }
+    link[Symbol.dispose]();
+    pins.remove(name);
+    return undefined;
+  }
+
+  #attachAnew(interfaceIndex: number): Attached {
+    const place = this.#attach(interfaceIndex);
+    if (place instanceof Link) this.#pins?.keep(this.#pinOf(interfaceIndex), place.descriptor);
+    return place;
+  }
+
+  /** Returns the name of a link; a link of another hook has another one. */
+  #pinOf(interfaceIndex: number): string {
+    return `${LINK_PIN}${this.#hook}-${interfaceIndex}`;
   }
 
   /** Forgets places on interfaces that are gone, whose index another interface may have by now. */
@@ -59,13 +97,17 @@ export class Attachments implements Disposable {
     for (const [interfaceIndex, place] of this.#places) {
       if (place.attached) continue;
       place[Symbol.dispose]();
+      this.#pins?.remove(this.#pinOf(interfaceIndex));
       this.#places.delete(interfaceIndex);
     }
   }
 
   /** Detaches the program everywhere. */
   [Symbol.dispose](): void {
-    for (const place of this.#places.values()) place[Symbol.dispose]();
+    for (const [interfaceIndex, place] of this.#places) {
+      this.#pins?.remove(this.#pinOf(interfaceIndex));
+      place[Symbol.dispose]();
+    }
     this.#places.clear();
     this.#tc?.[Symbol.dispose]();
     this.#program[Symbol.dispose]();

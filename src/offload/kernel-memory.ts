@@ -11,6 +11,7 @@ import {
   NEXT_HOP_BYTES,
   SERVICE_BYTES,
 } from '../table/record-layout.ts';
+import type { Pins } from './pins.ts';
 
 /** The arrays that programs use. */
 const SHARED: readonly RegionName[] = [
@@ -38,10 +39,13 @@ const REACHABLE_BYTES = 2 ** 29;
 
 export class KernelMemory implements TableMemory {
   readonly #bpf: Bpf;
+  readonly #pins: Pins | undefined;
   readonly #regions = new Map<RegionName, { readonly map: BpfMap; readonly region: Region }>();
 
-  constructor(bpf: Bpf) {
+  /** `pins`: keep the arrays beyond this process. */
+  constructor(bpf: Bpf, pins?: Pins) {
     this.#bpf = bpf;
+    this.#pins = pins;
   }
 
   /** Bytes of the kernel's memory. */
@@ -69,6 +73,7 @@ export class KernelMemory implements TableMemory {
       entries: 1,
       mapped: true,
     });
+    this.#pins?.keep(name, map.descriptor);
     const { buffer, byteOffset } = map.mapped().bytes;
     const region: Region = { buffer, offset: byteOffset };
     this.#regions.set(name, { map, region });

@@ -3,15 +3,23 @@ import type { Bpf } from '../ebpf/bpf.ts';
 import { ATTACH_TCX_INGRESS } from '../ebpf/link.ts';
 import type { BpfMap } from '../ebpf/map.ts';
 import { Program } from '../ebpf/program.ts';
+import { INSTANCE } from '../host/director-instances.ts';
 import type { HookName } from './hooks.ts';
+import type { Pins } from './pins.ts';
+
+/** Begins the names of pinned program arrays. Each process makes a new one: programs of another version may differ. */
+const PROGRAMS_PIN = 'programs-';
 
 export class ProgramTable implements Disposable {
   readonly #bpf: Bpf;
   readonly #hook: HookName;
   readonly #array: BpfMap;
+  readonly #pins: Pins | undefined;
 
-  /** `array`: remains open as long as programs are to call each other. */
-  constructor(bpf: Bpf, hook: HookName, array: BpfMap) {
+  /** `array`: remains open as long as programs are to call each other. `pins`: keep it beyond this process. */
+  constructor(bpf: Bpf, hook: HookName, array: BpfMap, pins?: Pins) {
+    this.#pins = pins;
+    pins?.keep(PROGRAMS_PIN + INSTANCE, array.descriptor);
     this.#bpf = bpf;
     this.#hook = hook;
     this.#array = array;
@@ -30,6 +38,7 @@ export class ProgramTable implements Disposable {
 
   /** Empties the array: packets for its programs go up to the director. */
   [Symbol.dispose](): void {
+    this.#pins?.remove(PROGRAMS_PIN + INSTANCE);
     this.#array[Symbol.dispose]();
   }
 }

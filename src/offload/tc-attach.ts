@@ -10,6 +10,7 @@ import { type FilterName, TcFilters } from '../host/tc-filter.ts';
 import { SystemCallError } from '../sys/system-call-error.ts';
 import { EntryProgram } from './entry-program.ts';
 import { tc } from './hooks.ts';
+import type { Pins } from './pins.ts';
 
 /** Error of LINK_CREATE for an unknown attach type (include/uapi/asm-generic/errno-base.h). */
 const EINVAL = 22;
@@ -24,17 +25,21 @@ export interface TcAttachOptions {
   readonly filter: FilterName;
   /** False: never by a tcx link. */
   readonly tcx?: boolean;
+  /** Keep the program of filters when the process ends. */
+  readonly pins?: Pins | undefined;
 }
 
 export class TcAttach implements Disposable {
   readonly #bpf: Bpf;
   readonly #program: Program;
   readonly #filter: FilterName;
+  readonly #pins: Pins | undefined;
   #tcx: boolean;
   #clsact: { readonly entry: EntryProgram; readonly filters: TcFilters } | undefined;
 
   /** `program` must have been loaded with `attachType` ATTACH_TCX_INGRESS, which clsact accepts as well. */
-  constructor(bpf: Bpf, program: Program, { filter, tcx = true }: TcAttachOptions) {
+  constructor(bpf: Bpf, program: Program, { filter, tcx = true, pins }: TcAttachOptions) {
+    this.#pins = pins;
     this.#bpf = bpf;
     this.#program = program;
     this.#filter = filter;
@@ -68,6 +73,7 @@ export class TcAttach implements Disposable {
       name: this.#filter.name,
       attachType: ATTACH_TCX_INGRESS,
       pass: tc.pass,
+      pins: this.#pins,
     });
     return { entry, filters };
   }

@@ -5,7 +5,9 @@ import type { HookName } from '../offload/hooks.ts';
 import type { ReadConfiguration } from './configuration-thread.ts';
 import { type Choice, choose, type DatapathName, probe } from './datapath.ts';
 import type { Log } from './log.ts';
-import { type Offloading, type OffloadingOptions, openOffloading } from './offloading.ts';
+import type { Offloading, OffloadingOptions } from './offloading.ts';
+import { openOffloading } from './open-offloading.ts';
+import { removeOrphanedPath } from './orphaned-path.ts';
 
 export interface KernelPathOptions extends Omit<OffloadingOptions, 'hook'> {
   readonly wanted: DatapathName;
@@ -29,7 +31,7 @@ export async function openKernelPath(options: KernelPathOptions): Promise<Kernel
   if (datapath === 'live') {
     // A warning: the operator may expect a faster datapath. With marks, the configuration requires this one.
     log(wanted === 'live' || marked ? 'info' : 'warning', 'datapath-chosen', { datapath, reason });
-    return { datapath, offloading: undefined };
+    return withoutPath(options);
   }
   try {
     const offloading = await openAt(datapath, options);
@@ -43,8 +45,15 @@ export async function openKernelPath(options: KernelPathOptions): Promise<Kernel
   } catch (error) {
     if (wanted !== 'auto' || !(error instanceof LvsError) || error.code !== 'UNAVAILABLE') throw error;
     log('warning', 'datapath-chosen', { datapath: 'live', reason: `not ${datapath}: ${error.message}` });
-    return { datapath: 'live', offloading: undefined };
+    return withoutPath(options);
   }
+}
+
+/** Removes what a killed director's path left: its programs would forward packets in place of this director. */
+async function withoutPath({ pins, log }: KernelPathOptions): Promise<KernelPath> {
+  const folder = await removeOrphanedPath(pins);
+  if (folder !== undefined) log('warning', 'path-replaced', { folder, reason: 'its director was killed' });
+  return { datapath: 'live', offloading: undefined };
 }
 
 const NOTHING = { tc: [], xdp: [], other: [] };

@@ -50,6 +50,8 @@ export interface RunOptions {
   readonly datapath: DatapathName;
   /** Maximum number of connections; default: as the memory allows. */
   readonly connections?: number;
+  /** Folder of a bpf file system that keeps the kernel path while no director runs. */
+  readonly pins: string;
   readonly log: Log;
 }
 
@@ -90,6 +92,7 @@ export async function runDirector(options: RunOptions): Promise<void> {
     routes,
     clock,
     log,
+    pins: options.pins,
   });
   const { offloading } = path;
   const notice = (...event: Parameters<ServedHost['interfaceChanged']>) =>

@@ -26,6 +26,8 @@ export interface System {
     toLength: number,
   ): number;
   setsockopt(descriptor: number, level: number, option: number, value: Address, length: number): number;
+  /** `length`: the address of a socklen_t. */
+  getsockopt(descriptor: number, level: number, option: number, value: Address, length: Address): number;
   /** `descriptors`: an array of `count` struct pollfd. `timeout`: ms, -1: none. The event loop continues meanwhile. */
   poll(descriptors: Address, count: number, timeout: number): Promise<number>;
   /** Moves the calling thread to the namespace. */
@@ -94,6 +96,7 @@ async function load(): Promise<System> {
     'uint32_t',
   ]);
   const setsockopt = libc.func('setsockopt', 'int', ['int', 'int', 'int', 'uintptr_t', 'uint32_t']);
+  const getsockopt = libc.func('getsockopt', 'int', ['int', 'int', 'int', 'uintptr_t', 'uintptr_t']);
   const poll = libc.func('poll', 'int', ['uintptr_t', 'uint64_t', 'int']);
   const setns = libc.func('setns', 'int', ['int', 'int']);
   const interfaceIndex = libc.func('if_nametoindex', 'uint32_t', ['str']);
@@ -128,6 +131,8 @@ async function load(): Promise<System> {
       result(sendto(descriptor, address, length, flags, to, toLength)),
     setsockopt: (descriptor, level, option, value, length) =>
       result(setsockopt(descriptor, level, option, value, length)),
+    getsockopt: (descriptor, level, option, value, length) =>
+      result(getsockopt(descriptor, level, option, value, length)),
     poll: (descriptors, count, timeout) => later((done) => poll.async(descriptors, count, timeout, done)),
     setns: (descriptor, type) => result(setns(descriptor, type)),
     interfaceIndex: (name) => Number(interfaceIndex(name)),

@@ -1,11 +1,8 @@
-/** The kernel path forwards known connections, and the director's counters and timers include them. */
-import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { Cluster, clusterMissing, type Method } from '../support/cluster.ts';
 import { contentHash } from '../support/content.ts';
 import { kernel } from '../support/ebpf/kernel.ts';
-import { probeNamespaces } from '../support/namespaces.ts';
 import { built } from '../support/project.ts';
 
 const why = clusterMissing() ?? ('why' in kernel ? kernel.why : undefined);
@@ -36,7 +33,7 @@ describe.skipIf(why !== undefined).each(HOOKS)('%s, %s', (hook, method) => {
       offloads: hook === 'xdp' ? 'off' : 'on',
       directorWords: ['--datapath', hook],
     });
-    if (hook === 'xdp') pollPeers(cluster);
+    if (hook === 'xdp') cluster.pollPeers();
   });
   afterAll(() => cluster?.[Symbol.asyncDispose]());
 
@@ -128,12 +125,3 @@ describe.skipIf(why !== undefined).each(HOOKS)('%s, %s', (hook, method) => {
 });
 
 /** The director's links: what is sent into them from XDP is polled for, and what comes out of them is checksummed. */
-function pollPeers({ lab }: Cluster): void {
-  expect(probeNamespaces()).toBeUndefined();
-  const { name } = lab.director;
-  for (const segment of ['segment', 'inside', 'far'])
-    spawnSync('ip', [
-      ...['netns', 'exec', lab.namespace(segment)],
-      ...['ethtool', '-K', name, 'gro', 'on', 'tx', 'off'],
-    ]);
-}

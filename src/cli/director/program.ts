@@ -26,6 +26,8 @@ import { top } from './top.ts';
 
 /** Exit status of failures at run time; wrong arguments and files have another one. */
 const FAILED = 1;
+/** Folder of all pins, as src/offload/pins.ts has it: loading that file takes time. */
+const DEFAULT_PINS = '/sys/fs/bpf/lvs-director';
 /** Default address of the web interface. */
 const METRICS = '127.0.0.1:9112';
 
@@ -40,6 +42,7 @@ interface RunArguments {
   readonly connections?: number;
   readonly datapath: DatapathName;
   readonly flows?: string;
+  readonly pins: string;
   readonly logFormat: LogFormat;
   readonly logLevel: Level;
 }
@@ -118,6 +121,11 @@ program
     )
       .choices(DATAPATHS)
       .default('auto'),
+  )
+  .option(
+    '--pins <folder>',
+    'folder of a bpf file system that keeps the kernel path when the director is killed',
+    DEFAULT_PINS,
   )
   .addOption(
     new Option('--flows <number>', 'without effect: the kernel path uses the connection table').hideHelp(),
@@ -209,7 +217,12 @@ program
 program
   .command('stop')
   .description('make the running director end and restore the host; under systemd use systemctl stop')
-  .option('--release', 'also remove the guard and the VIPs that killed directors left', false)
+  .option(
+    '--release',
+    'also remove the kernel path, the guard and the VIPs that killed directors left',
+    false,
+  )
+  .option('--pins <folder>', 'folder in which a killed director kept its kernel path', DEFAULT_PINS)
   .option('--socket <path>', 'control socket of the director', socketPath(process.env))
   .action(async (options: StopOptions) => {
     using api = new ControlClient(options.socket);

@@ -16,12 +16,14 @@ const NOT_RUNNING = ['ENOENT', 'ECONNREFUSED'];
 export interface StopOptions {
   readonly socket: string;
   readonly release: boolean;
+  /** Folder of all pins. */
+  readonly pins: string;
 }
 
 /** Throws LvsError if no director runs, unless it has to release, and if the director does not end. */
 export async function stop(
   api: Pick<ControlClient, 'stop'>,
-  { socket, release }: StopOptions,
+  { socket, release, pins }: StopOptions,
   print: (text: string) => void,
 ): Promise<void> {
   try {
@@ -32,6 +34,10 @@ export async function stop(
     if (!release || !NOT_RUNNING.includes(cause?.code ?? '')) throw error;
   }
   if (!release) return;
+  // Its programs forward packets before the guard sees them.
+  const { removeOrphanedPath } = await import('../../runtime/orphaned-path.ts');
+  const folder = await removeOrphanedPath(pins);
+  if (folder !== undefined) print(`released: kernel path of ${folder}\n`);
   for (const table of await orphanedGuards()) {
     await releaseGuard(table, new Set());
     print(`released: table netdev ${table} and the VIPs of its director\n`);

@@ -1,0 +1,151 @@
+/** Opens a kernel path: its tap, the memory that programs share with the director, and the programs. */
+import { cpus } from 'node:os';
+import { ConnectionTable } from '../director/connections.ts';
+import { Bpf } from '../ebpf/bpf.ts';
+import { VerifierError } from '../ebpf/program.ts';
+import { linkFacts } from '../host/link-facts.ts';
+import { Tap } from '../io/tap.ts';
+import { openUpcalls, type UpcallIo } from '../io/upcalls.ts';
+import { LvsError } from '../model/errors.ts';
+import { admissionCode } from '../offload/admit.ts';
+import { type KernelArrays, kernelArrays } from '../offload/arrays.ts';
+import { Attachments } from '../offload/attach.ts';
+import { ClientRoutes } from '../offload/client-routes.ts';
+import { HandBack } from '../offload/hand-back-map.ts';
+import { type HookName, tc, xdp } from '../offload/hooks.ts';
+import { measureJiffies } from '../offload/jiffies.ts';
+import { KernelMemory } from '../offload/kernel-memory.ts';
+import { NextHops } from '../offload/next-hops.ts';
+import { openPins, type Pins } from '../offload/pins.ts';
+import { forwarderCode } from '../offload/program.ts';
+import { ProgramTable } from '../offload/program-table.ts';
+import { SchedulerPrograms } from '../offload/schedule/loading.ts';
+import { ADMIT } from '../offload/scratch.ts';
+import { ServiceMap } from '../offload/service-map.ts';
+import { loadSystem } from '../sys/system.ts';
+import { SystemCallError } from '../sys/system-call-error.ts';
+import { ProcessorCounters } from '../table/counters.ts';
+import { MAX_RECORDS, SETTINGS_BYTES } from '../table/record-layout.ts';
+import { Ticks } from '../table/ticks.ts';
+import type { Log } from './log.ts';
+import { type KernelTable, Offloading, type OffloadingOptions, TAP_NAME } from './offloading.ts';
+import { unpredictable } from './random.ts';
+import { withTable } from './table-size.ts';
+
+/** Frames that may wait for the director. A flood of new connections fills only this queue. */
+const QUEUE_FRAMES = 4096;
+/** The maximum MTU of a tap (ETH_MAX_MTU minus the Ethernet header, Linux 5.15), bytes. No packet is longer. */
+const TAP_MTU_BYTES = 65_521;
+/** Maximum number of counters' records of all processors together: 64 MiB. */
+const MAX_COUNTERS = 1 << 20;
+
+const HOOKS = { xdp, tc } as const;
+
+/**
+ * Loads the programs and creates the tap device. Throws LvsError UNAVAILABLE if the kernel does not support them, or if another
+ * director of this network namespace has the tap.
+ */
+export async function openOffloading(options: OffloadingOptions): Promise<Offloading> {
+  const { hook, log } = options;
+  const opened: Disposable[] = [];
+  try {
+    const system = await loadSystem();
+    const bpf = new Bpf(system);
+    // First: only one director can have it.
+    const tap = new Tap(system, { name: TAP_NAME, mtu: TAP_MTU_BYTES, queue: QUEUE_FRAMES });
+    opened.push(tap);
+    const pins = keepingPins(bpf, options);
+    opened.push({ [Symbol.dispose]: () => pins?.removeAll() });
+    tap.persist(false);
+    const { shared, arrays } = await openShared(bpf, options, pins);
+    const services = new ServiceMap(bpf);
+    const upcall = { interfaceIndex: tap.device.index, services: services.descriptor };
+    const parts = { hook: HOOKS[hook], arrays, upcall };
+    const programs = new ProgramTable(bpf, hook, arrays.programArray, pins);
+    opened.push(programs);
+    programs.load(ADMIT, 'lvs_admit', admissionCode(parts));
+    const schedulers = new SchedulerPrograms(programs, parts);
+    const code = forwarderCode(parts);
+    const attachments = new Attachments(bpf, { hook, role: 'director', code, pins });
+    opened.push(attachments);
+    const interfaces = new HandBack(bpf, HOOKS[hook], tap.device.index);
+    opened.push(interfaces);
+    interfaces.attach();
+    const io: UpcallIo = await openUpcalls({
+      tap,
+      attach: (name) => attach(attachments, hook, name, log),
+      header: (nextHop) => offloading.header(nextHop),
+    });
+    const offloading = new Offloading(options, {
+      ...{ bpf, io, tap, pins, shared },
+      ...{ services, attachments, programs, schedulers, interfaces },
+    });
+    tap.persist(pins !== undefined);
+    return offloading;
+  } catch (cause) {
+    for (const each of opened.toReversed()) each[Symbol.dispose]();
+    if (cause instanceof VerifierError || cause instanceof SystemCallError)
+      throw new LvsError('UNAVAILABLE', `kernel path (${hook}): ${cause.message}`, { cause });
+    throw cause;
+  }
+}
+
+/** Returns the pins of a new path, or logs why there are none: the path ends with this process then. */
+function keepingPins(bpf: Bpf, { pins: root, log }: OffloadingOptions): Pins | undefined {
+  try {
+    const pins = openPins(bpf, root);
+    if (pins.names.length > 0) {
+      log('warning', 'path-replaced', { folder: pins.folder, reason: 'its director was killed' });
+      for (const name of pins.names) pins.remove(name);
+    }
+    return pins;
+  } catch (error) {
+    if (!(error instanceof LvsError)) throw error;
+    log('warning', 'pins-unavailable', {
+      reason: error.message,
+      effect: 'packets are not forwarded while no director runs',
+    });
+    return undefined;
+  }
+}
+
+/** Makes the table, counters and next hops in memory of the kernel. Throws SystemCallError and VerifierError. */
+async function openShared(
+  bpf: Bpf,
+  { connections, clock, log }: OffloadingOptions,
+  pins: Pins | undefined,
+): Promise<{ readonly shared: KernelTable; readonly arrays: KernelArrays }> {
+  const measured = await measureJiffies(bpf, clock);
+  const memory = new KernelMemory(bpf, pins);
+  const ticks = new Ticks(measured.tickMs);
+  const seed = Math.floor(unpredictable() * 2 ** 32);
+  const table = withTable(connections, log, (limit) => new ConnectionTable({ limit, seed, memory, ticks }));
+  memory.reserve('settings', SETTINGS_BYTES);
+  const processors = cpus().length;
+  const records = Math.min(MAX_RECORDS, Math.floor(MAX_COUNTERS / processors));
+  const counters = new ProcessorCounters(memory, processors, records);
+  const nextHops = new NextHops(memory);
+  const { homes: places, secrets } = table;
+  const arrays = kernelArrays(bpf, memory, { places, secrets, records, processors, clock: measured });
+  const clients = new ClientRoutes(arrays.clientMap);
+  return { shared: { memory, ticks, table, counters, nextHops, clients, records }, arrays };
+}
+function attach(attachments: Attachments, hook: HookName, name: string, log: Log): void {
+  const link = linkFacts(name);
+  if (!link) throw new LvsError('NO_SUCH_DEVICE', `network interface ${name}: not found`);
+  try {
+    const done = attachments.attach(link.index);
+    if (done === 'restored')
+      log('warning', 'program-restored', {
+        interface: name,
+        reason: 'the program was detached, or another program deleted the qdisc that held it',
+      });
+  } catch (cause) {
+    if (!(cause instanceof SystemCallError)) throw cause;
+    throw new LvsError(
+      'UNAVAILABLE',
+      `network interface ${name}: cannot attach the ${hook} program: ${cause.message}`,
+      { cause },
+    );
+  }
+}
