@@ -18,6 +18,9 @@ const MESSAGES: Readonly<Record<string, string>> = {
 export function errorMessage(error: unknown, signal: AbortSignal, seconds: number): string {
   if (signal.aborted) return `no answer in ${seconds} s`;
   const { code, message } = error as NodeJS.ErrnoException;
+  // OpenSSL's messages contain addresses and line numbers, which differ each time.
+  const [, reason] = /:SSL routines:[^:]*:([^:]+):/.exec(message) ?? [];
+  if (reason !== undefined) return `TLS: ${reason}`;
   return MESSAGES[code ?? ''] ?? message;
 }
 

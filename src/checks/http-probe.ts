@@ -1,10 +1,11 @@
-/** The http probe: requests a page over HTTP/1.1 and judges its status and its body. */
-import { type IncomingMessage, request } from 'node:http';
-import { isIPv6 } from 'node:net';
+/** The probe of http and https: requests a page over HTTP/1.1, and judges its status and its body. */
+import { type IncomingMessage, request as requestHttp } from 'node:http';
+import { request as requestHttps } from 'node:https';
+import { isIP, isIPv6 } from 'node:net';
 import type { Check } from '../model/check.ts';
 import { matchesBody } from './body-matcher.ts';
 import { failureOf } from './connect-errors.ts';
-import type { Observation, Probe } from './probe.ts';
+import type { Observation, Probe, Target } from './probe.ts';
 import { expandVariables } from './target-variables.ts';
 
 /** Maximum length of the body that is searched for the expected text, characters; the rest is not read. */
@@ -13,41 +14,112 @@ const MAX_BODY_CHARACTERS = 256 * 1024;
 const DEFAULT_STATUS = [[200, 399]] as const;
 /** Switching Protocols, RFC 9110 section 15.2.2. */
 const SWITCHED = 101;
+/** Statuses whose Location is requested next, RFC 9110 section 15.4. */
+const REDIRECTS: ReadonlySet<number> = new Set([301, 302, 303, 307, 308]);
+const DEFAULT_PORTS = { 'http:': 80, 'https:': 443 } as const;
 
-export const httpProbe: Probe = ({ address, port, virtual, check }, signal) =>
-  new Promise<Observation>((resolve) => {
-    const failed = (error: unknown) => resolve(failureOf(error, signal, check.timeout));
-    const { path = '/', expect, match } = check;
+/** A page of the destination. */
+interface Page {
+  readonly protocol: keyof typeof DEFAULT_PORTS;
+  readonly port: number;
+  /** The Host header. */
+  readonly host: string;
+  readonly path: string;
+}
+
+export const httpProbe: Probe = async (target, signal) => {
+  const { address, port, virtual, check } = target;
+  const { host, path = '/', redirects = 0 } = check;
+  let page: Page = {
+    protocol: check.type === 'https' ? 'https:' : 'http:',
+    port,
+    host: host === undefined ? hostOf(virtual) : expandVariables(host, { address: hostOf(address), port }),
+    path,
+  };
+  for (let followed = 0; ; followed++) {
+    const answer = await ask(page, target, signal);
+    if (!('location' in answer)) return answer;
+    if (followed === redirects) return { healthy: false, message: `more than ${redirects} redirects` };
+    const next = redirected(page, answer.location);
+    if (!next)
+      return { healthy: false, message: `redirect to ${answer.location}: expected an http or https URL` };
+    page = next;
+  }
+};
+
+/** Requests a page. Resolves with what it shows, or where it redirects to if the check follows redirects. */
+function ask(
+  { protocol, port, host, path }: Page,
+  { address, check }: Target,
+  signal: AbortSignal,
+): Promise<Observation | { readonly location: string }> {
+  return new Promise((resolve) => {
+    const settle = (result: Observation | { readonly location: string }) => {
+      signal.removeEventListener('abort', failed);
+      resolve(result);
+    };
+    const failed = (error: unknown) => settle(failureOf(error, signal, check.timeout));
+    const { expect, match, redirects = 0, verify = true } = check;
     let isAnswered = false;
-    const host =
-      check.host === undefined
-        ? hostOf(virtual)
-        : expandVariables(check.host, { address: hostOf(address), port });
-    const asked = request(
-      { host: address, port, path, headers: { host }, agent: false, signal },
-      (answer) => {
-        const code = answer.statusCode ?? 0;
-        isAnswered = true;
-        answer.on('error', () => {}); // judgeBody receives it from the iterator
-        const judged =
-          isHealthy(code, check) && (expect !== undefined || match !== undefined)
-            ? judgeBody(answer, check)
-            : Promise.resolve(judgeStatus(code, check));
-        judged.then(resolve, failed).finally(() => asked.destroy());
-      },
-    );
+    const options = { host: address, port, path, headers: { host }, agent: false, signal } as const;
+    const receive = (answer: IncomingMessage) => {
+      const code = answer.statusCode ?? 0;
+      const { location } = answer.headers;
+      isAnswered = true;
+      answer.on('error', () => {}); // judgeBody receives it from the iterator
+      if (redirects > 0 && location !== undefined && REDIRECTS.has(code)) {
+        settle({ location });
+        asked.destroy();
+        return;
+      }
+      const judged =
+        isHealthy(code, check) && (expect !== undefined || match !== undefined)
+          ? judgeBody(answer, check)
+          : Promise.resolve(judgeStatus(code, check));
+      judged.then(settle, failed).finally(() => asked.destroy());
+    };
+    const asked =
+      protocol === 'http:'
+        ? requestHttp(options, receive)
+        : requestHttps(
+            { ...options, servername: check.sni ?? serverNameOf(host), rejectUnauthorized: verify },
+            receive,
+          );
     // After status 101 the connection is no longer HTTP: neither the response nor an error event follows.
     asked.on('upgrade', (_answer, socket) => {
       socket.destroy();
       const isJudged = check.status !== undefined && expect === undefined && match === undefined;
-      resolve({ ...judgeStatus(SWITCHED, check), ...(!isJudged && { healthy: false }) });
+      settle({ ...judgeStatus(SWITCHED, check), ...(!isJudged && { healthy: false }) });
     });
     asked.on('error', (error) => {
       if (!isAnswered) failed(error);
     });
-    signal.addEventListener('abort', failed, { once: true });
+    signal.addEventListener('abort', failed);
     asked.end();
   });
+}
+
+/**
+ * Returns the page that a Location names (RFC 9110 section 10.2.2), at the same destination. Its port is the checked
+ * one, because clients see the port of the service; that of the URL after a change between http and https. undefined:
+ * the URL is invalid.
+ */
+function redirected({ protocol: before, port, host: from, path }: Page, location: string): Page | undefined {
+  try {
+    const { protocol, host, port: named, pathname, search } = new URL(location, `${before}//${from}${path}`);
+    if (protocol !== 'http:' && protocol !== 'https:') return undefined;
+    const other = named === '' ? DEFAULT_PORTS[protocol] : Number(named);
+    return { protocol, port: protocol === before ? port : other, host, path: `${pathname}${search}` };
+  } catch {
+    return undefined;
+  }
+}
+
+/** Returns the name that TLS requests for a Host header; addresses are no names (RFC 6066 section 3). */
+function serverNameOf(host: string): string {
+  const name = host.replace(/:\d+$/, '');
+  return isIP(name) !== 0 || name.startsWith('[') ? '' : name;
+}
 
 const hostOf = (address: string): string => (isIPv6(address) ? `[${address}]` : address);
 

@@ -10,6 +10,7 @@ import { udpProbe } from './udp-probe.ts';
 export const probes = {
   tcp: tcpProbe,
   http: httpProbe,
+  https: httpProbe,
   udp: udpProbe,
   command: commandProbe,
   agent: agentProbe,

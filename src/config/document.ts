@@ -23,12 +23,13 @@ export interface DestinationDocument {
   readonly name: string;
   readonly destination: DestinationAddress;
   readonly options: DestinationOptions;
+  /** Missing: the destination is not checked. */
+  readonly check?: Check;
 }
 
 export interface ServiceDocument {
   readonly service: ServiceAddress;
   readonly options: ServiceOptions;
-  readonly check?: Check;
   readonly destinations: readonly DestinationDocument[];
 }
 

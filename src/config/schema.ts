@@ -2,6 +2,7 @@
 import type { FromSchema } from 'json-schema-to-ts';
 import { DEFAULT_SETTINGS, FOUR_VALUED, type SettingName, SYNC_PORTS } from '../model/settings.ts';
 import { SYNC_DEFAULTS } from '../model/sync-defaults.ts';
+import { check } from './check-schema.ts';
 import { DEVICE, DEVICE_OR_ALIAS } from './device-names.ts';
 
 const method = {
@@ -30,99 +31,6 @@ const tunnel = {
     },
     port: { type: 'integer', minimum: 1, maximum: 65_535, description: 'UDP port, for gue only.' },
     checksum: { enum: ['none', 'csum', 'remcsum'], description: 'Outer checksum; remcsum for gue only.' },
-  },
-  required: ['type'],
-} as const;
-
-const status = {
-  oneOf: [
-    { type: 'integer', minimum: 100, maximum: 599 },
-    { type: 'string', pattern: '^[1-5]\\d\\d-[1-5]\\d\\d$', description: 'first-last' },
-  ],
-} as const;
-
-const check = {
-  type: 'object',
-  additionalProperties: false,
-  description:
-    'Health check of the destinations. A server that fails is quiesced, and restored when it passes again.',
-  properties: {
-    type: {
-      enum: ['tcp', 'http', 'udp', 'command', 'agent'],
-      description:
-        'Kind of check: a connection, a request, a datagram, a program, or an agent-check of HAProxy.',
-    },
-    port: { type: 'integer', minimum: 1, maximum: 65_535, description: "Default: the destination's." },
-    interval: {
-      type: 'number',
-      minimum: 0.1,
-      maximum: 3600,
-      description: 'Seconds between checks. Default 5.',
-    },
-    'retry-interval': {
-      type: 'number',
-      minimum: 0.1,
-      maximum: 3600,
-      description: 'Seconds until the next check after a failure of a server that is up. Default: interval.',
-    },
-    timeout: {
-      type: 'number',
-      minimum: 0.1,
-      maximum: 600,
-      description: 'Seconds to wait for a response. Default 3.',
-    },
-    fall: {
-      type: 'integer',
-      minimum: 1,
-      maximum: 100,
-      description: 'Consecutive failures after which the server is quiesced. Default 2.',
-    },
-    rise: {
-      type: 'integer',
-      minimum: 1,
-      maximum: 100,
-      description: 'Consecutive successes after which the server is restored. Default 2.',
-    },
-    path: {
-      type: 'string',
-      pattern: '^/[!-~]*$',
-      description: 'A path such as /alive, without blanks, that http requests. Default /.',
-    },
-    host: {
-      type: 'string',
-      pattern: '^[!-~]+$',
-      description:
-        "http: the Host header; $ADDRESS and $PORT are the real server's. Default: the service's address.",
-    },
-    status: {
-      oneOf: [status, { type: 'array', items: status, minItems: 1 }],
-      description: 'http: the healthy statuses, such as 200, 200-299 or [200-299, 404]. Default: 200-399.',
-    },
-    send: { type: 'string', description: 'udp: the datagram to send.' },
-    expect: { type: 'string', description: 'http, udp: text that the response must contain.' },
-    match: {
-      type: 'string',
-      minLength: 1,
-      description:
-        'http: regular expression (JavaScript) that the body must match; a leading (?i) ignores case.',
-    },
-    command: {
-      type: 'array',
-      items: { type: 'string' },
-      minItems: 1,
-      description:
-        'command: program and arguments; exit status 0 means healthy. $ADDRESS and $PORT are replaced, and set in the environment.',
-    },
-    'max-step': {
-      type: 'integer',
-      minimum: 1,
-      maximum: 100,
-      description: 'agent: largest change of the weight, in percent, by one response. Default 20.',
-    },
-    'slow-start': {
-      ...seconds,
-      description: 'Seconds in which the weight of a restored server rises to its full value. Default 0.',
-    },
   },
   required: ['type'],
 } as const;
@@ -174,6 +82,7 @@ const destination = {
         },
         'lower-threshold': { ...threshold, description: 'Connections below which the overload ends.' },
         tunnel,
+        check,
       },
       required: ['server'],
     },

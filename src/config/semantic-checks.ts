@@ -40,13 +40,12 @@ export function review(document: Document, notes: Notes, segments: readonly Segm
     const first = services.get(key);
     if (first) notes.error(place(service), `duplicate service ${key} (first on line ${place(first).line})`);
     else services.set(key, service);
-    if (service.check && service.check.type !== 'command' && service.check.port === undefined)
-      for (const { name, destination } of service.destinations)
-        if (destination.port === 0)
-          notes.warning(
-            place(service),
-            `${name} has no port to check, so it is not checked: add a port to the check`,
-          );
+    for (const { name, destination, check } of service.destinations)
+      if (destination.port === 0 && check && check.type !== 'command' && check.port === undefined)
+        notes.warning(
+          place(service),
+          `${name} has no port to check, so it is not checked: add a port to the check`,
+        );
     reviewVip(document, service, (message) => notes.warning(place(service), message));
 
     const seen = new Set<string>();

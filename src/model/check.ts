@@ -2,9 +2,11 @@
 
 export type StatusRange = readonly [first: number, last: number];
 
+export const CHECK_TYPES = ['tcp', 'http', 'https', 'udp', 'command', 'agent'] as const;
+
 /** Times in seconds. */
 export interface Check {
-  readonly type: 'tcp' | 'http' | 'udp' | 'command' | 'agent';
+  readonly type: (typeof CHECK_TYPES)[number];
   /** Missing: the destination's port. */
   readonly port?: number;
   readonly interval: number;
@@ -19,6 +21,12 @@ export interface Check {
   readonly host?: string;
   /** Healthy HTTP statuses, as ranges from first to last. Missing: 200 to 399. */
   readonly status?: readonly StatusRange[];
+  /** Redirects that http and https follow, at the same destination. Missing: 0. */
+  readonly redirects?: number;
+  /** Server name of the TLS handshake (RFC 6066 section 3). Missing: the name in `host`, if it has one. */
+  readonly sni?: string;
+  /** False: the certificate is not verified. Missing: true. */
+  readonly verify?: boolean;
   readonly send?: string;
   readonly expect?: string;
   /** Regular expression that the body must match (parseBodyPattern). */

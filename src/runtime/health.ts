@@ -34,16 +34,15 @@ function logHealth({ service, destination, from, to, weight, cause }: HealthEven
 /** Returns the destinations that a document checks: none on a standby, and none without a port to check. */
 export function watchedOf({ active, services }: Document): Watched[] {
   if (!active) return [];
-  return services.flatMap((service) => {
-    const { check } = service;
-    if (!check) return [];
-    return service.destinations.flatMap((each) => {
+  return services.flatMap((service) =>
+    service.destinations.flatMap((each) => {
+      const { check } = each;
       const port = forwardedPort(service, each);
-      if (port === 0 && check.port === undefined && check.type !== 'command') return [];
+      if (!check || (port === 0 && check.port === undefined && check.type !== 'command')) return [];
       const { address } = each.destination;
       return [{ service: service.service, destination: { address, port }, check }];
-    });
-  });
+    }),
+  );
 }
 
 /** Returns a service with the results of the checks of its destinations. `now`: ms of the clock of the watch. */

@@ -1,4 +1,5 @@
 /** Formats the state of a director as JSON: the document of /api/v1/snapshot, and its schema. */
+import { CHECK_TYPES } from '../model/check.ts';
 import { Slice } from '../model/slice.ts';
 import type { Snapshot } from '../model/snapshot.ts';
 import type { Surroundings } from '../model/surroundings.ts';
@@ -145,7 +146,7 @@ export const SNAPSHOT_SCHEMA = {
       ['check'],
     ),
     check: object({
-      type: { enum: ['tcp', 'http', 'udp', 'command', 'agent'] },
+      type: { enum: CHECK_TYPES },
       state: { enum: ['up', 'growing', 'down', 'drained'] },
       since: { ...integer, description: 'seconds' },
       message: { ...string, description: 'result of the last check' },

@@ -1,20 +1,36 @@
+import { execFile } from 'node:child_process';
 import { createSocket } from 'node:dgram';
 import { once } from 'node:events';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
-import { createServer as createHttpServer } from 'node:http';
+import { createServer as createHttpServer, type RequestListener } from 'node:http';
+import { createServer as createHttpsServer } from 'node:https';
 import { type AddressInfo, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import type { Observation } from '../../src/checks/probe.ts';
 import { probes } from '../../src/checks/probes.ts';
 import type { Check } from '../../src/model/check.ts';
+import { PROJECT } from '../support/project.ts';
 
 /** Time that counts as a missed timeout, ms: no test takes nearly as long otherwise. */
 const SHORT = 60;
 const ports: Record<string, number> = {};
 const closers: (() => void)[] = [];
 const hosts: string[] = [];
+/** Names that TLS clients requested; false: none. */
+const names: (string | false | null)[] = [];
+/** A key, and a certificate for www.example.org and shop.example.org that it signed itself. */
+const TLS = join(PROJECT, 'test/fixtures/tls');
+/** Where paths redirect to. */
+const MOVED: Readonly<Record<string, string>> = {
+  '/moved': '/',
+  '/far': 'http://www.example.org:8000/moved?a#b',
+  '/loop': '/loop',
+  '/secure': 'https://shop.example.org:PORT/',
+  '/mail': 'mailto:a@b',
+};
 
 async function look(type: Check['type'], port: number, partial: Partial<Check> = {}): Promise<Observation> {
   const check: Check = {
@@ -57,16 +73,25 @@ beforeAll(async () => {
   await once(closed, 'listening');
   ports['refused'] = (closed.address() as AddressInfo).port;
   closed.close();
-  const http = createHttpServer((request, response) => {
+  const pages: RequestListener = (request, response) => {
+    const { url = '' } = request;
     hosts.push(request.headers.host ?? '');
-    if (request.url === '/moved') response.writeHead(302, { location: '/' });
-    if (request.url === '/broken') response.statusCode = 500;
-    response.end(request.url === '/big' ? 'x'.repeat(400_000) : 'all is well');
-  });
-  http.listen(0, '127.0.0.1');
-  await once(http, 'listening');
-  ports['http'] = (http.address() as AddressInfo).port;
-  closers.push(() => http.close());
+    const to = MOVED[url.split('?')[0]!]?.replace('PORT', String(ports['https']));
+    if (to !== undefined) response.writeHead(302, { location: to });
+    if (url === '/broken') response.statusCode = 500;
+    response.end(url === '/big' ? 'x'.repeat(400_000) : 'all is well');
+  };
+  const http = createHttpServer(pages);
+  const key = readFileSync(join(TLS, 'key.pem'));
+  const cert = readFileSync(join(TLS, 'certificate.pem'));
+  const https = createHttpsServer({ key, cert }, pages);
+  https.on('secureConnection', ({ servername }) => names.push(servername));
+  for (const [name, server] of Object.entries({ http, https })) {
+    server.listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    ports[name] = (server.address() as AddressInfo).port;
+    closers.push(() => server.close());
+  }
   const udp = createSocket('udp4');
   udp.on('message', (message, from) => {
     if (message.toString() !== 'quiet') udp.send(`pong ${message}`, from.port, from.address);
@@ -94,6 +119,22 @@ describe.each<[Check['type'], [string, Partial<Check>, boolean, string | RegExp]
       ['http', {}, true, 'status 200'],
       ['http', { path: '/moved' }, true, 'status 302'],
       ['http', { path: '/moved', status: [[200, 299]] }, false, 'status 302, not 200-299'],
+      ['http', { path: '/moved', status: [[200, 299]], redirects: 1 }, true, 'status 200'],
+      ['http', { path: '/far', redirects: 2 }, true, 'status 200'],
+      ['http', { path: '/far', redirects: 1 }, false, 'more than 1 redirects'],
+      ['http', { path: '/loop', redirects: 10 }, false, 'more than 10 redirects'],
+      [
+        'http',
+        { path: '/mail', redirects: 1 },
+        false,
+        'redirect to mailto:a@b: expected an http or https URL',
+      ],
+      [
+        'http',
+        { path: '/secure', redirects: 1, verify: false, expect: 'well' },
+        true,
+        'status 200, as expected',
+      ],
       ['http', { path: '/broken' }, false, 'status 500'],
       [
         'http',
@@ -120,6 +161,18 @@ describe.each<[Check['type'], [string, Partial<Check>, boolean, string | RegExp]
       ['no agent', {}, false, /Parse Error/],
       ['switching', { status: [[200, 200]] }, false, 'status 101, not 200'],
       ['switching', { status: [[101, 101]] }, true, 'status 101'],
+    ],
+  ],
+  [
+    'https',
+    [
+      ['https', { verify: false }, true, 'status 200'],
+      ['https', { verify: false, match: '^all' }, true, 'status 200, as expected'],
+      ['https', { verify: false, path: '/moved', redirects: 1, status: [[200, 299]] }, true, 'status 200'],
+      ['https', {}, false, 'self-signed certificate'],
+      ['http', {}, false, /^TLS: [a-z ]+$/],
+      ['silent', { timeout: 1 }, false, 'no answer in 1 s'],
+      ['refused', {}, false, 'connection refused'],
     ],
   ],
   [
@@ -193,6 +246,45 @@ test('an HTTP check requests the configured host, or the address of the service'
   await look('http', ports['http']!);
   await look('http', ports['http']!, { host: '$ADDRESS:$PORT' });
   expect(hosts).toEqual(['www.example.org', '192.0.2.1', `127.0.0.1:${ports['http']}`]);
+});
+
+test('an HTTPS check requests the name of its host, its sni, or none for an address', async () => {
+  names.length = 0;
+  for (const partial of [
+    { host: 'www.example.org:8443' },
+    { host: 'a.b', sni: 'c.d' },
+    {},
+    { host: '$ADDRESS:1' },
+  ])
+    await look('https', ports['https']!, { verify: false, ...partial });
+  expect(names).toEqual(['www.example.org', 'c.d', false, false]);
+});
+
+test('a redirect leads to the same server, with the host that it names', async () => {
+  hosts.length = names.length = 0;
+  await look('http', ports['http']!, { path: '/far', redirects: 2, host: 'a.b' });
+  await look('http', ports['http']!, { path: '/secure', redirects: 1, host: 'a.b', verify: false });
+  const shop = `shop.example.org:${ports['https']}`;
+  expect(hosts).toEqual(['a.b', 'www.example.org:8000', 'www.example.org:8000', 'a.b', shop]);
+  expect(names).toEqual(['shop.example.org']);
+});
+
+test('a certificate is valid for the names that it contains, and by an authority of the environment', async () => {
+  // Node.js reads the authorities when it starts.
+  const checks = ['www.example.org', 'other.example.org'].map((host) => ({
+    type: 'https',
+    timeout: 5,
+    host,
+  }));
+  const script = `import { probes } from ${JSON.stringify(join(PROJECT, 'dist/src/checks/probes.js'))};
+for (const check of ${JSON.stringify(checks)}) {
+  const target = { address: '127.0.0.1', port: ${ports['https']}, virtual: '192.0.2.1', check };
+  console.log((await probes.https(target, AbortSignal.timeout(5000))).message);
+}`;
+  const child = await promisify(execFile)(process.execPath, ['--input-type=module', '-e', script], {
+    env: { NODE_EXTRA_CA_CERTS: join(TLS, 'certificate.pem') },
+  });
+  expect(child.stdout).toMatch(/^status 200\nHostname\/IP does not match certificate's altnames: .*other/);
 });
 
 test('the words of an agent are passed on', async () => {

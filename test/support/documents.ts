@@ -50,7 +50,8 @@ const words = fc.constantFrom('yes', '1e3', '#', 'a: b', ' ', "'", '"', 'x\ny', 
 const check = fc.oneof(
   fc.record({ type: fc.constantFrom('tcp' as const, 'agent' as const), ...timing }),
   fc.record({
-    type: fc.constant('http' as const),
+    type: fc.constantFrom('http' as const, 'https' as const),
+    redirects: fc.constant(3),
     path: fc.constantFrom('/', '/a?b#c'),
     expect: words,
     status: fc.constantFrom(
@@ -62,6 +63,12 @@ const check = fc.oneof(
       ] as const,
     ),
     match: fc.constantFrom('^a\\.b$', '(?i)x'),
+    ...timing,
+  }),
+  fc.record({
+    type: fc.constant('https' as const),
+    sni: fc.constant('a.b'),
+    verify: fc.constant(false),
     ...timing,
   }),
   fc.record({ type: fc.constant('udp' as const), send: words, port: fc.constant(9), ...timing }),
@@ -86,6 +93,8 @@ const destination = fc.record({
   weight: fc.nat({ max: 5 }),
   thresholds: fc.constantFrom({}, { upperThreshold: 10 }, { upperThreshold: 10, lowerThreshold: 7 }),
   way: fc.constantFrom(...ways),
+  /** A check of the destination alone; null: none. */
+  own: fc.option(fc.option(check, { nil: null }), { nil: undefined }),
   /** Of NAT only: the others have the service's. */
   port: fc.constantFrom(undefined, 8080),
 });
@@ -147,13 +156,14 @@ export const documents: fc.Arbitrary<Document> = fc
           ...options,
           ...(onePacket && (!('protocol' in address) || address.protocol === 'udp') && { ops: true }),
         },
-        ...(check && { check }),
-        destinations: destinations.map(({ name, weight, thresholds, way, port }) => {
+        destinations: destinations.map(({ name, weight, thresholds, way, port, own: ownCheck }) => {
+          const one = ownCheck === undefined ? check : ownCheck;
           const own = 'port' in address ? address.port : 0;
           return {
             name,
             destination: { address: HOSTS[name]!, port: way.method === 'nat' ? (port ?? own) : own },
             options: { weight, ...thresholds, ...way },
+            ...(one && { check: one }),
           };
         }),
       }),

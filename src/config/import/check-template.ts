@@ -5,7 +5,7 @@ import type { DestinationDocument } from '../document.ts';
  * Returns a word of a command with the address of `destination` replaced by `$ADDRESS`, and its port, where it is the
  * whole word or follows the address, by `$PORT`.
  */
-export function templateOf(word: string, { destination: { address, port } }: DestinationDocument): string {
+function templateOf(word: string, { destination: { address, port } }: DestinationDocument): string {
   if (word === String(port) && port !== 0) return '$PORT';
   const literal = address.replace(/[.]/g, '\\.');
   const inBrackets = address.includes(':') ? `\\[${literal}\\]` : literal;
@@ -17,20 +17,13 @@ export function templateOf(word: string, { destination: { address, port } }: Des
 }
 
 /**
- * Returns the words that serve all servers: with their addresses and ports replaced, or as they are where all servers
- * have the same. undefined where the servers differ. A word that a check would replace itself is not carried over.
+ * Returns the words of a command with the address and port of its server replaced; its program stays as it is.
+ * undefined: they contain words that a check would replace.
  */
-export function commonWords(
-  all: readonly { readonly words: readonly string[]; readonly destination: DestinationDocument }[],
+export function templateWords(
+  words: readonly string[],
+  destination: DestinationDocument,
 ): string[] | undefined {
-  if (all.some(({ words }) => words.some((word) => /\$\{?(ADDRESS|PORT)\b/.test(word)))) return undefined;
-  const [program, ...templates] = all.map(({ words, destination }) =>
-    words.map((word, i) => (i === 0 ? word : templateOf(word, destination))),
-  );
-  if (templates.every((each) => isSame(each, program!))) return program;
-  const [first, ...others] = all;
-  return others.every(({ words }) => isSame(words, first!.words)) ? [...first!.words] : undefined;
+  if (words.some((word) => /\$\{?(ADDRESS|PORT)\b/.test(word))) return undefined;
+  return words.map((word, i) => (i === 0 ? word : templateOf(word, destination)));
 }
-
-const isSame = (a: readonly string[], b: readonly string[]): boolean =>
-  a.length === b.length && a.every((word, i) => word === b[i]);

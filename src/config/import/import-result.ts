@@ -6,9 +6,9 @@ import { formatDestination, formatService } from '../../model/naming.ts';
 import type { Protocol, ServiceAddress, ServiceOptions } from '../../model/service.ts';
 import { familyOf, isUnicast, parseAddress, prefixOfMask } from '../../wire/address.ts';
 import { canonical, familyOfText } from '../canonical-address.ts';
+import { CHECK_KEYS } from '../check-schema.ts';
 import { type DestinationDocument, type Document, EMPTY_DOCUMENT } from '../document.ts';
 import type { Names } from '../names.ts';
-import { schema } from '../schema.ts';
 
 /** A line of a configuration file. */
 export interface SourceLine {
@@ -42,12 +42,14 @@ export const KEEPS_CLIENTS =
 
 export type CheckDraft = { -readonly [K in keyof Check]: Check[K] };
 
+/** A destination while it is read. */
+export type DestinationDraft = { -readonly [K in keyof DestinationDocument]: DestinationDocument[K] };
+
 /** A service while it is read. */
 export interface Draft {
   service: ServiceAddress;
   options: { -readonly [K in keyof ServiceOptions]: ServiceOptions[K] };
-  check?: CheckDraft;
-  destinations: DestinationDocument[];
+  destinations: DestinationDraft[];
 }
 
 export const newDraft = (service: ServiceAddress, scheduler: string): Draft => ({
@@ -61,7 +63,7 @@ export function documentOf(drafts: readonly Draft[]): Document {
   return {
     ...EMPTY_DOCUMENT,
     method: commonMethod(drafts),
-    services: drafts.map(({ check, ...rest }) => ({ ...rest, ...(check && { check }) })),
+    services: drafts,
   };
 }
 
@@ -135,15 +137,13 @@ export function granularity(text: string, service: ServiceAddress): number | und
   return bits !== undefined && bits >= 1 && bits <= length ? bits : undefined;
 }
 
-const BOUNDS = schema.properties.defaults.properties.check.properties;
-
 /** Sets a number of a check; false where it is missing, or outside the bounds of the schema. */
 export function setNumber(
   check: CheckDraft,
   key: 'port' | 'interval' | 'timeout' | 'retry-interval' | 'fall',
   number: number | undefined,
 ): boolean {
-  const { minimum, maximum } = BOUNDS[key];
+  const { minimum, maximum } = CHECK_KEYS[key];
   if (number === undefined || !(number >= minimum && number <= maximum)) return false;
   check[key === 'retry-interval' ? 'retryInterval' : key] = number;
   return true;

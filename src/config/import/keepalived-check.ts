@@ -1,12 +1,18 @@
 /**
- * Carries the checkers of keepalived's real servers over as the check of their service. A service has one check, so
- * they are carried over only where all real servers have the same, with `$ADDRESS` and `$PORT` for their own address
- * and port. A checker that cannot be carried over completely leaves the service without a check.
+ * Carries the checkers of keepalived's real servers over as the checks of their destinations, with `$ADDRESS` and
+ * `$PORT` for their own address and port. A checker that cannot be carried over completely leaves its destination
+ * without a check.
  */
-import type { StatusRange } from '../../model/check.ts';
-import { DEFAULT_CHECK, type DestinationDocument } from '../document.ts';
-import { commonWords } from './check-template.ts';
-import { type CheckDraft, secondsOf, setNumber, wholeNumber } from './import-result.ts';
+import type { Check, StatusRange } from '../../model/check.ts';
+import { DEFAULT_CHECK } from '../document.ts';
+import { templateWords } from './check-template.ts';
+import {
+  type CheckDraft,
+  type DestinationDraft,
+  secondsOf,
+  setNumber,
+  wholeNumber,
+} from './import-result.ts';
 import { type Leave, lastOf } from './keepalived-services.ts';
 import type { Statement } from './keepalived-statements.ts';
 import { translatePattern } from './perl-pattern.ts';
@@ -14,26 +20,31 @@ import { translatePattern } from './perl-pattern.ts';
 /** A real server that was carried over as a destination. */
 export interface WatchedServer {
   readonly statement: Statement;
-  readonly destination: DestinationDocument;
+  readonly destination: DestinationDraft;
   /** As the file has it, which is what its checkers connect to; 0 where it has none. */
   readonly port: number;
 }
 
-type Type = 'tcp' | 'http' | 'udp' | 'command';
+type Type = Exclude<Check['type'], 'agent'>;
 
 /** Checkers that exist here too. */
 const TYPES: Readonly<Record<string, Type>> = {
   TCP_CHECK: 'tcp',
   HTTP_GET: 'http',
+  SSL_GET: 'https',
   UDP_CHECK: 'udp',
   MISC_CHECK: 'command',
 };
-const UNCHECKED = 'the real servers of this service are not checked';
+const UNCHECKED = 'this real server is not checked';
 /** Seconds, as in keepalived.conf(5). */
 const DEFAULT_LOOP = 60;
 const DEFAULT_TIMEOUT = 5;
-const DEFAULT_RETRY_DELAY: Readonly<Record<Type, number>> = { tcp: 1, http: 3, udp: 1, command: 1 };
-const DEFAULT_RETRIES: Readonly<Record<Type, number>> = { tcp: 1, http: 1, udp: 1, command: 0 };
+const DEFAULT_RETRY_DELAY: Readonly<Record<Type, number>> = {
+  ...{ tcp: 1, http: 3, https: 3, udp: 1, command: 1 },
+};
+const DEFAULT_RETRIES: Readonly<Record<Type, number>> = {
+  ...{ tcp: 1, http: 1, https: 1, udp: 1, command: 0 },
+};
 /** keepalived's default of status_code. */
 const DEFAULT_STATUS: readonly StatusRange[] = [[200, 299]];
 
@@ -42,137 +53,103 @@ const HARMLESS = new Set(['warmup', 'log_all_failures', 'fast_recovery', 'http_p
 /** Keywords that the checker inherits from its real server and its virtual server. */
 const INHERITED = new Set(['connect_timeout', 'retry', 'nb_get_retry', 'delay_before_retry', 'delay_loop']);
 
-/** A checker of one server, with what it inherits. */
-interface Checker {
-  readonly server: WatchedServer;
-  readonly statement: Statement;
-  readonly check: CheckDraft;
-  /** Of a MISC_CHECK. */
-  readonly words: readonly string[];
-}
-
-/** Returns the check of a service; undefined if it has none, or if it is not supported: `leave` reports why. */
-export function keepalivedCheck(
+/** Gives the destinations of `servers` their checks; `leave` reports what is not carried over. */
+export function readChecks(
   body: readonly Statement[],
   servers: readonly WatchedServer[],
   leave: Leave,
-): CheckDraft | undefined {
-  const checkersOf = ({ statement }: WatchedServer) => (statement.body ?? []).filter((each) => each.body);
-  if (servers.every((server) => checkersOf(server).length === 0)) return undefined;
-  const checkers: Checker[] = [];
-  let isComplete = true;
-  const fail: Leave = (statement, why) => {
-    isComplete = false;
-    leave(statement, `${why}: ${UNCHECKED}`);
-  };
+): void {
   for (const server of servers) {
-    const [one, ...others] = checkersOf(server);
-    for (const each of others) fail(each, 'a real server has more than one checker');
-    if (!one) fail(server.statement, 'this real server has no checker, unlike others of the service');
-    else if (others.length === 0) {
-      const checker = readChecker(one, server, body, fail, leave);
-      if (checker) checkers.push(checker);
-    }
+    const [one, ...others] = (server.statement.body ?? []).filter((each) => each.body);
+    if (!one) continue;
+    const check = others.length === 0 ? readChecker(one, server, body, leave) : undefined;
+    for (const each of others) leave(each, `a real server has more than one checker: ${UNCHECKED}`);
+    if (check) server.destination.check = check;
   }
-  if (!isComplete) return undefined;
-  return commonCheck(checkers, fail);
-}
-
-/** Returns the one check that does what every checker does. */
-function commonCheck(checkers: readonly Checker[], fail: Leave): CheckDraft | undefined {
-  const [first, ...others] = checkers;
-  const { check } = first!;
-  const port = commonPort(checkers);
-  const words = commonWords(
-    checkers.map(({ words, server }) => ({ words, destination: server.destination })),
-  );
-  const text = ({ check: { port: _, ...rest } }: Checker) => JSON.stringify(rest);
-  const other =
-    others.find((each) => text(each) !== text(first!)) ??
-    (port === undefined || !words ? (others[0] ?? first) : undefined);
-  if (other) {
-    fail(
-      other.statement,
-      `this checker differs from the one on line ${first!.statement.at.line}, and a service has one check`,
-    );
-    return undefined;
-  }
-  delete check.port;
-  if (check.type === 'command') check.command = words!;
-  else if (port !== 'own') {
-    if (!setNumber(check, 'port', port)) fail(first!.statement, 'the checker has no port');
-    if (check.port === undefined) return undefined;
-  }
-  return check;
-}
-
-/** 'own': every server is checked at its own port. undefined: at ports that one check cannot express. */
-function commonPort(checkers: readonly Checker[]): number | 'own' | undefined {
-  const portOf = ({ check, server }: Checker) => check.port ?? server.port;
-  if (
-    checkers.every((each) => portOf(each) !== 0 && portOf(each) === each.server.destination.destination.port)
-  )
-    return 'own';
-  const [first, ...others] = checkers.map(portOf);
-  return others.every((port) => port === first) ? first : undefined;
 }
 
 function readChecker(
   statement: Statement,
   server: WatchedServer,
   body: readonly Statement[],
-  fail: Leave,
   leave: Leave,
-): Checker | undefined {
+): CheckDraft | undefined {
+  let isRead = true;
+  const fail: Leave = (at, why) => {
+    isRead = false;
+    leave(at, `${why}: ${UNCHECKED}`);
+  };
   const word = statement.words[0]!;
   const type = Object.hasOwn(TYPES, word) ? TYPES[word]! : undefined;
   if (!type) {
     fail(statement, `${word} is not supported`);
     return undefined;
   }
+  const isHttp = type === 'http' || type === 'https';
   const levels = [body, server.statement.body ?? [], statement.body ?? []];
   const check: CheckDraft = { type, ...DEFAULT_CHECK, rise: 1 };
   const words: string[] = [];
   if (!readTimes(check, levels, fail, leave)) return undefined;
-  if (type === 'http') {
+  if (type === 'https') check.verify = false;
+  if (isHttp) {
     check.status = DEFAULT_STATUS;
     check.host = lastOf(levels.flat(), 'virtualhost')?.words[1] ?? '$ADDRESS:$PORT';
   }
-  let isRead = true;
-  const failHere: Leave = (at, why) => {
-    isRead = false;
-    fail(at, why);
-  };
   for (const each of statement.body ?? []) {
     const [keyword = '', value = ''] = each.words;
     if (INHERITED.has(keyword)) continue;
     if (HARMLESS.has(keyword)) leave(each, 'not supported');
     else if (keyword === 'alpha') leave(each, 'a real server is used until its checks have failed');
     else if (keyword === 'connect_port') {
-      if (!setNumber(check, 'port', wholeNumber(value))) failHere(each, 'invalid port');
+      if (!setNumber(check, 'port', wholeNumber(value))) fail(each, 'invalid port');
     } else if (keyword === 'connect_ip') {
       if (value !== server.destination.destination.address)
-        failHere(each, 'a check connects to the real server only');
-    } else if (type === 'http' && keyword === 'url') readUrl(check, each, failHere, leave);
-    else if (type === 'http' && keyword === 'virtualhost') continue;
+        fail(each, 'a check connects to the real server only');
+    } else if (isHttp && keyword === 'url') readUrl(check, each, fail, leave);
+    else if (isHttp && keyword === 'virtualhost') continue;
+    // This check always requests the name by SNI.
+    else if (type === 'https' && keyword === 'enable_sni') continue;
     else if (type === 'command' && keyword === 'misc_path') {
       const [, single] = /^'([^']*)'$/.exec(each.words.slice(1).join(' ')) ?? [];
       const script = single ?? value;
       if (/\\|^[^']*'[^']*$/.test(script))
-        failHere(each, 'a backslash or a single quote in a script is not supported');
+        fail(each, 'a backslash or a single quote in a script is not supported');
       words.push(...scriptWords(script));
       if (single === undefined && each.words.length > 2)
         leave(each, 'keepalived runs the first word alone (quote the script with its arguments)');
     } else if (type === 'command' && keyword === 'misc_timeout') {
       if (!setNumber(check, 'timeout', secondsOf(value)))
-        failHere(each, 'invalid misc_timeout: expected 0.1 to 600 seconds');
-    } else failHere(each, `${keyword} is not supported`);
+        fail(each, 'invalid misc_timeout: expected 0.1 to 600 seconds');
+    } else fail(each, `${keyword} is not supported`);
   }
-  if (type === 'http' && (statement.body ?? []).filter(({ words }) => words[0] === 'url').length !== 1)
-    failHere(statement, 'expected one url');
-  if (type === 'command' && words.length === 0) failHere(statement, 'expected a misc_path');
-  if (check.host !== undefined && !/^[!-~]+$/.test(check.host)) failHere(statement, 'invalid virtualhost');
-  return isRead ? { server, statement, check, words } : undefined;
+  if (isHttp && (statement.body ?? []).filter(({ words }) => words[0] === 'url').length !== 1)
+    fail(statement, 'expected one url');
+  if (type === 'command' && words.length === 0) fail(statement, 'expected a misc_path');
+  if (check.host !== undefined && !/^[!-~]+$/.test(check.host)) fail(statement, 'invalid virtualhost');
+  if (type === 'command')
+    takeWords(check, words, server, () => fail(statement, 'the script contains $ADDRESS or $PORT'));
+  else setPort(check, server, () => fail(statement, 'the checker has no port'));
+  return isRead ? check : undefined;
+}
+
+function takeWords(
+  check: CheckDraft,
+  words: readonly string[],
+  { destination }: WatchedServer,
+  fail: () => void,
+): void {
+  const command = templateWords(words, destination);
+  delete check.port;
+  if (command) check.command = command;
+  else fail();
+}
+
+/** The port is that of the checker, or of the real server in the file; it is named where the destination has another. */
+function setPort(check: CheckDraft, { destination, port: own }: WatchedServer, fail: () => void): void {
+  const port = check.port ?? own;
+  delete check.port;
+  if (port === destination.destination.port && port !== 0) return;
+  if (!setNumber(check, 'port', port)) fail();
 }
 
 /** Sets interval, timeout, fall and retryInterval: of the checker, else of its real server, else of its virtual server. */

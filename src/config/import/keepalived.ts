@@ -1,7 +1,6 @@
 /** Imports the virtual servers of keepalived.conf(5), as keepalived 2.2.7 reads them. */
 import type { DestinationOptions, TunnelOptions } from '../../model/destination.ts';
 import { formatDestination, formatService } from '../../model/naming.ts';
-import type { DestinationDocument } from '../document.ts';
 import { FLAG_BITS } from '../yaml/services.ts';
 import {
   addDestination,
@@ -18,7 +17,7 @@ import {
   type SourceLine,
   wholeNumber,
 } from './import-result.ts';
-import { keepalivedCheck, type WatchedServer } from './keepalived-check.ts';
+import { readChecks, type WatchedServer } from './keepalived-check.ts';
 import { expandLines, type KeepalivedSources } from './keepalived-lines.ts';
 import {
   firstAddress,
@@ -89,9 +88,8 @@ function addServices(server: Statement, drafts: Draft[], { groups, schedulers, l
     const way = readOptions(draft, body, schedulers, leave);
     const servers = body.filter(({ words }) => words[0] === 'real_server');
     const watched = servers.flatMap((each) => readServer(draft, served, { each, way, body }, leave) ?? []);
-    const check = keepalivedCheck(body, watched, leave);
-    if (check) {
-      draft.check = check;
+    readChecks(body, watched, leave);
+    if (draft.destinations.some(({ check }) => check)) {
       const persistence = lastOf(body, 'persistence_timeout', 'persistence_granularity');
       if (persistence && removesFailed(body, servers)) leave(persistence, KEEPS_CLIENTS);
     }
@@ -112,13 +110,10 @@ function removesFailed(body: readonly Statement[], servers: readonly Statement[]
 }
 
 /** keepalived adds the real servers of a second virtual server of the same address to the first one. */
-function merge(first: Draft, { service, destinations, check }: Draft): string {
+function merge(first: Draft, { service, destinations }: Draft): string {
   const known = new Set(first.destinations.map((each) => formatDestination(each.destination)));
   first.destinations.push(...destinations.filter((each) => !known.has(formatDestination(each.destination))));
-  const why = `the service ${formatService(service)} already exists: only its real servers are added`;
-  if (JSON.stringify(first.check) === JSON.stringify(check)) return why;
-  delete first.check;
-  return `${why}, and because their checkers differ, they are not checked`;
+  return `the service ${formatService(service)} already exists: only its real servers are added`;
 }
 
 /** Reads the options of a virtual server into `draft`; returns how its real servers are reached. */
@@ -271,7 +266,7 @@ function readServer(
     leave(each, why);
     return undefined;
   }
-  return { statement: each, destination: draft.destinations.at(-1)! as DestinationDocument, port };
+  return { statement: each, destination: draft.destinations.at(-1)!, port };
 }
 
 /**

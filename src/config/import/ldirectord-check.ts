@@ -1,16 +1,23 @@
 /**
- * Carries ldirectord's checks of a virtual service over as the check of the service. A check that cannot be carried
- * over completely is left out, and its reason is reported.
+ * Carries ldirectord's checks of a virtual service over as the checks of its destinations. A check that cannot be
+ * carried over completely is left out, and its reason is reported.
  */
 import { isIPv6 } from 'node:net';
-import { DEFAULT_CHECK, type DestinationDocument } from '../document.ts';
-import { type CheckDraft, type Draft, setNumber, wholeNumber } from './import-result.ts';
+import type { Check } from '../../model/check.ts';
+import { DEFAULT_CHECK } from '../document.ts';
+import {
+  type CheckDraft,
+  type DestinationDraft,
+  type Draft,
+  setNumber,
+  wholeNumber,
+} from './import-result.ts';
 import type { Directive } from './ldirectord-lines.ts';
 import { translatePattern } from './perl-pattern.ts';
 
 /** A real server that was carried over as a destination. */
 export interface RealServer {
-  readonly destination: DestinationDocument;
+  readonly destination: DestinationDraft;
   /** As the file has it; 0 where it has none. */
   readonly port: number;
   /** The server's own request and regular expression. */
@@ -20,6 +27,7 @@ export interface RealServer {
 }
 
 const UNCHECKED = 'the real servers of this service are not checked';
+const UNCHECKED_ONE = 'this real server is not checked';
 /** Seconds, as in ldirectord(8). */
 const DEFAULT_TIMEOUT = 5;
 const DEFAULT_NEGOTIATE_TIMEOUT = 30;
@@ -42,12 +50,16 @@ const SERVICES: Readonly<Record<number, string>> = {
   ...{ 3128: 'http_proxy', 3306: 'mysql', 5060: 'sip', 5432: 'pgsql' },
 };
 
+const HTTP: readonly Check['type'][] = ['http', 'https'];
+/** Redirects that ldirectord's HTTP library follows (LWP::UserAgent, max_redirect). */
+const LWP_REDIRECTS = 7;
+
 /** Directives of checks; those of the types that use them. */
-const USED_BY: Readonly<Record<string, readonly string[]>> = {
-  request: ['http'],
-  receive: ['http'],
-  virtualhost: ['http'],
-  httpmethod: ['http'],
+const USED_BY: Readonly<Record<string, readonly Check['type'][]>> = {
+  request: HTTP,
+  receive: HTTP,
+  virtualhost: HTTP,
+  httpmethod: HTTP,
   checkcommand: ['command'],
 };
 
@@ -60,43 +72,85 @@ export interface CheckDirectives {
   readonly globals: readonly Directive[];
 }
 
-/** Returns the check of a service; undefined where it has none, or where the reason was reported why it has none. */
-export function ldirectordCheck(
+/** Gives the destinations of `servers` their checks; what is not carried over is reported. */
+export function readChecks(
   draft: Draft,
   servers: readonly RealServer[],
   { head, own, globals }: CheckDirectives,
-): CheckDraft | undefined {
+): void {
   const ownOf = (key: string) => own.findLast((each) => each.key === key);
   const globalOf = (key: string) => globals.findLast((each) => each.key === key);
   for (const each of own) if (!KNOWN.has(each.key)) each.leave('not supported');
   const type = typeOf(draft, head, ownOf);
-  if (type === undefined) return undefined;
+  if (type === undefined) return;
 
   const check: CheckDraft = { type, ...DEFAULT_CHECK, rise: 1 };
   let isRead = true;
-  const fail = (directive: Pick<Directive, 'leave'> | undefined, why: string) => {
+  const fail: Fail = (directive, why) => {
     isRead = false;
     directive?.leave(`${why}: ${UNCHECKED}`);
   };
+  const isHttp = HTTP.includes(type);
+  readTimes(check, isHttp, { ownOf, globalOf }, fail);
+  if (isHttp) readHttp(check, servers, ownOf, fail);
+  const command = type === 'command' ? readCommand(draft, ownOf, fail) : [];
+  const checkport = ownOf('checkport');
+  if (checkport && type !== 'command' && !setNumber(check, 'port', wholeNumber(checkport.value)))
+    fail(checkport, 'invalid checkport');
+  for (const each of own)
+    if (USED_BY[each.key] && !USED_BY[each.key]!.includes(type))
+      each.leave(`a check of type ${type} does not use it`);
+  if (!isRead) return;
+  for (const server of servers) {
+    const its = serverCheck(check, server, command);
+    if (typeof its === 'string') server.leave(`${its}: ${UNCHECKED_ONE}`);
+    else server.destination.check = its;
+  }
+}
+
+/** Sets the times and counts of a check. */
+function readTimes(
+  check: CheckDraft,
+  isHttp: boolean,
+  { ownOf, globalOf }: { readonly ownOf: Find; readonly globalOf: Find },
+  fail: Fail,
+): void {
   const set = (key: Parameters<typeof setNumber>[1], directive: Directive | undefined, otherwise: number) => {
     const number = directive ? wholeNumber(/\d+/.exec(directive.value)?.[0]) : otherwise;
     if (!setNumber(check, key, number)) fail(directive, `${directive?.key} is outside the bounds of a check`);
   };
-  const timeouts =
-    type === 'http'
-      ? (['negotiatetimeout', 'checktimeout'] as const)
-      : (['checktimeout', 'negotiatetimeout'] as const);
+  const timeouts = isHttp
+    ? (['negotiatetimeout', 'checktimeout'] as const)
+    : (['checktimeout', 'negotiatetimeout'] as const);
   const timeout = [...timeouts.map(ownOf), ...timeouts.map(globalOf)].find((each) => each !== undefined);
-  set('timeout', timeout, type === 'http' ? DEFAULT_NEGOTIATE_TIMEOUT : DEFAULT_TIMEOUT);
+  set('timeout', timeout, isHttp ? DEFAULT_NEGOTIATE_TIMEOUT : DEFAULT_TIMEOUT);
   set('fall', ownOf('failurecount') ?? globalOf('failurecount'), 1);
   set('interval', intervalOf(ownOf, globalOf), DEFAULT_INTERVAL);
-  if (type === 'http') readHttp(check, servers, ownOf, fail);
-  if (type === 'command') readCommand(check, draft, servers, ownOf, fail);
-  else readPort(check, servers, ownOf('checkport'), ownOf('checktype') ?? servers[0], fail);
-  for (const each of own)
-    if (USED_BY[each.key] && !USED_BY[each.key]!.includes(type))
-      each.leave(`a check of type ${type} does not use it`);
-  return isRead ? check : undefined;
+}
+
+/** Returns the check of one server, or why it has none. `command`: the words before the server's address and port. */
+function serverCheck(
+  common: CheckDraft,
+  server: RealServer,
+  command: readonly string[],
+): CheckDraft | string {
+  const check = { ...common };
+  const { address, port: forwarded } = server.destination.destination;
+  const isHttp = HTTP.includes(check.type);
+  if (server.receive !== undefined && isHttp) {
+    const why = setRequest(check, server.request!, server.receive);
+    if (why !== undefined) return why;
+  }
+  if (check.type === 'command') {
+    const port = server.port === forwarded ? '$PORT' : String(server.port);
+    check.command = [...command, isIPv6(address) ? '[$ADDRESS]' : '$ADDRESS', port];
+    return check;
+  }
+  if (check.port !== undefined) return check;
+  // A check is made at the port that the file gives the real server.
+  const port = server.port === 0 && isHttp ? (check.type === 'https' ? 443 : 80) : server.port;
+  if (port === forwarded && port !== 0) return check;
+  return setNumber(check, 'port', port) ? check : 'the real server has no port to check';
 }
 
 const KNOWN = new Set([
@@ -125,7 +179,7 @@ function intervalOf(ownOf: Find, globalOf: Find): Directive | undefined {
 }
 
 /** Returns the type of check; undefined: the servers are not checked, and the reason was reported where it is ours. */
-function typeOf(draft: Draft, head: Directive, ownOf: Find): 'tcp' | 'http' | 'command' | undefined {
+function typeOf(draft: Draft, head: Directive, ownOf: Find): Check['type'] | undefined {
   const { service } = draft;
   const kind = ownOf('checktype');
   const asked = ownOf('service');
@@ -146,7 +200,7 @@ function typeOf(draft: Draft, head: Directive, ownOf: Find): 'tcp' | 'http' | 'c
     case 'external-perl':
       return 'command';
     case 'negotiate':
-      if (name === 'http') return 'http';
+      if (name === 'http' || name === 'https') return name;
       if (name === 'none') return undefined;
       (asked ?? report).leave(`the service ${name} is not supported: ${UNCHECKED}`);
       return undefined;
@@ -159,67 +213,38 @@ function typeOf(draft: Draft, head: Directive, ownOf: Find): 'tcp' | 'http' | 'c
 function readHttp(check: CheckDraft, servers: readonly RealServer[], ownOf: Find, fail: Fail): void {
   const [request, receive, host, method] = ['request', 'receive', 'virtualhost', 'httpmethod'].map(ownOf);
   check.status = [[200, 299]];
+  check.redirects = LWP_REDIRECTS;
+  if (check.type === 'https') check.verify = false;
   check.host = host ? unquoted(host.value) : '$ADDRESS';
   if (!/^[!-~]+$/.test(check.host)) fail(host, 'invalid virtualhost');
   if (method && method.value.toUpperCase() !== 'GET')
     fail(method, `the method ${method.value} is not supported`);
-  const pairs = servers.map((server) =>
-    server.receive === undefined
-      ? { path: unquoted(request?.value ?? '/'), pattern: unquoted(receive?.value ?? ''), from: undefined }
-      : { path: server.request!, pattern: server.receive, from: server },
-  );
-  const [first] = pairs;
-  const other = pairs.find(({ path, pattern }) => path !== first!.path || pattern !== first!.pattern);
-  if (other) fail(other.from ?? first!.from, 'a request of one real server alone is not supported');
-  if (!first || other) return;
-  if (first.path.includes('://') || !/^[!-~]+$/.test(first.path))
-    fail(first.from ?? request, 'invalid request: expected a path without blanks');
-  check.path = `/${first.path.replace(/^\/+/, '')}`;
-  if (first.pattern === '') return;
-  const pattern = translatePattern(first.pattern);
-  if ('why' in pattern) fail(first.from ?? receive, pattern.why);
-  else check.match = pattern.match;
+  if (servers.every((server) => server.receive !== undefined)) return;
+  const why = setRequest(check, unquoted(request?.value ?? '/'), unquoted(receive?.value ?? ''));
+  if (why !== undefined) fail(why.startsWith('invalid request') ? request : receive, why);
 }
 
-/** The command is called with the virtual service and the real server, addresses and ports; no shell splits it. */
-function readCommand(
-  check: CheckDraft,
-  { service }: Draft,
-  servers: readonly RealServer[],
-  ownOf: Find,
-  fail: Fail,
-): void {
+/** Sets the path and the pattern; returns why they are invalid. */
+function setRequest(check: CheckDraft, request: string, receive: string): string | undefined {
+  if (request.includes('://') || !/^[!-~]+$/.test(request))
+    return 'invalid request: expected a path without blanks';
+  check.path = `/${request.replace(/^\/+/, '')}`;
+  const pattern = receive === '' ? undefined : translatePattern(receive);
+  delete check.match;
+  if (pattern && 'why' in pattern) return pattern.why;
+  if (pattern) check.match = pattern.match;
+  return undefined;
+}
+
+/** Returns the program and the virtual service; the address and the port of the real server follow. No shell splits it. */
+function readCommand({ service }: Draft, ownOf: Find, fail: Fail): readonly string[] {
   const command = ownOf('checkcommand');
   const program = unquoted(command?.value ?? '/bin/true');
   if (/\s/.test(program)) fail(command, 'ldirectord takes blanks for a part of the path of the program');
   const bracketed = (address: string) => (isIPv6(address) ? `[${address}]` : address);
-  const virtual =
-    'mark' in service ? [String(service.mark), '0'] : [bracketed(service.address), String(service.port)];
-  const isSix = servers.some(({ destination }) => isIPv6(destination.destination.address));
-  const isOwn = servers.every(({ port, destination }) => port === destination.destination.port);
-  const ports = new Set(servers.map(({ port }) => port));
-  if (!isOwn && ports.size > 1) fail(command ?? servers[0], 'the real servers differ in their ports');
-  const port = isOwn ? '$PORT' : String([...ports][0]);
-  check.command = [program, ...virtual, isSix ? '[$ADDRESS]' : '$ADDRESS', port];
-}
-
-/** A check is made at checkport, or at the port that the file gives the real server. */
-function readPort(
-  check: CheckDraft,
-  servers: readonly RealServer[],
-  checkport: Directive | undefined,
-  at: Pick<Directive, 'leave'> | undefined,
-  fail: Fail,
-): void {
-  const fixed = checkport ? wholeNumber(checkport.value) : undefined;
-  if (checkport && !setNumber(check, 'port', fixed)) fail(checkport, 'invalid checkport');
-  if (checkport) return;
-  const portOf = ({ port }: RealServer) => (port === 0 && check.type === 'http' ? 80 : port);
-  if (servers.every((each) => portOf(each) === each.destination.destination.port && portOf(each) !== 0))
-    return;
-  const [first, ...others] = servers.map(portOf);
-  if (others.some((port) => port !== first)) fail(at, 'the real servers are checked at different ports');
-  else if (!setNumber(check, 'port', first)) fail(at, 'the real servers have no port to check');
+  return 'mark' in service
+    ? [program, String(service.mark), '0']
+    : [program, bracketed(service.address), String(service.port)];
 }
 
 const unquoted = (value: string): string => value.replace(/^"(.*)".*$/, '$1');

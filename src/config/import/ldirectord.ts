@@ -20,12 +20,12 @@ import {
   wholeNumber,
   whyNotService,
 } from './import-result.ts';
-import { ldirectordCheck, type RealServer } from './ldirectord-check.ts';
+import { type RealServer, readChecks } from './ldirectord-check.ts';
 import { type Directive, parseLdirectord, type Virtual } from './ldirectord-lines.ts';
 
 const METHODS = { gate: 'dr', masq: 'nat', ipip: 'tunnel' } as const;
 const DEFAULT_SCHEDULER = 'wrr';
-/** Global directives about checks, which ldirectordCheck reads; quiescent is what this director does. */
+/** Global directives about checks, which readChecks reads; quiescent is what this director does. */
 const READ_GLOBALS = new Set([
   ...['checktimeout', 'negotiatetimeout', 'checkinterval', 'checkcount', 'failurecount', 'fork', 'quiescent'],
 ]);
@@ -82,9 +82,8 @@ async function draftOf(
   if (!schedulers.includes(scheduler)) return `invalid scheduler '${scheduler}': ipvsadm refuses the service`;
   const why = whyNotService(draft, before);
   if (why !== undefined) return why;
-  const check = ldirectordCheck(draft, servers, { head, own: rest, globals });
-  if (check) {
-    draft.check = check;
+  readChecks(draft, servers, { head, own: rest, globals });
+  if (draft.destinations.some(({ check }) => check)) {
     const isQuiescent =
       [...globals, ...directives].findLast(({ key }) => key === 'quiescent')?.value === 'yes';
     const persistent = directives.findLast(({ key }) => key === 'persistent');

@@ -1,19 +1,21 @@
 /** Expands the services of lvs.yaml: port ranges, groups and defaults, names of servers and ports. */
 
-import { parseBodyPattern } from '../../model/body-pattern.ts';
-import type { Check, StatusRange } from '../../model/check.ts';
+import type { Check } from '../../model/check.ts';
 import type { DestinationOptions, ForwardingMethodName, TunnelOptions } from '../../model/destination.ts';
 import type { Protocol, ServiceAddress, ServiceOptions } from '../../model/service.ts';
 import { canonical, familyOfText } from '../canonical-address.ts';
-import { DEFAULT_CHECK, type DestinationDocument, type ServiceDocument } from '../document.ts';
+import type { DestinationDocument, ServiceDocument } from '../document.ts';
 import { didYouMean } from '../problem.ts';
 import type { YamlFile } from '../schema.ts';
+import { checkOf } from './checks.ts';
 import type { Path } from './position.ts';
 import type { YamlContext } from './yaml-context.ts';
 
 type YamlService = NonNullable<YamlFile['services']>[number];
 type YamlDestination = Exclude<YamlService['destinations'], string>[number];
 type Inherited = NonNullable<YamlFile['defaults']>;
+/** The values that a destination inherits; its check has been read. */
+type ForDestination = Omit<Inherited, 'check'> & { readonly check: Check | undefined };
 
 /** Maximum number of ports of a range: each is a separate service. */
 const MAX_RANGE_PORTS = 4096;
@@ -43,10 +45,11 @@ export async function expandServices(context: YamlContext): Promise<ServiceDocum
       const options = optionsOf(context, inherited, path, service);
       const destinations: DestinationDocument[] = [];
       for (const [destination, at] of list) {
-        const found = await destinationOf(context, destination, at, inherited, service);
+        const own = ownCheck(context, destination, check, at);
+        const found = await destinationOf(context, destination, at, { ...inherited, check: own }, service);
         if (found) destinations.push(found);
       }
-      services.push(notes.at(place(path), { service, options, ...(check && { check }), destinations }));
+      services.push(notes.at(place(path), { service, options, destinations }));
       if (each.tunnel && context.whole && !destinations.some((one) => one.options.method === 'tunnel'))
         notes.warning(place([...path, 'tunnel']), 'no destination uses the tunnel method');
     }
@@ -152,11 +155,22 @@ function destinationsOf(
   return groups[named]!.map((one, i) => [one, ['groups', named, i]]);
 }
 
+/** Returns the check of a destination: `inherited`, unless it has a check, or none. */
+function ownCheck(
+  context: YamlContext,
+  written: YamlDestination,
+  inherited: Check | undefined,
+  path: Path,
+): Check | undefined {
+  if (typeof written === 'string' || written.check === undefined) return inherited;
+  return checkOf(context, written.check, [...path, 'check']);
+}
+
 async function destinationOf(
   context: YamlContext,
   written: YamlDestination,
   path: Path,
-  inherited: Inherited,
+  inherited: ForDestination,
   service: ServiceAddress,
 ): Promise<DestinationDocument | undefined> {
   const { file, notes, place, names } = context;
@@ -198,7 +212,9 @@ async function destinationOf(
     ...(lower > 0 && { lowerThreshold: lower }),
     ...(tunnel && { tunnel }),
   };
-  return notes.at(at, { name: parts.host, destination: { address: canonical(address), port }, options });
+  const { check } = inherited;
+  const destination = { address: canonical(address), port };
+  return notes.at(at, { name: parts.host, destination, options, ...(check && { check }) });
 }
 
 function tunnelOf(
@@ -228,71 +244,4 @@ function splitEndpoint(text: string): { host: string; port: string } | undefined
 function portOf(text: string, protocol: Protocol, names: YamlContext['names']): number | undefined {
   const number = /^\d{1,5}$/.test(text) ? Number(text) : names.port(text, protocol);
   return number !== undefined && number <= 65_535 ? number : undefined;
-}
-
-type YamlCheck = NonNullable<NonNullable<YamlFile['defaults']>['check']>;
-
-/** Keys that only some types use. */
-const ONLY: Readonly<Partial<Record<keyof YamlCheck, readonly Check['type'][]>>> = {
-  path: ['http'],
-  host: ['http'],
-  status: ['http'],
-  send: ['udp'],
-  expect: ['http', 'udp'],
-  match: ['http'],
-  command: ['command'],
-  'max-step': ['agent'],
-};
-
-export function checkOf(
-  { notes, place }: YamlContext,
-  check: YamlCheck | undefined,
-  path: Path,
-): Check | undefined {
-  if (!check) return undefined;
-  const {
-    'max-step': maxStep,
-    'slow-start': slowStart,
-    'retry-interval': retryInterval,
-    status,
-    ...rest
-  } = check;
-  const ranges = status === undefined ? undefined : (Array.isArray(status) ? status : [status]).map(rangeOf);
-  for (const [first, last] of ranges ?? [])
-    if (first > last)
-      notes.error(place([...path, 'status']), `invalid status range ${first}-${last}: expected first-last`);
-  const why = check.match === undefined ? undefined : whyNoPattern(check.match);
-  if (why !== undefined) notes.error(place([...path, 'match']), why);
-  if (check.type === 'command' && !check.command)
-    notes.error(place(path), "missing key 'command': expected the program that a check of type command runs");
-  for (const key of Object.keys(check) as (keyof YamlCheck)[]) {
-    const types = ONLY[key];
-    if (types && !types.includes(check.type))
-      notes.warning(
-        place([...path, key]),
-        `'${key}' is for checks of type ${types.join(' and ')}: ${check.type} ignores it`,
-      );
-  }
-  return {
-    ...DEFAULT_CHECK,
-    ...rest,
-    ...(retryInterval !== undefined && { retryInterval }),
-    ...(ranges && { status: ranges }),
-    ...(maxStep !== undefined && { maxStep }),
-    ...(slowStart !== undefined && { slowStart }),
-  };
-}
-
-function rangeOf(text: number | string): StatusRange {
-  const [first = '', last = first] = String(text).split('-');
-  return [Number(first), Number(last)];
-}
-
-function whyNoPattern(text: string): string | undefined {
-  try {
-    parseBodyPattern(text);
-    return undefined;
-  } catch (error) {
-    return (error as SyntaxError).message;
-  }
 }

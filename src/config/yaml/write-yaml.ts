@@ -66,10 +66,8 @@ const writeInterface = ({ device, alias, address, prefix, isShared }: Interface)
   ...(isShared && { shared: true }),
 });
 
-function writeService(
-  { service, options, check, destinations }: ServiceDocument,
-  document: Document,
-): object {
+function writeService({ service, options, destinations }: ServiceDocument, document: Document): object {
+  const common = commonCheck(destinations);
   return pruned(
     {
       ...writeAddress(service),
@@ -79,8 +77,8 @@ function writeService(
       'persistence-prefix': options.persistencePrefix,
       'persistence-engine': options.engine,
       'one-packet': options.ops,
-      check: check && writeCheck(check),
-      destinations: destinations.map((each) => writeDestination(each, document)),
+      check: common && writeCheck(common),
+      destinations: destinations.map((each) => writeDestination(each, common, document)),
     },
     ['destinations'],
   );
@@ -98,7 +96,21 @@ function flagNames(scheduler: string, bits: number): string[] {
   return names.filter((_, bit) => bits & (1 << bit));
 }
 
-function writeDestination({ name, destination, options }: DestinationDocument, document: Document): object {
+/** Returns the check of most destinations, which the service has; the first of several. undefined: most have none. */
+function commonCheck(destinations: readonly DestinationDocument[]): Check | undefined {
+  const counts = new Map<string, number>();
+  for (const { check } of destinations) counts.set(textOf(check), (counts.get(textOf(check)) ?? 0) + 1);
+  const [most] = [...counts].sort(([, a], [, b]) => b - a)[0] ?? [];
+  return destinations.find(({ check }) => textOf(check) === most)?.check;
+}
+
+const textOf = (check: Check | undefined): string => JSON.stringify(check) ?? '';
+
+function writeDestination(
+  { name, destination, options, check }: DestinationDocument,
+  common: Check | undefined,
+  document: Document,
+): object {
   const { method } = options;
   return pruned({
     server: formatDestination({ address: name, port: destination.port }),
@@ -107,6 +119,7 @@ function writeDestination({ name, destination, options }: DestinationDocument, d
     'upper-threshold': options.upperThreshold,
     'lower-threshold': options.lowerThreshold,
     tunnel: options.tunnel && pruned({ ...options.tunnel, port: options.tunnel.port || undefined }),
+    check: textOf(check) === textOf(common) ? undefined : check ? writeCheck(check) : 'none',
   });
 }
 

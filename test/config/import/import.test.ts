@@ -26,6 +26,9 @@ const keepalived = (text: string) =>
 const left = ({ leftOut }: Imported) =>
   leftOut.map(({ line, why, file }) => `${file ? `${file}:` : ''}${line}: ${why}`);
 const UNCHECKED = 'the real servers of this service are not checked';
+const UNCHECKED_ONE = 'this real server is not checked';
+/** The checks of the servers of the first service. */
+const checksOf = ({ document }: Imported) => document.services[0]!.destinations.map(({ check }) => check);
 
 const LDIRECTORD = `# Global Directives
 checktimeout=3
@@ -90,27 +93,29 @@ virtual_server fwmark 3
 
 test('ldirectord: imports services, ranges and checks, and reports the rest', async () => {
   const imported = await ldirectord(LDIRECTORD);
+  const alive = {
+    type: 'http',
+    path: '/alive.html',
+    host: '$ADDRESS',
+    status: [[200, 299]],
+    redirects: 7,
+    match: 'I am (really )?alive',
+    timeout: 3,
+    interval: 1,
+    fall: 1,
+    rise: 1,
+  };
   expect(imported.document.services).toMatchObject([
     {
       service: { protocol: 'tcp', address: '192.168.6.240', port: 80 },
       options: { scheduler: 'wlc', persistent: 600, persistencePrefix: 24 },
-      check: {
-        type: 'http',
-        path: '/alive.html',
-        host: '$ADDRESS',
-        status: [[200, 299]],
-        match: 'I am (really )?alive',
-        timeout: 3,
-        interval: 1,
-        fall: 1,
-        rise: 1,
-      },
       destinations: [
         {
           destination: { address: '192.168.6.2', port: 80 },
           options: { weight: 5, upperThreshold: 100, lowerThreshold: 80 },
+          check: alive,
         },
-        { destination: { address: '192.168.6.3', port: 80 }, options: { weight: 5 } },
+        { destination: { address: '192.168.6.3', port: 80 }, options: { weight: 5 }, check: alive },
       ],
     },
     {
@@ -124,7 +129,10 @@ test('ldirectord: imports services, ranges and checks, and reports the rest', as
       destinations: [{ destination: { address: 'fd01::2', port: 53 } }],
     },
   ]);
-  expect(imported.document.services.map(({ check }) => check?.type)).toEqual(['http', undefined, undefined]);
+  const types = imported.document.services.map(({ destinations }) =>
+    destinations.map(({ check }) => check?.type),
+  );
+  expect(types).toEqual([['http', 'http'], [undefined], [undefined]]);
   expect(left(imported)).toEqual(['4: not supported', '8: not supported', `11: ${KEEPS_CLIENTS}`]);
 });
 
@@ -132,18 +140,21 @@ test('keepalived: imports groups, marks and checks, and reports the rest', () =>
   const imported = keepalived(KEEPALIVED);
   const web = {
     options: { scheduler: 'wrr', persistent: 360 },
-    check: {
-      type: 'http',
-      path: '/alive',
-      status: [[200, 200]],
-      timeout: 4,
-      fall: 3,
-      rise: 1,
-      interval: 6,
-      retryInterval: 3,
-    },
     destinations: [
-      { destination: { address: '10.0.0.3', port: 80 }, options: { weight: 3, upperThreshold: 10 } },
+      {
+        destination: { address: '10.0.0.3', port: 80 },
+        options: { weight: 3, upperThreshold: 10 },
+        check: {
+          type: 'http',
+          path: '/alive',
+          status: [[200, 200]],
+          timeout: 4,
+          fall: 3,
+          rise: 1,
+          interval: 6,
+          retryInterval: 3,
+        },
+      },
     ],
   };
   expect(imported.document.services).toMatchObject([
@@ -209,9 +220,17 @@ describe('ldirectord: the check of a service', () => {
       { type: 'command', command: ['/usr/bin/check', '7', '0', '$ADDRESS', '$PORT'] },
     ],
     ['is http at port 80 for a mark with service=http', 'service=http', '7', { type: 'http', port: 80 }],
+    [
+      'is https at port 443 for a mark with service=https',
+      'service=https',
+      '7',
+      { type: 'https', port: 443 },
+    ],
+    ['is https on port 443, without verification', '', '10.0.0.1:443', { type: 'https', verify: false }],
   ])('%s', async (_name, lines, at, check) => {
     const imported = await service(lines, at);
-    expect(imported.document.services[0]!.check).toMatchObject(check);
+    expect(checksOf(imported)[0]).toMatchObject(check);
+    expect(checksOf(imported)[1]).toEqual(checksOf(imported)[0]);
     expect(left(imported)).toEqual([]);
   });
 
@@ -238,13 +257,6 @@ describe('ldirectord: the check of a service', () => {
       [`4: ldirectord sends an ICMP echo, which is not supported: ${UNCHECKED}`],
     ],
     [
-      'https is not supported',
-      'service=https',
-      '10.0.0.1:443',
-      [`4: the service https is not supported: ${UNCHECKED}`],
-    ],
-    ['port 443 is https', '', '10.0.0.1:443', [`1: the service https is not supported: ${UNCHECKED}`]],
-    [
       'a request in another server is not supported',
       'request="http://10.0.0.9/"',
       '10.0.0.1:80',
@@ -270,20 +282,30 @@ describe('ldirectord: the check of a service', () => {
     ],
   ])('is missing: %s', async (_name, lines, at, messages) => {
     const imported = await service(lines, at);
-    expect(imported.document.services[0]!.check).toBeUndefined();
+    expect(checksOf(imported)).toEqual([undefined, undefined]);
     expect(left(imported)).toEqual(messages);
   });
 
-  test('is that of the real servers where all have the same request', async () => {
+  test('has the request of each real server', async () => {
     const imported = await service(
       '',
       '10.0.0.1:80',
       'real=10.0.1.1:80 gate "a", "^b"\nreal=10.0.1.2:80 gate 2 "a", "^b"',
     );
-    expect(imported.document.services[0]!.check).toMatchObject({ path: '/a', match: '^b' });
-    const mixed = await service('', '10.0.0.1:80', 'real=10.0.1.1:80 gate "a", "b"\nreal=10.0.1.2:80 gate');
-    expect(mixed.document.services[0]!.check).toBeUndefined();
-    expect(left(mixed)).toEqual([`2: a request of one real server alone is not supported: ${UNCHECKED}`]);
+    expect(checksOf(imported)).toMatchObject([
+      { path: '/a', match: '^b' },
+      { path: '/a', match: '^b' },
+    ]);
+    const mixed = await service(
+      'request="/c"\nreceive="d"',
+      '10.0.0.1:80',
+      'real=10.0.1.1:80 gate "a", "b++"\nreal=10.0.1.2:80 gate\nreal=10.0.1.3:80 gate "e", ""',
+    );
+    expect(checksOf(mixed)).toMatchObject([undefined, { path: '/c', match: 'd' }, { path: '/e' }]);
+    expect(checksOf(mixed)[2]).not.toHaveProperty('match');
+    expect(left(mixed)).toEqual([
+      `2: the regular expression is not supported: possessive quantifier '++': ${UNCHECKED_ONE}`,
+    ]);
   });
 });
 
@@ -440,15 +462,21 @@ describe('keepalived: the check of a service', () => {
       { command: ['/bin/echo', 'a', 'b'] },
     ],
     ['sends an empty datagram for UDP_CHECK', 'UDP_CHECK {\n}', '', { type: 'udp' }],
+    [
+      'is https without verification for SSL_GET',
+      'SSL_GET {\nenable_sni\nurl {\npath /\nvirtualhost www.example\n}\n}',
+      '',
+      { type: 'https', host: 'www.example', verify: false, status: [[200, 299]], fall: 2, retryInterval: 3 },
+    ],
   ])('%s', (_name, lines, above, check) => {
     const imported = servers(lines, above);
-    expect(imported.document.services[0]!.check).toMatchObject(check);
+    expect(checksOf(imported)[0]).toMatchObject(check);
+    expect(checksOf(imported)[1]).toEqual(checksOf(imported)[0]);
     expect(left(imported)).toEqual([]);
   });
 
   test.each<[string, string, string[]]>([
     ['no server has a checker', '', []],
-    ['SSL_GET', 'SSL_GET {\nurl {\npath /\n}\n}', ['SSL_GET is not supported']],
     [
       'an anchored regular expression, which never matches in keepalived',
       'HTTP_GET {\nurl {\npath /\nregex ^a\n}\n}',
@@ -500,13 +528,13 @@ describe('keepalived: the check of a service', () => {
     ['a reply to a datagram', 'UDP_CHECK {\nrequire_reply\n}', ['require_reply is not supported']],
   ])('is missing: %s', (_name, lines, messages) => {
     const imported = servers(lines);
-    expect(imported.document.services[0]!.check).toBeUndefined();
+    expect(checksOf(imported)).toEqual([undefined, undefined]);
     expect([...new Set(left(imported).map((line) => line.replace(/^\d+: /, '')))]).toEqual(
-      messages.map((message) => `${message}: ${UNCHECKED}`),
+      messages.map((message) => `${message}: ${UNCHECKED_ONE}`),
     );
   });
 
-  test('is missing where the servers have different checkers, or some have none', () => {
+  test('may differ from one server to another, and some may have none', () => {
     const mixed = keepalived(`virtual_server 10.0.0.1 80 {
   real_server 10.0.1.1 80 {
     MISC_CHECK { misc_path "/usr/bin/check one"
@@ -525,23 +553,20 @@ virtual_server 10.0.0.1 81 {
   real_server 10.0.1.2 81 {
   }
 }`);
-    expect(mixed.document.services.map(({ check }) => check)).toEqual([undefined, undefined]);
-    expect(left(mixed)).toEqual([
-      `7: this checker differs from the one on line 3, and a service has one check: ${UNCHECKED}`,
-      `16: this real server has no checker, unlike others of the service: ${UNCHECKED}`,
+    const checks = mixed.document.services.map(({ destinations }) => destinations.map(({ check }) => check));
+    expect(checks).toMatchObject([
+      [{ command: ['/usr/bin/check', 'one'] }, { command: ['/usr/bin/check', 'two'] }],
+      [{ type: 'tcp' }, undefined],
     ]);
+    expect(left(mixed)).toEqual([]);
   });
 
-  test('has the ports of its servers, or one port for all, or is missing', () => {
-    const check = (lines: string, ports: readonly [number, number]) =>
-      servers(`${lines}`, 'lb_kind DR', ports).document.services[0]!.check;
-    const nat = (lines: string, ports: readonly [number, number]) =>
-      servers(lines, '', ports).document.services[0]!.check;
-    expect(nat('TCP_CHECK {\n}', [8080, 8081])).toMatchObject({ type: 'tcp' });
-    expect(nat('TCP_CHECK {\n}', [8080, 8081])!.port).toBeUndefined();
+  test('is made at the port of the file', () => {
+    const ports = (above: string, ports: readonly [number, number]) =>
+      checksOf(servers('TCP_CHECK {\n}', above, ports)).map((check) => check!.port);
+    expect(ports('', [8080, 8081])).toEqual([undefined, undefined]);
     // Direct routing gives the destinations port 80, but the checkers keep the port of the file.
-    expect(check('TCP_CHECK {\n}', [8080, 8080])).toMatchObject({ port: 8080 });
-    expect(check('TCP_CHECK {\n}', [8080, 8081])).toBeUndefined();
+    expect(ports('lb_kind DR', [8080, 8081])).toEqual([8080, 8081]);
   });
 });
 
@@ -553,10 +578,8 @@ test('keepalived: adds the real servers of a second service of the same address 
   const why = 'the service udp 10.0.0.1:80 already exists: only its real servers are added';
   expect(leftOut.map((each) => each.why)).toEqual([why]);
   const mixed = keepalived(one(1, 'TCP_CHECK {\n}') + one(2));
-  expect(mixed.document.services[0]!.check).toBeUndefined();
-  expect(mixed.leftOut.map((each) => each.why)).toEqual([
-    `${why}, and because their checkers differ, they are not checked`,
-  ]);
+  expect(checksOf(mixed)).toMatchObject([{ type: 'tcp' }, undefined]);
+  expect(mixed.leftOut.map((each) => each.why)).toEqual([why]);
 });
 
 test('keepalived: reports every line that it leaves out', () => {
@@ -670,7 +693,7 @@ test('keepalived: reports what it reads otherwise than it is written', () => {
 
 test('keepalived: only a checker itself may have no retries', () => {
   const { document, leftOut } = servers('TCP_CHECK {\n}', 'retry 0');
-  expect(document.services[0]!.check).toMatchObject({ fall: 2 });
+  expect(document.services[0]!.destinations[0]!.check).toMatchObject({ fall: 2 });
   expect(new Set(leftOut.map(({ why }) => why))).toEqual(new Set(['invalid retry: expected 1 or more']));
 });
 

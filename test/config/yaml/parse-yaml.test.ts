@@ -117,7 +117,9 @@ describe('all errors of a file are reported at once, each with its place:', () =
     [
       'a page that HTTP has no words for',
       withService('check: { type: http, path: "/a b" }'),
-      ["4:32: invalid value '/a b': expected a path such as /alive, without blanks, that http requests"],
+      [
+        "4:32: invalid value '/a b': expected a path such as /alive, without blanks, that http and https request",
+      ],
     ],
     [
       'a misspelt top key',
@@ -272,6 +274,13 @@ describe('all errors of a file are reported at once, each with its place:', () =
       'services: [{ tcp: 1.2.3.4:80, destinations: [{ server: rs1, tunnel: { type: gre } }] }]',
       ['1:69: a tunnel requires the method tunnel, not dr'],
     ],
+    [
+      'a check that is no check',
+      withService('check: off'),
+      [
+        "4:12: invalid value 'off': expected a check such as { type: tcp }, or none for servers that are not checked",
+      ],
+    ],
     ['a command that is missing', withService('check: { type: command }'), ["4:12: missing key 'command'"]],
     [
       'a list for a word',
@@ -364,7 +373,7 @@ services:
       'warning 6: 10.1.0.11 (10.1.0.11) is not in a network of the director: direct routing cannot reach it',
       'warning 6: dr cannot change the port: uses 80, not 8080',
       'warning 7: 192.168.0.102 is not among the VIPs, so the director does not add it',
-      "warning 8: 'path' is for checks of type http: tcp ignores it",
+      "warning 8: 'path' is for checks of type http and https: tcp ignores it",
       'warning 8: no destination uses the tunnel method',
     ]);
   });
@@ -380,6 +389,26 @@ services:
     expect(problems.map((each) => `${each.severity} ${each.line}: ${each.message}`)).toEqual([
       `warning 3: one-packet with nat: replies of rs1 ${rest}`,
       `warning 4: one-packet with nat: replies of rs1 ${rest}`,
+    ]);
+  });
+
+  test('a destination has the check of its service, another, or none', async () => {
+    const { document, problems } = await parseYaml(
+      `defaults: { check: { type: tcp } }
+groups: { g: [rs1, { server: rs2, check: { type: https, sni: a.b, redirects: 2 } }, { server: rs3, check: none }] }
+services:
+  - { tcp: '192.168.0.101:80', destinations: g }
+  - { tcp: '192.168.0.101:81', destinations: [rs1], check: none }
+`,
+      'lvs.yaml',
+      labNames,
+      ['wlc'],
+    );
+    expect(problems).toEqual([]);
+    const checks = document.services.map(({ destinations }) => destinations.map(({ check }) => check));
+    expect(checks).toMatchObject([
+      [{ type: 'tcp' }, { type: 'https', sni: 'a.b', redirects: 2, interval: 5 }, undefined],
+      [undefined],
     ]);
   });
 

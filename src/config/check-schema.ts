@@ -1,0 +1,130 @@
+/** The JSON Schema of the checks of lvs.yaml. */
+import { CHECK_TYPES } from '../model/check.ts';
+
+const status = {
+  oneOf: [
+    { type: 'integer', minimum: 100, maximum: 599 },
+    { type: 'string', pattern: '^[1-5]\\d\\d-[1-5]\\d\\d$', description: 'first-last' },
+  ],
+} as const;
+
+const MAX_REDIRECTS = 10;
+
+const someCheck = {
+  type: 'object',
+  additionalProperties: false,
+  properties: {
+    type: {
+      enum: CHECK_TYPES,
+      description:
+        'Kind of check: a connection, a request, a request over TLS, a datagram, a program, or an agent-check of HAProxy.',
+    },
+    port: { type: 'integer', minimum: 1, maximum: 65_535, description: "Default: the destination's." },
+    interval: {
+      type: 'number',
+      minimum: 0.1,
+      maximum: 3600,
+      description: 'Seconds between checks. Default 5.',
+    },
+    'retry-interval': {
+      type: 'number',
+      minimum: 0.1,
+      maximum: 3600,
+      description: 'Seconds until the next check after a failure of a server that is up. Default: interval.',
+    },
+    timeout: {
+      type: 'number',
+      minimum: 0.1,
+      maximum: 600,
+      description: 'Seconds to wait for a response. Default 3.',
+    },
+    fall: {
+      type: 'integer',
+      minimum: 1,
+      maximum: 100,
+      description: 'Consecutive failures after which the server is quiesced. Default 2.',
+    },
+    rise: {
+      type: 'integer',
+      minimum: 1,
+      maximum: 100,
+      description: 'Consecutive successes after which the server is restored. Default 2.',
+    },
+    path: {
+      type: 'string',
+      pattern: '^/[!-~]*$',
+      description: 'A path such as /alive, without blanks, that http and https request. Default /.',
+    },
+    host: {
+      type: 'string',
+      pattern: '^[!-~]+$',
+      description:
+        "http, https: the Host header; $ADDRESS and $PORT are the real server's. Default: the service's address.",
+    },
+    status: {
+      oneOf: [status, { type: 'array', items: status, minItems: 1 }],
+      description:
+        'http, https: the healthy statuses, such as 200, 200-299 or [200-299, 404]. Default: 200-399.',
+    },
+    redirects: {
+      type: 'integer',
+      minimum: 0,
+      maximum: MAX_REDIRECTS,
+      description: 'http, https: number of redirects to follow, at the same server. Default 0.',
+    },
+    sni: {
+      type: 'string',
+      pattern: '^[A-Za-z0-9_][A-Za-z0-9_.-]{0,252}$',
+      description: 'A host name, which https requests in the TLS handshake. Default: the name in host.',
+    },
+    verify: {
+      type: 'boolean',
+      description: 'https: whether the certificate must be valid for that name. Default true.',
+    },
+    send: { type: 'string', description: 'udp: the datagram to send.' },
+    expect: { type: 'string', description: 'http, https, udp: text that the response must contain.' },
+    match: {
+      type: 'string',
+      minLength: 1,
+      description:
+        'http, https: regular expression (JavaScript) that the body must match; a leading (?i) ignores case.',
+    },
+    command: {
+      type: 'array',
+      items: { type: 'string' },
+      minItems: 1,
+      description:
+        'command: program and arguments; exit status 0 means healthy. $ADDRESS and $PORT are replaced, and set in the environment.',
+    },
+    'max-step': {
+      type: 'integer',
+      minimum: 1,
+      maximum: 100,
+      description: 'agent: largest change of the weight, in percent, by one response. Default 20.',
+    },
+    'slow-start': {
+      type: 'integer',
+      minimum: 0,
+      maximum: 2_678_400,
+      description: 'Seconds in which the weight of a restored server rises to its full value. Default 0.',
+    },
+  },
+  required: ['type'],
+} as const;
+
+/** A check, or none. */
+export const check = {
+  description:
+    'Health check of the destinations. A server that fails is quiesced, and restored when it passes again.',
+  oneOf: [
+    {
+      type: 'string',
+      pattern: '^none$',
+      description: 'A check such as { type: tcp }, or none for servers that are not checked.',
+    },
+    someCheck,
+  ],
+} as const;
+
+/** The keys of a check, with their bounds. */
+export const CHECK_KEYS = someCheck.properties;
