@@ -38,6 +38,8 @@ export interface SyncDocument {
   readonly role: SyncDaemon['role'] | 'both';
   /** What the daemons of all roles have. */
   readonly daemon: Omit<SyncDaemon, 'role'>;
+  /** Path of the file with the keys that authenticate messages. */
+  readonly keyFile?: string;
 }
 
 export interface Document {

@@ -177,6 +177,11 @@ const sync = {
       maximum: 65_487,
       description: 'Bytes of the longest message. Default: as the MTU of the interface allows.',
     },
+    'key-file': {
+      type: 'string',
+      pattern: '^/[^\\0]+$',
+      description: 'An absolute path of a file with the key that authenticates messages, mode 0600.',
+    },
   },
   required: ['interface'],
 } as const;

@@ -16,7 +16,19 @@ export function reviewSync(document: Document, notes: Notes, place: (part: Place
       NOWHERE,
       `invalid sync_threshold ${threshold}: expected less than sync_period ${period} (sync_period: 0 sends once)`,
     );
-  if (document.sync === undefined) return;
+  const { sync } = document;
+  if (sync === undefined) return;
+  const { keyFile, daemon } = sync;
+  if (keyFile === undefined)
+    notes.warning(
+      place(sync),
+      `sync without key-file: every host on the network of ${daemon.interface} can change connections`,
+    );
+  else if (document.settings.sync_version === 0)
+    notes.error(
+      place(sync),
+      'messages of sync_version 0 cannot be authenticated: remove key-file or sync_version',
+    );
   for (const { service, destinations } of document.services)
     for (const each of destinations)
       if (familyOfText(each.destination.address) !== familyOfService(service))

@@ -217,6 +217,9 @@ const synchronization = (its: SyncCounts, daemons: Snapshot['daemons']): Family[
     [{ result: 'received' }, its.receivedMessages],
     [{ result: 'other-syncid' }, its.foreignMessages],
     [{ result: 'malformed' }, its.malformedMessages],
+    [{ result: 'unauthenticated' }, its.unauthenticatedMessages],
+    [{ result: 'stale' }, its.staleMessages],
+    [{ result: 'replayed' }, its.replayedMessages],
   ]),
   counter('lvs_sync_connections_total', 'Connections and templates in messages of sync daemons, by result.', [
     [{ result: 'sent' }, its.sentEntries],

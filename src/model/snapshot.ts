@@ -92,6 +92,12 @@ export interface SyncCounts {
   readonly foreignMessages: number;
   /** Messages that were invalid, or from some entry on. */
   readonly malformedMessages: number;
+  /** Messages without a tag of a key of this director. */
+  readonly unauthenticatedMessages: number;
+  /** Authentic messages that were sent too long ago, by the clocks of both directors. */
+  readonly staleMessages: number;
+  /** Authentic messages that were received before. */
+  readonly replayedMessages: number;
   readonly takenEntries: number;
   /** Valid entries that were not taken: unknown, or without room. */
   readonly refusedEntries: number;

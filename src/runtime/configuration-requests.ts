@@ -107,10 +107,10 @@ const configurationOf = ({
  * Throws LvsError if a VIP cannot be added, or a sync daemon cannot start. Checked before any change, because half of the
  * file would be applied.
  */
-function checkDevices({ vips, syncInterface }: ReadConfiguration): void {
+function checkDevices({ vips, sync }: ReadConfiguration): void {
   const missing = vips.find(({ device }) => interfaceMtu(device) === undefined);
   if (missing)
     throw new LvsError('CONFIG', `VIP ${missing.address}: network interface ${missing.device} not found`);
-  if (syncInterface !== undefined && interfaceMtu(syncInterface) === undefined)
-    throw new LvsError('CONFIG', `sync: network interface ${syncInterface} not found`);
+  if (sync && interfaceMtu(sync.interface) === undefined)
+    throw new LvsError('CONFIG', `sync: network interface ${sync.interface} not found`);
 }

@@ -7,6 +7,7 @@ import type { VipAddress } from '../host/vip-addresses.ts';
 import type { Command } from '../model/command.ts';
 import { type ErrorCode, LvsError } from '../model/errors.ts';
 import type { Snapshot } from '../model/snapshot.ts';
+import type { LoadedSync } from './configuration.ts';
 import type { Packed } from './packed.ts';
 
 /** Maximum time to read the file, ms: it may be on a network file system. */
@@ -26,8 +27,7 @@ export interface ReadConfiguration {
   readonly vips: readonly VipAddress[];
   /** Interfaces that receive packets of services, from clients and from real servers. */
   readonly interfaces: readonly string[];
-  /** The interface of sync daemons. */
-  readonly syncInterface?: string;
+  readonly sync?: LoadedSync;
   readonly warnings: readonly string[];
   /** The number of services. */
   readonly services: number;

@@ -17,22 +17,23 @@ const { path } = workerData as { readonly path: string };
 const file = await answer(async () => {
   const report = (phase: Phase['phase']) => port.postMessage({ phase } satisfies Phase);
   report('reading');
-  const file = await loadConfiguration(path, () => report('working'));
+  const file = await loadConfiguration(path, { read: () => report('working'), isRun: true });
   return { file, value: describe(file) };
 });
 
 port.on('message', (request: PlanRequest) => void answer(async () => ({ value: plan(request) })));
 
-function describe({ document, commands, vips, interfaces, warnings }: Loaded): ReadConfiguration {
-  const { services, adopt, drain, active, sync } = document;
+function describe({ document, commands, vips, interfaces, warnings, sync }: Loaded): ReadConfiguration {
+  const { services, adopt, drain, active } = document;
   const packed = { commands: pack(commands), watched: pack(watchedOf(document)) };
   const digest = createHash('sha256').update(JSON.stringify({ vips, interfaces, adopt, drain, active }));
+  for (const secret of sync?.secrets ?? []) digest.update(secret);
   for (const { parts } of [packed.commands, packed.watched]) for (const part of parts) digest.update(part);
   return {
     ...packed,
     vips,
     interfaces,
-    ...(sync && active && { syncInterface: sync.daemon.interface }),
+    ...(sync && { sync }),
     warnings: truncated(warnings),
     services: services.length,
     adopt,

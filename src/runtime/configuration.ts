@@ -1,14 +1,16 @@
 /** Loads a configuration file and compiles it to commands, VIPs and interfaces. */
 
 import { compile } from '../config/compile.ts';
-import type { Document } from '../config/document.ts';
+import type { Document, SyncDocument } from '../config/document.ts';
 import { loadConfig } from '../config/load.ts';
 import { systemNames } from '../config/names.ts';
 import type { Segment } from '../config/semantic-checks.ts';
 import { interfaceAddresses } from '../host/interface-addresses.ts';
 import type { VipAddress } from '../host/vip-addresses.ts';
 import type { Command } from '../model/command.ts';
+import { LvsError } from '../model/errors.ts';
 import { schedulers } from '../schedulers/index.ts';
+import { readKeyFile } from './key-file.ts';
 
 /** A configuration file without errors. */
 export interface Loaded {
@@ -18,13 +20,27 @@ export interface Loaded {
   /** Interfaces that receive packets of services, from clients and from real servers. */
   readonly interfaces: readonly string[];
   readonly warnings: readonly string[];
+  readonly sync?: LoadedSync;
+}
+
+/** What sync daemons need that their commands do not have. */
+export interface LoadedSync {
+  readonly interface: string;
+  /** Secrets that authenticate messages; none: they are not authenticated. */
+  readonly secrets: readonly Uint8Array[];
 }
 
 /** Reports whether a document sets firewall marks. */
 export const hasMarks = ({ active, marks }: Document): boolean => active && marks.length > 0;
 
-/** Reads and compiles a file; calls `read` when it has been read. Throws LvsError CONFIG with all errors of the file. */
-export async function loadConfiguration(path: string, read?: () => void): Promise<Loaded> {
+/**
+ * Reads and compiles a file, and reads its key file; calls `read` when the former has been read. Throws LvsError CONFIG with
+ * all errors of the file. A key file that cannot be read is a warning unless the file is to be run (`isRun`).
+ */
+export async function loadConfiguration(
+  path: string,
+  { read, isRun = false }: { readonly read?: () => void; readonly isRun?: boolean } = {},
+): Promise<Loaded> {
   const { document, warnings } = await loadConfig(
     path,
     systemNames(),
@@ -33,14 +49,31 @@ export async function loadConfiguration(path: string, read?: () => void): Promis
     read,
   );
   const { vips, director, active } = document;
+  const keys = active && document.sync ? await loadSync(document.sync, isRun) : undefined;
   const devices = [...vips.map(({ device }) => device), ...(director.inside ? [director.inside.device] : [])];
   return {
     document,
     commands: compile(document),
     vips: active ? vips : [],
     interfaces: [...new Set(devices)],
-    warnings,
+    warnings: [...warnings, ...(keys?.warnings ?? [])],
+    ...(keys && { sync: keys.sync }),
   };
+}
+
+async function loadSync(
+  { keyFile, daemon }: SyncDocument,
+  isRun: boolean,
+): Promise<{ sync: LoadedSync; warnings: string[] }> {
+  const sync = { interface: daemon.interface };
+  if (keyFile === undefined) return { sync: { ...sync, secrets: [] }, warnings: [] };
+  try {
+    return { sync: { ...sync, secrets: await readKeyFile(keyFile) }, warnings: [] };
+  } catch (error) {
+    if (!(error instanceof LvsError)) throw error;
+    if (isRun || error.code === 'CONFIG') throw new LvsError('CONFIG', error.message, { cause: error });
+    return { sync: { ...sync, secrets: [] }, warnings: [error.message] };
+  }
 }
 
 /** Returns the networks of this host: direct routing can reach real servers on them. */

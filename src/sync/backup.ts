@@ -31,6 +31,7 @@ import { AUTHENTICATION } from '../wire/ipv6.ts';
 import { SCTP } from '../wire/sctp.ts';
 import { TCP } from '../wire/tcp.ts';
 import { UDP } from '../wire/udp.ts';
+import type { Verifier } from './authentication.ts';
 import { SyncEntry } from './entry.ts';
 import * as v0 from './message-v0.ts';
 import * as v1 from './message-v1.ts';
@@ -60,7 +61,16 @@ export interface BackupOptions {
   readonly hidden: Service;
   readonly daemon: SyncDaemon;
   readonly counts: SyncCounts;
+  /** Returns what verifies messages; undefined: all are taken. */
+  readonly verifier: () => Verifier | undefined;
 }
+
+/** Counts of messages that are refused. */
+const REFUSALS = {
+  unauthenticated: 'unauthenticatedMessages',
+  stale: 'staleMessages',
+  replayed: 'replayedMessages',
+} as const;
 
 /** Makes the service of hidden destinations, which the registry of services does not contain. */
 export const makeHiddenService = ({ services }: Pick<DirectorCore, 'services'>): Service =>
@@ -78,7 +88,7 @@ export class Backup {
 
   /** Takes the entries of a message. An invalid one costs what it costs in Linux 6.1, and is counted. */
   receive(message: Buffer, now: number): void {
-    const { daemon, counts } = this.#options;
+    const { daemon, counts, verifier } = this.#options;
     const { syncId, maxLength = message.length } = daemon;
     counts.receivedMessages++;
     this.#now = now;
@@ -88,7 +98,11 @@ export class Backup {
       counts.malformedMessages++;
     // 0: those of all sync IDs are taken.
     else if (syncId !== 0 && message[1] !== syncId) counts.foreignMessages++;
-    else if (!this.#read(message)) counts.malformedMessages++;
+    else {
+      const verdict = verifier()?.verify(message) ?? 'authentic';
+      if (verdict !== 'authentic') counts[REFUSALS[verdict]]++;
+      else if (!this.#read(message)) counts.malformedMessages++;
+    }
   }
 
   #read(message: Buffer): boolean {

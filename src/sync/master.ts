@@ -8,6 +8,7 @@ import { METHOD_NUMBERS } from '../director/service.ts';
 import type { SyncDaemon } from '../model/command.ts';
 import { NONE, type Row } from '../model/connection.ts';
 import { familyOf } from '../wire/address.ts';
+import type { Signer } from './authentication.ts';
 import { SyncEntry, TRACKED } from './entry.ts';
 import { Outbox } from './outbox.ts';
 import type { RowNotes } from './row-notes.ts';
@@ -21,6 +22,8 @@ export interface MasterOptions {
   /** Number of ports, a power of two. */
   readonly ports: number;
   readonly counts: SyncCounts;
+  /** Returns what signs messages; undefined: they are not signed. */
+  readonly signer: () => Signer | undefined;
   /** Sends a message to the port of this number, from 0 on; false: not now, and not sent. */
   readonly send: (port: number, message: Uint8Array) => boolean;
 }
@@ -33,7 +36,7 @@ export class Master {
   readonly #outboxes: readonly Outbox[];
   readonly #entry = new SyncEntry();
 
-  constructor({ core, notes, daemon, ports, counts, send }: MasterOptions, now: number) {
+  constructor({ core, notes, daemon, ports, counts, signer, send }: MasterOptions, now: number) {
     this.#core = core;
     this.#notes = notes;
     this.#counts = counts;
@@ -44,6 +47,7 @@ export class Master {
           {
             syncId: daemon.syncId,
             maxBytes: daemon.maxLength!,
+            signer,
             maxWaiting: () => core.settings.sync_qlen_max,
             send(message) {
               const isSent = send(port, message);

@@ -24,8 +24,8 @@ const LENGTH_BITS = 12;
 const SEQUENCE_OPTION = 1;
 const ENGINE_DATA_OPTION = 2;
 const ENGINE_OPTION = 3;
-const OPTIONAL = 0x40;
-const OPTION_HEADER_BYTES = 2;
+export const OPTIONAL = 0x40;
+export const OPTION_HEADER_BYTES = 2;
 const SEQUENCE_BYTES = 24;
 const MAX_ENGINE_BYTES = 16;
 
@@ -75,6 +75,11 @@ export function writeEntry(into: Buffer, at: number, entry: SyncEntry): void {
   if (engineData === undefined || engine === undefined) return;
   next = writeText(into, next, ENGINE_DATA_OPTION, engineData);
   writeText(into, next, ENGINE_OPTION, engine);
+}
+
+/** Makes the entry at `at` longer by `bytes`, which an option at its end has. */
+export function lengthenEntry(into: Buffer, at: number, bytes: number): void {
+  into.writeUInt16BE(into.readUInt16BE(at + 2) + bytes, at + 2);
 }
 
 function writeText(into: Buffer, at: number, type: number, text: string): number {

@@ -1,6 +1,7 @@
 /**
  * Collects entries in one message per port, and sends it when it is full or old enough (ip_vs_sync.c, Linux 6.1).
  */
+import { SIGNATURE_BYTES, type Signer } from './authentication.ts';
 import type { SyncEntry } from './entry.ts';
 import * as v0 from './message-v0.ts';
 import * as v1 from './message-v1.ts';
@@ -19,6 +20,8 @@ export interface OutboxOptions {
   readonly maxBytes: number;
   /** Returns the most messages that wait (sync_qlen_max). */
   readonly maxWaiting: () => number;
+  /** Returns what signs messages of version 1; undefined: they are not signed. */
+  readonly signer: () => Signer | undefined;
   /** Sends a message; false: not now, and not sent. */
   readonly send: (message: Uint8Array) => boolean;
   /** Called for a message that is dropped, because too many wait. */
@@ -30,6 +33,8 @@ export class Outbox {
   readonly #options: OutboxOptions;
   #message: Buffer | undefined;
   #length = 0;
+  /** Offset of the last entry. */
+  #lastAt = 0;
   #entries = 0;
   #version = 1;
   /** When the first entry of the message was added. */
@@ -46,20 +51,22 @@ export class Outbox {
   add(entry: SyncEntry, version: number, now: number): void {
     const codec = version === 0 ? v0 : v1;
     const bytes = codec.entryBytes(entry);
-    const { maxBytes } = this.#options;
+    const { maxBytes, signer } = this.#options;
+    const room = codec === v1 && signer() !== undefined ? SIGNATURE_BYTES : 0;
     let at = codec === v1 ? this.#length + v1.paddingAfter(this.#length) : this.#length;
     if (
       this.#message !== undefined &&
-      (version !== this.#version || at + bytes > this.#message.length || this.#entries === MAX_ENTRIES)
+      (version !== this.#version || at + bytes + room > maxBytes || this.#entries === MAX_ENTRIES)
     )
       this.#finish();
     if (this.#message === undefined) {
       at = codec.HEADER_BYTES;
-      this.#message = Buffer.alloc(Math.max(maxBytes, at + bytes));
+      this.#message = Buffer.alloc(Math.max(maxBytes, at + bytes) + SIGNATURE_BYTES);
       this.#version = version;
       this.#since = now;
     }
     codec.writeEntry(this.#message, at, entry);
+    this.#lastAt = at;
     this.#length = at + bytes;
     this.#entries++;
     if (this.#waiting.length >= WAKE_MESSAGES) this.#send(now);
@@ -75,9 +82,13 @@ export class Outbox {
   }
 
   #finish(): void {
-    const message = this.#message!.subarray(0, this.#length);
+    const signer = this.#version === 0 ? undefined : this.#options.signer();
+    const length = this.#length + (signer ? SIGNATURE_BYTES : 0);
+    const message = this.#message!.subarray(0, length);
+    if (signer) v1.lengthenEntry(message, this.#lastAt, SIGNATURE_BYTES);
     const codec = this.#version === 0 ? v0 : v1;
-    codec.writeHeader(message, this.#options.syncId, this.#length, this.#entries);
+    codec.writeHeader(message, this.#options.syncId, length, this.#entries);
+    signer?.sign(message);
     this.#message = undefined;
     this.#length = 0;
     this.#entries = 0;

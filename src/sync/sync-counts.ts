@@ -10,6 +10,9 @@ export const newSyncCounts = (): SyncCounts => ({
   receivedMessages: 0,
   foreignMessages: 0,
   malformedMessages: 0,
+  unauthenticatedMessages: 0,
+  staleMessages: 0,
+  replayedMessages: 0,
   takenEntries: 0,
   refusedEntries: 0,
 });

@@ -5,10 +5,12 @@ import type { DirectorCore } from '../director/core.ts';
 import type { Service } from '../director/service.ts';
 import type { SyncDaemon } from '../model/command.ts';
 import type { Row } from '../model/connection.ts';
+import { Signer, Verifier } from './authentication.ts';
 import { Backup, makeHiddenService } from './backup.ts';
 import { Master } from './master.ts';
 import { RowNotes } from './row-notes.ts';
 import { newSyncCounts } from './sync-counts.ts';
+import type { SyncKey } from './sync-keys.ts';
 import { TableScan } from './table-scan.ts';
 
 /** Ports that are used at most, whatever sync_ports is (ip_vs_ctl.c, Linux 6.1). */
@@ -24,12 +26,25 @@ export interface SyncTransport {
   send(port: number, message: Uint8Array): boolean;
 }
 
+export interface SynchronizationOptions {
+  readonly core: DirectorCore;
+  readonly transport: SyncTransport;
+  /** Returns ms since 1970. */
+  readonly wallClock: () => number;
+  /** 8 random bytes: the name of this director in its messages. */
+  readonly sender: Uint8Array;
+}
+
 /** Times are ms of the director's clock. */
 export class Synchronization implements ConnectionSync {
   /** Counts since the start. */
   readonly counts = newSyncCounts();
   readonly #core: DirectorCore;
   readonly #transport: SyncTransport;
+  readonly #options: SynchronizationOptions;
+  readonly #verifier: Verifier;
+  #signer: Signer | undefined;
+  #isAuthenticated = false;
   #notes: RowNotes | undefined;
   #hidden: Service | undefined;
   #scan: TableScan | undefined;
@@ -39,9 +54,25 @@ export class Synchronization implements ConnectionSync {
   #backup: Backup | undefined;
   #now = 0;
 
-  constructor(core: DirectorCore, transport: SyncTransport) {
-    this.#core = core;
-    this.#transport = transport;
+  constructor(options: SynchronizationOptions) {
+    this.#options = options;
+    this.#core = options.core;
+    this.#transport = options.transport;
+    this.#verifier = new Verifier(options.wallClock);
+  }
+
+  /**
+   * Signs messages with the first key, and takes messages with any of them only. Without keys, messages are neither signed
+   * nor verified, as those of Linux 6.1.
+   */
+  setKeys(keys: readonly SyncKey[]): void {
+    const { sender, wallClock } = this.#options;
+    this.#verifier.setKeys(keys.map(({ message }) => message));
+    this.#isAuthenticated = keys.length > 0;
+    if (keys.length === 0) return;
+    const { message } = keys[0]!;
+    this.#signer ??= new Signer(message, sender, wallClock);
+    this.#signer.setKey(message);
   }
 
   setDaemons(daemons: readonly SyncDaemon[], now: number): void {
@@ -87,11 +118,13 @@ export class Synchronization implements ConnectionSync {
     const notes = this.#notes;
     if (daemon.role === 'master') {
       const send = (port: number, message: Uint8Array) => transport.send(port, message);
-      this.#master = new Master({ core, notes, daemon, ports, counts, send }, now);
+      const signer = () => (this.#isAuthenticated ? this.#signer : undefined);
+      this.#master = new Master({ core, notes, daemon, ports, counts, signer, send }, now);
       this.#scan = new TableScan(core.table, notes, now);
     } else {
+      const verifier = () => (this.#isAuthenticated ? this.#verifier : undefined);
       this.#hidden ??= makeHiddenService(core);
-      this.#backup = new Backup({ core, notes, hidden: this.#hidden, daemon, counts });
+      this.#backup = new Backup({ core, notes, hidden: this.#hidden, daemon, counts, verifier });
     }
     transport.open(daemon, ports);
   }

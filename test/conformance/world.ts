@@ -17,7 +17,7 @@ import {
 import type { ForwardingContext, Host, Route } from '../../src/forwarding/method.ts';
 import type { SyncDaemon } from '../../src/model/command.ts';
 import { DEFAULT_SETTINGS } from '../../src/model/settings.ts';
-import { Synchronization } from '../../src/sync/synchronization.ts';
+import { Synchronization, type SyncTransport } from '../../src/sync/synchronization.ts';
 import {
   type Address,
   formatAddress,
@@ -129,7 +129,7 @@ export class World implements Host {
       // The recorded kernel had icmp_ratelimit 0.
       limitErrors: false,
     });
-    this.#sync = new Synchronization(this.director.context, {
+    const transport: SyncTransport = {
       open: (daemon, ports) => this.#daemons.set(daemon.role, { daemon, ports }),
       close: (role) => this.#daemons.delete(role),
       send: (port, message) => {
@@ -140,6 +140,13 @@ export class World implements Host {
         this.syncPeer?.receiveSync(group!, first! + port, Buffer.from(message));
         return true;
       },
+    };
+    // Recorded kernels have no keys.
+    this.#sync = new Synchronization({
+      core: this.director.context,
+      transport,
+      wallClock: () => 0,
+      sender: new Uint8Array(8),
     });
     this.director.context.sync.attach(this.#sync);
     this.#context = { host: this, settings: DEFAULT_SETTINGS, nextId: () => ++this.#id & 0xffff };

@@ -26,8 +26,9 @@ describe.skipIf(why !== undefined).each([
   let second: LabHost;
   let director: Program;
   let config: string;
+  let key: string;
   const file = (role: string) => `method: ${method}
-sync: { interface: ${device}, group: '${group}', syncid: 7, role: ${role} }
+sync: { interface: ${device}, group: '${group}', syncid: 7, role: ${role}, key-file: ${key} }
 services:
   - { tcp: '${lab.vip}:80', scheduler: rr, destinations: [${SERVERS[method].join(', ')}] }
 `;
@@ -36,6 +37,8 @@ services:
     lab = await Lab.create({ shape: method, pair: true });
     [first, second] = [lab.director, lab.host('vs2')];
     config = join(lab.folder, 'lvs.yaml');
+    key = join(lab.folder, 'sync.key');
+    writeFileSync(key, `${'5c'.repeat(32)}\n`, { mode: 0o600 });
     writeFileSync(config, file('both'));
     for (const [i, server] of lab.servers.entries()) {
       if (method === 'dr')

@@ -116,6 +116,7 @@ const service = fc.record({
 });
 
 const sync = fc.record({
+  keyFile: fc.constant('/etc/lvs/sync.key'),
   role: fc.constantFrom('master' as const, 'backup' as const, 'both' as const),
   daemon: fc.record(
     {

@@ -1,7 +1,12 @@
 /** A director with sync daemons whose messages stay in the test. */
+import { randomBytes } from 'node:crypto';
 import type { SyncDaemon } from '../../src/model/command.ts';
 import { Synchronization } from '../../src/sync/synchronization.ts';
 import { Directed } from '../support/directed.ts';
+
+interface SyncedOptions extends NonNullable<ConstructorParameters<typeof Directed>[0]> {
+  readonly wallTime?: number;
+}
 
 export class SyncedDirector extends Directed {
   /** Messages that the master sent, each with the number of its port. */
@@ -10,15 +15,24 @@ export class SyncedDirector extends Directed {
   isOpen = true;
   readonly sync: Synchronization;
 
-  constructor(...options: ConstructorParameters<typeof Directed>) {
-    super(...options);
-    this.sync = new Synchronization(this.director.context, {
-      open: () => {},
-      close: () => {},
-      send: (port, message) => {
-        if (this.isOpen) this.messages.push({ port, message: Buffer.from(message) });
-        return this.isOpen;
+  /** ms since 1970 at the start. */
+  readonly wallTime: number;
+
+  constructor({ wallTime = Date.UTC(2026, 0), ...options }: SyncedOptions = {}) {
+    super(options);
+    this.wallTime = wallTime;
+    this.sync = new Synchronization({
+      core: this.director.context,
+      transport: {
+        open: () => {},
+        close: () => {},
+        send: (port, message) => {
+          if (this.isOpen) this.messages.push({ port, message: Buffer.from(message) });
+          return this.isOpen;
+        },
       },
+      wallClock: () => this.wallTime + this.now,
+      sender: randomBytes(8),
     });
     this.director.context.sync.attach(this.sync);
   }

@@ -7,12 +7,13 @@ export function expandSync({ file, notes, place }: YamlContext): SyncDocument | 
   if (file.sync === undefined) return undefined;
   const { role = 'both', interface: device, syncid = 0, group, port, ttl } = file.sync;
   const maxLength = file.sync['max-length'];
+  const keyFile = file.sync['key-file'];
   if (group !== undefined && !isMulticastGroup(group))
     return notes.error(
       place(['sync', 'group']),
       `invalid group '${group}': expected a multicast address such as 224.0.0.81 or ff02::81`,
     );
-  return {
+  return notes.at(place(['sync']), {
     role,
     daemon: {
       interface: device,
@@ -22,5 +23,6 @@ export function expandSync({ file, notes, place }: YamlContext): SyncDocument | 
       ...(ttl !== undefined && { ttl }),
       ...(maxLength !== undefined && { maxLength }),
     },
-  };
+    ...(keyFile !== undefined && { keyFile }),
+  });
 }

@@ -48,13 +48,13 @@ export function writeYaml(document: Document): string {
   );
 }
 
-function writeSync({ role, daemon }: SyncDocument): object {
+function writeSync({ role, daemon, keyFile }: SyncDocument): object {
   const { interface: device, syncId, group, port, ttl, maxLength } = daemon;
   return pruned({
     role: role === 'both' ? undefined : role,
     interface: device,
     syncid: syncId === 0 ? undefined : syncId,
-    ...{ group, port, ttl, 'max-length': maxLength },
+    ...{ group, port, ttl, 'max-length': maxLength, 'key-file': keyFile },
   });
 }
 

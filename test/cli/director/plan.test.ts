@@ -101,7 +101,7 @@ describe('lvs-director plan', () => {
 });
 
 describe('lvs-director plan prints sync daemons', () => {
-  const synced = (text: string) => `sync: { ${text} }\n${file(WEB)}`;
+  const synced = (text: string) => `sync: { ${text}, key-file: /etc/lvs/sync.key }\n${file(WEB)}`;
 
   test('that start, change and stop', async () => {
     const daemon = 'interface eth1, syncid 7, group 224.0.0.81, port 8848, ttl 1';

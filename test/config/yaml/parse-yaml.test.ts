@@ -146,7 +146,7 @@ describe('all errors of a file are reported at once, each with its place:', () =
     ],
     [
       'a destination that messages cannot carry',
-      `sync: { interface: eth1 }\n${withService()}\n  - { tcp: '[fd00::1]:80', method: tunnel, destinations: [10.0.0.1] }`,
+      `sync: { interface: eth1, key-file: /k }\n${withService()}\n  - { tcp: '[fd00::1]:80', method: tunnel, destinations: [10.0.0.1] }`,
       ['5:59: 10.0.0.1 has another address family than tcp [fd00::1]:80: not supported together with sync'],
     ],
     [
@@ -376,6 +376,16 @@ services:
       "warning 8: 'path' is for checks of type http and https: tcp ignores it",
       'warning 8: no destination uses the tunnel method',
     ]);
+  });
+
+  test('synchronization without a key is a warning, and with one that messages cannot have an error', async () => {
+    const { problems } = await parse(`sync: { interface: eth1 }\n${withService()}`);
+    expect(problems.map((each) => `${each.severity} ${each.line}: ${each.message}`)).toEqual([
+      'warning 1: sync without key-file: every host on the network of eth1 can change connections',
+    ]);
+    expect(
+      await told(`settings: { sync_version: 0 }\nsync: { interface: eth1, key-file: /k }\n${withService()}`),
+    ).toEqual([expect.stringContaining('messages of sync_version 0 cannot be authenticated')]);
   });
 
   test('one-packet scheduling with nat is a warning, as replies are not translated', async () => {
