@@ -1,5 +1,5 @@
 /** The JSON Schema of the checks of lvs.yaml. */
-import { CHECK_TYPES } from '../model/check.ts';
+import { CHECK_TYPES, RECORD_TYPES } from '../model/check.ts';
 
 const status = {
   oneOf: [
@@ -17,7 +17,7 @@ const someCheck = {
     type: {
       enum: CHECK_TYPES,
       description:
-        'Kind of check: a connection, a request, a request over TLS, a datagram, a program, or an agent-check of HAProxy.',
+        'Kind of check: a connection, a request (over TLS), a datagram, a DNS query, the greeting of a mail server, an ICMP echo, a program, or an agent-check of HAProxy.',
     },
     port: { type: 'integer', minimum: 1, maximum: 65_535, description: "Default: the destination's." },
     interval: {
@@ -81,13 +81,24 @@ const someCheck = {
       type: 'boolean',
       description: 'https: whether the certificate must be valid for that name. Default true.',
     },
+    query: {
+      type: 'string',
+      pattern: '^(\\.|[A-Za-z0-9_][A-Za-z0-9_.-]{0,252})$',
+      description: 'A domain name, which dns queries. Default: the root.',
+    },
+    record: { enum: RECORD_TYPES, description: 'dns: type of the record. Default SOA.' },
+    helo: {
+      type: 'string',
+      pattern: '^[!-~]{1,255}$',
+      description: "A host name, by which smtp introduces itself. Default: this host's name.",
+    },
     send: { type: 'string', description: 'udp: the datagram to send.' },
-    expect: { type: 'string', description: 'http, https, udp: text that the response must contain.' },
+    expect: { type: 'string', description: 'http, https, udp, dns: text that the response must contain.' },
     match: {
       type: 'string',
       minLength: 1,
       description:
-        'http, https: regular expression (JavaScript) that the body must match; a leading (?i) ignores case.',
+        'http, https, dns: regular expression (JavaScript) that the body or a record must match; a leading (?i) ignores case.',
     },
     command: {
       type: 'array',

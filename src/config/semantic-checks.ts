@@ -1,5 +1,6 @@
 /** Checks a whole document: duplicates, and combinations that will not work as written. */
 
+import { usesPort } from '../model/check.ts';
 import { formatService } from '../model/naming.ts';
 import {
   type Address,
@@ -41,7 +42,7 @@ export function review(document: Document, notes: Notes, segments: readonly Segm
     if (first) notes.error(place(service), `duplicate service ${key} (first on line ${place(first).line})`);
     else services.set(key, service);
     for (const { name, destination, check } of service.destinations)
-      if (destination.port === 0 && check && check.type !== 'command' && check.port === undefined)
+      if (destination.port === 0 && check && usesPort(check) && check.port === undefined)
         notes.warning(
           place(service),
           `${name} has no port to check, so it is not checked: add a port to the check`,

@@ -2,7 +2,12 @@
 
 export type StatusRange = readonly [first: number, last: number];
 
-export const CHECK_TYPES = ['tcp', 'http', 'https', 'udp', 'command', 'agent'] as const;
+export const CHECK_TYPES = [
+  ...(['tcp', 'http', 'https', 'udp', 'dns', 'smtp', 'ping', 'command', 'agent'] as const),
+];
+
+/** Types of DNS records that a check queries. */
+export const RECORD_TYPES = ['A', 'AAAA', 'CNAME', 'MX', 'NS', 'PTR', 'SOA', 'SRV', 'TXT'] as const;
 
 /** Times in seconds. */
 export interface Check {
@@ -27,9 +32,14 @@ export interface Check {
   readonly sni?: string;
   /** False: the certificate is not verified. Missing: true. */
   readonly verify?: boolean;
+  /** Name and record type of a DNS query. Missing: `.` and SOA. */
+  readonly query?: string;
+  readonly record?: (typeof RECORD_TYPES)[number];
+  /** The name by which a check introduces itself to a mail server. Missing: the host's name. */
+  readonly helo?: string;
   readonly send?: string;
   readonly expect?: string;
-  /** Regular expression that the body must match (parseBodyPattern). */
+  /** Regular expression that the body, or a DNS record, must match (parseBodyPattern). */
   readonly match?: string;
   readonly command?: readonly string[];
   /** Largest change of the weight, in percent, by one response of an agent. */
@@ -37,6 +47,9 @@ export interface Check {
   /** Time in which a destination that returns grows to its weight; 0: immediately. */
   readonly slowStart: number;
 }
+
+/** Reports whether a check connects to a port. */
+export const usesPort = ({ type }: Check): boolean => type !== 'command' && type !== 'ping';
 
 /**
  * up: the destination has its configured weight. growing: it returned and its weight is rising. down: its

@@ -4,6 +4,7 @@ import { type HealthEvent, Watch, type Watched } from '../checks/watch.ts';
 import { forwardedPort } from '../config/compile.ts';
 import type { Document } from '../config/document.ts';
 import type { DirectorApi } from '../control/director-api.ts';
+import { usesPort } from '../model/check.ts';
 import type { Candidate, Explanation } from '../model/explanation.ts';
 import { formatDestination, formatService } from '../model/naming.ts';
 import type { ServiceAddress } from '../model/service.ts';
@@ -38,7 +39,7 @@ export function watchedOf({ active, services }: Document): Watched[] {
     service.destinations.flatMap((each) => {
       const { check } = each;
       const port = forwardedPort(service, each);
-      if (!check || (port === 0 && check.port === undefined && check.type !== 'command')) return [];
+      if (!check || (port === 0 && check.port === undefined && usesPort(check))) return [];
       const { address } = each.destination;
       return [{ service: service.service, destination: { address, port }, check }];
     }),

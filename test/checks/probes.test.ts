@@ -32,6 +32,29 @@ const MOVED: Readonly<Record<string, string>> = {
   '/mail': 'mailto:a@b',
 };
 
+/** Lines that mail servers received. */
+const helos: string[] = [];
+
+/**
+ * Answers a query (RFC 1035 section 4.1): the label `rcode-N` has that response code, `quiet` has no response, `many`
+ * has the addresses 10.0.0.1 and 10.0.0.12; other names have no records.
+ */
+function dnsResponse(query: Buffer): Buffer | undefined {
+  const name = query.toString('latin1', 13, query.indexOf(0, 12));
+  if (name.startsWith('quiet')) return undefined;
+  const end = query.indexOf(0, 12) + 5;
+  const addresses = name.startsWith('many') ? [1, 12] : [];
+  const response = Buffer.concat([
+    query.subarray(0, end),
+    // The name is that at offset 12; type A, class IN, 60 s, four bytes.
+    ...addresses.map((last) => Buffer.from([0xc0, 12, 0, 1, 0, 1, 0, 0, 0, 60, 0, 4, 10, 0, 0, last])),
+  ]);
+  response.writeUInt16BE(0x8180 | Number(/^rcode-(\d)/.exec(name)?.[1] ?? 0), 2);
+  response.writeUInt16BE(addresses.length, 6);
+  response.writeUInt32BE(0, 8);
+  return response;
+}
+
 async function look(type: Check['type'], port: number, partial: Partial<Check> = {}): Promise<Observation> {
   const check: Check = {
     type,
@@ -92,6 +115,35 @@ beforeAll(async () => {
     ports[name] = (server.address() as AddressInfo).port;
     closers.push(() => server.close());
   }
+  for (const [name, greeting, answer] of [
+    ['mail', '220 mail ESMTP', '250 mail'],
+    ['mail without EHLO', '220 mail', '502 unknown'],
+    ['full', '554 no service', '221 bye'],
+  ] as const) {
+    const server = createServer((socket) => {
+      socket.on('error', () => {}).write(`${greeting}\r\n`);
+      socket.setEncoding('latin1').on('data', (line: string) => {
+        helos.push(line.trim());
+        socket.write(
+          `${line.startsWith('HELO') ? '250 mail' : line.startsWith('QUIT') ? '221 bye' : answer}\r\n`,
+        );
+        if (line.startsWith('QUIT')) socket.end();
+      });
+    });
+    server.listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    ports[name] = (server.address() as AddressInfo).port;
+    closers.push(() => server.close());
+  }
+  const dns = createSocket('udp4');
+  dns.on('message', (query, from) => {
+    const response = dnsResponse(query);
+    if (response) dns.send(response, from.port, from.address);
+  });
+  dns.bind(0, '127.0.0.1');
+  await once(dns, 'listening');
+  ports['dns'] = dns.address().port;
+  closers.push(() => dns.close());
   const udp = createSocket('udp4');
   udp.on('message', (message, from) => {
     if (message.toString() !== 'quiet') udp.send(`pong ${message}`, from.port, from.address);
@@ -176,6 +228,45 @@ describe.each<[Check['type'], [string, Partial<Check>, boolean, string | RegExp]
     ],
   ],
   [
+    'dns',
+    [
+      ['dns', {}, true, 'answered with 0 records'],
+      ['dns', { query: 'many.example', record: 'A' }, true, 'answered with 2 records'],
+      ['dns', { query: 'many.example', record: 'A', expect: '.12' }, true, 'answered with 2 records'],
+      [
+        'dns',
+        { query: 'many.example', record: 'A', match: '^10\\.0\\.0\\.1$' },
+        true,
+        'answered with 2 records',
+      ],
+      [
+        'dns',
+        { query: 'many.example', record: 'A', match: '^10\\.0\\.0\\.2$' },
+        false,
+        "answered with 2 records, but none matches '^10\\.0\\.0\\.2$'",
+      ],
+      ['dns', { expect: 'x' }, false, "answered with 0 records, but none contains 'x'"],
+      ['dns', { query: 'rcode-2' }, false, 'SERVFAIL'],
+      ['dns', { query: 'rcode-3.example' }, false, 'NXDOMAIN'],
+      ['dns', { query: 'rcode-5.example', record: 'AAAA' }, false, 'REFUSED'],
+      ['dns', { query: 'quiet.example', timeout: 1 }, false, 'no answer in 1 s'],
+      ['refused', {}, false, 'connection refused'],
+    ],
+  ],
+  [
+    'smtp',
+    [
+      ['mail', {}, true, 'greeted'],
+      ['mail without EHLO', {}, true, 'greeted'],
+      ['full', {}, false, 'refused: 554 no service'],
+      ['no agent', {}, false, 'refused: SSH-2.0-OpenSSH_9.2'],
+      ['gone at once', {}, false, /[Cc]onnection closed/],
+      ['silent', { timeout: 1 }, false, 'no answer in 1 s'],
+      ['refused', {}, false, 'connection refused'],
+    ],
+  ],
+  ['ping', [['refused', {}, true, 'echo reply received']]],
+  [
     'udp',
     [
       ['udp', { send: 'ping', expect: 'pong ping' }, true, 'answered'],
@@ -258,6 +349,29 @@ test('an HTTPS check requests the name of its host, its sni, or none for an addr
   ])
     await look('https', ports['https']!, { verify: false, ...partial });
   expect(names).toEqual(['www.example.org', 'c.d', false, false]);
+});
+
+test('an SMTP check introduces itself, and quits', async () => {
+  helos.length = 0;
+  await look('smtp', ports['mail']!, { helo: 'director.example' });
+  await vi.waitFor(() => expect(helos).toEqual(['EHLO director.example', 'QUIT']));
+});
+
+test('an address that does not answer echoes is reported', async () => {
+  const check = {
+    type: 'ping',
+    interval: 1,
+    timeout: 1,
+    fall: 1,
+    rise: 1,
+    maxStep: 20,
+    slowStart: 0,
+  } as const;
+  // 240.0.0.0/4 is reserved: the kernel has no route.
+  const target = { address: '240.0.0.1', port: 0, virtual: '192.0.2.1', check };
+  const found = await probes.ping(target, AbortSignal.timeout(5000));
+  expect(found.healthy).toBe(false);
+  expect(found.message).toMatch(/no echo reply|unreachable|status 2/);
 });
 
 test('a redirect leads to the same server, with the host that it names', async () => {

@@ -3,7 +3,8 @@
  * `$PORT` for their own address and port. A checker that cannot be carried over completely leaves its destination
  * without a check.
  */
-import type { Check, StatusRange } from '../../model/check.ts';
+import { type Check, RECORD_TYPES, type StatusRange, usesPort } from '../../model/check.ts';
+import { CHECK_KEYS } from '../check-schema.ts';
 import { DEFAULT_CHECK } from '../document.ts';
 import { templateWords } from './check-template.ts';
 import {
@@ -33,20 +34,27 @@ const TYPES: Readonly<Record<string, Type>> = {
   HTTP_GET: 'http',
   SSL_GET: 'https',
   UDP_CHECK: 'udp',
+  DNS_CHECK: 'dns',
+  SMTP_CHECK: 'smtp',
+  PING_CHECK: 'ping',
   MISC_CHECK: 'command',
 };
 const UNCHECKED = 'this real server is not checked';
 /** Seconds, as in keepalived.conf(5). */
 const DEFAULT_LOOP = 60;
 const DEFAULT_TIMEOUT = 5;
-const DEFAULT_RETRY_DELAY: Readonly<Record<Type, number>> = {
-  ...{ tcp: 1, http: 3, https: 3, udp: 1, command: 1 },
+/** 'interval': the same as between other checks. */
+const DEFAULT_RETRY_DELAY: Readonly<Record<Type, number | 'interval'>> = {
+  ...{ tcp: 1, http: 3, https: 3, udp: 1, dns: 'interval', smtp: 1, ping: 1, command: 1 },
 };
 const DEFAULT_RETRIES: Readonly<Record<Type, number>> = {
-  ...{ tcp: 1, http: 1, https: 1, udp: 1, command: 0 },
+  ...{ tcp: 1, http: 1, https: 1, udp: 1, dns: 3, smtp: 1, ping: 1, command: 0 },
 };
 /** keepalived's default of status_code. */
 const DEFAULT_STATUS: readonly StatusRange[] = [[200, 299]];
+
+/** The name by which keepalived introduces itself. */
+const DEFAULT_HELO = 'smtpchecker.keepalived.org';
 
 /** Keywords that change what is logged or when checks begin, but not what they find. */
 const HARMLESS = new Set(['warmup', 'log_all_failures', 'fast_recovery', 'http_protocol']);
@@ -91,13 +99,14 @@ function readChecker(
   const words: string[] = [];
   if (!readTimes(check, levels, fail, leave)) return undefined;
   if (type === 'https') check.verify = false;
+  if (type === 'smtp') check.helo = DEFAULT_HELO;
   if (isHttp) {
     check.status = DEFAULT_STATUS;
     check.host = lastOf(levels.flat(), 'virtualhost')?.words[1] ?? '$ADDRESS:$PORT';
   }
   for (const each of statement.body ?? []) {
     const [keyword = '', value = ''] = each.words;
-    if (INHERITED.has(keyword)) continue;
+    if (INHERITED.has(keyword) || (isHttp && keyword === 'virtualhost')) continue;
     if (HARMLESS.has(keyword)) leave(each, 'not supported');
     else if (keyword === 'alpha') leave(each, 'a real server is used until its checks have failed');
     else if (keyword === 'connect_port') {
@@ -105,22 +114,7 @@ function readChecker(
     } else if (keyword === 'connect_ip') {
       if (value !== server.destination.destination.address)
         fail(each, 'a check connects to the real server only');
-    } else if (isHttp && keyword === 'url') readUrl(check, each, fail, leave);
-    else if (isHttp && keyword === 'virtualhost') continue;
-    // This check always requests the name by SNI.
-    else if (type === 'https' && keyword === 'enable_sni') continue;
-    else if (type === 'command' && keyword === 'misc_path') {
-      const [, single] = /^'([^']*)'$/.exec(each.words.slice(1).join(' ')) ?? [];
-      const script = single ?? value;
-      if (/\\|^[^']*'[^']*$/.test(script))
-        fail(each, 'a backslash or a single quote in a script is not supported');
-      words.push(...scriptWords(script));
-      if (single === undefined && each.words.length > 2)
-        leave(each, 'keepalived runs the first word alone (quote the script with its arguments)');
-    } else if (type === 'command' && keyword === 'misc_timeout') {
-      if (!setNumber(check, 'timeout', secondsOf(value)))
-        fail(each, 'invalid misc_timeout: expected 0.1 to 600 seconds');
-    } else fail(each, `${keyword} is not supported`);
+    } else if (!OWN[type]?.(check, each, { fail, leave, words })) fail(each, `${keyword} is not supported`);
   }
   if (isHttp && (statement.body ?? []).filter(({ words }) => words[0] === 'url').length !== 1)
     fail(statement, 'expected one url');
@@ -128,9 +122,75 @@ function readChecker(
   if (check.host !== undefined && !/^[!-~]+$/.test(check.host)) fail(statement, 'invalid virtualhost');
   if (type === 'command')
     takeWords(check, words, server, () => fail(statement, 'the script contains $ADDRESS or $PORT'));
-  else setPort(check, server, () => fail(statement, 'the checker has no port'));
+  else if (usesPort(check)) setPort(check, server, () => fail(statement, 'the checker has no port'));
   return isRead ? check : undefined;
 }
+
+interface Reading {
+  readonly fail: Leave;
+  readonly leave: Leave;
+  /** Of the script of a MISC_CHECK. */
+  readonly words: string[];
+}
+/** Reads a statement of one type of checker; false: the type does not have it. */
+type Reader = (check: CheckDraft, statement: Statement, reading: Reading) => boolean;
+
+function readHttp(check: CheckDraft, each: Statement, { fail, leave }: Reading): boolean {
+  // An https check always requests the name by SNI.
+  if (each.words[0] === 'enable_sni') return check.type === 'https';
+  if (each.words[0] !== 'url') return false;
+  readUrl(check, each, fail, leave);
+  return true;
+}
+
+function readScript(check: CheckDraft, each: Statement, { fail, leave, words }: Reading): boolean {
+  const [keyword, value = ''] = each.words;
+  if (keyword === 'misc_timeout') {
+    if (!setNumber(check, 'timeout', secondsOf(value)))
+      fail(each, 'invalid misc_timeout: expected 0.1 to 600 seconds');
+    return true;
+  }
+  if (keyword !== 'misc_path') return false;
+  const [, single] = /^'([^']*)'$/.exec(each.words.slice(1).join(' ')) ?? [];
+  const script = single ?? value;
+  if (/\\|^[^']*'[^']*$/.test(script))
+    fail(each, 'a backslash or a single quote in a script is not supported');
+  words.push(...scriptWords(script));
+  if (single === undefined && each.words.length > 2)
+    leave(each, 'keepalived runs the first word alone (quote the script with its arguments)');
+  return true;
+}
+
+function readDns(check: CheckDraft, each: Statement, { fail, leave }: Reading): boolean {
+  const [keyword, value = ''] = each.words;
+  if (keyword === 'name') {
+    if (!new RegExp(CHECK_KEYS.query.pattern).test(value)) fail(each, 'invalid name: expected a domain name');
+    check.query = value;
+    return true;
+  }
+  if (keyword !== 'type') return false;
+  const record = RECORD_TYPES.find((each) => each === value.toUpperCase());
+  if (record && record !== 'PTR' && record !== 'SRV') check.record = record;
+  else leave(each, 'invalid type: SOA is used');
+  return true;
+}
+
+function readSmtp(check: CheckDraft, each: Statement, { fail }: Reading): boolean {
+  const [keyword, value = ''] = each.words;
+  if (keyword !== 'helo_name') return false;
+  if (!new RegExp(CHECK_KEYS.helo.pattern).test(value)) fail(each, 'invalid helo_name: expected a name');
+  check.helo = value;
+  return true;
+}
+
+/** Statements that only one type of checker has. */
+const OWN: Readonly<Partial<Record<Type, Reader>>> = {
+  http: readHttp,
+  https: readHttp,
+  command: readScript,
+  dns: readDns,
+  smtp: readSmtp,
+};
 
 function takeWords(
   check: CheckDraft,
@@ -182,7 +242,8 @@ function readTimes(
   set('interval', interval, loop);
   set('timeout', limit, type === 'command' ? loop : timeout);
   set('fall', (retries ?? Number.NaN) + 1, retry);
-  const retryDelay = seconds(delay, DEFAULT_RETRY_DELAY[type]);
+  const otherwise = DEFAULT_RETRY_DELAY[type];
+  const retryDelay = delay || otherwise !== 'interval' ? seconds(delay, Number(otherwise)) : interval;
   if (retries !== 0 && retryDelay !== interval) set('retry-interval', retryDelay, delay);
   return isRead;
 }

@@ -2,8 +2,9 @@
  * Carries ldirectord's checks of a virtual service over as the checks of its destinations. A check that cannot be
  * carried over completely is left out, and its reason is reported.
  */
-import { isIPv6 } from 'node:net';
+import { isIPv4, isIPv6 } from 'node:net';
 import type { Check } from '../../model/check.ts';
+import { CHECK_KEYS } from '../check-schema.ts';
 import { DEFAULT_CHECK } from '../document.ts';
 import {
   type CheckDraft,
@@ -51,13 +52,24 @@ const SERVICES: Readonly<Record<number, string>> = {
 };
 
 const HTTP: readonly Check['type'][] = ['http', 'https'];
+/** Types that negotiatetimeout limits. */
+const NEGOTIATED: readonly Check['type'][] = [...HTTP, 'dns', 'smtp'];
+/** Seconds until the next ICMP echo after one without a reply, within one check of ldirectord. */
+const ECHO_RETRY = 1;
 /** Redirects that ldirectord's HTTP library follows (LWP::UserAgent, max_redirect). */
 const LWP_REDIRECTS = 7;
 
+const USUAL_PORTS: Readonly<Partial<Record<Check['type'], number>>> = {
+  http: 80,
+  https: 443,
+  dns: 53,
+  smtp: 25,
+};
+
 /** Directives of checks; those of the types that use them. */
 const USED_BY: Readonly<Record<string, readonly Check['type'][]>> = {
-  request: HTTP,
-  receive: HTTP,
+  request: [...HTTP, 'dns'],
+  receive: [...HTTP, 'dns'],
   virtualhost: HTTP,
   httpmethod: HTTP,
   checkcommand: ['command'],
@@ -88,11 +100,15 @@ export function readChecks(
   let isRead = true;
   const fail: Fail = (directive, why) => {
     isRead = false;
-    directive?.leave(`${why}: ${UNCHECKED}`);
+    (directive ?? head).leave(`${why}: ${UNCHECKED}`);
   };
   const isHttp = HTTP.includes(type);
-  readTimes(check, isHttp, { ownOf, globalOf }, fail);
-  if (isHttp) readHttp(check, servers, ownOf, fail);
+  readTimes(check, { ownOf, globalOf }, fail);
+  if (type === 'ping') readAttempts(check, ownOf('checkcount') ?? globalOf('checkcount'), fail);
+  if (isHttp) readHttp(check, ownOf, fail);
+  if (isHttp || type === 'dns') readRequest(check, servers, ownOf, fail);
+  if (type === 'dns' && 'protocol' in draft.service && draft.service.protocol === 'tcp')
+    fail(head, 'a DNS query over TCP is not supported');
   const command = type === 'command' ? readCommand(draft, ownOf, fail) : [];
   const checkport = ownOf('checkport');
   if (checkport && type !== 'command' && !setNumber(check, 'port', wholeNumber(checkport.value)))
@@ -111,7 +127,6 @@ export function readChecks(
 /** Sets the times and counts of a check. */
 function readTimes(
   check: CheckDraft,
-  isHttp: boolean,
   { ownOf, globalOf }: { readonly ownOf: Find; readonly globalOf: Find },
   fail: Fail,
 ): void {
@@ -119,13 +134,21 @@ function readTimes(
     const number = directive ? wholeNumber(/\d+/.exec(directive.value)?.[0]) : otherwise;
     if (!setNumber(check, key, number)) fail(directive, `${directive?.key} is outside the bounds of a check`);
   };
-  const timeouts = isHttp
+  const isNegotiated = NEGOTIATED.includes(check.type);
+  const timeouts = isNegotiated
     ? (['negotiatetimeout', 'checktimeout'] as const)
     : (['checktimeout', 'negotiatetimeout'] as const);
   const timeout = [...timeouts.map(ownOf), ...timeouts.map(globalOf)].find((each) => each !== undefined);
-  set('timeout', timeout, isHttp ? DEFAULT_NEGOTIATE_TIMEOUT : DEFAULT_TIMEOUT);
+  set('timeout', timeout, isNegotiated ? DEFAULT_NEGOTIATE_TIMEOUT : DEFAULT_TIMEOUT);
   set('fall', ownOf('failurecount') ?? globalOf('failurecount'), 1);
   set('interval', intervalOf(ownOf, globalOf), DEFAULT_INTERVAL);
+}
+
+/** Several echoes within one check of ldirectord are several checks here. */
+function readAttempts(check: CheckDraft, directive: Directive | undefined, fail: Fail): void {
+  const attempts = directive ? (wholeNumber(directive.value) ?? 0) : 1;
+  if (attempts > 1) check.retryInterval = ECHO_RETRY;
+  if (!setNumber(check, 'fall', check.fall * attempts)) fail(directive, 'invalid checkcount');
 }
 
 /** Returns the check of one server, or why it has none. `command`: the words before the server's address and port. */
@@ -137,7 +160,7 @@ function serverCheck(
   const check = { ...common };
   const { address, port: forwarded } = server.destination.destination;
   const isHttp = HTTP.includes(check.type);
-  if (server.receive !== undefined && isHttp) {
+  if (server.receive !== undefined && (isHttp || check.type === 'dns')) {
     const why = setRequest(check, server.request!, server.receive);
     if (why !== undefined) return why;
   }
@@ -146,9 +169,9 @@ function serverCheck(
     check.command = [...command, isIPv6(address) ? '[$ADDRESS]' : '$ADDRESS', port];
     return check;
   }
-  if (check.port !== undefined) return check;
-  // A check is made at the port that the file gives the real server.
-  const port = server.port === 0 && isHttp ? (check.type === 'https' ? 443 : 80) : server.port;
+  if (check.port !== undefined || check.type === 'ping') return check;
+  // A check is made at the port that the file gives the real server, or at the usual one.
+  const port = server.port === 0 ? (USUAL_PORTS[check.type] ?? 0) : server.port;
   if (port === forwarded && port !== 0) return check;
   return setNumber(check, 'port', port) ? check : 'the real server has no port to check';
 }
@@ -182,6 +205,7 @@ function intervalOf(ownOf: Find, globalOf: Find): Directive | undefined {
 function typeOf(draft: Draft, head: Directive, ownOf: Find): Check['type'] | undefined {
   const { service } = draft;
   const kind = ownOf('checktype');
+  const isUdp = 'protocol' in service && service.protocol === 'udp';
   const asked = ownOf('service');
   const name = asked?.value ?? ('port' in service ? (SERVICES[service.port] ?? 'none') : 'none');
   const report = kind ?? asked ?? head;
@@ -193,14 +217,14 @@ function typeOf(draft: Draft, head: Directive, ownOf: Find): Check['type'] | und
       kind!.leave('off: ldirectord does not use the real servers of this service, so they were left out');
       return undefined;
     case 'connect':
-      if (!('protocol' in service) || service.protocol !== 'udp') return 'tcp';
-      report.leave(`ldirectord sends an ICMP echo, which is not supported: ${UNCHECKED}`);
-      return undefined;
+      return isUdp ? 'ping' : 'tcp';
+    case 'ping':
+      return 'ping';
     case 'external':
     case 'external-perl':
       return 'command';
     case 'negotiate':
-      if (name === 'http' || name === 'https') return name;
+      if (name === 'http' || name === 'https' || name === 'dns' || name === 'smtp') return name;
       if (name === 'none') return undefined;
       (asked ?? report).leave(`the service ${name} is not supported: ${UNCHECKED}`);
       return undefined;
@@ -210,8 +234,8 @@ function typeOf(draft: Draft, head: Directive, ownOf: Find): Check['type'] | und
   }
 }
 
-function readHttp(check: CheckDraft, servers: readonly RealServer[], ownOf: Find, fail: Fail): void {
-  const [request, receive, host, method] = ['request', 'receive', 'virtualhost', 'httpmethod'].map(ownOf);
+function readHttp(check: CheckDraft, ownOf: Find, fail: Fail): void {
+  const [host, method] = ['virtualhost', 'httpmethod'].map(ownOf);
   check.status = [[200, 299]];
   check.redirects = LWP_REDIRECTS;
   if (check.type === 'https') check.verify = false;
@@ -219,21 +243,38 @@ function readHttp(check: CheckDraft, servers: readonly RealServer[], ownOf: Find
   if (!/^[!-~]+$/.test(check.host)) fail(host, 'invalid virtualhost');
   if (method && method.value.toUpperCase() !== 'GET')
     fail(method, `the method ${method.value} is not supported`);
-  if (servers.every((server) => server.receive !== undefined)) return;
-  const why = setRequest(check, unquoted(request?.value ?? '/'), unquoted(receive?.value ?? ''));
-  if (why !== undefined) fail(why.startsWith('invalid request') ? request : receive, why);
 }
 
-/** Sets the path and the pattern; returns why they are invalid. */
+/** Sets the request and the pattern of servers that have none in their line. */
+function readRequest(check: CheckDraft, servers: readonly RealServer[], ownOf: Find, fail: Fail): void {
+  const [request, receive] = ['request', 'receive'].map(ownOf);
+  if (servers.every((server) => server.receive !== undefined)) return;
+  const why = setRequest(check, unquoted(request?.value ?? '/'), unquoted(receive?.value ?? ''));
+  if (why !== undefined) fail(why.startsWith('invalid request') ? request : (receive ?? request), why);
+}
+
+/** Sets the path or the name, and the pattern; returns why they are invalid. */
 function setRequest(check: CheckDraft, request: string, receive: string): string | undefined {
-  if (request.includes('://') || !/^[!-~]+$/.test(request))
+  if (check.type === 'dns') {
+    const why = setQuery(check, request.replace(/^\//, ''));
+    if (why !== undefined) return why;
+    if (receive === '') return 'ldirectord finds no server up without a pattern for the address';
+  } else if (request.includes('://') || !/^[!-~]+$/.test(request))
     return 'invalid request: expected a path without blanks';
-  check.path = `/${request.replace(/^\/+/, '')}`;
+  else check.path = `/${request.replace(/^\/+/, '')}`;
   const pattern = receive === '' ? undefined : translatePattern(receive);
   delete check.match;
   if (pattern && 'why' in pattern) return pattern.why;
   if (pattern) check.match = pattern.match;
   return undefined;
+}
+
+/** ldirectord queries the address of a name, or the name of an address. */
+function setQuery(check: CheckDraft, request: string): string | undefined {
+  check.record = isIPv4(request) ? 'PTR' : 'A';
+  check.query = isIPv4(request) ? `${request.split('.').reverse().join('.')}.in-addr.arpa` : request;
+  if (new RegExp(CHECK_KEYS.query.pattern).test(check.query)) return undefined;
+  return 'invalid request: expected a host name or an IPv4 address';
 }
 
 /** Returns the program and the virtual service; the address and the port of the real server follow. No shell splits it. */

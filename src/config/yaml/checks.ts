@@ -20,8 +20,11 @@ const ONLY: Readonly<Partial<Record<keyof YamlCheck, readonly Check['type'][]>>>
   sni: ['https'],
   verify: ['https'],
   send: ['udp'],
-  expect: [...HTTP, 'udp'],
-  match: HTTP,
+  query: ['dns'],
+  record: ['dns'],
+  helo: ['smtp'],
+  expect: [...HTTP, 'udp', 'dns'],
+  match: [...HTTP, 'dns'],
   command: ['command'],
   'max-step': ['agent'],
 };
