@@ -199,7 +199,7 @@ export class Director {
   /** Yields copies of the services. Each is made when it is requested; what is added or deleted meanwhile may be missing. */
   *services(now: number): Iterable<ServiceSnapshot> {
     this.#advance(now);
-    for (const service of this.context.services.all) yield snapshotOfService(service);
+    for (const service of this.context.services.all) yield snapshotOfService(this.context, service);
   }
 
   /** Returns the names of the services. */
@@ -210,7 +210,7 @@ export class Director {
   /** Returns a copy of one service; undefined: not found. */
   service(name: ServiceAddress): ServiceSnapshot | undefined {
     const service = this.context.services.get(serviceKey(name));
-    return service && snapshotOfService(service);
+    return service && snapshotOfService(this.context, service);
   }
 
   /** Returns a copy of everything but the services. */

@@ -1,5 +1,7 @@
 /** The interface of a kernel path whose programs forward packets of the connection table, and its place in a director. */
 import type { Row } from '../model/connection.ts';
+import type { Admission } from '../model/kernel-admission.ts';
+import type { Service } from './service.ts';
 
 /** Programs of the kernel find connections in the rows of the table. What they cannot handle comes to the director. */
 export interface KernelPath {
@@ -9,10 +11,20 @@ export interface KernelPath {
   hold(row: Row): void;
   /** Adds what programs counted for the destination of that number to its counters, its service's and the director's. */
   collect(destination: number): void;
+  /** Returns what admits new connections of the service; undefined: there are no programs. */
+  admission(service: Service): Admission | undefined;
+  /** Sees that the director admitted a connection of the service. */
+  admitted(service: Service): void;
 }
 
 /** Does nothing: for a director without a kernel path. */
-export const noKernelPath: KernelPath = { learn: () => {}, hold: () => {}, collect: () => {} };
+export const noKernelPath: KernelPath = {
+  learn: () => {},
+  hold: () => {},
+  collect: () => {},
+  admission: () => undefined,
+  admitted: () => {},
+};
 
 /** The kernel path of a director, if any. Connections can be excluded from it. */
 export class AttachedKernelPath implements KernelPath {
@@ -52,5 +64,13 @@ export class AttachedKernelPath implements KernelPath {
 
   collect(destination: number): void {
     this.#path.collect(destination);
+  }
+
+  admission(service: Service): Admission | undefined {
+    return this.#path.admission(service);
+  }
+
+  admitted(service: Service): void {
+    this.#path.admitted(service);
   }
 }

@@ -132,6 +132,11 @@ export class Service implements VirtualService {
     return all;
   }
 
+  /** Reports whether programs can read its list of destinations. */
+  get isListed(): boolean {
+    return this.#records.isListed(this.index);
+  }
+
   #list(): void {
     this.#records.setList(this.index, this.destinations);
   }

@@ -14,12 +14,17 @@ import { TCP_STATES } from './path/tcp-state.ts';
 import { UDP_STATES } from './path/udp-state.ts';
 import type { RealDestination, Service } from './service.ts';
 
-export function snapshotOfService(service: Service): ServiceSnapshot {
+export function snapshotOfService(
+  { kernelPath }: Pick<Core, 'kernelPath'>,
+  service: Service,
+): ServiceSnapshot {
+  const admission = kernelPath.admission(service);
   return {
     service: serviceAddress(service, formatAddress),
     options: service.options,
     stats: service.meter.traffic(),
     rates: service.meter.rate(),
+    ...(admission && { admission }),
     destinations: service.destinations.map(snapshotOfDestination),
   };
 }

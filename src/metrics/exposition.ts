@@ -1,6 +1,7 @@
 /** Formats a snapshot as Prometheus text, under lvs_ names and under those of node_exporter's ipvs collector. */
 import { Registry } from 'prom-client';
 import { acceptsConnections } from '../model/destination.ts';
+import { UPCALL_REASONS, type UpcallReason } from '../model/kernel-admission.ts';
 import { Slice } from '../model/slice.ts';
 import type {
   DestinationSnapshot,
@@ -98,6 +99,13 @@ function serviceStates(services: readonly ServiceSnapshot[]): Family[] {
       'lvs_service_destinations_available',
       'Destinations that accept new connections: their weight is above 0, and they are not overloaded.',
       each(({ destinations }) => destinations.filter(acceptsConnections).length),
+    ),
+    gauge(
+      'lvs_service_kernel_admission',
+      'Whether programs of the kernel admit new connections of a virtual service (1), or the process does (0).',
+      services.flatMap((each) =>
+        each.admission === undefined ? [] : [[serviceLabels(each), Number(each.admission === 'kernel')]],
+      ),
     ),
   ];
 }
@@ -268,6 +276,16 @@ function process(its: Surroundings): Family[] {
       'lvs_offload_admitted_total',
       'New connections that the kernel path admitted without the process, as of the last tick of the estimator.',
       offload ? single(offload.admitted) : [],
+    ),
+    counter(
+      'lvs_offload_left_connections_total',
+      'New connections that the process admitted although there is a kernel path, by reason.',
+      offload
+        ? (Object.keys(UPCALL_REASONS) as UpcallReason[]).map((reason) => [
+            { reason },
+            offload.leftToDirector[reason] ?? 0,
+          ])
+        : [],
     ),
     gauge(
       'lvs_event_loop_longest_turn_seconds',

@@ -1,5 +1,6 @@
 /** What the director would do with a packet, and why, step by step. Plain JSON. */
 import type { ConnectionMethod, DestinationAddress, ForwardingMethodName } from './destination.ts';
+import type { Admission } from './kernel-admission.ts';
 import type { ServiceAddress } from './service.ts';
 import type { ConnectionSnapshot } from './snapshot.ts';
 import type { Verdict } from './verdict.ts';
@@ -41,6 +42,8 @@ export type Step =
       readonly near: readonly NearMiss[];
       /** False: the packet matches the service but does not begin a connection, so it was not scheduled. */
       readonly asked: boolean;
+      /** What admits new connections of the service; missing without a kernel path. */
+      readonly admission?: Admission;
     }
   | {
       readonly step: 'scheduler';

@@ -2,6 +2,7 @@
 import type { CheckSnapshot } from './check.ts';
 import type { SyncDaemon } from './command.ts';
 import type { DestinationAddress, ForwardingMethodName, TunnelOptions } from './destination.ts';
+import type { Admission } from './kernel-admission.ts';
 import type { ServiceAddress, ServiceOptions } from './service.ts';
 import type { Settings, Timeouts } from './settings.ts';
 import type { DropReason } from './verdict.ts';
@@ -36,6 +37,8 @@ export interface ServiceSnapshot {
   readonly options: ServiceOptions;
   readonly stats: Traffic;
   readonly rates: Traffic;
+  /** What admits its new connections; missing without a kernel path. */
+  readonly admission?: Admission;
   /** In the kernel's order, newest first. */
   readonly destinations: readonly DestinationSnapshot[];
 }

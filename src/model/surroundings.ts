@@ -1,5 +1,7 @@
 /** State of a running director outside its snapshot: the process, the packet driver, the host. Plain JSON. */
 
+import type { UpcallCounts } from './kernel-admission.ts';
+
 /** Times in seconds. */
 export interface EventLoopDelay {
   readonly mean: number;
@@ -64,8 +66,13 @@ export interface Surroundings {
   /** Announcements of VIPs (gratuitous ARP, unsolicited neighbor advertisements) since the start. */
   readonly announcements: number;
   /**
-   * With a kernel path: packets that it handed up and that it forwarded itself, and connections that it admitted, since the
-   * start.
+   * With a kernel path: packets that it handed up and that it forwarded itself, connections that it admitted, and those that
+   * the director admitted, by reason, since the start.
    */
-  readonly offload?: { readonly upcalls: number; readonly forwarded: number; readonly admitted: number };
+  readonly offload?: {
+    readonly upcalls: number;
+    readonly forwarded: number;
+    readonly admitted: number;
+    readonly leftToDirector: UpcallCounts;
+  };
 }

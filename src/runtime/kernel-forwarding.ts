@@ -7,6 +7,7 @@ import type { KernelPath } from '../director/kernel-path.ts';
 import type { RealDestination, Service } from '../director/service.ts';
 import type { Row } from '../model/connection.ts';
 import { CONNECTIONS, IN_PACKETS, OUT_OCTETS, OUT_PACKETS } from '../model/counters.ts';
+import type { Admission, UpcallCounts, UpcallReason } from '../model/kernel-admission.ts';
 import { Slice } from '../model/slice.ts';
 import type { ClientRoutes } from '../offload/client-routes.ts';
 import type { FindNextHop, NextHops } from '../offload/next-hops.ts';
@@ -17,6 +18,7 @@ import type { Ticks } from '../table/ticks.ts';
 import { isV4 } from '../wire/address.ts';
 import { IPV4_HEADER } from '../wire/ipv4.ts';
 import { IPV6_HEADER, MIN_MTU6 } from '../wire/ipv6.ts';
+import { everyProgram, type HasProgram, KernelAdmissions } from './kernel-admissions.ts';
 
 /** Places of the connection table that are read without a pause. */
 const PLACES_PER_PORTION = 16_384;
@@ -41,7 +43,7 @@ const MAX_LENGTH = 0xffff;
 export class KernelForwarding implements KernelPath {
   /** Packets that programs forwarded, and connections that they made, as of the last `collect`. */
   forwarded = 0;
-  admitted = 0;
+  admittedByPrograms = 0;
   readonly #core: Director['context'];
   readonly #shared: SharedTable;
   readonly #find: FindNextHop;
@@ -52,9 +54,17 @@ export class KernelForwarding implements KernelPath {
   /** Changes of path MTUs that the next hops of destinations follow. */
   #pathChanges = 0;
 
+  readonly #admissions: KernelAdmissions;
+
   /** `director` must have been made with the shared table. */
-  constructor(director: Director, shared: SharedTable, find: FindNextHop) {
+  constructor(
+    director: Director,
+    shared: SharedTable,
+    find: FindNextHop,
+    hasProgram: HasProgram = everyProgram,
+  ) {
     this.#core = director.context;
+    this.#admissions = new KernelAdmissions(this.#core, hasProgram);
     this.#shared = shared;
     this.#find = find;
     director.context.kernelPath.attach(this);
@@ -82,6 +92,19 @@ export class KernelForwarding implements KernelPath {
     if (hop.isNeighbor && number !== 0) clients.learn(caddr, hop.interfaceIndex, number);
   }
 
+  /** Connections that the director admitted, by reason. */
+  get leftToDirector(): UpcallCounts {
+    return this.#admissions.left;
+  }
+
+  admission(service: Service): Admission {
+    return this.#admissions.of(service);
+  }
+
+  admitted(service: Service): void {
+    this.#admissions.count(service);
+  }
+
   hold(row: Row): void {
     this.#core.table.setHeld(row, true);
   }
@@ -94,7 +117,7 @@ export class KernelForwarding implements KernelPath {
     const { destinations, total, counts } = this.#core;
     this.forwarded += gained[IN_PACKETS]! + gained[OUT_PACKETS]!;
     const admitted = gained[CONNECTIONS]!;
-    this.admitted += admitted;
+    this.admittedByPrograms += admitted;
     counts.admitted += admitted;
     counts.scheduled += admitted;
     counts.reused += gained[REUSED]!;
@@ -170,14 +193,17 @@ export class KernelForwarding implements KernelPath {
   #assess(service: Service): void {
     let longest = MAX_LENGTH;
     let isInIpv4 = false;
-    let isEmpty = true;
+    let obstacle: UpcallReason | undefined = 'no-destination';
     for (const destination of service.destinations) {
       if (destination.weight === 0) continue;
-      isEmpty = false;
-      longest = Math.min(longest, this.#longestTo(destination));
+      if (obstacle === 'no-destination') obstacle = undefined;
+      const its = this.#longestTo(destination);
+      if (its <= 0) obstacle ??= this.#obstacleTo(destination);
+      longest = Math.min(longest, its);
       isInIpv4 ||= destination.method === 'tunnel' && isV4(destination.address);
     }
-    service.setForwardable(isEmpty ? 0 : Math.max(0, longest), isInIpv4);
+    service.setForwardable(obstacle === undefined ? longest : 0, isInIpv4);
+    this.#admissions.note(service, obstacle);
   }
 
   /** Returns the bytes of the longest packet that programs forward to the destination; 0: none. */
@@ -193,6 +219,14 @@ export class KernelForwarding implements KernelPath {
     if (tunnel.type !== 'ipip') return 0;
     if (isV4(address)) return service.family === 4 ? mtu - IPV4_HEADER : 0;
     return mtu < MIN_MTU6 + IPV6_HEADER ? 0 : mtu - IPV6_HEADER;
+  }
+
+  /** Returns why programs forward no first packet to the destination. */
+  #obstacleTo({ method, tunnel, address, service }: RealDestination): UpcallReason {
+    if (method !== 'tunnel') return 'next-hop';
+    if (this.#core.settings.pmtu_disc === 0) return 'fragments';
+    const isUnsupported = tunnel.type !== 'ipip' || (isV4(address) && service.family === 6);
+    return isUnsupported ? 'tunnel-type' : 'next-hop';
   }
 
   /** Finds the next hop of a destination. Reports whether it is known. */

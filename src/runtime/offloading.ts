@@ -4,6 +4,7 @@ import { VerifierError } from '../ebpf/program.ts';
 import type { Routes } from '../host/routes.ts';
 import type { Tap } from '../io/tap.ts';
 import type { UpcallIo } from '../io/upcalls.ts';
+import type { UpcallCounts } from '../model/kernel-admission.ts';
 import type { OwnedChange } from '../model/owned-packets.ts';
 import { Slice } from '../model/slice.ts';
 import type { Attachments } from '../offload/attach.ts';
@@ -110,13 +111,23 @@ export class Offloading {
 
   /** Connections that programs admitted. */
   get admitted(): number {
-    return this.#forwarding?.admitted ?? 0;
+    return this.#forwarding?.admittedByPrograms ?? 0;
+  }
+
+  /** Connections that the director admitted, by reason. */
+  get leftToDirector(): UpcallCounts {
+    return this.#forwarding?.leftToDirector ?? {};
   }
 
   /** `director` must have been made with the shared table: programs forward packets of its connections from now on. */
   start(director: Director): void {
     this.#director = director;
-    this.#forwarding = new KernelForwarding(director, this.shared, (to) => this.#finder.find(to));
+    this.#forwarding = new KernelForwarding(
+      director,
+      this.shared,
+      (to) => this.#finder.find(to),
+      (scheduler) => this.#schedulers.has(scheduler),
+    );
     this.#timer = setInterval(() => this.check(), CHECK_MS);
     this.#finder.start(director.context.forwarding.host);
   }

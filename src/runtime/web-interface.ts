@@ -81,6 +81,7 @@ export async function openWebInterface(options: WebInterfaceOptions): Promise<Se
           upcalls: offloading.io.upcalls,
           forwarded: offloading.forwarded,
           admitted: offloading.admitted,
+          leftToDirector: { ...offloading.leftToDirector },
         },
       }),
     };

@@ -71,6 +71,11 @@ export class ServiceRecords extends Records {
     this.#publish(index, SERVICE.list, list);
   }
 
+  /** Reports whether the service has a list with destinations. */
+  isListed(index: number): boolean {
+    return this.word(index, SERVICE.list + 4) > 0;
+  }
+
   /** Replaces the table of a hashing scheduler; an empty one is not known yet, or has no room. */
   setTable(index: number, destinations: readonly Numbered[]): void {
     const table = this.#lists.replace(this.#table[index] ?? NO_LIST, destinations.map(numberOf));

@@ -114,18 +114,22 @@ export const SNAPSHOT_SCHEMA = {
       inOctets: number,
       outOctets: number,
     }),
-    service: object({
-      service: {
-        oneOf: [
-          object({ protocol: { enum: ['tcp', 'udp', 'sctp'] }, address: string, port: integer }),
-          object({ mark: integer, family: { enum: [4, 6] } }),
-        ],
+    service: object(
+      {
+        service: {
+          oneOf: [
+            object({ protocol: { enum: ['tcp', 'udp', 'sctp'] }, address: string, port: integer }),
+            object({ mark: integer, family: { enum: [4, 6] } }),
+          ],
+        },
+        options: { type: 'object', required: ['scheduler'], properties: { scheduler: string } },
+        stats: ref('traffic'),
+        rates: ref('traffic'),
+        admission: { ...string, description: 'kernel, or why the process admits new connections' },
+        destinations: list(ref('destination')),
       },
-      options: { type: 'object', required: ['scheduler'], properties: { scheduler: string } },
-      stats: ref('traffic'),
-      rates: ref('traffic'),
-      destinations: list(ref('destination')),
-    }),
+      ['admission'],
+    ),
     destination: object(
       {
         address: string,
@@ -173,7 +177,7 @@ export const SNAPSHOT_SCHEMA = {
         }),
         conditions: list(object({ name: string, text: string })),
         announcements: integer,
-        offload: object({ upcalls: integer, forwarded: integer, admitted: integer }),
+        offload: object({ upcalls: integer, forwarded: integer, admitted: integer, leftToDirector: counts }),
       },
       ['offload'],
     ),

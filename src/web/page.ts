@@ -1,5 +1,6 @@
 /** Renders the status page as HTML. The script only replaces it by newer versions. */
 
+import { UPCALL_REASONS } from '../model/kernel-admission.ts';
 import { formatDestination, formatRule, formatService } from '../model/naming.ts';
 import { Slice } from '../model/slice.ts';
 import type { DestinationSnapshot, ServiceSnapshot, Snapshot, Traffic } from '../model/snapshot.ts';
@@ -56,7 +57,7 @@ ${events(observed.events.latest)}
 <footer>
 <dl>
 <div><dt>Datapath</dt><dd>${surroundings.datapath}${surroundings.running ? '' : ', not running'}</dd></div>
-${surroundings.offload ? html`<div><dt>Kernel path</dt><dd>${short(surroundings.offload.forwarded)} packets forwarded, ${short(surroundings.offload.upcalls)} upcalls</dd></div>` : undefined}
+${surroundings.offload ? html`<div><dt>Kernel path</dt><dd>${short(surroundings.offload.forwarded)} packets forwarded, ${short(surroundings.offload.upcalls)} upcalls, ${short(surroundings.offload.admitted)} connections admitted, ${short(Object.values(surroundings.offload.leftToDirector).reduce((sum, left) => sum + left, 0))} by the process</dd></div>` : undefined}
 <div><dt>Lost before the director</dt><dd>${short(Object.values(surroundings.losses).reduce((sum, lost) => sum + lost, 0))} packets</dd></div>
 <div><dt>Event loop delay</dt><dd>${(surroundings.eventLoopDelay.p99 * 1000).toFixed(1)} ms (99th percentile)</dd></div>
 <div><dt>Uptime</dt><dd>${duration(surroundings.uptime)}</dd></div>
@@ -104,7 +105,7 @@ ${graphOf(history.total)}
 }
 
 function serviceSection(each: ServiceSnapshot, id: string, history: History): Html {
-  const { service, options, destinations, rates } = each;
+  const { service, options, destinations, rates, admission } = each;
   const name = formatService(service);
   const gained = destinations.map((one) => history.gained(formatRule(service, one)));
   const allGained = gained.reduce((sum, one) => sum + one, 0);
@@ -114,6 +115,9 @@ function serviceSection(each: ServiceSnapshot, id: string, history: History): Ht
     ...(options.persistent ? [`persistent ${options.persistent} s`] : []),
     ...(options.engine ? [`engine ${options.engine}`] : []),
     ...(options.ops ? ['one packet'] : []),
+    ...(admission === undefined || admission === 'kernel'
+      ? []
+      : [`admitted by the process: ${UPCALL_REASONS[admission]}`]),
   ];
   return html`<section class="service" aria-labelledby="${id}">
 <header>

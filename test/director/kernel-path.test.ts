@@ -19,6 +19,8 @@ test('programs track no answer to a SYN or SYN+ACK before the director has track
     hold: () => steps.push('hold'),
     learn: () => steps.push('learn'),
     collect: () => {},
+    admission: () => undefined,
+    admitted: () => {},
   });
   for (const line of [
     '203.0.113.7:4000 > 192.0.2.80:80 SYN',

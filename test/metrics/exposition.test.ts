@@ -106,7 +106,10 @@ test('promtool reports no problem', async ({ skip }) => {
   skip(missing !== undefined, missing);
   const director = new ObservedDirector().serve(WEB, { '10.0.0.1': 3 }).serve(MARK, { '10.0.0.1': 3 });
   director.checks.set('10.0.0.1', { type: 'tcp', state: 'up', since: 1, message: 'ok', weight: 3 });
-  director.around = { ...surroundings, offload: { upcalls: 1, forwarded: 1, admitted: 1 } };
+  director.around = {
+    ...surroundings,
+    offload: { upcalls: 1, forwarded: 1, admitted: 1, leftToDirector: { persistence: 4 } },
+  };
   const { status, stdout, stderr } = spawnSync(PROMTOOL, ['check', 'metrics'], {
     input: await text(director),
     encoding: 'utf8',

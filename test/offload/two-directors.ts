@@ -52,7 +52,8 @@ export class Alone extends Directed {
 
   /** All that can be seen of it, rates and statistics included; packets by verdict apart. */
   get seen() {
-    const { services, stats, rates, drops, counts, timeouts } = this.director.snapshot(this.now);
+    const { services: all, stats, rates, drops, counts, timeouts } = this.director.snapshot(this.now);
+    const services = all.map(({ admission: _, ...service }) => service);
     const { admitted, templated, scheduled, refused, expired, reused } = counts;
     return {
       ...{ services, stats, rates, drops, timeouts },
@@ -111,7 +112,7 @@ export class Offloaded extends Alone {
 
   /** Connections that programs made. */
   get admitted(): number {
-    return this.#forwarding.admitted;
+    return this.#forwarding.admittedByPrograms;
   }
 
   override receiveFrame(frame: Frame): Verdict {

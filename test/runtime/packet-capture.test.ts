@@ -64,6 +64,8 @@ test('the kernel path leaves the connections of the service to the director duri
     learn: (row) => void known.add(row),
     hold: (row) => void known.delete(row),
     collect: () => {},
+    admission: () => undefined,
+    admitted: () => {},
   };
   context.kernelPath.attach(path);
   const open = (client: string, port: number, server: string) => {

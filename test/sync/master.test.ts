@@ -133,7 +133,13 @@ describe('with a kernel path', () => {
 
   function withKernelPath(): SyncedDirector {
     const directed = new SyncedDirector();
-    directed.director.context.kernelPath.attach({ learn: () => {}, hold: () => {}, collect: () => {} });
+    directed.director.context.kernelPath.attach({
+      learn: () => {},
+      hold: () => {},
+      collect: () => {},
+      admission: () => undefined,
+      admitted: () => {},
+    });
     directed.serve(WEB, ['10.0.0.1:80']);
     return directed;
   }

@@ -42,7 +42,10 @@ test('the snapshot matches its schema', async () => {
   observed.serve(WEB, { '10.0.0.1': 1, '10.0.0.2': 0 }, { persistent: 300 }).serve(MARK);
   observed.checks.set('10.0.0.2', { type: 'tcp', state: 'down', since: 1, message: 'refused', weight: 1 });
   observed.events.add(new Date(0), 'info', 'ready', { services: 2, left: undefined });
-  observed.around = { ...surroundings, offload: { upcalls: 3, forwarded: 1, admitted: 1 } };
+  observed.around = {
+    ...surroundings,
+    offload: { upcalls: 3, forwarded: 1, admitted: 1, leftToDirector: { persistence: 4 } },
+  };
   await using served = await Served.open({}, observed);
   const schema = await (await served.get('/api/v1/schema')).json();
   const validate = new Ajv2020({ strict: true, allowUnionTypes: true }).compile(schema as object);

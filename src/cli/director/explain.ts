@@ -3,6 +3,7 @@ import { isIPv6 } from 'node:net';
 import type { PacketApi } from '../../control/director-api.ts';
 import { LvsError } from '../../model/errors.ts';
 import type { Candidate, Explanation, Step } from '../../model/explanation.ts';
+import { type Admission, UPCALL_REASONS } from '../../model/kernel-admission.ts';
 import { formatDestination, formatService } from '../../model/naming.ts';
 import type { Protocol } from '../../model/service.ts';
 import { DROP_REASONS, type Verdict } from '../../model/verdict.ts';
@@ -83,14 +84,20 @@ function foundLines({ what, connection, fromClient }: Extract<Step, { step: 'fou
   return [row(what, `${ends.join(' -> ')}, ${state}, ${expires} s left${side}`)];
 }
 
-function serviceLines({ service, near, asked }: Extract<Step, { step: 'service' }>): string[] {
+function serviceLines({ service, near, asked, admission }: Extract<Step, { step: 'service' }>): string[] {
   const name = service ? formatService(service) : 'none matches';
   const unasked = service && !asked ? ', but the packet does not begin a connection' : '';
   return [
     row('service', `${name}${unasked}`),
     ...near.map((miss) => row('', `not ${formatService(miss.service)}: ${miss.why}`)),
+    ...(asked && admission ? [row('kernel path', admissionText(admission))] : []),
   ];
 }
+
+const admissionText = (admission: Admission): string =>
+  admission === 'kernel'
+    ? 'programs admit new connections of this service'
+    : `the process admits new connections of this service: ${UPCALL_REASONS[admission]}`;
 
 function schedulerLines(step: Extract<Step, { step: 'scheduler' }>): string[] {
   const { scheduler, rule, candidates, more, chosen } = step;

@@ -64,12 +64,13 @@ function nameOf(destination: DestinationSnapshot): string {
   return `  ${formatDestination(destination)}${word === 'up' ? '' : ` ${word}`}`;
 }
 
-function serviceRows({ service, options, rates, destinations }: ServiceSnapshot): Row[] {
+function serviceRows({ service, options, rates, destinations, admission }: ServiceSnapshot): Row[] {
   const active = destinations.reduce((sum, one) => sum + one.activeConnections, 0);
   const inactive = destinations.reduce((sum, one) => sum + one.inactiveConnections, 0);
+  const path = admission === undefined || admission === 'kernel' ? '' : `, by the process (${admission})`;
   return [
     row(
-      `${formatService(service)} ${options.scheduler}`,
+      `${formatService(service)} ${options.scheduler}${path}`,
       '',
       '',
       figure(active),

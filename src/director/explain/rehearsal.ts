@@ -52,13 +52,16 @@ export function rehearse(
       ...(chosen && { chosen: { address: formatAddress(chosen.address), port: chosen.port } }),
     });
   });
-  const tellService = (found: Service | undefined, mark: number, asked: boolean) =>
+  const tellService = (found: Service | undefined, mark: number, asked: boolean) => {
+    const admission = found && real.kernelPath.admission(found);
     steps.push({
       step: 'service',
       ...(found && { service: serviceAddress(found, formatAddress) }),
       near: nearMisses(real.services.all, packet, mark, found),
       asked,
+      ...(admission && { admission }),
     });
+  };
 
   const originals = new Map<Row, Row>();
   const engineData = new Map<Row, string>();

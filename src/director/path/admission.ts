@@ -115,7 +115,8 @@ export class Admission {
     const kind = service.options.ops && arrival.protocol === UDP ? ONE_PACKET : 0;
     const row = bind(this.#core, arrival, { destination, dport, kind, salt: 0 });
     if (row === NONE) return 'table-full';
-    const { total, counts } = this.#core;
+    const { total, counts, kernelPath } = this.#core;
+    kernelPath.admitted(service);
     destination.counters[CONNECTIONS]!++;
     service.counters[CONNECTIONS]!++;
     total.counters[CONNECTIONS]!++;

@@ -10,10 +10,16 @@ export class SchedulerPrograms {
   readonly #parts: ScheduleParts;
   /** Schedulers whose programs were loaded, or refused by the kernel. */
   readonly #known = new Set<string>();
+  readonly #loaded = new Set<string>();
 
   constructor(programs: Pick<ProgramTable, 'load'>, parts: ScheduleParts) {
     this.#programs = programs;
     this.#parts = parts;
+  }
+
+  /** Reports whether the scheduler's program was loaded. */
+  has(scheduler: string): boolean {
+    return this.#loaded.has(scheduler);
   }
 
   /**
@@ -30,6 +36,7 @@ export class SchedulerPrograms {
       throw error;
     }
     this.#known.add(scheduler);
+    this.#loaded.add(scheduler);
   }
 }
 

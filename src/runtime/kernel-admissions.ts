@@ -1,0 +1,75 @@
+/** Which services' new connections programs admit; and why, and how often, the director admits those of the others. */
+import type { Director } from '../director/director.ts';
+import type { Service } from '../director/service.ts';
+import type { Admission, UpcallReason } from '../model/kernel-admission.ts';
+import { SCHEDULER } from '../table/record-layout.ts';
+import { TCP } from '../wire/tcp.ts';
+import { UDP } from '../wire/udp.ts';
+
+/** Share of the table in use from which the director admits all connections (src/director/published-settings.ts). */
+const NEARLY_FULL = 7 / 8;
+
+/** Reports whether programs can call a program of that scheduler. */
+export type HasProgram = (scheduler: string) => boolean;
+
+/** Assumes that all programs are loaded. */
+export const everyProgram: HasProgram = (scheduler) =>
+  scheduler !== 'director' && Object.hasOwn(SCHEDULER, scheduler);
+
+export class KernelAdmissions {
+  /** Connections that the director admitted, by reason. */
+  readonly left: Partial<Record<UpcallReason, number>> = {};
+  readonly #core: Director['context'];
+  readonly #hasProgram: HasProgram;
+  /** Services whose destinations are the obstacle. */
+  readonly #obstacles = new WeakMap<Service, UpcallReason>();
+
+  constructor(core: Director['context'], hasProgram: HasProgram) {
+    this.#core = core;
+    this.#hasProgram = hasProgram;
+  }
+
+  /** Notes why programs cannot forward to all destinations of the service; undefined: they can. */
+  note(service: Service, obstacle: UpcallReason | undefined): void {
+    if (obstacle === undefined) this.#obstacles.delete(service);
+    else this.#obstacles.set(service, obstacle);
+  }
+
+  of(service: Service): Admission {
+    return this.#reasonOf(service) ?? 'kernel';
+  }
+
+  /** Counts a connection that the director admitted. */
+  count(service: Service): void {
+    const { size, capacity } = this.#core.table;
+    const reason = this.#reasonOf(service) ?? (size >= capacity * NEARLY_FULL ? 'nearly-full' : 'packet');
+    this.left[reason] = (this.left[reason] ?? 0) + 1;
+  }
+
+  #reasonOf(service: Service): UpcallReason | undefined {
+    return this.#reasonOfAll() ?? reasonOfOptions(service) ?? this.#reasonOfDestinations(service);
+  }
+
+  /** Returns why the director admits all connections. */
+  #reasonOfAll(): UpcallReason | undefined {
+    const { isBackup, settings, dropRate, kernelPath } = this.#core;
+    if (isBackup && settings.backup_only !== 0) return 'backup';
+    if (dropRate !== 0) return 'drop-rate';
+    return kernelPath.isExcluding ? 'capture' : undefined;
+  }
+
+  #reasonOfDestinations(service: Service): UpcallReason | undefined {
+    if (!this.#hasProgram(service.options.scheduler)) return 'scheduler';
+    const obstacle = this.#obstacles.get(service);
+    if (obstacle !== undefined) return obstacle;
+    return service.isListed ? undefined : 'long-list';
+  }
+}
+
+function reasonOfOptions({ mark, protocol, port, persistence, options }: Service): UpcallReason | undefined {
+  if (mark !== 0) return 'mark';
+  if (protocol !== TCP && protocol !== UDP) return 'protocol';
+  if (port === 0) return 'every-port';
+  if (persistence > 0) return 'persistence';
+  return options.ops ? 'one-packet' : undefined;
+}

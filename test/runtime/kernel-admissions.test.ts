@@ -1,0 +1,85 @@
+/** Which new connections programs admit, and why the director admits the others, as operators see it. */
+import { expect, test } from 'vitest';
+import { linesOf } from '../../src/cli/director/explain.ts';
+import { topLines } from '../../src/cli/director/top.ts';
+import type { DestinationOptions } from '../../src/model/destination.ts';
+import type { ServiceOptions } from '../../src/model/service.ts';
+import { KernelForwarding } from '../../src/runtime/kernel-forwarding.ts';
+import { ordinaryMemory } from '../../src/table/memory.ts';
+import { type Address, formatAddress, parseAddress } from '../../src/wire/address.ts';
+import { parseMac } from '../../src/wire/ethernet.ts';
+import { packetOfLine } from '../../src/wire/packet-line.ts';
+import { sharedTable } from '../offload/shared-table.ts';
+import { Directed, OWN } from '../support/directed.ts';
+
+const MAC = parseMac('02:00:00:00:00:01')!;
+const WEB = 'tcp 192.0.2.80:80';
+const UNKNOWN = '10.0.0.9';
+
+/** A director whose only program of a scheduler is that of rr; the next hop of UNKNOWN is not known. */
+function kernelDirected() {
+  const shared = { ...sharedTable(ordinaryMemory, 128, 7), records: 4096 };
+  const directed = new Directed({ ...shared, maxConnections: 128 });
+  const hop = { interfaceIndex: 1, to: MAC, from: MAC, vlan: 0, mtu: 1500, source: parseAddress(OWN)! };
+  const find = (to: Address) => (formatAddress(to) === UNKNOWN ? undefined : hop);
+  const forwarding = new KernelForwarding(directed.director, shared, find, (name) => name === 'rr');
+  return { directed, forwarding };
+}
+
+type Options = Partial<ServiceOptions & DestinationOptions>;
+const tunnel = (type: 'gue' | 'gre'): Options => ({
+  method: 'tunnel',
+  tunnel: { type, port: 6080, checksum: 'none' },
+});
+
+test.each<[string, string, readonly string[], Options]>([
+  ['kernel', WEB, ['10.0.0.1:80'], {}],
+  ['no-destination', WEB, ['10.0.0.1:80'], { weight: 0 }],
+  ['persistence', WEB, ['10.0.0.1:80'], { persistent: 60 }],
+  ['one-packet', 'udp 192.0.2.80:53', ['10.0.0.1:53'], { ops: true }],
+  ['protocol', 'sctp 192.0.2.80:80', ['10.0.0.1:80'], {}],
+  ['every-port', 'tcp 192.0.2.80:0', ['10.0.0.1:0'], { persistent: 60 }],
+  ['mark', 'mark 7', ['10.0.0.1:80'], {}],
+  ['scheduler', WEB, ['10.0.0.1:80'], { scheduler: 'lblc' }],
+  ['long-list', WEB, Array.from({ length: 1025 }, (_, i) => `10.1.${i >> 8}.${i & 255}:80`), {}],
+  ['tunnel-type', WEB, ['10.0.0.1:80'], tunnel('gre')],
+  ['next-hop', WEB, ['10.0.0.1:80', `${UNKNOWN}:80`], {}],
+])('a snapshot has %s for %s', async (admission, name, destinations, options) => {
+  const { directed, forwarding } = kernelDirected();
+  directed.serve(name, [], options);
+  for (const each of destinations) directed.add(name, each, options);
+  await forwarding.review();
+  expect(directed.service(name).admission).toBe(admission);
+});
+
+test('top and explain have the reason, and connections that the director admits are counted by it', async () => {
+  const { directed, forwarding } = kernelDirected();
+  directed.serve(WEB, ['10.0.0.1:80'], { persistent: 60 });
+  directed.serve('tcp 192.0.2.80:443', ['10.0.0.1:443']);
+  await forwarding.review();
+  const explained = (port: number) =>
+    linesOf(
+      directed.director.explain(packetOfLine(`203.0.113.1:4000 > 192.0.2.80:${port} TCP SYN`), directed.now),
+    ).find((line) => line.startsWith('kernel path'));
+  expect(explained(80)).toBe(
+    'kernel path the process admits new connections of this service: the service is persistent',
+  );
+  expect(explained(443)).toBe('kernel path programs admit new connections of this service');
+  const lines = topLines(directed.director.snapshot(directed.now), new Date(0));
+  expect(lines.filter((line) => line.startsWith('tcp')).map((line) => line.split('  ')[0])).toEqual([
+    'tcp 192.0.2.80:80 rr, by the process (persistence)',
+    'tcp 192.0.2.80:443 rr',
+  ]);
+  expect(forwarding.leftToDirector).toEqual({});
+  directed.receive('203.0.113.1:4000 > 192.0.2.80:80 SYN');
+  directed.receive('203.0.113.1:4001 > 192.0.2.80:80 SYN');
+  // A packet that programs would have handled comes up for another reason.
+  directed.receive('203.0.113.1:4000 > 192.0.2.80:443 SYN');
+  directed.set('backup_only', 1);
+  directed.director.apply(
+    { op: 'start-daemon', daemon: { role: 'backup', interface: 'eth0', syncId: 0 } },
+    directed.now,
+  );
+  expect(directed.service(WEB).admission).toBe('backup');
+  expect(forwarding.leftToDirector).toEqual({ persistence: 2, packet: 1 });
+});
