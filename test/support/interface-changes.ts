@@ -1,11 +1,13 @@
-/** Changes an interface while the live driver captures on it; prints descriptors and memory. Run it in a separate namespace. */
+/**
+ * Changes an interface while the live driver captures on it; prints descriptors and memory. Run it in a separate namespace:
+ * `node interface-changes.js KIND [ROUNDS]`.
+ */
 import { execFileSync } from 'node:child_process';
 import { readdirSync, readFileSync } from 'node:fs';
 import { linkFacts } from '../../src/host/link-facts.ts';
 import { openLive } from '../../src/io/live.ts';
 import { loadSystem } from '../../src/sys/system.ts';
 
-const ROUNDS = Number(process.argv[2] ?? 100);
 const ip = (...args: string[]) => execFileSync('ip', args);
 const sleep = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
 const add = () => {
@@ -16,7 +18,7 @@ const add = () => {
 /** What happens to the interface in round `i`; all leave it up under its name. */
 const CHANGES: Readonly<Record<string, (i: number) => void>> = {
   mtu: (i) => ip('link', 'set', 'v0', 'mtu', String(i % 2 ? 1500 : 1400)),
-  'down and up': () => {
+  bounced: () => {
     ip('link', 'set', 'v0', 'down');
     ip('link', 'set', 'v0', 'up');
   },
@@ -31,11 +33,16 @@ const CHANGES: Readonly<Record<string, (i: number) => void>> = {
       ip('link', 'set', 'v0', 'up');
     }, 20);
   },
-  'deleted and made anew': () => {
+  recreated: () => {
     ip('link', 'del', 'v0');
     add();
   },
 };
+
+const [, , kind = '', rounds = '100'] = process.argv;
+const change = CHANGES[kind];
+if (!change) throw new Error(`unknown kind ${kind}: expected ${Object.keys(CHANGES).join(', ')}`);
+const ROUNDS = Number(rounds);
 
 /** Descriptors, and MiB of the process's memory map: the rings of captures are part of it. */
 function usage() {
@@ -59,20 +66,18 @@ const live = await openLive({
   system: await loadSystem().catch(() => undefined),
   notice: (_name, what) => events.push(what),
 });
-for (const [kind, change] of Object.entries(CHANGES)) {
-  let before = usage();
-  for (let i = 0; i < ROUNDS; i++) {
-    events = [];
-    const { index, mac } = linkFacts('v0')!;
-    change(i);
-    const now = linkFacts('v0');
-    if (now?.index !== index || now.mac !== mac) while (!events.includes('back')) await sleep(2);
-    await sleep(30);
-    // The first rounds fill what is kept for the next ones.
-    if (i === Math.min(9, ROUNDS >> 1)) before = usage();
-  }
-  await sleep(100);
-  process.stdout.write(`${JSON.stringify({ kind, before, after: usage() })}\n`);
+let before = usage();
+for (let i = 0; i < ROUNDS; i++) {
+  events = [];
+  const { index, mac } = linkFacts('v0')!;
+  change(i);
+  const now = linkFacts('v0');
+  if (now?.index !== index || now.mac !== mac) while (!events.includes('back')) await sleep(2);
+  await sleep(30);
+  // The first rounds fill what is kept for the next ones.
+  if (i === Math.min(9, ROUNDS >> 1)) before = usage();
 }
+await sleep(100);
+process.stdout.write(`${JSON.stringify({ before, after: usage() })}\n`);
 live[Symbol.dispose]();
 process.exit(0);
