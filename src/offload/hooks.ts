@@ -40,7 +40,7 @@ import { NEXT_HOP } from '../table/record-layout.ts';
 import { ETHERNET_HEADER, MAC, VLAN_ID, VLAN_TAG } from '../wire/ethernet.ts';
 import { IPV6_HEADER } from '../wire/ipv6.ts';
 import { TCP_HEADER } from '../wire/tcp.ts';
-import { ETHERTYPE, NETWORK, TAG_CONTROL, VLAN_TYPE } from './header-fields.ts';
+import { asLoaded, ETHERTYPE, NETWORK, TAG_CONTROL, VLAN_TYPE } from './header-fields.ts';
 
 /** Register of the context, in the whole program. */
 export const CONTEXT = R6;
@@ -156,12 +156,18 @@ export const xdp: Hook = {
   drop: 1,
   begin: [
     pointers(XDP_DATA, XDP_DATA_END, END),
-    unlessReadable(NETWORK, 'pass'),
-    // Bytes of the tag, without a branch: the verifier would follow all that comes afterwards twice.
+    // No IP packet is shorter.
+    unlessReadable(NETWORK + VLAN_TAG, 'pass'),
+    // 1 if the frame has a tag, without a branch: the verifier would follow all that comes afterwards twice.
     load(H, R1, PACKET, ETHERTYPE),
     xor.imm(R1, VLAN_TYPE),
     sub.imm(R1, 1),
     rsh.imm(R1, 63),
+    // As at the hook of tc: the kernel hands the packet of a VLAN to the VLAN's interface.
+    load(H, R2, PACKET, TAG_CONTROL),
+    and.imm(R2, asLoaded(VLAN_ID)),
+    mul.reg(R2, R1),
+    jne.imm(R2, 0, 'pass'),
     mul.imm(R1, VLAN_TAG),
     store(DW, FP, TAGGED, R1),
     add.reg(PACKET, R1),

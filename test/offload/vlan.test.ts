@@ -19,6 +19,8 @@ const connection = (method: 'nat' | 'dr' | 'tunnel'): Connection => ({
   destination: destinationAt('10.1.0.11', 80, method),
   method,
 });
+/** Control word of a tag: priority 5, VLAN id 0. Such a frame is untagged (IEEE 802.1Q, 9.6). */
+const PRIORITY = 0xa000;
 const vlanOf = (frame: Uint8Array) => (frame[12] === 0x81 ? (frame[14]! << 8) | frame[15]! : 0);
 
 const places: [string, () => Datapath][] = [['interpreted', () => Datapath.interpreted('xdp')]];
@@ -29,8 +31,8 @@ describe.each(places)('XDP, %s', (_name, open) => {
   describe.each(['nat', 'dr', 'tunnel'] as const)('%s', (method) => {
     test.each([
       ['from no VLAN to one', 0, 12],
-      ['from a VLAN to none', 12, 0],
-      ['from one VLAN to another', 12, 4094],
+      ['from a priority tag to none', PRIORITY, 0],
+      ['from a priority tag to a VLAN', PRIORITY, 4094],
     ])('%s', (_what, from, to) => {
       datapath.vlan = to;
       const one = connection(method);
@@ -42,9 +44,15 @@ describe.each(places)('XDP, %s', (_name, open) => {
     });
   });
 
+  test.each([1, 12, PRIORITY | 12, 4095])('passes frames of VLANs: control word %i', (control) => {
+    datapath.install(connection('nat'));
+    const frame = arriving(octets, control);
+    expect(datapath.run(frame)).toEqual({ fate: 'pass', frame });
+  });
+
   test('passes frames with two tags', () => {
     datapath.install(connection('nat'));
-    const once = arriving(octets, 12);
+    const once = arriving(octets, PRIORITY);
     const twice = Uint8Array.of(...once.subarray(0, 12), 0x81, 0, 0, 9, ...once.subarray(12));
     const outcome = datapath.run(twice);
     expect(outcome).toEqual({ fate: 'pass', frame: twice });
