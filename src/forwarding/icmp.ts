@@ -26,10 +26,11 @@ import {
   UNREACHABLE6,
 } from '../wire/icmp6.ts';
 import { IPV4_HEADER, ipv4 } from '../wire/ipv4.ts';
-import { echoOptions } from '../wire/ipv4-options.ts';
+import { echoOptions, type Station } from '../wire/ipv4-options.ts';
 import { IPV6_HEADER, ipv6 } from '../wire/ipv6.ts';
 import type { Packet } from '../wire/packet.ts';
 import type { ForwardingContext } from './method.ts';
+import { stationAt } from './station.ts';
 
 /** Bytes of the longest error over IPv4, headers included (RFC 1812 section 4.3.2.3). */
 const MAX_ERROR = 576;
@@ -40,6 +41,8 @@ const INTERNET_CONTROL = 0xc0;
 /** Type of service of the offending packet, without precedence and the byte's last bit (RFC 1349). */
 const TOS_BITS = 0x1e;
 const ERROR_TTL = 64;
+/** Bits before which the offset of the wrong byte stands in a parameter problem (RFC 792). */
+const POINTER_SHIFT = 24;
 /**
  * Code of TIME_EXCEEDED and TIME_EXCEEDED6: fragment reassembly time exceeded (RFC 792, RFC 4443 section
  * 3.3).
@@ -69,7 +72,7 @@ export function sendParameterProblem(
   source: Address,
   context: ForwardingContext,
 ): void {
-  sendError(packet, PARAMETER_PROBLEM, 0, octet << 24, source, context);
+  sendError(packet, PARAMETER_PROBLEM, 0, octet << POINTER_SHIFT, source, context);
 }
 
 /** Sends "fragmentation needed" or "packet too big" to the packet's sender; `mtu`: bytes that fit. */
@@ -108,7 +111,9 @@ export function sendError(
   const tellsMtu = v4 ? type === UNREACHABLE && code === FRAGMENTATION_NEEDED : type === PACKET_TOO_BIG;
   if (!tellsMtu && context.errorLimit?.allows(packet.src) === false) return;
   const start = HEADROOM;
-  const options = v4 ? echoOptionsOf(packet, source, start + IPV4_HEADER, type) : 0;
+  const wrong = type === PARAMETER_PROBLEM ? rest >>> POINTER_SHIFT : 0;
+  const here = stationAt(source, context.host);
+  const options = v4 ? echoOptionsOf(packet, here, start + IPV4_HEADER, wrong) : 0;
   if (options < 0) return;
   const header = v4 ? IPV4_HEADER + options + ICMP_HEADER : IPV6_HEADER + ICMP6_HEADER;
   const length = Math.min(header + packet.end - packet.network, v4 ? MAX_ERROR : MAX_ERROR6);
@@ -147,13 +152,12 @@ export function sendError(
 /** Writes what the error says about the packet's IPv4 options; returns the octets, -1: they forbid an answer. */
 function echoOptionsOf(
   { frame, network, transport }: Packet,
-  source: Address,
+  here: Station,
   to: number,
-  type: number,
+  wrong: number,
 ): number {
   if (transport - network <= IPV4_HEADER) return 0;
-  // A route that makes no sense is not continued.
-  return echoOptions(frame, network, source, error, to, type === PARAMETER_PROBLEM);
+  return echoOptions(frame, network, here, error, to, wrong);
 }
 
 /**

@@ -36,6 +36,8 @@ export interface Host {
    * (0: unknown): its rules for martian sources and rp_filter. Missing: all are accepted.
    */
   isValidSource?(source: Address, destination: Address, ingress: number): boolean;
+  /** Returns the time since midnight UT, ms. Missing: the time is unknown. */
+  timeOfDay?(): number;
   /**
    * Learns that the path to `to` is narrower than its link: `mtu` octets (RFC 1191, RFC 8201). Returns the MTU that
    * packets to there use: the new one only if they have used a narrow path before. See PathMtuHost.

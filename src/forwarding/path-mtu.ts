@@ -5,6 +5,7 @@
 import { type Address, isV4, sameAddress } from '../wire/address.ts';
 import type { Frame } from '../wire/frame.ts';
 import type { Host, Route } from './method.ts';
+import { UNKNOWN_TIME } from './station.ts';
 
 /** Lifetime of a learned path MTU, ms: Linux's ip_rt_mtu_expires. */
 const LIFETIME = 600_000;
@@ -43,6 +44,10 @@ export class PathMtuHost implements Host {
 
   isLocal(address: Address): boolean {
     return this.#host.isLocal(address);
+  }
+
+  timeOfDay(): number {
+    return this.#host.timeOfDay?.() ?? UNKNOWN_TIME;
   }
 
   isValidSource(source: Address, destination: Address, ingress: number): boolean {

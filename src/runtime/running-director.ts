@@ -33,6 +33,7 @@ import { SyncSockets } from './sync-sockets.ts';
 import { withTable } from './table-size.ts';
 import { WaitingDaemons } from './waiting-daemons.ts';
 
+const DAY_MS = 86_400_000;
 /** ms between two searches for health checks that are due. */
 const CHECK_TICK_MS = 100;
 /** Bytes of the name of this director in sync messages. */
@@ -79,6 +80,7 @@ export class RunningDirector {
       transmit: (frame, nextHop) => sender.transmit(frame, nextHop),
       route: (to) => routes.route(to),
       isLocal: (address) => routes.isLocal(address),
+      timeOfDay: () => Date.now() % DAY_MS,
       isValidSource: (source, destination, ingress) => sources.isValid(source, destination, ingress),
     };
     this.director = offloading

@@ -2,6 +2,7 @@
 
 import type { GoldenPacket } from '../support/golden.ts';
 import type { Arrival } from './arrival.ts';
+import { blurTimes } from './blur-times.ts';
 import { type Dissection, dissect, summary } from './dissect.ts';
 
 /** s: how far a timeout may be off, up to `SHORT` s and above: the kernel's timers are coarse. */
@@ -83,6 +84,7 @@ function fragmentHeader(octets: Buffer): number {
 /** The octets without what no two runs have alike, as far as the recorded packet has such fields. */
 function blur(octets: Buffer, recorded: Dissection): Buffer {
   const copy = Buffer.from(octets);
+  blurTimes(copy);
   const isV4 = recorded.version === 4;
   const fragment6 = isV4 ? 0 : fragmentHeader(octets);
   const transport = isV4 ? (octets[0]! & 15) * 4 : fragment6 > 0 ? fragment6 + 8 : 40;

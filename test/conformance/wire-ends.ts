@@ -66,15 +66,26 @@ const MAX_ERROR6 = 4;
 /** The director's own addresses, IPv6. */
 const OWN6 = ['fd000000000000000000000000000001', 'fd010000000000000000000000000001'];
 
+/** Prefix of the real servers' addresses, IPv6, in hexadecimal. */
+const SERVERS6 = 'fd01';
+const QUOTED = 48;
+
 /**
  * Linux 6.1 misjudges the checksum of ICMPv6 errors about translated packets, and makes nothing of those about its
- * tunnels: neither is to be copied, so one with a wrong checksum stands for what it did not take.
+ * tunnels: neither is to be copied, so one with a wrong checksum stands for what it did not take. Other errors stay as they are.
  */
 function misjudged(sender: string, octets: Buffer): Buffer {
   const isError =
-    octets.length > 48 && octets[0]! >> 4 === 6 && octets[6] === ICMP6 && octets[40]! <= MAX_ERROR6;
-  const isOfServers = sender !== 'client' || OWN6.includes(octets.toString('hex', 24, 40));
-  if (isError && isOfServers) octets[42] = octets[42]! ^ 1;
+    octets.length >= QUOTED + 40 &&
+    octets[0]! >> 4 === 6 &&
+    octets[6] === ICMP6 &&
+    octets[40]! <= MAX_ERROR6 &&
+    octets[QUOTED]! >> 4 === 6;
+  if (!isError) return octets;
+  const [source, destination] = [QUOTED + 8, QUOTED + 24].map((at) => octets.toString('hex', at, at + 16));
+  const isAboutTunnel = OWN6.includes(source!);
+  const isAboutTranslated = sender !== 'client' && destination!.startsWith(SERVERS6);
+  if (isAboutTunnel || isAboutTranslated) octets[42] = octets[42]! ^ 1;
   return octets;
 }
 

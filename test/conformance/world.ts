@@ -355,6 +355,10 @@ export class World implements Host {
     return { mtu, source: parseAddress(v4 ? OWN.client4 : OWN.client6)! };
   }
 
+  timeOfDay(): number {
+    return this.#now;
+  }
+
   isLocal(address: Address): boolean {
     return this.#local.some((one) => isIn(one, address));
   }

@@ -1,12 +1,14 @@
 /** Replies of a host's stack to a packet for a local address without a listener: reset, unreachable, echo reply. */
+
 import { mayAnswer, sendError, sendPortUnreachable } from '../../src/forwarding/icmp.ts';
 import type { ForwardingContext } from '../../src/forwarding/method.ts';
+import { sameAddress } from '../../src/wire/address.ts';
 import { complement, pseudoSum, sum } from '../../src/wire/checksum.ts';
 import { Frame, HEADROOM } from '../../src/wire/frame.ts';
 import { ECHO_REPLY, ECHO_REQUEST, ICMP, icmp, UNREACHABLE } from '../../src/wire/icmp.ts';
 import { ECHO_REPLY6, ECHO_REQUEST6, ICMP6, icmp6, PARAMETER_PROBLEM6 } from '../../src/wire/icmp6.ts';
 import { DONT_FRAGMENT, IPV4_HEADER, ipv4 } from '../../src/wire/ipv4.ts';
-import { echoOptions } from '../../src/wire/ipv4-options.ts';
+import { echoOptions, type Station } from '../../src/wire/ipv4-options.ts';
 import { IPV6_HEADER, ipv6, nextHeaderOctet } from '../../src/wire/ipv6.ts';
 import type { Packet } from '../../src/wire/packet.ts';
 import { ACK, FIN, RST, SYN, TCP, TCP_HEADER, tcp } from '../../src/wire/tcp.ts';
@@ -137,6 +139,14 @@ function refuseProtocol(packet: Packet, context: ForwardingContext): boolean {
   return true;
 }
 
+/** The host enters the address that was addressed; it has no clock. */
+const hereOf = ({ dst }: Packet): Station => ({
+  address: dst,
+  inside: dst,
+  time: 0,
+  isLocal: (address) => sameAddress(address, dst),
+});
+
 /** Begins the answer with an IP header back to the sender; returns where the `length` octets behind it start. */
 function begin(
   packet: Packet,
@@ -148,7 +158,7 @@ function begin(
 ): number {
   const isOptional = packet.version === 4 && packet.transport - packet.network > IPV4_HEADER;
   const options = isOptional
-    ? echoOptions(packet.frame, packet.network, packet.dst, answer, HEADROOM + IPV4_HEADER)
+    ? echoOptions(packet.frame, packet.network, hereOf(packet), answer, HEADROOM + IPV4_HEADER)
     : 0;
   const header = packet.version === 4 ? IPV4_HEADER + Math.max(0, options) : IPV6_HEADER;
   answer.start = HEADROOM;

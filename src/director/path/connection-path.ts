@@ -212,8 +212,11 @@ export class ConnectionPath {
     const { kernelPath, table, total, forwarding } = this.#core;
     const destination = destinationOf(this.#core, row);
     const connection = this.#connection.select(row, destination);
-    const refusal = hasOptions(packet) ? enterOptions(packet, connection.vaddr, forwarding) : undefined;
-    if (refusal !== undefined) return refusal;
+    if (hasOptions(packet)) {
+      const inside = forwarding.host.route(packet.src)?.source;
+      const refusal = enterOptions(packet, connection.vaddr, forwarding, inside);
+      if (refusal !== undefined) return refusal;
+    }
     if (hasSyn(packet)) kernelPath.hold(row);
     const verdict = methods[MASQ]!.reply!(packet, connection, forwarding);
     const isRefusedLate = verdict === 'too-big' && packet.frame.keepsDontFragment;

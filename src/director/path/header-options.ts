@@ -1,6 +1,7 @@
 /** What a router does about the options of an IP header before it looks at anything else. */
 import { sendError, sendParameterProblem } from '../../forwarding/icmp.ts';
 import type { ForwardingContext } from '../../forwarding/method.ts';
+import { stationAt } from '../../forwarding/station.ts';
 import type { Verdict } from '../../model/verdict.ts';
 import type { Address } from '../../wire/address.ts';
 import { PARAMETER_PROBLEM6 } from '../../wire/icmp6.ts';
@@ -14,9 +15,17 @@ import type { Packet } from '../../wire/packet.ts';
 export const hasOptions = ({ version, network, transport }: Packet): boolean =>
   version === 4 && transport - network > IPV4_HEADER;
 
-/** Looks at IPv4 options, and enters `here` where a route is recorded; undefined: nothing is wrong with them. */
-export function enterOptions(packet: Packet, here: Address, context: ForwardingContext): Verdict | undefined {
-  const wrong = writeOptions(packet.frame, packet.network, here);
+/**
+ * Looks at IPv4 options, and enters `here` where a route is recorded, and `inside`, the address towards the sender, where
+ * times are; undefined: nothing is wrong with them.
+ */
+export function enterOptions(
+  packet: Packet,
+  here: Address,
+  context: ForwardingContext,
+  inside = here,
+): Verdict | undefined {
+  const wrong = writeOptions(packet.frame, packet.network, stationAt(here, context.host, inside));
   if (wrong === 0) return undefined;
   if (wrong === SOURCE_ROUTED) return 'source-routed';
   sendParameterProblem(packet, wrong, sourceOfErrors(packet, here, context), context);
