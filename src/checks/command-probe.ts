@@ -12,13 +12,16 @@ const MAX_MESSAGE_CHARACTERS = 120;
 /** Environment variable that marks the processes of one run, also those that left its process group (setsid(2)). */
 const RUN_VARIABLE = 'LVS_CHECK_RUN';
 const marked = new MarkedProcesses(RUN_VARIABLE);
+/** Begins the value of each run of this process. */
+const OWN_RUNS = `${process.pid}-`;
 let runs = 0;
 
 export const commandProbe: Probe = ({ address, port, check }, signal) =>
   new Promise<Observation>((resolve) => {
     const [file, ...args] = (check.command ?? []).map((word) => expandVariables(word, { address, port }));
     if (file === undefined) return resolve({ healthy: false, message: 'no command is configured' });
-    const run = `${process.pid}-${++runs}`;
+    if (runs === 0) process.once('exit', () => marked.endAll(OWN_RUNS));
+    const run = `${OWN_RUNS}${++runs}`;
     const env = { ...process.env, ADDRESS: address, PORT: String(port), [RUN_VARIABLE]: run };
     // A separate process group, so that processes that the program starts are killed with it.
     const child = spawn(file, args, { env, detached: true, stdio: ['ignore', 'pipe', 'pipe'] });

@@ -1,4 +1,5 @@
 /** Ends processes that were started with a mark in their environment, when the runs that they belong to have ended. */
+import { readdirSync, readFileSync } from 'node:fs';
 import { readdir, readFile } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
 
@@ -27,6 +28,19 @@ export class MarkedProcesses {
     if (!this.#isSearching) void this.#search();
   }
 
+  /**
+   * Kills the processes of all runs whose values begin with `prefix`, before it returns: for the end of this process, which a
+   * search would not outlive.
+   */
+  endAll(prefix: string): void {
+    const isFound = (pid: string) => this.#valueIn(environmentOf(pid)).startsWith(prefix);
+    for (let search = 0; search < MAX_SEARCHES; search++) {
+      const found = processes(readdirSync('/proc')).filter(isFound);
+      if (found.length === 0) return;
+      for (const pid of found) kill(pid);
+    }
+  }
+
   async #search(): Promise<void> {
     this.#isSearching = true;
     try {
@@ -44,22 +58,38 @@ export class MarkedProcesses {
   /** Resolves with the number of processes that were found. */
   async #kill(ended: ReadonlySet<string>): Promise<number> {
     let found = 0;
-    for (const name of await readdir('/proc').catch(() => [])) {
-      if (!/^\d+$/.test(name) || !ended.has(await this.#valueOf(name))) continue;
+    for (const pid of processes(await readdir('/proc').catch(() => []))) {
+      const environment = await readFile(`/proc/${pid}/environ`, 'latin1').catch(() => '');
+      if (!ended.has(this.#valueIn(environment))) continue;
       found++;
-      try {
-        process.kill(Number(name), 'SIGKILL');
-      } catch {
-        // It has ended, or is another user's.
-      }
+      kill(pid);
     }
     return found;
   }
 
-  /** Resolves with the value of a process; '' if it has no mark. */
-  async #valueOf(pid: string): Promise<string> {
-    const environment = await readFile(`/proc/${pid}/environ`, 'latin1').catch(() => '');
+  /** Returns the value of a process by its environment; '' if it has no mark. */
+  #valueIn(environment: string): string {
     const line = environment.split('\0').find((each) => each.startsWith(this.#mark));
     return line?.slice(this.#mark.length) ?? '';
+  }
+}
+
+/** The names of processes in /proc. */
+const processes = (names: readonly string[]): string[] => names.filter((name) => /^\d+$/.test(name));
+
+function environmentOf(pid: string): string {
+  try {
+    return readFileSync(`/proc/${pid}/environ`, 'latin1');
+  } catch {
+    // It has ended, or is another user's.
+    return '';
+  }
+}
+
+function kill(pid: string): void {
+  try {
+    process.kill(Number(pid), 'SIGKILL');
+  } catch {
+    // It has ended, or is another user's.
   }
 }

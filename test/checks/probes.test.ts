@@ -1,4 +1,4 @@
-import { execFile } from 'node:child_process';
+import { execFile, spawn } from 'node:child_process';
 import { createSocket } from 'node:dgram';
 import { once } from 'node:events';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
@@ -9,6 +9,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
+import { MarkedProcesses } from '../../src/checks/marked-processes.ts';
 import type { Observation } from '../../src/checks/probe.ts';
 import { probes } from '../../src/checks/probes.ts';
 import type { Check } from '../../src/model/check.ts';
@@ -452,6 +453,19 @@ test.each([
   ending.abort();
   expect(await looking).toEqual({ healthy: false, message: 'no answer in 1 s' });
   await ended(pid);
+});
+
+test('the end of this process takes what runs of its command checks have started, and nothing else', async () => {
+  const marked = new MarkedProcesses('LVS_TEST_RUN');
+  const start = (value: string) =>
+    spawn('setsid', ['sleep', '600'], { env: { ...process.env, LVS_TEST_RUN: value }, stdio: 'ignore' });
+  const [own, next, other] = ['7-1', '7-22', '77-1'].map(start);
+  const signals = [own!, next!].map(async (child) => (await once(child, 'exit'))[1] as string);
+  await Promise.all([own!, next!, other!].map((child) => once(child, 'spawn')));
+  marked.endAll('7-');
+  expect(await Promise.all(signals)).toEqual(['SIGKILL', 'SIGKILL']);
+  expect(other!.exitCode ?? other!.signalCode).toBe(null);
+  other!.kill('SIGKILL');
 });
 
 test.each([

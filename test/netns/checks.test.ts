@@ -11,6 +11,10 @@ const why = clusterMissing();
 
 test('the required programs and privileges are available', ({ skip }) => skip(why !== undefined, why));
 
+/** A process that each run of the command check leaves behind in another session. */
+const SLEEP = `sleep 86400${process.pid}`;
+const LEFT = `setsid ${SLEEP} > /dev/null 2>&1`;
+
 /** A service a check; the VIP and the servers are those of the laboratory's shape. */
 const file = (method: string, inside: string, servers: string) => `method: ${method}
 vips: [{ interface: eth0, address: 192.168.0.101, prefix: 24 }]
@@ -24,7 +28,7 @@ services:
   - { udp: '192.168.0.101:7', destinations: all, check: { type: udp, send: ping, expect: ping, interval: 0.2, timeout: 5 } }
   - tcp: 192.168.0.101:82
     destinations: all
-    check: { type: command, command: [sh, -c, 'echo "$ADDRESS $PORT"; test "$PORT" = 82'], interval: 0.2, timeout: 5 }
+    check: { type: command, command: [sh, -c, '${LEFT} & echo "$ADDRESS $PORT"; test "$PORT" = 82'], interval: 0.2, timeout: 5 }
 `;
 
 describe.skipIf(why !== undefined)('checks of every kind, seen through the control socket:', () => {
@@ -50,7 +54,7 @@ describe.skipIf(why !== undefined)('checks of every kind, seen through the contr
     await startServers(server!, 1, [address]);
     const config = join(lab.folder, 'lvs.yaml');
     writeFileSync(config, file(shape, inside, address));
-    await startDirector(lab.director, config);
+    const director = await startDirector(lab.director, config);
     using client = new ControlClient(join(lab.director.folder, 'run/director.sock'));
     const states = async () => {
       const { services } = await client.snapshot({ services: true });
@@ -73,5 +77,8 @@ describe.skipIf(why !== undefined)('checks of every kind, seen through the contr
       lab.client.run(['curl', '-sS', '--max-time', '30', `http://${lab.vip}:${port}/`]);
     expect((await get(80)).stdout).toBe('I am real server #1\n');
     expect((await get(81)).status).toBe(7);
+    // A director that ends takes the processes of its command checks along.
+    expect(await director.stop()).toBe(0);
+    expect(await lab.director.run(['pgrep', '-f', `^${SLEEP}$`])).toMatchObject({ status: 1, stdout: '' });
   });
 });
