@@ -41,7 +41,7 @@ export class ProcfsFolder {
       if (unsafe !== undefined)
         throw new LvsError(
           'CONFIG',
-          `folder ${unsafe}: writable by other users: expected write permission for its owner only (chmod go-w)`,
+          `folder ${unsafe}: writable by other users: expected root or this user as its owner, and write permission for the owner only (chown, chmod go-w)`,
         );
       this.#replace(CONNECTIONS, PROC_CONNECTIONS_HEAD);
       this.#replace(ORIGINS, PROC_ORIGINS_HEAD);

@@ -25,7 +25,7 @@ export function prepareFolder(path: string): void {
   if (unsafe !== undefined)
     throw new LvsError(
       'CONFIG',
-      `control socket ${path}: folder ${unsafe} is writable by other users: expected write permission for its owner only (chmod go-w)`,
+      `control socket ${path}: folder ${unsafe} is writable by other users: expected root or this user as its owner, and write permission for the owner only (chown, chmod go-w)`,
     );
 }
 

@@ -1,4 +1,4 @@
-import { chmodSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { chmodSync, chownSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { ProcfsFolder } from '../../src/control/procfs-files.ts';
@@ -55,6 +55,13 @@ test('a directory that other users can write to is refused', () => {
   chmodSync(folder.file('net'), 0o777);
   expect(() => new ProcfsFolder(folder.path, directorApi())).toThrow('chmod go-w');
   expect(readdirSync(folder.file('net'))).toEqual([]);
+});
+
+test.skipIf(process.getuid?.() !== 0)('a directory of another user is refused, with the remedy', () => {
+  using folder = new TemporaryFolder();
+  mkdirSync(folder.file('net'), { mode: 0o755 });
+  chownSync(folder.file('net'), 65_534, 65_534);
+  expect(() => new ProcfsFolder(folder.path, directorApi())).toThrow(/expected root or this user .*chown/);
 });
 
 test('a directory that cannot be created is reported', () => {
