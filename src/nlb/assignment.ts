@@ -1,0 +1,64 @@
+/** What follows from a cluster's configuration: weights, owners of places, and the numbers that hosts compare. */
+import { createHash, createHmac } from 'node:crypto';
+import { MAX_WEIGHT, type NlbCluster, type PortRule } from '../model/nlb.ts';
+import type { Member } from './heartbeat.ts';
+import { PLACES, rendezvous } from './places.ts';
+
+/** Returns the seed of clients' places, which depends on the secret: strangers cannot choose their host. */
+export const placeSeed = ({ key }: Pick<NlbCluster, 'key'>): number =>
+  createHmac('sha256', key).update('places').digest().readUInt32BE(0);
+
+/** Returns a number that differs if the hosts would assign places differently. */
+export function configurationHash({ addresses, mac, period, missed, hosts, rules }: NlbCluster): number {
+  const ofRule = (rule: PortRule) => ({ ...rule, weights: [...rule.weights].sort((a, b) => a[0] - b[0]) });
+  const text = JSON.stringify([
+    addresses,
+    mac,
+    period,
+    missed,
+    hosts.map(({ id, address }) => [id, address]),
+    rules.map(ofRule),
+  ]);
+  return createHash('sha256').update(text).digest().readUInt32BE(0);
+}
+
+/** What a host's weights depend on apart from the file. */
+export interface Willingness {
+  /** Rules, by index, for which the host takes no new connections. */
+  readonly drained: ReadonlySet<number>;
+  /** Percentage of the weights that the host can bear. */
+  readonly capacity: number;
+}
+
+/** Returns the weights that a host announces, by rule. */
+export const weightsOf = (
+  rules: readonly PortRule[],
+  id: number,
+  { drained, capacity }: Willingness,
+): number[] =>
+  rules.map(({ hosts, weights }, i) => {
+    if (hosts === 'disabled' || drained.has(i)) return 0;
+    if (hosts === 'single') return MAX_WEIGHT;
+    const weight = weights.get(id) ?? 0;
+    return weight === 0 ? 0 : Math.max(1, Math.round((weight * capacity) / 100));
+  });
+
+/** Returns the function that assigns places to members. Rules with equal weights share their result. */
+export function assignment(
+  rules: readonly PortRule[],
+): (members: readonly Member[]) => readonly Uint8Array[] {
+  return (members) => {
+    const made = new Map<string, Uint8Array>();
+    return rules.map(({ hosts, priorities }, i) => {
+      const candidates = members.map(({ id, weights }) => ({ id, weight: weights[i]! }));
+      if (hosts === 'single') {
+        const first = priorities.find((id) => candidates.some((each) => each.id === id && each.weight > 0));
+        return new Uint8Array(PLACES).fill(first ?? 0);
+      }
+      const key = candidates.map(({ id, weight }) => `${id}:${weight}`).join();
+      const owners = made.get(key) ?? rendezvous(candidates);
+      made.set(key, owners);
+      return owners;
+    });
+  };
+}

@@ -1,0 +1,326 @@
+/**
+ * Agrees with the other hosts which host accepts the new connections of which places.
+ *
+ * The host with the lowest id of those that receive each other is the coordinator. It makes a view: members, weights,
+ * and an epoch. Each member computes the same owners from the view. Members enter three phases, each when the
+ * coordinator's heartbeat permits it, which is after all members reported the phase before:
+ *
+ *   PREPARED   the view is known, and nothing changes yet: a slow or lost heartbeat leaves no place without owner
+ *   RELEASED   the view is in force: the host has given up the places that are another host's
+ *   SERVING    the host has taken its places
+ *
+ * Safety: a host accepts no places but its own in the view in force, so two hosts with the same epoch never share one.
+ * A place is taken after all members released it. Hosts that left the view have stopped before: the coordinator waits
+ * `lossTime` after their last heartbeat, and they stop `leaseTime` after the last one that was confirmed. No clocks are
+ * compared; only their rates must agree. A segment that is cut leaves each part with a cluster of its hosts.
+ */
+import { Coordinator, STABLE_PERIODS } from './coordinator.ts';
+import {
+  type Heartbeat,
+  type HostState,
+  isMember,
+  type Member,
+  type Phase,
+  PREPARED,
+  RELEASED,
+  SERVING,
+  sameEpoch,
+  type View,
+} from './heartbeat.ts';
+import { leaseTime, lossTime, Peers, type Timing } from './peers.ts';
+import { Twin } from './twin.ts';
+
+export interface ConvergenceOptions extends Timing {
+  readonly id: number;
+  /** Returns a random number of 32 bits for a run. */
+  readonly newBoot: () => number;
+  readonly configuration: number;
+  /** Own weights by port rule. */
+  readonly weights: readonly number[];
+  /** Returns the id of the owner of each place, by port rule; 0: none. The same for the same members on all hosts. */
+  readonly assign: (members: readonly Member[]) => readonly Uint8Array[];
+}
+
+/** A view that this host follows, with its owners. */
+interface Held {
+  readonly view: View;
+  readonly owners: readonly Uint8Array[];
+  phase: Phase;
+}
+
+export interface ConvergenceStatus {
+  readonly state: HostState;
+  readonly view: View | undefined;
+  /** The host has entered the last phase of its view. */
+  readonly isConverged: boolean;
+  /** Owners of the places of the view in force, by port rule. */
+  readonly owners: readonly Uint8Array[];
+  /** The last heartbeats of the other hosts. */
+  readonly peers: readonly Heartbeat[];
+}
+
+/** Periods in which a new coordinator must have made a view after the old one was lost. */
+const GRACE_PERIODS = 2;
+/** Periods for which a host may serve without a call of `tick`, whatever others have confirmed. */
+const LEASE_PERIODS = 2;
+/** Heartbeats during a change are sent so many times as often. */
+const URGENT_RATE = 4;
+
+export class Convergence {
+  /** 1 for places whose new connections this host accepts, by port rule. */
+  readonly accepts: readonly Uint8Array[];
+  /** Changes whenever `accepts` has changed. */
+  revision = 0;
+  readonly #options: ConvergenceOptions;
+  readonly #peers: Peers;
+  readonly #twin: Twin;
+  readonly #coordinator: Coordinator;
+  #boot: number;
+  #sequence = 0;
+  #startedAt: number;
+  #tickedAt: number;
+  #sentAt = Number.NEGATIVE_INFINITY;
+  #state: HostState = 'active';
+  #weights: readonly number[];
+  /** Greatest counter of a view that this host accepted or made. */
+  #counter = 0;
+  #held: Held | undefined;
+  /** The view whose places this host has released or serves. */
+  #inForce: Held | undefined;
+  /** Heartbeats sent since the view in force was released. */
+  #sentInForce = 0;
+  #orphanedAt: number | undefined;
+  #isUrgent = false;
+  /** The last call of `tick` came too late. */
+  #isLate = false;
+
+  constructor(options: ConvergenceOptions, now: number) {
+    this.#options = options;
+    this.#weights = options.weights;
+    this.#boot = options.newBoot();
+    this.#startedAt = now;
+    this.#tickedAt = now;
+    this.#peers = new Peers(this.#self(), options);
+    this.#twin = new Twin(lossTime(options));
+    this.#coordinator = new Coordinator(options);
+    this.accepts = options.assign([]).map(({ length }) => new Uint8Array(length));
+  }
+
+  get status(): ConvergenceStatus {
+    return {
+      state: this.#state,
+      view: this.#inForce?.view,
+      isConverged: this.#inForce !== undefined && this.#held?.phase === SERVING,
+      owners: this.#inForce?.owners ?? [],
+      peers: this.#peers.all().map(({ beat }) => beat),
+    };
+  }
+
+  /** Sets the own weights, of which the next view is made. */
+  setWeights(weights: readonly number[]): void {
+    if (weights.join() === this.#weights.join()) return;
+    this.#weights = [...weights];
+    this.#isUrgent = true;
+  }
+
+  /** Takes a heartbeat of another host. */
+  receive(beat: Heartbeat, now: number): void {
+    if (beat.id === this.#options.id) {
+      if (beat.boot === this.#boot) return;
+      this.#twin.receive(beat, now);
+    } else {
+      const isNew = this.#peers.get(beat.id)?.beat.boot !== beat.boot;
+      if (!this.#peers.receive(beat, now)) return;
+      if (isNew) this.#isUrgent = true;
+      if (this.#isExcludedBy(beat)) this.#drop();
+    }
+    // After a pause, heartbeats of all hosts are taken before anything is concluded.
+    if (now - this.#tickedAt <= this.#options.period) this.#step(now);
+  }
+
+  /** Lets time pass; at most a quarter of a period may lie between two calls. Returns whether to send a heartbeat. */
+  tick(now: number): boolean {
+    const { period } = this.#options;
+    const gap = now - this.#tickedAt;
+    this.#tickedAt = now;
+    this.#isLate = gap > period;
+    if (this.#isLate) {
+      // What arrived meanwhile is received first. After a longer pause, others may have taken the places.
+      this.#peers.prolong(gap);
+      if (now >= this.#confirmedLease()) {
+        this.#drop();
+        this.#startedAt = now;
+      }
+      return false;
+    }
+    this.#step(now);
+    return !this.#isListening(now) && this.#isDue(now);
+  }
+
+  /** Returns the heartbeat to send now. What `accepts` has lost must be in effect before it is sent. */
+  heartbeat(now: number): Heartbeat {
+    this.#sequence++;
+    this.#sentAt = now;
+    this.#sentInForce++;
+    this.#isUrgent = false;
+    this.#peers.sent(this.#sequence, now);
+    const { beat } = this.#twin;
+    const received = [...this.#peers.all().map((peer) => peer.beat), ...(beat ? [beat] : [])];
+    const { led } = this.#coordinator;
+    return {
+      ...this.#self(),
+      sequence: this.#sequence,
+      configuration: this.#options.configuration,
+      state: this.#state,
+      received: received.map(({ id, boot, sequence }) => ({ id, boot, sequence })),
+      counter: this.#counter,
+      ...(this.#held && { held: { epoch: this.#held.view.epoch, phase: this.#held.phase } }),
+      ...(this.#inForce && { inForce: this.#inForce.view.epoch }),
+      ...(led && { led }),
+    };
+  }
+
+  /** Returns the time until which the places may be served without another call of `tick`. */
+  leaseUntil(now: number): number {
+    const confirmed = this.#confirmedLease();
+    return this.#isLate ? confirmed : Math.max(confirmed, now + LEASE_PERIODS * this.#options.period);
+  }
+
+  /** Returns the time before which no host takes the places of this one. */
+  #confirmedLease(): number {
+    const view = this.#inForce?.view;
+    const others = view ? this.#peers.all().filter(({ beat }) => isMember(view, beat)) : [];
+    return Math.min(this.#sentAt, ...others.map(({ confirmedAt }) => confirmedAt)) + leaseTime(this.#options);
+  }
+
+  #self(): Member {
+    return { id: this.#options.id, boot: this.#boot, weights: this.#weights };
+  }
+
+  /** Before a host sends its first heartbeat, it receives those of others. */
+  #isListening(now: number): boolean {
+    return now - this.#startedAt < STABLE_PERIODS * this.#options.period;
+  }
+
+  #isDue(now: number): boolean {
+    const { period } = this.#options;
+    const phase = this.#coordinator.led?.phase ?? this.#held?.phase ?? SERVING;
+    const since = now - this.#sentAt;
+    return this.#isUrgent || since >= (phase < SERVING ? period / URGENT_RATE : period);
+  }
+
+  #step(now: number): void {
+    this.#peers.expire(now);
+    this.#setState(this.#stateNow(now));
+    if (this.#state !== 'active' || this.#isListening(now)) return;
+    const mutual = this.#peers.mutual(this.#options.configuration).map(({ beat }) => beat);
+    const lowest = mutual.reduce<Heartbeat | undefined>(
+      (least, beat) => (least && least.id < beat.id ? least : beat),
+      undefined,
+    );
+    if (lowest && lowest.id < this.#options.id) {
+      this.#coordinator.resign();
+      this.#follow(lowest);
+    } else this.#coordinate(mutual, now);
+    this.#leaveOrphanedView(mutual, now);
+  }
+
+  #stateNow(now: number): HostState {
+    if (this.#twin.wins(this.#self(), this.#inForce !== undefined, now)) return 'duplicate';
+    const { configuration, id } = this.#options;
+    const isMismatch = this.#peers
+      .all()
+      .some(
+        ({ beat }) =>
+          beat.configuration !== configuration && beat.inForce && (!this.#inForce || beat.id < id),
+      );
+    if (isMismatch) return 'mismatch';
+    return this.#peers.deaf(now) ? 'muted' : 'active';
+  }
+
+  #setState(state: HostState): void {
+    if (state === this.#state) return;
+    this.#state = state;
+    this.#isUrgent = true;
+    if (state !== 'active') this.#drop();
+  }
+
+  /** Accepts nothing from now on. The host joins again as another run: others may have given its places away. */
+  #drop(): void {
+    this.#coordinator.resign();
+    if (!this.#held && !this.#inForce) return;
+    for (const places of this.accepts) places.fill(0);
+    this.revision++;
+    this.#held = undefined;
+    this.#inForce = undefined;
+    this.#orphanedAt = undefined;
+    this.#isUrgent = true;
+    this.#boot = this.#options.newBoot();
+    this.#sequence = 0;
+    this.#peers.restart(this.#boot);
+  }
+
+  #coordinate(mutual: readonly Heartbeat[], now: number): void {
+    const received = this.#peers.all().map(({ beat }) => beat.id);
+    const isAnnounced = this.#sentInForce > 0;
+    const inForce = this.#inForce?.view;
+    const situation = { self: this.#self(), inForce, counter: this.#counter, mutual, received, isAnnounced };
+    this.#coordinator.step(situation, now);
+    const { led } = this.#coordinator;
+    if (led) this.#enter(led.view, led.phase);
+  }
+
+  #follow({ led }: Heartbeat): void {
+    if (!led || !isMember(led.view, this.#self())) return;
+    const { epoch } = led.view;
+    if (epoch.counter > this.#counter || sameEpoch(this.#held?.view.epoch, epoch))
+      this.#enter(led.view, led.phase);
+  }
+
+  /** Enters a view, or its next phase if `phase` permits it. */
+  #enter(view: View, phase: Phase): void {
+    const held = this.#held;
+    if (!held || !sameEpoch(held.view.epoch, view.epoch)) {
+      this.#held = { view, owners: this.#options.assign(view.members), phase: PREPARED };
+      this.#counter = Math.max(this.#counter, view.epoch.counter);
+      this.#isUrgent = true;
+    } else if (held.phase < phase) {
+      held.phase = held.phase === PREPARED ? RELEASED : SERVING;
+      this.#isUrgent = true;
+      this.#apply(held);
+    }
+  }
+
+  #apply(held: Held): void {
+    const { id } = this.#options;
+    for (const [rule, places] of this.accepts.entries()) {
+      const owner = held.owners[rule]!;
+      for (let i = 0; i < places.length; i++)
+        places[i] = owner[i] === id && (held.phase === SERVING || places[i] === 1) ? 1 : 0;
+    }
+    this.revision++;
+    if (held.phase !== RELEASED) return;
+    this.#inForce = held;
+    this.#sentInForce = 0;
+    this.#orphanedAt = undefined;
+  }
+
+  /** Reports whether a member of the view in force makes a later view without this host. */
+  #isExcludedBy(beat: Heartbeat): boolean {
+    const view = this.#inForce?.view;
+    const later = beat.led?.view;
+    if (!view || !later || !isMember(view, beat)) return false;
+    return later.epoch.counter > view.epoch.counter && !isMember(later, this.#self());
+  }
+
+  /** Stops if the coordinator of the view in force is lost, and no other one makes a view. */
+  #leaveOrphanedView(mutual: readonly Heartbeat[], now: number): void {
+    if (!this.#inForce) return;
+    const { coordinator, boot } = this.#inForce.view.epoch;
+    const candidates: readonly Member[] = [this.#self(), ...mutual];
+    const isReceived = candidates.some((host) => host.id === coordinator && host.boot === boot);
+    this.#orphanedAt = isReceived ? undefined : (this.#orphanedAt ?? now);
+    if (this.#orphanedAt !== undefined && now - this.#orphanedAt > GRACE_PERIODS * this.#options.period)
+      this.#drop();
+  }
+}

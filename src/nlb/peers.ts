@@ -1,0 +1,127 @@
+/** The other hosts as this one receives them, and whether they receive this one. */
+import type { Heartbeat } from './heartbeat.ts';
+
+export interface Timing {
+  /** ms between two heartbeats. */
+  readonly period: number;
+  /** Heartbeats that may be missed: a host is lost after `missed` periods. */
+  readonly missed: number;
+}
+
+/** Share by which the rates of two hosts' clocks, and the delays of their timers, may differ. */
+const DRIFT = 0.05;
+
+/** ms after the last received heartbeat at which a host is lost. */
+export const lossTime = ({ period, missed }: Timing): number => period * missed;
+/** ms after the last confirmed heartbeat at which a host must have stopped: others do not start before `lossTime`. */
+export const leaseTime = (timing: Timing): number => lossTime(timing) * (1 - DRIFT);
+
+/** Periods of silence after which a heartbeat of another boot replaces a host. */
+const REPLACE_PERIODS = 2;
+/** Periods by which a host's confirmation may lag behind its last heartbeat. */
+const LAG_PERIODS = 2;
+
+export interface Peer {
+  beat: Heartbeat;
+  receivedAt: number;
+  /** When the newest heartbeat was sent that this peer confirmed; before the first one, when the peer was first received. */
+  confirmedAt: number;
+  isConfirmed: boolean;
+  /** ms in which this host could not receive since. */
+  prolonged: number;
+}
+
+export class Peers {
+  readonly #timing: Timing;
+  #own: Pick<Heartbeat, 'id' | 'boot'>;
+  readonly #byId = new Map<number, Peer>();
+  /** When heartbeats of the last moments were sent, by their sequence. */
+  readonly #sentAt = new Map<number, number>();
+
+  constructor(own: Pick<Heartbeat, 'id' | 'boot'>, timing: Timing) {
+    this.#own = own;
+    this.#timing = timing;
+  }
+
+  /** Begins another run of this host, which the others have to confirm. */
+  restart(boot: number): void {
+    this.#own = { id: this.#own.id, boot };
+    this.#sentAt.clear();
+    for (const peer of this.#byId.values()) peer.isConfirmed = false;
+  }
+
+  /** Takes a heartbeat. Returns false for old ones, repeated ones, and those of a second host with the id. */
+  receive(beat: Heartbeat, now: number): boolean {
+    const before = this.#byId.get(beat.id);
+    const isSame = before?.beat.boot === beat.boot;
+    if (before && isSame && beat.sequence <= before.beat.sequence) return false;
+    const confirmed = this.#confirmedBy(beat);
+    const isSilent = before && now - before.receivedAt > REPLACE_PERIODS * this.#timing.period;
+    if (before && !isSame && !isSilent && (before.isConfirmed || confirmed === undefined)) return false;
+    const kept = isSame ? before : undefined;
+    this.#byId.set(beat.id, {
+      beat,
+      receivedAt: now,
+      confirmedAt: confirmed ?? kept?.confirmedAt ?? now,
+      isConfirmed: confirmed !== undefined || (kept?.isConfirmed ?? false),
+      prolonged: 0,
+    });
+    return true;
+  }
+
+  /** Notes that a heartbeat is sent. */
+  sent(sequence: number, now: number): void {
+    this.#sentAt.set(sequence, now);
+    for (const [old, at] of this.#sentAt) {
+      if (now - at <= 2 * lossTime(this.#timing)) break;
+      this.#sentAt.delete(old);
+    }
+  }
+
+  /** Forgets lost hosts. */
+  expire(now: number): void {
+    for (const [id, { receivedAt, prolonged }] of this.#byId)
+      if (now - receivedAt - prolonged > lossTime(this.#timing)) this.#byId.delete(id);
+  }
+
+  /** Prolongs the time until hosts are lost: this one could not receive for `ms`. */
+  prolong(ms: number): void {
+    for (const peer of this.#byId.values()) peer.prolonged += ms;
+  }
+
+  get(id: number): Peer | undefined {
+    return this.#byId.get(id);
+  }
+
+  all(): Peer[] {
+    return [...this.#byId.values()];
+  }
+
+  /** Returns the active hosts with this configuration that confirm this host's heartbeats. */
+  mutual(configuration: number): Peer[] {
+    return this.all().filter(
+      ({ beat, receivedAt, isConfirmed, confirmedAt }) =>
+        beat.state === 'active' &&
+        beat.configuration === configuration &&
+        isConfirmed &&
+        receivedAt - confirmedAt <= lossTime(this.#timing),
+    );
+  }
+
+  /** Returns an active host that this one receives, but that does not receive this one any more. */
+  deaf(now: number): Peer | undefined {
+    const { period } = this.#timing;
+    return this.all().find(
+      ({ beat, receivedAt, confirmedAt }) =>
+        beat.state === 'active' &&
+        receivedAt - confirmedAt > LAG_PERIODS * period &&
+        now - confirmedAt > leaseTime(this.#timing),
+    );
+  }
+
+  #confirmedBy({ received }: Heartbeat): number | undefined {
+    const { id, boot } = this.#own;
+    const own = received.find((each) => each.id === id && each.boot === boot);
+    return own && this.#sentAt.get(own.sequence);
+  }
+}

@@ -1,0 +1,244 @@
+/** A simulated segment: hosts whose heartbeats are lost, delayed, reordered and duplicated, each with a clock of its rate. */
+import { Convergence } from '../../src/nlb/convergence.ts';
+import type { Heartbeat, Member } from '../../src/nlb/heartbeat.ts';
+import { rendezvous } from '../../src/nlb/places.ts';
+
+export const PERIOD = 200;
+export const MISSED = 5;
+const PLACES = 24;
+/** ms between two calls of `tick`, at most. */
+const TICK = PERIOD / 4;
+
+export type Random = () => number;
+
+/** Returns a generator of numbers in [0, 1) that the seed determines (mulberry32). */
+export function randomOf(seed: number): Random {
+  let state = seed >>> 0;
+  return () => {
+    state = (state + 0x6d2b79f5) >>> 0;
+    let x = Math.imul(state ^ (state >>> 15), 1 | state);
+    x = (x + Math.imul(x ^ (x >>> 7), 61 | x)) ^ x;
+    return ((x ^ (x >>> 14)) >>> 0) / 2 ** 32;
+  };
+}
+
+const assign = (members: readonly Member[]): readonly Uint8Array[] =>
+  [0, 1].map((rule) =>
+    rendezvous(
+      members.map(({ id, weights }) => ({ id, weight: weights[rule]! })),
+      PLACES,
+    ),
+  );
+
+export interface Network {
+  /** Probability that a heartbeat is lost on a link. */
+  loss: number;
+  /** Greatest number of consecutive losses of a link. */
+  maxLosses: number;
+  /** ms. */
+  maxDelay: number;
+  duplicates: number;
+}
+
+export class Host {
+  readonly id: number;
+  readonly rate: number;
+  readonly offset: number;
+  convergence: Convergence | undefined;
+  configuration = 7;
+  weights: readonly number[] = [50, 50];
+  nextTick = 0;
+  lease = 0;
+  /** The host executes nothing until then; its filter stays. */
+  pausedUntil = 0;
+  sent: Heartbeat[] = [];
+
+  constructor(id: number, random: Random) {
+    this.id = id;
+    this.rate = 0.99 + random() * 0.02;
+    this.offset = random() * 1e6;
+  }
+
+  clock(now: number): number {
+    return this.offset + now * this.rate;
+  }
+
+  /** Reports whether the filter accepts new connections at all. */
+  isServing(now: number): boolean {
+    return this.convergence !== undefined && this.clock(now) < this.lease;
+  }
+}
+
+interface Arrival {
+  readonly at: number;
+  readonly to: Host;
+  readonly beat: Heartbeat;
+}
+
+export class Segment {
+  now = 0;
+  readonly hosts: Host[] = [];
+  readonly network: Network = { loss: 0, maxLosses: Number.POSITIVE_INFINITY, maxDelay: 5, duplicates: 0 };
+  /** Links that are cut, one direction each. */
+  readonly cut = new Set<string>();
+  readonly #random: Random;
+  #arrivals: Arrival[] = [];
+  readonly #losses = new Map<string, number>();
+  /** Called after each event by which a host's places or its last heartbeats may have changed. */
+  check: () => void = () => {};
+  #seen = -1;
+
+  constructor(random: Random) {
+    this.#random = random;
+  }
+
+  add(id: number): Host {
+    const host = new Host(id, this.#random);
+    this.hosts.push(host);
+    return host;
+  }
+
+  start(host: Host): void {
+    host.sent = [];
+    host.lease = 0;
+    host.nextTick = this.now;
+    const newBoot = () => Math.floor(this.#random() * 2 ** 32);
+    host.convergence = new Convergence(
+      {
+        id: host.id,
+        newBoot,
+        configuration: host.configuration,
+        period: PERIOD,
+        missed: MISSED,
+        weights: host.weights,
+        assign,
+      },
+      host.clock(this.now),
+    );
+  }
+
+  kill(host: Host): void {
+    host.convergence = undefined;
+  }
+
+  weigh(host: Host, weights: readonly number[]): void {
+    host.weights = weights;
+    host.convergence?.setWeights(weights);
+  }
+
+  /** Lets `ms` pass. */
+  run(ms: number): void {
+    const end = this.now + ms;
+    for (;;) {
+      const arrival = this.#arrivals.reduce<Arrival | undefined>(
+        (first, each) => (first && first.at <= each.at ? first : each),
+        undefined,
+      );
+      const ticking = this.hosts
+        .filter(({ convergence }) => convergence)
+        .reduce<Host | undefined>(
+          (first, each) => (first && first.nextTick <= each.nextTick ? first : each),
+          undefined,
+        );
+      const next = Math.min(arrival?.at ?? end, ticking?.nextTick ?? end);
+      if (next >= end) break;
+      this.now = Math.max(this.now, next);
+      if (arrival && arrival.at === next) {
+        this.#arrivals = this.#arrivals.filter((each) => each !== arrival);
+        this.#arrive(arrival);
+      } else this.#tick(ticking!);
+      const changes = this.#changes();
+      if (changes !== this.#seen) this.check();
+      this.#seen = changes;
+    }
+    this.now = end;
+  }
+
+  #changes(): number {
+    return this.hosts.reduce((sum, { convergence, sent }) => {
+      return sum + (convergence?.revision ?? 0) * 65_536 + (sent.at(-1)?.sequence ?? 0);
+    }, 0);
+  }
+
+  #arrive({ to, beat }: Arrival): void {
+    if (!to.convergence) return;
+    if (this.now < to.pausedUntil) {
+      // It waits in the socket, and is read after the first tick.
+      this.#arrivals.push({ at: to.pausedUntil + 1, to, beat });
+      return;
+    }
+    to.convergence.receive(beat, to.clock(this.now));
+  }
+
+  #tick(host: Host): void {
+    if (this.now < host.pausedUntil) {
+      host.nextTick = host.pausedUntil;
+      return;
+    }
+    host.nextTick = this.now + TICK * (0.3 + 0.7 * this.#random());
+    const now = host.clock(this.now);
+    const convergence = host.convergence!;
+    const isDue = convergence.tick(now);
+    host.lease = convergence.leaseUntil(now);
+    if (!isDue) return;
+    const beat = convergence.heartbeat(now);
+    host.sent = [...host.sent.slice(-1), beat];
+    for (const to of this.hosts) if (to !== host) this.#send(host, to, beat);
+  }
+
+  #send(from: Host, to: Host, beat: Heartbeat): void {
+    const link = `${this.hosts.indexOf(from)}>${this.hosts.indexOf(to)}`;
+    const losses = this.#losses.get(link) ?? 0;
+    if (this.cut.has(link) || (this.#random() < this.network.loss && losses < this.network.maxLosses)) {
+      this.#losses.set(link, losses + 1);
+      return;
+    }
+    this.#losses.set(link, 0);
+    const delay = () => this.#random() ** 3 * this.network.maxDelay;
+    this.#arrivals.push({ at: this.now + delay(), to, beat });
+    if (this.#random() < this.network.duplicates) this.#arrivals.push({ at: this.now + delay(), to, beat });
+  }
+}
+
+/** Returns pairs of hosts that accept new connections of the same place; `among`: only pairs for which it is true. */
+export function shared(segment: Segment, among: (a: Host, b: Host) => boolean = () => true): string[] {
+  const found: string[] = [];
+  for (const [i, a] of segment.hosts.entries())
+    for (const b of segment.hosts.slice(i + 1)) {
+      if (!a.isServing(segment.now) || !b.isServing(segment.now)) continue;
+      const accepts = (host: Host, rule: number) => host.convergence!.accepts[rule]!;
+      const isShared = [0, 1].some((rule) =>
+        accepts(a, rule).some((one, place) => one === 1 && accepts(b, rule)[place] === 1),
+      );
+      if (isShared && among(a, b)) found.push(`t=${segment.now}: hosts ${a.id} and ${b.id}`);
+    }
+  return found;
+}
+
+/** Reports whether the last two heartbeats of each host named the other, all with the same view in force. */
+export function nameEachOther(a: Host, b: Host): boolean {
+  const beats = [...a.sent, ...b.sent];
+  if (beats.length < 4) return false;
+  const epoch = JSON.stringify(beats[0]!.inForce);
+  const names = (from: Host, to: Host) =>
+    from.sent.every(({ received }) =>
+      received.some(({ id, boot }) => id === to.id && boot === to.sent.at(-1)!.boot),
+    );
+  return (
+    epoch !== undefined &&
+    beats.every(({ inForce }) => JSON.stringify(inForce) === epoch) &&
+    names(a, b) &&
+    names(b, a)
+  );
+}
+
+/** Returns the number of hosts that accept each place of a rule. */
+export function owners(segment: Segment, rule: number): number[] {
+  return Array.from(
+    { length: PLACES },
+    (_, place) =>
+      segment.hosts.filter(
+        (host) => host.isServing(segment.now) && host.convergence!.accepts[rule]![place] === 1,
+      ).length,
+  );
+}
