@@ -2,6 +2,7 @@
 import type { Check } from '../model/check.ts';
 import type { MarkRule, SyncDaemon } from '../model/command.ts';
 import type { DestinationAddress, DestinationOptions, ForwardingMethodName } from '../model/destination.ts';
+import type { NlbCluster } from '../model/nlb.ts';
 import type { ServiceAddress, ServiceOptions } from '../model/service.ts';
 import type { Settings, Timeouts } from '../model/settings.ts';
 
@@ -64,6 +65,8 @@ export interface Document {
   readonly timeouts: Partial<Timeouts>;
   readonly marks: readonly MarkRule[];
   readonly sync?: SyncDocument;
+  /** Servers that share addresses without a director (mode: nlb). */
+  readonly cluster?: NlbCluster;
   /** Whether a reload keeps or replaces rules that were added with ipvsadm. */
   readonly adopt: 'keep' | 'replace';
   /** Seconds after which a removed destination's connections end. */

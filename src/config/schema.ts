@@ -3,6 +3,7 @@ import type { FromSchema } from 'json-schema-to-ts';
 import { DEFAULT_SETTINGS, FOUR_VALUED, type SettingName, SYNC_PORTS } from '../model/settings.ts';
 import { SYNC_DEFAULTS } from '../model/sync-defaults.ts';
 import { check } from './check-schema.ts';
+import { cluster, mode } from './cluster-schema.ts';
 import { DEVICE, DEVICE_OR_ALIAS } from './device-names.ts';
 
 const method = {
@@ -194,6 +195,8 @@ export const schema = {
   type: 'object',
   additionalProperties: false,
   properties: {
+    mode,
+    cluster,
     method,
     active: { type: 'boolean', description: 'false: a standby, with neither VIP nor rules. Default true.' },
     vips: { type: 'array', items: virtualAddress, description: 'Addresses of the director for services.' },
@@ -299,9 +302,12 @@ export const schema = {
       description: 'Defaults of services.',
       properties: inherited,
     },
-    services: { type: 'array', items: service },
+    services: {
+      type: 'array',
+      items: service,
+      description: 'The virtual services. Required unless mode is nlb.',
+    },
   },
-  required: ['services'],
 } as const;
 
 /** lvs.yaml before names are resolved and groups expanded. */

@@ -48,6 +48,11 @@ export async function loadConfiguration(
     segments(),
     read,
   );
+  if (document.cluster)
+    throw new LvsError(
+      'CONFIG',
+      `${path}: mode nlb has no director: run lvs-realserver run --config ${path} on each server`,
+    );
   const { vips, director, active } = document;
   const keys = active && document.sync ? await loadSync(document.sync, isRun) : undefined;
   const devices = [...vips.map(({ device }) => device), ...(director.inside ? [director.inside.device] : [])];

@@ -36,7 +36,7 @@ describe('the examples', () => {
       const director = new Director({ host, maxConnections: 16 });
       for (const command of compile(document)) director.apply(command, 0);
       expect(director.snapshot(0).services).toHaveLength(document.services.length);
-      expect(document.services.length).toBeGreaterThan(0);
+      expect(document.services.length + (document.cluster?.rules.length ?? 0)).toBeGreaterThan(0);
       expect(index).toContain(`(${name})`);
     },
   );

@@ -5,6 +5,7 @@ import { canonical, familyOfText } from '../canonical-address.ts';
 import { MAX_DEVICE_CHARACTERS } from '../device-names.ts';
 import { DEFAULT_DRAIN, type Document, type Interface } from '../document.ts';
 import type { YamlFile } from '../schema.ts';
+import { expandCluster } from './cluster.ts';
 import type { Path } from './position.ts';
 import { expandServices } from './services.ts';
 import { expandSync } from './sync.ts';
@@ -16,6 +17,7 @@ export async function expand(context: YamlContext): Promise<Document> {
   const directorGateway = gatewayOf(context, file.director?.gateway, ['director', 'gateway'], false);
   const servers = file['real-servers'] ?? {};
   const serverGateway = gatewayOf(context, servers.gateway, ['real-servers', 'gateway'], true);
+  const cluster = await expandCluster(context);
   const timeouts = file.timeouts ?? {};
   const sync = expandSync(context);
   return {
@@ -36,6 +38,7 @@ export async function expand(context: YamlContext): Promise<Document> {
     },
     marks: (file.marks ?? []).flatMap((each, i) => markRule(context, each, ['marks', i]) ?? []),
     ...(sync && { sync }),
+    ...(cluster && { cluster }),
     adopt: file.adopt ?? 'keep',
     drain: file.drain ?? DEFAULT_DRAIN,
     services: await expandServices(context),

@@ -132,7 +132,7 @@ export function restOf(
     // Services that use the group are not reported.
     else if (key === 'groups' && item !== undefined && isRecord(part)) part[item] = [];
     else {
-      if (key === 'defaults' || key === 'groups') whole = false;
+      if (key === 'defaults' || key === 'groups' || key === 'cluster' || key === 'mode') whole = false;
       // Only the rejected default is removed; the others still apply.
       if (key === 'defaults' && item !== undefined && isRecord(part)) delete part[item];
       else delete rest[key];

@@ -49,8 +49,11 @@ function problemOf(error: ErrorObject, path: Path, kinds: readonly ErrorObject[]
   if (keyword === 'oneOf' && isKindOfService(error)) {
     return { path, message: 'a service has exactly one of tcp, udp, sctp and mark' };
   }
+  if (keyword === 'oneOf' && isKindOfRule(error)) {
+    return { path, message: 'a rule has exactly one of tcp and udp' };
+  }
   if (SUMMARIES.has(keyword)) return undefined;
-  if (keyword === 'required' && isKindOfService(error)) return undefined;
+  if (keyword === 'required' && (isKindOfService(error) || isKindOfRule(error))) return undefined;
   // A value that matches one of several types is checked as that one; a value that matches none is reported
   // once.
   const alternative = keyword === 'type' && /\/oneOf\/\d+\/type$/.test(error.schemaPath);
@@ -98,6 +101,8 @@ function problemOf(error: ErrorObject, path: Path, kinds: readonly ErrorObject[]
 }
 
 const isKindOfService = (error: ErrorObject): boolean => /\/services\/items\/oneOf/.test(error.schemaPath);
+
+const isKindOfRule = (error: ErrorObject): boolean => /\/rules\/items\/oneOf/.test(error.schemaPath);
 
 /** Returns the YAML name of a JSON type. */
 const kindOf = ({ params }: ErrorObject): string =>
