@@ -39,3 +39,12 @@ export const ENCAP_L3_IPV6 = 1 << 2;
  * it returns 1 instead of 0. Returns the number of calls. Requires Linux 5.17.
  */
 export const LOOP = 181;
+
+/** r1: context, r2: packet type (include/uapi/linux/if_packet.h). */
+export const SKB_CHANGE_TYPE = 32;
+/** r1: 0, r2: 0, r3: address, r4: bytes (a multiple of 4), r5: initial sum. Returns the sum (RFC 1071), not folded. */
+export const CSUM_DIFF = 28;
+/** Releases the socket in r1. */
+export const SK_RELEASE = 86;
+/** r1: context, r2: struct bpf_sock_tuple, r3: its bytes, r4: namespace, r5: 0. Returns a socket, or 0. Requires Linux 5.2. */
+export const SKC_LOOKUP_TCP = 99;

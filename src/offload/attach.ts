@@ -10,7 +10,7 @@ import type { Pins } from './pins.ts';
 import { type Attached, TcAttach } from './tc-attach.ts';
 
 /** Handles of this project's clsact filters, by the role of the program. */
-const HANDLES = { director: 0x1756, tap: 0x1757, tunnel: 0x1758 } as const;
+const HANDLES = { director: 0x1756, tap: 0x1757, tunnel: 0x1758, cluster: 0x1759 } as const;
 export type Role = keyof typeof HANDLES;
 
 /** Begins the names of pinned links. */

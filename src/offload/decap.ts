@@ -142,8 +142,8 @@ const receiveAgain: Fragment = [
   exit(),
 ];
 
-/** Jumps to `target` if the address at `offset` is `vip`. Clobbers r1. */
-function jumpIfFor(vip: Address, offset: number, target: string): Fragment {
+/** Jumps to `target` if the address at `offset` of the packet is `vip`. Clobbers r1. */
+export function jumpIfFor(vip: Address, offset: number, target: string): Fragment {
   const next = Symbol('next');
   const octets = new DataView(new ArrayBuffer(16));
   for (const [i, word] of vip.entries()) octets.setUint32(4 * i, word);

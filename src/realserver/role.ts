@@ -2,6 +2,7 @@
 import type { DestinationDocument, Document, ServiceDocument } from '../config/document.ts';
 import { LvsError } from '../model/errors.ts';
 import type { Say } from '../model/level.ts';
+import type { NlbCluster } from '../model/nlb.ts';
 import type { Role } from './plan.ts';
 import type { Encapsulation } from './tunnel/encapsulation.ts';
 
@@ -50,6 +51,7 @@ export function rolesOf(
   document: Document | undefined,
   own: ReadonlySet<string>,
 ): readonly Role[] {
+  if (document?.cluster) return [clusterRole(document.cluster)];
   const named = document ? namedBy(document, own) : [];
   if (!document || named.length === 0 || options.vip || options.method) return [roleOf(options, document)];
   return (['dr', 'tunnel', 'nat'] as const).flatMap((method) => {
@@ -67,6 +69,14 @@ export function rolesOf(
     ];
   });
 }
+
+/** A host of a cluster without a director: it has the addresses, and its filter answers for them. */
+const clusterRole = ({ addresses, device }: NlbCluster): Role => ({
+  method: 'dr',
+  vips: addresses,
+  device: 'lo',
+  netDevice: device,
+});
 
 /** The destinations of the configuration that are this host, with their services. */
 const namedBy = ({ services }: Document, own: ReadonlySet<string>) =>

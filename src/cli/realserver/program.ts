@@ -1,4 +1,5 @@
 /** lvs-realserver: configures this host as a real server, in the foreground, and restores it on exit. */
+import { existsSync, rmSync } from 'node:fs';
 import { availableParallelism, loadavg } from 'node:os';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Command, InvalidArgumentError, Option } from 'commander';
@@ -7,8 +8,13 @@ import { openRawSender } from '../../io/raw-socket.ts';
 import { openRawReceiver, openUdpReceiver } from '../../io/tunnel-receivers.ts';
 import { LvsError } from '../../model/errors.ts';
 import type { Say } from '../../model/level.ts';
+import type { NlbCluster, NlbHost } from '../../model/nlb.ts';
 import { type AgentOptions, apply, restore } from '../../realserver/agent.ts';
 import { percentOf, serveAgentCheck } from '../../realserver/agent-check.ts';
+import { answering } from '../../realserver/cluster/answer.ts';
+import type { ClusterAgent } from '../../realserver/cluster/cluster-agent.ts';
+import { type ClusterStatus, formatClusterStatus } from '../../realserver/cluster/cluster-status.ts';
+import { controlPath, request, serveControl } from '../../realserver/cluster/control.ts';
 import { takeLock } from '../../realserver/lock.ts';
 import { thisMachine } from '../../realserver/machine.ts';
 import { plan } from '../../realserver/plan.ts';
@@ -23,6 +29,7 @@ import { loadSystem } from '../../sys/system.ts';
 import { isReported, plainArguments, WRONG_ARGUMENTS } from '../argument-errors.ts';
 import { parseListen } from '../arguments.ts';
 import { handleBrokenPipe } from '../broken-pipe.ts';
+import { addClusterCommands, ownHost } from './cluster.ts';
 import { type DoctorOptions, doctor, ownAddresses, portList } from './doctor.ts';
 import { withRole } from './role-options.ts';
 
@@ -43,10 +50,17 @@ const SOCKETS: TunnelSockets = {
 /** Exit status of a doctor that failed; 1 means that it found a problem. */
 const NOT_EXAMINED = 2;
 
+/** ms between two counts of the connections that a leaving host still has. */
+const DRAIN_POLL_MS = 200;
+
 const say: Say = (line, level = 'info') => console.error(stderrText(level, `lvs-realserver: ${line}`));
 
 async function run(options: RunOptions): Promise<void> {
-  const roles = rolesOf(options, await documentOf(options, say), ownAddresses());
+  const document = await documentOf(options, say);
+  const roles = rolesOf(options, document, ownAddresses());
+  const host = document?.cluster && ownHost(document.cluster);
+  if (host && options.once)
+    throw new LvsError('CONFIG', '--once is not supported with mode nlb: this program must keep running');
   using _lock = await takeLock();
   const agent: AgentOptions = { machine: thisMachine, stateFile: options.state, say };
   const { changes, notes, tunnelEnd } = await plan(roles, thisMachine);
@@ -64,6 +78,8 @@ async function run(options: RunOptions): Promise<void> {
   using program = tunnelEnd && (await attachDecap(tunnelEnd, roles[0]?.netDevice, say));
   if (program) say(`tunnel: a kernel program decapsulates packets on ${program.devices.join(', ')}`);
   await apply(changes, agent);
+  using cluster =
+    document?.cluster && host && (await joinCluster(document.cluster, host, options.state, agent));
   let isDraining = false;
   const words = () => (isDraining ? 'drain' : capacityReport());
   if (options.agentCheck && !options.once)
@@ -82,12 +98,57 @@ async function run(options: RunOptions): Promise<void> {
     say(`${signal}: asking for no new connections, for ${options.drain} s or until another signal`);
     await Promise.race([sleep(options.drain * 1000), signalled()]);
   }
+  if (cluster) await leaveCluster(cluster.agent, options.drain);
   say(`${signal}: restoring the host`);
   await restore(agent);
   if (counts)
     say(
       `tunnels: ${counts.decapsulated} packets decapsulated, ${counts.refused} rejected, ${counts.lost} lost`,
     );
+}
+
+/** Joins the cluster, and listens for commands. Restores the host if that fails. */
+async function joinCluster(cluster: NlbCluster, host: NlbHost, stateFile: string, changes: AgentOptions) {
+  const { ClusterAgent } = await import('../../realserver/cluster/cluster-agent.ts');
+  const path = controlPath(stateFile);
+  try {
+    const agent = await ClusterAgent.open(cluster, host, say);
+    const server = await serveControl(
+      path,
+      answering(agent, () => process.kill(process.pid, 'SIGTERM')),
+    );
+    return {
+      agent,
+      [Symbol.dispose]() {
+        server.close();
+        rmSync(path, { force: true });
+        agent[Symbol.dispose]();
+      },
+    };
+  } catch (error) {
+    await restore(changes);
+    if (error instanceof LvsError) throw error;
+    const { message } = error as Error;
+    throw new LvsError(
+      'UNAVAILABLE',
+      `cluster: no filter in the kernel: ${message} (see lvs-realserver doctor)`,
+      {
+        cause: error,
+      },
+    );
+  }
+}
+
+/** Hands the places over; then waits until the existing connections have ended, `drain` seconds at most. */
+async function leaveCluster(agent: ClusterAgent, drain: number): Promise<void> {
+  const ended = signalled();
+  await Promise.race([agent.leave(), ended]);
+  const until = performance.now() + drain * 1000;
+  let isEnded = false;
+  void ended.then(() => {
+    isEnded = true;
+  });
+  while (!isEnded && performance.now() < until && agent.connections() > 0) await sleep(DRAIN_POLL_MS);
 }
 
 /** Returns the agent's response to directors: its capacity by the load average of the last minute. */
@@ -119,8 +180,21 @@ async function putBack({ state }: { state: string }): Promise<void> {
 /** Prints the state. Exit status 3, as of a stopped service, if no agent runs. */
 async function show({ state, json }: { state: string; json: boolean }): Promise<void> {
   const now = await status(state, thisMachine);
-  console.log(json ? JSON.stringify(now, null, 2) : formatStatus(now));
+  const cluster = existsSync(controlPath(state)) ? await clusterStatus(state) : undefined;
+  if (json) console.log(JSON.stringify(cluster ? { ...now, cluster } : now, null, 2));
+  else console.log([formatStatus(now), ...(cluster ? [formatClusterStatus(cluster)] : [])].join('\n'));
   if (now.pid === undefined) process.exitCode = 3;
+}
+
+/** Resolves with the state of the cluster, undefined if its agent was killed. */
+async function clusterStatus(state: string): Promise<ClusterStatus | undefined> {
+  try {
+    const response = await request(controlPath(state), { command: 'status' });
+    return 'status' in response ? response.status : undefined;
+  } catch (error) {
+    if (error instanceof LvsError && error.code === 'UNAVAILABLE') return undefined;
+    throw error;
+  }
 }
 
 export const program = new Command('lvs-realserver')
@@ -144,7 +218,7 @@ withRole(
   )
   .option(
     '--drain <seconds>',
-    'with --agent-check: seconds to ask for no new connections before the end',
+    'with --agent-check or mode nlb: seconds without new connections before the end',
     wholeSeconds,
     0,
   )
@@ -179,6 +253,7 @@ program
   .option('--json', 'print JSON', false)
   .addOption(journal())
   .action(show);
+addClusterCommands(program, journal);
 
 /** Runs the command that the arguments name, and ends the process. */
 export async function main(): Promise<void> {
