@@ -30,16 +30,25 @@ export interface LoadedSync {
   readonly secrets: readonly Uint8Array[];
 }
 
+export interface LoadOptions {
+  /** Called when the file has been read. */
+  readonly read?: () => void;
+  /** The file is to be run: a key file that cannot be read is an error, not a warning. */
+  readonly isRun?: boolean;
+  /** The file is only checked: it may describe a cluster without a director. */
+  readonly isCheck?: boolean;
+}
+
 /** Reports whether a document sets firewall marks. */
 export const hasMarks = ({ active, marks }: Document): boolean => active && marks.length > 0;
 
 /**
- * Reads and compiles a file, and reads its key file; calls `read` when the former has been read. Throws LvsError CONFIG with
- * all errors of the file. A key file that cannot be read is a warning unless the file is to be run (`isRun`).
+ * Reads and compiles a file, and reads its key file. Throws LvsError CONFIG with all errors of the file, and for a cluster
+ * without a director.
  */
 export async function loadConfiguration(
   path: string,
-  { read, isRun = false }: { readonly read?: () => void; readonly isRun?: boolean } = {},
+  { read, isRun = false, isCheck = false }: LoadOptions = {},
 ): Promise<Loaded> {
   const { document, warnings } = await loadConfig(
     path,
@@ -48,7 +57,7 @@ export async function loadConfiguration(
     segments(),
     read,
   );
-  if (document.cluster)
+  if (document.cluster && !isCheck)
     throw new LvsError(
       'CONFIG',
       `${path}: mode nlb has no director: run lvs-realserver run --config ${path} on each server`,

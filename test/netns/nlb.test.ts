@@ -182,6 +182,11 @@ describe.skipIf(why !== undefined)('three servers share an address', () => {
     const without = await cluster.ask('--to', VIP, ...from(CLIENTS));
     expect(Object.keys(without).sort()).toEqual(['real server #1', 'real server #2']);
     const left = await holding();
+    const doctor = await rs(1).run([...realserver, 'doctor', '--config', cluster.config]);
+    expect([doctor.status, doctor.stdout.split('\n')[0]]).toEqual([
+      1,
+      'heartbeat-missing: no heartbeat of rs3 (192.168.0.5) arrives',
+    ]);
     expect([left['real server #1'], left['real server #2']]).toEqual([
       all['real server #1'],
       all['real server #2'],

@@ -83,8 +83,15 @@ export async function checkConfig(
   complain: (line: string) => void,
 ): Promise<0 | 2> {
   try {
-    const { warnings, document, commands } = await loadConfiguration(path);
+    const { warnings, document, commands } = await loadConfiguration(path, { isCheck: true });
     for (const warning of warnings) complain(warning);
+    if (document.cluster) {
+      const { hosts, rules } = document.cluster;
+      print(
+        `${path}: mode nlb, ${hosts.length} hosts, ${rules.length - 1} port rules, ${warnings.length} warnings`,
+      );
+      return 0;
+    }
     const destinations = commands.filter(({ op }) => op === 'add-destination').length;
     print(
       `${path}: ${document.services.length} services, ${destinations} destinations, ${warnings.length} warnings`,

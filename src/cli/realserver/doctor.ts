@@ -5,6 +5,8 @@ import type { Document } from '../../config/document.ts';
 import { interfaceAddresses } from '../../host/interface-addresses.ts';
 import { LvsError } from '../../model/errors.ts';
 import type { Say } from '../../model/level.ts';
+import { clusterStatus } from '../../realserver/cluster/control.ts';
+import { clusterFindings, clusterServed, networkNotes } from '../../realserver/doctor/cluster-findings.ts';
 import { askByVeth } from '../../realserver/doctor/director-client.ts';
 import { examine, formatFindings } from '../../realserver/doctor/doctor.ts';
 import type { Served } from '../../realserver/doctor/finding.ts';
@@ -15,6 +17,8 @@ import { documentOf, type RoleOptions, rolesOf } from '../../realserver/role.ts'
 
 export interface DoctorOptions extends RoleOptions {
   readonly json: boolean;
+  /** The agent's journal, beside which its control socket is. */
+  readonly state: string;
   /** This is the director's host, which checks the real servers. */
   readonly fromDirector: boolean;
   /** Ports of the VIPs on which servers listen, without a configuration. */
@@ -37,6 +41,18 @@ export async function doctor(
   }
   const addresses = ownAddresses();
   const roles = rolesOf(options, document, addresses);
+  if (document?.cluster) {
+    const { cluster } = document;
+    const ask = askByVeth(thisMachine);
+    const status = await clusterStatus(options.state);
+    const findings = [
+      ...(await examine({ roles, served: clusterServed(cluster), machine: thisMachine, ask })),
+      ...(await clusterFindings({ cluster, own: addresses, status, machine: thisMachine })),
+    ];
+    for (const note of networkNotes(cluster)) say(note);
+    print(options.json ? JSON.stringify(findings, null, 2) : formatFindings(findings));
+    return findings.length === 0 ? 0 : 1;
+  }
   const own = document ? servedOf(document, addresses) : [];
   if (document && own.length === 0) say('no service of the configuration has this host as a destination');
   const served = [...own, ...roles.flatMap((role) => portsOf(role, options.port ?? []))];

@@ -1,5 +1,5 @@
 /** lvs-realserver: configures this host as a real server, in the foreground, and restores it on exit. */
-import { existsSync, rmSync } from 'node:fs';
+import { rmSync } from 'node:fs';
 import { availableParallelism, loadavg } from 'node:os';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Command, InvalidArgumentError, Option } from 'commander';
@@ -13,8 +13,8 @@ import { type AgentOptions, apply, restore } from '../../realserver/agent.ts';
 import { percentOf, serveAgentCheck } from '../../realserver/agent-check.ts';
 import { answering } from '../../realserver/cluster/answer.ts';
 import type { ClusterAgent } from '../../realserver/cluster/cluster-agent.ts';
-import { type ClusterStatus, formatClusterStatus } from '../../realserver/cluster/cluster-status.ts';
-import { controlPath, request, serveControl } from '../../realserver/cluster/control.ts';
+import { formatClusterStatus } from '../../realserver/cluster/cluster-status.ts';
+import { clusterStatus, controlPath, serveControl } from '../../realserver/cluster/control.ts';
 import { takeLock } from '../../realserver/lock.ts';
 import { thisMachine } from '../../realserver/machine.ts';
 import { plan } from '../../realserver/plan.ts';
@@ -180,21 +180,10 @@ async function putBack({ state }: { state: string }): Promise<void> {
 /** Prints the state. Exit status 3, as of a stopped service, if no agent runs. */
 async function show({ state, json }: { state: string; json: boolean }): Promise<void> {
   const now = await status(state, thisMachine);
-  const cluster = existsSync(controlPath(state)) ? await clusterStatus(state) : undefined;
+  const cluster = await clusterStatus(state);
   if (json) console.log(JSON.stringify(cluster ? { ...now, cluster } : now, null, 2));
   else console.log([formatStatus(now), ...(cluster ? [formatClusterStatus(cluster)] : [])].join('\n'));
   if (now.pid === undefined) process.exitCode = 3;
-}
-
-/** Resolves with the state of the cluster, undefined if its agent was killed. */
-async function clusterStatus(state: string): Promise<ClusterStatus | undefined> {
-  try {
-    const response = await request(controlPath(state), { command: 'status' });
-    return 'status' in response ? response.status : undefined;
-  } catch (error) {
-    if (error instanceof LvsError && error.code === 'UNAVAILABLE') return undefined;
-    throw error;
-  }
 }
 
 export const program = new Command('lvs-realserver')
@@ -235,6 +224,7 @@ withRole(
   .option('--from-director', 'run on the director, and check the real servers of the configuration', false)
   .option('--port <ports>', 'ports of servers on the VIP, such as 80,53/udp', portList)
   .option('--json', 'print JSON', false)
+  .addOption(journal())
   .action(async (options: DoctorOptions) => {
     process.exitCode = await doctor(options, console.log, say).catch((error: unknown) => {
       if (!(error instanceof LvsError)) throw error;

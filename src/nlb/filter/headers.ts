@@ -35,7 +35,7 @@ import type { Family } from '../../offload/parse.ts';
 import type { Address } from '../../wire/address.ts';
 import { TCP, TCP_HEADER } from '../../wire/tcp.ts';
 import { UDP } from '../../wire/udp.ts';
-import { clientAt, clusterAt, IS_FIRST, PORTS, PROTOCOL, portsAt } from './stack.ts';
+import { clusterAt, IS_FIRST, PORTS, PROTOCOL, portsAt, TUPLE } from './stack.ts';
 
 /* IP protocol numbers (IANA). */
 const ICMP = 1;
@@ -64,7 +64,7 @@ export function readHeader(family: Family, addresses: readonly Address[]): Fragm
     unlessReadable(transport, 'pass'),
     addresses.map((one) => jumpIfFor(one, dst, label('mine'))),
     jump('pass'),
-    at(label('mine'), copy(src, clientAt, address / 4)),
+    at(label('mine'), copy(src, TUPLE, address / 4)),
     copy(dst, clusterAt(family), address / 4),
     storeImm(W, FP, portsAt(family), 0),
     storeImm(DW, FP, IS_FIRST, 0),
@@ -138,7 +138,7 @@ export function readError(family: Family): Fragment {
     jne.imm(R0, 0, 'drop'),
     tc.reload(end),
     version === 4 ? [load(B, R1, PACKET, quoted), jne.imm(R1, PLAIN_IPV4, 'drop')] : [],
-    copy(at4or6(family.dst), clientAt, family.address / 4),
+    copy(at4or6(family.dst), TUPLE, family.address / 4),
     copy(at4or6(family.src), clusterAt(family), family.address / 4),
     load(H, R1, PACKET, quoted + header + 2),
     store(H, FP, portsAt(family), R1),

@@ -69,7 +69,7 @@ import {
 } from '../client-hash.ts';
 import { readError, readHeader } from './headers.ts';
 import { answerArp, answerSolicitation } from './neighbor-answers.ts';
-import { clientAt, clusterAt, IS_FIRST, KEY, PORTS, PROTOCOL, portsAt, TUPLE } from './stack.ts';
+import { clusterAt, IS_FIRST, KEY, PORTS, PROTOCOL, portsAt, TUPLE } from './stack.ts';
 
 /** Counters of the program, in the order of the array. */
 export const COUNTERS = [
@@ -287,7 +287,7 @@ function hash({ version, address }: Family, { affinity }: PortRule, seed: number
     Array.from({ length: address / 4 }, (_, i) => {
       const left = bytes - 4 * i;
       if (left <= 0) return [mov.imm(R2, 0), take];
-      return [load(W, R2, FP, clientAt + 4 * i), left >= 4 ? [] : and.imm(R2, 2 ** (8 * left) - 1), take];
+      return [load(W, R2, FP, TUPLE + 4 * i), left >= 4 ? [] : and.imm(R2, 2 ** (8 * left) - 1), take];
     }),
     affinity === 'none' ? [load(H, R2, FP, portsAt(version === 4 ? V4 : V6)), take] : [],
     mul32.imm(R1, LAST_FACTOR),

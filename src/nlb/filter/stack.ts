@@ -12,6 +12,5 @@ export const KEY = -64;
 /** Bytes of the ports at the start of a transport header. */
 export const PORTS = 4;
 
-export const clientAt = TUPLE;
 export const clusterAt = ({ address }: Family): number => TUPLE + address;
 export const portsAt = ({ address }: Family): number => TUPLE + 2 * address;

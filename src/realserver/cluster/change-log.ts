@@ -8,7 +8,8 @@ import type { HeartbeatError } from '../../nlb/heartbeat-codec.ts';
 /** ms between two lines about the same kind of failure. */
 const REPEAT_MS = 60_000;
 
-const STATE_REASONS: Readonly<Record<Exclude<HostState, 'active'>, string>> = {
+/** Why a host serves nothing, and the remedy. */
+export const STATE_REASONS: Readonly<Record<Exclude<HostState, 'active'>, string>> = {
   muted: 'another host does not receive the heartbeats of this one (check the switch and the packet filter)',
   duplicate: 'another host has the same id (give each host another id, and start only one host with it)',
   mismatch: 'the other hosts have another configuration (copy the same file to all hosts)',

@@ -1,5 +1,5 @@
 /** The agent's control socket: one request and one response per connection, each a line of JSON. */
-import { chmodSync, rmSync } from 'node:fs';
+import { chmodSync, existsSync, rmSync } from 'node:fs';
 import { connect, createServer, type Server } from 'node:net';
 import { LvsError } from '../../model/errors.ts';
 import type { ClusterStatus } from './cluster-status.ts';
@@ -106,4 +106,18 @@ export function request(
       }
     });
   });
+}
+
+/** Resolves with the state of the cluster; undefined if no agent of a cluster runs. Throws LvsError IO for the agent's error. */
+export async function clusterStatus(stateFile: string): Promise<ClusterStatus | undefined> {
+  const path = controlPath(stateFile);
+  if (!existsSync(path)) return undefined;
+  try {
+    const response = await request(path, { command: 'status' });
+    return 'status' in response ? response.status : undefined;
+  } catch (error) {
+    // An agent that was killed leaves its socket.
+    if (error instanceof LvsError && error.code === 'UNAVAILABLE') return undefined;
+    throw error;
+  }
 }

@@ -17,6 +17,10 @@ export const FINDINGS = {
   'no-decapsulation': "no device and no program decapsulates the tunnel's packets",
   'orphaned-guard': 'the guard of a killed director withholds packets from the host',
   'server-unreachable': 'the director cannot reach the real server',
+  'cluster-host': 'this server is not a host of the cluster, or its device is missing',
+  'cluster-state': 'the agent serves nothing',
+  'heartbeat-missing': 'heartbeats of a host of the cluster do not arrive',
+  'heartbeat-key': 'heartbeats arrive that another key signed',
   'path-silent': 'the real server does not answer a connection through the forwarding path',
 } as const;
 
