@@ -4,6 +4,7 @@
  */
 import { cpus } from 'node:os';
 import { parseArgs } from 'node:util';
+import { bulk } from './bulk.ts';
 import { connections } from './connections.ts';
 import { decode } from './decode.ts';
 import { director } from './director.ts';
@@ -25,6 +26,7 @@ const BENCHES: Readonly<Record<string, (effort: Effort) => Figure[] | Promise<Fi
   director,
   ipvsadm,
   observation,
+  bulk,
   restart,
   turns,
 };

@@ -1,6 +1,6 @@
 /** Addresses in configuration files: recognition, and the canonical spelling in which they are compared. */
 import { isIP } from 'node:net';
-import { formatAddress, isMulticast, parseAddress } from '../wire/address.ts';
+import { formatAddress, isMulticast, isUnicast, parseAddress } from '../wire/address.ts';
 
 /**
  * Returns the family of a literal address; 0 for other text, and for an address with a zone (fe80::1%eth0 is
@@ -20,4 +20,10 @@ export function canonical(text: string): string {
 export function isMulticastGroup(text: string): boolean {
   const address = parseAddress(text);
   return address !== undefined && isMulticast(address);
+}
+
+/** Reports whether the text is the address of one host, not link-local. */
+export function isHostAddress(text: string): boolean {
+  const address = familyOfText(text) === 0 ? undefined : parseAddress(text);
+  return address !== undefined && isUnicast(address);
 }

@@ -41,6 +41,10 @@ export interface SyncDocument {
   readonly daemon: Omit<SyncDaemon, 'role'>;
   /** Path of the file with the keys that authenticate messages. */
   readonly keyFile?: string;
+  /** Addresses of the directors, for bulk transfers; those of this host may be among them. */
+  readonly peers: readonly string[];
+  /** TCP port of bulk transfers. */
+  readonly bulkPort: number;
 }
 
 export interface Document {
@@ -76,6 +80,7 @@ export interface Document {
 
 /** Defaults of optional keys. */
 export const DEFAULT_DRAIN = 300;
+export const DEFAULT_BULK_PORT = 8849;
 export const DEFAULT_CHECK = {
   interval: 5,
   timeout: 3,

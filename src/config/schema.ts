@@ -5,6 +5,7 @@ import { SYNC_DEFAULTS } from '../model/sync-defaults.ts';
 import { check } from './check-schema.ts';
 import { cluster, mode } from './cluster-schema.ts';
 import { DEVICE, DEVICE_OR_ALIAS } from './device-names.ts';
+import { DEFAULT_BULK_PORT } from './document.ts';
 
 const method = {
   enum: ['nat', 'dr', 'tunnel'],
@@ -182,6 +183,18 @@ const sync = {
       type: 'string',
       pattern: '^/[^\\0]+$',
       description: 'An absolute path of a file with the key that authenticates messages, mode 0600.',
+    },
+    peers: {
+      type: 'array',
+      items: address,
+      maxItems: 16,
+      description: 'Addresses of the directors, for bulk transfers; those of this host are recognized.',
+    },
+    'bulk-port': {
+      type: 'integer',
+      minimum: 1,
+      maximum: 65_535,
+      description: `TCP port of bulk transfers. Default ${DEFAULT_BULK_PORT}.`,
     },
   },
   required: ['interface'],

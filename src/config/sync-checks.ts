@@ -18,7 +18,9 @@ export function reviewSync(document: Document, notes: Notes, place: (part: Place
     );
   const { sync } = document;
   if (sync === undefined) return;
-  const { keyFile, daemon } = sync;
+  const { keyFile, daemon, peers } = sync;
+  if (keyFile === undefined && peers.length > 0)
+    notes.error(place(sync), 'sync with peers: bulk transfers need a key-file');
   if (keyFile === undefined)
     notes.warning(
       place(sync),

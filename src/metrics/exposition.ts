@@ -234,6 +234,16 @@ const synchronization = (its: SyncCounts, daemons: Snapshot['daemons']): Family[
     [{ result: 'taken' }, its.takenEntries],
     [{ result: 'refused' }, its.refusedEntries],
   ]),
+  counter('lvs_sync_bulk_transfers_total', 'Bulk transfers between directors, by result.', [
+    [{ result: 'served' }, its.servedBulks],
+    [{ result: 'received' }, its.receivedBulks],
+    [{ result: 'failed' }, its.failedBulks],
+    [{ result: 'refused' }, its.refusedBulks],
+  ]),
+  counter('lvs_sync_bulk_connections_total', 'Connections and templates in bulk transfers, by direction.', [
+    [{ direction: 'sent' }, its.bulkSentEntries],
+    [{ direction: 'taken' }, its.bulkTakenEntries],
+  ]),
 ];
 
 function process(its: Surroundings): Family[] {

@@ -104,6 +104,14 @@ export interface SyncCounts {
   readonly takenEntries: number;
   /** Valid entries that were not taken: unknown, or without room. */
   readonly refusedEntries: number;
+  /** Connections and templates in bulk transfers to, and from, other directors. */
+  readonly bulkSentEntries: number;
+  readonly bulkTakenEntries: number;
+  /** Bulk transfers: to and from other directors, those from another one that failed, and refused strangers. */
+  readonly servedBulks: number;
+  readonly receivedBulks: number;
+  readonly failedBulks: number;
+  readonly refusedBulks: number;
 }
 
 export interface TableSnapshot {

@@ -28,6 +28,7 @@ function describe({ document, commands, vips, interfaces, warnings, sync }: Load
   const packed = { commands: pack(commands), watched: pack(watchedOf(document)) };
   const digest = createHash('sha256').update(JSON.stringify({ vips, interfaces, adopt, drain, active }));
   for (const secret of sync?.secrets ?? []) digest.update(secret);
+  digest.update(JSON.stringify([sync?.peers, sync?.bulkPort]));
   for (const { parts } of [packed.commands, packed.watched]) for (const part of parts) digest.update(part);
   return {
     ...packed,

@@ -28,6 +28,9 @@ export interface LoadedSync {
   readonly interface: string;
   /** Secrets that authenticate messages; none: they are not authenticated. */
   readonly secrets: readonly Uint8Array[];
+  /** Addresses of the directors, and the TCP port, of bulk transfers. */
+  readonly peers: readonly string[];
+  readonly bulkPort: number;
 }
 
 export interface LoadOptions {
@@ -76,10 +79,10 @@ export async function loadConfiguration(
 }
 
 async function loadSync(
-  { keyFile, daemon }: SyncDocument,
+  { keyFile, daemon, peers, bulkPort }: SyncDocument,
   isRun: boolean,
 ): Promise<{ sync: LoadedSync; warnings: string[] }> {
-  const sync = { interface: daemon.interface };
+  const sync = { interface: daemon.interface, peers, bulkPort };
   if (keyFile === undefined) return { sync: { ...sync, secrets: [] }, warnings: [] };
   try {
     return { sync: { ...sync, secrets: await readKeyFile(keyFile) }, warnings: [] };

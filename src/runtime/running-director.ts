@@ -1,6 +1,5 @@
 /** A director on a live host: its API, its health checks, its reloads, and what follows from them on the host. */
 
-import { randomBytes } from 'node:crypto';
 import type { Watch } from '../checks/watch.ts';
 import { type Rule, ruleOf } from '../config/reload/applied-state.ts';
 import type { Drain } from '../config/reload/reconcile.ts';
@@ -15,8 +14,6 @@ import { LvsError } from '../model/errors.ts';
 import type { Explanation } from '../model/explanation.ts';
 import { Slice } from '../model/slice.ts';
 import type { ServiceSnapshot, Snapshot } from '../model/snapshot.ts';
-import { deriveKey } from '../sync/sync-keys.ts';
-import { Synchronization } from '../sync/synchronization.ts';
 import { CapacityWatch } from './capacity-watch.ts';
 import { logChanges } from './changes.ts';
 import type { Conditions } from './conditions.ts';
@@ -27,17 +24,14 @@ import { explainedWithChecks, healthWatch, withChecks } from './health.ts';
 import { localApi } from './local-director.ts';
 import { Packing, unpacked } from './packed.ts';
 import { unpredictable } from './random.ts';
+import { RunningSync } from './running-sync.ts';
 import { ServedHost, type ServedHostOptions } from './served-host.ts';
-import { SyncRefusals } from './sync-refusals.ts';
-import { SyncSockets } from './sync-sockets.ts';
 import { withTable } from './table-size.ts';
 import { WaitingDaemons } from './waiting-daemons.ts';
 
 const DAY_MS = 86_400_000;
 /** ms between two searches for health checks that are due. */
 const CHECK_TICK_MS = 100;
-/** Bytes of the name of this director in sync messages. */
-const SENDER_BYTES = 8;
 
 export interface RunningDirectorOptions extends ServedHostOptions {
   /** Sends the director's packets through `io`. */
@@ -56,9 +50,7 @@ export class RunningDirector {
   readonly #options: RunningDirectorOptions;
   readonly #capacity: CapacityWatch;
   readonly #drains = new Drains();
-  readonly #sync: Synchronization;
-  readonly #syncSockets: SyncSockets;
-  readonly #syncRefusals: SyncRefusals;
+  readonly #sync: RunningSync;
   readonly #waitingDaemons: WaitingDaemons;
   readonly #health: Watch;
   /** Like `api`, for changes that are not manual. */
@@ -92,22 +84,9 @@ export class RunningDirector {
         );
     offloading?.start(this.director);
     const { context } = this.director;
-    this.#syncSockets = new SyncSockets({
-      receive: (message) => sync.receive(message, clock()),
-      bufferBytes: () => context.settings.sync_sock_size,
-      log,
-    });
-    const sync = new Synchronization({
-      core: context,
-      transport: this.#syncSockets,
-      wallClock: Date.now,
-      sender: randomBytes(SENDER_BYTES),
-    });
-    this.#sync = sync;
-    context.sync.attach(sync);
+    this.#sync = new RunningSync(context, clock, log);
     this.host = new ServedHost(this.director, options);
     this.#capacity = new CapacityWatch({ director: this.director, io, conditions, log });
-    this.#syncRefusals = new SyncRefusals(sync.counts, log);
     this.#waitingDaemons = new WaitingDaemons(log);
     this.#health = healthWatch({ api: localApi(this.director, { now: clock }), log });
     const local = localApi(this.director, {
@@ -139,7 +118,7 @@ export class RunningDirector {
     const { clock } = this.#options;
     await this.#health.set(unpacked(config.watched), clock());
     const commands = [...unpacked(config.commands)];
-    this.#setKeys(config);
+    this.#sync.configure(config.sync);
     this.#waitingDaemons.keep(commands, await this.#internalApi.apply(commands));
     this.#config = config;
     await this.host.start(config.vips, folder);
@@ -192,7 +171,7 @@ export class RunningDirector {
     const previous = this.#config!;
     const slice = new Slice();
     const all = await this.#health.set(unpacked(wanted.watched), clock());
-    this.#setKeys(wanted);
+    this.#sync.configure(wanted.sync);
     for (const command of unpacked(commands)) {
       all.push(command);
       if (slice.spent) await slice.next();
@@ -208,10 +187,6 @@ export class RunningDirector {
     await this.#holdVips();
     this.host.refresh();
     for (const name of wanted.interfaces) await this.host.listen(name);
-  }
-
-  #setKeys({ sync }: ReadConfiguration): void {
-    this.#sync.setKeys((sync?.secrets ?? []).map(deriveKey));
   }
 
   /** Resolves with a copy of the director's state, health checks included. Works in slices. */
@@ -236,10 +211,11 @@ export class RunningDirector {
 
   /** Checks the host, drains and capacities. Call it once a second. */
   watch(): void {
+    this.#sync.check();
+    if (this.#sync.isFetching) this.host.beginGrace();
     this.host.check();
     if (this.#drains.size > 0) void this.#drain();
     this.#capacity.check();
-    this.#syncRefusals.check();
     void this.#waitingDaemons.retry(this.#internalApi.apply);
   }
 
@@ -247,7 +223,7 @@ export class RunningDirector {
   close(): void {
     clearInterval(this.#checking);
     this.#health[Symbol.dispose]();
-    this.#syncSockets[Symbol.dispose]();
+    this.#sync[Symbol.dispose]();
     this.host.close();
     this.#options.offloading?.close();
   }

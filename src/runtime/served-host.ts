@@ -87,10 +87,11 @@ export class ServedHost {
     await this.#setup.hold(vips);
     await this.#setup.takeOver();
     this.refresh();
-    this.#beginGrace();
+    this.beginGrace();
   }
 
-  #beginGrace(): void {
+  /** Begins the grace period, or begins it again: until its end, the host resets no unknown connection. */
+  beginGrace(): void {
     this.#unmatched.beginGrace();
     this.#graceEnd = this.#options.clock() + GRACE_MS;
   }
@@ -104,7 +105,7 @@ export class ServedHost {
     const local = new Set(interfaceAddresses().map(({ address }) => address));
     const arrived = [...local].filter((address) => !this.#local.has(address));
     this.#local = local;
-    if (arrived.some((address) => this.#unmatched.serves(parseAddress(address)))) this.#beginGrace();
+    if (arrived.some((address) => this.#unmatched.serves(parseAddress(address)))) this.beginGrace();
     return true;
   }
 

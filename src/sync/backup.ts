@@ -35,6 +35,7 @@ import type { Verifier } from './authentication.ts';
 import { SyncEntry } from './entry.ts';
 import * as v0 from './message-v0.ts';
 import * as v1 from './message-v1.ts';
+import type { Relink } from './relink.ts';
 import type { RowNotes } from './row-notes.ts';
 import { tickAt } from './send-rules.ts';
 import type { SyncCounts } from './sync-counts.ts';
@@ -63,6 +64,8 @@ export interface BackupOptions {
   readonly counts: SyncCounts;
   /** Returns what verifies messages; undefined: all are taken. */
   readonly verifier: () => Verifier | undefined;
+  /** Returns what links connections to their templates; undefined: they have none, as in Linux 6.1. */
+  readonly relink: () => Relink | undefined;
 }
 
 /** Counts of messages that are refused. */
@@ -105,6 +108,19 @@ export class Backup {
     }
   }
 
+  /**
+   * Takes the entries of a bulk transfer that began at `began`, ms: a connection that had a packet or a message since is newer
+   * than its entry. Reports whether the message was well-formed.
+   */
+  copy(message: Buffer, now: number, began: number): boolean {
+    this.#now = now;
+    const take = () => {
+      if (this.#take(true, began)) this.#options.counts.bulkTakenEntries++;
+      else this.#refuse();
+    };
+    return v1.readEntries(message, this.#entry, take, this.#refuse);
+  }
+
   #read(message: Buffer): boolean {
     const isV1 =
       message.length >= v1.HEADER_BYTES &&
@@ -129,20 +145,29 @@ export class Backup {
     else this.#refuse();
   }
 
-  /** Takes an entry, or reports that it cannot. `mayAdd`: a new connection may be made. */
-  #take(mayAdd: boolean): boolean {
+  /**
+   * Takes an entry, or reports that it cannot. `mayAdd`: a new connection may be made. `began`: ms; connections that were
+   * used since stay as they are.
+   */
+  #take(mayAdd: boolean, began?: number): boolean {
     const entry = this.#entry;
     const isTemplate = (entry.flags & TEMPLATE) !== 0;
     if (!isTemplate && entry.state >= (STATES[entry.protocol] ?? 0)) return false;
     if (!this.#hasUsableEngine() || !hasOneFamily(entry)) return false;
     // Lookups find such rows without the client's port.
     if (isTemplate || (entry.flags & NO_CPORT) !== 0) entry.cport = 0;
-    const known = isTemplate ? this.#findTemplate() : this.#findConnection();
+    const known = isTemplate ? this.#findTemplate() : this.#findConnection(began);
     if (known === 'ignored') return true;
+    if (known !== NONE && this.#isUsedSince(known, began)) return true;
     const row = known === NONE ? (mayAdd ? this.#add() : NONE) : this.#update(known);
     if (row === NONE) return false;
-    this.#settle(row);
+    this.#settle(row, began === undefined ? undefined : this.#entry.remaining);
     return true;
+  }
+
+  #isUsedSince(row: Row, began: number | undefined): boolean {
+    const { table } = this.#options.core;
+    return began !== undefined && table.expires(row) - table.timeout(row) >= began;
   }
 
   /** Reports whether the entry has a key of a known persistence engine, or none. */
@@ -163,14 +188,14 @@ export class Backup {
    * Returns the connection of the entry. One with another destination was replaced: it ends, unless the entry reports the end
    * of an earlier one, which is ignored.
    */
-  #findConnection(): Row | 'ignored' {
+  #findConnection(began: number | undefined): Row | 'ignored' {
     const { protocol, caddr, cport, vaddr, vport, dport, daddr, flags } = this.#entry;
     const { core } = this.#options;
     const { table } = core;
     const row = table.findFromClient(protocol, caddr, cport, vaddr, vport);
     if (row === NONE) return NONE;
     if (table.dport(row) === dport && sameAddress(this.#destinationOf(row).address, daddr)) return row;
-    if ((flags & INACTIVE) !== 0) return 'ignored';
+    if ((flags & INACTIVE) !== 0 || this.#isUsedSince(row, began)) return 'ignored';
     end(core, row);
     return NONE;
   }
@@ -244,9 +269,12 @@ export class Backup {
     return NONE;
   }
 
-  /** Sets state, timeout and counts as the entry says. A master that this director becomes goes on from these. */
-  #settle(row: Row): void {
-    const { core, notes } = this.#options;
+  /**
+   * Sets state, timeout and counts as the entry says. A master that this director becomes goes on from these. `remaining`: ms
+   * of the timeout that are left.
+   */
+  #settle(row: Row, remaining: number | undefined): void {
+    const { core, notes, relink } = this.#options;
     const { table, settings } = core;
     const { flags, state, timeout } = this.#entry;
     const isTemplate = (flags & TEMPLATE) !== 0;
@@ -263,7 +291,10 @@ export class Backup {
           ? OTHER_TIMEOUT_MS
           : this.#timeoutOfState(),
     );
-    table.touch(row, this.#now);
+    // It expires when it does on the director that sent it.
+    const elapsed = remaining === undefined ? 0 : Math.max(0, table.timeout(row) - remaining);
+    table.touch(row, this.#now - elapsed);
+    relink()?.link(row);
   }
 
   #timeoutOfState(): number {

@@ -24,6 +24,8 @@ export class SyncEntry {
   mark = 0;
   /** Timeout in seconds; 0: that of the state. */
   timeout = 0;
+  /** What is left of the timeout, ms; undefined: not known. Only bulk transfers have it. */
+  remaining: number | undefined;
   readonly caddr: Address = new Uint32Array(4);
   readonly vaddr: Address = new Uint32Array(4);
   readonly daddr: Address = new Uint32Array(4);

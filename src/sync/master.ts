@@ -1,16 +1,14 @@
 /** A master: sends connections to backups, by the rules of Linux 6.1 (ip_vs_sync.c). */
 
-import { FORWARDING_METHOD, LOCAL } from '../director/connection-flags.ts';
 import type { DirectorCore } from '../director/core.ts';
-import { timeoutWithoutLateness } from '../director/path/connection-lifecycle.ts';
-import { engineOf } from '../director/path/persistence.ts';
-import { METHOD_NUMBERS } from '../director/service.ts';
 import type { SyncDaemon } from '../model/command.ts';
 import { NONE, type Row } from '../model/connection.ts';
 import { familyOf } from '../wire/address.ts';
 import type { Signer } from './authentication.ts';
-import { SyncEntry, TRACKED } from './entry.ts';
+import { SyncEntry } from './entry.ts';
+import { fillEntry, timeoutOf } from './fill-entry.ts';
 import { Outbox } from './outbox.ts';
+import type { Relink } from './relink.ts';
 import type { RowNotes } from './row-notes.ts';
 import { decide, NOT_SENT, tickAt } from './send-rules.ts';
 import type { SyncCounts } from './sync-counts.ts';
@@ -24,6 +22,8 @@ export interface MasterOptions {
   readonly counts: SyncCounts;
   /** Returns what signs messages; undefined: they are not signed. */
   readonly signer: () => Signer | undefined;
+  /** Returns what links connections to their templates; undefined: they stay without, as in Linux 6.1. */
+  readonly relink: () => Relink | undefined;
   /** Sends a message to the port of this number, from 0 on; false: not now, and not sent. */
   readonly send: (port: number, message: Uint8Array) => boolean;
 }
@@ -32,12 +32,14 @@ export interface MasterOptions {
 export class Master {
   readonly #core: DirectorCore;
   readonly #notes: RowNotes;
+  readonly #relink: MasterOptions['relink'];
   readonly #counts: SyncCounts;
   readonly #outboxes: readonly Outbox[];
   readonly #entry = new SyncEntry();
 
-  constructor({ core, notes, daemon, ports, counts, signer, send }: MasterOptions, now: number) {
+  constructor({ core, notes, daemon, ports, counts, signer, relink, send }: MasterOptions, now: number) {
     this.#core = core;
+    this.#relink = relink;
     this.#notes = notes;
     this.#counts = counts;
     this.#outboxes = Array.from(
@@ -69,6 +71,7 @@ export class Master {
     if (!table.isOnePacket(row)) {
       if (!this.#consider(row, packets, now) && isVersion0) return;
     } else if (isVersion0) return;
+    this.#relink()?.link(row);
     const controller = table.template(row);
     if (controller === NONE) return;
     this.#notes.begin(controller, tickAt(now));
@@ -119,7 +122,7 @@ export class Master {
         state,
         sentState: notes.state(row),
         packets,
-        timeout: this.#timeoutOf(row),
+        timeout: timeoutOf(this.#core, row),
         sentEnd: notes.end(row),
       },
       settings,
@@ -128,44 +131,10 @@ export class Master {
     if (end === NOT_SENT) return false;
     notes.setState(row, state);
     notes.setEnd(row, end);
-    this.#fill(row);
+    fillEntry(this.#core, row, this.#entry);
     // A connection keeps its port, so that a backup applies its messages in order.
     this.#outboxes[row & (this.#outboxes.length - 1)]!.add(this.#entry, settings.sync_version, now);
     this.#counts.sentEntries++;
     return true;
-  }
-
-  #timeoutOf(row: Row): number {
-    const { table, destinations } = this.#core;
-    const timeout = table.timeout(row);
-    if (!table.isTemplate(row)) return timeout;
-    const { service } = destinations.all[table.destination(row)]!;
-    return timeoutWithoutLateness(timeout, service.persistence);
-  }
-
-  #fill(row: Row): void {
-    const { table, destinations, engineData, settings } = this.#core;
-    const entry = this.#entry;
-    const { protocol, cport, vport, dport, caddr, vaddr } = table.select(row);
-    const destination = destinations.all[table.destination(row)]!;
-    // Linux 6.1 sends this flag, which include/uapi/linux/ip_vs.h lists among those that are not sent.
-    const flags = table.flags(row) | (settings.conntrack !== 0 ? TRACKED : 0);
-    const isLocal = (flags & FORWARDING_METHOD) === LOCAL;
-    entry.family = familyOf(destination.address);
-    entry.protocol = protocol;
-    // The kernel knows no method for destinations on the director itself: it sends the configured one.
-    entry.flags = isLocal ? (flags & ~FORWARDING_METHOD) | METHOD_NUMBERS[destination.method] : flags;
-    entry.state = table.state(row);
-    entry.cport = cport;
-    entry.vport = vport;
-    entry.dport = dport;
-    entry.mark = destination.service.mark;
-    entry.timeout = Math.floor(this.#timeoutOf(row) / 1000);
-    entry.caddr.set(caddr);
-    entry.vaddr.set(vaddr);
-    entry.daddr.set(destination.address);
-    const data = engineData.get(row);
-    entry.engine = data === undefined ? undefined : engineOf(destination.service);
-    entry.engineData = data;
   }
 }

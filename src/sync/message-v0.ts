@@ -60,6 +60,7 @@ export function readEntries(message: Buffer, entry: SyncEntry, take: () => void)
     entry.state = message.readUInt16BE(at + 22);
     entry.mark = 0;
     entry.timeout = 0;
+    entry.remaining = undefined;
     entry.engine = undefined;
     entry.engineData = undefined;
     let next = at + 8;

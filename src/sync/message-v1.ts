@@ -24,6 +24,9 @@ const LENGTH_BITS = 12;
 const SEQUENCE_OPTION = 1;
 const ENGINE_DATA_OPTION = 2;
 const ENGINE_OPTION = 3;
+/** Of this project: what is left of the timeout, ms, 4 bytes. */
+const REMAINING_OPTION = 8;
+const REMAINING_BYTES = 4;
 export const OPTIONAL = 0x40;
 export const OPTION_HEADER_BYTES = 2;
 const SEQUENCE_BYTES = 24;
@@ -33,11 +36,12 @@ const MAX_ENGINE_BYTES = 16;
 export const paddingAfter = (length: number): number => -length & 3;
 
 /** Returns the length of an entry with its options, bytes. */
-export function entryBytes({ family, flags, engine, engineData }: SyncEntry): number {
+export function entryBytes({ family, flags, engine, engineData, remaining }: SyncEntry): number {
   let bytes: number = FIXED_BYTES[family];
   if ((flags & SEQUENCES) !== 0) bytes += OPTION_HEADER_BYTES + SEQUENCE_BYTES;
   if (engineData !== undefined && engine !== undefined)
     bytes += 2 * OPTION_HEADER_BYTES + engineData.length + engine.length;
+  if (remaining !== undefined) bytes += OPTION_HEADER_BYTES + REMAINING_BYTES;
   return bytes;
 }
 
@@ -53,7 +57,7 @@ export function writeHeader(into: Buffer, syncId: number, length: number, entrie
 
 /** Writes an entry at `at`, where `entryBytes` bytes must be free. */
 export function writeEntry(into: Buffer, at: number, entry: SyncEntry): void {
-  const { family, flags, engine, engineData } = entry;
+  const { family, flags, engine, engineData, remaining } = entry;
   into[at] = family === 6 ? IPV6_TYPE : 0;
   into[at + 1] = entry.protocol;
   into.writeUInt16BE(entryBytes(entry), at + 2);
@@ -72,9 +76,14 @@ export function writeEntry(into: Buffer, at: number, entry: SyncEntry): void {
     into[next++] = SEQUENCE_BYTES;
     for (const word of entry.sequences) next = into.writeUInt32BE(word, next);
   }
-  if (engineData === undefined || engine === undefined) return;
-  next = writeText(into, next, ENGINE_DATA_OPTION, engineData);
-  writeText(into, next, ENGINE_OPTION, engine);
+  if (engineData !== undefined && engine !== undefined) {
+    next = writeText(into, next, ENGINE_DATA_OPTION, engineData);
+    next = writeText(into, next, ENGINE_OPTION, engine);
+  }
+  if (remaining === undefined) return;
+  into[next++] = OPTIONAL | REMAINING_OPTION;
+  into[next++] = REMAINING_BYTES;
+  into.writeUInt32BE(remaining, next);
 }
 
 /** Makes the entry at `at` longer by `bytes`, which an option at its end has. */
@@ -126,6 +135,7 @@ function readEntry(from: Buffer, at: number, end: number, entry: SyncEntry): Rea
   entry.dport = from.readUInt16BE(at + 14);
   entry.mark = from.readUInt32BE(at + 16);
   entry.timeout = from.readUInt32BE(at + 20);
+  entry.remaining = undefined;
   entry.engine = undefined;
   entry.engineData = undefined;
   let next = at + ADDRESSES_AT;
@@ -166,6 +176,10 @@ function readOptions(from: Buffer, start: number, end: number, entry: SyncEntry)
       case ENGINE_OPTION:
         if (length > MAX_ENGINE_BYTES || entry.engine !== undefined) return 'malformed';
         entry.engine = from.toString('latin1', data, next);
+        break;
+      case REMAINING_OPTION:
+        if ((type & OPTIONAL) === 0) return 'unknown-option';
+        if (length === REMAINING_BYTES) entry.remaining = from.readUInt32BE(data);
         break;
       default:
         if ((type & OPTIONAL) === 0) return 'unknown-option';

@@ -15,4 +15,10 @@ export const newSyncCounts = (): SyncCounts => ({
   replayedMessages: 0,
   takenEntries: 0,
   refusedEntries: 0,
+  bulkSentEntries: 0,
+  bulkTakenEntries: 0,
+  servedBulks: 0,
+  receivedBulks: 0,
+  failedBulks: 0,
+  refusedBulks: 0,
 });

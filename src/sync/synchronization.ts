@@ -7,7 +7,9 @@ import type { SyncDaemon } from '../model/command.ts';
 import type { Row } from '../model/connection.ts';
 import { Signer, Verifier } from './authentication.ts';
 import { Backup, makeHiddenService } from './backup.ts';
+import { BulkExport } from './bulk-export.ts';
 import { Master } from './master.ts';
+import { Relink } from './relink.ts';
 import { RowNotes } from './row-notes.ts';
 import { newSyncCounts } from './sync-counts.ts';
 import type { SyncKey } from './sync-keys.ts';
@@ -43,6 +45,7 @@ export class Synchronization implements ConnectionSync {
   readonly #transport: SyncTransport;
   readonly #options: SynchronizationOptions;
   readonly #verifier: Verifier;
+  readonly #relink: Relink;
   #signer: Signer | undefined;
   #isAuthenticated = false;
   #notes: RowNotes | undefined;
@@ -59,6 +62,7 @@ export class Synchronization implements ConnectionSync {
     this.#core = options.core;
     this.#transport = options.transport;
     this.#verifier = new Verifier(options.wallClock);
+    this.#relink = new Relink(options.core);
   }
 
   /**
@@ -109,6 +113,23 @@ export class Synchronization implements ConnectionSync {
     this.#backup?.receive(Buffer.from(message.buffer, message.byteOffset, message.length), now);
   }
 
+  /** Begins a bulk transfer to another director, from the row `place` on. */
+  export(place: number): BulkExport {
+    return new BulkExport(this.#core, place);
+  }
+
+  /**
+   * Takes a message of a bulk transfer that began at `began`. Reports whether it was well-formed, and a backup daemon runs.
+   */
+  copy(message: Buffer, now: number, began: number): boolean {
+    return this.#backup?.copy(message, now, began) ?? false;
+  }
+
+  /** Links the connections of these rows to their templates, which a bulk transfer may bring after them. */
+  link(from: Row, to: Row): void {
+    for (const row of this.#core.table.rows(from, to)) this.#relink.link(row);
+  }
+
   #start(daemon: SyncDaemon, now: number): void {
     const core = this.#core;
     const transport = this.#transport;
@@ -116,15 +137,16 @@ export class Synchronization implements ConnectionSync {
     const ports = this.#ports;
     this.#notes ??= new RowNotes(core.table);
     const notes = this.#notes;
+    const relink = () => (this.#isAuthenticated ? this.#relink : undefined);
     if (daemon.role === 'master') {
       const send = (port: number, message: Uint8Array) => transport.send(port, message);
       const signer = () => (this.#isAuthenticated ? this.#signer : undefined);
-      this.#master = new Master({ core, notes, daemon, ports, counts, signer, send }, now);
+      this.#master = new Master({ core, notes, daemon, ports, counts, signer, relink, send }, now);
       this.#scan = new TableScan(core.table, notes, now);
     } else {
       const verifier = () => (this.#isAuthenticated ? this.#verifier : undefined);
       this.#hidden ??= makeHiddenService(core);
-      this.#backup = new Backup({ core, notes, hidden: this.#hidden, daemon, counts, verifier });
+      this.#backup = new Backup({ core, notes, hidden: this.#hidden, daemon, counts, verifier, relink });
     }
     transport.open(daemon, ports);
   }

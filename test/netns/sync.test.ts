@@ -14,6 +14,8 @@ const why = clusterMissing();
 test('the required programs and privileges are available', ({ skip }) => skip(why !== undefined, why));
 
 const SERVERS = { dr: ['192.168.0.3', '192.168.0.4'], nat: ['192.168.1.3', '192.168.1.4'] } as const;
+/** Addresses of the directors. */
+const PEERS = { dr: ['192.168.0.1', '192.168.0.2'], nat: ['192.168.1.1', '192.168.1.2'] } as const;
 /** MAC address of vs2 on the clients' segment. */
 const MAC_OF_VS2 = '02:00:00:00:00:02';
 
@@ -28,7 +30,7 @@ describe.skipIf(why !== undefined).each([
   let config: string;
   let key: string;
   const file = (role: string) => `method: ${method}
-sync: { interface: ${device}, group: '${group}', syncid: 7, role: ${role}, key-file: ${key} }
+sync: { interface: ${device}, group: '${group}', syncid: 7, role: ${role}, key-file: ${key}, peers: [${PEERS[method].join(', ')}] }
 services:
   - { tcp: '${lab.vip}:80', scheduler: rr, destinations: [${SERVERS[method].join(', ')}] }
 `;
@@ -48,26 +50,39 @@ services:
       await startServers(server, i + 1);
     }
     await first.exec(`ip address add ${lab.vip}/32 dev eth0`);
-    const words = ['--datapath', process.env['LVS_DATAPATH'] ?? 'live'];
-    director = await startDirector(first, config, ...words);
-    await startDirector(second, config, ...words);
+    director = await start(first);
   });
   afterAll(() => lab?.[Symbol.asyncDispose]());
 
+  const start = (host: LabHost) =>
+    startDirector(host, config, '--datapath', process.env['LVS_DATAPATH'] ?? 'live');
   const listing = async (host: LabHost) => (await host.exec([...ipvsadm, '-Lnc'])).split('\n').slice(2);
 
-  test('a connection is listed by the other director, and continues there', async () => {
-    const client = lab.client.spawn([...built('test/support/keepalive-client'), lab.vip, '80']);
-    await client.line(/^connected$/);
-    client.write('\n');
-    const answer = await client.line(/^I am real server/);
+  test('connections from before and after its start are listed by the other director, and continue there', async () => {
+    const clients: { readonly program: Program; readonly answer: string }[] = [];
+    const connect = async () => {
+      const client = lab.client.spawn([...built('test/support/keepalive-client'), lab.vip, '80']);
+      await client.line(/^connected$/);
+      client.write('\n');
+      clients.push({ program: client, answer: await client.line(/^I am real server/) });
+    };
     const own = lab.client.address;
     const line = new RegExp(`^TCP 14:\\d\\d +ESTABLISHED ${own}:\\d+ +${lab.vip}:80 +\\S+:80$`);
-    await expect
-      .poll(() => listing(second), { timeout: PATIENCE, interval: 200 })
-      .toEqual([expect.stringMatching(line)]);
+    const listed = (count: number) =>
+      expect
+        .poll(() => listing(second), { timeout: PATIENCE, interval: 200 })
+        .toEqual(Array<unknown>(count).fill(expect.stringMatching(line)));
+    await connect();
+    // The message about it is sent before the other director starts, which gets it by a bulk transfer.
+    await lab.client.exec('sleep 4');
+    const joined = await start(second);
+    await joined.line(/bulk-received .*connections=1/);
+    await listed(1);
+    await connect();
+    await listed(2);
     const ends = (text: string) => text.replace(/^TCP \d\d:\d\d/, '');
-    expect((await listing(second)).map(ends)).toEqual((await listing(first)).map(ends));
+    const sorted = (lines: readonly string[]) => lines.map(ends).sort();
+    expect(sorted(await listing(second))).toEqual(sorted(await listing(first)));
 
     await director.stop('SIGKILL');
     await first.exec(`ip address delete ${lab.vip}/32 dev eth0`);
@@ -76,10 +91,12 @@ services:
     if (method === 'nat')
       for (const server of lab.servers) await server.exec('ip route replace default via 192.168.1.2');
 
-    const before = client.lines.length;
-    client.write('\n');
-    expect(await client.line(/^I am real server/, PATIENCE, before)).toBe(answer);
-    expect(client.running).toBe(true);
+    for (const { program: client, answer } of clients) {
+      const before = client.lines.length;
+      client.write('\n');
+      expect(await client.line(/^I am real server/, PATIENCE, before)).toBe(answer);
+      expect(client.running).toBe(true);
+    }
   });
 
   test('a reload changes the daemons as the file says', async () => {

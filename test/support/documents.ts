@@ -117,6 +117,8 @@ const service = fc.record({
 
 const sync = fc.record({
   keyFile: fc.constant('/etc/lvs/sync.key'),
+  peers: fc.constantFrom([], ['10.0.0.1', 'fd00::2']),
+  bulkPort: fc.constantFrom(8849, 9000),
   role: fc.constantFrom('master' as const, 'backup' as const, 'both' as const),
   daemon: fc.record(
     {

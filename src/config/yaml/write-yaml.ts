@@ -5,6 +5,7 @@ import type { Check, StatusRange } from '../../model/check.ts';
 import { formatDestination } from '../../model/naming.ts';
 import type { ServiceAddress } from '../../model/service.ts';
 import {
+  DEFAULT_BULK_PORT,
   DEFAULT_CHECK,
   DEFAULT_DRAIN,
   type DestinationDocument,
@@ -48,13 +49,14 @@ export function writeYaml(document: Document): string {
   );
 }
 
-function writeSync({ role, daemon, keyFile }: SyncDocument): object {
+function writeSync({ role, daemon, keyFile, peers, bulkPort }: SyncDocument): object {
   const { interface: device, syncId, group, port, ttl, maxLength } = daemon;
   return pruned({
     role: role === 'both' ? undefined : role,
     interface: device,
     syncid: syncId === 0 ? undefined : syncId,
-    ...{ group, port, ttl, 'max-length': maxLength, 'key-file': keyFile },
+    ...{ group, port, ttl, 'max-length': maxLength, 'key-file': keyFile, peers },
+    'bulk-port': bulkPort === DEFAULT_BULK_PORT ? undefined : bulkPort,
   });
 }
 

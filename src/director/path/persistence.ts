@@ -1,6 +1,6 @@
 /** Persistence templates: which clients share a destination, and for how long. */
 
-import { NONE, type Row } from '../../model/connection.ts';
+import { type FiveTuple, NONE, type Row } from '../../model/connection.ts';
 import { FTP_PORT } from '../../model/service.ts';
 import { type Address, maskAddress } from '../../wire/address.ts';
 import { INVALID_PORT } from '../connection-fields.ts';
@@ -52,17 +52,7 @@ export class Persistence {
    * Selects the template of that arrival; returns false when the service's engine finds no key in the packet.
    */
   select(service: Service, arrival: Arrival): boolean {
-    const isOnePort = arrival.vport === service.port;
-    maskAddress(arrival.caddr, service.mask, this.#client);
-    this.#protocol = arrival.protocol;
-    this.#virtual = arrival.vaddr;
-    this.#port = isOnePort && service.port !== FTP_PORT ? arrival.vport : 0;
-    if (!isOnePort && service.mark !== 0) {
-      this.#protocol = ANY_PROTOCOL;
-      this.#virtual = this.#markAddress(service);
-    }
-    this.#data = undefined;
-    this.#salt = 0;
+    this.#selectEnds(service, arrival);
     const { engine } = service.options;
     if (engine === undefined) return true;
     const { packet } = arrival;
@@ -72,6 +62,33 @@ export class Persistence {
     if (this.#data === undefined) return false;
     this.#salt = saltOf(this.#data);
     return true;
+  }
+
+  /**
+   * Returns the template of a connection to `destination` that has none, as that of another director; NONE without one, and
+   * for a service with an engine, whose key is in packets.
+   */
+  findFor(destination: RealDestination, ends: FiveTuple): Row {
+    const { service } = destination;
+    if (service.persistence === 0 || service.options.engine !== undefined) return NONE;
+    this.#selectEnds(service, ends);
+    const { table } = this.#core;
+    const row = table.findTemplate(this.#protocol, this.#client, this.#virtual, this.#port);
+    return row !== NONE && destinationOf(this.#core, row) === destination ? row : NONE;
+  }
+
+  #selectEnds(service: Service, { protocol, caddr, vaddr, vport }: Omit<FiveTuple, 'cport'>): void {
+    const isOnePort = vport === service.port;
+    maskAddress(caddr, service.mask, this.#client);
+    this.#protocol = protocol;
+    this.#virtual = vaddr;
+    this.#port = isOnePort && service.port !== FTP_PORT ? vport : 0;
+    if (!isOnePort && service.mark !== 0) {
+      this.#protocol = ANY_PROTOCOL;
+      this.#virtual = this.#markAddress(service);
+    }
+    this.#data = undefined;
+    this.#salt = 0;
   }
 
   /** Returns a mark in the form of a virtual address: 0.0.0.7, or 0:7:: for IPv6. */

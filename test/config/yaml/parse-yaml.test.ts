@@ -145,6 +145,14 @@ describe('all errors of a file are reported at once, each with its place:', () =
       ["1:33: invalid group '10.0.0.1': expected a multicast address such as 224.0.0.81 or ff02::81"],
     ],
     [
+      'peers that are no addresses',
+      `sync: { interface: eth1, key-file: /k, peers: [10.0.0.1, director2, ff02::1] }\n${withService()}`,
+      [
+        "1:58: invalid peer 'director2': expected an IPv4 or IPv6 address of a director",
+        "1:69: invalid peer 'ff02::1': expected an IPv4 or IPv6 address of a director",
+      ],
+    ],
+    [
       'a destination that messages cannot carry',
       `sync: { interface: eth1, key-file: /k }\n${withService()}\n  - { tcp: '[fd00::1]:80', method: tunnel, destinations: [10.0.0.1] }`,
       ['5:59: 10.0.0.1 has another address family than tcp [fd00::1]:80: not supported together with sync'],
