@@ -33,6 +33,8 @@ export class Master {
   readonly #core: DirectorCore;
   readonly #notes: RowNotes;
   readonly #relink: MasterOptions['relink'];
+  /** With a key, other directors of this project receive. */
+  readonly #isEager: () => boolean;
   readonly #counts: SyncCounts;
   readonly #outboxes: readonly Outbox[];
   readonly #entry = new SyncEntry();
@@ -40,6 +42,7 @@ export class Master {
   constructor({ core, notes, daemon, ports, counts, signer, relink, send }: MasterOptions, now: number) {
     this.#core = core;
     this.#relink = relink;
+    this.#isEager = () => signer() !== undefined;
     this.#notes = notes;
     this.#counts = counts;
     this.#outboxes = Array.from(
@@ -117,6 +120,7 @@ export class Master {
     const end = decide(
       {
         isTemplate: table.isTemplate(row),
+        isEager: this.#isEager(),
         isPersistent: controller !== NONE && table.isTemplate(controller),
         protocol: table.protocol(row),
         state,

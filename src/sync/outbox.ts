@@ -6,9 +6,10 @@ import type { SyncEntry } from './entry.ts';
 import * as v0 from './message-v0.ts';
 import * as v1 from './message-v1.ts';
 
-/** ms: a message that is not full is sent when it is so old, looked at once in `CHECK_MS`. */
-const FLUSH_MS = 2000;
-const CHECK_MS = 1000;
+/** A message that is not full is sent when it is `flush` ms old, looked at once in `check` ms. */
+const KERNEL_TIMES = { flush: 2000, check: 1000 } as const;
+/** With a key: a connection that was established less than 0.4 s ago may be lost with its director. */
+const SIGNED_TIMES = { flush: 200, check: 100 } as const;
 /** Full messages that are sent without waiting for the next turn. */
 const WAKE_MESSAGES = 8;
 /** The header counts entries in one byte. Linux 6.1 counts on from 0, so that its backups take the rest for nothing. */
@@ -44,7 +45,11 @@ export class Outbox {
 
   constructor(options: OutboxOptions, now: number) {
     this.#options = options;
-    this.#nextCheck = now + CHECK_MS;
+    this.#nextCheck = now + this.#times.check;
+  }
+
+  get #times(): typeof KERNEL_TIMES | typeof SIGNED_TIMES {
+    return this.#options.signer() === undefined ? KERNEL_TIMES : SIGNED_TIMES;
   }
 
   /** Adds an entry in version 0 or 1; of version 0, IPv4 only. */
@@ -75,8 +80,9 @@ export class Outbox {
   /** Sends what is due. To be called at least every 100 ms. */
   advance(now: number): void {
     if (now >= this.#nextCheck) {
-      this.#nextCheck = now + CHECK_MS;
-      if (this.#message !== undefined && now - this.#since >= FLUSH_MS) this.#finish();
+      const { check, flush } = this.#times;
+      this.#nextCheck = now + check;
+      if (this.#message !== undefined && now - this.#since >= flush) this.#finish();
     }
     if (this.#waiting.length > 0) this.#send(now);
   }
@@ -100,6 +106,6 @@ export class Outbox {
     let sent = 0;
     while (sent < this.#waiting.length && this.#options.send(this.#waiting[sent]!)) sent++;
     this.#waiting.splice(0, sent);
-    if (sent > 0) this.#nextCheck = now + CHECK_MS;
+    if (sent > 0) this.#nextCheck = now + this.#times.check;
   }
 }

@@ -22,6 +22,8 @@ const SCTP_SENT = (1 << 8) | (1 << 9) | (1 << 10) | (1 << 11) | (1 << 13);
 /** The row in question. */
 export interface Candidate {
   readonly isTemplate: boolean;
+  /** It is sent when it becomes established, which Linux 6.1 leaves to the count of packets. */
+  readonly isEager: boolean;
   /** A template decided about it. */
   readonly isPersistent: boolean;
   readonly protocol: number;
@@ -59,7 +61,7 @@ export function decide(row: Candidate, settings: Readonly<Settings>, now: number
           ? [SCTP_SENT, SCTP_ESTABLISHED]
           : [-1, row.state];
     if (((sent >>> row.state) & 1) === 0) return NOT_SENT;
-    if (row.state !== established && row.state !== row.sentState) return end;
+    if ((row.state !== established || row.isEager) && row.state !== row.sentState) return end;
   }
   const refresh = settings.sync_refresh_period * TICKS_PER_SECOND;
   let noted = end;
@@ -75,6 +77,8 @@ export function decide(row: Candidate, settings: Readonly<Settings>, now: number
   }
   const { sync_period: period, sync_threshold: threshold } = settings;
   if (period > 0) {
+    // It was sent with the packet that established it.
+    if (row.isEager && row.sentState !== 0 && row.packets === threshold) return NOT_SENT;
     if (!row.isTemplate && row.packets % period !== threshold) return NOT_SENT;
   } else if (refresh === 0 && row.packets !== threshold) return NOT_SENT;
   return noted;

@@ -11,16 +11,17 @@ const [KEY, OTHER] = ['11'.repeat(16), '22'.repeat(16)].map((text) => deriveKey(
 const DATAGRAMS = Number(process.env['FUZZ_DATAGRAMS'] ?? 20_000);
 
 function director(role: 'master' | 'backup', ...keys: Parameters<SyncedDirector['sync']['setKeys']>[0]) {
-  const directed = new SyncedDirector().serve(WEB, ['10.0.0.1:80']).start(role) as SyncedDirector;
+  const directed = new SyncedDirector().serve(WEB, ['10.0.0.1:80']) as SyncedDirector;
+  directed.set('sync_threshold', 2);
   directed.sync.setKeys(keys);
-  return directed;
+  return directed.start(role);
 }
 
 /** Returns the message about a new connection of this client port. */
 function sent(master: SyncedDirector, port = 4000): Buffer {
   const [client, server] = [`203.0.113.7:${port}`, '10.0.0.1:80'];
   master.exchange(`${client} > 192.0.2.80:80 SYN`, `${server} > ${client} SYN+ACK`);
-  master.exchange(`${client} > 192.0.2.80:80 ACK`, `${client} > 192.0.2.80:80 PSH+ACK`);
+  master.receive(`${client} > 192.0.2.80:80 ACK`);
   for (let i = 0; i < 3; i++) master.wait(1);
   return master.messages.splice(0).at(-1)!.message;
 }
@@ -132,6 +133,26 @@ describe('a backup with a key', () => {
   });
 });
 
+test('with a key, a connection is sent when it is established, within 0.4 s', () => {
+  const master = director('master', KEY!);
+  master.set('sync_threshold', 3);
+  const client = '203.0.113.7:4000';
+  master.exchange(
+    `${client} > 192.0.2.80:80 SYN`,
+    `10.0.0.1:80 > ${client} SYN+ACK`,
+    `${client} > 192.0.2.80:80 ACK`,
+  );
+  for (let i = 0; i < 4; i++) master.wait(0.1);
+  expect(master.messages).toHaveLength(1);
+  // The third packet sends it again without a key.
+  for (let i = 0; i < 3; i++) master.receive(`${client} > 192.0.2.80:80 PSH+ACK`);
+  for (let i = 0; i < 4; i++) master.wait(0.1);
+  expect(master.messages).toHaveLength(1);
+  const backup = director('backup', KEY!);
+  backup.sync.receive(master.messages[0]!.message, 0);
+  expect(backup.connections).toEqual([expect.stringContaining(`TCP ESTABLISHED ${client}`)]);
+});
+
 test('a backup without a key takes signed messages, as a kernel does', () => {
   const backup = director('backup');
   backup.sync.receive(sent(director('master', KEY!)), 0);
@@ -145,7 +166,7 @@ test('a signed message is not longer than the longest message', () => {
   for (let port = 4000; port < 4010; port++) {
     const client = `203.0.113.7:${port}`;
     master.exchange(`${client} > 192.0.2.80:80 SYN`, `10.0.0.1:80 > ${client} SYN+ACK`);
-    master.exchange(`${client} > 192.0.2.80:80 ACK`, `${client} > 192.0.2.80:80 PSH+ACK`);
+    master.receive(`${client} > 192.0.2.80:80 ACK`);
   }
   for (let i = 0; i < 3; i++) master.wait(1);
   expect(Math.max(...master.messages.map(({ message }) => message.length))).toBeLessThanOrEqual(200);

@@ -156,6 +156,15 @@ describe('with a kernel path', () => {
     expect(states(directed)).toEqual(['1']);
   });
 
+  test('such packets are seen within 0.1 s', () => {
+    const directed = withKernelPath().start('master');
+    directed.wait(2);
+    directed.exchange(...HANDSHAKE);
+    forwardUnseen(directed, 4);
+    directed.wait(0.1);
+    expect(directed.sync.counts.sentEntries).toBe(1);
+  });
+
   test('connections that existed before the daemon are sent when a packet makes it due', () => {
     const directed = withKernelPath();
     directed.exchange(...HANDSHAKE);
