@@ -14,6 +14,8 @@ const why = clusterMissing();
 test('the required programs and privileges are available', ({ skip }) => skip(why !== undefined, why));
 
 const SERVERS = { dr: ['192.168.0.3', '192.168.0.4'], nat: ['192.168.1.3', '192.168.1.4'] } as const;
+/** Datagrams of the random test; more of them on demand. */
+const DATAGRAMS = process.env['FUZZ_DATAGRAMS'] ?? '5000';
 /** Addresses of the directors. */
 const PEERS = { dr: ['192.168.0.1', '192.168.0.2'], nat: ['192.168.1.1', '192.168.1.2'] } as const;
 /** MAC address of vs2 on the clients' segment. */
@@ -27,6 +29,7 @@ describe.skipIf(why !== undefined).each([
   let first: LabHost;
   let second: LabHost;
   let director: Program;
+  let joined: Program;
   let config: string;
   let key: string;
   const file = (role: string) => `method: ${method}
@@ -75,7 +78,7 @@ services:
     await connect();
     // The message about it is sent before the other director starts, which gets it by a bulk transfer.
     await lab.client.exec('sleep 4');
-    const joined = await start(second);
+    joined = await start(second);
     await joined.line(/bulk-received .*connections=1/);
     await listed(1);
     await connect();
@@ -97,6 +100,17 @@ services:
       expect(await client.line(/^I am real server/, PATIENCE, before)).toBe(answer);
       expect(client.running).toBe(true);
     }
+  });
+
+  test('datagrams of a stranger change nothing, and do no harm', async () => {
+    const source = group.includes(':') ? device : PEERS[method][0];
+    const before = await listing(second);
+    const fuzz = first.spawn([...built('test/support/fuzz-datagrams'), source, group, '8848', DATAGRAMS]);
+    await fuzz.line(/^sent$/, 600_000);
+    await joined.line(/sync-messages-refused .*unauthenticated=/);
+    const ends = (lines: readonly string[]) => lines.map((text) => text.replace(/^TCP \d\d:\d\d/, '')).sort();
+    expect(ends(await listing(second))).toEqual(ends(before));
+    expect(joined.running).toBe(true);
   });
 
   test('a reload changes the daemons as the file says', async () => {

@@ -133,6 +133,35 @@ describe('a backup with a key', () => {
   });
 });
 
+/** Returns the servers of a client before its director was lost, and of its next connection 5 minutes later. */
+function serversOfClient(...keys: Parameters<SyncedDirector['sync']['setKeys']>[0]): (string | undefined)[] {
+  const [master, backup] = (['master', 'backup'] as const).map((role) => director(role, ...keys));
+  for (const each of [master!, backup!])
+    each.serve('tcp 192.0.2.80:443', ['10.0.0.1:443', '10.0.0.2:443'], { persistent: 60 });
+  const client = '203.0.113.7';
+  const serverOf = ({ connections }: SyncedDirector, port: number) =>
+    connections.find((line) => line.includes(`${client}:${port}`))?.split(' ')[4];
+  // The other client has the server that a scheduler selects first.
+  for (const from of ['203.0.113.1:4000', `${client}:4000`]) master!.receive(`${from} > 192.0.2.80:443 SYN`);
+  const before = serverOf(master!, 4000);
+  master!.exchange(`${before} > ${client}:4000 SYN+ACK`, `${client}:4000 > 192.0.2.80:443 ACK`);
+  for (let i = 0; i < 4; i++) master!.wait(1);
+  for (const { message } of master!.messages) backup!.sync.receive(message, 0);
+  for (let i = 0; i < 30; i++) backup!.wait(10);
+  backup!.stop('backup');
+  backup!.start('master');
+  backup!.receive(`${client}:5000 > 192.0.2.80:443 SYN`);
+  return [before, serverOf(backup!, 5000)];
+}
+
+test('with a key, a template lives as long as its connections, so that the client stays with its server', () => {
+  const [before, after] = serversOfClient(KEY!);
+  expect(after).toBe(before);
+  // As Linux 6.1.
+  const [kernelBefore, kernelAfter] = serversOfClient();
+  expect(kernelAfter).not.toBe(kernelBefore);
+});
+
 test('with a key, a connection is sent when it is established, within 0.4 s', () => {
   const master = director('master', KEY!);
   master.set('sync_threshold', 3);
