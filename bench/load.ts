@@ -15,6 +15,9 @@ export const LOADS = {
 } as const;
 export type Load = keyof typeof LOADS;
 
+/** Seconds of requests before the measurement. */
+const WARM_UP_SECONDS = 2;
+
 export interface LoadOptions {
   /** One short round: shows that it works; the figures are imprecise. */
   readonly quick?: boolean;
@@ -74,6 +77,7 @@ export async function runLoad(options: LoadOptions = {}): Promise<LoadFigure[]> 
         if (round === 1) paths.push(path);
         for (const load of loads) {
           if (load === 'datagrams' && !path.udp) continue;
+          if (load !== 'requests' && path.requestsOnly) continue;
           const value = await measure(lab, path, load, seconds);
           const ended = servers.find((server) => !server.running);
           if (ended) throw new Error(`${ended.command} exited with ${await ended.ended}:\n${ended.output}`);
@@ -112,7 +116,7 @@ function pollPeers(lab: Lab): void {
 function measure(lab: Lab, path: Path, load: Load, seconds: number): Promise<number> {
   switch (load) {
     case 'requests':
-      return requests(lab.client, `${path.http.address}:${path.http.port}`, seconds);
+      return warmRequests(lab, path, seconds);
     case 'up':
       return stream(lab.client, path.iperf, false, seconds);
     case 'down':
@@ -122,6 +126,13 @@ function measure(lab: Lab, path: Path, load: Load, seconds: number): Promise<num
     default:
       return load satisfies never;
   }
+}
+
+/** Measures requests after some that are not measured: a process that has just started runs code that is not compiled yet. */
+async function warmRequests(lab: Lab, { http }: Path, seconds: number): Promise<number> {
+  const to = `${http.address}:${http.port}`;
+  await requests(lab.client, to, WARM_UP_SECONDS);
+  return requests(lab.client, to, seconds);
 }
 
 const median = (values: readonly number[]): number =>

@@ -15,6 +15,8 @@ export interface Path {
   readonly datagrams: Endpoint;
   /** HAProxy forwards no datagrams. */
   readonly udp: boolean;
+  /** Only requests are measured: streams and datagrams are those of another path. */
+  readonly requestsOnly?: boolean;
 }
 
 /** Paths that are open at the same time. `open` starts their programs, and is disposed before the next ones. */
@@ -58,6 +60,8 @@ const PORTS = { dr: 1, nat: 2, tunnel: 3 } as const;
 const httpPort = (method: keyof typeof PORTS) => HTTP + PORTS[method];
 const iperfPort = (method: keyof typeof PORTS) => IPERF + PORTS[method];
 const discardPort = (method: keyof typeof PORTS) => DISCARD + PORTS[method];
+/** Port of a service with persistence. */
+const PERSISTENT_HTTP = HTTP + 4;
 
 /** Client and server on one segment: the baseline of the others. */
 export const direct: Way = {
@@ -85,6 +89,10 @@ export const routing: Way = {
 export const director = (datapath: 'live' | 'tc' | 'xdp'): Way => ({
   paths: [
     path(`${datapath}, NAT`, VIP, httpPort('nat'), iperfPort('nat'), discardPort('nat')),
+    {
+      ...path(`${datapath}, NAT, persistent`, VIP, PERSISTENT_HTTP, iperfPort('nat'), discardPort('nat')),
+      requestsOnly: true,
+    },
     path(`${datapath}, DR`, VIP, httpPort('dr'), iperfPort('dr'), discardPort('dr')),
     path(`${datapath}, tunnel`, TUNNEL_VIP, httpPort('tunnel'), iperfPort('tunnel'), discardPort('tunnel')),
   ],
@@ -124,6 +132,9 @@ function rules(): string {
     const datagrams = `-u ${vip}:${discardPort(method)}`;
     lines.push(`-A ${datagrams} -s rr`, `-a ${datagrams} -r ${servers[0]}:${discardPort(method)} ${flag}`);
   }
+  const persistent = `-t ${VIP}:${PERSISTENT_HTTP}`;
+  lines.push(`-A ${persistent} -s rr -p 300`);
+  for (const server of INSIDE) lines.push(`-a ${persistent} -r ${server}:${PERSISTENT_HTTP} -m`);
   return `${lines.join('\n')}\n`;
 }
 
@@ -197,7 +208,7 @@ export async function startServers(lab: Lab): Promise<Program[]> {
     await host.exec(`ip address add ${VIP}/32 dev lo`);
     running.push(await startAgent(host, '--vip', TUNNEL_VIP, '--method', 'tunnel'));
     const config = join(lab.folder, `haproxy-${host.name}.cfg`);
-    const ports = [HTTP, httpPort('dr'), httpPort('nat'), httpPort('tunnel')];
+    const ports = [HTTP, httpPort('dr'), httpPort('nat'), httpPort('tunnel'), PERSISTENT_HTTP];
     writeFileSync(
       config,
       `${HAPROXY}  mode http
@@ -206,7 +217,7 @@ ${ports.map((port) => `  bind :${port}`).join('\n')}
   http-request return status 200 content-type text/plain string "I am real server #${i + 1}"
 `,
     );
-    running.push(await serve(host, ['haproxy', '-db', '-f', config], httpPort('tunnel')));
+    running.push(await serve(host, ['haproxy', '-db', '-f', config], PERSISTENT_HTTP));
   }
   const first = lab.servers[0]!;
   // Bound to the address that clients use: replies to datagrams must have it as their source.
