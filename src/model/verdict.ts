@@ -13,6 +13,8 @@ export const DROP_REASONS = {
   'destination-gone': 'the destination of the connection was removed',
   'table-full': 'the connection table is full',
   'drop-rate': 'dropped by drop_packet, the defense against floods',
+  'new-connection-rate':
+    'a program of the kernel dropped it: the table is nearly full, and too many connections begin',
   'ttl-exceeded': 'the TTL or hop limit is exhausted',
   'too-big': 'the packet exceeds the path MTU and must not be fragmented',
   'too-narrow': 'the path MTU is too small for a tunnel over IPv6, whose payload must be allowed 1280 bytes',

@@ -17,6 +17,7 @@ import {
   type Fragment,
   H,
   jeq,
+  jge,
   jgt,
   jne,
   jump,
@@ -32,6 +33,7 @@ import {
   R1,
   R2,
   R3,
+  R4,
   R5,
   rsh,
   rsh32,
@@ -41,11 +43,12 @@ import {
   W,
   xor,
 } from '../ebpf/instruction.ts';
-import { KIND, NEAR, ROW, ROW_BYTES, TRACK } from '../table/layout.ts';
-import { COUNTERS, DESTINATION } from '../table/record-layout.ts';
+import { HEAD, KIND, NEAR, ROW, ROW_BYTES, TRACK } from '../table/layout.ts';
+import { COUNTERS, DESTINATION, SETTINGS } from '../table/record-layout.ts';
 import type { Arrays } from './arrays.ts';
 import { countBound, order } from './bound-counts.ts';
 import { clientOf, requestKey, select, unlessRequest, visit } from './find.ts';
+import { giveWay } from './give-way.ts';
 import { PACKET, ROW_AT } from './hooks.ts';
 import type { Family } from './parse.ts';
 import { rebind } from './rebind.ts';
@@ -114,6 +117,13 @@ function make(family: Family, arrays: Arrays, miss: Label): Fragment {
     order(arrays, 'new'),
     reselect(arrays),
     publish(family, 'LIVE'),
+    load(DW, R2, FP, stack.TRACKED),
+    atomic(DW, EXCHANGE, ROW_AT, ROW.track, R2),
+    counted(arrays),
+    load(DW, R1, R2, COUNTERS.expired),
+    load(DW, R3, FP, stack.DUE),
+    add.reg(R1, R3),
+    store(DW, R2, COUNTERS.expired, R1),
   ];
 }
 
@@ -126,11 +136,20 @@ function meet(): Fragment {
 /** Sets ROW_AT to the row that is made. Clobbers r0 and r1. */
 const reselect = (arrays: Arrays): Fragment => [load(DW, R0, FP, stack.MADE), select(arrays)];
 
-/** Claims a place near the home: ROW_AT, stack.MADE. Jumps to `none` if all are taken. Clobbers r0 to r5. */
+/**
+ * Claims a place near the home: ROW_AT, stack.MADE. In a table that is nearly full, or if all places are taken, another
+ * connection gives way. Jumps to `none` if there is no such one. Expects TICK. Clobbers r0 to r5.
+ */
 function claim(arrays: Arrays, none: Label): Fragment {
-  const { rows, places } = arrays;
+  const { rows, places, head, settings } = arrays;
+  const search = Symbol('search');
   const loop = Symbol('loop');
   const free = Symbol('free');
+  const crowded = Symbol('crowded');
+  const giving = Symbol('giving');
+  const kept = Symbol('kept');
+  const claimed = Symbol('claimed');
+  const live: Fragment = [loadMapValue(R0, head, HEAD.live), load(W, R1, R0, 0), loadMapValue(R0, settings)];
   return [
     loadScratch(arrays, none),
     load(W, R1, R0, SCRATCH.nextHop),
@@ -139,6 +158,12 @@ function claim(arrays: Arrays, none: Label): Fragment {
     and.imm(R3, 0x7fffffff & -ROW_BYTES),
     jgt.imm(R3, (places - 1) * ROW_BYTES, none),
     store(DW, FP, stack.HOME, R3),
+    storeImm(DW, FP, stack.DUE, 0),
+    live,
+    load(W, R2, R0, SETTINGS.embryonicFrom),
+    jge.reg(R1, R2, crowded),
+    storeImm(DW, FP, stack.CROWDED, 0),
+    at(search, load(DW, R3, FP, stack.HOME)),
     loadMapValue(ROW_AT, rows),
     add.reg(ROW_AT, R3),
     mov.imm(R2, 0),
@@ -147,7 +172,19 @@ function claim(arrays: Arrays, none: Label): Fragment {
     add.imm(ROW_AT, ROW_BYTES),
     add.imm(R2, ROW_BYTES),
     jne.imm(R2, NEAR * ROW_BYTES, loop),
-    jump(none),
+    load(DW, R1, FP, stack.CROWDED),
+    jne.imm(R1, 0, none),
+    jump(giving),
+    at(crowded, storeImm(DW, FP, stack.CROWDED, 1)),
+    at(giving, giveWay(arrays, kept)),
+    jump(claimed),
+    at(kept, storeImm(DW, FP, stack.DUE, 0)),
+    load(DW, R1, FP, stack.CROWDED),
+    jeq.imm(R1, 0, none),
+    live,
+    load(W, R2, R0, SETTINGS.limit),
+    jge.reg(R1, R2, none),
+    jump(search),
     at(free, load(DW, R0, FP, stack.HOME)),
     add.reg(R0, R2),
     select(arrays),
@@ -159,6 +196,13 @@ function claim(arrays: Arrays, none: Label): Fragment {
     atomic(W, COMPARE_EXCHANGE, ROW_AT, ROW.client, R1),
     // Another processor claimed it at this moment.
     jne.imm(R0, KIND.FREE, none),
+    at(claimed, mov.imm(R2, 0)),
+    mov.imm(R3, 0),
+    mov.imm(R4, 0),
+    mov.imm(R5, 0),
+    reselect(arrays),
+    store(DW, FP, stack.MADE, R0),
+    meet(),
   ];
 }
 
@@ -181,6 +225,8 @@ function fill({ version, src, dst, transport }: Family): Fragment {
     load(DW, R2, FP, stack.TRACKED),
     or.reg(R2, R1),
     store(DW, FP, stack.TRACKED, R2),
+    // Nothing ends the connection before its row is complete.
+    or.imm(R2, TRACK.RECYCLE),
     store(DW, ROW_AT, ROW.track, R2),
     address(ROW.caddr, src),
     address(ROW.vaddr, dst),

@@ -12,6 +12,7 @@ import {
   R1,
   R4,
   R5,
+  type Register,
   rsh,
   rsh32,
   W,
@@ -35,10 +36,15 @@ export interface Placing {
 }
 
 /**
- * Loads into r0 the byte offset of the home of the client whose address the packet has at `address`. r5: its port and,
- * above it, the protocol. Clobbers r1 and r4.
+ * Loads into r0 the byte offset of the home of the client whose address is at `address` of `from`: four words, of IPv4 one.
+ * r5: its port and, above it, the protocol. Clobbers r1 and r4.
  */
-export function home({ version }: Family, address: number, { places, secrets }: Placing): Fragment {
+export function home(
+  { version }: Pick<Family, 'version'>,
+  address: number,
+  { places, secrets }: Placing,
+  from: Register = PACKET,
+): Fragment {
   const secret = (i: number): [lower: number, upper: number] => [
     secrets[2 * i]! | 0,
     secrets[2 * i + 1]! | 0,
@@ -48,7 +54,7 @@ export function home({ version }: Family, address: number, { places, secrets }: 
   return [
     loadImm64(R0, ...secret(ADDRESS_WORDS + 1)),
     Array.from({ length: ADDRESS_WORDS - first }, (_, i) => [
-      load(W, R1, PACKET, address + 4 * i),
+      load(W, R1, from, address + 4 * i),
       word(first + i),
     ]),
     mov.reg(R1, R5),

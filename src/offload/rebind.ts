@@ -106,7 +106,7 @@ export function rebind(arrays: Arrays, miss: Label): Fragment {
  * Takes the former connection off the counts of its destination, which may have recovered then
  * (src/director/connection-counts.ts). Clobbers r0 to r4.
  */
-function uncountFormer({ destinations, records }: Arrays): Fragment {
+export function uncountFormer({ destinations, records }: Pick<Arrays, 'destinations' | 'records'>): Fragment {
   const inactive = Symbol('inactive');
   const taken = Symbol('taken');
   const upper = Symbol('upper');

@@ -51,6 +51,9 @@ export const SCRATCH = {
   track: 56,
   /** Number of the next hop of replies, 4 bytes. */
   nextHop: 60,
+  /** Of the valve, kept from packet to packet: a period of time, and first packets in it, 4 bytes each. */
+  period: 64,
+  first: 68,
 } as const;
 
 /** Index of the program that makes rows; other indices are numbers of schedulers. */

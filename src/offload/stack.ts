@@ -42,3 +42,8 @@ export const TICK = -192;
 /** `track` of the connection that the new one takes the place of (0: none), and the number of its destination (8 bytes each). */
 export const FORMER_TRACK = -200;
 export const FORMER_DESTINATION = -208;
+/** 1 if the table is nearly full, and 1 if the time of the row that gives way is up (8 bytes each). */
+export const CROWDED = -224;
+export const DUE = -232;
+/** Byte offset of the home of the row that gives way (8 bytes). */
+export const FORMER_HOME = -240;

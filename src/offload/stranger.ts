@@ -39,7 +39,7 @@ import {
 } from '../ebpf/instruction.ts';
 import { FTP_DATA_PORT } from '../model/service.ts';
 import { HEAD, ROW_BYTES, TRACK } from '../table/layout.ts';
-import { SERVICE, SERVICE_BYTES, SERVICE_FLAGS, SETTINGS } from '../table/record-layout.ts';
+import { COUNTERS, SERVICE, SERVICE_BYTES, SERVICE_FLAGS, SETTINGS } from '../table/record-layout.ts';
 import { sysctlOffset } from '../table/settings-record.ts';
 import { ACK, FIN, RST, SYN, TCP } from '../wire/tcp.ts';
 import { UDP_CHECKSUM } from '../wire/udp.ts';
@@ -53,10 +53,13 @@ import { SERVICE_NUMBER, TO_SERVICE } from './layout.ts';
 import { type Family, loadLength } from './parse.ts';
 import { callProgram, loadScratch, PROGRAMS, SCRATCH } from './scratch.ts';
 import * as stack from './stack.ts';
+import { counted, now } from './track.ts';
 import { findEnd, keepProtocol, type Upcall } from './upcall.ts';
 
 /** Flags of a service whose new connections programs may make. */
 const CHECKED_FLAGS = SERVICE_FLAGS.IN_USE | SERVICE_FLAGS.ONE_PACKET | SERVICE_FLAGS.PERSISTENT;
+/** Period for which the valve counts, ms. */
+const VALVE_PERIOD_MS = 64;
 const RECORD_SHIFT = Math.log2(SERVICE_BYTES);
 const ROW_SHIFT = Math.log2(ROW_BYTES);
 /** The third word of an IPv4 address in 16 bytes, as a little-endian machine loads it. */
@@ -77,7 +80,7 @@ export function stranger(family: Family, hook: Hook, arrays: Arrays, { services 
     at(label('again'), unlessReusable(arrays, miss)),
     jump(label('first')),
     at(label('stranger'), storeImm(DW, FP, stack.FORMER_TRACK, 0)),
-    at(label('first'), unlessRoom(arrays, miss)),
+    at(label('first'), unlessDeferred(arrays, miss)),
     unlessFirst(family, hook, miss),
     unlessClient(family, miss),
     keepProtocol(family),
@@ -90,6 +93,7 @@ export function stranger(family: Family, hook: Hook, arrays: Arrays, { services 
     jeq.imm(R2, 0, miss),
     and.imm(R2, 0xffff),
     unlessScheduled(family, arrays, miss),
+    valve(arrays, miss),
     // Real servers and the host's own addresses: what they send may be a reply, or a datagram that begins a connection.
     findEnd(family, services, { side: 'src', port: false, protocol: false }),
     jne.imm(R0, 0, miss),
@@ -118,21 +122,59 @@ const unlessReusable = ({ settings }: Arrays, miss: Label): Fragment => [
   jne.imm(R2, 0, miss),
 ];
 
-/**
- * Jumps to `miss` if new connections go up, if one whose client port is not known may be meant, or if the table is nearly
- * full. Clobbers r1 and r2.
- */
-const unlessRoom = ({ settings, head }: Arrays, miss: Label): Fragment => [
+/** Jumps to `miss` if new connections go up, or if one whose client port is not known may be meant. Clobbers r1 and r2. */
+const unlessDeferred = ({ settings, head }: Arrays, miss: Label): Fragment => [
   loadMapValue(R1, settings),
   load(W, R2, R1, SETTINGS.deferred),
   jne.imm(R2, 0, miss),
-  load(W, R2, R1, SETTINGS.embryonicFrom),
   loadMapValue(R1, head),
-  load(W, R3, R1, HEAD.open),
-  jne.imm(R3, 0, miss),
-  load(W, R3, R1, HEAD.live),
-  jge.reg(R3, R2, miss),
+  load(W, R2, R1, HEAD.open),
+  jne.imm(R2, 0, miss),
 ];
+
+/**
+ * Drops the packet if the table is nearly full, and this processor has seen too many first packets in this period. A SYN
+ * that is sent again for a known connection does not come here. Clobbers r0 to r5.
+ */
+function valve(arrays: Arrays, miss: Label): Fragment {
+  const { settings, head, clock } = arrays;
+  const same = Symbol('same');
+  const open = Symbol('open');
+  return [
+    loadMapValue(R1, head),
+    load(W, R2, R1, HEAD.live),
+    loadMapValue(R1, settings),
+    load(W, R3, R1, SETTINGS.valveFrom),
+    jgt.reg(R3, R2, open),
+    load(W, R3, R1, SETTINGS.valve),
+    jeq.imm(R3, 0, open),
+    now(arrays),
+    rsh.imm(R0, Math.max(0, Math.round(Math.log2(VALVE_PERIOD_MS / clock.tickMs)))),
+    store(DW, FP, stack.TICK, R0),
+    loadScratch(arrays, miss),
+    load(DW, R1, FP, stack.TICK),
+    load(W, R2, R0, SCRATCH.period),
+    jeq.reg(R1, R2, same),
+    store(W, R0, SCRATCH.period, R1),
+    storeImm(W, R0, SCRATCH.first, 0),
+    at(same, load(W, R2, R0, SCRATCH.first)),
+    add.imm(R2, 1),
+    store(W, R0, SCRATCH.first, R2),
+    loadMapValue(R1, settings),
+    load(W, R3, R1, SETTINGS.valve),
+    jge.reg(R3, R2, open),
+    storeImm(DW, FP, stack.DESTINATION_NUMBER, 0),
+    counted(arrays),
+    load(DW, R1, R2, COUNTERS.shed),
+    add.imm(R1, 1),
+    store(DW, R2, COUNTERS.shed, R1),
+    jump('drop'),
+    at(open, mov.imm(R0, 0)),
+    mov.imm(R1, 0),
+    mov.imm(R2, 0),
+    mov.imm(R3, 0),
+  ];
+}
 
 /** Jumps to `miss` unless it is a SYN, or a datagram with a checksum, and whole. Clobbers r1. */
 function unlessFirst({ protocol, transport }: Family, hook: Hook, miss: Label): Fragment {

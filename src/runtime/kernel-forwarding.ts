@@ -11,7 +11,7 @@ import type { Admission, UpcallCounts, UpcallReason } from '../model/kernel-admi
 import { Slice } from '../model/slice.ts';
 import type { ClientRoutes } from '../offload/client-routes.ts';
 import type { FindNextHop, NextHops } from '../offload/next-hops.ts';
-import { type ProcessorCounters, REUSED } from '../table/counters.ts';
+import { EXPIRED, type ProcessorCounters, REUSED, SHED } from '../table/counters.ts';
 import type { TableMemory } from '../table/memory.ts';
 import { DESTINATION } from '../table/record-layout.ts';
 import type { Ticks } from '../table/ticks.ts';
@@ -37,6 +37,8 @@ export interface SharedTable {
   readonly records: number;
 }
 
+/** Number of the record that counts what belongs to no destination. */
+const NO_DESTINATION = 0;
 /** Bytes of the longest IP packet. */
 const MAX_LENGTH = 0xffff;
 
@@ -114,13 +116,15 @@ export class KernelForwarding implements KernelPath {
   }
 
   readonly #add = (number: number, gained: Float64Array): void => {
-    const { destinations, total, counts } = this.#core;
+    const { destinations, total, counts, drops } = this.#core;
     this.forwarded += gained[IN_PACKETS]! + gained[OUT_PACKETS]!;
     const admitted = gained[CONNECTIONS]!;
     this.admittedByPrograms += admitted;
     counts.admitted += admitted;
     counts.scheduled += admitted;
     counts.reused += gained[REUSED]!;
+    counts.expired += gained[EXPIRED]!;
+    drops['new-connection-rate'] += gained[SHED]!;
     const destination = destinations.all[number];
     if (!destination) return;
     for (const its of [destination.counters, destination.service.counters, total.counters])
@@ -136,6 +140,7 @@ export class KernelForwarding implements KernelPath {
     let isWithdrawn = haveRoutesChanged;
     if (haveRoutesChanged) nextHops.withdrawAll();
     else isWithdrawn = nextHops.check(this.#find);
+    this.collect(NO_DESTINATION);
     const { pathChanges = 0 } = this.#core.forwarding.host;
     if (pathChanges !== this.#pathChanges) {
       this.#pathChanges = pathChanges;

@@ -7,6 +7,9 @@ const LONGS = COUNTERS_BYTES / 8;
 
 /** Index of the connections that took the place of older ones; the numbers before it are those of model/counters.ts. */
 export const REUSED = 5;
+/** Those of connections whose time was up when new ones took their rows, and of first packets that the valve dropped. */
+export const EXPIRED = 6;
+export const SHED = 7;
 
 /** Adds what programs gained for a destination. */
 export type Gained = (destination: number, gained: Float64Array) => void;

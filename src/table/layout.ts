@@ -14,7 +14,8 @@
  *
  * **Claims.** A free place is claimed by a compare-exchange of `client` (FREE to BUSY) and filled, and its bit in `near` is
  * set. The row is then published as PENDING and compared with the other rows of its home. It becomes LIVE if none of them
- * has the same key; otherwise its place is freed again.
+ * has the same key; otherwise its place is freed again. A program keeps the state RECYCLE until the row is LIVE, so that no
+ * processor ends what is not complete. A program that finds no free place takes the row of a connection near the home that gives way.
  *
  * **Ends.** A row ends by a compare-exchange of `track`, from any state to GONE, so exactly one processor ends it. That one
  * takes the connection off the counts, clears its bit in `near`, and makes the place FREE; any processor may claim it at
@@ -31,7 +32,7 @@ import { createHash } from 'node:crypto';
 import * as records from './record-layout.ts';
 
 /** Raised with every change of the layout, so that a director recognizes memory that another version has left. */
-export const LAYOUT_VERSION = 4;
+export const LAYOUT_VERSION = 5;
 
 /** A row is found at its home or at one of the places behind it, this many in all: the bits of `near`. */
 export const NEAR = 64;

@@ -242,4 +242,8 @@ export const COUNTERS = {
   outOctets: 32,
   /** Of `connections`: those that took the place of an older connection with the same ends (conn_reuse_mode). */
   reused: 40,
+  /** Connections whose time was up, and whose rows new ones took. */
+  expired: 48,
+  /** Of record 0: first packets that the valve dropped. */
+  shed: 56,
 } as const;

@@ -12,6 +12,7 @@ import { ADMIT } from '../../src/offload/scratch.ts';
 import { serviceNumbers, serviceValue } from '../../src/offload/services.ts';
 import { KernelForwarding } from '../../src/runtime/kernel-forwarding.ts';
 import { SCHEDULER } from '../../src/table/record-layout.ts';
+import { SettingsRecord } from '../../src/table/settings-record.ts';
 import { type Address, formatAddress, isV4, parseAddress } from '../../src/wire/address.ts';
 import { type MacAddress, parseMac } from '../../src/wire/ethernet.ts';
 import type { Frame } from '../../src/wire/frame.ts';
@@ -113,6 +114,11 @@ export class Offloaded extends Alone {
   /** Connections that programs made. */
   get admitted(): number {
     return this.#forwarding.admittedByPrograms;
+  }
+
+  /** Writes a field of the settings' record. */
+  setting(field: number, value: number): void {
+    new SettingsRecord(this.#memory).set(field, value);
   }
 
   override receiveFrame(frame: Frame): Verdict {

@@ -224,10 +224,10 @@ test('what processors count is collected once', () => {
   longs[field(1, 5, COUNTERS.inPackets)] = 4n;
   longs[field(1, 63, COUNTERS.outOctets)] = 2n ** 40n;
   expect(collected()).toEqual([
-    [5, [0, 7, 0, 0, 0, 0]],
-    [63, [0, 0, 0, 0, 2 ** 40, 0]],
+    [5, [0, 7, 0, 0, 0, 0, 0, 0]],
+    [63, [0, 0, 0, 0, 2 ** 40, 0, 0, 0]],
   ]);
   longs[field(0, 5, COUNTERS.connections)] = 1n;
-  expect(collected()).toEqual([[5, [1, 0, 0, 0, 0, 0]]]);
+  expect(collected()).toEqual([[5, [1, 0, 0, 0, 0, 0, 0, 0]]]);
   expect(collected()).toEqual([]);
 });

@@ -127,14 +127,15 @@ export function purge(core: Core, row: Row): void {
   if (!isTemplate || core.table.state(template) !== ASSURED) end(core, template);
 }
 
-/** Ends a row, and takes it off the counts of its destination. Reports false if a program of the kernel has ended it. */
+/** Ends a row, and takes it off the counts of its destination. Reports false if a program of the kernel has ended or replaced it. */
 function release(core: Core, row: Row): boolean {
   const { table } = core;
   const isTemplate = table.isTemplate(row);
-  // A packet may change the state meanwhile, and a program may give the row another destination.
+  const generation = table.generation(row);
+  // A packet may change the state meanwhile, and a program may give the row to another connection.
   for (;;) {
     const track = table.track(row);
-    if (hasEndedIn(track)) return false;
+    if (hasEndedIn(track) || table.generation(row) !== generation) return false;
     if (!table.end(row, track)) continue;
     // Nothing changes the row any more.
     countUnbound(destinationOf(core, row), isTemplate, isInactiveIn(track));
