@@ -3,7 +3,6 @@
 export const UPCALL_REASONS = {
   'no-destination': 'no destination has a weight above 0',
   persistence: 'the service is persistent',
-  'one-packet': 'the service schedules each packet (ops)',
   protocol: 'the service is of another protocol than TCP and UDP',
   'every-port': 'the service is for every port',
   mark: 'the service is for a firewall mark',

@@ -37,7 +37,7 @@ import { Ticks } from '../table/ticks.ts';
 import { TCP, TCP_FLAGS, TCP_HEADER } from '../wire/tcp.ts';
 import { UDP_HEADER } from '../wire/udp.ts';
 import type { Arrays } from './arrays.ts';
-import { bind } from './bind.ts';
+import { bind, bindOnce } from './bind.ts';
 import { CONSTANTS } from './constants.ts';
 import { RECORD_SHIFT } from './find.ts';
 import { ETHERTYPE, IPV4_TYPE, IPV6_TYPE } from './header-fields.ts';
@@ -47,6 +47,7 @@ import { SHORTEST } from './program.ts';
 import { toDestination } from './rewrite.ts';
 import { loadScratch, SCRATCH } from './scratch.ts';
 import * as stack from './stack.ts';
+import { count, track } from './track.ts';
 import type { Upcall } from './upcall.ts';
 
 export interface AdmissionParts {
@@ -56,9 +57,23 @@ export interface AdmissionParts {
 }
 
 /** Returns the program as bytes. */
-export const admissionCode = (parts: AdmissionParts): Uint8Array<ArrayBuffer> => assemble(admission(parts));
+export const admissionCode = (parts: AdmissionParts): Uint8Array<ArrayBuffer> =>
+  assemble(
+    admission(parts, (family) => [
+      bind(family, parts.arrays, family.label('miss')),
+      track(family, parts.arrays, 'client'),
+    ]),
+  );
 
-function admission({ hook, arrays, upcall }: AdmissionParts): Fragment {
+/** Returns the program that forwards a packet of a one-packet service: its connection exists for this packet alone. */
+export const onePacketCode = (parts: AdmissionParts): Uint8Array<ArrayBuffer> =>
+  assemble(admission(parts, () => [bindOnce(parts.arrays), count(parts.arrays, 'client')]));
+
+/** `counting`: binds and counts the packet, see `toDestination`. */
+function admission(
+  { hook, arrays, upcall }: AdmissionParts,
+  counting: (family: Family) => Fragment,
+): Fragment {
   const families = [V4, V6];
   return [
     mov.reg(CONTEXT, R1),
@@ -72,7 +87,7 @@ function admission({ hook, arrays, upcall }: AdmissionParts): Fragment {
       at(family.label('is'), unlessReadable(family.transport + UDP_HEADER, 'pass')),
       keepFlags(family),
       bound(family, arrays),
-      toDestination(family, hook, arrays, bind(family, arrays, family.label('miss'))),
+      toDestination(family, hook, arrays, counting(family)),
     ]),
     at('transmit', hook.transmit),
     families.map((family) => at(family.label('miss'), jump('up'))),

@@ -51,7 +51,7 @@ import { clientOf, requestKey, select, unlessRequest, visit } from './find.ts';
 import { giveWay } from './give-way.ts';
 import { PACKET, ROW_AT } from './hooks.ts';
 import type { Family } from './parse.ts';
-import { rebind } from './rebind.ts';
+import { rebind, uncountFormer } from './rebind.ts';
 import { hop } from './rewrite.ts';
 import { loadScratch, SCRATCH } from './scratch.ts';
 import * as stack from './stack.ts';
@@ -79,15 +79,33 @@ export function bind(family: Family, arrays: Arrays, miss: Label): Fragment {
     make(family, arrays, miss),
     jump(bound),
     at(again, rebind(arrays, miss)),
-    at(bound, counted(arrays)),
-    load(DW, R1, R2, COUNTERS.connections),
-    add.imm(R1, 1),
-    store(DW, R2, COUNTERS.connections, R1),
+    at(bound, countConnection(arrays)),
     load(DW, R1, FP, stack.RECORD),
     load(H, R5, R1, DESTINATION.nextHop),
     hop(arrays, miss),
   ];
 }
+
+/** Counts a connection. Clobbers r0 to r5. */
+const countConnection = (arrays: Arrays): Fragment => [
+  counted(arrays),
+  load(DW, R1, R2, COUNTERS.connections),
+  add.imm(R1, 1),
+  store(DW, R2, COUNTERS.connections, R1),
+];
+
+/**
+ * Counts a connection that exists for one packet, as if it was bound and ended: a threshold that it reaches overloads its
+ * destination. Expects RECORD and DESTINATION_NUMBER. Clobbers r0 to r5.
+ */
+export const bindOnce = (arrays: Arrays): Fragment => [
+  countBound(),
+  load(DW, R1, FP, stack.DESTINATION_NUMBER),
+  store(DW, FP, stack.FORMER_DESTINATION, R1),
+  storeImm(DW, FP, stack.FORMER_TRACK, TRACK.INACTIVE),
+  uncountFormer(arrays),
+  countConnection(arrays),
+];
 
 /** Makes a row. */
 function make(family: Family, arrays: Arrays, miss: Label): Fragment {

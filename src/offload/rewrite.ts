@@ -226,16 +226,16 @@ export const rewrite = (family: Family, hook: Hook, arrays: Arrays): Fragment =>
 const request = (family: Family, hook: Hook, arrays: Arrays): Fragment => [
   at(family.label('request'), read(family, arrays, false)),
   unlessBegins(family, family.label('again'), family.label('miss')),
-  toDestination(family, hook, arrays, []),
+  toDestination(family, hook, arrays, track(family, arrays, 'client')),
 ];
 
 /**
  * Forwards the packet to the destination, whose record is at r0, by the method in `track`, r2. Jumps to `miss` for packets
- * that the director has to forward. Expects the stack's TRACKED, FLAGS, RECORD and DESTINATION_NUMBER. `bind` runs when
- * nothing but a withdrawn next hop can send the packet to `miss` any more, and sets ROW_AT; it has to preserve HOP_AT, or set
- * it again.
+ * that the director has to forward. Expects the stack's TRACKED, FLAGS, RECORD and DESTINATION_NUMBER. `count` runs when
+ * nothing but a withdrawn next hop can send the packet to `miss` any more, and counts the packet; it has to preserve HOP_AT,
+ * or set it again.
  */
-export function toDestination(family: Family, hook: Hook, arrays: Arrays, bind: Fragment): Fragment {
+export function toDestination(family: Family, hook: Hook, arrays: Arrays, count: Fragment): Fragment {
   const { label } = family;
   const miss = label('miss');
   const accepted = label('accepted');
@@ -256,8 +256,7 @@ export function toDestination(family: Family, hook: Hook, arrays: Arrays, bind: 
     at(translated, acceptTranslated(family, miss)),
     at(accepted, store(DW, FP, stack.OVERHEAD, R3)),
     measure(family, hook, miss),
-    bind,
-    track(family, arrays, 'client'),
+    count,
     // What the method is, and what kind of tunnel, is read again: the verifier follows one path up to here.
     load(DW, R1, FP, stack.TRACKED),
     and.imm(R1, METHOD_BITS),

@@ -58,8 +58,12 @@ export const SCRATCH = {
 
 /** Index of the program that makes rows; other indices are numbers of schedulers. */
 export const ADMIT = 0;
+/** Numbers of schedulers are smaller. */
+export const SCHEDULERS_END = 1 + Math.max(...Object.values(SCHEDULER));
+/** Index of the program that forwards packets of one-packet services, which have no rows. */
+export const FORWARD_ONCE = SCHEDULERS_END;
 /** Entries of the program array. */
-export const PROGRAMS = 1 + Math.max(...Object.values(SCHEDULER));
+export const PROGRAMS = FORWARD_ONCE + 1;
 
 /** What programs need to call each other. */
 export interface Calls {

@@ -51,13 +51,13 @@ import { home } from './home.ts';
 import { type Hook, PACKET } from './hooks.ts';
 import { SERVICE_NUMBER, TO_SERVICE } from './layout.ts';
 import { type Family, loadLength } from './parse.ts';
-import { callProgram, loadScratch, PROGRAMS, SCRATCH } from './scratch.ts';
+import { callProgram, loadScratch, SCHEDULERS_END, SCRATCH } from './scratch.ts';
 import * as stack from './stack.ts';
 import { counted, now } from './track.ts';
 import { findEnd, keepProtocol, type Upcall } from './upcall.ts';
 
 /** Flags of a service whose new connections programs may make. */
-const CHECKED_FLAGS = SERVICE_FLAGS.IN_USE | SERVICE_FLAGS.ONE_PACKET | SERVICE_FLAGS.PERSISTENT;
+const CHECKED_FLAGS = SERVICE_FLAGS.IN_USE | SERVICE_FLAGS.PERSISTENT;
 /** Period for which the valve counts, ms. */
 const VALVE_PERIOD_MS = 64;
 const RECORD_SHIFT = Math.log2(SERVICE_BYTES);
@@ -240,7 +240,7 @@ function unlessScheduled(family: Family, { services }: Arrays, miss: Label): Fra
       : [],
     at(whole, load(W, R1, R0, SERVICE.scheduler)),
     jeq.imm(R1, 0, miss),
-    jge.imm(R1, PROGRAMS, miss),
+    jge.imm(R1, SCHEDULERS_END, miss),
     store(DW, FP, stack.SCHEDULER_NUMBER, R1),
   ];
 }

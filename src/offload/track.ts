@@ -248,7 +248,7 @@ export const counted = ({ counters, processors, records }: Arrays): Fragment => 
 ];
 
 /** Counts the packet for the destination, on this processor. Clobbers r0 to r5. */
-function count(arrays: Arrays, sender: Sender): Fragment {
+export function count(arrays: Arrays, sender: Sender): Fragment {
   const [packets, octets] =
     sender === 'client' ? [COUNTERS.inPackets, COUNTERS.inOctets] : [COUNTERS.outPackets, COUNTERS.outOctets];
   const plus = (field: number, by: number): Fragment => [

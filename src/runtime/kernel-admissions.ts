@@ -66,10 +66,9 @@ export class KernelAdmissions {
   }
 }
 
-function reasonOfOptions({ mark, protocol, port, persistence, options }: Service): UpcallReason | undefined {
+function reasonOfOptions({ mark, protocol, port, persistence }: Service): UpcallReason | undefined {
   if (mark !== 0) return 'mark';
   if (protocol !== TCP && protocol !== UDP) return 'protocol';
   if (port === 0) return 'every-port';
-  if (persistence > 0) return 'persistence';
-  return options.ops ? 'one-packet' : undefined;
+  return persistence > 0 ? 'persistence' : undefined;
 }

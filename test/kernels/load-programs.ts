@@ -5,7 +5,7 @@ import { exit, mov, R0 } from '../../src/ebpf/instruction.ts';
 import { ATTACH_TCX_INGRESS } from '../../src/ebpf/link.ts';
 import { BpfMap } from '../../src/ebpf/map.ts';
 import { Program, type ProgramOptions } from '../../src/ebpf/program.ts';
-import { type AdmissionParts, admissionCode } from '../../src/offload/admit.ts';
+import { type AdmissionParts, admissionCode, onePacketCode } from '../../src/offload/admit.ts';
 import { type Arrays, kernelArrays } from '../../src/offload/arrays.ts';
 import { decapCode } from '../../src/offload/decap.ts';
 import { EntryProgram } from '../../src/offload/entry-program.ts';
@@ -46,6 +46,7 @@ export async function programChecks(): Promise<Check[]> {
   const programs = (hook: Hook): readonly [string, () => Uint8Array][] => [
     ['forwarder', () => forwarderCode(parts(hook))],
     ['admission', () => admissionCode(parts(hook))],
+    ['one packet', () => onePacketCode(parts(hook))],
     ['hand-back', () => handBackCode(hook, interfaceMap(bpf).descriptor)],
     ['decapsulation', () => decapCode(hook, VIPS)],
     ...SCHEDULERS.map((scheduler): [string, () => Uint8Array] => [

@@ -33,7 +33,7 @@ type Name = keyof typeof SERVICES;
 function pair(hook: keyof typeof HOOKS, name: Name, options: Parameters<Alone['serve']>[2] = {}) {
   const alone = new Alone();
   const offloaded = new Offloaded(hook);
-  offloaded.programs.set(SCHEDULER.rr, selecting(hook, 1));
+  if (!options.ops) offloaded.programs.set(SCHEDULER.rr, selecting(hook, 1));
   for (const one of [alone, offloaded]) {
     one.serve(name, [SERVICES[name]], { scheduler: 'rr', ...options });
     one.settle();
@@ -69,6 +69,21 @@ describe.each(['xdp', 'tc'] as const)('%s', (hook) => {
     expectSame(alone, offloaded);
     // The last one that the threshold admits.
     for (const one of [alone, offloaded]) one.receive(first(name, 4001));
+    expectSame(alone, offloaded);
+  });
+
+  test.each(
+    Object.keys(SERVICES)
+      .filter((name) => name.startsWith('udp'))
+      .flatMap((name) => METHODS.map((method) => [name as Name, method] as const)),
+  )('forwards packets of the one-packet service %s by %s without a row', (name, method) => {
+    const { alone, offloaded } = pair(hook, name, { method, ops: true, upperThreshold: 1 });
+    const { forwarded } = offloaded;
+    for (const one of [alone, offloaded])
+      for (const port of [4000, 4000, 4001]) one.receive(first(name, port));
+    expect(offloaded.forwarded - forwarded).toBe(3);
+    expect(offloaded.log).toEqual(alone.log);
+    expect(offloaded.connections).toEqual([]);
     expectSame(alone, offloaded);
   });
 

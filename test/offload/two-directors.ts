@@ -4,11 +4,11 @@ import type { DirectorOptions } from '../../src/director/director.ts';
 import type { Route } from '../../src/forwarding/method.ts';
 import type { ServiceSnapshot } from '../../src/model/snapshot.ts';
 import type { Verdict } from '../../src/model/verdict.ts';
-import { admissionCode } from '../../src/offload/admit.ts';
+import { admissionCode, onePacketCode } from '../../src/offload/admit.ts';
 import type { NextHop } from '../../src/offload/next-hops.ts';
 import { forwarderCode } from '../../src/offload/program.ts';
 import { scheduleCode } from '../../src/offload/schedule/program.ts';
-import { ADMIT } from '../../src/offload/scratch.ts';
+import { ADMIT, FORWARD_ONCE } from '../../src/offload/scratch.ts';
 import { serviceNumbers, serviceValue } from '../../src/offload/services.ts';
 import { KernelForwarding } from '../../src/runtime/kernel-forwarding.ts';
 import { SCHEDULER } from '../../src/table/record-layout.ts';
@@ -106,6 +106,7 @@ export class Offloaded extends Alone {
     };
     this.#code = forwarderCode(parts);
     maps.programs.set(ADMIT, admissionCode(parts));
+    maps.programs.set(FORWARD_ONCE, onePacketCode(parts));
     for (const scheduler of SCHEDULERS)
       maps.programs.set(SCHEDULER[scheduler], scheduleCode(scheduler, parts));
     this.#forwarding = new KernelForwarding(this.director, shared, (to) => this.#hop(to));

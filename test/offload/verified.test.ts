@@ -3,7 +3,7 @@ import { describe, expect, test } from 'vitest';
 import type { Bpf } from '../../src/ebpf/bpf.ts';
 import { ATTACH_TCX_INGRESS } from '../../src/ebpf/link.ts';
 import { Program } from '../../src/ebpf/program.ts';
-import { admissionCode } from '../../src/offload/admit.ts';
+import { admissionCode, onePacketCode } from '../../src/offload/admit.ts';
 import { kernelArrays } from '../../src/offload/arrays.ts';
 import { KernelMemory } from '../../src/offload/kernel-memory.ts';
 import { forwarderCode } from '../../src/offload/program.ts';
@@ -19,6 +19,8 @@ describe.skipIf(noKernel !== undefined)(`at most ${MAX_VERIFIED} instructions ar
     ['known, tc', 'tc', forwarderCode],
     ['admit, xdp', 'xdp', admissionCode],
     ['admit, tc', 'tc', admissionCode],
+    ['one packet, xdp', 'xdp', onePacketCode],
+    ['one packet, tc', 'tc', onePacketCode],
   ] as const)('%s', (_name, hook, codeOf) => {
     const bpf = kernel as Bpf;
     const memory = new KernelMemory(bpf);

@@ -36,7 +36,7 @@ test.each<[string, string, readonly string[], Options]>([
   ['kernel', WEB, ['10.0.0.1:80'], {}],
   ['no-destination', WEB, ['10.0.0.1:80'], { weight: 0 }],
   ['persistence', WEB, ['10.0.0.1:80'], { persistent: 60 }],
-  ['one-packet', 'udp 192.0.2.80:53', ['10.0.0.1:53'], { ops: true }],
+  ['kernel', 'udp 192.0.2.80:53', ['10.0.0.1:53'], { ops: true }],
   ['protocol', 'sctp 192.0.2.80:80', ['10.0.0.1:80'], {}],
   ['every-port', 'tcp 192.0.2.80:0', ['10.0.0.1:0'], { persistent: 60 }],
   ['mark', 'mark 7', ['10.0.0.1:80'], {}],

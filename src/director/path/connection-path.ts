@@ -197,6 +197,8 @@ export class ConnectionPath {
         : methods[method]!.request(packet, connection, forwarding);
     this.#core.sync.forwarded(row, now);
     if (table.isOnePacket(row)) {
+      // Programs need the client's next hop for its next packets.
+      if (verdict === 'forwarded') kernelPath.learn(row);
       end(this.#core, row);
       return verdict;
     }

@@ -6,19 +6,28 @@ import {
   at,
   exit,
   type Fragment,
+  jeq,
+  jump,
   load,
   loadMapValue,
   lsh,
   mov,
   R0,
   R1,
+  R3,
   store,
   W,
 } from '../../ebpf/instruction.ts';
-import { MAX_RECORDS, type SCHEDULER, SERVICE, SERVICE_BYTES } from '../../table/record-layout.ts';
+import {
+  MAX_RECORDS,
+  type SCHEDULER,
+  SERVICE,
+  SERVICE_BYTES,
+  SERVICE_FLAGS,
+} from '../../table/record-layout.ts';
 import type { Arrays } from '../arrays.ts';
 import { CONTEXT, type Hook, redirectTo } from '../hooks.ts';
-import { type Calls, callAdmit, loadScratch, SCRATCH } from '../scratch.ts';
+import { type Calls, callAdmit, callProgram, FORWARD_ONCE, loadScratch, SCRATCH } from '../scratch.ts';
 import type { Upcall } from '../upcall.ts';
 import { dh, sh } from './hashed.ts';
 import { fo, ovf } from './heaviest.ts';
@@ -72,7 +81,13 @@ export function scheduleCode(
     select('up'),
     loadWalk(R1, PICKED),
     store(W, ENTRY_AT, SCRATCH.destination, R1),
-    callAdmit(arrays),
+    load(W, R1, SERVICE_AT, SERVICE.flags),
+    and.imm(R1, SERVICE_FLAGS.ONE_PACKET),
+    jeq.imm(R1, 0, 'admit'),
+    mov.imm(R3, FORWARD_ONCE),
+    callProgram(arrays),
+    jump('up'),
+    at('admit', callAdmit(arrays)),
     at('up', upcall ? redirectTo(upcall.interfaceIndex) : passing(hook)),
     functions,
   ]);
