@@ -102,6 +102,10 @@ export const cluster = {
       maxLength: 1024,
       description: 'Secret that authenticates heartbeats.',
     },
+    'follow-load': {
+      type: 'boolean',
+      description: "true: a host's weights fall with the load of its machine, in steps. Default false.",
+    },
     affinity,
     hosts: { type: 'array', minItems: 1, maxItems: MAX_HOSTS, items: host, description: 'The servers.' },
     rules: {

@@ -50,6 +50,8 @@ export interface NlbCluster {
   readonly missed: number;
   /** Authenticates heartbeats. */
   readonly key: string;
+  /** Whether the weights of hosts follow the load of their machines. */
+  readonly followsLoad: boolean;
   readonly hosts: readonly NlbHost[];
   /** The last one has the protocol any: the default host's. */
   readonly rules: readonly PortRule[];

@@ -49,3 +49,14 @@ export function percentOf(load: number, processors: number): number {
   if (tasks <= FULL_WEIGHT_TASKS) return FULL_WEIGHT_PERCENT;
   return Math.max(1, Math.round((FULL_WEIGHT_PERCENT * FULL_WEIGHT_TASKS) / tasks));
 }
+
+/** Largest change of the percentage by one step. */
+const MAX_STEP = 20;
+/** Smaller differences change nothing: the owners of clients would move all the time. */
+const MIN_STEP = 10;
+
+/** Returns the percentage that follows `before`, in bounded steps towards `target`. */
+export function stepTowards(before: number, target: number): number {
+  if (Math.abs(target - before) < MIN_STEP && target !== FULL_WEIGHT_PERCENT) return before;
+  return before + Math.max(-MAX_STEP, Math.min(MAX_STEP, target - before));
+}

@@ -13,6 +13,7 @@ import { type AgentOptions, apply, restore } from '../../realserver/agent.ts';
 import { percentOf, serveAgentCheck } from '../../realserver/agent-check.ts';
 import { answering } from '../../realserver/cluster/answer.ts';
 import type { ClusterAgent } from '../../realserver/cluster/cluster-agent.ts';
+import { formatClusterMetrics } from '../../realserver/cluster/cluster-metrics.ts';
 import { formatClusterStatus } from '../../realserver/cluster/cluster-status.ts';
 import { clusterStatus, controlPath, serveControl } from '../../realserver/cluster/control.ts';
 import { takeLock } from '../../realserver/lock.ts';
@@ -177,11 +178,18 @@ async function putBack({ state }: { state: string }): Promise<void> {
   await restore({ machine: thisMachine, stateFile: state, say });
 }
 
+interface ShowOptions {
+  readonly state: string;
+  readonly json: boolean;
+  readonly metrics: boolean;
+}
+
 /** Prints the state. Exit status 3, as of a stopped service, if no agent runs. */
-async function show({ state, json }: { state: string; json: boolean }): Promise<void> {
+async function show({ state, json, metrics }: ShowOptions): Promise<void> {
   const now = await status(state, thisMachine);
   const cluster = await clusterStatus(state);
-  if (json) console.log(JSON.stringify(cluster ? { ...now, cluster } : now, null, 2));
+  if (metrics) process.stdout.write(cluster ? formatClusterMetrics(cluster) : '');
+  else if (json) console.log(JSON.stringify(cluster ? { ...now, cluster } : now, null, 2));
   else console.log([formatStatus(now), ...(cluster ? [formatClusterStatus(cluster)] : [])].join('\n'));
   if (now.pid === undefined) process.exitCode = 3;
 }
@@ -241,6 +249,7 @@ program
   .command('status')
   .description('print the changes of the agent; exit status: 0 it runs, 3 it does not run')
   .option('--json', 'print JSON', false)
+  .option('--metrics', 'mode nlb: print Prometheus metrics', false)
   .addOption(journal())
   .action(show);
 addClusterCommands(program, journal);

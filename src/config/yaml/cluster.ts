@@ -51,6 +51,7 @@ export async function expandCluster(context: YamlContext): Promise<NlbCluster | 
     period: Math.round((cluster.heartbeat ?? DEFAULT_HEARTBEAT_SECONDS) * 1000),
     missed: cluster.missed ?? DEFAULT_MISSED,
     key: cluster.key,
+    followsLoad: cluster['follow-load'] ?? false,
     hosts,
     rules: rulesOf(context, cluster, hosts, addresses),
   };

@@ -1,5 +1,6 @@
 /** Runs this host's part of a cluster without a director: heartbeats, convergence, and the filter that follows it. */
 import { randomBytes } from 'node:crypto';
+import { availableParallelism, loadavg } from 'node:os';
 import { Bpf } from '../../ebpf/bpf.ts';
 import { linkFacts } from '../../host/link-facts.ts';
 import { LvsError } from '../../model/errors.ts';
@@ -15,6 +16,7 @@ import { receiveMac } from '../../sys/card-filter.ts';
 import { loadSystem } from '../../sys/system.ts';
 import { SystemCallError } from '../../sys/system-call-error.ts';
 import { formatMac, parseMac } from '../../wire/ethernet.ts';
+import { percentOf, stepTowards } from '../agent-check.ts';
 import { ChangeLog } from './change-log.ts';
 import { type ClusterStatus, sharesOf } from './cluster-status.ts';
 import { openConnections } from './connections.ts';
@@ -22,6 +24,8 @@ import { type HeartbeatSocket, openHeartbeatSocket } from './heartbeat-socket.ts
 
 /** ms between two checks that the filter is attached. */
 const ATTACH_MS = 1000;
+/** ms between two steps of the weights towards what the load allows. */
+const LOAD_MS = 10_000;
 const TICKS_PER_PERIOD = 5;
 /** How long a host that leaves waits for the others to take its places, in times until a host is lost. */
 const LEAVE_LOSS_TIMES = 2;
@@ -92,6 +96,7 @@ export class ClusterAgent implements Disposable {
     agent.#timers = [
       setInterval(() => agent.#run(), cluster.period / TICKS_PER_PERIOD),
       setInterval(() => agent.#attachAgain(), ATTACH_MS),
+      ...(cluster.followsLoad ? [setInterval(() => agent.#followLoad(), LOAD_MS)] : []),
     ];
     return agent;
   }
@@ -198,9 +203,9 @@ export class ClusterAgent implements Disposable {
     await this.#handOver();
   }
 
-  /** Sets the percentage of the weights that the host can bear. */
-  setCapacity(percent: number): void {
-    this.#capacity = percent;
+  /** Sets the percentage of the weights that the host can bear: a step towards what its load allows. */
+  #followLoad(): void {
+    this.#capacity = stepTowards(this.#capacity, percentOf(loadavg()[0]!, availableParallelism()));
     this.#convergence.setWeights(this.#weights());
   }
 

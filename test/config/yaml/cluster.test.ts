@@ -40,6 +40,7 @@ describe('a cluster', () => {
       period: 200,
       missed: 5,
       key: 'sixteen characters',
+      followsLoad: false,
       hosts: [
         { id: 1, name: 'rs1', address: '192.168.0.3' },
         { id: 2, name: 'rs2', address: '192.168.0.4' },
