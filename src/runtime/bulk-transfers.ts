@@ -45,11 +45,13 @@ export class BulkTransfers {
     return this.#fetching !== undefined;
   }
 
-  /** Applies a configuration. Transfers that run go on. */
+  /** Applies a configuration. Transfers that run go on; one begins if there were no peers to ask before. */
   configure(configuration: BulkConfiguration): void {
     const { port, keys, peers } = configuration;
     const isMoved = port !== this.#configuration.port;
+    const hadPeers = this.#hasPeers;
     this.#configuration = configuration;
+    if (this.#isBackup && this.#hasPeers && !hadPeers) void this.#fetchAll();
     for (const [address, server] of this.#servers)
       if (isMoved || keys.length === 0 || !peers.includes(address)) this.#close(address, server);
     this.check();
@@ -81,8 +83,12 @@ export class BulkTransfers {
     this.#isBackup = isBackup;
     this.#fetching?.abort();
     this.#fetching = undefined;
+    if (isBackup && this.#hasPeers) void this.#fetchAll();
+  }
+
+  get #hasPeers(): boolean {
     const { keys, peers } = this.#configuration;
-    if (isBackup && keys.length > 0 && peers.length > 0) void this.#fetchAll();
+    return keys.length > 0 && peers.length > 0;
   }
 
   [Symbol.dispose](): void {
