@@ -23,7 +23,7 @@ export const RESULT = 'RESULT ';
 export class Skipped extends Error {}
 
 /** ms after which a check has failed: emulation takes about ten times as long as the machine itself. */
-const LIMIT_MS = 240_000;
+const LIMIT_MS = 360_000;
 
 /** A check of something that several checks share. */
 export interface SharedCheck<T> {

@@ -14,7 +14,11 @@ export function hasTcx(): boolean {
 }
 
 export function featureChecks(): Check[] {
-  const features = () => execFileSync(director[0]!, [...director.slice(1), 'features'], { encoding: 'utf8' });
+  let printed: string | undefined;
+  const features = () => {
+    printed ??= execFileSync(director[0]!, [...director.slice(1), 'features'], { encoding: 'utf8' });
+    return printed;
+  };
   const expectLine = (output: string, pattern: RegExp): string => {
     const line = output.split('\n').find((each) => pattern.test(each));
     if (line === undefined) throw new Error(`expected ${pattern} in\n${output}`);

@@ -4,11 +4,11 @@
  */
 import { spawnSync } from 'node:child_process';
 import { conf, director } from '../support/lvs-programs.ts';
-import { type Check, PLAN, RESULT, resultOf } from './check.ts';
-import { deviceChecks } from './devices.ts';
-import { decapsulationChecks, downloadChecks } from './downloads.ts';
+import { type Check, PLAN, RESULT, resultOf, sharing } from './check.ts';
+import { decapsulationChecks, downloadChecks, dummyCheck, refusalOnVlan, vlanCheck } from './downloads.ts';
 import { featureChecks } from './features.ts';
 import { programChecks } from './load-programs.ts';
+import { Site } from './site.ts';
 import { tcLifetimeChecks } from './tc-lifetime.ts';
 
 /**
@@ -22,10 +22,19 @@ function readFiles(): void {
 const checks: readonly Check[] = [
   ...featureChecks(),
   ...(await programChecks()),
-  ...downloadChecks(),
-  ...tcLifetimeChecks(),
-  ...deviceChecks(),
-  ...decapsulationChecks(),
+  // In an order that needs few starts of a director; XDP is last, because it needs changed interfaces.
+  ...sharing(Site.open, [
+    { name: 'laboratory: agent and server are ready', run: async ({ lab }) => `${lab.hosts.length} hosts` },
+    ...downloadChecks('live'),
+    dummyCheck,
+    vlanCheck('live'),
+    ...downloadChecks('tc'),
+    vlanCheck('tc'),
+    ...tcLifetimeChecks(),
+    ...decapsulationChecks,
+    refusalOnVlan,
+    ...downloadChecks('xdp'),
+  ]),
 ];
 readFiles();
 const [part = ''] = process.argv.slice(2);
