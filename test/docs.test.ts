@@ -31,7 +31,7 @@ test('docs/observability.md names only log events that exist', () => {
   const section = textOf('docs/observability.md').split('## Log')[1]!.split('## ')[0]!;
   const rows = [...section.matchAll(/^\| (`.*) \| /gm)].flatMap(([, names]) => names!.match(/[a-z-]+/g)!);
   // The runtime composes the names of these.
-  const literal = rows.filter((name) => !/^(?:check|destination)-/.test(name));
+  const literal = rows.filter((name) => !/^(?:check|destination|vrrp)-/.test(name));
   const source = ['src/runtime', 'src/cli/director']
     .flatMap((folder) => readdirSync(join(PROJECT, folder)).map((name) => textOf(`${folder}/${name}`)))
     .join('');

@@ -1,6 +1,7 @@
 /** Validates the shape of commands from the socket. The director validates their values. */
 import type { Command } from '../model/command.ts';
 import type { ServiceAddress } from '../model/service.ts';
+import { VRRP_STATES, VRRP_TYPES } from '../model/vrrp.ts';
 
 type Check = (value: unknown) => boolean;
 
@@ -83,6 +84,13 @@ const daemon = record({
   'ttl?': natural,
 });
 
+const vrrpInstance = record({
+  type: oneOf(...VRRP_TYPES),
+  name: text,
+  state: oneOf(...VRRP_STATES),
+  'priority?': natural,
+});
+
 const withService = { op: text, service, options: serviceOptions };
 const withDestination = { op: text, service, destination, options: destinationOptions };
 
@@ -103,6 +111,7 @@ const COMMANDS: Readonly<Record<Command['op'], Check>> = {
   'set-marks': record({ op: text, rules: listOf(markRule, MAX_MARK_RULES) }),
   'start-daemon': record({ op: text, daemon }),
   'stop-daemon': record({ op: text, role }),
+  notify: record({ op: text, instance: vrrpInstance, at: natural }),
 };
 
 /** Reports whether a value has the shape of a command. */

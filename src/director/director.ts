@@ -40,6 +40,7 @@ import { PublishedSettings } from './published-settings.ts';
 import type { Service } from './service.ts';
 import { changeSetting, newSettings } from './settings.ts';
 import { snapshotOfConnection, snapshotOfService } from './snapshots.ts';
+import { VrrpStates } from './vrrp-states.ts';
 
 /** Default number of rows of the connection table. */
 const DEFAULT_CONNECTIONS = 1_048_576;
@@ -75,6 +76,7 @@ export class Director {
   readonly #defense: Defense;
   readonly #published: PublishedSettings;
   readonly #draws: Draws;
+  readonly #vrrp = new VrrpStates();
   #daemons: readonly SyncDaemon[] = [];
   readonly #estimator: Estimator;
   readonly #abandoned: AbandonedConnections;
@@ -162,6 +164,10 @@ export class Director {
       case 'stop-daemon':
         this.#stopDaemon(command.role, now);
         break;
+      case 'notify':
+        this.#vrrp.set(command.instance, command.at);
+        this.#setDaemons(this.#vrrp.switched(this.#daemons, now), now);
+        break;
       default:
         command satisfies never;
     }
@@ -223,6 +229,7 @@ export class Director {
       timeouts: timeouts.get(),
       settings: { ...settings },
       daemons: this.#daemons,
+      vrrp: this.#vrrp.all,
       table: {
         connections: table.size,
         capacity: table.capacity,
@@ -262,6 +269,7 @@ export class Director {
     if (this.#nextDefense < 0) this.#nextDefense = now + DEFENSE_INTERVAL_MS;
     core.table.expire(now, this.#onExpired);
     core.sync.advance(now);
+    this.#setDaemons(this.#vrrp.advanced(this.#daemons, now), now);
     this.#estimator.advance(now);
     this.#abandoned.advance(now);
     this.#nextDefense = Math.max(this.#nextDefense, now - MAX_MISSED_UPDATES * DEFENSE_INTERVAL_MS);
@@ -332,6 +340,7 @@ export class Director {
   }
 
   #setDaemons(daemons: readonly SyncDaemon[], now: number): void {
+    if (daemons === this.#daemons) return;
     this.#daemons = daemons;
     this.context.isSynced = daemons.length > 0;
     this.context.isBackup = daemons.some(({ role }) => role === 'backup');

@@ -12,6 +12,7 @@ import type {
 } from '../model/snapshot.ts';
 import { CONDITIONS, type ConditionName, type Surroundings } from '../model/surroundings.ts';
 import { DROP_REASONS, type DropReason } from '../model/verdict.ts';
+import { VRRP_STATES } from '../model/vrrp.ts';
 import { counter, type Family, gauge, type Sample, single, textOf } from './families.ts';
 import { limitedMessages, MAX_SERVICES, type Named, namedDestinations, serviceLabels } from './labels.ts';
 import { nodeExporterFamilies } from './node-exporter.ts';
@@ -49,6 +50,7 @@ export async function* families(snapshot: Snapshot, surroundings: Surroundings):
   yield* decisions(snapshot);
   yield* table(snapshot);
   if (snapshot.sync) yield* synchronization(snapshot.sync, snapshot.daemons);
+  if (snapshot.vrrp.length > 0) yield vrrpStates(snapshot.vrrp);
   yield gauge('lvs_omitted', 'Services and destinations that were omitted because the limit was reached.', [
     [{ kind: 'service' }, snapshot.services.length - services.length],
     [{ kind: 'destination' }, all - destinations.length],
@@ -245,6 +247,17 @@ const synchronization = (its: SyncCounts, daemons: Snapshot['daemons']): Family[
     [{ direction: 'taken' }, its.bulkTakenEntries],
   ]),
 ];
+
+const vrrpStates = (instances: Snapshot['vrrp']): Family =>
+  gauge(
+    'lvs_vrrp_state',
+    'Whether a VRRP instance or group has that state, as keepalived reported it.',
+    instances.flatMap(({ type, name, state }) =>
+      VRRP_STATES.filter((each) => each !== 'DELETED').map(
+        (each): Sample => [{ type: type.toLowerCase(), name, state: each }, each === state ? 1 : 0],
+      ),
+    ),
+  );
 
 function process(its: Surroundings): Family[] {
   const { eventLoopDelay: delay, control, offload } = its;

@@ -2,6 +2,7 @@
 import type { DestinationAddress, DestinationOptions } from './destination.ts';
 import type { Protocol, ServiceAddress, ServiceOptions } from './service.ts';
 import type { SettingName, Timeouts } from './settings.ts';
+import type { VrrpInstance } from './vrrp.ts';
 
 /** A rule that sets the firewall mark of packets, for a host without a firewall. The first match wins. */
 export interface MarkRule {
@@ -51,4 +52,6 @@ export type Command =
   | { readonly op: 'set'; readonly name: SettingName; readonly value: number }
   | { readonly op: 'set-marks'; readonly rules: readonly MarkRule[] }
   | { readonly op: 'start-daemon'; readonly daemon: SyncDaemon }
-  | { readonly op: 'stop-daemon'; readonly role: 'master' | 'backup' };
+  | { readonly op: 'stop-daemon'; readonly role: 'master' | 'backup' }
+  /** A report of keepalived. `at`: a time of any unit, which orders the reports of an instance. */
+  | { readonly op: 'notify'; readonly instance: VrrpInstance; readonly at: number };

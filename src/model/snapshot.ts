@@ -6,6 +6,7 @@ import type { Admission } from './kernel-admission.ts';
 import type { ServiceAddress, ServiceOptions } from './service.ts';
 import type { Settings, Timeouts } from './settings.ts';
 import type { DropReason } from './verdict.ts';
+import type { VrrpInstance } from './vrrp.ts';
 
 /** Totals or rates: connections, packets and bytes; in is from clients, out is to clients. */
 export interface Traffic {
@@ -134,6 +135,8 @@ export interface Snapshot {
   readonly timeouts: Timeouts;
   readonly settings: Settings;
   readonly daemons: readonly SyncDaemon[];
+  /** Empty where keepalived has reported none. */
+  readonly vrrp: readonly VrrpInstance[];
   readonly table: TableSnapshot;
   /** Packets dropped since the start, by reason. */
   readonly drops: Readonly<Partial<Record<DropReason, number>>>;

@@ -60,6 +60,11 @@ function changeOf(command: Command): { readonly event: string; readonly fields: 
       return { event: 'services-removed', fields: { service: 'all' } };
     case 'set':
       return { event: 'setting-changed', fields: { name: command.name, value: command.value } };
+    case 'notify': {
+      const { type, name, state, priority = 0 } = command.instance;
+      const fields = { [type.toLowerCase()]: name, state, ...(priority > 0 && { priority }) };
+      return { event: 'vrrp-state', fields };
+    }
     case 'set-timeouts':
       return { event: 'timeouts-changed', fields: { ...command.timeouts } };
     default:

@@ -28,6 +28,7 @@ import { NetworkWatch, NOTHING_SERVED, servedBy } from './network-watch.ts';
 import { PacketCaptures, RecordingSender } from './packet-capture.ts';
 import { privilegeError } from './privileges.ts';
 import { type ProcfsFiles, startProcfsFiles } from './procfs-files.ts';
+import { hasOthersVip, Readiness } from './readiness.ts';
 import { RunningDirector } from './running-director.ts';
 import type { ServedHost } from './served-host.ts';
 import { availableMemory, defaultConnections } from './table-size.ts';
@@ -52,6 +53,10 @@ export interface RunOptions {
   readonly connections?: number;
   /** Folder of a bpf file system that keeps the kernel path while no director runs. */
   readonly pins: string;
+  /** File that tells keepalived whether the director can serve (see ReadyFile). */
+  readonly readyFile?: string;
+  /** True: another program, such as keepalived, adds the VIPs of the file. */
+  readonly standby?: boolean;
   readonly log: Log;
 }
 
@@ -126,7 +131,20 @@ export async function runDirector(options: RunOptions): Promise<void> {
     named: interfaces,
     beforeHold: (vips) => network.probe(vips),
     conditions,
+    holdsVips: options.standby !== true,
     ...(offloading && { offloading }),
+  });
+  const hasLink = () => {
+    const up = new Set(interfaceAddresses().map(({ device }) => device));
+    return io.interfaces.some((name) => up.has(name));
+  };
+  const isRunning = () => !ending.signal.aborted && hasLink();
+  const readiness = new Readiness({
+    file: options.readyFile,
+    isRunning,
+    hasOthersVip: () => hasOthersVip(services().addresses, running.host.heldVips),
+    handOver: () => running.handOver(),
+    log,
   });
   const captures = new PacketCaptures(running.director, sender);
   services = servedBy(running.director);
@@ -136,8 +154,10 @@ export async function runDirector(options: RunOptions): Promise<void> {
     sources.refresh(io.interfaces);
     await running.start(start, dirname(options.socket));
     network.update();
-    const parts = { path, io, network, conditions, descriptors, sources, events };
-    await plane.openAfterStart({ ...parts, ending: ending.signal });
+    const parts = { path, io, network, conditions, descriptors, sources, events, readiness };
+    await plane.openAfterStart({ ...parts, isRunning });
+    const signal = readiness.leaving(ending.signal);
+    readiness.update();
     log('info', 'ready', {
       interfaces: io.interfaces.join(','),
       services: start.services,
@@ -150,9 +170,10 @@ export async function runDirector(options: RunOptions): Promise<void> {
       director: captures,
       clock,
       unmatched: running.host.handleUnmatched,
-      signal: ending.signal,
+      signal,
     });
   } finally {
+    readiness.close();
     await plane.close();
     running.close();
     sources[Symbol.dispose]();
@@ -190,7 +211,9 @@ interface PlaneContext {
   readonly descriptors: DescriptorWatch;
   readonly sources: SourceValidator;
   readonly events: Events;
-  readonly ending: AbortSignal;
+  readonly readiness: Readiness;
+  /** True while packets are forwarded. */
+  readonly isRunning: () => boolean;
 }
 
 /** The operator's access to a running director: the control socket, the web interface, files and signals. */
@@ -252,15 +275,10 @@ class ControlPlane {
   /** Opens the web interface, the /proc files and reloads by signal. Call it when the director has started. */
   async openAfterStart(context: PlaneContext): Promise<void> {
     const { metrics, metricsNames = [], procfs } = this.#options;
-    const { path, io, network, conditions, descriptors, sources, events, ending } = context;
+    const { path, io, network, conditions, descriptors, sources, events, readiness, isRunning } = context;
     const running = this.#running;
     const log = this.#log;
     const { datapath, offloading } = path;
-    const hasLink = () => {
-      const up = new Set(interfaceAddresses().map(({ device }) => device));
-      return io.interfaces.some((name) => up.has(name));
-    };
-    const isRunning = () => !ending.aborted && hasLink();
     const words = DATAPATH_WORDS[datapath];
     const server = this.#control!;
     const { counters: control } = server;
@@ -294,6 +312,7 @@ class ControlPlane {
       running.watch();
       sources.refresh(io.interfaces);
       network.update();
+      readiness.update();
     }, WATCH_MS);
   }
 

@@ -10,6 +10,7 @@ import type { SourceValidator } from '../host/source-validation.ts';
 import type { VipAddress } from '../host/vip-addresses.ts';
 import type { HostIo } from '../io/host-io.ts';
 import type { LiveLosses } from '../io/live.ts';
+import type { Command } from '../model/command.ts';
 import { LvsError } from '../model/errors.ts';
 import type { Explanation } from '../model/explanation.ts';
 import { Slice } from '../model/slice.ts';
@@ -40,6 +41,8 @@ export interface RunningDirectorOptions extends ServedHostOptions {
   /** Maximum number of connections. */
   readonly connections: number;
   readonly conditions: Conditions;
+  /** False: the VIPs of the file are left to another program. */
+  readonly holdsVips: boolean;
 }
 
 export class RunningDirector {
@@ -85,7 +88,10 @@ export class RunningDirector {
     offloading?.start(this.director);
     const { context } = this.director;
     this.#sync = new RunningSync(context, clock, log);
-    this.host = new ServedHost(this.director, options);
+    this.host = new ServedHost(this.director, {
+      ...options,
+      vipLeft: () => void this.#sync.handOverAll(),
+    });
     this.#capacity = new CapacityWatch({ director: this.director, io, conditions, log });
     this.#waitingDaemons = new WaitingDaemons(log);
     this.#health = healthWatch({ api: localApi(this.director, { now: clock }), log });
@@ -106,8 +112,9 @@ export class RunningDirector {
     this.#internalApi = guardedApi(forwarded, this.host.updates);
     this.api = {
       ...this.#internalApi,
-      apply: (commands) => {
-        this.#changes++;
+      apply: async (commands) => {
+        if (commands.some(({ op }) => op !== 'notify')) this.#changes++;
+        if (commands.some(isResignation)) await this.#sync.handOverAll();
         return this.#internalApi.apply(commands);
       },
     };
@@ -121,7 +128,7 @@ export class RunningDirector {
     this.#sync.configure(config.sync);
     this.#waitingDaemons.keep(commands, await this.#internalApi.apply(commands));
     this.#config = config;
-    await this.host.start(config.vips, folder);
+    await this.host.start(this.vips, folder);
     this.#checking = setInterval(() => this.#health.tick(clock()), CHECK_TICK_MS);
   }
 
@@ -219,6 +226,11 @@ export class RunningDirector {
     void this.#waitingDaemons.retry(this.#internalApi.apply);
   }
 
+  /** Sends to the backups what they lack: before another director becomes the master, whose clients they are then. */
+  handOver(): Promise<void> {
+    return this.#sync.handOver();
+  }
+
   /** Restores the host. */
   close(): void {
     clearInterval(this.#checking);
@@ -258,6 +270,11 @@ export class RunningDirector {
 
   /** Returns the VIPs that this host should have: those of the file, and those that connections still use. */
   get vips(): readonly VipAddress[] {
+    if (!this.#options.holdsVips) return [];
     return [...(this.#config?.vips ?? []), ...this.#drainingVips];
   }
 }
+
+/** Reports whether this host may be the master no longer. */
+const isResignation = (command: Command): boolean =>
+  command.op === 'notify' && command.instance.state !== 'MASTER';

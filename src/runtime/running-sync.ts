@@ -5,6 +5,7 @@ import { deriveKey } from '../sync/sync-keys.ts';
 import { Synchronization, type SyncTransport } from '../sync/synchronization.ts';
 import { BulkTransfers } from './bulk-transfers.ts';
 import type { LoadedSync } from './configuration.ts';
+import { handOver, handOverAll } from './hand-over.ts';
 import type { Log } from './log.ts';
 import { SyncRefusals } from './sync-refusals.ts';
 import { SyncSockets } from './sync-sockets.ts';
@@ -17,8 +18,10 @@ export class RunningSync {
   readonly #sockets: SyncSockets;
   readonly #bulk: BulkTransfers;
   readonly #refusals: SyncRefusals;
+  readonly #clock: () => number;
 
   constructor(core: DirectorCore, clock: () => number, log: Log) {
+    this.#clock = clock;
     const sockets = new SyncSockets({
       receive: (message) => this.#sync.receive(message, clock()),
       bufferBytes: () => core.settings.sync_sock_size,
@@ -61,6 +64,16 @@ export class RunningSync {
   check(): void {
     this.#bulk.check();
     this.#refusals.check();
+  }
+
+  /** Sends to the backups what they lack, and resolves when that is sent. */
+  handOver(): Promise<void> {
+    return handOver(this.#sync, this.#clock);
+  }
+
+  /** Hands over now, and again later. Resolves after the first time. */
+  handOverAll(): Promise<void> {
+    return handOverAll(this.#sync, this.#clock);
   }
 
   /** Closes all sockets. */

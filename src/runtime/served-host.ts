@@ -40,6 +40,8 @@ export interface ServedHostOptions {
   readonly named: readonly string[];
   /** Called, and awaited, before VIPs are added. */
   readonly beforeHold: (vips: readonly VipAddress[]) => Promise<void>;
+  /** Called when a VIP has left this host: another host may have it now. */
+  readonly vipLeft?: () => void;
 }
 
 export class ServedHost {
@@ -98,15 +100,21 @@ export class ServedHost {
 
   /**
    * Reads routes and addresses again; returns true if something changed. A VIP that has arrived may have been another
-   * host's, whose connections this director may not know.
+   * host's, whose connections this director may not know, and the reverse.
    */
   refresh(): boolean {
     if (!this.#options.routes.refresh()) return false;
     const local = new Set(interfaceAddresses().map(({ address }) => address));
-    const arrived = [...local].filter((address) => !this.#local.has(address));
+    const before = this.#local;
     this.#local = local;
-    if (arrived.some((address) => this.#unmatched.serves(parseAddress(address)))) this.beginGrace();
+    if (this.#hasMoreVips(local, before)) this.beginGrace();
+    if (this.#hasMoreVips(before, local)) this.#options.vipLeft?.();
     return true;
+  }
+
+  /** Reports whether some addresses have a VIP of a service that others lack. */
+  #hasMoreVips(some: ReadonlySet<string>, others: ReadonlySet<string>): boolean {
+    return [...some].some((address) => !others.has(address) && this.#unmatched.serves(parseAddress(address)));
   }
 
   /** Adds VIPs that are missing, and removes others. Throws LvsError. */

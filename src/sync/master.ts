@@ -96,6 +96,24 @@ export class Master {
     this.packet(row, this.#core.settings.sync_threshold, now);
   }
 
+  /** Sends a row that backups do not know in its present state, whatever the state is. */
+  handOver(row: Row, now: number): void {
+    const { table, settings } = this.#core;
+    if (table.isOnePacket(row) || table.hasEnded(row)) return;
+    if (settings.sync_version === 0 && !this.#isV4(row)) return;
+    const notes = this.#notes;
+    notes.begin(row, tickAt(now));
+    const state = table.state(row);
+    if (notes.isKnown(row, state)) return;
+    notes.setState(row, state);
+    this.#send(row, now);
+  }
+
+  /** Sends the messages that are not full, too. Returns the number of messages that still wait. */
+  flush(now: number): number {
+    return this.#outboxes.reduce((waiting, outbox) => waiting + outbox.flush(now), 0);
+  }
+
   advance(now: number): void {
     for (const outbox of this.#outboxes) outbox.advance(now);
   }
@@ -135,10 +153,15 @@ export class Master {
     if (end === NOT_SENT) return false;
     notes.setState(row, state);
     notes.setEnd(row, end);
+    this.#send(row, now);
+    return true;
+  }
+
+  #send(row: Row, now: number): void {
     fillEntry(this.#core, row, this.#entry);
     // A connection keeps its port, so that a backup applies its messages in order.
-    this.#outboxes[row & (this.#outboxes.length - 1)]!.add(this.#entry, settings.sync_version, now);
+    const outbox = this.#outboxes[row & (this.#outboxes.length - 1)]!;
+    outbox.add(this.#entry, this.#core.settings.sync_version, now);
     this.#counts.sentEntries++;
-    return true;
   }
 }

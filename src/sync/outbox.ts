@@ -87,6 +87,13 @@ export class Outbox {
     if (this.#waiting.length > 0) this.#send(now);
   }
 
+  /** Sends everything. Returns the number of messages that were not taken. */
+  flush(now: number): number {
+    if (this.#message !== undefined) this.#finish();
+    this.#send(now);
+    return this.#waiting.length;
+  }
+
   #finish(): void {
     const signer = this.#version === 0 ? undefined : this.#options.signer();
     const length = this.#length + (signer ? SIGNATURE_BYTES : 0);

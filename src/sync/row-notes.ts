@@ -8,9 +8,10 @@ export interface Generations {
   generation(row: Row): number;
 }
 
-/* A note: generation (8 bits), valid (1), state (4). */
+/* A note: generation (8 bits), valid (1), sent (1), state (4). */
 const GENERATION_SHIFT = 8;
 const VALID = 1 << 7;
+const SENT = 1 << 4;
 const STATE_MASK = 0xf;
 
 /**
@@ -34,7 +35,7 @@ export class RowNotes {
   /** Makes the row's note if it has none: nothing was sent, and time counts from `tick`. Reports whether it did. */
   begin(row: Row, tick: number): boolean {
     const generation = this.#rows.generation(row) << GENERATION_SHIFT;
-    if ((this.#notes[row]! & ~STATE_MASK) === (generation | VALID)) return false;
+    if ((this.#notes[row]! & ~(STATE_MASK | SENT)) === (generation | VALID)) return false;
     this.#notes[row] = generation | VALID;
     this.counts[row] = 0;
     this.#ends[row] = tick;
@@ -47,7 +48,12 @@ export class RowNotes {
   }
 
   setState(row: Row, state: number): void {
-    this.#notes[row] = (this.#notes[row]! & ~STATE_MASK) | state;
+    this.#notes[row] = (this.#notes[row]! & ~STATE_MASK) | SENT | state;
+  }
+
+  /** Reports whether the row was sent, or received, in this state. */
+  isKnown(row: Row, state: number): boolean {
+    return (this.#notes[row]! & (SENT | STATE_MASK)) === (SENT | state);
   }
 
   /** Returns the end of the timeout that was sent last, see SendRules. */

@@ -108,6 +108,23 @@ export class Synchronization implements ConnectionSync {
     master.advance(now);
   }
 
+  /** Bound of the places that `handOver` takes; 0 without a master. */
+  get places(): number {
+    return this.#master === undefined ? 0 : this.#core.table.places;
+  }
+
+  /** Sends the rows from `from` to `to`, exclusive, that backups do not know as they are now, in the next messages. */
+  handOver(from: number, to: number, now: number): void {
+    const master = this.#master;
+    if (master === undefined) return;
+    for (const row of this.#core.table.rows(from, to)) master.handOver(row, now);
+  }
+
+  /** Sends all messages now. Returns the number of those that the system does not take yet. */
+  flush(now: number): number {
+    return this.#master?.flush(now) ?? 0;
+  }
+
   /** Takes a message that the backup received. */
   receive(message: Uint8Array, now: number): void {
     this.#backup?.receive(Buffer.from(message.buffer, message.byteOffset, message.length), now);

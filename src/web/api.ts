@@ -3,6 +3,7 @@ import { CHECK_TYPES } from '../model/check.ts';
 import { Slice } from '../model/slice.ts';
 import type { Snapshot } from '../model/snapshot.ts';
 import type { Surroundings } from '../model/surroundings.ts';
+import { VRRP_STATES, VRRP_TYPES } from '../model/vrrp.ts';
 import type { LogEvent } from './events.ts';
 import { degradation, notReady, type Observed } from './observed.ts';
 
@@ -87,6 +88,14 @@ const summary = {
   timeouts: object({ tcp: integer, tcpFin: integer, udp: integer }),
   settings: counts,
   daemons: list({ type: 'object' }),
+  vrrp: {
+    ...list(
+      object({ type: { enum: VRRP_TYPES }, name: string, state: { enum: VRRP_STATES }, priority: integer }, [
+        'priority',
+      ]),
+    ),
+    description: 'VRRP instances and groups, as keepalived reported them',
+  },
   table: object({
     connections: integer,
     capacity: integer,

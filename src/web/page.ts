@@ -42,6 +42,7 @@ export async function page(observed: Observed): Promise<string[]> {
 <header>
 <h1>lvs-director</h1>
 <p role="status" class="${why === undefined && limit === undefined ? 'good' : 'bad'}">${why === undefined ? (limit === undefined ? 'ready' : `degraded: ${limit}`) : `not ready: ${why}`}${down > 0 ? html`, <strong>${down} down</strong>` : undefined}</p>
+${summary.vrrp.map(({ type, name, state }) => html`<p>VRRP ${type.toLowerCase()} ${name}: <strong>${state}</strong></p>`)}
 <p class="quiet"><span id="live">as of</span> <time datetime="${observed.now().toISOString()}">${observed.now().toISOString().slice(11, 19)} UTC</time></p>
 </header>
 <main>

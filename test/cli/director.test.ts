@@ -116,6 +116,7 @@ describe.skipIf(why !== undefined)('lvs-director', () => {
       'plan',
       'reload',
       'stop',
+      'notify',
       'explain',
       'top',
       'capture',

@@ -12,7 +12,13 @@ import { labNames } from '../support/documents.ts';
 import { PROJECT } from '../support/project.ts';
 
 const CONF = join(PROJECT, 'conf');
-const files = readdirSync(CONF).filter((name) => /\.(conf|yaml)$/.test(name));
+const files = [
+  ...readdirSync(CONF).filter((name) => /\.(conf|yaml)$/.test(name)),
+  // The .conf files there are keepalived's.
+  ...readdirSync(join(CONF, 'ha'))
+    .filter((name) => name.endsWith('.yaml'))
+    .map((name) => `ha/${name}`),
+];
 const index = readFileSync(join(CONF, 'README.md'), 'utf8');
 const reference = readFileSync(join(PROJECT, 'docs', 'configuration.md'), 'utf8');
 const troubleshooting = readFileSync(join(PROJECT, 'docs', 'troubleshooting.md'), 'utf8');

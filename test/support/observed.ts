@@ -4,6 +4,7 @@ import type { CheckSnapshot } from '../../src/model/check.ts';
 import type { ServiceAddress, ServiceOptions } from '../../src/model/service.ts';
 import type { ServiceSnapshot, Snapshot } from '../../src/model/snapshot.ts';
 import type { Surroundings } from '../../src/model/surroundings.ts';
+import type { VrrpInstance } from '../../src/model/vrrp.ts';
 import { Events } from '../../src/web/events.ts';
 import { History } from '../../src/web/history.ts';
 import { type Availability, availabilityOf, type Observed } from '../../src/web/observed.ts';
@@ -37,6 +38,13 @@ export class ObservedDirector implements Observed {
   around: Surroundings = surroundings;
   /** Checks by the destination's address. */
   readonly checks = new Map<string, CheckSnapshot>();
+
+  /** keepalived reports a state of its instance `lvs`. */
+  report(state: VrrpInstance['state']): this {
+    const instance = { type: 'INSTANCE', name: 'lvs', state, priority: 110 } as const;
+    this.director.apply({ op: 'notify', instance, at: 0 }, 0);
+    return this;
+  }
 
   /** `destinations`: address and weight. */
   serve(

@@ -87,6 +87,42 @@ test('a closing state is sent once, at once', () => {
   expect(states(directed)).toEqual(['7', '6']);
 });
 
+describe('a hand-over', () => {
+  const handOver = (directed: SyncedDirector): string[] => {
+    directed.sync.handOver(0, directed.sync.places, directed.now);
+    expect(directed.sync.flush(directed.now)).toBe(0);
+    return states(directed);
+  };
+
+  test('sends what backups do not know, connections that are being opened included, and sends it at once', () => {
+    const directed = master({}, 100);
+    directed.exchange(HANDSHAKE[0]!);
+    directed.messages.length = 0;
+    expect(handOver(directed).sort()).toEqual(['3', 'T0']);
+    expect(handOver(directed)).toEqual([]);
+    directed.exchange(...HANDSHAKE.slice(1));
+    expect(handOver(directed)).toContain('1');
+  });
+
+  test('sends no connection that a backup received in its present state', () => {
+    const first = master({ sync_threshold: 2 });
+    first.exchange(...HANDSHAKE);
+    first.sync.flush(first.now);
+    const second = new SyncedDirector();
+    second.serve(WEB, ['10.0.0.1:80']);
+    second.start('backup').start('master');
+    for (const { message } of first.messages) second.sync.receive(message, second.now);
+    expect(second.sync.counts.takenEntries).toBe(1);
+    expect(handOver(second)).toEqual([]);
+  });
+
+  test('sends nothing without a master', () => {
+    const directed = new SyncedDirector().start('backup');
+    expect(directed.sync.places).toBe(0);
+    expect(handOver(directed)).toEqual([]);
+  });
+});
+
 test('messages wait while the network takes none, at most sync_qlen_max of them', () => {
   const directed = new SyncedDirector();
   directed.serve(WEB, ['10.0.0.1:80']);

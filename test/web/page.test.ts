@@ -22,6 +22,12 @@ test('the page shows services, destinations with their state and the reason', as
   expect(text).toContain('<title>1 down: lvs-director</title>');
 });
 
+test('the page shows the state of VRRP instances', async () => {
+  expect(await textOf(new ObservedDirector().report('BACKUP'))).toContain(
+    'VRRP instance lvs: <strong>BACKUP</strong>',
+  );
+});
+
 test('the page shows shares of new connections, and the shares expected from the weights', async () => {
   const observed = new ObservedDirector().serve(WEB, { '10.0.0.1': 3, '10.0.0.2': 1 });
   const record = ({ rates, services }: Snapshot) => observed.history.record(rates, services);

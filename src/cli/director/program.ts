@@ -1,16 +1,16 @@
 /** lvs-director: parses arguments, runs a command, and exits with its status. */
-import { Command, InvalidArgumentError, Option } from 'commander';
+import { Argument, Command, Option } from 'commander';
 import { ControlClient } from '../../control/client.ts';
 import { socketPath } from '../../control/socket-path.ts';
 import { packetOfFile } from '../../io/recorded-packet.ts';
 import { LvsError } from '../../model/errors.ts';
 import { LEVELS, type Level } from '../../model/level.ts';
 import type { Protocol } from '../../model/service.ts';
+import { VRRP_STATES, VRRP_TYPES, type VrrpInstance } from '../../model/vrrp.ts';
 import { DATAPATHS, type DatapathName, describe, probe } from '../../runtime/datapath.ts';
 import { isJournalStream, stderrText } from '../../runtime/journal.ts';
 import { createLog, type LogFormat } from '../../runtime/log.ts';
 import { version } from '../../runtime/version.ts';
-import { MAX_CONNECTIONS } from '../../table/rows.ts';
 import { isReported, plainArguments, WRONG_ARGUMENTS } from '../argument-errors.ts';
 import { parseEndpointArgument, parseListen, parseServiceArgument, socketGroup } from '../arguments.ts';
 import { handleBrokenPipe } from '../broken-pipe.ts';
@@ -19,6 +19,8 @@ import { type CaptureOptions, capture } from './capture.ts';
 import { explain, firstPacket } from './explain.ts';
 import { FORMATS, type Format, SOURCES } from './formats.ts';
 import type { ImportOptions } from './import.ts';
+import { notify } from './notify.ts';
+import { configFile, parseConnections, parsePriority, parseSeed, parseWhole } from './option-values.ts';
 import { askReload } from './reload.ts';
 import type { ReplayOptions } from './replay.ts';
 import { type StopOptions, stop } from './stop.ts';
@@ -30,6 +32,8 @@ const FAILED = 1;
 const DEFAULT_PINS = '/sys/fs/bpf/lvs-director';
 /** Default address of the web interface. */
 const METRICS = '127.0.0.1:9112';
+/** What keepalived calls a master that has received an advertisement of a lower priority. */
+const STILL_MASTER = 'MASTER_RX_LOWER_PRI';
 
 interface RunArguments {
   readonly config: string;
@@ -39,6 +43,8 @@ interface RunArguments {
   readonly metrics?: { host: string; port: number };
   readonly metricsName?: string[];
   readonly procfs?: string;
+  readonly readyFile?: string;
+  readonly standby: boolean;
   readonly connections?: number;
   readonly datapath: DatapathName;
   readonly flows?: string;
@@ -49,34 +55,6 @@ interface RunArguments {
 
 // Modules of commands are loaded by them: parsers and validators take most of the time of a start.
 const print = (text: string) => void process.stdout.write(text);
-
-function parseSeed(text: string): number {
-  const seed = Number(text);
-  if (!(Number.isInteger(seed) && seed >= 0 && seed < 2 ** 32))
-    throw new InvalidArgumentError('Expected an integer from 0 to 4294967295.');
-  return seed;
-}
-
-/** A director reads its file again at each reload, so it cannot be the standard input. */
-function configFile(path: string): string {
-  if (path === '-') throw new InvalidArgumentError('Expected a file that can be read again.');
-  return path;
-}
-
-/** Parses the number of rows of the connection table. */
-function parseConnections(text: string): number {
-  const rows = Number(text);
-  if (!(Number.isInteger(rows) && rows >= 1024 && rows <= MAX_CONNECTIONS))
-    throw new InvalidArgumentError(`Expected an integer from 1024 to ${MAX_CONNECTIONS}.`);
-  return rows;
-}
-
-function parseWhole(text: string): number {
-  const number = Number(text);
-  if (!(Number.isSafeInteger(number) && number > 0))
-    throw new InvalidArgumentError('Expected an integer above 0.');
-  return number;
-}
 
 export const program = new Command('lvs-director')
   .description(
@@ -109,6 +87,11 @@ program
     '--procfs <folder>',
     'write ip_vs, ip_vs_conn and ip_vs_stats to this folder, in the format of /proc/net',
   )
+  .option(
+    '--ready-file <path>',
+    'file for track_file of keepalived: 0 while packets are forwarded, 1 otherwise, also after kill -9',
+  )
+  .option('--standby', 'leave the VIPs of the file to another program, such as keepalived', false)
   .option(
     '--connections <number>',
     'maximum number of connections, of both IP versions; 140 bytes each (default: 1048576, or what fits into 1/16 of the memory)',
@@ -228,6 +211,28 @@ program
     using api = new ControlClient(options.socket);
     await stop(api, options, print);
   });
+
+program
+  .command('notify')
+  .description('report the state of a VRRP instance to the running director: for notify of keepalived')
+  .addArgument(new Argument('<type>', 'what has the state').choices(VRRP_TYPES))
+  .argument('<name>', 'name of the instance or group')
+  .addArgument(new Argument('<state>', 'its state').choices([...VRRP_STATES, STILL_MASTER]))
+  .addArgument(new Argument('[priority]', 'its priority').argParser(parsePriority))
+  .option('--socket <path>', 'control socket of the director', socketPath(process.env))
+  .action(
+    async (
+      type: VrrpInstance['type'],
+      name: string,
+      state: VrrpInstance['state'] | typeof STILL_MASTER,
+      priority: number | undefined,
+      { socket }: { socket: string },
+    ) => {
+      using api = new ControlClient(socket);
+      const now = state === STILL_MASTER ? 'MASTER' : state;
+      await notify({ type, name, state: now, ...(priority !== undefined && { priority }) }, api);
+    },
+  );
 
 interface ExplainArguments {
   readonly from?: { address: string; port: number };

@@ -91,7 +91,7 @@ function serviceRows({ service, options, rates, destinations, admission }: Servi
 }
 
 /** Returns the lines, the busiest services first. */
-export function topLines({ services, rates, table, drops }: Snapshot, time: Date): string[] {
+export function topLines({ services, rates, table, drops, vrrp }: Snapshot, time: Date): string[] {
   const dropped = Object.values(drops).reduce((sum, packets) => sum + packets, 0);
   const busiest = services.toSorted((a, b) => b.rates.inPackets - a.rates.inPackets);
   const titles = ['NEW/S', 'IN PPS', 'OUT PPS', 'IN BIT/S', 'OUT BIT/S'];
@@ -102,7 +102,8 @@ export function topLines({ services, rates, table, drops }: Snapshot, time: Date
   const line = ({ name, figures }: Row) => `${name.padEnd(width)} ${figures}`;
   return [
     `lvs-director ${time.toISOString().slice(11, 19)}  ${services.length} services, ` +
-      `${table.connections} of ${table.capacity} connections, ${dropped} packets dropped`,
+      `${table.connections} of ${table.capacity} connections, ${dropped} packets dropped` +
+      vrrp.map(({ name, state }) => `, ${name} ${state}`).join(''),
     line(all),
     '',
     line(head),

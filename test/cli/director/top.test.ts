@@ -12,6 +12,11 @@ test('top shows services with their destinations, and why a destination receives
   expect(new Set(lines.filter((line) => line.length > 50).map((line) => line.trimEnd().length)).size).toBe(2);
 });
 
+test('top shows the state of VRRP instances', () => {
+  const [first] = topLines(new ObservedDirector().report('MASTER').snapshot(), new Date(0));
+  expect(first).toMatch(/0 packets dropped, lvs MASTER$/);
+});
+
 test('long names do not shift the columns, and the state is shown', () => {
   const six = { protocol: 'tcp', address: '2001:db8:1234:5678:9abc:def0:1234:5678', port: 80 } as const;
   const long = new ObservedDirector().serve(six, { '2001:db8:1234:5678:9abc:def0:1234:5601': 0 });
