@@ -4,7 +4,7 @@ import { hostname } from 'node:os';
 import type { Imported } from '../../config/import/import-result.ts';
 import { folderOf, includeFiles } from '../../config/import/include-files.ts';
 import { importRules } from '../../config/import/ipvsadm-rules.ts';
-import { importKeepalived } from '../../config/import/keepalived.ts';
+import { importKeepalived, STAYS_WITH_KEEPALIVED } from '../../config/import/keepalived.ts';
 import { importLdirectord } from '../../config/import/ldirectord.ts';
 import { systemNames } from '../../config/names.ts';
 import { writeYaml } from '../../config/yaml/write-yaml.ts';
@@ -39,7 +39,11 @@ export async function importConfig(
     complain(`${file}:${line}: left out: ${why}${words && `: ${words}`}`);
   if (document.services.length === 0)
     throw new LvsError('CONFIG', `${path}: contains no service that ${source} supports`);
-  if (document.services.some(({ service }) => 'address' in service))
+  if (leftOut.some(({ why }) => why === STAYS_WITH_KEEPALIVED))
+    complain(
+      `${path}: keepalived keeps the VIPs: remove its virtual servers, add track_file and notify to its VRRP instances, and start the director with --standby and --ready-file (docs/ha.md)`,
+    );
+  else if (document.services.some(({ service }) => 'address' in service))
     complain(`${path}: add the VIPs with their interfaces under vips: the director takes only those`);
   print(writeYaml(document));
 }

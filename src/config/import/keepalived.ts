@@ -46,6 +46,8 @@ const READ_ELSEWHERE = new Set([
   ...['virtualhost', 'inhibit_on_failure', 'warmup', 'real_server'],
 ]);
 const NO_COUNTERPART = 'not supported';
+/** Why a VRRP instance is left out. */
+export const STAYS_WITH_KEEPALIVED = 'it stays in keepalived.conf, with its VIPs';
 
 export function importKeepalived(
   text: string,
@@ -68,6 +70,7 @@ export function importKeepalived(
   const drafts: Draft[] = [];
   for (const each of statements) {
     if (each.words[0] === 'virtual_server') addServices(each, drafts, { groups, schedulers, leave });
+    else if (each.words[0] === 'vrrp_instance') leave(each, STAYS_WITH_KEEPALIVED);
     else if (each.words[0] !== 'virtual_server_group') leave(each, 'only virtual servers are imported');
   }
   const order = (a: LeftOut, b: LeftOut) => (a.file ?? '').localeCompare(b.file ?? '') || a.line - b.line;

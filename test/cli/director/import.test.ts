@@ -57,6 +57,29 @@ services:
   ]);
 });
 
+test('a VRRP instance stays with keepalived, and the advice is how to run beside it', async () => {
+  const { out, complaints } = await imported(`vrrp_instance lvs {
+  interface eth0
+  virtual_router_id 51
+  virtual_ipaddress {
+    192.168.0.101/32
+  }
+}
+virtual_server 192.168.0.101 80 {
+  protocol TCP
+  lb_kind DR
+  real_server 192.168.0.3 80 {
+  }
+}
+`);
+  expect(out).toContain('tcp: 192.168.0.101:80');
+  expect(out).not.toContain('vips:');
+  expect(complaints).toEqual([
+    'rules:1: left out: it stays in keepalived.conf, with its VIPs: vrrp_instance lvs {',
+    expect.stringMatching(/^rules: keepalived keeps the VIPs: .*--standby and --ready-file/),
+  ]);
+});
+
 describe('the format of a file', () => {
   test.each<[Source | undefined, string]>([
     ['ipvsadm', SAVED],
