@@ -15,8 +15,8 @@ const QUEUE_MS = 200;
 export interface ReadinessOptions {
   /** Path of the file; undefined: there is none. */
   readonly file: string | undefined;
-  /** Reports whether packets are received and forwarded. */
-  readonly isRunning: () => boolean;
+  /** Reports whether packets are forwarded, and the connections of the other director are known. */
+  readonly isReady: () => boolean;
   /** Reports whether this host has a VIP of a service that another program added. */
   readonly hasOthersVip: () => boolean;
   /** Sends to the backups what they lack. Called when the VIPs have left. */
@@ -40,7 +40,7 @@ export class Readiness {
 
   /** Writes the file. Call it once a second, from the time on at which packets are forwarded. */
   update(): void {
-    this.#file?.set(this.#options.isRunning());
+    this.#file?.set(this.#options.isReady());
   }
 
   /**

@@ -141,7 +141,7 @@ export async function runDirector(options: RunOptions): Promise<void> {
   const isRunning = () => !ending.signal.aborted && hasLink();
   const readiness = new Readiness({
     file: options.readyFile,
-    isRunning,
+    isReady: () => isRunning() && !running.isCatchingUp,
     hasOthersVip: () => hasOthersVip(services().addresses, running.host.heldVips),
     handOver: () => running.handOver(),
     log,

@@ -226,6 +226,11 @@ export class RunningDirector {
     void this.#waitingDaemons.retry(this.#internalApi.apply);
   }
 
+  /** Reports whether connections of another director are being fetched. */
+  get isCatchingUp(): boolean {
+    return this.#sync.isFetching;
+  }
+
   /** Sends to the backups what they lack: before another director becomes the master, whose clients they are then. */
   handOver(): Promise<void> {
     return this.#sync.handOver();
