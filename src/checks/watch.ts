@@ -1,12 +1,15 @@
 /** Schedules the health checks of destinations and turns their results into weights. */
 import type { Check, CheckSnapshot, HealthState } from '../model/check.ts';
 import type { Command } from '../model/command.ts';
-import type { DestinationAddress, DestinationOptions } from '../model/destination.ts';
+import type { DestinationAddress } from '../model/destination.ts';
 import { formatDestination, formatService } from '../model/naming.ts';
 import type { ServiceAddress } from '../model/service.ts';
 import { Slice } from '../model/slice.ts';
+import type { QuorumSnapshot } from '../model/snapshot.ts';
 import { UNPRINTABLE } from '../model/unprintable.ts';
 import { Health } from './health.ts';
+import { type Member, Members, type QuorumEvent } from './members.ts';
+import type { Policy } from './policy.ts';
 import type { Observation, Probe, Target } from './probe.ts';
 
 /** ms until a check that could not run is tried again. */
@@ -41,20 +44,13 @@ export interface WatchOptions {
   /** Receives new weights as edit-destination commands. */
   readonly apply: (commands: readonly Command[]) => void;
   readonly event: (event: HealthEvent) => void;
+  readonly quorumEvent: (event: QuorumEvent) => void;
   /** Maximum number of checks that run at a time. Default 64. */
   readonly maxRunning?: number;
 }
 
 /** ms between two updates of weights during slow start. */
 const SLOW_START_UPDATE_MS = 1000;
-
-/** A destination of the director, with or without a check. */
-interface Configured {
-  /** The options of the command that added or edited it. */
-  readonly options: DestinationOptions;
-  /** The weight that is set in the director. */
-  weight: number;
-}
 
 interface Entry {
   readonly watched: Watched;
@@ -70,21 +66,29 @@ interface Entry {
 export class Watch implements Disposable {
   readonly #options: WatchOptions;
   #entries = new Map<string, Entry>();
-  /** Every destination of the director, by service and endpoint: a later configuration may give it a check. */
-  readonly #configured = new Map<string, Map<string, Configured>>();
+  /** Every destination of the director: a later configuration may give it a check. */
+  readonly #members: Members;
   #running = 0;
+  #isSettled = true;
   /** Time of the next update during slow start, ms. */
   #nextUpdate = 0;
 
   constructor(options: WatchOptions) {
     this.#options = options;
+    this.#members = new Members({
+      apply: options.apply,
+      event: options.quorumEvent,
+      healthOf: (service, destination) => this.#entries.get(keyOf(service, destination))?.health,
+    });
   }
 
   /**
-   * Replaces the destinations to check; the health of those that stay is kept. Resolves with commands that restore the
-   * configured weight of destinations that are no longer checked. Works in slices. `now`: ms of the clock of `tick`.
+   * Replaces the destinations to check and the policies of services; the health of those that stay is kept. Resolves
+   * with commands that restore the configured weight of destinations that are no longer checked, and remove former sorry
+   * servers. Until `settled` is called, the quorum is not decided. Works in slices. `now`: ms of the clock of `tick`.
    */
-  async set(all: Iterable<Watched>, now: number): Promise<Command[]> {
+  async set(all: Iterable<Watched>, now: number, policies: Iterable<Policy> = []): Promise<Command[]> {
+    this.#isSettled = false;
     const slice = new Slice();
     const before = this.#entries;
     const entries = new Map<string, Entry>();
@@ -96,50 +100,29 @@ export class Watch implements Disposable {
       entries.set(key, isSame ? known : this.#entry(watched, known, now));
     }
     this.#entries = entries;
-    const commands: Command[] = [];
+    const commands = this.#members.setPolicies(policies);
     for (const [key, entry] of before) {
       if (slice.spent) await slice.next();
       if (entries.get(key) === entry) continue;
       entry.busy?.abort();
       const { service, destination } = entry.watched;
-      const configured = this.#find(service, destination);
-      const weight = configured?.options.weight ?? 1;
-      if (entries.has(key) || !configured || configured.weight === weight) continue;
-      configured.weight = weight;
-      commands.push(edit(entry.watched, configured.options));
+      if (!entries.has(key)) commands.push(...this.#members.released(service, destination));
     }
     return commands;
   }
 
+  /** The commands of a configuration have been applied: the quorum is decided by the destinations that exist now. */
+  settled(now: number): void {
+    this.#isSettled = true;
+    this.#members.updateChanged(now);
+  }
+
   /**
-   * Returns a command with the weight that the checks allow, and records its configured options. Call it before
-   * applying a command.
+   * Returns a command with the weight that the checks allow, and records its configured options; undefined: the director
+   * does not get it now. Call it before applying a command.
    */
-  adjust(command: Command, now: number): Command {
-    switch (command.op) {
-      case 'add-destination':
-      case 'edit-destination': {
-        const { service, destination, options } = command;
-        const wanted = options.weight ?? 1;
-        const weight = this.#entries.get(keyOf(service, destination))?.health.weight(wanted, now) ?? wanted;
-        const serviceKey = formatService(service);
-        const destinations = this.#configured.get(serviceKey) ?? new Map<string, Configured>();
-        this.#configured.set(serviceKey, destinations);
-        destinations.set(formatDestination(destination), { options, weight });
-        return weight === wanted ? command : { ...command, options: { ...options, weight } };
-      }
-      case 'delete-destination':
-        this.#configured.get(formatService(command.service))?.delete(formatDestination(command.destination));
-        return command;
-      case 'delete-service':
-        this.#configured.delete(formatService(command.service));
-        return command;
-      case 'flush':
-        this.#configured.clear();
-        return command;
-      default:
-        return command;
-    }
+  adjust(command: Command, now: number): Command | undefined {
+    return this.#members.adjust(command, now);
   }
 
   /** Starts the checks that are due. Call it every 100 ms. */
@@ -154,41 +137,48 @@ export class Watch implements Disposable {
     due.sort((a, b) => a.due - b.due);
     for (const entry of due.length > 0 && mayProbe() ? due : []) {
       if (this.#running >= maxRunning) break;
-      if (this.#find(entry.watched.service, entry.watched.destination)) this.#check(entry, now);
+      if (this.#members.find(entry.watched.service, entry.watched.destination)) this.#check(entry, now);
     }
     for (const entry of growing) {
       if (!entry.health.tick(now)) continue;
-      this.#updateWeights([entry], now);
+      this.#updateWeight(entry, now);
       this.#report(entry, 'growing');
     }
+    if (this.#isSettled) this.#members.updateChanged(now);
     if (now < this.#nextUpdate) return;
     this.#nextUpdate = now + SLOW_START_UPDATE_MS;
-    this.#updateWeights(growing, now);
+    for (const entry of growing) this.#updateWeight(entry, now);
   }
 
   /** Returns the health of a destination; undefined without a check. */
   stateOf(service: ServiceAddress, destination: DestinationAddress, now: number): CheckSnapshot | undefined {
     const entry = this.#entries.get(keyOf(service, destination));
-    const configured = entry && this.#find(service, destination);
-    if (!configured) return undefined;
+    const member = entry && this.#members.find(service, destination);
+    if (!member) return undefined;
     const { health, watched } = entry;
     return {
       type: watched.check.type,
       state: health.state,
       since: Math.floor(Math.max(0, now - health.since) / 1000),
       message: health.message,
-      weight: configured.options.weight ?? 1,
+      weight: member.options.weight ?? 1,
     };
+  }
+
+  /** Yields the destinations of a service: those that the director has, those that were removed, sorry servers. */
+  members(service: ServiceAddress): Iterable<Member> {
+    return this.#members.of(service);
+  }
+
+  /** Returns the quorum of a service that has one in its configuration. */
+  quorumOf(service: ServiceAddress): QuorumSnapshot | undefined {
+    return this.#members.quorumOf(service);
   }
 
   /** Aborts the checks that run. */
   [Symbol.dispose](): void {
     for (const { busy } of this.#entries.values()) busy?.abort();
     this.#entries = new Map();
-  }
-
-  #find(service: ServiceAddress, destination: DestinationAddress): Configured | undefined {
-    return this.#configured.get(formatService(service))?.get(formatDestination(destination));
   }
 
   #entry(watched: Watched, known: Entry | undefined, now: number): Entry {
@@ -229,13 +219,13 @@ export class Watch implements Disposable {
     const hasChanged = health.observe(observation, now);
     const { interval, retryInterval = interval } = entry.watched.check;
     if (!observation.healthy && health.state !== 'down') entry.due = now + retryInterval * 1000;
-    this.#updateWeights([entry], now);
+    this.#updateWeight(entry, now);
     if (hasChanged || (this.#weightOf(entry) !== before && health.state !== 'growing'))
       this.#report(entry, from);
   }
 
   #weightOf({ watched: { service, destination } }: Entry): number {
-    return this.#find(service, destination)?.weight ?? 0;
+    return this.#members.find(service, destination)?.weight ?? 0;
   }
 
   #report(entry: Entry, from: HealthState): void {
@@ -244,18 +234,8 @@ export class Watch implements Disposable {
     this.#options.event({ service, destination, from, to, weight: this.#weightOf(entry), cause });
   }
 
-  /** Sends the weights that differ from those of the director. */
-  #updateWeights(entries: readonly Entry[], now: number): void {
-    const commands: Command[] = [];
-    for (const { watched, health } of entries) {
-      const configured = this.#find(watched.service, watched.destination);
-      if (!configured) continue;
-      const weight = health.weight(configured.options.weight ?? 1, now);
-      if (weight === configured.weight) continue;
-      configured.weight = weight;
-      commands.push(edit(watched, { ...configured.options, weight }));
-    }
-    if (commands.length > 0) this.#options.apply(commands);
+  #updateWeight({ watched: { service, destination } }: Entry, now: number): void {
+    this.#members.update(service, destination, now);
   }
 }
 
@@ -268,13 +248,6 @@ async function observationOf(probe: Probe, target: Target, signal: AbortSignal):
     return { healthy: false, message: (error as Error).message };
   }
 }
-
-const edit = ({ service, destination }: Watched, options: DestinationOptions): Command => ({
-  op: 'edit-destination',
-  service,
-  destination,
-  options,
-});
 
 const keyOf = (service: ServiceAddress, destination: DestinationAddress): string =>
   `${formatService(service)} ${formatDestination(destination)}`;

@@ -26,12 +26,20 @@ export interface DestinationDocument {
   readonly options: DestinationOptions;
   /** Missing: the destination is not checked. */
   readonly check?: Check;
+  /**
+   * Whether it stays in the rules with weight 0 while it is out of service. Missing: true; false for sorry servers.
+   */
+  readonly inhibit?: boolean;
 }
 
 export interface ServiceDocument {
   readonly service: ServiceAddress;
   readonly options: ServiceOptions;
   readonly destinations: readonly DestinationDocument[];
+  /** Used while the quorum is lost. */
+  readonly sorry?: readonly DestinationDocument[];
+  /** Sum of weights that the destinations must have. Missing: any. */
+  readonly quorum?: { readonly weight: number; readonly hysteresis: number };
 }
 
 /** Synchronization of connections with other directors. */
@@ -81,6 +89,8 @@ export interface Document {
 /** Defaults of optional keys. */
 export const DEFAULT_DRAIN = 300;
 export const DEFAULT_BULK_PORT = 8849;
+/** Any destination with a weight suffices. */
+export const DEFAULT_QUORUM = 1;
 export const DEFAULT_CHECK = {
   interval: 5,
   timeout: 3,

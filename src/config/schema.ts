@@ -37,6 +37,12 @@ const tunnel = {
   required: ['type'],
 } as const;
 
+const inhibit = {
+  type: 'boolean',
+  description:
+    'true: a server that is out of service stays in the rules with weight 0, and keeps its connections; false: it is removed. Default true, and false for sorry servers.',
+} as const;
+
 const inherited = {
   scheduler: {
     type: 'string',
@@ -66,6 +72,21 @@ const inherited = {
   weight,
   tunnel,
   check,
+  quorum: {
+    type: 'integer',
+    minimum: 1,
+    maximum: 2_147_483_647,
+    description:
+      'Sum of the weights of servers that are up, below which sorry servers are used. Default 1: any server.',
+  },
+  hysteresis: {
+    type: 'integer',
+    minimum: 0,
+    maximum: 2_147_483_647,
+    description:
+      'Distance from the quorum: it is lost below quorum - hysteresis, gained at quorum + hysteresis. Default 0.',
+  },
+  inhibit,
 } as const;
 
 const destination = {
@@ -85,12 +106,20 @@ const destination = {
         'lower-threshold': { ...threshold, description: 'Connections below which the overload ends.' },
         tunnel,
         check,
+        inhibit,
       },
       required: ['server'],
     },
   ],
 } as const;
 const destinations = { type: 'array', items: destination } as const;
+const destinationsOrGroup = {
+  oneOf: [{ type: 'string', description: 'Name of a group.' }, destinations],
+} as const;
+const sorry = {
+  ...destinationsOrGroup,
+  description: 'Servers that are used while the quorum is lost. They have no check unless it is theirs.',
+} as const;
 
 const networkInterface = {
   type: 'object',
@@ -134,7 +163,8 @@ const service = {
     mark: { type: 'integer', minimum: 1, maximum: 4_294_967_295, description: 'A firewall mark.' },
     family: { enum: [4, 6], description: 'With mark: the family of its packets. Default 4.' },
     ...inherited,
-    destinations: { oneOf: [{ type: 'string', description: 'Name of a group.' }, destinations] },
+    sorry,
+    destinations: destinationsOrGroup,
   },
   required: ['destinations'],
   oneOf: [{ required: ['tcp'] }, { required: ['udp'] }, { required: ['sctp'] }, { required: ['mark'] }],
@@ -313,7 +343,7 @@ export const schema = {
       type: 'object',
       additionalProperties: false,
       description: 'Defaults of services.',
-      properties: inherited,
+      properties: { ...inherited, sorry },
     },
     services: {
       type: 'array',

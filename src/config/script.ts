@@ -21,7 +21,11 @@ export function writeScript(
 ): string {
   const { method, vips, director, realServers } = document;
   const servers = [
-    ...new Set(document.services.flatMap((each) => each.destinations.map((one) => one.destination.address))),
+    ...new Set(
+      document.services.flatMap(({ destinations, sorry = [] }) =>
+        [...destinations, ...sorry].map((one) => one.destination.address),
+      ),
+    ),
   ];
   const gateway = realServers.gateway ?? (method === 'nat' ? director.inside?.address : undefined);
   const taken = document.active ? vips : []; // those of a standby belong to the other director

@@ -41,7 +41,8 @@ export function review(document: Document, notes: Notes, segments: readonly Segm
     const first = services.get(key);
     if (first) notes.error(place(service), `duplicate service ${key} (first on line ${place(first).line})`);
     else services.set(key, service);
-    for (const { name, destination, check } of service.destinations)
+    const all = [...service.destinations, ...(service.sorry ?? [])];
+    for (const { name, destination, check } of all)
       if (destination.port === 0 && check && usesPort(check) && check.port === undefined)
         notes.warning(
           place(service),
@@ -50,7 +51,7 @@ export function review(document: Document, notes: Notes, segments: readonly Segm
     reviewVip(document, service, (message) => notes.warning(place(service), message));
 
     const seen = new Set<string>();
-    for (const destination of service.destinations) {
+    for (const destination of all) {
       const { address, port } = destination.destination;
       const endpoint = `${address} ${port}`;
       if (seen.has(endpoint))

@@ -1,12 +1,13 @@
 /** Formats the files of IPVS in /proc/net: ip_vs, ip_vs_conn, ip_vs_stats and others (Linux 6.1). */
 import { familyOfService } from '../model/naming.ts';
 import type { ServiceAddress } from '../model/service.ts';
-import type {
-  ConnectionSnapshot,
-  DestinationSnapshot,
-  ServiceSnapshot,
-  Snapshot,
-  Traffic,
+import {
+  type ConnectionSnapshot,
+  type DestinationSnapshot,
+  inRules,
+  type ServiceSnapshot,
+  type Snapshot,
+  type Traffic,
 } from '../model/snapshot.ts';
 
 /** Ticks per second (CONFIG_HZ): the kernel prints persistence timeouts in ticks. */
@@ -15,7 +16,8 @@ const HZ = 100;
 const FORWARD = { nat: 'Masq', tunnel: 'Tunnel', dr: 'Route' } as const;
 
 /** Yields the parts of /proc/net/ip_vs: services by address, then by mark. */
-export function* procServices({ services }: Pick<Snapshot, 'services'>): Generator<string> {
+export function* procServices(snapshot: Pick<Snapshot, 'services'>): Generator<string> {
+  const services = inRules(snapshot.services);
   const isMark = ({ service }: ServiceSnapshot) => 'mark' in service;
   const ordered = [...services.filter((each) => !isMark(each)), ...services.filter(isMark)];
   yield `IP Virtual Server version 1.2.1 (size=4096)

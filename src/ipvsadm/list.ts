@@ -1,7 +1,13 @@
 /** Formats services and destinations as the table of `ipvsadm -L`. */
 
 import { familyOfService } from '../model/naming.ts';
-import type { DestinationSnapshot, ServiceSnapshot, Snapshot, Traffic } from '../model/snapshot.ts';
+import {
+  type DestinationSnapshot,
+  inRules,
+  type ServiceSnapshot,
+  type Snapshot,
+  type Traffic,
+} from '../model/snapshot.ts';
 import type { OptionName } from './options.ts';
 import { sortDestinations, sortServices } from './order.ts';
 import { formatSchedulerFlags } from './scheduler-flags.ts';
@@ -79,7 +85,8 @@ export async function* listServices(
   const isOne = given.has('service-address');
   yield isOne ? layout.head : TITLE + layout.head;
   const isSorted = !given.has('nosort');
-  for (const service of isSorted ? sortServices(snapshot.services) : snapshot.services) {
+  const services = inRules(snapshot.services);
+  for (const service of isSorted ? sortServices(services) : services) {
     let lines = `${await serviceName(service, layout, text)}${layout.service(service)}\n`;
     const destinations = isSorted ? sortDestinations(service.destinations) : service.destinations;
     for (const destination of destinations) {

@@ -5,7 +5,7 @@
 import type { TunnelOptions } from '../model/destination.ts';
 import { familyOfService } from '../model/naming.ts';
 import type { ServiceAddress, ServiceOptions } from '../model/service.ts';
-import type { DestinationSnapshot, Snapshot } from '../model/snapshot.ts';
+import { type DestinationSnapshot, inRules, type Snapshot } from '../model/snapshot.ts';
 import { sortDestinations, sortServices } from './order.ts';
 import { formatSchedulerFlags } from './scheduler-flags.ts';
 import { type EndpointText, markText, maskText, protocolOf } from './text.ts';
@@ -15,7 +15,7 @@ export async function* saveRules(
   snapshot: Pick<Snapshot, 'services'>,
   text: EndpointText,
 ): AsyncGenerator<string> {
-  for (const service of sortServices(snapshot.services)) {
+  for (const service of sortServices(inRules(snapshot.services))) {
     const name = await serviceText(service.service, text);
     let lines = `-A ${name}${optionsText(service)}\n`;
     for (const destination of sortDestinations(service.destinations)) {

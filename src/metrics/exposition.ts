@@ -46,6 +46,7 @@ export async function* families(snapshot: Snapshot, surroundings: Surroundings):
   const all = snapshot.services.reduce((sum, { destinations: its }) => sum + its.length, 0);
   yield* traffic(snapshot, services, destinations);
   yield* serviceStates(services);
+  yield* quorums(services);
   yield* destinationStates(destinations);
   yield* decisions(snapshot);
   yield* table(snapshot);
@@ -108,6 +109,28 @@ function serviceStates(services: readonly ServiceSnapshot[]): Family[] {
       services.flatMap((each) =>
         each.admission === undefined ? [] : [[serviceLabels(each), Number(each.admission === 'kernel')]],
       ),
+    ),
+  ];
+}
+
+function quorums(services: readonly ServiceSnapshot[]): Family[] {
+  const limited = services.flatMap((each) => (each.quorum ? [{ each, quorum: each.quorum }] : []));
+  const sorry = services.flatMap((each) =>
+    each.destinations.filter((one) => one.sorry).map((one) => ({ each, one })),
+  );
+  return [
+    gauge(
+      'lvs_service_quorum',
+      'Whether a virtual service with a quorum or sorry servers has its quorum (1) or has lost it (0).',
+      limited.map(({ each, quorum }) => [serviceLabels(each), Number(!quorum.lost)]),
+    ),
+    gauge(
+      'lvs_service_sorry_servers_used',
+      'Sorry servers of a virtual service that receive connections.',
+      limited.map(({ each }) => [
+        serviceLabels(each),
+        sorry.filter(({ each: of, one }) => of === each && one.weight > 0).length,
+      ]),
     ),
   ];
 }

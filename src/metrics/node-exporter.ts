@@ -1,6 +1,6 @@
 /** Metrics under the names of node_exporter's ipvs collector (collector/ipvs_linux.go, 1.8), which dashboards query. */
 import { Slice } from '../model/slice.ts';
-import type { DestinationSnapshot, ServiceSnapshot, Snapshot } from '../model/snapshot.ts';
+import { type DestinationSnapshot, inRules, type ServiceSnapshot, type Snapshot } from '../model/snapshot.ts';
 import { counter, type Family, gauge, type Labels, type Sample, single } from './families.ts';
 import { MAX_DESTINATIONS } from './labels.ts';
 
@@ -53,7 +53,7 @@ export async function nodeExporterFamilies({ services, stats }: Snapshot): Promi
 async function backendsOf(services: readonly ServiceSnapshot[]): Promise<Backend[]> {
   const slice = new Slice();
   const backends = new Map<string, Backend>();
-  for (const service of services) {
+  for (const service of inRules(services)) {
     if (slice.spent) await slice.next();
     for (const destination of service.destinations) {
       const labels = labelsOf(service, destination);

@@ -27,10 +27,34 @@ export interface DestinationSnapshot extends DestinationAddress {
   readonly inactiveConnections: number;
   readonly persistentConnections: number;
   readonly overloaded: boolean;
+  /** Present when the weight is not that of the configuration, without a check of the destination. */
+  readonly configuredWeight?: number;
+  /** Present for a sorry server: it is used while its weight is above 0. */
+  readonly sorry?: true;
+  /** Present when the rules do not contain it now, because it is down or not used. */
+  readonly removed?: true;
   /** Present when the director checks the destination's health. */
   readonly check?: CheckSnapshot;
   readonly stats: Traffic;
   readonly rates: Traffic;
+}
+
+/** Returns services with the destinations that the rules contain now. */
+export const inRules = (services: readonly ServiceSnapshot[]): readonly ServiceSnapshot[] =>
+  services.map((each) =>
+    each.destinations.some(({ removed }) => removed)
+      ? { ...each, destinations: each.destinations.filter(({ removed }) => !removed) }
+      : each,
+  );
+
+/** Whether the destinations of a service suffice. */
+export interface QuorumSnapshot {
+  /** The sum of weights that is required, and the distance from it at which the state changes. */
+  readonly quorum: number;
+  readonly hysteresis: number;
+  /** Sum of the weights of the destinations that are up. */
+  readonly weight: number;
+  readonly lost: boolean;
 }
 
 export interface ServiceSnapshot {
@@ -42,6 +66,8 @@ export interface ServiceSnapshot {
   readonly admission?: Admission;
   /** In the kernel's order, newest first. */
   readonly destinations: readonly DestinationSnapshot[];
+  /** Present when the configuration has a quorum or sorry servers for the service. */
+  readonly quorum?: QuorumSnapshot;
 }
 
 export interface ConnectionSnapshot {

@@ -1,5 +1,6 @@
 /** Reads and checks a configuration file, and plans its reload, in a separate thread for each reload. */
 import { Worker } from 'node:worker_threads';
+import type { Policy } from '../checks/policy.ts';
 import type { Watched } from '../checks/watch.ts';
 import type { Rule } from '../config/reload/applied-state.ts';
 import type { Drain } from '../config/reload/reconcile.ts';
@@ -24,6 +25,7 @@ export interface ReadConfiguration {
   /** The commands that configure a director without rules. */
   readonly commands: Packed<Command>;
   readonly watched: Packed<Watched>;
+  readonly policies: Packed<Policy>;
   readonly vips: readonly VipAddress[];
   /** Interfaces that receive packets of services, from clients and from real servers. */
   readonly interfaces: readonly string[];

@@ -4,7 +4,7 @@ import { parentPort, workerData } from 'node:worker_threads';
 import { LvsError } from '../model/errors.ts';
 import { hasMarks, type Loaded, loadConfiguration } from './configuration.ts';
 import type { Answer, Phase, PlanRequest, ReadConfiguration, ReloadPlan } from './configuration-thread.ts';
-import { watchedOf } from './health.ts';
+import { policiesOf, watchedOf } from './health.ts';
 import { pack, unpacked } from './packed.ts';
 import { reloadCommands } from './reload.ts';
 
@@ -25,11 +25,15 @@ port.on('message', (request: PlanRequest) => void answer(async () => ({ value: p
 
 function describe({ document, commands, vips, interfaces, warnings, sync }: Loaded): ReadConfiguration {
   const { services, adopt, drain, active } = document;
-  const packed = { commands: pack(commands), watched: pack(watchedOf(document)) };
+  const packed = {
+    commands: pack(commands),
+    watched: pack(watchedOf(document)),
+    policies: pack(policiesOf(document)),
+  };
   const digest = createHash('sha256').update(JSON.stringify({ vips, interfaces, adopt, drain, active }));
   for (const secret of sync?.secrets ?? []) digest.update(secret);
   digest.update(JSON.stringify([sync?.peers, sync?.bulkPort]));
-  for (const { parts } of [packed.commands, packed.watched]) for (const part of parts) digest.update(part);
+  for (const { parts } of Object.values(packed)) for (const part of parts) digest.update(part);
   return {
     ...packed,
     vips,

@@ -1,29 +1,74 @@
 /** The health checks of a running director: which destinations are checked, and the effect of the results. */
+import type { Member, QuorumEvent } from '../checks/members.ts';
+import type { Policy } from '../checks/policy.ts';
 import { probes } from '../checks/probes.ts';
 import { type HealthEvent, Watch, type Watched } from '../checks/watch.ts';
 import { forwardedPort } from '../config/compile.ts';
-import type { Document } from '../config/document.ts';
+import {
+  DEFAULT_QUORUM,
+  type DestinationDocument,
+  type Document,
+  type ServiceDocument,
+} from '../config/document.ts';
 import type { DirectorApi } from '../control/director-api.ts';
-import { usesPort } from '../model/check.ts';
+import { type CheckSnapshot, usesPort } from '../model/check.ts';
+import type { Command } from '../model/command.ts';
+import type { DestinationAddress } from '../model/destination.ts';
+import { LvsError } from '../model/errors.ts';
 import type { Candidate, Explanation } from '../model/explanation.ts';
 import { formatDestination, formatService } from '../model/naming.ts';
 import type { ServiceAddress } from '../model/service.ts';
-import type { ServiceSnapshot } from '../model/snapshot.ts';
+import type { DestinationSnapshot, ServiceSnapshot, Traffic } from '../model/snapshot.ts';
 import { areDescriptorsExhausted } from '../sys/descriptor-reserve.ts';
 import type { Log } from './log.ts';
 
-/**
- * Returns the health checks of a director. `api`: its plain API, because a changed weight requires no update of the
- * host.
- */
-export const healthWatch = ({ api, log }: { readonly api: DirectorApi; readonly log: Log }): Watch =>
-  new Watch({
+export interface HealthOptions {
+  /** The director's plain API: a changed weight requires no update of the host. */
+  readonly api: DirectorApi;
+  /** Updates the host, too: for destinations that are added or removed. */
+  readonly guarded: DirectorApi;
+  readonly log: Log;
+}
+
+/** Returns the health checks of a director. */
+export function healthWatch({ api, guarded, log }: HealthOptions): Watch {
+  /** Updates that have not ended: later ones follow them, so that the order remains. */
+  let pending: Promise<void> | undefined;
+  const update = async (commands: readonly Command[], before: Promise<void> | undefined) => {
+    await before;
+    try {
+      const failed = (await guarded.apply(commands)).find((outcome) => outcome !== undefined);
+      if (failed) log('warning', 'check-update-failed', { error: failed.message });
+    } catch (error) {
+      if (!(error instanceof LvsError)) throw error;
+      log('error', 'check-update-failed', { error: error.message });
+    }
+  };
+  return new Watch({
     probe: (target, signal) => probes[target.check.type](target, signal),
     mayProbe: () => !areDescriptorsExhausted(),
     random: Math.random,
-    apply: (commands) => void api.apply(commands),
+    apply(commands) {
+      if (!pending && commands.every(({ op }) => op === 'edit-destination')) return void api.apply(commands);
+      const updating = update(commands, pending).finally(() => {
+        if (pending === updating) pending = undefined;
+      });
+      pending = updating;
+    },
     event: (event) => logHealth(event, log),
+    quorumEvent: (event) => logQuorum(event, log),
   });
+}
+
+/** Logs a lost quorum as a warning, and a gained one. */
+function logQuorum({ service, isLost, weight, policy }: QuorumEvent, log: Log): void {
+  const { quorum, sorry } = policy;
+  const names = sorry.map(({ destination }) => formatDestination(destination));
+  const fields = { service: formatService(service), weight, quorum };
+  const all = names.length > 0 ? { ...fields, sorry: names.join(' ') } : fields;
+  if (isLost) log('warning', 'quorum-lost', all);
+  else log('info', 'quorum-gained', all);
+}
 
 /** Logs a change of health; a failure is a warning. */
 function logHealth({ service, destination, from, to, weight, cause }: HealthEvent, log: Log): void {
@@ -36,32 +81,107 @@ function logHealth({ service, destination, from, to, weight, cause }: HealthEven
 export function watchedOf({ active, services }: Document): Watched[] {
   if (!active) return [];
   return services.flatMap((service) =>
-    service.destinations.flatMap((each) => {
+    [...service.destinations, ...(service.sorry ?? [])].flatMap((each) => {
       const { check } = each;
-      const port = forwardedPort(service, each);
-      if (!check || (port === 0 && check.port === undefined && usesPort(check))) return [];
-      const { address } = each.destination;
-      return [{ service: service.service, destination: { address, port }, check }];
+      const destination = forwardedTo(service, each);
+      if (!check || (destination.port === 0 && check.port === undefined && usesPort(check))) return [];
+      return [{ service: service.service, destination, check }];
     }),
   );
 }
 
-/** Returns a service with the results of the checks of its destinations. `now`: ms of the clock of the watch. */
-export const withChecks = (each: ServiceSnapshot, watch: Watch, now: number): ServiceSnapshot => ({
-  ...each,
-  destinations: each.destinations.map((one) => {
-    const check = watch.stateOf(each.service, one, now);
-    return check ? { ...one, check } : one;
-  }),
+/** Returns the policies of services that differ from those of services without one. */
+export function policiesOf({ active, services }: Document): Policy[] {
+  if (!active) return [];
+  return services.flatMap((service) => {
+    const { quorum, sorry = [] } = service;
+    const removes = service.destinations.filter(({ inhibit }) => inhibit === false);
+    if (!quorum && sorry.length === 0 && removes.length === 0) return [];
+    return [
+      {
+        service: service.service,
+        quorum: quorum?.weight ?? DEFAULT_QUORUM,
+        hysteresis: quorum?.hysteresis ?? 0,
+        sorry: sorry.map((each) => ({
+          ...{ destination: forwardedTo(service, each), options: each.options },
+          inhibit: each.inhibit ?? false,
+        })),
+        removes: new Set(removes.map((each) => formatDestination(forwardedTo(service, each)))),
+      },
+    ];
+  });
+}
+
+const forwardedTo = (service: ServiceDocument, each: DestinationDocument): DestinationAddress => ({
+  address: each.destination.address,
+  port: forwardedPort(service, each),
+});
+
+/**
+ * Returns a service with the results of the checks of its destinations, its quorum, and the destinations that are not
+ * in the rules now. `now`: ms of the clock of the watch.
+ */
+export function withChecks(each: ServiceSnapshot, watch: Watch, now: number): ServiceSnapshot {
+  const { service } = each;
+  const members = new Map(
+    [...watch.members(service)].map((one) => [formatDestination(one.destination), one]),
+  );
+  const quorum = watch.quorumOf(service);
+  const completed = (one: DestinationSnapshot): DestinationSnapshot => {
+    const member = members.get(formatDestination(one));
+    members.delete(formatDestination(one));
+    return member ? withMember(one, member, watch.stateOf(service, one, now)) : one;
+  };
+  const present = each.destinations.map(completed);
+  const removed = [...members.values()]
+    .filter(({ isPresent }) => !isPresent)
+    .map((member) => withMember(absent(member), member, watch.stateOf(service, member.destination, now)));
+  return { ...each, destinations: [...present, ...removed], ...(quorum && { quorum }) };
+}
+
+function withMember(
+  one: DestinationSnapshot,
+  { options, isSorry, isPresent }: Member,
+  check: CheckSnapshot | undefined,
+): DestinationSnapshot {
+  const weight = options.weight ?? 1;
+  return {
+    ...one,
+    ...(!check && weight !== one.weight && { configuredWeight: weight }),
+    ...(isSorry && { sorry: true }),
+    ...(!isPresent && { removed: true }),
+    ...(check && { check }),
+  };
+}
+
+const NO_TRAFFIC: Traffic = { connections: 0, inPackets: 0, outPackets: 0, inOctets: 0, outOctets: 0 };
+
+/** Returns a destination that the rules do not contain now. */
+const absent = ({ destination, options }: Member): DestinationSnapshot => ({
+  ...destination,
+  method: options.method,
+  tunnel: options.tunnel ?? { type: 'ipip', port: 0, checksum: 'none' },
+  weight: 0,
+  upperThreshold: options.upperThreshold ?? 0,
+  lowerThreshold: options.lowerThreshold ?? 0,
+  ...{ activeConnections: 0, inactiveConnections: 0, persistentConnections: 0 },
+  ...{ overloaded: false, stats: NO_TRAFFIC, rates: NO_TRAFFIC },
 });
 
 /** Returns an explanation in which a destination of weight 0 names the health check that caused it. */
 export function explainedWithChecks(explanation: Explanation, watch: Watch, now: number): Explanation {
   let service: ServiceAddress | undefined;
   const checked = (it: Candidate): Candidate => {
-    const check = service && it.weight === 0 ? watch.stateOf(service, it, now) : undefined;
-    if (check?.state !== 'down' && check?.state !== 'drained') return it;
-    return { ...it, why: `${check.state}: ${check.type} check: ${check.message}` };
+    if (!service || it.weight > 0) return it;
+    const check = watch.stateOf(service, it, now);
+    if (check?.state === 'down' || check?.state === 'drained')
+      return { ...it, why: `${check.state}: ${check.type} check: ${check.message}` };
+    const member = [...watch.members(service)].find((each) => isSameEndpoint(each.destination, it));
+    const quorum = watch.quorumOf(service);
+    if (member?.isSorry) return { ...it, why: 'sorry server: used when the quorum is lost' };
+    if (quorum?.lost && (member?.options.weight ?? 1) > 0)
+      return { ...it, why: `quorum lost: ${quorum.weight} of ${quorum.quorum}; sorry servers are used` };
+    return it;
   };
   const steps = explanation.steps.map((step) => {
     if (step.step === 'service') service = step.service;
@@ -69,3 +189,6 @@ export function explainedWithChecks(explanation: Explanation, watch: Watch, now:
   });
   return { ...explanation, steps };
 }
+
+const isSameEndpoint = (a: DestinationAddress, b: DestinationAddress): boolean =>
+  formatDestination(a) === formatDestination(b);

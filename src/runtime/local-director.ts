@@ -28,8 +28,8 @@ export interface LocalDirectorOptions {
   readonly now: () => number;
   /** Returns the MTU of a network interface of the host, bytes; undefined: not found. */
   readonly mtu?: (name: string) => number | undefined;
-  /** Changes a command immediately before it is applied. */
-  readonly prepare?: (command: Command, now: number) => Command;
+  /** Changes a command immediately before it is applied; undefined: it needs no change of the director now. */
+  readonly prepare?: (command: Command, now: number) => Command | undefined;
   /** Changes the copy of a service. */
   readonly complete?: (service: ServiceSnapshot, now: number) => ServiceSnapshot;
 }
@@ -50,7 +50,8 @@ export function localApi(director: DirectorLike, options: LocalDirectorOptions):
   const apply = (command: Command): Outcome =>
     outcomeOf(() => {
       const at = now();
-      director.apply(prepare(completed(command, mtu), at), at);
+      const prepared = prepare(completed(command, mtu), at);
+      if (prepared) director.apply(prepared, at);
     });
   /** Deletes the services that exist now, one by one. */
   const flush = async (slice: Slice): Promise<Outcome> => {

@@ -94,22 +94,27 @@ export class RunningDirector {
     });
     this.#capacity = new CapacityWatch({ director: this.director, io, conditions, log });
     this.#waitingDaemons = new WaitingDaemons(log);
-    this.#health = healthWatch({ api: localApi(this.director, { now: clock }), log });
+    const plain = localApi(this.director, { now: clock });
+    // The kernel path must reflect every command immediately, even if the guard does not change.
+    const guarded = (api: DirectorApi) =>
+      guardedApi(
+        {
+          ...api,
+          apply: async (commands) => {
+            const outcomes = await api.apply(commands);
+            await offloading?.review();
+            return outcomes;
+          },
+        },
+        this.host.updates,
+      );
+    this.#health = healthWatch({ api: plain, guarded: guarded(plain), log });
     const local = localApi(this.director, {
       now: clock,
       prepare: (command, now) => this.#health.adjust(command, now),
       complete: (service, now) => withChecks(service, this.#health, now),
     });
-    // The kernel path must reflect every command immediately, even if the guard does not change.
-    const forwarded: DirectorApi = {
-      ...local,
-      apply: async (commands) => {
-        const outcomes = await local.apply(commands);
-        await offloading?.review();
-        return outcomes;
-      },
-    };
-    this.#internalApi = guardedApi(forwarded, this.host.updates);
+    this.#internalApi = guarded(local);
     this.api = {
       ...this.#internalApi,
       apply: async (commands) => {
@@ -123,10 +128,11 @@ export class RunningDirector {
   /** Starts with services, guard and VIPs, in this order: the host never refuses a client of a service. */
   async start(config: ReadConfiguration, folder: string): Promise<void> {
     const { clock } = this.#options;
-    await this.#health.set(unpacked(config.watched), clock());
+    await this.#health.set(unpacked(config.watched), clock(), unpacked(config.policies));
     const commands = [...unpacked(config.commands)];
     this.#sync.configure(config.sync);
     this.#waitingDaemons.keep(commands, await this.#internalApi.apply(commands));
+    this.#health.settled(clock());
     this.#config = config;
     await this.host.start(this.vips, folder);
     this.#checking = setInterval(() => this.#health.tick(clock()), CHECK_TICK_MS);
@@ -177,13 +183,14 @@ export class RunningDirector {
     const { clock, log } = this.#options;
     const previous = this.#config!;
     const slice = new Slice();
-    const all = await this.#health.set(unpacked(wanted.watched), clock());
+    const all = await this.#health.set(unpacked(wanted.watched), clock(), unpacked(wanted.policies));
     this.#sync.configure(wanted.sync);
     for (const command of unpacked(commands)) {
       all.push(command);
       if (slice.spent) await slice.next();
     }
     const outcomes = await this.#internalApi.apply(all);
+    this.#health.settled(clock());
     await logChanges(all, outcomes, 'reload', log);
     const failures = outcomes.filter((outcome) => outcome !== undefined);
     for (const { message } of failures) log('error', 'reload-command-failed', { error: message });

@@ -136,8 +136,9 @@ export const SNAPSHOT_SCHEMA = {
         rates: ref('traffic'),
         admission: { ...string, description: 'kernel, or why the process admits new connections' },
         destinations: list(ref('destination')),
+        quorum: object({ quorum: integer, hysteresis: integer, weight: integer, lost: boolean }),
       },
-      ['admission'],
+      ['admission', 'quorum'],
     ),
     destination: object(
       {
@@ -152,11 +153,14 @@ export const SNAPSHOT_SCHEMA = {
         inactiveConnections: integer,
         persistentConnections: integer,
         overloaded: boolean,
+        configuredWeight: { ...integer, description: 'if the weight differs from it, without a check' },
+        sorry: { ...boolean, description: 'used while the quorum is lost' },
+        removed: { ...boolean, description: 'not in the rules now' },
         check: ref('check'),
         stats: ref('traffic'),
         rates: ref('traffic'),
       },
-      ['check'],
+      ['check', 'configuredWeight', 'sorry', 'removed'],
     ),
     check: object({
       type: { enum: CHECK_TYPES },

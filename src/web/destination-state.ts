@@ -1,5 +1,5 @@
 /** Describes the state of a destination, and its reason. */
-import type { DestinationSnapshot } from '../model/snapshot.ts';
+import type { DestinationSnapshot, QuorumSnapshot } from '../model/snapshot.ts';
 import { duration } from './figures.ts';
 
 /** good: receives its share of connections. fair: receives fewer or none, as configured. bad: failed. */
@@ -8,6 +8,10 @@ export interface DestinationState {
   readonly word: string;
   readonly why?: string;
 }
+
+/** Returns the quorum of a service as text. */
+export const quorumText = ({ quorum, lost, weight }: QuorumSnapshot): string =>
+  lost ? `quorum ${quorum} lost, weight ${weight}` : `quorum ${quorum}`;
 
 /** Returns the state of a destination. */
 export function stateOf(destination: DestinationSnapshot): DestinationState {
@@ -19,6 +23,8 @@ export function stateOf(destination: DestinationSnapshot): DestinationState {
     const text = words.filter((word) => word !== undefined).join('; ');
     return text === '' ? {} : { why: text };
   };
+  if (destination.sorry && weight === 0 && check?.state !== 'down')
+    return { mood: 'good', word: 'sorry, standby', ...why('used while the quorum is lost', result) };
   if (check?.state === 'down') return { mood: 'bad', word: 'down', ...why(since, result) };
   if (check?.state === 'drained') return { mood: 'fair', word: 'drained', ...why(since, result) };
   if (overloaded) {
@@ -27,6 +33,9 @@ export function stateOf(destination: DestinationSnapshot): DestinationState {
     const below = `accepts new ones below ${lowerThreshold || Math.ceil((upperThreshold * 3) / 4)}`;
     return { mood: 'fair', word: 'overloaded', ...why(has, below, result) };
   }
+  if (destination.sorry) return { mood: 'fair', word: 'sorry, in use', ...why('quorum lost', result) };
+  if (weight === 0 && (destination.configuredWeight ?? check?.weight ?? 0) > 0)
+    return { mood: 'fair', word: 'replaced', ...why('quorum lost: sorry servers are in use', result) };
   if (weight === 0) return { mood: 'fair', word: 'quiesced', ...why('weight 0', result) };
   if (check?.state === 'growing') return { mood: 'fair', word: 'growing', ...why(since, result) };
   return { mood: 'good', word: 'up', ...why(result) };

@@ -5,7 +5,7 @@ import { formatDestination, formatRule, formatService } from '../model/naming.ts
 import { Slice } from '../model/slice.ts';
 import type { DestinationSnapshot, ServiceSnapshot, Snapshot, Traffic } from '../model/snapshot.ts';
 import { DROP_REASONS, type DropReason } from '../model/verdict.ts';
-import { stateOf } from './destination-state.ts';
+import { quorumText, stateOf } from './destination-state.ts';
 import type { LogEvent } from './events.ts';
 import { duration, percent, short } from './figures.ts';
 import { graphOf, shareBar } from './graph.ts';
@@ -106,7 +106,7 @@ ${graphOf(history.total)}
 }
 
 function serviceSection(each: ServiceSnapshot, id: string, history: History): Html {
-  const { service, options, destinations, rates, admission } = each;
+  const { service, options, destinations, rates, admission, quorum } = each;
   const name = formatService(service);
   const gained = destinations.map((one) => history.gained(formatRule(service, one)));
   const allGained = gained.reduce((sum, one) => sum + one, 0);
@@ -119,6 +119,7 @@ function serviceSection(each: ServiceSnapshot, id: string, history: History): Ht
     ...(admission === undefined || admission === 'kernel'
       ? []
       : [`admitted by the process: ${UPCALL_REASONS[admission]}`]),
+    ...(quorum ? [quorumText(quorum)] : []),
   ];
   return html`<section class="service" aria-labelledby="${id}">
 <header>
@@ -143,8 +144,9 @@ ${destinations.length === 0 ? html`<p>No destinations.</p>` : undefined}
 
 function destinationRow(one: DestinationSnapshot, share: number, wanted: number): Html {
   const { mood, word, why } = stateOf(one);
+  const configured = one.check?.weight ?? one.configuredWeight ?? one.weight;
   const { rates } = one;
-  return html`<tr class="${mood}"><th scope="row">${formatDestination(one)}</th><td><span class="state">${word}</span>${why === undefined ? undefined : html` <small>${why}</small>`}</td><td>${one.method}</td><td class="number">${one.weight}${one.check && one.check.weight !== one.weight ? html`<small> of ${one.check.weight}</small>` : undefined}</td><td class="number">${one.activeConnections}</td><td class="number">${one.inactiveConnections}</td><td class="number">${short(rates.connections)}</td><td class="number">${short(rates.inPackets)}, ${short(rates.outPackets)}</td><td class="number">${short(rates.inOctets * 8)}, ${short(rates.outOctets * 8)}</td><td class="shares">${shareBar(share, wanted)} ${percent(share)}, ${percent(wanted)}</td></tr>
+  return html`<tr class="${mood}"><th scope="row">${formatDestination(one)}</th><td><span class="state">${word}</span>${why === undefined ? undefined : html` <small>${why}</small>`}</td><td>${one.method}</td><td class="number">${one.weight}${configured === one.weight ? undefined : html`<small> of ${configured}</small>`}</td><td class="number">${one.activeConnections}</td><td class="number">${one.inactiveConnections}</td><td class="number">${short(rates.connections)}</td><td class="number">${short(rates.inPackets)}, ${short(rates.outPackets)}</td><td class="number">${short(rates.inOctets * 8)}, ${short(rates.outOctets * 8)}</td><td class="shares">${shareBar(share, wanted)} ${percent(share)}, ${percent(wanted)}</td></tr>
 `;
 }
 

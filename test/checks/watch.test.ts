@@ -1,5 +1,7 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { describe, expect, test } from 'vitest';
+import type { QuorumEvent } from '../../src/checks/members.ts';
+import type { Policy } from '../../src/checks/policy.ts';
 import type { Observation, Target } from '../../src/checks/probe.ts';
 import { type HealthEvent, Watch, type Watched } from '../../src/checks/watch.ts';
 import type { Check } from '../../src/model/check.ts';
@@ -25,6 +27,7 @@ const add = (weight: number, n = 1): Command => ({
 class Watching {
   readonly commands: Command[] = [];
   readonly events: HealthEvent[] = [];
+  readonly quorums: QuorumEvent[] = [];
   readonly targets: Target[] = [];
   readonly aborted: string[] = [];
   readonly pending: ((found: Observation) => void)[] = [];
@@ -39,6 +42,7 @@ class Watching {
       random: () => 0,
       apply: (commands) => this.commands.push(...commands),
       event: (event) => this.events.push(event),
+      quorumEvent: (event) => this.quorums.push(event),
       probe: (target, signal) => {
         this.targets.push(target);
         signal.addEventListener('abort', () => this.aborted.push(target.address));
@@ -258,4 +262,119 @@ test('the words of a server are escaped when they would move a cursor, and other
   watching.finds = { healthy: false, message: 'status 3: <b>\u001b[31mr\u009b\u202e"\u00e9\n' };
   await watching.pass(100);
   expect(watching.events[0]!.cause).toBe('status 3: <b>\ufffd[31mr\ufffd\ufffd"\u00e9\ufffd');
+});
+
+describe('a service with consequences', () => {
+  const at = (n: number) => ({ ...destination, address: `10.0.0.${n}` });
+  const policy = (partial: Partial<Policy> = {}): Policy => ({
+    ...{ service, quorum: 1, hysteresis: 0, sorry: [], removes: new Set() },
+    ...partial,
+  });
+  const sorry = (n: number, inhibit = false) => ({
+    destination: at(n),
+    options: { method: 'nat', weight: 1 } as const,
+    inhibit,
+  });
+  /** Commands as text: `+2 5` adds server 2 with weight 5, `=` edits, `-` deletes. */
+  const texts = (commands: readonly Command[]) =>
+    commands.map((each) => {
+      const name = 'destination' in each ? each.destination.address.split('.')[3] : '';
+      const sign = { 'add-destination': '+', 'edit-destination': '=', 'delete-destination': '-' }[
+        each.op as string
+      ];
+      return `${sign}${name}${'options' in each && 'weight' in each.options ? ` ${each.options.weight}` : ''}`;
+    });
+  /** Two servers of weight 3 and 2, whose checks fail while `down` has their number. */
+  async function two(partial: Partial<Policy>) {
+    const watching = new Watching();
+    const down = new Set<string>();
+    watching.finds = undefined;
+    const all = [1, 2].map((n) => watched({ fall: 1, rise: 1, interval: 1 }, n));
+    await watching.watch.set(all, 0, [policy(partial)]);
+    watching.watch.adjust({ op: 'add-service', service, options: { scheduler: 'rr' } }, 0);
+    const added = [add(3, 1), add(2, 2)].map((each) => watching.watch.adjust(each, 0));
+    expect(added).toEqual([add(3, 1), add(2, 2)]);
+    watching.watch.settled(0);
+    const pass = async (...failing: readonly number[]) => {
+      down.clear();
+      for (const n of failing) down.add(`10.0.0.${n}`);
+      watching.commands.length = 0;
+      for (const to = watching.now + 1500; watching.now < to; watching.now += 100) {
+        watching.watch.tick(watching.now);
+        for (const { address } of watching.targets.splice(0))
+          watching.pending.shift()!({ healthy: !down.has(address), message: 'looked' });
+        await nextTurn();
+      }
+      return texts(watching.commands);
+    };
+    return { watching, pass };
+  }
+
+  test('uses its sorry servers when no other is up, and before it takes those out', async () => {
+    const { watching, pass } = await two({ sorry: [sorry(8), sorry(9, true)] });
+    expect(texts(watching.commands)).toEqual(['+9 0']);
+    expect(await pass(1)).toEqual(['=1 0']);
+    expect(await pass(1, 2)).toEqual(['=9 1', '+8 1', '=2 0']);
+    expect(watching.quorums).toMatchObject([{ isLost: true, weight: 0 }]);
+    expect(watching.watch.quorumOf(service)).toEqual({ quorum: 1, hysteresis: 0, weight: 0, lost: true });
+    expect(await pass(1)).toEqual(['=2 2', '-8', '=9 0']);
+    expect(watching.quorums).toMatchObject([{}, { isLost: false, weight: 2 }]);
+  });
+
+  test('loses its quorum below the sum of weights less the hysteresis, and gains it above', async () => {
+    const { watching, pass } = await two({ quorum: 4, hysteresis: 1, sorry: [sorry(9)] });
+    expect(await pass(2)).toEqual(['=2 0']); // 3 = 4 - 1
+    expect(watching.quorums).toEqual([]);
+    expect(await pass(1)).toEqual(['+9 1', '=1 0']); // server 2 returns, and is not used
+    expect(watching.quorums).toMatchObject([{ isLost: true, weight: 0 }]);
+    expect(await pass(1, 2)).toEqual([]);
+    expect(await pass(2)).toEqual([]); // 3 < 4 + 1
+    expect(await pass()).toEqual(['=2 2', '=1 3', '-9']);
+    expect(watching.quorums).toMatchObject([{}, { isLost: false, weight: 5 }]);
+  });
+
+  test('without sorry servers keeps the others when it has lost its quorum', async () => {
+    const { watching, pass } = await two({ quorum: 4 });
+    expect(await pass(2)).toEqual(['=2 0']);
+    expect(watching.quorums).toMatchObject([{ isLost: true, weight: 3 }]);
+  });
+
+  test('keeps the others when its sorry servers are down, too', async () => {
+    const { watching, pass } = await two({ quorum: 4, sorry: [sorry(9)] });
+    const all = [
+      ...[1, 2].map((n) => watched({ fall: 1, rise: 1, interval: 1 }, n)),
+      watched({ fall: 1 }, 9),
+    ];
+    await watching.watch.set(all, 0, [policy({ quorum: 4, sorry: [sorry(9)] })]);
+    watching.watch.settled(0);
+    expect(await pass(9)).toEqual([]);
+    expect(await pass(2, 9)).toEqual(['=2 0']);
+  });
+
+  test('removes a server that is down from the rules, and adds it when it is up', async () => {
+    const { watching, pass } = await two({ removes: new Set(['10.0.0.1:8080']) });
+    expect(await pass(1, 2)).toEqual(['-1', '=2 0']);
+    expect([...watching.watch.members(service)].map((each) => each.isPresent)).toEqual([false, true]);
+    // The director does not get what an operator changes of it now, and gets it later.
+    expect(watching.watch.adjust({ ...add(7, 1), op: 'edit-destination' } as Command, 0)).toBeUndefined();
+    expect(await pass()).toEqual(['+1 7', '=2 2']);
+  });
+
+  test('that an operator removes is forgotten, with servers that are down', async () => {
+    const { watching, pass } = await two({ removes: new Set(['10.0.0.1:8080']), sorry: [sorry(9)] });
+    await pass(1);
+    expect(
+      watching.watch.adjust({ op: 'delete-destination', service, destination: at(1) }, 0),
+    ).toBeUndefined();
+    const remove: Command = { op: 'delete-service', service };
+    expect(watching.watch.adjust(remove, 0)).toEqual(remove);
+    expect(await pass(1)).toEqual([]);
+    expect([...watching.watch.members(service)]).toEqual([]);
+  });
+
+  test('that has neither checks nor sorry servers any more is as configured', async () => {
+    const { watching, pass } = await two({ removes: new Set(['10.0.0.1:8080']), sorry: [sorry(9)] });
+    await pass(1, 2);
+    expect(texts(await watching.watch.set([], 0))).toEqual(['-9', '+1 3', '=2 2']);
+  });
 });

@@ -95,6 +95,7 @@ const destination = fc.record({
   way: fc.constantFrom(...ways),
   /** A check of the destination alone; null: none. */
   own: fc.option(fc.option(check, { nil: null }), { nil: undefined }),
+  inhibit: fc.constantFrom(undefined, true, false),
   /** Of NAT only: the others have the service's. */
   port: fc.constantFrom(undefined, 8080),
 });
@@ -112,6 +113,8 @@ const service = fc.record({
   options,
   onePacket: fc.boolean(),
   check: fc.option(check, { nil: undefined }),
+  quorum: fc.constantFrom(undefined, { weight: 3, hysteresis: 2 }, { weight: 9, hysteresis: 0 }),
+  sorry: fc.constantFrom(undefined, true, false),
   destinations: fc.uniqueArray(destination, { selector: (each) => each.name, maxLength: 3 }),
 });
 
@@ -153,13 +156,24 @@ export const documents: fc.Arbitrary<Document> = fc
     timeouts: { tcpFin: 60 },
     marks: [{ mark: 3, to: '10.0.0.0/8', port: [1, 2] as const }],
     services: services.map(
-      ({ address, options, onePacket, check, destinations }): ServiceDocument => ({
+      ({ address, options, onePacket, check, quorum, sorry, destinations }): ServiceDocument => ({
         service: address,
         options: {
           ...options,
           ...(onePacket && (!('protocol' in address) || address.protocol === 'udp') && { ops: true }),
         },
-        destinations: destinations.map(({ name, weight, thresholds, way, port, own: ownCheck }) => {
+        ...(quorum && { quorum }),
+        ...(sorry !== undefined && {
+          sorry: [
+            {
+              name: '192.168.0.9',
+              destination: { address: '192.168.0.9', port: 'port' in address ? address.port : 0 },
+              options: { method: 'dr', weight: 1 },
+              ...(sorry && { inhibit: true, ...(check && { check }) }),
+            },
+          ],
+        }),
+        destinations: destinations.map(({ name, weight, thresholds, way, port, inhibit, own: ownCheck }) => {
           const one = ownCheck === undefined ? check : ownCheck;
           const own = 'port' in address ? address.port : 0;
           return {
@@ -167,6 +181,7 @@ export const documents: fc.Arbitrary<Document> = fc
             destination: { address: HOSTS[name]!, port: way.method === 'nat' ? (port ?? own) : own },
             options: { weight, ...thresholds, ...way },
             ...(one && { check: one }),
+            ...(inhibit !== undefined && { inhibit }),
           };
         }),
       }),

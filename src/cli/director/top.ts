@@ -6,7 +6,7 @@
 import type { DirectorApi } from '../../control/director-api.ts';
 import { formatDestination, formatService } from '../../model/naming.ts';
 import type { DestinationSnapshot, ServiceSnapshot, Snapshot, Traffic } from '../../model/snapshot.ts';
-import { stateOf } from '../../web/destination-state.ts';
+import { quorumText, stateOf } from '../../web/destination-state.ts';
 
 export interface Terminal {
   readonly columns: number;
@@ -64,13 +64,14 @@ function nameOf(destination: DestinationSnapshot): string {
   return `  ${formatDestination(destination)}${word === 'up' ? '' : ` ${word}`}`;
 }
 
-function serviceRows({ service, options, rates, destinations, admission }: ServiceSnapshot): Row[] {
+function serviceRows({ service, options, rates, destinations, admission, quorum }: ServiceSnapshot): Row[] {
   const active = destinations.reduce((sum, one) => sum + one.activeConnections, 0);
   const inactive = destinations.reduce((sum, one) => sum + one.inactiveConnections, 0);
   const path = admission === undefined || admission === 'kernel' ? '' : `, by the process (${admission})`;
+  const lost = quorum?.lost ? `, ${quorumText(quorum)}` : '';
   return [
     row(
-      `${formatService(service)} ${options.scheduler}${path}`,
+      `${formatService(service)} ${options.scheduler}${path}${lost}`,
       '',
       '',
       figure(active),

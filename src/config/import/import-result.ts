@@ -36,10 +36,6 @@ export interface ImportContext {
   readonly schedulers: readonly string[];
 }
 
-/** Why persistence differs where the other program removes a server that fails. */
-export const KEEPS_CLIENTS =
-  'a server that fails is quiesced, not removed, and keeps its persistent clients (set expire_quiescent_template: 1 under settings to move them)';
-
 export type CheckDraft = { -readonly [K in keyof Check]: Check[K] };
 
 /** A destination while it is read. */
@@ -50,6 +46,8 @@ export interface Draft {
   service: ServiceAddress;
   options: { -readonly [K in keyof ServiceOptions]: ServiceOptions[K] };
   destinations: DestinationDraft[];
+  sorry?: DestinationDraft[];
+  quorum?: { weight: number; hysteresis: number };
 }
 
 export const newDraft = (service: ServiceAddress, scheduler: string): Draft => ({
@@ -83,6 +81,7 @@ export function addDestination(
   host: string,
   port: number,
   options: DestinationOptions,
+  to = draft.destinations,
 ): string | undefined {
   const address = parseAddress(host);
   if (!address || !isPort(port)) return 'invalid real server: expected an address and a port';
@@ -95,12 +94,31 @@ export function addDestination(
     return `the lower threshold ${lowerThreshold} is above the upper threshold ${upperThreshold}`;
   const destination = { address: canonical(host), port };
   if (
-    draft.destinations.some((each) => formatDestination(each.destination) === formatDestination(destination))
+    [...draft.destinations, ...(draft.sorry ?? [])].some(
+      (each) => formatDestination(each.destination) === formatDestination(destination),
+    )
   )
     return `the destination ${formatDestination(destination)} already exists`;
-  draft.destinations.push({ name: host, destination, options: { weight: 1, ...options } });
+  to.push({ name: host, destination, options: { weight: 1, ...options } });
   return undefined;
 }
+
+/** Adds a sorry server to a service; returns the reason where it is invalid. */
+export function addSorryServer(
+  draft: Draft,
+  host: string,
+  port: number,
+  options: DestinationOptions,
+): string | undefined {
+  const sorry = draft.sorry ?? [];
+  const why = addDestination(draft, host, port, options, sorry);
+  if (sorry.length > 0) draft.sorry = sorry;
+  return why;
+}
+
+/** Reports whether checks can take a destination out of service. */
+export const hasConsequences = ({ destinations, sorry }: Draft): boolean =>
+  sorry !== undefined || destinations.some(({ check }) => check);
 
 /** Returns why a service cannot be added to the services `before`; undefined where it can. */
 export function whyNotService({ service, options }: Draft, before: readonly Draft[]): string | undefined {

@@ -1,5 +1,5 @@
 /** Imports the virtual servers of keepalived.conf(5), as keepalived 2.2.7 reads them. */
-import type { DestinationOptions, TunnelOptions } from '../../model/destination.ts';
+import type { DestinationOptions } from '../../model/destination.ts';
 import { formatDestination, formatService } from '../../model/naming.ts';
 import { FLAG_BITS } from '../yaml/services.ts';
 import {
@@ -10,30 +10,27 @@ import {
   granularity,
   type ImportContext,
   type Imported,
-  isPort,
-  KEEPS_CLIENTS,
   type LeftOut,
   newDraft,
   type SourceLine,
   wholeNumber,
 } from './import-result.ts';
 import { readChecks, type WatchedServer } from './keepalived-check.ts';
+import { readConsequences } from './keepalived-consequences.ts';
 import { expandLines, type KeepalivedSources } from './keepalived-lines.ts';
 import {
   firstAddress,
   type Groups,
   type Leave,
-  lastOf,
   protocolOf,
   type ServedAddress,
   servicesOf,
 } from './keepalived-services.ts';
 import { parseStatements, type Statement } from './keepalived-statements.ts';
+import { destinationPort, readWay, type Way } from './keepalived-ways.ts';
 
-type Way = Pick<DestinationOptions, 'method' | 'tunnel'>;
 type Options = { -readonly [K in keyof DestinationOptions]: DestinationOptions[K] };
 
-const METHODS = { NAT: 'nat', DR: 'dr', TUN: 'tunnel' } as const;
 const DEFAULT_SCHEDULER = 'wlc';
 /** Seconds of `persistence_timeout` without a value, and of a service without a port. */
 const DEFAULT_PERSISTENCE = 360;
@@ -44,6 +41,7 @@ const MAX_WEIGHT = 2_147_483_647;
 const READ_ELSEWHERE = new Set([
   ...['protocol', 'weight', 'delay_loop', 'connect_timeout', 'retry', 'delay_before_retry'],
   ...['virtualhost', 'inhibit_on_failure', 'warmup', 'real_server'],
+  ...['sorry_server', 'sorry_server_inhibit', 'sorry_server_lvs_method', 'quorum', 'hysteresis'],
 ]);
 const NO_COUNTERPART = 'not supported';
 /** Why a VRRP instance is left out. */
@@ -92,24 +90,12 @@ function addServices(server: Statement, drafts: Draft[], { groups, schedulers, l
     const servers = body.filter(({ words }) => words[0] === 'real_server');
     const watched = servers.flatMap((each) => readServer(draft, served, { each, way, body }, leave) ?? []);
     readChecks(body, watched, leave);
-    if (draft.destinations.some(({ check }) => check)) {
-      const persistence = lastOf(body, 'persistence_timeout', 'persistence_granularity');
-      if (persistence && removesFailed(body, servers)) leave(persistence, KEEPS_CLIENTS);
-    }
+    readConsequences(draft, { body, watched, served, way }, leave);
     const first = drafts.find((before) => formatService(before.service) === formatService(draft.service));
     if (draft.destinations.length === 0) leave(server, 'no real server, so keepalived ignores it');
     else if (first) leave(server, merge(first, draft));
     else drafts.push(draft);
   }
-}
-
-/** Reports whether keepalived removes one of the real servers when it fails, and does not set its weight to 0. */
-function removesFailed(body: readonly Statement[], servers: readonly Statement[]): boolean {
-  const inhibits = (statements: readonly Statement[]) => {
-    const value = lastOf(statements, 'inhibit_on_failure')?.words[1] ?? 'on';
-    return lastOf(statements, 'inhibit_on_failure') !== undefined && /^(on|true|yes)$/.test(value);
-  };
-  return servers.some((server) => !inhibits([...body, ...(server.body ?? [])]));
 }
 
 /** keepalived adds the real servers of a second virtual server of the same address to the first one. */
@@ -198,45 +184,6 @@ function takeScheduler(
   return undefined;
 }
 
-/** Reads `NAT|DR` or `TUN ...`; undefined: the statement has no effect. A tunnel with invalid options is an IPIP tunnel. */
-function readWay(statement: Statement, leave: Leave): Way | undefined {
-  const [, kind = '', ...rest] = statement.words;
-  if (!Object.hasOwn(METHODS, kind)) {
-    leave(statement, 'invalid method: expected NAT, DR or TUN');
-    return undefined;
-  }
-  const method = METHODS[kind as keyof typeof METHODS];
-  if (method !== 'tunnel' || rest.length === 0) return { method };
-  const tunnel = tunnelOf(rest);
-  if (typeof tunnel !== 'string') return { method, tunnel };
-  leave(statement, `${tunnel}: ipip is used`);
-  return { method };
-}
-
-/** Parses `[type ipip|gue|gre] [port N] [nocsum|csum|remcsum]`; returns why it is invalid. */
-function tunnelOf(rest: readonly string[]): TunnelOptions | string {
-  const tunnel: { -readonly [K in keyof TunnelOptions]: TunnelOptions[K] } = {
-    type: 'ipip',
-    port: 0,
-    checksum: 'none',
-  };
-  for (let i = 0; i < rest.length; i++) {
-    const word = rest[i]!;
-    const next = rest[i + 1] ?? '';
-    if (word === 'type' && (next === 'ipip' || next === 'gue' || next === 'gre'))
-      tunnel.type = rest[++i] as typeof next;
-    else if (word === 'port' && isPort(wholeNumber(next) ?? -1)) tunnel.port = Number(rest[++i]);
-    else if (word === 'csum' || word === 'remcsum') tunnel.checksum = word;
-    else if (word !== 'nocsum') return `invalid tunnel option '${word}'`;
-  }
-  if ((tunnel.type === 'gue') !== tunnel.port > 0)
-    return 'a gue tunnel requires a port, and no other tunnel has one';
-  const hasChecksum = tunnel.type === 'gue' || (tunnel.type === 'gre' && tunnel.checksum === 'csum');
-  if (tunnel.checksum !== 'none' && !hasChecksum)
-    return `${tunnel.type} has no checksum option ${tunnel.checksum}`;
-  return tunnel;
-}
-
 interface RealServer {
   readonly each: Statement;
   /** How the virtual server reaches its real servers. */
@@ -270,21 +217,6 @@ function readServer(
     return undefined;
   }
   return { statement: each, destination: draft.destinations.at(-1)!, port };
-}
-
-/**
- * Direct routing and tunnels do not change ports: keepalived gives such a real server the port of its service. So has a
- * real server without a port, but not that of a group.
- */
-function destinationPort(
-  service: ServedAddress['service'],
-  port: number,
-  { method }: Options,
-  isGrouped: boolean,
-): number {
-  if ('mark' in service) return method === 'nat' ? port : 0;
-  if (method !== 'nat') return service.port;
-  return port === 0 && !isGrouped ? service.port : port;
 }
 
 /** Returns the weight of the virtual server. */

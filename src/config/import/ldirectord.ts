@@ -8,12 +8,14 @@ import { addressRange, MAX_RANGE } from './address-range.ts';
 import {
   addDestination,
   addressOf,
+  addSorryServer,
   type Draft,
   documentOf,
+  familyOfService,
   granularity,
+  hasConsequences,
   type ImportContext,
   type Imported,
-  KEEPS_CLIENTS,
   type LeftOut,
   markOf,
   newDraft,
@@ -25,9 +27,10 @@ import { type Directive, parseLdirectord, type Virtual } from './ldirectord-line
 
 const METHODS = { gate: 'dr', masq: 'nat', ipip: 'tunnel' } as const;
 const DEFAULT_SCHEDULER = 'wrr';
-/** Global directives about checks, which readChecks reads; quiescent is what this director does. */
+/** Global directives about checks and their consequences, which are read with each virtual service. */
 const READ_GLOBALS = new Set([
   ...['checktimeout', 'negotiatetimeout', 'checkinterval', 'checkcount', 'failurecount', 'fork', 'quiescent'],
+  ...['fallback', 'fallback6'],
 ]);
 /** What the rules do not depend on. */
 const NO_COUNTERPART = 'not supported';
@@ -36,7 +39,7 @@ export async function importLdirectord(text: string, context: ImportContext): Pr
   const leftOut: LeftOut[] = [];
   const { globals, virtuals } = parseLdirectord(text, (at, why) => leftOut.push({ ...at, why }));
   for (const each of globals) if (!READ_GLOBALS.has(each.key)) each.leave(NO_COUNTERPART);
-  for (const each of globals) if (each.key === 'quiescent') quiescent(each);
+  for (const each of globals) if (each.key === 'quiescent') checkQuiescent(each);
   const drafts: Draft[] = [];
   for (const each of virtuals) {
     const draft = await draftOf(each, globals, drafts, context);
@@ -52,8 +55,8 @@ function leaveWhole({ head, directives }: Virtual, why: string): void {
   for (const each of directives) each.leave('its virtual service was left out');
 }
 
-function quiescent({ value, leave }: Directive): void {
-  if (value !== 'yes') leave('a server that fails is quiesced (weight 0), not removed');
+function checkQuiescent({ value, leave }: Directive): void {
+  if (value !== 'yes' && value !== 'no') leave('invalid quiescent: expected yes or no');
 }
 
 /** Returns a virtual service with its real servers and its check, or why it is left out. */
@@ -68,6 +71,7 @@ async function draftOf(
   const draft = newDraft(service, DEFAULT_SCHEDULER);
   const servers: RealServer[] = [];
   const rest: Directive[] = [];
+  let fallback: Directive | undefined;
   // Flags belong to the scheduler, and a netmask to persistence, wherever they stand.
   for (const each of directives.toSorted((a, b) => orderOf(a) - orderOf(b))) {
     const option = OPTIONS[each.key];
@@ -75,7 +79,8 @@ async function draftOf(
     else if (option) {
       const why = option(draft, each.value);
       if (why !== undefined) each.leave(why);
-    } else if (each.key === 'quiescent') quiescent(each);
+    } else if (each.key === 'quiescent') checkQuiescent(each);
+    else if (each.key === 'fallback' || each.key === 'fallback6') fallback = each;
     else rest.push(each);
   }
   const { scheduler = '' } = draft.options;
@@ -83,13 +88,37 @@ async function draftOf(
   const why = whyNotService(draft, before);
   if (why !== undefined) return why;
   readChecks(draft, servers, { head, own: rest, globals });
-  if (draft.destinations.some(({ check }) => check)) {
-    const isQuiescent =
-      [...globals, ...directives].findLast(({ key }) => key === 'quiescent')?.value === 'yes';
-    const persistent = directives.findLast(({ key }) => key === 'persistent');
-    if (!isQuiescent) persistent?.leave(KEEPS_CLIENTS);
-  }
+  const isOff = directives.findLast(({ key }) => key === 'checktype')?.value === 'off';
+  const own = familyOfService(service) === 6 ? 'fallback6' : 'fallback';
+  const used = fallback ?? globals.findLast(({ key }) => key === own);
+  if (used && !isOff) await readFallback(draft, used, names);
+  const isQuiescent = [...globals, ...directives].findLast(({ key }) => key === 'quiescent')?.value === 'yes';
+  if (!isQuiescent && hasConsequences(draft)) for (const each of draft.destinations) each.inhibit = false;
   return draft;
+}
+
+/** Reads `host[:port] [gate|masq|ipip]`: a server that is used while no real server is. */
+async function readFallback(draft: Draft, { key, value, leave }: Directive, names: Names): Promise<void> {
+  const { service } = draft;
+  const family = familyOfService(service);
+  const [, host, portText, kind = 'gate'] =
+    /^(\[[\da-fA-F:.]+\]|[\w.-]+)(?::([\w-]+))?(?:\s+(gate|masq|ipip))?\s*$/.exec(value) ?? [];
+  if (host === undefined || (key === 'fallback6') !== (family === 6)) {
+    leave(`invalid ${key}: expected an IPv${family} address[:port] [gate|masq|ipip]`);
+    return;
+  }
+  const method = METHODS[kind as keyof typeof METHODS];
+  const address = await resolve(host, family, names);
+  const servicePort = 'port' in service ? service.port : 0;
+  const protocol = 'protocol' in service ? service.protocol : 'tcp';
+  const port =
+    portText === undefined ? servicePort : (wholeNumber(portText) ?? names.port(portText, protocol));
+  const forwarded = 'mark' in service || method === 'nat' ? port : servicePort;
+  const why =
+    address === undefined || forwarded === undefined
+      ? `${value} does not resolve to an IPv${family} address and a port`
+      : addSorryServer(draft, address, forwarded, { method, weight: 1 });
+  if (why !== undefined) leave(why);
 }
 
 const orderOf = ({ key }: Directive): number => (['scheduler', 'persistent'].indexOf(key) === -1 ? 1 : 0);

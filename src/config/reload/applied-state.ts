@@ -64,14 +64,19 @@ export function appliedOf(commands: readonly Command[]): Applied {
 /** Returns the rules that a director runs. */
 export const rulesRunning = ({ services }: Pick<Snapshot, 'services'>): Rule[] => services.map(ruleOf);
 
-/** Returns a running service as a rule. The weight is the configured one, not what a health check made of it. */
+/**
+ * Returns a running service as a rule: as it is configured, not as health checks and quorum have changed it. Sorry
+ * servers are no rules.
+ */
 export const ruleOf = ({ service, options, destinations }: ServiceSnapshot): Rule => ({
   service,
   options,
-  destinations: destinations.map((each) => {
-    const { address, port, method, upperThreshold, lowerThreshold, tunnel } = each;
-    const weight = each.check?.weight ?? each.weight;
-    const options = { method, weight, upperThreshold, lowerThreshold, tunnel };
-    return { address, port, options };
-  }),
+  destinations: destinations
+    .filter((each) => !each.sorry)
+    .map((each) => {
+      const { address, port, method, upperThreshold, lowerThreshold, tunnel } = each;
+      const weight = each.check?.weight ?? each.configuredWeight ?? each.weight;
+      const options = { method, weight, upperThreshold, lowerThreshold, tunnel };
+      return { address, port, options };
+    }),
 });

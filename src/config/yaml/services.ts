@@ -4,7 +4,7 @@ import type { Check } from '../../model/check.ts';
 import type { DestinationOptions, ForwardingMethodName, TunnelOptions } from '../../model/destination.ts';
 import type { Protocol, ServiceAddress, ServiceOptions } from '../../model/service.ts';
 import { canonical, familyOfText } from '../canonical-address.ts';
-import type { DestinationDocument, ServiceDocument } from '../document.ts';
+import { DEFAULT_QUORUM, type DestinationDocument, type ServiceDocument } from '../document.ts';
 import { didYouMean } from '../problem.ts';
 import type { YamlFile } from '../schema.ts';
 import { checkOf } from './checks.ts';
@@ -15,7 +15,11 @@ type YamlService = NonNullable<YamlFile['services']>[number];
 type YamlDestination = Exclude<YamlService['destinations'], string>[number];
 type Inherited = NonNullable<YamlFile['defaults']>;
 /** The values that a destination inherits; its check has been read. */
-type ForDestination = Omit<Inherited, 'check'> & { readonly check: Check | undefined };
+type ForDestination = Omit<Inherited, 'check' | 'inhibit' | 'weight'> & {
+  readonly check: Check | undefined;
+  readonly inhibit?: boolean | undefined;
+  readonly weight?: number | undefined;
+};
 
 /** Maximum number of ports of a range: each is a separate service. */
 const MAX_RANGE_PORTS = 4096;
@@ -40,16 +44,29 @@ export async function expandServices(context: YamlContext): Promise<ServiceDocum
     const path: Path = ['services', i];
     const inherited: Inherited = { ...file.defaults, ...each };
     const check = checkOf(context, inherited.check, [...(each.check ? path : ['defaults']), 'check']);
-    const list = destinationsOf(context, each, path, used);
+    const list = destinationsOf(context, each.destinations, [...path, 'destinations'], used);
+    const sorryAt: Path = [...(each.sorry ? path : ['defaults']), 'sorry'];
+    const sorryList = inherited.sorry ? destinationsOf(context, inherited.sorry, sorryAt, used) : [];
+    const quorum = quorumOf(context, inherited, path);
     for (const service of addressesOf(context, each, path)) {
       const options = optionsOf(context, inherited, path, service);
-      const destinations: DestinationDocument[] = [];
-      for (const [destination, at] of list) {
-        const own = ownCheck(context, destination, check, at);
-        const found = await destinationOf(context, destination, at, { ...inherited, check: own }, service);
-        if (found) destinations.push(found);
-      }
-      services.push(notes.at(place(path), { service, options, destinations }));
+      const read = async (all: readonly [YamlDestination, Path][], base: ForDestination) => {
+        const found: DestinationDocument[] = [];
+        for (const [destination, at] of all) {
+          const values = { ...base, check: ownCheck(context, destination, base.check, at) };
+          const one = await destinationOf(context, destination, at, values, service);
+          if (one) found.push(one);
+        }
+        return found;
+      };
+      const destinations = await read(list, { ...inherited, check });
+      const sorry = await read(sorryList, { ...inherited, ...SORRY });
+      const described: ServiceDocument = {
+        ...{ service, options, destinations },
+        ...(sorry.length > 0 && { sorry }),
+        ...(quorum && { quorum }),
+      };
+      services.push(notes.at(place(path), described));
       if (each.tunnel && context.whole && !destinations.some((one) => one.options.method === 'tunnel'))
         notes.warning(place([...path, 'tunnel']), 'no destination uses the tunnel method');
     }
@@ -57,6 +74,23 @@ export async function expandServices(context: YamlContext): Promise<ServiceDocum
   for (const name of Object.keys(file.groups ?? {}))
     if (!used.has(name)) notes.warning(place(['groups', name]), `group '${name}' is not used`);
   return services;
+}
+
+/** A sorry server does not inherit these from its service. */
+const SORRY = { check: undefined, inhibit: undefined, weight: undefined } as const;
+
+function quorumOf(
+  { notes, place }: YamlContext,
+  { quorum, hysteresis = 0 }: Inherited,
+  path: Path,
+): ServiceDocument['quorum'] {
+  const weight = quorum ?? DEFAULT_QUORUM;
+  if (hysteresis >= weight && hysteresis > 0)
+    return notes.error(
+      place(path),
+      `invalid hysteresis ${hysteresis}: expected less than the quorum ${weight}`,
+    );
+  return quorum === undefined && hysteresis === 0 ? undefined : { weight, hysteresis };
 }
 
 /** Returns the addresses of one entry: several for a range of ports. */
@@ -135,20 +169,19 @@ function optionsOf(
 const isOwn = (file: YamlFile, path: Path, key: keyof Inherited): boolean =>
   file.services?.[Number(path[1])]?.[key] !== undefined;
 
-/** Returns the destinations of a service, or of its group, each with its path. */
+/** Returns the destinations of a list, or of a group, each with its path. */
 function destinationsOf(
   { file, notes, place, whole }: YamlContext,
-  each: YamlService,
+  named: YamlService['destinations'],
   path: Path,
   used: Set<string>,
 ): [YamlDestination, Path][] {
-  const named = each.destinations;
-  if (typeof named !== 'string') return named.map((one, i) => [one, [...path, 'destinations', i]]);
+  if (typeof named !== 'string') return named.map((one, i) => [one, [...path, i]]);
   const groups = (file.groups ?? {}) as Readonly<Record<string, YamlDestination[]>>;
   if (!Object.hasOwn(groups, named)) {
     if (!whole) return [];
     const near = didYouMean(named, Object.keys(groups)) || ': expected a name of groups, or a list';
-    notes.error(place([...path, 'destinations']), `group '${named}' not found${near}`);
+    notes.error(place(path), `group '${named}' not found${near}`);
     return [];
   }
   used.add(named);
@@ -213,8 +246,15 @@ async function destinationOf(
     ...(tunnel && { tunnel }),
   };
   const { check } = inherited;
+  const inhibit = each.inhibit ?? inherited.inhibit;
   const destination = { address: canonical(address), port };
-  return notes.at(at, { name: parts.host, destination, options, ...(check && { check }) });
+  return notes.at(at, {
+    name: parts.host,
+    destination,
+    options,
+    ...(check && { check }),
+    ...(inhibit !== undefined && { inhibit }),
+  });
 }
 
 function tunnelOf(

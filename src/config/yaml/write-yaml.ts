@@ -8,6 +8,7 @@ import {
   DEFAULT_BULK_PORT,
   DEFAULT_CHECK,
   DEFAULT_DRAIN,
+  DEFAULT_QUORUM,
   type DestinationDocument,
   type Document,
   type Interface,
@@ -68,8 +69,11 @@ const writeInterface = ({ device, alias, address, prefix, isShared }: Interface)
   ...(isShared && { shared: true }),
 });
 
-function writeService({ service, options, destinations }: ServiceDocument, document: Document): object {
-  const common = commonCheck(destinations);
+function writeService(
+  { service, options, destinations, sorry = [], quorum }: ServiceDocument,
+  document: Document,
+): object {
+  const common: Common = { check: commonCheck(destinations), inhibit: commonInhibit(destinations) };
   return pruned(
     {
       ...writeAddress(service),
@@ -79,7 +83,11 @@ function writeService({ service, options, destinations }: ServiceDocument, docum
       'persistence-prefix': options.persistencePrefix,
       'persistence-engine': options.engine,
       'one-packet': options.ops,
-      check: common && writeCheck(common),
+      check: common.check && writeCheck(common.check),
+      quorum: quorum && quorum.weight !== DEFAULT_QUORUM ? quorum.weight : undefined,
+      hysteresis: quorum?.hysteresis || undefined,
+      inhibit: common.inhibit,
+      sorry: sorry.map((each) => writeDestination(each, {}, document)),
       destinations: destinations.map((each) => writeDestination(each, common, document)),
     },
     ['destinations'],
@@ -106,11 +114,21 @@ function commonCheck(destinations: readonly DestinationDocument[]): Check | unde
   return destinations.find(({ check }) => textOf(check) === most)?.check;
 }
 
+/** What the destinations of a service have in common. */
+interface Common {
+  readonly check?: Check | undefined;
+  readonly inhibit?: boolean | undefined;
+}
+
+/** Returns the value that all destinations have; undefined: they differ, or have none. */
+const commonInhibit = ([first, ...others]: readonly DestinationDocument[]): boolean | undefined =>
+  others.every(({ inhibit }) => inhibit === first?.inhibit) ? first?.inhibit : undefined;
+
 const textOf = (check: Check | undefined): string => JSON.stringify(check) ?? '';
 
 function writeDestination(
-  { name, destination, options, check }: DestinationDocument,
-  common: Check | undefined,
+  { name, destination, options, check, inhibit }: DestinationDocument,
+  common: Common,
   document: Document,
 ): object {
   const { method } = options;
@@ -121,7 +139,8 @@ function writeDestination(
     'upper-threshold': options.upperThreshold,
     'lower-threshold': options.lowerThreshold,
     tunnel: options.tunnel && pruned({ ...options.tunnel, port: options.tunnel.port || undefined }),
-    check: textOf(check) === textOf(common) ? undefined : check ? writeCheck(check) : 'none',
+    check: textOf(check) === textOf(common.check) ? undefined : check ? writeCheck(check) : 'none',
+    inhibit: inhibit === common.inhibit ? undefined : inhibit,
   });
 }
 

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { type Imported, KEEPS_CLIENTS } from '../../../src/config/import/import-result.ts';
+import type { Imported } from '../../../src/config/import/import-result.ts';
 import { importKeepalived } from '../../../src/config/import/keepalived.ts';
 import { importLdirectord } from '../../../src/config/import/ldirectord.ts';
 import { parseYaml } from '../../../src/config/yaml/parse-yaml.ts';
@@ -133,7 +133,11 @@ test('ldirectord: imports services, ranges and checks, and reports the rest', as
     destinations.map(({ check }) => check?.type),
   );
   expect(types).toEqual([['http', 'http'], [undefined], [undefined]]);
-  expect(left(imported)).toEqual(['4: not supported', '8: not supported', `11: ${KEEPS_CLIENTS}`]);
+  expect(imported.document.services[0]).toMatchObject({
+    destinations: [{ inhibit: false }, { inhibit: false }],
+    sorry: [{ destination: { address: '127.0.0.1', port: 80 }, options: { method: 'dr', weight: 1 } }],
+  });
+  expect(left(imported)).toEqual(['4: not supported']);
 });
 
 test('keepalived: imports groups, marks and checks, and reports the rest', () => {
@@ -166,11 +170,7 @@ test('keepalived: imports groups, marks and checks, and reports the rest', () =>
       destinations: [{ destination: { address: '10.0.0.4', port: 8080 }, options: { weight: 0 } }],
     },
   ]);
-  expect(left(imported)).toEqual([
-    '2: only virtual servers are imported',
-    `11: ${KEEPS_CLIENTS}`,
-    '13: not supported',
-  ]);
+  expect(left(imported)).toEqual(['2: only virtual servers are imported']);
 });
 
 /** One service of ldirectord with these lines, and these real servers. */
@@ -357,7 +357,6 @@ test('ldirectord: reports every line that it leaves out', async () => {
     '10: nowhere does not resolve to an IPv4 address',
     '11: nothing is not a service name',
     expect.stringContaining('12: invalid real server: expected address[->address]'),
-    '13: a server that fails is quiesced (weight 0), not removed',
     '14: a netmask requires a persistent service',
     '16: off: ldirectord does not use the real servers of this service, so they were left out',
     '17: ops requires the protocol udp',
@@ -382,17 +381,94 @@ const servers = (lines: string, above = '', ports: readonly [number, number] = [
       .join('')}}`,
   );
 
-test.each([
-  ['persistence_timeout 60', [`4: ${KEEPS_CLIENTS}`]],
-  ['persistence_timeout 60\ninhibit_on_failure', []],
-])('keepalived: %j', (above, messages) =>
-  expect(left(servers('TCP_CHECK {\n}', above)).map((line) => line.replace(/^3/, '4'))).toEqual(messages),
-);
+describe('keepalived: what follows from failed checks', () => {
+  const first = (above: string) => {
+    const imported = servers('TCP_CHECK {\n}', above);
+    return { ...imported.document.services[0]!, left: left(imported) };
+  };
+  test.each<[string, object]>([
+    ['', { destinations: [{ inhibit: false }, { inhibit: false }] }],
+    ['inhibit_on_failure off', { destinations: [{ inhibit: false }, { inhibit: false }] }],
+    ['quorum 4\nhysteresis 2', { quorum: { weight: 4, hysteresis: 2 } }],
+    [
+      'sorry_server 10.0.9.9 8080',
+      {
+        sorry: [{ destination: { address: '10.0.9.9', port: 8080 }, options: { method: 'nat', weight: 1 } }],
+      },
+    ],
+    [
+      'sorry_server 10.0.9.9\nsorry_server_lvs_method DR\nsorry_server_inhibit',
+      { sorry: [{ destination: { port: 80 }, options: { method: 'dr' }, inhibit: true }] },
+    ],
+  ])('%j', (above, expected) => expect(first(above)).toMatchObject({ ...expected, left: [] }));
 
-test.each([
-  ['persistent=60', [`4: ${KEEPS_CLIENTS}`]],
-  ['persistent=60\nquiescent=yes', []],
-])('ldirectord: %j', async (lines, messages) => expect(left(await service(lines))).toEqual(messages));
+  test('a server with inhibit_on_failure stays in the rules', () => {
+    expect(first('inhibit_on_failure').destinations.map(({ inhibit }) => inhibit)).toEqual([
+      undefined,
+      undefined,
+    ]);
+  });
+
+  test.each([
+    [
+      'quorum 0\nhysteresis 1',
+      ['invalid quorum: 1 is used', 'invalid hysteresis: expected less than the quorum'],
+    ],
+    ['sorry_server_inhibit', ['the virtual server has no sorry_server']],
+    ['sorry_server 10.0.1.1 80', ['the destination 10.0.1.1:80 already exists']],
+    ['sorry_server 10.0.9.9 http', ['invalid real server: expected an address and a port']],
+  ])('%j is reported', (above, messages) => {
+    const service = first(above);
+    expect(service.left.map((line) => line.replace(/^\d+: /, ''))).toEqual(messages);
+    expect([service.sorry, service.quorum]).toEqual([undefined, undefined]);
+  });
+});
+
+describe('ldirectord: what follows from failed checks', () => {
+  test.each<[string, string, object]>([
+    ['', '10.0.0.1:80', { destinations: [{ inhibit: false }, { inhibit: false }] }],
+    [
+      'fallback=10.0.9.9:8080',
+      '10.0.0.1:80',
+      { sorry: [{ destination: { port: 80 }, options: { method: 'dr' } }] },
+    ],
+    [
+      'fallback=10.0.9.9:8080 masq',
+      '10.0.0.1:80',
+      { sorry: [{ destination: { port: 8080 }, options: { method: 'nat' } }] },
+    ],
+    ['service=http\nfallback=10.0.9.9', '7', { sorry: [{ destination: { port: 0 } }] }],
+  ])('%j of %s', async (lines, at, expected) => {
+    const imported = await service(lines, at);
+    expect(imported.document.services[0]).toMatchObject(expected);
+    expect(left(imported)).toEqual([]);
+  });
+
+  test('a quiescent server stays in the rules', async () => {
+    const imported = await service('quiescent=yes');
+    expect(imported.document.services[0]!.destinations.map(({ inhibit }) => inhibit)).toEqual([
+      undefined,
+      undefined,
+    ]);
+  });
+
+  test('a global fallback is used by services of its family that have none', async () => {
+    const imported = await ldirectord(
+      'fallback=10.0.9.9 masq\nvirtual=10.0.0.1:80\n real=10.0.1.1:80 gate\n' +
+        'virtual=10.0.0.1:81\n real=10.0.1.1:81 gate\n fallback=10.0.9.8\nvirtual6=[fd00::1]:80\n real6=[fd01::1]:80 gate',
+    );
+    const sorry = imported.document.services.map((each) => each.sorry?.map(({ name }) => name));
+    expect(sorry).toEqual([['10.0.9.9'], ['10.0.9.8'], undefined]);
+    expect(left(imported)).toEqual([]);
+  });
+
+  test.each([
+    ['fallback=10.0.1.1:80', '4: the destination 10.0.1.1:80 already exists'],
+    ['fallback=nowhere', '4: nowhere does not resolve to an IPv4 address and a port'],
+    ['fallback6=[fd00::1]:80', '4: invalid fallback6: expected an IPv4 address[:port] [gate|masq|ipip]'],
+    ['quiescent=maybe', '4: invalid quiescent: expected yes or no'],
+  ])('%j is reported', async (lines, message) => expect(left(await service(lines))).toEqual([message]));
+});
 
 describe('keepalived: the check of a service', () => {
   test.each<[string, string, string, object]>([
@@ -652,7 +728,6 @@ test('keepalived: reports every line that it leaves out', () => {
     '6: invalid scheduler: wlc is used',
     '7: invalid method: expected NAT, DR or TUN',
     '8: invalid protocol: expected TCP, UDP or SCTP',
-    '9: not supported',
     '11: sh-port does not apply to the scheduler wlc',
     '12: the service is IPv4',
     '13: invalid persistence_timeout: expected 1 to 2678400',
@@ -766,6 +841,12 @@ const soups = {
       ' checkinterval=99999',
       'failurecount=1000',
       'quiescent=no',
+      'quiescent=maybe',
+      'fallback=10.0.0.9 masq',
+      'fallback6=[fd00::9]:80',
+      ' fallback=10.0.0.2:80',
+      ' fallback=x y z',
+      ' fallback6=127.0.0.1:80 gate',
     ),
   ),
   keepalived: fc.array(

@@ -1,0 +1,76 @@
+/** Carries over what keepalived does when checks of a virtual server fail: sorry server, inhibit_on_failure, quorum. */
+import { DEFAULT_QUORUM } from '../document.ts';
+import {
+  addSorryServer,
+  type DestinationDraft,
+  type Draft,
+  hasConsequences,
+  wholeNumber,
+} from './import-result.ts';
+import type { WatchedServer } from './keepalived-check.ts';
+import { firstAddress, type Leave, lastOf, type ServedAddress } from './keepalived-services.ts';
+import type { Statement } from './keepalived-statements.ts';
+import { destinationPort, readWay, type Way } from './keepalived-ways.ts';
+
+export interface VirtualServer {
+  readonly body: readonly Statement[];
+  readonly watched: readonly WatchedServer[];
+  readonly served: ServedAddress;
+  /** How it reaches its real servers. */
+  readonly way: Way;
+}
+
+/** keepalived removes a server that fails, unless inhibit_on_failure is set. */
+export function readConsequences(draft: Draft, server: VirtualServer, leave: Leave): void {
+  const { body, watched } = server;
+  readSorryServer(draft, server, leave);
+  readQuorum(draft, body, leave);
+  const isInhibited = isSet(body, 'inhibit_on_failure');
+  for (const { statement, destination } of watched)
+    setInhibit(destination, isInhibited || isSet(statement.body ?? [], 'inhibit_on_failure'), draft);
+}
+
+function setInhibit(destination: DestinationDraft, isInhibited: boolean, draft: Draft): void {
+  if (!isInhibited && hasConsequences(draft)) destination.inhibit = false;
+}
+
+/** Reports whether a keyword is set; a value may switch it off. */
+function isSet(statements: readonly Statement[], keyword: string): boolean {
+  const found = lastOf(statements, keyword);
+  return found !== undefined && /^(on|true|yes)$/.test(found.words[1] ?? 'on');
+}
+
+function readSorryServer(draft: Draft, { body, served, way }: VirtualServer, leave: Leave): void {
+  const statement = lastOf(body, 'sorry_server');
+  const method = lastOf(body, 'sorry_server_lvs_method');
+  const inhibit = lastOf(body, 'sorry_server_inhibit');
+  if (!statement) {
+    for (const each of [method, inhibit]) if (each) leave(each, 'the virtual server has no sorry_server');
+    return;
+  }
+  const [, host = '', portText] = statement.words;
+  const port = portText === undefined ? 0 : (wholeNumber(portText) ?? -1);
+  const options = { ...((method && readWay(method, leave)) ?? way), weight: 1 };
+  const forwarded = port < 0 ? port : destinationPort(served.service, port, options, served.isGrouped);
+  const why = addSorryServer(draft, firstAddress(host), forwarded, options);
+  if (why !== undefined) leave(statement, why);
+  else if (inhibit) draft.sorry!.at(-1)!.inhibit = true;
+}
+
+function readQuorum(draft: Draft, body: readonly Statement[], leave: Leave): void {
+  const read = (keyword: string, otherwise: number, least: number): number => {
+    const statement = lastOf(body, keyword);
+    if (!statement) return otherwise;
+    const number = wholeNumber(statement.words[1]);
+    if (number !== undefined && number >= least) return number;
+    leave(statement, `invalid ${keyword}: ${otherwise} is used`);
+    return otherwise;
+  };
+  const weight = read('quorum', DEFAULT_QUORUM, 1);
+  const hysteresis = read('hysteresis', 0, 0);
+  // keepalived then does as without hysteresis.
+  const isInvalid = hysteresis >= weight && hysteresis > 0;
+  if (isInvalid) leave(lastOf(body, 'hysteresis')!, 'invalid hysteresis: expected less than the quorum');
+  if (weight === DEFAULT_QUORUM && (hysteresis === 0 || isInvalid)) return;
+  draft.quorum = { weight, hysteresis: isInvalid ? 0 : hysteresis };
+}
