@@ -29,6 +29,7 @@ const SURROUNDINGS: Surroundings = {
   announcements: 0,
   eventLoopDelay: { mean: 0, p99: 0, max: 0 },
   longestTurn: 0,
+  notify: { succeeded: 0, failed: 0, timedOut: 0, dropped: 0 },
   control: { clients: 0, requests: 0, failed: 0, refused: 0, timedOut: 0, vanished: 0 },
 };
 

@@ -5,10 +5,11 @@
 import type { Command } from '../model/command.ts';
 import type { DestinationAddress, DestinationOptions } from '../model/destination.ts';
 import { formatDestination, formatService } from '../model/naming.ts';
+import type { NotifyEvent } from '../model/notify.ts';
 import type { ServiceAddress } from '../model/service.ts';
 import type { QuorumSnapshot } from '../model/snapshot.ts';
 import type { Health } from './health.ts';
-import { isQuorumLost, type Policy, type SorryServer } from './policy.ts';
+import { hasQuorum, isQuorumLost, type Policy, type SorryServer } from './policy.ts';
 
 /** A destination of the director, or a sorry server. */
 export interface Member {
@@ -28,14 +29,16 @@ interface Service {
   readonly members: Map<string, Member>;
   /** Undefined before the first decision. */
   isLost?: boolean;
+  /** No destination is up; undefined before the first decision. */
+  isDown?: boolean;
   /** Sum of weights at the last decision. */
   sum: number;
 }
 
-/** A change of the quorum of a service. */
-export interface QuorumEvent {
+/** A change of a service: of its quorum, or whether any of its destinations is up. */
+export interface ServiceEvent {
   readonly service: ServiceAddress;
-  readonly isLost: boolean;
+  readonly event: Exclude<NotifyEvent, 'destination-up' | 'destination-down'>;
   /** Sum of the weights of the destinations that are up. */
   readonly weight: number;
   readonly policy: Policy;
@@ -45,7 +48,7 @@ export interface MembersOptions {
   /** Returns the health of a destination; undefined without a check. */
   readonly healthOf: (service: ServiceAddress, destination: DestinationAddress) => Health | undefined;
   readonly apply: (commands: readonly Command[]) => void;
-  readonly event: (event: QuorumEvent) => void;
+  readonly event: (event: ServiceEvent) => void;
 }
 
 export class Members {
@@ -85,12 +88,17 @@ export class Members {
     yield* this.#services.get(formatService(service))?.members.values() ?? [];
   }
 
+  policyOf(service: ServiceAddress): Policy | undefined {
+    return this.#policies.get(formatService(service));
+  }
+
   /** Returns the quorum of a service that has one in its configuration. */
   quorumOf(service: ServiceAddress): QuorumSnapshot | undefined {
     const key = formatService(service);
     const [policy, known] = [this.#policies.get(key), this.#services.get(key)];
     if (!policy || !known) return undefined;
     const { quorum, hysteresis } = policy;
+    if (!hasQuorum(policy)) return undefined;
     return { quorum, hysteresis, weight: known.sum, lost: known.isLost ?? false };
   }
 
@@ -193,10 +201,17 @@ export class Members {
     }
     known.sum = this.#sumOf(known, now);
     const isLost = isQuorumLost(known.sum, policy, known.isLost);
-    const hasChanged = isLost !== (known.isLost ?? false);
-    known.isLost = isLost;
+    const isDown = known.sum === 0;
+    const hasChanged = {
+      quorum: isLost !== (known.isLost ?? false),
+      service: isDown !== (known.isDown ?? false),
+    };
+    Object.assign(known, { isLost, isDown });
     this.#apply(this.#changes(key, known, [...members.values()], now));
-    if (hasChanged) this.#options.event({ service, isLost, weight: known.sum, policy });
+    const report = (event: ServiceEvent['event']) =>
+      this.#options.event({ service, event, weight: known.sum, policy });
+    if (hasChanged.service) report(isDown ? 'service-down' : 'service-up');
+    if (hasChanged.quorum) report(isLost ? 'quorum-down' : 'quorum-up');
   }
 
   /** Returns the sum of the configured weights of the destinations that are up. */

@@ -1,6 +1,7 @@
 /** When the destinations of a service suffice, and what serves its clients otherwise. */
 import type { Check } from '../model/check.ts';
 import type { DestinationAddress, DestinationOptions } from '../model/destination.ts';
+import type { Notify } from '../model/notify.ts';
 import type { ServiceAddress } from '../model/service.ts';
 
 /** A destination that is used while its service has lost the quorum. */
@@ -20,7 +21,13 @@ export interface Policy {
   readonly sorry: readonly SorryServer[];
   /** Endpoints of destinations that leave the rules when they are out of service; others have weight 0. */
   readonly removes: ReadonlySet<string>;
+  /** Programs for events of the service and its destinations, and of single destinations by their endpoints. */
+  readonly notify?: Notify;
+  readonly destinationNotify?: ReadonlyMap<string, Notify>;
 }
+
+/** Reports whether more than the last destination, or a sorry server, depends on the quorum. */
+export const hasQuorum = ({ quorum, sorry }: Policy): boolean => quorum > 1 || sorry.length > 0;
 
 /**
  * Reports whether a service loses, or has not gained, its quorum: as keepalived, it is lost below `quorum` less

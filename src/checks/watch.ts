@@ -8,7 +8,7 @@ import { Slice } from '../model/slice.ts';
 import type { QuorumSnapshot } from '../model/snapshot.ts';
 import { UNPRINTABLE } from '../model/unprintable.ts';
 import { Health } from './health.ts';
-import { type Member, Members, type QuorumEvent } from './members.ts';
+import { type Member, Members, type ServiceEvent } from './members.ts';
 import type { Policy } from './policy.ts';
 import type { Observation, Probe, Target } from './probe.ts';
 
@@ -44,7 +44,7 @@ export interface WatchOptions {
   /** Receives new weights as edit-destination commands. */
   readonly apply: (commands: readonly Command[]) => void;
   readonly event: (event: HealthEvent) => void;
-  readonly quorumEvent: (event: QuorumEvent) => void;
+  readonly serviceEvent: (event: ServiceEvent) => void;
   /** Maximum number of checks that run at a time. Default 64. */
   readonly maxRunning?: number;
 }
@@ -77,7 +77,7 @@ export class Watch implements Disposable {
     this.#options = options;
     this.#members = new Members({
       apply: options.apply,
-      event: options.quorumEvent,
+      event: options.serviceEvent,
       healthOf: (service, destination) => this.#entries.get(keyOf(service, destination))?.health,
     });
   }
@@ -168,6 +168,10 @@ export class Watch implements Disposable {
   /** Yields the destinations of a service: those that the director has, those that were removed, sorry servers. */
   members(service: ServiceAddress): Iterable<Member> {
     return this.#members.of(service);
+  }
+
+  policyOf(service: ServiceAddress): Policy | undefined {
+    return this.#members.policyOf(service);
   }
 
   /** Returns the quorum of a service that has one in its configuration. */

@@ -1,5 +1,6 @@
 /** The JSON Schema of the checks of lvs.yaml. */
 import { CHECK_TYPES, RECORD_TYPES } from '../model/check.ts';
+import { NOTIFY_EVENTS } from '../model/notify.ts';
 
 const status = {
   oneOf: [
@@ -139,3 +140,27 @@ export const check = {
 
 /** The keys of a check, with their bounds. */
 export const CHECK_KEYS = someCheck.properties;
+
+const program = { type: 'array', items: { type: 'string' }, minItems: 1 } as const;
+
+/** Programs for events. */
+export const notify = {
+  type: 'object',
+  additionalProperties: false,
+  description: `Programs that are run when health changes, each a list of words, by event: ${NOTIFY_EVENTS.join(' ')}. The environment has the facts.`,
+  properties: {
+    'destination-up': program,
+    'destination-down': program,
+    'service-up': program,
+    'service-down': program,
+    'quorum-up': program,
+    'quorum-down': program,
+  },
+} as const;
+
+/** Programs for events of one destination. */
+export const destinationNotify = {
+  ...notify,
+  description: 'Programs for changes of this server, instead of those of its service.',
+  properties: { 'destination-up': program, 'destination-down': program },
+} as const;

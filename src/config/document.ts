@@ -3,6 +3,7 @@ import type { Check } from '../model/check.ts';
 import type { MarkRule, SyncDaemon } from '../model/command.ts';
 import type { DestinationAddress, DestinationOptions, ForwardingMethodName } from '../model/destination.ts';
 import type { NlbCluster } from '../model/nlb.ts';
+import type { Notify } from '../model/notify.ts';
 import type { ServiceAddress, ServiceOptions } from '../model/service.ts';
 import type { Settings, Timeouts } from '../model/settings.ts';
 
@@ -30,6 +31,8 @@ export interface DestinationDocument {
    * Whether it stays in the rules with weight 0 while it is out of service. Missing: true; false for sorry servers.
    */
   readonly inhibit?: boolean;
+  /** Programs for changes of this destination, instead of those of its service. */
+  readonly notify?: Notify;
 }
 
 export interface ServiceDocument {
@@ -40,6 +43,7 @@ export interface ServiceDocument {
   readonly sorry?: readonly DestinationDocument[];
   /** Sum of weights that the destinations must have. Missing: any. */
   readonly quorum?: { readonly weight: number; readonly hysteresis: number };
+  readonly notify?: Notify;
 }
 
 /** Synchronization of connections with other directors. */
@@ -81,6 +85,8 @@ export interface Document {
   readonly cluster?: NlbCluster;
   /** Whether a reload keeps or replaces rules that were added with ipvsadm. */
   readonly adopt: 'keep' | 'replace';
+  /** User and group of programs for events, as `user` or `user:group`. Missing: those of the director. */
+  readonly scriptUser?: string;
   /** Seconds after which a removed destination's connections end. */
   readonly drain: number;
   readonly services: readonly ServiceDocument[];

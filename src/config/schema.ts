@@ -2,7 +2,7 @@
 import type { FromSchema } from 'json-schema-to-ts';
 import { DEFAULT_SETTINGS, FOUR_VALUED, type SettingName, SYNC_PORTS } from '../model/settings.ts';
 import { SYNC_DEFAULTS } from '../model/sync-defaults.ts';
-import { check } from './check-schema.ts';
+import { check, destinationNotify, notify } from './check-schema.ts';
 import { cluster, mode } from './cluster-schema.ts';
 import { DEVICE, DEVICE_OR_ALIAS } from './device-names.ts';
 import { DEFAULT_BULK_PORT } from './document.ts';
@@ -87,6 +87,7 @@ const inherited = {
       'Distance from the quorum: it is lost below quorum - hysteresis, gained at quorum + hysteresis. Default 0.',
   },
   inhibit,
+  notify,
 } as const;
 
 const destination = {
@@ -107,6 +108,7 @@ const destination = {
         tunnel,
         check,
         inhibit,
+        notify: destinationNotify,
       },
       required: ['server'],
     },
@@ -333,6 +335,11 @@ export const schema = {
       ...seconds,
       description:
         'Seconds after which a removed destination is removed despite its connections. Default 300.',
+    },
+    'script-user': {
+      type: 'string',
+      pattern: '^[A-Za-z_][\\w.-]{0,31}(:[A-Za-z_][\\w.-]{0,31})?$',
+      description: "A user, or user:group, that programs of notify run as. Default: the director's.",
     },
     groups: {
       type: 'object',

@@ -351,6 +351,12 @@ function process(its: Surroundings): Family[] {
       [{ kind: 'timed-out' }, control.timedOut],
       [{ kind: 'vanished' }, control.vanished],
     ]),
+    counter('lvs_notify_programs_total', 'Programs that were run for events, by result.', [
+      [{ result: 'succeeded' }, its.notify.succeeded],
+      [{ result: 'failed' }, its.notify.failed],
+      [{ result: 'timed-out' }, its.notify.timedOut],
+      [{ result: 'dropped' }, its.notify.dropped],
+    ]),
     gauge('lvs_uptime_seconds', 'Time since the start.', single(its.uptime)),
     gauge(
       'lvs_datapath_running',

@@ -1,6 +1,7 @@
 /** State of a running director outside its snapshot: the process, the packet driver, the host. Plain JSON. */
 
 import type { UpcallCounts } from './kernel-admission.ts';
+import type { NotifyCounts } from './notify.ts';
 
 /** Times in seconds. */
 export interface EventLoopDelay {
@@ -61,6 +62,8 @@ export interface Surroundings {
   /** The longest turn of the event loop within the last minute, seconds: packets wait for as long. */
   readonly longestTurn: number;
   readonly control: Readonly<ControlCounters>;
+  /** Programs that were run for events. */
+  readonly notify: Readonly<NotifyCounts>;
   /** The conditions that hold now. */
   readonly conditions: readonly Condition[];
   /** Announcements of VIPs (gratuitous ARP, unsolicited neighbor advertisements) since the start. */

@@ -7,6 +7,7 @@ import type { Drain } from '../config/reload/reconcile.ts';
 import type { VipAddress } from '../host/vip-addresses.ts';
 import type { Command } from '../model/command.ts';
 import { type ErrorCode, LvsError } from '../model/errors.ts';
+import type { ProgramUser } from '../model/notify.ts';
 import type { Snapshot } from '../model/snapshot.ts';
 import type { LoadedSync } from './configuration.ts';
 import type { Packed } from './packed.ts';
@@ -26,6 +27,8 @@ export interface ReadConfiguration {
   readonly commands: Packed<Command>;
   readonly watched: Packed<Watched>;
   readonly policies: Packed<Policy>;
+  /** Programs of notify run as this user. Missing: as that of this process. */
+  readonly programUser?: ProgramUser;
   readonly vips: readonly VipAddress[];
   /** Interfaces that receive packets of services, from clients and from real servers. */
   readonly interfaces: readonly string[];

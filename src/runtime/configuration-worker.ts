@@ -23,14 +23,24 @@ const file = await answer(async () => {
 
 port.on('message', (request: PlanRequest) => void answer(async () => ({ value: plan(request) })));
 
-function describe({ document, commands, vips, interfaces, warnings, sync }: Loaded): ReadConfiguration {
+function describe({
+  document,
+  commands,
+  vips,
+  interfaces,
+  warnings,
+  sync,
+  programUser,
+}: Loaded): ReadConfiguration {
   const { services, adopt, drain, active } = document;
   const packed = {
     commands: pack(commands),
     watched: pack(watchedOf(document)),
     policies: pack(policiesOf(document)),
   };
-  const digest = createHash('sha256').update(JSON.stringify({ vips, interfaces, adopt, drain, active }));
+  const digest = createHash('sha256').update(
+    JSON.stringify({ vips, interfaces, adopt, drain, active, programUser }),
+  );
   for (const secret of sync?.secrets ?? []) digest.update(secret);
   digest.update(JSON.stringify([sync?.peers, sync?.bulkPort]));
   for (const { parts } of Object.values(packed)) for (const part of parts) digest.update(part);
@@ -39,6 +49,7 @@ function describe({ document, commands, vips, interfaces, warnings, sync }: Load
     vips,
     interfaces,
     ...(sync && { sync }),
+    ...(programUser && { programUser }),
     warnings: truncated(warnings),
     services: services.length,
     adopt,

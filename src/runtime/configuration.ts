@@ -6,9 +6,11 @@ import { loadConfig } from '../config/load.ts';
 import { systemNames } from '../config/names.ts';
 import type { Segment } from '../config/semantic-checks.ts';
 import { interfaceAddresses } from '../host/interface-addresses.ts';
+import { programUser } from '../host/program-user.ts';
 import type { VipAddress } from '../host/vip-addresses.ts';
 import type { Command } from '../model/command.ts';
 import { LvsError } from '../model/errors.ts';
+import type { ProgramUser } from '../model/notify.ts';
 import { schedulers } from '../schedulers/index.ts';
 import { readKeyFile } from './key-file.ts';
 
@@ -20,6 +22,8 @@ export interface Loaded {
   /** Interfaces that receive packets of services, from clients and from real servers. */
   readonly interfaces: readonly string[];
   readonly warnings: readonly string[];
+  /** Programs of notify run as this user. Missing: as that of this process. */
+  readonly programUser?: ProgramUser;
   readonly sync?: LoadedSync;
 }
 
@@ -74,6 +78,8 @@ export async function loadConfiguration(
     vips: active ? vips : [],
     interfaces: [...new Set(devices)],
     warnings: [...warnings, ...(keys?.warnings ?? [])],
+    ...(isRun &&
+      document.scriptUser !== undefined && { programUser: await programUser(document.scriptUser) }),
     ...(keys && { sync: keys.sync }),
   };
 }

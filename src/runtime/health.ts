@@ -1,6 +1,7 @@
 /** The health checks of a running director: which destinations are checked, and the effect of the results. */
-import type { Member, QuorumEvent } from '../checks/members.ts';
-import type { Policy } from '../checks/policy.ts';
+import type { Member, ServiceEvent } from '../checks/members.ts';
+import type { Notifier } from '../checks/notifier.ts';
+import { hasQuorum, type Policy } from '../checks/policy.ts';
 import { probes } from '../checks/probes.ts';
 import { type HealthEvent, Watch, type Watched } from '../checks/watch.ts';
 import { forwardedPort } from '../config/compile.ts';
@@ -21,17 +22,20 @@ import type { ServiceAddress } from '../model/service.ts';
 import type { DestinationSnapshot, ServiceSnapshot, Traffic } from '../model/snapshot.ts';
 import { areDescriptorsExhausted } from '../sys/descriptor-reserve.ts';
 import type { Log } from './log.ts';
+import { notifyDestination, notifyService } from './notify.ts';
 
 export interface HealthOptions {
   /** The director's plain API: a changed weight requires no update of the host. */
   readonly api: DirectorApi;
   /** Updates the host, too: for destinations that are added or removed. */
   readonly guarded: DirectorApi;
+  /** Runs the programs of the configuration. */
+  readonly notifier: Notifier;
   readonly log: Log;
 }
 
 /** Returns the health checks of a director. */
-export function healthWatch({ api, guarded, log }: HealthOptions): Watch {
+export function healthWatch({ api, guarded, notifier, log }: HealthOptions): Watch {
   /** Updates that have not ended: later ones follow them, so that the order remains. */
   let pending: Promise<void> | undefined;
   const update = async (commands: readonly Command[], before: Promise<void> | undefined) => {
@@ -44,7 +48,7 @@ export function healthWatch({ api, guarded, log }: HealthOptions): Watch {
       log('error', 'check-update-failed', { error: error.message });
     }
   };
-  return new Watch({
+  const watch: Watch = new Watch({
     probe: (target, signal) => probes[target.check.type](target, signal),
     mayProbe: () => !areDescriptorsExhausted(),
     random: Math.random,
@@ -55,19 +59,27 @@ export function healthWatch({ api, guarded, log }: HealthOptions): Watch {
       });
       pending = updating;
     },
-    event: (event) => logHealth(event, log),
-    quorumEvent: (event) => logQuorum(event, log),
+    event(event) {
+      logHealth(event, log);
+      notifyDestination(notifier, event, watch.policyOf(event.service));
+    },
+    serviceEvent(event) {
+      logQuorum(event, log);
+      notifyService(notifier, event);
+    },
   });
+  return watch;
 }
 
 /** Logs a lost quorum as a warning, and a gained one. */
-function logQuorum({ service, isLost, weight, policy }: QuorumEvent, log: Log): void {
+function logQuorum({ service, event, weight, policy }: ServiceEvent, log: Log): void {
+  if (!hasQuorum(policy)) return;
   const { quorum, sorry } = policy;
   const names = sorry.map(({ destination }) => formatDestination(destination));
   const fields = { service: formatService(service), weight, quorum };
   const all = names.length > 0 ? { ...fields, sorry: names.join(' ') } : fields;
-  if (isLost) log('warning', 'quorum-lost', all);
-  else log('info', 'quorum-gained', all);
+  if (event === 'quorum-down') log('warning', 'quorum-lost', all);
+  else if (event === 'quorum-up') log('info', 'quorum-gained', all);
 }
 
 /** Logs a change of health; a failure is a warning. */
@@ -94,9 +106,13 @@ export function watchedOf({ active, services }: Document): Watched[] {
 export function policiesOf({ active, services }: Document): Policy[] {
   if (!active) return [];
   return services.flatMap((service) => {
-    const { quorum, sorry = [] } = service;
+    const { quorum, notify, sorry = [] } = service;
+    const all = [...service.destinations, ...sorry];
+    const own = all.flatMap((each) =>
+      each.notify ? [[formatDestination(forwardedTo(service, each)), each.notify] as const] : [],
+    );
     const removes = service.destinations.filter(({ inhibit }) => inhibit === false);
-    if (!quorum && sorry.length === 0 && removes.length === 0) return [];
+    if (!quorum && !notify && sorry.length + removes.length + own.length === 0) return [];
     return [
       {
         service: service.service,
@@ -107,6 +123,8 @@ export function policiesOf({ active, services }: Document): Policy[] {
           inhibit: each.inhibit ?? false,
         })),
         removes: new Set(removes.map((each) => formatDestination(forwardedTo(service, each)))),
+        ...(notify && { notify }),
+        ...(own.length > 0 && { destinationNotify: new Map(own) }),
       },
     ];
   });

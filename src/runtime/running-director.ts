@@ -1,5 +1,6 @@
 /** A director on a live host: its API, its health checks, its reloads, and what follows from them on the host. */
 
+import { Notifier } from '../checks/notifier.ts';
 import type { Watch } from '../checks/watch.ts';
 import { type Rule, ruleOf } from '../config/reload/applied-state.ts';
 import type { Drain } from '../config/reload/reconcile.ts';
@@ -23,6 +24,7 @@ import { Drains } from './drains.ts';
 import { guardedApi } from './guard-update.ts';
 import { explainedWithChecks, healthWatch, withChecks } from './health.ts';
 import { localApi } from './local-director.ts';
+import { logNotifyFailure } from './notify.ts';
 import { Packing, unpacked } from './packed.ts';
 import { unpredictable } from './random.ts';
 import { RunningSync } from './running-sync.ts';
@@ -50,6 +52,7 @@ export class RunningDirector {
   /** Commands through this API update the host, too. They count as manual changes. */
   readonly api: DirectorApi;
   readonly host: ServedHost;
+  readonly notifier: Notifier;
   readonly #options: RunningDirectorOptions;
   readonly #capacity: CapacityWatch;
   readonly #drains = new Drains();
@@ -108,7 +111,8 @@ export class RunningDirector {
         },
         this.host.updates,
       );
-    this.#health = healthWatch({ api: plain, guarded: guarded(plain), log });
+    this.notifier = new Notifier({ failed: (failure) => logNotifyFailure(failure, log) });
+    this.#health = healthWatch({ api: plain, guarded: guarded(plain), notifier: this.notifier, log });
     const local = localApi(this.director, {
       now: clock,
       prepare: (command, now) => this.#health.adjust(command, now),
@@ -128,6 +132,7 @@ export class RunningDirector {
   /** Starts with services, guard and VIPs, in this order: the host never refuses a client of a service. */
   async start(config: ReadConfiguration, folder: string): Promise<void> {
     const { clock } = this.#options;
+    this.notifier.user = config.programUser;
     await this.#health.set(unpacked(config.watched), clock(), unpacked(config.policies));
     const commands = [...unpacked(config.commands)];
     this.#sync.configure(config.sync);
@@ -183,6 +188,7 @@ export class RunningDirector {
     const { clock, log } = this.#options;
     const previous = this.#config!;
     const slice = new Slice();
+    this.notifier.user = wanted.programUser;
     const all = await this.#health.set(unpacked(wanted.watched), clock(), unpacked(wanted.policies));
     this.#sync.configure(wanted.sync);
     for (const command of unpacked(commands)) {
@@ -247,6 +253,7 @@ export class RunningDirector {
   close(): void {
     clearInterval(this.#checking);
     this.#health[Symbol.dispose]();
+    this.notifier[Symbol.dispose]();
     this.#sync[Symbol.dispose]();
     this.host.close();
     this.#options.offloading?.close();

@@ -74,6 +74,7 @@ export async function openWebInterface(options: WebInterfaceOptions): Promise<Se
       eventLoopDelay: { mean: late(delay.mean), p99: late(delay.percentile(99)), max: late(delay.max) },
       longestTurn: turns.longest,
       control: { ...control },
+      notify: { ...running.notifier.counts },
       conditions: conditions.all,
       announcements: network.announcements,
       ...(offloading && {

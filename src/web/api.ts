@@ -180,6 +180,7 @@ export const SNAPSHOT_SCHEMA = {
         sendFailures: counts,
         eventLoopDelay: object({ mean: number, p99: number, max: number }),
         longestTurn: { ...number, description: 'seconds, within the last minute' },
+        notify: object({ succeeded: integer, failed: integer, timedOut: integer, dropped: integer }),
         control: object({
           clients: integer,
           requests: integer,

@@ -1,6 +1,6 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { describe, expect, test } from 'vitest';
-import type { QuorumEvent } from '../../src/checks/members.ts';
+import type { ServiceEvent } from '../../src/checks/members.ts';
 import type { Policy } from '../../src/checks/policy.ts';
 import type { Observation, Target } from '../../src/checks/probe.ts';
 import { type HealthEvent, Watch, type Watched } from '../../src/checks/watch.ts';
@@ -27,7 +27,8 @@ const add = (weight: number, n = 1): Command => ({
 class Watching {
   readonly commands: Command[] = [];
   readonly events: HealthEvent[] = [];
-  readonly quorums: QuorumEvent[] = [];
+  readonly quorums: ServiceEvent[] = [];
+  readonly services: ServiceEvent['event'][] = [];
   readonly targets: Target[] = [];
   readonly aborted: string[] = [];
   readonly pending: ((found: Observation) => void)[] = [];
@@ -42,7 +43,10 @@ class Watching {
       random: () => 0,
       apply: (commands) => this.commands.push(...commands),
       event: (event) => this.events.push(event),
-      quorumEvent: (event) => this.quorums.push(event),
+      serviceEvent: (event) => {
+        if (event.event.startsWith('quorum')) this.quorums.push(event);
+        else this.services.push(event.event);
+      },
       probe: (target, signal) => {
         this.targets.push(target);
         signal.addEventListener('abort', () => this.aborted.push(target.address));
@@ -315,10 +319,11 @@ describe('a service with consequences', () => {
     expect(texts(watching.commands)).toEqual(['+9 0']);
     expect(await pass(1)).toEqual(['=1 0']);
     expect(await pass(1, 2)).toEqual(['=9 1', '+8 1', '=2 0']);
-    expect(watching.quorums).toMatchObject([{ isLost: true, weight: 0 }]);
+    expect(watching.quorums).toMatchObject([{ event: 'quorum-down', weight: 0 }]);
     expect(watching.watch.quorumOf(service)).toEqual({ quorum: 1, hysteresis: 0, weight: 0, lost: true });
     expect(await pass(1)).toEqual(['=2 2', '-8', '=9 0']);
-    expect(watching.quorums).toMatchObject([{}, { isLost: false, weight: 2 }]);
+    expect(watching.quorums).toMatchObject([{}, { event: 'quorum-up', weight: 2 }]);
+    expect(watching.services).toEqual(['service-down', 'service-up']);
   });
 
   test('loses its quorum below the sum of weights less the hysteresis, and gains it above', async () => {
@@ -326,17 +331,17 @@ describe('a service with consequences', () => {
     expect(await pass(2)).toEqual(['=2 0']); // 3 = 4 - 1
     expect(watching.quorums).toEqual([]);
     expect(await pass(1)).toEqual(['+9 1', '=1 0']); // server 2 returns, and is not used
-    expect(watching.quorums).toMatchObject([{ isLost: true, weight: 0 }]);
+    expect(watching.quorums).toMatchObject([{ event: 'quorum-down', weight: 0 }]);
     expect(await pass(1, 2)).toEqual([]);
     expect(await pass(2)).toEqual([]); // 3 < 4 + 1
     expect(await pass()).toEqual(['=2 2', '=1 3', '-9']);
-    expect(watching.quorums).toMatchObject([{}, { isLost: false, weight: 5 }]);
+    expect(watching.quorums).toMatchObject([{}, { event: 'quorum-up', weight: 5 }]);
   });
 
   test('without sorry servers keeps the others when it has lost its quorum', async () => {
     const { watching, pass } = await two({ quorum: 4 });
     expect(await pass(2)).toEqual(['=2 0']);
-    expect(watching.quorums).toMatchObject([{ isLost: true, weight: 3 }]);
+    expect(watching.quorums).toMatchObject([{ event: 'quorum-down', weight: 3 }]);
   });
 
   test('keeps the others when its sorry servers are down, too', async () => {

@@ -1,4 +1,4 @@
-import { writeFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { clusterMissing } from '../support/cluster.ts';
@@ -18,6 +18,9 @@ services:
     scheduler: rr
     check: { type: http, interval: 0.2, timeout: 5, fall: 2, rise: 1 }
     inhibit: false
+    notify:
+      destination-down: [sh, -c, 'echo "$LVS_EVENT $LVS_DESTINATION: $LVS_CAUSE" >> "$0"', NOTES]
+      quorum-up: [sh, -c, 'echo "$LVS_EVENT $LVS_SERVICE $LVS_WEIGHT of $LVS_QUORUM" >> "$0"', NOTES]
     destinations: [192.168.0.3]
     sorry: [{ server: 192.168.0.4, inhibit: false }]
 `;
@@ -30,7 +33,9 @@ describe.skipIf(why !== undefined)('a service whose server fails', () => {
     let web = await startServers(first!, 1);
     await startServers(second!, 2);
     const config = join(lab.folder, 'lvs.yaml');
-    writeFileSync(config, FILE);
+    const notes = join(lab.folder, 'notes');
+    const text = FILE.replaceAll('NOTES', notes);
+    writeFileSync(config, text);
     const running = await startDirector(lab.director, config);
     const rules = async () => {
       const { stdout } = await lab.director.run([...ipvsadm, '-Sn']);
@@ -52,10 +57,10 @@ describe.skipIf(why !== undefined)('a service whose server fails', () => {
     expect(top).toMatch(/quorum 1 lost.*192\.168\.0\.4:80 sorry, in use.*192\.168\.0\.3:80 down/s);
 
     // The sorry server leaves the file while it is used, and returns to it.
-    writeFileSync(config, FILE.replace(/ {4}sorry.*\n/, ''));
+    writeFileSync(config, text.replace(/ {4}sorry.*\n/, ''));
     await reload();
     expect(await rules()).toEqual([]);
-    writeFileSync(config, FILE);
+    writeFileSync(config, text);
     await reload();
     await expect.poll(rules, { timeout: PATIENCE, interval: 100 }).toEqual(['192.168.0.4']);
 
@@ -63,5 +68,8 @@ describe.skipIf(why !== undefined)('a service whose server fails', () => {
     await running.line(/quorum-gained/);
     await expect.poll(rules, { timeout: PATIENCE, interval: 100 }).toEqual(['192.168.0.3']);
     expect(await get()).toBe('I am real server #1\n');
+    await expect
+      .poll(() => readFileSync(notes, 'utf8'), { timeout: PATIENCE, interval: 100 })
+      .toBe('destination-down 192.168.0.3:80: connection refused\nquorum-up tcp 192.168.0.101:80 1 of 1\n');
   });
 });

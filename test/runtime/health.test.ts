@@ -29,7 +29,7 @@ async function failing() {
     random: () => 0,
     apply: (commands) => void inner.apply(commands),
     event: () => {},
-    quorumEvent: () => {},
+    serviceEvent: () => {},
   });
   await watch.set(watchedOf(document), 0);
   const api = localApi(director, {

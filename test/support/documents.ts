@@ -47,6 +47,7 @@ const timing = {
 };
 /** What YAML could take for something else. */
 const words = fc.constantFrom('yes', '1e3', '#', 'a: b', ' ', "'", '"', 'x\ny', 'é', '*a', '- ');
+const program = fc.array(words, { minLength: 1, maxLength: 3 });
 const check = fc.oneof(
   fc.record({ type: fc.constantFrom('tcp' as const, 'agent' as const), ...timing }),
   fc.record({
@@ -96,6 +97,7 @@ const destination = fc.record({
   /** A check of the destination alone; null: none. */
   own: fc.option(fc.option(check, { nil: null }), { nil: undefined }),
   inhibit: fc.constantFrom(undefined, true, false),
+  ownNotify: fc.option(fc.record({ 'destination-up': program }), { nil: undefined }),
   /** Of NAT only: the others have the service's. */
   port: fc.constantFrom(undefined, 8080),
 });
@@ -115,6 +117,7 @@ const service = fc.record({
   check: fc.option(check, { nil: undefined }),
   quorum: fc.constantFrom(undefined, { weight: 3, hysteresis: 2 }, { weight: 9, hysteresis: 0 }),
   sorry: fc.constantFrom(undefined, true, false),
+  notify: fc.option(fc.record({ 'quorum-up': program, 'service-down': program }), { nil: undefined }),
   destinations: fc.uniqueArray(destination, { selector: (each) => each.name, maxLength: 3 }),
 });
 
@@ -141,6 +144,7 @@ export const documents: fc.Arbitrary<Document> = fc
   .record({
     method: fc.constantFrom('nat' as const, 'dr' as const, 'tunnel' as const),
     active: fc.boolean(),
+    scriptUser: fc.constantFrom('lvs', 'lvs:adm'),
     drain: fc.nat({ max: 1000 }),
     adopt: fc.constantFrom('keep' as const, 'replace' as const),
     sync: fc.option(sync, { nil: undefined }),
@@ -156,13 +160,14 @@ export const documents: fc.Arbitrary<Document> = fc
     timeouts: { tcpFin: 60 },
     marks: [{ mark: 3, to: '10.0.0.0/8', port: [1, 2] as const }],
     services: services.map(
-      ({ address, options, onePacket, check, quorum, sorry, destinations }): ServiceDocument => ({
+      ({ address, options, onePacket, check, quorum, sorry, notify, destinations }): ServiceDocument => ({
         service: address,
         options: {
           ...options,
           ...(onePacket && (!('protocol' in address) || address.protocol === 'udp') && { ops: true }),
         },
         ...(quorum && { quorum }),
+        ...(notify && { notify }),
         ...(sorry !== undefined && {
           sorry: [
             {
@@ -173,17 +178,20 @@ export const documents: fc.Arbitrary<Document> = fc
             },
           ],
         }),
-        destinations: destinations.map(({ name, weight, thresholds, way, port, inhibit, own: ownCheck }) => {
-          const one = ownCheck === undefined ? check : ownCheck;
-          const own = 'port' in address ? address.port : 0;
-          return {
-            name,
-            destination: { address: HOSTS[name]!, port: way.method === 'nat' ? (port ?? own) : own },
-            options: { weight, ...thresholds, ...way },
-            ...(one && { check: one }),
-            ...(inhibit !== undefined && { inhibit }),
-          };
-        }),
+        destinations: destinations.map(
+          ({ name, weight, thresholds, way, port, inhibit, ownNotify, own: ownCheck }) => {
+            const one = ownCheck === undefined ? check : ownCheck;
+            const own = 'port' in address ? address.port : 0;
+            return {
+              name,
+              destination: { address: HOSTS[name]!, port: way.method === 'nat' ? (port ?? own) : own },
+              options: { weight, ...thresholds, ...way },
+              ...(one && { check: one }),
+              ...(inhibit !== undefined && { inhibit }),
+              ...(ownNotify && { notify: ownNotify }),
+            };
+          },
+        ),
       }),
     ),
   }));

@@ -26,6 +26,7 @@ export const surroundings: Surroundings = {
   eventLoopDelay: { mean: 0.001, p99: 0.004, max: 0.01 },
   longestTurn: 0.012,
   control: { clients: 9, requests: 12, failed: 1, refused: 2, timedOut: 3, vanished: 4 },
+  notify: { succeeded: 5, failed: 2, timedOut: 1, dropped: 0 },
 };
 
 export class ObservedDirector implements Observed {

@@ -3,6 +3,7 @@
 import type { Check } from '../../model/check.ts';
 import type { DestinationOptions, ForwardingMethodName } from '../../model/destination.ts';
 import { formatDestination, formatService } from '../../model/naming.ts';
+import type { Notify } from '../../model/notify.ts';
 import type { Protocol, ServiceAddress, ServiceOptions } from '../../model/service.ts';
 import { familyOf, isUnicast, parseAddress, prefixOfMask } from '../../wire/address.ts';
 import { canonical, familyOfText } from '../canonical-address.ts';
@@ -48,6 +49,7 @@ export interface Draft {
   destinations: DestinationDraft[];
   sorry?: DestinationDraft[];
   quorum?: { weight: number; hysteresis: number };
+  notify?: Notify;
 }
 
 export const newDraft = (service: ServiceAddress, scheduler: string): Draft => ({

@@ -143,6 +143,21 @@ function readHttp(check: CheckDraft, each: Statement, { fail, leave }: Reading):
   return true;
 }
 
+/** Returns the words of a script, which keepalived runs without a shell; reports what is not carried over. */
+export function scriptOf(
+  each: Statement,
+  { fail, leave }: Pick<Reading, 'fail' | 'leave'>,
+): readonly string[] {
+  const [, value = ''] = each.words;
+  const [, single] = /^'([^']*)'$/.exec(each.words.slice(1).join(' ')) ?? [];
+  const script = single ?? value;
+  if (/\\|^[^']*'[^']*$/.test(script))
+    fail(each, 'a backslash or a single quote in a script is not supported');
+  if (single === undefined && each.words.length > 2)
+    leave(each, 'keepalived runs the first word alone (quote the script with its arguments)');
+  return scriptWords(script);
+}
+
 function readScript(check: CheckDraft, each: Statement, { fail, leave, words }: Reading): boolean {
   const [keyword, value = ''] = each.words;
   if (keyword === 'misc_timeout') {
@@ -151,13 +166,7 @@ function readScript(check: CheckDraft, each: Statement, { fail, leave, words }: 
     return true;
   }
   if (keyword !== 'misc_path') return false;
-  const [, single] = /^'([^']*)'$/.exec(each.words.slice(1).join(' ')) ?? [];
-  const script = single ?? value;
-  if (/\\|^[^']*'[^']*$/.test(script))
-    fail(each, 'a backslash or a single quote in a script is not supported');
-  words.push(...scriptWords(script));
-  if (single === undefined && each.words.length > 2)
-    leave(each, 'keepalived runs the first word alone (quote the script with its arguments)');
+  words.push(...scriptOf(each, { fail, leave }));
   return true;
 }
 

@@ -1,4 +1,5 @@
 /** Carries over what keepalived does when checks of a virtual server fail: sorry server, inhibit_on_failure, quorum. */
+import type { Notify, NotifyEvent } from '../../model/notify.ts';
 import { DEFAULT_QUORUM } from '../document.ts';
 import {
   addSorryServer,
@@ -7,10 +8,12 @@ import {
   hasConsequences,
   wholeNumber,
 } from './import-result.ts';
-import type { WatchedServer } from './keepalived-check.ts';
+import { scriptOf, type WatchedServer } from './keepalived-check.ts';
 import { firstAddress, type Leave, lastOf, type ServedAddress } from './keepalived-services.ts';
 import type { Statement } from './keepalived-statements.ts';
 import { destinationPort, readWay, type Way } from './keepalived-ways.ts';
+
+type Keywords = Readonly<Partial<Record<NotifyEvent, string>>>;
 
 export interface VirtualServer {
   readonly body: readonly Statement[];
@@ -25,9 +28,18 @@ export function readConsequences(draft: Draft, server: VirtualServer, leave: Lea
   const { body, watched } = server;
   readSorryServer(draft, server, leave);
   readQuorum(draft, body, leave);
+  const own = readNotify(body, { 'quorum-up': 'quorum_up', 'quorum-down': 'quorum_down' }, leave);
+  if (own) draft.notify = own;
   const isInhibited = isSet(body, 'inhibit_on_failure');
-  for (const { statement, destination } of watched)
+  for (const { statement, destination } of watched) {
+    const notify = readNotify(
+      statement.body ?? [],
+      { 'destination-up': 'notify_up', 'destination-down': 'notify_down' },
+      leave,
+    );
+    if (notify) destination.notify = notify;
     setInhibit(destination, isInhibited || isSet(statement.body ?? [], 'inhibit_on_failure'), draft);
+  }
 }
 
 function setInhibit(destination: DestinationDraft, isInhibited: boolean, draft: Draft): void {
@@ -38,6 +50,27 @@ function setInhibit(destination: DestinationDraft, isInhibited: boolean, draft: 
 function isSet(statements: readonly Statement[], keyword: string): boolean {
   const found = lastOf(statements, keyword);
   return found !== undefined && /^(on|true|yes)$/.test(found.words[1] ?? 'on');
+}
+
+/** Reads the programs of events by their keywords; undefined: there are none. */
+function readNotify(body: readonly Statement[], keywords: Keywords, leave: Leave): Notify | undefined {
+  const programs = Object.entries(keywords).flatMap(([event, keyword]) => {
+    const statement = lastOf(body, keyword);
+    if (!statement) return [];
+    // A user may follow the script, which is one word, or in single quotes.
+    const [word = '', script = '', ...others] = statement.words;
+    const [, quoted, user] = /^('[^']*')(.*)$/.exec([script, ...others].join(' ')) ?? [];
+    if ((user ?? others.join(' ')) !== '')
+      leave(statement, 'the user of one script is not supported: script-user is used');
+    let isRead = true;
+    const fail: Leave = (at, why) => {
+      isRead = false;
+      leave(at, why);
+    };
+    const words = scriptOf({ ...statement, words: [word, quoted ?? script] }, { fail, leave });
+    return isRead && words.length > 0 ? [[event, words] as const] : [];
+  });
+  return programs.length > 0 ? Object.fromEntries(programs) : undefined;
 }
 
 function readSorryServer(draft: Draft, { body, served, way }: VirtualServer, leave: Leave): void {

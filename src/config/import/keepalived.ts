@@ -1,6 +1,7 @@
 /** Imports the virtual servers of keepalived.conf(5), as keepalived 2.2.7 reads them. */
 import type { DestinationOptions } from '../../model/destination.ts';
 import { formatDestination, formatService } from '../../model/naming.ts';
+import { schema } from '../schema.ts';
 import { FLAG_BITS } from '../yaml/services.ts';
 import {
   addDestination,
@@ -22,6 +23,7 @@ import {
   firstAddress,
   type Groups,
   type Leave,
+  lastOf,
   protocolOf,
   type ServedAddress,
   servicesOf,
@@ -42,6 +44,7 @@ const READ_ELSEWHERE = new Set([
   ...['protocol', 'weight', 'delay_loop', 'connect_timeout', 'retry', 'delay_before_retry'],
   ...['virtualhost', 'inhibit_on_failure', 'warmup', 'real_server'],
   ...['sorry_server', 'sorry_server_inhibit', 'sorry_server_lvs_method', 'quorum', 'hysteresis'],
+  ...['quorum_up', 'quorum_down', 'notify_up', 'notify_down'],
 ]);
 const NO_COUNTERPART = 'not supported';
 /** Why a VRRP instance is left out. */
@@ -71,8 +74,27 @@ export function importKeepalived(
     else if (each.words[0] === 'vrrp_instance') leave(each, STAYS_WITH_KEEPALIVED);
     else if (each.words[0] !== 'virtual_server_group') leave(each, 'only virtual servers are imported');
   }
+  const globals = statements
+    .filter(({ words }) => words[0] === 'global_defs')
+    .flatMap(({ body = [] }) => body);
+  const scriptUser = drafts.some(usesPrograms)
+    ? scriptUserOf(lastOf(globals, 'script_user'), leave)
+    : undefined;
   const order = (a: LeftOut, b: LeftOut) => (a.file ?? '').localeCompare(b.file ?? '') || a.line - b.line;
-  return { document: documentOf(drafts), leftOut: leftOut.sort(order) };
+  const document = { ...documentOf(drafts), ...(scriptUser !== undefined && { scriptUser }) };
+  return { document, leftOut: leftOut.sort(order) };
+}
+
+const usesPrograms = ({ notify, destinations }: Draft): boolean =>
+  notify !== undefined || destinations.some((each) => each.notify);
+
+/** Reads `script_user USER [GROUP]`. */
+function scriptUserOf(statement: Statement | undefined, leave: Leave): string | undefined {
+  if (!statement) return undefined;
+  const user = statement.words.slice(1, 3).join(':');
+  if (new RegExp(schema.properties['script-user'].pattern).test(user)) return user;
+  leave(statement, 'invalid script_user: expected the names of a user and a group');
+  return undefined;
 }
 
 interface Context {

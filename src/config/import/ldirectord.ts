@@ -1,6 +1,7 @@
 /** Imports the virtual services of ldirectord.cf, as ldirectord 4.12 reads them. */
 import { isIP } from 'node:net';
 import type { DestinationOptions } from '../../model/destination.ts';
+import { formatDestination } from '../../model/naming.ts';
 import type { Protocol, ServiceAddress } from '../../model/service.ts';
 import type { Names } from '../names.ts';
 import { FLAG_BITS } from '../yaml/services.ts';
@@ -30,7 +31,7 @@ const DEFAULT_SCHEDULER = 'wrr';
 /** Global directives about checks and their consequences, which are read with each virtual service. */
 const READ_GLOBALS = new Set([
   ...['checktimeout', 'negotiatetimeout', 'checkinterval', 'checkcount', 'failurecount', 'fork', 'quiescent'],
-  ...['fallback', 'fallback6'],
+  ...['fallback', 'fallback6', 'fallbackcommand'],
 ]);
 /** What the rules do not depend on. */
 const NO_COUNTERPART = 'not supported';
@@ -80,6 +81,7 @@ async function draftOf(
       const why = option(draft, each.value);
       if (why !== undefined) each.leave(why);
     } else if (each.key === 'quiescent') checkQuiescent(each);
+    else if (isCommand(each)) continue;
     else if (each.key === 'fallback' || each.key === 'fallback6') fallback = each;
     else rest.push(each);
   }
@@ -92,9 +94,29 @@ async function draftOf(
   const own = familyOfService(service) === 6 ? 'fallback6' : 'fallback';
   const used = fallback ?? globals.findLast(({ key }) => key === own);
   if (used && !isOff) await readFallback(draft, used, names);
+  const command = directives.findLast(isCommand) ?? globals.findLast(isCommand);
+  if (command && !isOff) readFallbackCommand(draft, command);
   const isQuiescent = [...globals, ...directives].findLast(({ key }) => key === 'quiescent')?.value === 'yes';
   if (!isQuiescent && hasConsequences(draft)) for (const each of draft.destinations) each.inhibit = false;
   return draft;
+}
+
+const isCommand = ({ key }: Directive): boolean => key === 'fallbackcommand';
+
+/** ldirectord passes a state and the virtual service to the program, by a shell. */
+function readFallbackCommand(draft: Draft, { value, leave }: Directive): void {
+  const words = value.replace(/^"(.*)"$/, '$1').split(/\s+/);
+  const { service } = draft;
+  if (!words.every((word) => /^[\w./:@%+=,-]+$/.test(word))) {
+    leave('invalid fallbackcommand: expected a program and arguments without characters of a shell');
+    return;
+  }
+  const virtual =
+    'mark' in service ? [`${service.mark}:`, 'fwm'] : [formatDestination(service), service.protocol];
+  draft.notify = {
+    'service-down': [...words, 'start', ...virtual],
+    'service-up': [...words, 'stop', ...virtual],
+  };
 }
 
 /** Reads `host[:port] [gate|masq|ipip]`: a server that is used while no real server is. */

@@ -31,6 +31,7 @@ export async function expand(context: YamlContext): Promise<Document> {
       ...(serverGateway && { gateway: serverGateway }),
     },
     settings: file.settings ?? {},
+    ...(file['script-user'] !== undefined && { scriptUser: file['script-user'] }),
     timeouts: {
       ...(timeouts.tcp !== undefined && { tcp: timeouts.tcp }),
       ...(timeouts['tcp-fin'] !== undefined && { tcpFin: timeouts['tcp-fin'] }),

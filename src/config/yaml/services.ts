@@ -65,6 +65,7 @@ export async function expandServices(context: YamlContext): Promise<ServiceDocum
         ...{ service, options, destinations },
         ...(sorry.length > 0 && { sorry }),
         ...(quorum && { quorum }),
+        ...(inherited.notify && { notify: inherited.notify }),
       };
       services.push(notes.at(place(path), described));
       if (each.tunnel && context.whole && !destinations.some((one) => one.options.method === 'tunnel'))
@@ -254,6 +255,7 @@ async function destinationOf(
     options,
     ...(check && { check }),
     ...(inhibit !== undefined && { inhibit }),
+    ...(each.notify && { notify: each.notify }),
   });
 }
 

@@ -40,6 +40,7 @@ export function writeYaml(document: Document): string {
           ...(port !== undefined && { port: typeof port === 'number' ? port : port.join('-') }),
         })),
         sync: document.sync && writeSync(document.sync),
+        'script-user': document.scriptUser,
         adopt: document.adopt === 'keep' ? undefined : document.adopt,
         drain: document.drain === DEFAULT_DRAIN ? undefined : document.drain,
         services: document.services.map((each) => writeService(each, document)),
@@ -70,7 +71,7 @@ const writeInterface = ({ device, alias, address, prefix, isShared }: Interface)
 });
 
 function writeService(
-  { service, options, destinations, sorry = [], quorum }: ServiceDocument,
+  { service, options, destinations, sorry = [], quorum, notify }: ServiceDocument,
   document: Document,
 ): object {
   const common: Common = { check: commonCheck(destinations), inhibit: commonInhibit(destinations) };
@@ -87,6 +88,7 @@ function writeService(
       quorum: quorum && quorum.weight !== DEFAULT_QUORUM ? quorum.weight : undefined,
       hysteresis: quorum?.hysteresis || undefined,
       inhibit: common.inhibit,
+      notify,
       sorry: sorry.map((each) => writeDestination(each, {}, document)),
       destinations: destinations.map((each) => writeDestination(each, common, document)),
     },
@@ -127,7 +129,7 @@ const commonInhibit = ([first, ...others]: readonly DestinationDocument[]): bool
 const textOf = (check: Check | undefined): string => JSON.stringify(check) ?? '';
 
 function writeDestination(
-  { name, destination, options, check, inhibit }: DestinationDocument,
+  { name, destination, options, check, inhibit, notify }: DestinationDocument,
   common: Common,
   document: Document,
 ): object {
@@ -141,6 +143,7 @@ function writeDestination(
     tunnel: options.tunnel && pruned({ ...options.tunnel, port: options.tunnel.port || undefined }),
     check: textOf(check) === textOf(common.check) ? undefined : check ? writeCheck(check) : 'none',
     inhibit: inhibit === common.inhibit ? undefined : inhibit,
+    notify,
   });
 }
 

@@ -402,6 +402,37 @@ describe('keepalived: what follows from failed checks', () => {
     ],
   ])('%j', (above, expected) => expect(first(above)).toMatchObject({ ...expected, left: [] }));
 
+  test('its notify scripts are run, as script_user', () => {
+    const imported = keepalived(`global_defs {
+  script_user lvs adm
+}
+virtual_server 10.0.0.1 80 {
+  quorum_up "/bin/mail 'it is up' $X"
+  quorum_down /bin/down
+  real_server 10.0.1.1 80 {
+    notify_up "/bin/up 10.0.1.1 80"
+    notify_down '/bin/down  a'
+  }
+}`);
+    expect(imported.document).toMatchObject({
+      scriptUser: 'lvs:adm',
+      services: [
+        {
+          notify: { 'quorum-up': ['/bin/mail', 'it is up', '$X'], 'quorum-down': ['/bin/down'] },
+          destinations: [
+            {
+              notify: {
+                'destination-up': ['/bin/up', '10.0.1.1', '80'],
+                'destination-down': ['/bin/down', 'a'],
+              },
+            },
+          ],
+        },
+      ],
+    });
+    expect(left(imported)).toEqual(['1: only virtual servers are imported']);
+  });
+
   test('a server with inhibit_on_failure stays in the rules', () => {
     expect(first('inhibit_on_failure').destinations.map(({ inhibit }) => inhibit)).toEqual([
       undefined,
@@ -444,6 +475,15 @@ describe('ldirectord: what follows from failed checks', () => {
     expect(left(imported)).toEqual([]);
   });
 
+  test('a fallbackcommand is run with the state and the virtual service', async () => {
+    const imported = await service('fallbackcommand="/usr/bin/fall -x"');
+    expect(imported.document.services[0]!.notify).toEqual({
+      'service-down': ['/usr/bin/fall', '-x', 'start', '10.0.0.1:80', 'tcp'],
+      'service-up': ['/usr/bin/fall', '-x', 'stop', '10.0.0.1:80', 'tcp'],
+    });
+    expect(left(imported)).toEqual([]);
+  });
+
   test('a quiescent server stays in the rules', async () => {
     const imported = await service('quiescent=yes');
     expect(imported.document.services[0]!.destinations.map(({ inhibit }) => inhibit)).toEqual([
@@ -466,6 +506,10 @@ describe('ldirectord: what follows from failed checks', () => {
     ['fallback=10.0.1.1:80', '4: the destination 10.0.1.1:80 already exists'],
     ['fallback=nowhere', '4: nowhere does not resolve to an IPv4 address and a port'],
     ['fallback6=[fd00::1]:80', '4: invalid fallback6: expected an IPv4 address[:port] [gate|masq|ipip]'],
+    [
+      'fallbackcommand=a | b',
+      '4: invalid fallbackcommand: expected a program and arguments without characters of a shell',
+    ],
     ['quiescent=maybe', '4: invalid quiescent: expected yes or no'],
   ])('%j is reported', async (lines, message) => expect(left(await service(lines))).toEqual([message]));
 });
@@ -699,7 +743,7 @@ test('keepalived: reports every line that it leaves out', () => {
       '  real_server 10.0.1.1 80 {',
       '    weight x',
       '    lvs_method TUN type gue',
-      '    notify_up /bin/true',
+      '    notify_up /bin/true nobody',
       '  }',
       '  real_server 10.0.1.1 80 {',
       '  }',
@@ -734,7 +778,7 @@ test('keepalived: reports every line that it leaves out', () => {
     '14: invalid persistence_granularity: expected a netmask (IPv4) or a prefix length (IPv6)',
     '16: invalid weight: 0 is used',
     '17: a gue tunnel requires a port, and no other tunnel has one: ipip is used',
-    '18: not supported',
+    '18: the user of one script is not supported: script-user is used',
     '20: the destination 10.0.1.1:80 already exists',
     '22: an IPv4 service reaches fd00::1 by the tunnel method only',
     "25: no virtual_server_group of the name 'NONE'",
