@@ -25,6 +25,8 @@ export interface Configuration {
   readonly datapath: string;
   /** `address device`. */
   readonly vips: readonly string[];
+  /** Digests of checks and their consequences, by the name of a service that has some. */
+  readonly checks: Readonly<Record<string, string>>;
   /** What an earlier reload removed and connections still use; an entry without destination: the service itself. */
   readonly draining: readonly {
     readonly service: ServiceAddress;

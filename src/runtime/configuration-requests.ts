@@ -49,12 +49,13 @@ export class ConfigurationRequests implements ConfigurationApi {
 
   /** Resolves with the configuration that was applied last. */
   async configured() {
-    const { commands, vips = [] } = this.#running.config ?? {};
+    const { commands, vips = [], checks = {} } = this.#running.config ?? {};
     return {
       file: resolve(this.#path),
       commands: commands ? unpacked(commands) : [],
       datapath: this.#datapath,
       vips: vips.map(({ address, device }) => `${address} ${device}`),
+      checks,
       draining: this.#running.drains.all,
     };
   }

@@ -3,6 +3,7 @@ import { Worker } from 'node:worker_threads';
 import type { Policy } from '../checks/policy.ts';
 import type { Watched } from '../checks/watch.ts';
 import type { Rule } from '../config/reload/applied-state.ts';
+import type { CheckDigests } from '../config/reload/check-digests.ts';
 import type { Drain } from '../config/reload/reconcile.ts';
 import type { VipAddress } from '../host/vip-addresses.ts';
 import type { Command } from '../model/command.ts';
@@ -27,6 +28,7 @@ export interface ReadConfiguration {
   readonly commands: Packed<Command>;
   readonly watched: Packed<Watched>;
   readonly policies: Packed<Policy>;
+  readonly checks: CheckDigests;
   /** Programs of notify run as this user. Missing: as that of this process. */
   readonly programUser?: ProgramUser;
   readonly vips: readonly VipAddress[];

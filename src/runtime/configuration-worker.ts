@@ -1,6 +1,7 @@
 /** The thread that reads a configuration file and plans its reload, so that neither delays packets. */
 import { createHash } from 'node:crypto';
 import { parentPort, workerData } from 'node:worker_threads';
+import { checkDigests } from '../config/reload/check-digests.ts';
 import { LvsError } from '../model/errors.ts';
 import { hasMarks, type Loaded, loadConfiguration } from './configuration.ts';
 import type { Answer, Phase, PlanRequest, ReadConfiguration, ReloadPlan } from './configuration-thread.ts';
@@ -46,6 +47,7 @@ function describe({
   for (const { parts } of Object.values(packed)) for (const part of parts) digest.update(part);
   return {
     ...packed,
+    checks: checkDigests(document),
     vips,
     interfaces,
     ...(sync && { sync }),

@@ -4,9 +4,11 @@ import { Watch } from '../../src/checks/watch.ts';
 import { compile } from '../../src/config/compile.ts';
 import { parseYaml } from '../../src/config/yaml/parse-yaml.ts';
 import { Director } from '../../src/director/director.ts';
-import { explainedWithChecks, watchedOf, withChecks } from '../../src/runtime/health.ts';
+import { inRules } from '../../src/model/snapshot.ts';
+import { explainedWithChecks, policiesOf, watchedOf, withChecks } from '../../src/runtime/health.ts';
 import { localApi } from '../../src/runtime/local-director.ts';
 import { reloadCommands, runningOf } from '../../src/runtime/reload.ts';
+import { stateOf } from '../../src/web/destination-state.ts';
 import { labNames } from '../support/documents.ts';
 
 const FILE = `
@@ -19,8 +21,8 @@ services:
   - { tcp: '192.168.0.101:81', destinations: [rs1] }
 `;
 
-async function failing() {
-  const { document } = await parseYaml(FILE, 'lvs.yaml', labNames, ['rr', 'wlc']);
+async function failing(file = FILE) {
+  const { document } = await parseYaml(file, 'lvs.yaml', labNames, ['rr', 'wlc']);
   const host = { transmit: () => true, route: () => undefined, isLocal: () => false };
   const director = new Director({ host, maxConnections: 16 });
   const inner = localApi(director, { now: () => 0 });
@@ -31,13 +33,14 @@ async function failing() {
     event: () => {},
     serviceEvent: () => {},
   });
-  await watch.set(watchedOf(document), 0);
+  await watch.set(watchedOf(document), 0, policiesOf(document));
   const api = localApi(director, {
     now: () => 0,
     prepare: (command, now) => watch.adjust(command, now),
     complete: (each, now) => withChecks(each, watch, now),
   });
   await api.apply(compile(document));
+  watch.settled(0);
   watch.tick(0);
   await nextTurn();
   return { document, api, watch };
@@ -111,4 +114,70 @@ test('a destination that is no longer watched gets its weight back', async () =>
   await api.apply(await watch.set([], 0));
   const { services } = await api.snapshot({ services: true });
   expect(services[0]!.destinations.map(({ weight }) => weight)).toEqual([2, 3]);
+});
+
+/** The first server fails and is removed; the second is up, and below the quorum. */
+const SORRY = `
+services:
+  - tcp: 192.168.0.101:80
+    scheduler: rr
+    check: { type: tcp, fall: 1, interval: 1 }
+    quorum: 3
+    destinations: [{ server: rs1, weight: 3, inhibit: false }, { server: rs2, weight: 2 }]
+    sorry: [rs3, { server: 192.168.0.9, inhibit: true, check: { type: tcp, fall: 1, interval: 1 } }]
+`;
+
+test('a service without quorum shows its sorry servers, and what they replace, and a reload changes nothing', async () => {
+  const { document, api, watch } = await failing(SORRY);
+  const { services } = await api.snapshot({ services: true });
+  const [{ destinations, quorum }] = services as [(typeof services)[number]];
+  expect(quorum).toEqual({ quorum: 3, hysteresis: 0, weight: 2, lost: true });
+  const shown = destinations.map(({ address, weight, sorry, removed }) => ({
+    ...{ address, weight },
+    ...(sorry && { sorry }),
+    ...(removed && { removed }),
+  }));
+  expect(shown.toSorted((a, b) => a.address.localeCompare(b.address))).toEqual([
+    { address: '192.168.0.3', weight: 0, removed: true },
+    { address: '192.168.0.4', weight: 0 },
+    { address: '192.168.0.5', weight: 1, sorry: true },
+    { address: '192.168.0.9', weight: 1, sorry: true },
+  ]);
+  expect(inRules(services)[0]!.destinations.map(({ address }) => address)).not.toContain('192.168.0.3');
+  const words = destinations.map((each) => `${each.address} ${stateOf(each).word}`).toSorted();
+  expect(words).toEqual([
+    '192.168.0.3 down',
+    '192.168.0.4 replaced',
+    '192.168.0.5 sorry, in use',
+    '192.168.0.9 sorry, in use',
+  ]);
+  expect(
+    reloadCommands(runningOf({ ...(await api.snapshot({})), services }), document, {
+      commands: compile(document),
+      draining: [],
+    }),
+  ).toEqual({ commands: [], drains: [], manualChanges: [] });
+
+  const { service } = services[0]!;
+  const candidate = {
+    ...{ address: '192.168.0.4', port: 80, weight: 0, why: 'weight 0', method: 'dr' as const },
+  };
+  const explained = explainedWithChecks(
+    {
+      packet: 'x',
+      steps: [
+        { step: 'service', service, near: [], asked: true },
+        {
+          ...{ step: 'scheduler', scheduler: 'rr', rule: 'x', more: 0 },
+          candidates: [{ ...candidate, activeConnections: 0, inactiveConnections: 0, taken: false }],
+        },
+      ],
+      verdict: 'forwarded',
+    },
+    watch,
+    0,
+  );
+  expect(explained.steps[1]).toMatchObject({
+    candidates: [{ why: 'quorum lost: 2 of 3; sorry servers are used' }],
+  });
 });

@@ -4,6 +4,7 @@ import { writeYaml } from '../../config/yaml/write-yaml.ts';
 import { daemonLine, ruleLine } from '../../ipvsadm/rule-line.ts';
 import type { Command } from '../../model/command.ts';
 import { LvsError } from '../../model/errors.ts';
+import { formatService } from '../../model/naming.ts';
 import { type Loaded, loadConfiguration } from '../../runtime/configuration.ts';
 import type { Format } from './formats.ts';
 
@@ -31,6 +32,15 @@ export async function compileConfig(
     for (const command of config.commands) {
       const why = notARule(command);
       if (why) complain(`${path}: ${why}`);
+    }
+  if (format !== 'yaml')
+    for (const { service, sorry, quorum, notify } of config.document.services) {
+      const lost = [sorry && 'sorry servers', quorum && 'the quorum', notify && 'programs for events'];
+      const names = lost.filter(Boolean).join(', ');
+      if (names !== '')
+        complain(
+          `${path}: ${formatService(service)}: ${names}: not rules (lvs-director run carries them out)`,
+        );
     }
   if (format === 'script' && !config.document.director.inside)
     complain(`${path}: director.inside is missing: the script detects the director by it`);

@@ -1,4 +1,5 @@
 /** `lvs-director plan`: prints what a reload with a file would change. */
+import { changedChecks } from '../../config/reload/check-digests.ts';
 import { type Step, stepsOf } from '../../config/reload/plan.ts';
 import type { ConfigurationApi, DirectorApi } from '../../control/director-api.ts';
 import { type Moved, movedClients, SAMPLED_CLIENTS } from '../../director/explain/moved-clients.ts';
@@ -10,6 +11,8 @@ import { reloadCommands, runningOf } from '../../runtime/reload.ts';
 
 export interface Plan {
   readonly steps: readonly Step[];
+  /** Services that remain, and whose checks, sorry servers, quorum or programs change. */
+  readonly checks: readonly string[];
   /** VIPs that the director would add and remove, as `address device`. */
   readonly vips: { readonly added: readonly string[]; readonly removed: readonly string[] };
   /** Manual changes, and whether a reload keeps them. */
@@ -30,6 +33,7 @@ export async function planOf(
   const snapshot = await api.snapshot({ services: true });
   const reconciliation = reloadCommands(runningOf(snapshot), wanted.document, before);
   const { drain, adopt } = wanted.document;
+  const served = new Set(snapshot.services.map(({ service }) => formatService(service)));
   const removals = reconciliation.drains.map(
     ({ service, destination }): Command =>
       destination ? { op: 'delete-destination', service, destination } : { op: 'delete-service', service },
@@ -37,6 +41,7 @@ export async function planOf(
   const vips = wanted.vips.map(({ address, device }) => `${address} ${device}`);
   return {
     steps: stepsOf(snapshot, reconciliation, drain),
+    checks: changedChecks(wanted.document, before.checks).filter((name) => served.has(name)),
     vips: {
       added: vips.filter((each) => !before.vips.includes(each)),
       removed: before.vips.filter((each) => !vips.includes(each)),
@@ -63,13 +68,14 @@ export async function printPlan(
 
 const SIGNS = { add: '+', change: '~', remove: '-' } as const;
 
-export function formatPlan({ steps, vips, manualChanges, adopt, moved }: Plan): string {
+export function formatPlan({ steps, checks, vips, manualChanges, adopt, moved }: Plan): string {
   const lines = [
     ...vips.added.map((vip) => `+ VIP ${vip}`),
     ...steps.map(({ kind, what, how, connections }) => {
       const touched = connections > 0 ? ` (${connections} connections)` : '';
       return `${SIGNS[kind]} ${what}: ${how}${touched}`;
     }),
+    ...checks.map((name) => `~ ${name}: health checks, sorry servers, quorum or programs`),
     ...vips.removed.map((vip) => `- VIP ${vip}`),
     ...moved.map(
       ({ service, share }) => `  ${formatService(service)}: ${percent(share)} of clients would move`,

@@ -114,6 +114,25 @@ async function compiled(text: string, format: Format, file = 'lvs.yaml') {
 }
 
 describe('lvs-director compile', () => {
+  test.each(['ipvsadm', 'json', 'script', 'yaml'] as const)(
+    'reports sorry servers, quorums and programs, which only yaml expresses: %s',
+    async (format) => {
+      const text = `director: { inside: { interface: eth0, address: 10.0.0.1, prefix: 24 } }
+services:
+  - { tcp: '10.0.0.9:80', destinations: [10.0.0.2], sorry: [10.0.0.3], quorum: 2 }
+  - { tcp: '10.0.0.9:81', destinations: [10.0.0.2], notify: { service-down: [a] } }
+`;
+      const { out, complaints } = await compiled(text, format);
+      const lost = [
+        'lvs.yaml: tcp 10.0.0.9:80: sorry servers, the quorum: not rules (lvs-director run carries them out)',
+        'lvs.yaml: tcp 10.0.0.9:81: programs for events: not rules (lvs-director run carries them out)',
+      ];
+      expect(complaints).toEqual(format === 'yaml' ? [] : lost);
+      // The script prepares a sorry server as a real server.
+      expect(out.includes('10.0.0.3')).toBe(format === 'yaml' || format === 'script');
+    },
+  );
+
   test('prints rules in the order of the file, and reports settings that no rule can express', async () => {
     const { status, out, complaints } = await compiled(CONFIG, 'ipvsadm');
     expect(status).toBe(0);

@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { formatPlan, planOf } from '../../../src/cli/director/plan.ts';
 import { compile } from '../../../src/config/compile.ts';
+import { checkDigests } from '../../../src/config/reload/check-digests.ts';
 import { parseYaml } from '../../../src/config/yaml/parse-yaml.ts';
 import { Director } from '../../../src/director/director.ts';
 import type { Command } from '../../../src/model/command.ts';
@@ -39,6 +40,7 @@ async function planned(
     commands: before.commands,
     datapath,
     vips: before.vips.map(({ address, device }) => `${address} ${device}`),
+    checks: checkDigests(before.document),
     draining: [],
   });
   return planOf(await read(to), { snapshot, configured });
@@ -51,6 +53,27 @@ const file = (...services: string[]) =>
 describe('lvs-director plan', () => {
   test('reports when there is nothing to do', async () => {
     expect(formatPlan(await planned(file(WEB), file(WEB), 3))).toBe('no changes\n');
+  });
+
+  test('names services whose checks, sorry servers, quorum or programs change', async () => {
+    const with_ = (text: string) => file(WEB.replace('scheduler: rr', `scheduler: rr, ${text}`));
+    const line = '~ tcp 192.168.0.101:80: health checks, sorry servers, quorum or programs\n';
+    const texts = [
+      'check: { type: tcp }',
+      'check: { type: tcp, fall: 3 }',
+      'sorry: [rs3]',
+      'quorum: 2',
+      'notify: { quorum-up: [a] }',
+      'inhibit: false',
+    ];
+    for (const text of texts) {
+      expect(formatPlan(await planned(file(WEB), with_(text)))).toBe(line);
+      expect(formatPlan(await planned(with_(text), file(WEB)))).toBe(line);
+      expect(formatPlan(await planned(with_(text), with_(text)))).toBe('no changes\n');
+    }
+    expect(formatPlan(await planned(with_(texts[0]!), with_(texts[1]!)))).toBe(line);
+    // A service that is added is named by its rules.
+    expect(formatPlan(await planned(file(), with_(texts[0]!)))).not.toContain('health checks');
   });
 
   test('refuses marks under a kernel path, which does not support them', async () => {

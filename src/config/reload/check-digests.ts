@@ -1,0 +1,38 @@
+/** Compares what files configure beside rules: checks, sorry servers, quorums and programs of services. */
+import { createHash } from 'node:crypto';
+import { formatDestination, formatService } from '../../model/naming.ts';
+import type { DestinationDocument, Document, ServiceDocument } from '../document.ts';
+
+/** Digests by the name of a service. A service without checks and their consequences has none. */
+export type CheckDigests = Readonly<Record<string, string>>;
+
+export const checkDigests = ({ active, services }: Document): CheckDigests =>
+  Object.fromEntries(
+    (active ? services : []).flatMap((each) => {
+      const text = textOf(each);
+      const digest = createHash('sha256').update(text).digest('base64url');
+      return text === '' ? [] : [[formatService(each.service), digest]];
+    }),
+  );
+
+/** Returns the names of services that both files have, and whose checks or their consequences differ. */
+export function changedChecks(document: Document, before: CheckDigests): string[] {
+  const after = checkDigests(document);
+  const names = document.active ? document.services.map(({ service }) => formatService(service)) : [];
+  return names.filter((name) => after[name] !== before[name]);
+}
+
+function textOf({ destinations, sorry = [], quorum, notify }: ServiceDocument): string {
+  const watched = destinations.filter((each) => each.check || each.inhibit !== undefined || each.notify);
+  if (watched.length === 0 && sorry.length === 0 && !quorum && !notify) return '';
+  return JSON.stringify([
+    watched.map(partsOf),
+    sorry.map((each) => [...partsOf(each), each.options]),
+    quorum,
+    notify,
+  ]);
+}
+
+const partsOf = ({ destination, check, inhibit, notify }: DestinationDocument): unknown[] => [
+  ...[formatDestination(destination), check, inhibit, notify],
+];
