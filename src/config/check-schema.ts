@@ -1,4 +1,4 @@
-/** The JSON Schema of the checks of lvs.yaml. */
+/** The JSON Schema of the checks of lvs.yaml, and of what follows from them. */
 import { CHECK_TYPES, RECORD_TYPES } from '../model/check.ts';
 import { NOTIFY_EVENTS } from '../model/notify.ts';
 
@@ -143,8 +143,7 @@ export const CHECK_KEYS = someCheck.properties;
 
 const program = { type: 'array', items: { type: 'string' }, minItems: 1 } as const;
 
-/** Programs for events. */
-export const notify = {
+const notify = {
   type: 'object',
   additionalProperties: false,
   description: `Programs that are run when health changes, each a list of words, by event: ${NOTIFY_EVENTS.join(' ')}. The environment has the facts.`,
@@ -163,4 +162,28 @@ export const destinationNotify = {
   ...notify,
   description: 'Programs for changes of this server, instead of those of its service.',
   properties: { 'destination-up': program, 'destination-down': program },
+} as const;
+
+/** What follows from checks: keys of a service. */
+export const consequences = {
+  quorum: {
+    type: 'integer',
+    minimum: 1,
+    maximum: 2_147_483_647,
+    description:
+      'Sum of the weights of servers that are up, below which sorry servers are used. Default 1: any server.',
+  },
+  hysteresis: {
+    type: 'integer',
+    minimum: 0,
+    maximum: 2_147_483_647,
+    description:
+      'Distance from the quorum: it is lost below quorum - hysteresis, gained at quorum + hysteresis. Default 0.',
+  },
+  inhibit: {
+    type: 'boolean',
+    description:
+      'true: a server that is out of service stays in the rules with weight 0, and keeps its connections; false: it is removed. Default true, and false for sorry servers.',
+  },
+  notify,
 } as const;

@@ -2,7 +2,7 @@
 import type { FromSchema } from 'json-schema-to-ts';
 import { DEFAULT_SETTINGS, FOUR_VALUED, type SettingName, SYNC_PORTS } from '../model/settings.ts';
 import { SYNC_DEFAULTS } from '../model/sync-defaults.ts';
-import { check, destinationNotify, notify } from './check-schema.ts';
+import { check, consequences, destinationNotify } from './check-schema.ts';
 import { cluster, mode } from './cluster-schema.ts';
 import { DEVICE, DEVICE_OR_ALIAS } from './device-names.ts';
 import { DEFAULT_BULK_PORT } from './document.ts';
@@ -37,12 +37,6 @@ const tunnel = {
   required: ['type'],
 } as const;
 
-const inhibit = {
-  type: 'boolean',
-  description:
-    'true: a server that is out of service stays in the rules with weight 0, and keeps its connections; false: it is removed. Default true, and false for sorry servers.',
-} as const;
-
 const inherited = {
   scheduler: {
     type: 'string',
@@ -72,22 +66,7 @@ const inherited = {
   weight,
   tunnel,
   check,
-  quorum: {
-    type: 'integer',
-    minimum: 1,
-    maximum: 2_147_483_647,
-    description:
-      'Sum of the weights of servers that are up, below which sorry servers are used. Default 1: any server.',
-  },
-  hysteresis: {
-    type: 'integer',
-    minimum: 0,
-    maximum: 2_147_483_647,
-    description:
-      'Distance from the quorum: it is lost below quorum - hysteresis, gained at quorum + hysteresis. Default 0.',
-  },
-  inhibit,
-  notify,
+  ...consequences,
 } as const;
 
 const destination = {
@@ -107,7 +86,7 @@ const destination = {
         'lower-threshold': { ...threshold, description: 'Connections below which the overload ends.' },
         tunnel,
         check,
-        inhibit,
+        inhibit: consequences.inhibit,
         notify: destinationNotify,
       },
       required: ['server'],
