@@ -1,10 +1,11 @@
-/** Measures the kernel path: `node dist/bench/offload.js [--quick] [--json] [cost] [live] [upcalls] [schedule] [admit]`. Needs root. */
+/** Measures the kernel path: `node dist/bench/offload.js [--quick] [--json] [cost] [live] [upcalls] [schedule] [admit] [filter]`. Needs root. */
 import { cpus } from 'node:os';
 import { parseArgs } from 'node:util';
 import { Bpf } from '../src/ebpf/bpf.ts';
 import { loadSystem } from '../src/sys/system.ts';
 import { admissions } from './offload-admission.ts';
 import { type Costs, costs, filled, METHODS } from './offload-cost.ts';
+import { filtered } from './offload-filter.ts';
 import { Lane, type LiveFigures } from './offload-live.ts';
 import { LIST_SIZES, selections } from './offload-schedule.ts';
 import { formatUpcalls, type UpcallFigures, upcalls } from './offload-upcalls.ts';
@@ -13,7 +14,7 @@ const FLOWS = [1, 1024, 65_536, 1_048_576];
 const HOOKS = ['xdp', 'tc'] as const;
 
 /** Parts that can be selected. */
-const PARTS = ['cost', 'live', 'upcalls', 'schedule', 'admit'];
+const PARTS = ['cost', 'live', 'upcalls', 'schedule', 'admit', 'filter'];
 
 const { values, positionals } = parseArgs({
   options: { quick: { type: 'boolean', default: false }, json: { type: 'boolean', default: false } },
@@ -92,6 +93,12 @@ if (part('admit')) {
     say(`${scheduler.padEnd(4)} ${String(destinations).padStart(5)} destinations: ${ns}`);
   }
 }
+let filter: Record<string, number> = {};
+if (part('filter')) {
+  say('ns a packet of the filter of mode nlb (tc)');
+  filter = filtered(bpf, rounds);
+  for (const [kind, ns] of Object.entries(filter)) say(`${kind}: ${ns}`);
+}
 if (values.json)
   console.log(
     JSON.stringify({
@@ -103,6 +110,7 @@ if (values.json)
       upcalls: upcalled,
       schedule_ns: scheduled,
       admit_ns: admitted,
+      filter_ns: filter,
     }),
   );
 // Freeing a large table takes time.
