@@ -58,10 +58,8 @@ export const SCRATCH = {
 
 /** Index of the program that makes rows; other indices are numbers of schedulers. */
 export const ADMIT = 0;
-/** Numbers of schedulers are smaller. */
-export const SCHEDULERS_END = 1 + Math.max(...Object.values(SCHEDULER));
-/** Index of the program that forwards packets of one-packet services, which have no rows. */
-export const FORWARD_ONCE = SCHEDULERS_END;
+/** Index of the program that forwards packets of one-packet services, which have no rows; numbers of schedulers are smaller. */
+export const FORWARD_ONCE = 1 + Math.max(...Object.values(SCHEDULER));
 /** Entries of the program array. */
 export const PROGRAMS = FORWARD_ONCE + 1;
 

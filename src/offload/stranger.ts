@@ -51,7 +51,7 @@ import { home } from './home.ts';
 import { type Hook, PACKET } from './hooks.ts';
 import { SERVICE_NUMBER, TO_SERVICE } from './layout.ts';
 import { type Family, loadLength } from './parse.ts';
-import { callProgram, loadScratch, SCHEDULERS_END, SCRATCH } from './scratch.ts';
+import { callProgram, FORWARD_ONCE, loadScratch, SCRATCH } from './scratch.ts';
 import * as stack from './stack.ts';
 import { counted, now } from './track.ts';
 import { findEnd, keepProtocol, type Upcall } from './upcall.ts';
@@ -240,7 +240,7 @@ function unlessScheduled(family: Family, { services }: Arrays, miss: Label): Fra
       : [],
     at(whole, load(W, R1, R0, SERVICE.scheduler)),
     jeq.imm(R1, 0, miss),
-    jge.imm(R1, SCHEDULERS_END, miss),
+    jge.imm(R1, FORWARD_ONCE, miss),
     store(DW, FP, stack.SCHEDULER_NUMBER, R1),
   ];
 }
