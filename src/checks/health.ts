@@ -54,6 +54,19 @@ export class Health {
     return this.#enter(this.#next(down, up), now);
   }
 
+  /**
+   * Goes on with the weight that another process has left, 0 to `configured`: the first checks confirm it or not. `now`: ms.
+   */
+  resume(weight: number, configured: number, now: number): void {
+    if (configured === 0 || weight >= configured) return;
+    this.#message = 'as a former director has left it';
+    if (weight === 0) this.#enter('down', now);
+    else if (this.#check.slowStart > 0) {
+      this.#enter('growing', now);
+      this.#since = now - (this.#check.slowStart * 1000 * weight) / configured;
+    }
+  }
+
   /** Advances the time. Reports whether the state changed. */
   tick(now: number): boolean {
     const grown = this.#state === 'growing' && now - this.#since >= this.#check.slowStart * 1000;

@@ -83,6 +83,20 @@ export class Members {
     return this.#services.get(formatService(service))?.members.get(formatDestination(destination));
   }
 
+  /** Makes a destination known that another process has left with `weight`. `options`: as configured. */
+  resume(
+    service: ServiceAddress,
+    destination: DestinationAddress,
+    options: DestinationOptions,
+    weight: number,
+  ): void {
+    const key = formatService(service);
+    const name = formatDestination(destination);
+    const isSorry = this.#policies.get(key)?.sorry.some((each) => nameOf(each) === name) ?? false;
+    this.#serviceOf(service).members.set(name, { destination, options, isSorry, weight, isPresent: true });
+    if (this.#policies.has(key)) this.#changed.add(key);
+  }
+
   /** Yields the members of a service. */
   *of(service: ServiceAddress): Generator<Member> {
     yield* this.#services.get(formatService(service))?.members.values() ?? [];

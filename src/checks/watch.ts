@@ -1,7 +1,7 @@
 /** Schedules the health checks of destinations and turns their results into weights. */
 import type { Check, CheckSnapshot, HealthState } from '../model/check.ts';
 import type { Command } from '../model/command.ts';
-import type { DestinationAddress } from '../model/destination.ts';
+import type { DestinationAddress, DestinationOptions } from '../model/destination.ts';
 import { formatDestination, formatService } from '../model/naming.ts';
 import type { ServiceAddress } from '../model/service.ts';
 import { Slice } from '../model/slice.ts';
@@ -51,6 +51,12 @@ export interface WatchOptions {
 
 /** ms between two updates of weights during slow start. */
 const SLOW_START_UPDATE_MS = 1000;
+
+/** What another process has left of a destination: options with the weight in effect, and the weight that was configured. */
+export interface ResumedOptions {
+  readonly options: DestinationOptions;
+  readonly configured: number;
+}
 
 interface Entry {
   readonly watched: Watched;
@@ -123,6 +129,19 @@ export class Watch implements Disposable {
    */
   adjust(command: Command, now: number): Command | undefined {
     return this.#members.adjust(command, now);
+  }
+
+  /**
+   * Makes a destination known that another process has left with `weight`, and returns its configured weight. `configured`: the
+   * weight of the file that this process had applied, if it has the destination. `now`: ms.
+   */
+  resume(at: Pick<Watched, 'service' | 'destination'>, left: ResumedOptions, now: number): void {
+    const { options, configured } = left;
+    const { weight = 1 } = options;
+    const entry = this.#entries.get(keyOf(at.service, at.destination));
+    const wanted = entry && weight < configured ? configured : weight;
+    entry?.health.resume(weight, wanted, now);
+    this.#members.resume(at.service, at.destination, { ...options, weight: wanted }, weight);
   }
 
   /** Starts the checks that are due. Call it every 100 ms. */

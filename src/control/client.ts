@@ -96,9 +96,9 @@ export class ControlClient implements DirectorApi, ConfigurationApi, PacketApi, 
   }
 
   /** Makes the director end, and resolves with its name in this network namespace. */
-  async stop(): Promise<string> {
+  async stop(keep: boolean): Promise<string> {
     let stopping: string | undefined;
-    for await (const answer of this.#ask({ version: VERSION, ask: 'stop' }))
+    for await (const answer of this.#ask({ version: VERSION, ask: keep ? 'stop-keep' : 'stop' }))
       if ('stopping' in answer) stopping = answer.stopping;
     if (stopping === undefined) throw protocolError('incomplete answer: name of the director missing');
     return stopping;

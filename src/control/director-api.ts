@@ -72,8 +72,11 @@ export interface DirectorApi {
   connections(): AsyncIterable<readonly ConnectionSnapshot[]>;
   readonly configuration?: ConfigurationApi;
   readonly packets?: PacketApi;
-  /** Makes the director end soon, which restores the host. Resolves with the director's name in its network namespace. */
-  readonly stop?: () => Promise<string>;
+  /**
+   * Makes the director end soon. The host is restored, or, with `keep`, the kernel path goes on for the next director. Resolves
+   * with the director's name in its network namespace.
+   */
+  readonly stop?: (keep: boolean) => Promise<string>;
 }
 
 /** Reports whether both addresses name the same service. */

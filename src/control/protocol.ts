@@ -24,7 +24,7 @@ export const MAX_COMMANDS = 10_000;
 export type Request =
   | { readonly version: number; readonly ask: 'apply'; readonly commands: readonly Command[] }
   | { readonly version: number; readonly ask: 'snapshot'; readonly parts: SnapshotParts }
-  | { readonly version: number; readonly ask: 'connections' | 'reload' | 'configured' | 'stop' }
+  | { readonly version: number; readonly ask: 'connections' | 'reload' | 'configured' | 'stop' | 'stop-keep' }
   /** `octets`: an IP packet, base64. */
   | { readonly version: number; readonly ask: 'explain'; readonly octets: string }
   | { readonly version: number; readonly ask: 'capture'; readonly service: ServiceAddress };
@@ -60,8 +60,8 @@ export function parseRequest(line: string): Request {
     throw protocolError(
       `protocol version ${typeof version === 'number' ? version : '(missing)'}: not supported: expected ${VERSION} (use a client of the director's release)`,
     );
-  if (ask === 'connections' || ask === 'reload' || ask === 'configured' || ask === 'stop')
-    return { version: VERSION, ask };
+  if (ask === 'connections' || ask === 'reload' || ask === 'configured') return { version: VERSION, ask };
+  if (ask === 'stop' || ask === 'stop-keep') return { version: VERSION, ask };
   if (ask === 'snapshot') {
     const { parts } = request;
     if (isParts(parts)) return { version: VERSION, ask, parts };

@@ -63,7 +63,8 @@ async function* answersTo(line: string, api: DirectorApi): AsyncGenerator<Answer
       break;
     }
     case 'stop':
-      yield { stopping: await stopOf(api)() };
+    case 'stop-keep':
+      yield { stopping: await stopOf(api)(request.ask === 'stop-keep') };
       break;
     case 'explain':
       yield { explanation: await packetsOf(api).explain(Buffer.from(request.octets, 'base64')) };
@@ -82,7 +83,7 @@ function configurationOf({ configuration }: DirectorApi): ConfigurationApi {
   throw new LvsError('UNAVAILABLE', 'configuration: not available on this director');
 }
 
-function stopOf({ stop }: DirectorApi): () => Promise<string> {
+function stopOf({ stop }: DirectorApi): NonNullable<DirectorApi['stop']> {
   if (stop) return stop;
   throw new LvsError('UNAVAILABLE', 'stop: not available on this director');
 }

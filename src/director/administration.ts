@@ -32,6 +32,9 @@ const MAX_WEIGHT = 0x7fffffff;
 const MAX_MARK = 0xffffffff;
 const MAX_PORT = 0xffff;
 
+/** By number, less 1, in records. */
+export const schedulerNames: readonly string[] = Object.keys(schedulers);
+
 /** The registries of services and destinations. */
 export interface Configuration {
   readonly services: ServiceRegistry;
@@ -49,7 +52,7 @@ export function addService(into: Configuration, name: ServiceAddress, options: S
     throw new LvsError('SERVICE_EXISTS', `service ${formatService(name)} already exists`);
   checkService(key, name, options);
   const service = into.services.make(key, options);
-  configure(into, service, options);
+  configureService(into, service, options);
   into.services.add(service);
 }
 
@@ -57,7 +60,7 @@ export function addService(into: Configuration, name: ServiceAddress, options: S
 export function editService(into: Configuration, name: ServiceAddress, options: ServiceOptions): void {
   const service = requireService(into, name);
   checkService(service, name, options);
-  configure(into, service, options);
+  configureService(into, service, options);
 }
 
 /** `now`: ms, as in the two functions below. */
@@ -211,13 +214,23 @@ function checkService(key: ServiceKey, name: ServiceAddress, options: ServiceOpt
     );
 }
 
-function configure(into: Configuration, service: Service, options: ServiceOptions): void {
+/** Sets the options of a service, and makes its scheduler unless it stays the same. */
+export function configureService(
+  into: Pick<Configuration, 'settings' | 'random'>,
+  service: Service,
+  options: ServiceOptions,
+): void {
   const was = service.options;
   const isSameScheduler =
     service.scheduler !== undefined &&
     was.scheduler === options.scheduler &&
     (was.schedulerFlags ?? 0) === (options.schedulerFlags ?? 0);
   service.configure(options, granularity(service.family, options));
+  const { scheduler, engine } = options;
+  service.setNames(
+    schedulerNames.indexOf(scheduler) + 1,
+    engine === undefined ? 0 : engineNames.indexOf(engine) + 1,
+  );
   if (isSameScheduler) return;
   const factory: SchedulerFactory = (schedulers as Readonly<Record<string, SchedulerFactory>>)[
     options.scheduler

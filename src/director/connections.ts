@@ -1,5 +1,6 @@
 /** The connection table of a director: rows of src/table, in memory of this process, with a timer for each. */
 import { type FiveTuple, NONE, type Row } from '../model/connection.ts';
+import { type Adopted, AdoptedRows } from '../table/adopted-rows.ts';
 import { DestinationRecords } from '../table/destination-records.ts';
 import { secretsFrom } from '../table/homes.ts';
 import { TRACK } from '../table/layout.ts';
@@ -36,6 +37,8 @@ export interface TableOptions {
   readonly records?: DestinationRecords;
   /** The clock of rows whose timers programs of the kernel restart; without it, a timer wheel has the timers. */
   readonly ticks?: Ticks | undefined;
+  /** The secrets of a table that another process has left in `memory`: `adopt` has to be called. Default: a new table. */
+  readonly secrets?: Uint32Array<ArrayBuffer> | undefined;
 }
 
 /** Attempts to add a row while a program of the kernel publishes one with the same ends, which takes it about 1 us. */
@@ -62,15 +65,23 @@ export class ConnectionTable extends ConnectionFields {
   /** The callback of `expire`. */
   #onExpired: (row: Row) => boolean = () => false;
 
-  constructor({ limit, seed, memory = ordinaryMemory, records, ticks }: TableOptions) {
-    const secrets = secretsFrom(seed);
-    const rows = new Rows({ limit, secrets, memory, records: records ?? new DestinationRecords(memory) });
+  constructor({ limit, seed, memory = ordinaryMemory, records, ticks, secrets: left }: TableOptions) {
+    const secrets = left ?? secretsFrom(seed);
+    const options = { limit, secrets, memory, records: records ?? new DestinationRecords(memory) };
+    const rows = left ? new AdoptedRows(options) : new Rows(options);
     super(rows);
     this.#rows = rows;
     this.secrets = secrets;
     this.capacity = limit;
     this.#scan = ticks && new RowScan(this.#rows, ticks);
     this.#expiry = this.#scan ?? new TimerWheel(this.#rows.capacity);
+  }
+
+  /** Examines, repairs and counts the rows that another process has left. Throws UnfitMemory. */
+  adopt(isDestination: (number: number) => boolean): Promise<Adopted> {
+    const rows = this.#rows;
+    if (!(rows instanceof AdoptedRows)) throw new Error('a new table: nothing to adopt');
+    return rows.adopt(isDestination);
   }
 
   /** Returns the records of destinations, which rows name by number. */

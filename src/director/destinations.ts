@@ -75,6 +75,29 @@ export class DestinationRegistry {
     return destination;
   }
 
+  /** Takes over a record that another process has left; `recycle` has to be called after the last one. */
+  adopt(index: number, service: Service): RealDestination {
+    const records = this.#records;
+    const address = records.copyAddress(index, new Uint32Array(4));
+    const destination = new RealDestination(index, service, address, records.port(index), records);
+    destination.resume();
+    while (this.all.length <= index) this.all.push(undefined);
+    this.all[index] = destination;
+    this.addresses.add(address);
+    this.#enterEndpoint(destination);
+    if (destination.available) return destination;
+    this.#removed.add(destination);
+    if (destination.hidden) this.#hidden++;
+    else if (destination.references > 0) this.mayBeAbandoned = true;
+    return destination;
+  }
+
+  /** Makes the numbers available that no adopted destination has. */
+  recycle(): void {
+    for (let index = this.all.length - 1; index > 0; index--)
+      if (this.all[index] === undefined) this.#free.push(index);
+  }
+
   /**
    * Returns the hidden destination at that address and port, for connections of another director; undefined if there are too
    * many. It is deleted like a removed one. `service`: that of all hidden destinations.

@@ -27,6 +27,7 @@ import {
   serviceAddress,
   serviceKey,
 } from './administration.ts';
+import { adoptRules } from './adoption.ts';
 import { ConnectionTable } from './connections.ts';
 import { DirectorCore } from './core.ts';
 import { Estimator } from './estimator.ts';
@@ -58,6 +59,8 @@ export interface DirectorOptions {
   readonly memory?: TableMemory;
   /** The table in that memory, if it was made before; default: a new one. */
   readonly table?: ConnectionTable;
+  /** Another process has left the memory, and the rows of `table` were adopted: rules and settings are taken from it. */
+  readonly isAdopted?: boolean;
   /** The clock by which programs of the kernel restart timers in rows; without it, no program does. */
   readonly ticks?: Ticks;
   /** Interval of the estimator, ms; rates are per second of a period of 2000. */
@@ -106,6 +109,7 @@ export class Director {
       { host: this.#host, settings, nextId, errorLimit },
       this.#draws.next,
     );
+    if (options.isAdopted) adoptRules(this.context, memory, ticks!);
     this.#datapath = new Datapath(this.context);
     this.#estimator = new Estimator(this.context, options.estimatorPeriod);
     this.#abandoned = new AbandonedConnections(this.context);

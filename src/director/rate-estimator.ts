@@ -57,6 +57,12 @@ export class Meter {
     }
   }
 
+  /** Takes the counters as read before: a former process counted them, and they are no rate of this one. */
+  resume(): void {
+    const at = this.#at;
+    this.#values.copyWithin(at + READ, at, at + FIELDS);
+  }
+
   /** Resets the totals to the last reading, and the rates to 0. */
   zero(): void {
     const at = this.#at;

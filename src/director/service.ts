@@ -20,6 +20,8 @@ import {
 import type { ServiceRecords } from '../table/service-records.ts';
 import { type Address, ANY6 } from '../wire/address.ts';
 import { Meter } from './rate-estimator.ts';
+import { METHOD_NUMBERS, recordedMethod, recordedTunnel } from './recorded-options.ts';
+import { RecordedPosition } from './recorded-position.ts';
 
 /** The identity of a service. */
 export interface ServiceKey {
@@ -94,6 +96,22 @@ export class Service implements VirtualService {
     );
   }
 
+  /** Records the numbers of the scheduler and of the persistence engine by name, for the next director; 0: none. */
+  setNames(scheduler: number, engine: number): void {
+    const { index, options } = this;
+    this.#records.setHalf(index, SERVICE.schedulerName, scheduler | (engine << 8));
+    this.#records.setHalf(index, SERVICE.schedulerFlags, options.schedulerFlags ?? 0);
+  }
+
+  /** Takes over the destinations that another process has left, newest first. */
+  adopt(destinations: readonly RealDestination[]): void {
+    for (const destination of destinations) {
+      this.destinations.push(destination);
+      this.#byEndpoint.set(endpointOf(destination.address, destination.port), destination);
+    }
+    this.#list();
+  }
+
   /**
    * Sets the bytes of the longest packet that programs forward to whichever destination is selected (0: none), and whether
    * it must not be fragmented then.
@@ -142,60 +160,10 @@ export class Service implements VirtualService {
   }
 }
 
-/** A scheduler's position in the service's record. */
-class RecordedPosition implements SchedulerPosition {
-  readonly #index: number;
-  readonly #records: ServiceRecords;
-
-  constructor(index: number, records: ServiceRecords) {
-    this.#index = index;
-    this.#records = records;
-  }
-
-  get last(): number {
-    return this.#records.word(this.#index, SERVICE.last);
-  }
-
-  set last(last: number) {
-    this.#records.setWord(this.#index, SERVICE.last, last);
-  }
-
-  get level(): number {
-    return this.#records.word(this.#index, SERVICE.level);
-  }
-
-  set level(level: number) {
-    this.#records.setWord(this.#index, SERVICE.level, level);
-  }
-
-  get step(): number {
-    return this.#records.word(this.#index, SERVICE.step);
-  }
-
-  set step(step: number) {
-    this.#records.setWord(this.#index, SERVICE.step, step);
-  }
-
-  get top(): number {
-    return this.#records.word(this.#index, SERVICE.top);
-  }
-
-  set top(top: number) {
-    this.#records.setWord(this.#index, SERVICE.top, top);
-  }
-
-  setTable(destinations: readonly Destination[]): void {
-    this.#records.setTable(this.#index, destinations as readonly RealDestination[]);
-  }
-}
-
 const endpointOf = (address: Address, port: number): string =>
   `${address[0]} ${address[1]} ${address[2]} ${address[3]} ${port}`;
 
 export const PLAIN_TUNNEL: TunnelOptions = { type: 'ipip', port: 0, checksum: 'none' };
-
-/** Methods of new connections; the numbers of include/uapi/linux/ip_vs.h, Linux 6.1. */
-export const METHOD_NUMBERS: Readonly<Record<ForwardingMethodName, number>> = { nat: 0, tunnel: 2, dr: 3 };
 
 /**
  * A destination at run time: a view of its record, which programs of the kernel schedule and count by. Connections refer
@@ -288,6 +256,12 @@ export class RealDestination implements Destination {
 
   set overloaded(overloaded: boolean) {
     this.#setWord(DESTINATION.overloaded, overloaded ? 1 : 0);
+  }
+
+  /** Reads method and tunnel of a record that another process has left. */
+  resume(): void {
+    this.method = recordedMethod(this.#records, this.index);
+    this.tunnel = recordedTunnel(this.#records, this.index);
   }
 
   /** Returns the connections and templates that are bound to it. */

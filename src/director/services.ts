@@ -1,6 +1,10 @@
 /** Virtual services by address, port and mark, and the order in which a packet is matched against them. */
+
 import { FTP_DATA_PORT, FTP_PORT, type ServiceOptions } from '../model/service.ts';
+import { portInPacketOrder } from '../table/packet-order.ts';
+import { SERVICE } from '../table/record-layout.ts';
 import type { ServiceRecords } from '../table/service-records.ts';
+import { assertFit } from '../table/unfit-memory.ts';
 import { type Address, ANY4, ANY6, sameAddress } from '../wire/address.ts';
 import { mix } from '../wire/hash.ts';
 import { TCP } from '../wire/tcp.ts';
@@ -46,6 +50,33 @@ export class ServiceRegistry {
   /** Makes a service, which `add` makes known. Throws an LvsError if there is no room for its record. */
   make(key: ServiceKey, options: ServiceOptions): Service {
     return new Service(this.#records.make(key), key, options, this.#records);
+  }
+
+  /** Takes over the records that another process has left, in the order of their addition. Throws UnfitMemory. */
+  adopt(
+    isDestination: (number: number) => boolean,
+    optionsOf: (records: ServiceRecords, index: number) => ServiceOptions,
+  ): Service[] {
+    const records = this.#records;
+    return records.adopt(isDestination).map((index) => {
+      const protocol = records.half(index, SERVICE.protocol);
+      const key: ServiceKey = {
+        protocol: protocol & 0xff,
+        family: protocol >>> 8 === 4 ? 4 : 6,
+        address: records.address(index, SERVICE.address),
+        port: portInPacketOrder(records.half(index, SERVICE.port)),
+        mark: records.word(index, SERVICE.mark) >>> 0,
+      };
+      assertFit(this.get(key) === undefined, () => `service ${index}: another one has its address`);
+      const service = new Service(index, key, optionsOf(records, index), records);
+      this.add(service);
+      return service;
+    });
+  }
+
+  /** Returns the numbers of the destinations in the list of a service, newest first. */
+  listed({ index }: Service): readonly number[] {
+    return this.#records.list(index);
   }
 
   add(service: Service): void {

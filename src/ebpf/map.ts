@@ -25,6 +25,10 @@ const CREATE = { type: 0, keySize: 4, valueSize: 8, maxEntries: 12, flags: 16, n
 const ELEMENT = { map: 0, key: 8, value: 16, flags: 24, size: 32 } as const;
 const BATCH = { from: 0, to: 8, keys: 16, values: 24, count: 32, map: 36, size: 56 } as const;
 
+/** Information about a map: offsets in union bpf_attr and in struct bpf_map_info. */
+const INFO = { descriptor: 0, length: 4, into: 8, size: 16 } as const;
+const MAP_INFO = { type: 0, keySize: 8, valueSize: 12, entries: 16, flags: 20, size: 24 } as const;
+
 export interface MapOptions {
   readonly type: MapType;
   /** Bytes. */
@@ -36,30 +40,57 @@ export interface MapOptions {
   readonly mapped?: boolean;
 }
 
+/** Returns the options that a map was made with, the name apart. Throws SystemCallError. */
+export function mapOptions(bpf: Bpf, descriptor: number): MapOptions {
+  return bpf.arena.lend(MAP_INFO.size, ({ address, view }) => {
+    bpf.call('OBJ_GET_INFO_BY_FD', INFO.size, (attributes) => {
+      attributes.setUint32(INFO.descriptor, descriptor, true);
+      attributes.setUint32(INFO.length, MAP_INFO.size, true);
+      setUint64(attributes, INFO.into, address);
+    });
+    const word = (field: number) => view.getUint32(field, true);
+    const type = (Object.keys(MAP_TYPES) as MapType[]).find(
+      (each) => MAP_TYPES[each] === word(MAP_INFO.type),
+    );
+    return {
+      type: type ?? 'hash',
+      keySize: word(MAP_INFO.keySize),
+      valueSize: word(MAP_INFO.valueSize),
+      entries: word(MAP_INFO.entries),
+      mapped: (word(MAP_INFO.flags) & MMAPABLE) !== 0,
+    };
+  });
+}
+
 export class BpfMap implements Disposable {
   readonly options: MapOptions;
   readonly descriptor: number;
   readonly #bpf: Bpf;
   readonly #valueSize: number;
 
-  /** `processors`: number of values that a per-CPU map has for a key. Throws SystemCallError. */
-  constructor(bpf: Bpf, options: MapOptions, processors = 1) {
+  /**
+   * `processors`: number of values that a per-CPU map has for a key. `descriptor`: of a map that was made with the options,
+   * default: makes one. Throws SystemCallError.
+   */
+  constructor(bpf: Bpf, options: MapOptions, processors = 1, descriptor?: number) {
     const { type, keySize, valueSize, entries, name = '', mapped = false } = options;
     this.#bpf = bpf;
     this.options = options;
     this.#valueSize = type === 'perCpuArray' ? Math.ceil(valueSize / 8) * 8 * processors : valueSize;
-    this.descriptor = bpf.call('MAP_CREATE', CREATE.size, (attributes) => {
-      attributes.setUint32(CREATE.type, MAP_TYPES[type], true);
-      attributes.setUint32(CREATE.keySize, keySize, true);
-      attributes.setUint32(CREATE.valueSize, valueSize, true);
-      attributes.setUint32(CREATE.maxEntries, entries, true);
-      attributes.setUint32(
-        CREATE.flags,
-        (mapped ? MMAPABLE : 0) | (type === 'lpmTrie' ? NO_PREALLOCATION : 0),
-        true,
-      );
-      setName(attributes, CREATE.name, name);
-    });
+    this.descriptor =
+      descriptor ??
+      bpf.call('MAP_CREATE', CREATE.size, (attributes) => {
+        attributes.setUint32(CREATE.type, MAP_TYPES[type], true);
+        attributes.setUint32(CREATE.keySize, keySize, true);
+        attributes.setUint32(CREATE.valueSize, valueSize, true);
+        attributes.setUint32(CREATE.maxEntries, entries, true);
+        attributes.setUint32(
+          CREATE.flags,
+          (mapped ? MMAPABLE : 0) | (type === 'lpmTrie' ? NO_PREALLOCATION : 0),
+          true,
+        );
+        setName(attributes, CREATE.name, name);
+      });
   }
 
   /** Maps all values of a map that was made with `mapped`; values are aligned to 8 bytes. Throws SystemCallError. */

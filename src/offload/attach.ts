@@ -34,6 +34,8 @@ export class Attachments implements Disposable {
   readonly #tc: TcAttach | undefined;
   readonly #attach: (interfaceIndex: number) => Attached;
   readonly #places = new Map<number, Attached>();
+  /** Interfaces to attach to by `begin`; undefined: it was called. */
+  #waiting: Set<number> | undefined;
 
   /** Throws VerifierError. */
   constructor(bpf: Bpf, { hook, role, code, tcx = true, pins }: AttachmentOptions) {
@@ -57,8 +59,27 @@ export class Attachments implements Disposable {
     }
   }
 
+  /** Attaches nothing before `begin`: the program that another process left goes on until then. */
+  wait(): void {
+    this.#waiting = new Set();
+  }
+
+  /** Attaches what `attach` has been called for since `wait`, and detaches what else another process left. */
+  begin(): void {
+    const waiting = this.#waiting ?? [];
+    this.#waiting = undefined;
+    for (const interfaceIndex of waiting) this.attach(interfaceIndex);
+    const own = new Set([...this.#places.keys()].map((interfaceIndex) => this.#pinOf(interfaceIndex)));
+    for (const name of this.#pins?.names ?? [])
+      if (name.startsWith(LINK_PIN) && !own.has(name)) this.#pins?.remove(name);
+  }
+
   /** Attaches the program unless it is attached, and returns what was needed. Throws SystemCallError. */
   attach(interfaceIndex: number): 'unchanged' | 'attached' | 'restored' {
+    if (this.#waiting !== undefined) {
+      this.#waiting.add(interfaceIndex);
+      return 'attached';
+    }
     const place = this.#places.get(interfaceIndex);
     if (place?.attached) return 'unchanged';
     this.#dropDetached();

@@ -23,7 +23,7 @@ export interface EntryProgramOptions extends Pick<ProgramOptions, 'type' | 'name
 }
 
 /** Begins the names of pinned program arrays of entries. */
-const ENTRY_PIN = 'entry-';
+export const ENTRY_PIN = 'entry-';
 
 export class EntryProgram implements Disposable {
   /** Descriptor of the entry program. */

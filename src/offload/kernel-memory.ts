@@ -1,6 +1,7 @@
 /** Memory of the connection table that programs of the kernel map, too. */
+
 import type { Bpf } from '../ebpf/bpf.ts';
-import { BpfMap } from '../ebpf/map.ts';
+import { BpfMap, mapOptions } from '../ebpf/map.ts';
 import { LvsError } from '../model/errors.ts';
 import { ordinaryMemory, type Region, type RegionName, type TableMemory } from '../table/memory.ts';
 import {
@@ -11,6 +12,7 @@ import {
   NEXT_HOP_BYTES,
   SERVICE_BYTES,
 } from '../table/record-layout.ts';
+import { assertFit } from '../table/unfit-memory.ts';
 import type { Pins } from './pins.ts';
 
 /** The arrays that programs use. */
@@ -25,7 +27,11 @@ const SHARED: readonly RegionName[] = [
   'nextHops',
   'settings',
   'counters',
+  // Programs do not use it: it is kept for the next director.
+  'templates',
 ];
+/** Arrays that are made when they are needed. */
+const OPTIONAL: readonly RegionName[] = ['templates'];
 /** Arrays that grow have their full size from the start: programs are emitted for one map. */
 const FULL_BYTES: Partial<Record<RegionName, number>> = {
   destinations: MAX_RECORDS * DESTINATION_BYTES,
@@ -40,12 +46,45 @@ const REACHABLE_BYTES = 2 ** 29;
 export class KernelMemory implements TableMemory {
   readonly #bpf: Bpf;
   readonly #pins: Pins | undefined;
+  /** Its arrays are those of another process. */
+  #isOpened = false;
   readonly #regions = new Map<RegionName, { readonly map: BpfMap; readonly region: Region }>();
 
   /** `pins`: keep the arrays beyond this process. */
   constructor(bpf: Bpf, pins?: Pins) {
     this.#bpf = bpf;
     this.#pins = pins;
+  }
+
+  /** Opens the arrays that another process has left. Throws UnfitMemory if one is missing or is none, SystemCallError. */
+  open(): void {
+    this.#isOpened = true;
+    const pins = this.#pins!;
+    for (const name of SHARED) {
+      if (!pins.has(name)) {
+        assertFit(OPTIONAL.includes(name), () => `array ${name}: missing`);
+        continue;
+      }
+      const descriptor = pins.open(name);
+      const options = mapOptions(this.#bpf, descriptor);
+      const { type, keySize, entries, mapped, valueSize } = options;
+      assertFit(
+        type === 'array' &&
+          keySize === 4 &&
+          entries === 1 &&
+          mapped === true &&
+          valueSize >= (FULL_BYTES[name] ?? 1),
+        () => `array ${name}: another type or size`,
+      );
+      const map = new BpfMap(this.#bpf, options, 1, descriptor);
+      const { buffer, byteOffset } = map.mapped().bytes;
+      this.#regions.set(name, { map, region: { buffer, offset: byteOffset } });
+    }
+  }
+
+  /** Reports whether the array has exactly so many bytes. */
+  isSized(name: RegionName, bytes: number): boolean {
+    return this.#regions.get(name)?.map.options.valueSize === bytes;
   }
 
   /** Bytes of the kernel's memory. */
@@ -58,6 +97,10 @@ export class KernelMemory implements TableMemory {
     if (!SHARED.includes(name)) return ordinaryMemory.reserve(name, bytes);
     const known = this.#regions.get(name);
     if (known && bytes <= known.map.options.valueSize) return known.region;
+    assertFit(
+      !known || !this.#isOpened,
+      () => `array ${name}: ${known?.map.options.valueSize} bytes: expected ${bytes}`,
+    );
     if (bytes >= REACHABLE_BYTES)
       throw new LvsError(
         'UNAVAILABLE',
@@ -78,6 +121,10 @@ export class KernelMemory implements TableMemory {
     const region: Region = { buffer, offset: byteOffset };
     this.#regions.set(name, { map, region });
     return region;
+  }
+
+  has(name: RegionName): boolean {
+    return this.#regions.has(name);
   }
 
   /** Returns the descriptor of an array that programs use. Throws RangeError if it was not reserved. */

@@ -43,6 +43,34 @@ export class NextHops {
     this.#records = new Records(memory, 'nextHops', NEXT_HOP_BYTES);
   }
 
+  /**
+   * Takes over the next hops that another process has left. `userOf` returns an address that packets by it are sent to;
+   * undefined: none is known, and the next hop is withdrawn.
+   */
+  adopt(userOf: (number: number) => Address | undefined): void {
+    const records = this.#records;
+    records.reserveAll();
+    for (let number = 1; number < MAX_RECORDS; number++) {
+      const isUsable = records.word(number, NEXT_HOP.interface) !== 0;
+      const to = userOf(number);
+      if (!isUsable && to === undefined) continue;
+      while (this.#hops.length <= number) this.#hops.push(undefined);
+      const hop = this.#read(number);
+      if (isUsable && to !== undefined) this.#enter(number, hop, to);
+      else {
+        records.setWord(number, NEXT_HOP.interface, 0);
+        this.#withdrawn.add(number);
+      }
+    }
+    for (let number = this.#hops.length - 1; number > 0; number--)
+      if (this.#hops[number] === undefined && !this.#withdrawn.has(number)) this.#free.push(number);
+  }
+
+  /** Shows the numbers in use, each with an address that packets by it are sent to. */
+  each(visit: (number: number, to: Address) => void): void {
+    for (const [number, known] of this.#hops.entries()) if (known) visit(number, known.to);
+  }
+
   /** Numbers in use. */
   get size(): number {
     return this.#size;
@@ -50,17 +78,22 @@ export class NextHops {
 
   /** Returns the number of that next hop, which packets to `to` take; 0 if all numbers are in use. */
   numberOf(hop: NextHop, to: Address): number {
-    const hash = hashOf(hop);
-    const alike = this.#numbers.get(hash);
+    const alike = this.#numbers.get(hashOf(hop));
     if (alike) for (const number of alike) if (isSame(this.#hops[number]!.hop, hop)) return number;
     const number = this.#free.pop() ?? this.#hops.length;
     if (number >= MAX_RECORDS) return 0;
     this.#write(number, hop);
+    this.#enter(number, hop, to.slice());
+    return number;
+  }
+
+  #enter(number: number, hop: NextHop, to: Address): void {
+    const hash = hashOf(hop);
+    const alike = this.#numbers.get(hash);
     if (alike) alike.push(number);
     else this.#numbers.set(hash, [number]);
     this.#size++;
-    this.#hops[number] = { hop, to: to.slice() };
-    return number;
+    this.#hops[number] = { hop, to };
   }
 
   /** Returns the bytes of the longest IP packet by that next hop; 0: it is unusable. */
@@ -108,6 +141,24 @@ export class NextHops {
     this.#hops[number] = undefined;
     this.#records.setWord(number, NEXT_HOP.interface, 0);
     this.#withdrawn.add(number);
+  }
+
+  #read(number: number): NextHop {
+    const records = this.#records;
+    const bytes = (field: number) => {
+      const first = number * NEXT_HOP_BYTES + field;
+      return records.bytes.slice(first, first + MAC);
+    };
+    return {
+      interfaceIndex: records.word(number, NEXT_HOP.interface),
+      to: bytes(NEXT_HOP.to),
+      from: bytes(NEXT_HOP.from),
+      vlan: portInPacketOrder(records.half(number, NEXT_HOP.vlan)),
+      mtu: records.half(number, NEXT_HOP.mtu),
+      source: Uint32Array.from({ length: 4 }, (_, i) =>
+        inPacketOrder(records.word(number, NEXT_HOP.source + 4 * i)),
+      ),
+    };
   }
 
   #write(number: number, { interfaceIndex, to, from, vlan, mtu, source }: NextHop): void {

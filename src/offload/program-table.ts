@@ -4,11 +4,13 @@ import { ATTACH_TCX_INGRESS } from '../ebpf/link.ts';
 import type { BpfMap } from '../ebpf/map.ts';
 import { Program } from '../ebpf/program.ts';
 import { INSTANCE } from '../host/director-instances.ts';
+import { ENTRY_PIN } from './entry-program.ts';
 import type { HookName } from './hooks.ts';
 import type { Pins } from './pins.ts';
 
 /** Begins the names of pinned program arrays. Each process makes a new one: programs of another version may differ. */
 const PROGRAMS_PIN = 'programs-';
+const OTHERS = [PROGRAMS_PIN, ENTRY_PIN];
 
 export class ProgramTable implements Disposable {
   readonly #bpf: Bpf;
@@ -34,6 +36,13 @@ export class ProgramTable implements Disposable {
       attachType: this.#hook === 'xdp' ? 0 : ATTACH_TCX_INGRESS,
     });
     this.#array.update(uint32(index), uint32(program.descriptor));
+  }
+
+  /** Removes the arrays that other processes have left: none of their programs is attached any more. */
+  removeOthers(): void {
+    for (const name of this.#pins?.names ?? [])
+      if (OTHERS.some((prefix) => name.startsWith(prefix)) && !name.endsWith(`-${INSTANCE}`))
+        this.#pins?.remove(name);
   }
 
   /** Empties the array: packets for its programs go up to the director. */

@@ -35,6 +35,7 @@ import {
   rsh,
   store,
   storeImm,
+  sub32,
   W,
 } from '../ebpf/instruction.ts';
 import { FTP_DATA_PORT } from '../model/service.ts';
@@ -80,7 +81,8 @@ export function stranger(family: Family, hook: Hook, arrays: Arrays, { services 
     at(label('again'), unlessReusable(arrays, miss)),
     jump(label('first')),
     at(label('stranger'), storeImm(DW, FP, stack.FORMER_TRACK, 0)),
-    at(label('first'), unlessDeferred(arrays, miss)),
+    at(label('first'), unlessOrphaned(arrays, 'pass')),
+    unlessDeferred(arrays, miss),
     unlessFirst(family, hook, miss),
     unlessClient(family, miss),
     keepProtocol(family),
@@ -121,6 +123,24 @@ const unlessReusable = ({ settings }: Arrays, miss: Label): Fragment => [
   and.imm(R2, TRACK.TEMPLATED),
   jne.imm(R2, 0, miss),
 ];
+
+/**
+ * Jumps to `pass` if the director has not been alive for long: the host processes what it would without a director.
+ * Clobbers r0 to r5.
+ */
+function unlessOrphaned(arrays: Arrays, pass: Label): Fragment {
+  const alive = Symbol('alive');
+  return [
+    now(arrays),
+    loadMapValue(R1, arrays.settings),
+    load(W, R2, R1, SETTINGS.orphan),
+    jeq.imm(R2, 0, alive),
+    load(W, R3, R1, SETTINGS.heartbeat),
+    sub32.reg(R0, R3),
+    jgt.reg(R0, R2, pass),
+    at(alive, mov.imm(R0, 0)),
+  ];
+}
 
 /** Jumps to `miss` if new connections go up, or if one whose client port is not known may be meant. Clobbers r1 and r2. */
 const unlessDeferred = ({ settings, head }: Arrays, miss: Label): Fragment => [

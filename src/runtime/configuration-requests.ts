@@ -3,7 +3,7 @@ import { resolve } from 'node:path';
 import type { ConfigurationApi, Reloaded } from '../control/director-api.ts';
 import type { ServiceManager } from '../host/service-manager.ts';
 import { LvsError } from '../model/errors.ts';
-import { openConfiguration, type ReadConfiguration } from './configuration-thread.ts';
+import { configurationOf, openConfiguration, type ReadConfiguration } from './configuration-thread.ts';
 import { checkMarks } from './datapath.ts';
 import { interfaceMtu } from './local-director.ts';
 import type { Log } from './log.ts';
@@ -97,12 +97,6 @@ export class ConfigurationRequests implements ConfigurationApi {
     return { ...result, manualChanges: plan.manualChanges, warnings };
   }
 }
-
-/** Returns the part of a configuration that remains after its thread has ended. */
-const configurationOf = ({
-  plan: _,
-  ...read
-}: Awaited<ReturnType<typeof openConfiguration>>): ReadConfiguration => read;
 
 /**
  * Throws LvsError if a VIP cannot be added, or a sync daemon cannot start. Checked before any change, because half of the

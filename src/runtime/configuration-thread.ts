@@ -77,6 +77,12 @@ export interface OpenConfiguration extends ReadConfiguration, Disposable {
   plan(from: PlanRequest): Promise<ReloadPlan>;
 }
 
+/** Returns the part of a configuration that remains after its thread has ended. */
+export function configurationOf(opened: OpenConfiguration): ReadConfiguration {
+  const { plan: _plan, [Symbol.dispose]: _dispose, ...read } = opened;
+  return read;
+}
+
 /** The thread's program. */
 const WORKER = new URL('./configuration-worker.js', import.meta.url);
 

@@ -115,6 +115,27 @@ export class KernelForwarding implements KernelPath {
     this.#shared.counters.collect(destination, this.#add);
   }
 
+  /** Makes the neighbors known that a killed director knew. */
+  resumeClients(): void {
+    const { nextHops, clients } = this.#shared;
+    nextHops.each((number, to) => {
+      const hop = this.#find(to);
+      if (hop?.isNeighbor) clients.learn(to, hop.interfaceIndex, number);
+    });
+  }
+
+  /** Begins with what the programs of a killed director have counted. */
+  resumeCounters(): void {
+    const { destinations, services, total } = this.#core;
+    for (const destination of destinations.all) {
+      if (!destination) continue;
+      this.collect(destination.index);
+      destination.meter.resume();
+    }
+    for (const { meter } of services.all) meter.resume();
+    total.resume();
+  }
+
   readonly #add = (number: number, gained: Float64Array): void => {
     const { destinations, total, counts, drops } = this.#core;
     this.forwarded += gained[IN_PACKETS]! + gained[OUT_PACKETS]!;

@@ -1,3 +1,4 @@
+import { basename } from 'node:path';
 import type { Director } from '../director/director.ts';
 import type { Bpf } from '../ebpf/bpf.ts';
 import { VerifierError } from '../ebpf/program.ts';
@@ -17,6 +18,7 @@ import type { SchedulerPrograms } from '../offload/schedule/loading.ts';
 import type { ServiceMap } from '../offload/service-map.ts';
 import { serviceNumbers } from '../offload/services.ts';
 import { SystemCallError } from '../sys/system-call-error.ts';
+import { SETTINGS, SETTINGS_BYTES } from '../table/record-layout.ts';
 import { type Address, isV4 } from '../wire/address.ts';
 import { clientPrefixes } from './client-prefixes.ts';
 import { KernelForwarding, type SharedTable } from './kernel-forwarding.ts';
@@ -25,6 +27,8 @@ import { NextHopFinder } from './next-hop-finder.ts';
 
 /** Name of the device that receives upcalls of the kernel's program. */
 export const TAP_NAME = 'lvs-upcall';
+/** Time without a director after which programs make no connections, ms. Its VIPs expire at about the same time. */
+const ORPHAN_MS = 60_000;
 /** Time between two checks of the next hops, ms. */
 const CHECK_MS = 500;
 /** Checks between two probes of the neighbors: 15 s, half of REACHABLE_TIME (RFC 4861, section 10). */
@@ -61,12 +65,15 @@ export interface OffloadingParts {
   readonly tap: Tap;
   /** What keeps the path while no director runs; undefined: it ends with this process. */
   readonly pins: Pins | undefined;
+  /** A killed director has left the table, and its programs go on until `begin`. */
+  readonly isAdopted: boolean;
 }
 
 /** The kernel path of a running director. */
 export class Offloading {
   readonly io: UpcallIo;
   readonly shared: KernelTable;
+  readonly isAdopted: boolean;
   readonly #options: OffloadingOptions;
   readonly #tap: Tap;
   readonly #pins: Pins | undefined;
@@ -89,12 +96,25 @@ export class Offloading {
   /** Use `openOffloading`. */
   constructor(
     options: OffloadingOptions,
-    { bpf, io, tap, pins, shared, services, attachments, programs, schedulers, interfaces }: OffloadingParts,
+    {
+      bpf,
+      io,
+      tap,
+      pins,
+      isAdopted,
+      shared,
+      services,
+      attachments,
+      programs,
+      schedulers,
+      interfaces,
+    }: OffloadingParts,
   ) {
     this.#options = options;
     this.io = io;
     this.#tap = tap;
     this.#pins = pins;
+    this.isAdopted = isAdopted;
     this.shared = shared;
     this.#services = services;
     this.#programs = programs;
@@ -128,12 +148,49 @@ export class Offloading {
       (to) => this.#finder.find(to),
       (scheduler) => this.#schedulers.has(scheduler),
     );
-    this.#timer = setInterval(() => this.check(), CHECK_MS);
     this.#finder.start(director.context.forwarding.host);
+    if (this.isAdopted) this.#forwarding.resumeCounters();
+  }
+
+  /**
+   * The director has started: replaces the programs of a killed one, and marks the table as complete, so that the next
+   * director may take it over. Throws SystemCallError.
+   */
+  begin(): void {
+    if (this.isAdopted) {
+      // The next hops of the killed director are compared one by one.
+      this.#version = this.#options.routes.version;
+      this.#finder.refresh();
+      this.#forwarding!.resumeClients();
+    }
+    this.check();
+    this.#timer = setInterval(() => this.check(), CHECK_MS);
+    this.#attachments.begin();
+    this.#programs.removeOthers();
+    this.#settings[SETTINGS.orphan >> 2] = this.shared.ticks.timeout(ORPHAN_MS);
+    this.#settings[SETTINGS.complete >> 2] = 1;
+  }
+
+  /** Shows programs that the director is alive. */
+  #beat(): void {
+    // Programs and this process may be a tick apart.
+    this.#settings[SETTINGS.heartbeat >> 2] = this.shared.ticks.at(this.#options.clock()) - 2;
+  }
+
+  get #settings(): Uint32Array<ArrayBuffer> {
+    const { buffer, offset } = this.shared.memory.reserve('settings', SETTINGS_BYTES);
+    return new Uint32Array(buffer, offset, SETTINGS_BYTES / 4);
+  }
+
+  /** Names the table among all that were made, for a record of the applied file; undefined: nothing is kept. */
+  get identity(): string | undefined {
+    if (!this.#pins) return undefined;
+    return `${basename(this.#pins.folder)}-${this.#settings[SETTINGS.identity >> 2]}`;
   }
 
   /** Follows changes of neighbors and routes. */
   check(): void {
+    this.#beat();
     if (++this.#checks % CHECKS_PER_PROBE === 0) this.#finder.confirm();
     this.io.renew();
     this.#attachToTap();
@@ -197,6 +254,13 @@ export class Offloading {
       this.#guard(`scheduler ${options.scheduler}`, () => this.#schedulers.load(options.scheduler));
       if (slice.spent) await slice.next();
     }
+  }
+
+  /** Leaves the path to the next director: its programs go on. */
+  leave(): void {
+    clearInterval(this.#timer);
+    this.#beat();
+    this.#finder[Symbol.dispose]();
   }
 
   /** Removes programs and tables from the kernel. */

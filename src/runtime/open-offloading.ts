@@ -13,7 +13,7 @@ import { Attachments } from '../offload/attach.ts';
 import { ClientRoutes } from '../offload/client-routes.ts';
 import { HandBack } from '../offload/hand-back-map.ts';
 import { type HookName, tc, xdp } from '../offload/hooks.ts';
-import { measureJiffies } from '../offload/jiffies.ts';
+import { measureJiffies, type ProgramClock } from '../offload/jiffies.ts';
 import { KernelMemory } from '../offload/kernel-memory.ts';
 import { NextHops } from '../offload/next-hops.ts';
 import { openPins, type Pins } from '../offload/pins.ts';
@@ -25,8 +25,11 @@ import { ServiceMap } from '../offload/service-map.ts';
 import { loadSystem } from '../sys/system.ts';
 import { SystemCallError } from '../sys/system-call-error.ts';
 import { ProcessorCounters } from '../table/counters.ts';
+import { writeHeader } from '../table/header.ts';
 import { MAX_RECORDS, SETTINGS_BYTES } from '../table/record-layout.ts';
 import { Ticks } from '../table/ticks.ts';
+import { UnfitMemory } from '../table/unfit-memory.ts';
+import { adoptTable, bootId, openLeft } from './adopted-table.ts';
 import type { Log } from './log.ts';
 import { type KernelTable, Offloading, type OffloadingOptions, TAP_NAME } from './offloading.ts';
 import { unpredictable } from './random.ts';
@@ -57,7 +60,7 @@ export async function openOffloading(options: OffloadingOptions): Promise<Offloa
     const pins = keepingPins(bpf, options);
     opened.push({ [Symbol.dispose]: () => pins?.removeAll() });
     tap.persist(false);
-    const { shared, arrays } = await openShared(bpf, options, pins);
+    const { shared, arrays, isAdopted } = await openShared(bpf, options, pins);
     const services = new ServiceMap(bpf);
     const upcall = { interfaceIndex: tap.device.index, services: services.descriptor };
     const parts = { hook: HOOKS[hook], arrays, upcall };
@@ -69,6 +72,7 @@ export async function openOffloading(options: OffloadingOptions): Promise<Offloa
     const code = forwarderCode(parts);
     const attachments = new Attachments(bpf, { hook, role: 'director', code, pins });
     opened.push(attachments);
+    if (isAdopted) attachments.wait();
     const interfaces = new HandBack(bpf, HOOKS[hook], tap.device.index);
     opened.push(interfaces);
     interfaces.attach();
@@ -78,7 +82,7 @@ export async function openOffloading(options: OffloadingOptions): Promise<Offloa
       header: (nextHop) => offloading.header(nextHop),
     });
     const offloading = new Offloading(options, {
-      ...{ bpf, io, tap, pins, shared },
+      ...{ bpf, io, tap, pins, shared, isAdopted },
       ...{ services, attachments, programs, schedulers, interfaces },
     });
     tap.persist(pins !== undefined);
@@ -94,12 +98,7 @@ export async function openOffloading(options: OffloadingOptions): Promise<Offloa
 /** Returns the pins of a new path, or logs why there are none: the path ends with this process then. */
 function keepingPins(bpf: Bpf, { pins: root, log }: OffloadingOptions): Pins | undefined {
   try {
-    const pins = openPins(bpf, root);
-    if (pins.names.length > 0) {
-      log('warning', 'path-replaced', { folder: pins.folder, reason: 'its director was killed' });
-      for (const name of pins.names) pins.remove(name);
-    }
-    return pins;
+    return openPins(bpf, root);
   } catch (error) {
     if (!(error instanceof LvsError)) throw error;
     log('warning', 'pins-unavailable', {
@@ -110,27 +109,104 @@ function keepingPins(bpf: Bpf, { pins: root, log }: OffloadingOptions): Pins | u
   }
 }
 
-/** Makes the table, counters and next hops in memory of the kernel. Throws SystemCallError and VerifierError. */
+/** The memory of a path, and what programs are emitted for. */
+interface OpenedTable {
+  readonly shared: KernelTable;
+  readonly arrays: KernelArrays;
+  /** A killed director has left it. */
+  readonly isAdopted: boolean;
+}
+
+/** Takes over what the pins keep, or makes a new table. Throws SystemCallError and VerifierError. */
 async function openShared(
   bpf: Bpf,
-  { connections, clock, log }: OffloadingOptions,
+  options: OffloadingOptions,
   pins: Pins | undefined,
-): Promise<{ readonly shared: KernelTable; readonly arrays: KernelArrays }> {
-  const measured = await measureJiffies(bpf, clock);
+): Promise<OpenedTable> {
+  const measured = await measureJiffies(bpf, options.clock);
+  if (pins !== undefined && pins.names.length > 0) {
+    const adopted = await adopt(bpf, options, pins, measured);
+    if (adopted) return adopted;
+  }
+  const { connections, log } = options;
   const memory = new KernelMemory(bpf, pins);
   const ticks = new Ticks(measured.tickMs);
   const seed = Math.floor(unpredictable() * 2 ** 32);
   const table = withTable(connections, log, (limit) => new ConnectionTable({ limit, seed, memory, ticks }));
-  memory.reserve('settings', SETTINGS_BYTES);
   const processors = cpus().length;
-  const records = Math.min(MAX_RECORDS, Math.floor(MAX_COUNTERS / processors));
-  const counters = new ProcessorCounters(memory, processors, records);
+  const counted = Math.min(MAX_RECORDS, Math.floor(MAX_COUNTERS / processors));
+  const { buffer, offset } = memory.reserve('settings', SETTINGS_BYTES);
+  writeHeader(
+    new Uint8Array(buffer, offset, SETTINGS_BYTES),
+    {
+      clockShift: measured.shift,
+      clockOffset: measured.offset,
+      processors,
+      counted,
+      identity: Math.floor(unpredictable() * 2 ** 32),
+    },
+    bootId(),
+  );
+  const counters = new ProcessorCounters(memory, processors, counted);
   const nextHops = new NextHops(memory);
-  const { homes: places, secrets } = table;
-  const arrays = kernelArrays(bpf, memory, { places, secrets, records, processors, clock: measured });
-  const clients = new ClientRoutes(arrays.clientMap);
-  return { shared: { memory, ticks, table, counters, nextHops, clients, records }, arrays };
+  return opened(
+    bpf,
+    { memory, ticks, table, counters, nextHops },
+    { processors, counted, clock: measured },
+    false,
+  );
 }
+
+/** Emits nothing yet: returns the arrays and numbers that programs are emitted for. */
+function opened(
+  bpf: Bpf,
+  table: Omit<KernelTable, 'clients' | 'records'>,
+  { processors, counted: records, clock }: { processors: number; counted: number; clock: ProgramClock },
+  isAdopted: boolean,
+): OpenedTable {
+  const { homes: places, secrets } = table.table;
+  const arrays = kernelArrays(bpf, table.memory, { places, secrets, records, processors, clock });
+  const clients = new ClientRoutes(arrays.clientMap);
+  return { shared: { ...table, clients, records }, arrays, isAdopted };
+}
+
+/** Takes over the table of a killed director, or removes its path and logs why. */
+async function adopt(
+  bpf: Bpf,
+  { connections, clock, log }: OffloadingOptions,
+  pins: Pins,
+  measured: ProgramClock,
+): Promise<OpenedTable | undefined> {
+  const began = clock();
+  try {
+    const processors = cpus().length;
+    const adopted = await adoptTable(openLeft(bpf, pins), measured, processors);
+    const { found, table, header } = adopted;
+    log('info', 'path-adopted', {
+      connections: found.rows,
+      freed: found.freed,
+      corrected: found.repaired,
+      ms: clock() - began,
+    });
+    if (table.capacity !== connections)
+      log('warning', 'table-size-kept', {
+        connections: table.capacity,
+        wanted: connections,
+        reason: 'the table of the former director is in use (lvs-director stop, and start again)',
+      });
+    return opened(bpf, adopted, { processors, counted: header.counted, clock: adopted.clock }, true);
+  } catch (error) {
+    if (!(error instanceof UnfitMemory || error instanceof SystemCallError)) throw error;
+    log('warning', 'path-replaced', {
+      folder: pins.folder,
+      reason: error.message,
+      effect: 'connections are lost',
+    });
+    for (const name of pins.names) pins.remove(name);
+    return undefined;
+  }
+}
+
 function attach(attachments: Attachments, hook: HookName, name: string, log: Log): void {
   const link = linkFacts(name);
   if (!link) throw new LvsError('NO_SUCH_DEVICE', `network interface ${name}: not found`);

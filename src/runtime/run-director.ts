@@ -1,5 +1,6 @@
 /** `lvs-director run`: starts a director with its driver, its host and its control plane, and ends it on a signal. */
 import { dirname } from 'node:path';
+import { ControlClient } from '../control/client.ts';
 import type { PacketApi } from '../control/director-api.ts';
 import { type ControlServer, MAX_CONTROL_CLIENTS, serveControl } from '../control/server.ts';
 import { INSTANCE } from '../host/director-instances.ts';
@@ -18,9 +19,10 @@ import { Events } from '../web/events.ts';
 import { loggedApi } from './changes.ts';
 import { Conditions } from './conditions.ts';
 import { ConfigurationRequests } from './configuration-requests.ts';
-import { openConfiguration, type ReadConfiguration } from './configuration-thread.ts';
+import { type OpenConfiguration, openConfiguration } from './configuration-thread.ts';
 import type { DatapathName } from './datapath.ts';
 import { DescriptorWatch } from './descriptor-watch.ts';
+import { directorEnd } from './director-end.ts';
 import { endAfter } from './end-deadline.ts';
 import { type KernelPath, openKernelPath } from './kernel-path.ts';
 import { type Log, limitedLog, recordedLog } from './log.ts';
@@ -57,6 +59,10 @@ export interface RunOptions {
   readonly readyFile?: string;
   /** True: another program, such as keepalived, adds the VIPs of the file. */
   readonly standby?: boolean;
+  /** A signal leaves the kernel path, the guard and the VIPs to the next director. */
+  readonly keep: boolean;
+  /** Ends the director that has the socket, if one has, when this one is about to start. */
+  readonly replace: boolean;
   readonly log: Log;
 }
 
@@ -78,7 +84,7 @@ export async function runDirector(options: RunOptions): Promise<void> {
     log('warning', 'service-manager-unreachable', { error }),
   );
   ending.signal.addEventListener('abort', () => manager.stopping(`ending: ${ending.signal.reason}`));
-  const start = await readStart(options.config, log);
+  const start = await openStart(options.config, log);
   // The loopback and dummy devices hold VIPs, but receive no packets for them.
   const interfaces = options.interfaces ?? start.interfaces.filter(bringsPackets);
   if (interfaces.length === 0 && receivingInterfaces().length === 0)
@@ -89,6 +95,7 @@ export async function runDirector(options: RunOptions): Promise<void> {
   const { connections = defaultConnections(availableMemory()) } = options;
   const routes = new Routes();
   const clock = monotonicClock;
+  if (options.replace) await replaceRunning(options.socket, log);
   const path = await openKernelPath({
     wanted: options.datapath,
     connections,
@@ -153,6 +160,7 @@ export async function runDirector(options: RunOptions): Promise<void> {
     await plane.open();
     sources.refresh(io.interfaces);
     await running.start(start, dirname(options.socket));
+    start[Symbol.dispose]();
     network.update();
     const parts = { path, io, network, conditions, descriptors, sources, events, readiness };
     await plane.openAfterStart({ ...parts, isRunning });
@@ -175,13 +183,29 @@ export async function runDirector(options: RunOptions): Promise<void> {
   } finally {
     readiness.close();
     await plane.close();
-    running.close();
+    running.close(options.keep || plane.isKept);
     sources[Symbol.dispose]();
     io[Symbol.dispose]();
     // Others see by this that the director has ended.
     network[Symbol.dispose]();
   }
   log('info', 'ended', { signal: String(ending.signal.reason) });
+}
+
+/** Ends the director that has the socket, if one has; its kernel path goes on. Throws LvsError if it does not end. */
+async function replaceRunning(socket: string, log: Log): Promise<void> {
+  using api = new ControlClient(socket);
+  let instance: string;
+  try {
+    instance = await api.stop(true);
+  } catch (error) {
+    const { cause } = error as { cause?: NodeJS.ErrnoException };
+    if (cause?.code !== 'ENOENT' && cause?.code !== 'ECONNREFUSED') throw error;
+    log('info', 'nothing-replaced', { socket, reason: 'no director is running' });
+    return;
+  }
+  await directorEnd(instance);
+  log('info', 'director-replaced', { instance });
 }
 
 /** Aborts on the first SIGTERM or SIGINT. SIGHUP has no effect until there is a configuration to reload. */
@@ -196,8 +220,8 @@ function endOnSignal(): AbortController {
   return ending;
 }
 
-async function readStart(path: string, log: Log): Promise<ReadConfiguration> {
-  using start = await openConfiguration(path);
+async function openStart(path: string, log: Log): Promise<OpenConfiguration> {
+  const start = await openConfiguration(path);
   for (const warning of start.warnings) log('warning', 'config-warning', { warning });
   return start;
 }
@@ -223,6 +247,8 @@ class ControlPlane {
   readonly #captures: PacketCaptures;
   readonly #log: Log;
   readonly #configuration: ConfigurationRequests;
+  /** The request to stop leaves the kernel path to the next director. */
+  isKept = false;
   #control: ControlServer | undefined;
   #procfs: ProcfsFiles | undefined;
   #watch: NodeJS.Timeout | undefined;
@@ -257,8 +283,9 @@ class ControlPlane {
         ...loggedApi(running.api, 'control socket', this.#log),
         configuration: this.#configuration,
         packets,
-        stop: async () => {
-          this.#log('info', 'stop-requested');
+        stop: async (keep) => {
+          this.isKept = keep;
+          this.#log('info', 'stop-requested', { keep });
           // After the answer.
           setImmediate(() => process.kill(process.pid, 'SIGTERM'));
           return INSTANCE;

@@ -16,10 +16,17 @@ import { LvsError } from '../model/errors.ts';
 import type { Explanation } from '../model/explanation.ts';
 import { Slice } from '../model/slice.ts';
 import type { ServiceSnapshot, Snapshot } from '../model/snapshot.ts';
+import { readAppliedRecord, removeAppliedRecord, writeAppliedRecord } from './applied-record.ts';
 import { CapacityWatch } from './capacity-watch.ts';
 import { logChanges } from './changes.ts';
 import type { Conditions } from './conditions.ts';
-import type { PlanRequest, ReadConfiguration, ReloadPlan } from './configuration-thread.ts';
+import {
+  configurationOf,
+  type OpenConfiguration,
+  type PlanRequest,
+  type ReadConfiguration,
+  type ReloadPlan,
+} from './configuration-thread.ts';
 import { Drains } from './drains.ts';
 import { guardedApi } from './guard-update.ts';
 import { explainedWithChecks, healthWatch, withChecks } from './health.ts';
@@ -27,6 +34,7 @@ import { localApi } from './local-director.ts';
 import { logNotifyFailure } from './notify.ts';
 import { Packing, unpacked } from './packed.ts';
 import { unpredictable } from './random.ts';
+import { resumeHealth } from './resumed-health.ts';
 import { RunningSync } from './running-sync.ts';
 import { ServedHost, type ServedHostOptions } from './served-host.ts';
 import { withTable } from './table-size.ts';
@@ -68,6 +76,8 @@ export class RunningDirector {
   #plannedChange = 0;
   #appliedChange = 0;
   #isDraining = false;
+  /** Folder of records for the next director. */
+  #folder = '.';
   /** VIPs that are no longer in the file, and that connections still use. */
   #drainingVips: readonly VipAddress[] = [];
 
@@ -82,7 +92,7 @@ export class RunningDirector {
       isValidSource: (source, destination, ingress) => sources.isValid(source, destination, ingress),
     };
     this.director = offloading
-      ? new Director({ host, random: unpredictable, ...offloading.shared })
+      ? new Director({ host, random: unpredictable, ...offloading.shared, isAdopted: offloading.isAdopted })
       : withTable(
           connections,
           log,
@@ -124,23 +134,69 @@ export class RunningDirector {
       apply: async (commands) => {
         if (commands.some(({ op }) => op !== 'notify')) this.#changes++;
         if (commands.some(isResignation)) await this.#sync.handOverAll();
-        return this.#internalApi.apply(commands);
+        const outcomes = await this.#internalApi.apply(commands);
+        if (commands.some(({ op }) => op === 'start-daemon' || op === 'stop-daemon')) this.#record();
+        return outcomes;
       },
     };
   }
 
-  /** Starts with services, guard and VIPs, in this order: the host never refuses a client of a service. */
-  async start(config: ReadConfiguration, folder: string): Promise<void> {
-    const { clock } = this.#options;
+  /**
+   * Starts with services, guard and VIPs, in this order: the host never refuses a client of a service. Where the rules of a
+   * killed director were taken over, the file is applied as by a reload. `folder`: of records for the next director.
+   */
+  async start(opened: OpenConfiguration, folder: string): Promise<void> {
+    const { clock, offloading } = this.#options;
+    const config = configurationOf(opened);
+    this.#folder = folder;
     this.notifier.user = config.programUser;
     await this.#health.set(unpacked(config.watched), clock(), unpacked(config.policies));
-    const commands = [...unpacked(config.commands)];
     this.#sync.configure(config.sync);
-    this.#waitingDaemons.keep(commands, await this.#internalApi.apply(commands));
+    if (offloading?.isAdopted) await this.#resume(opened);
+    else {
+      const commands = [...unpacked(config.commands)];
+      this.#waitingDaemons.keep(commands, await this.#internalApi.apply(commands));
+    }
     this.#health.settled(clock());
     this.#config = config;
     await this.host.start(this.vips, folder);
+    offloading?.begin();
+    this.#record();
     this.#checking = setInterval(() => this.#health.tick(clock()), CHECK_TICK_MS);
+  }
+
+  /** Changes the rules that a killed director has left to those of the file. */
+  async #resume(wanted: OpenConfiguration): Promise<void> {
+    const { clock, log, offloading } = this.#options;
+    const former = readAppliedRecord(this.#folder, offloading?.identity ?? '');
+    this.#config = { ...configurationOf(wanted), commands: former.commands, vips: former.vips };
+    const added = resumeHealth(this.director.services(clock()), this.#health, former, clock());
+    await this.host.updates.request({ added });
+    await this.#drains.set(former.drains, clock() + wanted.drain * 1000);
+    const daemons = former.daemons.map((daemon): Command => ({ op: 'start-daemon', daemon }));
+    this.#waitingDaemons.keep(daemons, await this.#internalApi.apply(daemons));
+    const plan = await wanted.plan(await this.state());
+    for (const change of plan.manualChanges)
+      log('warning', 'manual-change-found', { change, adopt: wanted.adopt });
+    await this.carryOut(configurationOf(wanted), plan);
+    log('info', 'rules-adopted', {
+      services: this.director.serviceNames().length,
+      commands: plan.commands.length,
+    });
+  }
+
+  /** Writes the record of the applied file for the next director. */
+  #record(): void {
+    const identity = this.#options.offloading?.identity;
+    if (identity === undefined || !this.#config) return;
+    const { commands } = this.#config;
+    const { daemons } = this.director.summary(this.#options.clock());
+    writeAppliedRecord(this.#folder, identity, {
+      commands,
+      vips: this.vips,
+      drains: this.#drains.all,
+      daemons,
+    });
   }
 
   /** The configuration that was applied last. */
@@ -207,6 +263,7 @@ export class RunningDirector {
     await this.#holdVips();
     this.host.refresh();
     for (const name of wanted.interfaces) await this.host.listen(name);
+    this.#record();
   }
 
   /** Resolves with a copy of the director's state, health checks included. Works in slices. */
@@ -249,14 +306,22 @@ export class RunningDirector {
     return this.#sync.handOver();
   }
 
-  /** Restores the host. */
-  close(): void {
+  /** Restores the host, or, with `isKept`, leaves it as it is to the next director if the kernel path can go on. */
+  close(isKept: boolean): void {
     clearInterval(this.#checking);
     this.#health[Symbol.dispose]();
     this.notifier[Symbol.dispose]();
     this.#sync[Symbol.dispose]();
+    const { offloading, log } = this.#options;
+    if (isKept && offloading?.identity !== undefined) {
+      this.#record();
+      offloading.leave();
+      return;
+    }
+    if (isKept) log('warning', 'keep-unavailable', { reason: 'nothing keeps the path without this process' });
     this.host.close();
-    this.#options.offloading?.close();
+    if (offloading?.identity !== undefined) removeAppliedRecord(this.#folder, offloading.identity);
+    offloading?.close();
   }
 
   async #drain(): Promise<void> {

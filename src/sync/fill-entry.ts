@@ -3,7 +3,7 @@ import { FORWARDING_METHOD, LOCAL } from '../director/connection-flags.ts';
 import type { DirectorCore } from '../director/core.ts';
 import { timeoutWithoutLateness } from '../director/path/connection-lifecycle.ts';
 import { engineOf } from '../director/path/persistence.ts';
-import { METHOD_NUMBERS } from '../director/service.ts';
+import { METHOD_NUMBERS } from '../director/recorded-options.ts';
 import type { Row } from '../model/connection.ts';
 import { familyOf } from '../wire/address.ts';
 import { type SyncEntry, TRACKED } from './entry.ts';

@@ -57,6 +57,25 @@ export class Annex {
     this.#free.push(row);
   }
 
+  /** Returns how many homes have a bit but no row of `homes`, or a row but no bit. */
+  differences(homes: ReadonlySet<number>): number {
+    let bits = 0;
+    for (const word of this.#spilled)
+      for (let rest = word; rest !== 0; rest = (rest & (rest - 1)) >>> 0) bits++;
+    let both = 0;
+    for (const home of homes) if (this.has(home)) both++;
+    return bits - both + (homes.size - both);
+  }
+
+  /** Takes over the rows that another process has left in use; `insert` is called for each then. Clears the homes' bits. */
+  adopt(rows: readonly Row[]): void {
+    this.#spilled.fill(0);
+    const used = new Set(rows);
+    const first = this.#unused;
+    this.#unused = rows.reduce((end, row) => Math.max(end, row + 1), first);
+    for (let row = first; row < this.#unused; row++) if (!used.has(row)) this.#free.push(row);
+  }
+
   /** Makes a row found: by requests under one key, by replies under another. */
   insert(home: number, requestKey: number, replyKey: number, row: Row): void {
     listIn(this.#requests, requestKey).push(row);

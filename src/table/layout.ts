@@ -32,7 +32,7 @@ import { createHash } from 'node:crypto';
 import * as records from './record-layout.ts';
 
 /** Raised with every change of the layout, so that a director recognizes memory that another version has left. */
-export const LAYOUT_VERSION = 5;
+export const LAYOUT_VERSION = 6;
 
 /** A row is found at its home or at one of the places behind it, this many in all: the bits of `near`. */
 export const NEAR = 64;
@@ -134,5 +134,18 @@ export const HEAD = {
 /** Identifies the layout: differs wherever any of the numbers above differs. */
 export function layoutDigest(): string {
   const all = { NEAR, ROW_BYTES, ROW, KIND, TRACK, HEAD_BYTES, HEAD, records };
-  return createHash('sha256').update(JSON.stringify(all)).digest('hex').slice(0, 16);
+  return createHash('sha256')
+    .update(JSON.stringify(sorted(all)))
+    .digest('hex')
+    .slice(0, 16);
 }
+
+/** Returns a copy whose keys are in alphabetical order: that of a module's exports depends on who compiled it. */
+const sorted = (value: unknown): unknown =>
+  typeof value === 'object' && value !== null
+    ? Object.fromEntries(
+        Object.entries(value)
+          .sort(([a], [b]) => (a < b ? -1 : 1))
+          .map(([key, each]) => [key, sorted(each)]),
+      )
+    : value;

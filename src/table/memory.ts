@@ -28,6 +28,8 @@ export interface TableMemory {
    * it, and does not use the former one any more. The same region, which has room for more, may be returned. Throws an Error where there is not enough memory.
    */
   reserve(name: RegionName, bytes: number): Region;
+  /** Reports whether an array of that name was reserved; missing where another process never leaves arrays. */
+  has?(name: RegionName): boolean;
 }
 
 const CACHE_LINE = 64;

@@ -44,6 +44,15 @@ export class NumberLists {
   }
 
   /**
+   * Keeps out of the lists of another process, which end before `end`, until all have been replaced: new lists begin in the
+   * other half of all entries.
+   */
+  adopt(end: number): void {
+    this.#enlarge(MAX_LIST_ENTRIES);
+    this.#unused = end <= MAX_LIST_ENTRIES / 2 ? MAX_LIST_ENTRIES / 2 : 1;
+  }
+
+  /**
    * Writes a list in place of `former`, and returns where it is; NO_LIST if there is no room for it. Throws an Error where
    * memory is short.
    */
@@ -105,7 +114,7 @@ export class NumberLists {
   #enlarge(size: number): void {
     const { buffer, offset } = this.#memory.reserve('lists', size * LIST_ENTRY_BYTES);
     const entries = new Uint16Array(buffer, offset, size);
-    if (this.entries !== undefined) entries.set(this.entries);
+    if (this.entries !== undefined && this.entries.buffer !== buffer) entries.set(this.entries);
     this.entries = entries;
   }
 }

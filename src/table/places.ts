@@ -24,7 +24,7 @@ export class Places extends RowFields {
   /** Of a row. */
   readonly #rowKey: Key;
   /** The first row of the annex. */
-  readonly #annexStart: Row;
+  protected readonly annexStart: Row;
   readonly #address: Address = new Uint32Array(4);
   readonly #other: Address = new Uint32Array(4);
 
@@ -32,7 +32,7 @@ export class Places extends RowFields {
     const places = Math.ceil(limit * PLACES_PER_CONNECTION);
     const annexStart = places + NEAR;
     super(memory, annexStart + annexRows(limit, places), records);
-    this.#annexStart = annexStart;
+    this.annexStart = annexStart;
     this.homes = new Homes(places, secrets);
     this.key = new Key(this.homes);
     this.#rowKey = new Key(this.homes);
@@ -82,7 +82,7 @@ export class Places extends RowFields {
   /** Makes a filled row found from its home. */
   protected link(home: number, row: Row): void {
     const distance = row - home;
-    if (row >= this.#annexStart || distance < 0 || distance >= NEAR) {
+    if (row >= this.annexStart || distance < 0 || distance >= NEAR) {
       this.annex.insert(home, this.#requestKey(home, row), this.#replyKey(home, row), row);
       return;
     }
@@ -107,7 +107,7 @@ export class Places extends RowFields {
   /** Frees the place of an unlinked row. */
   protected free(row: Row): void {
     Atomics.store(this.words, (row << ROW_SHIFT_32) + CLIENT, KIND.FREE);
-    if (row >= this.#annexStart) this.annex.giveBack(row);
+    if (row >= this.annexStart) this.annex.giveBack(row);
   }
 
   /** Returns the home of a row that is in use. */

@@ -120,6 +120,13 @@ export const SERVICE = {
   longest: 88,
   /** 2 bytes: 1, programs forward first packets that must not be fragmented only, because they go through a tunnel. */
   dontFragment: 90,
+  /** Number of its scheduler and of its persistence engine by name, 1 byte each, from 1 on; 0: none. */
+  schedulerName: 92,
+  engine: 93,
+  /** Flags of the scheduler as in commands, 2 bytes. */
+  schedulerFlags: 94,
+  /** Rises with every service that is made, 4 bytes. */
+  order: 96,
 } as const;
 
 /** Schedulers that programs may have. 0: the director selects. */
@@ -190,7 +197,7 @@ export const SETTINGS = {
   homes: 20,
   /** Rises whenever rules or settings change, 4 bytes. */
   generation: 24,
-  /** Tick at which the director was last alive, 4 bytes. */
+  /** Tick at which the director was last alive, 4 bytes, see `orphan`. */
   heartbeat: 28,
   /** 13 words of 4 bytes, see Homes. */
   secrets: 32,
@@ -210,6 +217,20 @@ export const SETTINGS = {
   /** Timeouts in ticks: of the 16 states of TCP, and of UDP; 4 bytes each. */
   tcpTimeouts: 128,
   udpTimeout: 192,
+  /** 4 bytes: 1 when the director has started; before, the memory is not complete. */
+  complete: 196,
+  /** The programs' clock: a tick is (jiffies + offset) >> shift; 4 bytes and 8 bytes. */
+  clockShift: 200,
+  /** Blocks of counters, and records of each, 4 bytes each. */
+  processors: 204,
+  clockOffset: 208,
+  counted: 216,
+  /** Random bits, 4 bytes, by which a record of the applied file is recognized. */
+  identity: 220,
+  /** The kernel's random id of this boot, 16 bytes. */
+  bootId: 224,
+  /** Ticks after `heartbeat` from which programs leave new connections to the host, 4 bytes; 0: never. */
+  orphan: 240,
   /** Settings of net.ipv4.vs by name, 4 bytes each, in the order of DEFAULT_SETTINGS (model/settings.ts). */
   sysctls: 256,
   /**

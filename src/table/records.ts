@@ -34,6 +34,11 @@ export class Records {
     while (index >= this.capacity) this.#enlarge(this.capacity * 2);
   }
 
+  /** Makes room for all records, of memory that another process may have filled. */
+  reserveAll(): void {
+    this.reserve(MAX_RECORDS - 1);
+  }
+
   /** Fills a record with zeros. */
   clear(index: number): void {
     const first = index * this.#recordBytes;
@@ -74,7 +79,9 @@ export class Records {
     const bytes = capacity * this.#recordBytes;
     const region = this.#reserved(bytes);
     const enlarged = new Uint8Array(region.buffer, region.offset, bytes);
-    if (this.capacity > 0) enlarged.set(this.bytes);
+    // Programs may change a region that has room for more.
+    const isOther = this.bytes?.buffer !== region.buffer || this.bytes.byteOffset !== region.offset;
+    if (this.capacity > 0 && isOther) enlarged.set(this.bytes);
     this.bytes = enlarged;
     this.words = new Int32Array(region.buffer, region.offset, bytes / 4);
     this.halves = new Uint16Array(region.buffer, region.offset, bytes / 2);

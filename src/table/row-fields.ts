@@ -228,6 +228,21 @@ export class RowFields {
     this.#children[row] = count;
   }
 
+  /** Takes over the templates of rows in use that another process has left, and counts their rows. Returns false for a bad one. */
+  protected adoptTemplates(isInUse: (row: Row) => boolean): boolean {
+    if (this.#memory.has?.('templates') !== true) return true;
+    const templates = wordsOf(this.#memory.reserve('templates', this.capacity * 4), this.capacity);
+    this.#templates = templates;
+    for (let row = 0; row < this.capacity; row++) {
+      const template = templates[row]! - 1;
+      if (template === NONE) continue;
+      if (!isInUse(row)) templates[row] = 0;
+      else if (template < 0 || template >= this.capacity || !isInUse(template)) return false;
+      else this.setChildren(template, this.children(template) + 1);
+    }
+    return true;
+  }
+
   /** Ends what `control` began. */
   release(row: Row): void {
     const template = this.template(row);

@@ -51,7 +51,7 @@ export interface RowsOptions {
 /** Takes addresses and ports as the director has them. */
 export class Rows extends Places {
   readonly limit: number;
-  readonly #head: Int32Array<ArrayBuffer>;
+  protected readonly head: Int32Array<ArrayBuffer>;
 
   constructor({ limit, secrets, memory, records }: RowsOptions) {
     if (!Number.isInteger(limit) || limit < 1 || limit > MAX_CONNECTIONS)
@@ -59,12 +59,12 @@ export class Rows extends Places {
     super(memory, limit, secrets, records);
     this.limit = limit;
     const { buffer, offset } = memory.reserve('head', HEAD_BYTES);
-    this.#head = new Int32Array(buffer, offset, HEAD_BYTES / 4);
+    this.head = new Int32Array(buffer, offset, HEAD_BYTES / 4);
   }
 
   /** Rows in use. */
   get size(): number {
-    return this.#head[LIVE_COUNT]!;
+    return this.head[LIVE_COUNT]!;
   }
 
   /** Reports whether the row is in use. A row that a program is making is not yet. */
@@ -77,7 +77,7 @@ export class Rows extends Places {
     const port = portInPacketOrder(vport);
     const client = portInPacketOrder(cport) | (protocol << 16);
     const row = this.#find(LIVE, client, caddr, vaddr, port);
-    return row !== NONE || this.#head[OPEN_COUNT] === 0
+    return row !== NONE || this.head[OPEN_COUNT] === 0
       ? row
       : this.#find(OPEN, protocol << 16, caddr, vaddr, port);
   }
@@ -151,7 +151,7 @@ export class Rows extends Places {
     const row = this.claim(home);
     if (row === NONE) return NONE;
     this.fill(row, ends, made);
-    this.orders[row] = Atomics.add(this.#head, ORDER, 1);
+    this.orders[row] = Atomics.add(this.head, ORDER, 1);
     this.link(home, row);
     if (kind === KIND.LIVE && this.#isTaken(row, home, client)) {
       this.unlink(home, row);
@@ -159,7 +159,7 @@ export class Rows extends Places {
       return TAKEN;
     }
     Atomics.store(this.words, (row << ROW_SHIFT_32) + CLIENT, client | (kind << KIND_SHIFT));
-    Atomics.add(this.#head, LIVE_COUNT, 1);
+    Atomics.add(this.head, LIVE_COUNT, 1);
     if (kind === KIND.OPEN) this.#countOpen(1);
     return row;
   }
@@ -177,7 +177,7 @@ export class Rows extends Places {
   /** The client's port of an OPEN row became known: it is LIVE, and found by the annex, because its new home is elsewhere. */
   setClientPort(row: Row, cport: number): void {
     this.unlink(this.homeOf(row), row);
-    this.orders[row] = Atomics.add(this.#head, ORDER, 1);
+    this.orders[row] = Atomics.add(this.head, ORDER, 1);
     const at = (row << ROW_SHIFT_32) + CLIENT;
     const rest = this.words[at]! & ((0xff << 16) | WIDE);
     Atomics.store(this.words, at, rest | LIVE | portInPacketOrder(cport));
@@ -210,7 +210,7 @@ export class Rows extends Places {
     this.release(row);
     this.unlink(this.homeOf(row), row);
     this.free(row);
-    Atomics.sub(this.#head, LIVE_COUNT, 1);
+    Atomics.sub(this.head, LIVE_COUNT, 1);
   }
 
   /**
@@ -343,7 +343,7 @@ export class Rows extends Places {
   }
 
   #countOpen(count: 1 | -1): void {
-    this.#head[OPEN_COUNT]! += count;
+    this.head[OPEN_COUNT]! += count;
   }
 
   #setKind(row: Row, kind: number): void {

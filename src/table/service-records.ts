@@ -4,6 +4,7 @@ import type { Address } from '../wire/address.ts';
 import type { TableMemory } from './memory.ts';
 import { NO_LIST, type NumberList, NumberLists } from './number-lists.ts';
 import { inPacketOrder, portInPacketOrder } from './packet-order.ts';
+import { checkService } from './record-checks.ts';
 import { MAX_LISTED, MAX_RECORDS, SERVICE, SERVICE_BYTES } from './record-layout.ts';
 import { Records } from './records.ts';
 
@@ -37,6 +38,8 @@ export class ServiceRecords extends Records {
   #released: number[] = [];
   #releasedBefore: number[] = [];
   #next = 1;
+  /** Services made so far. */
+  #made = 0;
 
   constructor(memory: TableMemory) {
     super(memory, 'services', SERVICE_BYTES);
@@ -55,7 +58,43 @@ export class ServiceRecords extends Records {
     this.setHalf(index, SERVICE.protocol, protocol | (family << 8));
     this.setWord(index, SERVICE.mark, mark);
     this.setWord(index, SERVICE.last, -1);
+    this.setWord(index, SERVICE.order, ++this.#made);
     return index;
+  }
+
+  /**
+   * Takes over the records that another process has left in use, and returns their numbers in the order in which they were
+   * made. Throws UnfitMemory. `isDestination`: reports whether a record of that number is one.
+   */
+  adopt(isDestination: (number: number) => boolean): number[] {
+    this.reserveAll();
+    this.#lists.adopt(0);
+    const { entries } = this.#lists;
+    const numbers: number[] = [];
+    let end = 0;
+    for (let index = 1; index < MAX_RECORDS; index++) {
+      if (this.word(index, SERVICE.flags) === 0) continue;
+      end = Math.max(end, checkService(this, index, entries, isDestination));
+      numbers.push(index);
+    }
+    this.#lists.adopt(end);
+    this.#next = (numbers.at(-1) ?? 0) + 1;
+    const used = new Set(numbers);
+    for (let index = 1; index < this.#next; index++) if (!used.has(index)) this.#free.push(index);
+    numbers.sort((a, b) => this.word(a, SERVICE.order) - this.word(b, SERVICE.order));
+    this.#made = numbers.reduce((most, index) => Math.max(most, this.word(index, SERVICE.order)), 0);
+    return numbers;
+  }
+
+  /** Returns the numbers in the list of a service, newest first. */
+  list(index: number): readonly number[] {
+    const first = this.word(index, SERVICE.list);
+    return [...this.#lists.entries.subarray(first, first + this.word(index, SERVICE.list + 4))];
+  }
+
+  /** Returns an address or a mask. */
+  address(index: number, field: number): Address {
+    return Uint32Array.from({ length: 4 }, (_, i) => inPacketOrder(this.word(index, field + 4 * i)));
   }
 
   /** Writes an address or a mask. */

@@ -26,6 +26,9 @@ export interface StateTimeoutsInMs {
   readonly udp: ArrayLike<number>;
 }
 
+/** Returns the characters of the digest that a record has. */
+export const layoutCharacters = (): string => layoutDigest().slice(0, DIGEST_LENGTH);
+
 /** Returns the number of the bit of `servers` that stands for an address. */
 export const serverBit = (address: Address): number => mix(address[3]!) >>> (32 - SERVER_BITS);
 
@@ -41,7 +44,7 @@ export class SettingsRecord {
     this.words = new Uint32Array(buffer, offset, SETTINGS_BYTES / 4);
     this.#longs = new BigUint64Array(buffer, offset, SETTINGS_BYTES / 8);
     this.set(SETTINGS.version, LAYOUT_VERSION);
-    const digest = Buffer.from(layoutDigest().slice(0, DIGEST_LENGTH));
+    const digest = Buffer.from(layoutCharacters());
     this.set(SETTINGS.digest, digest.readUInt32LE(0));
     this.set(SETTINGS.digest + 4, digest.readUInt32LE(4));
     this.set(SETTINGS.transitionsInUse, SETTINGS.transitions);

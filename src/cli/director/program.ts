@@ -49,6 +49,8 @@ interface RunArguments {
   readonly datapath: DatapathName;
   readonly flows?: string;
   readonly pins: string;
+  readonly keep: boolean;
+  readonly replace: boolean;
   readonly logFormat: LogFormat;
   readonly logLevel: Level;
 }
@@ -109,6 +111,12 @@ program
     '--pins <folder>',
     'folder of a bpf file system that keeps the kernel path when the director is killed',
     DEFAULT_PINS,
+  )
+  .option('--keep', 'SIGTERM leaves the kernel path, the guard and the VIPs to the next director', false)
+  .option(
+    '--replace',
+    'take over from the director that runs, which ends when this one is about to start',
+    false,
   )
   .addOption(
     new Option('--flows <number>', 'without effect: the kernel path uses the connection table').hideHelp(),
@@ -200,6 +208,11 @@ program
 program
   .command('stop')
   .description('make the running director end and restore the host; under systemd use systemctl stop')
+  .addOption(
+    new Option('--keep', 'leave the kernel path, the guard and the VIPs to the next director')
+      .default(false)
+      .conflicts('release'),
+  )
   .option(
     '--release',
     'also remove the kernel path, the guard and the VIPs that killed directors left',

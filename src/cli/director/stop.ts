@@ -1,21 +1,19 @@
 /** `lvs-director stop`: ends the running director, and with --release removes what a killed one left on the host. */
 import { dirname } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
 import type { ControlClient } from '../../control/client.ts';
 import { instancesIn, unixSockets } from '../../host/director-instances.ts';
 import { restoreAllMerging } from '../../host/merge-offloads.ts';
 import { orphanedGuards, releaseGuard } from '../../host/orphaned-guards.ts';
-import { LvsError } from '../../model/errors.ts';
+import { directorEnd } from '../../runtime/director-end.ts';
 
-const POLL_MS = 50;
-/** A director that hangs is killed after 4 s. */
-const END_TIMEOUT_MS = 10_000;
 /** Errors of a socket without a director. */
 const NOT_RUNNING = ['ENOENT', 'ECONNREFUSED'];
 
 export interface StopOptions {
   readonly socket: string;
   readonly release: boolean;
+  /** The kernel path goes on for the next director. */
+  readonly keep: boolean;
   /** Folder of all pins. */
   readonly pins: string;
 }
@@ -23,12 +21,12 @@ export interface StopOptions {
 /** Throws LvsError if no director runs, unless it has to release, and if the director does not end. */
 export async function stop(
   api: Pick<ControlClient, 'stop'>,
-  { socket, release, pins }: StopOptions,
+  { socket, release, keep, pins }: StopOptions,
   print: (text: string) => void,
 ): Promise<void> {
   try {
-    await ended(await api.stop());
-    print('stopped\n');
+    await directorEnd(await api.stop(keep));
+    print(keep ? 'stopped, the kernel path goes on\n' : 'stopped\n');
   } catch (error) {
     const { cause } = error as { cause?: NodeJS.ErrnoException };
     if (!release || !NOT_RUNNING.includes(cause?.code ?? '')) throw error;
@@ -43,17 +41,4 @@ export async function stop(
     print(`released: table netdev ${table} and the VIPs of its director\n`);
   }
   if (instancesIn(unixSockets()).length === 0) await restoreAllMerging(dirname(socket), []);
-}
-
-/** Resolves when the director has restored the host. */
-async function ended(instance: string): Promise<void> {
-  const deadline = performance.now() + END_TIMEOUT_MS;
-  while (instancesIn(unixSockets()).includes(instance)) {
-    if (performance.now() > deadline)
-      throw new LvsError(
-        'UNAVAILABLE',
-        `director ${instance}: has not ended after ${END_TIMEOUT_MS / 1000} s`,
-      );
-    await sleep(POLL_MS);
-  }
 }

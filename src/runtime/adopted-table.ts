@@ -1,0 +1,104 @@
+/** Takes over the table of a killed director, which programs of the kernel work on, if it is valid. */
+
+import { readFileSync } from 'node:fs';
+import { checkRules } from '../director/adoption.ts';
+import { ConnectionTable } from '../director/connections.ts';
+import type { Bpf } from '../ebpf/bpf.ts';
+import type { ProgramClock } from '../offload/jiffies.ts';
+import { KernelMemory } from '../offload/kernel-memory.ts';
+import { NextHops } from '../offload/next-hops.ts';
+import type { Pins } from '../offload/pins.ts';
+import type { Adopted } from '../table/adopted-rows.ts';
+import { ProcessorCounters } from '../table/counters.ts';
+import { type Header, readHeader } from '../table/header.ts';
+import type { RegionName, TableMemory } from '../table/memory.ts';
+import { checkCounters, checkDestinations, checkNextHops, isDestination } from '../table/record-checks.ts';
+import { COUNTERS_BYTES, DESTINATION, NEXT_HOP_BYTES, SETTINGS_BYTES } from '../table/record-layout.ts';
+import { Records } from '../table/records.ts';
+import { Ticks } from '../table/ticks.ts';
+import { assertFit } from '../table/unfit-memory.ts';
+import type { Address } from '../wire/address.ts';
+
+export interface AdoptedTable<Memory> {
+  readonly memory: Memory;
+  readonly header: Header;
+  readonly ticks: Ticks;
+  /** The clock that the programs of the killed director have. */
+  readonly clock: ProgramClock;
+  readonly table: ConnectionTable;
+  readonly counters: ProcessorCounters;
+  readonly nextHops: NextHops;
+  readonly found: Adopted;
+}
+
+/** Returns the random id of this boot. */
+export const bootId = (): Uint8Array =>
+  Buffer.from(readFileSync('/proc/sys/kernel/random/boot_id', 'latin1').replaceAll(/[-\n]/g, ''), 'hex');
+
+/** Memory that another process has left. */
+export interface LeftMemory extends TableMemory {
+  /** Reports whether the array has exactly so many bytes. */
+  isSized(name: RegionName, bytes: number): boolean;
+}
+
+/** Opens the arrays that pins keep. Throws UnfitMemory and SystemCallError. */
+export function openLeft(bpf: Bpf, pins: Pins): KernelMemory {
+  const memory = new KernelMemory(bpf, pins);
+  memory.open();
+  return memory;
+}
+
+/**
+ * Examines memory that another process has left, while its programs work on it, and repairs what its end left half done.
+ * `measured`: the programs' clock by that of this director. Throws UnfitMemory.
+ */
+export async function adoptTable<Memory extends LeftMemory>(
+  memory: Memory,
+  measured: ProgramClock,
+  processors: number,
+): Promise<AdoptedTable<Memory>> {
+  const settings = memory.reserve('settings', SETTINGS_BYTES);
+  const header = readHeader(new Uint8Array(settings.buffer, settings.offset, SETTINGS_BYTES), bootId());
+  const { limit, secrets, clockShift, clockOffset, counted } = header;
+  assertFit(header.processors === processors, () => `${header.processors} processors: ${processors} now`);
+  assertFit(clockShift === measured.shift, () => 'settings: another clock');
+  const countersBytes = processors * counted * COUNTERS_BYTES;
+  assertFit(memory.isSized('counters', countersBytes), () => 'array counters: another size');
+  // Ticks of the programs and of this director differ by the time between the starts of both.
+  const origin = Number(BigInt.asIntN(32, (clockOffset - measured.offset) >> BigInt(clockShift)));
+  const ticks = new Ticks(measured.tickMs, origin);
+  const table = new ConnectionTable({ limit, seed: 0, secrets, memory, ticks });
+  assertFit(table.homes === header.homes, () => `settings: ${header.homes} homes`);
+  const { records } = table;
+  records.reserveAll();
+  checkDestinations(records, limit);
+  const hops = new Records(memory, 'nextHops', NEXT_HOP_BYTES);
+  hops.reserveAll();
+  checkNextHops(hops);
+  const { buffer, offset } = memory.reserve('counters', countersBytes);
+  checkCounters(new Uint32Array(buffer, offset, countersBytes / 4));
+  const found = await table.adopt((number) => isDestination(records, number));
+  checkRules(memory, records, ticks);
+  const counters = new ProcessorCounters(memory, processors, counted);
+  const nextHops = new NextHops(memory);
+  nextHops.adopt(users(table, found));
+  const clock = { ...measured, offset: clockOffset };
+  return { memory, header, ticks, clock, table, counters, nextHops, found };
+}
+
+/** Returns the addresses by the number of the next hop that packets to them take. */
+function users(table: ConnectionTable, { hopUsers }: Adopted): (number: number) => Address | undefined {
+  const { records } = table;
+  const byHop = new Map<number, number>();
+  for (let index = 1; index < records.capacity; index++) {
+    const hop = isDestination(records, index) ? records.half(index, DESTINATION.nextHop) : 0;
+    if (hop !== 0) byHop.set(hop, index);
+  }
+  return (number) => {
+    const into = new Uint32Array(4);
+    const destination = byHop.get(number);
+    if (destination !== undefined) return records.copyAddress(destination, into);
+    const row = hopUsers[number]! - 1;
+    return row < 0 || !table.has(row) ? undefined : table.copyCaddr(row, into);
+  };
+}

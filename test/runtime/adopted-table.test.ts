@@ -1,0 +1,186 @@
+/** A director goes on with the memory of one that was killed; it never trusts that memory. */
+import fc from 'fast-check';
+import { expect, test } from 'vitest';
+import { ConnectionTable } from '../../src/director/connections.ts';
+import { NextHops } from '../../src/offload/next-hops.ts';
+import { adoptTable } from '../../src/runtime/adopted-table.ts';
+import { ProcessorCounters } from '../../src/table/counters.ts';
+import { KIND, ROW, ROW_BYTES, TRACK } from '../../src/table/layout.ts';
+import type { RegionName } from '../../src/table/memory.ts';
+import { DESTINATION, DESTINATION_BYTES, SETTINGS } from '../../src/table/record-layout.ts';
+import { Ticks } from '../../src/table/ticks.ts';
+import { UnfitMemory } from '../../src/table/unfit-memory.ts';
+import { parseAddress } from '../../src/wire/address.ts';
+import { Directed } from '../support/directed.ts';
+import { CLOCK, COUNTED, LeftMemory, PROCESSORS } from '../support/left-memory.ts';
+
+const WEB = 'tcp 192.0.2.80:80';
+const FTP = 'tcp 192.0.2.80:21';
+const LIMIT = 200;
+
+/** A director with rules and connections of every kind, which is never stopped. */
+function killed(): { memory: LeftMemory; former: Directed } {
+  const memory = new LeftMemory();
+  const ticks = new Ticks(CLOCK.tickMs);
+  const table = new ConnectionTable({ limit: LIMIT, seed: 7, memory, ticks });
+  new ProcessorCounters(memory, PROCESSORS, COUNTED);
+  new NextHops(memory).numberOf(
+    {
+      ...{ interfaceIndex: 3, to: Uint8Array.of(2, 0, 0, 0, 0, 9), from: Uint8Array.of(2, 0, 0, 0, 0, 1) },
+      ...{ vlan: 7, mtu: 1500, source: parseAddress('192.0.2.1')! },
+    },
+    parseAddress('10.0.0.1')!,
+  );
+  const former = new Directed({ memory, table, ticks });
+  former.serve(WEB, ['10.0.0.1:80', '10.0.0.2:80', '10.0.0.3:80'], { scheduler: 'wrr', weight: 3 });
+  former.serve(FTP, ['10.0.0.1:21', '10.0.0.2:21'], { persistent: 300, persistencePrefix: 24 });
+  former.serve('udp [2001:db8::80]:53', ['[fd00::1]:53'], { scheduler: 'mh', schedulerFlags: 2 });
+  former.set('conn_reuse_mode', 0);
+  former.director.apply({ op: 'set-timeouts', timeouts: { tcp: 100, tcpFin: 20, udp: 50 } }, former.now);
+  for (let client = 0; client < 40; client++) {
+    former.receive(`203.0.113.${client}:4000 > 192.0.2.80:80 SYN`);
+    former.receive(`203.0.113.${client}:4001 > 192.0.2.80:21 SYN`);
+    former.receive(`[2001:db8::${client + 1}]:4000 > [2001:db8::80]:53 UDP`);
+  }
+  former.remove(WEB, '10.0.0.2:80');
+  memory.complete();
+  return { memory, former };
+}
+
+/** Starts a director on the memory. */
+async function next(memory: LeftMemory): Promise<Directed> {
+  const { table, ticks, found } = await adoptTable(memory, CLOCK, PROCESSORS);
+  const adopted = new Directed({ memory, table, ticks, isAdopted: true });
+  expect(found.rows).toBe(table.size);
+  return adopted;
+}
+
+test('rules, settings, connections, counts and places of schedulers are those of the killed director', async () => {
+  const { memory, former } = killed();
+  const adopted = await next(memory.copy());
+  expect(adopted.connections).toEqual(former.connections);
+  expect(adopted.connections.length).toBeGreaterThan(120);
+  const { services, settings, timeouts } = former.director.snapshot(0);
+  const now = adopted.director.snapshot(0);
+  expect(now.settings).toEqual(settings);
+  expect(now.timeouts).toEqual(timeouts);
+  const rules = (all: typeof services) =>
+    all.map(({ stats: _stats, rates: _rates, ...rest }) => ({
+      ...rest,
+      destinations: rest.destinations.map(({ stats: _s, rates: _r, ...each }) => each),
+    }));
+  expect(rules(now.services)).toEqual(rules(services));
+  // Both go on in the same way.
+  for (let client = 50; client < 56; client++) {
+    const line = `203.0.113.${client}:4000 > 192.0.2.80:80 SYN`;
+    expect(adopted.way(line)).toBe(former.way(line));
+  }
+  expect(adopted.connections).toEqual(former.connections);
+  // Connections of a destination that was removed while they existed resume when it is added again.
+  adopted.add(WEB, '10.0.0.2:80');
+  former.add(WEB, '10.0.0.2:80');
+  expect(adopted.counts(WEB, '10.0.0.2:80')).toBe(former.counts(WEB, '10.0.0.2:80'));
+});
+
+test('templates keep their connections and end after them', async () => {
+  const { memory, former } = killed();
+  const adopted = await next(memory.copy());
+  for (const each of [adopted, former]) {
+    each.wait(130);
+    each.wait(400);
+    each.wait(200);
+  }
+  expect(adopted.connections).toEqual(former.connections);
+});
+
+test('rows that a death left half made or half ended are freed, and counts are corrected', async () => {
+  const { memory } = killed();
+  const rows = memory.arrays.get('rows')!;
+  const view = new DataView(rows.buffer);
+  const inUse: number[] = [];
+  for (let at = 0; at < rows.length; at += ROW_BYTES)
+    if (rows[at + ROW.client + 3] === KIND.LIVE) inUse.push(at);
+  rows[inUse[0]! + ROW.client + 3] = KIND.BUSY;
+  rows[inUse[1]! + ROW.client + 3] = KIND.PENDING;
+  view.setUint32(inUse[2]! + ROW.track, view.getUint32(inUse[2]! + ROW.track, true) | TRACK.GONE, true);
+  const destinations = new DataView(memory.arrays.get('destinations')!.buffer);
+  destinations.setUint32(DESTINATION_BYTES + DESTINATION.active, 77, true);
+  const { table, found } = await adoptTable(memory, CLOCK, PROCESSORS);
+  expect(found.freed).toBe(3);
+  expect(found.repaired).toBeGreaterThan(0);
+  const adopted = new Directed({ memory, table, ticks: new Ticks(CLOCK.tickMs), isAdopted: true });
+  expect(adopted.connections.length).toBe(table.size);
+  let counted = 0;
+  for (const { destinations: all } of adopted.director.snapshot(0).services)
+    for (const each of all)
+      counted += each.activeConnections + each.inactiveConnections + each.persistentConnections;
+  const removed = [...adopted.director.connections(0)].filter(
+    (each) => each.destinationAddress === '10.0.0.2',
+  );
+  expect(counted).toBeGreaterThanOrEqual(table.size - removed.length);
+});
+
+test.each([
+  ['another layout', SETTINGS.version, 4, /^layout 4: expected/],
+  ['another digest', SETTINGS.digest, 1, /^layout: another digest/],
+  ['a director that had not started', SETTINGS.complete, 0, /has not started/],
+  ['another boot', SETTINGS.bootId, 0, /another boot/],
+  ['other sizes', SETTINGS.homes, 9, /homes/],
+] as const)('memory of %s is refused with the reason', async (_of, field, value, reason) => {
+  const { memory } = killed();
+  new DataView(memory.arrays.get('settings')!.buffer).setUint32(field, value, true);
+  await expect(adoptTable(memory, CLOCK, PROCESSORS)).rejects.toThrow(reason);
+});
+
+const ARRAYS: readonly RegionName[] = [
+  ...(['rows', 'order', 'spilled', 'head', 'destinations', 'services'] as const),
+  ...(['lists', 'nextHops', 'settings', 'counters', 'templates'] as const),
+];
+
+test.each(ARRAYS)('garbage in the array %s is refused with a reason', async (name) => {
+  const { memory: left } = killed();
+  await fc.assert(
+    fc.asyncProperty(fc.integer({ min: 1, max: 0x7fffffff }), async (seed) => {
+      const memory = left.copy();
+      const bytes = memory.arrays.get(name)!;
+      let state = seed;
+      const words = new Uint32Array(bytes.buffer, 0, bytes.length >> 2);
+      for (let i = 0; i < words.length; i++) {
+        state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0;
+        words[i] = state ^ (state >>> 13) ^ (i * 0x9e37);
+      }
+      await expect(adoptTable(memory, CLOCK, PROCESSORS)).rejects.toThrow(UnfitMemory);
+    }),
+    { numRuns: 5 },
+  );
+});
+
+test('a changed byte anywhere is refused, or leaves a table that works', async () => {
+  const { memory: left } = killed();
+  await fc.assert(
+    fc.asyncProperty(
+      fc.constantFrom(...ARRAYS),
+      fc.double({ min: 0, max: 1, noNaN: true, maxExcluded: true }),
+      fc.integer({ min: 1, max: 255 }),
+      async (name, where, value) => {
+        const memory = left.copy();
+        const bytes = memory.arrays.get(name)!;
+        // Most records are unused.
+        const used = Math.min(bytes.length, 65_536);
+        bytes[Math.floor(where * used)]! ^= value;
+        try {
+          const adopted = await next(memory);
+          for (let client = 0; client < 60; client++)
+            adopted.receive(`203.0.113.${client}:4000 > 192.0.2.80:80 SYN`);
+          adopted.wait(1);
+          adopted.wait(1000);
+          adopted.wait(1000);
+          expect(adopted.director.summary(adopted.now).table.connections).toBeGreaterThanOrEqual(0);
+        } catch (error) {
+          expect(error).toBeInstanceOf(UnfitMemory);
+        }
+      },
+    ),
+    { numRuns: 25 },
+  );
+}, 120_000);

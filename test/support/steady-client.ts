@@ -1,0 +1,82 @@
+/**
+ * An HTTP client that counts what it loses. It holds connections and asks on each of them five times a second, and opens new
+ * ones at a steady rate. For each line of its standard input it prints the counts since the last one. A held connection is
+ * lost when it ends, or when no answer came for a while; a new one has failed when it is refused, reset or unanswered for 3 s.
+ *
+ *   node dist/test/support/steady-client.js 192.168.0.101 80 200 50
+ */
+import { connect } from 'node:net';
+import { createInterface } from 'node:readline';
+
+const ASK_MS = 200;
+const ANSWER_MS = 3000;
+const REQUEST = 'GET / HTTP/1.1\r\nHost: vip\r\n\r\n';
+
+const [host = '', port = '', held = '', perSecond = ''] = process.argv.slice(2);
+let lost = 0;
+let answers = 0;
+let opened = 0;
+let failed = 0;
+/** Why new connections failed. */
+const reasons: Record<string, number> = {};
+/** When each held connection was answered last, ms. */
+const answered: number[] = [];
+const ended = new Set<number>();
+
+/** Holds a connection; resolves with its first answer. */
+const hold = (index: number): Promise<void> =>
+  new Promise((resolve) => {
+    const socket = connect(Number(port), host);
+    const end = () => {
+      if (!ended.has(index)) lost++;
+      ended.add(index);
+      resolve();
+    };
+    socket.on('connect', () => {
+      socket.write(REQUEST);
+      setInterval(() => socket.writable && socket.write(REQUEST), ASK_MS);
+    });
+    socket.on('data', () => {
+      answers++;
+      answered[index] = performance.now();
+      resolve();
+    });
+    socket.on('error', end);
+    socket.on('close', end);
+  });
+
+function open(): void {
+  opened++;
+  const socket = connect(Number(port), host);
+  const timer = setTimeout(() => socket.destroy(new Error('unanswered')), ANSWER_MS);
+  let isAnswered = false;
+  socket.on('connect', () => socket.write(REQUEST));
+  socket.on('data', () => {
+    isAnswered = true;
+    socket.end();
+  });
+  socket.on('error', ({ message }) => {
+    reasons[message] = (reasons[message] ?? 0) + 1;
+  });
+  socket.on('close', () => {
+    clearTimeout(timer);
+    if (!isAnswered) failed++;
+  });
+}
+
+await Promise.all(Array.from({ length: Number(held) }, (_, index) => hold(index)));
+setInterval(open, 1000 / Number(perSecond));
+process.stdout.write('ready\n');
+
+createInterface({ input: process.stdin }).on('line', () => {
+  // What was opened within the last seconds may still be unanswered.
+  const asked = performance.now();
+  setTimeout(() => {
+    const silent = answered.filter((at, index) => !ended.has(index) && at < asked).length;
+    process.stdout.write(`${JSON.stringify({ lost: lost + silent, answers, opened, failed, reasons })}\n`);
+    lost = 0;
+    answers = 0;
+    opened = 0;
+    failed = 0;
+  }, ANSWER_MS + ASK_MS);
+});
