@@ -4,6 +4,7 @@ import { usesPort } from '../model/check.ts';
 import { formatService } from '../model/naming.ts';
 import {
   type Address,
+  isLoopback,
   isOneHost,
   isUnicast,
   maskAddress,
@@ -65,7 +66,8 @@ export function review(document: Document, notes: Notes, segments: readonly Segm
       const warn = (message: string) => notes.warning(place(destination), message);
       reviewPort(service, destination, warn);
       reviewReplies(service, destination, warn);
-      if (destination.options.method === 'dr') reviewSegment(destination, known, warn);
+      if (destination.options.method === 'dr' && !isDirector(address))
+        reviewSegment(destination, known, warn);
     }
   }
 }
@@ -93,6 +95,12 @@ function reviewInterfaces(
       place(inside),
       `the director's inside address ${inside.address} is also a VIP: use another address`,
     );
+}
+
+/** Reports whether a destination is the director itself, by a loopback address. */
+function isDirector(text: string): boolean {
+  const address = parseAddress(text);
+  return address !== undefined && isLoopback(address);
 }
 
 function isDestination(text: string): boolean {

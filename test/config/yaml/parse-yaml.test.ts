@@ -410,6 +410,23 @@ services:
     ]);
   });
 
+  test('a sorry server may be the director itself, and no server of the same service', async () => {
+    const { problems } = await parseYaml(
+      `vips: [{ interface: eth0, address: 192.168.0.101, prefix: 24 }]
+services:
+  - { tcp: '192.168.0.101:80', destinations: [rs1], sorry: [127.0.0.1] }
+  - { tcp: '192.168.0.101:81', destinations: [rs1], sorry: [rs1], hysteresis: 1 }
+`,
+      'lvs.yaml',
+      labNames,
+      ['wlc'],
+    );
+    expect(problems.map(({ line, message }) => `${line}: ${message}`)).toEqual([
+      '4: invalid hysteresis 1: expected less than the quorum 1',
+      '4: duplicate destination rs1 of this service',
+    ]);
+  });
+
   test('a destination has the check of its service, another, or none', async () => {
     const { document, problems } = await parseYaml(
       `defaults: { check: { type: tcp } }
