@@ -47,18 +47,22 @@ export async function runUnder(options: RunOptions): Promise<number | 'limit' | 
   writeFileSync(file, job(shellCommand));
   const [qemu, ...words] = commandLine(kernel, ramdisk, file);
   const machine = spawn(qemu!, words, { stdio: ['ignore', 'pipe', 'inherit'] });
+  const end = () => machine.kill('SIGKILL');
+  // The machine must not outlive a run that is interrupted.
+  const interrupted = () => process.exit(1);
+  process.once('exit', end).once('SIGINT', interrupted).once('SIGTERM', interrupted);
   let isOver = false;
   const timer = setTimeout(() => {
     isOver = true;
-    machine.kill('SIGKILL');
+    end();
   }, limit);
   try {
     let hasBegun = false;
     const console: string[] = [];
     for await (const line of createInterface({ input: machine.stdout })) {
       const text = line.replaceAll('\r', '');
-      const end = END.exec(text);
-      if (end) return Number(end[1]);
+      const ended = END.exec(text);
+      if (ended) return Number(ended[1]);
       if (hasBegun) print(text);
       else console.push(text);
       hasBegun ||= text === BEGIN;
@@ -68,7 +72,8 @@ export async function runUnder(options: RunOptions): Promise<number | 'limit' | 
     return isOver ? 'limit' : undefined;
   } finally {
     clearTimeout(timer);
-    machine.kill('SIGKILL');
+    end();
+    process.off('exit', end).off('SIGINT', interrupted).off('SIGTERM', interrupted);
     rmSync(folder, { recursive: true, force: true });
   }
 }
