@@ -100,9 +100,10 @@ describe.skipIf(why !== undefined)('on a running director', () => {
         .filter((line) => /^node_ipvs_(backend_weight|connections_total|incoming_packets_total)/.test(line))
         .map((line) => line.replace(/\{(.*)\}/, (_, labels: string) => `{${labels.split(',').sort()}}`))
         .sort();
-    const ours = await seriesOf(METRICS);
-    expect(ours).toHaveLength(4);
-    expect(await seriesOf('127.0.0.1:9100')).toEqual(ours);
+    expect(await seriesOf(METRICS)).toHaveLength(4);
+    // The files of --procfs are written once a second.
+    const theirs = () => seriesOf('127.0.0.1:9100');
+    await expect.poll(theirs, { timeout: PATIENCE }).toEqual(await seriesOf(METRICS));
     expect(exporter.running).toBe(true);
   });
 
