@@ -32,7 +32,9 @@ export const refusalOnVlan: SiteCheck = {
   run: async (site) => {
     await site.stopDirector();
     const program = site.lab.director.spawn([...lvs, 'run', '--config', site.file, '--datapath', 'xdp']);
-    const line = await program.line(new RegExp(`xdp at ${VLAN}: .*(EOPNOTSUPP|ENOTSUP)`));
+    const line = await program.line(
+      new RegExp(`${VLAN}: cannot attach the xdp program: .*(EOPNOTSUPP|ENOTSUP)`),
+    );
     await program.ended;
     return line;
   },
