@@ -3,8 +3,6 @@
  * binds it: claim, fields, duplicate check, counts, publication (src/table/layout.ts).
  */
 import {
-  ATOMIC_AND,
-  ATOMIC_OR,
   add,
   and,
   at,
@@ -24,8 +22,6 @@ import {
   type Label,
   load,
   loadMapValue,
-  lsh,
-  lsh32,
   mov,
   mov32,
   or,
@@ -35,15 +31,12 @@ import {
   R3,
   R4,
   R5,
-  rsh,
-  rsh32,
   store,
   storeImm,
-  sub,
   W,
-  xor,
 } from '../ebpf/instruction.ts';
-import { HEAD, KIND, NEAR, ROW, ROW_BYTES, TRACK } from '../table/layout.ts';
+import { HEAD, KIND, KIND_SHIFT, NEAR, ROW, ROW_BYTES, TRACK } from '../table/layout.ts';
+import { MAPPED_WORD } from '../table/packet-order.ts';
 import { COUNTERS, DESTINATION, SETTINGS } from '../table/record-layout.ts';
 import type { Arrays } from './arrays.ts';
 import { countBound, order } from './bound-counts.ts';
@@ -53,14 +46,10 @@ import { PACKET, ROW_AT } from './hooks.ts';
 import type { Family } from './parse.ts';
 import { rebind, uncountFormer } from './rebind.ts';
 import { hop } from './rewrite.ts';
+import { changeNear, raiseGeneration } from './row-steps.ts';
 import { loadScratch, SCRATCH } from './scratch.ts';
 import * as stack from './stack.ts';
 import { counted, now } from './track.ts';
-
-const ROW_SHIFT = Math.log2(ROW_BYTES);
-const KIND_SHIFT = 24;
-/** The third word of an IPv4 address in 16 bytes, as a little-endian machine loads it. */
-const MAPPED = -0x1_0000;
 
 /**
  * Makes a LIVE row for the packet and the destination, or the row of a connection that is over (rebind.ts), and counts the
@@ -230,16 +219,14 @@ function fill({ version, src, dst, transport }: Family): Fragment {
     version === 4
       ? [
           storeImm(DW, ROW_AT, field, 0),
-          storeImm(W, ROW_AT, field + 8, MAPPED),
+          storeImm(W, ROW_AT, field + 8, MAPPED_WORD),
           load(W, R1, PACKET, from),
           store(W, ROW_AT, field + 12, R1),
         ]
       : [0, 8].map((half) => [load(DW, R1, PACKET, from + half), store(DW, ROW_AT, field + half, R1)]);
   return [
     load(W, R1, ROW_AT, ROW.track),
-    rsh32.imm(R1, TRACK.generation),
-    add.imm(R1, 1),
-    lsh32.imm(R1, TRACK.generation),
+    raiseGeneration(1),
     load(DW, R2, FP, stack.TRACKED),
     or.reg(R2, R1),
     store(DW, FP, stack.TRACKED, R2),
@@ -261,18 +248,9 @@ function fill({ version, src, dst, transport }: Family): Fragment {
 }
 
 /** Sets or clears the row's bit at its home. Clobbers r0 to r3. */
-const mark = ({ rows }: Arrays, change: 'set' | 'clear'): Fragment => [
+const mark = (arrays: Arrays, change: 'set' | 'clear'): Fragment => [
   load(DW, R3, FP, stack.HOME),
-  load(DW, R0, FP, stack.MADE),
-  sub.reg(R0, R3),
-  rsh.imm(R0, ROW_SHIFT),
-  mov.imm(R1, 1),
-  lsh.reg(R1, R0),
-  loadMapValue(R2, rows),
-  add.reg(R2, R3),
-  change === 'set'
-    ? atomic(DW, ATOMIC_OR, R2, ROW.near, R1)
-    : [xor.imm(R1, -1), atomic(DW, ATOMIC_AND, R2, ROW.near, R1)],
+  changeNear(arrays, change),
 ];
 
 /** Makes the row one of that kind; r5 is its `client` as a row of the kind LIVE afterwards. Clobbers r1. */

@@ -37,7 +37,7 @@ import {
   sub,
   W,
 } from '../ebpf/instruction.ts';
-import { KIND, METHOD_BITS, NEAR, ROW, ROW_BYTES, TRACK } from '../table/layout.ts';
+import { KIND, KIND_SHIFT, METHOD_BITS, NEAR, ROW, ROW_BYTES, ROW_SHIFT, TRACK } from '../table/layout.ts';
 import { DESTINATION, DESTINATION_BYTES } from '../table/record-layout.ts';
 import type { Arrays } from './arrays.ts';
 import { BIT_FACTOR, BIT_SHIFT, CONSTANTS } from './constants.ts';
@@ -47,8 +47,7 @@ import type { Family } from './parse.ts';
 import { CANDIDATE, FOUND, HOME, NOT_FOUND, TRACKED } from './stack.ts';
 
 /** Kind of a row, as `client` has it. */
-const liveOf = ({ version }: Family): number => (KIND.LIVE | (version === 6 ? KIND.WIDE : 0)) << 24;
-const ROW_SHIFT = Math.log2(ROW_BYTES);
+const liveOf = ({ version }: Family): number => (KIND.LIVE | (version === 6 ? KIND.WIDE : 0)) << KIND_SHIFT;
 export const RECORD_SHIFT = Math.log2(DESTINATION_BYTES);
 /** Jumps to `other` unless the 16 bytes at `at` of `from` are the packet's address at `address`. Clobbers r1 and r4. */
 function unlessAddress({ version }: Family, from: Register, field: number, address: number, other: Label) {
@@ -77,7 +76,7 @@ export const unlessRequest = (family: Family, other: Label, kinds: Kinds = 'live
   load(DW, R2, ROW_AT, ROW.track),
   // Client, virtual port and, shifted out, the count of packets.
   load(DW, R1, ROW_AT, ROW.client),
-  kinds === 'live' ? [] : or.imm(R1, (KIND.LIVE ^ KIND.PENDING) << 24),
+  kinds === 'live' ? [] : or.imm(R1, (KIND.LIVE ^ KIND.PENDING) << KIND_SHIFT),
   lsh.imm(R1, 16),
   jne.reg(R1, R5, other),
   unlessAddress(family, ROW_AT, ROW.caddr, family.src, other),

@@ -5,7 +5,6 @@
  */
 import {
   ATOMIC_ADD,
-  ATOMIC_AND,
   add,
   and,
   at,
@@ -25,8 +24,6 @@ import {
   type Label,
   load,
   loadMapValue,
-  lsh,
-  lsh32,
   mov,
   mov32,
   or,
@@ -37,24 +34,21 @@ import {
   R4,
   R5,
   rsh,
-  rsh32,
   store,
   storeImm,
   sub,
   W,
-  xor,
 } from '../ebpf/instruction.ts';
-import { HEAD, KIND, NEAR, ROW, ROW_BYTES, TRACK } from '../table/layout.ts';
+import { HEAD, KIND, KIND_SHIFT, NEAR, ROW, ROW_BYTES, TRACK } from '../table/layout.ts';
 import { TCP } from '../wire/tcp.ts';
 import type { Arrays } from './arrays.ts';
 import { select } from './find.ts';
 import { home } from './home.ts';
 import { ROW_AT } from './hooks.ts';
 import { uncountFormer } from './rebind.ts';
+import { changeNear, raiseGeneration } from './row-steps.ts';
 import * as stack from './stack.ts';
 
-const ROW_SHIFT = Math.log2(ROW_BYTES);
-const KIND_SHIFT = 24;
 /** Rows that do not give way: those of templates and of other connections, and those that the director works on. */
 const EXCLUDED_BITS = TRACK.TEMPLATED | TRACK.UP;
 /** States of a handshake: SYN_RECV and SYNACK (src/director/path/tcp-state.ts). */
@@ -128,7 +122,7 @@ export function giveWay(arrays: Arrays, none: Label): Fragment {
     mov.imm(R3, 0),
     mov.imm(R4, 0),
     findHome(arrays, none),
-    end(arrays, none),
+    end(none),
     uncountFormer(arrays),
     unlink(arrays),
   ];
@@ -156,15 +150,13 @@ function findHome(arrays: Arrays, none: Label): Fragment {
 }
 
 /** Ends the connection as the director would: one processor wins. Jumps to `none` for the others. Clobbers r0, r1, r3. */
-const end = (_arrays: Arrays, none: Label): Fragment => [
+const end = (none: Label): Fragment => [
   load(DW, R3, FP, stack.FORMER_TRACK),
   mov.reg(R0, R3),
   and.imm(R0, TRACK.state),
   jge.imm(R0, TRACK.RECYCLE, none),
   mov.reg(R1, R3),
-  rsh32.imm(R1, TRACK.generation),
-  add.imm(R1, 1),
-  lsh32.imm(R1, TRACK.generation),
+  raiseGeneration(1),
   or.imm(R1, TRACK.GONE),
   mov.reg(R0, R3),
   atomic(W, COMPARE_EXCHANGE, ROW_AT, ROW.track, R1),
@@ -174,23 +166,15 @@ const end = (_arrays: Arrays, none: Label): Fragment => [
 ];
 
 /** Makes the row one that is not found, and claimed by this processor. Clobbers r0 to r3. */
-const unlink = ({ rows, head, places }: Arrays): Fragment => [
+const unlink = (arrays: Arrays): Fragment => [
   load(DW, R3, FP, stack.FORMER_HOME),
   // For the verifier.
   and.imm(R3, 0x7fffffff & -ROW_BYTES),
-  jgt.imm(R3, (places - 1) * ROW_BYTES, 'drop'),
-  load(DW, R0, FP, stack.MADE),
-  sub.reg(R0, R3),
-  rsh.imm(R0, ROW_SHIFT),
-  mov.imm(R1, 1),
-  lsh.reg(R1, R0),
-  xor.imm(R1, -1),
-  loadMapValue(R2, rows),
-  add.reg(R2, R3),
-  atomic(DW, ATOMIC_AND, R2, ROW.near, R1),
+  jgt.imm(R3, (arrays.places - 1) * ROW_BYTES, 'drop'),
+  changeNear(arrays, 'clear'),
   mov.imm(R1, KIND.BUSY << KIND_SHIFT),
   atomic(W, EXCHANGE, ROW_AT, ROW.client, R1),
-  loadMapValue(R2, head, HEAD.live),
+  loadMapValue(R2, arrays.head, HEAD.live),
   mov.imm(R1, -1),
   atomic(W, ATOMIC_ADD, R2, 0, R1),
 ];

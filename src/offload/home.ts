@@ -18,7 +18,7 @@ import {
   W,
   xor,
 } from '../ebpf/instruction.ts';
-import { ROW_BYTES } from '../table/layout.ts';
+import { ROW_SHIFT } from '../table/layout.ts';
 import { PACKET } from './hooks.ts';
 import type { Family } from './parse.ts';
 
@@ -27,7 +27,6 @@ const ADDRESS_WORDS = 4;
 const SHIFT = 15;
 /** Bits of the hash that choose among the places. */
 const PLACE_BITS = 25;
-const ROW_SHIFT = Math.log2(ROW_BYTES);
 
 /** How a table places connections: the arguments of Homes. */
 export interface Placing {

@@ -22,7 +22,6 @@ import {
   load,
   loadMapValue,
   lsh,
-  lsh32,
   mov,
   mul,
   or,
@@ -31,7 +30,6 @@ import {
   R2,
   R3,
   R4,
-  rsh32,
   store,
   storeImm,
   W,
@@ -42,6 +40,7 @@ import type { Arrays } from './arrays.ts';
 import { countBound, order } from './bound-counts.ts';
 import { RECORD_SHIFT, select } from './find.ts';
 import { ROW_AT } from './hooks.ts';
+import { raiseGeneration } from './row-steps.ts';
 import { loadScratch, SCRATCH } from './scratch.ts';
 import * as stack from './stack.ts';
 import { counted, now } from './track.ts';
@@ -49,9 +48,7 @@ import { counted, now } from './track.ts';
 /** Sets the generation in the upper bits of r1 to that of the former connection plus `steps`, and clears the other bits. */
 const generation = (steps: number): Fragment => [
   load(DW, R1, FP, stack.FORMER_TRACK),
-  rsh32.imm(R1, TRACK.generation),
-  add.imm(R1, steps),
-  lsh32.imm(R1, TRACK.generation),
+  raiseGeneration(steps),
 ];
 
 /**

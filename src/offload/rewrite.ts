@@ -38,6 +38,7 @@ import {
   xor32,
 } from '../ebpf/instruction.ts';
 import { METHOD_BITS, ROW, TRACK } from '../table/layout.ts';
+import { MAPPED_WORD } from '../table/packet-order.ts';
 import { DESTINATION, DESTINATION_FLAGS, NEXT_HOP, NEXT_HOP_BYTES, TUNNEL } from '../table/record-layout.ts';
 import { IPV4_HEADER } from '../wire/ipv4.ts';
 import { IPV6_HEADER, MIN_MTU6 } from '../wire/ipv6.ts';
@@ -61,8 +62,6 @@ const TUNNELED = 2 << TRACK.method;
 const OVER = (1 << 5) | (1 << 6);
 const HALF_OVER = 1 << 4;
 const HOP_SHIFT = Math.log2(NEXT_HOP_BYTES);
-/** The third word of an IPv4 address in a record. */
-const MAPPED = -0x1_0000;
 
 /** Copies an address of 16 bytes in rows and records, or its last word, to NEW_ADDRESS. Clobbers r1. */
 const keepAddress = ({ version }: Family, from: typeof ROW_AT | typeof R0, field: number): Fragment =>
@@ -317,7 +316,7 @@ const unlessIpv4 = (other: Label): Fragment => [
   load(DW, R1, R0, DESTINATION.address),
   jne.imm(R1, 0, other),
   load(W, R1, R0, DESTINATION.address + 8),
-  loadImm64(R4, MAPPED, 0),
+  loadImm64(R4, MAPPED_WORD, 0),
   jne.reg(R1, R4, other),
 ];
 

@@ -39,7 +39,8 @@ import {
   W,
 } from '../ebpf/instruction.ts';
 import { FTP_DATA_PORT } from '../model/service.ts';
-import { HEAD, ROW_BYTES, TRACK } from '../table/layout.ts';
+import { HEAD, ROW_SHIFT, TRACK } from '../table/layout.ts';
+import { MAPPED_WORD } from '../table/packet-order.ts';
 import { COUNTERS, SERVICE, SERVICE_BYTES, SERVICE_FLAGS, SETTINGS } from '../table/record-layout.ts';
 import { sysctlOffset } from '../table/settings-record.ts';
 import { ACK, FIN, RST, SYN, TCP } from '../wire/tcp.ts';
@@ -62,9 +63,6 @@ const CHECKED_FLAGS = SERVICE_FLAGS.IN_USE | SERVICE_FLAGS.PERSISTENT;
 /** Period for which the valve counts, ms. */
 const VALVE_PERIOD_MS = 64;
 const RECORD_SHIFT = Math.log2(SERVICE_BYTES);
-const ROW_SHIFT = Math.log2(ROW_BYTES);
-/** The third word of an IPv4 address in 16 bytes, as a little-endian machine loads it. */
-const MAPPED = -0x1_0000;
 /* First bytes of addresses (RFC 1122, RFC 4291). */
 const LOOPBACK_NET = 127;
 const FIRST_MULTICAST = 224;
@@ -277,7 +275,7 @@ function unlessRouted({ version, src }: Family, hook: Hook, { clients }: Arrays,
       ? [
           storeImm(W, FP, at4, 0),
           storeImm(W, FP, at4 + 4, 0),
-          storeImm(W, FP, at4 + 8, MAPPED),
+          storeImm(W, FP, at4 + 8, MAPPED_WORD),
           load(W, R1, PACKET, src),
           store(W, FP, at4 + 12, R1),
         ]
@@ -317,7 +315,7 @@ function write(family: Family, arrays: Arrays, miss: Label): Fragment {
     version === 4
       ? [
           storeImm(DW, R0, field, 0),
-          storeImm(W, R0, field + 8, MAPPED),
+          storeImm(W, R0, field + 8, MAPPED_WORD),
           load(W, R1, PACKET, at),
           store(W, R0, field + 12, R1),
         ]

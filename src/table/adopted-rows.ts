@@ -3,9 +3,10 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Row } from '../model/connection.ts';
 import { MAX_DESTINATIONS } from './destination-records.ts';
-import { HEAD, KIND, METHOD_BITS, NEAR, ROW_SHIFT_32, TRACK } from './layout.ts';
+import { HEAD, KIND, KIND_SHIFT, METHOD_BITS, NEAR, ROW_SHIFT_32, TRACK } from './layout.ts';
+import { MAPPED_WORD } from './packet-order.ts';
 import { DESTINATION, MAX_RECORDS } from './record-layout.ts';
-import { CADDR, CLIENT, KIND_SHIFT, NEAR_BITS, VADDR } from './row-fields.ts';
+import { CADDR, CLIENT, NEAR_BITS, VADDR } from './row-fields.ts';
 import { Rows } from './rows.ts';
 import { MAX_TIMEOUT_TICKS } from './ticks.ts';
 import { assertFit } from './unfit-memory.ts';
@@ -18,8 +19,6 @@ const MAX_STALE = 16;
 const MAX_COUNTS = 3;
 
 const WIDE = KIND.WIDE << KIND_SHIFT;
-/** The third word of an IPv4 address, as a little-endian machine reads it. */
-const MAPPED = -0x1_0000;
 const ROUTE_METHOD = 3;
 /** ICMP errors make no rows; a template of a firewall mark has protocol 0. */
 const PROTOCOLS: ReadonlySet<number> = new Set([0, 6, 17, 132]);
@@ -114,9 +113,9 @@ export class AdoptedRows extends Rows {
     const number = this.destination(row);
     if (number > MAX_DESTINATIONS || !isDestination(number)) return `destination ${number}`;
     if ((client & WIDE) === 0 && !this.isTemplateKind(kind)) {
-      if (words[at + CADDR] !== 0 || words[at + CADDR + 1] !== 0 || words[at + CADDR + 2] !== MAPPED)
+      if (words[at + CADDR] !== 0 || words[at + CADDR + 1] !== 0 || words[at + CADDR + 2] !== MAPPED_WORD)
         return 'client address';
-      if (words[at + VADDR] !== 0 || words[at + VADDR + 1] !== 0 || words[at + VADDR + 2] !== MAPPED)
+      if (words[at + VADDR] !== 0 || words[at + VADDR + 1] !== 0 || words[at + VADDR + 2] !== MAPPED_WORD)
         return 'virtual address';
     }
     if (((this.head[HEAD.order >> 2]! - this.orders[row]!) | 0) < 0) return `order ${this.orders[row]}`;

@@ -1,9 +1,8 @@
 /** The key of a lookup: a client's address and that of the other end, as rows have them, and the home they lead to. */
 import { type Address, isV4 } from '../wire/address.ts';
 import type { Homes } from './homes.ts';
-import { KIND } from './layout.ts';
+import { KIND, KIND_SHIFT } from './layout.ts';
 import { inPacketOrder } from './packet-order.ts';
-import { KIND_SHIFT } from './row-fields.ts';
 
 /** Bit of a row's word `client`. */
 export const WIDE = KIND.WIDE << KIND_SHIFT;

@@ -37,8 +37,9 @@ export const LAYOUT_VERSION = 6;
 /** A row is found at its home or at one of the places behind it, this many in all: the bits of `near`. */
 export const NEAR = 64;
 
-/** Bytes of a row, and the shift from a row's number to its first 32-bit and 16-bit word. */
+/** Bytes of a row, and the shift from a row's number to its first byte, 32-bit and 16-bit word. */
 export const ROW_BYTES = 64;
+export const ROW_SHIFT = 6;
 export const ROW_SHIFT_32 = 4;
 export const ROW_SHIFT_16 = 5;
 
@@ -67,6 +68,9 @@ export const ROW = {
   /** Number of the next hop of replies, 2 bytes; 0: not looked up. Of a template: high half of the salt. */
   nextHop: 62,
 } as const;
+
+/** Shift of what a row is in `client`. */
+export const KIND_SHIFT = 24;
 
 /** What a row is: the last byte of `client`. */
 export const KIND = {

@@ -2,7 +2,7 @@
 import { type FiveTuple, NONE, type Row } from '../model/connection.ts';
 import type { Address } from '../wire/address.ts';
 import type { DestinationRecords } from './destination-records.ts';
-import { KIND, ROW, ROW_BYTES, ROW_SHIFT_16, ROW_SHIFT_32, TRACK } from './layout.ts';
+import { KIND, KIND_SHIFT, ROW, ROW_BYTES, ROW_SHIFT_16, ROW_SHIFT_32, TRACK } from './layout.ts';
 import type { Region, TableMemory } from './memory.ts';
 import { inPacketOrder, portInPacketOrder } from './packet-order.ts';
 
@@ -21,7 +21,6 @@ const NEXT_HOP = ROW.nextHop >> 1;
 
 /** What `client` holds beside the kind: port and protocol. */
 export const CLIENT_MASK = 0xff_ffff;
-export const KIND_SHIFT = 24;
 const METHOD_MASK = 7;
 export const GENERATION_MASK = ~((1 << TRACK.generation) - 1);
 /** Where the count of packets goes on at the end of its 16 bits. */

@@ -3,7 +3,16 @@ import { type FiveTuple, NONE, type Row } from '../model/connection.ts';
 import { type Address, isV4 } from '../wire/address.ts';
 import { type DestinationRecords, RECORD_SHIFT_16, RECORD_SHIFT_32 } from './destination-records.ts';
 import { OTHER, WIDE } from './key.ts';
-import { HEAD, HEAD_BYTES, KIND, METHOD_BITS, ROW_SHIFT_16, ROW_SHIFT_32, TRACK } from './layout.ts';
+import {
+  HEAD,
+  HEAD_BYTES,
+  KIND,
+  KIND_SHIFT,
+  METHOD_BITS,
+  ROW_SHIFT_16,
+  ROW_SHIFT_32,
+  TRACK,
+} from './layout.ts';
 import type { TableMemory } from './memory.ts';
 import { inPacketOrder, portInPacketOrder } from './packet-order.ts';
 import { Places } from './places.ts';
@@ -13,7 +22,6 @@ import {
   CLIENT,
   CLIENT_MASK,
   GENERATION_MASK,
-  KIND_SHIFT,
   NEAR_BITS,
   type NewRow,
   TRACK_WORD,

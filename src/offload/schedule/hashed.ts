@@ -23,6 +23,7 @@ import {
   W,
   xor,
 } from '../../ebpf/instruction.ts';
+import { MAPPED_WORD } from '../../table/packet-order.ts';
 import { SERVICE, SERVICE_FLAGS } from '../../table/record-layout.ts';
 import { GOLDEN_RATIO_32 } from '../../wire/hash.ts';
 import { SCRATCH } from '../scratch.ts';
@@ -58,7 +59,7 @@ function fold(field: number): Fragment {
     load(DW, R1, ENTRY_AT, field),
     jne.imm(R1, 0, wide),
     load(W, R1, ENTRY_AT, field + 8),
-    jne32.imm(R1, MAPPED, wide),
+    jne32.imm(R1, MAPPED_WORD, wide),
     load(W, R1, ENTRY_AT, field + 12),
     jump(folded),
     at(wide, load(W, R1, ENTRY_AT, field)),
@@ -66,8 +67,6 @@ function fold(field: number): Fragment {
     at(folded, toBig(R1, 32)),
   ];
 }
-/** The third word of IPv4 as ::ffff:a.b.c.d, packet order. */
-const MAPPED = 0xffff0000;
 
 /** Loads into r1 the hash's key of the client: its address and, with the flag, its port. Clobbers r2 and r3. */
 export function clientKey(): Fragment {
