@@ -33,21 +33,16 @@ import { FRAGMENT, IS_FRAGMENT, NETWORK, PLAIN_IPV4 } from '../../offload/header
 import { CONTEXT, PACKET, tc, unlessReadable } from '../../offload/hooks.ts';
 import type { Family } from '../../offload/parse.ts';
 import type { Address } from '../../wire/address.ts';
-import { TCP, TCP_HEADER } from '../../wire/tcp.ts';
+import { ICMP, ICMP_HEADER, PARAMETER_PROBLEM, TIME_EXCEEDED, UNREACHABLE } from '../../wire/icmp.ts';
+import { ICMP6 } from '../../wire/icmp6.ts';
+import { ACK, SYN, TCP, TCP_FLAGS, TCP_HEADER } from '../../wire/tcp.ts';
 import { UDP } from '../../wire/udp.ts';
 import { clusterAt, IS_FIRST, PORTS, PROTOCOL, portsAt, TUPLE } from './stack.ts';
 
-/* IP protocol numbers (IANA). */
-const ICMP = 1;
-const ICMP6 = 58;
 const IPV6_FRAGMENT = 44;
 const IPV6_FRAGMENT_HEADER = 8;
 /** Fragment offset in the second word of the fragment header, as loaded (RFC 8200, 4.5). */
 const IPV6_OFFSET_LE = 0xf8ff;
-const ICMP_HEADER = 8;
-const TCP_FLAGS_AT = 13;
-const SYN = 0x02;
-const ACK = 0x10;
 
 const copy = (from: number, to: number, words: number): Fragment =>
   Array.from({ length: words }, (_, i) => [load(W, R1, PACKET, from + 4 * i), store(W, FP, to + 4 * i, R1)]);
@@ -86,7 +81,7 @@ export function readHeader(family: Family, addresses: readonly Address[]): Fragm
     jump(label('rules')),
     at(label('udp'), withPorts(transport, label('rules'))),
     at(label('tcp'), unlessReadable(transport + TCP_HEADER, 'drop')),
-    load(B, R1, PACKET, transport + TCP_FLAGS_AT),
+    load(B, R1, PACKET, transport + TCP_FLAGS),
     and.imm(R1, SYN | ACK),
     jne.imm(R1, SYN, label('later')),
     storeImm(DW, FP, IS_FIRST, 1),
@@ -126,10 +121,9 @@ export function readError(family: Family): Fragment {
     load(B, R1, PACKET, transport),
     version === 4
       ? [
-          // Unreachable, time exceeded and parameter problem (RFC 792).
-          jeq.imm(R1, 3, label('error')),
-          jeq.imm(R1, 11, label('error')),
-          jne.imm(R1, 12, label('rules')),
+          jeq.imm(R1, UNREACHABLE, label('error')),
+          jeq.imm(R1, TIME_EXCEEDED, label('error')),
+          jne.imm(R1, PARAMETER_PROBLEM, label('rules')),
         ]
       : [jlt.imm(R1, 1, label('rules')), jgt.imm(R1, 4, label('rules'))],
     at(label('error'), mov.reg(R1, CONTEXT)),

@@ -36,6 +36,13 @@ import { V6 } from '../../offload/parse.ts';
 import type { Address } from '../../wire/address.ts';
 import { ARP_LENGTH, ARP_REPLY, ARP_REQUEST } from '../../wire/arp.ts';
 import { ETHERTYPE_ARP, MAC } from '../../wire/ethernet.ts';
+import { ICMP6 } from '../../wire/icmp6.ts';
+import {
+  ADVERTISEMENT_LENGTH,
+  NDP_HOP_LIMIT,
+  NEIGHBOR_ADVERTISEMENT,
+  NEIGHBOR_SOLICITATION,
+} from '../../wire/ndp.ts';
 
 export interface AnswerOptions {
   readonly addresses: readonly Address[];
@@ -65,15 +72,11 @@ const SOLICITED = TYPE + 8;
 const OPTION = TYPE + 24;
 const OPTION_MAC = OPTION + 2;
 /** Bytes of a solicitation with the option. */
-const MESSAGE = 32;
-const SOLICITATION = 135;
-const ADVERTISEMENT = 136;
+const MESSAGE = ADVERTISEMENT_LENGTH;
 /** Option: target link-layer address, 8 bytes. */
 const TARGET_OPTION_LE = 0x0102;
 /** Solicited, override. */
 const ADVERTISEMENT_FLAGS_LE = 0x60;
-const HOP_LIMIT = 255;
-const ICMP6 = 58;
 
 /** Writes a constant MAC address. */
 const writeMac = (offset: number, mac: Uint8Array): Fragment => {
@@ -130,7 +133,7 @@ export function answerSolicitation(options: AnswerOptions): Fragment {
     load(B, R1, PACKET, V6.protocol),
     jne.imm(R1, ICMP6, 'no-solicitation'),
     load(B, R1, PACKET, TYPE),
-    jne.imm(R1, SOLICITATION, 'no-solicitation'),
+    jne.imm(R1, NEIGHBOR_SOLICITATION, 'no-solicitation'),
     mov.reg(R1, CONTEXT),
     mov.imm(R2, end),
     call(SKB_PULL_DATA),
@@ -140,7 +143,7 @@ export function answerSolicitation(options: AnswerOptions): Fragment {
     load(H, R1, PACKET, NETWORK + 4),
     jne.imm(R1, asLoaded(MESSAGE), 'pass'),
     load(B, R1, PACKET, V6.ttl),
-    jne.imm(R1, HOP_LIMIT, 'pass'),
+    jne.imm(R1, NDP_HOP_LIMIT, 'pass'),
     addresses.map((one) => jumpIfFor(one, SOLICITED, 'solicited')),
     jump('pass'),
     at('solicited', unlessDefault),
@@ -148,7 +151,7 @@ export function answerSolicitation(options: AnswerOptions): Fragment {
     writeMac(MAC, ownMac),
     move(V6.src, V6.dst, V6.address / 2),
     move(SOLICITED, V6.src, V6.address / 2),
-    storeImm(H, PACKET, TYPE, ADVERTISEMENT),
+    storeImm(H, PACKET, TYPE, NEIGHBOR_ADVERTISEMENT),
     storeImm(H, PACKET, CHECKSUM, 0),
     storeImm(W, PACKET, FLAGS, ADVERTISEMENT_FLAGS_LE),
     storeImm(H, PACKET, OPTION, TARGET_OPTION_LE),

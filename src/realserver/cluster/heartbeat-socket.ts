@@ -1,5 +1,6 @@
 /** Sends and receives heartbeats by UDP multicast on the cluster's segment, and joins the groups of its MAC address. */
 import { createSocket, type Socket } from 'node:dgram';
+import { once } from 'node:events';
 import { isIPv6 } from 'node:net';
 import { LvsError } from '../../model/errors.ts';
 import type { NlbCluster, NlbHost } from '../../model/nlb.ts';
@@ -31,7 +32,8 @@ export async function openHeartbeatSocket(options: HeartbeatSocketOptions): Prom
   const socket = createSocket({ type: family === 6 ? 'udp6' : 'udp4', reuseAddr: true });
   socket.on('message', (datagram, { address }) => receive(datagram, address));
   try {
-    await bound(socket);
+    socket.bind(HEARTBEAT_PORT);
+    await once(socket, 'listening');
     socket.addMembership(group, via);
     socket.setMulticastInterface(via);
     socket.setMulticastTTL(TTL);
@@ -58,15 +60,6 @@ export async function openHeartbeatSocket(options: HeartbeatSocketOptions): Prom
     },
   };
 }
-
-const bound = (socket: Socket): Promise<void> =>
-  new Promise((resolve, reject) => {
-    socket.once('error', reject);
-    socket.bind(HEARTBEAT_PORT, () => {
-      socket.off('error', reject);
-      resolve();
-    });
-  });
 
 /**
  * Neighbor solicitations for an address are sent to a group of it. The kernel joins the group of addresses of the device
