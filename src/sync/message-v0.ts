@@ -6,14 +6,14 @@
  * Entry: 0, protocol, ports of client, virtual service and destination, their addresses, flags (2), state (2); with flags of
  * SEQUENCES also 6 sequence numbers of 4 bytes.
  */
+
+import { ANY4 } from '../wire/address.ts';
 import { SEQUENCES, type SyncEntry } from './entry.ts';
 
 export const HEADER_BYTES = 4;
 const FIXED_BYTES = 24;
 const SEQUENCE_BYTES = 24;
 const FLAGS_MASK = 0xffff;
-/** The first three words of an IPv4 address, see Address. */
-const MAPPED = [0, 0, 0xffff];
 
 /** Returns the length of an entry, bytes. */
 export const entryBytes = ({ flags }: SyncEntry): number =>
@@ -65,7 +65,7 @@ export function readEntries(message: Buffer, entry: SyncEntry, take: () => void)
     entry.engineData = undefined;
     let next = at + 8;
     for (const address of [entry.caddr, entry.vaddr, entry.daddr]) {
-      address.set(MAPPED);
+      address.set(ANY4);
       address[3] = message.readUInt32BE(next);
       next += 4;
     }

@@ -6,6 +6,8 @@
  * destination (2 each), firewall mark (4), timeout in seconds (4), the three addresses, options. Zeros before the next
  * entry pad the length to a multiple of 4. Option: type, length, data.
  */
+
+import { ANY4 } from '../wire/address.ts';
 import { SEQUENCES, type SyncEntry } from './entry.ts';
 
 export const HEADER_BYTES = 8;
@@ -142,16 +144,13 @@ function readEntry(from: Buffer, at: number, end: number, entry: SyncEntry): Rea
   for (const address of [entry.caddr, entry.vaddr, entry.daddr]) {
     if (isV6) for (let word = 0; word < 4; word++, next += 4) address[word] = from.readUInt32BE(next);
     else {
-      address.set(MAPPED);
+      address.set(ANY4);
       address[3] = from.readUInt32BE(next);
       next += 4;
     }
   }
   return readOptions(from, next, end, entry);
 }
-
-/** The first three words of an IPv4 address, see Address. */
-const MAPPED = [0, 0, 0xffff];
 
 function readOptions(from: Buffer, start: number, end: number, entry: SyncEntry): Read {
   let hasSequences = false;
