@@ -44,6 +44,9 @@ export interface TableOptions {
 /** Attempts to add a row while a program of the kernel publishes one with the same ends, which takes it about 1 us. */
 const MAX_ATTEMPTS = 1000;
 
+/** Share of the table in use from which embryonic connections give way to new ones, and the valve for new ones works. */
+export const NEARLY_FULL_SHARE = 7 / 8;
+
 /** All memory is reserved at once; only pages that were written to are resident. Rows are numbered by their place. */
 export class ConnectionTable extends ConnectionFields {
   /** The most rows in use. */

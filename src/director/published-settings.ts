@@ -4,14 +4,12 @@ import { DEFERRED, SETTINGS } from '../table/record-layout.ts';
 import { SettingsRecord } from '../table/settings-record.ts';
 import { MIN_TICK_MS, Ticks } from '../table/ticks.ts';
 import { ACK, FIN, RST, SYN } from '../wire/tcp.ts';
-import type { ConnectionTable } from './connections.ts';
+import { type ConnectionTable, NEARLY_FULL_SHARE } from './connections.ts';
 import type { DirectorCore } from './core.ts';
 import { nextTcpState, TCP_STATES } from './path/tcp-state.ts';
 
 /** Flags of a segment by the events of the tables of states: RST, SYN, FIN, ACK. */
 const EVENTS = [RST, SYN, FIN, ACK];
-/** Share of the table in use from which the valve for new connections works, and embryonic ones give way. */
-const NEARLY_FULL = 7 / 8;
 /** New connections in 64 ms that a processor makes at most in a table that is nearly full: 500,000 a second. */
 const VALVE = 32_000;
 
@@ -34,8 +32,8 @@ export class PublishedSettings {
     record.set(SETTINGS.homes, homes);
     record.setSecrets(secrets);
     record.set(SETTINGS.valve, VALVE);
-    record.set(SETTINGS.valveFrom, Math.floor(capacity * NEARLY_FULL));
-    record.set(SETTINGS.embryonicFrom, Math.floor(capacity * NEARLY_FULL));
+    record.set(SETTINGS.valveFrom, Math.floor(capacity * NEARLY_FULL_SHARE));
+    record.set(SETTINGS.embryonicFrom, Math.floor(capacity * NEARLY_FULL_SHARE));
     for (const secure of [false, true])
       record.setTransitions(
         secure ? SETTINGS.secureTransitions : SETTINGS.transitions,

@@ -1,13 +1,12 @@
 /** Which services' new connections programs admit; and why, and how often, the director admits those of the others. */
+
+import { NEARLY_FULL_SHARE } from '../director/connections.ts';
 import type { Director } from '../director/director.ts';
 import type { Service } from '../director/service.ts';
 import type { Admission, UpcallReason } from '../model/kernel-admission.ts';
 import { SCHEDULER } from '../table/record-layout.ts';
 import { TCP } from '../wire/tcp.ts';
 import { UDP } from '../wire/udp.ts';
-
-/** Share of the table in use from which the director admits all connections (src/director/published-settings.ts). */
-const NEARLY_FULL = 7 / 8;
 
 /** Reports whether programs can call a program of that scheduler. */
 export type HasProgram = (scheduler: string) => boolean;
@@ -42,7 +41,8 @@ export class KernelAdmissions {
   /** Counts a connection that the director admitted. */
   count(service: Service): void {
     const { size, capacity } = this.#core.table;
-    const reason = this.#reasonOf(service) ?? (size >= capacity * NEARLY_FULL ? 'nearly-full' : 'packet');
+    const reason =
+      this.#reasonOf(service) ?? (size >= capacity * NEARLY_FULL_SHARE ? 'nearly-full' : 'packet');
     this.left[reason] = (this.left[reason] ?? 0) + 1;
   }
 

@@ -1,8 +1,10 @@
 /** Defenses against floods, updated once a second: drop_packet, drop_entry, secure_tcp. */
+
 import type { Row } from '../../model/connection.ts';
 import type { SettingName } from '../../model/settings.ts';
 import { SCTP } from '../../wire/sctp.ts';
 import { TCP } from '../../wire/tcp.ts';
+import { NEARLY_FULL_SHARE } from '../connections.ts';
 import type { DirectorCore } from '../core.ts';
 import { purge } from './connection-lifecycle.ts';
 import { SCTP_ESTABLISHED, SCTP_INIT_STATE, SCTP_INIT1_STATE } from './sctp-state.ts';
@@ -34,8 +36,7 @@ const ROWS_PER_BLOCK = 16;
 const MIN_IDLE_MS = 60_000;
 const MAX_DROPPED_PACKETS = 8;
 
-/** Share of the table from which new connections take the place of embryonic ones that have waited for MIN_WAIT_MS. */
-const NEARLY_FULL_SHARE = 7 / 8;
+/** Embryonic connections that have waited so long give way to new ones in a table that is nearly full. */
 const MIN_WAIT_MS = 3000;
 /** Connections that are searched for an embryonic one after a packet that found the table full. */
 const MAX_SEARCHED_ROWS = 64;
