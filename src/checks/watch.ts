@@ -189,6 +189,11 @@ export class Watch implements Disposable {
     return this.#members.of(service);
   }
 
+  /** Returns one of the members; undefined: the service does not have it. */
+  member(service: ServiceAddress, destination: DestinationAddress): Member | undefined {
+    return this.#members.find(service, destination);
+  }
+
   policyOf(service: ServiceAddress): Policy | undefined {
     return this.#members.policyOf(service);
   }

@@ -63,10 +63,15 @@ export class Pins {
   }
 
   /** Removes everything, links first: no program finds an empty program array. */
-  removeAll(): void {
+  clear(): void {
     const { names } = this;
     const links = names.filter((name) => name.startsWith('link'));
     for (const name of [...links, ...names.filter((each) => !links.includes(each))]) this.remove(name);
+  }
+
+  /** Removes everything, and the folder. */
+  removeAll(): void {
+    this.clear();
     if (existsSync(this.folder)) rmdirSync(this.folder);
   }
 }

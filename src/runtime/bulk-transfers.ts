@@ -62,8 +62,9 @@ export class BulkTransfers {
     const { keys, peers, port } = this.#configuration;
     if (keys.length === 0) return;
     for (const [address, server] of this.#servers) if (!server.isListening) this.#close(address, server);
-    for (const host of peers.filter((peer) => isOwn(peer)))
-      if (!this.#servers.has(host))
+    const own = ownAddresses();
+    for (const host of peers)
+      if (own.has(host) && !this.#servers.has(host))
         this.#servers.set(
           host,
           new BulkServer(
@@ -106,7 +107,8 @@ export class BulkTransfers {
     this.#fetching = ending;
     const { peers, port } = this.#configuration;
     try {
-      for (const host of peers.filter((peer) => !isOwn(peer)))
+      const own = ownAddresses();
+      for (const host of peers.filter((peer) => !own.has(peer)))
         await this.#fetch({ host, port }, ending.signal);
     } finally {
       if (this.#fetching === ending) this.#fetching = undefined;
@@ -153,4 +155,4 @@ export class BulkTransfers {
   }
 }
 
-const isOwn = (address: string): boolean => interfaceAddresses().some((each) => each.address === address);
+const ownAddresses = (): ReadonlySet<string> => new Set(interfaceAddresses().map(({ address }) => address));

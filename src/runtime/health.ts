@@ -194,7 +194,7 @@ export function explainedWithChecks(explanation: Explanation, watch: Watch, now:
     const check = watch.stateOf(service, it, now);
     if (check?.state === 'down' || check?.state === 'drained')
       return { ...it, why: `${check.state}: ${check.type} check: ${check.message}` };
-    const member = [...watch.members(service)].find((each) => isSameEndpoint(each.destination, it));
+    const member = watch.member(service, it);
     const quorum = watch.quorumOf(service);
     if (member?.isSorry) return { ...it, why: 'sorry server: used when the quorum is lost' };
     if (quorum?.lost && (member?.options.weight ?? 1) > 0)
@@ -207,6 +207,3 @@ export function explainedWithChecks(explanation: Explanation, watch: Watch, now:
   });
   return { ...explanation, steps };
 }
-
-const isSameEndpoint = (a: DestinationAddress, b: DestinationAddress): boolean =>
-  formatDestination(a) === formatDestination(b);

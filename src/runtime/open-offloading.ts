@@ -157,7 +157,7 @@ async function openShared(
   );
 }
 
-/** Emits nothing yet: returns the arrays and numbers that programs are emitted for. */
+/** Returns the table with the arrays and numbers that programs are emitted for. */
 function opened(
   bpf: Bpf,
   table: Omit<KernelTable, 'clients' | 'records'>,
@@ -202,7 +202,7 @@ async function adopt(
       reason: error.message,
       effect: 'connections are lost',
     });
-    for (const name of pins.names) pins.remove(name);
+    pins.clear();
     return undefined;
   }
 }
