@@ -1,13 +1,10 @@
 /** `lvs-director run`: starts a director with its driver, its host and its control plane, and ends it on a signal. */
 import { dirname } from 'node:path';
 import { ControlClient } from '../control/client.ts';
-import type { PacketApi } from '../control/director-api.ts';
-import { type ControlServer, MAX_CONTROL_CLIENTS, serveControl } from '../control/server.ts';
-import { INSTANCE } from '../host/director-instances.ts';
 import { interfaceAddresses } from '../host/interface-addresses.ts';
 import { bringsPackets, receivingInterfaces } from '../host/link-facts.ts';
 import { Routes } from '../host/routes.ts';
-import { openServiceManager, type ServiceManager, startWatchdog } from '../host/service-manager.ts';
+import { openServiceManager, startWatchdog } from '../host/service-manager.ts';
 import { SourceValidator } from '../host/source-validation.ts';
 import type { HostIo } from '../io/host-io.ts';
 import { openLive } from '../io/live.ts';
@@ -16,40 +13,28 @@ import { LvsError } from '../model/errors.ts';
 import { openReserve } from '../sys/descriptor-reserve.ts';
 import { loadSystem } from '../sys/system.ts';
 import { Events } from '../web/events.ts';
-import { loggedApi } from './changes.ts';
 import { Conditions } from './conditions.ts';
-import { ConfigurationRequests } from './configuration-requests.ts';
 import { type OpenConfiguration, openConfiguration } from './configuration-thread.ts';
+import { ControlPlane, type ControlPlaneOptions } from './control-plane.ts';
 import type { DatapathName } from './datapath.ts';
 import { DescriptorWatch } from './descriptor-watch.ts';
 import { directorEnd } from './director-end.ts';
 import { endAfter } from './end-deadline.ts';
-import { type KernelPath, openKernelPath } from './kernel-path.ts';
+import { openKernelPath } from './kernel-path.ts';
 import { type Log, limitedLog, recordedLog } from './log.ts';
 import { NetworkWatch, NOTHING_SERVED, servedBy } from './network-watch.ts';
 import { PacketCaptures, RecordingSender } from './packet-capture.ts';
 import { privilegeError } from './privileges.ts';
-import { type ProcfsFiles, startProcfsFiles } from './procfs-files.ts';
 import { hasOthersVip, Readiness } from './readiness.ts';
 import { RunningDirector } from './running-director.ts';
 import type { ServedHost } from './served-host.ts';
 import { availableMemory, defaultConnections } from './table-size.ts';
 
-/** ms between two checks of addresses, routes, losses and drains. */
-const WATCH_MS = 1000;
 /** Seconds after a signal at which the process is killed, whatever hangs. */
 const END_S = 4;
 
-export interface RunOptions {
-  readonly config: string;
+export interface RunOptions extends ControlPlaneOptions {
   readonly interfaces?: readonly string[];
-  readonly socket: string;
-  /** ID of the group that may use the socket, besides its owner. */
-  readonly socketGroup?: number;
-  readonly metrics?: { readonly host: string; readonly port: number };
-  /** Names in the Host header of requests to `metrics`, besides IP addresses, localhost and the host's name. */
-  readonly metricsNames?: readonly string[];
-  readonly procfs?: string;
   readonly datapath: DatapathName;
   /** Maximum number of connections; default: as the memory allows. */
   readonly connections?: number;
@@ -65,12 +50,6 @@ export interface RunOptions {
   readonly replace: boolean;
   readonly log: Log;
 }
-
-const DATAPATH_WORDS = {
-  live: 'pcap and raw socket',
-  tc: 'kernel path at tc, upcalls by a tap',
-  xdp: 'kernel path at XDP, upcalls by a tap',
-} as const;
 
 /** Resolves after SIGTERM or SIGINT. The process has to exit then. */
 export async function runDirector(options: RunOptions): Promise<void> {
@@ -224,132 +203,4 @@ async function openStart(path: string, log: Log): Promise<OpenConfiguration> {
   const start = await openConfiguration(path);
   for (const warning of start.warnings) log('warning', 'config-warning', { warning });
   return start;
-}
-
-/** The parts of a director that has started. */
-interface PlaneContext {
-  readonly path: KernelPath;
-  readonly io: HostIo;
-  readonly network: NetworkWatch;
-  readonly conditions: Conditions;
-  readonly descriptors: DescriptorWatch;
-  readonly sources: SourceValidator;
-  readonly events: Events;
-  readonly readiness: Readiness;
-  /** True while packets are forwarded. */
-  readonly isRunning: () => boolean;
-}
-
-/** The operator's access to a running director: the control socket, the web interface, files and signals. */
-class ControlPlane {
-  readonly #options: RunOptions;
-  readonly #running: RunningDirector;
-  readonly #captures: PacketCaptures;
-  readonly #log: Log;
-  readonly #configuration: ConfigurationRequests;
-  /** The request to stop leaves the kernel path to the next director. */
-  isKept = false;
-  #control: ControlServer | undefined;
-  #procfs: ProcfsFiles | undefined;
-  #watch: NodeJS.Timeout | undefined;
-
-  constructor(
-    options: RunOptions,
-    datapath: string,
-    running: RunningDirector,
-    captures: PacketCaptures,
-    manager: ServiceManager,
-    log: Log,
-  ) {
-    this.#options = options;
-    this.#running = running;
-    this.#captures = captures;
-    this.#log = log;
-    this.#configuration = new ConfigurationRequests(options.config, running, datapath, manager, log);
-  }
-
-  /** Opens the control socket. Throws LvsError if another director has it; the host is unchanged then. */
-  async open(): Promise<void> {
-    const { socket, socketGroup } = this.#options;
-    const running = this.#running;
-    const packets: PacketApi = {
-      explain: async (packet) => running.explain(packet),
-      capture: (service) => this.#captures.take(service),
-    };
-    this.#control = await serveControl({
-      path: socket,
-      ...(socketGroup === undefined ? {} : { group: socketGroup }),
-      api: {
-        ...loggedApi(running.api, 'control socket', this.#log),
-        configuration: this.#configuration,
-        packets,
-        stop: async (keep) => {
-          this.isKept = keep;
-          this.#log('info', 'stop-requested', { keep });
-          // After the answer.
-          setImmediate(() => process.kill(process.pid, 'SIGTERM'));
-          return INSTANCE;
-        },
-      },
-      onProblem: (problem) => {
-        // The errors of a file are logged where it is read.
-        if (!(problem instanceof LvsError && problem.code === 'CONFIG'))
-          this.#log('warning', 'control-request-failed', { error: String(problem) });
-      },
-    });
-  }
-
-  /** Opens the web interface, the /proc files and reloads by signal. Call it when the director has started. */
-  async openAfterStart(context: PlaneContext): Promise<void> {
-    const { metrics, metricsNames = [], procfs } = this.#options;
-    const { path, io, network, conditions, descriptors, sources, events, readiness, isRunning } = context;
-    const running = this.#running;
-    const log = this.#log;
-    const { datapath, offloading } = path;
-    const words = DATAPATH_WORDS[datapath];
-    const server = this.#control!;
-    const { counters: control } = server;
-    if (metrics) {
-      // Loading the library of metrics takes as long as the rest of a start.
-      const { openWebInterface } = await import('./web-interface.ts');
-      await openWebInterface({
-        ...metrics,
-        names: metricsNames,
-        running,
-        network,
-        conditions,
-        control,
-        datapath: words,
-        offloading,
-        events,
-        log,
-        isRunning,
-        descriptors,
-      });
-    }
-    if (procfs !== undefined)
-      this.#procfs = startProcfsFiles(procfs, running.api, (error) =>
-        log('error', 'procfs-failed', { error: String(error) }),
-      );
-    // A rejected file is logged where it is read; another error is a fault and ends the process.
-    process.on('SIGHUP', () => void this.#configuration.reload().catch(throwFault));
-    this.#watch = setInterval(() => {
-      descriptors.update();
-      server.limit(descriptors.clients(MAX_CONTROL_CLIENTS));
-      running.watch();
-      sources.refresh(io.interfaces);
-      network.update();
-      readiness.update();
-    }, WATCH_MS);
-  }
-
-  async close(): Promise<void> {
-    clearInterval(this.#watch);
-    this.#procfs?.close();
-    await this.#control?.close();
-  }
-}
-
-function throwFault(error: unknown): void {
-  if (!(error instanceof LvsError)) throw error;
 }
