@@ -47,6 +47,8 @@ export interface ServiceEvent {
 export interface MembersOptions {
   /** Returns the health of a destination; undefined without a check. */
   readonly healthOf: (service: ServiceAddress, destination: DestinationAddress) => Health | undefined;
+  /** Reports whether an operator has drained the server of a destination. */
+  readonly isDrained: (destination: DestinationAddress) => boolean;
   readonly apply: (commands: readonly Command[]) => void;
   readonly event: (event: ServiceEvent) => void;
 }
@@ -176,6 +178,22 @@ export class Members {
     if (member) this.#apply(this.#changes(key, known, [member], now));
   }
 
+  /** Applies what is required of the destinations that `isAffected` names, and of their services. */
+  refresh(isAffected: (destination: DestinationAddress) => boolean, now: number): void {
+    for (const [key, known] of this.#services) {
+      const affected = [...known.members.values()].filter(({ destination }) => isAffected(destination));
+      if (affected.length === 0) continue;
+      if (this.#policies.has(key)) this.#updateService(key, known, now);
+      else this.#apply(this.#changes(key, known, affected, now));
+    }
+  }
+
+  /** Yields every member with its service. */
+  *all(): Generator<Member & { readonly service: ServiceAddress }> {
+    for (const { service, members } of this.#services.values())
+      for (const member of members.values()) yield { ...member, service };
+  }
+
   /** Applies what the policies require of services that commands have changed. */
   updateChanged(now: number): void {
     for (const key of this.#changed) {
@@ -190,7 +208,7 @@ export class Members {
     const known = this.#services.get(formatService(service));
     const name = formatDestination(destination);
     const member = known?.members.get(name);
-    const weight = member?.options.weight ?? 1;
+    const weight = member && !this.#options.isDrained(destination) ? (member.options.weight ?? 1) : 0;
     if (!member || member.isSorry || (member.isPresent && member.weight === weight)) return [];
     const released = { ...member, weight, isPresent: true };
     known!.members.set(name, released);
@@ -228,13 +246,14 @@ export class Members {
     if (hasChanged.quorum) report(isLost ? 'quorum-down' : 'quorum-up');
   }
 
-  /** Returns the sum of the configured weights of the destinations that are up. */
+  /** Returns the sum of the configured weights of the destinations that are up and not drained. */
   #sumOf({ service, members }: Service, now: number): number {
     let sum = 0;
     for (const { destination, options, isSorry } of members.values()) {
       const weight = options.weight ?? 1;
       const health = this.#options.healthOf(service, destination);
-      if (!isSorry && (!health || health.weight(weight, now) > 0)) sum += weight;
+      const isUsable = !this.#options.isDrained(destination) && (!health || health.weight(weight, now) > 0);
+      if (!isSorry && isUsable) sum += weight;
     }
     return sum;
   }
@@ -265,7 +284,8 @@ export class Members {
     const configured = options.weight ?? 1;
     const isReplaced = known?.isLost === true && this.#hasSorry(known, policy);
     const isUsed = isSorry ? known?.isLost === true : !isReplaced;
-    const weight = !isUsed ? 0 : health ? health.weight(configured, now) : configured;
+    const isUnweighted = !isUsed || this.#options.isDrained(destination);
+    const weight = isUnweighted ? 0 : health ? health.weight(configured, now) : configured;
     const isOut = !isUsed || health?.state === 'down';
     return { weight, isPresent: !isOut || this.#keeps(policy, member) };
   }
@@ -273,7 +293,9 @@ export class Members {
   /** Reports whether a sorry server of a service takes connections. */
   #hasSorry({ service }: Service, policy: Policy | undefined): boolean {
     return (policy?.sorry ?? []).some(
-      ({ destination }) => this.#options.healthOf(service, destination)?.state !== 'down',
+      ({ destination }) =>
+        this.#options.healthOf(service, destination)?.state !== 'down' &&
+        !this.#options.isDrained(destination),
     );
   }
 

@@ -7,6 +7,7 @@ import type { ServiceAddress } from '../model/service.ts';
 import { Slice } from '../model/slice.ts';
 import type { QuorumSnapshot } from '../model/snapshot.ts';
 import { UNPRINTABLE } from '../model/unprintable.ts';
+import { DrainedServers, isOfServer } from './drained-servers.ts';
 import { Health } from './health.ts';
 import { type Member, Members, type ServiceEvent } from './members.ts';
 import type { Policy } from './policy.ts';
@@ -70,6 +71,8 @@ interface Entry {
 
 /** The health checks of a director. */
 export class Watch implements Disposable {
+  /** The servers that an operator has drained. */
+  readonly drained = new DrainedServers();
   readonly #options: WatchOptions;
   #entries = new Map<string, Entry>();
   /** Every destination of the director: a later configuration may give it a check. */
@@ -85,6 +88,7 @@ export class Watch implements Disposable {
       apply: options.apply,
       event: options.serviceEvent,
       healthOf: (service, destination) => this.#entries.get(keyOf(service, destination))?.health,
+      isDrained: (destination) => this.drained.has(destination),
     });
   }
 
@@ -139,9 +143,27 @@ export class Watch implements Disposable {
     const { options, configured } = left;
     const { weight = 1 } = options;
     const entry = this.#entries.get(keyOf(at.service, at.destination));
-    const wanted = entry && weight < configured ? configured : weight;
-    entry?.health.resume(weight, wanted, now);
+    const isDrained = this.drained.has(at.destination);
+    const wanted = (entry || isDrained) && weight < configured ? configured : weight;
+    // The first checks find out whether it is down, too.
+    if (!isDrained) entry?.health.resume(weight, wanted, now);
     this.#members.resume(at.service, at.destination, { ...options, weight: wanted }, weight);
+  }
+
+  /** Drains a server in all services that have it, or ends that; destinations get their weights. `now`: ms. */
+  drain(server: string, isDrained: boolean, now: number): void {
+    this.drained.set(server, isDrained);
+    this.#members.refresh((destination) => isOfServer(destination, server), now);
+  }
+
+  /** Yields the destinations of a server in all services, sorry servers and removed ones included. */
+  *destinationsOf(server: string): Generator<Member & { readonly service: ServiceAddress }> {
+    for (const member of this.destinations()) if (isOfServer(member.destination, server)) yield member;
+  }
+
+  /** Yields the destinations of all services. */
+  destinations(): Generator<Member & { readonly service: ServiceAddress }> {
+    return this.#members.all();
   }
 
   /** Starts the checks that are due. Call it every 100 ms. */

@@ -16,6 +16,7 @@ import type {
   Reloaded,
 } from './director-api.ts';
 import { LineReader } from './lines.ts';
+import type { DrainedServer, OperationsApi } from './operations-api.ts';
 import {
   type Answer,
   MAX_ANSWER_LINE_BYTES,
@@ -35,7 +36,7 @@ export interface ClientOptions {
 const BATCH_BYTES = 100_000;
 
 /** Sends one request at a time: an answer must be read completely before the next request. */
-export class ControlClient implements DirectorApi, ConfigurationApi, PacketApi, Disposable {
+export class ControlClient implements DirectorApi, ConfigurationApi, PacketApi, OperationsApi, Disposable {
   readonly #path: string;
   readonly #timeout: number;
   #socket: Socket | undefined;
@@ -102,6 +103,24 @@ export class ControlClient implements DirectorApi, ConfigurationApi, PacketApi, 
       if ('stopping' in answer) stopping = answer.stopping;
     if (stopping === undefined) throw protocolError('incomplete answer: name of the director missing');
     return stopping;
+  }
+
+  async drain(server: string): Promise<DrainedServer> {
+    return only(await this.#drained({ version: VERSION, ask: 'drain', server }));
+  }
+
+  async undrain(server: string): Promise<DrainedServer> {
+    return only(await this.#drained({ version: VERSION, ask: 'undrain', server }));
+  }
+
+  drained(): Promise<readonly DrainedServer[]> {
+    return this.#drained({ version: VERSION, ask: 'drained' });
+  }
+
+  async #drained(request: Request): Promise<readonly DrainedServer[]> {
+    const servers: DrainedServer[] = [];
+    for await (const answer of this.#ask(request)) if ('drained' in answer) servers.push(...answer.drained);
+    return servers;
   }
 
   async explain(octets: Uint8Array): Promise<Explanation> {
@@ -191,6 +210,12 @@ export class ControlClient implements DirectorApi, ConfigurationApi, PacketApi, 
     }
     throw new LvsError('UNAVAILABLE', `${this.#path}: the director closed the connection`);
   }
+}
+
+/** Returns the one answer. Throws LvsError PROTOCOL. */
+function only<T>([first]: readonly T[]): T {
+  if (first === undefined) throw protocolError('incomplete answer: the object of the request missing');
+  return first;
 }
 
 function* batches<T>(commands: readonly T[]): Generator<T[]> {

@@ -6,6 +6,7 @@ import type { ErrorCode } from '../model/errors.ts';
 import type { Explanation } from '../model/explanation.ts';
 import type { ServiceAddress } from '../model/service.ts';
 import type { ConnectionSnapshot, Snapshot } from '../model/snapshot.ts';
+import type { OperationsApi } from './operations-api.ts';
 
 /** The result of a command; undefined: success. */
 export type Outcome = { readonly code: ErrorCode; readonly message: string } | undefined;
@@ -72,6 +73,7 @@ export interface DirectorApi {
   connections(): AsyncIterable<readonly ConnectionSnapshot[]>;
   readonly configuration?: ConfigurationApi;
   readonly packets?: PacketApi;
+  readonly operations?: OperationsApi;
   /**
    * Makes the director end soon. The host is restored, or, with `keep`, the kernel path goes on for the next director. Resolves
    * with the director's name in its network namespace.

@@ -8,6 +8,7 @@ import type { ServiceAddress } from '../model/service.ts';
 import type { ConnectionSnapshot, ServiceSnapshot, Snapshot } from '../model/snapshot.ts';
 import { isCommand, isServiceAddress } from './command-shape.ts';
 import type { Configuration, Outcome, Reloaded, SnapshotParts } from './director-api.ts';
+import type { DrainedServer } from './operations-api.ts';
 
 /** Increased when a request or an answer changes its meaning. Both ends must have the same version. */
 export const VERSION = 1;
@@ -18,13 +19,21 @@ export const MAX_REQUEST_BYTES = 256 * 1024;
 export const MAX_ANSWER_LINE_BYTES = 64 * 1024 * 1024;
 /** Maximum length of a packet in base64, characters. */
 const MAX_PACKET_CHARACTERS = 100_000;
+/** Maximum length of the name of a server, characters. */
+const MAX_NAME_CHARACTERS = 255;
 /** Maximum number of commands in one request. */
 export const MAX_COMMANDS = 10_000;
+
+/** Requests without arguments. */
+const PLAIN_REQUESTS = ['connections', 'reload', 'configured', 'stop', 'stop-keep', 'drained'] as const;
+export type PlainRequest = (typeof PLAIN_REQUESTS)[number];
 
 export type Request =
   | { readonly version: number; readonly ask: 'apply'; readonly commands: readonly Command[] }
   | { readonly version: number; readonly ask: 'snapshot'; readonly parts: SnapshotParts }
-  | { readonly version: number; readonly ask: 'connections' | 'reload' | 'configured' | 'stop' | 'stop-keep' }
+  | { readonly version: number; readonly ask: PlainRequest }
+  /** `server`: an address, or an address and port. */
+  | { readonly version: number; readonly ask: 'drain' | 'undrain'; readonly server: string }
   /** `octets`: an IP packet, base64. */
   | { readonly version: number; readonly ask: 'explain'; readonly octets: string }
   | { readonly version: number; readonly ask: 'capture'; readonly service: ServiceAddress };
@@ -40,6 +49,7 @@ export type Answer =
   | { readonly stopping: string }
   | { readonly configured: Omit<Configuration, 'commands'> }
   | { readonly commands: readonly Command[] }
+  | { readonly drained: readonly DrainedServer[] }
   | { readonly explanation: Explanation }
   | { readonly captured: CapturedPackets }
   | { readonly error: { readonly code: ErrorCode; readonly message: string } }
@@ -54,14 +64,20 @@ export function parseRequest(line: string): Request {
     commands?: unknown;
     octets?: unknown;
     service?: unknown;
+    server?: unknown;
   } = parseObject(line);
   const { version, ask } = request;
   if (version !== VERSION)
     throw protocolError(
       `protocol version ${typeof version === 'number' ? version : '(missing)'}: not supported: expected ${VERSION} (use a client of the director's release)`,
     );
-  if (ask === 'connections' || ask === 'reload' || ask === 'configured') return { version: VERSION, ask };
-  if (ask === 'stop' || ask === 'stop-keep') return { version: VERSION, ask };
+  const plain = PLAIN_REQUESTS.find((each) => each === ask);
+  if (plain) return { version: VERSION, ask: plain };
+  if (ask === 'drain' || ask === 'undrain') {
+    const { server } = request;
+    if (typeof server === 'string' && server.length <= MAX_NAME_CHARACTERS)
+      return { version: VERSION, ask, server };
+  }
   if (ask === 'snapshot') {
     const { parts } = request;
     if (isParts(parts)) return { version: VERSION, ask, parts };

@@ -3,6 +3,7 @@ import { type ErrorCode, LvsError } from '../model/errors.ts';
 import { Slice } from '../model/slice.ts';
 import type { ServiceSnapshot } from '../model/snapshot.ts';
 import type { ConfigurationApi, DirectorApi, PacketApi } from './director-api.ts';
+import type { OperationsApi } from './operations-api.ts';
 import { type Answer, parseRequest } from './protocol.ts';
 
 /** Services and destinations, or commands, in a line of an answer; formatting a line takes about 1 ms. */
@@ -66,6 +67,15 @@ async function* answersTo(line: string, api: DirectorApi): AsyncGenerator<Answer
     case 'stop-keep':
       yield { stopping: await stopOf(api)(request.ask === 'stop-keep') };
       break;
+    case 'drain':
+      yield { drained: [await operationsOf(api).drain(request.server)] };
+      break;
+    case 'undrain':
+      yield { drained: [await operationsOf(api).undrain(request.server)] };
+      break;
+    case 'drained':
+      yield { drained: await operationsOf(api).drained() };
+      break;
     case 'explain':
       yield { explanation: await packetsOf(api).explain(Buffer.from(request.octets, 'base64')) };
       break;
@@ -86,6 +96,11 @@ function configurationOf({ configuration }: DirectorApi): ConfigurationApi {
 function stopOf({ stop }: DirectorApi): NonNullable<DirectorApi['stop']> {
   if (stop) return stop;
   throw new LvsError('UNAVAILABLE', 'stop: not available on this director');
+}
+
+function operationsOf({ operations }: DirectorApi): OperationsApi {
+  if (operations) return operations;
+  throw new LvsError('UNAVAILABLE', 'drains: not available on this director');
 }
 
 function packetsOf({ packets }: DirectorApi): PacketApi {

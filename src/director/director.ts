@@ -34,6 +34,7 @@ import { Estimator } from './estimator.ts';
 import { Draws } from './explain/random-choices.ts';
 import { rehearse } from './explain/rehearsal.ts';
 import { AbandonedConnections } from './path/abandoned-connections.ts';
+import { countClosed } from './path/closed-connections.ts';
 import { onExpired } from './path/connection-lifecycle.ts';
 import { Datapath } from './path/datapath.ts';
 import { DEFENSE_INTERVAL_MS, Defense, isStrategy } from './path/defense.ts';
@@ -259,6 +260,11 @@ export class Director {
   /** Returns the number of places of the connection table. */
   get places(): number {
     return this.context.table.places;
+  }
+
+  /** Returns how many connections of destinations, by their numbers, in the places from `from` to `to` are over. */
+  closed(destinations: ReadonlySet<number>, from: number, to: number): number {
+    return countClosed(this.context, destinations, from, to);
   }
 
   /** Returns the connections and templates in the places from `from` to `to`, exclusive; default: all. Unordered. */

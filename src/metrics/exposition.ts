@@ -169,6 +169,11 @@ function destinationStates(destinations: readonly Named[]): Family[] {
       each((d) => Number(d.overloaded)),
     ),
     gauge(
+      name('drained'),
+      'Whether the server of a destination was drained by a command (1) or not (0).',
+      each((d) => Number(d.drained === true)),
+    ),
+    gauge(
       name('check_up'),
       'Whether the health check of a destination succeeds (1) or not (0).',
       checked.map(({ labels, check }) => [labels, Number(check.state !== 'down')]),

@@ -33,6 +33,8 @@ export interface DestinationSnapshot extends DestinationAddress {
   readonly sorry?: true;
   /** Present when the rules do not contain it now, because it is down or not used. */
   readonly removed?: true;
+  /** Present when an operator has drained its server. */
+  readonly drained?: true;
   /** Present when the director checks the destination's health. */
   readonly check?: CheckSnapshot;
   readonly stats: Traffic;

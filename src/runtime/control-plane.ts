@@ -95,6 +95,11 @@ export class ControlPlane {
         ...loggedApi(running.api, 'control socket', this.#log),
         configuration: this.#configuration,
         packets,
+        operations: {
+          drain: async (server) => running.serverDrains.drain(server),
+          undrain: async (server) => running.serverDrains.undrain(server),
+          drained: () => running.serverDrains.list(),
+        },
         stop: async (keep) => {
           this.isKept = keep;
           this.#log('info', 'stop-requested', { keep });

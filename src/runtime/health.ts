@@ -148,18 +148,21 @@ export function withChecks(each: ServiceSnapshot, watch: Watch, now: number): Se
   const completed = (one: DestinationSnapshot): DestinationSnapshot => {
     const member = members.get(formatDestination(one));
     members.delete(formatDestination(one));
-    return member ? withMember(one, member, watch.stateOf(service, one, now)) : one;
+    return member ? withMember(one, member, watch, watch.stateOf(service, one, now)) : one;
   };
   const present = each.destinations.map(completed);
   const removed = [...members.values()]
     .filter(({ isPresent }) => !isPresent)
-    .map((member) => withMember(absent(member), member, watch.stateOf(service, member.destination, now)));
+    .map((member) =>
+      withMember(absent(member), member, watch, watch.stateOf(service, member.destination, now)),
+    );
   return { ...each, destinations: [...present, ...removed], ...(quorum && { quorum }) };
 }
 
 function withMember(
   one: DestinationSnapshot,
   { options, isSorry, isPresent }: Member,
+  { drained }: Watch,
   check: CheckSnapshot | undefined,
 ): DestinationSnapshot {
   const weight = options.weight ?? 1;
@@ -168,6 +171,7 @@ function withMember(
     ...(!check && weight !== one.weight && { configuredWeight: weight }),
     ...(isSorry && { sorry: true }),
     ...(!isPresent && { removed: true }),
+    ...(drained.has(one) && { drained: true }),
     ...(check && { check }),
   };
 }
@@ -194,6 +198,7 @@ export function explainedWithChecks(explanation: Explanation, watch: Watch, now:
     const check = watch.stateOf(service, it, now);
     if (check?.state === 'down' || check?.state === 'drained')
       return { ...it, why: `${check.state}: ${check.type} check: ${check.message}` };
+    if (watch.drained.has(it)) return { ...it, why: 'drained by command (lvs-director undrain)' };
     const member = watch.member(service, it);
     const quorum = watch.quorumOf(service);
     if (member?.isSorry) return { ...it, why: 'sorry server: used when the quorum is lost' };

@@ -23,6 +23,7 @@ import { endAfter } from './end-deadline.ts';
 import { openKernelPath } from './kernel-path.ts';
 import { type Log, limitedLog, recordedLog } from './log.ts';
 import { NetworkWatch, NOTHING_SERVED, servedBy } from './network-watch.ts';
+import { openOperatorState } from './operator-state.ts';
 import { PacketCaptures, RecordingSender } from './packet-capture.ts';
 import { privilegeError } from './privileges.ts';
 import { hasOthersVip, Readiness } from './readiness.ts';
@@ -104,6 +105,7 @@ export async function runDirector(options: RunOptions): Promise<void> {
   });
   await network.openInterfaces();
   const sources = new SourceValidator(system, routes);
+  const operatorState = openOperatorState(options.socket, log);
   const sender = new RecordingSender(io);
   const running = new RunningDirector({
     io,
@@ -118,6 +120,7 @@ export async function runDirector(options: RunOptions): Promise<void> {
     beforeHold: (vips) => network.probe(vips),
     conditions,
     holdsVips: options.standby !== true,
+    operatorState,
     ...(offloading && { offloading }),
   });
   const hasLink = () => {

@@ -32,11 +32,13 @@ import { guardedApi } from './guard-update.ts';
 import { explainedWithChecks, healthWatch, withChecks } from './health.ts';
 import { localApi } from './local-director.ts';
 import { logNotifyFailure } from './notify.ts';
+import type { OperatorState } from './operator-state.ts';
 import { Packing, unpacked } from './packed.ts';
 import { unpredictable } from './random.ts';
 import { resumeHealth } from './resumed-health.ts';
 import { RunningSync } from './running-sync.ts';
 import { ServedHost, type ServedHostOptions } from './served-host.ts';
+import { ServerDrains } from './server-drains.ts';
 import { withTable } from './table-size.ts';
 import { WaitingDaemons } from './waiting-daemons.ts';
 
@@ -53,6 +55,8 @@ export interface RunningDirectorOptions extends ServedHostOptions {
   readonly conditions: Conditions;
   /** False: the VIPs of the file are left to another program. */
   readonly holdsVips: boolean;
+  /** What operators have changed by commands. */
+  readonly operatorState: OperatorState;
 }
 
 export class RunningDirector {
@@ -61,6 +65,7 @@ export class RunningDirector {
   readonly api: DirectorApi;
   readonly host: ServedHost;
   readonly notifier: Notifier;
+  readonly serverDrains: ServerDrains;
   readonly #options: RunningDirectorOptions;
   readonly #capacity: CapacityWatch;
   readonly #drains = new Drains();
@@ -123,6 +128,10 @@ export class RunningDirector {
       );
     this.notifier = new Notifier({ failed: (failure) => logNotifyFailure(failure, log) });
     this.#health = healthWatch({ api: plain, guarded: guarded(plain), notifier: this.notifier, log });
+    this.serverDrains = new ServerDrains({
+      ...{ watch: this.#health, state: options.operatorState, clock, log },
+      director: this.director,
+    });
     const local = localApi(this.director, {
       now: clock,
       prepare: (command, now) => this.#health.adjust(command, now),
@@ -150,6 +159,7 @@ export class RunningDirector {
     const config = configurationOf(opened);
     this.#folder = folder;
     this.notifier.user = config.programUser;
+    this.serverDrains.restore();
     await this.#health.set(unpacked(config.watched), clock(), unpacked(config.policies));
     this.#sync.configure(config.sync);
     if (offloading?.isAdopted) await this.#resume(opened);
@@ -171,6 +181,7 @@ export class RunningDirector {
     const former = readAppliedRecord(this.#folder, offloading?.identity ?? '');
     this.#config = { ...configurationOf(wanted), commands: former.commands, vips: former.vips };
     const added = resumeHealth(this.director.services(clock()), this.#health, former, clock());
+    this.serverDrains.restore();
     await this.host.updates.request({ added });
     await this.#drains.set(former.drains, clock() + wanted.drain * 1000);
     const daemons = former.daemons.map((daemon): Command => ({ op: 'start-daemon', daemon }));

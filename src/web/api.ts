@@ -156,11 +156,12 @@ export const SNAPSHOT_SCHEMA = {
         configuredWeight: { ...integer, description: 'if the weight differs from it, without a check' },
         sorry: { ...boolean, description: 'used while the quorum is lost' },
         removed: { ...boolean, description: 'not in the rules now' },
+        drained: { ...boolean, description: 'its server was drained by a command' },
         check: ref('check'),
         stats: ref('traffic'),
         rates: ref('traffic'),
       },
-      ['check', 'configuredWeight', 'sorry', 'removed'],
+      ['check', 'configuredWeight', 'sorry', 'removed', 'drained'],
     ),
     check: object({
       type: { enum: CHECK_TYPES },

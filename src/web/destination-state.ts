@@ -19,13 +19,18 @@ export function stateOf(destination: DestinationSnapshot): DestinationState {
   const { upperThreshold, lowerThreshold, activeConnections, inactiveConnections } = destination;
   const result = check?.message ? `${check.type} check: ${check.message}` : undefined;
   const since = check ? `for ${duration(check.since)}` : undefined;
+  const byCommand = destination.drained ? 'drained by command' : undefined;
   const why = (...words: (string | undefined)[]) => {
     const text = words.filter((word) => word !== undefined).join('; ');
     return text === '' ? {} : { why: text };
   };
-  if (destination.sorry && weight === 0 && check?.state !== 'down')
+  if (check?.state === 'down') return { mood: 'bad', word: 'down', ...why(byCommand, since, result) };
+  if (destination.drained) {
+    const left = activeConnections + inactiveConnections;
+    return { mood: 'fair', word: 'drained', ...why(byCommand, `${left} connections left`, result) };
+  }
+  if (destination.sorry && weight === 0)
     return { mood: 'good', word: 'sorry, standby', ...why('used while the quorum is lost', result) };
-  if (check?.state === 'down') return { mood: 'bad', word: 'down', ...why(since, result) };
   if (check?.state === 'drained') return { mood: 'fair', word: 'drained', ...why(since, result) };
   if (overloaded) {
     const has = `${activeConnections + inactiveConnections} connections, threshold ${upperThreshold}`;

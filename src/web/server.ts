@@ -8,6 +8,7 @@ import { EVENT_STREAM, EventStreams } from './event-stream.ts';
 import { PERIOD_MS } from './history.ts';
 import type { Observed } from './observed.ts';
 import { type Answer, routesOf, TEXT } from './routes.ts';
+import { serviceReadiness } from './service-readiness.ts';
 
 /** Maximum number of clients, and maximum length of a request's header, bytes. */
 export const MAX_CLIENTS = 64;
@@ -106,7 +107,8 @@ function requestHandler(options: WebServerOptions, streams: EventStreams, slots:
     };
     const refuse = (status: number, text: string) => end({ status, type: TEXT, body: [text] });
     const path = pathOf(request.url ?? '');
-    const make = routes.get(path);
+    const service = path === READINESS ? serviceOf(request.url ?? '') : undefined;
+    const make = service === undefined ? routes.get(path) : () => serviceReadiness(options.observed, service);
     if (!PROBES.has(path) && !isAllowedHost(request.headers.host, hosts)) {
       response.setHeader('connection', 'close');
       refuse(
@@ -163,6 +165,11 @@ const drained = (response: ServerResponse): Promise<void> =>
 /** Returns the path without the query, and without the authority that a proxy may send (RFC 9112 section 3.2.2). */
 const pathOf = (url: string): string => url.replace(/^https?:\/\/[^/?]*/i, '').split('?')[0] || '/';
 
+/** Returns the service that a query names. */
+const serviceOf = (url: string): string | undefined =>
+  new URLSearchParams(url.split('?')[1] ?? '').get('service') ?? undefined;
+
+const READINESS = '/readyz';
 const EVENTS = '/api/v1/events';
 /** Resources without information about the director, which load balancers and supervisors request by any name. */
-const PROBES: ReadonlySet<string> = new Set(['/healthz', '/readyz']);
+const PROBES: ReadonlySet<string> = new Set(['/healthz', READINESS]);

@@ -56,9 +56,9 @@ test('the snapshot matches its schema', async () => {
 });
 
 describe('readiness is reported', () => {
-  const readiness = async (observed: ObservedDirector) => {
+  const readiness = async (observed: ObservedDirector, query = '') => {
     await using served = await Served.open({}, observed);
-    const answer = await served.get('/readyz');
+    const answer = await served.get(`/readyz${query}`);
     return `${answer.status} ${(await answer.text()).trim()}`;
   };
   test('with a destination that accepts connections', async () =>
@@ -73,6 +73,16 @@ describe('readiness is reported', () => {
     const observed = new ObservedDirector().serve(WEB, { '10.0.0.1': 1 });
     observed.around = { ...surroundings, running: false };
     expect(await readiness(observed)).toBe('503 the datapath is not running');
+    expect(await readiness(observed, '?service=tcp:192.0.2.1:80')).toBe('503 the datapath is not running');
+  });
+  test('of one service, by its name', async () => {
+    const observed = new ObservedDirector().serve(WEB, { '10.0.0.1': 1 }).serve(MARK, { '10.0.0.1': 0 });
+    expect(await readiness(observed, '?service=tcp:192.0.2.1:80')).toBe('200 ready');
+    expect(await readiness(observed, '?service=TCP%20192.0.2.1:80')).toBe('200 ready');
+    expect(await readiness(observed, '?service=mark:26')).toBe('503 no destination accepts new connections');
+    expect(await readiness(observed, '?service=tcp:192.0.2.1:81')).toMatch(/^404 service not found/);
+    expect(await readiness(observed, '?service=')).toMatch(/^404 service not found/);
+    expect(await readiness(observed, '?other=1')).toBe('200 ready');
   });
 });
 

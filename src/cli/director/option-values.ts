@@ -36,3 +36,17 @@ export function parseWhole(text: string): number {
     throw new InvalidArgumentError('Expected an integer above 0.');
   return number;
 }
+
+const UNIT_SECONDS = { s: 1, m: 60, h: 3600, d: 86_400 } as const;
+/** Longest duration: one that a timer of Node.js can have. */
+const MAX_DURATION_S = 24 * UNIT_SECONDS.d;
+
+/** Returns the seconds of a duration such as 90, 90s, 5m, 1h or 2d. */
+export function parseDuration(text: string): number {
+  const match = /^(\d{1,7})([smhd]?)$/.exec(text);
+  const unit = (match?.[2] || 's') as keyof typeof UNIT_SECONDS;
+  const seconds = Number(match?.[1]) * UNIT_SECONDS[unit];
+  if (!(seconds > 0 && seconds <= MAX_DURATION_S))
+    throw new InvalidArgumentError('Expected a time above 0 and up to 24 days, such as 90s, 5m, 1h or 2d.');
+  return seconds;
+}

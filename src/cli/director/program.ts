@@ -20,6 +20,7 @@ import { explain, firstPacket } from './explain.ts';
 import { FORMATS, type Format, SOURCES } from './formats.ts';
 import type { ImportOptions } from './import.ts';
 import { notify } from './notify.ts';
+import { addOperations } from './operations.ts';
 import { configFile, parseConnections, parsePriority, parseSeed, parseWhole } from './option-values.ts';
 import { askReload } from './reload.ts';
 import type { ReplayOptions } from './replay.ts';
@@ -224,6 +225,8 @@ program
     using api = new ControlClient(options.socket);
     await stop(api, options, print);
   });
+
+addOperations(program, FAILED);
 
 program
   .command('notify')

@@ -1,0 +1,76 @@
+/** `lvs-director drain` and `undrain`: take a server out of service, wait for its connections, and return it. */
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { DrainedServer, OperationsApi } from '../../control/operations-api.ts';
+
+/** ms between two looks at the connections of a server. */
+const POLL_MS = 500;
+
+export interface DrainOptions {
+  /** Waits until the server has no connections. */
+  readonly wait: boolean;
+  /** Seconds to wait at most. */
+  readonly timeout: number;
+}
+
+type Api = Pick<OperationsApi, 'drain' | 'drained'>;
+
+/** Drains a server; returns false if it still has connections after the timeout. Throws LvsError. */
+export async function drain(
+  server: string,
+  { wait, timeout }: DrainOptions,
+  api: Api,
+  print: (text: string) => void,
+): Promise<boolean> {
+  let now = await api.drain(server);
+  print(`${lineOf(now)}\n`);
+  if (!wait) return true;
+  const deadline = performance.now() + timeout * 1000;
+  while (isBusy(now)) {
+    const left = deadline - performance.now();
+    if (left <= 0) {
+      print(`${now.server}: not idle after ${timeout} s, remains drained: ${countsOf(now)}\n`);
+      return false;
+    }
+    await sleep(Math.min(POLL_MS, left));
+    const found = (await api.drained()).find((each) => each.server === now.server);
+    if (!found) {
+      print(`${now.server}: another command ended the drain\n`);
+      return false;
+    }
+    now = found;
+  }
+  print(`${now.server}: idle\n`);
+  return true;
+}
+
+/** Ends the drain of a server. Throws LvsError. */
+export async function undrain(
+  server: string,
+  api: Pick<OperationsApi, 'undrain'>,
+  print: (text: string) => void,
+): Promise<void> {
+  const { server: name, services } = await api.undrain(server);
+  print(`${name}: in service: ${namesOf(services)}\n`);
+}
+
+/** Prints the drained servers. Throws LvsError. */
+export async function listDrained(
+  api: Pick<OperationsApi, 'drained'>,
+  print: (text: string) => void,
+): Promise<void> {
+  const all = await api.drained();
+  print(all.length === 0 ? 'no server is drained\n' : all.map((each) => `${lineOf(each)}\n`).join(''));
+}
+
+const isBusy = ({ connections, templates }: DrainedServer): boolean => connections + templates > 0;
+
+const lineOf = (drained: DrainedServer): string =>
+  `${drained.server}: drained: ${namesOf(drained.services)}: ${countsOf(drained)}`;
+
+const namesOf = (services: readonly string[]): string =>
+  services.length === 0 ? 'in no service now' : services.join(', ');
+
+function countsOf({ connections, templates }: DrainedServer): string {
+  const more = templates > 0 ? `, ${templates} templates that select it (expire_quiescent_template)` : '';
+  return `${connections} connections${more}`;
+}
