@@ -10,7 +10,7 @@ export interface LabOptions {
   /** Real servers, 1..9; default 2. */
   readonly servers?: number;
   readonly ipv6?: boolean;
-  /** Whether there is a second director, vs2, on the same segments; not with `tunnel`. */
+  /** Whether there is a second director, vs2, on the same segments. */
   readonly pair?: boolean;
   /** `on` as Linux has it, so that checksums are partial and segments merged; `off` as on the wire. */
   readonly offloads?: 'on' | 'off';
@@ -82,19 +82,19 @@ export function plan({ shape = 'dr', servers = 2, ipv6 = false, pair = false }: 
   const client = (routes: string[] = []) => host('client', [link(OUTSIDE, CLIENT)], routes);
   const vs = (number: number, inside: boolean, routes: string[]) =>
     host(`vs${number}`, [link(OUTSIDE, number), ...(inside ? [link(INSIDE, number, 'eth1')] : [])], routes);
-  const vs1 = (inside: boolean, routes: string[] = []) => vs(VS1, inside, routes);
-  const pairOf = (inside: boolean) => [vs1(inside), ...(pair ? [vs(VS2, inside, [])] : [])];
+  const directors = (inside: boolean, routes: string[] = []) =>
+    (pair ? [VS1, VS2] : [VS1]).map((number) => vs(number, inside, routes));
   const toFar = via(OUTSIDE, ROUTER, '192.168.2.0/24', 'fd00:0:0:2::/64');
   const shapes = {
-    dr: () => [client(), ...pairOf(false), ...each((number, name) => host(name, [link(OUTSIDE, number)]))],
+    dr: () => [client(), ...directors(false), ...each((number, name) => host(name, [link(OUTSIDE, number)]))],
     nat: () => [
       client(),
-      ...pairOf(true),
+      ...directors(true),
       ...each((number, name) => host(name, [link(INSIDE, number)], via(INSIDE, VS1))),
     ],
     tunnel: () => [
       client(toFar),
-      vs1(false, toFar),
+      ...directors(false, toFar),
       host(
         'router',
         [link(OUTSIDE, ROUTER), link(FAR, ROUTER, 'eth1')],
@@ -105,7 +105,7 @@ export function plan({ shape = 'dr', servers = 2, ipv6 = false, pair = false }: 
     ],
     all: () => [
       client(),
-      vs1(true),
+      ...directors(true),
       ...each((number, name) =>
         host(
           name,

@@ -2,7 +2,8 @@
  * Clients of a pair of directors: connections that stay, each of which sends a request once a second, and new ones, one every
  * 50 ms. For each line of its standard input it sends a request on every connection that stays, waits for all answers or
  * ends, and prints what happened since the line before:
- * `held 200 of 200, new 500: 0 refused, 0 reset, 0 unanswered; silent for 0 ms`.
+ * `held 200 of 200, new 500: 0 refused, 0 reset, 0 unanswered; silent for 0 ms`. Silent: the longest time of which no new
+ * connection was answered at once.
  *
  *   node dist/test/support/pair-client.js 192.168.0.101 80 200 10000
  */
@@ -77,18 +78,17 @@ class Attempts {
   refused = 0;
   reset = 0;
   unanswered = 0;
-  /** Starts of the first and the last attempt without an answer within SILENT_MS, ms. */
-  silentFrom = 0;
-  silentTo = 0;
+  /** Starts of attempts, ms, with whether they were answered within SILENT_MS. */
+  readonly #starts: { readonly at: number; isSilent: boolean }[] = [];
   readonly #pending = new Set<Promise<void>>();
 
   begin(): void {
-    const started = performance.now();
+    const start = { at: performance.now(), isSilent: false };
+    this.#starts.push(start);
     this.total++;
     const socket = connect(Number(port), host, () => socket.write(REQUEST));
     const silent = setTimeout(() => {
-      this.silentFrom ||= started;
-      this.silentTo = started;
+      start.isSilent = true;
     }, SILENT_MS);
     const late = setTimeout(() => {
       this.unanswered++;
@@ -114,8 +114,18 @@ class Attempts {
   /** Resolves when all of them have a result. */
   async end(): Promise<string> {
     await Promise.all(this.#pending);
-    const silence = Math.round(this.silentTo - this.silentFrom);
-    return `new ${this.total}: ${this.refused} refused, ${this.reset} reset, ${this.unanswered} unanswered; silent for ${silence} ms`;
+    return `new ${this.total}: ${this.refused} refused, ${this.reset} reset, ${this.unanswered} unanswered; silent for ${this.#silence()} ms`;
+  }
+
+  /** Returns the time from the first to the last of the most silent attempts in a row, ms. */
+  #silence(): number {
+    let longest = 0;
+    let from: number | undefined;
+    for (const { at, isSilent } of this.#starts) {
+      from = isSilent ? (from ?? at) : undefined;
+      if (from !== undefined) longest = Math.max(longest, at - from);
+    }
+    return Math.round(longest);
   }
 }
 
