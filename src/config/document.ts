@@ -89,12 +89,24 @@ export interface Document {
   readonly scriptUser?: string;
   /** Seconds after which a removed destination's connections end. */
   readonly drain: number;
+  readonly restart: RestartDocument;
   readonly services: readonly ServiceDocument[];
+}
+
+/** What happens while no director runs; times in seconds. */
+export interface RestartDocument {
+  /** A signal leaves the kernel path, the guard and the VIPs to the next director. */
+  readonly keep: boolean;
+  /** Time after which programs admit no new connection. */
+  readonly orphan: number;
+  /** Time after which they forward nothing. */
+  readonly release: number;
 }
 
 /** Defaults of optional keys. */
 export const DEFAULT_DRAIN = 300;
 export const DEFAULT_BULK_PORT = 8849;
+export const DEFAULT_RESTART: RestartDocument = { keep: false, orphan: 60, release: 600 };
 /** Any destination with a weight suffices. */
 export const DEFAULT_QUORUM = 1;
 export const DEFAULT_CHECK = {
@@ -118,5 +130,6 @@ export const EMPTY_DOCUMENT: Document = {
   marks: [],
   adopt: 'keep',
   drain: DEFAULT_DRAIN,
+  restart: DEFAULT_RESTART,
   services: [],
 };

@@ -20,6 +20,7 @@ const weight = {
 } as const;
 const address = { type: 'string', minLength: 2, description: 'An IPv4 or IPv6 address.' } as const;
 const seconds = { type: 'integer', minimum: 0, maximum: 2_678_400 } as const;
+const absence = { type: 'integer', minimum: 5, maximum: 2_678_400 } as const;
 const threshold = { type: 'integer', minimum: 0, maximum: 2_147_483_647 } as const;
 
 const tunnel = {
@@ -314,6 +315,27 @@ export const schema = {
       ...seconds,
       description:
         'Seconds after which a removed destination is removed despite its connections. Default 300.',
+    },
+    restart: {
+      type: 'object',
+      additionalProperties: false,
+      description: 'What happens while no director runs. It needs a kernel path, see docs/restart.md.',
+      properties: {
+        keep: {
+          type: 'boolean',
+          description:
+            'true: SIGTERM leaves the kernel path, the guard and the VIPs to the next director. Default false.',
+        },
+        orphan: {
+          ...absence,
+          description: 'Seconds without a director after which no new connection is admitted. Default 60.',
+        },
+        release: {
+          ...absence,
+          description:
+            'Seconds without a director after which no packet is forwarded: all are left to the host. Default 600.',
+        },
+      },
     },
     'script-user': {
       type: 'string',

@@ -11,7 +11,8 @@ import type { ConnectionTable } from './connections.ts';
 import { DestinationRegistry } from './destinations.ts';
 import { AttachedKernelPath, type KernelPath } from './kernel-path.ts';
 import { Marks } from './marks.ts';
-import { Meter } from './rate-estimator.ts';
+import { Meters } from './meters.ts';
+import type { Meter } from './rate-estimator.ts';
 import type { RealDestination } from './service.ts';
 import { ServiceRegistry } from './services.ts';
 import { StateTimeouts } from './settings.ts';
@@ -68,8 +69,9 @@ export class DirectorCore implements Core {
   readonly destinations: DestinationRegistry;
   readonly marks = new Marks();
   readonly timeouts = new StateTimeouts();
+  readonly meters: Meters;
   /** Traffic of all services. */
-  readonly total = new Meter();
+  readonly total: Meter;
   readonly counts = newCounts();
   /** Keys that a persistence engine found, by the template's row. */
   readonly engineData = new Map<Row, string>();
@@ -103,8 +105,10 @@ export class DirectorCore implements Core {
   ) {
     this.settings = settings;
     this.table = table;
-    this.services = new ServiceRegistry(new ServiceRecords(memory));
-    this.destinations = new DestinationRegistry(table.records);
+    this.meters = new Meters(memory);
+    this.total = this.meters.total;
+    this.services = new ServiceRegistry(new ServiceRecords(memory), this.meters);
+    this.destinations = new DestinationRegistry(table.records, this.meters);
     this.forwarding = forwarding;
     this.random = random;
     this.drops = Object.fromEntries(Object.keys(DROP_REASONS).map((reason) => [reason, 0])) as Record<

@@ -6,6 +6,7 @@ import { LvsError } from '../model/errors.ts';
 import { type DestinationRecords, MAX_DESTINATIONS } from '../table/destination-records.ts';
 import { type Address, sameAddress } from '../wire/address.ts';
 import { AddressFilter } from './address-filter.ts';
+import type { Meters } from './meters.ts';
 import { RealDestination, type Service } from './service.ts';
 
 /**
@@ -29,6 +30,7 @@ export class DestinationRegistry {
   /** A destination was removed while connections used it, and they were not ended since. */
   mayBeAbandoned = false;
   readonly #records: DestinationRecords;
+  readonly #meters: Meters;
   readonly #free: number[] = [];
   /** By a hash of address and port; the last added first. */
   readonly #endpoints = new Map<number, RealDestination[]>();
@@ -39,8 +41,9 @@ export class DestinationRegistry {
   #nextLook = 0;
   #unchecked: Iterator<RealDestination, undefined> | undefined;
 
-  constructor(records: DestinationRecords) {
+  constructor(records: DestinationRecords, meters: Meters) {
     this.#records = records;
+    this.#meters = meters;
   }
 
   /** Returns the destination of `service` at that address: a matching removed one, or a new one. */
@@ -68,7 +71,8 @@ export class DestinationRegistry {
   #make(service: Service, address: Address, port: number): RealDestination {
     const index = this.#free.pop() ?? this.all.length;
     this.#records.set(index, address, port);
-    const destination = new RealDestination(index, service, address, port, this.#records);
+    const meter = this.#meters.ofDestination(index, true);
+    const destination = new RealDestination(index, service, address, port, this.#records, meter);
     this.all[index] = destination;
     this.addresses.add(address);
     this.#enterEndpoint(destination);
@@ -79,7 +83,8 @@ export class DestinationRegistry {
   adopt(index: number, service: Service): RealDestination {
     const records = this.#records;
     const address = records.copyAddress(index, new Uint32Array(4));
-    const destination = new RealDestination(index, service, address, records.port(index), records);
+    const meter = this.#meters.ofDestination(index, false);
+    const destination = new RealDestination(index, service, address, records.port(index), records, meter);
     destination.resume();
     while (this.all.length <= index) this.all.push(undefined);
     this.all[index] = destination;

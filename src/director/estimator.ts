@@ -1,8 +1,7 @@
 /** Reads the meters of a director at intervals, in portions: there may be 100,000 of them, and packets wait meanwhile. */
 import type { DirectorCore } from './core.ts';
+import { ESTIMATOR_INTERVAL_MS } from './rate-estimator.ts';
 
-/** Interval of the readings, ms, at which --stats and --rate change (Linux 6.1, ip_vs_est.c). */
-const ESTIMATOR_INTERVAL_MS = 2000;
 /**
  * Minimum and maximum number of meters in a portion: about 1 ms at most. Between them, as many as a reading needs that lasts
  * READING_MS.

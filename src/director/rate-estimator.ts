@@ -3,9 +3,10 @@
  */
 import type { Counters } from '../model/counters.ts';
 import type { Traffic } from '../model/snapshot.ts';
+import { METER_NUMBERS } from '../table/record-layout.ts';
 
 /** Interval of the readings, ms, at which --stats and --rate change (Linux 6.1, ip_vs_est.c). */
-const ESTIMATOR_INTERVAL_MS = 2000;
+export const ESTIMATOR_INTERVAL_MS = 2000;
 
 const FIELDS = 5;
 /** Units of the rates: 2^-10 for connections and packets, 2^-5 for bytes, as in the kernel. */
@@ -13,12 +14,10 @@ const SCALE = Float64Array.of(1024, 1024, 1024, 32, 32);
 /** Added before a scaled rate is truncated to an integer. */
 const ROUNDING = Float64Array.of(0x1ff, 0x1ff, 0x1ff, 0xf, 0xf);
 
-/** Places of a meter's values: counters, rates, the counters at the last reading and at the last reset, averages. */
-const RATES = FIELDS;
-const READ = 2 * FIELDS;
-const ZERO = 3 * FIELDS;
-const AVERAGE = 4 * FIELDS;
-const VALUES = 5 * FIELDS;
+/** Places of a meter's values: counters, the counters at the last reading and at the last reset, averages. */
+const READ = FIELDS;
+const ZERO = 2 * FIELDS;
+const AVERAGE = 3 * FIELDS;
 /** Meters that share an array: the garbage collector has one object for them, and readings have their values in order. */
 const METERS_PER_ARRAY = 256;
 
@@ -33,15 +32,22 @@ export class Meter {
   readonly #values: Float64Array<ArrayBuffer>;
   readonly #at: number;
 
-  constructor() {
+  /** `place`: where its values are, as a former process may have left them; default: anywhere. */
+  constructor(place?: { readonly values: Float64Array<ArrayBuffer>; readonly at: number }) {
+    if (place) {
+      this.#values = place.values;
+      this.#at = place.at;
+      this.counters = place.values.subarray(place.at, place.at + FIELDS);
+      return;
+    }
     if (free === values.length) {
-      values = new Float64Array(METERS_PER_ARRAY * VALUES);
+      values = new Float64Array(METERS_PER_ARRAY * METER_NUMBERS);
       free = 0;
     }
     this.#values = values;
     this.#at = free;
     this.counters = values.subarray(free, free + FIELDS);
-    free += VALUES;
+    free += METER_NUMBERS;
   }
 
   /** Reads the counters: a rate moves by a quarter of the difference to the last two seconds. */
@@ -53,14 +59,25 @@ export class Meter {
       const rate = (gained * SCALE[i]! * 1000) / ESTIMATOR_INTERVAL_MS;
       its[at + READ] = its[at]!;
       its[at + AVERAGE] = its[at + AVERAGE]! + Math.floor((rate - its[at + AVERAGE]!) / 4);
-      its[at + RATES] = Math.floor((its[at + AVERAGE]! + ROUNDING[i]!) / SCALE[i]!);
     }
   }
 
-  /** Takes the counters as read before: a former process counted them, and they are no rate of this one. */
-  resume(): void {
-    const at = this.#at;
-    this.#values.copyWithin(at + READ, at, at + FIELDS);
+  /** Reads the counters after several intervals without a reading: traffic counts as if it had been even. */
+  catchUp(intervals: number): void {
+    const its = this.#values;
+    const past = Math.max(1, intervals);
+    const weight = 1 - 0.75 ** past;
+    for (let at = this.#at, i = 0; i < FIELDS; at++, i++) {
+      const gained = (its[at]! - its[at + READ]!) / past;
+      const rate = (gained * SCALE[i]! * 1000) / ESTIMATOR_INTERVAL_MS;
+      its[at + READ] = its[at]!;
+      its[at + AVERAGE] = its[at + AVERAGE]! + Math.floor((rate - its[at + AVERAGE]!) * weight);
+    }
+  }
+
+  /** Begins at 0. */
+  clear(): void {
+    this.#values.fill(0, this.#at, this.#at + METER_NUMBERS);
   }
 
   /** Resets the totals to the last reading, and the rates to 0. */
@@ -68,7 +85,6 @@ export class Meter {
     const at = this.#at;
     this.#values.copyWithin(at + ZERO, at + READ, at + READ + FIELDS);
     this.#values.fill(0, at + AVERAGE, at + AVERAGE + FIELDS);
-    this.#values.fill(0, at + RATES, at + RATES + FIELDS);
   }
 
   traffic(): Traffic {
@@ -77,7 +93,7 @@ export class Meter {
   }
 
   rate(): Traffic {
-    return trafficOf((i) => this.#values[this.#at + RATES + i]!);
+    return trafficOf((i) => Math.floor((this.#values[this.#at + AVERAGE + i]! + ROUNDING[i]!) / SCALE[i]!));
   }
 }
 

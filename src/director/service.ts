@@ -1,4 +1,5 @@
 /** A virtual service and its destinations at run time. Each refers to the other. */
+import type { Counters } from '../model/counters.ts';
 import type {
   Destination,
   DestinationOptions,
@@ -48,8 +49,8 @@ export class Service implements VirtualService {
   readonly destinations: RealDestination[] = [];
   /** The same by address and port. */
   readonly #byEndpoint = new Map<string, RealDestination>();
-  readonly meter = new Meter();
-  readonly counters = this.meter.counters;
+  readonly meter: Meter;
+  readonly counters: Counters;
   scheduler!: Scheduler;
   /** Position of the scheduler. */
   readonly position: SchedulerPosition;
@@ -60,8 +61,16 @@ export class Service implements VirtualService {
   readonly #records: ServiceRecords;
 
   /** The record must have been made. */
-  constructor(index: number, key: ServiceKey, options: ServiceOptions, records: ServiceRecords) {
+  constructor(
+    index: number,
+    key: ServiceKey,
+    options: ServiceOptions,
+    records: ServiceRecords,
+    meter = new Meter(),
+  ) {
     this.index = index;
+    this.meter = meter;
+    this.counters = meter.counters;
     this.protocol = key.protocol;
     this.family = key.family;
     this.address = key.address;
@@ -175,16 +184,25 @@ export class RealDestination implements Destination {
   readonly port: number;
   method: ForwardingMethodName = 'dr';
   tunnel: TunnelOptions = PLAIN_TUNNEL;
-  readonly meter = new Meter();
-  readonly counters = this.meter.counters;
+  readonly meter: Meter;
+  readonly counters: Counters;
   /** When it was first seen removed and without connections, ms; -1: not. */
   idleSince = -1;
   #service: Service;
   readonly #records: DestinationRecords;
 
   /** The record must have been made. */
-  constructor(index: number, service: Service, address: Address, port: number, records: DestinationRecords) {
+  constructor(
+    index: number,
+    service: Service,
+    address: Address,
+    port: number,
+    records: DestinationRecords,
+    meter = new Meter(),
+  ) {
     this.index = index;
+    this.meter = meter;
+    this.counters = meter.counters;
     this.address = address;
     this.port = port;
     this.#records = records;

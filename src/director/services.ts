@@ -9,6 +9,7 @@ import { type Address, ANY4, ANY6, sameAddress } from '../wire/address.ts';
 import { mix } from '../wire/hash.ts';
 import { TCP } from '../wire/tcp.ts';
 import { AddressFilter } from './address-filter.ts';
+import type { Meters } from './meters.ts';
 import { Service, type ServiceKey } from './service.ts';
 
 /** From here on, ports may be the data connections of passive FTP. */
@@ -29,8 +30,11 @@ export class ServiceRegistry {
 
   readonly #records: ServiceRecords;
 
-  constructor(records: ServiceRecords) {
+  readonly #meters: Meters;
+
+  constructor(records: ServiceRecords, meters: Meters) {
     this.#records = records;
+    this.#meters = meters;
   }
 
   get revision(): number {
@@ -49,7 +53,8 @@ export class ServiceRegistry {
 
   /** Makes a service, which `add` makes known. Throws an LvsError if there is no room for its record. */
   make(key: ServiceKey, options: ServiceOptions): Service {
-    return new Service(this.#records.make(key), key, options, this.#records);
+    const index = this.#records.make(key);
+    return new Service(index, key, options, this.#records, this.#meters.ofService(index, true));
   }
 
   /** Takes over the records that another process has left, in the order of their addition. Throws UnfitMemory. */
@@ -68,7 +73,13 @@ export class ServiceRegistry {
         mark: records.word(index, SERVICE.mark) >>> 0,
       };
       assertFit(this.get(key) === undefined, () => `service ${index}: another one has its address`);
-      const service = new Service(index, key, optionsOf(records, index), records);
+      const service = new Service(
+        index,
+        key,
+        optionsOf(records, index),
+        records,
+        this.#meters.ofService(index, false),
+      );
       this.add(service);
       return service;
     });

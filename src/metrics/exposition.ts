@@ -339,6 +339,16 @@ function process(its: Surroundings): Family[] {
         : [],
     ),
     gauge(
+      'lvs_offload_absence_seconds',
+      'Time for which the kernel path forwarded without a director before this one took it over; 0: not known.',
+      offload?.adopted ? single(offload.adopted.absence) : [],
+    ),
+    gauge(
+      'lvs_offload_adopted_connections',
+      'Connections that this director took over from a former one.',
+      offload?.adopted ? single(offload.adopted.connections) : [],
+    ),
+    gauge(
       'lvs_event_loop_longest_turn_seconds',
       'Longest turn of the event loop within the last minute: packets wait for as long.',
       single(its.longestTurn),

@@ -77,5 +77,13 @@ export interface Surroundings {
     readonly forwarded: number;
     readonly admitted: number;
     readonly leftToDirector: UpcallCounts;
+    /** Missing: this director has taken no path over. */
+    readonly adopted?: {
+      readonly connections: number;
+      /** Seconds for which the path had no director; 0: not known. */
+      readonly absence: number;
+      /** When the former director was alive last, ISO 8601. */
+      readonly since: string;
+    };
   };
 }

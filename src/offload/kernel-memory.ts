@@ -27,11 +27,12 @@ const SHARED: readonly RegionName[] = [
   'nextHops',
   'settings',
   'counters',
-  // Programs do not use it: it is kept for the next director.
+  // Programs do not use these: they are kept for the next director.
   'templates',
+  'meters',
 ];
 /** Arrays that are made when they are needed. */
-const OPTIONAL: readonly RegionName[] = ['templates'];
+const OPTIONAL: readonly RegionName[] = ['templates', 'meters'];
 /** Arrays that grow have their full size from the start: programs are emitted for one map. */
 const FULL_BYTES: Partial<Record<RegionName, number>> = {
   destinations: MAX_RECORDS * DESTINATION_BYTES,

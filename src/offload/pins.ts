@@ -2,24 +2,14 @@
  * The folder of a bpf file system that keeps a kernel path while no director runs: its arrays, programs and links. Each
  * network namespace has one, named by the cookie of the namespace.
  */
-import {
-  existsSync,
-  mkdirSync,
-  readdirSync,
-  readFileSync,
-  rmdirSync,
-  statfsSync,
-  statSync,
-  unlinkSync,
-} from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmdirSync, statSync, unlinkSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import type { Bpf } from '../ebpf/bpf.ts';
 import { openPin, pin } from '../ebpf/pin.ts';
+import { isBpfFileSystem } from '../host/pins-folders.ts';
 import { LvsError } from '../model/errors.ts';
 import { networkNamespaceCookie } from '../sys/network-namespace.ts';
 
-/** Type of the file system that statfs(2) returns (include/uapi/linux/magic.h). */
-const BPF_FS_MAGIC = 0xcafe4a11;
 const OWNER_ONLY = 0o700;
 const OTHERS = 0o077;
 
@@ -112,8 +102,6 @@ export function existingPins(bpf: Bpf, root: string): Pins | undefined {
     return undefined;
   }
 }
-
-const isBpfFileSystem = (path: string): boolean => existsSync(path) && statfsSync(path).type === BPF_FS_MAGIC;
 
 function makeFolder(path: string): void {
   if (!existsSync(path)) mkdirSync(path, { mode: OWNER_ONLY });

@@ -10,7 +10,7 @@ import { ETHERTYPE, IPV4_TYPE, IPV6_TYPE, NETWORK } from './header-fields.ts';
 import { CONTEXT, type Hook, PACKET, redirectTo, unlessReadable } from './hooks.ts';
 import { parse, V4, V6 } from './parse.ts';
 import { rewrite } from './rewrite.ts';
-import { stranger } from './stranger.ts';
+import { stranger, unlessReleased } from './stranger.ts';
 import { type Upcall, upcalls } from './upcall.ts';
 
 /** Bytes of the shortest packet that programs read: Ethernet, IPv4 and UDP headers. */
@@ -36,7 +36,8 @@ export function forwarder({ hook, arrays, upcall }: ProgramParts): Fragment {
     jump('pass'),
     [V4, V6].map((family) => [
       at(family.label('is'), parse(family, hook)),
-      at(family.label('find'), findRequest(family, arrays, family.label('request'))),
+      at(family.label('find'), unlessReleased(arrays, 'pass')),
+      findRequest(family, arrays, family.label('request')),
       findReply(family, arrays, {
         hit: family.label('reply'),
         miss: family.label('miss'),

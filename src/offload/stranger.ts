@@ -17,6 +17,7 @@ import {
   jeq,
   jge,
   jgt,
+  jlt,
   jne,
   jset,
   jump,
@@ -63,6 +64,8 @@ const CHECKED_FLAGS = SERVICE_FLAGS.IN_USE | SERVICE_FLAGS.PERSISTENT;
 /** Period for which the valve counts, ms. */
 const VALVE_PERIOD_MS = 64;
 const RECORD_SHIFT = Math.log2(SERVICE_BYTES);
+/** Differences of ticks up to this one are positive. */
+const MAX_INT = 0x7fff_ffff;
 /* First bytes of addresses (RFC 1122, RFC 4291). */
 const LOOPBACK_NET = 127;
 const FIRST_MULTICAST = 224;
@@ -137,6 +140,21 @@ function unlessOrphaned(arrays: Arrays, pass: Label): Fragment {
     sub32.reg(R0, R3),
     jgt.reg(R0, R2, pass),
     at(alive, mov.imm(R0, 0)),
+  ];
+}
+
+/** Jumps to `pass` if the director has not been alive for so long that the host is to have all packets. Clobbers r0 to r5. */
+export function unlessReleased(arrays: Arrays, pass: Label): Fragment {
+  const alive = Symbol('alive');
+  return [
+    now(arrays),
+    loadMapValue(R1, arrays.settings, SETTINGS.passFrom),
+    load(W, R1, R1, 0),
+    jeq.imm(R1, 0, alive),
+    sub32.reg(R0, R1),
+    jlt.imm(R0, MAX_INT, pass),
+    at(alive, mov.imm(R0, 0)),
+    mov.imm(R1, 0),
   ];
 }
 

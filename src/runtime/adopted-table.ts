@@ -10,10 +10,22 @@ import { NextHops } from '../offload/next-hops.ts';
 import type { Pins } from '../offload/pins.ts';
 import type { Adopted } from '../table/adopted-rows.ts';
 import { ProcessorCounters } from '../table/counters.ts';
-import { type Header, readHeader } from '../table/header.ts';
+import { type LeftHeader, readHeader } from '../table/header.ts';
 import type { RegionName, TableMemory } from '../table/memory.ts';
-import { checkCounters, checkDestinations, checkNextHops, isDestination } from '../table/record-checks.ts';
-import { COUNTERS_BYTES, DESTINATION, NEXT_HOP_BYTES, SETTINGS_BYTES } from '../table/record-layout.ts';
+import {
+  checkCounters,
+  checkDestinations,
+  checkMeters,
+  checkNextHops,
+  isDestination,
+} from '../table/record-checks.ts';
+import {
+  COUNTERS_BYTES,
+  DESTINATION,
+  METERS_BYTES,
+  NEXT_HOP_BYTES,
+  SETTINGS_BYTES,
+} from '../table/record-layout.ts';
 import { Records } from '../table/records.ts';
 import { Ticks } from '../table/ticks.ts';
 import { assertFit } from '../table/unfit-memory.ts';
@@ -21,7 +33,7 @@ import type { Address } from '../wire/address.ts';
 
 export interface AdoptedTable<Memory> {
   readonly memory: Memory;
-  readonly header: Header;
+  readonly header: LeftHeader;
   readonly ticks: Ticks;
   /** The clock that the programs of the killed director have. */
   readonly clock: ProgramClock;
@@ -39,6 +51,7 @@ export const bootId = (): Uint8Array =>
 export interface LeftMemory extends TableMemory {
   /** Reports whether the array has exactly so many bytes. */
   isSized(name: RegionName, bytes: number): boolean;
+  has(name: RegionName): boolean;
 }
 
 /** Opens the arrays that pins keep. Throws UnfitMemory and SystemCallError. */
@@ -77,6 +90,7 @@ export async function adoptTable<Memory extends LeftMemory>(
   checkNextHops(hops);
   const { buffer, offset } = memory.reserve('counters', countersBytes);
   checkCounters(new Uint32Array(buffer, offset, countersBytes / 4));
+  readyMeters(memory, header);
   const found = await table.adopt((number) => isDestination(records, number));
   checkRules(memory, records, ticks);
   const counters = new ProcessorCounters(memory, processors, counted);
@@ -84,6 +98,19 @@ export async function adoptTable<Memory extends LeftMemory>(
   nextHops.adopt(users(table, found));
   const clock = { ...measured, offset: clockOffset };
   return { memory, header, ticks, clock, table, counters, nextHops, found };
+}
+
+/** Checks the meters, or begins them where the former layout had none: counters are those of the programs then. */
+function readyMeters(memory: LeftMemory, { isFormer }: LeftHeader): void {
+  assertFit(isFormer || memory.has('meters'), () => 'array meters: missing');
+  assertFit(
+    !memory.has('meters') || memory.isSized('meters', METERS_BYTES),
+    () => 'array meters: another size',
+  );
+  const { buffer, offset } = memory.reserve('meters', METERS_BYTES);
+  const numbers = new Float64Array(buffer, offset, METERS_BYTES / 8);
+  if (isFormer) numbers.fill(0);
+  else checkMeters(numbers);
 }
 
 /** Returns the addresses by the number of the next hop that packets to them take. */

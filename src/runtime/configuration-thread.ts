@@ -2,6 +2,7 @@
 import { Worker } from 'node:worker_threads';
 import type { Policy } from '../checks/policy.ts';
 import type { Watched } from '../checks/watch.ts';
+import type { RestartDocument } from '../config/document.ts';
 import type { Rule } from '../config/reload/applied-state.ts';
 import type { CheckDigests } from '../config/reload/check-digests.ts';
 import type { Drain } from '../config/reload/reconcile.ts';
@@ -41,6 +42,7 @@ export interface ReadConfiguration {
   readonly adopt: 'keep' | 'replace';
   /** Seconds for which removed destinations keep their connections. */
   readonly drain: number;
+  readonly restart: RestartDocument;
   /** True if rules set firewall marks. */
   readonly marked: boolean;
   /** Equal for files with the same effect. */

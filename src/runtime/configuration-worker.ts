@@ -33,14 +33,14 @@ function describe({
   sync,
   programUser,
 }: Loaded): ReadConfiguration {
-  const { services, adopt, drain, active } = document;
+  const { services, adopt, drain, active, restart } = document;
   const packed = {
     commands: pack(commands),
     watched: pack(watchedOf(document)),
     policies: pack(policiesOf(document)),
   };
   const digest = createHash('sha256').update(
-    JSON.stringify({ vips, interfaces, adopt, drain, active, programUser }),
+    JSON.stringify({ vips, interfaces, adopt, drain, active, programUser, restart }),
   );
   for (const secret of sync?.secrets ?? []) digest.update(secret);
   digest.update(JSON.stringify([sync?.peers, sync?.bulkPort]));
@@ -56,6 +56,7 @@ function describe({
     services: services.length,
     adopt,
     drain,
+    restart,
     marked: hasMarks(document),
     digest: digest.digest('hex'),
   };

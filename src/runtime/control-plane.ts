@@ -59,8 +59,8 @@ export class ControlPlane {
   readonly #captures: PacketCaptures;
   readonly #log: Log;
   readonly #configuration: ConfigurationRequests;
-  /** The request to stop leaves the kernel path to the next director. */
-  isKept = false;
+  /** Whether the request to stop leaves the kernel path to the next director; undefined: there was none. */
+  isKept: boolean | undefined;
   #control: ControlServer | undefined;
   #procfs: ProcfsFiles | undefined;
   #watch: NodeJS.Timeout | undefined;

@@ -4,9 +4,10 @@ import type { ConnectionTable } from '../director/connections.ts';
 import { destinationOf } from '../director/core.ts';
 import type { Director } from '../director/director.ts';
 import type { KernelPath } from '../director/kernel-path.ts';
+import { ESTIMATOR_INTERVAL_MS } from '../director/rate-estimator.ts';
 import type { RealDestination, Service } from '../director/service.ts';
 import type { Row } from '../model/connection.ts';
-import { CONNECTIONS, IN_PACKETS, OUT_OCTETS, OUT_PACKETS } from '../model/counters.ts';
+import { CONNECTIONS, type Counters, IN_PACKETS, OUT_OCTETS, OUT_PACKETS } from '../model/counters.ts';
 import type { Admission, UpcallCounts, UpcallReason } from '../model/kernel-admission.ts';
 import { Slice } from '../model/slice.ts';
 import type { ClientRoutes } from '../offload/client-routes.ts';
@@ -124,16 +125,25 @@ export class KernelForwarding implements KernelPath {
     });
   }
 
-  /** Begins with what the programs of a killed director have counted. */
-  resumeCounters(): void {
-    const { destinations, services, total } = this.#core;
+  /**
+   * Begins with what a former director and its programs have counted. `silent`: ms since that director was alive, in which
+   * no rate was read.
+   */
+  resumeCounters(silent: number): void {
+    const { destinations, services, total, meters } = this.#core;
+    const intervals = silent / ESTIMATOR_INTERVAL_MS;
     for (const destination of destinations.all) {
       if (!destination) continue;
-      this.collect(destination.index);
-      destination.meter.resume();
+      if (meters.outlive(destination.index)) this.collect(destination.index);
+      // Its service's meter, and that of all, contain these.
+      else
+        this.#shared.counters.collect(destination.index, (_number, gained) =>
+          addTo(destination.counters, gained),
+        );
+      destination.meter.catchUp(intervals);
     }
-    for (const { meter } of services.all) meter.resume();
-    total.resume();
+    for (const { meter } of services.all) meter.catchUp(intervals);
+    total.catchUp(intervals);
   }
 
   readonly #add = (number: number, gained: Float64Array): void => {
@@ -149,7 +159,7 @@ export class KernelForwarding implements KernelPath {
     const destination = destinations.all[number];
     if (!destination) return;
     for (const its of [destination.counters, destination.service.counters, total.counters])
-      for (let i = CONNECTIONS; i <= OUT_OCTETS; i++) its[i]! += gained[i]!;
+      addTo(its, gained);
   };
 
   /**
@@ -305,4 +315,8 @@ export class KernelForwarding implements KernelPath {
     }
     await sleep(RECLAIM_MS, undefined, { ref: false });
   }
+}
+
+function addTo(counters: Counters, gained: Float64Array): void {
+  for (let i = CONNECTIONS; i <= OUT_OCTETS; i++) counters[i]! += gained[i]!;
 }

@@ -1,5 +1,6 @@
 /** Opens the kernel path that the options select, or logs why none is used. */
 
+import { PINS_FOLDERS } from '../host/pins-folders.ts';
 import { LvsError } from '../model/errors.ts';
 import type { HookName } from '../offload/hooks.ts';
 import type { ReadConfiguration } from './configuration-thread.ts';
@@ -7,7 +8,7 @@ import { type Choice, choose, type DatapathName, probe } from './datapath.ts';
 import type { Log } from './log.ts';
 import type { Offloading, OffloadingOptions } from './offloading.ts';
 import { openOffloading } from './open-offloading.ts';
-import { removeOrphanedPath } from './orphaned-path.ts';
+import { removeOrphanedPaths } from './orphaned-path.ts';
 
 export interface KernelPathOptions extends Omit<OffloadingOptions, 'hook'> {
   readonly wanted: DatapathName;
@@ -51,8 +52,8 @@ export async function openKernelPath(options: KernelPathOptions): Promise<Kernel
 
 /** Removes what a killed director's path left: its programs would forward packets in place of this director. */
 async function withoutPath({ pins, log }: KernelPathOptions): Promise<KernelPath> {
-  const folder = await removeOrphanedPath(pins);
-  if (folder !== undefined) log('warning', 'path-replaced', { folder, reason: 'its director was killed' });
+  for (const folder of await removeOrphanedPaths([...new Set([pins, ...PINS_FOLDERS])]))
+    log('warning', 'path-replaced', { folder, reason: 'its director was killed' });
   return { datapath: 'live', offloading: undefined };
 }
 

@@ -1,4 +1,5 @@
 import { basename } from 'node:path';
+import type { RestartDocument } from '../config/document.ts';
 import type { Director } from '../director/director.ts';
 import type { Bpf } from '../ebpf/bpf.ts';
 import { VerifierError } from '../ebpf/program.ts';
@@ -12,6 +13,7 @@ import type { Attachments } from '../offload/attach.ts';
 import type { HandBack } from '../offload/hand-back-map.ts';
 import type { HookName } from '../offload/hooks.ts';
 import type { KernelMemory } from '../offload/kernel-memory.ts';
+import { systemTime } from '../offload/left-path.ts';
 import type { Pins } from '../offload/pins.ts';
 import type { ProgramTable } from '../offload/program-table.ts';
 import type { SchedulerPrograms } from '../offload/schedule/loading.ts';
@@ -27,8 +29,8 @@ import { NextHopFinder } from './next-hop-finder.ts';
 
 /** Name of the device that receives upcalls of the kernel's program. */
 export const TAP_NAME = 'lvs-upcall';
-/** Time without a director after which programs make no connections, ms. Its VIPs expire at about the same time. */
-const ORPHAN_MS = 60_000;
+/** Programs compare ticks modulo 2^32: this many are no time that passes without a heartbeat. */
+const NEVER_TICKS = 2 ** 30;
 /** Time between two checks of the next hops, ms. */
 const CHECK_MS = 500;
 /** Checks between two probes of the neighbors: 15 s, half of REACHABLE_TIME (RFC 4861, section 10). */
@@ -65,15 +67,24 @@ export interface OffloadingParts {
   readonly tap: Tap;
   /** What keeps the path while no director runs; undefined: it ends with this process. */
   readonly pins: Pins | undefined;
-  /** A killed director has left the table, and its programs go on until `begin`. */
-  readonly isAdopted: boolean;
+  /** A former director has left the table, and its programs go on until `begin`. */
+  readonly adopted?: Adoption | undefined;
+}
+
+/** A path that a former director has left. */
+export interface Adoption {
+  readonly connections: number;
+  /** Time for which no director was alive, ms; 0: not known. */
+  readonly silent: number;
+  /** When it was alive last, ms since 1970. */
+  readonly since: number;
 }
 
 /** The kernel path of a running director. */
 export class Offloading {
   readonly io: UpcallIo;
   readonly shared: KernelTable;
-  readonly isAdopted: boolean;
+  readonly adopted: Adoption | undefined;
   readonly #options: OffloadingOptions;
   readonly #tap: Tap;
   readonly #pins: Pins | undefined;
@@ -89,6 +100,7 @@ export class Offloading {
   #forwarding: KernelForwarding | undefined;
   #timer: NodeJS.Timeout | undefined;
   #checks = 0;
+  #releaseTicks = NEVER_TICKS;
   /** Version of the routes by which the next hops were found. */
   #version = 0;
   /** Link-layer headers by the last word of an IPv4 neighbor's address, cached until the next check. */
@@ -101,7 +113,7 @@ export class Offloading {
       io,
       tap,
       pins,
-      isAdopted,
+      adopted,
       shared,
       services,
       attachments,
@@ -114,7 +126,7 @@ export class Offloading {
     this.io = io;
     this.#tap = tap;
     this.#pins = pins;
-    this.isAdopted = isAdopted;
+    this.adopted = adopted;
     this.shared = shared;
     this.#services = services;
     this.#programs = programs;
@@ -149,7 +161,8 @@ export class Offloading {
       (scheduler) => this.#schedulers.has(scheduler),
     );
     this.#finder.start(director.context.forwarding.host);
-    if (this.isAdopted) this.#forwarding.resumeCounters();
+    if (this.adopted) this.#forwarding.resumeCounters(this.adopted.silent);
+    this.#beat();
   }
 
   /**
@@ -157,7 +170,7 @@ export class Offloading {
    * director may take it over. Throws SystemCallError.
    */
   begin(): void {
-    if (this.isAdopted) {
+    if (this.adopted) {
       // The next hops of the killed director are compared one by one.
       this.#version = this.#options.routes.version;
       this.#finder.refresh();
@@ -167,14 +180,28 @@ export class Offloading {
     this.#timer = setInterval(() => this.check(), CHECK_MS);
     this.#attachments.begin();
     this.#programs.removeOthers();
-    this.#settings[SETTINGS.orphan >> 2] = this.shared.ticks.timeout(ORPHAN_MS);
     this.#settings[SETTINGS.complete >> 2] = 1;
   }
 
-  /** Shows programs that the director is alive. */
+  /** Sets after which times without a director programs admit no new connection, and forward nothing. */
+  limitAbsence({ orphan, release }: Pick<RestartDocument, 'orphan' | 'release'>): void {
+    const { ticks } = this.shared;
+    this.#releaseTicks = ticks.timeout(release * 1000);
+    this.#beat();
+    this.#settings[SETTINGS.orphan >> 2] = ticks.timeout(orphan * 1000);
+  }
+
+  /** Shows programs, and the next director, that this one is alive. */
   #beat(): void {
+    const settings = this.#settings;
     // Programs and this process may be a tick apart.
-    this.#settings[SETTINGS.heartbeat >> 2] = this.shared.ticks.at(this.#options.clock()) - 2;
+    const heartbeat = this.shared.ticks.at(this.#options.clock()) - 2;
+    settings[SETTINGS.heartbeat >> 2] = heartbeat;
+    // 0 is none.
+    settings[SETTINGS.passFrom >> 2] = Math.max(1, (heartbeat + this.#releaseTicks) >>> 0);
+    const at = systemTime();
+    settings[SETTINGS.aliveAt >> 2] = at >>> 0;
+    settings[(SETTINGS.aliveAt >> 2) + 1] = Math.floor(at / 2 ** 32);
   }
 
   get #settings(): Uint32Array<ArrayBuffer> {

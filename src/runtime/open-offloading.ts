@@ -4,6 +4,7 @@ import { ConnectionTable } from '../director/connections.ts';
 import { Bpf } from '../ebpf/bpf.ts';
 import { VerifierError } from '../ebpf/program.ts';
 import { linkFacts } from '../host/link-facts.ts';
+import { PINS_FOLDERS } from '../host/pins-folders.ts';
 import { Tap } from '../io/tap.ts';
 import { openUpcalls, type UpcallIo } from '../io/upcalls.ts';
 import { LvsError } from '../model/errors.ts';
@@ -15,8 +16,9 @@ import { HandBack } from '../offload/hand-back-map.ts';
 import { type HookName, tc, xdp } from '../offload/hooks.ts';
 import { measureJiffies, type ProgramClock } from '../offload/jiffies.ts';
 import { KernelMemory } from '../offload/kernel-memory.ts';
+import { systemTime } from '../offload/left-path.ts';
 import { NextHops } from '../offload/next-hops.ts';
-import { openPins, type Pins } from '../offload/pins.ts';
+import { existingPins, openPins, type Pins } from '../offload/pins.ts';
 import { forwarderCode } from '../offload/program.ts';
 import { ProgramTable } from '../offload/program-table.ts';
 import { SchedulerPrograms } from '../offload/schedule/loading.ts';
@@ -25,13 +27,19 @@ import { ServiceMap } from '../offload/service-map.ts';
 import { loadSystem } from '../sys/system.ts';
 import { SystemCallError } from '../sys/system-call-error.ts';
 import { ProcessorCounters } from '../table/counters.ts';
-import { writeHeader } from '../table/header.ts';
+import { FORMER_LAYOUT, writeHeader } from '../table/header.ts';
 import { MAX_RECORDS, SETTINGS_BYTES } from '../table/record-layout.ts';
 import { Ticks } from '../table/ticks.ts';
 import { UnfitMemory } from '../table/unfit-memory.ts';
 import { adoptTable, bootId, openLeft } from './adopted-table.ts';
 import type { Log } from './log.ts';
-import { type KernelTable, Offloading, type OffloadingOptions, TAP_NAME } from './offloading.ts';
+import {
+  type Adoption,
+  type KernelTable,
+  Offloading,
+  type OffloadingOptions,
+  TAP_NAME,
+} from './offloading.ts';
 import { unpredictable } from './random.ts';
 import { withTable } from './table-size.ts';
 
@@ -60,7 +68,8 @@ export async function openOffloading(options: OffloadingOptions): Promise<Offloa
     const pins = keepingPins(bpf, options);
     opened.push({ [Symbol.dispose]: () => pins?.removeAll() });
     tap.persist(false);
-    const { shared, arrays, isAdopted } = await openShared(bpf, options, pins);
+    removeOtherPaths(bpf, pins, log);
+    const { shared, arrays, adopted } = await openShared(bpf, options, pins);
     const services = new ServiceMap(bpf);
     const upcall = { interfaceIndex: tap.device.index, services: services.descriptor };
     const parts = { hook: HOOKS[hook], arrays, upcall };
@@ -72,7 +81,7 @@ export async function openOffloading(options: OffloadingOptions): Promise<Offloa
     const code = forwarderCode(parts);
     const attachments = new Attachments(bpf, { hook, role: 'director', code, pins });
     opened.push(attachments);
-    if (isAdopted) attachments.wait();
+    if (adopted) attachments.wait();
     const interfaces = new HandBack(bpf, HOOKS[hook], tap.device.index);
     opened.push(interfaces);
     interfaces.attach();
@@ -82,7 +91,7 @@ export async function openOffloading(options: OffloadingOptions): Promise<Offloa
       header: (nextHop) => offloading.header(nextHop),
     });
     const offloading = new Offloading(options, {
-      ...{ bpf, io, tap, pins, shared, isAdopted },
+      ...{ bpf, io, tap, pins, shared, adopted },
       ...{ services, attachments, programs, schedulers, interfaces },
     });
     tap.persist(pins !== undefined);
@@ -92,6 +101,20 @@ export async function openOffloading(options: OffloadingOptions): Promise<Offloa
     if (cause instanceof VerifierError || cause instanceof SystemCallError)
       throw new LvsError('UNAVAILABLE', `kernel path (${hook}): ${cause.message}`, { cause });
     throw cause;
+  }
+}
+
+/** Removes paths that directors with other options have left: their programs would forward packets beside those of this one. */
+function removeOtherPaths(bpf: Bpf, own: Pins | undefined, log: Log): void {
+  for (const root of PINS_FOLDERS) {
+    const others = existingPins(bpf, root);
+    if (!others || others.folder === own?.folder) continue;
+    others.removeAll();
+    log('warning', 'path-replaced', {
+      folder: others.folder,
+      reason: 'this director keeps its path in another folder',
+      effect: 'connections are lost',
+    });
   }
 }
 
@@ -113,8 +136,8 @@ function keepingPins(bpf: Bpf, { pins: root, log }: OffloadingOptions): Pins | u
 interface OpenedTable {
   readonly shared: KernelTable;
   readonly arrays: KernelArrays;
-  /** A killed director has left it. */
-  readonly isAdopted: boolean;
+  /** A former director has left it. */
+  readonly adopted?: Adoption;
 }
 
 /** Takes over what the pins keep, or makes a new table. Throws SystemCallError and VerifierError. */
@@ -149,12 +172,7 @@ async function openShared(
   );
   const counters = new ProcessorCounters(memory, processors, counted);
   const nextHops = new NextHops(memory);
-  return opened(
-    bpf,
-    { memory, ticks, table, counters, nextHops },
-    { processors, counted, clock: measured },
-    false,
-  );
+  return opened(bpf, { memory, ticks, table, counters, nextHops }, { processors, counted, clock: measured });
 }
 
 /** Returns the table with the arrays and numbers that programs are emitted for. */
@@ -162,12 +180,12 @@ function opened(
   bpf: Bpf,
   table: Omit<KernelTable, 'clients' | 'records'>,
   { processors, counted: records, clock }: { processors: number; counted: number; clock: ProgramClock },
-  isAdopted: boolean,
+  adopted?: Adoption,
 ): OpenedTable {
   const { homes: places, secrets } = table.table;
   const arrays = kernelArrays(bpf, table.memory, { places, secrets, records, processors, clock });
   const clients = new ClientRoutes(arrays.clientMap);
-  return { shared: { ...table, clients, records }, arrays, isAdopted };
+  return { shared: { ...table, clients, records }, arrays, ...(adopted && { adopted }) };
 }
 
 /** Takes over the table of a killed director, or removes its path and logs why. */
@@ -182,8 +200,12 @@ async function adopt(
     const processors = cpus().length;
     const adopted = await adoptTable(openLeft(bpf, pins), measured, processors);
     const { found, table, header } = adopted;
+    const { aliveAt } = header;
+    const now = systemTime();
+    const silent = aliveAt > 0 && aliveAt <= now ? now - aliveAt : 0;
     log('info', 'path-adopted', {
       connections: found.rows,
+      silent,
       freed: found.freed,
       corrected: found.repaired,
       ms: clock() - began,
@@ -194,7 +216,18 @@ async function adopt(
         wanted: connections,
         reason: 'the table of the former director is in use (lvs-director stop, and start again)',
       });
-    return opened(bpf, adopted, { processors, counted: header.counted, clock: adopted.clock }, true);
+    if (header.isFormer)
+      log('info', 'layout-completed', {
+        found: FORMER_LAYOUT.version,
+        missing: 'counters of packets that the former director itself forwarded',
+      });
+    const { counted } = header;
+    return opened(
+      bpf,
+      adopted,
+      { processors, counted, clock: adopted.clock },
+      { connections: found.rows, silent, since: Date.now() - silent },
+    );
   } catch (error) {
     if (!(error instanceof UnfitMemory || error instanceof SystemCallError)) throw error;
     log('warning', 'path-replaced', {

@@ -7,19 +7,21 @@ import { SystemCallError } from '../sys/system-call-error.ts';
 import { TAP_NAME } from './offloading.ts';
 
 /**
- * Resolves with the folder of the path that was removed; undefined: there is none in this network namespace, or its director
- * runs. `root`: the folder of all pins.
+ * Resolves with the folders of the paths that were removed: none where there are none in this network namespace, or where a
+ * director runs. `roots`: folders of pins.
  */
-export async function removeOrphanedPath(root: string): Promise<string | undefined> {
+export async function removeOrphanedPaths(roots: readonly string[]): Promise<string[]> {
   const system = await loadSystem().catch(() => undefined);
-  if (!system) return undefined;
-  const pins = existingPins(new Bpf(system), root);
+  if (!system) return [];
+  const bpf = new Bpf(system);
+  const all = roots.flatMap((root) => existingPins(bpf, root) ?? []);
   try {
-    if (!pins || !removeTapDevice(system, TAP_NAME)) return undefined;
+    // Only its director can have the device open.
+    if (all.length === 0 || !removeTapDevice(system, TAP_NAME)) return [];
   } catch (error) {
     if (!(error instanceof SystemCallError)) throw error;
-    return undefined;
+    return [];
   }
-  pins.removeAll();
-  return pins.folder;
+  for (const pins of all) pins.removeAll();
+  return all.map(({ folder }) => folder);
 }

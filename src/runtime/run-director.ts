@@ -165,7 +165,7 @@ export async function runDirector(options: RunOptions): Promise<void> {
   } finally {
     readiness.close();
     await plane.close();
-    running.close(options.keep || plane.isKept);
+    running.close(plane.isKept ?? (options.keep || running.config?.restart.keep === true));
     sources[Symbol.dispose]();
     io[Symbol.dispose]();
     // Others see by this that the director has ended.

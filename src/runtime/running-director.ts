@@ -97,7 +97,12 @@ export class RunningDirector {
       isValidSource: (source, destination, ingress) => sources.isValid(source, destination, ingress),
     };
     this.director = offloading
-      ? new Director({ host, random: unpredictable, ...offloading.shared, isAdopted: offloading.isAdopted })
+      ? new Director({
+          host,
+          random: unpredictable,
+          ...offloading.shared,
+          isAdopted: offloading.adopted !== undefined,
+        })
       : withTable(
           connections,
           log,
@@ -162,7 +167,7 @@ export class RunningDirector {
     this.serverDrains.restore();
     await this.#health.set(unpacked(config.watched), clock(), unpacked(config.policies));
     this.#sync.configure(config.sync);
-    if (offloading?.isAdopted) await this.#resume(opened);
+    if (offloading?.adopted) await this.#resume(opened);
     else {
       const commands = [...unpacked(config.commands)];
       this.#waitingDaemons.keep(commands, await this.#internalApi.apply(commands));
@@ -170,6 +175,7 @@ export class RunningDirector {
     this.#health.settled(clock());
     this.#config = config;
     await this.host.start(this.vips, folder);
+    offloading?.limitAbsence(config.restart);
     offloading?.begin();
     this.#record();
     this.#checking = setInterval(() => this.#health.tick(clock()), CHECK_TICK_MS);
@@ -270,6 +276,7 @@ export class RunningDirector {
     this.#appliedChange = failures.length > 0 ? -1 : this.#plannedChange;
     await this.#drains.set(unpacked(drains), clock() + wanted.drain * 1000);
     this.#config = wanted;
+    this.#options.offloading?.limitAbsence(wanted.restart);
     this.#drainingVips = [...this.#drainingVips, ...previous.vips];
     await this.#holdVips();
     this.host.refresh();

@@ -56,6 +56,7 @@ export async function openWebInterface(options: WebInterfaceOptions): Promise<Se
     isRunning,
     descriptors,
   } = options;
+  const { adopted } = offloading ?? {};
   const own = { version: version(), node: process.versions.node };
   const delay = monitorEventLoopDelay({ resolution: RESOLUTION_MS });
   delay.enable();
@@ -83,6 +84,13 @@ export async function openWebInterface(options: WebInterfaceOptions): Promise<Se
           forwarded: offloading.forwarded,
           admitted: offloading.admitted,
           leftToDirector: { ...offloading.leftToDirector },
+          ...(adopted && {
+            adopted: {
+              connections: adopted.connections,
+              absence: adopted.silent / 1000,
+              since: new Date(adopted.since).toISOString(),
+            },
+          }),
         },
       }),
     };

@@ -20,7 +20,8 @@ export type RegionName =
   | 'lists'
   | 'nextHops'
   | 'settings'
-  | 'counters';
+  | 'counters'
+  | 'meters';
 
 export interface TableMemory {
   /**

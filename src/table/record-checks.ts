@@ -7,6 +7,8 @@ import {
   MAX_LIST_ENTRIES,
   MAX_LISTED,
   MAX_RECORDS,
+  METER_NUMBERS,
+  METERS,
   NEXT_HOP,
   SCHEDULER,
   SERVICE,
@@ -27,6 +29,7 @@ const ALL_FLAGS = Object.values(SERVICE_FLAGS).reduce((all, flag) => all | flag,
 const TYPES = TUNNEL.csum - 1;
 /** Highest number of a VLAN, in packet order: the upper four bits are in the lower byte. */
 const VLAN_BITS = 0xff0f;
+const METER_FIELDS = METER_NUMBERS / 4;
 /** Counters are below 2^53. */
 const MAX_UPPER_HALF = 2 ** 21;
 
@@ -115,4 +118,23 @@ export function checkNextHops(records: Records): void {
 export function checkCounters(words: Uint32Array): void {
   for (let i = 1; i < words.length; i += 2)
     assertFit(words[i]! < MAX_UPPER_HALF, () => `counters: record ${Math.floor((i * 4) / COUNTERS_BYTES)}`);
+}
+
+/** Checks the meters of all records. */
+export function checkMeters(numbers: Float64Array): void {
+  const first = METERS.collected / 8;
+  const isCount = (number: number) => Number.isSafeInteger(number) && number >= 0;
+  for (let at = 0; at < first; at += METER_NUMBERS)
+    for (let i = 0; i < METER_FIELDS; i++) {
+      const [counter, read, zero, average] = [0, 1, 2, 3].map(
+        (kind) => numbers[at + METER_FIELDS * kind + i]!,
+      );
+      assertFit(
+        isCount(counter!) && isCount(read!) && isCount(zero!) && Number.isSafeInteger(average),
+        () => `meter ${at / METER_NUMBERS}: no count`,
+      );
+      assertFit(zero! <= read! && read! <= counter!, () => `meter ${at / METER_NUMBERS}: counts go back`);
+    }
+  for (let at = first; at < numbers.length; at++)
+    assertFit(isCount(numbers[at]!), () => `meter: collected ${numbers[at]}`);
 }

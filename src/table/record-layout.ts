@@ -231,6 +231,10 @@ export const SETTINGS = {
   bootId: 224,
   /** Ticks after `heartbeat` from which programs leave new connections to the host, 4 bytes; 0: never. */
   orphan: 240,
+  /** Tick from which programs leave all packets to the host, 4 bytes; 0: none. The director moves it on while it is alive. */
+  passFrom: 244,
+  /** The same moment as `heartbeat`, 8 bytes: ms of CLOCK_MONOTONIC. */
+  aliveAt: 248,
   /** Settings of net.ipv4.vs by name, 4 bytes each, in the order of DEFAULT_SETTINGS (model/settings.ts). */
   sysctls: 256,
   /**
@@ -268,3 +272,16 @@ export const COUNTERS = {
   /** Of record 0: first packets that the valve dropped. */
   shed: 56,
 } as const;
+
+/** Records of destinations and of services with smaller numbers have meters that outlive the director. */
+export const METERED = 8192;
+/** Numbers of 8 bytes (floating point) of a meter: what was counted, and what was at the last reading and reset; averages. */
+export const METER_NUMBERS = 20;
+/** Where a director counts traffic: for the next one. Offsets of the meters of destinations, the first of which is the total's. */
+export const METERS = {
+  destinations: 0,
+  services: METERED * METER_NUMBERS * 8,
+  /** What `counters` of each destination were when the director added them to the meters: the fields of COUNTERS, 8 bytes each. */
+  collected: 2 * METERED * METER_NUMBERS * 8,
+} as const;
+export const METERS_BYTES = METERS.collected + METERED * 64;

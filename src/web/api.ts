@@ -192,7 +192,20 @@ export const SNAPSHOT_SCHEMA = {
         }),
         conditions: list(object({ name: string, text: string })),
         announcements: integer,
-        offload: object({ upcalls: integer, forwarded: integer, admitted: integer, leftToDirector: counts }),
+        offload: object(
+          {
+            upcalls: integer,
+            forwarded: integer,
+            admitted: integer,
+            leftToDirector: counts,
+            adopted: object({
+              connections: integer,
+              absence: { ...number, description: 'seconds without a director' },
+              since: string,
+            }),
+          },
+          ['adopted'],
+        ),
       },
       ['offload'],
     ),

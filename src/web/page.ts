@@ -59,6 +59,7 @@ ${events(observed.events.latest)}
 <dl>
 <div><dt>Datapath</dt><dd>${surroundings.datapath}${surroundings.running ? '' : ', not running'}</dd></div>
 ${surroundings.offload ? html`<div><dt>Kernel path</dt><dd>${short(surroundings.offload.forwarded)} packets forwarded, ${short(surroundings.offload.upcalls)} upcalls, ${short(surroundings.offload.admitted)} connections admitted, ${short(Object.values(surroundings.offload.leftToDirector).reduce((sum, left) => sum + left, 0))} by the process</dd></div>` : undefined}
+${surroundings.offload?.adopted ? html`<div><dt>Taken over</dt><dd>${short(surroundings.offload.adopted.connections)} connections; forwarding without a director since ${surroundings.offload.adopted.since.slice(0, 19).replace('T', ' ')} UTC, for ${surroundings.offload.adopted.absence.toFixed(1)} s</dd></div>` : undefined}
 <div><dt>Lost before the director</dt><dd>${short(Object.values(surroundings.losses).reduce((sum, lost) => sum + lost, 0))} packets</dd></div>
 <div><dt>Event loop delay</dt><dd>${(surroundings.eventLoopDelay.p99 * 1000).toFixed(1)} ms (99th percentile)</dd></div>
 <div><dt>Uptime</dt><dd>${duration(surroundings.uptime)}</dd></div>

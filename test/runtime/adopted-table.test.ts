@@ -5,7 +5,8 @@ import { ConnectionTable } from '../../src/director/connections.ts';
 import { NextHops } from '../../src/offload/next-hops.ts';
 import { adoptTable } from '../../src/runtime/adopted-table.ts';
 import { ProcessorCounters } from '../../src/table/counters.ts';
-import { KIND, ROW, ROW_BYTES, TRACK } from '../../src/table/layout.ts';
+import { FORMER_LAYOUT } from '../../src/table/header.ts';
+import { KIND, LAYOUT_VERSION, ROW, ROW_BYTES, TRACK } from '../../src/table/layout.ts';
 import type { RegionName } from '../../src/table/memory.ts';
 import { DESTINATION, DESTINATION_BYTES, SETTINGS } from '../../src/table/record-layout.ts';
 import { Ticks } from '../../src/table/ticks.ts';
@@ -82,6 +83,43 @@ test('rules, settings, connections, counts and places of schedulers are those of
   expect(adopted.counts(WEB, '10.0.0.2:80')).toBe(former.counts(WEB, '10.0.0.2:80'));
 });
 
+test('counters, rates and resets go on where the killed director left them', async () => {
+  const { memory, former } = killed();
+  const segment = '203.0.113.3:4000 > 192.0.2.80:80 ACK';
+  former.now += 4000;
+  former.receive(segment);
+  former.director.apply({ op: 'zero' }, former.now);
+  for (let i = 0; i < 5; i++) former.receive(segment);
+  former.now += 2000;
+  former.receive(segment);
+  const traffic = (director: Directed) => {
+    const { services, stats, rates } = director.director.snapshot(former.now);
+    const parts = services.flatMap((service) => [service, ...service.destinations]);
+    return [{ stats, rates }, ...parts].map((each) => ({ stats: each.stats, rates: each.rates }));
+  };
+  const adopted = await next(memory.copy());
+  expect(traffic(adopted)).toEqual(traffic(former));
+  expect(traffic(adopted)[0]).toMatchObject({ stats: { inPackets: 6 } });
+  expect(traffic(adopted)[0]!.rates.inPackets).toBeGreaterThan(0);
+});
+
+test('the layout before this one is taken over: what it lacks begins empty', async () => {
+  const { memory: left, former } = killed();
+  const memory = left.copy();
+  const settings = memory.arrays.get('settings')!;
+  new DataView(settings.buffer).setUint32(SETTINGS.version, FORMER_LAYOUT.version, true);
+  settings.set(Buffer.from(FORMER_LAYOUT.digest), SETTINGS.digest);
+  settings.fill(0, SETTINGS.passFrom, SETTINGS.sysctls);
+  memory.arrays.delete('meters');
+  const adopted = await next(memory);
+  expect(adopted.connections).toEqual(former.connections);
+  expect(new DataView(settings.buffer).getUint32(SETTINGS.version, true)).toBe(LAYOUT_VERSION);
+  expect(memory.has('meters')).toBe(true);
+  expect(adopted.way('203.0.113.90:4000 > 192.0.2.80:80 SYN')).toBe(
+    former.way('203.0.113.90:4000 > 192.0.2.80:80 SYN'),
+  );
+});
+
 test('templates keep their connections and end after them', async () => {
   const { memory, former } = killed();
   const adopted = await next(memory.copy());
@@ -134,7 +172,7 @@ test.each([
 
 const ARRAYS: readonly RegionName[] = [
   ...(['rows', 'order', 'spilled', 'head', 'destinations', 'services'] as const),
-  ...(['lists', 'nextHops', 'settings', 'counters', 'templates'] as const),
+  ...(['lists', 'nextHops', 'settings', 'counters', 'templates', 'meters'] as const),
 ];
 
 test.each(ARRAYS)('garbage in the array %s is refused with a reason', async (name) => {

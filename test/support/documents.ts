@@ -146,6 +146,11 @@ export const documents: fc.Arbitrary<Document> = fc
     active: fc.boolean(),
     scriptUser: fc.constantFrom('lvs', 'lvs:adm'),
     drain: fc.nat({ max: 1000 }),
+    restart: fc.record({
+      keep: fc.boolean(),
+      orphan: fc.constantFrom(60, 5),
+      release: fc.constantFrom(600, 61),
+    }),
     adopt: fc.constantFrom('keep' as const, 'replace' as const),
     sync: fc.option(sync, { nil: undefined }),
     services: fc.uniqueArray(service, { selector: ({ address }) => JSON.stringify(address), maxLength: 5 }),

@@ -2,6 +2,7 @@
 import { Argument, Command, Option } from 'commander';
 import { ControlClient } from '../../control/client.ts';
 import { socketPath } from '../../control/socket-path.ts';
+import { PINS_FOLDERS, pinsFolder } from '../../host/pins-folders.ts';
 import { packetOfFile } from '../../io/recorded-packet.ts';
 import { LvsError } from '../../model/errors.ts';
 import { LEVELS, type Level } from '../../model/level.ts';
@@ -29,8 +30,7 @@ import { top } from './top.ts';
 
 /** Exit status of failures at run time; wrong arguments and files have another one. */
 const FAILED = 1;
-/** Folder of all pins, as src/offload/pins.ts has it: loading that file takes time. */
-const DEFAULT_PINS = '/sys/fs/bpf/lvs-director';
+const PINS_TEXT = `(default: ${PINS_FOLDERS[0]} if a bpf file system is mounted there, else ${PINS_FOLDERS[1]})`;
 /** Default address of the web interface. */
 const METRICS = '127.0.0.1:9112';
 /** What keepalived calls a master that has received an advertisement of a lower priority. */
@@ -49,7 +49,7 @@ interface RunArguments {
   readonly connections?: number;
   readonly datapath: DatapathName;
   readonly flows?: string;
-  readonly pins: string;
+  readonly pins?: string;
   readonly keep: boolean;
   readonly replace: boolean;
   readonly logFormat: LogFormat;
@@ -110,8 +110,7 @@ program
   )
   .option(
     '--pins <folder>',
-    'folder of a bpf file system that keeps the kernel path when the director is killed',
-    DEFAULT_PINS,
+    `folder of a bpf file system that keeps the kernel path while no director runs ${PINS_TEXT}`,
   )
   .option('--keep', 'SIGTERM leaves the kernel path, the guard and the VIPs to the next director', false)
   .option(
@@ -127,7 +126,7 @@ program
   )
   .addOption(new Option('--log-level <level>', 'minimum level to log').choices([...LEVELS]).default('info'))
   .action(async (options: RunArguments) => {
-    const { interface: interfaces, flows, logFormat, logLevel, metricsName, ...rest } = options;
+    const { interface: interfaces, flows, logFormat, logLevel, metricsName, pins, ...rest } = options;
     const log = createLog({
       format: logFormat,
       level: logLevel,
@@ -141,6 +140,7 @@ program
     const { runDirector } = await import('../../runtime/run-director.ts');
     await runDirector({
       ...rest,
+      pins: pins ?? pinsFolder(),
       ...(interfaces ? { interfaces } : {}),
       ...(metricsName ? { metricsNames: metricsName } : {}),
       log,
@@ -219,11 +219,23 @@ program
     'also remove the kernel path, the guard and the VIPs that killed directors left',
     false,
   )
-  .option('--pins <folder>', 'folder in which a killed director kept its kernel path', DEFAULT_PINS)
+  .option('--pins <folder>', `folder in which a killed director kept its kernel path ${PINS_TEXT}`)
   .option('--socket <path>', 'control socket of the director', socketPath(process.env))
-  .action(async (options: StopOptions) => {
+  .action(async ({ pins, ...options }: Omit<StopOptions, 'pins'> & { pins?: string }) => {
     using api = new ControlClient(options.socket);
-    await stop(api, options, print);
+    await stop(api, { ...options, pins: pins === undefined ? PINS_FOLDERS : [pins] }, print);
+  });
+
+program
+  .command('status')
+  .description(
+    'report whether a director runs, and what a killed one has left; exit status: 0 a director runs, 1 one has left a kernel path or a guard, 3 none',
+  )
+  .option('--pins <folder>', `folder in which a killed director kept its kernel path ${PINS_TEXT}`)
+  .option('--json', 'print JSON', false)
+  .action(async ({ pins, json }: { pins?: string; json: boolean }) => {
+    const { printStatus } = await import('./status.ts');
+    process.exitCode = await printStatus(pins === undefined ? PINS_FOLDERS : [pins], json, print);
   });
 
 addOperations(program, FAILED);

@@ -14,8 +14,8 @@ export interface StopOptions {
   readonly release: boolean;
   /** The kernel path goes on for the next director. */
   readonly keep: boolean;
-  /** Folder of all pins. */
-  readonly pins: string;
+  /** Folders of pins. */
+  readonly pins: readonly string[];
 }
 
 /** Throws LvsError if no director runs, unless it has to release, and if the director does not end. */
@@ -33,9 +33,8 @@ export async function stop(
   }
   if (!release) return;
   // Its programs forward packets before the guard sees them.
-  const { removeOrphanedPath } = await import('../../runtime/orphaned-path.ts');
-  const folder = await removeOrphanedPath(pins);
-  if (folder !== undefined) print(`released: kernel path of ${folder}\n`);
+  const { removeOrphanedPaths } = await import('../../runtime/orphaned-path.ts');
+  for (const folder of await removeOrphanedPaths(pins)) print(`released: kernel path of ${folder}\n`);
   for (const table of await orphanedGuards()) {
     await releaseGuard(table, new Set());
     print(`released: table netdev ${table} and the VIPs of its director\n`);

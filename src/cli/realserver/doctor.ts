@@ -3,17 +3,19 @@
 import { InvalidArgumentError } from 'commander';
 import type { Document } from '../../config/document.ts';
 import { interfaceAddresses } from '../../host/interface-addresses.ts';
+import { PINS_FOLDERS } from '../../host/pins-folders.ts';
 import { LvsError } from '../../model/errors.ts';
 import type { Say } from '../../model/level.ts';
 import { clusterStatus } from '../../realserver/cluster/control.ts';
 import { clusterFindings, clusterServed, networkNotes } from '../../realserver/doctor/cluster-findings.ts';
 import { askByVeth } from '../../realserver/doctor/director-client.ts';
 import { examine, formatFindings } from '../../realserver/doctor/doctor.ts';
-import type { Served } from '../../realserver/doctor/finding.ts';
+import type { Finding, Served } from '../../realserver/doctor/finding.ts';
 import { formatServers, seeServers } from '../../realserver/doctor/from-director.ts';
 import { thisMachine } from '../../realserver/machine.ts';
 import type { Role } from '../../realserver/plan.ts';
 import { documentOf, type RoleOptions, rolesOf } from '../../realserver/role.ts';
+import { directorStatus, sentenceOf } from '../../runtime/director-status.ts';
 
 export interface DoctorOptions extends RoleOptions {
   readonly json: boolean;
@@ -23,6 +25,8 @@ export interface DoctorOptions extends RoleOptions {
   readonly fromDirector: boolean;
   /** Ports of the VIPs on which servers listen, without a configuration. */
   readonly port?: readonly ServedPort[];
+  /** Folder in which directors keep their kernel paths. */
+  readonly pins?: string;
 }
 
 export async function doctor(
@@ -34,7 +38,8 @@ export async function doctor(
   if (options.fromDirector) {
     if (!document)
       throw new LvsError('CONFIG', 'doctor: missing real servers: expected a configuration (--config)');
-    const { servers, findings } = await seeServers(document, thisMachine);
+    const { servers, findings: seen } = await seeServers(document, thisMachine);
+    const findings = [...seen, ...(await pathFindings(options.pins))];
     if (options.json) print(JSON.stringify({ servers, findings }, null, 2));
     else print(`${formatServers(servers)}\n${formatFindings(findings)}`);
     return findings.length === 0 ? 0 : 1;
@@ -59,6 +64,16 @@ export async function doctor(
   const findings = await examine({ roles, served, machine: thisMachine, ask: askByVeth(thisMachine) });
   print(options.json ? JSON.stringify(findings, null, 2) : formatFindings(findings));
   return findings.length === 0 ? 0 : 1;
+}
+
+/** Finds kernel paths that forward packets although their directors do not run. */
+async function pathFindings(pins: string | undefined): Promise<Finding[]> {
+  const { paths } = await directorStatus(pins === undefined ? PINS_FOLDERS : [pins]);
+  return paths.map((path) => ({
+    name: 'orphaned-path',
+    what: sentenceOf(path, Date.now()),
+    remedy: 'lvs-director stop --release, unless the director is about to start again',
+  }));
 }
 
 /**

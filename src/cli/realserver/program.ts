@@ -231,6 +231,7 @@ withRole(
 )
   .option('--from-director', 'run on the director, and check the real servers of the configuration', false)
   .option('--port <ports>', 'ports of servers on the VIP, such as 80,53/udp', portList)
+  .option('--pins <folder>', 'with --from-director: folder in which a director keeps its kernel path')
   .option('--json', 'print JSON', false)
   .addOption(journal())
   .action(async (options: DoctorOptions) => {

@@ -3,7 +3,13 @@
 import type { MarkRule } from '../../model/command.ts';
 import { canonical, familyOfText } from '../canonical-address.ts';
 import { MAX_DEVICE_CHARACTERS } from '../device-names.ts';
-import { DEFAULT_DRAIN, type Document, type Interface } from '../document.ts';
+import {
+  DEFAULT_DRAIN,
+  DEFAULT_RESTART,
+  type Document,
+  type Interface,
+  type RestartDocument,
+} from '../document.ts';
 import type { YamlFile } from '../schema.ts';
 import { expandCluster } from './cluster.ts';
 import type { Path } from './position.ts';
@@ -42,8 +48,20 @@ export async function expand(context: YamlContext): Promise<Document> {
     ...(cluster && { cluster }),
     adopt: file.adopt ?? 'keep',
     drain: file.drain ?? DEFAULT_DRAIN,
+    restart: restartOf(context),
     services: await expandServices(context),
   };
+}
+
+function restartOf({ file, notes, place }: YamlContext): RestartDocument {
+  const restart = { ...DEFAULT_RESTART, ...file.restart };
+  const { orphan, release } = restart;
+  if (release < orphan)
+    notes.error(
+      place(['restart']),
+      `invalid release ${release}: expected at least orphan, which is ${orphan}`,
+    );
+  return restart;
 }
 
 function interfaceOf(

@@ -9,9 +9,11 @@ import {
   DEFAULT_CHECK,
   DEFAULT_DRAIN,
   DEFAULT_QUORUM,
+  DEFAULT_RESTART,
   type DestinationDocument,
   type Document,
   type Interface,
+  type RestartDocument,
   type ServiceDocument,
   type SyncDocument,
 } from '../document.ts';
@@ -43,6 +45,7 @@ export function writeYaml(document: Document): string {
         'script-user': document.scriptUser,
         adopt: document.adopt === 'keep' ? undefined : document.adopt,
         drain: document.drain === DEFAULT_DRAIN ? undefined : document.drain,
+        restart: writeRestart(document.restart),
         services: document.services.map((each) => writeService(each, document)),
       },
       ['services'],
@@ -50,6 +53,13 @@ export function writeYaml(document: Document): string {
     { lineWidth: 0 },
   );
 }
+
+const writeRestart = ({ keep, orphan, release }: RestartDocument): object =>
+  pruned({
+    keep: keep ? true : undefined,
+    orphan: orphan === DEFAULT_RESTART.orphan ? undefined : orphan,
+    release: release === DEFAULT_RESTART.release ? undefined : release,
+  });
 
 function writeSync({ role, daemon, keyFile, peers, bulkPort }: SyncDocument): object {
   const { interface: device, syncId, group, port, ttl, maxLength } = daemon;
