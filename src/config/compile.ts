@@ -1,5 +1,6 @@
 /** Compiles a document into the commands that configure a new director. */
 import type { Command, SyncDaemon } from '../model/command.ts';
+import type { DestinationAddress } from '../model/destination.ts';
 import type { SettingName } from '../model/settings.ts';
 import type { DestinationDocument, Document, ServiceDocument, SyncDocument } from './document.ts';
 
@@ -37,20 +38,23 @@ export function compileService(service: ServiceDocument): Command[] {
       (each): Command => ({
         op: 'add-destination',
         service: service.service,
-        destination: { address: each.destination.address, port: forwardedPort(service, each) },
+        destination: forwardedTo(service, each),
         options: each.options,
       }),
     ),
   ];
 }
 
+/** Returns the address to which packets of a service's destination are sent: that of the running destination. */
+export const forwardedTo = (service: ServiceDocument, each: DestinationDocument): DestinationAddress => ({
+  address: each.destination.address,
+  port: forwardedPort(service, each),
+});
+
 /**
  * Returns the port to which a destination's packets are sent. Only NAT can change it: other methods use the
  * service's port, as the kernel does.
  */
-export function forwardedPort(
-  { service }: ServiceDocument,
-  { destination, options }: DestinationDocument,
-): number {
+function forwardedPort({ service }: ServiceDocument, { destination, options }: DestinationDocument): number {
   return options.method === 'nat' || !('port' in service) ? destination.port : service.port;
 }

@@ -21,8 +21,10 @@ export interface Interface {
 }
 
 export interface DestinationDocument {
-  /** The name in the file: rs1. */
-  readonly name: string;
+  /** The server as the file has it: rs1, or its address. */
+  readonly server: string;
+  /** Its name in outputs, if the file has one. */
+  readonly name?: string;
   readonly destination: DestinationAddress;
   readonly options: DestinationOptions;
   /** Missing: the destination is not checked. */
@@ -37,6 +39,8 @@ export interface DestinationDocument {
 
 export interface ServiceDocument {
   readonly service: ServiceAddress;
+  /** Its name in outputs. */
+  readonly name?: string;
   readonly options: ServiceOptions;
   readonly destinations: readonly DestinationDocument[];
   /** Used while the quorum is lost. */

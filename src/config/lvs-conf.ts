@@ -300,7 +300,7 @@ class Reader {
       );
     if (address === undefined || port === undefined || !isWeight) return undefined;
     return this.#notes.at(word, {
-      name: name!,
+      server: name!,
       destination: { address, port },
       options: { method, weight },
     });

@@ -1,5 +1,6 @@
 /** The JSON Schema of lvs.yaml, which validates files, completes them in editors, and defines the types. */
 import type { FromSchema } from 'json-schema-to-ts';
+import { NAME_PATTERN } from '../model/entity-name.ts';
 import { DEFAULT_SETTINGS, FOUR_VALUED, type SettingName, SYNC_PORTS } from '../model/settings.ts';
 import { SYNC_DEFAULTS } from '../model/sync-defaults.ts';
 import { check, consequences, destinationNotify } from './check-schema.ts';
@@ -19,6 +20,12 @@ const weight = {
     'Share of new connections; 0 quiesces: existing connections stay, new ones are not scheduled. Default 1.',
 } as const;
 const address = { type: 'string', minLength: 2, description: 'An IPv4 or IPv6 address.' } as const;
+const name = {
+  type: 'string',
+  pattern: NAME_PATTERN,
+  description:
+    'A name of at most 63 letters, digits, ".", "_" and "-", with a letter, that begins with a letter or a digit. It names the object in the log, the status page, metrics and commands.',
+} as const;
 const seconds = { type: 'integer', minimum: 0, maximum: 2_678_400 } as const;
 const absence = { type: 'integer', minimum: 5, maximum: 2_678_400 } as const;
 const threshold = { type: 'integer', minimum: 0, maximum: 2_147_483_647 } as const;
@@ -78,6 +85,7 @@ const destination = {
       additionalProperties: false,
       properties: {
         server: { type: 'string', description: "server[:port]. Default port: the service's." },
+        name,
         weight,
         method,
         'upper-threshold': {
@@ -144,6 +152,7 @@ const service = {
     sctp: endpoint,
     mark: { type: 'integer', minimum: 1, maximum: 4_294_967_295, description: 'A firewall mark.' },
     family: { enum: [4, 6], description: 'With mark: the family of its packets. Default 4.' },
+    name,
     ...inherited,
     sorry,
     destinations: destinationsOrGroup,

@@ -13,6 +13,7 @@ import {
   sameAddress,
 } from '../wire/address.ts';
 import type { DestinationDocument, Document, Interface, ServiceDocument } from './document.ts';
+import { reviewNames } from './listed.ts';
 import type { Notes, Placed } from './parse-result.ts';
 import type { Place } from './problem.ts';
 import { reviewSync } from './sync-checks.ts';
@@ -36,6 +37,7 @@ export function review(document: Document, notes: Notes, segments: readonly Segm
   reviewSync(document, notes, place);
 
   const known = [...segments, ...(inside ? [inside] : []), ...document.vips];
+  reviewNames(document.services, notes, place);
   const services = new Map<string, ServiceDocument>();
   for (const service of document.services) {
     const key = formatService(service.service);
@@ -43,11 +45,11 @@ export function review(document: Document, notes: Notes, segments: readonly Segm
     if (first) notes.error(place(service), `duplicate service ${key} (first on line ${place(first).line})`);
     else services.set(key, service);
     const all = [...service.destinations, ...(service.sorry ?? [])];
-    for (const { name, destination, check } of all)
+    for (const { server, destination, check } of all)
       if (destination.port === 0 && check && usesPort(check) && check.port === undefined)
         notes.warning(
           place(service),
-          `${name} has no port to check, so it is not checked: add a port to the check`,
+          `${server} has no port to check, so it is not checked: add a port to the check`,
         );
     reviewVip(document, service, (message) => notes.warning(place(service), message));
 
@@ -56,12 +58,12 @@ export function review(document: Document, notes: Notes, segments: readonly Segm
       const { address, port } = destination.destination;
       const endpoint = `${address} ${port}`;
       if (seen.has(endpoint))
-        notes.error(place(destination), `duplicate destination ${destination.name} of this service`);
+        notes.error(place(destination), `duplicate destination ${destination.server} of this service`);
       seen.add(endpoint);
       if (!isDestination(address))
         notes.error(
           place(destination),
-          `invalid destination ${destination.name}: expected a unicast address that is not link-local`,
+          `invalid destination ${destination.server}: expected a unicast address that is not link-local`,
         );
       const warn = (message: string) => notes.warning(place(destination), message);
       reviewPort(service, destination, warn);
@@ -129,18 +131,18 @@ function reviewPort(
  */
 function reviewReplies(
   { options }: ServiceDocument,
-  { name, options: { method } }: DestinationDocument,
+  { server, options: { method } }: DestinationDocument,
   warn: (message: string) => void,
 ): void {
   // The kernel translates replies only for the engine sip (ip_vs_sip.c, Linux 6.1).
   if (options.ops && options.engine === undefined && method === 'nat')
     warn(
-      `one-packet with nat: replies of ${name} are not translated, because no connection is kept (use dr or tunnel)`,
+      `one-packet with nat: replies of ${server} are not translated, because no connection is kept (use dr or tunnel)`,
     );
 }
 
 function reviewSegment(
-  { name, destination }: DestinationDocument,
+  { server, destination }: DestinationDocument,
   segments: readonly Segment[],
   warn: (message: string) => void,
 ): void {
@@ -158,6 +160,6 @@ function reviewSegment(
   );
   if (!near)
     warn(
-      `${name} (${destination.address}) is not in a network of the director: direct routing cannot reach it`,
+      `${server} (${destination.address}) is not in a network of the director: direct routing cannot reach it`,
     );
 }

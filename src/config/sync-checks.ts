@@ -36,6 +36,6 @@ export function reviewSync(document: Document, notes: Notes, place: (part: Place
       if (familyOfText(each.destination.address) !== familyOfService(service))
         notes.error(
           place(each),
-          `${each.name} has another address family than ${formatService(service)}: not supported together with sync`,
+          `${each.server} has another address family than ${formatService(service)}: not supported together with sync`,
         );
 }

@@ -15,6 +15,7 @@ import { DROP_REASONS, type DropReason } from '../model/verdict.ts';
 import { VRRP_STATES } from '../model/vrrp.ts';
 import { counter, type Family, gauge, type Sample, single, textOf } from './families.ts';
 import { limitedMessages, MAX_SERVICES, type Named, namedDestinations, serviceLabels } from './labels.ts';
+import { nameFamilies } from './names.ts';
 import { nodeExporterFamilies } from './node-exporter.ts';
 
 export const CONTENT_TYPE = Registry.PROMETHEUS_CONTENT_TYPE;
@@ -45,6 +46,7 @@ export async function* families(snapshot: Snapshot, surroundings: Surroundings):
   const destinations = namedDestinations(services);
   const all = snapshot.services.reduce((sum, { destinations: its }) => sum + its.length, 0);
   yield* traffic(snapshot, services, destinations);
+  yield* nameFamilies(services);
   yield* serviceStates(services);
   yield* quorums(services);
   yield* destinationStates(destinations);

@@ -11,6 +11,7 @@ export const MAX_MESSAGES = 32;
 /** A destination with the labels that name it: including its service, because a real server may belong to several. */
 export interface Named {
   readonly labels: Labels;
+  readonly service: ServiceSnapshot;
   readonly destination: DestinationSnapshot;
 }
 
@@ -34,6 +35,7 @@ export function namedDestinations(services: readonly ServiceSnapshot[]): Named[]
       const { address, port } = destination;
       named.push({
         labels: { ...its, destination_address: address, destination_port: String(port) },
+        service,
         destination,
       });
     }

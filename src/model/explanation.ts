@@ -7,6 +7,8 @@ import type { Verdict } from './verdict.ts';
 
 /** A destination as the scheduler saw it. */
 export interface Candidate extends DestinationAddress {
+  /** Its name in the configuration. */
+  readonly name?: string;
   readonly method: ForwardingMethodName;
   readonly weight: number;
   readonly activeConnections: number;
@@ -18,6 +20,7 @@ export interface Candidate extends DestinationAddress {
 
 export interface NearMiss {
   readonly service: ServiceAddress;
+  readonly name?: string;
   /** Why the packet does not match it. */
   readonly why: string;
 }
@@ -39,6 +42,8 @@ export type Step =
   | {
       readonly step: 'service';
       readonly service?: ServiceAddress;
+      /** Its name in the configuration. */
+      readonly name?: string;
       readonly near: readonly NearMiss[];
       /** False: the packet matches the service but does not begin a connection, so it was not scheduled. */
       readonly asked: boolean;

@@ -30,6 +30,10 @@ export function formatService(service: ServiceAddress): string {
 export const formatDestination = ({ address, port }: DestinationAddress): string =>
   joinEndpoint(address, port);
 
+/** Returns what people call an object: its name in the configuration with its address, `web (tcp 192.0.2.1:80)`, or the latter. */
+export const withName = (name: string | undefined, address: string): string =>
+  name === undefined ? address : `${name} (${address})`;
+
 /** Returns the name of a destination of a service, unique among all: `tcp 192.0.2.1:80 -> 10.0.0.1:80`. */
 export const formatRule = (service: ServiceAddress, destination: DestinationAddress): string =>
   `${formatService(service)} -> ${formatDestination(destination)}`;

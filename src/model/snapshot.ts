@@ -18,6 +18,10 @@ export interface Traffic {
 }
 
 export interface DestinationSnapshot extends DestinationAddress {
+  /** The name of the server in the configuration. */
+  readonly name?: string;
+  /** Its place in the service's list of the configuration, from 0; missing: it was added with ipvsadm. */
+  readonly position?: number;
   readonly method: ForwardingMethodName;
   readonly tunnel: TunnelOptions;
   readonly weight: number;
@@ -61,6 +65,10 @@ export interface QuorumSnapshot {
 
 export interface ServiceSnapshot {
   readonly service: ServiceAddress;
+  /** Its name in the configuration. */
+  readonly name?: string;
+  /** Its place in the configuration, from 0; missing: it was added with ipvsadm. */
+  readonly position?: number;
   readonly options: ServiceOptions;
   readonly stats: Traffic;
   readonly rates: Traffic;

@@ -8,6 +8,7 @@ import type { CheckDigests } from '../config/reload/check-digests.ts';
 import type { Drain } from '../config/reload/reconcile.ts';
 import type { VipAddress } from '../host/vip-addresses.ts';
 import type { Command } from '../model/command.ts';
+import type { ListedService } from '../model/entity-name.ts';
 import { type ErrorCode, LvsError } from '../model/errors.ts';
 import type { ProgramUser } from '../model/notify.ts';
 import type { Snapshot } from '../model/snapshot.ts';
@@ -29,6 +30,8 @@ export interface ReadConfiguration {
   readonly commands: Packed<Command>;
   readonly watched: Packed<Watched>;
   readonly policies: Packed<Policy>;
+  /** Names and order of services and servers. */
+  readonly listed: Packed<ListedService>;
   readonly checks: CheckDigests;
   /** Programs of notify run as this user. Missing: as that of this process. */
   readonly programUser?: ProgramUser;

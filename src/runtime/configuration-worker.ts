@@ -1,6 +1,7 @@
 /** The thread that reads a configuration file and plans its reload, so that neither delays packets. */
 import { createHash } from 'node:crypto';
 import { parentPort, workerData } from 'node:worker_threads';
+import { listedOf } from '../config/listed.ts';
 import { checkDigests } from '../config/reload/check-digests.ts';
 import { LvsError } from '../model/errors.ts';
 import { hasMarks, type Loaded, loadConfiguration } from './configuration.ts';
@@ -38,6 +39,7 @@ function describe({
     commands: pack(commands),
     watched: pack(watchedOf(document)),
     policies: pack(policiesOf(document)),
+    listed: pack(listedOf(document)),
   };
   const digest = createHash('sha256').update(
     JSON.stringify({ vips, interfaces, adopt, drain, active, programUser, restart }),

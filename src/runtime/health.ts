@@ -4,23 +4,18 @@ import type { Notifier } from '../checks/notifier.ts';
 import { hasQuorum, type Policy } from '../checks/policy.ts';
 import { probes } from '../checks/probes.ts';
 import { type HealthEvent, Watch, type Watched } from '../checks/watch.ts';
-import { forwardedPort } from '../config/compile.ts';
-import {
-  DEFAULT_QUORUM,
-  type DestinationDocument,
-  type Document,
-  type ServiceDocument,
-} from '../config/document.ts';
+import { forwardedTo } from '../config/compile.ts';
+import { DEFAULT_QUORUM, type Document } from '../config/document.ts';
 import type { DirectorApi } from '../control/director-api.ts';
 import { type CheckSnapshot, usesPort } from '../model/check.ts';
 import type { Command } from '../model/command.ts';
-import type { DestinationAddress } from '../model/destination.ts';
 import { LvsError } from '../model/errors.ts';
 import type { Candidate, Explanation } from '../model/explanation.ts';
 import { formatDestination, formatService } from '../model/naming.ts';
 import type { ServiceAddress } from '../model/service.ts';
 import type { DestinationSnapshot, ServiceSnapshot, Traffic } from '../model/snapshot.ts';
 import { areDescriptorsExhausted } from '../sys/descriptor-reserve.ts';
+import type { ConfiguredNames } from './configured-names.ts';
 import type { Log } from './log.ts';
 import { notifyDestination, notifyService } from './notify.ts';
 
@@ -31,11 +26,12 @@ export interface HealthOptions {
   readonly guarded: DirectorApi;
   /** Runs the programs of the configuration. */
   readonly notifier: Notifier;
+  readonly names: ConfiguredNames;
   readonly log: Log;
 }
 
 /** Returns the health checks of a director. */
-export function healthWatch({ api, guarded, notifier, log }: HealthOptions): Watch {
+export function healthWatch({ api, guarded, notifier, names, log }: HealthOptions): Watch {
   /** Updates that have not ended: later ones follow them, so that the order remains. */
   let pending: Promise<void> | undefined;
   const update = async (commands: readonly Command[], before: Promise<void> | undefined) => {
@@ -61,11 +57,11 @@ export function healthWatch({ api, guarded, notifier, log }: HealthOptions): Wat
     },
     event(event) {
       logHealth(event, log);
-      notifyDestination(notifier, event, watch.policyOf(event.service));
+      notifyDestination(notifier, event, watch.policyOf(event.service), names);
     },
     serviceEvent(event) {
       logQuorum(event, log);
-      notifyService(notifier, event);
+      notifyService(notifier, event, names);
     },
   });
   return watch;
@@ -129,11 +125,6 @@ export function policiesOf({ active, services }: Document): Policy[] {
     ];
   });
 }
-
-const forwardedTo = (service: ServiceDocument, each: DestinationDocument): DestinationAddress => ({
-  address: each.destination.address,
-  port: forwardedPort(service, each),
-});
 
 /**
  * Returns a service with the results of the checks of its destinations, its quorum, and the destinations that are not

@@ -5,6 +5,7 @@ import type { Policy } from '../checks/policy.ts';
 import type { HealthEvent } from '../checks/watch.ts';
 import { formatDestination, formatService } from '../model/naming.ts';
 import type { ServiceAddress } from '../model/service.ts';
+import type { ConfiguredNames } from './configured-names.ts';
 import type { Log } from './log.ts';
 
 /** Runs the program of a destination that went down or came up; other changes of its weight have none. */
@@ -12,6 +13,7 @@ export function notifyDestination(
   notifier: Notifier,
   { service, destination, from, to, weight, cause }: HealthEvent,
   policy: Policy | undefined,
+  names: ConfiguredNames,
 ): void {
   if ((from === 'down') === (to === 'down')) return;
   const event = to === 'down' ? 'destination-down' : 'destination-up';
@@ -21,8 +23,9 @@ export function notifyDestination(
     event,
     object: `${formatService(service)} ${endpoint}`,
     facts: {
-      ...serviceFacts(service),
+      ...serviceFacts(service, names),
       LVS_DESTINATION: endpoint,
+      LVS_DESTINATION_NAME: names.of(service, destination).server ?? '',
       LVS_DESTINATION_ADDRESS: destination.address,
       LVS_DESTINATION_PORT: String(destination.port),
       LVS_WEIGHT: String(weight),
@@ -33,11 +36,15 @@ export function notifyDestination(
 }
 
 /** Runs the program of a service whose quorum or last destination has changed. */
-export function notifyService(notifier: Notifier, { service, event, weight, policy }: ServiceEvent): void {
+export function notifyService(
+  notifier: Notifier,
+  { service, event, weight, policy }: ServiceEvent,
+  names: ConfiguredNames,
+): void {
   notifier.run(policy.notify, {
     event,
     object: formatService(service),
-    facts: { ...serviceFacts(service), LVS_WEIGHT: String(weight), LVS_QUORUM: String(policy.quorum) },
+    facts: { ...serviceFacts(service, names), LVS_WEIGHT: String(weight), LVS_QUORUM: String(policy.quorum) },
   });
 }
 
@@ -45,8 +52,8 @@ export function notifyService(notifier: Notifier, { service, event, weight, poli
 export const logNotifyFailure = ({ event, object, program, why }: NotifyFailure, log: Log): void =>
   log('error', 'notify-failed', { for: event, object, program, error: why });
 
-function serviceFacts(service: ServiceAddress): Readonly<Record<string, string>> {
-  const name = { LVS_SERVICE: formatService(service) };
+function serviceFacts(service: ServiceAddress, names: ConfiguredNames): Readonly<Record<string, string>> {
+  const name = { LVS_SERVICE: formatService(service), LVS_SERVICE_NAME: names.of(service).service ?? '' };
   return 'mark' in service
     ? { ...name, LVS_MARK: String(service.mark) }
     : {

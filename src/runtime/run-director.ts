@@ -15,6 +15,7 @@ import { loadSystem } from '../sys/system.ts';
 import { Events } from '../web/events.ts';
 import { Conditions } from './conditions.ts';
 import { type OpenConfiguration, openConfiguration } from './configuration-thread.ts';
+import { ConfiguredNames } from './configured-names.ts';
 import { ControlPlane, type ControlPlaneOptions } from './control-plane.ts';
 import type { DatapathName } from './datapath.ts';
 import { DescriptorWatch } from './descriptor-watch.ts';
@@ -55,7 +56,8 @@ export interface RunOptions extends ControlPlaneOptions {
 /** Resolves after SIGTERM or SIGINT. The process has to exit then. */
 export async function runDirector(options: RunOptions): Promise<void> {
   const events = new Events();
-  const log = limitedLog(recordedLog(options.log, events));
+  const names = new ConfiguredNames();
+  const log = limitedLog(names.log(recordedLog(options.log, events)));
   const missing = privilegeError();
   if (missing) throw new LvsError('UNAVAILABLE', missing);
   using _reserve = openReserve();
@@ -119,6 +121,7 @@ export async function runDirector(options: RunOptions): Promise<void> {
     named: interfaces,
     beforeHold: (vips) => network.probe(vips),
     conditions,
+    names,
     holdsVips: options.standby !== true,
     operatorState,
     ...(offloading && { offloading }),

@@ -27,6 +27,7 @@ import {
   type ReadConfiguration,
   type ReloadPlan,
 } from './configuration-thread.ts';
+import type { ConfiguredNames } from './configured-names.ts';
 import { Drains } from './drains.ts';
 import { guardedApi } from './guard-update.ts';
 import { explainedWithChecks, healthWatch, withChecks } from './health.ts';
@@ -53,6 +54,7 @@ export interface RunningDirectorOptions extends ServedHostOptions {
   /** Maximum number of connections. */
   readonly connections: number;
   readonly conditions: Conditions;
+  readonly names: ConfiguredNames;
   /** False: the VIPs of the file are left to another program. */
   readonly holdsVips: boolean;
   /** What operators have changed by commands. */
@@ -132,15 +134,17 @@ export class RunningDirector {
         this.host.updates,
       );
     this.notifier = new Notifier({ failed: (failure) => logNotifyFailure(failure, log) });
-    this.#health = healthWatch({ api: plain, guarded: guarded(plain), notifier: this.notifier, log });
+    const { names } = options;
+    this.#health = healthWatch({ api: plain, guarded: guarded(plain), notifier: this.notifier, names, log });
     this.serverDrains = new ServerDrains({
       ...{ watch: this.#health, state: options.operatorState, clock, log },
       director: this.director,
+      addressOf: (text) => names.addressOf(text),
     });
     const local = localApi(this.director, {
       now: clock,
       prepare: (command, now) => this.#health.adjust(command, now),
-      complete: (service, now) => withChecks(service, this.#health, now),
+      complete: (service, now) => this.#completed(service, now),
     });
     this.#internalApi = guarded(local);
     this.api = {
@@ -165,6 +169,7 @@ export class RunningDirector {
     this.#folder = folder;
     this.notifier.user = config.programUser;
     this.serverDrains.restore();
+    await this.#options.names.set(unpacked(config.listed));
     await this.#health.set(unpacked(config.watched), clock(), unpacked(config.policies));
     this.#sync.configure(config.sync);
     if (offloading?.adopted) await this.#resume(opened);
@@ -258,9 +263,10 @@ export class RunningDirector {
 
   /** Carries out the plan of a reload. Works in slices. */
   async carryOut(wanted: ReadConfiguration, { commands, drains }: ReloadPlan): Promise<void> {
-    const { clock, log } = this.#options;
+    const { clock, log, names } = this.#options;
     const previous = this.#config!;
     const slice = new Slice();
+    await names.set(unpacked(wanted.listed), unpacked(drains));
     this.notifier.user = wanted.programUser;
     const all = await this.#health.set(unpacked(wanted.watched), clock(), unpacked(wanted.policies));
     this.#sync.configure(wanted.sync);
@@ -292,12 +298,18 @@ export class RunningDirector {
   /** Yields copies of the services, health checks included. Each is made when it is requested. */
   *services(): Generator<ServiceSnapshot> {
     const now = this.#options.clock();
-    for (const service of this.director.services(now)) yield withChecks(service, this.#health, now);
+    for (const service of this.director.services(now)) yield this.#completed(service, now);
+  }
+
+  /** Returns a copy of a service with what only health checks and the configuration know. */
+  #completed(service: ServiceSnapshot, now: number): ServiceSnapshot {
+    return this.#options.names.complete(withChecks(service, this.#health, now));
   }
 
   explain(packet: Uint8Array): Explanation {
     const now = this.#options.clock();
-    return explainedWithChecks(this.director.explain(packet, now), this.#health, now);
+    const explanation = explainedWithChecks(this.director.explain(packet, now), this.#health, now);
+    return this.#options.names.explained(explanation);
   }
 
   losses(): LiveLosses {

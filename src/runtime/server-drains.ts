@@ -14,6 +14,8 @@ export interface ServerDrainsOptions {
   readonly watch: Watch;
   readonly state: OperatorState;
   readonly director: Director;
+  /** Returns the address of a server that has a name, and any other text unchanged. */
+  readonly addressOf?: (text: string) => string;
   /** ms. */
   readonly clock: () => number;
   readonly log: Log;
@@ -35,7 +37,7 @@ export class ServerDrains {
   /** Throws LvsError: no service has the server, or the state cannot be written. */
   drain(text: string): Promise<DrainedServer> {
     const { watch, state, log } = this.#options;
-    const server = parseServer(text);
+    const server = this.#serverOf(text);
     if (!watch.drained.all.includes(server)) {
       if (watch.destinationsOf(server).next().done) throw this.#notFound(server);
       state.change({ drained: [...watch.drained.all, server] });
@@ -48,7 +50,7 @@ export class ServerDrains {
   /** Ends the drain of a server, and those of its single ports. Throws LvsError: it is not drained. */
   undrain(text: string): Promise<DrainedServer> {
     const { watch, state, log, clock } = this.#options;
-    const server = parseServer(text);
+    const server = this.#serverOf(text);
     const ended = watch.drained.all.filter((each) => each === server || addressOf(each) === server);
     if (ended.length === 0) {
       const whole = watch.drained.all.find((each) => each === addressOf(server));
@@ -105,6 +107,11 @@ export class ServerDrains {
     return closed;
   }
 
+  #serverOf(text: string): string {
+    const { addressOf = (same) => same } = this.#options;
+    return parseServer(addressOf(text));
+  }
+
   #notFound(server: string): LvsError {
     const known = new Set<string>();
     for (const { destination } of this.#options.watch.destinations()) known.add(destination.address);
@@ -136,7 +143,7 @@ function parseServer(text: string): string {
   if (!address || Number(port ?? 0) > MAX_PORT)
     throw new LvsError(
       'INVALID',
-      `${text}: invalid server: expected an address, such as 10.0.0.1 or 2001:db8::1, or one with a port, such as 10.0.0.1:80`,
+      `${text}: invalid server: expected its name in lvs.yaml, or an address, such as 10.0.0.1 or 2001:db8::1, or one with a port, such as 10.0.0.1:80`,
     );
   const name = formatAddress(address);
   return port === undefined ? name : joinEndpoint(name, Number(port));

@@ -63,6 +63,8 @@ const integer = { type: 'integer', minimum: 0 } as const;
 const number = { type: 'number', minimum: 0 } as const;
 const string = { type: 'string' } as const;
 const boolean = { type: 'boolean' } as const;
+const name = { ...string, description: 'in the configuration' } as const;
+const position = { ...integer, description: 'in the list of the configuration' } as const;
 const counts = { type: 'object', additionalProperties: integer } as const;
 
 /** Returns the schema of an object. All properties are required except `optional`. */
@@ -131,6 +133,8 @@ export const SNAPSHOT_SCHEMA = {
             object({ mark: integer, family: { enum: [4, 6] } }),
           ],
         },
+        name,
+        position,
         options: { type: 'object', required: ['scheduler'], properties: { scheduler: string } },
         stats: ref('traffic'),
         rates: ref('traffic'),
@@ -138,12 +142,14 @@ export const SNAPSHOT_SCHEMA = {
         destinations: list(ref('destination')),
         quorum: object({ quorum: integer, hysteresis: integer, weight: integer, lost: boolean }),
       },
-      ['admission', 'quorum'],
+      ['name', 'position', 'admission', 'quorum'],
     ),
     destination: object(
       {
         address: string,
         port: integer,
+        name,
+        position,
         method: { enum: ['nat', 'dr', 'tunnel'] },
         tunnel: { type: 'object' },
         weight: integer,
@@ -161,7 +167,7 @@ export const SNAPSHOT_SCHEMA = {
         stats: ref('traffic'),
         rates: ref('traffic'),
       },
-      ['check', 'configuredWeight', 'sorry', 'removed', 'drained'],
+      ['name', 'position', 'check', 'configuredWeight', 'sorry', 'removed', 'drained'],
     ),
     check: object({
       type: { enum: CHECK_TYPES },

@@ -1,7 +1,7 @@
 /** Renders the status page as HTML. The script only replaces it by newer versions. */
 
 import { UPCALL_REASONS } from '../model/kernel-admission.ts';
-import { formatDestination, formatRule, formatService } from '../model/naming.ts';
+import { formatDestination, formatRule, formatService, withName } from '../model/naming.ts';
 import { Slice } from '../model/slice.ts';
 import type { DestinationSnapshot, ServiceSnapshot, Snapshot, Traffic } from '../model/snapshot.ts';
 import { DROP_REASONS, type DropReason } from '../model/verdict.ts';
@@ -124,7 +124,7 @@ function serviceSection(each: ServiceSnapshot, id: string, history: History): Ht
   ];
   return html`<section class="service" aria-labelledby="${id}">
 <header>
-<h3 id="${id}">${name}</h3>
+<h3 id="${id}">${withName(each.name, name)}</h3>
 <p class="quiet">${words.join(', ')}</p>
 <p>${traffic(rates)}</p>
 ${graphOf(history.service(name))}
@@ -147,7 +147,7 @@ function destinationRow(one: DestinationSnapshot, share: number, wanted: number)
   const { mood, word, why } = stateOf(one);
   const configured = one.check?.weight ?? one.configuredWeight ?? one.weight;
   const { rates } = one;
-  return html`<tr class="${mood}"><th scope="row">${formatDestination(one)}</th><td><span class="state">${word}</span>${why === undefined ? undefined : html` <small>${why}</small>`}</td><td>${one.method}</td><td class="number">${one.weight}${configured === one.weight ? undefined : html`<small> of ${configured}</small>`}</td><td class="number">${one.activeConnections}</td><td class="number">${one.inactiveConnections}</td><td class="number">${short(rates.connections)}</td><td class="number">${short(rates.inPackets)}, ${short(rates.outPackets)}</td><td class="number">${short(rates.inOctets * 8)}, ${short(rates.outOctets * 8)}</td><td class="shares">${shareBar(share, wanted)} ${percent(share)}, ${percent(wanted)}</td></tr>
+  return html`<tr class="${mood}"><th scope="row">${withName(one.name, formatDestination(one))}</th><td><span class="state">${word}</span>${why === undefined ? undefined : html` <small>${why}</small>`}</td><td>${one.method}</td><td class="number">${one.weight}${configured === one.weight ? undefined : html`<small> of ${configured}</small>`}</td><td class="number">${one.activeConnections}</td><td class="number">${one.inactiveConnections}</td><td class="number">${short(rates.connections)}</td><td class="number">${short(rates.inPackets)}, ${short(rates.outPackets)}</td><td class="number">${short(rates.inOctets * 8)}, ${short(rates.outOctets * 8)}</td><td class="shares">${shareBar(share, wanted)} ${percent(share)}, ${percent(wanted)}</td></tr>
 `;
 }
 

@@ -75,12 +75,12 @@ test('NAT keeps the port and the weight of each destination', async () => {
   expect(problems).toEqual([]);
   expect(document.services[1]!.destinations).toEqual([
     {
-      name: 'rs1',
+      server: 'rs1',
       destination: { address: '192.168.0.3', port: 8080 },
       options: { method: 'nat', weight: 3 },
     },
     {
-      name: 'rs2',
+      server: 'rs2',
       destination: { address: '192.168.0.4', port: 80 },
       options: { method: 'nat', weight: 1 },
     },

@@ -64,6 +64,23 @@ test('checks are exported, and services whose destinations accept no connections
   );
 });
 
+test('info metrics have names, and readable addresses of what has none', async () => {
+  const director = new ObservedDirector()
+    .serve(WEB, { '10.0.0.1': 1 })
+    .serve({ mark: 7, family: 6 }, { '2001:db8::1': 1 });
+  director.names.set('tcp 192.0.2.1:80', 'web').set('10.0.0.1:80', 'web1');
+  const text = await lines(director);
+  expect(text).toContain(
+    'lvs_service_info{protocol="tcp",address="192.0.2.1",port="80",mark="",service="web"} 1',
+  );
+  expect(text).toContain(
+    'lvs_service_info{protocol="fwm",address="IPv6",port="0",mark="7",service="mark 7 ipv6"} 1',
+  );
+  const info = text.filter((line) => line.startsWith('lvs_destination_info{'));
+  expect(info[0]).toMatch(/,service="web",server="web1"\} 1$/);
+  expect(info[1]).toMatch(/,service="mark 7 ipv6",server="\[2001:db8::1\]:80"\} 1$/);
+});
+
 test('every drop reason has a row from the start, so that its first increase is visible', async () => {
   const text = await lines(new ObservedDirector());
   for (const reason of Object.keys(DROP_REASONS))

@@ -176,7 +176,7 @@ test('a server that is unknown, invalid or not drained is an error, and changes 
   );
   for (const text of ['', 'nothing', '192.168.0.3:', '192.168.0.3:65536', '192.168.0.0/24', '[::1'])
     await expect(async () => drains.drain(text)).rejects.toThrow(
-      `${text}: invalid server: expected an address`,
+      `${text}: invalid server: expected its name in lvs.yaml, or an address`,
     );
   await expect(async () => drains.undrain('192.168.0.3')).rejects.toThrow('192.168.0.3: not drained');
   await drains.drain('192.168.0.3');

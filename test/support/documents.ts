@@ -2,6 +2,7 @@
 import fc from 'fast-check';
 import type { Document, ServiceDocument } from '../../src/config/document.ts';
 import type { Names } from '../../src/config/names.ts';
+import { formatService } from '../../src/model/naming.ts';
 
 const HOSTS: Readonly<Record<string, string>> = {
   rs1: '192.168.0.3',
@@ -167,6 +168,7 @@ export const documents: fc.Arbitrary<Document> = fc
     services: services.map(
       ({ address, options, onePacket, check, quorum, sorry, notify, destinations }): ServiceDocument => ({
         service: address,
+        ...(onePacket && { name: formatService(address).replace(/[^a-z0-9]+/g, '-') }),
         options: {
           ...options,
           ...(onePacket && (!('protocol' in address) || address.protocol === 'udp') && { ops: true }),
@@ -176,7 +178,7 @@ export const documents: fc.Arbitrary<Document> = fc
         ...(sorry !== undefined && {
           sorry: [
             {
-              name: '192.168.0.9',
+              server: '192.168.0.9',
               destination: { address: '192.168.0.9', port: 'port' in address ? address.port : 0 },
               options: { method: 'dr', weight: 1 },
               ...(sorry && { inhibit: true, ...(check && { check }) }),
@@ -188,7 +190,10 @@ export const documents: fc.Arbitrary<Document> = fc
             const one = ownCheck === undefined ? check : ownCheck;
             const own = 'port' in address ? address.port : 0;
             return {
-              name,
+              server: name,
+              ...(port !== undefined && {
+                name: `${name}-${'port' in address ? address.port : address.mark}`,
+              }),
               destination: { address: HOSTS[name]!, port: way.method === 'nat' ? (port ?? own) : own },
               options: { weight, ...thresholds, ...way },
               ...(one && { check: one }),

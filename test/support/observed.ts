@@ -1,6 +1,7 @@
 /** A director to look at: services, checks, events and time as a test likes. */
 import { Director } from '../../src/director/director.ts';
 import type { CheckSnapshot } from '../../src/model/check.ts';
+import { formatDestination, formatService } from '../../src/model/naming.ts';
 import type { ServiceAddress, ServiceOptions } from '../../src/model/service.ts';
 import type { ServiceSnapshot, Snapshot } from '../../src/model/snapshot.ts';
 import type { Surroundings } from '../../src/model/surroundings.ts';
@@ -39,6 +40,8 @@ export class ObservedDirector implements Observed {
   around: Surroundings = surroundings;
   /** Checks by the destination's address. */
   readonly checks = new Map<string, CheckSnapshot>();
+  /** Names by what they name: `tcp 192.0.2.1:80`, `10.0.0.1:80`. */
+  readonly names = new Map<string, string>();
 
   /** keepalived reports a state of its instance `lvs`. */
   report(state: VrrpInstance['state']): this {
@@ -73,12 +76,18 @@ export class ObservedDirector implements Observed {
       ...snapshot,
       services: snapshot.services.map((each) => ({
         ...each,
+        ...this.#nameOf(formatService(each.service)),
         destinations: each.destinations.map((one) => {
           const check = this.checks.get(one.address);
-          return check ? { ...one, check } : one;
+          return { ...one, ...this.#nameOf(formatDestination(one)), ...(check && { check }) };
         }),
       })),
     };
+  }
+
+  #nameOf(text: string): { readonly name?: string } {
+    const name = this.names.get(text);
+    return name === undefined ? {} : { name };
   }
 
   summary(): Omit<Snapshot, 'services'> {

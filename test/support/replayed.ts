@@ -29,7 +29,7 @@ export async function replayed({ capture, conf, servers, seed = 1 }: Replayed): 
   const loaded = await loadConfig(join(PROJECT, 'conf', conf), names, Object.keys(schedulers));
   const services = loaded.document.services.map((service) => ({
     ...service,
-    destinations: service.destinations.filter(({ name }) => !servers || name in servers),
+    destinations: service.destinations.filter(({ server }) => !servers || server in servers),
   }));
   const document = { ...loaded.document, services };
   const { warnings } = loaded;

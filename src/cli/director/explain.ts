@@ -4,7 +4,7 @@ import type { PacketApi } from '../../control/director-api.ts';
 import { LvsError } from '../../model/errors.ts';
 import type { Candidate, Explanation, Step } from '../../model/explanation.ts';
 import { type Admission, UPCALL_REASONS } from '../../model/kernel-admission.ts';
-import { formatDestination, formatService } from '../../model/naming.ts';
+import { formatDestination, formatService, withName } from '../../model/naming.ts';
 import type { Protocol } from '../../model/service.ts';
 import { DROP_REASONS, type Verdict } from '../../model/verdict.ts';
 import { packetOfLine } from '../../wire/packet-line.ts';
@@ -84,12 +84,13 @@ function foundLines({ what, connection, fromClient }: Extract<Step, { step: 'fou
   return [row(what, `${ends.join(' -> ')}, ${state}, ${expires} s left${side}`)];
 }
 
-function serviceLines({ service, near, asked, admission }: Extract<Step, { step: 'service' }>): string[] {
-  const name = service ? formatService(service) : 'none matches';
+function serviceLines(step: Extract<Step, { step: 'service' }>): string[] {
+  const { service, near, asked, admission } = step;
+  const name = service ? withName(step.name, formatService(service)) : 'none matches';
   const unasked = service && !asked ? ', but the packet does not begin a connection' : '';
   return [
     row('service', `${name}${unasked}`),
-    ...near.map((miss) => row('', `not ${formatService(miss.service)}: ${miss.why}`)),
+    ...near.map((miss) => row('', `not ${withName(miss.name, formatService(miss.service))}: ${miss.why}`)),
     ...(asked && admission ? [row('kernel path', admissionText(admission))] : []),
   ];
 }
@@ -101,7 +102,7 @@ const admissionText = (admission: Admission): string =>
 
 function schedulerLines(step: Extract<Step, { step: 'scheduler' }>): string[] {
   const { scheduler, rule, candidates, more, chosen } = step;
-  const width = Math.max(0, ...candidates.map((each) => formatDestination(each).length));
+  const width = Math.max(0, ...candidates.map((each) => withName(each.name, formatDestination(each)).length));
   return [
     row('scheduler', `${scheduler} ${rule}${chosen ? '' : ': no destination is available'}`),
     ...candidates.map((each) => row('', candidateLine(each, width))),
@@ -110,7 +111,7 @@ function schedulerLines(step: Extract<Step, { step: 'scheduler' }>): string[] {
 }
 
 const candidateLine = (it: Candidate, width: number): string =>
-  `${it.taken ? '->' : '  '} ${formatDestination(it).padEnd(width)}  weight ${it.weight}, ` +
+  `${it.taken ? '->' : '  '} ${withName(it.name, formatDestination(it)).padEnd(width)}  weight ${it.weight}, ` +
   `${it.activeConnections} active, ${it.inactiveConnections} inactive: ${it.why}`;
 
 const MEANINGS = {

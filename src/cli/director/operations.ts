@@ -8,7 +8,7 @@ import { parseDuration } from './option-values.ts';
 
 /** Seconds for which `drain --wait` waits by default. */
 const DRAIN_TIMEOUT_S = 300;
-const SERVER = 'address of the server, or address:port for one port';
+const SERVER = 'name or address of the server, or address:port for one port';
 
 /** Adds the commands to lvs-director. `failed`: exit status of a drain that did not end in time. */
 export function addOperations(program: Command, failed: number): void {

@@ -4,7 +4,7 @@
  */
 
 import type { DirectorApi } from '../../control/director-api.ts';
-import { formatDestination, formatService } from '../../model/naming.ts';
+import { formatDestination, formatService, withName } from '../../model/naming.ts';
 import type { DestinationSnapshot, ServiceSnapshot, Snapshot, Traffic } from '../../model/snapshot.ts';
 import { quorumText, stateOf } from '../../web/destination-state.ts';
 
@@ -61,17 +61,25 @@ function figure(value: number): string {
 
 function nameOf(destination: DestinationSnapshot): string {
   const { word } = stateOf(destination);
-  return `  ${formatDestination(destination)}${word === 'up' ? '' : ` ${word}`}`;
+  return `  ${withName(destination.name, formatDestination(destination))}${word === 'up' ? '' : ` ${word}`}`;
 }
 
-function serviceRows({ service, options, rates, destinations, admission, quorum }: ServiceSnapshot): Row[] {
+function serviceRows({
+  service,
+  name,
+  options,
+  rates,
+  destinations,
+  admission,
+  quorum,
+}: ServiceSnapshot): Row[] {
   const active = destinations.reduce((sum, one) => sum + one.activeConnections, 0);
   const inactive = destinations.reduce((sum, one) => sum + one.inactiveConnections, 0);
   const path = admission === undefined || admission === 'kernel' ? '' : `, by the process (${admission})`;
   const lost = quorum?.lost ? `, ${quorumText(quorum)}` : '';
   return [
     row(
-      `${formatService(service)} ${options.scheduler}${path}${lost}`,
+      `${withName(name, formatService(service))} ${options.scheduler}${path}${lost}`,
       '',
       '',
       figure(active),

@@ -101,7 +101,7 @@ export function addDestination(
     )
   )
     return `the destination ${formatDestination(destination)} already exists`;
-  to.push({ name: host, destination, options: { weight: 1, ...options } });
+  to.push({ server: host, destination, options: { weight: 1, ...options } });
   return undefined;
 }
 

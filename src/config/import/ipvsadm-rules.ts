@@ -65,7 +65,7 @@ function draftOf({ service, options, destinations }: ServiceSnapshot): Draft {
     service,
     options,
     destinations: destinations.toReversed().map((each) => ({
-      name: each.address,
+      server: each.address,
       destination: { address: each.address, port: each.port },
       options: {
         method: each.method,

@@ -48,7 +48,8 @@ export async function expandServices(context: YamlContext): Promise<ServiceDocum
     const sorryAt: Path = [...(each.sorry ? path : ['defaults']), 'sorry'];
     const sorryList = inherited.sorry ? destinationsOf(context, inherited.sorry, sorryAt, used) : [];
     const quorum = quorumOf(context, inherited, path);
-    for (const service of addressesOf(context, each, path)) {
+    const addresses = addressesOf(context, each, path);
+    for (const service of addresses) {
       const options = optionsOf(context, inherited, path, service);
       const read = async (all: readonly [YamlDestination, Path][], base: ForDestination) => {
         const found: DestinationDocument[] = [];
@@ -63,6 +64,9 @@ export async function expandServices(context: YamlContext): Promise<ServiceDocum
       const sorry = await read(sorryList, { ...inherited, ...SORRY });
       const described: ServiceDocument = {
         ...{ service, options, destinations },
+        ...(each.name !== undefined && {
+          name: addresses.length > 1 ? portName(each.name, service) : each.name,
+        }),
         ...(sorry.length > 0 && { sorry }),
         ...(quorum && { quorum }),
         ...(inherited.notify && { notify: inherited.notify }),
@@ -76,6 +80,10 @@ export async function expandServices(context: YamlContext): Promise<ServiceDocum
     if (!used.has(name)) notes.warning(place(['groups', name]), `group '${name}' is not used`);
   return services;
 }
+
+/** Returns the name of one of the services of a range of ports: `web-8080`. */
+const portName = (name: string, service: ServiceAddress): string =>
+  'port' in service ? `${name}-${service.port}` : name;
 
 /** A sorry server does not inherit these from its service. */
 const SORRY = { check: undefined, inhibit: undefined, weight: undefined } as const;
@@ -250,7 +258,8 @@ async function destinationOf(
   const inhibit = each.inhibit ?? inherited.inhibit;
   const destination = { address: canonical(address), port };
   return notes.at(at, {
-    name: parts.host,
+    server: parts.host,
+    ...(each.name !== undefined && { name: each.name }),
     destination,
     options,
     ...(check && { check }),

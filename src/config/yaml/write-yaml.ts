@@ -81,13 +81,14 @@ const writeInterface = ({ device, alias, address, prefix, isShared }: Interface)
 });
 
 function writeService(
-  { service, options, destinations, sorry = [], quorum, notify }: ServiceDocument,
+  { service, name, options, destinations, sorry = [], quorum, notify }: ServiceDocument,
   document: Document,
 ): object {
   const common: Common = { check: commonCheck(destinations), inhibit: commonInhibit(destinations) };
   return pruned(
     {
       ...writeAddress(service),
+      name,
       scheduler: options.scheduler,
       flags: flagNames(options.scheduler, options.schedulerFlags ?? 0),
       persistent: options.persistent,
@@ -139,13 +140,14 @@ const commonInhibit = ([first, ...others]: readonly DestinationDocument[]): bool
 const textOf = (check: Check | undefined): string => JSON.stringify(check) ?? '';
 
 function writeDestination(
-  { name, destination, options, check, inhibit, notify }: DestinationDocument,
+  { server, name, destination, options, check, inhibit, notify }: DestinationDocument,
   common: Common,
   document: Document,
 ): object {
   const { method } = options;
   return pruned({
-    server: formatDestination({ address: name, port: destination.port }),
+    server: formatDestination({ address: server, port: destination.port }),
+    name,
     weight: options.weight,
     method: method === document.method ? undefined : method,
     'upper-threshold': options.upperThreshold,

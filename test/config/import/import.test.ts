@@ -497,7 +497,7 @@ describe('ldirectord: what follows from failed checks', () => {
       'fallback=10.0.9.9 masq\nvirtual=10.0.0.1:80\n real=10.0.1.1:80 gate\n' +
         'virtual=10.0.0.1:81\n real=10.0.1.1:81 gate\n fallback=10.0.9.8\nvirtual6=[fd00::1]:80\n real6=[fd01::1]:80 gate',
     );
-    const sorry = imported.document.services.map((each) => each.sorry?.map(({ name }) => name));
+    const sorry = imported.document.services.map((each) => each.sorry?.map(({ server }) => server));
     expect(sorry).toEqual([['10.0.9.9'], ['10.0.9.8'], undefined]);
     expect(left(imported)).toEqual([]);
   });
@@ -715,7 +715,7 @@ test('keepalived: adds the real servers of a second service of the same address 
   const one = (n: number, checker = '') =>
     `virtual_server 10.0.0.1 80 {\nreal_server 10.0.1.${n} 80 {\n${checker}\n}\n}\n`;
   const { document, leftOut } = keepalived(one(1) + one(2));
-  expect(document.services[0]!.destinations.map(({ name }) => name)).toEqual(['10.0.1.1', '10.0.1.2']);
+  expect(document.services[0]!.destinations.map(({ server }) => server)).toEqual(['10.0.1.1', '10.0.1.2']);
   const why = 'the service udp 10.0.0.1:80 already exists: only its real servers are added';
   expect(leftOut.map((each) => each.why)).toEqual([why]);
   const mixed = keepalived(one(1, 'TCP_CHECK {\n}') + one(2));

@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { compile } from '../../../src/config/compile.ts';
+import { listedOf } from '../../../src/config/listed.ts';
 import { parseLvsConf } from '../../../src/config/lvs-conf.ts';
 import { parseYaml } from '../../../src/config/yaml/parse-yaml.ts';
 import { writeYaml } from '../../../src/config/yaml/write-yaml.ts';
@@ -47,12 +48,12 @@ services:
     ]);
     expect(document.services[1]!.destinations).toEqual([
       {
-        name: 'rs1',
+        server: 'rs1',
         destination: { address: '192.168.0.3', port: 8080 },
         options: { method: 'nat', weight: 1 },
       },
       {
-        name: 'rs2',
+        server: 'rs2',
         destination: { address: '192.168.0.4', port: 81 },
         options: { method: 'nat', weight: 3, upperThreshold: 100 },
       },
@@ -84,6 +85,62 @@ services:
     });
   });
 });
+
+test('names of services and servers are kept, and a range of ports has one for each port', async () => {
+  const { document, problems } = await parse(`
+method: nat
+services:
+  - tcp: 192.168.0.101:8000-8001
+    name: web
+    destinations: [{ server: 192.168.0.3, name: web.1 }, rs2]
+  - { tcp: '192.168.0.101:443', name: tls, destinations: [{ server: '192.168.0.3:80', name: web.1 }], sorry: [192.168.0.9] }
+`);
+  expect(problems).toEqual([]);
+  const names = listedOf(document).map(({ name, destinations }) => [
+    name,
+    ...destinations.map((each) => `${each.name} ${each.destination.port}`),
+  ]);
+  expect(names).toEqual([
+    ['web-8000', 'web.1 8000', 'rs2 8000'],
+    ['web-8001', 'web.1 8001', 'rs2 8001'],
+    ['tls', 'web.1 80', 'undefined 443'],
+  ]);
+  expect((await parse(writeYaml(document))).document).toEqual(document);
+});
+
+test.each([
+  ['of two services', 'name: a, destinations: [rs1] }', 'duplicate service name a (first on line 2)'],
+  [
+    'of two servers',
+    'destinations: [{ server: rs2, name: s }] }',
+    'duplicate server name s: it names 192.168.0.4, and 192.168.0.3 on line 2',
+  ],
+  [
+    'of two servers of a service',
+    'destinations: [{ server: "rs2:1", name: t }, { server: "rs2:2", name: t }] }',
+    'duplicate server name t in this service: expected one per destination',
+  ],
+  [
+    'that is the host name of another server',
+    'destinations: [{ server: rs1, name: rs2 }, rs2] }',
+    'duplicate server name rs2: it names 192.168.0.4, and 192.168.0.3 on line 3',
+  ],
+])('a name %s is an error', async (_, rest, message) => {
+  const first = "  - { tcp: '192.168.0.101:80', name: a, destinations: [{ server: rs1, name: s }] }";
+  const { problems } = await parse(`services:\n${first}\n  - { tcp: '192.168.0.101:81', ${rest}\n`);
+  expect(problems.map((problem) => problem.message)).toContain(message);
+});
+
+test.each(['10.0.0.1', '7', '', 'a b', '<b>', 'a"b', '-x', 'x'.repeat(64), 'é', 'a\tb'])(
+  'the name %j is an error',
+  async (name) => {
+    const { problems } = await parse(withService(`name: ${JSON.stringify(name)}`));
+    expect(problems.map(({ severity, line }) => `${severity} ${line}`)).toEqual(['error 4']);
+    expect(problems[0]!.message).toMatch(
+      /^invalid value '.*': expected a name of at most 63 letters, digits/s,
+    );
+  },
+);
 
 test('anchors, aliases and merge keys may occur any number of times', async () => {
   const { document, problems } = await parse(
