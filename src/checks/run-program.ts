@@ -1,5 +1,6 @@
 /** Runs a program without a shell, and ends it with the processes that it has started when it is late. */
 import { spawn } from 'node:child_process';
+import { withoutCapabilities } from '../sys/ambient-capabilities.ts';
 import { MarkedProcesses } from './marked-processes.ts';
 
 /** Maximum length of the stored output, characters. */
@@ -33,20 +34,28 @@ export interface ProgramResult {
   readonly stderr: string;
 }
 
-/** Resolves when the program has ended, or soon after the signal aborts. Never rejects. */
-export function runProgram(
+/**
+ * Resolves when the program has ended, or soon after the signal aborts. Never rejects. The program has no capabilities of an
+ * unprivileged user's director.
+ */
+export async function runProgram(
   [file, ...args]: readonly [string, ...string[]],
   { env, user, signal, mayLeaveProcesses = false }: ProgramOptions,
 ): Promise<ProgramResult> {
+  const start = await withoutCapabilities().catch((error: unknown) => ({ error }));
+  if (typeof start !== 'function') return { ...start, stdout: '', stderr: '' };
+  if (signal.aborted) return { error: signal.reason, stdout: '', stderr: '' };
   return new Promise((resolve) => {
     if (runs === 0) process.once('exit', () => marked.endAll(OWN_RUNS));
     // What an event has started, such as a service, outlives this process.
     const run = `${mayLeaveProcesses ? 'event-' : ''}${OWN_RUNS}${++runs}`;
     // A separate process group, so that processes that the program starts are killed with it.
-    const child = spawn(file, args, {
-      ...{ env: { ...env, [RUN_VARIABLE]: run }, detached: true, stdio: ['ignore', 'pipe', 'pipe'] },
-      ...(user && { uid: user.uid, gid: user.gid, cwd: '/' }),
-    });
+    const child = start(() =>
+      spawn(file, args, {
+        ...{ env: { ...env, [RUN_VARIABLE]: run }, detached: true, stdio: ['ignore', 'pipe', 'pipe'] },
+        ...(user && { uid: user.uid, gid: user.gid, cwd: '/' }),
+      }),
+    );
     const output = { stdout: '', stderr: '' };
     // Out of descriptors there are no streams, and an error event follows.
     const streams: Partial<Pick<typeof child, 'stdout' | 'stderr'>> = child;

@@ -32,6 +32,8 @@ export interface System {
   poll(descriptors: Address, count: number, timeout: number): Promise<number>;
   /** Moves the calling thread to the namespace. */
   setns(descriptor: number, type: number): number;
+  /** Changes an attribute of the calling thread (prctl(2)); further arguments are 0. */
+  prctl(option: number, second: number, third: number): number;
   /** Returns the index of a network interface; 0: not found. */
   interfaceIndex(name: string): number;
   /** Returns the address, or a negative errno. */
@@ -99,6 +101,7 @@ async function load(): Promise<System> {
   const getsockopt = libc.func('getsockopt', 'int', ['int', 'int', 'int', 'uintptr_t', 'uintptr_t']);
   const poll = libc.func('poll', 'int', ['uintptr_t', 'uint64_t', 'int']);
   const setns = libc.func('setns', 'int', ['int', 'int']);
+  const prctl = libc.func('prctl', 'int', ['int', 'uint64_t', 'uint64_t', 'uint64_t', 'uint64_t']);
   const interfaceIndex = libc.func('if_nametoindex', 'uint32_t', ['str']);
   const mmap = libc.func('mmap', 'intptr_t', ['uintptr_t', 'size_t', 'int', 'int', 'int', 'int64_t']);
   const munmap = libc.func('munmap', 'int', ['uintptr_t', 'size_t']);
@@ -135,6 +138,7 @@ async function load(): Promise<System> {
       result(getsockopt(descriptor, level, option, value, length)),
     poll: (descriptors, count, timeout) => later((done) => poll.async(descriptors, count, timeout, done)),
     setns: (descriptor, type) => result(setns(descriptor, type)),
+    prctl: (option, second, third) => result(prctl(option, second, third, 0, 0)),
     interfaceIndex: (name) => Number(interfaceIndex(name)),
     mmap: (length, protection, flags, descriptor) =>
       result(mmap(0, length, protection, flags, descriptor, 0)),
