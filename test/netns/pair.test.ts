@@ -41,7 +41,7 @@ class Node {
     this.#keepalived = join(host.folder, 'keepalived.conf');
     const program = join(host.folder, 'lvs-director');
     writeFileSync(program, `#!/bin/sh\nexec ${lvs.join(' ')} "$@"\n`, { mode: 0o755 });
-    const text = readFileSync(keepalived, 'utf8').replace(/^\$DIRECTOR=.*$/m, `$DIRECTOR=${program}`);
+    const text = readFileSync(keepalived, 'utf8').replaceAll('/usr/bin/lvs-director', program);
     writeFileSync(this.#keepalived, text);
   }
 
@@ -82,6 +82,7 @@ interface Case {
   readonly datapath: string;
   /** Files of conf/ha: of the directors, and of keepalived. */
   readonly yaml: string;
+  /** `imported`: what `lvs-director import` leaves of a file with virtual servers. */
   readonly keepalived: string;
   /** Whether messages are signed, and a director that joins fetches the table. */
   readonly hasKey: boolean;
@@ -100,7 +101,7 @@ const CASES: Readonly<Record<string, Case>> = {
     ...{ datapath: selected ?? 'tc', hasKey: false, isComplete: true },
   },
   tunnels: {
-    ...{ shape: 'tunnel', yaml: 'tunnel.yaml', keepalived: 'dr.conf' },
+    ...{ shape: 'tunnel', yaml: 'tunnel.yaml', keepalived: 'imported' },
     ...{ datapath: selected ?? 'tc', hasKey: true, isComplete: false },
   },
   IPv6: {
@@ -108,6 +109,22 @@ const CASES: Readonly<Record<string, Case>> = {
     ...{ datapath: selected ?? 'live', hasKey: true, isComplete: false },
   },
 };
+
+/** Imports dr.conf as it was before there was a director, and resolves with the path of what remains. */
+async function imported({ folder, client }: Lab): Promise<string> {
+  const before = join(folder, 'before.conf');
+  const text = readFileSync(conf('ha/dr.conf'), 'utf8')
+    .replace(/^track_file [^}]*}\n/m, '')
+    .replace(/^ +track_file [^}]*}\n/m, '')
+    .replace(/^ +notify .*\n/m, '');
+  expect(text).not.toMatch(/^[^#]*(track_file|notify)/m);
+  const servers =
+    'virtual_server 192.168.0.101 80 {\n  lb_kind TUN\n  real_server 192.168.2.3 80 {\n  }\n}\n';
+  writeFileSync(before, text + servers);
+  const remaining = join(folder, 'remaining.conf');
+  await client.exec([...lvs, 'import', before, '--config-id', 'vs1', '--keepalived', remaining]);
+  return remaining;
+}
 
 describe.skipIf(why !== undefined).each(Object.entries(CASES))('%s', (name, each) => {
   let lab: Lab;
@@ -132,7 +149,7 @@ describe.skipIf(why !== undefined).each(Object.entries(CASES))('%s', (name, each
       await startAgent(server, '--config', config);
       await startServers(server, i + 1);
     }
-    const keepalived = conf(`ha/${each.keepalived}`);
+    const keepalived = each.keepalived === 'imported' ? await imported(lab) : conf(`ha/${each.keepalived}`);
     nodes = [lab.director, lab.host('vs2')].map((host) => new Node(host, config, keepalived, each.datapath));
     await Promise.all(nodes.map((node) => node.startDirector()));
     for (const node of nodes) node.startKeepalived();

@@ -180,6 +180,13 @@ program
   .argument('<file>', 'file to convert; - reads the standard input')
   .addOption(new Option('--from <program>', 'program of the file (default: detected)').choices([...SOURCES]))
   .option('--config-id <name>', "keepalived: the config id of '@name' lines (default: the host's name)")
+  .addOption(
+    new Option(
+      '--keepalived <file>',
+      'keepalived: also write the keepalived.conf that remains, without virtual servers',
+    ).conflicts('vips'),
+  )
+  .option('--vips', 'keepalived: take the VIPs of VRRP instances over; keepalived must not run then')
   .action(async (file: string, options: ImportOptions) => {
     const { importConfig } = await import('./import.ts');
     await importConfig(file, options, print, console.error);

@@ -10,8 +10,10 @@ export interface Statement {
   readonly body?: readonly Statement[];
 }
 
-interface Token {
+export interface Token {
   readonly text: string;
+  /** Offset in the line. */
+  readonly index: number;
   readonly kind: 'word' | 'open' | 'close';
 }
 
@@ -48,14 +50,17 @@ export function parseStatements(lines: readonly SourceLine[], complain: Complain
 }
 
 /** Splits a line into words and braces; a double quote begins a word, `#` and `!` begin a comment outside of quotes. */
-function tokensOf(at: SourceLine, complain: Complain): Token[] {
+export function tokensOf(at: SourceLine, complain: Complain): Token[] {
   const tokens: Token[] = [];
   const pattern = /\s+|"([^"]*)"|[{}]|[#!].*|((?:\\[#!]|[^\s{}"#!])+)|"/gy;
-  for (const [found, quoted, plain] of at.text.matchAll(pattern)) {
-    if (quoted !== undefined) tokens.push({ text: quoted, kind: 'word' });
-    else if (plain !== undefined) tokens.push({ text: plain.replace(/\\([#!])/g, '$1'), kind: 'word' });
-    else if (found === '{') tokens.push({ text: found, kind: 'open' });
-    else if (found === '}') tokens.push({ text: found, kind: 'close' });
+  for (const match of at.text.matchAll(pattern)) {
+    const [found, quoted, plain] = match;
+    const { index } = match;
+    if (quoted !== undefined) tokens.push({ text: quoted, kind: 'word', index });
+    else if (plain !== undefined)
+      tokens.push({ text: plain.replace(/\\([#!])/g, '$1'), kind: 'word', index });
+    else if (found === '{') tokens.push({ text: found, kind: 'open', index });
+    else if (found === '}') tokens.push({ text: found, kind: 'close', index });
     else if (found === '"') complain(at, 'a quote is not closed');
   }
   return tokens;

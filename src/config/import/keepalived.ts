@@ -29,6 +29,7 @@ import {
   servicesOf,
 } from './keepalived-services.ts';
 import { parseStatements, type Statement } from './keepalived-statements.ts';
+import { vipsOf } from './keepalived-vips.ts';
 import { destinationPort, readWay, type Way } from './keepalived-ways.ts';
 
 type Options = { -readonly [K in keyof DestinationOptions]: DestinationOptions[K] };
@@ -49,10 +50,16 @@ const READ_ELSEWHERE = new Set([
 const NO_COUNTERPART = 'not supported';
 /** Why a VRRP instance is left out. */
 export const STAYS_WITH_KEEPALIVED = 'it stays in keepalived.conf, with its VIPs';
+export const VIPS_TAKEN = 'its VIPs are taken over, and only this host has them';
 
+/** `takesVips`: the document has the VIPs of VRRP instances, and keepalived must not run. */
 export function importKeepalived(
   text: string,
-  { schedulers, ...sources }: Pick<ImportContext, 'schedulers'> & KeepalivedSources,
+  {
+    schedulers,
+    takesVips = false,
+    ...sources
+  }: Pick<ImportContext, 'schedulers'> & KeepalivedSources & { readonly takesVips?: boolean },
 ): Imported {
   const leftOut: LeftOut[] = [];
   const complain = (at: SourceLine, why: string) => {
@@ -71,7 +78,7 @@ export function importKeepalived(
   const drafts: Draft[] = [];
   for (const each of statements) {
     if (each.words[0] === 'virtual_server') addServices(each, drafts, { groups, schedulers, leave });
-    else if (each.words[0] === 'vrrp_instance') leave(each, STAYS_WITH_KEEPALIVED);
+    else if (each.words[0] === 'vrrp_instance') leave(each, takesVips ? VIPS_TAKEN : STAYS_WITH_KEEPALIVED);
     else if (each.words[0] !== 'virtual_server_group') leave(each, 'only virtual servers are imported');
   }
   const globals = statements
@@ -81,7 +88,9 @@ export function importKeepalived(
     ? scriptUserOf(lastOf(globals, 'script_user'), leave)
     : undefined;
   const order = (a: LeftOut, b: LeftOut) => (a.file ?? '').localeCompare(b.file ?? '') || a.line - b.line;
-  const document = { ...documentOf(drafts), ...(scriptUser !== undefined && { scriptUser }) };
+  const instances = takesVips ? statements.filter(({ words }) => words[0] === 'vrrp_instance') : [];
+  const vips = instances.flatMap((each) => vipsOf(each, leave));
+  const document = { ...documentOf(drafts), vips, ...(scriptUser !== undefined && { scriptUser }) };
   return { document, leftOut: leftOut.sort(order) };
 }
 

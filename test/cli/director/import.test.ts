@@ -1,12 +1,12 @@
-import { writeFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import type { Source } from '../../../src/cli/director/formats.ts';
-import { guessSource, importConfig } from '../../../src/cli/director/import.ts';
+import { guessSource, type ImportOptions, importConfig } from '../../../src/cli/director/import.ts';
 import { importRules } from '../../../src/config/import/ipvsadm-rules.ts';
 import { TemporaryFolder } from '../../support/director-apis.ts';
 
-async function imported(text: string, from?: Source) {
+async function imported(text: string, from?: Source, options: ImportOptions = {}) {
   using folder = new TemporaryFolder();
   const path = folder.file('rules');
   writeFileSync(path, text);
@@ -14,7 +14,7 @@ async function imported(text: string, from?: Source) {
   const complaints: string[] = [];
   await importConfig(
     path,
-    { from, configId: 'lb1' },
+    { from, configId: 'lb1', ...options },
     (more) => {
       out += more;
     },
@@ -57,27 +57,124 @@ services:
   ]);
 });
 
-test('a VRRP instance stays with keepalived, and the advice is how to run beside it', async () => {
-  const { out, complaints } = await imported(`vrrp_instance lvs {
-  interface eth0
-  virtual_router_id 51
-  virtual_ipaddress {
-    192.168.0.101/32
-  }
+const PAIR = `! a site
+global_defs {
+  router_id lb1 # its name
 }
-virtual_server 192.168.0.101 80 {
+# the web
+virtual_server_group web {
+  192.168.0.101 80
+}
+virtual_server group web {
   protocol TCP
   lb_kind DR
-  real_server 192.168.0.3 80 {
+  real_server 192.168.0.3 80 { }
+}
+vrrp_instance lvs {
+  interface eth0
+  virtual_router_id 51
+  @lb1 priority 110
+  @lb2 priority 100
+  virtual_ipaddress {
+    192.168.0.101/24 dev eth0 label eth0:1 # web
+    fd00::101
   }
 }
+vrrp_instance inside {
+  interface eth0
+  virtual_router_id 52
+  priority 110
+  notify "/bin/true"
+  virtual_ipaddress {
+    192.168.1.254 }}
+`;
+
+describe('a keepalived.conf with VRRP instances', () => {
+  test('has services without VIPs, and the advice is how to run beside keepalived', async () => {
+    const { out, complaints } = await imported(PAIR);
+    expect(out).toContain('tcp: 192.168.0.101:80');
+    expect(out).not.toContain('vips:');
+    expect(complaints).toContain(
+      'rules:14: left out: it stays in keepalived.conf, with its VIPs: vrrp_instance lvs {',
+    );
+    expect(complaints.at(-1)).toMatch(/^rules: keepalived keeps the VIPs: .*--standby and --ready-file/);
+  });
+
+  test('--keepalived writes what remains of it, with track_file and notify', async () => {
+    using folder = new TemporaryFolder();
+    const keepalived = folder.file('keepalived.conf');
+    const { out, complaints } = await imported(PAIR, undefined, { keepalived });
+    expect(out).not.toContain('vips:');
+    const rest = readFileSync(keepalived, 'utf8');
+    expect(rest).toBe(`! a site
+global_defs {
+  router_id lb1 # its name
+}
+# the web
+# 1 while the director of this node cannot forward packets: the node gives the addresses up.
+track_file lvs_director {
+    file /run/lvs/ready
+    weight 0
+    init_file 1
+}
+
+vrrp_instance lvs {
+  interface eth0
+  virtual_router_id 51
+  @lb1 priority 110
+  @lb2 priority 100
+  virtual_ipaddress {
+    192.168.0.101/24 dev eth0 label eth0:1 # web
+    fd00::101
+  }
+    track_file {
+        lvs_director
+    }
+    notify "/usr/bin/lvs-director notify" root
+}
+vrrp_instance inside {
+  interface eth0
+  virtual_router_id 52
+  priority 110
+  notify "/bin/true"
+  virtual_ipaddress {
+    192.168.1.254 }
+    track_file {
+        lvs_director
+    }
+}
 `);
-  expect(out).toContain('tcp: 192.168.0.101:80');
-  expect(out).not.toContain('vips:');
-  expect(complaints).toEqual([
-    'rules:1: left out: it stays in keepalived.conf, with its VIPs: vrrp_instance lvs {',
-    expect.stringMatching(/^rules: keepalived keeps the VIPs: .*--standby and --ready-file/),
-  ]);
+    expect(complaints.slice(-2)).toEqual([
+      expect.stringMatching(/^rules:24: the instance has a notify script/),
+      expect.stringContaining('--standby and --ready-file'),
+    ]);
+    // A file that exists is not replaced.
+    await expect(imported(PAIR, undefined, { keepalived })).rejects.toThrowError('cannot be written');
+  });
+
+  test('whose virtual servers share lines with other statements is not divided', async () => {
+    using folder = new TemporaryFolder();
+    const keepalived = folder.file('keepalived.conf');
+    const shared = PAIR.replace('virtual_server group web {', '@lb2 virtual_server 10.0.0.1 80 { @lb1 x');
+    await expect(imported(shared, undefined, { keepalived })).rejects.toThrowError();
+  });
+
+  test('--vips takes the addresses over, and says that keepalived must go', async () => {
+    const { out, complaints } = await imported(PAIR, undefined, { vips: true });
+    expect(out).toContain(`vips:
+  - interface: eth0
+    alias: "1"
+    address: 192.168.0.101
+    prefix: 24
+  - interface: eth0
+    address: fd00::101
+    prefix: 128
+  - interface: eth0
+    address: 192.168.1.254
+    prefix: 32
+`);
+    expect(complaints.at(-1)).toMatch(/^rules: the director adds the VIPs: .*disable --now keepalived/);
+  });
 });
 
 describe('the format of a file', () => {
