@@ -82,3 +82,11 @@ export class Estimator {
     }
   }
 }
+
+/** Reads all meters as a former director has left them. `silent`: time for which no director has read them, ms. */
+export function catchUp({ destinations, services, total }: DirectorCore, silent: number): void {
+  const intervals = silent / ESTIMATOR_INTERVAL_MS;
+  for (const destination of destinations.all) destination?.meter.catchUp(intervals);
+  for (const { meter } of services.all) meter.catchUp(intervals);
+  total.catchUp(intervals);
+}

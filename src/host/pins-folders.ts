@@ -2,7 +2,7 @@
 import { existsSync, statfsSync } from 'node:fs';
 
 /** Type of the file system that statfs(2) returns (include/uapi/linux/magic.h). */
-const BPF_FS_MAGIC = 0xcafe4a11;
+export const BPF_FS_MAGIC = 0xcafe4a11;
 
 /** The bpf file system of the systemd unit, which its user may enter, and the folder in that of the host. */
 export const PINS_FOLDERS = ['/run/lvs-bpf', '/sys/fs/bpf/lvs-director'] as const;

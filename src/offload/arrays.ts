@@ -2,10 +2,10 @@
 import type { Bpf } from '../ebpf/bpf.ts';
 import type { BpfMap } from '../ebpf/map.ts';
 import { LIST_ENTRY_BYTES, SERVICE_BYTES } from '../table/record-layout.ts';
+import type { SharedClock } from '../table/ticks.ts';
 import { clientMap } from './client-map.ts';
 import { constantsMap } from './constants.ts';
 import type { Placing } from './home.ts';
-import type { ProgramClock } from './jiffies.ts';
 import type { KernelMemory } from './kernel-memory.ts';
 import { type Calls, programArray, scratchMap } from './scratch.ts';
 
@@ -15,7 +15,7 @@ export interface Sizes extends Placing {
   readonly records: number;
   /** Processors that the array of counters has. */
   readonly processors: number;
-  readonly clock: ProgramClock;
+  readonly clock: SharedClock;
 }
 
 export interface Arrays extends Sizes, Calls {

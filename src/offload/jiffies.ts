@@ -6,7 +6,7 @@ import { JIFFIES64 } from '../ebpf/helper.ts';
 import { call, exit, R0, rsh } from '../ebpf/instruction.ts';
 import { Program } from '../ebpf/program.ts';
 import { testRun } from '../ebpf/test-run.ts';
-import { shiftOfJiffies } from '../table/ticks.ts';
+import { type SharedClock, shiftOfJiffies } from '../table/ticks.ts';
 
 /** Jiffies in a second that kernels have (CONFIG_HZ). */
 const RATES = [100, 250, 300, 1000];
@@ -15,17 +15,8 @@ const INTERVAL = 120;
 /** Bytes of the shortest packet of a test run. */
 const PACKET = new Uint8Array(64);
 
-/** Programs compute the tick as (jiffies + offset) >> shift. */
-export interface ProgramClock {
-  /** Length of a tick, ms. */
-  readonly tickMs: number;
-  readonly shift: number;
-  /** 64 bits. */
-  readonly offset: bigint;
-}
-
 /** Measures the kernel's jiffies against the clock of the director, `now`, in ms. Throws SystemCallError, VerifierError. */
-export async function measureJiffies(bpf: Bpf, now: () => number): Promise<ProgramClock> {
+export async function measureJiffies(bpf: Bpf, now: () => number): Promise<SharedClock> {
   using lower = reader(bpf, []);
   using upper = reader(bpf, [rsh.imm(R0, 32)]);
   const read = (): { readonly jiffies: bigint; readonly at: number } => {

@@ -4,7 +4,6 @@ import { readFileSync } from 'node:fs';
 import { checkRules } from '../director/adoption.ts';
 import { ConnectionTable } from '../director/connections.ts';
 import type { Bpf } from '../ebpf/bpf.ts';
-import type { ProgramClock } from '../offload/jiffies.ts';
 import { KernelMemory } from '../offload/kernel-memory.ts';
 import { NextHops } from '../offload/next-hops.ts';
 import type { Pins } from '../offload/pins.ts';
@@ -27,7 +26,7 @@ import {
   SETTINGS_BYTES,
 } from '../table/record-layout.ts';
 import { Records } from '../table/records.ts';
-import { Ticks } from '../table/ticks.ts';
+import { type SharedClock, Ticks } from '../table/ticks.ts';
 import { assertFit } from '../table/unfit-memory.ts';
 import type { Address } from '../wire/address.ts';
 
@@ -35,12 +34,16 @@ export interface AdoptedTable<Memory> {
   readonly memory: Memory;
   readonly header: LeftHeader;
   readonly ticks: Ticks;
-  /** The clock that the programs of the killed director have. */
-  readonly clock: ProgramClock;
+  /** The clock that the killed director had. */
+  readonly clock: SharedClock;
   readonly table: ConnectionTable;
+  readonly found: Adopted;
+}
+
+/** A table that programs of the kernel work on. */
+interface AdoptedKernelTable<Memory> extends AdoptedTable<Memory> {
   readonly counters: ProcessorCounters;
   readonly nextHops: NextHops;
-  readonly found: Adopted;
 }
 
 /** Returns the random id of this boot. */
@@ -62,21 +65,23 @@ export function openLeft(bpf: Bpf, pins: Pins): KernelMemory {
 }
 
 /**
- * Examines memory that another process has left, while its programs work on it, and repairs what its end left half done.
- * `measured`: the programs' clock by that of this director. Throws UnfitMemory.
+ * Examines memory that another process has left, while its programs work on it, if it has any, and repairs what its end left
+ * half done. `measured`: the table's clock by that of this director. `processors`: whose programs count; 0: there are none.
+ * Throws UnfitMemory.
  */
 export async function adoptTable<Memory extends LeftMemory>(
   memory: Memory,
-  measured: ProgramClock,
+  measured: SharedClock,
   processors: number,
 ): Promise<AdoptedTable<Memory>> {
   const settings = memory.reserve('settings', SETTINGS_BYTES);
   const header = readHeader(new Uint8Array(settings.buffer, settings.offset, SETTINGS_BYTES), bootId());
-  const { limit, secrets, clockShift, clockOffset, counted } = header;
+  const { limit, secrets, ticksPerSecond, clockShift, clockOffset } = header;
   assertFit(header.processors === processors, () => `${header.processors} processors: ${processors} now`);
-  assertFit(clockShift === measured.shift, () => 'settings: another clock');
-  const countersBytes = processors * counted * COUNTERS_BYTES;
-  assertFit(memory.isSized('counters', countersBytes), () => 'array counters: another size');
+  assertFit(
+    clockShift === measured.shift && ticksPerSecond === Math.round(1000 / measured.tickMs),
+    () => 'settings: another clock',
+  );
   // Ticks of the programs and of this director differ by the time between the starts of both.
   const origin = Number(BigInt.asIntN(32, (clockOffset - measured.offset) >> BigInt(clockShift)));
   const ticks = new Ticks(measured.tickMs, origin);
@@ -85,19 +90,31 @@ export async function adoptTable<Memory extends LeftMemory>(
   const { records } = table;
   records.reserveAll();
   checkDestinations(records, limit);
-  const hops = new Records(memory, 'nextHops', NEXT_HOP_BYTES);
-  hops.reserveAll();
-  checkNextHops(hops);
-  const { buffer, offset } = memory.reserve('counters', countersBytes);
-  checkCounters(new Uint32Array(buffer, offset, countersBytes / 4));
   readyMeters(memory, header);
   const found = await table.adopt((number) => isDestination(records, number));
   checkRules(memory, records, ticks);
-  const counters = new ProcessorCounters(memory, processors, counted);
+  return { memory, header, ticks, clock: { ...measured, offset: clockOffset }, table, found };
+}
+
+/** As `adoptTable`, with what programs of the kernel count and forward by. */
+export async function adoptKernelTable<Memory extends LeftMemory>(
+  memory: Memory,
+  measured: SharedClock,
+  processors: number,
+): Promise<AdoptedKernelTable<Memory>> {
+  const adopted = await adoptTable(memory, measured, processors);
+  const { header, table, found } = adopted;
+  const countersBytes = processors * header.counted * COUNTERS_BYTES;
+  assertFit(memory.isSized('counters', countersBytes), () => 'array counters: another size');
+  const { buffer, offset } = memory.reserve('counters', countersBytes);
+  checkCounters(new Uint32Array(buffer, offset, countersBytes / 4));
+  const hops = new Records(memory, 'nextHops', NEXT_HOP_BYTES);
+  hops.reserveAll();
+  checkNextHops(hops);
+  const counters = new ProcessorCounters(memory, processors, header.counted);
   const nextHops = new NextHops(memory);
   nextHops.adopt(users(table, found));
-  const clock = { ...measured, offset: clockOffset };
-  return { memory, header, ticks, clock, table, counters, nextHops, found };
+  return { ...adopted, counters, nextHops };
 }
 
 /** Checks the meters, or begins them where the former layout had none: counters are those of the programs then. */

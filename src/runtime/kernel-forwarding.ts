@@ -3,8 +3,8 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { ConnectionTable } from '../director/connections.ts';
 import { destinationOf } from '../director/core.ts';
 import type { Director } from '../director/director.ts';
+import { catchUp } from '../director/estimator.ts';
 import type { KernelPath } from '../director/kernel-path.ts';
-import { ESTIMATOR_INTERVAL_MS } from '../director/rate-estimator.ts';
 import type { RealDestination, Service } from '../director/service.ts';
 import type { Row } from '../model/connection.ts';
 import { CONNECTIONS, type Counters, IN_PACKETS, OUT_OCTETS, OUT_PACKETS } from '../model/counters.ts';
@@ -130,8 +130,7 @@ export class KernelForwarding implements KernelPath {
    * no rate was read.
    */
   resumeCounters(silent: number): void {
-    const { destinations, services, total, meters } = this.#core;
-    const intervals = silent / ESTIMATOR_INTERVAL_MS;
+    const { destinations, meters } = this.#core;
     for (const destination of destinations.all) {
       if (!destination) continue;
       if (meters.outlive(destination.index)) this.collect(destination.index);
@@ -140,10 +139,8 @@ export class KernelForwarding implements KernelPath {
         this.#shared.counters.collect(destination.index, (_number, gained) =>
           addTo(destination.counters, gained),
         );
-      destination.meter.catchUp(intervals);
     }
-    for (const { meter } of services.all) meter.catchUp(intervals);
-    total.catchUp(intervals);
+    catchUp(this.#core, silent);
   }
 
   readonly #add = (number: number, gained: Float64Array): void => {

@@ -1,6 +1,5 @@
 /** Opens the kernel path that the options select, or logs why none is used. */
 
-import { PINS_FOLDERS } from '../host/pins-folders.ts';
 import { LvsError } from '../model/errors.ts';
 import type { HookName } from '../offload/hooks.ts';
 import type { ReadConfiguration } from './configuration-thread.ts';
@@ -8,13 +7,14 @@ import { type Choice, choose, type DatapathName, probe } from './datapath.ts';
 import type { Log } from './log.ts';
 import type { Offloading, OffloadingOptions } from './offloading.ts';
 import { openOffloading } from './open-offloading.ts';
-import { removeOrphanedPaths } from './orphaned-path.ts';
 
 export interface KernelPathOptions extends Omit<OffloadingOptions, 'hook'> {
   readonly wanted: DatapathName;
   readonly start: Pick<ReadConfiguration, 'marked'>;
   readonly interfaces: readonly string[];
   readonly log: Log;
+  /** Ends the director that this one replaces. */
+  readonly replace: () => Promise<void>;
 }
 
 export interface KernelPath {
@@ -32,9 +32,11 @@ export async function openKernelPath(options: KernelPathOptions): Promise<Kernel
   if (datapath === 'live') {
     // A warning: the operator may expect a faster datapath. With marks, the configuration requires this one.
     log(wanted === 'live' || marked ? 'info' : 'warning', 'datapath-chosen', { datapath, reason });
-    return withoutPath(options);
+    return { datapath, offloading: undefined };
   }
   try {
+    // The programs of the one before go on.
+    await options.replace();
     const offloading = await openAt(datapath, options);
     log('info', 'datapath-chosen', {
       datapath,
@@ -46,15 +48,8 @@ export async function openKernelPath(options: KernelPathOptions): Promise<Kernel
   } catch (error) {
     if (wanted !== 'auto' || !(error instanceof LvsError) || error.code !== 'UNAVAILABLE') throw error;
     log('warning', 'datapath-chosen', { datapath: 'live', reason: `not ${datapath}: ${error.message}` });
-    return withoutPath(options);
+    return { datapath: 'live', offloading: undefined };
   }
-}
-
-/** Removes what a killed director's path left: its programs would forward packets in place of this director. */
-async function withoutPath({ pins, log }: KernelPathOptions): Promise<KernelPath> {
-  for (const folder of await removeOrphanedPaths([...new Set([pins, ...PINS_FOLDERS])]))
-    log('warning', 'path-replaced', { folder, reason: 'its director was killed' });
-  return { datapath: 'live', offloading: undefined };
 }
 
 const NOTHING = { tc: [], xdp: [], other: [] };
@@ -66,6 +61,7 @@ async function openAt(hook: HookName, options: KernelPathOptions): Promise<Offlo
     return offloading;
   } catch (error) {
     offloading.close();
+    offloading.kept.close();
     offloading.io[Symbol.dispose]();
     throw error;
   }

@@ -1,5 +1,3 @@
-import { basename } from 'node:path';
-import type { RestartDocument } from '../config/document.ts';
 import type { Director } from '../director/director.ts';
 import type { Bpf } from '../ebpf/bpf.ts';
 import { VerifierError } from '../ebpf/program.ts';
@@ -13,24 +11,20 @@ import type { Attachments } from '../offload/attach.ts';
 import type { HandBack } from '../offload/hand-back-map.ts';
 import type { HookName } from '../offload/hooks.ts';
 import type { KernelMemory } from '../offload/kernel-memory.ts';
-import { systemTime } from '../offload/left-path.ts';
-import type { Pins } from '../offload/pins.ts';
 import type { ProgramTable } from '../offload/program-table.ts';
 import type { SchedulerPrograms } from '../offload/schedule/loading.ts';
 import type { ServiceMap } from '../offload/service-map.ts';
 import { serviceNumbers } from '../offload/services.ts';
 import { SystemCallError } from '../sys/system-call-error.ts';
-import { SETTINGS, SETTINGS_BYTES } from '../table/record-layout.ts';
 import { type Address, isV4 } from '../wire/address.ts';
 import { clientPrefixes } from './client-prefixes.ts';
+import type { KeptTable } from './kept-table.ts';
 import { KernelForwarding, type SharedTable } from './kernel-forwarding.ts';
 import type { Log } from './log.ts';
 import { NextHopFinder } from './next-hop-finder.ts';
 
 /** Name of the device that receives upcalls of the kernel's program. */
 export const TAP_NAME = 'lvs-upcall';
-/** Programs compare ticks modulo 2^32: this many are no time that passes without a heartbeat. */
-const NEVER_TICKS = 2 ** 30;
 /** Time between two checks of the next hops, ms. */
 const CHECK_MS = 500;
 /** Checks between two probes of the neighbors: 15 s, half of REACHABLE_TIME (RFC 4861, section 10). */
@@ -65,29 +59,17 @@ export interface OffloadingParts {
   readonly schedulers: SchedulerPrograms;
   readonly interfaces: HandBack;
   readonly tap: Tap;
-  /** What keeps the path while no director runs; undefined: it ends with this process. */
-  readonly pins: Pins | undefined;
-  /** A former director has left the table, and its programs go on until `begin`. */
-  readonly adopted?: Adoption | undefined;
-}
-
-/** A path that a former director has left. */
-export interface Adoption {
-  readonly connections: number;
-  /** Time for which no director was alive, ms; 0: not known. */
-  readonly silent: number;
-  /** When it was alive last, ms since 1970. */
-  readonly since: number;
+  /** The table, with the pins that keep the path; programs of a former director go on until `begin`. */
+  readonly kept: KeptTable;
 }
 
 /** The kernel path of a running director. */
 export class Offloading {
   readonly io: UpcallIo;
   readonly shared: KernelTable;
-  readonly adopted: Adoption | undefined;
+  readonly kept: KeptTable;
   readonly #options: OffloadingOptions;
   readonly #tap: Tap;
-  readonly #pins: Pins | undefined;
   readonly #attachments: Attachments;
   readonly #programs: ProgramTable;
   readonly #schedulers: SchedulerPrograms;
@@ -100,7 +82,6 @@ export class Offloading {
   #forwarding: KernelForwarding | undefined;
   #timer: NodeJS.Timeout | undefined;
   #checks = 0;
-  #releaseTicks = NEVER_TICKS;
   /** Version of the routes by which the next hops were found. */
   #version = 0;
   /** Link-layer headers by the last word of an IPv4 neighbor's address, cached until the next check. */
@@ -108,25 +89,12 @@ export class Offloading {
   /** Use `openOffloading`. */
   constructor(
     options: OffloadingOptions,
-    {
-      bpf,
-      io,
-      tap,
-      pins,
-      adopted,
-      shared,
-      services,
-      attachments,
-      programs,
-      schedulers,
-      interfaces,
-    }: OffloadingParts,
+    { bpf, io, tap, kept, shared, services, attachments, programs, schedulers, interfaces }: OffloadingParts,
   ) {
     this.#options = options;
     this.io = io;
     this.#tap = tap;
-    this.#pins = pins;
-    this.adopted = adopted;
+    this.kept = kept;
     this.shared = shared;
     this.#services = services;
     this.#programs = programs;
@@ -161,16 +129,14 @@ export class Offloading {
       (scheduler) => this.#schedulers.has(scheduler),
     );
     this.#finder.start(director.context.forwarding.host);
-    if (this.adopted) this.#forwarding.resumeCounters(this.adopted.silent);
+    const { adopted } = this.kept;
+    if (adopted) this.#forwarding.resumeCounters(adopted.silent);
     this.#beat();
   }
 
-  /**
-   * The director has started: replaces the programs of a killed one, and marks the table as complete, so that the next
-   * director may take it over. Throws SystemCallError.
-   */
+  /** The director has started: replaces the programs of a killed one. Throws SystemCallError. */
   begin(): void {
-    if (this.adopted) {
+    if (this.kept.adopted) {
       // The next hops of the killed director are compared one by one.
       this.#version = this.#options.routes.version;
       this.#finder.refresh();
@@ -180,39 +146,11 @@ export class Offloading {
     this.#timer = setInterval(() => this.check(), CHECK_MS);
     this.#attachments.begin();
     this.#programs.removeOthers();
-    this.#settings[SETTINGS.complete >> 2] = 1;
-  }
-
-  /** Sets after which times without a director programs admit no new connection, and forward nothing. */
-  limitAbsence({ orphan, release }: Pick<RestartDocument, 'orphan' | 'release'>): void {
-    const { ticks } = this.shared;
-    this.#releaseTicks = ticks.timeout(release * 1000);
-    this.#beat();
-    this.#settings[SETTINGS.orphan >> 2] = ticks.timeout(orphan * 1000);
   }
 
   /** Shows programs, and the next director, that this one is alive. */
   #beat(): void {
-    const settings = this.#settings;
-    // Programs and this process may be a tick apart.
-    const heartbeat = this.shared.ticks.at(this.#options.clock()) - 2;
-    settings[SETTINGS.heartbeat >> 2] = heartbeat;
-    // 0 is none.
-    settings[SETTINGS.passFrom >> 2] = Math.max(1, (heartbeat + this.#releaseTicks) >>> 0);
-    const at = systemTime();
-    settings[SETTINGS.aliveAt >> 2] = at >>> 0;
-    settings[(SETTINGS.aliveAt >> 2) + 1] = Math.floor(at / 2 ** 32);
-  }
-
-  get #settings(): Uint32Array<ArrayBuffer> {
-    const { buffer, offset } = this.shared.memory.reserve('settings', SETTINGS_BYTES);
-    return new Uint32Array(buffer, offset, SETTINGS_BYTES / 4);
-  }
-
-  /** Names the table among all that were made, for a record of the applied file; undefined: nothing is kept. */
-  get identity(): string | undefined {
-    if (!this.#pins) return undefined;
-    return `${basename(this.#pins.folder)}-${this.#settings[SETTINGS.identity >> 2]}`;
+    this.kept.beat(this.#options.clock());
   }
 
   /** Follows changes of neighbors and routes. */
@@ -290,7 +228,7 @@ export class Offloading {
     this.#finder[Symbol.dispose]();
   }
 
-  /** Removes programs and tables from the kernel. */
+  /** Removes programs from the kernel. */
   close(): void {
     clearInterval(this.#timer);
     this.#tap.persist(false);
@@ -298,7 +236,6 @@ export class Offloading {
     this.#programs[Symbol.dispose]();
     this.#interfaces[Symbol.dispose]();
     this.#finder[Symbol.dispose]();
-    this.#pins?.removeAll();
   }
 
   /** Returns the header of an IPv4 packet that is handed back to the kernel; undefined: the host routes the packet. */

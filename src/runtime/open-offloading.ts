@@ -14,9 +14,8 @@ import { Attachments } from '../offload/attach.ts';
 import { ClientRoutes } from '../offload/client-routes.ts';
 import { HandBack } from '../offload/hand-back-map.ts';
 import { type HookName, tc, xdp } from '../offload/hooks.ts';
-import { measureJiffies, type ProgramClock } from '../offload/jiffies.ts';
+import { measureJiffies } from '../offload/jiffies.ts';
 import { KernelMemory } from '../offload/kernel-memory.ts';
-import { systemTime } from '../offload/left-path.ts';
 import { NextHops } from '../offload/next-hops.ts';
 import { existingPins, openPins, type Pins } from '../offload/pins.ts';
 import { forwarderCode } from '../offload/program.ts';
@@ -27,19 +26,14 @@ import { ServiceMap } from '../offload/service-map.ts';
 import { loadSystem } from '../sys/system.ts';
 import { SystemCallError } from '../sys/system-call-error.ts';
 import { ProcessorCounters } from '../table/counters.ts';
-import { FORMER_LAYOUT, writeHeader } from '../table/header.ts';
-import { MAX_RECORDS, SETTINGS_BYTES } from '../table/record-layout.ts';
-import { Ticks } from '../table/ticks.ts';
+import { FORMER_LAYOUT } from '../table/header.ts';
+import { MAX_RECORDS } from '../table/record-layout.ts';
+import { type SharedClock, Ticks } from '../table/ticks.ts';
 import { UnfitMemory } from '../table/unfit-memory.ts';
-import { adoptTable, bootId, openLeft } from './adopted-table.ts';
+import { adoptKernelTable, openLeft } from './adopted-table.ts';
+import { type Adoption, adoptionOf, KeptTable, writeNewHeader } from './kept-table.ts';
 import type { Log } from './log.ts';
-import {
-  type Adoption,
-  type KernelTable,
-  Offloading,
-  type OffloadingOptions,
-  TAP_NAME,
-} from './offloading.ts';
+import { type KernelTable, Offloading, type OffloadingOptions, TAP_NAME } from './offloading.ts';
 import { unpredictable } from './random.ts';
 import { withTable } from './table-size.ts';
 
@@ -70,6 +64,7 @@ export async function openOffloading(options: OffloadingOptions): Promise<Offloa
     tap.persist(false);
     removeOtherPaths(bpf, pins, log);
     const { shared, arrays, adopted } = await openShared(bpf, options, pins);
+    const kept = new KeptTable(shared, pins, adopted);
     const services = new ServiceMap(bpf);
     const upcall = { interfaceIndex: tap.device.index, services: services.descriptor };
     const parts = { hook: HOOKS[hook], arrays, upcall };
@@ -91,7 +86,7 @@ export async function openOffloading(options: OffloadingOptions): Promise<Offloa
       header: (nextHop) => offloading.header(nextHop),
     });
     const offloading = new Offloading(options, {
-      ...{ bpf, io, tap, pins, shared, adopted },
+      ...{ bpf, io, tap, kept, shared },
       ...{ services, attachments, programs, schedulers, interfaces },
     });
     tap.persist(pins !== undefined);
@@ -158,18 +153,7 @@ async function openShared(
   const table = withTable(connections, log, (limit) => new ConnectionTable({ limit, seed, memory, ticks }));
   const processors = cpus().length;
   const counted = Math.min(MAX_RECORDS, Math.floor(MAX_COUNTERS / processors));
-  const { buffer, offset } = memory.reserve('settings', SETTINGS_BYTES);
-  writeHeader(
-    new Uint8Array(buffer, offset, SETTINGS_BYTES),
-    {
-      clockShift: measured.shift,
-      clockOffset: measured.offset,
-      processors,
-      counted,
-      identity: Math.floor(unpredictable() * 2 ** 32),
-    },
-    bootId(),
-  );
+  writeNewHeader(memory, measured, { processors, counted });
   const counters = new ProcessorCounters(memory, processors, counted);
   const nextHops = new NextHops(memory);
   return opened(bpf, { memory, ticks, table, counters, nextHops }, { processors, counted, clock: measured });
@@ -179,7 +163,7 @@ async function openShared(
 function opened(
   bpf: Bpf,
   table: Omit<KernelTable, 'clients' | 'records'>,
-  { processors, counted: records, clock }: { processors: number; counted: number; clock: ProgramClock },
+  { processors, counted: records, clock }: { processors: number; counted: number; clock: SharedClock },
   adopted?: Adoption,
 ): OpenedTable {
   const { homes: places, secrets } = table.table;
@@ -193,19 +177,17 @@ async function adopt(
   bpf: Bpf,
   { connections, clock, log }: OffloadingOptions,
   pins: Pins,
-  measured: ProgramClock,
+  measured: SharedClock,
 ): Promise<OpenedTable | undefined> {
   const began = clock();
   try {
     const processors = cpus().length;
-    const adopted = await adoptTable(openLeft(bpf, pins), measured, processors);
+    const adopted = await adoptKernelTable(openLeft(bpf, pins), measured, processors);
     const { found, table, header } = adopted;
-    const { aliveAt } = header;
-    const now = systemTime();
-    const silent = aliveAt > 0 && aliveAt <= now ? now - aliveAt : 0;
+    const adoption = adoptionOf(adopted);
     log('info', 'path-adopted', {
       connections: found.rows,
-      silent,
+      silent: adoption.silent,
       freed: found.freed,
       corrected: found.repaired,
       ms: clock() - began,
@@ -222,12 +204,7 @@ async function adopt(
         missing: 'counters of packets that the former director itself forwarded',
       });
     const { counted } = header;
-    return opened(
-      bpf,
-      adopted,
-      { processors, counted, clock: adopted.clock },
-      { connections: found.rows, silent, since: Date.now() - silent },
-    );
+    return opened(bpf, adopted, { processors, counted, clock: adopted.clock }, adoption);
   } catch (error) {
     if (!(error instanceof UnfitMemory || error instanceof SystemCallError)) throw error;
     log('warning', 'path-replaced', {

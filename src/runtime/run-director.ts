@@ -22,6 +22,7 @@ import { DescriptorWatch } from './descriptor-watch.ts';
 import { directorEnd } from './director-end.ts';
 import { endAfter } from './end-deadline.ts';
 import { openKernelPath } from './kernel-path.ts';
+import { openLiveTable } from './live-table.ts';
 import { type Log, limitedLog, recordedLog } from './log.ts';
 import { NetworkWatch, NOTHING_SERVED, servedBy } from './network-watch.ts';
 import { openOperatorState } from './operator-state.ts';
@@ -77,7 +78,11 @@ export async function runDirector(options: RunOptions): Promise<void> {
   const { connections = defaultConnections(availableMemory()) } = options;
   const routes = new Routes();
   const clock = monotonicClock;
-  if (options.replace) await replaceRunning(options.socket, log);
+  let isReplacing = options.replace;
+  const replace = async () => {
+    if (isReplacing) await replaceRunning(options.socket, log);
+    isReplacing = false;
+  };
   const path = await openKernelPath({
     wanted: options.datapath,
     connections,
@@ -87,6 +92,7 @@ export async function runDirector(options: RunOptions): Promise<void> {
     clock,
     log,
     pins: options.pins,
+    replace,
   });
   const { offloading } = path;
   const notice = (...event: Parameters<ServedHost['interfaceChanged']>) =>
@@ -106,6 +112,9 @@ export async function runDirector(options: RunOptions): Promise<void> {
     services: () => services(),
   });
   await network.openInterfaces();
+  // Captures are open: packets that arrive from now on wait until this director has started.
+  await replace();
+  const kept = offloading?.kept ?? (await openLiveTable({ connections, clock, log, pins: options.pins }));
   const sources = new SourceValidator(system, routes);
   const operatorState = openOperatorState(options.socket, log);
   const sender = new RecordingSender(io);
@@ -124,6 +133,7 @@ export async function runDirector(options: RunOptions): Promise<void> {
     names,
     holdsVips: options.standby !== true,
     operatorState,
+    kept,
     ...(offloading && { offloading }),
   });
   const hasLink = () => {

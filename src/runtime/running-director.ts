@@ -6,6 +6,7 @@ import { type Rule, ruleOf } from '../config/reload/applied-state.ts';
 import type { Drain } from '../config/reload/reconcile.ts';
 import type { DirectorApi } from '../control/director-api.ts';
 import { Director } from '../director/director.ts';
+import { catchUp } from '../director/estimator.ts';
 import type { Host } from '../forwarding/method.ts';
 import type { SourceValidator } from '../host/source-validation.ts';
 import type { VipAddress } from '../host/vip-addresses.ts';
@@ -31,6 +32,7 @@ import type { ConfiguredNames } from './configured-names.ts';
 import { Drains } from './drains.ts';
 import { guardedApi } from './guard-update.ts';
 import { explainedWithChecks, healthWatch, withChecks } from './health.ts';
+import type { KeptTable } from './kept-table.ts';
 import { localApi } from './local-director.ts';
 import { logNotifyFailure } from './notify.ts';
 import type { OperatorState } from './operator-state.ts';
@@ -55,6 +57,8 @@ export interface RunningDirectorOptions extends ServedHostOptions {
   readonly connections: number;
   readonly conditions: Conditions;
   readonly names: ConfiguredNames;
+  /** The table; undefined: the director makes one that ends with this process. */
+  readonly kept: KeptTable | undefined;
   /** False: the VIPs of the file are left to another program. */
   readonly holdsVips: boolean;
   /** What operators have changed by commands. */
@@ -89,7 +93,7 @@ export class RunningDirector {
   #drainingVips: readonly VipAddress[] = [];
 
   constructor(options: RunningDirectorOptions) {
-    const { io, sender, routes, sources, clock, connections, conditions, offloading, log } = options;
+    const { io, sender, routes, sources, clock, connections, conditions, offloading, kept, log } = options;
     this.#options = options;
     const host: Host = {
       transmit: (frame, nextHop) => sender.transmit(frame, nextHop),
@@ -98,20 +102,16 @@ export class RunningDirector {
       timeOfDay: () => Date.now() % DAY_MS,
       isValidSource: (source, destination, ingress) => sources.isValid(source, destination, ingress),
     };
-    this.director = offloading
-      ? new Director({
-          host,
-          random: unpredictable,
-          ...offloading.shared,
-          isAdopted: offloading.adopted !== undefined,
-        })
+    this.director = kept
+      ? new Director({ host, random: unpredictable, ...kept.shared, isAdopted: kept.adopted !== undefined })
       : withTable(
           connections,
           log,
           (maxConnections) => new Director({ host, random: unpredictable, maxConnections }),
         );
-    offloading?.start(this.director);
     const { context } = this.director;
+    if (offloading) offloading.start(this.director);
+    else if (kept?.adopted) catchUp(context, kept.adopted.silent);
     this.#sync = new RunningSync(context, clock, log);
     this.host = new ServedHost(this.director, {
       ...options,
@@ -164,7 +164,7 @@ export class RunningDirector {
    * killed director were taken over, the file is applied as by a reload. `folder`: of records for the next director.
    */
   async start(opened: OpenConfiguration, folder: string): Promise<void> {
-    const { clock, offloading } = this.#options;
+    const { clock, offloading, kept } = this.#options;
     const config = configurationOf(opened);
     this.#folder = folder;
     this.notifier.user = config.programUser;
@@ -172,7 +172,7 @@ export class RunningDirector {
     await this.#options.names.set(unpacked(config.listed));
     await this.#health.set(unpacked(config.watched), clock(), unpacked(config.policies));
     this.#sync.configure(config.sync);
-    if (offloading?.adopted) await this.#resume(opened);
+    if (kept?.adopted) await this.#resume(opened);
     else {
       const commands = [...unpacked(config.commands)];
       this.#waitingDaemons.keep(commands, await this.#internalApi.apply(commands));
@@ -180,23 +180,26 @@ export class RunningDirector {
     this.#health.settled(clock());
     this.#config = config;
     await this.host.start(this.vips, folder);
-    offloading?.limitAbsence(config.restart);
+    kept?.limitAbsence(config.restart, clock());
     offloading?.begin();
+    kept?.complete();
     this.#record();
     this.#checking = setInterval(() => this.#health.tick(clock()), CHECK_TICK_MS);
   }
 
   /** Changes the rules that a killed director has left to those of the file. */
   async #resume(wanted: OpenConfiguration): Promise<void> {
-    const { clock, log, offloading } = this.#options;
-    const former = readAppliedRecord(this.#folder, offloading?.identity ?? '');
+    const { clock, log, kept } = this.#options;
+    const former = readAppliedRecord(this.#folder, kept?.identity ?? '');
     this.#config = { ...configurationOf(wanted), commands: former.commands, vips: former.vips };
     const added = resumeHealth(this.director.services(clock()), this.#health, former, clock());
     this.serverDrains.restore();
     await this.host.updates.request({ added });
     await this.#drains.set(former.drains, clock() + wanted.drain * 1000);
+    const marks = [...unpacked(former.commands)].filter(({ op }) => op === 'set-marks');
     const daemons = former.daemons.map((daemon): Command => ({ op: 'start-daemon', daemon }));
-    this.#waitingDaemons.keep(daemons, await this.#internalApi.apply(daemons));
+    const commands = [...marks, ...daemons];
+    this.#waitingDaemons.keep(commands, await this.#internalApi.apply(commands));
     const plan = await wanted.plan(await this.state());
     for (const change of plan.manualChanges)
       log('warning', 'manual-change-found', { change, adopt: wanted.adopt });
@@ -209,7 +212,7 @@ export class RunningDirector {
 
   /** Writes the record of the applied file for the next director. */
   #record(): void {
-    const identity = this.#options.offloading?.identity;
+    const identity = this.#options.kept?.identity;
     if (identity === undefined || !this.#config) return;
     const { commands } = this.#config;
     const { daemons } = this.director.summary(this.#options.clock());
@@ -282,7 +285,7 @@ export class RunningDirector {
     this.#appliedChange = failures.length > 0 ? -1 : this.#plannedChange;
     await this.#drains.set(unpacked(drains), clock() + wanted.drain * 1000);
     this.#config = wanted;
-    this.#options.offloading?.limitAbsence(wanted.restart);
+    this.#options.kept?.limitAbsence(wanted.restart, clock());
     this.#drainingVips = [...this.#drainingVips, ...previous.vips];
     await this.#holdVips();
     this.host.refresh();
@@ -318,6 +321,8 @@ export class RunningDirector {
 
   /** Checks the host, drains and capacities. Call it once a second. */
   watch(): void {
+    const { kept, clock } = this.#options;
+    kept?.beat(clock());
     this.#sync.check();
     if (this.#sync.isFetching) this.host.beginGrace();
     this.host.check();
@@ -342,16 +347,20 @@ export class RunningDirector {
     this.#health[Symbol.dispose]();
     this.notifier[Symbol.dispose]();
     this.#sync[Symbol.dispose]();
-    const { offloading, log } = this.#options;
-    if (isKept && offloading?.identity !== undefined) {
+    const { offloading, kept, log } = this.#options;
+    const identity = kept?.identity;
+    if (isKept && identity !== undefined) {
       this.#record();
-      offloading.leave();
+      offloading?.leave();
+      kept!.leave();
       return;
     }
-    if (isKept) log('warning', 'keep-unavailable', { reason: 'nothing keeps the path without this process' });
+    if (isKept)
+      log('warning', 'keep-unavailable', { reason: 'nothing keeps the connections without this process' });
     this.host.close();
-    if (offloading?.identity !== undefined) removeAppliedRecord(this.#folder, offloading.identity);
+    if (identity !== undefined) removeAppliedRecord(this.#folder, identity);
     offloading?.close();
+    kept?.close();
   }
 
   async #drain(): Promise<void> {

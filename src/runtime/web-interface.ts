@@ -56,7 +56,7 @@ export async function openWebInterface(options: WebInterfaceOptions): Promise<Se
     isRunning,
     descriptors,
   } = options;
-  const { adopted } = offloading ?? {};
+  const { adopted } = offloading?.kept ?? {};
   const own = { version: version(), node: process.versions.node };
   const delay = monitorEventLoopDelay({ resolution: RESOLUTION_MS });
   delay.enable();

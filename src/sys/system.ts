@@ -39,6 +39,9 @@ export interface System {
   /** Returns the address, or a negative errno. */
   mmap(length: number, protection: number, flags: number, descriptor: number): Address;
   munmap(address: Address, length: number): number;
+  /** Reserves the bytes of a file, so that writes to them cannot fail; a shorter file grows. */
+  fallocate(descriptor: number, mode: number, offset: number, length: number): number;
+  flock(descriptor: number, operation: number): number;
   /**
    * Returns the memory at an address, not a copy. It must not be unmapped while the buffer or a view of it is in use.
    */
@@ -105,6 +108,8 @@ async function load(): Promise<System> {
   const interfaceIndex = libc.func('if_nametoindex', 'uint32_t', ['str']);
   const mmap = libc.func('mmap', 'intptr_t', ['uintptr_t', 'size_t', 'int', 'int', 'int', 'int64_t']);
   const munmap = libc.func('munmap', 'int', ['uintptr_t', 'size_t']);
+  const fallocate = libc.func('fallocate', 'int', ['int', 'int', 'int64_t', 'int64_t']);
+  const flock = libc.func('flock', 'int', ['int', 'int']);
 
   /** Returns a result; the C library reports errors by -1 and errno. */
   const result = (returned: number | bigint): number => {
@@ -143,6 +148,8 @@ async function load(): Promise<System> {
     mmap: (length, protection, flags, descriptor) =>
       result(mmap(0, length, protection, flags, descriptor, 0)),
     munmap: (address, length) => result(munmap(address, length)),
+    fallocate: (descriptor, mode, offset, length) => result(fallocate(descriptor, mode, offset, length)),
+    flock: (descriptor, operation) => result(flock(descriptor, operation)),
     view: (address, length) => koffi.view(BigInt(address), length),
   };
 }

@@ -10,6 +10,15 @@ export const MAX_TICK_MS = 64;
  */
 export const MAX_TIMEOUT_TICKS = 2 ** 30;
 
+/** A clock that processes share: the tick is (count + offset) >> shift, where the count begins with the boot. */
+export interface SharedClock {
+  /** Length of a tick, ms. */
+  readonly tickMs: number;
+  readonly shift: number;
+  /** 64 bits. */
+  readonly offset: bigint;
+}
+
 /** Converts between ms of the director's clock and ticks. */
 export class Ticks {
   /** Length of a tick, ms. */

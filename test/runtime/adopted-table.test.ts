@@ -3,7 +3,7 @@ import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { ConnectionTable } from '../../src/director/connections.ts';
 import { NextHops } from '../../src/offload/next-hops.ts';
-import { adoptTable } from '../../src/runtime/adopted-table.ts';
+import { adoptKernelTable } from '../../src/runtime/adopted-table.ts';
 import { ProcessorCounters } from '../../src/table/counters.ts';
 import { FORMER_LAYOUT } from '../../src/table/header.ts';
 import { KIND, LAYOUT_VERSION, ROW, ROW_BYTES, TRACK } from '../../src/table/layout.ts';
@@ -50,7 +50,7 @@ function killed(): { memory: LeftMemory; former: Directed } {
 
 /** Starts a director on the memory. */
 async function next(memory: LeftMemory): Promise<Directed> {
-  const { table, ticks, found } = await adoptTable(memory, CLOCK, PROCESSORS);
+  const { table, ticks, found } = await adoptKernelTable(memory, CLOCK, PROCESSORS);
   const adopted = new Directed({ memory, table, ticks, isAdopted: true });
   expect(found.rows).toBe(table.size);
   return adopted;
@@ -143,7 +143,7 @@ test('rows that a death left half made or half ended are freed, and counts are c
   view.setUint32(inUse[2]! + ROW.track, view.getUint32(inUse[2]! + ROW.track, true) | TRACK.GONE, true);
   const destinations = new DataView(memory.arrays.get('destinations')!.buffer);
   destinations.setUint32(DESTINATION_BYTES + DESTINATION.active, 77, true);
-  const { table, found } = await adoptTable(memory, CLOCK, PROCESSORS);
+  const { table, found } = await adoptKernelTable(memory, CLOCK, PROCESSORS);
   expect(found.freed).toBe(3);
   expect(found.repaired).toBeGreaterThan(0);
   const adopted = new Directed({ memory, table, ticks: new Ticks(CLOCK.tickMs), isAdopted: true });
@@ -167,7 +167,7 @@ test.each([
 ] as const)('memory of %s is refused with the reason', async (_of, field, value, reason) => {
   const { memory } = killed();
   new DataView(memory.arrays.get('settings')!.buffer).setUint32(field, value, true);
-  await expect(adoptTable(memory, CLOCK, PROCESSORS)).rejects.toThrow(reason);
+  await expect(adoptKernelTable(memory, CLOCK, PROCESSORS)).rejects.toThrow(reason);
 });
 
 const ARRAYS: readonly RegionName[] = [
@@ -187,7 +187,7 @@ test.each(ARRAYS)('garbage in the array %s is refused with a reason', async (nam
         state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0;
         words[i] = state ^ (state >>> 13) ^ (i * 0x9e37);
       }
-      await expect(adoptTable(memory, CLOCK, PROCESSORS)).rejects.toThrow(UnfitMemory);
+      await expect(adoptKernelTable(memory, CLOCK, PROCESSORS)).rejects.toThrow(UnfitMemory);
     }),
     { numRuns: 5 },
   );

@@ -1,6 +1,6 @@
-/** One machine of the laboratory: a network namespace with its own /etc/hosts and /run/lvs. */
+/** One machine of the laboratory: a network namespace with its own /etc/hosts, /run/lvs and /dev/shm. */
 import { execFile, spawn } from 'node:child_process';
-import { closeSync, mkdirSync, openSync, writeFileSync } from 'node:fs';
+import { closeSync, mkdirSync, openSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type Outcome, removeNamespace } from './namespaces.ts';
 import { PATIENCE, Program } from './program.ts';
@@ -16,7 +16,8 @@ export interface RunOptions {
 }
 
 /** Gives the command that follows its host's own files. */
-const IN_HOST = 'mount --bind "$0/hosts" /etc/hosts && mount --bind "$0/run" /run/lvs && exec "$@"';
+const IN_HOST =
+  'mount --bind "$0/hosts" /etc/hosts && mount --bind "$0/run" /run/lvs && mount --bind "$0/shm" /dev/shm && exec "$@"';
 
 /** Most octets that a command may print. */
 const MAX_OUTPUT = 256 * 1024 * 1024;
@@ -28,6 +29,8 @@ export class LabHost {
   readonly namespace: string;
   /** The host's own files; `run` in it is what its programs see as /run/lvs. */
   readonly folder: string;
+  /** What its programs see as /dev/shm; `shm` in `folder` leads there. */
+  readonly #memory: string;
   /** Its address on the first segment that it is on. */
   readonly address: string;
   readonly #prefix: readonly string[];
@@ -37,12 +40,14 @@ export class LabHost {
     name: string;
     namespace: string;
     folder: string;
+    memory: string;
     address: string;
     prefix: readonly string[];
   }) {
     this.name = options.name;
     this.namespace = options.namespace;
     this.folder = options.folder;
+    this.#memory = options.memory;
     this.address = options.address;
     this.#prefix = options.prefix;
   }
@@ -50,6 +55,8 @@ export class LabHost {
   /** Makes the host's files; `hosts` is its /etc/hosts. */
   furnish(hosts: string): void {
     mkdirSync(join(this.folder, 'run'), { recursive: true });
+    mkdirSync(this.#memory, { recursive: true });
+    symlinkSync(this.#memory, join(this.folder, 'shm'));
     writeFileSync(join(this.folder, 'hosts'), hosts);
   }
 

@@ -12,6 +12,7 @@ import { type HostPlan, hostsFile, type LabOptions, plan, type Topology } from '
 import {
   type Ground,
   LAB_FILES,
+  LAB_MEMORY,
   namesOf,
   openGround,
   probeNamespaces,
@@ -51,6 +52,7 @@ export class Lab implements AsyncDisposable {
           name,
           namespace: this.namespace(name),
           folder: join(LAB_FILES, id, name),
+          memory: join(LAB_MEMORY, id, name),
           address: interfaces[0]!.address,
           prefix: ground.prefix,
         }),
@@ -121,7 +123,8 @@ export class Lab implements AsyncDisposable {
     for (const host of this.hosts) host.remove();
     for (const segment of this.#topology.segments)
       removeNamespace(this.namespace(segment), this.#ground.prefix);
-    rmSync(this.folder, { recursive: true, force: true });
+    for (const folder of [this.folder, join(LAB_MEMORY, this.id)])
+      rmSync(folder, { recursive: true, force: true });
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

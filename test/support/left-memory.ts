@@ -1,5 +1,5 @@
 /** Memory that outlives its director: as pinned arrays do, without the kernel. */
-import type { ProgramClock } from '../../src/offload/jiffies.ts';
+
 import { bootId } from '../../src/runtime/adopted-table.ts';
 import { writeHeader } from '../../src/table/header.ts';
 import type { Region, RegionName, TableMemory } from '../../src/table/memory.ts';
@@ -13,6 +13,7 @@ import {
   SETTINGS,
   SETTINGS_BYTES,
 } from '../../src/table/record-layout.ts';
+import type { SharedClock } from '../../src/table/ticks.ts';
 
 const FULL: Partial<Record<RegionName, number>> = {
   destinations: MAX_RECORDS * DESTINATION_BYTES,
@@ -26,7 +27,7 @@ const OWN: readonly RegionName[] = ['children'];
 export const PROCESSORS = 2;
 export const COUNTED = 64;
 /** Ticks of 4 ms that begin with the director's clock. */
-export const CLOCK: ProgramClock = { tickMs: 4, shift: 0, offset: 0n };
+export const CLOCK: SharedClock = { tickMs: 4, shift: 0, offset: 0n };
 
 export class LeftMemory implements TableMemory {
   readonly arrays: Map<RegionName, Uint8Array<ArrayBuffer>>;

@@ -70,13 +70,17 @@ const exists = (pid: number): boolean => existsSync(`/proc/${pid}`);
 export const LAB_FILES =
   process.getuid?.() === 0 ? '/run/lvs-lab' : join(tmpdir(), `lvs-lab-${process.getuid?.()}`);
 
+/** What their hosts see as /dev/shm: LAB_MEMORY/<laboratory>/<host>. */
+export const LAB_MEMORY =
+  process.getuid?.() === 0 ? '/dev/shm/lvs-lab' : `/dev/shm/lvs-lab-${process.getuid?.()}`;
+
 /** Removes what laboratories of processes that are no more have left: their programs, namespaces and files. */
 export function sweep(): void {
   const dead = (name: string) => /^\d+$/.test(name) && !exists(Number(name));
   if (process.getuid?.() === 0) for (const name of namesOf((lab) => dead(lab))) removeNamespace(name);
-  if (existsSync(LAB_FILES))
-    for (const name of readdirSync(LAB_FILES))
-      if (dead(name.split('.')[0]!)) rmSync(join(LAB_FILES, name), { recursive: true, force: true });
+  for (const folder of [LAB_FILES, LAB_MEMORY])
+    for (const name of existsSync(folder) ? readdirSync(folder) : [])
+      if (dead(name.split('.')[0]!)) rmSync(join(folder, name), { recursive: true, force: true });
 }
 
 /** Names of the machine's laboratory namespaces, lvs-<laboratory>-<host>. */

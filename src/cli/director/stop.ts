@@ -26,7 +26,7 @@ export async function stop(
 ): Promise<void> {
   try {
     await directorEnd(await api.stop(keep));
-    print(keep ? 'stopped, the kernel path goes on\n' : 'stopped\n');
+    print(keep ? 'stopped, connections are kept for the next director\n' : 'stopped\n');
   } catch (error) {
     const { cause } = error as { cause?: NodeJS.ErrnoException };
     if (!release || !NOT_RUNNING.includes(cause?.code ?? '')) throw error;
@@ -35,6 +35,9 @@ export async function stop(
   // Its programs forward packets before the guard sees them.
   const { removeOrphanedPaths } = await import('../../runtime/orphaned-path.ts');
   for (const folder of await removeOrphanedPaths(pins)) print(`released: kernel path of ${folder}\n`);
+  const { removeOrphanedTable } = await import('../../runtime/live-table.ts');
+  const files = await removeOrphanedTable();
+  if (files !== undefined) print(`released: connection table of ${files}\n`);
   for (const table of await orphanedGuards()) {
     await releaseGuard(table, new Set());
     print(`released: table netdev ${table} and the VIPs of its director\n`);
