@@ -159,7 +159,7 @@ vrrp_instance inside {
     await expect(imported(shared, undefined, { keepalived })).rejects.toThrowError();
   });
 
-  test('--vips takes the addresses over, and says that keepalived must go', async () => {
+  test('--vips takes the addresses over, and keepalived must go', async () => {
     const { out, complaints } = await imported(PAIR, undefined, { vips: true });
     expect(out).toContain(`vips:
   - interface: eth0
