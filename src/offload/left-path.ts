@@ -2,6 +2,7 @@
 import { Bpf } from '../ebpf/bpf.ts';
 import { BpfMap, mapOptions } from '../ebpf/map.ts';
 import { instancesIn, unixSockets } from '../host/director-instances.ts';
+import { systemTime } from '../host/system-time.ts';
 import { loadSystem } from '../sys/system.ts';
 import { SystemCallError } from '../sys/system-call-error.ts';
 import { HEAD } from '../table/layout.ts';
@@ -18,9 +19,6 @@ export interface LeftPath {
   readonly orphan: number;
   readonly release?: number;
 }
-
-/** Returns the time of the system, which all processes share, ms. */
-export const systemTime = (): number => Number(process.hrtime.bigint() / 1_000_000n);
 
 /** Resolves with the paths of this network namespace whose directors do not run. `roots`: folders of pins. */
 export async function leftPaths(roots: readonly string[]): Promise<LeftPath[]> {

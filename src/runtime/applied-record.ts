@@ -1,10 +1,11 @@
 /** A record of the applied file, by which the next director distinguishes rules of the file from manual ones. */
-import { readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { readFileSync, rmSync } from 'node:fs';
+import { rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { deserialize, serialize } from 'node:v8';
-import type { Drain } from '../config/reload/reconcile.ts';
 import type { VipAddress } from '../host/vip-addresses.ts';
 import type { Command, SyncDaemon } from '../model/command.ts';
+import type { Draining } from './drains.ts';
 import type { Packed } from './packed.ts';
 
 const OWNER_ONLY = 0o600;
@@ -12,7 +13,8 @@ const OWNER_ONLY = 0o600;
 export interface AppliedRecord {
   readonly commands: Packed<Command>;
   readonly vips: readonly VipAddress[];
-  readonly drains: readonly Drain[];
+  /** Deadlines are ms of the system's monotonic clock. */
+  readonly drains: Packed<Draining>;
   /** The sync daemons that ran. */
   readonly daemons: readonly SyncDaemon[];
 }
@@ -21,46 +23,99 @@ export interface AppliedRecord {
 export const NO_RECORD: AppliedRecord = {
   commands: { parts: [], length: 0 },
   vips: [],
-  drains: [],
+  drains: { parts: [], length: 0 },
   daemons: [],
 };
 
-/** Writes the record for the table of that identity. A failure costs the distinction only. */
-export function writeAppliedRecord(folder: string, identity: string, applied: AppliedRecord): void {
-  const path = pathOf(folder, identity);
-  try {
-    const parts = applied.commands.parts.map((part) => Buffer.from(part));
-    const { length } = applied.commands;
-    writeFileSync(`${path}.new`, serialize({ identity, ...applied, commands: { parts, length } }), {
-      mode: OWNER_ONLY,
-    });
-    renameSync(`${path}.new`, path);
-  } catch {
-    rmSync(path, { force: true });
+/** The record of a table. A failure to write it costs the distinction only. */
+export class AppliedRecordFile {
+  readonly #path: string;
+  readonly #identity: string;
+  readonly #failed: (error: Error) => void;
+  /** Resolves when the record that is being written has been. */
+  #written = Promise.resolve();
+  #isOver = false;
+
+  /** `identity`: of the table. `failed`: called where the record cannot be written. */
+  constructor(folder: string, identity: string, failed: (error: Error) => void) {
+    // There is one for each network namespace, whose cookie begins the identity.
+    this.#path = join(folder, `applied-${identity.replace(/-.*/, '')}`);
+    this.#identity = identity;
+    this.#failed = failed;
+  }
+
+  /** Returns the record that another process has written for the table; NO_RECORD: there is none. */
+  read(): AppliedRecord {
+    try {
+      const [head, ...parts] = partsOf(readFileSync(this.#path));
+      const { identity, vips, daemons, commands, drains, counts } = deserialize(head!);
+      const isComplete = parts.length === counts.commands + counts.drains;
+      if (identity !== this.#identity || !isComplete) return NO_RECORD;
+      return {
+        ...{ vips, daemons },
+        commands: { parts: parts.slice(0, counts.commands).map(shared), length: commands },
+        drains: { parts: parts.slice(counts.commands).map(shared), length: drains },
+      };
+    } catch {
+      return NO_RECORD;
+    }
+  }
+
+  /** Resolves when it is written: other work of this process does not wait for the file system. Never rejects. */
+  write(record: AppliedRecord): Promise<void> {
+    this.#written = this.#written.then(() => this.#write(record));
+    return this.#written;
+  }
+
+  /** Removes the record: the table is gone. */
+  remove(): void {
+    this.#isOver = true;
+    for (const suffix of ['', '.new']) rmSync(this.#path + suffix, { force: true });
+  }
+
+  async #write(record: AppliedRecord): Promise<void> {
+    const file = `${this.#path}.new`;
+    try {
+      await writeFile(file, this.#contents(record), { mode: OWNER_ONLY });
+      // It was removed meanwhile.
+      if (this.#isOver) await rm(file, { force: true });
+      else await rename(file, this.#path);
+    } catch (error) {
+      this.#failed(error as Error);
+      // An older record would make rules of the file manual ones.
+      for (const path of [file, this.#path]) await rm(path, { force: true }).catch(() => {});
+    }
+  }
+
+  #contents({ commands, drains, vips, daemons }: AppliedRecord): Uint8Array[] {
+    const counts = { commands: commands.parts.length, drains: drains.parts.length };
+    const head = { identity: this.#identity, vips, daemons, counts };
+    const lengths = { commands: commands.length, drains: drains.length };
+    return [serialize({ ...head, ...lengths }), ...commands.parts, ...drains.parts].flatMap(framed);
   }
 }
 
-/** Returns the record for the table of that identity; NO_RECORD: there is none. */
-export function readAppliedRecord(folder: string, identity: string): AppliedRecord {
-  try {
-    const record = deserialize(readFileSync(pathOf(folder, identity)));
-    if (record.identity !== identity) return NO_RECORD;
-    const parts = record.commands.parts.map((part: Uint8Array) => {
-      const shared = new Uint8Array(new SharedArrayBuffer(part.length));
-      shared.set(part);
-      return shared;
-    });
-    const { vips, drains, daemons } = record;
-    return { commands: { parts, length: record.commands.length }, vips, drains, daemons };
-  } catch {
-    return NO_RECORD;
-  }
+/** Returns a part behind its length. The memory that threads share is copied: files are not written from it. */
+function framed(part: Uint8Array): Uint8Array[] {
+  const length = Buffer.alloc(4);
+  length.writeUInt32LE(part.length);
+  return [length, Buffer.from(part)];
 }
 
-/** Removes the record: the table is gone. */
-export const removeAppliedRecord = (folder: string, identity: string): void =>
-  rmSync(pathOf(folder, identity), { force: true });
+/** Throws RangeError at the end of an incomplete file. */
+function partsOf(file: Buffer): Buffer[] {
+  const parts: Buffer[] = [];
+  for (let at = 0; at < file.length; ) {
+    const end = at + 4 + file.readUInt32LE(at);
+    if (end > file.length) throw new RangeError('incomplete');
+    parts.push(file.subarray(at + 4, end));
+    at = end;
+  }
+  return parts;
+}
 
-/** There is one for each network namespace, whose cookie begins the identity. */
-const pathOf = (folder: string, identity: string): string =>
-  join(folder, `applied-${identity.replace(/-.*/, '')}`);
+function shared(part: Uint8Array): Uint8Array<SharedArrayBuffer> {
+  const copy = new Uint8Array(new SharedArrayBuffer(part.length));
+  copy.set(part);
+  return copy;
+}

@@ -6,10 +6,15 @@ import type { ServiceAddress } from '../model/service.ts';
 import { Slice } from '../model/slice.ts';
 import type { DestinationSnapshot, ServiceSnapshot } from '../model/snapshot.ts';
 
-interface Draining {
+export interface Draining {
   readonly drain: Drain;
   /** ms of the director's clock. */
   readonly deadline: number;
+}
+
+/** Yields the entries with deadlines of another clock, which is `ms` ahead. */
+export function* later(entries: Iterable<Draining>, ms: number): Generator<Draining> {
+  for (const { drain, deadline } of entries) yield { drain, deadline: deadline + ms };
 }
 
 /** The draining destinations and services. */
@@ -36,8 +41,24 @@ export class Drains {
     this.#drains = all;
   }
 
+  /** Begins with the entries of another process. Works in slices. */
+  async resume(entries: Iterable<Draining>): Promise<void> {
+    const slice = new Slice();
+    for (const { drain, deadline } of entries) {
+      const key = formatService(drain.service);
+      const known = this.#drains.get(key) ?? new Map<string, Draining>();
+      this.#drains.set(key, known);
+      known.set(drain.destination ? formatDestination(drain.destination) : '', { drain, deadline });
+      if (slice.spent) await slice.next();
+    }
+  }
+
+  *entries(): Generator<Draining> {
+    for (const entries of this.#drains.values()) yield* entries.values();
+  }
+
   get all(): readonly Drain[] {
-    return [...this.#drains.values()].flatMap((entries) => [...entries.values()].map(({ drain }) => drain));
+    return [...this.entries()].map(({ drain }) => drain);
   }
 
   get size(): number {

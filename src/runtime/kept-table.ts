@@ -3,7 +3,7 @@ import { basename } from 'node:path';
 import type { RestartDocument } from '../config/document.ts';
 import type { ConnectionTable } from '../director/connections.ts';
 import type { KeptFolder } from '../host/kept-folder.ts';
-import { systemTime } from '../offload/left-path.ts';
+import { systemTime } from '../host/system-time.ts';
 import { type Header, writeHeader } from '../table/header.ts';
 import type { TableMemory } from '../table/memory.ts';
 import { SETTINGS, SETTINGS_BYTES } from '../table/record-layout.ts';

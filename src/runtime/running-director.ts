@@ -17,7 +17,6 @@ import { LvsError } from '../model/errors.ts';
 import type { Explanation } from '../model/explanation.ts';
 import { Slice } from '../model/slice.ts';
 import type { ServiceSnapshot, Snapshot } from '../model/snapshot.ts';
-import { readAppliedRecord, removeAppliedRecord, writeAppliedRecord } from './applied-record.ts';
 import { CapacityWatch } from './capacity-watch.ts';
 import { logChanges } from './changes.ts';
 import type { Conditions } from './conditions.ts';
@@ -38,6 +37,7 @@ import { logNotifyFailure } from './notify.ts';
 import type { OperatorState } from './operator-state.ts';
 import { Packing, unpacked } from './packed.ts';
 import { unpredictable } from './random.ts';
+import { RestartRecord } from './restart-record.ts';
 import { resumeHealth } from './resumed-health.ts';
 import { RunningSync } from './running-sync.ts';
 import { ServedHost, type ServedHostOptions } from './served-host.ts';
@@ -87,8 +87,8 @@ export class RunningDirector {
   #plannedChange = 0;
   #appliedChange = 0;
   #isDraining = false;
-  /** Folder of records for the next director. */
-  #folder = '.';
+  /** For the next director, from the start on. */
+  #record: RestartRecord | undefined;
   /** VIPs that are no longer in the file, and that connections still use. */
   #drainingVips: readonly VipAddress[] = [];
 
@@ -153,7 +153,8 @@ export class RunningDirector {
         if (commands.some(({ op }) => op !== 'notify')) this.#changes++;
         if (commands.some(isResignation)) await this.#sync.handOverAll();
         const outcomes = await this.#internalApi.apply(commands);
-        if (commands.some(({ op }) => op === 'start-daemon' || op === 'stop-daemon')) this.#record();
+        if (commands.some(({ op }) => op === 'start-daemon' || op === 'stop-daemon'))
+          await this.#writeRecord();
         return outcomes;
       },
     };
@@ -166,7 +167,9 @@ export class RunningDirector {
   async start(opened: OpenConfiguration, folder: string): Promise<void> {
     const { clock, offloading, kept } = this.#options;
     const config = configurationOf(opened);
-    this.#folder = folder;
+    this.#record = new RestartRecord(folder, kept?.identity, {
+      ...{ director: this.director, drains: this.#drains, clock, log: this.#options.log },
+    });
     this.notifier.user = config.programUser;
     this.serverDrains.restore();
     await this.#options.names.set(unpacked(config.listed));
@@ -181,21 +184,20 @@ export class RunningDirector {
     this.#config = config;
     await this.host.start(this.vips, folder);
     kept?.limitAbsence(config.restart, clock());
+    await this.#writeRecord();
     offloading?.begin();
     kept?.complete();
-    this.#record();
     this.#checking = setInterval(() => this.#health.tick(clock()), CHECK_TICK_MS);
   }
 
   /** Changes the rules that a killed director has left to those of the file. */
   async #resume(wanted: OpenConfiguration): Promise<void> {
-    const { clock, log, kept } = this.#options;
-    const former = readAppliedRecord(this.#folder, kept?.identity ?? '');
+    const { clock, log } = this.#options;
+    const former = await this.#record!.resume();
     this.#config = { ...configurationOf(wanted), commands: former.commands, vips: former.vips };
     const added = resumeHealth(this.director.services(clock()), this.#health, former, clock());
     this.serverDrains.restore();
     await this.host.updates.request({ added });
-    await this.#drains.set(former.drains, clock() + wanted.drain * 1000);
     const marks = [...unpacked(former.commands)].filter(({ op }) => op === 'set-marks');
     const daemons = former.daemons.map((daemon): Command => ({ op: 'start-daemon', daemon }));
     const commands = [...marks, ...daemons];
@@ -210,18 +212,9 @@ export class RunningDirector {
     });
   }
 
-  /** Writes the record of the applied file for the next director. */
-  #record(): void {
-    const identity = this.#options.kept?.identity;
-    if (identity === undefined || !this.#config) return;
-    const { commands } = this.#config;
-    const { daemons } = this.director.summary(this.#options.clock());
-    writeAppliedRecord(this.#folder, identity, {
-      commands,
-      vips: this.vips,
-      drains: this.#drains.all,
-      daemons,
-    });
+  async #writeRecord(): Promise<void> {
+    const { vips } = this;
+    if (this.#config) await this.#record?.write({ commands: this.#config.commands, vips });
   }
 
   /** The configuration that was applied last. */
@@ -290,7 +283,7 @@ export class RunningDirector {
     await this.#holdVips();
     this.host.refresh();
     for (const name of wanted.interfaces) await this.host.listen(name);
-    this.#record();
+    await this.#writeRecord();
   }
 
   /** Resolves with a copy of the director's state, health checks included. Works in slices. */
@@ -348,17 +341,15 @@ export class RunningDirector {
     this.notifier[Symbol.dispose]();
     this.#sync[Symbol.dispose]();
     const { offloading, kept, log } = this.#options;
-    const identity = kept?.identity;
-    if (isKept && identity !== undefined) {
-      this.#record();
+    if (isKept && kept?.identity !== undefined) {
       offloading?.leave();
-      kept!.leave();
+      kept.leave();
       return;
     }
     if (isKept)
       log('warning', 'keep-unavailable', { reason: 'nothing keeps the connections without this process' });
     this.host.close();
-    if (identity !== undefined) removeAppliedRecord(this.#folder, identity);
+    this.#record?.remove();
     offloading?.close();
     kept?.close();
   }
