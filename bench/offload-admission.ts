@@ -91,7 +91,8 @@ class Scene {
     const counters = new ProcessorCounters(memory, processors, RECORDS);
     const nextHops = new NextHops(memory);
     const arrays = kernelArrays(bpf, memory, {
-      ...{ places: table.homes, secrets: table.secrets, records: RECORDS, processors },
+      ...{ places: table.homes, secrets: table.secrets, capacity: table.places },
+      ...{ records: RECORDS, processors },
       clock: { tickMs: TICK_MS, shift: 0, offset: 0n },
     });
     const clients = new ClientRoutes(arrays.clientMap);

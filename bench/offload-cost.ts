@@ -69,7 +69,8 @@ export function filled(bpf: Bpf, count: number): Filled {
   records.setWord(DESTINATION_NUMBER, DESTINATION.weight, 1);
   const it = {
     arrays: kernelArrays(bpf, memory, {
-      ...{ places: table.homes, secrets: table.secrets, records: RECORDS, processors: cpus().length },
+      ...{ places: table.homes, secrets: table.secrets, capacity: table.places },
+      ...{ records: RECORDS, processors: cpus().length },
       clock: { tickMs: TICK_MS, shift: 0, offset: 0n },
     }),
     unplaced: 0,

@@ -177,6 +177,11 @@ export class ConnectionTable extends ConnectionFields {
     return this.#rows.end(row, track);
   }
 
+  /** Sees that a template controls no rows from now on, so that it may end. Returns false if it controls some. */
+  closeTemplate(row: Row): boolean {
+    return this.#rows.closeTemplate(row);
+  }
+
   /** Reports whether the row has ended, and waits to be removed, or has another connection at this moment. */
   hasEnded(row: Row): boolean {
     return this.#rows.state(row) >= TRACK.RECYCLE;

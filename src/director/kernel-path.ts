@@ -13,8 +13,8 @@ export interface KernelPath {
   collect(destination: number): void;
   /** Returns what admits new connections of the service; undefined: there are no programs. */
   admission(service: Service): Admission | undefined;
-  /** Sees that the director admitted a connection of the service. */
-  admitted(service: Service): void;
+  /** Sees that the director admitted a connection of the service. `isFirst`: it made the template of its client. */
+  admitted(service: Service, isFirst: boolean): void;
 }
 
 /** Does nothing: for a director without a kernel path. */
@@ -70,7 +70,7 @@ export class AttachedKernelPath implements KernelPath {
     return this.#path.admission(service);
   }
 
-  admitted(service: Service): void {
-    this.#path.admitted(service);
+  admitted(service: Service, isFirst: boolean): void {
+    this.#path.admitted(service, isFirst);
   }
 }

@@ -2,9 +2,10 @@
 
 export const UPCALL_REASONS = {
   'no-destination': 'no destination has a weight above 0',
-  persistence: 'the service is persistent',
+  persistence: 'the first connection of a client of a persistent service, which makes its template',
+  engine: 'the service has a persistence engine',
   protocol: 'the service is of another protocol than TCP and UDP',
-  'every-port': 'the service is for every port',
+  'every-port': 'the service is for every port of an address that has an FTP service, too',
   mark: 'the service is for a firewall mark',
   scheduler: 'the scheduler has no program, or the kernel refused it',
   'long-list': 'the service has more destinations than programs read',

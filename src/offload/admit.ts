@@ -27,6 +27,7 @@ import {
   R1,
   R2,
   R3,
+  R4,
   store,
   W,
 } from '../ebpf/instruction.ts';
@@ -61,7 +62,7 @@ export const admissionCode = (parts: AdmissionParts): Uint8Array<ArrayBuffer> =>
   assemble(
     admission(parts, (family) => [
       bind(family, parts.arrays, family.label('miss')),
-      track(family, parts.arrays, 'client'),
+      track(family, parts.arrays, 'client', 'first'),
     ]),
   );
 
@@ -127,6 +128,7 @@ function bound({ version, label }: Family, arrays: Arrays): Fragment {
   const { destinations, records, clock, constants } = arrays;
   return [
     loadScratch(arrays, miss),
+    load(W, R4, R0, SCRATCH.bits),
     load(W, R3, R0, SCRATCH.destination),
     jeq.imm(R3, 0, miss),
     jge.imm(R3, records, miss),
@@ -139,6 +141,7 @@ function bound({ version, label }: Family, arrays: Arrays): Fragment {
     and.imm(R1, DESTINATION_FLAGS.AVAILABLE),
     jeq.imm(R1, 0, miss),
     loadImm64(R2, TRACK.INACTIVE, new Ticks(clock.tickMs).timeout(INITIAL_TIMEOUT_MS)),
+    or.reg(R2, R4),
     load(H, R1, R0, DESTINATION.method),
     lsh.imm(R1, TRACK.method),
     and.imm(R1, METHOD_BITS),

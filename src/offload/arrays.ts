@@ -11,6 +11,8 @@ import { type Calls, programArray, scratchMap } from './scratch.ts';
 
 /** What programs have as numbers in their code. */
 export interface Sizes extends Placing {
+  /** The bound of row numbers. */
+  readonly capacity: number;
   /** Records that the arrays of destinations and counters have. */
   readonly records: number;
   /** Processors that the array of counters has. */
@@ -22,6 +24,7 @@ export interface Arrays extends Sizes, Calls {
   /** Descriptors of arrays of one value. */
   readonly rows: number;
   readonly order: number;
+  readonly templates: number;
   readonly spilled: number;
   readonly head: number;
   readonly destinations: number;
@@ -51,6 +54,7 @@ export function kernelArrays(bpf: Bpf, memory: KernelMemory, sizes: Sizes): Kern
     ...sizes,
     rows: memory.descriptor('rows'),
     order: memory.descriptor('order'),
+    templates: memory.descriptor('templates'),
     spilled: memory.descriptor('spilled'),
     head: memory.descriptor('head'),
     destinations: memory.descriptor('destinations'),

@@ -31,6 +31,7 @@ import {
   R3,
   R4,
   R5,
+  rsh,
   store,
   storeImm,
   W,
@@ -40,6 +41,7 @@ import { MAPPED_WORD } from '../table/packet-order.ts';
 import { COUNTERS, DESTINATION, SETTINGS } from '../table/record-layout.ts';
 import type { Arrays } from './arrays.ts';
 import { countBound, order } from './bound-counts.ts';
+import { control, uncontrol } from './control.ts';
 import { clientOf, requestKey, select, unlessRequest, visit } from './find.ts';
 import { giveWay } from './give-way.ts';
 import { PACKET, ROW_AT } from './hooks.ts';
@@ -75,12 +77,18 @@ export function bind(family: Family, arrays: Arrays, miss: Label): Fragment {
   ];
 }
 
-/** Counts a connection. Clobbers r0 to r5. */
+/** Counts a connection, and whether it is that of a template. Expects TRACKED. Clobbers r0 to r5. */
 const countConnection = (arrays: Arrays): Fragment => [
   counted(arrays),
   load(DW, R1, R2, COUNTERS.connections),
   add.imm(R1, 1),
   store(DW, R2, COUNTERS.connections, R1),
+  load(DW, R3, FP, stack.TRACKED),
+  rsh.imm(R3, Math.log2(TRACK.TEMPLATED)),
+  and.imm(R3, 1),
+  load(DW, R1, R2, COUNTERS.templated),
+  add.reg(R1, R3),
+  store(DW, R2, COUNTERS.templated, R1),
 ];
 
 /**
@@ -100,6 +108,7 @@ export const bindOnce = (arrays: Arrays): Fragment => [
 function make(family: Family, arrays: Arrays, miss: Label): Fragment {
   const counting = Symbol('counting');
   const taken = Symbol('taken');
+  const refused = Symbol('refused');
   return [
     now(arrays),
     store(DW, FP, stack.TICK, R0),
@@ -115,12 +124,14 @@ function make(family: Family, arrays: Arrays, miss: Label): Fragment {
       [load(DW, R1, FP, stack.MADE), jne.reg(R0, R1, taken)],
       counting,
     ),
+    at(refused, uncontrol(arrays)),
     at(taken, mark(arrays, 'clear')),
     reselect(arrays),
     mov.imm(R1, KIND.FREE),
     atomic(W, EXCHANGE, ROW_AT, ROW.client, R1),
     jump(miss),
-    at(counting, countBound()),
+    at(counting, control(arrays, refused)),
+    countBound(),
     order(arrays, 'new'),
     reselect(arrays),
     publish(family, 'LIVE'),

@@ -34,6 +34,30 @@ export interface Placing {
   readonly secrets: Uint32Array;
 }
 
+/** Returns a secret as the argument of `loadImm64`. */
+const secret = ({ secrets }: Placing, i: number): [lower: number, upper: number] => [
+  secrets[2 * i]! | 0,
+  secrets[2 * i + 1]! | 0,
+];
+
+/**
+ * Loads into r0 the hash of five words, 32 bits, not finished. `loads`: load words into r1; those before them are left out.
+ * Clobbers r1 and r4.
+ */
+export function sum(loads: readonly Fragment[], placing: Placing): Fragment {
+  const first = ADDRESS_WORDS + 1 - loads.length;
+  return [
+    loadImm64(R0, ...secret(placing, ADDRESS_WORDS + 1)),
+    loads.map((word, i) => [
+      word,
+      loadImm64(R4, ...secret(placing, first + i)),
+      mul.reg(R1, R4),
+      add.reg(R0, R1),
+    ]),
+    rsh.imm(R0, 32),
+  ];
+}
+
 /**
  * Loads into r0 the byte offset of the home of the client whose address is at `address` of `from`: four words, of IPv4 one.
  * r5: its port and, above it, the protocol. Clobbers r1 and r4.
@@ -41,24 +65,14 @@ export interface Placing {
 export function home(
   { version }: Pick<Family, 'version'>,
   address: number,
-  { places, secrets }: Placing,
+  placing: Placing,
   from: Register = PACKET,
 ): Fragment {
-  const secret = (i: number): [lower: number, upper: number] => [
-    secrets[2 * i]! | 0,
-    secrets[2 * i + 1]! | 0,
-  ];
-  const first = version === 4 ? ADDRESS_WORDS - 1 : 0;
-  const word = (i: number): Fragment => [loadImm64(R4, ...secret(i)), mul.reg(R1, R4), add.reg(R0, R1)];
+  const { places, secrets } = placing;
+  const words = version === 4 ? 1 : ADDRESS_WORDS;
+  const loads = Array.from({ length: words }, (_, i) => load(W, R1, from, address + 4 * i));
   return [
-    loadImm64(R0, ...secret(ADDRESS_WORDS + 1)),
-    Array.from({ length: ADDRESS_WORDS - first }, (_, i) => [
-      load(W, R1, from, address + 4 * i),
-      word(first + i),
-    ]),
-    mov.reg(R1, R5),
-    word(ADDRESS_WORDS),
-    rsh.imm(R0, 32),
+    sum([...loads, mov.reg(R1, R5)], placing),
     mov.reg(R1, R0),
     rsh.imm(R1, SHIFT),
     xor.reg(R0, R1),

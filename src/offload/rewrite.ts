@@ -45,6 +45,7 @@ import { IPV6_HEADER, MIN_MTU6 } from '../wire/ipv6.ts';
 import { SYN, TCP, TCP_HEADER } from '../wire/tcp.ts';
 import { UDP, UDP_CHECKSUM, UDP_HEADER } from '../wire/udp.ts';
 import type { Arrays } from './arrays.ts';
+import { wordOf } from './control.ts';
 import { tunnel4, tunnel6 } from './encapsulate.ts';
 import { RECORD_SHIFT } from './find.ts';
 import { DF, FRAGMENT, TCP_DATA_OFFSET } from './header-fields.ts';
@@ -101,19 +102,6 @@ function read(family: Family, arrays: Arrays, isReply: boolean): Fragment {
     and.imm(R1, DESTINATION_FLAGS.AVAILABLE),
     jeq.imm(R1, 0, miss),
     jset.imm(R2, TRACK.UP, miss),
-    untilAssured(family, isReply, miss),
-  ];
-}
-
-/** Jumps to `miss` for packets by which the director assures the template of their connection. Clobbers r1. */
-function untilAssured({ protocol }: Family, isReply: boolean, miss: Label): Fragment {
-  const done = Symbol('done');
-  return [
-    mov.reg(R1, R2),
-    and.imm(R1, TRACK.TEMPLATED | TRACK.ASSURED),
-    jne.imm(R1, TRACK.TEMPLATED, done),
-    isReply ? jump(miss) : [load(B, R1, PACKET, protocol), jeq.imm(R1, TCP, miss)],
-    at(done, mov.imm(R1, 0)),
   ];
 }
 
@@ -121,8 +109,9 @@ function untilAssured({ protocol }: Family, isReply: boolean, miss: Label): Frag
  * Jumps to `again` for a SYN after the end of the connection, and to `miss` for one that may begin another connection
  * otherwise. r0: the record, r2: `track`. Clobbers r1 and r3.
  */
-function unlessBegins(family: Family, again: Label, miss: Label): Fragment {
+function unlessBegins(family: Family, arrays: Arrays, again: Label, miss: Label): Fragment {
   const known = Symbol('known');
+  const free = Symbol('free');
   return [
     load(B, R1, PACKET, family.protocol),
     jne.imm(R1, TCP, known),
@@ -131,7 +120,14 @@ function unlessBegins(family: Family, again: Label, miss: Label): Fragment {
     jeq.imm(R1, 0, known),
     load(W, R1, R0, DESTINATION.weight),
     jeq.imm(R1, 0, miss),
+    // A connection that another row controls goes on.
     mov.reg(R1, R2),
+    and.imm(R1, TRACK.TEMPLATED),
+    jeq.imm(R1, 0, free),
+    wordOf(arrays, R3, stack.FOUND),
+    load(W, R1, R3, 0),
+    jne.imm(R1, 0, known),
+    at(free, mov.reg(R1, R2)),
     and.imm(R1, TRACK.state),
     mov.imm(R3, OVER),
     rsh.reg(R3, R1),
@@ -224,7 +220,7 @@ export const rewrite = (family: Family, hook: Hook, arrays: Arrays): Fragment =>
 
 const request = (family: Family, hook: Hook, arrays: Arrays): Fragment => [
   at(family.label('request'), read(family, arrays, false)),
-  unlessBegins(family, family.label('again'), family.label('miss')),
+  unlessBegins(family, arrays, family.label('again'), family.label('miss')),
   toDestination(family, hook, arrays, track(family, arrays, 'client')),
 ];
 

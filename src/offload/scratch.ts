@@ -2,8 +2,8 @@
  * What programs leave for each other across tail calls: one entry for each processor, in a map per processor. A packet
  * passes through the programs on one processor without interruption by another packet.
  *
- * `known` writes the packet's ends and the service, and calls the program of the service's scheduler. That one writes the
- * destination, and calls `admit`, which makes the row and forwards the packet. A tail call whose program is not loaded
+ * `known` writes the packet's ends and the service, and calls the program of the service's scheduler, or that of templates if
+ * the service is persistent. That one writes the destination, and calls `admit`, which makes the row and forwards the packet. A tail call whose program is not loaded
  * returns: the packet goes up to the director then.
  */
 import type { Bpf } from '../ebpf/bpf.ts';
@@ -54,14 +54,21 @@ export const SCRATCH = {
   /** Of the valve, kept from packet to packet: a period of time, and first packets in it, 4 bytes each. */
   period: 64,
   first: 68,
+  /** Bits of `track` that the new row has beside others, 4 bytes. */
+  bits: 72,
+  /** Number of the template's row, plus 1, and its word (CONTROL) with a count of 0, 4 bytes each; 0: no template. */
+  template: 76,
+  control: 80,
 } as const;
 
 /** Index of the program that makes rows; other indices are numbers of schedulers. */
 export const ADMIT = 0;
 /** Index of the program that forwards packets of one-packet services, which have no rows; numbers of schedulers are smaller. */
 export const FORWARD_ONCE = 1 + Math.max(...Object.values(SCHEDULER));
+/** Index of the program that selects the destination of a client's template, in place of a scheduler's program. */
+export const PERSIST = FORWARD_ONCE + 1;
 /** Entries of the program array. */
-export const PROGRAMS = FORWARD_ONCE + 1;
+export const PROGRAMS = PERSIST + 1;
 
 /** What programs need to call each other. */
 export interface Calls {

@@ -2,6 +2,7 @@
 import { isIPv4, isIPv6 } from 'node:net';
 import { PROTOCOL_NUMBERS } from '../model/naming.ts';
 import { countPart, type OwnedChange, type OwnedPart } from '../model/owned-packets.ts';
+import { FTP_PORT } from '../model/service.ts';
 import { type Address, isMulticast, isV4, parseAddress } from '../wire/address.ts';
 import { ICMP } from '../wire/icmp.ts';
 import { ICMP6 } from '../wire/icmp6.ts';
@@ -92,18 +93,20 @@ interface NumberedService {
 }
 
 /**
- * Returns the numbers of services of TCP and UDP on one port. Packets to a multicast address are left to the host
- * (src/director/path/admission.ts).
+ * Returns the numbers of services of TCP and UDP. Packets to a multicast address are left to the host
+ * (src/director/path/admission.ts). Those to other ports of an address with an FTP service may be its data connections.
  */
-export const serviceNumbers = (services: Iterable<NumberedService>): ServiceNumbers =>
-  new Map(
-    [...services]
-      .filter(
-        ({ protocol, address, port, mark }) =>
-          (protocol === TCP || protocol === UDP) && port !== 0 && mark === 0 && !isMulticast(address),
-      )
-      .map(({ index, protocol, address, port }) => [keyOf(address, port, protocol), index]),
-  );
+export function serviceNumbers(services: Iterable<NumberedService>): ServiceNumbers {
+  const numbers = new Map<string, number>();
+  const ftp: string[] = [];
+  for (const { index, protocol, address, port, mark } of services) {
+    if ((protocol !== TCP && protocol !== UDP) || mark !== 0 || isMulticast(address)) continue;
+    numbers.set(keyOf(address, port, protocol), index);
+    if (port === FTP_PORT) ftp.push(keyOf(address, 0, protocol));
+  }
+  for (const everyPort of ftp) numbers.delete(everyPort);
+  return numbers;
+}
 
 /** Returns a value of the map. */
 export function serviceValue(flags: number, number: number): Uint8Array {

@@ -47,3 +47,10 @@ export const CROWDED = -224;
 export const DUE = -232;
 /** Byte offset of the home of the row that gives way (8 bytes). */
 export const FORMER_HOME = -240;
+
+/* While a template is looked up, by a program of its own: client network and virtual address, and the row's first words. */
+
+export const NETWORK = -160;
+export const VIRTUAL = -176;
+export const TEMPLATE_KEY = -184;
+export const TEMPLATE_PORT = -192;

@@ -42,7 +42,7 @@ import {
 import { FTP_DATA_PORT } from '../model/service.ts';
 import { HEAD, ROW_SHIFT, TRACK } from '../table/layout.ts';
 import { MAPPED_WORD } from '../table/packet-order.ts';
-import { COUNTERS, SERVICE, SERVICE_BYTES, SERVICE_FLAGS, SETTINGS } from '../table/record-layout.ts';
+import { SERVICE, SERVICE_BYTES, SERVICE_FLAGS, SETTINGS, SHED_COUNTER } from '../table/record-layout.ts';
 import { sysctlOffset } from '../table/settings-record.ts';
 import { ACK, FIN, RST, SYN, TCP } from '../wire/tcp.ts';
 import { UDP_CHECKSUM } from '../wire/udp.ts';
@@ -54,13 +54,11 @@ import { home } from './home.ts';
 import { type Hook, PACKET } from './hooks.ts';
 import { SERVICE_NUMBER, TO_SERVICE } from './layout.ts';
 import { type Family, loadLength } from './parse.ts';
-import { callProgram, FORWARD_ONCE, loadScratch, SCRATCH } from './scratch.ts';
+import { callProgram, FORWARD_ONCE, loadScratch, PERSIST, SCRATCH } from './scratch.ts';
 import * as stack from './stack.ts';
 import { counted, now } from './track.ts';
 import { findEnd, keepProtocol, type Upcall } from './upcall.ts';
 
-/** Flags of a service whose new connections programs may make. */
-const CHECKED_FLAGS = SERVICE_FLAGS.IN_USE | SERVICE_FLAGS.PERSISTENT;
 /** Period for which the valve counts, ms. */
 const VALVE_PERIOD_MS = 64;
 const RECORD_SHIFT = Math.log2(SERVICE_BYTES);
@@ -87,14 +85,7 @@ export function stranger(family: Family, hook: Hook, arrays: Arrays, { services 
     unlessFirst(family, hook, miss),
     unlessClient(family, miss),
     keepProtocol(family),
-    findEnd(family, services, { side: 'dst', port: true, protocol: true }),
-    jeq.imm(R0, 0, miss),
-    load(W, R1, R0, 0),
-    and.imm(R1, TO_SERVICE),
-    jeq.imm(R1, 0, miss),
-    load(W, R2, R0, SERVICE_NUMBER),
-    jeq.imm(R2, 0, miss),
-    and.imm(R2, 0xffff),
+    findService(family, services, miss),
     unlessScheduled(family, arrays, miss),
     valve(arrays, miss),
     // Real servers and the host's own addresses: what they send may be a reply, or a datagram that begins a connection.
@@ -111,6 +102,26 @@ export function stranger(family: Family, hook: Hook, arrays: Arrays, { services 
     callProgram(arrays),
     // Without looking at the packet again: Linux 6.12 forgets its bounds here, as if the other program had moved it.
     jump('up'),
+  ];
+}
+
+/** Loads the number of the packet's service into r2: that of its port, or of every port. Jumps to `miss` if it has none. Clobbers r0 to r5. */
+function findService(family: Family, services: number, miss: Label): Fragment {
+  const everyPort = Symbol('every port');
+  const found = Symbol('found');
+  const numbered: Fragment = [load(W, R1, R0, 0), and.imm(R1, TO_SERVICE)];
+  return [
+    findEnd(family, services, { side: 'dst', port: true, protocol: true }),
+    jeq.imm(R0, 0, everyPort),
+    numbered,
+    jne.imm(R1, 0, found),
+    at(everyPort, findEnd(family, services, { side: 'dst', port: false, protocol: true })),
+    jeq.imm(R0, 0, miss),
+    numbered,
+    jeq.imm(R1, 0, miss),
+    at(found, load(W, R2, R0, SERVICE_NUMBER)),
+    jeq.imm(R2, 0, miss),
+    and.imm(R2, 0xffff),
   ];
 }
 
@@ -201,9 +212,9 @@ function valve(arrays: Arrays, miss: Label): Fragment {
     jge.reg(R3, R2, open),
     storeImm(DW, FP, stack.DESTINATION_NUMBER, 0),
     counted(arrays),
-    load(DW, R1, R2, COUNTERS.shed),
+    load(DW, R1, R2, SHED_COUNTER),
     add.imm(R1, 1),
-    store(DW, R2, COUNTERS.shed, R1),
+    store(DW, R2, SHED_COUNTER, R1),
     jump('drop'),
     at(open, mov.imm(R0, 0)),
     mov.imm(R1, 0),
@@ -249,20 +260,27 @@ const unlessClient = ({ version, src }: Family, miss: Label): Fragment =>
       ];
 
 /**
- * Stores the number of the service, in r2, and of its scheduler; jumps to `miss` unless a program has that scheduler, and can
- * forward the packet to each destination. Clobbers r0, r1, r3.
+ * Stores the number of the service, in r2, and of its scheduler, or of the program of templates; jumps to `miss` unless a
+ * program has that scheduler, and can forward the packet to each destination. Clobbers r0, r1, r3.
  */
 function unlessScheduled(family: Family, { services }: Arrays, miss: Label): Fragment {
   const whole = Symbol('whole');
+  const scheduled = Symbol('scheduled');
+  const selected = Symbol('selected');
   return [
     store(DW, FP, stack.SERVICE_NUMBER, R2),
     lsh.imm(R2, RECORD_SHIFT),
     loadMapValue(R0, services),
     add.reg(R0, R2),
     load(W, R1, R0, SERVICE.flags),
-    and.imm(R1, CHECKED_FLAGS),
-    jne.imm(R1, SERVICE_FLAGS.IN_USE, miss),
-    loadLength(family),
+    and.imm(R1, SERVICE_FLAGS.IN_USE | SERVICE_FLAGS.PERSISTENT),
+    jeq.imm(R1, SERVICE_FLAGS.IN_USE, scheduled),
+    and.imm(R1, SERVICE_FLAGS.IN_USE),
+    jeq.imm(R1, 0, miss),
+    // Whether the packet can be forwarded is the destination's matter: nothing was changed before that is known.
+    mov.imm(R1, PERSIST),
+    jump(selected),
+    at(scheduled, loadLength(family)),
     load(H, R1, R0, SERVICE.longest),
     jgt.reg(R3, R1, miss),
     family.version === 4
@@ -277,7 +295,7 @@ function unlessScheduled(family: Family, { services }: Arrays, miss: Label): Fra
     at(whole, load(W, R1, R0, SERVICE.scheduler)),
     jeq.imm(R1, 0, miss),
     jge.imm(R1, FORWARD_ONCE, miss),
-    store(DW, FP, stack.SCHEDULER_NUMBER, R1),
+    at(selected, store(DW, FP, stack.SCHEDULER_NUMBER, R1)),
   ];
 }
 
@@ -313,7 +331,7 @@ function unlessRouted({ version, src }: Family, hook: Hook, { clients }: Arrays,
 }
 
 /** Jumps to `miss` if rows of the home, whose byte offset is in r0, lie in the annex. Clobbers r0 to r2. */
-const unlessNear = ({ spilled }: Arrays, miss: Label): Fragment => [
+export const unlessNear = ({ spilled }: Arrays, miss: Label): Fragment => [
   mov.reg(R1, R0),
   rsh.imm(R1, ROW_SHIFT),
   rsh.imm(R0, ROW_SHIFT + 5),
@@ -343,6 +361,7 @@ function write(family: Family, arrays: Arrays, miss: Label): Fragment {
     loadScratch(arrays, miss),
     kept(SCRATCH.service, stack.SERVICE_NUMBER),
     storeImm(W, R0, SCRATCH.destination, 0),
+    storeImm(DW, R0, SCRATCH.bits, 0),
     load(B, R1, PACKET, protocol),
     store(B, R0, SCRATCH.protocol, R1),
     storeImm(B, R0, SCRATCH.family, version),

@@ -44,12 +44,10 @@ import { ROW, TRACK } from '../table/layout.ts';
 import { COUNTERS, COUNTERS_BYTES, DESTINATION, SETTINGS } from '../table/record-layout.ts';
 import { ACK, FIN, RST, SYN, TCP } from '../wire/tcp.ts';
 import type { Arrays } from './arrays.ts';
+import { assure, type Sender } from './assure.ts';
 import { PACKET, ROW_AT } from './hooks.ts';
 import type { Family } from './parse.ts';
 import * as stack from './stack.ts';
-
-/** Who sent the packet. */
-export type Sender = 'client' | 'destination';
 
 /** Rows of the table of transitions: four events for each sender, then the row of segments without any of the flags. */
 const EVENTS = { rst: 0, syn: 1, fin: 2, ack: 3 } as const;
@@ -71,9 +69,14 @@ const PACKETS_WRAP = 0x8000;
 /**
  * Tracks a packet of the row at ROW_AT: state and timeout, active and inactive connections of its destination, `seen`,
  * the counters and, of a client, the row's packets. Expects the stack's TRACKED, FLAGS, COUNT, RECORD and
- * DESTINATION_NUMBER. Clobbers r0 to r5.
+ * DESTINATION_NUMBER. `packet`: the first one of a connection assures no template. Clobbers r0 to r5.
  */
-export function track(family: Family, arrays: Arrays, sender: Sender): Fragment {
+export function track(
+  family: Family,
+  arrays: Arrays,
+  sender: Sender,
+  packet: 'first' | 'any' = 'any',
+): Fragment {
   const done = Symbol('done');
   const udp = Symbol('udp');
   return [
@@ -94,7 +97,9 @@ export function track(family: Family, arrays: Arrays, sender: Sender): Fragment 
     // Another processor that changes the row at the same time writes the same timeout.
     mov.reg(R0, R2),
     atomic(DW, COMPARE_EXCHANGE, ROW_AT, ROW.track, R4),
-    at(done, see(arrays)),
+    at(done, mov.imm(R0, 0)),
+    packet === 'first' ? [] : assure(family, arrays, sender),
+    see(arrays),
     sender === 'client' ? countPacket() : [],
     count(arrays, sender),
   ];

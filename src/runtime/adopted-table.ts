@@ -85,6 +85,7 @@ export async function adoptTable<Memory extends LeftMemory>(
   // Ticks of the programs and of this director differ by the time between the starts of both.
   const origin = Number(BigInt.asIntN(32, (clockOffset - measured.offset) >> BigInt(clockShift)));
   const ticks = new Ticks(measured.tickMs, origin);
+  assertFit(header.isFormer || memory.has('templates'), () => 'array templates: missing');
   const table = new ConnectionTable({ limit, seed: 0, secrets, memory, ticks });
   assertFit(table.homes === header.homes, () => `settings: ${header.homes} homes`);
   const { records } = table;

@@ -4,6 +4,7 @@ import { NEARLY_FULL_SHARE } from '../director/connections.ts';
 import type { Director } from '../director/director.ts';
 import type { Service } from '../director/service.ts';
 import type { Admission, UpcallReason } from '../model/kernel-admission.ts';
+import { FTP_PORT } from '../model/service.ts';
 import { SCHEDULER } from '../table/record-layout.ts';
 import { TCP } from '../wire/tcp.ts';
 import { UDP } from '../wire/udp.ts';
@@ -38,16 +39,30 @@ export class KernelAdmissions {
     return this.#reasonOf(service) ?? 'kernel';
   }
 
-  /** Counts a connection that the director admitted. */
-  count(service: Service): void {
-    const { size, capacity } = this.#core.table;
-    const reason =
-      this.#reasonOf(service) ?? (size >= capacity * NEARLY_FULL_SHARE ? 'nearly-full' : 'packet');
+  /** Counts a connection that the director admitted. `isFirst`: it made the template of its client. */
+  count(service: Service, isFirst: boolean): void {
+    const reason = this.#reasonOf(service) ?? (isFirst ? 'persistence' : this.#reasonOfPacket());
     this.left[reason] = (this.left[reason] ?? 0) + 1;
   }
 
+  #reasonOfPacket(): UpcallReason {
+    const { size, capacity } = this.#core.table;
+    return size >= capacity * NEARLY_FULL_SHARE ? 'nearly-full' : 'packet';
+  }
+
   #reasonOf(service: Service): UpcallReason | undefined {
-    return this.#reasonOfAll() ?? reasonOfOptions(service) ?? this.#reasonOfDestinations(service);
+    const reason = this.#reasonOfAll() ?? this.#reasonOfOptions(service);
+    // A template selects the destination, and the director that of a template.
+    if (reason !== undefined || service.persistence > 0) return reason;
+    return this.#reasonOfDestinations(service);
+  }
+
+  #reasonOfOptions({ mark, protocol, port, family, address, options }: Service): UpcallReason | undefined {
+    if (mark !== 0) return 'mark';
+    if (protocol !== TCP && protocol !== UDP) return 'protocol';
+    const ftp = { protocol, family, address, port: FTP_PORT, mark: 0 };
+    if (port === 0 && this.#core.services.get(ftp) !== undefined) return 'every-port';
+    return options.engine === undefined ? undefined : 'engine';
   }
 
   /** Returns why the director admits all connections. */
@@ -64,11 +79,4 @@ export class KernelAdmissions {
     if (obstacle !== undefined) return obstacle;
     return service.isListed ? undefined : 'long-list';
   }
-}
-
-function reasonOfOptions({ mark, protocol, port, persistence }: Service): UpcallReason | undefined {
-  if (mark !== 0) return 'mark';
-  if (protocol !== TCP && protocol !== UDP) return 'protocol';
-  if (port === 0) return 'every-port';
-  return persistence > 0 ? 'persistence' : undefined;
 }

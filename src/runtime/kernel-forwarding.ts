@@ -12,7 +12,7 @@ import type { Admission, UpcallCounts, UpcallReason } from '../model/kernel-admi
 import { Slice } from '../model/slice.ts';
 import type { ClientRoutes } from '../offload/client-routes.ts';
 import type { FindNextHop, NextHops } from '../offload/next-hops.ts';
-import { EXPIRED, type ProcessorCounters, REUSED, SHED } from '../table/counters.ts';
+import { EXPIRED, type ProcessorCounters, REUSED, SHED, TEMPLATED } from '../table/counters.ts';
 import type { TableMemory } from '../table/memory.ts';
 import { DESTINATION } from '../table/record-layout.ts';
 import type { Ticks } from '../table/ticks.ts';
@@ -104,8 +104,8 @@ export class KernelForwarding implements KernelPath {
     return this.#admissions.of(service);
   }
 
-  admitted(service: Service): void {
-    this.#admissions.count(service);
+  admitted(service: Service, isFirst: boolean): void {
+    this.#admissions.count(service, isFirst);
   }
 
   hold(row: Row): void {
@@ -149,10 +149,12 @@ export class KernelForwarding implements KernelPath {
     const admitted = gained[CONNECTIONS]!;
     this.admittedByPrograms += admitted;
     counts.admitted += admitted;
-    counts.scheduled += admitted;
+    const templated = number === NO_DESTINATION ? 0 : gained[TEMPLATED]!;
+    counts.templated += templated;
+    counts.scheduled += admitted - templated;
     counts.reused += gained[REUSED]!;
     counts.expired += gained[EXPIRED]!;
-    drops['new-connection-rate'] += gained[SHED]!;
+    if (number === NO_DESTINATION) drops['new-connection-rate'] += gained[SHED]!;
     const destination = destinations.all[number];
     if (!destination) return;
     for (const its of [destination.counters, destination.service.counters, total.counters])

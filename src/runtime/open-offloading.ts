@@ -21,8 +21,9 @@ import { existingPins, openPins, type Pins } from '../offload/pins.ts';
 import { forwarderCode } from '../offload/program.ts';
 import { ProgramTable } from '../offload/program-table.ts';
 import { SchedulerPrograms } from '../offload/schedule/loading.ts';
-import { ADMIT, FORWARD_ONCE } from '../offload/scratch.ts';
+import { ADMIT, FORWARD_ONCE, PERSIST } from '../offload/scratch.ts';
 import { ServiceMap } from '../offload/service-map.ts';
+import { templateCode } from '../offload/template.ts';
 import { loadSystem } from '../sys/system.ts';
 import { SystemCallError } from '../sys/system-call-error.ts';
 import { ProcessorCounters } from '../table/counters.ts';
@@ -72,6 +73,7 @@ export async function openOffloading(options: OffloadingOptions): Promise<Offloa
     opened.push(programs);
     programs.load(ADMIT, 'lvs_admit', admissionCode(parts));
     programs.load(FORWARD_ONCE, 'lvs_once', onePacketCode(parts));
+    programs.load(PERSIST, 'lvs_persist', templateCode(parts));
     const schedulers = new SchedulerPrograms(programs, parts);
     const code = forwarderCode(parts);
     const attachments = new Attachments(bpf, { hook, role: 'director', code, pins });
@@ -166,8 +168,9 @@ function opened(
   { processors, counted: records, clock }: { processors: number; counted: number; clock: SharedClock },
   adopted?: Adoption,
 ): OpenedTable {
-  const { homes: places, secrets } = table.table;
-  const arrays = kernelArrays(bpf, table.memory, { places, secrets, records, processors, clock });
+  const { homes: places, secrets, places: capacity } = table.table;
+  const sizes = { places, secrets, capacity, records, processors, clock };
+  const arrays = kernelArrays(bpf, table.memory, sizes);
   const clients = new ClientRoutes(arrays.clientMap);
   return { shared: { ...table, clients, records }, arrays, ...(adopted && { adopted }) };
 }

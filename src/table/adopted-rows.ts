@@ -2,6 +2,7 @@
 
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Row } from '../model/connection.ts';
+import type { ControlledRows } from './controls.ts';
 import { MAX_DESTINATIONS } from './destination-records.ts';
 import { HEAD, KIND, KIND_SHIFT, METHOD_BITS, NEAR, ROW_SHIFT_32, TRACK } from './layout.ts';
 import { MAPPED_WORD } from './packet-order.ts';
@@ -60,10 +61,7 @@ export class AdoptedRows extends Rows {
     const freed = this.#freeUnfinished();
     let repaired = this.#mendNear(mismatches);
     repaired += this.#rebuildAnnex();
-    assertFit(
-      this.adoptTemplates((row) => this.#isInUse(row)),
-      () => 'templates: a row is controlled by none in use',
-    );
+    repaired += await this.#countControlled();
     repaired += this.#count();
     return { rows: this.size, freed, repaired, hopUsers: this.#hopUsers };
   }
@@ -151,6 +149,7 @@ export class AdoptedRows extends Rows {
       if (this.words[at + CLIENT] !== client || this.track(row) !== track) continue;
       for (let home = Math.max(0, row - NEAR + 1); home <= row && home < this.homeCount; home++)
         this.#clearNear(home, row - home);
+      this.controls.clear(row);
       Atomics.store(this.words, at + CLIENT, KIND.FREE);
       freed++;
     }
@@ -189,6 +188,31 @@ export class AdoptedRows extends Rows {
     this.annex.adopt(rows.filter((row) => row >= this.annexStart));
     for (const row of rows) this.link(this.homeOf(row), row);
     return wrong;
+  }
+
+  /** Counts the rows that each row controls. Returns how many counts were wrong, and not because a program was at work. */
+  async #countControlled(): Promise<number> {
+    const rows: ControlledRows = {
+      isInUse: (row) => this.#isInUse(row),
+      isFree: (row) => this.words[(row << ROW_SHIFT_32) + CLIENT] === KIND.FREE,
+      isTemplate: (row) => this.isTemplateKind(this.kind(row)),
+      generation: (row) => this.generation(row),
+    };
+    const examine = (): ReadonlyMap<Row, number> => {
+      const differences = this.controls.examine(rows);
+      assertFit(differences !== undefined, () => 'templates: a row is controlled by none in use');
+      return differences!;
+    };
+    const found = examine();
+    if (found.size === 0) return 0;
+    await sleep(GRACE_MS);
+    let corrected = 0;
+    for (const [template, difference] of examine()) {
+      if (found.get(template) !== difference) continue;
+      this.controls.correct(template, difference);
+      corrected++;
+    }
+    return corrected;
   }
 
   /**

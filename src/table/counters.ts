@@ -7,9 +7,11 @@ const LONGS = COUNTERS_BYTES / 8;
 
 /** Index of the connections that took the place of older ones; the numbers before it are those of model/counters.ts. */
 export const REUSED = 5;
-/** Those of connections whose time was up when new ones took their rows, and of first packets that the valve dropped. */
+/** That of connections whose time was up when new ones took their rows. */
 export const EXPIRED = 6;
-export const SHED = 7;
+/** That of connections of a client's template; of record 0 that of first packets that the valve dropped. */
+export const TEMPLATED = 7;
+export const SHED = TEMPLATED;
 
 /** Adds what programs gained for a destination. */
 export type Gained = (destination: number, gained: Float64Array) => void;

@@ -8,7 +8,8 @@ import { MAX_TICK_MS, MIN_TICK_MS } from './ticks.ts';
 import { assertFit } from './unfit-memory.ts';
 
 /**
- * The layout before this one, which directors take over: it had no meters, nor the fields `passFrom` and `aliveAt`. Its
+ * The layout before this one, which directors take over: it had no meters, nor the fields `passFrom` and `aliveAt`, and no
+ * words of templates themselves (CONTROL). Its
  * programs work on the same rows and records meanwhile.
  */
 export const FORMER_LAYOUT = { version: 6, digest: '9d17fb20' } as const;

@@ -22,11 +22,11 @@ const ARRAYS: readonly RegionName[] = [
   'nextHops',
   'settings',
   'counters',
-  // Programs do not use these: they are kept for the next director.
   'templates',
+  // Programs do not use it: it is kept for the next director.
   'meters',
 ];
-/** Arrays that are made when they are needed. */
+/** Arrays that the former layout does not have, or not always. */
 const OPTIONAL_ARRAYS: readonly RegionName[] = ['templates', 'meters'];
 /** Arrays that grow have their full size from the start: programs are emitted for one map. */
 const FULL_BYTES: Partial<Record<RegionName, number>> = {

@@ -25,8 +25,17 @@
  * **Time.** A packet writes the tick into `seen`; its state decides `timeout`. A row is due when `timeout` ticks have passed
  * since `seen` (ticks.ts). The director reads the rows and ends those that are due: nothing is armed or canceled.
  *
- * **Other arrays.** What programs never read of a row lies in arrays by row number: the order of creation, the template, the
- * number of rows that it controls. Destinations, services, next hops and settings are records (record-layout.ts).
+ * **Templates.** A template's home is that of its client network, with a digest of the virtual endpoint for the port. The word
+ * of a row in `templates` says which row controls it, and the word of a template how many rows it controls: both are CONTROL.
+ * Programs find templates and make connections that they control: the word of the new row first, then one more in the word
+ * of the template, by a compare-exchange that expects the template's generation, then LIVE. The director alone makes and ends
+ * templates. It ends one by a compare-exchange of its word from a count of 0 to 0, without the template's bit, and of `track`
+ * after that: of a program that takes the template and a director that ends it, one fails. A template that is due while it
+ * controls rows gets more time. Who ends a connection takes it off its template's count, and it was counted until then: so the
+ * template of a row in use exists.
+ *
+ * **Other arrays.** What lookups do not read of a row lies in arrays by row number: the order of creation, the words of
+ * `templates`. Destinations, services, next hops and settings are records (record-layout.ts).
  */
 import { createHash } from 'node:crypto';
 import * as records from './record-layout.ts';
@@ -109,16 +118,29 @@ export const TRACK = {
   method: 6,
   /** All of its packets go up to the director. */
   UP: 1 << 9,
-  /** It belongs to a template, or controls other rows: programs neither recycle nor take it over. */
+  /** A template or another connection controls it, or it controls others: programs neither recycle nor take it over. */
   TEMPLATED: 1 << 10,
   /** The destination's port is the virtual port; without it, it is that of the destination's record. */
   SAME_PORT: 1 << 11,
-  /** Of a TEMPLATED row: the template is assured (src/director/path/tracking.ts), programs forward its packets. */
+  /** Of a TEMPLATED row: it has assured its template (src/director/path/tracking.ts). */
   ASSURED: 1 << 12,
   /** A message of another director made it. */
   SYNCED: 1 << 13,
   /** Shift of the generation, 8 bits. */
   generation: 24,
+} as const;
+
+/**
+ * The word of a row in `templates`, 4 bytes. Of a connection: the number of the row that controls it, plus 1; 0: none. Of a
+ * template: the bit TEMPLATE, the low bits of the row's generation, so that a program recognizes another template in the same
+ * row, and how many rows it controls. Of a place that is free: 0.
+ */
+export const CONTROL = {
+  TEMPLATE: 0x8000_0000 | 0,
+  /** Shift of the generation, and its bits. */
+  generation: 25,
+  generations: 0x3f,
+  COUNT: 0x1ff_ffff,
 } as const;
 
 /** Bits of the forwarding method in `track`. */
@@ -137,7 +159,7 @@ export const HEAD = {
 
 /** Identifies the layout: differs wherever any of the numbers above differs. */
 export function layoutDigest(): string {
-  const all = { NEAR, ROW_BYTES, ROW, KIND, TRACK, HEAD_BYTES, HEAD, records };
+  const all = { NEAR, ROW_BYTES, ROW, KIND, TRACK, CONTROL, HEAD_BYTES, HEAD, records };
   return createHash('sha256')
     .update(JSON.stringify(sorted(all)))
     .digest('hex')

@@ -48,9 +48,9 @@ export class Places extends RowFields {
     return this.annex.size;
   }
 
-  /** Bytes reserved for rows, their order, and the annex's bits. */
+  /** Bytes reserved for rows, their order and templates, and the annex's bits. */
   get bytes(): number {
-    return this.capacity * (ROW_BYTES + 4) + Math.ceil(this.homes.places / 8);
+    return this.capacity * (ROW_BYTES + 8) + Math.ceil(this.homes.places / 8);
   }
 
   /** Returns the first row of this home that lies at `from` or behind it; NONE if there is none. */

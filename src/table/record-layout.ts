@@ -269,9 +269,11 @@ export const COUNTERS = {
   reused: 40,
   /** Connections whose time was up, and whose rows new ones took. */
   expired: 48,
-  /** Of record 0: first packets that the valve dropped. */
-  shed: 56,
+  /** Those of `connections` that are of a client's template. */
+  templated: 56,
 } as const;
+/** What record 0, which is of no destination, has in place of `templated`: first packets that the valve dropped. */
+export const SHED_COUNTER = COUNTERS.templated;
 
 /** Records of destinations and of services with smaller numbers have meters that outlive the director. */
 export const METERED = 8192;

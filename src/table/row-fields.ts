@@ -1,6 +1,7 @@
 /** The fields of rows, by row number. What finds and places rows is in rows.ts. */
-import { type FiveTuple, NONE, type Row } from '../model/connection.ts';
+import type { FiveTuple, Row } from '../model/connection.ts';
 import type { Address } from '../wire/address.ts';
+import { Controls } from './controls.ts';
 import type { DestinationRecords } from './destination-records.ts';
 import { KIND, KIND_SHIFT, ROW, ROW_BYTES, ROW_SHIFT_16, ROW_SHIFT_32, TRACK } from './layout.ts';
 import type { Region, TableMemory } from './memory.ts';
@@ -49,19 +50,16 @@ export class RowFields {
   protected readonly halves: Uint16Array<ArrayBuffer>;
   /** When each row was made, in the order of all rows, modulo 2^32. */
   protected readonly orders: Int32Array<ArrayBuffer>;
-  readonly #memory: TableMemory;
-  /** Row + 1 that controls each row, and how many rows each row controls; made when the first one does. */
-  #templates: Int32Array<ArrayBuffer> | undefined;
-  #children: Int32Array<ArrayBuffer> | undefined;
+  protected readonly controls: Controls;
 
   constructor(memory: TableMemory, capacity: number, records: DestinationRecords) {
-    this.#memory = memory;
     this.capacity = capacity;
     this.records = records;
     const { buffer, offset } = memory.reserve('rows', capacity * ROW_BYTES);
     this.words = new Int32Array(buffer, offset, capacity << ROW_SHIFT_32);
     this.halves = new Uint16Array(buffer, offset, capacity << ROW_SHIFT_16);
     this.orders = wordsOf(memory.reserve('order', capacity * 4), capacity);
+    this.controls = new Controls(memory, capacity);
   }
 
   /** What the row is: a number of KIND, without WIDE. */
@@ -204,50 +202,29 @@ export class RowFields {
 
   /** The row that controls this one; NONE if there is none. */
   template(row: Row): Row {
-    return this.#templates === undefined ? NONE : this.#templates[row]! - 1;
+    return this.controls.template(row);
   }
 
   /** How many rows this one controls. */
   children(row: Row): number {
-    return this.#children === undefined ? 0 : this.#children[row]!;
+    return this.controls.children(row);
   }
 
-  /** Makes `template` control the row. Programs leave both to the director from now on. */
+  /** Makes `template` control the row. */
   control(row: Row, template: Row): void {
     this.setBits(row, TRACK.TEMPLATED, TRACK.TEMPLATED);
     this.setBits(template, TRACK.TEMPLATED, TRACK.TEMPLATED);
-    this.#templates ??= wordsOf(this.#memory.reserve('templates', this.capacity * 4), this.capacity);
-    this.#templates[row] = template + 1;
-    this.setChildren(template, this.children(template) + 1);
+    this.controls.add(row, template);
   }
 
   /** Sets how many rows this one controls. */
   setChildren(row: Row, count: number): void {
-    this.#children ??= wordsOf(this.#memory.reserve('children', this.capacity * 4), this.capacity);
-    this.#children[row] = count;
+    this.controls.setChildren(row, count);
   }
 
-  /** Takes over the templates of rows in use that another process has left, and counts their rows. Returns false for a bad one. */
-  protected adoptTemplates(isInUse: (row: Row) => boolean): boolean {
-    if (this.#memory.has?.('templates') !== true) return true;
-    const templates = wordsOf(this.#memory.reserve('templates', this.capacity * 4), this.capacity);
-    this.#templates = templates;
-    for (let row = 0; row < this.capacity; row++) {
-      const template = templates[row]! - 1;
-      if (template === NONE) continue;
-      if (!isInUse(row)) templates[row] = 0;
-      else if (template < 0 || template >= this.capacity || !isInUse(template)) return false;
-      else this.setChildren(template, this.children(template) + 1);
-    }
-    return true;
-  }
-
-  /** Ends what `control` began. */
-  release(row: Row): void {
-    const template = this.template(row);
-    if (template === NONE) return;
-    this.#templates![row] = 0;
-    this.#children![template] = this.#children![template]! - 1;
+  /** Sees that a template controls no rows from now on, so that it may end. Returns false if it controls some. */
+  closeTemplate(row: Row): boolean {
+    return this.controls.close(row);
   }
 
   /** Reports whether row `a` was made after row `b`. */

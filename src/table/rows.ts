@@ -160,6 +160,7 @@ export class Rows extends Places {
     if (row === NONE) return NONE;
     this.fill(row, ends, made);
     this.orders[row] = Atomics.add(this.head, ORDER, 1);
+    if (kind === KIND.TEMPLATE) this.controls.open(row, this.generation(row));
     this.link(home, row);
     if (kind === KIND.LIVE && this.#isTaken(row, home, client)) {
       this.unlink(home, row);
@@ -215,7 +216,7 @@ export class Rows extends Places {
     const kind = this.kind(row);
     if (kind < KIND.LIVE) throw new Error(`connection ${row}: removed twice`);
     if (kind === KIND.OPEN) this.#countOpen(-1);
-    this.release(row);
+    this.controls.release(row);
     this.unlink(this.homeOf(row), row);
     this.free(row);
     Atomics.sub(this.head, LIVE_COUNT, 1);

@@ -15,6 +15,7 @@ import { KernelMemory } from '../../src/offload/kernel-memory.ts';
 import { forwarderCode } from '../../src/offload/program.ts';
 import { scheduleCode } from '../../src/offload/schedule/program.ts';
 import { ServiceMap } from '../../src/offload/service-map.ts';
+import { templateCode } from '../../src/offload/template.ts';
 import { loadSystem } from '../../src/sys/system.ts';
 import { secretsFrom } from '../../src/table/homes.ts';
 import { HEAD_BYTES, NEAR, ROW_BYTES } from '../../src/table/layout.ts';
@@ -47,6 +48,7 @@ export async function programChecks(): Promise<Check[]> {
     ['forwarder', () => forwarderCode(parts(hook))],
     ['admission', () => admissionCode(parts(hook))],
     ['one packet', () => onePacketCode(parts(hook))],
+    ['template', () => templateCode(parts(hook))],
     ['hand-back', () => handBackCode(hook, interfaceMap(bpf).descriptor)],
     ['decapsulation', () => decapCode(hook, VIPS)],
     ...SCHEDULERS.map((scheduler): [string, () => Uint8Array] => [
@@ -71,6 +73,7 @@ function arrays(bpf: Bpf): Arrays {
   const memory = new KernelMemory(bpf);
   memory.reserve('rows', (PLACES + NEAR) * ROW_BYTES);
   memory.reserve('order', (PLACES + NEAR) * 4);
+  memory.reserve('templates', (PLACES + NEAR) * 4);
   memory.reserve('spilled', PLACES / 8);
   memory.reserve('head', HEAD_BYTES);
   memory.reserve('destinations', DESTINATION_BYTES);
@@ -79,7 +82,8 @@ function arrays(bpf: Bpf): Arrays {
   memory.reserve('settings', SETTINGS_BYTES);
   const clock = { tickMs: 4, shift: 0, offset: 0n };
   return kernelArrays(bpf, memory, {
-    ...{ places: PLACES, secrets: secretsFrom(1), records: RECORDS, processors: 1, clock },
+    ...{ places: PLACES, capacity: PLACES + NEAR, secrets: secretsFrom(1) },
+    ...{ records: RECORDS, processors: 1, clock },
   });
 }
 

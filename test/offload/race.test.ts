@@ -12,6 +12,7 @@ import { TAIL_CALL } from '../../src/ebpf/helper.ts';
 import * as bpf from '../../src/ebpf/instruction.ts';
 import { BpfMap } from '../../src/ebpf/map.ts';
 import { Program } from '../../src/ebpf/program.ts';
+import { NONE } from '../../src/model/connection.ts';
 import { admissionCode } from '../../src/offload/admit.ts';
 import { kernelArrays } from '../../src/offload/arrays.ts';
 import { ClientRoutes } from '../../src/offload/client-routes.ts';
@@ -20,9 +21,10 @@ import { KernelMemory } from '../../src/offload/kernel-memory.ts';
 import { forwarderCode } from '../../src/offload/program.ts';
 import { ProgramTable } from '../../src/offload/program-table.ts';
 import { scheduleCode } from '../../src/offload/schedule/program.ts';
-import { ADMIT } from '../../src/offload/scratch.ts';
+import { ADMIT, PERSIST } from '../../src/offload/scratch.ts';
 import { ServiceMap } from '../../src/offload/service-map.ts';
 import { serviceNumbers } from '../../src/offload/services.ts';
+import { templateCode } from '../../src/offload/template.ts';
 import { KernelForwarding } from '../../src/runtime/kernel-forwarding.ts';
 import { allocate } from '../../src/sys/memory.ts';
 import type { System } from '../../src/sys/system.ts';
@@ -39,6 +41,8 @@ import { sharedTable, sizesOf } from './shared-table.ts';
 const { R0, R1, R2, R3, R6, R7, R8, R9, B, W } = bpf;
 const SERVICE = 'tcp 192.0.2.80:80';
 const FIRST = '203.0.113.0:4000 > 192.0.2.80:80 TCP SYN DF';
+/** A client of the same network that is none of those that programs see. */
+const OUTSIDER = '203.0.113.255:4001 > 192.0.2.80:80 TCP SYN DF';
 const DESTINATIONS = [1, 2, 3, 4].map((n) => `10.0.0.${n}:80`);
 const CLIENT_NETWORK = 0xcb007100;
 
@@ -50,11 +54,15 @@ interface Crowd {
   readonly limit: number;
   /** Timeouts of connections, ticks; undefined: those of a director. */
   readonly timeout?: number;
+  /** All clients have one template, which ends when it has no connections. */
+  readonly persistent?: true;
 }
 /** Few clients, and more rows than they need. */
 const FEW: Crowd = { clients: 8, limit: 256 };
 /** More clients than rows, whose connections end soon, so that they take each other's rows. */
 const MANY: Crowd = { clients: 256, limit: 64, timeout: 1 };
+/** Clients that processors and the director take one template for, and let it go. */
+const ONE_TEMPLATE: Crowd = { clients: 32, limit: 256, persistent: true };
 const PROCESSORS = cpus().length;
 const SEED = 7;
 /** Runs of one system call, and seconds of a race. */
@@ -65,7 +73,9 @@ const EXCHANGE_OPCODE = bpf.ATOMIC | W | bpf.STX;
 const MAX_RACES = 8;
 /** What a race has to have done to say anything. */
 const MIN_ADMITTED = 1000;
+const MIN_TEMPLATED = 100;
 const MIN_ENDED = 20;
+const MIN_TEMPLATES = 5;
 /** The loopback device, by which packets of test runs come. */
 const INTERFACE = 1;
 const HOP = { ...LEFT, interfaceIndex: INTERFACE, vlan: 0, mtu: 1500, source: parseAddress('10.0.0.254')! };
@@ -166,7 +176,7 @@ function runInThread(system: System, program: Program, packet: Uint8Array): Prom
 /** Runs the programs on two processors, and ends connections meanwhile. Returns what is wrong afterwards. */
 async function race(
   change: (code: Uint8Array<ArrayBuffer>) => Uint8Array<ArrayBuffer>,
-  { clients: size, limit, timeout }: Crowd,
+  { clients: size, limit, timeout, persistent }: Crowd,
 ): Promise<string[]> {
   const b = kernel as Bpf;
   const memory = new KernelMemory(b);
@@ -176,7 +186,8 @@ async function race(
   const directed = new Directed({ ...shared });
   const { context } = directed.director;
   const forwarding = new KernelForwarding(directed.director, { ...shared, clients }, () => HOP);
-  directed.serve(SERVICE, DESTINATIONS, { scheduler: 'rr', method: 'nat' });
+  const persistence = persistent && { persistent: 300, persistencePrefix: 24 };
+  directed.serve(SERVICE, DESTINATIONS, { scheduler: 'rr', method: 'nat', ...persistence });
   await forwarding.review();
   const number = shared.nextHops.numberOf(HOP, HOP.source);
   for (let i = 0; i < size; i++) clients.learn(addressFromV4(CLIENT_NETWORK + i), INTERFACE, number);
@@ -187,6 +198,7 @@ async function race(
   const parts = { hook: xdp, arrays, upcall: { interfaceIndex: INTERFACE, services: services.descriptor } };
   using programs = new ProgramTable(b, 'xdp', arrays.programArray);
   programs.load(ADMIT, 'lvs_admit', change(admissionCode(parts)));
+  programs.load(PERSIST, 'lvs_persist', templateCode(parts));
   programs.load(SCHEDULER.rr, 'lvs_rr', scheduleCode('rr', parts));
   using known = new Program(b, { type: 'xdp', name: 'lvs_known', code: forwarderCode(parts) });
   using program = randomly(b, known, size);
@@ -199,10 +211,18 @@ async function race(
     isOver = true;
   });
   let ended = 0;
+  let templates = 0;
   const { table } = context;
   try {
     while (!isOver) {
-      for (const row of table.rows()) if (Math.random() < 1 / 8 && end(context, row)) ended++;
+      for (const row of table.rows()) {
+        const isTemplate = table.isTemplate(row);
+        if ((persistent || Math.random() < 1 / 8) && end(context, row) && !isTemplate) ended++;
+      }
+      if (persistent && ![...table.rows()].some((row) => table.isTemplate(row))) {
+        directed.receive(OUTSIDER);
+        templates++;
+      }
       await nextTurn();
     }
   } catch (error) {
@@ -212,7 +232,9 @@ async function race(
   await over;
   forwarding.collect(1);
   for (let i = 1; i <= DESTINATIONS.length; i++) forwarding.collect(i);
-  return faultsOf(context, ended, timeout !== undefined);
+  const faults = faultsOf(context, ended, timeout !== undefined);
+  if (persistent && templates < MIN_TEMPLATES) faults.push(`nothing to see: ${templates} templates`);
+  return faults;
 }
 
 /** Returns what is wrong in a table on which nothing works any more. `ended`: connections that the director ended. */
@@ -226,7 +248,21 @@ function faultsOf(
   const active = new Map<number, number>();
   const inactive = new Map<number, number>();
   let rows = 0;
+  let templates = 0;
+  const controlled = new Map<number, number>();
   for (const row of table.rows()) {
+    const template = table.template(row);
+    if (template !== NONE) controlled.set(template, (controlled.get(template) ?? 0) + 1);
+  }
+  for (const row of table.rows()) {
+    const count = controlled.get(row) ?? 0;
+    if (table.children(row) !== count)
+      faults.push(`row ${row}: controls ${table.children(row)}: not ${count}`);
+    if (table.isTemplate(row)) {
+      templates++;
+      continue;
+    }
+    if (controlled.has(row)) faults.push(`row ${row}: controls others, and is no template`);
     rows++;
     const { protocol, caddr, cport, vaddr, vport } = table.select(row);
     if (keys.has(caddr[3]!)) faults.push(`row ${row}: a second one of the client`);
@@ -237,7 +273,7 @@ function faultsOf(
     const of = table.isInactive(row) ? inactive : active;
     of.set(table.destination(row), (of.get(table.destination(row)) ?? 0) + 1);
   }
-  if (table.size !== rows) faults.push(`${table.size} counted: ${rows} rows`);
+  if (table.size !== rows + templates) faults.push(`${table.size} counted: ${rows + templates} rows`);
   for (const destination of destinations.all) {
     if (!destination) continue;
     const { index, activeConnections, inactiveConnections } = destination;
@@ -248,7 +284,12 @@ function faultsOf(
   const { admitted, reused, expired } = counts;
   const made = `${admitted} made: ${ended} ended, ${rows} left, ${reused} replaced, ${expired} gave way`;
   if (admitted !== ended + rows + reused + expired) faults.push(made);
-  if (admitted < MIN_ADMITTED || ended < MIN_ENDED || reused + expired === 0)
+  const isOneTemplate = counts.templated > 0;
+  if (
+    admitted < (isOneTemplate ? MIN_TEMPLATED : MIN_ADMITTED) ||
+    ended < MIN_ENDED ||
+    (!isOneTemplate && reused + expired === 0)
+  )
     faults.push(`nothing to see: ${made}`);
   if (isCrowded && expired < MIN_ENDED) faults.push(`too few gave way: ${made}`);
   return faults;
@@ -263,6 +304,10 @@ describe.skipIf(noKernel !== undefined)('two processors and the director', () =>
 
   test('make connections in rows of others whose time is up without losing one', async () => {
     expect(await race((code) => code, MANY)).toEqual([]);
+  }, 60_000);
+
+  test('make connections of a template that ends and is made again without losing one', async () => {
+    expect(await race((code) => code, ONE_TEMPLATE)).toEqual([]);
   }, 60_000);
 
   test('would count some twice if a replacement did not look whether the row has changed', async () => {

@@ -39,6 +39,7 @@ export const DESCRIPTORS = {
   scratch: 13,
   programs: 14,
   clients: 15,
+  templates: 16,
 } as const;
 /** Descriptor of the map of services, which programs send packets up by. */
 export const SERVICE_MAP = 3;
@@ -145,6 +146,7 @@ export function sharedTable<Memory extends TableMemory>(
 /** The numbers that a program is emitted for. jiffies are ticks here. */
 export const sizesOf = ({ table }: Pick<SharedTable, 'table'>, processors = 1): Sizes => ({
   places: table.homes,
+  capacity: table.places,
   secrets: table.secrets,
   records: RECORDS,
   processors,

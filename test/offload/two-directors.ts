@@ -8,8 +8,9 @@ import { admissionCode, onePacketCode } from '../../src/offload/admit.ts';
 import type { NextHop } from '../../src/offload/next-hops.ts';
 import { forwarderCode } from '../../src/offload/program.ts';
 import { scheduleCode } from '../../src/offload/schedule/program.ts';
-import { ADMIT, FORWARD_ONCE } from '../../src/offload/scratch.ts';
+import { ADMIT, FORWARD_ONCE, PERSIST } from '../../src/offload/scratch.ts';
 import { serviceNumbers, serviceValue } from '../../src/offload/services.ts';
+import { templateCode } from '../../src/offload/template.ts';
 import { KernelForwarding } from '../../src/runtime/kernel-forwarding.ts';
 import { SCHEDULER } from '../../src/table/record-layout.ts';
 import { SettingsRecord } from '../../src/table/settings-record.ts';
@@ -77,6 +78,8 @@ const OWN_ADDRESSES = ['192.0.2.81', '2001:db8::80'];
 export class Offloaded extends Alone {
   /** Packets that the program forwarded. */
   forwarded = 0;
+  /** What others do while programs handle a packet and read the clock, for the `reads`-th time. */
+  onClock: (reads: number) => void = () => {};
   /** Unknown neighbors. */
   readonly missing = new Set<string>();
   readonly #forwarding: KernelForwarding;
@@ -107,6 +110,7 @@ export class Offloaded extends Alone {
     this.#code = forwarderCode(parts);
     maps.programs.set(ADMIT, admissionCode(parts));
     maps.programs.set(FORWARD_ONCE, onePacketCode(parts));
+    maps.programs.set(PERSIST, templateCode(parts));
     for (const scheduler of SCHEDULERS)
       maps.programs.set(SCHEDULER[scheduler], scheduleCode(scheduler, parts));
     this.#forwarding = new KernelForwarding(this.director, shared, (to) => this.#hop(to));
@@ -158,9 +162,16 @@ export class Offloaded extends Alone {
   }
 
   #run(frame: Uint8Array): Outcome {
+    const jiffies = () => {
+      this.onClock(++reads);
+      return BigInt(Math.floor(this.now / TICK));
+    };
+    let reads = 0;
     const maps = {
       ...this.#maps.with(this.#memory, this.#services),
-      jiffies: BigInt(Math.floor(this.now / TICK)),
+      get jiffies() {
+        return jiffies();
+      },
     };
     const { result, packet, interfaceIndex } = interpret(this.#hook, this.#code, frame, maps);
     return outcomeOf(this.#hook, result, packet, interfaceIndex);

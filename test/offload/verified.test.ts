@@ -8,6 +8,7 @@ import { kernelArrays } from '../../src/offload/arrays.ts';
 import { KernelMemory } from '../../src/offload/kernel-memory.ts';
 import { forwarderCode } from '../../src/offload/program.ts';
 import { ServiceMap } from '../../src/offload/service-map.ts';
+import { templateCode } from '../../src/offload/template.ts';
 import { kernel } from '../support/ebpf/kernel.ts';
 import { MAX_VERIFIED, verifiedInstructions } from '../support/ebpf/verified.ts';
 import { HOOKS, noKernel, TAP } from './datapaths.ts';
@@ -21,6 +22,8 @@ describe.skipIf(noKernel !== undefined)(`at most ${MAX_VERIFIED} instructions ar
     ['admit, tc', 'tc', admissionCode],
     ['one packet, xdp', 'xdp', onePacketCode],
     ['one packet, tc', 'tc', onePacketCode],
+    ['template, xdp', 'xdp', templateCode],
+    ['template, tc', 'tc', templateCode],
   ] as const)('%s', (_name, hook, codeOf) => {
     const bpf = kernel as Bpf;
     const memory = new KernelMemory(bpf);
@@ -33,6 +36,7 @@ describe.skipIf(noKernel !== undefined)(`at most ${MAX_VERIFIED} instructions ar
       code: codeOf({ hook: HOOKS[hook], arrays, upcall }),
       attachType: hook === 'tc' ? ATTACH_TCX_INGRESS : 0,
     });
+
     expect(verifiedInstructions(bpf, program)).toBeLessThanOrEqual(MAX_VERIFIED);
   });
 });

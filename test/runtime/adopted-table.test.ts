@@ -131,6 +131,22 @@ test('templates keep their connections and end after them', async () => {
   expect(adopted.connections).toEqual(former.connections);
 });
 
+test.each([1, -1, 0x4000_0000, -0x7fff_ffff])(
+  'counts of templates that are wrong by %i are corrected',
+  async (by) => {
+    const { memory, former } = killed();
+    const { context } = former.director;
+    const template = [...context.table.rows()].find((row) => context.table.isTemplate(row))!;
+    const words = new Int32Array(memory.arrays.get('templates')!.buffer);
+    words[template]! += by;
+    const adopted = await next(memory.copy());
+    expect(adopted.director.context.table.children(template)).toBe(40);
+    words[template]! -= by;
+    for (const each of [adopted, former]) for (const seconds of [130, 400, 200]) each.wait(seconds);
+    expect(adopted.connections).toEqual(former.connections);
+  },
+);
+
 test('rows that a death left half made or half ended are freed, and counts are corrected', async () => {
   const { memory } = killed();
   const rows = memory.arrays.get('rows')!;

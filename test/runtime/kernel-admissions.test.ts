@@ -35,10 +35,12 @@ const tunnel = (type: 'gue' | 'gre'): Options => ({
 test.each<[string, string, readonly string[], Options]>([
   ['kernel', WEB, ['10.0.0.1:80'], {}],
   ['no-destination', WEB, ['10.0.0.1:80'], { weight: 0 }],
-  ['persistence', WEB, ['10.0.0.1:80'], { persistent: 60 }],
+  ['kernel', WEB, ['10.0.0.1:80'], { persistent: 60 }],
+  ['kernel', WEB, ['10.0.0.1:80'], { persistent: 60, scheduler: 'lblc' }],
+  ['engine', 'udp 192.0.2.80:5060', ['10.0.0.1:5060'], { persistent: 60, engine: 'sip' }],
   ['kernel', 'udp 192.0.2.80:53', ['10.0.0.1:53'], { ops: true }],
   ['protocol', 'sctp 192.0.2.80:80', ['10.0.0.1:80'], {}],
-  ['every-port', 'tcp 192.0.2.80:0', ['10.0.0.1:0'], { persistent: 60 }],
+  ['kernel', 'tcp 192.0.2.80:0', ['10.0.0.1:0'], { persistent: 60 }],
   ['mark', 'mark 7', ['10.0.0.1:80'], {}],
   ['scheduler', WEB, ['10.0.0.1:80'], { scheduler: 'lblc' }],
   ['long-list', WEB, Array.from({ length: 1025 }, (_, i) => `10.1.${i >> 8}.${i & 255}:80`), {}],
@@ -52,6 +54,14 @@ test.each<[string, string, readonly string[], Options]>([
   expect(directed.service(name).admission).toBe(admission);
 });
 
+test('a service of every port beside FTP, whose data connections may be meant, goes up', async () => {
+  const { directed, forwarding } = kernelDirected();
+  directed.serve('tcp 192.0.2.80:0', ['10.0.0.1:0'], { persistent: 60 });
+  directed.serve('tcp 192.0.2.80:21', ['10.0.0.1:21']);
+  await forwarding.review();
+  expect(directed.service('tcp 192.0.2.80:0').admission).toBe('every-port');
+});
+
 test('top and explain have the reason, and connections that the director admits are counted by it', async () => {
   const { directed, forwarding } = kernelDirected();
   directed.serve(WEB, ['10.0.0.1:80'], { persistent: 60 });
@@ -61,18 +71,18 @@ test('top and explain have the reason, and connections that the director admits 
     linesOf(
       directed.director.explain(packetOfLine(`203.0.113.1:4000 > 192.0.2.80:${port} TCP SYN`), directed.now),
     ).find((line) => line.startsWith('kernel path'));
-  expect(explained(80)).toBe(
-    'kernel path the process admits new connections of this service: the service is persistent',
-  );
-  expect(explained(443)).toBe('kernel path programs admit new connections of this service');
+  const admits = 'kernel path programs admit new connections of this service';
+  expect(explained(80)).toBe(`${admits}, the process the first one of each client`);
+  expect(explained(443)).toBe(admits);
   const lines = topLines(directed.director.snapshot(directed.now), new Date(0));
   expect(lines.filter((line) => line.startsWith('tcp')).map((line) => line.split('  ')[0])).toEqual([
-    'tcp 192.0.2.80:80 rr, by the process (persistence)',
+    'tcp 192.0.2.80:80 rr',
     'tcp 192.0.2.80:443 rr',
   ]);
   expect(forwarding.leftToDirector).toEqual({});
-  directed.receive('203.0.113.1:4000 > 192.0.2.80:80 SYN');
   directed.receive('203.0.113.1:4001 > 192.0.2.80:80 SYN');
+  expect(explained(80)).toBe(admits);
+  directed.receive('203.0.113.2:4001 > 192.0.2.80:80 SYN');
   // A packet that programs would have handled comes up for another reason.
   directed.receive('203.0.113.1:4000 > 192.0.2.80:443 SYN');
   directed.set('backup_only', 1);

@@ -43,7 +43,8 @@ export function linesOf({ packet, steps, verdict, error }: Explanation): string[
   const lines = [row('packet', packet)];
   const isKnown = steps.some((step) => step.step === 'found' && step.what === 'connection');
   if (!isKnown && verdict !== 'malformed') lines.push(row('connection', 'none'));
-  for (const step of steps) lines.push(...linesOfStep(step));
+  const isFirst = steps.some((step) => step.step === 'made' && step.what === 'template');
+  for (const step of steps) lines.push(...linesOfStep(step, isFirst));
   lines.push(row('verdict', `${verdict}: ${error ?? meaningOf(verdict)}`));
   return lines;
 }
@@ -51,7 +52,8 @@ export function linesOf({ packet, steps, verdict, error }: Explanation): string[
 const WIDTH = 12;
 const row = (name: string, text: string): string => `${name.padEnd(WIDTH)}${text}`;
 
-function linesOfStep(step: Step): string[] {
+/** `isFirst`: the packet makes the template of its client. */
+function linesOfStep(step: Step, isFirst: boolean): string[] {
   switch (step.step) {
     case 'mark':
       return [row('mark', step.mark === 0 ? 'no rule matches' : String(step.mark))];
@@ -60,7 +62,7 @@ function linesOfStep(step: Step): string[] {
     case 'template-given-up':
       return [row('template', 'a template exists, but its destination accepts no new connections')];
     case 'service':
-      return serviceLines(step);
+      return serviceLines(step, isFirst);
     case 'scheduler':
       return schedulerLines(step);
     case 'made':
@@ -84,20 +86,20 @@ function foundLines({ what, connection, fromClient }: Extract<Step, { step: 'fou
   return [row(what, `${ends.join(' -> ')}, ${state}, ${expires} s left${side}`)];
 }
 
-function serviceLines(step: Extract<Step, { step: 'service' }>): string[] {
+function serviceLines(step: Extract<Step, { step: 'service' }>, isFirst: boolean): string[] {
   const { service, near, asked, admission } = step;
   const name = service ? withName(step.name, formatService(service)) : 'none matches';
   const unasked = service && !asked ? ', but the packet does not begin a connection' : '';
   return [
     row('service', `${name}${unasked}`),
     ...near.map((miss) => row('', `not ${withName(miss.name, formatService(miss.service))}: ${miss.why}`)),
-    ...(asked && admission ? [row('kernel path', admissionText(admission))] : []),
+    ...(asked && admission ? [row('kernel path', admissionText(admission, isFirst))] : []),
   ];
 }
 
-const admissionText = (admission: Admission): string =>
+const admissionText = (admission: Admission, isFirst: boolean): string =>
   admission === 'kernel'
-    ? 'programs admit new connections of this service'
+    ? `programs admit new connections of this service${isFirst ? ', the process the first one of each client' : ''}`
     : `the process admits new connections of this service: ${UPCALL_REASONS[admission]}`;
 
 function schedulerLines(step: Extract<Step, { step: 'scheduler' }>): string[] {

@@ -17,6 +17,14 @@ import { Persistence } from './persistence.ts';
 /** Linux 6.1 accepts the unspecified address of IPv6, and not that of IPv4. */
 const mayBeClient = (address: Address): boolean => isOneHost(address) || sameAddress(address, ANY6);
 
+/** Where a new connection goes. */
+interface Selected {
+  readonly destination: RealDestination;
+  readonly dport: number;
+  /** It is the first one of a client of a persistent service. */
+  readonly isFirst: boolean;
+}
+
 /** Decides about packets of no connection. */
 export class Admission {
   readonly #core: Core;
@@ -46,7 +54,8 @@ export class Admission {
     const isForIt = service.mark !== 0 || vport === service.port;
     const destination = isForIt ? this.#schedule(service, arrival) : undefined;
     if (destination === undefined) return this.#refuse(service, arrival);
-    return this.#connect(service, destination, destination.port || vport, arrival);
+    const dport = destination.port || vport;
+    return this.#connect(service, { destination, dport, isFirst: false }, arrival);
   }
 
   /** Reports whether this attempt is one of those that drop_packet drops. */
@@ -74,7 +83,8 @@ export class Admission {
     if (!this.#persistence.select(service, arrival)) return 'engine-unparsable';
     let template = this.#persistence.find();
     let destination: RealDestination | undefined;
-    if (template === NONE) {
+    const isFirst = template === NONE;
+    if (isFirst) {
       destination = this.#schedule(service, arrival);
       if (destination === undefined) return this.#refuse(service, arrival);
       template = this.#persistence.create(service, destination);
@@ -85,7 +95,7 @@ export class Admission {
     }
     const { vport } = arrival;
     const dport = vport === service.port && destination.port !== 0 ? destination.port : vport;
-    const admitted = this.#connect(service, destination, dport, arrival);
+    const admitted = this.#connect(service, { destination, dport, isFirst }, arrival);
     if (typeof admitted === 'number') control(this.#core, admitted, template);
     table.touch(template, arrival.now);
     return admitted;
@@ -104,19 +114,19 @@ export class Admission {
     let template = this.#persistence.find(destination);
     if (template === NONE) template = this.#persistence.create(service, destination);
     if (template === NONE) return NONE;
-    const row = this.#connect(service, destination, destination.port, arrival);
+    const row = this.#connect(service, { destination, dport: destination.port, isFirst: false }, arrival);
     if (typeof row !== 'number') return NONE;
     control(this.#core, row, template);
     this.#core.table.touch(template, arrival.now);
     return row;
   }
 
-  #connect(service: Service, destination: RealDestination, dport: number, arrival: Arrival): Row | Verdict {
+  #connect(service: Service, { destination, dport, isFirst }: Selected, arrival: Arrival): Row | Verdict {
     const kind = service.options.ops && arrival.protocol === UDP ? ONE_PACKET : 0;
     const row = bind(this.#core, arrival, { destination, dport, kind, salt: 0 });
     if (row === NONE) return 'table-full';
     const { total, counts, kernelPath } = this.#core;
-    kernelPath.admitted(service);
+    kernelPath.admitted(service, isFirst);
     destination.counters[CONNECTIONS]!++;
     service.counters[CONNECTIONS]!++;
     total.counters[CONNECTIONS]!++;

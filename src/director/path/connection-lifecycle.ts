@@ -127,10 +127,12 @@ export function purge(core: Core, row: Row): void {
   if (!isTemplate || core.table.state(template) !== ASSURED) end(core, template);
 }
 
-/** Ends a row, and takes it off the counts of its destination. Reports false if a program of the kernel has ended or replaced it. */
+/** Ends a row, and takes it off the counts of its destination. Reports false if a program of the kernel has ended, replaced or taken it. */
 function release(core: Core, row: Row): boolean {
   const { table } = core;
   const isTemplate = table.isTemplate(row);
+  // A program may have made a connection of the template at this moment.
+  if (isTemplate && !table.closeTemplate(row)) return false;
   const generation = table.generation(row);
   // A packet may change the state meanwhile, and a program may give the row to another connection.
   for (;;) {
