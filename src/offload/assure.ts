@@ -75,7 +75,7 @@ export function assure(family: Family, arrays: Arrays, sender: Sender): Fragment
     and.imm(R1, TRACK.state),
     jeq.imm(R1, ASSURED, own),
     jge.imm(R1, TRACK.RECYCLE, done),
-    // While the row has the connection, the template is its own.
+    // As long as the row has the connection, it has this template.
     unlessSame(done),
     mov.reg(R1, R0),
     and.imm(R1, ~TRACK.state),

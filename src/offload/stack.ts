@@ -48,7 +48,7 @@ export const DUE = -232;
 /** Byte offset of the home of the row that gives way (8 bytes). */
 export const FORMER_HOME = -240;
 
-/* While a template is looked up, by a program of its own: client network and virtual address, and the row's first words. */
+/* While a template is looked up, by a separate program: client network and virtual address, and the row's first words. */
 
 export const NETWORK = -160;
 export const VIRTUAL = -176;

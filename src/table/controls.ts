@@ -91,7 +91,7 @@ export class Controls {
   }
 
   /**
-   * Examines what another process has left, and counts the rows of connections that control others. Mends words of places
+   * Examines what another process has left, and counts the rows of connections that control others. Corrects words of places
    * without a row, and of templates that were about to end. Returns the templates whose counts are wrong and stayed what they
    * are, with the difference: a program may be at work on them. Returns undefined if a row is controlled by none in use.
    */
