@@ -2,9 +2,14 @@
 import type { DestinationSnapshot, QuorumSnapshot } from '../model/snapshot.ts';
 import { duration } from './figures.ts';
 
-/** good: receives its share of connections. fair: receives fewer or none, as configured. bad: failed. */
+/**
+ * good: receives its share of connections. plain: the same, without a check. fair: receives fewer or none, as configured.
+ * bad: failed.
+ */
+export type Mood = 'good' | 'plain' | 'fair' | 'bad';
+
 export interface DestinationState {
-  readonly mood: 'good' | 'fair' | 'bad';
+  readonly mood: Mood;
   readonly word: string;
   readonly why?: string;
 }
@@ -43,5 +48,6 @@ export function stateOf(destination: DestinationSnapshot): DestinationState {
     return { mood: 'fair', word: 'replaced', ...why('quorum lost: sorry servers are in use', result) };
   if (weight === 0) return { mood: 'fair', word: 'quiesced', ...why('weight 0', result) };
   if (check?.state === 'growing') return { mood: 'fair', word: 'growing', ...why(since, result) };
+  if (!check) return { mood: 'plain', word: 'no check' };
   return { mood: 'good', word: 'up', ...why(result) };
 }

@@ -5,7 +5,8 @@ import { CONTENT_TYPE, exposition } from '../metrics/exposition.ts';
 import { packageFolder } from '../sys/package-folder.ts';
 import { SNAPSHOT_SCHEMA, snapshotText } from './api.ts';
 import { degradation, notReady, type Observed } from './observed.ts';
-import { page } from './page.ts';
+import { page, updateVersions } from './page.ts';
+import { PageVersions } from './page-versions.ts';
 
 /** Time for which one answer serves all requests, ms: frequent requests must not delay packets. */
 const FRESH_MS = 100;
@@ -19,6 +20,9 @@ export interface Answer {
 
 type Make = () => Answer | Promise<Answer>;
 
+/** Returns the answer to a request with this query. */
+export type Route = (query: URLSearchParams) => Promise<Answer>;
+
 export const TEXT = 'text/plain; charset=utf-8';
 const JSON_TYPE = 'application/json; charset=utf-8';
 
@@ -28,9 +32,10 @@ const ok = (type: string, body: readonly string[]): Answer => ({ status: 200, ty
 const asset = (name: string): string => readFileSync(join(packageFolder(), 'src/web/assets', name), 'utf8');
 
 /** Returns all resources except the event stream. */
-export function routesOf(observed: Observed): ReadonlyMap<string, () => Promise<Answer>> {
+export function routesOf(observed: Observed): ReadonlyMap<string, Route> {
+  const versions = new PageVersions();
   const routes: Readonly<Record<string, Make>> = {
-    '/': async () => ok('text/html; charset=utf-8', await page(observed)),
+    '/': async () => ok('text/html; charset=utf-8', await page(observed, versions)),
     '/page.css': () => ok('text/css; charset=utf-8', [asset('page.css')]),
     '/page.js': () => ok('text/javascript; charset=utf-8', [asset('page.js')]),
     '/metrics': async () =>
@@ -46,8 +51,32 @@ export function routesOf(observed: Observed): ReadonlyMap<string, () => Promise<
       return ok(TEXT, [limit === undefined ? 'ready\n' : `ready, but degraded: ${limit}\n`]);
     },
   };
-  return new Map(Object.entries(routes).map(([path, make]) => [path, shared(make)]));
+  const all = new Map<string, Route>(Object.entries(routes).map(([path, make]) => [path, shared(make)]));
+  all.set('/page.json', pageUpdates(observed, versions));
+  return all;
 }
+
+/** Returns the route of what browsers lack of the page. Browsers with the same version share an answer. */
+function pageUpdates(observed: Observed, versions: PageVersions): Route {
+  const render = shared(async () => {
+    await updateVersions(observed, versions);
+    return NOTHING;
+  });
+  let answers = new Map<string, Answer>();
+  let current = '';
+  return async (query) => {
+    await render();
+    if (current !== versions.token) answers = new Map();
+    current = versions.token;
+    const since = query.get('since') ?? '';
+    const key = versions.knows(since) ? since : '';
+    const known = answers.get(key) ?? ok(JSON_TYPE, [JSON.stringify(versions.since(key))]);
+    answers.set(key, known);
+    return known;
+  };
+}
+
+const NOTHING = ok(TEXT, []);
 
 function shared(make: Make): () => Promise<Answer> {
   let last: Promise<Answer> | undefined;

@@ -4,6 +4,7 @@ import { hostname } from 'node:os';
 import { LvsError } from '../model/errors.ts';
 import { Slice } from '../model/slice.ts';
 import { ClientSlots, hasBody, isAllowedHost, limitAnswer } from './client-guard.ts';
+import { acceptedEncoding, compress, type Encoding, isCompressible } from './compression.ts';
 import { EVENT_STREAM, EventStreams } from './event-stream.ts';
 import { PERIOD_MS } from './history.ts';
 import type { Observed } from './observed.ts';
@@ -103,12 +104,13 @@ function requestHandler(options: WebServerOptions, streams: EventStreams, slots:
     const end = (answer: Answer): void => {
       if (response.destroyed) return;
       limitAnswer(response, answerLimit);
-      send(answer, request.method === 'HEAD', response).catch(onError);
+      send(answer, encoding, request.method === 'HEAD', response).catch(onError);
     };
     const refuse = (status: number, text: string) => end({ status, type: TEXT, body: [text] });
     const path = pathOf(request.url ?? '');
-    const service = path === READINESS ? serviceOf(request.url ?? '') : undefined;
+    const service = path === READINESS ? (queryOf(request.url ?? '').get('service') ?? undefined) : undefined;
     const make = service === undefined ? routes.get(path) : () => serviceReadiness(options.observed, service);
+    const encoding = acceptedEncoding(request.headers['accept-encoding']?.toString());
     if (!PROBES.has(path) && !isAllowedHost(request.headers.host, hosts)) {
       response.setHeader('connection', 'close');
       refuse(
@@ -129,17 +131,42 @@ function requestHandler(options: WebServerOptions, streams: EventStreams, slots:
       else refuse(503, 'event stream: the limit of clients is reached\n');
     } else if (!make) refuse(404, paths);
     else
-      make().then(end, (error: unknown) => {
+      make(queryOf(request.url ?? '')).then(end, (error: unknown) => {
         onError(error);
         refuse(500, 'internal error\n');
       });
   };
 }
 
-/** Sends an answer as fast as the client reads it. Works in slices. */
-async function send({ status, type, body }: Answer, headOnly: boolean, response: ServerResponse) {
+/** Compressed bodies of answers, which several clients share. */
+const compressed = new WeakMap<Answer, Map<Encoding, Promise<readonly Buffer[]>>>();
+
+function compressedBody(answer: Answer, encoding: Encoding): Promise<readonly Buffer[]> {
+  const known = compressed.get(answer) ?? new Map<Encoding, Promise<readonly Buffer[]>>();
+  compressed.set(answer, known);
+  const body = known.get(encoding) ?? compress(answer.body, encoding);
+  known.set(encoding, body);
+  return body;
+}
+
+/** Sends an answer as fast as the client reads it, compressed if it accepts that. Works in slices. */
+async function send(
+  answer: Answer,
+  accepted: Encoding | undefined,
+  headOnly: boolean,
+  response: ServerResponse,
+): Promise<void> {
+  const encoding = isCompressible(answer.body) ? accepted : undefined;
+  const body = encoding === undefined ? answer.body : await compressedBody(answer, encoding);
+  if (response.destroyed) return;
   const length = body.reduce((sum, part) => sum + Buffer.byteLength(part), 0);
-  response.writeHead(status, { ...HEADERS, 'content-type': type, 'content-length': length });
+  response.writeHead(answer.status, {
+    ...HEADERS,
+    'content-type': answer.type,
+    'content-length': length,
+    vary: 'accept-encoding',
+    ...(encoding !== undefined && { 'content-encoding': encoding }),
+  });
   const slice = new Slice();
   for (const part of headOnly ? [] : body) {
     if (response.destroyed) return;
@@ -165,9 +192,7 @@ const drained = (response: ServerResponse): Promise<void> =>
 /** Returns the path without the query, and without the authority that a proxy may send (RFC 9112 section 3.2.2). */
 const pathOf = (url: string): string => url.replace(/^https?:\/\/[^/?]*/i, '').split('?')[0] || '/';
 
-/** Returns the service that a query names. */
-const serviceOf = (url: string): string | undefined =>
-  new URLSearchParams(url.split('?')[1] ?? '').get('service') ?? undefined;
+const queryOf = (url: string): URLSearchParams => new URLSearchParams(url.split('?')[1] ?? '');
 
 const READINESS = '/readyz';
 const EVENTS = '/api/v1/events';

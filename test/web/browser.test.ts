@@ -3,6 +3,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { browserMissing, openBrowser, pageProblems } from '../support/browser.ts';
 import { ObservedDirector, TLS, WEB } from '../support/observed.ts';
 import { Served } from '../support/served.ts';
+import { Site } from '../support/site.ts';
 
 test('the build and Chromium are available', ({ skip }) =>
   skip(browserMissing !== undefined, browserMissing));
@@ -45,7 +46,7 @@ describe.skipIf(browserMissing !== undefined)('the page in Chromium', () => {
     const observed = new ObservedDirector().serve(WEB, { '10.0.0.1': 3, '10.0.0.2': 1 });
     await shown(observed, async (page) => {
       const row = page.getByRole('row', { name: /10\.0\.0\.2:80/ });
-      await expect.poll(() => row.textContent()).toContain('up');
+      await expect.poll(() => row.textContent()).toContain('no check');
       await page.locator('#live', { hasText: 'live,' }).waitFor();
       await page.getByRole('region', { name: 'Destinations of tcp 192.0.2.1:80' }).focus();
       edit(observed, '10.0.0.2', 0);
@@ -63,7 +64,7 @@ describe.skipIf(browserMissing !== undefined)('the page in Chromium', () => {
     await shown(
       observed,
       async (page) => {
-        expect(await page.getByRole('row', { name: /10\.0\.0\.1:80/ }).textContent()).toContain('up');
+        expect(await page.getByRole('row', { name: /10\.0\.0\.1:80/ }).textContent()).toContain('no check');
         expect(await page.getByText('as of').textContent()).toBe('as of');
       },
       { javaScriptEnabled: false },
@@ -81,7 +82,7 @@ describe.skipIf(browserMissing !== undefined)('the page in Chromium', () => {
     await page.getByText('no answer since').waitFor();
     edit(observed, '10.0.0.1', 0);
     await using _another = await Served.open({ port }, observed);
-    await page.getByText('quiesced').waitFor();
+    await page.getByRole('row').getByText('quiesced').waitFor();
     await page.locator('#live', { hasText: 'live,' }).waitFor();
     await page.close();
   });
@@ -107,7 +108,7 @@ describe.skipIf(browserMissing !== undefined)('the page in Chromium', () => {
       async (page, observed) => {
         edit(observed, '10.0.0.1', 0);
         await page.clock.runFor(20_000);
-        await page.getByText('quiesced').waitFor();
+        await page.getByRole('row').getByText('quiesced').waitFor();
         await page.locator('#live', { hasText: 'live,' }).waitFor();
       },
     ));
@@ -117,7 +118,7 @@ describe.skipIf(browserMissing !== undefined)('the page in Chromium', () => {
       () => new Promise(() => {}),
       async (page) => {
         await page.locator('#live', { hasText: 'live,' }).waitFor();
-        await page.route('**/', (route) => route.fulfill({ status: 504, body: 'no answer' }));
+        await page.route('**/page.json*', (route) => route.fulfill({ status: 504, body: 'no answer' }));
         await page.clock.runFor(20_000);
         await page.getByText('no answer since').waitFor();
       },
@@ -165,6 +166,112 @@ describe.skipIf(browserMissing !== undefined)('the page in Chromium', () => {
     });
   });
 
+  /** Returns the names of the services that are visible, in their order. */
+  const visible = (page: Page) => page.locator('#list > details:visible h3').allTextContents();
+
+  test('filters, sorts and opens services of a large site, also by keyboard and after a reload', async () => {
+    const site = new Site(40, 20);
+    await site.tick();
+    await shown(site, async (page) => {
+      await page.locator('#live', { hasText: 'live,' }).waitFor();
+      // Problems first: the service without a server, those with a failed one, the rest in the order of the file.
+      expect((await visible(page)).slice(0, 3)).toEqual(['tcp 192.0.2.18:443', 'web', 'api']);
+      expect(await page.locator('#list > details[open]').count()).toBe(0);
+      expect(await page.getByRole('status').textContent()).toMatch(/^1 of 40 services without a server, /);
+
+      await page.keyboard.press('/');
+      await page.keyboard.type('shop node7 up');
+      expect(await visible(page)).toEqual(['shop2', 'shop3']);
+      expect(await page.locator('tbody tr:visible').count()).toBe(2);
+      expect(await page.locator('#found').textContent()).toBe('2 of 40 services, 2 servers');
+      await page.keyboard.press('Escape');
+      expect(await visible(page)).toHaveLength(40);
+
+      await page.getByLabel('Sort').selectOption('order');
+      expect((await visible(page)).slice(0, 4)).toEqual(['web', 'api', 'mail', 'dns']);
+      await page.getByLabel('Show').selectOption('no check');
+      expect(await visible(page)).toHaveLength(5);
+      await page.reload();
+      await page.locator('#live', { hasText: 'live,' }).waitFor();
+      expect(await visible(page)).toHaveLength(5);
+      expect(await page.getByLabel('Sort').inputValue()).toBe('order');
+      await page.getByLabel('Show').selectOption('all');
+
+      const mail = page.locator('#list > details', { has: page.locator('h3', { hasText: /^mail$/ }) });
+      await mail.locator('summary').focus();
+      await page.keyboard.press('Enter');
+      await mail.getByRole('row', { name: '10.1.0.20:8443' }).waitFor();
+      await site.tick();
+      site.events.add(new Date(0), 'info', 'edited', {});
+      await page.locator('#events').getByText('edited').waitFor();
+      expect(await page.locator('#list > details[open] h3').allTextContents()).toEqual(['mail']);
+      expect(await page.evaluate('document.activeElement.nodeName')).toBe('SUMMARY');
+      await page.getByRole('button', { name: 'Expand all' }).click();
+      expect(await page.locator('#list > details[open]').count()).toBe(40);
+      await page.getByRole('button', { name: 'Collapse all' }).click();
+      await page.locator('#problems').getByRole('link', { name: 'api' }).click();
+      await page.locator('#list > details[open] h3').waitFor();
+      expect(await page.locator('#list > details[open] h3').allTextContents()).toEqual(['api']);
+    });
+  });
+
+  test('lists events of one cause as one, which opens', async () => {
+    await shown(new Site(12, 4), async (page) => {
+      const group = page.locator('#events ol > li', { hasText: '12 times' });
+      expect(await group.locator('summary').textContent()).toContain(
+        'destination: 10.1.0.4:8443, destination-name: node4, cause: http check',
+      );
+      await group.locator('summary').click();
+      expect(await group.locator('li:visible').count()).toBe(12);
+    });
+  });
+
+  test('shows all of a server on a phone', async () => {
+    const site = new Site(3, 4);
+    await site.tick();
+    await shown(
+      site,
+      async (page) => {
+        await page.locator('#live', { hasText: 'live,' }).waitFor();
+        const cut = await page.evaluate(
+          `[...document.querySelectorAll('#list *')].filter((e) => e.getBoundingClientRect().right > innerWidth && e.checkVisibility() && !e.closest('thead')).map((e) => e.outerHTML.slice(0, 80))`,
+        );
+        expect(cut).toEqual([]);
+        expect(await page.getByRole('row', { name: 'node2' }).first().isVisible()).toBe(true);
+      },
+      { viewport: { width: 360, height: 740 } },
+    );
+  });
+
+  test('loads itself again when another version of the director answers', async () => {
+    const observed = new ObservedDirector().serve(WEB, { '10.0.0.1': 3 });
+    await shown(observed, async (page) => {
+      await page.locator('#live', { hasText: 'live,' }).waitFor();
+      observed.around = { ...observed.around, version: '9.9.9' };
+      observed.events.add(new Date(0), 'info', 'edited', {});
+      await page.locator('body[data-build="9.9.9"]').waitFor();
+    });
+  });
+
+  test('never runs what names, messages and events contain', async () => {
+    const observed = new ObservedDirector().serve(WEB, { '10.0.0.1': 1 });
+    const attack = '"><img src=x onerror="window.hurt=1"><script>window.hurt=1</script><!--';
+    await shown(observed, async (page, served) => {
+      await page.locator('#live', { hasText: 'live,' }).waitFor();
+      observed.names.set('tcp 192.0.2.1:80', attack).set('10.0.0.1:80', attack);
+      observed.checks.set('10.0.0.1', { type: 'http', state: 'down', since: 1, message: attack, weight: 1 });
+      for (const n of [1, 2])
+        observed.events.add(new Date(0), 'error', attack, { cause: attack, service: `${attack}${n}` });
+      await page.locator('#events').getByText('2 times').waitFor();
+      const query = `filter=${encodeURIComponent(attack)}&sort=__proto__&show=constructor`;
+      await page.goto(`${served.url('/')}?${query}#s-${attack}%`);
+      await page.locator('#live', { hasText: 'live,' }).waitFor();
+      expect(await page.locator('h3').textContent()).toBe(attack);
+      expect(await page.locator('img').count()).toBe(0);
+      expect(await page.evaluate('window.hurt')).toBeUndefined();
+    });
+  });
+
   test('shows 2 services with 2,000 destinations', async () => {
     const observed = new ObservedDirector();
     const addresses = Array.from({ length: 1000 }, (_, i) => `10.0.${i >> 8}.${i & 255}`);
@@ -175,7 +282,7 @@ describe.skipIf(browserMissing !== undefined)('the page in Chromium', () => {
       await page.locator('#live', { hasText: 'live,' }).waitFor();
       edit(observed, '10.0.3.231', 0);
       observed.events.add(new Date(0), 'info', 'edited', {});
-      await page.getByText('quiesced').waitFor();
+      await page.getByRole('row').getByText('quiesced').waitFor();
     });
   });
 });

@@ -2,9 +2,14 @@ import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import type { Snapshot } from '../../src/model/snapshot.ts';
 import { stateOf } from '../../src/web/destination-state.ts';
+import { groupsOf } from '../../src/web/event-groups.ts';
+import { Events } from '../../src/web/events.ts';
 import { escaped, html } from '../../src/web/html.ts';
 import { page } from '../../src/web/page.ts';
-import { MARK, ObservedDirector, WEB } from '../support/observed.ts';
+import { PageVersions } from '../../src/web/page-versions.ts';
+import { stateOfService } from '../../src/web/service-state.ts';
+import { MARK, ObservedDirector, TLS, WEB } from '../support/observed.ts';
+import { Site } from '../support/site.ts';
 
 const textOf = async (observed: ObservedDirector) => (await page(observed)).join('');
 
@@ -16,10 +21,10 @@ test('the page shows services, destinations with their state and the reason', as
   const text = await textOf(observed);
   expect(text).toContain('tcp 192.0.2.1:80');
   expect(text).toContain('wlc, persistent 300 s');
-  expect(text).toMatch(/10\.0\.0\.1:80<\/th><td><span class="state">up</);
+  expect(text).toMatch(/10\.0\.0\.1:80<\/th><td><span class="state">no check</);
   expect(text).toMatch(/10\.0\.0\.2:80<\/th><td><span class="state">quiesced<\/span> <small>weight 0</);
   expect(text).toContain('for 1 min 15 s; http check: status 500');
-  expect(text).toContain('<title>1 down: lvs-director</title>');
+  expect(text).toContain('<title>1 destination down: lvs-director</title>');
 });
 
 test('the page shows the state of VRRP instances', async () => {
@@ -113,5 +118,94 @@ test('the page is sent in parts, one for each service', async () => {
     observed.serve({ protocol: 'tcp', address: '192.0.2.1', port }, { '10.0.0.1': 1, '10.0.0.2': 1 });
   const parts = await page(observed);
   expect(parts.length).toBeGreaterThan(30);
-  expect(parts.join('').match(/<section class="service"/g)).toHaveLength(30);
+  expect(parts.join('').match(/<details class="service /g)).toHaveLength(30);
+});
+
+test('a service without a check, with a failed server, and without any are distinct', () => {
+  const observed = new ObservedDirector().serve(WEB, { '10.0.0.1': 1, '10.0.0.2': 0, '10.0.0.3': 1 });
+  const stateNow = () => {
+    const { word, rank, accepting, total, why } = stateOfService(observed.snapshot().services[0]!);
+    return [word, rank, accepting, total, why];
+  };
+  const down = { type: 'http', state: 'down', since: 1, message: '', weight: 1 } as const;
+  expect(stateNow()).toEqual(['reduced', 2, 2, 3, '1 quiesced']);
+  observed.checks.set('10.0.0.2', down);
+  expect(stateNow()).toEqual(['impaired', 1, 2, 3, '1 down']);
+  for (const address of ['10.0.0.1', '10.0.0.3'])
+    observed.director.apply(
+      {
+        op: 'edit-destination',
+        service: WEB,
+        destination: { address, port: 80 },
+        options: { method: 'nat', weight: 0 },
+      },
+      0,
+    );
+  expect(stateNow()).toEqual(['no server', 0, 0, 3, '2 quiesced, 1 down']);
+  const [service] = new ObservedDirector().serve(TLS, { '10.0.0.1': 1 }).snapshot().services;
+  expect(stateOfService(service!).word).toBe('no check');
+  expect(stateOfService({ ...service!, destinations: [] })).toMatchObject({ word: 'no server', rank: 0 });
+});
+
+test('a service without a server is not ready on the page, and comes first', async () => {
+  const observed = new ObservedDirector().serve(WEB, { '10.0.0.1': 1 }).serve(TLS, { '10.0.0.1': 0 });
+  const text = await textOf(observed);
+  expect(text).toContain('<title>1 of 2 services without a server: lvs-director</title>');
+  expect(text).toMatch(/role="status" class="bad">1 of 2 services without a server</);
+  expect(text.indexOf('id="s-tcp-192.0.2.1:443"')).toBeLessThan(text.indexOf('id="s-tcp-192.0.2.1:80"'));
+});
+
+test('a failure in several services is one problem', async () => {
+  const text = await textOf(new Site(12, 4));
+  const problems = /<section id="problems".*?<\/section>/s.exec(text)![0];
+  expect(problems.match(/<li/g)).toHaveLength(1);
+  expect(problems).toMatch(
+    /<b>node4<\/b> in 10 services: .*, and 6 more<small>http check: connection refused/,
+  );
+});
+
+test('events of one cause within a minute are a group, the newest first', () => {
+  const events = new Events();
+  const add = (second: number, event: string, fields: Record<string, string>) =>
+    events.add(new Date(second * 1000), 'warning', event, fields);
+  add(0, 'check-down', { service: 'a', destination: 'x', cause: 'refused' });
+  add(1, 'check-down', { service: 'b', destination: 'x', cause: 'refused' });
+  add(2, 'check-down', { service: 'c', destination: 'x', cause: 'timeout' });
+  add(3, 'check-down', { service: 'c', destination: 'x', cause: 'refused' });
+  add(90, 'check-down', { service: 'd', destination: 'x', cause: 'refused' });
+  const groups = groupsOf(events.latest, 10).map(({ events: its, common }) => [
+    its.map(({ id }) => id),
+    common,
+  ]);
+  expect(groups).toEqual([
+    [[5], { service: 'd', destination: 'x', cause: 'refused' }],
+    [[1, 2, 4], { destination: 'x', cause: 'refused' }],
+    [[3], { service: 'c', destination: 'x', cause: 'timeout' }],
+  ]);
+});
+
+test('an update has the changed parts only; an unknown version gets all of them', () => {
+  const versions = new PageVersions();
+  const record = (...texts: string[]) =>
+    versions.update(texts.map((text) => ({ id: text[0]!, html: html`${text}` })));
+  record('a1', 'b1');
+  const first = versions.token;
+  record('a1', 'b2', 'c1');
+  expect(versions.since(first)).toEqual({
+    version: versions.token,
+    order: ['a', 'b', 'c'],
+    parts: { b: 'b2', c: 'c1' },
+  });
+  record('c1');
+  const last = versions.since(first);
+  expect([last.order, last.parts]).toEqual([['c'], { c: 'c1' }]);
+  const same = versions.token;
+  record('c1');
+  expect(versions.token).toBe(same);
+  expect(versions.since(same).parts).toEqual({});
+  for (const token of ['', 'x', 'x-1', `${first}9999999`, '__proto__', `${first.split('-')[0]}--1`])
+    expect([token, versions.knows(token)]).toEqual([token, false]);
+  expect(versions.since('other-1').parts).toEqual({ c: 'c1' });
+  for (let i = 0; i < 100; i++) record(`c${i}`);
+  expect(versions.knows(first)).toBe(false);
 });

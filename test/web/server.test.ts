@@ -1,9 +1,13 @@
 import { Ajv2020 } from 'ajv/dist/2020.js';
 import { describe, expect, test } from 'vitest';
 import { LvsError } from '../../src/model/errors.ts';
+import { summaryDocument } from '../../src/web/api.ts';
+import { acceptedEncoding } from '../../src/web/compression.ts';
+import type { PageUpdate } from '../../src/web/page-versions.ts';
 import { MAX_CLIENTS } from '../../src/web/server.ts';
 import { MARK, ObservedDirector, surroundings, WEB } from '../support/observed.ts';
 import { Served } from '../support/served.ts';
+import { Site } from '../support/site.ts';
 
 test.each([
   ['/', 'text/html'],
@@ -264,4 +268,72 @@ describe('the Host header', () => {
     const { received } = served.raw('GET /healthz HTTP/1.0\r\nhost: attacker.example\r\n\r\n');
     expect(await received).toMatch(/^HTTP\/1\.1 200 /);
   });
+});
+
+test.each([
+  [undefined, undefined],
+  ['', undefined],
+  ['identity', undefined],
+  ['gzip', 'gzip'],
+  ['gzip, deflate, br, zstd', 'br'],
+  ['br;q=0.5, gzip', 'gzip'],
+  ['br;q=0, gzip;q=0', undefined],
+  ['*', 'br'],
+  ['*;q=0, gzip', 'gzip'],
+  ['GZIP;q=1.0', 'gzip'],
+  ['gzip;q=x', undefined],
+  [`${'a,'.repeat(1000)}gzip`, undefined],
+])('a client that accepts %j gets %s', (header, encoding) => {
+  expect(acceptedEncoding(header)).toBe(encoding);
+});
+
+test.each(['/', '/metrics', '/api/v1/snapshot', '/page.json'])(
+  '%s has the same content with each encoding',
+  async (path) => {
+    await using served = await Served.open({}, new Site(5, 5));
+    const plain = await served.get(path, { headers: { 'accept-encoding': 'identity' } });
+    const text = await plain.text();
+    expect([plain.headers.get('content-encoding'), plain.headers.get('vary')]).toEqual([
+      null,
+      'accept-encoding',
+    ]);
+    for (const encoding of ['gzip', 'br']) {
+      const headers = { 'accept-encoding': encoding };
+      const answer = await served.get(path, { headers });
+      expect(answer.headers.get('content-encoding')).toBe(encoding);
+      expect(Number(answer.headers.get('content-length'))).toBeLessThan(text.length / 3);
+      expect(await answer.text()).toBe(text);
+      const head = await served.get(path, { method: 'HEAD', headers });
+      expect([head.headers.get('content-encoding'), await head.text()]).toEqual([encoding, '']);
+    }
+  },
+);
+
+test('a refresh of 40 services with 20 servers each, whose figures all change, has less than 60 kB', async () => {
+  const site = new Site(40, 20);
+  for (let i = 0; i < 60; i++) await site.tick();
+  await using served = await Served.open({}, site);
+  const token = /data-version="([^"]+)"/.exec(await served.text('/'))![1]!;
+  await site.tick();
+  const length = async (encoding: string) => {
+    const answer = await served.get(`/page.json?since=${token}`, {
+      headers: { 'accept-encoding': encoding },
+    });
+    return Number(answer.headers.get('content-length'));
+  };
+  const summary = JSON.stringify(summaryDocument(site)).length;
+  expect((await length('gzip')) + summary).toBeLessThan(60_000);
+  expect((await length('br')) + summary).toBeLessThan(60_000);
+});
+
+test('browsers with the same version share an update, and nothing is resent that has not changed', async () => {
+  await using served = await Served.open({}, new Site(3, 3));
+  const token = /data-version="([^"]+)"/.exec(await served.text('/'))![1]!;
+  const answers = await Promise.all(
+    Array.from({ length: 20 }, () => served.text(`/page.json?since=${token}`)),
+  );
+  expect(new Set(answers).size).toBe(1);
+  expect(JSON.parse(answers[0]!).parts).toEqual({});
+  const all = JSON.parse(await served.text('/page.json?since=%00%ff&since=x')) as PageUpdate;
+  expect(Object.keys(all.parts)).toEqual(all.order);
 });

@@ -1,11 +1,17 @@
-/** The script of the status page: fetches the page after each event, and updates what differs. */
+/** The script of the status page: fetches what has changed, filters, sorts, and remembers what is open. */
 
 (() => {
+  const byId = (id) => document.getElementById(id);
+  const list = byId('list');
+
   // Unchanged nodes are kept, so that focus, selection and scroll positions are kept, too.
+  /** What the script sets itself. */
+  const isOwn = (element, name) => name === 'hidden' || (name === 'open' && element.nodeName === 'DETAILS');
   const attributes = (from, to) => {
-    for (const { name } of [...to.attributes]) if (!from.hasAttribute(name)) to.removeAttribute(name);
+    for (const { name } of [...to.attributes])
+      if (!from.hasAttribute(name) && !isOwn(to, name)) to.removeAttribute(name);
     for (const { name, value } of from.attributes)
-      if (to.getAttribute(name) !== value) to.setAttribute(name, value);
+      if (to.getAttribute(name) !== value && !isOwn(to, name)) to.setAttribute(name, value);
   };
   const change = (to, from) => {
     if (to.nodeType !== from.nodeType || to.nodeName !== from.nodeName)
@@ -16,13 +22,178 @@
     }
     if (to.isEqualNode(from)) return;
     attributes(from, to);
-    const news = [...from.childNodes];
-    while (to.childNodes.length > news.length) to.lastChild.remove();
-    const olds = [...to.childNodes];
+    changeChildren(to, [...from.childNodes]);
+  };
+  /** Elements with an ID remain themselves when others come before them. */
+  const changeChildren = (to, news) => {
+    const ids = new Set(news.map(({ id }) => id).filter(Boolean));
+    const known = new Map([...to.children].filter(({ id }) => ids.has(id)).map((child) => [child.id, child]));
     for (const [i, node] of news.entries()) {
-      if (olds[i]) change(olds[i], node);
-      else to.append(node.cloneNode(true));
+      const old = to.childNodes[i];
+      const same = known.get(node.id);
+      if (same) {
+        if (old !== same) to.insertBefore(same, old);
+        change(same, node);
+      } else if (!old || known.has(old.id) || node.id) to.insertBefore(node.cloneNode(true), old ?? null);
+      else change(old, node);
     }
+    while (to.childNodes.length > news.length) to.lastChild.remove();
+  };
+
+  // Which services are open: as the server proposes, until a click or a key decides.
+  const KEY = 'lvs-director-open';
+  let chosen = {};
+  try {
+    chosen = JSON.parse(sessionStorage.getItem(KEY) ?? '{}');
+  } catch {
+    // Storage is not available.
+  }
+  const choose = (id, isOpen) => {
+    chosen[id] = isOpen;
+    try {
+      sessionStorage.setItem(KEY, JSON.stringify(chosen));
+    } catch {
+      // It lasts as long as the page, then.
+    }
+  };
+  const proposed = new Map();
+  const services = () => [...list.children];
+  const isFiltering = () => byId('filter').value.trim() !== '';
+  const openOf = ({ id }) => chosen[id] ?? proposed.get(id) ?? false;
+  for (const { id, open } of services()) proposed.set(id, open);
+
+  // Each word of the filter must occur in the service, or in the service and one of its servers.
+  const textOf = (element) => element.textContent.toLowerCase();
+  const SHOWN = {
+    '': () => true,
+    problems: ({ dataset }) => Number(dataset.rank) < 3,
+    'no-check': (service) => service.querySelector('.plain') !== null || service.classList.contains('plain'),
+  };
+  const filter = () => {
+    const words = byId('filter').value.toLowerCase().split(/\s+/).filter(Boolean);
+    const isShown = SHOWN[byId('show').value] ?? SHOWN[''];
+    let count = 0;
+    let servers = 0;
+    for (const service of services()) {
+      const left = words.filter((word) => {
+        const [title, health] = service.querySelectorAll('summary > .title, summary > .health');
+        return !`${textOf(title)} ${textOf(health)}`.includes(word);
+      });
+      let matching = 0;
+      for (const row of service.querySelectorAll('tbody tr')) {
+        const text = left.length > 0 ? `${textOf(row.cells[0])} ${textOf(row.cells[1])}` : '';
+        row.hidden = !left.every((word) => text.includes(word));
+        if (!row.hidden) matching++;
+      }
+      service.hidden = !isShown(service) || (left.length > 0 && matching === 0);
+      if (!service.hidden) {
+        count++;
+        servers += matching;
+      }
+      const isOpen = (left.length > 0 && !service.hidden) || openOf(service);
+      if (service.open !== isOpen) service.open = isOpen;
+    }
+    byId('none').hidden = count > 0;
+    const isAll = words.length === 0 && byId('show').value === '';
+    const found = isAll ? '' : `${count} of ${list.children.length} services, ${servers} servers`;
+    if (byId('found').textContent !== found) byId('found').textContent = found;
+  };
+
+  const number = (name) => (service) => Number(service.dataset[name]);
+  const KEYS = {
+    '': (a, b) => number('rank')(a) - number('rank')(b),
+    order: () => 0,
+    name: (a, b) => a.dataset.name.localeCompare(b.dataset.name, 'en', { numeric: true }),
+    new: (a, b) => number('new')(b) - number('new')(a),
+    traffic: (a, b) => number('traffic')(b) - number('traffic')(a),
+  };
+  const sort = () => {
+    const key = KEYS[byId('sort').value] ?? KEYS[''];
+    const wanted = services().sort((a, b) => key(a, b) || number('order')(a) - number('order')(b));
+    // The service that has the focus stays in the document, because moving it would lose the focus.
+    const focused = wanted.findIndex((service) => service.contains(document.activeElement));
+    for (let i = focused - 1; i >= 0; i--)
+      if (wanted[i].nextElementSibling !== wanted[i + 1]) list.insertBefore(wanted[i], wanted[i + 1]);
+    for (let i = Math.max(focused, 0) + (focused < 0 ? 0 : 1); i < wanted.length; i++) {
+      const before = i === 0 ? list.firstElementChild : wanted[i - 1].nextElementSibling;
+      if (before !== wanted[i]) list.insertBefore(wanted[i], before);
+    }
+  };
+
+  // The query of the address keeps filter and order for a reload, and for others.
+  const CONTROLS = ['filter', 'show', 'sort'];
+  const query = new URLSearchParams(location.search);
+  for (const id of CONTROLS) {
+    const value = query.get(id) ?? '';
+    if (id === 'filter' || value in (id === 'show' ? SHOWN : KEYS)) byId(id).value = value;
+    byId(id).addEventListener('input', () => {
+      const next = new URLSearchParams();
+      for (const each of CONTROLS) if (byId(each).value !== '') next.set(each, byId(each).value);
+      history.replaceState(null, '', `${next.size > 0 ? `?${next}` : location.pathname}${location.hash}`);
+      sort();
+      filter();
+    });
+  }
+  byId('tools').hidden = false;
+  list.addEventListener('click', ({ target }) => {
+    const service = target.closest('summary')?.parentElement;
+    // Its state changes after this event.
+    if (service?.parentElement === list) choose(service.id, !service.open);
+  });
+  const openAll = (isOpen) => () => {
+    for (const service of services()) if (!service.hidden) choose(service.id, isOpen);
+    filter();
+  };
+  byId('expand').addEventListener('click', openAll(true));
+  byId('collapse').addEventListener('click', openAll(false));
+  // A link to a service opens it.
+  const goTo = () => {
+    const service = services().find(
+      ({ id }) => `#${id}` === location.hash || `#${encodeURI(id)}` === location.hash,
+    );
+    if (!service) return;
+    choose(service.id, true);
+    service.hidden = false;
+    service.open = true;
+    service.scrollIntoView();
+  };
+  addEventListener('hashchange', goTo);
+  document.addEventListener('click', ({ target }) => {
+    if (target.closest?.('#problems a')) setTimeout(goTo);
+  });
+  document.addEventListener('keydown', (event) => {
+    const isTyping = ['INPUT', 'SELECT', 'TEXTAREA'].includes(document.activeElement?.nodeName);
+    if (event.key === '/' && !isTyping && !event.ctrlKey && !event.altKey && !event.metaKey) {
+      event.preventDefault();
+      byId('filter').focus();
+    } else if (event.key === 'Escape' && document.activeElement === byId('filter') && isFiltering()) {
+      byId('filter').value = '';
+      byId('filter').dispatchEvent(new Event('input'));
+    }
+  });
+  sort();
+  filter();
+  if (location.hash.startsWith('#s-')) goTo();
+
+  const parser = new DOMParser();
+  const update = ({ version, order, parts }) => {
+    const ids = new Set(order);
+    for (const service of services()) if (!ids.has(service.id)) service.remove();
+    for (const id of ['problems', 'hidden']) if (!ids.has(id)) byId(id)?.remove();
+    const texts = Object.values(parts).join('');
+    const news = parser.parseFromString(`<body>${texts}</body>`, 'text/html').body;
+    for (const element of [...news.children]) {
+      const known = byId(element.id);
+      if (element.id.startsWith('s-')) proposed.set(element.id, element.open);
+      if (known) change(known, element);
+      else if (element.id === 'problems') byId('overview').after(element);
+      else if (element.id === 'hidden') byId('none').after(element);
+      else list.append(element);
+    }
+    document.body.dataset.version = version;
+    document.title = byId('head').dataset.title;
+    sort();
+    filter();
   };
 
   // A director that hangs, or a proxy in front of it, may never respond.
@@ -38,13 +209,16 @@
     }
     busy = true;
     try {
-      const answer = await fetch('/', { cache: 'no-store', signal: AbortSignal.timeout(TIMEOUT_MS) });
+      const { version } = document.body.dataset;
+      const answer = await fetch(`/page.json?since=${encodeURIComponent(version)}`, {
+        cache: 'no-store',
+        signal: AbortSignal.timeout(TIMEOUT_MS),
+      });
       if (!answer.ok) throw new Error(answer.statusText);
-      const page = new DOMParser().parseFromString(await answer.text(), 'text/html');
-      document.title = page.title;
-      for (const part of ['header', 'main', 'footer'])
-        change(document.querySelector(`body > ${part}`), page.querySelector(`body > ${part}`));
+      update(await answer.json());
       live(true);
+      // Another version of the director has another script.
+      if (byId('head').dataset.build !== document.body.dataset.build) location.reload();
     } catch {
       live(false);
     }
@@ -55,7 +229,7 @@
     }
   };
   const live = (is) => {
-    document.getElementById('live').textContent = is ? 'live,' : 'no answer since';
+    byId('live').textContent = is ? 'live,' : 'no answer since';
     document.body.classList.toggle('stale', !is);
   };
 
