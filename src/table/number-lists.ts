@@ -1,8 +1,7 @@
 /** Lists of destinations' numbers, which programs read while the director changes them. */
 import type { TableMemory } from './memory.ts';
-import { LIST_ENTRY_BYTES, MAX_LIST_ENTRIES } from './record-layout.ts';
+import { LIST_BLOCK, LIST_ENTRY_BYTES, MAX_LIST_ENTRIES } from './record-layout.ts';
 
-const SHORTEST = 8;
 const FIRST_ENTRIES = 1024;
 /** Each list has room for this many versions: one that programs read, and one to be written. */
 const VERSIONS = 2;
@@ -73,6 +72,7 @@ export class NumberLists {
     }
     const first = room.first + room.version * room.entries;
     this.entries.set(numbers, first);
+    this.entries.fill(0, first + numbers.length, first + Math.ceil(numbers.length / LIST_BLOCK) * LIST_BLOCK);
     this.#rooms.set(first, room);
     return { first, count: numbers.length };
   }
@@ -97,7 +97,7 @@ export class NumberLists {
   }
 
   #roomFor(count: number): Room | undefined {
-    let entries = SHORTEST;
+    let entries = LIST_BLOCK;
     while (entries < count) entries *= 2;
     const free = this.#free.get(entries)?.pop();
     if (free !== undefined) return free;

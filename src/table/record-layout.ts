@@ -162,6 +162,8 @@ export const SERVICE_FLAGS = {
 export const MAX_LISTED = 1024;
 /** Bytes of an entry of `lists`: a destination's number. */
 export const LIST_ENTRY_BYTES = 2;
+/** Programs read lists by blocks of this many entries: those behind the last destination are 0. */
+export const LIST_BLOCK = 16;
 /** Entries of all lists and tables together, a power of two; the director selects for services without room. */
 export const MAX_LIST_ENTRIES = 2 ** 22;
 

@@ -2,7 +2,6 @@
 import {
   add,
   at,
-  DW,
   type Fragment,
   jeq,
   jge,
@@ -11,94 +10,77 @@ import {
   type Label,
   load,
   lsh,
+  mov,
   mul,
   R1,
   R2,
-  R3,
   R4,
-  R5,
-  store,
   W,
 } from '../../ebpf/instruction.ts';
 import { DESTINATION } from '../../table/record-layout.ts';
 import {
-  COUNT,
-  clearWalk,
-  type Listed,
-  loadWalk,
-  MEASURE,
-  NUMBER,
-  PICKED,
-  RECORD,
-  type Selection,
-  STATE,
-  selectVisited,
-  unlessEligible,
-  visitor,
-  WEIGHT,
-  walk,
-} from './walk.ts';
+  BEST,
+  BEST_WEIGHT,
+  COMPARED,
+  COMPARED_WEIGHT,
+  type Comparison,
+  compare,
+  comparer,
+} from './compare.ts';
+import { type Listed, loadWalk, PICKED, type Selection } from './walk.ts';
 
-/** Loads into r4 256 * active + inactive connections. Clobbers r5. */
+/** The load of the destination that is compared. */
+const LOAD = R4;
+
+/** Loads 256 * active + inactive connections, and loses the record. */
 const overhead: Fragment = [
-  load(W, R4, RECORD, DESTINATION.active),
-  lsh.imm(R4, 8),
-  load(W, R5, RECORD, DESTINATION.inactive),
-  add.reg(R4, R5),
+  load(W, LOAD, COMPARED, DESTINATION.active),
+  lsh.imm(LOAD, 8),
+  load(W, R1, COMPARED, DESTINATION.inactive),
+  add.reg(LOAD, R1),
 ];
 
-/** Loads into r4 the active connections, including the new one. */
-const expectedDelay: Fragment = [load(W, R4, RECORD, DESTINATION.active), add.imm(R4, 1)];
+const active: Fragment = load(W, LOAD, COMPARED, DESTINATION.active);
+/** Loads the active connections, including the new one. */
+const expectedDelay: Fragment = [active, add.imm(LOAD, 1)];
 
-/** Jumps to `next` unless the load in r4 is less than that of the destination selected before. Clobbers r1. */
-const unlessLess = (next: Label): Fragment => [load(DW, R1, STATE, MEASURE), jge.reg(R4, R1, next)];
+/** Jumps to `next` unless the load is less than the best one. */
+const unlessLess = (next: Label): Fragment => jge.reg(LOAD, BEST, next);
 
-/**
- * Jumps to `next` unless the load in r4 is less for the weight in r3 than that of the destination selected before. Clobbers
- * r1 and r2.
- */
+/** Jumps to `next` unless the load is less for its weight than the best one. Clobbers r1 and r2. */
 const unlessLessForWeight = (next: Label): Fragment => [
-  load(DW, R1, STATE, MEASURE),
-  mul.reg(R1, R3),
-  load(DW, R2, STATE, WEIGHT),
-  mul.reg(R2, R4),
+  mov.reg(R1, BEST),
+  mul.reg(R1, COMPARED_WEIGHT),
+  mov.reg(R2, BEST_WEIGHT),
+  mul.reg(R2, LOAD),
   jle.reg(R1, R2, next),
 ];
 
-/** `measure` loads the load of the visited destination into r4; it may use r5 and select the destination. */
-function least(arrays: Listed, measure: Fragment, unlessBetter: (next: Label) => Fragment): Selection {
+function least(arrays: Listed, better: Comparison['better'], worst: number): Selection {
   const visit = Symbol('visit');
-  const better = Symbol('better');
+  const comparison = { worst, better, measure: LOAD };
   return {
-    select: (none) => [
-      clearWalk(arrays, PICKED, MEASURE, WEIGHT),
-      loadWalk(R1, COUNT),
-      walk(visit),
-      loadWalk(R1, PICKED),
-      jeq.imm(R1, 0, none),
-    ],
-    functions: visitor(arrays, visit, [], (next) => [
-      unlessEligible(next),
-      measure,
-      load(DW, R1, STATE, PICKED),
-      jeq.imm(R1, 0, better),
-      unlessBetter(next),
-      at(better, store(DW, STATE, PICKED, NUMBER)),
-      store(DW, STATE, MEASURE, R4),
-      store(DW, STATE, WEIGHT, R3),
-    ]),
+    select: (none) => [compare(arrays, visit, comparison), loadWalk(R1, PICKED), jeq.imm(R1, 0, none)],
+    functions: comparer(arrays, visit, comparison),
   };
 }
 
-export const lc = (arrays: Listed): Selection => least(arrays, overhead, unlessLess);
-export const wlc = (arrays: Listed): Selection => least(arrays, overhead, unlessLessForWeight);
-export const sed = (arrays: Listed): Selection => least(arrays, expectedDelay, unlessLessForWeight);
+/** As a number without a sign, more than every load. */
+const MOST = -1;
+/** Any load for no weight is more than every other load for its weight. */
+const ANY = 1;
+
+export const lc = (arrays: Listed): Selection => least(arrays, (next) => [overhead, unlessLess(next)], MOST);
+export const wlc = (arrays: Listed): Selection =>
+  least(arrays, (next) => [overhead, unlessLessForWeight(next)], ANY);
+export const sed = (arrays: Listed): Selection =>
+  least(arrays, (next) => [expectedDelay, unlessLessForWeight(next)], ANY);
+
 /** Selects the first idle destination, otherwise as sed does. */
 export const nq = (arrays: Listed): Selection => {
-  const busy = Symbol('busy');
-  return least(
-    arrays,
-    [load(W, R4, RECORD, DESTINATION.active), jne.imm(R4, 0, busy), selectVisited, at(busy, add.imm(R4, 1))],
-    unlessLessForWeight,
-  );
+  const better: Comparison['better'] = (next, select) => {
+    const busy = Symbol('busy');
+    return [active, jne.imm(LOAD, 0, busy), select, at(busy, add.imm(LOAD, 1)), unlessLessForWeight(next)];
+  };
+  return least(arrays, better, ANY);
 };

@@ -35,7 +35,8 @@ import {
   W,
 } from '../../ebpf/instruction.ts';
 import { SERVICE } from '../../table/record-layout.ts';
-import { heaviestOf, walkHeaviest } from './heaviest.ts';
+import { compare, comparer } from './compare.ts';
+import { HEAVIEST } from './heaviest.ts';
 import {
   COUNT,
   clearWalk,
@@ -162,7 +163,7 @@ export function wrr(arrays: Listed): Selection {
       walkTurn(arrays, visit),
       loadWalk(R1, PICKED),
       jne.imm(R1, 0, found),
-      walkHeaviest(arrays, visitHeaviest),
+      compare(arrays, visitHeaviest, HEAVIEST),
       nextLevel(none),
       setWalk(START, 0),
       loadWalk(R2, COUNT),
@@ -179,7 +180,7 @@ export function wrr(arrays: Listed): Selection {
       Array.from({ length: ATTEMPTS }, () => attempt(none)),
       at(done, mov.imm(R0, 0)),
     ],
-    functions: [turnOf(arrays, visit), heaviestOf(arrays, visitHeaviest)],
+    functions: [turnOf(arrays, visit), comparer(arrays, visitHeaviest, HEAVIEST)],
   };
 }
 

@@ -155,10 +155,6 @@ export const selectVisited: Fragment = [store(DW, STATE, PICKED, NUMBER), mov.im
 export const unlessEligible = (next: Label): Fragment => [
   load(W, R3, RECORD, DESTINATION.weight),
   jeq.imm(R3, 0, next),
-  unlessOverloaded(next),
-];
-
-export const unlessOverloaded = (next: Label): Fragment => [
   load(W, R1, RECORD, DESTINATION.overloaded),
   jne.imm(R1, 0, next),
 ];
