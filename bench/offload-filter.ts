@@ -21,6 +21,7 @@ const rule = (protocol: PortRule['protocol'], hosts: PortRule['hosts']): PortRul
   last: protocol === 'any' ? 65_535 : 80,
   hosts,
   affinity: 'single',
+  stickiness: 0,
   weights: new Map(),
   priorities: [],
 });
@@ -37,17 +38,17 @@ export function filtered(bpf: Bpf, rounds: number): Record<keyof typeof PACKETS,
   const array = (valueSize: number, entries: number) =>
     new BpfMap(bpf, { type: 'array', keySize: 4, valueSize, entries });
   using accepts = array(PLACES, 2);
-  using lease = array(8, 1);
+  using times = array(24, 1);
   using counters = array(8 * COUNTERS.length, 1);
-  const end = Buffer.alloc(8);
+  const end = Buffer.alloc(24);
   end.writeBigUInt64LE(FOREVER_NS);
-  lease.update(new Uint8Array(4), end);
+  times.update(new Uint8Array(4), end);
   const code = filterCode({
     cluster: { addresses: ['192.0.2.80'], rules: [rule('tcp', 'multiple'), rule('any', 'single')] },
     seed: 1,
     maps: {
       accepts: accepts.descriptor,
-      lease: lease.descriptor,
+      times: times.descriptor,
       counters: counters.descriptor,
     },
     clusterMac: new Uint8Array(6),

@@ -290,7 +290,7 @@ export class Watch implements Disposable {
 }
 
 /** Runs a probe. An exception, such as for a path that HTTP cannot express, is a failed check. */
-async function observationOf(probe: Probe, target: Target, signal: AbortSignal): Promise<Observation> {
+export async function observationOf(probe: Probe, target: Target, signal: AbortSignal): Promise<Observation> {
   try {
     const observation = await probe(target, signal);
     return { ...observation, message: observation.message.replace(UNPRINTABLE, '\ufffd') };

@@ -1,5 +1,6 @@
 /** The part of the schema of lvs.yaml that describes a cluster without a director. */
 import { AFFINITIES, MAC_MODES, MAX_HOSTS, MAX_RULES, MAX_WEIGHT, RULE_HOSTS } from '../model/nlb.ts';
+import { check } from './check-schema.ts';
 import { DEVICE } from './device-names.ts';
 
 const weight = {
@@ -12,6 +13,13 @@ const affinity = {
   enum: AFFINITIES,
   description:
     'Which connections one host accepts: those of an address and port (none), of an address (single), or of a network, /24 or /64 (network). Default single.',
+} as const;
+const stickiness = {
+  type: 'integer',
+  minimum: 0,
+  maximum: 86_400,
+  description:
+    'Seconds after its last packet for which a client stays with its host when the shares change. Default 0: until its connections end.',
 } as const;
 const ports = {
   description: 'A port, or first-last.',
@@ -51,6 +59,12 @@ const rule = {
         'multiple: all hosts share new connections by their weights; single: the first host of priorities that runs; disabled: packets are dropped. Default multiple.',
     },
     affinity,
+    stickiness,
+    check: {
+      ...check,
+      description:
+        'How each host checks its own service; while it is down, the host takes no new connections of the rule.',
+    },
     weights: { type: 'object', additionalProperties: weight, description: 'Weights by server.' },
     priorities: {
       type: 'array',
@@ -107,6 +121,7 @@ export const cluster = {
       description: "true: a host's weights fall with the load of its machine, in steps. Default false.",
     },
     affinity,
+    stickiness,
     hosts: { type: 'array', minItems: 1, maxItems: MAX_HOSTS, items: host, description: 'The servers.' },
     rules: {
       type: 'array',

@@ -1,5 +1,7 @@
 /** A cluster without a director: servers that share addresses, each accepting its part of the clients. */
 
+import type { Check } from './check.ts';
+
 export const MAC_MODES = ['unicast', 'multicast', 'igmp'] as const;
 export type MacMode = (typeof MAC_MODES)[number];
 
@@ -35,6 +37,10 @@ export interface PortRule {
   readonly last: number;
   readonly hosts: RuleHosts;
   readonly affinity: Affinity;
+  /** Seconds without packets after which a client may go to another host that owns its place by then; 0: at once. */
+  readonly stickiness: number;
+  /** How each host checks its own service. */
+  readonly check?: Check;
   /** Weights by host id, 0 to MAX_WEIGHT. */
   readonly weights: ReadonlyMap<number, number>;
   /** Host ids, the preferred one first (single). */

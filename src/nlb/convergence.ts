@@ -6,11 +6,12 @@
  * coordinator's heartbeat permits it, which is after all members reported the phase before:
  *
  *   PREPARED   the view is known, and nothing changes yet: a slow or lost heartbeat leaves no place without owner
- *   RELEASED   the view is in force: the host has given up the places that are another host's
- *   SERVING    the host has taken its places
+ *   RELEASED   the view is in force: the host gives up the places that are another host's, a period later
+ *   SERVING    the host takes its places
  *
- * Safety: a host accepts no places but its own in the view in force, so two hosts with the same epoch never share one.
- * A place is taken after all members released it. Hosts that left the view have stopped before: the coordinator waits
+ * Safety: each heartbeat states how long the sender still accepts places of others. A host takes its places when it has
+ * received this of all members, and when that time has passed since it received it, so the sender has stopped before. The
+ * fastest of several heartbeats counts, so a place has no owner for less than a heartbeat travels. Hosts that left the view have stopped before: the coordinator waits
  * `lossTime` after their last heartbeat, and they stop `leaseTime` after the last one that was confirmed. No clocks are
  * compared; only their rates must agree. A segment that is cut leaves each part with a cluster of its hosts.
  */
@@ -27,6 +28,7 @@ import {
   sameEpoch,
   type View,
 } from './heartbeat.ts';
+import { type GroupsByRule, type HandOver, OwnPlaces } from './own-places.ts';
 import { leaseTime, lossTime, Peers, type Timing } from './peers.ts';
 import { Twin } from './twin.ts';
 
@@ -39,6 +41,8 @@ export interface ConvergenceOptions extends Timing {
   readonly weights: readonly number[];
   /** Returns the id of the owner of each place, by port rule; 0: none. The same for the same members on all hosts. */
   readonly assign: (members: readonly Member[]) => readonly Uint8Array[];
+  /** Returns the groups that had clients lately, of rules with stickiness. */
+  readonly recent: (now: number) => GroupsByRule;
 }
 
 /** A view that this host follows, with its owners. */
@@ -59,18 +63,16 @@ export interface ConvergenceStatus {
   readonly peers: readonly Heartbeat[];
 }
 
-/** Periods in which a new coordinator must have made a view after the old one was lost. */
-const GRACE_PERIODS = 2;
 /** Periods for which a host may serve without a call of `tick`, whatever others have confirmed. */
 const LEASE_PERIODS = 2;
 /** Heartbeats during a change are sent so many times as often. */
 const URGENT_RATE = 4;
+/** Periods for which a host accepts places of others after it announced that it gives them up. */
+const LEAD_PERIODS = 1;
 
 export class Convergence {
-  /** 1 for places whose new connections this host accepts, by port rule. */
-  readonly accepts: readonly Uint8Array[];
-  /** Changes whenever `accepts` has changed. */
-  revision = 0;
+  /** The places whose new connections this host accepts. */
+  readonly places: OwnPlaces;
   readonly #options: ConvergenceOptions;
   readonly #peers: Peers;
   readonly #twin: Twin;
@@ -89,6 +91,8 @@ export class Convergence {
   #inForce: Held | undefined;
   /** Heartbeats sent since the view in force was released. */
   #sentInForce = 0;
+  /** The hand-over by which the places were taken. */
+  #taken: HandOver | undefined;
   #orphanedAt: number | undefined;
   #isUrgent = false;
   /** The last call of `tick` came too late. */
@@ -103,14 +107,15 @@ export class Convergence {
     this.#peers = new Peers(this.#self(), options);
     this.#twin = new Twin(lossTime(options));
     this.#coordinator = new Coordinator(options);
-    this.accepts = options.assign([]).map(({ length }) => new Uint8Array(length));
+    const none = options.assign([]).map(({ length }) => new Uint8Array(length));
+    this.places = new OwnPlaces(options.id, none);
   }
 
   get status(): ConvergenceStatus {
     return {
       state: this.#state,
       view: this.#inForce?.view,
-      isConverged: this.#inForce !== undefined && this.#held?.phase === SERVING,
+      isConverged: this.#inForce !== undefined && this.#held?.phase === SERVING && this.places.isSettled,
       owners: this.#inForce?.owners ?? [],
       peers: this.#peers.all().map(({ beat }) => beat),
     };
@@ -157,7 +162,7 @@ export class Convergence {
     return !this.#isListening(now) && this.#isDue(now);
   }
 
-  /** Returns the heartbeat to send now. What `accepts` has lost must be in effect before it is sent. */
+  /** Returns the heartbeat to send now. What `places` has lost must be in effect before it is sent. */
   heartbeat(now: number): Heartbeat {
     this.#sequence++;
     this.#sentAt = now;
@@ -177,6 +182,8 @@ export class Convergence {
       ...(this.#held && { held: { epoch: this.#held.view.epoch, phase: this.#held.phase } }),
       ...(this.#inForce && { inForce: this.#inForce.view.epoch }),
       ...(led && { led }),
+      ends: Math.max(0, Math.ceil(this.places.endsAt - now)),
+      kept: this.places.kept,
     };
   }
 
@@ -211,6 +218,7 @@ export class Convergence {
 
   #step(now: number): void {
     this.#peers.expire(now);
+    this.places.settle(now);
     this.#setState(this.#stateNow(now));
     if (this.#state !== 'active' || this.#isListening(now)) return;
     const mutual = this.#peers.mutual(this.#options.configuration).map(({ beat }) => beat);
@@ -220,8 +228,11 @@ export class Convergence {
     );
     if (lowest && lowest.id < this.#options.id) {
       this.#coordinator.resign();
-      this.#follow(lowest);
+      this.#follow(lowest, now);
     } else this.#coordinate(mutual, now);
+    this.#takePlaces(now);
+    if (this.#inForce && this.places.giveUp(this.#inForce.owners, this.#options.recent, now))
+      this.#isUrgent = true;
     this.#leaveOrphanedView(mutual, now);
   }
 
@@ -249,8 +260,7 @@ export class Convergence {
   #drop(): void {
     this.#coordinator.resign();
     if (!this.#held && !this.#inForce) return;
-    for (const places of this.accepts) places.fill(0);
-    this.revision++;
+    this.places.clear();
     this.#held = undefined;
     this.#inForce = undefined;
     this.#orphanedAt = undefined;
@@ -262,47 +272,56 @@ export class Convergence {
 
   #coordinate(mutual: readonly Heartbeat[], now: number): void {
     const received = this.#peers.all().map(({ beat }) => beat.id);
-    const isAnnounced = this.#sentInForce > 0;
     const inForce = this.#inForce?.view;
-    const situation = { self: this.#self(), inForce, counter: this.#counter, mutual, received, isAnnounced };
-    this.#coordinator.step(situation, now);
+    const isAnnounced = this.#sentInForce > 0;
+    const [self, counter, startedAt] = [this.#self(), this.#counter, this.#startedAt];
+    this.#coordinator.step({ self, inForce, counter, mutual, received, startedAt, isAnnounced }, now);
     const { led } = this.#coordinator;
-    if (led) this.#enter(led.view, led.phase);
+    if (led) this.#enter(led.view, led.phase, now);
   }
 
-  #follow({ led }: Heartbeat): void {
+  #follow({ led }: Heartbeat, now: number): void {
     if (!led || !isMember(led.view, this.#self())) return;
     const { epoch } = led.view;
     if (epoch.counter > this.#counter || sameEpoch(this.#held?.view.epoch, epoch))
-      this.#enter(led.view, led.phase);
+      this.#enter(led.view, led.phase, now);
   }
 
-  /** Enters a view, or its next phase if `phase` permits it. */
-  #enter(view: View, phase: Phase): void {
-    const held = this.#held;
-    if (!held || !sameEpoch(held.view.epoch, view.epoch)) {
+  /** Enters a view, and its next phase if `phase` permits it. */
+  #enter(view: View, phase: Phase, now: number): void {
+    if (!this.#held || !sameEpoch(this.#held.view.epoch, view.epoch)) {
       this.#held = { view, owners: this.#options.assign(view.members), phase: PREPARED };
       this.#counter = Math.max(this.#counter, view.epoch.counter);
       this.#isUrgent = true;
-    } else if (held.phase < phase) {
-      held.phase = held.phase === PREPARED ? RELEASED : SERVING;
-      this.#isUrgent = true;
-      this.#apply(held);
     }
+    const held = this.#held;
+    if (held.phase >= phase) return;
+    held.phase = held.phase === PREPARED ? RELEASED : SERVING;
+    this.#isUrgent = true;
+    if (held.phase === RELEASED) this.#release(held, now);
   }
 
-  #apply(held: Held): void {
-    const { id } = this.#options;
-    for (const [rule, places] of this.accepts.entries()) {
-      const owner = held.owners[rule]!;
-      for (let i = 0; i < places.length; i++)
-        places[i] = owner[i] === id && (held.phase === SERVING || places[i] === 1) ? 1 : 0;
-    }
-    this.revision++;
-    if (held.phase !== RELEASED) return;
+  #release(held: Held, now: number): void {
+    const { id, period, recent } = this.#options;
+    const own = held.view.members.find((member) => member.id === id)!;
+    const { isMerge } = held.view;
+    // A host that takes no new connections of a rule keeps no clients.
+    const keep = isMerge ? [] : [...recent(now)].filter(([rule]) => own.weights[rule]! > 0);
+    this.places.release(held.owners, now, isMerge ? 0 : LEAD_PERIODS * period, new Map(keep));
     this.#inForce = held;
     this.#sentInForce = 0;
+    this.#taken = undefined;
     this.#orphanedAt = undefined;
+  }
+
+  /** Takes the places of the view in force, as soon as it is known of all members when they give them up. */
+  #takePlaces(now: number): void {
+    const held = this.#inForce;
+    if (!held || held !== this.#held || held.phase !== SERVING || this.#taken?.isFinal) return;
+    const handOver = this.#peers.handOver(held.view);
+    if (!handOver || (handOver.key === this.#taken?.key && !handOver.isFinal)) return;
+    this.#taken = handOver;
+    this.places.take(held.owners, handOver, now);
   }
 
   /** Reports whether a member of the view in force makes a later view without this host. */
@@ -320,7 +339,6 @@ export class Convergence {
     const candidates: readonly Member[] = [this.#self(), ...mutual];
     const isReceived = candidates.some((host) => host.id === coordinator && host.boot === boot);
     this.#orphanedAt = isReceived ? undefined : (this.#orphanedAt ?? now);
-    if (this.#orphanedAt !== undefined && now - this.#orphanedAt > GRACE_PERIODS * this.#options.period)
-      this.#drop();
+    if (this.#orphanedAt !== undefined && now - this.#orphanedAt > lossTime(this.#options)) this.#drop();
   }
 }

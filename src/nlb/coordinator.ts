@@ -25,6 +25,8 @@ export interface Situation {
   readonly mutual: readonly Heartbeat[];
   /** Ids of all hosts that this one receives. */
   readonly received: readonly number[];
+  /** When this host began to receive heartbeats, ms. */
+  readonly startedAt: number;
   /** Whether a heartbeat was sent since the view in force was released. */
   readonly isAnnounced: boolean;
 }
@@ -65,16 +67,24 @@ export class Coordinator {
     } else if (this.#mayPropose(members, situation, now)) {
       const greatest = Math.max(counter, ...mutual.map((beat) => beat.counter));
       const epoch: Epoch = { counter: greatest + 1, coordinator: self.id, boot: self.boot };
-      this.#led = { view: { epoch, members }, phase: PREPARED };
+      const inForce = [situation.inForce?.epoch, ...mutual.map((beat) => beat.inForce)].filter((one) => one);
+      const view = { epoch, members, isMerge: inForce.some((one) => !sameEpoch(one, inForce[0])) };
+      const current = this.#led?.view ?? situation.inForce;
+      // If hosts were only lost, the others give up no places, so there is nothing to prepare.
+      this.#led = { view, phase: current && isRest(members, current.members) ? RELEASED : PREPARED };
       this.#candidates = undefined;
     }
   }
 
   /** Reports whether to make a view of these members now, rather than wait for others. */
-  #mayPropose(members: readonly Member[], { inForce, mutual, received }: Situation, now: number): boolean {
-    const key = members.map(({ id, boot }) => `${id}/${boot}`).join();
+  #mayPropose(members: readonly Member[], situation: Situation, now: number): boolean {
+    const { inForce, mutual, received, startedAt } = situation;
+    // A host that is not received any more may serve for some time yet.
+    const key = [...members.map(({ id, boot }) => `${id}/${boot}`), ...received].join();
     if (this.#candidates?.key !== key) this.#candidates = { key, since: now };
     const current = this.#led?.view ?? inForce;
+    // A host that this one has not received yet may serve until its lease ends.
+    if (!current && now - startedAt < lossTime(this.#timing)) return false;
     if (current) {
       const isLost = !current.members.every((each) =>
         members.some(({ id, boot }) => id === each.id && boot === each.boot),
@@ -104,13 +114,15 @@ function nextPhase({ view, phase }: Led, { self, mutual, isAnnounced }: Situatio
     return held && sameEpoch(held.epoch, view.epoch) && held.phase >= phase;
   });
   if (!haveEntered || phase === SERVING) return phase;
-  // The others must have been able to receive that this host released its places.
+  // The others must have been able to receive that this host releases its places.
   return phase === PREPARED ? RELEASED : isAnnounced ? SERVING : RELEASED;
 }
 
-const sameMembers = (a: readonly Member[], b: readonly Member[]): boolean =>
-  a.length === b.length &&
-  a.every(
-    (member, i) =>
-      member.id === b[i]!.id && member.boot === b[i]!.boot && member.weights.join() === b[i]!.weights.join(),
+/** Reports whether the members are among the earlier ones, with the same weights. */
+const isRest = (members: readonly Member[], before: readonly Member[]): boolean =>
+  members.every(({ id, boot, weights }) =>
+    before.some((each) => each.id === id && each.boot === boot && each.weights.join() === weights.join()),
   );
+
+const sameMembers = (a: readonly Member[], b: readonly Member[]): boolean =>
+  a.length === b.length && isRest(a, b);

@@ -4,21 +4,26 @@
  *   magic (4), id (1), state (1), parts (1), rules (1), boot (4), sequence (4), configuration (4), counter (4),
  *   weights (1 each), number of received heartbeats (1), each: id (1), boot (4), sequence (4),
  *   held: epoch (9), phase (1); view in force: epoch (9); led: epoch (9), phase (1), members (1),
- *   each: id (1), boot (4), weights (1 each); and the first 16 bytes of the HMAC-SHA256 of all that (RFC 2104).
+ *   each: id (1), boot (4), weights (1 each); ends (2), rules with kept groups (1), each: rule (1), a bit for each group,
+ *   the first one in the highest bit; and the first 16 bytes of the HMAC-SHA256 of all that (RFC 2104).
  *
  * An epoch: counter (4), coordinator (1), boot (4).
  */
 import { createHmac, timingSafeEqual } from 'node:crypto';
+import { MAX_RULES } from '../model/nlb.ts';
 import { type Epoch, type Heartbeat, HOST_STATES, type Member, type Phase } from './heartbeat.ts';
+import { GROUPS } from './places.ts';
 
 /** "LNB" and the version. */
-const MAGIC = 0x4c4e4201;
+const MAGIC = 0x4c4e4202;
 const TAG_BYTES = 16;
-const MAX_BYTES = 4096;
+const MAX_BYTES = 12_288;
+const GROUP_BYTES = GROUPS / 8;
 /** Bits of `parts`. */
 const HELD = 1;
 const IN_FORCE = 2;
 const LED = 4;
+const MERGE = 8;
 
 /** Why a datagram is no heartbeat of this cluster. */
 export type HeartbeatError = 'foreign' | 'unauthenticated' | 'malformed';
@@ -29,6 +34,7 @@ const tagOf = (bytes: Uint8Array, key: string): Buffer =>
 export function encodeHeartbeat(beat: Heartbeat, key: string): Buffer {
   const bytes: number[] = [];
   const u8 = (value: number) => void bytes.push(value & 0xff);
+  const u16 = (value: number) => void bytes.push((value >>> 8) & 0xff, value & 0xff);
   const u32 = (value: number) =>
     void bytes.push(value >>> 24, (value >>> 16) & 0xff, (value >>> 8) & 0xff, value & 0xff);
   const epoch = ({ counter, coordinator, boot }: Epoch) => {
@@ -40,7 +46,7 @@ export function encodeHeartbeat(beat: Heartbeat, key: string): Buffer {
   u32(MAGIC);
   u8(beat.id);
   u8(HOST_STATES.indexOf(beat.state));
-  u8((held ? HELD : 0) | (inForce ? IN_FORCE : 0) | (led ? LED : 0));
+  u8((held ? HELD : 0) | (inForce ? IN_FORCE : 0) | (led ? LED : 0) | (led?.view.isMerge ? MERGE : 0));
   u8(beat.weights.length);
   u32(beat.boot);
   u32(beat.sequence);
@@ -67,6 +73,13 @@ export function encodeHeartbeat(beat: Heartbeat, key: string): Buffer {
       u32(boot);
       weights.forEach(u8);
     }
+  }
+  u16(beat.ends);
+  u8(beat.kept.size);
+  for (const [rule, groups] of beat.kept) {
+    u8(rule);
+    for (let i = 0; i < GROUPS; i += 8)
+      u8(groups.subarray(i, i + 8).reduce((byte, one) => 2 * byte + one, 0));
   }
   const body = Uint8Array.from(bytes);
   return Buffer.concat([body, tagOf(body, key)]);
@@ -113,15 +126,25 @@ function read(body: Buffer): Heartbeat {
   const led =
     parts & LED
       ? {
-          view: { epoch: epoch(), members: [] as Member[] },
+          view: { epoch: epoch(), isMerge: (parts & MERGE) > 0, members: [] as Member[] },
           phase: phase(),
         }
       : undefined;
   if (led)
     led.view.members = list(u8(), () => ({ id: u8(), boot: u32(), weights: list(rules, () => u8(100)) }));
+  const ends = (u8() << 8) | u8();
+  const kept = new Map(
+    list(u8(MAX_RULES), (): [number, Uint8Array] => {
+      const rule = u8(rules - 1);
+      at += GROUP_BYTES;
+      if (at > body.length) throw new RangeError('kept groups are missing');
+      const bits = body.subarray(at - GROUP_BYTES, at);
+      return [rule, Uint8Array.from({ length: GROUPS }, (_, i) => (bits[i >> 3]! >> (7 - (i & 7))) & 1)];
+    }),
+  );
   if (at !== body.length) throw new RangeError(`${body.length - at} more bytes`);
   return {
-    ...{ id, boot, weights, sequence, configuration, state, received, counter },
+    ...{ id, boot, weights, sequence, configuration, state, received, counter, ends, kept },
     ...(held && { held }),
     ...(inForce && { inForce }),
     ...(led && { led }),

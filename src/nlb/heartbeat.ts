@@ -1,4 +1,5 @@
 /** The content of a heartbeat, and the views that hosts agree on. */
+import type { GroupsByRule } from './own-places.ts';
 
 /** Identifies a view: hosts with the same epoch have the same members and weights, and therefore the same owners. */
 export interface Epoch {
@@ -19,11 +20,13 @@ export interface Member {
 
 export interface View {
   readonly epoch: Epoch;
+  /** Whether members came from different views, so that several of them may accept the same places. */
+  readonly isMerge: boolean;
   /** In the order of their ids. */
   readonly members: readonly Member[];
 }
 
-/** How far a host has come with a view: it knows the view, has given up places, has taken places. */
+/** How far a host has come with a view: it knows the view, gives up places, takes places. */
 export const PREPARED = 1;
 export const RELEASED = 2;
 export const SERVING = 3;
@@ -48,8 +51,12 @@ export interface Heartbeat extends Member {
   readonly counter: number;
   /** The view that the host follows, and its phase. */
   readonly held?: { readonly epoch: Epoch; readonly phase: Phase };
-  /** The view in force: the host accepts new connections of none but its places in this view. */
+  /** The view in force: the host has given up the places that are another host's in it, or announces when it does. */
   readonly inForce?: Epoch;
+  /** ms from the sending until the host has given up those places; 0: it has. */
+  readonly ends: number;
+  /** Groups of places that the host does not give up, because it had clients there lately. */
+  readonly kept: GroupsByRule;
   /** A coordinator's view, and the phase that members may enter. */
   readonly led?: { readonly view: View; readonly phase: Phase };
 }

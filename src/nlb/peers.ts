@@ -1,5 +1,6 @@
 /** The other hosts as this one receives them, and whether they receive this one. */
-import type { Heartbeat } from './heartbeat.ts';
+import { type Heartbeat, sameEpoch, type View } from './heartbeat.ts';
+import type { HandOver } from './own-places.ts';
 
 export interface Timing {
   /** ms between two heartbeats. */
@@ -16,6 +17,9 @@ export const lossTime = ({ period, missed }: Timing): number => period * missed;
 /** ms after the last confirmed heartbeat at which a host must have stopped: others do not start before `lossTime`. */
 export const leaseTime = (timing: Timing): number => lossTime(timing) * (1 - DRIFT);
 
+/** Share by which the rates of two hosts' clocks differ at most while places change their owners. */
+const CLOCK_DRIFT = 0.002;
+
 /** Periods of silence after which a heartbeat of another boot replaces a host. */
 const REPLACE_PERIODS = 2;
 /** Periods by which a host's confirmation may lag behind its last heartbeat. */
@@ -27,6 +31,8 @@ export interface Peer {
   /** When the newest heartbeat was sent that this peer confirmed; before the first one, when the peer was first received. */
   confirmedAt: number;
   isConfirmed: boolean;
+  /** When the peer has given up, at the latest, the places of others in its view in force. */
+  endsAt: number;
   /** ms in which this host could not receive since. */
   prolonged: number;
 }
@@ -59,11 +65,15 @@ export class Peers {
     const isSilent = before && now - before.receivedAt > REPLACE_PERIODS * this.#timing.period;
     if (before && !isSame && !isSilent && (before.isConfirmed || confirmed === undefined)) return false;
     const kept = isSame ? before : undefined;
+    const endsAt = now + beat.ends * (1 + CLOCK_DRIFT);
+    const isSameView = sameEpoch(kept?.beat.inForce, beat.inForce);
     this.#byId.set(beat.id, {
       beat,
       receivedAt: now,
       confirmedAt: confirmed ?? kept?.confirmedAt ?? now,
       isConfirmed: confirmed !== undefined || (kept?.isConfirmed ?? false),
+      // The heartbeat that travelled fastest tells the time best.
+      endsAt: isSameView ? Math.min(kept!.endsAt, endsAt) : endsAt,
       prolonged: 0,
     });
     return true;
@@ -117,6 +127,24 @@ export class Peers {
         receivedAt - confirmedAt > LAG_PERIODS * period &&
         now - confirmedAt > leaseTime(this.#timing),
     );
+  }
+
+  /** Returns when the other members of the view have given up places, and what they keep; undefined unless all have said it. */
+  handOver({ epoch, members }: View): HandOver | undefined {
+    const others = members.filter(({ id }) => id !== this.#own.id);
+    const peers = others.flatMap(({ id, boot }) => {
+      const peer = this.#byId.get(id);
+      return peer?.beat.boot === boot && sameEpoch(peer.beat.inForce, epoch) ? [peer] : [];
+    });
+    if (peers.length < others.length) return undefined;
+    const endsAt = Math.max(Number.NEGATIVE_INFINITY, ...peers.map((peer) => peer.endsAt));
+    const kept = peers.map(({ beat }) => beat.kept);
+    // Kept groups only become fewer as long as the view is in force.
+    const counts = kept.flatMap((groups) =>
+      [...groups.values()].map((bits) => bits.reduce((a, b) => a + b, 0)),
+    );
+    const isFinal = peers.every(({ beat }) => beat.ends === 0 && beat.kept.size === 0);
+    return { endsAt, kept, key: [endsAt, ...counts].join(), isFinal };
   }
 
   #confirmedBy({ received }: Heartbeat): number | undefined {

@@ -7,8 +7,9 @@ import { Program } from '../../src/ebpf/program.ts';
 import { testRun } from '../../src/ebpf/test-run.ts';
 import type { Affinity, PortRule } from '../../src/model/nlb.ts';
 import { placeOf } from '../../src/nlb/client-hash.ts';
-import { COUNTERS, filterCode } from '../../src/nlb/filter/program.ts';
-import { PLACES } from '../../src/nlb/places.ts';
+import { COUNTERS, filterCode, RECENT_BYTES } from '../../src/nlb/filter/program.ts';
+import { ACCEPTED, BEGINNING, ENDING } from '../../src/nlb/own-places.ts';
+import { GROUP_SHIFT, GROUPS, PLACES } from '../../src/nlb/places.ts';
 import { parseAddress } from '../../src/wire/address.ts';
 import { formatMac, parseMac } from '../../src/wire/ethernet.ts';
 import { packetOfLine } from '../../src/wire/packet-line.ts';
@@ -35,6 +36,7 @@ const rule = (
   last,
   hosts: 'multiple',
   affinity: 'single',
+  stickiness: 0,
   weights: new Map(),
   priorities: [],
   ...more,
@@ -44,30 +46,35 @@ const RULES = [
   rule('tcp', 1000, 1000, { affinity: 'none' }),
   rule('tcp', 2000, 2000, { affinity: 'network' }),
   rule('udp', 53, 53),
+  rule('udp', 54, 54, { stickiness: 60 }),
   rule('tcp', 91, 91, { hosts: 'disabled' }),
   rule('tcp', 443, 443, { address: '192.0.2.81' }),
   rule('any', 0, 65_535, { hosts: 'single' }),
 ];
+const STICKY = 4;
 const LAST = RULES.length - 1;
 
 class Filter {
   readonly #accepts: BpfMap;
   readonly #counters: BpfMap;
-  readonly #lease: BpfMap;
+  readonly #times: BpfMap;
+  readonly #recent: BpfMap;
   readonly #program: Program;
 
   constructor(addresses = ['192.0.2.80', '192.0.2.81', '2001:db8::80'], rules: readonly PortRule[] = RULES) {
     const array = (valueSize: number, entries: number) =>
       new BpfMap(kernel as Bpf, { type: 'array', keySize: 4, valueSize, entries });
     this.#accepts = array(PLACES, rules.length);
-    this.#lease = array(8, 1);
+    this.#times = array(24, 1);
+    this.#recent = array(rules.length * GROUPS * RECENT_BYTES, 1);
     this.#counters = array(8 * COUNTERS.length, 1);
     const code = filterCode({
       cluster: { addresses, rules },
       seed: SEED,
       maps: {
         accepts: this.#accepts.descriptor,
-        lease: this.#lease.descriptor,
+        times: this.#times.descriptor,
+        recent: this.#recent.descriptor,
         counters: this.#counters.descriptor,
       },
       clusterMac: CLUSTER_MAC,
@@ -82,16 +89,31 @@ class Filter {
     this.lease(2 ** 40);
   }
 
-  lease(ms: number): void {
-    const end = new Uint8Array(8);
-    new DataView(end.buffer).setBigUint64(0, BigInt(ms) * 1_000_000n, true);
-    this.#lease.update(new Uint8Array(4), end);
+  /** ms of the monotonic clock. */
+  lease(ms: number, ends = 0, begins = 0): void {
+    const end = new Uint8Array(24);
+    const view = new DataView(end.buffer);
+    for (const [i, time] of [ms, ends, begins].entries())
+      view.setBigUint64(8 * i, BigInt(time) * 1_000_000n, true);
+    this.#times.update(new Uint8Array(4), end);
   }
 
   accept(index: number, ...places: readonly number[]): void {
+    this.set(index, ACCEPTED, ...places);
+  }
+
+  /** Sets these places of a rule to a value, and the others to 0. */
+  set(index: number, value: number, ...places: readonly number[]): void {
     const bytes = new Uint8Array(PLACES);
-    for (const place of places) bytes[place] = 1;
+    for (const place of places) bytes[place] = value;
     this.#accepts.update(Uint8Array.of(index, 0, 0, 0), bytes);
+  }
+
+  /** Returns the groups of a rule that had accepted packets. */
+  recent(index: number): number[] {
+    const view = new DataView(this.#recent.lookup(new Uint8Array(4))!.buffer);
+    const at = (group: number) => view.getUint32(RECENT_BYTES * (index * GROUPS + group), true);
+    return Array.from({ length: GROUPS }, (_, group) => group).filter((group) => at(group) > 0);
   }
 
   #counts(): number[] {
@@ -181,10 +203,54 @@ describe.skipIf(noKernel !== undefined)('the filter', () => {
     expect(filter.see('203.0.113.7:4000 > 192.0.2.80:92 SYN')).toEqual([DROP, 'others']);
   });
 
+  test('accepts places until and from the times that are set for them', () => {
+    const place = placeOf('single', parseAddress(CLIENT)!, 0, SEED);
+    const now = Number(process.hrtime.bigint() / 1_000_000n);
+    const second = 1000;
+    const outcomes = [ENDING, BEGINNING].flatMap((value) =>
+      [now - 60 * second, now + 60 * second].map((time) => {
+        filter.lease(2 ** 40, time, time);
+        filter.set(0, value, place);
+        return filter.see(`${CLIENT}:4000 > 192.0.2.80:80 SYN`)[1];
+      }),
+    );
+    filter.lease(2 ** 40);
+    expect(outcomes).toEqual(['others', 'new', 'new', 'others']);
+  });
+
+  test('notes the groups of accepted clients, of rules with stickiness', () => {
+    all();
+    expect(filter.recent(STICKY)).toEqual([]);
+    filter.see(`${CLIENT}:4000 > 192.0.2.80:53 UDP len=10`);
+    filter.see('203.0.113.8:4000 > 192.0.2.80:54 UDP len=10');
+    expect(filter.see(`${CLIENT}:4000 > 192.0.2.80:54 UDP len=10`)).toEqual([PASS, 'new']);
+    const group = placeOf('single', parseAddress(CLIENT)!, 0, SEED) >> GROUP_SHIFT;
+    expect(RULES.map((_, i) => filter.recent(i))).toEqual(RULES.map((_, i) => (i === STICKY ? [group] : [])));
+  });
+
+  test.each([4, 6])('accepts a first segment in fragments by its first one, IPv%i', (version) => {
+    all();
+    const whole =
+      version === 4
+        ? packetOfLine(`${CLIENT}:4000 > 192.0.2.80:80 SYN`)
+        : packetOfLine('[2001:db8::7]:4000 > [2001:db8::80]:80 SYN');
+    if (version === 4) {
+      whole[6] = 0x20; // more fragments
+      expect(filter.run(frameOf(whole)).counted).toBe('new');
+      return;
+    }
+    filter.accept(0, placeOf('single', parseAddress('2001:db8::7')!, 0, SEED));
+    const fragment = Uint8Array.of(...whole.subarray(0, 40), 6, 0, 0, 1, 0, 0, 0, 9, ...whole.subarray(40));
+    fragment[6] = 44;
+    fragment[5]! += 8;
+    expect(filter.run(frameOf(fragment)).counted).toBe('new');
+  });
+
   test.each([
     [['192.0.2.80'], [RULES[LAST]!]],
     [['2001:db8::80'], [RULES[LAST]!]],
-    [['2001:db8::80'], [RULES[4]!, RULES[LAST]!]],
+    [['2001:db8::80'], [RULES[STICKY]!, RULES[LAST]!]],
+    [['2001:db8::80'], [RULES[5]!, RULES[LAST]!]],
     [['192.0.2.80'], [RULES[1]!, RULES[LAST]!]],
   ])('loads for %j and a part of the rules', (addresses, rules) => {
     expect(new Filter(addresses, rules).see('203.0.113.7:4000 > 192.0.2.99:80 SYN')).toEqual([PASS, '']);

@@ -1,7 +1,8 @@
 /** A simulated segment: hosts whose heartbeats are lost, delayed, reordered and duplicated, each with a clock of its rate. */
 import { Convergence } from '../../src/nlb/convergence.ts';
 import type { Heartbeat, Member } from '../../src/nlb/heartbeat.ts';
-import { rendezvous } from '../../src/nlb/places.ts';
+import { ACCEPTED, BEGINNING, ENDING, type GroupsByRule } from '../../src/nlb/own-places.ts';
+import { GROUP_SHIFT, GROUPS, rendezvous } from '../../src/nlb/places.ts';
 
 export const PERIOD = 200;
 export const MISSED = 5;
@@ -22,13 +23,17 @@ export function randomOf(seed: number): Random {
   };
 }
 
-const assign = (members: readonly Member[]): readonly Uint8Array[] =>
-  [0, 1].map((rule) =>
+/** Rule 0, and rule 1 with stickiness, whose places have owners in groups. */
+const assign = (members: readonly Member[]): readonly Uint8Array[] => {
+  const owners = (rule: number, places: number) =>
     rendezvous(
       members.map(({ id, weights }) => ({ id, weight: weights[rule]! })),
-      PLACES,
-    ),
-  );
+      undefined,
+      places,
+    ).owners;
+  const groups = owners(1, (PLACES >> GROUP_SHIFT) + 1);
+  return [owners(0, PLACES), Uint8Array.from({ length: PLACES }, (_, i) => groups[i >> GROUP_SHIFT]!)];
+};
 
 export interface Network {
   /** Probability that a heartbeat is lost on a link. */
@@ -52,10 +57,12 @@ export class Host {
   /** The host executes nothing until then; its filter stays. */
   pausedUntil = 0;
   sent: Heartbeat[] = [];
+  /** Groups of rules that had clients lately. */
+  recent: GroupsByRule = new Map();
 
   constructor(id: number, random: Random) {
     this.id = id;
-    this.rate = 0.99 + random() * 0.02;
+    this.rate = 0.9995 + random() * 0.001;
     this.offset = random() * 1e6;
   }
 
@@ -63,9 +70,29 @@ export class Host {
     return this.offset + now * this.rate;
   }
 
-  /** Reports whether the filter accepts new connections at all. */
-  isServing(now: number): boolean {
-    return this.convergence !== undefined && this.clock(now) < this.lease;
+  /** Returns the places of a rule whose new connections the filter accepts, a bit for each. */
+  accepted(rule: number, now: number): number {
+    const at = this.clock(now);
+    if (!this.convergence || at >= this.lease) return 0;
+    const { rules, endsAt, beginsAt } = this.convergence.places;
+    let bits = 0;
+    for (const [place, value] of rules[rule]!.entries())
+      if (value === ACCEPTED || (value === ENDING && at < endsAt) || (value === BEGINNING && at >= beginsAt))
+        bits |= 1 << place;
+    return bits;
+  }
+
+  /** Clients of rule 1 are seen in these groups, until the next call. */
+  visit(...groups: readonly number[]): void {
+    const seen = new Uint8Array(GROUPS);
+    for (const group of groups) seen[group] = 1;
+    this.recent = new Map([[1, seen]]);
+  }
+
+  /** When the host begins to accept places, unless it has. */
+  get begins(): number {
+    const { isSettled = true, beginsAt = 0 } = this.convergence?.places ?? {};
+    return isSettled ? Number.POSITIVE_INFINITY : (beginsAt - this.offset) / this.rate;
   }
 }
 
@@ -112,6 +139,7 @@ export class Segment {
         missed: MISSED,
         weights: host.weights,
         assign,
+        recent: () => host.recent,
       },
       host.clock(this.now),
     );
@@ -141,6 +169,14 @@ export class Segment {
           undefined,
         );
       const next = Math.min(arrival?.at ?? end, ticking?.nextTick ?? end);
+      // A place may have two owners from the moment on at which one begins.
+      let begins = Number.POSITIVE_INFINITY;
+      for (const host of this.hosts) if (host.begins > this.now) begins = Math.min(begins, host.begins);
+      if (begins < Math.min(next, end)) {
+        this.now = begins;
+        this.check();
+        continue;
+      }
       if (next >= end) break;
       this.now = Math.max(this.now, next);
       if (arrival && arrival.at === next) {
@@ -156,7 +192,7 @@ export class Segment {
 
   #changes(): number {
     return this.hosts.reduce((sum, { convergence, sent }) => {
-      return sum + (convergence?.revision ?? 0) * 65_536 + (sent.at(-1)?.sequence ?? 0);
+      return sum + (convergence?.places.revision ?? 0) * 65_536 + (sent.at(-1)?.sequence ?? 0);
     }, 0);
   }
 
@@ -168,6 +204,7 @@ export class Segment {
       return;
     }
     to.convergence.receive(beat, to.clock(this.now));
+    this.#run(to);
   }
 
   #tick(host: Host): void {
@@ -176,6 +213,11 @@ export class Segment {
       return;
     }
     host.nextTick = this.now + TICK * (0.3 + 0.7 * this.#random());
+    this.#run(host);
+  }
+
+  /** What the agent does after each heartbeat that it receives, and from time to time. */
+  #run(host: Host): void {
     const now = host.clock(this.now);
     const convergence = host.convergence!;
     const isDue = convergence.tick(now);
@@ -203,13 +245,11 @@ export class Segment {
 /** Returns pairs of hosts that accept new connections of the same place; `among`: only pairs for which it is true. */
 export function shared(segment: Segment, among: (a: Host, b: Host) => boolean = () => true): string[] {
   const found: string[] = [];
+  const accepted = segment.hosts.map((host) => [0, 1].map((rule) => host.accepted(rule, segment.now)));
   for (const [i, a] of segment.hosts.entries())
-    for (const b of segment.hosts.slice(i + 1)) {
-      if (!a.isServing(segment.now) || !b.isServing(segment.now)) continue;
-      const accepts = (host: Host, rule: number) => host.convergence!.accepts[rule]!;
-      const isShared = [0, 1].some((rule) =>
-        accepts(a, rule).some((one, place) => one === 1 && accepts(b, rule)[place] === 1),
-      );
+    for (let j = i + 1; j < segment.hosts.length; j++) {
+      const b = segment.hosts[j]!;
+      const isShared = accepted[i]!.some((bits, rule) => (bits & accepted[j]![rule]!) !== 0);
       if (isShared && among(a, b)) found.push(`t=${segment.now}: hosts ${a.id} and ${b.id}`);
     }
   return found;
@@ -234,11 +274,6 @@ export function nameEachOther(a: Host, b: Host): boolean {
 
 /** Returns the number of hosts that accept each place of a rule. */
 export function owners(segment: Segment, rule: number): number[] {
-  return Array.from(
-    { length: PLACES },
-    (_, place) =>
-      segment.hosts.filter(
-        (host) => host.isServing(segment.now) && host.convergence!.accepts[rule]![place] === 1,
-      ).length,
-  );
+  const accepted = segment.hosts.map((host) => host.accepted(rule, segment.now));
+  return Array.from({ length: PLACES }, (_, place) => accepted.filter((bits) => (bits >> place) & 1).length);
 }

@@ -1,8 +1,11 @@
 /** Expands the cluster of lvs.yaml (mode: nlb), and checks it. */
+
+import { usesPort } from '../../model/check.ts';
 import type { NlbCluster, NlbHost, PortRule } from '../../model/nlb.ts';
 import { canonical, familyOfText, isMulticastGroup } from '../canonical-address.ts';
 import { didYouMean } from '../problem.ts';
 import type { YamlFile } from '../schema.ts';
+import { checkOf } from './checks.ts';
 import type { Path } from './position.ts';
 import type { YamlContext } from './yaml-context.ts';
 
@@ -135,6 +138,7 @@ function rulesOf(
     last: MAX_PORT,
     hosts: 'single',
     affinity: 'single',
+    stickiness: 0,
     weights: new Map(),
     priorities: hosts.map(({ id }) => id),
   });
@@ -154,11 +158,12 @@ interface Around {
 }
 
 function ruleOf(
-  { notes, place }: YamlContext,
+  context: YamlContext,
   { cluster, hosts, addresses }: Around,
   each: YamlRule,
   path: Path,
 ): PortRule | undefined {
+  const { notes, place } = context;
   const protocol = each.tcp !== undefined ? 'tcp' : 'udp';
   const [first = 0, last = first] = String(each[protocol]).split('-').map(Number);
   if (!(first >= 1 && first <= last && last <= MAX_PORT))
@@ -166,12 +171,22 @@ function ruleOf(
       place([...path, protocol]),
       `invalid ports '${each[protocol]}': expected a port or first-last, from 1 to ${MAX_PORT}`,
     );
+  const kind = each.hosts ?? 'multiple';
   const affinity = each.affinity ?? cluster.affinity ?? 'single';
   if (protocol === 'udp' && affinity === 'none')
     notes.error(
       place(each.affinity ? [...path, 'affinity'] : path),
       'affinity none is not supported for udp: fragments have no ports (use single or network)',
     );
+  const stickiness = kind === 'disabled' ? 0 : (each.stickiness ?? cluster.stickiness ?? 0);
+  if (affinity === 'none' && each.stickiness)
+    notes.error(
+      place([...path, 'stickiness']),
+      'stickiness requires affinity single or network: with none, each connection is another client',
+    );
+  const check = checkOf(context, each.check, [...path, 'check']);
+  if (check && check.port === undefined && first !== last && usesPort(check))
+    notes.error(place([...path, 'check']), 'check of several ports: expected the key port');
   const address = each.address === undefined ? undefined : canonical(each.address);
   if (address !== undefined && !addresses.includes(address))
     notes.error(place([...path, 'address']), `${address} is not among the addresses of the cluster`);
@@ -185,7 +200,6 @@ function ruleOf(
       ) || ': expected a server of hosts';
     return notes.error(place([...path, key]), `unknown host '${name}'${near}`);
   };
-  const kind = each.hosts ?? 'multiple';
   if (each.weights && kind !== 'multiple')
     notes.error(place([...path, 'weights']), `weights require hosts: multiple, not ${kind}`);
   if (each.priorities && kind !== 'single')
@@ -206,6 +220,8 @@ function ruleOf(
     last,
     hosts: kind,
     affinity,
+    stickiness: affinity === 'none' ? 0 : stickiness,
+    ...(check && { check }),
     weights,
     priorities: [...new Set([...chosen, ...hosts.map(({ id }) => id)])],
   };

@@ -4,8 +4,17 @@ import { BpfMap } from '../../ebpf/map.ts';
 import { Attachments } from '../../offload/attach.ts';
 import { tc } from '../../offload/hooks.ts';
 import type { Block } from '../../sys/memory.ts';
-import { PLACES } from '../places.ts';
-import { COUNTERS, type CounterName, type FilterOptions, filterCode } from './program.ts';
+import type { GroupsByRule, OwnPlaces } from '../own-places.ts';
+import { GROUPS, PLACES } from '../places.ts';
+import {
+  COUNTERS,
+  type CounterName,
+  type FilterOptions,
+  filterCode,
+  RECENT_BYTES,
+  RECENT_SHIFT,
+  TIMES,
+} from './program.ts';
 
 const NS_PER_MS = 1e6;
 
@@ -13,7 +22,9 @@ export class ClusterFilter implements Disposable {
   readonly #maps: readonly BpfMap[];
   readonly #attachments: Attachments;
   readonly #accepts: Block;
-  readonly #lease: Block;
+  readonly #times: Block;
+  readonly #recent: Block | undefined;
+  readonly #sticky: readonly (readonly [rule: number, seconds: number])[];
   readonly #counters: Block;
 
   /** Throws VerifierError, SystemCallError. */
@@ -21,16 +32,24 @@ export class ClusterFilter implements Disposable {
     const array = (name: string, valueSize: number, entries: number) =>
       new BpfMap(bpf, { type: 'array', name, keySize: 4, valueSize, entries, mapped: true });
     const accepts = array('lvs_accepts', PLACES, options.cluster.rules.length);
-    const lease = array('lvs_lease', 8, 1);
+    const times = array('lvs_times', 8 * Object.keys(TIMES).length, 1);
     const counters = array('lvs_counters', 8 * COUNTERS.length, 1);
-    this.#maps = [accepts, lease, counters];
+    const { rules } = options.cluster;
+    this.#sticky = [...rules.entries()].flatMap(([i, { stickiness }]) =>
+      stickiness > 0 ? [[i, stickiness] as const] : [],
+    );
+    const recent =
+      this.#sticky.length > 0 ? array('lvs_recent', rules.length * RECENT_BYTES * GROUPS, 1) : undefined;
+    this.#maps = [accepts, times, counters, ...(recent ? [recent] : [])];
     this.#accepts = accepts.mapped();
-    this.#lease = lease.mapped();
+    this.#times = times.mapped();
     this.#counters = counters.mapped();
+    this.#recent = recent?.mapped();
     const maps = {
       accepts: accepts.descriptor,
-      lease: lease.descriptor,
+      times: times.descriptor,
       counters: counters.descriptor,
+      ...(recent && { recent: recent.descriptor }),
     };
     const code = filterCode({ ...options, maps });
     this.#attachments = new Attachments(bpf, { hook: tc.name, role: 'cluster', code, tcx });
@@ -41,14 +60,38 @@ export class ClusterFilter implements Disposable {
     return this.#attachments.attach(interfaceIndex);
   }
 
-  /** Sets the places of all rules that this host accepts: 1 for each. In effect when it returns. */
-  accept(rules: readonly Uint8Array[]): void {
+  /** Sets the places that this host accepts. In effect when it returns. */
+  accept({ rules, endsAt, beginsAt }: OwnPlaces): void {
+    // Until the places are written, those with earlier times are accepted by no host.
+    this.#setTime('ends', 0);
+    this.#setTime('begins', Number.MAX_SAFE_INTEGER / NS_PER_MS);
     for (const [rule, places] of rules.entries()) this.#accepts.bytes.set(places, rule * PLACES);
+    this.#setTime('ends', endsAt);
+    this.#setTime('begins', beginsAt);
   }
 
   /** Lets the host accept new connections until then, ms of the monotonic clock (process.hrtime). */
   lease(until: number): void {
-    this.#lease.view.setBigUint64(0, BigInt(Math.max(0, Math.round(until * NS_PER_MS))), true);
+    this.#setTime('lease', until);
+  }
+
+  #setTime(name: keyof typeof TIMES, ms: number): void {
+    this.#times.view.setBigUint64(TIMES[name], BigInt(Math.max(0, Math.round(ms * NS_PER_MS))), true);
+  }
+
+  /** Returns the groups of places that had clients within the stickiness of their rules. `now`: ms of the same clock. */
+  recent(now: number): GroupsByRule {
+    const units = (ms: number) => (ms * NS_PER_MS) / 2 ** RECENT_SHIFT;
+    return new Map(
+      this.#sticky.map(([rule, seconds]) => {
+        const since = Math.floor(units(now - 1000 * seconds));
+        const groups = Uint8Array.from({ length: GROUPS }, (_, group) => {
+          const seen = this.#recent!.view.getUint32(RECENT_BYTES * (rule * GROUPS + group), true);
+          return seen > 0 && seen >= since ? 1 : 0;
+        });
+        return [rule, groups];
+      }),
+    );
   }
 
   /** Returns the packets by what the program did with them. */

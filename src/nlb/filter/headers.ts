@@ -37,7 +37,7 @@ import { ICMP, ICMP_HEADER, PARAMETER_PROBLEM, TIME_EXCEEDED, UNREACHABLE } from
 import { ICMP6 } from '../../wire/icmp6.ts';
 import { ACK, SYN, TCP, TCP_FLAGS, TCP_HEADER } from '../../wire/tcp.ts';
 import { UDP } from '../../wire/udp.ts';
-import { clusterAt, IS_FIRST, PORTS, PROTOCOL, portsAt, TUPLE } from './stack.ts';
+import { clusterAt, IS_FIRST, IS_KNOWN, PORTS, PROTOCOL, portsAt, TUPLE } from './stack.ts';
 
 const IPV6_FRAGMENT = 44;
 const IPV6_FRAGMENT_HEADER = 8;
@@ -63,6 +63,7 @@ export function readHeader(family: Family, addresses: readonly Address[]): Fragm
     copy(dst, clusterAt(family), address / 4),
     storeImm(W, FP, portsAt(family), 0),
     storeImm(DW, FP, IS_FIRST, 0),
+    storeImm(DW, FP, IS_KNOWN, 0),
     version === 4
       ? [
           load(H, R1, PACKET, FRAGMENT),
@@ -80,15 +81,20 @@ export function readHeader(family: Family, addresses: readonly Address[]): Fragm
     version === 6 ? jeq.imm(R5, IPV6_FRAGMENT, label('piece')) : [],
     jump(label('rules')),
     at(label('udp'), withPorts(transport, label('rules'))),
-    at(label('tcp'), unlessReadable(transport + TCP_HEADER, 'drop')),
-    load(B, R1, PACKET, transport + TCP_FLAGS),
-    and.imm(R1, SYN | ACK),
-    jne.imm(R1, SYN, label('later')),
-    storeImm(DW, FP, IS_FIRST, 1),
+    at(label('tcp'), readFlags(transport, label('later'))),
     at(label('later'), withPorts(transport, label('socket'))),
     version === 6 ? readPiece(family, withPorts) : [],
   ];
 }
+
+/** Notes a first packet of TCP, and jumps to or falls through to `later`. */
+const readFlags = (offset: number, later: string): Fragment => [
+  unlessReadable(offset + TCP_HEADER, 'drop'),
+  load(B, R1, PACKET, offset + TCP_FLAGS),
+  and.imm(R1, SYN | ACK),
+  jne.imm(R1, SYN, later),
+  storeImm(DW, FP, IS_FIRST, 1),
+];
 
 /** Reads an IPv6 fragment: the first one has the ports. */
 function readPiece(
@@ -104,7 +110,8 @@ function readPiece(
     store(DW, FP, PROTOCOL, R5),
     jeq.imm(R5, UDP, label('piece-udp')),
     jne.imm(R5, TCP, label('rules')),
-    withPorts(inner, label('socket')),
+    readFlags(inner, label('piece-later')),
+    at(label('piece-later'), withPorts(inner, label('socket'))),
     at(label('piece-udp'), withPorts(inner, label('rules'))),
   ];
 }

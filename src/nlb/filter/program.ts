@@ -3,7 +3,7 @@
  * it passes, to the host's own stack:
  *
  *   1. TCP of a connection that has a socket here, and ICMP errors about one
- *   2. first packets of TCP, and UDP, of the places that this host accepts, while its lease lasts
+ *   2. first packets of TCP, and UDP, of the places that this host accepts at the time, while its lease lasts
  *   3. fragments without ports: every host receives them, and only the one that has the first fragment uses them
  *   4. what no rule matches, ICMP included, on the default host, which also answers ARP and neighbor solicitations
  *
@@ -47,6 +47,7 @@ import {
   R8,
   rsh,
   rsh32,
+  store,
   storeImm,
   toBig,
   W,
@@ -67,9 +68,11 @@ import {
   WORD_FACTOR,
   WORD_SHIFT,
 } from '../client-hash.ts';
+import { ACCEPTED, ENDING, NOT_ACCEPTED } from '../own-places.ts';
+import { GROUP_SHIFT, GROUPS } from '../places.ts';
 import { readError, readHeader } from './headers.ts';
 import { answerArp, answerSolicitation } from './neighbor-answers.ts';
-import { clusterAt, IS_FIRST, KEY, PORTS, PROTOCOL, portsAt, TUPLE } from './stack.ts';
+import { clusterAt, IS_FIRST, IS_KNOWN, KEY, PORTS, PROTOCOL, portsAt, TUPLE } from './stack.ts';
 
 /** Counters of the program, in the order of the array. */
 export const COUNTERS = [
@@ -85,14 +88,24 @@ export const COUNTERS = [
 ] as const;
 export type CounterName = (typeof COUNTERS)[number];
 
+/** Offsets of the times: the end of the lease, `endsAt` and `beginsAt` of the host's places. */
+export const TIMES = { lease: 0, ends: 8, begins: 16 } as const;
+export const RECENT_SHIFT = 30;
+export const RECENT_BYTES = 4;
+
 /** Why packets are dropped. */
 const REASONS = ['others', 'unknown', 'lapsed', 'disabled'] as const;
 
 export interface FilterMaps {
   /** Array: a byte for each place, by rule. */
   readonly accepts: number;
-  /** Array of one value: the end of the lease, ns of the monotonic clock. */
-  readonly lease: number;
+  /** Array of one value: the times, ns of the monotonic clock, 8 bytes each. */
+  readonly times: number;
+  /**
+   * Array of one value, if a rule has stickiness: when a packet was accepted last, by rule and group of places, 4 bytes each, in
+   * units of 2^RECENT_SHIFT ns.
+   */
+  readonly recent?: number;
   /** Array of one value: the counters, 8 bytes each. */
   readonly counters: number;
 }
@@ -180,10 +193,10 @@ const count = ({ counters }: FilterMaps, name: CounterName): Fragment => [
 ];
 
 /** Jumps to `target` if the lease is over. Clobbers r0 to r5. */
-const checkLease = ({ lease }: FilterMaps, target: string): Fragment => [
+const checkLease = ({ times }: FilterMaps, target: string): Fragment => [
   call(KTIME_GET_NS),
-  loadMapValue(R1, lease),
-  load(DW, R1, R1, 0),
+  loadMapValue(R1, times),
+  load(DW, R1, R1, TIMES.lease),
   jge.reg(R0, R1, target),
 ];
 
@@ -204,6 +217,8 @@ function decide(
   addresses: readonly Address[],
 ): Fragment {
   const { address, label } = family;
+  // Packets of connections count as packets of the client, too.
+  const known = cluster.rules.some(({ stickiness }) => stickiness > 0) ? label('seen') : 'known';
   const rules = cluster.rules
     .map((rule, i) => ({
       rule,
@@ -224,10 +239,10 @@ function decide(
     mov.reg(R1, R0),
     call(SK_RELEASE),
     jeq.imm(R8, TCP_LISTEN, label('no-socket')),
-    jne.imm(R8, TCP_TIME_WAIT, 'known'),
+    jne.imm(R8, TCP_TIME_WAIT, known),
     // A client that uses its port again: the place decides.
     load(DW, R1, FP, IS_FIRST),
-    jeq.imm(R1, 0, 'known'),
+    jeq.imm(R1, 0, known),
     at(label('no-socket'), load(DW, R1, FP, IS_FIRST)),
     jeq.imm(R1, 0, 'unknown'),
     at(label('rules'), load(DW, R5, FP, PROTOCOL)),
@@ -235,18 +250,63 @@ function decide(
     toBig(R4, 16),
     rules.map(({ rule, i, only }) => branchToRule(family, rule, `${i}-${family.version}`, only)),
     rules.map(({ rule, i }) => [
-      at(`${i}-${family.version}`, rule.hosts === 'disabled' ? jump('disabled') : checkLease(maps, 'lapsed')),
-      rule.hosts === 'disabled'
-        ? []
-        : [
-            loadPlaces(maps, i, 'drop'),
-            hash(family, rule, seed),
-            add.reg(R0, R1),
-            load(B, R1, R0, 0),
-            jeq.imm(R1, 0, 'others'),
-            jump(rule.protocol === 'any' ? 'default' : 'new'),
-          ],
+      at(`${i}-${family.version}`, rule.stickiness === 0 && known !== 'known' ? passKnown : mov.imm(R1, 0)),
+      rule.hosts === 'disabled' ? jump('disabled') : decideByPlace(family, rule, i, { maps, seed }),
     ]),
+    known === 'known' ? [] : [at(known, storeImm(DW, FP, IS_KNOWN, 1)), jump(label('rules'))],
+  ];
+}
+
+/** Jumps to `known` for packets of connections. Clobbers r1. */
+const passKnown: Fragment = [load(DW, R1, FP, IS_KNOWN), jne.imm(R1, 0, 'known')];
+
+/** Accepts a packet by the place of its client, which belongs to this host until, from, or at any time. */
+function decideByPlace(
+  family: Family,
+  rule: PortRule,
+  i: number,
+  { maps, seed }: Pick<FilterOptions, 'maps' | 'seed'>,
+): Fragment {
+  const { times, recent } = maps;
+  const [accepted, isTimed, begins, isKnown] = ['accepted', 'timed', 'begins', 'known'].map(Symbol) as [
+    symbol,
+    symbol,
+    symbol,
+    symbol,
+  ];
+  const touch: Fragment[] =
+    rule.stickiness > 0 && recent !== undefined
+      ? [
+          loadMapValue(R3, recent, i * GROUPS * RECENT_BYTES),
+          rsh.imm(R1, GROUP_SHIFT),
+          mul32.imm(R1, RECENT_BYTES),
+          add.reg(R3, R1),
+          rsh.imm(R8, RECENT_SHIFT),
+          store(W, R3, 0, R8),
+        ]
+      : [];
+  return [
+    call(KTIME_GET_NS),
+    mov.reg(R8, R0),
+    loadPlaces(maps, i, 'drop'),
+    hash(family, rule, seed),
+    rule.stickiness > 0 ? [load(DW, R2, FP, IS_KNOWN), jne.imm(R2, 0, isKnown)] : [],
+    loadMapValue(R3, times),
+    load(DW, R4, R3, TIMES.lease),
+    jge.reg(R8, R4, 'lapsed'),
+    add.reg(R0, R1),
+    load(B, R2, R0, 0),
+    jeq.imm(R2, NOT_ACCEPTED, 'others'),
+    jne.imm(R2, ACCEPTED, isTimed),
+    at(accepted, [...touch, jump(rule.protocol === 'any' ? 'default' : 'new')]),
+    at(isTimed, load(DW, R4, R3, TIMES.ends)),
+    jne.imm(R2, ENDING, begins),
+    jge.reg(R8, R4, 'others'),
+    jump(accepted),
+    at(begins, load(DW, R4, R3, TIMES.begins)),
+    jge.reg(R8, R4, accepted),
+    jump('others'),
+    rule.stickiness > 0 ? [at(isKnown, [...touch, jump('known')])] : [],
   ];
 }
 

@@ -7,6 +7,8 @@ export const TUPLE = -40;
 export const PROTOCOL = -48;
 /** Not 0: a first packet of TCP (8 bytes). */
 export const IS_FIRST = -56;
+/** Not 0: of a connection that has a socket here (8 bytes). */
+export const IS_KNOWN = -72;
 /** Key of a map (4 bytes). */
 export const KEY = -64;
 /** Bytes of the ports at the start of a transport header. */

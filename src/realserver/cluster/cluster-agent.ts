@@ -21,6 +21,7 @@ import { ChangeLog } from './change-log.ts';
 import { type ClusterStatus, sharesOf } from './cluster-status.ts';
 import { openConnections } from './connections.ts';
 import { type HeartbeatSocket, openHeartbeatSocket } from './heartbeat-socket.ts';
+import { LocalHealth } from './local-health.ts';
 
 /** ms between two checks that the filter is attached. */
 const ATTACH_MS = 1000;
@@ -53,6 +54,7 @@ export class ClusterAgent implements Disposable {
   #filter: ClusterFilter | undefined;
   #card: Disposable | undefined;
   #socket: HeartbeatSocket | undefined;
+  #health: LocalHealth | undefined;
   #timers: NodeJS.Timeout[] = [];
 
   private constructor(bpf: Bpf, cluster: NlbCluster, host: NlbHost, say: Say) {
@@ -71,6 +73,7 @@ export class ClusterAgent implements Disposable {
         missed: cluster.missed,
         weights: this.#weights(),
         assign: assignment(cluster.rules),
+        recent: (now) => this.#filter?.recent(now) ?? new Map(),
       },
       clock(),
     );
@@ -93,6 +96,11 @@ export class ClusterAgent implements Disposable {
       agent[Symbol.dispose]();
       throw error;
     }
+    agent.#health = new LocalHealth({
+      cluster,
+      say,
+      checked: () => agent.#convergence.setWeights(agent.#weights()),
+    });
     agent.#timers = [
       setInterval(() => agent.#run(), cluster.period / TICKS_PER_PERIOD),
       setInterval(() => agent.#attachAgain(), ATTACH_MS),
@@ -109,7 +117,8 @@ export class ClusterAgent implements Disposable {
     const { rules } = this.cluster;
     const isOut = this.#isLeaving || this.#isSuspended;
     const drained = isOut ? new Set(rules.keys()) : this.#drained;
-    return weightsOf(rules, this.host.id, { drained, capacity: this.#capacity });
+    const healthy = (rule: number, weight: number) => this.#health?.weight(rule, weight) ?? weight;
+    return weightsOf(rules, this.host.id, { drained, capacity: this.#capacity, healthy });
   }
 
   #receive(datagram: Buffer, from: string): void {
@@ -132,8 +141,9 @@ export class ClusterAgent implements Disposable {
   #run(): void {
     const now = clock();
     const isDue = this.#convergence.tick(now);
-    if (this.#revision !== this.#convergence.revision) this.#filter?.accept(this.#convergence.accepts);
-    this.#revision = this.#convergence.revision;
+    const { places } = this.#convergence;
+    if (this.#revision !== places.revision) this.#filter?.accept(places);
+    this.#revision = places.revision;
     this.#filter?.lease(this.#convergence.leaseUntil(now));
     if (isDue) {
       this.#sent++;
@@ -244,6 +254,7 @@ export class ClusterAgent implements Disposable {
         rule: describeRule(rule),
         hosts: rule.hosts,
         isDrained: this.#drained.has(i),
+        ...(rule.check && { service: this.#health?.stateOf(i) ?? 'up' }),
         shares: sharesOf(owners[i], nameOf),
       })),
       connections: this.connections(),
@@ -259,6 +270,7 @@ export class ClusterAgent implements Disposable {
 
   [Symbol.dispose](): void {
     for (const timer of this.#timers) clearInterval(timer);
+    this.#health?.[Symbol.dispose]();
     this.#filter?.[Symbol.dispose]();
     this.#card?.[Symbol.dispose]();
     this.#socket?.[Symbol.dispose]();

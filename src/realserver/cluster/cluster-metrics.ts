@@ -42,6 +42,14 @@ export function formatClusterMetrics(status: ClusterStatus): string {
         Object.entries(shares).map(([host, share]): Sample => [{ rule, host }, share / 100]),
       ),
     ),
+    metric(
+      'lvs_cluster_service_up',
+      'gauge',
+      'Whether the service of a port rule on this host is healthy, of rules with a check.',
+      status.rules.flatMap(({ rule, service }): Sample[] =>
+        service ? [[{ rule }, service === 'down' ? 0 : 1]] : [],
+      ),
+    ),
     metric('lvs_cluster_open_connections', 'gauge', 'Open connections to the cluster on this host.', [
       [{}, status.connections],
     ]),

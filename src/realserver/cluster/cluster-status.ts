@@ -1,10 +1,13 @@
 /** The state of a host in a cluster without a director, for `lvs-realserver status`. */
+import type { HealthState } from '../../model/check.ts';
 import type { RuleHosts } from '../../model/nlb.ts';
 
 export interface RuleStatus {
   readonly rule: string;
   readonly hosts: RuleHosts;
   readonly isDrained: boolean;
+  /** Health of the service on this host; missing: the rule has no check. */
+  readonly service?: HealthState;
   /** Percentage of the clients by host. */
   readonly shares: Readonly<Record<string, number>>;
 }
@@ -62,7 +65,8 @@ export function formatClusterStatus(status: ClusterStatus): string {
     `${host} (id ${id}) of the cluster ${addresses.join(', ')} at ${mac}: ${state}`,
     `  ${view}`,
     ...status.rules.map(
-      (each) => `  ${each.rule}: ${shares(each)}${each.isDrained ? ' (drained here)' : ''}`,
+      (each) =>
+        `  ${each.rule}: ${shares(each)}${each.isDrained ? ' (drained here)' : ''}${each.service ? ` (service here: ${each.service})` : ''}`,
     ),
     `  open connections: ${status.connections}`,
     `  packets: ${counts(status.packets)}`,

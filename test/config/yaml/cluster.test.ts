@@ -27,8 +27,8 @@ describe('a cluster', () => {
       'affinity: network',
       'rules:',
       '  - { tcp: 80-81, weights: { rs2: 10 } }',
-      '  - { udp: 53, affinity: single }',
-      '  - { tcp: 25, hosts: single, priorities: [rs2] }',
+      '  - { udp: 53, affinity: single, stickiness: 60 }',
+      '  - { tcp: 25, hosts: single, priorities: [rs2], check: { type: tcp, interval: 1 } }',
     );
     const { document, problems: found } = await parse(text);
     expect(found).toEqual([]);
@@ -58,8 +58,15 @@ describe('a cluster', () => {
           [2, 10],
         ],
       },
-      { protocol: 'udp', first: 53, last: 53, affinity: 'single' },
-      { protocol: 'tcp', first: 25, hosts: 'single', priorities: [2, 1] },
+      { protocol: 'udp', first: 53, last: 53, affinity: 'single', stickiness: 60 },
+      {
+        protocol: 'tcp',
+        first: 25,
+        hosts: 'single',
+        priorities: [2, 1],
+        stickiness: 0,
+        check: { type: 'tcp', interval: 1, fall: 2 },
+      },
       { protocol: 'any', hosts: 'single', priorities: [1, 2] },
     ]);
   });
@@ -91,6 +98,16 @@ describe('a cluster', () => {
       'affinity none for UDP',
       cluster('rules: [{ udp: 53, affinity: none }]'),
       ['7:32: affinity none is not supported for udp: fragments have no ports (use single or network)'],
+    ],
+    [
+      'stickiness of single connections',
+      cluster('rules: [{ tcp: 80, affinity: none, stickiness: 60 }]'),
+      ['7:50: stickiness requires affinity single or network: with none, each connection is another client'],
+    ],
+    [
+      'a check of several ports',
+      cluster('rules: [{ tcp: 80-90, check: { type: tcp } }]'),
+      ['7:32: check of several ports: expected the key port'],
     ],
     [
       'overlapping rules',
