@@ -25,6 +25,7 @@ const SURROUNDINGS: Surroundings = {
   running: true,
   losses: {},
   sendFailures: {},
+  access: { deny: 0, allow: 0, commanded: 0 },
   conditions: [],
   announcements: 0,
   eventLoopDelay: { mean: 0, p99: 0, max: 0 },

@@ -6,6 +6,7 @@ import type { NlbCluster } from '../model/nlb.ts';
 import type { Notify } from '../model/notify.ts';
 import type { ServiceAddress, ServiceOptions } from '../model/service.ts';
 import type { Settings, Timeouts } from '../model/settings.ts';
+import type { AccessListDocument } from './access-list.ts';
 
 /** An address of a host, and its device. */
 export interface Interface {
@@ -48,6 +49,9 @@ export interface ServiceDocument {
   /** Sum of weights that the destinations must have. Missing: any. */
   readonly quorum?: { readonly weight: number; readonly hysteresis: number };
   readonly notify?: Notify;
+  /** Clients that may not use it, and those that may in any case. */
+  readonly deny?: AccessListDocument;
+  readonly allow?: AccessListDocument;
 }
 
 /** Synchronization of connections with other directors. */
@@ -94,6 +98,9 @@ export interface Document {
   /** Seconds after which a removed destination's connections end. */
   readonly drain: number;
   readonly restart: RestartDocument;
+  /** Clients that may use no service, and those that may in any case. */
+  readonly deny?: AccessListDocument;
+  readonly allow?: AccessListDocument;
   readonly services: readonly ServiceDocument[];
 }
 

@@ -61,6 +61,11 @@ export async function loadConfig(
 async function octetsOf(path: string): Promise<Buffer> {
   if (path === STDIN_PATH)
     return collected(createReadStream('', { fd: 0, end: MAX_FILE_BYTES, autoClose: false }));
+  return await readRegularFile(path);
+}
+
+/** Reads a regular file of at most MAX_FILE_BYTES. Throws an error without the path. */
+export async function readRegularFile(path: string): Promise<Buffer> {
   await using file = await open(path, constants.O_RDONLY | constants.O_NONBLOCK);
   if (!(await file.stat()).isFile()) throw new Error('not a regular file');
   return await collected(file.createReadStream({ end: MAX_FILE_BYTES, autoClose: false }));

@@ -3,6 +3,7 @@ import type { FromSchema } from 'json-schema-to-ts';
 import { NAME_PATTERN } from '../model/entity-name.ts';
 import { DEFAULT_SETTINGS, FOUR_VALUED, type SettingName, SYNC_PORTS } from '../model/settings.ts';
 import { SYNC_DEFAULTS } from '../model/sync-defaults.ts';
+import { accessLists } from './access-list-schema.ts';
 import { check, consequences, destinationNotify } from './check-schema.ts';
 import { cluster, mode } from './cluster-schema.ts';
 import { DEVICE, DEVICE_OR_ALIAS } from './device-names.ts';
@@ -155,6 +156,7 @@ const service = {
     name,
     ...inherited,
     sorry,
+    ...accessLists,
     destinations: destinationsOrGroup,
   },
   required: ['destinations'],
@@ -351,6 +353,7 @@ export const schema = {
       pattern: '^[A-Za-z_][\\w.-]{0,31}(:[A-Za-z_][\\w.-]{0,31})?$',
       description: "A user, or user:group, that programs of notify run as. Default: the director's.",
     },
+    ...accessLists,
     groups: {
       type: 'object',
       additionalProperties: destinations,

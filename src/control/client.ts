@@ -16,7 +16,13 @@ import type {
   Reloaded,
 } from './director-api.ts';
 import { LineReader } from './lines.ts';
-import type { DrainedServer, OperationsApi } from './operations-api.ts';
+import type {
+  DeniedClient,
+  DenyListing,
+  DenyRequest,
+  DrainedServer,
+  OperationsApi,
+} from './operations-api.ts';
 import {
   type Answer,
   MAX_ANSWER_LINE_BYTES,
@@ -115,6 +121,31 @@ export class ControlClient implements DirectorApi, ConfigurationApi, PacketApi, 
 
   drained(): Promise<readonly DrainedServer[]> {
     return this.#drained({ version: VERSION, ask: 'drained' });
+  }
+
+  deny(request: DenyRequest): Promise<DeniedClient> {
+    return this.#denied({ version: VERSION, ask: 'deny', request });
+  }
+
+  undeny(address: string, service: ServiceAddress | undefined): Promise<DeniedClient> {
+    return this.#denied({
+      version: VERSION,
+      ask: 'undeny',
+      request: { address, ...(service && { service }) },
+    });
+  }
+
+  async denied(): Promise<DenyListing> {
+    let listing: DenyListing | undefined;
+    for await (const answer of this.#ask({ version: VERSION, ask: 'denied' }))
+      if ('denyListing' in answer) listing = answer.denyListing;
+    return only(listing ? [listing] : []);
+  }
+
+  async #denied(request: Request): Promise<DeniedClient> {
+    const entries: DeniedClient[] = [];
+    for await (const answer of this.#ask(request)) if ('denied' in answer) entries.push(answer.denied);
+    return only(entries);
   }
 
   async #drained(request: Request): Promise<readonly DrainedServer[]> {

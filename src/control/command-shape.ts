@@ -2,6 +2,7 @@
 import type { Command } from '../model/command.ts';
 import type { ServiceAddress } from '../model/service.ts';
 import { VRRP_STATES, VRRP_TYPES } from '../model/vrrp.ts';
+import type { DenyRequest } from './operations-api.ts';
 
 type Check = (value: unknown) => boolean;
 
@@ -123,3 +124,12 @@ export function isCommand(value: unknown): value is Command {
 
 /** Reports whether a value has the shape of a service address. */
 export const isServiceAddress = (value: unknown): value is ServiceAddress => service(value);
+
+const denyRequest = record({
+  address: text,
+  'service?': service,
+  'seconds?': natural,
+  'newOnly?': oneOf(true),
+});
+
+export const isDenyRequest = (value: unknown): value is DenyRequest => denyRequest(value);

@@ -28,6 +28,8 @@ export interface Configuration {
   readonly vips: readonly string[];
   /** Digests of checks and their consequences, by the name of a service that has some. */
   readonly checks: Readonly<Record<string, string>>;
+  /** Number and digest of the entries of deny and allow lists, by the name of the list. */
+  readonly lists: Readonly<Record<string, { readonly entries: number; readonly digest: string }>>;
   /** What an earlier reload removed and connections still use; an entry without destination: the service itself. */
   readonly draining: readonly {
     readonly service: ServiceAddress;

@@ -6,9 +6,9 @@ import { type ErrorCode, LvsError } from '../model/errors.ts';
 import type { Explanation } from '../model/explanation.ts';
 import type { ServiceAddress } from '../model/service.ts';
 import type { ConnectionSnapshot, ServiceSnapshot, Snapshot } from '../model/snapshot.ts';
-import { isCommand, isServiceAddress } from './command-shape.ts';
+import { isCommand, isDenyRequest, isServiceAddress } from './command-shape.ts';
 import type { Configuration, Outcome, Reloaded, SnapshotParts } from './director-api.ts';
-import type { DrainedServer } from './operations-api.ts';
+import type { DeniedClient, DenyListing, DenyRequest, DrainedServer } from './operations-api.ts';
 
 /** Increased when a request or an answer changes its meaning. Both ends must have the same version. */
 export const VERSION = 1;
@@ -25,7 +25,15 @@ const MAX_NAME_CHARACTERS = 255;
 export const MAX_COMMANDS = 10_000;
 
 /** Requests without arguments. */
-const PLAIN_REQUESTS = ['connections', 'reload', 'configured', 'stop', 'stop-keep', 'drained'] as const;
+const PLAIN_REQUESTS = [
+  'connections',
+  'reload',
+  'configured',
+  'stop',
+  'stop-keep',
+  'drained',
+  'denied',
+] as const;
 export type PlainRequest = (typeof PLAIN_REQUESTS)[number];
 
 export type Request =
@@ -34,6 +42,12 @@ export type Request =
   | { readonly version: number; readonly ask: PlainRequest }
   /** `server`: an address, or an address and port. */
   | { readonly version: number; readonly ask: 'drain' | 'undrain'; readonly server: string }
+  | { readonly version: number; readonly ask: 'deny'; readonly request: DenyRequest }
+  | {
+      readonly version: number;
+      readonly ask: 'undeny';
+      readonly request: Pick<DenyRequest, 'address' | 'service'>;
+    }
   /** `octets`: an IP packet, base64. */
   | { readonly version: number; readonly ask: 'explain'; readonly octets: string }
   | { readonly version: number; readonly ask: 'capture'; readonly service: ServiceAddress };
@@ -50,6 +64,8 @@ export type Answer =
   | { readonly configured: Omit<Configuration, 'commands'> }
   | { readonly commands: readonly Command[] }
   | { readonly drained: readonly DrainedServer[] }
+  | { readonly denied: DeniedClient }
+  | { readonly denyListing: DenyListing }
   | { readonly explanation: Explanation }
   | { readonly captured: CapturedPackets }
   | { readonly error: { readonly code: ErrorCode; readonly message: string } }
@@ -65,6 +81,7 @@ export function parseRequest(line: string): Request {
     octets?: unknown;
     service?: unknown;
     server?: unknown;
+    request?: unknown;
   } = parseObject(line);
   const { version, ask } = request;
   if (version !== VERSION)
@@ -81,6 +98,10 @@ export function parseRequest(line: string): Request {
   if (ask === 'snapshot') {
     const { parts } = request;
     if (isParts(parts)) return { version: VERSION, ask, parts };
+  }
+  if (ask === 'deny' || ask === 'undeny') {
+    const { request: what } = request;
+    if (isDenyRequest(what)) return { version: VERSION, ask, request: what };
   }
   if (ask === 'explain') {
     const { octets } = request;

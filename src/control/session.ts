@@ -76,6 +76,17 @@ async function* answersTo(line: string, api: DirectorApi): AsyncGenerator<Answer
     case 'drained':
       yield { drained: await operationsOf(api).drained() };
       break;
+    case 'deny':
+      yield { denied: await operationsOf(api).deny(request.request) };
+      break;
+    case 'undeny': {
+      const { address, service } = request.request;
+      yield { denied: await operationsOf(api).undeny(address, service) };
+      break;
+    }
+    case 'denied':
+      yield { denyListing: await operationsOf(api).denied() };
+      break;
     case 'explain':
       yield { explanation: await packetsOf(api).explain(Buffer.from(request.octets, 'base64')) };
       break;
@@ -100,7 +111,7 @@ function stopOf({ stop }: DirectorApi): NonNullable<DirectorApi['stop']> {
 
 function operationsOf({ operations }: DirectorApi): OperationsApi {
   if (operations) return operations;
-  throw new LvsError('UNAVAILABLE', 'drains: not available on this director');
+  throw new LvsError('UNAVAILABLE', 'drains and deny lists: not available on this director');
 }
 
 function packetsOf({ packets }: DirectorApi): PacketApi {

@@ -3,7 +3,7 @@
 import type { DestinationAddress, DestinationOptions } from '../model/destination.ts';
 import { LvsError } from '../model/errors.ts';
 import { formatDestination, formatService, PROTOCOL_NUMBERS } from '../model/naming.ts';
-import type { Protocol, ServiceAddress, ServiceOptions } from '../model/service.ts';
+import type { ServiceAddress, ServiceOptions } from '../model/service.ts';
 import type { Settings } from '../model/settings.ts';
 import { schedulers } from '../schedulers/index.ts';
 import type { SchedulerFactory } from '../schedulers/scheduler.ts';
@@ -17,8 +17,6 @@ import {
   parseAddress,
   prefixMask,
 } from '../wire/address.ts';
-import { TCP } from '../wire/tcp.ts';
-import { UDP } from '../wire/udp.ts';
 import type { DestinationRegistry } from './destinations.ts';
 import type { KernelPath } from './kernel-path.ts';
 import { engineNames } from './path/persistence.ts';
@@ -168,14 +166,6 @@ export function serviceKey(name: ServiceAddress): ServiceKey {
     mark: 0,
   };
 }
-
-/** Returns the address of a service key: the inverse of `serviceKey`. */
-export const serviceAddress = (service: ServiceKey, format: (address: Address) => string): ServiceAddress =>
-  service.mark !== 0
-    ? { mark: service.mark, family: service.family }
-    : { protocol: protocolName(service.protocol), address: format(service.address), port: service.port };
-
-const protocolName = (number: number): Protocol => (number === TCP ? 'tcp' : number === UDP ? 'udp' : 'sctp');
 
 function checkService(key: ServiceKey, name: ServiceAddress, options: ServiceOptions): void {
   const {

@@ -6,6 +6,7 @@ import type { EventCounts } from '../model/snapshot.ts';
 import { DROP_REASONS, type DropReason } from '../model/verdict.ts';
 import type { TableMemory } from '../table/memory.ts';
 import { ServiceRecords } from '../table/service-records.ts';
+import { AccessLists } from './access-lists.ts';
 import { AttachedConnectionSync, type ConnectionSync } from './connection-sync.ts';
 import type { ConnectionTable } from './connections.ts';
 import { DestinationRegistry } from './destinations.ts';
@@ -38,6 +39,7 @@ export interface Core {
   readonly services: Pick<ServiceRegistry, 'serves' | 'addresses' | 'lookup'>;
   readonly destinations: Pick<DestinationRegistry, 'all' | 'addresses' | 'translated'>;
   readonly marks: Pick<Marks, 'of' | 'rules'>;
+  readonly access: Pick<AccessLists, 'isDenied' | 'isEmpty'>;
   readonly timeouts: StateTimeouts;
   readonly total: Meter;
   readonly counts: Counts;
@@ -68,6 +70,8 @@ export class DirectorCore implements Core {
   readonly services: ServiceRegistry;
   readonly destinations: DestinationRegistry;
   readonly marks = new Marks();
+  /** Who may begin connections. */
+  readonly access = new AccessLists();
   readonly timeouts = new StateTimeouts();
   readonly meters: Meters;
   /** Traffic of all services. */

@@ -24,7 +24,6 @@ import {
   editService,
   hasMixedFamilies,
   requireService,
-  serviceAddress,
   serviceKey,
 } from './administration.ts';
 import { adoptRules } from './adoption.ts';
@@ -38,8 +37,10 @@ import { countClosed } from './path/closed-connections.ts';
 import { onExpired } from './path/connection-lifecycle.ts';
 import { Datapath } from './path/datapath.ts';
 import { DEFENSE_INTERVAL_MS, Defense, isStrategy } from './path/defense.ts';
+import { endDenied } from './path/denied-connections.ts';
 import { PublishedSettings } from './published-settings.ts';
 import type { Service } from './service.ts';
+import { serviceAddress } from './service-address.ts';
 import { changeSetting, newSettings } from './settings.ts';
 import { snapshotOfConnection, snapshotOfService } from './snapshots.ts';
 import { VrrpStates } from './vrrp-states.ts';
@@ -265,6 +266,14 @@ export class Director {
   /** Returns how many connections of destinations, by their numbers, in the places from `from` to `to` are over. */
   closed(destinations: ReadonlySet<number>, from: number, to: number): number {
     return countClosed(this.context, destinations, from, to);
+  }
+
+  /**
+   * Ends the connections and templates in the places from `from` to `to`, exclusive, whose clients a deny list has. Returns
+   * their number.
+   */
+  endDenied(from: number, to: number): number {
+    return endDenied(this.context, from, to);
   }
 
   /** Returns the connections and templates in the places from `from` to `to`, exclusive; default: all. Unordered. */

@@ -44,7 +44,7 @@ export class PublishedSettings {
 
   /** Writes everything that commands and defenses change. */
   update(core: DirectorCore): void {
-    const { settings, timeouts, secureTcp, dropRate, isBackup, kernelPath } = core;
+    const { settings, timeouts, secureTcp, dropRate, isBackup, kernelPath, access } = core;
     const record = this.#record;
     record.setSysctls(settings);
     record.setTimeouts(timeouts, this.#ticks);
@@ -56,7 +56,8 @@ export class PublishedSettings {
       SETTINGS.deferred,
       (dropRate === 0 ? 0 : DEFERRED.DROP_RATE) |
         (mayNotForward ? DEFERRED.BACKUP : 0) |
-        (kernelPath.isExcluding ? DEFERRED.CAPTURE : 0),
+        (kernelPath.isExcluding ? DEFERRED.CAPTURE : 0) |
+        (access.isIncomplete ? DEFERRED.LISTS : 0),
     );
     record.set(SETTINGS.generation, record.get(SETTINGS.generation) + 1);
   }

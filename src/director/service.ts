@@ -121,6 +121,11 @@ export class Service implements VirtualService {
     this.#list();
   }
 
+  /** Makes programs look up clients in its lists, or not. */
+  setLists(isDenying: boolean): void {
+    this.#records.setWord(this.index, SERVICE.lists, Number(isDenying));
+  }
+
   /**
    * Sets the bytes of the longest packet that programs forward to whichever destination is selected (0: none), and whether
    * it must not be fragmented then.

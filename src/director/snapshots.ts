@@ -6,13 +6,13 @@ import { formatAddress } from '../wire/address.ts';
 import { SCTP } from '../wire/sctp.ts';
 import { TCP } from '../wire/tcp.ts';
 import { UDP } from '../wire/udp.ts';
-import { serviceAddress } from './administration.ts';
 import { type Core, destinationOf } from './core.ts';
 import { engineOf } from './path/persistence.ts';
 import { SCTP_STATES } from './path/sctp-state.ts';
 import { TCP_STATES } from './path/tcp-state.ts';
 import { UDP_STATES } from './path/udp-state.ts';
 import type { RealDestination, Service } from './service.ts';
+import { serviceAddress } from './service-address.ts';
 
 export function snapshotOfService(
   { kernelPath }: Pick<Core, 'kernelPath'>,

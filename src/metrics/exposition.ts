@@ -302,6 +302,11 @@ function process(its: Surroundings): Family[] {
       'Packets that the kernel refused to send, by its error message.',
       limitedMessages(its.sendFailures).map(([message, value]) => [{ why: message }, value]),
     ),
+    gauge('lvs_access_list_entries', 'Entries of deny and allow lists, by list and source.', [
+      [{ list: 'deny', source: 'file' }, its.access.deny],
+      [{ list: 'deny', source: 'command' }, its.access.commanded],
+      [{ list: 'allow', source: 'file' }, its.access.allow],
+    ]),
     gauge(
       'lvs_conditions',
       'Conditions that impair the service to clients, by name.',

@@ -1,4 +1,5 @@
 /** What the director would do with a packet, and why, step by step. Plain JSON. */
+import type { ListKind } from './access-list.ts';
 import type { ConnectionMethod, DestinationAddress, ForwardingMethodName } from './destination.ts';
 import type { Admission } from './kernel-admission.ts';
 import type { ServiceAddress } from './service.ts';
@@ -35,6 +36,18 @@ export type Step =
       readonly connection: ConnectionSnapshot;
       /** The packet comes from the connection's client. */
       readonly fromClient: boolean;
+    }
+  /** The entry of a deny or allow list that decides about the client. */
+  | {
+      readonly step: 'access';
+      readonly list: ListKind;
+      readonly prefix: string;
+      /** Missing: the list of all services. */
+      readonly service?: ServiceAddress;
+      /** Where the entry is from: a file, or a command. */
+      readonly source?: string;
+      /** Whole seconds until the entry ends. */
+      readonly left?: number;
     }
   /** A template whose destination is not usable. */
   | { readonly step: 'template-given-up' }

@@ -15,6 +15,7 @@ export const UPCALL_REASONS = {
   backup: 'a backup that must not forward (backup_only)',
   'drop-rate': 'drop_packet drops a share of new connections',
   capture: 'packets are captured',
+  lists: 'the kernel has no memory for the deny and allow lists',
   'nearly-full': 'the connection table is nearly full',
   packet:
     'the packet or its client is not for programs: options, a fragment, FTP data, or a client whose next hop is unknown',

@@ -1,5 +1,6 @@
 /** State of a running director outside its snapshot: the process, the packet driver, the host. Plain JSON. */
 
+import type { AccessCounts } from './access-list.ts';
 import type { UpcallCounts } from './kernel-admission.ts';
 import type { NotifyCounts } from './notify.ts';
 
@@ -64,6 +65,8 @@ export interface Surroundings {
   readonly control: Readonly<ControlCounters>;
   /** Programs that were run for events. */
   readonly notify: Readonly<NotifyCounts>;
+  /** Entries of deny and allow lists. */
+  readonly access: AccessCounts;
   /** The conditions that hold now. */
   readonly conditions: readonly Condition[];
   /** Announcements of VIPs (gratuitous ARP, unsolicited neighbor advertisements) since the start. */

@@ -8,6 +8,7 @@ export const DROP_REASONS = {
   'source-routed': 'the packet uses IPv4 source routing, which is not permitted',
   'martian-source':
     'the source address is not valid on the interface that the packet came in by (martian source, rp_filter)',
+  denied: 'a deny list has the address of the client',
   'no-destination': 'the service has no destination that accepts new connections',
   'no-connection': 'the packet belongs to no known connection and does not begin one',
   'destination-gone': 'the destination of the connection was removed',

@@ -3,6 +3,7 @@ import type { Bpf } from '../ebpf/bpf.ts';
 import type { BpfMap } from '../ebpf/map.ts';
 import { LIST_ENTRY_BYTES, SERVICE_BYTES } from '../table/record-layout.ts';
 import type { SharedClock } from '../table/ticks.ts';
+import { accessMap } from './access-map.ts';
 import { clientMap } from './client-map.ts';
 import { constantsMap } from './constants.ts';
 import type { Placing } from './home.ts';
@@ -34,14 +35,16 @@ export interface Arrays extends Sizes, Calls {
   readonly counters: number;
   readonly settings: number;
   readonly constants: number;
-  /** Descriptor of the map of clients. */
+  /** Descriptors of the maps of clients, and of deny and allow lists. */
   readonly clients: number;
+  readonly access: number;
 }
 
 /** Arrays in memory of the kernel, and the maps that this process writes by system calls. */
 export interface KernelArrays extends Arrays {
   readonly programArray: BpfMap;
   readonly clientMap: BpfMap;
+  readonly accessMap: BpfMap;
 }
 
 /** Returns the arrays of memory in which rows, destinations, next hops, counters and settings are reserved. Throws SystemCallError. */
@@ -50,6 +53,7 @@ export function kernelArrays(bpf: Bpf, memory: KernelMemory, sizes: Sizes): Kern
   memory.reserve('lists', LIST_ENTRY_BYTES);
   const programs = programArray(bpf);
   const clients = clientMap(bpf);
+  const access = accessMap(bpf);
   return {
     ...sizes,
     rows: memory.descriptor('rows'),
@@ -67,7 +71,9 @@ export function kernelArrays(bpf: Bpf, memory: KernelMemory, sizes: Sizes): Kern
     scratch: scratchMap(bpf).descriptor,
     programs: programs.descriptor,
     clients: clients.descriptor,
+    access: access.descriptor,
     programArray: programs,
     clientMap: clients,
+    accessMap: access,
   };
 }

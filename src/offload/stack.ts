@@ -47,6 +47,8 @@ export const CROWDED = -224;
 export const DUE = -232;
 /** Byte offset of the home of the row that gives way (8 bytes). */
 export const FORMER_HOME = -240;
+/** Key of the map of deny and allow lists (24 bytes). */
+export const ACCESS_KEY = -264;
 
 /* While a template is looked up, by a separate program: client network and virtual address, and the row's first words. */
 

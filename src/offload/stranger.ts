@@ -48,6 +48,7 @@ import { ACK, FIN, RST, SYN, TCP } from '../wire/tcp.ts';
 import { UDP_CHECKSUM } from '../wire/udp.ts';
 import type { Arrays } from './arrays.ts';
 import { ADDRESS_BITS, CLIENT_ADDRESS, CLIENT_INTERFACE, CLIENT_NEXT_HOP } from './client-map.ts';
+import { unlessDenied } from './denied.ts';
 import { clientOf } from './find.ts';
 import { asLoaded, DF, FRAGMENT } from './header-fields.ts';
 import { home } from './home.ts';
@@ -86,6 +87,8 @@ export function stranger(family: Family, hook: Hook, arrays: Arrays, { services 
     unlessClient(family, miss),
     keepProtocol(family),
     findService(family, services, miss),
+    store(DW, FP, stack.SERVICE_NUMBER, R2),
+    unlessDenied(family, arrays, miss),
     unlessScheduled(family, arrays, miss),
     valve(arrays, miss),
     // Real servers and the host's own addresses: what they send may be a reply, or a datagram that begins a connection.
@@ -260,7 +263,7 @@ const unlessClient = ({ version, src }: Family, miss: Label): Fragment =>
       ];
 
 /**
- * Stores the number of the service, in r2, and of its scheduler, or of the program of templates; jumps to `miss` unless a
+ * Stores the number of the scheduler of the service in r2, or of the program of templates; jumps to `miss` unless a
  * program has that scheduler, and can forward the packet to each destination. Clobbers r0, r1, r3.
  */
 function unlessScheduled(family: Family, { services }: Arrays, miss: Label): Fragment {
@@ -268,7 +271,6 @@ function unlessScheduled(family: Family, { services }: Arrays, miss: Label): Fra
   const scheduled = Symbol('scheduled');
   const selected = Symbol('selected');
   return [
-    store(DW, FP, stack.SERVICE_NUMBER, R2),
     lsh.imm(R2, RECORD_SHIFT),
     loadMapValue(R0, services),
     add.reg(R0, R2),

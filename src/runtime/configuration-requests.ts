@@ -49,13 +49,14 @@ export class ConfigurationRequests implements ConfigurationApi {
 
   /** Resolves with the configuration that was applied last. */
   async configured() {
-    const { commands, vips = [], checks = {} } = this.#running.config ?? {};
+    const { commands, vips = [], checks = {}, lists = {} } = this.#running.config ?? {};
     return {
       file: resolve(this.#path),
       commands: commands ? unpacked(commands) : [],
       datapath: this.#datapath,
       vips: vips.map(({ address, device }) => `${address} ${device}`),
       checks,
+      lists,
       draining: this.#running.drains.all,
     };
   }

@@ -7,11 +7,13 @@ import type { Rule } from '../config/reload/applied-state.ts';
 import type { CheckDigests } from '../config/reload/check-digests.ts';
 import type { Drain } from '../config/reload/reconcile.ts';
 import type { VipAddress } from '../host/vip-addresses.ts';
+import type { AccessEntry } from '../model/access-list.ts';
 import type { Command } from '../model/command.ts';
 import type { ListedService } from '../model/entity-name.ts';
 import { type ErrorCode, LvsError } from '../model/errors.ts';
 import type { ProgramUser } from '../model/notify.ts';
 import type { Snapshot } from '../model/snapshot.ts';
+import type { ListDigests } from './access-files.ts';
 import type { LoadedSync } from './configuration.ts';
 import type { Packed } from './packed.ts';
 
@@ -33,6 +35,9 @@ export interface ReadConfiguration {
   /** Names and order of services and servers. */
   readonly listed: Packed<ListedService>;
   readonly checks: CheckDigests;
+  /** Entries of deny and allow lists, and what they are. */
+  readonly access: Packed<AccessEntry>;
+  readonly lists: ListDigests;
   /** Programs of notify run as this user. Missing: as that of this process. */
   readonly programUser?: ProgramUser;
   readonly vips: readonly VipAddress[];

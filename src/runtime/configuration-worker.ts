@@ -33,6 +33,7 @@ function describe({
   warnings,
   sync,
   programUser,
+  access,
 }: Loaded): ReadConfiguration {
   const { services, adopt, drain, active, restart } = document;
   const packed = {
@@ -40,6 +41,7 @@ function describe({
     watched: pack(watchedOf(document)),
     policies: pack(policiesOf(document)),
     listed: pack(listedOf(document)),
+    access: pack(access.entries),
   };
   const digest = createHash('sha256').update(
     JSON.stringify({ vips, interfaces, adopt, drain, active, programUser, restart }),
@@ -50,6 +52,7 @@ function describe({
   return {
     ...packed,
     checks: checkDigests(document),
+    lists: access.digests,
     vips,
     interfaces,
     ...(sync && { sync }),

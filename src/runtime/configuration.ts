@@ -12,6 +12,7 @@ import type { Command } from '../model/command.ts';
 import { LvsError } from '../model/errors.ts';
 import type { ProgramUser } from '../model/notify.ts';
 import { schedulers } from '../schedulers/index.ts';
+import { type AccessFiles, readAccessLists } from './access-files.ts';
 import { readKeyFile } from './key-file.ts';
 
 /** A configuration file without errors. */
@@ -25,6 +26,8 @@ export interface Loaded {
   /** Programs of notify run as this user. Missing: as that of this process. */
   readonly programUser?: ProgramUser;
   readonly sync?: LoadedSync;
+  /** Deny and allow lists. */
+  readonly access: AccessFiles;
 }
 
 /** What sync daemons need that their commands do not have. */
@@ -71,13 +74,15 @@ export async function loadConfiguration(
     );
   const { vips, director, active } = document;
   const keys = active && document.sync ? await loadSync(document.sync, isRun) : undefined;
+  const access = await readAccessLists(document, isRun);
   const devices = [...vips.map(({ device }) => device), ...(director.inside ? [director.inside.device] : [])];
   return {
     document,
     commands: compile(document),
     vips: active ? vips : [],
     interfaces: [...new Set(devices)],
-    warnings: [...warnings, ...(keys?.warnings ?? [])],
+    warnings: [...warnings, ...(keys?.warnings ?? []), ...access.warnings],
+    access,
     ...(isRun &&
       document.scriptUser !== undefined && { programUser: await programUser(document.scriptUser) }),
     ...(keys && { sync: keys.sync }),

@@ -7,6 +7,7 @@ import type { SourceValidator } from '../host/source-validation.ts';
 import type { HostIo } from '../io/host-io.ts';
 import { LvsError } from '../model/errors.ts';
 import type { Events } from '../web/events.ts';
+import type { ListDigests } from './access-files.ts';
 import { loggedApi } from './changes.ts';
 import type { Conditions } from './conditions.ts';
 import { ConfigurationRequests } from './configuration-requests.ts';
@@ -99,6 +100,12 @@ export class ControlPlane {
           drain: async (server) => running.serverDrains.drain(server),
           undrain: async (server) => running.serverDrains.undrain(server),
           drained: () => running.serverDrains.list(),
+          deny: (request) => running.blocked.deny(request),
+          undeny: (address, service) => running.blocked.undeny(address, service),
+          denied: async () => ({
+            commanded: running.blocked.commanded,
+            lists: entriesOf(running.config?.lists),
+          }),
         },
         stop: async (keep) => {
           this.isKept = keep;
@@ -170,3 +177,6 @@ export class ControlPlane {
 function throwFault(error: unknown): void {
   if (!(error instanceof LvsError)) throw error;
 }
+
+const entriesOf = (lists: ListDigests = {}): Record<string, number> =>
+  Object.fromEntries(Object.entries(lists).map(([name, { entries }]) => [name, entries]));

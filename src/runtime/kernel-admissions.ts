@@ -67,7 +67,8 @@ export class KernelAdmissions {
 
   /** Returns why the director admits all connections. */
   #reasonOfAll(): UpcallReason | undefined {
-    const { isBackup, settings, dropRate, kernelPath } = this.#core;
+    const { isBackup, settings, dropRate, kernelPath, access } = this.#core;
+    if (access.isIncomplete) return 'lists';
     if (isBackup && settings.backup_only !== 0) return 'backup';
     if (dropRate !== 0) return 'drop-rate';
     return kernelPath.isExcluding ? 'capture' : undefined;

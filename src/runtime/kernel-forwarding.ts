@@ -12,7 +12,7 @@ import type { Admission, UpcallCounts, UpcallReason } from '../model/kernel-admi
 import { Slice } from '../model/slice.ts';
 import type { ClientRoutes } from '../offload/client-routes.ts';
 import type { FindNextHop, NextHops } from '../offload/next-hops.ts';
-import { EXPIRED, type ProcessorCounters, REUSED, SHED, TEMPLATED } from '../table/counters.ts';
+import { DENIED, EXPIRED, type ProcessorCounters, REUSED, SHED, TEMPLATED } from '../table/counters.ts';
 import type { TableMemory } from '../table/memory.ts';
 import { DESTINATION } from '../table/record-layout.ts';
 import type { Ticks } from '../table/ticks.ts';
@@ -153,8 +153,10 @@ export class KernelForwarding implements KernelPath {
     counts.templated += templated;
     counts.scheduled += admitted - templated;
     counts.reused += gained[REUSED]!;
-    counts.expired += gained[EXPIRED]!;
-    if (number === NO_DESTINATION) drops['new-connection-rate'] += gained[SHED]!;
+    if (number === NO_DESTINATION) {
+      drops['new-connection-rate'] += gained[SHED]!;
+      drops.denied += gained[DENIED]!;
+    } else counts.expired += gained[EXPIRED]!;
     const destination = destinations.all[number];
     if (!destination) return;
     for (const its of [destination.counters, destination.service.counters, total.counters])

@@ -1,6 +1,7 @@
 /** Watches the network around a running director: VIPs of other hosts, interfaces, refused packets, other directors. */
-import { serviceAddress } from '../director/administration.ts';
+
 import type { Director } from '../director/director.ts';
+import { serviceAddress } from '../director/service-address.ts';
 import { type ReceivingInterface, receivingInterfaces } from '../host/link-facts.ts';
 import { OtherDirectors } from '../host/other-directors.ts';
 import { outputDrops } from '../host/output-policy.ts';

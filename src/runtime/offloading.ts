@@ -1,5 +1,6 @@
 import type { Director } from '../director/director.ts';
 import type { Bpf } from '../ebpf/bpf.ts';
+import type { BpfMap } from '../ebpf/map.ts';
 import { VerifierError } from '../ebpf/program.ts';
 import type { Routes } from '../host/routes.ts';
 import type { Tap } from '../io/tap.ts';
@@ -20,6 +21,7 @@ import { type Address, isV4 } from '../wire/address.ts';
 import { clientPrefixes } from './client-prefixes.ts';
 import type { KeptTable } from './kept-table.ts';
 import { KernelForwarding, type SharedTable } from './kernel-forwarding.ts';
+import { KernelLists } from './kernel-lists.ts';
 import type { Log } from './log.ts';
 import { NextHopFinder } from './next-hop-finder.ts';
 
@@ -54,6 +56,8 @@ export interface OffloadingParts {
   readonly io: UpcallIo;
   readonly shared: KernelTable;
   readonly services: ServiceMap;
+  /** The deny and allow lists. */
+  readonly access: BpfMap;
   readonly attachments: Attachments;
   readonly programs: ProgramTable;
   readonly schedulers: SchedulerPrograms;
@@ -68,6 +72,8 @@ export class Offloading {
   readonly io: UpcallIo;
   readonly shared: KernelTable;
   readonly kept: KeptTable;
+  readonly #access: BpfMap;
+  #lists: KernelLists | undefined;
   readonly #options: OffloadingOptions;
   readonly #tap: Tap;
   readonly #attachments: Attachments;
@@ -89,8 +95,21 @@ export class Offloading {
   /** Use `openOffloading`. */
   constructor(
     options: OffloadingOptions,
-    { bpf, io, tap, kept, shared, services, attachments, programs, schedulers, interfaces }: OffloadingParts,
+    {
+      bpf,
+      io,
+      tap,
+      kept,
+      shared,
+      services,
+      attachments,
+      programs,
+      schedulers,
+      interfaces,
+      access,
+    }: OffloadingParts,
   ) {
+    this.#access = access;
     this.#options = options;
     this.io = io;
     this.#tap = tap;
@@ -102,6 +121,11 @@ export class Offloading {
     this.#interfaces = interfaces;
     this.#attachments = attachments;
     this.#finder = new NextHopFinder(bpf.system, options.routes, options.clock);
+  }
+
+  /** The lists that programs look clients up in. */
+  get lists(): KernelLists | undefined {
+    return this.#lists;
   }
 
   /** Packets that programs forwarded. */
@@ -128,6 +152,13 @@ export class Offloading {
       (to) => this.#finder.find(to),
       (scheduler) => this.#schedulers.has(scheduler),
     );
+    this.#lists = new KernelLists({
+      ...{ map: this.#access, director, memory: this.shared.memory },
+      failed: (error) => {
+        this.#options.log('error', 'offload-failed', { error: `deny and allow lists: ${error.message}` });
+        director.context.access.isIncomplete = true;
+      },
+    });
     this.#finder.start(director.context.forwarding.host);
     const { adopted } = this.kept;
     if (adopted) this.#forwarding.resumeCounters(adopted.silent);
@@ -142,6 +173,7 @@ export class Offloading {
       this.#finder.refresh();
       this.#forwarding!.resumeClients();
     }
+    this.#lists!.begin();
     this.check();
     this.#timer = setInterval(() => this.check(), CHECK_MS);
     this.#attachments.begin();
@@ -201,6 +233,7 @@ export class Offloading {
     this.#finder.forget();
     await this.#forwarding!.review();
     this.#number();
+    await this.#lists!.review();
     await this.#loadSchedulers();
   }
 

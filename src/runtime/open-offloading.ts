@@ -89,7 +89,7 @@ export async function openOffloading(options: OffloadingOptions): Promise<Offloa
     });
     const offloading = new Offloading(options, {
       ...{ bpf, io, tap, kept, shared },
-      ...{ services, attachments, programs, schedulers, interfaces },
+      ...{ services, attachments, programs, schedulers, interfaces, access: arrays.accessMap },
     });
     tap.persist(pins !== undefined);
     return offloading;

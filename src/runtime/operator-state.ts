@@ -1,6 +1,8 @@
 /** What operators have changed by commands, in a file beside the control socket: the next director goes on with it. */
 import { readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import type { DeniedByCommand } from '../model/access-list.ts';
 import { LvsError } from '../model/errors.ts';
+import { parsePrefix } from '../wire/prefix.ts';
 import type { Log } from './log.ts';
 
 const OWNER_ONLY = 0o600;
@@ -9,9 +11,10 @@ const VERSION = 1;
 export interface OperatorChanges {
   /** Servers that are drained: addresses, or addresses with ports. */
   readonly drained: readonly string[];
+  readonly denied: readonly DeniedByCommand[];
 }
 
-const NOTHING: OperatorChanges = { drained: [] };
+const NOTHING: OperatorChanges = { drained: [], denied: [] };
 
 export class OperatorState {
   readonly #path: string;
@@ -83,14 +86,19 @@ export function openOperatorState(socket: string, log: Log): OperatorState {
 /** Returns the changes; undefined: the text is no such state. */
 function parse(text: string): OperatorChanges | undefined {
   try {
-    const { version, drained } = JSON.parse(text);
-    if (version !== VERSION || !isListOf(drained, isText)) return undefined;
-    return { drained };
+    const { version, drained, denied = [] } = JSON.parse(text);
+    if (version !== VERSION || !isListOf(drained, isText) || !isListOf(denied, isDenied)) return undefined;
+    return { drained, denied };
   } catch {
     return undefined;
   }
 }
 
 const isText = (value: unknown): value is string => typeof value === 'string';
+const isDenied = (value: unknown): value is DeniedByCommand =>
+  typeof value === 'object' &&
+  value !== null &&
+  'prefix' in value &&
+  typeof parsePrefix(String(value.prefix)) !== 'string';
 const isListOf = <T>(value: unknown, is: (item: unknown) => item is T): value is T[] =>
   Array.isArray(value) && value.every(is);

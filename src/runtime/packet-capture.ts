@@ -1,9 +1,9 @@
 /** Captures of running clients: copies of the packets of one service, before and after forwarding. */
 import { setImmediate as nextTurn, setTimeout as sleep } from 'node:timers/promises';
 import { sameService } from '../control/director-api.ts';
-import { serviceAddress } from '../director/administration.ts';
 import type { Director } from '../director/director.ts';
 import { connectionOf, serviceOf } from '../director/explain/attribution.ts';
+import { serviceAddress } from '../director/service-address.ts';
 import { snapshotOfConnection } from '../director/snapshots.ts';
 import type { PacketIo } from '../io/packet-io.ts';
 import type { CapturedPacket, CapturedPackets } from '../model/capture.ts';

@@ -10,6 +10,7 @@ import { ETHERNET_HEADER, ETHERTYPE_IPV4, ETHERTYPE_IPV6, MAC, sameMac } from '.
 import type { Frame } from '../wire/frame.ts';
 import { Packet } from '../wire/packet.ts';
 import { LINKTYPE_RAW, PcapFileError, pcapHeader, pcapPacket, readPcap } from '../wire/pcap-file.ts';
+import { setLists } from './blocked-clients.ts';
 import type { Loaded } from './configuration.ts';
 
 export interface ReplayResult {
@@ -60,6 +61,7 @@ export function replay(config: Loaded, file: Uint8Array, seed: number): ReplayRe
       isLocal: (address) => local.some((own) => sameAddress(own, address)),
     },
   });
+  setLists(director.context.access, config.access.entries);
   for (const command of config.commands) director.apply(command, 0);
   const verdicts: Partial<Record<Verdict, number>> = {};
   let packets = 0;

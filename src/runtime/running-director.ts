@@ -17,6 +17,7 @@ import { LvsError } from '../model/errors.ts';
 import type { Explanation } from '../model/explanation.ts';
 import { Slice } from '../model/slice.ts';
 import type { ServiceSnapshot, Snapshot } from '../model/snapshot.ts';
+import { BlockedClients } from './blocked-clients.ts';
 import { CapacityWatch } from './capacity-watch.ts';
 import { logChanges } from './changes.ts';
 import type { Conditions } from './conditions.ts';
@@ -72,6 +73,7 @@ export class RunningDirector {
   readonly host: ServedHost;
   readonly notifier: Notifier;
   readonly serverDrains: ServerDrains;
+  readonly blocked: BlockedClients;
   readonly #options: RunningDirectorOptions;
   readonly #capacity: CapacityWatch;
   readonly #drains = new Drains();
@@ -136,6 +138,10 @@ export class RunningDirector {
     this.notifier = new Notifier({ failed: (failure) => logNotifyFailure(failure, log) });
     const { names } = options;
     this.#health = healthWatch({ api: plain, guarded: guarded(plain), notifier: this.notifier, names, log });
+    this.blocked = new BlockedClients({
+      ...{ director: this.director, state: options.operatorState, kernel: offloading?.lists, log },
+      wallClock: Date.now,
+    });
     this.serverDrains = new ServerDrains({
       ...{ watch: this.#health, state: options.operatorState, clock, log },
       director: this.director,
@@ -173,6 +179,8 @@ export class RunningDirector {
     this.notifier.user = config.programUser;
     this.serverDrains.restore();
     await this.#options.names.set(unpacked(config.listed));
+    this.blocked.restore();
+    await this.blocked.setFile(unpacked(config.access));
     await this.#health.set(unpacked(config.watched), clock(), unpacked(config.policies));
     this.#sync.configure(config.sync);
     if (kept?.adopted) await this.#resume(opened);
@@ -187,6 +195,7 @@ export class RunningDirector {
     await this.#writeRecord();
     offloading?.begin();
     kept?.complete();
+    await this.blocked.endConnections();
     this.#checking = setInterval(() => this.#health.tick(clock()), CHECK_TICK_MS);
   }
 
@@ -264,6 +273,7 @@ export class RunningDirector {
     const slice = new Slice();
     await names.set(unpacked(wanted.listed), unpacked(drains));
     this.notifier.user = wanted.programUser;
+    await this.blocked.setFile(unpacked(wanted.access));
     const all = await this.#health.set(unpacked(wanted.watched), clock(), unpacked(wanted.policies));
     this.#sync.configure(wanted.sync);
     for (const command of unpacked(commands)) {
@@ -273,6 +283,7 @@ export class RunningDirector {
     const outcomes = await this.#internalApi.apply(all);
     this.#health.settled(clock());
     await logChanges(all, outcomes, 'reload', log);
+    await this.blocked.endConnections();
     const failures = outcomes.filter((outcome) => outcome !== undefined);
     for (const { message } of failures) log('error', 'reload-command-failed', { error: message });
     this.#appliedChange = failures.length > 0 ? -1 : this.#plannedChange;
@@ -304,8 +315,8 @@ export class RunningDirector {
 
   explain(packet: Uint8Array): Explanation {
     const now = this.#options.clock();
-    const explanation = explainedWithChecks(this.director.explain(packet, now), this.#health, now);
-    return this.#options.names.explained(explanation);
+    const explanation = this.blocked.explained(this.director.explain(packet, now));
+    return this.#options.names.explained(explainedWithChecks(explanation, this.#health, now));
   }
 
   losses(): LiveLosses {
@@ -321,6 +332,7 @@ export class RunningDirector {
     this.host.check();
     if (this.#drains.size > 0) void this.#drain();
     this.#capacity.check();
+    this.blocked.tick();
     void this.#waitingDaemons.retry(this.#internalApi.apply);
   }
 
@@ -340,6 +352,7 @@ export class RunningDirector {
     this.#health[Symbol.dispose]();
     this.notifier[Symbol.dispose]();
     this.#sync[Symbol.dispose]();
+    this.blocked[Symbol.dispose]();
     const { offloading, kept, log } = this.#options;
     if (isKept && kept?.identity !== undefined) {
       offloading?.leave();

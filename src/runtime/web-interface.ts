@@ -76,6 +76,7 @@ export async function openWebInterface(options: WebInterfaceOptions): Promise<Se
       longestTurn: turns.longest,
       control: { ...control },
       notify: { ...running.notifier.counts },
+      access: running.blocked.counts,
       conditions: conditions.all,
       announcements: network.announcements,
       ...(offloading && {

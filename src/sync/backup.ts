@@ -223,6 +223,7 @@ export class Backup {
     const flags = (entry.flags & TAKEN_FLAGS) | SYNC;
     const configured = this.#lookUp();
     if (configured !== undefined) {
+      if (core.access.isEnding(configured.service, entry.caddr)) return NONE;
       const activity = (flags & TEMPLATE) !== 0 ? INACTIVE : flags & INACTIVE;
       const kind = flags & (NO_CPORT | TEMPLATE | SYNC);
       return this.#bind(configured, kind | activity | methodFlags(core, configured));

@@ -127,6 +127,8 @@ export const SERVICE = {
   schedulerFlags: 94,
   /** Rises with every service that is made, 4 bytes. */
   order: 96,
+  /** 4 bytes: 1, its deny list has an entry. */
+  lists: 100,
 } as const;
 
 /** Schedulers that programs may have. 0: the director selects. */
@@ -203,6 +205,8 @@ export const SETTINGS = {
   heartbeat: 28,
   /** 13 words of 4 bytes, see Homes. */
   secrets: 32,
+  /** 4 bytes: 1, the deny list of all services has an entry. */
+  lists: 84,
   /** New connections per processor and 64 ms while the table is filled beyond `valveFrom`, 4 bytes; 0: no limit. */
   valve: 96,
   /** Rows in use from which the valve works, and from which new connections take the place of embryonic ones, 4 bytes each. */
@@ -256,6 +260,8 @@ export const DEFERRED = {
   BACKUP: 2,
   /** Packets are captured. */
   CAPTURE: 4,
+  /** The map of deny and allow lists is incomplete. */
+  LISTS: 8,
 } as const;
 
 /** What one processor counts for one destination: 64 bytes, written by that processor alone. */
@@ -269,7 +275,7 @@ export const COUNTERS = {
   outOctets: 32,
   /** Of `connections`: those that took the place of an older connection with the same ends (conn_reuse_mode). */
   reused: 40,
-  /** Connections whose time was up, and whose rows new ones took. */
+  /** Connections whose time was up, and whose rows new ones took. Of record 0: first packets of denied clients. */
   expired: 48,
   /** Those of `connections` that are of a client's template. */
   templated: 56,

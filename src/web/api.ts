@@ -196,6 +196,7 @@ export const SNAPSHOT_SCHEMA = {
           timedOut: integer,
           vanished: integer,
         }),
+        access: object({ deny: integer, allow: integer, commanded: integer }),
         conditions: list(object({ name: string, text: string })),
         announcements: integer,
         offload: object(

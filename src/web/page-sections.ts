@@ -1,4 +1,5 @@
 /** Renders the parts of the status page that are not services: header, figures of all services, drops, events, footer. */
+import type { AccessCounts } from '../model/access-list.ts';
 import type { Snapshot } from '../model/snapshot.ts';
 import type { Surroundings } from '../model/surroundings.ts';
 import { DROP_REASONS, type DropReason } from '../model/verdict.ts';
@@ -119,12 +120,16 @@ const fieldsText = (fields: LogEvent['fields']): string =>
     .map(([name, value]) => `${name}: ${value}`)
     .join(', ');
 
+const accessText = ({ deny, allow, commanded }: AccessCounts): string =>
+  `${deny + commanded} entries, ${commanded} of them by commands; ${allow} in allow lists`;
+
 export function footer(its: Surroundings): Html {
   const { offload } = its;
   return html`<footer id="foot">
 <dl>
 <div><dt>Datapath</dt><dd>${its.datapath}${its.running ? '' : ', not running'}</dd></div>
 ${offload ? html`<div><dt>Kernel path</dt><dd>${short(offload.forwarded)} packets forwarded, ${short(offload.upcalls)} upcalls, ${short(offload.admitted)} connections admitted, ${short(sumOf(offload.leftToDirector))} by the process</dd></div>` : undefined}
+<div><dt>Deny lists</dt><dd>${accessText(its.access)}</dd></div>
 <div><dt>Lost before the director</dt><dd>${short(sumOf(its.losses))} packets</dd></div>
 <div><dt>Event loop delay</dt><dd>${(its.eventLoopDelay.p99 * 1000).toFixed(1)} ms (99th percentile)</dd></div>
 <div><dt>Uptime</dt><dd>${duration(its.uptime)}</dd></div>

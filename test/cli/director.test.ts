@@ -119,6 +119,8 @@ describe.skipIf(why !== undefined)('lvs-director', () => {
       'status',
       'drain',
       'undrain',
+      'deny',
+      'undeny',
       'notify',
       'explain',
       'top',

@@ -1,4 +1,6 @@
 /** Commands by which an operator changes the work of a running director: drains, and blocked clients. */
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { Cluster, clusterMissing } from '../support/cluster.ts';
 import { kernel } from '../support/ebpf/kernel.ts';
@@ -99,5 +101,63 @@ describe.skipIf(why !== undefined).each(['tc', 'live'])('by %s,', (datapath) => 
       /192\.168\.1\.77: no service has this server/,
     );
     expect(await tell('undrain', mine)).toMatchObject({ status: 1, stdout: '' });
+  }, 180_000);
+
+  test('a denied client loses its connection and gets no new ones, over a reload and kill -9', async () => {
+    const { client, vip } = cluster.lab;
+    const held1 = client.spawn(held(vip));
+    await held1.line(/^answer/);
+    const get = () => client.run(['curl', '-sS', '--max-time', '1', `http://${vip}/`]);
+    const refused = async () => expect((await get()).status).toBe(28);
+    const from = client.address;
+    expect((await tell('deny', from, '--for', '1h')).stdout).toMatch(
+      new RegExp(`^${from}: denied for 3600 s, all services: \\d+ connections ended\n$`),
+    );
+    await refused();
+    const answers = held1.lines.length;
+    await refused();
+    expect(held1.lines.length).toBe(answers);
+    const explained = await tell('explain', '--from', `${from}:5`, '--to', `${vip}:80`);
+    expect(explained.stdout).toMatch(
+      new RegExp(`^access +deny list of all services: ${from}, by a command, 3\\d\\d\\d s left$`, 'm'),
+    );
+    expect(explained).toMatchObject({ status: 1, stdout: expect.stringMatching(/^verdict +denied: /m) });
+    expect(await cluster.ipvsadm('-Lnc')).not.toContain(`${from}:`);
+    expect((await tell('reload')).status).toBe(0);
+    await refused();
+    if (datapath === 'tc') {
+      await cluster.director.stop('SIGKILL');
+      await refused();
+    } else await cluster.director.stop();
+    await cluster.startDirector();
+    await refused();
+    expect((await tell('deny')).stdout).toMatch(new RegExp(`^${from}: denied for 3\\d+ s, all services\n$`));
+    const denied = await curl('/metrics');
+    expect(denied).toMatch(/^lvs_dropped_packets_total{reason="denied"} [1-9]/m);
+    expect(denied).toMatch(/^lvs_access_list_entries{list="deny",source="command"} 1$/m);
+    expect((await tell('undeny', from)).stdout).toBe(`${from}: no longer denied by a command\n`);
+    expect((await get()).stdout).toMatch(/^I am real server/);
+
+    // Lists of the file, and an allow list that wins.
+    const list = join(cluster.lab.folder, 'deny.txt');
+    writeFileSync(list, `${from}\r\n`);
+    cluster.configure(`deny: [{ file: ${list} }]\n${RULES}`);
+    expect((await tell('plan', cluster.config)).stdout).toBe(
+      '~ deny list of all services: 1 entries (0 now)\n',
+    );
+    await tell('reload');
+    await refused();
+    writeFileSync(list, '# none\n');
+    await tell('reload');
+    expect((await get()).stdout).toMatch(/^I am real server/);
+    writeFileSync(list, '0.0.0.0/0\n');
+    cluster.configure(`deny: [{ file: ${list} }]\nallow: [${from}]\n${RULES}`);
+    await tell('reload');
+    expect((await get()).stdout).toMatch(/^I am real server/);
+    const failed = await tell('deny', from);
+    expect(failed.stderr).toContain(`${from}: without effect: an allow list has ${from}, and wins`);
+    writeFileSync(list, '198.51.100.7/24\n');
+    expect((await tell('reload')).stderr).toContain(`${list}:1:1: error: invalid prefix '198.51.100.7/24'`);
+    await held1.stop();
   }, 180_000);
 });

@@ -1,5 +1,6 @@
 /** A connection table in memory that a program and a director share: interpreted in this process, or in the kernel. */
 import { ConnectionTable } from '../../src/director/connections.ts';
+import { ACCESS_KEY_BYTES } from '../../src/offload/access-map.ts';
 import type { Arrays, Sizes } from '../../src/offload/arrays.ts';
 import type { ClientEntries } from '../../src/offload/client-routes.ts';
 import { ClientRoutes } from '../../src/offload/client-routes.ts';
@@ -40,6 +41,7 @@ export const DESCRIPTORS = {
   programs: 14,
   clients: 15,
   templates: 16,
+  access: 17,
 } as const;
 /** Descriptor of the map of services, which programs send packets up by. */
 export const SERVICE_MAP = 3;
@@ -48,8 +50,12 @@ const LISTED = 1 << 16;
 
 /** A trie as the kernel has one: the value of the longest prefix that matches. */
 export class TestTrie implements Lookup, ClientEntries {
-  readonly keySize = 20;
+  readonly keySize: number;
   readonly #values = new Map<string, Uint8Array>();
+
+  constructor(keySize = 20) {
+    this.keySize = keySize;
+  }
 
   update(key: Uint8Array, value: Uint8Array): void {
     this.#values.set(prefixOf(key), value);
@@ -110,6 +116,7 @@ export class TestMemory implements TableMemory {
 /** What interpreted programs call and look up besides arrays. */
 export class TestMaps {
   readonly clients = new TestTrie();
+  readonly access = new TestTrie(ACCESS_KEY_BYTES);
   readonly programs = new Map<number, Uint8Array<ArrayBuffer>>();
   readonly #scratch = new Uint8Array(SCRATCH_BYTES);
 
@@ -121,6 +128,7 @@ export class TestMaps {
       lookups: new Map<number, Lookup>([
         [DESCRIPTORS.scratch, { keySize: 4, find: () => this.#scratch }],
         [DESCRIPTORS.clients, this.clients],
+        [DESCRIPTORS.access, this.access],
       ]),
       programs: new Map([[DESCRIPTORS.programs, this.programs]]),
     };

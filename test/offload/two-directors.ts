@@ -1,7 +1,9 @@
 /** Two directors in the same world: one alone, one whose kernel path forwards what it knows by the interpreted program. */
 import { expect } from 'vitest';
+import { scopeOf } from '../../src/director/access-lists.ts';
 import type { DirectorOptions } from '../../src/director/director.ts';
 import type { Route } from '../../src/forwarding/method.ts';
+import type { ListKind } from '../../src/model/access-list.ts';
 import type { ServiceSnapshot } from '../../src/model/snapshot.ts';
 import type { Verdict } from '../../src/model/verdict.ts';
 import { admissionCode, onePacketCode } from '../../src/offload/admit.ts';
@@ -12,12 +14,14 @@ import { ADMIT, FORWARD_ONCE, PERSIST } from '../../src/offload/scratch.ts';
 import { serviceNumbers, serviceValue } from '../../src/offload/services.ts';
 import { templateCode } from '../../src/offload/template.ts';
 import { KernelForwarding } from '../../src/runtime/kernel-forwarding.ts';
+import { KernelLists } from '../../src/runtime/kernel-lists.ts';
 import { SCHEDULER } from '../../src/table/record-layout.ts';
 import { SettingsRecord } from '../../src/table/settings-record.ts';
 import { type Address, formatAddress, isV4, parseAddress } from '../../src/wire/address.ts';
 import { type MacAddress, parseMac } from '../../src/wire/ethernet.ts';
 import type { Frame } from '../../src/wire/frame.ts';
-import { Directed, OWN, OWN6 } from '../support/directed.ts';
+import { type Prefix, parsePrefix } from '../../src/wire/prefix.ts';
+import { Directed, OWN, OWN6, serviceName } from '../support/directed.ts';
 import { interpret } from '../support/ebpf/hooks.ts';
 import { framed } from '../support/packets.ts';
 import { serviceKeys } from '../support/service-keys.ts';
@@ -44,6 +48,14 @@ export class Alone extends Directed {
 
   override route(to: Address): Route {
     return { mtu: this.mtu, source: parseAddress(isV4(to) ? OWN : OWN6)! };
+  }
+
+  /** Adds an entry of a deny or allow list of a service, or of all, or removes it. */
+  access(list: ListKind, service: string | undefined, text: string, isPresent: boolean): void {
+    const { access } = this.director.context;
+    const scope = scopeOf(service === undefined ? undefined : serviceName(service));
+    if (isPresent) access.add(list, scope, prefixOf(text), true);
+    else access.delete(list, scope, prefixOf(text));
   }
 
   /** Services and destinations are as they will be for a while. */
@@ -91,6 +103,7 @@ export class Offloaded extends Alone {
   readonly #hops = new Map<string, Address>();
   #services: ReadonlyMap<string, Uint8Array> = new Map();
   readonly #maps: TestMaps;
+  readonly #lists: KernelLists;
   /** Programs of schedulers by number. */
   readonly programs: Map<number, Uint8Array<ArrayBuffer>>;
 
@@ -99,6 +112,12 @@ export class Offloaded extends Alone {
     const shared = sharedTable(new TestMemory(), 128, 7, maps);
     super(shared);
     this.#maps = maps;
+    this.#lists = new KernelLists({
+      ...{ map: maps.access, director: this.director, memory: shared.memory },
+      failed(error) {
+        throw error;
+      },
+    });
     this.programs = maps.programs;
     this.#hook = hook;
     this.#memory = shared.memory;
@@ -135,7 +154,18 @@ export class Offloaded extends Alone {
     return 'forwarded';
   }
 
+  override access(list: ListKind, service: string | undefined, text: string, isPresent: boolean): void {
+    super.access(list, service, text, isPresent);
+    this.#lists.change(
+      list,
+      service === undefined ? undefined : serviceName(service),
+      prefixOf(text),
+      isPresent,
+    );
+  }
+
   override settle(): void {
+    void this.#lists.review();
     const { services } = this.director.snapshot(this.now);
     // For how long removed ones are withheld: owned-packets.test.ts.
     if (services.length === 0) this.#known.clear();
@@ -184,6 +214,12 @@ export class Offloaded extends Alone {
     const { mtu, source } = this.director.context.forwarding.host.route(to)!;
     return { interfaceIndex: 1, to: mac, from: FROM, vlan: 0, mtu, source, isNeighbor: true };
   }
+}
+
+function prefixOf(text: string): Prefix {
+  const prefix = parsePrefix(text);
+  if (typeof prefix === 'string') throw new Error(`${text}: ${prefix}`);
+  return prefix;
 }
 
 const FROM = parseMac('02:00:00:00:00:bb')!;

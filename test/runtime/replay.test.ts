@@ -25,7 +25,14 @@ SERVER_NET_DEVICE=eth0
 async function config(): Promise<Loaded> {
   const names = { port: () => undefined, host: async (name: string) => name };
   const { document } = await parseLvsConf(FILE, 'lvs.conf', names, ['rr']);
-  return { document, commands: compile(document), vips: document.vips, interfaces: ['eth0'], warnings: [] };
+  return {
+    document,
+    commands: compile(document),
+    vips: document.vips,
+    interfaces: ['eth0'],
+    warnings: [],
+    access: { entries: [], digests: {}, warnings: [] },
+  };
 }
 const recording = () => readFileSync(join(PROJECT, 'test/fixtures/dr-http-telnet.pcap'));
 const linesOf = (file: Uint8Array) => [...readPcap(file)].map(({ octets }) => lineOf(octets));

@@ -42,7 +42,8 @@ export class Cluster implements AsyncDisposable {
   readonly servers: Program[] = [];
   readonly agents: Program[] = [];
   director!: Program;
-  readonly #config: string;
+  /** Path of the configuration. */
+  readonly config: string;
 
   readonly #echo: (server: LabHost) => string;
 
@@ -52,8 +53,8 @@ export class Cluster implements AsyncDisposable {
     this.lab = lab;
     this.#directorWords = directorWords;
     this.method = method;
-    this.#config = join(lab.folder, yaml === undefined ? 'lvs.conf' : 'lvs.yaml');
-    writeFileSync(this.#config, yaml ?? `${readFileSync(conf(FILES[method]), 'utf8')}${more}`);
+    this.config = join(lab.folder, yaml === undefined ? 'lvs.conf' : 'lvs.yaml');
+    writeFileSync(this.config, yaml ?? `${readFileSync(conf(FILES[method]), 'utf8')}${more}`);
     // Under NAT a server knows its own address only.
     this.#echo = echo ?? ((server) => (method === 'nat' ? server.address : lab.vip));
   }
@@ -72,7 +73,7 @@ export class Cluster implements AsyncDisposable {
 
   async #start(): Promise<void> {
     const { lab } = this;
-    const agents = lab.servers.map((host) => startAgent(host, '--config', this.#config));
+    const agents = lab.servers.map((host) => startAgent(host, '--config', this.config));
     this.agents.push(...(await Promise.all(agents)));
     const servers = lab.servers.map((host, i) => startServers(host, i + 1, [this.#echo(host)]));
     this.servers.push(...(await Promise.all(servers)));
@@ -81,7 +82,12 @@ export class Cluster implements AsyncDisposable {
 
   /** Starts a director with other `words` of `lvs-director run`, or with the cluster's; the one before has to be gone. */
   async startDirector(words = this.#directorWords): Promise<void> {
-    this.director = await startDirector(this.lab.director, this.#config, ...words);
+    this.director = await startDirector(this.lab.director, this.config, ...words);
+  }
+
+  /** Replaces the configuration; the director reads it at a reload. */
+  configure(text: string): void {
+    writeFileSync(this.config, text);
   }
 
   /** What ipvsadm prints. */

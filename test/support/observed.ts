@@ -22,6 +22,7 @@ export const surroundings: Surroundings = {
   running: true,
   losses: { captureDrops: 5 },
   sendFailures: { 'No route to host': 2 },
+  access: { deny: 3, allow: 1, commanded: 2 },
   conditions: [],
   announcements: 0,
   eventLoopDelay: { mean: 0.001, p99: 0.004, max: 0.01 },

@@ -33,6 +33,13 @@ export async function replayed({ capture, conf, servers, seed = 1 }: Replayed): 
   }));
   const document = { ...loaded.document, services };
   const { warnings } = loaded;
-  const config = { document, commands: compile(document), vips: document.vips, interfaces: [], warnings };
+  const config = {
+    document,
+    commands: compile(document),
+    vips: document.vips,
+    interfaces: [],
+    warnings,
+    access: { entries: [], digests: {}, warnings: [] },
+  };
   return replay(config, captureFile(capture), seed);
 }

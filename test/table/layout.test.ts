@@ -13,8 +13,8 @@ import * as records from '../../src/table/record-layout.ts';
 /** A memory that another version has left is recognized by its version: a new digest needs a new version. */
 test('the layout is that of its version', () => {
   expect({ version: LAYOUT_VERSION, digest: layoutDigest() }).toEqual({
-    version: 7,
-    digest: 'fdf389976f59651a',
+    version: 8,
+    digest: '8b10a85ef81b380e',
   });
 });
 
@@ -76,6 +76,7 @@ const SERVICE_FIELDS: Readonly<Record<keyof typeof records.SERVICE, number>> = {
   engine: 1,
   schedulerFlags: 2,
   order: 4,
+  lists: 4,
 };
 const NEXT_HOP_FIELDS: Readonly<Record<keyof typeof records.NEXT_HOP, number>> = {
   interface: 4,
@@ -105,6 +106,7 @@ const SETTINGS_FIELDS: Readonly<Record<keyof typeof records.SETTINGS, number>> =
   generation: 4,
   heartbeat: 4,
   secrets: 13 * 4,
+  lists: 4,
   valve: 4,
   valveFrom: 4,
   embryonicFrom: 4,

@@ -34,14 +34,19 @@ export async function compileConfig(
       if (why) complain(`${path}: ${why}`);
     }
   if (format !== 'yaml')
-    for (const { service, sorry, quorum, notify } of config.document.services) {
-      const lost = [sorry && 'sorry servers', quorum && 'the quorum', notify && 'programs for events'];
+    for (const { service, sorry, quorum, notify, deny, allow } of config.document.services) {
+      const lost = [
+        ...[sorry && 'sorry servers', quorum && 'the quorum', notify && 'programs for events'],
+        (deny || allow) && 'deny and allow lists',
+      ];
       const names = lost.filter(Boolean).join(', ');
       if (names !== '')
         complain(
           `${path}: ${formatService(service)}: ${names}: not rules (lvs-director run carries them out)`,
         );
     }
+  if (format !== 'yaml' && (config.document.deny || config.document.allow))
+    complain(`${path}: deny and allow lists: not rules (lvs-director run carries them out)`);
   if (format === 'script' && !config.document.director.inside)
     complain(`${path}: director.inside is missing: the script detects the director by it`);
   return 0;

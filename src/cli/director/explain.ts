@@ -59,6 +59,8 @@ function linesOfStep(step: Step, isFirst: boolean): string[] {
       return [row('mark', step.mark === 0 ? 'no rule matches' : String(step.mark))];
     case 'found':
       return foundLines(step);
+    case 'access':
+      return [row('access', accessText(step))];
     case 'template-given-up':
       return [row('template', 'a template exists, but its destination accepts no new connections')];
     case 'service':
@@ -95,6 +97,12 @@ function serviceLines(step: Extract<Step, { step: 'service' }>, isFirst: boolean
     ...near.map((miss) => row('', `not ${withName(miss.name, formatService(miss.service))}: ${miss.why}`)),
     ...(asked && admission ? [row('kernel path', admissionText(admission, isFirst))] : []),
   ];
+}
+
+function accessText({ list, prefix, service, source, left }: Extract<Step, { step: 'access' }>): string {
+  const of = service ? formatService(service) : 'all services';
+  const end = left === undefined ? '' : `, ${left} s left`;
+  return `${list} list of ${of}: ${prefix}${source === undefined ? '' : `, by ${source}`}${end}`;
 }
 
 const admissionText = (admission: Admission, isFirst: boolean): string =>

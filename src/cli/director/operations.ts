@@ -1,8 +1,11 @@
 /** The commands of lvs-director by which operators change the work of the running director until they end the change. */
-import type { Command } from 'commander';
+import { type Command, Option } from 'commander';
 import { ControlClient } from '../../control/client.ts';
 import { socketPath } from '../../control/socket-path.ts';
 import { LvsError } from '../../model/errors.ts';
+import type { ServiceAddress } from '../../model/service.ts';
+import { parseServiceArgument } from '../arguments.ts';
+import { deny, listDenied, undeny } from './deny.ts';
 import { type DrainOptions, drain, listDrained, undrain } from './drain.ts';
 import { parseDuration } from './option-values.ts';
 
@@ -44,4 +47,59 @@ export function addOperations(program: Command, failed: number): void {
       using api = new ControlClient(socket);
       await undrain(server, api, print);
     });
+
+  program
+    .command('deny')
+    .description(
+      'block a client: it gets no new connections, and its connections end; without an address, list what is denied',
+    )
+    .argument('[address]', 'address, or prefix such as 198.51.100.0/24')
+    .option(
+      '--for <time>',
+      'time until it may connect again, such as 90s, 10m or 1h (default: until undeny)',
+      parseDuration,
+    )
+    .option('--new-only', 'leave its connections as they are')
+    .addOption(serviceOption())
+    .option('--socket <path>', 'control socket of the director', socketPath(process.env))
+    .action(async (address: string | undefined, options: DenyArguments) => {
+      using api = new ControlClient(options.socket);
+      const { for: seconds, newOnly, service } = options;
+      if (address === undefined) {
+        if (seconds !== undefined || newOnly || service)
+          throw new LvsError('CONFIG', 'deny: address missing: the options are those of an entry');
+        await listDenied(api, print);
+        return;
+      }
+      const request = {
+        address,
+        ...(service && { service }),
+        ...(seconds !== undefined && { seconds }),
+        ...(newOnly && { newOnly }),
+      };
+      await deny(request, api, print, console.error);
+    });
+
+  program
+    .command('undeny')
+    .description('end what a deny command began')
+    .argument('<address>', 'address or prefix, as it was denied')
+    .addOption(serviceOption())
+    .option('--socket <path>', 'control socket of the director', socketPath(process.env))
+    .action(async (address: string, { service, socket }: DenyArguments) => {
+      using api = new ControlClient(socket);
+      await undeny(address, service, api, print);
+    });
 }
+
+interface DenyArguments {
+  readonly for?: number;
+  readonly newOnly?: true;
+  readonly service?: ServiceAddress;
+  readonly socket: string;
+}
+
+const serviceOption = (): Option =>
+  new Option('--service <name>', 'service, such as tcp:192.0.2.1:80 (default: all)').argParser(
+    parseServiceArgument,
+  );

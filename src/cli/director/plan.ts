@@ -5,6 +5,7 @@ import type { ConfigurationApi, DirectorApi } from '../../control/director-api.t
 import { type Moved, movedClients, SAMPLED_CLIENTS } from '../../director/explain/moved-clients.ts';
 import type { Command } from '../../model/command.ts';
 import { formatService } from '../../model/naming.ts';
+import { changedLists } from '../../runtime/access-files.ts';
 import { hasMarks, type Loaded, loadConfiguration } from '../../runtime/configuration.ts';
 import { checkMarks } from '../../runtime/datapath.ts';
 import { reloadCommands, runningOf } from '../../runtime/reload.ts';
@@ -13,6 +14,8 @@ export interface Plan {
   readonly steps: readonly Step[];
   /** Services that remain, and whose checks, sorry servers, quorum or programs change. */
   readonly checks: readonly string[];
+  /** Deny and allow lists that change. */
+  readonly lists: readonly string[];
   /** VIPs that the director would add and remove, as `address device`. */
   readonly vips: { readonly added: readonly string[]; readonly removed: readonly string[] };
   /** Manual changes, and whether a reload keeps them. */
@@ -42,6 +45,7 @@ export async function planOf(
   return {
     steps: stepsOf(snapshot, reconciliation, drain),
     checks: changedChecks(wanted.document, before.checks).filter((name) => served.has(name)),
+    lists: changedLists(before.lists, wanted.access.digests),
     vips: {
       added: vips.filter((each) => !before.vips.includes(each)),
       removed: before.vips.filter((each) => !vips.includes(each)),
@@ -68,7 +72,7 @@ export async function printPlan(
 
 const SIGNS = { add: '+', change: '~', remove: '-' } as const;
 
-export function formatPlan({ steps, checks, vips, manualChanges, adopt, moved }: Plan): string {
+export function formatPlan({ steps, checks, lists, vips, manualChanges, adopt, moved }: Plan): string {
   const lines = [
     ...vips.added.map((vip) => `+ VIP ${vip}`),
     ...steps.map(({ kind, what, how, connections }) => {
@@ -76,6 +80,7 @@ export function formatPlan({ steps, checks, vips, manualChanges, adopt, moved }:
       return `${SIGNS[kind]} ${what}: ${how}${touched}`;
     }),
     ...checks.map((name) => `~ ${name}: health checks, sorry servers, quorum or programs`),
+    ...lists.map((change) => `~ ${change}`),
     ...vips.removed.map((vip) => `- VIP ${vip}`),
     ...moved.map(
       ({ service, share }) => `  ${formatService(service)}: ${percent(share)} of clients would move`,

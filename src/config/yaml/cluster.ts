@@ -24,6 +24,8 @@ const DIRECTOR_SECTIONS = [
   'director',
   'marks',
   'sync',
+  'deny',
+  'allow',
   'groups',
   'defaults',
   'method',

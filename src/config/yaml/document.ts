@@ -11,6 +11,7 @@ import {
   type RestartDocument,
 } from '../document.ts';
 import type { YamlFile } from '../schema.ts';
+import { accessListsOf } from './access-lists.ts';
 import { expandCluster } from './cluster.ts';
 import type { Path } from './position.ts';
 import { expandServices } from './services.ts';
@@ -49,6 +50,7 @@ export async function expand(context: YamlContext): Promise<Document> {
     adopt: file.adopt ?? 'keep',
     drain: file.drain ?? DEFAULT_DRAIN,
     restart: restartOf(context),
+    ...accessListsOf(context, file, []),
     services: await expandServices(context),
   };
 }

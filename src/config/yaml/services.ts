@@ -7,6 +7,7 @@ import { canonical, familyOfText } from '../canonical-address.ts';
 import { DEFAULT_QUORUM, type DestinationDocument, type ServiceDocument } from '../document.ts';
 import { didYouMean } from '../problem.ts';
 import type { YamlFile } from '../schema.ts';
+import { accessListsOf } from './access-lists.ts';
 import { checkOf } from './checks.ts';
 import type { Path } from './position.ts';
 import type { YamlContext } from './yaml-context.ts';
@@ -48,6 +49,7 @@ export async function expandServices(context: YamlContext): Promise<ServiceDocum
     const sorryAt: Path = [...(each.sorry ? path : ['defaults']), 'sorry'];
     const sorryList = inherited.sorry ? destinationsOf(context, inherited.sorry, sorryAt, used) : [];
     const quorum = quorumOf(context, inherited, path);
+    const access = accessListsOf(context, each, path);
     const addresses = addressesOf(context, each, path);
     for (const service of addresses) {
       const options = optionsOf(context, inherited, path, service);
@@ -70,6 +72,7 @@ export async function expandServices(context: YamlContext): Promise<ServiceDocum
         ...(sorry.length > 0 && { sorry }),
         ...(quorum && { quorum }),
         ...(inherited.notify && { notify: inherited.notify }),
+        ...access,
       };
       services.push(notes.at(place(path), described));
       if (each.tunnel && context.whole && !destinations.some((one) => one.options.method === 'tunnel'))

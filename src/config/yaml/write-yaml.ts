@@ -4,6 +4,7 @@ import { stringify } from 'yaml';
 import type { Check, StatusRange } from '../../model/check.ts';
 import { formatDestination } from '../../model/naming.ts';
 import type { ServiceAddress } from '../../model/service.ts';
+import type { AccessListDocument } from '../access-list.ts';
 import {
   DEFAULT_BULK_PORT,
   DEFAULT_CHECK,
@@ -46,6 +47,8 @@ export function writeYaml(document: Document): string {
         adopt: document.adopt === 'keep' ? undefined : document.adopt,
         drain: document.drain === DEFAULT_DRAIN ? undefined : document.drain,
         restart: writeRestart(document.restart),
+        deny: document.deny && writeList(document.deny),
+        allow: document.allow && writeList(document.allow),
         services: document.services.map((each) => writeService(each, document)),
       },
       ['services'],
@@ -81,7 +84,7 @@ const writeInterface = ({ device, alias, address, prefix, isShared }: Interface)
 });
 
 function writeService(
-  { service, name, options, destinations, sorry = [], quorum, notify }: ServiceDocument,
+  { service, name, options, destinations, sorry = [], quorum, notify, deny, allow }: ServiceDocument,
   document: Document,
 ): object {
   const common: Common = { check: commonCheck(destinations), inhibit: commonInhibit(destinations) };
@@ -100,12 +103,19 @@ function writeService(
       hysteresis: quorum?.hysteresis || undefined,
       inhibit: common.inhibit,
       notify,
+      deny: deny && writeList(deny),
+      allow: allow && writeList(allow),
       sorry: sorry.map((each) => writeDestination(each, {}, document)),
       destinations: destinations.map((each) => writeDestination(each, common, document)),
     },
     ['destinations'],
   );
 }
+
+const writeList = ({ prefixes, files }: AccessListDocument): unknown[] => [
+  ...prefixes,
+  ...files.map((file) => ({ file })),
+];
 
 const writeAddress = (service: ServiceAddress): object =>
   'mark' in service

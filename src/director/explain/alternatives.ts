@@ -6,8 +6,8 @@ import { isEligible } from '../../schedulers/least.ts';
 import { reasons } from '../../schedulers/reasons.ts';
 import { formatAddress, sameAddress } from '../../wire/address.ts';
 import type { Packet } from '../../wire/packet.ts';
-import { serviceAddress } from '../administration.ts';
 import type { RealDestination, Service } from '../service.ts';
+import { serviceAddress } from '../service-address.ts';
 
 /** Number of destinations that are listed; the selected one is always among them. */
 export const MAX_CANDIDATES = 50;

@@ -9,9 +9,9 @@ import type { ServiceAddress } from '../../model/service.ts';
 import type { Snapshot } from '../../model/snapshot.ts';
 import { type Address, addressFromV4, formatAddress } from '../../wire/address.ts';
 import { mix } from '../../wire/hash.ts';
-import { serviceAddress } from '../administration.ts';
 import { Director } from '../director.ts';
 import type { Service } from '../service.ts';
+import { serviceAddress } from '../service-address.ts';
 
 export const SAMPLED_CLIENTS = 4096;
 

@@ -8,8 +8,9 @@ import { reasons } from '../../schedulers/reasons.ts';
 import { type Address, formatAddress } from '../../wire/address.ts';
 import { Frame } from '../../wire/frame.ts';
 import { DECODE_ERRORS, Packet } from '../../wire/packet.ts';
+import { formatPrefix } from '../../wire/prefix.ts';
 import { printFrame } from '../../wire/print.ts';
-import { serviceAddress } from '../administration.ts';
+import type { AccessDecision } from '../access-lists.ts';
 import { METHODS } from '../bound-connection.ts';
 import { AttachedConnectionSync } from '../connection-sync.ts';
 import type { Core, DirectorCore } from '../core.ts';
@@ -17,6 +18,7 @@ import { noKernelPath } from '../kernel-path.ts';
 import type { Datapath } from '../path/datapath.ts';
 import { Meter } from '../rate-estimator.ts';
 import type { Service } from '../service.ts';
+import { serviceAddress } from '../service-address.ts';
 import { snapshotOfConnection } from '../snapshots.ts';
 import { candidatesOf, nearMisses } from './alternatives.ts';
 import { RehearsedServices } from './rehearsed-services.ts';
@@ -106,6 +108,10 @@ export function rehearse(
       if (real.marks.rules.length > 0) steps.push({ step: 'mark', mark });
       tellService(found, mark, true);
     },
+    decided(service, { list, prefix, isOwn }) {
+      const own = isOwn && { service: serviceAddress(service, formatAddress) };
+      steps.push({ step: 'access', list, prefix: formatPrefix(prefix), ...own });
+    },
     sent(frame, nextHop) {
       tellMade();
       steps.push({ step: 'sent', packet: printFrame(frame), nextHop: formatAddress(nextHop) });
@@ -129,13 +135,15 @@ interface Rehearsed {
   readonly engineData: Map<Row, string>;
   /** Called for a lookup of a service. */
   readonly looked: (found: Service | undefined, mark: number) => void;
+  /** Called when an entry of a list decides about a client. */
+  readonly decided: (service: Service, decision: AccessDecision) => void;
   /** Called for a packet that would be sent. */
   readonly sent: (frame: Frame, nextHop: Address) => void;
 }
 
 /** Returns the state for one packet: copies of what it changes, and the rest of the real one. Sends nothing. */
 function rehearsedCore(real: DirectorCore, now: number, rehearsed: Rehearsed): Core {
-  const { services, table, engineData, looked, sent } = rehearsed;
+  const { services, table, engineData, looked, decided, sent } = rehearsed;
   const { host } = real.forwarding;
   const errorLimit = real.forwarding.errorLimit?.copy();
   errorLimit?.advance(now);
@@ -159,6 +167,14 @@ function rehearsedCore(real: DirectorCore, now: number, rehearsed: Rehearsed): C
       },
     },
     marks: real.marks,
+    access: {
+      isEmpty: real.access.isEmpty,
+      isDenied(service, client) {
+        const decision = real.access.decision(service, client);
+        if (decision) decided(service, decision);
+        return decision?.list === 'deny';
+      },
+    },
     timeouts: real.timeouts,
     total: new Meter(),
     counts: { ...real.counts },

@@ -37,11 +37,13 @@ export class Admission {
 
   /** Returns the row of the new connection, or the packet's verdict. */
   admit(arrival: Arrival): Row | Verdict {
-    const { settings, services } = this.#core;
-    if (!arrival.begins(settings.sloppy_tcp !== 0, settings.sloppy_sctp !== 0)) return 'pass';
+    const { settings, services, access } = this.#core;
+    if (!arrival.begins(settings.sloppy_tcp !== 0, settings.sloppy_sctp !== 0))
+      return this.#isDeniedLate(arrival) ? 'denied' : 'pass';
     const { family, mark, protocol, vaddr, vport } = arrival;
     const service = services.lookup(family, mark, protocol, vaddr, vport);
     if (service === undefined) return 'pass';
+    if (access.isDenied(service, arrival.caddr)) return 'denied';
     // Linux routes a packet before it balances it, and no route accepts such senders (ip_route_input_slow, 6.1).
     if (!mayBeClient(arrival.caddr) || isMulticast(vaddr)) return 'pass';
     const { src, dst, frame } = arrival.packet;
@@ -56,6 +58,14 @@ export class Admission {
     if (destination === undefined) return this.#refuse(service, arrival);
     const dport = destination.port || vport;
     return this.#connect(service, { destination, dport, isFirst: false }, arrival);
+  }
+
+  /** Reports whether a packet that begins no connection may be of one that ended because its client is denied. */
+  #isDeniedLate({ family, mark, protocol, vaddr, vport, caddr }: Arrival): boolean {
+    const { access, services } = this.#core;
+    if (access.isEmpty) return false;
+    const service = services.lookup(family, mark, protocol, vaddr, vport);
+    return service !== undefined && access.isDenied(service, caddr);
   }
 
   /** Reports whether this attempt is one of those that drop_packet drops. */
@@ -110,6 +120,7 @@ export class Admission {
     const { service } = destination;
     // The virtual address of a mark, and the port of a service of all ports, are not known here.
     if (service.options.engine === undefined || service.mark !== 0 || service.port === 0) return NONE;
+    if (this.#core.access.isDenied(service, arrival.caddr)) return NONE;
     if (!this.#persistence.select(service, arrival)) return NONE;
     let template = this.#persistence.find(destination);
     if (template === NONE) template = this.#persistence.create(service, destination);

@@ -16,6 +16,7 @@ export const FINDINGS = {
   'route-back': 'replies do not go back through the director, which must translate them',
   'no-decapsulation': "no device and no program decapsulates the tunnel's packets",
   'orphaned-guard': 'the guard of a killed director withholds packets from the host',
+  'firewall-bypassed': 'the packet filter of the director does not see packets of the services',
   'orphaned-path': 'a kernel path forwards packets without a director',
   'server-unreachable': 'the director cannot reach the real server',
   'cluster-host': 'this server is not a host of the cluster, or its device is missing',

@@ -9,7 +9,7 @@ import { askOnSegment } from './director-client.ts';
 import type { Finding } from './finding.ts';
 import { guardFindings } from './guard-findings.ts';
 import { routeTo } from './host-facts.ts';
-import { outputFindings } from './packet-filter-findings.ts';
+import { bypassedFindings, outputFindings } from './packet-filter-findings.ts';
 import { type PathAnswer, PathProbe } from './path-probe.ts';
 
 /** Device of the route to the host's own addresses. */
@@ -62,7 +62,8 @@ export async function seeServers(document: Document, machine: Machine): Promise<
   }
   findings.push(...(await vipSpeakers(document, servers, ask)));
   findings.push(...(await silentPaths(document, servers, inside, machine)));
-  findings.push(...(await outputFindings(machine)), ...(await guardFindings(machine)));
+  findings.push(...(await outputFindings(machine)), ...(await bypassedFindings(document, machine)));
+  findings.push(...(await guardFindings(machine)));
   return { servers, findings };
 }
 

@@ -5,6 +5,7 @@ import { checkDigests } from '../../../src/config/reload/check-digests.ts';
 import { parseYaml } from '../../../src/config/yaml/parse-yaml.ts';
 import { Director } from '../../../src/director/director.ts';
 import type { Command } from '../../../src/model/command.ts';
+import { readAccessLists } from '../../../src/runtime/access-files.ts';
 import type { Loaded } from '../../../src/runtime/configuration.ts';
 import { localApi } from '../../../src/runtime/local-director.ts';
 import { schedulers } from '../../../src/schedulers/index.ts';
@@ -14,7 +15,14 @@ import { frameOf } from '../../support/packets.ts';
 async function read(text: string): Promise<Loaded> {
   const { document, problems } = await parseYaml(text, 'lvs.yaml', labNames, Object.keys(schedulers));
   expect(problems).toEqual([]);
-  return { document, commands: compile(document), vips: document.vips, interfaces: [], warnings: [] };
+  return {
+    document,
+    commands: compile(document),
+    vips: document.vips,
+    interfaces: [],
+    warnings: [],
+    access: await readAccessLists(document, true),
+  };
 }
 
 /** The plan from one file to another, after `clients` connections and manual changes. */
@@ -41,6 +49,7 @@ async function planned(
     datapath,
     vips: before.vips.map(({ address, device }) => `${address} ${device}`),
     checks: checkDigests(before.document),
+    lists: before.access.digests,
     draining: [],
   });
   return planOf(await read(to), { snapshot, configured });
