@@ -5,6 +5,7 @@
 import { cpus } from 'node:os';
 import { parseArgs } from 'node:util';
 import { bulk } from './bulk.ts';
+import { bulkForwarding } from './bulk-forwarding.ts';
 import { connections } from './connections.ts';
 import { decode } from './decode.ts';
 import { director } from './director.ts';
@@ -27,6 +28,7 @@ const BENCHES: Readonly<Record<string, (effort: Effort) => Figure[] | Promise<Fi
   ipvsadm,
   observation,
   bulk,
+  'bulk-forwarding': bulkForwarding,
   restart,
   turns,
 };
@@ -112,7 +114,7 @@ function numberOption(name: 'rounds' | 'seconds'): { rounds?: number; seconds?: 
 }
 
 function lineOf({ name, connections: size, value, best, unit }: Figure): string {
-  const digits = unit === 'ns' || unit === 'bytes' ? 1 : 0;
+  const digits = unit === '%' ? 3 : unit === 'ns' || unit === 'bytes' || name.includes('percentile') ? 1 : 0;
   const rounds = best === undefined ? '' : `   best ${best.toFixed(digits)}`;
   const table = size === undefined ? '' : size.toLocaleString('en');
   return `${name.padEnd(58)}${table.padStart(10)}${value.toFixed(digits).padStart(10)} ${unit}${rounds}`;

@@ -7,8 +7,8 @@ import { change32, update } from '../src/wire/checksum.ts';
 import { Frame } from '../src/wire/frame.ts';
 import { packetOfLine } from '../src/wire/packet-line.ts';
 
-const SERVICE = { protocol: 'tcp', address: '192.0.2.80', port: 80 } as const;
-const DESTINATIONS = ['10.255.0.1', '10.255.0.2', '10.255.0.3', '10.255.0.4'];
+export const SERVICE = { protocol: 'tcp', address: '192.0.2.80', port: 80 } as const;
+export const DESTINATIONS = ['10.255.0.1', '10.255.0.2', '10.255.0.3', '10.255.0.4'];
 const CLIENT_PORTS = 16;
 /** Payload of a client's ACK, bytes. */
 const PAYLOAD_BYTES = 512;

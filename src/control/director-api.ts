@@ -30,11 +30,22 @@ export interface Configuration {
   readonly checks: Readonly<Record<string, string>>;
   /** Number and digest of the entries of deny and allow lists, by the name of the list. */
   readonly lists: Readonly<Record<string, { readonly entries: number; readonly digest: string }>>;
+  /** Missing: the file does not configure synchronization. */
+  readonly sync?: SyncSummary;
   /** What an earlier reload removed and connections still use; an entry without destination: the service itself. */
   readonly draining: readonly {
     readonly service: ServiceAddress;
     readonly destination?: DestinationAddress;
   }[];
+}
+
+/** What a file configures about synchronization besides the daemons. */
+export interface SyncSummary {
+  /** Identities of the keys, which reveal nothing about the secrets; none: messages are not authenticated. */
+  readonly keys: readonly string[];
+  /** Addresses of the directors, and the TCP port, of bulk transfers. */
+  readonly peers: readonly string[];
+  readonly bulkPort: number;
 }
 
 /** The result of a reload. */

@@ -9,6 +9,7 @@ import { interfaceMtu } from './local-director.ts';
 import type { Log } from './log.ts';
 import { unpacked } from './packed.ts';
 import type { RunningDirector } from './running-director.ts';
+import { summaryOf } from './sync-summary.ts';
 
 /** Reloads a file, one reload at a time. An invalid file changes nothing; its errors are logged and returned. */
 export class ConfigurationRequests implements ConfigurationApi {
@@ -49,7 +50,7 @@ export class ConfigurationRequests implements ConfigurationApi {
 
   /** Resolves with the configuration that was applied last. */
   async configured() {
-    const { commands, vips = [], checks = {}, lists = {} } = this.#running.config ?? {};
+    const { commands, vips = [], checks = {}, lists = {}, sync } = this.#running.config ?? {};
     return {
       file: resolve(this.#path),
       commands: commands ? unpacked(commands) : [],
@@ -57,6 +58,7 @@ export class ConfigurationRequests implements ConfigurationApi {
       vips: vips.map(({ address, device }) => `${address} ${device}`),
       checks,
       lists,
+      ...(sync && { sync: summaryOf(sync) }),
       draining: this.#running.drains.all,
     };
   }

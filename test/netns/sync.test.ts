@@ -1,11 +1,17 @@
 /** Two directors: connections of one continue on the other. */
-import { writeFileSync } from 'node:fs';
+import { chmodSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { clusterMissing } from '../support/cluster.ts';
 import { Lab } from '../support/lab.ts';
 import type { LabHost } from '../support/lab-host.ts';
-import { ipvsadm, director as program, startDirector, startServers } from '../support/lvs-programs.ts';
+import {
+  ipvsadm,
+  director as program,
+  realserver,
+  startDirector,
+  startServers,
+} from '../support/lvs-programs.ts';
 import { PATIENCE, type Program } from '../support/program.ts';
 import { built } from '../support/project.ts';
 
@@ -18,8 +24,7 @@ const SERVERS = { dr: ['192.168.0.3', '192.168.0.4'], nat: ['192.168.1.3', '192.
 const DATAGRAMS = process.env['FUZZ_DATAGRAMS'] ?? '5000';
 /** Addresses of the directors. */
 const PEERS = { dr: ['192.168.0.1', '192.168.0.2'], nat: ['192.168.1.1', '192.168.1.2'] } as const;
-/** MAC address of vs2 on the clients' segment. */
-const MAC_OF_VS2 = '02:00:00:00:00:02';
+const READY = '/run/lvs/ready';
 
 describe.skipIf(why !== undefined).each([
   ['nat', '224.0.0.81', 'eth1'],
@@ -58,11 +63,34 @@ services:
   afterAll(() => lab?.[Symbol.asyncDispose]());
 
   const start = (host: LabHost) =>
-    startDirector(host, config, '--datapath', process.env['LVS_DATAPATH'] ?? 'live');
+    startDirector(host, config, '--datapath', process.env['LVS_DATAPATH'] ?? 'live', '--ready-file', READY);
+  /** Moves the VIP, and replies of the servers, to a director. */
+  const moveVip = async (from: LabHost, to: LabHost, number: 1 | 2) => {
+    await from.exec(`ip address delete ${lab.vip}/32 dev eth0`);
+    await to.exec(`ip address add ${lab.vip}/32 dev eth0`);
+    await lab.client.exec(`ip neighbor replace ${lab.vip} lladdr 02:00:00:00:00:0${number} dev eth0`);
+    if (method === 'nat')
+      for (const server of lab.servers) await server.exec(`ip route replace default via 192.168.1.${number}`);
+  };
+  interface Client {
+    readonly program: Program;
+    readonly answer: string;
+  }
+  const clients: Client[] = [];
+  const isAnswered = async ({ program: client, answer }: Client, before: number) => {
+    expect(await client.line(/^I am real server/, PATIENCE, before)).toBe(answer);
+    expect(client.running).toBe(true);
+  };
+  /** What the doctor of a director reports about synchronization. */
+  const findings = async (host: LabHost) => {
+    const words = [...realserver, 'doctor', '--from-director', '--json', '--config', config];
+    const { stdout } = await host.run(words);
+    const { findings: found } = JSON.parse(stdout) as { findings: { name: string; what: string }[] };
+    return found.filter(({ name }) => name.startsWith('sync-')).map(({ name, what }) => `${name}: ${what}`);
+  };
   const listing = async (host: LabHost) => (await host.exec([...ipvsadm, '-Lnc'])).split('\n').slice(2);
 
   test('connections from before and after its start are listed by the other director, and continue there', async () => {
-    const clients: { readonly program: Program; readonly answer: string }[] = [];
     const connect = async () => {
       const client = lab.client.spawn([...built('test/support/keepalive-client'), lab.vip, '80']);
       await client.line(/^connected$/);
@@ -88,19 +116,37 @@ services:
     expect(sorted(await listing(second))).toEqual(sorted(await listing(first)));
 
     await director.stop('SIGKILL');
-    await first.exec(`ip address delete ${lab.vip}/32 dev eth0`);
-    await second.exec(`ip address add ${lab.vip}/32 dev eth0`);
-    await lab.client.exec(`ip neighbor replace ${lab.vip} lladdr ${MAC_OF_VS2} dev eth0`);
-    if (method === 'nat')
-      for (const server of lab.servers) await server.exec('ip route replace default via 192.168.1.2');
-
-    for (const { program: client, answer } of clients) {
-      const before = client.lines.length;
-      client.write('\n');
-      expect(await client.line(/^I am real server/, PATIENCE, before)).toBe(answer);
-      expect(client.running).toBe(true);
+    await moveVip(first, second, 2);
+    for (const client of clients) {
+      const before = client.program.lines.length;
+      client.program.write('\n');
+      await isAnswered(client, before);
     }
   });
+
+  // The same with every family and method.
+  if (method === 'nat')
+    test('a director that joins resets no connection that it has not fetched yet', async () => {
+      // The other one is stopped: it accepts connections, and sends nothing.
+      await first.exec([...program, 'stop', '--release']);
+      joined.signal('SIGSTOP');
+      director = await start(first);
+      await moveVip(second, first, 1);
+      const before = clients.map(({ program: client }) => client.lines.length);
+      for (const { program: client } of clients) client.write('\n');
+      // This takes longer than the grace period after a start.
+      await expect
+        .poll(() => director.lines.filter((line) => / bulk-interrupted /.test(line)).length, {
+          timeout: PATIENCE,
+        })
+        .toBe(2);
+      expect(await first.exec(`cat ${READY}`)).toBe('1');
+      expect(await listing(first)).toEqual([]);
+      joined.signal('SIGCONT');
+      await director.line(/ bulk-received .*connections=2/);
+      for (const [i, client] of clients.entries()) await isAnswered(client, before[i]!);
+      expect(await findings(first)).toEqual([]);
+    });
 
   test('datagrams of a stranger change nothing, and do no harm', async () => {
     const source = group.includes(':') ? device : PEERS[method][0];
@@ -111,6 +157,7 @@ services:
     const ends = (lines: readonly string[]) => lines.map((text) => text.replace(/^TCP \d\d:\d\d/, '')).sort();
     expect(ends(await listing(second))).toEqual(ends(before));
     expect(joined.running).toBe(true);
+    expect(await findings(second)).toContainEqual(expect.stringMatching(/^sync-refused: .* not signed/));
   });
 
   test('a reload changes the daemons as the file says', async () => {
@@ -127,4 +174,26 @@ services:
     expect(stderr).toContain('sync: network interface eth9 not found');
     expect(await daemons()).toContain(`backup ${rest}`);
   });
+
+  if (method === 'nat')
+    test('plan and doctor know keys and peers', async () => {
+      writeFileSync(config, file('backup').replace(/peers: \[.*?\]/, `peers: [${PEERS[method][1]}]`));
+      writeFileSync(key, `${'6d'.repeat(32)}\n`, { mode: 0o600 });
+      const plan = await second.exec([...program, 'plan', config]);
+      expect(plan).toMatch(/^~ sync keys: [0-9a-f]{16} -> [0-9a-f]{16}$/m);
+      expect(plan).toContain(`~ sync peers: ${PEERS[method].join(', ')} -> ${PEERS[method][1]}`);
+      expect(await second.exec([...program, 'plan', config, '--json'])).not.toContain('6d6d');
+      writeFileSync(config, file('backup'));
+      expect(await findings(second)).toContain(
+        `sync-peer: ${PEERS[method][0]}, TCP port 8849: it has another key`,
+      );
+      await director.stop();
+      expect(await findings(second)).toContain(
+        `sync-peer: ${PEERS[method][0]}, TCP port 8849: no director with a key listens there`,
+      );
+      chmodSync(key, 0o644);
+      expect(await findings(second)).toContainEqual(
+        expect.stringMatching(/^sync-key: .*mode 0644: expected 0600/),
+      );
+    });
 });

@@ -1,7 +1,7 @@
 /** `lvs-director plan`: prints what a reload with a file would change. */
 import { changedChecks } from '../../config/reload/check-digests.ts';
 import { type Step, stepsOf } from '../../config/reload/plan.ts';
-import type { ConfigurationApi, DirectorApi } from '../../control/director-api.ts';
+import type { ConfigurationApi, DirectorApi, SyncSummary } from '../../control/director-api.ts';
 import { type Moved, movedClients, SAMPLED_CLIENTS } from '../../director/explain/moved-clients.ts';
 import type { Command } from '../../model/command.ts';
 import { formatService } from '../../model/naming.ts';
@@ -9,6 +9,7 @@ import { changedLists } from '../../runtime/access-files.ts';
 import { hasMarks, type Loaded, loadConfiguration } from '../../runtime/configuration.ts';
 import { checkMarks } from '../../runtime/datapath.ts';
 import { reloadCommands, runningOf } from '../../runtime/reload.ts';
+import { summaryOf } from '../../runtime/sync-summary.ts';
 
 export interface Plan {
   readonly steps: readonly Step[];
@@ -16,6 +17,8 @@ export interface Plan {
   readonly checks: readonly string[];
   /** Deny and allow lists that change. */
   readonly lists: readonly string[];
+  /** Changes of keys, peers and the port of bulk transfers. */
+  readonly sync: readonly string[];
   /** VIPs that the director would add and remove, as `address device`. */
   readonly vips: { readonly added: readonly string[]; readonly removed: readonly string[] };
   /** Manual changes, and whether a reload keeps them. */
@@ -46,6 +49,7 @@ export async function planOf(
     steps: stepsOf(snapshot, reconciliation, drain),
     checks: changedChecks(wanted.document, before.checks).filter((name) => served.has(name)),
     lists: changedLists(before.lists, wanted.access.digests),
+    sync: syncChanges(wanted, before.sync),
     vips: {
       added: vips.filter((each) => !before.vips.includes(each)),
       removed: before.vips.filter((each) => !vips.includes(each)),
@@ -54,6 +58,20 @@ export async function planOf(
     adopt,
     moved: movedClients(snapshot, [...reconciliation.commands, ...removals]).filter(({ share }) => share > 0),
   };
+}
+
+/** Returns the changes as text. Keys are named by identities, which reveal nothing about the secrets. */
+function syncChanges({ document, sync }: Loaded, before: SyncSummary | undefined): string[] {
+  const after = sync && summaryOf(sync);
+  const list = (words: readonly string[] | undefined) => words?.join(', ') || 'none';
+  // A key file that this user cannot read is a warning.
+  const isUnknown = document.sync?.keyFile !== undefined && after?.keys.length === 0;
+  const values: (readonly [name: string, before: string, after: string])[] = [
+    ['keys', list(before?.keys), isUnknown ? list(before?.keys) : list(after?.keys)],
+    ['peers', list(before?.peers), list(after?.peers)],
+  ];
+  if (before && after) values.push(['bulk-port', `${before.bulkPort}`, `${after.bulkPort}`]);
+  return values.flatMap(([name, from, to]) => (from === to ? [] : `sync ${name}: ${from} -> ${to}`));
 }
 
 /** Prints the plan of a file, as text or as JSON. */
@@ -72,7 +90,7 @@ export async function printPlan(
 
 const SIGNS = { add: '+', change: '~', remove: '-' } as const;
 
-export function formatPlan({ steps, checks, lists, vips, manualChanges, adopt, moved }: Plan): string {
+export function formatPlan({ steps, checks, lists, sync, vips, manualChanges, adopt, moved }: Plan): string {
   const lines = [
     ...vips.added.map((vip) => `+ VIP ${vip}`),
     ...steps.map(({ kind, what, how, connections }) => {
@@ -81,6 +99,7 @@ export function formatPlan({ steps, checks, lists, vips, manualChanges, adopt, m
     }),
     ...checks.map((name) => `~ ${name}: health checks, sorry servers, quorum or programs`),
     ...lists.map((change) => `~ ${change}`),
+    ...sync.map((change) => `~ ${change}`),
     ...vips.removed.map((vip) => `- VIP ${vip}`),
     ...moved.map(
       ({ service, share }) => `  ${formatService(service)}: ${percent(share)} of clients would move`,

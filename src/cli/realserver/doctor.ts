@@ -16,6 +16,7 @@ import { thisMachine } from '../../realserver/machine.ts';
 import type { Role } from '../../realserver/plan.ts';
 import { documentOf, type RoleOptions, rolesOf } from '../../realserver/role.ts';
 import { directorStatus, sentenceOf } from '../../runtime/director-status.ts';
+import { syncFindings } from './sync-findings.ts';
 
 export interface DoctorOptions extends RoleOptions {
   readonly json: boolean;
@@ -39,7 +40,11 @@ export async function doctor(
     if (!document)
       throw new LvsError('CONFIG', 'doctor: missing real servers: expected a configuration (--config)');
     const { servers, findings: seen } = await seeServers(document, thisMachine);
-    const findings = [...seen, ...(await pathFindings(options.pins))];
+    const findings = [
+      ...seen,
+      ...(await pathFindings(options.pins)),
+      ...(document.sync ? await syncFindings(document.sync, say) : []),
+    ];
     if (options.json) print(JSON.stringify({ servers, findings }, null, 2));
     else print(`${formatServers(servers)}\n${formatFindings(findings)}`);
     return findings.length === 0 ? 0 : 1;

@@ -23,6 +23,10 @@ export const FINDINGS = {
   'cluster-state': 'the agent serves nothing',
   'heartbeat-missing': 'heartbeats of a host of the cluster do not arrive',
   'heartbeat-key': 'heartbeats arrive that another key signed',
+  'sync-interface': 'the interface of synchronization is missing, down or without an address',
+  'sync-key': 'the key file of synchronization is missing, or cannot be used',
+  'sync-peer': 'the connections of another director cannot be fetched, or those of this one',
+  'sync-refused': 'the director refuses messages of synchronization',
   'path-silent': 'the real server does not answer a connection through the forwarding path',
 } as const;
 
