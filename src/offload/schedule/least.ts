@@ -65,12 +65,13 @@ function least(arrays: Listed, better: Comparison['better'], worst: number): Sel
   };
 }
 
-/** As a number without a sign, more than every load. */
-const MOST = -1;
+/** As a number without a sign: more than every load. */
+const MAX_LOAD = -1;
 /** Any load for no weight is more than every other load for its weight. */
 const ANY = 1;
 
-export const lc = (arrays: Listed): Selection => least(arrays, (next) => [overhead, unlessLess(next)], MOST);
+export const lc = (arrays: Listed): Selection =>
+  least(arrays, (next) => [overhead, unlessLess(next)], MAX_LOAD);
 export const wlc = (arrays: Listed): Selection =>
   least(arrays, (next) => [overhead, unlessLessForWeight(next)], ANY);
 export const sed = (arrays: Listed): Selection =>
