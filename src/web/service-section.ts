@@ -1,4 +1,4 @@
-/** Renders a service of the status page: a line that says how it is, and its destinations, which it hides or shows. */
+/** Renders a service of the status page: a line with its state, and its destinations, which it hides or shows. */
 import { UPCALL_REASONS } from '../model/kernel-admission.ts';
 import { formatDestination, formatRule, formatService } from '../model/naming.ts';
 import type { DestinationSnapshot, ServiceSnapshot } from '../model/snapshot.ts';

@@ -68,7 +68,7 @@ describe.skipIf(why !== undefined).each(['tc', 'live'])('by %s,', (datapath) => 
     });
     await others();
     expect(await cluster.ipvsadm('-Ln')).toMatch(new RegExp(`-> ${mine}:80 +Masq +0 +1 `));
-    expect((await tell('top')).stdout).toMatch(new RegExp(`${mine}:80 drained +nat +0`));
+    expect((await tell('top')).stdout).toMatch(new RegExp(`${mine}:80 +drained +nat +0`));
     expect(await curl('/')).toMatch(new RegExp(`${mine}:80</th><td><span class="state">drained</span>`));
     expect(await curl('/metrics')).toMatch(
       new RegExp(`^lvs_destination_drained{.*destination_address="${mine}".*} 1$`, 'm'),

@@ -1,7 +1,7 @@
 /** Which new connections programs admit, and why the director admits the others, as operators see it. */
 import { expect, test } from 'vitest';
 import { linesOf } from '../../src/cli/director/explain.ts';
-import { topLines } from '../../src/cli/director/top.ts';
+import { topLines } from '../../src/cli/director/top-lines.ts';
 import type { DestinationOptions } from '../../src/model/destination.ts';
 import type { ServiceOptions } from '../../src/model/service.ts';
 import { KernelForwarding } from '../../src/runtime/kernel-forwarding.ts';
@@ -74,10 +74,10 @@ test('top and explain have the reason, and connections that the director admits 
   const admits = 'kernel path programs admit new connections of this service';
   expect(explained(80)).toBe(`${admits}, the process the first one of each client`);
   expect(explained(443)).toBe(admits);
-  const lines = topLines(directed.director.snapshot(directed.now), new Date(0));
+  const lines = topLines(directed.director.snapshot(directed.now), new Date(0)).rows;
   expect(lines.filter((line) => line.startsWith('tcp')).map((line) => line.split('  ')[0])).toEqual([
-    'tcp 192.0.2.80:80 rr',
-    'tcp 192.0.2.80:443 rr',
+    'tcp 192.0.2.80:80',
+    'tcp 192.0.2.80:443',
   ]);
   expect(forwarding.leftToDirector).toEqual({});
   directed.receive('203.0.113.1:4001 > 192.0.2.80:80 SYN');

@@ -27,6 +27,7 @@ import { askReload } from './reload.ts';
 import type { ReplayOptions } from './replay.ts';
 import { type StopOptions, stop } from './stop.ts';
 import { top } from './top.ts';
+import { DEFAULT_VIEW, ORDERS, type View } from './top-lines.ts';
 
 /** Exit status of failures at run time; wrong arguments and files have another one. */
 const FAILED = 1;
@@ -54,6 +55,14 @@ interface RunArguments {
   readonly replace: boolean;
   readonly logFormat: LogFormat;
   readonly logLevel: Level;
+}
+
+interface TopCommand {
+  readonly interval: number;
+  readonly sort: View['order'];
+  readonly filter: string;
+  readonly services: boolean;
+  readonly socket: string;
 }
 
 // Modules of commands are loaded by them: parsers and validators take most of the time of a start.
@@ -317,11 +326,18 @@ program
     'show services and destinations with their rates, refreshed until q; once if stdout is not a terminal',
   )
   .option('--interval <seconds>', 'refresh interval', parseWhole, 2)
+  .addOption(new Option('--sort <order>', 'order of services').choices(ORDERS).default(DEFAULT_VIEW.order))
+  .option('--filter <words>', 'show only what has these words in its name, address or state', '')
+  .option('--services', 'do not show destinations', false)
   .option('--socket <path>', 'control socket of the director', socketPath(process.env))
-  .action(async ({ interval, socket }: { interval: number; socket: string }) => {
-    using api = new ControlClient(socket);
+  .action(async ({ interval, sort, filter, services, socket }: TopCommand) => {
     const { stdin: input, stdout: output } = process;
-    await top({ api, interval: interval * 1000, input, output, signal: untilSignal() });
+    await top({
+      open: () => new ControlClient(socket),
+      view: { order: sort, filter, isCollapsed: services },
+      interval: interval * 1000,
+      ...{ input, output, signal: untilSignal() },
+    });
   });
 
 program

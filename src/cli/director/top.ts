@@ -4,9 +4,10 @@
  */
 
 import type { DirectorApi } from '../../control/director-api.ts';
-import { formatDestination, formatService, withName } from '../../model/naming.ts';
-import type { DestinationSnapshot, ServiceSnapshot, Snapshot, Traffic } from '../../model/snapshot.ts';
-import { quorumText, stateOf } from '../../web/destination-state.ts';
+import { LvsError } from '../../model/errors.ts';
+import type { Snapshot } from '../../model/snapshot.ts';
+import { firstScreen, pressed, type Screen } from './top-keys.ts';
+import { fitted, type Lines, topLines, type View } from './top-lines.ts';
 
 export interface Terminal {
   readonly columns: number;
@@ -23,166 +24,148 @@ const TO_SCREEN_END = `${ESCAPE}J`;
 const REVERSE = `${ESCAPE}7m`;
 const PLAIN = `${ESCAPE}0m`;
 
-/** Byte of Ctrl-C in raw mode. */
-const INTERRUPT = 3;
-
-/** Minimum width of the name column, characters. */
-const NAME_COLUMNS = 38;
-/** Line number of the table's header, and the size of a terminal that does not report it. */
-const HEADER_LINE = 3;
+/** The size of a terminal that does not report it. */
 const DEFAULT_TERMINAL: Terminal = { columns: 80, rows: 24 };
 
-interface Row {
-  readonly name: string;
-  readonly figures: string;
+/** Returns the number of rows that a terminal shows below the head, and above the line of keys. */
+const pageOf = ({ head }: Lines, { rows }: Terminal): number => Math.max(1, rows - head.length - 1);
+
+/** Returns what a terminal prints for the lines. `problem`: shown instead of the keys. */
+export function screenOf(
+  lines: Lines,
+  { view, first, isTyping }: Screen,
+  terminal: Terminal,
+  problem?: string,
+): string {
+  const { columns, rows } = terminal;
+  const page = pageOf(lines, terminal);
+  const from = Math.min(first, Math.max(0, lines.rows.length - page));
+  const shown = lines.rows.slice(from, from + page);
+  const range = `${shown.length === 0 ? 0 : from + 1}-${from + shown.length} of ${lines.rows.length}`;
+  const filter = view.filter === '' && !isTyping ? '' : ` (${view.filter}${isTyping ? '_' : ''})`;
+  const keys = `${range}  q quit  / filter${filter}  s sort (${view.order})  p ${view.onlyProblems ? 'all' : 'problems'}  c ${view.isCollapsed ? 'expand' : 'collapse'}`;
+  const foot = problem ?? (isTyping ? `filter: ${view.filter}_` : keys);
+  const all = [...lines.head.map((line) => fitted(line, columns)), ...shown];
+  const titles = lines.head.length - 1;
+  const printed = all.slice(0, rows - 1).map((line, i) => (i === titles ? reversed(line, columns) : line));
+  while (printed.length < rows - 1) printed.push('');
+  const text = [...printed, reversed(fitted(foot, columns), columns)];
+  return `${HOME}${text.map((line) => `${line}${TO_LINE_END}`).join('\r\n')}${TO_SCREEN_END}`;
 }
 
-function row(
-  name: string,
-  method: string,
-  weight: string,
-  active: string,
-  inactive: string,
-  rates: readonly string[],
-): Row {
-  const counts = `${method.padEnd(7)}${weight.padStart(7)}${active.padStart(8)}${inactive.padStart(8)}`;
-  return { name, figures: `${counts}${rates.map((rate) => rate.padStart(10)).join('')}` };
-}
-
-const ratesOf = (rates: Traffic): string[] =>
-  [rates.connections, rates.inPackets, rates.outPackets, rates.inOctets * 8, rates.outOctets * 8].map(figure);
-
-/** Formats a number in at most five characters: 99999, 1234k, 12M. */
-function figure(value: number): string {
-  if (value < 100_000) return String(value);
-  if (value < 10_000_000) return `${Math.round(value / 1000)}k`;
-  return value < 10_000_000_000 ? `${Math.round(value / 1e6)}M` : `${Math.round(value / 1e9)}G`;
-}
-
-function nameOf(destination: DestinationSnapshot): string {
-  const { word } = stateOf(destination);
-  return `  ${withName(destination.name, formatDestination(destination))}${word === 'up' ? '' : ` ${word}`}`;
-}
-
-function serviceRows({
-  service,
-  name,
-  options,
-  rates,
-  destinations,
-  admission,
-  quorum,
-}: ServiceSnapshot): Row[] {
-  const active = destinations.reduce((sum, one) => sum + one.activeConnections, 0);
-  const inactive = destinations.reduce((sum, one) => sum + one.inactiveConnections, 0);
-  const path = admission === undefined || admission === 'kernel' ? '' : `, by the process (${admission})`;
-  const lost = quorum?.lost ? `, ${quorumText(quorum)}` : '';
-  return [
-    row(
-      `${withName(name, formatService(service))} ${options.scheduler}${path}${lost}`,
-      '',
-      '',
-      figure(active),
-      figure(inactive),
-      ratesOf(rates),
-    ),
-    ...destinations.map((one) =>
-      row(
-        nameOf(one),
-        one.method,
-        figure(one.weight),
-        figure(one.activeConnections),
-        figure(one.inactiveConnections),
-        ratesOf(one.rates),
-      ),
-    ),
-  ];
-}
-
-/** Returns the lines, the busiest services first. */
-export function topLines({ services, rates, table, drops, vrrp }: Snapshot, time: Date): string[] {
-  const dropped = Object.values(drops).reduce((sum, packets) => sum + packets, 0);
-  const busiest = services.toSorted((a, b) => b.rates.inPackets - a.rates.inPackets);
-  const titles = ['NEW/S', 'IN PPS', 'OUT PPS', 'IN BIT/S', 'OUT BIT/S'];
-  const head = row('SERVICE, destination', 'METHOD', 'WEIGHT', 'ACTIVE', 'INACT', titles);
-  const all = row('all services', '', '', '', '', ratesOf(rates));
-  const rows = busiest.flatMap(serviceRows);
-  const width = rows.reduce((most, { name }) => Math.max(most, name.length), NAME_COLUMNS);
-  const line = ({ name, figures }: Row) => `${name.padEnd(width)} ${figures}`;
-  return [
-    `lvs-director ${time.toISOString().slice(11, 19)}  ${services.length} services, ` +
-      `${table.connections} of ${table.capacity} connections, ${dropped} packets dropped` +
-      vrrp.map(({ name, state }) => `, ${name} ${state}`).join(''),
-    line(all),
-    '',
-    line(head),
-    ...rows.map(line),
-  ];
-}
-
-/** Returns a screen of lines; excess lines are cut, and their number is shown. */
-export function screenOf(lines: readonly string[], { columns, rows }: Terminal): string {
-  const fits = lines.length <= rows;
-  const shown = fits ? lines : [...lines.slice(0, rows - 1), `... ${lines.length - rows + 1} more lines`];
-  const cut = shown.map((line, i) => {
-    const text = line.slice(0, columns);
-    return `${i === HEADER_LINE ? `${REVERSE}${text}${PLAIN}` : text}${TO_LINE_END}`;
-  });
-  return `${HOME}${cut.join('\r\n')}${TO_SCREEN_END}`;
-}
+const reversed = (line: string, columns: number): string =>
+  `${REVERSE}${Number.isFinite(columns) ? line.padEnd(columns) : line}${PLAIN}`;
 
 export interface TopOptions {
-  readonly api: DirectorApi;
+  /** Opens a connection to the director; called again after an error. */
+  readonly open: () => DirectorApi & Disposable;
   /** Refresh interval, ms. */
   readonly interval: number;
+  readonly view: Partial<View>;
   readonly input: NodeJS.ReadStream;
   readonly output: NodeJS.WriteStream;
   /** Ends it, like q. */
   readonly signal: AbortSignal;
 }
 
-/** Shows the lines until q or the signal. */
-export async function top({ api, interval, input, output, signal }: TopOptions): Promise<void> {
-  const readLines = async () => topLines(await api.snapshot({ services: true }), new Date());
+/** Shows the lines until q or the signal. Throws LvsError if the director does not answer at first. */
+export async function top(options: TopOptions): Promise<void> {
+  const { open, view, input, output, signal } = options;
+  const first = await read(open);
+  const screen = firstScreen(view);
   if (!output.isTTY) {
-    output.write(`${(await readLines()).join('\n')}\n`);
+    const { head, rows } = topLines(first.snapshot, first.time, screen.view);
+    output.write(`${[...head, ...rows].join('\n')}\n`);
+    first.api[Symbol.dispose]();
     return;
   }
-  let wake = () => {};
-  let ended = signal.aborted;
-  const end = () => {
-    ended = true;
-    wake();
-  };
-  const pressed = (key: Buffer) => (key.includes('q') || key.includes(INTERRUPT) ? end() : wake());
-  const resized = () => wake();
-  const first = await readLines();
+  const session = new Session(options, first, screen);
   output.write(ENTER);
-  input.setRawMode?.(true).on('data', pressed).resume();
-  output.on('resize', resized);
-  signal.addEventListener('abort', end);
+  input.setRawMode?.(true).on('data', session.press).resume();
+  output.on('resize', session.draw);
+  signal.addEventListener('abort', session.end);
   try {
-    let lines = first;
-    while (!ended) {
-      const { columns, rows } = output;
-      output.write(
-        screenOf(lines, {
-          columns: columns || DEFAULT_TERMINAL.columns,
-          rows: rows || DEFAULT_TERMINAL.rows,
-        }),
-      );
+    await session.run();
+  } finally {
+    input.setRawMode?.(false).off('data', session.press).pause();
+    output.off('resize', session.draw);
+    output.write(LEAVE);
+  }
+}
+
+interface Read {
+  readonly api: DirectorApi & Disposable;
+  readonly snapshot: Snapshot;
+  readonly time: Date;
+}
+
+async function read(open: TopOptions['open'], connected?: DirectorApi & Disposable): Promise<Read> {
+  const api = connected ?? open();
+  return { api, snapshot: await api.snapshot({ services: true }), time: new Date() };
+}
+
+/** The loop on a terminal. Keys act at once; the director is asked once per interval. */
+class Session {
+  readonly #options: TopOptions;
+  #last: Read;
+  #screen: Screen;
+  #problem: string | undefined;
+  #wake = () => {};
+
+  constructor(options: TopOptions, first: Read, screen: Screen) {
+    this.#options = options;
+    this.#last = first;
+    this.#screen = screen;
+  }
+
+  async run(): Promise<void> {
+    const { interval, signal } = this.#options;
+    let api: Read['api'] | undefined = this.#last.api;
+    while (!signal.aborted && !this.#screen.isEnded) {
+      this.draw();
       await new Promise<void>((resolve) => {
         const timer = setTimeout(resolve, interval);
-        wake = () => {
+        this.#wake = () => {
           clearTimeout(timer);
           resolve();
         };
       });
-      if (!ended) lines = await readLines();
+      if (signal.aborted || this.#screen.isEnded) break;
+      try {
+        this.#last = await read(this.#options.open, api);
+        api = this.#last.api;
+        this.#problem = undefined;
+      } catch (error) {
+        // The director may be starting again.
+        if (!(error instanceof LvsError)) throw error;
+        api?.[Symbol.dispose]();
+        api = undefined;
+        this.#problem = `no answer since ${this.#last.time.toISOString().slice(11, 19)}: ${error.message}`;
+      }
     }
-  } finally {
-    input.setRawMode?.(false).off('data', pressed).pause();
-    output.off('resize', resized);
-    output.write(LEAVE);
+    api?.[Symbol.dispose]();
+  }
+
+  readonly press = (input: Buffer): void => {
+    const lines = this.#lines();
+    const page = pageOf(lines, this.#terminal);
+    this.#screen = pressed(this.#screen, input.toString(), page, lines.rows.length);
+    if (this.#screen.isEnded) this.#wake();
+    else this.draw();
+  };
+
+  readonly end = (): void => this.#wake();
+
+  readonly draw = (): void => {
+    this.#options.output.write(screenOf(this.#lines(), this.#screen, this.#terminal, this.#problem));
+  };
+
+  get #terminal(): Terminal {
+    const { columns, rows } = this.#options.output;
+    return { columns: columns || DEFAULT_TERMINAL.columns, rows: rows || DEFAULT_TERMINAL.rows };
+  }
+
+  #lines(): Lines {
+    return topLines(this.#last.snapshot, this.#last.time, this.#screen.view, this.#terminal.columns);
   }
 }
