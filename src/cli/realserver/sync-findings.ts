@@ -1,6 +1,4 @@
 /** Finds why this director does not share connections with its peers: key, interface, peers, refused messages. */
-import { once } from 'node:events';
-import { connect } from 'node:tls';
 import type { SyncDocument } from '../../config/document.ts';
 import { ControlClient } from '../../control/client.ts';
 import { socketPath } from '../../control/socket-path.ts';
@@ -9,13 +7,9 @@ import { LvsError } from '../../model/errors.ts';
 import type { Say } from '../../model/level.ts';
 import type { SyncCounts } from '../../model/snapshot.ts';
 import type { Finding } from '../../realserver/doctor/finding.ts';
-import { clientOptions } from '../../runtime/bulk-tls.ts';
+import { peerProblem } from '../../runtime/bulk-handshake.ts';
 import { readKeyFile } from '../../runtime/key-file.ts';
 import { interfaceMtu } from '../../runtime/local-director.ts';
-import { deriveKey, type SyncKey } from '../../sync/sync-keys.ts';
-
-/** ms for the handshake with a peer. */
-const HANDSHAKE_MS = 3000;
 
 /** Examines the synchronization of a document on the director's host. */
 export async function syncFindings(sync: SyncDocument, say: Say): Promise<Finding[]> {
@@ -41,10 +35,10 @@ function interfaceFindings({ daemon }: SyncDocument): Finding[] {
   return finding(`${device} has no ${family}, or is down`, `ip link set ${device} up, and add an address`);
 }
 
-async function keysOf({ keyFile }: SyncDocument, findings: Finding[]): Promise<SyncKey[]> {
+async function keysOf({ keyFile }: SyncDocument, findings: Finding[]): Promise<Uint8Array[]> {
   if (keyFile === undefined) return [];
   try {
-    return (await readKeyFile(keyFile)).map(deriveKey);
+    return await readKeyFile(keyFile);
   } catch (error) {
     if (!(error instanceof LvsError)) throw error;
     const remedy = `(umask 077 && openssl rand -hex 32 >${keyFile}), or copy the file of another director`;
@@ -54,7 +48,10 @@ async function keysOf({ keyFile }: SyncDocument, findings: Finding[]): Promise<S
 }
 
 /** Asks each peer for a handshake with the first key, with which this director signs. */
-async function peerFindings({ peers, bulkPort }: SyncDocument, keys: readonly SyncKey[]): Promise<Finding[]> {
+async function peerFindings(
+  { peers, bulkPort }: SyncDocument,
+  keys: readonly Uint8Array[],
+): Promise<Finding[]> {
   const [key] = keys;
   if (key === undefined || peers.length === 0) return [];
   const own = new Set(interfaceAddresses().map(({ address }) => address));
@@ -67,7 +64,7 @@ async function peerFindings({ peers, bulkPort }: SyncDocument, keys: readonly Sy
       remedy: 'list the addresses of all directors under peers, on all of them',
     });
   for (const peer of others) {
-    const problem = await handshake(peer, bulkPort, key);
+    const problem = await peerProblem(peer, bulkPort, key);
     if (problem === undefined) continue;
     const where = `${peer}, TCP port ${bulkPort}`;
     findings.push({
@@ -77,24 +74,6 @@ async function peerFindings({ peers, bulkPort }: SyncDocument, keys: readonly Sy
     });
   }
   return findings;
-}
-
-/** Resolves with the reason why a peer cannot be asked for its connections; undefined: it can. */
-async function handshake(host: string, port: number, key: SyncKey): Promise<string | undefined> {
-  const socket = connect({ host, port, ...clientOptions(key) });
-  const limit = setTimeout(() => socket.destroy(new Error('no answer')), HANDSHAKE_MS);
-  try {
-    await once(socket, 'secureConnect');
-    return undefined;
-  } catch (error) {
-    const { code = '', message } = error as NodeJS.ErrnoException;
-    if (code === 'ECONNREFUSED') return 'no director with a key listens there';
-    if (code === 'ECONNRESET') return "it closes the connection: this host's address is not among its peers";
-    return code.startsWith('ERR_SSL') ? 'it has another key' : message;
-  } finally {
-    clearTimeout(limit);
-    socket.on('error', () => {}).destroy();
-  }
 }
 
 /** Counts of messages that are refused, and the reason. */
