@@ -1,5 +1,10 @@
-/** Measures the outage for clients when a director is killed and started again, per forwarding method. */
+/**
+ * Measures the outage for clients when a director without a kernel path is killed and started again, per forwarding method; and
+ * the stages in which the next director takes a kernel path over, while clients go on.
+ */
 import { Cluster, clusterMissing } from '../test/support/cluster.ts';
+import { PinsMount, pinsMissing } from '../test/support/pins.ts';
+import { built } from '../test/support/project.ts';
 import type { Effort, Figure } from './measure.ts';
 
 /** Seconds after which a client opens a new connection, because the packets of the old one were lost. */
@@ -13,7 +18,7 @@ export async function restart({ quick }: Effort): Promise<Figure[]> {
   }
   const figures: Figure[] = [];
   for (const method of ['dr', 'nat', 'tunnel'] as const) {
-    await using cluster = await Cluster.create({ method });
+    await using cluster = await Cluster.create({ method, directorWords: ['--datapath', 'live'] });
     const times: number[] = [];
     for (let round = 0; round < (quick ? 1 : 7); round++) times.push(await killAndStart(cluster));
     times.sort((a, b) => a - b);
@@ -23,6 +28,60 @@ export async function restart({ quick }: Effort): Promise<Figure[]> {
       best: times[0]!,
       unit: 'ms',
     });
+  }
+  return [...figures, ...(await takeovers(quick))];
+}
+
+/** Connections of clients that go on, and those that are opened in a second. */
+const HELD = 100;
+const PER_SECOND = 20;
+const KERNEL_PATH = /path-adopted|datapath-chosen|rules-adopted| ready /;
+
+/** Measures the start of a director that takes a kernel path over, with so many connections in its table. */
+async function takeovers(quick: boolean): Promise<Figure[]> {
+  const missing = pinsMissing();
+  if (missing !== undefined) {
+    console.error(`bench: restart, kernel path, is skipped: ${missing}`);
+    return [];
+  }
+  const figures: Figure[] = [];
+  using pins = new PinsMount();
+  await using cluster = await Cluster.create({
+    method: 'nat',
+    directorWords: ['--datapath', 'tc', '--pins', pins.root, '--connections', '1100000'],
+  });
+  const { client, director, vip } = cluster.lab;
+  await using load = client.spawn([
+    ...built('test/support/steady-client'),
+    ...[vip, '80', `${HELD}`, `${PER_SECOND}`],
+  ]);
+  await load.line(/^ready$/);
+  for (const connections of quick ? [1000] : [1000, 64_000, 1_000_000]) {
+    await cluster.director.stop('SIGKILL');
+    const words = [...built('bench/left-path'), pins.root, `${connections}`];
+    const adopted = JSON.parse(await director.exec(words));
+    const figure = (what: string, value: number) =>
+      figures.push({ name: `restart: kernel path, ${what}`, connections, value, unit: 'ms' });
+    figure('examining, repairing and counting', adopted.ms);
+    figure('the same, processor time', adopted.processorMs);
+    const began = Date.now();
+    await cluster.startDirector();
+    const at = new Map<string, number>([['', began]]);
+    for (const line of cluster.director.lines) {
+      const event = KERNEL_PATH.exec(line)?.[0].trim();
+      if (event !== undefined) at.set(event, Date.parse(line.slice(0, line.indexOf(' '))));
+    }
+    const between = (from: string, to: string) => at.get(to)! - at.get(from)!;
+    figure('process and file, until the table is adopted', between('', 'path-adopted'));
+    figure('programs', between('path-adopted', 'datapath-chosen'));
+    figure('rules of the file', between('datapath-chosen', 'rules-adopted'));
+    figure('VIPs, guard, sockets, until ready', between('rules-adopted', 'ready'));
+    figure('the whole start', between('', 'ready'));
+    const from = load.lines.length;
+    load.write('report\n');
+    const { lost, failed } = JSON.parse(await load.line(/^\{/, undefined, from));
+    if (lost + failed > 0)
+      console.error(`bench: restart: ${lost} connections lost, ${failed} new ones failed`);
   }
   return figures;
 }

@@ -121,6 +121,10 @@ export function openKeptFolder(
     const folder = join(root, `${networkNamespaceCookie(system)}`);
     makeFolder(folder);
     checkOwner(folder);
+    // The file system may be read-only, and the folder an earlier one.
+    const trial = join(folder, `trial-${process.pid}`);
+    mkdirSync(trial, { mode: OWNER_ONLY });
+    rmdirSync(trial);
     return folder;
   } catch (cause) {
     if (cause instanceof LvsError) throw cause;

@@ -60,8 +60,12 @@ async function openAt(hook: HookName, options: KernelPathOptions): Promise<Offlo
     for (const name of options.interfaces) await offloading.io.listen(name);
     return offloading;
   } catch (error) {
-    offloading.close();
-    offloading.kept.close();
+    // The path of a former director goes on.
+    if (offloading.kept.adopted) offloading.leave();
+    else {
+      offloading.close();
+      offloading.kept.close();
+    }
     offloading.io[Symbol.dispose]();
     throw error;
   }

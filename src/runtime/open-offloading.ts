@@ -54,6 +54,8 @@ const HOOKS = { xdp, tc } as const;
 export async function openOffloading(options: OffloadingOptions): Promise<Offloading> {
   const { hook, log } = options;
   const opened: Disposable[] = [];
+  /** A former director has left the path: it goes on if this one cannot start. */
+  let isTakenOver = false;
   try {
     const system = await loadSystem();
     const bpf = new Bpf(system);
@@ -61,10 +63,16 @@ export async function openOffloading(options: OffloadingOptions): Promise<Offloa
     const tap = new Tap(system, { name: TAP_NAME, mtu: TAP_MTU_BYTES, queue: QUEUE_FRAMES });
     opened.push(tap);
     const pins = keepingPins(bpf, options);
-    opened.push({ [Symbol.dispose]: () => pins?.removeAll() });
+    opened.push({
+      [Symbol.dispose]: () => {
+        if (isTakenOver) tap.persist(true);
+        else pins?.removeAll();
+      },
+    });
     tap.persist(false);
     removeOtherPaths(bpf, pins, log);
     const { shared, arrays, adopted } = await openShared(bpf, options, pins);
+    isTakenOver = adopted !== undefined;
     const kept = new KeptTable(shared, pins, adopted);
     const services = new ServiceMap(bpf);
     const upcall = { interfaceIndex: tap.device.index, services: services.descriptor };

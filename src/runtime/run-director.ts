@@ -150,6 +150,7 @@ export async function runDirector(options: RunOptions): Promise<void> {
   });
   const captures = new PacketCaptures(running.director, sender);
   services = servedBy(running.director);
+  let hasStarted = false;
   const plane = new ControlPlane(options, path.datapath, running, captures, manager, log);
   try {
     await plane.open();
@@ -159,6 +160,7 @@ export async function runDirector(options: RunOptions): Promise<void> {
     network.update();
     const parts = { path, io, network, conditions, descriptors, sources, events, readiness };
     await plane.openAfterStart({ ...parts, isRunning });
+    hasStarted = true;
     const signal = readiness.leaving(ending.signal);
     readiness.update();
     log('info', 'ready', {
@@ -178,7 +180,9 @@ export async function runDirector(options: RunOptions): Promise<void> {
   } finally {
     readiness.close();
     await plane.close();
-    running.close(plane.isKept ?? (options.keep || running.config?.restart.keep === true));
+    const keeps = plane.isKept ?? (options.keep || running.config?.restart.keep === true);
+    // A director that cannot start leaves what it has taken over to the next one.
+    running.close(hasStarted ? keeps : kept?.adopted !== undefined);
     sources[Symbol.dispose]();
     io[Symbol.dispose]();
     // Others see by this that the director has ended.

@@ -1,25 +1,44 @@
-/** A kernel path whose director is killed: it goes on, and is released or taken over. */
+/**
+ * A kernel path whose director is killed, stopped, replaced or upgraded: it goes on, and is taken over or released. Variables of
+ * the environment: LVS_RESTART_HELD connections, LVS_RESTART_ROUNDS of each way to end, LVS_RESTART_GAP_MS without a director,
+ * LVS_RESTART_PATHS=all for every hook, method and scheduler, LVS_RANDOM_RESTARTS at random moments.
+ */
+import { readdirSync, readFileSync } from 'node:fs';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { Cluster, clusterMissing, type Method } from '../support/cluster.ts';
 import { kernel } from '../support/ebpf/kernel.ts';
-import { director as lvs } from '../support/lvs-programs.ts';
+import { director as lvs, realserver } from '../support/lvs-programs.ts';
 import { PinsMount, pinsMissing } from '../support/pins.ts';
+import type { Program } from '../support/program.ts';
 import { built } from '../support/project.ts';
 
 const why = clusterMissing() ?? ('why' in kernel ? kernel.why : undefined) ?? pinsMissing();
 
 /** Connections that are held, and those that are opened in a second. */
-const HELD = 200;
+const HELD = Number(process.env['LVS_RESTART_HELD'] ?? 200);
 const PER_SECOND = 20;
+const ROUNDS = Number(process.env['LVS_RESTART_ROUNDS'] ?? 1);
+const GAP_MS = Number(process.env['LVS_RESTART_GAP_MS'] ?? 0);
+const RANDOM_RESTARTS = Number(process.env['LVS_RANDOM_RESTARTS'] ?? 0);
+/** Time for one restart beside other load, ms. */
+const RESTART_MS = 30_000;
 
+const DESTINATIONS: Readonly<Record<Method, string>> = {
+  nat: '192.168.1.3:80, 192.168.1.4:80',
+  dr: '192.168.0.3, 192.168.0.4',
+  tunnel: 'rs1, rs2',
+};
 /** The rules of a laboratory. */
 const rules = (method: Method, scheduler: string) => `method: ${method}
 vips:
   - { interface: eth0, address: 192.168.0.101, prefix: 24 }
+real-servers: { vip-device: ${method === 'tunnel' ? 'tunl0' : 'lo'}, net-device: eth0 }
+restart: { keep: true, orphan: 60, release: 90 }
 services:
   - tcp: 192.168.0.101:80
     scheduler: ${scheduler}
-    destinations: [${method === 'nat' ? '192.168.1.3:80, 192.168.1.4:80' : '192.168.0.3, 192.168.0.4'}]
+    destinations: [${DESTINATIONS[method]}]
 `;
 
 /** A client that keeps a connection and sends on it every 50 ms. It prints each answer, and how the connection ends. */
@@ -35,14 +54,22 @@ const held = (vip: string) => [
 
 test('the required programs and privileges are available', ({ skip }) => skip(why !== undefined, why));
 
-const PATHS: readonly [string, Method, string][] = [
+type Row = readonly [hook: string, method: Method, scheduler: string];
+const SOME: readonly Row[] = [
   ['tc', 'nat', 'wlc'],
   ['tc', 'dr', 'rr'],
   ['xdp', 'nat', 'rr'],
   ['xdp', 'dr', 'wlc'],
 ];
+const ALL = ['tc', 'xdp'].flatMap((hook) =>
+  (['nat', 'dr', 'tunnel'] as const).flatMap((method) =>
+    ['rr', 'wlc'].map((scheduler): Row => [hook, method, scheduler]),
+  ),
+);
+const PATHS = process.env['LVS_RESTART_PATHS'] === 'all' ? ALL : SOME;
 
 describe.skipIf(why !== undefined).each(PATHS)('%s, %s, %s', (hook, method, scheduler) => {
+  const isFirst = PATHS[0]![0] === hook && PATHS[0]![1] === method && PATHS[0]![2] === scheduler;
   let cluster: Cluster;
   let pins: PinsMount;
   let clean: string;
@@ -58,7 +85,39 @@ describe.skipIf(why !== undefined).each(PATHS)('%s, %s, %s', (hook, method, sche
     await cluster.startDirector(['--datapath', hook, '--pins', pins.root, ...words]);
     expect(cluster.director.output).toMatch(/path-adopted connections=/);
   };
+  const onHost = (...words: string[]) => cluster.lab.director.run([...lvs, ...words]);
   const release = () => cluster.lab.director.exec([...lvs, 'stop', '--release', '--pins', pins.root]);
+  const kill = () => cluster.director.stop('SIGKILL');
+
+  const load = async (): Promise<Program> => {
+    const client = cluster.lab.client.spawn([
+      ...built('test/support/steady-client'),
+      ...[cluster.lab.vip, '80', `${HELD}`, `${PER_SECOND}`],
+    ]);
+    await client.line(/^ready$/);
+    return client;
+  };
+  /** Resolves with what the client has lost since the last report. */
+  const report = async (client: Program): Promise<Record<string, unknown>> => {
+    const from = client.lines.length;
+    client.write('report\n');
+    return JSON.parse(await client.line(/^\{/, undefined, from));
+  };
+  /** Connections, packets and bytes of the service, as of the last reading. */
+  const counters = async (): Promise<number[]> => {
+    const line = /^TCP +\S+:80 +(.*)$/m.exec(await cluster.ipvsadm('-L', '-n', '--stats', '--exact'))?.[1];
+    return line!.trim().split(/ +/).map(Number);
+  };
+  /** The connections that `-L -c` lists, and those that the destinations count. */
+  const listed = async () => {
+    const rows = (await cluster.ipvsadm('-L', '-n', '-c')).match(/^TCP .*:80 /gm)?.length ?? 0;
+    const counts = [...(await cluster.ipvsadm('-L', '-n')).matchAll(/:80 +\w+ +\d+ +(\d+) +(\d+)/g)];
+    const counted = counts.reduce((sum, [, active, inactive]) => sum + Number(active) + Number(inactive), 0);
+    return { rows, counted };
+  };
+
+  const print = (what: string, seen: object) =>
+    process.stderr.write(`${hook} ${method} ${scheduler}: ${what}: ${JSON.stringify(seen)}\n`);
 
   beforeAll(async () => {
     pins = new PinsMount();
@@ -69,7 +128,8 @@ describe.skipIf(why !== undefined).each(PATHS)('%s, %s, %s', (hook, method, sche
       directorWords: ['--datapath', hook, '--pins', pins.root],
     });
     if (hook === 'xdp') cluster.pollPeers();
-    await cluster.director.stop();
+    await onHost('stop');
+    await cluster.director.ended;
     clean = await state();
   });
   afterAll(async () => {
@@ -77,49 +137,62 @@ describe.skipIf(why !== undefined).each(PATHS)('%s, %s, %s', (hook, method, sche
     pins?.[Symbol.dispose]();
   });
 
-  test('no connection is lost, and no new one fails, over kill -9, --replace, stop --keep and SIGTERM', async () => {
-    await cluster.startDirector();
-    const { vip } = cluster.lab;
-    const { director } = cluster.lab;
-    await cluster.ipvsadm('-A', '-u', `${vip}:99`, '-s', 'wrr');
-    await cluster.ipvsadm('-a', '-u', `${vip}:99`, '-r', cluster.lab.servers[0]!.address, '-m', '-w', '3');
-    const saved = await cluster.ipvsadm('-S', '-n');
-    await using client = cluster.lab.client.spawn([
-      ...built('test/support/steady-client'),
-      ...[vip, '80', `${HELD}`, `${PER_SECOND}`],
-    ]);
-    await client.line(/^ready$/);
-    const ends: (() => Promise<unknown>)[] = [
-      () => cluster.director.stop('SIGKILL'),
-      () => cluster.director.stop('SIGKILL'),
-      () => director.exec([...lvs, 'stop', '--keep']),
-      () => cluster.director.stop(),
-    ];
-    for (const end of ends) {
-      await end();
-      // Some packets find no director.
-      await cluster.get();
-      await startNext('--keep');
-      expect(await cluster.ipvsadm('-S', '-n')).toBe(saved);
-    }
-    const former = cluster.director;
-    await startNext('--replace');
-    expect(await former.ended).toBe(0);
-    const from = client.lines.length;
-    client.write('report\n');
-    const report = JSON.parse(await client.line(/^\{/, undefined, from));
-    expect(report).toMatchObject({ lost: 0, failed: 0, reasons: {} });
-    expect(report.opened).toBeGreaterThan(PER_SECOND);
-    // Listings are exact.
-    await client.stop();
-    const listed = (await cluster.ipvsadm('-L', '-n', '-c')).match(/^TCP .*:80 /gm)!.length;
-    const counts = [...(await cluster.ipvsadm('-L', '-n')).matchAll(/:80 +\w+ +\d+ +(\d+) +(\d+)/g)];
-    const counted = counts.reduce((sum, [, active, inactive]) => sum + Number(active) + Number(inactive), 0);
-    // Some end between the two listings.
-    expect(Math.abs(counted - listed)).toBeLessThan(PER_SECOND / 2);
-    expect(await cluster.director.stop()).toBe(0);
-    expect(await state()).toBe(clean);
-  }, 240_000);
+  test(
+    `no connection is lost, and no new one fails, over kill -9, --replace, stop --keep and SIGTERM`,
+    async () => {
+      await cluster.startDirector();
+      const { vip, director } = cluster.lab;
+      await cluster.ipvsadm('-A', '-u', `${vip}:99`, '-s', 'wrr');
+      await cluster.ipvsadm('-a', '-u', `${vip}:99`, '-r', cluster.lab.servers[0]!.address, '-m', '-w', '3');
+      const saved = await cluster.ipvsadm('-S', '-n');
+      await using client = await load();
+      const ends: Readonly<Record<string, () => Promise<unknown>>> = {
+        'kill -9': kill,
+        'stop --keep': () => onHost('stop', '--keep'),
+        // As the file says.
+        SIGTERM: () => cluster.director.stop(),
+        '--replace': async () => {},
+        // The path is one of the layout before this one when the next director finds it.
+        ...(isFirst && {
+          'the layout before': async () => {
+            await kill();
+            await director.exec([...built('test/support/age-path'), pins.root]);
+          },
+        }),
+      };
+      let before = await counters();
+      for (const [name, end] of Object.entries(ends)) {
+        for (let round = 0; round < ROUNDS; round++) {
+          const former = cluster.director;
+          await end();
+          // Some packets find no director.
+          if (name !== '--replace') await Promise.all([cluster.get(), sleep(GAP_MS)]);
+          await startNext(...(name === '--replace' ? ['--replace'] : []));
+          if (name === '--replace') expect(await former.ended).toBe(0);
+          if (name === 'the layout before')
+            expect(cluster.director.output).toContain('layout-completed found=6');
+          expect(await cluster.ipvsadm('-S', '-n')).toBe(saved);
+          const now = await counters();
+          if (name !== 'the layout before')
+            for (const [i, counter] of now.entries()) expect(counter).toBeGreaterThanOrEqual(before[i]!);
+          before = now;
+        }
+        const seen = await report(client);
+        const { lost, failed, reasons } = seen;
+        expect({ name, lost, failed, reasons }).toEqual({ name, lost: 0, failed: 0, reasons: {} });
+        expect(seen['opened']).toBeGreaterThan(PER_SECOND);
+        if (ROUNDS > 1) print(`${ROUNDS} x ${name}`, seen);
+      }
+      // Listings are exact. Some connections end between two of them.
+      await client.stop();
+      const { rows, counted } = await listed();
+      expect(Math.abs(counted - rows)).toBeLessThan(PER_SECOND / 2);
+      await onHost('stop');
+      expect(await cluster.director.ended).toBe(0);
+      expect(await state()).toBe(clean);
+    },
+    300_000 + ROUNDS * 5 * (RESTART_MS + GAP_MS),
+  );
 
   test('known and new connections go on after kill -9, until the path is released', async () => {
     await cluster.startDirector();
@@ -127,13 +200,117 @@ describe.skipIf(why !== undefined).each(PATHS)('%s, %s, %s', (hook, method, sche
     await client.line(/^answer$/);
     // Each server is the destination of a connection once, so that its replies are known, too.
     for (let i = 0; i < 4; i++) await cluster.get();
-    await cluster.director.stop('SIGKILL');
+    await kill();
     const from = client.lines.length;
     await client.line(/^answer$/, undefined, from);
     for (let i = 0; i < 4; i++) expect(await cluster.get()).toMatch(/^I am real server #[12]$/m);
+    // A start that fails changes nothing.
+    const words = ['run', '--config', cluster.config, '--datapath', hook, '--pins', pins.root];
+    const failed = await onHost(...words, '--interface', 'eth0', 'nosuch');
+    expect(failed.stderr).toMatch(/nosuch: not found/);
+    await client.line(/^answer$/, undefined, client.lines.length);
+    for (let i = 0; i < 2; i++) expect(await cluster.get()).toMatch(/^I am real server #[12]$/m);
     expect(client.output).not.toContain('ended');
+    const { status, stdout } = await onHost('status', '--pins', pins.root);
+    expect(stdout).toMatch(
+      /^forwarding without a director: the kernel path \S+ is without a director since 20/m,
+    );
+    expect(stdout).toMatch(/^orphaned guard: the table netdev lvs_director_/m);
+    expect(status).toBe(1);
     expect(await release()).toMatch(/^released: kernel path of /);
     expect(await state()).toBe(clean);
     expect(pins.kept.filter((name) => name.includes('/'))).toEqual([]);
-  });
+    expect((await onHost('status', '--pins', pins.root)).status).toBe(3);
+  }, 120_000);
+
+  if (isFirst) {
+    test('a second director cannot take the path of one that runs', async () => {
+      await cluster.startDirector();
+      const { director, folder } = cluster.lab;
+      const words = ['run', '--config', cluster.config, '--datapath', hook, '--pins', pins.root];
+      const { status, stderr } = await director.run([...lvs, ...words, '--socket', `${folder}/second.sock`]);
+      expect(stderr).toMatch(/lvs-upcall: EBUSY/);
+      expect(status).toBe(1);
+      expect(await cluster.get()).toMatch(/^I am real server #/m);
+      expect((await onHost('status', '--pins', pins.root)).status).toBe(0);
+      await onHost('stop');
+    }, 120_000);
+
+    test('without a director for long, the path admits nothing new, and then forwards nothing', async () => {
+      cluster.configure(
+        rules(method, scheduler).replace('orphan: 60, release: 90', 'orphan: 5, release: 20'),
+      );
+      await cluster.startDirector();
+      await using client = cluster.lab.client.spawn(held(cluster.lab.vip));
+      await client.line(/^answer$/);
+      await kill();
+      const { client: host, director, vip } = cluster.lab;
+      await host.exec(`while curl -sS --max-time 1 -o /dev/null http://${vip}/; do sleep 0.2; done 2>&1`);
+      const admitted = client.lines.length;
+      await client.line(/^answer$/, undefined, admitted);
+      const { stdout } = await director.run([
+        ...realserver,
+        ...['doctor', '--from-director', '--config', cluster.config, '--pins', pins.root],
+      ]);
+      expect(stdout).toMatch(/orphaned-path: .* it admits no new connection, after 5 s/);
+      for (let lines = -1; lines !== client.lines.length; await sleep(2000)) lines = client.lines.length;
+      expect((await onHost('status', '--pins', pins.root)).stdout).toMatch(/forwards nothing any more/);
+      // The connection is still known, and the next director forwards its packets.
+      await startNext();
+      await client.line(/^answer$/, undefined, client.lines.length);
+      await onHost('stop');
+      expect(await state()).toBe(clean);
+    }, 180_000);
+  }
+
+  test.runIf(RANDOM_RESTARTS > 0)(
+    'restarts at random moments lose nothing',
+    async () => {
+      cluster.configure(rules(method, scheduler));
+      await cluster.startDirector();
+      const descriptors = () => readdirSync(`/proc/${cluster.director.pid}/fd`).length;
+      const resident = () =>
+        Number(/^VmRSS:\s+(\d+)/m.exec(readFileSync(`/proc/${cluster.director.pid}/status`, 'utf8'))?.[1]);
+      await using client = await load();
+      await startNext('--replace');
+      const first = { descriptors: descriptors(), kib: resident() };
+      let killedEarly = 0;
+      for (let restart = 0; restart < RANDOM_RESTARTS; restart++) {
+        const way = Math.random();
+        if (way < 0.5) {
+          // Killed at any moment of its start, adoption or run; or when it ends.
+          const words = ['run', '--config', cluster.config, '--datapath', hook, '--pins', pins.root];
+          const isStop = way < 0.15;
+          if (isStop) {
+            await startNext('--replace');
+            void onHost('stop', '--keep');
+          } else await kill();
+          const next = isStop ? cluster.director : cluster.lab.director.spawn([...lvs, ...words]);
+          await sleep(Math.random() * (isStop ? 300 : 2500));
+          await next.stop('SIGKILL');
+          killedEarly++;
+          await startNext();
+        } else if (way < 0.75) {
+          await kill();
+          await startNext();
+        } else await startNext('--replace');
+      }
+      const seen = await report(client);
+      const last = { descriptors: descriptors(), kib: resident() };
+      print(`${RANDOM_RESTARTS} random restarts, ${killedEarly} killed while they started or ended`, {
+        ...seen,
+        ...{ first, last, pins: pins.kept.length },
+      });
+      expect(seen).toMatchObject({ lost: 0, failed: 0 });
+      expect(Math.abs(last.descriptors - first.descriptors)).toBeLessThan(5);
+      await client.stop();
+      const { rows, counted } = await listed();
+      expect(Math.abs(counted - rows)).toBeLessThan(PER_SECOND / 2);
+      await kill();
+      await release();
+      expect(await state()).toBe(clean);
+      expect(pins.kept.filter((name) => name.includes('/'))).toEqual([]);
+    },
+    120_000 + RANDOM_RESTARTS * 2 * RESTART_MS,
+  );
 });
