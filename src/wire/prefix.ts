@@ -48,8 +48,3 @@ export function formatPrefix({ address, bits }: Prefix): string {
   // 0.0.0.0/0 differs from ::/0 by its address.
   return `${formatAddress(address)}/${isV4(address) && bits >= BITS_BEFORE_IPV4 ? bits - BITS_BEFORE_IPV4 : bits}`;
 }
-
-/** Reports whether an address is in a prefix of its family. */
-export const isInPrefix = (address: Address, prefix: Prefix): boolean =>
-  isV4(address) === isV4(prefix.address) &&
-  sameAddress(maskAddress(address, maskOf(prefix.bits), new Uint32Array(4)), prefix.address);

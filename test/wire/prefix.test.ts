@@ -1,7 +1,14 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { type Address, formatAddress, parseAddress } from '../../src/wire/address.ts';
-import { formatPrefix, isInPrefix, maskOf, type Prefix, parsePrefix } from '../../src/wire/prefix.ts';
+import {
+  type Address,
+  formatAddress,
+  isV4,
+  maskAddress,
+  parseAddress,
+  sameAddress,
+} from '../../src/wire/address.ts';
+import { formatPrefix, maskOf, type Prefix, parsePrefix } from '../../src/wire/prefix.ts';
 import { PrefixSet } from '../../src/wire/prefix-set.ts';
 
 describe('a prefix', () => {
@@ -38,6 +45,11 @@ describe('a prefix', () => {
     ['::ffff:0:0/95', 'bits are set behind the prefix'],
   ])('is not %s: %s', (text, problem) => expect(parsePrefix(text)).toMatch(problem));
 });
+
+/** Reports whether an address is in a prefix of its family. */
+const isInPrefix = (address: Address, prefix: Prefix): boolean =>
+  isV4(address) === isV4(prefix.address) &&
+  sameAddress(maskAddress(address, maskOf(prefix.bits), new Uint32Array(4)), prefix.address);
 
 /** Addresses and prefixes that often have bits in common. */
 const word = fc.constantFrom(0, 1, 0x80000000, 0xcb007101, 0xffffffff);
