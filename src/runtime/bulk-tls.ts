@@ -1,4 +1,5 @@
 /** TLS with pre-shared keys for bulk transfers: node:tls, TLS 1.2, with forward secrecy. */
+import { constants } from 'node:crypto';
 import type { ConnectionOptions, TlsOptions } from 'node:tls';
 import type { SyncKey } from '../sync/sync-keys.ts';
 
@@ -7,6 +8,8 @@ const COMMON = {
   // node:tls takes pre-shared keys of TLS 1.2 alone.
   minVersion: 'TLSv1.2',
   maxVersion: 'TLSv1.2',
+  // A session that is resumed would not need the key, which may have been removed since.
+  secureOptions: constants.SSL_OP_NO_TICKET,
 } as const;
 
 /** Options of a server that accepts these keys. */

@@ -10,6 +10,8 @@ import type { Log } from './log.ts';
 /** Attempts without progress after which a transfer is given up, and ms between two. */
 const MAX_ATTEMPTS = 3;
 const RETRY_MS = 1000;
+/** Time for which a director waits for the connections of others before it serves, ms. */
+const MAX_WAIT_MS = 60_000;
 /** Rows that are linked to templates without a pause. */
 const ROWS_PER_PORTION = 1024;
 
@@ -33,6 +35,8 @@ export class BulkTransfers {
   #configuration = NOTHING;
   #servers = new Map<string, BulkServer>();
   #fetching: AbortController | undefined;
+  /** ms. */
+  #waitEnd = 0;
   #isBackup = false;
 
   constructor(options: BulkTransfersOptions) {
@@ -40,9 +44,12 @@ export class BulkTransfers {
     this.#log = options.log;
   }
 
-  /** Reports whether connections of another director are being fetched. */
+  /**
+   * Reports whether connections of another director are awaited. A transfer may take longer: a peer that sends slowly must not
+   * keep this director from being the master for ever.
+   */
   get isFetching(): boolean {
-    return this.#fetching !== undefined;
+    return this.#fetching !== undefined && this.#options.clock() < this.#waitEnd;
   }
 
   /** Applies a configuration. Transfers that run go on; one begins if there were no peers to ask before. */
@@ -105,6 +112,7 @@ export class BulkTransfers {
   async #fetchAll(): Promise<void> {
     const ending = new AbortController();
     this.#fetching = ending;
+    this.#waitEnd = this.#options.clock() + MAX_WAIT_MS;
     const { peers, port } = this.#configuration;
     try {
       const own = ownAddresses();

@@ -6,6 +6,7 @@ import { describe, expect, test } from 'vitest';
 import { BulkFetch } from '../../src/runtime/bulk-client.ts';
 import { BulkServer } from '../../src/runtime/bulk-server.ts';
 import { clientOptions, serverOptions } from '../../src/runtime/bulk-tls.ts';
+import { BulkTransfers } from '../../src/runtime/bulk-transfers.ts';
 import { HELLO_BYTES, writeHello } from '../../src/sync/bulk-format.ts';
 import { deriveKey } from '../../src/sync/sync-keys.ts';
 import { seeded } from '../support/directed.ts';
@@ -70,6 +71,45 @@ const fetchOf = (into: SyncedDirector, port: number) =>
 
 const sorted = ({ connections }: SyncedDirector) => [...connections].sort();
 const link = (into: SyncedDirector) => into.sync.link(0, into.director.context.table.places);
+
+test('a director waits 60 s for a peer that sends slowly, and takes what it sends later', async () => {
+  const into = backup();
+  const frames: Buffer[] = [];
+  for (const transfer = director(90).sync.export(0); !transfer.isComplete; ) {
+    const frame = transfer.next(0);
+    if (frame) frames.push(Buffer.from(frame));
+  }
+  const sockets: Socket[] = [];
+  const slow = createTlsServer(
+    serverOptions(() => [KEY!], 3000),
+    (socket) => {
+      sockets.push(socket);
+      socket.write(writeHello({ session: Buffer.alloc(8, 7), place: 0 }));
+      socket.write(frames[0]!);
+    },
+  );
+  // A name is not one of the addresses of this host, which are not asked.
+  slow.listen(0, HOST);
+  await once(slow, 'listening');
+  const { port } = slow.address() as { port: number };
+  using transfers = new BulkTransfers({
+    sync: into.sync,
+    session: Buffer.alloc(8),
+    clock: () => into.now,
+    log: () => {},
+    places: () => 1024,
+  });
+  transfers.configure({ keys: [KEY!], peers: ['localhost'], port });
+  transfers.setBackup(true);
+  await expect.poll(() => into.sync.counts.bulkTakenEntries).toBeGreaterThan(0);
+  const before = into.sync.counts.bulkTakenEntries;
+  expect(transfers.isFetching).toBe(true);
+  into.now += 60_000;
+  expect(transfers.isFetching).toBe(false);
+  sockets[0]!.write(frames[1]!);
+  await expect.poll(() => into.sync.counts.bulkTakenEntries).toBeGreaterThan(before);
+  slow.close();
+});
 
 describe('a director that joins', () => {
   test('has all connections and templates of the other one', async () => {
@@ -200,6 +240,20 @@ describe('a director that serves transfers', () => {
     await expect(fetchOf(backup(), server.port).run(OTHER!)).rejects.toThrow();
     await expect.poll(() => from.sync.counts.refusedBulks).toBe(2);
     expect(from.sync.counts.bulkSentEntries).toBe(0);
+  });
+
+  test('gives clients no session that would outlive a removed key', async () => {
+    const keys = [KEY!];
+    await using server = await serve(director(3), { keys });
+    const options = clientOptions(KEY!);
+    const first = connectTls({ host: HOST, port: server.port, ...options, secureOptions: 0 });
+    await once(first, 'secureConnect');
+    const session = first.getSession();
+    expect(first.getTLSTicket()).toBeUndefined();
+    first.destroy();
+    keys[0] = OTHER!;
+    const second = connectTls({ host: HOST, port: server.port, ...options, secureOptions: 0, session });
+    await expect(once(second, 'secureConnect')).rejects.toThrowError();
   });
 
   test('survives any stream of strangers and of peers, and serves afterwards', async () => {
