@@ -19,6 +19,7 @@ import { built } from '../support/project.ts';
 
 const why = clusterMissing() ?? lacking('/usr/sbin/keepalived', 'keepalived');
 const READY = '/run/lvs/ready';
+const WEB = '127.0.0.1:9112';
 const HELD = 200;
 /** ms after which a new connection counts as failed. */
 const LIMIT_MS = process.env['LVS_PAIR_LIMIT_MS'] ?? '10000';
@@ -50,6 +51,7 @@ class Node {
       this.host,
       this.#config,
       ...['--datapath', this.#datapath, '--connections', '20000', '--standby', '--ready-file', READY],
+      ...['--metrics', WEB],
     );
   }
 
@@ -159,7 +161,7 @@ describe.skipIf(why !== undefined).each(Object.entries(CASES))('%s', (name, each
   const hasVip = `ip -o address show dev eth0 | grep -q ' ${vip}/'`;
   /** Resolves when keepalived has reported the state to the director. */
   const isReported = (node: Node, state: string) =>
-    node.until(`${lvs.join(' ')} top | grep -q 'lvs ${state}'`);
+    node.until(`curl -s ${WEB}/metrics | grep -q 'lvs_vrrp_state{.*name="lvs",state="${state}"} 1'`);
   /** Resolves with the master and the backup, when both have all connections that stay. A busy machine may exchange them. */
   const pairOf = async (): Promise<readonly [Node, Node]> => {
     for (const node of nodes)
@@ -264,5 +266,11 @@ describe.skipIf(why !== undefined).each(Object.entries(CASES))('%s', (name, each
       segment((port) => `${port} up`),
     );
     expect(lost).toMatch(SURVIVE);
+    const [{ host, director }] = await pairOf();
+    expect(await host.exec([...lvs, 'top'])).toContain('lvs MASTER');
+    expect(await host.exec(`curl -s ${WEB}/`)).toContain('VRRP instance lvs: <strong>MASTER</strong>');
+    const { vrrp } = JSON.parse(await host.exec(`curl -s ${WEB}/api/v1/snapshot`)) as { vrrp: unknown };
+    expect(vrrp).toMatchObject([{ type: 'INSTANCE', name: 'lvs', state: 'MASTER' }]);
+    await director.line(/ vrrp-state instance=lvs state=MASTER /);
   }
 });
