@@ -15,6 +15,7 @@ import { formatLoad, LOADS, type Load, type LoadFigure, loadMissing, runLoad } f
 import type { Effort, Figure } from './measure.ts';
 import { memory } from './memory.ts';
 import { observation } from './observation.ts';
+import { statusPage } from './page.ts';
 import { restart } from './restart.ts';
 import { rows } from './rows.ts';
 import { turns } from './turns.ts';
@@ -29,6 +30,7 @@ const BENCHES: Readonly<Record<string, (effort: Effort) => Figure[] | Promise<Fi
   observation,
   bulk,
   'bulk-forwarding': bulkForwarding,
+  page: statusPage,
   restart,
   turns,
 };

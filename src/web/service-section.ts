@@ -32,6 +32,7 @@ export function serviceSection(
   const allGained = gained.reduce((sum, one) => sum + one, 0);
   const weights = destinations.reduce((sum, { weight }) => sum + weight, 0);
   const active = destinations.reduce((sum, one) => sum + one.activeConnections, 0);
+  const unchecked = destinations.filter(({ check }) => !check).length;
   const words = [
     options.scheduler,
     ...(options.persistent ? [`persistent ${options.persistent} s`] : []),
@@ -43,7 +44,7 @@ export function serviceSection(
     ...(quorum ? [quorumText(quorum)] : []),
   ];
   const figures = html`<span class="figure"><b>${short(active)}</b> active</span><span class="figure"><b>${short(rates.connections)}</b> new/s</span><span class="figure"><b>${short(rates.inOctets * 8)}</b> bit/s in</span><span class="figure"><b>${short(rates.outOctets * 8)}</b> bit/s out</span>`;
-  return html`<details class="service ${state.mood}" id="${idOf(each)}" data-order="${order}" data-rank="${state.rank}" data-name="${name ?? address}" data-new="${Math.round(rates.connections)}" data-traffic="${Math.round(rates.inOctets + rates.outOctets)}"${isOpen ? OPEN : undefined}>
+  return html`<details class="service ${state.mood}" id="${idOf(each)}" data-order="${order}" data-rank="${state.rank}" data-name="${name ?? address}" data-unchecked="${unchecked}" data-new="${Math.round(rates.connections)}" data-traffic="${Math.round(rates.inOctets + rates.outOctets)}"${isOpen ? OPEN : undefined}>
 <summary><span class="title"><h3>${name ?? address}</h3>${name === undefined ? undefined : html`<span class="address">${address}</span>`}</span><span class="health"><span class="state">${state.word}</span> ${state.accepting} of ${state.total}${state.why === undefined ? undefined : html`<small>${state.why}</small>`}</span>${figures}${graphOf(history.service(address))}</summary>
 <p class="quiet">${words.join(', ')}</p>
 ${

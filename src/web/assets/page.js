@@ -8,10 +8,12 @@
   /** What the script sets itself. */
   const isOwn = (element, name) => name === 'hidden' || (name === 'open' && element.nodeName === 'DETAILS');
   const attributes = (from, to) => {
-    for (const { name } of [...to.attributes])
+    for (const name of to.getAttributeNames())
       if (!from.hasAttribute(name) && !isOwn(to, name)) to.removeAttribute(name);
-    for (const { name, value } of from.attributes)
+    for (const name of from.getAttributeNames()) {
+      const value = from.getAttribute(name);
       if (to.getAttribute(name) !== value && !isOwn(to, name)) to.setAttribute(name, value);
+    }
   };
   const change = (to, from) => {
     if (to.nodeType !== from.nodeType || to.nodeName !== from.nodeName)
@@ -20,14 +22,15 @@
       if (to.data !== from.data) to.data = from.data;
       return;
     }
-    if (to.isEqualNode(from)) return;
     attributes(from, to);
-    changeChildren(to, [...from.childNodes]);
+    if (from.firstElementChild || to.firstElementChild) changeChildren(to, [...from.childNodes]);
+    else if (to.textContent !== from.textContent) to.textContent = from.textContent;
   };
   /** Elements with an ID remain themselves when others come before them. */
   const changeChildren = (to, news) => {
     const ids = new Set(news.map(({ id }) => id).filter(Boolean));
-    const known = new Map([...to.children].filter(({ id }) => ids.has(id)).map((child) => [child.id, child]));
+    const children = ids.size > 0 ? [...to.children].filter(({ id }) => ids.has(id)) : [];
+    const known = new Map(children.map((child) => [child.id, child]));
     for (const [i, node] of news.entries()) {
       const old = to.childNodes[i];
       const same = known.get(node.id);
@@ -62,12 +65,40 @@
   const openOf = ({ id }) => chosen[id] ?? proposed.get(id) ?? false;
   for (const { id, open } of services()) proposed.set(id, open);
 
+  // The servers of a service that is closed, or out of sight, are drawn when they come into view: the latest HTML waits.
+  const pending = new Map();
+  const inView = new Set();
+  const parser = new DOMParser();
+  const parsed = (html) => [...parser.parseFromString(`<body>${html}</body>`, 'text/html').body.children];
+  /** Draws the servers of a service. `words`: not if one of them does not occur. */
+  const settle = ({ id }, words = []) => {
+    const html = pending.get(id);
+    if (html === undefined) return;
+    const text = words.length > 0 ? html.toLowerCase() : '';
+    if (!words.every((word) => text.includes(word))) return;
+    pending.delete(id);
+    change(byId(id), parsed(html)[0]);
+  };
+  const isInSight = (service) => service.open && inView.has(service.id);
+  const sight = new IntersectionObserver(
+    (entries) => {
+      for (const { target, isIntersecting } of entries) {
+        if (isIntersecting) inView.add(target.id);
+        else inView.delete(target.id);
+        if (isInSight(target)) settle(target);
+      }
+    },
+    { rootMargin: '50%' },
+  );
+  for (const service of services()) sight.observe(service);
+  list.addEventListener('toggle', ({ target }) => isInSight(target) && settle(target), true);
+
   // Each word of the filter must occur in the service, or in the service and one of its servers.
   const textOf = (element) => element.textContent.toLowerCase();
   const SHOWN = {
     '': () => true,
     problems: ({ dataset }) => Number(dataset.rank) < 3,
-    'no-check': (service) => service.querySelector('.plain') !== null || service.classList.contains('plain'),
+    'no-check': ({ dataset }) => Number(dataset.unchecked) > 0,
   };
   const filter = () => {
     const words = byId('filter').value.toLowerCase().split(/\s+/).filter(Boolean);
@@ -79,6 +110,7 @@
         const [title, health] = service.querySelectorAll('summary > .title, summary > .health');
         return !`${textOf(title)} ${textOf(health)}`.includes(word);
       });
+      if (left.length > 0) settle(service, left);
       let matching = 0;
       for (const row of service.querySelectorAll('tbody tr')) {
         const text = left.length > 0 ? `${textOf(row.cells[0])} ${textOf(row.cells[1])}` : '';
@@ -175,20 +207,36 @@
   filter();
   if (location.hash.startsWith('#s-')) goTo();
 
-  const parser = new DOMParser();
+  const END = '</summary>';
   const update = ({ version, order, parts }) => {
     const ids = new Set(order);
-    for (const service of services()) if (!ids.has(service.id)) service.remove();
+    for (const service of services()) {
+      if (ids.has(service.id)) continue;
+      pending.delete(service.id);
+      service.remove();
+    }
     for (const id of ['problems', 'hidden']) if (!ids.has(id)) byId(id)?.remove();
-    const texts = Object.values(parts).join('');
-    const news = parser.parseFromString(`<body>${texts}</body>`, 'text/html').body;
-    for (const element of [...news.children]) {
-      const known = byId(element.id);
-      if (element.id.startsWith('s-')) proposed.set(element.id, element.open);
-      if (known) change(known, element);
-      else if (element.id === 'problems') byId('overview').after(element);
-      else if (element.id === 'hidden') byId('none').after(element);
-      else list.append(element);
+    const texts = Object.entries(parts).map(([id, html]) => {
+      const known = id.startsWith('s-') ? byId(id) : undefined;
+      pending.delete(id);
+      if (!known || isInSight(known)) return html;
+      pending.set(id, html);
+      return `${html.slice(0, html.indexOf(END))}${END}</details>`;
+    });
+    for (const element of parsed(texts.join(''))) {
+      const { id } = element;
+      const known = byId(id);
+      if (id.startsWith('s-')) proposed.set(id, element.open);
+      if (pending.has(id)) {
+        attributes(element, known);
+        change(known.firstElementChild, element.firstElementChild);
+      } else if (known) change(known, element);
+      else if (id === 'problems') byId('overview').after(element);
+      else if (id === 'hidden') byId('none').after(element);
+      else {
+        list.append(element);
+        sight.observe(element);
+      }
     }
     document.body.dataset.version = version;
     document.title = byId('head').dataset.title;
