@@ -38,7 +38,7 @@ const newCounts = (): Counts => ({
 export interface Core {
   readonly services: Pick<ServiceRegistry, 'serves' | 'addresses' | 'lookup'>;
   readonly destinations: Pick<DestinationRegistry, 'all' | 'addresses' | 'translated'>;
-  readonly marks: Pick<Marks, 'of' | 'rules'>;
+  readonly marks: Pick<Marks, 'of' | 'rules' | 'matchers'>;
   readonly access: Pick<AccessLists, 'isDenied' | 'isEmpty'>;
   readonly timeouts: StateTimeouts;
   readonly total: Meter;

@@ -18,7 +18,7 @@ interface Prefix {
 }
 
 /** A compiled rule. */
-interface Matcher {
+export interface Matcher {
   readonly mark: number;
   readonly to: Prefix | undefined;
   readonly from: Prefix | undefined;
@@ -35,6 +35,11 @@ export class Marks {
 
   get rules(): readonly MarkRule[] {
     return this.#rules;
+  }
+
+  /** The same, compiled. */
+  get matchers(): readonly Matcher[] {
+    return this.#matchers;
   }
 
   /** Replaces all rules; throws, and changes nothing, when one is invalid. */

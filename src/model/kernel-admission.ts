@@ -6,7 +6,7 @@ export const UPCALL_REASONS = {
   engine: 'the service has a persistence engine',
   protocol: 'the service is of another protocol than TCP and UDP',
   'every-port': 'the service is for every port of an address that has an FTP service, too',
-  mark: 'the service is for a firewall mark',
+  mark: 'the service is for a firewall mark, and its rules have no program: more than 512, or refused by the kernel',
   scheduler: 'the scheduler has no program, or the kernel refused it',
   'long-list': 'the service has more destinations than programs read',
   'tunnel-type': 'a destination is reached through a tunnel of the type GUE or GRE, or by IPv6 in IPv4',

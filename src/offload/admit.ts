@@ -101,7 +101,7 @@ function admission(
 }
 
 /** Stores FLAGS of a TCP segment. Clobbers r1 and r2. */
-function keepFlags({ protocol, transport, label }: Family): Fragment {
+export function keepFlags({ protocol, transport, label }: Family): Fragment {
   const tcp = Symbol('tcp');
   const kept = Symbol('kept');
   return [

@@ -38,6 +38,11 @@ export class ProgramTable implements Disposable {
     this.#array.update(uint32(index), uint32(program.descriptor));
   }
 
+  /** Removes the program at the index, if any: packets for it go up to the director. */
+  unload(index: number): void {
+    this.#array.delete(uint32(index));
+  }
+
   /** Removes the arrays that other processes have left: none of their programs is attached any more. */
   removeOthers(): void {
     for (const name of this.#pins?.names ?? [])

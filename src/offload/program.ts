@@ -10,7 +10,7 @@ import { ETHERTYPE, IPV4_TYPE, IPV6_TYPE, NETWORK } from './header-fields.ts';
 import { CONTEXT, type Hook, PACKET, redirectTo, unlessReadable } from './hooks.ts';
 import { parse, V4, V6 } from './parse.ts';
 import { rewrite } from './rewrite.ts';
-import { stranger, unlessReleased } from './stranger.ts';
+import { divert, stranger, unlessReleased } from './stranger.ts';
 import { type Upcall, upcalls } from './upcall.ts';
 
 /** Bytes of the shortest packet that programs read: Ethernet, IPv4 and UDP headers. */
@@ -49,7 +49,14 @@ export function forwarder({ hook, arrays, upcall }: ProgramParts): Fragment {
         : ['stranger', 'again'].map((name) => at(family.label(name), jump(family.label('miss')))),
     ]),
     at('transmit', hook.transmit),
-    [V4, V6].map((family) => upcalls(family, upcall)),
+    [V4, V6].map((family) => [
+      upcalls(family, upcall, {
+        miss: () => divert(family, arrays, 'miss'),
+        pieces: () => divert(family, arrays, 'pieces'),
+        other: () => divert(family, arrays, 'other'),
+      }),
+      at(family.label('diverted'), jump(upcall ? 'up' : 'pass')),
+    ]),
     upcall ? at('up', redirectTo(upcall.interfaceIndex)) : [],
     at('pass', mov.imm(R0, hook.pass)),
     exit(),

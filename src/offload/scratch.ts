@@ -59,6 +59,10 @@ export const SCRATCH = {
   /** Number of the template's row, plus 1, and its word (CONTROL) with a count of 0, 4 bytes each; 0: no template. */
   template: 76,
   control: 80,
+  /** Why a packet of no connection is handled by the program of marks, 4 bytes, see PLACE. */
+  place: 84,
+  /** What its mark leads to, 4 bytes, see markedService in marks.ts. */
+  marked: 88,
 } as const;
 
 /** Index of the program that makes rows; other indices are numbers of schedulers. */
@@ -67,8 +71,13 @@ export const ADMIT = 0;
 export const FORWARD_ONCE = 1 + Math.max(...Object.values(SCHEDULER));
 /** Index of the program that selects the destination of a client's template, in place of a scheduler's program. */
 export const PERSIST = FORWARD_ONCE + 1;
+/** Index of the program that handles packets of no connection where rules give firewall marks (marked.ts). */
+export const MARKED = PERSIST + 1;
 /** Entries of the program array. */
-export const PROGRAMS = PERSIST + 1;
+export const PROGRAMS = MARKED + 1;
+
+/** What is known of a packet of no connection: it may begin one; it has ports; it has none; it is of another protocol. */
+export const PLACE = { first: 0, miss: 1, pieces: 2, other: 3 } as const;
 
 /** What programs need to call each other. */
 export interface Calls {

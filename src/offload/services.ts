@@ -1,7 +1,7 @@
 /** Computes the keys of the map of services: which packets without a known flow are sent to the director. */
 import { isIPv4, isIPv6 } from 'node:net';
 import { PROTOCOL_NUMBERS } from '../model/naming.ts';
-import { countPart, type OwnedChange, type OwnedPart } from '../model/owned-packets.ts';
+import { countPart, type OwnedChange, type OwnedPart, protocolsOf } from '../model/owned-packets.ts';
 import { FTP_PORT } from '../model/service.ts';
 import { type Address, isMulticast, isV4, parseAddress } from '../wire/address.ts';
 import { ICMP } from '../wire/icmp.ts';
@@ -35,7 +35,7 @@ export type ServiceNumbers = ReadonlyMap<string, number>;
 /** Flags by key, 0 for a key that is not needed any more; keys are in hexadecimal. */
 export type ServiceKeys = ReadonlyMap<string, number>;
 
-/** The keys of the map of services, each with the parts that need it. Services by firewall mark have no address, and so no key. */
+/** The keys of the map of services, each with the parts that need it. Services by firewall mark have keys of their destinations alone. */
 export class ServiceKeySet {
   /** By key and flag. */
   readonly #parts = new Map<string, number>();
@@ -125,15 +125,19 @@ function ownKeys(address: Address, hasTunnels: boolean): (readonly [key: string,
 
 /** Returns the keys of a part: its packets, its fragments, ICMP errors about it. */
 function keysOf({ service, destination }: OwnedPart): (readonly [key: string, flag: number])[] {
-  if (!('address' in service) || (destination && destination.method !== 'nat')) return [];
-  const { address: text, port } = destination ?? service;
-  const address = isIPv4(text) || isIPv6(text) ? parseAddress(text) : undefined;
+  if (destination && destination.method !== 'nat') return [];
+  const end = destination ?? ('address' in service ? service : undefined);
+  const address = end && (isIPv4(end.address) || isIPv6(end.address)) ? parseAddress(end.address) : undefined;
   if (!address) return [];
   const [flag, piece] = destination ? [FROM_SERVER, PIECE_FROM_SERVER] : [TO_SERVICE, PIECE_TO_SERVICE];
-  const protocol = PROTOCOL_NUMBERS[service.protocol];
   return [
-    [keyOf(address, port, protocol), flag],
-    [keyOf(address, 0, protocol), piece],
+    ...protocolsOf(service).flatMap((name) => {
+      const protocol = PROTOCOL_NUMBERS[name];
+      return [
+        [keyOf(address, end!.port, protocol), flag] as const,
+        [keyOf(address, 0, protocol), piece] as const,
+      ];
+    }),
     [keyOf(address, 0, icmpOf(address)), piece],
     [keyOf(address, 0, 0), piece],
   ];

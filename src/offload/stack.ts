@@ -50,6 +50,11 @@ export const FORMER_HOME = -240;
 /** Key of the map of deny and allow lists (24 bytes). */
 export const ACCESS_KEY = -264;
 
+/** What the packet's mark leads to, see markedService in marks.ts (8 bytes). */
+export const MARK_SERVICE = -272;
+/** A value of PLACE (scratch.ts, 8 bytes). */
+export const PLACE = -280;
+
 /* While a template is looked up, by a separate program: client network and virtual address, and the row's first words. */
 
 export const NETWORK = -160;

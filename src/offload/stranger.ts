@@ -55,7 +55,7 @@ import { home } from './home.ts';
 import { type Hook, PACKET } from './hooks.ts';
 import { SERVICE_NUMBER, TO_SERVICE } from './layout.ts';
 import { type Family, loadLength } from './parse.ts';
-import { callProgram, FORWARD_ONCE, loadScratch, PERSIST, SCRATCH } from './scratch.ts';
+import { callProgram, FORWARD_ONCE, loadScratch, MARKED, PERSIST, PLACE, SCRATCH } from './scratch.ts';
 import * as stack from './stack.ts';
 import { counted, now } from './track.ts';
 import { findEnd, keepProtocol, type Upcall } from './upcall.ts';
@@ -67,8 +67,8 @@ const RECORD_SHIFT = Math.log2(SERVICE_BYTES);
 const MAX_INT = 0x7fff_ffff;
 /* First bytes of addresses (RFC 1122, RFC 4291). */
 const LOOPBACK_NET = 127;
-const FIRST_MULTICAST = 224;
-const MULTICAST_6 = 0xff;
+export const FIRST_MULTICAST = 224;
+export const MULTICAST_6 = 0xff;
 
 /**
  * Labels: `stranger`, and `again`: a SYN for the row at FOUND, with `track` r2, whose connection is over. Expects FLAGS of the
@@ -81,13 +81,32 @@ export function stranger(family: Family, hook: Hook, arrays: Arrays, { services 
     at(label('again'), unlessReusable(arrays, miss)),
     jump(label('first')),
     at(label('stranger'), storeImm(DW, FP, stack.FORMER_TRACK, 0)),
-    at(label('first'), unlessOrphaned(arrays, 'pass')),
+    at(label('first'), divert(family, arrays, 'first')),
+    first(family, hook, arrays, { services, marked: [] }),
+  ];
+}
+
+/** What `first` needs to find the service. */
+interface Finding {
+  /** Descriptor of the map of services. */
+  readonly services: number;
+  /** Jumps to its argument with the service of the packet's mark in r2, if the packet has one. Clobbers r1. */
+  readonly marked: Fragment;
+}
+
+/** Label `numbered`. Handles a packet that may begin a connection; FORMER_TRACK and FOUND of the stack are as `stranger` has them. */
+export function first(family: Family, hook: Hook, arrays: Arrays, { services, marked }: Finding): Fragment {
+  const { label } = family;
+  const miss = label('miss');
+  return [
+    unlessOrphaned(arrays, 'pass'),
     unlessDeferred(arrays, miss),
     unlessFirst(family, hook, miss),
     unlessClient(family, miss),
+    marked,
     keepProtocol(family),
     findService(family, services, miss),
-    store(DW, FP, stack.SERVICE_NUMBER, R2),
+    at(label('numbered'), store(DW, FP, stack.SERVICE_NUMBER, R2)),
     unlessDenied(family, arrays, miss),
     unlessScheduled(family, arrays, miss),
     valve(arrays, miss),
@@ -105,6 +124,29 @@ export function stranger(family: Family, hook: Hook, arrays: Arrays, { services 
     callProgram(arrays),
     // Without looking at the packet again: Linux 6.12 forgets its bounds here, as if the other program had moved it.
     jump('up'),
+  ];
+}
+
+/**
+ * Calls the program of marks for a packet of no connection, if there are rules for services. Falls through otherwise. Clobbers
+ * r0 to r5.
+ */
+export function divert(family: Family, arrays: Arrays, place: keyof typeof PLACE): Fragment {
+  const unmarked = Symbol('unmarked');
+  const kept = (field: number, from: number): Fragment =>
+    place === 'first' ? [load(DW, R1, FP, from), store(W, R0, field, R1)] : [];
+  return [
+    loadMapValue(R1, arrays.settings, SETTINGS.marked),
+    load(W, R1, R1, 0),
+    jeq.imm(R1, 0, unmarked),
+    loadScratch(arrays, family.label('diverted')),
+    storeImm(W, R0, SCRATCH.place, PLACE[place]),
+    kept(SCRATCH.row, stack.FOUND),
+    kept(SCRATCH.track, stack.FORMER_TRACK),
+    mov.imm(R3, MARKED),
+    callProgram(arrays),
+    jump(family.label('diverted')),
+    at(unmarked, mov.imm(R0, 0)),
   ];
 }
 

@@ -118,8 +118,14 @@ function lookUp(family: Family, services: number, end: End, flag: number, target
   ];
 }
 
-/** Labels: `miss`: a packet with ports, `pieces`: one whose ports are missing or moved, `other`: another protocol. */
-export function upcalls(family: Family, upcall: Upcall | undefined): Fragment {
+/** What is done first with a packet of no connection: one with ports, one without, and one of another protocol. */
+export type Before = Readonly<Record<'miss' | 'pieces' | 'other', () => Fragment>>;
+
+/**
+ * Labels: `miss`: a packet with ports, `pieces`: one whose ports are missing or moved, `other`: another protocol. `before` may
+ * clobber r0 to r5.
+ */
+export function upcalls(family: Family, upcall: Upcall | undefined, before: Before): Fragment {
   const { version, protocol, transport, label } = family;
   const places = [label('miss'), label('pieces'), label('other')];
   if (!upcall)
@@ -138,14 +144,18 @@ export function upcalls(family: Family, upcall: Upcall | undefined): Fragment {
       ? [ICMP_ERRORS.map((type) => jeq.imm(R1, type, label('pieces'))), jump('pass')]
       : jge.imm(R1, FIRST_INFORMATIONAL, 'pass');
   return [
-    at(label('miss'), keepProtocol(family)),
+    at(label('miss'), mov.imm(R0, 0)),
+    before.miss(),
+    keepProtocol(family),
     lookUpEnd('dst', own, TO_SERVICE),
     lookUpEnd('dst', anyPort, TO_SERVICE),
     lookUpEnd('dst', host, OWN_ADDRESS),
     lookUpEnd('src', own, FROM_SERVER),
     lookUpEnd('src', anyPort, FROM_SERVER),
     jump('pass'),
-    at(label('other'), load(B, R1, PACKET, protocol)),
+    at(label('other'), mov.imm(R0, 0)),
+    before.other(),
+    load(B, R1, PACKET, protocol),
     jeq.imm(R1, SCTP, label('miss')),
     version === 6
       ? [
@@ -161,13 +171,17 @@ export function upcalls(family: Family, upcall: Upcall | undefined): Fragment {
     load(B, R1, PACKET, transport),
     errors,
     at(label('pieces'), keepProtocol(family)),
-    at(label('sorted'), lookUpEnd('dst', anyPort, PIECE_TO_SERVICE)),
+    at(label('sorted'), mov.imm(R0, 0)),
+    before.pieces(),
+    lookUpEnd('dst', anyPort, PIECE_TO_SERVICE),
     lookUpEnd('dst', host, OWN_ADDRESS),
     lookUpEnd('src', anyPort, PIECE_FROM_SERVER),
     jump('pass'),
     version === 6
       ? [
-          at(label('any'), lookUpEnd('dst', host, PIECE_TO_SERVICE)),
+          at(label('any'), mov.imm(R0, 0)),
+          before.pieces(),
+          lookUpEnd('dst', host, PIECE_TO_SERVICE),
           lookUpEnd('dst', host, OWN_ADDRESS),
           lookUpEnd('src', host, PIECE_FROM_SERVER),
           jump('pass'),

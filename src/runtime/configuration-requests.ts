@@ -4,7 +4,6 @@ import type { ConfigurationApi, Reloaded } from '../control/director-api.ts';
 import type { ServiceManager } from '../host/service-manager.ts';
 import { LvsError } from '../model/errors.ts';
 import { configurationOf, openConfiguration, type ReadConfiguration } from './configuration-thread.ts';
-import { checkMarks } from './datapath.ts';
 import { interfaceMtu } from './local-director.ts';
 import type { Log } from './log.ts';
 import { unpacked } from './packed.ts';
@@ -69,7 +68,6 @@ export class ConfigurationRequests implements ConfigurationApi {
     try {
       using wanted = await openConfiguration(this.#path);
       checkDevices(wanted);
-      checkMarks(wanted.marked, this.#datapath);
       const reloaded = await this.#apply(wanted);
       outcome = `reloaded: ${wanted.services} services`;
       return reloaded;

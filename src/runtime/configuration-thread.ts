@@ -51,8 +51,6 @@ export interface ReadConfiguration {
   /** Seconds for which removed destinations keep their connections. */
   readonly drain: number;
   readonly restart: RestartDocument;
-  /** True if rules set firewall marks. */
-  readonly marked: boolean;
   /** Equal for files with the same effect. */
   readonly digest: string;
 }

@@ -4,7 +4,7 @@ import { parentPort, workerData } from 'node:worker_threads';
 import { listedOf } from '../config/listed.ts';
 import { checkDigests } from '../config/reload/check-digests.ts';
 import { LvsError } from '../model/errors.ts';
-import { hasMarks, type Loaded, loadConfiguration } from './configuration.ts';
+import { type Loaded, loadConfiguration } from './configuration.ts';
 import type { Answer, Phase, PlanRequest, ReadConfiguration, ReloadPlan } from './configuration-thread.ts';
 import { policiesOf, watchedOf } from './health.ts';
 import { pack, unpacked } from './packed.ts';
@@ -62,7 +62,6 @@ function describe({
     adopt,
     drain,
     restart,
-    marked: hasMarks(document),
     digest: digest.digest('hex'),
   };
 }

@@ -49,9 +49,6 @@ export interface LoadOptions {
   readonly isCheck?: boolean;
 }
 
-/** Reports whether a document sets firewall marks. */
-export const hasMarks = ({ active, marks }: Document): boolean => active && marks.length > 0;
-
 /**
  * Reads and compiles a file, and reads its key file. Throws LvsError CONFIG with all errors of the file, and for a cluster
  * without a director.

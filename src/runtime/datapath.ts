@@ -23,9 +23,6 @@ export interface Probed {
   readonly other: readonly Feature[];
 }
 
-/** The kernel's program finds services by their addresses, which services by firewall mark do not have. */
-const MARKED = 'rules that set firewall marks are supported by the datapath live only';
-
 /** Programs read rows in an order that only x86-64 keeps: arm64 would need loads with acquire. */
 const PROCESSOR: Feature = {
   name: 'processor x86-64',
@@ -58,11 +55,11 @@ const probeTap = (system: System): Feature =>
   });
 
 /** Returns the datapath to use. Throws LvsError UNAVAILABLE if one is selected by name and not available. */
-export function choose(wanted: DatapathName, probed: Probed, marked: boolean): Choice {
+export function choose(wanted: DatapathName, probed: Probed): Choice {
   if (wanted === 'live') return { datapath: 'live', reason: 'selected by --datapath' };
   const name = wanted === 'auto' ? 'tc' : wanted;
   const missing = probed[name].find((feature) => feature.missing !== undefined);
-  const obstacle = marked ? MARKED : missing && `${missing.name}: ${missing.missing}`;
+  const obstacle = missing && `${missing.name}: ${missing.missing}`;
   if (obstacle === undefined)
     return {
       datapath: name,
@@ -72,25 +69,13 @@ export function choose(wanted: DatapathName, probed: Probed, marked: boolean): C
   return { datapath: 'live', reason: `not ${name}: ${obstacle}` };
 }
 
-/**
- * Throws LvsError UNAVAILABLE if a running director cannot apply rules for firewall marks: a kernel path does not
- * support them, so their packets would reach no service.
- */
-export function checkMarks(marked: boolean, datapath: string): void {
-  if (datapath === 'live' || !marked) return;
-  throw new LvsError(
-    'UNAVAILABLE',
-    `marks: not supported by the datapath ${datapath} of the running director (restart the director: --datapath auto then selects live)`,
-  );
-}
-
 /** Returns the results of the probes and the choice of `--datapath auto`, as lines of text. */
 export function describe(probed: Probed): string[] {
   const all = new Map(
     [...probed.tc, ...probed.xdp, ...probed.other].map((feature) => [feature.name, feature]),
   );
   const width = Math.max(...[...all.keys()].map((name) => name.length));
-  const { datapath, reason } = choose('auto', probed, false);
+  const { datapath, reason } = choose('auto', probed);
   return [
     ...[...all.values()].map(
       ({ name, missing }) => `${name.padEnd(width)}  ${missing === undefined ? 'yes' : `no: ${missing}`}`,

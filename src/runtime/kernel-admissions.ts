@@ -9,24 +9,31 @@ import { SCHEDULER } from '../table/record-layout.ts';
 import { TCP } from '../wire/tcp.ts';
 import { UDP } from '../wire/udp.ts';
 
-/** Reports whether programs can call a program of that scheduler. */
-export type HasProgram = (scheduler: string) => boolean;
+/** The programs that were loaded. */
+export interface LoadedPrograms {
+  /** Reports whether programs can call a program of that scheduler. */
+  has(scheduler: string): boolean;
+  /** Reports whether programs find services by firewall marks. */
+  hasMarks(): boolean;
+}
 
 /** Assumes that all programs are loaded. */
-export const everyProgram: HasProgram = (scheduler) =>
-  scheduler !== 'director' && Object.hasOwn(SCHEDULER, scheduler);
+export const everyProgram: LoadedPrograms = {
+  has: (scheduler) => scheduler !== 'director' && Object.hasOwn(SCHEDULER, scheduler),
+  hasMarks: () => true,
+};
 
 export class KernelAdmissions {
   /** Connections that the director admitted, by reason. */
   readonly left: Partial<Record<UpcallReason, number>> = {};
   readonly #core: Director['context'];
-  readonly #hasProgram: HasProgram;
+  readonly #programs: LoadedPrograms;
   /** Services whose destinations are the obstacle. */
   readonly #obstacles = new WeakMap<Service, UpcallReason>();
 
-  constructor(core: Director['context'], hasProgram: HasProgram) {
+  constructor(core: Director['context'], programs: LoadedPrograms) {
     this.#core = core;
-    this.#hasProgram = hasProgram;
+    this.#programs = programs;
   }
 
   /** Notes why programs cannot forward to all destinations of the service; undefined: they can. */
@@ -58,10 +65,10 @@ export class KernelAdmissions {
   }
 
   #reasonOfOptions({ mark, protocol, port, family, address, options }: Service): UpcallReason | undefined {
-    if (mark !== 0) return 'mark';
-    if (protocol !== TCP && protocol !== UDP) return 'protocol';
+    if (mark !== 0 && !this.#programs.hasMarks()) return 'mark';
+    if (mark === 0 && protocol !== TCP && protocol !== UDP) return 'protocol';
     const ftp = { protocol, family, address, port: FTP_PORT, mark: 0 };
-    if (port === 0 && this.#core.services.get(ftp) !== undefined) return 'every-port';
+    if (mark === 0 && port === 0 && this.#core.services.get(ftp) !== undefined) return 'every-port';
     return options.engine === undefined ? undefined : 'engine';
   }
 
@@ -75,7 +82,7 @@ export class KernelAdmissions {
   }
 
   #reasonOfDestinations(service: Service): UpcallReason | undefined {
-    if (!this.#hasProgram(service.options.scheduler)) return 'scheduler';
+    if (!this.#programs.has(service.options.scheduler)) return 'scheduler';
     const obstacle = this.#obstacles.get(service);
     if (obstacle !== undefined) return obstacle;
     return service.isListed ? undefined : 'long-list';

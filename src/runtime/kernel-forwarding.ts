@@ -19,7 +19,7 @@ import type { Ticks } from '../table/ticks.ts';
 import { isV4 } from '../wire/address.ts';
 import { IPV4_HEADER } from '../wire/ipv4.ts';
 import { IPV6_HEADER, MIN_MTU6 } from '../wire/ipv6.ts';
-import { everyProgram, type HasProgram, KernelAdmissions } from './kernel-admissions.ts';
+import { everyProgram, KernelAdmissions, type LoadedPrograms } from './kernel-admissions.ts';
 
 /** Places of the connection table that are read without a pause. */
 const PLACES_PER_PORTION = 16_384;
@@ -64,10 +64,10 @@ export class KernelForwarding implements KernelPath {
     director: Director,
     shared: SharedTable,
     find: FindNextHop,
-    hasProgram: HasProgram = everyProgram,
+    programs: LoadedPrograms = everyProgram,
   ) {
     this.#core = director.context;
-    this.#admissions = new KernelAdmissions(this.#core, hasProgram);
+    this.#admissions = new KernelAdmissions(this.#core, programs);
     this.#shared = shared;
     this.#find = find;
     director.context.kernelPath.attach(this);

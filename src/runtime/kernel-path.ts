@@ -2,7 +2,6 @@
 
 import { LvsError } from '../model/errors.ts';
 import type { HookName } from '../offload/hooks.ts';
-import type { ReadConfiguration } from './configuration-thread.ts';
 import { type Choice, choose, type DatapathName, probe } from './datapath.ts';
 import type { Log } from './log.ts';
 import type { Offloading, OffloadingOptions } from './offloading.ts';
@@ -10,7 +9,6 @@ import { openOffloading } from './open-offloading.ts';
 
 export interface KernelPathOptions extends Omit<OffloadingOptions, 'hook'> {
   readonly wanted: DatapathName;
-  readonly start: Pick<ReadConfiguration, 'marked'>;
   readonly interfaces: readonly string[];
   readonly log: Log;
   /** Ends the director that this one replaces. */
@@ -25,13 +23,11 @@ export interface KernelPath {
 
 /** Logs the choice and its reason. Throws LvsError if the options name a kernel path that is not available. */
 export async function openKernelPath(options: KernelPathOptions): Promise<KernelPath> {
-  const { wanted, start, log } = options;
-  const { marked } = start;
-  const { datapath, reason } =
-    wanted === 'live' ? choose(wanted, NOTHING, marked) : choose(wanted, await probe(), marked);
+  const { wanted, log } = options;
+  const { datapath, reason } = choose(wanted, wanted === 'live' ? NOTHING : await probe());
   if (datapath === 'live') {
-    // A warning: the operator may expect a faster datapath. With marks, the configuration requires this one.
-    log(wanted === 'live' || marked ? 'info' : 'warning', 'datapath-chosen', { datapath, reason });
+    // A warning: the operator may expect a faster datapath.
+    log(wanted === 'live' ? 'info' : 'warning', 'datapath-chosen', { datapath, reason });
     return { datapath, offloading: undefined };
   }
   try {

@@ -22,6 +22,7 @@ import { clientPrefixes } from './client-prefixes.ts';
 import type { KeptTable } from './kept-table.ts';
 import { KernelForwarding, type SharedTable } from './kernel-forwarding.ts';
 import { KernelLists } from './kernel-lists.ts';
+import type { KernelMarks } from './kernel-marks.ts';
 import type { Log } from './log.ts';
 import { NextHopFinder } from './next-hop-finder.ts';
 
@@ -61,6 +62,7 @@ export interface OffloadingParts {
   readonly attachments: Attachments;
   readonly programs: ProgramTable;
   readonly schedulers: SchedulerPrograms;
+  readonly marks: KernelMarks;
   readonly interfaces: HandBack;
   readonly tap: Tap;
   /** The table, with the pins that keep the path; programs of a former director go on until `begin`. */
@@ -79,6 +81,7 @@ export class Offloading {
   readonly #attachments: Attachments;
   readonly #programs: ProgramTable;
   readonly #schedulers: SchedulerPrograms;
+  readonly #marks: KernelMarks;
   readonly #services: ServiceMap;
   /** Revision of the services whose numbers the kernel has. */
   #revision = -1;
@@ -93,23 +96,10 @@ export class Offloading {
   /** Link-layer headers by the last word of an IPv4 neighbor's address, cached until the next check. */
   readonly #headers = new Map<number, Uint8Array | undefined>();
   /** Use `openOffloading`. */
-  constructor(
-    options: OffloadingOptions,
-    {
-      bpf,
-      io,
-      tap,
-      kept,
-      shared,
-      services,
-      attachments,
-      programs,
-      schedulers,
-      interfaces,
-      access,
-    }: OffloadingParts,
-  ) {
-    this.#access = access;
+  constructor(options: OffloadingOptions, parts: OffloadingParts) {
+    const { bpf, io, tap, kept, shared, services, attachments, programs, schedulers, marks, interfaces } =
+      parts;
+    this.#access = parts.access;
     this.#options = options;
     this.io = io;
     this.#tap = tap;
@@ -118,6 +108,7 @@ export class Offloading {
     this.#services = services;
     this.#programs = programs;
     this.#schedulers = schedulers;
+    this.#marks = marks;
     this.#interfaces = interfaces;
     this.#attachments = attachments;
     this.#finder = new NextHopFinder(bpf.system, options.routes, options.clock);
@@ -146,12 +137,10 @@ export class Offloading {
   /** `director` must have been made with the shared table: programs forward packets of its connections from now on. */
   start(director: Director): void {
     this.#director = director;
-    this.#forwarding = new KernelForwarding(
-      director,
-      this.shared,
-      (to) => this.#finder.find(to),
-      (scheduler) => this.#schedulers.has(scheduler),
-    );
+    this.#forwarding = new KernelForwarding(director, this.shared, (to) => this.#finder.find(to), {
+      has: (scheduler) => this.#schedulers.has(scheduler),
+      hasMarks: () => this.#marks.isLoaded,
+    });
     this.#lists = new KernelLists({
       ...{ map: this.#access, director, memory: this.shared.memory },
       failed: (error) => {
@@ -213,6 +202,7 @@ export class Offloading {
   /** Applies a change of the services to the kernel. Call `review` after the last one. */
   changeServices(change: OwnedChange): void {
     const { routes } = this.#options;
+    this.#marks.change(change);
     this.#guard('services', () => this.#services.change({ ...change, own: routes.own }));
   }
 
@@ -233,6 +223,7 @@ export class Offloading {
     this.#finder.forget();
     await this.#forwarding!.review();
     this.#number();
+    this.#guard('firewall marks', () => this.#marks.update(this.#director!.context));
     await this.#lists!.review();
     await this.#loadSchedulers();
   }

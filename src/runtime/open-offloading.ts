@@ -33,6 +33,7 @@ import { type SharedClock, Ticks } from '../table/ticks.ts';
 import { UnfitMemory } from '../table/unfit-memory.ts';
 import { adoptKernelTable, openLeft } from './adopted-table.ts';
 import { type Adoption, adoptionOf, KeptTable, writeNewHeader } from './kept-table.ts';
+import { KernelMarks } from './kernel-marks.ts';
 import type { Log } from './log.ts';
 import { type KernelTable, Offloading, type OffloadingOptions, TAP_NAME } from './offloading.ts';
 import { unpredictable } from './random.ts';
@@ -83,6 +84,7 @@ export async function openOffloading(options: OffloadingOptions): Promise<Offloa
     programs.load(FORWARD_ONCE, 'lvs_once', onePacketCode(parts));
     programs.load(PERSIST, 'lvs_persist', templateCode(parts));
     const schedulers = new SchedulerPrograms(programs, parts);
+    const marks = new KernelMarks({ programs, parts, memory: shared.memory });
     const code = forwarderCode(parts);
     const attachments = new Attachments(bpf, { hook, role: 'director', code, pins });
     opened.push(attachments);
@@ -97,7 +99,7 @@ export async function openOffloading(options: OffloadingOptions): Promise<Offloa
     });
     const offloading = new Offloading(options, {
       ...{ bpf, io, tap, kept, shared },
-      ...{ services, attachments, programs, schedulers, interfaces, access: arrays.accessMap },
+      ...{ services, attachments, programs, schedulers, marks, interfaces, access: arrays.accessMap },
     });
     tap.persist(pins !== undefined);
     return offloading;

@@ -86,7 +86,6 @@ export async function runDirector(options: RunOptions): Promise<void> {
   const path = await openKernelPath({
     wanted: options.datapath,
     connections,
-    start,
     interfaces,
     routes,
     clock,

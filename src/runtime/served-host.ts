@@ -58,7 +58,6 @@ export class ServedHost {
   #marks: readonly MarkRule[] = [];
   /** Number of destinations that are reached by a tunnel. */
   #tunnels = 0;
-  #hasWarned = false;
   /** When the grace period ends, ms; undefined: it has ended. */
   #graceEnd: number | undefined;
   /** Addresses of this host. */
@@ -223,7 +222,7 @@ export class ServedHost {
 
   /** Works in slices. */
   async #updateKernelPath(change: OwnedChange): Promise<void> {
-    const { offloading, log } = this.#options;
+    const { offloading } = this.#options;
     if (!offloading || !this.#setup) return;
     const slice = new Slice();
     for (const part of portionsOf(change)) {
@@ -231,9 +230,5 @@ export class ServedHost {
       if (slice.spent) await slice.next();
     }
     await offloading.review();
-    if (this.#marks.length > 0 && !this.#hasWarned) {
-      this.#hasWarned = true;
-      log('error', 'marks-not-supported', { reason: 'services by firewall mark need --datapath live' });
-    }
   }
 }

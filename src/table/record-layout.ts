@@ -249,6 +249,8 @@ export const SETTINGS = {
    */
   transitions: 384,
   secureTransitions: 512,
+  /** 4 bytes: 1 if rules give packets firewall marks that services have. */
+  marked: 640,
   /** 8,192 bits: hashes of the addresses that replies come from, see `serverBit`. */
   servers: 1024,
 } as const;

@@ -12,6 +12,7 @@ import { EntryProgram } from '../../src/offload/entry-program.ts';
 import { handBackCode, INTERFACE_KEY, INTERFACE_VALUE } from '../../src/offload/hand-back.ts';
 import { type Hook, tc, xdp } from '../../src/offload/hooks.ts';
 import { KernelMemory } from '../../src/offload/kernel-memory.ts';
+import { markedCode } from '../../src/offload/marked.ts';
 import { forwarderCode } from '../../src/offload/program.ts';
 import { scheduleCode } from '../../src/offload/schedule/program.ts';
 import { ServiceMap } from '../../src/offload/service-map.ts';
@@ -26,6 +27,7 @@ import {
   SETTINGS_BYTES,
 } from '../../src/table/record-layout.ts';
 import { parseAddress } from '../../src/wire/address.ts';
+import { RULES } from '../offload/most-rules.ts';
 import { SCHEDULERS } from '../offload/scheduled.ts';
 import { ScheduledPair, scheduleAmong } from '../offload/scheduled-pair.ts';
 import { MAX_VERIFIED, verifiedInstructions } from '../support/ebpf/verified.ts';
@@ -49,6 +51,7 @@ export async function programChecks(): Promise<Check[]> {
     ['admission', () => admissionCode(parts(hook))],
     ['one packet', () => onePacketCode(parts(hook))],
     ['template', () => templateCode(parts(hook))],
+    ['marks', () => markedCode(parts(hook), RULES)],
     ['hand-back', () => handBackCode(hook, interfaceMap(bpf).descriptor)],
     ['decapsulation', () => decapCode(hook, VIPS)],
     ...SCHEDULERS.map((scheduler): [string, () => Uint8Array] => [

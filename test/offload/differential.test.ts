@@ -1,6 +1,7 @@
 /** With a kernel path a director is the same director: what it sends, what it lists, what it counts, what ends when. */
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
+import type { MarkRule } from '../../src/model/command.ts';
 import { LvsError } from '../../src/model/errors.ts';
 import { DEFAULT_SETTINGS, type SettingName } from '../../src/model/settings.ts';
 import { SCHEDULERS } from './scheduled.ts';
@@ -12,6 +13,8 @@ const SERVICES: Readonly<Record<string, readonly string[]>> = {
   'udp 192.0.2.80:53': ['10.0.0.1:53', '10.0.0.2:53'],
   'udp 192.0.2.81:53': ['10.0.0.3:53', '10.0.0.4:53'],
   'tcp [2001:db8::80]:80': ['[fd00::1]:80', '[fd00::2]:80'],
+  'mark 1': ['10.0.0.5:80', '10.0.0.6:0'],
+  'mark6 1': ['[fd00::5]:80', '[fd00::6]:0'],
 };
 const NAMES = Object.keys(SERVICES);
 /** Seconds. No sum of these is near a timeout of a connection, so that all agree which connections have expired. */
@@ -53,7 +56,7 @@ const extras = fc
   )
   .map((words) => words.join(' '));
 const vip = fc.constantFrom('192.0.2.80', '192.0.2.81');
-const server = fc.integer({ min: 1, max: 4 }).map((n) => `10.0.0.${n}`);
+const server = fc.integer({ min: 1, max: 6 }).map((n) => `10.0.0.${n}`);
 const line = fc.oneof(
   fc.tuple(client, vip, flags, extras).map(([c, v, f, e]) => `${c} > ${v}:80 TCP ${f} ${e}`),
   fc.tuple(server, client, flags, extras).map(([s, c, f, e]) => `${s}:80 > ${c} TCP ${f} ${e}`),
@@ -99,6 +102,18 @@ const options = fc.record({
 });
 const SETTINGS = Object.keys(DEFAULT_SETTINGS).filter((name) => name !== 'am_droprate') as SettingName[];
 
+/** Rules of which some match the packets of these tests. */
+const rule: fc.Arbitrary<MarkRule> = fc.record(
+  {
+    mark: fc.constantFrom(1, 1, 2),
+    protocol: fc.constantFrom('tcp' as const, 'udp' as const, 'icmp' as const),
+    to: fc.constantFrom('192.0.2.80', '192.0.2.80/31', '2001:db8::/32', '::/0', '192.0.2.0/24'),
+    from: fc.constantFrom('203.0.113.1', '203.0.113.0/24', '2001:db8:1::/48'),
+    port: fc.constantFrom<number | readonly [number, number]>(80, 53, [1, 79], [60, 100]),
+  },
+  { requiredKeys: ['mark'] },
+);
+
 const command = fc.oneof(
   step(
     'remove',
@@ -136,6 +151,9 @@ const command = fc.oneof(
       (one) =>
         one.set(name, value),
   ),
+  step('marks', fc.array(rule, { maxLength: 3 }), (rules) => (one) => {
+    one.director.apply({ op: 'set-marks', rules }, one.now);
+  }),
   step('timeouts', fc.constantFrom(25, 60, 900), (seconds) => (one) => {
     const timeouts = { tcp: seconds, tcpFin: seconds, udp: seconds };
     one.director.apply({ op: 'set-timeouts', timeouts }, one.now);

@@ -5,43 +5,17 @@ import { NONE } from '../../src/model/connection.ts';
 import type { ServiceOptions } from '../../src/model/service.ts';
 import { parseAddress } from '../../src/wire/address.ts';
 import { TCP } from '../../src/wire/tcp.ts';
-import { Alone, expectSame, Offloaded } from './two-directors.ts';
+import { Pair as DirectorPair } from './pair.ts';
+import type { Alone } from './two-directors.ts';
 
 type Options = Parameters<Alone['serve']>[2];
 const WEB = 'tcp 192.0.2.80:80';
 const SERVERS = ['10.0.0.1:8080', '10.0.0.2:8080', '10.0.0.3:8080'];
 const SERVERS6 = ['[fd00::1]:8080', '[fd00::2]:8080'];
 
-class Pair {
-  readonly alone = new Alone();
-  readonly offloaded: Offloaded;
-
-  constructor(hook: 'xdp' | 'tc') {
-    this.offloaded = new Offloaded(hook);
-  }
-
-  /** Does the same with both, and compares all that can be seen. */
-  both(work: (one: Alone) => unknown): void {
-    for (const one of [this.alone, this.offloaded]) work(one);
-    expectSame(this.alone, this.offloaded);
-  }
-
-  serve(name: string, servers: readonly string[], options: Options = {}): void {
-    this.both((one) => {
-      one.serve(name, servers, { persistent: 300, ...options });
-      one.settle();
-    });
-  }
-
-  /** Returns how many of the packets programs forwarded; both directors have received all of them. */
-  receive(...lines: readonly string[]): number {
-    const before = this.offloaded.forwarded;
-    for (const line of lines) this.both((one) => one.receive(line));
-    return this.offloaded.forwarded - before;
-  }
-
-  get templated(): number {
-    return this.offloaded.director.snapshot(this.offloaded.now).counts.templated;
+class Pair extends DirectorPair {
+  override serve(name: string, servers: readonly string[], options: Options = {}): void {
+    super.serve(name, servers, { persistent: 300, ...options });
   }
 }
 

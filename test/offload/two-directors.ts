@@ -6,16 +6,18 @@ import type { Route } from '../../src/forwarding/method.ts';
 import type { ListKind } from '../../src/model/access-list.ts';
 import type { ServiceSnapshot } from '../../src/model/snapshot.ts';
 import type { Verdict } from '../../src/model/verdict.ts';
-import { admissionCode, onePacketCode } from '../../src/offload/admit.ts';
+import { type AdmissionParts, admissionCode, onePacketCode } from '../../src/offload/admit.ts';
+import { markedCode } from '../../src/offload/marked.ts';
+import { markedRules } from '../../src/offload/marks.ts';
 import type { NextHop } from '../../src/offload/next-hops.ts';
 import { forwarderCode } from '../../src/offload/program.ts';
 import { scheduleCode } from '../../src/offload/schedule/program.ts';
-import { ADMIT, FORWARD_ONCE, PERSIST } from '../../src/offload/scratch.ts';
+import { ADMIT, FORWARD_ONCE, MARKED, PERSIST } from '../../src/offload/scratch.ts';
 import { serviceNumbers, serviceValue } from '../../src/offload/services.ts';
 import { templateCode } from '../../src/offload/template.ts';
 import { KernelForwarding } from '../../src/runtime/kernel-forwarding.ts';
 import { KernelLists } from '../../src/runtime/kernel-lists.ts';
-import { SCHEDULER } from '../../src/table/record-layout.ts';
+import { SCHEDULER, SETTINGS } from '../../src/table/record-layout.ts';
 import { SettingsRecord } from '../../src/table/settings-record.ts';
 import { type Address, formatAddress, isV4, parseAddress } from '../../src/wire/address.ts';
 import { type MacAddress, parseMac } from '../../src/wire/ethernet.ts';
@@ -97,6 +99,7 @@ export class Offloaded extends Alone {
   readonly #forwarding: KernelForwarding;
   readonly #memory: TestMemory;
   readonly #hook: 'xdp' | 'tc';
+  readonly #parts: AdmissionParts;
   readonly #code: Uint8Array<ArrayBuffer>;
   /** Every service and destination since the last time that there was none. */
   readonly #known = new Map<string, ServiceSnapshot>();
@@ -126,6 +129,7 @@ export class Offloaded extends Alone {
       arrays: arraysOf(shared),
       upcall: { interfaceIndex: TAP, services: SERVICE_MAP },
     };
+    this.#parts = parts;
     this.#code = forwarderCode(parts);
     maps.programs.set(ADMIT, admissionCode(parts));
     maps.programs.set(FORWARD_ONCE, onePacketCode(parts));
@@ -179,7 +183,12 @@ export class Offloaded extends Alone {
       own: [...this.own].map((address) => parseAddress(address)!),
     });
     void this.#forwarding.review();
-    const numbers = serviceNumbers(this.director.context.services.all);
+    const { services: registry, marks } = this.director.context;
+    const numbers = serviceNumbers(registry.all);
+    const owned = [...this.#known.values()].map(({ service }) => service);
+    const rules = markedRules(marks.matchers, owned, registry.all);
+    this.programs.set(MARKED, markedCode(this.#parts, rules));
+    this.setting(SETTINGS.marked, rules.length > 0 ? 1 : 0);
     this.#services = new Map(
       [...keys].map(([key, flags]) => [key, serviceValue(flags, numbers.get(key) ?? 0)]),
     );

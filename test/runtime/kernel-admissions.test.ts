@@ -17,12 +17,13 @@ const WEB = 'tcp 192.0.2.80:80';
 const UNKNOWN = '10.0.0.9';
 
 /** A director whose only program of a scheduler is that of rr; the next hop of UNKNOWN is not known. */
-function kernelDirected() {
+function kernelDirected(hasMarks = true) {
   const shared = { ...sharedTable(ordinaryMemory, 128, 7), records: 4096 };
   const directed = new Directed({ ...shared, maxConnections: 128 });
   const hop = { interfaceIndex: 1, to: MAC, from: MAC, vlan: 0, mtu: 1500, source: parseAddress(OWN)! };
   const find = (to: Address) => (formatAddress(to) === UNKNOWN ? undefined : hop);
-  const forwarding = new KernelForwarding(directed.director, shared, find, (name) => name === 'rr');
+  const programs = { has: (name: string) => name === 'rr', hasMarks: () => hasMarks };
+  const forwarding = new KernelForwarding(directed.director, shared, find, programs);
   return { directed, forwarding };
 }
 
@@ -41,7 +42,7 @@ test.each<[string, string, readonly string[], Options]>([
   ['kernel', 'udp 192.0.2.80:53', ['10.0.0.1:53'], { ops: true }],
   ['protocol', 'sctp 192.0.2.80:80', ['10.0.0.1:80'], {}],
   ['kernel', 'tcp 192.0.2.80:0', ['10.0.0.1:0'], { persistent: 60 }],
-  ['mark', 'mark 7', ['10.0.0.1:80'], {}],
+  ['kernel', 'mark 7', ['10.0.0.1:80'], {}],
   ['scheduler', WEB, ['10.0.0.1:80'], { scheduler: 'lblc' }],
   ['long-list', WEB, Array.from({ length: 1025 }, (_, i) => `10.1.${i >> 8}.${i & 255}:80`), {}],
   ['tunnel-type', WEB, ['10.0.0.1:80'], tunnel('gre')],
@@ -52,6 +53,13 @@ test.each<[string, string, readonly string[], Options]>([
   for (const each of destinations) directed.add(name, each, options);
   await forwarding.review();
   expect(directed.service(name).admission).toBe(admission);
+});
+
+test('a service by mark goes up if the rules have no program', async () => {
+  const { directed, forwarding } = kernelDirected(false);
+  directed.serve('mark 7', ['10.0.0.1:80']);
+  await forwarding.review();
+  expect(directed.service('mark 7').admission).toBe('mark');
 });
 
 test('a service of every port beside FTP, whose data connections may be meant, goes up', async () => {

