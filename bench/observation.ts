@@ -28,6 +28,7 @@ const SURROUNDINGS: Surroundings = {
   access: { deny: 0, allow: 0, commanded: 0 },
   conditions: [],
   announcements: 0,
+  restart: { keeps: false },
   eventLoopDelay: { mean: 0, p99: 0, max: 0 },
   longestTurn: 0,
   notify: { succeeded: 0, failed: 0, timedOut: 0, dropped: 0 },

@@ -3,6 +3,7 @@
  * cookie of the namespace.
  */
 import {
+  accessSync,
   closeSync,
   constants,
   existsSync,
@@ -106,21 +107,19 @@ export class KeptFolder {
  * Returns the folder of this network namespace below `root`, and makes it unless it exists. Throws LvsError UNAVAILABLE with the
  * reason where nothing can be kept, or where it would vanish with this process.
  */
-export function openKeptFolder(
-  system: System,
-  root: string,
-  { magic, missing, advice }: KeepingFileSystem,
-): string {
+export function openKeptFolder(system: System, root: string, fileSystem: KeepingFileSystem): string {
   try {
-    const parent = existsSync(root) ? root : dirname(root);
-    if (!isOf(parent, magic)) throw new LvsError('UNAVAILABLE', `${parent}: ${missing}`);
-    makeFolder(root);
-    checkOwner(root);
-    if (!isShared(lstatSync(root)))
-      throw new LvsError('UNAVAILABLE', `${root}: mounted for this process alone (${advice})`);
-    const folder = join(root, `${networkNamespaceCookie(system)}`);
-    makeFolder(folder);
-    checkOwner(folder);
+    const folder = folderOf(system, root);
+    // Another user may make them at the same time.
+    const check = () => {
+      const problem = folderProblem(system, root, fileSystem);
+      if (problem !== undefined) throw new LvsError('UNAVAILABLE', problem);
+    };
+    for (const each of [root, folder]) {
+      check();
+      makeFolder(each);
+    }
+    check();
     // The file system may be read-only, and the folder an earlier one.
     const trial = join(folder, `trial-${process.pid}`);
     mkdirSync(trial, { mode: OWNER_ONLY });
@@ -132,6 +131,28 @@ export function openKeptFolder(
   }
 }
 
+/** Returns why nothing can be kept below `root`, or would vanish with this process; undefined: it can. Changes nothing. */
+export function folderProblem(
+  system: System,
+  root: string,
+  { magic, missing, advice }: KeepingFileSystem,
+): string | undefined {
+  try {
+    const parent = existsSync(root) ? root : dirname(root);
+    if (!isOf(parent, magic)) return `${parent}: ${missing}`;
+    const foreign = [root, folderOf(system, root)].find((folder) => existsSync(folder) && !isOurs(folder));
+    if (foreign !== undefined) return `${foreign}: not a folder of this user alone (remove it)`;
+    if (!isShared(lstatSync(parent))) return `${parent}: mounted for this process alone (${advice})`;
+    accessSync(parent, constants.W_OK | constants.X_OK);
+    return undefined;
+  } catch (error) {
+    return `${root}: ${(error as Error).message}`;
+  }
+}
+
+/** Returns the folder of this network namespace. Throws SystemCallError. */
+const folderOf = (system: System, root: string): string => join(root, `${networkNamespaceCookie(system)}`);
+
 /** Returns the folder of this network namespace if it exists; undefined: nothing is kept. */
 export function existingKeptFolder(
   system: System,
@@ -139,7 +160,7 @@ export function existingKeptFolder(
   { magic }: KeepingFileSystem,
 ): string | undefined {
   try {
-    const folder = join(root, `${networkNamespaceCookie(system)}`);
+    const folder = folderOf(system, root);
     return existsSync(folder) && isOf(folder, magic) ? folder : undefined;
   } catch {
     return undefined;
@@ -152,10 +173,9 @@ function makeFolder(path: string): void {
   if (!existsSync(path)) mkdirSync(path, { mode: OWNER_ONLY });
 }
 
-function checkOwner(folder: string): void {
+function isOurs(folder: string): boolean {
   const status = lstatSync(folder);
-  if (!status.isDirectory() || status.uid !== process.geteuid?.() || (status.mode & OTHERS) !== 0)
-    throw new LvsError('UNAVAILABLE', `${folder}: not a folder of this user alone (remove it)`);
+  return status.isDirectory() && status.uid === process.geteuid?.() && (status.mode & OTHERS) === 0;
 }
 
 /** Reports whether the first process has the file system mounted, so that it outlives this one's mounts. */

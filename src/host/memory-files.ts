@@ -1,11 +1,21 @@
 /** Keeps arrays of a connection table in files of a tmpfs, which the next director maps again. */
-import { lstatSync, truncateSync } from 'node:fs';
+import { lstatSync, statfsSync, truncateSync } from 'node:fs';
+import { dirname } from 'node:path';
 import { makeMemoryFile, openMemoryFile } from '../sys/memory-file.ts';
 import type { System } from '../sys/system.ts';
 import type { ArrayStore, KeptArray } from '../table/kept-memory.ts';
 import type { RegionName } from '../table/memory.ts';
 import { UnfitMemory } from '../table/unfit-memory.ts';
-import { existingKeptFolder, type KeepingFileSystem, KeptFolder, openKeptFolder } from './kept-folder.ts';
+import {
+  existingKeptFolder,
+  folderProblem,
+  type KeepingFileSystem,
+  KeptFolder,
+  openKeptFolder,
+} from './kept-folder.ts';
+
+/** Folder of the files of all network namespaces. */
+export const MEMORY_FOLDER = '/dev/shm/lvs-director';
 
 const TMPFS: KeepingFileSystem = {
   magic: 0x01021994,
@@ -56,6 +66,16 @@ const arrayIn = ({ buffer, byteOffset, length }: Uint8Array<ArrayBuffer>): KeptA
  */
 export const openMemoryFiles = (system: System, root: string): MemoryFiles =>
   new MemoryFiles(system, openKeptFolder(system, root, TMPFS));
+
+/** Returns why there can be no files of `bytes` bytes below `root`; undefined: there can be. */
+export function memoryFilesProblem(system: System, root: string, bytes: number): string | undefined {
+  const problem = folderProblem(system, root, TMPFS);
+  if (problem !== undefined) return problem;
+  const parent = dirname(root);
+  const { bavail, bsize } = statfsSync(parent);
+  const free = bavail * bsize;
+  return free < bytes ? `${parent}: ${free} bytes are free: expected ${bytes}` : undefined;
+}
 
 /** Returns the files of this network namespace if there are any. */
 export function existingMemoryFiles(system: System, root: string): MemoryFiles | undefined {

@@ -249,7 +249,7 @@ export class InterfaceCapture {
     const { index, mac } = this.#facts!;
     const exists = now?.index === index;
     // A deleted interface is not read: the watcher has to see its error in order to stop.
-    const isAlive = exists && this.#poll();
+    const isAlive = exists && this.poll();
     // A smaller MTU, and down and up, leave a capture as it is.
     if (isAlive && now.mac === mac) {
       this.#facts = now;
@@ -266,7 +266,7 @@ export class InterfaceCapture {
       this.#poller = undefined;
     } else if (this.#received !== before) this.#silentTicks++;
     if (this.#silentTicks < MAX_SILENT_TICKS || this.#poller) return;
-    this.#poller = setInterval(() => this.#poll(), 1);
+    this.#poller = setInterval(() => this.poll(), 1);
     this.#options.notice('polling');
   }
 
@@ -289,7 +289,8 @@ export class InterfaceCapture {
     });
   }
 
-  #poll(): boolean {
+  /** Reads the packets that wait. Reports whether the interface still exists. */
+  poll(): boolean {
     let alive = true;
     for (const capture of this.#captures) alive = capture.poll() && alive;
     return alive;

@@ -154,6 +154,12 @@ export class LivePacketIo implements PacketIo {
     return [...this.#captures.keys()];
   }
 
+  /** Forgets the packets that have arrived so far: another director forwards them. */
+  discard(): void {
+    for (const capture of this.#captures.values()) capture.poll();
+    this.#queues = this.#newQueues();
+  }
+
   receive(sink: (frame: Frame) => void, budget: number): number {
     this.#sink = sink;
     this.#taken = this.#clock();

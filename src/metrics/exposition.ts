@@ -290,7 +290,7 @@ const vrrpStates = (instances: Snapshot['vrrp']): Family =>
   );
 
 function process(its: Surroundings): Family[] {
-  const { eventLoopDelay: delay, control, offload } = its;
+  const { eventLoopDelay: delay, control, offload, restart } = its;
   return [
     counter(
       'lvs_driver_lost_packets_total',
@@ -346,14 +346,19 @@ function process(its: Surroundings): Family[] {
         : [],
     ),
     gauge(
-      'lvs_offload_absence_seconds',
-      'Time for which the kernel path forwarded without a director before this one took it over; 0: not known.',
-      offload?.adopted ? single(offload.adopted.absence) : [],
+      'lvs_restart_keeps_connections',
+      'Whether the next director can take over the connections of this one.',
+      single(restart.keeps ? 1 : 0),
     ),
     gauge(
-      'lvs_offload_adopted_connections',
+      'lvs_restart_absence_seconds',
+      'Time without a director before this one took the connections over; 0: not known.',
+      restart.adopted ? single(restart.adopted.absence) : [],
+    ),
+    gauge(
+      'lvs_restart_adopted_connections',
       'Connections that this director took over from a former one.',
-      offload?.adopted ? single(offload.adopted.connections) : [],
+      restart.adopted ? single(restart.adopted.connections) : [],
     ),
     gauge(
       'lvs_event_loop_longest_turn_seconds',

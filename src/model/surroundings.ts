@@ -80,10 +80,15 @@ export interface Surroundings {
     readonly forwarded: number;
     readonly admitted: number;
     readonly leftToDirector: UpcallCounts;
-    /** Missing: this director has taken no path over. */
+  };
+  /** What restarts keep. */
+  readonly restart: {
+    /** The next director can take the connections over. */
+    readonly keeps: boolean;
+    /** Missing: this director has taken none over. */
     readonly adopted?: {
       readonly connections: number;
-      /** Seconds for which the path had no director; 0: not known. */
+      /** Seconds for which there was no director; 0: not known. */
       readonly absence: number;
       /** When the former director was alive last, ISO 8601. */
       readonly since: string;

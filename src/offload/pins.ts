@@ -3,6 +3,7 @@ import type { Bpf } from '../ebpf/bpf.ts';
 import { openPin, pin } from '../ebpf/pin.ts';
 import {
   existingKeptFolder,
+  folderProblem,
   type KeepingFileSystem,
   KeptFolder,
   openKeptFolder,
@@ -48,6 +49,10 @@ export class Pins extends KeptFolder {
  */
 export const openPins = (bpf: Bpf, root: string): Pins =>
   new Pins(bpf, openKeptFolder(bpf.system, root, BPF_FILE_SYSTEM));
+
+/** Returns why nothing can be pinned below `root`; undefined: it can. */
+export const pinsProblem = (bpf: Bpf, root: string): string | undefined =>
+  folderProblem(bpf.system, root, BPF_FILE_SYSTEM);
 
 /** Returns the folder of this network namespace if it exists; undefined: nothing is kept. */
 export function existingPins(bpf: Bpf, root: string): Pins | undefined {

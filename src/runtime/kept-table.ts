@@ -88,8 +88,9 @@ export class KeptTable {
     settings[(SETTINGS.aliveAt >> 2) + 1] = Math.floor(at / 2 ** 32);
   }
 
-  /** Leaves the table to the next director. */
-  leave(): void {
+  /** Leaves the table to the next director at `now`, ms. */
+  leave(now: number): void {
+    this.beat(now);
     this.#folder?.unlock();
   }
 

@@ -48,7 +48,7 @@ export async function openKernelPath(options: KernelPathOptions): Promise<Kernel
   }
 }
 
-const NOTHING = { tc: [], xdp: [], other: [] };
+const NOTHING = { tc: [], xdp: [], other: [], restarts: [] };
 
 async function openAt(hook: HookName, options: KernelPathOptions): Promise<Offloading> {
   const offloading = await openOffloading({ ...options, hook });

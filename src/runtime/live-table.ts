@@ -1,6 +1,11 @@
 /** The connection table of a director whose process forwards all packets, in files of memory that the next director takes over. */
 import { ConnectionTable } from '../director/connections.ts';
-import { existingMemoryFiles, type MemoryFiles, openMemoryFiles } from '../host/memory-files.ts';
+import {
+  existingMemoryFiles,
+  MEMORY_FOLDER,
+  type MemoryFiles,
+  openMemoryFiles,
+} from '../host/memory-files.ts';
 import { PINS_FOLDERS } from '../host/pins-folders.ts';
 import { LvsError } from '../model/errors.ts';
 import { loadSystem, type System, SystemUnavailable } from '../sys/system.ts';
@@ -16,8 +21,6 @@ import { removeOrphanedPaths } from './orphaned-path.ts';
 import { unpredictable } from './random.ts';
 import { withTable } from './table-size.ts';
 
-/** Folder of the files of all network namespaces. */
-export const MEMORY_FOLDER = '/dev/shm/lvs-director';
 /** Arrays that only programs of the kernel have. */
 const ABSENT: readonly RegionName[] = ['counters', 'nextHops'];
 const NS_PER_MS = 1_000_000n;
@@ -137,4 +140,15 @@ export async function removeOrphanedTable(root = MEMORY_FOLDER): Promise<string 
   if (!files?.lock(system!)) return undefined;
   files.removeAll();
   return files.folder;
+}
+
+/** Removes the table of a director without a kernel path, whose connections this one does not have. */
+export async function removeUnusedTable(log: Log): Promise<void> {
+  const folder = await removeOrphanedTable();
+  if (folder === undefined) return;
+  log('warning', 'table-replaced', {
+    folder,
+    reason: 'this director has a kernel path',
+    effect: 'connections are lost',
+  });
 }

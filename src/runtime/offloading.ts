@@ -248,7 +248,6 @@ export class Offloading {
   /** Leaves the path to the next director: its programs go on. */
   leave(): void {
     clearInterval(this.#timer);
-    this.#beat();
     this.#finder[Symbol.dispose]();
   }
 

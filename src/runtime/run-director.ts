@@ -22,7 +22,7 @@ import { DescriptorWatch } from './descriptor-watch.ts';
 import { directorEnd } from './director-end.ts';
 import { endAfter } from './end-deadline.ts';
 import { openKernelPath } from './kernel-path.ts';
-import { openLiveTable } from './live-table.ts';
+import { openLiveTable, removeUnusedTable } from './live-table.ts';
 import { type Log, limitedLog, recordedLog } from './log.ts';
 import { NetworkWatch, NOTHING_SERVED, servedBy } from './network-watch.ts';
 import { openOperatorState } from './operator-state.ts';
@@ -97,7 +97,8 @@ export async function runDirector(options: RunOptions): Promise<void> {
   const notice = (...event: Parameters<ServedHost['interfaceChanged']>) =>
     running.host.interfaceChanged(...event);
   const system = await loadSystem().catch(() => undefined);
-  const io: HostIo = offloading?.io ?? (await openLive({ interfaces, clock, system, notice }));
+  const live = offloading ? undefined : await openLive({ interfaces, clock, system, notice });
+  const io: HostIo = offloading?.io ?? live!;
   const conditions = new Conditions(log);
   const descriptors = new DescriptorWatch(conditions, clock);
   // Other directors may ask before this one has services.
@@ -111,9 +112,11 @@ export async function runDirector(options: RunOptions): Promise<void> {
     services: () => services(),
   });
   await network.openInterfaces();
-  // Captures are open: packets that arrive from now on wait until this director has started.
+  if (options.replace) live?.discard();
+  // Captures are open: packets that arrive from now on wait until this director has the table.
   await replace();
   const kept = offloading?.kept ?? (await openLiveTable({ connections, clock, log, pins: options.pins }));
+  if (offloading) await removeUnusedTable(log);
   const sources = new SourceValidator(system, routes);
   const operatorState = openOperatorState(options.socket, log);
   const sender = new RecordingSender(io);
@@ -149,18 +152,27 @@ export async function runDirector(options: RunOptions): Promise<void> {
   });
   const captures = new PacketCaptures(running.director, sender);
   services = servedBy(running.director);
-  let hasStarted = false;
   const plane = new ControlPlane(options, path.datapath, running, captures, manager, log);
+  const forward = (): Promise<void> =>
+    pump({
+      io,
+      director: captures,
+      clock,
+      unmatched: running.host.handleUnmatched,
+      signal: readiness.leaving(ending.signal),
+    });
+  let hasStarted = false;
   try {
-    await plane.open();
     sources.refresh(io.interfaces);
+    // Rules and connections are those of a former director, whose guard and VIPs are in place: no packet has to wait.
+    const forwarding = kept?.adopted && !offloading ? forward() : undefined;
+    await plane.open();
     await running.start(start, dirname(options.socket));
     start[Symbol.dispose]();
     network.update();
     const parts = { path, io, network, conditions, descriptors, sources, events, readiness };
     await plane.openAfterStart({ ...parts, isRunning });
     hasStarted = true;
-    const signal = readiness.leaving(ending.signal);
     readiness.update();
     log('info', 'ready', {
       interfaces: io.interfaces.join(','),
@@ -169,13 +181,7 @@ export async function runDirector(options: RunOptions): Promise<void> {
     });
     manager.ready(`forwarding: ${start.services} services, datapath ${path.datapath}`);
     using _watchdog = startWatchdog(manager);
-    await pump({
-      io,
-      director: captures,
-      clock,
-      unmatched: running.host.handleUnmatched,
-      signal,
-    });
+    await (forwarding ?? forward());
   } finally {
     readiness.close();
     await plane.close();

@@ -17,6 +17,7 @@ import { LvsError } from '../model/errors.ts';
 import type { Explanation } from '../model/explanation.ts';
 import { Slice } from '../model/slice.ts';
 import type { ServiceSnapshot, Snapshot } from '../model/snapshot.ts';
+import type { Surroundings } from '../model/surroundings.ts';
 import { BlockedClients } from './blocked-clients.ts';
 import { CapacityWatch } from './capacity-watch.ts';
 import { logChanges } from './changes.ts';
@@ -336,6 +337,22 @@ export class RunningDirector {
     void this.#waitingDaemons.retry(this.#internalApi.apply);
   }
 
+  /** What restarts keep, and what this director has taken over. */
+  get restart(): Surroundings['restart'] {
+    const { kept } = this.#options;
+    const { adopted } = kept ?? {};
+    return {
+      keeps: kept?.identity !== undefined,
+      ...(adopted && {
+        adopted: {
+          connections: adopted.connections,
+          absence: adopted.silent / 1000,
+          since: new Date(adopted.since).toISOString(),
+        },
+      }),
+    };
+  }
+
   /** Reports whether connections of another director are being fetched. */
   get isCatchingUp(): boolean {
     return this.#sync.isFetching;
@@ -356,7 +373,7 @@ export class RunningDirector {
     const { offloading, kept, log } = this.#options;
     if (isKept && kept?.identity !== undefined) {
       offloading?.leave();
-      kept.leave();
+      kept.leave(this.#options.clock());
       return;
     }
     if (isKept)

@@ -56,7 +56,6 @@ export async function openWebInterface(options: WebInterfaceOptions): Promise<Se
     isRunning,
     descriptors,
   } = options;
-  const { adopted } = offloading?.kept ?? {};
   const own = { version: version(), node: process.versions.node };
   const delay = monitorEventLoopDelay({ resolution: RESOLUTION_MS });
   delay.enable();
@@ -79,19 +78,13 @@ export async function openWebInterface(options: WebInterfaceOptions): Promise<Se
       access: running.blocked.counts,
       conditions: conditions.all,
       announcements: network.announcements,
+      restart: running.restart,
       ...(offloading && {
         offload: {
           upcalls: offloading.io.upcalls,
           forwarded: offloading.forwarded,
           admitted: offloading.admitted,
           leftToDirector: { ...offloading.leftToDirector },
-          ...(adopted && {
-            adopted: {
-              connections: adopted.connections,
-              absence: adopted.silent / 1000,
-              since: new Date(adopted.since).toISOString(),
-            },
-          }),
         },
       }),
     };

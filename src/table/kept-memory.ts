@@ -5,6 +5,7 @@ import {
   LIST_ENTRY_BYTES,
   MAX_LIST_ENTRIES,
   MAX_RECORDS,
+  METERS_BYTES,
   NEXT_HOP_BYTES,
   SERVICE_BYTES,
 } from './record-layout.ts';
@@ -35,6 +36,9 @@ const FULL_BYTES: Partial<Record<RegionName, number>> = {
   lists: MAX_LIST_ENTRIES * LIST_ENTRY_BYTES,
   nextHops: MAX_RECORDS * NEXT_HOP_BYTES,
 };
+
+/** Bytes of the arrays whose size does not depend on the number of connections. */
+export const FIXED_BYTES = Object.values(FULL_BYTES).reduce((sum, bytes) => sum + bytes, METERS_BYTES);
 
 /** One array. */
 export interface KeptArray {

@@ -199,12 +199,10 @@ export const SNAPSHOT_SCHEMA = {
         access: object({ deny: integer, allow: integer, commanded: integer }),
         conditions: list(object({ name: string, text: string })),
         announcements: integer,
-        offload: object(
+        offload: object({ upcalls: integer, forwarded: integer, admitted: integer, leftToDirector: counts }),
+        restart: object(
           {
-            upcalls: integer,
-            forwarded: integer,
-            admitted: integer,
-            leftToDirector: counts,
+            keeps: { ...boolean, description: 'the next director can take the connections over' },
             adopted: object({
               connections: integer,
               absence: { ...number, description: 'seconds without a director' },

@@ -125,10 +125,12 @@ const accessText = ({ deny, allow, commanded }: AccessCounts): string =>
 
 export function footer(its: Surroundings): Html {
   const { offload } = its;
+  const { adopted } = its.restart;
   return html`<footer id="foot">
 <dl>
 <div><dt>Datapath</dt><dd>${its.datapath}${its.running ? '' : ', not running'}</dd></div>
 ${offload ? html`<div><dt>Kernel path</dt><dd>${short(offload.forwarded)} packets forwarded, ${short(offload.upcalls)} upcalls, ${short(offload.admitted)} connections admitted, ${short(sumOf(offload.leftToDirector))} by the process</dd></div>` : undefined}
+${adopted ? html`<div><dt>Taken over</dt><dd>${short(adopted.connections)} connections; without a director since ${adopted.since.slice(0, 19).replace('T', ' ')} UTC, for ${adopted.absence.toFixed(1)} s</dd></div>` : undefined}
 <div><dt>Deny lists</dt><dd>${accessText(its.access)}</dd></div>
 <div><dt>Lost before the director</dt><dd>${short(sumOf(its.losses))} packets</dd></div>
 <div><dt>Event loop delay</dt><dd>${(its.eventLoopDelay.p99 * 1000).toFixed(1)} ms (99th percentile)</dd></div>

@@ -56,7 +56,7 @@ async function left(): Promise<string> {
   for (let client = 0; client < 50; client++)
     director.receive(`203.0.113.${client}:4000 > 192.0.2.80:80 SYN`);
   kept.complete();
-  kept.leave();
+  kept.leave(monotonicClock());
   return join(root, readdirSync(root)[0]!);
 }
 
@@ -88,7 +88,7 @@ test('a second director of the network namespace does not get them', async () =>
   expect(await open()).toBeUndefined();
   expect(logged.at(-1)).toMatch(/^memory-files-unavailable .*in use by another director/);
   expect(await removeOrphanedTable(root)).toBeUndefined();
-  first.leave();
+  first!.leave(monotonicClock());
   expect(await removeOrphanedTable(root)).toMatch(/^\/dev\/shm\//);
   expect(readdirSync(root)).toEqual([]);
   expect(await removeOrphanedTable(root)).toBeUndefined();

@@ -25,6 +25,7 @@ export const surroundings: Surroundings = {
   access: { deny: 3, allow: 1, commanded: 2 },
   conditions: [],
   announcements: 0,
+  restart: { keeps: true, adopted: { connections: 7, absence: 1.5, since: '2026-03-01T12:00:00.000Z' } },
   eventLoopDelay: { mean: 0.001, p99: 0.004, max: 0.01 },
   longestTurn: 0.012,
   control: { clients: 9, requests: 12, failed: 1, refused: 2, timedOut: 3, vanished: 4 },

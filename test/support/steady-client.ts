@@ -1,18 +1,20 @@
 /**
  * An HTTP client that counts what it loses. It holds connections and asks on each of them five times a second, and opens new
- * ones at a steady rate. For each line of its standard input it prints the counts since the last one. A held connection is
- * lost when it ends, or when no answer came for a while; a new one has failed when it is refused, reset or unanswered for 3 s.
+ * ones at a steady rate. For each line of its standard input it prints the counts since the last one, and those of all held
+ * connections that ended and of all reasons. A held connection is lost when it ends, or when no answer came for a while; a new one has failed when it is refused, reset or unanswered for a time:
+ * 3 s, or as the last argument says in ms. A report waits until all that was asked before it is answered or has failed.
  *
  *   node dist/test/support/steady-client.js 192.168.0.101 80 200 50
  */
-import { connect } from 'node:net';
+import { connect, type Socket } from 'node:net';
 import { createInterface } from 'node:readline';
 
 const ASK_MS = 200;
-const ANSWER_MS = 3000;
+const POLL_MS = 50;
 const REQUEST = 'GET / HTTP/1.1\r\nHost: vip\r\n\r\n';
 
-const [host = '', port = '', held = '', perSecond = ''] = process.argv.slice(2);
+const [host = '', port = '', held = '', perSecond = '', limit = '3000'] = process.argv.slice(2);
+const ANSWER_MS = Number(limit);
 let lost = 0;
 let answers = 0;
 let opened = 0;
@@ -22,6 +24,8 @@ const reasons: Record<string, number> = {};
 /** When each held connection was answered last, ms. */
 const answered: number[] = [];
 const ended = new Set<number>();
+/** New connections that are neither answered nor failed. */
+const pending = new Set<Socket>();
 
 /** Holds a connection; resolves with its first answer. */
 const hold = (index: number): Promise<void> =>
@@ -48,11 +52,13 @@ const hold = (index: number): Promise<void> =>
 function open(): void {
   opened++;
   const socket = connect(Number(port), host);
+  pending.add(socket);
   const timer = setTimeout(() => socket.destroy(new Error('unanswered')), ANSWER_MS);
   let isAnswered = false;
   socket.on('connect', () => socket.write(REQUEST));
   socket.on('data', () => {
     isAnswered = true;
+    pending.delete(socket);
     socket.end();
   });
   socket.on('error', ({ message }) => {
@@ -60,6 +66,7 @@ function open(): void {
   });
   socket.on('close', () => {
     clearTimeout(timer);
+    pending.delete(socket);
     if (!isAnswered) failed++;
   });
 }
@@ -69,14 +76,19 @@ setInterval(open, 1000 / Number(perSecond));
 process.stdout.write('ready\n');
 
 createInterface({ input: process.stdin }).on('line', () => {
-  // What was opened within the last seconds may still be unanswered.
   const asked = performance.now();
-  setTimeout(() => {
-    const silent = answered.filter((at, index) => !ended.has(index) && at < asked).length;
-    process.stdout.write(`${JSON.stringify({ lost: lost + silent, answers, opened, failed, reasons })}\n`);
+  const before = [...pending];
+  const waiting = () => answered.filter((at, index) => !ended.has(index) && at < asked).length;
+  const timer = setInterval(() => {
+    const isOver = performance.now() > asked + ANSWER_MS + ASK_MS;
+    if (!isOver && (waiting() > 0 || before.some((socket) => pending.has(socket)))) return;
+    clearInterval(timer);
+    process.stdout.write(
+      `${JSON.stringify({ lost: lost + waiting(), ended: ended.size, answers, opened, failed, reasons })}\n`,
+    );
     lost = 0;
     answers = 0;
     opened = 0;
     failed = 0;
-  }, ANSWER_MS + ASK_MS);
+  }, POLL_MS);
 });

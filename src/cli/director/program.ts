@@ -121,7 +121,7 @@ program
     '--pins <folder>',
     `folder of a bpf file system that keeps the kernel path while no director runs ${PINS_TEXT}`,
   )
-  .option('--keep', 'SIGTERM leaves the kernel path, the guard and the VIPs to the next director', false)
+  .option('--keep', 'SIGTERM leaves the connections, the guard and the VIPs to the next director', false)
   .option(
     '--replace',
     'take over from the director that runs, which ends when this one is about to start',
@@ -226,13 +226,13 @@ program
   .command('stop')
   .description('make the running director end and restore the host; under systemd use systemctl stop')
   .addOption(
-    new Option('--keep', 'leave the kernel path, the guard and the VIPs to the next director')
+    new Option('--keep', 'leave the connections, the guard and the VIPs to the next director')
       .default(false)
       .conflicts('release'),
   )
   .option(
     '--release',
-    'also remove the kernel path, the guard and the VIPs that killed directors left',
+    'also remove the kernel path, the connection table, the guard and the VIPs that killed directors left',
     false,
   )
   .option('--pins <folder>', `folder in which a killed director kept its kernel path ${PINS_TEXT}`)
@@ -245,7 +245,7 @@ program
 program
   .command('status')
   .description(
-    'report whether a director runs, and what a killed one has left; exit status: 0 a director runs, 1 one has left a kernel path or a guard, 3 none',
+    'report whether a director runs, and what a killed one has left; exit status: 0 a director runs, 1 one has left something, 3 none',
   )
   .option('--pins <folder>', `folder in which a killed director kept its kernel path ${PINS_TEXT}`)
   .option('--json', 'print JSON', false)

@@ -1,5 +1,5 @@
 /** `lvs-director status`: reports whether a director runs, and what one has left that was killed. */
-import { directorStatus, statusLines } from '../../runtime/director-status.ts';
+import { directorStatus, hasLeft, statusLines } from '../../runtime/director-status.ts';
 
 /** Exit statuses: a director runs, none runs but one has left something, none runs. */
 const RUNS = 0;
@@ -15,5 +15,5 @@ export async function printStatus(
   const status = await directorStatus(roots);
   print(json ? `${JSON.stringify(status, null, 2)}\n` : `${statusLines(status, Date.now()).join('\n')}\n`);
   if (status.running.length > 0) return RUNS;
-  return status.paths.length + (status.guards?.length ?? 0) > 0 ? LEFT : NONE;
+  return hasLeft(status) ? LEFT : NONE;
 }

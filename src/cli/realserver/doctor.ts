@@ -15,7 +15,7 @@ import { formatServers, seeServers } from '../../realserver/doctor/from-director
 import { thisMachine } from '../../realserver/machine.ts';
 import type { Role } from '../../realserver/plan.ts';
 import { documentOf, type RoleOptions, rolesOf } from '../../realserver/role.ts';
-import { directorStatus, sentenceOf } from '../../runtime/director-status.ts';
+import { directorStatus, sentenceOf, tableSentence } from '../../runtime/director-status.ts';
 import { syncFindings } from './sync-findings.ts';
 
 export interface DoctorOptions extends RoleOptions {
@@ -71,14 +71,15 @@ export async function doctor(
   return findings.length === 0 ? 0 : 1;
 }
 
-/** Finds kernel paths that forward packets although their directors do not run. */
+/** Finds kernel paths and connection tables whose directors do not run. */
 async function pathFindings(pins: string | undefined): Promise<Finding[]> {
-  const { paths } = await directorStatus(pins === undefined ? PINS_FOLDERS : [pins]);
-  return paths.map((path) => ({
-    name: 'orphaned-path',
-    what: sentenceOf(path, Date.now()),
-    remedy: 'lvs-director stop --release, unless the director is about to start again',
-  }));
+  const { paths, table } = await directorStatus(pins === undefined ? PINS_FOLDERS : [pins]);
+  const remedy = 'lvs-director stop --release, unless the director is about to start again';
+  const now = Date.now();
+  return [
+    ...paths.map((path): Finding => ({ name: 'orphaned-path', what: sentenceOf(path, now), remedy })),
+    ...(table ? [{ name: 'orphaned-table', what: tableSentence(table, now), remedy } as const] : []),
+  ];
 }
 
 /**

@@ -18,6 +18,7 @@ export const FINDINGS = {
   'orphaned-guard': 'the guard of a killed director withholds packets from the host',
   'firewall-bypassed': 'the packet filter of the director does not see packets of the services',
   'orphaned-path': 'a kernel path forwards packets without a director',
+  'orphaned-table': 'a connection table takes memory, and its director does not run',
   'server-unreachable': 'the director cannot reach the real server',
   'cluster-host': 'this server is not a host of the cluster, or its device is missing',
   'cluster-state': 'the agent serves nothing',

@@ -1,0 +1,138 @@
+/** A director without a kernel path is killed, restarted and replaced: packets wait or are sent again, connections go on. */
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { Cluster, clusterMissing, type Method } from '../support/cluster.ts';
+import { director as lvs } from '../support/lvs-programs.ts';
+import type { Program } from '../support/program.ts';
+import { built } from '../support/project.ts';
+
+const why = clusterMissing();
+
+/** Connections that are held, and those that are opened in a second. */
+const HELD = 200;
+const PER_SECOND = 20;
+/** Time after which a new connection has failed, ms: three times what clients should wait at most, for other load. */
+const FAILED_MS = 9000;
+/** Time without a director, ms. */
+const ABSENCE = 1500;
+
+const SERVERS: Readonly<Record<Method, string>> = {
+  nat: '192.168.1.3:80, 192.168.1.4:80',
+  dr: '192.168.0.3, 192.168.0.4',
+  tunnel: '192.168.2.3, 192.168.2.4',
+};
+const rules = (method: Method, scheduler: string) => `method: ${method}
+vips:
+  - { interface: eth0, address: 192.168.0.101, prefix: 24 }
+services:
+  - tcp: 192.168.0.101:80
+    scheduler: ${scheduler}
+    destinations: [${SERVERS[method]}]
+`;
+
+/** What the client counted since the last report. */
+interface Report {
+  readonly lost: number;
+  readonly ended: number;
+  readonly opened: number;
+  readonly failed: number;
+  readonly reasons: Readonly<Record<string, number>>;
+}
+
+test('the required programs and privileges are available', ({ skip }) => skip(why !== undefined, why));
+
+const PATHS: readonly [Method, string][] = [
+  ['nat', 'wlc'],
+  ['dr', 'rr'],
+  ['tunnel', 'wlc'],
+];
+
+describe.skipIf(why !== undefined).each(PATHS)('%s, %s', (method, scheduler) => {
+  let cluster: Cluster;
+  let clean: string;
+
+  /** Addresses and rules of the director's host, and what is in its memory. */
+  const state = async () => {
+    const { director } = cluster.lab;
+    const addresses = await director.exec("ip -o address show | awk '{ print $2, $4 }'");
+    const files = await director.exec('find /dev/shm -mindepth 2');
+    return `${addresses}\n${await director.exec('nft list ruleset')}\n${files}`;
+  };
+  const start = (...words: string[]) => cluster.startDirector(['--datapath', 'live', ...words]);
+  const startNext = async (...words: string[]) => {
+    await start(...words);
+    expect(cluster.director.output).toMatch(/table-adopted connections=[1-9]\d*/);
+  };
+  const report = async (client: Program): Promise<Report> => {
+    const from = client.lines.length;
+    client.write('report\n');
+    return JSON.parse(await client.line(/^\{/, undefined, from));
+  };
+  /** Waits until all held connections are answered again, which TCP decides, and new ones do not fail any more. */
+  const recovered = async (client: Program): Promise<Report> => {
+    for (;;) {
+      const now = await report(client);
+      expect(now.ended).toBe(0);
+      expect(Object.keys(now.reasons).filter((reason) => reason !== 'unanswered')).toEqual([]);
+      if (now.lost + now.failed === 0) return now;
+    }
+  };
+
+  beforeAll(async () => {
+    cluster = await Cluster.create({
+      method,
+      yaml: rules(method, scheduler),
+      directorWords: ['--datapath', 'live'],
+    });
+    await cluster.director.stop();
+    clean = await state();
+  });
+  afterAll(() => cluster?.[Symbol.asyncDispose]());
+
+  test('held connections outlive kill -9, SIGTERM with --keep and --replace, and none is refused or reset', async () => {
+    await start();
+    const { vip } = cluster.lab;
+    await cluster.ipvsadm('-A', '-f', '7', '-s', 'wrr');
+    const saved = await cluster.ipvsadm('-S', '-n');
+    await using client = cluster.lab.client.spawn([
+      ...built('test/support/steady-client'),
+      ...[vip, '80', `${HELD}`, `${PER_SECOND}`, `${FAILED_MS}`],
+    ]);
+    await client.line(/^ready$/);
+    for (const signal of ['SIGKILL', 'SIGTERM'] as const) {
+      await cluster.director.stop(signal);
+      await new Promise((resolve) => setTimeout(resolve, ABSENCE));
+      await startNext('--keep');
+      expect(await cluster.ipvsadm('-S', '-n')).toBe(saved);
+      await recovered(client);
+    }
+    const former = cluster.director;
+    await startNext('--replace');
+    expect(await former.ended).toBe(0);
+    await recovered(client);
+    await client.stop();
+    // Listings are exact.
+    const listed = (await cluster.ipvsadm('-L', '-n', '-c')).match(/^TCP .*:80 /gm)!.length;
+    const counts = [...(await cluster.ipvsadm('-L', '-n')).matchAll(/:80 +\w+ +\d+ +(\d+) +(\d+)/g)];
+    const counted = counts.reduce((sum, [, active, inactive]) => sum + Number(active) + Number(inactive), 0);
+    // Some end between the two listings.
+    expect(Math.abs(counted - listed)).toBeLessThan(PER_SECOND / 2);
+    expect(await cluster.director.stop()).toBe(0);
+    expect(await state()).toBe(clean);
+  }, 240_000);
+
+  test.runIf(method === 'dr')('what a killed director left is removed by stop --release', async () => {
+    await start();
+    const { director } = cluster.lab;
+    await cluster.director.stop('SIGKILL');
+    expect(await director.run([...lvs, 'status'])).toMatchObject({
+      status: 1,
+      stdout: expect.stringMatching(
+        /^kept without a director: the connection table .* with \d+ connections/m,
+      ),
+    });
+    expect(await director.exec([...lvs, 'stop', '--release'])).toMatch(
+      /^released: connection table of \/dev\/shm\/lvs-director\/\d+$/m,
+    );
+    expect(await state()).toBe(clean);
+  });
+});
