@@ -29,6 +29,7 @@ import {
   servicesOf,
 } from './keepalived-services.ts';
 import { parseStatements, type Statement } from './keepalived-statements.ts';
+import { syncOf } from './keepalived-sync.ts';
 import { vipsOf } from './keepalived-vips.ts';
 import { destinationPort, readWay, type Way } from './keepalived-ways.ts';
 
@@ -88,9 +89,14 @@ export function importKeepalived(
     ? scriptUserOf(lastOf(globals, 'script_user'), leave)
     : undefined;
   const order = (a: LeftOut, b: LeftOut) => (a.file ?? '').localeCompare(b.file ?? '') || a.line - b.line;
-  const instances = takesVips ? statements.filter(({ words }) => words[0] === 'vrrp_instance') : [];
-  const vips = instances.flatMap((each) => vipsOf(each, leave));
-  const document = { ...documentOf(drafts), vips, ...(scriptUser !== undefined && { scriptUser }) };
+  const instances = statements.filter(({ words }) => words[0] === 'vrrp_instance');
+  const sync = syncOf(globals, instances, leave);
+  const document = {
+    ...documentOf(drafts),
+    vips: takesVips ? instances.flatMap((each) => vipsOf(each, leave)) : [],
+    ...(sync !== undefined && { sync }),
+    ...(scriptUser !== undefined && { scriptUser }),
+  };
   return { document, leftOut: leftOut.sort(order) };
 }
 

@@ -4,7 +4,10 @@ import { LvsError } from '../../model/errors.ts';
 import type { SourceLine } from './import-result.ts';
 import { type Complain, expandLines, type KeepalivedSources } from './keepalived-lines.ts';
 import { parseStatements, type Statement, tokensOf } from './keepalived-statements.ts';
+import { SYNC_DAEMON } from './keepalived-sync.ts';
 
+/** A line that starts the kernel's daemon; lvs.yaml has it as `sync`. */
+const SYNC_LINE = new RegExp(`^[ \\t]*(?:@\\S+[ \\t]+)?${SYNC_DAEMON}\\b.*\\n`, 'gm');
 const REMOVED: readonly string[] = ['virtual_server', 'virtual_server_group'];
 const INSTANCE = 'vrrp_instance';
 const TRACK_NAME = 'lvs_director';
@@ -42,18 +45,20 @@ export function remainingKeepalived(text: string, sources: KeepalivedSources, co
   const ignore = () => {};
   const statementsOf = (from: string) => parseStatements(expandLines(from, sources, ignore), ignore);
   const isRemoved = ({ words }: Statement) => REMOVED.includes(words[0]!);
+  const isLeftOut = (each: Statement) => isRemoved(each) || each.words[0] === SYNC_DAEMON;
   const before = statementsOf(text);
   const without = cut(
     text,
     blocksOf(text).filter(({ keyword }) => REMOVED.includes(keyword)),
-  );
+  ).replace(SYNC_LINE, '');
   const after = statementsOf(without);
-  if (!isDeepStrictEqual(wordsOf(before, isRemoved), wordsOf(after, isRemoved)))
+  if (!isDeepStrictEqual(wordsOf(before, isLeftOut), wordsOf(after, isLeftOut)))
     throw new LvsError(
       'CONFIG',
       'virtual servers share lines or parameters with other statements: remove them manually',
     );
-  for (const each of after.filter(isRemoved))
+  const globals = after.flatMap(({ words, body = [] }) => (words[0] === 'global_defs' ? body : []));
+  for (const each of [...after, ...globals].filter(isLeftOut))
     complain(each.at, 'the remaining keepalived.conf still contains it: remove it manually');
   for (const { words, at } of after)
     if (words[0] === INSTANCE && at.file !== undefined)
@@ -135,4 +140,4 @@ type Words = readonly (readonly [readonly string[], Words])[];
 const wordsOf = (statements: readonly Statement[], isLeftOut: (each: Statement) => boolean): Words =>
   statements
     .filter((each) => !isLeftOut(each))
-    .map(({ words, body = [] }) => [words, wordsOf(body, () => false)]);
+    .map(({ words, body = [] }) => [words, wordsOf(body, isLeftOut)]);

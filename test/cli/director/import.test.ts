@@ -60,6 +60,7 @@ services:
 const PAIR = `! a site
 global_defs {
   router_id lb1 # its name
+  lvs_sync_daemon eth1 inst lvs port 8849 group 224.0.0.82
 }
 # the web
 virtual_server_group web {
@@ -94,8 +95,15 @@ describe('a keepalived.conf with VRRP instances', () => {
     const { out, complaints } = await imported(PAIR);
     expect(out).toContain('tcp: 192.168.0.101:80');
     expect(out).not.toContain('vips:');
+    // The sync ID is the VRID of the instance.
+    expect(out).toContain(`sync:
+  interface: eth1
+  syncid: 51
+  group: 224.0.0.82
+  port: 8849
+`);
     expect(complaints).toContain(
-      'rules:14: left out: it stays in keepalived.conf, with its VIPs: vrrp_instance lvs {',
+      'rules:15: left out: it stays in keepalived.conf, with its VIPs: vrrp_instance lvs {',
     );
     expect(complaints.at(-1)).toMatch(/^rules: keepalived keeps the VIPs: .*--standby and --ready-file/);
   });
@@ -145,7 +153,7 @@ vrrp_instance inside {
 }
 `);
     expect(complaints.slice(-2)).toEqual([
-      expect.stringMatching(/^rules:24: the instance has a notify script/),
+      expect.stringMatching(/^rules:25: the instance has a notify script/),
       expect.stringContaining('--standby and --ready-file'),
     ]);
     // A file that exists is not replaced.
