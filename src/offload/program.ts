@@ -55,7 +55,7 @@ export function forwarder({ hook, arrays, upcall }: ProgramParts): Fragment {
         pieces: () => divert(family, arrays, 'pieces'),
         other: () => divert(family, arrays, 'other'),
       }),
-      at(family.label('diverted'), jump(upcall ? 'up' : 'pass')),
+      upcall ? at(family.label('diverted'), jump('up')) : [],
     ]),
     upcall ? at('up', redirectTo(upcall.interfaceIndex)) : [],
     at('pass', mov.imm(R0, hook.pass)),

@@ -20,6 +20,8 @@ describe.skipIf(noKernel !== undefined)(`at most ${MAX_VERIFIED} instructions ar
   test.each([
     ['known, xdp', 'xdp', forwarderCode],
     ['known, tc', 'tc', forwarderCode],
+    ['known without upcalls, xdp', 'xdp', ({ hook, arrays }) => forwarderCode({ hook, arrays })],
+    ['known without upcalls, tc', 'tc', ({ hook, arrays }) => forwarderCode({ hook, arrays })],
     ['admit, xdp', 'xdp', admissionCode],
     ['admit, tc', 'tc', admissionCode],
     ['one packet, xdp', 'xdp', onePacketCode],
