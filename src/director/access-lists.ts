@@ -11,8 +11,8 @@ import { serviceAddress } from './service-address.ts';
 /** The lists of one service, or of all. */
 interface Lists {
   readonly deny: PrefixSet;
-  /** Those of `deny` that end connections that exist. */
-  readonly ending: PrefixSet;
+  /** Those of `deny` that leave connections that exist. */
+  readonly sparing: PrefixSet;
   readonly allow: PrefixSet;
 }
 
@@ -31,7 +31,8 @@ export const scopeOf = (service: ServiceAddress | undefined): string =>
 
 /** Lists apply to services by name, whether or not these exist. */
 export class AccessLists {
-  readonly #all = emptyLists();
+  readonly #seed: number;
+  readonly #all: Lists;
   readonly #byName = new Map<string, Lists>();
   /** The lists of services that packets have come to. */
   #byService = new WeakMap<Service, Lists | 'none'>();
@@ -40,16 +41,27 @@ export class AccessLists {
   /** True: programs of the kernel do not have all entries. */
   isIncomplete = false;
 
+  /** `seed`: 32 random bits, secret. */
+  constructor(seed: number) {
+    this.#seed = seed;
+    this.#all = emptyLists(seed);
+  }
+
+  /** Returns the entries of a list; undefined: it has none. */
+  entries(list: ListKind, scope: string): PrefixSet | undefined {
+    return this.#listsOf(scope)?.[list];
+  }
+
   /** Adds a prefix to a list. `isEnding`, for deny: connections that exist are to end. */
   add(list: ListKind, scope: string, prefix: Prefix, isEnding: boolean): void {
-    const lists = scope === ALL_SERVICES ? this.#all : (this.#byName.get(scope) ?? emptyLists());
+    const lists = scope === ALL_SERVICES ? this.#all : (this.#byName.get(scope) ?? emptyLists(this.#seed));
     if (scope !== ALL_SERVICES && !this.#byName.has(scope)) {
       this.#byName.set(scope, lists);
       this.#byService = new WeakMap();
     }
     lists[list].add(prefix);
-    if (list === 'deny' && isEnding) lists.ending.add(prefix);
-    else if (list === 'deny') lists.ending.delete(prefix);
+    if (list === 'deny' && !isEnding) lists.sparing.add(prefix);
+    else if (list === 'deny') lists.sparing.delete(prefix);
     this.isEmpty = false;
   }
 
@@ -57,7 +69,7 @@ export class AccessLists {
     const lists = this.#listsOf(scope);
     if (!lists) return;
     lists[list].delete(prefix);
-    if (list === 'deny') lists.ending.delete(prefix);
+    if (list === 'deny') lists.sparing.delete(prefix);
     if (lists !== this.#all && lists.deny.size + lists.allow.size === 0) {
       this.#byName.delete(scope);
       this.#byService = new WeakMap();
@@ -72,7 +84,11 @@ export class AccessLists {
 
   /** Reports whether the connections of a client with the service are to end. */
   isEnding(service: Service, client: Address): boolean {
-    return !this.isEmpty && this.#isIn('ending', service, client) && !this.#isIn('allow', service, client);
+    if (this.isEmpty) return false;
+    const isEndingIn = (lists: Lists | undefined) =>
+      lists !== undefined && lists.deny.match(client, lists.sparing) >= 0;
+    if (!isEndingIn(this.#all) && !isEndingIn(this.#ownOf(service))) return false;
+    return !this.#isIn('allow', service, client);
   }
 
   /** Returns what decides about a client; undefined: it is in no list. */
@@ -95,7 +111,7 @@ export class AccessLists {
     return scope === ALL_SERVICES ? this.#all : this.#byName.get(scope);
   }
 
-  #isIn(list: keyof Lists, service: Service, client: Address): boolean {
+  #isIn(list: ListKind, service: Service, client: Address): boolean {
     return this.#all[list].match(client) >= 0 || (this.#ownOf(service)?.[list].match(client) ?? -1) >= 0;
   }
 
@@ -110,4 +126,8 @@ export class AccessLists {
   }
 }
 
-const emptyLists = (): Lists => ({ deny: new PrefixSet(), ending: new PrefixSet(), allow: new PrefixSet() });
+const emptyLists = (seed: number): Lists => ({
+  deny: new PrefixSet(seed),
+  sparing: new PrefixSet(seed),
+  allow: new PrefixSet(seed),
+});

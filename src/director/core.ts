@@ -71,7 +71,7 @@ export class DirectorCore implements Core {
   readonly destinations: DestinationRegistry;
   readonly marks = new Marks();
   /** Who may begin connections. */
-  readonly access = new AccessLists();
+  readonly access: AccessLists;
   readonly timeouts = new StateTimeouts();
   readonly meters: Meters;
   /** Traffic of all services. */
@@ -109,6 +109,7 @@ export class DirectorCore implements Core {
   ) {
     this.settings = settings;
     this.table = table;
+    this.access = new AccessLists(table.secrets[0]!);
     this.meters = new Meters(memory);
     this.total = this.meters.total;
     this.services = new ServiceRegistry(new ServiceRecords(memory), this.meters);

@@ -35,12 +35,20 @@ export interface BlockedClientsOptions {
   readonly log: Log;
 }
 
+/** A list of the configuration. */
+interface FileList {
+  readonly list: ListKind;
+  readonly service?: ServiceAddress;
+  /** The file by prefix; undefined: the configuration file. */
+  readonly files: Map<string, string | undefined>;
+}
+
 type Scoped = { readonly service?: ServiceAddress; readonly prefix: string };
 
 export class BlockedClients {
   readonly #options: BlockedClientsOptions;
-  /** Entries of the configuration. */
-  #file = new Map<string, AccessEntry>();
+  /** Entries of the configuration: each list by its name, and in it the file of each prefix. Strings, for memory. */
+  #file = new Map<string, FileList>();
   /** Entries of the deny list that commands made. */
   readonly #commanded = new Map<string, DeniedByCommand>();
   #counts = { deny: 0, allow: 0 };
@@ -70,21 +78,25 @@ export class BlockedClients {
   async setFile(entries: Iterable<AccessEntry>): Promise<void> {
     const slice = new Slice();
     const before = this.#file;
-    const after = new Map<string, AccessEntry>();
+    const after = new Map<string, FileList>();
     const counts = { deny: 0, allow: 0 };
-    for (const entry of entries) {
-      const key = keyOf(entry.list, entry);
-      if (!after.has(key)) counts[entry.list]++;
-      after.set(key, entry);
+    for (const { list, service, prefix, file } of entries) {
+      const name = nameOf(list, service);
+      const known = after.get(name) ?? { list, ...(service && { service }), files: new Map() };
+      after.set(name, known);
+      if (!known.files.has(prefix)) counts[list]++;
+      known.files.set(prefix, file);
       if (slice.spent) await slice.next();
     }
     this.#file = after;
     this.#counts = counts;
-    const change = async (list: ListKind, all: typeof after, others: typeof after) => {
-      for (const [key, entry] of all) {
-        if (slice.spent) await slice.next();
-        if (entry.list === list && !others.has(key)) this.#apply(list, entry, parsePrefix(entry.prefix));
-      }
+    const change = async (kind: ListKind, all: typeof after, others: typeof after) => {
+      for (const [name, { list, service, files }] of all)
+        for (const prefix of list === kind ? files.keys() : []) {
+          if (slice.spent) await slice.next();
+          if (!others.get(name)?.files.has(prefix))
+            this.#apply(list, { prefix, ...(service && { service }) }, parsePrefix(prefix));
+        }
     };
     // At no time is a client denied that both configurations allow.
     await change('allow', after, before);
@@ -176,10 +188,8 @@ export class BlockedClients {
     const steps = explanation.steps.map((step) => {
       if (step.step !== 'access') return step;
       const { list, ...at } = step;
-      const key = keyOf(list, at);
-      const file = this.#file.get(key);
-      if (file) return { ...step, source: file.file ?? 'the configuration file' };
-      const commanded = list === 'deny' ? this.#commanded.get(key) : undefined;
+      if (this.#isInFile(list, at)) return { ...step, source: this.#sourceOf(list, at) };
+      const commanded = list === 'deny' ? this.#commanded.get(keyOf(list, at)) : undefined;
       if (!commanded) return step;
       const { left } = this.#describe(commanded);
       return { ...step, source: 'a command', ...(left !== undefined && { left }) };
@@ -216,9 +226,8 @@ export class BlockedClients {
   #apply(list: ListKind, at: Scoped, prefix: Prefix | string): void {
     if (typeof prefix === 'string') return;
     const { director, kernel } = this.#options;
-    const key = keyOf(list, at);
-    const isInFile = this.#file.has(key);
-    const commanded = list === 'deny' ? this.#commanded.get(key) : undefined;
+    const isInFile = this.#isInFile(list, at);
+    const commanded = list === 'deny' ? this.#commanded.get(keyOf(list, at)) : undefined;
     const isPresent = isInFile || commanded !== undefined;
     const { access } = director.context;
     const scope = scopeOf(at.service);
@@ -238,10 +247,19 @@ export class BlockedClients {
     };
   }
 
+  #isInFile(list: ListKind, { service, prefix }: Scoped): boolean {
+    return this.#file.get(nameOf(list, service))?.files.has(prefix) ?? false;
+  }
+
+  /** Returns the file that has an entry of the configuration. */
+  #sourceOf(list: ListKind, { service, prefix }: Scoped): string {
+    return this.#file.get(nameOf(list, service))?.files.get(prefix) ?? 'the configuration file';
+  }
+
   /** Returns where else an entry is that denies a prefix, for an error message. */
   #elsewhere(at: Scoped): string {
-    const file = this.#file.get(keyOf('deny', at));
-    if (file) return `: it is in ${file.file ?? 'the configuration file'} (remove it there, and reload)`;
+    if (this.#isInFile('deny', at))
+      return `: it is in ${this.#sourceOf('deny', at)} (remove it there, and reload)`;
     const same = [...this.#commanded.values()].find(({ prefix }) => prefix === at.prefix);
     if (!same) return '';
     const scope = same.service ? `for ${formatService(same.service)}` : 'for all services';
@@ -256,6 +274,8 @@ export function setLists(access: AccessLists, entries: Iterable<AccessEntry>): v
     if (typeof parsed !== 'string') access.add(list, scopeOf(service), parsed, true);
   }
 }
+
+const nameOf = (list: ListKind, service: ServiceAddress | undefined): string => `${list} ${scopeOf(service)}`;
 
 const keyOf = (list: ListKind, { service, prefix }: Scoped): string =>
   `${list} ${prefix} ${scopeOf(service)}`;

@@ -13,18 +13,15 @@ import type { TableMemory } from '../table/memory.ts';
 import { SETTINGS, SETTINGS_BYTES } from '../table/record-layout.ts';
 import type { Prefix } from '../wire/prefix.ts';
 
-/** The entries of one service, or of all services, and the number that the map has it by. */
+/** A service with lists, and the number that the map has these by; NO_SERVICE: it does not exist. */
 interface Scope {
-  readonly service: ServiceAddress | undefined;
-  readonly entries: Map<string, readonly [list: ListKind, prefix: Prefix]>;
-  /** Entries of the deny list. */
-  denied: number;
-  /** Number of the service's record; -1: it does not exist. */
+  readonly service: ServiceAddress;
   number: number;
 }
 
 export interface KernelListsOptions {
   readonly map: Pick<BpfMap, 'update' | 'delete'>;
+  /** Has the entries. */
   readonly director: Director;
   /** Has the settings' record. */
   readonly memory: TableMemory;
@@ -33,10 +30,12 @@ export interface KernelListsOptions {
 
 const ALL_SERVICES = 0;
 const NO_SERVICE = -1;
+const LISTS = ['allow', 'deny'] as const;
 
 export class KernelLists {
   readonly #options: KernelListsOptions;
   readonly #settings: Uint32Array;
+  /** By name. */
   readonly #scopes = new Map<string, Scope>();
 
   constructor(options: KernelListsOptions) {
@@ -45,67 +44,65 @@ export class KernelLists {
     this.#settings = new Uint32Array(buffer, offset, SETTINGS_BYTES / 4);
   }
 
-  /** Adds an entry, or removes it. */
+  /** Follows the director, to whose lists an entry was added, or from which it was removed. */
   change(list: ListKind, service: ServiceAddress | undefined, prefix: Prefix, isPresent: boolean): void {
-    const scope = this.#scopeOf(service);
-    const key = `${list} ${prefix.address.join()}/${prefix.bits}`;
-    if (scope.entries.has(key) === isPresent) return;
-    if (isPresent) scope.entries.set(key, [list, prefix]);
-    else scope.entries.delete(key);
-    if (list === 'deny') scope.denied += isPresent ? 1 : -1;
-    // A deny list is looked up once it has its first entry, and no longer once it has lost its last one.
-    if (scope.number !== NO_SERVICE) this.#write(list, scope.number, prefix, isPresent);
-    this.#publish(scope);
+    const number = service === undefined ? ALL_SERVICES : this.#scopeOf(service).number;
+    if (number !== NO_SERVICE) this.#write(list, number, prefix, isPresent);
+    this.#publish(service);
   }
 
   /** Follows the numbers of services. Works in slices. */
   async review(): Promise<void> {
     const slice = new Slice();
     for (const [name, scope] of this.#scopes) {
-      const number = this.#numberOf(scope.service);
-      if (number !== scope.number) {
-        const former = scope.number;
-        scope.number = number;
-        for (const [list, prefix] of [...scope.entries.values()]) {
+      const former = scope.number;
+      scope.number = this.#numberOf(scope.service);
+      let entries = 0;
+      for (const list of LISTS)
+        for (const prefix of this.#options.director.context.access.entries(list, name) ?? []) {
+          entries++;
+          if (former === scope.number) break;
           if (former !== NO_SERVICE) this.#write(list, former, prefix, false);
-          if (number !== NO_SERVICE) this.#write(list, number, prefix, true);
+          if (scope.number !== NO_SERVICE) this.#write(list, scope.number, prefix, true);
           if (slice.spent) await slice.next();
         }
-      }
-      if (scope.entries.size === 0) this.#scopes.delete(name);
-      else this.#publish(scope);
+      if (entries === 0) this.#scopes.delete(name);
+      this.#publish(scope.service);
     }
   }
 
   /** Makes programs look up in these lists alone: another director may have left others. */
   begin(): void {
-    const { services } = this.#options.director.context;
-    const isDenying = (this.#scopes.get(scopeOf(undefined))?.denied ?? 0) > 0;
-    this.#settings[SETTINGS.lists >> 2] = Number(isDenying);
-    const listed = new Set([...this.#scopes.values()].map(({ number }) => number));
-    for (const service of services.all) if (!listed.has(service.index)) service.setLists(false);
+    this.#publish(undefined);
+    const listed = new Set([...this.#scopes.values()].map(({ service }) => this.#find(service)));
+    for (const service of this.#options.director.context.services.all)
+      if (!listed.has(service)) service.setLists(false);
+    for (const { service } of this.#scopes.values()) this.#publish(service);
   }
 
-  #scopeOf(service: ServiceAddress | undefined): Scope {
+  #scopeOf(service: ServiceAddress): Scope {
     const name = scopeOf(service);
     const known = this.#scopes.get(name);
     if (known) return known;
-    const made: Scope = { service, entries: new Map(), denied: 0, number: this.#numberOf(service) };
+    const made: Scope = { service, number: this.#numberOf(service) };
     this.#scopes.set(name, made);
     return made;
   }
 
-  #numberOf(service: ServiceAddress | undefined): number {
-    return service === undefined ? ALL_SERVICES : (this.#find(service)?.index ?? NO_SERVICE);
+  #numberOf(service: ServiceAddress): number {
+    return this.#find(service)?.index ?? NO_SERVICE;
   }
 
   #find(service: ServiceAddress): Service | undefined {
     return this.#options.director.context.services.get(serviceKey(service));
   }
 
-  #publish({ service, denied }: Scope): void {
-    if (service === undefined) this.#settings[SETTINGS.lists >> 2] = Number(denied > 0);
-    else this.#find(service)?.setLists(denied > 0);
+  /** A deny list is looked up as long as it has an entry. */
+  #publish(service: ServiceAddress | undefined): void {
+    const { access } = this.#options.director.context;
+    const isDenying = (access.entries('deny', scopeOf(service))?.size ?? 0) > 0;
+    if (service === undefined) this.#settings[SETTINGS.lists >> 2] = Number(isDenying);
+    else this.#find(service)?.setLists(isDenying);
   }
 
   #write(list: ListKind, number: number, prefix: Prefix, isPresent: boolean): void {
