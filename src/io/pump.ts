@@ -18,6 +18,8 @@ export interface PumpOptions<Verdict extends string> {
   /** Called for a packet that the director leaves to the host; the frame is reused afterwards. */
   readonly unmatched?: (frame: Frame) => void;
   readonly signal: AbortSignal;
+  /** Returns the number of packets between two reads of the clock; default BATCH. */
+  readonly batch?: () => number;
 }
 
 /** Packets between two reads of the clock; timers and the control plane run between batches. */
@@ -30,7 +32,7 @@ export const monotonicClock = (): number => Math.floor(performance.now());
 
 /** Runs until the driver has no more packets, or the signal aborts. */
 export async function pump<Verdict extends string>(options: PumpOptions<Verdict>): Promise<void> {
-  const { io, director, clock, unmatched, signal } = options;
+  const { io, director, clock, unmatched, signal, batch = () => BATCH } = options;
   let now = clock();
   let expired = now;
   const sink = (frame: Frame) => {
@@ -42,7 +44,7 @@ export async function pump<Verdict extends string>(options: PumpOptions<Verdict>
       director.expire(now);
       expired = now;
     }
-    io.receive(sink, BATCH);
+    io.receive(sink, batch());
     io.flush();
   }
 }

@@ -8,7 +8,7 @@ import { openServiceManager, startWatchdog } from '../host/service-manager.ts';
 import { SourceValidator } from '../host/source-validation.ts';
 import type { HostIo } from '../io/host-io.ts';
 import { openLive } from '../io/live.ts';
-import { monotonicClock, pump } from '../io/pump.ts';
+import { BATCH, monotonicClock, pump } from '../io/pump.ts';
 import { LvsError } from '../model/errors.ts';
 import { openReserve } from '../sys/descriptor-reserve.ts';
 import { loadSystem } from '../sys/system.ts';
@@ -33,6 +33,8 @@ import { RunningDirector } from './running-director.ts';
 import type { ServedHost } from './served-host.ts';
 import { availableMemory, defaultConnections } from './table-size.ts';
 
+/** Packets between two steps of the start. */
+const STARTING_BATCH = 16;
 /** Seconds after a signal at which the process is killed, whatever hangs. */
 const END_S = 4;
 
@@ -160,6 +162,8 @@ export async function runDirector(options: RunOptions): Promise<void> {
       clock,
       unmatched: running.host.handleUnmatched,
       signal: readiness.leaving(ending.signal),
+      // The start waits for a batch at each of its steps.
+      batch: () => (hasStarted ? BATCH : STARTING_BATCH),
     });
   let hasStarted = false;
   try {

@@ -12,6 +12,8 @@ const HELD = 200;
 const PER_SECOND = 20;
 /** Time after which a new connection has failed, ms: three times what clients should wait at most, for other load. */
 const FAILED_MS = 9000;
+/** Time between two requests on a held connection, ms: the director's process forwards each packet. */
+const ASK_MS = 1000;
 /** Time without a director, ms. */
 const ABSENCE = 1500;
 
@@ -95,7 +97,7 @@ describe.skipIf(why !== undefined).each(PATHS)('%s, %s', (method, scheduler) => 
     const saved = await cluster.ipvsadm('-S', '-n');
     await using client = cluster.lab.client.spawn([
       ...built('test/support/steady-client'),
-      ...[vip, '80', `${HELD}`, `${PER_SECOND}`, `${FAILED_MS}`],
+      ...[vip, '80', `${HELD}`, `${PER_SECOND}`, `${FAILED_MS}`, `${ASK_MS}`],
     ]);
     await client.line(/^ready$/);
     for (const signal of ['SIGKILL', 'SIGTERM'] as const) {

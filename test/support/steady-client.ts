@@ -1,20 +1,22 @@
 /**
- * An HTTP client that counts what it loses. It holds connections and asks on each of them five times a second, and opens new
- * ones at a steady rate. For each line of its standard input it prints the counts since the last one, and those of all held
- * connections that ended and of all reasons. A held connection is lost when it ends, or when no answer came for a while; a new one has failed when it is refused, reset or unanswered for a time:
- * 3 s, or as the last argument says in ms. A report waits until all that was asked before it is answered or has failed.
+ * An HTTP client that counts what it loses. It holds connections and asks on each of them at intervals, and opens new ones at
+ * a steady rate. For each line of its standard input it prints the counts since the last one, and those of all held connections
+ * that ended and of all reasons; it waits until all that was asked before is answered or has failed. A held connection is lost
+ * when it ends, or when no answer came for a while; a new one has failed when it is refused, reset or unanswered for a time.
+ * That time is 3 s, or the fifth argument in ms; the sixth one is the interval of requests.
  *
  *   node dist/test/support/steady-client.js 192.168.0.101 80 200 50
  */
 import { connect, type Socket } from 'node:net';
 import { createInterface } from 'node:readline';
 
-const ASK_MS = 200;
 const POLL_MS = 50;
 const REQUEST = 'GET / HTTP/1.1\r\nHost: vip\r\n\r\n';
 
-const [host = '', port = '', held = '', perSecond = '', limit = '3000'] = process.argv.slice(2);
+const [host = '', port = '', held = '', perSecond = '', limit = '3000', interval = '200'] =
+  process.argv.slice(2);
 const ANSWER_MS = Number(limit);
+const ASK_MS = Number(interval);
 let lost = 0;
 let answers = 0;
 let opened = 0;
