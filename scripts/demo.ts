@@ -1,9 +1,11 @@
 /**
  * The demo: builds the laboratory, starts a real director and real servers in it, once for each forwarding method, and
- * lets a client fetch a page. The exit status is 0 only if all claims of the table at the end hold.
+ * lets a client fetch a page; then it starts servers without a director. The exit status is 0 only if all claims of the table
+ * at the end hold.
  */
 import { Cluster, clusterMissing, type Method } from '../test/support/cluster.ts';
 import { contentHash } from '../test/support/content.ts';
+import { showNlb } from './demo-nlb.ts';
 import { replayDemo } from './demo-replay.ts';
 
 /** A claim, and whether it held. */
@@ -114,9 +116,10 @@ function table(findings: readonly Finding[]): void {
 const findings: Finding[] = [];
 try {
   const missing = clusterMissing();
-  if (missing === undefined)
+  if (missing === undefined) {
     for (const method of ['dr', 'nat', 'tunnel'] as const) findings.push(...(await show(method)));
-  else {
+    findings.push(...(await showNlb()));
+  } else {
     console.log(`${missing}\nCaptured packets are replayed through the director instead.`);
     findings.push(...replayDemo());
   }

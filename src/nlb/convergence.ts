@@ -6,7 +6,7 @@
  * coordinator's heartbeat permits it, which is after all members reported the phase before:
  *
  *   PREPARED   the view is known, and nothing changes yet: a slow or lost heartbeat leaves no place without owner
- *   RELEASED   the view is in force: the host gives up the places that are another host's, a period later
+ *   RELEASED   the view is in force: the host gives up the places that are another host's, three periods later
  *   SERVING    the host takes its places
  *
  * Safety: each heartbeat states how long the sender still accepts places of others. A host takes its places when it has
@@ -30,6 +30,7 @@ import {
 } from './heartbeat.ts';
 import { type GroupsByRule, type HandOver, OwnPlaces } from './own-places.ts';
 import { leaseTime, lossTime, Peers, type Timing } from './peers.ts';
+import { GROUP_SHIFT } from './places.ts';
 import { Twin } from './twin.ts';
 
 export interface ConvergenceOptions extends Timing {
@@ -68,7 +69,7 @@ const LEASE_PERIODS = 2;
 /** Heartbeats during a change are sent so many times as often. */
 const URGENT_RATE = 4;
 /** Periods for which a host accepts places of others after it announced that it gives them up. */
-const LEAD_PERIODS = 1;
+const LEAD_PERIODS = 3;
 
 export class Convergence {
   /** The places whose new connections this host accepts. */
@@ -119,6 +120,14 @@ export class Convergence {
       owners: this.#inForce?.owners ?? [],
       peers: this.#peers.all().map(({ beat }) => beat),
     };
+  }
+
+  /** Returns the id of the host that accepts new connections of a place in the view in force: its owner, or who keeps it. */
+  ownerOf(rule: number, place: number): number | undefined {
+    const group = place >> GROUP_SHIFT;
+    if (this.places.kept.get(rule)?.[group]) return this.#options.id;
+    const keeper = this.#peers.all().find(({ beat }) => beat.kept.get(rule)?.[group]);
+    return keeper?.beat.id ?? this.#inForce?.owners[rule]?.[place];
   }
 
   /** Sets the own weights, of which the next view is made. */
@@ -213,7 +222,8 @@ export class Convergence {
     const { period } = this.#options;
     const phase = this.#coordinator.led?.phase ?? this.#held?.phase ?? SERVING;
     const since = now - this.#sentAt;
-    return this.#isUrgent || since >= (phase < SERVING ? period / URGENT_RATE : period);
+    const isChanging = phase < SERVING || this.places.endsAt > now;
+    return this.#isUrgent || since >= (isChanging ? period / URGENT_RATE : period);
   }
 
   #step(now: number): void {
@@ -239,12 +249,7 @@ export class Convergence {
   #stateNow(now: number): HostState {
     if (this.#twin.wins(this.#self(), this.#inForce !== undefined, now)) return 'duplicate';
     const { configuration, id } = this.#options;
-    const isMismatch = this.#peers
-      .all()
-      .some(
-        ({ beat }) =>
-          beat.configuration !== configuration && beat.inForce && (!this.#inForce || beat.id < id),
-      );
+    const isMismatch = this.#peers.haveOther(configuration, this.#inForce ? id : undefined);
     if (isMismatch) return 'mismatch';
     return this.#peers.deaf(now) ? 'muted' : 'active';
   }

@@ -55,21 +55,23 @@ export class OwnPlaces {
   }
 
   /**
-   * Gives up other owners' places `lead` ms from now, but for those of the groups in `keep`. Own places that the host does
-   * not accept yet stay as they are.
+   * Gives up other owners' places `lead` ms from now, but for those of the groups in `keep`; sooner if an earlier announcement
+   * still runs. Own places that the host does not accept yet stay as they are.
    */
   release(owners: readonly Uint8Array[], now: number, lead: number, keep: GroupsByRule): void {
     this.settle(now);
     const kept = new Map<number, Uint8Array>();
+    const isRunning = this.endsAt > now && lead > 0;
     let isEnding = false;
     for (const [rule, values] of this.rules.entries()) {
       const wanted = keep.get(rule);
       for (let place = 0; place < values.length; place++) {
         const value = values[place]!;
         const group = place >> GROUP_SHIFT;
-        // `endsAt` will be another time.
-        if (value === ENDING) values[place] = NOT_ACCEPTED;
-        else if (value === NOT_ACCEPTED || owners[rule]![place] === this.#id) continue;
+        if (value === ENDING) {
+          if (!isRunning) values[place] = NOT_ACCEPTED;
+          isEnding ||= isRunning;
+        } else if (value === NOT_ACCEPTED || owners[rule]![place] === this.#id) continue;
         else if (value === BEGINNING) values[place] = NOT_ACCEPTED;
         else if (wanted?.[group] === 1) {
           if (!kept.has(rule)) kept.set(rule, new Uint8Array(GROUPS));
@@ -81,7 +83,8 @@ export class OwnPlaces {
       }
     }
     this.kept = kept;
-    this.endsAt = isEnding ? now + lead : Number.NEGATIVE_INFINITY;
+    if (!isEnding) this.endsAt = Number.NEGATIVE_INFINITY;
+    else if (!isRunning) this.endsAt = now + lead;
     this.#isSettled = false;
     this.revision++;
   }
@@ -92,7 +95,8 @@ export class OwnPlaces {
     for (const [rule, values] of this.rules.entries()) {
       const kept = keptByOthers.flatMap((groups) => groups.get(rule) ?? []);
       for (let place = 0; place < values.length; place++) {
-        if (owners[rule]![place] !== this.#id || values[place] !== NOT_ACCEPTED) continue;
+        const value = values[place]!;
+        if (owners[rule]![place] !== this.#id || value === ACCEPTED || value === BEGINNING) continue;
         if (kept.some((groups) => groups[place >> GROUP_SHIFT] === 1)) continue;
         values[place] = BEGINNING;
         this.#isSettled = false;

@@ -22,6 +22,8 @@ const CLOCK_DRIFT = 0.002;
 
 /** Periods of silence after which a heartbeat of another boot replaces a host. */
 const REPLACE_PERIODS = 2;
+/** Runs of hosts whose last sequence is remembered. */
+const MAX_RUNS = 1024;
 /** Periods by which a host's confirmation may lag behind its last heartbeat. */
 const LAG_PERIODS = 2;
 
@@ -41,6 +43,8 @@ export class Peers {
   readonly #timing: Timing;
   #own: Pick<Heartbeat, 'id' | 'boot'>;
   readonly #byId = new Map<number, Peer>();
+  /** The last sequence by host and boot, of lost ones, too: recorded heartbeats are not accepted. */
+  readonly #sequences = new Map<string, number>();
   /** When heartbeats of the last moments were sent, by their sequence. */
   readonly #sentAt = new Map<number, number>();
 
@@ -60,10 +64,15 @@ export class Peers {
   receive(beat: Heartbeat, now: number): boolean {
     const before = this.#byId.get(beat.id);
     const isSame = before?.beat.boot === beat.boot;
-    if (before && isSame && beat.sequence <= before.beat.sequence) return false;
+    const run = `${beat.id}/${beat.boot}`;
+    if (beat.sequence <= (this.#sequences.get(run) ?? 0)) return false;
     const confirmed = this.#confirmedBy(beat);
     const isSilent = before && now - before.receivedAt > REPLACE_PERIODS * this.#timing.period;
     if (before && !isSame && !isSilent && (before.isConfirmed || confirmed === undefined)) return false;
+    // The newest runs are the last ones of the map.
+    this.#sequences.delete(run);
+    this.#sequences.set(run, beat.sequence);
+    if (this.#sequences.size > MAX_RUNS) this.#sequences.delete(this.#sequences.keys().next().value!);
     const kept = isSame ? before : undefined;
     const endsAt = now + beat.ends * (1 + CLOCK_DRIFT);
     const isSameView = sameEpoch(kept?.beat.inForce, beat.inForce);
@@ -115,6 +124,14 @@ export class Peers {
         beat.configuration === configuration &&
         isConfirmed &&
         receivedAt - confirmedAt <= lossTime(this.#timing),
+    );
+  }
+
+  /** Reports whether a host serves with another configuration; `below`: only hosts with lower ids count. */
+  haveOther(configuration: number, below = Number.POSITIVE_INFINITY): boolean {
+    return this.all().some(
+      ({ beat, isConfirmed }) =>
+        isConfirmed && beat.configuration !== configuration && beat.inForce && beat.id < below,
     );
   }
 

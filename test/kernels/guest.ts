@@ -5,6 +5,7 @@
 import { spawnSync } from 'node:child_process';
 import { conf, director } from '../support/lvs-programs.ts';
 import { type Check, PLAN, RESULT, resultOf, sharing } from './check.ts';
+import { clusterFilterCheck } from './cluster-filter.ts';
 import { decapsulationChecks, downloadChecks, dummyCheck, refusalOnVlan, vlanCheck } from './downloads.ts';
 import { featureChecks } from './features.ts';
 import { programChecks } from './load-programs.ts';
@@ -31,6 +32,7 @@ const checks: readonly Check[] = [
     ...downloadChecks('tc'),
     vlanCheck('tc'),
     ...tcLifetimeChecks(),
+    clusterFilterCheck,
     ...decapsulationChecks,
     refusalOnVlan,
     ...downloadChecks('xdp'),

@@ -109,7 +109,7 @@ export class Segment {
   /** Links that are cut, one direction each. */
   readonly cut = new Set<string>();
   readonly #random: Random;
-  #arrivals: Arrival[] = [];
+  readonly #arrivals: Arrival[] = [];
   readonly #losses = new Map<string, number>();
   /** Called after each event by which a host's places or its last heartbeats may have changed. */
   check: () => void = () => {};
@@ -158,20 +158,17 @@ export class Segment {
   run(ms: number): void {
     const end = this.now + ms;
     for (;;) {
-      const arrival = this.#arrivals.reduce<Arrival | undefined>(
-        (first, each) => (first && first.at <= each.at ? first : each),
-        undefined,
-      );
-      const ticking = this.hosts
-        .filter(({ convergence }) => convergence)
-        .reduce<Host | undefined>(
-          (first, each) => (first && first.nextTick <= each.nextTick ? first : each),
-          undefined,
-        );
+      let arrival: Arrival | undefined;
+      for (const each of this.#arrivals) if (!arrival || each.at < arrival.at) arrival = each;
+      let ticking: Host | undefined;
+      let begins = Number.POSITIVE_INFINITY;
+      for (const host of this.hosts) {
+        if (host.convergence && (!ticking || host.nextTick < ticking.nextTick)) ticking = host;
+        const at = host.begins;
+        if (at > this.now && at < begins) begins = at;
+      }
       const next = Math.min(arrival?.at ?? end, ticking?.nextTick ?? end);
       // A place may have two owners from the moment on at which one begins.
-      let begins = Number.POSITIVE_INFINITY;
-      for (const host of this.hosts) if (host.begins > this.now) begins = Math.min(begins, host.begins);
       if (begins < Math.min(next, end)) {
         this.now = begins;
         this.check();
@@ -180,7 +177,7 @@ export class Segment {
       if (next >= end) break;
       this.now = Math.max(this.now, next);
       if (arrival && arrival.at === next) {
-        this.#arrivals = this.#arrivals.filter((each) => each !== arrival);
+        this.#arrivals.splice(this.#arrivals.indexOf(arrival), 1);
         this.#arrive(arrival);
       } else this.#tick(ticking!);
       const changes = this.#changes();

@@ -1,6 +1,6 @@
 /** Runs this host's part of a cluster without a director: heartbeats, convergence, and the filter that follows it. */
 import { randomBytes } from 'node:crypto';
-import { availableParallelism, loadavg } from 'node:os';
+import { availableParallelism, constants, loadavg, setPriority } from 'node:os';
 import { Bpf } from '../../ebpf/bpf.ts';
 import { linkFacts } from '../../host/link-facts.ts';
 import { LvsError } from '../../model/errors.ts';
@@ -96,6 +96,7 @@ export class ClusterAgent implements Disposable {
       agent[Symbol.dispose]();
       throw error;
     }
+    preferThisProcess();
     agent.#health = new LocalHealth({
       cluster,
       say,
@@ -265,7 +266,7 @@ export class ClusterAgent implements Disposable {
 
   /** Owners of a place, for `explain`; undefined while no view is in force. */
   ownerOf(rule: number, place: number): number | undefined {
-    return this.#convergence.status.owners[rule]?.[place];
+    return this.#convergence.ownerOf(rule, place);
   }
 
   [Symbol.dispose](): void {
@@ -274,6 +275,15 @@ export class ClusterAgent implements Disposable {
     this.#filter?.[Symbol.dispose]();
     this.#card?.[Symbol.dispose]();
     this.#socket?.[Symbol.dispose]();
+  }
+}
+
+/** Other programs of a loaded host must not delay heartbeats for so long that the others take the places. */
+function preferThisProcess(): void {
+  try {
+    setPriority(constants.priority.PRIORITY_HIGHEST);
+  } catch {
+    // Without the privilege the agent runs as before.
   }
 }
 

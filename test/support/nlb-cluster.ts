@@ -1,0 +1,133 @@
+/** A laboratory whose servers share addresses without a director. */
+import { readdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import type { ClusterStatus } from '../../src/realserver/cluster/cluster-status.ts';
+import { request } from '../../src/realserver/cluster/control.ts';
+import { Lab } from './lab.ts';
+import type { LabHost } from './lab-host.ts';
+import { realserver, startAgent, startServers } from './lvs-programs.ts';
+import type { Program } from './program.ts';
+import { built } from './project.ts';
+
+export const VIP = '192.168.0.101';
+export const VIP6 = 'fd00::101';
+/** 200 addresses of clients in each family: beside those of the laboratory, and those that it leaves free. */
+const COUNT = 200;
+const addressOf = (i: number) =>
+  i < 80 ? `192.168.0.${20 + i}` : `192.168.0.${i + 30 < 200 ? i + 30 : i + 31}`;
+export const CLIENTS = Array.from({ length: COUNT }, (_, i) => addressOf(i));
+export const CLIENTS6 = Array.from({ length: COUNT }, (_, i) => `fd00::20:${i.toString(16)}`);
+
+export interface NlbOptions {
+  readonly mac: string;
+  readonly servers: number;
+  /** Lines of the section, such as rules. */
+  readonly lines?: readonly string[];
+}
+
+export class NlbCluster implements AsyncDisposable {
+  readonly lab: Lab;
+  readonly config: string;
+  readonly agents: Program[] = [];
+  readonly servers: Program[] = [];
+
+  private constructor(lab: Lab) {
+    this.lab = lab;
+    this.config = join(lab.folder, 'lvs.yaml');
+  }
+
+  /** The servers run, and no agent. */
+  static async create(servers: number): Promise<NlbCluster> {
+    const lab = await Lab.create({ servers, ipv6: true, offloads: 'off' });
+    const cluster = new NlbCluster(lab);
+    const addresses = [
+      ...CLIENTS.map((address) => `address add ${address}/24 dev eth0`),
+      ...CLIENTS6.map((address) => `address add ${address}/64 dev eth0 nodad`),
+    ];
+    await lab.client.exec(['ip', '-batch', '-'], { input: `${addresses.join('\n')}\n` });
+    // The servers' program listens at the addresses of the cluster before the agents add them.
+    const anyAddress = ['net.ipv4.ip_nonlocal_bind=1', 'net.ipv6.ip_nonlocal_bind=1'];
+    await Promise.all(lab.servers.map((host) => host.exec(['sysctl', '-qw', ...anyAddress])));
+    cluster.servers.push(...(await Promise.all(lab.servers.map((_, i) => cluster.serve(i + 1)))));
+    return cluster;
+  }
+
+  /** Writes the file of all hosts. */
+  configure({ mac, servers, lines = [] }: NlbOptions): void {
+    const hosts = Array.from({ length: servers }, (_, i) => `    - { server: rs${i + 1}, id: ${i + 1} }`);
+    const text = `mode: nlb
+cluster:
+  interface: eth0
+  addresses: [${VIP}, '${VIP6}']
+  mac: ${mac}
+  heartbeat: 0.3
+  missed: 10
+  key: a secret of this laboratory
+  hosts:
+${hosts.join('\n')}
+${lines.map((line) => `  ${line}`).join('\n')}
+`;
+    writeFileSync(this.config, text);
+  }
+
+  /** Starts the servers' program of host rs<number>. */
+  serve(number: number): Promise<Program> {
+    return startServers(this.lab.servers[number - 1]!, number, [VIP, VIP6]);
+  }
+
+  /** Starts the agent of host rs<number>. */
+  async start(number: number): Promise<void> {
+    this.agents[number - 1] = await startAgent(this.lab.servers[number - 1]!, '--config', this.config);
+  }
+
+  /** Starts all agents, and waits until they have converged. */
+  async startAll(): Promise<void> {
+    await Promise.all(this.lab.servers.map((_, i) => this.start(i + 1)));
+    await this.converged(...this.lab.servers.map(({ name }) => name));
+  }
+
+  /** Resolves when the agents of these hosts have converged on them. */
+  async converged(...names: readonly string[]): Promise<void> {
+    const hosts = this.lab.servers.filter(({ name }) => names.includes(name));
+    await Promise.all(
+      hosts.map((host) =>
+        this.until(host, ({ members, isConverged }) => isConverged && members.join() === names.join()),
+      ),
+    );
+  }
+
+  /** Resolves when the state of a host is as expected. */
+  async until(host: LabHost, isExpected: (status: ClusterStatus) => boolean): Promise<void> {
+    while (!isExpected(await this.status(host))) await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+
+  /** Asks the agent itself, as `lvs-realserver status` does. */
+  async status({ folder }: LabHost): Promise<ClusterStatus> {
+    const run = join(folder, 'run');
+    const socket = readdirSync(run).find((name) => name.endsWith('.sock'))!;
+    const response = await request(join(run, socket), { command: 'status' });
+    if ('status' in response) return response.status;
+    throw new Error('no status of the agent');
+  }
+
+  /** Returns how many of these connections each server answered, or why none did. */
+  async ask(...words: string[]): Promise<Record<string, number>> {
+    return JSON.parse(await this.lab.client.exec([...built('test/support/cluster-clients'), ...words]));
+  }
+
+  command(host: LabHost, ...words: string[]): Promise<string> {
+    return host.exec([...realserver, ...words]);
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.lab[Symbol.asyncDispose]();
+  }
+}
+
+export const from = (addresses: readonly string[]): string[] =>
+  addresses.flatMap((address) => ['--from', address]);
+export const sum = (counts: Record<string, number>): number =>
+  Object.values(counts).reduce((a, b) => a + b, 0);
+/** Reports whether every answer came from a server. */
+export const answered = (counts: Record<string, number>): boolean =>
+  Object.keys(counts).every((name) => /^real server #\d$/.test(name));
