@@ -34,6 +34,7 @@ export const CONDITIONS = {
   'interface-ignored': 'packets for a VIP can arrive at an interface on which the director does not receive',
   'send-refused': "the host's packet filter drops packets that the director sends",
   'other-director': 'another director on this host serves the same service',
+  'file-not-applied': 'the last reload was rejected: the director runs by an earlier file',
 } as const;
 
 export type ConditionName = keyof typeof CONDITIONS;

@@ -69,10 +69,14 @@ export class ConfigurationRequests implements ConfigurationApi {
       using wanted = await openConfiguration(this.#path);
       checkDevices(wanted);
       const reloaded = await this.#apply(wanted);
+      this.#running.rejected(undefined);
       outcome = `reloaded: ${wanted.services} services`;
       return reloaded;
     } catch (error) {
-      if (error instanceof LvsError) this.#log('error', 'config-rejected', { error: error.message });
+      if (error instanceof LvsError) {
+        this.#log('error', 'config-rejected', { error: error.message });
+        this.#running.rejected(error.message.split('\n', 1)[0]);
+      }
       throw error;
     } finally {
       this.#manager.ready(`forwarding: ${outcome}, datapath ${this.#datapath}`);

@@ -15,6 +15,7 @@ import type { LiveLosses } from '../io/live.ts';
 import type { Command } from '../model/command.ts';
 import { LvsError } from '../model/errors.ts';
 import type { Explanation } from '../model/explanation.ts';
+import { formatService } from '../model/naming.ts';
 import { Slice } from '../model/slice.ts';
 import type { ServiceSnapshot, Snapshot } from '../model/snapshot.ts';
 import type { Surroundings } from '../model/surroundings.ts';
@@ -147,6 +148,7 @@ export class RunningDirector {
       ...{ watch: this.#health, state: options.operatorState, clock, log },
       director: this.director,
       addressOf: (text) => names.addressOf(text),
+      nameOf: (service) => names.of(service).service ?? formatService(service),
     });
     const local = localApi(this.director, {
       now: clock,
@@ -225,6 +227,14 @@ export class RunningDirector {
   async #writeRecord(): Promise<void> {
     const { vips } = this;
     if (this.#config) await this.#record?.write({ commands: this.#config.commands, vips });
+  }
+
+  /** Sets the condition that the file of a rejected reload is not in effect; undefined: that of the last reload is. */
+  rejected(error: string | undefined): void {
+    const time = new Date().toISOString().slice(0, 16).replace('T', ' ');
+    const text = `the configuration file was rejected at ${time} UTC, and an earlier one is in effect`;
+    const now = new Map(error === undefined ? [] : [['file', { text, fields: { error } }] as const]);
+    this.#options.conditions.set('file-not-applied', now);
   }
 
   /** The configuration that was applied last. */

@@ -5,6 +5,7 @@ import { serviceKey } from '../director/administration.ts';
 import type { Director } from '../director/director.ts';
 import { LvsError } from '../model/errors.ts';
 import { formatService } from '../model/naming.ts';
+import type { ServiceAddress } from '../model/service.ts';
 import { Slice } from '../model/slice.ts';
 import { formatAddress, joinEndpoint, parseAddress } from '../wire/address.ts';
 import type { Log } from './log.ts';
@@ -14,6 +15,8 @@ export interface ServerDrainsOptions {
   readonly watch: Watch;
   readonly state: OperatorState;
   readonly director: Director;
+  /** Returns the name of a service in outputs. */
+  readonly nameOf?: (service: ServiceAddress) => string;
   /** Returns the address of a server that has a name, and any other text unchanged. */
   readonly addressOf?: (text: string) => string;
   /** ms. */
@@ -72,13 +75,13 @@ export class ServerDrains {
 
   /** Works in slices. */
   async #describe(server: string): Promise<DrainedServer> {
-    const { watch, director } = this.#options;
+    const { watch, director, nameOf = formatService } = this.#options;
     const { services: rules, settings } = director.context;
     const services: string[] = [];
     const numbers = new Set<number>();
     let [connections, inactive, templates] = [0, 0, 0];
     for (const { service, destination } of watch.destinationsOf(server)) {
-      services.push(formatService(service));
+      services.push(nameOf(service));
       const found = rules
         .get(serviceKey(service))
         ?.destinations.find(

@@ -84,6 +84,29 @@ describe.skipIf(why !== undefined)('on a running director', () => {
     expect(surroundings).toMatchObject({ running: true });
   });
 
+  test('a rejected reload is a condition until the next one, which gives names', async () => {
+    const config = join(lab.folder, 'lvs.yaml');
+    const reload = async (text: string) => {
+      writeFileSync(config, text);
+      return (await lab.director.run([...lvs, 'reload'])).status;
+    };
+    expect(await reload(CONFIG.replace('rr', 'rrr'))).toBe(2);
+    expect(await get(`${METRICS}/readyz`)).toMatch(
+      /^ready, but degraded: the configuration file was rejected at .* UTC, and an earlier one is in effect/,
+    );
+    const names = CONFIG.replace('  - tcp', '  - name: web\n    tcp').replace('0.3,', '0.3, name: web1,');
+    expect(await reload(names)).toBe(0);
+    expect(await get(`${METRICS}/readyz`)).toBe('ready');
+    expect((await lab.director.run([...lvs, 'top', '--filter', 'web1'])).stdout).toMatch(
+      /^web \(tcp 192\.168\.0\.101:80\) +up .*\n {2}web1 \(192\.168\.0\.3:80\) +up /m,
+    );
+    expect(await get(`${METRICS}/metrics`)).toMatch(
+      /^lvs_destination_info\{.*service="web",server="web1"\} 1$/m,
+    );
+    expect(await get(`${METRICS}/readyz?service=web`)).toBe('ready');
+    expect(await reload(CONFIG)).toBe(0);
+  });
+
   test('node_exporter exports the same figures under the same names', async ({ skip }) => {
     skip(withoutExporter !== undefined, withoutExporter);
     await using exporter = lab.director.spawn([

@@ -67,8 +67,14 @@ const isBusy = ({ connections, templates }: DrainedServer): boolean => connectio
 const lineOf = (drained: DrainedServer): string =>
   `${drained.server}: drained: ${namesOf(drained.services)}: ${countsOf(drained)}`;
 
-const namesOf = (services: readonly string[]): string =>
-  services.length === 0 ? 'in no service now' : services.join(', ');
+/** Services that a line names. */
+const MAX_NAMED = 8;
+
+function namesOf(services: readonly string[]): string {
+  if (services.length === 0) return 'in no service now';
+  const more = services.length - MAX_NAMED;
+  return `${services.slice(0, MAX_NAMED).join(', ')}${more > 0 ? ` and ${more} more` : ''}`;
+}
 
 function countsOf({ connections, templates }: DrainedServer): string {
   const more = templates > 0 ? `, ${templates} templates that select it (expire_quiescent_template)` : '';

@@ -1,10 +1,13 @@
 /** `lvs-director plan`: prints what a reload with a file would change. */
+import { listedOf } from '../../config/listed.ts';
 import { changedChecks } from '../../config/reload/check-digests.ts';
 import { type Step, stepsOf } from '../../config/reload/plan.ts';
 import type { ConfigurationApi, DirectorApi, SyncSummary } from '../../control/director-api.ts';
 import { type Moved, movedClients, SAMPLED_CLIENTS } from '../../director/explain/moved-clients.ts';
 import type { Command } from '../../model/command.ts';
-import { formatService } from '../../model/naming.ts';
+import type { ListedService } from '../../model/entity-name.ts';
+import { formatDestination, formatService } from '../../model/naming.ts';
+import type { ServiceSnapshot } from '../../model/snapshot.ts';
 import { changedLists } from '../../runtime/access-files.ts';
 import { type Loaded, loadConfiguration } from '../../runtime/configuration.ts';
 import { reloadCommands, runningOf } from '../../runtime/reload.ts';
@@ -18,6 +21,8 @@ export interface Plan {
   readonly lists: readonly string[];
   /** Changes of keys, peers and the port of bulk transfers. */
   readonly sync: readonly string[];
+  /** Services and servers that get another name, as `object: old -> new`. */
+  readonly names: readonly string[];
   /** VIPs that the director would add and remove, as `address device`. */
   readonly vips: { readonly added: readonly string[]; readonly removed: readonly string[] };
   /** Manual changes, and whether a reload keeps them. */
@@ -45,6 +50,7 @@ export async function planOf(
   const vips = wanted.vips.map(({ address, device }) => `${address} ${device}`);
   return {
     steps: stepsOf(snapshot, reconciliation, drain),
+    names: changedNames(snapshot.services, listedOf(wanted.document)),
     checks: changedChecks(wanted.document, before.checks).filter((name) => served.has(name)),
     lists: changedLists(before.lists, wanted.access.digests),
     sync: syncChanges(wanted, before.sync),
@@ -72,6 +78,28 @@ function syncChanges({ document, sync }: Loaded, before: SyncSummary | undefined
   return values.flatMap(([name, from, to]) => (from === to ? [] : `sync ${name}: ${from} -> ${to}`));
 }
 
+/** Returns the objects that remain, and whose names change. */
+function changedNames(running: readonly ServiceSnapshot[], wanted: readonly ListedService[]): string[] {
+  const services = new Map(running.map((each) => [formatService(each.service), each]));
+  return wanted.flatMap(({ service, name, destinations }) => {
+    const key = formatService(service);
+    const now = services.get(key);
+    if (!now) return [];
+    const servers = new Map(now.destinations.map((one) => [formatDestination(one), one]));
+    return [
+      changedName(key, now.name, name),
+      ...destinations.map((one) => {
+        const endpoint = formatDestination(one.destination);
+        const known = servers.get(endpoint);
+        return known ? changedName(`${key} -> ${endpoint}`, known.name, one.name) : '';
+      }),
+    ].filter((text) => text !== '');
+  });
+}
+
+const changedName = (object: string, now: string | undefined, then: string | undefined): string =>
+  now === then ? '' : `${object}: ${now ?? 'none'} -> ${then ?? 'none'}`;
+
 /** Prints the plan of a file, as text or as JSON. */
 export async function printPlan(
   path: string,
@@ -88,7 +116,17 @@ export async function printPlan(
 
 const SIGNS = { add: '+', change: '~', remove: '-' } as const;
 
-export function formatPlan({ steps, checks, lists, sync, vips, manualChanges, adopt, moved }: Plan): string {
+export function formatPlan({
+  steps,
+  checks,
+  names,
+  lists,
+  sync,
+  vips,
+  manualChanges,
+  adopt,
+  moved,
+}: Plan): string {
   const lines = [
     ...vips.added.map((vip) => `+ VIP ${vip}`),
     ...steps.map(({ kind, what, how, connections }) => {
@@ -98,6 +136,7 @@ export function formatPlan({ steps, checks, lists, sync, vips, manualChanges, ad
     ...checks.map((name) => `~ ${name}: health checks, sorry servers, quorum or programs`),
     ...lists.map((change) => `~ ${change}`),
     ...sync.map((change) => `~ ${change}`),
+    ...names.map((name) => `~ name of ${name}`),
     ...vips.removed.map((vip) => `- VIP ${vip}`),
     ...moved.map(
       ({ service, share }) => `  ${formatService(service)}: ${percent(share)} of clients would move`,

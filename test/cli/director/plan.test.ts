@@ -1,12 +1,14 @@
 import { describe, expect, test } from 'vitest';
 import { formatPlan, planOf } from '../../../src/cli/director/plan.ts';
 import { compile } from '../../../src/config/compile.ts';
+import { listedOf } from '../../../src/config/listed.ts';
 import { checkDigests } from '../../../src/config/reload/check-digests.ts';
 import { parseYaml } from '../../../src/config/yaml/parse-yaml.ts';
 import { Director } from '../../../src/director/director.ts';
 import type { Command } from '../../../src/model/command.ts';
 import { readAccessLists } from '../../../src/runtime/access-files.ts';
 import type { Loaded } from '../../../src/runtime/configuration.ts';
+import { ConfiguredNames } from '../../../src/runtime/configured-names.ts';
 import { localApi } from '../../../src/runtime/local-director.ts';
 import { schedulers } from '../../../src/schedulers/index.ts';
 import { labNames } from '../../support/documents.ts';
@@ -42,7 +44,9 @@ async function planned(
   for (const command of [...before.commands, ...hands]) director.apply(command, 0);
   for (let i = 0; i < clients; i++)
     director.handle(frameOf(`203.0.113.${i + 1}:1000 > 192.168.0.101:80 TCP SYN`), 0);
-  const { snapshot } = localApi(director, { now: () => 0 });
+  const names = new ConfiguredNames();
+  await names.set(listedOf(before.document));
+  const { snapshot } = localApi(director, { now: () => 0, complete: (each) => names.complete(each) });
   const configured = async () => ({
     file: '/etc/lvs.yaml',
     commands: before.commands,
@@ -178,4 +182,14 @@ describe('the share of clients that would move', () => {
   test('is omitted for schedulers that do not hash', async () => {
     expect((await planned(service('rr', 'rs1', 'rs2'), service('rr', 'rs1'))).moved).toEqual([]);
   });
+});
+
+test('a plan lists new names, which affect no connection', async () => {
+  const named =
+    "{ tcp: '192.168.0.101:80', name: web, scheduler: rr, destinations: [{ server: rs1, name: one }, rs2] }";
+  const plan = await planned(file(WEB), file(named), 2);
+  expect(plan.steps).toEqual([]);
+  expect(formatPlan(plan)).toBe(
+    '~ name of tcp 192.168.0.101:80: none -> web\n~ name of tcp 192.168.0.101:80 -> 192.168.0.3:80: rs1 -> one\n',
+  );
 });
