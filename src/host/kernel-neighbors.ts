@@ -9,6 +9,7 @@ import { attribute, type Message, Netlink, withAttribute } from './netlink.ts';
 const RTM_NEWNEIGH = 28;
 const RTM_GETNEIGH = 30;
 const NLM_F_REPLACE = 0x100;
+const NLM_F_CREATE = 0x400;
 const NDA_DST = 1;
 const NDA_LLADDR = 2;
 const AF_INET = 2;
@@ -77,7 +78,12 @@ export class KernelNeighbors implements Disposable {
     this.#used.clear();
   }
 
-  #use({ address, interfaceIndex }: Known): void {
+  /** Makes the kernel ask for a neighbor that is not known, as its own packets would: programs send none of those. */
+  solicit(address: Address, interfaceIndex: number): void {
+    if (!this.#known.has(keyOf(address, interfaceIndex))) this.#use({ address, interfaceIndex });
+  }
+
+  #use({ address, interfaceIndex }: Pick<Known, 'address' | 'interfaceIndex'>): void {
     const octets = octetsOf(address);
     const body = new Uint8Array(NDMSG.size);
     const view = new DataView(body.buffer);
@@ -87,11 +93,11 @@ export class KernelNeighbors implements Disposable {
     try {
       this.#netlink.request(
         RTM_NEWNEIGH,
-        NLM_F_REPLACE,
+        NLM_F_CREATE | NLM_F_REPLACE,
         Buffer.concat([body, withAttribute(NDA_DST, octets)]),
       );
     } catch (error) {
-      // The entry was deleted meanwhile: the next refresh removes it here, too.
+      // The interface or its address has gone meanwhile: the next refresh removes the entry here, too.
       if (!(error instanceof SystemCallError)) throw error;
     }
   }

@@ -76,11 +76,18 @@ export class NextHopFinder implements Disposable {
     const link = this.link(hostRoute.device);
     const mac = link && this.#neighbors.mac(hostRoute.hop, link.interfaceIndex);
     if (!link || !mac) {
-      this.#rereadNeighbors();
+      this.#rereadNeighbors(to);
       return undefined;
     }
     const isNeighbor = sameAddress(hostRoute.hop, to);
     return { ...link, to: mac, vlan: 0, mtu: route.mtu, source: route.source, isNeighbor };
+  }
+
+  /** Makes the kernel ask for the neighbor that packets to an address go to, unless it is known. */
+  solicit(to: Address): void {
+    const route = this.#routes.route(to);
+    const link = route && this.link(route.device);
+    if (link) this.#neighbors.solicit(route.hop, link.interfaceIndex);
   }
 
   /** Returns the interface of that name; undefined: it does not exist, or has no MAC address. */
@@ -93,12 +100,16 @@ export class NextHopFinder implements Disposable {
     return this.#links.get(name);
   }
 
-  /** Reads the neighbors again: the host resolves one when it forwards a packet. At most once in REREAD_MS. */
-  #rereadNeighbors(): void {
+  /**
+   * Reads the neighbors again, and makes the kernel ask for one that is still missing: no packet of the host's own may ever go
+   * to a client of direct routing. At most once in REREAD_MS.
+   */
+  #rereadNeighbors(to: Address): void {
     const now = this.#clock();
     if (now - this.#rereadAt < REREAD_MS) return;
     this.#rereadAt = now;
     this.#neighbors.refresh();
+    this.solicit(to);
   }
 
   [Symbol.dispose](): void {

@@ -149,6 +149,8 @@ export class Offloading {
       },
     });
     this.#finder.start(director.context.forwarding.host);
+    // The kernel forgets neighbors that only programs send to: they are known again before `begin` looks for them.
+    this.shared.nextHops.each((_number, to) => this.#finder.solicit(to));
     const { adopted } = this.kept;
     if (adopted) this.#forwarding.resumeCounters(adopted.silent);
     this.#beat();

@@ -33,6 +33,7 @@ describe.skipIf(why !== undefined)('the neighbor table of the kernel', () => {
   beforeAll(() => {
     ip('link', 'add', 'eth0', 'type', 'veth', 'peer', 'name', 'eth1');
     for (const name of ['eth0', 'eth1']) ip('link', 'set', name, 'up');
+    ip('address', 'add', '192.0.2.1/24', 'dev', 'eth0');
     index = Number(ip('-o', 'link', 'show', 'eth0').stdout.split(':')[0]);
   });
   afterAll(() => {
@@ -49,6 +50,18 @@ describe.skipIf(why !== undefined)('the neighbor table of the kernel', () => {
     neighbors.refresh();
   };
   const stateOf = (address: string) => / ([A-Z]+) *$/m.exec(ip('neigh', 'show', address).stdout)?.[1];
+
+  test.each(['192.0.2.9', '2001:db8::9'])(
+    'makes the kernel ask for %s, which it does not know',
+    (address) => {
+      neighbors.solicit(parseAddress(address)!, index);
+      expect(stateOf(address)).toMatch(/INCOMPLETE|FAILED/);
+      set(address, 'lladdr', '02:00:00:00:00:09', 'nud', 'stale');
+      // A known one is left as it is.
+      neighbors.solicit(parseAddress(address)!, index);
+      expect(stateOf(address)).toBe('STALE');
+    },
+  );
 
   test.each(['192.0.2.7', '2001:db8::7'])('shows %s as long as the kernel knows it', (address) => {
     expect(mac(address)).toBeUndefined();
