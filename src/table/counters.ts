@@ -11,9 +11,9 @@ export const REUSED = 5;
 export const EXPIRED = 6;
 /** That of connections of a client's template; of record 0 that of first packets that the valve dropped. */
 export const TEMPLATED = 7;
-export const SHED = TEMPLATED;
+export const SHED = 7;
 /** That of record 0 that of first packets of denied clients. */
-export const DENIED = EXPIRED;
+export const DENIED = 6;
 
 /** Adds what programs gained for a destination. */
 export type Gained = (destination: number, gained: Float64Array) => void;
