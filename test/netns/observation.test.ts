@@ -205,7 +205,7 @@ describe.skipIf(why !== undefined)('on a running director', () => {
   test('top prints once without a terminal', async () => {
     const { status, stdout } = await tell('top');
     expect(status).toBe(0);
-    expect(stdout).toMatch(/^tcp 192\.168\.0\.101:80 wrr /m);
+    expect(stdout).toMatch(/^tcp 192\.168\.0\.101:80 +up +wrr /m);
     expect(stdout).toMatch(/^ {2}192\.168\.0\.3:80 +dr +3 /m);
     expect(stdout).not.toContain('\u001b');
   });
@@ -232,14 +232,14 @@ describe.skipIf(why !== undefined)('on a running director', () => {
       expect(status, `${pattern}, but:\n${await tmux('capture-pane', '-p')}`).toBe(0);
     };
     try {
-      await shown('^tcp 192.168.0.101:80 wrr');
+      await shown('^tcp 192.168.0.101:80 +(up|impaired) +wrr');
       await lab.director.exec([
         ...ipvsadm,
         ...'-e -t 192.168.0.101:80 -r 192.168.0.4:80 -g -w 77'.split(' '),
       ]);
-      await shown('192.168.0.4:80 +dr +77 ');
+      await shown('192.168.0.4:80 +up +dr +77 ');
       await tmux('resize-window', '-x', '120', '-y', '5');
-      await shown('more lines');
+      await shown('^1-3 of 3 ');
       await tmux('send-keys', 'q');
       await shown('^ended 0$');
       expect(await tmux('capture-pane', '-p')).not.toContain('wrr');

@@ -88,9 +88,9 @@ export function topLines(snapshot: Snapshot, time: Date, view = DEFAULT_VIEW, co
     head: [
       fitted(
         [
-          `lvs-director ${time.toISOString().slice(11, 19)}  ${services.length} services`,
+          `lvs-director ${time.toISOString().slice(11, 19)}  ${counted(services.length, 'service')}`,
           ...(unserved > 0 ? [`${unserved} without a server`] : []),
-          ...(down > 0 ? [`${down} destinations down`] : []),
+          ...(down > 0 ? [`${counted(down, 'destination')} down`] : []),
           ...vrrp.map(({ name, state }) => `${name} ${state}`),
         ].join(', '),
         columns,
@@ -220,6 +220,8 @@ function formatFor(rows: readonly Row[], columns: number): (row: Row) => string 
     return columns === Infinity ? noted : fitted(noted.length > columns ? line : noted, columns);
   };
 }
+
+const counted = (count: number, what: string): string => `${count} ${what}${count === 1 ? '' : 's'}`;
 
 /** Cuts a text to a length; '>' at its end shows that it continues. */
 export const fitted = (text: string, length: number): string =>

@@ -28,7 +28,13 @@ const PLAIN = `${ESCAPE}0m`;
 const DEFAULT_TERMINAL: Terminal = { columns: 80, rows: 24 };
 
 /** Returns the number of rows that a terminal shows below the head, and above the line of keys. */
-const pageOf = ({ head }: Lines, { rows }: Terminal): number => Math.max(1, rows - head.length - 1);
+const pageOf = (lines: Lines, terminal: Terminal): number =>
+  Math.max(1, terminal.rows - headOf(lines, terminal).length - 1);
+
+/** Terminals with fewer rows show only the titles of the columns above them. */
+const MIN_ROWS = 10;
+const headOf = ({ head }: Lines, { rows }: Terminal): readonly string[] =>
+  rows < MIN_ROWS ? head.slice(-1) : head;
 
 /** Returns what a terminal prints for the lines. `problem`: shown instead of the keys. */
 export function screenOf(
@@ -38,6 +44,7 @@ export function screenOf(
   problem?: string,
 ): string {
   const { columns, rows } = terminal;
+  const head = headOf(lines, terminal);
   const page = pageOf(lines, terminal);
   const from = Math.min(first, Math.max(0, lines.rows.length - page));
   const shown = lines.rows.slice(from, from + page);
@@ -45,8 +52,8 @@ export function screenOf(
   const filter = view.filter === '' && !isTyping ? '' : ` (${view.filter}${isTyping ? '_' : ''})`;
   const keys = `${range}  q quit  / filter${filter}  s sort (${view.order})  p ${view.onlyProblems ? 'all' : 'problems'}  c ${view.isCollapsed ? 'expand' : 'collapse'}`;
   const foot = problem ?? (isTyping ? `filter: ${view.filter}_` : keys);
-  const all = [...lines.head.map((line) => fitted(line, columns)), ...shown];
-  const titles = lines.head.length - 1;
+  const all = [...head.map((line) => fitted(line, columns)), ...shown];
+  const titles = head.length - 1;
   const printed = all.slice(0, rows - 1).map((line, i) => (i === titles ? reversed(line, columns) : line));
   while (printed.length < rows - 1) printed.push('');
   const text = [...printed, reversed(fitted(foot, columns), columns)];
