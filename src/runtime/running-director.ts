@@ -2,8 +2,6 @@
 
 import { Notifier } from '../checks/notifier.ts';
 import type { Watch } from '../checks/watch.ts';
-import { type Rule, ruleOf } from '../config/reload/applied-state.ts';
-import type { Drain } from '../config/reload/reconcile.ts';
 import type { DirectorApi } from '../control/director-api.ts';
 import { Director } from '../director/director.ts';
 import { catchUp } from '../director/estimator.ts';
@@ -34,11 +32,14 @@ import type { ConfiguredNames } from './configured-names.ts';
 import { Drains } from './drains.ts';
 import { guardedApi } from './guard-update.ts';
 import { explainedWithChecks, healthWatch, withChecks } from './health.ts';
+import { HeldVips } from './held-vips.ts';
 import type { KeptTable } from './kept-table.ts';
 import { localApi } from './local-director.ts';
+import { ManualChanges } from './manual-changes.ts';
 import { logNotifyFailure } from './notify.ts';
 import type { OperatorState } from './operator-state.ts';
-import { Packing, unpacked } from './packed.ts';
+import { unpacked } from './packed.ts';
+import { planRequest } from './plan-request.ts';
 import { unpredictable } from './random.ts';
 import { RestartRecord } from './restart-record.ts';
 import { resumeHealth } from './resumed-health.ts';
@@ -79,6 +80,8 @@ export class RunningDirector {
   readonly #options: RunningDirectorOptions;
   readonly #capacity: CapacityWatch;
   readonly #drains = new Drains();
+  readonly #vips = new HeldVips(this.#drains);
+  readonly #manual = new ManualChanges();
   readonly #sync: RunningSync;
   readonly #waitingDaemons: WaitingDaemons;
   readonly #health: Watch;
@@ -86,15 +89,9 @@ export class RunningDirector {
   readonly #internalApi: DirectorApi;
   #checking: NodeJS.Timeout | undefined;
   #config: ReadConfiguration | undefined;
-  /** Number of manual changes: so far, at the last plan, and at the last successful reload (-1: it failed). */
-  #changes = 0;
-  #plannedChange = 0;
-  #appliedChange = 0;
   #isDraining = false;
   /** For the next director, from the start on. */
   #record: RestartRecord | undefined;
-  /** VIPs that are no longer in the file, and that connections still use. */
-  #drainingVips: readonly VipAddress[] = [];
 
   constructor(options: RunningDirectorOptions) {
     const { io, sender, routes, sources, clock, connections, conditions, offloading, kept, log } = options;
@@ -159,7 +156,7 @@ export class RunningDirector {
     this.api = {
       ...this.#internalApi,
       apply: async (commands) => {
-        if (commands.some(({ op }) => op !== 'notify')) this.#changes++;
+        if (commands.some(({ op }) => op !== 'notify')) this.#manual.count();
         if (commands.some(isResignation)) await this.#sync.handOverAll();
         const outcomes = await this.#internalApi.apply(commands);
         if (commands.some(({ op }) => op === 'start-daemon' || op === 'stop-daemon'))
@@ -192,6 +189,7 @@ export class RunningDirector {
       this.#waitingDaemons.keep(commands, await this.#internalApi.apply(commands));
     }
     this.#health.settled(clock());
+    if (!kept?.adopted) this.#vips.set(config.vips);
     this.#config = config;
     await this.host.start(this.vips, folder);
     kept?.limitAbsence(config.restart, clock());
@@ -207,6 +205,7 @@ export class RunningDirector {
     const { clock, log } = this.#options;
     const former = await this.#record!.resume();
     this.#config = { ...configurationOf(wanted), commands: former.commands, vips: former.vips };
+    this.#vips.set(former.vips);
     const added = resumeHealth(this.director.services(clock()), this.#health, former, clock());
     this.serverDrains.restore();
     await this.host.updates.request({ added });
@@ -248,39 +247,25 @@ export class RunningDirector {
 
   /** Reports whether `wanted` is in effect: neither the file nor the rules changed since the last reload. */
   isCurrent(wanted: ReadConfiguration): boolean {
-    return wanted.digest === this.#config?.digest && this.#changes === this.#appliedChange;
+    return wanted.digest === this.#config?.digest && this.#manual.isNone;
   }
 
   /** Resolves with the state from which a reload is planned. Works in slices. */
   async state(): Promise<PlanRequest> {
-    const { clock } = this.#options;
     await this.#waitingDaemons.retry(this.#internalApi.apply);
-    this.#plannedChange = this.#changes;
-    const rules = new Packing<Rule>();
-    const slice = new Slice();
-    const now = clock();
-    for (const service of this.director.services(now)) {
-      rules.add(ruleOf(withChecks(service, this.#health, now)));
-      if (slice.spent) await slice.next();
-    }
-    const { settings, timeouts, daemons } = this.director.summary(clock());
-    const draining = new Packing<Drain>();
-    for (const drain of this.#drains.all) {
-      draining.add(drain);
-      if (slice.spent) await slice.next();
-    }
-    return {
-      running: rules.packed,
-      snapshot: { settings, timeouts, daemons },
-      commands: this.#config!.commands,
-      draining: draining.packed,
-    };
+    this.#manual.plan();
+    return planRequest({
+      director: this.director,
+      health: this.#health,
+      drains: this.#drains,
+      config: this.#config!,
+      now: this.#options.clock(),
+    });
   }
 
   /** Carries out the plan of a reload. Works in slices. */
   async carryOut(wanted: ReadConfiguration, { commands, drains }: ReloadPlan): Promise<void> {
     const { clock, log, names } = this.#options;
-    const previous = this.#config!;
     const slice = new Slice();
     await names.set(unpacked(wanted.listed), unpacked(drains));
     this.notifier.user = wanted.programUser;
@@ -297,11 +282,11 @@ export class RunningDirector {
     await this.blocked.endConnections();
     const failures = outcomes.filter((outcome) => outcome !== undefined);
     for (const { message } of failures) log('error', 'reload-command-failed', { error: message });
-    this.#appliedChange = failures.length > 0 ? -1 : this.#plannedChange;
+    this.#manual.carriedOut(failures.length === 0);
     await this.#drains.set(unpacked(drains), clock() + wanted.drain * 1000);
     this.#config = wanted;
     this.#options.kept?.limitAbsence(wanted.restart, clock());
-    this.#drainingVips = [...this.#drainingVips, ...previous.vips];
+    this.#vips.set(wanted.vips);
     await this.#holdVips();
     this.host.refresh();
     for (const name of wanted.interfaces) await this.host.listen(name);
@@ -414,18 +399,13 @@ export class RunningDirector {
 
   /** Adds the VIPs of the file, and removes others when no connection uses them. */
   async #holdVips(): Promise<void> {
-    const { vips = [] } = this.#config ?? {};
-    const own = new Set(vips.map(({ address }) => address));
-    this.#drainingVips = this.#drainingVips.filter(
-      ({ address }) => !own.has(address) && this.#drains.uses(address),
-    );
+    this.#vips.release();
     await this.host.hold(this.vips);
   }
 
   /** Returns the VIPs that this host should have: those of the file, and those that connections still use. */
   get vips(): readonly VipAddress[] {
-    if (!this.#options.holdsVips) return [];
-    return [...(this.#config?.vips ?? []), ...this.#drainingVips];
+    return this.#options.holdsVips ? this.#vips.all : [];
   }
 }
 
