@@ -4,7 +4,7 @@ import { LvsError } from '../model/errors.ts';
 import type { Log } from './log.ts';
 
 /** Bytes of a connection in the table, its timer included. */
-export const CONNECTION_BYTES = 140;
+export const CONNECTION_BYTES = 144;
 /** Connections by default, where this share of the memory is enough for them. */
 const DEFAULT_CONNECTIONS = 1_048_576;
 const DEFAULT_SHARE = 1 / 16;

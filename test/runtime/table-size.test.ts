@@ -8,7 +8,7 @@ const MIB = 2 ** 20;
 test.each([
   [64 * 1024 * MIB, 1_048_576],
   [4096 * MIB, 1_048_576],
-  [1024 * MIB, 479_349],
+  [1024 * MIB, 466_033],
   [1 * MIB, 1024],
 ])('%d bytes of memory are enough for %d connections', (memory, connections) => {
   expect(defaultConnections(memory)).toBe(connections);

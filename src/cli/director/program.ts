@@ -106,7 +106,7 @@ program
   .option('--standby', 'leave the VIPs of the file to another program, such as keepalived', false)
   .option(
     '--connections <number>',
-    'maximum number of connections, of both IP versions; 140 bytes each (default: 1048576, or what fits into 1/16 of the memory)',
+    'maximum number of connections, of both IP versions; 144 bytes each (default: 1048576, or what fits into 1/16 of the memory)',
     parseConnections,
   )
   .addOption(
