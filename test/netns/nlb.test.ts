@@ -120,9 +120,12 @@ describe.skipIf(why !== undefined)('three servers', () => {
   afterAll(() => cluster?.[Symbol.asyncDispose]());
   const rs = (number: number) => cluster.lab.servers[number - 1]!;
   const some = CLIENTS.slice(0, 40);
-  /** Resolves when host rs1 assigns clients of tcp 80 to exactly these hosts. */
+  /** Resolves when exactly these hosts share the clients of tcp 80, and others have stopped to accept them. */
   const shared = (...names: readonly string[]) =>
-    cluster.until(rs(1), ({ rules }) => Object.keys(rules[0]!.shares).join() === names.join());
+    cluster.until(
+      rs(1),
+      ({ rules, isConverged }) => isConverged && Object.keys(rules[0]!.shares).join() === names.join(),
+    );
 
   test('answer UDP, ICMP and fragments once', async () => {
     await counted(cluster);
@@ -161,7 +164,10 @@ describe.skipIf(why !== undefined)('three servers', () => {
     expect(await cluster.ask('--to', VIP, ...from(some))).not.toHaveProperty('real server #2');
     expect(await cluster.ask('--to', VIP, '--port', '23', '--from', known)).toEqual({ 'real server #1': 1 });
     await cluster.command(rs(2), 'resume');
-    await cluster.until(rs(1), ({ rules }) => Object.hasOwn(rules[1]!.shares, 'rs2'));
+    await cluster.until(
+      rs(1),
+      ({ rules, isConverged }) => isConverged && Object.hasOwn(rules[1]!.shares, 'rs2'),
+    );
     expect(await cluster.ask('--to', VIP, '--port', '23', '--from', stranger)).toEqual({
       'real server #2': 1,
     });
