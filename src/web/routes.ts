@@ -2,11 +2,12 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { CONTENT_TYPE, exposition } from '../metrics/exposition.ts';
+import { Slice } from '../model/slice.ts';
 import { packageFolder } from '../sys/package-folder.ts';
 import { SNAPSHOT_SCHEMA, snapshotText } from './api.ts';
 import { degradation, notReady, type Observed } from './observed.ts';
 import { page, updateVersions } from './page.ts';
-import { PageVersions } from './page-versions.ts';
+import { type PageUpdate, PageVersions } from './page-versions.ts';
 
 /** Time for which one answer serves all requests, ms: frequent requests must not delay packets. */
 const FRESH_MS = 100;
@@ -62,7 +63,7 @@ function pageUpdates(observed: Observed, versions: PageVersions): Route {
     await updateVersions(observed, versions);
     return NOTHING;
   });
-  let answers = new Map<string, Answer>();
+  let answers = new Map<string, Promise<Answer>>();
   let current = '';
   return async (query) => {
     await render();
@@ -70,10 +71,21 @@ function pageUpdates(observed: Observed, versions: PageVersions): Route {
     current = versions.token;
     const since = query.get('since') ?? '';
     const key = versions.knows(since) ? since : '';
-    const known = answers.get(key) ?? ok(JSON_TYPE, [JSON.stringify(versions.since(key))]);
+    const known = answers.get(key) ?? textOf(versions.since(key)).then((text) => ok(JSON_TYPE, text));
     answers.set(key, known);
     return known;
   };
+}
+
+/** Resolves with an update as JSON text in parts. Works in slices. */
+async function textOf({ version, order, parts }: PageUpdate): Promise<string[]> {
+  const slice = new Slice();
+  const text = [`{"version":${JSON.stringify(version)},"order":${JSON.stringify(order)},"parts":{`];
+  for (const [id, part] of Object.entries(parts)) {
+    text.push(`${text.length > 1 ? ',' : ''}${JSON.stringify(id)}:${JSON.stringify(part)}`);
+    if (slice.spent) await slice.next();
+  }
+  return [...text, '}}'];
 }
 
 const NOTHING = ok(TEXT, []);

@@ -206,7 +206,7 @@ describe.skipIf(why !== undefined)('on a running director', () => {
     const { status, stdout } = await tell('top');
     expect(status).toBe(0);
     expect(stdout).toMatch(/^tcp 192\.168\.0\.101:80 +up +wrr /m);
-    expect(stdout).toMatch(/^ {2}192\.168\.0\.3:80 +dr +3 /m);
+    expect(stdout).toMatch(/^ {2}192\.168\.0\.3:80 +up +dr +3 /m);
     expect(stdout).not.toContain('\u001b');
   });
 
