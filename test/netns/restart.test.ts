@@ -263,54 +263,55 @@ describe.skipIf(why !== undefined).each(PATHS)('%s, %s, %s', (hook, method, sche
     }, 180_000);
   }
 
-  test.runIf(RANDOM_RESTARTS > 0)(
-    'restarts at random moments lose nothing',
-    async () => {
-      cluster.configure(rules(method, scheduler));
-      await cluster.startDirector();
-      const descriptors = () => readdirSync(`/proc/${cluster.director.pid}/fd`).length;
-      const resident = () =>
-        Number(/^VmRSS:\s+(\d+)/m.exec(readFileSync(`/proc/${cluster.director.pid}/status`, 'utf8'))?.[1]);
-      await using client = await load();
-      await startNext('--replace');
-      const first = { descriptors: descriptors(), kib: resident() };
-      let killedEarly = 0;
-      for (let restart = 0; restart < RANDOM_RESTARTS; restart++) {
-        const way = Math.random();
-        if (way < 0.5) {
-          // Killed at any moment of its start, adoption or run; or when it ends.
-          const words = ['run', '--config', cluster.config, '--datapath', hook, '--pins', pins.root];
-          const isStop = way < 0.15;
-          if (isStop) {
-            await startNext('--replace');
-            void onHost('stop', '--keep');
-          } else await kill();
-          const next = isStop ? cluster.director : cluster.lab.director.spawn([...lvs, ...words]);
-          await sleep(Math.random() * (isStop ? 300 : 2500));
-          await next.stop('SIGKILL');
-          killedEarly++;
-          await startNext();
-        } else if (way < 0.75) {
-          await kill();
-          await startNext();
-        } else await startNext('--replace');
-      }
-      const seen = await report(client);
-      const last = { descriptors: descriptors(), kib: resident() };
-      print(`${RANDOM_RESTARTS} random restarts, ${killedEarly} killed while they started or ended`, {
-        ...seen,
-        ...{ first, last, pins: pins.kept.length },
-      });
-      expect(seen).toMatchObject({ lost: 0, failed: 0 });
-      expect(Math.abs(last.descriptors - first.descriptors)).toBeLessThan(5);
-      await client.stop();
-      const { rows, counted } = await listed();
-      expect(Math.abs(counted - rows)).toBeLessThan(PER_SECOND / 2);
-      await kill();
-      await release();
-      expect(await state()).toBe(clean);
-      expect(pins.kept.filter((name) => name.includes('/'))).toEqual([]);
-    },
-    120_000 + RANDOM_RESTARTS * 2 * RESTART_MS,
-  );
+  if (RANDOM_RESTARTS > 0)
+    test(
+      'restarts at random moments lose nothing',
+      async () => {
+        cluster.configure(rules(method, scheduler));
+        await cluster.startDirector();
+        const descriptors = () => readdirSync(`/proc/${cluster.director.pid}/fd`).length;
+        const resident = () =>
+          Number(/^VmRSS:\s+(\d+)/m.exec(readFileSync(`/proc/${cluster.director.pid}/status`, 'utf8'))?.[1]);
+        await using client = await load();
+        await startNext('--replace');
+        const first = { descriptors: descriptors(), kib: resident() };
+        let killedEarly = 0;
+        for (let restart = 0; restart < RANDOM_RESTARTS; restart++) {
+          const way = Math.random();
+          if (way < 0.5) {
+            // Killed at any moment of its start, adoption or run; or when it ends.
+            const words = ['run', '--config', cluster.config, '--datapath', hook, '--pins', pins.root];
+            const isStop = way < 0.15;
+            if (isStop) {
+              await startNext('--replace');
+              void onHost('stop', '--keep');
+            } else await kill();
+            const next = isStop ? cluster.director : cluster.lab.director.spawn([...lvs, ...words]);
+            await sleep(Math.random() * (isStop ? 300 : 2500));
+            await next.stop('SIGKILL');
+            killedEarly++;
+            await startNext();
+          } else if (way < 0.75) {
+            await kill();
+            await startNext();
+          } else await startNext('--replace');
+        }
+        const seen = await report(client);
+        const last = { descriptors: descriptors(), kib: resident() };
+        print(`${RANDOM_RESTARTS} random restarts, ${killedEarly} killed while they started or ended`, {
+          ...seen,
+          ...{ first, last, pins: pins.kept.length },
+        });
+        expect(seen).toMatchObject({ lost: 0, failed: 0 });
+        expect(Math.abs(last.descriptors - first.descriptors)).toBeLessThan(5);
+        await client.stop();
+        const { rows, counted } = await listed();
+        expect(Math.abs(counted - rows)).toBeLessThan(PER_SECOND / 2);
+        await kill();
+        await release();
+        expect(await state()).toBe(clean);
+        expect(pins.kept.filter((name) => name.includes('/'))).toEqual([]);
+      },
+      120_000 + RANDOM_RESTARTS * 2 * RESTART_MS,
+    );
 });
