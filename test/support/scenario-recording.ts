@@ -38,7 +38,10 @@ export async function recordingOf({ statements }: Scenario): Promise<Recording> 
 /** The executable would ask the host for names. */
 const withoutNames = (service: ServiceDocument): ServiceDocument => ({
   ...service,
-  destinations: service.destinations.map((each) => ({ ...each, name: each.destination.address })),
+  destinations: service.destinations.map(({ name: _, ...each }) => ({
+    ...each,
+    server: each.destination.address,
+  })),
 });
 
 /** What was typed as a configuration of a director with the scenarios' addresses. */
