@@ -179,7 +179,8 @@ describe.skipIf(why !== undefined).each(PATHS)('%s, %s, %s', (hook, method, sche
         }
         const seen = await report(client);
         const { lost, failed, reasons } = seen;
-        expect({ name, lost, failed, reasons }).toEqual({ name, lost: 0, failed: 0, reasons: {} });
+        // Errors after an answer, such as an end that is late, have reasons, too.
+        expect({ name, lost, failed }, JSON.stringify(reasons)).toEqual({ name, lost: 0, failed: 0 });
         expect(seen['opened']).toBeGreaterThan(PER_SECOND);
         if (ROUNDS > 1) print(`${ROUNDS} x ${name}`, seen);
       }
