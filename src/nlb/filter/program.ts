@@ -69,7 +69,7 @@ import {
   WORD_SHIFT,
 } from '../client-hash.ts';
 import { ACCEPTED, ENDING, NOT_ACCEPTED } from '../own-places.ts';
-import { GROUP_SHIFT, GROUPS } from '../places.ts';
+import { GROUP_SHIFT, GROUPS, PLACES } from '../places.ts';
 import { readError, readHeader } from './headers.ts';
 import { answerArp, answerSolicitation } from './neighbor-answers.ts';
 import { clusterAt, IS_FIRST, IS_KNOWN, KEY, PORTS, PROTOCOL, portsAt, TUPLE } from './stack.ts';
@@ -290,6 +290,8 @@ function decideByPlace(
     mov.reg(R8, R0),
     loadPlaces(maps, i, 'drop'),
     hash(family, rule, seed),
+    // The verifier of Linux 6.1 does not know the bound otherwise.
+    and.imm(R1, PLACES - 1),
     rule.stickiness > 0 ? [load(DW, R2, FP, IS_KNOWN), jne.imm(R2, 0, isKnown)] : [],
     loadMapValue(R3, times),
     load(DW, R4, R3, TIMES.lease),
