@@ -5,15 +5,12 @@ import { LvsError } from '../model/errors.ts';
 import type { Document } from './document.ts';
 import { parseLvsConf } from './lvs-conf.ts';
 import type { Names } from './names.ts';
-import { formatProblems, type Problem } from './problem.ts';
+import { formatProblems, type Problem, rejection } from './problem.ts';
 import type { Segment } from './semantic-checks.ts';
 import { parseYaml } from './yaml/parse-yaml.ts';
 
 /** Size limit of a configuration; a larger file is something else (a capture, a disk image). */
 const MAX_FILE_BYTES = 16 << 20;
-
-/** Errors that a message contains; more are counted. */
-const MAX_ERRORS = 200;
 
 export interface Loaded {
   readonly document: Document;
@@ -48,12 +45,12 @@ export async function loadConfig(
   const name = path === STDIN_PATH ? '<stdin>' : path;
   read();
   const binary = text.indexOf('\0');
-  if (binary >= 0) refuse([binaryProblem(name, text.slice(0, binary))], text);
+  if (binary >= 0) throw rejection([binaryProblem(name, text.slice(0, binary))], text);
   const parse = isYaml ? parseYaml : parseLvsConf;
   const { document, problems } = await parse(text, name, names, schedulers, segments);
   const inOrder = [...problems].sort((a, b) => a.line - b.line || a.column - b.column);
   const errors = inOrder.filter((each) => each.severity === 'error');
-  if (errors.length > 0) refuse(errors, text);
+  if (errors.length > 0) throw rejection(errors, text);
   return { document, warnings: formatProblems(inOrder, text) };
 }
 
@@ -77,12 +74,6 @@ async function collected(stream: ReadStream): Promise<Buffer> {
   const all = Buffer.concat(parts);
   if (all.length > MAX_FILE_BYTES) throw new Error(`file is larger than ${MAX_FILE_BYTES} bytes`);
   return all;
-}
-
-function refuse(errors: readonly Problem[], text: string): never {
-  const lines = formatProblems(errors.slice(0, MAX_ERRORS), text);
-  if (errors.length > MAX_ERRORS) lines.push(`... and ${errors.length - MAX_ERRORS} more errors`);
-  throw new LvsError('CONFIG', lines.join('\n'));
 }
 
 /** Returns the problem of a NUL byte, as in UTF-16 and in binary files. `before`: the text before it. */

@@ -1,4 +1,5 @@
 /** Problems of a configuration file: position, message, and suggestions for misspelled words. */
+import { LvsError } from '../model/errors.ts';
 
 /** A position in a file; line and column count from 1, `length` is the number of characters to underline. */
 export interface Place {
@@ -19,6 +20,16 @@ export interface Problem extends Place {
  * line.
  */
 const MAX_SHOWN_CHARACTERS = 400;
+
+/** Errors that a message contains; more are counted. */
+const MAX_ERRORS = 200;
+
+/** Returns the LvsError CONFIG of a file with these errors. */
+export function rejection(errors: readonly Problem[], source: string): LvsError {
+  const lines = formatProblems(errors.slice(0, MAX_ERRORS), source);
+  if (errors.length > MAX_ERRORS) lines.push(`... and ${errors.length - MAX_ERRORS} more errors`);
+  return new LvsError('CONFIG', lines.join('\n'));
+}
 
 /** Returns per problem: `file:line:column: error: message`, the line, and a caret under the position. */
 export function formatProblems(problems: readonly Problem[], source: string): string[] {

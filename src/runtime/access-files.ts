@@ -3,14 +3,11 @@ import { createHash } from 'node:crypto';
 import { canonicalPrefix } from '../config/access-list.ts';
 import type { Document } from '../config/document.ts';
 import { readRegularFile } from '../config/load.ts';
-import { formatProblems, type Problem } from '../config/problem.ts';
+import { type Problem, rejection } from '../config/problem.ts';
 import { type AccessEntry, type ListKind, MAX_FILE_ENTRIES } from '../model/access-list.ts';
 import { LvsError } from '../model/errors.ts';
 import { formatService } from '../model/naming.ts';
 import type { ServiceAddress } from '../model/service.ts';
-
-/** Errors of a file that a message contains; more are counted. */
-const MAX_ERRORS = 200;
 
 /** What one list has, so that a plan can compare it: by its name, such as `deny list of all services`. */
 export type ListDigests = Readonly<Record<string, { readonly entries: number; readonly digest: string }>>;
@@ -80,11 +77,7 @@ async function prefixesOf(path: string, isRun: boolean, warnings: string[]): Pro
       problems.push({ severity: 'error', file: path, ...place, message });
     }
   }
-  if (problems.length > 0) {
-    const lines = formatProblems(problems.slice(0, MAX_ERRORS), text);
-    if (problems.length > MAX_ERRORS) lines.push(`... and ${problems.length - MAX_ERRORS} more errors`);
-    throw new LvsError('CONFIG', lines.join('\n'));
-  }
+  if (problems.length > 0) throw rejection(problems, text);
   return [...prefixes];
 }
 
