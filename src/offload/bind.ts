@@ -113,6 +113,12 @@ function make(family: Family, arrays: Arrays, miss: Label): Fragment {
     now(arrays),
     store(DW, FP, stack.TICK, R0),
     claim(arrays, miss),
+    // That of a connection whose time was up has ended, whether this one is made or not.
+    counted(arrays),
+    load(DW, R1, R2, COUNTERS.expired),
+    load(DW, R3, FP, stack.DUE),
+    add.reg(R1, R3),
+    store(DW, R2, COUNTERS.expired, R1),
     fill(family),
     mark(arrays, 'set'),
     publish(family, 'PENDING'),
@@ -137,11 +143,6 @@ function make(family: Family, arrays: Arrays, miss: Label): Fragment {
     publish(family, 'LIVE'),
     load(DW, R2, FP, stack.TRACKED),
     atomic(DW, EXCHANGE, ROW_AT, ROW.track, R2),
-    counted(arrays),
-    load(DW, R1, R2, COUNTERS.expired),
-    load(DW, R3, FP, stack.DUE),
-    add.reg(R1, R3),
-    store(DW, R2, COUNTERS.expired, R1),
   ];
 }
 
