@@ -60,7 +60,7 @@ interface Crowd {
 /** Few clients, and more rows than they need. */
 const FEW: Crowd = { clients: 8, limit: 256 };
 /** More clients than rows, whose connections end soon, so that they take each other's rows. */
-const MANY: Crowd = { clients: 256, limit: 64, timeout: 1 };
+const MANY: Crowd = { clients: 4096, limit: 64, timeout: 1 };
 /** Clients that processors and the director take one template for, and let it go. */
 const ONE_TEMPLATE: Crowd = { clients: 32, limit: 256, persistent: true };
 const PROCESSORS = cpus().length;
@@ -105,7 +105,9 @@ function randomly(b: Bpf, called: Program, clients: number): Program {
     bpf.call(RANDOM),
     bpf.mov32.reg(R8, R0),
     bpf.and.imm(R8, clients - 1),
-    bpf.store(B, R7, 29, R8),
+    bpf.add.imm(R8, CLIENT_NETWORK & 0xffff),
+    bpf.toBig(R8, 16),
+    bpf.store(bpf.H, R7, 28, R8),
     bpf.call(RANDOM),
     bpf.and.imm(R0, 63),
     [
@@ -213,11 +215,13 @@ async function race(
   let ended = 0;
   let templates = 0;
   const { table } = context;
+  // A full table stays full if the director ends few: the programs then make room themselves.
+  const share = timeout === undefined ? 1 / 8 : 1 / 256;
   try {
     while (!isOver) {
       for (const row of table.rows()) {
         const isTemplate = table.isTemplate(row);
-        if ((persistent || Math.random() < 1 / 8) && end(context, row) && !isTemplate) ended++;
+        if ((persistent || Math.random() < share) && end(context, row) && !isTemplate) ended++;
       }
       if (persistent && ![...table.rows()].some((row) => table.isTemplate(row))) {
         directed.receive(OUTSIDER);
