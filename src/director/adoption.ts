@@ -12,10 +12,9 @@ import {
   SERVICE,
   SERVICE_FLAGS,
   SETTINGS,
-  SETTINGS_BYTES,
 } from '../table/record-layout.ts';
 import { ServiceRecords } from '../table/service-records.ts';
-import { sysctlOffset } from '../table/settings-record.ts';
+import { settingsWords, sysctlOffset } from '../table/settings-record.ts';
 import type { Ticks } from '../table/ticks.ts';
 import { assertFit, UnfitMemory } from '../table/unfit-memory.ts';
 import { type Address, ANY4, formatAddress, prefixMask, sameAddress } from '../wire/address.ts';
@@ -131,8 +130,7 @@ function adoptSettings(
   memory: TableMemory,
   ticks: Ticks,
 ): void {
-  const { buffer, offset } = memory.reserve('settings', SETTINGS_BYTES);
-  const words = new Uint32Array(buffer, offset, SETTINGS_BYTES / 4);
+  const words = settingsWords(memory);
   const seconds = (field: number) => Math.round(ticks.toMs(words[field >> 2]!) / 1000);
   try {
     for (const name of Object.keys(settings) as SettingName[])

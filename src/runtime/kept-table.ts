@@ -7,6 +7,7 @@ import { systemTime } from '../host/system-time.ts';
 import { type Header, writeHeader } from '../table/header.ts';
 import type { TableMemory } from '../table/memory.ts';
 import { SETTINGS, SETTINGS_BYTES } from '../table/record-layout.ts';
+import { settingsWords } from '../table/settings-record.ts';
 import type { SharedClock, Ticks } from '../table/ticks.ts';
 import { type AdoptedTable, bootId } from './adopted-table.ts';
 import { unpredictable } from './random.ts';
@@ -53,8 +54,7 @@ export class KeptTable {
     this.shared = shared;
     this.adopted = adopted;
     this.#folder = folder;
-    const { buffer, offset } = shared.memory.reserve('settings', SETTINGS_BYTES);
-    this.#settings = new Uint32Array(buffer, offset, SETTINGS_BYTES / 4);
+    this.#settings = settingsWords(shared.memory);
   }
 
   /** Names the table among all that were made, for a record of the applied file; undefined: nothing is kept. */

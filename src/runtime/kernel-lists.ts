@@ -10,7 +10,8 @@ import { Slice } from '../model/slice.ts';
 import { ACCESS_VALUE, accessKey } from '../offload/access-map.ts';
 import { SystemCallError } from '../sys/system-call-error.ts';
 import type { TableMemory } from '../table/memory.ts';
-import { SETTINGS, SETTINGS_BYTES } from '../table/record-layout.ts';
+import { SETTINGS } from '../table/record-layout.ts';
+import { settingsWords } from '../table/settings-record.ts';
 import type { Prefix } from '../wire/prefix.ts';
 
 /** A service with lists, and the number that the map has these by; NO_SERVICE: it does not exist. */
@@ -40,8 +41,7 @@ export class KernelLists {
 
   constructor(options: KernelListsOptions) {
     this.#options = options;
-    const { buffer, offset } = options.memory.reserve('settings', SETTINGS_BYTES);
-    this.#settings = new Uint32Array(buffer, offset, SETTINGS_BYTES / 4);
+    this.#settings = settingsWords(options.memory);
   }
 
   /** Follows the director, to whose lists an entry was added, or from which it was removed. */

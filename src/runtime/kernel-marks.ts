@@ -8,7 +8,8 @@ import { MAX_MARK_RULES, type MarkedRule, markedRules } from '../offload/marks.t
 import type { ProgramTable } from '../offload/program-table.ts';
 import { MARKED } from '../offload/scratch.ts';
 import type { TableMemory } from '../table/memory.ts';
-import { SETTINGS, SETTINGS_BYTES } from '../table/record-layout.ts';
+import { SETTINGS } from '../table/record-layout.ts';
+import { settingsWords } from '../table/settings-record.ts';
 
 export interface KernelMarksOptions {
   readonly programs: Pick<ProgramTable, 'load' | 'unload'>;
@@ -77,7 +78,6 @@ export class KernelMarks {
   }
 
   #set(marked: 0 | 1): void {
-    const { buffer, offset } = this.#options.memory.reserve('settings', SETTINGS_BYTES);
-    new Uint32Array(buffer, offset, SETTINGS_BYTES / 4)[SETTINGS.marked >> 2] = marked;
+    settingsWords(this.#options.memory)[SETTINGS.marked >> 2] = marked;
   }
 }

@@ -35,14 +35,20 @@ export const serverBit = (address: Address): number => mix(address[3]!) >>> (32 
 /** Returns the offset of a setting of net.ipv4.vs. */
 export const sysctlOffset = (name: SettingName): number => SETTINGS.sysctls + 4 * NAMES.indexOf(name);
 
+/** Returns the words of the record that is in `memory`. */
+export function settingsWords(memory: TableMemory): Uint32Array<ArrayBuffer> {
+  const { buffer, offset } = memory.reserve('settings', SETTINGS_BYTES);
+  return new Uint32Array(buffer, offset, SETTINGS_BYTES / 4);
+}
+
 export class SettingsRecord {
   readonly words: Uint32Array<ArrayBuffer>;
   readonly #longs: BigUint64Array<ArrayBuffer>;
 
   constructor(memory: TableMemory) {
-    const { buffer, offset } = memory.reserve('settings', SETTINGS_BYTES);
-    this.words = new Uint32Array(buffer, offset, SETTINGS_BYTES / 4);
-    this.#longs = new BigUint64Array(buffer, offset, SETTINGS_BYTES / 8);
+    this.words = settingsWords(memory);
+    const { buffer, byteOffset } = this.words;
+    this.#longs = new BigUint64Array(buffer, byteOffset, SETTINGS_BYTES / 8);
     this.set(SETTINGS.version, LAYOUT_VERSION);
     const digest = Buffer.from(layoutCharacters());
     this.set(SETTINGS.digest, digest.readUInt32LE(0));
