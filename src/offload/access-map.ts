@@ -5,8 +5,7 @@
 import type { Bpf } from '../ebpf/bpf.ts';
 import { BpfMap } from '../ebpf/map.ts';
 import type { ListKind } from '../model/access-list.ts';
-import { isV4 } from '../wire/address.ts';
-import type { Prefix } from '../wire/prefix.ts';
+import { isIpv4Prefix, type Prefix } from '../wire/prefix.ts';
 
 /* Key: length of the prefix in bits (4 bytes), list (4), address in packet order; IPv4 as ::ffff:a.b.c.d. */
 export const ACCESS_KEY_BYTES = 24;
@@ -17,7 +16,6 @@ const LIST_BITS = 32;
 export const ACCESS_BITS = 160;
 /** Nothing is read of the value. */
 const ACCESS_VALUE_BYTES = 4;
-const MAPPED_PREFIX_BITS = 96;
 
 /** Entries of all lists. Memory is taken for those that are in use, about 100 bytes each. */
 const MAX_ENTRIES = 1 << 20;
@@ -39,12 +37,11 @@ export const accessMap = (bpf: Bpf): BpfMap =>
 export const ACCESS_VALUE = new Uint8Array(ACCESS_VALUE_BYTES);
 
 /** Returns the key of an entry. `service`: the number of the service's record; 0: all services. */
-export function accessKey(list: ListKind, service: number, { address, bits }: Prefix): Uint8Array {
+export function accessKey(list: ListKind, service: number, prefix: Prefix): Uint8Array {
   const key = new DataView(new ArrayBuffer(ACCESS_KEY_BYTES));
-  key.setUint32(0, LIST_BITS + bits, true);
-  const isIpv4 = isV4(address) && bits >= MAPPED_PREFIX_BITS;
-  const flags = (list === 'allow' ? ACCESS_ALLOW : 0) | (isIpv4 ? 0 : ACCESS_IPV6);
+  key.setUint32(0, LIST_BITS + prefix.bits, true);
+  const flags = (list === 'allow' ? ACCESS_ALLOW : 0) | (isIpv4Prefix(prefix) ? 0 : ACCESS_IPV6);
   key.setUint32(ACCESS_LIST, service | flags, true);
-  for (const [i, word] of address.entries()) key.setUint32(ACCESS_ADDRESS + 4 * i, word);
+  for (const [i, word] of prefix.address.entries()) key.setUint32(ACCESS_ADDRESS + 4 * i, word);
   return new Uint8Array(key.buffer);
 }

@@ -10,8 +10,6 @@ import type { Address } from '../wire/address.ts';
 /* Key: length of the prefix in bits (4 bytes), address in packet order; IPv4 as ::ffff:a.b.c.d. */
 export const CLIENT_KEY_BYTES = 20;
 export const CLIENT_ADDRESS = 4;
-/** Bits of an address, and of them those before an IPv4 address. */
-export const ADDRESS_BITS = 128;
 /* Value: index of the interface (4 bytes), number of the next hop's record (4 bytes; 0: not known). */
 const CLIENT_VALUE_BYTES = 8;
 export const CLIENT_INTERFACE = 0;

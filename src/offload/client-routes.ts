@@ -3,7 +3,8 @@ import type { BpfMap } from '../ebpf/map.ts';
 import { SystemCallError } from '../sys/system-call-error.ts';
 import { type Address, formatAddress } from '../wire/address.ts';
 import { AddressMap } from '../wire/address-map.ts';
-import { ADDRESS_BITS, clientKey, clientValue, MAX_CLIENTS } from './client-map.ts';
+import { ADDRESS_BITS } from '../wire/prefix.ts';
+import { clientKey, clientValue, MAX_CLIENTS } from './client-map.ts';
 
 /** A route of clients. */
 export interface ClientRoute {

@@ -1,9 +1,9 @@
 /** Makes routes of clients out of the host's routes: by them programs find the next hops of new connections' clients. */
 import type { Routes } from '../host/routes.ts';
-import { ADDRESS_BITS } from '../offload/client-map.ts';
 import type { ClientRoute } from '../offload/client-routes.ts';
 import type { NextHops } from '../offload/next-hops.ts';
 import { type Address, isV4, sameAddress } from '../wire/address.ts';
+import { ADDRESS_BITS } from '../wire/prefix.ts';
 import type { NextHopFinder } from './next-hop-finder.ts';
 
 /** Maximum number of routes by which programs find the next hops of clients. */

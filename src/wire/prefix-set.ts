@@ -1,10 +1,8 @@
 /** A set of prefixes, which finds those that an address is in. It makes no objects: hundreds of thousands cost no collections. */
 import { type Address, isV4, maskAddress } from './address.ts';
 import { mix } from './hash.ts';
-import { ADDRESS_BITS, maskOf, type Prefix } from './prefix.ts';
+import { ADDRESS_BITS, BITS_BEFORE_IPV4, isIpv4Prefix, maskOf, type Prefix } from './prefix.ts';
 
-/** Bits that IPv4 prefixes have at least. */
-const IPV4_BITS = 96;
 /* A slot: four words of the address, and one of the bits and of what the slot is. */
 const SLOT_WORDS = 5;
 const STATE = 4;
@@ -59,7 +57,7 @@ export class PrefixSet {
    * count.
    */
   match(address: Address, except?: PrefixSet): number {
-    const least = isV4(address) ? IPV4_BITS : 0;
+    const least = isV4(address) ? BITS_BEFORE_IPV4 : 0;
     for (const bits of this.#lengths) {
       if (bits < least) return NOT_FOUND;
       const masked = maskAddress(address, maskOf(bits), this.#masked);
@@ -79,8 +77,9 @@ export class PrefixSet {
   }
 
   /** Returns the longest prefix that all addresses of `prefix` are in. */
-  covering({ address, bits: most }: Prefix): Prefix | undefined {
-    const least = isV4(address) && most >= IPV4_BITS ? IPV4_BITS : 0;
+  covering(prefix: Prefix): Prefix | undefined {
+    const { address, bits: most } = prefix;
+    const least = isIpv4Prefix(prefix) ? BITS_BEFORE_IPV4 : 0;
     for (const bits of this.#lengths) {
       if (bits > most) continue;
       if (bits < least) return undefined;

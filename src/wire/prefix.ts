@@ -11,7 +11,8 @@ import {
 
 /** Bits of an address in memory, where those of IPv4 follow 96 fixed ones. */
 export const ADDRESS_BITS = 128;
-const BITS_BEFORE_IPV4 = 96;
+/** Bits that IPv4 prefixes have at least. */
+export const BITS_BEFORE_IPV4 = 96;
 
 /** An address whose other bits are 0, and the number of leading bits, of 128: those of an IPv4 prefix and 96. */
 export interface Prefix {
@@ -20,6 +21,9 @@ export interface Prefix {
 }
 
 const MASKS = Array.from({ length: ADDRESS_BITS + 1 }, (_, bits) => prefixMask(6, bits));
+
+/** Reports whether all addresses of a prefix are of IPv4: 0.0.0.0/0 differs from ::/0 by its address. */
+export const isIpv4Prefix = ({ address, bits }: Prefix): boolean => isV4(address) && bits >= BITS_BEFORE_IPV4;
 
 /** Returns the mask of so many leading bits, of 128. */
 export const maskOf = (bits: number): Address => MASKS[bits]!;
@@ -43,8 +47,8 @@ export function parsePrefix(text: string): Prefix | string {
 }
 
 /** Returns `address/bits`, or the address alone if all of its bits count. */
-export function formatPrefix({ address, bits }: Prefix): string {
+export function formatPrefix(prefix: Prefix): string {
+  const { address, bits } = prefix;
   if (bits === ADDRESS_BITS) return formatAddress(address);
-  // 0.0.0.0/0 differs from ::/0 by its address.
-  return `${formatAddress(address)}/${isV4(address) && bits >= BITS_BEFORE_IPV4 ? bits - BITS_BEFORE_IPV4 : bits}`;
+  return `${formatAddress(address)}/${isIpv4Prefix(prefix) ? bits - BITS_BEFORE_IPV4 : bits}`;
 }
