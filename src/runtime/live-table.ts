@@ -15,7 +15,8 @@ import type { RegionName } from '../table/memory.ts';
 import { MIN_TICK_MS, type SharedClock, Ticks } from '../table/ticks.ts';
 import { UnfitMemory } from '../table/unfit-memory.ts';
 import { adoptTable } from './adopted-table.ts';
-import { adoptionOf, KeptTable, writeNewHeader } from './kept-table.ts';
+import { reportAdopted, reportReplaced } from './adoption-report.ts';
+import { KeptTable, writeNewHeader } from './kept-table.ts';
 import type { Log } from './log.ts';
 import { removeOrphanedPaths } from './orphaned-path.ts';
 import { unpredictable } from './random.ts';
@@ -43,11 +44,7 @@ export interface LiveTableOptions {
 export async function openLiveTable(options: LiveTableOptions): Promise<KeptTable | undefined> {
   const { log, pins, root = MEMORY_FOLDER } = options;
   for (const folder of await removeOrphanedPaths([...new Set([pins, ...PINS_FOLDERS])]))
-    log('warning', 'path-replaced', {
-      folder,
-      reason: 'this director forwards packets without programs',
-      effect: 'connections are lost',
-    });
+    reportReplaced('path', folder, 'this director forwards packets without programs', log);
   let files: MemoryFiles | undefined;
   try {
     files = lockedFiles(await loadSystem(), root);
@@ -92,29 +89,12 @@ async function adopted(
     const memory = new KeptMemory(files, ABSENT);
     memory.open();
     const left = await adoptTable(memory, hostClock(clock()), 0);
-    const { found, table, ticks } = left;
-    const adoption = adoptionOf(left);
-    log('info', 'table-adopted', {
-      connections: found.rows,
-      silent: adoption.silent,
-      freed: found.freed,
-      corrected: found.repaired,
-      ms: clock() - began,
-    });
-    if (table.capacity !== connections)
-      log('warning', 'table-size-kept', {
-        connections: table.capacity,
-        wanted: connections,
-        reason: 'the table of the former director is in use (lvs-director stop, and start again)',
-      });
+    const { table, ticks } = left;
+    const adoption = reportAdopted('table', left, { connections, ms: clock() - began }, log);
     return new KeptTable({ memory, ticks, table }, files, adoption);
   } catch (error) {
     if (!(error instanceof UnfitMemory || error instanceof SystemCallError)) throw error;
-    log('warning', 'table-replaced', {
-      folder: files.folder,
-      reason: error.message,
-      effect: 'connections are lost',
-    });
+    reportReplaced('table', files.folder, error.message, log);
     files.discard();
     return undefined;
   }
@@ -146,9 +126,5 @@ export async function removeOrphanedTable(root = MEMORY_FOLDER): Promise<string 
 export async function removeUnusedTable(log: Log): Promise<void> {
   const folder = await removeOrphanedTable();
   if (folder === undefined) return;
-  log('warning', 'table-replaced', {
-    folder,
-    reason: 'this director has a kernel path',
-    effect: 'connections are lost',
-  });
+  reportReplaced('table', folder, 'this director has a kernel path', log);
 }

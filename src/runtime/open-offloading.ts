@@ -32,7 +32,8 @@ import { MAX_RECORDS } from '../table/record-layout.ts';
 import { type SharedClock, Ticks } from '../table/ticks.ts';
 import { UnfitMemory } from '../table/unfit-memory.ts';
 import { adoptKernelTable, openLeft } from './adopted-table.ts';
-import { type Adoption, adoptionOf, KeptTable, writeNewHeader } from './kept-table.ts';
+import { reportAdopted, reportReplaced } from './adoption-report.ts';
+import { type Adoption, KeptTable, writeNewHeader } from './kept-table.ts';
 import { KernelMarks } from './kernel-marks.ts';
 import type { Log } from './log.ts';
 import { type KernelTable, Offloading, type OffloadingOptions, TAP_NAME } from './offloading.ts';
@@ -117,11 +118,7 @@ function removeOtherPaths(bpf: Bpf, own: Pins | undefined, log: Log): void {
     const others = existingPins(bpf, root);
     if (!others || others.folder === own?.folder) continue;
     others.removeAll();
-    log('warning', 'path-replaced', {
-      folder: others.folder,
-      reason: 'this director keeps its path in another folder',
-      effect: 'connections are lost',
-    });
+    reportReplaced('path', others.folder, 'this director keeps its path in another folder', log);
   }
 }
 
@@ -196,21 +193,8 @@ async function adopt(
   try {
     const processors = cpus().length;
     const adopted = await adoptKernelTable(openLeft(bpf, pins), measured, processors);
-    const { found, table, header } = adopted;
-    const adoption = adoptionOf(adopted);
-    log('info', 'path-adopted', {
-      connections: found.rows,
-      silent: adoption.silent,
-      freed: found.freed,
-      corrected: found.repaired,
-      ms: clock() - began,
-    });
-    if (table.capacity !== connections)
-      log('warning', 'table-size-kept', {
-        connections: table.capacity,
-        wanted: connections,
-        reason: 'the table of the former director is in use (lvs-director stop, and start again)',
-      });
+    const { header } = adopted;
+    const adoption = reportAdopted('path', adopted, { connections, ms: clock() - began }, log);
     if (header.isFormer)
       log('info', 'layout-completed', {
         found: FORMER_LAYOUT.version,
@@ -220,11 +204,7 @@ async function adopt(
     return opened(bpf, adopted, { processors, counted, clock: adopted.clock }, adoption);
   } catch (error) {
     if (!(error instanceof UnfitMemory || error instanceof SystemCallError)) throw error;
-    log('warning', 'path-replaced', {
-      folder: pins.folder,
-      reason: error.message,
-      effect: 'connections are lost',
-    });
+    reportReplaced('path', pins.folder, error.message, log);
     pins.clear();
     return undefined;
   }
