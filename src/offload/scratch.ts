@@ -10,22 +10,27 @@ import type { Bpf } from '../ebpf/bpf.ts';
 import { MAP_LOOKUP, TAIL_CALL } from '../ebpf/helper.ts';
 import {
   add,
+  and,
   call,
   FP,
   type Fragment,
   jeq,
   type Label,
+  load,
   loadMap,
+  loadMapValue,
+  lsh,
   mov,
   R0,
   R1,
   R2,
   R3,
+  type Register,
   storeImm,
   W,
 } from '../ebpf/instruction.ts';
 import { BpfMap } from '../ebpf/map.ts';
-import { SCHEDULER } from '../table/record-layout.ts';
+import { MAX_RECORDS, SCHEDULER, SERVICE_BYTES } from '../table/record-layout.ts';
 import { CONTEXT } from './hooks.ts';
 
 export const SCRATCH_BYTES = 128;
@@ -118,6 +123,19 @@ export const loadScratch = ({ scratch }: Pick<Calls, 'scratch'>, none: Label): F
   add.imm(R2, KEY),
   call(MAP_LOOKUP),
   jeq.imm(R0, 0, none),
+];
+
+/** Sets `into` to the address of the record of the service that the entry at `entry` names. Clobbers r1. */
+export const loadService = (
+  { services }: { readonly services: number },
+  into: Register,
+  entry: Register,
+): Fragment => [
+  load(W, R1, entry, SCRATCH.service),
+  and.imm(R1, MAX_RECORDS - 1),
+  lsh.imm(R1, Math.log2(SERVICE_BYTES)),
+  loadMapValue(into, services),
+  add.reg(into, R1),
 ];
 
 /** Calls the program whose index is in r3. Falls through if it is not loaded. Expects CONTEXT. Clobbers r0 to r5. */

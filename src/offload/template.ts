@@ -44,14 +44,7 @@ import {
 import { FTP_PORT } from '../model/service.ts';
 import { CONTROL, KIND, KIND_SHIFT, ROW, ROW_SHIFT, TRACK } from '../table/layout.ts';
 import { MAPPED_WORD } from '../table/packet-order.ts';
-import {
-  DESTINATION,
-  DESTINATION_FLAGS,
-  MAX_RECORDS,
-  SERVICE,
-  SERVICE_BYTES,
-  SERVICE_FLAGS,
-} from '../table/record-layout.ts';
+import { DESTINATION, DESTINATION_FLAGS, SERVICE, SERVICE_FLAGS } from '../table/record-layout.ts';
 import { sysctlOffset } from '../table/settings-record.ts';
 import { UDP } from '../wire/udp.ts';
 import type { AdmissionParts } from './admit.ts';
@@ -61,7 +54,7 @@ import { RECORD_SHIFT, select, visit } from './find.ts';
 import { asLoaded } from './header-fields.ts';
 import { home, sum } from './home.ts';
 import { CONTEXT, ROW_AT, redirectTo } from './hooks.ts';
-import { callAdmit, callProgram, FORWARD_ONCE, loadScratch, SCRATCH } from './scratch.ts';
+import { callAdmit, callProgram, FORWARD_ONCE, loadScratch, loadService, SCRATCH } from './scratch.ts';
 import * as stack from './stack.ts';
 import { unlessNear } from './stranger.ts';
 import { now } from './track.ts';
@@ -81,7 +74,7 @@ export function templateCode({ hook, arrays, upcall }: AdmissionParts): Uint8Arr
     // The director replaces a connection that is over.
     load(W, R1, ENTRY_AT, SCRATCH.track),
     jne.imm(R1, 0, 'up'),
-    loadService(arrays),
+    loadService(arrays, SERVICE_AT, ENTRY_AT),
     load(B, R1, SERVICE_AT, SERVICE.engine),
     jne.imm(R1, 0, 'up'),
     key('up'),
@@ -90,7 +83,7 @@ export function templateCode({ hook, arrays, upcall }: AdmissionParts): Uint8Arr
     unlessNear(arrays, 'up'),
     find(arrays, 'up'),
     use(arrays, 'up'),
-    loadService(arrays),
+    loadService(arrays, SERVICE_AT, ENTRY_AT),
     load(W, R1, SERVICE_AT, SERVICE.flags),
     and.imm(R1, SERVICE_FLAGS.ONE_PACKET),
     jeq.imm(R1, 0, 'admit'),
@@ -105,15 +98,6 @@ export function templateCode({ hook, arrays, upcall }: AdmissionParts): Uint8Arr
     exit(),
   ]);
 }
-
-/** Sets SERVICE_AT. Clobbers r1. */
-const loadService = ({ services }: Arrays): Fragment => [
-  load(W, R1, ENTRY_AT, SCRATCH.service),
-  and.imm(R1, MAX_RECORDS - 1),
-  lsh.imm(R1, Math.log2(SERVICE_BYTES)),
-  loadMapValue(SERVICE_AT, services),
-  add.reg(SERVICE_AT, R1),
-];
 
 /**
  * Stores the virtual endpoint of the template, and what its row has in `client` but WIDE; and the bits that a connection of it

@@ -1,7 +1,6 @@
 /** Emits the program of a scheduler: selects the destination of a new connection, and calls `admit` (scratch.ts). */
 import { assemble } from '../../ebpf/assemble.ts';
 import {
-  add,
   and,
   at,
   B,
@@ -11,8 +10,6 @@ import {
   jne,
   jump,
   load,
-  loadMapValue,
-  lsh,
   mov,
   R0,
   R1,
@@ -20,17 +17,19 @@ import {
   store,
   W,
 } from '../../ebpf/instruction.ts';
-import {
-  MAX_RECORDS,
-  type SCHEDULER,
-  SERVICE,
-  SERVICE_BYTES,
-  SERVICE_FLAGS,
-} from '../../table/record-layout.ts';
+import { type SCHEDULER, SERVICE, SERVICE_FLAGS } from '../../table/record-layout.ts';
 import { UDP } from '../../wire/udp.ts';
 import type { Arrays } from '../arrays.ts';
 import { CONTEXT, type Hook, redirectTo } from '../hooks.ts';
-import { type Calls, callAdmit, callProgram, FORWARD_ONCE, loadScratch, SCRATCH } from '../scratch.ts';
+import {
+  type Calls,
+  callAdmit,
+  callProgram,
+  FORWARD_ONCE,
+  loadScratch,
+  loadService,
+  SCRATCH,
+} from '../scratch.ts';
 import type { Upcall } from '../upcall.ts';
 import { dh, sh } from './hashed.ts';
 import { fo, ovf } from './heaviest.ts';
@@ -75,11 +74,7 @@ export function scheduleCode(
     mov.reg(CONTEXT, R1),
     loadScratch(arrays, 'up'),
     mov.reg(ENTRY_AT, R0),
-    load(W, R1, ENTRY_AT, SCRATCH.service),
-    and.imm(R1, MAX_RECORDS - 1),
-    lsh.imm(R1, Math.log2(SERVICE_BYTES)),
-    loadMapValue(SERVICE_AT, arrays.services),
-    add.reg(SERVICE_AT, R1),
+    loadService(arrays, SERVICE_AT, ENTRY_AT),
     readList(SERVICE.list),
     select('up'),
     loadWalk(R1, PICKED),
