@@ -6,7 +6,12 @@ const counts = process.argv
   .slice(2)
   .filter((file) => existsSync(file))
   .map((file) => JSON.parse(readFileSync(file, 'utf8')) as TestCount);
+const passed = counts.reduce((total, count) => total + count.passed, 0);
+const failed = counts.flatMap((count) => count.failed);
 const skipped = counts.flatMap((count) => count.skipped);
-for (const { name, why } of skipped) console.log(`skipped: ${name}${why === '' ? '' : ` [${why}]`}`);
-const sum = (of: 'passed' | 'failed') => counts.reduce((total, count) => total + count[of], 0);
-console.log(`${sum('passed')} passed, ${sum('failed')} failed, ${skipped.length} skipped`);
+const print = (state: string, tests: TestCount['failed']) => {
+  for (const { name, why } of tests) console.log(`${state}: ${name}${why === '' ? '' : ` [${why}]`}`);
+};
+print('skipped', skipped);
+print('failed', failed);
+console.log(`${passed} passed, ${failed.length} failed, ${skipped.length} skipped`);

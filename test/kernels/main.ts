@@ -5,6 +5,7 @@
  * check failed. Checks that a slow machine does not reach in time count as skipped. With LVS_TEST_COUNT the counts are written to that file as well (scripts/count-tests.ts adds them up).
  */
 import { writeFileSync } from 'node:fs';
+import type { TestCount } from '../../scripts/test-count-reporter.ts';
 import { PROJECT } from '../support/project.ts';
 import { PLAN, RESULT, type Result } from './check.ts';
 import { debianKernel, Unavailable } from './debian-kernel.ts';
@@ -75,11 +76,13 @@ const all = [...columns].flatMap(([series, results]) =>
 const those = (state: Result['state']) => all.filter((result) => result.state === state);
 const file = process.env['LVS_TEST_COUNT'];
 if (file !== undefined) {
-  const skipped = those('skipped').map(({ name, detail }) => ({ name, why: detail }));
-  writeFileSync(
-    file,
-    JSON.stringify({ passed: those('passed').length, failed: those('failed').length, skipped }),
-  );
+  const reasons = (state: Result['state']) => those(state).map(({ name, detail }) => ({ name, why: detail }));
+  const count: TestCount = {
+    passed: those('passed').length,
+    failed: reasons('failed'),
+    skipped: reasons('skipped'),
+  };
+  writeFileSync(file, JSON.stringify(count));
 }
 print(
   `${those('passed').length} passed, ${those('failed').length} failed, ${those('skipped').length} skipped`,
