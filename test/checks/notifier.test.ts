@@ -22,7 +22,7 @@ function notifying(options: Partial<NotifierOptions> = {}) {
     vi.waitFor(() => {
       const { succeeded, failed, timedOut } = notifier.counts;
       expect(succeeded + failed + timedOut).toBe(programs);
-    }, 20_000);
+    }, 60_000);
   return { notifier, failures, settled };
 }
 
@@ -71,7 +71,7 @@ describe('a program of an event', () => {
     notifier.run({ 'service-down': sh(script, file('left'), file('go')) }, down());
     await settled(1);
     notifier.run({ 'service-down': ['touch', file('go')] }, down());
-    await vi.waitFor(() => expect(text('left')).toBe('done\n'), 10_000);
+    await vi.waitFor(() => expect(text('left')).toBe('done\n'), 60_000);
   });
 
   test.each([

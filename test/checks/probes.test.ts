@@ -17,6 +17,8 @@ import { PROJECT } from '../support/project.ts';
 
 /** Time that counts as a missed timeout, ms: no test takes nearly as long otherwise. */
 const SHORT = 60;
+/** ms after which a probe that gets an answer is given up. */
+const PATIENCE = 60_000;
 const ports: Record<string, number> = {};
 const closers: (() => void)[] = [];
 const hosts: string[] = [];
@@ -68,7 +70,7 @@ async function look(type: Check['type'], port: number, partial: Partial<Check> =
     ...partial,
   };
   const target = { address: '127.0.0.1', port, virtual: '192.0.2.1', check };
-  return probes[type](target, AbortSignal.timeout(partial.timeout === undefined ? 5000 : SHORT));
+  return probes[type](target, AbortSignal.timeout(partial.timeout === undefined ? PATIENCE : SHORT));
 }
 
 const listenTcp = async (name: string, answer: string | undefined) => {
@@ -324,7 +326,7 @@ test('a UDP destination that cannot be sent to is reported', async () => {
   };
   // Broadcast: the kernel refuses it without SO_BROADCAST.
   const target = { address: '255.255.255.255', port: 9, virtual: '192.0.2.1', check };
-  expect(await probes.udp(target, AbortSignal.timeout(5000))).toEqual({
+  expect(await probes.udp(target, AbortSignal.timeout(PATIENCE))).toEqual({
     healthy: false,
     message: 'permission denied',
   });
@@ -353,7 +355,7 @@ test('an HTTPS check requests the name of its host, its sni, or none for an addr
 test('an SMTP check introduces itself, and quits', async () => {
   helos.length = 0;
   await look('smtp', ports['mail']!, { helo: 'director.example' });
-  await vi.waitFor(() => expect(helos).toEqual(['EHLO director.example', 'QUIT']));
+  await vi.waitFor(() => expect(helos).toEqual(['EHLO director.example', 'QUIT']), PATIENCE);
 });
 
 test('an address that does not answer echoes is reported', async () => {
@@ -368,7 +370,7 @@ test('an address that does not answer echoes is reported', async () => {
   } as const;
   // 240.0.0.0/4 is reserved: the kernel has no route.
   const target = { address: '240.0.0.1', port: 0, virtual: '192.0.2.1', check };
-  const found = await probes.ping(target, AbortSignal.timeout(5000));
+  const found = await probes.ping(target, AbortSignal.timeout(PATIENCE));
   expect(found.healthy).toBe(false);
   expect(found.message).toMatch(/no echo reply|unreachable|status 2/);
 });
@@ -392,7 +394,7 @@ test('a certificate is valid for the names that it contains, and by an authority
   const script = `import { probes } from ${JSON.stringify(join(PROJECT, 'dist/src/checks/probes.js'))};
 for (const check of ${JSON.stringify(checks)}) {
   const target = { address: '127.0.0.1', port: ${ports['https']}, virtual: '192.0.2.1', check };
-  console.log((await probes.https(target, AbortSignal.timeout(5000))).message);
+  console.log((await probes.https(target, AbortSignal.timeout(${PATIENCE}))).message);
 }`;
   const child = await promisify(execFile)(process.execPath, ['--input-type=module', '-e', script], {
     env: { NODE_EXTRA_CA_CERTS: join(TLS, 'certificate.pem') },
@@ -410,7 +412,7 @@ const pidIn = (file: string) =>
     const text = readFileSync(file, 'utf8');
     expect(text).toMatch(/\n$/);
     return Number(text);
-  }, 10_000);
+  }, PATIENCE);
 
 /** Waits until a process has exited, or is a zombie that its new parent has not reaped yet. */
 const ended = (pid: number) =>
@@ -420,7 +422,7 @@ const ended = (pid: number) =>
       state = /\) (\w)/.exec(readFileSync(`/proc/${pid}/stat`, 'latin1'))?.[1];
     } catch {}
     expect(['Z', 'gone']).toContain(state);
-  }, 10_000);
+  }, PATIENCE);
 
 /** A check of that command, and the file that is its first argument. */
 function commandCheck(script: string) {

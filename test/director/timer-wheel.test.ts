@@ -198,7 +198,7 @@ test('rows fire in the order of a sorted list, whatever the callback does to oth
     ),
     { numRuns: 200 },
   );
-}, 30_000);
+});
 
 describe('connections', () => {
   const vip = addressFromV4(0xc0000250);

@@ -30,7 +30,6 @@ function standIn(name: string, script: string): void {
 
 /** Ignores the signals that can be ignored. */
 const HANGING = "trap '' TERM INT HUP; exec sleep 1000";
-const TEST_TIMEOUT_MS = 60_000;
 
 /** All at once: each waits for its timeout. */
 const CASES: Readonly<Record<string, () => Promise<void>>> = {
@@ -61,7 +60,7 @@ describe('of programs that hang', () => {
     const settled = await Promise.allSettled(Object.values(CASES).map((each) => each()));
     results = new Map(Object.keys(CASES).map((name, i) => [name, settled[i]!]));
     restorePath();
-  }, TEST_TIMEOUT_MS);
+  });
 
   test.each(Object.keys(CASES))('%s', (name) => {
     const result = results.get(name)!;

@@ -241,5 +241,5 @@ describe.each(['xdp', 'tc'] as const)('%s', (hook) => {
     );
     expect(forwarded).toBeGreaterThan(300);
     expect(admitted).toBeGreaterThan(30);
-  }, 120_000);
+  });
 });

@@ -326,15 +326,15 @@ test('this kernel can load programs', ({ skip }) => skip(noKernel !== undefined,
 describe.skipIf(noKernel !== undefined)('two processors and the director', () => {
   test('make, replace and end connections without losing one', async () => {
     expect(await race((code) => code, FEW)).toEqual([]);
-  }, 120_000);
+  });
 
   test('make connections in rows of others whose time is up without losing one', async () => {
     expect(await race((code) => code, MANY)).toEqual([]);
-  }, 120_000);
+  });
 
   test('make connections of a template that ends and is made again without losing one', async () => {
     expect(await race((code) => code, ONE_TEMPLATE)).toEqual([]);
-  }, 120_000);
+  });
 
   test('would count some twice if a replacement did not look whether the row has changed', async () => {
     let faults = '';

@@ -28,7 +28,8 @@ test('a director that connects gets the current words', async () => {
     maxStep: 20,
     slowStart: 0,
   };
-  const ask = () => agentProbe({ address: '127.0.0.1', port, virtual: '', check }, AbortSignal.timeout(5000));
+  const ask = () =>
+    agentProbe({ address: '127.0.0.1', port, virtual: '', check }, AbortSignal.timeout(60_000));
   expect((await ask()).agent).toEqual({ health: 'up', admin: 'ready', percent: 80 });
   expect((await ask()).agent).toEqual({ health: 'up', admin: 'ready', percent: 79 });
   server.close();

@@ -192,7 +192,7 @@ describe('files that this program did not leave so are replaced, with the reason
       ),
       { numRuns: 20 },
     );
-  }, 120_000);
+  });
 });
 
 describe('without files the director uses ordinary memory and logs the reason', () => {

@@ -4,7 +4,7 @@ import { runProgram } from '../../src/checks/run-program.ts';
 const [, , ...command] = process.argv;
 const { stdout, error } = await runProgram(command as [string, ...string[]], {
   env: process.env,
-  signal: AbortSignal.timeout(30_000),
+  signal: AbortSignal.timeout(60_000),
 });
 process.stdout.write(stdout);
 // Programs that the director itself needs, such as nft, still have them.

@@ -68,7 +68,7 @@ test.skipIf(unavailable !== undefined)('waiting does not block the event loop', 
   view.setInt16(4, POLLIN, true);
   // Nothing comes before the event loop has turned.
   setImmediate(() => system.write(pipe, address, 1));
-  expect(await system.poll(address, 1, 10_000)).toBe(1);
+  expect(await system.poll(address, 1, 60_000)).toBe(1);
   expect(view.getInt16(6, true)).toBe(POLLIN);
   expect(await system.poll(address, 0, 0)).toBe(0);
   system.close(pipe);
