@@ -1,4 +1,5 @@
 /** The probe of http and https: requests a page over HTTP/1.1, and judges its status and its body. */
+import { createHash } from 'node:crypto';
 import { type IncomingMessage, request as requestHttp } from 'node:http';
 import { request as requestHttps } from 'node:https';
 import { isIP, isIPv6 } from 'node:net';
@@ -10,6 +11,8 @@ import { expandVariables } from './target-variables.ts';
 
 /** Maximum length of the body that is searched for the expected text, characters; the rest is not read. */
 const MAX_BODY_CHARACTERS = 256 * 1024;
+/** Maximum length of a body whose digest is computed, bytes: it is read completely. */
+const MAX_DIGESTED_BYTES = 16 * 1024 * 1024;
 /** Healthy statuses if the check names none. */
 const DEFAULT_STATUS = [[200, 399]] as const;
 /** Switching Protocols, RFC 9110 section 15.2.2. */
@@ -59,7 +62,7 @@ function ask(
       resolve(result);
     };
     const failed = (error: unknown) => settle(failureOf(error, signal, check.timeout));
-    const { expect, match, redirects = 0, verify = true } = check;
+    const { redirects = 0, verify = true } = check;
     let isAnswered = false;
     const options = { host: address, port, path, headers: { host }, agent: false, signal } as const;
     const receive = (answer: IncomingMessage) => {
@@ -73,7 +76,7 @@ function ask(
         return;
       }
       const judged =
-        isHealthy(code, check) && (expect !== undefined || match !== undefined)
+        isHealthy(code, check) && needsBody(check)
           ? judgeBody(answer, check)
           : Promise.resolve(judgeStatus(code, check));
       judged.then(settle, failed).finally(() => asked.destroy());
@@ -88,7 +91,7 @@ function ask(
     // After status 101 the connection is no longer HTTP: neither the response nor an error event follows.
     asked.on('upgrade', (_answer, socket) => {
       socket.destroy();
-      const isJudged = check.status !== undefined && expect === undefined && match === undefined;
+      const isJudged = check.status !== undefined && !needsBody(check);
       settle({ ...judgeStatus(SWITCHED, check), ...(!isJudged && { healthy: false }) });
     });
     asked.on('error', (error) => {
@@ -123,6 +126,9 @@ function serverNameOf(host: string): string {
 
 const hostOf = (address: string): string => (isIPv6(address) ? `[${address}]` : address);
 
+const needsBody = ({ expect, match, digest }: Check): boolean =>
+  expect !== undefined || match !== undefined || digest !== undefined;
+
 const isHealthy = (code: number, { status = DEFAULT_STATUS }: Check): boolean =>
   status.some(([first, last]) => code >= first && code <= last);
 
@@ -134,15 +140,29 @@ function judgeStatus(code: number, check: Check): Observation {
   return { healthy, message: `status ${code}${healthy || wanted === undefined ? '' : `, not ${wanted}`}` };
 }
 
-/** Reads at most MAX_BODY_CHARACTERS of the body, and no more than the expected text needs. */
-async function judgeBody(answer: IncomingMessage, { expect = '', match }: Check): Promise<Observation> {
+/** Reads at most MAX_BODY_CHARACTERS of the body, and no more than the expected text needs; for a digest, the whole body. */
+async function judgeBody(answer: IncomingMessage, check: Check): Promise<Observation> {
+  const { expect = '', match, digest } = check;
   const code = answer.statusCode!;
   let body = '';
-  answer.setEncoding('utf8');
-  for await (const text of answer) {
-    body += text as string;
-    if (body.length > MAX_BODY_CHARACTERS || (match === undefined && body.includes(expect))) break;
+  let bytes = 0;
+  const hash = createHash('md5');
+  const decoder = new TextDecoder();
+  for await (const chunk of answer as AsyncIterable<Buffer>) {
+    bytes += chunk.length;
+    if (digest !== undefined) hash.update(chunk);
+    if (body.length <= MAX_BODY_CHARACTERS) body += decoder.decode(chunk, { stream: true });
+    const isFound = body.length > MAX_BODY_CHARACTERS || (match === undefined && body.includes(expect));
+    if (digest === undefined ? isFound : bytes > MAX_DIGESTED_BYTES) break;
   }
+  if (digest !== undefined && bytes > MAX_DIGESTED_BYTES)
+    return {
+      healthy: false,
+      message: `status ${code}, but the body has more than ${MAX_DIGESTED_BYTES} bytes`,
+    };
+  const found = hash.digest('hex');
+  if (digest !== undefined && found !== digest)
+    return { healthy: false, message: `status ${code}, but the MD5 of the body is ${found}, not ${digest}` };
   if (!body.includes(expect))
     return { healthy: false, message: `status ${code}, but the body does not contain '${expect}'` };
   if (match !== undefined && !(await matchesBody(match, body.slice(0, MAX_BODY_CHARACTERS))))

@@ -253,7 +253,7 @@ export class Members {
       const weight = options.weight ?? 1;
       const health = this.#options.healthOf(service, destination);
       const isUsable = !this.#options.isDrained(destination) && (!health || health.weight(weight, now) > 0);
-      if (!isSorry && isUsable) sum += weight;
+      if (!isSorry && isUsable) sum += health ? health.fullWeight(weight) : weight;
     }
     return sum;
   }

@@ -16,11 +16,11 @@ import type { Observation, Probe, Target } from './probe.ts';
 /** ms until a check that could not run is tried again. */
 const RETRY_MS = 1000;
 
-/** A destination and its check. */
+/** A destination and its checks, at least one. */
 export interface Watched {
   readonly service: ServiceAddress;
   readonly destination: DestinationAddress;
-  readonly check: Check;
+  readonly checks: readonly Check[];
 }
 
 /** A change of a destination's health or weight. */
@@ -61,8 +61,14 @@ export interface ResumedOptions {
 
 interface Entry {
   readonly watched: Watched;
-  readonly target: Target;
   readonly health: Health;
+  /** Its checks, in their order. */
+  readonly schedules: readonly Schedule[];
+}
+
+/** When one check of a destination runs. */
+interface Schedule {
+  readonly target: Target;
   /** Time of the next check, ms. */
   due: number;
   /** Aborts the check that runs now. */
@@ -106,7 +112,7 @@ export class Watch implements Disposable {
       if (slice.spent) await slice.next();
       const key = keyOf(watched.service, watched.destination);
       const known = before.get(key);
-      const isSame = known && JSON.stringify(known.watched.check) === JSON.stringify(watched.check);
+      const isSame = known && JSON.stringify(known.watched.checks) === JSON.stringify(watched.checks);
       entries.set(key, isSame ? known : this.#entry(watched, known, now));
     }
     this.#entries = entries;
@@ -114,7 +120,7 @@ export class Watch implements Disposable {
     for (const [key, entry] of before) {
       if (slice.spent) await slice.next();
       if (entries.get(key) === entry) continue;
-      entry.busy?.abort();
+      endChecks(entry);
       const { service, destination } = entry.watched;
       if (!entries.has(key)) commands.push(...this.#members.released(service, destination));
     }
@@ -169,16 +175,18 @@ export class Watch implements Disposable {
   /** Starts the checks that are due. Call it every 100 ms. */
   tick(now: number): void {
     const { maxRunning = 64, mayProbe = () => true } = this.#options;
-    const due: Entry[] = [];
+    const due: { readonly entry: Entry; readonly position: number; readonly since: number }[] = [];
     const growing: Entry[] = [];
     for (const entry of this.#entries.values()) {
-      if (entry.due <= now && !entry.busy) due.push(entry);
+      for (const [position, { due: since, busy }] of entry.schedules.entries())
+        if (since <= now && !busy) due.push({ entry, position, since });
       if (entry.health.state === 'growing') growing.push(entry);
     }
-    due.sort((a, b) => a.due - b.due);
-    for (const entry of due.length > 0 && mayProbe() ? due : []) {
+    due.sort((a, b) => a.since - b.since);
+    for (const { entry, position } of due.length > 0 && mayProbe() ? due : []) {
       if (this.#running >= maxRunning) break;
-      if (this.#members.find(entry.watched.service, entry.watched.destination)) this.#check(entry, now);
+      if (this.#members.find(entry.watched.service, entry.watched.destination))
+        this.#check(entry, position, now);
     }
     for (const entry of growing) {
       if (!entry.health.tick(now)) continue;
@@ -196,9 +204,9 @@ export class Watch implements Disposable {
     const entry = this.#entries.get(keyOf(service, destination));
     const member = entry && this.#members.find(service, destination);
     if (!member) return undefined;
-    const { health, watched } = entry;
+    const { health } = entry;
     return {
-      type: watched.check.type,
+      type: health.type,
       state: health.state,
       since: Math.floor(Math.max(0, now - health.since) / 1000),
       message: health.message,
@@ -227,48 +235,52 @@ export class Watch implements Disposable {
 
   /** Aborts the checks that run. */
   [Symbol.dispose](): void {
-    for (const { busy } of this.#entries.values()) busy?.abort();
+    for (const entry of this.#entries.values()) endChecks(entry);
     this.#entries = new Map();
   }
 
   #entry(watched: Watched, known: Entry | undefined, now: number): Entry {
-    const { service, destination, check } = watched;
+    const { service, destination, checks } = watched;
     const virtual = 'address' in service ? service.address : destination.address;
-    const port = check.port ?? destination.port;
     return {
       watched,
-      target: { address: destination.address, port, virtual, check },
-      health: new Health(check, now, known?.health),
-      due: now + this.#options.random() * check.interval * 1000,
-      busy: undefined,
+      health: new Health(checks, now, known?.health),
+      schedules: checks.map((check) => ({
+        target: { address: destination.address, port: check.port ?? destination.port, virtual, check },
+        due: now + this.#options.random() * check.interval * 1000,
+        busy: undefined,
+      })),
     };
   }
 
-  #check(entry: Entry, now: number): void {
-    const { service, destination, check } = entry.watched;
+  #check(entry: Entry, position: number, now: number): void {
+    const { service, destination } = entry.watched;
+    const schedule = entry.schedules[position]!;
+    const { check } = schedule.target;
     const abort = new AbortController();
     const timer = setTimeout(() => abort.abort(), check.timeout * 1000);
-    entry.busy = abort;
-    entry.due = now + check.interval * 1000;
+    schedule.busy = abort;
+    schedule.due = now + check.interval * 1000;
     this.#running++;
-    void observationOf(this.#options.probe, entry.target, abort.signal).then((observation) => {
+    void observationOf(this.#options.probe, schedule.target, abort.signal).then((observation) => {
       clearTimeout(timer);
       this.#running--;
-      entry.busy = undefined;
+      schedule.busy = undefined;
       // The destination is no longer checked, or by another check.
       if (this.#entries.get(keyOf(service, destination)) !== entry) return;
-      if (observation.isInconclusive) entry.due = now + RETRY_MS;
-      else this.#observe(entry, observation, now);
+      if (observation.isInconclusive) schedule.due = now + RETRY_MS;
+      else this.#observe(entry, position, observation, now);
     });
   }
 
-  #observe(entry: Entry, observation: Observation, now: number): void {
+  #observe(entry: Entry, position: number, observation: Observation, now: number): void {
     const { health } = entry;
+    const schedule = entry.schedules[position]!;
     const from = health.state;
     const before = this.#weightOf(entry);
-    const hasChanged = health.observe(observation, now);
-    const { interval, retryInterval = interval } = entry.watched.check;
-    if (!observation.healthy && health.state !== 'down') entry.due = now + retryInterval * 1000;
+    const hasChanged = health.observe(observation, now, position);
+    const { interval, retryInterval = interval } = schedule.target.check;
+    if (!observation.healthy && !health.isDown(position)) schedule.due = now + retryInterval * 1000;
     this.#updateWeight(entry, now);
     if (hasChanged || (this.#weightOf(entry) !== before && health.state !== 'growing'))
       this.#report(entry, from);
@@ -287,6 +299,10 @@ export class Watch implements Disposable {
   #updateWeight({ watched: { service, destination } }: Entry, now: number): void {
     this.#members.update(service, destination, now);
   }
+}
+
+function endChecks({ schedules }: Entry): void {
+  for (const { busy } of schedules) busy?.abort();
 }
 
 /** Runs a probe. An exception, such as for a path that HTTP cannot express, is a failed check. */

@@ -10,6 +10,10 @@ const status = {
 } as const;
 
 const MAX_REDIRECTS = 10;
+/** Checks of one destination. */
+export const MAX_CHECKS = 32;
+/** `user` or `user:group`. */
+export const USER_PATTERN = '^[A-Za-z_][A-Za-z0-9_.-]{0,31}(:[A-Za-z_][A-Za-z0-9_.-]{0,31})?$';
 
 const someCheck = {
   type: 'object',
@@ -108,6 +112,23 @@ const someCheck = {
       description:
         'command: program and arguments; exit status 0 means healthy. $ADDRESS and $PORT are replaced, and set in the environment.',
     },
+    digest: {
+      type: 'string',
+      pattern: '^[0-9a-fA-F]{32}$',
+      description:
+        '32 hexadecimal digits. http, https: MD5 that the whole body must have, as genhash prints it.',
+    },
+    user: {
+      type: 'string',
+      pattern: USER_PATTERN,
+      description:
+        "A user, or user:group, by names. command: it runs as this user. Default: the director's user.",
+    },
+    dynamic: {
+      type: 'boolean',
+      description:
+        'command: whether exit status 2 to 255 means healthy, with a weight of status - 2. Default false.',
+    },
     'max-step': {
       type: 'integer',
       minimum: 1,
@@ -124,18 +145,20 @@ const someCheck = {
   required: ['type'],
 } as const;
 
+const none = {
+  type: 'string',
+  pattern: '^none$',
+  description: 'A check such as { type: tcp }, or none for servers that are not checked.',
+} as const;
+
 /** A check, or none. */
+export const oneCheck = { oneOf: [none, someCheck] } as const;
+
+/** A check, several, or none. */
 export const check = {
   description:
-    'Health check of the destinations. A server that fails is quiesced, and restored when it passes again.',
-  oneOf: [
-    {
-      type: 'string',
-      pattern: '^none$',
-      description: 'A check such as { type: tcp }, or none for servers that are not checked.',
-    },
-    someCheck,
-  ],
+    'Health check of the destinations, or a list of checks, which must all pass. A server that fails is quiesced, and restored when it passes again.',
+  oneOf: [none, someCheck, { type: 'array', items: someCheck, minItems: 1, maxItems: MAX_CHECKS }],
 } as const;
 
 /** The keys of a check, with their bounds. */

@@ -1,6 +1,6 @@
 /** The part of the schema of lvs.yaml that describes a cluster without a director. */
 import { AFFINITIES, MAC_MODES, MAX_HOSTS, MAX_RULES, MAX_WEIGHT, RULE_HOSTS } from '../model/nlb.ts';
-import { check } from './check-schema.ts';
+import { oneCheck } from './check-schema.ts';
 import { DEVICE } from './device-names.ts';
 
 const weight = {
@@ -61,7 +61,7 @@ const rule = {
     affinity,
     stickiness,
     check: {
-      ...check,
+      ...oneCheck,
       description:
         'How each host checks its own service; while it is down, the host takes no new connections of the rule.',
     },

@@ -28,8 +28,8 @@ export interface DestinationDocument {
   readonly name?: string;
   readonly destination: DestinationAddress;
   readonly options: DestinationOptions;
-  /** Missing: the destination is not checked. */
-  readonly check?: Check;
+  /** All of them must pass. Missing: the destination is not checked. */
+  readonly checks?: readonly Check[];
   /**
    * Whether it stays in the rules with weight 0 while it is out of service. Missing: true; false for sorry servers.
    */

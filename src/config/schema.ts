@@ -4,7 +4,7 @@ import { NAME_PATTERN } from '../model/entity-name.ts';
 import { DEFAULT_SETTINGS, FOUR_VALUED, type SettingName, SYNC_PORTS } from '../model/settings.ts';
 import { SYNC_DEFAULTS } from '../model/sync-defaults.ts';
 import { accessLists } from './access-list-schema.ts';
-import { check, consequences, destinationNotify } from './check-schema.ts';
+import { check, consequences, destinationNotify, USER_PATTERN } from './check-schema.ts';
 import { cluster, mode } from './cluster-schema.ts';
 import { DEVICE, DEVICE_OR_ALIAS } from './device-names.ts';
 import { DEFAULT_BULK_PORT } from './document.ts';
@@ -350,7 +350,7 @@ export const schema = {
     },
     'script-user': {
       type: 'string',
-      pattern: '^[A-Za-z_][\\w.-]{0,31}(:[A-Za-z_][\\w.-]{0,31})?$',
+      pattern: USER_PATTERN,
       description: "A user, or user:group, that programs of notify run as. Default: the director's.",
     },
     ...accessLists,

@@ -45,11 +45,11 @@ export function review(document: Document, notes: Notes, segments: readonly Segm
     if (first) notes.error(place(service), `duplicate service ${key} (first on line ${place(first).line})`);
     else services.set(key, service);
     const all = [...service.destinations, ...(service.sorry ?? [])];
-    for (const { server, destination, check } of all)
-      if (destination.port === 0 && check && usesPort(check) && check.port === undefined)
+    for (const { server, destination, checks = [] } of all)
+      if (destination.port === 0 && checks.some((check) => usesPort(check) && check.port === undefined))
         notes.warning(
           place(service),
-          `${server} has no port to check, so it is not checked: add a port to the check`,
+          `${server} has no port to check, so this check is not made: add a port to it`,
         );
     reviewVip(document, service, (message) => notes.warning(place(service), message));
 

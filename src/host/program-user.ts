@@ -9,24 +9,24 @@ const LOOKUP_MS = 5000;
 
 /**
  * Returns the ids of `user` or `user:group`; the group is that of the user by default. Throws LvsError CONFIG if they are
- * not found, or if this process may not run programs as another user.
+ * not found, or if this process may not run programs as another user. `key`: names `text` in messages.
  */
-export async function programUser(text: string): Promise<ProgramUser> {
+export async function programUser(key: string, text: string): Promise<ProgramUser> {
   const [name, group] = text.split(':') as [string, string?];
-  const [, , uid, ownGid] = await entryOf('passwd', name);
-  const gid = group === undefined ? ownGid : (await entryOf('group', group))[2];
+  const [, , uid, ownGid] = await entryOf(key, 'passwd', name);
+  const gid = group === undefined ? ownGid : (await entryOf(key, 'group', group))[2];
   const user = { uid: Number(uid), gid: Number(gid) };
   const own = process.getuid?.() ?? 0;
   if (own !== 0 && (own !== user.uid || process.getgid?.() !== user.gid))
     throw new LvsError(
       'CONFIG',
-      `script-user ${text}: this director runs as user ${own}, and cannot run programs as another user`,
+      `${key} ${text}: this director runs as user ${own}, and cannot run programs as another user`,
     );
   return user;
 }
 
 /** Returns the fields of an entry (passwd(5), group(5)). */
-async function entryOf(database: 'passwd' | 'group', name: string): Promise<readonly string[]> {
+async function entryOf(key: string, database: 'passwd' | 'group', name: string): Promise<readonly string[]> {
   try {
     const { stdout } = await promisify(execFile)('getent', [database, '--', name], {
       ...{ timeout: LOOKUP_MS, killSignal: 'SIGKILL' },
@@ -34,7 +34,7 @@ async function entryOf(database: 'passwd' | 'group', name: string): Promise<read
     return stdout.trim().split(':');
   } catch (cause) {
     const what = database === 'passwd' ? 'user' : 'group';
-    throw new LvsError('CONFIG', `script-user: ${what} '${name}' not found (getent ${database} ${name})`, {
+    throw new LvsError('CONFIG', `${key}: ${what} '${name}' not found (getent ${database} ${name})`, {
       cause,
     });
   }

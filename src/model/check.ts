@@ -1,4 +1,5 @@
 /** A health check: how the director watches a destination, and the state that it reports. */
+import type { ProgramUser } from './notify.ts';
 
 export type StatusRange = readonly [first: number, last: number];
 
@@ -41,7 +42,15 @@ export interface Check {
   readonly expect?: string;
   /** Regular expression that the body, or a DNS record, must match (parseBodyPattern). */
   readonly match?: string;
+  /** MD5 of the whole body, in hexadecimal digits. */
+  readonly digest?: string;
   readonly command?: readonly string[];
+  /** User and group of the command, as `user` or `user:group`. Missing: those of the director. */
+  readonly user?: string;
+  /** The ids of `user`, which are known when the file is run. */
+  readonly ids?: ProgramUser;
+  /** True: exit status 2 to 255 is healthy, and means a weight of status - 2. */
+  readonly dynamic?: boolean;
   /** Largest change of the weight, in percent, by one response of an agent. */
   readonly maxStep: number;
   /** Time in which a destination that returns grows to its weight; 0: immediately. */
@@ -58,11 +67,12 @@ export const usesPort = ({ type }: Check): boolean => type !== 'command' && type
 export type HealthState = 'up' | 'growing' | 'down' | 'drained';
 
 export interface CheckSnapshot {
+  /** Of several checks the first that fails, or the first. */
   readonly type: Check['type'];
   readonly state: HealthState;
   /** Whole seconds in this state. */
   readonly since: number;
-  /** Result of the last check; empty before the first. */
+  /** Its last result; empty before the first. */
   readonly message: string;
   /** The configured weight, which the check may lower. */
   readonly weight: number;

@@ -33,18 +33,19 @@ function describe({
   warnings,
   sync,
   programUser,
+  checkUsers,
   access,
 }: Loaded): ReadConfiguration {
   const { services, adopt, drain, active, restart } = document;
   const packed = {
     commands: pack(commands),
-    watched: pack(watchedOf(document)),
+    watched: pack(watchedOf(document, checkUsers)),
     policies: pack(policiesOf(document)),
     listed: pack(listedOf(document)),
     access: pack(access.entries),
   };
   const digest = createHash('sha256').update(
-    JSON.stringify({ vips, interfaces, adopt, drain, active, programUser, restart }),
+    JSON.stringify({ vips, interfaces, adopt, drain, active, programUser, checkUsers, restart }),
   );
   for (const secret of sync?.secrets ?? []) digest.update(secret);
   digest.update(JSON.stringify([sync?.peers, sync?.bulkPort]));

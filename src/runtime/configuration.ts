@@ -15,6 +15,9 @@ import { schedulers } from '../schedulers/index.ts';
 import { type AccessFiles, readAccessLists } from './access-files.ts';
 import { readKeyFile } from './key-file.ts';
 
+/** Ids by `user` or `user:group`. */
+export type CheckUsers = Readonly<Record<string, ProgramUser>>;
+
 /** A configuration file without errors. */
 export interface Loaded {
   readonly document: Document;
@@ -25,6 +28,8 @@ export interface Loaded {
   readonly warnings: readonly string[];
   /** Programs of notify run as this user. Missing: as that of this process. */
   readonly programUser?: ProgramUser;
+  /** Ids by the users of commands of checks. Missing: the file is not run. */
+  readonly checkUsers?: CheckUsers;
   readonly sync?: LoadedSync;
   /** Deny and allow lists. */
   readonly access: AccessFiles;
@@ -80,10 +85,23 @@ export async function loadConfiguration(
     interfaces: [...new Set(devices)],
     warnings: [...warnings, ...(keys?.warnings ?? []), ...access.warnings],
     access,
+    ...(isRun && { checkUsers: await checkUsersOf(document) }),
     ...(isRun &&
-      document.scriptUser !== undefined && { programUser: await programUser(document.scriptUser) }),
+      document.scriptUser !== undefined && {
+        programUser: await programUser('script-user', document.scriptUser),
+      }),
     ...(keys && { sync: keys.sync }),
   };
+}
+
+/** Finds the users of commands, each once. */
+async function checkUsersOf({ active, services }: Document): Promise<CheckUsers> {
+  const users: Record<string, ProgramUser> = {};
+  for (const { destinations, sorry = [] } of active ? services : [])
+    for (const { checks = [] } of [...destinations, ...sorry])
+      for (const { user } of checks)
+        if (user !== undefined) users[user] ??= await programUser('user of a check', user);
+  return users;
 }
 
 async function loadSync(

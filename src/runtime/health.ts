@@ -7,7 +7,7 @@ import { type HealthEvent, Watch, type Watched } from '../checks/watch.ts';
 import { forwardedTo } from '../config/compile.ts';
 import { DEFAULT_QUORUM, type Document } from '../config/document.ts';
 import type { DirectorApi } from '../control/director-api.ts';
-import { type CheckSnapshot, usesPort } from '../model/check.ts';
+import { type Check, type CheckSnapshot, usesPort } from '../model/check.ts';
 import type { Command } from '../model/command.ts';
 import { LvsError } from '../model/errors.ts';
 import type { Candidate, Explanation } from '../model/explanation.ts';
@@ -15,6 +15,7 @@ import { formatDestination, formatService } from '../model/naming.ts';
 import type { ServiceAddress } from '../model/service.ts';
 import type { DestinationSnapshot, ServiceSnapshot, Traffic } from '../model/snapshot.ts';
 import { areDescriptorsExhausted } from '../sys/descriptor-reserve.ts';
+import type { CheckUsers } from './configuration.ts';
 import type { ConfiguredNames } from './configured-names.ts';
 import type { Log } from './log.ts';
 import { notifyDestination, notifyService } from './notify.ts';
@@ -85,15 +86,21 @@ function logHealth({ service, destination, from, to, weight, cause }: HealthEven
   log(level, from === to ? 'check-weight' : `check-${to}`, { ...what, weight, cause });
 }
 
-/** Returns the destinations that a document checks: none on a standby, and none without a port to check. */
-export function watchedOf({ active, services }: Document): Watched[] {
+/**
+ * Returns the destinations that a document checks: none on a standby, and none without a port to check. `users`: ids by the
+ * users of its commands.
+ */
+export function watchedOf({ active, services }: Document, users: CheckUsers = {}): Watched[] {
   if (!active) return [];
   return services.flatMap((service) =>
     [...service.destinations, ...(service.sorry ?? [])].flatMap((each) => {
-      const { check } = each;
       const destination = forwardedTo(service, each);
-      if (!check || (destination.port === 0 && check.port === undefined && usesPort(check))) return [];
-      return [{ service: service.service, destination, check }];
+      const hasPort = (check: Check) =>
+        destination.port !== 0 || check.port !== undefined || !usesPort(check);
+      const checks = (each.checks ?? [])
+        .filter(hasPort)
+        .map((check) => (check.user === undefined ? check : { ...check, ids: users[check.user]! }));
+      return checks.length === 0 ? [] : [{ service: service.service, destination, checks }];
     }),
   );
 }

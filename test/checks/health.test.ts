@@ -25,7 +25,7 @@ const agent = (words: Observation['agent']): Observation => ({
 
 describe('a health check', () => {
   test('marks a server down after the configured number of failures in a row, and up after as many successes as configured', () => {
-    const health = new Health(check(), 0);
+    const health = new Health([check()], 0);
     const seen = [bad, bad, good, bad, bad, bad, good, bad, good, good].map((each, i) => {
       health.observe(each, i);
       return health.state;
@@ -35,24 +35,92 @@ describe('a health check', () => {
   });
 
   test('gives weight 0 to a server that is down, and the configured weight to one that is up', () => {
-    const health = new Health(check({ fall: 1 }), 0);
+    const health = new Health([check({ fall: 1 })], 0);
     expect(health.weight(5, 0)).toBe(5);
     health.observe(bad, 1);
     expect(health.weight(5, 1)).toBe(0);
   });
 
-  test('keeps a configured weight of 0', () => expect(new Health(check(), 0).weight(0, 0)).toBe(0));
+  test('keeps a configured weight of 0', () => expect(new Health([check()], 0).weight(0, 0)).toBe(0));
 
   test('continues from the known state when the check is replaced', () => {
-    const health = new Health(check({ fall: 1 }), 0);
+    const health = new Health([check({ fall: 1 })], 0);
     health.observe(bad, 1);
-    expect(new Health(check({ interval: 9 }), 2, health).state).toBe('down');
+    expect(new Health([check({ interval: 9 })], 2, health).state).toBe('down');
+  });
+});
+
+describe('several checks', () => {
+  const two = (partial: Partial<Check> = {}) =>
+    new Health([check({ fall: 1, rise: 1, ...partial }), check({ type: 'http', fall: 2, rise: 2 })], 0);
+
+  test('mark a server down when one of them has failed, and up when all have passed', () => {
+    const health = two();
+    const seen = (
+      [
+        [0, bad],
+        [1, good],
+        [1, bad],
+        [0, good],
+        [1, bad],
+        [0, good],
+        [1, good],
+        [1, good],
+      ] as const
+    ).map(([position, each], i) => {
+      health.observe(each, i, position);
+      return `${health.state} ${health.type}`;
+    });
+    expect(seen).toEqual([
+      ...['down tcp', 'down tcp', 'down tcp', 'up http', 'down http', 'down http', 'down http', 'up tcp'],
+    ]);
+    expect(health.since).toBe(7);
+  });
+
+  test('keep their own results when one is added, and the state when the failed one is removed', () => {
+    const health = two();
+    health.observe(bad, 0, 0);
+    const [first, second] = [check({ fall: 1, rise: 1 }), check({ type: 'http', fall: 2, rise: 2 })];
+    const more = new Health([first, second, check({ type: 'udp' })], 1, health);
+    more.observe(good, 1, 0);
+    expect(more.state).toBe('up');
+    const fewer = new Health([second], 1, health);
+    expect(fewer.state).toBe('down');
+    fewer.observe(good, 2);
+    fewer.observe(good, 3);
+    expect(fewer.state).toBe('up');
+  });
+
+  test('grow by the longest slow start, when the last of them has passed', () => {
+    const health = two({ slowStart: 10 });
+    health.observe(bad, 0, 0);
+    health.observe(bad, 0, 1);
+    health.observe(bad, 0, 1);
+    health.observe(good, 0, 0);
+    expect(health.state).toBe('down');
+    health.observe(good, 0, 1);
+    health.observe(good, 5000, 1);
+    expect([health.state, health.weight(10, 10_000)]).toEqual(['growing', 5]);
+  });
+
+  test('add what each reports of the weight, which 0 of the configuration keeps', () => {
+    const health = new Health([check({ type: 'command', dynamic: true }), check({ dynamic: true })], 0);
+    const reported = (weight: number): Observation => ({ healthy: true, message: '', agent: { weight } });
+    health.observe(reported(8), 0, 0);
+    expect(health.weight(5, 0)).toBe(8);
+    health.observe(reported(3), 0, 1);
+    expect([health.weight(5, 0), health.weight(0, 0)]).toEqual([6, 0]);
+    health.observe(reported(0), 0, 0);
+    health.observe(reported(0), 0, 1);
+    expect([health.weight(5, 0), health.state]).toEqual([0, 'up']);
+    health.observe(good, 0, 0);
+    expect(health.weight(5, 0)).toBe(0);
   });
 });
 
 describe('slow start', () => {
   test('raises a returning server from weight 1 to the configured weight', () => {
-    const health = new Health(check({ fall: 1, rise: 1, slowStart: 10 }), 0);
+    const health = new Health([check({ fall: 1, rise: 1, slowStart: 10 })], 0);
     health.observe(bad, 0);
     health.observe(good, 1000);
     expect(health.state).toBe('growing');
@@ -63,18 +131,18 @@ describe('slow start', () => {
   });
 
   test('gives weight 0 to a server that fails while its weight grows', () => {
-    const health = new Health(check({ fall: 1, rise: 1, slowStart: 10 }), 0);
+    const health = new Health([check({ fall: 1, rise: 1, slowStart: 10 })], 0);
     for (const each of [bad, good, bad]) health.observe(each, 0);
     expect([health.state, health.weight(100, 5000)]).toEqual(['down', 0]);
   });
 
   test('does not apply to a server that was up from the beginning', () =>
-    expect(new Health(check({ slowStart: 10 }), 0).weight(100, 0)).toBe(100));
+    expect(new Health([check({ slowStart: 10 })], 0).weight(100, 0)).toBe(100));
 });
 
 describe('an agent', () => {
   const listened = (...words: Observation['agent'][]) => {
-    const health = new Health(check({ type: 'agent' }), 0);
+    const health = new Health([check({ type: 'agent' })], 0);
     const weights = words.map((each) => {
       health.observe(agent(each), 0);
       return health.weight(200, 0);
@@ -133,7 +201,7 @@ test('after any observations, the weight is between 0 and the configured one, an
       fc.nat({ max: 1000 }),
       fc.nat({ max: 30 }),
       (all, configured, slowStart) => {
-        const health = new Health(check({ type: 'agent', slowStart }), 0);
+        const health = new Health([check({ type: 'agent', slowStart })], 0);
         let now = 0;
         for (const each of all) {
           health.observe(each, now);

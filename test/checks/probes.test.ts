@@ -103,7 +103,8 @@ beforeAll(async () => {
     const to = MOVED[url.split('?')[0]!]?.replace('PORT', String(ports['https']));
     if (to !== undefined) response.writeHead(302, { location: to });
     if (url === '/broken') response.statusCode = 500;
-    response.end(url === '/big' ? 'x'.repeat(400_000) : 'all is well');
+    const size = { '/big': 400_000, '/huge': 17_000_000 }[url];
+    response.end(size === undefined ? 'all is well' : 'x'.repeat(size));
   };
   const http = createHttpServer(pages);
   const key = readFileSync(join(TLS, 'key.pem'));
@@ -209,6 +210,21 @@ describe.each<[Check['type'], [string, Partial<Check>, boolean, string | RegExp]
       ['http', { match: '^is well' }, false, "status 200, but the body does not match '^is well'"],
       ['http', { path: '/big', match: '(x+x+)+y' }, false, 'the regular expression took more than 2000 ms'],
       ['http', { match: 'well' }, true, 'status 200, as expected'],
+      ['http', { digest: '4409bb950a3826c313c34b46b429ac84' }, true, 'status 200, as expected'],
+      ['http', { digest: '4409bb950a3826c313c34b46b429ac84', match: 'ill' }, false, /does not match/],
+      ['http', { path: '/big', digest: '60427332685a0c655f74780b32167cd9' }, true, 'status 200, as expected'],
+      [
+        'http',
+        { path: '/broken', status: [[500, 500]], digest: '60427332685a0c655f74780b32167cd9' },
+        false,
+        'status 500, but the MD5 of the body is 4409bb950a3826c313c34b46b429ac84, not 60427332685a0c655f74780b32167cd9',
+      ],
+      [
+        'http',
+        { path: '/huge', digest: '60427332685a0c655f74780b32167cd9' },
+        false,
+        'status 200, but the body has more than 16777216 bytes',
+      ],
       ['silent', { timeout: 1 }, false, 'no answer in 1 s'],
       ['refused', {}, false, 'connection refused'],
       ['no agent', {}, false, /Parse Error/],
@@ -289,6 +305,8 @@ describe.each<[Check['type'], [string, Partial<Check>, boolean, string | RegExp]
         /^127\.0\.0\.1 to \d+ \$PORTS$/,
       ],
       ['http', { command: ['sh', '-c', 'echo no database >&2; exit 3'] }, false, 'status 3: no database'],
+      ['http', { command: ['sh', '-c', 'exit 7'], dynamic: true }, true, 'weight 5'],
+      ['http', { command: ['sh', '-c', 'exit 1'], dynamic: true }, false, 'status 1'],
       ['http', { command: ['/nonexistent'] }, false, 'program not found'],
       ['http', { command: ['sleep', '30'], timeout: 1 }, false, 'no answer in 1 s'],
       ['http', {}, false, 'no command is configured'],
@@ -404,6 +422,15 @@ for (const check of ${JSON.stringify(checks)}) {
 
 test('the words of an agent are passed on', async () => {
   expect((await look('agent', ports['agent']!)).agent).toEqual({ health: 'up', percent: 75 });
+});
+
+test('a command reports a weight, and runs as its user', async ({ skip }) => {
+  const script = ['sh', '-c', 'id -u; id -g; exit 255'];
+  expect((await look('command', 1, { command: script, dynamic: true })).agent).toEqual({ weight: 253 });
+  expect((await look('command', 1, { command: ['true'], dynamic: true })).agent).toBeUndefined();
+  skip(process.getuid?.() !== 0, 'another user requires root');
+  const asUser = { command: ['sh', '-c', 'echo $(id -u):$(id -g)'], ids: { uid: 65534, gid: 4 } };
+  expect((await look('command', 1, asUser)).message).toBe('65534:4');
 });
 
 /** Returns the pid that a command writes to the file. */

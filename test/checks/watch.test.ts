@@ -14,7 +14,7 @@ const destination = { address: '10.0.0.1', port: 8080 };
 const watched = (partial: Partial<Check> = {}, n = 1): Watched => ({
   service,
   destination: { ...destination, address: `10.0.0.${n}` },
-  check: { ...check, ...partial },
+  checks: [{ ...check, ...partial }],
 });
 const add = (weight: number, n = 1): Command => ({
   op: 'add-destination',
@@ -180,6 +180,48 @@ describe('a watched destination', () => {
     watching.finds = { healthy: true, message: 'connected' };
     await watching.pass(5000);
     expect(watching.weights).toEqual([0, 7]);
+  });
+
+  test('with several checks is in service while all of them pass, each at its own times', async () => {
+    const watching = new Watching();
+    const checks = [
+      { ...check, fall: 1 },
+      { ...check, fall: 1, type: 'udp', port: 53, interval: 5 },
+    ] as const;
+    await watching.watch.set([{ service, destination, checks }], 0);
+    watching.watch.adjust(add(5), 0);
+    await watching.pass(10_000);
+    const count = (type: Check['type']) => watching.targets.filter((each) => each.check.type === type).length;
+    expect([count('tcp'), count('udp')]).toEqual([6, 3]);
+    watching.finds = refused;
+    await watching.pass(12_000);
+    expect(watching.watch.stateOf(service, destination, 12_000)).toMatchObject({
+      type: 'tcp',
+      state: 'down',
+    });
+    await watching.pass(15_000);
+    watching.finds = { healthy: true, message: 'connected' };
+    await watching.pass(19_000);
+    expect(watching.watch.stateOf(service, destination, 19_000)).toMatchObject({
+      type: 'udp',
+      state: 'down',
+    });
+    await watching.pass(21_000);
+    expect(watching.weights).toEqual([0, 5]);
+  });
+
+  test('has the weight that its command reports, and counts with it for the quorum', async () => {
+    const watching = new Watching();
+    await watching.watch.set([watched({ type: 'command', dynamic: true })], 0);
+    watching.watch.adjust(add(5), 0);
+    watching.finds = { healthy: true, message: 'weight 9', agent: { weight: 9 } };
+    await watching.pass(1000);
+    watching.finds = { healthy: true, message: 'weight 0', agent: { weight: 0 } };
+    await watching.pass(3000);
+    watching.finds = { healthy: true, message: 'status 0' };
+    await watching.pass(6000);
+    expect(watching.weights).toEqual([9, 0]);
+    expect(watching.events.map(({ to, weight }) => `${to} ${weight}`)).toEqual(['up 9', 'up 0']);
   });
 
   test('grows in weight when slow start is configured', async () => {

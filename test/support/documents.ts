@@ -79,7 +79,16 @@ const check = fc.oneof(
     command: fc.array(words, { minLength: 1, maxLength: 3 }),
     ...timing,
   }),
+  fc.record({
+    type: fc.constant('command' as const),
+    command: fc.constant(['x']),
+    user: fc.constantFrom('lvs', 'lvs:adm'),
+    dynamic: fc.boolean(),
+    ...timing,
+  }),
+  fc.record({ type: fc.constant('http' as const), digest: fc.constant('0'.repeat(32)), ...timing }),
 );
+const checks = fc.array(check, { minLength: 1, maxLength: 3 });
 
 const GUE = { type: 'gue', port: 6080 } as const;
 const ways = [
@@ -95,8 +104,8 @@ const destination = fc.record({
   weight: fc.nat({ max: 5 }),
   thresholds: fc.constantFrom({}, { upperThreshold: 10 }, { upperThreshold: 10, lowerThreshold: 7 }),
   way: fc.constantFrom(...ways),
-  /** A check of the destination alone; null: none. */
-  own: fc.option(fc.option(check, { nil: null }), { nil: undefined }),
+  /** Checks of the destination alone; null: none. */
+  own: fc.option(fc.option(checks, { nil: null }), { nil: undefined }),
   inhibit: fc.constantFrom(undefined, true, false),
   ownNotify: fc.option(fc.record({ 'destination-up': program }), { nil: undefined }),
   /** Of NAT only: the others have the service's. */
@@ -115,7 +124,7 @@ const service = fc.record({
   ),
   options,
   onePacket: fc.boolean(),
-  check: fc.option(check, { nil: undefined }),
+  checks: fc.option(checks, { nil: undefined }),
   quorum: fc.constantFrom(undefined, { weight: 3, hysteresis: 2 }, { weight: 9, hysteresis: 0 }),
   sorry: fc.constantFrom(undefined, true, false),
   notify: fc.option(fc.record({ 'quorum-up': program, 'service-down': program }), { nil: undefined }),
@@ -166,7 +175,7 @@ export const documents: fc.Arbitrary<Document> = fc
     timeouts: { tcpFin: 60 },
     marks: [{ mark: 3, to: '10.0.0.0/8', port: [1, 2] as const }],
     services: services.map(
-      ({ address, options, onePacket, check, quorum, sorry, notify, destinations }): ServiceDocument => ({
+      ({ address, options, onePacket, checks, quorum, sorry, notify, destinations }): ServiceDocument => ({
         service: address,
         ...(onePacket && { name: formatService(address).replace(/[^a-z0-9]+/g, '-') }),
         options: {
@@ -181,13 +190,13 @@ export const documents: fc.Arbitrary<Document> = fc
               server: '192.168.0.9',
               destination: { address: '192.168.0.9', port: 'port' in address ? address.port : 0 },
               options: { method: 'dr', weight: 1 },
-              ...(sorry && { inhibit: true, ...(check && { check }) }),
+              ...(sorry && { inhibit: true, ...(checks && { checks }) }),
             },
           ],
         }),
         destinations: destinations.map(
-          ({ name, weight, thresholds, way, port, inhibit, ownNotify, own: ownCheck }) => {
-            const one = ownCheck === undefined ? check : ownCheck;
+          ({ name, weight, thresholds, way, port, inhibit, ownNotify, own: ownChecks }) => {
+            const all = ownChecks === undefined ? checks : ownChecks;
             const own = 'port' in address ? address.port : 0;
             return {
               server: name,
@@ -196,7 +205,7 @@ export const documents: fc.Arbitrary<Document> = fc
               }),
               destination: { address: HOSTS[name]!, port: way.method === 'nat' ? (port ?? own) : own },
               options: { weight, ...thresholds, ...way },
-              ...(one && { check: one }),
+              ...(all && { checks: all }),
               ...(inhibit !== undefined && { inhibit }),
               ...(ownNotify && { notify: ownNotify }),
             };

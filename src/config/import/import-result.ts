@@ -120,7 +120,7 @@ export function addSorryServer(
 
 /** Reports whether checks can take a destination out of service. */
 export const hasConsequences = ({ destinations, sorry }: Draft): boolean =>
-  sorry !== undefined || destinations.some(({ check }) => check);
+  sorry !== undefined || destinations.some(({ checks }) => checks);
 
 /** Returns why a service cannot be added to the services `before`; undefined where it can. */
 export function whyNotService({ service, options }: Draft, before: readonly Draft[]): string | undefined {

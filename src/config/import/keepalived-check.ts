@@ -1,10 +1,9 @@
 /**
  * Carries the checkers of keepalived's real servers over as the checks of their destinations, with `$ADDRESS` and
- * `$PORT` for their own address and port. A checker that cannot be carried over completely leaves its destination
- * without a check.
+ * `$PORT` for their own address and port. A checker that cannot be carried over completely is left out.
  */
 import { type Check, RECORD_TYPES, type StatusRange, usesPort } from '../../model/check.ts';
-import { CHECK_KEYS } from '../check-schema.ts';
+import { CHECK_KEYS, MAX_CHECKS } from '../check-schema.ts';
 import { DEFAULT_CHECK } from '../document.ts';
 import { templateWords } from './check-template.ts';
 import {
@@ -14,6 +13,7 @@ import {
   setNumber,
   wholeNumber,
 } from './import-result.ts';
+import { scriptOf, userOf } from './keepalived-script.ts';
 import { type Leave, lastOf } from './keepalived-services.ts';
 import type { Statement } from './keepalived-statements.ts';
 import { translatePattern } from './perl-pattern.ts';
@@ -40,6 +40,7 @@ const TYPES: Readonly<Record<string, Type>> = {
   MISC_CHECK: 'command',
 };
 const UNCHECKED = 'this real server is not checked';
+const OTHERS_REMAIN = 'this check is left out';
 /** Seconds, as in keepalived.conf(5). */
 const DEFAULT_LOOP = 60;
 const DEFAULT_TIMEOUT = 5;
@@ -68,13 +69,30 @@ export function readChecks(
   leave: Leave,
 ): void {
   for (const server of servers) {
-    const [one, ...others] = (server.statement.body ?? []).filter((each) => each.body);
-    if (!one) continue;
-    const check = others.length === 0 ? readChecker(one, server, body, leave) : undefined;
-    for (const each of others) leave(each, `a real server has more than one checker: ${UNCHECKED}`);
-    if (check) server.destination.check = check;
+    const statements = (server.statement.body ?? []).filter((each) => each.body);
+    const parts = statements.flatMap((each) => onePage(each));
+    for (const each of parts.slice(MAX_CHECKS))
+      leave(each, `a destination has at most ${MAX_CHECKS} checks: ${OTHERS_REMAIN}`);
+    const checks: CheckDraft[] = [];
+    for (const each of parts.slice(0, MAX_CHECKS)) {
+      const leaveOne: Leave = (at, why) =>
+        leave(at, why.replace(UNCHECKED, parts.length > 1 ? OTHERS_REMAIN : UNCHECKED));
+      const check = readChecker(each, server, body, leaveOne);
+      if (check) checks.push(check);
+    }
+    if (checks.length > 0) server.destination.checks = checks;
   }
 }
+
+/** Returns a checker of several pages as checkers of one page each: all of them must pass as well. */
+function onePage(statement: Statement): Statement[] {
+  const all = statement.body ?? [];
+  const pages = all.filter(isUrl);
+  if (pages.length < 2) return [statement];
+  return pages.map((page) => ({ ...statement, body: all.filter((each) => !isUrl(each) || each === page) }));
+}
+
+const isUrl = ({ words }: Statement): boolean => words[0] === 'url';
 
 function readChecker(
   statement: Statement,
@@ -116,8 +134,7 @@ function readChecker(
         fail(each, 'a check connects to the real server only');
     } else if (!OWN[type]?.(check, each, { fail, leave, words })) fail(each, `${keyword} is not supported`);
   }
-  if (isHttp && (statement.body ?? []).filter(({ words }) => words[0] === 'url').length !== 1)
-    fail(statement, 'expected one url');
+  if (isHttp && !(statement.body ?? []).some(isUrl)) fail(statement, 'expected a url');
   if (type === 'command' && words.length === 0) fail(statement, 'expected a misc_path');
   if (check.host !== undefined && !/^[!-~]+$/.test(check.host)) fail(statement, 'invalid virtualhost');
   if (type === 'command')
@@ -143,26 +160,21 @@ function readHttp(check: CheckDraft, each: Statement, { fail, leave }: Reading):
   return true;
 }
 
-/** Returns the words of a script, which keepalived runs without a shell; reports what is not carried over. */
-export function scriptOf(
-  each: Statement,
-  { fail, leave }: Pick<Reading, 'fail' | 'leave'>,
-): readonly string[] {
-  const [, value = ''] = each.words;
-  const [, single] = /^'([^']*)'$/.exec(each.words.slice(1).join(' ')) ?? [];
-  const script = single ?? value;
-  if (/\\|^[^']*'[^']*$/.test(script))
-    fail(each, 'a backslash or a single quote in a script is not supported');
-  if (single === undefined && each.words.length > 2)
-    leave(each, 'keepalived runs the first word alone (quote the script with its arguments)');
-  return scriptWords(script);
-}
-
 function readScript(check: CheckDraft, each: Statement, { fail, leave, words }: Reading): boolean {
   const [keyword, value = ''] = each.words;
   if (keyword === 'misc_timeout') {
     if (!setNumber(check, 'timeout', secondsOf(value)))
       fail(each, 'invalid misc_timeout: expected 0.1 to 600 seconds');
+    return true;
+  }
+  if (keyword === 'misc_dynamic') {
+    check.dynamic = true;
+    return true;
+  }
+  if (keyword === 'user') {
+    const user = userOf(each);
+    if (user === undefined) fail(each, 'invalid user: expected the names of a user and a group');
+    else check.user = user;
     return true;
   }
   if (keyword !== 'misc_path') return false;
@@ -278,6 +290,10 @@ function readUrl(check: CheckDraft, url: Statement, fail: Leave, leave: Leave): 
         check.status = ranges as StatusRange[];
         break;
       }
+      case 'digest':
+        if (new RegExp(CHECK_KEYS.digest.pattern).test(value)) check.digest = value.toLowerCase();
+        else fail(each, 'invalid digest: expected 32 hexadecimal digits');
+        break;
       case 'regex':
         readRegex(check, each, fail);
         break;
@@ -314,10 +330,4 @@ function unescaped({ words: [, value = ''], at }: Statement): string | undefined
 function statusRange(text: string): StatusRange | undefined {
   const [, first, last = first] = /^([1-5]\d\d)(?:-([1-5]\d\d))?$/.exec(text) ?? [];
   return first !== undefined && Number(first) <= Number(last) ? [Number(first), Number(last)] : undefined;
-}
-
-/** Splits a script into its words at blanks that are not between quotes. keepalived runs the words without a shell. */
-function scriptWords(script: string): string[] {
-  const found = script.match(/(?:'[^']*'|[^\s'])+/g) ?? [];
-  return found.map((word) => word.replace(/'([^']*)'/g, '$1'));
 }

@@ -8,7 +8,8 @@ import {
   hasConsequences,
   wholeNumber,
 } from './import-result.ts';
-import { scriptOf, type WatchedServer } from './keepalived-check.ts';
+import type { WatchedServer } from './keepalived-check.ts';
+import { scriptOf } from './keepalived-script.ts';
 import { firstAddress, type Leave, lastOf, type ServedAddress } from './keepalived-services.ts';
 import type { Statement } from './keepalived-statements.ts';
 import { destinationPort, readWay, type Way } from './keepalived-ways.ts';

@@ -1,7 +1,6 @@
 /** Imports the virtual servers of keepalived.conf(5), as keepalived 2.2.7 reads them. */
 import type { DestinationOptions } from '../../model/destination.ts';
 import { formatDestination, formatService } from '../../model/naming.ts';
-import { schema } from '../schema.ts';
 import { FLAG_BITS } from '../yaml/services.ts';
 import {
   addDestination,
@@ -19,6 +18,7 @@ import {
 import { readChecks, type WatchedServer } from './keepalived-check.ts';
 import { readConsequences } from './keepalived-consequences.ts';
 import { expandLines, type KeepalivedSources } from './keepalived-lines.ts';
+import { userOf } from './keepalived-script.ts';
 import {
   firstAddress,
   type Groups,
@@ -85,9 +85,11 @@ export function importKeepalived(
   const globals = statements
     .filter(({ words }) => words[0] === 'global_defs')
     .flatMap(({ body = [] }) => body);
-  const scriptUser = drafts.some(usesPrograms)
+  const user = drafts.some((each) => usesPrograms(each) || hasCommands(each))
     ? scriptUserOf(lastOf(globals, 'script_user'), leave)
     : undefined;
+  if (user !== undefined) setUsers(drafts, user);
+  const scriptUser = drafts.some(usesPrograms) ? user : undefined;
   const order = (a: LeftOut, b: LeftOut) => (a.file ?? '').localeCompare(b.file ?? '') || a.line - b.line;
   const instances = statements.filter(({ words }) => words[0] === 'vrrp_instance');
   const sync = syncOf(globals, instances, leave);
@@ -103,11 +105,24 @@ export function importKeepalived(
 const usesPrograms = ({ notify, destinations }: Draft): boolean =>
   notify !== undefined || destinations.some((each) => each.notify);
 
+/** A command runs as script_user if its checker has no user. */
+function setUsers(drafts: readonly Draft[], scriptUser: string): void {
+  for (const { destinations } of drafts)
+    for (const each of destinations)
+      if (each.checks)
+        each.checks = each.checks.map((check) =>
+          check.type === 'command' ? { user: scriptUser, ...check } : check,
+        );
+}
+
+const hasCommands = ({ destinations }: Draft): boolean =>
+  destinations.some(({ checks }) => checks?.some(({ type }) => type === 'command'));
+
 /** Reads `script_user USER [GROUP]`. */
 function scriptUserOf(statement: Statement | undefined, leave: Leave): string | undefined {
   if (!statement) return undefined;
-  const user = statement.words.slice(1, 3).join(':');
-  if (new RegExp(schema.properties['script-user'].pattern).test(user)) return user;
+  const user = userOf(statement);
+  if (user !== undefined) return user;
   leave(statement, 'invalid script_user: expected the names of a user and a group');
   return undefined;
 }

@@ -120,7 +120,7 @@ export function readChecks(
   for (const server of servers) {
     const its = serverCheck(check, server, command);
     if (typeof its === 'string') server.leave(`${its}: ${UNCHECKED_ONE}`);
-    else server.destination.check = its;
+    else server.destination.checks = [its];
   }
 }
 

@@ -23,7 +23,7 @@ export function changedChecks(document: Document, before: CheckDigests): string[
 }
 
 function textOf({ destinations, sorry = [], quorum, notify }: ServiceDocument): string {
-  const watched = destinations.filter((each) => each.check || each.inhibit !== undefined || each.notify);
+  const watched = destinations.filter((each) => each.checks || each.inhibit !== undefined || each.notify);
   if (watched.length === 0 && sorry.length === 0 && !quorum && !notify) return '';
   return JSON.stringify([
     watched.map(partsOf),
@@ -33,6 +33,6 @@ function textOf({ destinations, sorry = [], quorum, notify }: ServiceDocument): 
   ]);
 }
 
-const partsOf = ({ destination, check, inhibit, notify }: DestinationDocument): unknown[] => [
-  ...[formatDestination(destination), check, inhibit, notify],
+const partsOf = ({ destination, checks, inhibit, notify }: DestinationDocument): unknown[] => [
+  ...[formatDestination(destination), checks, inhibit, notify],
 ];

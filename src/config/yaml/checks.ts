@@ -7,7 +7,7 @@ import type { Path } from './position.ts';
 import type { YamlContext } from './yaml-context.ts';
 
 type Written = NonNullable<NonNullable<YamlFile['defaults']>['check']>;
-type YamlCheck = Exclude<Written, string>;
+type YamlCheck = Exclude<Written, string | readonly unknown[]>;
 
 const HTTP: readonly Check['type'][] = ['http', 'https'];
 
@@ -25,22 +25,33 @@ const ONLY: Readonly<Partial<Record<keyof YamlCheck, readonly Check['type'][]>>>
   helo: ['smtp'],
   expect: [...HTTP, 'udp', 'dns'],
   match: [...HTTP, 'dns'],
+  digest: HTTP,
   command: ['command'],
+  user: ['command'],
+  dynamic: ['command'],
   'max-step': ['agent'],
 };
 
-/** Returns the check at a path; undefined: none. Reports what is wrong with it. */
-export function checkOf(
-  { notes, place }: YamlContext,
-  check: Written | undefined,
+/** Returns the checks at a path; undefined: none. Reports what is wrong with them. */
+export function checksOf(
+  context: YamlContext,
+  written: Written | undefined,
   path: Path,
-): Check | undefined {
-  if (check === undefined || typeof check === 'string') return undefined;
+): readonly Check[] | undefined {
+  if (written === undefined || typeof written === 'string') return undefined;
+  return Array.isArray(written)
+    ? (written as readonly YamlCheck[]).map((each, i) => checkOf(context, each, [...path, i]))
+    : [checkOf(context, written as YamlCheck, path)];
+}
+
+/** Returns the check at a path. Reports what is wrong with it. */
+export function checkOf({ notes, place }: YamlContext, check: YamlCheck, path: Path): Check {
   const {
     'max-step': maxStep,
     'slow-start': slowStart,
     'retry-interval': retryInterval,
     status,
+    digest,
     ...rest
   } = check;
   const ranges = status === undefined ? undefined : (Array.isArray(status) ? status : [status]).map(rangeOf);
@@ -64,6 +75,7 @@ export function checkOf(
     ...rest,
     ...(retryInterval !== undefined && { retryInterval }),
     ...(ranges && { status: ranges }),
+    ...(digest !== undefined && { digest: digest.toLowerCase() }),
     ...(maxStep !== undefined && { maxStep }),
     ...(slowStart !== undefined && { slowStart }),
   };

@@ -186,7 +186,20 @@ function ruleOf(
       place([...path, 'stickiness']),
       'stickiness requires affinity single or network: with none, each connection is another client',
     );
-  const check = checkOf(context, each.check, [...path, 'check']);
+  const check =
+    each.check && typeof each.check !== 'string'
+      ? checkOf(context, each.check, [...path, 'check'])
+      : undefined;
+  if (check?.user !== undefined)
+    notes.error(
+      place([...path, 'check', 'user']),
+      'the check of a rule has no user: it runs as the user of lvs-realserver',
+    );
+  if (check?.dynamic)
+    notes.error(
+      place([...path, 'check', 'dynamic']),
+      'the check of a rule has no dynamic weight: use an agent',
+    );
   if (check && check.port === undefined && first !== last && usesPort(check))
     notes.error(place([...path, 'check']), 'check of several ports: expected the key port');
   const address = each.address === undefined ? undefined : canonical(each.address);

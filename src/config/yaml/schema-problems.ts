@@ -17,9 +17,16 @@ export function schemaProblems(errors: readonly ErrorObject[]): SchemaProblem[] 
   const problems = new Map<string, SchemaProblem>();
   const meant = meantKeys(errors);
   const kinds = new Map<string, ErrorObject[]>();
+  /** Alternatives of values that have a type, by the place of the value. */
+  const alternatives = new Map<string, number>();
+  for (const { keyword, instancePath, schema } of errors)
+    if (keyword === 'oneOf')
+      alternatives.set(instancePath, (schema as readonly object[]).filter((each) => 'type' in each).length);
   for (const error of errors)
     if (error.keyword === 'type')
       kinds.set(error.instancePath, [...(kinds.get(error.instancePath) ?? []), error]);
+  // A value of one of several types is checked as that one.
+  for (const [path, wrong] of kinds) if (wrong.length < (alternatives.get(path) ?? 0)) kinds.delete(path);
   for (const error of errors) {
     if (error.keyword === 'required' && meant.has(placeOf(error, error.params['missingProperty']))) continue;
     const found = problemOf(error, pathOf(error.instancePath), kinds.get(error.instancePath) ?? []);
@@ -54,10 +61,9 @@ function problemOf(error: ErrorObject, path: Path, kinds: readonly ErrorObject[]
   }
   if (SUMMARIES.has(keyword)) return undefined;
   if (keyword === 'required' && (isKindOfService(error) || isKindOfRule(error))) return undefined;
-  // A value that matches one of several types is checked as that one; a value that matches none is reported
-  // once.
+  // A value that matches none of several types is reported once.
   const alternative = keyword === 'type' && /\/oneOf\/\d+\/type$/.test(error.schemaPath);
-  if (alternative && (kinds.length === 1 || error !== kinds[0])) return undefined;
+  if (alternative && error !== kinds[0]) return undefined;
   switch (keyword) {
     case 'additionalProperties': {
       const key = String(params['additionalProperty']);

@@ -8,16 +8,16 @@ import { DEFAULT_QUORUM, type DestinationDocument, type ServiceDocument } from '
 import { didYouMean } from '../problem.ts';
 import type { YamlFile } from '../schema.ts';
 import { accessListsOf } from './access-lists.ts';
-import { checkOf } from './checks.ts';
+import { checksOf } from './checks.ts';
 import type { Path } from './position.ts';
 import type { YamlContext } from './yaml-context.ts';
 
 type YamlService = NonNullable<YamlFile['services']>[number];
 type YamlDestination = Exclude<YamlService['destinations'], string>[number];
 type Inherited = NonNullable<YamlFile['defaults']>;
-/** The values that a destination inherits; its check has been read. */
+/** The values that a destination inherits; its checks have been read. */
 type ForDestination = Omit<Inherited, 'check' | 'inhibit' | 'weight'> & {
-  readonly check: Check | undefined;
+  readonly checks: readonly Check[] | undefined;
   readonly inhibit?: boolean | undefined;
   readonly weight?: number | undefined;
 };
@@ -44,7 +44,7 @@ export async function expandServices(context: YamlContext): Promise<ServiceDocum
     if (!each) continue; // it was rejected before
     const path: Path = ['services', i];
     const inherited: Inherited = { ...file.defaults, ...each };
-    const check = checkOf(context, inherited.check, [...(each.check ? path : ['defaults']), 'check']);
+    const checks = checksOf(context, inherited.check, [...(each.check ? path : ['defaults']), 'check']);
     const list = destinationsOf(context, each.destinations, [...path, 'destinations'], used);
     const sorryAt: Path = [...(each.sorry ? path : ['defaults']), 'sorry'];
     const sorryList = inherited.sorry ? destinationsOf(context, inherited.sorry, sorryAt, used) : [];
@@ -56,13 +56,13 @@ export async function expandServices(context: YamlContext): Promise<ServiceDocum
       const read = async (all: readonly [YamlDestination, Path][], base: ForDestination) => {
         const found: DestinationDocument[] = [];
         for (const [destination, at] of all) {
-          const values = { ...base, check: ownCheck(context, destination, base.check, at) };
+          const values = { ...base, checks: ownChecks(context, destination, base.checks, at) };
           const one = await destinationOf(context, destination, at, values, service);
           if (one) found.push(one);
         }
         return found;
       };
-      const destinations = await read(list, { ...inherited, check });
+      const destinations = await read(list, { ...inherited, checks });
       const sorry = await read(sorryList, { ...inherited, ...SORRY });
       const described: ServiceDocument = {
         ...{ service, options, destinations },
@@ -89,7 +89,7 @@ const portName = (name: string, service: ServiceAddress): string =>
   'port' in service ? `${name}-${service.port}` : name;
 
 /** A sorry server does not inherit these from its service. */
-const SORRY = { check: undefined, inhibit: undefined, weight: undefined } as const;
+const SORRY = { checks: undefined, inhibit: undefined, weight: undefined } as const;
 
 function quorumOf(
   { notes, place }: YamlContext,
@@ -200,15 +200,15 @@ function destinationsOf(
   return groups[named]!.map((one, i) => [one, ['groups', named, i]]);
 }
 
-/** Returns the check of a destination: `inherited`, unless it has a check, or none. */
-function ownCheck(
+/** Returns the checks of a destination: `inherited`, unless it names others, or none. */
+function ownChecks(
   context: YamlContext,
   written: YamlDestination,
-  inherited: Check | undefined,
+  inherited: readonly Check[] | undefined,
   path: Path,
-): Check | undefined {
+): readonly Check[] | undefined {
   if (typeof written === 'string' || written.check === undefined) return inherited;
-  return checkOf(context, written.check, [...path, 'check']);
+  return checksOf(context, written.check, [...path, 'check']);
 }
 
 async function destinationOf(
@@ -257,7 +257,7 @@ async function destinationOf(
     ...(lower > 0 && { lowerThreshold: lower }),
     ...(tunnel && { tunnel }),
   };
-  const { check } = inherited;
+  const { checks } = inherited;
   const inhibit = each.inhibit ?? inherited.inhibit;
   const destination = { address: canonical(address), port };
   return notes.at(at, {
@@ -265,7 +265,7 @@ async function destinationOf(
     ...(each.name !== undefined && { name: each.name }),
     destination,
     options,
-    ...(check && { check }),
+    ...(checks && { checks }),
     ...(inhibit !== undefined && { inhibit }),
     ...(each.notify && { notify: each.notify }),
   });

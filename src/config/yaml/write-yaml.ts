@@ -87,7 +87,7 @@ function writeService(
   { service, name, options, destinations, sorry = [], quorum, notify, deny, allow }: ServiceDocument,
   document: Document,
 ): object {
-  const common: Common = { check: commonCheck(destinations), inhibit: commonInhibit(destinations) };
+  const common: Common = { checks: commonChecks(destinations), inhibit: commonInhibit(destinations) };
   return pruned(
     {
       ...writeAddress(service),
@@ -98,7 +98,7 @@ function writeService(
       'persistence-prefix': options.persistencePrefix,
       'persistence-engine': options.engine,
       'one-packet': options.ops,
-      check: common.check && writeCheck(common.check),
+      check: common.checks && writeChecks(common.checks),
       quorum: quorum && quorum.weight !== DEFAULT_QUORUM ? quorum.weight : undefined,
       hysteresis: quorum?.hysteresis || undefined,
       inhibit: common.inhibit,
@@ -129,17 +129,19 @@ function flagNames(scheduler: string, bits: number): string[] {
   return names.filter((_, bit) => bits & (1 << bit));
 }
 
-/** Returns the check of most destinations, which the service has; the first of several. undefined: most have none. */
-function commonCheck(destinations: readonly DestinationDocument[]): Check | undefined {
+/** Returns the checks of most destinations, which the service has; the first of several. undefined: most have none. */
+function commonChecks(destinations: readonly DestinationDocument[]): Checks {
   const counts = new Map<string, number>();
-  for (const { check } of destinations) counts.set(textOf(check), (counts.get(textOf(check)) ?? 0) + 1);
+  for (const { checks } of destinations) counts.set(textOf(checks), (counts.get(textOf(checks)) ?? 0) + 1);
   const [most] = [...counts].sort(([, a], [, b]) => b - a)[0] ?? [];
-  return destinations.find(({ check }) => textOf(check) === most)?.check;
+  return destinations.find(({ checks }) => textOf(checks) === most)?.checks;
 }
+
+type Checks = readonly Check[] | undefined;
 
 /** What the destinations of a service have in common. */
 interface Common {
-  readonly check?: Check | undefined;
+  readonly checks?: Checks;
   readonly inhibit?: boolean | undefined;
 }
 
@@ -147,10 +149,10 @@ interface Common {
 const commonInhibit = ([first, ...others]: readonly DestinationDocument[]): boolean | undefined =>
   others.every(({ inhibit }) => inhibit === first?.inhibit) ? first?.inhibit : undefined;
 
-const textOf = (check: Check | undefined): string => JSON.stringify(check) ?? '';
+const textOf = (checks: Checks): string => JSON.stringify(checks) ?? '';
 
 function writeDestination(
-  { server, name, destination, options, check, inhibit, notify }: DestinationDocument,
+  { server, name, destination, options, checks, inhibit, notify }: DestinationDocument,
   common: Common,
   document: Document,
 ): object {
@@ -163,11 +165,14 @@ function writeDestination(
     'upper-threshold': options.upperThreshold,
     'lower-threshold': options.lowerThreshold,
     tunnel: options.tunnel && pruned({ ...options.tunnel, port: options.tunnel.port || undefined }),
-    check: textOf(check) === textOf(common.check) ? undefined : check ? writeCheck(check) : 'none',
+    check: textOf(checks) === textOf(common.checks) ? undefined : checks ? writeChecks(checks) : 'none',
     inhibit: inhibit === common.inhibit ? undefined : inhibit,
     notify,
   });
 }
+
+const writeChecks = (checks: readonly Check[]): object =>
+  checks.length === 1 ? writeCheck(checks[0]!) : checks.map(writeCheck);
 
 function writeCheck({ maxStep, slowStart, retryInterval, status, ...rest }: Check): object {
   const entries = Object.entries({

@@ -24,7 +24,7 @@ export class LocalHealth implements Disposable {
     this.#options = options;
     for (const [i, rule] of options.cluster.rules.entries())
       if (rule.check) {
-        const health = new Health(rule.check, performance.now());
+        const health = new Health([rule.check], performance.now());
         this.#byRule.set(i, health);
         void this.#repeat(rule, rule.check, health);
       }

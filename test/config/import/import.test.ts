@@ -28,7 +28,8 @@ const left = ({ leftOut }: Imported) =>
 const UNCHECKED = 'the real servers of this service are not checked';
 const UNCHECKED_ONE = 'this real server is not checked';
 /** The checks of the servers of the first service. */
-const checksOf = ({ document }: Imported) => document.services[0]!.destinations.map(({ check }) => check);
+const checksOf = ({ document }: Imported) =>
+  document.services[0]!.destinations.map(({ checks }) => checks?.[0]);
 
 const LDIRECTORD = `# Global Directives
 checktimeout=3
@@ -113,9 +114,9 @@ test('ldirectord: imports services, ranges and checks, and reports the rest', as
         {
           destination: { address: '192.168.6.2', port: 80 },
           options: { weight: 5, upperThreshold: 100, lowerThreshold: 80 },
-          check: alive,
+          checks: [alive],
         },
-        { destination: { address: '192.168.6.3', port: 80 }, options: { weight: 5 }, check: alive },
+        { destination: { address: '192.168.6.3', port: 80 }, options: { weight: 5 }, checks: [alive] },
       ],
     },
     {
@@ -130,7 +131,7 @@ test('ldirectord: imports services, ranges and checks, and reports the rest', as
     },
   ]);
   const types = imported.document.services.map(({ destinations }) =>
-    destinations.map(({ check }) => check?.type),
+    destinations.map(({ checks }) => checks?.[0]?.type),
   );
   expect(types).toEqual([['http', 'http'], [undefined], [undefined]]);
   expect(imported.document.services[0]).toMatchObject({
@@ -148,16 +149,18 @@ test('keepalived: imports groups, marks and checks, and reports the rest', () =>
       {
         destination: { address: '10.0.0.3', port: 80 },
         options: { weight: 3, upperThreshold: 10 },
-        check: {
-          type: 'http',
-          path: '/alive',
-          status: [[200, 200]],
-          timeout: 4,
-          fall: 3,
-          rise: 1,
-          interval: 6,
-          retryInterval: 3,
-        },
+        checks: [
+          {
+            type: 'http',
+            path: '/alive',
+            status: [[200, 200]],
+            timeout: 4,
+            fall: 3,
+            rise: 1,
+            interval: 6,
+            retryInterval: 3,
+          },
+        ],
       },
     ],
   };
@@ -587,6 +590,18 @@ describe('keepalived: the check of a service', () => {
       '',
       { command: ['/bin/echo', 'a', 'b'] },
     ],
+    [
+      'runs a command as its user, and takes the weight from it',
+      'MISC_CHECK {\nmisc_path /bin/true\nmisc_dynamic\nuser nobody adm\n}',
+      '',
+      { command: ['/bin/true'], dynamic: true, user: 'nobody:adm' },
+    ],
+    [
+      'expects a digest',
+      'HTTP_GET {\nurl {\npath /\ndigest 9B3A0C85A887A256D6939DA88AABD8CD\n}\n}',
+      '',
+      { digest: '9b3a0c85a887a256d6939da88aabd8cd' },
+    ],
     ['sends an empty datagram for UDP_CHECK', 'UDP_CHECK {\n}', '', { type: 'udp' }],
     [
       'is a DNS query for DNS_CHECK',
@@ -643,23 +658,17 @@ describe('keepalived: the check of a service', () => {
       'MISC_CHECK {\nmisc_path "/bin/echo \'a b"\n}',
       ['a backslash or a single quote in a script is not supported'],
     ],
-    ['a digest', 'HTTP_GET {\nurl {\npath /\ndigest 12\n}\n}', ['digest is not supported']],
-    ['two pages', 'HTTP_GET {\nurl {\npath /a\n}\nurl {\npath /b\n}\n}', ['expected one url']],
     [
-      'two checkers',
-      'TCP_CHECK {\n}\nMISC_CHECK {\nmisc_path /bin/true\n}',
-      ['a real server has more than one checker'],
+      'a digest that is none',
+      'HTTP_GET {\nurl {\npath /\ndigest 12\n}\n}',
+      ['invalid digest: expected 32 hexadecimal digits'],
     ],
+    ['no page', 'HTTP_GET {\n}', ['expected a url']],
     ['another address', 'TCP_CHECK {\nconnect_ip 10.0.9.9\n}', ['a check connects to the real server only']],
     [
-      'a command by another user',
-      'MISC_CHECK {\nmisc_path /bin/true\nuser nobody\n}',
-      ['user is not supported'],
-    ],
-    [
-      'a weight by a command',
-      'MISC_CHECK {\nmisc_path /bin/true\nmisc_dynamic\n}',
-      ['misc_dynamic is not supported'],
+      'a command by a user of an invalid name',
+      'MISC_CHECK {\nmisc_path /bin/true\nuser "no body"\n}',
+      ['invalid user: expected the names of a user and a group'],
     ],
     [
       'an interval of a day',
@@ -673,6 +682,61 @@ describe('keepalived: the check of a service', () => {
     expect([...new Set(left(imported).map((line) => line.replace(/^\d+: /, '')))]).toEqual(
       messages.map((message) => `${message}: ${UNCHECKED_ONE}`),
     );
+  });
+
+  test('are several where a server has several checkers, and pages', () => {
+    const imported = servers(`TCP_CHECK {
+connect_port 81
+}
+HTTP_GET {
+url {
+path /a
+status_code 200
+}
+url {
+path /b
+digest 9b3a0c85a887a256d6939da88aabd8cd
+}
+retry 4
+}
+MISC_CHECK {
+misc_path /bin/true
+}`);
+    expect(left(imported)).toEqual([]);
+    expect(imported.document.services[0]!.destinations[0]!.checks).toMatchObject([
+      { type: 'tcp', port: 81 },
+      { type: 'http', path: '/a', status: [[200, 200]], fall: 5 },
+      { type: 'http', path: '/b', digest: '9b3a0c85a887a256d6939da88aabd8cd', fall: 5 },
+      { type: 'command', command: ['/bin/true'] },
+    ]);
+  });
+
+  test('lose one checker alone if it cannot be carried over', () => {
+    const imported = servers('TCP_CHECK {\n}\nUDP_CHECK {\nrequire_reply\n}');
+    expect(imported.document.services[0]!.destinations[0]!.checks).toMatchObject([{ type: 'tcp' }]);
+    expect(new Set(left(imported).map((line) => line.replace(/^\d+: /, '')))).toEqual(
+      new Set(['require_reply is not supported: this check is left out']),
+    );
+  });
+
+  test('run their commands as script_user, unless they have a user', () => {
+    const { document } = keepalived(`global_defs {
+  script_user lvs adm
+}
+virtual_server 10.0.0.1 80 {
+  real_server 10.0.1.1 80 {
+    MISC_CHECK {
+      misc_path /bin/true
+    }
+    MISC_CHECK {
+      misc_path /bin/true
+      user nobody
+    }
+  }
+}`);
+    const [destination] = document.services[0]!.destinations;
+    expect(destination!.checks).toMatchObject([{ user: 'lvs:adm' }, { user: 'nobody' }]);
+    expect(document.scriptUser).toBeUndefined();
   });
 
   test('may differ from one server to another, and some may have none', () => {
@@ -694,7 +758,9 @@ virtual_server 10.0.0.1 81 {
   real_server 10.0.1.2 81 {
   }
 }`);
-    const checks = mixed.document.services.map(({ destinations }) => destinations.map(({ check }) => check));
+    const checks = mixed.document.services.map(({ destinations }) =>
+      destinations.map(({ checks }) => checks?.[0]),
+    );
     expect(checks).toMatchObject([
       [{ command: ['/usr/bin/check', 'one'] }, { command: ['/usr/bin/check', 'two'] }],
       [{ type: 'tcp' }, undefined],
@@ -833,7 +899,7 @@ test('keepalived: reports what it reads otherwise than it is written', () => {
 
 test('keepalived: only a checker itself may have no retries', () => {
   const { document, leftOut } = servers('TCP_CHECK {\n}', 'retry 0');
-  expect(document.services[0]!.destinations[0]!.check).toMatchObject({ fall: 2 });
+  expect(document.services[0]!.destinations[0]!.checks?.[0]).toMatchObject({ fall: 2 });
   expect(new Set(leftOut.map(({ why }) => why))).toEqual(new Set(['invalid retry: expected 1 or more']));
 });
 
@@ -937,6 +1003,9 @@ const soups = {
       'regex "a{2,"',
       'status_code 200-299 404',
       'retry 200',
+      'misc_dynamic',
+      'user nobody',
+      'digest 9b3a0c85a887a256d6939da88aabd8cd',
     ),
   ),
 };

@@ -497,10 +497,52 @@ services:
       ['wlc'],
     );
     expect(problems).toEqual([]);
-    const checks = document.services.map(({ destinations }) => destinations.map(({ check }) => check));
+    const checks = document.services.map(({ destinations }) => destinations.map(({ checks }) => checks?.[0]));
     expect(checks).toMatchObject([
       [{ type: 'tcp' }, { type: 'https', sni: 'a.b', redirects: 2, interval: 5 }, undefined],
       [undefined],
+    ]);
+  });
+
+  test('a destination may have several checks, which must all pass', async () => {
+    const { document, problems } = await parseYaml(
+      `services:
+  - tcp: 192.168.0.101:80
+    check:
+      - { type: tcp, port: 81 }
+      - { type: http, digest: 9B3A0C85A887A256D6939DA88AABD8CD }
+      - { type: command, command: [/bin/true], user: 'nobody:adm', dynamic: true }
+    destinations: [rs1]
+`,
+      'lvs.yaml',
+      labNames,
+      ['wlc'],
+    );
+    expect(problems).toEqual([]);
+    expect(document.services[0]!.destinations[0]!.checks).toMatchObject([
+      { type: 'tcp', port: 81, interval: 5 },
+      { type: 'http', digest: '9b3a0c85a887a256d6939da88aabd8cd' },
+      { type: 'command', command: ['/bin/true'], user: 'nobody:adm', dynamic: true },
+    ]);
+    const written = await parseYaml(writeYaml(document), 'lvs.yaml', labNames, ['wlc']);
+    expect(written.document).toEqual(document);
+  });
+
+  test('a mistake in one of several checks is reported at its place', async () => {
+    expect(
+      await told(`services:
+  - tcp: 192.168.0.101:80
+    check:
+      - { type: tcp, user: nobody }
+      - { type: http, digest: 9b3a }
+      - { type: command, command: [x], user: 'no body' }
+    destinations: [rs1]
+  - { tcp: '192.168.0.101:81', destinations: [rs1], check: [] }
+`),
+    ).toEqual([
+      "5:31: invalid value '9b3a': expected 32 hexadecimal digits",
+      "6:46: invalid value 'no body': expected a user, or user:group, by names",
+      '8:60: invalid value a list: must NOT have fewer than 1 items',
     ]);
   });
 
