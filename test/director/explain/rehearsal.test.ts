@@ -268,7 +268,7 @@ describe('an explanation', () => {
           expect(everything(asked)).toEqual(everything(unasked));
         },
       ),
-      { numRuns: 400 },
+      { numRuns: 150 },
     );
   });
 
