@@ -8,9 +8,10 @@ import type { Arrays } from './arrays.ts';
 import { findReply, findRequest } from './find.ts';
 import { ETHERTYPE, IPV4_TYPE, IPV6_TYPE, NETWORK } from './header-fields.ts';
 import { CONTEXT, type Hook, PACKET, redirectTo, unlessReadable } from './hooks.ts';
+import { unlessReleased } from './liveness.ts';
 import { parse, V4, V6 } from './parse.ts';
 import { rewrite } from './rewrite.ts';
-import { divert, stranger, unlessReleased } from './stranger.ts';
+import { divert, stranger } from './stranger.ts';
 import { type Upcall, upcalls } from './upcall.ts';
 
 /** Bytes of the shortest packet that programs read: Ethernet, IPv4 and UDP headers. */

@@ -17,7 +17,6 @@ import {
   jeq,
   jge,
   jgt,
-  jlt,
   jne,
   jset,
   jump,
@@ -36,13 +35,12 @@ import {
   rsh,
   store,
   storeImm,
-  sub32,
   W,
 } from '../ebpf/instruction.ts';
 import { FTP_DATA_PORT } from '../model/service.ts';
 import { HEAD, ROW_SHIFT, TRACK } from '../table/layout.ts';
 import { MAPPED_WORD } from '../table/packet-order.ts';
-import { SERVICE, SERVICE_BYTES, SERVICE_FLAGS, SETTINGS, SHED_COUNTER } from '../table/record-layout.ts';
+import { SERVICE, SERVICE_BYTES, SERVICE_FLAGS, SETTINGS } from '../table/record-layout.ts';
 import { sysctlOffset } from '../table/settings-record.ts';
 import { ADDRESS_BITS } from '../wire/prefix.ts';
 import { ACK, FIN, RST, SYN, TCP } from '../wire/tcp.ts';
@@ -55,17 +53,14 @@ import { asLoaded, DF, FRAGMENT } from './header-fields.ts';
 import { home } from './home.ts';
 import { type Hook, PACKET } from './hooks.ts';
 import { SERVICE_NUMBER, TO_SERVICE } from './layout.ts';
+import { unlessOrphaned } from './liveness.ts';
 import { type Family, loadLength } from './parse.ts';
 import { callProgram, FORWARD_ONCE, loadScratch, MARKED, PERSIST, PLACE, SCRATCH } from './scratch.ts';
 import * as stack from './stack.ts';
-import { counted, now } from './track.ts';
 import { findEnd, keepProtocol, type Upcall } from './upcall.ts';
+import { valve } from './valve.ts';
 
-/** Period for which the valve counts, ms. */
-const VALVE_PERIOD_MS = 64;
 const RECORD_SHIFT = Math.log2(SERVICE_BYTES);
-/** Differences of ticks up to this one are positive. */
-const MAX_INT = 0x7fff_ffff;
 /* First bytes of addresses (RFC 1122, RFC 4291). */
 const LOOPBACK_NET = 127;
 export const FIRST_MULTICAST = 224;
@@ -182,39 +177,6 @@ const unlessReusable = ({ settings }: Arrays, miss: Label): Fragment => [
   jne.imm(R2, 0, miss),
 ];
 
-/**
- * Jumps to `pass` if the director has not been alive for long: the host processes what it would without a director.
- * Clobbers r0 to r5.
- */
-function unlessOrphaned(arrays: Arrays, pass: Label): Fragment {
-  const alive = Symbol('alive');
-  return [
-    now(arrays),
-    loadMapValue(R1, arrays.settings),
-    load(W, R2, R1, SETTINGS.orphan),
-    jeq.imm(R2, 0, alive),
-    load(W, R3, R1, SETTINGS.heartbeat),
-    sub32.reg(R0, R3),
-    jgt.reg(R0, R2, pass),
-    at(alive, mov.imm(R0, 0)),
-  ];
-}
-
-/** Jumps to `pass` if the director has not been alive for so long that the host is to have all packets. Clobbers r0 to r5. */
-export function unlessReleased(arrays: Arrays, pass: Label): Fragment {
-  const alive = Symbol('alive');
-  return [
-    now(arrays),
-    loadMapValue(R1, arrays.settings, SETTINGS.passFrom),
-    load(W, R1, R1, 0),
-    jeq.imm(R1, 0, alive),
-    sub32.reg(R0, R1),
-    jlt.imm(R0, MAX_INT, pass),
-    at(alive, mov.imm(R0, 0)),
-    mov.imm(R1, 0),
-  ];
-}
-
 /** Jumps to `miss` if new connections go up, or if one whose client port is not known may be meant. Clobbers r1 and r2. */
 const unlessDeferred = ({ settings, head }: Arrays, miss: Label): Fragment => [
   loadMapValue(R1, settings),
@@ -224,50 +186,6 @@ const unlessDeferred = ({ settings, head }: Arrays, miss: Label): Fragment => [
   load(W, R2, R1, HEAD.open),
   jne.imm(R2, 0, miss),
 ];
-
-/**
- * Drops the packet if the table is nearly full, and this processor has seen too many first packets in this period. A SYN
- * that is sent again for a known connection does not come here. Clobbers r0 to r5.
- */
-function valve(arrays: Arrays, miss: Label): Fragment {
-  const { settings, head, clock } = arrays;
-  const same = Symbol('same');
-  const open = Symbol('open');
-  return [
-    loadMapValue(R1, head),
-    load(W, R2, R1, HEAD.live),
-    loadMapValue(R1, settings),
-    load(W, R3, R1, SETTINGS.valveFrom),
-    jgt.reg(R3, R2, open),
-    load(W, R3, R1, SETTINGS.valve),
-    jeq.imm(R3, 0, open),
-    now(arrays),
-    rsh.imm(R0, Math.max(0, Math.round(Math.log2(VALVE_PERIOD_MS / clock.tickMs)))),
-    store(DW, FP, stack.TICK, R0),
-    loadScratch(arrays, miss),
-    load(DW, R1, FP, stack.TICK),
-    load(W, R2, R0, SCRATCH.period),
-    jeq.reg(R1, R2, same),
-    store(W, R0, SCRATCH.period, R1),
-    storeImm(W, R0, SCRATCH.first, 0),
-    at(same, load(W, R2, R0, SCRATCH.first)),
-    add.imm(R2, 1),
-    store(W, R0, SCRATCH.first, R2),
-    loadMapValue(R1, settings),
-    load(W, R3, R1, SETTINGS.valve),
-    jge.reg(R3, R2, open),
-    storeImm(DW, FP, stack.DESTINATION_NUMBER, 0),
-    counted(arrays),
-    load(DW, R1, R2, SHED_COUNTER),
-    add.imm(R1, 1),
-    store(DW, R2, SHED_COUNTER, R1),
-    jump('drop'),
-    at(open, mov.imm(R0, 0)),
-    mov.imm(R1, 0),
-    mov.imm(R2, 0),
-    mov.imm(R3, 0),
-  ];
-}
 
 /** Jumps to `miss` unless it is a SYN, or a datagram with a checksum, and whole. Clobbers r1. */
 function unlessFirst({ protocol, transport }: Family, hook: Hook, miss: Label): Fragment {
