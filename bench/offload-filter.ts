@@ -5,7 +5,8 @@ import { BpfMap } from '../src/ebpf/map.ts';
 import { Program } from '../src/ebpf/program.ts';
 import { testRun } from '../src/ebpf/test-run.ts';
 import type { PortRule } from '../src/model/nlb.ts';
-import { COUNTERS, filterCode } from '../src/nlb/filter/program.ts';
+import { COUNTERS, TIMES_BYTES } from '../src/nlb/filter/maps.ts';
+import { filterCode } from '../src/nlb/filter/program.ts';
 import { PLACES } from '../src/nlb/places.ts';
 import { packetOfLine } from '../src/wire/packet-line.ts';
 import { median } from './offload-cost.ts';
@@ -38,9 +39,9 @@ export function filtered(bpf: Bpf, rounds: number): Record<keyof typeof PACKETS,
   const array = (valueSize: number, entries: number) =>
     new BpfMap(bpf, { type: 'array', keySize: 4, valueSize, entries });
   using accepts = array(PLACES, 2);
-  using times = array(24, 1);
+  using times = array(TIMES_BYTES, 1);
   using counters = array(8 * COUNTERS.length, 1);
-  const end = Buffer.alloc(24);
+  const end = Buffer.alloc(TIMES_BYTES);
   end.writeBigUInt64LE(FOREVER_NS);
   times.update(new Uint8Array(4), end);
   const code = filterCode({

@@ -11,11 +11,14 @@
  *
  * Safety: each heartbeat states how long the sender still accepts places of others. A host takes its places when it has
  * received this of all members, and when that time has passed since it received it, so the sender has stopped before. The
- * fastest of several heartbeats counts, so a place has no owner for less than a heartbeat travels. Hosts that left the view have stopped before: the coordinator waits
- * `lossTime` after their last heartbeat, and they stop `leaseTime` after the last one that was confirmed. No clocks are
- * compared; only their rates must agree. A segment that is cut leaves each part with a cluster of its hosts.
+ * fastest of several heartbeats counts, so a place has no owner for less than a heartbeat travels. Hosts that left the view
+ * have stopped before: the coordinator waits `lossTime` after their last heartbeat, and they stop `leaseTime` after the last
+ * one that was confirmed. A host whose lease has ended asks the others whether the view is still in force (doubt.ts). No clocks
+ * are compared; only their rates must agree. A segment that is cut leaves each part with a cluster of its hosts.
  */
+import type { ConvergenceOptions, ConvergenceStatus } from './convergence-options.ts';
 import { Coordinator, STABLE_PERIODS } from './coordinator.ts';
+import { Doubt } from './doubt.ts';
 import {
   type Heartbeat,
   type HostState,
@@ -28,40 +31,17 @@ import {
   sameEpoch,
   type View,
 } from './heartbeat.ts';
-import { type GroupsByRule, type HandOver, OwnPlaces } from './own-places.ts';
-import { leaseTime, lossTime, Peers, type Timing } from './peers.ts';
+import { type HandOver, OwnPlaces } from './own-places.ts';
+import { Pauses } from './pauses.ts';
+import { leaseTime, lossTime, Peers } from './peers.ts';
 import { GROUP_SHIFT } from './places.ts';
 import { Twin } from './twin.ts';
-
-export interface ConvergenceOptions extends Timing {
-  readonly id: number;
-  /** Returns a random number of 32 bits for a run. */
-  readonly newBoot: () => number;
-  readonly configuration: number;
-  /** Own weights by port rule. */
-  readonly weights: readonly number[];
-  /** Returns the id of the owner of each place, by port rule; 0: none. The same for the same members on all hosts. */
-  readonly assign: (members: readonly Member[]) => readonly Uint8Array[];
-  /** Returns the groups that had clients lately, of rules with stickiness. */
-  readonly recent: (now: number) => GroupsByRule;
-}
 
 /** A view that this host follows, with its owners. */
 interface Held {
   readonly view: View;
   readonly owners: readonly Uint8Array[];
   phase: Phase;
-}
-
-export interface ConvergenceStatus {
-  readonly state: HostState;
-  readonly view: View | undefined;
-  /** The host has entered the last phase of its view. */
-  readonly isConverged: boolean;
-  /** Owners of the places of the view in force, by port rule. */
-  readonly owners: readonly Uint8Array[];
-  /** The last heartbeats of the other hosts. */
-  readonly peers: readonly Heartbeat[];
 }
 
 /** Periods for which a host may serve without a call of `tick`, whatever others have confirmed. */
@@ -78,10 +58,11 @@ export class Convergence {
   readonly #peers: Peers;
   readonly #twin: Twin;
   readonly #coordinator: Coordinator;
+  readonly #doubt: Doubt;
+  readonly #pauses: Pauses;
   #boot: number;
   #sequence = 0;
   #startedAt: number;
-  #tickedAt: number;
   #sentAt = Number.NEGATIVE_INFINITY;
   #state: HostState = 'active';
   #weights: readonly number[];
@@ -96,18 +77,17 @@ export class Convergence {
   #taken: HandOver | undefined;
   #orphanedAt: number | undefined;
   #isUrgent = false;
-  /** The last call of `tick` came too late. */
-  #isLate = false;
 
   constructor(options: ConvergenceOptions, now: number) {
     this.#options = options;
     this.#weights = options.weights;
     this.#boot = options.newBoot();
     this.#startedAt = now;
-    this.#tickedAt = now;
+    this.#pauses = new Pauses(options.period, now);
     this.#peers = new Peers(this.#self(), options);
     this.#twin = new Twin(lossTime(options));
     this.#coordinator = new Coordinator(options);
+    this.#doubt = new Doubt(options.hosts);
     const none = options.assign([]).map(({ length }) => new Uint8Array(length));
     this.places = new OwnPlaces(options.id, none);
   }
@@ -137,36 +117,32 @@ export class Convergence {
     this.#isUrgent = true;
   }
 
-  /** Takes a heartbeat of another host. */
-  receive(beat: Heartbeat, now: number): void {
+  /** Takes a heartbeat of another host. Returns false for old and repeated ones. */
+  receive(beat: Heartbeat, now: number): boolean {
     if (beat.id === this.#options.id) {
-      if (beat.boot === this.#boot) return;
+      if (beat.boot === this.#boot) return false;
       this.#twin.receive(beat, now);
     } else {
-      const isNew = this.#peers.get(beat.id)?.beat.boot !== beat.boot;
-      if (!this.#peers.receive(beat, now)) return;
-      if (isNew) this.#isUrgent = true;
+      const { beat: last, receivedAt = 0 } = this.#peers.get(beat.id) ?? {};
+      if (!this.#peers.receive(beat, now)) return false;
+      if (last?.boot !== beat.boot || now - receivedAt > LEASE_PERIODS * this.#options.period)
+        this.#isUrgent = true;
       if (this.#isExcludedBy(beat)) this.#drop();
     }
-    // After a pause, heartbeats of all hosts are taken before anything is concluded.
-    if (now - this.#tickedAt <= this.#options.period) this.#step(now);
+    if (!this.#pauses.isReceiving(now)) this.#step(now);
+    return true;
   }
 
   /** Lets time pass; at most a quarter of a period may lie between two calls. Returns whether to send a heartbeat. */
   tick(now: number): boolean {
-    const { period } = this.#options;
-    const gap = now - this.#tickedAt;
-    this.#tickedAt = now;
-    this.#isLate = gap > period;
-    if (this.#isLate) {
-      // What arrived meanwhile is received first. After a longer pause, others may have taken the places.
-      this.#peers.prolong(gap);
-      if (now >= this.#confirmedLease()) {
-        this.#drop();
-        this.#startedAt = now;
-      }
-      return false;
+    const pause = this.#pauses.tick(now);
+    if (pause > 0) {
+      this.#isUrgent = true;
+      this.#peers.prolong(pause);
+      // Others may have taken the places.
+      if (now >= this.#confirmedLease() && !this.#beginDoubt(now)) this.#joinAgain(now);
     }
+    if (this.#pauses.isReceiving(now)) return false;
     this.#step(now);
     return !this.#isListening(now) && this.#isDue(now);
   }
@@ -198,8 +174,11 @@ export class Convergence {
 
   /** Returns the time until which the places may be served without another call of `tick`. */
   leaseUntil(now: number): number {
+    if (this.#doubt.since !== undefined) return Number.NEGATIVE_INFINITY;
     const confirmed = this.#confirmedLease();
-    return this.#isLate ? confirmed : Math.max(confirmed, now + LEASE_PERIODS * this.#options.period);
+    return this.#pauses.isRecent(now)
+      ? confirmed
+      : Math.max(confirmed, now + LEASE_PERIODS * this.#options.period);
   }
 
   /** Returns the time before which no host takes the places of this one. */
@@ -222,7 +201,7 @@ export class Convergence {
     const { period } = this.#options;
     const phase = this.#coordinator.led?.phase ?? this.#held?.phase ?? SERVING;
     const since = now - this.#sentAt;
-    const isChanging = phase < SERVING || this.places.endsAt > now;
+    const isChanging = phase < SERVING || this.places.endsAt > now || this.#doubt.since !== undefined;
     return this.#isUrgent || since >= (isChanging ? period / URGENT_RATE : period);
   }
 
@@ -230,12 +209,9 @@ export class Convergence {
     this.#peers.expire(now);
     this.places.settle(now);
     this.#setState(this.#stateNow(now));
-    if (this.#state !== 'active' || this.#isListening(now)) return;
+    if (this.#state !== 'active' || this.#isListening(now) || this.#isInDoubt(now)) return;
     const mutual = this.#peers.mutual(this.#options.configuration).map(({ beat }) => beat);
-    const lowest = mutual.reduce<Heartbeat | undefined>(
-      (least, beat) => (least && least.id < beat.id ? least : beat),
-      undefined,
-    );
+    const [lowest] = mutual.toSorted((a, b) => a.id - b.id);
     if (lowest && lowest.id < this.#options.id) {
       this.#coordinator.resign();
       this.#follow(lowest, now);
@@ -251,7 +227,30 @@ export class Convergence {
     const { configuration, id } = this.#options;
     const isMismatch = this.#peers.haveOther(configuration, this.#inForce ? id : undefined);
     if (isMismatch) return 'mismatch';
-    return this.#peers.deaf(now) ? 'muted' : 'active';
+    return this.#peers.deaf(now) && !this.#beginDoubt(now) ? 'muted' : 'active';
+  }
+
+  /** Asks the others, unless a change is under way. Returns whether there is a doubt. */
+  #beginDoubt(now: number): boolean {
+    const held = this.#inForce;
+    if (!held || held !== this.#held || held.phase < SERVING || !this.places.isSettled) return false;
+    return this.#doubt.begin(held.view, now);
+  }
+
+  #isInDoubt(now: number): boolean {
+    const { since } = this.#doubt;
+    if (since === undefined) return false;
+    const found = this.#doubt.resolve(this.#inForce!.view, this.#self(), this.#peers.all());
+    if (found === 'in force') this.#doubt.end();
+    else if (found === 'over' || now - since > lossTime(this.#options)) this.#joinAgain(since);
+    return found !== 'in force';
+  }
+
+  /** `since`: from when on this host has sent and received. */
+  #joinAgain(since: number): void {
+    this.#drop();
+    this.#startedAt = since;
+    this.#peers.awaitFrom(since);
   }
 
   #setState(state: HostState): void {
@@ -264,6 +263,7 @@ export class Convergence {
   /** Accepts nothing from now on. The host joins again as another run: others may have given its places away. */
   #drop(): void {
     this.#coordinator.resign();
+    this.#doubt.end();
     if (!this.#held && !this.#inForce) return;
     this.places.clear();
     this.#held = undefined;

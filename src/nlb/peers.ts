@@ -60,6 +60,11 @@ export class Peers {
     for (const peer of this.#byId.values()) peer.isConfirmed = false;
   }
 
+  /** Expects confirmations from then on: this host sent nothing before. */
+  awaitFrom(since: number): void {
+    for (const peer of this.#byId.values()) peer.confirmedAt = since;
+  }
+
   /** Takes a heartbeat. Returns false for old ones, repeated ones, and those of a second host with the id. */
   receive(beat: Heartbeat, now: number): boolean {
     const before = this.#byId.get(beat.id);

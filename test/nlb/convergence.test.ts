@@ -28,6 +28,7 @@ function guard(segment: Segment, check: () => string[]): string[] {
 /** Everything works again: hosts that run receive each other, and the others are started. */
 function heal(segment: Segment): void {
   segment.cut.clear();
+  for (const host of segment.hosts) host.pauses = [];
   Object.assign(segment.network, { loss: 0.05, maxLosses: 1, maxDelay: 5, duplicates: 0.05 });
   for (const host of segment.hosts) if (!host.convergence) segment.start(host);
 }
@@ -60,8 +61,23 @@ const DISTURBANCES: Readonly<Record<string, (segment: Segment, host: Host, rando
   weigh: (segment, host, random) =>
     segment.weigh(host, [Math.floor(random() * 3) * 40, Math.floor(random() * 3) * 40]),
   visit: (_segment, host, random) => host.visit(...[0, 1].filter(() => random() < 0.5)),
-  pause: (segment, host, random) => {
-    host.pausedUntil = segment.now + random() * 3 * LOSS_TIME;
+  pause: ({ now }, host, random) => {
+    host.pauses = [[now, now + random() * 3 * LOSS_TIME]];
+  },
+  pauseSeveral: ({ now, hosts }, _host, random) => {
+    const lasts = random() * 1.5 * LOSS_TIME;
+    for (const host of hosts)
+      if (random() < 0.7) host.pauses = [[now + random() * PERIOD, now + lasts + random() * PERIOD]];
+  },
+  starve: ({ now, hosts }, _host, random) => {
+    for (const host of hosts) {
+      let at = now;
+      host.pauses = Array.from({ length: 10 }, () => {
+        const from = at + random() ** 3 * PERIOD;
+        at = from + random() * LOSS_TIME;
+        return [from, at] as const;
+      });
+    }
   },
   cut: (segment, _host, random) => {
     const part = segment.hosts.map(() => random() < 0.5);
@@ -117,15 +133,19 @@ describe('hosts of a cluster', () => {
     (from, to) => {
       for (let seed = from; seed <= to; seed++) {
         let found: string[] = [];
-        const segment = play(seed, ['kill', 'start', 'restart', 'weigh', 'visit', 'pause'], (on, random) => {
-          Object.assign(on.network, {
-            loss: random() * 0.4,
-            maxLosses: 1,
-            maxDelay: PERIOD / 4,
-            duplicates: 0.2,
-          });
-          found = guard(on, () => shared(on));
-        });
+        const segment = play(
+          seed,
+          ['kill', 'start', 'restart', 'weigh', 'visit', 'pause', 'pauseSeveral', 'starve'],
+          (on, random) => {
+            Object.assign(on.network, {
+              loss: random() * 0.4,
+              maxLosses: 1,
+              maxDelay: PERIOD / 4,
+              duplicates: 0.2,
+            });
+            found = guard(on, () => shared(on));
+          },
+        );
         heal(segment);
         segment.run(8 * LOSS_TIME);
         expect(found, `seed ${seed}`).toEqual([]);
@@ -208,6 +228,39 @@ describe('hosts of a cluster', () => {
       expect(acceptedBy(segment)[0]).not.toBe(before);
       expectOneOwner(segment, 5);
     }
+  });
+
+  test.each([0.5, 0.8, 0.95, 1.1, 2, 10])(
+    'go on at once when all of them were paused for %d times the missed heartbeats',
+    (times) => {
+      for (const among of [[0, 1, 2], [0, 1], [2]]) {
+        // The others take the places of some that are paused for longer.
+        if (among.length < 3 && times >= 0.9) continue;
+        const segment = converged(3);
+        const boots = () => segment.hosts.map((_, i) => statusOf(segment, i).view?.members[i]?.boot);
+        const before = boots();
+        const end = segment.now + times * LOSS_TIME;
+        for (const i of among) segment.hosts[i]!.pauses = [[segment.now, end + i * 10]];
+        segment.run(end + 20 - segment.now);
+        expect(untilOwned(segment, LOSS_TIME)).toBeLessThan(2 * PERIOD);
+        expect(boots()).toEqual(before);
+      }
+    },
+  );
+
+  test('join again after a pause in which another host took over', () => {
+    const segment = converged(2);
+    const [first, second] = segment.hosts as [Host, Host];
+    segment.kill(second);
+    segment.run(3 * LOSS_TIME);
+    first.pauses = [[segment.now, segment.now + 6 * LOSS_TIME]];
+    segment.start(second);
+    const found = guard(segment, () => shared(segment));
+    segment.run(5 * LOSS_TIME);
+    expect(membersOf(segment, 1)).toEqual([2]);
+    segment.run(6 * LOSS_TIME);
+    expect([found, membersOf(segment, 0), membersOf(segment, 1)]).toEqual([[], [1, 2], [1, 2]]);
+    expectOneOwner(segment, 0);
   });
 
   test('form a cluster in each part of a cut segment, and one again afterwards', () => {

@@ -7,7 +7,8 @@ import { Program } from '../../src/ebpf/program.ts';
 import { testRun } from '../../src/ebpf/test-run.ts';
 import type { Affinity, PortRule } from '../../src/model/nlb.ts';
 import { placeOf } from '../../src/nlb/client-hash.ts';
-import { COUNTERS, filterCode, RECENT_BYTES } from '../../src/nlb/filter/program.ts';
+import { COUNTERS, RECENT_BYTES, SUSPENDED, TIMES_BYTES } from '../../src/nlb/filter/maps.ts';
+import { filterCode } from '../../src/nlb/filter/program.ts';
 import { ACCEPTED, BEGINNING, ENDING } from '../../src/nlb/own-places.ts';
 import { GROUP_SHIFT, GROUPS, PLACES } from '../../src/nlb/places.ts';
 import { parseAddress } from '../../src/wire/address.ts';
@@ -65,7 +66,7 @@ class Filter {
     const array = (valueSize: number, entries: number) =>
       new BpfMap(kernel as Bpf, { type: 'array', keySize: 4, valueSize, entries });
     this.#accepts = array(PLACES, rules.length);
-    this.#times = array(24, 1);
+    this.#times = array(TIMES_BYTES, 1);
     this.#recent = array(rules.length * GROUPS * RECENT_BYTES, 1);
     this.#counters = array(8 * COUNTERS.length, 1);
     const code = filterCode({
@@ -90,11 +91,12 @@ class Filter {
   }
 
   /** ms of the monotonic clock. */
-  lease(ms: number, ends = 0, begins = 0): void {
-    const end = new Uint8Array(24);
+  lease(ms: number, ends = 0, begins = 0, suspended = 0): void {
+    const end = new Uint8Array(TIMES_BYTES);
     const view = new DataView(end.buffer);
     for (const [i, time] of [ms, ends, begins].entries())
       view.setBigUint64(8 * i, BigInt(time) * 1_000_000n, true);
+    view.setUint32(SUSPENDED, suspended, true);
     this.#times.update(new Uint8Array(4), end);
   }
 
@@ -201,6 +203,16 @@ describe.skipIf(noKernel !== undefined)('the filter', () => {
     reset();
     expect(filter.see('203.0.113.7:4000 > 192.0.2.80:53 UDP len=10')).toEqual([DROP, 'others']);
     expect(filter.see('203.0.113.7:4000 > 192.0.2.80:92 SYN')).toEqual([DROP, 'others']);
+  });
+
+  test('accepts nothing of suspended rules', () => {
+    all();
+    filter.lease(2 ** 40, 0, 0, (1 << 0) | (1 << STICKY));
+    const outcomes = ['80 SYN', '53 UDP len=10', '54 UDP len=10'].map(
+      (text) => filter.see(`${CLIENT}:4000 > 192.0.2.80:${text}`)[1],
+    );
+    filter.lease(2 ** 40);
+    expect(outcomes).toEqual(['suspended', 'new', 'suspended']);
   });
 
   test('accepts places until and from the times that are set for them', () => {

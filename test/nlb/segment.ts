@@ -54,8 +54,8 @@ export class Host {
   weights: readonly number[] = [50, 50];
   nextTick = 0;
   lease = 0;
-  /** The host executes nothing until then; its filter stays. */
-  pausedUntil = 0;
+  /** When the host executes nothing, in order; its filter stays. */
+  pauses: readonly (readonly [from: number, until: number])[] = [];
   sent: Heartbeat[] = [];
   /** Groups of rules that had clients lately. */
   recent: GroupsByRule = new Map();
@@ -80,6 +80,11 @@ export class Host {
       if (value === ACCEPTED || (value === ENDING && at < endsAt) || (value === BEGINNING && at >= beginsAt))
         bits |= 1 << place;
     return bits;
+  }
+
+  /** Returns the end of the pause at this time; `now` if there is none. */
+  runsAt(now: number): number {
+    return this.pauses.find(([from, until]) => from <= now && now < until)?.[1] ?? now;
   }
 
   /** Clients of rule 1 are seen in these groups, until the next call. */
@@ -108,6 +113,8 @@ export class Segment {
   readonly network: Network = { loss: 0, maxLosses: Number.POSITIVE_INFINITY, maxDelay: 5, duplicates: 0 };
   /** Links that are cut, one direction each. */
   readonly cut = new Set<string>();
+  /** The hosts of the configuration. */
+  readonly #ids: number[] = [];
   readonly #random: Random;
   readonly #arrivals: Arrival[] = [];
   readonly #losses = new Map<string, number>();
@@ -122,6 +129,7 @@ export class Segment {
   add(id: number): Host {
     const host = new Host(id, this.#random);
     this.hosts.push(host);
+    this.#ids.push(id);
     return host;
   }
 
@@ -133,6 +141,7 @@ export class Segment {
     host.convergence = new Convergence(
       {
         id: host.id,
+        hosts: this.#ids,
         newBoot,
         configuration: host.configuration,
         period: PERIOD,
@@ -195,9 +204,10 @@ export class Segment {
 
   #arrive({ to, beat }: Arrival): void {
     if (!to.convergence) return;
-    if (this.now < to.pausedUntil) {
+    const runsAt = to.runsAt(this.now);
+    if (this.now < runsAt) {
       // It waits in the socket, and is read after the first tick.
-      this.#arrivals.push({ at: to.pausedUntil + 1, to, beat });
+      this.#arrivals.push({ at: runsAt + 1, to, beat });
       return;
     }
     to.convergence.receive(beat, to.clock(this.now));
@@ -205,8 +215,9 @@ export class Segment {
   }
 
   #tick(host: Host): void {
-    if (this.now < host.pausedUntil) {
-      host.nextTick = host.pausedUntil;
+    const runsAt = host.runsAt(this.now);
+    if (this.now < runsAt) {
+      host.nextTick = runsAt;
       return;
     }
     host.nextTick = this.now + TICK * (0.3 + 0.7 * this.#random());

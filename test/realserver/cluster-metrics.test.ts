@@ -16,8 +16,14 @@ const status = {
   members: ['rs1', 'rs"2'],
   received: ['rs"2'],
   rules: [
-    { rule: 'tcp 80', hosts: 'multiple', isDrained: true, shares: { rs1: 49.5, 'rs"2': 50.5 } },
-    { rule: 'tcp 81', hosts: 'disabled', isDrained: false, shares: {} },
+    {
+      rule: 'tcp 80',
+      hosts: 'multiple',
+      isDrained: true,
+      isSuspended: false,
+      shares: { rs1: 49.5, 'rs"2': 50.5 },
+    },
+    { rule: 'tcp 81', hosts: 'disabled', isDrained: false, isSuspended: false, shares: {} },
   ],
   connections: 3,
   packets: { known: 5, others: 6 },

@@ -5,7 +5,7 @@ import type { ClusterStatus } from '../../src/realserver/cluster/cluster-status.
 import { request } from '../../src/realserver/cluster/control.ts';
 import { Lab } from './lab.ts';
 import type { LabHost } from './lab-host.ts';
-import { realserver, startAgent, startServers } from './lvs-programs.ts';
+import { realserver, startServers } from './lvs-programs.ts';
 import type { Program } from './program.ts';
 import { built } from './project.ts';
 
@@ -21,6 +21,8 @@ export const CLIENTS6 = Array.from({ length: COUNT }, (_, i) => `fd00::20:${i.to
 export interface NlbOptions {
   readonly mac: string;
   readonly servers: number;
+  /** Seconds; default 0.2. A host is lost after 2 seconds. */
+  readonly heartbeat?: number;
   /** Lines of the section, such as rules. */
   readonly lines?: readonly string[];
 }
@@ -53,15 +55,15 @@ export class NlbCluster implements AsyncDisposable {
   }
 
   /** Writes the file of all hosts. */
-  configure({ mac, servers, lines = [] }: NlbOptions): void {
+  configure({ mac, servers, heartbeat = 0.2, lines = [] }: NlbOptions): void {
     const hosts = Array.from({ length: servers }, (_, i) => `    - { server: rs${i + 1}, id: ${i + 1} }`);
     const text = `mode: nlb
 cluster:
   interface: eth0
   addresses: [${VIP}, '${VIP6}']
   mac: ${mac}
-  heartbeat: 0.3
-  missed: 10
+  heartbeat: ${heartbeat}
+  missed: ${Math.round(2 / heartbeat)}
   key: a secret of this laboratory
   hosts:
 ${hosts.join('\n')}
@@ -75,15 +77,26 @@ ${lines.map((line) => `  ${line}`).join('\n')}
     return startServers(this.lab.servers[number - 1]!, number, [VIP, VIP6]);
   }
 
-  /** Starts the agent of host rs<number>. */
+  /** Starts the agent of host rs<number>; all but that of rs1 have a wall clock that steps. */
   async start(number: number): Promise<void> {
-    this.agents[number - 1] = await startAgent(this.lab.servers[number - 1]!, '--config', this.config);
+    const host = this.lab.servers[number - 1]!;
+    const clock = `NODE_OPTIONS=--import=${built('test/support/stepping-clock')[1]}`;
+    const program = number === 1 ? realserver : ['env', clock, ...realserver];
+    const agent = host.spawn([...program, 'run', '--config', this.config]);
+    await agent.line(/: ready$/);
+    this.agents[number - 1] = agent;
   }
 
-  /** Starts all agents, and waits until they have converged. */
-  async startAll(): Promise<void> {
-    await Promise.all(this.lab.servers.map((_, i) => this.start(i + 1)));
-    await this.converged(...this.lab.servers.map(({ name }) => name));
+  /** Starts the agents of the first hosts, and waits until they have converged. */
+  async startAll(servers = this.lab.servers.length): Promise<void> {
+    const names = this.lab.servers.slice(0, servers).map(({ name }) => name);
+    await Promise.all(names.map((_, i) => this.start(i + 1)));
+    await this.converged(...names);
+  }
+
+  /** Ends the agents at once. */
+  async killAll(): Promise<void> {
+    await Promise.all(this.agents.splice(0).map((agent) => agent.stop('SIGKILL')));
   }
 
   /** Resolves when the agents of these hosts have converged on them. */
@@ -102,12 +115,16 @@ ${lines.map((line) => `  ${line}`).join('\n')}
   }
 
   /** Asks the agent itself, as `lvs-realserver status` does. */
-  async status({ folder }: LabHost): Promise<ClusterStatus> {
-    const run = join(folder, 'run');
-    const socket = readdirSync(run).find((name) => name.endsWith('.sock'))!;
-    const response = await request(join(run, socket), { command: 'status' });
+  async status(host: LabHost): Promise<ClusterStatus> {
+    const response = await request(socketOf(host), { command: 'status' });
     if ('status' in response) return response.status;
     throw new Error('no status of the agent');
+  }
+
+  /** Returns the name of the host that accepts a client, as `lvs-realserver explain` prints it. */
+  async hostOf(host: LabHost, from: string, rule: string): Promise<string | undefined> {
+    const response = await request(socketOf(host), { command: 'explain', from, port: 0, rule });
+    return 'explanation' in response ? response.explanation.host : undefined;
   }
 
   /** Returns how many of these connections each server answered, or why none did. */
@@ -122,6 +139,11 @@ ${lines.map((line) => `  ${line}`).join('\n')}
   [Symbol.asyncDispose](): Promise<void> {
     return this.lab[Symbol.asyncDispose]();
   }
+}
+
+function socketOf({ folder }: LabHost): string {
+  const run = join(folder, 'run');
+  return join(run, readdirSync(run).find((name) => name.endsWith('.sock'))!);
 }
 
 export const from = (addresses: readonly string[]): string[] =>

@@ -31,7 +31,7 @@ export function addClusterCommands(program: Command, journal: () => Option): voi
     else if ('explanation' in response) console.log(formatExplanation(response.explanation));
   };
   const rule = () => new Option('--rule <rule>', 'only one port rule, such as tcp/80');
-  const withRule = (command: 'drain' | 'resume', description: string) =>
+  const withRule = (command: 'drain' | 'suspend' | 'resume', description: string) =>
     program
       .command(command)
       .description(description)
@@ -41,16 +41,13 @@ export function addClusterCommands(program: Command, journal: () => Option): voi
         ask(options, { command, ...(options.rule !== undefined && { rule: options.rule }) }),
       );
   withRule('drain', 'mode nlb: accept no new connections; existing ones continue');
-  withRule('resume', 'mode nlb: accept new connections again');
-  for (const [command, description] of [
-    ['suspend', 'mode nlb: hand the clients over, and ignore the packets of the cluster'],
-    ['stop', 'mode nlb: hand the clients over, restore the host, and end the agent'],
-  ] as const)
-    program
-      .command(command)
-      .description(description)
-      .addOption(journal())
-      .action((options: { state: string }) => ask(options, { command }));
+  withRule('suspend', 'mode nlb: hand the clients over, and ignore the packets of the cluster');
+  withRule('resume', 'mode nlb: accept packets and new connections again');
+  program
+    .command('stop')
+    .description('mode nlb: hand the clients over, restore the host, and end the agent')
+    .addOption(journal())
+    .action((options: { state: string }) => ask(options, { command: 'stop' }));
   program
     .command('explain')
     .description('mode nlb: print which host accepts a client, and why')

@@ -10,11 +10,13 @@ import {
   COUNTERS,
   type CounterName,
   type FilterOptions,
-  filterCode,
   RECENT_BYTES,
   RECENT_SHIFT,
+  SUSPENDED,
   TIMES,
-} from './program.ts';
+  TIMES_BYTES,
+} from './maps.ts';
+import { filterCode } from './program.ts';
 
 const NS_PER_MS = 1e6;
 
@@ -32,7 +34,7 @@ export class ClusterFilter implements Disposable {
     const array = (name: string, valueSize: number, entries: number) =>
       new BpfMap(bpf, { type: 'array', name, keySize: 4, valueSize, entries, mapped: true });
     const accepts = array('lvs_accepts', PLACES, options.cluster.rules.length);
-    const times = array('lvs_times', 8 * Object.keys(TIMES).length, 1);
+    const times = array('lvs_times', TIMES_BYTES, 1);
     const counters = array('lvs_counters', 8 * COUNTERS.length, 1);
     const { rules } = options.cluster;
     this.#sticky = [...rules.entries()].flatMap(([i, { stickiness }]) =>
@@ -73,6 +75,12 @@ export class ClusterFilter implements Disposable {
   /** Lets the host accept new connections until then, ms of the monotonic clock (process.hrtime). */
   lease(until: number): void {
     this.#setTime('lease', until);
+  }
+
+  /** Lets the host ignore all packets of these rules, those of connections included. */
+  suspend(rules: Iterable<number>): void {
+    const bits = [...rules].reduce((sum, rule) => sum | (1 << rule), 0);
+    this.#times.view.setUint32(SUSPENDED, bits, true);
   }
 
   #setTime(name: keyof typeof TIMES, ms: number): void {

@@ -25,9 +25,12 @@ export const answering =
         agent.resume(which);
         return { done: `new connections: ${list(which)}` };
       }
-      case 'suspend':
-        await agent.suspend();
-        return { done: 'this host ignores the packets of the cluster (resume ends this)' };
+      case 'suspend': {
+        const which = request.rule === undefined ? undefined : named(request.rule);
+        await agent.suspend(which);
+        const what = which ? `packets of ${list(which)}` : 'the packets of the cluster';
+        return { done: `this host ignores ${what} (resume ends this)` };
+      }
       case 'stop':
         stop();
         return { done: 'the agent hands its clients over, restores the host and ends' };

@@ -1,12 +1,14 @@
 /** Logs the changes of a cluster with their causes. */
 import type { Say } from '../../model/level.ts';
 import type { NlbCluster, NlbHost } from '../../model/nlb.ts';
-import type { ConvergenceStatus } from '../../nlb/convergence.ts';
+import type { ConvergenceStatus } from '../../nlb/convergence-options.ts';
 import { type HostState, sameEpoch, type View } from '../../nlb/heartbeat.ts';
 import type { HeartbeatError } from '../../nlb/heartbeat-codec.ts';
 
 /** ms between two lines about the same kind of failure. */
 const REPEAT_MS = 60_000;
+/** Senders of rejected datagrams that are named in that time: strangers can send from any number of addresses. */
+const MAX_SENDERS = 20;
 
 /** Why a host serves nothing, and the remedy. */
 export const STATE_REASONS: Readonly<Record<Exclude<HostState, 'active'>, string>> = {
@@ -22,6 +24,7 @@ export class ChangeLog {
   #view: View | undefined;
   #state: HostState = 'active';
   readonly #saidAt = new Map<string, number>();
+  readonly #senders = new Map<string, number>();
 
   constructor(cluster: NlbCluster, host: NlbHost, say: Say) {
     this.#cluster = cluster;
@@ -49,7 +52,11 @@ export class ChangeLog {
   /** Logs a datagram on the heartbeats' port that is none of this cluster. */
   rejected(reason: HeartbeatError, from: string): void {
     const hint = reason === 'unauthenticated' ? ' (another key, or another cluster with the same group)' : '';
-    this.#warn(`rejected ${from}`, `cluster: heartbeat from ${from}: ${reason}${hint}`);
+    const now = performance.now();
+    for (const [sender, at] of this.#senders) if (now - at >= REPEAT_MS) this.#senders.delete(sender);
+    if (this.#senders.has(from) || this.#senders.size >= MAX_SENDERS) return;
+    this.#senders.set(from, now);
+    this.#say(`cluster: heartbeat from ${from}: ${reason}${hint}`, 'warning');
   }
 
   mismatch(id: number): void {
@@ -63,8 +70,6 @@ export class ChangeLog {
   #warn(kind: string, line: string): void {
     const now = performance.now();
     if (now - (this.#saidAt.get(kind) ?? Number.NEGATIVE_INFINITY) < REPEAT_MS) return;
-    // Strangers can send from any number of addresses.
-    if (this.#saidAt.size > 100) this.#saidAt.clear();
     this.#saidAt.set(kind, now);
     this.#say(line, 'warning');
   }

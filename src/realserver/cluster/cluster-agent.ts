@@ -45,11 +45,14 @@ export class ClusterAgent implements Disposable {
   readonly #ownMac: Uint8Array;
   readonly #drained = new Set<number>();
   readonly #rejected: Record<HeartbeatError, number> = { foreign: 0, unauthenticated: 0, malformed: 0 };
+  #repeated = 0;
   #sent = 0;
   #received = 0;
   #capacity = 100;
   #isLeaving = false;
+  /** The filter is detached. */
   #isSuspended = false;
+  readonly #suspended = new Set<number>();
   #revision = -1;
   #filter: ClusterFilter | undefined;
   #card: Disposable | undefined;
@@ -67,6 +70,7 @@ export class ClusterAgent implements Disposable {
     this.#convergence = new Convergence(
       {
         id: host.id,
+        hosts: cluster.hosts.map(({ id }) => id),
         newBoot: () => randomBytes(4).readUInt32BE(0),
         configuration: configurationHash(cluster),
         period: cluster.period,
@@ -117,7 +121,7 @@ export class ClusterAgent implements Disposable {
   #weights(): number[] {
     const { rules } = this.cluster;
     const isOut = this.#isLeaving || this.#isSuspended;
-    const drained = isOut ? new Set(rules.keys()) : this.#drained;
+    const drained = new Set(isOut ? rules.keys() : [...this.#drained, ...this.#suspended]);
     const healthy = (rule: number, weight: number) => this.#health?.weight(rule, weight) ?? weight;
     return weightsOf(rules, this.host.id, { drained, capacity: this.#capacity, healthy });
   }
@@ -133,8 +137,11 @@ export class ClusterAgent implements Disposable {
       // Of another configuration, of which no more is known than that it differs.
       this.#log.mismatch(beat.id);
     }
+    if (!this.#convergence.receive(beat, clock())) {
+      this.#repeated++;
+      return;
+    }
     this.#received++;
-    this.#convergence.receive(beat, clock());
     this.#run();
   }
 
@@ -161,6 +168,7 @@ export class ClusterAgent implements Disposable {
       clusterMac: clusterMac(cluster),
       ownMac: this.#ownMac,
     });
+    this.#filter.suspend(this.#suspended);
     this.#filter.attach(this.#interfaceIndex);
   }
 
@@ -186,9 +194,13 @@ export class ClusterAgent implements Disposable {
     this.#run();
   }
 
-  /** Takes new connections again, of one rule or of all. */
+  /** Takes packets and new connections again, of some rules or of all; of all if the host is suspended. */
   resume(rules: readonly number[] = [...this.cluster.rules.keys()]): void {
-    for (const rule of rules) this.#drained.delete(rule);
+    for (const rule of rules) {
+      this.#drained.delete(rule);
+      this.#suspended.delete(rule);
+    }
+    this.#filter?.suspend(this.#suspended);
     if (this.#isSuspended) {
       this.#isSuspended = false;
       this.#attach();
@@ -198,8 +210,14 @@ export class ClusterAgent implements Disposable {
     this.#run();
   }
 
-  /** Hands the places over to the others, and then ignores all packets of the cluster. */
-  async suspend(): Promise<void> {
+  /** Hands the places over to the others, and then ignores all packets of the cluster, or of some rules. */
+  async suspend(rules?: readonly number[]): Promise<void> {
+    if (rules) {
+      for (const rule of rules) this.#suspended.add(rule);
+      await this.#handOver(rules);
+      this.#filter?.suspend(this.#suspended);
+      return;
+    }
     if (this.#isSuspended) return;
     this.#isSuspended = true;
     await this.#handOver();
@@ -220,14 +238,14 @@ export class ClusterAgent implements Disposable {
     this.#convergence.setWeights(this.#weights());
   }
 
-  /** Resolves when this host accepts nothing any more, or the others do not take its places in time. */
-  async #handOver(): Promise<void> {
+  /** Resolves when this host accepts nothing of the rules any more, or the others do not take its places in time. */
+  async #handOver(rules: readonly number[] = [...this.cluster.rules.keys()]): Promise<void> {
     this.#convergence.setWeights(this.#weights());
     const until = clock() + LEAVE_LOSS_TIMES * lossTime(this.cluster);
     const isDone = () => {
       const { view, isConverged } = this.#convergence.status;
       const own = view?.members.find(({ id }) => id === this.host.id);
-      return isConverged && (own?.weights.every((weight) => weight === 0) ?? false);
+      return isConverged && own !== undefined && rules.every((rule) => own.weights[rule] === 0);
     };
     while (!isDone() && clock() < until) await new Promise((resolve) => setTimeout(resolve, LEAVE_POLL_MS));
   }
@@ -255,12 +273,13 @@ export class ClusterAgent implements Disposable {
         rule: describeRule(rule),
         hosts: rule.hosts,
         isDrained: this.#drained.has(i),
+        isSuspended: this.#suspended.has(i),
         ...(rule.check && { service: this.#health?.stateOf(i) ?? 'up' }),
         shares: sharesOf(owners[i], nameOf),
       })),
       connections: this.connections(),
       packets: this.#filter?.counters() ?? {},
-      heartbeats: { sent: this.#sent, received: this.#received, ...this.#rejected },
+      heartbeats: { sent: this.#sent, received: this.#received, repeated: this.#repeated, ...this.#rejected },
     };
   }
 

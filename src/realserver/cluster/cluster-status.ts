@@ -6,6 +6,8 @@ export interface RuleStatus {
   readonly rule: string;
   readonly hosts: RuleHosts;
   readonly isDrained: boolean;
+  /** This host ignores all packets of the rule. */
+  readonly isSuspended: boolean;
   /** Health of the service on this host; missing: the rule has no check. */
   readonly service?: HealthState;
   /** Percentage of the clients by host. */
@@ -66,7 +68,7 @@ export function formatClusterStatus(status: ClusterStatus): string {
     `  ${view}`,
     ...status.rules.map(
       (each) =>
-        `  ${each.rule}: ${shares(each)}${each.isDrained ? ' (drained here)' : ''}${each.service ? ` (service here: ${each.service})` : ''}`,
+        `  ${each.rule}: ${shares(each)}${each.isSuspended ? ' (suspended here)' : each.isDrained ? ' (drained here)' : ''}${each.service ? ` (service here: ${each.service})` : ''}`,
     ),
     `  open connections: ${status.connections}`,
     `  packets: ${counts(status.packets)}`,

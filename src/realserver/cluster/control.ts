@@ -6,9 +6,9 @@ import type { ClusterStatus } from './cluster-status.ts';
 import type { Explanation } from './explain.ts';
 
 export type ClusterRequest =
-  | { readonly command: 'status' | 'suspend' | 'stop' }
+  | { readonly command: 'status' | 'stop' }
   /** `rule`: such as tcp/80; missing: all rules. */
-  | { readonly command: 'drain' | 'resume'; readonly rule?: string }
+  | { readonly command: 'drain' | 'suspend' | 'resume'; readonly rule?: string }
   | {
       readonly command: 'explain';
       readonly from: string;
