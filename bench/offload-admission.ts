@@ -1,5 +1,6 @@
 /** ns that programs take to admit a new connection, from its SYN to the packet that leaves, under BPF_PROG_TEST_RUN at XDP. */
 import { cpus } from 'node:os';
+import { scopeOf } from '../src/director/access-lists.ts';
 import { requireService } from '../src/director/administration.ts';
 import { ConnectionTable } from '../src/director/connections.ts';
 import type { Director } from '../src/director/director.ts';
@@ -19,24 +20,28 @@ import { ADMIT } from '../src/offload/scratch.ts';
 import { ServiceMap } from '../src/offload/service-map.ts';
 import { serviceNumbers } from '../src/offload/services.ts';
 import { KernelForwarding } from '../src/runtime/kernel-forwarding.ts';
+import { KernelLists } from '../src/runtime/kernel-lists.ts';
 import { ProcessorCounters } from '../src/table/counters.ts';
 import { SETTINGS_BYTES } from '../src/table/record-layout.ts';
 import { Ticks } from '../src/table/ticks.ts';
 import { parseAddress } from '../src/wire/address.ts';
 import { packetOfLine } from '../src/wire/packet-line.ts';
-import { ADDRESS_BITS } from '../src/wire/prefix.ts';
+import { ADDRESS_BITS, parsePrefix } from '../src/wire/prefix.ts';
 import { Directed } from '../test/support/directed.ts';
 import { ethernetOf } from '../test/support/packets.ts';
 import { median } from './offload-cost.ts';
 import { load, swapAndSend, wrapper } from './offload-wrapper.ts';
 
-/** Schedulers and numbers of destinations. */
+/** Schedulers, numbers of destinations, and of denied addresses. */
 export const ADMISSIONS = [
-  ['rr', 16],
-  ['wlc', 16],
-  ['wlc', 64],
-  ['wlc', 256],
-  ['wlc', 1024],
+  ['rr', 16, 0],
+  ['wlc', 16, 0],
+  ['wlc', 64, 0],
+  ['wlc', 256, 0],
+  ['wlc', 1024, 0],
+  ['rr', 16, 1],
+  ['rr', 16, 100_000],
+  ['wlc', 16, 100_000],
 ] as const;
 
 const SEED = 0x2545f491;
@@ -50,6 +55,7 @@ const LOOPBACK = 1;
 const TAP = 77;
 const MACS = { to: new Uint8Array(6), from: Uint8Array.of(2, 0, 0, 0, 0, 2) };
 const SOURCE = parseAddress('10.1.2.254')!;
+const CLIENT_NETWORK = 10;
 const CLIENTS = parseAddress('10.0.0.0')!;
 const CLIENT_BITS = ADDRESS_BITS - 32 + 8;
 const SERVICE = { protocol: 'tcp', address: '192.0.2.80', port: 80 } as const;
@@ -60,13 +66,14 @@ const SENT = 3;
 export async function* admissions(
   bpf: Bpf,
   rounds: number,
-): AsyncIterable<readonly [string, number, number]> {
+): AsyncIterable<readonly [string, number, number, number]> {
   const scene = new Scene(bpf);
-  for (const [scheduler, destinations] of ADMISSIONS) {
+  for (const [scheduler, destinations, denied] of ADMISSIONS) {
     await scene.serve(scheduler, destinations);
+    scene.deny(denied);
     scene.round();
     const measured = Array.from({ length: rounds }, () => scene.round());
-    yield [scheduler, destinations, median(measured)];
+    yield [scheduler, destinations, denied, median(measured)];
   }
 }
 
@@ -78,6 +85,8 @@ class Scene {
   readonly #services: ServiceMap;
   readonly #schedulers: SchedulerPrograms;
   readonly #table: ConnectionTable;
+  readonly #lists: KernelLists;
+  #denied = 0;
   readonly #known: Program;
   readonly #swap: Program;
   readonly #frame: Uint8Array;
@@ -99,6 +108,12 @@ class Scene {
     const { director } = new Directed({ memory, table, ticks });
     const hop = { ...MACS, interfaceIndex: LOOPBACK, vlan: 0, mtu: 1500, source: SOURCE, isNeighbor: true };
     const shared = { memory, ticks, table, counters, nextHops, clients, records: RECORDS };
+    this.#lists = new KernelLists({
+      ...{ map: arrays.accessMap, director, memory },
+      failed(error) {
+        throw error;
+      },
+    });
     this.#forwarding = new KernelForwarding(director, shared, () => hop);
     const nextHop = nextHops.numberOf(hop, SOURCE);
     clients.setRoutes([{ to: CLIENTS, bits: CLIENT_BITS, interfaceIndex: LOOPBACK, nextHop }]);
@@ -133,6 +148,20 @@ class Scene {
     this.#schedulers.load(scheduler);
     this.#services.number(serviceNumbers(director.context.services.all));
     await this.#forwarding.review();
+  }
+
+  /** Denies so many addresses of all services, none of them a client's. */
+  deny(count: number): void {
+    for (; this.#denied < count; this.#denied++) {
+      // Spread over all IPv4 addresses, so that the trie is as deep as it gets.
+      const word = Math.imul(this.#denied + 1, SEED) >>> 0;
+      const address = word >>> 24 === CLIENT_NETWORK ? word ^ 0x80000000 : word;
+      const bytes = [24, 16, 8, 0].map((shift) => (address >>> shift) & 255);
+      const prefix = parsePrefix(bytes.join('.'));
+      if (typeof prefix === 'string') throw new Error(prefix);
+      this.#director.context.access.add('deny', scopeOf(undefined), prefix, true);
+      this.#lists.change('deny', undefined, prefix, true);
+    }
   }
 
   /** Returns ns a connection, above the baseline. */

@@ -88,9 +88,10 @@ if (part('schedule')) {
 const admitted: Record<string, Record<number, number>> = {};
 if (part('admit')) {
   say('ns a new connection that programs admit, above the same baseline (xdp, dr)');
-  for await (const [scheduler, destinations, ns] of admissions(bpf, rounds)) {
-    admitted[scheduler] = { ...admitted[scheduler], [destinations]: ns };
-    say(`${scheduler.padEnd(4)} ${String(destinations).padStart(5)} destinations: ${ns}`);
+  for await (const [scheduler, destinations, denied, ns] of admissions(bpf, rounds)) {
+    const name = denied === 0 ? scheduler : `${scheduler}, ${denied} denied`;
+    admitted[name] = { ...admitted[name], [destinations]: ns };
+    say(`${name.padEnd(20)} ${String(destinations).padStart(5)} destinations: ${ns}`);
   }
 }
 let filter: Record<string, number> = {};

@@ -28,7 +28,9 @@ export const commandProbe: Probe = async ({ address, port, check }, signal) => {
   const { status = 0 } = result;
   const weight = check.dynamic && status >= FIRST_WEIGHT_STATUS ? status - FIRST_WEIGHT_STATUS : undefined;
   if (weight !== undefined) return { healthy: true, message: line || `weight ${weight}`, agent: { weight } };
-  return status === 0 ? { healthy: true, message: line || 'status 0' } : fail(`status ${status}`);
+  if (status !== 0) return fail(`status ${status}`);
+  const observation = { healthy: true, message: line || 'status 0' };
+  return check.dynamic ? { ...observation, agent: { weight: 'configured' } } : observation;
 };
 
 /** Returns the first line of the output, shortened. */

@@ -157,7 +157,7 @@ function resultsOf(check: Check, before: readonly Results[]): Results {
 
 function applyReport(results: Results, { admin, percent, weight }: AgentReport): void {
   if (admin !== undefined) results.isDrained = admin === 'drain';
-  if (weight !== undefined) results.weight = weight;
+  if (weight !== undefined) results.weight = weight === 'configured' ? undefined : weight;
   if (percent === undefined) return;
   const change = percent - results.percent;
   const isEnd = percent === 0 || percent === FULL_PERCENT;

@@ -8,8 +8,8 @@ export interface AgentReport {
   readonly admin?: 'ready' | 'drain';
   /** Percentage of the configured weight. */
   readonly percent?: number;
-  /** Replaces the configured weight. */
-  readonly weight?: number;
+  /** Replaces the configured weight until the next report. */
+  readonly weight?: number | 'configured';
 }
 
 /** The result of a probe. */

@@ -75,10 +75,24 @@ function divided(parts: readonly PagePart[]): [string, string, string[], string,
   const services: string[] = [];
   for (const { id, html: part } of parts) {
     const place = Object.hasOwn(PLACES, id) ? PLACES[id as keyof typeof PLACES] : undefined;
-    if (place === undefined) services.push(part.text);
+    if (place === undefined) services.push(deferred(part.text));
     else texts[place] += part.text;
   }
   return [texts[0]!, texts[1]!, services, texts[3]!, texts[4]!];
+}
+
+const SUMMARY_END = '</summary>';
+const SERVICE_END = '</details>\n';
+
+/**
+ * Returns a service whose servers, if it is closed, are elements only for a browser without scripts (noscript): elements take most
+ * of the time for a page of many services. The script draws them when they are shown.
+ */
+function deferred(text: string): string {
+  if (/^<details[^>]* open>/.test(text)) return text;
+  const start = text.indexOf(SUMMARY_END) + SUMMARY_END.length;
+  const servers = text.slice(start, -SERVICE_END.length);
+  return `${text.slice(0, start)}<noscript>${servers}</noscript>${SERVICE_END}`;
 }
 
 async function partsOf(observed: Observed): Promise<readonly PagePart[]> {

@@ -115,6 +115,9 @@ describe('several checks', () => {
     expect([health.weight(5, 0), health.state]).toEqual([0, 'up']);
     health.observe(good, 0, 0);
     expect(health.weight(5, 0)).toBe(0);
+    for (const position of [0, 1])
+      health.observe({ healthy: true, message: '', agent: { weight: 'configured' } }, 0, position);
+    expect(health.weight(5, 0)).toBe(5);
   });
 });
 

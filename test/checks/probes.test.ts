@@ -427,7 +427,9 @@ test('the words of an agent are passed on', async () => {
 test('a command reports a weight, and runs as its user', async ({ skip }) => {
   const script = ['sh', '-c', 'id -u; id -g; exit 255'];
   expect((await look('command', 1, { command: script, dynamic: true })).agent).toEqual({ weight: 253 });
-  expect((await look('command', 1, { command: ['true'], dynamic: true })).agent).toBeUndefined();
+  const well = { command: ['true'], dynamic: true };
+  expect((await look('command', 1, well)).agent).toEqual({ weight: 'configured' });
+  expect((await look('command', 1, { command: ['true'] })).agent).toBeUndefined();
   skip(process.getuid?.() !== 0, 'another user requires root');
   const asUser = { command: ['sh', '-c', 'echo $(id -u):$(id -g)'], ids: { uid: 65534, gid: 4 } };
   expect((await look('command', 1, asUser)).message).toBe('65534:4');

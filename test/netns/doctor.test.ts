@@ -1,4 +1,4 @@
-import { writeFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { clusterMissing } from '../support/cluster.ts';
@@ -241,6 +241,26 @@ describe.skipIf(why !== undefined).each([
       ),
     );
   });
+
+  if (shape === 'dr')
+    test('reports a chain that blocks clients, unless the file has deny lists', async () => {
+      const nft = (rule: string) => lab.director.exec(['nft', rule]);
+      await nft('add table inet operators');
+      await nft('add chain inet operators input { type filter hook input priority 0; }');
+      await nft('add rule inet operators input ip saddr 198.51.100.0/24 counter drop');
+      const { findings: found } = await look();
+      expect(found).toMatchObject([
+        { name: 'firewall-bypassed', what: expect.stringContaining('the chain inet operators input') },
+      ]);
+      const text = readFileSync(config, 'utf8');
+      writeFileSync(config, `deny: [198.51.100.0/24]\n${text}`);
+      expect((await look()).findings).toEqual([]);
+      writeFileSync(config, text);
+      await nft('flush chain inet operators input');
+      await nft('add rule inet operators input ip daddr 198.51.100.7 drop');
+      expect((await look()).findings).toEqual([]);
+      await nft('delete table inet operators');
+    });
 
   test('finds servers that answer for the VIP, do not listen or are gone', async () => {
     const [first, second] = lab.servers;

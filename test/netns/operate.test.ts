@@ -17,7 +17,7 @@ vips:
   - { interface: eth0, address: 192.168.0.101, prefix: 24 }
 services:
   - { tcp: '192.168.0.101:80', scheduler: rr, destinations: [192.168.1.3:80, 192.168.1.4:80] }
-  - { tcp: '192.168.0.101:23', scheduler: rr, destinations: [192.168.1.3:23] }
+  - { tcp: '192.168.0.101:23', name: telnet, scheduler: rr, destinations: [192.168.1.3:23] }
 `;
 
 /** A client that keeps a connection and sends on it every 50 ms until it reads a line. It prints each answer, and the end. */
@@ -137,6 +137,16 @@ describe.skipIf(why !== undefined).each(['tc', 'live'])('by %s,', (datapath) => 
     expect(denied).toMatch(/^lvs_access_list_entries{list="deny",source="command"} 1$/m);
     expect((await tell('undeny', from)).stdout).toBe(`${from}: no longer denied by a command\n`);
     expect((await get()).stdout).toMatch(/^I am real server/);
+
+    // One service, by its name.
+    expect((await tell('deny', from, '--service', 'telnet')).stdout).toMatch(
+      new RegExp(`^${from}: denied until undeny, tcp 192\\.168\\.0\\.101:23`),
+    );
+    expect((await get()).stdout).toMatch(/^I am real server/);
+    expect((await tell('undeny', from, '--service', 'telnet')).status).toBe(0);
+    expect((await tell('deny', from, '--service', 'ftp')).stderr).toMatch(
+      /: ftp: no service has this name$/m,
+    );
 
     // Lists of the file, and an allow list that wins.
     const list = join(cluster.lab.folder, 'deny.txt');

@@ -2,6 +2,7 @@
 import { type Command, Option } from 'commander';
 import { ControlClient } from '../../control/client.ts';
 import { socketPath } from '../../control/socket-path.ts';
+import { isName } from '../../model/entity-name.ts';
 import { LvsError } from '../../model/errors.ts';
 import type { ServiceAddress } from '../../model/service.ts';
 import { parseServiceArgument } from '../arguments.ts';
@@ -64,13 +65,14 @@ export function addOperations(program: Command, failed: number): void {
     .option('--socket <path>', 'control socket of the director', socketPath(process.env))
     .action(async (address: string | undefined, options: DenyArguments) => {
       using api = new ControlClient(options.socket);
-      const { for: seconds, newOnly, service } = options;
+      const { for: seconds, newOnly } = options;
       if (address === undefined) {
-        if (seconds !== undefined || newOnly || service)
+        if (seconds !== undefined || newOnly || options.service)
           throw new LvsError('CONFIG', 'deny: address missing: the options are those of an entry');
         await listDenied(api, print);
         return;
       }
+      const service = await addressOf(options.service, api);
       const request = {
         address,
         ...(service && { service }),
@@ -88,18 +90,30 @@ export function addOperations(program: Command, failed: number): void {
     .option('--socket <path>', 'control socket of the director', socketPath(process.env))
     .action(async (address: string, { service, socket }: DenyArguments) => {
       using api = new ControlClient(socket);
-      await undeny(address, service, api, print);
+      await undeny(address, await addressOf(service, api), api, print);
     });
 }
 
 interface DenyArguments {
   readonly for?: number;
   readonly newOnly?: true;
-  readonly service?: ServiceAddress;
+  readonly service?: ServiceAddress | string;
   readonly socket: string;
 }
 
 const serviceOption = (): Option =>
-  new Option('--service <name>', 'service, such as tcp:192.0.2.1:80 (default: all)').argParser(
-    parseServiceArgument,
+  new Option('--service <name>', 'service, by its name or such as tcp:192.0.2.1:80 (default: all)').argParser(
+    (text) => (isName(text) ? text : parseServiceArgument(text)),
   );
+
+/** Returns the address of a service that is given by its name. Throws LvsError. */
+async function addressOf(
+  service: ServiceAddress | string | undefined,
+  api: Pick<ControlClient, 'snapshot'>,
+): Promise<ServiceAddress | undefined> {
+  if (typeof service !== 'string') return service;
+  const { services } = await api.snapshot({ services: true });
+  const found = services.find(({ name }) => name === service);
+  if (!found) throw new LvsError('NO_SUCH_SERVICE', `${service}: no service has this name`);
+  return found.service;
+}

@@ -68,6 +68,14 @@
   // The servers of a service that is closed, or out of sight, are drawn when they come into view: the latest HTML waits.
   const pending = new Map();
   const inView = new Set();
+  const SERVICE_END = '</details>';
+  for (const service of services()) {
+    const servers = service.querySelector('noscript');
+    if (!servers) continue;
+    servers.remove();
+    const html = service.outerHTML;
+    pending.set(service.id, html.slice(0, -SERVICE_END.length) + servers.textContent + SERVICE_END);
+  }
   const parser = new DOMParser();
   const parsed = (html) => [...parser.parseFromString(`<body>${html}</body>`, 'text/html').body.children];
   /** Draws the servers of a service. `words`: not if one of them does not occur. */
@@ -93,6 +101,13 @@
   for (const service of services()) sight.observe(service);
   list.addEventListener('toggle', ({ target }) => isInSight(target) && settle(target), true);
 
+  /** Returns the number of servers, drawn or not. */
+  const serversOf = (service) => {
+    const html = pending.get(service.id);
+    if (html === undefined) return service.querySelectorAll('tbody tr').length;
+    return html.slice(html.indexOf('<tbody')).split('<tr').length - 1;
+  };
+
   // Each word of the filter must occur in the service, or in the service and one of its servers.
   const textOf = (element) => element.textContent.toLowerCase();
   const SHOWN = {
@@ -103,6 +118,7 @@
   const filter = () => {
     const words = byId('filter').value.toLowerCase().split(/\s+/).filter(Boolean);
     const isShown = SHOWN[byId('show').value] ?? SHOWN[''];
+    const isAll = words.length === 0 && byId('show').value === '';
     let count = 0;
     let servers = 0;
     for (const service of services()) {
@@ -117,6 +133,7 @@
         row.hidden = !left.every((word) => text.includes(word));
         if (!row.hidden) matching++;
       }
+      if (left.length === 0 && !isAll) matching = serversOf(service);
       service.hidden = !isShown(service) || (left.length > 0 && matching === 0);
       if (!service.hidden) {
         count++;
@@ -126,7 +143,6 @@
       if (service.open !== isOpen) service.open = isOpen;
     }
     byId('none').hidden = count > 0;
-    const isAll = words.length === 0 && byId('show').value === '';
     const found = isAll ? '' : `${count} of ${list.children.length} services, ${servers} servers`;
     if (byId('found').textContent !== found) byId('found').textContent = found;
   };
@@ -221,7 +237,7 @@
       pending.delete(id);
       if (!known || isInSight(known)) return html;
       pending.set(id, html);
-      return `${html.slice(0, html.indexOf(END))}${END}</details>`;
+      return `${html.slice(0, html.indexOf(END))}${END}${SERVICE_END}`;
     });
     for (const element of parsed(texts.join(''))) {
       const { id } = element;
