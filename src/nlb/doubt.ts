@@ -2,7 +2,7 @@
  * Whether the view that a host served is still in force after its lease has ended, because the host was paused or was not
  * received: then it goes on, and otherwise it joins again. In doubt it accepts no new connections.
  *
- * The view is in force if every host of the configuration says so in a heartbeat that confirms one that this host sent in
+ * The view is in force if every host of the configuration confirms it in a heartbeat that answers one that this host sent in
  * doubt. None of them has lost this host then, nor is another view under way, and no other host exists that could serve.
  */
 import { type Heartbeat, isMember, sameEpoch, type View } from './heartbeat.ts';
