@@ -18,55 +18,99 @@ const AF_INET6 = 10;
 const NTF_USE = 0x01;
 /** Known, but not confirmed recently. */
 const NUD_STALE = 0x04;
+/** It does not answer. */
+const NUD_FAILED = 0x20;
 /** REACHABLE, STALE, DELAY, PROBE, PERMANENT: the entry's MAC address is used. */
 const USABLE = 0x02 | NUD_STALE | 0x08 | 0x10 | 0x80;
+
+/**
+ * Time for which an entry remains known after the kernel has forgotten it, ms. The kernel forgets neighbors that only
+ * programs send to, because no packet of its IP stack uses them.
+ */
+const FORGOTTEN_ENTRY_MS = 10_000;
 
 /** struct ndmsg. */
 const NDMSG = { family: 0, interfaceIndex: 4, state: 8, flags: 10, size: 12 } as const;
 
-interface Known {
+interface Neighbor {
   readonly address: Address;
   readonly interfaceIndex: number;
+}
+
+interface Known extends Neighbor {
   readonly mac: MacAddress;
   readonly isStale: boolean;
+  /** When the kernel was found to have forgotten it, ms; undefined: the kernel has it. */
+  readonly forgottenAt?: number;
 }
 
 const keyOf = (address: Address, interfaceIndex: number): string => `${interfaceIndex} ${address.join(' ')}`;
 
 export class KernelNeighbors implements Disposable {
   readonly #netlink: Netlink;
-  #known: ReadonlyMap<string, Known> = new Map();
+  readonly #clock: () => number;
+  #known = new Map<string, Known>();
   /** Entries that were looked up since the last `confirm`. */
   readonly #used = new Set<string>();
 
-  /** Throws SystemCallError. */
-  constructor(system: System) {
+  /** `clock`: ms. Throws SystemCallError. */
+  constructor(system: System, clock: () => number) {
     this.#netlink = new Netlink(system);
+    this.#clock = clock;
   }
 
-  /** Returns undefined while the neighbor is unknown. Returns the same object until its MAC address changes. */
+  /**
+   * Returns undefined while the neighbor is unknown; one that the kernel has forgotten is known for 10 s more. Returns the same
+   * object until its MAC address changes.
+   */
   mac(address: Address, interfaceIndex: number): MacAddress | undefined {
     const key = keyOf(address, interfaceIndex);
     this.#used.add(key);
     return this.#known.get(key)?.mac;
   }
 
+  /** Makes a neighbor known that another process has sent to, unless the kernel knows it, as if the kernel had forgotten it now. */
+  assume(address: Address, interfaceIndex: number, mac: MacAddress): void {
+    const key = keyOf(address, interfaceIndex);
+    if (this.#known.has(key)) return;
+    this.#known.set(key, { address, interfaceIndex, mac, isStale: true, forgottenAt: this.#clock() });
+  }
+
   /** Reads the kernel's table. If that fails (out of memory), the previous entries stay. */
   refresh(): void {
     const known = new Map<string, Known>();
+    const failed = new Set<string>();
     try {
       this.#netlink.dump(RTM_GETNEIGH, new Uint8Array(NDMSG.size), (message) => {
         const found = read(message);
         if (!found) return;
+        const { mac, state } = found;
         const key = keyOf(found.address, found.interfaceIndex);
+        if ((state & NUD_FAILED) !== 0) failed.add(key);
+        if ((state & USABLE) === 0 || !mac) return;
         const before = this.#known.get(key);
-        known.set(key, before && sameMac(before.mac, 0, found.mac) ? { ...found, mac: before.mac } : found);
+        const same = before && sameMac(before.mac, 0, mac) ? before.mac : mac;
+        known.set(key, { ...found, mac: same, isStale: (state & NUD_STALE) !== 0 });
       });
     } catch (error) {
       if (!(error instanceof SystemCallError)) throw error;
       return;
     }
+    const now = this.#clock();
+    for (const [key, before] of this.#known) {
+      if (known.has(key) || failed.has(key)) continue;
+      const { forgottenAt = now } = before;
+      if (now - forgottenAt < FORGOTTEN_ENTRY_MS) known.set(key, { ...before, isStale: true, forgottenAt });
+    }
     this.#known = known;
+  }
+
+  /** Makes the kernel ask for the entries in use that it has forgotten. */
+  recall(): void {
+    for (const key of this.#used) {
+      const known = this.#known.get(key);
+      if (known?.forgottenAt !== undefined) this.#use(known);
+    }
   }
 
   /** Makes the kernel confirm the stale entries that are in use, as its own packets would. */
@@ -80,10 +124,11 @@ export class KernelNeighbors implements Disposable {
 
   /** Makes the kernel ask for a neighbor that is not known, as its own packets would: programs send none of those. */
   solicit(address: Address, interfaceIndex: number): void {
-    if (!this.#known.has(keyOf(address, interfaceIndex))) this.#use({ address, interfaceIndex });
+    const known = this.#known.get(keyOf(address, interfaceIndex));
+    if (known === undefined || known.forgottenAt !== undefined) this.#use({ address, interfaceIndex });
   }
 
-  #use({ address, interfaceIndex }: Pick<Known, 'address' | 'interfaceIndex'>): void {
+  #use({ address, interfaceIndex }: Neighbor): void {
     const octets = octetsOf(address);
     const body = new Uint8Array(NDMSG.size);
     const view = new DataView(body.buffer);
@@ -107,17 +152,18 @@ export class KernelNeighbors implements Disposable {
   }
 }
 
-/** Returns the entry of a message; undefined unless it has a usable MAC address. */
-function read(message: Message): Known | undefined {
-  const state = message.getUint16(NDMSG.state, true);
+/** Returns the entry of a message, with its MAC address if it has one; undefined: it is of no address. */
+function read(
+  message: Message,
+): (Neighbor & { readonly state: number; readonly mac: MacAddress | undefined }) | undefined {
   const address = attribute(message, NDMSG.size, NDA_DST);
+  if (!address) return undefined;
   const mac = attribute(message, NDMSG.size, NDA_LLADDR);
-  if ((state & USABLE) === 0 || !address || mac?.length !== MAC) return undefined;
   return {
     address: addressOf(address),
     interfaceIndex: message.getInt32(NDMSG.interfaceIndex, true),
-    mac: mac.slice() as MacAddress,
-    isStale: (state & NUD_STALE) !== 0,
+    state: message.getUint16(NDMSG.state, true),
+    mac: mac?.length === MAC ? (mac.slice() as MacAddress) : undefined,
   };
 }
 

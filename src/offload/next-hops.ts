@@ -67,8 +67,8 @@ export class NextHops {
   }
 
   /** Shows the numbers in use, each with an address that packets by it are sent to. */
-  each(visit: (number: number, to: Address) => void): void {
-    for (const [number, known] of this.#hops.entries()) if (known) visit(number, known.to);
+  each(visit: (number: number, to: Address, hop: NextHop) => void): void {
+    for (const [number, known] of this.#hops.entries()) if (known) visit(number, known.to, known.hop);
   }
 
   /** Numbers in use. */

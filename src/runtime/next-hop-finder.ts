@@ -11,6 +11,8 @@ import { parseMac } from '../wire/ethernet.ts';
 
 /** Maximum number of cached next hops. */
 const MAX_NEXT_HOPS = 65_536;
+/** Maximum number of neighbors that the kernel is made to ask for between two refreshes. */
+const MAX_SOLICITED = 4096;
 /** Minimum time between two reads of the neighbors because one was missing, ms. */
 const REREAD_MS = 50;
 
@@ -27,6 +29,8 @@ export class NextHopFinder implements Disposable {
   readonly #links = new Map<string, Link | undefined>();
   /** Cached until the next `refresh` or `forget`. */
   readonly #hops = new AddressMap<NextHop>();
+  /** Addresses whose neighbors the kernel has requested since the last `refresh`. */
+  readonly #solicited = new Set<string>();
   /** Time at which neighbors were last read because one was missing, ms. */
   #rereadAt = 0;
 
@@ -34,7 +38,7 @@ export class NextHopFinder implements Disposable {
   constructor(system: System, routes: Routes, clock: () => number) {
     this.#routes = routes;
     this.#clock = clock;
-    this.#neighbors = new KernelNeighbors(system);
+    this.#neighbors = new KernelNeighbors(system, clock);
   }
 
   /** Begins to find next hops, with the MTUs that `host` returns. */
@@ -45,6 +49,7 @@ export class NextHopFinder implements Disposable {
 
   /** Reads interfaces and neighbors again. */
   refresh(): void {
+    this.#solicited.clear();
     this.#links.clear();
     this.#hops.clear();
     this.#neighbors.refresh();
@@ -58,6 +63,19 @@ export class NextHopFinder implements Disposable {
   /** Makes the kernel confirm the neighbors in use, as its own packets would. */
   confirm(): void {
     this.#neighbors.confirm();
+  }
+
+  /** Makes the kernel ask for the neighbors in use that it has forgotten: programs send past its IP stack. */
+  recall(): void {
+    this.#neighbors.recall();
+  }
+
+  /** Goes on with a next hop of packets to `to` that a former director has found, until the kernel knows better. */
+  assume(to: Address, { interfaceIndex, to: mac }: NextHop): void {
+    const route = this.#routes.route(to);
+    if (!route || this.link(route.device)?.interfaceIndex !== interfaceIndex) return;
+    this.#neighbors.assume(route.hop, interfaceIndex, mac);
+    this.solicit(to);
   }
 
   /** Returns the next hop of packets to an address; undefined: not known (yet). */
@@ -76,7 +94,7 @@ export class NextHopFinder implements Disposable {
     const link = this.link(hostRoute.device);
     const mac = link && this.#neighbors.mac(hostRoute.hop, link.interfaceIndex);
     if (!link || !mac) {
-      this.#rereadNeighbors(to);
+      this.#requestNeighbor(to);
       return undefined;
     }
     const isNeighbor = sameAddress(hostRoute.hop, to);
@@ -101,15 +119,19 @@ export class NextHopFinder implements Disposable {
   }
 
   /**
-   * Reads the neighbors again, and makes the kernel ask for one that is still missing: no packet of the host's own may ever go
-   * to a client of direct routing. At most once in REREAD_MS.
+   * Makes the kernel ask for a neighbor that is missing, once until the next `refresh`, because no packet of the host's IP stack
+   * may ever go to a client of direct routing. Reads the neighbors again, at most once in REREAD_MS.
    */
-  #rereadNeighbors(to: Address): void {
+  #requestNeighbor(to: Address): void {
+    const key = to.join();
+    if (!this.#solicited.has(key) && this.#solicited.size < MAX_SOLICITED) {
+      this.#solicited.add(key);
+      this.solicit(to);
+    }
     const now = this.#clock();
     if (now - this.#rereadAt < REREAD_MS) return;
     this.#rereadAt = now;
     this.#neighbors.refresh();
-    this.solicit(to);
   }
 
   [Symbol.dispose](): void {

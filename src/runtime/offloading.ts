@@ -30,6 +30,8 @@ import { NextHopFinder } from './next-hop-finder.ts';
 export const TAP_NAME = 'lvs-upcall';
 /** Time between two checks of the next hops, ms. */
 const CHECK_MS = 500;
+/** Time until the first of them, ms. */
+const FIRST_CHECK_MS = 120;
 /** Checks between two probes of the neighbors: 15 s, half of REACHABLE_TIME (RFC 4861, section 10). */
 const CHECKS_PER_PROBE = 30;
 /** Maximum number of cached headers. */
@@ -90,6 +92,7 @@ export class Offloading {
   #director: Director | undefined;
   #forwarding: KernelForwarding | undefined;
   #timer: NodeJS.Timeout | undefined;
+  #first: NodeJS.Timeout | undefined;
   #checks = 0;
   /** Version of the routes by which the next hops were found. */
   #version = 0;
@@ -149,8 +152,8 @@ export class Offloading {
       },
     });
     this.#finder.start(director.context.forwarding.host);
-    // The kernel forgets neighbors that only programs send to: they are known again before `begin` looks for them.
-    this.shared.nextHops.each((_number, to) => this.#finder.solicit(to));
+    // The kernel may have forgotten the neighbors that only the programs of a former director have sent to.
+    this.shared.nextHops.each((_number, to, hop) => this.#finder.assume(to, hop));
     const { adopted } = this.kept;
     if (adopted) this.#forwarding.resumeCounters(adopted.silent);
     this.#beat();
@@ -167,6 +170,8 @@ export class Offloading {
     this.#lists!.begin();
     this.check();
     this.#timer = setInterval(() => this.check(), CHECK_MS);
+    // The neighbors that the kernel was made to request now are known soon.
+    this.#first = setTimeout(() => this.check(), FIRST_CHECK_MS);
     this.#attachments.begin();
     this.#programs.removeOthers();
   }
@@ -183,6 +188,7 @@ export class Offloading {
     this.io.renew();
     this.#attachToTap();
     this.#headers.clear();
+    this.#finder.recall();
     this.#finder.refresh();
     const { routes } = this.#options;
     const { version } = routes;
@@ -250,12 +256,14 @@ export class Offloading {
   /** Leaves the path to the next director: its programs go on. */
   leave(): void {
     clearInterval(this.#timer);
+    clearTimeout(this.#first);
     this.#finder[Symbol.dispose]();
   }
 
   /** Removes programs from the kernel. */
   close(): void {
     clearInterval(this.#timer);
+    clearTimeout(this.#first);
     this.#tap.persist(false);
     this.#attachments[Symbol.dispose]();
     this.#programs[Symbol.dispose]();

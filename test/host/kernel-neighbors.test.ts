@@ -5,10 +5,13 @@ import { KernelNeighbors } from '../../src/host/kernel-neighbors.ts';
 import { enterNetworkNamespace } from '../../src/sys/network-namespace.ts';
 import { loadSystem } from '../../src/sys/system.ts';
 import { parseAddress } from '../../src/wire/address.ts';
-import { formatMac } from '../../src/wire/ethernet.ts';
+import { formatMac, parseMac } from '../../src/wire/ethernet.ts';
 
 const NAMESPACE = `lvs-${process.pid}-neighbours`;
 const ip = (...words: string[]) => spawnSync('ip', words, { encoding: 'utf8' });
+
+/** ms. */
+let now = 0;
 
 /** Enters the namespace, for good: this process is this file's alone. */
 async function enter(): Promise<KernelNeighbors | string> {
@@ -17,7 +20,7 @@ async function enter(): Promise<KernelNeighbors | string> {
     const { status, stderr } = ip('netns', 'add', NAMESPACE);
     if (status !== 0) return stderr.trim();
     enterNetworkNamespace(system, NAMESPACE);
-    return new KernelNeighbors(system);
+    return new KernelNeighbors(system, () => now);
   } catch (error) {
     return (error as Error).message;
   }
@@ -75,6 +78,38 @@ describe.skipIf(why !== undefined)('the neighbor table of the kernel', () => {
     expect(mac(address)).toBe('02:00:00:00:00:08');
     set(address, 'nud', 'failed');
     expect(mac(address)).toBeUndefined();
+  });
+
+  test.each(['192.0.2.6', '2001:db8::6'])(
+    'remembers %s for a while after the kernel has forgotten it, and asks for it',
+    (address) => {
+      set(address, 'lladdr', '02:00:00:00:00:06', 'nud', 'stale');
+      expect(mac(address)).toBe('02:00:00:00:00:06');
+      ip('neigh', 'del', address, 'dev', 'eth0');
+      neighbors.refresh();
+      expect(mac(address)).toBe('02:00:00:00:00:06');
+      neighbors.recall();
+      expect(stateOf(address)).toMatch(/INCOMPLETE|FAILED/);
+      // It has another MAC address meanwhile.
+      set(address, 'lladdr', '02:00:00:00:00:05', 'nud', 'reachable');
+      expect(mac(address)).toBe('02:00:00:00:00:05');
+      ip('neigh', 'del', address, 'dev', 'eth0');
+      neighbors.refresh();
+      expect(mac(address)).toBe('02:00:00:00:00:05');
+      now += 10_000;
+      neighbors.refresh();
+      expect(mac(address)).toBeUndefined();
+    },
+  );
+
+  test('begins with a neighbor that another process has sent to, unless the kernel knows better', () => {
+    const left = parseMac('02:00:00:00:00:04')!;
+    neighbors.assume(parseAddress('192.0.2.4')!, index, left);
+    neighbors.refresh();
+    expect(mac('192.0.2.4')).toBe('02:00:00:00:00:04');
+    set('192.0.2.3', 'lladdr', '02:00:00:00:00:03', 'nud', 'stale');
+    neighbors.assume(parseAddress('192.0.2.3')!, index, left);
+    expect(mac('192.0.2.3')).toBe('02:00:00:00:00:03');
   });
 
   test('is read completely from many datagrams', () => {
