@@ -35,6 +35,16 @@ export interface ServiceKey {
   readonly mark: number;
 }
 
+/** What programs forward of a service's first packets. */
+export interface Forwardable {
+  /** Bytes of the longest packet that programs forward to whichever destination is selected; 0: none. */
+  readonly longest: number;
+  /** It must not be fragmented then. */
+  readonly dontFragment: boolean;
+  /** Replies of all destinations bypass this host. */
+  readonly isBypassed: boolean;
+}
+
 /** A virtual service at run time: a view of its record, which programs of the kernel schedule by. */
 export class Service implements VirtualService {
   /** Number of its record. */
@@ -98,6 +108,7 @@ export class Service implements VirtualService {
       index,
       SERVICE.flags,
       SERVICE_FLAGS.IN_USE |
+        (records.word(index, SERVICE.flags) & SERVICE_FLAGS.BYPASSED) |
         ((schedulerFlags & FALLBACK) !== 0 ? SERVICE_FLAGS.FALLBACK : 0) |
         ((schedulerFlags & PORT) !== 0 ? SERVICE_FLAGS.PORT : 0) |
         (options.ops ? SERVICE_FLAGS.ONE_PACKET : 0) |
@@ -126,13 +137,14 @@ export class Service implements VirtualService {
     this.#records.setWord(this.index, SERVICE.lists, Number(isDenying));
   }
 
-  /**
-   * Sets the bytes of the longest packet that programs forward to whichever destination is selected (0: none), and whether
-   * it must not be fragmented then.
-   */
-  setForwardable(longest: number, dontFragment: boolean): void {
-    this.#records.setHalf(this.index, SERVICE.longest, longest);
-    this.#records.setHalf(this.index, SERVICE.dontFragment, dontFragment ? 1 : 0);
+  /** Sets what programs forward. */
+  setForwardable({ longest, dontFragment, isBypassed }: Forwardable): void {
+    const { index } = this;
+    const records = this.#records;
+    const flags = records.word(index, SERVICE.flags) & ~SERVICE_FLAGS.BYPASSED;
+    records.setWord(index, SERVICE.flags, flags | (isBypassed ? SERVICE_FLAGS.BYPASSED : 0));
+    records.setHalf(index, SERVICE.longest, longest);
+    records.setHalf(index, SERVICE.dontFragment, dontFragment ? 1 : 0);
   }
 
   /** Returns the destination at that address and port. */

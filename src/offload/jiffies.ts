@@ -12,21 +12,39 @@ import { type SharedClock, shiftOfJiffies } from '../table/ticks.ts';
 const RATES = [100, 250, 300, 1000];
 /** ms between two readings, by which the rates differ by several jiffies. */
 const INTERVAL = 120;
+/** Attempts to read both clocks within the same ms: other programs may have the processor in between. */
+const MAX_READINGS = 100;
 /** Bytes of the shortest packet of a test run. */
 const PACKET = new Uint8Array(64);
+
+interface Reading {
+  readonly jiffies: bigint;
+  /** ms of the director's clock, and by how much later the jiffies may have been read. */
+  readonly at: number;
+  readonly error: number;
+}
 
 /** Measures the kernel's jiffies against the clock of the director, `now`, in ms. Throws SystemCallError, VerifierError. */
 export async function measureJiffies(bpf: Bpf, now: () => number): Promise<SharedClock> {
   using lower = reader(bpf, []);
   using upper = reader(bpf, [rsh.imm(R0, 32)]);
-  const read = (): { readonly jiffies: bigint; readonly at: number } => {
+  const readOnce = (): Reading => {
     for (;;) {
       const before = testRun(bpf, upper, PACKET).result >>> 0;
       const at = now();
       const low = testRun(bpf, lower, PACKET).result >>> 0;
+      const error = now() - at;
       if (testRun(bpf, upper, PACKET).result >>> 0 === before)
-        return { jiffies: (BigInt(before) << 32n) | BigInt(low), at };
+        return { jiffies: (BigInt(before) << 32n) | BigInt(low), at, error };
     }
+  };
+  const read = (): Reading => {
+    let best = readOnce();
+    for (let i = 1; i < MAX_READINGS && best.error > 0; i++) {
+      const next = readOnce();
+      if (next.error < best.error) best = next;
+    }
+    return best;
   };
   const first = read();
   await sleep(INTERVAL);

@@ -36,6 +36,8 @@ export function unlessOrphaned(arrays: Arrays, pass: Label): Fragment {
     jeq.imm(R2, 0, alive),
     load(W, R3, R1, SETTINGS.heartbeat),
     sub32.reg(R0, R3),
+    // The clocks of programs and director differ: a heartbeat may lie ahead.
+    jgt.imm(R0, MAX_INT, alive),
     jgt.reg(R0, R2, pass),
     at(alive, mov.imm(R0, 0)),
   ];

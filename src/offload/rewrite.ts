@@ -40,6 +40,7 @@ import {
 import { METHOD_BITS, ROW, TRACK } from '../table/layout.ts';
 import { MAPPED_WORD } from '../table/packet-order.ts';
 import { DESTINATION, DESTINATION_FLAGS, NEXT_HOP, NEXT_HOP_BYTES, TUNNEL } from '../table/record-layout.ts';
+import { sysctlOffset } from '../table/settings-record.ts';
 import { IPV4_HEADER } from '../wire/ipv4.ts';
 import { IPV6_HEADER, MIN_MTU6 } from '../wire/ipv6.ts';
 import { SYN, TCP, TCP_HEADER } from '../wire/tcp.ts';
@@ -59,9 +60,11 @@ import { translate } from './translate.ts';
 /** Numbers of the forwarding methods (include/uapi/linux/ip_vs.h, Linux 6.1), as bits of `track`. */
 const LOCAL = 1 << TRACK.method;
 const TUNNELED = 2 << TRACK.method;
-/** States after which a SYN begins another connection: TIME_WAIT and CLOSE, and FIN_WAIT (src/director/path/tcp-state.ts). */
+/** States after which a SYN begins another connection: TIME_WAIT and CLOSE (src/director/path/tcp-state.ts). */
 const OVER = (1 << 5) | (1 << 6);
-const HALF_OVER = 1 << 4;
+const TCP_FIN_WAIT = 4;
+/** Bit of conn_reuse_mode: after FIN_WAIT, too, if no packet of the destination was seen. */
+const REUSE_HALF_SEEN = 2;
 const HOP_SHIFT = Math.log2(NEXT_HOP_BYTES);
 
 /** Copies an address of 16 bytes in rows and records, or its last word, to NEW_ADDRESS. Clobbers r1. */
@@ -106,8 +109,8 @@ function read(family: Family, arrays: Arrays, isReply: boolean): Fragment {
 }
 
 /**
- * Jumps to `again` for a SYN after the end of the connection, and to `miss` for one that may begin another connection
- * otherwise. r0: the record, r2: `track`. Clobbers r1 and r3.
+ * Jumps to `again` for a SYN that begins another connection with the same ends, as connection-path.ts decides, and to `miss` for one
+ * to a destination without weight. r0: the record, r2: `track`. Clobbers r1 and r3.
  */
 function unlessBegins(family: Family, arrays: Arrays, again: Label, miss: Label): Fragment {
   const known = Symbol('known');
@@ -132,9 +135,13 @@ function unlessBegins(family: Family, arrays: Arrays, again: Label, miss: Label)
     mov.imm(R3, OVER),
     rsh.reg(R3, R1),
     jset.imm(R3, 1, again),
-    mov.imm(R3, HALF_OVER),
-    rsh.reg(R3, R1),
-    jset.imm(R3, 1, miss),
+    jne.imm(R1, TCP_FIN_WAIT, known),
+    mov.reg(R1, R2),
+    and.imm(R1, TRACK.NOOUTPUT),
+    jeq.imm(R1, 0, known),
+    loadMapValue(R1, arrays.settings, sysctlOffset('conn_reuse_mode')),
+    load(W, R1, R1, 0),
+    jset.imm(R1, REUSE_HALF_SEEN, again),
     at(known, mov.imm(R1, 0)),
   ];
 }

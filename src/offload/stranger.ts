@@ -27,6 +27,7 @@ import {
   lsh,
   mov,
   mov32,
+  or,
   R0,
   R1,
   R2,
@@ -263,10 +264,16 @@ function unlessScheduled(family: Family, { services }: Arrays, miss: Label): Fra
 }
 
 /**
- * Stores the next hop of the client, and jumps to `miss` unless it is known and packets to the client leave by the interface
- * that this one came by: the kernel's strictest check of a source (rp_filter 1). Clobbers r0 to r5.
+ * Stores the next hop of the client; 0: not known. Jumps to `miss` unless replies bypass this host or the next hop is known,
+ * and unless packets to the client leave by the interface that this one came by: the kernel's strictest check of a source
+ * (rp_filter 1). Clobbers r0 to r5.
  */
-function unlessRouted({ version, src }: Family, hook: Hook, { clients }: Arrays, miss: Label): Fragment {
+function unlessRouted(
+  { version, src }: Family,
+  hook: Hook,
+  { clients, services }: Arrays,
+  miss: Label,
+): Fragment {
   const at4 = stack.CLIENT_KEY + CLIENT_ADDRESS;
   return [
     storeImm(W, FP, stack.CLIENT_KEY, ADDRESS_BITS),
@@ -288,8 +295,16 @@ function unlessRouted({ version, src }: Family, hook: Hook, { clients }: Arrays,
     hook.ingress(R2),
     jne.reg(R1, R2, miss),
     load(W, R1, R0, CLIENT_NEXT_HOP),
-    jeq.imm(R1, 0, miss),
     store(DW, FP, stack.CLIENT_HOP, R1),
+    load(DW, R2, FP, stack.SERVICE_NUMBER),
+    and.imm(R2, 0xffff),
+    lsh.imm(R2, RECORD_SHIFT),
+    loadMapValue(R0, services),
+    add.reg(R0, R2),
+    load(W, R2, R0, SERVICE.flags),
+    and.imm(R2, SERVICE_FLAGS.BYPASSED),
+    or.reg(R1, R2),
+    jeq.imm(R1, 0, miss),
   ];
 }
 

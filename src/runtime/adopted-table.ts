@@ -41,7 +41,7 @@ export interface AdoptedTable<Memory> {
 }
 
 /** A table that programs of the kernel work on. */
-interface AdoptedKernelTable<Memory> extends AdoptedTable<Memory> {
+export interface AdoptedKernelTable<Memory> extends AdoptedTable<Memory> {
   readonly counters: ProcessorCounters;
   readonly nextHops: NextHops;
 }
@@ -85,7 +85,7 @@ export async function adoptTable<Memory extends LeftMemory>(
   // Ticks of the programs and of this director differ by the time between the starts of both.
   const origin = Number(BigInt.asIntN(32, (clockOffset - measured.offset) >> BigInt(clockShift)));
   const ticks = new Ticks(measured.tickMs, origin);
-  assertFit(header.isFormer || memory.has('templates'), () => 'array templates: missing');
+  assertFit(header.isPartial || memory.has('templates'), () => 'array templates: missing');
   const table = new ConnectionTable({ limit, seed: 0, secrets, memory, ticks });
   assertFit(table.homes === header.homes, () => `settings: ${header.homes} homes`);
   const { records } = table;
@@ -119,15 +119,15 @@ export async function adoptKernelTable<Memory extends LeftMemory>(
 }
 
 /** Checks the meters, or begins them where the former layout had none: counters are those of the programs then. */
-function readyMeters(memory: LeftMemory, { isFormer }: LeftHeader): void {
-  assertFit(isFormer || memory.has('meters'), () => 'array meters: missing');
+function readyMeters(memory: LeftMemory, { isPartial }: LeftHeader): void {
+  assertFit(isPartial || memory.has('meters'), () => 'array meters: missing');
   assertFit(
     !memory.has('meters') || memory.isSized('meters', METERS_BYTES),
     () => 'array meters: another size',
   );
   const { buffer, offset } = memory.reserve('meters', METERS_BYTES);
   const numbers = new Float64Array(buffer, offset, METERS_BYTES / 8);
-  if (isFormer) numbers.fill(0);
+  if (isPartial) numbers.fill(0);
   else checkMeters(numbers);
 }
 

@@ -229,17 +229,20 @@ export class KernelForwarding implements KernelPath {
   /** Finds out which first packets programs can forward to each destination that may be selected. */
   #assess(service: Service): void {
     let longest = MAX_LENGTH;
-    let isInIpv4 = false;
+    let dontFragment = false;
+    let isBypassed = true;
     let obstacle: UpcallReason | undefined = 'no-destination';
     for (const destination of service.destinations) {
+      // A template may select a destination without weight, too.
+      if (destination.method === 'nat') isBypassed = false;
       if (destination.weight === 0) continue;
       if (obstacle === 'no-destination') obstacle = undefined;
       const its = this.#longestTo(destination);
       if (its <= 0) obstacle ??= this.#obstacleTo(destination);
       longest = Math.min(longest, its);
-      isInIpv4 ||= destination.method === 'tunnel' && isV4(destination.address);
+      dontFragment ||= destination.method === 'tunnel' && isV4(destination.address);
     }
-    service.setForwardable(obstacle === undefined ? longest : 0, isInIpv4);
+    service.setForwardable({ longest: obstacle === undefined ? longest : 0, dontFragment, isBypassed });
     this.#admissions.note(service, obstacle);
   }
 

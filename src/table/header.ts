@@ -7,12 +7,23 @@ import { layoutCharacters } from './settings-record.ts';
 import { MAX_TICK_MS, MIN_TICK_MS } from './ticks.ts';
 import { assertFit } from './unfit-memory.ts';
 
-/**
- * The layout before this one, which directors take over: it had no meters, nor the fields `passFrom` and `aliveAt`, and no
- * words of templates themselves (CONTROL). Its
- * programs work on the same rows and records meanwhile.
- */
-export const FORMER_LAYOUT = { version: 6, digest: '9d17fb20' } as const;
+/** A layout of an earlier version that directors take over: its programs work on the same rows and records meanwhile. */
+interface FormerLayout {
+  readonly version: number;
+  /** Its first 8 characters. */
+  readonly digest: string;
+  /** It has no meters, no words of templates (CONTROL), and neither `passFrom` nor `aliveAt`: all of them begin empty. */
+  readonly isPartial: boolean;
+}
+
+/** A layout whose rows or records differ is none of these. Version 7 was in use for hours only. */
+export const FORMER_LAYOUTS: readonly FormerLayout[] = [
+  // Without the flag BYPASSED of services.
+  { version: 8, digest: '568e6ca2', isPartial: false },
+  { version: 6, digest: '9d17fb20', isPartial: true },
+];
+
+const EXPECTED = [LAYOUT_VERSION, ...FORMER_LAYOUTS.map(({ version }) => version)].join(', ');
 
 const SECRET_WORDS = 13;
 const MAX_SHIFT = 6;
@@ -34,8 +45,10 @@ export interface Header {
 }
 
 export interface LeftHeader extends Header {
-  /** The former layout has to be completed. */
-  readonly isFormer: boolean;
+  /** Version of the layout that was found. */
+  readonly version: number;
+  /** What this layout has and the one that was found lacks has to be completed. */
+  readonly isPartial: boolean;
   /** When its director was alive last, ms of CLOCK_MONOTONIC; 0: not known. */
   readonly aliveAt: number;
 }
@@ -60,21 +73,21 @@ export function readHeader(bytes: Uint8Array<ArrayBuffer>, bootId: Uint8Array): 
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
   const word = (field: number) => view.getUint32(field, true);
   const version = word(SETTINGS.version);
-  const isFormer = version === FORMER_LAYOUT.version;
-  assertFit(
-    isFormer || version === LAYOUT_VERSION,
-    () => `layout ${version}: expected ${LAYOUT_VERSION} or ${FORMER_LAYOUT.version}`,
-  );
   const characters = Buffer.from(bytes.subarray(SETTINGS.digest, SETTINGS.digest + 8)).toString('latin1');
+  const isCurrent = version === LAYOUT_VERSION;
+  const former = FORMER_LAYOUTS.find((each) => each.version === version);
+  assertFit(isCurrent || former !== undefined, () => `layout ${version}: expected ${EXPECTED}`);
   assertFit(
-    characters === (isFormer ? FORMER_LAYOUT.digest : layoutCharacters()),
+    characters === (isCurrent ? layoutCharacters() : former!.digest),
     () => 'layout: another digest than that of this version',
   );
+  const isPartial = former?.isPartial === true;
   assertFit(word(SETTINGS.complete) === 1, () => 'settings: its director has not started completely');
   const boot = bytes.subarray(SETTINGS.bootId, SETTINGS.bootId + BOOT_ID_BYTES);
   assertFit(Buffer.compare(boot, bootId.subarray(0, BOOT_ID_BYTES)) === 0, () => 'settings: of another boot');
   const header = {
-    isFormer,
+    version,
+    isPartial,
     limit: word(SETTINGS.limit),
     homes: word(SETTINGS.homes),
     secrets: new Uint32Array(bytes.slice(SETTINGS.secrets, SETTINGS.secrets + 4 * SECRET_WORDS).buffer),
@@ -84,7 +97,7 @@ export function readHeader(bytes: Uint8Array<ArrayBuffer>, bootId: Uint8Array): 
     processors: word(SETTINGS.processors),
     counted: word(SETTINGS.counted),
     identity: word(SETTINGS.identity),
-    aliveAt: isFormer ? 0 : Number(view.getBigUint64(SETTINGS.aliveAt, true)),
+    aliveAt: isPartial ? 0 : Number(view.getBigUint64(SETTINGS.aliveAt, true)),
   };
   const { limit, ticksPerSecond, clockShift } = header;
   assertFit(limit >= 1 && limit <= MAX_CONNECTIONS, () => `settings: ${limit} connections`);

@@ -158,6 +158,8 @@ export const SERVICE_FLAGS = {
   ONE_PACKET: 8,
   /** Clients have templates. */
   PERSISTENT: 16,
+  /** Replies of all destinations bypass the director: programs need no next hop of the client. */
+  BYPASSED: 32,
 } as const;
 
 /** Longest list that is written for programs; the director selects from longer ones. */
@@ -264,6 +266,8 @@ export const DEFERRED = {
   CAPTURE: 4,
   /** The map of deny and allow lists is incomplete. */
   LISTS: 8,
+  /** A director without programs copies the table. */
+  CARRIED: 16,
 } as const;
 
 /** What one processor counts for one destination: 64 bytes, written by that processor alone. */

@@ -5,6 +5,8 @@ import { exit, mov, R0, R1, storeImm, W } from '../../src/ebpf/instruction.ts';
 import { CONTEXT, tc, xdp } from '../../src/offload/hooks.ts';
 import { callAdmit, loadScratch, SCRATCH } from '../../src/offload/scratch.ts';
 import { SCHEDULER } from '../../src/table/record-layout.ts';
+import { parseAddress } from '../../src/wire/address.ts';
+import { ADDRESS_BITS } from '../../src/wire/prefix.ts';
 import { DESCRIPTORS } from './shared-table.ts';
 import { Alone, expectSame, Offloaded } from './two-directors.ts';
 
@@ -103,6 +105,46 @@ describe.each(['xdp', 'tc'] as const)('%s', (hook) => {
     expect(offloaded.forwarded - forwarded).toBe(1);
     expectSame(alone, offloaded);
     expect(offloaded.director.snapshot(offloaded.now).counts.reused).toBe(1);
+  });
+
+  test.each(METHODS.flatMap((method) => [1, 3].map((mode) => [method, mode] as const)))(
+    'handles a SYN after the FIN of a client of %s alone, with conn_reuse_mode %i',
+    (method, mode) => {
+      const { alone, offloaded } = pair(hook, 'tcp 192.0.2.80:80', { method });
+      const [syn, ack] = ended(4000);
+      for (const one of [alone, offloaded]) {
+        one.set('conn_reuse_mode', mode);
+        for (const packet of [syn!, ack!, '203.0.113.1:4000 > 192.0.2.80:80 TCP FIN ACK DF'])
+          one.receive(packet);
+      }
+      expectSame(alone, offloaded);
+      const { forwarded } = offloaded;
+      for (const one of [alone, offloaded]) one.receive(syn!);
+      expect(offloaded.forwarded - forwarded).toBe(1);
+      expectSame(alone, offloaded);
+    },
+  );
+
+  test.each(METHODS)('a client whose neighbor is unknown is admitted if replies bypass: %s', (method) => {
+    const alone = new Alone();
+    const offloaded = new Offloaded(hook);
+    const unknown = '203.0.113.200';
+    offloaded.missing.add(unknown);
+    const on = { to: parseAddress('203.0.113.0')!, bits: ADDRESS_BITS - 8, interfaceIndex: 1, nextHop: 0 };
+    offloaded.clients.setRoutes([on]);
+    for (const one of [alone, offloaded]) {
+      one.serve('tcp 192.0.2.80:80', ['10.0.0.1:8080'], { scheduler: 'rr', method });
+      one.settle();
+      one.receive(`${unknown}:4000 > 192.0.2.80:80 TCP SYN DF`);
+    }
+    expect(offloaded.forwarded).toBe(method === 'nat' ? 0 : 1);
+    expectSame(alone, offloaded);
+    // By another interface, such a client is the director's matter.
+    offloaded.clients.setRoutes([{ ...on, interfaceIndex: 2 }]);
+    const { forwarded } = offloaded;
+    for (const one of [alone, offloaded]) one.receive(`${unknown}:4001 > 192.0.2.80:80 TCP SYN DF`);
+    expect(offloaded.forwarded).toBe(forwarded);
+    expectSame(alone, offloaded);
   });
 
   test('sends a SYN for a connection that is over up, without conn_reuse_mode', () => {

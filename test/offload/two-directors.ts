@@ -8,6 +8,7 @@ import { Slice } from '../../src/model/slice.ts';
 import type { ServiceSnapshot } from '../../src/model/snapshot.ts';
 import type { Verdict } from '../../src/model/verdict.ts';
 import { type AdmissionParts, admissionCode, onePacketCode } from '../../src/offload/admit.ts';
+import type { ClientRoutes } from '../../src/offload/client-routes.ts';
 import { markedCode } from '../../src/offload/marked.ts';
 import { markedRules } from '../../src/offload/marks.ts';
 import type { NextHop } from '../../src/offload/next-hops.ts';
@@ -100,6 +101,8 @@ export class Offloaded extends Alone {
   onClock: (reads: number) => void = () => {};
   /** Unknown neighbors. */
   readonly missing = new Set<string>();
+  /** The clients that programs know. */
+  readonly clients: ClientRoutes;
   readonly #forwarding: KernelForwarding;
   readonly #memory: TestMemory;
   readonly #hook: 'xdp' | 'tc';
@@ -119,6 +122,7 @@ export class Offloaded extends Alone {
     const shared = sharedTable(new TestMemory(), 128, 7, maps);
     super(shared);
     this.#maps = maps;
+    this.clients = shared.clients;
     this.#lists = new KernelLists({
       ...{ map: maps.access, director: this.director, memory: shared.memory },
       failed(error) {

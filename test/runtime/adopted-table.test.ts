@@ -5,7 +5,7 @@ import { ConnectionTable } from '../../src/director/connections.ts';
 import { NextHops } from '../../src/offload/next-hops.ts';
 import { adoptKernelTable } from '../../src/runtime/adopted-table.ts';
 import { ProcessorCounters } from '../../src/table/counters.ts';
-import { FORMER_LAYOUT } from '../../src/table/header.ts';
+import { FORMER_LAYOUTS } from '../../src/table/header.ts';
 import { KIND, LAYOUT_VERSION, ROW, ROW_BYTES, TRACK } from '../../src/table/layout.ts';
 import type { RegionName } from '../../src/table/memory.ts';
 import { DESTINATION, DESTINATION_BYTES, SETTINGS } from '../../src/table/record-layout.ts';
@@ -103,14 +103,16 @@ test('counters, rates and resets go on where the killed director left them', asy
   expect(traffic(adopted)[0]!.rates.inPackets).toBeGreaterThan(0);
 });
 
-test('the layout before this one is taken over: what it lacks begins empty', async () => {
+test.each(FORMER_LAYOUTS)('layout $version is taken over: what it lacks begins empty', async (layout) => {
   const { memory: left, former } = killed();
   const memory = left.copy();
   const settings = memory.arrays.get('settings')!;
-  new DataView(settings.buffer).setUint32(SETTINGS.version, FORMER_LAYOUT.version, true);
-  settings.set(Buffer.from(FORMER_LAYOUT.digest), SETTINGS.digest);
-  settings.fill(0, SETTINGS.passFrom, SETTINGS.sysctls);
-  memory.arrays.delete('meters');
+  new DataView(settings.buffer).setUint32(SETTINGS.version, layout.version, true);
+  settings.set(Buffer.from(layout.digest), SETTINGS.digest);
+  if (layout.isPartial) {
+    settings.fill(0, SETTINGS.passFrom, SETTINGS.sysctls);
+    memory.arrays.delete('meters');
+  }
   const adopted = await next(memory);
   expect(adopted.connections).toEqual(former.connections);
   expect(new DataView(settings.buffer).getUint32(SETTINGS.version, true)).toBe(LAYOUT_VERSION);
