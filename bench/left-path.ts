@@ -4,6 +4,7 @@
  *
  *   node dist/bench/left-path.js PINS NUMBER
  */
+import { readFileSync } from 'node:fs';
 import { cpus } from 'node:os';
 import { TCP_ESTABLISHED } from '../src/director/path/tcp-state.ts';
 import { Bpf } from '../src/ebpf/bpf.ts';
@@ -42,11 +43,20 @@ for (; made < Number(number); made++) {
   table.setTimeout(row, TIMEOUT_MS);
   table.touch(row, monotonicClock());
 }
+/** Time for which this thread was ready to run and others had the processors, ms (/proc/<pid>/schedstat). */
+const waited = (): number =>
+  Number(readFileSync('/proc/thread-self/schedstat', 'latin1').split(' ')[1]) / 1e6;
+
 const began = performance.now();
 const before = process.cpuUsage();
+const waitedBefore = waited();
 const { found } = await adopt();
 const { user, system } = process.cpuUsage(before);
-const times = { ms: performance.now() - began, processorMs: (user + system) / 1000 };
+const times = {
+  ms: performance.now() - began,
+  processorMs: (user + system) / 1000,
+  waitedMs: waited() - waitedBefore,
+};
 process.stdout.write(`${JSON.stringify({ made, connections: found.rows, ...times })}\n`);
 // The arrays stay: a director adopts them next.
 process.exit();

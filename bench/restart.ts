@@ -64,6 +64,7 @@ async function takeovers(quick: boolean): Promise<Figure[]> {
       figures.push({ name: `restart: kernel path, ${what}`, connections, value, unit: 'ms' });
     figure('examining, repairing and counting', adopted.ms);
     figure('the same, processor time', adopted.processorMs);
+    figure('the same, time in which other programs had the processors', adopted.waitedMs);
     const began = Date.now();
     await cluster.startDirector();
     const at = new Map<string, number>([['', began]]);

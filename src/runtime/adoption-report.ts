@@ -6,9 +6,10 @@ import type { Log } from './log.ts';
 const EVENTS = {
   path: { adopted: 'path-adopted', replaced: 'path-replaced' },
   table: { adopted: 'table-adopted', replaced: 'table-replaced' },
+  files: { adopted: 'table-carried', replaced: 'table-replaced' },
 } as const;
 
-/** What was left: a kernel path, or the table of a director without one. */
+/** What was left: a kernel path, or the table of a director without one, for another one or for a kernel path (files). */
 export type Left = keyof typeof EVENTS;
 
 export interface Takeover {

@@ -8,23 +8,20 @@ import {
 } from '../host/memory-files.ts';
 import { PINS_FOLDERS } from '../host/pins-folders.ts';
 import { LvsError } from '../model/errors.ts';
+import type { Pins } from '../offload/pins.ts';
 import { loadSystem, type System, SystemUnavailable } from '../sys/system.ts';
 import { SystemCallError } from '../sys/system-call-error.ts';
-import { KeptMemory } from '../table/kept-memory.ts';
-import type { RegionName } from '../table/memory.ts';
-import { MIN_TICK_MS, type SharedClock, Ticks } from '../table/ticks.ts';
+import { MIN_TICK_MS, Ticks } from '../table/ticks.ts';
 import { UnfitMemory } from '../table/unfit-memory.ts';
 import { adoptTable } from './adopted-table.ts';
 import { reportAdopted, reportReplaced } from './adoption-report.ts';
+import { carryFromPath } from './carried-table.ts';
 import { KeptTable, writeNewHeader } from './kept-table.ts';
+import { hostClock, liveMemory } from './live-memory.ts';
 import type { Log } from './log.ts';
-import { removeOrphanedPaths } from './orphaned-path.ts';
+import { orphanedPaths } from './orphaned-path.ts';
 import { unpredictable } from './random.ts';
 import { withTable } from './table-size.ts';
-
-/** Arrays that only programs of the kernel have. */
-const ABSENT: readonly RegionName[] = ['counters', 'nextHops'];
-const NS_PER_MS = 1_000_000n;
 
 export interface LiveTableOptions {
   /** The most connections of a new table. */
@@ -38,16 +35,23 @@ export interface LiveTableOptions {
 }
 
 /**
- * Resolves with the table, or undefined where none can outlive this process, which is logged. Removes the kernel path that a
- * killed director has left: its programs would forward packets in place of this one.
+ * Resolves with the table, or undefined where none can outlive this process, which is logged. Takes over the table of a kernel path
+ * that a director has left, and removes the path: its programs would forward packets in place of this one.
  */
 export async function openLiveTable(options: LiveTableOptions): Promise<KeptTable | undefined> {
   const { log, pins, root = MEMORY_FOLDER } = options;
-  for (const folder of await removeOrphanedPaths([...new Set([pins, ...PINS_FOLDERS])]))
-    reportReplaced('path', folder, 'this director forwards packets without programs', log);
+  const paths = await orphanedPaths([...new Set([pins, ...PINS_FOLDERS])]);
   let files: MemoryFiles | undefined;
+  let lost = 'this director forwards packets without programs';
+  let isCarried = false;
   try {
-    files = lockedFiles(await loadSystem(), root);
+    const system = await loadSystem();
+    files = lockedFiles(system, root);
+    if (paths.length > 0) {
+      const problem = await carry(system, paths[0]!, files, options);
+      isCarried = problem === undefined;
+      lost = problem ?? lost;
+    }
     return (await adopted(files, options)) ?? made(files, options);
   } catch (error) {
     if (!isRefusal(error)) throw error;
@@ -57,7 +61,33 @@ export async function openLiveTable(options: LiveTableOptions): Promise<KeptTabl
     });
     files?.discard();
     files?.removeAll();
+    isCarried = false;
     return undefined;
+  } finally {
+    for (const path of paths) {
+      const { folder } = path;
+      path.removeAll();
+      if (isCarried && path === paths[0])
+        log('info', 'path-removed', { folder, effect: 'none: its table was carried over' });
+      else reportReplaced('path', folder, lost, log);
+    }
+  }
+}
+
+/** Copies the table of a path to files. Resolves with the reason why it was not valid; undefined: it is in the files. */
+async function carry(
+  system: System,
+  path: Pins,
+  files: MemoryFiles,
+  { clock }: LiveTableOptions,
+): Promise<string | undefined> {
+  try {
+    await carryFromPath(system, path, files, clock);
+    return undefined;
+  } catch (error) {
+    if (!(error instanceof UnfitMemory || error instanceof SystemCallError)) throw error;
+    files.discard();
+    return error.message;
   }
 }
 
@@ -72,12 +102,6 @@ function lockedFiles(system: System, root: string): MemoryFiles {
   throw new LvsError('UNAVAILABLE', `${files.folder}: in use by another director of this network namespace`);
 }
 
-/** Ticks of the host's monotonic clock, which all processes share. */
-function hostClock(now: number): SharedClock {
-  const host = process.hrtime.bigint() / NS_PER_MS / BigInt(MIN_TICK_MS);
-  return { tickMs: MIN_TICK_MS, shift: 0, offset: BigInt(Math.floor(now / MIN_TICK_MS)) - host };
-}
-
 /** Takes over the table that a director has left; undefined: there is none, or it is not valid, which is logged. */
 async function adopted(
   files: MemoryFiles,
@@ -86,7 +110,7 @@ async function adopted(
   if (files.names.length === 0) return undefined;
   const began = clock();
   try {
-    const memory = new KeptMemory(files, ABSENT);
+    const memory = liveMemory(files);
     memory.open();
     const left = await adoptTable(memory, hostClock(clock()), 0);
     const { table, ticks } = left;
@@ -104,7 +128,7 @@ function made(files: MemoryFiles, { connections, clock, log }: LiveTableOptions)
   const measured = hostClock(clock());
   const ticks = new Ticks(MIN_TICK_MS);
   const seed = Math.floor(unpredictable() * 2 ** 32);
-  const memory = new KeptMemory(files, ABSENT);
+  const memory = liveMemory(files);
   const table = withTable(connections, log, (limit) => new ConnectionTable({ limit, seed, memory, ticks }));
   writeNewHeader(memory, measured, { processors: 0, counted: 0 });
   return new KeptTable({ memory, ticks, table }, files, undefined);

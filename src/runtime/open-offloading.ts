@@ -1,6 +1,4 @@
 /** Opens a kernel path: its tap, the memory that programs share with the director, and the programs. */
-import { cpus } from 'node:os';
-import { ConnectionTable } from '../director/connections.ts';
 import { Bpf } from '../ebpf/bpf.ts';
 import { VerifierError } from '../ebpf/program.ts';
 import { linkFacts } from '../host/link-facts.ts';
@@ -15,8 +13,6 @@ import { ClientRoutes } from '../offload/client-routes.ts';
 import { HandBack } from '../offload/hand-back-map.ts';
 import { type HookName, tc, xdp } from '../offload/hooks.ts';
 import { measureJiffies } from '../offload/jiffies.ts';
-import { KernelMemory } from '../offload/kernel-memory.ts';
-import { NextHops } from '../offload/next-hops.ts';
 import { existingPins, openPins, type Pins } from '../offload/pins.ts';
 import { forwarderCode } from '../offload/program.ts';
 import { ProgramTable } from '../offload/program-table.ts';
@@ -26,26 +22,17 @@ import { ServiceMap } from '../offload/service-map.ts';
 import { templateCode } from '../offload/template.ts';
 import { loadSystem } from '../sys/system.ts';
 import { SystemCallError } from '../sys/system-call-error.ts';
-import { ProcessorCounters } from '../table/counters.ts';
-import { FORMER_LAYOUT } from '../table/header.ts';
-import { MAX_RECORDS } from '../table/record-layout.ts';
-import { type SharedClock, Ticks } from '../table/ticks.ts';
-import { UnfitMemory } from '../table/unfit-memory.ts';
-import { adoptKernelTable, openLeft } from './adopted-table.ts';
-import { reportAdopted, reportReplaced } from './adoption-report.ts';
-import { type Adoption, KeptTable, writeNewHeader } from './kept-table.ts';
+import { reportReplaced } from './adoption-report.ts';
+import { KeptTable } from './kept-table.ts';
 import { KernelMarks } from './kernel-marks.ts';
+import { adoptedTable, carriedTable, newTable, type OpenedTable } from './kernel-table.ts';
 import type { Log } from './log.ts';
 import { type KernelTable, Offloading, type OffloadingOptions, TAP_NAME } from './offloading.ts';
-import { unpredictable } from './random.ts';
-import { withTable } from './table-size.ts';
 
 /** Frames that may wait for the director. A flood of new connections fills only this queue. */
 const QUEUE_FRAMES = 4096;
 /** The maximum MTU of a tap (ETH_MAX_MTU minus the Ethernet header, Linux 5.15), bytes. No packet is longer. */
 const TAP_MTU_BYTES = 65_521;
-/** Maximum number of counters' records of all processors together: 64 MiB. */
-const MAX_COUNTERS = 1 << 20;
 
 const HOOKS = { xdp, tc } as const;
 
@@ -73,8 +60,14 @@ export async function openOffloading(options: OffloadingOptions): Promise<Offloa
     });
     tap.persist(false);
     removeOtherPaths(bpf, pins, log);
-    const { shared, arrays, adopted } = await openShared(bpf, options, pins);
-    isTakenOver = adopted !== undefined;
+    isTakenOver = pins !== undefined && pins.names.length > 0;
+    const opening = { bpf, options, pins, measured: await measureJiffies(bpf, options.clock) };
+    const left = isTakenOver ? await adoptedTable({ ...opening, pins: pins! }) : undefined;
+    isTakenOver = left !== undefined;
+    const table = left ?? (await carriedTable(opening)) ?? newTable(opening);
+    const { adopted, files } = table;
+    if (files) opened.push({ [Symbol.dispose]: () => files.unlock() });
+    const { shared, arrays } = emittedFor(bpf, table);
     const kept = new KeptTable(shared, pins, adopted);
     const services = new ServiceMap(bpf);
     const upcall = { interfaceIndex: tap.device.index, services: services.descriptor };
@@ -103,6 +96,7 @@ export async function openOffloading(options: OffloadingOptions): Promise<Offloa
       ...{ services, attachments, programs, schedulers, marks, interfaces, access: arrays.accessMap },
     });
     tap.persist(pins !== undefined);
+    files?.removeAll();
     return offloading;
   } catch (cause) {
     for (const each of opened.toReversed()) each[Symbol.dispose]();
@@ -136,78 +130,15 @@ function keepingPins(bpf: Bpf, { pins: root, log }: OffloadingOptions): Pins | u
   }
 }
 
-/** The memory of a path, and what programs are emitted for. */
-interface OpenedTable {
-  readonly shared: KernelTable;
-  readonly arrays: KernelArrays;
-  /** A former director has left it. */
-  readonly adopted?: Adoption;
-}
-
-/** Takes over what the pins keep, or makes a new table. Throws SystemCallError and VerifierError. */
-async function openShared(
+/** Returns what programs and the director share, and the arrays and numbers that programs are emitted for. */
+function emittedFor(
   bpf: Bpf,
-  options: OffloadingOptions,
-  pins: Pins | undefined,
-): Promise<OpenedTable> {
-  const measured = await measureJiffies(bpf, options.clock);
-  if (pins !== undefined && pins.names.length > 0) {
-    const adopted = await adopt(bpf, options, pins, measured);
-    if (adopted) return adopted;
-  }
-  const { connections, log } = options;
-  const memory = new KernelMemory(bpf, pins);
-  const ticks = new Ticks(measured.tickMs);
-  const seed = Math.floor(unpredictable() * 2 ** 32);
-  const table = withTable(connections, log, (limit) => new ConnectionTable({ limit, seed, memory, ticks }));
-  const processors = cpus().length;
-  const counted = Math.min(MAX_RECORDS, Math.floor(MAX_COUNTERS / processors));
-  writeNewHeader(memory, measured, { processors, counted });
-  const counters = new ProcessorCounters(memory, processors, counted);
-  const nextHops = new NextHops(memory);
-  return opened(bpf, { memory, ticks, table, counters, nextHops }, { processors, counted, clock: measured });
-}
-
-/** Returns the table with the arrays and numbers that programs are emitted for. */
-function opened(
-  bpf: Bpf,
-  table: Omit<KernelTable, 'clients' | 'records'>,
-  { processors, counted: records, clock }: { processors: number; counted: number; clock: SharedClock },
-  adopted?: Adoption,
-): OpenedTable {
-  const { homes: places, secrets, places: capacity } = table.table;
+  { table: made, processors, counted: records, clock }: OpenedTable,
+): { readonly shared: KernelTable; readonly arrays: KernelArrays } {
+  const { homes: places, secrets, places: capacity } = made.table;
   const sizes = { places, secrets, capacity, records, processors, clock };
-  const arrays = kernelArrays(bpf, table.memory, sizes);
-  const clients = new ClientRoutes(arrays.clientMap);
-  return { shared: { ...table, clients, records }, arrays, ...(adopted && { adopted }) };
-}
-
-/** Takes over the table of a killed director, or removes its path and logs why. */
-async function adopt(
-  bpf: Bpf,
-  { connections, clock, log }: OffloadingOptions,
-  pins: Pins,
-  measured: SharedClock,
-): Promise<OpenedTable | undefined> {
-  const began = clock();
-  try {
-    const processors = cpus().length;
-    const adopted = await adoptKernelTable(openLeft(bpf, pins), measured, processors);
-    const { header } = adopted;
-    const adoption = reportAdopted('path', adopted, { connections, ms: clock() - began }, log);
-    if (header.isFormer)
-      log('info', 'layout-completed', {
-        found: FORMER_LAYOUT.version,
-        missing: 'counters of packets that the former director itself forwarded',
-      });
-    const { counted } = header;
-    return opened(bpf, adopted, { processors, counted, clock: adopted.clock }, adoption);
-  } catch (error) {
-    if (!(error instanceof UnfitMemory || error instanceof SystemCallError)) throw error;
-    reportReplaced('path', pins.folder, error.message, log);
-    pins.clear();
-    return undefined;
-  }
+  const arrays = kernelArrays(bpf, made.memory, sizes);
+  return { shared: { ...made, clients: new ClientRoutes(arrays.clientMap), records }, arrays };
 }
 
 function attach(attachments: Attachments, hook: HookName, name: string, log: Log): void {

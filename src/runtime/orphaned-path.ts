@@ -1,16 +1,16 @@
 /** Removes a kernel path whose director was killed: its programs forward packets as long as pins keep them. */
 import { Bpf } from '../ebpf/bpf.ts';
 import { removeTapDevice } from '../io/tap-device.ts';
-import { existingPins } from '../offload/pins.ts';
+import { existingPins, type Pins } from '../offload/pins.ts';
 import { loadSystem } from '../sys/system.ts';
 import { SystemCallError } from '../sys/system-call-error.ts';
 import { TAP_NAME } from './offloading.ts';
 
 /**
- * Resolves with the folders of the paths that were removed: none where there are none in this network namespace, or where a
- * director runs. `roots`: folders of pins.
+ * Resolves with the paths of this network namespace whose directors have ended; none where a director runs. Their programs go
+ * on, without a device for upcalls. `roots`: folders of pins.
  */
-export async function removeOrphanedPaths(roots: readonly string[]): Promise<string[]> {
+export async function orphanedPaths(roots: readonly string[]): Promise<Pins[]> {
   const system = await loadSystem().catch(() => undefined);
   if (!system) return [];
   const bpf = new Bpf(system);
@@ -22,6 +22,12 @@ export async function removeOrphanedPaths(roots: readonly string[]): Promise<str
     if (!(error instanceof SystemCallError)) throw error;
     return [];
   }
-  for (const pins of all) pins.removeAll();
-  return all.map(({ folder }) => folder);
+  return all;
+}
+
+/** As `orphanedPaths`, and removes the paths. Resolves with their folders. */
+export async function removeOrphanedPaths(roots: readonly string[]): Promise<string[]> {
+  const paths = await orphanedPaths(roots);
+  for (const path of paths) path.removeAll();
+  return paths.map(({ folder }) => folder);
 }

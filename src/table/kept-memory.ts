@@ -89,6 +89,11 @@ export class KeptMemory<A extends KeptArray = KeptArray> implements TableMemory 
     return this.#arrays.get(name)?.bytes === bytes;
   }
 
+  /** Bytes of an array; 0: there is none. */
+  bytesOf(name: RegionName): number {
+    return this.#arrays.get(name)?.bytes ?? 0;
+  }
+
   /** Bytes of all arrays. */
   get bytes(): number {
     return [...this.#arrays.values()].reduce((sum, { bytes }) => sum + bytes, 0);

@@ -1,11 +1,14 @@
 /** A director without a kernel path is killed, restarted and replaced: packets wait or are sent again, connections go on. */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { Cluster, clusterMissing, type Method } from '../support/cluster.ts';
+import { kernel } from '../support/ebpf/kernel.ts';
 import { director as lvs } from '../support/lvs-programs.ts';
+import { PinsMount, pinsMissing } from '../support/pins.ts';
 import type { Program } from '../support/program.ts';
 import { built } from '../support/project.ts';
 
 const why = clusterMissing();
+const noKernelPath = ('why' in kernel ? kernel.why : undefined) ?? pinsMissing();
 
 /** Connections that are held, and those that are opened in a second. */
 const HELD = 200;
@@ -124,6 +127,48 @@ describe.skipIf(why !== undefined).each(PATHS)('%s, %s', (method, scheduler) => 
     expect(await cluster.director.stop()).toBe(0);
     expect(await state()).toBe(clean);
   }, 240_000);
+
+  test.skipIf(method !== 'nat' || noKernelPath !== undefined)(
+    'connections outlive a change of the datapath to tc and back, with their counters',
+    async () => {
+      using pins = new PinsMount();
+      const path = ['--pins', pins.root];
+      await start(...path);
+      const { vip } = cluster.lab;
+      await using client = cluster.lab.client.spawn([
+        ...built('test/support/steady-client'),
+        ...[vip, '80', `${HELD / 4}`, `${PER_SECOND / 2}`, `${FAILED_MS}`, `${ASK_MS}`],
+      ]);
+      await client.line(/^ready$/);
+      const packets = async () => {
+        const line = /^TCP +\S+:80 +(.*)$/m.exec(
+          await cluster.ipvsadm('-L', '-n', '--stats', '--exact'),
+        )?.[1];
+        return Number(line!.trim().split(/ +/)[1]);
+      };
+      let before = await packets();
+      for (const [datapath, event] of [
+        ['tc', /table-carried connections=[1-9]\d*/],
+        ['live', /table-adopted connections=[1-9]\d*[\s\S]*path-removed/],
+      ] as const) {
+        await cluster.director.stop('SIGKILL');
+        await cluster.startDirector(['--datapath', datapath, ...path]);
+        expect(cluster.director.output).toMatch(event);
+        expect(cluster.director.output).not.toMatch(/are lost/);
+        await recovered(client);
+        expect(await packets()).toBeGreaterThanOrEqual(before);
+        before = await packets();
+        expect(
+          (await cluster.ipvsadm('-L', '-n', '-c')).match(/ESTABLISHED .*:80 /g)!.length,
+        ).toBeGreaterThanOrEqual(HELD / 4);
+      }
+      await client.stop();
+      expect(await cluster.director.stop()).toBe(0);
+      expect(await state()).toBe(clean);
+      expect(pins.kept.filter((name) => name.includes('/'))).toEqual([]);
+    },
+    240_000,
+  );
 
   if (method !== 'dr') return;
   test('what a killed director left is removed by stop --release', async () => {

@@ -1,11 +1,13 @@
 /**
  * A kernel path whose director is killed, stopped, replaced or upgraded: it goes on, and is taken over or released. Variables of
  * the environment: LVS_RESTART_HELD connections, LVS_RESTART_ROUNDS of each way to end, LVS_RESTART_GAP_MS without a director,
- * LVS_RESTART_PATHS=all for every hook, method and scheduler, LVS_RANDOM_RESTARTS at random moments.
+ * LVS_RESTART_FAILED_MS after which a new connection without an answer has failed, LVS_RESTART_PATHS=all for every hook, method
+ * and scheduler and every way to end on each, LVS_RANDOM_RESTARTS at random moments.
  */
 import { readdirSync, readFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { FORMER_LAYOUTS } from '../../src/table/header.ts';
 import { Cluster, clusterMissing, type Method } from '../support/cluster.ts';
 import { kernel } from '../support/ebpf/kernel.ts';
 import { director as lvs, realserver } from '../support/lvs-programs.ts';
@@ -16,10 +18,12 @@ import { built } from '../support/project.ts';
 const why = clusterMissing() ?? ('why' in kernel ? kernel.why : undefined) ?? pinsMissing();
 
 /** Connections that are held, and those that are opened in a second. */
-const HELD = Number(process.env['LVS_RESTART_HELD'] ?? 200);
+const HELD = Number(process.env['LVS_RESTART_HELD'] ?? 100);
 const PER_SECOND = 20;
 const ROUNDS = Number(process.env['LVS_RESTART_ROUNDS'] ?? 1);
 const GAP_MS = Number(process.env['LVS_RESTART_GAP_MS'] ?? 0);
+/** Three times what clients should wait at most, for other load. Each round asks once while there is no director, too. */
+const FAILED_MS = Number(process.env['LVS_RESTART_FAILED_MS'] ?? 9000);
 const RANDOM_RESTARTS = Number(process.env['LVS_RANDOM_RESTARTS'] ?? 0);
 /** Time for one restart beside other load, ms. */
 const RESTART_MS = 30_000;
@@ -57,8 +61,7 @@ test('the required programs and privileges are available', ({ skip }) => skip(wh
 type Row = readonly [hook: string, method: Method, scheduler: string];
 const SOME: readonly Row[] = [
   ['tc', 'nat', 'wlc'],
-  ['tc', 'dr', 'rr'],
-  ['xdp', 'nat', 'rr'],
+  ['tc', 'tunnel', 'rr'],
   ['xdp', 'dr', 'wlc'],
 ];
 const ALL = ['tc', 'xdp'].flatMap((hook) =>
@@ -66,7 +69,8 @@ const ALL = ['tc', 'xdp'].flatMap((hook) =>
     ['rr', 'wlc'].map((scheduler): Row => [hook, method, scheduler]),
   ),
 );
-const PATHS = process.env['LVS_RESTART_PATHS'] === 'all' ? ALL : SOME;
+const IS_WHOLE = process.env['LVS_RESTART_PATHS'] === 'all';
+const PATHS = IS_WHOLE ? ALL : SOME;
 
 describe.skipIf(why !== undefined).each(PATHS)('%s, %s, %s', (hook, method, scheduler) => {
   const isFirst = PATHS[0]![0] === hook && PATHS[0]![1] === method && PATHS[0]![2] === scheduler;
@@ -92,7 +96,7 @@ describe.skipIf(why !== undefined).each(PATHS)('%s, %s, %s', (hook, method, sche
   const load = async (): Promise<Program> => {
     const client = cluster.lab.client.spawn([
       ...built('test/support/steady-client'),
-      ...[cluster.lab.vip, '80', `${HELD}`, `${PER_SECOND}`],
+      ...[cluster.lab.vip, '80', `${HELD}`, `${PER_SECOND}`, `${FAILED_MS}`],
     ]);
     await client.line(/^ready$/);
     return client;
@@ -108,12 +112,16 @@ describe.skipIf(why !== undefined).each(PATHS)('%s, %s, %s', (hook, method, sche
     const line = /^TCP +\S+:80 +(.*)$/m.exec(await cluster.ipvsadm('-L', '-n', '--stats', '--exact'))?.[1];
     return line!.trim().split(/ +/).map(Number);
   };
-  /** The connections that `-L -c` lists, and those that the destinations count. */
-  const listed = async () => {
+  /** Expects that the connections that `-L -c` lists are those that the destinations count. None begins any more. */
+  const expectExact = async () => {
+    const counted = async () => {
+      const counts = [...(await cluster.ipvsadm('-L', '-n')).matchAll(/:80 +\w+ +\d+ +(\d+) +(\d+)/g)];
+      return counts.reduce((sum, [, active, inactive]) => sum + Number(active) + Number(inactive), 0);
+    };
+    const before = await counted();
     const rows = (await cluster.ipvsadm('-L', '-n', '-c')).match(/^TCP .*:80 /gm)?.length ?? 0;
-    const counts = [...(await cluster.ipvsadm('-L', '-n')).matchAll(/:80 +\w+ +\d+ +(\d+) +(\d+)/g)];
-    const counted = counts.reduce((sum, [, active, inactive]) => sum + Number(active) + Number(inactive), 0);
-    return { rows, counted };
+    expect(rows).toBeLessThanOrEqual(before);
+    expect(rows).toBeGreaterThanOrEqual(await counted());
   };
 
   const print = (what: string, seen: object) =>
@@ -146,19 +154,31 @@ describe.skipIf(why !== undefined).each(PATHS)('%s, %s, %s', (hook, method, sche
       await cluster.ipvsadm('-a', '-u', `${vip}:99`, '-r', cluster.lab.servers[0]!.address, '-m', '-w', '3');
       const saved = await cluster.ipvsadm('-S', '-n');
       await using client = await load();
+      const aged = (version: number) => async () => {
+        await kill();
+        await director.exec([...built('test/support/age-path'), pins.root, `${version}`]);
+      };
+      const killedWhileItStarts = async () => {
+        await kill();
+        for (const event of [/path-adopted/, /datapath-chosen/, /rules-adopted/, /guard-taken-over/]) {
+          const words = ['run', '--config', cluster.config, '--datapath', hook, '--pins', pins.root];
+          const next = director.spawn([...lvs, ...words]);
+          await next.line(event);
+          await next.stop('SIGKILL');
+        }
+      };
       const ends: Readonly<Record<string, () => Promise<unknown>>> = {
         'kill -9': kill,
-        'stop --keep': () => onHost('stop', '--keep'),
-        // As the file says.
-        SIGTERM: () => cluster.director.stop(),
         '--replace': async () => {},
-        // The path is one of the layout before this one when the next director finds it.
-        ...(isFirst && {
-          'the layout before': async () => {
-            await kill();
-            await director.exec([...built('test/support/age-path'), pins.root]);
-          },
+        ...((isFirst || IS_WHOLE) && {
+          'stop --keep': () => onHost('stop', '--keep'),
+          // As the file says.
+          SIGTERM: () => cluster.director.stop(),
         }),
+        ...(isFirst && { 'kill -9 of directors that start': killedWhileItStarts }),
+        // The path is one of an earlier layout when the next director finds it.
+        ...(isFirst &&
+          Object.fromEntries(FORMER_LAYOUTS.map(({ version }) => [`layout ${version}`, aged(version)]))),
       };
       let before = await counters();
       for (const [name, end] of Object.entries(ends)) {
@@ -169,11 +189,14 @@ describe.skipIf(why !== undefined).each(PATHS)('%s, %s, %s', (hook, method, sche
           if (name !== '--replace') await Promise.all([cluster.get(), sleep(GAP_MS)]);
           await startNext(...(name === '--replace' ? ['--replace'] : []));
           if (name === '--replace') expect(await former.ended).toBe(0);
-          if (name === 'the layout before')
-            expect(cluster.director.output).toContain('layout-completed found=6');
+          if (name.startsWith('layout'))
+            expect(cluster.director.output).toContain(
+              `layout-completed found=${name.slice('layout '.length)}`,
+            );
           expect(await cluster.ipvsadm('-S', '-n')).toBe(saved);
           const now = await counters();
-          if (name !== 'the layout before')
+          // Layout 6 had counters of programs alone.
+          if (name !== 'layout 6')
             for (const [i, counter] of now.entries()) expect(counter).toBeGreaterThanOrEqual(before[i]!);
           before = now;
         }
@@ -181,13 +204,11 @@ describe.skipIf(why !== undefined).each(PATHS)('%s, %s, %s', (hook, method, sche
         const { lost, failed, reasons } = seen;
         // Errors after an answer, such as an end that is late, have reasons, too.
         expect({ name, lost, failed }, JSON.stringify(reasons)).toEqual({ name, lost: 0, failed: 0 });
-        expect(seen['opened']).toBeGreaterThan(PER_SECOND);
+        expect(seen['opened']).toBeGreaterThan(0);
         if (ROUNDS > 1) print(`${ROUNDS} x ${name}`, seen);
       }
-      // Listings are exact. Some connections end between two of them.
       await client.stop();
-      const { rows, counted } = await listed();
-      expect(Math.abs(counted - rows)).toBeLessThan(PER_SECOND / 2);
+      await expectExact();
       await onHost('stop');
       expect(await cluster.director.ended).toBe(0);
       expect(await state()).toBe(clean);
@@ -306,8 +327,7 @@ describe.skipIf(why !== undefined).each(PATHS)('%s, %s, %s', (hook, method, sche
         expect(seen).toMatchObject({ lost: 0, failed: 0 });
         expect(Math.abs(last.descriptors - first.descriptors)).toBeLessThan(5);
         await client.stop();
-        const { rows, counted } = await listed();
-        expect(Math.abs(counted - rows)).toBeLessThan(PER_SECOND / 2);
+        await expectExact();
         await kill();
         await release();
         expect(await state()).toBe(clean);

@@ -131,7 +131,7 @@ describe('files that this program did not leave so are replaced, with the reason
       },
     ],
     ['of another boot', /another boot/, (folder) => fill(join(folder, 'settings'), 224, 16, 7)],
-    ['of another layout', /^layout 9: expected/, (folder) => fill(join(folder, 'settings'), 0, 1, 9)],
+    ['of another layout', /^layout 99: expected/, (folder) => fill(join(folder, 'settings'), 0, 1, 99)],
   ];
   const fill = (path: string, at: number, count: number, value: number) =>
     writeFileSync(path, readFileSync(path).fill(value, at, at + count));

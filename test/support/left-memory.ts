@@ -53,16 +53,19 @@ export class LeftMemory implements TableMemory {
     return this.arrays.get(name)?.length === bytes;
   }
 
+  bytesOf(name: RegionName): number {
+    return this.arrays.get(name)?.length ?? 0;
+  }
+
   /** Returns a copy whose arrays may be changed alone. */
   copy(): LeftMemory {
     return new LeftMemory(new Map([...this.arrays].map(([name, bytes]) => [name, bytes.slice()])));
   }
 
   /** Marks the memory as that of a director that has started. */
-  complete(): void {
+  complete({ shift: clockShift, offset: clockOffset }: SharedClock = CLOCK): void {
     const { buffer, offset } = this.reserve('settings', SETTINGS_BYTES);
     const settings = new Uint8Array(buffer, offset, SETTINGS_BYTES);
-    const { shift: clockShift, offset: clockOffset } = CLOCK;
     writeHeader(
       settings,
       { clockShift, clockOffset, processors: PROCESSORS, counted: COUNTED, identity: 1 },

@@ -55,7 +55,11 @@ function open(): void {
   opened++;
   const socket = connect(Number(port), host);
   pending.add(socket);
-  const timer = setTimeout(() => socket.destroy(new Error('unanswered')), ANSWER_MS);
+  // An answer that waits for this process, which had no processor, is read before.
+  const timer = setTimeout(
+    () => setImmediate(() => setImmediate(() => isAnswered || socket.destroy(new Error('unanswered')))),
+    ANSWER_MS,
+  );
   let isAnswered = false;
   socket.on('connect', () => socket.write(REQUEST));
   socket.on('data', () => {
