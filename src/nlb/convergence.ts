@@ -33,7 +33,7 @@ import {
 } from './heartbeat.ts';
 import { type HandOver, OwnPlaces } from './own-places.ts';
 import { Pauses } from './pauses.ts';
-import { leaseTime, lossTime, Peers } from './peers.ts';
+import { leaseTime, lossTime, type Peer, Peers } from './peers.ts';
 import { GROUP_SHIFT } from './places.ts';
 import { Twin } from './twin.ts';
 
@@ -181,11 +181,12 @@ export class Convergence {
       : Math.max(confirmed, now + LEASE_PERIODS * this.#options.period);
   }
 
-  /** Returns the time before which no host takes the places of this one. */
+  /** Returns the time before which no host takes the places of this one; those that are no members yet take them, too. */
   #confirmedLease(): number {
-    const view = this.#inForce?.view;
-    const others = view ? this.#peers.all().filter(({ beat }) => isMember(view, beat)) : [];
-    return Math.min(this.#sentAt, ...others.map(({ confirmedAt }) => confirmedAt)) + leaseTime(this.#options);
+    const held = this.#inForce;
+    const takes = ({ beat, isConfirmed }: Peer) => isConfirmed || (held && isMember(held.view, beat));
+    const times = this.#peers.all().flatMap((peer) => (takes(peer) ? [peer.confirmedAt] : []));
+    return Math.min(this.#sentAt, ...times) + leaseTime(this.#options);
   }
 
   #self(): Member {

@@ -60,9 +60,12 @@ export class Peers {
     for (const peer of this.#byId.values()) peer.isConfirmed = false;
   }
 
-  /** Expects confirmations from then on: this host sent nothing before. */
+  /** Expects confirmations from then on, and forgets earlier ones: this host was paused before. */
   awaitFrom(since: number): void {
-    for (const peer of this.#byId.values()) peer.confirmedAt = since;
+    for (const peer of this.#byId.values()) {
+      peer.confirmedAt = since;
+      peer.isConfirmed = false;
+    }
   }
 
   /** Takes a heartbeat. Returns false for old ones, repeated ones, and those of a second host with the id. */

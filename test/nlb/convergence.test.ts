@@ -13,7 +13,7 @@ import {
 } from './segment.ts';
 
 /** Seeds of 1,000 schedules for each property, in parts. */
-const PARTS = [1, 251, 501, 751].map((first): [number, number] => [first, first + 249]);
+const PARTS = Array.from({ length: 10 }, (_, i): [number, number] => [100 * i + 1, 100 * i + 100]);
 const LOSS_TIME = MISSED * PERIOD;
 
 /** Runs the checks after each event in which a host's places changed. */
