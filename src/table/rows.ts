@@ -201,7 +201,8 @@ export class Rows extends Places {
   end(row: Row, track: number): boolean {
     if ((track & TRACK.state) >= TRACK.RECYCLE) return false;
     const generation = (track & GENERATION_MASK) + (1 << TRACK.generation);
-    return this.changeTrack(row, track, generation | TRACK.GONE | 0);
+    // The annex finds the row by the destination's port until it is removed.
+    return this.changeTrack(row, track, generation | TRACK.GONE | (track & TRACK.SAME_PORT));
   }
 
   /** Returns the home of a row with these ends. */
