@@ -70,6 +70,12 @@ const inherited = {
     enum: ['sip'],
     description: 'Persistence by Call-ID instead of the client address.',
   },
+  helper: {
+    type: 'string',
+    enum: ['ftp', 'none'],
+    description:
+      'Translates the addresses in FTP control connections with nat, and makes their data connections. Default: ftp for TCP and port 21, and for no other port.',
+  },
   'one-packet': { type: 'boolean', description: 'Schedule each datagram separately (UDP and marks only).' },
   method,
   weight,

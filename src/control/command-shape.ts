@@ -55,6 +55,7 @@ const serviceOptions = record({
   'persistenceMask?': text,
   'engine?': text,
   'ops?': flag,
+  'helper?': oneOf('ftp', 'none'),
 });
 const destinationOptions = record({
   method: oneOf('nat', 'dr', 'tunnel'),

@@ -138,6 +138,11 @@ export class ConnectionFields {
     return this.stored.generation(row);
   }
 
+  /** Returns a number that differs for each row that is made with the same row number. */
+  order(row: Row): number {
+    return this.stored.order(row);
+  }
+
   /** Returns the row that controls this one: a template, or the connection that announced it; NONE: there is none. */
   template(row: Row): Row {
     return this.stored.template(row);

@@ -1,9 +1,11 @@
 /** The state of a director that the steps of a packet's path share. */
 import type { ForwardingContext } from '../forwarding/method.ts';
 import type { Row } from '../model/connection.ts';
+import type { FtpEvent } from '../model/ftp.ts';
 import type { Settings } from '../model/settings.ts';
 import type { EventCounts } from '../model/snapshot.ts';
 import { DROP_REASONS, type DropReason } from '../model/verdict.ts';
+import { ControlSlots } from '../table/control-slots.ts';
 import type { TableMemory } from '../table/memory.ts';
 import { ServiceRecords } from '../table/service-records.ts';
 import { AccessLists } from './access-lists.ts';
@@ -13,6 +15,7 @@ import { DestinationRegistry } from './destinations.ts';
 import { AttachedKernelPath, type KernelPath } from './kernel-path.ts';
 import { Marks } from './marks.ts';
 import { Meters } from './meters.ts';
+import { TCP_SYN_RECV } from './path/tcp-state.ts';
 import type { Meter } from './rate-estimator.ts';
 import type { RealDestination } from './service.ts';
 import { ServiceRegistry } from './services.ts';
@@ -32,11 +35,15 @@ const newCounts = (): Counts => ({
   refused: 0,
   expired: 0,
   reused: 0,
+  ftpTranslated: 0,
+  ftpAnnounced: 0,
+  ftpRefused: 0,
+  ftpUnassisted: 0,
 });
 
 /** The state that a packet's path works on. explain works on a copy of what a packet changes. */
 export interface Core {
-  readonly services: Pick<ServiceRegistry, 'serves' | 'addresses' | 'lookup'>;
+  readonly services: Pick<ServiceRegistry, 'serves' | 'addresses' | 'lookup' | 'get'>;
   readonly destinations: Pick<DestinationRegistry, 'all' | 'addresses' | 'translated'>;
   readonly marks: Pick<Marks, 'of' | 'rules' | 'matchers'>;
   readonly access: Pick<AccessLists, 'isDenied' | 'isEmpty'>;
@@ -54,6 +61,10 @@ export interface Core {
   readonly kernelPath: KernelPath;
   readonly sync: Pick<ConnectionSync, 'forwarded' | 'extended'>;
   readonly isBackup: boolean;
+  /** States of FTP control connections. */
+  readonly controls: Pick<ControlSlots, 'find' | 'make' | 'drop' | 'words'>;
+  /** Explains what was done for an FTP control connection. */
+  readonly report: (event: FtpEvent) => void;
 }
 
 /** Returns the destination of the connection in `row`, which must be in use. */
@@ -98,6 +109,8 @@ export class DirectorCore implements Core {
   isSynced = false;
   /** A backup sync daemon runs: with backup_only nothing is forwarded. */
   isBackup = false;
+  readonly controls: ControlSlots;
+  readonly report: (event: FtpEvent) => void = () => {};
 
   /** `memory`: of the records of services; that of the table. */
   constructor(
@@ -109,6 +122,12 @@ export class DirectorCore implements Core {
   ) {
     this.settings = settings;
     this.table = table;
+    this.controls = new ControlSlots(memory, table.capacity, {
+      has: (row) => table.has(row),
+      order: (row) => table.order(row),
+      // So that a flood of SYN leaves room for others.
+      isEmbryonic: (row) => table.state(row) === TCP_SYN_RECV,
+    });
     this.access = new AccessLists(table.secrets[0]!);
     this.meters = new Meters(memory);
     this.total = this.meters.total;

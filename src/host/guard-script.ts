@@ -3,7 +3,7 @@ import { isIPv4, isIPv6 } from 'node:net';
 import type { MarkRule } from '../model/command.ts';
 import { PROTOCOL_NUMBERS } from '../model/naming.ts';
 import { countPart, type OwnedChange, type OwnedPart, protocolsOf } from '../model/owned-packets.ts';
-import type { Protocol } from '../model/service.ts';
+import type { Protocol, ServiceAddress } from '../model/service.ts';
 import { Slice } from '../model/slice.ts';
 import { GuardLifetime, LIFETIME_SETS, renewLifetime } from './guard-lifetime.ts';
 import { markMatch, PORT_PROTOCOLS } from './mark-match.ts';
@@ -23,6 +23,11 @@ const FTP_PORT = 21;
  */
 export const guardedPort = (service: { readonly protocol: Protocol; readonly port: number }): number =>
   service.protocol === 'tcp' && service.port === FTP_PORT ? 0 : service.port;
+
+/** As `guardedPort`, for the replies of a destination: those of the data connections of FTP come from other ports. */
+export const guardedReplyPort = (service: ServiceAddress, destination: { readonly port: number }): number =>
+  'port' in service && service.protocol === 'tcp' && service.port === FTP_PORT ? 0 : destination.port;
+
 /** Earlier than connection tracking and every usual chain. Packet sockets receive the packet before any hook. */
 const PRIORITY = -500;
 
@@ -260,7 +265,7 @@ function elementsOf({ service, destination }: OwnedPart): [set: string, element:
     if (!family) return [];
     return [
       ...protocolsOf(service).flatMap((protocol) =>
-        endsOf('reply', destination.address, protocol, destination.port),
+        endsOf('reply', destination.address, protocol, guardedReplyPort(service, destination)),
       ),
       [`servers${family}`, destination.address],
     ];

@@ -219,6 +219,20 @@ function decisions({ counts, drops }: Snapshot): Family[] {
       'Connections that were replaced by a new one with the same endpoints.',
       single(counts.reused),
     ),
+    counter(
+      'lvs_ftp_translated_replies_total',
+      'Replies of FTP servers in which the address was translated.',
+      single(counts.ftpTranslated),
+    ),
+    counter('lvs_ftp_data_connections_total', 'Announced data connections of FTP with nat, by result.', [
+      [{ result: 'expected' }, counts.ftpAnnounced - counts.ftpRefused],
+      [{ result: 'refused' }, counts.ftpRefused],
+    ]),
+    counter(
+      'lvs_ftp_unassisted_packets_total',
+      'Packets of FTP control connections that were forwarded unchanged, because there were too many connections.',
+      single(counts.ftpUnassisted),
+    ),
   ];
 }
 

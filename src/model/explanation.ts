@@ -1,6 +1,7 @@
 /** What the director would do with a packet, and why, step by step. Plain JSON. */
 import type { ListKind } from './access-list.ts';
 import type { ConnectionMethod, DestinationAddress, ForwardingMethodName } from './destination.ts';
+import type { FtpEvent } from './ftp.ts';
 import type { Admission } from './kernel-admission.ts';
 import type { ServiceAddress } from './service.ts';
 import type { ConnectionSnapshot } from './snapshot.ts';
@@ -79,6 +80,8 @@ export type Step =
       readonly destination: DestinationAddress;
       readonly method: ConnectionMethod;
     }
+  /** What was done for an FTP control connection. */
+  | ({ readonly step: 'ftp' } & FtpEvent)
   /** The packet sent, as a packet line, and its next hop. */
   | { readonly step: 'sent'; readonly packet: string; readonly nextHop: string };
 

@@ -6,6 +6,8 @@ export const UPCALL_REASONS = {
   engine: 'the service has a persistence engine',
   protocol: 'the service is of another protocol than TCP and UDP',
   'every-port': 'the service is for every port of an address that has an FTP service, too',
+  helper:
+    'packets of FTP control connections are for the process, which translates addresses in them (helper)',
   mark: 'the service is for a firewall mark, and its rules have no program: more than 512, or refused by the kernel',
   scheduler: 'the scheduler has no program, or the kernel refused it',
   'long-list': 'the service has more destinations than programs read',

@@ -1,5 +1,6 @@
 /** A virtual service: the address that clients connect to, and how destinations are selected. */
 import type { Address } from '../wire/address.ts';
+import { TCP } from '../wire/tcp.ts';
 import type { Counters } from './counters.ts';
 import type { Destination } from './destination.ts';
 
@@ -29,7 +30,19 @@ export interface ServiceOptions {
   readonly engine?: string;
   /** One-packet scheduling. */
   readonly ops?: boolean;
+  /** What translates the addresses that connections with NAT contain; missing: 'ftp' for TCP and port 21. */
+  readonly helper?: Helper;
 }
+
+/** What translates addresses in connections, see `hasFtpHelper`. */
+export type Helper = 'ftp' | 'none';
+
+/** Reports whether connections of the service with NAT are control connections of FTP, whose addresses are translated. */
+export const hasFtpHelper = (service: {
+  readonly protocol: number;
+  readonly port: number;
+  readonly options: Pick<ServiceOptions, 'helper'>;
+}): boolean => service.protocol === TCP && service.port === FTP_PORT && service.options.helper !== 'none';
 
 /** A virtual service at run time. */
 export interface VirtualService {

@@ -119,6 +119,13 @@ export interface EventCounts {
   readonly expired: number;
   /** Connections that were replaced by a new one with the same endpoints. */
   readonly reused: number;
+  /** Replies of FTP servers whose address was translated. */
+  readonly ftpTranslated: number;
+  /** Data connections that clients and servers of FTP announced, and those among them that were refused. */
+  readonly ftpAnnounced: number;
+  readonly ftpRefused: number;
+  /** Packets of control connections for which no state had room: they were forwarded unchanged. */
+  readonly ftpUnassisted: number;
 }
 
 /** Synchronization with other directors since the start, of both daemons. */

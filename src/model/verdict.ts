@@ -27,6 +27,8 @@ export const DROP_REASONS = {
   'fragment-invalid': 'a fragment that overlaps another one or cannot be part of a datagram',
   'icmp-unrelated': 'an ICMP error that belongs to no connection',
   'icmp-kind': 'an ICMP message of a type that is not forwarded',
+  'ftp-order':
+    'a segment of an FTP control connection that cannot be translated before earlier ones arrived; its sender sends it again',
   'engine-unparsable': 'the persistence engine found no key in the packet',
 } as const;
 

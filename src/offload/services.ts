@@ -2,7 +2,7 @@
 import { isIPv4, isIPv6 } from 'node:net';
 import { PROTOCOL_NUMBERS } from '../model/naming.ts';
 import { countPart, type OwnedChange, type OwnedPart, protocolsOf } from '../model/owned-packets.ts';
-import { FTP_PORT } from '../model/service.ts';
+import { FTP_PORT, hasFtpHelper, type ServiceOptions } from '../model/service.ts';
 import { type Address, isMulticast, isV4, parseAddress } from '../wire/address.ts';
 import { ICMP } from '../wire/icmp.ts';
 import { ICMP6 } from '../wire/icmp6.ts';
@@ -90,18 +90,21 @@ interface NumberedService {
   readonly port: number;
   /** 0: none. */
   readonly mark: number;
+  readonly options: Pick<ServiceOptions, 'helper'>;
 }
 
 /**
  * Returns the numbers of services of TCP and UDP. Packets to a multicast address are left to the host
- * (src/director/path/admission.ts). Those to other ports of an address with an FTP service may be its data connections.
+ * (src/director/path/admission.ts). Those to other ports of an address with an FTP service may be its data connections. The director
+ * makes all control connections that it assists.
  */
 export function serviceNumbers(services: Iterable<NumberedService>): ServiceNumbers {
   const numbers = new Map<string, number>();
   const ftp: string[] = [];
-  for (const { index, protocol, address, port, mark } of services) {
+  for (const service of services) {
+    const { index, protocol, address, port, mark } = service;
     if ((protocol !== TCP && protocol !== UDP) || mark !== 0 || isMulticast(address)) continue;
-    numbers.set(keyOf(address, port, protocol), index);
+    if (!hasFtpHelper(service)) numbers.set(keyOf(address, port, protocol), index);
     if (port === FTP_PORT) ftp.push(keyOf(address, 0, protocol));
   }
   for (const everyPort of ftp) numbers.delete(everyPort);
@@ -129,12 +132,15 @@ function keysOf({ service, destination }: OwnedPart): (readonly [key: string, fl
   const end = destination ?? ('address' in service ? service : undefined);
   const address = end && (isIPv4(end.address) || isIPv6(end.address)) ? parseAddress(end.address) : undefined;
   if (!address) return [];
+  const isFtp = 'port' in service && service.protocol === 'tcp' && service.port === FTP_PORT;
   const [flag, piece] = destination ? [FROM_SERVER, PIECE_FROM_SERVER] : [TO_SERVICE, PIECE_TO_SERVICE];
   return [
     ...protocolsOf(service).flatMap((name) => {
       const protocol = PROTOCOL_NUMBERS[name];
       return [
         [keyOf(address, end!.port, protocol), flag] as const,
+        // Data connections of FTP use any other port of the same address.
+        ...(isFtp ? [[keyOf(address, 0, protocol), flag] as const] : []),
         [keyOf(address, 0, protocol), piece] as const,
       ];
     }),

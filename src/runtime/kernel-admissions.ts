@@ -4,7 +4,7 @@ import { NEARLY_FULL_SHARE } from '../director/connections.ts';
 import type { Director } from '../director/director.ts';
 import type { Service } from '../director/service.ts';
 import type { Admission, UpcallReason } from '../model/kernel-admission.ts';
-import { FTP_PORT } from '../model/service.ts';
+import { FTP_PORT, hasFtpHelper } from '../model/service.ts';
 import { SCHEDULER } from '../table/record-layout.ts';
 import { TCP } from '../wire/tcp.ts';
 import { UDP } from '../wire/udp.ts';
@@ -64,7 +64,9 @@ export class KernelAdmissions {
     return this.#reasonOfDestinations(service);
   }
 
-  #reasonOfOptions({ mark, protocol, port, family, address, options }: Service): UpcallReason | undefined {
+  #reasonOfOptions(service: Service): UpcallReason | undefined {
+    const { mark, protocol, port, family, address, options } = service;
+    if (hasFtpHelper(service)) return 'helper';
     if (mark !== 0 && !this.#programs.hasMarks()) return 'mark';
     if (mark === 0 && protocol !== TCP && protocol !== UDP) return 'protocol';
     const ftp = { protocol, family, address, port: FTP_PORT, mark: 0 };

@@ -2,7 +2,7 @@
 
 import { enterHop, sendOn } from '../forwarding/hop.ts';
 import type { ForwardingContext } from '../forwarding/method.ts';
-import { guardedPort } from '../host/guard-script.ts';
+import { guardedPort, guardedReplyPort } from '../host/guard-script.ts';
 import { readHostFile } from '../host/host-file.ts';
 import { PROTOCOL_NUMBERS } from '../model/naming.ts';
 import { countPart, type OwnedChange, type OwnedPart, protocolsOf } from '../model/owned-packets.ts';
@@ -107,7 +107,7 @@ export class UnmatchedPackets {
     if (destination) {
       if (destination.method !== 'nat') return;
       for (const protocol of protocolsOf(service))
-        count(this.#replies, protocol, destination.address, destination.port, step);
+        count(this.#replies, protocol, destination.address, guardedReplyPort(service, destination), step);
     } else if ('mark' in service) {
       countPart(this.#marks, service.mark, step);
     } else {

@@ -1,4 +1,5 @@
 /** Memory of a connection table in arrays that outlive the process: programs of the kernel and the next director have them, too. */
+import { MOST_SLOT_BYTES } from './control-slots.ts';
 import { ordinaryMemory, type Region, type RegionName, type TableMemory } from './memory.ts';
 import {
   DESTINATION_BYTES,
@@ -24,11 +25,12 @@ const ARRAYS: readonly RegionName[] = [
   'settings',
   'counters',
   'templates',
-  // Programs do not use it: it is kept for the next director.
+  // Programs do not use these: they are kept for the next director.
   'meters',
+  'controls',
 ];
-/** Arrays that the former layout does not have, or not always. */
-const OPTIONAL_ARRAYS: readonly RegionName[] = ['templates', 'meters'];
+/** Arrays that the former layout, or a former version, does not have, or not always. */
+const OPTIONAL_ARRAYS: readonly RegionName[] = ['templates', 'meters', 'controls'];
 /** Arrays that grow have their full size from the start: programs are emitted for one map. */
 const FULL_BYTES: Partial<Record<RegionName, number>> = {
   destinations: MAX_RECORDS * DESTINATION_BYTES,
@@ -38,7 +40,10 @@ const FULL_BYTES: Partial<Record<RegionName, number>> = {
 };
 
 /** Bytes of the arrays whose size does not depend on the number of connections. */
-export const FIXED_BYTES = Object.values(FULL_BYTES).reduce((sum, bytes) => sum + bytes, METERS_BYTES);
+export const FIXED_BYTES = Object.values(FULL_BYTES).reduce(
+  (sum, bytes) => sum + bytes,
+  METERS_BYTES + MOST_SLOT_BYTES,
+);
 
 /** One array. */
 export interface KeptArray {

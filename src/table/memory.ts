@@ -21,7 +21,8 @@ export type RegionName =
   | 'nextHops'
   | 'settings'
   | 'counters'
-  | 'meters';
+  | 'meters'
+  | 'controls';
 
 export interface TableMemory {
   /**

@@ -227,6 +227,11 @@ export class RowFields {
     return this.controls.close(row);
   }
 
+  /** Returns when the row was made, in the order of all rows, modulo 2^32: it differs for each row with the same number. */
+  order(row: Row): number {
+    return this.orders[row]!;
+  }
+
   /** Reports whether row `a` was made after row `b`. */
   isNewer(a: Row, b: Row): boolean {
     return ((this.orders[a]! - this.orders[b]!) | 0) > 0;

@@ -29,10 +29,14 @@ const WINDOW = 14;
 export const TCP_CHECKSUM = 16;
 const URGENT = 18;
 
-/* Option kinds, and the length of the MSS option in bytes (RFC 9293 section 3.2). */
+/* Option kinds, and the length of the MSS option in bytes (RFC 9293 section 3.2, RFC 2018 section 3). */
 const OPTION_END = 0;
 const OPTION_NOP = 1;
 const OPTION_MSS = 2;
+const OPTION_SACK = 5;
+/** Bytes of kind and length, and of both edges of a block. */
+const SACK_HEAD = 2;
+const SACK_BLOCK = 8;
 const OPTION_MSS_LENGTH = 4;
 
 /** Reports whether every accessor of `tcp` is safe at `at`, and the header ends by `end`. */
@@ -42,8 +46,8 @@ export function isTcp(frame: Frame, at: number, end: number): boolean {
   return length >= TCP_HEADER && length <= end - at;
 }
 
-/** Returns the offset of the 16-bit value of the MSS option; -1 without one. */
-function mssOffset(frame: Frame, at: number): number {
+/** Returns the offset of the first option of that kind, which is complete; -1 without one. */
+function optionOffset(frame: Frame, at: number, wanted: number): number {
   const end = at + tcp.headerLength(frame, at);
   let option = at + TCP_HEADER;
   while (option < end) {
@@ -56,10 +60,16 @@ function mssOffset(frame: Frame, at: number): number {
     if (option + 2 > end) return -1;
     const length = frame.view.getUint8(option + 1);
     if (length < 2 || option + length > end) return -1;
-    if (kind === OPTION_MSS) return length === OPTION_MSS_LENGTH ? option + 2 : -1;
+    if (kind === wanted) return option;
     option += length;
   }
   return -1;
+}
+
+/** Returns the offset of the 16-bit value of the MSS option; -1 without one. */
+function mssOffset(frame: Frame, at: number): number {
+  const option = optionOffset(frame, at, OPTION_MSS);
+  return option >= 0 && frame.view.getUint8(option + 1) === OPTION_MSS_LENGTH ? option + 2 : -1;
 }
 
 /** Fields of a TCP header, with checksum and urgent pointer 0. */
@@ -101,6 +111,38 @@ export const tcp = {
     const change = change16(frame.view.getUint16(at + DST_PORT), port);
     frame.view.setUint16(at + DST_PORT, port);
     return change;
+  },
+
+  /* The caller recomputes the checksum. */
+  setSequence: (frame: Frame, at: number, sequence: number) => frame.view.setUint32(at + SEQUENCE, sequence),
+  setAcknowledgement: (frame: Frame, at: number, acknowledgement: number) =>
+    frame.view.setUint32(at + ACKNOWLEDGEMENT, acknowledgement),
+  setFlags: (frame: Frame, at: number, flags: number) => frame.view.setUint8(at + TCP_FLAGS, flags),
+  setUrgent: (frame: Frame, at: number, pointer: number) => frame.view.setUint16(at + URGENT, pointer),
+
+  /**
+   * Replaces the edges of blocks that were received out of order (RFC 2018). Removes the option if a block becomes empty.
+   * Returns true if there is one; the caller recomputes the checksum then.
+   */
+  mapSack(
+    frame: Frame,
+    at: number,
+    left: (edge: number) => number,
+    right: (edge: number) => number,
+  ): boolean {
+    const option = optionOffset(frame, at, OPTION_SACK);
+    if (option < 0) return false;
+    const { view } = frame;
+    const end = option + view.getUint8(option + 1);
+    let isEmpty = (end - option - SACK_HEAD) % SACK_BLOCK !== 0;
+    for (let block = option + SACK_HEAD; !isEmpty && block < end; block += SACK_BLOCK) {
+      const [from, to] = [left(view.getUint32(block)), right(view.getUint32(block + 4))];
+      isEmpty = ((to - from) | 0) <= 0;
+      view.setUint32(block, from);
+      view.setUint32(block + 4, to);
+    }
+    if (isEmpty) frame.bytes.fill(OPTION_NOP, option, end);
+    return true;
   },
 
   /** Returns the maximum segment size that a SYN announces, bytes; -1 when it announces none. */

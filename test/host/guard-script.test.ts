@@ -104,6 +104,11 @@ describe('the guard withholds', () => {
     },
   );
 
+  test('replies of FTP servers from every port', async () => {
+    const added = await new Guard().add(...partsOf(tcp('192.0.2.1', 21), nat('10.0.0.1', 21)));
+    expect(added).toContain(element('reply_hosts4', '10.0.0.1 . 6'));
+  });
+
   test('replies of translated destinations only', async () => {
     const added = await new Guard().add(
       ...partsOf(tcp('192.0.2.1', 80), nat('10.0.0.1', 8080), dr('10.0.0.2', 80)),

@@ -3,6 +3,7 @@ import { isIPv6 } from 'node:net';
 import type { PacketApi } from '../../control/director-api.ts';
 import { LvsError } from '../../model/errors.ts';
 import type { Candidate, Explanation, Step } from '../../model/explanation.ts';
+import { FTP_REFUSALS } from '../../model/ftp.ts';
 import { type Admission, UPCALL_REASONS } from '../../model/kernel-admission.ts';
 import { formatDestination, formatService, withName } from '../../model/naming.ts';
 import type { Protocol } from '../../model/service.ts';
@@ -69,6 +70,8 @@ function linesOfStep(step: Step, isFirst: boolean): string[] {
       return schedulerLines(step);
     case 'made':
       return [row(step.what, `new, to ${formatDestination(step.destination)} by ${step.method}`)];
+    case 'ftp':
+      return [row('ftp', ftpText(step))];
     case 'sent':
       return [row('sends', `${step.packet} via ${step.nextHop}`)];
     default:
@@ -103,6 +106,19 @@ function accessText({ list, prefix, service, source, left }: Extract<Step, { ste
   const of = service ? formatService(service) : 'all services';
   const end = left === undefined ? '' : `, ${left} s left`;
   return `${list} list of ${of}: ${prefix}${source === undefined ? '' : `, by ${source}`}${end}`;
+}
+
+function ftpText(step: Extract<Step, { step: 'ftp' }>): string {
+  switch (step.what) {
+    case 'translated':
+      return `the server's address in the reply becomes ${step.address}`;
+    case 'expected':
+      return `a data connection is expected: ${step.client} -> ${step.virtual} -> ${step.server}`;
+    case 'refused':
+      return `the announced data connection is refused: ${FTP_REFUSALS[step.why]}`;
+    default:
+      return step satisfies never;
+  }
 }
 
 const admissionText = (admission: Admission, isFirst: boolean): string =>

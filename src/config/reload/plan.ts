@@ -130,7 +130,7 @@ function difference(before: readonly string[], after: readonly string[]): string
 }
 
 function serviceWords(options: ServiceOptions): string[] {
-  const { scheduler, schedulerFlags = 0, persistent = 0, persistencePrefix, engine, ops } = options;
+  const { scheduler, schedulerFlags = 0, persistent = 0, persistencePrefix, engine, ops, helper } = options;
   return [
     scheduler,
     ...(schedulerFlags !== 0 ? [`flags ${schedulerFlags}`] : []),
@@ -138,6 +138,7 @@ function serviceWords(options: ServiceOptions): string[] {
     ...(persistent !== 0 && persistencePrefix !== undefined ? [`by /${persistencePrefix}`] : []),
     ...(engine ? [`by ${engine}`] : []),
     ...(ops ? ['one-packet'] : []),
+    ...(helper === 'none' ? ['no helper'] : []),
   ];
 }
 

@@ -165,7 +165,8 @@ const sameService = (a: ServiceOptions, b: ServiceOptions): boolean =>
   (a.persistent ?? 0) === (b.persistent ?? 0) &&
   (!a.persistent || prefixOf(a) === prefixOf(b)) &&
   (a.engine ?? '') === (b.engine ?? '') &&
-  (a.ops ?? false) === (b.ops ?? false);
+  (a.ops ?? false) === (b.ops ?? false) &&
+  (a.helper === 'none') === (b.helper === 'none');
 
 /** Prefix lengths 32 and 128 both mean the whole address. */
 const prefixOf = ({ persistencePrefix }: ServiceOptions): number =>

@@ -98,6 +98,7 @@ function writeService(
       'persistence-prefix': options.persistencePrefix,
       'persistence-engine': options.engine,
       'one-packet': options.ops,
+      helper: options.helper,
       check: common.checks && writeChecks(common.checks),
       quorum: quorum && quorum.weight !== DEFAULT_QUORUM ? quorum.weight : undefined,
       hysteresis: quorum?.hysteresis || undefined,

@@ -1,5 +1,6 @@
 /** Explains a packet: sends a copy of it along the real path, through copies of the state that it changes. */
 
+import { STATE_WORDS } from '../../ftp/control-state.ts';
 import type { Row } from '../../model/connection.ts';
 import type { Explanation, Step } from '../../model/explanation.ts';
 import { DROP_REASONS, type DropReason } from '../../model/verdict.ts';
@@ -112,6 +113,8 @@ export function rehearse(
       const own = isOwn && { service: serviceAddress(service, formatAddress) };
       steps.push({ step: 'access', list, prefix: formatPrefix(prefix), ...own });
     },
+    original: (copy) => originals.get(copy),
+    report: (event) => steps.push({ step: 'ftp', ...event }),
     sent(frame, nextHop) {
       tellMade();
       steps.push({ step: 'sent', packet: printFrame(frame), nextHop: formatAddress(nextHop) });
@@ -139,11 +142,32 @@ interface Rehearsed {
   readonly decided: (service: Service, decision: AccessDecision) => void;
   /** Called for a packet that would be sent. */
   readonly sent: (frame: Frame, nextHop: Address) => void;
+  /** Called for what would be done for FTP. */
+  readonly report: Core['report'];
+  /** Returns the row that a copy was made of; undefined: the packet made it. */
+  readonly original: (copy: Row) => Row | undefined;
+}
+
+/** Returns the states of FTP control connections for one packet: a copy of the only one that it can change. */
+function rehearsedControls({ controls }: DirectorCore, original: Rehearsed['original']): Core['controls'] {
+  const words = new Int32Array(STATE_WORDS);
+  return {
+    words,
+    find(copy) {
+      const row = original(copy);
+      const at = row === undefined ? -1 : controls.find(row);
+      if (at < 0) return -1;
+      words.set(controls.words.subarray(at, at + STATE_WORDS));
+      return 0;
+    },
+    make: () => 0,
+    drop: () => {},
+  };
 }
 
 /** Returns the state for one packet: copies of what it changes, and the rest of the real one. Sends nothing. */
 function rehearsedCore(real: DirectorCore, now: number, rehearsed: Rehearsed): Core {
-  const { services, table, engineData, looked, decided, sent } = rehearsed;
+  const { services, table, engineData, looked, decided, sent, report } = rehearsed;
   const { host } = real.forwarding;
   const errorLimit = real.forwarding.errorLimit?.copy();
   errorLimit?.advance(now);
@@ -152,6 +176,7 @@ function rehearsedCore(real: DirectorCore, now: number, rehearsed: Rehearsed): C
     services: {
       serves: (family) => real.services.serves(family),
       addresses: real.services.addresses,
+      get: (key) => real.services.get(key),
       lookup(family, mark, protocol, address, port) {
         const found = real.services.lookup(family, mark, protocol, address, port);
         looked(found, mark);
@@ -203,5 +228,7 @@ function rehearsedCore(real: DirectorCore, now: number, rehearsed: Rehearsed): C
     kernelPath: noKernelPath,
     sync: new AttachedConnectionSync(),
     isBackup: real.isBackup,
+    controls: rehearsedControls(real, rehearsed.original),
+    report,
   };
 }

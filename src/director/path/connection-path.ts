@@ -3,7 +3,7 @@
 import { sendPortUnreachable } from '../../forwarding/icmp.ts';
 import { forwardingMethods } from '../../forwarding/index.ts';
 import type { ForwardingContext } from '../../forwarding/method.ts';
-import { NONE, type Row } from '../../model/connection.ts';
+import { type Connection, NONE, type Row } from '../../model/connection.ts';
 import type { Verdict } from '../../model/verdict.ts';
 
 import { isIpsec } from '../../wire/ipsec.ts';
@@ -21,6 +21,7 @@ import { countErrorIn, countErrorOut, countIn, countOut } from '../traffic.ts';
 import type { Admission } from './admission.ts';
 import { Arrival } from './arrival.ts';
 import { end } from './connection-lifecycle.ts';
+import { FtpHelper } from './ftp-helper.ts';
 import { enterOptions, hasOptions } from './header-options.ts';
 import { SCTP_CLOSED } from './sctp-state.ts';
 import { FROM_CLIENT, FROM_SERVER, TCP_CLOSE, TCP_FIN_WAIT, TCP_TIME_WAIT } from './tcp-state.ts';
@@ -45,12 +46,14 @@ export class ConnectionPath {
   readonly #admission: Admission;
   readonly #connection: BoundConnection;
   readonly #arrival = new Arrival();
+  readonly #ftp: FtpHelper;
 
   /** `connection`: a window on the table that others use between packets, too. */
   constructor(core: Core, admission: Admission, connection: BoundConnection) {
     this.#core = core;
     this.#admission = admission;
     this.#connection = connection;
+    this.#ftp = new FtpHelper(core);
   }
 
   /**
@@ -183,7 +186,10 @@ export class ConnectionPath {
   /** Sends a client's packet to its connection's destination. */
   #forward(row: Row, destination: RealDestination, packet: Packet, now: number): Verdict {
     const { kernelPath, table, total, forwarding } = this.#core;
-    if (hasSyn(packet)) kernelPath.hold(row);
+    const isAssisted = this.#ftp.assists(row);
+    if (hasSyn(packet) || isAssisted) kernelPath.hold(row);
+    const refusal = isAssisted ? this.#ftp.request(row, packet, now) : undefined;
+    if (refusal !== undefined) return refusal;
     countIn(packet, destination, total);
     track(this.#core, row, packet, FROM_CLIENT);
     table.addPackets(row, 1);
@@ -205,7 +211,7 @@ export class ConnectionPath {
     if (verdict !== 'forwarded' && method !== MASQ && isAnswered(verdict))
       countErrorOut(packet, destination, total);
     table.touch(row, now);
-    if (verdict === 'forwarded') kernelPath.learn(row);
+    if (verdict === 'forwarded' && !isAssisted) kernelPath.learn(row);
     return verdict;
   }
 
@@ -219,7 +225,10 @@ export class ConnectionPath {
       const refusal = enterOptions(packet, connection.vaddr, forwarding, inside);
       if (refusal !== undefined) return refusal;
     }
-    if (hasSyn(packet)) kernelPath.hold(row);
+    const isAssisted = this.#ftp.assists(row);
+    if (hasSyn(packet) || isAssisted) kernelPath.hold(row);
+    const rest = isAssisted ? this.#ftp.reply(row, packet, now) : undefined;
+    if (typeof rest === 'string') return rest;
     const verdict = methods[MASQ]!.reply!(packet, connection, forwarding);
     const isRefusedLate = verdict === 'too-big' && packet.frame.keepsDontFragment;
     // Linux routes a reply before it balances it: a reply that the router rejects is not counted.
@@ -230,8 +239,15 @@ export class ConnectionPath {
     countOut(packet, destination, total);
     track(this.#core, row, packet, FROM_SERVER);
     table.touch(row, now);
-    if (verdict === 'forwarded') kernelPath.learn(row);
-    return verdict;
+    if (verdict === 'forwarded' && !isAssisted) kernelPath.learn(row);
+    return rest && verdict === 'forwarded' ? this.#follow(rest, destination, connection) : verdict;
+  }
+
+  /** Sends a destination's packet that belongs to the one before it. */
+  #follow(packet: Packet, destination: RealDestination, connection: Connection): Verdict {
+    const { total, forwarding } = this.#core;
+    countOut(packet, destination, total);
+    return methods[MASQ]!.reply!(packet, connection, forwarding);
   }
 
   /**

@@ -24,6 +24,7 @@ export const TCP_SYN_RECV = 3;
 export const TCP_FIN_WAIT = 4;
 export const TCP_TIME_WAIT = 5;
 export const TCP_CLOSE = 6;
+export const TCP_LISTEN = 9;
 export const TCP_SYNACK = 10;
 
 /**

@@ -467,6 +467,19 @@ services:
     ]);
   });
 
+  test('the helper of FTP can be switched off, and is an error at another port', async () => {
+    const { document, problems } = await parse(`
+services:
+  - { tcp: '192.168.0.101:21', helper: none, method: nat, destinations: [rs1] }
+  - { tcp: '192.168.0.102:21', helper: ftp, method: nat, destinations: [rs1] }
+  - { tcp: '192.168.0.101:2121', helper: ftp, method: nat, destinations: [rs1] }
+`);
+    expect(document.services.map(({ options }) => options.helper)).toEqual(['none', undefined, undefined]);
+    expect(problems.map((each) => `${each.severity} ${each.line}: ${each.message}`)).toEqual([
+      'error 5: the helper ftp is supported for TCP and port 21 only',
+    ]);
+  });
+
   test('a sorry server may be the director itself, and no server of the same service', async () => {
     const { problems } = await parseYaml(
       `vips: [{ interface: eth0, address: 192.168.0.101, prefix: 24 }]
