@@ -32,6 +32,7 @@ const CARRIED: readonly RegionName[] = [
   'settings',
   'templates',
   'meters',
+  'controls',
 ];
 const TCP_STATES = 16;
 /** Counters of a meter: those of COUNTERS up to the bytes to clients. */
