@@ -69,10 +69,11 @@ export function readChecks(
   leave: Leave,
 ): void {
   for (const server of servers) {
+    const tooMany = (at: Statement) =>
+      leave(at, `a destination has at most ${MAX_CHECKS} checks: ${OTHERS_REMAIN}`);
     const statements = (server.statement.body ?? []).filter((each) => each.body);
-    const parts = statements.flatMap((each) => onePage(each));
-    for (const each of parts.slice(MAX_CHECKS))
-      leave(each, `a destination has at most ${MAX_CHECKS} checks: ${OTHERS_REMAIN}`);
+    const parts = statements.flatMap((each) => onePage(each, tooMany));
+    for (const each of parts.slice(MAX_CHECKS)) tooMany(each);
     const checks: CheckDraft[] = [];
     for (const each of parts.slice(0, MAX_CHECKS)) {
       const leaveOne: Leave = (at, why) =>
@@ -85,11 +86,13 @@ export function readChecks(
 }
 
 /** Returns a checker of several pages as checkers of one page each: all of them must pass as well. */
-function onePage(statement: Statement): Statement[] {
+function onePage(statement: Statement, tooMany: (page: Statement) => void): Statement[] {
   const all = statement.body ?? [];
   const pages = all.filter(isUrl);
   if (pages.length < 2) return [statement];
-  return pages.map((page) => ({ ...statement, body: all.filter((each) => !isUrl(each) || each === page) }));
+  const others = all.filter((each) => !isUrl(each));
+  for (const each of pages.slice(MAX_CHECKS)) tooMany(each);
+  return pages.slice(0, MAX_CHECKS).map((page) => ({ ...statement, body: [...others, page] }));
 }
 
 const isUrl = ({ words }: Statement): boolean => words[0] === 'url';

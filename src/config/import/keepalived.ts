@@ -63,10 +63,13 @@ export function importKeepalived(
   }: Pick<ImportContext, 'schedulers'> & KeepalivedSources & { readonly takesVips?: boolean },
 ): Imported {
   const leftOut: LeftOut[] = [];
+  const complaints = new Set<string>();
   const complain = (at: SourceLine, why: string) => {
     // The statements of a group's service are read once for each address of the group.
-    if (!leftOut.some((each) => each.line === at.line && each.file === at.file && each.why === why))
-      leftOut.push({ ...at, text: at.text.trim(), why });
+    const key = JSON.stringify([at.file, at.line, why]);
+    if (complaints.has(key)) return;
+    complaints.add(key);
+    leftOut.push({ ...at, text: at.text.trim(), why });
   };
   const leave: Leave = ({ at }, why) => complain(at, why);
   const statements = parseStatements(expandLines(text, sources, complain), complain);
@@ -111,7 +114,7 @@ function setUsers(drafts: readonly Draft[], scriptUser: string): void {
     for (const each of destinations)
       if (each.checks)
         each.checks = each.checks.map((check) =>
-          check.type === 'command' ? { user: scriptUser, ...check } : check,
+          check.type === 'command' ? { ...check, user: check.user ?? scriptUser } : check,
         );
 }
 

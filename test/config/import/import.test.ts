@@ -711,6 +711,16 @@ misc_path /bin/true
     ]);
   });
 
+  test('are at most 32, however many pages there are', () => {
+    const pages = Array.from({ length: 400 }, (_, i) => `url {\npath /${i}\n}\n`);
+    const imported = servers(`HTTP_GET {\n${pages.join('')}}\nTCP_CHECK {\n}`);
+    expect(imported.document.services[0]!.destinations[0]!.checks).toHaveLength(32);
+    const [first, ...others] = imported.leftOut;
+    expect(first!.why).toBe('a destination has at most 32 checks: this check is left out');
+    // The other pages and the connection, of both servers.
+    expect(others).toHaveLength(2 * (400 - 32 + 1) - 1);
+  });
+
   test('lose one checker alone if it cannot be carried over', () => {
     const imported = servers('TCP_CHECK {\n}\nUDP_CHECK {\nrequire_reply\n}');
     expect(imported.document.services[0]!.destinations[0]!.checks).toMatchObject([{ type: 'tcp' }]);
