@@ -1,11 +1,11 @@
-/** Sets up, inspects and removes a laboratory: scripts/lab setup [--shape dr|nat|tunnel|all] [--ipv6], status, exec HOST COMMAND..., teardown. */
+/** Sets up, inspects and removes a laboratory: scripts/lab setup [--shape dr|nat|tunnel|all|ecmp] [--ipv6], status, exec HOST COMMAND..., teardown. */
 import { spawnSync } from 'node:child_process';
 import { parseArgs } from 'node:util';
 import { Lab, type LabOptions } from '../test/support/lab.ts';
 import { built } from '../test/support/project.ts';
 
 const NAME = 'lab';
-const USAGE = `usage: scripts/lab setup [--shape dr|nat|tunnel|all] [--ipv6] [--offloads on|off]
+const USAGE = `usage: scripts/lab setup [--shape dr|nat|tunnel|all|ecmp] [--ipv6] [--offloads on|off]
        scripts/lab status
        scripts/lab exec client|vs1|rs1|rs2 COMMAND...
        scripts/lab teardown`;
@@ -22,8 +22,8 @@ function options(args: string[]): LabOptions {
     },
   });
   const { shape, offloads, ipv6 } = values;
-  if (shape !== 'dr' && shape !== 'nat' && shape !== 'tunnel' && shape !== 'all')
-    throw new UsageError(`invalid --shape '${shape}': expected dr, nat, tunnel or all`);
+  if (shape !== 'dr' && shape !== 'nat' && shape !== 'tunnel' && shape !== 'all' && shape !== 'ecmp')
+    throw new UsageError(`invalid --shape '${shape}': expected dr, nat, tunnel, all or ecmp`);
   if (offloads !== 'on' && offloads !== 'off')
     throw new UsageError(`invalid --offloads '${offloads}': expected on or off`);
   return { shape, offloads, ipv6 };

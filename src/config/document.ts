@@ -67,6 +67,30 @@ export interface SyncDocument {
   readonly bulkPort: number;
 }
 
+/** Connections that other directors have scheduled. */
+export interface TakeoverDocument {
+  /** Seconds for which earlier lists of servers select their server; 0: never. */
+  readonly history: number;
+  /** Percent of the table up to which they are taken over. */
+  readonly share: number;
+}
+
+/** Announcement of VIPs to routers. */
+export interface AnnounceDocument {
+  /** Canonical addresses; missing: those of all services. */
+  readonly vips?: readonly string[];
+  /** Seconds for which a VIP must be ready before it is announced. */
+  readonly rise: number;
+  /** Missing: the director does not talk to BIRD. */
+  readonly bird?: BirdDocument;
+}
+
+/** Absolute paths: BIRD's control socket, and the file that the director writes and bird.conf includes. */
+export interface BirdDocument {
+  readonly socket: string;
+  readonly file: string;
+}
+
 export interface Document {
   readonly method: ForwardingMethodName;
   /** False: a standby, whose director has neither VIP nor rules. */
@@ -89,6 +113,9 @@ export interface Document {
   readonly timeouts: Partial<Timeouts>;
   readonly marks: readonly MarkRule[];
   readonly sync?: SyncDocument;
+  readonly announce?: AnnounceDocument;
+  /** Missing: as the kernel does. */
+  readonly takeover?: TakeoverDocument;
   /** Servers that share addresses without a director (mode: nlb). */
   readonly cluster?: NlbCluster;
   /** Whether a reload keeps or replaces rules that were added with ipvsadm. */
@@ -117,6 +144,12 @@ export interface RestartDocument {
 /** Defaults of optional keys. */
 export const DEFAULT_DRAIN = 300;
 export const DEFAULT_BULK_PORT = 8849;
+export const DEFAULT_TAKEOVER: TakeoverDocument = { history: 300, share: 75 };
+export const DEFAULT_RISE = 2;
+export const DEFAULT_BIRD: BirdDocument = {
+  socket: '/run/bird/bird.ctl',
+  file: '/run/lvs/announce.conf',
+};
 export const DEFAULT_RESTART: RestartDocument = { keep: false, orphan: 60, release: 600 };
 /** Any destination with a weight suffices. */
 export const DEFAULT_QUORUM = 1;

@@ -1,9 +1,16 @@
 /** The result of both parsers, and the problems that they collect. */
-import type { DestinationDocument, Document, Interface, ServiceDocument, SyncDocument } from './document.ts';
+import type {
+  AnnounceDocument,
+  DestinationDocument,
+  Document,
+  Interface,
+  ServiceDocument,
+  SyncDocument,
+} from './document.ts';
 import type { Place, Problem } from './problem.ts';
 
 /** Parts of a document whose position in the file is kept, so that a later check can report it. */
-export type Placed = ServiceDocument | DestinationDocument | Interface | SyncDocument;
+export type Placed = ServiceDocument | DestinationDocument | Interface | SyncDocument | AnnounceDocument;
 
 export interface Parsed {
   /** Complete only when no problem is an error. */

@@ -4,10 +4,12 @@ import { NAME_PATTERN } from '../model/entity-name.ts';
 import { DEFAULT_SETTINGS, FOUR_VALUED, type SettingName, SYNC_PORTS } from '../model/settings.ts';
 import { SYNC_DEFAULTS } from '../model/sync-defaults.ts';
 import { accessLists } from './access-list-schema.ts';
+import { announce } from './announce-schema.ts';
 import { check, consequences, destinationNotify, USER_PATTERN } from './check-schema.ts';
 import { cluster, mode } from './cluster-schema.ts';
 import { DEVICE, DEVICE_OR_ALIAS } from './device-names.ts';
 import { DEFAULT_BULK_PORT } from './document.ts';
+import { takeover } from './takeover-schema.ts';
 
 const method = {
   enum: ['nat', 'dr', 'tunnel'],
@@ -324,6 +326,8 @@ export const schema = {
       },
     },
     sync,
+    announce,
+    takeover,
     adopt: {
       enum: ['keep', 'replace'],
       description: 'Whether a reload keeps or replaces rules that were added with ipvsadm. Default keep.',

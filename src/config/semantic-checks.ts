@@ -12,6 +12,7 @@ import {
   prefixMask,
   sameAddress,
 } from '../wire/address.ts';
+import { reviewAnnounce } from './announce-checks.ts';
 import type { DestinationDocument, Document, Interface, ServiceDocument } from './document.ts';
 import { reviewNames } from './listed.ts';
 import type { Notes, Placed } from './parse-result.ts';
@@ -35,6 +36,9 @@ export function review(document: Document, notes: Notes, segments: readonly Segm
   const { inside } = document.director;
   reviewInterfaces(document.vips, inside, notes, place);
   reviewSync(document, notes, place);
+  reviewAnnounce(document, notes);
+  if (document.takeover && document.settings.sloppy_tcp !== 1)
+    notes.warning(NOWHERE, 'takeover has no effect without settings: { sloppy_tcp: 1 }');
 
   const known = [...segments, ...(inside ? [inside] : []), ...document.vips];
   reviewNames(document.services, notes, place);

@@ -1,6 +1,7 @@
 /** A client of a director's control socket. It connects at the first request. */
 import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
+import type { AnnouncementListing } from '../model/announcement.ts';
 import type { CapturedPackets } from '../model/capture.ts';
 import type { Command } from '../model/command.ts';
 import { type ErrorCode, LvsError } from '../model/errors.ts';
@@ -140,6 +141,25 @@ export class ControlClient implements DirectorApi, ConfigurationApi, PacketApi, 
     for await (const answer of this.#ask({ version: VERSION, ask: 'denied' }))
       if ('denyListing' in answer) listing = answer.denyListing;
     return only(listing ? [listing] : []);
+  }
+
+  announce(): Promise<AnnouncementListing> {
+    return this.#announcements('announce');
+  }
+
+  withdraw(): Promise<AnnouncementListing> {
+    return this.#announcements('withdraw');
+  }
+
+  announcements(): Promise<AnnouncementListing> {
+    return this.#announcements('announcements');
+  }
+
+  async #announcements(ask: 'announce' | 'withdraw' | 'announcements'): Promise<AnnouncementListing> {
+    const listings: AnnouncementListing[] = [];
+    for await (const answer of this.#ask({ version: VERSION, ask }))
+      if ('announcements' in answer) listings.push(answer.announcements);
+    return only(listings);
   }
 
   async #denied(request: Request): Promise<DeniedClient> {

@@ -1,5 +1,6 @@
 /** The part of a director's interface by which operators change its work until they end the change. */
 
+import type { AnnouncementListing } from '../model/announcement.ts';
 import type { ServiceAddress } from '../model/service.ts';
 
 /** A drained server. */
@@ -59,4 +60,9 @@ export interface OperationsApi {
   /** Ends what a command denied. `service`: that of the command. Throws LvsError. */
   undeny(address: string, service: ServiceAddress | undefined): Promise<DeniedClient>;
   denied(): Promise<DenyListing>;
+  /** Announces the VIPs that are ready, again. Throws LvsError if the file configures no announcements. */
+  announce(): Promise<AnnouncementListing>;
+  /** Withdraws all VIPs until `announce`. Throws LvsError if the file configures no announcements. */
+  withdraw(): Promise<AnnouncementListing>;
+  announcements(): Promise<AnnouncementListing>;
 }

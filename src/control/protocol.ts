@@ -1,5 +1,6 @@
 /** The protocol of the control socket: requests and answers as lines of JSON. */
 
+import type { AnnouncementListing } from '../model/announcement.ts';
 import type { CapturedPackets } from '../model/capture.ts';
 import type { Command } from '../model/command.ts';
 import { type ErrorCode, LvsError } from '../model/errors.ts';
@@ -33,6 +34,9 @@ const PLAIN_REQUESTS = [
   'stop-keep',
   'drained',
   'denied',
+  'announce',
+  'withdraw',
+  'announcements',
 ] as const;
 export type PlainRequest = (typeof PLAIN_REQUESTS)[number];
 
@@ -66,6 +70,7 @@ export type Answer =
   | { readonly drained: readonly DrainedServer[] }
   | { readonly denied: DeniedClient }
   | { readonly denyListing: DenyListing }
+  | { readonly announcements: AnnouncementListing }
   | { readonly explanation: Explanation }
   | { readonly captured: CapturedPackets }
   | { readonly error: { readonly code: ErrorCode; readonly message: string } }

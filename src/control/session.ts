@@ -87,6 +87,11 @@ async function* answersTo(line: string, api: DirectorApi): AsyncGenerator<Answer
     case 'denied':
       yield { denyListing: await operationsOf(api).denied() };
       break;
+    case 'announce':
+    case 'withdraw':
+    case 'announcements':
+      yield { announcements: await operationsOf(api)[request.ask]() };
+      break;
     case 'explain':
       yield { explanation: await packetsOf(api).explain(Buffer.from(request.octets, 'base64')) };
       break;

@@ -5,6 +5,7 @@ import { LvsError } from '../model/errors.ts';
 import { formatDestination, formatService, PROTOCOL_NUMBERS } from '../model/naming.ts';
 import type { ServiceAddress, ServiceOptions } from '../model/service.ts';
 import type { Settings } from '../model/settings.ts';
+import type { Takeover } from '../model/takeover.ts';
 import { schedulers } from '../schedulers/index.ts';
 import type { SchedulerFactory } from '../schedulers/scheduler.ts';
 import {
@@ -38,6 +39,7 @@ export interface Configuration {
   readonly services: ServiceRegistry;
   readonly destinations: DestinationRegistry;
   readonly settings: Readonly<Settings>;
+  readonly takeover: Readonly<Takeover>;
   readonly random: () => number;
   /** A sync daemon runs; its messages have one address family per connection. */
   readonly isSynced: boolean;
@@ -206,7 +208,7 @@ function checkService(key: ServiceKey, name: ServiceAddress, options: ServiceOpt
 
 /** Sets the options of a service, and makes its scheduler unless it stays the same. */
 export function configureService(
-  into: Pick<Configuration, 'settings' | 'random'>,
+  into: Pick<Configuration, 'settings' | 'random' | 'takeover'>,
   service: Service,
   options: ServiceOptions,
 ): void {
@@ -232,6 +234,7 @@ export function configureService(
     family: service.family,
     flags: options.schedulerFlags ?? 0,
     settings: into.settings,
+    takeover: into.takeover,
     random: into.random,
   });
 }

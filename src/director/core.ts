@@ -4,6 +4,7 @@ import type { Row } from '../model/connection.ts';
 import type { FtpEvent } from '../model/ftp.ts';
 import type { Settings } from '../model/settings.ts';
 import type { EventCounts } from '../model/snapshot.ts';
+import type { Takeover } from '../model/takeover.ts';
 import { DROP_REASONS, type DropReason } from '../model/verdict.ts';
 import { ControlSlots } from '../table/control-slots.ts';
 import type { TableMemory } from '../table/memory.ts';
@@ -35,6 +36,7 @@ const newCounts = (): Counts => ({
   refused: 0,
   expired: 0,
   reused: 0,
+  takenOver: 0,
   ftpTranslated: 0,
   ftpAnnounced: 0,
   ftpRefused: 0,
@@ -53,6 +55,7 @@ export interface Core {
   readonly engineData: Map<Row, string>;
   readonly drops: Record<DropReason, number>;
   readonly settings: Settings;
+  readonly takeover: Readonly<Takeover>;
   readonly table: ConnectionTable;
   readonly forwarding: ForwardingContext;
   readonly secureTcp: boolean;
@@ -92,6 +95,8 @@ export class DirectorCore implements Core {
   readonly engineData = new Map<Row, string>();
   readonly drops: Record<DropReason, number>;
   readonly settings: Settings;
+  /** Of connections that other directors have scheduled. */
+  readonly takeover: Takeover = { history: 0, share: 0 };
   readonly table: ConnectionTable;
   readonly forwarding: ForwardingContext;
   readonly random: () => number;

@@ -9,6 +9,7 @@ import type { Explanation } from '../model/explanation.ts';
 import type { ServiceAddress } from '../model/service.ts';
 import type { Settings } from '../model/settings.ts';
 import type { ConnectionSnapshot, ServiceSnapshot, Snapshot } from '../model/snapshot.ts';
+import type { Takeover } from '../model/takeover.ts';
 import type { DropReason, Verdict } from '../model/verdict.ts';
 import { ordinaryMemory, type TableMemory } from '../table/memory.ts';
 import type { Ticks } from '../table/ticks.ts';
@@ -120,6 +121,14 @@ export class Director {
     this.#published = new PublishedSettings(memory, table, options.ticks);
     this.#published.update(this.context);
     this.context.kernelPath.onExclusion = () => this.#published.update(this.context);
+  }
+
+  /**
+   * Sets how connections of other directors are treated: `history` in seconds, `share` in percent of the table; undefined: as
+   * by the kernel.
+   */
+  takeOver({ history, share }: Takeover = { history: 0, share: 0 }): void {
+    Object.assign(this.context.takeover, { history: history * 1000, share: share / 100 });
   }
 
   /** Executes a command; throws an LvsError, and changes nothing, when it is invalid. */

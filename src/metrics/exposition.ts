@@ -13,6 +13,7 @@ import type {
 import { CONDITIONS, type ConditionName, type Surroundings } from '../model/surroundings.ts';
 import { DROP_REASONS, type DropReason } from '../model/verdict.ts';
 import { VRRP_STATES } from '../model/vrrp.ts';
+import { announcementFamilies } from './announcements.ts';
 import { counter, type Family, gauge, type Sample, single, textOf } from './families.ts';
 import { limitedMessages, MAX_SERVICES, type Named, namedDestinations, serviceLabels } from './labels.ts';
 import { nameFamilies } from './names.ts';
@@ -58,6 +59,7 @@ export async function* families(snapshot: Snapshot, surroundings: Surroundings):
     [{ kind: 'service' }, snapshot.services.length - services.length],
     [{ kind: 'destination' }, all - destinations.length],
   ]);
+  if (surroundings.routes) yield* announcementFamilies(surroundings.routes);
   yield* process(surroundings);
   yield* await nodeExporterFamilies(snapshot);
 }
@@ -218,6 +220,11 @@ function decisions({ counts, drops }: Snapshot): Family[] {
       'lvs_connections_reused_total',
       'Connections that were replaced by a new one with the same endpoints.',
       single(counts.reused),
+    ),
+    counter(
+      'lvs_connections_taken_over_total',
+      'New connections that another director had scheduled (takeover).',
+      single(counts.takenOver),
     ),
     counter(
       'lvs_ftp_translated_replies_total',

@@ -72,6 +72,8 @@ export type Step =
       readonly candidates: readonly Candidate[];
       /** Number of destinations that are not listed. */
       readonly more: number;
+      /** Another director has scheduled the connection: earlier lists of destinations were asked, too. */
+      readonly isTakenOver?: boolean;
       readonly chosen?: DestinationAddress;
     }
   | {

@@ -119,6 +119,8 @@ export interface EventCounts {
   readonly expired: number;
   /** Connections that were replaced by a new one with the same endpoints. */
   readonly reused: number;
+  /** New connections that another director had scheduled. */
+  readonly takenOver: number;
   /** Replies of FTP servers whose address was translated. */
   readonly ftpTranslated: number;
   /** Data connections that clients and servers of FTP announced, and those among them that were refused. */

@@ -1,6 +1,7 @@
 /** State of a running director outside its snapshot: the process, the packet driver, the host. Plain JSON. */
 
 import type { AccessCounts } from './access-list.ts';
+import type { AnnouncementListing } from './announcement.ts';
 import type { UpcallCounts } from './kernel-admission.ts';
 import type { NotifyCounts } from './notify.ts';
 
@@ -34,6 +35,7 @@ export const CONDITIONS = {
   'interface-ignored': 'packets for a VIP can arrive at an interface on which the director does not receive',
   'send-refused': "the host's packet filter drops packets that the director sends",
   'other-director': 'another director on this host serves the same service',
+  'announce-failed': 'BIRD does not announce or withdraw the VIPs as the director wants',
   'file-not-applied': 'the last reload was rejected: the director runs by an earlier file',
 } as const;
 
@@ -82,6 +84,8 @@ export interface Surroundings {
     readonly admitted: number;
     readonly leftToDirector: UpcallCounts;
   };
+  /** Announcements of VIPs to routers; missing: none are configured. */
+  readonly routes?: AnnouncementListing;
   /** What restarts keep. */
   readonly restart: {
     /** The next director can take the connections over. */

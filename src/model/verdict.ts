@@ -13,6 +13,8 @@ export const DROP_REASONS = {
   'no-connection': 'the packet belongs to no known connection and does not begin one',
   'destination-gone': 'the destination of the connection was removed',
   'table-full': 'the connection table is full',
+  'takeover-limit':
+    'the packet is of an unknown connection, and the part of the table for connections of other directors is full',
   'drop-rate': 'dropped by drop_packet, the defense against floods',
   'new-connection-rate':
     'a program of the kernel dropped it: the table is nearly full, and too many connections begin',

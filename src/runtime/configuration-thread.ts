@@ -2,7 +2,7 @@
 import { Worker } from 'node:worker_threads';
 import type { Policy } from '../checks/policy.ts';
 import type { Watched } from '../checks/watch.ts';
-import type { RestartDocument } from '../config/document.ts';
+import type { AnnounceDocument, RestartDocument, TakeoverDocument } from '../config/document.ts';
 import type { Rule } from '../config/reload/applied-state.ts';
 import type { CheckDigests } from '../config/reload/check-digests.ts';
 import type { Drain } from '../config/reload/reconcile.ts';
@@ -44,6 +44,8 @@ export interface ReadConfiguration {
   /** Interfaces that receive packets of services, from clients and from real servers. */
   readonly interfaces: readonly string[];
   readonly sync?: LoadedSync;
+  readonly announce?: AnnounceDocument;
+  readonly takeover?: TakeoverDocument;
   readonly warnings: readonly string[];
   /** The number of services. */
   readonly services: number;

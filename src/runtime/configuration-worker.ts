@@ -36,7 +36,7 @@ function describe({
   checkUsers,
   access,
 }: Loaded): ReadConfiguration {
-  const { services, adopt, drain, active, restart } = document;
+  const { services, adopt, drain, active, restart, announce, takeover } = document;
   const packed = {
     commands: pack(commands),
     watched: pack(watchedOf(document, checkUsers)),
@@ -45,7 +45,18 @@ function describe({
     access: pack(access.entries),
   };
   const digest = createHash('sha256').update(
-    JSON.stringify({ vips, interfaces, adopt, drain, active, programUser, checkUsers, restart }),
+    JSON.stringify({
+      vips,
+      interfaces,
+      adopt,
+      drain,
+      active,
+      programUser,
+      checkUsers,
+      restart,
+      announce,
+      takeover,
+    }),
   );
   for (const secret of sync?.secrets ?? []) digest.update(secret);
   digest.update(JSON.stringify([sync?.peers, sync?.bulkPort]));
@@ -57,6 +68,8 @@ function describe({
     vips,
     interfaces,
     ...(sync && { sync }),
+    ...(active && announce && { announce }),
+    ...(takeover && { takeover }),
     ...(programUser && { programUser }),
     warnings: truncated(warnings),
     services: services.length,

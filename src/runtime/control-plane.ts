@@ -8,6 +8,7 @@ import type { HostIo } from '../io/host-io.ts';
 import { LvsError } from '../model/errors.ts';
 import type { Events } from '../web/events.ts';
 import type { ListDigests } from './access-files.ts';
+import type { Announcements } from './announcements.ts';
 import { loggedApi } from './changes.ts';
 import type { Conditions } from './conditions.ts';
 import { ConfigurationRequests } from './configuration-requests.ts';
@@ -58,6 +59,7 @@ export class ControlPlane {
   readonly #options: ControlPlaneOptions;
   readonly #running: RunningDirector;
   readonly #captures: PacketCaptures;
+  readonly #announcements: Announcements;
   readonly #log: Log;
   readonly #configuration: ConfigurationRequests;
   /** Whether the request to stop leaves the kernel path to the next director; undefined: there was none. */
@@ -70,13 +72,14 @@ export class ControlPlane {
     options: ControlPlaneOptions,
     datapath: string,
     running: RunningDirector,
-    captures: PacketCaptures,
+    { captures, announcements }: { captures: PacketCaptures; announcements: Announcements },
     manager: ServiceManager,
     log: Log,
   ) {
     this.#options = options;
     this.#running = running;
     this.#captures = captures;
+    this.#announcements = announcements;
     this.#log = log;
     this.#configuration = new ConfigurationRequests(options.config, running, datapath, manager, log);
   }
@@ -102,6 +105,9 @@ export class ControlPlane {
           drained: () => running.serverDrains.list(),
           deny: (request) => running.blocked.deny(request),
           undeny: (address, service) => running.blocked.undeny(address, service),
+          announce: () => this.#announcements.setWithdrawn(false),
+          withdraw: () => this.#announcements.setWithdrawn(true),
+          announcements: async () => this.#announcements.listing(),
           denied: async () => ({
             commanded: running.blocked.commanded,
             lists: entriesOf(running.config?.lists),
@@ -149,6 +155,7 @@ export class ControlPlane {
         log,
         isRunning,
         descriptors,
+        announcements: () => this.#announcements.configured,
       });
     }
     if (procfs !== undefined)
@@ -164,6 +171,7 @@ export class ControlPlane {
       sources.refresh(io.interfaces);
       network.update();
       readiness.update();
+      void this.#announcements.update();
     }, WATCH_MS);
   }
 

@@ -12,9 +12,11 @@ export interface OperatorChanges {
   /** Servers that are drained: addresses, or addresses with ports. */
   readonly drained: readonly string[];
   readonly denied: readonly DeniedByCommand[];
+  /** No VIP is announced to routers. */
+  readonly isWithdrawn: boolean;
 }
 
-const NOTHING: OperatorChanges = { drained: [], denied: [] };
+const NOTHING: OperatorChanges = { drained: [], denied: [], isWithdrawn: false };
 
 export class OperatorState {
   readonly #path: string;
@@ -57,7 +59,8 @@ export class OperatorState {
   change(parts: Partial<OperatorChanges>): void {
     const changes = { ...this.#changes, ...parts };
     try {
-      if (Object.values(changes).every((part) => part.length === 0)) rmSync(this.#path, { force: true });
+      if (Object.values(changes).every((part) => part === false || (part !== true && part.length === 0)))
+        rmSync(this.#path, { force: true });
       else {
         const text = `${JSON.stringify({ version: VERSION, ...changes })}\n`;
         writeFileSync(`${this.#path}.new`, text, { mode: OWNER_ONLY });
@@ -86,9 +89,9 @@ export function openOperatorState(socket: string, log: Log): OperatorState {
 /** Returns the changes; undefined: the text is no such state. */
 function parse(text: string): OperatorChanges | undefined {
   try {
-    const { version, drained, denied = [] } = JSON.parse(text);
+    const { version, drained, denied = [], isWithdrawn = false } = JSON.parse(text);
     if (version !== VERSION || !isListOf(drained, isText) || !isListOf(denied, isDenied)) return undefined;
-    return { drained, denied };
+    return typeof isWithdrawn === 'boolean' ? { drained, denied, isWithdrawn } : undefined;
   } catch {
     return undefined;
   }

@@ -4,6 +4,7 @@ import { interfaceAddresses } from '../host/interface-addresses.ts';
 import { ReadyFile } from '../host/ready-file.ts';
 import type { VipAddress } from '../host/vip-addresses.ts';
 import { monotonicClock } from '../io/pump.ts';
+import { ROUTES_MS } from './announcements.ts';
 import type { Log } from './log.ts';
 
 /** How long VIPs may take to leave this host, ms. keepalived removes them within 100 ms. */
@@ -19,6 +20,8 @@ export interface ReadinessOptions {
   readonly isReady: () => boolean;
   /** Reports whether this host has a VIP of a service that another program added. */
   readonly hasOthersVip: () => boolean;
+  /** Withdraws the VIPs from routers; resolves with whether some were announced. */
+  readonly withdraw: () => Promise<boolean>;
   /** Sends to the backups what they lack. Called when the VIPs have left. */
   readonly handOver: () => Promise<void>;
   readonly log: Log;
@@ -60,19 +63,27 @@ export class Readiness {
   }
 
   async #leave(): Promise<void> {
-    const { hasOthersVip, handOver, log } = this.#options;
-    if (this.#file?.isReady) {
-      this.#file.set(false);
-      const deadline = monotonicClock() + LEAVE_MS;
-      while (hasOthersVip() && monotonicClock() < deadline) await sleep(LOOK_INTERVAL_MS);
-      if (hasOthersVip())
-        log('warning', 'vips-remain', {
-          reason: `no program removed the VIPs within ${LEAVE_MS / 1000} s after the ready file said so`,
-        });
-      await handOver();
-      await sleep(QUEUE_MS);
-    }
+    const { handOver, withdraw } = this.#options;
+    const wasReady = this.#file?.isReady === true;
+    this.#file?.set(false);
+    const wereAnnounced = await withdraw();
+    if (wasReady) await this.#untilMoved();
     await handOver();
+    if (wereAnnounced) await sleep(ROUTES_MS);
+    if (!wasReady && !wereAnnounced) return;
+    await sleep(QUEUE_MS);
+    await handOver();
+  }
+
+  /** Resolves when the VIPs have left this host, or after a while. */
+  async #untilMoved(): Promise<void> {
+    const { hasOthersVip, log } = this.#options;
+    const deadline = monotonicClock() + LEAVE_MS;
+    while (hasOthersVip() && monotonicClock() < deadline) await sleep(LOOK_INTERVAL_MS);
+    if (hasOthersVip())
+      log('warning', 'vips-remain', {
+        reason: `no program removed the VIPs within ${LEAVE_MS / 1000} s after the ready file said so`,
+      });
   }
 }
 

@@ -13,6 +13,7 @@ import { LvsError } from '../model/errors.ts';
 import { openReserve } from '../sys/descriptor-reserve.ts';
 import { loadSystem } from '../sys/system.ts';
 import { Events } from '../web/events.ts';
+import { Announcements } from './announcements.ts';
 import { Conditions } from './conditions.ts';
 import { type OpenConfiguration, openConfiguration } from './configuration-thread.ts';
 import { ConfiguredNames } from './configured-names.ts';
@@ -145,16 +146,28 @@ export async function runDirector(options: RunOptions): Promise<void> {
     return io.interfaces.some((name) => up.has(name));
   };
   const isRunning = () => !ending.signal.aborted && hasLink();
+  const isReady = () => isRunning() && !running.isCatchingUp;
+  const announcements = new Announcements({
+    ...{ director: running.director, isReady, state: operatorState, conditions, clock, log },
+    wanted: () => running.config?.announce,
+    handOver: () => running.handOver(),
+    isDraining: (address) => running.drains.uses(address),
+  });
+  const keeps = () => plane.isKept ?? (options.keep || running.config?.restart.keep === true);
+  /** Only a kernel path forwards without this process. */
+  const staysAnnounced = () => keeps() && offloading !== undefined && kept?.identity !== undefined;
   const readiness = new Readiness({
     file: options.readyFile,
-    isReady: () => isRunning() && !running.isCatchingUp,
+    isReady,
+    withdraw: async () => !staysAnnounced() && (await announcements.leave()),
     hasOthersVip: () => hasOthersVip(services().addresses, running.host.heldVips),
     handOver: () => running.handOver(),
     log,
   });
   const captures = new PacketCaptures(running.director, sender);
   services = servedBy(running.director);
-  const plane = new ControlPlane(options, path.datapath, running, captures, manager, log);
+  const parts = { captures, announcements };
+  const plane = new ControlPlane(options, path.datapath, running, parts, manager, log);
   const forward = (): Promise<void> =>
     pump({
       io,
@@ -171,13 +184,15 @@ export async function runDirector(options: RunOptions): Promise<void> {
     // Rules and connections are those of a former director, whose guard and VIPs are in place: no packet has to wait.
     const forwarding = kept?.adopted && !offloading ? forward() : undefined;
     await plane.open();
+    await announcements.begin(start.announce, offloading !== undefined && kept?.adopted !== undefined);
     await running.start(start, dirname(options.socket));
     start[Symbol.dispose]();
     network.update();
-    const parts = { path, io, network, conditions, descriptors, sources, events, readiness };
-    await plane.openAfterStart({ ...parts, isRunning });
+    const started = { path, io, network, conditions, descriptors, sources, events, readiness };
+    await plane.openAfterStart({ ...started, isRunning });
     hasStarted = true;
     readiness.update();
+    void announcements.update();
     log('info', 'ready', {
       interfaces: io.interfaces.join(','),
       services: start.services,
@@ -189,9 +204,9 @@ export async function runDirector(options: RunOptions): Promise<void> {
   } finally {
     readiness.close();
     await plane.close();
-    const keeps = plane.isKept ?? (options.keep || running.config?.restart.keep === true);
+    await announcements.close(staysAnnounced() ? running.config?.restart.orphan : undefined);
     // A director that cannot start leaves what it has taken over to the next one.
-    running.close(hasStarted ? keeps : kept?.adopted !== undefined);
+    running.close(hasStarted ? keeps() : kept?.adopted !== undefined);
     sources[Symbol.dispose]();
     io[Symbol.dispose]();
     // Others see by this that the director has ended.

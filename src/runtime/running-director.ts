@@ -183,6 +183,7 @@ export class RunningDirector {
     await this.blocked.setFile(unpacked(config.access));
     await this.#health.set(unpacked(config.watched), clock(), unpacked(config.policies));
     this.#sync.configure(config.sync);
+    this.director.takeOver(config.takeover);
     if (kept?.adopted) await this.#resume(opened);
     else {
       const commands = [...unpacked(config.commands)];
@@ -272,6 +273,7 @@ export class RunningDirector {
     await this.blocked.setFile(unpacked(wanted.access));
     const all = await this.#health.set(unpacked(wanted.watched), clock(), unpacked(wanted.policies));
     this.#sync.configure(wanted.sync);
+    this.director.takeOver(wanted.takeover);
     for (const command of unpacked(commands)) {
       all.push(command);
       if (slice.spent) await slice.next();

@@ -2,6 +2,7 @@
 import type { Server } from 'node:http';
 import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { monotonicClock } from '../io/pump.ts';
+import type { AnnouncementListing } from '../model/announcement.ts';
 import type { ControlCounters, Surroundings } from '../model/surroundings.ts';
 import type { Events } from '../web/events.ts';
 import { History } from '../web/history.ts';
@@ -37,6 +38,8 @@ export interface WebInterfaceOptions {
   /** True while packets are forwarded. */
   readonly isRunning: () => boolean;
   readonly descriptors: DescriptorWatch;
+  /** Undefined: none are configured. */
+  readonly announcements: () => AnnouncementListing | undefined;
 }
 
 /** Resolves when the server listens. Throws LvsError. */
@@ -55,6 +58,7 @@ export async function openWebInterface(options: WebInterfaceOptions): Promise<Se
     log,
     isRunning,
     descriptors,
+    announcements,
   } = options;
   const own = { version: version(), node: process.versions.node };
   const delay = monitorEventLoopDelay({ resolution: RESOLUTION_MS });
@@ -64,6 +68,7 @@ export async function openWebInterface(options: WebInterfaceOptions): Promise<Se
     const { sendFailures, ...losses } = running.losses();
     const late = (ns: number) =>
       Number.isFinite(ns) ? Math.max(0, ns / NS_PER_SECOND - RESOLUTION_MS / 1000) : 0;
+    const routes = announcements();
     return {
       ...own,
       uptime: process.uptime(),
@@ -78,6 +83,7 @@ export async function openWebInterface(options: WebInterfaceOptions): Promise<Se
       access: running.blocked.counts,
       conditions: conditions.all,
       announcements: network.announcements,
+      ...(routes && { routes }),
       restart: running.restart,
       ...(offloading && {
         offload: {

@@ -1,6 +1,7 @@
 /** A scheduler: the policy that selects the destination of a new connection. */
 import type { Destination } from '../model/destination.ts';
 import type { Settings } from '../model/settings.ts';
+import type { Takeover } from '../model/takeover.ts';
 import type { Address } from '../wire/address.ts';
 
 /** Bits of `SchedulerContext.flags` for sh and mh; FALLBACK: use another destination if the hashed one is unavailable. */
@@ -45,6 +46,8 @@ export interface SchedulerContext {
   /** Bit 0: fallback, bit 1: port (model/service.ts). */
   readonly flags: number;
   readonly settings: Readonly<Settings>;
+  /** Missing: no earlier lists are kept. */
+  readonly takeover?: Readonly<Takeover>;
   /** 0 <= x < 1; seeded in tests. */
   readonly random: () => number;
 }
@@ -55,6 +58,11 @@ export interface Scheduler {
    * refuses).
    */
   schedule(request: Request): Destination | undefined;
+  /**
+   * Returns the destination of a connection that another director has scheduled, by the same rule and perhaps by an earlier
+   * list; it may be quiesced or overloaded. Missing: `schedule` selects, too.
+   */
+  continued?(request: Request): Destination | undefined;
   /**
    * Called after a destination was added to the list, edited in place, or removed from it. `index` is its index in the
    * list; for 'removed', its former index.

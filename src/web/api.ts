@@ -200,6 +200,21 @@ export const SNAPSHOT_SCHEMA = {
         conditions: list(object({ name: string, text: string })),
         announcements: integer,
         offload: object({ upcalls: integer, forwarded: integer, admitted: integer, leftToDirector: counts }),
+        routes: object(
+          {
+            isWithdrawn: { ...boolean, description: 'by a command' },
+            vips: list(
+              object({ vip: string, isReady: boolean, isWanted: boolean, isAnnounced: boolean }, [
+                'isAnnounced',
+              ]),
+            ),
+            sessions: object({ established: integer, all: integer }),
+            error: object({ kind: string, text: string }),
+            errors: counts,
+            changes: integer,
+          },
+          ['sessions', 'error', 'errors', 'changes'],
+        ),
         restart: object(
           {
             keeps: { ...boolean, description: 'the next director can take the connections over' },
@@ -212,7 +227,7 @@ export const SNAPSHOT_SCHEMA = {
           ['adopted'],
         ),
       },
-      ['offload'],
+      ['offload', 'routes'],
     ),
     event: object({
       id: { type: 'integer', minimum: 1 },

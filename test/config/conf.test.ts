@@ -14,10 +14,12 @@ import { PROJECT } from '../support/project.ts';
 const CONF = join(PROJECT, 'conf');
 const files = [
   ...readdirSync(CONF).filter((name) => /\.(conf|yaml)$/.test(name)),
-  // The .conf files there are keepalived's.
-  ...readdirSync(join(CONF, 'ha'))
-    .filter((name) => name.endsWith('.yaml'))
-    .map((name) => `ha/${name}`),
+  // The .conf files there are those of other programs.
+  ...['ha', 'bgp'].flatMap((folder) =>
+    readdirSync(join(CONF, folder))
+      .filter((name) => name.endsWith('.yaml'))
+      .map((name) => `${folder}/${name}`),
+  ),
 ];
 const index = readFileSync(join(CONF, 'README.md'), 'utf8');
 const reference = readFileSync(join(PROJECT, 'docs', 'configuration.md'), 'utf8');

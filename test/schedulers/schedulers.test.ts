@@ -14,7 +14,15 @@ import { context, type MutableDestination, request, server } from '../support/de
 
 const names = Object.keys(schedulers) as SchedulerName[];
 /** Files of the folder that are no scheduler. */
-const PARTS = ['gcd.ts', 'index.ts', 'scheduler.ts', 'least.ts', 'locality.ts', 'reasons.ts'];
+const PARTS = [
+  'gcd.ts',
+  'index.ts',
+  'scheduler.ts',
+  'least.ts',
+  'locality.ts',
+  'reasons.ts',
+  'mh-history.ts',
+];
 
 test('the registry names exactly the files of its directory', () => {
   const files = readdirSync(join(import.meta.dirname, '../../src/schedulers'));

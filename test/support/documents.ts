@@ -163,11 +163,29 @@ export const documents: fc.Arbitrary<Document> = fc
     }),
     adopt: fc.constantFrom('keep' as const, 'replace' as const),
     sync: fc.option(sync, { nil: undefined }),
+    announce: fc.option(
+      fc.record(
+        {
+          rise: fc.constantFrom(2, 0),
+          bird: fc.record({
+            socket: fc.constantFrom('/run/bird/bird.ctl', '/run/other.ctl'),
+            file: fc.constantFrom('/run/lvs/announce.conf', '/run/other.conf'),
+          }),
+        },
+        { requiredKeys: ['rise'] },
+      ),
+      { nil: undefined },
+    ),
+    takeover: fc.option(fc.record({ history: fc.constantFrom(300, 0), share: fc.constantFrom(75, 100) }), {
+      nil: undefined,
+    }),
     services: fc.uniqueArray(service, { selector: ({ address }) => JSON.stringify(address), maxLength: 5 }),
   })
-  .map(({ services, sync, ...rest }) => ({
+  .map(({ services, sync, announce, takeover, ...rest }) => ({
     ...rest,
     ...(sync && { sync }),
+    ...(announce && { announce }),
+    ...(takeover && { takeover }),
     vips: [{ device: 'eth0', alias: '101', address: '192.168.0.101', prefix: 24 }],
     director: {},
     realServers: { vipDevice: 'dummy0' },

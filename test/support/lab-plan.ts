@@ -4,9 +4,10 @@ export interface LabOptions {
   /**
    * `dr`: all hosts on one segment. `nat`: the servers on a separate segment, with the director as their default route.
    * `tunnel`: the servers on a remote segment, behind a router. `all`: one segment for all hosts, and a second one with
-   * director and servers, for comparing the methods.
+   * director and servers, for comparing the methods. `ecmp`: a router between the client and three directors on one segment
+   * with the servers; it spreads connections over the routes that it has to an address.
    */
-  readonly shape?: 'dr' | 'nat' | 'tunnel' | 'all';
+  readonly shape?: 'dr' | 'nat' | 'tunnel' | 'all' | 'ecmp';
   /** Real servers, 1..9; default 2. */
   readonly servers?: number;
   readonly ipv6?: boolean;
@@ -46,6 +47,9 @@ const VS2 = 2;
 const RS1 = 3;
 const CLIENT = 200;
 const ROUTER = 254;
+/** The first of the directors behind a router, and their number. */
+const VS_BEHIND_ROUTER = 11;
+const BEHIND_ROUTER = 3;
 
 /** Segments by number: 192.168.<n>.0/24 and fd00:0:0:<n>::/64. */
 const OUTSIDE = 0;
@@ -117,13 +121,32 @@ export function plan({ shape = 'dr', servers = 2, ipv6 = false, pair = false }: 
         ),
       ),
     ],
+    ecmp: () => [
+      client(via(OUTSIDE, ROUTER)),
+      host(
+        'router',
+        [link(OUTSIDE, ROUTER), link(INSIDE, ROUTER, 'eth1')],
+        [],
+        [
+          'net.ipv4.ip_forward=1',
+          // All five fields of a connection. Policy 1 uses the sender's hash, which veth keeps and retransmissions change.
+          'net.ipv4.fib_multipath_hash_fields=0x37',
+          'net.ipv4.fib_multipath_hash_policy=3',
+        ],
+      ),
+      ...Array.from({ length: BEHIND_ROUTER }, (_, i) =>
+        host(`vs${i + 1}`, [link(INSIDE, VS_BEHIND_ROUTER + i)], via(INSIDE, ROUTER)),
+      ),
+      ...each((number, name) => host(name, [link(INSIDE, number)], via(INSIDE, ROUTER))),
+    ],
   } satisfies Record<string, () => HostPlan[]>;
   const hosts = shapes[shape]();
   const used = new Set(hosts.flatMap(({ interfaces }) => interfaces.map(({ segment }) => segment)));
   return {
     segments: SEGMENTS.filter((segment) => used.has(segment)),
     hosts,
-    vip: '192.168.0.101',
+    // Behind a router, it is in no network of a segment.
+    vip: shape === 'ecmp' ? '10.99.0.1' : '192.168.0.101',
     vip6: 'fd00::101',
   };
 }

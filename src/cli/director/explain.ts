@@ -127,10 +127,13 @@ const admissionText = (admission: Admission, isFirst: boolean): string =>
     : `the process admits new connections of this service: ${UPCALL_REASONS[admission]}`;
 
 function schedulerLines(step: Extract<Step, { step: 'scheduler' }>): string[] {
-  const { scheduler, rule, candidates, more, chosen } = step;
+  const { scheduler, rule, candidates, more, chosen, isTakenOver } = step;
   const width = Math.max(0, ...candidates.map((each) => withName(each.name, formatDestination(each)).length));
   return [
     row('scheduler', `${scheduler} ${rule}${chosen ? '' : ': no destination is available'}`),
+    ...(isTakenOver
+      ? [row('', 'a connection of another director: earlier lists of destinations decide, if mh has some')]
+      : []),
     ...candidates.map((each) => row('', candidateLine(each, width))),
     ...(more > 0 ? [row('', `and ${more} more`)] : []),
   ];

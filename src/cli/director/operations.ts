@@ -1,21 +1,31 @@
 /** The commands of lvs-director by which operators change the work of the running director until they end the change. */
-import { type Command, Option } from 'commander';
+import { isIP } from 'node:net';
+import { type Command, InvalidArgumentError, Option } from 'commander';
 import { ControlClient } from '../../control/client.ts';
 import { socketPath } from '../../control/socket-path.ts';
 import { isName } from '../../model/entity-name.ts';
 import { LvsError } from '../../model/errors.ts';
 import type { ServiceAddress } from '../../model/service.ts';
 import { parseServiceArgument } from '../arguments.ts';
+import { followForExabgp, formatListing, type ListingFormat } from './announcements.ts';
 import { deny, listDenied, undeny } from './deny.ts';
 import { type DrainOptions, drain, listDrained, undrain } from './drain.ts';
 import { parseDuration } from './option-values.ts';
 
+/** ms after which a director that does not answer is taken for dead. */
+const FOLLOW_TIMEOUT_MS = 3000;
 /** Seconds for which `drain --wait` waits by default. */
 const DRAIN_TIMEOUT_S = 300;
 const SERVER = 'name or address of the server, or address:port for one port';
 
-/** Adds the commands to lvs-director. `failed`: exit status of a drain that did not end in time. */
-export function addOperations(program: Command, failed: number): void {
+/** What ExaBGP replaces by the address of its session. */
+const OWN_ADDRESS = 'self';
+
+/**
+ * Adds the commands to lvs-director. `failed`: exit status of a drain that did not end in time; `untilSignal` returns a signal
+ * that aborts when the process is to end.
+ */
+export function addOperations(program: Command, failed: number, untilSignal: () => AbortSignal): void {
   const print = (text: string) => void process.stdout.write(text);
 
   program
@@ -92,6 +102,65 @@ export function addOperations(program: Command, failed: number): void {
       using api = new ControlClient(socket);
       await undeny(address, await addressOf(service, api), api, print);
     });
+
+  addAnnouncements(program, untilSignal, print);
+}
+
+function addAnnouncements(
+  program: Command,
+  untilSignal: () => AbortSignal,
+  print: (text: string) => void,
+): void {
+  program
+    .command('announcements')
+    .description('list the VIPs that are announced to routers, or print them for ExaBGP until a signal')
+    .addOption(
+      new Option('--format <form>', 'text or json; exabgp: a line for each change, without end')
+        .choices(['text', 'json', 'exabgp'])
+        .default('text'),
+    )
+    .addOption(
+      new Option('--next-hop <address>', 'exabgp: next hop of the routes, or self')
+        .default(OWN_ADDRESS)
+        .argParser(parseNextHop),
+    )
+    .option('--socket <path>', 'control socket of the director', socketPath(process.env))
+    .action(async ({ format, nextHop, socket }: AnnouncementArguments) => {
+      using api = new ControlClient(socket, { timeout: FOLLOW_TIMEOUT_MS });
+      if (format === 'exabgp') {
+        // ExaBGP acknowledges each line.
+        process.stdin.resume();
+        process.stdin.on('end', () => process.exit(0));
+        await followForExabgp(api, nextHop, print, console.error, untilSignal());
+        process.exit(0);
+      }
+      const listing = await api.announcements();
+      print(format === 'json' ? `${JSON.stringify(listing, null, 2)}\n` : formatListing(listing));
+    });
+
+  for (const [name, description] of [
+    ['withdraw', 'withdraw all VIPs from routers until `announce`; connections go on'],
+    ['announce', 'announce the VIPs that are ready, after `withdraw`'],
+  ] as const)
+    program
+      .command(name)
+      .description(description)
+      .option('--socket <path>', 'control socket of the director', socketPath(process.env))
+      .action(async ({ socket }: { socket: string }) => {
+        using api = new ControlClient(socket);
+        print(formatListing(await api[name]()));
+      });
+}
+
+interface AnnouncementArguments {
+  readonly format: ListingFormat;
+  readonly nextHop: string;
+  readonly socket: string;
+}
+
+function parseNextHop(text: string): string {
+  if (text === OWN_ADDRESS || isIP(text) !== 0) return text;
+  throw new InvalidArgumentError('expected an IPv4 or IPv6 address, or self');
 }
 
 interface DenyArguments {

@@ -254,7 +254,7 @@ program
     process.exitCode = await printStatus(pins === undefined ? PINS_FOLDERS : [pins], json, print);
   });
 
-addOperations(program, FAILED);
+addOperations(program, FAILED, untilSignal);
 
 program
   .command('notify')

@@ -16,6 +16,7 @@ import { thisMachine } from '../../realserver/machine.ts';
 import type { Role } from '../../realserver/plan.ts';
 import { documentOf, type RoleOptions, rolesOf } from '../../realserver/role.ts';
 import { directorStatus, sentenceOf, tableSentence } from '../../runtime/director-status.ts';
+import { announceFindings } from './announce-findings.ts';
 import { syncFindings } from './sync-findings.ts';
 
 export interface DoctorOptions extends RoleOptions {
@@ -43,6 +44,7 @@ export async function doctor(
     const findings = [
       ...seen,
       ...(await pathFindings(options.pins)),
+      ...(document.announce ? await announceFindings(document.announce, document.services) : []),
       ...(document.sync ? await syncFindings(document.sync, say) : []),
     ];
     if (options.json) print(JSON.stringify({ servers, findings }, null, 2));

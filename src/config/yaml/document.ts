@@ -6,12 +6,14 @@ import { MAX_DEVICE_CHARACTERS } from '../device-names.ts';
 import {
   DEFAULT_DRAIN,
   DEFAULT_RESTART,
+  DEFAULT_TAKEOVER,
   type Document,
   type Interface,
   type RestartDocument,
 } from '../document.ts';
 import type { YamlFile } from '../schema.ts';
 import { accessListsOf } from './access-lists.ts';
+import { expandAnnounce } from './announce.ts';
 import { expandCluster } from './cluster.ts';
 import type { Path } from './position.ts';
 import { expandServices } from './services.ts';
@@ -27,6 +29,7 @@ export async function expand(context: YamlContext): Promise<Document> {
   const cluster = await expandCluster(context);
   const timeouts = file.timeouts ?? {};
   const sync = expandSync(context);
+  const announce = expandAnnounce(context);
   return {
     method: file.method ?? 'dr',
     active: file.active ?? true,
@@ -46,6 +49,8 @@ export async function expand(context: YamlContext): Promise<Document> {
     },
     marks: (file.marks ?? []).flatMap((each, i) => markRule(context, each, ['marks', i]) ?? []),
     ...(sync && { sync }),
+    ...(announce && { announce }),
+    ...(file.takeover && { takeover: { ...DEFAULT_TAKEOVER, ...file.takeover } }),
     ...(cluster && { cluster }),
     adopt: file.adopt ?? 'keep',
     drain: file.drain ?? DEFAULT_DRAIN,

@@ -6,17 +6,22 @@ import { formatDestination } from '../../model/naming.ts';
 import type { ServiceAddress } from '../../model/service.ts';
 import type { AccessListDocument } from '../access-list.ts';
 import {
+  type AnnounceDocument,
+  DEFAULT_BIRD,
   DEFAULT_BULK_PORT,
   DEFAULT_CHECK,
   DEFAULT_DRAIN,
   DEFAULT_QUORUM,
   DEFAULT_RESTART,
+  DEFAULT_RISE,
+  DEFAULT_TAKEOVER,
   type DestinationDocument,
   type Document,
   type Interface,
   type RestartDocument,
   type ServiceDocument,
   type SyncDocument,
+  type TakeoverDocument,
 } from '../document.ts';
 
 export function writeYaml(document: Document): string {
@@ -43,6 +48,8 @@ export function writeYaml(document: Document): string {
           ...(port !== undefined && { port: typeof port === 'number' ? port : port.join('-') }),
         })),
         sync: document.sync && writeSync(document.sync),
+        announce: document.announce && writeAnnounce(document.announce),
+        takeover: document.takeover && writeTakeover(document.takeover),
         'script-user': document.scriptUser,
         adopt: document.adopt === 'keep' ? undefined : document.adopt,
         drain: document.drain === DEFAULT_DRAIN ? undefined : document.drain,
@@ -51,7 +58,7 @@ export function writeYaml(document: Document): string {
         allow: document.allow && writeList(document.allow),
         services: document.services.map((each) => writeService(each, document)),
       },
-      ['services'],
+      ['services', 'announce', 'takeover'],
     ),
     { lineWidth: 0 },
   );
@@ -74,6 +81,22 @@ function writeSync({ role, daemon, keyFile, peers, bulkPort }: SyncDocument): ob
     'bulk-port': bulkPort === DEFAULT_BULK_PORT ? undefined : bulkPort,
   });
 }
+
+const writeTakeover = ({ history, share }: TakeoverDocument): object => ({
+  ...(history !== DEFAULT_TAKEOVER.history && { history }),
+  ...(share !== DEFAULT_TAKEOVER.share && { share }),
+});
+
+const writeAnnounce = ({ vips, rise, bird }: AnnounceDocument): object => ({
+  ...(vips && { vips }),
+  ...(rise !== DEFAULT_RISE && { rise }),
+  ...(bird && {
+    bird: {
+      ...(bird.socket !== DEFAULT_BIRD.socket && { socket: bird.socket }),
+      ...(bird.file !== DEFAULT_BIRD.file && { file: bird.file }),
+    },
+  }),
+});
 
 const writeInterface = ({ device, alias, address, prefix, isShared }: Interface) => ({
   interface: device,

@@ -43,7 +43,7 @@ export function rehearse(
   const isPacket = packet.decode(frame);
   const error = packet.error && DECODE_ERRORS[packet.error];
 
-  const services = new RehearsedServices(real, random, (service, chosen) => {
+  const services = new RehearsedServices(real, random, (service, chosen, isTakenOver) => {
     const scheduler = service.options.scheduler as SchedulerName;
     const candidates = candidatesOf(service.destinations, chosen, scheduler);
     steps.push({
@@ -52,6 +52,7 @@ export function rehearse(
       rule: reasons[scheduler].rule,
       candidates,
       more: service.destinations.length - candidates.length,
+      ...(isTakenOver && { isTakenOver }),
       ...(chosen && { chosen: { address: formatAddress(chosen.address), port: chosen.port } }),
     });
   });
@@ -206,6 +207,7 @@ function rehearsedCore(real: DirectorCore, now: number, rehearsed: Rehearsed): C
     engineData,
     drops: drops as Record<DropReason, number>,
     settings: real.settings,
+    takeover: real.takeover,
     table,
     forwarding: {
       settings: real.settings,

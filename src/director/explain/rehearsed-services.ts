@@ -9,8 +9,8 @@ import { ServiceRecords } from '../../table/service-records.ts';
 import type { DirectorCore } from '../core.ts';
 import { RealDestination, Service } from '../service.ts';
 
-/** Called with a selection: the service, and the selected destination. */
-export type Choice = (service: Service, chosen: Destination | undefined) => void;
+/** Called with a selection: the service, the selected destination, and whether another director has scheduled the connection. */
+export type Choice = (service: Service, chosen: Destination | undefined, isTakenOver: boolean) => void;
 
 export class RehearsedServices {
   /** Copies of destinations, by number. */
@@ -60,21 +60,27 @@ export class RehearsedServices {
       copy.options.scheduler
     ]!;
     const twinOf = (destination: Destination) => this.destination(destination as RealDestination);
+    const twinFor = (request: Request): Scheduler => {
+      const { last, level, step, top } = real.position;
+      const context: SchedulerContext = {
+        destinations: copy.destinations,
+        position: { last, level, step, top, setTable: () => {} },
+        family: copy.family,
+        flags: copy.options.schedulerFlags ?? 0,
+        settings: this.#core.settings,
+        random: this.#random,
+      };
+      return real.scheduler.fork?.(context, request, twinOf) ?? factory(context);
+    };
+    const told = (chosen: Destination | undefined, isTakenOver: boolean): Destination | undefined => {
+      this.#chosen(copy, chosen, isTakenOver);
+      return chosen;
+    };
     return {
-      schedule: (request: Request) => {
-        const { last, level, step, top } = real.position;
-        const context: SchedulerContext = {
-          destinations: copy.destinations,
-          position: { last, level, step, top, setTable: () => {} },
-          family: copy.family,
-          flags: copy.options.schedulerFlags ?? 0,
-          settings: this.#core.settings,
-          random: this.#random,
-        };
-        const twin = real.scheduler.fork?.(context, request, twinOf) ?? factory(context);
-        const chosen = twin.schedule(request);
-        this.#chosen(copy, chosen);
-        return chosen;
+      schedule: (request) => told(twinFor(request).schedule(request), false),
+      continued(request) {
+        const twin = twinFor(request);
+        return told(twin.continued ? twin.continued(request) : twin.schedule(request), true);
       },
     };
   }

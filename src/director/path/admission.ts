@@ -37,7 +37,7 @@ export class Admission {
 
   /** Returns the row of the new connection, or the packet's verdict. */
   admit(arrival: Arrival): Row | Verdict {
-    const { settings, services, access } = this.#core;
+    const { settings, services, access, takeover, table, counts } = this.#core;
     if (!arrival.begins(settings.sloppy_tcp !== 0, settings.sloppy_sctp !== 0))
       return this.#isDeniedLate(arrival) ? 'denied' : 'pass';
     const { family, mark, protocol, vaddr, vport } = arrival;
@@ -52,12 +52,16 @@ export class Admission {
     if (this.#isDropped()) return 'drop-rate';
     // FTP data from the server belongs to an existing connection, or to none.
     if (arrival.cport === FTP_DATA_PORT) return 'pass';
+    const isTakenOver = takeover.share > 0 && arrival.continues;
+    if (isTakenOver && table.size >= takeover.share * table.capacity) return 'takeover-limit';
     if (service.persistence > 0) return this.#admitPersistent(service, arrival);
     const isForIt = service.mark !== 0 || vport === service.port;
-    const destination = isForIt ? this.#schedule(service, arrival) : undefined;
-    if (destination === undefined) return this.#refuse(service, arrival);
+    const destination = isForIt ? this.#schedule(service, arrival, isTakenOver) : undefined;
+    if (destination === undefined) return isTakenOver ? 'no-destination' : this.#refuse(service, arrival);
     const dport = destination.port || vport;
-    return this.#connect(service, { destination, dport, isFirst: false }, arrival);
+    const row = this.#connect(service, { destination, dport, isFirst: false }, arrival);
+    if (isTakenOver && typeof row === 'number') counts.takenOver++;
+    return row;
   }
 
   /** Reports whether a packet that begins no connection may be of one that ended because its client is denied. */
@@ -76,10 +80,13 @@ export class Admission {
     return true;
   }
 
-  #schedule(service: Service, arrival: Arrival): RealDestination | undefined {
+  #schedule(service: Service, arrival: Arrival, isTakenOver = false): RealDestination | undefined {
     const { counts } = this.#core;
     counts.scheduled++;
-    const destination = service.scheduler.schedule(arrival) as RealDestination | undefined;
+    const { scheduler } = service;
+    const selected =
+      isTakenOver && scheduler.continued ? scheduler.continued(arrival) : scheduler.schedule(arrival);
+    const destination = selected as RealDestination | undefined;
     if (destination === undefined) counts.refused++;
     return destination;
   }

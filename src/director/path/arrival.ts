@@ -69,6 +69,11 @@ export class Arrival implements Request, FiveTuple {
     return this;
   }
 
+  /** Reports whether the packet continues a TCP connection, which another director may have scheduled. */
+  get continues(): boolean {
+    return !this.isQuoted && this.protocol === TCP && (this.#tcpFlags & SYN) === 0;
+  }
+
   /**
    * Reports whether the packet is the first of a connection. With `sloppyTcp` and `sloppySctp` any packet is,
    * except one that ends a connection; so is any that an error quotes, which needs only ports.

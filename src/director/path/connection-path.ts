@@ -30,6 +30,9 @@ import { track } from './tracking.ts';
 /** Bit of conn_reuse_mode: a half-closed connection of dr or tunnel is replaced, too. */
 const REUSE_FIN_WAIT = 2;
 
+/** Timeout of a connection that was taken over, until its second packet, ms: others may send single packets in masses. */
+const UNCONFIRMED_MS = 30_000;
+
 /** Forwarding methods, indexed by their number in a connection's flags. */
 const methods = METHODS.map((name) => forwardingMethods[name]);
 
@@ -133,7 +136,7 @@ export class ConnectionPath {
   }
 
   #admit(packet: Packet, now: number): Verdict {
-    const { marks, settings } = this.#core;
+    const { marks, settings, takeover } = this.#core;
     if (isIpsec(packet.protocol, packet.version)) return 'pass';
     const started = this.#startedByServer(packet, now);
     if (started !== undefined) return started;
@@ -141,9 +144,11 @@ export class ConnectionPath {
     // The beginning of a connection requires a complete header, and in SCTP a chunk.
     if (!packet.hasHeader || (packet.protocol === SCTP && packet.sctpChunk < 0))
       return refuseTruncated(packet, this.#core.forwarding);
-    const admitted = this.#admission.admit(this.#arrival.set(packet, marks.of(packet), now));
+    const arrival = this.#arrival.set(packet, marks.of(packet), now);
+    const admitted = this.#admission.admit(arrival);
     if (typeof admitted !== 'number') return admitted;
-    return this.#forward(admitted, destinationOf(this.#core, admitted), packet, now);
+    const limit = takeover.share > 0 && arrival.continues ? UNCONFIRMED_MS : undefined;
+    return this.#forward(admitted, destinationOf(this.#core, admitted), packet, now, limit);
   }
 
   /** Forwards a datagram with which a NAT destination starts a connection; undefined: it starts none. */
@@ -183,8 +188,14 @@ export class ConnectionPath {
     return 'no-connection';
   }
 
-  /** Sends a client's packet to its connection's destination. */
-  #forward(row: Row, destination: RealDestination, packet: Packet, now: number): Verdict {
+  /** Sends a client's packet to its connection's destination. `limit`: of the timeout until the next packet, ms. */
+  #forward(
+    row: Row,
+    destination: RealDestination,
+    packet: Packet,
+    now: number,
+    limit = Number.POSITIVE_INFINITY,
+  ): Verdict {
     const { kernelPath, table, total, forwarding } = this.#core;
     const isAssisted = this.#ftp.assists(row);
     if (hasSyn(packet) || isAssisted) kernelPath.hold(row);
@@ -192,6 +203,7 @@ export class ConnectionPath {
     if (refusal !== undefined) return refusal;
     countIn(packet, destination, total);
     track(this.#core, row, packet, FROM_CLIENT);
+    if (table.timeout(row) > limit) table.setTimeout(row, limit);
     table.addPackets(row, 1);
     const method = table.method(row);
     if (method === MASQ && packet.hasPorts && table.isOpen(row)) table.setClientPort(row, packet.srcPort);

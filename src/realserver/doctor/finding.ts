@@ -24,6 +24,8 @@ export const FINDINGS = {
   'cluster-state': 'the agent serves nothing',
   'heartbeat-missing': 'heartbeats of a host of the cluster do not arrive',
   'heartbeat-key': 'heartbeats arrive that another key signed',
+  'announce-failed': 'BIRD does not announce the VIPs of the director',
+  'bgp-session': 'BIRD has no established BGP session with a router',
   'sync-interface': 'the interface of synchronization is missing, down or without an address',
   'sync-key': 'the key file of synchronization is missing, or cannot be used',
   'sync-peer': 'the connections of another director cannot be fetched, or those of this one',

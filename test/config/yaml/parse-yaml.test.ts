@@ -202,6 +202,24 @@ describe('all errors of a file are reported at once, each with its place:', () =
       ["1:33: invalid group '10.0.0.1': expected a multicast address such as 224.0.0.81 or ff02::81"],
     ],
     [
+      'announcements that cannot be',
+      `announce: { vips: [ff02::1, 10.9.9.9, 10.9.9.9], bird: { socket: 'a b' } }\n${withService()}`,
+      ["1:66: invalid value 'a b'"],
+    ],
+    [
+      'announced addresses that are none, or twice there',
+      `announce: { vips: [ff02::1, 10.0.0.9, 10.0.0.9] }\n${withService()}`,
+      [
+        "1:20: invalid VIP 'ff02::1': expected an IPv4 or IPv6 address that is not link-local",
+        '1:39: duplicate VIP 10.0.0.9',
+      ],
+    ],
+    [
+      'an announced address that no service has',
+      `announce: { vips: [10.9.9.9] }\n${withService()}`,
+      ['1:11: announce: 10.9.9.9 is the address of no service, so it is never ready'],
+    ],
+    [
       'peers that are no addresses',
       `sync: { interface: eth1, key-file: /k, peers: [10.0.0.1, director2, ff02::1] }\n${withService()}`,
       [

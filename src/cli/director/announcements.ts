@@ -1,0 +1,88 @@
+/** `lvs-director announcements`, `withdraw` and `announce`: lists the VIPs that are announced to routers, and stops it. */
+import type { OperationsApi } from '../../control/operations-api.ts';
+import type { AnnouncementListing } from '../../model/announcement.ts';
+import { LvsError } from '../../model/errors.ts';
+
+/** ms between two looks at the director. */
+const LOOK_MS = 200;
+
+export type ListingFormat = 'text' | 'json' | 'exabgp';
+
+type Api = Pick<OperationsApi, 'announcements'>;
+
+/** Returns the listing as text, a line for each VIP. */
+export function formatListing({ isWithdrawn, vips, sessions, error }: AnnouncementListing): string {
+  const lines = [
+    ...(isWithdrawn ? ['all VIPs are withdrawn by command (lvs-director announce)'] : []),
+    ...vips.map(({ vip, isReady, isWanted, isAnnounced }) => {
+      const state = (isAnnounced ?? isWanted) ? 'announced' : 'withdrawn';
+      const differs = isAnnounced !== undefined && isAnnounced !== isWanted;
+      const wanted = differs ? `, to be ${isWanted ? 'announced' : 'withdrawn'}` : '';
+      return `${vip}: ${state}${wanted}: ${isReady ? 'ready' : 'not ready'}`;
+    }),
+    ...(sessions ? [`BGP sessions: ${sessions.established} of ${sessions.all} established`] : []),
+    ...(error ? [`${error.kind}: ${error.text}`] : []),
+  ];
+  return lines.length === 0 ? 'no VIPs are announced\n' : `${lines.join('\n')}\n`;
+}
+
+/**
+ * Returns the lines for the API of ExaBGP that turn the routes `before` into those of `now`, and changes `before`. Routes are
+ * withdrawn first.
+ */
+export function exabgpLines(before: Set<string>, now: readonly string[], nextHop: string): string[] {
+  const wanted = new Set(now);
+  const route = (vip: string) => `route ${vip}/${vip.includes(':') ? 128 : 32} next-hop ${nextHop}`;
+  const withdrawn = [...before].filter((vip) => !wanted.has(vip));
+  const announced = now.filter((vip) => !before.has(vip));
+  for (const vip of withdrawn) before.delete(vip);
+  for (const vip of announced) before.add(vip);
+  return [
+    ...withdrawn.map((vip) => `withdraw ${route(vip)}`),
+    ...announced.map((vip) => `announce ${route(vip)}`),
+  ];
+}
+
+/**
+ * Prints lines for ExaBGP whenever announcements change, until the signal aborts. A director that cannot be asked announces
+ * nothing: it ended, or hangs.
+ */
+export async function followForExabgp(
+  api: Api & { close(): void },
+  nextHop: string,
+  print: (text: string) => void,
+  complain: (line: string) => void,
+  signal: AbortSignal,
+): Promise<void> {
+  const announced = new Set<string>();
+  let lastError: string | undefined;
+  while (!signal.aborted) {
+    let vips: readonly string[] = [];
+    try {
+      const listing = await api.announcements();
+      vips = listing.vips.flatMap(({ vip, isWanted }) => (isWanted ? vip : []));
+      lastError = undefined;
+    } catch (error) {
+      if (!(error instanceof LvsError)) throw error;
+      api.close();
+      if (error.message !== lastError) complain(error.message);
+      lastError = error.message;
+    }
+    const lines = exabgpLines(announced, vips, nextHop);
+    if (lines.length > 0) print(`${lines.join('\n')}\n`);
+    await pause(LOOK_MS, signal);
+  }
+  const lines = exabgpLines(announced, [], nextHop);
+  if (lines.length > 0) print(`${lines.join('\n')}\n`);
+}
+
+const pause = (ms: number, signal: AbortSignal): Promise<void> =>
+  new Promise((resolve) => {
+    const end = () => {
+      clearTimeout(timer);
+      signal.removeEventListener('abort', end);
+      resolve();
+    };
+    const timer = setTimeout(end, ms);
+    signal.addEventListener('abort', end);
+  });
