@@ -14,6 +14,7 @@ import { formatLatency, type LatencyFigure, runLatency } from './latency.ts';
 import { formatLoad, LOADS, type Load, type LoadFigure, loadMissing, runLoad } from './load.ts';
 import type { Effort, Figure } from './measure.ts';
 import { memory } from './memory.ts';
+import { nlb } from './nlb.ts';
 import { observation } from './observation.ts';
 import { statusPage } from './page.ts';
 import { restart } from './restart.ts';
@@ -30,6 +31,7 @@ const BENCHES: Readonly<Record<string, (effort: Effort) => Figure[] | Promise<Fi
   observation,
   bulk,
   'bulk-forwarding': bulkForwarding,
+  nlb,
   page: statusPage,
   restart,
   turns,

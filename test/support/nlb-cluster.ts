@@ -21,8 +21,10 @@ export const CLIENTS6 = Array.from({ length: COUNT }, (_, i) => `fd00::20:${i.to
 export interface NlbOptions {
   readonly mac: string;
   readonly servers: number;
-  /** Seconds; default 0.2. A host is lost after 2 seconds. */
+  /** Seconds; default 0.2. */
   readonly heartbeat?: number;
+  /** Default: a host is lost after 2 seconds. */
+  readonly missed?: number;
   /** Lines of the section, such as rules. */
   readonly lines?: readonly string[];
 }
@@ -55,7 +57,13 @@ export class NlbCluster implements AsyncDisposable {
   }
 
   /** Writes the file of all hosts. */
-  configure({ mac, servers, heartbeat = 0.2, lines = [] }: NlbOptions): void {
+  configure({
+    mac,
+    servers,
+    heartbeat = 0.2,
+    missed = Math.round(2 / heartbeat),
+    lines = [],
+  }: NlbOptions): void {
     const hosts = Array.from({ length: servers }, (_, i) => `    - { server: rs${i + 1}, id: ${i + 1} }`);
     const text = `mode: nlb
 cluster:
@@ -63,7 +71,7 @@ cluster:
   addresses: [${VIP}, '${VIP6}']
   mac: ${mac}
   heartbeat: ${heartbeat}
-  missed: ${Math.round(2 / heartbeat)}
+  missed: ${missed}
   key: a secret of this laboratory
   hosts:
 ${hosts.join('\n')}
