@@ -46,7 +46,7 @@ const AWAITED = SERVER_PHASE + 3;
 const COMMAND_LENGTH = SERVER_PHASE + 4;
 
 /** Set in the second word of a change whose bytes stay what they are. */
-const KEPT = 1 << 16;
+const SAME_BYTES = 1 << 16;
 
 /** The state of one control connection; reused. `words` is a copy of what is kept. */
 export class ControlState {
@@ -185,7 +185,7 @@ export class ControlState {
 
   /** Reports whether the bytes of a change stay the same: they were withheld until that was known. */
   isKept(change: number): boolean {
-    return (this.words[CHANGES + 2 * change + 1]! & KEPT) !== 0;
+    return (this.words[CHANGES + 2 * change + 1]! & SAME_BYTES) !== 0;
   }
 
   /** Makes room for a change; returns false if too many are remembered that the client has not acknowledged. */
@@ -198,7 +198,7 @@ export class ControlState {
     const at = CHANGES + 2 * this.words[CHANGE_COUNT]!++;
     if (!isKept) this.added++;
     this.words[at] = start;
-    this.words[at + 1] = length | (newLength << 8) | (isKept ? KEPT : 0);
+    this.words[at + 1] = length | (newLength << 8) | (isKept ? SAME_BYTES : 0);
   }
 
   /** Forgets changes so far behind `position` that positions could be confused. */

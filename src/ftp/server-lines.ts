@@ -32,7 +32,7 @@ const EXTENDED_PASSIVE = 229;
 /** Security data exchange is complete (RFC 2228, RFC 4217): TLS begins. */
 const SECURED = 234;
 
-/** What a server says of its own address, and what the client is to read in its place, as far as the port's comma. */
+/** What a server says of its address, and what the client is to read in its place, as far as the port's comma. */
 export interface ReplyAddresses {
   /** Empty: addresses stay as they are. */
   readonly own: Uint8Array;

@@ -32,7 +32,7 @@ const slotsFor = (limit: number): number => Math.min(limit, MAX_SLOTS);
 export const slotBytes = (limit: number): number => (slotsFor(limit) + 1) * SLOT_WORDS * 4;
 
 /** Bytes of the array for a large table. */
-export const MOST_SLOT_BYTES = slotBytes(MAX_SLOTS);
+export const MAX_SLOTS_BYTES = slotBytes(MAX_SLOTS);
 
 export class ControlSlots {
   readonly words: Int32Array<ArrayBuffer>;

@@ -1,5 +1,5 @@
 /** Memory of a connection table in arrays that outlive the process: programs of the kernel and the next director have them, too. */
-import { MOST_SLOT_BYTES } from './control-slots.ts';
+import { MAX_SLOTS_BYTES } from './control-slots.ts';
 import { ordinaryMemory, type Region, type RegionName, type TableMemory } from './memory.ts';
 import {
   DESTINATION_BYTES,
@@ -42,7 +42,7 @@ const FULL_BYTES: Partial<Record<RegionName, number>> = {
 /** Bytes of the arrays whose size does not depend on the number of connections. */
 export const FIXED_BYTES = Object.values(FULL_BYTES).reduce(
   (sum, bytes) => sum + bytes,
-  METERS_BYTES + MOST_SLOT_BYTES,
+  METERS_BYTES + MAX_SLOTS_BYTES,
 );
 
 /** One array. */

@@ -2,7 +2,7 @@
 
 const MODULUS = 2 ** 32;
 
-/** A segment on its way. Numbers are those of its header. */
+/** A segment of TCP. Numbers are those of its header. */
 export interface TcpSegment {
   readonly sequence: number;
   readonly acknowledgement: number;
