@@ -1,10 +1,9 @@
 /** Two directors in the same world: one alone, one whose kernel path forwards what it knows by the interpreted program. */
-import { expect, vi } from 'vitest';
+import { expect } from 'vitest';
 import { scopeOf } from '../../src/director/access-lists.ts';
 import type { DirectorOptions } from '../../src/director/director.ts';
 import type { Route } from '../../src/forwarding/method.ts';
 import type { ListKind } from '../../src/model/access-list.ts';
-import { Slice } from '../../src/model/slice.ts';
 import type { ServiceSnapshot } from '../../src/model/snapshot.ts';
 import type { Verdict } from '../../src/model/verdict.ts';
 import { type AdmissionParts, admissionCode, onePacketCode } from '../../src/offload/admit.ts';
@@ -29,12 +28,13 @@ import { Directed, OWN, OWN6, serviceName } from '../support/directed.ts';
 import { interpret } from '../support/ebpf/hooks.ts';
 import { framed } from '../support/packets.ts';
 import { serviceKeys } from '../support/service-keys.ts';
+import { keepSlicesWhole } from '../support/whole-slices.ts';
 import { arriving, HOOKS, ipOf, type Outcome, outcomeOf, TAP } from './datapaths.ts';
 import { SCHEDULERS } from './scheduled.ts';
 import { arraysOf, SERVICE_MAP, sharedTable, TestMaps, TestMemory, TICK } from './shared-table.ts';
 
-// Packets come without a turn of the event loop: nothing may be left to a later one, however slow this machine is.
-vi.spyOn(Slice.prototype, 'spent', 'get').mockReturnValue(false);
+// Packets come without a turn of the event loop.
+keepSlicesWhole();
 
 /** The director of the comparison: all packets go through it. */
 export class Alone extends Directed {

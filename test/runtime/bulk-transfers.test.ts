@@ -121,7 +121,7 @@ describe('a director that joins', () => {
     expect(into.destination(WEB, '10.0.0.1:80').inactiveConnections).toBe(
       from.destination(WEB, '10.0.0.1:80').inactiveConnections,
     );
-    expect(from.sync.counts).toMatchObject({ bulkSentEntries: 4000, servedBulks: 1 });
+    await expect.poll(() => from.sync.counts).toMatchObject({ bulkSentEntries: 4000, servedBulks: 1 });
     expect(into.sync.counts).toMatchObject({ bulkTakenEntries: 4000, refusedEntries: 0 });
   });
 

@@ -10,6 +10,10 @@ import { localApi } from '../../src/runtime/local-director.ts';
 import { reloadCommands, runningOf } from '../../src/runtime/reload.ts';
 import { stateOf } from '../../src/web/destination-state.ts';
 import { labNames } from '../support/documents.ts';
+import { keepSlicesWhole } from '../support/whole-slices.ts';
+
+// What is checked or drained changes the rules at once.
+keepSlicesWhole();
 
 const FILE = `
 services:

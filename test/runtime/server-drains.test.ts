@@ -15,6 +15,10 @@ import { reloadCommands, runningOf } from '../../src/runtime/reload.ts';
 import { ServerDrains } from '../../src/runtime/server-drains.ts';
 import { stateOf } from '../../src/web/destination-state.ts';
 import { labNames } from '../support/documents.ts';
+import { keepSlicesWhole } from '../support/whole-slices.ts';
+
+// What is checked or drained changes the rules at once.
+keepSlicesWhole();
 
 const FILE = `
 services:
