@@ -11,10 +11,6 @@ import { localApi } from '../../src/runtime/local-director.ts';
 import { schedulers } from '../../src/schedulers/index.ts';
 import { labNames } from '../support/documents.ts';
 import { PROJECT } from '../support/project.ts';
-import { keepSlicesWhole } from '../support/whole-slices.ts';
-
-// What is checked or drained changes the rules at once.
-keepSlicesWhole();
 
 /** What ipvsadm 1.31 and Linux 6.1 made of the rules of an example in conf/: `ipvsadm -R`, then `ipvsadm -S -n`. */
 interface Recorded {
