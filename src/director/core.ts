@@ -16,7 +16,6 @@ import { DestinationRegistry } from './destinations.ts';
 import { AttachedKernelPath, type KernelPath } from './kernel-path.ts';
 import { Marks } from './marks.ts';
 import { Meters } from './meters.ts';
-import { TCP_SYN_RECV } from './path/tcp-state.ts';
 import type { Meter } from './rate-estimator.ts';
 import type { RealDestination } from './service.ts';
 import { ServiceRegistry } from './services.ts';
@@ -127,12 +126,7 @@ export class DirectorCore implements Core {
   ) {
     this.settings = settings;
     this.table = table;
-    this.controls = new ControlSlots(memory, table.capacity, {
-      has: (row) => table.has(row),
-      order: (row) => table.order(row),
-      // So that a flood of SYN leaves room for others.
-      isEmbryonic: (row) => table.state(row) === TCP_SYN_RECV,
-    });
+    this.controls = new ControlSlots(memory, table.capacity, table);
     this.access = new AccessLists(table.secrets[0]!);
     this.meters = new Meters(memory);
     this.total = this.meters.total;

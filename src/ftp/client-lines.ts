@@ -1,10 +1,8 @@
 /** Reads the commands of a client (RFC 959 section 5.3). */
 import { type Announcement, asksForPort, ofCommand } from './announcements.ts';
-import type { ControlState } from './control-state.ts';
+import { type ControlState, TOO_LONG } from './control-state.ts';
 
 const LINE_FEED = 0x0a;
-/** `commandLength` of a line that is too long to be of interest. */
-const TOO_LONG = 0xff;
 /** Replies that may be awaited at the same time. */
 const MAX_AWAITED = 0xff;
 

@@ -33,10 +33,15 @@ const EXPECTED = CHANGES + 2 * MAX_CHANGES;
 const COMMAND = EXPECTED + 2 * MAX_EXPECTED;
 const NUMBER = COMMAND + COMMAND_BYTES / 4;
 
+/** `commandLength` of a line that is too long to be of interest. */
+export const TOO_LONG = 0xff;
+
 /* Flags. */
 const CLIENT_KNOWN = 1;
 const SERVER_KNOWN = 2;
 const OPAQUE = 4;
+/** As SLOT_PROVEN in src/table/control-slots.ts. */
+const PROVEN = 8;
 
 /* Offsets in bytes. */
 const SERVER_PHASE = 4 * BYTES;
@@ -60,10 +65,19 @@ export class ControlState {
   /** Changes of addresses since `open`. */
   added = 0;
 
-  /** Takes over a state that is kept. */
+  /** Takes over a state that is kept; one that no director can have left is replaced by an empty one. */
   open(words: Int32Array): void {
     this.words.set(words);
     this.added = 0;
+    if (!this.#isPossible) this.words.fill(0, FLAGS);
+  }
+
+  /** Reports whether all counts are within their bounds. */
+  get #isPossible(): boolean {
+    const { changes, numberLength, commandLength } = this;
+    const isCommand = commandLength <= COMMAND_BYTES || commandLength === TOO_LONG;
+    if (changes < 0 || changes > MAX_CHANGES || numberLength > NUMBER_BYTES || !isCommand) return false;
+    return this.matched <= numberLength && this.words[EXPECTED_TURN]! >= 0;
   }
 
   /** Position of the next byte from the client; undefined: not known yet. */
@@ -84,6 +98,15 @@ export class ControlState {
   set serverNext(position: number) {
     this.words[FLAGS]! |= SERVER_KNOWN;
     this.words[SERVER_NEXT] = position;
+  }
+
+  /** The client has acknowledged what the server sent: its address is not forged. */
+  get isProven(): boolean {
+    return this.#has(PROVEN);
+  }
+
+  setProven(): void {
+    this.words[FLAGS]! |= PROVEN;
   }
 
   /** Lines cannot be read: the connection is encrypted. */

@@ -97,12 +97,14 @@ function acknowledge(state: ControlState, segment: Segment, isNext: boolean): vo
   if (serverNext === undefined) return;
   const own = acknowledgement(state, segment.acknowledgement);
   if (isBefore(serverNext, own)) {
-    // FIN takes a position after the last byte. Anything else the client has received did not pass here.
-    if (!isNext || own === ((serverNext + 1) | 0)) return;
+    // FIN takes a position after the last byte. Anything else the client has received did not pass here, if it is no forgery.
+    if (!isNext || !state.isProven || own === ((serverNext + 1) | 0)) return;
     state.serverNext = own;
     skipReply(state);
   }
-  if (isBefore(state.acknowledged, segment.acknowledgement)) state.acknowledged = segment.acknowledgement;
+  if (!isBefore(state.acknowledged, segment.acknowledgement)) return;
+  state.acknowledged = segment.acknowledgement;
+  if (isNext) state.setProven();
 }
 
 /** Returns what the client receives in place of bytes that were read. */

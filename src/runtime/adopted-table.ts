@@ -8,6 +8,7 @@ import { KernelMemory } from '../offload/kernel-memory.ts';
 import { NextHops } from '../offload/next-hops.ts';
 import type { Pins } from '../offload/pins.ts';
 import type { Adopted } from '../table/adopted-rows.ts';
+import { slotBytes } from '../table/control-slots.ts';
 import { ProcessorCounters } from '../table/counters.ts';
 import { type LeftHeader, readHeader } from '../table/header.ts';
 import type { RegionName, TableMemory } from '../table/memory.ts';
@@ -92,6 +93,10 @@ export async function adoptTable<Memory extends LeftMemory>(
   records.reserveAll();
   checkDestinations(records, limit);
   readyMeters(memory, header);
+  assertFit(
+    !memory.has('controls') || memory.isSized('controls', slotBytes(limit)),
+    () => 'array controls: another size',
+  );
   const found = await table.adopt((number) => isDestination(records, number));
   checkRules(memory, records, ticks);
   return { memory, header, ticks, clock: { ...measured, offset: clockOffset }, table, found };

@@ -11,9 +11,12 @@ const MAX_LOOKS = 64;
 /** The first word of the array: raised with every change of what states contain. */
 const VERSION = 1;
 
-/* The first two words of a slot: number of the row plus 1, and when the row was made. */
+/* The first words of a slot: number of the row plus 1, when the row was made, and flags. */
 const ROW_NUMBER = 0;
 const ORDER = 1;
+const FLAGS = 2;
+/** The client has acknowledged bytes that the server sent, so that its address is not forged. */
+const SLOT_PROVEN = 1 << 3;
 
 /** What slots belong to. */
 export interface SlotOwners {
@@ -21,8 +24,6 @@ export interface SlotOwners {
   has(row: Row): boolean;
   /** Returns a number that differs for each row that is made with the same number. */
   order(row: Row): number;
-  /** Reports whether the row may lose its state to another one. */
-  isEmbryonic(row: Row): boolean;
 }
 
 /** Returns the slots for a table of `limit` rows. */
@@ -59,21 +60,31 @@ export class ControlSlots {
     return at === undefined || this.words[at + ORDER] !== this.#owners.order(row) ? -1 : at;
   }
 
-  /** Returns the offset of a state of zeros for the row; -1: there is no room. */
+  /**
+   * Returns the offset of a state of zeros for the row; -1: there is no room. Where all others are in use, it takes that of a
+   * connection whose client is not proven: a flood with forged addresses leaves room for others.
+   */
   make(row: Row): number {
     this.drop(row);
+    const at = this.#room();
+    if (at < 0) return -1;
+    this.drop(this.words[at + ROW_NUMBER]! - 1);
+    this.words.fill(0, at, at + SLOT_WORDS);
+    this.words[at + ORDER] = this.#owners.order(row);
+    this.words[at + ROW_NUMBER] = row + 1;
+    this.#byRow.set(row, at);
+    return at;
+  }
+
+  #room(): number {
+    let unproven = -1;
     for (let look = 0; look < MAX_LOOKS; look++) {
       const at = (1 + this.#hand) * SLOT_WORDS;
       this.#hand = (this.#hand + 1) % this.#count;
-      if (!this.#isFree(at)) continue;
-      this.drop(this.words[at + ROW_NUMBER]! - 1);
-      this.words.fill(0, at, at + SLOT_WORDS);
-      this.words[at + ORDER] = this.#owners.order(row);
-      this.words[at + ROW_NUMBER] = row + 1;
-      this.#byRow.set(row, at);
-      return at;
+      if (this.#isFree(at)) return at;
+      if ((this.words[at + FLAGS]! & SLOT_PROVEN) === 0) unproven = at;
     }
-    return -1;
+    return unproven;
   }
 
   /** Forgets the state of a row. */
@@ -86,7 +97,7 @@ export class ControlSlots {
 
   #isFree(at: number): boolean {
     const row = this.words[at + ROW_NUMBER]! - 1;
-    return row < 0 || !this.#isOf(row, at) || this.#owners.isEmbryonic(row);
+    return row < 0 || !this.#isOf(row, at);
   }
 
   #isOf(row: Row, at: number): boolean {

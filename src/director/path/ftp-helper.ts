@@ -3,7 +3,7 @@
  * sequence numbers of both ends right after that, and makes the data connections that clients and servers announce.
  */
 import type { Announcement } from '../../ftp/announcements.ts';
-import { ControlState, STATE_WORDS } from '../../ftp/control-state.ts';
+import { ControlState, MAX_EXPECTED, STATE_WORDS } from '../../ftp/control-state.ts';
 import { fromClient, fromServer, REFUSED } from '../../ftp/control-stream.ts';
 import { changeAcknowledgement, changeSegment, segmentOf } from '../../ftp/packet-changes.ts';
 import type { ReplyAddresses } from '../../ftp/server-lines.ts';
@@ -122,7 +122,8 @@ export class FtpHelper {
   }
 
   #close(row: Row, at: number, announced: readonly (Announcement | undefined)[], now: number): void {
-    for (const each of announced) this.#data.expect(row, this.#state, each, now);
+    // One packet may contain thousands: the last ones would replace all others anyway.
+    for (const each of announced.slice(-MAX_EXPECTED)) this.#data.expect(row, this.#state, each, now);
     this.#core.controls.words.set(this.#state.words, at);
   }
 }

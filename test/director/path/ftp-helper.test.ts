@@ -236,6 +236,31 @@ test('data connections begin and end in a table that outlives directors', () => 
   expect(site.data).toEqual([]);
 });
 
+test('a packet with thousands of announcements makes no more connections than can wait', () => {
+  const site = new Site();
+  const lines = Array.from({ length: 60 }, (_, port) => `PORT 203,0,113,7,78,${port}\r\n`);
+  site.ask(lines.join(''));
+  expect([site.data.length, site.ftp]).toEqual([8, [0, 8, 0]]);
+});
+
+test('whatever memory another process has left, a director goes on with it', () => {
+  fc.assert(
+    fc.property(fc.array(fc.oneof(fc.nat(300), fc.integer()), { minLength: 61, maxLength: 61 }), (words) => {
+      const site = new Site();
+      const { controls } = site.director.context;
+      // The words that name the row, and the flags of a state that has begun.
+      controls.words.set([3, ...words], 64 + 2);
+      for (let i = 0; i < 3; i++) {
+        site.octets = [];
+        site.receive(site.command('PASV\r\n'));
+        site.receive(site.answer(PASSIVE));
+        for (const octets of site.octets) arrivedIn(octets);
+      }
+    }),
+    { numRuns: 200 },
+  );
+});
+
 test('a service without the helper forwards control connections unchanged', () => {
   const site = new Site();
   const service = { protocol: 'tcp', address: VIP, port: 21 } as const;
