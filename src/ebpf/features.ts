@@ -13,7 +13,7 @@ import {
   storeImm,
   W,
 } from './instruction.ts';
-import { ATTACH_TCX_INGRESS, attachTcxIngress } from './link.ts';
+import { ATTACH_TCX_INGRESS, attachTcx } from './link.ts';
 import { BpfMap } from './map.ts';
 import { Program, VerifierError } from './program.ts';
 
@@ -50,7 +50,7 @@ export async function probeFeatures(bpf: Bpf): Promise<Features> {
     }),
     tcx: probe('tcx (Linux 6.6)', () => {
       using next = program(bpf, 'schedulerClassifier', [mov.imm(R0, NEXT), exit()]);
-      attachTcxIngress(bpf, next, bpf.system.interfaceIndex(LOOPBACK))[Symbol.dispose]();
+      attachTcx(bpf, next, bpf.system.interfaceIndex(LOOPBACK))[Symbol.dispose]();
     }),
     exchange: probe('atomic compare-exchange (Linux 5.12)', () => {
       using _program = program(bpf, 'xdp', [

@@ -5,8 +5,9 @@ import type { Program } from './program.ts';
 
 /** Attach types (enum bpf_attach_type in include/uapi/linux/bpf.h). */
 export const ATTACH_XDP = 37;
-/** Requires Linux 6.6. */
+/** These require Linux 6.6. */
 export const ATTACH_TCX_INGRESS = 46;
+export const ATTACH_TCX_EGRESS = 47;
 
 /** Where XDP runs: in the driver, or on any device in the network stack (slow, and only without offloads). */
 const XDP_MODES = { driver: 1 << 2, generic: 1 << 1 } as const;
@@ -81,6 +82,10 @@ export const openLink = (bpf: Bpf, path: string): Link => new Link(bpf, openPin(
 export const attachXdp = (bpf: Bpf, program: Program, interfaceIndex: number, mode: XdpMode): Link =>
   create(bpf, program, interfaceIndex, ATTACH_XDP, XDP_MODES[mode]);
 
-/** The program has to be loaded with `attachType` ATTACH_TCX_INGRESS. Throws SystemCallError. */
-export const attachTcxIngress = (bpf: Bpf, program: Program, interfaceIndex: number): Link =>
-  create(bpf, program, interfaceIndex, ATTACH_TCX_INGRESS, 0);
+/** `attachType`: that of the program. Throws SystemCallError. */
+export const attachTcx = (
+  bpf: Bpf,
+  program: Program,
+  interfaceIndex: number,
+  attachType: typeof ATTACH_TCX_INGRESS | typeof ATTACH_TCX_EGRESS = ATTACH_TCX_INGRESS,
+): Link => create(bpf, program, interfaceIndex, attachType, 0);

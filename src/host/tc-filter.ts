@@ -56,6 +56,10 @@ const REMEDIES: Readonly<Record<'qdisc' | 'filter', Readonly<Record<number, stri
   },
 };
 
+/** Which packets of an interface a filter sees: received ones, or those that are sent. */
+export type Direction = 'ingress' | 'egress';
+const PARENTS: Readonly<Record<Direction, number>> = { ingress: INGRESS, egress: EGRESS };
+
 /** Which filter this is among those of one interface. */
 export interface FilterName {
   /** The name that `tc filter show` prints. */
@@ -64,15 +68,17 @@ export interface FilterName {
   readonly handle: number;
 }
 
-/** Places an eBPF program at the ingress of interfaces as a direct-action filter of their clsact qdisc. */
+/** Places an eBPF program at the ingress or egress of interfaces as a direct-action filter of their clsact qdisc. */
 export class TcFilters implements Disposable {
   readonly #netlink: Netlink;
   readonly #filter: FilterName;
+  readonly #parent: number;
 
   /** Throws SystemCallError. */
-  constructor(system: System, filter: FilterName) {
+  constructor(system: System, filter: FilterName, direction: Direction = 'ingress') {
     this.#netlink = new Netlink(system);
     this.#filter = filter;
+    this.#parent = PARENTS[direction];
   }
 
   /**
@@ -96,7 +102,7 @@ export class TcFilters implements Disposable {
   has(interfaceIndex: number): boolean {
     const { name, handle } = this.#filter;
     let found = false;
-    this.#each(interfaceIndex, INGRESS, (message) => {
+    this.#each(interfaceIndex, this.#parent, (message) => {
       if (message.getUint32(HANDLE, true) !== handle || message.getUint32(INFO, true) >>> 16 !== PREFERENCE)
         return;
       const options = attribute(message, TCMSG, TCA_OPTIONS);
@@ -152,7 +158,12 @@ export class TcFilters implements Disposable {
 
   /** Handle 0 would name every filter of the preference, and preference 0 every filter: both stand in all messages. */
   #place(interfaceIndex: number): Uint8Array {
-    return tcmsg(interfaceIndex, this.#filter.handle, INGRESS, ((PREFERENCE << 16) | ETH_P_ALL_LE) >>> 0);
+    return tcmsg(
+      interfaceIndex,
+      this.#filter.handle,
+      this.#parent,
+      ((PREFERENCE << 16) | ETH_P_ALL_LE) >>> 0,
+    );
   }
 
   #isEmpty(interfaceIndex: number): boolean {

@@ -3,14 +3,15 @@
  * A clsact filter remains then, but passes every packet (entry-program.ts), unless its program array is pinned.
  */
 import type { Bpf } from '../ebpf/bpf.ts';
-import { ATTACH_TCX_INGRESS, attachXdp, Link, openLink } from '../ebpf/link.ts';
+import { attachXdp, Link, openLink } from '../ebpf/link.ts';
 import { Program } from '../ebpf/program.ts';
+import type { Direction } from '../host/tc-filter.ts';
 import type { HookName } from './hooks.ts';
 import type { Pins } from './pins.ts';
-import { type Attached, TcAttach } from './tc-attach.ts';
+import { type Attached, TCX, TcAttach } from './tc-attach.ts';
 
 /** Handles of this project's clsact filters, by the role of the program. */
-const HANDLES = { director: 0x1756, tap: 0x1757, tunnel: 0x1758, cluster: 0x1759 } as const;
+const HANDLES = { director: 0x1756, tap: 0x1757, tunnel: 0x1758, cluster: 0x1759, resets: 0x175a } as const;
 export type Role = keyof typeof HANDLES;
 
 /** Begins the names of pinned links. */
@@ -20,6 +21,8 @@ export interface AttachmentOptions {
   readonly hook: HookName;
   readonly role: Role;
   readonly code: Uint8Array;
+  /** At the hook of tc: which packets the program sees; default: ingress. */
+  readonly direction?: Direction;
   /** False: never by a tcx link, as before Linux 6.6. */
   readonly tcx?: boolean;
   /** Keep the program attached when the process ends; default: it does not stay. */
@@ -38,7 +41,7 @@ export class Attachments implements Disposable {
   #waiting: Set<number> | undefined;
 
   /** Throws VerifierError. */
-  constructor(bpf: Bpf, { hook, role, code, tcx = true, pins }: AttachmentOptions) {
+  constructor(bpf: Bpf, { hook, role, code, direction = 'ingress', tcx = true, pins }: AttachmentOptions) {
     this.#bpf = bpf;
     this.#pins = pins;
     this.#hook = hook;
@@ -51,9 +54,14 @@ export class Attachments implements Disposable {
         type: 'schedulerClassifier',
         name,
         code,
-        attachType: ATTACH_TCX_INGRESS,
+        attachType: TCX[direction],
       });
-      const by = new TcAttach(bpf, this.#program, { filter: { name, handle: HANDLES[role] }, tcx, pins });
+      const by = new TcAttach(bpf, this.#program, {
+        filter: { name, handle: HANDLES[role] },
+        direction,
+        tcx,
+        pins,
+      });
       this.#tc = by;
       this.#attach = (interfaceIndex) => by.attach(interfaceIndex);
     }

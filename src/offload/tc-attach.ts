@@ -4,9 +4,9 @@ import { assemble } from '../ebpf/assemble.ts';
 import type { Bpf } from '../ebpf/bpf.ts';
 import { type Feature, probe } from '../ebpf/features.ts';
 import { exit, mov, R0 } from '../ebpf/instruction.ts';
-import { ATTACH_TCX_INGRESS, attachTcxIngress } from '../ebpf/link.ts';
+import { ATTACH_TCX_EGRESS, ATTACH_TCX_INGRESS, attachTcx } from '../ebpf/link.ts';
 import { Program } from '../ebpf/program.ts';
-import { type FilterName, TcFilters } from '../host/tc-filter.ts';
+import { type Direction, type FilterName, TcFilters } from '../host/tc-filter.ts';
 import { SystemCallError } from '../sys/system-call-error.ts';
 import { EntryProgram } from './entry-program.ts';
 import { tc } from './hooks.ts';
@@ -14,6 +14,12 @@ import type { Pins } from './pins.ts';
 
 /** Error of LINK_CREATE for an unknown attach type (include/uapi/asm-generic/errno-base.h). */
 const EINVAL = 22;
+
+/** Attach types of programs by the packets that they see. */
+export const TCX = {
+  ingress: ATTACH_TCX_INGRESS,
+  egress: ATTACH_TCX_EGRESS,
+} as const satisfies Readonly<Record<Direction, number>>;
 
 /** A program at one interface; disposing of it detaches the program. */
 export interface Attached extends Disposable {
@@ -23,6 +29,8 @@ export interface Attached extends Disposable {
 
 export interface TcAttachOptions {
   readonly filter: FilterName;
+  /** Default: ingress. */
+  readonly direction?: Direction;
   /** False: never by a tcx link. */
   readonly tcx?: boolean;
   /** Keep the program of filters when the process ends. */
@@ -33,12 +41,18 @@ export class TcAttach implements Disposable {
   readonly #bpf: Bpf;
   readonly #program: Program;
   readonly #filter: FilterName;
+  readonly #direction: Direction;
   readonly #pins: Pins | undefined;
   #tcx: boolean;
   #clsact: { readonly entry: EntryProgram; readonly filters: TcFilters } | undefined;
 
-  /** `program` must have been loaded with `attachType` ATTACH_TCX_INGRESS, which clsact accepts as well. */
-  constructor(bpf: Bpf, program: Program, { filter, tcx = true, pins }: TcAttachOptions) {
+  /** `program` must have been loaded with the attach type of the direction (`TCX`), which clsact accepts as well. */
+  constructor(
+    bpf: Bpf,
+    program: Program,
+    { filter, direction = 'ingress', tcx = true, pins }: TcAttachOptions,
+  ) {
+    this.#direction = direction;
     this.#pins = pins;
     this.#bpf = bpf;
     this.#program = program;
@@ -46,11 +60,11 @@ export class TcAttach implements Disposable {
     this.#tcx = tcx;
   }
 
-  /** Attaches the program at the interface's ingress. Throws SystemCallError. */
+  /** Attaches the program at the interface. Throws SystemCallError. */
   attach(interfaceIndex: number): Attached {
     if (this.#tcx)
       try {
-        return attachTcxIngress(this.#bpf, this.#program, interfaceIndex);
+        return attachTcx(this.#bpf, this.#program, interfaceIndex, TCX[this.#direction]);
       } catch (error) {
         if (!(error instanceof SystemCallError) || error.errno !== EINVAL) throw error;
         this.#tcx = false;
@@ -67,11 +81,11 @@ export class TcAttach implements Disposable {
   }
 
   #open() {
-    const filters = new TcFilters(this.#bpf.system, this.#filter);
+    const filters = new TcFilters(this.#bpf.system, this.#filter, this.#direction);
     const entry = new EntryProgram(this.#bpf, this.#program, {
       type: 'schedulerClassifier',
       name: this.#filter.name,
-      attachType: ATTACH_TCX_INGRESS,
+      attachType: TCX[this.#direction],
       pass: tc.pass,
       pins: this.#pins,
     });

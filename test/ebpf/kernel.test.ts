@@ -10,7 +10,7 @@ import { probeFeatures } from '../../src/ebpf/features.ts';
 import { LOOP } from '../../src/ebpf/helper.ts';
 import type { Fragment } from '../../src/ebpf/instruction.ts';
 import * as bpf from '../../src/ebpf/instruction.ts';
-import { ATTACH_TCX_INGRESS, attachTcxIngress, attachXdp } from '../../src/ebpf/link.ts';
+import { ATTACH_TCX_INGRESS, attachTcx, attachXdp } from '../../src/ebpf/link.ts';
 import { BpfMap } from '../../src/ebpf/map.ts';
 import { Program, VerifierError } from '../../src/ebpf/program.ts';
 import { testRun } from '../../src/ebpf/test-run.ts';
@@ -149,9 +149,9 @@ describe.skipIf(why !== undefined)('programs', () => {
       });
     using first = classifier('first');
     using second = classifier('second');
-    using link = attachTcxIngress(it, first, it.system.interfaceIndex('lo'));
+    using link = attachTcx(it, first, it.system.interfaceIndex('lo'));
     link.update(second);
-    expect(() => attachTcxIngress(it, second, it.system.interfaceIndex('lo'))).toThrowError(/EEXIST/);
+    expect(() => attachTcx(it, second, it.system.interfaceIndex('lo'))).toThrowError(/EEXIST/);
   });
 
   test('are detached when their interface is deleted, even if another one gets its index', ({ skip }) => {
@@ -169,7 +169,7 @@ describe.skipIf(why !== undefined)('programs', () => {
         attachType: ATTACH_TCX_INGRESS,
       });
       using program = xdp('program', bpf.mov.imm(R0, 2), exit());
-      const attach = () => [attachTcxIngress(it, classifier, index), attachXdp(it, program, index, 'driver')];
+      const attach = () => [attachTcx(it, classifier, index), attachXdp(it, program, index, 'driver')];
       const links = attach();
       expect(links.map(({ attached }) => attached)).toEqual([true, true]);
       ip(`delete ${name}`);

@@ -200,6 +200,53 @@ describe.skipIf(why !== undefined)('three servers', () => {
     expect(await cluster.ask('--to', VIP, '--port', '23', '--from', known)).toEqual({ 'real server #2': 1 });
   });
 
+  test('do not reset connections that two of them have answered', async () => {
+    const { client } = cluster.lab;
+    const mac = (await rs(2).exec('cat /sys/class/net/eth0/address')).trim();
+    const hosts = await Promise.all(CLIENTS.map((address) => cluster.hostOf(rs(1), address, 'tcp/80')));
+    const ofSecond = CLIENTS.filter((_, i) => hosts[i] === 'rs2').slice(0, 20);
+    // The answers of rs2 are lost, and the clients repeat their first segments when others own their places.
+    await client.exec(['nft', '-f', '-'], {
+      input: `table netdev lost {
+  counter answers {}
+  chain in {
+    type filter hook ingress device eth0 priority 0;
+    ether saddr ${mac} tcp flags & (syn | ack) == (syn | ack) counter name answers drop
+  }
+}`,
+    });
+    await counted(cluster);
+    await using held = client.spawn([
+      ...built('test/support/cluster-clients'),
+      ...['--hold', '--to', VIP, ...from(ofSecond)],
+    ]);
+    const lost = async () => {
+      const text = await client.exec('nft list counter netdev lost answers');
+      return Number(/packets (\d+)/.exec(text)![1]);
+    };
+    while ((await lost()) < ofSecond.length) await pause(20);
+    await cluster.command(rs(2), 'drain');
+    await shared('rs1', 'rs3');
+    await client.exec('nft delete table netdev lost');
+    const answers = async () => {
+      const at = held.lines.length;
+      held.write('\n');
+      await held.line(/^\{/, undefined, at);
+      return JSON.parse(held.lines.at(-1)!) as Record<string, number>;
+    };
+    let now = await answers();
+    while (now[''] !== undefined || now['silent'] !== undefined) {
+      await pause(100);
+      now = await answers();
+    }
+    expect([answered(now), sum(now)]).toEqual([true, ofSecond.length]);
+    // Each server repeats what is not acknowledged, so the other one would have sent a reset.
+    await pause(2000);
+    expect([await answers(), (await counted(cluster))['resets']]).toEqual([now, 0]);
+    await cluster.command(rs(2), 'resume');
+    await shared('rs1', 'rs2', 'rs3');
+  });
+
   describe('with connections that stay, and a new one every 20 ms', () => {
     let held: Program;
     let stream: Program;

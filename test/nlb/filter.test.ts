@@ -1,7 +1,7 @@
 /** The filter's program, run by the kernel on single packets. */
 import { describe, expect, test } from 'vitest';
 import type { Bpf } from '../../src/ebpf/bpf.ts';
-import { ATTACH_TCX_INGRESS } from '../../src/ebpf/link.ts';
+import { ATTACH_TCX_EGRESS, ATTACH_TCX_INGRESS } from '../../src/ebpf/link.ts';
 import { BpfMap } from '../../src/ebpf/map.ts';
 import { Program } from '../../src/ebpf/program.ts';
 import { testRun } from '../../src/ebpf/test-run.ts';
@@ -9,6 +9,7 @@ import type { Affinity, PortRule } from '../../src/model/nlb.ts';
 import { placeOf } from '../../src/nlb/client-hash.ts';
 import { COUNTERS, RECENT_BYTES, SUSPENDED, TIMES_BYTES } from '../../src/nlb/filter/maps.ts';
 import { filterCode } from '../../src/nlb/filter/program.ts';
+import { resetCode } from '../../src/nlb/filter/resets.ts';
 import { ACCEPTED, BEGINNING, ENDING } from '../../src/nlb/own-places.ts';
 import { GROUP_SHIFT, GROUPS, PLACES } from '../../src/nlb/places.ts';
 import { parseAddress } from '../../src/wire/address.ts';
@@ -267,6 +268,28 @@ describe.skipIf(noKernel !== undefined)('the filter', () => {
   ])('loads for %j and a part of the rules', (addresses, rules) => {
     expect(new Filter(addresses, rules).see('203.0.113.7:4000 > 192.0.2.99:80 SYN')).toEqual([PASS, '']);
   });
+
+  test.each([[['192.0.2.80']], [['2001:db8::80']], [['192.0.2.80', '2001:db8::80']]])(
+    'drops resets only of half-open connections: loads for %j',
+    (addresses) => {
+      const counters = new BpfMap(kernel as Bpf, {
+        ...{ type: 'array', keySize: 4, valueSize: 8 * COUNTERS.length, entries: 1 },
+      });
+      const program = new Program(kernel as Bpf, {
+        type: 'schedulerClassifier',
+        name: 'nlb_resets',
+        code: resetCode({ cluster: { addresses }, maps: { counters: counters.descriptor } }),
+        attachType: ATTACH_TCX_EGRESS,
+      });
+      for (const line of [
+        '192.0.2.80:80 > 203.0.113.7:4000 RST',
+        '192.0.2.80:80 > 203.0.113.7:4000 RST ACK',
+        '[2001:db8::80]:80 > [2001:db8::7]:4000 RST',
+        '192.0.2.99:80 > 203.0.113.7:4000 RST',
+      ])
+        expect(testRun(kernel as Bpf, program, frameOf(packetOfLine(line))).result).toBe(PASS);
+    },
+  );
 
   test('passes fragments without ports on every host', () => {
     reset();

@@ -1,5 +1,5 @@
 /** Emits the decision about a packet to the cluster: by its socket, its rule, and the place of its client. */
-import { KTIME_GET_NS, SK_RELEASE, SKC_LOOKUP_TCP } from '../../ebpf/helper.ts';
+import { KTIME_GET_NS } from '../../ebpf/helper.ts';
 import {
   add,
   and,
@@ -39,7 +39,6 @@ import {
   xor32,
 } from '../../ebpf/instruction.ts';
 import type { PortRule } from '../../model/nlb.ts';
-import { CONTEXT } from '../../offload/hooks.ts';
 import { type Family, V4, V6 } from '../../offload/parse.ts';
 import { type Address, parseAddress, sameAddress } from '../../wire/address.ts';
 import { TCP } from '../../wire/tcp.ts';
@@ -63,21 +62,16 @@ import {
   RECENT_SHIFT,
   TIMES,
 } from './maps.ts';
-import { clusterAt, IS_FIRST, IS_KNOWN, PORTS, PROTOCOL, portsAt, TUPLE } from './stack.ts';
+import { loadSocketState, TCP_LISTEN, TCP_NEW_SYN_RECV, TCP_TIME_WAIT } from './socket.ts';
+import { clusterAt, IS_FIRST, IS_KNOWN, PROTOCOL, portsAt, TUPLE } from './stack.ts';
 
-/* States of sockets (include/net/tcp_states.h), and their offset in struct bpf_sock. */
-const TCP_TIME_WAIT = 6;
-const TCP_LISTEN = 10;
-const SOCKET_STATE = 72;
-/** BPF_F_CURRENT_NETNS: the namespace of the packet's device. */
-const CURRENT_NAMESPACE = -1;
 /** Decides by the tuple and the protocol on the stack. */
 export function decide(
   family: Family,
   { cluster, maps, seed }: FilterOptions,
   addresses: readonly Address[],
 ): Fragment {
-  const { address, label } = family;
+  const { label } = family;
   const known = label('seen');
   // Packets of connections count as packets of the client, too.
   const isSticky = cluster.rules.some(({ stickiness }) => stickiness > 0);
@@ -89,21 +83,12 @@ export function decide(
     }))
     .filter(({ only }) => !only || addresses.some((one) => sameAddress(one, only)));
   return [
-    at(label('socket'), mov.reg(R1, CONTEXT)),
-    mov.reg(R2, FP),
-    add.imm(R2, TUPLE),
-    mov.imm(R3, 2 * address + PORTS),
-    mov.imm(R4, CURRENT_NAMESPACE),
-    mov.imm(R5, 0),
-    call(SKC_LOOKUP_TCP),
-    jeq.imm(R0, 0, label('no-socket')),
-    load(W, R8, R0, SOCKET_STATE),
-    mov.reg(R1, R0),
-    call(SK_RELEASE),
+    at(label('socket'), loadSocketState(family, label('no-socket'))),
     jeq.imm(R8, TCP_LISTEN, label('no-socket')),
-    jne.imm(R8, TCP_TIME_WAIT, known),
-    // A client that uses its port again: the place decides.
-    load(DW, R1, FP, IS_FIRST),
+    jeq.imm(R8, TCP_TIME_WAIT, label('again')),
+    jne.imm(R8, TCP_NEW_SYN_RECV, known),
+    // A client that uses its port again, or repeats its first packet: the place decides.
+    at(label('again'), load(DW, R1, FP, IS_FIRST)),
     jeq.imm(R1, 0, known),
     at(label('no-socket'), load(DW, R1, FP, IS_FIRST)),
     jeq.imm(R1, 0, 'unknown'),

@@ -1,4 +1,4 @@
-/** The filter of this host: its program, attached to the cluster's interface, and what the agent sets in it. */
+/** The filter of this host: its programs, attached to the cluster's interface, and what the agent sets in them. */
 import type { Bpf } from '../../ebpf/bpf.ts';
 import { BpfMap } from '../../ebpf/map.ts';
 import { Attachments } from '../../offload/attach.ts';
@@ -17,12 +17,14 @@ import {
   TIMES_BYTES,
 } from './maps.ts';
 import { filterCode } from './program.ts';
+import { resetCode } from './resets.ts';
 
 const NS_PER_MS = 1e6;
 
 export class ClusterFilter implements Disposable {
   readonly #maps: readonly BpfMap[];
   readonly #attachments: Attachments;
+  readonly #resets: Attachments;
   readonly #accepts: Block;
   readonly #times: Block;
   readonly #recent: Block | undefined;
@@ -55,11 +57,20 @@ export class ClusterFilter implements Disposable {
     };
     const code = filterCode({ ...options, maps });
     this.#attachments = new Attachments(bpf, { hook: tc.name, role: 'cluster', code, tcx });
+    this.#resets = new Attachments(bpf, {
+      hook: tc.name,
+      role: 'resets',
+      direction: 'egress',
+      code: resetCode({ cluster: options.cluster, maps }),
+      tcx,
+    });
   }
 
   /** Attaches the program unless it is attached, and returns what was needed. Throws SystemCallError. */
   attach(interfaceIndex: number): 'unchanged' | 'attached' | 'restored' {
-    return this.#attachments.attach(interfaceIndex);
+    const resets = this.#resets.attach(interfaceIndex);
+    const packets = this.#attachments.attach(interfaceIndex);
+    return resets === 'restored' ? resets : packets;
   }
 
   /** Sets the places that this host accepts. In effect when it returns. */
@@ -113,6 +124,7 @@ export class ClusterFilter implements Disposable {
   /** Detaches the program: the host answers nothing of the cluster any more. */
   [Symbol.dispose](): void {
     this.#attachments[Symbol.dispose]();
+    this.#resets[Symbol.dispose]();
     for (const map of this.#maps) map[Symbol.dispose]();
   }
 }

@@ -35,6 +35,7 @@ export const COUNTERS = [
   'disabled',
   'suspended',
   'answers',
+  'resets',
 ] as const;
 export type CounterName = (typeof COUNTERS)[number];
 
@@ -70,7 +71,7 @@ export interface FilterOptions {
 }
 
 /** Adds 1 to a counter. Clobbers r1, r2. */
-export const count = ({ counters }: FilterMaps, name: CounterName): Fragment => [
+export const count = ({ counters }: Pick<FilterMaps, 'counters'>, name: CounterName): Fragment => [
   loadMapValue(R1, counters, 8 * COUNTERS.indexOf(name)),
   mov.imm(R2, 1),
   atomic(DW, ATOMIC_ADD, R1, 0, R2),
