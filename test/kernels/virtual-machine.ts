@@ -39,8 +39,11 @@ export function requireEmulation(): void {
     }
 }
 
-/** Returns the command's exit status; 'limit': it did not end within the limit; undefined: the machine ended before it. */
-export async function runUnder(options: RunOptions): Promise<number | 'limit' | undefined> {
+/**
+ * Returns the command's exit status; 'limit': it did not end within the limit; 'boot': the machine ended before it could run;
+ * undefined: the machine ended while it ran.
+ */
+export async function runUnder(options: RunOptions): Promise<number | 'limit' | 'boot' | undefined> {
   const { kernel, ramdisk, shellCommand, limit, print } = options;
   const folder = mkdtempSync(join(CACHE, 'job-'));
   const file = join(folder, 'job');
@@ -69,7 +72,8 @@ export async function runUnder(options: RunOptions): Promise<number | 'limit' | 
     }
     // What the kernel said before the command could run.
     if (!hasBegun) for (const text of console) print(text);
-    return isOver ? 'limit' : undefined;
+    if (isOver) return 'limit';
+    return hasBegun ? undefined : 'boot';
   } finally {
     clearTimeout(timer);
     end();
