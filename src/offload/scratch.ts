@@ -133,9 +133,18 @@ export const loadService = (
 ): Fragment => [
   load(W, R1, entry, SCRATCH.service),
   and.imm(R1, MAX_RECORDS - 1),
-  lsh.imm(R1, Math.log2(SERVICE_BYTES)),
+  serviceRecord({ services }, into, R1),
+];
+
+/** Sets `into` to the address of the record of the service with the number in `number`, which changes. */
+export const serviceRecord = (
+  { services }: { readonly services: number },
+  into: Register,
+  number: Register,
+): Fragment => [
+  lsh.imm(number, Math.log2(SERVICE_BYTES)),
   loadMapValue(into, services),
-  add.reg(into, R1),
+  add.reg(into, number),
 ];
 
 /** Calls the program whose index is in r3. Falls through if it is not loaded. Expects CONTEXT. Clobbers r0 to r5. */

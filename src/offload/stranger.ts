@@ -1,15 +1,8 @@
-/**
- * Emits what happens to a packet of no connection: the first packet of a service's connection goes on to the program of the
- * service's scheduler, all others to `miss`. Conditions that would be different from those of the director
- * (src/director/path/admission.ts) send the packet up to it.
- */
-import { MAP_LOOKUP } from '../ebpf/helper.ts';
 import {
   add,
   and,
   at,
   B,
-  call,
   DW,
   FP,
   type Fragment,
@@ -22,12 +15,10 @@ import {
   jump,
   type Label,
   load,
-  loadMap,
   loadMapValue,
   lsh,
   mov,
   mov32,
-  or,
   R0,
   R1,
   R2,
@@ -41,13 +32,12 @@ import {
 import { FTP_DATA_PORT } from '../model/service.ts';
 import { HEAD, ROW_SHIFT, TRACK } from '../table/layout.ts';
 import { MAPPED_WORD } from '../table/packet-order.ts';
-import { SERVICE, SERVICE_BYTES, SERVICE_FLAGS, SETTINGS } from '../table/record-layout.ts';
+import { SERVICE, SERVICE_FLAGS, SETTINGS } from '../table/record-layout.ts';
 import { sysctlOffset } from '../table/settings-record.ts';
-import { ADDRESS_BITS } from '../wire/prefix.ts';
 import { ACK, FIN, RST, SYN, TCP } from '../wire/tcp.ts';
 import { UDP_CHECKSUM } from '../wire/udp.ts';
 import type { Arrays } from './arrays.ts';
-import { CLIENT_ADDRESS, CLIENT_INTERFACE, CLIENT_NEXT_HOP } from './client-map.ts';
+import { unlessRouted } from './client-route.ts';
 import { unlessDenied } from './denied.ts';
 import { clientOf } from './find.ts';
 import { asLoaded, DF, FRAGMENT } from './header-fields.ts';
@@ -56,12 +46,20 @@ import { type Hook, PACKET } from './hooks.ts';
 import { SERVICE_NUMBER, TO_SERVICE } from './layout.ts';
 import { unlessOrphaned } from './liveness.ts';
 import { type Family, loadLength } from './parse.ts';
-import { callProgram, FORWARD_ONCE, loadScratch, MARKED, PERSIST, PLACE, SCRATCH } from './scratch.ts';
+import {
+  callProgram,
+  FORWARD_ONCE,
+  loadScratch,
+  MARKED,
+  PERSIST,
+  PLACE,
+  SCRATCH,
+  serviceRecord,
+} from './scratch.ts';
 import * as stack from './stack.ts';
 import { findEnd, keepProtocol, type Upcall } from './upcall.ts';
 import { valve } from './valve.ts';
 
-const RECORD_SHIFT = Math.log2(SERVICE_BYTES);
 /* First bytes of addresses (RFC 1122, RFC 4291). */
 const LOOPBACK_NET = 127;
 export const FIRST_MULTICAST = 224;
@@ -233,9 +231,7 @@ function unlessScheduled(family: Family, { services }: Arrays, miss: Label): Fra
   const scheduled = Symbol('scheduled');
   const selected = Symbol('selected');
   return [
-    lsh.imm(R2, RECORD_SHIFT),
-    loadMapValue(R0, services),
-    add.reg(R0, R2),
+    serviceRecord({ services }, R0, R2),
     load(W, R1, R0, SERVICE.flags),
     and.imm(R1, SERVICE_FLAGS.IN_USE | SERVICE_FLAGS.PERSISTENT),
     jeq.imm(R1, SERVICE_FLAGS.IN_USE, scheduled),
@@ -260,51 +256,6 @@ function unlessScheduled(family: Family, { services }: Arrays, miss: Label): Fra
     jeq.imm(R1, 0, miss),
     jge.imm(R1, FORWARD_ONCE, miss),
     at(selected, store(DW, FP, stack.SCHEDULER_NUMBER, R1)),
-  ];
-}
-
-/**
- * Stores the next hop of the client; 0: not known. Jumps to `miss` unless replies bypass this host or the next hop is known,
- * and unless packets to the client leave by the interface that this one came by: the kernel's strictest check of a source
- * (rp_filter 1). Clobbers r0 to r5.
- */
-function unlessRouted(
-  { version, src }: Family,
-  hook: Hook,
-  { clients, services }: Arrays,
-  miss: Label,
-): Fragment {
-  const at4 = stack.CLIENT_KEY + CLIENT_ADDRESS;
-  return [
-    storeImm(W, FP, stack.CLIENT_KEY, ADDRESS_BITS),
-    version === 4
-      ? [
-          storeImm(W, FP, at4, 0),
-          storeImm(W, FP, at4 + 4, 0),
-          storeImm(W, FP, at4 + 8, MAPPED_WORD),
-          load(W, R1, PACKET, src),
-          store(W, FP, at4 + 12, R1),
-        ]
-      : [0, 4, 8, 12].map((i) => [load(W, R1, PACKET, src + i), store(W, FP, at4 + i, R1)]),
-    loadMap(R1, clients),
-    mov.reg(R2, FP),
-    add.imm(R2, stack.CLIENT_KEY),
-    call(MAP_LOOKUP),
-    jeq.imm(R0, 0, miss),
-    load(W, R1, R0, CLIENT_INTERFACE),
-    hook.ingress(R2),
-    jne.reg(R1, R2, miss),
-    load(W, R1, R0, CLIENT_NEXT_HOP),
-    store(DW, FP, stack.CLIENT_HOP, R1),
-    load(DW, R2, FP, stack.SERVICE_NUMBER),
-    and.imm(R2, 0xffff),
-    lsh.imm(R2, RECORD_SHIFT),
-    loadMapValue(R0, services),
-    add.reg(R0, R2),
-    load(W, R2, R0, SERVICE.flags),
-    and.imm(R2, SERVICE_FLAGS.BYPASSED),
-    or.reg(R1, R2),
-    jeq.imm(R1, 0, miss),
   ];
 }
 

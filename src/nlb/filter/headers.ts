@@ -47,6 +47,19 @@ const IPV6_OFFSET_LE = 0xf8ff;
 const copy = (from: number, to: number, words: number): Fragment =>
   Array.from({ length: words }, (_, i) => [load(W, R1, PACKET, from + 4 * i), store(W, FP, to + 4 * i, R1)]);
 
+/** Stores the tuple that received packets have, of a packet that was sent, by the offsets of its fields. Clobbers r1. */
+export const readSent = (
+  family: Family,
+  { src, dst, ports }: { readonly src: number; readonly dst: number; readonly ports: number },
+): Fragment => [
+  copy(dst, TUPLE, family.address / 4),
+  copy(src, clusterAt(family), family.address / 4),
+  load(H, R1, PACKET, ports + 2),
+  store(H, FP, portsAt(family), R1),
+  load(H, R1, PACKET, ports),
+  store(H, FP, portsAt(family) + 2, R1),
+];
+
 /** Reads the IP header, and the ports behind it. Jumps to `pass` for other addresses; falls through for ICMP. */
 export function readHeader(family: Family, addresses: readonly Address[]): Fragment {
   const { version, src, dst, address, protocol, transport, label } = family;
@@ -139,12 +152,7 @@ export function readError(family: Family): Fragment {
     jne.imm(R0, 0, 'drop'),
     tc.reload(end),
     version === 4 ? [load(B, R1, PACKET, quoted), jne.imm(R1, PLAIN_IPV4, 'drop')] : [],
-    copy(at4or6(family.dst), TUPLE, family.address / 4),
-    copy(at4or6(family.src), clusterAt(family), family.address / 4),
-    load(H, R1, PACKET, quoted + header + 2),
-    store(H, FP, portsAt(family), R1),
-    load(H, R1, PACKET, quoted + header),
-    store(H, FP, portsAt(family) + 2, R1),
+    readSent(family, { src: at4or6(family.src), dst: at4or6(family.dst), ports: quoted + header }),
     load(B, R5, PACKET, at4or6(family.protocol)),
     store(DW, FP, PROTOCOL, R5),
     jeq.imm(R5, TCP, label('socket')),

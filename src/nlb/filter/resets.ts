@@ -12,7 +12,6 @@ import {
   at,
   B,
   exit,
-  FP,
   type Fragment,
   H,
   jeq,
@@ -23,8 +22,6 @@ import {
   R0,
   R1,
   R8,
-  store,
-  W,
 } from '../../ebpf/instruction.ts';
 import type { NlbCluster } from '../../model/nlb.ts';
 import { jumpIfFor } from '../../offload/decap.ts';
@@ -33,9 +30,9 @@ import { CONTEXT, PACKET, tc, unlessReadable } from '../../offload/hooks.ts';
 import { type Family, V4, V6 } from '../../offload/parse.ts';
 import { type Address, isV4, parseAddress } from '../../wire/address.ts';
 import { ACK, RST, TCP, TCP_FLAGS, TCP_HEADER } from '../../wire/tcp.ts';
+import { readSent } from './headers.ts';
 import { count, type FilterMaps } from './maps.ts';
 import { loadSocketState, TCP_NEW_SYN_RECV } from './socket.ts';
-import { clusterAt, portsAt, TUPLE } from './stack.ts';
 
 export interface ResetOptions {
   readonly cluster: Pick<NlbCluster, 'addresses'>;
@@ -67,12 +64,9 @@ export function resetCode({ cluster, maps }: ResetOptions): Uint8Array<ArrayBuff
   ]);
 }
 
-const copy = (from: number, to: number, words: number): Fragment =>
-  Array.from({ length: words }, (_, i) => [load(W, R1, PACKET, from + 4 * i), store(W, FP, to + 4 * i, R1)]);
-
 /** Jumps to `drop` for a reset without acknowledgment of a half-open connection, and to `pass` for other packets. */
 function examine(family: Family, own: readonly Address[]): Fragment {
-  const { version, src, dst, address, protocol, transport, label } = family;
+  const { version, src, dst, protocol, transport, label } = family;
   return [
     at(label('ip'), unlessReadable(transport + TCP_HEADER, 'pass')),
     version === 4 ? [load(B, R1, PACKET, NETWORK), jne.imm(R1, PLAIN_IPV4, 'pass')] : [],
@@ -83,13 +77,7 @@ function examine(family: Family, own: readonly Address[]): Fragment {
     jne.imm(R1, RST, 'pass'),
     own.map((one) => jumpIfFor(one, src, label('cluster'))),
     jump('pass'),
-    // The tuple is that of received packets.
-    at(label('cluster'), copy(dst, TUPLE, address / 4)),
-    copy(src, clusterAt(family), address / 4),
-    load(H, R1, PACKET, transport + 2),
-    store(H, FP, portsAt(family), R1),
-    load(H, R1, PACKET, transport),
-    store(H, FP, portsAt(family) + 2, R1),
+    at(label('cluster'), readSent(family, { src, dst, ports: transport })),
     loadSocketState(family, 'pass'),
     jeq.imm(R8, TCP_NEW_SYN_RECV, 'drop'),
     jump('pass'),
