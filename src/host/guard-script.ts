@@ -3,7 +3,7 @@ import { isIPv4, isIPv6 } from 'node:net';
 import type { MarkRule } from '../model/command.ts';
 import { PROTOCOL_NUMBERS } from '../model/naming.ts';
 import { countPart, type OwnedChange, type OwnedPart, protocolsOf } from '../model/owned-packets.ts';
-import type { Protocol, ServiceAddress } from '../model/service.ts';
+import { isFtpService, type Protocol, type ServiceAddress } from '../model/service.ts';
 import { Slice } from '../model/slice.ts';
 import { GuardLifetime, LIFETIME_SETS, renewLifetime } from './guard-lifetime.ts';
 import { markMatch, PORT_PROTOCOLS } from './mark-match.ts';
@@ -14,19 +14,17 @@ export interface GuardChange extends OwnedChange {
   readonly marks: readonly MarkRule[];
 }
 
-/** FTP's control port (RFC 959): its data connections use any other port of the same address. */
-const FTP_PORT = 21;
-
 /**
- * Returns the port of a service to withhold from the host; 0 means every port. Packets that are withheld although no
+ * Returns the port of a service to withhold from the host; 0 means every port: data connections of FTP use any other port of
+ * the same address. Packets that are withheld although no
  * service needs them are returned to the host by runtime/unmatched-packets.ts.
  */
-export const guardedPort = (service: { readonly protocol: Protocol; readonly port: number }): number =>
-  service.protocol === 'tcp' && service.port === FTP_PORT ? 0 : service.port;
+export const guardedPort = (service: Extract<ServiceAddress, { readonly port: number }>): number =>
+  isFtpService(service) ? 0 : service.port;
 
 /** As `guardedPort`, for the replies of a destination: those of the data connections of FTP come from other ports. */
 export const guardedReplyPort = (service: ServiceAddress, destination: { readonly port: number }): number =>
-  'port' in service && service.protocol === 'tcp' && service.port === FTP_PORT ? 0 : destination.port;
+  isFtpService(service) ? 0 : destination.port;
 
 /** Earlier than connection tracking and every usual chain. Packet sockets receive the packet before any hook. */
 const PRIORITY = -500;

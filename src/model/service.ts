@@ -15,6 +15,10 @@ export type ServiceAddress =
   | { readonly protocol: Protocol; readonly address: string; readonly port: number }
   | { readonly mark: number; readonly family: 4 | 6 };
 
+/** Reports whether it is the address of control connections of FTP. */
+export const isFtpService = (service: ServiceAddress): boolean =>
+  'protocol' in service && service.protocol === 'tcp' && service.port === FTP_PORT;
+
 /** Options of -A and -E; a missing field has ipvsadm's default. */
 export interface ServiceOptions {
   readonly scheduler: string;

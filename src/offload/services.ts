@@ -2,7 +2,7 @@
 import { isIPv4, isIPv6 } from 'node:net';
 import { PROTOCOL_NUMBERS } from '../model/naming.ts';
 import { countPart, type OwnedChange, type OwnedPart, protocolsOf } from '../model/owned-packets.ts';
-import { FTP_PORT, hasFtpHelper, type ServiceOptions } from '../model/service.ts';
+import { FTP_PORT, hasFtpHelper, isFtpService, type ServiceOptions } from '../model/service.ts';
 import { type Address, isMulticast, isV4, parseAddress } from '../wire/address.ts';
 import { ICMP } from '../wire/icmp.ts';
 import { ICMP6 } from '../wire/icmp6.ts';
@@ -132,7 +132,6 @@ function keysOf({ service, destination }: OwnedPart): (readonly [key: string, fl
   const end = destination ?? ('address' in service ? service : undefined);
   const address = end && (isIPv4(end.address) || isIPv6(end.address)) ? parseAddress(end.address) : undefined;
   if (!address) return [];
-  const isFtp = 'port' in service && service.protocol === 'tcp' && service.port === FTP_PORT;
   const [flag, piece] = destination ? [FROM_SERVER, PIECE_FROM_SERVER] : [TO_SERVICE, PIECE_TO_SERVICE];
   return [
     ...protocolsOf(service).flatMap((name) => {
@@ -140,7 +139,7 @@ function keysOf({ service, destination }: OwnedPart): (readonly [key: string, fl
       return [
         [keyOf(address, end!.port, protocol), flag] as const,
         // Data connections of FTP use any other port of the same address.
-        ...(isFtp ? [[keyOf(address, 0, protocol), flag] as const] : []),
+        ...(isFtpService(service) ? [[keyOf(address, 0, protocol), flag] as const] : []),
         [keyOf(address, 0, protocol), piece] as const,
       ];
     }),

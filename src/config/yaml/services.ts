@@ -2,7 +2,12 @@
 
 import type { Check } from '../../model/check.ts';
 import type { DestinationOptions, ForwardingMethodName, TunnelOptions } from '../../model/destination.ts';
-import { FTP_PORT, type Protocol, type ServiceAddress, type ServiceOptions } from '../../model/service.ts';
+import {
+  isFtpService,
+  type Protocol,
+  type ServiceAddress,
+  type ServiceOptions,
+} from '../../model/service.ts';
 import { canonical, familyOfText } from '../canonical-address.ts';
 import { DEFAULT_QUORUM, type DestinationDocument, type ServiceDocument } from '../document.ts';
 import { didYouMean } from '../problem.ts';
@@ -165,8 +170,7 @@ function optionsOf(
     );
   if (whole && 'port' in service && service.port === 0 && !persistent)
     notes.error(place(path), 'port 0 (every port) requires a persistent service');
-  const isFtp = 'protocol' in service && service.protocol === 'tcp' && service.port === FTP_PORT;
-  if (isOwn(file, path, 'helper') && inherited.helper === 'ftp' && !isFtp)
+  if (isOwn(file, path, 'helper') && inherited.helper === 'ftp' && !isFtpService(service))
     notes.error(at('helper'), 'the helper ftp is supported for TCP and port 21 only');
   if (inherited['one-packet'] && 'protocol' in service && service.protocol !== 'udp')
     notes.error(at('one-packet'), 'one-packet is supported for UDP and firewall marks only');
