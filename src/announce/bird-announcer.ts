@@ -2,7 +2,7 @@
  * Makes BIRD announce the VIPs that are wanted. What BIRD has is read again every second, and corrected: it may have been
  * restarted, or changed by another program. The file has the state, too, for a BIRD that starts.
  */
-import { chmod, mkdir, rename, writeFile } from 'node:fs/promises';
+import { chmod, mkdir } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { ANNOUNCE_ERRORS, AnnounceError, type AnnounceErrorKind } from './announce-error.ts';
 import {
@@ -12,9 +12,11 @@ import {
   PROTOCOL_PREFIX,
   protocolOf,
   type WantedVips,
+  withdrawn,
 } from './bird-file.ts';
 import { type BirdProtocol, errorOf, protocolsOf } from './bird-reply.ts';
 import { BirdSession } from './bird-session.ts';
+import { replaceFile } from './replace-file.ts';
 import { Withdrawal, type WithdrawalOptions } from './withdrawal.ts';
 
 /** ms between two looks at BIRD. */
@@ -261,11 +263,8 @@ export class BirdAnnouncer {
     const { file, owner } = this.#options;
     const text = birdFile(owner, wanted);
     if (text === this.#written) return;
-    const next = `${file}.new`;
     try {
-      await writeFile(next, text);
-      await chmod(next, FILE_MODE);
-      await rename(next, file);
+      await replaceFile(file, text, FILE_MODE);
     } catch (cause) {
       throw unwritable(file, cause);
     }
@@ -285,8 +284,6 @@ const failureOf = (work: Promise<void>): Promise<AnnounceError | undefined> =>
       throw error;
     },
   );
-
-const withdrawn = (vips: WantedVips): WantedVips => new Map([...vips.keys()].map((vip) => [vip, false]));
 
 const areEqual = (some: WantedVips, others: WantedVips): boolean =>
   some.size === others.size && [...some].every(([vip, isAnnounced]) => others.get(vip) === isAnnounced);

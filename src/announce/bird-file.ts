@@ -8,6 +8,10 @@ export const EVERY_PROTOCOL = `"${PROTOCOL_PREFIX}*"`;
 /** VIPs, as canonical text, with whether each is announced. */
 export type WantedVips = ReadonlyMap<string, boolean>;
 
+/** Returns the same VIPs, none of which is announced. */
+export const withdrawn = (vips: { keys(): Iterable<string> }): WantedVips =>
+  new Map([...vips.keys()].map((vip) => [vip, false]));
+
 /** Returns the name of the protocol of a VIP: lvs_192_0_2_1. Names of different VIPs differ. */
 export const protocolOf = (vip: string): string => `${PROTOCOL_PREFIX}${vip.replace(/[.:]/g, '_')}`;
 

@@ -4,18 +4,20 @@
  */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
-import { rename, rm, writeFile } from 'node:fs/promises';
+import { rm } from 'node:fs/promises';
 import { delimiter, join } from 'node:path';
 import { withoutCapabilities } from '../sys/ambient-capabilities.ts';
 import { withDescriptors } from '../sys/descriptor-reserve.ts';
 import { AnnounceError } from './announce-error.ts';
 import { EVERY_PROTOCOL, ownerLine } from './bird-file.ts';
+import { replaceFile } from './replace-file.ts';
 
 /** Folders of birdc, besides those of PATH, which may lack them. */
 const SYSTEM_FOLDERS = ['/usr/sbin', '/sbin'];
 /** Attempts to reach BIRD, and seconds for each: a BIRD that hangs gets 15 s. */
 const ATTEMPTS = 5;
 const ATTEMPT_S = 3;
+const OWNER_ONLY = 0o600;
 
 export interface WithdrawalOptions {
   /** Control socket of BIRD, and the file that bird.conf includes. */
@@ -104,8 +106,7 @@ export class Withdrawal {
   }
 
   async #write(from: number): Promise<void> {
-    await writeFile(`${this.#path}.new`, scriptOf(this.#options, from), { mode: 0o600 });
-    await rename(`${this.#path}.new`, this.#path);
+    await replaceFile(this.#path, scriptOf(this.#options, from), OWNER_ONLY);
   }
 
   /** Resolves when the shell runs, without the director's capabilities. */

@@ -3,7 +3,7 @@ import { randomUUID } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { BirdAnnouncer } from '../announce/bird-announcer.ts';
-import { announcedIn, type WantedVips } from '../announce/bird-file.ts';
+import { announcedIn, type WantedVips, withdrawn } from '../announce/bird-file.ts';
 import { type VipReadiness, VipStates } from '../announce/vip-states.ts';
 import type { AnnounceDocument, BirdDocument } from '../config/document.ts';
 import { replaceableFolder } from '../control/owned-folder.ts';
@@ -69,7 +69,7 @@ export class Announcements {
     }
     if (![...left.values()].includes(true)) return;
     this.#open(wanted.bird);
-    this.#vips = new Map([...left.keys()].map((vip) => [vip, false]));
+    this.#vips = withdrawn(left);
     await this.#bird!.set(this.#vips);
   }
 
@@ -90,7 +90,7 @@ export class Announcements {
     this.#ready = wanted ? await this.#readiness(wanted) : new Map();
     if (this.#isClosed) return;
     const isWithdrawn = this.#isLeaving || state.changes.isWithdrawn;
-    const ready = isWithdrawn ? new Map([...this.#ready.keys()].map((vip) => [vip, false])) : this.#ready;
+    const ready = isWithdrawn ? withdrawn(this.#ready) : this.#ready;
     const before = this.#vips;
     this.#vips = this.#states.update(ready, (wanted?.rise ?? 0) * 1000, clock());
     this.#logChanges(before);

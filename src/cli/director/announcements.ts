@@ -1,4 +1,5 @@
 /** `lvs-director announcements`, `withdraw` and `announce`: lists the VIPs that are announced to routers, and stops it. */
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { OperationsApi } from '../../control/operations-api.ts';
 import type { AnnouncementListing } from '../../model/announcement.ts';
 import { LvsError } from '../../model/errors.ts';
@@ -70,19 +71,8 @@ export async function followForExabgp(
     }
     const lines = exabgpLines(announced, vips, nextHop);
     if (lines.length > 0) print(`${lines.join('\n')}\n`);
-    await pause(LOOK_MS, signal);
+    await sleep(LOOK_MS, undefined, { signal }).catch(() => {});
   }
   const lines = exabgpLines(announced, [], nextHop);
   if (lines.length > 0) print(`${lines.join('\n')}\n`);
 }
-
-const pause = (ms: number, signal: AbortSignal): Promise<void> =>
-  new Promise((resolve) => {
-    const end = () => {
-      clearTimeout(timer);
-      signal.removeEventListener('abort', end);
-      resolve();
-    };
-    const timer = setTimeout(end, ms);
-    signal.addEventListener('abort', end);
-  });
