@@ -146,22 +146,22 @@ async function judgeBody(answer: IncomingMessage, check: Check): Promise<Observa
   const code = answer.statusCode!;
   let body = '';
   let bytes = 0;
-  const hash = createHash('md5');
+  const hash = digest === undefined ? undefined : createHash('md5');
   const decoder = new TextDecoder();
   for await (const chunk of answer as AsyncIterable<Buffer>) {
     bytes += chunk.length;
-    if (digest !== undefined) hash.update(chunk);
+    hash?.update(chunk);
     if (body.length <= MAX_BODY_CHARACTERS) body += decoder.decode(chunk, { stream: true });
     const isFound = body.length > MAX_BODY_CHARACTERS || (match === undefined && body.includes(expect));
-    if (digest === undefined ? isFound : bytes > MAX_DIGESTED_BYTES) break;
+    if (hash ? bytes > MAX_DIGESTED_BYTES : isFound) break;
   }
-  if (digest !== undefined && bytes > MAX_DIGESTED_BYTES)
+  if (hash && bytes > MAX_DIGESTED_BYTES)
     return {
       healthy: false,
       message: `status ${code}, but the body has more than ${MAX_DIGESTED_BYTES} bytes`,
     };
-  const found = hash.digest('hex');
-  if (digest !== undefined && found !== digest)
+  const found = hash?.digest('hex');
+  if (found !== digest)
     return { healthy: false, message: `status ${code}, but the MD5 of the body is ${found}, not ${digest}` };
   if (!body.includes(expect))
     return { healthy: false, message: `status ${code}, but the body does not contain '${expect}'` };
