@@ -1,48 +1,21 @@
 /** A director goes on with the memory of one that was killed; it never trusts that memory. */
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { ConnectionTable } from '../../src/director/connections.ts';
-import { NextHops } from '../../src/offload/next-hops.ts';
 import { adoptKernelTable } from '../../src/runtime/adopted-table.ts';
-import { ProcessorCounters } from '../../src/table/counters.ts';
 import { FORMER_LAYOUTS } from '../../src/table/header.ts';
 import { KIND, LAYOUT_VERSION, ROW, ROW_BYTES, TRACK } from '../../src/table/layout.ts';
 import type { RegionName } from '../../src/table/memory.ts';
 import { DESTINATION, DESTINATION_BYTES, SETTINGS } from '../../src/table/record-layout.ts';
 import { Ticks } from '../../src/table/ticks.ts';
 import { UnfitMemory } from '../../src/table/unfit-memory.ts';
-import { parseAddress } from '../../src/wire/address.ts';
 import { Directed } from '../support/directed.ts';
-import { CLOCK, COUNTED, LeftMemory, PROCESSORS } from '../support/left-memory.ts';
+import { formerDirector, WEB } from '../support/former-director.ts';
+import { CLOCK, type LeftMemory, PROCESSORS } from '../support/left-memory.ts';
 
-const WEB = 'tcp 192.0.2.80:80';
-const FTP = 'tcp 192.0.2.80:21';
-const LIMIT = 200;
-
-/** A director with rules and connections of every kind, which is never stopped. */
-function killed(): { memory: LeftMemory; former: Directed } {
-  const memory = new LeftMemory();
-  const ticks = new Ticks(CLOCK.tickMs);
-  const table = new ConnectionTable({ limit: LIMIT, seed: 7, memory, ticks });
-  new ProcessorCounters(memory, PROCESSORS, COUNTED);
-  new NextHops(memory).numberOf(
-    {
-      ...{ interfaceIndex: 3, to: Uint8Array.of(2, 0, 0, 0, 0, 9), from: Uint8Array.of(2, 0, 0, 0, 0, 1) },
-      ...{ vlan: 7, mtu: 1500, source: parseAddress('192.0.2.1')! },
-    },
-    parseAddress('10.0.0.1')!,
-  );
-  const former = new Directed({ memory, table, ticks });
-  former.serve(WEB, ['10.0.0.1:80', '10.0.0.2:80', '10.0.0.3:80'], { scheduler: 'wrr', weight: 3 });
-  former.serve(FTP, ['10.0.0.1:21', '10.0.0.2:21'], { persistent: 300, persistencePrefix: 24 });
-  former.serve('udp [2001:db8::80]:53', ['[fd00::1]:53'], { scheduler: 'mh', schedulerFlags: 2 });
+/** A director with a removed destination, which is never stopped. */
+function killed() {
+  const { memory, director: former } = formerDirector();
   former.set('conn_reuse_mode', 0);
-  former.director.apply({ op: 'set-timeouts', timeouts: { tcp: 100, tcpFin: 20, udp: 50 } }, former.now);
-  for (let client = 0; client < 40; client++) {
-    former.receive(`203.0.113.${client}:4000 > 192.0.2.80:80 SYN`);
-    former.receive(`203.0.113.${client}:4001 > 192.0.2.80:21 SYN`);
-    former.receive(`[2001:db8::${client + 1}]:4000 > [2001:db8::80]:53 UDP`);
-  }
   former.remove(WEB, '10.0.0.2:80');
   memory.complete();
   return { memory, former };

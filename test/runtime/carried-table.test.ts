@@ -2,57 +2,26 @@
 import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { ConnectionTable } from '../../src/director/connections.ts';
 import { monotonicClock } from '../../src/io/pump.ts';
-import { NextHops } from '../../src/offload/next-hops.ts';
 import { adoptKernelTable } from '../../src/runtime/adopted-table.ts';
 import { carryFromFiles } from '../../src/runtime/carried-table.ts';
 import { openLiveTable } from '../../src/runtime/live-table.ts';
 import { loadSystem } from '../../src/sys/system.ts';
 import { addToMeters, carryTable } from '../../src/table/carry.ts';
-import { ProcessorCounters } from '../../src/table/counters.ts';
 import { COUNTERS_BYTES } from '../../src/table/record-layout.ts';
 import { type SharedClock, Ticks } from '../../src/table/ticks.ts';
 import { UnfitMemory } from '../../src/table/unfit-memory.ts';
-import { parseAddress } from '../../src/wire/address.ts';
 import { Directed } from '../support/directed.ts';
+import { formerDirector, LIMIT, serveAll } from '../support/former-director.ts';
 import { CLOCK, COUNTED, LeftMemory, PROCESSORS } from '../support/left-memory.ts';
 
-const WEB = 'tcp 192.0.2.80:80';
-const FTP = 'tcp 192.0.2.80:21';
-const LIMIT = 200;
 /** Ticks of 8 ms, which began at another time. */
 const OTHER: SharedClock = { tickMs: 8, shift: 0, offset: 0n };
 
-function serve(director: Directed): void {
-  director.serve(WEB, ['10.0.0.1:80', '10.0.0.2:80', '10.0.0.3:80'], { scheduler: 'wrr', weight: 3 });
-  director.serve(FTP, ['10.0.0.1:21', '10.0.0.2:21'], { persistent: 300, persistencePrefix: 24 });
-  director.serve('udp [2001:db8::80]:53', ['[fd00::1]:53'], { scheduler: 'mh', schedulerFlags: 2 });
-  director.director.apply({ op: 'set-timeouts', timeouts: { tcp: 100, tcpFin: 20, udp: 50 } }, director.now);
-  for (let client = 0; client < 40; client++) {
-    director.receive(`203.0.113.${client}:4000 > 192.0.2.80:80 SYN`);
-    director.receive(`203.0.113.${client}:4001 > 192.0.2.80:21 SYN`);
-    director.receive(`[2001:db8::${client + 1}]:4000 > [2001:db8::80]:53 UDP`);
-  }
-}
-
-/** A director with programs, in memory that outlives it. */
-function former(): { memory: LeftMemory; director: Directed; ticks: Ticks } {
-  const memory = new LeftMemory();
-  const ticks = new Ticks(CLOCK.tickMs);
-  const table = new ConnectionTable({ limit: LIMIT, seed: 7, memory, ticks });
-  new ProcessorCounters(memory, PROCESSORS, COUNTED);
-  new NextHops(memory).numberOf(
-    {
-      ...{ interfaceIndex: 3, to: Uint8Array.of(2, 0, 0, 0, 0, 9), from: Uint8Array.of(2, 0, 0, 0, 0, 1) },
-      ...{ vlan: 0, mtu: 1500, source: parseAddress('192.0.2.1')! },
-    },
-    parseAddress('10.0.0.1')!,
-  );
-  const director = new Directed({ memory, table, ticks });
-  serve(director);
-  memory.complete();
-  return { memory, director, ticks };
+function former() {
+  const left = formerDirector();
+  left.memory.complete();
+  return left;
 }
 
 test.each([true, false])(
@@ -124,7 +93,7 @@ async function left(): Promise<Directed> {
   }))!;
   const director = new Directed({ ...kept.shared, isAdopted: false });
   director.now = monotonicClock();
-  serve(director);
+  serveAll(director);
   kept.complete();
   kept.leave(monotonicClock());
   return director;
