@@ -15,6 +15,7 @@ import type {
   Outcome,
   PacketApi,
   Reloaded,
+  Stopping,
 } from './director-api.ts';
 import { LineReader } from './lines.ts';
 import type {
@@ -103,11 +104,11 @@ export class ControlClient implements DirectorApi, ConfigurationApi, PacketApi, 
     return { ...configuration, commands };
   }
 
-  /** Makes the director end, and resolves with its name in this network namespace. */
-  async stop(keep: boolean): Promise<string> {
-    let stopping: string | undefined;
+  /** Makes the director end. */
+  async stop(keep: boolean): Promise<Stopping> {
+    let stopping: Stopping | undefined;
     for await (const answer of this.#ask({ version: VERSION, ask: keep ? 'stop-keep' : 'stop' }))
-      if ('stopping' in answer) stopping = answer.stopping;
+      if ('stopping' in answer) stopping = { instance: answer.stopping, keeps: answer.keeps ?? keep };
     if (stopping === undefined) throw protocolError('incomplete answer: name of the director missing');
     return stopping;
   }

@@ -88,10 +88,18 @@ export interface DirectorApi {
   readonly packets?: PacketApi;
   readonly operations?: OperationsApi;
   /**
-   * Makes the director end soon. The host is restored, or, with `keep`, the kernel path goes on for the next director. Resolves
-   * with the director's name in its network namespace.
+   * Makes the director end soon. The host is restored, or, with `keep` and where there is something that outlives it, the
+   * connections are kept for the next director.
    */
-  readonly stop?: (keep: boolean) => Promise<string>;
+  readonly stop?: (keep: boolean) => Promise<Stopping>;
+}
+
+/** A director that ends. */
+export interface Stopping {
+  /** Its name in its network namespace. */
+  readonly instance: string;
+  /** Whether its connections are kept for the next director. */
+  readonly keeps: boolean;
 }
 
 /** Reports whether both addresses name the same service. */

@@ -63,8 +63,8 @@ export type Answer =
   | { readonly services: readonly ServiceSnapshot[] }
   | { readonly connections: readonly ConnectionSnapshot[] }
   | { readonly reloaded: Reloaded }
-  /** Name of the director in its network namespace. */
-  | { readonly stopping: string }
+  /** Name of the director in its network namespace. Without `keeps`, as from an earlier version, the request was fulfilled. */
+  | { readonly stopping: string; readonly keeps?: boolean }
   | { readonly configured: Omit<Configuration, 'commands'> }
   | { readonly commands: readonly Command[] }
   | { readonly drained: readonly DrainedServer[] }

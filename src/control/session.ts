@@ -65,7 +65,10 @@ async function* answersTo(line: string, api: DirectorApi): AsyncGenerator<Answer
     }
     case 'stop':
     case 'stop-keep':
-      yield { stopping: await stopOf(api)(request.ask === 'stop-keep') };
+      yield await stopOf(api)(request.ask === 'stop-keep').then(({ instance, keeps }) => ({
+        stopping: instance,
+        keeps,
+      }));
       break;
     case 'drain':
       yield { drained: [await operationsOf(api).drain(request.server)] };

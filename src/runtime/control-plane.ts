@@ -118,7 +118,7 @@ export class ControlPlane {
           this.#log('info', 'stop-requested', { keep });
           // After the answer.
           setImmediate(() => process.kill(process.pid, 'SIGTERM'));
-          return INSTANCE;
+          return { instance: INSTANCE, keeps: keep && running.restart.keeps };
         },
       },
       onProblem: (problem) => {

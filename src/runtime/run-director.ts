@@ -220,7 +220,7 @@ async function replaceRunning(socket: string, log: Log): Promise<void> {
   using api = new ControlClient(socket);
   let instance: string;
   try {
-    instance = await api.stop(true);
+    ({ instance } = await api.stop(true));
   } catch (error) {
     const { cause } = error as { cause?: NodeJS.ErrnoException };
     if (cause?.code !== 'ENOENT' && cause?.code !== 'ECONNREFUSED') throw error;

@@ -9,6 +9,8 @@ import { directorEnd } from '../../runtime/director-end.ts';
 /** Errors of a socket without a director. */
 const NOT_RUNNING = ['ENOENT', 'ECONNREFUSED'];
 
+const NOTHING_KEPT = '`lvs-director features` reports why restarts lose connections here';
+
 export interface StopOptions {
   readonly socket: string;
   readonly release: boolean;
@@ -25,8 +27,10 @@ export async function stop(
   print: (text: string) => void,
 ): Promise<void> {
   try {
-    await directorEnd(await api.stop(keep));
-    print(keep ? 'stopped, connections are kept for the next director\n' : 'stopped\n');
+    const { instance, keeps } = await api.stop(keep);
+    await directorEnd(instance);
+    if (keeps) print('stopped, connections are kept for the next director\n');
+    else print(keep ? `stopped, and nothing is kept: ${NOTHING_KEPT}\n` : 'stopped\n');
   } catch (error) {
     const { cause } = error as { cause?: NodeJS.ErrnoException };
     if (!release || !NOT_RUNNING.includes(cause?.code ?? '')) throw error;
