@@ -10,7 +10,16 @@ export interface Figure {
   readonly value: number;
   /** The fastest round: the cost without other load on the machine's memory. Missing: one round. */
   readonly best?: number;
-  readonly unit: 'ns' | 'ms' | 'bytes' | 'collections' | 'rows' | 'requests/s' | '%';
+  readonly unit:
+    | 'ns'
+    | 'ms'
+    | 'bytes'
+    | 'collections'
+    | 'rows'
+    | 'requests/s'
+    | 'packets'
+    | 'packets/s'
+    | '%';
 }
 
 /** The extent of a measurement. */

@@ -74,9 +74,18 @@ function closingFrame(mac: string): Uint8Array {
   return frame;
 }
 
+/** Packets that the kernel dropped because a buffer was full. */
+export interface CaptureDrops {
+  /** Packets of known connections, and those that look like them. */
+  readonly known: number;
+  /** Packets that may begin a connection. */
+  readonly first: number;
+}
+
 /** Captures that receive, and do not pass on packets before `begin`, which opens the receiver of merged packets. */
 interface OpenedCaptures {
   readonly captures: readonly Capture[];
+  readonly first: Capture;
   readonly facts: LinkFacts;
   readonly begin: () => Disposable | undefined;
 }
@@ -96,8 +105,10 @@ export class InterfaceCapture {
   #wakeups = 0;
   #silentTicks = 0;
   #poller: NodeJS.Timeout | undefined;
+  /** The one of `#captures` that receives packets that may begin a connection. */
+  #first: Capture | undefined;
   /** Drops of abandoned captures. */
-  #dropped = 0;
+  #dropped: CaptureDrops = { known: 0, first: 0 };
   #received = 0;
 
   constructor(options: InterfaceCaptureOptions) {
@@ -158,6 +169,7 @@ export class InterfaceCapture {
       );
     return {
       captures,
+      first,
       facts,
       begin: () => {
         hasBegun = true;
@@ -167,7 +179,7 @@ export class InterfaceCapture {
   }
 
   /** Passes on the packets of new captures from now on. */
-  #begin({ captures, facts, begin }: OpenedCaptures): void {
+  #begin({ captures, first, facts, begin }: OpenedCaptures): void {
     try {
       this.#merged = begin();
     } catch (cause) {
@@ -177,6 +189,7 @@ export class InterfaceCapture {
       throw new LvsError('IO', `interface ${this.#options.interface}: ${cause.message}`, { cause });
     }
     this.#captures = captures;
+    this.#first = first;
     this.#facts = facts;
     this.#openedMtu = facts.mtu;
   }
@@ -217,9 +230,14 @@ export class InterfaceCapture {
     return this.#facts?.index ?? 0;
   }
 
-  /** Packets that the kernel dropped because its buffer was full. */
-  get dropped(): number {
-    return this.#captures.reduce((total, capture) => total + capture.dropped(), this.#dropped);
+  /** Packets that the kernel dropped since the start. */
+  get dropped(): CaptureDrops {
+    let { known, first } = this.#dropped;
+    for (const capture of this.#captures) {
+      if (capture === this.#first) first += capture.dropped();
+      else known += capture.dropped();
+    }
+    return { known, first };
   }
 
   /** The MTU of the interface, bytes. */

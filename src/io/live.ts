@@ -46,10 +46,14 @@ export interface LiveOptions {
 
 /** Packets lost since the start. */
 export interface LiveLosses {
-  /** Dropped by the kernel: the director read too slowly. */
+  /** Packets of known connections, and those that look like them, that the kernel dropped: the director read too slowly. */
   readonly captureDrops: number;
-  /** Dropped between capture and pump: the director forwarded too slowly. */
+  /** The same of packets that ask for a connection. In a flood of these, they are dropped in favor of known connections. */
+  readonly firstCaptureDrops: number;
+  /** Packets of known connections that were dropped between capture and pump: the director forwarded too slowly. */
   readonly ringDrops: number;
+  /** The same of packets that ask for a connection. */
+  readonly firstRingDrops: number;
   /** Longer than the snapshot length, or merged packets that could not be cut. */
   readonly truncated: number;
   /** Refused by the kernel, by its error message. */
@@ -65,7 +69,8 @@ const RELIEF_MS = 2;
 
 /* Indices of the counts. */
 const RING_DROPS = 0;
-const TRUNCATED = 1;
+const FIRST_RING_DROPS = 1;
+const TRUNCATED = 2;
 
 export class LivePacketIo implements PacketIo {
   readonly medium = 'ip';
@@ -80,7 +85,7 @@ export class LivePacketIo implements PacketIo {
   #queues: PacketQueues;
   readonly #captures = new Map<string, InterfaceCapture>();
   readonly #senders: RawSenders;
-  readonly #counts = new Float64Array(2);
+  readonly #counts = new Float64Array(3);
   readonly #packet = new Packet();
   readonly #merged = new Frame();
   readonly #mergedReceiver: MergedReceiver | undefined;
@@ -187,9 +192,12 @@ export class LivePacketIo implements PacketIo {
   }
 
   losses(): LiveLosses {
+    const drops = [...this.#captures.values()].map((capture) => capture.dropped);
     return {
-      captureDrops: [...this.#captures.values()].reduce((total, capture) => total + capture.dropped, 0),
+      captureDrops: drops.reduce((total, { known }) => total + known, 0),
+      firstCaptureDrops: drops.reduce((total, { first }) => total + first, 0),
       ringDrops: this.#counts[RING_DROPS]!,
+      firstRingDrops: this.#counts[FIRST_RING_DROPS]!,
       truncated: this.#counts[TRUNCATED]! + (this.#mergedReceiver?.lost ?? 0),
       sendFailures: this.#senders.failures(),
     };
@@ -235,7 +243,8 @@ export class LivePacketIo implements PacketIo {
     if (!ring) this.#cut(bytes, at, packetLength, ingress, 0);
     else {
       if (ring === this.#queues.known && ring.full) this.#relieve();
-      if (!ring.pushCopy(capture.words, at >>> 2, packetLength, ingress)) this.#counts[RING_DROPS]!++;
+      if (!ring.pushCopy(capture.words, at >>> 2, packetLength, ingress))
+        this.#counts[ring === this.#queues.known ? RING_DROPS : FIRST_RING_DROPS]!++;
     }
     if (this.#wake && !this.#waking) this.#wakeSoon();
   }

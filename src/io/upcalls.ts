@@ -135,7 +135,11 @@ export class UpcallIo implements HostIo {
 
   losses(): LiveLosses {
     const sendFailures = this.#senders.failures();
-    return { captureDrops: this.#tap.drops, ringDrops: 0, truncated: 0, sendFailures };
+    // The tap's queue has packets of both kinds.
+    return {
+      ...{ captureDrops: this.#tap.drops, firstCaptureDrops: 0, ringDrops: 0, firstRingDrops: 0 },
+      ...{ truncated: 0, sendFailures },
+    };
   }
 
   [Symbol.dispose](): void {

@@ -31,9 +31,9 @@ export class CapacityWatch {
     const { io, log } = this.#options;
     this.#checkTable();
     if (!this.#areOverloadsRead) void this.#readOverloads();
-    const { captureDrops, ringDrops, truncated } = io.losses();
-    const lost = captureDrops + ringDrops + truncated;
-    if (lost > this.#lost) log('warning', 'packets-lost', { captureDrops, ringDrops, truncated });
+    const { sendFailures: _, ...places } = io.losses();
+    const lost = Object.values(places).reduce((total, count) => total + count, 0);
+    if (lost > this.#lost) log('warning', 'packets-lost', places);
     this.#lost = lost;
   }
 

@@ -47,6 +47,7 @@ test('destinations with equal node_exporter labels are summed, as in node_export
 test('packets lost in the driver are counted by place', async () => {
   const text = await lines(new ObservedDirector());
   expect(text).toContain('lvs_driver_lost_packets_total{place="captureDrops"} 5');
+  expect(text).toContain('lvs_driver_lost_packets_total{place="firstCaptureDrops"} 7');
   expect(text).toContain('lvs_driver_send_failures_total{why="No route to host"} 2');
 });
 

@@ -3,7 +3,15 @@ import { CapacityWatch } from '../../src/runtime/capacity-watch.ts';
 import type { Conditions } from '../../src/runtime/conditions.ts';
 import { Directed, VIP } from '../support/directed.ts';
 
-const losses = () => ({ captureDrops: 0, ringDrops: 0, truncated: 0, sendFailures: {} });
+const NO_LOSSES = {
+  captureDrops: 0,
+  firstCaptureDrops: 0,
+  ringDrops: 0,
+  firstRingDrops: 0,
+  truncated: 0,
+  sendFailures: {},
+};
+const losses = () => NO_LOSSES;
 
 test('a table that was full since the last check is reported, although an embryonic connection made room', () => {
   const it = new Directed({ maxConnections: 64 }).serve(`tcp ${VIP}:80`, ['10.0.0.1:80']);
@@ -22,4 +30,23 @@ test('a table that was full since the last check is reported, although an embryo
   it.wait(100);
   watch.check();
   expect(reports).toEqual([[], ['the connection table is full: 64 entries (see --connections)'], []]);
+});
+
+test('lost packets are reported by where they were lost, once', () => {
+  const { director } = new Directed();
+  const events: unknown[] = [];
+  let counts = NO_LOSSES;
+  const watch = new CapacityWatch({
+    director,
+    io: { losses: () => counts },
+    conditions: { set: () => {} } as unknown as Conditions,
+    log: (_level, event, fields) => events.push([event, fields]),
+  });
+  watch.check();
+  expect(events).toEqual([]);
+  counts = { ...NO_LOSSES, firstCaptureDrops: 9 };
+  watch.check();
+  watch.check();
+  const { sendFailures: _, ...places } = counts;
+  expect(events).toEqual([['packets-lost', places]]);
 });

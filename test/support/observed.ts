@@ -20,7 +20,7 @@ export const surroundings: Surroundings = {
   uptime: 3700,
   datapath: 'a test',
   running: true,
-  losses: { captureDrops: 5 },
+  losses: { captureDrops: 5, firstCaptureDrops: 7 },
   sendFailures: { 'No route to host': 2 },
   access: { deny: 3, allow: 1, commanded: 2 },
   conditions: [],

@@ -1,0 +1,235 @@
+/** Measures what a flood of SYN packets takes from known connections under `live`, and from the operator. */
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { clusterMissing } from '../test/support/cluster.ts';
+import { Lab } from '../test/support/lab.ts';
+import { ipvsadm, startDirector, startServers } from '../test/support/lvs-programs.ts';
+import { built } from '../test/support/project.ts';
+import type { Effort, Figure } from './measure.ts';
+
+/** Packets/s of known connections: a tenth of what `live` forwards. */
+const KNOWN_RATE = 9000;
+/** Connections on which a client asks, and the time between two requests on one, ms. */
+const HELD = 200;
+const INTERVAL_MS = 200;
+const ROUNDS = 7;
+const SECONDS = 3;
+const WEB = '127.0.0.1:9112';
+const SERVER = { dr: '192.168.0.3', nat: '192.168.1.3' } as const;
+type Method = keyof typeof SERVER;
+
+const config = (method: Method) => `method: ${method}
+vips:
+  - { interface: eth0, address: 192.168.0.101, prefix: 24 }
+director: { inside: { interface: ${method === 'nat' ? 'eth1, address: 192.168.1.1' : 'eth0, address: 192.168.0.1'}, prefix: 24 } }
+services:
+  - { tcp: '192.168.0.101:80', scheduler: rr, destinations: [${SERVER[method]}] }
+`;
+
+/** Counts what arrives at the server, and drops it: replies would be more load. */
+const COUNTERS = `table ip flood {
+  counter known {}
+  counter syns {}
+  chain in {
+    type filter hook prerouting priority raw;
+    tcp flags & (syn | ack) == syn counter name syns drop
+    tcp dport 80 counter name known drop
+  }
+}
+`;
+
+interface Round {
+  /** Share of the known packets sent that arrived, or answers. */
+  readonly kept: number;
+  /** SYNs per second: sent, and forwarded. */
+  readonly syns: number;
+  readonly forwarded: number;
+  /** Duration of `ipvsadm -Ln` meanwhile, ms. */
+  readonly ipvsadm: number;
+}
+
+interface Pair {
+  readonly alone: Round;
+  readonly flooded: Round;
+}
+
+export async function flood({ quick }: Effort): Promise<Figure[]> {
+  const missing = clusterMissing();
+  if (missing !== undefined) {
+    console.error(`bench: flood is left out: ${missing}`);
+    return [];
+  }
+  const seconds = quick ? 1 : SECONDS;
+  const rounds = quick ? 1 : ROUNDS;
+  return [...(await packets(rounds, seconds)), ...(await requests(rounds, seconds))];
+}
+
+/** Packets in one direction, counted at the server. One generator sends both kinds, so that they share its processor. */
+async function packets(rounds: number, seconds: number): Promise<Figure[]> {
+  await using lab = await Lab.create({ servers: 1, offloads: 'off' });
+  const server = lab.servers[0]!;
+  await server.exec(`ip address add ${lab.vip}/32 dev lo`);
+  await server.exec(['nft', '-f', '-'], { input: COUNTERS });
+  await using _director = await startLive(lab, 'dr');
+  const arrived = async (counter: string) =>
+    Number(/packets (\d+)/.exec(await server.exec(`nft reset counter ip flood ${counter}`))?.[1]);
+  const round = async (isFlood: boolean): Promise<Round> => {
+    const generator = await startGenerator(lab, isFlood, seconds, KNOWN_RATE);
+    await generator.line(/^open$/);
+    await server.exec('nft reset counters');
+    generator.write('go\n');
+    const listing = await list(lab);
+    const said = JSON.parse(await generator.line(/^\{/)) as Sent;
+    await generator.ended;
+    await new Promise((resolve) => setTimeout(resolve, SETTLED_MS));
+    return {
+      kept: (await arrived('known')) / said.known,
+      syns: (said.syns / said.ms) * 1000,
+      forwarded: ((await arrived('syns')) / said.ms) * 1000,
+      ipvsadm: listing,
+    };
+  };
+  await round(true);
+  const pairs: Pair[] = [];
+  for (let i = 0; i < rounds; i++) pairs.push({ alone: await round(false), flooded: await round(true) });
+  return [...figures('packets', pairs), ...(await losses(lab))];
+}
+
+/** Requests on held connections through nat: packets in both directions, and the server answers SYNs. */
+async function requests(rounds: number, seconds: number): Promise<Figure[]> {
+  await using lab = await Lab.create({ shape: 'nat', servers: 1, offloads: 'off' });
+  await using _server = await startServers(lab.servers[0]!, 1);
+  await using _director = await startLive(lab, 'nat');
+  await using client = lab.client.spawn([
+    ...built('test/support/steady-client'),
+    ...[lab.vip, '80', String(HELD), '1', '2000', String(INTERVAL_MS)],
+  ]);
+  await client.line(/^ready$/);
+  const ask = async () => {
+    const from = client.lines.length;
+    client.write('\n');
+    return JSON.parse(await client.line(/^\{/, undefined, from)) as { answers: number; ended: number };
+  };
+  const round = async (isFlood: boolean): Promise<Round> => {
+    await ask();
+    const before = await admitted(lab);
+    const began = performance.now();
+    const generator = isFlood ? await startGenerator(lab, true, seconds, 0) : undefined;
+    await generator?.line(/^open$/);
+    generator?.write('go\n');
+    const listing = await list(lab);
+    const said = generator
+      ? (JSON.parse(await generator.line(/^\{/)) as Sent)
+      : { known: 0, syns: 0, ms: seconds * 1000 };
+    if (!generator) await new Promise((resolve) => setTimeout(resolve, seconds * 1000));
+    const { answers, ended } = await ask();
+    if (ended > 0) console.error(`flood: ${ended} held connections ended`);
+    const due = (HELD / INTERVAL_MS) * (performance.now() - began);
+    return {
+      kept: answers / due,
+      syns: (said.syns / said.ms) * 1000,
+      forwarded: (((await admitted(lab)) - before) / said.ms) * 1000,
+      ipvsadm: listing,
+    };
+  };
+  await round(true);
+  const pairs: Pair[] = [];
+  for (let i = 0; i < rounds; i++) pairs.push({ alone: await round(false), flooded: await round(true) });
+  return [...figures('requests', pairs), ...(await losses(lab))];
+}
+
+/** ms after which everything that was sent has arrived. */
+const SETTLED_MS = 500;
+
+/** What a generator has sent. */
+interface Sent {
+  readonly known: number;
+  readonly syns: number;
+  readonly ms: number;
+}
+
+async function startLive(lab: Lab, method: Method): Promise<AsyncDisposable> {
+  const file = join(lab.folder, 'lvs.yaml');
+  writeFileSync(file, config(method));
+  return startDirector(lab.director, file, '--datapath', 'live', '--metrics', WEB);
+}
+
+async function startGenerator(lab: Lab, isFlood: boolean, seconds: number, known: number) {
+  const mac = (await lab.director.exec('cat /sys/class/net/eth0/address')).trim();
+  const options = ['--mac', mac, '--to', lab.vip, '--known', String(known), '--seconds', String(seconds)];
+  return lab.client.spawn([
+    ...built('test/support/syn-flood'),
+    ...options,
+    ...(isFlood ? ['--flood', '0'] : []),
+  ]);
+}
+
+/** Resolves with the duration of `ipvsadm -Ln`, ms. */
+async function list(lab: Lab): Promise<number> {
+  const began = performance.now();
+  await lab.director.exec([...ipvsadm, '-Ln']);
+  return performance.now() - began;
+}
+
+const median = (values: readonly number[]): number =>
+  values.toSorted((a, b) => a - b)[values.length >> 1] ?? Number.NaN;
+
+function figures(what: 'packets' | 'requests', pairs: readonly Pair[]): Figure[] {
+  const of = (pick: (pair: Pair) => number) => median(pairs.map(pick));
+  const figure = (name: string, value: number, unit: Figure['unit']): Figure => ({
+    name: `flood: ${what}: ${name}`,
+    value,
+    unit,
+  });
+  return [
+    figure(
+      'answered or arrived without a flood',
+      of(({ alone }) => 100 * alone.kept),
+      '%',
+    ),
+    figure(
+      'with one, of that',
+      of(({ alone, flooded }) => (100 * flooded.kept) / alone.kept),
+      '%',
+    ),
+    figure(
+      'with one, of that, worst round',
+      Math.min(...pairs.map(({ alone, flooded }) => (100 * flooded.kept) / alone.kept)),
+      '%',
+    ),
+    figure(
+      'SYNs sent',
+      of(({ flooded }) => flooded.syns),
+      'packets/s',
+    ),
+    figure(
+      'SYNs forwarded',
+      of(({ flooded }) => flooded.forwarded),
+      'packets/s',
+    ),
+    figure(
+      'ipvsadm -Ln without a flood',
+      of(({ alone }) => alone.ipvsadm),
+      'ms',
+    ),
+    figure(
+      'ipvsadm -Ln with one',
+      of(({ flooded }) => flooded.ipvsadm),
+      'ms',
+    ),
+  ];
+}
+
+/** Resolves with the connections that the director has made. */
+async function admitted(lab: Lab): Promise<number> {
+  const text = await lab.director.exec(`curl -sS http://${WEB}/metrics`);
+  return Number(/^lvs_connections_total (\d+)$/m.exec(text)?.[1]);
+}
+
+/** Resolves with the packets that the director has lost, by place. */
+async function losses(lab: Lab): Promise<Figure[]> {
+  const text = await lab.director.exec(`curl -sS http://${WEB}/metrics`);
+  return [...text.matchAll(/^lvs_driver_lost_packets_total\{place="(\w+)"\} (\d+)$/gm)].map(
+    ([, place, count]) => ({ name: `flood: lost, ${place}`, value: Number(count), unit: 'packets' as const }),
+  );
+}
