@@ -4,6 +4,7 @@
  */
 import { chmod, mkdir } from 'node:fs/promises';
 import { dirname } from 'node:path';
+import { replaceFile } from '../sys/replace-file.ts';
 import { ANNOUNCE_ERRORS, AnnounceError, type AnnounceErrorKind } from './announce-error.ts';
 import {
   birdFile,
@@ -16,7 +17,6 @@ import {
 } from './bird-file.ts';
 import { type BirdProtocol, errorOf, protocolsOf } from './bird-reply.ts';
 import { BirdSession } from './bird-session.ts';
-import { replaceFile } from './replace-file.ts';
 import { Withdrawal, type WithdrawalOptions } from './withdrawal.ts';
 
 /** ms between two looks at BIRD. */

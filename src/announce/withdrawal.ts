@@ -8,9 +8,9 @@ import { rm } from 'node:fs/promises';
 import { delimiter, join } from 'node:path';
 import { withoutCapabilities } from '../sys/ambient-capabilities.ts';
 import { withDescriptors } from '../sys/descriptor-reserve.ts';
+import { replaceFile } from '../sys/replace-file.ts';
 import { AnnounceError } from './announce-error.ts';
 import { EVERY_PROTOCOL, ownerLine } from './bird-file.ts';
-import { replaceFile } from './replace-file.ts';
 
 /** Folders of birdc, besides those of PATH, which may lack them. */
 const SYSTEM_FOLDERS = ['/usr/sbin', '/sbin'];

@@ -1,9 +1,10 @@
 /** Writes the /proc/net files of IPVS to a folder. Each file is replaced atomically. */
-import { mkdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, rmSync } from 'node:fs';
 import { open, rename } from 'node:fs/promises';
 import { join } from 'node:path';
 import { LvsError } from '../model/errors.ts';
 import { Slice } from '../model/slice.ts';
+import { replaceFileSync } from '../sys/replace-file.ts';
 import type { DirectorApi } from './director-api.ts';
 import { replaceableFolder } from './owned-folder.ts';
 import {
@@ -83,8 +84,7 @@ export class ProcfsFolder {
   }
 
   #replace(name: string, text: string): void {
-    writeFileSync(this.#next(name), text);
-    renameSync(this.#next(name), this.#path(name));
+    replaceFileSync(this.#path(name), text, { next: this.#next(name) });
   }
 
   /** Replaces a long file. Works in slices. */

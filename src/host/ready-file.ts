@@ -5,10 +5,11 @@
  * the file when a program that wrote it closes it.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
-import { closeSync, openSync, renameSync, writeFileSync } from 'node:fs';
+import { closeSync, openSync, writeFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { LvsError } from '../model/errors.ts';
 import { withDescriptors } from '../sys/descriptor-reserve.ts';
+import { replaceFileSync } from '../sys/replace-file.ts';
 
 const READY = '0\n';
 const NOT_READY = '1\n';
@@ -58,8 +59,7 @@ export class ReadyFile {
   /** A new file belongs to this user, whatever user created the one before, and the shell of an earlier director does not write it. */
   #create(): void {
     const next = `${this.#path}.${process.pid}`;
-    writeFileSync(next, NOT_READY, { mode: MODE });
-    renameSync(next, this.#path);
+    replaceFileSync(this.#path, NOT_READY, { mode: MODE, next });
   }
 
   #startShell(): ChildProcess {

@@ -1,7 +1,8 @@
 /** Reads and writes the journal of the agent's changes, by which a later agent restores the host after a kill -9. */
-import { mkdirSync, readFileSync, readlinkSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, readlinkSync, rmSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { LvsError } from '../model/errors.ts';
+import { replaceFileSync } from '../sys/replace-file.ts';
 import type { Made } from './change.ts';
 
 const VERSION = 1;
@@ -45,6 +46,5 @@ export function writeState(file: string, made: readonly Made[]): void {
   }
   mkdirSync(dirname(file), { recursive: true });
   const state: State = { version: VERSION, made };
-  writeFileSync(`${file}.new`, `${JSON.stringify(state, null, 2)}\n`);
-  renameSync(`${file}.new`, file);
+  replaceFileSync(file, `${JSON.stringify(state, null, 2)}\n`);
 }

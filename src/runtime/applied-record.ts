@@ -1,10 +1,11 @@
 /** A record of the applied file, by which the next director distinguishes rules of the file from manual ones. */
 import { readFileSync, rmSync } from 'node:fs';
-import { rename, rm, writeFile } from 'node:fs/promises';
+import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { deserialize, serialize } from 'node:v8';
 import type { VipAddress } from '../host/vip-addresses.ts';
 import type { Command, SyncDaemon } from '../model/command.ts';
+import { nextFile, replaceFile } from '../sys/replace-file.ts';
 import type { Draining } from './drains.ts';
 import type { Packed } from './packed.ts';
 
@@ -70,20 +71,19 @@ export class AppliedRecordFile {
   /** Removes the record: the table is gone. */
   remove(): void {
     this.#isOver = true;
-    for (const suffix of ['', '.new']) rmSync(this.#path + suffix, { force: true });
+    for (const path of [this.#path, nextFile(this.#path)]) rmSync(path, { force: true });
   }
 
   async #write(record: AppliedRecord): Promise<void> {
-    const file = `${this.#path}.new`;
+    if (this.#isOver) return;
     try {
-      await writeFile(file, this.#contents(record), { mode: OWNER_ONLY });
+      await replaceFile(this.#path, this.#contents(record), OWNER_ONLY);
       // It was removed meanwhile.
-      if (this.#isOver) await rm(file, { force: true });
-      else await rename(file, this.#path);
+      if (this.#isOver) this.remove();
     } catch (error) {
       this.#failed(error as Error);
       // An older record would make rules of the file manual ones.
-      for (const path of [file, this.#path]) await rm(path, { force: true }).catch(() => {});
+      for (const path of [nextFile(this.#path), this.#path]) await rm(path, { force: true }).catch(() => {});
     }
   }
 

@@ -1,7 +1,8 @@
 /** What operators have changed by commands, in a file beside the control socket: the next director goes on with it. */
-import { readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { readFileSync, renameSync, rmSync } from 'node:fs';
 import type { DeniedByCommand } from '../model/access-list.ts';
 import { LvsError } from '../model/errors.ts';
+import { replaceFileSync } from '../sys/replace-file.ts';
 import { parsePrefix } from '../wire/prefix.ts';
 import type { Log } from './log.ts';
 
@@ -63,8 +64,7 @@ export class OperatorState {
         rmSync(this.#path, { force: true });
       else {
         const text = `${JSON.stringify({ version: VERSION, ...changes })}\n`;
-        writeFileSync(`${this.#path}.new`, text, { mode: OWNER_ONLY });
-        renameSync(`${this.#path}.new`, this.#path);
+        replaceFileSync(this.#path, text, { mode: OWNER_ONLY });
       }
     } catch (cause) {
       const { message } = cause as Error;
