@@ -236,11 +236,6 @@ export class ConnectionTable extends ConnectionFields {
     return this.#fetch(this.#rows.findReply(protocol, daddr, dport, caddr, cport));
   }
 
-  /** The row's client port became known: it is no longer NO_CPORT and is found by this port. */
-  setClientPort(row: Row, port: number): void {
-    this.#rows.setClientPort(row, port);
-  }
-
   /** The template is not found any more, and shows INVALID_PORT on its virtual and its destination side. */
   invalidateTemplate(row: Row): void {
     this.#rows.invalidate(row);

@@ -183,17 +183,6 @@ export class Rows extends Places {
     this.#setKind(row, KIND.INVALID);
   }
 
-  /** The client's port of an OPEN row became known: it is LIVE, and found by the annex, because its new home is elsewhere. */
-  setClientPort(row: Row, cport: number): void {
-    this.unlink(this.homeOf(row), row);
-    this.orders[row] = Atomics.add(this.head, ORDER, 1);
-    const at = (row << ROW_SHIFT_32) + CLIENT;
-    const rest = this.words[at]! & ((0xff << 16) | WIDE);
-    Atomics.store(this.words, at, rest | LIVE | portInPacketOrder(cport));
-    this.link(this.homeOf(row), row);
-    this.#countOpen(-1);
-  }
-
   /**
    * Ends the row if its `track` is unchanged: no packet changes its state after that. Reports whether this call ended it; the
    * caller then takes it off its destination's counts and calls `remove`.

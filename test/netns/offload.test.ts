@@ -33,7 +33,7 @@ describe.skipIf(why !== undefined).each(HOOKS)('%s, %s', (hook, method) => {
       offloads: hook === 'xdp' ? 'off' : 'on',
       directorWords: ['--datapath', hook],
     });
-    if (hook === 'xdp') cluster.pollPeers();
+    if (hook === 'xdp') cluster.lab.pollPeers();
   });
   afterAll(() => cluster?.[Symbol.asyncDispose]());
 

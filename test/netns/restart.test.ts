@@ -135,7 +135,7 @@ describe.skipIf(why !== undefined).each(PATHS)('%s, %s, %s', (hook, method, sche
       yaml: rules(method, scheduler),
       directorWords: ['--datapath', hook, '--pins', pins.root],
     });
-    if (hook === 'xdp') cluster.pollPeers();
+    if (hook === 'xdp') cluster.lab.pollPeers();
     await onHost('stop');
     await cluster.director.ended;
     clean = await state();

@@ -1,5 +1,4 @@
 /** A whole virtual server in the laboratory: servers with their agents, and a director, by one configuration. */
-import { spawnSync } from 'node:child_process';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Lab, type LabOptions } from './lab.ts';
@@ -98,16 +97,6 @@ export class Cluster implements AsyncDisposable {
   /** What the client gets from the URL's path. */
   async get(path = '/'): Promise<string> {
     return this.lab.client.exec(['curl', '-sS', '--max-time', '30', `http://${this.lab.vip}${path}`]);
-  }
-
-  /** Makes the director's peers poll, as a veth has to that XDP sends to. */
-  pollPeers(): void {
-    const { name } = this.lab.director;
-    for (const segment of ['segment', 'inside', 'far'])
-      spawnSync('ip', [
-        ...['netns', 'exec', this.lab.namespace(segment)],
-        ...['ethtool', '-K', name, 'gro', 'on', 'tx', 'off'],
-      ]);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

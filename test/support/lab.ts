@@ -4,6 +4,7 @@
  *   await using lab = await Lab.create();
  *   await lab.client.exec('ping -c 1 vs1');
  */
+import { spawnSync } from 'node:child_process';
 import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { buildLab } from './lab-build.ts';
@@ -115,6 +116,16 @@ export class Lab implements AsyncDisposable {
   /** The namespace of a host or a segment. */
   namespace(name: string): string {
     return `lvs-${this.id}-${name}`;
+  }
+
+  /** Makes the director's peers poll, as a veth has to that XDP sends to. */
+  pollPeers(): void {
+    const { name } = this.director;
+    for (const segment of this.#topology.segments)
+      spawnSync('ip', [
+        ...['netns', 'exec', this.namespace(segment)],
+        ...['ethtool', '-K', name, 'gro', 'on', 'tx', 'off'],
+      ]);
   }
 
   /** Takes everything down without waiting: for the way out of a process. */

@@ -177,20 +177,17 @@ describe('a reply', () => {
 });
 
 describe('a connection without a client port', () => {
-  test('takes requests that no other connection takes, until its port is known', () => {
+  test('takes requests that no other connection takes', () => {
     const rows = rowsFor();
     const open = rows.add(ends(TCP, client, 0, vip, 50_000), made(KIND.OPEN, RS1));
     expect(rows.findRequest(TCP, client, 4000, vip, 50_000)).toBe(open);
     const exact = rows.add(ends(TCP, client, 4000, vip, 50_000), made(KIND.LIVE, RS2));
     expect(rows.findRequest(TCP, client, 4000, vip, 50_000)).toBe(exact);
     expect(rows.findReply(TCP, rs1, 8080, client, 5000)).toBe(NONE);
-    rows.setClientPort(open, 5000);
-    expect([rows.cport(open), rows.kind(open)]).toEqual([5000, KIND.LIVE]);
-    expect(rows.findRequest(TCP, client, 5000, vip, 50_000)).toBe(open);
-    expect(rows.findReply(TCP, rs1, 8080, client, 5000)).toBe(open);
-    expect(rows.findRequest(TCP, client, 6000, vip, 50_000)).toBe(NONE);
+    rows.remove(exact);
+    expect(rows.findRequest(TCP, client, 4000, vip, 50_000)).toBe(open);
     rows.remove(open);
-    expect(rows.findRequest(TCP, client, 5000, vip, 50_000)).toBe(NONE);
+    expect(rows.findRequest(TCP, client, 4000, vip, 50_000)).toBe(NONE);
     expect(rows.spilled).toBe(0);
   });
 });
@@ -435,7 +432,6 @@ const aStep = fc.oneof(
   { weight: 6, arbitrary: fc.record({ do: fc.constant('add' as const), tuple: aTuple, kind: aKind }) },
   { weight: 3, arbitrary: fc.record({ do: fc.constant('remove' as const), which: fc.nat() }) },
   { weight: 1, arbitrary: fc.record({ do: fc.constant('replace' as const), which: fc.nat() }) },
-  { weight: 1, arbitrary: fc.record({ do: fc.constant('set-port' as const), which: fc.nat(), port: aPort }) },
   // Enough of one client to fill its home.
   {
     weight: 1,
@@ -510,11 +506,6 @@ test('finds what a plain list finds, whatever was made, replaced, changed and re
             } else if (step.do === 'replace' && entry.kind === KIND.LIVE) {
               rows.replace(entry.row);
               entry.kind = KIND.REPLACED;
-            } else if (step.do === 'set-port' && entry.kind === KIND.OPEN) {
-              if (first(hasKey(KIND.LIVE, entry, step.port)) !== NONE) continue;
-              rows.setClientPort(entry.row, step.port);
-              entries.splice(entries.indexOf(entry), 1);
-              entries.unshift({ ...entry, cport: step.port, kind: KIND.LIVE });
             }
           }
         }

@@ -1,6 +1,7 @@
 /** Binds connections to destinations, and ends them. */
 
 import { type FiveTuple, INITIAL_TIMEOUT_MS, NONE, type Row } from '../../model/connection.ts';
+import type { Address } from '../../wire/address.ts';
 import { countBound, countUnbound } from '../connection-counts.ts';
 import {
   hasEndedIn,
@@ -8,6 +9,7 @@ import {
   isInactiveIn,
   LOCAL,
   MASQ,
+  NO_CPORT,
   NOOUTPUT,
   ROUTE,
   TEMPLATE,
@@ -66,6 +68,32 @@ export function methodFlags(core: Pick<Core, 'forwarding'>, destination: RealDes
 /** Makes `template` control `row`: the template lives longer, and a flood ends both. */
 export function control(core: Core, row: Row, template: Row): void {
   core.table.control(row, template);
+}
+
+/**
+ * Gives a connection without a client port (NO_CPORT) its port. Another row takes its place, because the client's port selects
+ * the home, where programs of the kernel look for it. Returns that row; NONE where no place is free.
+ */
+export function withClientPort(core: Core, row: Row, cport: number): Row {
+  const { table } = core;
+  const [caddr, vaddr]: [Address, Address] = [new Uint32Array(4), new Uint32Array(4)];
+  table.copyCaddr(row, caddr);
+  table.copyVaddr(row, vaddr);
+  const ends = { protocol: table.protocol(row), caddr, cport, vaddr, vport: table.vport(row) };
+  const flags = table.method(row) | (table.flags(row) & ~NO_CPORT);
+  const [destination, dport] = [destinationOf(core, row), table.dport(row)];
+  const [state, timeout, template] = [table.state(row), table.timeout(row), table.template(row)];
+  if (!end(core, row)) return NONE;
+  const made = bindWith(core, ends, { destination, dport, flags, salt: 0 });
+  if (made === NONE) return NONE;
+  table.setState(made, state);
+  table.setTimeout(made, timeout);
+  if (template !== NONE) {
+    control(core, made, template);
+    // No template has to be assured.
+    table.setAssured(made);
+  }
+  return made;
 }
 
 /**

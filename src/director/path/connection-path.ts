@@ -20,7 +20,7 @@ import type { RealDestination } from '../service.ts';
 import { countErrorIn, countErrorOut, countIn, countOut } from '../traffic.ts';
 import type { Admission } from './admission.ts';
 import { Arrival } from './arrival.ts';
-import { end } from './connection-lifecycle.ts';
+import { end, withClientPort } from './connection-lifecycle.ts';
 import { FtpHelper } from './ftp-helper.ts';
 import { enterOptions, hasOptions } from './header-options.ts';
 import { SCTP_CLOSED } from './sctp-state.ts';
@@ -190,13 +190,16 @@ export class ConnectionPath {
 
   /** Sends a client's packet to its connection's destination. `limit`: of the timeout until the next packet, ms. */
   #forward(
-    row: Row,
+    known: Row,
     destination: RealDestination,
     packet: Packet,
     now: number,
     limit = Number.POSITIVE_INFINITY,
   ): Verdict {
     const { kernelPath, table, total, forwarding } = this.#core;
+    const isOpen = table.isOpen(known) && table.method(known) === MASQ && packet.hasPorts;
+    const row = isOpen ? withClientPort(this.#core, known, packet.srcPort) : known;
+    if (row === NONE) return 'table-full';
     const isAssisted = this.#ftp.assists(row);
     if (hasSyn(packet) || isAssisted) kernelPath.hold(row);
     const refusal = isAssisted ? this.#ftp.request(row, packet, now) : undefined;
@@ -206,7 +209,6 @@ export class ConnectionPath {
     if (table.timeout(row) > limit) table.setTimeout(row, limit);
     table.addPackets(row, 1);
     const method = table.method(row);
-    if (method === MASQ && packet.hasPorts && table.isOpen(row)) table.setClientPort(row, packet.srcPort);
     const connection = this.#connection.select(row, destination);
     // The kind of a tunnel is unknown without a configured destination: Linux 6.1 sends nothing then.
     const verdict =
