@@ -10,6 +10,7 @@ import { FINDINGS } from '../../src/realserver/doctor/finding.ts';
 import { schedulers } from '../../src/schedulers/index.ts';
 import { labNames } from '../support/documents.ts';
 import { PROJECT } from '../support/project.ts';
+import { publishedSchema } from '../support/published-schema.ts';
 
 const CONF = join(PROJECT, 'conf');
 const files = [
@@ -83,5 +84,14 @@ test.each(Object.keys(FINDINGS))('docs/troubleshooting.md explains the finding %
 );
 
 test('lvs.schema.json is the schema used for validation', async () => {
-  await expect(`${JSON.stringify(schema, null, 2)}\n`).toMatchFileSnapshot(join(CONF, 'lvs.schema.json'));
+  const published = publishedSchema();
+  await expect(`${JSON.stringify(published, null, 2)}\n`).toMatchFileSnapshot(join(CONF, 'lvs.schema.json'));
+  const { definitions, ...rest } = published as { definitions: Record<string, unknown> };
+  const expanded = (value: unknown): unknown => {
+    if (typeof value !== 'object' || value === null) return value;
+    if (Array.isArray(value)) return value.map(expanded);
+    if ('$ref' in value) return expanded(definitions[String(value.$ref).replace('#/definitions/', '')]);
+    return Object.fromEntries(Object.entries(value).map(([key, each]) => [key, expanded(each)]));
+  };
+  expect(expanded(rest)).toEqual(schema);
 });
