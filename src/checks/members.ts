@@ -42,6 +42,8 @@ export interface ServiceEvent {
   /** Sum of the weights of the destinations that are up. */
   readonly weight: number;
   readonly policy: Policy;
+  /** Whether nothing was decided before, as after a start: what was never lost is reported then, too. */
+  readonly isFirst: boolean;
 }
 
 export interface MembersOptions {
@@ -234,14 +236,15 @@ export class Members {
     known.sum = this.#sumOf(known, now);
     const isLost = isQuorumLost(known.sum, policy, known.isLost);
     const isDown = known.sum === 0;
+    const isFirst = known.isLost === undefined;
     const hasChanged = {
-      quorum: isLost !== (known.isLost ?? false),
-      service: isDown !== (known.isDown ?? false),
+      quorum: isLost !== known.isLost,
+      service: isDown !== known.isDown,
     };
     Object.assign(known, { isLost, isDown });
     this.#apply(this.#changes(key, known, [...members.values()], now));
     const report = (event: ServiceEvent['event']) =>
-      this.#options.event({ service, event, weight: known.sum, policy });
+      this.#options.event({ service, event, weight: known.sum, policy, isFirst });
     if (hasChanged.service) report(isDown ? 'service-down' : 'service-up');
     if (hasChanged.quorum) report(isLost ? 'quorum-down' : 'quorum-up');
   }

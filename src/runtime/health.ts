@@ -68,15 +68,15 @@ export function healthWatch({ api, guarded, notifier, names, log }: HealthOption
   return watch;
 }
 
-/** Logs a lost quorum as a warning, and a gained one. */
-function logQuorum({ service, event, weight, policy }: ServiceEvent, log: Log): void {
+/** Logs a lost quorum as a warning, and one that is gained again. */
+function logQuorum({ service, event, weight, policy, isFirst }: ServiceEvent, log: Log): void {
   if (!hasQuorum(policy)) return;
   const { quorum, sorry } = policy;
   const names = sorry.map(({ destination }) => formatDestination(destination));
   const fields = { service: formatService(service), weight, quorum };
   const all = names.length > 0 ? { ...fields, sorry: names.join(' ') } : fields;
   if (event === 'quorum-down') log('warning', 'quorum-lost', all);
-  else if (event === 'quorum-up') log('info', 'quorum-gained', all);
+  else if (event === 'quorum-up' && !isFirst) log('info', 'quorum-gained', all);
 }
 
 /** Logs a change of health; a failure is a warning. */

@@ -28,6 +28,8 @@ class Watching {
   readonly commands: Command[] = [];
   readonly events: HealthEvent[] = [];
   readonly quorums: ServiceEvent[] = [];
+  /** What services are at the start. */
+  readonly firsts: string[] = [];
   readonly services: ServiceEvent['event'][] = [];
   readonly targets: Target[] = [];
   readonly aborted: string[] = [];
@@ -44,7 +46,8 @@ class Watching {
       apply: (commands) => this.commands.push(...commands),
       event: (event) => this.events.push(event),
       serviceEvent: (event) => {
-        if (event.event.startsWith('quorum')) this.quorums.push(event);
+        if (event.isFirst) this.firsts.push(event.event);
+        else if (event.event.startsWith('quorum')) this.quorums.push(event);
         else this.services.push(event.event);
       },
       probe: (target, signal) => {
@@ -361,6 +364,7 @@ describe('a service with consequences', () => {
     expect(texts(watching.commands)).toEqual(['+9 0']);
     expect(await pass(1)).toEqual(['=1 0']);
     expect(await pass(1, 2)).toEqual(['=9 1', '+8 1', '=2 0']);
+    expect(watching.firsts).toEqual(['service-up', 'quorum-up']);
     expect(watching.quorums).toMatchObject([{ event: 'quorum-down', weight: 0 }]);
     expect(watching.watch.quorumOf(service)).toEqual({ quorum: 1, hysteresis: 0, weight: 0, lost: true });
     expect(await pass(1)).toEqual(['=2 2', '-8', '=9 0']);
