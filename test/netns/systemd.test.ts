@@ -1,6 +1,7 @@
 /** The units under a real systemd: what a restart, a crash, an upgrade and a stop do to connections and to the host. */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { clusterMissing } from '../support/cluster.ts';
+import { lacking } from '../support/debian.ts';
 import { kernel } from '../support/ebpf/kernel.ts';
 import { Lab } from '../support/lab.ts';
 import { startServers } from '../support/lvs-programs.ts';
@@ -8,6 +9,7 @@ import type { Program } from '../support/program.ts';
 import { built } from '../support/project.ts';
 import { SystemdHost, systemdMissing } from '../support/systemd-host.ts';
 
+const noBird = lacking('/usr/sbin/bird', 'bird2');
 const why = clusterMissing() ?? ('why' in kernel ? kernel.why : undefined) ?? systemdMissing();
 
 const UNIT = 'lvs-director.service';
@@ -17,6 +19,7 @@ const PER_SECOND = 20;
 const FAILED_MS = 9000;
 
 test('the required programs and privileges are available', ({ skip }) => skip(why !== undefined, why));
+test('bird2 is installed', ({ skip }) => skip(noBird !== undefined, noBird));
 
 describe.skipIf(why !== undefined)('the unit of the director', () => {
   let lab: Lab;
@@ -155,5 +158,37 @@ services: [{ tcp: '${lab.vip}:80', destinations: [${server.address}] }]
     await host.exec(['systemctl', 'stop', 'lvs-realserver']);
     expect(await role()).toBe(before);
     expect(await host.journal('lvs-realserver')).not.toMatch(/\bwarning\b|\berror\b/i);
+  },
+);
+
+test.skipIf(why !== undefined || noBird !== undefined)(
+  'the unit withdraws what a killed director announced',
+  async () => {
+    await using lab = await Lab.create({ shape: 'dr' });
+    await using host = await SystemdHost.start(lab.director);
+    const vip = '10.99.0.1';
+    host.write(
+      '/etc/bird/bird.conf',
+      'router id 192.0.2.1; protocol device { }\ninclude "/run/lvs*/announce.conf";\n',
+    );
+    await host.exec(['sh', '-c', 'install -d -o bird -g bird /run/bird && bird -u bird -g bird']);
+    // As the documentation says; and no restart, which would announce them again.
+    await host.exec(['mkdir', '/etc/systemd/system/lvs-director.service.d']);
+    host.write(
+      '/etc/systemd/system/lvs-director.service.d/test.conf',
+      '[Service]\nSupplementaryGroups=bird\nRestart=no\n',
+    );
+    await host.exec(['systemctl', 'daemon-reload']);
+    host.write('/etc/default/lvs-director', 'LVS_OPTIONS=--datapath live --interface eth0\n');
+    host.write(
+      '/etc/lvs/lvs.yaml',
+      `method: dr\nannounce: { rise: 0, bird: {} }\nservices: [{ tcp: '${vip}:80', destinations: [${lab.servers[0]!.address}] }]\n`,
+    );
+    await host.exec(['systemctl', 'start', UNIT]);
+    const protocols = () => host.exec(['birdc', 'show', 'protocols', '"lvs_*"']);
+    await expect.poll(protocols).toMatch(/lvs_10_99_0_1 +Static +\S+ +up/);
+    await host.exec(['systemctl', 'kill', '--signal', 'SIGKILL', '--kill-whom', 'all', UNIT]);
+    await expect.poll(protocols).toMatch(/lvs_10_99_0_1 +Static +\S+ +down/);
+    expect(await host.property(UNIT, 'ActiveState')).toBe('failed');
   },
 );
