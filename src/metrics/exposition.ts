@@ -14,6 +14,7 @@ import { CONDITIONS, type ConditionName, type Surroundings } from '../model/surr
 import { DROP_REASONS, type DropReason } from '../model/verdict.ts';
 import { VRRP_STATES } from '../model/vrrp.ts';
 import { announcementFamilies } from './announcements.ts';
+import { clusterFamilies } from './cluster.ts';
 import { counter, type Family, gauge, type Sample, single, textOf } from './families.ts';
 import { limitedMessages, MAX_SERVICES, type Named, namedDestinations, serviceLabels } from './labels.ts';
 import { nameFamilies } from './names.ts';
@@ -60,6 +61,7 @@ export async function* families(snapshot: Snapshot, surroundings: Surroundings):
     [{ kind: 'destination' }, all - destinations.length],
   ]);
   if (surroundings.routes) yield* announcementFamilies(surroundings.routes);
+  if (surroundings.cluster) yield* clusterFamilies(surroundings.cluster);
   yield* process(surroundings);
   yield* await nodeExporterFamilies(snapshot);
 }

@@ -1,5 +1,7 @@
 /** The announcements of VIPs to routers, as outputs show them. Plain JSON. */
 
+import type { HoldReason } from './cluster.ts';
+
 export interface VipAnnouncement {
   readonly vip: string;
   /** This director can serve clients of the VIP. */
@@ -13,6 +15,8 @@ export interface VipAnnouncement {
 export interface AnnouncementListing {
   /** A command withdraws all VIPs. */
   readonly isWithdrawn: boolean;
+  /** The cluster withdraws all VIPs. */
+  readonly held?: HoldReason;
   readonly vips: readonly VipAnnouncement[];
   /** The rest is missing if the director does not talk to BIRD. BGP sessions, as BIRD reported them. */
   readonly sessions?: { readonly established: number; readonly all: number };

@@ -2,6 +2,7 @@
 
 import type { AccessCounts } from './access-list.ts';
 import type { AnnouncementListing } from './announcement.ts';
+import type { ClusterStatus } from './cluster.ts';
 import type { UpcallCounts } from './kernel-admission.ts';
 import type { NotifyCounts } from './notify.ts';
 
@@ -37,6 +38,10 @@ export const CONDITIONS = {
   'other-director': 'another director on this host serves the same service',
   'announce-failed': 'BIRD does not announce or withdraw the VIPs as the director wants',
   'file-not-applied': 'the last reload was rejected: the director runs by an earlier file',
+  'cluster-unreachable': 'etcd cannot be reached: the last known state of the cluster is in effect',
+  'cluster-ignored':
+    'etcd has another cluster or an earlier state than this director, or the director is no member',
+  'cluster-held': 'this director is paused or evicted in its cluster, and announces no VIPs',
 } as const;
 
 export type ConditionName = keyof typeof CONDITIONS;
@@ -86,6 +91,8 @@ export interface Surroundings {
   };
   /** Announcements of VIPs to routers; missing: none are configured. */
   readonly routes?: AnnouncementListing;
+  /** Missing: this director belongs to no cluster. */
+  readonly cluster?: ClusterStatus;
   /** What restarts keep. */
   readonly restart: {
     /** The next director can take the connections over. */

@@ -10,6 +10,7 @@ import { replaceableFolder } from '../control/owned-folder.ts';
 import type { Director } from '../director/director.ts';
 import type { Service } from '../director/service.ts';
 import type { AnnouncementListing } from '../model/announcement.ts';
+import type { HoldReason } from '../model/cluster.ts';
 import { LvsError } from '../model/errors.ts';
 import { Slice } from '../model/slice.ts';
 import { formatAddress } from '../wire/address.ts';
@@ -50,10 +51,13 @@ export class Announcements {
   #vips: WantedVips = new Map();
   #updating: Promise<void> | undefined;
   #isLeaving = false;
+  #held: HoldReason | undefined;
   #isClosed = false;
 
-  constructor(options: AnnouncementsOptions) {
+  /** `held`: from the start on. */
+  constructor(options: AnnouncementsOptions, held?: HoldReason) {
     this.#options = options;
+    this.#held = held;
   }
 
   /**
@@ -89,7 +93,7 @@ export class Announcements {
     if (wanted?.bird) this.#open(wanted.bird);
     this.#ready = wanted ? await this.#readiness(wanted) : new Map();
     if (this.#isClosed) return;
-    const isWithdrawn = this.#isLeaving || state.changes.isWithdrawn;
+    const isWithdrawn = this.#isLeaving || this.#held !== undefined || state.changes.isWithdrawn;
     const ready = isWithdrawn ? withdrawn(this.#ready) : this.#ready;
     const before = this.#vips;
     this.#vips = this.#states.update(ready, (wanted?.rise ?? 0) * 1000, clock());
@@ -115,6 +119,18 @@ export class Announcements {
     return this.listing();
   }
 
+  /**
+   * Withdraws all VIPs, and hands the connections over; undefined: announces those that are ready again. Resolves when BIRD was
+   * asked. Works without announcements, too.
+   */
+  async hold(reason: HoldReason | undefined): Promise<void> {
+    this.#held = reason;
+    await this.#updating;
+    await this.update();
+    if (this.#bird) await withinLimit(this.#bird.set(this.#vips));
+    if (reason !== undefined) await this.#handOver();
+  }
+
   /** The listing; undefined: the file configures no announcements. */
   get configured(): AnnouncementListing | undefined {
     return this.#options.wanted() && this.listing();
@@ -133,6 +149,7 @@ export class Announcements {
     const { announced, sessions, error } = bird?.state ?? {};
     return {
       isWithdrawn: this.#options.state.changes.isWithdrawn,
+      ...(this.#held && { held: this.#held }),
       vips: [...this.#vips].map(([vip, isWanted]) => ({
         vip,
         isReady: this.#ready.get(vip) === true,
@@ -239,7 +256,7 @@ export class Announcements {
           ? 'the director ends'
           : state.changes.isWithdrawn
             ? 'by command'
-            : 'not ready';
+            : (this.#held ?? 'not ready');
         log(reason === 'not ready' ? 'warning' : 'info', 'vip-withdrawing', { vip, reason });
       }
     }

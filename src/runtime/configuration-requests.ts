@@ -10,9 +10,18 @@ import { unpacked } from './packed.ts';
 import type { RunningDirector } from './running-director.ts';
 import { summaryOf } from './sync-summary.ts';
 
+/** What a file would change. */
+export interface Tried {
+  readonly changes: number;
+  /** Number of destinations and services that would be removed when their connections have ended. */
+  readonly draining: number;
+  readonly manualChanges: readonly string[];
+  readonly warnings: readonly string[];
+}
+
 /** Reloads a file, one reload at a time. An invalid file changes nothing; its errors are logged and returned. */
 export class ConfigurationRequests implements ConfigurationApi {
-  readonly #path: string;
+  #path: string;
   readonly #running: RunningDirector;
   readonly #datapath: string;
   readonly #manager: Pick<ServiceManager, 'reloading' | 'ready'>;
@@ -40,11 +49,39 @@ export class ConfigurationRequests implements ConfigurationApi {
       .catch(() => {})
       .then(() => {
         this.#next = undefined;
-        const reloading = this.#reload();
+        const reloading = this.#reload(this.#path);
         this.#reloading = reloading;
         return reloading;
       });
     return this.#next;
+  }
+
+  /** Applies another file, which reloads read from then on. If it is invalid, changes nothing and throws LvsError CONFIG. */
+  applyFile(path: string): Promise<Reloaded> {
+    return this.#afterReloads(async () => {
+      const reloaded = await this.#reload(path);
+      this.#path = path;
+      return reloaded;
+    });
+  }
+
+  /** Checks a file, and resolves with what it would change. Throws LvsError CONFIG if it could not be applied. */
+  tryFile(path: string): Promise<Tried> {
+    return this.#afterReloads(async () => {
+      using wanted = await openConfiguration(path);
+      checkDevices(wanted);
+      const { warnings } = wanted;
+      if (this.#running.isCurrent(wanted)) return { changes: 0, draining: 0, manualChanges: [], warnings };
+      const { commands, drains, manualChanges } = await wanted.plan(await this.#running.state());
+      return { changes: commands.length, draining: drains.length, manualChanges, warnings };
+    });
+  }
+
+  /** Does the work when no reload is running. */
+  #afterReloads<T>(work: () => Promise<T>): Promise<T> {
+    const done = this.#reloading.catch(() => {}).then(work);
+    this.#reloading = done;
+    return done;
   }
 
   /** Resolves with the configuration that was applied last. */
@@ -62,11 +99,11 @@ export class ConfigurationRequests implements ConfigurationApi {
     };
   }
 
-  async #reload(): Promise<Reloaded> {
+  async #reload(path: string): Promise<Reloaded> {
     let outcome = 'reload failed, unchanged';
     this.#manager.reloading();
     try {
-      using wanted = await openConfiguration(this.#path);
+      using wanted = await openConfiguration(path);
       checkDevices(wanted);
       const reloaded = await this.#apply(wanted);
       this.#running.rejected(undefined);

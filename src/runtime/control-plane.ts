@@ -10,6 +10,7 @@ import type { Events } from '../web/events.ts';
 import type { ListDigests } from './access-files.ts';
 import type { Announcements } from './announcements.ts';
 import { loggedApi } from './changes.ts';
+import type { ClusterNode } from './cluster-node.ts';
 import type { Conditions } from './conditions.ts';
 import { ConfigurationRequests } from './configuration-requests.ts';
 import type { DescriptorWatch } from './descriptor-watch.ts';
@@ -51,6 +52,8 @@ export interface PlaneContext {
   readonly sources: SourceValidator;
   readonly events: Events;
   readonly readiness: Readiness;
+  /** Undefined: this director belongs to no cluster. */
+  readonly node: ClusterNode | undefined;
   /** True while packets are forwarded. */
   readonly isRunning: () => boolean;
 }
@@ -61,7 +64,7 @@ export class ControlPlane {
   readonly #captures: PacketCaptures;
   readonly #announcements: Announcements;
   readonly #log: Log;
-  readonly #configuration: ConfigurationRequests;
+  readonly configuration: ConfigurationRequests;
   /** Whether the request to stop leaves the kernel path to the next director; undefined: there was none. */
   isKept: boolean | undefined;
   #control: ControlServer | undefined;
@@ -81,7 +84,7 @@ export class ControlPlane {
     this.#captures = captures;
     this.#announcements = announcements;
     this.#log = log;
-    this.#configuration = new ConfigurationRequests(options.config, running, datapath, manager, log);
+    this.configuration = new ConfigurationRequests(options.config, running, datapath, manager, log);
   }
 
   /** Opens the control socket. Throws LvsError if another director has it; the host is unchanged then. */
@@ -97,7 +100,7 @@ export class ControlPlane {
       ...(socketGroup === undefined ? {} : { group: socketGroup }),
       api: {
         ...loggedApi(running.api, 'control socket', this.#log),
-        configuration: this.#configuration,
+        configuration: this.configuration,
         packets,
         operations: {
           drain: async (server) => running.serverDrains.drain(server),
@@ -132,7 +135,8 @@ export class ControlPlane {
   /** Opens the web interface, the /proc files and reloads by signal. Call it when the director has started. */
   async openAfterStart(context: PlaneContext): Promise<void> {
     const { metrics, metricsNames = [], procfs } = this.#options;
-    const { path, io, network, conditions, descriptors, sources, events, readiness, isRunning } = context;
+    const { path, io, network, conditions, descriptors, sources, events, readiness, node, isRunning } =
+      context;
     const running = this.#running;
     const log = this.#log;
     const { datapath, offloading } = path;
@@ -156,6 +160,7 @@ export class ControlPlane {
         isRunning,
         descriptors,
         announcements: () => this.#announcements.configured,
+        cluster: () => node?.status,
       });
     }
     if (procfs !== undefined)
@@ -163,7 +168,7 @@ export class ControlPlane {
         log('error', 'procfs-failed', { error: String(error) }),
       );
     // A rejected file is logged where it is read; another error is a fault and ends the process.
-    process.on('SIGHUP', () => void this.#configuration.reload().catch(throwFault));
+    process.on('SIGHUP', () => void this.configuration.reload().catch(throwFault));
     this.#watch = setInterval(() => {
       descriptors.update();
       server.limit(descriptors.clients(MAX_CONTROL_CLIENTS));

@@ -14,6 +14,8 @@ import { openReserve } from '../sys/descriptor-reserve.ts';
 import { loadSystem } from '../sys/system.ts';
 import { Events } from '../web/events.ts';
 import { Announcements } from './announcements.ts';
+import { ClusterNode } from './cluster-node.ts';
+import { startCluster } from './cluster-start.ts';
 import { Conditions } from './conditions.ts';
 import { type OpenConfiguration, openConfiguration } from './configuration-thread.ts';
 import { ConfiguredNames } from './configured-names.ts';
@@ -39,7 +41,9 @@ const STARTING_BATCH = 16;
 /** Seconds after a signal at which the process is killed, whatever hangs. */
 const END_S = 4;
 
-export interface RunOptions extends ControlPlaneOptions {
+export interface RunOptions extends Omit<ControlPlaneOptions, 'config'> {
+  /** What is carried out: a configuration file, or that of a cluster, by its settings file. */
+  readonly source: { readonly config: string } | { readonly cluster: string };
   readonly interfaces?: readonly string[];
   readonly datapath: DatapathName;
   /** Maximum number of connections; default: as the memory allows. */
@@ -70,13 +74,16 @@ export async function runDirector(options: RunOptions): Promise<void> {
     log('warning', 'service-manager-unreachable', { error }),
   );
   ending.signal.addEventListener('abort', () => manager.stopping(`ending: ${ending.signal.reason}`));
-  const start = await openStart(options.config, log);
+  const { source } = options;
+  const cluster = 'cluster' in source ? await startCluster(source.cluster, log) : undefined;
+  const config = cluster?.path ?? ('config' in source ? source.config : '');
+  const start = opened(cluster?.opened ?? (await openConfiguration(config)), log);
   // The loopback and dummy devices hold VIPs, but receive no packets for them.
   const interfaces = options.interfaces ?? start.interfaces.filter(bringsPackets);
   if (interfaces.length === 0 && receivingInterfaces().length === 0)
     throw new LvsError(
       'CONFIG',
-      `${options.config}: no interface receives packets (bring one up, or use --interface)`,
+      `${config}: no interface receives packets (bring one up, or use --interface)`,
     );
   const { connections = defaultConnections(availableMemory()) } = options;
   const routes = new Routes();
@@ -147,18 +154,21 @@ export async function runDirector(options: RunOptions): Promise<void> {
   };
   const isRunning = () => !ending.signal.aborted && hasLink();
   const isReady = () => isRunning() && !running.isCatchingUp;
-  const announcements = new Announcements({
-    ...{ director: running.director, isReady, state: operatorState, conditions, clock, log },
-    wanted: () => running.config?.announce,
-    handOver: () => running.handOver(),
-    isDraining: (address) => running.drains.uses(address),
-  });
+  const announcements = new Announcements(
+    {
+      ...{ director: running.director, isReady, state: operatorState, conditions, clock, log },
+      wanted: () => running.config?.announce,
+      handOver: () => running.handOver(),
+      isDraining: (address) => running.drains.uses(address),
+    },
+    cluster?.copy.state?.held,
+  );
   const keeps = () => plane.isKept ?? (options.keep || running.config?.restart.keep === true);
   /** Only a kernel path forwards without this process. */
   const staysAnnounced = () => keeps() && offloading !== undefined && kept?.identity !== undefined;
   const readiness = new Readiness({
     file: options.readyFile,
-    isReady,
+    isReady: () => isReady() && node?.isHeld !== true,
     withdraw: async () => !staysAnnounced() && (await announcements.leave()),
     hasOthersVip: () => hasOthersVip(services().addresses, running.host.heldVips),
     handOver: () => running.handOver(),
@@ -167,7 +177,16 @@ export async function runDirector(options: RunOptions): Promise<void> {
   const captures = new PacketCaptures(running.director, sender);
   services = servedBy(running.director);
   const parts = { captures, announcements };
-  const plane = new ControlPlane(options, path.datapath, running, parts, manager, log);
+  const plane = new ControlPlane({ ...options, config }, path.datapath, running, parts, manager, log);
+  const node =
+    cluster &&
+    new ClusterNode({
+      ...{ start: cluster, configuration: plane.configuration, isReady, conditions, log },
+      hold: async (reason) => {
+        readiness.update();
+        await announcements.hold(reason);
+      },
+    });
   const forward = (): Promise<void> =>
     pump({
       io,
@@ -188,7 +207,7 @@ export async function runDirector(options: RunOptions): Promise<void> {
     await running.start(start, dirname(options.socket));
     start[Symbol.dispose]();
     network.update();
-    const started = { path, io, network, conditions, descriptors, sources, events, readiness };
+    const started = { path, io, network, conditions, descriptors, sources, events, readiness, node };
     await plane.openAfterStart({ ...started, isRunning });
     hasStarted = true;
     readiness.update();
@@ -199,10 +218,12 @@ export async function runDirector(options: RunOptions): Promise<void> {
       socket: options.socket,
     });
     manager.ready(`forwarding: ${start.services} services, datapath ${path.datapath}`);
+    node?.start();
     using _watchdog = startWatchdog(manager);
     await (forwarding ?? forward());
   } finally {
     readiness.close();
+    await node?.close();
     await plane.close();
     await announcements.close(staysAnnounced() ? running.config?.restart.orphan : undefined);
     // A director that cannot start leaves what it has taken over to the next one.
@@ -243,8 +264,7 @@ function endOnSignal(): AbortController {
   return ending;
 }
 
-async function openStart(path: string, log: Log): Promise<OpenConfiguration> {
-  const start = await openConfiguration(path);
+function opened(start: OpenConfiguration, log: Log): OpenConfiguration {
   for (const warning of start.warnings) log('warning', 'config-warning', { warning });
   return start;
 }

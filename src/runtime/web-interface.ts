@@ -3,6 +3,7 @@ import type { Server } from 'node:http';
 import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { monotonicClock } from '../io/pump.ts';
 import type { AnnouncementListing } from '../model/announcement.ts';
+import type { ClusterStatus } from '../model/cluster.ts';
 import type { ControlCounters, Surroundings } from '../model/surroundings.ts';
 import type { Events } from '../web/events.ts';
 import { History } from '../web/history.ts';
@@ -40,6 +41,8 @@ export interface WebInterfaceOptions {
   readonly descriptors: DescriptorWatch;
   /** Undefined: none are configured. */
   readonly announcements: () => AnnouncementListing | undefined;
+  /** Undefined: the director belongs to none. */
+  readonly cluster: () => ClusterStatus | undefined;
 }
 
 /** Resolves when the server listens. Throws LvsError. */
@@ -59,6 +62,7 @@ export async function openWebInterface(options: WebInterfaceOptions): Promise<Se
     isRunning,
     descriptors,
     announcements,
+    cluster,
   } = options;
   const own = { version: version(), node: process.versions.node };
   const delay = monitorEventLoopDelay({ resolution: RESOLUTION_MS });
@@ -69,6 +73,7 @@ export async function openWebInterface(options: WebInterfaceOptions): Promise<Se
     const late = (ns: number) =>
       Number.isFinite(ns) ? Math.max(0, ns / NS_PER_SECOND - RESOLUTION_MS / 1000) : 0;
     const routes = announcements();
+    const its = cluster();
     return {
       ...own,
       uptime: process.uptime(),
@@ -84,6 +89,7 @@ export async function openWebInterface(options: WebInterfaceOptions): Promise<Se
       conditions: conditions.all,
       announcements: network.announcements,
       ...(routes && { routes }),
+      ...(its && { cluster: its }),
       restart: running.restart,
       ...(offloading && {
         offload: {

@@ -65,6 +65,7 @@ const string = { type: 'string' } as const;
 const boolean = { type: 'boolean' } as const;
 const name = { ...string, description: 'in the configuration' } as const;
 const position = { ...integer, description: 'in the list of the configuration' } as const;
+const memberState = { enum: ['active', 'paused', 'evicted', 'left'] } as const;
 const counts = { type: 'object', additionalProperties: integer } as const;
 
 /** Returns the schema of an object. All properties are required except `optional`. */
@@ -208,13 +209,40 @@ export const SNAPSHOT_SCHEMA = {
                 'isAnnounced',
               ]),
             ),
+            held: { enum: ['paused', 'evicted'], description: 'by the cluster' },
             sessions: object({ established: integer, all: integer }),
             error: object({ kind: string, text: string }),
             errors: counts,
             changes: integer,
           },
-          ['sessions', 'error', 'errors', 'changes'],
+          ['held', 'sessions', 'error', 'errors', 'changes'],
         ),
+        cluster: object({
+          name: string,
+          node: string,
+          state: memberState,
+          isReachable: boolean,
+          generation: { ...integer, description: 'in effect here' },
+          stored: { ...integer, description: 'that of etcd, as far as it is known' },
+          members: list(
+            object(
+              {
+                node: string,
+                instance: string,
+                state: memberState,
+                generation: integer,
+                isReady: boolean,
+                version: string,
+                addresses: list(string),
+                since: string,
+                rejected: object({ generation: integer, error: string }),
+              },
+              ['rejected'],
+            ),
+          ),
+          errors: counts,
+          invalidRecords: integer,
+        }),
         restart: object(
           {
             keeps: { ...boolean, description: 'the next director can take the connections over' },
@@ -227,7 +255,7 @@ export const SNAPSHOT_SCHEMA = {
           ['adopted'],
         ),
       },
-      ['offload', 'routes'],
+      ['offload', 'routes', 'cluster'],
     ),
     event: object({
       id: { type: 'integer', minimum: 1 },

@@ -20,7 +20,7 @@ test('the build exists', ({ skip }) => skip(why !== undefined, why));
 
 describe.skipIf(why !== undefined)('lvs-director', () => {
   test.each([
-    ['run', 'required option'],
+    ['run', 'configuration missing'],
     ['run --config', 'argument missing'],
     ['run --config x --metrics 9100', 'HOST:PORT'],
     ['run --config x --log-format xml', 'text, json'],
@@ -124,6 +124,7 @@ describe.skipIf(why !== undefined)('lvs-director', () => {
       'announcements',
       'withdraw',
       'announce',
+      'cluster',
       'notify',
       'explain',
       'top',

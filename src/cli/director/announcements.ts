@@ -12,9 +12,10 @@ export type ListingFormat = 'text' | 'json' | 'exabgp';
 type Api = Pick<OperationsApi, 'announcements'>;
 
 /** Returns the listing as text, a line for each VIP. */
-export function formatListing({ isWithdrawn, vips, sessions, error }: AnnouncementListing): string {
+export function formatListing({ isWithdrawn, held, vips, sessions, error }: AnnouncementListing): string {
   const lines = [
     ...(isWithdrawn ? ['all VIPs are withdrawn by command (lvs-director announce)'] : []),
+    ...(held ? [`all VIPs are withdrawn: this director is ${held} in its cluster`] : []),
     ...vips.map(({ vip, isReady, isWanted, isAnnounced }) => {
       const state = (isAnnounced ?? isWanted) ? 'announced' : 'withdrawn';
       const differs = isAnnounced !== undefined && isAnnounced !== isWanted;

@@ -17,6 +17,7 @@ import { parseEndpointArgument, parseListen, parseServiceArgument, socketGroup }
 import { handleBrokenPipe } from '../broken-pipe.ts';
 import { FILE_LIMIT_TEXT, isFileLimit } from '../load-program.ts';
 import { type CaptureOptions, capture } from './capture.ts';
+import { addClusterCommands } from './cluster.ts';
 import { explain, firstPacket } from './explain.ts';
 import { FORMATS, type Format, SOURCES } from './formats.ts';
 import type { ImportOptions } from './import.ts';
@@ -38,7 +39,8 @@ const METRICS = '127.0.0.1:9112';
 const STILL_MASTER = 'MASTER_RX_LOWER_PRI';
 
 interface RunArguments {
-  readonly config: string;
+  readonly config?: string;
+  readonly cluster?: string;
   readonly interface?: string[];
   readonly socket: string;
   readonly socketGroup?: number;
@@ -78,7 +80,12 @@ plainArguments(program);
 program
   .command('run')
   .description('forward packets in the foreground; SIGHUP reloads the file, SIGTERM ends')
-  .requiredOption('--config <file>', 'lvs.conf, or lvs.yaml (by the extension)', configFile)
+  .option('--config <file>', 'lvs.conf, or lvs.yaml (by the extension)', configFile)
+  .addOption(
+    new Option('--cluster <file>', 'settings of a cluster, which has the configuration (docs/cluster.md)')
+      .argParser(configFile)
+      .conflicts('config'),
+  )
   .option('--interface <name...>', 'interfaces to receive on (default: those in the file)')
   .option('--socket <path>', 'control socket for ipvsadm and other clients', socketPath(process.env))
   .addOption(
@@ -135,7 +142,19 @@ program
   )
   .addOption(new Option('--log-level <level>', 'minimum level to log').choices([...LEVELS]).default('info'))
   .action(async (options: RunArguments) => {
-    const { interface: interfaces, flows, logFormat, logLevel, metricsName, pins, ...rest } = options;
+    const {
+      interface: interfaces,
+      flows,
+      logFormat,
+      logLevel,
+      metricsName,
+      pins,
+      config,
+      cluster,
+      ...rest
+    } = options;
+    if (config === undefined && cluster === undefined)
+      throw new LvsError('CONFIG', 'run: configuration missing: expected --config or --cluster');
     const log = createLog({
       format: logFormat,
       level: logLevel,
@@ -149,6 +168,7 @@ program
     const { runDirector } = await import('../../runtime/run-director.ts');
     await runDirector({
       ...rest,
+      source: cluster === undefined ? { config: config! } : { cluster },
       pins: pins ?? pinsFolder(),
       ...(interfaces ? { interfaces } : {}),
       ...(metricsName ? { metricsNames: metricsName } : {}),
@@ -255,6 +275,7 @@ program
   });
 
 addOperations(program, FAILED, untilSignal);
+addClusterCommands(program, FAILED);
 
 program
   .command('notify')

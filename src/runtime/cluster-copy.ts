@@ -1,0 +1,142 @@
+/**
+ * The copy of a cluster's state on this host, with which a director starts while etcd cannot be reached: the configuration in
+ * `generation-N.yaml`, and the rest in `cluster.json`. No other user can read them.
+ */
+import {
+  chmodSync,
+  chownSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
+import { join } from 'node:path';
+import { replaceableFolder } from '../control/owned-folder.ts';
+import type { HoldReason } from '../model/cluster.ts';
+import { LvsError } from '../model/errors.ts';
+
+const OWNER_ONLY = 0o600;
+const OWNER_ONLY_FOLDER = 0o700;
+const VERSION = 1;
+const FILE = /^generation-(\d{1,15})\.yaml$/;
+
+export interface CopiedState {
+  /** ID of the cluster that this director has joined. */
+  readonly id: string;
+  /** Generation that was applied last; 0: none. */
+  readonly generation: number;
+  /** This director announces nothing. */
+  readonly held?: HoldReason;
+}
+
+/** `held` undefined: no longer. */
+export type CopiedChanges = { readonly [K in keyof CopiedState]?: CopiedState[K] | undefined };
+
+export class ClusterCopy {
+  readonly #folder: string;
+  #owner: { readonly uid: number; readonly gid: number } | undefined;
+  #state: CopiedState | undefined;
+
+  /** Opens the folder `state/CLUSTER`, and makes it if it is missing. Throws LvsError. */
+  constructor(state: string, cluster: string) {
+    this.#folder = join(state, cluster);
+    try {
+      mkdirSync(state, { recursive: true, mode: OWNER_ONLY_FOLDER });
+      // Root prepares what the director's user needs: that of the folder.
+      if (process.geteuid?.() === 0) this.#owner = statSync(state);
+      mkdirSync(this.#folder, { recursive: true, mode: OWNER_ONLY_FOLDER });
+      this.#give(this.#folder);
+      // That user is trusted with it.
+      const isGiven = this.#owner !== undefined && this.#owner.uid !== 0;
+      const replaceable = isGiven ? undefined : replaceableFolder(this.#folder);
+      if (replaceable !== undefined)
+        throw new Error(
+          `another user can replace it: ${replaceable} must belong to this user or root, and not be writable for others`,
+        );
+      chmodSync(this.#folder, OWNER_ONLY_FOLDER);
+    } catch (cause) {
+      throw new LvsError('CONFIG', `folder ${this.#folder}: ${(cause as Error).message}`, { cause });
+    }
+    this.#state = this.#read();
+  }
+
+  /** Undefined: this host has joined no cluster. */
+  get state(): CopiedState | undefined {
+    return this.#state;
+  }
+
+  /** Path of the configuration of a generation. */
+  path(generation: number): string {
+    return join(this.#folder, `generation-${generation}.yaml`);
+  }
+
+  /** Writes the configuration of a generation, which is not in effect yet. Throws LvsError IO. */
+  write(generation: number, text: string): string {
+    const path = this.path(generation);
+    this.#put(path, text);
+    return path;
+  }
+
+  /** Writes a file for a short time. Throws LvsError IO. */
+  writeCandidate(name: string, text: string): string {
+    const path = join(this.#folder, `${name}.yaml`);
+    this.#put(path, text);
+    return path;
+  }
+
+  remove(path: string): void {
+    rmSync(path, { force: true });
+  }
+
+  /** Changes the state, and removes other generations than the present one. Throws LvsError IO. */
+  save(parts: CopiedChanges): void {
+    const { held, ...rest } = { ...this.#state, ...parts };
+    const state = { ...rest, ...(held && { held }) } as CopiedState;
+    this.#put(join(this.#folder, 'cluster.json'), `${JSON.stringify({ version: VERSION, ...state })}\n`);
+    this.#state = state;
+    for (const name of readdirSync(this.#folder)) {
+      const number = FILE.exec(name)?.[1];
+      if (number !== undefined && Number(number) !== state.generation) this.remove(join(this.#folder, name));
+    }
+  }
+
+  #put(path: string, text: string): void {
+    try {
+      writeFileSync(`${path}.new`, text, { mode: OWNER_ONLY });
+      this.#give(`${path}.new`);
+      renameSync(`${path}.new`, path);
+    } catch (cause) {
+      throw new LvsError('IO', `${path}: not written: ${(cause as Error).message}`, { cause });
+    }
+  }
+
+  #give(path: string): void {
+    if (this.#owner) chownSync(path, this.#owner.uid, this.#owner.gid);
+  }
+
+  #read(): CopiedState | undefined {
+    const path = join(this.#folder, 'cluster.json');
+    let text: string;
+    try {
+      text = readFileSync(path, 'utf8');
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
+      throw new LvsError('CONFIG', `${path}: ${(error as Error).message}`, { cause: error });
+    }
+    try {
+      const { version, id, generation, held } = JSON.parse(text);
+      const isHeld = held === undefined || held === 'paused' || held === 'evicted';
+      if (version === VERSION && typeof id === 'string' && Number.isSafeInteger(generation) && isHeld)
+        return { id, generation, ...(held && { held }) };
+    } catch {
+      // Reported below.
+    }
+    throw new LvsError(
+      'CONFIG',
+      `${path}: invalid: expected what a director has written (remove it, and join again)`,
+    );
+  }
+}

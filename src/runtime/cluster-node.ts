@@ -1,0 +1,381 @@
+/** A running director as a member of its cluster: follows etcd, applies generations, and reports. Forwarding never waits for it. */
+import { randomUUID } from 'node:crypto';
+import { EventLog } from '../cluster/event-log.ts';
+import { Membership } from '../cluster/membership.ts';
+import { type ProposalAnswer, proposalOf, shortened } from '../cluster/records.ts';
+import { type ClusterView, viewOf } from '../cluster/view.ts';
+import type { EtcdError, EtcdErrorKind } from '../etcd/etcd-error.ts';
+import { Mirror } from '../etcd/mirror.ts';
+import { interfaceAddresses } from '../host/interface-addresses.ts';
+import type { ClusterMember, ClusterStatus, HoldReason } from '../model/cluster.ts';
+import { LvsError } from '../model/errors.ts';
+import type { CopiedChanges } from './cluster-copy.ts';
+import { type ClusterStart, textOf } from './cluster-start.ts';
+import { ClusterTurns } from './cluster-turns.ts';
+import type { Conditions } from './conditions.ts';
+import type { ConfigurationRequests } from './configuration-requests.ts';
+import type { Log } from './log.ts';
+import { version } from './version.ts';
+
+/** ms for which etcd may be silent before that is a condition. */
+const UNREACHABLE_MS = 3000;
+/** ms between two attempts of a generation that could not be read. */
+const RETRY_MS = 5000;
+const TICK_MS = 1000;
+/** Addresses that a member reports. */
+const MAX_ADDRESSES = 16;
+
+/** What the member of a cluster uses of its director. */
+export interface ClusterNodeOptions {
+  readonly start: ClusterStart;
+  readonly configuration: Pick<ConfigurationRequests, 'applyFile' | 'tryFile'>;
+  /** Withdraws all VIPs, or announces those that are ready again. */
+  readonly hold: (reason: HoldReason | undefined) => Promise<void>;
+  /** Reports whether packets are forwarded. */
+  readonly isReady: () => boolean;
+  readonly conditions: Conditions;
+  readonly log: Log;
+}
+
+export class ClusterNode {
+  readonly #options: ClusterNodeOptions;
+  readonly #since = new Date().toISOString();
+  readonly #instance = randomUUID();
+  readonly #mirror: Mirror;
+  readonly #membership: Membership;
+  readonly #events: EventLog;
+  readonly #turns: ClusterTurns;
+  readonly #errors: Partial<Record<EtcdErrorKind, number>> = {};
+  readonly #invalid = new Set<string>();
+  #view: ClusterView;
+  #held: HoldReason | undefined;
+  #rejected: { readonly generation: number; readonly error: string } | undefined;
+  /** When the first of the errors happened that go on; ms. */
+  #failing: { readonly since: number; readonly error: EtcdError } | undefined;
+  #isTaken = false;
+  #isOther = false;
+  #working: Promise<void> | undefined;
+  #isDue = false;
+  #retryAt = 0;
+  #tick: NodeJS.Timeout | undefined;
+  #isClosed = false;
+
+  constructor(options: ClusterNodeOptions) {
+    this.#options = options;
+    const { access, rejected } = options.start;
+    const { client, keys } = access.store;
+    const { node } = access.settings;
+    this.#held = options.start.copy.state!.held;
+    this.#rejected = rejected;
+    const failed = (error: EtcdError | undefined) => this.#failed(error);
+    this.#mirror = new Mirror({
+      client,
+      prefix: keys.state,
+      changed: (changed) => this.#changed(changed),
+      failed,
+    });
+    this.#view = viewOf(keys, this.#mirror.values);
+    this.#membership = new Membership({
+      client,
+      key: keys.member(node),
+      member: () => this.#member(),
+      failed,
+      conflict: (isTaken) => {
+        this.#isTaken = isTaken;
+      },
+    });
+    this.#events = new EventLog(client, keys, node);
+    this.#turns = new ClusterTurns(client, keys, node);
+  }
+
+  /** Follows etcd from now on. Call it when the director has started. */
+  start(): void {
+    const { start } = this.#options;
+    this.#mirror.follow();
+    if (this.#held !== 'evicted') this.#membership.start();
+    this.#events.append('started', `generation ${start.copy.state!.generation}, version ${version()}`);
+    this.#tick = setInterval(() => this.#report(), TICK_MS);
+  }
+
+  /** Leaves by a key, so that the other members need not wait for the end of the lease. */
+  async close(): Promise<void> {
+    this.#isClosed = true;
+    clearInterval(this.#tick);
+    this.#mirror[Symbol.dispose]();
+    await this.#membership.leave();
+    this.#options.start.access[Symbol.dispose]();
+  }
+
+  /** Reports whether the cluster wants this director to announce nothing. */
+  get isHeld(): boolean {
+    return this.#held !== undefined;
+  }
+
+  get status(): ClusterStatus {
+    const { settings } = this.#options.start.access;
+    return {
+      name: settings.cluster,
+      node: settings.node,
+      state: this.#held ?? 'active',
+      isReachable: this.#failing === undefined,
+      generation: this.#generation,
+      stored: this.#view.config?.generation ?? 0,
+      members: [...this.#view.members.values()],
+      errors: { ...this.#errors },
+      invalidRecords: this.#invalid.size,
+    };
+  }
+
+  get #generation(): number {
+    return this.#options.start.copy.state!.generation;
+  }
+
+  #member(): ClusterMember {
+    const { start, isReady } = this.#options;
+    const addresses = interfaceAddresses().flatMap(({ address, isLoopback }) => (isLoopback ? [] : address));
+    return {
+      node: start.access.settings.node,
+      instance: this.#instance,
+      state: this.#held ?? 'active',
+      generation: this.#generation,
+      isReady: isReady(),
+      version: version(),
+      addresses: addresses.slice(0, MAX_ADDRESSES),
+      since: this.#since,
+      ...(this.#rejected && {
+        rejected: { ...this.#rejected, error: shortened(this.#rejected.error) },
+      }),
+    };
+  }
+
+  #failed(error: EtcdError | undefined): void {
+    if (!error) {
+      this.#failing = undefined;
+      return;
+    }
+    this.#errors[error.kind] = (this.#errors[error.kind] ?? 0) + 1;
+    this.#failing = { since: this.#failing?.since ?? performance.now(), error };
+  }
+
+  #changed(changed: readonly string[]): void {
+    const { access } = this.#options.start;
+    const { keys } = access.store;
+    const before = this.#view;
+    this.#view = viewOf(keys, this.#mirror.values);
+    this.#reportMembers(before);
+    const own = keys.member(access.settings.node);
+    if (changed.includes(own) && !this.#mirror.values.has(own) && this.#held !== 'evicted' && !this.#isClosed)
+      this.#membership.lost();
+    this.#wake();
+  }
+
+  /** Does one thing after the other, until nothing is left to do. */
+  #wake(): void {
+    this.#isDue = true;
+    this.#working ??= this.#work().finally(() => {
+      this.#working = undefined;
+    });
+  }
+
+  async #work(): Promise<void> {
+    while (this.#isDue && !this.#isClosed) {
+      this.#isDue = false;
+      this.#check();
+      // Keys that are missing change nothing: etcd may have lost them.
+      if (this.#isOther) return;
+      await this.#updateHold();
+      if (this.#held === 'evicted') return;
+      await this.#answerProposals();
+      await this.#applyConfig();
+    }
+  }
+
+  /** Sets the conditions, and reports values that are no records. */
+  #check(): void {
+    const { start, log } = this.#options;
+    const { meta, invalid } = this.#view;
+    this.#isOther = meta?.id !== start.copy.state!.id;
+    for (const key of invalid) {
+      const id = `${key} ${this.#mirror.values.get(key)?.modRevision}`;
+      if (this.#invalid.has(id)) continue;
+      this.#invalid.add(id);
+      log('warning', 'cluster-record-ignored', { key, reason: 'not a value that a director writes' });
+    }
+  }
+
+  async #updateHold(): Promise<void> {
+    const { start, hold, log } = this.#options;
+    const { node } = start.access.settings;
+    const { evicted, paused } = this.#view;
+    const held = evicted.has(node) ? 'evicted' : paused.has(node) ? 'paused' : undefined;
+    if (held === this.#held) return;
+    const wasEvicted = this.#held === 'evicted';
+    this.#held = held;
+    this.#save({ held });
+    log(held ? 'warning' : 'info', held ? `cluster-${held}` : 'cluster-resumed', {});
+    this.#events.append(held ?? 'resumed', held ? 'announces no VIPs' : 'announces VIPs that are ready');
+    await hold(held);
+    if (held === 'evicted') await this.#membership.leave();
+    else if (wasEvicted) this.#membership.start();
+    else void this.#membership.update();
+  }
+
+  #save(parts: CopiedChanges): void {
+    const { start, log } = this.#options;
+    try {
+      start.copy.save(parts);
+    } catch (error) {
+      if (!(error instanceof LvsError)) throw error;
+      log('error', 'cluster-copy-failed', { error: error.message });
+    }
+  }
+
+  /** Checks configurations that an operator is about to apply, and answers what they would change. */
+  async #answerProposals(): Promise<void> {
+    const { access, copy } = this.#options.start;
+    const { client, keys } = access.store;
+    const { node } = access.settings;
+    for (const [key, { value, modRevision }] of this.#mirror.values) {
+      if (!key.startsWith(keys.proposal('')) || !this.#turns.isNew(key, modRevision)) continue;
+      const proposal = proposalOf(value);
+      if (!proposal) continue;
+      const nothing = { node, changes: 0, draining: 0, warnings: [], manualChanges: [] };
+      let answer: ProposalAnswer;
+      const path = copy.writeCandidate(`proposal-by-${fileWord(proposal.author)}`, proposal.text);
+      try {
+        answer = { node, ...(await this.#options.configuration.tryFile(path)) };
+      } catch (error) {
+        if (!(error instanceof LvsError)) throw error;
+        answer = { ...nothing, error: shortened(error.message) };
+      } finally {
+        copy.remove(path);
+      }
+      const answerKey = `${keys.answers(key.slice(keys.proposal('').length))}${node}`;
+      await this.#tried(async () =>
+        client.put(answerKey, JSON.stringify(answer), await client.grantLease(ANSWER_S)),
+      );
+    }
+  }
+
+  async #applyConfig(): Promise<void> {
+    const { config, halted } = this.#view;
+    const { start, log } = this.#options;
+    if (!config || config.generation <= this.#generation) return;
+    const { generation, digest, atMost } = config;
+    if (this.#rejected?.generation === generation || halted.has(generation)) return;
+    if (performance.now() < this.#retryAt) return;
+    const lease = this.#membership.lease;
+    const begun = await this.#tried(async () => await this.#turns.begin(generation, atMost, lease));
+    if (begun !== true) {
+      this.#retryAt = begun === undefined ? performance.now() + RETRY_MS : 0;
+      return;
+    }
+    let error: LvsError | undefined;
+    try {
+      const text = await textOf(start.access, generation, digest);
+      await this.#options.configuration.applyFile(start.copy.write(generation, text));
+      this.#rejected = undefined;
+      this.#save({ generation });
+      log('info', 'cluster-generation-applied', { generation });
+      this.#events.append('applied', `generation ${generation}`);
+    } catch (cause) {
+      if (!(cause instanceof LvsError)) throw cause;
+      error = cause;
+    }
+    if (error && error.code !== 'CONFIG') {
+      // etcd or this host: the next attempt may succeed.
+      log('warning', 'cluster-generation-delayed', { generation, error: error.message });
+      this.#retryAt = performance.now() + RETRY_MS;
+    } else if (error) {
+      this.#rejected = { generation, error: error.message };
+      this.#events.append('rejected', `generation ${generation}: ${error.message}`);
+      log('error', 'cluster-generation-rejected', { generation });
+    }
+    void this.#membership.update();
+    await this.#tried(() => this.#turns.end(generation, error?.code === 'CONFIG'));
+  }
+
+  /** Resolves with the result; undefined: etcd has failed, which is counted. */
+  async #tried<T>(work: () => Promise<T>): Promise<T | undefined> {
+    try {
+      return await work();
+    } catch (error) {
+      if (!(error instanceof LvsError)) throw error;
+      if ('kind' in error) this.#failed(error as EtcdError);
+      return undefined;
+    }
+  }
+
+  #reportMembers(before: ClusterView): void {
+    const { start, log } = this.#options;
+    const own = start.access.settings.node;
+    for (const [node, { instance, state }] of this.#view.members) {
+      if (node === own || before.members.get(node)?.instance === instance) continue;
+      if (state !== 'left') log('info', 'cluster-member-joined', { member: node });
+    }
+    for (const [node, { state }] of before.members)
+      if (node !== own && !this.#view.members.has(node))
+        log(state === 'left' ? 'info' : 'warning', `cluster-member-${state === 'left' ? 'left' : 'lost'}`, {
+          member: node,
+        });
+  }
+
+  /** Call it once a second. */
+  #report(): void {
+    const { conditions, start } = this.#options;
+    const { settings } = start.access;
+    void this.#membership.update();
+    void this.#events.flush();
+    this.#wake();
+    const failing = this.#failing;
+    const isUnreachable = failing !== undefined && performance.now() - failing.since >= UNREACHABLE_MS;
+    const one = (key: string, text: string, fields = {}) => new Map([[key, { text, fields }]]);
+    conditions.set(
+      'cluster-unreachable',
+      isUnreachable
+        ? one(
+            settings.cluster,
+            `the cluster ${settings.cluster} cannot be reached, and its last known state is in effect: ${failing.error.message}`,
+            { error: failing.error.message, generation: this.#generation },
+          )
+        : new Map(),
+    );
+    const trouble = this.#trouble();
+    conditions.set(
+      'cluster-ignored',
+      trouble === undefined ? new Map() : one(settings.node, trouble, { reason: trouble }),
+    );
+    conditions.set(
+      'cluster-held',
+      this.#held
+        ? one(
+            this.#held,
+            `this director is ${this.#held} in the cluster ${settings.cluster}, and announces no VIPs`,
+          )
+        : new Map(),
+    );
+  }
+
+  /** Returns why the present keys are not followed; undefined: they are. */
+  #trouble(): string | undefined {
+    const { settings } = this.#options.start.access;
+    const { meta, config, nodes } = this.#view;
+    // Nothing was read since the start.
+    if (this.#mirror.values.size === 0 && this.#failing) return undefined;
+    if (this.#isOther)
+      return `etcd has ${meta ? 'another cluster' : 'no cluster'} with the name ${settings.cluster}: its keys are ignored`;
+    if (this.#isTaken) return `another director has the name ${settings.node} in the cluster`;
+    if (!nodes.has(settings.node) && this.#held !== 'evicted')
+      return `${settings.node} is no longer a member of the cluster: it needs to join again before its next start`;
+    const stored = config?.generation ?? 0;
+    if (stored < this.#generation)
+      return `etcd has generation ${stored}, and generation ${this.#generation} is in effect: apply a configuration to continue`;
+    return undefined;
+  }
+}
+
+/** Seconds for which an answer stays. */
+const ANSWER_S = 60;
+
+/** Returns a text as a part of a file name. */
+const fileWord = (text: string): string => text.replace(/[^A-Za-z0-9]+/g, '-').slice(0, 40);
