@@ -34,6 +34,8 @@ export interface WebServerOptions {
   readonly requestLimit?: number;
   /** Maximum time for reading an answer, ms. */
   readonly answerLimit?: number;
+  /** Time between two samples of the history, and between two summaries of an event stream, ms. Default PERIOD_MS. */
+  readonly period?: number;
 }
 
 /** No content of other origins, no inline script, no framing by other pages. */
@@ -51,6 +53,7 @@ const HEADERS = {
 /** Resolves when the server listens. Throws LvsError IO if it cannot. */
 export function serveWeb(options: WebServerOptions): Promise<Server> {
   const { host, port, observed, requestLimit = REQUEST_TIMEOUT_MS, maxClients = MAX_CLIENTS } = options;
+  const { period = PERIOD_MS } = options;
   const streams = new EventStreams(observed);
   const slots = new ClientSlots(typeof maxClients === 'number' ? () => maxClients : maxClients);
   const server = createServer(
@@ -77,7 +80,7 @@ export function serveWeb(options: WebServerOptions): Promise<Server> {
       .finally(() => {
         isRecording = false;
       });
-  }, PERIOD_MS).unref();
+  }, period).unref();
   const stop = () => {
     clearInterval(ticking);
     streams.close();

@@ -107,8 +107,10 @@ describe.skipIf(why !== undefined).each(['tc', 'live'])('by %s,', (datapath) => 
     const { client, vip } = cluster.lab;
     const held1 = client.spawn(held(vip));
     await held1.line(/^answer/);
-    const get = () => client.run(['curl', '-sS', '--max-time', '1', `http://${vip}/`]);
-    const refused = async () => expect((await get()).status).toBe(28);
+    const refused = async () => {
+      const { status } = await client.run(['curl', '-sS', '--max-time', '1', `http://${vip}/`]);
+      expect(status).toBe(28);
+    };
     const from = client.address;
     expect((await tell('deny', from, '--for', '1h')).stdout).toMatch(
       new RegExp(`^${from}: denied for 3600 s, all services: \\d+ connections ended\n$`),
@@ -136,13 +138,13 @@ describe.skipIf(why !== undefined).each(['tc', 'live'])('by %s,', (datapath) => 
     expect(denied).toMatch(/^lvs_dropped_packets_total{reason="denied"} [1-9]/m);
     expect(denied).toMatch(/^lvs_access_list_entries{list="deny",source="command"} 1$/m);
     expect((await tell('undeny', from)).stdout).toBe(`${from}: no longer denied by a command\n`);
-    expect((await get()).stdout).toMatch(/^I am real server/);
+    expect(await cluster.get()).toMatch(/^I am real server/);
 
     // One service, by its name.
     expect((await tell('deny', from, '--service', 'telnet')).stdout).toMatch(
       new RegExp(`^${from}: denied until undeny, tcp 192\\.168\\.0\\.101:23`),
     );
-    expect((await get()).stdout).toMatch(/^I am real server/);
+    expect(await cluster.get()).toMatch(/^I am real server/);
     expect((await tell('undeny', from, '--service', 'telnet')).status).toBe(0);
     expect((await tell('deny', from, '--service', 'ftp')).stderr).toMatch(
       /: ftp: no service has this name$/m,
@@ -159,11 +161,11 @@ describe.skipIf(why !== undefined).each(['tc', 'live'])('by %s,', (datapath) => 
     await refused();
     writeFileSync(list, '# none\n');
     await tell('reload');
-    expect((await get()).stdout).toMatch(/^I am real server/);
+    expect(await cluster.get()).toMatch(/^I am real server/);
     writeFileSync(list, '0.0.0.0/0\n');
     cluster.configure(`deny: [{ file: ${list} }]\nallow: [${from}]\n${RULES}`);
     await tell('reload');
-    expect((await get()).stdout).toMatch(/^I am real server/);
+    expect(await cluster.get()).toMatch(/^I am real server/);
     const failed = await tell('deny', from);
     expect(failed.stderr).toContain(`${from}: without effect: an allow list has ${from}, and wins`);
     writeFileSync(list, '198.51.100.7/24\n');

@@ -35,7 +35,7 @@ test.skipIf(why !== undefined)(
     await startDirector(lab.director, config, ...['--datapath', 'live', '--connections', String(ROWS)]);
     const embryonic = async () =>
       (await lab.director.exec([...ipvsadm, '-Lnc'])).match(/ SYN_RECV /g)?.length ?? 0;
-    const get = () => lab.client.run(`curl -sS --max-time 2 http://${lab.vip}/`);
+    const get = () => lab.client.run(`curl -sS --max-time 30 http://${lab.vip}/`);
     expect((await get()).stdout).toBe('I am real server #1\n');
     await using held = lab.client.spawn([
       ...built('test/support/steady-client'),

@@ -61,7 +61,7 @@ describe.skipIf(why !== undefined)('a VIP', () => {
     // Five at once, and five more 5 s later.
     for (const line of [ANNOUNCED, ANNOUNCED6]) await seen(line, 10, 0);
     for (const line of [PROBED, PROBED6]) expect(heard(line, 0)).toBe(1);
-    const get = () => lab.client.run(`curl -sS --max-time 2 http://${VIP}/`);
+    const get = () => lab.client.run(`curl -sS --max-time 30 http://${VIP}/`);
     expect((await get()).stdout).toBe('I am real server #1\n');
 
     // Another MAC address: the client's entry changes with the announcement, without a question.
@@ -85,7 +85,7 @@ describe.skipIf(why !== undefined)('a VIP', () => {
   test('is announced when another director takes it over, and clients reach that one at once', async () => {
     const config = written(file(ON_ETH0));
     const first = await startDirector(lab.director, config);
-    const get = () => lab.client.run(`curl -sS --max-time 2 http://${VIP}/`);
+    const get = () => lab.client.run(`curl -sS --max-time 30 http://${VIP}/`);
     expect((await get()).stdout).toBe('I am real server #1\n');
     // The host dies with its director: nothing releases the VIP.
     first.signal('SIGKILL');
@@ -179,7 +179,7 @@ describe.skipIf(why !== undefined)('a VIP', () => {
         'ip link add eth9 link eth0 type macvlan mode bridge; ip link set eth9 address 02:00:00:00:00:55 up; ip address add 192.168.0.11/24 dev eth9',
       );
       const director = await startDirector(lab.director, config, '--metrics', '--datapath', datapath);
-      const get = (address: string) => lab.client.run(`curl -sS --max-time 5 http://${address}/`);
+      const get = (address: string) => lab.client.run(`curl -sS --max-time 30 http://${address}/`);
       expect((await get(onLo)).stdout).toBe('I am real server #1\n');
       await lab.client.exec(`ip neigh replace ${VIP} lladdr 02:00:00:00:00:55 dev eth0 nud permanent`);
       expect((await get(VIP)).stdout).toBe('I am real server #1\n');
@@ -214,7 +214,7 @@ describe.skipIf(why !== undefined)('a VIP', () => {
     for (const words of [['plan', config], ['reload']])
       expect((await lab.director.run([...command, ...words])).status).toBe(0);
     await director.line(/info reloaded/);
-    const get = async () => (await lab.client.run(`curl -sS --max-time 5 http://${VIP}/`)).stdout;
+    const get = async () => (await lab.client.run(`curl -sS --max-time 30 http://${VIP}/`)).stdout;
     const upcalls = async () =>
       Number(await lab.director.exec('cat /sys/class/net/lvs-upcall/statistics/tx_packets'));
     // The first ones show where the client is.

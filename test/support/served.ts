@@ -4,6 +4,10 @@ import { type AddressInfo, connect, type Socket } from 'node:net';
 import { serveWeb, type WebServerOptions } from '../../src/web/server.ts';
 import { ObservedDirector } from './observed.ts';
 
+/** The longest time of a timer, ms. */
+const NEVER_MS = 2 ** 31 - 1;
+
+/** Samples and summaries are made by the test alone, unless it sets a period. */
 export class Served implements AsyncDisposable {
   readonly observed: ObservedDirector;
   readonly failures: unknown[];
@@ -27,7 +31,10 @@ export class Served implements AsyncDisposable {
   static async open(options: Partial<WebServerOptions> = {}, observed = new ObservedDirector()) {
     const failures: unknown[] = [];
     const onError = (error: unknown) => failures.push(error);
-    const server = await serveWeb({ host: '127.0.0.1', port: 0, onError, observed, ...options });
+    const server = await serveWeb({
+      ...{ host: '127.0.0.1', port: 0, onError, observed, period: NEVER_MS },
+      ...options,
+    });
     return new Served(server, observed, failures);
   }
 

@@ -1,5 +1,6 @@
 import type { Browser, Page, Route } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { PERIOD_MS } from '../../src/web/history.ts';
 import { browserMissing, openBrowser, pageProblems } from '../support/browser.ts';
 import { ObservedDirector, TLS, WEB } from '../support/observed.ts';
 import { Served } from '../support/served.ts';
@@ -21,7 +22,7 @@ describe.skipIf(browserMissing !== undefined)('the page in Chromium', () => {
     look: (page: Page, served: Served) => Promise<void>,
     options: Parameters<Browser['newContext']>[0] = {},
   ): Promise<void> {
-    await using served = await Served.open({}, observed);
+    await using served = await Served.open({ period: PERIOD_MS }, observed);
     const context = await browser.newContext(options);
     const page = await context.newPage();
     const problems = pageProblems(page, new URL(served.url('/')).origin);
@@ -73,7 +74,7 @@ describe.skipIf(browserMissing !== undefined)('the page in Chromium', () => {
 
   test('reports when the director stops answering, and continues with the next one', async () => {
     const observed = new ObservedDirector().serve(WEB, { '10.0.0.1': 3 });
-    const served = await Served.open({}, observed);
+    const served = await Served.open({ period: PERIOD_MS }, observed);
     const { port } = served;
     const page = await browser.newPage();
     await page.goto(served.url('/'));
@@ -81,7 +82,7 @@ describe.skipIf(browserMissing !== undefined)('the page in Chromium', () => {
     await served[Symbol.asyncDispose]();
     await page.getByText('no answer since').waitFor();
     edit(observed, '10.0.0.1', 0);
-    await using _another = await Served.open({ port }, observed);
+    await using _another = await Served.open({ port, period: PERIOD_MS }, observed);
     await page.getByRole('row').getByText('quiesced').waitFor();
     await page.locator('#live', { hasText: 'live,' }).waitFor();
     await page.close();
@@ -93,7 +94,7 @@ describe.skipIf(browserMissing !== undefined)('the page in Chromium', () => {
     look: (page: Page, observed: ObservedDirector) => Promise<void>,
   ): Promise<void> {
     const observed = new ObservedDirector().serve(WEB, { '10.0.0.1': 3 });
-    await using served = await Served.open({}, observed);
+    await using served = await Served.open({ period: PERIOD_MS }, observed);
     const page = await browser.newPage();
     await page.clock.install();
     await page.route('**/api/v1/events', fulfil);
