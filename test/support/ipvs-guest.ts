@@ -3,9 +3,9 @@
  * in a separate network namespace, and writes the rules that the kernel then has.
  */
 import { execFileSync, spawn } from 'node:child_process';
-import { mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { HOSTS } from './ipvs-guest-names.ts';
+import { setUpGuest } from './guest-setup.ts';
 import { withThresholds } from './rule-lines.ts';
 
 /** A configuration file. */
@@ -20,9 +20,6 @@ export interface GuestResult {
   readonly log: string;
 }
 
-const MODULES =
-  'ip_vs ip_vs_rr ip_vs_wrr ip_vs_lc ip_vs_wlc ip_vs_lblc ip_vs_lblcr ip_vs_sh ip_vs_dh ip_vs_sed ip_vs_nq';
-const MORE_MODULES = 'ip_vs_fo ip_vs_ovf ip_vs_mh ip_vs_pe_sip dummy';
 /** Programs that run at once. */
 const MAX_RUNNING = 4;
 const POLL_MS = 400;
@@ -30,23 +27,6 @@ const POLL_MS = 400;
 const QUIET_POLLS = 8;
 
 const run = (file: string, ...args: string[]) => execFileSync(file, args, { encoding: 'utf8' });
-
-function setUp(): void {
-  for (const [type, path] of [
-    ['proc', '/proc'],
-    ['sysfs', '/sys'],
-    ['tmpfs', '/run'],
-    ['tmpfs', '/var/log'],
-  ])
-    run('mount', '-t', type!, type!, path!);
-  for (const folder of ['/run/lock', '/run/modules/lib']) mkdirSync(folder, { recursive: true });
-  symlinkSync('/usr/lib/uml/modules', '/run/modules/lib/modules');
-  run('modprobe', '-d', '/run/modules', '-a', ...MODULES.split(' '), ...MORE_MODULES.split(' '));
-  writeFileSync('/run/hosts', HOSTS.map((each) => `${each.join(' ')}\n`).join(''));
-  writeFileSync('/run/nsswitch.conf', 'hosts: files\nservices: files\nprotocols: files\n');
-  run('mount', '--bind', '/run/hosts', '/etc/hosts');
-  run('mount', '--bind', '/run/nsswitch.conf', '/etc/nsswitch.conf');
-}
 
 const NETWORK = `set -e
 ip link set lo up; ip link add lan0 type dummy; ip link set lan0 up
@@ -126,7 +106,7 @@ function rulesOf(pid: number): string {
 
 /** Loads the files until `limit`, ms since the epoch; files that are not loaded by then have no result. */
 async function main(folder: string, limit: number): Promise<void> {
-  setUp();
+  setUpGuest();
   const cases = JSON.parse(readFileSync(`${folder}/cases.json`, 'utf8')) as GuestCase[];
   const waiting = cases.entries();
   const results: (GuestResult | null)[] = cases.map(() => null);

@@ -29,7 +29,7 @@ import {
   servicesOf,
 } from './keepalived-services.ts';
 import { parseStatements, type Statement } from './keepalived-statements.ts';
-import { syncOf } from './keepalived-sync.ts';
+import { SYNC_DAEMON, syncOf } from './keepalived-sync.ts';
 import { vipsOf } from './keepalived-vips.ts';
 import { destinationPort, readWay, type Way } from './keepalived-ways.ts';
 
@@ -48,6 +48,8 @@ const READ_ELSEWHERE = new Set([
   ...['sorry_server', 'sorry_server_inhibit', 'sorry_server_lvs_method', 'quorum', 'hysteresis'],
   ...['quorum_up', 'quorum_down', 'notify_up', 'notify_down'],
 ]);
+/** Keywords of global_defs that are read, or that concern only how keepalived runs programs. */
+const READ_GLOBALS = new Set(['script_user', 'enable_script_security', SYNC_DAEMON]);
 const NO_COUNTERPART = 'not supported';
 /** Why a VRRP instance is left out. */
 export const STAYS_WITH_KEEPALIVED = 'it stays in keepalived.conf, with its VIPs';
@@ -83,7 +85,8 @@ export function importKeepalived(
   for (const each of statements) {
     if (each.words[0] === 'virtual_server') addServices(each, drafts, { groups, schedulers, leave });
     else if (each.words[0] === 'vrrp_instance') leave(each, takesVips ? VIPS_TAKEN : STAYS_WITH_KEEPALIVED);
-    else if (each.words[0] !== 'virtual_server_group') leave(each, 'only virtual servers are imported');
+    else if (each.words[0] !== 'virtual_server_group' && !isRead(each))
+      leave(each, 'only virtual servers are imported');
   }
   const globals = statements
     .filter(({ words }) => words[0] === 'global_defs')
@@ -104,6 +107,10 @@ export function importKeepalived(
   };
   return { document, leftOut: leftOut.sort(order) };
 }
+
+/** Reports whether it is a global_defs of which nothing is lost. */
+const isRead = ({ words, body = [] }: Statement): boolean =>
+  words[0] === 'global_defs' && body.every((each) => READ_GLOBALS.has(each.words[0]!));
 
 const usesPrograms = ({ notify, destinations }: Draft): boolean =>
   notify !== undefined || destinations.some((each) => each.notify);
