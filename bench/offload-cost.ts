@@ -1,6 +1,6 @@
 /** ns a packet of the offload's programs, above one that only changes MAC addresses and sends. */
 import { cpus } from 'node:os';
-import { MASQ, ROUTE, TUNNEL } from '../src/director/connection-flags.ts';
+import { MASQ, ROUTE, TUNNEL as TUNNELED } from '../src/director/connection-flags.ts';
 import { ConnectionTable } from '../src/director/connections.ts';
 import type { Bpf } from '../src/ebpf/bpf.ts';
 import type { Program } from '../src/ebpf/program.ts';
@@ -11,7 +11,7 @@ import { KernelMemory } from '../src/offload/kernel-memory.ts';
 import { NextHops } from '../src/offload/next-hops.ts';
 import { forwarderCode } from '../src/offload/program.ts';
 import { ProcessorCounters } from '../src/table/counters.ts';
-import { DESTINATION, DESTINATION_FLAGS, SETTINGS_BYTES } from '../src/table/record-layout.ts';
+import { DESTINATION, DESTINATION_FLAGS, SETTINGS_BYTES, TUNNEL } from '../src/table/record-layout.ts';
 import { Ticks } from '../src/table/ticks.ts';
 import { addressFromV4, parseAddress } from '../src/wire/address.ts';
 import { packetOfLine } from '../src/wire/packet-line.ts';
@@ -19,7 +19,7 @@ import { TCP } from '../src/wire/tcp.ts';
 import { ethernetOf } from '../test/support/packets.ts';
 import { flowAddress, flowPort, load, swapAndSend, wrapper } from './offload-wrapper.ts';
 
-export const METHODS = ['DR', 'NAT', 'IPIP'] as const;
+export const METHODS = ['DR', 'NAT', 'IPIP', 'GUE', 'GUE csum', 'GRE', 'GRE csum'] as const;
 export type MethodName = (typeof METHODS)[number];
 const HOOKS = { xdp, tc } as const;
 /** What a program returns that redirects, by hook; XDP_TX and TC_ACT_STOLEN of the baseline. */
@@ -39,7 +39,16 @@ export const frame = (): Uint8Array<ArrayBuffer> => {
   return octets;
 };
 
-const FLAGS: Readonly<Record<MethodName, number>> = { DR: ROUTE, NAT: MASQ, IPIP: TUNNEL };
+/** The method of connections, and the kind of a tunnel. */
+const KINDS: Readonly<Record<MethodName, { readonly flags: number; readonly tunnel: number }>> = {
+  DR: { flags: ROUTE, tunnel: 0 },
+  NAT: { flags: MASQ, tunnel: 0 },
+  IPIP: { flags: TUNNELED, tunnel: TUNNEL.ipip },
+  GUE: { flags: TUNNELED, tunnel: TUNNEL.gue },
+  'GUE csum': { flags: TUNNELED, tunnel: TUNNEL.gue | TUNNEL.csum },
+  GRE: { flags: TUNNELED, tunnel: TUNNEL.gre },
+  'GRE csum': { flags: TUNNELED, tunnel: TUNNEL.gre | TUNNEL.csum },
+};
 const SOURCE = parseAddress('10.1.2.254')!;
 const TICK_MS = 4;
 /** The only destination's record. */
@@ -78,12 +87,15 @@ export function filled(bpf: Bpf, count: number): Filled {
       for (const row of [...table.rows()]) table.remove(row);
       const hop = nextHops.numberOf({ ...MACS, interfaceIndex, vlan: 0, mtu: 1500, source: SOURCE }, SERVER);
       records.setHalf(DESTINATION_NUMBER, DESTINATION.nextHop, hop);
+      const { flags, tunnel } = KINDS[method];
+      records.setHalf(DESTINATION_NUMBER, DESTINATION.tunnel, tunnel);
+      records.setHalf(DESTINATION_NUMBER, DESTINATION.tunnelPort, 6080);
       it.unplaced = 0;
       for (let flow = 0; flow < count; flow++) {
         const caddr = addressFromV4(CLIENT + flowAddress(flow));
         const ends = { protocol: TCP, caddr, cport: flowPort(flow), vaddr: VIP, vport: 80 };
         const dport = method === 'NAT' ? 8080 : 80;
-        const made = { destination: DESTINATION_NUMBER, dport, flags: FLAGS[method], salt: 0 };
+        const made = { destination: DESTINATION_NUMBER, dport, flags, salt: 0 };
         if (table.add(ends, made) < 0) it.unplaced++;
       }
     },
@@ -123,7 +135,7 @@ export function costs(bpf: Bpf, hook: HookName, table: Filled, flows: number, ro
       table.use(method, 1);
       // The kernel encapsulates a packet buffer only once: each run needs a new one.
       const measure =
-        hook === 'tc' && method === 'IPIP'
+        hook === 'tc' && KINDS[method].flags === TUNNELED
           ? singly
           : (one: Program, expected: number) => once(one, expected, repeat);
       measure(program, REDIRECTED[hook]);

@@ -12,6 +12,7 @@ import type { ConnectionSnapshot, ServiceSnapshot, Snapshot } from '../model/sna
 import type { Takeover } from '../model/takeover.ts';
 import type { DropReason, Verdict } from '../model/verdict.ts';
 import { ordinaryMemory, type TableMemory } from '../table/memory.ts';
+import { identifications } from '../table/settings-record.ts';
 import type { Ticks } from '../table/ticks.ts';
 import { formatAddress } from '../wire/address.ts';
 import type { Frame } from '../wire/frame.ts';
@@ -96,11 +97,7 @@ export class Director {
     const memory = options.memory ?? ordinaryMemory;
     const { ticks } = options;
     const table = options.table ?? new ConnectionTable({ limit: maxConnections, seed, memory, ticks });
-    let id = Math.floor(random() * 0x10000);
-    const nextId = () => {
-      id = (id + 1) & 0xffff;
-      return id;
-    };
+    const nextId = identifications(memory, Math.floor(random() * 0x10000) + 1);
     this.#host = new PathMtuHost(options.host);
     this.#draws = new Draws(random);
     this.#errorLimit = new ErrorLimit(seed);

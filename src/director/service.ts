@@ -39,8 +39,6 @@ export interface ServiceKey {
 export interface Forwardable {
   /** Bytes of the longest packet that programs forward to whichever destination is selected; 0: none. */
   readonly longest: number;
-  /** It must not be fragmented then. */
-  readonly dontFragment: boolean;
   /** Replies of all destinations bypass this host. */
   readonly isBypassed: boolean;
 }
@@ -138,13 +136,12 @@ export class Service implements VirtualService {
   }
 
   /** Sets what programs forward. */
-  setForwardable({ longest, dontFragment, isBypassed }: Forwardable): void {
+  setForwardable({ longest, isBypassed }: Forwardable): void {
     const { index } = this;
     const records = this.#records;
     const flags = records.word(index, SERVICE.flags) & ~SERVICE_FLAGS.BYPASSED;
     records.setWord(index, SERVICE.flags, flags | (isBypassed ? SERVICE_FLAGS.BYPASSED : 0));
     records.setHalf(index, SERVICE.longest, longest);
-    records.setHalf(index, SERVICE.dontFragment, dontFragment ? 1 : 0);
   }
 
   /** Returns the destination at that address and port. */

@@ -33,6 +33,9 @@ export const ROOM_MAC = 1;
 export const FIXED_GSO = 1;
 export const ENCAP_L3_IPV4 = 1 << 1;
 export const ENCAP_L3_IPV6 = 1 << 2;
+/** And with it GRE, or UDP. */
+export const ENCAP_L4_GRE = 1 << 3;
+export const ENCAP_L4_UDP = 1 << 4;
 
 /**
  * r1: number of calls, r2: function, r3: second argument of the function, r4: 0. Calls the function with a count from 0 until

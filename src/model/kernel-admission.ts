@@ -11,7 +11,6 @@ export const UPCALL_REASONS = {
   mark: 'the service is for a firewall mark, and its rules have no program: more than 512, or refused by the kernel',
   scheduler: 'the scheduler has no program, or the kernel refused it',
   'long-list': 'the service has more destinations than programs read',
-  'tunnel-type': 'a destination is reached through a tunnel of the type GUE or GRE, or by IPv6 in IPv4',
   fragments: 'packets in tunnels may have to be fragmented (pmtu_disc is 0)',
   'next-hop': 'the next hop of a destination is not known, or its path MTU is too small for a tunnel',
   backup: 'a backup that must not forward (backup_only)',

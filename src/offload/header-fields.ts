@@ -45,6 +45,8 @@ export const CONGESTED_6 = asLoaded(CONGESTED << 4);
 
 /** IP protocol numbers of packets in a tunnel without a header, by their IP version (RFC 2003, RFC 2473). */
 export const IP_IN_IP = { 4: 4, 6: 41 } as const;
+/** IP protocol number of GRE (RFC 2784). */
+export const GRE = 47;
 
 /* Offsets in transport headers (RFC 9293, RFC 768). */
 export const TCP_DATA_OFFSET = 12;

@@ -12,13 +12,11 @@ import {
   jeq,
   jge,
   jgt,
-  jlt,
   jne,
   jset,
   jump,
   type Label,
   load,
-  loadImm64,
   loadMapValue,
   lsh,
   mov,
@@ -38,18 +36,16 @@ import {
   xor32,
 } from '../ebpf/instruction.ts';
 import { METHOD_BITS, ROW, TRACK } from '../table/layout.ts';
-import { MAPPED_WORD } from '../table/packet-order.ts';
-import { DESTINATION, DESTINATION_FLAGS, NEXT_HOP, NEXT_HOP_BYTES, TUNNEL } from '../table/record-layout.ts';
+import { DESTINATION, DESTINATION_FLAGS, NEXT_HOP, NEXT_HOP_BYTES } from '../table/record-layout.ts';
 import { sysctlOffset } from '../table/settings-record.ts';
-import { IPV4_HEADER } from '../wire/ipv4.ts';
-import { IPV6_HEADER, MIN_MTU6 } from '../wire/ipv6.ts';
 import { SYN, TCP, TCP_HEADER } from '../wire/tcp.ts';
 import { UDP, UDP_CHECKSUM, UDP_HEADER } from '../wire/udp.ts';
 import type { Arrays } from './arrays.ts';
+import { CONSTANTS } from './constants.ts';
 import { wordOf } from './control.ts';
-import { tunnel4, tunnel6 } from './encapsulate.ts';
+import { acceptTunneled, encapsulate } from './encapsulate.ts';
 import { RECORD_SHIFT } from './find.ts';
-import { DF, FRAGMENT, TCP_DATA_OFFSET } from './header-fields.ts';
+import { TCP_DATA_OFFSET } from './header-fields.ts';
 import { CONTEXT, HOP_AT, type Hook, PACKET, ROW_AT, SKB_GSO_SIZE } from './hooks.ts';
 import { type Family, loadLength } from './parse.ts';
 import { age } from './rewrite-steps.ts';
@@ -253,10 +249,13 @@ export function toDestination(family: Family, hook: Hook, arrays: Arrays, count:
     jeq.imm(R1, TUNNELED, tunneled),
     jeq.imm(R1, LOCAL, miss),
     jump(accepted),
-    at(tunneled, acceptTunneled(family, miss)),
-    jump(accepted),
+    at(tunneled, acceptTunneled(family, hook, miss)),
     at(translated, acceptTranslated(family, miss)),
-    at(accepted, store(DW, FP, stack.OVERHEAD, R3)),
+    // For the verifier, which forgets the value and continues once for all methods.
+    at(accepted, loadMapValue(R1, arrays.constants, CONSTANTS.zero)),
+    load(DW, R1, R1, 0),
+    add.reg(R3, R1),
+    store(DW, FP, stack.OVERHEAD, R3),
     measure(family, hook, miss),
     count,
     // What the method is, and what kind of tunnel, is read again: the verifier follows one path up to here.
@@ -264,10 +263,7 @@ export function toDestination(family: Family, hook: Hook, arrays: Arrays, count:
     and.imm(R1, METHOD_BITS),
     jeq.imm(R1, 0, label('translate')),
     jne.imm(R1, TUNNELED, label('route')),
-    load(DW, R0, FP, stack.RECORD),
-    unlessIpv4(label('tunnel6')),
-    family.version === 4 ? tunnel4(hook) : jump(miss),
-    at(label('tunnel6'), tunnel6(family, hook)),
+    encapsulate(family, hook, arrays),
     at(label('translate'), translate(family, hook, 'request')),
     at(label('route'), age(family)),
     jump('transmit'),
@@ -288,40 +284,6 @@ function acceptTranslated(family: Family, miss: Label): Fragment {
     store(DW, FP, stack.NEW_PORT, R1),
   ];
 }
-
-/** Loads the bytes of the outer header into r3; jumps to `miss` for tunnels that the director makes. Clobbers r1. */
-function acceptTunneled({ version, label }: Family, miss: Label): Fragment {
-  const ipv6 = label('in-ipv6');
-  return [
-    load(H, R1, R0, DESTINATION.tunnel),
-    jne.imm(R1, TUNNEL.ipip, miss),
-    unlessIpv4(ipv6),
-    version === 6
-      ? // IPv6 in IPv4 takes a new identification for each packet.
-        jump(miss)
-      : [
-          load(H, R1, PACKET, FRAGMENT),
-          and.imm(R1, DF),
-          // Without DF the outer packet needs a unique identification.
-          jeq.imm(R1, 0, miss),
-          mov.imm(R3, IPV4_HEADER),
-          jump(label('accepted')),
-        ],
-    // A link that is too narrow for IPv6 carries no tunnel: the director reports that.
-    at(ipv6, load(H, R1, HOP_AT, NEXT_HOP.mtu)),
-    jlt.imm(R1, MIN_MTU6 + IPV6_HEADER, miss),
-    mov.imm(R3, IPV6_HEADER),
-  ];
-}
-
-/** Jumps to `other` unless the address of the record at r0 is an IPv4 address. Clobbers r1 and r4. */
-const unlessIpv4 = (other: Label): Fragment => [
-  load(DW, R1, R0, DESTINATION.address),
-  jne.imm(R1, 0, other),
-  load(W, R1, R0, DESTINATION.address + 8),
-  loadImm64(R4, MAPPED_WORD, 0),
-  jne.reg(R1, R4, other),
-];
 
 function reply(family: Family, hook: Hook, arrays: Arrays): Fragment {
   const { label } = family;

@@ -35,12 +35,11 @@ import { MAPPED_WORD } from '../table/packet-order.ts';
 import { SERVICE, SERVICE_FLAGS, SETTINGS } from '../table/record-layout.ts';
 import { sysctlOffset } from '../table/settings-record.ts';
 import { ACK, FIN, RST, SYN, TCP } from '../wire/tcp.ts';
-import { UDP_CHECKSUM } from '../wire/udp.ts';
 import type { Arrays } from './arrays.ts';
 import { unlessRouted } from './client-route.ts';
 import { unlessDenied } from './denied.ts';
 import { clientOf } from './find.ts';
-import { asLoaded, DF, FRAGMENT } from './header-fields.ts';
+import { asLoaded } from './header-fields.ts';
 import { home } from './home.ts';
 import { type Hook, PACKET } from './hooks.ts';
 import { SERVICE_NUMBER, TO_SERVICE } from './layout.ts';
@@ -57,6 +56,7 @@ import {
   serviceRecord,
 } from './scratch.ts';
 import * as stack from './stack.ts';
+import { unlessSummed } from './tunnel-headers.ts';
 import { findEnd, keepProtocol, type Upcall } from './upcall.ts';
 import { valve } from './valve.ts';
 
@@ -186,8 +186,9 @@ const unlessDeferred = ({ settings, head }: Arrays, miss: Label): Fragment => [
   jne.imm(R2, 0, miss),
 ];
 
-/** Jumps to `miss` unless it is a SYN, or a datagram with a checksum, and whole. Clobbers r1. */
-function unlessFirst({ protocol, transport }: Family, hook: Hook, miss: Label): Fragment {
+/** Jumps to `miss` unless it is a SYN, or a datagram with a checksum, and whole. Clobbers r1 and r2. */
+function unlessFirst(family: Family, hook: Hook, miss: Label): Fragment {
+  const { protocol, transport } = family;
   const datagram = Symbol('datagram');
   const first = Symbol('first');
   return [
@@ -197,8 +198,8 @@ function unlessFirst({ protocol, transport }: Family, hook: Hook, miss: Label): 
     and.imm(R1, SYN | ACK | FIN | RST),
     jne.imm(R1, SYN, miss),
     jump(first),
-    at(datagram, load(H, R1, PACKET, transport + UDP_CHECKSUM)),
-    jeq.imm(R1, 0, miss),
+    // What a tunnel with a checksum requires: the destination, which may have one, is not known yet.
+    at(datagram, unlessSummed(family, miss)),
     at(first, load(H, R1, PACKET, transport)),
     jeq.imm(R1, asLoaded(FTP_DATA_PORT), miss),
     hook.unlessSingle(miss),
@@ -227,7 +228,6 @@ const unlessClient = ({ version, src }: Family, miss: Label): Fragment =>
  * program has that scheduler, and can forward the packet to each destination. Clobbers r0, r1, r3.
  */
 function unlessScheduled(family: Family, { services }: Arrays, miss: Label): Fragment {
-  const whole = Symbol('whole');
   const scheduled = Symbol('scheduled');
   const selected = Symbol('selected');
   return [
@@ -243,16 +243,7 @@ function unlessScheduled(family: Family, { services }: Arrays, miss: Label): Fra
     at(scheduled, loadLength(family)),
     load(H, R1, R0, SERVICE.longest),
     jgt.reg(R3, R1, miss),
-    family.version === 4
-      ? [
-          load(H, R1, R0, SERVICE.dontFragment),
-          jeq.imm(R1, 0, whole),
-          load(H, R1, PACKET, FRAGMENT),
-          and.imm(R1, DF),
-          jeq.imm(R1, 0, miss),
-        ]
-      : [],
-    at(whole, load(W, R1, R0, SERVICE.scheduler)),
+    load(W, R1, R0, SERVICE.scheduler),
     jeq.imm(R1, 0, miss),
     jge.imm(R1, FORWARD_ONCE, miss),
     at(selected, store(DW, FP, stack.SCHEDULER_NUMBER, R1)),

@@ -6,6 +6,7 @@ import type { Director } from '../director/director.ts';
 import { catchUp } from '../director/estimator.ts';
 import type { KernelPath } from '../director/kernel-path.ts';
 import type { RealDestination, Service } from '../director/service.ts';
+import { tunnelOverhead } from '../forwarding/tunnel.ts';
 import type { Row } from '../model/connection.ts';
 import { CONNECTIONS, type Counters, IN_PACKETS, OUT_OCTETS, OUT_PACKETS } from '../model/counters.ts';
 import type { Admission, UpcallCounts, UpcallReason } from '../model/kernel-admission.ts';
@@ -17,8 +18,7 @@ import type { TableMemory } from '../table/memory.ts';
 import { DESTINATION } from '../table/record-layout.ts';
 import type { Ticks } from '../table/ticks.ts';
 import { isV4 } from '../wire/address.ts';
-import { IPV4_HEADER } from '../wire/ipv4.ts';
-import { IPV6_HEADER, MIN_MTU6 } from '../wire/ipv6.ts';
+import { MIN_MTU6 } from '../wire/ipv6.ts';
 import { everyProgram, KernelAdmissions, type LoadedPrograms } from './kernel-admissions.ts';
 
 /** Places of the connection table that are read without a pause. */
@@ -229,7 +229,6 @@ export class KernelForwarding implements KernelPath {
   /** Finds out which first packets programs can forward to each destination that may be selected. */
   #assess(service: Service): void {
     let longest = MAX_LENGTH;
-    let dontFragment = false;
     let isBypassed = true;
     let obstacle: UpcallReason | undefined = 'no-destination';
     for (const destination of service.destinations) {
@@ -240,15 +239,14 @@ export class KernelForwarding implements KernelPath {
       const its = this.#longestTo(destination);
       if (its <= 0) obstacle ??= this.#obstacleTo(destination);
       longest = Math.min(longest, its);
-      dontFragment ||= destination.method === 'tunnel' && isV4(destination.address);
     }
-    service.setForwardable({ longest: obstacle === undefined ? longest : 0, dontFragment, isBypassed });
+    service.setForwardable({ longest: obstacle === undefined ? longest : 0, isBypassed });
     this.#admissions.note(service, obstacle);
   }
 
   /** Returns the bytes of the longest packet that programs forward to the destination; 0: none. */
   #longestTo(destination: RealDestination): number {
-    const { method, tunnel, address, service } = destination;
+    const { method, tunnel, address } = destination;
     if (!this.#suits(destination) || this.#isBackup) return 0;
     if (this.#mtuTo(destination) === 0 && !this.#resolve(destination)) {
       this.#isUnresolved = true;
@@ -256,17 +254,14 @@ export class KernelForwarding implements KernelPath {
     }
     const mtu = this.#mtuTo(destination);
     if (method !== 'tunnel') return mtu;
-    if (tunnel.type !== 'ipip') return 0;
-    if (isV4(address)) return service.family === 4 ? mtu - IPV4_HEADER : 0;
-    return mtu < MIN_MTU6 + IPV6_HEADER ? 0 : mtu - IPV6_HEADER;
+    const outer = isV4(address) ? 4 : 6;
+    const fits = mtu - tunnelOverhead(tunnel, outer);
+    return outer === 6 && fits < MIN_MTU6 ? 0 : fits;
   }
 
   /** Returns why programs forward no first packet to the destination. */
-  #obstacleTo({ method, tunnel, address, service }: RealDestination): UpcallReason {
-    if (method !== 'tunnel') return 'next-hop';
-    if (this.#core.settings.pmtu_disc === 0) return 'fragments';
-    const isUnsupported = tunnel.type !== 'ipip' || (isV4(address) && service.family === 6);
-    return isUnsupported ? 'tunnel-type' : 'next-hop';
+  #obstacleTo({ method }: RealDestination): UpcallReason {
+    return method === 'tunnel' && this.#core.settings.pmtu_disc === 0 ? 'fragments' : 'next-hop';
   }
 
   /** Finds the next hop of a destination. Reports whether it is known. */

@@ -41,7 +41,7 @@ import { createHash } from 'node:crypto';
 import * as records from './record-layout.ts';
 
 /** Raised with every change of the layout, so that a director recognizes memory that another version has left. */
-export const LAYOUT_VERSION = 9;
+export const LAYOUT_VERSION = 10;
 
 /** A row is found at its home or at one of the places behind it, this many in all: the bits of `near`. */
 export const NEAR = 64;

@@ -85,7 +85,6 @@ export function checkService(
   );
   check(FAMILIES.includes(records.half(index, SERVICE.protocol) >>> 8), 'family');
   check(word(SERVICE.last) >= -1 && word(SERVICE.level) >= 0, 'position');
-  check(records.half(index, SERVICE.dontFragment) <= 1, 'fragments');
   const end = (field: number, isCount: (count: number) => boolean): number => {
     const [first, count] = [word(field), word(field + 4)];
     check(first >= 0 && isCount(count) && first + count <= MAX_LIST_ENTRIES, `list of ${count} at ${first}`);

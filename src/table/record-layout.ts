@@ -118,8 +118,6 @@ export const SERVICE = {
    * connections go up to the director.
    */
   longest: 88,
-  /** 2 bytes: 1, programs forward first packets that must not be fragmented only, because they go through a tunnel. */
-  dontFragment: 90,
   /** Number of its scheduler and of its persistence engine by name, 1 byte each, from 1 on; 0: none. */
   schedulerName: 92,
   engine: 93,
@@ -253,6 +251,11 @@ export const SETTINGS = {
   secureTransitions: 512,
   /** 4 bytes: 1 if rules give packets firewall marks that services have. */
   marked: 640,
+  /**
+   * Identification of the next outer IPv4 header that may be fragmented, 4 bytes of which 2 are used, shared: alone in its
+   * cache line.
+   */
+  identification: 704,
   /** 8,192 bits: hashes of the addresses that replies come from, see `serverBit`. */
   servers: 1024,
 } as const;

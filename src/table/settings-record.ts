@@ -41,6 +41,17 @@ export function settingsWords(memory: TableMemory): Uint32Array<ArrayBuffer> {
   return new Uint32Array(buffer, offset, SETTINGS_BYTES / 4);
 }
 
+/**
+ * Returns a function that returns the next identification of an IPv4 header, 0..65535; programs that share `memory` draw from the
+ * same numbers. `first`: where they begin in new memory, 1..65536.
+ */
+export function identifications(memory: TableMemory, first: number): () => number {
+  const words = settingsWords(memory);
+  const at = SETTINGS.identification >> 2;
+  Atomics.compareExchange(words, at, 0, first);
+  return () => Atomics.add(words, at, 1) & 0xffff;
+}
+
 export class SettingsRecord {
   readonly words: Uint32Array<ArrayBuffer>;
   readonly #longs: BigUint64Array<ArrayBuffer>;

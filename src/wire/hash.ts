@@ -17,11 +17,11 @@ export const GOLDEN_RATIO_32 = 0x61c88647;
 export const multiplicative = (word: number, bits: number): number =>
   Math.imul(word, GOLDEN_RATIO_32) >>> (32 - bits);
 
-/** 2^32 divided by the golden ratio, odd. */
-const GOLDEN = 0x9e3779b1;
+/** The factor of `mix`: 2^32 divided by the golden ratio, odd. */
+export const MIX_FACTOR = 0x9e3779b1;
 
 /** Returns a 32-bit word, of either sign, whose high bits depend on all bits of `word`; for hash tables of our own. */
-export const mix = (word: number): number => Math.imul(word, GOLDEN);
+export const mix = (word: number): number => Math.imul(word, MIX_FACTOR);
 
 /** Returns an address as 32 bits, 0..2^32-1: that of IPv4 itself, the four words of IPv6 XORed. */
 export const foldAddress = (address: Address): number =>

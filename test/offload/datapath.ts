@@ -14,11 +14,13 @@ import type { NextHop } from '../../src/offload/next-hops.ts';
 import { forwarderCode } from '../../src/offload/program.ts';
 import { type ServiceKeys, serviceValue } from '../../src/offload/services.ts';
 import type { SharedTable } from '../../src/runtime/kernel-forwarding.ts';
-import { DESTINATION, DESTINATION_FLAGS } from '../../src/table/record-layout.ts';
+import { portInPacketOrder } from '../../src/table/packet-order.ts';
+import { DESTINATION, DESTINATION_FLAGS, SETTINGS, TUNNEL } from '../../src/table/record-layout.ts';
+import { settingsWords } from '../../src/table/settings-record.ts';
 import { type Address, formatAddress } from '../../src/wire/address.ts';
 import { interpret } from '../support/ebpf/hooks.ts';
 import { kernel } from '../support/ebpf/kernel.ts';
-import { HOOKS, MTU, nextHopTo, outcomeOf, type Runs, TAP } from './datapaths.ts';
+import { FIRST_ID, HOOKS, MTU, nextHopTo, outcomeOf, type Runs, TAP } from './datapaths.ts';
 import {
   arraysOf,
   RECORDS,
@@ -101,14 +103,18 @@ export class Datapath {
   /** Makes this the only connection. */
   install(connection: Connection): void {
     const { protocol, caddr, cport, vaddr, vport, dport, destination, method } = connection;
-    const { table, nextHops } = this.shared;
+    const { memory, table, nextHops } = this.shared;
     const { records } = table;
+    settingsWords(memory)[SETTINGS.identification >> 2] = FIRST_ID;
     for (const row of [...table.rows()]) table.remove(row);
     this.counted();
     nextHops.withdrawAll();
     records.set(1, destination.address, dport);
     records.setWord(1, DESTINATION.flags, DESTINATION_FLAGS.AVAILABLE);
     records.setWord(1, DESTINATION.weight, 1);
+    const { type, checksum, port } = destination.tunnel;
+    records.setHalf(1, DESTINATION.tunnel, TUNNEL[type] | (checksum === 'none' ? 0 : TUNNEL[checksum]));
+    records.setHalf(1, DESTINATION.tunnelPort, portInPacketOrder(port));
     const hop = (to: Address) => nextHops.numberOf(this.#hop(to), to);
     records.setHalf(1, DESTINATION.nextHop, hop(destination.address));
     const ends = { protocol, caddr, cport, vaddr, vport };

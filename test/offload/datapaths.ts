@@ -26,6 +26,8 @@ export const LEFT = { to: mac('02:00:00:00:00:aa'), from: mac('02:00:00:00:00:bb
 export const OUT = 1;
 export const TAP = 77;
 export const MTU = 1500;
+/** Identification of the first outer header that may be fragmented. */
+export const FIRST_ID = 0xfffe;
 
 export const OWN4 = address('10.1.0.254');
 export const OWN6 = address('fd01::fe');
@@ -68,7 +70,7 @@ export function typescript(
       route: (to) => ({ mtu, source: isV4(to) ? OWN4 : OWN6 }),
     },
     settings: DEFAULT_SETTINGS,
-    nextId: () => 1,
+    nextId: () => FIRST_ID,
   };
   const packet = new Packet();
   if (!packet.decode(framed(octets))) return { verdict: 'malformed', sent: [] };

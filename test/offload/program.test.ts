@@ -1,7 +1,8 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
+import { tunnelOverhead } from '../../src/forwarding/tunnel.ts';
 import type { Connection } from '../../src/model/connection.ts';
-import type { ForwardingMethodName } from '../../src/model/destination.ts';
+import type { ForwardingMethodName, TunnelOptions } from '../../src/model/destination.ts';
 import { packetOfLine } from '../../src/wire/packet-line.ts';
 import { TCP } from '../../src/wire/tcp.ts';
 import { UDP } from '../../src/wire/udp.ts';
@@ -15,6 +16,19 @@ import { arriving, HOOKS, ipOf, LEFT, MTU, noKernel, typescript } from './datapa
 const VIP = { 4: '192.0.2.80', 6: '2001:db8::80' } as const;
 const CLIENT = { 4: '203.0.113.7', 6: '2001:db8:1::7' } as const;
 const SERVER = { 4: '10.1.0.11', 6: 'fd01::11' } as const;
+const IPIP: TunnelOptions = { type: 'ipip', port: 0, checksum: 'none' };
+/** Every kind of tunnel. */
+const TUNNELS: readonly TunnelOptions[] = [
+  IPIP,
+  { type: 'gue', port: 6080, checksum: 'none' },
+  { type: 'gue', port: 6080, checksum: 'csum' },
+  { type: 'gue', port: 5555, checksum: 'remcsum' },
+  { type: 'gre', port: 0, checksum: 'none' },
+  { type: 'gre', port: 0, checksum: 'csum' },
+];
+const isSummed = ({ checksum }: TunnelOptions) => checksum !== 'none';
+const nameOf = ({ type, checksum }: TunnelOptions) =>
+  `${type}${checksum === 'none' ? '' : ` with ${checksum}`}`;
 const bracket = (text: string) => (text.includes(':') ? `[${text}]` : text);
 
 function connection(
@@ -22,6 +36,7 @@ function connection(
   version: 4 | 6 = 4,
   protocol = TCP,
   server: string = SERVER[version],
+  tunnel: TunnelOptions = IPIP,
 ): Connection {
   const dport = method === 'nat' ? 8080 : 80;
   return {
@@ -32,7 +47,7 @@ function connection(
     vaddr: address(VIP[version]),
     vport: 80,
     dport,
-    destination: destinationAt(server, dport, method),
+    destination: destinationAt(server, dport, method, tunnel),
     method,
   };
 }
@@ -54,13 +69,16 @@ const services = serviceKeys({
   own: [address(VIP[4]), address(VIP[6]), address('10.1.0.254')],
 });
 
-type How = 'nat' | 'dr' | 'tunnel' | 'tunnel6';
+interface How {
+  readonly method: 'nat' | 'dr' | 'tunnel';
+  /** IP version of the destination of a tunnel. */
+  readonly outer: 4 | 6;
+  readonly tunnel: TunnelOptions;
+}
 
 /** A connection that the datagram belongs to. */
-function boundTo(one: Datagram, how: How, dport: number): Connection {
+function boundTo(one: Datagram, { method, outer, tunnel }: How, dport: number): Connection {
   const { protocol, version } = one;
-  const method = how === 'tunnel6' ? 'tunnel' : how;
-  const server = how === 'tunnel6' || (how !== 'tunnel' && version === 6) ? SERVER[6] : SERVER[4];
   return {
     row: 0,
     protocol,
@@ -69,7 +87,7 @@ function boundTo(one: Datagram, how: How, dport: number): Connection {
     vaddr: one.dst,
     vport: one.dstPort,
     dport,
-    destination: destinationAt(server, dport, method),
+    destination: destinationAt(SERVER[method === 'tunnel' ? outer : version], dport, method, tunnel),
     method,
   };
 }
@@ -83,15 +101,11 @@ const answer = (one: Datagram, { destination, dport }: Connection): Datagram => 
   dstPort: one.srcPort,
 });
 
-/** Octets of the outer header. */
-const OUTER: Readonly<Record<How, number>> = { nat: 0, dr: 0, tunnel: 20, tunnel6: 40 };
-
 /** What a program has to forward: everything plain. */
-function isEligible(one: Datagram, how: How, octets: Uint8Array, mtu: number): boolean {
+function isEligible(one: Datagram, { method, outer, tunnel }: How, octets: Uint8Array, mtu: number): boolean {
   if (one.protocol !== TCP && one.protocol !== UDP) return false;
-  if (one.options > 0 || octets.length > mtu - OUTER[how]) return false;
-  if (how === 'tunnel6' && mtu - OUTER[how] < 1280) return false;
-  return how !== 'tunnel' || (one.version === 4 && one.dontFragment);
+  const fits = method === 'tunnel' ? mtu - tunnelOverhead(tunnel, outer) : mtu;
+  return one.options === 0 && octets.length <= fits && (method !== 'tunnel' || outer === 4 || fits >= 1280);
 }
 
 const hooks = Object.keys(HOOKS) as (keyof typeof HOOKS)[];
@@ -125,11 +139,25 @@ const FORWARDED: readonly [string, Connection, string, boolean?][] = [
   ['NAT reply, IPv4 UDP', connection('nat', 4, UDP), reply(4, 'UDP len=0'), true],
   ['NAT reply, IPv6 TCP', connection('nat', 6), reply(6, 'ACK'), true],
   ['NAT reply, IPv6 UDP', connection('nat', 6, UDP), reply(6, 'UDP len=10'), true],
-  ['IPv4 in IPv4', connection('tunnel'), line(4, 'ACK len=512 DF')],
-  ['IPv4 in IPv4, congestion experienced', connection('tunnel'), line(4, 'ACK len=5 DF tos=187')],
-  ['IPv4 in IPv4, just fits', connection('tunnel', 4, UDP), line(4, 'UDP len=1452 DF')],
-  ['IPv4 in IPv6', connection('tunnel', 4, TCP, SERVER[6]), line(4, 'ACK len=512 tos=3')],
-  ['IPv6 in IPv6', connection('tunnel', 6), line(6, 'ACK len=512 tos=255')],
+  ...TUNNELS.flatMap((tunnel): [string, Connection, string][] => {
+    const through = (version: 4 | 6, outer: 4 | 6, protocol = TCP) =>
+      connection('tunnel', version, protocol, SERVER[outer], tunnel);
+    const name = nameOf(tunnel);
+    const most = (inner: number, outer: 4 | 6) => MTU - tunnelOverhead(tunnel, outer) - inner;
+    return [
+      [`IPv4 by ${name} over IPv4`, through(4, 4), line(4, 'ACK len=512 DF')],
+      [`IPv4 by ${name} over IPv4, odd length`, through(4, 4), line(4, 'ACK len=511 DF')],
+      [`IPv4 by ${name} over IPv4, without DF`, through(4, 4), line(4, 'ACK len=8')],
+      [`IPv4 by ${name} over IPv4, congestion experienced`, through(4, 4), line(4, 'ACK len=5 DF tos=187')],
+      [`IPv4 by ${name} over IPv4, just fits`, through(4, 4, UDP), line(4, `UDP len=${most(28, 4)} DF`)],
+      [`IPv4 by ${name} over IPv6`, through(4, 6), line(4, 'ACK len=512 tos=3')],
+      [`IPv4 by ${name} over IPv6, UDP`, through(4, 6, UDP), line(4, 'UDP len=0')],
+      [`IPv6 by ${name} over IPv4`, through(6, 4), line(6, 'ACK len=7')],
+      [`IPv6 by ${name} over IPv4, UDP`, through(6, 4, UDP), line(6, 'UDP len=77 ttl=3')],
+      [`IPv6 by ${name} over IPv6`, through(6, 6), line(6, 'ACK len=512 tos=255')],
+      [`IPv6 by ${name} over IPv6, just fits`, through(6, 6), line(6, `ACK len=${most(60, 6)}`)],
+    ];
+  }),
 ];
 
 describe.each(datapaths)('%s', (_name, open, inKernel) => {
@@ -150,23 +178,21 @@ describe.each(datapaths)('%s', (_name, open, inKernel) => {
   });
 
   test('forwards random packets as the method does, or leaves them unchanged', () => {
-    const method = fc.constantFrom<How>('nat', 'dr', 'tunnel', 'tunnel6');
-    const scene = fc.tuple(
-      datagram(),
-      method,
-      fc.nat(1500),
-      fc.boolean(),
-      fc.integer({ min: 1, max: 65_535 }),
-    );
+    const how = fc.record<How>({
+      method: fc.constantFrom('nat', 'dr', 'tunnel', 'tunnel'),
+      outer: fc.constantFrom(4, 6),
+      tunnel: fc.constantFrom(...TUNNELS),
+    });
+    const scene = fc.tuple(datagram(), how, fc.nat(1500), fc.boolean(), fc.integer({ min: 1, max: 65_535 }));
     fc.assert(
       fc.property(scene, ([one, how, mtu, isReply, dport]) => {
         const bound = boundTo(one, how, dport);
         datapath.mtu = Math.max(80, mtu);
         datapath.install(bound);
-        const octets = packetOf(isReply && how === 'nat' ? answer(one, bound) : one).frame.copy();
+        const octets = packetOf(isReply && how.method === 'nat' ? answer(one, bound) : one).frame.copy();
         const arrived = arriving(octets);
         const { fate, frame } = datapath.run(arrived);
-        const backwards = isReply && how === 'nat';
+        const backwards = isReply && how.method === 'nat';
         const { verdict, sent } = typescript(octets, bound, backwards, datapath.mtu);
         const eligible = isEligible(one, how, octets, datapath.mtu);
         expect(fate === 'forwarded').toBe(eligible);
@@ -184,7 +210,16 @@ describe.each(datapaths)('%s', (_name, open, inKernel) => {
     ['too long for the link', connection('dr'), line(4, 'ACK len=1461 DF')],
     ['too long for the tunnel', connection('tunnel'), line(4, 'ACK len=1441 DF')],
     ['NAT of a datagram without checksum', connection('nat', 4, UDP), line(4, 'UDP len=8 no-checksum')],
-    ['a tunnelled packet without DF', connection('tunnel'), line(4, 'ACK len=8')],
+    ...TUNNELS.map((tunnel): [string, Connection, string] => [
+      `too long for ${nameOf(tunnel)}`,
+      connection('tunnel', 6, TCP, SERVER[4], tunnel),
+      line(6, `ACK len=${MTU - tunnelOverhead(tunnel, 4) - 59}`),
+    ]),
+    ...TUNNELS.filter(isSummed).map((tunnel): [string, Connection, string] => [
+      `a datagram without checksum by ${nameOf(tunnel)}`,
+      connection('tunnel', 4, UDP, SERVER[4], tunnel),
+      line(4, 'UDP len=9 no-checksum DF'),
+    ]),
     ['another protocol’s packet of the same ports', connection('dr'), line(4, 'UDP len=20')],
     ['a stranger', connection('dr'), line(4, 'ACK').replace('4000', '4001')],
     ['a fragment', connection('dr', 4, UDP), line(4, 'UDP len=64 frag=0+')],
@@ -203,6 +238,15 @@ describe.each(datapaths)('%s', (_name, open, inKernel) => {
 
 describe('the tc program, interpreted, with packet metadata,', () => {
   const datapath = Datapath.interpreted('tc', services);
+
+  test.each(TUNNELS)(
+    'sends merged packets to the director where each needs a checksum: $type $checksum',
+    (tunnel) => {
+      datapath.install(connection('tunnel', 4, TCP, SERVER[6], tunnel));
+      const frame = arriving(packetOfLine(line(4, 'ACK len=3001')));
+      expect(datapath.run(frame, { gsoSize: 1000 }).fate).toBe(isSummed(tunnel) ? 'up' : 'forwarded');
+    },
+  );
 
   test('passes a frame to another host', () => {
     datapath.install(connection('dr'));

@@ -45,7 +45,8 @@ test.each<[string, string, readonly string[], Options]>([
   ['kernel', 'mark 7', ['10.0.0.1:80'], {}],
   ['scheduler', WEB, ['10.0.0.1:80'], { scheduler: 'lblc' }],
   ['long-list', WEB, Array.from({ length: 1025 }, (_, i) => `10.1.${i >> 8}.${i & 255}:80`), {}],
-  ['tunnel-type', WEB, ['10.0.0.1:80'], tunnel('gre')],
+  ['kernel', WEB, ['10.0.0.1:80', '[fd00::1]:80'], tunnel('gre')],
+  ['kernel', 'tcp [2001:db8::80]:80', ['10.0.0.1:80', '[fd00::1]:80'], tunnel('gue')],
   ['next-hop', WEB, ['10.0.0.1:80', `${UNKNOWN}:80`], {}],
 ])('a snapshot has %s for %s', async (admission, name, destinations, options) => {
   const { directed, forwarding } = kernelDirected();

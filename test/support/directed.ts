@@ -73,11 +73,11 @@ export class Directed implements Host {
     destinations: readonly string[],
     options: Partial<ServiceOptions & DestinationOptions> = {},
   ) {
-    const { method = 'nat', weight = 1, upperThreshold = 0, lowerThreshold = 0, ...rest } = options;
+    const { method = 'nat', weight = 1, upperThreshold = 0, lowerThreshold = 0, tunnel, ...rest } = options;
+    const its = { method, weight, upperThreshold, lowerThreshold, ...(tunnel && { tunnel }) };
     const service = serviceName(name);
     this.director.apply({ op: 'add-service', service, options: { scheduler: 'rr', ...rest } }, this.now);
-    for (const destination of destinations)
-      this.add(name, destination, { method, weight, upperThreshold, lowerThreshold });
+    for (const destination of destinations) this.add(name, destination, its);
     return this;
   }
 

@@ -4,6 +4,7 @@ import { CE, ECN_MASK } from '../../wire/ecn.ts';
 import type { Frame } from '../../wire/frame.ts';
 import { ipv4, isIpv4 } from '../../wire/ipv4.ts';
 import { IPV6_HEADER, ipv6, isIpv6 } from '../../wire/ipv6.ts';
+import { completeInner } from './encapsulation.ts';
 
 /** Returns the offset of the payload of the IPv4 packet in the frame; -1 if there is none. */
 export const insideIpv4 = (frame: Frame): number =>
@@ -61,6 +62,7 @@ export function decapsulator({ vips, senders, counts }: DecapOptions): Decapsula
       counts.refused++;
       return;
     }
+    completeInner(frame, at);
     const version = ipv4.version(frame, at) as 4 | 6;
     if (senders[version]?.send(frame.bytes, at, lengthOf(frame, at), to)) counts.decapsulated++;
     else counts.lost++;

@@ -1,6 +1,8 @@
 /** Defines the tunnel types, and finds the inner packet of a tunnel packet. */
 import { sum } from '../../wire/checksum.ts';
 import type { Frame } from '../../wire/frame.ts';
+import { Packet } from '../../wire/packet.ts';
+import { isPartial, recompute } from '../../wire/transport-checksum.ts';
 
 /** A tunnel type that is decapsulated here: the director's `ipvsadm --tun-type`. */
 export type Encapsulation =
@@ -48,6 +50,15 @@ export function overhead(encapsulation: Encapsulation): number {
   }
 }
 
+/**
+ * Completes the transport checksum of the inner packet at `at` that the sender has left to its network card: between virtual
+ * machines and namespaces of one host no card completes it, and an outer checksum is that of the complete packet.
+ */
+export function completeInner(frame: Frame, at: number): void {
+  if (inner.decodeQuoted(frame, at, frame.end) && isPartial(inner)) recompute(inner);
+}
+const inner = new Packet();
+
 /** Returns the offset of the inner packet of the GRE packet at `at`; -1 if there is none or its checksum is wrong. */
 export function insideGre(frame: Frame, at: number): number {
   if (frame.end - at < GRE_HEADER) return -1;
@@ -58,6 +69,7 @@ export function insideGre(frame: Frame, at: number): number {
   let length = GRE_HEADER;
   for (const option of [CHECKSUM, KEY, SEQUENCE]) if (flags & option) length += GRE_OPTION;
   if (length > frame.end - at) return -1;
+  completeInner(frame, at + length);
   if (flags & CHECKSUM && sum(frame.view, at, frame.end) !== 0xffff) return -1;
   return at + length;
 }

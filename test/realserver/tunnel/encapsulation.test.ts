@@ -1,6 +1,8 @@
 import { expect, test } from 'vitest';
 import { insideGre, insideGue } from '../../../src/realserver/tunnel/encapsulation.ts';
+import { complement, sum } from '../../../src/wire/checksum.ts';
 import { Frame } from '../../../src/wire/frame.ts';
+import { packetOfLine } from '../../../src/wire/packet-line.ts';
 
 /** A frame of these hexadecimal octets. */
 function frame(octets: string): Frame {
@@ -44,4 +46,16 @@ test.each([
   ['cut off', '0004', -1],
 ])('GUE %s', (_name, octets, at) => {
   expect(offset(insideGue, octets)).toBe(at);
+});
+
+test('a checksum that the sender has left to its card is completed, and GRE has that of the complete packet', () => {
+  const [complete, partial] = ['', 'partial-checksum'].map((word) =>
+    packetOfLine(`203.0.113.7:4000 > 192.168.0.101:80 PSH+ACK len=9 ${word}`),
+  );
+  const loaded = new Frame(200);
+  loaded.load(Buffer.concat([Buffer.from('8000080000000000', 'hex'), complete!]));
+  loaded.view.setUint16(loaded.start + 4, complement(sum(loaded.view, loaded.start, loaded.end)));
+  loaded.bytes.set(partial!, loaded.start + 8);
+  expect(insideGre(loaded, loaded.start)).toBe(loaded.start + 8);
+  expect(loaded.copy().subarray(8)).toEqual(complete);
 });
