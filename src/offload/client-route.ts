@@ -2,7 +2,6 @@
 import { MAP_LOOKUP } from '../ebpf/helper.ts';
 import {
   add,
-  and,
   call,
   DW,
   FP,
@@ -22,24 +21,22 @@ import {
   W,
 } from '../ebpf/instruction.ts';
 import { MAPPED_WORD } from '../table/packet-order.ts';
-import { SERVICE, SERVICE_FLAGS } from '../table/record-layout.ts';
 import { ADDRESS_BITS } from '../wire/prefix.ts';
 import type { Arrays } from './arrays.ts';
 import { CLIENT_ADDRESS, CLIENT_INTERFACE, CLIENT_NEXT_HOP } from './client-map.ts';
 import { type Hook, PACKET } from './hooks.ts';
 import type { Family } from './parse.ts';
-import { serviceRecord } from './scratch.ts';
 import * as stack from './stack.ts';
 
 /**
  * Stores the next hop of the client; 0: not known. Jumps to `miss` unless replies bypass this host or the next hop is known,
  * and unless packets to the client leave by the interface that this one came by: the kernel's strictest check of a source
- * (rp_filter 1). Clobbers r0 to r5.
+ * (rp_filter 1). Expects BYPASSED of the stack. Clobbers r0 to r5.
  */
 export function unlessRouted(
   { version, src }: Family,
   hook: Hook,
-  { clients, services }: Arrays,
+  { clients }: Arrays,
   miss: Label,
 ): Fragment {
   const at4 = stack.CLIENT_KEY + CLIENT_ADDRESS;
@@ -64,11 +61,7 @@ export function unlessRouted(
     jne.reg(R1, R2, miss),
     load(W, R1, R0, CLIENT_NEXT_HOP),
     store(DW, FP, stack.CLIENT_HOP, R1),
-    load(DW, R2, FP, stack.SERVICE_NUMBER),
-    and.imm(R2, 0xffff),
-    serviceRecord({ services }, R0, R2),
-    load(W, R2, R0, SERVICE.flags),
-    and.imm(R2, SERVICE_FLAGS.BYPASSED),
+    load(DW, R2, FP, stack.BYPASSED),
     or.reg(R1, R2),
     jeq.imm(R1, 0, miss),
   ];

@@ -54,6 +54,8 @@ export const ACCESS_KEY = -264;
 export const MARK_SERVICE = -272;
 /** A value of PLACE (scratch.ts, 8 bytes). */
 export const PLACE = -280;
+/** Not 0 if replies of all destinations of the service bypass the director (8 bytes). */
+export const BYPASSED = -288;
 
 /* While a template is looked up, by a separate program: client network and virtual address, and the row's first words. */
 

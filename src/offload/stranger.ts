@@ -224,7 +224,7 @@ const unlessClient = ({ version, src }: Family, miss: Label): Fragment =>
       ];
 
 /**
- * Stores the number of the scheduler of the service in r2, or of the program of templates; jumps to `miss` unless a
+ * Stores BYPASSED, and the number of the scheduler of the service in r2, or of the program of templates; jumps to `miss` unless a
  * program has that scheduler, and can forward the packet to each destination. Clobbers r0, r1, r3.
  */
 function unlessScheduled(family: Family, { services }: Arrays, miss: Label): Fragment {
@@ -233,6 +233,9 @@ function unlessScheduled(family: Family, { services }: Arrays, miss: Label): Fra
   return [
     serviceRecord({ services }, R0, R2),
     load(W, R1, R0, SERVICE.flags),
+    mov.reg(R3, R1),
+    and.imm(R3, SERVICE_FLAGS.BYPASSED),
+    store(DW, FP, stack.BYPASSED, R3),
     and.imm(R1, SERVICE_FLAGS.IN_USE | SERVICE_FLAGS.PERSISTENT),
     jeq.imm(R1, SERVICE_FLAGS.IN_USE, scheduled),
     and.imm(R1, SERVICE_FLAGS.IN_USE),
