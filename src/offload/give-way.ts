@@ -49,7 +49,10 @@ import { uncountFormer } from './rebind.ts';
 import { changeNear, raiseGeneration } from './row-steps.ts';
 import * as stack from './stack.ts';
 
-/** Rows that do not give way: those of templates and of other connections, and those that the director works on. */
+/**
+ * Rows that do not give way: those that the director works on, and those of a template or another connection. With a handshake of a
+ * template ends the template, too, which the director alone does (`makeRoom` of src/director/path/defense.ts).
+ */
 const EXCLUDED_BITS = TRACK.TEMPLATED | TRACK.UP;
 /** States of a handshake: SYN_RECV and SYNACK (src/director/path/tcp-state.ts). */
 const EMBRYONIC = 0x408;

@@ -165,6 +165,15 @@ test('in a nearly full table new clients replace embryonic connections that have
   expect(directed.connections.filter((line) => line.includes('203.0.113.7:30'))).toHaveLength(5);
 });
 
+test('embryonic connections of a persistent service give way in a full table, with their templates', () => {
+  const directed = new Directed({ maxConnections: 100 }).serve(WEB, ['10.0.0.1:80'], { persistent: 100 });
+  for (let n = 1; n <= 250; n++)
+    expect(directed.receive(request('SYN', `198.18.0.${n}:4000`))).toBe('forwarded');
+  const clients = directed.connections.map((line) => /198\.18\.0\.\d+/.exec(line)?.[0]);
+  expect(clients).toContain('198.18.0.250');
+  expect(clients).not.toContain('198.18.0.1');
+});
+
 test('a full table keeps no template without a connection', () => {
   const directed = new Directed({ maxConnections: 1 }).serve(WEB, ['10.0.0.1:80'], { persistent: 100 });
   expect(directed.receive(request('SYN'))).toBe('table-full');
