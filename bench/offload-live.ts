@@ -15,7 +15,7 @@ import { LaneNetwork } from './lane.ts';
 import { type Filled, frame, METHODS, type MethodName, median } from './offload-cost.ts';
 import { rotate } from './offload-wrapper.ts';
 
-const { R0, R1, R2, R6, R7, R9, DW, at, exit } = bpf;
+const { R0, R1, R2, R6, R7, R9, DW, W, at, exit } = bpf;
 
 /** Frames a round, and at a time. */
 const FRAMES = 300_000;
@@ -62,7 +62,7 @@ export class Lane implements Disposable {
       name: 'lvs_xdp',
       code: forwarderCode({ hook: xdp, arrays: table.arrays }),
     });
-    const generator = this.#generator(flows);
+    const generator = frameGenerator(this.#bpf, frame(), flows, this.#generatorInterface);
     const rates: number[] = [];
     let lost = 0;
     const ratio = {} as Record<MethodName, number>;
@@ -106,35 +106,32 @@ export class Lane implements Disposable {
     return new Program(this.#bpf, { type: 'xdp', name: 'bare', code: assemble(code) });
   }
 
-  /** Frames of all flows in turn. The kernel reuses frames, so each is written again. */
-  #generator(flows: number): Program {
-    const counter = new BpfMap(this.#bpf, {
-      type: 'array',
-      keySize: 4,
-      valueSize: 8,
-      entries: 1,
-      mapped: true,
-    });
-    const code = assemble([
-      bpf.mov.reg(R6, R1),
-      rotate('xdp', frame(), flows, counter.descriptor),
-      bpf.mov.imm(R1, this.#generatorInterface),
-      bpf.mov.imm(R2, 0),
-      bpf.call(REDIRECT),
-      exit(),
-      at('out', bpf.mov.imm(R0, XDP_DROP)),
-      exit(),
-    ]);
-    return new Program(this.#bpf, { type: 'xdp', name: 'generator', code });
-  }
-
   [Symbol.dispose](): void {
     this.#network[Symbol.dispose]();
   }
 }
 
+/** Sends frames of all flows in turn by the interface. The kernel reuses frames, so each is written again. */
+export function frameGenerator(b: Bpf, sent: Uint8Array, flows: number, interfaceIndex: number): Program {
+  const counter = new BpfMap(b, { type: 'array', keySize: 4, valueSize: 8, entries: 1, mapped: true });
+  const view = new DataView(sent.buffer, sent.byteOffset);
+  const code = assemble([
+    bpf.mov.reg(R6, R1),
+    rotate('xdp', sent, flows, counter.descriptor),
+    // The director has written its own addresses into a frame that is used again.
+    [0, 4, 8].map((at) => bpf.storeImm(W, R7, at, view.getInt32(at, true))),
+    bpf.mov.imm(R1, interfaceIndex),
+    bpf.mov.imm(R2, 0),
+    bpf.call(REDIRECT),
+    exit(),
+    at('out', bpf.mov.imm(R0, XDP_DROP)),
+    exit(),
+  ]);
+  return new Program(b, { type: 'xdp', name: 'generator', code });
+}
+
 /** Counts what it drops. */
-const counting = (b: Bpf, counter: number): Program =>
+export const counting = (b: Bpf, counter: number): Program =>
   new Program(b, {
     type: 'xdp',
     name: 'count',

@@ -1,4 +1,4 @@
-/** Measures the kernel path: `node dist/bench/offload.js [--quick] [--json] [cost] [live] [upcalls] [schedule] [admit] [filter]`. Needs root. */
+/** Measures the kernel path: `node dist/bench/offload.js [--quick] [--json] [cost] [live] [upcalls] [schedule] [admit] [new] [filter]`. Needs root. */
 import { cpus } from 'node:os';
 import { parseArgs } from 'node:util';
 import { Bpf } from '../src/ebpf/bpf.ts';
@@ -7,6 +7,7 @@ import { admissions } from './offload-admission.ts';
 import { type Costs, costs, filled, METHODS } from './offload-cost.ts';
 import { filtered } from './offload-filter.ts';
 import { Lane, type LiveFigures } from './offload-live.ts';
+import { type NewConnections, newConnections } from './offload-new.ts';
 import { LIST_SIZES, selections } from './offload-schedule.ts';
 import { formatUpcalls, type UpcallFigures, upcalls } from './offload-upcalls.ts';
 
@@ -14,7 +15,7 @@ const FLOWS = [1, 1024, 65_536, 1_048_576];
 const HOOKS = ['xdp', 'tc'] as const;
 
 /** Parts that can be selected. */
-const PARTS = ['cost', 'live', 'upcalls', 'schedule', 'admit', 'filter'];
+const PARTS = ['cost', 'live', 'upcalls', 'schedule', 'admit', 'new', 'filter'];
 
 const { values, positionals } = parseArgs({
   options: { quick: { type: 'boolean', default: false }, json: { type: 'boolean', default: false } },
@@ -94,6 +95,19 @@ if (part('admit')) {
     say(`${name.padEnd(20)} ${String(destinations).padStart(5)} destinations: ${ns}`);
   }
 }
+const made: Record<string, NewConnections[]> = {};
+if (part('new')) {
+  say('new connections/s that programs admit, real frames over veth, generator included');
+  for (const hook of HOOKS)
+    for await (const figures of newConnections(bpf, hook, rounds)) {
+      made[hook] = [...(made[hook] ?? []), figures];
+      const { scheduler, method, missed } = figures;
+      const [middle, best] = [figures.median, figures.best].map((rate) => (rate / 1e6).toFixed(2));
+      say(
+        `${hook.padEnd(4)} ${scheduler} ${method}: ${middle} M/s, best ${best} M/s (${missed} not admitted)`,
+      );
+    }
+}
 let filter: Record<string, number> = {};
 if (part('filter')) {
   say('ns a packet of the filter of mode nlb (tc)');
@@ -111,6 +125,7 @@ if (values.json)
       upcalls: upcalled,
       schedule_ns: scheduled,
       admit_ns: admitted,
+      new_connections: made,
       filter_ns: filter,
     }),
   );
