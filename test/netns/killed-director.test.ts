@@ -66,7 +66,8 @@ describe.skipIf(why !== undefined).each(['live', 'tc'])('with --datapath %s', (d
   const state = async () => `${await addresses()}\n${await ruleset()}`;
   const guards = async () =>
     (await lab.director.exec('nft list tables netdev')).match(/lvs_director_\S+/g) ?? [];
-  const request = async () => (await lab.client.run(`curl -sS --max-time 3 http://${VIP}/`)).status;
+  const request = async (seconds = 3) =>
+    (await lab.client.run(`curl -sS --max-time ${seconds} http://${VIP}/`)).status;
   const start = () => startDirector(lab.director, config, '--datapath', datapath);
   /** RST segments that the client received from the VIP. */
   const resets = async () =>
@@ -124,7 +125,7 @@ describe.skipIf(why !== undefined).each(['live', 'tc'])('with --datapath %s', (d
     expect(taken).not.toContain(orphan);
     // The new director does not know the connection: within the grace period, the host does not reset it.
     await next.line(/unknown-connections-dropped packets=[1-9]/);
-    expect(await request()).toBe(0);
+    expect(await request(30)).toBe(0);
     expect(await next.stop()).toBe(0);
     expect(await state()).toBe(clean);
   }, 300_000);
@@ -196,7 +197,7 @@ describe.skipIf(why !== undefined).each(['live', 'tc'])('with --datapath %s', (d
     );
     expect(status).toBe(0);
     expect(await guards()).not.toEqual(before);
-    expect(await request()).toBe(0);
+    expect(await request(30)).toBe(0);
     await director.stop();
   });
 });
