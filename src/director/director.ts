@@ -3,8 +3,7 @@
 import { ErrorLimit } from '../forwarding/error-limit.ts';
 import type { Host } from '../forwarding/method.ts';
 import { PathMtuHost } from '../forwarding/path-mtu.ts';
-import type { Command, SyncDaemon } from '../model/command.ts';
-import { LvsError } from '../model/errors.ts';
+import type { Command } from '../model/command.ts';
 import type { Explanation } from '../model/explanation.ts';
 import type { ServiceAddress } from '../model/service.ts';
 import type { Settings } from '../model/settings.ts';
@@ -24,7 +23,6 @@ import {
   dropService,
   editDestination,
   editService,
-  hasMixedFamilies,
   requireService,
   serviceKey,
 } from './administration.ts';
@@ -45,7 +43,7 @@ import type { Service } from './service.ts';
 import { serviceAddress } from './service-address.ts';
 import { changeSetting, newSettings } from './settings.ts';
 import { snapshotOfConnection, snapshotOfService } from './snapshots.ts';
-import { VrrpStates } from './vrrp-states.ts';
+import { SyncDaemons } from './sync-daemons.ts';
 
 /** Default number of rows of the connection table. */
 const DEFAULT_CONNECTIONS = 1_048_576;
@@ -83,8 +81,7 @@ export class Director {
   readonly #defense: Defense;
   readonly #published: PublishedSettings;
   readonly #draws: Draws;
-  readonly #vrrp = new VrrpStates();
-  #daemons: readonly SyncDaemon[] = [];
+  readonly #daemons: SyncDaemons;
   readonly #estimator: Estimator;
   readonly #abandoned: AbandonedConnections;
   /** Time of the next update of the defenses, ms; -1: no time is known yet. */
@@ -111,6 +108,7 @@ export class Director {
     );
     if (options.isAdopted) adoptRules(this.context, memory, ticks!);
     this.#datapath = new Datapath(this.context);
+    this.#daemons = new SyncDaemons(this.context);
     this.#estimator = new Estimator(this.context, options.estimatorPeriod);
     this.#abandoned = new AbandonedConnections(this.context);
     this.#defense = new Defense(this.context);
@@ -171,14 +169,13 @@ export class Director {
         core.marks.set(command.rules);
         break;
       case 'start-daemon':
-        this.#startDaemon(command.daemon, now);
+        this.#daemons.start(command.daemon, now);
         break;
       case 'stop-daemon':
-        this.#stopDaemon(command.role, now);
+        this.#daemons.stop(command.role, now);
         break;
       case 'notify':
-        this.#vrrp.set(command.instance, command.at);
-        this.#setDaemons(this.#vrrp.switched(this.#daemons, now), now);
+        this.#daemons.report(command.instance, command.at, now);
         break;
       default:
         command satisfies never;
@@ -240,8 +237,8 @@ export class Director {
       rates: total.rate(),
       timeouts: timeouts.get(),
       settings: { ...settings },
-      daemons: this.#daemons,
-      vrrp: this.#vrrp.all,
+      daemons: this.#daemons.all,
+      vrrp: this.#daemons.vrrp,
       table: {
         connections: table.size,
         capacity: table.capacity,
@@ -294,7 +291,7 @@ export class Director {
     if (this.#nextDefense < 0) this.#nextDefense = now + DEFENSE_INTERVAL_MS;
     core.table.expire(now, this.#onExpired);
     core.sync.advance(now);
-    this.#setDaemons(this.#vrrp.advanced(this.#daemons, now), now);
+    this.#daemons.advance(now);
     this.#estimator.advance(now);
     this.#abandoned.advance(now);
     this.#nextDefense = Math.max(this.#nextDefense, now - MAX_MISSED_UPDATES * DEFENSE_INTERVAL_MS);
@@ -345,30 +342,5 @@ export class Director {
       default:
         drops[verdict satisfies DropReason]++;
     }
-  }
-
-  #startDaemon(daemon: SyncDaemon, now: number): void {
-    if (this.#daemons.some(({ role }) => role === daemon.role))
-      throw new LvsError('DAEMON_RUNNING', `the ${daemon.role} sync daemon already runs`);
-    if (hasMixedFamilies(this.context))
-      throw new LvsError('INVALID', 'sync messages cannot carry destinations of a different address family');
-    this.#setDaemons([...this.#daemons, daemon], now);
-  }
-
-  #stopDaemon(role: SyncDaemon['role'], now: number): void {
-    if (!this.#daemons.some((daemon) => daemon.role === role))
-      throw new LvsError('NO_DAEMON', `${role} sync daemon not found`);
-    this.#setDaemons(
-      this.#daemons.filter((daemon) => daemon.role !== role),
-      now,
-    );
-  }
-
-  #setDaemons(daemons: readonly SyncDaemon[], now: number): void {
-    if (daemons === this.#daemons) return;
-    this.#daemons = daemons;
-    this.context.isSynced = daemons.length > 0;
-    this.context.isBackup = daemons.some(({ role }) => role === 'backup');
-    this.context.sync.setDaemons(daemons, now);
   }
 }
