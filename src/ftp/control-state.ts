@@ -123,6 +123,20 @@ export class ControlState {
     return this.words[SHIFT]!;
   }
 
+  /** By how much all changes so far have moved what the server sends, bytes. */
+  get totalShift(): number {
+    let total = this.shift;
+    for (let change = 0; change < this.changes; change++)
+      total += this.newLength(change) - this.length(change);
+    return total;
+  }
+
+  /** Begins anew in streams whose positions are not known, but by how much those of the server have moved. */
+  beginShifted(bytes: number): void {
+    this.words.fill(0, FLAGS);
+    this.words[SHIFT] = bytes;
+  }
+
   /** The highest position that the client has acknowledged, as the client counts. */
   get acknowledged(): number {
     return this.words[ACKNOWLEDGED]!;

@@ -17,6 +17,7 @@ import {
 } from '../director/connection-flags.ts';
 import type { DirectorCore } from '../director/core.ts';
 import { bindWith, end, methodFlags } from '../director/path/connection-lifecycle.ts';
+import { setFtpShift } from '../director/path/ftp-shift.ts';
 import { engineNames, saltOf } from '../director/path/persistence.ts';
 import { SCTP_STATES } from '../director/path/sctp-state.ts';
 import { TCP_STATES } from '../director/path/tcp-state.ts';
@@ -32,7 +33,7 @@ import { SCTP } from '../wire/sctp.ts';
 import { TCP } from '../wire/tcp.ts';
 import { UDP } from '../wire/udp.ts';
 import type { Verifier } from './authentication.ts';
-import { SyncEntry } from './entry.ts';
+import { REPLY_SEQUENCES, REPLY_SHIFT, SyncEntry } from './entry.ts';
 import * as v0 from './message-v0.ts';
 import * as v1 from './message-v1.ts';
 import type { Relink } from './relink.ts';
@@ -295,6 +296,7 @@ export class Backup {
     // It expires when it does on the director that sent it.
     const elapsed = remaining === undefined ? 0 : Math.max(0, table.timeout(row) - remaining);
     table.touch(row, this.#now - elapsed);
+    if ((flags & REPLY_SEQUENCES) !== 0) setFtpShift(core, row, this.#entry.sequences[REPLY_SHIFT]! | 0);
     relink()?.link(row);
   }
 

@@ -4,6 +4,11 @@ import type { Address } from '../wire/address.ts';
 /* Flags of include/uapi/linux/ip_vs.h (Linux 6.1) that only messages have. */
 /** Sequence numbers of requests, or of replies, are changed: the entry has `sequences`. */
 export const SEQUENCES = 0x600;
+/** Those of replies are (IP_VS_CONN_F_OUT_SEQ). */
+export const REPLY_SEQUENCES = 0x200;
+/** Place in `sequences` of the change of replies after the first number, and of the change before it. */
+export const REPLY_SHIFT = 4;
+export const FORMER_REPLY_SHIFT = 5;
 
 /** The connection is known to the kernel's connection tracking (conntrack); 16 bits of version 0 do not hold it. */
 export const TRACKED = 0x1_0000;

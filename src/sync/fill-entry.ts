@@ -2,11 +2,12 @@
 import { FORWARDING_METHOD, LOCAL } from '../director/connection-flags.ts';
 import type { DirectorCore } from '../director/core.ts';
 import { timeoutWithoutLateness } from '../director/path/connection-lifecycle.ts';
+import { ftpShift } from '../director/path/ftp-shift.ts';
 import { engineOf } from '../director/path/persistence.ts';
 import { METHOD_NUMBERS } from '../director/recorded-options.ts';
 import type { Row } from '../model/connection.ts';
 import { familyOf } from '../wire/address.ts';
-import { type SyncEntry, TRACKED } from './entry.ts';
+import { FORMER_REPLY_SHIFT, REPLY_SEQUENCES, REPLY_SHIFT, type SyncEntry, TRACKED } from './entry.ts';
 
 /** Returns the timeout of a row as the kernel would have it, ms. */
 export function timeoutOf({ table, destinations }: DirectorCore, row: Row): number {
@@ -27,6 +28,13 @@ export function fillEntry(core: DirectorCore, row: Row, entry: SyncEntry): void 
   entry.protocol = protocol;
   // The kernel knows no method for destinations on the director itself: it sends the configured one.
   entry.flags = isLocal ? (flags & ~FORWARDING_METHOD) | METHOD_NUMBERS[destination.method] : flags;
+  const shift = ftpShift(core, row);
+  if (shift !== 0) {
+    entry.flags |= REPLY_SEQUENCES;
+    entry.sequences.fill(0);
+    // Whatever is sent again from before the last change has been received.
+    entry.sequences[REPLY_SHIFT] = entry.sequences[FORMER_REPLY_SHIFT] = shift;
+  }
   entry.state = table.state(row);
   entry.cport = cport;
   entry.vport = vport;

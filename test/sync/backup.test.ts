@@ -3,7 +3,10 @@ import { describe, expect, test } from 'vitest';
 import { SyncEntry } from '../../src/sync/entry.ts';
 import * as v0 from '../../src/sync/message-v0.ts';
 import * as v1 from '../../src/sync/message-v1.ts';
-import { parseAddress } from '../../src/wire/address.ts';
+import { type Address, parseAddress } from '../../src/wire/address.ts';
+import type { Frame } from '../../src/wire/frame.ts';
+import { Packet } from '../../src/wire/packet.ts';
+import { tcp } from '../../src/wire/tcp.ts';
 import { seeded } from '../support/directed.ts';
 import { SyncedDirector } from './synced-director.ts';
 
@@ -232,4 +235,38 @@ test(`${DATAGRAMS} random and changed messages do no harm`, () => {
   const known = destinations.all.filter((each) => each !== undefined);
   expect(known.map(({ references }) => references)).toEqual([0, 0]);
   expect(engineData.size).toBe(0);
+});
+
+test('a backup goes on with an FTP control connection whose sequence numbers a translated address has moved', () => {
+  /** Sequence numbers of what a director sends to the client. */
+  class FtpDirector extends SyncedDirector {
+    readonly sequences: number[] = [];
+    override transmit(frame: Frame, nextHop: Address): boolean {
+      const packet = new Packet();
+      if (packet.decode(frame) && packet.srcPort === 21)
+        this.sequences.push(tcp.sequence(frame, packet.transport));
+      return super.transmit(frame, nextHop);
+    }
+  }
+  const client = '203.0.113.7:4000';
+  const hex = (text: string) => `hex=${Buffer.from(`${text}\r\n`).toString('hex')}`;
+  const [master, other] = [new FtpDirector(), new FtpDirector()];
+  for (const each of [master, other]) each.serve('tcp 192.0.2.80:21', ['10.0.0.1:21']);
+  master.start('master');
+  other.start('backup');
+  master.exchange(
+    `${client} > 192.0.2.80:21 SYN seq=99`,
+    `10.0.0.1:21 > ${client} SYN+ACK seq=999 ack=100`,
+    `${client} > 192.0.2.80:21 ACK seq=100 ack=1000`,
+    `${client} > 192.0.2.80:21 ACK+PSH seq=100 ack=1000 ${hex('PASV')}`,
+    `10.0.0.1:21 > ${client} ACK+PSH seq=1000 ack=106 ${hex('227 Entering (10,0,0,1,100,1)')}`,
+  );
+  for (let i = 0; i < 3; i++) master.wait(1);
+  for (const { message } of master.messages) other.sync.receive(message, other.now);
+  // The reply has 31 bytes at the server, and 2 more at the client.
+  other.receive(`10.0.0.1:21 > ${client} ACK+PSH seq=1031 ack=106 ${hex('226 Done')}`);
+  expect(other.sequences).toEqual([1033]);
+  expect(other.receive(`${client} > 192.0.2.80:21 ACK seq=106 ack=1043`)).toBe('forwarded');
+  other.receive(`10.0.0.1:21 > ${client} ACK+PSH seq=1041 ack=106 ${hex('220 More')}`);
+  expect(other.sequences).toEqual([1033, 1043]);
 });

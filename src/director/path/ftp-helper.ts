@@ -79,6 +79,8 @@ export class FtpHelper {
     counts.ftpTranslated += added;
     if (added > 0) this.#core.report({ what: 'translated', address: formatAddress(vaddr) });
     this.#close(row, at, announced, now);
+    // Backups have to know the new sequence numbers.
+    if (added > 0) this.#core.sync.extended(row);
     if (!hasRest) return undefined;
     this.#rest.decode(this.#restFrame);
     recompute(this.#rest);
