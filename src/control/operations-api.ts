@@ -13,6 +13,8 @@ export interface DrainedServer {
   readonly connections: number;
   /** Persistence templates by which it still receives new connections. */
   readonly templates: number;
+  /** Names of the services that refuse clients for which their scheduler selects it. */
+  readonly refusing: readonly string[];
 }
 
 /** What is to be denied. */

@@ -7,6 +7,7 @@ import { LvsError } from '../model/errors.ts';
 import { formatService } from '../model/naming.ts';
 import type { ServiceAddress } from '../model/service.ts';
 import { Slice } from '../model/slice.ts';
+import { refusesUnavailable } from '../schedulers/scheduler.ts';
 import { formatAddress, joinEndpoint, parseAddress } from '../wire/address.ts';
 import type { Log } from './log.ts';
 import type { OperatorState } from './operator-state.ts';
@@ -78,16 +79,18 @@ export class ServerDrains {
     const { watch, director, nameOf = formatService } = this.#options;
     const { services: rules, settings } = director.context;
     const services: string[] = [];
+    const refusing: string[] = [];
     const numbers = new Set<number>();
     let [connections, inactive, templates] = [0, 0, 0];
     for (const { service, destination } of watch.destinationsOf(server)) {
       services.push(nameOf(service));
-      const found = rules
-        .get(serviceKey(service))
-        ?.destinations.find(
-          ({ address, port }) => port === destination.port && formatAddress(address) === destination.address,
-        );
-      if (!found) continue;
+      const rule = rules.get(serviceKey(service));
+      const found = rule?.destinations.find(
+        ({ address, port }) => port === destination.port && formatAddress(address) === destination.address,
+      );
+      if (!rule || !found) continue;
+      if (refusesUnavailable(rule.options.scheduler, rule.options.schedulerFlags))
+        refusing.push(nameOf(service));
       numbers.add(found.index);
       connections += found.activeConnections + found.inactiveConnections;
       inactive += found.inactiveConnections;
@@ -96,7 +99,7 @@ export class ServerDrains {
     }
     // Rows of TIME_WAIT remain for two minutes.
     const closed = inactive > 0 ? await this.#closed(numbers) : 0;
-    return { server, services, connections: Math.max(0, connections - closed), templates };
+    return { server, services, connections: Math.max(0, connections - closed), templates, refusing };
   }
 
   async #closed(destinations: ReadonlySet<number>): Promise<number> {

@@ -82,3 +82,10 @@ export interface Scheduler {
 }
 
 export type SchedulerFactory = (context: SchedulerContext) => Scheduler;
+
+/** Schedulers that select by a hash, and with `FALLBACK` another destination where the selected one is unavailable. */
+const HASHING: ReadonlySet<string> = new Set(['sh', 'mh']);
+
+/** Reports whether clients are refused while the destination that the scheduler selects for them has weight 0, as in Linux 6.1. */
+export const refusesUnavailable = (scheduler: string, flags = 0): boolean =>
+  scheduler === 'dh' || (HASHING.has(scheduler) && (flags & FALLBACK) === 0);

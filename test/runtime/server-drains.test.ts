@@ -84,6 +84,7 @@ describe('a drained server', () => {
       services: ['tcp 192.168.0.101:80', 'tcp 192.168.0.101:81'],
       connections: 0,
       templates: 0,
+      refusing: [],
     });
     // Without any other server, the sorry server is used.
     expect(weights()).toEqual([
@@ -98,6 +99,20 @@ describe('a drained server', () => {
       'server-drained {"server":"192.168.0.3"}',
       'server-undrained {"server":"192.168.0.3"}',
     ]);
+  });
+
+  test('is named with the services that refuse the clients of a hash', async () => {
+    const { drains, director } = await running();
+    const service = { protocol: 'tcp', address: '192.168.0.101', port: 80 } as const;
+    const edit = (scheduler: string, schedulerFlags = 0) =>
+      director.apply({ op: 'edit-service', service, options: { scheduler, schedulerFlags } }, 0);
+    const refusing = async () => (await drains.drain('192.168.0.3')).refusing;
+    edit('mh');
+    expect(await refusing()).toEqual(['tcp 192.168.0.101:80']);
+    edit('mh', 1);
+    expect(await refusing()).toEqual([]);
+    edit('dh');
+    expect(await refusing()).toEqual(['tcp 192.168.0.101:80']);
   });
 
   test('is shown as drained, with its configured weight, and explained', async () => {

@@ -64,8 +64,12 @@ export async function listDrained(
 
 const isBusy = ({ connections, templates }: DrainedServer): boolean => connections + templates > 0;
 
-const lineOf = (drained: DrainedServer): string =>
-  `${drained.server}: drained: ${namesOf(drained.services)}: ${countsOf(drained)}`;
+function lineOf(drained: DrainedServer): string {
+  const { server, services, refusing } = drained;
+  const line = `${server}: drained: ${namesOf(services)}: ${countsOf(drained)}`;
+  if (refusing.length === 0) return line;
+  return `${line}\n${server}: clients that are hashed to it are refused by ${namesOf(refusing)} (flags sh-fallback, mh-fallback)`;
+}
 
 /** Services that a line names. */
 const MAX_NAMED = 8;
