@@ -131,7 +131,7 @@ export class ControlState {
     return total;
   }
 
-  /** Begins anew in streams whose positions are not known, but by how much those of the server have moved. */
+  /** Clears the state: of both streams only that is known by how much the positions of the server's have moved. */
   beginShifted(bytes: number): void {
     this.words.fill(0, FLAGS);
     this.words[SHIFT] = bytes;

@@ -5,6 +5,7 @@ import { importKeepalived } from '../../../src/config/import/keepalived.ts';
 import { importLdirectord } from '../../../src/config/import/ldirectord.ts';
 import { parseYaml } from '../../../src/config/yaml/parse-yaml.ts';
 import { writeYaml } from '../../../src/config/yaml/write-yaml.ts';
+import { isFtpService } from '../../../src/model/service.ts';
 import { labNames } from '../../support/documents.ts';
 
 const CONTEXT = { names: labNames, schedulers: ['rr', 'wlc', 'wrr', 'sh', 'mh'] };
@@ -1070,4 +1071,21 @@ test('any text is imported or reported, never an exception', async () => {
       expect(keepalived(text).leftOut).toBeInstanceOf(Array);
     }),
   );
+});
+
+test.each([
+  [
+    'keepalived',
+    'virtual_server 10.9.0.1 21 {\n lb_kind NAT\n protocol TCP\n real_server 10.1.0.11 21 {\n }\n}\n',
+  ],
+  ['ldirectord', 'virtual=10.9.0.1:21\n real=10.1.0.11:21 masq\n service=ftp\n checktype=connect\n'],
+])('an FTP service of %s is assisted', async (program, text) => {
+  const imported = await (program === 'keepalived' ? keepalived(text) : ldirectord(text));
+  expect(left(imported)).toEqual([]);
+  const yaml = writeYaml(imported.document);
+  const { document } = await parseYaml(yaml, 'lvs.yaml', labNames, ['wlc', 'wrr']);
+  const [service] = document!.services;
+  expect(isFtpService(service!.service)).toBe(true);
+  expect(service!.options.helper).toBeUndefined();
+  expect(service!.destinations[0]!.options.method).toBe('nat');
 });
