@@ -9,14 +9,13 @@
  *
  * An epoch: counter (4), coordinator (1), boot (4).
  */
-import { createHmac, timingSafeEqual } from 'node:crypto';
 import { MAX_RULES } from '../model/nlb.ts';
+import { isTagged, TAG_BYTES, tagOf } from '../wire/message-tag.ts';
 import { type Epoch, type Heartbeat, HOST_STATES, type Member, type Phase } from './heartbeat.ts';
 import { GROUPS } from './places.ts';
 
 /** "LNB" and the version. */
 const MAGIC = 0x4c4e4202;
-const TAG_BYTES = 16;
 const MAX_BYTES = 12_288;
 const GROUP_BYTES = GROUPS / 8;
 /** Bits of `parts`. */
@@ -27,9 +26,6 @@ const MERGE = 8;
 
 /** Why a datagram is no heartbeat of this cluster. */
 export type HeartbeatError = 'foreign' | 'unauthenticated' | 'malformed';
-
-const tagOf = (bytes: Uint8Array, key: string): Buffer =>
-  createHmac('sha256', key).update(bytes).digest().subarray(0, TAG_BYTES);
 
 export function encodeHeartbeat(beat: Heartbeat, key: string): Buffer {
   const bytes: number[] = [];
@@ -82,17 +78,16 @@ export function encodeHeartbeat(beat: Heartbeat, key: string): Buffer {
       u8(groups.subarray(i, i + 8).reduce((byte, one) => 2 * byte + one, 0));
   }
   const body = Uint8Array.from(bytes);
-  return Buffer.concat([body, tagOf(body, key)]);
+  return Buffer.concat([body, tagOf(key, body)]);
 }
 
 /** Returns the heartbeat, or why there is none. */
 export function decodeHeartbeat(datagram: Buffer, key: string): Heartbeat | HeartbeatError {
   if (datagram.length < 4 || datagram.readUInt32BE(0) !== MAGIC) return 'foreign';
   if (datagram.length <= TAG_BYTES + 4 || datagram.length > MAX_BYTES) return 'malformed';
-  const body = datagram.subarray(0, datagram.length - TAG_BYTES);
-  if (!timingSafeEqual(tagOf(body, key), datagram.subarray(body.length))) return 'unauthenticated';
+  if (!isTagged([key], datagram)) return 'unauthenticated';
   try {
-    return read(body);
+    return read(datagram.subarray(0, datagram.length - TAG_BYTES));
   } catch (error) {
     if (error instanceof RangeError) return 'malformed';
     throw error;

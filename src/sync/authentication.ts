@@ -5,12 +5,11 @@
  * Data of the option, fields in network byte order: sender (8 bytes, random at each start), time in ms since 1970 (8),
  * sequence number of the sender (8), first 16 bytes of HMAC-SHA256 over the message up to here.
  */
-import { createHmac, timingSafeEqual } from 'node:crypto';
+import { isTagged, TAG_BYTES, tagOf } from '../wire/message-tag.ts';
 import { OPTION_HEADER_BYTES, OPTIONAL } from './message-v1.ts';
 
 const TYPE = OPTIONAL | 9;
 const SENDER_BYTES = 8;
-const TAG_BYTES = 16;
 const DATA_BYTES = SENDER_BYTES + 8 + 8 + TAG_BYTES;
 /** Bytes of the option. */
 export const SIGNATURE_BYTES = OPTION_HEADER_BYTES + DATA_BYTES;
@@ -25,9 +24,6 @@ const SHIFT = 2 ** 32;
 
 /** Returns ms since 1970. */
 type WallClock = () => number;
-
-const tagOf = (key: Uint8Array, message: Uint8Array): Buffer =>
-  createHmac('sha256', key).update(message).digest().subarray(0, TAG_BYTES);
 
 function writeNumber(into: Buffer, value: number, at: number): number {
   into.writeUInt32BE(Math.floor(value / SHIFT), at);
@@ -90,10 +86,7 @@ export class Verifier {
   verify(message: Buffer): Verdict {
     const at = message.length - SIGNATURE_BYTES;
     if (at < 0 || message[at] !== TYPE || message[at + 1] !== DATA_BYTES) return 'unauthenticated';
-    const tagAt = message.length - TAG_BYTES;
-    const tag = message.subarray(tagAt);
-    const signed = message.subarray(0, tagAt);
-    if (!this.#keys.some((key) => timingSafeEqual(tagOf(key, signed), tag))) return 'unauthenticated';
+    if (!isTagged(this.#keys, message)) return 'unauthenticated';
     const senderAt = at + OPTION_HEADER_BYTES;
     const timeAt = senderAt + SENDER_BYTES;
     return this.#accept(

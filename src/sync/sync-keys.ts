@@ -1,9 +1,8 @@
 /** Keys of synchronization: a secret of the key file yields one key for messages and one for bulk transfers. */
-import { hkdfSync } from 'node:crypto';
+import { derived } from '../wire/message-tag.ts';
 
 const KEY_BYTES = 32;
 const ID_BYTES = 8;
-const NO_SALT = new Uint8Array();
 
 export interface SyncKey {
   /** Key of the HMAC of messages. */
@@ -16,8 +15,7 @@ export interface SyncKey {
 
 /** Derives the keys of a secret (HKDF-SHA256, RFC 5869). */
 export function deriveKey(secret: Uint8Array): SyncKey {
-  const derive = (purpose: string, bytes: number) =>
-    new Uint8Array(hkdfSync('sha256', secret, NO_SALT, `lvs-sync ${purpose}`, bytes));
+  const derive = (purpose: string, bytes: number) => derived(secret, `lvs-sync ${purpose}`, bytes);
   return {
     message: derive('message', KEY_BYTES),
     bulk: derive('bulk', KEY_BYTES),
