@@ -1,6 +1,6 @@
 /** UDP sockets of the sync daemons: multicast groups of IPv4 and IPv6, one socket per port (ip_vs_sync.c, Linux 6.1). */
 import { createSocket, type Socket } from 'node:dgram';
-import { interfaceAddresses } from '../host/interface-addresses.ts';
+import { bindReceiver, bindSender, connectTo, viaInterface } from '../host/multicast.ts';
 import type { SyncDaemon } from '../model/command.ts';
 import type { SyncTransport } from '../sync/synchronization.ts';
 import type { Log } from './log.ts';
@@ -85,11 +85,11 @@ export class SyncSockets implements SyncTransport {
     const { role, group, port, interface: device } = daemon;
     const { log } = this.#options;
     try {
-      const source = sourceOf(daemon);
+      const via = viaInterface(daemon);
       opened.sockets = Array.from({ length: ports }, () => this.#make(daemon));
       const connect = role === 'master' ? connectSender : bindReceiver;
       await Promise.all(
-        opened.sockets.map((socket, i) => connect(socket, daemon, source, (port + i) & MAX_PORT)),
+        opened.sockets.map((socket, i) => connect(socket, { ...daemon, port: (port + i) & MAX_PORT }, via)),
       );
       if (this.#opened.get(role) !== opened) return closeAll(opened);
       opened.isReady = true;
@@ -135,45 +135,8 @@ function closeAll(opened: Opened): void {
   opened.isReady = false;
 }
 
-/** Returns the interface as the system's calls name it: by its address for IPv4, by its name for IPv6. Throws an Error. */
-function sourceOf({ interface: device, group }: Complete): string {
-  if (group.includes(':')) return `::%${device}`;
-  const found = interfaceAddresses().find((each) => each.device === device && !each.address.includes(':'));
-  if (found === undefined) throw new Error(`${device}: no IPv4 address, or the interface is down`);
-  return found.address;
-}
-
-/** Returns the group with the interface, which a link-local address of IPv6 requires. */
-const scoped = ({ interface: device, group }: Complete): string =>
-  group.includes(':') ? `${group}%${device}` : group;
-
-/** Resolves when the socket is bound. */
-function bind(socket: Socket, at: { port: number; address?: string }): Promise<void> {
-  return new Promise((resolve, reject) => {
-    socket.once('error', reject);
-    socket.bind({ ...at, exclusive: true }, () => {
-      socket.off('error', reject);
-      resolve();
-    });
-  });
-}
-
-async function connectSender(socket: Socket, daemon: Complete, source: string, port: number): Promise<void> {
-  await bind(socket, { port: 0, ...(source.includes(':') ? {} : { address: source }) });
-  socket.setMulticastInterface(source);
-  socket.setMulticastTTL(daemon.ttl);
+async function connectSender(socket: Socket, daemon: Complete, via: string): Promise<void> {
+  await bindSender(socket, daemon, via);
   socket.setMulticastLoopback(false);
-  await new Promise<void>((resolve, reject) => {
-    socket.once('error', reject);
-    socket.connect(port, scoped(daemon), () => {
-      socket.off('error', reject);
-      resolve();
-    });
-  });
-}
-
-/** A datagram to an address of the interface is not received: the socket is bound to the group. */
-async function bindReceiver(socket: Socket, daemon: Complete, source: string, port: number): Promise<void> {
-  await bind(socket, { port, address: scoped(daemon) });
-  socket.addMembership(daemon.group, source);
+  await connectTo(socket, daemon);
 }
