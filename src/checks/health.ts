@@ -91,6 +91,13 @@ export class Health {
     }
   }
 
+  /** Begins as down, until the first checks have passed: each of them once. */
+  await(message: string): void {
+    for (const each of this.#results) Object.assign(each, { message, row: each.check.rise - 1 });
+    this.#setDown();
+    this.#state = 'down';
+  }
+
   /** Advances the time. Reports whether the state changed. */
   tick(now: number): boolean {
     const grown = this.#state === 'growing' && now - this.#since >= this.#slowStart * 1000;

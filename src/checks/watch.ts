@@ -127,6 +127,28 @@ export class Watch implements Disposable {
     return commands;
   }
 
+  /**
+   * Adds a destination whose checks begin now. Before they have passed, it has weight 0, and `reason` is shown. Call it before
+   * applying the command that adds it.
+   */
+  add(watched: Watched, reason: string, now: number): void {
+    const key = keyOf(watched.service, watched.destination);
+    if (this.#entries.has(key)) return;
+    const entry = this.#entry(watched, undefined, now);
+    entry.health.await(reason);
+    for (const schedule of entry.schedules) schedule.due = now;
+    this.#entries.set(key, entry);
+  }
+
+  /** Ends the checks of a destination that was removed. */
+  remove(service: ServiceAddress, destination: DestinationAddress): void {
+    const key = keyOf(service, destination);
+    const entry = this.#entries.get(key);
+    if (!entry) return;
+    endChecks(entry);
+    this.#entries.delete(key);
+  }
+
   /** The commands of a configuration have been applied: the quorum is decided by the destinations that exist now. */
   settled(now: number): void {
     this.#isSettled = true;

@@ -52,6 +52,36 @@ export interface ServiceDocument {
   /** Clients that may not use it, and those that may in any case. */
   readonly deny?: AccessListDocument;
   readonly allow?: AccessListDocument;
+  /** Missing: no server may join. */
+  readonly join?: ServiceJoinDocument;
+}
+
+/** Limits of servers that join a service. */
+export interface JoinLimits {
+  readonly maxServers: number;
+  readonly maxWeight: number;
+  /** Seconds. */
+  readonly slowStart: number;
+}
+
+export interface ServiceJoinDocument extends JoinLimits {
+  /** Of the destinations that join. */
+  readonly options: DestinationOptions;
+  readonly checks?: readonly Check[];
+}
+
+/** How heartbeats of servers that join are received; times in ms. */
+export interface JoinDocument {
+  readonly device: string;
+  readonly keyFile: string;
+  readonly group: string;
+  readonly port: number;
+  /** Time between two heartbeats. */
+  readonly period: number;
+  readonly timeout: number;
+  /** Prefixes of the servers' addresses. Missing: the networks of the device. */
+  readonly networks?: readonly string[];
+  readonly maxServers: number;
 }
 
 /** Synchronization of connections with other directors. */
@@ -113,6 +143,7 @@ export interface Document {
   readonly timeouts: Partial<Timeouts>;
   readonly marks: readonly MarkRule[];
   readonly sync?: SyncDocument;
+  readonly join?: JoinDocument;
   readonly announce?: AnnounceDocument;
   /** Missing: as the kernel does. */
   readonly takeover?: TakeoverDocument;
@@ -145,6 +176,14 @@ export interface RestartDocument {
 export const DEFAULT_DRAIN = 300;
 export const DEFAULT_BULK_PORT = 8849;
 export const DEFAULT_TAKEOVER: TakeoverDocument = { history: 300, share: 75 };
+export const DEFAULT_JOIN = {
+  group: '224.0.0.81',
+  port: 8850,
+  period: 500,
+  timeout: 3000,
+  maxServers: 256,
+} as const satisfies Partial<JoinDocument>;
+export const DEFAULT_SERVICE_JOIN: JoinLimits = { maxServers: 256, maxWeight: 100, slowStart: 10 };
 export const DEFAULT_RISE = 2;
 export const DEFAULT_BIRD: BirdDocument = {
   socket: '/run/bird/bird.ctl',

@@ -4,13 +4,20 @@ import type {
   DestinationDocument,
   Document,
   Interface,
+  JoinDocument,
   ServiceDocument,
   SyncDocument,
 } from './document.ts';
 import type { Place, Problem } from './problem.ts';
 
 /** Parts of a document whose position in the file is kept, so that a later check can report it. */
-export type Placed = ServiceDocument | DestinationDocument | Interface | SyncDocument | AnnounceDocument;
+export type Placed =
+  | ServiceDocument
+  | DestinationDocument
+  | Interface
+  | SyncDocument
+  | JoinDocument
+  | AnnounceDocument;
 
 export interface Parsed {
   /** Complete only when no problem is an error. */

@@ -9,6 +9,7 @@ import { check, consequences, destinationNotify, USER_PATTERN } from './check-sc
 import { cluster, mode } from './cluster-schema.ts';
 import { DEVICE, DEVICE_OR_ALIAS } from './device-names.ts';
 import { DEFAULT_BULK_PORT } from './document.ts';
+import { join, serviceJoin } from './join-schema.ts';
 import { takeover } from './takeover-schema.ts';
 
 const method = {
@@ -83,6 +84,7 @@ const inherited = {
   weight,
   tunnel,
   check,
+  join: serviceJoin,
   ...consequences,
 } as const;
 
@@ -326,6 +328,7 @@ export const schema = {
       },
     },
     sync,
+    join,
     announce,
     takeover,
     adopt: {

@@ -14,6 +14,7 @@ import {
 } from '../wire/address.ts';
 import { reviewAnnounce } from './announce-checks.ts';
 import type { DestinationDocument, Document, Interface, ServiceDocument } from './document.ts';
+import { reviewJoin } from './join-checks.ts';
 import { reviewNames } from './listed.ts';
 import type { Notes, Placed } from './parse-result.ts';
 import type { Place } from './problem.ts';
@@ -37,6 +38,7 @@ export function review(document: Document, notes: Notes, segments: readonly Segm
   reviewInterfaces(document.vips, inside, notes, place);
   reviewSync(document, notes, place);
   reviewAnnounce(document, notes);
+  reviewJoin(document, notes, place);
   if (document.takeover && document.settings.sloppy_tcp !== 1)
     notes.warning(NOWHERE, 'takeover has no effect without settings: { sloppy_tcp: 1 }');
 

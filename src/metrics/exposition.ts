@@ -9,6 +9,7 @@ import { VRRP_STATES } from '../model/vrrp.ts';
 import { announcementFamilies } from './announcements.ts';
 import { clusterFamilies } from './cluster.ts';
 import { counter, type Family, gauge, type Sample, single, textOf } from './families.ts';
+import { joinFamilies } from './join.ts';
 import { limitedMessages, MAX_SERVICES, type Named, namedDestinations, serviceLabels } from './labels.ts';
 import { nameFamilies } from './names.ts';
 import { nodeExporterFamilies } from './node-exporter.ts';
@@ -56,6 +57,7 @@ export async function* families(snapshot: Snapshot, surroundings: Surroundings):
   ]);
   if (surroundings.routes) yield* announcementFamilies(surroundings.routes);
   if (surroundings.cluster) yield* clusterFamilies(surroundings.cluster);
+  if (surroundings.join) yield* joinFamilies(surroundings.join, destinations);
   yield* process(surroundings);
   yield* await nodeExporterFamilies(snapshot);
 }

@@ -2,6 +2,7 @@
 import type { CheckSnapshot } from './check.ts';
 import type { SyncDaemon } from './command.ts';
 import type { DestinationAddress, ForwardingMethodName, TunnelOptions } from './destination.ts';
+import type { JoinedSnapshot } from './joined.ts';
 import type { Admission } from './kernel-admission.ts';
 import type { ServiceAddress, ServiceOptions } from './service.ts';
 import type { Settings, Timeouts } from './settings.ts';
@@ -39,6 +40,8 @@ export interface DestinationSnapshot extends DestinationAddress {
   readonly removed?: true;
   /** Present when an operator has drained its server. */
   readonly drained?: true;
+  /** Present when its server has joined by heartbeats. */
+  readonly joined?: JoinedSnapshot;
   /** Present when the director checks the destination's health. */
   readonly check?: CheckSnapshot;
   readonly stats: Traffic;

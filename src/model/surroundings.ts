@@ -3,6 +3,7 @@
 import type { AccessCounts } from './access-list.ts';
 import type { AnnouncementListing } from './announcement.ts';
 import type { ClusterStatus } from './cluster.ts';
+import type { JoinCounts } from './joined.ts';
 import type { UpcallCounts } from './kernel-admission.ts';
 import type { NotifyCounts } from './notify.ts';
 
@@ -36,6 +37,8 @@ export const CONDITIONS = {
   'interface-ignored': 'packets for a VIP can arrive at an interface on which the director does not receive',
   'send-refused': "the host's packet filter drops packets that the director sends",
   'other-director': 'another director on this host serves the same service',
+  'joined-servers-kept':
+    'heartbeats of most servers of a service are missing: the servers are kept, and health checks decide',
   'announce-failed': 'BIRD does not announce or withdraw the VIPs as the director wants',
   'file-not-applied': 'the last reload was rejected: the director runs by an earlier file',
   'cluster-unreachable': 'etcd cannot be reached: the last known state of the cluster is in effect',
@@ -93,6 +96,8 @@ export interface Surroundings {
   readonly routes?: AnnouncementListing;
   /** Missing: this director belongs to no cluster. */
   readonly cluster?: ClusterStatus;
+  /** Servers that join by themselves; missing: the file allows none. */
+  readonly join?: JoinCounts;
   /** What restarts keep. */
   readonly restart: {
     /** The next director can take the connections over. */

@@ -2,6 +2,7 @@
 import type { DestinationDocument, Document, ServiceDocument } from '../config/document.ts';
 import { LvsError } from '../model/errors.ts';
 import type { Say } from '../model/level.ts';
+import { formatService } from '../model/naming.ts';
 import type { NlbCluster } from '../model/nlb.ts';
 import type { Role } from './plan.ts';
 import type { Encapsulation } from './tunnel/encapsulation.ts';
@@ -30,8 +31,10 @@ export async function documentOf({ config }: RoleOptions, say: Say): Promise<Doc
   return document;
 }
 
+type Forwarded = Pick<DestinationDocument, 'options'>;
+
 /** Returns the kinds of tunnels to the destinations, each once. */
-function tunnelsOf(destinations: readonly DestinationDocument[]): Encapsulation[] {
+function tunnelsOf(destinations: readonly Forwarded[]): Encapsulation[] {
   const kinds = new Map<string, Encapsulation>();
   for (const { options } of destinations) {
     if (options.method !== 'tunnel') continue;
@@ -43,16 +46,17 @@ function tunnelsOf(destinations: readonly DestinationDocument[]): Encapsulation[
 
 /**
  * Returns the roles of a host with the addresses `own`: one per forwarding method by which destinations of the
- * configuration name it. Options of the command line take precedence. A host that no destination names gets the
- * cluster's method and all VIPs.
+ * configuration name it, or by which it joins services, whose names are `joined`. Options of the command line take
+ * precedence. A host that no destination names, and that joins nothing, gets the cluster's method and all VIPs.
  */
 export function rolesOf(
   options: RoleOptions,
   document: Document | undefined,
   own: ReadonlySet<string>,
+  joined: ReadonlySet<string> = new Set(),
 ): readonly Role[] {
   if (document?.cluster) return [clusterRole(document.cluster)];
-  const named = document ? namedBy(document, own) : [];
+  const named = document ? namedBy(document, own, joined) : [];
   if (!document || named.length === 0 || options.vip || options.method) return [roleOf(options, document)];
   return (['dr', 'tunnel', 'nat'] as const).flatMap((method) => {
     const mine = named.filter(({ destination }) => destination.options.method === method);
@@ -78,13 +82,14 @@ const clusterRole = ({ addresses, device }: NlbCluster): Role => ({
   netDevice: device,
 });
 
-/** The destinations of the configuration that are this host, with their services. */
-const namedBy = ({ services }: Document, own: ReadonlySet<string>) =>
-  services.flatMap((service) =>
-    service.destinations
-      .filter(({ destination }) => own.has(destination.address))
-      .map((destination) => ({ service, destination })),
-  );
+/** The destinations of the configuration that are this host, or that it joins as, with their services. */
+const namedBy = ({ services }: Document, own: ReadonlySet<string>, joined: ReadonlySet<string>) =>
+  services.flatMap((service) => {
+    const { destinations, join } = service;
+    const mine: Forwarded[] = destinations.filter(({ destination }) => own.has(destination.address));
+    if (join && joined.has(formatService(service.service))) mine.push(join);
+    return mine.map((destination) => ({ service, destination }));
+  });
 
 /** The addresses that clients of the service use; those of a firewall mark may be any VIP of its family. */
 function vipsOf({ service }: ServiceDocument, { vips }: Document): string[] {

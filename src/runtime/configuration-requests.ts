@@ -141,13 +141,15 @@ export class ConfigurationRequests implements ConfigurationApi {
 }
 
 /**
- * Throws LvsError if a VIP cannot be added, or a sync daemon cannot start. Checked before any change, because half of the
+ * Throws LvsError if a VIP cannot be added, a sync daemon cannot start, or heartbeats cannot be received. Checked before any change, because half of the
  * file would be applied.
  */
-function checkDevices({ vips, sync }: ReadConfiguration): void {
+function checkDevices({ vips, sync, join }: ReadConfiguration): void {
   const missing = vips.find(({ device }) => interfaceMtu(device) === undefined);
   if (missing)
     throw new LvsError('CONFIG', `VIP ${missing.address}: network interface ${missing.device} not found`);
   if (sync && interfaceMtu(sync.interface) === undefined)
     throw new LvsError('CONFIG', `sync: network interface ${sync.interface} not found`);
+  if (join && interfaceMtu(join.device) === undefined)
+    throw new LvsError('CONFIG', `join: network interface ${join.device} not found`);
 }

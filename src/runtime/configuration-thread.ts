@@ -14,7 +14,8 @@ import { type ErrorCode, LvsError } from '../model/errors.ts';
 import type { ProgramUser } from '../model/notify.ts';
 import type { Snapshot } from '../model/snapshot.ts';
 import type { ListDigests } from './access-files.ts';
-import type { LoadedSync } from './configuration.ts';
+import type { LoadedJoin, LoadedSync } from './configuration.ts';
+import type { Joinable } from './joinable.ts';
 import type { Packed } from './packed.ts';
 
 /** Maximum time to read the file, ms: it may be on a network file system. */
@@ -44,6 +45,9 @@ export interface ReadConfiguration {
   /** Interfaces that receive packets of services, from clients and from real servers. */
   readonly interfaces: readonly string[];
   readonly sync?: LoadedSync;
+  readonly join?: LoadedJoin;
+  /** Services that servers may join. */
+  readonly joinable: Packed<Joinable>;
   readonly announce?: AnnounceDocument;
   readonly takeover?: TakeoverDocument;
   readonly warnings: readonly string[];

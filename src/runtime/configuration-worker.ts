@@ -7,6 +7,7 @@ import { LvsError } from '../model/errors.ts';
 import { type Loaded, loadConfiguration } from './configuration.ts';
 import type { Answer, Phase, PlanRequest, ReadConfiguration, ReloadPlan } from './configuration-thread.ts';
 import { policiesOf, watchedOf } from './health.ts';
+import { joinableOf } from './joinable.ts';
 import { pack, unpacked } from './packed.ts';
 import { reloadCommands } from './reload.ts';
 
@@ -32,6 +33,7 @@ function describe({
   interfaces,
   warnings,
   sync,
+  join,
   programUser,
   checkUsers,
   access,
@@ -43,6 +45,7 @@ function describe({
     policies: pack(policiesOf(document)),
     listed: pack(listedOf(document)),
     access: pack(access.entries),
+    joinable: pack(joinableOf(document, checkUsers)),
   };
   const digest = createHash('sha256').update(
     JSON.stringify({
@@ -58,8 +61,8 @@ function describe({
       takeover,
     }),
   );
-  for (const secret of sync?.secrets ?? []) digest.update(secret);
-  digest.update(JSON.stringify([sync?.peers, sync?.bulkPort]));
+  for (const secret of [...(sync?.secrets ?? []), ...(join?.secrets ?? [])]) digest.update(secret);
+  digest.update(JSON.stringify([sync?.peers, sync?.bulkPort, join]));
   for (const { parts } of Object.values(packed)) for (const part of parts) digest.update(part);
   return {
     ...packed,
@@ -68,6 +71,7 @@ function describe({
     vips,
     interfaces,
     ...(sync && { sync }),
+    ...(join && { join }),
     ...(active && announce && { announce }),
     ...(takeover && { takeover }),
     ...(programUser && { programUser }),

@@ -1,7 +1,7 @@
 /** Loads a configuration file and compiles it to commands, VIPs and interfaces. */
 
 import { compile } from '../config/compile.ts';
-import type { Document, SyncDocument } from '../config/document.ts';
+import type { Document, JoinDocument, SyncDocument } from '../config/document.ts';
 import { loadConfig } from '../config/load.ts';
 import { systemNames } from '../config/names.ts';
 import type { Segment } from '../config/semantic-checks.ts';
@@ -31,6 +31,7 @@ export interface Loaded {
   /** Ids by the users of commands of checks. Missing: the file is not run. */
   readonly checkUsers?: CheckUsers;
   readonly sync?: LoadedSync;
+  readonly join?: LoadedJoin;
   /** Deny and allow lists. */
   readonly access: AccessFiles;
 }
@@ -43,6 +44,11 @@ export interface LoadedSync {
   /** Addresses of the directors, and the TCP port, of bulk transfers. */
   readonly peers: readonly string[];
   readonly bulkPort: number;
+}
+
+/** How heartbeats of servers that join are received, with the secrets of the key file. */
+export interface LoadedJoin extends JoinDocument {
+  readonly secrets: readonly Uint8Array[];
 }
 
 export interface LoadOptions {
@@ -76,6 +82,7 @@ export async function loadConfiguration(
     );
   const { vips, director, active } = document;
   const keys = active && document.sync ? await loadSync(document.sync, isRun) : undefined;
+  const joining = active && document.join ? await loadJoin(document.join, isRun) : undefined;
   const access = await readAccessLists(document, isRun);
   const devices = [...vips.map(({ device }) => device), ...(director.inside ? [director.inside.device] : [])];
   return {
@@ -83,7 +90,7 @@ export async function loadConfiguration(
     commands: compile(document),
     vips: active ? vips : [],
     interfaces: [...new Set(devices)],
-    warnings: [...warnings, ...(keys?.warnings ?? []), ...access.warnings],
+    warnings: [...warnings, ...(keys?.warnings ?? []), ...(joining?.warnings ?? []), ...access.warnings],
     access,
     ...(isRun && { checkUsers: await checkUsersOf(document) }),
     ...(isRun &&
@@ -91,14 +98,15 @@ export async function loadConfiguration(
         programUser: await programUser('script-user', document.scriptUser),
       }),
     ...(keys && { sync: keys.sync }),
+    ...(joining && { join: joining.join }),
   };
 }
 
 /** Finds the users of commands, each once. */
 async function checkUsersOf({ active, services }: Document): Promise<CheckUsers> {
   const users: Record<string, ProgramUser> = {};
-  for (const { destinations, sorry = [] } of active ? services : [])
-    for (const { checks = [] } of [...destinations, ...sorry])
+  for (const { destinations, sorry = [], join } of active ? services : [])
+    for (const { checks = [] } of [...destinations, ...sorry, ...(join ? [join] : [])])
       for (const { user } of checks)
         if (user !== undefined) users[user] ??= await programUser('user of a check', user);
   return users;
@@ -107,15 +115,32 @@ async function checkUsersOf({ active, services }: Document): Promise<CheckUsers>
 async function loadSync(
   { keyFile, daemon, peers, bulkPort }: SyncDocument,
   isRun: boolean,
-): Promise<{ sync: LoadedSync; warnings: string[] }> {
+): Promise<{ sync: LoadedSync; warnings: readonly string[] }> {
   const sync = { interface: daemon.interface, peers, bulkPort };
   if (keyFile === undefined) return { sync: { ...sync, secrets: [] }, warnings: [] };
+  const { secrets, warnings } = await loadSecrets(keyFile, isRun);
+  return { sync: { ...sync, secrets }, warnings };
+}
+
+async function loadJoin(
+  join: JoinDocument,
+  isRun: boolean,
+): Promise<{ join: LoadedJoin; warnings: readonly string[] }> {
+  const { secrets, warnings } = await loadSecrets(join.keyFile, isRun);
+  return { join: { ...join, secrets }, warnings };
+}
+
+/** Reads a key file. One that cannot be read is a warning for a file that is not run. */
+async function loadSecrets(
+  keyFile: string,
+  isRun: boolean,
+): Promise<{ secrets: readonly Uint8Array[]; warnings: readonly string[] }> {
   try {
-    return { sync: { ...sync, secrets: await readKeyFile(keyFile) }, warnings: [] };
+    return { secrets: await readKeyFile(keyFile), warnings: [] };
   } catch (error) {
     if (!(error instanceof LvsError)) throw error;
     if (isRun || error.code === 'CONFIG') throw new LvsError('CONFIG', error.message, { cause: error });
-    return { sync: { ...sync, secrets: [] }, warnings: [error.message] };
+    return { secrets: [], warnings: [error.message] };
   }
 }
 

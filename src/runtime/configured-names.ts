@@ -33,6 +33,26 @@ type Destinations = Iterable<{
 
 export class ConfiguredNames {
   #services = new Map<string, Service>();
+  /** Servers that have joined, by service and endpoint. */
+  readonly #joined = new Map<string, Map<string, Server>>();
+
+  /** Names a destination whose server has joined; the configuration has precedence. */
+  join(service: ServiceAddress, destination: DestinationAddress, name: string): void {
+    const key = formatService(service);
+    const servers = this.#joined.get(key) ?? new Map<string, Server>();
+    this.#joined.set(
+      key,
+      servers.set(formatDestination(destination), { name, address: destination.address }),
+    );
+  }
+
+  /** Forgets a destination that had joined. */
+  leave(service: ServiceAddress, destination: DestinationAddress): void {
+    const key = formatService(service);
+    const servers = this.#joined.get(key);
+    servers?.delete(formatDestination(destination));
+    if (servers?.size === 0) this.#joined.delete(key);
+  }
 
   /**
    * Replaces the names by those of a configuration. Objects of `draining`, which it does not list any more, keep theirs.
@@ -80,12 +100,12 @@ export class ConfiguredNames {
   complete(each: ServiceSnapshot): ServiceSnapshot {
     const listed = this.#services.get(formatService(each.service));
     if (!listed) return each;
-    const { destinations, ...own } = listed;
+    const { destinations: _, ...own } = listed;
     return {
       ...each,
       ...own,
       destinations: each.destinations.map((one) => {
-        const known = destinations.get(formatDestination(one));
+        const known = this.#server(each.service, one);
         if (!known) return one;
         const { address: _, ...shown } = known;
         return { ...one, ...shown };
@@ -99,7 +119,7 @@ export class ConfiguredNames {
     destination?: DestinationAddress,
   ): { readonly service?: string; readonly server?: string } {
     const known = this.#services.get(formatService(service));
-    const server = destination && known?.destinations.get(formatDestination(destination))?.name;
+    const server = destination && this.#server(service, destination)?.name;
     return {
       ...(known?.name !== undefined && { service: known.name }),
       ...(server !== undefined && { server }),
@@ -109,8 +129,9 @@ export class ConfiguredNames {
   /** Returns the address of the server with this name; the text itself, if no server has it. Throws LvsError for several. */
   addressOf(text: string): string {
     const found = new Set<string>();
-    for (const { destinations } of this.#services.values())
-      for (const { name, address } of destinations.values()) if (name === text) found.add(address);
+    const all = [...this.#services.values()].map(({ destinations }) => destinations);
+    for (const servers of [...all, ...this.#joined.values()])
+      for (const { name, address } of servers.values()) if (name === text) found.add(address);
     if (found.size > 1)
       throw new LvsError(
         'INVALID',
@@ -121,17 +142,17 @@ export class ConfiguredNames {
 
   /** Returns an explanation with the names of services and servers. */
   explained(explanation: Explanation): Explanation {
-    let destinations: ReadonlyMap<string, Listed> | undefined;
+    let of: ServiceAddress | undefined;
     const missed = (each: NearMiss): NearMiss => ({ ...each, ...this.#nameOf(each.service) });
     const steps = explanation.steps.map((step) => {
       if (step.step === 'service') {
         const service = step.service && this.#services.get(formatService(step.service));
-        destinations = service?.destinations;
+        of = step.service;
         return { ...step, ...(service && named(service)), near: step.near.map(missed) };
       }
       if (step.step !== 'scheduler') return step;
       const candidates = step.candidates.map((it) => {
-        const known = destinations?.get(formatDestination(it));
+        const known = of && this.#server(of, it);
         return known ? { ...it, ...named(known) } : it;
       });
       return { ...step, candidates };
@@ -150,12 +171,18 @@ export class ConfiguredNames {
   #fields(fields: Fields): Fields {
     const service = this.#services.get(String(fields['service']));
     if (!service) return fields;
-    const server = service.destinations.get(String(fields['destination']))?.name;
+    const [key, endpoint] = [String(fields['service']), String(fields['destination'])];
+    const server = (service.destinations.get(endpoint) ?? this.#joined.get(key)?.get(endpoint))?.name;
     return {
       ...(service.name !== undefined && { 'service-name': service.name }),
       ...(server !== undefined && { 'destination-name': server }),
       ...fields,
     };
+  }
+
+  #server(service: ServiceAddress, destination: DestinationAddress): Server | undefined {
+    const [key, endpoint] = [formatService(service), formatDestination(destination)];
+    return this.#services.get(key)?.destinations.get(endpoint) ?? this.#joined.get(key)?.get(endpoint);
   }
 
   #nameOf(service: ServiceAddress): { readonly name?: string } {

@@ -9,6 +9,7 @@ import { DEFAULT_QUORUM, type Document } from '../config/document.ts';
 import type { DirectorApi } from '../control/director-api.ts';
 import { type Check, type CheckSnapshot, usesPort } from '../model/check.ts';
 import type { Command } from '../model/command.ts';
+import type { DestinationAddress } from '../model/destination.ts';
 import { LvsError } from '../model/errors.ts';
 import type { Candidate, Explanation } from '../model/explanation.ts';
 import { formatDestination, formatService } from '../model/naming.ts';
@@ -95,15 +96,19 @@ export function watchedOf({ active, services }: Document, users: CheckUsers = {}
   return services.flatMap((service) =>
     [...service.destinations, ...(service.sorry ?? [])].flatMap((each) => {
       const destination = forwardedTo(service, each);
-      const hasPort = (check: Check) =>
-        destination.port !== 0 || check.port !== undefined || !usesPort(check);
-      const checks = (each.checks ?? [])
-        .filter(hasPort)
-        .map((check) => (check.user === undefined ? check : { ...check, ids: users[check.user]! }));
+      const checks = checksFor(destination, withIds(each.checks ?? [], users));
       return checks.length === 0 ? [] : [{ service: service.service, destination, checks }];
     }),
   );
 }
+
+/** Returns checks with the ids of the users of their commands. */
+export const withIds = (checks: readonly Check[], users: CheckUsers): Check[] =>
+  checks.map((check) => (check.user === undefined ? check : { ...check, ids: users[check.user]! }));
+
+/** Returns the checks that a destination can have: those of a port need one. */
+export const checksFor = ({ port }: DestinationAddress, checks: readonly Check[]): Check[] =>
+  checks.filter((check) => port !== 0 || check.port !== undefined || !usesPort(check));
 
 /** Returns the policies of services that differ from those of services without one. */
 export function policiesOf({ active, services }: Document): Policy[] {

@@ -1,4 +1,4 @@
-/** Reads the key file of synchronization: one or two secrets, which no other user can read. */
+/** Reads the key file of synchronization, or of servers that join: one or two secrets, which no other user can read. */
 import { LvsError } from '../model/errors.ts';
 import { readSecretFile } from './secret-file.ts';
 

@@ -1,17 +1,17 @@
 /** Makes the copy of a director's state from which a reload is planned. */
-import type { Watch } from '../checks/watch.ts';
 import { type Rule, ruleOf } from '../config/reload/applied-state.ts';
 import type { Drain } from '../config/reload/reconcile.ts';
 import type { Director } from '../director/director.ts';
 import { Slice } from '../model/slice.ts';
+import type { ServiceSnapshot } from '../model/snapshot.ts';
 import type { PlanRequest, ReadConfiguration } from './configuration-thread.ts';
 import type { Drains } from './drains.ts';
-import { withChecks } from './health.ts';
 import { Packing } from './packed.ts';
 
 export interface PlannedFrom {
   readonly director: Director;
-  readonly health: Watch;
+  /** Completes a service by what health checks, and servers that joined, have changed. */
+  readonly complete: (service: ServiceSnapshot) => ServiceSnapshot;
   readonly drains: Drains;
   /** What was applied last. */
   readonly config: ReadConfiguration;
@@ -22,7 +22,7 @@ export interface PlannedFrom {
 /** Resolves with the copy. Works in slices. */
 export async function planRequest({
   director,
-  health,
+  complete,
   drains,
   config,
   now,
@@ -31,7 +31,7 @@ export async function planRequest({
   const draining = new Packing<Drain>();
   const slice = new Slice();
   for (const service of director.services(now)) {
-    running.add(ruleOf(withChecks(service, health, now)));
+    running.add(ruleOf(complete(service)));
     if (slice.spent) await slice.next();
   }
   for (const drain of drains.all) {

@@ -1,25 +1,24 @@
 /** Makes the destinations of a killed director known to the health checks of the next one. */
 import type { Watch } from '../checks/watch.ts';
+import type { Command } from '../model/command.ts';
 import type { DestinationAddress } from '../model/destination.ts';
 import { formatDestination, formatService } from '../model/naming.ts';
 import type { OwnedPart } from '../model/owned-packets.ts';
 import type { ServiceAddress } from '../model/service.ts';
 import type { ServiceSnapshot } from '../model/snapshot.ts';
-import type { AppliedRecord } from './applied-record.ts';
-import { unpacked } from './packed.ts';
 
 /**
- * Returns all parts of the services. A checked destination whose weight is below that of the file which the killed director
- * had applied is down, or in its slow start. `now`: ms.
+ * Returns all parts of the services. `configured`: commands that add destinations, as the killed director had them configured. A
+ * checked destination whose weight is below that is down, or in its slow start. `now`: ms.
  */
 export function resumeHealth(
   services: Iterable<ServiceSnapshot>,
   health: Watch,
-  { commands }: AppliedRecord,
+  configured: Iterable<Command>,
   now: number,
 ): OwnedPart[] {
   const weights = new Map<string, number>();
-  for (const command of unpacked(commands))
+  for (const command of configured)
     if (command.op === 'add-destination')
       weights.set(nameOf(command.service, command.destination), command.options.weight ?? 1);
   const parts: OwnedPart[] = [];
@@ -28,8 +27,8 @@ export function resumeHealth(
     for (const { address, port, method, weight, upperThreshold, lowerThreshold, tunnel } of destinations) {
       const destination = { address, port };
       const options = { method, weight, upperThreshold, lowerThreshold, tunnel };
-      const configured = weights.get(nameOf(service, destination)) ?? weight;
-      health.resume({ service, destination }, { options, configured }, now);
+      const known = weights.get(nameOf(service, destination)) ?? weight;
+      health.resume({ service, destination }, { options, configured: known }, now);
       parts.push({ service, destination: { address, port, method } });
     }
   }

@@ -24,6 +24,7 @@ import type { DatapathName } from './datapath.ts';
 import { DescriptorWatch } from './descriptor-watch.ts';
 import { directorEnd } from './director-end.ts';
 import { endAfter } from './end-deadline.ts';
+import { JoinedRecord } from './joined-record.ts';
 import { openKernelPath } from './kernel-path.ts';
 import { openLiveTable, removeUnusedTable } from './live-table.ts';
 import { type Log, limitedLog, recordedLog } from './log.ts';
@@ -145,6 +146,7 @@ export async function runDirector(options: RunOptions): Promise<void> {
     names,
     holdsVips: options.standby !== true,
     operatorState,
+    joinedRecord: new JoinedRecord(options.socket, log),
     kept,
     ...(offloading && { offloading }),
   });

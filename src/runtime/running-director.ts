@@ -1,7 +1,7 @@
 /** A director on a live host: its API, its health checks, its reloads, and what follows from them on the host. */
 
 import { Notifier } from '../checks/notifier.ts';
-import type { Watch } from '../checks/watch.ts';
+import type { Watch, Watched } from '../checks/watch.ts';
 import type { DirectorApi } from '../control/director-api.ts';
 import { Director } from '../director/director.ts';
 import { catchUp } from '../director/estimator.ts';
@@ -33,6 +33,9 @@ import { Drains } from './drains.ts';
 import { guardedApi } from './guard-update.ts';
 import { explainedWithChecks, healthWatch, withChecks } from './health.ts';
 import { HeldVips } from './held-vips.ts';
+import { explainedWithJoined, withJoined } from './joined-outputs.ts';
+import type { JoinedRecord } from './joined-record.ts';
+import { JoinedServers } from './joined-servers.ts';
 import type { KeptTable } from './kept-table.ts';
 import { localApi } from './local-director.ts';
 import { ManualChanges } from './manual-changes.ts';
@@ -67,6 +70,8 @@ export interface RunningDirectorOptions extends ServedHostOptions {
   readonly holdsVips: boolean;
   /** What operators have changed by commands. */
   readonly operatorState: OperatorState;
+  /** The servers that have joined. */
+  readonly joinedRecord: JoinedRecord;
 }
 
 export class RunningDirector {
@@ -77,6 +82,7 @@ export class RunningDirector {
   readonly notifier: Notifier;
   readonly serverDrains: ServerDrains;
   readonly blocked: BlockedClients;
+  readonly joined: JoinedServers;
   readonly #options: RunningDirectorOptions;
   readonly #capacity: CapacityWatch;
   readonly #drains = new Drains();
@@ -153,6 +159,10 @@ export class RunningDirector {
       complete: (service, now) => this.#completed(service, now),
     });
     this.#internalApi = guarded(local);
+    this.joined = new JoinedServers({
+      ...{ director: this.director, health: this.#health, names, conditions, clock, log },
+      ...{ guarded: this.#internalApi, plain: local, record: options.joinedRecord },
+    });
     this.api = {
       ...this.#internalApi,
       apply: async (commands) => {
@@ -181,7 +191,9 @@ export class RunningDirector {
     await this.#options.names.set(unpacked(config.listed));
     this.blocked.restore();
     await this.blocked.setFile(unpacked(config.access));
-    await this.#health.set(unpacked(config.watched), clock(), unpacked(config.policies));
+    this.#configureJoin(config);
+    this.joined.restore();
+    await this.#health.set(this.#watched(config), clock(), unpacked(config.policies));
     this.#sync.configure(config.sync);
     this.director.takeOver(config.takeover);
     if (kept?.adopted) await this.#resume(opened);
@@ -189,6 +201,7 @@ export class RunningDirector {
       const commands = [...unpacked(config.commands)];
       this.#waitingDaemons.keep(commands, await this.#internalApi.apply(commands));
     }
+    await this.joined.start();
     this.#health.settled(clock());
     if (!kept?.adopted) this.#vips.set(config.vips);
     this.#config = config;
@@ -207,7 +220,8 @@ export class RunningDirector {
     const former = await this.#record!.resume();
     this.#config = { ...configurationOf(wanted), commands: former.commands, vips: former.vips };
     this.#vips.set(former.vips);
-    const added = resumeHealth(this.director.services(clock()), this.#health, former, clock());
+    const configured = [...unpacked(former.commands), ...this.joined.commands()];
+    const added = resumeHealth(this.director.services(clock()), this.#health, configured, clock());
     this.serverDrains.restore();
     await this.host.updates.request({ added });
     const marks = [...unpacked(former.commands)].filter(({ op }) => op === 'set-marks');
@@ -257,7 +271,7 @@ export class RunningDirector {
     this.#manual.plan();
     return planRequest({
       director: this.director,
-      health: this.#health,
+      complete: (service) => this.#completed(service, this.#options.clock()),
       drains: this.#drains,
       config: this.#config!,
       now: this.#options.clock(),
@@ -265,13 +279,23 @@ export class RunningDirector {
   }
 
   /** Carries out the plan of a reload. Works in slices. */
-  async carryOut(wanted: ReadConfiguration, { commands, drains }: ReloadPlan): Promise<void> {
+  async carryOut(wanted: ReadConfiguration, plan: ReloadPlan): Promise<void> {
+    await this.joined.pause();
+    try {
+      await this.#carryOut(wanted, plan);
+    } finally {
+      this.joined.resume();
+    }
+  }
+
+  async #carryOut(wanted: ReadConfiguration, { commands, drains }: ReloadPlan): Promise<void> {
     const { clock, log, names } = this.#options;
     const slice = new Slice();
+    this.#configureJoin(wanted);
     await names.set(unpacked(wanted.listed), unpacked(drains));
     this.notifier.user = wanted.programUser;
     await this.blocked.setFile(unpacked(wanted.access));
-    const all = await this.#health.set(unpacked(wanted.watched), clock(), unpacked(wanted.policies));
+    const all = await this.#health.set(this.#watched(wanted), clock(), unpacked(wanted.policies));
     this.#sync.configure(wanted.sync);
     this.director.takeOver(wanted.takeover);
     for (const command of unpacked(commands)) {
@@ -295,6 +319,16 @@ export class RunningDirector {
     await this.#writeRecord();
   }
 
+  #configureJoin({ join, joinable, drain }: ReadConfiguration): void {
+    this.joined.configure(join, unpacked(joinable), drain);
+  }
+
+  /** Yields the destinations with checks: of servers that joined, and of the file, which has precedence. */
+  *#watched({ watched }: ReadConfiguration): Generator<Watched> {
+    yield* this.joined.watched();
+    yield* unpacked(watched);
+  }
+
   /** Resolves with a copy of the director's state, health checks included. Works in slices. */
   snapshot(): Promise<Snapshot> {
     return this.#internalApi.snapshot({ services: true });
@@ -308,13 +342,15 @@ export class RunningDirector {
 
   /** Returns a copy of a service with what only health checks and the configuration know. */
   #completed(service: ServiceSnapshot, now: number): ServiceSnapshot {
-    return this.#options.names.complete(withChecks(service, this.#health, now));
+    const completed = this.#options.names.complete(withChecks(service, this.#health, now));
+    return withJoined(completed, (destination) => this.joined.of(service.service, destination));
   }
 
   explain(packet: Uint8Array): Explanation {
     const now = this.#options.clock();
     const explanation = this.blocked.explained(this.director.explain(packet, now));
-    return this.#options.names.explained(explainedWithChecks(explanation, this.#health, now));
+    const joined = explainedWithJoined(explanation, (...of) => this.joined.of(...of));
+    return this.#options.names.explained(explainedWithChecks(joined, this.#health, now));
   }
 
   losses(): LiveLosses {
@@ -331,6 +367,7 @@ export class RunningDirector {
     if (this.#drains.size > 0) void this.#drain();
     this.#capacity.check();
     this.blocked.tick();
+    this.joined.watch();
     void this.#waitingDaemons.retry(this.#internalApi.apply);
   }
 
@@ -363,6 +400,7 @@ export class RunningDirector {
   /** Restores the host, or, with `isKept`, leaves it as it is to the next director if the kernel path can go on. */
   close(isKept: boolean): void {
     clearInterval(this.#checking);
+    this.joined[Symbol.dispose]();
     this.#health[Symbol.dispose]();
     this.notifier[Symbol.dispose]();
     this.#sync[Symbol.dispose]();

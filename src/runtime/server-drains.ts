@@ -11,6 +11,7 @@ import { refusesUnavailable } from '../schedulers/scheduler.ts';
 import { formatAddress, joinEndpoint, parseAddress } from '../wire/address.ts';
 import type { Log } from './log.ts';
 import type { OperatorState } from './operator-state.ts';
+import { runningDestination } from './running-destination.ts';
 
 export interface ServerDrainsOptions {
   readonly watch: Watch;
@@ -77,17 +78,15 @@ export class ServerDrains {
   /** Works in slices. */
   async #describe(server: string): Promise<DrainedServer> {
     const { watch, director, nameOf = formatService } = this.#options;
-    const { services: rules, settings } = director.context;
+    const { settings } = director.context;
     const services: string[] = [];
     const refusing: string[] = [];
     const numbers = new Set<number>();
     let [connections, inactive, templates] = [0, 0, 0];
     for (const { service, destination } of watch.destinationsOf(server)) {
       services.push(nameOf(service));
-      const rule = rules.get(serviceKey(service));
-      const found = rule?.destinations.find(
-        ({ address, port }) => port === destination.port && formatAddress(address) === destination.address,
-      );
+      const rule = director.context.services.get(serviceKey(service));
+      const found = runningDestination(director, service, destination);
       if (!rule || !found) continue;
       if (refusesUnavailable(rule.options.scheduler, rule.options.schedulerFlags))
         refusing.push(nameOf(service));

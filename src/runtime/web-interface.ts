@@ -90,6 +90,7 @@ export async function openWebInterface(options: WebInterfaceOptions): Promise<Se
       announcements: network.announcements,
       ...(routes && { routes }),
       ...(its && { cluster: its }),
+      ...(running.joined.counts && { join: running.joined.counts }),
       restart: running.restart,
       ...(offloading && {
         offload: {

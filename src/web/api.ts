@@ -1,5 +1,6 @@
 /** Formats the state of a director as JSON: the document of /api/v1/snapshot, and its schema. */
 import { CHECK_TYPES } from '../model/check.ts';
+import { JOINED_STATES } from '../model/joined.ts';
 import { Slice } from '../model/slice.ts';
 import type { Snapshot } from '../model/snapshot.ts';
 import type { Surroundings } from '../model/surroundings.ts';
@@ -164,11 +165,16 @@ export const SNAPSHOT_SCHEMA = {
         sorry: { ...boolean, description: 'used while the quorum is lost' },
         removed: { ...boolean, description: 'not in the rules now' },
         drained: { ...boolean, description: 'its server was drained by a command' },
+        joined: object({
+          server: { ...string, description: 'the name of the server, which joined by heartbeats' },
+          state: { enum: JOINED_STATES },
+          weight: { ...integer, description: 'as announced' },
+        }),
         check: ref('check'),
         stats: ref('traffic'),
         rates: ref('traffic'),
       },
-      ['name', 'position', 'check', 'configuredWeight', 'sorry', 'removed', 'drained'],
+      ['name', 'position', 'check', 'configuredWeight', 'sorry', 'removed', 'drained', 'joined'],
     ),
     check: object({
       type: { enum: CHECK_TYPES },
@@ -243,6 +249,7 @@ export const SNAPSHOT_SCHEMA = {
           errors: counts,
           invalidRecords: integer,
         }),
+        join: object({ heartbeats: counts, refusals: counts, servers: counts, massLosses: integer }),
         restart: object(
           {
             keeps: { ...boolean, description: 'the next director can take the connections over' },
@@ -255,7 +262,7 @@ export const SNAPSHOT_SCHEMA = {
           ['adopted'],
         ),
       },
-      ['offload', 'routes', 'cluster'],
+      ['offload', 'routes', 'cluster', 'join'],
     ),
     event: object({
       id: { type: 'integer', minimum: 1 },

@@ -1,4 +1,5 @@
 /** Describes the state of a destination, and its reason. */
+import { joinedWords } from '../model/joined.ts';
 import type { DestinationSnapshot, QuorumSnapshot } from '../model/snapshot.ts';
 import { duration } from './figures.ts';
 
@@ -34,6 +35,13 @@ export function stateOf(destination: DestinationSnapshot): DestinationState {
     const left = activeConnections + inactiveConnections;
     return { mood: 'fair', word: 'drained', ...why(byCommand, `${left} connections left`, result) };
   }
+  const { joined } = destination;
+  if (joined && (joined.state !== 'up' || joined.weight === 0)) {
+    const left = `${activeConnections + inactiveConnections} connections left`;
+    const isKept = joined.state === 'kept';
+    const word = joined.state === 'up' ? 'quiesced' : joined.state;
+    return { mood: 'fair', word, ...why(joinedWords(joined), isKept ? undefined : left, result) };
+  }
   if (destination.sorry && weight === 0)
     return { mood: 'good', word: 'sorry, standby', ...why('used while the quorum is lost', result) };
   if (check?.state === 'drained') return { mood: 'fair', word: 'drained', ...why(since, result) };
@@ -48,6 +56,8 @@ export function stateOf(destination: DestinationSnapshot): DestinationState {
     return { mood: 'fair', word: 'replaced', ...why('quorum lost: sorry servers are in use', result) };
   if (weight === 0) return { mood: 'fair', word: 'quiesced', ...why('weight 0', result) };
   if (check?.state === 'growing') return { mood: 'fair', word: 'growing', ...why(since, result) };
-  if (!check) return { mood: 'plain', word: 'no check' };
-  return { mood: 'good', word: 'up', ...why(result) };
+  const joining = joined && joinedWords(joined);
+  if (joined && weight < joined.weight) return { mood: 'fair', word: 'growing', ...why(joining, result) };
+  if (!check) return { mood: 'plain', word: 'no check', ...why(joining) };
+  return { mood: 'good', word: 'up', ...why(joining, result) };
 }

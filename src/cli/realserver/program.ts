@@ -8,6 +8,7 @@ import { openRawSender } from '../../io/raw-socket.ts';
 import { openRawReceiver, openUdpReceiver } from '../../io/tunnel-receivers.ts';
 import { LvsError } from '../../model/errors.ts';
 import type { Say } from '../../model/level.ts';
+import { formatService } from '../../model/naming.ts';
 import type { NlbCluster, NlbHost } from '../../model/nlb.ts';
 import { type AgentOptions, apply, restore } from '../../realserver/agent.ts';
 import { percentOf, serveAgentCheck } from '../../realserver/agent-check.ts';
@@ -16,6 +17,7 @@ import type { ClusterAgent } from '../../realserver/cluster/cluster-agent.ts';
 import { formatClusterMetrics } from '../../realserver/cluster/cluster-metrics.ts';
 import { formatClusterStatus } from '../../realserver/cluster/cluster-status.ts';
 import { clusterStatus, controlPath, serveControl } from '../../realserver/cluster/control.ts';
+import { joinedServices } from '../../realserver/join/join-options.ts';
 import { takeLock } from '../../realserver/lock.ts';
 import { thisMachine } from '../../realserver/machine.ts';
 import { plan } from '../../realserver/plan.ts';
@@ -32,12 +34,13 @@ import { parseListen } from '../arguments.ts';
 import { handleBrokenPipe } from '../broken-pipe.ts';
 import { addClusterCommands, ownHost } from './cluster.ts';
 import { type DoctorOptions, doctor, ownAddresses, portList } from './doctor.ts';
+import { DEFAULT_JOIN_DRAIN, type Joined, type JoinRunOptions, prepareJoin, withJoin } from './join.ts';
 import { withRole } from './role-options.ts';
 
-interface RunOptions extends RoleOptions {
+interface RunOptions extends RoleOptions, JoinRunOptions {
   readonly once: boolean;
   /** Seconds. */
-  readonly drain: number;
+  readonly drain?: number;
   readonly agentCheck?: { readonly host: string; readonly port: number };
   readonly state: string;
 }
@@ -58,10 +61,16 @@ const say: Say = (line, level = 'info') => console.error(stderrText(level, `lvs-
 
 async function run(options: RunOptions): Promise<void> {
   const document = await documentOf(options, say);
-  const roles = rolesOf(options, document, ownAddresses());
+  const services = options.join ? joinedServices(options, document) : [];
+  const joined = new Set(services.map(({ service }) => formatService(service)));
+  const roles = rolesOf(options, document, ownAddresses(), joined);
+  const { drain = options.join ? DEFAULT_JOIN_DRAIN : 0 } = options;
   const host = document?.cluster && ownHost(document.cluster);
   if (host && options.once)
     throw new LvsError('CONFIG', '--once is not supported with mode nlb: this program must keep running');
+  if (options.join && (host || options.once))
+    throw new LvsError('CONFIG', `--join is not supported with ${host ? 'mode nlb' : '--once'}`);
+  const joining = options.join ? await prepareJoin(options, services, document, say) : undefined;
   using _lock = await takeLock();
   const agent: AgentOptions = { machine: thisMachine, stateFile: options.state, say };
   const { changes, notes, tunnelEnd } = await plan(roles, thisMachine);
@@ -84,22 +93,21 @@ async function run(options: RunOptions): Promise<void> {
   let isDraining = false;
   const words = () => (isDraining ? 'drain' : capacityReport());
   if (options.agentCheck && !options.once)
-    await serveAgentCheck({ ...options.agentCheck, words }).catch(async (error) => {
-      await restore(agent);
-      throw error;
-    });
+    await undone(serveAgentCheck({ ...options.agentCheck, words }), agent);
+  using server = joining && (await undone(joining(), agent));
   if (options.once) return say('configured (lvs-realserver restore restores the host)');
   say('ready');
   manager.ready(`${roles.length} roles`);
   using _watchdog = startWatchdog(manager);
   const signal = await asked;
   manager.stopping(`${signal}: restoring the host`);
-  if (options.agentCheck && options.drain > 0) {
+  if ((options.agentCheck || server) && drain > 0) {
     isDraining = true;
-    say(`${signal}: asking for no new connections, for ${options.drain} s or until another signal`);
-    await Promise.race([sleep(options.drain * 1000), signalled()]);
+    say(`${signal}: asking for no new connections, for ${drain} s or until another signal`);
   }
-  if (cluster) await leaveCluster(cluster.agent, options.drain);
+  if (server) await leaveServices(server, drain);
+  else if (isDraining) await Promise.race([sleep(drain * 1000), signalled()]);
+  if (cluster) await leaveCluster(cluster.agent, drain);
   say(`${signal}: restoring the host`);
   await restore(agent);
   if (counts)
@@ -138,6 +146,22 @@ async function joinCluster(cluster: NlbCluster, host: NlbHost, stateFile: string
       },
     );
   }
+}
+
+/** Restores the host if `work` fails. */
+const undone = <T>(work: Promise<T>, agent: AgentOptions): Promise<T> =>
+  work.catch(async (error: unknown) => {
+    await restore(agent);
+    throw error;
+  });
+
+/** Leaves the services that this server has joined, at the latest after `drain` seconds or at another signal. */
+async function leaveServices(server: Joined, drain: number): Promise<void> {
+  let isCut = false;
+  void signalled().then(() => {
+    isCut = true;
+  });
+  await server.leave(drain, () => isCut);
 }
 
 /** Hands the places over; then waits until the existing connections have ended, `drain` seconds at most. */
@@ -203,10 +227,12 @@ plainArguments(program);
 const journal = () =>
   new Option('--state <file>', 'file that records the changes').default(defaultStateFile(), '/run/lvs/...');
 
-withRole(
-  program
-    .command('run', { isDefault: true })
-    .description('configure this host as a real server until SIGINT or SIGTERM, then restore it'),
+withJoin(
+  withRole(
+    program
+      .command('run', { isDefault: true })
+      .description('configure this host as a real server until SIGINT or SIGTERM, then restore it'),
+  ),
 )
   .option(
     '--agent-check <host:port>',
@@ -215,9 +241,8 @@ withRole(
   )
   .option(
     '--drain <seconds>',
-    'with --agent-check or mode nlb: seconds without new connections before the end',
+    `with --agent-check, --join or mode nlb: seconds without new connections before the end (default: 0, with --join ${DEFAULT_JOIN_DRAIN})`,
     wholeSeconds,
-    0,
   )
   .option('--once', 'apply the changes and exit', false)
   .addOption(journal())

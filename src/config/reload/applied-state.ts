@@ -14,6 +14,8 @@ export interface Rule {
 }
 export interface RuleDestination extends DestinationAddress {
   readonly options: DestinationOptions;
+  /** Its server has joined: it is in no file, and not a manual change. */
+  readonly isJoined?: true;
 }
 
 export interface Applied {
@@ -77,6 +79,6 @@ export const ruleOf = ({ service, options, destinations }: ServiceSnapshot): Rul
       const { address, port, method, upperThreshold, lowerThreshold, tunnel } = each;
       const weight = each.check?.weight ?? each.configuredWeight ?? each.weight;
       const options = { method, weight, upperThreshold, lowerThreshold, tunnel };
-      return { address, port, options };
+      return { address, port, options, ...(each.joined && { isJoined: true }) };
     }),
 });

@@ -1,4 +1,4 @@
-/** Compares what files configure beside rules: checks, sorry servers, quorums and programs of services. */
+/** Compares what files configure beside rules: checks, sorry servers, quorums, programs, and servers that may join. */
 import { createHash } from 'node:crypto';
 import { formatDestination, formatService } from '../../model/naming.ts';
 import type { DestinationDocument, Document, ServiceDocument } from '../document.ts';
@@ -22,14 +22,15 @@ export function changedChecks(document: Document, before: CheckDigests): string[
   return names.filter((name) => after[name] !== before[name]);
 }
 
-function textOf({ destinations, sorry = [], quorum, notify }: ServiceDocument): string {
+function textOf({ destinations, sorry = [], quorum, notify, join }: ServiceDocument): string {
   const watched = destinations.filter((each) => each.checks || each.inhibit !== undefined || each.notify);
-  if (watched.length === 0 && sorry.length === 0 && !quorum && !notify) return '';
+  if (watched.length === 0 && sorry.length === 0 && !quorum && !notify && !join) return '';
   return JSON.stringify([
     watched.map(partsOf),
     sorry.map((each) => [...partsOf(each), each.options]),
     quorum,
     notify,
+    ...(join ? [join] : []),
   ]);
 }
 

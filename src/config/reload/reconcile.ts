@@ -91,13 +91,14 @@ class Steps implements Reconciliation {
       const one = wanted.get(key);
       wanted.delete(key);
       if (!one) {
+        if (running.isJoined) continue;
         if (known.has(key) || this.#replace) removed.push(running);
         if (!known.has(key))
           this.manualChanges.push(`${formatService(service)}: destination ${key} is not in the file`);
         continue;
       }
-      if (this.#keeps(service, running.options, one.options, known.get(key)?.options, sameDestination, key))
-        continue;
+      const written = running.isJoined ? running.options : known.get(key)?.options;
+      if (this.#keeps(service, running.options, one.options, written, sameDestination, key)) continue;
       const { options: next } = one;
       edits.push({ op: 'edit-destination', service, destination: addressOf(one), options: next });
     }
@@ -114,7 +115,7 @@ class Steps implements Reconciliation {
   }
 
   removeService(rule: Rule): void {
-    for (const each of rule.destinations) this.#drain(rule, each);
+    for (const each of rule.destinations) if (!each.isJoined) this.#drain(rule, each);
     this.drains.push({ service: rule.service });
   }
 

@@ -24,6 +24,7 @@ const DIRECTOR_SECTIONS = [
   'director',
   'marks',
   'sync',
+  'join',
   'deny',
   'allow',
   'groups',

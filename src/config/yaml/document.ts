@@ -15,6 +15,7 @@ import type { YamlFile } from '../schema.ts';
 import { accessListsOf } from './access-lists.ts';
 import { expandAnnounce } from './announce.ts';
 import { expandCluster } from './cluster.ts';
+import { expandJoin } from './join.ts';
 import type { Path } from './position.ts';
 import { expandServices } from './services.ts';
 import { expandSync } from './sync.ts';
@@ -29,6 +30,7 @@ export async function expand(context: YamlContext): Promise<Document> {
   const cluster = await expandCluster(context);
   const timeouts = file.timeouts ?? {};
   const sync = expandSync(context);
+  const join = expandJoin(context);
   const announce = expandAnnounce(context);
   return {
     method: file.method ?? 'dr',
@@ -49,6 +51,7 @@ export async function expand(context: YamlContext): Promise<Document> {
     },
     marks: (file.marks ?? []).flatMap((each, i) => markRule(context, each, ['marks', i]) ?? []),
     ...(sync && { sync }),
+    ...(join && { join }),
     ...(announce && { announce }),
     ...(file.takeover && { takeover: { ...DEFAULT_TAKEOVER, ...file.takeover } }),
     ...(cluster && { cluster }),

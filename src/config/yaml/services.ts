@@ -14,6 +14,7 @@ import { didYouMean } from '../problem.ts';
 import type { YamlFile } from '../schema.ts';
 import { accessListsOf } from './access-lists.ts';
 import { checksOf } from './checks.ts';
+import { joinLimitsOf } from './join.ts';
 import type { Path } from './position.ts';
 import type { YamlContext } from './yaml-context.ts';
 
@@ -54,6 +55,8 @@ export async function expandServices(context: YamlContext): Promise<ServiceDocum
     const sorryAt: Path = [...(each.sorry ? path : ['defaults']), 'sorry'];
     const sorryList = inherited.sorry ? destinationsOf(context, inherited.sorry, sorryAt, used) : [];
     const quorum = quorumOf(context, inherited, path);
+    const limits = joinLimitsOf(context, inherited.join, [...(each.join ? path : ['defaults']), 'join']);
+    const join = limits && { ...limits, options: joiningOptions(context, inherited, path) };
     const access = accessListsOf(context, each, path);
     const addresses = addressesOf(context, each, path);
     for (const service of addresses) {
@@ -77,10 +80,12 @@ export async function expandServices(context: YamlContext): Promise<ServiceDocum
         ...(sorry.length > 0 && { sorry }),
         ...(quorum && { quorum }),
         ...(inherited.notify && { notify: inherited.notify }),
+        ...(join && { join: { ...join, ...(checks && { checks }) } }),
         ...access,
       };
       services.push(notes.at(place(path), described));
-      if (each.tunnel && context.whole && !destinations.some((one) => one.options.method === 'tunnel'))
+      const methods = [...destinations, ...(join ? [join] : [])].map(({ options: { method } }) => method);
+      if (each.tunnel && context.whole && !methods.includes('tunnel'))
         notes.warning(place([...path, 'tunnel']), 'no destination uses the tunnel method');
     }
   }
@@ -294,6 +299,13 @@ function tunnelOf(
   const fits = checksum === 'none' || type === 'gue' || (type === 'gre' && checksum === 'csum');
   if (!fits) return notes.error(at, `checksum ${checksum} is not supported for ${type}`);
   return { type, port, checksum };
+}
+
+/** Returns the options of destinations that join the service at `path`. */
+function joiningOptions(context: YamlContext, inherited: Inherited, path: Path): DestinationOptions {
+  const method = inherited.method ?? context.file.method ?? 'dr';
+  const tunnel = tunnelOf(context, inherited.tunnel, method, path);
+  return { method, ...(tunnel && { tunnel }) };
 }
 
 /** Splits `host:port`, `[v6]:port`, `host`, `[v6]`, or a bare IPv6 address; the port is '' when missing. */

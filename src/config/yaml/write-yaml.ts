@@ -2,6 +2,7 @@
 
 import { stringify } from 'yaml';
 import type { Check, StatusRange } from '../../model/check.ts';
+import type { ForwardingMethodName, TunnelOptions } from '../../model/destination.ts';
 import { formatDestination } from '../../model/naming.ts';
 import type { ServiceAddress } from '../../model/service.ts';
 import type { AccessListDocument } from '../access-list.ts';
@@ -11,15 +12,19 @@ import {
   DEFAULT_BULK_PORT,
   DEFAULT_CHECK,
   DEFAULT_DRAIN,
+  DEFAULT_JOIN,
   DEFAULT_QUORUM,
   DEFAULT_RESTART,
   DEFAULT_RISE,
+  DEFAULT_SERVICE_JOIN,
   DEFAULT_TAKEOVER,
   type DestinationDocument,
   type Document,
   type Interface,
+  type JoinDocument,
   type RestartDocument,
   type ServiceDocument,
+  type ServiceJoinDocument,
   type SyncDocument,
   type TakeoverDocument,
 } from '../document.ts';
@@ -48,6 +53,7 @@ export function writeYaml(document: Document): string {
           ...(port !== undefined && { port: typeof port === 'number' ? port : port.join('-') }),
         })),
         sync: document.sync && writeSync(document.sync),
+        join: document.join && writeJoin(document.join),
         announce: document.announce && writeAnnounce(document.announce),
         takeover: document.takeover && writeTakeover(document.takeover),
         'script-user': document.scriptUser,
@@ -82,6 +88,25 @@ function writeSync({ role, daemon, keyFile, peers, bulkPort }: SyncDocument): ob
   });
 }
 
+const writeJoin = ({ device, keyFile, networks, ...rest }: JoinDocument): object => ({
+  ...{ interface: device, 'key-file': keyFile },
+  ...(rest.group !== DEFAULT_JOIN.group && { group: rest.group }),
+  ...(rest.port !== DEFAULT_JOIN.port && { port: rest.port }),
+  ...(rest.period !== DEFAULT_JOIN.period && { heartbeat: rest.period / 1000 }),
+  ...(rest.timeout !== DEFAULT_JOIN.timeout && { timeout: rest.timeout / 1000 }),
+  ...(networks && { networks }),
+  ...(rest.maxServers !== DEFAULT_JOIN.maxServers && { 'max-servers': rest.maxServers }),
+});
+
+function writeServiceJoin({ maxServers, maxWeight, slowStart }: ServiceJoinDocument): object | true {
+  const limits = {
+    ...(maxServers !== DEFAULT_SERVICE_JOIN.maxServers && { 'max-servers': maxServers }),
+    ...(maxWeight !== DEFAULT_SERVICE_JOIN.maxWeight && { 'max-weight': maxWeight }),
+    ...(slowStart !== DEFAULT_SERVICE_JOIN.slowStart && { 'slow-start': slowStart }),
+  };
+  return Object.keys(limits).length === 0 ? true : limits;
+}
+
 const writeTakeover = ({ history, share }: TakeoverDocument): object => ({
   ...(history !== DEFAULT_TAKEOVER.history && { history }),
   ...(share !== DEFAULT_TAKEOVER.share && { share }),
@@ -107,10 +132,14 @@ const writeInterface = ({ device, alias, address, prefix, isShared }: Interface)
 });
 
 function writeService(
-  { service, name, options, destinations, sorry = [], quorum, notify, deny, allow }: ServiceDocument,
+  { service, name, options, destinations, sorry = [], quorum, notify, deny, allow, join }: ServiceDocument,
   document: Document,
 ): object {
-  const common: Common = { checks: commonChecks(destinations), inhibit: commonInhibit(destinations) };
+  const common: Common = {
+    checks: join ? join.checks : commonChecks(destinations),
+    inhibit: commonInhibit(destinations),
+    method: join ? join.options.method : document.method,
+  };
   return pruned(
     {
       ...writeAddress(service),
@@ -122,15 +151,18 @@ function writeService(
       'persistence-engine': options.engine,
       'one-packet': options.ops,
       helper: options.helper,
+      method: common.method === document.method ? undefined : common.method,
+      tunnel: join?.options.tunnel && writeTunnel(join.options.tunnel),
       check: common.checks && writeChecks(common.checks),
+      join: join && writeServiceJoin(join),
       quorum: quorum && quorum.weight !== DEFAULT_QUORUM ? quorum.weight : undefined,
       hysteresis: quorum?.hysteresis || undefined,
       inhibit: common.inhibit,
       notify,
       deny: deny && writeList(deny),
       allow: allow && writeList(allow),
-      sorry: sorry.map((each) => writeDestination(each, {}, document)),
-      destinations: destinations.map((each) => writeDestination(each, common, document)),
+      sorry: sorry.map((each) => writeDestination(each, { method: common.method })),
+      destinations: destinations.map((each) => writeDestination(each, common)),
     },
     ['destinations'],
   );
@@ -167,6 +199,7 @@ type Checks = readonly Check[] | undefined;
 interface Common {
   readonly checks?: Checks;
   readonly inhibit?: boolean | undefined;
+  readonly method: ForwardingMethodName;
 }
 
 /** Returns the value that all destinations have; undefined: they differ, or have none. */
@@ -178,22 +211,23 @@ const textOf = (checks: Checks): string => JSON.stringify(checks) ?? '';
 function writeDestination(
   { server, name, destination, options, checks, inhibit, notify }: DestinationDocument,
   common: Common,
-  document: Document,
 ): object {
   const { method } = options;
   return pruned({
     server: formatDestination({ address: server, port: destination.port }),
     name,
     weight: options.weight,
-    method: method === document.method ? undefined : method,
+    method: method === common.method ? undefined : method,
     'upper-threshold': options.upperThreshold,
     'lower-threshold': options.lowerThreshold,
-    tunnel: options.tunnel && pruned({ ...options.tunnel, port: options.tunnel.port || undefined }),
+    tunnel: options.tunnel && writeTunnel(options.tunnel),
     check: textOf(checks) === textOf(common.checks) ? undefined : checks ? writeChecks(checks) : 'none',
     inhibit: inhibit === common.inhibit ? undefined : inhibit,
     notify,
   });
 }
+
+const writeTunnel = (tunnel: TunnelOptions): object => pruned({ ...tunnel, port: tunnel.port || undefined });
 
 const writeChecks = (checks: readonly Check[]): object =>
   checks.length === 1 ? writeCheck(checks[0]!) : checks.map(writeCheck);

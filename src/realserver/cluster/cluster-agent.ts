@@ -17,9 +17,9 @@ import { loadSystem } from '../../sys/system.ts';
 import { SystemCallError } from '../../sys/system-call-error.ts';
 import { formatMac, parseMac } from '../../wire/ethernet.ts';
 import { percentOf, stepTowards } from '../agent-check.ts';
+import { openConnections } from '../connections.ts';
 import { ChangeLog } from './change-log.ts';
 import { type ClusterStatus, sharesOf } from './cluster-status.ts';
-import { openConnections } from './connections.ts';
 import { type HeartbeatSocket, openHeartbeatSocket } from './heartbeat-socket.ts';
 import { LocalHealth } from './local-health.ts';
 
@@ -252,7 +252,7 @@ export class ClusterAgent implements Disposable {
 
   /** Returns the number of open connections to the cluster's addresses. */
   connections(): number {
-    return openConnections(this.cluster.addresses);
+    return openConnections(this.cluster.addresses.map((address) => ({ address })));
   }
 
   status(): ClusterStatus {

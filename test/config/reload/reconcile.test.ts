@@ -158,3 +158,48 @@ describe('rules that were set with ipvsadm', () => {
     expect(plain(running(director))).toEqual(plain(rulesOf(file)));
   });
 });
+
+describe('a destination that joined', () => {
+  const FILE = (destinations: string) =>
+    `services:\n  - { tcp: 192.168.0.101:80, scheduler: rr, destinations: [${destinations}] }\n`;
+  const documentOf = async (text: string) =>
+    (await parseYaml(text, 'lvs.yaml', labNames, ['rr', 'wlc'])).document;
+  /** Rules of a running director: one destination of the file, and one that joined. */
+  const withJoined = async () => {
+    const document = await documentOf(FILE('rs1'));
+    const [rule] = rulesOf(document);
+    const joined = {
+      address: '10.9.9.9',
+      port: 80,
+      options: { method: 'dr', weight: 70 },
+      isJoined: true,
+    } as const;
+    return { document, rules: [{ ...rule!, destinations: [...rule!.destinations, joined] }] };
+  };
+
+  test('is neither removed nor a manual change', async () => {
+    const { document, rules } = await withJoined();
+    for (const adopt of ['keep', 'replace'] as const)
+      expect(reconcile(rules, { ...document, adopt }, rulesOf(document))).toEqual({
+        ...{ commands: [], drains: [], manualChanges: [] },
+      });
+  });
+
+  test('gets the options of the file when the file lists it', async () => {
+    const { document, rules } = await withJoined();
+    const after = await documentOf(FILE('rs1, { server: 10.9.9.9, weight: 3 }'));
+    expect(reconcile(rules, after, rulesOf(document))).toMatchObject({
+      commands: [{ op: 'edit-destination', destination: { address: '10.9.9.9' }, options: { weight: 3 } }],
+      ...{ drains: [], manualChanges: [] },
+    });
+  });
+
+  test('does not keep a service that the file lacks', async () => {
+    const { document, rules } = await withJoined();
+    const { drains } = reconcile(rules, { ...document, services: [] }, rulesOf(document));
+    expect(drains.map(({ destination }) => destination?.address)).toEqual([
+      expect.not.stringMatching('10.9'),
+      undefined,
+    ]);
+  });
+});
