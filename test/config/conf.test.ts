@@ -1,5 +1,6 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { Ajv } from 'ajv';
 import { describe, expect, test } from 'vitest';
 import { compile } from '../../src/config/compile.ts';
 import { DIRECTIVES, parseLvsConf } from '../../src/config/lvs-conf.ts';
@@ -82,6 +83,11 @@ describe('docs/configuration.md', () => {
 test.each(Object.keys(FINDINGS))('docs/troubleshooting.md explains the finding %s', (name) =>
   expect(troubleshooting).toContain(`\`${name}\``),
 );
+
+test('the schema is a valid JSON Schema, which the program does not examine', () => {
+  const ajv = new Ajv({ strict: false });
+  expect(ajv.validateSchema(schema), ajv.errorsText()).toBe(true);
+});
 
 test('lvs.schema.json is the schema used for validation', async () => {
   const published = publishedSchema();

@@ -1,13 +1,13 @@
 /** Parses the settings with which a director takes part in a cluster of directors (cluster.yaml). */
 import { hostname } from 'node:os';
 import { dirname, resolve } from 'node:path';
-import { Ajv } from 'ajv';
 import type { FromSchema } from 'json-schema-to-ts';
 import { LineCounter, parseDocument } from 'yaml';
 import type { ClusterSettings } from '../../model/cluster.ts';
 import { type Place, type Problem, rejection } from '../problem.ts';
 import { rangeOf } from './position.ts';
 import { schemaProblems } from './schema-problems.ts';
+import { validatorOf } from './validator.ts';
 
 const file = { type: 'string', minLength: 1, maxLength: 4096 } as const;
 const name = { type: 'string', pattern: '^[A-Za-z0-9][A-Za-z0-9_.-]{0,62}$' } as const;
@@ -39,7 +39,7 @@ const schema = {
 
 type SettingsFile = FromSchema<typeof schema>;
 
-const validate = new Ajv({ allErrors: true, strict: false, verbose: true }).compile<SettingsFile>(schema);
+const validator = validatorOf<SettingsFile>(schema);
 /** systemd's StateDirectory. */
 const STATE = '/var/lib/lvs';
 
@@ -58,6 +58,7 @@ export function parseClusterSettings(text: string, path: string): ClusterSetting
   const problems = yaml.errors.map(({ pos, message }) => problem(pos, message.split('\n')[0]!));
   if (problems.length > 0) throw rejection(problems, text);
   const value: unknown = yaml.toJS({ maxAliasCount: 0 });
+  const validate = validator();
   if (!validate(value))
     throw rejection(
       schemaProblems(validate.errors ?? []).map((each) =>

@@ -1,7 +1,6 @@
 /**
  * Parses the YAML syntax, lvs.yaml, with positions; validates it by the schema, and expands it to a document.
  */
-import { Ajv } from 'ajv';
 import { type Document, isAlias, isNode, LineCounter, parseDocument, visit } from 'yaml';
 import { EMPTY_DOCUMENT } from '../document.ts';
 import type { Names } from '../names.ts';
@@ -12,6 +11,7 @@ import { review, type Segment } from '../semantic-checks.ts';
 import { expand } from './document.ts';
 import { type Path, rangeOf } from './position.ts';
 import { schemaProblems } from './schema-problems.ts';
+import { validatorOf } from './validator.ts';
 import type { YamlContext } from './yaml-context.ts';
 
 /**
@@ -26,7 +26,7 @@ const YAML_WORDS: Readonly<Record<string, string>> = {
   RESOURCE_EXHAUSTION: 'nesting is too deep',
 };
 
-const validate = new Ajv({ allErrors: true, strict: false, verbose: true }).compile<YamlFile>(schema);
+const validator = validatorOf<YamlFile>(schema);
 
 /**
  * Parses lvs.yaml. `schedulers`: the supported names; `segments`: networks of the host. Never throws: errors
@@ -74,6 +74,7 @@ export async function parseYaml(
     return unreadable();
   }
   const place = (path: readonly (string | number)[]) => at(...rangeOf(yaml.contents, path));
+  const validate = validator();
   if (!validate(value)) {
     const faults = schemaProblems(validate.errors ?? []);
     for (const { path, key, message } of faults)
