@@ -18,6 +18,10 @@ export class Keys {
   get config(): string {
     return `${this.state}config`;
   }
+  /** Rules that ipvsadm has set over and above the configuration. */
+  get rules(): string {
+    return `${this.state}rules`;
+  }
   /** A director that was admitted. */
   node(name: string): string {
     return `${this.state}nodes/${name}`;

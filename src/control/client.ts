@@ -38,6 +38,8 @@ import {
 export interface ClientOptions {
   /** Maximum time to wait for data from the director, ms. Default 30 s. */
   readonly timeout?: number;
+  /** Commands concern this director alone, if it belongs to a cluster. */
+  readonly isLocal?: boolean;
 }
 
 /** Approximate size of the commands in one request, bytes: far below the limit of a director. */
@@ -47,6 +49,7 @@ const BATCH_BYTES = 100_000;
 export class ControlClient implements DirectorApi, ConfigurationApi, PacketApi, OperationsApi, Disposable {
   readonly #path: string;
   readonly #timeout: number;
+  readonly #isLocal: boolean;
   #socket: Socket | undefined;
   #octets: AsyncIterator<Buffer> | undefined;
   #reader = new LineReader(MAX_ANSWER_LINE_BYTES);
@@ -55,12 +58,16 @@ export class ControlClient implements DirectorApi, ConfigurationApi, PacketApi, 
   constructor(path: string, options: ClientOptions = {}) {
     this.#path = path;
     this.#timeout = options.timeout ?? 30_000;
+    this.#isLocal = options.isLocal ?? false;
   }
 
   async apply(commands: Parameters<DirectorApi['apply']>[0]): Promise<readonly Outcome[]> {
     const outcomes: Outcome[] = [];
     for (const batch of batches(commands)) {
-      for await (const answer of this.#ask({ version: VERSION, ask: 'apply', commands: batch }))
+      for await (const answer of this.#ask({
+        ...{ version: VERSION, ask: 'apply', commands: batch },
+        ...(this.#isLocal && { isLocal: true }),
+      }))
         if ('outcomes' in answer) outcomes.push(...answer.outcomes.map((outcome) => outcome ?? undefined));
     }
     if (outcomes.length !== commands.length)

@@ -78,8 +78,11 @@ export interface PacketApi {
 
 /** The interface that commands, the control socket and the status page use. */
 export interface DirectorApi {
-  /** Applies commands in order, and resolves with their outcomes. A failed command does not stop the next ones. */
-  apply(commands: readonly Command[]): Promise<readonly Outcome[]>;
+  /**
+   * Applies commands in order, and resolves with their outcomes. A failed command does not stop the next ones. `isLocal`: on this
+   * director alone, if it belongs to a cluster.
+   */
+  apply(commands: readonly Command[], isLocal?: boolean): Promise<readonly Outcome[]>;
   /** Resolves with a copy of the director's state. */
   snapshot(parts: SnapshotParts): Promise<Snapshot>;
   /** Yields all connections, in chunks. A connection that is added or removed meanwhile may be missing. */

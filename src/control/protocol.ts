@@ -41,7 +41,13 @@ const PLAIN_REQUESTS = [
 export type PlainRequest = (typeof PLAIN_REQUESTS)[number];
 
 export type Request =
-  | { readonly version: number; readonly ask: 'apply'; readonly commands: readonly Command[] }
+  | {
+      readonly version: number;
+      readonly ask: 'apply';
+      readonly commands: readonly Command[];
+      /** On this director alone, if it belongs to a cluster. */
+      readonly isLocal?: boolean;
+    }
   | { readonly version: number; readonly ask: 'snapshot'; readonly parts: SnapshotParts }
   | { readonly version: number; readonly ask: PlainRequest }
   /** `server`: an address, or an address and port. */
@@ -83,6 +89,7 @@ export function parseRequest(line: string): Request {
     ask?: unknown;
     parts?: unknown;
     commands?: unknown;
+    isLocal?: unknown;
     octets?: unknown;
     service?: unknown;
     server?: unknown;
@@ -118,12 +125,13 @@ export function parseRequest(line: string): Request {
     if (isServiceAddress(service)) return { version: VERSION, ask, service };
   }
   if (ask === 'apply') {
-    const { commands } = request;
+    const { commands, isLocal = false } = request;
+    if (typeof isLocal !== 'boolean') throw protocolError('invalid isLocal: expected true or false');
     if (!Array.isArray(commands) || commands.length > MAX_COMMANDS)
       throw protocolError(`invalid commands: expected a list of at most ${MAX_COMMANDS}`);
     const wrong = commands.findIndex((command) => !isCommand(command));
     if (wrong >= 0) throw protocolError(`unknown command at index ${wrong}`);
-    return { version: VERSION, ask, commands };
+    return { version: VERSION, ask, commands, isLocal };
   }
   throw protocolError('unknown or incomplete request');
 }

@@ -37,7 +37,9 @@ async function* answersTo(line: string, api: DirectorApi): AsyncGenerator<Answer
   const request = parseRequest(line);
   switch (request.ask) {
     case 'apply':
-      yield { outcomes: (await api.apply(request.commands)).map((outcome) => outcome ?? null) };
+      yield {
+        outcomes: (await api.apply(request.commands, request.isLocal)).map((outcome) => outcome ?? null),
+      };
       break;
     case 'snapshot': {
       const { services, ...snapshot } = await api.snapshot(request.parts);

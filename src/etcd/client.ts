@@ -1,4 +1,5 @@
 /** A client of an etcd cluster over the JSON gateway: fails over between endpoints, and authenticates again when needed. */
+import { setTimeout as sleep } from 'node:timers/promises';
 import {
   encoded,
   endOfPrefix,
@@ -17,6 +18,10 @@ import { Gateway, type GatewayAnswer, type Tls } from './gateway.ts';
 
 /** ms for which one endpoint may take to answer: an election takes about 1 s. */
 const ANSWER_MS = 2500;
+/** Requests go on for this number of times that one endpoint may take: a leader may be elected meanwhile. */
+const MAX_ELECTION_TIMES = 2;
+/** ms between two rounds over all endpoints. */
+const ROUND_MS = 200;
 
 export interface EtcdOptions {
   /** Such as https://192.0.2.1:2379. */
@@ -168,10 +173,11 @@ export class EtcdClient implements Disposable {
     this.#leave(this.#gateways[this.#current]!);
   }
 
-  /** Asks one endpoint after the other until one answers. */
+  /** Asks one endpoint after the other until one answers, or no leader is elected in time. */
   async #ask(path: string, body: object): Promise<unknown> {
     let last: EtcdError | undefined;
-    for (let attempt = 0; attempt < this.#gateways.length; attempt++) {
+    const begin = performance.now();
+    for (let attempt = 1; ; attempt++) {
       const gateway = this.#gateways[this.#current]!;
       try {
         return await this.#askOne(gateway, path, body);
@@ -180,9 +186,12 @@ export class EtcdClient implements Disposable {
         // An endpoint without a quorum says more than one that does not run.
         if (last?.kind !== 'timeout') last = error;
         this.#leave(gateway);
+        const isRoundOver = attempt % this.#gateways.length === 0;
+        if (isRoundOver && performance.now() - begin >= MAX_ELECTION_TIMES * this.#timeout) throw last;
+        // All may answer at once that a leader is being elected.
+        if (isRoundOver) await sleep(ROUND_MS);
       }
     }
-    throw last!;
   }
 
   async #askOne(gateway: Gateway, path: string, body: object): Promise<unknown> {

@@ -141,6 +141,12 @@ export class Gateway implements Disposable {
     try {
       return JSON.parse(text);
     } catch (cause) {
+      // etcd 3.4, with authentication.
+      if (text.startsWith('CommonName of client'))
+        throw new EtcdError(
+          'not-permitted',
+          `etcd ${this.name}: the certificate of this client has a common name (CN): expected one without`,
+        );
       throw new EtcdError('invalid-answer', `etcd ${this.name}: invalid answer: expected JSON`, { cause });
     }
   }

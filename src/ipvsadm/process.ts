@@ -16,7 +16,7 @@ function write(text: string): void | Promise<void> {
 export async function inProcess(name: string, run: (at: Surroundings) => Promise<number>): Promise<void> {
   // The reader closed the pipe, such as head: nothing remains to be done.
   process.stdout.on('error', ({ code }: NodeJS.ErrnoException) => process.exit(code === 'EPIPE' ? 0 : 1));
-  const api = new ControlClient(socketPath(process.env));
+  const api = new ControlClient(socketPath(process.env), { isLocal: process.env['LVS_LOCAL'] === '1' });
   try {
     process.exitCode = await run({
       api,

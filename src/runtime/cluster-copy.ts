@@ -2,17 +2,7 @@
  * The copy of a cluster's state on this host, with which a director starts while etcd cannot be reached: the configuration in
  * `generation-N.yaml`, and the rest in `cluster.json`. No other user can read them.
  */
-import {
-  chmodSync,
-  chownSync,
-  mkdirSync,
-  readdirSync,
-  readFileSync,
-  renameSync,
-  rmSync,
-  statSync,
-  writeFileSync,
-} from 'node:fs';
+import { chmodSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { replaceableFolder } from '../control/owned-folder.ts';
 import type { HoldReason } from '../model/cluster.ts';
@@ -30,6 +20,8 @@ export interface CopiedState {
   readonly generation: number;
   /** This director announces nothing. */
   readonly held?: HoldReason;
+  /** Value of the rules over the configuration, as in etcd. */
+  readonly rules?: string;
 }
 
 /** `held` undefined: no longer. */
@@ -37,21 +29,14 @@ export type CopiedChanges = { readonly [K in keyof CopiedState]?: CopiedState[K]
 
 export class ClusterCopy {
   readonly #folder: string;
-  #owner: { readonly uid: number; readonly gid: number } | undefined;
   #state: CopiedState | undefined;
 
   /** Opens the folder `state/CLUSTER`, and makes it if it is missing. Throws LvsError. */
   constructor(state: string, cluster: string) {
     this.#folder = join(state, cluster);
     try {
-      mkdirSync(state, { recursive: true, mode: OWNER_ONLY_FOLDER });
-      // Root prepares what the director's user needs: that of the folder.
-      if (process.geteuid?.() === 0) this.#owner = statSync(state);
       mkdirSync(this.#folder, { recursive: true, mode: OWNER_ONLY_FOLDER });
-      this.#give(this.#folder);
-      // That user is trusted with it.
-      const isGiven = this.#owner !== undefined && this.#owner.uid !== 0;
-      const replaceable = isGiven ? undefined : replaceableFolder(this.#folder);
+      const replaceable = replaceableFolder(this.#folder);
       if (replaceable !== undefined)
         throw new Error(
           `another user can replace it: ${replaceable} must belong to this user or root, and not be writable for others`,
@@ -93,8 +78,8 @@ export class ClusterCopy {
 
   /** Changes the state, and removes other generations than the present one. Throws LvsError IO. */
   save(parts: CopiedChanges): void {
-    const { held, ...rest } = { ...this.#state, ...parts };
-    const state = { ...rest, ...(held && { held }) } as CopiedState;
+    const { held, rules, ...rest } = { ...this.#state, ...parts };
+    const state = { ...rest, ...(held && { held }), ...(rules !== undefined && { rules }) } as CopiedState;
     this.#put(join(this.#folder, 'cluster.json'), `${JSON.stringify({ version: VERSION, ...state })}\n`);
     this.#state = state;
     for (const name of readdirSync(this.#folder)) {
@@ -106,15 +91,10 @@ export class ClusterCopy {
   #put(path: string, text: string): void {
     try {
       writeFileSync(`${path}.new`, text, { mode: OWNER_ONLY });
-      this.#give(`${path}.new`);
       renameSync(`${path}.new`, path);
     } catch (cause) {
       throw new LvsError('IO', `${path}: not written: ${(cause as Error).message}`, { cause });
     }
-  }
-
-  #give(path: string): void {
-    if (this.#owner) chownSync(path, this.#owner.uid, this.#owner.gid);
   }
 
   #read(): CopiedState | undefined {
@@ -127,10 +107,10 @@ export class ClusterCopy {
       throw new LvsError('CONFIG', `${path}: ${(error as Error).message}`, { cause: error });
     }
     try {
-      const { version, id, generation, held } = JSON.parse(text);
+      const { version, id, generation, held, rules } = JSON.parse(text);
       const isHeld = held === undefined || held === 'paused' || held === 'evicted';
       if (version === VERSION && typeof id === 'string' && Number.isSafeInteger(generation) && isHeld)
-        return { id, generation, ...(held && { held }) };
+        return { id, generation, ...(held && { held }), ...(typeof rules === 'string' && { rules }) };
     } catch {
       // Reported below.
     }

@@ -2,19 +2,25 @@
 import { randomUUID } from 'node:crypto';
 import { EventLog } from '../cluster/event-log.ts';
 import { Membership } from '../cluster/membership.ts';
+import { overlayOf, overlayText } from '../cluster/overlay.ts';
 import { type ProposalAnswer, proposalOf, shortened } from '../cluster/records.ts';
 import { type ClusterView, viewOf } from '../cluster/view.ts';
+import { rulesRunning } from '../config/reload/applied-state.ts';
+import { isCommand } from '../control/command-shape.ts';
 import type { EtcdError, EtcdErrorKind } from '../etcd/etcd-error.ts';
 import { Mirror } from '../etcd/mirror.ts';
 import { interfaceAddresses } from '../host/interface-addresses.ts';
 import type { ClusterMember, ClusterStatus, HoldReason } from '../model/cluster.ts';
 import { LvsError } from '../model/errors.ts';
+import { loggedApi } from './changes.ts';
 import type { CopiedChanges } from './cluster-copy.ts';
+import { ClusterRules } from './cluster-rules.ts';
 import { type ClusterStart, textOf } from './cluster-start.ts';
 import { ClusterTurns } from './cluster-turns.ts';
 import type { Conditions } from './conditions.ts';
 import type { ConfigurationRequests } from './configuration-requests.ts';
 import type { Log } from './log.ts';
+import type { RunningDirector } from './running-director.ts';
 import { version } from './version.ts';
 
 /** ms for which etcd may be silent before that is a condition. */
@@ -28,9 +34,11 @@ const MAX_ADDRESSES = 16;
 /** What the member of a cluster uses of its director. */
 export interface ClusterNodeOptions {
   readonly start: ClusterStart;
-  readonly configuration: Pick<ConfigurationRequests, 'applyFile' | 'tryFile'>;
+  readonly configuration: Pick<ConfigurationRequests, 'applyFile' | 'tryFile' | 'applied'>;
   /** Withdraws all VIPs, or announces those that are ready again. */
   readonly hold: (reason: HoldReason | undefined) => Promise<void>;
+  /** The director whose rules `ipvsadm` changes. */
+  readonly running: RunningDirector;
   /** Reports whether packets are forwarded. */
   readonly isReady: () => boolean;
   readonly conditions: Conditions;
@@ -45,6 +53,7 @@ export class ClusterNode {
   readonly #membership: Membership;
   readonly #events: EventLog;
   readonly #turns: ClusterTurns;
+  readonly rules: ClusterRules;
   readonly #errors: Partial<Record<EtcdErrorKind, number>> = {};
   readonly #invalid = new Set<string>();
   #view: ClusterView;
@@ -59,6 +68,7 @@ export class ClusterNode {
   #retryAt = 0;
   #tick: NodeJS.Timeout | undefined;
   #isClosed = false;
+  #closing: Promise<void> | undefined;
 
   constructor(options: ClusterNodeOptions) {
     this.#options = options;
@@ -86,11 +96,36 @@ export class ClusterNode {
     });
     this.#events = new EventLog(client, keys, node);
     this.#turns = new ClusterTurns(client, keys, node);
+    const { running, log } = options;
+    this.rules = new ClusterRules({
+      access,
+      api: loggedApi(running.api, 'cluster', log),
+      running: async () => {
+        const snapshot = await running.snapshot();
+        return { rules: rulesRunning(snapshot), timeouts: snapshot.timeouts };
+      },
+      drains: () => running.drains,
+      generation: () => this.#generation,
+      config: () => running.config!,
+      save: (overlay) => this.#save({ rules: overlay && overlayText(overlay) }),
+      isEvicted: () => this.#held === 'evicted',
+    });
+  }
+
+  /** Puts the rules of the copy on this host into effect. Call it before packets are forwarded. */
+  async restore(): Promise<void> {
+    const { rules } = this.#options.start.copy.state!;
+    if (rules !== undefined) await this.rules.restore(overlayOf(Buffer.from(rules), isCommand));
   }
 
   /** Follows etcd from now on. Call it when the director has started. */
   start(): void {
     const { start } = this.#options;
+    // A reload may have ended what the rules of the cluster change.
+    this.#options.configuration.applied = () => {
+      this.rules.reapply();
+      this.#wake();
+    };
     this.#mirror.follow();
     if (this.#held !== 'evicted') this.#membership.start();
     this.#events.append('started', `generation ${start.copy.state!.generation}, version ${version()}`);
@@ -98,7 +133,12 @@ export class ClusterNode {
   }
 
   /** Leaves by a key, so that the other members need not wait for the end of the lease. */
-  async close(): Promise<void> {
+  close(): Promise<void> {
+    this.#closing ??= this.#close();
+    return this.#closing;
+  }
+
+  async #close(): Promise<void> {
     this.#isClosed = true;
     clearInterval(this.#tick);
     this.#mirror[Symbol.dispose]();
@@ -187,20 +227,27 @@ export class ClusterNode {
       if (this.#held === 'evicted') return;
       await this.#answerProposals();
       await this.#applyConfig();
+      await this.#updateRules();
     }
   }
 
   /** Sets the conditions, and reports values that are no records. */
   #check(): void {
-    const { start, log } = this.#options;
+    const { start } = this.#options;
     const { meta, invalid } = this.#view;
     this.#isOther = meta?.id !== start.copy.state!.id;
-    for (const key of invalid) {
-      const id = `${key} ${this.#mirror.values.get(key)?.modRevision}`;
-      if (this.#invalid.has(id)) continue;
-      this.#invalid.add(id);
-      log('warning', 'cluster-record-ignored', { key, reason: 'not a value that a director writes' });
-    }
+    for (const key of invalid) this.#reportInvalid(key);
+  }
+
+  /** Reports a value once. */
+  #reportInvalid(key: string): void {
+    const id = `${key} ${this.#mirror.values.get(key)?.modRevision}`;
+    if (this.#invalid.has(id)) return;
+    this.#invalid.add(id);
+    this.#options.log('warning', 'cluster-record-ignored', {
+      key,
+      reason: 'not a value that a director writes',
+    });
   }
 
   async #updateHold(): Promise<void> {
@@ -255,6 +302,14 @@ export class ClusterNode {
         client.put(answerKey, JSON.stringify(answer), await client.grantLease(ANSWER_S)),
       );
     }
+  }
+
+  /** Rules depend on the configuration: those of a director that is behind wait. */
+  async #updateRules(): Promise<void> {
+    const { access } = this.#options.start;
+    if ((this.#view.config?.generation ?? 0) > this.#generation) return;
+    const key = access.store.keys.rules;
+    if (!(await this.rules.update(this.#mirror.values.get(key)))) this.#reportInvalid(key);
   }
 
   async #applyConfig(): Promise<void> {

@@ -26,6 +26,8 @@ export class ConfigurationRequests implements ConfigurationApi {
   readonly #datapath: string;
   readonly #manager: Pick<ServiceManager, 'reloading' | 'ready'>;
   readonly #log: Log;
+  /** Called when a file was applied. */
+  applied: () => void = () => {};
   #reloading: Promise<unknown> = Promise.resolve();
   #next: Promise<Reloaded> | undefined;
 
@@ -134,6 +136,7 @@ export class ConfigurationRequests implements ConfigurationApi {
     for (const change of plan.manualChanges)
       log('warning', 'manual-change-found', { change, adopt: wanted.adopt });
     await running.carryOut(configurationOf(wanted), plan);
+    this.applied();
     const result = { commands: plan.commands.length, draining: plan.drains.length };
     log('info', 'reloaded', result);
     return { ...result, manualChanges: plan.manualChanges, warnings };

@@ -1,5 +1,5 @@
 /** The operator's access to a running director: the control socket, the web interface, files and signals. */
-import type { PacketApi } from '../control/director-api.ts';
+import type { DirectorApi, PacketApi } from '../control/director-api.ts';
 import { type ControlServer, MAX_CONTROL_CLIENTS, serveControl } from '../control/server.ts';
 import { INSTANCE } from '../host/director-instances.ts';
 import type { ServiceManager } from '../host/service-manager.ts';
@@ -88,7 +88,7 @@ export class ControlPlane {
   }
 
   /** Opens the control socket. Throws LvsError if another director has it; the host is unchanged then. */
-  async open(): Promise<void> {
+  async open(node: ClusterNode | undefined): Promise<void> {
     const { socket, socketGroup } = this.#options;
     const running = this.#running;
     const packets: PacketApi = {
@@ -99,7 +99,7 @@ export class ControlPlane {
       path: socket,
       ...(socketGroup === undefined ? {} : { group: socketGroup }),
       api: {
-        ...loggedApi(running.api, 'control socket', this.#log),
+        ...clusterApi(loggedApi(running.api, 'control socket', this.#log), node),
         configuration: this.configuration,
         packets,
         operations: {
@@ -186,6 +186,10 @@ export class ControlPlane {
     await this.#control?.close();
   }
 }
+
+/** Returns an API whose changes of rules are those of all directors, but for those that are to be local. */
+const clusterApi = (api: DirectorApi, node: ClusterNode | undefined): DirectorApi =>
+  node ? { ...api, apply: (commands, isLocal) => (isLocal ? api : node.rules).apply(commands) } : api;
 
 function throwFault(error: unknown): void {
   if (!(error instanceof LvsError)) throw error;

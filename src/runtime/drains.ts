@@ -77,6 +77,15 @@ export class Drains {
     return false;
   }
 
+  /** Ends a drain: the destination, or the service itself, is to stay. Returns whether there was one. */
+  end({ service, destination }: Drain): boolean {
+    const key = formatService(service);
+    const entries = this.#drains.get(key);
+    const wasDraining = entries?.delete(destination ? formatDestination(destination) : '') === true;
+    if (entries?.size === 0) this.#drains.delete(key);
+    return wasDraining;
+  }
+
   /** Resolves with the commands that remove idle and overdue entries, and deletes these. Works in slices. */
   async due(
     find: (service: ServiceAddress) => ServiceSnapshot | undefined,

@@ -183,12 +183,14 @@ export async function runDirector(options: RunOptions): Promise<void> {
   const node =
     cluster &&
     new ClusterNode({
-      ...{ start: cluster, configuration: plane.configuration, isReady, conditions, log },
+      ...{ start: cluster, configuration: plane.configuration, isReady, running, conditions, log },
       hold: async (reason) => {
         readiness.update();
         await announcements.hold(reason);
       },
     });
+  // While the VIPs leave.
+  ending.signal.addEventListener('abort', () => void node?.close());
   const forward = (): Promise<void> =>
     pump({
       io,
@@ -204,9 +206,10 @@ export async function runDirector(options: RunOptions): Promise<void> {
     sources.refresh(io.interfaces);
     // Rules and connections are those of a former director, whose guard and VIPs are in place: no packet has to wait.
     const forwarding = kept?.adopted && !offloading ? forward() : undefined;
-    await plane.open();
+    await plane.open(node);
     await announcements.begin(start.announce, offloading !== undefined && kept?.adopted !== undefined);
     await running.start(start, dirname(options.socket));
+    await node?.restore();
     start[Symbol.dispose]();
     network.update();
     const started = { path, io, network, conditions, descriptors, sources, events, readiness, node };

@@ -1,4 +1,5 @@
 /** Three directors that share their configuration in a real etcd. */
+import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { clusterMissing } from '../support/cluster.ts';
 import { etcdMissing } from '../support/etcd-cluster.ts';
@@ -10,6 +11,11 @@ const why = clusterMissing() ?? etcdMissing();
 test('the required programs and privileges are available', ({ skip }) => skip(why !== undefined, why));
 
 const [A, B, C] = SERVERS;
+/** Prints figures, and takes longer for them. */
+const isMeasured = process.env['LVS_CLUSTER_MEASURE'] !== undefined;
+const report = (line: string): void => {
+  if (isMeasured) process.stdout.write(`${line}\n`);
+};
 
 describe.skipIf(why !== undefined)('a cluster of three directors', () => {
   let site: EtcdSite;
@@ -20,7 +26,8 @@ describe.skipIf(why !== undefined)('a cluster of three directors', () => {
   afterAll(() => site?.[Symbol.asyncDispose]());
 
   const one = () => site.directors[0]!;
-  const rules = () => Promise.all(site.directors.map(({ host }) => host.exec([...ipvsadm, '-Sn'])));
+  const rules = (directors = site.directors) =>
+    Promise.all(directors.map(({ host }) => host.exec([...ipvsadm, '-Sn'])));
   /** Resolves when all directors have these servers. */
   const have = (servers: readonly string[]) =>
     expect
@@ -97,6 +104,37 @@ describe.skipIf(why !== undefined)('a cluster of three directors', () => {
     await expect.poll(() => web('/readyz'), { timeout: PATIENCE }).toBe('ready');
   });
 
+  test('ipvsadm on one director changes the rules of all, with the errors of the merged state', async () => {
+    const [first, second, third] = site.directors;
+    const vip = `${site.lab.vip}:80`;
+    const rule = (server: string) => [...ipvsadm, '-a', '-t', vip, '-r', server, '-g', '-w', '7'];
+    await first!.host.exec(rule(C));
+    await have([A, B, C]);
+    expect(await third!.host.run(rule(C))).toEqual({
+      ...{ status: 255, stdout: '' },
+      stderr: 'Destination already exists\n',
+    });
+    // Each is a change of what the others have made.
+    const added = Array.from({ length: 24 }, (_, i) => `192.168.1.${100 + i}`);
+    await Promise.all(added.map((server, i) => site.directors[i % 3]!.host.exec(rule(server))));
+    for (const text of await rules())
+      expect(added.filter((server) => !text.includes(` ${server}:80 `))).toEqual([]);
+    const lines = added.map((server) => `-d -t ${vip} -r ${server}`);
+    await second!.host.exec([...ipvsadm, '-R'], { input: `${lines.join('\n')}\n` });
+    await have([A, B, C]);
+    // A new configuration keeps what it does not concern, and a new process has it, too.
+    await first!.cluster('apply', site.write(site.text([B])));
+    await have([B, C]);
+    await third!.program.stop();
+    await third!.start();
+    await have([B, C]);
+    await first!.cluster('apply', site.write(site.text([A, B], 'adopt: replace\n')));
+    await have([A, B]);
+    await third!.host.exec(['env', 'LVS_LOCAL=1', ...rule(C)]);
+    expect((await rules()).map((text) => text.includes(C))).toEqual([false, false, true]);
+    await third!.host.exec(['env', 'LVS_LOCAL=1', ...ipvsadm, '-d', '-t', vip, '-r', C]);
+  });
+
   test('a paused director announces nothing, over a restart, and keeps its configuration current', async () => {
     const [, second] = site.directors;
     expect(await announcements(second)).toContain(`${site.lab.vip}: announced`);
@@ -144,7 +182,9 @@ describe.skipIf(why !== undefined)('a cluster of three directors', () => {
   });
 
   test('garbage in every key is reported, and changes nothing', async () => {
-    const before = await rules();
+    // The third director was evicted.
+    const left = site.directors.slice(0, 2);
+    const before = await rules(left);
     const keys = [
       'config',
       'meta',
@@ -162,7 +202,7 @@ describe.skipIf(why !== undefined)('a cluster of three directors', () => {
       for (const key of keys) await put(`/lvs/web/state/${key}`, value);
     await one().program.line(/ cluster-record-ignored key=\/lvs\/web\/state\/config /);
     await one().program.line(/ cluster-ignored reason=.*no cluster/);
-    expect(await rules()).toEqual(before);
+    expect(await rules(left)).toEqual(before);
     expect(await web('/metrics')).toMatch(/^lvs_cluster_invalid_records_total [1-9]/m);
     await put('/lvs/web/state/meta', meta);
     for (const key of keys.slice(3))
@@ -170,7 +210,84 @@ describe.skipIf(why !== undefined)('a cluster of three directors', () => {
     // The generation of the directors is known without that of etcd.
     await one().cluster('apply', site.write(site.text([B])));
     await expect
-      .poll(async () => (await rules()).map((text) => text.includes(` ${B}:80 `)), { timeout: PATIENCE })
-      .toEqual([true, true, false]);
+      .poll(async () => (await rules(left)).map((text) => text.includes(` ${B}:80 `)), { timeout: PATIENCE })
+      .toEqual([true, true]);
+  });
+});
+
+describe.skipIf(why !== undefined)('without etcd', () => {
+  let site: EtcdSite;
+  beforeAll(async () => {
+    site = await EtcdSite.create();
+    await site.form(site.text([A, B]));
+  });
+  afterAll(() => site?.[Symbol.asyncDispose]());
+
+  test('changes in a row reach all directors, and members of etcd end and return, while no client loses anything', async () => {
+    await site.connect(isMeasured ? 100 : 20, isMeasured ? 50 : 10);
+    const [, , third] = site.directors;
+    await expect
+      .poll(() => site.directors[0]!.cluster('members'), { timeout: PATIENCE })
+      .toMatch(/vs3: active, ready/);
+    const texts = [site.text([A, B, C]), site.text([A, B])];
+    const changes = await site.changes(isMeasured ? 200 : 6, texts);
+    expect(changes).toMatchObject({ lost: 0 });
+    report(`${changes.changes} changes: ${JSON.stringify(changes)}`);
+    report(`clients: ${JSON.stringify(await site.seen())}`);
+    for (const index of [0, 1, 2]) {
+      await site.etcd.kill(index);
+      expect(await site.changes(2, texts)).toMatchObject({ changes: 2, lost: 0 });
+      site.etcd.startMember(index);
+      await site.etcd.answers();
+    }
+    await third!.host.exec([...ipvsadm, '-Ln']);
+    const seen = await site.seen();
+    report(`members killed in turn: ${JSON.stringify(seen)}`);
+    expect(seen).toMatchObject({ lost: 0, failed: 0 });
+  });
+
+  test('without a quorum changes are refused, a restart uses the copy, and nothing else changes', async () => {
+    const [first, second] = site.directors;
+    const vip = `${site.lab.vip}:80`;
+    await first!.cluster('apply', site.write(site.text([A, B])));
+    const rule = [...ipvsadm, '-a', '-t', vip, '-r', C, '-g'];
+    const listed = (node = first!) => node.host.exec([...ipvsadm, '-Sn']);
+    await first!.host.exec(rule);
+    const before = await listed();
+    await site.etcd.kill(0);
+    await site.etcd.kill(1);
+    await first!.program.line(/ cluster-unreachable /);
+    await site.seen();
+    await sleep(isMeasured ? 60_000 : 2000);
+    const seen = await site.seen();
+    report(`without a quorum: ${JSON.stringify(seen)}`);
+    expect(seen).toMatchObject({ lost: 0, failed: 0 });
+    expect(await listed()).toBe(before);
+    await site.clients!.stop();
+    const edit = [...ipvsadm, '-e', '-t', vip, '-r', C, '-g', '-w', '9'];
+    const { status, stderr } = await first!.host.run(edit);
+    expect([status, stderr]).toEqual([
+      255,
+      expect.stringMatching(
+        /^ipvsadm: cluster web: not changed: .*\(LVS_LOCAL=1 acts on this director alone\)\n$/,
+      ),
+    ]);
+    expect((await first!.run(['apply', site.write(site.text([A]))])).status).toBe(1);
+    await second!.program.stop();
+    await second!.start();
+    await second!.program.line(/ cluster-copy-used cluster=web /);
+    expect(await listed(second)).toBe(before);
+    await second!.program.line(/ cluster-unreachable /);
+    expect(await second!.host.exec('curl -s http://127.0.0.1:9112/readyz')).toContain(
+      'the cluster web cannot be reached',
+    );
+    expect(await listed()).toBe(before);
+    await first!.host.exec(['env', 'LVS_LOCAL=1', ...edit]);
+    expect(await listed()).toBe(before.replace(`${C}:80 -g -w 1`, `${C}:80 -g -w 9`));
+    site.etcd.startMember(0);
+    site.etcd.startMember(1);
+    await first!.program.line(/ cluster-unreachable-ended /);
+    await first!.cluster('apply', site.write(site.text([A, B, C])));
+    await expect.poll(() => listed(second), { timeout: PATIENCE }).toContain(C);
   });
 });

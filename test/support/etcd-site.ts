@@ -7,6 +7,7 @@ import type { LabHost } from './lab-host.ts';
 import { director, startServers } from './lvs-programs.ts';
 import type { Outcome } from './namespaces.ts';
 import { PATIENCE, type Program } from './program.ts';
+import { built } from './project.ts';
 
 /** Address of the router on the directors' segment. */
 const ROUTER = '192.168.1.254';
@@ -57,10 +58,22 @@ export class ClusterDirector {
   }
 }
 
+/** Times in ms until all directors had applied a change. */
+export interface Changes {
+  readonly changes: number;
+  readonly lost: number;
+  /** Attempts without a leader of etcd. */
+  readonly refused: number;
+  readonly p50: number;
+  readonly p99: number;
+  readonly max: number;
+}
+
 export class EtcdSite implements AsyncDisposable {
   readonly lab: Lab;
   readonly etcd: EtcdCluster;
   readonly directors: readonly ClusterDirector[];
+  clients: Program | undefined;
 
   private constructor(lab: Lab, etcd: EtcdCluster) {
     this.lab = lab;
@@ -108,6 +121,35 @@ export class EtcdSite implements AsyncDisposable {
     }
     await first!.cluster('apply', this.write(text));
     await Promise.all(this.directors.map((each) => each.start()));
+  }
+
+  /** Starts clients that hold `held` connections, and open new ones. The router spreads them over the directors. */
+  async connect(held: number, perSecond: number): Promise<void> {
+    const { lab } = this;
+    const hops = this.directors.map(({ host }) => `nexthop via ${host.address}`).join(' ');
+    await lab
+      .host('router')
+      .exec(`sysctl -qw net.ipv4.fib_multipath_hash_policy=3 net.ipv4.fib_multipath_hash_fields=0x37`);
+    await lab.host('router').exec(`ip route replace ${lab.vip}/32 ${hops}`);
+    const words = [lab.vip, '80', String(held), String(perSecond), '10000', '200'];
+    this.clients = lab.client.spawn([...built('test/support/steady-client'), ...words]);
+    await this.clients.line(/^ready$/);
+  }
+
+  /** What clients have seen since the last call. */
+  async seen(): Promise<{ lost: number; opened: number; failed: number; silent: number }> {
+    const clients = this.clients!;
+    const from = clients.lines.length;
+    clients.write('\n');
+    return JSON.parse(await clients.line(/^\{/, PATIENCE * 2, from));
+  }
+
+  /** Applies `count` generations one after the other, these texts in turn, and returns what that took. */
+  async changes(count: number, texts: readonly string[]): Promise<Changes> {
+    const files = texts.map((text, i) => this.write(text, `change-${i}.yaml`));
+    const words = [this.etcd.endpoints.join(','), 'web', String(count), ...files];
+    const argv = [...built('test/support/cluster-changes'), ...words];
+    return JSON.parse(await this.lab.host('router').exec(argv, { limit: 600_000 }));
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

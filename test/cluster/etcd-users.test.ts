@@ -1,0 +1,125 @@
+/** The commands of docs/cluster.md make users, roles and certificates with which a real etcd lets each do its part. */
+import { execFileSync } from 'node:child_process';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { EtcdError } from '../../src/etcd/etcd-error.ts';
+import { openClusterAccess } from '../../src/runtime/cluster-access.ts';
+import { lacking } from '../support/debian.ts';
+import { EtcdCluster, etcdMissing } from '../support/etcd-cluster.ts';
+import { PROJECT } from '../support/project.ts';
+
+const why = etcdMissing() ?? lacking('openssl');
+test('etcd and openssl are installed', ({ skip }) => skip(why !== undefined, why));
+
+/** Commands of the section, with the address of this host. */
+const [certificates, users] = [
+  ...readFileSync(join(PROJECT, 'docs/cluster.md'), 'utf8')
+    .split('## Users, roles and certificates')[1]!
+    .replaceAll('192.0.2.1', '127.0.0.1')
+    .matchAll(/^```sh\n(.*?)^```$/gms),
+].map(([, commands]) => commands!);
+
+describe.skipIf(why !== undefined)('with authentication', () => {
+  const folder = mkdtempSync(join(tmpdir(), 'lvs-users-'));
+  const file = (name: string) => join(folder, name);
+  let etcd: EtcdCluster;
+  const shell = (commands: string, more: NodeJS.ProcessEnv = {}) =>
+    execFileSync('sh', ['-ec', commands], {
+      cwd: folder,
+      encoding: 'utf8',
+      stdio: ['ignore', 'pipe', 'pipe'],
+      env: { ...process.env, ETCDCTL_API: '3', ...more },
+    });
+  /** Opens the cluster as a user. */
+  const as = (user: string, password = user, more = 'tls: { ca: ca.pem, cert: d1.pem, key: d1.key }') => {
+    writeFileSync(file(`${user}.secret`), `${password}\n`, { mode: 0o600 });
+    const settings = `cluster: web\nnode: d1\nendpoints: [${etcd.endpoints}]\nuser: ${user}\npassword-file: ${user}.secret\n${more}\n`;
+    writeFileSync(file(`${user}.yaml`), settings);
+    return openClusterAccess(file(`${user}.yaml`));
+  };
+  const failure = (promise: Promise<unknown>): Promise<string> =>
+    promise.then(
+      () => 'succeeded',
+      (error: unknown) => (error instanceof EtcdError ? error.kind : String(error)),
+    );
+
+  beforeAll(async () => {
+    shell(certificates!);
+    etcd = await EtcdCluster.start({
+      members: 1,
+      tls: { ca: file('ca.pem'), cert: file('etcd1.pem'), key: file('etcd1.key') },
+    });
+    const tls = { ca: 'ca.pem', cert: 'd1.pem', key: 'd1.key' };
+    await etcd.answers({
+      tls: Object.fromEntries(
+        Object.entries(tls).map(([key, name]) => [key, readFileSync(file(name), 'utf8')]),
+      ),
+    });
+    for (const [name, password] of [
+      ['d1', 'lvs-d1'],
+      ['operator', 'operator'],
+      ['root', 'root'],
+    ] as const)
+      writeFileSync(file(`${name}.password`), `${password}\n`);
+    shell(users!, {
+      ETCDCTL_ENDPOINTS: etcd.endpoints.join(','),
+      ETCDCTL_CACERT: file('ca.pem'),
+      ETCDCTL_CERT: file('d1.pem'),
+      ETCDCTL_KEY: file('d1.key'),
+    });
+  });
+  afterAll(async () => {
+    await etcd?.[Symbol.asyncDispose]();
+    rmSync(folder, { recursive: true, force: true });
+  });
+
+  test('an operator forms the cluster and changes its configuration; a director joins, reports, and changes none', async () => {
+    using operator = await as('operator');
+    using director = await as('lvs-d1');
+    const { keys, client } = director.store;
+    const token = await operator.store.init();
+    expect(await failure(director.store.join('d1', token, 'x'))).toBe('succeeded');
+    const lease = await client.grantLease(60);
+    expect(await failure(client.put(keys.member('d1'), 'x', lease))).toBe('succeeded');
+    expect(await failure(client.put(keys.rules, 'x'))).toBe('succeeded');
+    expect(await failure(client.put(`${keys.log}x`, 'x', lease))).toBe('succeeded');
+    expect(await failure(client.put(`${keys.answers('x')}d1`, 'x', lease))).toBe('succeeded');
+    expect(await failure(client.revokeLease(lease))).toBe('succeeded');
+    const change = { text: 'services: []\n', author: 'x', note: '', atMost: 0 };
+    expect(await failure(director.store.apply(change))).toBe('not-permitted');
+    expect(await failure(director.store.pause('d1', 'x'))).toBe('not-permitted');
+    expect(await failure(operator.store.apply(change))).toBe('succeeded');
+    expect((await director.store.generation(1))?.text).toBe('services: []\n');
+  });
+
+  test('a wrong token, a wrong password, an unknown authority and a client without a certificate are refused', async () => {
+    using operator = await as('operator');
+    expect(await failure(operator.store.join('d1', `${'0'.repeat(36)}.${'x'.repeat(32)}`, 'x'))).toContain(
+      'invalid token',
+    );
+    using guess = await as('lvs-d1', 'guess');
+    expect(await failure(guess.store.view())).toBe('not-permitted');
+    using bare = await as('operator', 'operator', 'tls: { ca: ca.pem }');
+    expect(await failure(bare.store.view())).toBe('unreachable');
+    using unknown = await as('operator', 'operator', 'tls: { cert: d1.pem, key: d1.key }');
+    expect(await failure(unknown.store.view())).toBe('unreachable');
+  });
+
+  test('a password file that others may read, and a certificate with a common name, are refused with the reason', async () => {
+    writeFileSync(file('open.secret'), 'x\n', { mode: 0o644 });
+    writeFileSync(
+      file('open.yaml'),
+      `cluster: web\nendpoints: [${etcd.endpoints}]\nuser: operator\npassword-file: open.secret\n`,
+    );
+    expect(await failure(openClusterAccess(file('open.yaml')))).toContain('mode 0644: expected 0600');
+    const key =
+      'openssl req -new -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -keyout cn.key -out cn.csr';
+    shell(
+      `${key} -subj /O=d1/CN=d1 && openssl x509 -req -in cn.csr -CA ca.pem -CAkey ca.key -CAcreateserial -out cn.pem`,
+    );
+    using named = await as('operator', 'operator', 'tls: { ca: ca.pem, cert: cn.pem, key: cn.key }');
+    expect(await failure(named.store.view())).toBe('not-permitted');
+  });
+});
