@@ -1,4 +1,4 @@
-/** Reads and checks a configuration file, and plans its reload, in a separate thread for each reload. */
+/** Reads and checks a configuration file, and plans its reload, in a separate thread. It is kept for a while for the next file. */
 import { Worker } from 'node:worker_threads';
 import type { Policy } from '../checks/policy.ts';
 import type { Watched } from '../checks/watch.ts';
@@ -22,6 +22,8 @@ import type { Packed } from './packed.ts';
 const READ_MS = 20_000;
 /** Maximum time of everything else, ms: starting the thread, parsing, planning. Slow hosts need minutes. */
 const WORK_MS = 300_000;
+/** ms for which a thread without work is kept: starting one takes longer than most files. */
+const KEEP_MS = 60_000;
 /** Maximum number of threads that were terminated and still run. */
 const MAX_ENDING = 4;
 /** MiB of the thread's heap. A file that needs more ends the thread, not the director. */
@@ -81,6 +83,11 @@ export type Answer =
   | { readonly value: ReadConfiguration | ReloadPlan }
   | { readonly error: { readonly code: ErrorCode; readonly message: string } };
 
+/** Asks the thread to read a file. */
+export interface OpenRequest {
+  readonly open: string;
+}
+
 /** Sent when the thread begins to read the file, and when it has read it. */
 export interface Phase {
   readonly phase: 'reading' | 'working';
@@ -114,34 +121,40 @@ export async function openConfiguration(
 ): Promise<OpenConfiguration> {
   if (ending.size >= MAX_ENDING)
     throw new LvsError('UNAVAILABLE', `${path}: cannot be read: earlier reads still hang in the kernel`);
-  const thread = new Thread(path, worker, timeout);
+  const thread = (worker === WORKER && Thread.reuse(path, timeout)) || new Thread(path, worker, timeout);
   try {
     const read = (await thread.answer()) as ReadConfiguration;
     return {
       ...read,
       plan: (from) => thread.ask(from) as Promise<ReloadPlan>,
-      [Symbol.dispose]: () => thread.end(),
+      [Symbol.dispose]: () => thread.leave(),
     };
   } catch (error) {
-    thread.end();
+    thread.leave();
     throw error;
   }
 }
 
 class Thread {
-  readonly #path: string;
+  /** The thread without work that is kept. */
+  static #idle: Thread | undefined;
+  #path: string;
+  readonly #program: URL;
   readonly #worker: Worker;
-  readonly #timeout: number;
+  #timeout: number;
   #settle: ((answer: Answer | Error) => void) | undefined;
   #ended: Error | undefined;
+  /** It may still work on what it was asked. */
+  #isLate = false;
   #timer: NodeJS.Timeout | undefined;
 
   constructor(path: string, worker: URL, timeout: number) {
     this.#path = path;
+    this.#program = worker;
     this.#timeout = timeout;
     try {
       this.#worker = new Worker(worker, {
-        workerData: { path },
+        workerData: { open: path } satisfies OpenRequest,
         resourceLimits: { maxOldGenerationSizeMb: HEAP_MIB },
       });
     } catch (cause) {
@@ -156,6 +169,33 @@ class Thread {
     });
     this.#worker.on('error', (error) => this.#fail(error));
     this.#worker.on('exit', () => this.#fail(new Error('the thread ended')));
+  }
+
+  /** Makes the kept thread read this file; undefined: none is kept. */
+  static reuse(path: string, timeout: number): Thread | undefined {
+    const thread = Thread.#idle;
+    Thread.#idle = undefined;
+    if (!thread || thread.#ended) return undefined;
+    clearTimeout(thread.#timer);
+    thread.#path = path;
+    thread.#timeout = timeout;
+    thread.#worker.ref();
+    thread.#worker.postMessage({ open: path } satisfies OpenRequest);
+    return thread;
+  }
+
+  /** Keeps the thread for the next file if it has answered, and ends it otherwise. */
+  leave(): void {
+    if (this.#program !== WORKER || this.#ended || this.#settle || this.#isLate || Thread.#idle) {
+      this.end();
+      return;
+    }
+    Thread.#idle = this;
+    this.#worker.unref();
+    this.#timer = setTimeout(() => {
+      Thread.#idle = undefined;
+      this.end();
+    }, KEEP_MS).unref();
   }
 
   ask(request: PlanRequest): Promise<ReadConfiguration | ReloadPlan> {
@@ -186,7 +226,10 @@ class Thread {
   /** Ends the wait for an answer after this time, ms. */
   #limit(ms: number): void {
     clearTimeout(this.#timer);
-    this.#timer = setTimeout(() => this.#settle?.(new Error(`no result in ${ms / 1000} s`)), ms);
+    this.#timer = setTimeout(() => {
+      this.#isLate = true;
+      this.#settle?.(new Error(`no result in ${ms / 1000} s`));
+    }, ms);
   }
 
   end(): void {

@@ -1,11 +1,18 @@
-/** The thread that reads a configuration file and plans its reload, so that neither delays packets. */
+/** The thread that reads configuration files, one after the other, and plans reloads, so that neither delays packets. */
 import { createHash } from 'node:crypto';
 import { parentPort, workerData } from 'node:worker_threads';
 import { listedOf } from '../config/listed.ts';
 import { checkDigests } from '../config/reload/check-digests.ts';
 import { LvsError } from '../model/errors.ts';
 import { type Loaded, loadConfiguration } from './configuration.ts';
-import type { Answer, Phase, PlanRequest, ReadConfiguration, ReloadPlan } from './configuration-thread.ts';
+import type {
+  Answer,
+  OpenRequest,
+  Phase,
+  PlanRequest,
+  ReadConfiguration,
+  ReloadPlan,
+} from './configuration-thread.ts';
 import { policiesOf, watchedOf } from './health.ts';
 import { joinableOf } from './joinable.ts';
 import { pack, unpacked } from './packed.ts';
@@ -15,16 +22,22 @@ import { reloadCommands } from './reload.ts';
 const MAX_REPORTED = 200;
 
 const port = parentPort!;
-const { path } = workerData as { readonly path: string };
+let file: Loaded | undefined;
 
-const file = await answer(async () => {
-  const report = (phase: Phase['phase']) => port.postMessage({ phase } satisfies Phase);
-  report('reading');
-  const file = await loadConfiguration(path, { read: () => report('working'), isRun: true });
-  return { file, value: describe(file) };
+port.on('message', (request: PlanRequest | OpenRequest) => {
+  if ('open' in request) void openFile(request.open);
+  else void answer(async () => ({ value: plan(request) }));
 });
+await openFile((workerData as OpenRequest).open);
 
-port.on('message', (request: PlanRequest) => void answer(async () => ({ value: plan(request) })));
+async function openFile(path: string): Promise<void> {
+  await answer(async () => {
+    const report = (phase: Phase['phase']) => port.postMessage({ phase } satisfies Phase);
+    report('reading');
+    file = await loadConfiguration(path, { read: () => report('working'), isRun: true });
+    return { value: describe(file) };
+  });
+}
 
 function describe({
   document,
@@ -87,7 +100,7 @@ function describe({
 function plan({ running, snapshot, commands, draining }: PlanRequest): ReloadPlan {
   const before = { commands: [...unpacked(commands)], draining: [...unpacked(draining)] };
   const now = { ...snapshot, rules: [...unpacked(running)] };
-  const planned = reloadCommands(now, file!.file.document, before);
+  const planned = reloadCommands(now, file!.document, before);
   return {
     commands: pack(planned.commands),
     drains: pack(planned.drains),
@@ -98,15 +111,13 @@ function plan({ running, snapshot, commands, draining }: PlanRequest): ReloadPla
 /** Sends the result of `work`, or its LvsError. Any other error is a fault and ends the thread. */
 async function answer<T extends { readonly value: ReadConfiguration | ReloadPlan }>(
   work: () => Promise<T>,
-): Promise<T | undefined> {
+): Promise<void> {
   try {
-    const result = await work();
-    port.postMessage({ value: result.value } satisfies Answer);
-    return result;
+    const { value } = await work();
+    port.postMessage({ value } satisfies Answer);
   } catch (error) {
     if (!(error instanceof LvsError)) throw error;
     port.postMessage({ error: { code: error.code, message: error.message } } satisfies Answer);
-    return undefined;
   }
 }
 
