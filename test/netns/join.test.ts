@@ -198,7 +198,7 @@ describe.skipIf(why)('many servers join', () => {
     ADDRESSES.every((address) => all[address] === weight);
 
   beforeAll(async () => {
-    lab = await Lab.create({ shape: 'nat', servers: 1 });
+    lab = await Lab.create({ shape: 'nat', servers: 1, pair: true });
     const keyFile = join(lab.folder, 'join.key');
     writeFileSync(keyFile, KEY, { mode: 0o600 });
     const config = join(lab.folder, 'lvs.yaml');
@@ -208,6 +208,7 @@ describe.skipIf(why)('many servers join', () => {
     await host!.exec(['ip', '-batch', '-'], { input: `${lines.join('\n')}\n` });
     await startServers(host!, 1);
     director = await startDirector(lab.director, config, '--metrics', METRICS);
+    await startDirector(lab.host('vs2'), config, '--standby');
     many = host!.spawn([
       ...built('test/support/join-agents'),
       ...['eth0', keyFile, 'tcp:192.168.0.101:80', lab.folder, ...ADDRESSES],
@@ -226,6 +227,13 @@ describe.skipIf(why)('many servers join', () => {
     for (let i = 1; i <= MANY; i++) writeFileSync(join(lab.folder, `words-${i}`), 'up ready 40%\n');
     await until(now, (all) => isWhole(all, 40));
     report('all weights have moved', moved);
+  });
+
+  test('both directors of a pair at the same time', async () => {
+    await until(
+      () => weights(lab.host('vs2')),
+      (all) => isWhole(all, 40),
+    );
   });
 
   test('and a flood with the wrong key removes none', async () => {
@@ -270,7 +278,11 @@ describe.skipIf(why)('many servers join', () => {
     await client.line(/^ready$/);
     const began = performance.now();
     for (let i = 2; i <= MANY; i++) many.write(`leave ${i}\n`);
-    await until(now, (all) => Object.keys(all).length === 1);
+    for (const host of [lab.director, lab.host('vs2')])
+      await until(
+        () => weights(host),
+        (all) => Object.keys(all).length === 1,
+      );
     report('all but one have left', began);
     client.write('\n');
     const { opened, failed } = JSON.parse(await client.line(/^{/));
