@@ -18,6 +18,8 @@ interface FormerLayout {
 
 /** A layout whose rows or records differ is none of these. Version 7 was in use for hours only. */
 export const FORMER_LAYOUTS: readonly FormerLayout[] = [
+  // Without the number of identifications. Services had a field that stated whether they have tunnels.
+  { version: 9, digest: '2bb7d93d', isPartial: false },
   // Without the flag BYPASSED of services.
   { version: 8, digest: '568e6ca2', isPartial: false },
   { version: 6, digest: '9d17fb20', isPartial: true },

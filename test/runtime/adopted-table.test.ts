@@ -82,6 +82,7 @@ test.each(FORMER_LAYOUTS)('layout $version is taken over: what it lacks begins e
   const settings = memory.arrays.get('settings')!;
   new DataView(settings.buffer).setUint32(SETTINGS.version, layout.version, true);
   settings.set(Buffer.from(layout.digest), SETTINGS.digest);
+  settings.fill(0, SETTINGS.identification, SETTINGS.identification + 4);
   if (layout.isPartial) {
     settings.fill(0, SETTINGS.passFrom, SETTINGS.sysctls);
     memory.arrays.delete('meters');
@@ -90,6 +91,7 @@ test.each(FORMER_LAYOUTS)('layout $version is taken over: what it lacks begins e
   expect(adopted.connections).toEqual(former.connections);
   expect(new DataView(settings.buffer).getUint32(SETTINGS.version, true)).toBe(LAYOUT_VERSION);
   expect(memory.has('meters')).toBe(true);
+  expect(new DataView(settings.buffer).getUint32(SETTINGS.identification, true)).toBeGreaterThan(0);
   expect(adopted.way('203.0.113.90:4000 > 192.0.2.80:80 SYN')).toBe(
     former.way('203.0.113.90:4000 > 192.0.2.80:80 SYN'),
   );

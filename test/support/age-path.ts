@@ -26,6 +26,7 @@ for (let at = SERVICE.flags; at < services.byteLength; at += SERVICE_BYTES)
 const { bytes, view } = opened('settings');
 view.setUint32(SETTINGS.version, layout.version, true);
 bytes.set(Buffer.from(layout.digest), SETTINGS.digest);
+view.setUint32(SETTINGS.identification, 0, true);
 if (layout.isPartial) {
   bytes.fill(0, SETTINGS.passFrom, SETTINGS.sysctls);
   pins.remove('meters');
