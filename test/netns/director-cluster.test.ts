@@ -244,7 +244,7 @@ describe.skipIf(why !== undefined)('without etcd', () => {
     const seen = await site.seen();
     report(`members killed in turn: ${JSON.stringify(seen)}`);
     expect(seen).toMatchObject({ lost: 0, failed: 0 });
-  });
+  }, 900_000);
 
   test('without a quorum changes are refused, a restart uses the copy, and nothing else changes', async () => {
     const [first, second] = site.directors;
