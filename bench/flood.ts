@@ -1,4 +1,4 @@
-/** Measures what a flood of SYN packets takes from known connections under `live`, and from the operator. */
+/** Measures what a flood of SYN packets takes from known connections, by datapath, and from the operator. */
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { clusterMissing } from '../test/support/cluster.ts';
@@ -7,8 +7,11 @@ import { ipvsadm, startDirector, startServers } from '../test/support/lvs-progra
 import { built } from '../test/support/project.ts';
 import type { Effort, Figure } from './measure.ts';
 
-/** Packets/s of known connections: a tenth of what `live` forwards. */
-const KNOWN_RATE = 9000;
+/** Packets/s of known connections: a tenth of what the datapath forwards at most. */
+const KNOWN_RATES = { live: 9000, tc: 50_000, xdp: 50_000 } as const;
+type Datapath = keyof typeof KNOWN_RATES;
+/** Processors of the generators where the director's programs run on those of the senders. */
+const PROCESSORS = { known: 0, flood: 1 } as const;
 /** Connections on which a client asks, and the time between two requests on one, ms. */
 const HELD = 200;
 const INTERVAL_MS = 200;
@@ -61,26 +64,47 @@ export async function flood({ quick }: Effort): Promise<Figure[]> {
   }
   const seconds = quick ? 1 : SECONDS;
   const rounds = quick ? 1 : ROUNDS;
-  return [...(await packets(rounds, seconds)), ...(await requests(rounds, seconds))];
+  const found: Figure[] = [];
+  for (const datapath of ['live', 'tc', 'xdp'] as const)
+    found.push(...(await packets(datapath, rounds, seconds)));
+  return [...found, ...(await requests(rounds, seconds))];
 }
 
-/** Packets in one direction, counted at the server. One generator sends both kinds, so that they share its processor. */
-async function packets(rounds: number, seconds: number): Promise<Figure[]> {
+/**
+ * Packets in one direction, counted at the server. Under `live` one generator sends both kinds, so that the director has the
+ * other processor. Programs of a kernel path run on the processors of the senders, so each kind has one.
+ */
+async function packets(datapath: Datapath, rounds: number, seconds: number): Promise<Figure[]> {
   await using lab = await Lab.create({ servers: 1, offloads: 'off' });
   const server = lab.servers[0]!;
   await server.exec(`ip address add ${lab.vip}/32 dev lo`);
   await server.exec(['nft', '-f', '-'], { input: COUNTERS });
-  await using _director = await startLive(lab, 'dr');
+  if (datapath === 'xdp') lab.pollPeers();
+  await using _director = await start(lab, 'dr', datapath);
+  const known = KNOWN_RATES[datapath];
   const arrived = async (counter: string) =>
     Number(/packets (\d+)/.exec(await server.exec(`nft reset counter ip flood ${counter}`))?.[1]);
   const round = async (isFlood: boolean): Promise<Round> => {
-    const generator = await startGenerator(lab, isFlood, seconds, KNOWN_RATE);
-    await generator.line(/^open$/);
+    const generators =
+      datapath === 'live'
+        ? [await startGenerator(lab, isFlood, seconds, known)]
+        : [
+            await startGenerator(lab, false, seconds, known, PROCESSORS.known),
+            ...(isFlood ? [await startGenerator(lab, true, seconds, 0, PROCESSORS.flood)] : []),
+          ];
+    for (const generator of generators) await generator.line(/^open$/);
     await server.exec('nft reset counters');
-    generator.write('go\n');
+    for (const generator of generators) generator.write('go\n');
     const listing = await list(lab);
-    const said = JSON.parse(await generator.line(/^\{/)) as Sent;
-    await generator.ended;
+    const sent = await Promise.all(
+      generators.map(async (generator) => JSON.parse(await generator.line(/^\{/)) as Sent),
+    );
+    const said = {
+      known: sent.reduce((sum, each) => sum + each.known, 0),
+      syns: sent.reduce((sum, each) => sum + each.syns, 0),
+      ms: Math.max(...sent.map(({ ms }) => ms)),
+    };
+    await Promise.all(generators.map(({ ended }) => ended));
     await new Promise((resolve) => setTimeout(resolve, SETTLED_MS));
     return {
       kept: (await arrived('known')) / said.known,
@@ -92,14 +116,14 @@ async function packets(rounds: number, seconds: number): Promise<Figure[]> {
   await round(true);
   const pairs: Pair[] = [];
   for (let i = 0; i < rounds; i++) pairs.push({ alone: await round(false), flooded: await round(true) });
-  return [...figures('packets', pairs), ...(await losses(lab))];
+  return [...figures(`packets, ${datapath}`, pairs), ...(await losses(lab))];
 }
 
 /** Requests on held connections through nat: packets in both directions, and the server answers SYNs. */
 async function requests(rounds: number, seconds: number): Promise<Figure[]> {
   await using lab = await Lab.create({ shape: 'nat', servers: 1, offloads: 'off' });
   await using _server = await startServers(lab.servers[0]!, 1);
-  await using _director = await startLive(lab, 'nat');
+  await using _director = await start(lab, 'nat', 'live');
   await using client = lab.client.spawn([
     ...built('test/support/steady-client'),
     ...[lab.vip, '80', String(HELD), '1', '2000', String(INTERVAL_MS)],
@@ -135,7 +159,7 @@ async function requests(rounds: number, seconds: number): Promise<Figure[]> {
   await round(true);
   const pairs: Pair[] = [];
   for (let i = 0; i < rounds; i++) pairs.push({ alone: await round(false), flooded: await round(true) });
-  return [...figures('requests', pairs), ...(await losses(lab))];
+  return [...figures('requests, live', pairs), ...(await losses(lab))];
 }
 
 /** ms after which everything that was sent has arrived. */
@@ -148,16 +172,23 @@ interface Sent {
   readonly ms: number;
 }
 
-async function startLive(lab: Lab, method: Method): Promise<AsyncDisposable> {
+async function start(lab: Lab, method: Method, datapath: Datapath): Promise<AsyncDisposable> {
   const file = join(lab.folder, 'lvs.yaml');
   writeFileSync(file, config(method));
-  return startDirector(lab.director, file, '--datapath', 'live', '--metrics', WEB);
+  return startDirector(lab.director, file, '--datapath', datapath, '--metrics', WEB);
 }
 
-async function startGenerator(lab: Lab, isFlood: boolean, seconds: number, known: number) {
+async function startGenerator(
+  lab: Lab,
+  isFlood: boolean,
+  seconds: number,
+  known: number,
+  processor?: number,
+) {
   const mac = (await lab.director.exec('cat /sys/class/net/eth0/address')).trim();
   const options = ['--mac', mac, '--to', lab.vip, '--known', String(known), '--seconds', String(seconds)];
   return lab.client.spawn([
+    ...(processor === undefined ? [] : ['taskset', '--cpu-list', String(processor)]),
     ...built('test/support/syn-flood'),
     ...options,
     ...(isFlood ? ['--flood', '0'] : []),
@@ -174,7 +205,7 @@ async function list(lab: Lab): Promise<number> {
 const median = (values: readonly number[]): number =>
   values.toSorted((a, b) => a - b)[values.length >> 1] ?? Number.NaN;
 
-function figures(what: 'packets' | 'requests', pairs: readonly Pair[]): Figure[] {
+function figures(what: string, pairs: readonly Pair[]): Figure[] {
   const of = (pick: (pair: Pair) => number) => median(pairs.map(pick));
   const figure = (name: string, value: number, unit: Figure['unit']): Figure => ({
     name: `flood: ${what}: ${name}`,
