@@ -22,7 +22,11 @@ const UNITS = readdirSync(join(PROJECT, 'conf/systemd')).map((name) => name.repl
 
 /** Parses arguments without running the command. */
 async function accept(program: Command, args: readonly string[]): Promise<void> {
-  for (const command of program.commands) command.action(() => {});
+  const disarm = (command: Command): void => {
+    if (command.commands.length === 0) command.action(() => {});
+    for (const each of command.commands) disarm(each);
+  };
+  disarm(program);
   await program.parseAsync([...args], { from: 'user' });
 }
 
