@@ -1,8 +1,9 @@
 /** Appends events of a director to the log of its cluster, at a bounded rate. */
 import type { EtcdClient } from '../etcd/client.ts';
 import { EtcdError } from '../etcd/etcd-error.ts';
+import type { LogEntry } from '../model/cluster.ts';
 import type { Keys } from './keys.ts';
-import { type LogEntry, shortened } from './records.ts';
+import { shortened } from './records.ts';
 
 /** Seconds for which an entry stays. */
 const KEEP_S = 86_400;

@@ -1,5 +1,6 @@
 /** Values of a cluster in etcd, as JSON. Anything may be there: what is no such record is undefined. */
-import type { ClusterMember, MemberState } from '../model/cluster.ts';
+import { isIP } from 'node:net';
+import type { ClusterMember, LogEntry, MemberState } from '../model/cluster.ts';
 
 /** Version of the keys and values. */
 export const SCHEMA = 1;
@@ -8,6 +9,8 @@ export const MAX_CONFIG_BYTES = 1 << 20;
 /** Maximum length of other values, bytes. */
 const MAX_RECORD_BYTES = 16 << 10;
 const MAX_TEXT_CHARACTERS = 4000;
+/** VIPs that a member names. */
+export const MAX_ANNOUNCED = 64;
 const NAME = /^[A-Za-z0-9][A-Za-z0-9_.-]{0,62}$/;
 
 /** Reports whether a text can be the name of a cluster or of a director. */
@@ -55,13 +58,6 @@ export interface ProposalAnswer {
   readonly draining: number;
   readonly warnings: readonly string[];
   readonly manualChanges: readonly string[];
-}
-
-export interface LogEntry {
-  readonly time: string;
-  readonly node: string;
-  readonly event: string;
-  readonly text: string;
 }
 
 /** Who has paused, evicted or admitted a director, and when. */
@@ -148,6 +144,16 @@ export const memberOf = (value: Buffer): ClusterMember | undefined =>
     ...get.optional('rejected', (key) =>
       get.inner(key, (inner) => ({ generation: inner.whole('generation'), error: inner.text('error') })),
     ),
+    ...get.optional('announced', (key) =>
+      get.inner(key, (inner) => ({ count: inner.whole('count'), vips: inner.vips('vips') })),
+    ),
+    ...get.optional('load', (key) =>
+      get.inner(key, (inner) => ({
+        connections: inner.whole('connections'),
+        newConnections: inner.whole('newConnections'),
+        inOctets: inner.whole('inOctets'),
+      })),
+    ),
   }));
 
 /** Returns a text of at most the length that records may have. */
@@ -204,6 +210,14 @@ class Getter {
     const value = this.#fields[key];
     if (!Array.isArray(value)) throw new Invalid();
     return value.map((item) => new Getter({ item }).text('item'));
+  }
+
+  /** Distinct addresses, at most MAX_ANNOUNCED. */
+  vips(key: string): readonly string[] {
+    const values = this.texts(key);
+    const isValid = values.length <= MAX_ANNOUNCED && values.every((value) => isIP(value) !== 0);
+    if (!isValid || new Set(values).size < values.length) throw new Invalid();
+    return values;
   }
 
   oneOf<T extends string>(key: string, choices: readonly T[]): T {

@@ -2,13 +2,13 @@
 import { createHash, randomBytes, randomUUID, timingSafeEqual } from 'node:crypto';
 import type { KeyValue } from '../etcd/answers.ts';
 import type { EtcdClient } from '../etcd/client.ts';
+import type { LogEntry } from '../model/cluster.ts';
 import { LvsError } from '../model/errors.ts';
 import type { Keys } from './keys.ts';
 import {
   type ConfigPointer,
   type Generation,
   generationOf,
-  type LogEntry,
   logEntryOf,
   MAX_CONFIG_BYTES,
   type Meta,

@@ -1,6 +1,6 @@
 /** What the keys of a cluster say, as records. Values that are none are counted, and left out. */
 import type { KeyValue } from '../etcd/answers.ts';
-import type { ClusterMember } from '../model/cluster.ts';
+import type { ClusterMember, ClusterNodeState } from '../model/cluster.ts';
 import type { Keys } from './keys.ts';
 import { type ConfigPointer, type Meta, memberOf, metaOf, type Note, noteOf, pointerOf } from './records.ts';
 
@@ -55,4 +55,21 @@ export function viewOf(keys: Keys, values: ReadonlyMap<string, KeyValue>): Clust
     ),
     invalid,
   };
+}
+
+/** Directors that are listed. */
+const MAX_NODES = 1000;
+
+/** Returns the directors in the order of their names; one that was evicted is listed until it joins again. */
+export function nodesOf({ nodes, members, paused, evicted }: ClusterView): readonly ClusterNodeState[] {
+  const stateOf = (node: string): ClusterNodeState['state'] => {
+    if (evicted.has(node)) return 'evicted';
+    if (paused.has(node)) return 'paused';
+    const member = members.get(node);
+    return member === undefined || member.state === 'left' ? 'offline' : 'online';
+  };
+  return [...new Set([...nodes.keys(), ...evicted.keys()])]
+    .slice(0, MAX_NODES)
+    .sort(new Intl.Collator('en', { numeric: true }).compare)
+    .map((node) => ({ node, state: stateOf(node) }));
 }

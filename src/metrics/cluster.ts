@@ -1,11 +1,17 @@
 /** Formats what a director knows about its cluster. */
-import type { ClusterStatus, MemberState } from '../model/cluster.ts';
-import { counter, type Family, gauge, single } from './families.ts';
+import type { ClusterStatus, MemberState, NodeState } from '../model/cluster.ts';
+import { counter, type Family, gauge, type Sample, single } from './families.ts';
 
 const STATES: readonly MemberState[] = ['active', 'paused', 'evicted', 'left'];
+const NODE_STATES: readonly NodeState[] = ['online', 'offline', 'paused', 'evicted'];
+/** Maximum number of directors that have rows. */
+const MAX_NODES = 100;
 
 export function clusterFamilies(status: ClusterStatus): Family[] {
-  const { members, isReachable, generation, stored, errors, invalidRecords } = status;
+  const { nodes, members, isReachable, generation, stored, errors, invalidRecords } = status;
+  const listed = nodes.slice(0, MAX_NODES);
+  const names = new Set(listed.map(({ node }) => node));
+  const running = members.filter(({ node }) => names.has(node));
   return [
     gauge('lvs_cluster_reachable', 'Whether etcd answers.', single(Number(isReachable))),
     gauge('lvs_cluster_generation', 'Generation of the configuration: in effect here, and that of etcd.', [
@@ -21,6 +27,30 @@ export function clusterFamilies(status: ClusterStatus): Family[] {
       'lvs_cluster_rejected',
       'Directors of the cluster that have rejected the generation of etcd.',
       single(members.filter(({ rejected }) => rejected?.generation === stored).length),
+    ),
+    gauge(
+      'lvs_cluster_node_state',
+      'State of a director of the cluster: 1 for the present one.',
+      listed.flatMap(({ node, state }) =>
+        NODE_STATES.map((each): Sample => [{ node, state: each }, Number(each === state)]),
+      ),
+    ),
+    gauge(
+      'lvs_cluster_node_generation',
+      'Generation of the configuration that a director of the cluster has in effect.',
+      running.map(({ node, generation: its }) => [{ node }, its]),
+    ),
+    gauge(
+      'lvs_cluster_node_ready',
+      'Whether a director of the cluster forwards packets and knows the connections of the others.',
+      running.map(({ node, isReady }) => [{ node }, Number(isReady)]),
+    ),
+    gauge(
+      'lvs_cluster_announced',
+      'VIPs that a director of the cluster announces to routers.',
+      running.flatMap(({ node, announced }) =>
+        (announced?.vips ?? []).map((vip): Sample => [{ node, vip }, 1]),
+      ),
     ),
     counter(
       'lvs_cluster_errors_total',

@@ -37,6 +37,37 @@ export interface ClusterMember {
   readonly since: string;
   /** The generation that this member has rejected, and why. */
   readonly rejected?: { readonly generation: number; readonly error: string };
+  /** The VIPs that it announces to routers: how many, and the first of them. Missing: its configuration announces none. */
+  readonly announced?: { readonly count: number; readonly vips: readonly string[] };
+  /** Rounded, and up to a minute old. */
+  readonly load?: MemberLoad;
+}
+
+export interface MemberLoad {
+  /** Entries of the connection table. */
+  readonly connections: number;
+  /** Per second. */
+  readonly newConnections: number;
+  /** Bytes from clients per second. */
+  readonly inOctets: number;
+}
+
+/** `offline`: it does not run, or etcd has lost it. */
+export type NodeState = 'online' | 'offline' | 'paused' | 'evicted';
+
+/** A director that was admitted to a cluster. */
+export interface ClusterNodeState {
+  readonly node: string;
+  readonly state: NodeState;
+}
+
+/** An entry in the log of a cluster. */
+export interface LogEntry {
+  /** ISO 8601. */
+  readonly time: string;
+  readonly node: string;
+  readonly event: string;
+  readonly text: string;
 }
 
 /** What a director reports about its cluster. */
@@ -48,7 +79,12 @@ export interface ClusterStatus {
   /** Generation in effect here, and that of etcd as far as it is known. */
   readonly generation: number;
   readonly stored: number;
+  /** All directors, in the order of their names, at most 1000. */
+  readonly nodes: readonly ClusterNodeState[];
+  /** Those that run. */
   readonly members: readonly ClusterMember[];
+  /** The last entries of the log, the oldest first; up to 10 s old. */
+  readonly events: readonly LogEntry[];
   /** Failed requests, by kind. */
   readonly errors: Readonly<Record<string, number>>;
   /** Values in etcd that were no records of a cluster, and are ignored. */

@@ -3,8 +3,9 @@ import { randomUUID } from 'node:crypto';
 import { EventLog } from '../cluster/event-log.ts';
 import { Membership } from '../cluster/membership.ts';
 import { overlayOf, overlayText } from '../cluster/overlay.ts';
+import { RecentEvents } from '../cluster/recent-events.ts';
 import { type ProposalAnswer, proposalOf, shortened } from '../cluster/records.ts';
-import { type ClusterView, viewOf } from '../cluster/view.ts';
+import { type ClusterView, nodesOf, viewOf } from '../cluster/view.ts';
 import { rulesRunning } from '../config/reload/applied-state.ts';
 import { isCommand } from '../control/command-shape.ts';
 import type { EtcdError, EtcdErrorKind } from '../etcd/etcd-error.ts';
@@ -14,6 +15,7 @@ import type { ClusterMember, ClusterStatus, HoldReason } from '../model/cluster.
 import { LvsError } from '../model/errors.ts';
 import { loggedApi } from './changes.ts';
 import type { CopiedChanges } from './cluster-copy.ts';
+import { ClusterReport, type ReportSources } from './cluster-report.ts';
 import { ClusterRules } from './cluster-rules.ts';
 import { type ClusterStart, textOf } from './cluster-start.ts';
 import { ClusterTurns } from './cluster-turns.ts';
@@ -32,7 +34,7 @@ const TICK_MS = 1000;
 const MAX_ADDRESSES = 16;
 
 /** What the member of a cluster uses of its director. */
-export interface ClusterNodeOptions {
+export interface ClusterNodeOptions extends ReportSources {
   readonly start: ClusterStart;
   readonly configuration: Pick<ConfigurationRequests, 'applyFile' | 'tryFile' | 'applied'>;
   /** Withdraws all VIPs, or announces those that are ready again. */
@@ -52,11 +54,14 @@ export class ClusterNode {
   readonly #mirror: Mirror;
   readonly #membership: Membership;
   readonly #events: EventLog;
+  readonly #recent: RecentEvents;
+  readonly #ownReport: ClusterReport;
   readonly #turns: ClusterTurns;
   readonly rules: ClusterRules;
   readonly #errors: Partial<Record<EtcdErrorKind, number>> = {};
   readonly #invalid = new Set<string>();
   #view: ClusterView;
+  #nodes: ClusterStatus['nodes'] = [];
   #held: HoldReason | undefined;
   #rejected: { readonly generation: number; readonly error: string } | undefined;
   /** When the first of the errors happened that go on; ms. */
@@ -95,6 +100,8 @@ export class ClusterNode {
       },
     });
     this.#events = new EventLog(client, keys, node);
+    this.#recent = new RecentEvents(access.store);
+    this.#ownReport = new ClusterReport(options);
     this.#turns = new ClusterTurns(client, keys, node);
     const { running, log } = options;
     this.rules = new ClusterRules({
@@ -160,7 +167,12 @@ export class ClusterNode {
       isReachable: this.#failing === undefined,
       generation: this.#generation,
       stored: this.#view.config?.generation ?? 0,
-      members: [...this.#view.members.values()],
+      nodes: this.#nodes,
+      // What others know of this director may be older.
+      members: [...this.#view.members.values()].map((each) =>
+        each.instance === this.#instance ? this.#member() : each,
+      ),
+      events: this.#recent.latest,
       errors: { ...this.#errors },
       invalidRecords: this.#invalid.size,
     };
@@ -182,6 +194,7 @@ export class ClusterNode {
       version: version(),
       addresses: addresses.slice(0, MAX_ADDRESSES),
       since: this.#since,
+      ...this.#ownReport.at(performance.now()),
       ...(this.#rejected && {
         rejected: { ...this.#rejected, error: shortened(this.#rejected.error) },
       }),
@@ -202,6 +215,7 @@ export class ClusterNode {
     const { keys } = access.store;
     const before = this.#view;
     this.#view = viewOf(keys, this.#mirror.values);
+    this.#nodes = nodesOf(this.#view);
     this.#reportMembers(before);
     const own = keys.member(access.settings.node);
     if (changed.includes(own) && !this.#mirror.values.has(own) && this.#held !== 'evicted' && !this.#isClosed)
@@ -381,6 +395,7 @@ export class ClusterNode {
     const { settings } = start.access;
     void this.#membership.update();
     void this.#events.flush();
+    void this.#recent.update(performance.now());
     this.#wake();
     const failing = this.#failing;
     const isUnreachable = failing !== undefined && performance.now() - failing.since >= UNREACHABLE_MS;

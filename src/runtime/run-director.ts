@@ -184,6 +184,12 @@ export async function runDirector(options: RunOptions): Promise<void> {
     cluster &&
     new ClusterNode({
       ...{ start: cluster, configuration: plane.configuration, isReady, running, conditions, log },
+      announcements: () => announcements.configured,
+      load: () => {
+        const { table, rates } = running.director.summary(clock());
+        const { connections: newConnections, inOctets } = rates;
+        return { connections: table.connections, newConnections, inOctets };
+      },
       hold: async (reason) => {
         readiness.update();
         await announcements.hold(reason);

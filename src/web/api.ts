@@ -230,6 +230,7 @@ export const SNAPSHOT_SCHEMA = {
           isReachable: boolean,
           generation: { ...integer, description: 'in effect here' },
           stored: { ...integer, description: 'that of etcd, as far as it is known' },
+          nodes: list(object({ node: string, state: { enum: ['online', 'offline', 'paused', 'evicted'] } })),
           members: list(
             object(
               {
@@ -242,10 +243,13 @@ export const SNAPSHOT_SCHEMA = {
                 addresses: list(string),
                 since: string,
                 rejected: object({ generation: integer, error: string }),
+                announced: object({ count: integer, vips: list(string) }),
+                load: object({ connections: integer, newConnections: integer, inOctets: integer }),
               },
-              ['rejected'],
+              ['rejected', 'announced', 'load'],
             ),
           ),
+          events: list(object({ time: string, node: string, event: string, text: string })),
           errors: counts,
           invalidRecords: integer,
         }),

@@ -3,6 +3,7 @@ import type { AccessCounts } from '../model/access-list.ts';
 import type { Snapshot } from '../model/snapshot.ts';
 import type { Surroundings } from '../model/surroundings.ts';
 import { DROP_REASONS, type DropReason } from '../model/verdict.ts';
+import { clusterLine, isWell } from './cluster-state.ts';
 import { type EventGroup, groupsOf } from './event-groups.ts';
 import type { LogEvent } from './events.ts';
 import { duration, short } from './figures.ts';
@@ -38,11 +39,13 @@ export function header(observed: Observed, summary: Summary, problems: Problems,
   const isGood = why === undefined && limit === undefined && unserved === 0;
   const failed = down > 0 ? `${counted(down, 'destination')} down` : '';
   const short = why === undefined ? (unserved > 0 ? without : failed || 'ready') : 'not ready';
+  const { cluster } = surroundings;
   const now = observed.now().toISOString();
   return html`<header id="head" data-title="${short}: lvs-director" data-build="${surroundings.version}">
 <h1>lvs-director</h1>
 <p role="status" class="${isGood ? 'good' : 'bad'}">${status}${failed === '' ? undefined : html`, <strong>${failed}</strong>`}</p>
 ${summary.vrrp.map(({ type, name, state }) => html`<p>VRRP ${type.toLowerCase()} ${name}: <strong>${state}</strong></p>`)}
+${cluster ? html`<p>Cluster <a href="#cluster">${cluster.name}</a>: <span class="${isWell(cluster) ? 'well' : 'unwell'}">${clusterLine(cluster)}</span></p>` : undefined}
 <p class="quiet"><span id="live">as of</span> <time datetime="${now}">${now.slice(11, 19)} UTC</time></p>
 </header>
 `;

@@ -2,6 +2,7 @@
 import { formatService } from '../model/naming.ts';
 import { Slice } from '../model/slice.ts';
 import type { ServiceSnapshot } from '../model/snapshot.ts';
+import { clusterSection } from './cluster-section.ts';
 import { MAX_SERVICES } from './history.ts';
 import { type Html, html } from './html.ts';
 import type { Observed } from './observed.ts';
@@ -67,7 +68,16 @@ const TOOLS = html`<div class="bar">
 </div>
 </div>`;
 
-const PLACES = { head: 0, overview: 1, problems: 1, hidden: 3, drops: 3, events: 3, foot: 4 } as const;
+const PLACES = {
+  head: 0,
+  overview: 1,
+  problems: 1,
+  hidden: 3,
+  cluster: 3,
+  drops: 3,
+  events: 3,
+  foot: 4,
+} as const;
 
 /** Returns header, what is above the services, each service, what is below, and the footer. */
 function divided(parts: readonly PagePart[]): [string, string, string[], string, string] {
@@ -111,6 +121,7 @@ async function partsOf(observed: Observed): Promise<readonly PagePart[]> {
   const more = html`<p id="hidden">${hidden} more services are not shown: see <a href="/api/v1/snapshot">JSON</a>.</p>
 `;
   const trouble = problems.render();
+  const { cluster } = observed.surroundings();
   const optional = (id: string, part: Html | undefined): PagePart[] => (part ? [{ id, html: part }] : []);
   return [
     { id: 'head', html: header(observed, summary, problems, count) },
@@ -118,6 +129,7 @@ async function partsOf(observed: Observed): Promise<readonly PagePart[]> {
     ...optional('problems', trouble),
     ...services,
     ...optional('hidden', hidden > 0 ? more : undefined),
+    ...optional('cluster', cluster && clusterSection(cluster)),
     { id: 'drops', html: drops(summary) },
     { id: 'events', html: events(observed.events.latest) },
     { id: 'foot', html: footer(observed.surroundings()) },

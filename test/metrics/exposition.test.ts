@@ -4,6 +4,7 @@ import { exposition, families } from '../../src/metrics/exposition.ts';
 import type { Family } from '../../src/metrics/families.ts';
 import { MAX_DESTINATIONS, MAX_MESSAGES } from '../../src/metrics/labels.ts';
 import { DROP_REASONS } from '../../src/model/verdict.ts';
+import { CLUSTER } from '../support/cluster-status.ts';
 import { lacking } from '../support/debian.ts';
 import { MARK, ObservedDirector, surroundings, TLS, WEB } from '../support/observed.ts';
 
@@ -63,6 +64,29 @@ test('checks are exported, and services whose destinations accept no connections
   expect(text).toContain(
     'lvs_service_destinations_available{protocol="tcp",address="192.0.2.1",port="80",mark=""} 1',
   );
+});
+
+test('a cluster is exported by node: states, generations, and who announces what', async () => {
+  const director = new ObservedDirector();
+  director.around = { ...surroundings, cluster: CLUSTER };
+  const text = (await lines(director)).filter((line) =>
+    /^lvs_cluster_(node|announced|rejected|gen)/.test(line),
+  );
+  expect(text).toContain('lvs_cluster_node_state{node="d2",state="online"} 1');
+  expect(text).toContain('lvs_cluster_node_state{node="d2",state="offline"} 0');
+  expect(text).toContain('lvs_cluster_node_state{node="d5",state="evicted"} 1');
+  expect(text.filter((line) => line.startsWith('lvs_cluster_node_generation'))).toEqual([
+    'lvs_cluster_node_generation{node="d1"} 7',
+    'lvs_cluster_node_generation{node="d2"} 6',
+    'lvs_cluster_node_generation{node="d4"} 7',
+  ]);
+  expect(text).toContain('lvs_cluster_node_ready{node="d4"} 1');
+  expect(text.filter((line) => line.startsWith('lvs_cluster_announced'))).toEqual([
+    'lvs_cluster_announced{node="d1",vip="198.51.100.1"} 1',
+    'lvs_cluster_announced{node="d1",vip="2001:db8:1::1"} 1',
+    'lvs_cluster_announced{node="d2",vip="198.51.100.1"} 1',
+    'lvs_cluster_announced{node="d2",vip="2001:db8:1::1"} 1',
+  ]);
 });
 
 test('info metrics have names, and readable addresses of what has none', async () => {

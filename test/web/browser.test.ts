@@ -2,7 +2,8 @@ import type { Browser, Page, Route } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { PERIOD_MS } from '../../src/web/history.ts';
 import { browserMissing, openBrowser, pageProblems } from '../support/browser.ts';
-import { ObservedDirector, TLS, WEB } from '../support/observed.ts';
+import { CLUSTER } from '../support/cluster-status.ts';
+import { ObservedDirector, surroundings, TLS, WEB } from '../support/observed.ts';
 import { Served } from '../support/served.ts';
 import { Site } from '../support/site.ts';
 
@@ -128,6 +129,7 @@ describe.skipIf(browserMissing !== undefined)('the page in Chromium', () => {
   test('fits a phone: only tables scroll horizontally', async () => {
     const observed = new ObservedDirector().serve(WEB, { '10.0.0.1': 3 });
     observed.events.add(new Date(0), 'warning', 'check-down', { cause: 'x'.repeat(300) });
+    observed.around = { ...surroundings, cluster: CLUSTER };
     await shown(
       observed,
       async (page) => {
@@ -136,6 +138,25 @@ describe.skipIf(browserMissing !== undefined)('the page in Chromium', () => {
       },
       { viewport: { width: 360, height: 740 } },
     );
+  });
+
+  test('updates the cluster, keeps its log open, and shows a section that appears later', async () => {
+    const observed = new ObservedDirector().serve(WEB, { '10.0.0.1': 3 });
+    await shown(observed, async (page) => {
+      observed.around = { ...surroundings, cluster: CLUSTER };
+      const row = page.locator('.nodes tr', { hasText: 'd1' });
+      await row.getByText('online').waitFor();
+      await page.getByText('Last events of the cluster').click();
+      await page.getByText('generation 7: no such file').waitFor();
+      const nodes = CLUSTER.nodes.map((each) =>
+        each.node === 'd1' ? { ...each, state: 'offline' as const } : each,
+      );
+      observed.around = { ...surroundings, cluster: { ...CLUSTER, nodes } };
+      await row.getByText('offline').waitFor();
+      expect(await page.getByText('generation 7: no such file').isVisible()).toBe(true);
+      observed.around = surroundings;
+      await page.locator('#cluster').waitFor({ state: 'detached' });
+    });
   });
 
   test('is dark when the browser prefers dark', async () => {

@@ -5,6 +5,7 @@ import { summaryDocument } from '../../src/web/api.ts';
 import { acceptedEncoding } from '../../src/web/compression.ts';
 import type { PageUpdate } from '../../src/web/page-versions.ts';
 import { MAX_CLIENTS } from '../../src/web/server.ts';
+import { CLUSTER } from '../support/cluster-status.ts';
 import { MARK, ObservedDirector, surroundings, WEB } from '../support/observed.ts';
 import { Served } from '../support/served.ts';
 import { Site } from '../support/site.ts';
@@ -49,6 +50,7 @@ test('the snapshot matches its schema', async () => {
   observed.around = {
     ...surroundings,
     offload: { upcalls: 3, forwarded: 1, admitted: 1, leftToDirector: { persistence: 4 } },
+    cluster: CLUSTER,
   };
   await using served = await Served.open({}, observed);
   const schema = await (await served.get('/api/v1/schema')).json();

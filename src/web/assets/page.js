@@ -231,7 +231,7 @@
       pending.delete(service.id);
       service.remove();
     }
-    for (const id of ['problems', 'hidden']) if (!ids.has(id)) byId(id)?.remove();
+    for (const id of ['problems', 'hidden', 'cluster']) if (!ids.has(id)) byId(id)?.remove();
     const texts = Object.entries(parts).map(([id, html]) => {
       const known = id.startsWith('s-') ? byId(id) : undefined;
       pending.delete(id);
@@ -249,6 +249,7 @@
       } else if (known) change(known, element);
       else if (id === 'problems') byId('overview').after(element);
       else if (id === 'hidden') byId('none').after(element);
+      else if (id === 'cluster') byId('drops').before(element);
       else {
         list.append(element);
         sight.observe(element);

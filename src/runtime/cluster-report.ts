@@ -1,0 +1,48 @@
+/** What a director reports to its cluster about its work: announced VIPs and load. Changes are writes in etcd, so load is coarse. */
+import { MAX_ANNOUNCED } from '../cluster/records.ts';
+import type { AnnouncementListing } from '../model/announcement.ts';
+import type { ClusterMember, MemberLoad } from '../model/cluster.ts';
+
+/** ms for which a load is reported. */
+const LOAD_MS = 60_000;
+
+/** Where the report comes from. */
+export interface ReportSources {
+  /** Undefined: no announcements are configured. */
+  readonly announcements: () => AnnouncementListing | undefined;
+  readonly load: () => MemberLoad;
+}
+
+export class ClusterReport {
+  readonly #sources: ReportSources;
+  #load: MemberLoad | undefined;
+  #loadUntil = 0;
+
+  constructor(sources: ReportSources) {
+    this.#sources = sources;
+  }
+
+  /** Returns the part of the member. `now`: ms of a monotonic clock. */
+  at(now: number): Pick<ClusterMember, 'announced' | 'load'> {
+    if (this.#load === undefined || now >= this.#loadUntil) {
+      const { connections, newConnections, inOctets } = this.#sources.load();
+      this.#load = {
+        connections: rounded(connections),
+        newConnections: rounded(newConnections),
+        inOctets: rounded(inOctets),
+      };
+      this.#loadUntil = now + LOAD_MS;
+    }
+    const listing = this.#sources.announcements();
+    const vips = listing?.vips.flatMap(({ vip, isWanted, isAnnounced }) =>
+      (isAnnounced ?? isWanted) ? vip : [],
+    );
+    return {
+      ...(vips && { announced: { count: vips.length, vips: vips.slice(0, MAX_ANNOUNCED) } }),
+      load: this.#load,
+    };
+  }
+}
+
+/** Returns a whole number with two significant digits. */
+const rounded = (value: number): number => Math.round(Number(value.toPrecision(2)));
