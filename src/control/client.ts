@@ -3,6 +3,7 @@ import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
 import type { AnnouncementListing } from '../model/announcement.ts';
 import type { CapturedPackets } from '../model/capture.ts';
+import type { ClusterStatus } from '../model/cluster.ts';
 import type { Command } from '../model/command.ts';
 import { type ErrorCode, LvsError } from '../model/errors.ts';
 import type { Explanation } from '../model/explanation.ts';
@@ -161,6 +162,14 @@ export class ControlClient implements DirectorApi, ConfigurationApi, PacketApi, 
 
   announcements(): Promise<AnnouncementListing> {
     return this.#announcements('announcements');
+  }
+
+  async cluster(): Promise<ClusterStatus | undefined> {
+    const found: (ClusterStatus | null)[] = [];
+    for await (const answer of this.#ask({ version: VERSION, ask: 'cluster' }))
+      if ('cluster' in answer) found.push(answer.cluster);
+    if (found.length === 0) throw protocolError('incomplete answer: cluster missing');
+    return found[0] ?? undefined;
   }
 
   async #announcements(ask: 'announce' | 'withdraw' | 'announcements'): Promise<AnnouncementListing> {

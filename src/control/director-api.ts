@@ -1,5 +1,6 @@
 /** The interface of a director, in the same process or over the control socket. */
 import type { CapturedPackets } from '../model/capture.ts';
+import type { ClusterStatus } from '../model/cluster.ts';
 import type { Command } from '../model/command.ts';
 import type { DestinationAddress } from '../model/destination.ts';
 import type { ErrorCode } from '../model/errors.ts';
@@ -90,6 +91,8 @@ export interface DirectorApi {
   readonly configuration?: ConfigurationApi;
   readonly packets?: PacketApi;
   readonly operations?: OperationsApi;
+  /** Resolves with what the director knows of its cluster; undefined: it belongs to none. */
+  readonly cluster?: () => Promise<ClusterStatus | undefined>;
   /**
    * Makes the director end soon. The host is restored, or, with `keep` and where there is something that outlives it, the
    * connections are kept for the next director.

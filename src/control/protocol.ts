@@ -2,6 +2,7 @@
 
 import type { AnnouncementListing } from '../model/announcement.ts';
 import type { CapturedPackets } from '../model/capture.ts';
+import type { ClusterStatus } from '../model/cluster.ts';
 import type { Command } from '../model/command.ts';
 import { type ErrorCode, LvsError } from '../model/errors.ts';
 import type { Explanation } from '../model/explanation.ts';
@@ -37,6 +38,7 @@ const PLAIN_REQUESTS = [
   'announce',
   'withdraw',
   'announcements',
+  'cluster',
 ] as const;
 export type PlainRequest = (typeof PLAIN_REQUESTS)[number];
 
@@ -77,6 +79,8 @@ export type Answer =
   | { readonly denied: DeniedClient }
   | { readonly denyListing: DenyListing }
   | { readonly announcements: AnnouncementListing }
+  /** null: the director belongs to no cluster. */
+  | { readonly cluster: ClusterStatus | null }
   | { readonly explanation: Explanation }
   | { readonly captured: CapturedPackets }
   | { readonly error: { readonly code: ErrorCode; readonly message: string } }

@@ -97,6 +97,9 @@ async function* answersTo(line: string, api: DirectorApi): AsyncGenerator<Answer
     case 'announcements':
       yield { announcements: await operationsOf(api)[request.ask]() };
       break;
+    case 'cluster':
+      yield { cluster: (await api.cluster?.()) ?? null };
+      break;
     case 'explain':
       yield { explanation: await packetsOf(api).explain(Buffer.from(request.octets, 'base64')) };
       break;

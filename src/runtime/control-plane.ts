@@ -102,6 +102,7 @@ export class ControlPlane {
         ...clusterApi(loggedApi(running.api, 'control socket', this.#log), node),
         configuration: this.configuration,
         packets,
+        cluster: async () => node?.status,
         operations: {
           drain: async (server) => running.serverDrains.drain(server),
           undrain: async (server) => running.serverDrains.undrain(server),

@@ -51,6 +51,17 @@ describe.skipIf(why !== undefined)('a cluster of three directors', () => {
         /^generation 1\nvs1: active, ready, generation 1, .*\nvs2: active, ready, generation 1, .*\nvs3: active, ready, generation 1, /,
       );
     expect(await web('/metrics')).toContain('lvs_cluster_members{state="active"} 3');
+    const status = await one().host.exec([...director, 'status']);
+    expect(status).toMatch(
+      /^director vs1 of the cluster web, active, etcd is reachable\ncluster web: 3 of 3 directors online, generation 1$/m,
+    );
+    expect(await one().host.exec([...director, 'top'])).toContain('cluster web: 3 of 3 directors online');
+    await expect
+      .poll(() => web('/metrics'), { timeout: PATIENCE })
+      .toContain(`lvs_cluster_announced{node="vs3",vip="${site.lab.vip}"} 1`);
+    await expect
+      .poll(() => web('/'), { timeout: PATIENCE })
+      .toMatch(/<li>.* <b>vs3<\/b> started generation 1/);
   });
 
   test('a configuration that is applied on one director reaches all, and stays in the history', async () => {

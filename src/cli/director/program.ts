@@ -268,10 +268,13 @@ program
     'report whether a director runs, and what a killed one has left; exit status: 0 a director runs, 1 one has left something, 3 none',
   )
   .option('--pins <folder>', `folder in which a killed director kept its kernel path ${PINS_TEXT}`)
+  .option('--socket <path>', 'control socket of the director', socketPath(process.env))
   .option('--json', 'print JSON', false)
-  .action(async ({ pins, json }: { pins?: string; json: boolean }) => {
+  .action(async ({ pins, socket, json }: { pins?: string; socket: string; json: boolean }) => {
+    // A director that hangs is reported, too.
+    using api = new ControlClient(socket, { timeout: 2000 });
     const { printStatus } = await import('./status.ts');
-    process.exitCode = await printStatus(pins === undefined ? PINS_FOLDERS : [pins], json, print);
+    process.exitCode = await printStatus(pins === undefined ? PINS_FOLDERS : [pins], api, json, print);
   });
 
 addOperations(program, FAILED, untilSignal);

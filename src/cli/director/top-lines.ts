@@ -1,6 +1,8 @@
 /** The lines of `lvs-director top`: services and destinations in columns that fit a width. */
+import type { ClusterStatus } from '../../model/cluster.ts';
 import { formatDestination, formatService, withName } from '../../model/naming.ts';
 import type { DestinationSnapshot, ServiceSnapshot, Snapshot, Traffic } from '../../model/snapshot.ts';
+import { clusterLine } from '../../web/cluster-state.ts';
 import { quorumText, stateOf } from '../../web/destination-state.ts';
 import { type ServiceState, stateOfService } from '../../web/service-state.ts';
 
@@ -71,8 +73,14 @@ interface Row {
   readonly note?: string;
 }
 
-/** Returns the lines of a snapshot. `columns`: characters of a line; Infinity: no limit. */
-export function topLines(snapshot: Snapshot, time: Date, view = DEFAULT_VIEW, columns = Infinity): Lines {
+/** Returns the lines of a snapshot. `columns`: characters of a line; Infinity: no limit. `cluster`: that of the director. */
+export function topLines(
+  snapshot: Snapshot,
+  time: Date,
+  view = DEFAULT_VIEW,
+  columns = Infinity,
+  cluster?: ClusterStatus,
+): Lines {
   const { services, rates, table, drops, vrrp } = snapshot;
   const dropped = Object.values(drops).reduce((sum, packets) => sum + packets, 0);
   const listed = services.map((each): Listed => ({ each, state: stateOfService(each), name: titleOf(each) }));
@@ -96,6 +104,7 @@ export function topLines(snapshot: Snapshot, time: Date, view = DEFAULT_VIEW, co
         columns,
       ),
       fitted(`${table.connections} of ${table.capacity} connections, ${dropped} packets dropped`, columns),
+      ...(cluster ? [fitted(`cluster ${cluster.name}: ${clusterLine(cluster)}`, columns)] : []),
       format(all),
       format({
         name: 'SERVICE, server',

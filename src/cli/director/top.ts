@@ -4,8 +4,10 @@
  */
 
 import type { DirectorApi } from '../../control/director-api.ts';
+import type { ClusterStatus } from '../../model/cluster.ts';
 import { LvsError } from '../../model/errors.ts';
 import type { Snapshot } from '../../model/snapshot.ts';
+import { clusterOf } from './cluster-of.ts';
 import { firstScreen, pressed, type Screen } from './top-keys.ts';
 import { fitted, type Lines, topLines, type View } from './top-lines.ts';
 
@@ -81,7 +83,7 @@ export async function top(options: TopOptions): Promise<void> {
   const first = await read(open);
   const screen = firstScreen(view);
   if (!output.isTTY) {
-    const { head, rows } = topLines(first.snapshot, first.time, screen.view);
+    const { head, rows } = topLines(first.snapshot, first.time, screen.view, Infinity, first.cluster);
     output.write(`${[...head, ...rows].join('\n')}\n`);
     first.api[Symbol.dispose]();
     return;
@@ -103,12 +105,16 @@ export async function top(options: TopOptions): Promise<void> {
 interface Read {
   readonly api: DirectorApi & Disposable;
   readonly snapshot: Snapshot;
+  readonly cluster: ClusterStatus | undefined;
   readonly time: Date;
 }
 
 async function read(open: TopOptions['open'], connected?: DirectorApi & Disposable): Promise<Read> {
   const api = connected ?? open();
-  return { api, snapshot: await api.snapshot({ services: true }), time: new Date() };
+  return {
+    ...{ api, snapshot: await api.snapshot({ services: true }), cluster: await clusterOf(api) },
+    time: new Date(),
+  };
 }
 
 /** The loop on a terminal. Keys act at once; the director is asked once per interval. */
@@ -173,6 +179,7 @@ class Session {
   }
 
   #lines(): Lines {
-    return topLines(this.#last.snapshot, this.#last.time, this.#screen.view, this.#terminal.columns);
+    const { snapshot, time, cluster } = this.#last;
+    return topLines(snapshot, time, this.#screen.view, this.#terminal.columns, cluster);
   }
 }

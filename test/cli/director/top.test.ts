@@ -2,6 +2,7 @@ import { describe, expect, test } from 'vitest';
 import { screenOf } from '../../../src/cli/director/top.ts';
 import { firstScreen, pressed, type Screen } from '../../../src/cli/director/top-keys.ts';
 import { DEFAULT_VIEW, topLines } from '../../../src/cli/director/top-lines.ts';
+import { CLUSTER } from '../../support/cluster-status.ts';
 import { ObservedDirector, TLS, WEB } from '../../support/observed.ts';
 import { Site } from '../../support/site.ts';
 
@@ -23,6 +24,12 @@ test('top shows services with their destinations, and why a destination receives
 test('top shows the state of VRRP instances', () => {
   const { head } = topLines(new ObservedDirector().report('MASTER').snapshot(), new Date(0));
   expect(head[0]).toMatch(/0 services, lvs MASTER$/);
+});
+
+test('top shows the cluster of the director in a line above the columns', () => {
+  const { head } = topLines(observed.snapshot(), new Date(0), DEFAULT_VIEW, 60, CLUSTER);
+  expect(head).toHaveLength(lines.head.length + 1);
+  expect(head[2]).toBe('cluster web: 2 of 5 directors online, generation 7, d2 reje>');
 });
 
 test('long names do not shift the columns, and the state is shown', () => {
