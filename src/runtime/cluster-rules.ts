@@ -248,7 +248,7 @@ export class ClusterRules {
   async #effect(overlay: readonly Command[], isWhole: boolean): Promise<void> {
     const { director } = await this.#director(overlay);
     const target = await rulesOf(director);
-    const before = isWhole || !this.#target ? await this.#withoutDrains() : this.#target;
+    const before = isWhole || !this.#target ? await this.#presentRules() : this.#target;
     const commands = await changes(before, target);
     this.#target = target;
     if (commands.length > 0) await this.#options.api.apply(commands.map((command) => this.#kept(command)));
@@ -264,8 +264,8 @@ export class ClusterRules {
     return command;
   }
 
-  /** The present rules, without what a reload has removed and connections still use. */
-  async #withoutDrains(): Promise<Rules> {
+  /** The present rules, without servers that have joined, and without what a reload has removed and connections still use. */
+  async #presentRules(): Promise<Rules> {
     const { running, drains } = this.#options;
     const { rules, timeouts } = await running();
     const drained = new Set(
@@ -278,7 +278,7 @@ export class ClusterRules {
       const key = formatService(rule.service);
       if (drained.has(`${key} `)) return [];
       const destinations = rule.destinations.filter(
-        (each) => !drained.has(`${key} ${formatDestination(each)}`),
+        (each) => !each.isJoined && !drained.has(`${key} ${formatDestination(each)}`),
       );
       return { ...rule, destinations };
     });
