@@ -30,6 +30,10 @@ export class Keys {
   member(name: string): string {
     return `${this.state}members/${name}`;
   }
+  /** A real server that joins. The key has its lease. */
+  server(name: string): string {
+    return `${this.state}servers/${name}`;
+  }
   paused(name: string): string {
     return `${this.state}paused/${name}`;
   }

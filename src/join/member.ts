@@ -17,6 +17,10 @@ export interface Place {
   readonly weight: number;
 }
 
+/** What brings announcements to the director. */
+export const MEMBER_SOURCES = ['heartbeats', 'etcd'] as const;
+export type MemberSource = (typeof MEMBER_SOURCES)[number];
+
 export interface Announcement {
   /** Name of the server (isName), unique among those that join. */
   readonly node: string;
@@ -24,6 +28,8 @@ export interface Announcement {
   readonly run: string;
   readonly state: ServerState;
   readonly places: readonly Place[];
+  /** Default: heartbeats. */
+  readonly source?: MemberSource;
 }
 
 /**
@@ -33,8 +39,11 @@ export interface Announcement {
 export interface MemberSink {
   /** Returns false if nothing of the announcement was accepted. `now`: ms. */
   announce(announcement: Announcement, now: number): boolean;
-  /** The source misses the server. It is taken for a failure: a server that leaves announces it. */
-  lose(node: string, now: number): void;
+  /**
+   * The source misses the server. It is taken for a failure: a server that leaves announces it. Without effect if another source has
+   * brought the server's last announcement.
+   */
+  lose(node: string, now: number, source?: MemberSource): void;
   /** Reports whether the server has places now. */
   has(node: string): boolean;
 }

@@ -8,7 +8,7 @@ import { formatDestination, formatService } from '../model/naming.ts';
 import type { ServiceAddress } from '../model/service.ts';
 import { PrefixSet } from '../wire/prefix-set.ts';
 import { judge } from './losses.ts';
-import type { Announcement, MemberSink, Place, ServerState } from './member.ts';
+import type { Announcement, MemberSink, MemberSource, Place, ServerState } from './member.ts';
 import { type Placement, type Server, stateOf, weightOf } from './placement.ts';
 import { forwardedTo, isAllowedAddress, type JoinPolicy } from './policy.ts';
 
@@ -46,6 +46,8 @@ export interface Left extends Pick<Placement, 'service' | 'destination' | 'optio
   readonly server: string;
   readonly run: string;
   readonly state: ServerState;
+  /** Default: heartbeats. */
+  readonly source?: MemberSource;
   /** The weight in the director's rules; undefined: they do not have it. */
   readonly applied: number | undefined;
 }
@@ -111,15 +113,15 @@ export class Membership implements MemberSink {
   }
 
   announce(announcement: Announcement, now: number): boolean {
-    const { node, run, state } = announcement;
+    const { node, run, state, source = 'heartbeats' } = announcement;
     const known = this.#servers.get(node);
     if (!known && state === 'leaving') return false;
     if (!known && this.#servers.size >= this.#policy.maxServers) return this.#refuse(node, 'limit', node);
     if (known && run !== known.run && !isSuccessor(known, announcement))
       return this.#refuse(node, 'duplicate', node);
-    const server = known ?? { name: node, run, state, placements: new Map<string, Placement>() };
+    const server = known ?? { name: node, run, state, source, placements: new Map<string, Placement>() };
     const isNewRun = server.run !== run;
-    Object.assign(server, { run, state });
+    Object.assign(server, { run, state, source });
     const announced = new Set<Placement>();
     for (const place of announcement.places) {
       const placement = this.#placementOf(server, place);
@@ -138,14 +140,27 @@ export class Membership implements MemberSink {
     return server.placements.size > 0;
   }
 
-  lose(node: string, now: number): void {
-    for (const placement of this.#servers.get(node)?.placements.values() ?? []) placement.lostAt ??= now;
+  lose(node: string, now: number, source: MemberSource = 'heartbeats'): void {
+    const server = this.#servers.get(node);
+    if (server?.source !== source) return;
+    for (const placement of server.placements.values()) placement.lostAt ??= now;
   }
 
   /** Makes a destination known that another process has left. Its source confirms it, or loses its server. */
   restore(left: Left, now: number): void {
-    const { server: name, run, state, service, destination, options, weight, end, applied } = left;
-    const server = this.#servers.get(name) ?? { name, run, state, placements: new Map() };
+    const {
+      server: name,
+      run,
+      state,
+      source = 'heartbeats',
+      service,
+      destination,
+      options,
+      weight,
+      end,
+      applied,
+    } = left;
+    const server = this.#servers.get(name) ?? { name, run, state, source, placements: new Map() };
     const placement = this.#own({ server, service, destination, options, weight });
     // Its slow start is over.
     const since = state === 'up' ? Number.NEGATIVE_INFINITY : undefined;

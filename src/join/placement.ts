@@ -2,7 +2,7 @@
 import type { DestinationAddress, DestinationOptions } from '../model/destination.ts';
 import type { JoinedState } from '../model/joined.ts';
 import type { ServiceAddress } from '../model/service.ts';
-import type { ServerState } from './member.ts';
+import type { MemberSource, ServerState } from './member.ts';
 
 /** Steps of a slow start. */
 const STEP_MS = 1000;
@@ -13,6 +13,8 @@ export interface Server {
   /** The run of its agent, and the state that this announced last. */
   run: string;
   state: ServerState;
+  /** What has brought its last announcement. */
+  source: MemberSource;
   /** By service and endpoint. */
   readonly placements: Map<string, Placement>;
 }

@@ -4,7 +4,7 @@ import { counter, type Family, gauge, single } from './families.ts';
 import type { Named } from './labels.ts';
 
 export const joinFamilies = (
-  { heartbeats, refusals, servers, massLosses }: JoinCounts,
+  { heartbeats, refusals, servers, registered, massLosses }: JoinCounts,
   destinations: readonly Named[],
 ): Family[] => [
   gauge(
@@ -14,13 +14,16 @@ export const joinFamilies = (
   ),
   gauge(
     'lvs_destination_joined',
-    'Whether the server of a destination that joined takes connections (1) or not (0), by its heartbeats.',
+    'Whether the server of a destination that joined takes connections (1) or not (0), as it announces.',
     destinations.flatMap(({ labels, destination: { joined } }) =>
       joined
         ? [[{ ...labels, state: joined.state }, Number(joined.state === 'up' || joined.state === 'kept')]]
         : [],
     ),
   ),
+  ...(registered === undefined
+    ? []
+    : [gauge('lvs_registered_servers', 'Servers whose keys etcd has.', single(registered))]),
   counter(
     'lvs_heartbeats_total',
     'Heartbeats of servers that join, by outcome.',

@@ -2,7 +2,7 @@
 
 /**
  * joining: the server is not ready yet. up: it takes connections. draining: it wants no new ones. leaving: it is removed when its
- * connections have ended. silent: its heartbeats are missing, the rest is as for leaving. kept: they are missing, too, but so
+ * connections have ended. silent: its heartbeats, or its key in etcd, are missing, the rest is as for leaving. kept: they are missing, too, but so
  * are those of most servers, so the checks decide.
  */
 export const JOINED_STATES = ['joining', 'up', 'draining', 'leaving', 'silent', 'kept'] as const;
@@ -36,6 +36,8 @@ export interface JoinCounts {
   readonly refusals: Readonly<Record<JoinRefusal, number>>;
   /** Servers now, by the state that they announced last. */
   readonly servers: Readonly<Record<JoinedState, number>>;
+  /** Servers whose keys etcd has; missing: the director does not follow etcd. */
+  readonly registered?: number;
   /** Times that most servers of a service were lost at once, so that all were kept. */
   readonly massLosses: number;
 }
@@ -45,8 +47,8 @@ const WORDS: Readonly<Record<JoinedState, string>> = {
   up: 'joined',
   draining: 'the server announces that it drains',
   leaving: 'the server has left, its connections continue',
-  silent: 'no heartbeats, its connections continue',
-  kept: 'no heartbeats from most servers: checks decide',
+  silent: 'the server is silent, its connections continue',
+  kept: 'most servers are silent: checks decide',
 };
 
 /** Returns why a destination that joined has its weight. */

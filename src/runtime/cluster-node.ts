@@ -1,14 +1,15 @@
 /** A running director as a member of its cluster: follows etcd, applies generations, and reports. Forwarding never waits for it. */
 import { randomUUID } from 'node:crypto';
 import { EventLog } from '../cluster/event-log.ts';
-import { Membership } from '../cluster/membership.ts';
 import { overlayOf, overlayText } from '../cluster/overlay.ts';
 import { RecentEvents } from '../cluster/recent-events.ts';
-import { type ProposalAnswer, proposalOf, shortened } from '../cluster/records.ts';
+import { memberOf, metaOf, type ProposalAnswer, proposalOf, shortened } from '../cluster/records.ts';
 import { type ClusterView, nodesOf, viewOf } from '../cluster/view.ts';
 import { rulesRunning } from '../config/reload/applied-state.ts';
 import { isCommand } from '../control/command-shape.ts';
+import type { KeyValue } from '../etcd/answers.ts';
 import type { EtcdError, EtcdErrorKind } from '../etcd/etcd-error.ts';
+import { LeasedKey } from '../etcd/leased-key.ts';
 import { Mirror } from '../etcd/mirror.ts';
 import { interfaceAddresses } from '../host/interface-addresses.ts';
 import type { ClusterMember, ClusterStatus, HoldReason } from '../model/cluster.ts';
@@ -30,6 +31,9 @@ const UNREACHABLE_MS = 3000;
 /** ms between two attempts of a generation that could not be read. */
 const RETRY_MS = 5000;
 const TICK_MS = 1000;
+/** Seconds after which the key of a silent director vanishes, and ms between two requests that keep it. */
+const LEASE_S = 3;
+const BEAT_MS = 1000;
 /** Addresses that a member reports. */
 const MAX_ADDRESSES = 16;
 
@@ -39,7 +43,7 @@ export interface ClusterNodeOptions extends ReportSources {
   readonly configuration: Pick<ConfigurationRequests, 'applyFile' | 'tryFile' | 'applied'>;
   /** Withdraws all VIPs, or announces those that are ready again. */
   readonly hold: (reason: HoldReason | undefined) => Promise<void>;
-  /** The director whose rules `ipvsadm` changes. */
+  /** The director whose rules `ipvsadm` changes, and which servers join. */
   readonly running: RunningDirector;
   /** Reports whether packets are forwarded. */
   readonly isReady: () => boolean;
@@ -52,7 +56,7 @@ export class ClusterNode {
   readonly #since = new Date().toISOString();
   readonly #instance = randomUUID();
   readonly #mirror: Mirror;
-  readonly #membership: Membership;
+  readonly #membership: LeasedKey;
   readonly #events: EventLog;
   readonly #recent: RecentEvents;
   readonly #ownReport: ClusterReport;
@@ -90,10 +94,11 @@ export class ClusterNode {
       failed,
     });
     this.#view = viewOf(keys, this.#mirror.values);
-    this.#membership = new Membership({
-      client,
-      key: keys.member(node),
-      member: () => this.#member(),
+    this.#membership = new LeasedKey({
+      ...{ client, key: keys.member(node), leaseSeconds: LEASE_S, period: BEAT_MS },
+      value: () => JSON.stringify(this.#member()),
+      lastValue: () => JSON.stringify({ ...this.#member(), state: 'left' }),
+      isOwn: (value) => memberOf(value)?.instance === this.#instance,
       failed,
       conflict: (isTaken) => {
         this.#isTaken = isTaken;
@@ -213,6 +218,10 @@ export class ClusterNode {
   #changed(changed: readonly string[]): void {
     const { access } = this.#options.start;
     const { keys } = access.store;
+    const servers = keys.server('');
+    if (changed.some((key) => key.startsWith(servers))) this.#registerServers();
+    // Weights of servers may change often.
+    if (changed.every((key) => key.startsWith(servers))) return;
     const before = this.#view;
     this.#view = viewOf(keys, this.#mirror.values);
     this.#nodes = nodesOf(this.#view);
@@ -221,6 +230,20 @@ export class ClusterNode {
     if (changed.includes(own) && !this.#mirror.values.has(own) && this.#held !== 'evicted' && !this.#isClosed)
       this.#membership.lost();
     this.#wake();
+  }
+
+  /** Keys that are missing count only in an etcd that has this cluster, as far as it has answered. */
+  #registerServers(): void {
+    const { start, running } = this.#options;
+    const { keys } = start.access.store;
+    const meta = this.#mirror.values.get(keys.meta);
+    const isOwn = meta !== undefined && metaOf(meta.value)?.id === start.copy.state!.id;
+    if (!isOwn || this.#held === 'evicted') return;
+    const prefix = keys.server('');
+    const values = new Map<string, KeyValue>();
+    for (const [key, value] of this.#mirror.values)
+      if (key.startsWith(prefix)) values.set(key.slice(prefix.length), value);
+    for (const node of running.joined.register(values)) this.#reportInvalid(keys.server(node));
   }
 
   /** Does one thing after the other, until nothing is left to do. */
@@ -396,6 +419,7 @@ export class ClusterNode {
     void this.#membership.update();
     void this.#events.flush();
     void this.#recent.update(performance.now());
+    this.#registerServers();
     this.#wake();
     const failing = this.#failing;
     const isUnreachable = failing !== undefined && performance.now() - failing.since >= UNREACHABLE_MS;

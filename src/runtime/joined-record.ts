@@ -1,7 +1,7 @@
 /** The servers that have joined, in a file beside the control socket: the next director goes on with them. */
 import { readFileSync, rmSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
-import { SERVER_STATES } from '../join/member.ts';
+import { MEMBER_SOURCES, SERVER_STATES } from '../join/member.ts';
 import type { Left } from '../join/membership.ts';
 import { isName } from '../model/entity-name.ts';
 import { replaceFile, replaceFileSync } from '../sys/replace-file.ts';
@@ -80,12 +80,16 @@ const textOf = (placements: readonly Left[]): string =>
 
 function isLeft(value: unknown): value is Left {
   if (typeof value !== 'object' || value === null) return false;
-  const { server, run, state, service, destination, options, weight } = value as Record<string, unknown>;
+  const { server, run, state, source, service, destination, options, weight } = value as Record<
+    string,
+    unknown
+  >;
   const isObject = (each: unknown) => typeof each === 'object' && each !== null;
   return (
     isName(String(server)) &&
     typeof run === 'string' &&
     SERVER_STATES.some((each) => each === state) &&
+    (source === undefined || MEMBER_SOURCES.some((each) => each === source)) &&
     Number.isInteger(weight) &&
     [service, destination, options].every(isObject)
   );

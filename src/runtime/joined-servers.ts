@@ -8,6 +8,7 @@ import { joinKey } from '../join/heartbeat-codec.ts';
 import { type Left, Membership, type Step } from '../join/membership.ts';
 import { type Placement, stateOf } from '../join/placement.ts';
 import { HeartbeatReceiver } from '../join/receiver.ts';
+import { type RegisteredValue, ServerRegistry } from '../join/registry.ts';
 import type { Command } from '../model/command.ts';
 import type { DestinationAddress } from '../model/destination.ts';
 import { LvsError } from '../model/errors.ts';
@@ -51,6 +52,8 @@ export class JoinedServers implements Disposable {
   readonly #membership: Membership;
   readonly #receiver: HeartbeatReceiver;
   readonly #socket: JoinSocket;
+  /** undefined: the director does not follow etcd. */
+  #registry: ServerRegistry | undefined;
   #join: LoadedJoin | undefined;
   /** By the name of the service. */
   #joinable = new Map<string, Joinable>();
@@ -92,6 +95,17 @@ export class JoinedServers implements Disposable {
     this.#socket.listen(join);
   }
 
+  /** Servers may register in etcd, too. Call it before `restore`. */
+  useRegistry(): void {
+    this.#registry = new ServerRegistry(this.#membership);
+  }
+
+  /** Takes the keys of servers as etcd has them, by name. Returns the names whose values are no announcements. */
+  register(values: ReadonlyMap<string, RegisteredValue>): readonly string[] {
+    if (!this.#join) return [];
+    return this.#registry?.take(values, this.#options.clock()) ?? [];
+  }
+
   /** Goes on with the servers of a former director. Call it after `configure`, before the rules are changed. */
   restore(): void {
     const { record, clock, director } = this.#options;
@@ -102,13 +116,19 @@ export class JoinedServers implements Disposable {
       this.#membership.restore(
         {
           ...left,
+          // Without etcd, only heartbeats can confirm it.
+          source: (this.#registry && left.source) ?? 'heartbeats',
           applied: isRunning ? left.applied : undefined,
           end: end && { earliest: end.earliest + ahead, latest: end.latest + ahead },
         },
         clock(),
       );
     }
-    for (const { name, run, state, placements } of this.#membership.servers) {
+    for (const { name, run, state, source, placements } of this.#membership.servers) {
+      if (source === 'etcd' && this.#registry) {
+        this.#registry.expect(name, clock());
+        continue;
+      }
       const places = [...placements.values()];
       this.#receiver.expect({ node: name, run, state, places }, clock());
     }
@@ -204,7 +224,11 @@ export class JoinedServers implements Disposable {
       if (first) servers[stateOf(first)]++;
     }
     const { refusals, massLosses } = this.#membership;
-    return { heartbeats: { ...this.#receiver.counts }, refusals: { ...refusals }, servers, massLosses };
+    const registered = this.#registry?.size;
+    return {
+      ...{ heartbeats: { ...this.#receiver.counts }, refusals: { ...refusals }, servers, massLosses },
+      ...(registered !== undefined && { registered }),
+    };
   }
 
   [Symbol.dispose](): void {
@@ -281,8 +305,16 @@ export class JoinedServers implements Disposable {
   #left(): Left[] {
     const ahead = systemTime() - this.#options.clock();
     return [...this.#membership.placements].map(
-      ({ server: { name, run, state }, service, destination, options, weight, applied, end }): Left => ({
-        ...{ server: name, run, state, service, destination, options, weight, applied },
+      ({
+        server: { name, run, state, source },
+        service,
+        destination,
+        options,
+        weight,
+        applied,
+        end,
+      }): Left => ({
+        ...{ server: name, run, state, source, service, destination, options, weight, applied },
         end: end && { earliest: end.earliest + ahead, latest: end.latest + ahead },
       }),
     );

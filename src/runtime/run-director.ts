@@ -214,6 +214,7 @@ export async function runDirector(options: RunOptions): Promise<void> {
     const forwarding = kept?.adopted && !offloading ? forward() : undefined;
     await plane.open(node);
     await announcements.begin(start.announce, offloading !== undefined && kept?.adopted !== undefined);
+    if (node) running.joined.useRegistry();
     await running.start(start, dirname(options.socket));
     await node?.restore();
     start[Symbol.dispose]();

@@ -253,7 +253,13 @@ export const SNAPSHOT_SCHEMA = {
           errors: counts,
           invalidRecords: integer,
         }),
-        join: object({ heartbeats: counts, refusals: counts, servers: counts, massLosses: integer }),
+        join: object(
+          {
+            ...{ heartbeats: counts, refusals: counts, servers: counts, massLosses: integer },
+            registered: { ...integer, description: 'servers whose keys etcd has' },
+          },
+          ['registered'],
+        ),
         restart: object(
           {
             keeps: { ...boolean, description: 'the next director can take the connections over' },

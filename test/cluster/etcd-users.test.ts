@@ -60,6 +60,7 @@ describe.skipIf(why !== undefined)('with authentication', () => {
     for (const [name, password] of [
       ['d1', 'lvs-d1'],
       ['operator', 'operator'],
+      ['server', 'lvs-server'],
       ['root', 'root'],
     ] as const)
       writeFileSync(file(`${name}.password`), `${password}\n`);
@@ -92,6 +93,23 @@ describe.skipIf(why !== undefined)('with authentication', () => {
     expect(await failure(director.store.pause('d1', 'x'))).toBe('not-permitted');
     expect(await failure(operator.store.apply(change))).toBe('succeeded');
     expect((await director.store.generation(1))?.text).toBe('services: []\n');
+  });
+
+  test('a server registers itself, and neither reads nor changes anything else', async () => {
+    using server = await as('lvs-server');
+    const { keys, client } = server.store;
+    const lease = await client.grantLease(60);
+    const key = keys.server('s1');
+    const create = client.txn([{ key, modRevision: 0 }], [{ put: key, value: 'x', lease }], [{ range: key }]);
+    expect(await failure(create)).toBe('succeeded');
+    expect(await client.keepAlive(lease)).toBeGreaterThan(0);
+    expect(await failure(client.put(keys.member('d1'), 'x'))).toBe('not-permitted');
+    expect(await failure(client.put(keys.rules, 'x'))).toBe('not-permitted');
+    expect(await failure(client.put(keys.config, 'x'))).toBe('not-permitted');
+    expect(await failure(server.store.view())).toBe('not-permitted');
+    expect(await failure(client.revokeLease(lease))).toBe('succeeded');
+    using director = await as('lvs-d1');
+    expect(await failure(director.store.client.put(key, 'x'))).toBe('not-permitted');
   });
 
   test('a wrong token, a wrong password, an unknown authority and a client without a certificate are refused', async () => {

@@ -255,6 +255,21 @@ describe('lost servers', () => {
     expect(of(100)).toBe(5);
   });
 
+  test('of etcd are lost by etcd alone, and a failure of several has 2.5 s to become known', () => {
+    joined(5);
+    for (const i of [2, 3, 4, 5]) say(i, 'up', { source: 'etcd' });
+    lose(2);
+    wait(PATIENCE + 100);
+    expect(of(100)).toBe(5);
+    membership.lose('rs1', now, 'etcd');
+    membership.lose('rs2', now, 'etcd');
+    wait(2400);
+    expect(of(100)).toBe(5);
+    wait(200);
+    expect(rules.get('10.0.0.2:80')).toBe(0);
+    expect(of(100)).toBe(4);
+  });
+
   test('that are most of a service are all kept, at once or one after the other within 10 s', () => {
     joined(50);
     for (let i = 1; i <= 40; i++) {

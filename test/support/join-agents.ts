@@ -11,6 +11,7 @@ import { createInterface } from 'node:readline';
 import { encodeHeartbeat, joinKey } from '../../src/join/heartbeat-codec.ts';
 import { AgentWords } from '../../src/realserver/join/agent-words.ts';
 import { JoinAgent } from '../../src/realserver/join/join-agent.ts';
+import { OwnState } from '../../src/realserver/join/own-state.ts';
 
 const [device = '', keyFile = '', service = '', folder = '', ...addresses] = process.argv.slice(2);
 const [, address = '', port = ''] = service.split(':');
@@ -21,7 +22,8 @@ const print = (line: string) => process.stdout.write(`${line}\n`);
 const agents = addresses.map((own, i) => {
   const file = `${folder}/words-${i + 1}`;
   writeFileSync(file, 'up ready 100%\n');
-  return new JoinAgent({
+  const say = (line: string): void => void print(`${i + 1}: ${line}`);
+  const state = new OwnState({
     node: `many${String(i + 1).padStart(2, '0')}`,
     places: [
       {
@@ -30,9 +32,11 @@ const agents = addresses.map((own, i) => {
         weight: 100,
       },
     ],
-    ...{ interface: device, group: '224.0.0.81', port: 8850, period: 500, keys },
     words: new AgentWords({ file, failed: (problem) => void print(problem ?? 'the words are known') }),
-    say: (line) => print(`${i + 1}: ${line}`),
+    say,
+  });
+  return new JoinAgent({
+    ...{ own: state, interface: device, group: '224.0.0.81', port: 8850, period: 500, keys, say },
   });
 });
 await Promise.all(agents.map((agent) => agent.start()));

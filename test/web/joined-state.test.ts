@@ -25,8 +25,14 @@ test.each([
   [20, {}, 'fair', 'growing', 'joined'],
   [0, { weight: 0 }, 'fair', 'quiesced', 'the server announces weight 0; 3 connections left'],
   [0, { state: 'draining' }, 'fair', 'draining', 'the server announces that it drains; 3 connections left'],
-  [0, { state: 'silent' }, 'fair', 'silent', 'no heartbeats, its connections continue; 3 connections left'],
-  [50, { state: 'kept' }, 'fair', 'kept', 'no heartbeats from most servers: checks decide'],
+  [
+    0,
+    { state: 'silent' },
+    'fair',
+    'silent',
+    'the server is silent, its connections continue; 3 connections left',
+  ],
+  [50, { state: 'kept' }, 'fair', 'kept', 'most servers are silent: checks decide'],
 ] as const)('weight %i and %j are shown as %s, %s', (weight, joined, mood, word, why) => {
   expect(shown(weight, joined)).toEqual({ mood, word, why });
 });

@@ -1,4 +1,4 @@
-/** `lvs-realserver run --join`: announces this server to directors, and leaves when its connections have ended. */
+/** `lvs-realserver run --join`: announces this server to directors by heartbeats or by etcd, and leaves when its connections have ended. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type Command, InvalidArgumentError } from 'commander';
 import { canonical, familyOfText, isMulticastGroup } from '../../config/canonical-address.ts';
@@ -9,16 +9,21 @@ import { LvsError } from '../../model/errors.ts';
 import type { Say } from '../../model/level.ts';
 import { openConnections } from '../../realserver/connections.ts';
 import { AgentWords } from '../../realserver/join/agent-words.ts';
+import { EtcdAgent } from '../../realserver/join/etcd-agent.ts';
 import { JoinAgent } from '../../realserver/join/join-agent.ts';
 import {
+  checkJoinCluster,
   DEFAULT_WEIGHT,
   type JoinedService,
   type JoinOptions,
+  joinDevice,
   joinGroup,
   joinName,
   placesOf,
   type ServiceOption,
 } from '../../realserver/join/join-options.ts';
+import { type Announcer, OwnState } from '../../realserver/join/own-state.ts';
+import { openClusterAccess } from '../../runtime/cluster-access.ts';
 import { readKeyFile } from '../../runtime/key-file.ts';
 
 export interface JoinRunOptions extends JoinOptions {
@@ -44,11 +49,11 @@ export async function prepareJoin(
   document: Document | undefined,
   say: Say,
 ): Promise<() => Promise<Joined>> {
-  const { device, keyFile, group, port, period } = joinGroup(options, document);
   if (options.wordsFile !== undefined && options.wordsProgram !== undefined)
     throw new LvsError('CONFIG', 'join: expected --words-file or --words-program, not both');
-  const node = joinName(options);
-  const keys = (await readKeyFile(keyFile)).map(joinKey);
+  const { device, node, announcer } = await (options.joinCluster === undefined
+    ? byHeartbeats(options, document, say)
+    : byEtcd(options.joinCluster, options, document, say));
   return async () => {
     const places = placesOf(services, device, options);
     const words = new AgentWords({
@@ -57,7 +62,7 @@ export async function prepareJoin(
       failed: (problem) =>
         say(`join: ${problem ?? 'the capacity of this server is known'}`, problem ? 'warning' : 'info'),
     });
-    const agent = new JoinAgent({ node, places, interface: device, group, port, period, keys, words, say });
+    const agent = announcer(new OwnState({ node, places, words, say }));
     await agent.start();
     return {
       async leave(seconds, isCut) {
@@ -69,6 +74,36 @@ export async function prepareJoin(
       [Symbol.dispose]: () => agent[Symbol.dispose](),
     };
   };
+}
+
+/** How this server is announced. */
+interface Way {
+  readonly device: string;
+  readonly node: string;
+  readonly announcer: (own: OwnState) => Announcer;
+}
+
+async function byHeartbeats(options: JoinOptions, document: Document | undefined, say: Say): Promise<Way> {
+  const { device, keyFile, group, port, period } = joinGroup(options, document);
+  const node = joinName(options);
+  const keys = (await readKeyFile(keyFile)).map(joinKey);
+  const announcer = (own: OwnState) =>
+    new JoinAgent({ own, interface: device, group, port, period, keys, say });
+  return { device, node, announcer };
+}
+
+async function byEtcd(
+  path: string,
+  options: JoinOptions,
+  document: Document | undefined,
+  say: Say,
+): Promise<Way> {
+  checkJoinCluster(options);
+  const device = joinDevice(options, document);
+  const { settings, store } = await openClusterAccess(path);
+  const node = joinName({ joinName: options.joinName ?? settings.node });
+  const { client, keys } = store;
+  return { device, node, announcer: (own) => new EtcdAgent({ client, key: keys.server(node), own, say }) };
 }
 
 /** Reports whether connections to the services are open. Those of other protocols than TCP are not known: they may be. */
@@ -84,13 +119,18 @@ function isBusy(places: readonly Place[]): boolean {
 /** Adds the options of a server that joins. */
 export const withJoin = (command: Command): Command =>
   command
-    .option('--join', 'join services of directors by heartbeats; needs a key file (see docs/join.md)', false)
+    .option(
+      '--join',
+      'join services of directors by heartbeats, or by etcd; needs a key file or a cluster file (see docs/join.md)',
+      false,
+    )
     .option(
       '--join-services <list>',
       'services to join, separated by commas: names of --config, or such as tcp:192.0.2.1:80; =PORT: of this server (default: all of --config that allow it)',
       serviceList,
     )
     .option('--join-name <name>', "name of this server (default: the host's)")
+    .option('--join-cluster <file>', 'announce by etcd instead: settings as of directors (docs/cluster.md)')
     .option('--join-interface <device>', 'device towards the directors (default: --net-device)')
     .option('--join-address <addresses>', 'addresses of this server, at most one of each family', addressList)
     .option('--join-key-file <file>', 'file with the key, mode 0600 (default: that of --config)')

@@ -21,6 +21,7 @@ export interface ServiceOption {
 export interface JoinOptions {
   readonly joinServices?: readonly ServiceOption[];
   readonly joinName?: string;
+  readonly joinCluster?: string;
   readonly joinInterface?: string;
   readonly joinAddress?: readonly string[];
   readonly joinKeyFile?: string;
@@ -63,16 +64,21 @@ export function joinedServices(
   return found;
 }
 
-/** Returns how directors are reached. Throws LvsError CONFIG. */
+/** Returns the device towards the directors. Throws LvsError CONFIG. */
+export const joinDevice = (
+  { joinInterface, netDevice }: JoinOptions,
+  document: Document | undefined,
+): string => joinInterface ?? netDevice ?? document?.realServers.netDevice ?? onlyInterface();
+
+/** Returns how directors are reached by heartbeats. Throws LvsError CONFIG. */
 export function joinGroup(options: JoinOptions, document: Document | undefined): JoinGroup {
-  const { joinInterface, joinKeyFile, joinGroup: group, joinPort } = options;
+  const { joinKeyFile, joinGroup: group, joinPort } = options;
   const join = document?.join;
   const keyFile = joinKeyFile ?? join?.keyFile;
   if (keyFile === undefined)
     throw invalid('no key: expected --join-key-file, or --config with the section join');
-  const device = joinInterface ?? options.netDevice ?? document?.realServers.netDevice ?? onlyInterface();
   return {
-    ...{ device, keyFile },
+    ...{ device: joinDevice(options, document), keyFile },
     group: group ?? join?.group ?? DEFAULT_JOIN.group,
     port: joinPort ?? join?.port ?? DEFAULT_JOIN.port,
     period: join?.period ?? DEFAULT_JOIN.period,
@@ -95,8 +101,20 @@ export function placesOf(
   });
 }
 
+/** Throws LvsError CONFIG if the command line has options of heartbeats beside --join-cluster. */
+export function checkJoinCluster({ joinKeyFile, joinGroup: group, joinPort }: JoinOptions): void {
+  const other = Object.entries({
+    '--join-key-file': joinKeyFile,
+    '--join-group': group,
+    '--join-port': joinPort,
+  });
+  const given = other.find(([, value]) => value !== undefined);
+  if (given)
+    throw invalid(`--join-cluster and ${given[0]}: expected one, since heartbeats are not sent then`);
+}
+
 /** Returns the name of this server. Throws LvsError CONFIG. */
-export function joinName({ joinName: name = hostname() }: JoinOptions): string {
+export function joinName({ joinName: name = hostname() }: Pick<JoinOptions, 'joinName'>): string {
   if (isName(name)) return name;
   throw invalid(
     `invalid name '${name}': expected --join-name with at most 63 letters, digits, ".", "_" and "-", and a letter among them`,
