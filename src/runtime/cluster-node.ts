@@ -437,7 +437,8 @@ export class ClusterNode {
     const trouble = this.#trouble();
     conditions.set(
       'cluster-ignored',
-      trouble === undefined ? new Map() : one(settings.node, trouble, { reason: trouble }),
+      // By the reason: another one is reported, too.
+      trouble === undefined ? new Map() : one(trouble, trouble, { reason: trouble }),
     );
     conditions.set(
       'cluster-held',
