@@ -416,7 +416,6 @@ export class ClusterNode {
   #report(): void {
     const { conditions, start } = this.#options;
     const { settings } = start.access;
-    void this.#membership.update();
     void this.#events.flush();
     void this.#recent.update(performance.now());
     this.#registerServers();
