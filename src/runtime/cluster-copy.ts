@@ -2,11 +2,12 @@
  * The copy of a cluster's state on this host, with which a director starts while etcd cannot be reached: the configuration in
  * `generation-N.yaml`, and the rest in `cluster.json`. No other user can read them.
  */
-import { chmodSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdirSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { replaceableFolder } from '../control/owned-folder.ts';
 import type { HoldReason } from '../model/cluster.ts';
 import { LvsError } from '../model/errors.ts';
+import { replaceFileSync } from '../sys/replace-file.ts';
 
 const OWNER_ONLY = 0o600;
 const OWNER_ONLY_FOLDER = 0o700;
@@ -90,8 +91,7 @@ export class ClusterCopy {
 
   #put(path: string, text: string): void {
     try {
-      writeFileSync(`${path}.new`, text, { mode: OWNER_ONLY });
-      renameSync(`${path}.new`, path);
+      replaceFileSync(path, text, { mode: OWNER_ONLY });
     } catch (cause) {
       throw new LvsError('IO', `${path}: not written: ${(cause as Error).message}`, { cause });
     }
