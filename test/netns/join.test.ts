@@ -40,15 +40,9 @@ services:
   - { tcp: '192.168.0.101:23', scheduler: rr, destinations: [192.168.1.3:23] }
 `;
 
-/** Waits until `look` returns what is true, asking again and again. */
-async function until<T>(look: () => Promise<T>, isSo: (value: T) => boolean): Promise<T> {
-  for (const end = Date.now() + PATIENCE; ; ) {
-    const value = await look();
-    if (isSo(value)) return value;
-    if (Date.now() > end) throw new Error(`it stays so: ${JSON.stringify(value)}`);
-    await new Promise((resolve) => setTimeout(resolve, 100));
-  }
-}
+/** Waits until `look` returns what is so. */
+const until = <T>(look: () => Promise<T>, isSo: (value: T) => boolean): Promise<void> =>
+  expect.poll(look, { timeout: PATIENCE }).toSatisfy(isSo);
 
 /** Weights of the web service's servers, by address. */
 async function weights(director: LabHost): Promise<Record<string, number>> {
