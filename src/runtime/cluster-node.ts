@@ -15,6 +15,7 @@ import { interfaceAddresses } from '../host/interface-addresses.ts';
 import type { ClusterMember, ClusterStatus, HoldReason } from '../model/cluster.ts';
 import { LvsError } from '../model/errors.ts';
 import { loggedApi } from './changes.ts';
+import { reportSituation } from './cluster-conditions.ts';
 import type { CopiedChanges } from './cluster-copy.ts';
 import { ClusterReport, type ReportSources } from './cluster-report.ts';
 import { ClusterRules } from './cluster-rules.ts';
@@ -26,8 +27,6 @@ import type { Log } from './log.ts';
 import type { RunningDirector } from './running-director.ts';
 import { version } from './version.ts';
 
-/** ms for which etcd may be silent before that is a condition. */
-const UNREACHABLE_MS = 3000;
 /** ms between two attempts of a generation that could not be read. */
 const RETRY_MS = 5000;
 const TICK_MS = 1000;
@@ -36,6 +35,8 @@ const LEASE_S = 3;
 const BEAT_MS = 1000;
 /** Addresses that a member reports. */
 const MAX_ADDRESSES = 16;
+/** Seconds for which an answer to a proposal stays. */
+const ANSWER_S = 60;
 
 /** What the member of a cluster uses of its director. */
 export interface ClusterNodeOptions extends ReportSources {
@@ -268,7 +269,7 @@ export class ClusterNode {
     }
   }
 
-  /** Sets the conditions, and reports values that are no records. */
+  /** Finds out whether the keys are those of this cluster, and reports values that are no records. */
   #check(): void {
     const { start } = this.#options;
     const { meta, invalid } = this.#view;
@@ -415,61 +416,23 @@ export class ClusterNode {
   /** Call it once a second. */
   #report(): void {
     const { conditions, start } = this.#options;
-    const { settings } = start.access;
+    const { cluster, node } = start.access.settings;
     void this.#events.flush();
     void this.#recent.update(performance.now());
     this.#registerServers();
     this.#wake();
-    const failing = this.#failing;
-    const isUnreachable = failing !== undefined && performance.now() - failing.since >= UNREACHABLE_MS;
-    const one = (key: string, text: string, fields = {}) => new Map([[key, { text, fields }]]);
-    conditions.set(
-      'cluster-unreachable',
-      isUnreachable
-        ? one(
-            settings.cluster,
-            `the cluster ${settings.cluster} cannot be reached, and its last known state is in effect: ${failing.error.message}`,
-            { error: failing.error.message, generation: this.#generation },
-          )
-        : new Map(),
+    const failing = this.#failing && {
+      duration: performance.now() - this.#failing.since,
+      error: this.#failing.error,
+    };
+    const situation = { cluster, node, view: this.#view, generation: this.#generation, held: this.#held };
+    const isUnread = this.#mirror.values.size === 0;
+    reportSituation(
+      { ...situation, failing, isUnread, isOther: this.#isOther, isTaken: this.#isTaken },
+      conditions,
     );
-    const trouble = this.#trouble();
-    conditions.set(
-      'cluster-ignored',
-      // By the reason: another one is reported, too.
-      trouble === undefined ? new Map() : one(trouble, trouble, { reason: trouble }),
-    );
-    conditions.set(
-      'cluster-held',
-      this.#held
-        ? one(
-            this.#held,
-            `this director is ${this.#held} in the cluster ${settings.cluster}, and announces no VIPs`,
-          )
-        : new Map(),
-    );
-  }
-
-  /** Returns why the present keys are not followed; undefined: they are. */
-  #trouble(): string | undefined {
-    const { settings } = this.#options.start.access;
-    const { meta, config, nodes } = this.#view;
-    // Nothing was read since the start.
-    if (this.#mirror.values.size === 0 && this.#failing) return undefined;
-    if (this.#isOther)
-      return `etcd has ${meta ? 'another cluster' : 'no cluster'} with the name ${settings.cluster}: its keys are ignored`;
-    if (this.#isTaken) return `another director has the name ${settings.node} in the cluster`;
-    if (!nodes.has(settings.node) && this.#held !== 'evicted')
-      return `${settings.node} is no longer a member of the cluster: it needs to join again before its next start`;
-    const stored = config?.generation ?? 0;
-    if (stored < this.#generation)
-      return `etcd has generation ${stored}, and generation ${this.#generation} is in effect: apply a configuration to continue`;
-    return undefined;
   }
 }
-
-/** Seconds for which an answer stays. */
-const ANSWER_S = 60;
 
 /** Returns a text as a part of a file name. */
 const fileWord = (text: string): string => text.replace(/[^A-Za-z0-9]+/g, '-').slice(0, 40);
