@@ -5,8 +5,7 @@ import { lacking } from '../support/debian.ts';
 import { kernel } from '../support/ebpf/kernel.ts';
 import { Lab } from '../support/lab.ts';
 import { startServers } from '../support/lvs-programs.ts';
-import type { Program } from '../support/program.ts';
-import { built } from '../support/project.ts';
+import { SteadyLoad } from '../support/steady-load.ts';
 import { SystemdHost, systemdMissing } from '../support/systemd-host.ts';
 
 const noBird = lacking('/usr/sbin/bird', 'bird2');
@@ -24,7 +23,7 @@ test('bird2 is installed', ({ skip }) => skip(noBird !== undefined, noBird));
 describe.skipIf(why !== undefined)('the unit of the director', () => {
   let lab: Lab;
   let host: SystemdHost;
-  let client: Program;
+  let client: SteadyLoad;
   let clean: string;
 
   const yaml = () => `method: nat
@@ -43,11 +42,6 @@ services:
       "ip -o address show | awk '{ print $2, $4 }'; nft list ruleset; ip -br link; find /run/lvs-bpf -mindepth 1",
     ]);
   const mainProcess = () => host.property(UNIT, 'MainPID');
-  const report = async (): Promise<Record<string, unknown>> => {
-    const from = client.lines.length;
-    client.write('report\n');
-    return JSON.parse(await client.line(/^\{/, undefined, from));
-  };
 
   beforeAll(async () => {
     lab = await Lab.create({ shape: 'nat' });
@@ -59,14 +53,10 @@ services:
     await host.exec(['systemctl', 'stop', UNIT]);
     clean = await state();
     await host.exec(['systemctl', 'start', UNIT]);
-    client = lab.client.spawn([
-      ...built('test/support/steady-client'),
-      ...[lab.vip, '80', `${HELD}`, `${PER_SECOND}`, `${FAILED_MS}`],
-    ]);
-    await client.line(/^ready$/);
+    const load = { vip: lab.vip, held: HELD, perSecond: PER_SECOND, limit: FAILED_MS, interval: 200 };
+    client = await SteadyLoad.start(lab.client, load);
   });
   afterAll(async () => {
-    await client?.[Symbol.asyncDispose]();
     await host?.[Symbol.asyncDispose]();
     await lab?.[Symbol.asyncDispose]();
   });
@@ -84,7 +74,7 @@ services:
     await host.exec(['systemctl', 'restart', UNIT]);
     expect(await mainProcess()).not.toBe(former);
     expect(await host.journal(UNIT)).toMatch(/path-adopted connections=[1-9]/);
-    expect(await report()).toMatchObject({ lost: 0, failed: 0 });
+    expect(await client.seen()).toMatchObject({ lost: 0, failed: 0 });
   });
 
   test('systemd starts a director that was killed, and no connection is lost', async () => {
@@ -93,7 +83,7 @@ services:
     await expect.poll(() => host.property(UNIT, 'NRestarts')).toBe('1');
     await expect.poll(() => host.property(UNIT, 'ActiveState')).toBe('active');
     expect(await mainProcess()).not.toBe(former);
-    expect(await report()).toMatchObject({ lost: 0, failed: 0 });
+    expect(await client.seen()).toMatchObject({ lost: 0, failed: 0 });
   });
 
   test('systemctl reload applies a valid file, and reports an invalid one', async () => {
@@ -103,7 +93,7 @@ services:
     host.write('/etc/lvs/lvs.yaml', 'services: 3\n');
     expect((await host.run(['systemctl', 'reload', UNIT])).status).not.toBe(0);
     expect(await host.property(UNIT, 'ActiveState')).toBe('active');
-    expect(await report()).toMatchObject({ lost: 0, failed: 0 });
+    expect(await client.seen()).toMatchObject({ lost: 0, failed: 0 });
     host.write('/etc/lvs/lvs.yaml', yaml());
     await host.exec(['systemctl', 'reload', UNIT]);
   });

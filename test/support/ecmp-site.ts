@@ -5,7 +5,7 @@ import { Lab } from './lab.ts';
 import type { LabHost } from './lab-host.ts';
 import { conf, director as lvs, startDirector, startServers } from './lvs-programs.ts';
 import { PATIENCE, type Program } from './program.ts';
-import { built } from './project.ts';
+import { type Seen, SteadyLoad } from './steady-load.ts';
 
 /** Addresses in the files of conf/bgp, and in the laboratory. */
 const ADDRESSES: Readonly<Record<string, string>> = {
@@ -71,7 +71,7 @@ export class EcmpSite implements AsyncDisposable {
   readonly lab: Lab;
   readonly nodes: readonly EcmpNode[];
   readonly router: LabHost;
-  clients: Program | undefined;
+  clients: SteadyLoad | undefined;
 
   private constructor(lab: Lab, words: readonly string[]) {
     this.lab = lab;
@@ -132,17 +132,13 @@ export class EcmpSite implements AsyncDisposable {
 
   /** Starts clients that hold `held` connections, and open new ones. */
   async connect(held: number, perSecond: number): Promise<void> {
-    const words = [this.lab.vip, '80', String(held), String(perSecond), '10000', '500'];
-    this.clients = this.lab.client.spawn([...built('test/support/steady-client'), ...words]);
-    await this.clients.line(/^ready$/);
+    const load = { vip: this.lab.vip, held, perSecond, limit: 10_000, interval: 500 };
+    this.clients = await SteadyLoad.start(this.lab.client, load);
   }
 
   /** What clients have seen since the last call. */
-  async seen(): Promise<{ lost: number; opened: number; failed: number; silent: number }> {
-    const clients = this.clients!;
-    const from = clients.lines.length;
-    clients.write('\n');
-    return JSON.parse(await clients.line(/^\{/, PATIENCE * 2, from));
+  seen(): Promise<Seen> {
+    return this.clients!.seen();
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

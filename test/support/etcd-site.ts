@@ -8,6 +8,7 @@ import { director, startServers } from './lvs-programs.ts';
 import type { Outcome } from './namespaces.ts';
 import { PATIENCE, type Program } from './program.ts';
 import { built } from './project.ts';
+import { type Seen, SteadyLoad } from './steady-load.ts';
 
 /** Address of the router on the directors' segment. */
 const ROUTER = '192.168.1.254';
@@ -73,7 +74,7 @@ export class EtcdSite implements AsyncDisposable {
   readonly lab: Lab;
   readonly etcd: EtcdCluster;
   readonly directors: readonly ClusterDirector[];
-  clients: Program | undefined;
+  clients: SteadyLoad | undefined;
 
   private constructor(lab: Lab, etcd: EtcdCluster) {
     this.lab = lab;
@@ -131,17 +132,13 @@ export class EtcdSite implements AsyncDisposable {
       .host('router')
       .exec(`sysctl -qw net.ipv4.fib_multipath_hash_policy=3 net.ipv4.fib_multipath_hash_fields=0x37`);
     await lab.host('router').exec(`ip route replace ${lab.vip}/32 ${hops}`);
-    const words = [lab.vip, '80', String(held), String(perSecond), '10000', '200'];
-    this.clients = lab.client.spawn([...built('test/support/steady-client'), ...words]);
-    await this.clients.line(/^ready$/);
+    const load = { vip: lab.vip, held, perSecond, limit: 10_000, interval: 200 };
+    this.clients = await SteadyLoad.start(lab.client, load);
   }
 
   /** What clients have seen since the last call. */
-  async seen(): Promise<{ lost: number; opened: number; failed: number; silent: number }> {
-    const clients = this.clients!;
-    const from = clients.lines.length;
-    clients.write('\n');
-    return JSON.parse(await clients.line(/^\{/, PATIENCE * 2, from));
+  seen(): Promise<Seen> {
+    return this.clients!.seen();
   }
 
   /** Applies `count` generations one after the other, these texts in turn, and returns what that took. */
