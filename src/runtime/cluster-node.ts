@@ -3,7 +3,7 @@ import { randomUUID } from 'node:crypto';
 import { EventLog } from '../cluster/event-log.ts';
 import { overlayOf, overlayText } from '../cluster/overlay.ts';
 import { RecentEvents } from '../cluster/recent-events.ts';
-import { memberOf, metaOf, type ProposalAnswer, proposalOf, shortened } from '../cluster/records.ts';
+import { memberOf, metaOf, shortened } from '../cluster/records.ts';
 import { type ClusterView, nodesOf, viewOf } from '../cluster/view.ts';
 import { rulesRunning } from '../config/reload/applied-state.ts';
 import { isCommand } from '../control/command-shape.ts';
@@ -17,6 +17,7 @@ import { LvsError } from '../model/errors.ts';
 import { loggedApi } from './changes.ts';
 import { reportSituation } from './cluster-conditions.ts';
 import type { CopiedChanges } from './cluster-copy.ts';
+import { ClusterProposals } from './cluster-proposals.ts';
 import { ClusterReport, type ReportSources } from './cluster-report.ts';
 import { ClusterRules } from './cluster-rules.ts';
 import { type ClusterStart, textOf } from './cluster-start.ts';
@@ -35,8 +36,6 @@ const LEASE_S = 3;
 const BEAT_MS = 1000;
 /** Addresses that a member reports. */
 const MAX_ADDRESSES = 16;
-/** Seconds for which an answer to a proposal stays. */
-const ANSWER_S = 60;
 
 /** What the member of a cluster uses of its director. */
 export interface ClusterNodeOptions extends ReportSources {
@@ -62,6 +61,7 @@ export class ClusterNode {
   readonly #recent: RecentEvents;
   readonly #ownReport: ClusterReport;
   readonly #turns: ClusterTurns;
+  readonly #proposals: ClusterProposals;
   readonly rules: ClusterRules;
   readonly #errors: Partial<Record<EtcdErrorKind, number>> = {};
   readonly #invalid = new Set<string>();
@@ -109,7 +109,8 @@ export class ClusterNode {
     this.#recent = new RecentEvents(access.store);
     this.#ownReport = new ClusterReport(options);
     this.#turns = new ClusterTurns(client, keys, node);
-    const { running, log } = options;
+    const { running, configuration, log } = options;
+    this.#proposals = new ClusterProposals({ client, keys, node, copy: options.start.copy, configuration });
     this.rules = new ClusterRules({
       access,
       api: loggedApi(running.api, 'cluster', log),
@@ -263,7 +264,7 @@ export class ClusterNode {
       if (this.#isOther) return;
       await this.#updateHold();
       if (this.#held === 'evicted') return;
-      await this.#answerProposals();
+      await this.#tried(() => this.#proposals.answer(this.#mirror.values));
       await this.#applyConfig();
       await this.#updateRules();
     }
@@ -312,33 +313,6 @@ export class ClusterNode {
     } catch (error) {
       if (!(error instanceof LvsError)) throw error;
       log('error', 'cluster-copy-failed', { error: error.message });
-    }
-  }
-
-  /** Checks configurations that an operator is about to apply, and answers what they would change. */
-  async #answerProposals(): Promise<void> {
-    const { access, copy } = this.#options.start;
-    const { client, keys } = access.store;
-    const { node } = access.settings;
-    for (const [key, { value, modRevision }] of this.#mirror.values) {
-      if (!key.startsWith(keys.proposal('')) || !this.#turns.isNew(key, modRevision)) continue;
-      const proposal = proposalOf(value);
-      if (!proposal) continue;
-      const nothing = { node, changes: 0, draining: 0, warnings: [], manualChanges: [] };
-      let answer: ProposalAnswer;
-      const path = copy.writeCandidate(`proposal-by-${fileWord(proposal.author)}`, proposal.text);
-      try {
-        answer = { node, ...(await this.#options.configuration.tryFile(path)) };
-      } catch (error) {
-        if (!(error instanceof LvsError)) throw error;
-        answer = { ...nothing, error: shortened(error.message) };
-      } finally {
-        copy.remove(path);
-      }
-      const answerKey = `${keys.answers(key.slice(keys.proposal('').length))}${node}`;
-      await this.#tried(async () =>
-        client.put(answerKey, JSON.stringify(answer), await client.grantLease(ANSWER_S)),
-      );
     }
   }
 
@@ -433,6 +407,3 @@ export class ClusterNode {
     );
   }
 }
-
-/** Returns a text as a part of a file name. */
-const fileWord = (text: string): string => text.replace(/[^A-Za-z0-9]+/g, '-').slice(0, 40);

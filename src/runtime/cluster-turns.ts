@@ -7,20 +7,12 @@ export class ClusterTurns {
   readonly #client: EtcdClient;
   readonly #keys: Keys;
   readonly #node: string;
-  readonly #answered = new Map<string, number>();
   #held: { readonly generation: number; readonly key: string } | undefined;
 
   constructor(client: EtcdClient, keys: Keys, node: string) {
     this.#client = client;
     this.#keys = keys;
     this.#node = node;
-  }
-
-  /** Reports whether a proposal was not answered yet, and remembers it. */
-  isNew(key: string, revision: number): boolean {
-    if (this.#answered.get(key) === revision) return false;
-    this.#answered.set(key, revision);
-    return true;
   }
 
   /**
