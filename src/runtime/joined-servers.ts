@@ -24,6 +24,7 @@ import type { ConfiguredNames } from './configured-names.ts';
 import { JoinSocket } from './join-socket.ts';
 import { type Joinable, networksOf, patienceOf, policyOf, watchedOf } from './joinable.ts';
 import type { JoinedRecord } from './joined-record.ts';
+import { JoinedReports } from './joined-reports.ts';
 import type { Log } from './log.ts';
 import { runningDestination } from './running-destination.ts';
 
@@ -49,6 +50,7 @@ export interface JoinedServersOptions {
 
 export class JoinedServers implements Disposable {
   readonly #options: JoinedServersOptions;
+  readonly #reports: JoinedReports;
   readonly #membership: Membership;
   readonly #receiver: HeartbeatReceiver;
   readonly #socket: JoinSocket;
@@ -66,14 +68,17 @@ export class JoinedServers implements Disposable {
   #isPaused = false;
   /** The record lacks changes of weights or states. */
   #isDirty = false;
-  #refused = 0;
 
   constructor(options: JoinedServersOptions) {
     const { log, clock } = options;
     this.#options = options;
+    this.#reports = new JoinedReports(options);
     this.#membership = new Membership({
-      changed: (server, state, services) => this.#logState(server, state, services),
-      refused: (server, reason, subject) => log('warning', 'join-refused', { server, reason, subject }),
+      changed: (...change) => {
+        this.#isDirty = true;
+        this.#reports.changed(...change);
+      },
+      refused: (...refusal) => this.#reports.refused(...refusal),
     });
     this.#receiver = new HeartbeatReceiver({
       members: this.#membership,
@@ -196,13 +201,9 @@ export class JoinedServers implements Disposable {
   watch(): void {
     this.#socket.check();
     if (this.#join && hasChanged(this.#networks, networksOf(this.#join))) this.#applyPolicy();
-    this.#reportKept();
+    this.#reports.kept(this.#membership.placements);
     if (this.#isDirty) void this.#write();
-    const { unauthenticated, replayed, malformed, overload } = this.#receiver.counts;
-    const refused = unauthenticated + replayed + malformed + overload;
-    if (refused > this.#refused)
-      this.#options.log('warning', 'heartbeats-refused', { unauthenticated, replayed, malformed, overload });
-    this.#refused = refused;
+    this.#reports.heartbeats(this.#receiver.counts);
   }
 
   /** What is shown of a destination that has joined. */
@@ -318,26 +319,6 @@ export class JoinedServers implements Disposable {
         end: end && { earliest: end.earliest + ahead, latest: end.latest + ahead },
       }),
     );
-  }
-
-  #reportKept(): void {
-    const counts = new Map<string, { kept: number; all: number }>();
-    for (const { serviceName, isKept } of this.#membership.placements) {
-      const count = counts.get(serviceName) ?? { kept: 0, all: 0 };
-      counts.set(serviceName, { kept: count.kept + Number(isKept), all: count.all + 1 });
-    }
-    const now = [...counts].flatMap(([service, { kept, all }]) => {
-      const text = `${service}: ${kept} of ${all} servers that joined are silent: all are kept, and checks decide`;
-      return kept === 0 ? [] : [[service, { text, fields: { service, kept, all } }] as const];
-    });
-    this.#options.conditions.set('joined-servers-kept', new Map(now));
-  }
-
-  #logState(server: string, state: JoinedState, services: readonly string[]): void {
-    this.#isDirty = true;
-    const level = state === 'silent' || state === 'kept' ? 'warning' : 'info';
-    const some = services.length > 1 ? { services: services.length } : { service: services[0]! };
-    this.#options.log(level, `server-${state}`, { server, ...some });
   }
 }
 
