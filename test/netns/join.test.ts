@@ -207,7 +207,8 @@ describe.skipIf(why)('many servers join', () => {
     await startDirector(lab.host('vs2'), config, '--standby');
     many = host!.spawn([
       ...built('test/support/join-agents'),
-      ...['eth0', keyFile, 'tcp:192.168.0.101:80', lab.folder, ...ADDRESSES],
+      ...['--interface', 'eth0', '--key-file', keyFile],
+      ...['--service', 'tcp:192.168.0.101:80', '--words', lab.folder, ...ADDRESSES],
     ]);
     await many.line(/^ready$/);
   });
