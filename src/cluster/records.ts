@@ -135,6 +135,7 @@ export const memberOf = (value: Buffer): ClusterMember | undefined =>
   record(value, (get) => ({
     node: get.name('node'),
     instance: get.text('instance'),
+    ...get.optional('copy', (key) => get.text(key)),
     state: get.oneOf('state', STATES),
     generation: get.whole('generation'),
     isReady: get.boolean('isReady'),

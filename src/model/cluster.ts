@@ -26,6 +26,8 @@ export interface ClusterMember {
   readonly node: string;
   /** Identifies the process. */
   readonly instance: string;
+  /** Identifies the copy of the state on the director's host, which all its processes use. */
+  readonly copy?: string;
   readonly state: MemberState;
   /** Generation of the configuration that is in effect; 0: none of the cluster. */
   readonly generation: number;

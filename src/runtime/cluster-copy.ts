@@ -17,6 +17,8 @@ const FILE = /^generation-(\d{1,15})\.yaml$/;
 export interface CopiedState {
   /** ID of the cluster that this director has joined. */
   readonly id: string;
+  /** Identifies this copy; missing: no director has run with it. */
+  readonly copy?: string;
   /** Generation that was applied last; 0: none. */
   readonly generation: number;
   /** This director announces nothing. */
@@ -107,10 +109,14 @@ export class ClusterCopy {
       throw new LvsError('CONFIG', `${path}: ${(error as Error).message}`, { cause: error });
     }
     try {
-      const { version, id, generation, held, rules } = JSON.parse(text);
+      const { version, id, copy, generation, held, rules } = JSON.parse(text);
       const isHeld = held === undefined || held === 'paused' || held === 'evicted';
       if (version === VERSION && typeof id === 'string' && Number.isSafeInteger(generation) && isHeld)
-        return { id, generation, ...(held && { held }), ...(typeof rules === 'string' && { rules }) };
+        return {
+          ...{ id, generation, ...(held && { held }) },
+          ...(typeof copy === 'string' && { copy }),
+          ...(typeof rules === 'string' && { rules }),
+        };
     } catch {
       // Reported below.
     }

@@ -4,6 +4,7 @@ import { EventLog } from '../cluster/event-log.ts';
 import { overlayOf, overlayText } from '../cluster/overlay.ts';
 import { RecentEvents } from '../cluster/recent-events.ts';
 import { memberOf, metaOf, shortened } from '../cluster/records.ts';
+import { RunIdentity } from '../cluster/run-identity.ts';
 import { type ClusterView, nodesOf, viewOf } from '../cluster/view.ts';
 import { rulesRunning } from '../config/reload/applied-state.ts';
 import { isCommand } from '../control/command-shape.ts';
@@ -53,8 +54,7 @@ export interface ClusterNodeOptions extends ReportSources {
 
 export class ClusterNode {
   readonly #options: ClusterNodeOptions;
-  readonly #since = new Date().toISOString();
-  readonly #instance = randomUUID();
+  readonly #run: RunIdentity;
   readonly #mirror: Mirror;
   readonly #membership: LeasedKey;
   readonly #events: EventLog;
@@ -87,6 +87,9 @@ export class ClusterNode {
     const { node } = access.settings;
     this.#held = options.start.copy.state!.held;
     this.#rejected = rejected;
+    const known = options.start.copy.state!.copy;
+    this.#run = new RunIdentity(known ?? randomUUID(), new Date().toISOString());
+    if (known === undefined) this.#save({ copy: this.#run.copy });
     const failed = (error: EtcdError | undefined) => this.#failed(error);
     this.#mirror = new Mirror({
       client,
@@ -99,7 +102,7 @@ export class ClusterNode {
       ...{ client, key: keys.member(node), leaseSeconds: LEASE_S, period: BEAT_MS },
       value: () => JSON.stringify(this.#member()),
       lastValue: () => JSON.stringify({ ...this.#member(), state: 'left' }),
-      isOwn: (value) => memberOf(value)?.instance === this.#instance,
+      isOwn: (value) => this.#run.isOwn(memberOf(value)),
       failed,
       conflict: (isTaken) => {
         this.#isTaken = isTaken;
@@ -177,7 +180,7 @@ export class ClusterNode {
       nodes: this.#nodes,
       // What others know of this director may be older.
       members: [...this.#view.members.values()].map((each) =>
-        each.instance === this.#instance ? this.#member() : each,
+        each.instance === this.#run.instance ? this.#member() : each,
       ),
       events: this.#recent.latest,
       errors: { ...this.#errors },
@@ -194,13 +197,14 @@ export class ClusterNode {
     const addresses = interfaceAddresses().flatMap(({ address, isLoopback }) => (isLoopback ? [] : address));
     return {
       node: start.access.settings.node,
-      instance: this.#instance,
+      instance: this.#run.instance,
+      copy: this.#run.copy,
       state: this.#held ?? 'active',
       generation: this.#generation,
       isReady: isReady(),
       version: version(),
       addresses: addresses.slice(0, MAX_ADDRESSES),
-      since: this.#since,
+      since: this.#run.since,
       ...this.#ownReport.at(performance.now()),
       ...(this.#rejected && {
         rejected: { ...this.#rejected, error: shortened(this.#rejected.error) },
@@ -228,8 +232,12 @@ export class ClusterNode {
     this.#view = viewOf(keys, this.#mirror.values);
     this.#nodes = nodesOf(this.#view);
     this.#reportMembers(before);
-    const own = keys.member(access.settings.node);
-    if (changed.includes(own) && !this.#mirror.values.has(own) && this.#held !== 'evicted' && !this.#isClosed)
+    const { node } = access.settings;
+    const own = keys.member(node);
+    const isLost =
+      !this.#mirror.values.has(own) ||
+      this.#run.isDisplaced(before.members.get(node), this.#view.members.get(node));
+    if (changed.includes(own) && isLost && this.#held !== 'evicted' && !this.#isClosed)
       this.#membership.lost();
     this.#wake();
   }

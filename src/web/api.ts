@@ -236,6 +236,7 @@ export const SNAPSHOT_SCHEMA = {
               {
                 node: string,
                 instance: string,
+                copy: { ...string, description: 'the same for all runs of a director' },
                 state: memberState,
                 generation: integer,
                 isReady: boolean,
@@ -246,7 +247,7 @@ export const SNAPSHOT_SCHEMA = {
                 announced: object({ count: integer, vips: list(string) }),
                 load: object({ connections: integer, newConnections: integer, inOctets: integer }),
               },
-              ['rejected', 'announced', 'load'],
+              ['copy', 'rejected', 'announced', 'load'],
             ),
           ),
           events: list(object({ time: string, node: string, event: string, text: string })),

@@ -1,4 +1,6 @@
 /** Three directors that share their configuration in a real etcd. */
+import { cpSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { clusterMissing } from '../support/cluster.ts';
@@ -178,6 +180,45 @@ describe.skipIf(why !== undefined)('a cluster of three directors', () => {
     await third!.start();
   });
 
+  test('a killed director that starts again takes its name over, and another one with its name is reported', async () => {
+    const [first, second, third] = site.directors;
+    const taken = / cluster-ignored reason=.*another director has the name vs2/;
+    await second!.program.stop('SIGKILL');
+    await second!.start();
+    const copy = JSON.parse(readFileSync(join(second!.state, 'web/cluster.json'), 'utf8')).copy;
+    await expect
+      .poll(async () => JSON.parse(await web('/api/v1/snapshot')).surroundings.cluster.members, {
+        timeout: PATIENCE,
+      })
+      .toContainEqual(expect.objectContaining({ node: 'vs2', copy, isReady: true }));
+    expect(second!.program.output).not.toMatch(taken);
+    // A duplicate of its host, with its copy and with another one.
+    await third!.program.stop();
+    const settings = readFileSync(second!.settings, 'utf8');
+    for (const isSame of [true, false]) {
+      const state = join(third!.host.folder, `duplicate-${isSame}`);
+      cpSync(second!.state, state, { recursive: true });
+      if (!isSame) {
+        const path = join(state, 'web/cluster.json');
+        writeFileSync(path, readFileSync(path, 'utf8').replace(copy, 'another'));
+      }
+      const duplicate = join(third!.host.folder, 'duplicate.yaml');
+      writeFileSync(duplicate, settings.replace(second!.state, state));
+      await using program = third!.host.spawn([
+        ...[...director, 'run', '--cluster', duplicate, '--interface', 'eth0', '--connections', '20000'],
+        ...['--datapath', 'live'],
+      ]);
+      await (isSame ? second!.program : program).line(taken);
+      if (!isSame) expect(second!.program.output.match(new RegExp(taken, 'g'))).toHaveLength(1);
+      await program.stop();
+      if (isSame) await second!.program.line(/ cluster-ignored-ended /);
+    }
+    await third!.start();
+    await expect
+      .poll(() => first!.cluster('members'), { timeout: PATIENCE })
+      .toMatch(/vs2: active, ready.*\nvs3: active, ready/);
+  });
+
   test('an evicted director announces nothing, applies no changes, and starts again only after it has joined', async () => {
     const [, , third] = site.directors;
     await one().cluster('evict', 'vs3');
@@ -284,7 +325,7 @@ describe.skipIf(why !== undefined)('without etcd', () => {
       ),
     ]);
     expect((await first!.run(['apply', site.write(site.text([A]))])).status).toBe(1);
-    await second!.program.stop();
+    await second!.program.stop('SIGKILL');
     await second!.start();
     await second!.program.line(/ cluster-copy-used cluster=web /);
     expect(await listed(second)).toBe(before);
@@ -300,5 +341,7 @@ describe.skipIf(why !== undefined)('without etcd', () => {
     await first!.program.line(/ cluster-unreachable-ended /);
     await first!.cluster('apply', site.write(site.text([A, B, C])));
     await expect.poll(() => listed(second), { timeout: PATIENCE }).toContain(C);
+    // The key of its former process had remained.
+    expect(second!.program.output).not.toContain('another director has the name');
   });
 });
