@@ -8,27 +8,44 @@ import { PATIENCE, type Program } from './program.ts';
 import { type Seen, SteadyLoad } from './steady-load.ts';
 
 /** Addresses in the files of conf/bgp, and in the laboratory. */
-const ADDRESSES: Readonly<Record<string, string>> = {
-  '10.60.0.1': '192.168.1.254',
-  '10.60.0.11': '192.168.1.11',
-  '10.60.0.12': '192.168.1.12',
-  '10.60.0.13': '192.168.1.13',
-  '10.60.0.21': '192.168.1.3',
-  '10.60.0.22': '192.168.1.4',
-  '10.60.0.23': '192.168.1.5',
+const NUMBERS: Readonly<Record<string, string>> = {
+  '1': '254',
+  '11': '11',
+  '12': '12',
+  '13': '13',
+  '21': '3',
+  '22': '4',
+  '23': '5',
 };
+/** Number of the first director in the files. */
+const FIRST_NUMBER = '11';
+export type Family = 'IPv4' | 'IPv6';
+
 /** Packets of BFD, one every 100 ms, that may be missing, and the hold time: a busy machine stalls for longer than a router does. */
 const MULTIPLIER = process.env['LVS_SCALE_BFD'] ?? '255';
 const HOLD_S = 90;
 export const BIRD_SOCKET = '/run/lvs/bird.ctl';
 
-const translated = (text: string): string =>
+/** Returns a file of conf/bgp with the addresses of the laboratory. */
+export const translated = (text: string): string =>
   text
-    .replace(/\b10\.60\.0\.\d+\b/g, (address) => ADDRESSES[address]!)
+    .replace(/\b10\.60\.0\.(\d+)\b/g, (_, number: string) => `192.168.1.${NUMBERS[number]}`)
+    .replace(/\b2001:db8:60::(\d+)\b/g, (_, number: string) => `fd00:0:0:1::${NUMBERS[number]}`)
+    .replaceAll('2001:db8:99::', 'fd00:0:0:99::')
     .replace('log syslog all;', 'log stderr all;')
     .replace('/run/bird/bird.ctl', BIRD_SOCKET)
-    .replace('hold time 9;', `hold time ${HOLD_S};`)
+    .replaceAll('hold time 9;', `hold time ${HOLD_S};`)
     .replace('multiplier 3;', `multiplier ${MULTIPLIER};`);
+
+/** Returns lvs.yaml with the addresses of IPv6. */
+const overIpv6 = (text: string): string =>
+  text
+    .replace(/10\.99\.0\.(\d+):80/g, "'[fd00:0:0:99::$1]:80'")
+    .replace(/192\.168\.1\.(\d+)/g, "'[fd00:0:0:1::$1]'");
+
+/** Returns files of conf/bgp as one. */
+const filesOf = (names: readonly string[]): string =>
+  names.map((name) => translated(readFileSync(conf(`bgp/${name}`), 'utf8'))).join('');
 
 /** A director with its BIRD. */
 export class EcmpNode {
@@ -39,13 +56,15 @@ export class EcmpNode {
   director!: Program;
   bird!: Program;
 
-  constructor(host: LabHost, words: readonly string[]) {
+  /** `files`: of conf/bgp, that make bird.conf. */
+  constructor(host: LabHost, words: readonly string[], files: readonly string[]) {
     this.host = host;
     this.#words = words;
     this.config = join(host.folder, 'lvs.yaml');
     this.#birdConfig = join(host.folder, 'bird.conf');
-    const text = translated(readFileSync(conf('bgp/bird.conf'), 'utf8'));
-    writeFileSync(this.#birdConfig, text.replaceAll(ADDRESSES['10.60.0.11']!, host.address));
+    const number = host.address.slice(host.address.lastIndexOf('.') + 1);
+    const own = new RegExp(`\\b(192\\.168\\.1\\.|fd00:0:0:1::)${FIRST_NUMBER}\\b`, 'g');
+    writeFileSync(this.#birdConfig, filesOf(files).replace(own, `$1${number}`));
   }
 
   /** Changes bird.conf. */
@@ -71,27 +90,33 @@ export class EcmpSite implements AsyncDisposable {
   readonly lab: Lab;
   readonly nodes: readonly EcmpNode[];
   readonly router: LabHost;
+  readonly vip: string;
+  readonly #family: Family;
   clients: SteadyLoad | undefined;
 
-  private constructor(lab: Lab, words: readonly string[]) {
+  private constructor(lab: Lab, words: readonly string[], family: Family) {
     this.lab = lab;
     this.router = lab.host('router');
-    this.nodes = ['vs1', 'vs2', 'vs3'].map((name) => new EcmpNode(lab.host(name), words));
+    this.#family = family;
+    this.vip = family === 'IPv6' ? lab.vip6 : lab.vip;
+    const files = ['bird.conf', ...(family === 'IPv6' ? ['bird6.conf'] : [])];
+    this.nodes = ['vs1', 'vs2', 'vs3'].map((name) => new EcmpNode(lab.host(name), words, files));
   }
 
-  /** The servers, the router and BIRD run, and no director. `words`: of `lvs-director run`. */
-  static async create(words: readonly string[]): Promise<EcmpSite> {
-    const lab = await Lab.create({ shape: 'ecmp', servers: 3 });
-    const site = new EcmpSite(lab, words);
+  /** The servers, the router and BIRD run, and no director. `words`: of `lvs-director run`. `family`: that of the VIP. */
+  static async create(words: readonly string[], family: Family = 'IPv4'): Promise<EcmpSite> {
+    const lab = await Lab.create({ shape: 'ecmp', servers: 3, ipv6: family === 'IPv6' });
+    const site = new EcmpSite(lab, words, family);
     try {
+      if (words.includes('xdp')) lab.pollPeers();
       await Promise.all(
         lab.servers.map(async (server, i) => {
-          await server.exec(`ip address add ${lab.vip}/32 dev lo`);
+          await server.exec(`ip address add ${site.vip} dev lo`);
           await startServers(server, i + 1);
         }),
       );
       const routerConfig = join(site.router.folder, 'bird.conf');
-      writeFileSync(routerConfig, translated(readFileSync(conf('bgp/router.conf'), 'utf8')));
+      writeFileSync(routerConfig, filesOf(['router.conf', ...(family === 'IPv6' ? ['router6.conf'] : [])]));
       site.router.spawn(['bird', '-f', '-c', routerConfig, '-s', BIRD_SOCKET]);
       for (const node of site.nodes) node.startBird();
       return site;
@@ -101,15 +126,15 @@ export class EcmpSite implements AsyncDisposable {
     }
   }
 
-  /** Writes lvs.yaml of all directors. `change`: of the example. */
+  /** Writes lvs.yaml of all directors. `change`: of the example, which has the VIP and three servers. */
   configure(change: (text: string) => string): void {
-    const text = change(translated(readFileSync(conf('bgp/lvs.yaml'), 'utf8')));
+    const text = change(this.#family === 'IPv6' ? overIpv6(filesOf(['lvs.yaml'])) : filesOf(['lvs.yaml']));
     for (const { config } of this.nodes) writeFileSync(config, text);
   }
 
   /** Resolves when the router has that many routes to the VIP. */
   async routes(count: number): Promise<void> {
-    const counted = `ip route show ${this.lab.vip} | grep -o 'via ' | wc -l`;
+    const counted = `ip ${this.#family === 'IPv6' ? '-6' : '-4'} route show ${this.vip} | grep -o 'via ' | wc -l`;
     const command = `until [ "$(${counted})" = ${count} ]; do sleep 0.01; done`;
     const { status } = await this.router.run(command, { limit: PATIENCE });
     if (status === 0) return;
@@ -117,7 +142,7 @@ export class EcmpSite implements AsyncDisposable {
       this.nodes.map(({ host }) => host.run(`birdc -s ${BIRD_SOCKET} show protocols`)),
     );
     throw new Error(
-      `the router has not ${count} routes:\n${(await this.router.exec('ip route')).trim()}\n${birds.map(({ stdout }) => stdout).join('\n')}`,
+      `the router has not ${count} routes:\n${(await this.router.exec('ip route; ip -6 route')).trim()}\n${birds.map(({ stdout }) => stdout).join('\n')}`,
     );
   }
 
@@ -132,7 +157,7 @@ export class EcmpSite implements AsyncDisposable {
 
   /** Starts clients that hold `held` connections, and open new ones. */
   async connect(held: number, perSecond: number): Promise<void> {
-    const load = { vip: this.lab.vip, held, perSecond, limit: 10_000, interval: 500 };
+    const load = { vip: this.vip, held, perSecond, limit: 10_000, interval: 500 };
     this.clients = await SteadyLoad.start(this.lab.client, load);
   }
 

@@ -12,6 +12,7 @@ import { type Seen, SteadyLoad } from './steady-load.ts';
 
 /** Address of the router on the directors' segment. */
 const ROUTER = '192.168.1.254';
+const DATAPATH = process.env['LVS_DATAPATH'] ?? 'live';
 export const SERVERS = ['192.168.1.3', '192.168.1.4', '192.168.1.5'] as const;
 
 /** A director, and its settings of the cluster. */
@@ -53,7 +54,7 @@ export class ClusterDirector {
     this.program = this.host.spawn([
       ...director,
       ...['run', '--cluster', this.settings, '--interface', 'eth0', '--connections', '20000'],
-      ...['--datapath', process.env['LVS_DATAPATH'] ?? 'live', '--metrics', ...words],
+      ...['--datapath', DATAPATH, '--metrics', ...words],
     ]);
     await this.program.line(/ ready /);
   }
@@ -86,6 +87,7 @@ export class EtcdSite implements AsyncDisposable {
   static async create(words: readonly string[] = []): Promise<EtcdSite> {
     const lab = await Lab.create({ shape: 'ecmp', servers: SERVERS.length });
     try {
+      if (DATAPATH === 'xdp') lab.pollPeers();
       const etcd = await EtcdCluster.start({ host: lab.host('router'), address: ROUTER, words });
       await Promise.all(
         lab.servers.map(async (server, i) => {

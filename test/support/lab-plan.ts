@@ -132,6 +132,13 @@ export function plan({ shape = 'dr', servers = 2, ipv6 = false, pair = false }: 
           // All five fields of a connection. Policy 1 uses the sender's hash, which veth keeps and retransmissions change.
           'net.ipv4.fib_multipath_hash_fields=0x37',
           'net.ipv4.fib_multipath_hash_policy=3',
+          ...(ipv6
+            ? [
+                'net.ipv6.conf.all.forwarding=1',
+                'net.ipv6.fib_multipath_hash_fields=0x37',
+                'net.ipv6.fib_multipath_hash_policy=3',
+              ]
+            : []),
         ],
       ),
       ...Array.from({ length: BEHIND_ROUTER }, (_, i) =>
@@ -147,7 +154,7 @@ export function plan({ shape = 'dr', servers = 2, ipv6 = false, pair = false }: 
     hosts,
     // Behind a router, it is in no network of a segment.
     vip: shape === 'ecmp' ? '10.99.0.1' : '192.168.0.101',
-    vip6: 'fd00::101',
+    vip6: shape === 'ecmp' ? 'fd00:0:0:99::1' : 'fd00::101',
   };
 }
 

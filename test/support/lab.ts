@@ -118,14 +118,15 @@ export class Lab implements AsyncDisposable {
     return `lvs-${this.id}-${name}`;
   }
 
-  /** Makes the director's peers poll, as a veth has to that XDP sends to. */
+  /** Makes the directors' peers poll, as a veth has to that XDP sends to. */
   pollPeers(): void {
-    const { name } = this.director;
-    for (const segment of this.#topology.segments)
-      spawnSync('ip', [
-        ...['netns', 'exec', this.namespace(segment)],
-        ...['ethtool', '-K', name, 'gro', 'on', 'tx', 'off'],
-      ]);
+    const directors = this.#topology.hosts.filter(({ name }) => /^vs\d+$/.test(name));
+    for (const { name, interfaces } of directors)
+      for (const { segment } of interfaces)
+        spawnSync('ip', [
+          ...['netns', 'exec', this.namespace(segment)],
+          ...['ethtool', '-K', name, 'gro', 'on', 'tx', 'off'],
+        ]);
   }
 
   /** Takes everything down without waiting: for the way out of a process. */

@@ -13,12 +13,13 @@ export interface SteadyLoadOptions {
   readonly interval: number;
 }
 
-/** What clients have seen of new connections, and held ones that were lost; `silent`: ms. */
+/** What clients have seen of new connections, and held ones that were lost; `silent`: ms; `reasons`: errors since the start. */
 export interface Seen {
   readonly lost: number;
   readonly opened: number;
   readonly failed: number;
   readonly silent: number;
+  readonly reasons: Readonly<Record<string, number>>;
 }
 
 export class SteadyLoad {

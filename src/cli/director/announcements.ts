@@ -47,7 +47,8 @@ export function exabgpLines(before: Set<string>, now: readonly string[], nextHop
 
 /**
  * Prints lines for ExaBGP whenever announcements change, until the signal aborts. A director that cannot be asked announces
- * nothing: it ended, or hangs.
+ * nothing: it ended, or hangs. ExaBGP keeps what an earlier process has announced that was killed, so VIPs that are not to be
+ * announced are withdrawn when they are seen first.
  */
 export async function followForExabgp(
   api: Api & { close(): void },
@@ -57,12 +58,21 @@ export async function followForExabgp(
   signal: AbortSignal,
 ): Promise<void> {
   const announced = new Set<string>();
+  const seen = new Set<string>();
+  const change = (vips: readonly string[]) => {
+    const lines = exabgpLines(announced, vips, nextHop);
+    if (lines.length > 0) print(`${lines.join('\n')}\n`);
+  };
   let lastError: string | undefined;
   while (!signal.aborted) {
     let vips: readonly string[] = [];
     try {
       const listing = await api.announcements();
       vips = listing.vips.flatMap(({ vip, isWanted }) => (isWanted ? vip : []));
+      for (const { vip, isWanted } of listing.vips) {
+        if (!isWanted && !seen.has(vip)) announced.add(vip);
+        seen.add(vip);
+      }
       lastError = undefined;
     } catch (error) {
       if (!(error instanceof LvsError)) throw error;
@@ -70,10 +80,8 @@ export async function followForExabgp(
       if (error.message !== lastError) complain(error.message);
       lastError = error.message;
     }
-    const lines = exabgpLines(announced, vips, nextHop);
-    if (lines.length > 0) print(`${lines.join('\n')}\n`);
+    change(vips);
     await sleep(LOOK_MS, undefined, { signal }).catch(() => {});
   }
-  const lines = exabgpLines(announced, [], nextHop);
-  if (lines.length > 0) print(`${lines.join('\n')}\n`);
+  change([]);
 }

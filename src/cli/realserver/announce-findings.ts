@@ -35,7 +35,7 @@ export async function announceFindings(
       own.push({
         name: 'bgp-session',
         what: 'BIRD has no BGP session',
-        remedy: 'add a protocol bgp to bird.conf, such as that of conf/bgp/director.conf',
+        remedy: 'add a protocol bgp to bird.conf, such as that of conf/bgp/bird.conf',
       });
   } catch (error) {
     if (!(error instanceof AnnounceError)) throw error;

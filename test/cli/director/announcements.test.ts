@@ -33,6 +33,36 @@ test('ExaBGP gets a line for each change, withdrawals first', () => {
   expect(exabgpLines(before, ['192.0.2.2', '2001:db8::1'], 'self')).toEqual([]);
 });
 
+test('ExaBGP withdraws what an earlier process may have announced, when it is seen first', async () => {
+  const ending = new AbortController();
+  const known = (...wanted: boolean[]) => ({
+    isWithdrawn: false,
+    vips: wanted.map((isWanted, i) => ({ vip: `192.0.2.${i + 1}`, isReady: isWanted, isWanted })),
+  });
+  const answers = [known(), known(true, false), known(true, false), known(true, true)];
+  const lines: string[] = [];
+  const api = {
+    async announcements() {
+      if (answers.length === 1) ending.abort();
+      return answers.shift()!;
+    },
+    close() {},
+  };
+  await followForExabgp(
+    api,
+    'self',
+    (text) => lines.push(text),
+    () => {},
+    ending.signal,
+  );
+  expect(lines.join('')).toBe(`withdraw route 192.0.2.2/32 next-hop self
+announce route 192.0.2.1/32 next-hop self
+announce route 192.0.2.2/32 next-hop self
+withdraw route 192.0.2.1/32 next-hop self
+withdraw route 192.0.2.2/32 next-hop self
+`);
+});
+
 test('ExaBGP withdraws when the director cannot be asked, and when the command ends', async () => {
   const ending = new AbortController();
   const listing = { isWithdrawn: false, vips: [{ vip: '192.0.2.1', isReady: true, isWanted: true }] };
