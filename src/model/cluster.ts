@@ -72,15 +72,25 @@ export interface LogEntry {
   readonly text: string;
 }
 
-/** What a director reports about its cluster. */
-export interface ClusterStatus {
+/** Where a director has the generation in effect from. `copy`: that on its host, and etcd has not confirmed it since. */
+export const GENERATION_SOURCES = ['etcd', 'copy'] as const;
+export type GenerationSource = (typeof GENERATION_SOURCES)[number];
+
+/** The configuration in effect on a director of a cluster. */
+export interface ClusterGeneration {
+  /** Name of the cluster. */
   readonly name: string;
+  readonly generation: number;
+  readonly source: GenerationSource;
+  /** Generation of etcd, as far as it is known; 0: none. */
+  readonly stored: number;
+  readonly isReachable: boolean;
+}
+
+/** What a director reports about its cluster. */
+export interface ClusterStatus extends ClusterGeneration {
   readonly node: string;
   readonly state: MemberState;
-  readonly isReachable: boolean;
-  /** Generation in effect here, and that of etcd as far as it is known. */
-  readonly generation: number;
-  readonly stored: number;
   /** All directors, in the order of their names, at most 1000. */
   readonly nodes: readonly ClusterNodeState[];
   /** Those that run. */

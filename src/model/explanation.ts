@@ -1,5 +1,6 @@
 /** What the director would do with a packet, and why, step by step. Plain JSON. */
 import type { ListKind } from './access-list.ts';
+import type { ClusterGeneration } from './cluster.ts';
 import type { ConnectionMethod, DestinationAddress, ForwardingMethodName } from './destination.ts';
 import type { FtpEvent } from './ftp.ts';
 import type { Admission } from './kernel-admission.ts';
@@ -94,4 +95,6 @@ export interface Explanation {
   readonly verdict: Verdict;
   /** Why the packet does not decode; missing when it does. */
   readonly error?: string;
+  /** The configuration that decides; missing: the director has no cluster. */
+  readonly cluster?: ClusterGeneration;
 }

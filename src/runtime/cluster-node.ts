@@ -13,7 +13,13 @@ import type { EtcdError, EtcdErrorKind } from '../etcd/etcd-error.ts';
 import { LeasedKey } from '../etcd/leased-key.ts';
 import { Mirror } from '../etcd/mirror.ts';
 import { interfaceAddresses } from '../host/interface-addresses.ts';
-import type { ClusterMember, ClusterStatus, HoldReason } from '../model/cluster.ts';
+import type {
+  ClusterGeneration,
+  ClusterMember,
+  ClusterStatus,
+  GenerationSource,
+  HoldReason,
+} from '../model/cluster.ts';
 import { LvsError } from '../model/errors.ts';
 import { loggedApi } from './changes.ts';
 import { reportSituation } from './cluster-conditions.ts';
@@ -67,6 +73,7 @@ export class ClusterNode {
   readonly #invalid = new Set<string>();
   #view: ClusterView;
   #nodes: ClusterStatus['nodes'] = [];
+  #source: GenerationSource;
   #held: HoldReason | undefined;
   #rejected: { readonly generation: number; readonly error: string } | undefined;
   /** When the first of the errors happened that go on; ms. */
@@ -87,6 +94,7 @@ export class ClusterNode {
     const { node } = access.settings;
     this.#held = options.start.copy.state!.held;
     this.#rejected = rejected;
+    this.#source = options.start.source;
     const known = options.start.copy.state!.copy;
     this.#run = new RunIdentity(known ?? randomUUID(), new Date().toISOString());
     if (known === undefined) this.#save({ copy: this.#run.copy });
@@ -168,15 +176,22 @@ export class ClusterNode {
     return this.#held !== undefined;
   }
 
-  get status(): ClusterStatus {
-    const { settings } = this.#options.start.access;
+  /** The configuration in effect. */
+  get inEffect(): ClusterGeneration {
     return {
-      name: settings.cluster,
-      node: settings.node,
-      state: this.#held ?? 'active',
-      isReachable: this.#failing === undefined,
+      name: this.#options.start.access.settings.cluster,
       generation: this.#generation,
+      source: this.#source,
       stored: this.#view.config?.generation ?? 0,
+      isReachable: this.#failing === undefined,
+    };
+  }
+
+  get status(): ClusterStatus {
+    return {
+      ...this.inEffect,
+      node: this.#options.start.access.settings.node,
+      state: this.#held ?? 'active',
       nodes: this.#nodes,
       // What others know of this director may be older.
       members: [...this.#view.members.values()].map((each) =>
@@ -281,8 +296,9 @@ export class ClusterNode {
   /** Finds out whether the keys are those of this cluster, and reports values that are no records. */
   #check(): void {
     const { start } = this.#options;
-    const { meta, invalid } = this.#view;
+    const { meta, config, invalid } = this.#view;
     this.#isOther = meta?.id !== start.copy.state!.id;
+    if (!this.#isOther && config?.generation === this.#generation) this.#source = 'etcd';
     for (const key of invalid) this.#reportInvalid(key);
   }
 
@@ -351,6 +367,7 @@ export class ClusterNode {
       await this.#options.configuration.applyFile(start.copy.write(generation, text));
       this.#rejected = undefined;
       this.#save({ generation });
+      this.#source = 'etcd';
       log('info', 'cluster-generation-applied', { generation });
       this.#events.append('applied', `generation ${generation}`);
     } catch (cause) {

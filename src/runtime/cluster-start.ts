@@ -2,6 +2,7 @@
 import { digestOf } from '../cluster/store.ts';
 import { type ClusterView, viewOf } from '../cluster/view.ts';
 import { EtcdError } from '../etcd/etcd-error.ts';
+import type { GenerationSource } from '../model/cluster.ts';
 import { LvsError } from '../model/errors.ts';
 import { type ClusterAccess, openClusterAccess } from './cluster-access.ts';
 import { ClusterCopy } from './cluster-copy.ts';
@@ -15,6 +16,7 @@ export interface ClusterStart {
   /** The file to start with, and its path. */
   readonly opened: OpenConfiguration;
   readonly path: string;
+  readonly source: GenerationSource;
   /** The generation that could not be applied, and why. */
   readonly rejected?: { readonly generation: number; readonly error: string };
 }
@@ -47,7 +49,7 @@ export async function startCluster(settingsFile: string, log: Log): Promise<Clus
       );
     log('warning', 'cluster-copy-used', { cluster, generation: state.generation, error: error.message });
     const path = copy.path(state.generation);
-    return { access, copy, path, opened: await openConfiguration(path) };
+    return { access, copy, path, opened: await openConfiguration(path), source: 'copy' };
   }
   const meta = store.check(view.meta);
   if (meta.id !== state.id)
@@ -72,18 +74,20 @@ export async function startCluster(settingsFile: string, log: Log): Promise<Clus
       const path = copy.write(stored, await textOf(access, stored, view.config!.digest));
       const opened = await openConfiguration(path);
       copy.save({ generation: stored, held });
-      return { access, copy, path, opened };
+      return { access, copy, path, opened, source: 'etcd' };
     } catch (error) {
       if (!(error instanceof LvsError) || state.generation === 0) throw error;
       log('error', 'config-rejected', { generation: stored, error: error.message });
       const path = copy.path(state.generation);
       const rejected = { generation: stored, error: error.message };
-      return { access, copy, path, opened: await openConfiguration(path), rejected };
+      return { access, copy, path, opened: await openConfiguration(path), source: 'copy', rejected };
     }
   }
   copy.save({ held });
   const path = copy.path(state.generation);
-  return { access, copy, path, opened: await openConfiguration(path) };
+  // An etcd that was restored from a backup may have an earlier one.
+  const source = stored === state.generation ? 'etcd' : 'copy';
+  return { access, copy, path, opened: await openConfiguration(path), source };
 }
 
 /** Reads what the keys say, and no more. Throws EtcdError. */

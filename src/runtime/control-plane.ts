@@ -92,7 +92,10 @@ export class ControlPlane {
     const { socket, socketGroup } = this.#options;
     const running = this.#running;
     const packets: PacketApi = {
-      explain: async (packet) => running.explain(packet),
+      explain: async (packet) => ({
+        ...running.explain(packet),
+        ...(node && { cluster: node.inEffect }),
+      }),
       capture: (service) => this.#captures.take(service),
     };
     this.#control = await serveControl({

@@ -1,5 +1,6 @@
 /** Formats the state of a director as JSON: the document of /api/v1/snapshot, and its schema. */
 import { CHECK_TYPES } from '../model/check.ts';
+import { GENERATION_SOURCES } from '../model/cluster.ts';
 import { JOINED_STATES } from '../model/joined.ts';
 import { Slice } from '../model/slice.ts';
 import type { Snapshot } from '../model/snapshot.ts';
@@ -229,6 +230,7 @@ export const SNAPSHOT_SCHEMA = {
           state: memberState,
           isReachable: boolean,
           generation: { ...integer, description: 'in effect here' },
+          source: { enum: [...GENERATION_SOURCES], description: 'where the generation in effect is from' },
           stored: { ...integer, description: 'that of etcd, as far as it is known' },
           nodes: list(object({ node: string, state: { enum: ['online', 'offline', 'paused', 'evicted'] } })),
           members: list(

@@ -328,6 +328,12 @@ describe.skipIf(why !== undefined)('without etcd', () => {
     await second!.program.stop('SIGKILL');
     await second!.start();
     await second!.program.line(/ cluster-copy-used cluster=web /);
+    const explain = async (node = second!) => {
+      const to = ['--from', '192.168.0.200:5', '--to', vip];
+      return (await node.host.exec([...director, 'explain', ...to])).match(/^generation +(.*)$/m)?.[1];
+    };
+    expect(await explain()).toMatch(/^\d+ of the cluster web, from the copy on this host/);
+    expect(await explain(first)).toMatch(/^\d+ of the cluster web, from etcd; etcd cannot be reached now$/);
     expect(await listed(second)).toBe(before);
     await second!.program.line(/ cluster-unreachable /);
     expect(await second!.host.exec('curl -s http://127.0.0.1:9112/readyz')).toContain(
@@ -341,6 +347,7 @@ describe.skipIf(why !== undefined)('without etcd', () => {
     await first!.program.line(/ cluster-unreachable-ended /);
     await first!.cluster('apply', site.write(site.text([A, B, C])));
     await expect.poll(() => listed(second), { timeout: PATIENCE }).toContain(C);
+    expect(await explain()).toMatch(/^\d+ of the cluster web, from etcd$/);
     // The key of its former process had remained.
     expect(second!.program.output).not.toContain('another director has the name');
   });

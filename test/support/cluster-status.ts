@@ -21,6 +21,7 @@ export const CLUSTER: ClusterStatus = {
   state: 'active',
   isReachable: true,
   generation: 7,
+  source: 'etcd',
   stored: 7,
   nodes: [
     { node: 'd1', state: 'online' },

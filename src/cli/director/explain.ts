@@ -1,6 +1,7 @@
 /** `lvs-director explain`: prints what the running director would do with a packet, step by step. */
 import { isIPv6 } from 'node:net';
 import type { PacketApi } from '../../control/director-api.ts';
+import type { ClusterGeneration, GenerationSource } from '../../model/cluster.ts';
 import { LvsError } from '../../model/errors.ts';
 import type { Candidate, Explanation, Step } from '../../model/explanation.ts';
 import { FTP_REFUSALS } from '../../model/ftp.ts';
@@ -40,8 +41,8 @@ export async function explain(
 }
 
 /** Returns the explanation as text; the first word of a line names the step. */
-export function linesOf({ packet, steps, verdict, error }: Explanation): string[] {
-  const lines = [row('packet', packet)];
+export function linesOf({ packet, steps, verdict, error, cluster }: Explanation): string[] {
+  const lines = [row('packet', packet), ...(cluster ? [row('generation', generationText(cluster))] : [])];
   const isKnown = steps.some((step) => step.step === 'found' && step.what === 'connection');
   if (!isKnown && verdict !== 'malformed') lines.push(row('connection', 'none'));
   const isFirst = steps.some((step) => step.step === 'made' && step.what === 'template');
@@ -49,6 +50,21 @@ export function linesOf({ packet, steps, verdict, error }: Explanation): string[
   lines.push(row('verdict', `${verdict}: ${error ?? meaningOf(verdict)}`));
   return lines;
 }
+
+function generationText({ name, generation, source, stored, isReachable }: ClusterGeneration): string {
+  const problem =
+    stored !== 0 && stored !== generation
+      ? `; etcd has generation ${stored}`
+      : isReachable
+        ? ''
+        : '; etcd cannot be reached now';
+  return `${generation} of the cluster ${name}, from ${SOURCES[source]}${problem}`;
+}
+
+const SOURCES = {
+  etcd: 'etcd',
+  copy: 'the copy on this host, which etcd has not confirmed since the start',
+} as const satisfies Record<GenerationSource, string>;
 
 const WIDTH = 12;
 const row = (name: string, text: string): string => `${name.padEnd(WIDTH)}${text}`;
