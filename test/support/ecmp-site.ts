@@ -26,8 +26,8 @@ const MULTIPLIER = process.env['LVS_SCALE_BFD'] ?? '255';
 const HOLD_S = 90;
 export const BIRD_SOCKET = '/run/lvs/bird.ctl';
 
-/** Returns a file of conf/bgp with the addresses of the laboratory. */
-export const translated = (text: string): string =>
+/** Returns the text with the addresses of the laboratory. */
+const translated = (text: string): string =>
   text
     .replace(/\b10\.60\.0\.(\d+)\b/g, (_, number: string) => `192.168.1.${NUMBERS[number]}`)
     .replace(/\b2001:db8:60::(\d+)\b/g, (_, number: string) => `fd00:0:0:1::${NUMBERS[number]}`)
@@ -43,8 +43,8 @@ const overIpv6 = (text: string): string =>
     .replace(/10\.99\.0\.(\d+):80/g, "'[fd00:0:0:99::$1]:80'")
     .replace(/192\.168\.1\.(\d+)/g, "'[fd00:0:0:1::$1]'");
 
-/** Returns files of conf/bgp as one. */
-const filesOf = (names: readonly string[]): string =>
+/** Returns files of conf/bgp as one, with the addresses of the laboratory. */
+export const filesOf = (names: readonly string[]): string =>
   names.map((name) => translated(readFileSync(conf(`bgp/${name}`), 'utf8'))).join('');
 
 /** A director with its BIRD. */
@@ -133,8 +133,8 @@ export class EcmpSite implements AsyncDisposable {
   }
 
   /** Resolves when the router has that many routes to the VIP. */
-  async routes(count: number): Promise<void> {
-    const counted = `ip ${this.#family === 'IPv6' ? '-6' : '-4'} route show ${this.vip} | grep -o 'via ' | wc -l`;
+  async routes(count: number, vip = this.vip): Promise<void> {
+    const counted = `ip ${vip.includes(':') ? '-6' : '-4'} route show ${vip} | grep -o 'via ' | wc -l`;
     const command = `until [ "$(${counted})" = ${count} ]; do sleep 0.01; done`;
     const { status } = await this.router.run(command, { limit: PATIENCE });
     if (status === 0) return;

@@ -1,4 +1,5 @@
 /** `lvs-director announcements`, `withdraw` and `announce`: lists the VIPs that are announced to routers, and stops it. */
+import { isIP } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { OperationsApi } from '../../control/operations-api.ts';
 import type { AnnouncementListing } from '../../model/announcement.ts';
@@ -8,6 +9,14 @@ import { LvsError } from '../../model/errors.ts';
 const LOOK_MS = 200;
 
 export type ListingFormat = 'text' | 'json' | 'exabgp';
+
+/** The routes that one session of ExaBGP can carry. */
+export interface ExabgpRoutes {
+  /** An address, or `self`. */
+  readonly nextHop: string;
+  /** IP version of the VIPs: a session over IPv4 carries no routes of IPv6 whose next hop is `self`. */
+  readonly version: 4 | 6;
+}
 
 type Api = Pick<OperationsApi, 'announcements'>;
 
@@ -52,7 +61,7 @@ export function exabgpLines(before: Set<string>, now: readonly string[], nextHop
  */
 export async function followForExabgp(
   api: Api & { close(): void },
-  nextHop: string,
+  { nextHop, version }: ExabgpRoutes,
   print: (text: string) => void,
   complain: (line: string) => void,
   signal: AbortSignal,
@@ -67,9 +76,10 @@ export async function followForExabgp(
   while (!signal.aborted) {
     let vips: readonly string[] = [];
     try {
-      const listing = await api.announcements();
-      vips = listing.vips.flatMap(({ vip, isWanted }) => (isWanted ? vip : []));
-      for (const { vip, isWanted } of listing.vips) {
+      const all = await api.announcements();
+      const listed = all.vips.filter(({ vip }) => isIP(vip) === version);
+      vips = listed.flatMap(({ vip, isWanted }) => (isWanted ? vip : []));
+      for (const { vip, isWanted } of listed) {
         if (!isWanted && !seen.has(vip)) announced.add(vip);
         seen.add(vip);
       }

@@ -124,14 +124,21 @@ function addAnnouncements(
         .default(OWN_ADDRESS)
         .argParser(parseNextHop),
     )
+    .addOption(
+      new Option(
+        '--family <family>',
+        'exabgp: IP version of the VIPs, ipv4 or ipv6 (default: that of --next-hop, or ipv4)',
+      ).choices(['ipv4', 'ipv6']),
+    )
     .option('--socket <path>', 'control socket of the director', socketPath(process.env))
-    .action(async ({ format, nextHop, socket }: AnnouncementArguments) => {
+    .action(async ({ format, nextHop, family, socket }: AnnouncementArguments) => {
       using api = new ControlClient(socket, { timeout: FOLLOW_TIMEOUT_MS });
       if (format === 'exabgp') {
         // ExaBGP acknowledges each line.
         process.stdin.resume();
         process.stdin.on('end', () => process.exit(0));
-        await followForExabgp(api, nextHop, print, console.error, untilSignal());
+        const version = family === 'ipv6' || (family === undefined && isIP(nextHop) === 6) ? 6 : 4;
+        await followForExabgp(api, { nextHop, version }, print, console.error, untilSignal());
         process.exit(0);
       }
       const listing = await api.announcements();
@@ -155,6 +162,7 @@ function addAnnouncements(
 interface AnnouncementArguments {
   readonly format: ListingFormat;
   readonly nextHop: string;
+  readonly family?: 'ipv4' | 'ipv6';
   readonly socket: string;
 }
 

@@ -37,7 +37,11 @@ test('ExaBGP withdraws what an earlier process may have announced, when it is se
   const ending = new AbortController();
   const known = (...wanted: boolean[]) => ({
     isWithdrawn: false,
-    vips: wanted.map((isWanted, i) => ({ vip: `192.0.2.${i + 1}`, isReady: isWanted, isWanted })),
+    vips: [
+      ...wanted.map((isWanted, i) => ({ vip: `192.0.2.${i + 1}`, isReady: isWanted, isWanted })),
+      // Of the other IP version.
+      { vip: '2001:db8::1', isReady: true, isWanted: true },
+    ],
   });
   const answers = [known(), known(true, false), known(true, false), known(true, true)];
   const lines: string[] = [];
@@ -50,7 +54,7 @@ test('ExaBGP withdraws what an earlier process may have announced, when it is se
   };
   await followForExabgp(
     api,
-    'self',
+    { nextHop: 'self', version: 4 },
     (text) => lines.push(text),
     () => {},
     ending.signal,
@@ -80,7 +84,7 @@ test('ExaBGP withdraws when the director cannot be asked, and when the command e
   const errors: string[] = [];
   await followForExabgp(
     api,
-    'self',
+    { nextHop: 'self', version: 4 },
     (text) => lines.push(text),
     (line) => errors.push(line),
     ending.signal,
