@@ -5,6 +5,7 @@ import { clusterMissing } from '../test/support/cluster.ts';
 import { Lab } from '../test/support/lab.ts';
 import { ipvsadm, startDirector, startServers } from '../test/support/lvs-programs.ts';
 import { built } from '../test/support/project.ts';
+import { SteadyLoad } from '../test/support/steady-load.ts';
 import type { Effort, Figure } from './measure.ts';
 
 /** Packets/s of known connections: a tenth of what the datapath forwards at most. */
@@ -124,18 +125,10 @@ async function requests(rounds: number, seconds: number): Promise<Figure[]> {
   await using lab = await Lab.create({ shape: 'nat', servers: 1, offloads: 'off' });
   await using _server = await startServers(lab.servers[0]!, 1);
   await using _director = await start(lab, 'nat', 'live');
-  await using client = lab.client.spawn([
-    ...built('test/support/steady-client'),
-    ...[lab.vip, '80', String(HELD), '1', '2000', String(INTERVAL_MS)],
-  ]);
-  await client.line(/^ready$/);
-  const ask = async () => {
-    const from = client.lines.length;
-    client.write('\n');
-    return JSON.parse(await client.line(/^\{/, undefined, from)) as { answers: number; ended: number };
-  };
+  const load = { vip: lab.vip, held: HELD, perSecond: 1, limit: 2000, interval: INTERVAL_MS };
+  await using client = await SteadyLoad.start(lab.client, load);
   const round = async (isFlood: boolean): Promise<Round> => {
-    await ask();
+    await client.seen();
     const before = await admitted(lab);
     const began = performance.now();
     const generator = isFlood ? await startGenerator(lab, true, seconds, 0) : undefined;
@@ -146,7 +139,7 @@ async function requests(rounds: number, seconds: number): Promise<Figure[]> {
       ? (JSON.parse(await generator.line(/^\{/)) as Sent)
       : { known: 0, syns: 0, ms: seconds * 1000 };
     if (!generator) await new Promise((resolve) => setTimeout(resolve, seconds * 1000));
-    const { answers, ended } = await ask();
+    const { answers, ended } = await client.seen();
     if (ended > 0) console.error(`flood: ${ended} held connections ended`);
     const due = (HELD / INTERVAL_MS) * (performance.now() - began);
     return {

@@ -5,6 +5,7 @@
 import { Cluster, clusterMissing } from '../test/support/cluster.ts';
 import { PinsMount, pinsMissing } from '../test/support/pins.ts';
 import { built } from '../test/support/project.ts';
+import { SteadyLoad } from '../test/support/steady-load.ts';
 import type { Effort, Figure } from './measure.ts';
 
 /** Seconds after which a client opens a new connection, because the packets of the old one were lost. */
@@ -51,11 +52,7 @@ async function takeovers(quick: boolean): Promise<Figure[]> {
     directorWords: ['--datapath', 'tc', '--pins', pins.root, '--connections', '1100000'],
   });
   const { client, director, vip } = cluster.lab;
-  await using load = client.spawn([
-    ...built('test/support/steady-client'),
-    ...[vip, '80', `${HELD}`, `${PER_SECOND}`],
-  ]);
-  await load.line(/^ready$/);
+  await using load = await SteadyLoad.start(client, { vip, held: HELD, perSecond: PER_SECOND });
   for (const connections of quick ? [1000] : [1000, 64_000, 1_000_000]) {
     await cluster.director.stop('SIGKILL');
     const words = [...built('bench/left-path'), pins.root, `${connections}`];
@@ -78,9 +75,7 @@ async function takeovers(quick: boolean): Promise<Figure[]> {
     figure('rules of the file', between('datapath-chosen', 'rules-adopted'));
     figure('VIPs, guard, sockets, until ready', between('rules-adopted', 'ready'));
     figure('the whole start', between('', 'ready'));
-    const from = load.lines.length;
-    load.write('report\n');
-    const { lost, failed } = JSON.parse(await load.line(/^\{/, undefined, from));
+    const { lost, failed } = await load.seen();
     if (lost + failed > 0)
       console.error(`bench: restart: ${lost} connections lost, ${failed} new ones failed`);
   }

@@ -14,6 +14,7 @@ import {
 } from '../support/lvs-programs.ts';
 import { PATIENCE, type Program } from '../support/program.ts';
 import { built } from '../support/project.ts';
+import { SteadyLoad } from '../support/steady-load.ts';
 
 const why = clusterMissing();
 
@@ -145,15 +146,10 @@ describe.skipIf(why)('servers join', () => {
     const first = await agent(0, '--drain', '10');
     await agent(1);
     await until(now, (all) => all['192.168.1.3'] === 100 && all['192.168.1.4'] === 100);
-    await using client = lab.client.spawn([
-      ...built('test/support/steady-client'),
-      ...['192.168.0.101', '80', '0', '50'],
-    ]);
-    await client.line(/^ready$/);
+    await using client = await SteadyLoad.start(lab.client, { vip: lab.vip, held: 0, perSecond: 50 });
     expect(await first.stop('SIGTERM', PATIENCE)).toBe(0);
     await until(now, (all) => all['192.168.1.3'] === undefined);
-    client.write('\n');
-    const { opened, failed } = JSON.parse(await client.line(/^{/));
+    const { opened, failed } = await client.seen();
     expect(opened).toBeGreaterThan(20);
     expect(failed).toBe(0);
   });
@@ -268,11 +264,7 @@ describe.skipIf(why)('many servers join', () => {
   });
 
   test('and leave without a failed request', async () => {
-    await using client = lab.client.spawn([
-      ...built('test/support/steady-client'),
-      ...['192.168.0.101', '80', '0', '50'],
-    ]);
-    await client.line(/^ready$/);
+    await using client = await SteadyLoad.start(lab.client, { vip: lab.vip, held: 0, perSecond: 50 });
     const began = performance.now();
     for (let i = 2; i <= MANY; i++) many.write(`leave ${i}\n`);
     for (const host of [lab.director, lab.host('vs2')])
@@ -281,8 +273,7 @@ describe.skipIf(why)('many servers join', () => {
         (all) => Object.keys(all).length === 1,
       );
     report('all but one have left', began);
-    client.write('\n');
-    const { opened, failed } = JSON.parse(await client.line(/^{/));
+    const { opened, failed } = await client.seen();
     report(`${opened} connections, ${failed} failed`, began);
     expect(failed).toBe(0);
   });

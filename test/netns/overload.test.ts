@@ -6,6 +6,7 @@ import { Lab } from '../support/lab.ts';
 import { ipvsadm, startAgent, startDirector, startServers } from '../support/lvs-programs.ts';
 import { PATIENCE } from '../support/program.ts';
 import { built, notBuilt } from '../support/project.ts';
+import { SteadyLoad } from '../support/steady-load.ts';
 
 const why = clusterMissing() ?? notBuilt('test/support/syn-flood');
 
@@ -37,11 +38,8 @@ test.skipIf(why !== undefined)(
       (await lab.director.exec([...ipvsadm, '-Lnc'])).match(/ SYN_RECV /g)?.length ?? 0;
     const get = () => lab.client.run(`curl -sS --max-time 30 http://${lab.vip}/`);
     expect((await get()).stdout).toBe('I am real server #1\n');
-    await using held = lab.client.spawn([
-      ...built('test/support/steady-client'),
-      ...[lab.vip, '80', String(HELD), '1', String(PATIENCE)],
-    ]);
-    await held.line(/^ready$/);
+    const load = { vip: lab.vip, held: HELD, perSecond: 1, limit: PATIENCE };
+    await using held = await SteadyLoad.start(lab.client, load);
     const mac = (await lab.director.exec('cat /sys/class/net/eth0/address')).trim();
     const flood = lab.client.spawn([
       ...built('test/support/syn-flood'),
@@ -55,8 +53,7 @@ test.skipIf(why !== undefined)(
     expect(await lab.director.exec([...ipvsadm, '-Ln'])).toContain(`TCP  ${lab.vip}:80 rr`);
     await expect.poll(embryonic, { timeout: PATIENCE }).toBeGreaterThan(NEARLY_FULL);
     // Connections from before are served meanwhile.
-    held.write('report\n');
-    const kept = JSON.parse(await held.line(/^\{/)) as { ended: number; lost: number; answers: number };
+    const kept = await held.seen();
     expect(kept).toMatchObject({ ended: 0, lost: 0 });
     expect(kept.answers).toBeGreaterThan(HELD);
     expect(flood.running).toBe(true);

@@ -4,8 +4,7 @@ import { Cluster, clusterMissing, type Method } from '../support/cluster.ts';
 import { kernel } from '../support/ebpf/kernel.ts';
 import { director as lvs } from '../support/lvs-programs.ts';
 import { PinsMount, pinsMissing } from '../support/pins.ts';
-import type { Program } from '../support/program.ts';
-import { built } from '../support/project.ts';
+import { type Seen, SteadyLoad } from '../support/steady-load.ts';
 
 const why = clusterMissing();
 const noKernelPath = ('why' in kernel ? kernel.why : undefined) ?? pinsMissing();
@@ -34,15 +33,6 @@ services:
     destinations: [${SERVERS[method]}]
 `;
 
-/** What the client counted since the last report. */
-interface Report {
-  readonly lost: number;
-  readonly ended: number;
-  readonly opened: number;
-  readonly failed: number;
-  readonly reasons: Readonly<Record<string, number>>;
-}
-
 test('the required programs and privileges are available', ({ skip }) => skip(why !== undefined, why));
 
 const PATHS: readonly [Method, string][] = [
@@ -67,15 +57,14 @@ describe.skipIf(why !== undefined).each(PATHS)('%s, %s', (method, scheduler) => 
     await start(...words);
     expect(cluster.director.output).toMatch(/table-adopted connections=[1-9]\d*/);
   };
-  const report = async (client: Program): Promise<Report> => {
-    const from = client.lines.length;
-    client.write('report\n');
-    return JSON.parse(await client.line(/^\{/, undefined, from));
+  const load = (held: number, perSecond: number) => {
+    const { client, vip } = cluster.lab;
+    return SteadyLoad.start(client, { vip, held, perSecond, limit: FAILED_MS, interval: ASK_MS });
   };
   /** Waits until all held connections are answered again, which TCP decides, and new ones do not fail any more. */
-  const recovered = async (client: Program): Promise<Report> => {
+  const recovered = async (client: SteadyLoad): Promise<Seen> => {
     for (;;) {
-      const now = await report(client);
+      const now = await client.seen();
       expect(now.ended).toBe(0);
       expect(Object.keys(now.reasons).filter((reason) => reason !== 'unanswered')).toEqual([]);
       if (now.lost + now.failed === 0) return now;
@@ -95,14 +84,9 @@ describe.skipIf(why !== undefined).each(PATHS)('%s, %s', (method, scheduler) => 
 
   test('held connections outlive kill -9, SIGTERM with --keep and --replace, and none is refused or reset', async () => {
     await start();
-    const { vip } = cluster.lab;
     await cluster.ipvsadm('-A', '-f', '7', '-s', 'wrr');
     const saved = await cluster.ipvsadm('-S', '-n');
-    await using client = cluster.lab.client.spawn([
-      ...built('test/support/steady-client'),
-      ...[vip, '80', `${HELD}`, `${PER_SECOND}`, `${FAILED_MS}`, `${ASK_MS}`],
-    ]);
-    await client.line(/^ready$/);
+    await using client = await load(HELD, PER_SECOND);
     for (const signal of ['SIGKILL', 'SIGTERM'] as const) {
       await cluster.director.stop(signal);
       await new Promise((resolve) => setTimeout(resolve, ABSENCE));
@@ -136,12 +120,7 @@ describe.skipIf(why !== undefined).each(PATHS)('%s, %s', (method, scheduler) => 
       using pins = new PinsMount();
       const path = ['--pins', pins.root];
       await start(...path);
-      const { vip } = cluster.lab;
-      await using client = cluster.lab.client.spawn([
-        ...built('test/support/steady-client'),
-        ...[vip, '80', `${HELD / 4}`, `${PER_SECOND / 2}`, `${FAILED_MS}`, `${ASK_MS}`],
-      ]);
-      await client.line(/^ready$/);
+      await using client = await load(HELD / 4, PER_SECOND / 2);
       const packets = async () => {
         const line = /^TCP +\S+:80 +(.*)$/m.exec(
           await cluster.ipvsadm('-L', '-n', '--stats', '--exact'),

@@ -12,8 +12,8 @@ import { Cluster, clusterMissing, type Method } from '../support/cluster.ts';
 import { kernel } from '../support/ebpf/kernel.ts';
 import { director as lvs, realserver } from '../support/lvs-programs.ts';
 import { PinsMount, pinsMissing } from '../support/pins.ts';
-import type { Program } from '../support/program.ts';
 import { built } from '../support/project.ts';
+import { SteadyLoad } from '../support/steady-load.ts';
 
 const why = clusterMissing() ?? ('why' in kernel ? kernel.why : undefined) ?? pinsMissing();
 
@@ -93,19 +93,9 @@ describe.skipIf(why !== undefined).each(PATHS)('%s, %s, %s', (hook, method, sche
   const release = () => cluster.lab.director.exec([...lvs, 'stop', '--release', '--pins', pins.root]);
   const kill = () => cluster.director.stop('SIGKILL');
 
-  const load = async (): Promise<Program> => {
-    const client = cluster.lab.client.spawn([
-      ...built('test/support/steady-client'),
-      ...[cluster.lab.vip, '80', `${HELD}`, `${PER_SECOND}`, `${FAILED_MS}`],
-    ]);
-    await client.line(/^ready$/);
-    return client;
-  };
-  /** Resolves with what the client has lost since the last report. */
-  const report = async (client: Program): Promise<Record<string, unknown>> => {
-    const from = client.lines.length;
-    client.write('report\n');
-    return JSON.parse(await client.line(/^\{/, undefined, from));
+  const load = () => {
+    const { client, vip } = cluster.lab;
+    return SteadyLoad.start(client, { vip, held: HELD, perSecond: PER_SECOND, limit: FAILED_MS });
   };
   /** Connections, packets and bytes of the service, as of the last reading. */
   const counters = async (): Promise<number[]> => {
@@ -206,12 +196,12 @@ describe.skipIf(why !== undefined).each(PATHS)('%s, %s, %s', (hook, method, sche
             for (const [i, counter] of now.entries()) expect(counter).toBeGreaterThanOrEqual(before[i]!);
           before = now;
         }
-        const seen = await report(client);
+        const seen = await client.seen();
         const { lost, failed, reasons } = seen;
         // Errors after an answer, such as an end that is late, have reasons, too.
         expect({ name, lost, failed }, JSON.stringify(reasons)).toEqual({ name, lost: 0, failed: 0 });
-        expect(seen['opened']).toBeGreaterThan(0);
-        if (ROUNDS > 1) print(`${ROUNDS} x ${name}`, seen);
+        expect(seen.opened).toBeGreaterThan(0);
+        if (ROUNDS > 1) print(`${ROUNDS} x ${name}`, { ...seen });
       }
       await client.stop();
       await expectExact();
@@ -324,7 +314,7 @@ describe.skipIf(why !== undefined).each(PATHS)('%s, %s, %s', (hook, method, sche
             await startNext();
           } else await startNext('--replace');
         }
-        const seen = await report(client);
+        const seen = await client.seen();
         const last = { descriptors: descriptors(), kib: resident() };
         print(`${RANDOM_RESTARTS} random restarts, ${killedEarly} killed while they started or ended`, {
           ...seen,

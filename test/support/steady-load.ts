@@ -8,21 +8,28 @@ export interface SteadyLoadOptions {
   /** Connections that are held, and new ones per second. */
   readonly held: number;
   readonly perSecond: number;
-  /** ms after which a new one has failed, and ms between two requests on a held one. */
-  readonly limit: number;
-  readonly interval: number;
+  /** ms after which a new one has failed. Default 3000. */
+  readonly limit?: number;
+  /** ms between two requests on a held one. Default 200. */
+  readonly interval?: number;
 }
 
-/** What clients have seen of new connections, and held ones that were lost; `silent`: ms; `reasons`: errors since the start. */
+/** What clients have seen since they were asked last. */
 export interface Seen {
+  /** Held connections that were lost, and those that ended since the start. */
   readonly lost: number;
+  readonly ended: number;
+  /** Answers on held connections. */
+  readonly answers: number;
+  /** New connections, those of them that failed, and the errors since the start. */
   readonly opened: number;
   readonly failed: number;
-  readonly silent: number;
   readonly reasons: Readonly<Record<string, number>>;
+  /** Longest time for which new ones were not answered at once, ms. */
+  readonly silent: number;
 }
 
-export class SteadyLoad {
+export class SteadyLoad implements AsyncDisposable {
   readonly #program: Program;
 
   private constructor(program: Program) {
@@ -32,7 +39,7 @@ export class SteadyLoad {
   /** Resolves when all connections are held. */
   static async start(
     host: LabHost,
-    { vip, held, perSecond, limit, interval }: SteadyLoadOptions,
+    { vip, held, perSecond, limit = 3000, interval = 200 }: SteadyLoadOptions,
   ): Promise<SteadyLoad> {
     const program = host.spawn([
       ...built('test/support/steady-client'),
@@ -51,5 +58,9 @@ export class SteadyLoad {
 
   stop(): ReturnType<Program['stop']> {
     return this.#program.stop();
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.#program[Symbol.asyncDispose]();
   }
 }
