@@ -2,6 +2,7 @@
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import type { ClusterAccess } from '../../runtime/cluster-access.ts';
 import type { ApplyOptions } from './cluster-commands.ts';
+import { FAILED, print } from './command-process.ts';
 import { parseDuration, parseWhole } from './option-values.ts';
 
 const SETTINGS_FILE = '/etc/lvs/cluster.yaml';
@@ -14,12 +15,11 @@ interface FileOption {
   readonly file: string;
 }
 
-/** Adds the commands. `failed`: exit status when a director has not applied a configuration. */
-export function addClusterCommands(program: Command, failed: number): void {
+/** Adds the commands. */
+export function addClusterCommands(program: Command): void {
   const cluster = program
     .command('cluster')
     .description('directors that share their configuration in etcd (docs/cluster.md)');
-  const print = (text: string) => void process.stdout.write(text);
   const complain = (line: string) => console.error(line);
   /** Runs what a command does with the cluster. */
   const at = async <T>(
@@ -79,7 +79,7 @@ export function addClusterCommands(program: Command, failed: number): void {
       const isValid = await at(options, (access, { plan }) =>
         plan(access, config, options.timeout, print, complain),
       );
-      if (!isValid) process.exitCode = failed;
+      if (!isValid) process.exitCode = FAILED;
     });
   command('apply', 'make all directors apply a configuration, after all have checked it')
     .argument('<config>', 'lvs.yaml')
@@ -90,7 +90,7 @@ export function addClusterCommands(program: Command, failed: number): void {
       const isApplied = await at(options, (access, { apply }) =>
         apply(access, config, options, print, complain),
       );
-      if (!isApplied) process.exitCode = failed;
+      if (!isApplied) process.exitCode = FAILED;
     });
   command('rollback', 'make all directors apply an earlier generation, as a new one')
     .argument('<generation>', '', parseWhole)
@@ -100,7 +100,7 @@ export function addClusterCommands(program: Command, failed: number): void {
       const isApplied = await at(options, (access, { rollback }) =>
         rollback(access, generation, options, print, complain),
       );
-      if (!isApplied) process.exitCode = failed;
+      if (!isApplied) process.exitCode = FAILED;
     });
   command('history', 'list the last 50 generations of the configuration').action((options: FileOption) =>
     at(options, (access, { history }) => history(access, print)),

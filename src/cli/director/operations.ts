@@ -8,6 +8,7 @@ import { LvsError } from '../../model/errors.ts';
 import type { ServiceAddress } from '../../model/service.ts';
 import { parseServiceArgument } from '../arguments.ts';
 import { followForExabgp, formatListing, type ListingFormat } from './announcements.ts';
+import { FAILED, print, untilSignal } from './command-process.ts';
 import { deny, listDenied, undeny } from './deny.ts';
 import { type DrainOptions, drain, listDrained, undrain } from './drain.ts';
 import { parseDuration } from './option-values.ts';
@@ -21,13 +22,8 @@ const SERVER = 'name or address of the server, or address:port for one port';
 /** What ExaBGP replaces by the address of its session. */
 const OWN_ADDRESS = 'self';
 
-/**
- * Adds the commands to lvs-director. `failed`: exit status of a drain that did not end in time; `untilSignal` returns a signal
- * that aborts when the process is to end.
- */
-export function addOperations(program: Command, failed: number, untilSignal: () => AbortSignal): void {
-  const print = (text: string) => void process.stdout.write(text);
-
+/** Adds the commands. */
+export function addOperations(program: Command): void {
   program
     .command('drain')
     .description(
@@ -44,7 +40,7 @@ export function addOperations(program: Command, failed: number, untilSignal: () 
     .option('--socket <path>', 'control socket of the director', socketPath(process.env))
     .action(async (server: string | undefined, options: DrainOptions & { readonly socket: string }) => {
       using api = new ControlClient(options.socket);
-      if (server !== undefined) process.exitCode = (await drain(server, options, api, print)) ? 0 : failed;
+      if (server !== undefined) process.exitCode = (await drain(server, options, api, print)) ? 0 : FAILED;
       else if (options.wait) throw new LvsError('CONFIG', 'drain --wait: server missing');
       else await listDrained(api, print);
     });
@@ -103,14 +99,10 @@ export function addOperations(program: Command, failed: number, untilSignal: () 
       await undeny(address, await addressOf(service, api), api, print);
     });
 
-  addAnnouncements(program, untilSignal, print);
+  addAnnouncements(program);
 }
 
-function addAnnouncements(
-  program: Command,
-  untilSignal: () => AbortSignal,
-  print: (text: string) => void,
-): void {
+function addAnnouncements(program: Command): void {
   program
     .command('announcements')
     .description('list the VIPs that are announced to routers, or print them for ExaBGP until a signal')
