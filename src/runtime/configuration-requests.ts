@@ -3,11 +3,11 @@ import { resolve } from 'node:path';
 import type { ConfigurationApi, Reloaded } from '../control/director-api.ts';
 import type { ServiceManager } from '../host/service-manager.ts';
 import { LvsError } from '../model/errors.ts';
-import { configurationOf, openConfiguration, type ReadConfiguration } from './configuration-thread.ts';
+import { openConfiguration, type ReadConfiguration } from './configuration-thread.ts';
 import { interfaceMtu } from './local-director.ts';
 import type { Log } from './log.ts';
 import { unpacked } from './packed.ts';
-import type { RunningDirector } from './running-director.ts';
+import type { RunningConfiguration } from './running-configuration.ts';
 import { summaryOf } from './sync-summary.ts';
 
 /** What a file would change. */
@@ -22,7 +22,7 @@ export interface Tried {
 /** Reloads a file, one reload at a time. An invalid file changes nothing; its errors are logged and returned. */
 export class ConfigurationRequests implements ConfigurationApi {
   #path: string;
-  readonly #running: RunningDirector;
+  readonly #running: RunningConfiguration;
   readonly #datapath: string;
   readonly #manager: Pick<ServiceManager, 'reloading' | 'ready'>;
   readonly #log: Log;
@@ -33,7 +33,7 @@ export class ConfigurationRequests implements ConfigurationApi {
 
   constructor(
     path: string,
-    running: RunningDirector,
+    running: RunningConfiguration,
     datapath: string,
     manager: Pick<ServiceManager, 'reloading' | 'ready'>,
     log: Log,
@@ -88,7 +88,7 @@ export class ConfigurationRequests implements ConfigurationApi {
 
   /** Resolves with the configuration that was applied last. */
   async configured() {
-    const { commands, vips = [], checks = {}, lists = {}, sync } = this.#running.config ?? {};
+    const { commands, vips = [], checks = {}, lists = {}, sync } = this.#running.current ?? {};
     return {
       file: resolve(this.#path),
       commands: commands ? unpacked(commands) : [],
@@ -132,10 +132,7 @@ export class ConfigurationRequests implements ConfigurationApi {
       log('info', 'reloaded', { commands: 0, draining });
       return { commands: 0, draining, manualChanges: [], warnings };
     }
-    const plan = await wanted.plan(await running.state());
-    for (const change of plan.manualChanges)
-      log('warning', 'manual-change-found', { change, adopt: wanted.adopt });
-    await running.carryOut(configurationOf(wanted), plan);
+    const plan = await running.change(wanted);
     this.applied();
     const result = { commands: plan.commands.length, draining: plan.drains.length };
     log('info', 'reloaded', result);

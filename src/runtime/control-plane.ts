@@ -84,7 +84,13 @@ export class ControlPlane {
     this.#captures = captures;
     this.#announcements = announcements;
     this.#log = log;
-    this.configuration = new ConfigurationRequests(options.config, running, datapath, manager, log);
+    this.configuration = new ConfigurationRequests(
+      options.config,
+      running.configuration,
+      datapath,
+      manager,
+      log,
+    );
   }
 
   /** Opens the control socket. Throws LvsError if another director has it; the host is unchanged then. */

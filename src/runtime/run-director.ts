@@ -118,7 +118,7 @@ export async function runDirector(options: RunOptions): Promise<void> {
     ...{ system, routes, io, conditions, log, clock },
     areInterfacesFixed: options.interfaces !== undefined,
     listen: (name, bufferBytes) => running.host.listenUnnamed(name, bufferBytes),
-    vips: () => running.vips,
+    vips: () => running.configuration.vips,
     held: () => running.host.heldVips,
     services: () => services(),
   });
