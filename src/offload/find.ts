@@ -1,4 +1,4 @@
-/** Emits the search for the row of a packet's connection, as src/table/rows.ts finds it. */
+/** Emits the search for the row of a packet's connection, as src/table/row-search.ts finds it. */
 import {
   add,
   and,

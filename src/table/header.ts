@@ -2,7 +2,7 @@
 
 import { LAYOUT_VERSION } from './layout.ts';
 import { SETTINGS } from './record-layout.ts';
-import { MAX_CONNECTIONS } from './rows.ts';
+import { MAX_CONNECTIONS } from './row-search.ts';
 import { layoutCharacters } from './settings-record.ts';
 import { MAX_TICK_MS, MIN_TICK_MS } from './ticks.ts';
 import { assertFit } from './unfit-memory.ts';

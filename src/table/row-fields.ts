@@ -1,4 +1,4 @@
-/** The fields of rows, by row number. What finds and places rows is in rows.ts. */
+/** The fields of rows, by row number. places.ts, row-search.ts and rows.ts place, find and make rows. */
 import type { FiveTuple, Row } from '../model/connection.ts';
 import type { Address } from '../wire/address.ts';
 import { Controls } from './controls.ts';

@@ -1,6 +1,6 @@
 /** Parses values of options of lvs-director. Each throws InvalidArgumentError for an invalid value. */
 import { InvalidArgumentError } from 'commander';
-import { MAX_CONNECTIONS } from '../../table/rows.ts';
+import { MAX_CONNECTIONS } from '../../table/row-search.ts';
 
 export function parseSeed(text: string): number {
   const seed = Number(text);
