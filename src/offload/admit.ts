@@ -33,19 +33,18 @@ import {
 } from '../ebpf/instruction.ts';
 import { INITIAL_TIMEOUT_MS } from '../model/connection.ts';
 import { METHOD_BITS, TRACK } from '../table/layout.ts';
-import { DESTINATION, DESTINATION_FLAGS } from '../table/record-layout.ts';
+import { DESTINATION } from '../table/record-layout.ts';
 import { Ticks } from '../table/ticks.ts';
 import { TCP, TCP_FLAGS, TCP_HEADER } from '../wire/tcp.ts';
 import { UDP_HEADER } from '../wire/udp.ts';
 import type { Arrays } from './arrays.ts';
 import { bind, bindOnce } from './bind.ts';
 import { CONSTANTS } from './constants.ts';
-import { RECORD_SHIFT } from './find.ts';
 import { ETHERTYPE, IPV4_TYPE, IPV6_TYPE } from './header-fields.ts';
 import { CONTEXT, type Hook, PACKET, redirectTo, unlessReadable } from './hooks.ts';
 import { type Family, V4, V6 } from './parse.ts';
 import { SHORTEST } from './program.ts';
-import { toDestination } from './rewrite.ts';
+import { keepDestination, toDestination } from './rewrite.ts';
 import { loadScratch, SCRATCH } from './scratch.ts';
 import * as stack from './stack.ts';
 import { count, track } from './track.ts';
@@ -125,21 +124,14 @@ function bound({ version, label }: Family, arrays: Arrays): Fragment {
   const miss = label('miss');
   const translated = Symbol('translated');
   const anotherPort = Symbol('another port');
-  const { destinations, records, clock, constants } = arrays;
+  const { records, clock, constants } = arrays;
   return [
     loadScratch(arrays, miss),
     load(W, R4, R0, SCRATCH.bits),
     load(W, R3, R0, SCRATCH.destination),
     jeq.imm(R3, 0, miss),
     jge.imm(R3, records, miss),
-    store(DW, FP, stack.DESTINATION_NUMBER, R3),
-    lsh.imm(R3, RECORD_SHIFT),
-    loadMapValue(R0, destinations),
-    add.reg(R0, R3),
-    store(DW, FP, stack.RECORD, R0),
-    load(W, R1, R0, DESTINATION.flags),
-    and.imm(R1, DESTINATION_FLAGS.AVAILABLE),
-    jeq.imm(R1, 0, miss),
+    keepDestination(arrays, miss),
     loadImm64(R2, TRACK.INACTIVE, new Ticks(clock.tickMs).timeout(INITIAL_TIMEOUT_MS)),
     or.reg(R2, R4),
     load(H, R1, R0, DESTINATION.method),

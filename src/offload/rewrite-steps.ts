@@ -5,6 +5,9 @@ import {
   B,
   type Fragment,
   H,
+  jeq,
+  jne,
+  type Label,
   load,
   mov,
   R1,
@@ -15,6 +18,7 @@ import {
   sub,
   xor,
 } from '../ebpf/instruction.ts';
+import { UDP, UDP_CHECKSUM } from '../wire/udp.ts';
 import { HEADER_CHECKSUM } from './header-fields.ts';
 import { PACKET } from './hooks.ts';
 import type { Family } from './parse.ts';
@@ -38,6 +42,14 @@ export const updateChecksum = (offset: number, change: Register, finish: Fragmen
   xor.imm(R1, 0xffff),
   finish,
   store(H, PACKET, offset, R1),
+];
+
+/** Jumps to `miss` if the packet is a UDP datagram without a checksum, and to `other` if it is no UDP datagram. Clobbers r1. */
+export const unlessUdpChecksum = ({ protocol, transport }: Family, other: Label, miss: Label): Fragment => [
+  load(B, R1, PACKET, protocol),
+  jne.imm(R1, UDP, other),
+  load(H, R1, PACKET, transport + UDP_CHECKSUM),
+  jeq.imm(R1, 0, miss),
 ];
 
 /** The change of the checksum when the TTL, the lower byte of its word as loaded, decreases by 1. */

@@ -39,7 +39,7 @@ import { METHOD_BITS, ROW, TRACK } from '../table/layout.ts';
 import { DESTINATION, DESTINATION_FLAGS, NEXT_HOP, NEXT_HOP_BYTES } from '../table/record-layout.ts';
 import { sysctlOffset } from '../table/settings-record.ts';
 import { SYN, TCP, TCP_HEADER } from '../wire/tcp.ts';
-import { UDP, UDP_CHECKSUM, UDP_HEADER } from '../wire/udp.ts';
+import { UDP_HEADER } from '../wire/udp.ts';
 import type { Arrays } from './arrays.ts';
 import { CONSTANTS } from './constants.ts';
 import { wordOf } from './control.ts';
@@ -48,7 +48,7 @@ import { RECORD_SHIFT } from './find.ts';
 import { TCP_DATA_OFFSET } from './header-fields.ts';
 import { CONTEXT, HOP_AT, type Hook, PACKET, ROW_AT, SKB_GSO_SIZE } from './hooks.ts';
 import { type Family, loadLength } from './parse.ts';
-import { age } from './rewrite-steps.ts';
+import { age, unlessUdpChecksum } from './rewrite-steps.ts';
 import * as stack from './stack.ts';
 import { track } from './track.ts';
 import { translate } from './translate.ts';
@@ -69,12 +69,24 @@ const keepAddress = ({ version }: Family, from: typeof ROW_AT | typeof R0, field
     ? [load(W, R1, from, field + 12), store(W, FP, stack.NEW_ADDRESS, R1)]
     : [0, 8].map((half) => [load(DW, R1, from, field + half), store(DW, FP, stack.NEW_ADDRESS + half, R1)]);
 
+/** Keeps the number in r3 and its record, at r0 then, of a destination. Jumps to `miss` if it is not available. Clobbers r1 and r3. */
+export const keepDestination = ({ destinations }: Arrays, miss: Label): Fragment => [
+  store(DW, FP, stack.DESTINATION_NUMBER, R3),
+  lsh.imm(R3, RECORD_SHIFT),
+  loadMapValue(R0, destinations),
+  add.reg(R0, R3),
+  store(DW, FP, stack.RECORD, R0),
+  load(W, R1, R0, DESTINATION.flags),
+  and.imm(R1, DESTINATION_FLAGS.AVAILABLE),
+  jeq.imm(R1, 0, miss),
+];
+
 /**
  * Reads the row that was found, with r2 as `track`, and drops the packet if the row became another connection's meanwhile.
  * Jumps to `miss` for what the director has to decide. r0: the destination's record.
  */
 function read(family: Family, arrays: Arrays, isReply: boolean): Fragment {
-  const { destinations, records } = arrays;
+  const { records } = arrays;
   const miss = family.label('miss');
   return [
     load(H, R3, ROW_AT, ROW.destination),
@@ -92,14 +104,7 @@ function read(family: Family, arrays: Arrays, isReply: boolean): Fragment {
     rsh32.imm(R1, TRACK.generation),
     jne.imm(R1, 0, 'drop'),
     store(DW, FP, stack.TRACKED, R2),
-    store(DW, FP, stack.DESTINATION_NUMBER, R3),
-    lsh.imm(R3, RECORD_SHIFT),
-    loadMapValue(R0, destinations),
-    add.reg(R0, R3),
-    store(DW, FP, stack.RECORD, R0),
-    load(W, R1, R0, DESTINATION.flags),
-    and.imm(R1, DESTINATION_FLAGS.AVAILABLE),
-    jeq.imm(R1, 0, miss),
+    keepDestination(arrays, miss),
     jset.imm(R2, TRACK.UP, miss),
   ];
 }
@@ -204,15 +209,9 @@ function measure(family: Family, hook: Hook, miss: Label): Fragment {
 }
 
 /** Jumps to `miss` for a datagram without a checksum: the director computes the one that it gets. Clobbers r1. */
-function unlessChecksum({ protocol, transport }: Family, miss: Label): Fragment {
+function unlessChecksum(family: Family, miss: Label): Fragment {
   const checked = Symbol('checked');
-  return [
-    load(B, R1, PACKET, protocol),
-    jne.imm(R1, UDP, checked),
-    load(H, R1, PACKET, transport + UDP_CHECKSUM),
-    jeq.imm(R1, 0, miss),
-    at(checked, mov.imm(R1, 0)),
-  ];
+  return [unlessUdpChecksum(family, checked, miss), at(checked, mov.imm(R1, 0))];
 }
 
 /** Labels: `request` and `reply`, where r2 is `track` of the row at ROW_AT. Jumps to `transmit`, `pass` or `miss`. */

@@ -11,10 +11,14 @@ import { MAP_LOOKUP, TAIL_CALL } from '../ebpf/helper.ts';
 import {
   add,
   and,
+  at,
+  B,
   call,
   FP,
   type Fragment,
   jeq,
+  jne,
+  jump,
   type Label,
   load,
   loadMap,
@@ -30,7 +34,8 @@ import {
   W,
 } from '../ebpf/instruction.ts';
 import { BpfMap } from '../ebpf/map.ts';
-import { MAX_RECORDS, SCHEDULER, SERVICE_BYTES } from '../table/record-layout.ts';
+import { MAX_RECORDS, SCHEDULER, SERVICE, SERVICE_BYTES, SERVICE_FLAGS } from '../table/record-layout.ts';
+import { UDP } from '../wire/udp.ts';
 import { CONTEXT } from './hooks.ts';
 
 export const SCRATCH_BYTES = 128;
@@ -158,4 +163,25 @@ export const callProgram = ({ programs }: Pick<Calls, 'programs'>): Fragment => 
 export const callAdmit = (calls: Pick<Calls, 'programs'>): Fragment => [
   mov.imm(R3, ADMIT),
   callProgram(calls),
+];
+
+/**
+ * Calls the program that forwards the packet of the entry at `entry` to its destination, as `callProgram` does, or jumps to
+ * `up`: with a row, or without one if the service at `service` is a one-packet service. Clobbers r0 to r5.
+ */
+export const callForwarding = (
+  calls: Pick<Calls, 'programs'>,
+  service: Register,
+  entry: Register,
+): Fragment => [
+  load(W, R1, service, SERVICE.flags),
+  and.imm(R1, SERVICE_FLAGS.ONE_PACKET),
+  jeq.imm(R1, 0, 'admit'),
+  // A service by mark has connections of TCP, too.
+  load(B, R1, entry, SCRATCH.protocol),
+  jne.imm(R1, UDP, 'admit'),
+  mov.imm(R3, FORWARD_ONCE),
+  callProgram(calls),
+  jump('up'),
+  at('admit', callAdmit(calls)),
 ];

@@ -44,9 +44,8 @@ import {
 import { FTP_PORT } from '../model/service.ts';
 import { CONTROL, KIND, KIND_SHIFT, ROW, ROW_SHIFT, TRACK } from '../table/layout.ts';
 import { MAPPED_WORD } from '../table/packet-order.ts';
-import { DESTINATION, DESTINATION_FLAGS, SERVICE, SERVICE_FLAGS } from '../table/record-layout.ts';
+import { DESTINATION, DESTINATION_FLAGS, SERVICE } from '../table/record-layout.ts';
 import { sysctlOffset } from '../table/settings-record.ts';
-import { UDP } from '../wire/udp.ts';
 import type { AdmissionParts } from './admit.ts';
 import type { Arrays } from './arrays.ts';
 import { CONSTANTS } from './constants.ts';
@@ -54,7 +53,7 @@ import { RECORD_SHIFT, select, visit } from './find.ts';
 import { asLoaded } from './header-fields.ts';
 import { home, sum } from './home.ts';
 import { CONTEXT, ROW_AT, redirectTo } from './hooks.ts';
-import { callAdmit, callProgram, FORWARD_ONCE, loadScratch, loadService, SCRATCH } from './scratch.ts';
+import { callForwarding, loadScratch, loadService, SCRATCH } from './scratch.ts';
 import * as stack from './stack.ts';
 import { unlessNear } from './stranger.ts';
 import { now } from './track.ts';
@@ -84,15 +83,7 @@ export function templateCode({ hook, arrays, upcall }: AdmissionParts): Uint8Arr
     find(arrays, 'up'),
     use(arrays, 'up'),
     loadService(arrays, SERVICE_AT, ENTRY_AT),
-    load(W, R1, SERVICE_AT, SERVICE.flags),
-    and.imm(R1, SERVICE_FLAGS.ONE_PACKET),
-    jeq.imm(R1, 0, 'admit'),
-    load(B, R1, ENTRY_AT, SCRATCH.protocol),
-    jne.imm(R1, UDP, 'admit'),
-    mov.imm(R3, FORWARD_ONCE),
-    callProgram(arrays),
-    jump('up'),
-    at('admit', callAdmit(arrays)),
+    callForwarding(arrays, SERVICE_AT, ENTRY_AT),
     at('up', redirectTo(upcall.interfaceIndex)),
     at('drop', mov.imm(R0, hook.drop)),
     exit(),

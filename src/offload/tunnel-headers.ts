@@ -44,7 +44,7 @@ import {
 } from './header-fields.ts';
 import { HOP_AT, PACKET, ROW_AT } from './hooks.ts';
 import type { Family } from './parse.ts';
-import { fold } from './rewrite-steps.ts';
+import { fold, unlessUdpChecksum } from './rewrite-steps.ts';
 
 /** Register of the inner packet: NETWORK bytes before its IP header. The row is not needed any more. */
 export const INNER = ROW_AT;
@@ -70,13 +70,11 @@ const wordsOf = ({ version }: Family): readonly number[] => (version === 4 ? [0]
  * Jumps to `miss` unless the sum of the packet follows from its headers: its transport checksum exists, and covers all of its
  * payload. Clobbers r1 and r2.
  */
-export function unlessSummed({ version, header, protocol, transport }: Family, miss: Label): Fragment {
+export function unlessSummed(family: Family, miss: Label): Fragment {
+  const { version, header, transport } = family;
   const summed = Symbol('summed');
   return [
-    load(B, R1, PACKET, protocol),
-    jne.imm(R1, UDP, summed),
-    load(H, R1, PACKET, transport + UDP_CHECKSUM),
-    jeq.imm(R1, 0, miss),
+    unlessUdpChecksum(family, summed, miss),
     load(H, R1, PACKET, version === 4 ? TOTAL_LENGTH : PAYLOAD_LENGTH),
     toBig(R1, 16),
     version === 4 ? sub.imm(R1, header) : [],

@@ -1,35 +1,10 @@
 /** Emits the program of a scheduler: selects the destination of a new connection, and calls `admit` (scratch.ts). */
 import { assemble } from '../../ebpf/assemble.ts';
-import {
-  and,
-  at,
-  B,
-  exit,
-  type Fragment,
-  jeq,
-  jne,
-  jump,
-  load,
-  mov,
-  R0,
-  R1,
-  R3,
-  store,
-  W,
-} from '../../ebpf/instruction.ts';
-import { type SCHEDULER, SERVICE, SERVICE_FLAGS } from '../../table/record-layout.ts';
-import { UDP } from '../../wire/udp.ts';
+import { at, exit, type Fragment, mov, R0, R1, store, W } from '../../ebpf/instruction.ts';
+import { type SCHEDULER, SERVICE } from '../../table/record-layout.ts';
 import type { Arrays } from '../arrays.ts';
 import { CONTEXT, type Hook, redirectTo } from '../hooks.ts';
-import {
-  type Calls,
-  callAdmit,
-  callProgram,
-  FORWARD_ONCE,
-  loadScratch,
-  loadService,
-  SCRATCH,
-} from '../scratch.ts';
+import { type Calls, callForwarding, loadScratch, loadService, SCRATCH } from '../scratch.ts';
 import type { Upcall } from '../upcall.ts';
 import { dh, sh } from './hashed.ts';
 import { fo, ovf } from './heaviest.ts';
@@ -79,16 +54,7 @@ export function scheduleCode(
     select('up'),
     loadWalk(R1, PICKED),
     store(W, ENTRY_AT, SCRATCH.destination, R1),
-    load(W, R1, SERVICE_AT, SERVICE.flags),
-    and.imm(R1, SERVICE_FLAGS.ONE_PACKET),
-    jeq.imm(R1, 0, 'admit'),
-    // A service by mark has connections of TCP, too.
-    load(B, R1, ENTRY_AT, SCRATCH.protocol),
-    jne.imm(R1, UDP, 'admit'),
-    mov.imm(R3, FORWARD_ONCE),
-    callProgram(arrays),
-    jump('up'),
-    at('admit', callAdmit(arrays)),
+    callForwarding(arrays, SERVICE_AT, ENTRY_AT),
     at('up', upcall ? redirectTo(upcall.interfaceIndex) : passing(hook)),
     functions,
   ]);
