@@ -7,6 +7,7 @@ import { MAX_DESTINATIONS } from './destination-records.ts';
 import { HEAD, KIND, KIND_SHIFT, METHOD_BITS, NEAR, ROW_SHIFT_32, TRACK } from './layout.ts';
 import { MAPPED_WORD } from './packet-order.ts';
 import { DESTINATION, MAX_RECORDS } from './record-layout.ts';
+import { ALL, correctCounts, markOf, OPEN, PART } from './row-counts.ts';
 import { CADDR, CLIENT, NEAR_BITS, VADDR } from './row-fields.ts';
 import { Rows } from './rows.ts';
 import { MAX_TIMEOUT_TICKS } from './ticks.ts';
@@ -16,8 +17,8 @@ import { assertFit } from './unfit-memory.ts';
 const GRACE_MS = 100;
 /** Bits of `near` and `spilled` that may be wrong: a director leaves one when it is killed. */
 const MAX_STALE = 16;
-/** Attempts to count connections while no program counts one. */
-const MAX_COUNTS = 3;
+/** The counts of a destination's record, in the order of PART. */
+const FIELDS = [DESTINATION.active, DESTINATION.inactive, DESTINATION.persistent] as const;
 
 const WIDE = KIND.WIDE << KIND_SHIFT;
 const ROUTE_METHOD = 3;
@@ -62,7 +63,12 @@ export class AdoptedRows extends Rows {
     let repaired = this.#mendNear(mismatches);
     repaired += this.#rebuildAnnex();
     repaired += await this.#countControlled();
-    repaired += this.#count();
+    repaired += await correctCounts({
+      capacity: this.capacity,
+      mark: (row) => this.#markOf(row),
+      read: (index) => this.#readCount(index),
+      add: (index, difference) => this.#addToCount(index, difference),
+    });
     return { rows: this.size, freed, repaired, hopUsers: this.#hopUsers };
   }
 
@@ -215,57 +221,30 @@ export class AdoptedRows extends Rows {
     return corrected;
   }
 
-  /**
-   * Counts the rows in use, and those of each destination, and corrects the counts by the differences. Where programs count
-   * meanwhile, it counts again; a program never leaves a wrong count. Returns how many counts were wrong.
-   */
-  #count(): number {
-    const { records, head } = this;
-    const fields = [DESTINATION.active, DESTINATION.inactive, DESTINATION.persistent];
-    const settled = new Set<number>();
-    let corrected = 0;
-    const read = (number: number, kind: number): number =>
-      number === 0
-        ? head[kind === 0 ? HEAD.live >> 2 : HEAD.open >> 2]!
-        : records.word(number, fields[kind]!);
-    for (let attempt = 0; attempt < MAX_COUNTS; attempt++) {
-      const before = new Int32Array(3 * MAX_RECORDS);
-      for (let i = 0; i < before.length; i++) before[i] = read(Math.floor(i / 3), i % 3);
-      const counted = this.#countRows();
-      let isBusy = false;
-      for (let i = 0; i < before.length; i++) {
-        const number = Math.floor(i / 3);
-        const kind = i % 3;
-        if ((number === 0 && kind === 2) || settled.has(i)) continue;
-        if (read(number, kind) !== before[i]) {
-          isBusy = true;
-          continue;
-        }
-        settled.add(i);
-        const difference = counted[i]! - before[i]!;
-        if (difference === 0) continue;
-        corrected++;
-        if (number === 0) Atomics.add(head, kind === 0 ? HEAD.live >> 2 : HEAD.open >> 2, difference);
-        else records.addWord(number, fields[kind]!, difference);
-      }
-      if (!isBusy) break;
-    }
-    return corrected;
+  /** Returns what the row counts as now; 0: it is not in use. */
+  #markOf(row: Row): number {
+    if (this.words[(row << ROW_SHIFT_32) + CLIENT] === KIND.FREE) return 0;
+    const kind = this.kind(row);
+    const track = this.track(row);
+    if (kind < KIND.LIVE || (track & TRACK.state) >= TRACK.RECYCLE) return 0;
+    const { active, inactive, template } = PART;
+    const part = this.isTemplateKind(kind) ? template : (track & TRACK.INACTIVE) !== 0 ? inactive : active;
+    return markOf(track >>> TRACK.generation, this.destination(row), part, kind === KIND.OPEN);
   }
 
-  /** Returns three counts for each destination: active, inactive, templates; and at 0 all rows, and OPEN ones. */
-  #countRows(): Int32Array<ArrayBuffer> {
-    const counts = new Int32Array(3 * MAX_RECORDS);
-    for (let row = 0; row < this.capacity; row++) {
-      if (this.words[(row << ROW_SHIFT_32) + CLIENT] === KIND.FREE) continue;
-      const kind = this.kind(row);
-      const track = this.track(row);
-      if (kind < KIND.LIVE || (track & TRACK.state) >= TRACK.RECYCLE) continue;
-      counts[0]!++;
-      if (kind === KIND.OPEN) counts[1]!++;
-      const part = this.isTemplateKind(kind) ? 2 : (track & TRACK.INACTIVE) !== 0 ? 1 : 0;
-      counts[3 * this.destination(row) + part]!++;
-    }
-    return counts;
+  /** Returns a count that director and programs keep. `index`: see correctCounts. */
+  #readCount(index: number): number {
+    const number = Math.floor(index / FIELDS.length);
+    if (number > 0) return this.records.word(number, FIELDS[index % FIELDS.length]!);
+    return index === ALL || index === OPEN ? this.head[headOf(index)]! : 0;
+  }
+
+  #addToCount(index: number, difference: number): void {
+    const number = Math.floor(index / FIELDS.length);
+    if (number > 0) this.records.addWord(number, FIELDS[index % FIELDS.length]!, difference);
+    else Atomics.add(this.head, headOf(index), difference);
   }
 }
+
+/** Returns the index of a count of all rows in the head. */
+const headOf = (index: number): number => (index === ALL ? HEAD.live : HEAD.open) >> 2;
