@@ -46,7 +46,7 @@ export interface LiveOptions {
 
 /** Packets lost since the start. */
 export interface LiveLosses {
-  /** Packets of known connections, and those that look like them, that the kernel dropped: the director read too slowly. */
+  /** Packets of known connections, those that look like them, and merged ones, that the kernel dropped: the director read too slowly. */
   readonly captureDrops: number;
   /** The same of packets that ask for a connection. In a flood of these, they are dropped in favor of known connections. */
   readonly firstCaptureDrops: number;
@@ -194,7 +194,7 @@ export class LivePacketIo implements PacketIo {
   losses(): LiveLosses {
     const drops = [...this.#captures.values()].map((capture) => capture.dropped);
     return {
-      captureDrops: drops.reduce((total, { known }) => total + known, 0),
+      captureDrops: drops.reduce((total, { known }) => total + known, this.#mergedReceiver?.dropped ?? 0),
       firstCaptureDrops: drops.reduce((total, { first }) => total + first, 0),
       ringDrops: this.#counts[RING_DROPS]!,
       firstRingDrops: this.#counts[FIRST_RING_DROPS]!,

@@ -48,6 +48,8 @@ export class MergedReceiver implements Disposable {
   #closed = false;
   /** Packets that the kernel could not describe: Linux before 6.2 has no virtio type for merged datagrams. */
   lost = 0;
+  /** Packets that were dropped until the last look at the sockets. */
+  #dropped = 0;
 
   constructor(system: System) {
     this.#system = system;
@@ -72,10 +74,18 @@ export class MergedReceiver implements Disposable {
     if (!this.#running) void this.#run();
     return {
       [Symbol.dispose]: () => {
+        if (!this.#sockets.includes(opened)) return;
+        this.#dropped += socket.takeDrops();
         this.#sockets = this.#sockets.filter((each) => each !== opened);
         socket[Symbol.dispose]();
       },
     };
+  }
+
+  /** Packets that the kernel dropped since the start because they were not read in time; a merged one counts as one. */
+  get dropped(): number {
+    for (const { socket } of this.#sockets) this.#dropped += socket.takeDrops();
+    return this.#dropped;
   }
 
   [Symbol.dispose](): void {

@@ -12,10 +12,13 @@ const SOL_SOCKET = 1;
 const SO_ATTACH_FILTER = 26;
 const SO_RCVBUFFORCE = 33;
 const SOL_PACKET = 263;
+const PACKET_STATISTICS = 6;
 const PACKET_VNET_HDR = 15;
 
 /** struct sockaddr_ll; the protocol is big-endian, everything else in host order. */
 const SOCKADDR_LL = { family: 0, protocol: 2, interfaceIndex: 4, size: 20 } as const;
+/** struct tpacket_stats, behind it the socklen_t of its size. */
+const STATISTICS = { drops: 4, length: 8, size: 8 } as const;
 /** struct sock_filter: code, jt, jf, k. */
 const SOCK_FILTER_BYTES = 8;
 /** struct sock_fprog: a count, padding, a pointer. */
@@ -44,12 +47,14 @@ export class PacketSocket implements Disposable {
   /** Holds the received frame, and the one to send. */
   readonly buffer: Block;
   readonly #system: System;
+  readonly #statistics: Block;
   #closed = false;
 
   /** Throws SystemCallError: EPERM without CAP_NET_RAW, ENODEV if the interface is missing. */
   constructor(system: System, options: PacketSocketOptions) {
     this.#system = system;
     this.buffer = allocate(system, options.frameBytes);
+    this.#statistics = allocate(system, STATISTICS.size + 4);
     // Protocol 0 receives nothing until the filter is attached.
     const type = SOCK_RAW | SOCK_NONBLOCK | SOCK_CLOEXEC;
     this.descriptor = succeeded('socket(AF_PACKET)', system.socket(AF_PACKET, type, 0));
@@ -68,6 +73,19 @@ export class PacketSocket implements Disposable {
   receive(): number {
     const read = this.#system.read(this.descriptor, this.buffer.address, this.buffer.bytes.length);
     return read === -EAGAIN ? 0 : read;
+  }
+
+  /** Returns how many frames the kernel has dropped since the last call because the receive buffer was full. */
+  takeDrops(): number {
+    const { address, view } = this.#statistics;
+    const length = address + STATISTICS.length;
+    view.setUint32(STATISTICS.length, STATISTICS.size, true);
+    // The kernel begins again with 0.
+    succeeded(
+      'getsockopt(PACKET_STATISTICS)',
+      this.#system.getsockopt(this.descriptor, SOL_PACKET, PACKET_STATISTICS, address, length),
+    );
+    return view.getUint32(STATISTICS.drops, true);
   }
 
   /** Sends the first `length` bytes of `buffer`. Throws SystemCallError: ENETDOWN, ENXIO. */
