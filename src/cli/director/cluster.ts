@@ -36,9 +36,14 @@ export function addClusterCommands(program: Command): void {
       .description(description)
       .option('--file <file>', 'settings of the cluster', SETTINGS_FILE);
   const timeout = () =>
-    new Option('--timeout <time>', 'longest time to wait for the directors, such as 90s or 5m (default: 60s)')
+    new Option('--timeout <time>', 'longest time to wait for the directors, such as 90s or 5m')
       .argParser(parseDuration)
-      .default(WAIT_S);
+      .default(WAIT_S, `${WAIT_S}s`);
+
+  const atMost = () =>
+    new Option('--at-most <number>', 'directors that apply it at the same time')
+      .argParser(parseWhole)
+      .default(0, 'all');
 
   command('init', 'make the cluster in etcd, and print the token with which directors join').action(
     (options: FileOption) => at(options, async ({ store }) => print(`${await store.init()}\n`)),
@@ -84,7 +89,7 @@ export function addClusterCommands(program: Command): void {
   command('apply', 'make all directors apply a configuration, after all have checked it')
     .argument('<config>', 'lvs.yaml')
     .option('--note <text>', 'why, for the history', '')
-    .option('--at-most <number>', 'directors that apply it at the same time (default: all)', parseWhole, 0)
+    .addOption(atMost())
     .addOption(timeout())
     .action(async (config: string, options: FileOption & ApplyOptions) => {
       const isApplied = await at(options, (access, { apply }) =>
@@ -94,7 +99,7 @@ export function addClusterCommands(program: Command): void {
     });
   command('rollback', 'make all directors apply an earlier generation, as a new one')
     .argument('<generation>', '', parseWhole)
-    .option('--at-most <number>', 'directors that apply it at the same time (default: all)', parseWhole, 0)
+    .addOption(atMost())
     .addOption(timeout())
     .action(async (generation: number, options: FileOption & ApplyOptions) => {
       const isApplied = await at(options, (access, { rollback }) =>

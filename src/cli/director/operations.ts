@@ -31,11 +31,10 @@ export function addOperations(program: Command): void {
     )
     .argument('[server]', SERVER)
     .option('--wait', 'wait until the server has no connections; exit status 1: it still has some', false)
-    .option(
-      '--timeout <time>',
-      'longest time to wait, such as 90s, 5m or 1h (default: 5m)',
-      parseDuration,
-      DRAIN_TIMEOUT_S,
+    .addOption(
+      new Option('--timeout <time>', 'longest time to wait, such as 90s, 5m or 1h')
+        .argParser(parseDuration)
+        .default(DRAIN_TIMEOUT_S, '5m'),
     )
     .option('--socket <path>', 'control socket of the director', socketPath(process.env))
     .action(async (server: string | undefined, options: DrainOptions & { readonly socket: string }) => {
