@@ -48,6 +48,14 @@ export class Keys {
   halt(generation: number): string {
     return `${this.state}halts/${generation}`;
   }
+  /** Places of directors that announce groups of VIPs: `GROUP/PLACE` follows. */
+  get slots(): string {
+    return `${this.state}slots/`;
+  }
+  /** A place among the directors that announce a group of VIPs. The key has the lease of the director. */
+  slot(group: string, place: number): string {
+    return `${this.slots}${group}/${place}`;
+  }
   proposal(id: string): string {
     return `${this.state}proposals/${id}`;
   }

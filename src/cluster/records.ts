@@ -66,6 +66,15 @@ export interface Note {
   readonly author: string;
 }
 
+/** A director that announces a group of VIPs. */
+export interface Slot {
+  readonly node: string;
+  /** Identifies the process. */
+  readonly instance: string;
+  /** The process has ended, and its kernel path forwards until the next one takes over. */
+  readonly isKept: boolean;
+}
+
 export const metaOf = (value: Buffer): Meta | undefined =>
   record(value, (get) => ({
     id: get.text('id'),
@@ -120,6 +129,13 @@ export const answerOf = (value: Buffer): ProposalAnswer | undefined =>
 
 export const noteOf = (value: Buffer): Note | undefined =>
   record(value, (get) => ({ time: get.text('time'), author: get.text('author') }));
+
+export const slotOf = (value: Buffer): Slot | undefined =>
+  record(value, (get) => ({
+    node: get.name('node'),
+    instance: get.text('instance'),
+    isKept: get.boolean('isKept'),
+  }));
 
 export const logEntryOf = (value: Buffer): LogEntry | undefined =>
   record(value, (get) => ({

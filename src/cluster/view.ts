@@ -2,7 +2,17 @@
 import type { KeyValue } from '../etcd/answers.ts';
 import type { ClusterMember, ClusterNodeState } from '../model/cluster.ts';
 import type { Keys } from './keys.ts';
-import { type ConfigPointer, type Meta, memberOf, metaOf, type Note, noteOf, pointerOf } from './records.ts';
+import {
+  type ConfigPointer,
+  type Meta,
+  memberOf,
+  metaOf,
+  type Note,
+  noteOf,
+  pointerOf,
+  type Slot,
+  slotOf,
+} from './records.ts';
 
 export interface ClusterView {
   readonly meta: Meta | undefined;
@@ -14,6 +24,8 @@ export interface ClusterView {
   readonly evicted: ReadonlyMap<string, Note>;
   /** Generations that a director has rejected while they spread. */
   readonly halted: ReadonlySet<number>;
+  /** Directors that announce groups of VIPs, by `GROUP/PLACE`. */
+  readonly slots: ReadonlyMap<string, Slot>;
   /** Keys with values that are no records. */
   readonly invalid: readonly string[];
 }
@@ -50,6 +62,7 @@ export function viewOf(keys: Keys, values: ReadonlyMap<string, KeyValue>): Clust
     members,
     paused: below(keys.paused(''), noteOf),
     evicted: below(keys.evicted(''), noteOf),
+    slots: below(keys.slots, slotOf),
     halted: new Set(
       [...values.keys()].flatMap((key) => (key.startsWith(halts) ? Number(key.slice(halts.length)) : [])),
     ),

@@ -13,6 +13,15 @@ export function reviewAnnounce({ announce, services, vips }: Document, notes: No
   for (const vip of announce.vips ?? [])
     if (!served.has(vip) && !hasMarks)
       notes.error(place(announce), `announce: ${vip} is the address of no service, so it is never ready`);
+  for (const group of announce.groups ?? [])
+    for (const vip of group.vips ?? []) {
+      const isAnnounced = announce.vips ? announce.vips.includes(vip) : served.has(vip);
+      if (!isAnnounced)
+        notes.error(
+          place(group),
+          `group ${group.name}: ${vip} is ${announce.vips ? 'not in vips of announce' : 'the address of no service'}, so it is never announced`,
+        );
+    }
   if (announce.vips === undefined && served.size === 0 && services.length > 0)
     notes.warning(
       place(announce),

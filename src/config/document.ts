@@ -1,4 +1,5 @@
 /** The content of a configuration file, whatever its syntax: the desired director and real servers. */
+import type { VipGroup } from '../model/announcement.ts';
 import type { Check } from '../model/check.ts';
 import type { MarkRule, SyncDaemon } from '../model/command.ts';
 import type { DestinationAddress, DestinationOptions, ForwardingMethodName } from '../model/destination.ts';
@@ -109,6 +110,8 @@ export interface TakeoverDocument {
 export interface AnnounceDocument {
   /** Canonical addresses; missing: those of all services. */
   readonly vips?: readonly string[];
+  /** VIPs that some directors of a cluster announce; missing: every director announces all. */
+  readonly groups?: readonly VipGroup[];
   /** Seconds for which a VIP must be ready before it is announced. */
   readonly rise: number;
   /** Missing: the director does not talk to BIRD. */

@@ -1,4 +1,6 @@
 /** The result of both parsers, and the problems that they collect. */
+
+import type { VipGroup } from '../model/announcement.ts';
 import type {
   AnnounceDocument,
   DestinationDocument,
@@ -17,7 +19,8 @@ export type Placed =
   | Interface
   | SyncDocument
   | JoinDocument
-  | AnnounceDocument;
+  | AnnounceDocument
+  | VipGroup;
 
 export interface Parsed {
   /** Complete only when no problem is an error. */

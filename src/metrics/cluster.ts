@@ -1,14 +1,15 @@
 /** Formats what a director knows about its cluster. */
-import type { ClusterStatus, MemberState, NodeState } from '../model/cluster.ts';
+import type { ClusterStatus, GroupRole, MemberState, NodeState } from '../model/cluster.ts';
 import { counter, type Family, gauge, type Sample, single } from './families.ts';
 
 const STATES: readonly MemberState[] = ['active', 'paused', 'evicted', 'left'];
+const ROLES: readonly GroupRole[] = ['active', 'spare'];
 const NODE_STATES: readonly NodeState[] = ['online', 'offline', 'paused', 'evicted'];
 /** Maximum number of directors that have rows. */
 const MAX_NODES = 100;
 
 export function clusterFamilies(status: ClusterStatus): Family[] {
-  const { nodes, members, isReachable, generation, stored, errors, invalidRecords } = status;
+  const { nodes, members, groups, isReachable, generation, stored, errors, invalidRecords } = status;
   const listed = nodes.slice(0, MAX_NODES);
   const names = new Set(listed.map(({ node }) => node));
   const running = members.filter(({ node }) => names.has(node));
@@ -50,6 +51,23 @@ export function clusterFamilies(status: ClusterStatus): Family[] {
       'VIPs that a director of the cluster announces to routers.',
       running.flatMap(({ node, announced }) =>
         (announced?.vips ?? []).map((vip): Sample => [{ node, vip }, 1]),
+      ),
+    ),
+    gauge(
+      'lvs_cluster_group_wanted',
+      'Directors that are to announce a group of VIPs.',
+      groups.map(({ name, wanted }) => [{ group: name }, wanted]),
+    ),
+    gauge(
+      'lvs_cluster_group_active',
+      'Directors that announce a group of VIPs, as etcd has it.',
+      groups.map(({ name, holders }) => [{ group: name }, holders.length]),
+    ),
+    gauge(
+      'lvs_cluster_group_role',
+      'Role of this director in a group of VIPs: 1 for the present one.',
+      groups.flatMap(({ name, role }) =>
+        ROLES.map((each): Sample => [{ group: name, role: each }, Number(each === role)]),
       ),
     ),
     counter(

@@ -2,12 +2,23 @@
 
 import type { HoldReason } from './cluster.ts';
 
+/** VIPs that move together between the directors of a cluster. */
+export interface VipGroup {
+  readonly name: string;
+  /** Canonical addresses; missing: those of no other group. */
+  readonly vips?: readonly string[];
+  /** Number of directors that announce them; the others are spares. */
+  readonly active: number;
+}
+
 export interface VipAnnouncement {
   readonly vip: string;
   /** This director can serve clients of the VIP. */
   readonly isReady: boolean;
   /** It is to be announced: it has been ready for long enough, and no command withdraws it. */
   readonly isWanted: boolean;
+  /** Other directors of the cluster announce it. */
+  readonly isSpare?: true;
   /** BIRD has the route; missing: the director does not talk to BIRD. */
   readonly isAnnounced?: boolean;
 }

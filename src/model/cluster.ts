@@ -63,6 +63,20 @@ export interface ClusterNodeState {
   readonly state: NodeState;
 }
 
+/** `spare`: other directors announce the VIPs of a group. */
+export type GroupRole = 'active' | 'spare';
+
+/** A group of VIPs that a limited number of directors announce. */
+export interface ClusterGroup {
+  readonly name: string;
+  /** Number of directors that are to announce it. */
+  readonly wanted: number;
+  /** Those that do, as etcd has it, in the order of their places. */
+  readonly holders: readonly string[];
+  /** Role of this director; missing: not decided yet. */
+  readonly role?: GroupRole;
+}
+
 /** An entry in the log of a cluster. */
 export interface LogEntry {
   /** ISO 8601. */
@@ -95,6 +109,8 @@ export interface ClusterStatus extends ClusterGeneration {
   readonly nodes: readonly ClusterNodeState[];
   /** Those that run. */
   readonly members: readonly ClusterMember[];
+  /** Groups of VIPs in the configuration of this director. */
+  readonly groups: readonly ClusterGroup[];
   /** The last entries of the log, the oldest first; up to 10 s old. */
   readonly events: readonly LogEntry[];
   /** Failed requests, by kind. */

@@ -44,6 +44,9 @@ export const CONDITIONS = {
   'cluster-unreachable': 'etcd cannot be reached: the last known state of the cluster is in effect',
   'cluster-ignored':
     'etcd has another cluster or an earlier state than this director, or the director is no member',
+  'cluster-group-short': 'fewer directors of the cluster announce a group of VIPs than are wanted',
+  'announce-groups-ignored':
+    'the file limits the directors that announce a group of VIPs, and this director belongs to no cluster',
   'cluster-held': 'this director is paused or evicted in its cluster, and announces no VIPs',
 } as const;
 

@@ -4,35 +4,33 @@ import { readFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { BirdAnnouncer } from '../announce/bird-announcer.ts';
 import { announcedIn, type WantedVips, withdrawn } from '../announce/bird-file.ts';
+import { groupFinder } from '../announce/vip-groups.ts';
 import { type VipReadiness, VipStates } from '../announce/vip-states.ts';
 import type { AnnounceDocument, BirdDocument } from '../config/document.ts';
 import { replaceableFolder } from '../control/owned-folder.ts';
-import type { Director } from '../director/director.ts';
-import type { Service } from '../director/service.ts';
-import type { AnnouncementListing } from '../model/announcement.ts';
+import type { AnnouncementListing, VipGroup } from '../model/announcement.ts';
 import type { HoldReason } from '../model/cluster.ts';
 import { LvsError } from '../model/errors.ts';
-import { Slice } from '../model/slice.ts';
-import { formatAddress } from '../wire/address.ts';
+import type { ClusterRoles, GroupReadiness } from './cluster-roles.ts';
 import type { Conditions } from './conditions.ts';
 import type { Log } from './log.ts';
 import type { OperatorState } from './operator-state.ts';
+import { ReadyVips, type ReadyVipsOptions } from './ready-vips.ts';
 
 /** How long routers may take to send packets elsewhere after BIRD has withdrawn the VIPs, ms. */
 export const ROUTES_MS = 500;
 /** ms for which a director that ends waits for BIRD. */
 const WITHDRAW_MS = 1500;
+/** ms after which a director whose BIRD announces nothing leaves its groups of VIPs to others. */
+const FAILING_MS = 3000;
 
-export interface AnnouncementsOptions {
-  readonly director: Director;
+export interface AnnouncementsOptions extends ReadyVipsOptions {
   /** Returns the section of the file that was applied last. */
   readonly wanted: () => AnnounceDocument | undefined;
-  /** Reports whether packets are forwarded, and connections of other directors are known. */
-  readonly isReady: () => boolean;
-  /** Reports whether services of an address are being removed. */
-  readonly isDraining: (address: string) => boolean;
   /** Sends to other directors what they lack. */
   readonly handOver: () => Promise<void>;
+  /** The cluster, in which other directors announce groups of VIPs; undefined: there is none. */
+  readonly cluster: () => Pick<ClusterRoles, 'role' | 'update' | 'yield'> | undefined;
   readonly state: OperatorState;
   readonly conditions: Conditions;
   /** ms. */
@@ -43,12 +41,21 @@ export interface AnnouncementsOptions {
 export class Announcements {
   readonly #options: AnnouncementsOptions;
   readonly #owner = randomUUID();
-  readonly #addresses = new WeakMap<Service, string>();
+  readonly #readyVips: ReadyVips;
   #bird: BirdAnnouncer | undefined;
   #birdFile: string | undefined;
   #states = new VipStates();
   #ready: ReadonlyMap<string, VipReadiness> = new Map();
   #vips: WantedVips = new Map();
+  /** VIPs that this director would announce if it were no spare, and which VIPs of groups. */
+  #spare: ReadonlySet<string> = new Set();
+  #readyGroups: ReadonlyMap<string, GroupReadiness> = new Map();
+  #groups: readonly VipGroup[] | undefined;
+  #groupOf: (vip: string) => string | undefined = () => undefined;
+  /** When BIRD began to announce nothing, ms. */
+  #failingSince: number | undefined;
+  /** The VIPs are about to be withdrawn: they stay as they are until others announce them. */
+  #isGoing = false;
   #updating: Promise<void> | undefined;
   #isLeaving = false;
   #held: HoldReason | undefined;
@@ -57,6 +64,7 @@ export class Announcements {
   /** `held`: from the start on. */
   constructor(options: AnnouncementsOptions, held?: HoldReason) {
     this.#options = options;
+    this.#readyVips = new ReadyVips(options);
     this.#held = held;
   }
 
@@ -88,18 +96,76 @@ export class Announcements {
   async #update(): Promise<void> {
     const { wanted: configured, clock, state } = this.#options;
     const wanted = configured();
-    if (this.#isClosed) return;
+    if (this.#isClosed || this.#isGoing) return;
     if (this.#bird && wanted?.bird === undefined) await this.#stop();
     if (wanted?.bird) this.#open(wanted.bird);
-    this.#ready = wanted ? await this.#readiness(wanted) : new Map();
-    if (this.#isClosed) return;
+    this.#ready = wanted ? await this.#readyVips.of(wanted.vips) : new Map();
+    if (this.#isClosed || this.#isGoing) return;
     const isWithdrawn = this.#isLeaving || this.#held !== undefined || state.changes.isWithdrawn;
     const ready = isWithdrawn ? withdrawn(this.#ready) : this.#ready;
     const before = this.#vips;
-    this.#vips = this.#states.update(ready, (wanted?.rise ?? 0) * 1000, clock());
+    const able = this.#states.update(ready, (wanted?.rise ?? 0) * 1000, clock());
+    if (wanted?.groups !== this.#groups) this.#groupOf = groupFinder(wanted?.groups ?? []);
+    this.#groups = wanted?.groups;
+    this.#leaveToOthers(able, before);
+    this.#watchBird(clock());
     this.#logChanges(before);
     void this.#bird?.set(this.#vips);
+    void this.#options.cluster()?.update();
     this.#report();
+  }
+
+  /** Sets the VIPs, of those that this director can announce: not those of which it is a spare. */
+  #leaveToOthers(able: WantedVips, before: WantedVips): void {
+    const cluster = this.#options.cluster();
+    const vips = new Map<string, boolean>();
+    const spare = new Set<string>();
+    const groups = new Map<string, GroupReadiness>();
+    for (const [vip, isAble] of able) {
+      const group = cluster && this.#groupOf(vip);
+      // What is not decided stays as it is.
+      const isSpare =
+        group !== undefined && (cluster!.role(group) ?? (before.get(vip) ? 'active' : 'spare')) === 'spare';
+      vips.set(vip, isAble && !isSpare);
+      if (isAble && isSpare) spare.add(vip);
+      if (group === undefined) continue;
+      const now = isAble ? 'all' : 'none';
+      groups.set(group, (groups.get(group) ?? now) === now ? now : 'some');
+    }
+    this.#vips = vips;
+    this.#spare = spare;
+    this.#readyGroups = groups;
+  }
+
+  /** Sets since when BIRD announces nothing, and whether that is known. */
+  #watchBird(now: number): void {
+    const { error, sessions } = this.#bird?.state ?? {};
+    const isFailing =
+      error !== undefined || (sessions !== undefined && sessions.all > 0 && sessions.established === 0);
+    this.#failingSince = isFailing ? (this.#failingSince ?? now) : undefined;
+  }
+
+  /** Which VIPs of a group this director could announce now. */
+  groupReadiness(group: string): GroupReadiness {
+    const { state, clock } = this.#options;
+    const isFailing = this.#failingSince !== undefined && clock() - this.#failingSince >= FAILING_MS;
+    const isWithdrawn =
+      this.#isGoing || this.#isLeaving || this.#held !== undefined || state.changes.isWithdrawn;
+    if (isWithdrawn || isFailing) return 'none';
+    return this.#readyGroups.get(group) ?? 'none';
+  }
+
+  /** Applies roles that have changed. */
+  async rolesChanged(): Promise<void> {
+    await this.#updating;
+    await this.update();
+  }
+
+  /** Lets other directors announce what this one is about to withdraw, if they can. */
+  async #makeWay(): Promise<void> {
+    this.#isGoing = true;
+    await this.#options.cluster()?.yield();
+    this.#isGoing = false;
   }
 
   /** Stops or resumes all announcements by a command. Resolves with the result. Throws LvsError. */
@@ -108,6 +174,7 @@ export class Announcements {
     if (wanted() === undefined)
       throw new LvsError('INVALID', 'announce: not configured: the file has no section announce');
     if (state.changes.isWithdrawn !== isWithdrawn) {
+      if (isWithdrawn) await this.#makeWay();
       state.change({ isWithdrawn });
       if (isWithdrawn) log('info', 'vips-withdrawn-by-command', {});
       else log('info', 'vips-announced-by-command', {});
@@ -124,6 +191,7 @@ export class Announcements {
    * asked. Works without announcements, too.
    */
   async hold(reason: HoldReason | undefined): Promise<void> {
+    if (reason !== undefined) await this.#makeWay();
     this.#held = reason;
     await this.#updating;
     await this.update();
@@ -154,6 +222,7 @@ export class Announcements {
         vip,
         isReady: this.#ready.get(vip) === true,
         isWanted,
+        ...(this.#spare.has(vip) && { isSpare: true }),
         ...(announced && { isAnnounced: announced.has(vip) }),
       })),
       ...(sessions && { sessions }),
@@ -165,6 +234,7 @@ export class Announcements {
   /** Withdraws all VIPs for good, before the director ends. Resolves with whether some were announced. */
   async leave(): Promise<boolean> {
     const wereAnnounced = [...this.#vips.values()].includes(true);
+    await this.#makeWay();
     this.#isLeaving = true;
     await this.#updating;
     await this.update();
@@ -214,38 +284,6 @@ export class Announcements {
     });
   }
 
-  /** Resolves with the VIPs and whether each can be served. Works in slices. */
-  async #readiness({ vips }: AnnounceDocument): Promise<ReadonlyMap<string, VipReadiness>> {
-    const { director, isReady, isDraining } = this.#options;
-    const isRunning = isReady();
-    const slice = new Slice();
-    const all = new Map<string, boolean>((vips ?? []).map((vip) => [vip, false]));
-    const served = new Set<string>();
-    let areMarksAccepting = false;
-    for (const service of director.context.services.all) {
-      if (slice.spent) await slice.next();
-      const address = service.mark === 0 ? this.#addressOf(service) : undefined;
-      const isAccepting = isRunning && service.destinations.some((one) => one.weight > 0 && !one.overloaded);
-      if (address === undefined) areMarksAccepting ||= isAccepting;
-      else if (vips === undefined || all.has(address)) {
-        served.add(address);
-        all.set(address, isAccepting || all.get(address) === true);
-      }
-    }
-    return new Map(
-      [...all].map(([vip, isAccepting]): [string, VipReadiness] => {
-        if (!served.has(vip)) return [vip, areMarksAccepting];
-        return [vip, isRunning && !isAccepting && isDraining(vip) ? 'unchanged' : isAccepting];
-      }),
-    );
-  }
-
-  #addressOf(service: Service): string {
-    const known = this.#addresses.get(service) ?? formatAddress(service.address);
-    this.#addresses.set(service, known);
-    return known;
-  }
-
   #logChanges(before: WantedVips): void {
     const { log, state } = this.#options;
     for (const [vip, isWanted] of this.#vips) {
@@ -256,7 +294,7 @@ export class Announcements {
           ? 'the director ends'
           : state.changes.isWithdrawn
             ? 'by command'
-            : (this.#held ?? 'not ready');
+            : (this.#held ?? (this.#spare.has(vip) ? 'spare' : 'not ready'));
         log(reason === 'not ready' ? 'warning' : 'info', 'vip-withdrawing', { vip, reason });
       }
     }
@@ -270,7 +308,14 @@ export class Announcements {
     const error = this.#bird?.state.error;
     const text = `the VIPs cannot be announced, or withdrawn: ${error?.message}`;
     const entry = { text, fields: { kind: error?.kind ?? '', error: error?.message ?? '' } };
-    this.#options.conditions.set('announce-failed', new Map(error ? [[error.kind, entry]] : []));
+    const { conditions, cluster } = this.#options;
+    conditions.set('announce-failed', new Map(error ? [[error.kind, entry]] : []));
+    const areIgnored = this.#groups !== undefined && cluster() === undefined;
+    const ignored = 'groups of VIPs need a cluster (run --cluster): this director announces all VIPs';
+    conditions.set(
+      'announce-groups-ignored',
+      new Map(areIgnored ? [['groups', { text: ignored, fields: {} }]] : []),
+    );
   }
 }
 

@@ -1,7 +1,8 @@
-/** What is wrong between a director and its cluster, as conditions. */
+/** What is wrong between a director and its cluster, as conditions, and which directors come and go. */
 import type { ClusterView } from '../cluster/view.ts';
-import type { HoldReason } from '../model/cluster.ts';
+import type { ClusterMember, HoldReason } from '../model/cluster.ts';
 import type { Conditions } from './conditions.ts';
+import type { Log } from './log.ts';
 
 /** ms for which etcd may be silent before that is a condition. */
 const UNREACHABLE_MS = 3000;
@@ -62,4 +63,22 @@ function ignoredBecause(situation: ClusterSituation): string | undefined {
   if (stored < generation)
     return `etcd has generation ${stored}, and generation ${generation} is in effect: apply a configuration to continue`;
   return undefined;
+}
+
+/** Logs which other directors run now, and which do not any more. `own`: name of this one. */
+export function logMembers(
+  before: ReadonlyMap<string, ClusterMember>,
+  now: ReadonlyMap<string, ClusterMember>,
+  own: string,
+  log: Log,
+): void {
+  for (const [node, { instance, state }] of now) {
+    if (node === own || before.get(node)?.instance === instance) continue;
+    if (state !== 'left') log('info', 'cluster-member-joined', { member: node });
+  }
+  for (const [node, { state }] of before) {
+    if (node === own || now.has(node)) continue;
+    if (state === 'left') log('info', 'cluster-member-left', { member: node });
+    else log('warning', 'cluster-member-lost', { member: node });
+  }
 }

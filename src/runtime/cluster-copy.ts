@@ -5,9 +5,10 @@
 import { chmodSync, mkdirSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { replaceableFolder } from '../control/owned-folder.ts';
-import type { HoldReason } from '../model/cluster.ts';
+import type { GroupRole, HoldReason } from '../model/cluster.ts';
 import { LvsError } from '../model/errors.ts';
 import { replaceFileSync } from '../sys/replace-file.ts';
+import type { Log } from './log.ts';
 
 const OWNER_ONLY = 0o600;
 const OWNER_ONLY_FOLDER = 0o700;
@@ -25,6 +26,8 @@ export interface CopiedState {
   readonly held?: HoldReason;
   /** Value of the rules over the configuration, as in etcd. */
   readonly rules?: string;
+  /** Roles in groups of VIPs, by their names. */
+  readonly roles?: Readonly<Record<string, GroupRole>>;
 }
 
 /** `held` undefined: no longer. */
@@ -91,6 +94,16 @@ export class ClusterCopy {
     }
   }
 
+  /** Like `save`: what cannot be written is logged. */
+  trySave(parts: CopiedChanges, log: Log): void {
+    try {
+      this.save(parts);
+    } catch (error) {
+      if (!(error instanceof LvsError)) throw error;
+      log('error', 'cluster-copy-failed', { error: error.message });
+    }
+  }
+
   #put(path: string, text: string): void {
     try {
       replaceFileSync(path, text, { mode: OWNER_ONLY });
@@ -109,11 +122,13 @@ export class ClusterCopy {
       throw new LvsError('CONFIG', `${path}: ${(error as Error).message}`, { cause: error });
     }
     try {
-      const { version, id, copy, generation, held, rules } = JSON.parse(text);
+      const { version, id, copy, generation, held, rules, roles = {} } = JSON.parse(text);
       const isHeld = held === undefined || held === 'paused' || held === 'evicted';
-      if (version === VERSION && typeof id === 'string' && Number.isSafeInteger(generation) && isHeld)
+      const areRoles = Object.values(roles).every((role) => role === 'active' || role === 'spare');
+      const isState = typeof id === 'string' && Number.isSafeInteger(generation) && isHeld && areRoles;
+      if (version === VERSION && isState)
         return {
-          ...{ id, generation, ...(held && { held }) },
+          ...{ id, generation, roles, ...(held && { held }) },
           ...(typeof copy === 'string' && { copy }),
           ...(typeof rules === 'string' && { rules }),
         };

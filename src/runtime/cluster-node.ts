@@ -3,46 +3,36 @@ import { randomUUID } from 'node:crypto';
 import { EventLog } from '../cluster/event-log.ts';
 import { overlayOf, overlayText } from '../cluster/overlay.ts';
 import { RecentEvents } from '../cluster/recent-events.ts';
-import { memberOf, metaOf, shortened } from '../cluster/records.ts';
+import { memberOf } from '../cluster/records.ts';
 import { RunIdentity } from '../cluster/run-identity.ts';
 import { type ClusterView, nodesOf, viewOf } from '../cluster/view.ts';
 import { rulesRunning } from '../config/reload/applied-state.ts';
 import { isCommand } from '../control/command-shape.ts';
 import type { KeyValue } from '../etcd/answers.ts';
-import type { EtcdError, EtcdErrorKind } from '../etcd/etcd-error.ts';
 import { LeasedKey } from '../etcd/leased-key.ts';
 import { Mirror } from '../etcd/mirror.ts';
-import { interfaceAddresses } from '../host/interface-addresses.ts';
-import type {
-  ClusterGeneration,
-  ClusterMember,
-  ClusterStatus,
-  GenerationSource,
-  HoldReason,
-} from '../model/cluster.ts';
-import { LvsError } from '../model/errors.ts';
+import type { ClusterGeneration, ClusterMember, ClusterStatus, HoldReason } from '../model/cluster.ts';
 import { loggedApi } from './changes.ts';
-import { reportSituation } from './cluster-conditions.ts';
+import { logMembers, reportSituation } from './cluster-conditions.ts';
 import type { CopiedChanges } from './cluster-copy.ts';
+import { ClusterGenerations } from './cluster-generations.ts';
 import { ClusterProposals } from './cluster-proposals.ts';
 import { ClusterReport, type ReportSources } from './cluster-report.ts';
+import { ClusterRoles, type GroupReadiness } from './cluster-roles.ts';
 import { ClusterRules } from './cluster-rules.ts';
-import { type ClusterStart, textOf } from './cluster-start.ts';
-import { ClusterTurns } from './cluster-turns.ts';
+import type { ClusterStart } from './cluster-start.ts';
 import type { Conditions } from './conditions.ts';
 import type { ConfigurationRequests } from './configuration-requests.ts';
+import { EtcdHealth } from './etcd-health.ts';
+import { InvalidRecords } from './invalid-records.ts';
 import type { Log } from './log.ts';
 import type { RunningDirector } from './running-director.ts';
 import { version } from './version.ts';
 
-/** ms between two attempts of a generation that could not be read. */
-const RETRY_MS = 5000;
 const TICK_MS = 1000;
 /** Seconds after which the key of a silent director vanishes, and ms between two requests that keep it. */
 const LEASE_S = 3;
 const BEAT_MS = 1000;
-/** Addresses that a member reports. */
-const MAX_ADDRESSES = 16;
 
 /** What the member of a cluster uses of its director. */
 export interface ClusterNodeOptions extends ReportSources {
@@ -52,6 +42,10 @@ export interface ClusterNodeOptions extends ReportSources {
   readonly hold: (reason: HoldReason | undefined) => Promise<void>;
   /** The director whose rules `ipvsadm` changes, and which servers join. */
   readonly running: RunningDirector;
+  /** Which VIPs of a group this director could announce now. */
+  readonly groupReadiness: (group: string) => GroupReadiness;
+  /** Called when the role of this director in a group has changed. */
+  readonly roleChanged: () => void;
   /** Reports whether packets are forwarded. */
   readonly isReady: () => boolean;
   readonly conditions: Conditions;
@@ -61,50 +55,45 @@ export interface ClusterNodeOptions extends ReportSources {
 export class ClusterNode {
   readonly #options: ClusterNodeOptions;
   readonly #run: RunIdentity;
+  readonly #etcd = new EtcdHealth();
   readonly #mirror: Mirror;
   readonly #membership: LeasedKey;
   readonly #events: EventLog;
   readonly #recent: RecentEvents;
   readonly #ownReport: ClusterReport;
-  readonly #turns: ClusterTurns;
+  readonly #generations: ClusterGenerations;
   readonly #proposals: ClusterProposals;
   readonly rules: ClusterRules;
-  readonly #errors: Partial<Record<EtcdErrorKind, number>> = {};
-  readonly #invalid = new Set<string>();
+  readonly roles: ClusterRoles;
+  readonly #invalid: InvalidRecords;
   #view: ClusterView;
   #nodes: ClusterStatus['nodes'] = [];
-  #source: GenerationSource;
   #held: HoldReason | undefined;
-  #rejected: { readonly generation: number; readonly error: string } | undefined;
-  /** When the first of the errors happened that go on; ms. */
-  #failing: { readonly since: number; readonly error: EtcdError } | undefined;
   #isTaken = false;
-  #isOther = false;
   #working: Promise<void> | undefined;
   #isDue = false;
-  #retryAt = 0;
   #tick: NodeJS.Timeout | undefined;
   #isClosed = false;
   #closing: Promise<void> | undefined;
 
   constructor(options: ClusterNodeOptions) {
     this.#options = options;
-    const { access, rejected } = options.start;
+    const { access } = options.start;
     const { client, keys } = access.store;
     const { node } = access.settings;
     this.#held = options.start.copy.state!.held;
-    this.#rejected = rejected;
-    this.#source = options.start.source;
     const known = options.start.copy.state!.copy;
     this.#run = new RunIdentity(known ?? randomUUID(), new Date().toISOString());
-    if (known === undefined) this.#save({ copy: this.#run.copy });
-    const failed = (error: EtcdError | undefined) => this.#failed(error);
+    const save = (parts: CopiedChanges) => options.start.copy.trySave(parts, options.log);
+    if (known === undefined) save({ copy: this.#run.copy });
+    const { failed, tried } = this.#etcd;
     this.#mirror = new Mirror({
       client,
       prefix: keys.state,
       changed: (changed) => this.#changed(changed),
       failed,
     });
+    this.#invalid = new InvalidRecords(this.#mirror.values, options.log);
     this.#view = viewOf(keys, this.#mirror.values);
     this.#membership = new LeasedKey({
       ...{ client, key: keys.member(node), leaseSeconds: LEASE_S, period: BEAT_MS },
@@ -119,9 +108,31 @@ export class ClusterNode {
     this.#events = new EventLog(client, keys, node);
     this.#recent = new RecentEvents(access.store);
     this.#ownReport = new ClusterReport(options);
-    this.#turns = new ClusterTurns(client, keys, node);
     const { running, configuration, log } = options;
+    this.#generations = new ClusterGenerations({
+      ...{ start: options.start, configuration, log },
+      lease: () => this.#membership.lease,
+      save,
+      tried,
+      event: (event, text) => this.#events.append(event, text),
+    });
     this.#proposals = new ClusterProposals({ client, keys, node, copy: options.start.copy, configuration });
+    this.roles = new ClusterRoles(
+      {
+        ...{ client, keys, node, instance: this.#run.instance, values: this.#mirror.values, log },
+        view: () => (this.#isTrusted ? this.#view : undefined),
+        lease: () => this.#membership.lease,
+        groups: () => running.config?.announce?.groups ?? [],
+        readiness: options.groupReadiness,
+        changed: (roles) => {
+          save({ roles });
+          options.roleChanged();
+        },
+        event: (group, role) => this.#events.append(role, `group ${group}`),
+        failed,
+      },
+      options.start.copy.state!.roles ?? {},
+    );
     this.rules = new ClusterRules({
       access,
       api: loggedApi(running.api, 'cluster', log),
@@ -130,9 +141,9 @@ export class ClusterNode {
         return { rules: rulesRunning(snapshot), timeouts: snapshot.timeouts };
       },
       drains: () => running.drains,
-      generation: () => this.#generation,
+      generation: () => this.#generations.inEffect,
       config: () => running.config!,
-      save: (overlay) => this.#save({ rules: overlay && overlayText(overlay) }),
+      save: (overlay) => save({ rules: overlay && overlayText(overlay) }),
       isEvicted: () => this.#held === 'evicted',
     });
   }
@@ -157,15 +168,24 @@ export class ClusterNode {
     this.#tick = setInterval(() => this.#report(), TICK_MS);
   }
 
-  /** Leaves by a key, so that the other members need not wait for the end of the lease. */
-  close(): Promise<void> {
-    this.#closing ??= this.#close();
+  /**
+   * Leaves by a key, so that the other members need not wait for the end of the lease. `keepFor`: this director stays the one
+   * that announces its groups for these seconds, or until its next process has taken over.
+   */
+  close(keepFor?: number): Promise<void> {
+    this.#closing ??= this.#close(keepFor);
     return this.#closing;
   }
 
-  async #close(): Promise<void> {
+  async #close(keepFor: number | undefined): Promise<void> {
     this.#isClosed = true;
     clearInterval(this.#tick);
+    if (keepFor === undefined) {
+      // This director is not ready any more.
+      void this.#membership.update();
+      await this.roles.yield();
+    } else await this.#etcd.tried(() => this.roles.keep(keepFor));
+    this.roles.close();
     this.#mirror[Symbol.dispose]();
     await this.#membership.leave();
     this.#options.start.access[Symbol.dispose]();
@@ -176,14 +196,19 @@ export class ClusterNode {
     return this.#held !== undefined;
   }
 
+  /** The keys are those of this cluster. */
+  get #isTrusted(): boolean {
+    return this.#view.meta !== undefined && this.#view.meta.id === this.#options.start.copy.state!.id;
+  }
+
   /** The configuration in effect. */
   get inEffect(): ClusterGeneration {
     return {
       name: this.#options.start.access.settings.cluster,
-      generation: this.#generation,
-      source: this.#source,
+      generation: this.#generations.inEffect,
+      source: this.#generations.source,
       stored: this.#view.config?.generation ?? 0,
-      isReachable: this.#failing === undefined,
+      isReachable: this.#etcd.failing === undefined,
     };
   }
 
@@ -197,56 +222,44 @@ export class ClusterNode {
       members: [...this.#view.members.values()].map((each) =>
         each.instance === this.#run.instance ? this.#member() : each,
       ),
+      groups: this.roles.groups,
       events: this.#recent.latest,
-      errors: { ...this.#errors },
-      invalidRecords: this.#invalid.size,
+      errors: this.#etcd.errors,
+      invalidRecords: this.#invalid.count,
     };
-  }
-
-  get #generation(): number {
-    return this.#options.start.copy.state!.generation;
   }
 
   #member(): ClusterMember {
     const { start, isReady } = this.#options;
-    const addresses = interfaceAddresses().flatMap(({ address, isLoopback }) => (isLoopback ? [] : address));
+    const { instance, copy, since } = this.#run;
     return {
-      node: start.access.settings.node,
-      instance: this.#run.instance,
-      copy: this.#run.copy,
+      ...{ node: start.access.settings.node, instance, copy, since },
       state: this.#held ?? 'active',
-      generation: this.#generation,
+      generation: this.#generations.inEffect,
       isReady: isReady(),
-      version: version(),
-      addresses: addresses.slice(0, MAX_ADDRESSES),
-      since: this.#run.since,
       ...this.#ownReport.at(performance.now()),
-      ...(this.#rejected && {
-        rejected: { ...this.#rejected, error: shortened(this.#rejected.error) },
-      }),
+      ...this.#generations.rejected,
     };
-  }
-
-  #failed(error: EtcdError | undefined): void {
-    if (!error) {
-      this.#failing = undefined;
-      return;
-    }
-    this.#errors[error.kind] = (this.#errors[error.kind] ?? 0) + 1;
-    this.#failing = { since: this.#failing?.since ?? performance.now(), error };
   }
 
   #changed(changed: readonly string[]): void {
     const { access } = this.#options.start;
     const { keys } = access.store;
-    const servers = keys.server('');
-    if (changed.some((key) => key.startsWith(servers))) this.#registerServers();
+    const ofServers = changed.filter((key) => key.startsWith(keys.server('')));
     // Weights of servers may change often.
-    if (changed.every((key) => key.startsWith(servers))) return;
+    if (ofServers.length < changed.length) this.#viewChanged(changed);
+    if (ofServers.length > 0) this.#registerServers();
+  }
+
+  #viewChanged(changed: readonly string[]): void {
+    const { access } = this.#options.start;
+    const { keys } = access.store;
     const before = this.#view;
     this.#view = viewOf(keys, this.#mirror.values);
     this.#nodes = nodesOf(this.#view);
-    this.#reportMembers(before);
+    logMembers(before.members, this.#view.members, access.settings.node, this.#options.log);
+    this.roles.seen(changed);
+    void this.roles.update();
     const { node } = access.settings;
     const own = keys.member(node);
     const isLost =
@@ -261,14 +274,12 @@ export class ClusterNode {
   #registerServers(): void {
     const { start, running } = this.#options;
     const { keys } = start.access.store;
-    const meta = this.#mirror.values.get(keys.meta);
-    const isOwn = meta !== undefined && metaOf(meta.value)?.id === start.copy.state!.id;
-    if (!isOwn || this.#held === 'evicted') return;
+    if (!this.#isTrusted || this.#held === 'evicted') return;
     const prefix = keys.server('');
     const values = new Map<string, KeyValue>();
     for (const [key, value] of this.#mirror.values)
       if (key.startsWith(prefix)) values.set(key.slice(prefix.length), value);
-    for (const node of running.joined.register(values)) this.#reportInvalid(keys.server(node));
+    for (const node of running.joined.register(values)) this.#invalid.report(keys.server(node));
   }
 
   /** Does one thing after the other, until nothing is left to do. */
@@ -282,35 +293,16 @@ export class ClusterNode {
   async #work(): Promise<void> {
     while (this.#isDue && !this.#isClosed) {
       this.#isDue = false;
-      this.#check();
+      for (const key of this.#view.invalid) this.#invalid.report(key);
       // Keys that are missing change nothing: etcd may have lost them.
-      if (this.#isOther) return;
+      if (!this.#isTrusted) return;
+      this.#generations.confirm(this.#view.config?.generation);
       await this.#updateHold();
       if (this.#held === 'evicted') return;
-      await this.#tried(() => this.#proposals.answer(this.#mirror.values));
-      await this.#applyConfig();
+      await this.#etcd.tried(() => this.#proposals.answer(this.#mirror.values));
+      if (await this.#generations.apply(this.#view)) void this.#membership.update();
       await this.#updateRules();
     }
-  }
-
-  /** Finds out whether the keys are those of this cluster, and reports values that are no records. */
-  #check(): void {
-    const { start } = this.#options;
-    const { meta, config, invalid } = this.#view;
-    this.#isOther = meta?.id !== start.copy.state!.id;
-    if (!this.#isOther && config?.generation === this.#generation) this.#source = 'etcd';
-    for (const key of invalid) this.#reportInvalid(key);
-  }
-
-  /** Reports a value once. */
-  #reportInvalid(key: string): void {
-    const id = `${key} ${this.#mirror.values.get(key)?.modRevision}`;
-    if (this.#invalid.has(id)) return;
-    this.#invalid.add(id);
-    this.#options.log('warning', 'cluster-record-ignored', {
-      key,
-      reason: 'not a value that a director writes',
-    });
   }
 
   async #updateHold(): Promise<void> {
@@ -321,7 +313,7 @@ export class ClusterNode {
     if (held === this.#held) return;
     const wasEvicted = this.#held === 'evicted';
     this.#held = held;
-    this.#save({ held });
+    start.copy.trySave({ held }, log);
     log(held ? 'warning' : 'info', held ? `cluster-${held}` : 'cluster-resumed', {});
     this.#events.append(held ?? 'resumed', held ? 'announces no VIPs' : 'announces VIPs that are ready');
     await hold(held);
@@ -330,86 +322,12 @@ export class ClusterNode {
     else void this.#membership.update();
   }
 
-  #save(parts: CopiedChanges): void {
-    const { start, log } = this.#options;
-    try {
-      start.copy.save(parts);
-    } catch (error) {
-      if (!(error instanceof LvsError)) throw error;
-      log('error', 'cluster-copy-failed', { error: error.message });
-    }
-  }
-
   /** Rules depend on the configuration: those of a director that is behind wait. */
   async #updateRules(): Promise<void> {
     const { access } = this.#options.start;
-    if ((this.#view.config?.generation ?? 0) > this.#generation) return;
+    if ((this.#view.config?.generation ?? 0) > this.#generations.inEffect) return;
     const key = access.store.keys.rules;
-    if (!(await this.rules.update(this.#mirror.values.get(key)))) this.#reportInvalid(key);
-  }
-
-  async #applyConfig(): Promise<void> {
-    const { config, halted } = this.#view;
-    const { start, log } = this.#options;
-    if (!config || config.generation <= this.#generation) return;
-    const { generation, digest, atMost } = config;
-    if (this.#rejected?.generation === generation || halted.has(generation)) return;
-    if (performance.now() < this.#retryAt) return;
-    const lease = this.#membership.lease;
-    const begun = await this.#tried(async () => await this.#turns.begin(generation, atMost, lease));
-    if (begun !== true) {
-      this.#retryAt = begun === undefined ? performance.now() + RETRY_MS : 0;
-      return;
-    }
-    let error: LvsError | undefined;
-    try {
-      const text = await textOf(start.access, generation, digest);
-      await this.#options.configuration.applyFile(start.copy.write(generation, text));
-      this.#rejected = undefined;
-      this.#save({ generation });
-      this.#source = 'etcd';
-      log('info', 'cluster-generation-applied', { generation });
-      this.#events.append('applied', `generation ${generation}`);
-    } catch (cause) {
-      if (!(cause instanceof LvsError)) throw cause;
-      error = cause;
-    }
-    if (error && error.code !== 'CONFIG') {
-      // etcd or this host: the next attempt may succeed.
-      log('warning', 'cluster-generation-delayed', { generation, error: error.message });
-      this.#retryAt = performance.now() + RETRY_MS;
-    } else if (error) {
-      this.#rejected = { generation, error: error.message };
-      this.#events.append('rejected', `generation ${generation}: ${error.message}`);
-      log('error', 'cluster-generation-rejected', { generation });
-    }
-    void this.#membership.update();
-    await this.#tried(() => this.#turns.end(generation, error?.code === 'CONFIG'));
-  }
-
-  /** Resolves with the result; undefined: etcd has failed, which is counted. */
-  async #tried<T>(work: () => Promise<T>): Promise<T | undefined> {
-    try {
-      return await work();
-    } catch (error) {
-      if (!(error instanceof LvsError)) throw error;
-      if ('kind' in error) this.#failed(error as EtcdError);
-      return undefined;
-    }
-  }
-
-  #reportMembers(before: ClusterView): void {
-    const { start, log } = this.#options;
-    const own = start.access.settings.node;
-    for (const [node, { instance, state }] of this.#view.members) {
-      if (node === own || before.members.get(node)?.instance === instance) continue;
-      if (state !== 'left') log('info', 'cluster-member-joined', { member: node });
-    }
-    for (const [node, { state }] of before.members)
-      if (node !== own && !this.#view.members.has(node))
-        log(state === 'left' ? 'info' : 'warning', `cluster-member-${state === 'left' ? 'left' : 'lost'}`, {
-          member: node,
-        });
+    if (!(await this.rules.update(this.#mirror.values.get(key)))) this.#invalid.report(key);
   }
 
   /** Call it once a second. */
@@ -420,15 +338,15 @@ export class ClusterNode {
     void this.#recent.update(performance.now());
     this.#registerServers();
     this.#wake();
-    const failing = this.#failing && {
-      duration: performance.now() - this.#failing.since,
-      error: this.#failing.error,
+    const situation = {
+      ...{ cluster, node, view: this.#view, generation: this.#generations.inEffect, held: this.#held },
+      failing: this.#etcd.failing,
+      isUnread: this.#mirror.values.size === 0,
+      isOther: !this.#isTrusted,
+      isTaken: this.#isTaken,
     };
-    const situation = { cluster, node, view: this.#view, generation: this.#generation, held: this.#held };
-    const isUnread = this.#mirror.values.size === 0;
-    reportSituation(
-      { ...situation, failing, isUnread, isOther: this.#isOther, isTaken: this.#isTaken },
-      conditions,
-    );
+    reportSituation(situation, conditions);
+    const isKnown = this.#isTrusted && this.#etcd.failing === undefined;
+    this.roles.shortage.report(isKnown ? this.roles.groups : undefined, conditions, performance.now());
   }
 }

@@ -1,10 +1,14 @@
-/** What a director reports to its cluster about its work: announced VIPs and load. Changes are writes in etcd, so load is coarse. */
+/** What a director reports to its cluster about its host and its work. Changes are writes in etcd, so load is coarse. */
 import { MAX_ANNOUNCED } from '../cluster/records.ts';
+import { interfaceAddresses } from '../host/interface-addresses.ts';
 import type { AnnouncementListing } from '../model/announcement.ts';
 import type { ClusterMember, MemberLoad } from '../model/cluster.ts';
+import { version } from './version.ts';
 
 /** ms for which a load is reported. */
 const LOAD_MS = 60_000;
+/** Addresses that a member reports. */
+const MAX_ADDRESSES = 16;
 
 /** Where the report comes from. */
 export interface ReportSources {
@@ -23,7 +27,7 @@ export class ClusterReport {
   }
 
   /** Returns the part of the member. `now`: ms of a monotonic clock. */
-  at(now: number): Pick<ClusterMember, 'announced' | 'load'> {
+  at(now: number): Pick<ClusterMember, 'version' | 'addresses' | 'announced' | 'load'> {
     if (this.#load === undefined || now >= this.#loadUntil) {
       const { connections, newConnections, inOctets } = this.#sources.load();
       this.#load = {
@@ -37,7 +41,10 @@ export class ClusterReport {
     const vips = listing?.vips.flatMap(({ vip, isWanted, isAnnounced }) =>
       (isAnnounced ?? isWanted) ? vip : [],
     );
+    const addresses = interfaceAddresses().flatMap(({ address, isLoopback }) => (isLoopback ? [] : address));
     return {
+      version: version(),
+      addresses: addresses.slice(0, MAX_ADDRESSES),
       ...(vips && { announced: { count: vips.length, vips: vips.slice(0, MAX_ANNOUNCED) } }),
       load: this.#load,
     };

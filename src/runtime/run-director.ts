@@ -162,6 +162,7 @@ export async function runDirector(options: RunOptions): Promise<void> {
       wanted: () => running.config?.announce,
       handOver: () => running.handOver(),
       isDraining: (address) => running.drains.uses(address),
+      cluster: () => node?.roles,
     },
     cluster?.copy.state?.held,
   );
@@ -185,6 +186,8 @@ export async function runDirector(options: RunOptions): Promise<void> {
     new ClusterNode({
       ...{ start: cluster, configuration: plane.configuration, isReady, running, conditions, log },
       announcements: () => announcements.configured,
+      groupReadiness: (group) => announcements.groupReadiness(group),
+      roleChanged: () => void announcements.rolesChanged(),
       load: () => {
         const { table, rates } = running.director.summary(clock());
         const { connections: newConnections, inOctets } = rates;
@@ -195,8 +198,10 @@ export async function runDirector(options: RunOptions): Promise<void> {
         await announcements.hold(reason);
       },
     });
+  /** Seconds for which the VIPs stay announced without this process; undefined: they do not. */
+  const announcedFor = () => (staysAnnounced() ? running.config?.restart.orphan : undefined);
   // While the VIPs leave.
-  ending.signal.addEventListener('abort', () => void node?.close());
+  ending.signal.addEventListener('abort', () => void node?.close(announcedFor()));
   const forward = (): Promise<void> =>
     pump({
       io,
@@ -235,9 +240,9 @@ export async function runDirector(options: RunOptions): Promise<void> {
     await (forwarding ?? forward());
   } finally {
     readiness.close();
-    await node?.close();
+    await node?.close(announcedFor());
     await plane.close();
-    await announcements.close(staysAnnounced() ? running.config?.restart.orphan : undefined);
+    await announcements.close(announcedFor());
     // A director that cannot start leaves what it has taken over to the next one.
     running.close(hasStarted ? keeps() : kept?.adopted !== undefined);
     sources[Symbol.dispose]();

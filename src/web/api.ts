@@ -212,9 +212,13 @@ export const SNAPSHOT_SCHEMA = {
           {
             isWithdrawn: { ...boolean, description: 'by a command' },
             vips: list(
-              object({ vip: string, isReady: boolean, isWanted: boolean, isAnnounced: boolean }, [
-                'isAnnounced',
-              ]),
+              object(
+                {
+                  ...{ vip: string, isReady: boolean, isWanted: boolean, isAnnounced: boolean },
+                  isSpare: { ...boolean, description: 'other directors of the cluster announce it' },
+                },
+                ['isAnnounced', 'isSpare'],
+              ),
             ),
             held: { enum: ['paused', 'evicted'], description: 'by the cluster' },
             sessions: object({ established: integer, all: integer }),
@@ -250,6 +254,12 @@ export const SNAPSHOT_SCHEMA = {
                 load: object({ connections: integer, newConnections: integer, inOctets: integer }),
               },
               ['copy', 'rejected', 'announced', 'load'],
+            ),
+          ),
+          groups: list(
+            object(
+              { name: string, wanted: integer, holders: list(string), role: { enum: ['active', 'spare'] } },
+              ['role'],
             ),
           ),
           events: list(object({ time: string, node: string, event: string, text: string })),

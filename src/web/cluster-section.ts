@@ -1,6 +1,6 @@
 /** Renders the section of the status page about the cluster of directors. */
-import type { ClusterMember, ClusterStatus } from '../model/cluster.ts';
-import { type NodeRow, nodeRows, shortLine } from './cluster-state.ts';
+import type { ClusterGroup, ClusterMember, ClusterStatus } from '../model/cluster.ts';
+import { isShort, type NodeRow, nodeRows, shortLine } from './cluster-state.ts';
 import { short } from './figures.ts';
 import { type Html, html } from './html.ts';
 
@@ -10,7 +10,7 @@ const MAX_LISTED = 8;
 const MAX_EVENTS = 20;
 
 export function clusterSection(status: ClusterStatus): Html {
-  const { name, isReachable, generation, stored, events } = status;
+  const { name, isReachable, generation, stored, groups, events } = status;
   const rows = nodeRows(status);
   const more = rows.length - MAX_NODES;
   const latest = events.slice(-MAX_EVENTS).reverse();
@@ -21,6 +21,7 @@ ${isReachable ? undefined : html`<p class="bad"><span class="state">etcd cannot 
 <table class="nodes"><thead><tr><th scope="col">Director</th><th scope="col">State</th><th scope="col" class="number">Generation</th><th scope="col" class="number">Connections</th><th scope="col" class="number">New/s</th><th scope="col" class="number">In bit/s</th><th scope="col">Announces</th><th scope="col">Version</th><th scope="col">Addresses</th></tr></thead><tbody>
 ${rows.slice(0, MAX_NODES).map((row) => nodeRow(row, status.node))}</tbody></table>
 ${more > 0 ? html`<p>and ${more} more directors</p>` : undefined}
+${groups.length > 0 ? groupTable(groups) : undefined}
 <details><summary>Last events of the cluster</summary>
 ${latest.length === 0 ? html`<p>None.</p>` : undefined}
 <ol class="events">
@@ -30,6 +31,17 @@ ${latest.map(
 `,
 )}</ol></details>
 </section>
+`;
+}
+
+function groupTable(groups: readonly ClusterGroup[]): Html {
+  const sorted = [...groups].sort((a, b) => Number(isShort(b)) - Number(isShort(a)));
+  return html`<table class="groups"><thead><tr><th scope="col">Group of VIPs</th><th scope="col">Announced by</th><th scope="col" class="number">Wanted</th><th scope="col">This director</th></tr></thead><tbody>
+${sorted.map(
+  (group) =>
+    html`<tr class="${isShort(group) ? 'bad' : 'good'}"><th scope="row">${group.name}</th><td><span class="state">${group.holders.length}</span> ${group.holders.join(' ') || NONE}</td><td class="number">${group.wanted}</td><td>${group.role ?? NONE}</td></tr>
+`,
+)}</tbody></table>
 `;
 }
 

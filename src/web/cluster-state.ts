@@ -1,5 +1,5 @@
 /** Judges the state of a cluster of directors, as the status page, `top` and `status` show it. */
-import type { ClusterMember, ClusterStatus, NodeState } from '../model/cluster.ts';
+import type { ClusterGroup, ClusterMember, ClusterStatus, NodeState } from '../model/cluster.ts';
 
 /** Maximum length of what another director has written, characters. */
 const MAX_TEXT = 200;
@@ -48,7 +48,7 @@ function judgmentOf(state: NodeState, member: ClusterMember | undefined, stored:
 
 /** Returns the directors that are online, the generation and the problems, without the name of the cluster. */
 export function clusterLine(status: ClusterStatus): string {
-  const { nodes, isReachable, generation, stored } = status;
+  const { nodes, groups, isReachable, generation, stored } = status;
   const online = nodes.filter(({ state }) => state === 'online').length;
   const problems = nodeRows(status).filter(({ mood }) => mood === 'bad' || mood === 'fair');
   const more = problems.length - MAX_NAMED;
@@ -56,14 +56,23 @@ export function clusterLine(status: ClusterStatus): string {
     ...(isReachable ? [] : ['etcd cannot be reached']),
     `${online} of ${nodes.length} directors online`,
     `generation ${generation}${stored === generation ? '' : `, etcd has ${stored}`}`,
+    ...groups
+      .filter(isShort)
+      .slice(0, MAX_NAMED)
+      .map(({ name, wanted, holders }) => `group ${name} ${holders.length} of ${wanted}`),
     ...problems.slice(0, MAX_NAMED).map(({ node, word }) => `${node} ${word}`),
     ...(more > 0 ? [`${more} more problems`] : []),
   ].join(', ');
 }
 
-/** Reports whether etcd answers, and every director is online, paused or evicted, ready and up to date. */
+/** Reports whether fewer directors announce a group of VIPs than are wanted. */
+export const isShort = ({ wanted, holders }: ClusterGroup): boolean => holders.length < wanted;
+
+/** Reports whether etcd answers, every director is online, paused or evicted, ready and up to date, and no group is short. */
 export const isWell = (status: ClusterStatus): boolean =>
-  status.isReachable && nodeRows(status).every(({ mood }) => mood === 'good' || mood === 'plain');
+  status.isReachable &&
+  !status.groups.some(isShort) &&
+  nodeRows(status).every(({ mood }) => mood === 'good' || mood === 'plain');
 
 /** Returns the first line of a text, of limited length. */
 export function shortLine(text: string): string {

@@ -3,6 +3,7 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { families } from '../../src/metrics/exposition.ts';
+import { CLUSTER } from '../support/cluster-status.ts';
 import { lacking } from '../support/debian.ts';
 import { TemporaryFolder } from '../support/director-apis.ts';
 import { ObservedDirector, surroundings, WEB } from '../support/observed.ts';
@@ -51,8 +52,9 @@ describe('the output for Prometheus', () => {
     const director = new ObservedDirector().serve(WEB, { '10.0.0.1': 1 });
     director.checks.set('10.0.0.1', { type: 'tcp', state: 'up', since: 1, message: 'ok', weight: 1 });
     director.report('MASTER');
+    const around = { ...surroundings, cluster: CLUSTER };
     const known = new Set<string>();
-    for await (const { name } of families(director.snapshot(), surroundings)) known.add(name);
+    for await (const { name } of families(director.snapshot(), around)) known.add(name);
     const named = namesIn(readFileSync(join(FOLDER, file), 'utf8'));
     expect(named.size).toBeGreaterThan(5);
     for (const name of named) expect(known).toContain(name);

@@ -35,6 +35,10 @@ export const CLUSTER: ClusterStatus = {
     member('d2', { generation: 6, rejected: { generation: 7, error: 'lvs.yaml: no such file\nmore' } }),
     member('d4', { state: 'paused', announced: { count: 0, vips: [] } }),
   ],
+  groups: [
+    { name: 'a', wanted: 1, holders: ['d2'], role: 'spare' },
+    { name: 'b', wanted: 2, holders: ['d1'], role: 'active' },
+  ],
   events: [
     { time: '2026-03-01T12:00:00.000Z', node: 'd1', event: 'applied', text: 'generation 7' },
     { time: '2026-03-01T12:00:01.000Z', node: 'd2', event: 'rejected', text: 'generation 7: no such file' },

@@ -7,7 +7,12 @@ import { CLUSTER } from '../support/cluster-status.ts';
 import { ObservedDirector, surroundings, WEB } from '../support/observed.ts';
 
 const [D1, D2] = CLUSTER.nodes;
-const WELL: ClusterStatus = { ...CLUSTER, nodes: [D1!], members: [CLUSTER.members[0]!] };
+const WELL: ClusterStatus = {
+  ...CLUSTER,
+  nodes: [D1!],
+  members: [CLUSTER.members[0]!],
+  groups: [CLUSTER.groups[0]!],
+};
 const rowOf = (status: ClusterStatus, name: string) =>
   clusterSection(status)
     .text.split('\n')
@@ -20,7 +25,7 @@ test('only a director of a cluster has the section, and the header names problem
   const text = (await page(observed)).join('');
   expect(text).toContain('<section id="cluster"');
   expect(text).toContain(
-    '<span class="unwell">2 of 5 directors online, generation 7, d2 rejected, d3 offline</span>',
+    '<span class="unwell">2 of 5 directors online, generation 7, group b 1 of 2, d2 rejected, d3 offline</span>',
   );
 });
 
@@ -53,6 +58,13 @@ test('a row has generation, load, VIPs, version and addresses, and a dash for wh
     ],
   };
   expect(rowOf(many, 'd1')).toContain('192.0.2.7 and 195 more');
+});
+
+test('groups of VIPs are listed, those that lack a director first', () => {
+  const text = clusterSection(CLUSTER).text.replace(/<[^>]*>/g, '|');
+  expect(text).toMatch(/\|b\|+1\| d1\|+2\|+active\|(?:.|\n)*\|a\|+1\| d2\|+1\|+spare\|/);
+  expect(clusterSection({ ...CLUSTER, groups: [] }).text).not.toContain('Group of VIPs');
+  expect(isWell({ ...WELL, groups: CLUSTER.groups })).toBe(false);
 });
 
 test('a director behind, one that is not ready, and an unreachable etcd are problems', () => {

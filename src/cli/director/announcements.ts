@@ -25,11 +25,11 @@ export function formatListing({ isWithdrawn, held, vips, sessions, error }: Anno
   const lines = [
     ...(isWithdrawn ? ['all VIPs are withdrawn by command (lvs-director announce)'] : []),
     ...(held ? [`all VIPs are withdrawn: this director is ${held} in its cluster`] : []),
-    ...vips.map(({ vip, isReady, isWanted, isAnnounced }) => {
+    ...vips.map(({ vip, isReady, isWanted, isAnnounced, isSpare }) => {
       const state = (isAnnounced ?? isWanted) ? 'announced' : 'withdrawn';
       const differs = isAnnounced !== undefined && isAnnounced !== isWanted;
       const wanted = differs ? `, to be ${isWanted ? 'announced' : 'withdrawn'}` : '';
-      return `${vip}: ${state}${wanted}: ${isReady ? 'ready' : 'not ready'}`;
+      return `${vip}: ${state}${wanted}: ${isReady ? 'ready' : 'not ready'}${isSpare ? ', spare' : ''}`;
     }),
     ...(sessions ? [`BGP sessions: ${sessions.established} of ${sessions.all} established`] : []),
     ...(error ? [`${error.kind}: ${error.text}`] : []),

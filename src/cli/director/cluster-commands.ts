@@ -1,6 +1,7 @@
 /** What the commands of `lvs-director cluster` do. Each throws LvsError. */
 import { hostname, userInfo } from 'node:os';
 import { isClusterName } from '../../cluster/records.ts';
+import { candidatesOf, holdersOf } from '../../cluster/roles.ts';
 import { propose, spread } from '../../cluster/spread.ts';
 import { readRegularFile } from '../../config/load.ts';
 import { LvsError } from '../../model/errors.ts';
@@ -81,15 +82,18 @@ function nameOf({ settings }: ClusterAccess, node = settings.node): string {
 }
 
 export async function members(access: ClusterAccess, json: boolean, print: Print): Promise<void> {
-  const { config, nodes, members: running, paused, evicted } = await access.store.view();
+  const view = await access.store.view();
+  const { config, nodes, members: running, paused, evicted } = view;
   const stored = config?.generation ?? 0;
+  const groups = holdersOf(view);
   if (json) {
     const all = [...nodes.keys()].map((node) => ({
       node,
       isPaused: paused.has(node),
       ...(running.has(node) && { member: running.get(node) }),
     }));
-    print(`${JSON.stringify({ generation: stored, nodes: all, evicted: [...evicted.keys()] }, null, 2)}\n`);
+    const excluded = [...evicted.keys()];
+    print(`${JSON.stringify({ generation: stored, nodes: all, evicted: excluded, groups }, null, 2)}\n`);
     return;
   }
   const lines = [`generation ${stored}`];
@@ -107,6 +111,11 @@ export async function members(access: ClusterAccess, json: boolean, print: Print
     }
   }
   for (const node of evicted.keys()) lines.push(`${node}: evicted`);
+  for (const { name, holders } of groups) {
+    const spares = candidatesOf(view).filter((node) => !holders.includes(node));
+    const others = spares.length > 0 ? `; spare: ${spares.join(', ')}` : '';
+    lines.push(`group ${name}: ${holders.join(', ')} announce it${others}`);
+  }
   print(`${lines.join('\n')}\n`);
 }
 

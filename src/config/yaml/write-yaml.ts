@@ -112,8 +112,9 @@ const writeTakeover = ({ history, share }: TakeoverDocument): object => ({
   ...(share !== DEFAULT_TAKEOVER.share && { share }),
 });
 
-const writeAnnounce = ({ vips, rise, bird }: AnnounceDocument): object => ({
+const writeAnnounce = ({ vips, groups, rise, bird }: AnnounceDocument): object => ({
   ...(vips && { vips }),
+  ...(groups && { groups }),
   ...(rise !== DEFAULT_RISE && { rise }),
   ...(bird && {
     bird: {

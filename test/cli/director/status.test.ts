@@ -9,7 +9,7 @@ import { directorApi, TemporaryFolder } from '../../support/director-apis.ts';
 test('status says the cluster, the director and whether etcd is reachable', () => {
   expect(clusterLines({ cluster: CLUSTER })).toEqual([
     'director d1 of the cluster web, active, etcd is reachable',
-    'cluster web: 2 of 5 directors online, generation 7, d2 rejected, d3 offline',
+    'cluster web: 2 of 5 directors online, generation 7, group b 1 of 2, d2 rejected, d3 offline',
   ]);
   expect(clusterLines({ cluster: { ...CLUSTER, state: 'paused', isReachable: false } })[0]).toBe(
     'director d1 of the cluster web, paused, etcd is not reachable',

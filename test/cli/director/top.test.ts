@@ -29,7 +29,7 @@ test('top shows the state of VRRP instances', () => {
 test('top shows the cluster of the director in a line above the columns', () => {
   const { head } = topLines(observed.snapshot(), new Date(0), DEFAULT_VIEW, 60, CLUSTER);
   expect(head).toHaveLength(lines.head.length + 1);
-  expect(head[2]).toBe('cluster web: 2 of 5 directors online, generation 7, d2 reje>');
+  expect(head[2]).toBe('cluster web: 2 of 5 directors online, generation 7, group b>');
 });
 
 test('long names do not shift the columns, and the state is shown', () => {

@@ -215,6 +215,33 @@ describe('all errors of a file are reported at once, each with its place:', () =
       ],
     ],
     [
+      'groups of VIPs that cannot be',
+      `announce: { groups: [{ name: a, active: 0 }, { name: 'b c', active: 1 }, { vips: [10.0.0.9] }] }\n${withService()}`,
+      [
+        "1:41: invalid value '0': expected 1 to 64",
+        "1:54: invalid value 'b c': expected a name of at most 63 letters",
+        "1:74: missing key 'name'",
+        "1:74: missing key 'active'",
+      ],
+    ],
+    [
+      'groups of VIPs that have something in common',
+      `announce: { groups: [{ name: a, active: 1, vips: [10.0.0.9] }, { name: a, active: 1 }, { name: b, active: 1 }, { name: c, active: 1, vips: [10.0.0.9] }] }\n${withService()}`,
+      [
+        '1:64: duplicate group a',
+        '1:88: group b: vips are missing: one group may have the VIPs of no other group',
+        '1:141: duplicate VIP 10.0.0.9',
+      ],
+    ],
+    [
+      'a group with an address that is not announced',
+      `announce: { vips: [10.0.0.9], groups: [{ name: a, active: 1, vips: [10.0.0.9, 10.9.9.9] }] }\n${withService()}`,
+      [
+        '1:11: announce: 10.0.0.9 is the address of no service, so it is never ready',
+        '1:40: group a: 10.9.9.9 is not in vips of announce, so it is never announced',
+      ],
+    ],
+    [
       'an announced address that no service has',
       `announce: { vips: [10.9.9.9] }\n${withService()}`,
       ['1:11: announce: 10.9.9.9 is the address of no service, so it is never ready'],
