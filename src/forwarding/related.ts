@@ -7,14 +7,11 @@ import { icmp6 } from '../wire/icmp6.ts';
 import { ipv4 } from '../wire/ipv4.ts';
 import { ipv6 } from '../wire/ipv6.ts';
 import type { Packet } from '../wire/packet.ts';
+import { DST_PORT, SRC_PORT } from '../wire/ports.ts';
 import { checksumHolds } from '../wire/transport-checksum.ts';
 import { enterHop, enterHopBack, refuseUnreachable, sendOn } from './hop.ts';
 import { forwardingMethods } from './index.ts';
 import type { ForwardingContext } from './method.ts';
-
-/* Offsets from the first byte of a quoted TCP, UDP or SCTP header. */
-const SRC_PORT = 0;
-const DST_PORT = 2;
 
 /**
  * Forwards an error from the client's side about a packet to the client: `quoted` comes from the virtual

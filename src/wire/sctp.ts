@@ -1,5 +1,6 @@
 /** The SCTP common header and its first chunk (RFC 9260), and the CRC32c of a packet. */
 import type { Frame } from './frame.ts';
+import { DST_PORT, dstPort, SRC_PORT, srcPort } from './ports.ts';
 
 /** IP protocol number of SCTP. */
 export const SCTP = 132;
@@ -24,8 +25,6 @@ export const SCTP_COOKIE_ACK = 11;
 export const SCTP_SHUTDOWN_COMPLETE = 14;
 
 /* Offsets from the header's first byte. */
-const SRC_PORT = 0;
-const DST_PORT = 2;
 const VERIFICATION_TAG = 4;
 /** Offset of the checksum. */
 export const SCTP_CHECKSUM = 8;
@@ -57,8 +56,8 @@ export const isSctp = (at: number, end: number): boolean => end - at >= SCTP_HEA
 
 /** Accessors; `at` is the offset of the common header in the frame. */
 export const sctp = {
-  srcPort: (frame: Frame, at: number) => frame.view.getUint16(at + SRC_PORT),
-  dstPort: (frame: Frame, at: number) => frame.view.getUint16(at + DST_PORT),
+  srcPort,
+  dstPort,
   verificationTag: (frame: Frame, at: number) => frame.view.getUint32(at + VERIFICATION_TAG),
   /**
    * Returns the checksum in the form of `computeChecksum`: this field is little endian, unlike all others.

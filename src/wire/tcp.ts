@@ -1,6 +1,7 @@
 /** The TCP header (RFC 9293) and its maximum segment size option. */
 import { change16, update } from './checksum.ts';
 import type { Frame } from './frame.ts';
+import { DST_PORT, dstPort, SRC_PORT, setDstPort, setSrcPort, srcPort } from './ports.ts';
 
 /** IP protocol number of TCP. */
 export const TCP = 6;
@@ -18,8 +19,6 @@ export const ECE = 0x40;
 export const CWR = 0x80;
 
 /* Offsets from the header's first byte. */
-const SRC_PORT = 0;
-const DST_PORT = 2;
 const SEQUENCE = 4;
 const ACKNOWLEDGEMENT = 8;
 const DATA_OFFSET = 12;
@@ -86,8 +85,10 @@ export interface TcpFields {
 
 /** Accessors; `at` is the offset of the header in the frame. */
 export const tcp = {
-  srcPort: (frame: Frame, at: number) => frame.view.getUint16(at + SRC_PORT),
-  dstPort: (frame: Frame, at: number) => frame.view.getUint16(at + DST_PORT),
+  srcPort,
+  dstPort,
+  setSrcPort,
+  setDstPort,
   /** Sequence number, 0..2^32-1. */
   sequence: (frame: Frame, at: number) => frame.view.getUint32(at + SEQUENCE),
   acknowledgement: (frame: Frame, at: number) => frame.view.getUint32(at + ACKNOWLEDGEMENT),
@@ -99,19 +100,6 @@ export const tcp = {
   urgent: (frame: Frame, at: number) => frame.view.getUint16(at + URGENT),
   setChecksum: (frame: Frame, at: number, checksum: number) =>
     frame.view.setUint16(at + TCP_CHECKSUM, checksum),
-
-  /** Sets the source port; returns the change, with which the caller updates the checksum. */
-  setSrcPort(frame: Frame, at: number, port: number): number {
-    const change = change16(frame.view.getUint16(at + SRC_PORT), port);
-    frame.view.setUint16(at + SRC_PORT, port);
-    return change;
-  },
-  /** Sets the destination port; returns the change, with which the caller updates the checksum. */
-  setDstPort(frame: Frame, at: number, port: number): number {
-    const change = change16(frame.view.getUint16(at + DST_PORT), port);
-    frame.view.setUint16(at + DST_PORT, port);
-    return change;
-  },
 
   /* The caller recomputes the checksum. */
   setSequence: (frame: Frame, at: number, sequence: number) => frame.view.setUint32(at + SEQUENCE, sequence),
