@@ -121,10 +121,11 @@ export class ClusterRoles {
     await this.#updating;
     const own = this.#own();
     if (own.length === 0) return;
-    const { client } = this.#options;
+    const { client, values } = this.#options;
+    const compare = own.map((key) => ({ key, modRevision: values.get(key)!.modRevision }));
     const lease = await client.grantLease(seconds);
     await client.txn(
-      [],
+      compare,
       own.map((key) => this.#put(key, lease, true)),
     );
   }
@@ -150,18 +151,19 @@ export class ClusterRoles {
   }
 
   async #update(): Promise<void> {
-    const { view: viewNow, groups, readiness, lease } = this.#options;
+    const { view, groups, readiness, lease } = this.#options;
     const now = performance.now();
     for (const [key, until] of this.#pending) if (until <= now) this.#pending.delete(key);
     this.#forget(new Set(groups().map(({ name }) => name)));
     this.#decideAlone(now);
-    const view = viewNow();
     const ownLease = lease();
-    if (!view || ownLease === undefined) return;
-    for (const key of this.#own()) await this.#review(view, key, ownLease);
-    const places = groups().map(({ name, active }) => placesOf(view, name, active));
+    if (ownLease === undefined) return;
+    for (const key of this.#own()) await this.#review(key, ownLease);
+    const known = view();
+    if (!known) return;
+    const places = groups().map(({ name, active }) => placesOf(known, name, active));
     const isAble = (group: string) => readiness(group) !== 'none';
-    const candidates = [...new Set([...candidatesOf(view), this.#options.node])];
+    const candidates = [...new Set([...candidatesOf(known), this.#options.node])];
     const claims = claimsOf(places, candidates, this.#options.node, isAble);
     let next = Number.POSITIVE_INFINITY;
     for (const { name, holders } of places) {
@@ -191,25 +193,31 @@ export class ClusterRoles {
   }
 
   /** Confirms an own place, or gives it up. */
-  async #review(view: ClusterView, key: string, lease: string): Promise<void> {
-    const { groups, keys, readiness, instance, node } = this.#options;
-    if (this.#pending.has(key)) return;
+  async #review(key: string, lease: string): Promise<void> {
+    const { view: viewNow, groups, keys, readiness, instance, node } = this.#options;
     const [name, place] = partsOf(key.slice(keys.slots.length));
+    // Keys may have changed while others were reviewed.
+    const view = viewNow();
+    const slot = view?.slots.get(`${name}/${place}`);
+    if (!view || slot?.node !== node || this.#pending.has(key)) return;
     const wanted = groups().find((group) => group.name === name)?.active ?? 0;
     const first = placesOf(view, name, wanted).holders.indexOf(node);
     const isSurplus = !(place < wanted) || (first >= 0 && first < place);
-    const isFormer = view.slots.get(`${name}/${place}`)!.instance !== instance;
+    const isFormer = slot.instance !== instance;
     const isAble = readiness(name) !== 'none';
     // This director may be about to be ready again when its former process has left a place.
     if (isSurplus || (!isAble && !isFormer)) await this.#change(key, { remove: key });
-    else if (isAble) {
-      if (isFormer) await this.#change(key, this.#put(key, lease, false));
+    else if (isAble && (!isFormer || (await this.#change(key, this.#put(key, lease, false)))))
       this.#set(name, 'active');
-    }
   }
 
+  /** Resolves with whether this director has the place now. */
   async #claim(group: string, place: number, lease: string): Promise<boolean> {
-    const key = this.#options.keys.slot(group, place);
+    const { view, keys } = this.#options;
+    const key = keys.slot(group, place);
+    const known = view();
+    // Another director may have claimed it while this one has claimed others.
+    if (!known || placesOf(known, group, place + 1).holders[place] !== undefined) return false;
     return await this.#change(key, this.#put(key, lease, false));
   }
 
@@ -273,13 +281,16 @@ export class ClusterRoles {
 
   async #yield(): Promise<void> {
     const { view, node, groups } = this.#options;
-    const places = () => groups().map(({ name, active }) => placesOf(view()!, name, active));
-    if (!view() || this.#isClosed) return;
+    const places = () => {
+      const known = view();
+      return known ? groups().map(({ name, active }) => placesOf(known, name, active)) : [];
+    };
     const deadline = performance.now() + TAKEN_MS;
     const held = new Set(places().flatMap(({ name, holders }) => (holders.includes(node) ? name : [])));
-    if (held.size === 0) return;
+    if (held.size === 0 || this.#isClosed) return;
     await Promise.race([this.update(), sleep(TAKEN_MS)]);
-    const spares = candidatesOf(view()!).filter((each) => each !== node);
+    const known = view();
+    const spares = known ? candidatesOf(known).filter((each) => each !== node) : [];
     const isLeft = () =>
       places().some(
         ({ name, holders }) =>
