@@ -1,9 +1,10 @@
-/** Measures what a flood of SYN packets takes from known connections, by datapath, and from the operator. */
-import { writeFileSync } from 'node:fs';
+/** Measures what a flood of SYNs, or of ACKs of unknown connections, takes from known connections, by datapath, and from the operator. */
+import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { clusterMissing } from '../test/support/cluster.ts';
 import { Lab } from '../test/support/lab.ts';
 import { ipvsadm, startDirector, startServers } from '../test/support/lvs-programs.ts';
+import type { Program } from '../test/support/program.ts';
 import { built } from '../test/support/project.ts';
 import { SteadyLoad } from '../test/support/steady-load.ts';
 import type { Effort, Figure } from './measure.ts';
@@ -22,21 +23,32 @@ const WEB = '127.0.0.1:9112';
 const SERVER = { dr: '192.168.0.3', nat: '192.168.1.3' } as const;
 type Method = keyof typeof SERVER;
 
-const config = (method: Method) => `method: ${method}
+/**
+ * Flags of the packets of a flood. With `ACK`, the director takes over connections of other directors, each ACK of an unknown one
+ * included.
+ */
+type Flags = 'SYN' | 'ACK';
+/** Rows of the connection table under a flood of ACKs, which fill a share of it. */
+const ACK_CONNECTIONS = 200_000;
+
+const config = (
+  method: Method,
+  flags: Flags,
+) => `${flags === 'ACK' ? 'takeover: {}\nsettings: { sloppy_tcp: 1 }\n' : ''}method: ${method}
 vips:
   - { interface: eth0, address: 192.168.0.101, prefix: 24 }
 director: { inside: { interface: ${method === 'nat' ? 'eth1, address: 192.168.1.1' : 'eth0, address: 192.168.0.1'}, prefix: 24 } }
 services:
-  - { tcp: '192.168.0.101:80', scheduler: rr, destinations: [${SERVER[method]}] }
+  - { tcp: '192.168.0.101:80', ${flags === 'ACK' ? 'scheduler: mh, flags: [mh-port, mh-fallback]' : 'scheduler: rr'}, destinations: [${SERVER[method]}] }
 `;
 
 /** Counts what arrives at the server, and drops it: replies would be more load. */
 const COUNTERS = `table ip flood {
   counter known {}
-  counter syns {}
+  counter flood {}
   chain in {
     type filter hook prerouting priority raw;
-    tcp flags & (syn | ack) == syn counter name syns drop
+    ip saddr 192.168.0.210-192.168.0.249 counter name flood drop
     tcp dport 80 counter name known drop
   }
 }
@@ -71,27 +83,45 @@ export async function flood({ quick }: Effort): Promise<Figure[]> {
   return [...found, ...(await requests(rounds, seconds))];
 }
 
+/** Measures a flood of ACKs of unknown connections, to a director that takes over connections of others. */
+export async function ackFlood({ quick }: Effort): Promise<Figure[]> {
+  const missing = clusterMissing();
+  if (missing !== undefined) {
+    console.error(`bench: ack-flood is left out: ${missing}`);
+    return [];
+  }
+  const found: Figure[] = [];
+  for (const datapath of ['tc', 'xdp'] as const)
+    found.push(...(await packets(datapath, quick ? 1 : ROUNDS, quick ? 1 : SECONDS, 'ACK')));
+  return found;
+}
+
 /**
  * Packets in one direction, counted at the server. Under `live` one generator sends both kinds, so that the director has the
  * other processor. Programs of a kernel path run on the processors of the senders, so each kind has one.
  */
-async function packets(datapath: Datapath, rounds: number, seconds: number): Promise<Figure[]> {
+async function packets(
+  datapath: Datapath,
+  rounds: number,
+  seconds: number,
+  flags: Flags = 'SYN',
+): Promise<Figure[]> {
   await using lab = await Lab.create({ servers: 1, offloads: 'off' });
   const server = lab.servers[0]!;
   await server.exec(`ip address add ${lab.vip}/32 dev lo`);
   await server.exec(['nft', '-f', '-'], { input: COUNTERS });
   if (datapath === 'xdp') lab.pollPeers();
-  await using _director = await start(lab, 'dr', datapath);
+  await using director = await start(lab, 'dr', datapath, flags);
   const known = KNOWN_RATES[datapath];
   const arrived = async (counter: string) =>
     Number(/packets (\d+)/.exec(await server.exec(`nft reset counter ip flood ${counter}`))?.[1]);
   const round = async (isFlood: boolean): Promise<Round> => {
     const generators =
       datapath === 'live'
-        ? [await startGenerator(lab, isFlood, seconds, known)]
+        ? [await startGenerator(lab, isFlood ? flags : undefined, seconds, known)]
         : [
-            await startGenerator(lab, false, seconds, known, PROCESSORS.known),
-            ...(isFlood ? [await startGenerator(lab, true, seconds, 0, PROCESSORS.flood)] : []),
+            await startGenerator(lab, undefined, seconds, known, PROCESSORS.known),
+            ...(isFlood ? [await startGenerator(lab, flags, seconds, 0, PROCESSORS.flood)] : []),
           ];
     for (const generator of generators) await generator.line(/^open$/);
     await server.exec('nft reset counters');
@@ -110,28 +140,33 @@ async function packets(datapath: Datapath, rounds: number, seconds: number): Pro
     return {
       kept: (await arrived('known')) / said.known,
       syns: (said.syns / said.ms) * 1000,
-      forwarded: ((await arrived('syns')) / said.ms) * 1000,
+      forwarded: ((await arrived('flood')) / said.ms) * 1000,
       ipvsadm: listing,
     };
   };
   await round(true);
   const pairs: Pair[] = [];
   for (let i = 0; i < rounds; i++) pairs.push({ alone: await round(false), flooded: await round(true) });
-  return [...figures(`packets, ${datapath}`, pairs), ...(await losses(lab))];
+  const what = `packets, ${datapath}`;
+  return [
+    ...figures(what, pairs, flags),
+    ...(await losses(lab)),
+    ...(flags === 'ACK' ? await takenOver(lab, director, what) : []),
+  ];
 }
 
 /** Requests on held connections through nat: packets in both directions, and the server answers SYNs. */
 async function requests(rounds: number, seconds: number): Promise<Figure[]> {
   await using lab = await Lab.create({ shape: 'nat', servers: 1, offloads: 'off' });
   await using _server = await startServers(lab.servers[0]!, 1);
-  await using _director = await start(lab, 'nat', 'live');
+  await using _director = await start(lab, 'nat', 'live', 'SYN');
   const load = { vip: lab.vip, held: HELD, perSecond: 1, limit: 2000, interval: INTERVAL_MS };
   await using client = await SteadyLoad.start(lab.client, load);
   const round = async (isFlood: boolean): Promise<Round> => {
     await client.seen();
     const before = await admitted(lab);
     const began = performance.now();
-    const generator = isFlood ? await startGenerator(lab, true, seconds, 0) : undefined;
+    const generator = isFlood ? await startGenerator(lab, 'SYN', seconds, 0) : undefined;
     await generator?.line(/^open$/);
     generator?.write('go\n');
     const listing = await list(lab);
@@ -165,15 +200,16 @@ interface Sent {
   readonly ms: number;
 }
 
-async function start(lab: Lab, method: Method, datapath: Datapath): Promise<AsyncDisposable> {
+async function start(lab: Lab, method: Method, datapath: Datapath, flags: Flags): Promise<Program> {
   const file = join(lab.folder, 'lvs.yaml');
-  writeFileSync(file, config(method));
-  return startDirector(lab.director, file, '--datapath', datapath, '--metrics', WEB);
+  writeFileSync(file, config(method, flags));
+  const size = flags === 'ACK' ? ['--connections', String(ACK_CONNECTIONS)] : [];
+  return startDirector(lab.director, file, '--datapath', datapath, '--metrics', WEB, ...size);
 }
 
 async function startGenerator(
   lab: Lab,
-  isFlood: boolean,
+  flood: Flags | undefined,
   seconds: number,
   known: number,
   processor?: number,
@@ -184,7 +220,7 @@ async function startGenerator(
     ...(processor === undefined ? [] : ['taskset', '--cpu-list', String(processor)]),
     ...built('test/support/syn-flood'),
     ...options,
-    ...(isFlood ? ['--flood', '0'] : []),
+    ...(flood === undefined ? [] : ['--flood', '0', '--flags', flood]),
   ]);
 }
 
@@ -198,7 +234,7 @@ async function list(lab: Lab): Promise<number> {
 const median = (values: readonly number[]): number =>
   values.toSorted((a, b) => a - b)[values.length >> 1] ?? Number.NaN;
 
-function figures(what: string, pairs: readonly Pair[]): Figure[] {
+function figures(what: string, pairs: readonly Pair[], flags: Flags = 'SYN'): Figure[] {
   const of = (pick: (pair: Pair) => number) => median(pairs.map(pick));
   const figure = (name: string, value: number, unit: Figure['unit']): Figure => ({
     name: `flood: ${what}: ${name}`,
@@ -222,12 +258,12 @@ function figures(what: string, pairs: readonly Pair[]): Figure[] {
       '%',
     ),
     figure(
-      'SYNs sent',
+      `${flags}s sent`,
       of(({ flooded }) => flooded.syns),
       'packets/s',
     ),
     figure(
-      'SYNs forwarded',
+      `${flags}s forwarded`,
       of(({ flooded }) => flooded.forwarded),
       'packets/s',
     ),
@@ -256,4 +292,25 @@ async function losses(lab: Lab): Promise<Figure[]> {
   return [...text.matchAll(/^lvs_driver_lost_packets_total\{place="(\w+)"\} (\d+)$/gm)].map(
     ([, place, count]) => ({ name: `flood: lost, ${place}`, value: Number(count), unit: 'packets' as const }),
   );
+}
+
+/** Resolves with what a flood has made of the table, and the memory of the director. */
+async function takenOver(lab: Lab, director: Program, what: string): Promise<Figure[]> {
+  const text = await lab.director.exec(`curl -sS http://${WEB}/metrics`);
+  const read = (pattern: RegExp, from = text) => Number(pattern.exec(from)?.[1]);
+  const status = readFileSync(`/proc/${director.pid}/status`, 'latin1');
+  const figure = (name: string, value: number, unit: Figure['unit']): Figure => ({
+    name: `flood: ${what}: ${name}`,
+    value,
+    unit,
+  });
+  return [
+    figure('most entries of the table', read(/^lvs_connection_table_entries_highest (\d+)$/m), 'rows'),
+    figure(
+      'dropped at the share of the table',
+      read(/^lvs_dropped_packets_total\{reason="takeover-limit"\} (\d+)$/m),
+      'packets',
+    ),
+    figure('resident memory of the director', read(/^VmRSS:\s+(\d+) kB$/m, status) * 1024, 'bytes'),
+  ];
 }

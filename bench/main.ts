@@ -9,7 +9,7 @@ import { bulkForwarding } from './bulk-forwarding.ts';
 import { connections } from './connections.ts';
 import { decode } from './decode.ts';
 import { director } from './director.ts';
-import { flood } from './flood.ts';
+import { ackFlood, flood } from './flood.ts';
 import { ipvsadm } from './ipvsadm.ts';
 import { formatLatency, type LatencyFigure, runLatency } from './latency.ts';
 import { formatLoad, LOADS, type Load, type LoadFigure, loadMissing, runLoad } from './load.ts';
@@ -37,6 +37,7 @@ const BENCHES: Readonly<Record<string, (effort: Effort) => Figure[] | Promise<Fi
   restart,
   turns,
   flood,
+  'ack-flood': ackFlood,
 };
 
 /** Benchmark of programs in namespaces; needs root, and takes minutes. */

@@ -22,7 +22,7 @@ const report = (line: string): void => {
 describe.skipIf(why !== undefined)('a cluster of three directors', () => {
   let site: EtcdSite;
   beforeAll(async () => {
-    site = await EtcdSite.create(['--max-request-bytes', '4000000']);
+    site = await EtcdSite.create({ etcdWords: ['--max-request-bytes', '4000000'] });
     await site.form(site.text([A]));
   });
   afterAll(() => site?.[Symbol.asyncDispose]());

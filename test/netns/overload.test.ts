@@ -16,8 +16,9 @@ const ROWS = 5000;
 /** From 7/8 of the rows on, new connections take the place of embryonic ones. */
 const NEARLY_FULL = 0.8 * ROWS;
 /** A busy machine loses some: the flood ends when the table is nearly full. */
-const SYNS_PER_SECOND = 3000;
+const PACKETS_PER_SECOND = 3000;
 const MAX_SECONDS = 60;
+const WEB = '127.0.0.1:9112';
 /** Connections from before the flood. */
 const HELD = 10;
 
@@ -44,7 +45,7 @@ test.skipIf(why !== undefined)(
     const flood = lab.client.spawn([
       ...built('test/support/syn-flood'),
       ...['--mac', mac, '--to', lab.vip],
-      ...['--flood', String(SYNS_PER_SECOND), '--seconds', String(MAX_SECONDS)],
+      ...['--flood', String(PACKETS_PER_SECOND), '--seconds', String(MAX_SECONDS)],
     ]);
     await flood.line(/^open$/);
     flood.write('go\n');
@@ -61,5 +62,56 @@ test.skipIf(why !== undefined)(
     await flood.ended;
     expect((await get()).stdout).toBe('I am real server #1\n');
     expect(await embryonic()).toBeGreaterThan(NEARLY_FULL);
+  },
+);
+
+test.skipIf(why !== undefined)(
+  'a flood of ACKs fills the share of the table for connections of other directors, and clients are served',
+  async () => {
+    await using lab = await Lab.create({ servers: 1 });
+    const rs = lab.host('rs1');
+    await startAgent(rs, '--vip', lab.vip);
+    await startServers(rs, 1);
+    const config = join(lab.folder, 'lvs.yaml');
+    writeFileSync(
+      config,
+      `method: dr
+vips: [{ interface: eth0, address: ${lab.vip}, prefix: 24 }]
+takeover: { share: 75 }
+settings: { sloppy_tcp: 1 }
+services: [{ tcp: '${lab.vip}:80', scheduler: mh, flags: [mh-port, mh-fallback], destinations: [192.168.0.3] }]
+`,
+    );
+    const datapath = process.env['LVS_DATAPATH'] ?? 'tc';
+    if (datapath === 'xdp') lab.pollPeers();
+    const words = ['--datapath', datapath, '--connections', String(ROWS), '--metrics', WEB];
+    await startDirector(lab.director, config, ...words);
+    const metric = async (name: string) => {
+      const text = await lab.director.exec(`curl -sS http://${WEB}/metrics`);
+      return Number(
+        text
+          .split('\n')
+          .find((line) => line.startsWith(`${name} `))
+          ?.slice(name.length),
+      );
+    };
+    await using held = await SteadyLoad.start(lab.client, {
+      ...{ vip: lab.vip, held: HELD, perSecond: 10, limit: PATIENCE, interval: 200 },
+    });
+    const mac = (await lab.director.exec('cat /sys/class/net/eth0/address')).trim();
+    const flood = lab.client.spawn([
+      ...built('test/support/syn-flood'),
+      ...['--mac', mac, '--to', lab.vip, '--flags', 'ACK'],
+      ...['--flood', String(PACKETS_PER_SECOND), '--seconds', String(MAX_SECONDS)],
+    ]);
+    await flood.line(/^open$/);
+    flood.write('go\n');
+    const limited = () => metric('lvs_dropped_packets_total{reason="takeover-limit"}');
+    await expect.poll(limited, { timeout: PATIENCE }).toBeGreaterThan(ROWS / 2);
+    expect(await held.seen()).toMatchObject({ lost: 0, failed: 0 });
+    expect(flood.running).toBe(true);
+    flood.signal('SIGTERM');
+    await flood.ended;
+    expect(await metric('lvs_connection_table_entries_highest')).toBeLessThan(0.85 * ROWS);
   },
 );

@@ -55,7 +55,7 @@ describe.skipIf(why !== undefined)('a group of VIPs', () => {
   beforeAll(async () => {
     pins = new PinsMount();
     words = ['--datapath', process.env['LVS_DATAPATH'] ?? 'tc', '--pins', pins.root];
-    site = await EcmpSite.create([]);
+    site = await EcmpSite.create(words);
     etcd = await EtcdCluster.start({ host: site.router, address: '192.168.1.254' });
     directors = site.nodes.map(({ host }) => new ClusterDirector(host, etcd.endpoints));
     const token = await directors[0]!.cluster('init');

@@ -12,7 +12,6 @@ import { type Seen, SteadyLoad } from './steady-load.ts';
 
 /** Address of the router on the directors' segment. */
 const ROUTER = '192.168.1.254';
-const DATAPATH = process.env['LVS_DATAPATH'] ?? 'live';
 export const SERVERS = ['192.168.1.3', '192.168.1.4', '192.168.1.5'] as const;
 
 /** A director, and its settings of the cluster. */
@@ -20,16 +19,19 @@ export class ClusterDirector {
   readonly host: LabHost;
   readonly settings: string;
   readonly state: string;
+  readonly #words: readonly string[];
   program!: Program;
 
-  constructor(host: LabHost, endpoints: readonly string[], more = '') {
+  /** `words`: of `lvs-director run`. */
+  constructor(host: LabHost, endpoints: readonly string[], words: readonly string[] = []) {
     this.host = host;
+    this.#words = words;
     this.settings = join(host.folder, 'cluster.yaml');
     this.state = join(host.folder, 'state');
     mkdirSync(this.state, { mode: 0o700 });
     writeFileSync(
       this.settings,
-      `cluster: web\nnode: ${host.name}\nendpoints: [${endpoints.join(', ')}]\nstate: ${this.state}\n${more}`,
+      `cluster: web\nnode: ${host.name}\nendpoints: [${endpoints.join(', ')}]\nstate: ${this.state}\n`,
     );
   }
 
@@ -54,7 +56,7 @@ export class ClusterDirector {
     this.program = this.host.spawn([
       ...director,
       ...['run', '--cluster', this.settings, '--interface', 'eth0', '--connections', '20000'],
-      ...['--datapath', DATAPATH, '--metrics', ...words],
+      ...['--metrics', ...this.#words, ...words],
     ]);
     await this.program.line(/ ready /);
   }
@@ -71,23 +73,37 @@ export interface Changes {
   readonly max: number;
 }
 
+export interface EtcdSiteOptions {
+  /** Of each member of etcd. */
+  readonly etcdWords?: readonly string[];
+  readonly datapath?: string;
+  /** Of `lvs-director run`. */
+  readonly directorWords?: readonly string[];
+}
+
 export class EtcdSite implements AsyncDisposable {
   readonly lab: Lab;
   readonly etcd: EtcdCluster;
   readonly directors: readonly ClusterDirector[];
   clients: SteadyLoad | undefined;
 
-  private constructor(lab: Lab, etcd: EtcdCluster) {
+  private constructor(lab: Lab, etcd: EtcdCluster, words: readonly string[]) {
     this.lab = lab;
     this.etcd = etcd;
-    this.directors = ['vs1', 'vs2', 'vs3'].map((name) => new ClusterDirector(lab.host(name), etcd.endpoints));
+    this.directors = ['vs1', 'vs2', 'vs3'].map(
+      (name) => new ClusterDirector(lab.host(name), etcd.endpoints, words),
+    );
   }
 
-  /** etcd and the servers run; no director does. `words`: of each member of etcd. */
-  static async create(words: readonly string[] = []): Promise<EtcdSite> {
+  /** etcd and the servers run; no director does. */
+  static async create({
+    etcdWords: words = [],
+    datapath = process.env['LVS_DATAPATH'] ?? 'live',
+    directorWords = [],
+  }: EtcdSiteOptions = {}): Promise<EtcdSite> {
     const lab = await Lab.create({ shape: 'ecmp', servers: SERVERS.length });
     try {
-      if (DATAPATH === 'xdp') lab.pollPeers();
+      if (datapath === 'xdp') lab.pollPeers();
       const etcd = await EtcdCluster.start({ host: lab.host('router'), address: ROUTER, words });
       await Promise.all(
         lab.servers.map(async (server, i) => {
@@ -95,7 +111,7 @@ export class EtcdSite implements AsyncDisposable {
           await startServers(server, i + 1);
         }),
       );
-      return new EtcdSite(lab, etcd);
+      return new EtcdSite(lab, etcd, ['--datapath', datapath, ...directorWords]);
     } catch (error) {
       await lab[Symbol.asyncDispose]();
       throw error;

@@ -1,6 +1,6 @@
 /**
- * Sends packets of known connections at a steady rate, and with `--flood` TCP SYNs that nothing follows, from addresses that no host
- * has: at a steady rate, too, or with rate 0 as fast as one processor makes them. Prints `open` when the known connections are open,
+ * Sends packets of known connections at a steady rate, and with `--flood` TCP SYNs that nothing follows, or with `--flags ACK` ACKs
+ * of connections that the director does not know, from addresses that no host has: at a steady rate, too, or with rate 0 as fast as one processor makes them. Prints `open` when the known connections are open,
  * starts at a line of standard input, and prints in the end what it sent: `{"known":18000,"syns":262000,"ms":2000}`.
  *
  *   node dist/test/support/syn-flood.js --mac DIRECTOR_MAC --to 192.168.0.101 --known 9000 --seconds 2 --flood 3000
@@ -24,8 +24,10 @@ const { values } = parseArgs({
     /** packets of known connections per second */
     known: { type: 'string', default: '0' },
     seconds: { type: 'string', default: '1' },
-    /** SYNs per second */
+    /** packets of the flood per second */
     flood: { type: 'string' },
+    /** their TCP flags */
+    flags: { type: 'string', default: 'SYN' },
   },
 });
 /** Drops everything: the socket only sends (BPF_RET, 0). */
@@ -66,11 +68,11 @@ const known = (words: string) =>
   Array.from({ length: KNOWN_CONNECTIONS }, (_, i) => frameOf(`192.168.0.200:${FIRST_PORT + i}`, words));
 const acks = known('ACK len=64');
 
-const syn = frameOf(`192.168.0.210:${FIRST_PORT}`, 'SYN');
+const first = frameOf(`192.168.0.210:${FIRST_PORT}`, values.flags);
 const { view } = socket.buffer;
 /** Writes the source of the flood's packet into the frame that is sent, with its checksums. */
 function sendSyn(number: number): void {
-  socket.buffer.bytes.set(syn);
+  socket.buffer.bytes.set(first);
   const source = view.getUint32(SOURCE) + (number % FLOOD_ADDRESSES);
   const change = change32(view.getInt32(SOURCE), source | 0);
   update(view, CHECKSUM, change);
@@ -79,7 +81,7 @@ function sendSyn(number: number): void {
   const port = FIRST_PORT + (Math.floor(number / FLOOD_ADDRESSES) % FLOOD_PORTS);
   update(view, TCP_CHECKSUM, change32(view.getUint16(SOURCE_PORT), port));
   view.setUint16(SOURCE_PORT, port);
-  socket.send(syn.length);
+  socket.send(first.length);
 }
 
 const rate = Number(values.known);
@@ -97,12 +99,12 @@ const end = began + Number(values.seconds) * 1000;
 let sent = 0;
 let syns = 0;
 // Other clients in each run: connections of an earlier one are known.
-const first = Math.floor(Math.random() * FLOOD_ADDRESSES * FLOOD_PORTS);
+const firstNumber = Math.floor(Math.random() * FLOOD_ADDRESSES * FLOOD_PORTS);
 for (let now = began; now < end; now = performance.now()) {
   const due = Math.floor(((now - began) / 1000) * rate);
   for (; sent < due; sent++) send(acks[sent % KNOWN_CONNECTIONS]!);
   const synsDue = ((now - began) / 1000) * floodRate;
   if (syns >= synsDue) await sleep(1);
-  else for (let i = 0; i < BURST_PACKETS; i++) sendSyn(first + syns++);
+  else for (let i = 0; i < BURST_PACKETS; i++) sendSyn(firstNumber + syns++);
 }
 process.stdout.write(`${JSON.stringify({ known: sent, syns, ms: performance.now() - began })}\n`);
