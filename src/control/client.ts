@@ -7,6 +7,7 @@ import type { ClusterStatus } from '../model/cluster.ts';
 import type { Command } from '../model/command.ts';
 import { type ErrorCode, LvsError } from '../model/errors.ts';
 import type { Explanation } from '../model/explanation.ts';
+import type { JoinedPlace } from '../model/joined.ts';
 import type { ServiceAddress } from '../model/service.ts';
 import type { ConnectionSnapshot, ServiceSnapshot, Snapshot } from '../model/snapshot.ts';
 import type {
@@ -170,6 +171,13 @@ export class ControlClient implements DirectorApi, ConfigurationApi, PacketApi, 
       if ('cluster' in answer) found.push(answer.cluster);
     if (found.length === 0) throw protocolError('incomplete answer: cluster missing');
     return found[0] ?? undefined;
+  }
+
+  async joined(): Promise<readonly JoinedPlace[]> {
+    const places: JoinedPlace[] = [];
+    for await (const answer of this.#ask({ version: VERSION, ask: 'joined' }))
+      if ('joined' in answer) places.push(...answer.joined);
+    return places;
   }
 
   async #announcements(ask: 'announce' | 'withdraw' | 'announcements'): Promise<AnnouncementListing> {

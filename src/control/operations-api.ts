@@ -1,6 +1,7 @@
 /** The part of a director's interface by which operators change its work until they end the change. */
 
 import type { AnnouncementListing } from '../model/announcement.ts';
+import type { JoinedPlace } from '../model/joined.ts';
 import type { ServiceAddress } from '../model/service.ts';
 
 /** A drained server. */
@@ -67,4 +68,6 @@ export interface OperationsApi {
   /** Withdraws all VIPs until `announce`. Throws LvsError if the file configures no announcements. */
   withdraw(): Promise<AnnouncementListing>;
   announcements(): Promise<AnnouncementListing>;
+  /** Resolves with the destinations whose servers have joined by themselves. */
+  joined(): Promise<readonly JoinedPlace[]>;
 }

@@ -6,6 +6,7 @@ import type { ClusterStatus } from '../model/cluster.ts';
 import type { Command } from '../model/command.ts';
 import { type ErrorCode, LvsError } from '../model/errors.ts';
 import type { Explanation } from '../model/explanation.ts';
+import type { JoinedPlace } from '../model/joined.ts';
 import type { ServiceAddress } from '../model/service.ts';
 import type { ConnectionSnapshot, ServiceSnapshot, Snapshot } from '../model/snapshot.ts';
 import { isCommand, isDenyRequest, isServiceAddress } from './command-shape.ts';
@@ -39,6 +40,7 @@ const PLAIN_REQUESTS = [
   'withdraw',
   'announcements',
   'cluster',
+  'joined',
 ] as const;
 export type PlainRequest = (typeof PLAIN_REQUESTS)[number];
 
@@ -81,6 +83,7 @@ export type Answer =
   | { readonly announcements: AnnouncementListing }
   /** null: the director belongs to no cluster. */
   | { readonly cluster: ClusterStatus | null }
+  | { readonly joined: readonly JoinedPlace[] }
   | { readonly explanation: Explanation }
   | { readonly captured: CapturedPackets }
   | { readonly error: { readonly code: ErrorCode; readonly message: string } }

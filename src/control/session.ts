@@ -100,6 +100,14 @@ async function* answersTo(line: string, api: DirectorApi): AsyncGenerator<Answer
     case 'cluster':
       yield { cluster: (await api.cluster?.()) ?? null };
       break;
+    case 'joined':
+      yield* inParts(
+        await operationsOf(api).joined(),
+        SERVICES_PER_LINE,
+        (part) => ({ joined: part }),
+        () => 1,
+      );
+      break;
     case 'explain':
       yield { explanation: await packetsOf(api).explain(Buffer.from(request.octets, 'base64')) };
       break;

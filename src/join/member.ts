@@ -1,5 +1,6 @@
 /** What a server that joins says of itself, whatever brings it to the director: heartbeats, or a registry. */
 import type { DestinationAddress } from '../model/destination.ts';
+import type { JoinedSource } from '../model/joined.ts';
 import type { ServiceAddress } from '../model/service.ts';
 
 /**
@@ -17,10 +18,6 @@ export interface Place {
   readonly weight: number;
 }
 
-/** What brings announcements to the director. */
-export const MEMBER_SOURCES = ['heartbeats', 'etcd'] as const;
-export type MemberSource = (typeof MEMBER_SOURCES)[number];
-
 export interface Announcement {
   /** Name of the server (isName), unique among those that join. */
   readonly node: string;
@@ -29,7 +26,7 @@ export interface Announcement {
   readonly state: ServerState;
   readonly places: readonly Place[];
   /** Default: heartbeats. */
-  readonly source?: MemberSource;
+  readonly source?: JoinedSource;
 }
 
 /**
@@ -43,7 +40,7 @@ export interface MemberSink {
    * The source misses the server. It is taken for a failure: a server that leaves announces it. Without effect if another source has
    * brought the server's last announcement.
    */
-  lose(node: string, now: number, source?: MemberSource): void;
+  lose(node: string, now: number, source?: JoinedSource): void;
   /** Reports whether the server has places now. */
   has(node: string): boolean;
 }

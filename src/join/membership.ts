@@ -3,12 +3,12 @@
  * clock and no sockets. Times are ms of one clock.
  */
 import type { DestinationAddress, DestinationOptions } from '../model/destination.ts';
-import { JOIN_REFUSALS, type JoinedState, type JoinRefusal } from '../model/joined.ts';
+import { JOIN_REFUSALS, type JoinedSource, type JoinedState, type JoinRefusal } from '../model/joined.ts';
 import { formatDestination, formatService } from '../model/naming.ts';
 import type { ServiceAddress } from '../model/service.ts';
 import { PrefixSet } from '../wire/prefix-set.ts';
 import { judge } from './losses.ts';
-import type { Announcement, MemberSink, MemberSource, Place, ServerState } from './member.ts';
+import type { Announcement, MemberSink, Place, ServerState } from './member.ts';
 import { type Placement, type Server, stateOf, weightOf } from './placement.ts';
 import { forwardedTo, isAllowedAddress, type JoinPolicy } from './policy.ts';
 
@@ -47,7 +47,9 @@ export interface Left extends Pick<Placement, 'service' | 'destination' | 'optio
   readonly run: string;
   readonly state: ServerState;
   /** Default: heartbeats. */
-  readonly source?: MemberSource;
+  readonly source?: JoinedSource;
+  /** Missing: not known. */
+  readonly stateSince?: number;
   /** The weight in the director's rules; undefined: they do not have it. */
   readonly applied: number | undefined;
 }
@@ -92,7 +94,7 @@ export class Membership implements MemberSink {
         if (placement.applied !== undefined) placement.applied = OUTDATED;
       }
     }
-    this.#report(this.#placements.values());
+    this.#report(this.#placements.values(), now);
   }
 
   has(node: string): boolean {
@@ -105,6 +107,11 @@ export class Membership implements MemberSink {
 
   get placements(): Iterable<Placement> {
     return this.#placements.values();
+  }
+
+  /** Returns the time in which the weight of a destination grows, ms. */
+  slowStartOf({ serviceName }: Placement): number {
+    return this.#policy.services.get(serviceName)?.slowStart ?? 0;
   }
 
   /** Returns the destination of a service, if it has joined. */
@@ -136,11 +143,11 @@ export class Membership implements MemberSink {
     }
     for (const placement of server.placements.values())
       if (!announced.has(placement) || state === 'leaving') this.#end(placement, now);
-    this.#report(server.placements.values());
+    this.#report(server.placements.values(), now);
     return server.placements.size > 0;
   }
 
-  lose(node: string, now: number, source: MemberSource = 'heartbeats'): void {
+  lose(node: string, now: number, source: JoinedSource = 'heartbeats'): void {
     const server = this.#servers.get(node);
     if (server?.source !== source) return;
     for (const placement of server.placements.values()) placement.lostAt ??= now;
@@ -159,6 +166,7 @@ export class Membership implements MemberSink {
       weight,
       end,
       applied,
+      stateSince = now,
     } = left;
     const server = this.#servers.get(name) ?? { name, run, state, source, placements: new Map() };
     const placement = this.#own({ server, service, destination, options, weight });
@@ -167,6 +175,7 @@ export class Membership implements MemberSink {
     const latest = now + this.#policy.drain;
     Object.assign(placement, {
       since,
+      stateSince,
       applied,
       end: end && { ...end, latest: Math.min(end.latest, latest) },
     });
@@ -175,19 +184,19 @@ export class Membership implements MemberSink {
 
   /** Decides about lost servers, and returns what the director has to do. The steps count as done. */
   steps(now: number, { isIdle, isDown }: Fates): Step[] {
-    const { patience, drain, services } = this.#policy;
+    const { patience, drain } = this.#policy;
     for (const placements of this.#byService.values())
       if (judge(placements, now, { patience, drain, isDown })) this.massLosses++;
-    this.#report(this.#placements.values());
+    this.#report(this.#placements.values(), now);
     const steps: Step[] = [];
     for (const placement of this.#placements.values()) {
-      const { end, applied, isRemoved, serviceName } = placement;
+      const { end, applied, isRemoved } = placement;
       if (end && (now >= end.latest || applied === undefined || isRemoved || isOver(end, placement))) {
         this.#forget(placement);
         if (applied !== undefined && !isRemoved) steps.push({ kind: 'remove', placement, weight: 0 });
         continue;
       }
-      const weight = weightOf(placement, services.get(serviceName)?.slowStart ?? 0, now);
+      const weight = weightOf(placement, this.slowStartOf(placement), now);
       if (isRemoved || applied === weight) continue;
       placement.applied = weight;
       steps.push({ kind: applied === undefined ? 'add' : 'edit', placement, weight });
@@ -225,7 +234,14 @@ export class Membership implements MemberSink {
     const serviceName = formatService(part.service);
     const placement: Placement = {
       ...part,
-      ...{ serviceName, since: undefined, lostAt: undefined, end: undefined, applied: undefined },
+      ...{
+        stateSince: Number.NEGATIVE_INFINITY,
+        serviceName,
+        since: undefined,
+        lostAt: undefined,
+        end: undefined,
+        applied: undefined,
+      },
       ...{ isKept: false, failingSince: undefined, isRemoved: false },
     };
     const key = keyOf(serviceName, part.destination);
@@ -256,12 +272,13 @@ export class Membership implements MemberSink {
   }
 
   /** Reports the states of placements that have changed since the last call, by server. */
-  #report(placements: Iterable<Placement>): void {
+  #report(placements: Iterable<Placement>, now: number): void {
     const changes = new Map<string, { server: string; state: JoinedState; services: string[] }>();
     for (const placement of placements) {
       const state = stateOf(placement);
       if (this.#shown.get(placement) === state) continue;
       this.#shown.set(placement, state);
+      placement.stateSince = now;
       const { server, serviceName } = placement;
       const key = `${server.name} ${state}`;
       const change = changes.get(key) ?? { server: server.name, state, services: [] };

@@ -1,8 +1,8 @@
 /** A destination that joined: its state, and the weight that follows from it. Times are ms of one clock. */
 import type { DestinationAddress, DestinationOptions } from '../model/destination.ts';
-import type { JoinedState } from '../model/joined.ts';
+import type { JoinedSource, JoinedState } from '../model/joined.ts';
 import type { ServiceAddress } from '../model/service.ts';
-import type { MemberSource, ServerState } from './member.ts';
+import type { ServerState } from './member.ts';
 
 /** Steps of a slow start. */
 const STEP_MS = 1000;
@@ -14,7 +14,7 @@ export interface Server {
   run: string;
   state: ServerState;
   /** What has brought its last announcement. */
-  source: MemberSource;
+  source: JoinedSource;
   /** By service and endpoint. */
   readonly placements: Map<string, Placement>;
 }
@@ -31,6 +31,8 @@ export interface Placement {
   weight: number;
   /** When its slow start began; undefined: it takes no connections. */
   since: number | undefined;
+  /** Since when it has its state. */
+  stateSince: number;
   /** When its server was lost. */
   lostAt: number | undefined;
   /** It takes connections although its server is lost. */
@@ -50,6 +52,10 @@ export function stateOf({ server, lostAt, isKept, end }: Placement): JoinedState
   if (!end) return server.state;
   return lostAt === undefined || server.state === 'leaving' ? 'leaving' : 'silent';
 }
+
+/** Reports whether the weight of a destination is still growing. */
+export const isStarting = (placement: Placement, slowStart: number, now: number): boolean =>
+  stateOf(placement) === 'up' && weightOf(placement, slowStart, now) < placement.weight;
 
 /** Returns the weight that a destination is to have. `slowStart`: ms in which it grows. */
 export function weightOf(placement: Placement, slowStart: number, now: number): number {

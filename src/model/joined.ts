@@ -1,5 +1,8 @@
 /** Servers that join by themselves, as snapshots and outputs have them. */
 
+import type { DestinationAddress } from './destination.ts';
+import type { ServiceAddress } from './service.ts';
+
 /**
  * joining: the server is not ready yet. up: it takes connections. draining: it wants no new ones. leaving: it is removed when its
  * connections have ended. silent: its heartbeats, or its key in etcd, are missing, the rest is as for leaving. kept: they are missing, too, but so
@@ -40,6 +43,31 @@ export interface JoinCounts {
   readonly registered?: number;
   /** Times that most servers of a service were lost at once, so that all were kept. */
   readonly massLosses: number;
+}
+
+/** What brings announcements to the director. */
+export const JOINED_SOURCES = ['heartbeats', 'etcd'] as const;
+export type JoinedSource = (typeof JOINED_SOURCES)[number];
+
+/**
+ * How a destination that joined fares. slow-start: its weight grows. quiesced: it is up, and has weight 0 by checks or by a
+ * command. removed: a command has removed it, until the agent starts again.
+ */
+export type JoinedCondition = JoinedState | 'slow-start' | 'quiesced' | 'removed';
+
+/** A destination that has joined, as listings have it. */
+export interface JoinedPlace {
+  readonly server: string;
+  readonly source: JoinedSource;
+  readonly service: ServiceAddress;
+  readonly destination: DestinationAddress;
+  /** In the rules; missing: they do not have it. */
+  readonly weight?: number;
+  /** The weight that the server announces. */
+  readonly announced: number;
+  readonly state: JoinedCondition;
+  /** Since when the server has its state, ISO 8601: that without slow-start, quiesced and removed. */
+  readonly since: string;
 }
 
 const WORDS: Readonly<Record<JoinedState, string>> = {

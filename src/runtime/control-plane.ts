@@ -121,6 +121,7 @@ export class ControlPlane {
           announce: () => this.#announcements.setWithdrawn(false),
           withdraw: () => this.#announcements.setWithdrawn(true),
           announcements: async () => this.#announcements.listing(),
+          joined: async () => running.joined.places,
           denied: async () => ({
             commanded: running.blocked.commanded,
             lists: entriesOf(running.config?.lists),

@@ -1,9 +1,11 @@
 /** The servers that have joined, in a file beside the control socket: the next director goes on with them. */
 import { readFileSync, rmSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
-import { MEMBER_SOURCES, SERVER_STATES } from '../join/member.ts';
+import { SERVER_STATES } from '../join/member.ts';
 import type { Left } from '../join/membership.ts';
+import type { Placement } from '../join/placement.ts';
 import { isName } from '../model/entity-name.ts';
+import { JOINED_SOURCES } from '../model/joined.ts';
 import { replaceFile, replaceFileSync } from '../sys/replace-file.ts';
 import type { Log } from './log.ts';
 
@@ -75,12 +77,25 @@ export class JoinedRecord {
   }
 }
 
+/** Returns what the next director has to know of a placement. `ahead`: ms by which the system's clock is ahead of that of placements. */
+export const leftOf = (
+  { server: { name, run, state, source }, end, stateSince, ...placement }: Placement,
+  ahead: number,
+): Left => {
+  const { service, destination, options, weight, applied } = placement;
+  return {
+    ...{ server: name, run, state, source, service, destination, options, weight, applied },
+    stateSince: stateSince + ahead,
+    end: end && { earliest: end.earliest + ahead, latest: end.latest + ahead },
+  };
+};
+
 const textOf = (placements: readonly Left[]): string =>
   `${JSON.stringify({ version: VERSION, placements })}\n`;
 
 function isLeft(value: unknown): value is Left {
   if (typeof value !== 'object' || value === null) return false;
-  const { server, run, state, source, service, destination, options, weight } = value as Record<
+  const { server, run, state, source, stateSince, service, destination, options, weight } = value as Record<
     string,
     unknown
   >;
@@ -89,7 +104,8 @@ function isLeft(value: unknown): value is Left {
     isName(String(server)) &&
     typeof run === 'string' &&
     SERVER_STATES.some((each) => each === state) &&
-    (source === undefined || MEMBER_SOURCES.some((each) => each === source)) &&
+    (source === undefined || JOINED_SOURCES.some((each) => each === source)) &&
+    (stateSince === undefined || Number.isFinite(stateSince)) &&
     Number.isInteger(weight) &&
     [service, destination, options].every(isObject)
   );

@@ -12,7 +12,13 @@ import { type RegisteredValue, ServerRegistry } from '../join/registry.ts';
 import type { Command } from '../model/command.ts';
 import type { DestinationAddress } from '../model/destination.ts';
 import { LvsError } from '../model/errors.ts';
-import { JOINED_STATES, type JoinCounts, type JoinedSnapshot, type JoinedState } from '../model/joined.ts';
+import {
+  JOINED_STATES,
+  type JoinCounts,
+  type JoinedPlace,
+  type JoinedSnapshot,
+  type JoinedState,
+} from '../model/joined.ts';
 import { formatService } from '../model/naming.ts';
 import type { ServiceAddress } from '../model/service.ts';
 import { formatPrefix } from '../wire/prefix.ts';
@@ -23,7 +29,8 @@ import type { LoadedJoin } from './configuration.ts';
 import type { ConfiguredNames } from './configured-names.ts';
 import { JoinSocket } from './join-socket.ts';
 import { type Joinable, networksOf, patienceOf, policyOf, watchedOf } from './joinable.ts';
-import type { JoinedRecord } from './joined-record.ts';
+import { joinedPlaces } from './joined-listing.ts';
+import { type JoinedRecord, leftOf } from './joined-record.ts';
 import { JoinedReports } from './joined-reports.ts';
 import type { Log } from './log.ts';
 import { runningDestination } from './running-destination.ts';
@@ -117,7 +124,7 @@ export class JoinedServers implements Disposable {
     const ahead = clock() - systemTime();
     for (const left of record.read()) {
       const isRunning = runningDestination(director, left.service, left.destination) !== undefined;
-      const { end } = left;
+      const { end, stateSince } = left;
       this.#membership.restore(
         {
           ...left,
@@ -125,6 +132,7 @@ export class JoinedServers implements Disposable {
           source: (this.#registry && left.source) ?? 'heartbeats',
           applied: isRunning ? left.applied : undefined,
           end: end && { earliest: end.earliest + ahead, latest: end.latest + ahead },
+          ...(stateSince !== undefined && { stateSince: stateSince + ahead }),
         },
         clock(),
       );
@@ -211,6 +219,12 @@ export class JoinedServers implements Disposable {
     const placement = this.#membership.find(service, destination);
     if (!placement || placement.isRemoved) return undefined;
     return { server: placement.server.name, state: stateOf(placement), weight: placement.weight };
+  }
+
+  /** The destinations that have joined, by server. */
+  get places(): readonly JoinedPlace[] {
+    const { director, clock } = this.#options;
+    return joinedPlaces(this.#membership, director, clock());
   }
 
   /** Missing: the file allows no servers to join. */
@@ -305,20 +319,7 @@ export class JoinedServers implements Disposable {
   /** What the next director has to know. */
   #left(): Left[] {
     const ahead = systemTime() - this.#options.clock();
-    return [...this.#membership.placements].map(
-      ({
-        server: { name, run, state, source },
-        service,
-        destination,
-        options,
-        weight,
-        applied,
-        end,
-      }): Left => ({
-        ...{ server: name, run, state, source, service, destination, options, weight, applied },
-        end: end && { earliest: end.earliest + ahead, latest: end.latest + ahead },
-      }),
-    );
+    return [...this.#membership.placements].map((each) => leftOf(each, ahead));
   }
 }
 

@@ -121,6 +121,7 @@ describe.skipIf(why !== undefined)('lvs-director', () => {
       'undrain',
       'deny',
       'undeny',
+      'joined',
       'announcements',
       'withdraw',
       'announce',

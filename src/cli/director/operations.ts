@@ -98,6 +98,17 @@ export function addOperations(program: Command): void {
       await undeny(address, await addressOf(service, api), api, print);
     });
 
+  program
+    .command('joined')
+    .description('list the servers that have joined by themselves, with their weights and states')
+    .option('--json', 'print JSON', false)
+    .option('--socket <path>', 'control socket of the director', socketPath(process.env))
+    .action(async ({ json, socket }: { json: boolean; socket: string }) => {
+      using api = new ControlClient(socket);
+      const { listJoined } = await import('./joined.ts');
+      await listJoined(json, api, print);
+    });
+
   addAnnouncements(program);
 }
 
