@@ -71,10 +71,11 @@ export interface ServiceJoinDocument extends JoinLimits {
   readonly checks?: readonly Check[];
 }
 
-/** How heartbeats of servers that join are received; times in ms. */
+/** Which servers may join, and how their heartbeats are received; times in ms. */
 export interface JoinDocument {
-  readonly device: string;
-  readonly keyFile: string;
+  /** Device and key file of heartbeats, both or neither. Missing: servers join by etcd alone. */
+  readonly device?: string;
+  readonly keyFile?: string;
   readonly group: string;
   readonly port: number;
   /** Time between two heartbeats. */

@@ -35,16 +35,18 @@ export const serviceJoin = {
   ],
 } as const;
 
-/** How heartbeats of servers that join are received. */
+/** Which servers may join, and how their heartbeats are received. */
 export const join = {
   type: 'object',
   additionalProperties: false,
-  description: 'Servers join services by heartbeats to a multicast group: see docs/join.md.',
+  description:
+    'Servers join services by heartbeats to a multicast group, which needs interface and key-file, or by etcd: see docs/join.md.',
   properties: {
     interface: {
       type: 'string',
       pattern: DEVICE,
-      description: 'A device of the director such as eth1, in the network of the real servers.',
+      description:
+        'A device of the director such as eth1, in the network of the real servers. Missing: no heartbeats.',
     },
     'key-file': {
       type: 'string',
@@ -79,7 +81,8 @@ export const join = {
       minItems: 1,
       maxItems: 1000,
       items: { type: 'string', minLength: 2, description: 'A prefix such as 10.0.0.0/24.' },
-      description: 'Networks with the addresses of servers that may join. Default: those of the interface.',
+      description:
+        'Networks with the addresses of servers that may join. Default: those of the interface; needed without one.',
     },
     'max-servers': {
       type: 'integer',
@@ -88,5 +91,4 @@ export const join = {
       description: `Servers that may join, in all services. Default ${DEFAULT_JOIN.maxServers}.`,
     },
   },
-  required: ['interface', 'key-file'],
 } as const;

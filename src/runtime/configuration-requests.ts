@@ -150,6 +150,6 @@ function checkDevices({ vips, sync, join }: ReadConfiguration): void {
     throw new LvsError('CONFIG', `VIP ${missing.address}: network interface ${missing.device} not found`);
   if (sync && interfaceMtu(sync.interface) === undefined)
     throw new LvsError('CONFIG', `sync: network interface ${sync.interface} not found`);
-  if (join && interfaceMtu(join.device) === undefined)
+  if (join?.device !== undefined && interfaceMtu(join.device) === undefined)
     throw new LvsError('CONFIG', `join: network interface ${join.device} not found`);
 }

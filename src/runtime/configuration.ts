@@ -126,6 +126,7 @@ async function loadJoin(
   join: JoinDocument,
   isRun: boolean,
 ): Promise<{ join: LoadedJoin; warnings: readonly string[] }> {
+  if (join.keyFile === undefined) return { join: { ...join, secrets: [] }, warnings: [] };
   const { secrets, warnings } = await loadSecrets(join.keyFile, isRun);
   return { join: { ...join, secrets }, warnings };
 }

@@ -14,7 +14,9 @@ const BUFFER_BYTES = 1 << 20;
 /** Answers that the system has not taken yet. */
 const MAX_IN_FLIGHT = 64;
 
-type Group = Pick<JoinDocument, 'device' | 'group' | 'port'>;
+interface Group extends Pick<JoinDocument, 'group' | 'port'> {
+  readonly device: string;
+}
 
 export class JoinSocket implements Disposable {
   readonly #receive: (datagram: Buffer, from: Peer) => void;

@@ -69,7 +69,9 @@ export function policyOf(
 
 /** Returns the networks of servers: those of the file, or those of the device. undefined: the device has no address now. */
 export function networksOf({ networks, device }: LoadedJoin): PrefixSet | undefined {
-  const prefixes = networks ? networks.map((text) => parsePrefix(text) as Prefix) : networksOfDevice(device);
+  const prefixes = networks
+    ? networks.map((text) => parsePrefix(text) as Prefix)
+    : networksOfDevice(device ?? '');
   if (prefixes.length === 0) return undefined;
   const set = new PrefixSet();
   for (const prefix of prefixes) set.add(prefix);

@@ -30,6 +30,13 @@ export class JoinedReports {
     this.#options.log('warning', 'join-refused', { server, reason, subject });
   }
 
+  /** Logs that no server can join. */
+  withoutSource(): void {
+    this.#options.log('warning', 'join-without-source', {
+      reason: 'the section join has no interface, and this director follows no etcd (run --cluster)',
+    });
+  }
+
   /** Sets the condition of services whose silent servers are kept. */
   kept(placements: Iterable<Placement>): void {
     const counts = new Map<string, { kept: number; all: number }>();

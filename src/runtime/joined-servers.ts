@@ -104,7 +104,9 @@ export class JoinedServers implements Disposable {
     this.#joinable = new Map([...joinable].map((each) => [formatService(each.service), each]));
     this.#drain = drain;
     this.#applyPolicy();
-    this.#socket.listen(join);
+    const { device, group, port } = join ?? {};
+    this.#socket.listen(device === undefined ? undefined : { device, group: group!, port: port! });
+    if (join && device === undefined && !this.#registry) this.#reports.withoutSource();
   }
 
   /** Servers may register in etcd, too. Call it before `restore`. */
@@ -332,7 +334,7 @@ const textOf = (networks: PrefixSet | undefined): string =>
 
 const NO_NETWORKS = new PrefixSet();
 const NO_JOIN: LoadedJoin = {
-  ...{ device: '', keyFile: '', group: '', port: 0, period: 1000, timeout: 4000, maxServers: 0, secrets: [] },
+  ...{ group: '', port: 0, period: 1000, timeout: 4000, maxServers: 0, secrets: [] },
 };
 
 function commandOf({ kind, placement, weight }: Step): Command {

@@ -31,12 +31,10 @@ describe.skipIf(why !== undefined)('many servers in etcd', () => {
   beforeAll(async () => {
     site = await EtcdSite.create();
     const { folder, vip } = site.lab;
-    const keyFile = join(folder, 'join.key');
-    writeFileSync(keyFile, `${'0123456789abcdef'.repeat(4)}\n`, { mode: 0o600 });
     await site.form(`method: dr
 announce: { rise: 0 }
 drain: 5
-join: { interface: eth0, key-file: ${keyFile} }
+join: { networks: [192.168.1.0/24] }
 services:
   - tcp: '${vip}:80'
     scheduler: wrr

@@ -6,7 +6,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { clusterMissing } from '../support/cluster.ts';
 import { etcdMissing } from '../support/etcd-cluster.ts';
 import { EtcdSite, SERVERS } from '../support/etcd-site.ts';
-import { ipvsadm, startAgent } from '../support/lvs-programs.ts';
+import { director, ipvsadm, startAgent } from '../support/lvs-programs.ts';
 import { PATIENCE, type Program } from '../support/program.ts';
 
 const why = clusterMissing() ?? etcdMissing();
@@ -23,13 +23,11 @@ describe.skipIf(why !== undefined)('servers of three directors', () => {
 
   beforeAll(async () => {
     site = await EtcdSite.create();
-    const { folder, vip } = site.lab;
-    const keyFile = join(folder, 'join.key');
-    writeFileSync(keyFile, `${'0123456789abcdef'.repeat(4)}\n`, { mode: 0o600 });
+    const { vip } = site.lab;
     const text = `method: dr
 announce: { rise: 0 }
 drain: 5
-join: { interface: eth0, key-file: ${keyFile} }
+join: { networks: [192.168.1.0/24] }
 services:
   - { tcp: '${vip}:80', scheduler: wrr, join: { slow-start: 1 }, destinations: [] }
 `;
@@ -75,6 +73,11 @@ services:
     const metrics = await site.directors[0]!.host.exec('curl -s http://127.0.0.1:9112/metrics');
     expect(metrics).toMatch(/^lvs_registered_servers 3$/m);
     expect(metrics).toMatch(/^lvs_joined_servers{state="up"} 3$/m);
+    const listed = await site.directors[0]!.host.exec([...director, 'joined']);
+    expect(listed).toMatch(/^server +by +service +destination +weight +announced +state +since\n/);
+    expect(listed).toMatch(
+      /^s1 +etcd +tcp [\d.]+:80 +192\.168\.1\.3:80 +40 +40 +up +20.*Z\ns2 .*\ns3 .*100 +100 +up /m,
+    );
     writeFileSync(words(0), 'up ready 100%\n');
     await become(100, 100, 100);
   });
@@ -120,6 +123,9 @@ services:
     await start(2);
     await become(100, 100, 100);
     await agents[2]!.stop('SIGKILL');
+    await expect
+      .poll(() => site.directors[0]!.host.exec([...director, 'joined']), { timeout: PATIENCE, interval: 100 })
+      .toMatch(/^s3 +etcd .* 0 +100 +silent /m);
     await become(100, 100, undefined);
     expect(log(1)).toMatch(/server-silent.*s3/);
   });

@@ -112,6 +112,15 @@ describe.skipIf(why)('servers join', () => {
       check: { state: 'up' },
     });
     expect(await curl('/')).toContain('server1');
+    expect(JSON.parse(await lab.director.exec([...lvs, 'joined', '--json']))).toEqual([
+      {
+        ...{ server: 'server1', source: 'heartbeats', weight: 20, announced: 20, state: 'up' },
+        service: { protocol: 'tcp', address: '192.168.0.101', port: 80 },
+        destination: { address: '192.168.1.3', port: 80 },
+        since: expect.stringMatching(/^20.*Z$/),
+      },
+      expect.objectContaining({ server: 'server2' }),
+    ]);
     const metrics = await curl('/metrics');
     expect(metrics).toMatch(/^lvs_joined_servers{state="up"} 2$/m);
     expect(metrics).toMatch(/^lvs_heartbeats_total{outcome="accepted"} [1-9]/m);
@@ -255,6 +264,8 @@ describe.skipIf(why)('many servers join', () => {
       (text) => new RegExp(`^lvs_joined_servers{state="kept"} ${HIDDEN.length}$`, 'm').test(text),
     );
     expect(isWhole(await now(), 40)).toBe(true);
+    const listed = await lab.director.exec([...lvs, 'joined']);
+    expect(listed.match(/ 40 +40 +kept /g)).toHaveLength(HIDDEN.length);
     expect(director.output).not.toMatch(/server-silent/);
     const page = await lab.director.exec(['curl', '-s', `http://${METRICS}/readyz`]);
     expect(page).toMatch(/^ready/);

@@ -9,8 +9,13 @@ import type { YamlContext } from './yaml-context.ts';
 /** Heartbeats within the timeout: two may be lost, and the loss of many servers is recognized. */
 const MIN_HEARTBEATS = 4;
 
-export function expandJoin({ file, notes, place }: YamlContext): JoinDocument | undefined {
+/** Keys that mean nothing without heartbeats. */
+const OF_HEARTBEATS = ['group', 'port', 'heartbeat', 'timeout'] as const;
+
+export function expandJoin(context: YamlContext): JoinDocument | undefined {
+  const { file, notes, place } = context;
   if (file.join === undefined) return undefined;
+  checkHeartbeats(file.join, context);
   const { interface: device, group = DEFAULT_JOIN.group, port = DEFAULT_JOIN.port, heartbeat } = file.join;
   const { 'key-file': keyFile, networks, 'max-servers': maxServers = DEFAULT_JOIN.maxServers } = file.join;
   const period = heartbeat === undefined ? DEFAULT_JOIN.period : Math.round(heartbeat * 1000);
@@ -35,9 +40,31 @@ export function expandJoin({ file, notes, place }: YamlContext): JoinDocument | 
     return [];
   });
   return notes.at(place(['join']), {
-    ...{ device, keyFile, group: canonical(group), port, period, timeout, maxServers },
+    ...(device !== undefined && keyFile !== undefined && { device, keyFile }),
+    ...{ group: canonical(group), port, period, timeout, maxServers },
     ...(prefixes && { networks: prefixes }),
   });
+}
+
+/** Heartbeats need an interface and a key; without them, the networks of servers must be known. */
+function checkHeartbeats(join: NonNullable<YamlFile['join']>, { notes, place }: YamlContext): void {
+  const has = { interface: join.interface !== undefined, 'key-file': join['key-file'] !== undefined };
+  if (has.interface !== has['key-file']) {
+    const [given, missing] = has.interface ? ['interface', 'key-file'] : ['key-file', 'interface'];
+    notes.error(
+      place(['join', given]),
+      `${missing} is missing: heartbeats need interface and key-file (neither: servers join by etcd alone)`,
+    );
+  }
+  if (has.interface || has['key-file']) return;
+  for (const key of OF_HEARTBEATS)
+    if (join[key] !== undefined)
+      notes.error(place(['join', key]), `${key} belongs to heartbeats: expected interface and key-file, too`);
+  if (join.networks === undefined)
+    notes.error(
+      place(['join']),
+      'networks is missing: expected the networks of servers that join by etcd, or interface and key-file for heartbeats',
+    );
 }
 
 type Written = NonNullable<NonNullable<YamlFile['services']>[number]['join']>;
@@ -52,7 +79,7 @@ export function joinLimitsOf(
   if (file.join === undefined && whole)
     return notes.error(
       place(path),
-      'servers that join need the section join, with the keys interface and key-file',
+      'servers that join need the section join: with interface and key-file for heartbeats, or with networks for etcd',
     );
   const limits = written === true ? {} : written;
   return {

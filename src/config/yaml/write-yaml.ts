@@ -89,7 +89,7 @@ function writeSync({ role, daemon, keyFile, peers, bulkPort }: SyncDocument): ob
 }
 
 const writeJoin = ({ device, keyFile, networks, ...rest }: JoinDocument): object => ({
-  ...{ interface: device, 'key-file': keyFile },
+  ...(device !== undefined && { interface: device, 'key-file': keyFile }),
   ...(rest.group !== DEFAULT_JOIN.group && { group: rest.group }),
   ...(rest.port !== DEFAULT_JOIN.port && { port: rest.port }),
   ...(rest.period !== DEFAULT_JOIN.period && { heartbeat: rest.period / 1000 }),

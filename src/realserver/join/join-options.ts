@@ -31,7 +31,7 @@ export interface JoinOptions {
   readonly netDevice?: string;
 }
 
-export type JoinGroup = Pick<JoinDocument, 'device' | 'keyFile' | 'group' | 'port' | 'period'>;
+export type JoinGroup = Required<Pick<JoinDocument, 'device' | 'keyFile' | 'group' | 'port' | 'period'>>;
 
 /** A service that this server joins, and its port there. */
 export interface JoinedService {
@@ -76,7 +76,9 @@ export function joinGroup(options: JoinOptions, document: Document | undefined):
   const join = document?.join;
   const keyFile = joinKeyFile ?? join?.keyFile;
   if (keyFile === undefined)
-    throw invalid('no key: expected --join-key-file, or --config with the section join');
+    throw invalid(
+      'no key: expected --join-key-file, or --config with key-file in the section join; --join-cluster joins by etcd',
+    );
   return {
     ...{ device: joinDevice(options, document), keyFile },
     group: group ?? join?.group ?? DEFAULT_JOIN.group,

@@ -68,12 +68,37 @@ describe('the check of a file', () => {
 
   test('rejects a service that servers join without the section, and a section in mode nlb', async () => {
     expect(await problems(services('join: true, destinations: []'))).toEqual([
-      'error 2:36: servers that join need the section join, with the keys interface and key-file',
+      'error 2:36: servers that join need the section join: with interface and key-file for heartbeats, or with networks for etcd',
     ]);
     const nlb = `mode: nlb
 cluster: { interface: eth0, addresses: [192.168.0.101], key: sixteen characters, hosts: [{ server: rs1, id: 1 }] }
 ${SECTION}`;
     expect(await problems(nlb)).toEqual([expect.stringContaining('join belongs to a director')]);
+  });
+
+  test('accepts a section without heartbeats, with the networks of servers that join by etcd', async () => {
+    const section = 'join: { networks: [10.0.0.0/8], max-servers: 9 }\n';
+    const text = `${section}${services('join: true, destinations: []')}`;
+    expect(await problems(text)).toEqual([]);
+    const { document } = await parse(text);
+    expect(document.join).toEqual({
+      ...{ group: '224.0.0.81', port: 8850, period: 500, timeout: 3000, maxServers: 9 },
+      networks: ['10.0.0.0/8'],
+    });
+    expect((await parse(writeYaml(document))).document).toEqual(document);
+  });
+
+  test.each([
+    ['interface: eth1', 'key-file is missing: heartbeats need interface and key-file'],
+    ['key-file: /k, networks: [10.0.0.0/8]', 'interface is missing: heartbeats need interface and key-file'],
+    ['max-servers: 9', 'networks is missing: expected the networks of servers that join by etcd'],
+    [
+      'networks: [10.0.0.0/8], timeout: 9',
+      'timeout belongs to heartbeats: expected interface and key-file, too',
+    ],
+  ])('rejects the section { %s }', async (part, message) => {
+    const text = `join: { ${part} }\n${services('join: true, destinations: []')}`;
+    expect(await problems(text)).toEqual([expect.stringContaining(message)]);
   });
 
   test('warns of a section that no service uses, and of weights of another scale', async () => {
