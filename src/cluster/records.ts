@@ -58,6 +58,12 @@ export interface ProposalAnswer {
   readonly draining: number;
   readonly warnings: readonly string[];
   readonly manualChanges: readonly string[];
+  /** The first lines of the plan, how many follow, and connections of what changes. Missing: nothing, or another release. */
+  readonly plan?: {
+    readonly lines: readonly string[];
+    readonly more: number;
+    readonly connections: number;
+  };
 }
 
 /** Who has paused, evicted or admitted a director, and when. */
@@ -123,6 +129,13 @@ export const answerOf = (value: Buffer): ProposalAnswer | undefined =>
       draining: get.whole('draining'),
       warnings: get.texts('warnings'),
       manualChanges: get.texts('manualChanges'),
+      ...get.optional('plan', (key) =>
+        get.inner(key, (inner) => ({
+          lines: inner.texts('lines'),
+          more: inner.whole('more'),
+          connections: inner.whole('connections'),
+        })),
+      ),
     }),
     2 * MAX_CONFIG_BYTES,
   );

@@ -7,6 +7,7 @@ import { openConfiguration, type ReadConfiguration } from './configuration-threa
 import { interfaceMtu } from './local-director.ts';
 import type { Log } from './log.ts';
 import { unpacked } from './packed.ts';
+import { type BoundedPlan, boundedPlan } from './plan-text.ts';
 import type { RunningConfiguration } from './running-configuration.ts';
 import { summaryOf } from './sync-summary.ts';
 
@@ -17,6 +18,8 @@ export interface Tried {
   readonly draining: number;
   readonly manualChanges: readonly string[];
   readonly warnings: readonly string[];
+  /** Missing: nothing would change. */
+  readonly plan?: BoundedPlan;
 }
 
 /** Reloads a file, one reload at a time. An invalid file changes nothing; its errors are logged and returned. */
@@ -75,7 +78,13 @@ export class ConfigurationRequests implements ConfigurationApi {
       const { warnings } = wanted;
       if (this.#running.isCurrent(wanted)) return { changes: 0, draining: 0, manualChanges: [], warnings };
       const { commands, drains, manualChanges } = await wanted.plan(await this.#running.state());
-      return { changes: commands.length, draining: drains.length, manualChanges, warnings };
+      const plan = boundedPlan(
+        wanted,
+        { commands, drains },
+        this.#running.current,
+        await this.#running.snapshot(),
+      );
+      return { changes: commands.length, draining: drains.length, manualChanges, warnings, plan };
     });
   }
 

@@ -7,7 +7,7 @@ import type { VipAddress } from '../host/vip-addresses.ts';
 import type { Command } from '../model/command.ts';
 import { LvsError } from '../model/errors.ts';
 import { Slice } from '../model/slice.ts';
-import type { ServiceSnapshot } from '../model/snapshot.ts';
+import type { ServiceSnapshot, Snapshot } from '../model/snapshot.ts';
 import type { BlockedClients } from './blocked-clients.ts';
 import { logChanges } from './changes.ts';
 import type { Conditions } from './conditions.ts';
@@ -161,6 +161,13 @@ export class RunningConfiguration {
   /** Reports whether `wanted` is in effect: neither the file nor the rules changed since the last reload. */
   isCurrent(wanted: ReadConfiguration): boolean {
     return wanted.digest === this.#current?.digest && this.#manual.isNone;
+  }
+
+  /** Resolves with the rules, and the names of services and servers. */
+  async snapshot(): Promise<Snapshot> {
+    const { api, complete } = this.#options;
+    const snapshot = await api.snapshot({ services: true });
+    return { ...snapshot, services: snapshot.services.map(complete) };
   }
 
   /** Resolves with the state from which a reload is planned. Works in slices. */

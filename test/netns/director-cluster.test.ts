@@ -69,7 +69,7 @@ describe.skipIf(why !== undefined)('a cluster of three directors', () => {
   test('a configuration that is applied on one director reaches all, and stays in the history', async () => {
     const file = site.write(site.text([A, B]));
     expect(await one().cluster('plan', file)).toBe(
-      ['vs1', 'vs2', 'vs3'].map((node) => `${node}: 1 changes, 0 to be removed when idle`).join('\n'),
+      `vs1, vs2, vs3: 1 changes, 0 to be removed when idle\n  + tcp ${site.lab.vip}:80 -> ${B}:80: dr, weight 1`,
     );
     await have([A]);
     const printed = await one().cluster('apply', file, '--note', 'second server');
@@ -91,7 +91,7 @@ describe.skipIf(why !== undefined)('a cluster of three directors', () => {
       site.write(site.text([A, B], 'deny: [{ file: /run/lvs/denied }]\n')),
     ]);
     expect(stdout + stderr).toMatch(
-      /vs1: 1 changes.*\nvs2: rejects it: .*\/run\/lvs\/denied.*\n(?:.*\n)*nothing is changed/,
+      /vs1: 1 changes.*\n {2}\+ .*\n {2}~ deny .*\nvs2, vs3: rejects it: .*\/run\/lvs\/denied.*\n(?:.*\n)*nothing is changed/,
     );
     expect(status).toBe(1);
     expect(await one().cluster('members')).toMatch(/^generation 3\n/);

@@ -9,6 +9,7 @@ import type { ClusterAccess } from '../../runtime/cluster-access.ts';
 import { ClusterCopy } from '../../runtime/cluster-copy.ts';
 import { loadConfiguration } from '../../runtime/configuration.ts';
 import { readSecretFile } from '../../runtime/secret-file.ts';
+import { answersText } from './cluster-answers.ts';
 
 /** Maximum length of a token and what surrounds it, bytes. */
 const MAX_TOKEN_BYTES = 1024;
@@ -142,18 +143,8 @@ export async function plan(
 /** Prints what each director answers, and resolves with whether all accept the configuration. */
 async function ask({ store }: ClusterAccess, text: string, timeout: number, print: Print): Promise<boolean> {
   const answers = await propose(store, { author: author(), text }, timeout * 1000);
-  if (answers.size === 0) print('no director of the cluster runs\n');
-  let isValid = true;
-  for (const [node, answer] of answers) {
-    if (answer && answer.error === undefined) {
-      print(`${node}: ${answer.changes} changes, ${answer.draining} to be removed when idle\n`);
-      for (const warning of answer.warnings) print(`${node}: ${warning}\n`);
-      for (const what of answer.manualChanges) print(`${node}: changed with ipvsadm: ${what}\n`);
-    } else {
-      isValid = false;
-      print(`${node}: ${answer ? `rejects it: ${answer.error}` : `no answer within ${timeout} s`}\n`);
-    }
-  }
+  const { text: lines, isValid } = answersText(answers, timeout);
+  print(lines);
   return isValid;
 }
 

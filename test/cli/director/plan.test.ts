@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { formatPlan, planOf } from '../../../src/cli/director/plan.ts';
+import { planOf } from '../../../src/cli/director/plan.ts';
 import { compile } from '../../../src/config/compile.ts';
 import { listedOf } from '../../../src/config/listed.ts';
 import { checkDigests } from '../../../src/config/reload/check-digests.ts';
@@ -10,6 +10,7 @@ import { readAccessLists } from '../../../src/runtime/access-files.ts';
 import type { Loaded } from '../../../src/runtime/configuration.ts';
 import { ConfiguredNames } from '../../../src/runtime/configured-names.ts';
 import { localApi } from '../../../src/runtime/local-director.ts';
+import { formatPlan } from '../../../src/runtime/plan-text.ts';
 import { schedulers } from '../../../src/schedulers/index.ts';
 import { labNames } from '../../support/documents.ts';
 import { frameOf } from '../../support/packets.ts';
