@@ -27,6 +27,8 @@ export interface Tls {
 export interface GatewayAnswer {
   readonly status: number;
   readonly body: unknown;
+  /** Of the HTTP answer. */
+  readonly date?: string;
 }
 
 export class Gateway implements Disposable {
@@ -65,7 +67,9 @@ export class Gateway implements Disposable {
         parts.push(part);
       }
       isComplete = true;
-      return { status: response.statusCode ?? 0, body: this.#parsed(Buffer.concat(parts).toString('utf8')) };
+      const { statusCode: status = 0, headers } = response;
+      const body = this.#parsed(Buffer.concat(parts).toString('utf8'));
+      return { status, body, ...(headers.date !== undefined && { date: headers.date }) };
     } catch (error) {
       throw this.#errorOf(error);
     } finally {

@@ -4,7 +4,7 @@ import { Keys } from '../cluster/keys.ts';
 import { ClusterStore } from '../cluster/store.ts';
 import { readRegularFile } from '../config/load.ts';
 import { parseClusterSettings } from '../config/yaml/cluster-settings.ts';
-import { EtcdClient } from '../etcd/client.ts';
+import { EtcdClient, type EtcdOptions } from '../etcd/client.ts';
 import type { ClusterSettings } from '../model/cluster.ts';
 import { LvsError } from '../model/errors.ts';
 import { readSecretFile } from './secret-file.ts';
@@ -20,21 +20,35 @@ export interface ClusterAccess extends Disposable {
 
 /** Resolves without a request to etcd. Throws LvsError CONFIG for a file with errors. */
 export async function openClusterAccess(path: string): Promise<ClusterAccess> {
+  const settings = await readClusterSettings(path);
+  const client = new EtcdClient(await etcdOptionsOf(settings));
+  const store = storeOf(client, settings.cluster);
+  return { settings, store, [Symbol.dispose]: () => client[Symbol.dispose]() };
+}
+
+/** Returns the keys of a cluster in an etcd. */
+export const storeOf = (client: EtcdClient, cluster: string): ClusterStore =>
+  new ClusterStore(client, new Keys(cluster), cluster);
+
+/** Reads a settings file. Throws LvsError CONFIG. */
+export async function readClusterSettings(path: string): Promise<ClusterSettings> {
   let text: string;
   try {
     text = (await readRegularFile(path)).toString('utf8');
   } catch (cause) {
     throw new LvsError('CONFIG', `${path}: cannot be read: ${(cause as Error).message}`, { cause });
   }
-  const settings = parseClusterSettings(text, path);
-  const { cluster, endpoints, tls, user, passwordFile } = settings;
-  const client = new EtcdClient({
+  return parseClusterSettings(text, path);
+}
+
+/** Reads the certificates and the password of settings. Throws LvsError. */
+export async function etcdOptionsOf(settings: ClusterSettings): Promise<EtcdOptions> {
+  const { endpoints, tls, user, passwordFile } = settings;
+  return {
     endpoints,
     ...(tls && { tls: await certificatesOf(tls) }),
     ...(user !== undefined && { user: { name: user, password: await passwordOf(passwordFile!) } }),
-  });
-  const store = new ClusterStore(client, new Keys(cluster), cluster);
-  return { settings, store, [Symbol.dispose]: () => client[Symbol.dispose]() };
+  };
 }
 
 /** The password is the first line. */

@@ -1,11 +1,15 @@
 /** The commands of docs/cluster.md make users, roles and certificates with which a real etcd lets each do its part. */
 import { execFileSync } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { copiedConfiguration, etcdFindings } from '../../src/cli/realserver/etcd-findings.ts';
 import { EtcdError } from '../../src/etcd/etcd-error.ts';
 import { openClusterAccess } from '../../src/runtime/cluster-access.ts';
+import { ClusterCopy } from '../../src/runtime/cluster-copy.ts';
 import { lacking } from '../support/debian.ts';
 import { EtcdCluster, etcdMissing } from '../support/etcd-cluster.ts';
 import { PROJECT } from '../support/project.ts';
@@ -139,5 +143,63 @@ describe.skipIf(why !== undefined)('with authentication', () => {
     );
     using named = await as('operator', 'operator', 'tls: { ca: ca.pem, cert: cn.pem, key: cn.key }');
     expect(await failure(named.store.view())).toBe('not-permitted');
+    expect(await found('operator')).toEqual(['etcd-certificate', 'cluster-copy']);
+    expect(await etcdFindings(file('open.yaml'), 'director')).toEqual([
+      expect.objectContaining({ name: 'cluster-settings', remedy: `chmod 0600 ${file('open.secret')}` }),
+    ]);
+  });
+
+  const found = async (user: string, role: 'director' | 'server' = 'director') =>
+    (await etcdFindings(file(`${user}.yaml`), role)).map(({ name }) => name);
+  const tls = 'tls: { ca: ca.pem, cert: d1.pem, key: d1.key }';
+
+  test('the doctor finds nothing where all is right, and else what keeps a director or a server from its cluster', async () => {
+    using director = await as('lvs-d1', 'lvs-d1', `${tls}\nstate: state`);
+    expect(await found('lvs-d1')).toEqual(['cluster-copy']);
+    const meta = (await director.store.view()).meta!;
+    const copy = new ClusterCopy(file('state'), 'web');
+    copy.save({ id: meta.id, generation: 1 });
+    expect(await found('lvs-d1')).toEqual([]);
+    expect(await copiedConfiguration(file('lvs-d1.yaml'))).toBe(file('state/web/generation-1.yaml'));
+    chmodSync(file('state/web'), 0o755);
+    expect(await found('lvs-d1')).toEqual(['cluster-copy']);
+    chmodSync(file('state/web'), 0o700);
+    copy.save({ id: 'another' });
+    expect(await found('lvs-d1')).toEqual(['cluster-member']);
+    copy.save({ id: meta.id });
+    using server = await as('lvs-server');
+    expect(await found('lvs-server', 'server')).toEqual([]);
+    expect(await found('lvs-server')).toEqual(['etcd-user', 'cluster-copy']);
+    expect((await server.store.client.range(server.store.keys.server('d1'))).values).toEqual([]);
+    using guess = await as('lvs-d1', 'guess', `${tls}\nstate: state`);
+    expect(await failure(guess.store.view())).toBe('not-permitted');
+    expect(await found('lvs-d1')).toEqual(['etcd-user']);
+  });
+
+  test('the doctor names each endpoint that does not answer, and a clock that differs', async () => {
+    const other = createServer((_request, response) => {
+      response.setHeader('date', new Date(Date.now() + 3_600_000).toUTCString());
+      response.end('{}');
+    });
+    await new Promise<void>((resolve) => other.listen(0, '127.0.0.1', resolve));
+    const { port } = other.address() as AddressInfo;
+    // Port 1 has no listener.
+    const endpoints = `[http://127.0.0.1:1, http://127.0.0.1:${port}]`;
+    writeFileSync(file('plain.yaml'), `cluster: web\nnode: s1\nendpoints: ${endpoints}\n`);
+    const findings = await etcdFindings(file('plain.yaml'), 'server');
+    other.close();
+    expect(findings.slice(0, 2)).toEqual([
+      {
+        name: 'etcd-unreachable',
+        what: expect.stringContaining('etcd 127.0.0.1:1: '),
+        remedy: expect.stringContaining('accept TCP port 1;'),
+      },
+      expect.objectContaining({
+        name: 'cluster-clock',
+        what: expect.stringMatching(
+          /^the clock of 127\.0\.0\.1:\d+ is 3(599|600) s ahead of that of this host$/,
+        ),
+      }),
+    ]);
   });
 });

@@ -1,5 +1,5 @@
 /** Servers that join by themselves: agents announce them by heartbeats to a group, and directors add them. */
-import { rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { clusterMissing } from '../support/cluster.ts';
@@ -8,6 +8,7 @@ import type { LabHost } from '../support/lab-host.ts';
 import {
   ipvsadm,
   director as lvs,
+  realserver,
   startAgent,
   startDirector,
   startServers,
@@ -185,6 +186,35 @@ describe.skipIf(why)('servers join', () => {
     await director.line(/join-refused.*address.*192.168.2.4/, PATIENCE, from);
     expect(await now()).toEqual({});
     rmSync(wrong);
+  });
+
+  test('and the doctor finds why heartbeats cannot be received', async () => {
+    const findings = async () => {
+      const words = [...realserver, 'doctor', '--json', '--from-director', '--config', config];
+      const { stdout } = await lab.director.run(words);
+      const found: { name: string; what: string }[] = JSON.parse(stdout).findings;
+      return found.flatMap(({ name, what }) => (name.startsWith('join-') ? `${name}: ${what}` : []));
+    };
+    expect(await findings()).toEqual([]);
+    chmodSync(keyFile, 0o644);
+    expect(await findings()).toEqual([expect.stringMatching(/^join-key: .*mode 0644: expected 0600/)]);
+    chmodSync(keyFile, 0o600);
+    await lab.director.exec('ip link set eth1 multicast off');
+    expect(await findings()).toEqual(['join-interface: eth1 receives no multicast']);
+    await lab.director.exec('ip link set eth1 multicast on');
+    await director.stop();
+    const argv = [
+      process.execPath,
+      '-e',
+      "require('dgram').createSocket('udp4').bind(8850, () => console.log('bound'))",
+    ];
+    await using other = lab.director.spawn(argv);
+    await other.line(/^bound$/);
+    expect(await findings()).toEqual([
+      expect.stringMatching(/^join-socket: .*224\.0\.0\.81, UDP port 8850: .*EADDRINUSE/),
+    ]);
+    await other.stop();
+    director = await start();
   });
 });
 

@@ -17,6 +17,8 @@ import type { Role } from '../../realserver/plan.ts';
 import { documentOf, type RoleOptions, rolesOf } from '../../realserver/role.ts';
 import { directorStatus, sentenceOf, tableSentence } from '../../runtime/director-status.ts';
 import { announceFindings } from './announce-findings.ts';
+import { copiedConfiguration, etcdFindings } from './etcd-findings.ts';
+import { joinFindings } from './join-findings.ts';
 import { syncFindings } from './sync-findings.ts';
 
 export interface DoctorOptions extends RoleOptions {
@@ -29,6 +31,9 @@ export interface DoctorOptions extends RoleOptions {
   readonly port?: readonly ServedPort[];
   /** Folder in which directors keep their kernel paths. */
   readonly pins?: string;
+  /** Settings of the director's cluster, and of the etcd in which this server registers. */
+  readonly cluster?: string;
+  readonly joinCluster?: string;
 }
 
 export async function doctor(
@@ -36,16 +41,22 @@ export async function doctor(
   print: (line: string) => void,
   say: Say,
 ): Promise<0 | 1> {
-  const document = await documentOf(options, say);
+  const copied = options.cluster === undefined ? undefined : await copiedConfiguration(options.cluster);
+  const config = options.config ?? copied;
+  const document = await documentOf({ ...options, ...(config !== undefined && { config }) }, say);
   if (options.fromDirector) {
-    if (!document)
+    if (!document && options.cluster === undefined)
       throw new LvsError('CONFIG', 'doctor: missing real servers: expected a configuration (--config)');
-    const { servers, findings: seen } = await seeServers(document, thisMachine);
+    const { servers, findings: seen } = document
+      ? await seeServers(document, thisMachine)
+      : { servers: [], findings: [] };
     const findings = [
       ...seen,
       ...(await pathFindings(options.pins)),
-      ...(document.announce ? await announceFindings(document.announce, document.services) : []),
-      ...(document.sync ? await syncFindings(document.sync, say) : []),
+      ...(document?.announce ? await announceFindings(document.announce, document.services) : []),
+      ...(document?.sync ? await syncFindings(document.sync, say) : []),
+      ...(document?.join ? await joinFindings(document.join) : []),
+      ...(options.cluster === undefined ? [] : await etcdFindings(options.cluster, 'director')),
     ];
     if (options.json) print(JSON.stringify({ servers, findings }, null, 2));
     else print(`${formatServers(servers)}\n${formatFindings(findings)}`);
@@ -68,7 +79,10 @@ export async function doctor(
   const own = document ? servedOf(document, addresses) : [];
   if (document && own.length === 0) say('no service of the configuration has this host as a destination');
   const served = [...own, ...roles.flatMap((role) => portsOf(role, options.port ?? []))];
-  const findings = await examine({ roles, served, machine: thisMachine, ask: askByVeth(thisMachine) });
+  const findings = [
+    ...(await examine({ roles, served, machine: thisMachine, ask: askByVeth(thisMachine) })),
+    ...(options.joinCluster === undefined ? [] : await etcdFindings(options.joinCluster, 'server')),
+  ];
   print(options.json ? JSON.stringify(findings, null, 2) : formatFindings(findings));
   return findings.length === 0 ? 0 : 1;
 }

@@ -257,6 +257,8 @@ withRole(
   .option('--from-director', 'run on the director, and check the real servers of the configuration', false)
   .option('--port <ports>', 'ports of servers on the VIP, such as 80,53/udp', portList)
   .option('--pins <folder>', 'with --from-director: folder in which a director keeps its kernel path')
+  .option('--cluster <file>', 'with --from-director: settings of its cluster (docs/cluster.md)')
+  .option('--join-cluster <file>', 'settings of the etcd in which this server registers (docs/join.md)')
   .option('--json', 'print JSON', false)
   .addOption(journal())
   .action(async (options: DoctorOptions) => {

@@ -30,6 +30,16 @@ export const FINDINGS = {
   'sync-key': 'the key file of synchronization is missing, or cannot be used',
   'sync-peer': 'the connections of another director cannot be fetched, or those of this one',
   'sync-refused': 'the director refuses messages of synchronization',
+  'join-interface': 'the interface of heartbeats of servers that join is missing, down or without multicast',
+  'join-key': 'the key file of heartbeats of servers that join is missing, or cannot be used',
+  'join-socket': 'heartbeats of servers that join cannot be received',
+  'cluster-settings': 'the settings of the cluster, a password or a certificate cannot be used',
+  'cluster-copy': "the copy of the cluster's state is missing, or belongs to another user",
+  'cluster-member': 'this director is not a member of the cluster',
+  'cluster-clock': 'the clocks of this host and of etcd differ',
+  'etcd-unreachable': 'an endpoint of etcd does not answer',
+  'etcd-certificate': 'etcd refuses the certificate of this host',
+  'etcd-user': 'the user of etcd is unknown, or lacks a permission',
   'path-silent': 'the real server does not answer a connection through the forwarding path',
 } as const;
 
