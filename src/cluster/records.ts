@@ -12,9 +12,17 @@ const MAX_TEXT_CHARACTERS = 4000;
 /** VIPs that a member names. */
 export const MAX_ANNOUNCED = 64;
 const NAME = /^[A-Za-z0-9][A-Za-z0-9_.-]{0,62}$/;
+/** Group and place: numbers from 0 to 63, as the schema of lvs.yaml limits them. */
+const SLOT = /^([A-Za-z0-9][A-Za-z0-9_.-]{0,62})\/([1-5]?\d|6[0-3])$/;
 
 /** Reports whether a text can be the name of a cluster or of a director. */
 export const isClusterName = (name: string): boolean => NAME.test(name);
+
+/** Returns the group and the place of `GROUP/PLACE`; undefined: it is no such text. */
+export function slotNameOf(text: string): { readonly group: string; readonly place: number } | undefined {
+  const [, group, place] = SLOT.exec(text) ?? [];
+  return group === undefined ? undefined : { group, place: Number(place) };
+}
 
 export interface Meta {
   readonly id: string;

@@ -2,6 +2,7 @@
  * Decides which director takes which free place among those that announce a group of VIPs. All directors decide by the same
  * keys, so that each free place has one director that claims it first; etcd decides if their keys differ.
  */
+import { slotNameOf } from './records.ts';
 import type { ClusterView } from './view.ts';
 
 /** A group of VIPs and its places. */
@@ -11,9 +12,6 @@ export interface GroupPlaces {
   readonly holders: readonly (string | undefined)[];
 }
 
-/** Name of a group, and a place. */
-const SLOT = /^(.+)\/(\d{1,2})$/;
-
 export interface Claim {
   readonly place: number;
   /** Number of rounds of other directors that are to claim it before. */
@@ -21,13 +19,13 @@ export interface Claim {
 }
 
 /** Returns the places of a group. `wanted`: their number. */
-export function placesOf({ slots, members }: ClusterView, name: string, wanted: number): GroupPlaces {
+export function placesOf({ slots, members, nodes }: ClusterView, name: string, wanted: number): GroupPlaces {
   const holders = Array.from({ length: wanted }, (_, place) => {
     const slot = slots.get(`${name}/${place}`);
     if (!slot) return undefined;
     // A place without a director that runs has no lease, or soon loses it.
     const isRunning = members.get(slot.node)?.instance === slot.instance;
-    return isRunning || slot.isKept ? slot.node : undefined;
+    return isRunning || (slot.isKept && nodes.has(slot.node)) ? slot.node : undefined;
   });
   return { name, holders };
 }
@@ -38,8 +36,8 @@ export function holdersOf(
 ): { readonly name: string; readonly holders: readonly string[] }[] {
   const places = new Map<string, number>();
   for (const key of view.slots.keys()) {
-    const [, name, place] = SLOT.exec(key) ?? [];
-    if (name !== undefined) places.set(name, Math.max(places.get(name) ?? 0, Number(place) + 1));
+    const { group, place } = slotNameOf(key)!;
+    places.set(group, Math.max(places.get(group) ?? 0, place + 1));
   }
   return [...places]
     .sort(([a], [b]) => (a < b ? -1 : 1))

@@ -11,6 +11,7 @@ import {
   noteOf,
   pointerOf,
   type Slot,
+  slotNameOf,
   slotOf,
 } from './records.ts';
 
@@ -54,6 +55,12 @@ export function viewOf(keys: Keys, values: ReadonlyMap<string, KeyValue>): Clust
       members.delete(name);
       invalid.push(keys.member(name));
     }
+  const slots = below(keys.slots, slotOf);
+  for (const name of [...slots.keys()])
+    if (slotNameOf(name) === undefined) {
+      slots.delete(name);
+      invalid.push(keys.slots + name);
+    }
   const halts = keys.state.concat('halts/');
   return {
     meta: read(keys.meta, metaOf),
@@ -62,7 +69,7 @@ export function viewOf(keys: Keys, values: ReadonlyMap<string, KeyValue>): Clust
     members,
     paused: below(keys.paused(''), noteOf),
     evicted: below(keys.evicted(''), noteOf),
-    slots: below(keys.slots, slotOf),
+    slots,
     halted: new Set(
       [...values.keys()].flatMap((key) => (key.startsWith(halts) ? Number(key.slice(halts.length)) : [])),
     ),

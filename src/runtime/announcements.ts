@@ -164,8 +164,11 @@ export class Announcements {
   /** Lets other directors announce what this one is about to withdraw, if they can. */
   async #makeWay(): Promise<void> {
     this.#isGoing = true;
-    await this.#options.cluster()?.yield();
-    this.#isGoing = false;
+    try {
+      await this.#options.cluster()?.yield();
+    } finally {
+      this.#isGoing = false;
+    }
   }
 
   /** Stops or resumes all announcements by a command. Resolves with the result. Throws LvsError. */

@@ -5,7 +5,7 @@
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Keys } from '../cluster/keys.ts';
-import type { Slot } from '../cluster/records.ts';
+import { type Slot, slotNameOf } from '../cluster/records.ts';
 import { candidatesOf, claimsOf, placesOf } from '../cluster/roles.ts';
 import type { ClusterView } from '../cluster/view.ts';
 import type { KeyValue } from '../etcd/answers.ts';
@@ -30,6 +30,8 @@ const PENDING_MS = 2000;
 const TAKEN_MS = 600;
 const ROUTED_MS = 200;
 const LOOK_MS = 10;
+/** Places that the configuration does not have, and that are given up at a time: claims wait for them. */
+const MAX_SURPLUS = 32;
 
 /** Which VIPs of a group this director can announce now. */
 export type GroupReadiness = 'all' | 'some' | 'none';
@@ -184,18 +186,24 @@ export class ClusterRoles {
     if (next < Number.POSITIVE_INFINITY) this.#timer = setTimeout(() => void this.update(), next).unref();
   }
 
-  /** Returns the keys of places with the name of this director. */
+  /** Returns the keys of places with the name of this director, those that the configuration has first. */
   #own(): string[] {
-    const { view, node, keys } = this.#options;
-    return [...(view()?.slots ?? [])].flatMap(([place, slot]) =>
-      slot.node === node ? keys.slots + place : [],
-    );
+    const { view, node, keys, groups } = this.#options;
+    const wanted = new Map(groups().map(({ name, active }) => [name, active]));
+    const configured: string[] = [];
+    const surplus: string[] = [];
+    for (const [name, slot] of view()?.slots ?? []) {
+      if (slot.node !== node) continue;
+      const { group, place } = slotNameOf(name)!;
+      (place < (wanted.get(group) ?? 0) ? configured : surplus).push(keys.slots + name);
+    }
+    return [...configured, ...surplus.slice(0, MAX_SURPLUS)];
   }
 
   /** Confirms an own place, or gives it up. */
   async #review(key: string, lease: string): Promise<void> {
     const { view: viewNow, groups, keys, readiness, instance, node } = this.#options;
-    const [name, place] = partsOf(key.slice(keys.slots.length));
+    const { group: name, place } = slotNameOf(key.slice(keys.slots.length))!;
     // Keys may have changed while others were reviewed.
     const view = viewNow();
     const slot = view?.slots.get(`${name}/${place}`);
@@ -302,11 +310,4 @@ export class ClusterRoles {
     while (isLeft() && performance.now() < deadline) await sleep(LOOK_MS);
     await sleep(ROUTED_MS);
   }
-}
-
-/** Returns the group and the place of `GROUP/PLACE`. */
-function partsOf(text: string): [string, number] {
-  const slash = text.lastIndexOf('/');
-  const place = /^\d{1,4}$/.test(text.slice(slash + 1)) ? Number(text.slice(slash + 1)) : Number.NaN;
-  return [text.slice(0, Math.max(0, slash)), place];
 }

@@ -33,6 +33,7 @@ const always = () => true;
 
 test('a place belongs to a director that runs, or that keeps it for its next process', () => {
   const present = view({
+    'nodes/d3': { time: 'now', author: 'me' },
     'members/d1': member('d1'),
     'members/d2': member('d2', { instance: 'd2-2' }),
     'slots/web/0': slot('d1'),
@@ -40,11 +41,14 @@ test('a place belongs to a director that runs, or that keeps it for its next pro
     'slots/web/2': slot('d3', { isKept: true }),
     'slots/web/3': slot('d4'),
     'slots/web/4': slot('d1'),
-    'slots/web/x': { node: 1 },
+    // No member of the cluster.
+    'slots/web/5': slot('d9', { isKept: true }),
+    'slots/web/6': { node: 1 },
+    'slots/web/x': slot('d1'),
   });
-  expect(placesOf(present, 'web', 4)).toEqual({ name: 'web', holders: ['d1', undefined, 'd3', undefined] });
+  expect(placesOf(present, 'web', 6).holders).toEqual(['d1', undefined, 'd3', undefined, 'd1', undefined]);
   expect(holdersOf(present)).toEqual([{ name: 'web', holders: ['d1', 'd3', 'd1'] }]);
-  expect(present.invalid).toEqual([`${keys.state}slots/web/x`]);
+  expect(present.invalid).toEqual([`${keys.slots}web/6`, `${keys.slots}web/x`]);
 });
 
 test('a director that is paused, ends or is not ready takes no place', () => {
