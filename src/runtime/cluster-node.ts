@@ -1,7 +1,7 @@
 /** A running director as a member of its cluster: follows etcd, applies generations, and reports. Forwarding never waits for it. */
 import { randomUUID } from 'node:crypto';
 import { EventLog } from '../cluster/event-log.ts';
-import { overlayOf, overlayText } from '../cluster/overlay.ts';
+import { overlayOf } from '../cluster/overlay.ts';
 import { RecentEvents } from '../cluster/recent-events.ts';
 import { memberOf } from '../cluster/records.ts';
 import { RunIdentity } from '../cluster/run-identity.ts';
@@ -143,15 +143,16 @@ export class ClusterNode {
       drains: () => running.drains,
       generation: () => this.#generations.inEffect,
       config: () => running.config!,
-      save: (overlay) => save({ rules: overlay && overlayText(overlay) }),
+      save: (rules) => save({ rules }),
       isEvicted: () => this.#held === 'evicted',
+      isJoined: (...of) => running.joined.of(...of) !== undefined,
     });
   }
 
   /** Puts the rules of the copy on this host into effect. Call it before packets are forwarded. */
   async restore(): Promise<void> {
     const { rules } = this.#options.start.copy.state!;
-    if (rules !== undefined) await this.rules.restore(overlayOf(Buffer.from(rules), isCommand));
+    if (rules !== undefined) await this.rules.restore(await overlayOf(Buffer.from(rules), isCommand));
   }
 
   /** Follows etcd from now on. Call it when the director has started. */

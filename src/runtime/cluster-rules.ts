@@ -10,8 +10,10 @@ import { Director } from '../director/director.ts';
 import type { KeyValue } from '../etcd/answers.ts';
 import { EtcdError } from '../etcd/etcd-error.ts';
 import type { Command } from '../model/command.ts';
+import type { DestinationAddress } from '../model/destination.ts';
 import { LvsError } from '../model/errors.ts';
 import { formatDestination, formatService } from '../model/naming.ts';
+import type { ServiceAddress } from '../model/service.ts';
 import type { Timeouts } from '../model/settings.ts';
 import type { ClusterAccess } from './cluster-access.ts';
 import type { ReadConfiguration } from './configuration-thread.ts';
@@ -49,9 +51,11 @@ export interface ClusterRulesOptions {
   readonly generation: () => number;
   readonly config: () => ReadConfiguration;
   /** Keeps the rules for a start without etcd. */
-  readonly save: (overlay: Overlay | undefined) => void;
+  readonly save: (value: string | undefined) => void;
   /** Reports whether this director is evicted. */
   readonly isEvicted: () => boolean;
+  /** Reports whether the destination is one that has joined. */
+  readonly isJoined: (service: ServiceAddress, destination: DestinationAddress) => boolean;
 }
 
 export class ClusterRules {
@@ -79,7 +83,7 @@ export class ClusterRules {
     const revision = stored?.modRevision ?? 0;
     if (revision === this.#revision && this.#isWhole) return true;
     if (revision === this.#invalid) return false;
-    const overlay = stored && overlayOf(stored.value, isCommand);
+    const overlay = stored && (await overlayOf(stored.value, isCommand));
     if (stored && !overlay) {
       this.#invalid = revision;
       return false;
@@ -87,7 +91,7 @@ export class ClusterRules {
     await this.#effect(this.#effective(overlay), !this.#isWhole);
     this.#isWhole = true;
     this.#revision = revision;
-    this.#options.save(overlay);
+    this.#options.save(stored?.value.toString());
     if (stored && overlay && this.#isOver(overlay)) await this.#remove(stored);
     for (const each of this.#waiting) each();
     return true;
@@ -103,14 +107,20 @@ export class ClusterRules {
     const outcomes: Outcome[] = [];
     // Commands of one kind follow each other.
     for (let from = 0; from < commands.length; ) {
-      const isShared = SHARED.has(commands[from]!.op);
+      const isShared = this.#isShared(commands[from]!);
       let to = from;
-      while (to < commands.length && SHARED.has(commands[to]!.op) === isShared) to++;
+      while (to < commands.length && this.#isShared(commands[to]!) === isShared) to++;
       const some = commands.slice(from, to);
       outcomes.push(...(isShared ? await this.#change(some) : await this.#options.api.apply(some)));
       from = to;
     }
     return outcomes;
+  }
+
+  /** Servers that have joined are no rules of the cluster: each director follows them. */
+  #isShared(command: Command): boolean {
+    if (!SHARED.has(command.op)) return false;
+    return !('destination' in command && this.#options.isJoined(command.service, command.destination));
   }
 
   /** Returns the commands that are in effect. */
@@ -149,7 +159,7 @@ export class ClusterRules {
       for (let attempt = 0; attempt < MAX_ATTEMPTS; attempt++) {
         const { ranges } = await client.txn([], [{ range: keys.rules }, { range: keys.config }]);
         const [stored, config] = ranges.map(({ values }) => values[0]);
-        const overlay = stored && overlayOf(stored.value, isCommand);
+        const overlay = stored && (await overlayOf(stored.value, isCommand));
         // A request that was repeated had been carried out before.
         if (written && overlay?.id === id) {
           await this.#untilRevision(stored!.modRevision);
@@ -161,7 +171,7 @@ export class ClusterRules {
         const { director, base } = await this.#director(this.#effective(overlay));
         const outcomes = await localApi(director, { now: () => 0 }).apply(commands);
         if (outcomes.every((outcome) => outcome !== undefined)) return outcomes;
-        const value = overlayText({
+        const value = await overlayText({
           ...{ id, generation: generation() },
           commands: await changes(base, await rulesOf(director)),
         });

@@ -27,7 +27,8 @@ export function joinedPlaces(
 }
 
 function conditionOf(placement: Placement, weight: number | undefined, isGrowing: boolean): JoinedCondition {
-  if (placement.isRemoved) return 'removed';
+  const { isRemoved, applied } = placement;
+  if (isRemoved || (applied !== undefined && weight === undefined)) return 'removed';
   const state = stateOf(placement);
   if (state !== 'up') return state;
   if (weight === 0) return 'quiesced';

@@ -10,21 +10,25 @@ const commands: Command[] = [{ op: 'delete-service', service }];
 const read = (text: string) => overlayOf(Buffer.from(text), isCommand);
 const packed = (value: string) => deflateRawSync(value).toString('base64');
 
-test('an overlay is read back', () => {
+test('an overlay is read back', async () => {
   const overlay = { id: 'x', generation: 3, commands };
-  expect(read(overlayText(overlay))).toEqual(overlay);
+  expect(await read(await overlayText(overlay))).toEqual(overlay);
+  const many = { ...overlay, commands: Array.from({ length: 1001 }, () => commands[0]!) };
+  expect(await read(await overlayText(many))).toEqual(many);
+  const none = { ...overlay, commands: [] };
+  expect(await read(await overlayText(none))).toEqual(none);
 });
 
-test('garbage, unknown commands and what expands beyond the limit are no overlays', () => {
+test('garbage, unknown commands and what expands beyond the limit are no overlays', async () => {
   const withCommands = (text: string) => read(JSON.stringify({ id: 'x', generation: 3, commands: text }));
-  expect(withCommands('')).toBeUndefined();
-  expect(withCommands(packed('[{"op":"reboot"}]'))).toBeUndefined();
-  expect(withCommands(packed('{}'))).toBeUndefined();
-  expect(withCommands(packed(`[${' '.repeat(20 << 20)}]`))).toBeUndefined();
-  expect(withCommands(packed('[]'))).toEqual({ id: 'x', generation: 3, commands: [] });
-  fc.assert(
-    fc.property(fc.oneof(fc.string(), fc.json()), (text) => {
-      expect(read(text)).toBeUndefined();
+  expect(await withCommands('')).toBeUndefined();
+  expect(await withCommands(packed('[{"op":"reboot"}]'))).toBeUndefined();
+  expect(await withCommands(packed('{}'))).toBeUndefined();
+  expect(await withCommands(packed(`[${' '.repeat(20 << 20)}]`))).toBeUndefined();
+  expect(await withCommands(packed('[]'))).toEqual({ id: 'x', generation: 3, commands: [] });
+  await fc.assert(
+    fc.asyncProperty(fc.oneof(fc.string(), fc.json()), async (text) => {
+      expect(await read(text)).toBeUndefined();
     }),
   );
 });

@@ -114,6 +114,40 @@ services:
     await become(100, 100, 100);
   });
 
+  test('are changed by ipvsadm on one director, until they announce something else', async () => {
+    const [first, second] = site.directors;
+    const service = ['-t', `${site.lab.vip}:80`];
+    const run = (words: string[]) => first!.host.run([...ipvsadm, ...words]);
+    const [, server] = SERVERS;
+    expect(await run(['-a', ...service, '-r', server, '-g'])).toMatchObject({
+      ...{ status: 255, stderr: 'Destination already exists\n' },
+    });
+    expect(await run(['-e', ...service, '-r', '192.168.1.99', '-g'])).toMatchObject({
+      ...{ status: 255, stderr: 'No such destination\n' },
+    });
+    expect(await run(['-e', ...service, '-r', server, '-g', '-w', '7'])).toMatchObject({ status: 0 });
+    expect(await weights()).toEqual([
+      [100, 7, 100],
+      [100, 100, 100],
+      [100, 100, 100],
+    ]);
+    writeFileSync(words(1), 'up ready 60%\n');
+    await become(100, 60, 100);
+    expect(await run(['-d', ...service, '-r', server])).toMatchObject({ status: 0 });
+    expect(await weights()).toEqual([
+      [100, undefined, 100],
+      [100, 60, 100],
+      [100, 60, 100],
+    ]);
+    expect(await first!.host.exec([...director, 'joined'])).toMatch(/^s2 +etcd .* - +60 +removed /m);
+    expect(await second!.host.exec([...director, 'joined'])).toMatch(/^s2 +etcd .* 60 +60 +up /m);
+    // The next run of the agent joins again.
+    await agents[1]!.stop('SIGTERM', PATIENCE);
+    writeFileSync(words(1), 'up ready 100%\n');
+    await start(1);
+    await become(100, 100, 100);
+  });
+
   test('that leave are removed, and one that is killed gets no connections any more', async () => {
     expect(await agents[2]!.stop('SIGTERM', PATIENCE)).toBe(0);
     await become(100, 100, undefined);

@@ -106,7 +106,7 @@ async function userFindings(
   const written =
     role === 'server'
       ? [keys.server(node)]
-      : [keys.member(node), keys.evicted(node), keys.rules, keys.halt(0), `${keys.log}x`];
+      : [keys.member(node), keys.evicted(node), keys.rules, keys.halt(0), keys.slot('x', 0), `${keys.log}x`];
   try {
     for (const key of written) {
       const denied = await client.txn([{ key, modRevision: NEVER }], [{ put: key, value: '' }]).then(
