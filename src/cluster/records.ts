@@ -176,6 +176,7 @@ export const memberOf = (value: Buffer): ClusterMember | undefined =>
     state: get.oneOf('state', STATES),
     generation: get.whole('generation'),
     isReady: get.boolean('isReady'),
+    ...get.optional('cannotAnnounce', (key) => get.boolean(key)),
     version: get.text('version'),
     addresses: get.texts('addresses'),
     since: get.text('since'),

@@ -49,8 +49,8 @@ export function holdersOf(
 
 /** Returns the directors that can take a place, as far as the others know. */
 export const candidatesOf = ({ members, paused }: ClusterView): string[] =>
-  [...members.values()].flatMap(({ node, state, isReady }) =>
-    state === 'active' && isReady && !paused.has(node) ? node : [],
+  [...members.values()].flatMap(({ node, state, isReady, cannotAnnounce }) =>
+    state === 'active' && isReady && cannotAnnounce !== true && !paused.has(node) ? node : [],
   );
 
 /**

@@ -33,6 +33,8 @@ export interface ClusterMember {
   readonly generation: number;
   /** Packets are forwarded, and connections of other directors are known. */
   readonly isReady: boolean;
+  /** It announces no VIPs: it has withdrawn them, or its BIRD does not run or has no session. Missing: it can. */
+  readonly cannotAnnounce?: boolean;
   readonly version: string;
   readonly addresses: readonly string[];
   /** When the process started, ISO 8601. */

@@ -119,13 +119,14 @@ export class Announcements {
   #leaveToOthers(able: WantedVips, before: WantedVips): void {
     const cluster = this.#options.cluster();
     const vips = new Map<string, boolean>();
+    const roles = new Map((this.#groups ?? []).map(({ name }) => [name, cluster?.role(name)]));
     const spare = new Set<string>();
     const groups = new Map<string, GroupReadiness>();
     for (const [vip, isAble] of able) {
       const group = cluster && this.#groupOf(vip);
       // What is not decided stays as it is.
       const isSpare =
-        group !== undefined && (cluster!.role(group) ?? (before.get(vip) ? 'active' : 'spare')) === 'spare';
+        group !== undefined && (roles.get(group) ?? (before.get(vip) ? 'active' : 'spare')) === 'spare';
       vips.set(vip, isAble && !isSpare);
       if (isAble && isSpare) spare.add(vip);
       if (group === undefined) continue;
@@ -147,12 +148,16 @@ export class Announcements {
 
   /** Which VIPs of a group this director could announce now. */
   groupReadiness(group: string): GroupReadiness {
+    return this.canAnnounce ? (this.#readyGroups.get(group) ?? 'none') : 'none';
+  }
+
+  /** Reports whether this director could announce VIPs that are ready. */
+  get canAnnounce(): boolean {
     const { state, clock } = this.#options;
     const isFailing = this.#failingSince !== undefined && clock() - this.#failingSince >= FAILING_MS;
     const isWithdrawn =
       this.#isGoing || this.#isLeaving || this.#held !== undefined || state.changes.isWithdrawn;
-    if (isWithdrawn || isFailing) return 'none';
-    return this.#readyGroups.get(group) ?? 'none';
+    return !isWithdrawn && !isFailing;
   }
 
   /** Applies roles that have changed. */

@@ -88,10 +88,8 @@ export class ClusterNode {
     if (known === undefined) save({ copy: this.#run.copy });
     const { failed, tried } = this.#etcd;
     this.#mirror = new Mirror({
-      client,
-      prefix: keys.state,
+      ...{ client, prefix: keys.state, failed },
       changed: (changed) => this.#changed(changed),
-      failed,
     });
     this.#invalid = new InvalidRecords(this.#mirror.values, options.log);
     this.#view = viewOf(keys, this.#mirror.values);
@@ -110,10 +108,8 @@ export class ClusterNode {
     this.#ownReport = new ClusterReport(options);
     const { running, configuration, log } = options;
     this.#generations = new ClusterGenerations({
-      ...{ start: options.start, configuration, log },
+      ...{ start: options.start, configuration, log, save, tried },
       lease: () => this.#membership.lease,
-      save,
-      tried,
       event: (event, text) => this.#events.append(event, text),
     });
     this.#proposals = new ClusterProposals({ client, keys, node, copy: options.start.copy, configuration });
@@ -122,6 +118,7 @@ export class ClusterNode {
         ...{ client, keys, node, instance: this.#run.instance, values: this.#mirror.values, log },
         view: () => (this.#isTrusted ? this.#view : undefined),
         lease: () => this.#membership.lease,
+        generation: () => this.#generations.inEffect,
         groups: () => running.config?.announce?.groups ?? [],
         readiness: options.groupReadiness,
         changed: (roles) => {
@@ -129,7 +126,7 @@ export class ClusterNode {
           options.roleChanged();
         },
         event: (group, role) => this.#events.append(role, `group ${group}`),
-        failed,
+        failed: this.#etcd.refused,
       },
       options.start.copy.state!.roles ?? {},
     );

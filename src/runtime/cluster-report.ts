@@ -14,6 +14,8 @@ const MAX_ADDRESSES = 16;
 export interface ReportSources {
   /** Undefined: no announcements are configured. */
   readonly announcements: () => AnnouncementListing | undefined;
+  /** Reports whether this director could announce VIPs that are ready. */
+  readonly canAnnounce: () => boolean;
   readonly load: () => MemberLoad;
 }
 
@@ -27,7 +29,7 @@ export class ClusterReport {
   }
 
   /** Returns the part of the member. `now`: ms of a monotonic clock. */
-  at(now: number): Pick<ClusterMember, 'version' | 'addresses' | 'announced' | 'load'> {
+  at(now: number): Pick<ClusterMember, 'version' | 'addresses' | 'cannotAnnounce' | 'announced' | 'load'> {
     if (this.#load === undefined || now >= this.#loadUntil) {
       const { connections, newConnections, inOctets } = this.#sources.load();
       this.#load = {
@@ -46,6 +48,7 @@ export class ClusterReport {
       version: version(),
       addresses: addresses.slice(0, MAX_ADDRESSES),
       ...(vips && { announced: { count: vips.length, vips: vips.slice(0, MAX_ANNOUNCED) } }),
+      ...(!this.#sources.canAnnounce() && { cannotAnnounce: true }),
       load: this.#load,
     };
   }

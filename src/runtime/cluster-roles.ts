@@ -15,6 +15,7 @@ import type { VipGroup } from '../model/announcement.ts';
 import type { ClusterGroup, GroupRole } from '../model/cluster.ts';
 import { GroupShortage } from './group-shortage.ts';
 import type { Log } from './log.ts';
+import { ROUTED_MS, RoleDelays } from './role-delays.ts';
 
 /** ms that a director gives those which are to claim a place before it. */
 const RANK_MS = 1000;
@@ -26,9 +27,8 @@ const UNDECIDED_MS = 3000;
 const KEEP_MS = 1000;
 /** ms until the answer to a change must have reached the copy of the keys. */
 const PENDING_MS = 2000;
-/** ms for which a director that gives up its places waits for another one to take them, and then for the routers. */
+/** ms for which a director that gives up its places waits for another one to take them. */
 const TAKEN_MS = 600;
-const ROUTED_MS = 200;
 const LOOK_MS = 10;
 /** Places that the configuration does not have, and that are given up at a time: claims wait for them. */
 const MAX_SURPLUS = 32;
@@ -47,6 +47,8 @@ export interface ClusterRolesOptions {
   readonly values: ReadonlyMap<string, KeyValue>;
   /** The lease of this director; undefined: it has none now. */
   readonly lease: () => string | undefined;
+  /** The generation in effect. */
+  readonly generation: () => number;
   /** The groups of the configuration in effect. */
   readonly groups: () => readonly VipGroup[];
   readonly readiness: (group: string) => GroupReadiness;
@@ -67,6 +69,7 @@ export class ClusterRoles {
   /** When a group first had a place for this director, and when its role was first missing, ms. */
   readonly #freeSince = new Map<string, number>();
   readonly #undecidedSince = new Map<string, number>();
+  readonly #delays: RoleDelays;
   #updating: Promise<void> | undefined;
   #isDue = false;
   #timer: NodeJS.Timeout | undefined;
@@ -77,11 +80,19 @@ export class ClusterRoles {
   constructor(options: ClusterRolesOptions, roles: Readonly<Record<string, GroupRole>>) {
     this.#options = options;
     this.#roles = new Map(Object.entries(roles));
+    this.#delays = new RoleDelays(options.generation());
   }
 
-  /** Returns the role of this director; undefined: not decided yet. */
+  /** Returns the role of this director; undefined: not decided yet, or the VIPs of the group may have changed. */
   role(group: string): GroupRole | undefined {
-    return this.#roles.get(group);
+    const { view, groups, generation } = this.#options;
+    const role = this.#roles.get(group);
+    const known = role === 'spare' ? view() : undefined;
+    if (!known) return role;
+    const wanted = groups().find(({ name }) => name === group)?.active ?? 0;
+    const { holders } = placesOf(known, group, wanted);
+    const isSettling = this.#delays.isSettling(group, holders, known, generation(), performance.now());
+    return isSettling ? undefined : role;
   }
 
   get groups(): readonly ClusterGroup[] {
@@ -170,8 +181,13 @@ export class ClusterRoles {
     let next = Number.POSITIVE_INFINITY;
     for (const { name, holders } of places) {
       const claim = claims.get(name);
+      const isFull = holders.every((node) => node !== undefined && node !== this.#options.node);
+      // The router must know the other directors before this one withdraws.
+      const wait = isFull && this.#roles.get(name) !== 'spare' ? this.#delays.untilSpare(name, now) : 0;
+      if (!isFull) this.#delays.notFull(name);
+      else if (wait === 0) this.#set(name, 'spare');
+      else next = Math.min(next, wait);
       if (holders.includes(this.#options.node)) continue;
-      if (holders.every((node) => node !== undefined)) this.#set(name, 'spare');
       if (!claim || this.#isPending(name)) {
         this.#freeSince.delete(name);
         continue;
@@ -275,7 +291,10 @@ export class ClusterRoles {
   /** Forgets the roles in groups that the configuration no longer has. */
   #forget(names: ReadonlySet<string>): void {
     const former = [...this.#roles.keys()].filter((name) => !names.has(name));
-    for (const name of former) this.#roles.delete(name);
+    for (const name of former) {
+      this.#roles.delete(name);
+      this.#delays.forget(name);
+    }
     if (former.length > 0) this.#options.changed(Object.fromEntries(this.#roles));
   }
 

@@ -187,6 +187,7 @@ export async function runDirector(options: RunOptions): Promise<void> {
       ...{ start: cluster, configuration: plane.configuration, isReady, running, conditions, log },
       announcements: () => announcements.configured,
       groupReadiness: (group) => announcements.groupReadiness(group),
+      canAnnounce: () => announcements.canAnnounce,
       roleChanged: () => void announcements.rolesChanged(),
       load: () => {
         const { table, rates } = running.director.summary(clock());

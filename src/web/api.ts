@@ -246,6 +246,7 @@ export const SNAPSHOT_SCHEMA = {
                 state: memberState,
                 generation: integer,
                 isReady: boolean,
+                cannotAnnounce: { ...boolean, description: 'it announces no VIPs, whatever is ready' },
                 version: string,
                 addresses: list(string),
                 since: string,
@@ -253,7 +254,7 @@ export const SNAPSHOT_SCHEMA = {
                 announced: object({ count: integer, vips: list(string) }),
                 load: object({ connections: integer, newConnections: integer, inOctets: integer }),
               },
-              ['copy', 'rejected', 'announced', 'load'],
+              ['copy', 'cannotAnnounce', 'rejected', 'announced', 'load'],
             ),
           ),
           groups: list(

@@ -51,12 +51,13 @@ test('a place belongs to a director that runs, or that keeps it for its next pro
   expect(present.invalid).toEqual([`${keys.slots}web/6`, `${keys.slots}web/x`]);
 });
 
-test('a director that is paused, ends or is not ready takes no place', () => {
+test('a director that is paused, ends, is not ready or has no BIRD takes no place', () => {
   const present = view({
     'members/d1': member('d1'),
     'members/d2': member('d2', { isReady: false }),
     'members/d3': member('d3', { state: 'left' }),
     'members/d4': member('d4'),
+    'members/d5': member('d5', { cannotAnnounce: true }),
     'paused/d4': { time: 'now', author: 'me' },
   });
   expect(candidatesOf(present)).toEqual(['d1']);

@@ -155,6 +155,55 @@ describe.skipIf(why !== undefined)('a group of VIPs', () => {
     expect(await site.seen()).toMatchObject(UNHARMED);
   });
 
+  test('a spare without BIRD does not delay the one that takes over from a paused director', async () => {
+    const [name] = await active();
+    // The first of two spares would claim the place first.
+    const dead = spareOf([name!]);
+    const other = spareOf([name!, dead.host.name]);
+    await site.nodes[directors.indexOf(dead)]!.bird.stop('SIGKILL');
+    const silent = async () =>
+      JSON.parse(await other.cluster('members', '--json'))
+        .nodes.filter(({ member }: { member?: { cannotAnnounce?: true } }) => member?.cannotAnnounce)
+        .map(({ node }: { node: string }) => node);
+    await expect.poll(silent, { timeout: PATIENCE }).toEqual([dead.host.name]);
+    await site.seen();
+    await named(name!).cluster('pause');
+    await announced([other.host.name]);
+    expect(await site.seen()).toMatchObject(UNHARMED);
+    site.nodes[directors.indexOf(dead)]!.startBird();
+    await dead.program.line(/ announce-failed-ended /);
+    await named(name!).cluster('resume');
+    await expect.poll(silent, { timeout: PATIENCE }).toEqual([]);
+  });
+
+  test('VIPs that move between groups, and groups that are renamed, are announced all the time', async () => {
+    const more = `  - { tcp: '10.99.0.2:80', destinations: [192.168.1.3] }\n`;
+    const groups = (web: string, b: string) =>
+      `[{ name: web, active: 1, vips: [${web}] }, { name: b, active: 1, vips: [${b}] }]`;
+    await directors[0]!.cluster('apply', file(groups(site.lab.vip, '10.99.0.2'), more));
+    await expect.poll(() => active('b'), { timeout: PATIENCE }).toHaveLength(1);
+    await announced(await active('b'), '10.99.0.2');
+    const monitor = site.router.spawn('ip monitor route');
+    await site.seen();
+    for (const words of [[], ['--at-most', '1']]) {
+      await directors[0]!.cluster('apply', file(groups('10.99.0.2', site.lab.vip), more), ...words);
+      await announced(await active('b'));
+      await announced(await active(), '10.99.0.2');
+      await directors[0]!.cluster('apply', file(groups(site.lab.vip, '10.99.0.2'), more), ...words);
+      await announced(await active());
+      await announced(await active('b'), '10.99.0.2');
+    }
+    for (const name of ['other', 'web']) {
+      await directors[0]!.cluster('apply', file(`[{ name: ${name}, active: 1 }]`, more));
+      await expect.poll(() => active(name), { timeout: PATIENCE }).toHaveLength(1);
+      await announced(await active(name));
+    }
+    // A route that changes is replaced, and one that no director announces is deleted.
+    expect(monitor.lines.filter((line) => line.startsWith('Deleted'))).toEqual([]);
+    await monitor.stop();
+    expect(await site.seen()).toMatchObject(UNHARMED);
+  });
+
   test('each group has its directors', async () => {
     const more = ['a', 'b']
       .map((_, i) => `  - { tcp: '10.99.0.${i + 2}:80', destinations: [192.168.1.3] }\n`)

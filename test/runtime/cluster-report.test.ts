@@ -4,9 +4,13 @@ import type { AnnouncementListing } from '../../src/model/announcement.ts';
 import { ClusterReport } from '../../src/runtime/cluster-report.ts';
 
 const LOAD = { connections: 12_345, newConnections: 4, inOctets: 98_765_432.1 };
+const always = () => true;
 const of = (vips: AnnouncementListing['vips']) =>
-  new ClusterReport({ announcements: () => ({ isWithdrawn: false, vips }), load: () => LOAD }).at(0)
-    .announced;
+  new ClusterReport({
+    announcements: () => ({ isWithdrawn: false, vips }),
+    load: () => LOAD,
+    canAnnounce: always,
+  }).at(0).announced;
 
 test('a director reports the VIPs that BIRD has, or those that it wants where it does not talk to BIRD', () => {
   const vip = { isReady: true, isWanted: true };
@@ -26,13 +30,21 @@ test('a director reports the VIPs that BIRD has, or those that it wants where it
   expect(of(many)).toMatchObject({ count: 200, vips: { length: MAX_ANNOUNCED } });
 });
 
-test('a director without announcements reports none, and its load is rounded and changes once a minute', () => {
+test('a director without announcements reports none, its load changes once a minute, and whether it can announce at once', () => {
   let load = LOAD;
-  const report = new ClusterReport({ announcements: () => undefined, load: () => load });
+  let canAnnounce = true;
+  const report = new ClusterReport({
+    announcements: () => undefined,
+    load: () => load,
+    canAnnounce: () => canAnnounce,
+  });
   const first = { connections: 12_000, newConnections: 4, inOctets: 99_000_000 };
   expect(report.at(5000)).not.toHaveProperty('announced');
   expect(report.at(5000).load).toEqual(first);
   load = { ...LOAD, connections: 0 };
   expect(report.at(64_999).load).toEqual(first);
   expect(report.at(65_000).load).toEqual({ ...first, connections: 0 });
+  expect(report.at(65_000)).not.toHaveProperty('cannotAnnounce');
+  canAnnounce = false;
+  expect(report.at(65_000)).toHaveProperty('cannotAnnounce', true);
 });

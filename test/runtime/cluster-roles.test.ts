@@ -48,6 +48,7 @@ class Candidate implements Disposable {
         view: () => (this.isTrusted ? viewOf(keys, this.mirror.values) : undefined),
         lease: () => this.member.lease,
         groups: () => this.groups,
+        generation: () => 1,
         readiness: () => this.readiness,
         ...{ changed: () => {}, event: () => {}, failed: () => {}, log: () => {} },
       },
