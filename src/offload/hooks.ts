@@ -17,13 +17,17 @@ import {
   jne,
   type Label,
   load,
+  loadMapValue,
+  lsh,
   mov,
   mul,
   or,
   R0,
   R1,
   R2,
+  R3,
   R4,
+  R5,
   R6,
   R7,
   R8,
@@ -41,6 +45,7 @@ import { ETHERNET_HEADER, MAC, VLAN_ID, VLAN_TAG } from '../wire/ethernet.ts';
 import { IPV6_HEADER } from '../wire/ipv6.ts';
 import { TCP_HEADER } from '../wire/tcp.ts';
 import { asLoaded, ETHERTYPE, NETWORK, TAG_CONTROL, VLAN_TYPE } from './header-fields.ts';
+import { INTERFACE, INTERFACE_SHIFT, INTERFACES } from './own-macs.ts';
 
 /** Register of the context, in the whole program. */
 export const CONTEXT = R6;
@@ -64,8 +69,11 @@ export interface Hook {
   readonly drop: number;
   /** Sets PACKET and END; jumps to `pass` for packets that are never the director's. */
   readonly begin: Fragment;
-  /** Jumps to `pass` if the frame's MAC address is another host's (promiscuous mode). */
-  readonly unlessOurs: Fragment;
+  /**
+   * Jumps to `pass` if the frame's MAC address is another host's (promiscuous mode). `macs`: descriptor of OwnMacs, for XDP;
+   * undefined: XDP takes every frame. Clobbers r1 to r5.
+   */
+  readonly unlessOurs: (macs: number | undefined) => Fragment;
   /** Sets PACKET again after a helper that may have moved it; drops it if shorter than `octets`. Clobbers r2, r4. */
   readonly reload: (octets: number) => Fragment;
   /** Proves to the verifier again that `octets` bytes of the packet are readable. Clobbers r2, r4. */
@@ -134,6 +142,35 @@ const XDP_DATA_END = 4;
 const XDP_INTERFACE = 12;
 const reloadXdp = reloading(XDP_DATA, XDP_DATA_END);
 
+/** Begin of the addresses of virtual routers, 00:00:5e:00:01 and :02 (RFC 9568, section 7.3): a device above has them. */
+const VIRTUAL_ROUTER = 0x00_5e_00_00;
+
+/** Compares the frame's address with that of its interface, if that is known. XDP runs before the kernel does so. */
+function unlessOwnMac(macs: number): Fragment {
+  const own = Symbol('own');
+  const other = Symbol('other');
+  return [
+    load(W, R1, CONTEXT, XDP_INTERFACE),
+    mov.reg(R4, R1),
+    and.imm(R4, INTERFACES - 1),
+    lsh.imm(R4, INTERFACE_SHIFT),
+    loadMapValue(R3, macs),
+    add.reg(R3, R4),
+    load(W, R4, R3, INTERFACE.index),
+    jne.reg(R4, R1, own),
+    pointers(XDP_DATA, XDP_DATA_END, END),
+    unlessReadable(ETHERNET_HEADER, 'pass'),
+    load(W, R4, PACKET, 0),
+    load(W, R5, R3, INTERFACE.mac),
+    jne.reg(R4, R5, other),
+    load(H, R1, PACKET, 4),
+    load(H, R2, R3, INTERFACE.mac + 4),
+    jeq.reg(R1, R2, own),
+    at(other, jne.imm(R4, VIRTUAL_ROUTER, 'pass')),
+    at(own, mov.imm(R1, 0)),
+  ];
+}
+
 /** Moves the start of the packet by r2; drops a packet that has no room for it. Clobbers r0 to r5. */
 export const adjustHead: Fragment = [mov.reg(R1, CONTEXT), call(XDP_ADJUST_HEAD), jne.imm(R0, 0, 'drop')];
 
@@ -172,8 +209,7 @@ export const xdp: Hook = {
     store(DW, FP, TAGGED, R1),
     add.reg(PACKET, R1),
   ],
-  // XDP runs before the kernel compares the address: the card's filter has to suffice.
-  unlessOurs: [],
+  unlessOurs: (macs) => (macs === undefined ? [] : unlessOwnMac(macs)),
   reload: reloadXdp,
   readable: readable(XDP_DATA_END),
   unlessWhole: (length, target) => [
@@ -251,7 +287,7 @@ export const tc: Hook = {
     pointers(SKB_DATA, SKB_DATA_END, END),
     at('linear', mov.imm(R1, 0)),
   ],
-  unlessOurs: [load(W, R1, CONTEXT, SKB_PACKET_TYPE), jne.imm(R1, PACKET_HOST, 'pass')],
+  unlessOurs: () => [load(W, R1, CONTEXT, SKB_PACKET_TYPE), jne.imm(R1, PACKET_HOST, 'pass')],
   reload: reloadSkb,
   readable: readable(SKB_DATA_END),
   unlessWhole: (length, target) => [

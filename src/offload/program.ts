@@ -22,13 +22,15 @@ export interface ProgramParts {
   readonly arrays: Arrays;
   /** Where packets without a known flow are sent; undefined: the kernel processes them. */
   readonly upcall?: Upcall;
+  /** Descriptor of OwnMacs, for XDP. */
+  readonly macs?: number | undefined;
 }
 
 /** Returns the program as fragments, so that it can be wrapped and printed. */
-export function forwarder({ hook, arrays, upcall }: ProgramParts): Fragment {
+export function forwarder({ hook, arrays, upcall, macs }: ProgramParts): Fragment {
   return [
     mov.reg(CONTEXT, R1),
-    hook.unlessOurs,
+    hook.unlessOurs(macs),
     hook.begin,
     unlessReadable(SHORTEST, 'pass'),
     load(H, R1, PACKET, ETHERTYPE),

@@ -13,6 +13,7 @@ import { ClientRoutes } from '../offload/client-routes.ts';
 import { HandBack } from '../offload/hand-back-map.ts';
 import { type HookName, tc, xdp } from '../offload/hooks.ts';
 import { measureJiffies } from '../offload/jiffies.ts';
+import { OwnMacs } from '../offload/own-macs.ts';
 import { existingPins, openPins, type Pins } from '../offload/pins.ts';
 import { forwarderCode } from '../offload/program.ts';
 import { ProgramTable } from '../offload/program-table.ts';
@@ -79,7 +80,8 @@ export async function openOffloading(options: OffloadingOptions): Promise<Offloa
     programs.load(PERSIST, 'lvs_persist', templateCode(parts));
     const schedulers = new SchedulerPrograms(programs, parts);
     const marks = new KernelMarks({ programs, parts, memory: shared.memory });
-    const code = forwarderCode(parts);
+    const macs = hook === 'xdp' ? new OwnMacs(bpf) : undefined;
+    const code = forwarderCode({ ...parts, macs: macs?.descriptor });
     const attachments = new Attachments(bpf, { hook, role: 'director', code, pins });
     opened.push(attachments);
     if (adopted) attachments.wait();
@@ -88,7 +90,7 @@ export async function openOffloading(options: OffloadingOptions): Promise<Offloa
     interfaces.attach();
     const io: UpcallIo = await openUpcalls({
       tap,
-      attach: (name) => attach(attachments, hook, name, log),
+      attach: (name) => attach({ attachments, hook, macs }, name, log),
       header: (nextHop) => offloading.header(nextHop),
     });
     const offloading = new Offloading(options, {
@@ -141,10 +143,17 @@ function emittedFor(
   return { shared: { ...made, clients: new ClientRoutes(arrays.clientMap), records }, arrays };
 }
 
-function attach(attachments: Attachments, hook: HookName, name: string, log: Log): void {
+interface Place {
+  readonly attachments: Attachments;
+  readonly hook: HookName;
+  readonly macs: OwnMacs | undefined;
+}
+
+function attach({ attachments, hook, macs }: Place, name: string, log: Log): void {
   const link = linkFacts(name);
   if (!link) throw new LvsError('NO_SUCH_DEVICE', `network interface ${name}: not found`);
   try {
+    macs?.set(link.index, link.mac);
     const done = attachments.attach(link.index);
     if (done === 'restored')
       log('warning', 'program-restored', {

@@ -13,6 +13,7 @@ import { handBackCode, INTERFACE_KEY, INTERFACE_VALUE } from '../../src/offload/
 import { type Hook, tc, xdp } from '../../src/offload/hooks.ts';
 import { KernelMemory } from '../../src/offload/kernel-memory.ts';
 import { markedCode } from '../../src/offload/marked.ts';
+import { OwnMacs } from '../../src/offload/own-macs.ts';
 import { forwarderCode } from '../../src/offload/program.ts';
 import { scheduleCode } from '../../src/offload/schedule/program.ts';
 import { ServiceMap } from '../../src/offload/service-map.ts';
@@ -48,6 +49,7 @@ export async function programChecks(): Promise<Check[]> {
   });
   const programs = (hook: Hook): readonly [string, () => Uint8Array][] => [
     ['forwarder', () => forwarderCode(parts(hook))],
+    ['forwarder of own frames', () => forwarderCode({ ...parts(hook), macs: new OwnMacs(bpf).descriptor })],
     ['admission', () => admissionCode(parts(hook))],
     ['one packet', () => onePacketCode(parts(hook))],
     ['template', () => templateCode(parts(hook))],

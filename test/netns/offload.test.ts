@@ -76,6 +76,16 @@ describe.skipIf(why !== undefined).each(HOOKS)('%s, %s', (hook, method) => {
     if (method !== 'nat') expect(outOctets).toBe(0);
   });
 
+  if (method === 'dr')
+    test('frames of another host, which a switch sends to all ports, are not forwarded', async () => {
+      const { client, vip } = cluster.lab;
+      await client.exec(`ip neigh replace ${vip} lladdr 02:00:00:00:99:99 dev eth0 nud permanent`);
+      // Status of a timeout.
+      expect((await client.run(`curl -sS --max-time 2 http://${vip}/`)).status).toBe(28);
+      await client.exec(`ip neigh del ${vip} dev eth0`);
+      expect(await cluster.get()).toMatch(/^I am real server/);
+    });
+
   if (method === 'tunnel')
     test('ICMP errors of a router about the tunnel are handled', async () => {
       await cluster.lab.host('router').exec('ip link set eth1 mtu 1300');

@@ -11,6 +11,7 @@ import type { HookName } from '../../src/offload/hooks.ts';
 import { KernelMemory } from '../../src/offload/kernel-memory.ts';
 import { SERVICE_KEY, SERVICE_VALUE } from '../../src/offload/layout.ts';
 import type { NextHop } from '../../src/offload/next-hops.ts';
+import type { OwnMacs } from '../../src/offload/own-macs.ts';
 import { forwarderCode } from '../../src/offload/program.ts';
 import { type ServiceKeys, serviceValue } from '../../src/offload/services.ts';
 import type { SharedTable } from '../../src/runtime/kernel-forwarding.ts';
@@ -73,7 +74,7 @@ export class Datapath {
   }
 
   /** Needs a kernel. A test run does not tell where a packet was redirected to. */
-  static inKernel(hook: HookName): Datapath {
+  static inKernel(hook: HookName, macs?: OwnMacs): Datapath {
     const bpf = kernel as Bpf;
     const shared = sharedTable(new KernelMemory(bpf), CONNECTIONS, SEED);
     const { memory } = shared;
@@ -87,6 +88,7 @@ export class Datapath {
       hook: HOOKS[hook],
       arrays: kernelArrays(bpf, memory, sizesOf(shared)),
       upcall: { interfaceIndex: TAP, services: services.descriptor },
+      macs: macs?.descriptor,
     });
     const program = new Program(bpf, {
       type: hook === 'xdp' ? 'xdp' : 'schedulerClassifier',

@@ -7,6 +7,7 @@ import { type AdmissionParts, admissionCode, onePacketCode } from '../../src/off
 import { kernelArrays } from '../../src/offload/arrays.ts';
 import { KernelMemory } from '../../src/offload/kernel-memory.ts';
 import { markedCode } from '../../src/offload/marked.ts';
+import { OwnMacs } from '../../src/offload/own-macs.ts';
 import { forwarderCode } from '../../src/offload/program.ts';
 import { ServiceMap } from '../../src/offload/service-map.ts';
 import { templateCode } from '../../src/offload/template.ts';
@@ -19,6 +20,11 @@ import { sharedTable, sizesOf } from './shared-table.ts';
 describe.skipIf(noKernel !== undefined)(`at most ${MAX_VERIFIED} instructions are verified`, () => {
   test.each([
     ['known, xdp', 'xdp', forwarderCode],
+    [
+      'known of own frames, xdp',
+      'xdp',
+      (parts) => forwarderCode({ ...parts, macs: new OwnMacs(kernel as Bpf).descriptor }),
+    ],
     ['known, tc', 'tc', forwarderCode],
     ['known without upcalls, xdp', 'xdp', ({ hook, arrays }) => forwarderCode({ hook, arrays })],
     ['known without upcalls, tc', 'tc', ({ hook, arrays }) => forwarderCode({ hook, arrays })],
