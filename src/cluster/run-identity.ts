@@ -39,4 +39,17 @@ export class RunIdentity {
     if (now.since > this.since && this.#later.size < MAX_LATER) this.#later.add(now.instance);
     return true;
   }
+
+  /**
+   * Reports whether the key of this director has another value than that of this run with its generation: an etcd
+   * that was restored from a backup has an earlier one.
+   */
+  isReplaced(
+    before: Run | undefined,
+    now: (Run & Pick<ClusterMember, 'generation'>) | undefined,
+    generation: number,
+  ): boolean {
+    const isDisplaced = this.isDisplaced(before, now);
+    return isDisplaced || (now?.instance === this.instance && now.generation !== generation);
+  }
 }

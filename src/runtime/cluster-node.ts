@@ -262,7 +262,11 @@ export class ClusterNode {
     const own = keys.member(node);
     const isLost =
       !this.#mirror.values.has(own) ||
-      this.#run.isDisplaced(before.members.get(node), this.#view.members.get(node));
+      this.#run.isReplaced(
+        before.members.get(node),
+        this.#view.members.get(node),
+        this.#generations.inEffect,
+      );
     if (changed.includes(own) && isLost && this.#held !== 'evicted' && !this.#isClosed)
       this.#membership.lost();
     this.#wake();
@@ -323,7 +327,9 @@ export class ClusterNode {
   /** Rules depend on the configuration: those of a director that is behind wait. */
   async #updateRules(): Promise<void> {
     const { access } = this.#options.start;
-    if ((this.#view.config?.generation ?? 0) > this.#generations.inEffect) return;
+    const { inEffect } = this.#generations;
+    // An earlier generation is that of a backup, and so are its rules.
+    if ((this.#view.config?.generation ?? inEffect) !== inEffect) return;
     const key = access.store.keys.rules;
     if (!(await this.rules.update(this.#mirror.values.get(key)))) this.#invalid.report(key);
   }

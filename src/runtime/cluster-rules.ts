@@ -206,10 +206,15 @@ export class ClusterRules {
     );
   }
 
-  /** Resolves when this director has the generation of etcd. */
+  /** Resolves when this director has the generation of etcd. Throws LvsError if etcd has an earlier one. */
   async #untilGeneration(config: KeyValue | undefined): Promise<void> {
     const wanted = config && pointerOf(config.value)?.generation;
     const { generation, access } = this.#options;
+    if (wanted !== undefined && wanted < generation())
+      throw new LvsError(
+        'UNAVAILABLE',
+        `cluster ${access.settings.cluster}: etcd has generation ${wanted}: expected ${generation()} (lvs-director cluster apply)`,
+      );
     if (wanted === undefined || wanted <= generation()) return;
     if (!(await this.#until(() => wanted <= generation())))
       throw new LvsError(

@@ -30,3 +30,13 @@ test('a key that vanishes or remains displaces nothing', () => {
   const run = new RunIdentity('a', T1);
   expect([run.isDisplaced(run, undefined), run.isDisplaced(run, run)]).toEqual([false, false]);
 });
+
+test('an earlier value of this run is replaced, as an etcd that was restored from a backup has it', () => {
+  const run = new RunIdentity('a', T1);
+  const { instance, copy, since } = run;
+  const stored = { instance, copy, since, generation: 1 };
+  expect(run.isReplaced(stored, stored, 1)).toBe(false);
+  expect(run.isReplaced(undefined, stored, 2)).toBe(true);
+  expect(run.isReplaced(stored, undefined, 2)).toBe(false);
+  expect(run.isReplaced(undefined, { ...stored, instance: 'other' }, 2)).toBe(false);
+});

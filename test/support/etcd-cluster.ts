@@ -69,15 +69,57 @@ export class EtcdCluster implements AsyncDisposable {
     const secure = tls
       ? ['--cert-file', tls.cert, '--key-file', tls.key, '--client-cert-auth', '--trusted-ca-file', tls.ca]
       : [];
-    const initial = this.#ports.map((each, i) => `m${i}=${this.#url(each.peer)}`).join(',');
     const argv = [
       ...['etcd', '--name', `m${index}`, '--data-dir', join(this.folder, `m${index}`)],
       ...['--listen-client-urls', clientUrl, '--advertise-client-urls', clientUrl],
       ...['--listen-peer-urls', peerUrl, '--initial-advertise-peer-urls', peerUrl],
-      ...['--initial-cluster', initial, '--initial-cluster-state', 'new', '--logger', 'zap'],
+      ...['--initial-cluster', this.#initialCluster, '--initial-cluster-state', 'new', '--logger', 'zap'],
       ...['--log-level', 'error', '--auth-token', 'simple', ...secure, ...words],
     ];
     this.members[index] = host ? host.spawn(argv) : new Program(argv);
+  }
+
+  /** Writes a backup, and returns its path. */
+  async save(): Promise<string> {
+    const path = join(this.folder, 'backup');
+    const argv = [
+      'env',
+      'ETCDCTL_API=3',
+      'etcdctl',
+      '--endpoints',
+      this.endpoints[0]!,
+      'snapshot',
+      'save',
+      path,
+    ];
+    await this.#exec(argv);
+    return path;
+  }
+
+  /** Kills all members, and starts them with what a backup has. */
+  async restore(path: string): Promise<void> {
+    for (const index of this.members.keys()) {
+      if (this.members[index]) await this.kill(index);
+      const data = join(this.folder, `m${index}`);
+      rmSync(data, { recursive: true });
+      await this.#exec([
+        ...['env', 'ETCDCTL_API=3', 'etcdctl', 'snapshot', 'restore', path, '--data-dir', data],
+        ...['--name', `m${index}`, '--initial-cluster', this.#initialCluster],
+        ...['--initial-advertise-peer-urls', this.#url(this.#ports[index]!.peer)],
+      ]);
+    }
+    for (const index of this.members.keys()) this.startMember(index);
+    await this.answers();
+  }
+
+  get #initialCluster(): string {
+    return this.#ports.map((each, i) => `m${i}=${this.#url(each.peer)}`).join(',');
+  }
+
+  async #exec(argv: string[]): Promise<void> {
+    const { host } = this.#options;
+    if (host) await host.exec(argv);
+    else execFileSync(argv[0]!, argv.slice(1), { stdio: ['ignore', 'pipe', 'pipe'] });
   }
 
   async kill(index: number): Promise<void> {
