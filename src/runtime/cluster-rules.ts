@@ -2,11 +2,9 @@
 import { randomUUID } from 'node:crypto';
 import { MAX_OVERLAY_BYTES, type Overlay, overlayOf, overlayText } from '../cluster/overlay.ts';
 import { pointerOf } from '../cluster/records.ts';
-import { type Rule, rulesRunning } from '../config/reload/applied-state.ts';
-import { ruleChanges } from '../config/reload/rule-changes.ts';
 import { isCommand } from '../control/command-shape.ts';
 import type { DirectorApi, Outcome } from '../control/director-api.ts';
-import { Director } from '../director/director.ts';
+import type { Director } from '../director/director.ts';
 import type { KeyValue } from '../etcd/answers.ts';
 import { EtcdError } from '../etcd/etcd-error.ts';
 import type { Command } from '../model/command.ts';
@@ -14,8 +12,8 @@ import type { DestinationAddress } from '../model/destination.ts';
 import { LvsError } from '../model/errors.ts';
 import { formatDestination, formatService } from '../model/naming.ts';
 import type { ServiceAddress } from '../model/service.ts';
-import type { Timeouts } from '../model/settings.ts';
 import type { ClusterAccess } from './cluster-access.ts';
+import { changes, type Rules, rulesDirector, rulesOf } from './computed-rules.ts';
 import type { ReadConfiguration } from './configuration-thread.ts';
 import type { Drains } from './drains.ts';
 import { localApi } from './local-director.ts';
@@ -25,8 +23,6 @@ import { unpacked } from './packed.ts';
 const MAX_ATTEMPTS = 20;
 /** ms for which the change may take to be in effect on this director. */
 const EFFECT_MS = 10_000;
-/** Rows of the table of a director that only has rules. */
-const ROWS = 1024;
 
 /** Commands that change the rules of all directors. The others concern one director. */
 const SHARED: ReadonlySet<Command['op']> = new Set([
@@ -34,10 +30,16 @@ const SHARED: ReadonlySet<Command['op']> = new Set([
   ...(['add-destination', 'edit-destination', 'delete-destination'] as const),
 ]);
 
-/** The rules and timeouts that commands result in. */
-interface Rules {
-  readonly rules: readonly Rule[];
-  readonly timeouts: Timeouts;
+/** Rules that this director has written to etcd, so that they need not be computed again for the next change. */
+interface Written {
+  readonly value: string;
+  readonly overlay: Overlay;
+  /** The configuration below. */
+  readonly config: ReadConfiguration;
+  readonly base: Rules;
+  /** A director with these rules. */
+  readonly director: Director;
+  readonly target: Rules;
 }
 
 export interface ClusterRulesOptions {
@@ -66,6 +68,8 @@ export class ClusterRules {
   #invalid = -1;
   #isWhole = false;
   #target: Rules | undefined;
+  /** What this director has written last. */
+  #written: Written | undefined;
   readonly #waiting = new Set<() => void>();
 
   constructor(options: ClusterRulesOptions) {
@@ -83,18 +87,35 @@ export class ClusterRules {
     const revision = stored?.modRevision ?? 0;
     if (revision === this.#revision && this.#isWhole) return true;
     if (revision === this.#invalid) return false;
-    const overlay = stored && (await overlayOf(stored.value, isCommand));
+    const known = this.#known(stored);
+    const overlay = known?.overlay ?? (stored && (await overlayOf(stored.value, isCommand)));
     if (stored && !overlay) {
       this.#invalid = revision;
       return false;
     }
-    await this.#effect(this.#effective(overlay), !this.#isWhole);
+    const wasWhole = this.#isWhole;
+    // A generation that is applied meanwhile requires another update.
     this.#isWhole = true;
+    try {
+      await this.#effect(this.#effective(overlay), !wasWhole, known?.target);
+    } catch (error) {
+      this.#isWhole = false;
+      throw error;
+    }
     this.#revision = revision;
     this.#options.save(stored?.value.toString());
     if (stored && overlay && this.#isOver(overlay)) await this.#remove(stored);
     for (const each of this.#waiting) each();
     return true;
+  }
+
+  /** Returns what this director has written if that is the stored value, and the configuration is the same. */
+  #known(stored: KeyValue | undefined): Written | undefined {
+    const written = this.#written;
+    const { config, generation } = this.#options;
+    if (!stored || !written || written.config !== config()) return undefined;
+    const isSame = written.overlay.generation === generation() && written.value === stored.value.toString();
+    return isSame ? written : undefined;
   }
 
   /** A generation was applied: the rules over it are to be computed again. */
@@ -159,7 +180,8 @@ export class ClusterRules {
       for (let attempt = 0; attempt < MAX_ATTEMPTS; attempt++) {
         const { ranges } = await client.txn([], [{ range: keys.rules }, { range: keys.config }]);
         const [stored, config] = ranges.map(({ values }) => values[0]);
-        const overlay = stored && (await overlayOf(stored.value, isCommand));
+        const known = this.#known(stored);
+        const overlay = known?.overlay ?? (stored && (await overlayOf(stored.value, isCommand)));
         // A request that was repeated had been carried out before.
         if (written && overlay?.id === id) {
           await this.#untilRevision(stored!.modRevision);
@@ -168,18 +190,25 @@ export class ClusterRules {
         if (stored && !overlay)
           throw new LvsError('UNAVAILABLE', `cluster ${settings.cluster}: ${keys.rules}: invalid value`);
         await this.#untilGeneration(config);
-        const { director, base } = await this.#director(this.#effective(overlay));
+        const below = { config: this.#options.config(), generation: generation() };
+        const present = this.#known(stored);
+        // Its director is changed now, and another change may begin meanwhile.
+        this.#written = undefined;
+        const { director, base } = present ?? (await this.#director(this.#effective(overlay)));
         const outcomes = await localApi(director, { now: () => 0 }).apply(commands);
-        if (outcomes.every((outcome) => outcome !== undefined)) return outcomes;
-        const value = await overlayText({
-          ...{ id, generation: generation() },
-          commands: await changes(base, await rulesOf(director)),
-        });
+        if (outcomes.every((outcome) => outcome !== undefined)) {
+          this.#written = present;
+          return outcomes;
+        }
+        const target = await rulesOf(director);
+        const next = { id, generation: below.generation, commands: await changes(base, target) };
+        const value = await overlayText(next);
         if (value.length > MAX_OVERLAY_BYTES)
           throw new LvsError(
             'UNAVAILABLE',
             `cluster ${settings.cluster}: too many rules besides the configuration (write them to it)`,
           );
+        this.#written = { value, overlay: next, config: below.config, base, director, target };
         const { succeeded, revision } = await client.txn(
           [
             { key: keys.rules, modRevision: stored?.modRevision ?? 0 },
@@ -259,10 +288,9 @@ export class ClusterRules {
     return { director, base };
   }
 
-  /** Changes this director. `isWhole`: from its present rules; otherwise from what was in effect before, which leaves others. */
-  async #effect(overlay: readonly Command[], isWhole: boolean): Promise<void> {
-    const { director } = await this.#director(overlay);
-    const target = await rulesOf(director);
+  /** Changes this director. `isWhole`: from its present rules; otherwise from what was in effect before, which leaves others. `known`: the rules, if they were computed. */
+  async #effect(overlay: readonly Command[], isWhole: boolean, known?: Rules): Promise<void> {
+    const target = known ?? (await rulesOf((await this.#director(overlay)).director));
     const before = isWhole || !this.#target ? await this.#presentRules() : this.#target;
     const commands = await changes(before, target);
     this.#target = target;
@@ -299,29 +327,4 @@ export class ClusterRules {
     });
     return { rules: kept, timeouts };
   }
-}
-
-/** Returns a director that has rules and forwards nothing. */
-const rulesDirector = (): Director =>
-  new Director({
-    host: {
-      transmit: () => false,
-      route: () => undefined,
-      isLocal: () => false,
-      timeOfDay: () => 0,
-      isValidSource: () => true,
-    },
-    maxConnections: ROWS,
-  });
-
-async function rulesOf(director: Director): Promise<Rules> {
-  const snapshot = await localApi(director, { now: () => 0 }).snapshot({ services: true });
-  return { rules: rulesRunning(snapshot), timeouts: snapshot.timeouts };
-}
-
-async function changes(from: Rules, to: Rules): Promise<Command[]> {
-  const commands = await ruleChanges(from.rules, to.rules);
-  if (JSON.stringify(from.timeouts) !== JSON.stringify(to.timeouts))
-    commands.push({ op: 'set-timeouts', timeouts: to.timeouts });
-  return commands;
 }
