@@ -27,55 +27,97 @@ export interface ClusterView {
   readonly halted: ReadonlySet<number>;
   /** Directors that announce groups of VIPs, by `GROUP/PLACE`. */
   readonly slots: ReadonlyMap<string, Slot>;
-  /** Keys with values that are no records. */
+  /** Keys with values that are no records, at most 1000. */
   readonly invalid: readonly string[];
 }
 
-/** `values`: all keys under `state/`. */
-export function viewOf(keys: Keys, values: ReadonlyMap<string, KeyValue>): ClusterView {
-  const invalid: string[] = [];
-  const read = <T>(key: string, of: (value: Buffer) => T | undefined): T | undefined => {
-    const stored = values.get(key);
-    const record = stored && of(stored.value);
-    if (stored && record === undefined) invalid.push(key);
-    return record;
-  };
-  const below = <T>(prefix: string, of: (value: Buffer) => T | undefined): Map<string, T> => {
-    const found = new Map<string, T>();
-    for (const key of values.keys()) {
-      if (!key.startsWith(prefix)) continue;
-      const record = read(key, of);
-      if (record !== undefined) found.set(key.slice(prefix.length), record);
-    }
-    return found;
-  };
-  const members = below(keys.member(''), memberOf);
-  for (const [name, member] of members)
-    if (member.node !== name) {
-      members.delete(name);
-      invalid.push(keys.member(name));
-    }
-  const slots = below(keys.slots, slotOf);
-  for (const name of [...slots.keys()])
-    if (slotNameOf(name) === undefined) {
-      slots.delete(name);
-      invalid.push(keys.slots + name);
-    }
-  const halts = keys.state.concat('halts/');
-  return {
-    meta: read(keys.meta, metaOf),
-    config: read(keys.config, pointerOf),
-    nodes: below(keys.node(''), noteOf),
-    members,
-    paused: below(keys.paused(''), noteOf),
-    evicted: below(keys.evicted(''), noteOf),
-    slots,
-    halted: new Set(
-      [...values.keys()].flatMap((key) => (key.startsWith(halts) ? Number(key.slice(halts.length)) : [])),
-    ),
-    invalid,
-  };
+/** Keys with invalid values that are named. */
+const MAX_INVALID = 1000;
+
+/** Records of one kind, by what follows the prefix of their keys. */
+interface Kind<T> {
+  readonly prefix: string;
+  readonly records: Map<string, T>;
+  readonly of: (value: Buffer, name: string) => T | undefined;
 }
+
+/** Reads keys that have changed, and no others: a cluster may have many. */
+export class ViewReader {
+  readonly #keys: Keys;
+  readonly #nodes: Kind<Note>;
+  readonly #members: Kind<ClusterMember>;
+  readonly #paused: Kind<Note>;
+  readonly #evicted: Kind<Note>;
+  readonly #slots: Kind<Slot>;
+  readonly #halted = new Set<number>();
+  readonly #invalid = new Set<string>();
+  #meta: Meta | undefined;
+  #config: ConfigPointer | undefined;
+
+  constructor(keys: Keys) {
+    const kind = <T>(prefix: string, of: Kind<T>['of']): Kind<T> => ({ prefix, records: new Map(), of });
+    this.#keys = keys;
+    this.#nodes = kind(keys.node(''), noteOf);
+    this.#members = kind(keys.member(''), (value, name) => {
+      const member = memberOf(value);
+      return member?.node === name ? member : undefined;
+    });
+    this.#paused = kind(keys.paused(''), noteOf);
+    this.#evicted = kind(keys.evicted(''), noteOf);
+    this.#slots = kind(keys.slots, (value, name) => (slotNameOf(name) ? slotOf(value) : undefined));
+  }
+
+  /** Returns the view after a change of these keys. `values`: all keys under `state/`. Maps of earlier views change, but for members. */
+  read(values: Pick<ReadonlyMap<string, KeyValue>, 'get'>, changed: Iterable<string>): ClusterView {
+    for (const key of changed) this.#take(key, values.get(key)?.value);
+    const invalid: string[] = [];
+    for (const key of this.#invalid) if (invalid.push(key) === MAX_INVALID) break;
+    return {
+      ...{ meta: this.#meta, config: this.#config, halted: this.#halted, invalid },
+      nodes: this.#nodes.records,
+      members: new Map(this.#members.records),
+      paused: this.#paused.records,
+      evicted: this.#evicted.records,
+      slots: this.#slots.records,
+    };
+  }
+
+  #take(key: string, value: Buffer | undefined): void {
+    const halts = `${this.#keys.state}halts/`;
+    if (key === this.#keys.meta) this.#meta = this.#record(key, value, metaOf);
+    else if (key === this.#keys.config) this.#config = this.#record(key, value, pointerOf);
+    else if (key.startsWith(halts)) {
+      const generation = Number(key.slice(halts.length));
+      if (value) this.#halted.add(generation);
+      else this.#halted.delete(generation);
+    } else {
+      this.#put(this.#nodes, key, value);
+      this.#put(this.#members, key, value);
+      this.#put(this.#paused, key, value);
+      this.#put(this.#evicted, key, value);
+      this.#put(this.#slots, key, value);
+    }
+  }
+
+  #put<T>({ prefix, records, of }: Kind<T>, key: string, value: Buffer | undefined): void {
+    if (!key.startsWith(prefix)) return;
+    const name = key.slice(prefix.length);
+    const record = this.#record(key, value, (content) => of(content, name));
+    if (record === undefined) records.delete(name);
+    else records.set(name, record);
+  }
+
+  #record<T>(key: string, value: Buffer | undefined, of: (value: Buffer) => T | undefined): T | undefined {
+    const record = value && of(value);
+    if (value && record === undefined) this.#invalid.add(key);
+    else this.#invalid.delete(key);
+    return record;
+  }
+}
+
+/** `values`: all keys under `state/`. */
+export const viewOf = (keys: Keys, values: ReadonlyMap<string, KeyValue>): ClusterView =>
+  new ViewReader(keys).read(values, values.keys());
 
 /** Directors that are listed. */
 const MAX_NODES = 1000;

@@ -5,7 +5,7 @@ import { overlayOf } from '../cluster/overlay.ts';
 import { RecentEvents } from '../cluster/recent-events.ts';
 import { memberOf } from '../cluster/records.ts';
 import { RunIdentity } from '../cluster/run-identity.ts';
-import { type ClusterView, nodesOf, viewOf } from '../cluster/view.ts';
+import { type ClusterView, nodesOf, ViewReader } from '../cluster/view.ts';
 import { rulesRunning } from '../config/reload/applied-state.ts';
 import { isCommand } from '../control/command-shape.ts';
 import type { KeyValue } from '../etcd/answers.ts';
@@ -66,6 +66,7 @@ export class ClusterNode {
   readonly rules: ClusterRules;
   readonly roles: ClusterRoles;
   readonly #invalid: InvalidRecords;
+  readonly #reader: ViewReader;
   #view: ClusterView;
   #nodes: ClusterStatus['nodes'] = [];
   #held: HoldReason | undefined;
@@ -92,7 +93,9 @@ export class ClusterNode {
       changed: (changed) => this.#changed(changed),
     });
     this.#invalid = new InvalidRecords(this.#mirror.values, options.log);
-    this.#view = viewOf(keys, this.#mirror.values);
+    this.#reader = new ViewReader(keys);
+    this.#reader = new ViewReader(keys);
+    this.#view = this.#reader.read(this.#mirror.values, []);
     this.#membership = new LeasedKey({
       ...{ client, key: keys.member(node), leaseSeconds: LEASE_S, period: BEAT_MS },
       value: () => JSON.stringify(this.#member()),
@@ -253,7 +256,7 @@ export class ClusterNode {
     const { access } = this.#options.start;
     const { keys } = access.store;
     const before = this.#view;
-    this.#view = viewOf(keys, this.#mirror.values);
+    this.#view = this.#reader.read(this.#mirror.values, changed);
     this.#nodes = nodesOf(this.#view);
     logMembers(before.members, this.#view.members, access.settings.node, this.#options.log);
     this.roles.seen(changed);
