@@ -15,7 +15,7 @@ import type { VipGroup } from '../model/announcement.ts';
 import type { ClusterGroup, GroupRole } from '../model/cluster.ts';
 import { GroupShortage } from './group-shortage.ts';
 import type { Log } from './log.ts';
-import { ROUTED_MS, RoleDelays } from './role-delays.ts';
+import { RoleDelays } from './role-delays.ts';
 
 /** ms that a director gives those which are to claim a place before it. */
 const RANK_MS = 1000;
@@ -27,8 +27,9 @@ const UNDECIDED_MS = 3000;
 const KEEP_MS = 1000;
 /** ms until the answer to a change must have reached the copy of the keys. */
 const PENDING_MS = 2000;
-/** ms for which a director that gives up its places waits for another one to take them. */
+/** ms for which a director that gives up its places waits for another one to take them, and then for the routers. */
 const TAKEN_MS = 600;
+const ROUTED_MS = 500;
 const LOOK_MS = 10;
 /** Places that the configuration does not have, and that are given up at a time: claims wait for them. */
 const MAX_SURPLUS = 32;

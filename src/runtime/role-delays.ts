@@ -1,8 +1,8 @@
 /** Lets a director announce VIPs for as long as the one that follows it may not have begun to. */
 import type { ClusterView } from '../cluster/view.ts';
 
-/** ms that routers take to send packets to a director that has taken a place. */
-export const ROUTED_MS = 200;
+/** ms within which a director that has taken a place announces its VIPs, on a busy host, too. */
+const TAKEN_MS = 1000;
 /** ms within which a director announces VIPs that a new configuration gives it: it looks at them once a second. */
 const APPLIED_MS = 2000;
 
@@ -24,7 +24,7 @@ export class RoleDelays {
   untilSpare(group: string, now: number): number {
     const since = this.#fullSince.get(group) ?? now;
     this.#fullSince.set(group, since);
-    return Math.max(0, since + ROUTED_MS - now);
+    return Math.max(0, since + TAKEN_MS - now);
   }
 
   /** The group has a free place, or one of this director. */

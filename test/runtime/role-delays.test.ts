@@ -18,16 +18,16 @@ const view = (generations: Readonly<Record<string, number>>) =>
     ),
   );
 
-test('a director is a spare when the routers know the directors that have taken all places', () => {
+test('a director is a spare 1 s after other directors have taken all places', () => {
   const delays = new RoleDelays(1);
-  expect(delays.untilSpare('a', 1000)).toBe(200);
-  expect(delays.untilSpare('a', 1150)).toBe(50);
-  expect(delays.untilSpare('b', 1150)).toBe(200);
-  expect(delays.untilSpare('a', 1200)).toBe(0);
+  expect(delays.untilSpare('a', 1000)).toBe(1000);
+  expect(delays.untilSpare('a', 1150)).toBe(850);
+  expect(delays.untilSpare('b', 1150)).toBe(1000);
+  expect(delays.untilSpare('a', 2000)).toBe(0);
   delays.notFull('a');
-  expect(delays.untilSpare('a', 1300)).toBe(200);
+  expect(delays.untilSpare('a', 2100)).toBe(1000);
   delays.forget('a');
-  expect(delays.untilSpare('a', 1600)).toBe(200);
+  expect(delays.untilSpare('a', 3200)).toBe(1000);
 });
 
 test('VIPs that a new configuration moves stay until the directors of their group have it', () => {
