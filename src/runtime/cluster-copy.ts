@@ -82,12 +82,13 @@ export class ClusterCopy {
     rmSync(path, { force: true });
   }
 
-  /** Changes the state, and removes other generations than the present one. Throws LvsError IO. */
+  /** Changes the state. A new generation removes the others: before, one may have been written that is being applied. Throws LvsError IO. */
   save(parts: CopiedChanges): void {
     const { held, rules, ...rest } = { ...this.#state, ...parts };
     const state = { ...rest, ...(held && { held }), ...(rules !== undefined && { rules }) } as CopiedState;
     this.#put(join(this.#folder, 'cluster.json'), `${JSON.stringify({ version: VERSION, ...state })}\n`);
     this.#state = state;
+    if (parts.generation === undefined) return;
     for (const name of readdirSync(this.#folder)) {
       const number = FILE.exec(name)?.[1];
       if (number !== undefined && Number(number) !== state.generation) this.remove(join(this.#folder, name));
