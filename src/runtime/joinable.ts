@@ -3,13 +3,16 @@ import type { Watched } from '../checks/watch.ts';
 import { forwardedTo } from '../config/compile.ts';
 import type { Document } from '../config/document.ts';
 import { interfaceAddresses } from '../host/interface-addresses.ts';
+import type { Step } from '../join/membership.ts';
 import type { JoinPolicy, ServicePolicy } from '../join/policy.ts';
 import type { Check } from '../model/check.ts';
+import type { Command } from '../model/command.ts';
 import { formatDestination, formatService } from '../model/naming.ts';
 import { maskAddress, parseAddress } from '../wire/address.ts';
 import { ADDRESS_BITS, BITS_BEFORE_IPV4, maskOf, type Prefix, parsePrefix } from '../wire/prefix.ts';
 import { PrefixSet } from '../wire/prefix-set.ts';
 import type { CheckUsers, LoadedJoin } from './configuration.ts';
+import type { Drains } from './drains.ts';
 import { checksFor, withIds } from './health.ts';
 
 /** A service that servers may join. */
@@ -89,3 +92,16 @@ const networksOfDevice = (device: string): Prefix[] =>
         ? []
         : [{ address: maskAddress(address, maskOf(bits), new Uint32Array(4)), bits }];
     });
+
+/** Returns the command of a step. A destination that the file no longer has, and that drains, is returned to service. */
+export function commandOf({ kind, placement, weight }: Step, drains?: Pick<Drains, 'end'>): Command {
+  const { service, destination, options } = placement;
+  if (kind === 'remove') return { op: 'delete-destination', service, destination };
+  const isThere = kind === 'edit' || drains?.end({ service, destination }) === true;
+  return {
+    op: isThere ? 'edit-destination' : 'add-destination',
+    service,
+    destination,
+    options: { ...options, weight },
+  };
+}

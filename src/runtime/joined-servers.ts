@@ -27,8 +27,9 @@ import { logChanges } from './changes.ts';
 import type { Conditions } from './conditions.ts';
 import type { LoadedJoin } from './configuration.ts';
 import type { ConfiguredNames } from './configured-names.ts';
+import type { Drains } from './drains.ts';
 import { JoinSocket } from './join-socket.ts';
-import { type Joinable, networksOf, patienceOf, policyOf, watchedOf } from './joinable.ts';
+import { commandOf, type Joinable, networksOf, patienceOf, policyOf, watchedOf } from './joinable.ts';
 import { joinedPlaces } from './joined-listing.ts';
 import { type JoinedRecord, leftOf } from './joined-record.ts';
 import { JoinedReports } from './joined-reports.ts';
@@ -64,6 +65,8 @@ export class JoinedServers implements Disposable {
   /** undefined: the director does not follow etcd. */
   #registry: ServerRegistry | undefined;
   #join: LoadedJoin | undefined;
+  /** What reloads have removed from the file, and connections still use. */
+  drains: Pick<Drains, 'end'> | undefined;
   /** By the name of the service. */
   #joinable = new Map<string, Joinable>();
   #drain = 0;
@@ -283,11 +286,12 @@ export class JoinedServers implements Disposable {
       const watched = joinable && watchedOf(joinable, placement.destination);
       if (watched) health.add(watched, 'joined, and not checked yet', clock());
     }
-    const commands = steps.map(commandOf);
+    const commands = steps.map((step) => commandOf(step, this.drains));
     const outcomes = await (isWeights ? plain : guarded).apply(commands);
     for (const [i, { kind, placement }] of steps.entries()) {
       if (outcomes[i] && kind !== 'remove') this.#failed(placement, outcomes[i]);
-      if (kind !== 'remove') continue;
+      // Checks would give a weight to a destination that was added manually.
+      if (kind !== 'remove' && !(kind === 'add' && outcomes[i])) continue;
       health.remove(placement.service, placement.destination);
       names.leave(placement.service, placement.destination);
     }
@@ -336,14 +340,3 @@ const NO_NETWORKS = new PrefixSet();
 const NO_JOIN: LoadedJoin = {
   ...{ group: '', port: 0, period: 1000, timeout: 4000, maxServers: 0, secrets: [] },
 };
-
-function commandOf({ kind, placement, weight }: Step): Command {
-  const { service, destination, options } = placement;
-  if (kind === 'remove') return { op: 'delete-destination', service, destination };
-  return {
-    op: kind === 'add' ? 'add-destination' : 'edit-destination',
-    service,
-    destination,
-    options: { ...options, weight },
-  };
-}

@@ -71,6 +71,7 @@ export class RunningConfiguration {
 
   constructor(options: RunningConfigurationOptions) {
     this.#options = options;
+    options.joined.drains = this.drains;
     this.#waitingDaemons = new WaitingDaemons(options.log);
   }
 

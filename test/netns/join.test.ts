@@ -152,6 +152,22 @@ describe.skipIf(why)('servers join', () => {
     expect(await curl('/')).toContain('the server announces that it drains');
   });
 
+  test('and take the place of a destination of the file that drains', async () => {
+    const dynamic = configuration(keyFile, '192.168.1.0/24');
+    writeFileSync(config, dynamic.replace('destinations: []', 'destinations: [192.168.1.3:80]'));
+    await lab.director.exec([...lvs, 'reload']);
+    await until(now, (all) => all['192.168.1.3'] === 1);
+    await using client = await SteadyLoad.start(lab.client, { vip: lab.vip, held: 4, perSecond: 0 });
+    writeFileSync(config, dynamic);
+    await lab.director.exec([...lvs, 'reload']);
+    expect(await now()).toEqual({ '192.168.1.3': 0 });
+    await agent(0);
+    await until(now, (all) => all['192.168.1.3'] === 100);
+    expect(await destination('192.168.1.3')).toMatchObject({ joined: { server: 'server1', state: 'up' } });
+    expect(await client.seen()).toMatchObject({ lost: 0 });
+    await client.stop();
+  });
+
   test('and leave without a failed request', async () => {
     const first = await agent(0, '--drain', '10');
     await agent(1);
