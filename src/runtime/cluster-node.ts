@@ -149,10 +149,15 @@ export class ClusterNode {
     });
   }
 
-  /** Puts the rules of the copy on this host into effect. Call it before packets are forwarded. */
-  async restore(): Promise<void> {
+  /** Reads the rules of the copy on this host. Call it before the rules of the director are made. */
+  async load(): Promise<void> {
     const { rules } = this.#options.start.copy.state!;
-    if (rules !== undefined) await this.rules.restore(await overlayOf(Buffer.from(rules), isCommand));
+    if (rules !== undefined) this.rules.load(await overlayOf(Buffer.from(rules), isCommand));
+  }
+
+  /** Puts them into effect. Call it before packets are forwarded. */
+  restore(): Promise<void> {
+    return this.rules.restore();
   }
 
   /** Follows etcd from now on. Call it when the director has started. */

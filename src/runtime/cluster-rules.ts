@@ -13,11 +13,11 @@ import { LvsError } from '../model/errors.ts';
 import { formatDestination, formatService } from '../model/naming.ts';
 import type { ServiceAddress } from '../model/service.ts';
 import type { ClusterAccess } from './cluster-access.ts';
-import { changes, type Rules, rulesDirector, rulesOf } from './computed-rules.ts';
+import { changes, type Rules, rulesDirector, rulesOf, stepsOver } from './computed-rules.ts';
 import type { ReadConfiguration } from './configuration-thread.ts';
 import type { Drains } from './drains.ts';
 import { localApi } from './local-director.ts';
-import { unpacked } from './packed.ts';
+import { type Packed, unpacked } from './packed.ts';
 
 /** Attempts of a change that others overtake. */
 const MAX_ATTEMPTS = 20;
@@ -68,6 +68,8 @@ export class ClusterRules {
   #invalid = -1;
   #isWhole = false;
   #target: Rules | undefined;
+  /** What ipvsadm has changed, from the copy at first. */
+  #overlay: Overlay | undefined;
   /** What this director has written last. */
   #written: Written | undefined;
   readonly #waiting = new Set<() => void>();
@@ -76,10 +78,24 @@ export class ClusterRules {
     this.#options = options;
   }
 
-  /** Puts the rules of the copy on this host into effect. Call it before packets are forwarded. */
-  async restore(overlay: Overlay | undefined): Promise<void> {
-    const commands = this.#effective(overlay);
+  /** Takes the rules of the copy on this host. */
+  load(overlay: Overlay | undefined): void {
+    this.#overlay = overlay;
+  }
+
+  /** Puts these rules into effect. Call it before packets are forwarded. */
+  async restore(): Promise<void> {
+    const commands = this.#effective(this.#overlay);
     if (commands.length > 0) await this.#effect(commands, true);
+  }
+
+  /** Returns the steps of a reload that lead to the rules over `wanted`: a server that ipvsadm has removed is not added for a moment. */
+  async steps(planned: Packed<Command>, wanted: ReadConfiguration): Promise<Packed<Command>> {
+    const overlay = this.#overlay;
+    const isOver = wanted.adopt === 'replace' && wanted.digest !== this.#options.config().digest;
+    if (!overlay || isOver || planned.length === 0) return planned;
+    const { director, base } = await this.#director(this.#effective(overlay), wanted);
+    return await stepsOver(planned, await changes(base, await rulesOf(director)));
   }
 
   /** Puts the rules of etcd into effect; `stored` undefined: there are none. Invalid ones change nothing: returns false. */
@@ -93,6 +109,7 @@ export class ClusterRules {
       this.#invalid = revision;
       return false;
     }
+    this.#overlay = overlay;
     const wasWhole = this.#isWhole;
     // A generation that is applied meanwhile requires another update.
     this.#isWhole = true;
@@ -278,8 +295,11 @@ export class ClusterRules {
   }
 
   /** Returns a director with the configuration and these commands, and the rules of the configuration alone. Works in slices. */
-  async #director(overlay: readonly Command[]): Promise<{ director: Director; base: Rules }> {
-    const shared = [...unpacked(this.#options.config().commands)].filter(({ op }) => SHARED.has(op));
+  async #director(
+    overlay: readonly Command[],
+    config = this.#options.config(),
+  ): Promise<{ director: Director; base: Rules }> {
+    const shared = [...unpacked(config.commands)].filter(({ op }) => SHARED.has(op));
     const director = rulesDirector();
     const api = localApi(director, { now: () => 0 });
     await api.apply(shared);

@@ -1,10 +1,14 @@
 /** Rules that are computed without a change of the running director. */
+
 import { type Rule, rulesRunning } from '../config/reload/applied-state.ts';
 import { ruleChanges } from '../config/reload/rule-changes.ts';
+import { stepsWithRulesOver } from '../config/reload/rules-over.ts';
 import { Director } from '../director/director.ts';
 import type { Command } from '../model/command.ts';
 import type { Timeouts } from '../model/settings.ts';
+import { Slice } from '../model/slice.ts';
 import { localApi } from './local-director.ts';
+import { type Packed, Packing, unpacked } from './packed.ts';
 
 /** Rows of the table of a director that only has rules. */
 const ROWS = 1024;
@@ -40,4 +44,18 @@ export async function changes(from: Rules, to: Rules): Promise<Command[]> {
   if (JSON.stringify(from.timeouts) !== JSON.stringify(to.timeouts))
     commands.push({ op: 'set-timeouts', timeouts: to.timeouts });
   return commands;
+}
+
+/** Resolves with the steps of a reload, joined with changes of the rules over the configuration. Works in slices. */
+export async function stepsOver(
+  planned: Packed<Command>,
+  over: readonly Command[],
+): Promise<Packed<Command>> {
+  const packing = new Packing<Command>();
+  const slice = new Slice();
+  for (const step of stepsWithRulesOver(unpacked(planned), over)) {
+    packing.add(step);
+    if (slice.spent) await slice.next();
+  }
+  return packing.packed;
 }

@@ -77,7 +77,7 @@ export class ConfigurationRequests implements ConfigurationApi {
       checkDevices(wanted);
       const { warnings } = wanted;
       if (this.#running.isCurrent(wanted)) return { changes: 0, draining: 0, manualChanges: [], warnings };
-      const { commands, drains, manualChanges } = await wanted.plan(await this.#running.state());
+      const { commands, drains, manualChanges } = await this.#running.plan(wanted);
       const plan = boundedPlan(
         wanted,
         { commands, drains },

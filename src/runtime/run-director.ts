@@ -199,6 +199,7 @@ export async function runDirector(options: RunOptions): Promise<void> {
         await announcements.hold(reason);
       },
     });
+  if (node) running.configuration.joinSteps = (steps, wanted) => node.rules.steps(steps, wanted);
   /** Seconds for which the VIPs stay announced without this process; undefined: they do not. */
   const announcedFor = () => (staysAnnounced() ? running.config?.restart.orphan : undefined);
   // While the VIPs leave.
@@ -221,6 +222,7 @@ export async function runDirector(options: RunOptions): Promise<void> {
     await plane.open(node);
     await announcements.begin(start.announce, offloading !== undefined && kept?.adopted !== undefined);
     if (node) running.joined.useRegistry();
+    await node?.load();
     await running.start(start, dirname(options.socket));
     await node?.restore();
     start[Symbol.dispose]();

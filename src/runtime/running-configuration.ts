@@ -25,7 +25,7 @@ import type { JoinedServers } from './joined-servers.ts';
 import type { KeptTable } from './kept-table.ts';
 import type { Log } from './log.ts';
 import { ManualChanges } from './manual-changes.ts';
-import { unpacked } from './packed.ts';
+import { type Packed, unpacked } from './packed.ts';
 import { planRequest } from './plan-request.ts';
 import { RestartRecord } from './restart-record.ts';
 import { resumeHealth } from './resumed-health.ts';
@@ -57,6 +57,9 @@ export interface RunningConfigurationOptions {
   readonly log: Log;
 }
 
+/** Resolves with the steps of a reload to `wanted` that are to be carried out. */
+export type JoinSteps = (steps: Packed<Command>, wanted: ReadConfiguration) => Promise<Packed<Command>>;
+
 export class RunningConfiguration {
   /** Destinations and services that a reload has quiesced. */
   readonly drains = new Drains();
@@ -64,6 +67,8 @@ export class RunningConfiguration {
   readonly #vips = new HeldVips(this.drains);
   readonly #manual = new ManualChanges();
   readonly #waitingDaemons: WaitingDaemons;
+  /** Joins the steps of a reload with rules over the configuration, as a cluster has them. */
+  joinSteps: JoinSteps = async (steps) => steps;
   #current: ReadConfiguration | undefined;
   #isDraining = false;
   /** For the next director, from the start on. */
@@ -179,10 +184,16 @@ export class RunningConfiguration {
     return planRequest({ director, complete, drains: this.drains, config: this.#current!, now: clock() });
   }
 
+  /** Resolves with what a reload would do. */
+  async plan(wanted: OpenConfiguration): Promise<ReloadPlan> {
+    const plan = await wanted.plan(await this.state());
+    return { ...plan, commands: await this.joinSteps(plan.commands, wanted) };
+  }
+
   /** Changes the rules to those of `wanted`, and logs which manual changes there were. Resolves with the plan. */
   async change(wanted: OpenConfiguration): Promise<ReloadPlan> {
     const { joined, log } = this.#options;
-    const plan = await wanted.plan(await this.state());
+    const plan = await this.plan(wanted);
     for (const change of plan.manualChanges)
       log('warning', 'manual-change-found', { change, adopt: wanted.adopt });
     await joined.pause();

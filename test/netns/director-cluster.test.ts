@@ -135,6 +135,16 @@ describe.skipIf(why !== undefined)('a cluster of three directors', () => {
     const lines = added.map((server) => `-d -t ${vip} -r ${server}`);
     await second!.host.exec([...ipvsadm, '-R'], { input: `${lines.join('\n')}\n` });
     await have([A, B, C]);
+    // What ipvsadm has removed does not return with a generation, not even for a moment.
+    await first!.host.exec([...ipvsadm, '-d', '-t', vip, '-r', A]);
+    await have([B, C]);
+    const from = third!.program.output.length;
+    await first!.cluster('apply', site.write(site.text([A, B], 'drain: 301\n')));
+    await have([B, C]);
+    expect(third!.program.output.slice(from)).toContain('cluster-generation-applied');
+    expect(third!.program.output.slice(from)).not.toContain('destination-added');
+    await first!.host.exec([...rule(A).slice(0, -1), '1']);
+    await have([A, B, C]);
     // A new configuration keeps what it does not concern, and a new process has it, too.
     await first!.cluster('apply', site.write(site.text([B])));
     await have([B, C]);
