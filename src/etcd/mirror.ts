@@ -27,6 +27,7 @@ export class Mirror implements Disposable {
   #watching = new AbortController();
   /** Revision up to which changes are known; undefined: the keys must be read. */
   #revision: number | undefined;
+  #isRead = false;
   #comparing: NodeJS.Timeout | undefined;
 
   constructor(options: MirrorOptions) {
@@ -38,11 +39,17 @@ export class Mirror implements Disposable {
     return this.#values;
   }
 
+  /** Reports whether etcd has answered once. */
+  get isRead(): boolean {
+    return this.#isRead;
+  }
+
   /** Reads the keys. Throws EtcdError. */
   async read(): Promise<void> {
     const { client, prefix, changed } = this.#options;
     const { revision, values } = await client.range(prefix, { isPrefix: true });
     const before = new Map(this.#values);
+    this.#isRead = true;
     this.#values.clear();
     for (const value of values) this.#values.set(value.key, value);
     this.#revision = revision;

@@ -18,7 +18,7 @@ export interface ClusterSituation {
   readonly held: HoldReason | undefined;
   /** For how long etcd has failed, ms, and why at last; undefined: it answers. */
   readonly failing: { readonly duration: number; readonly error: Error } | undefined;
-  /** No key was read since the start. */
+  /** etcd has not answered since the start. */
   readonly isUnread: boolean;
   /** The keys are not those of the cluster that this director has joined. */
   readonly isOther: boolean;
@@ -51,12 +51,13 @@ export function reportSituation(situation: ClusterSituation, conditions: Conditi
 
 /** Returns why the present keys are not followed; undefined: they are. */
 function ignoredBecause(situation: ClusterSituation): string | undefined {
-  const { cluster, node, view, generation, held, failing, isUnread, isOther, isTaken } = situation;
+  const { cluster, node, view, generation, held, isUnread, isOther, isTaken } = situation;
   const { meta, config, nodes } = view;
-  if (isUnread && failing) return undefined;
+  if (isUnread) return undefined;
   if (isOther)
     return `etcd has ${meta ? 'another cluster' : 'no cluster'} with the name ${cluster}: its keys are ignored`;
-  if (isTaken) return `another director has the name ${node} in the cluster`;
+  if (isTaken)
+    return `another director has the name ${node} in the cluster (give each one its own "node" in cluster.yaml)`;
   if (!nodes.has(node) && held !== 'evicted')
     return `${node} is no longer a member of the cluster: it needs to join again before its next start`;
   const stored = config?.generation ?? 0;

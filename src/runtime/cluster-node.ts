@@ -353,7 +353,7 @@ export class ClusterNode {
     const situation = {
       ...{ cluster, node, view: this.#view, generation: this.#generations.inEffect, held: this.#held },
       failing: this.#etcd.failing,
-      isUnread: this.#mirror.values.size === 0,
+      isUnread: !this.#mirror.isRead,
       isOther: !this.#isTrusted,
       isTaken: this.#isTaken,
     };
