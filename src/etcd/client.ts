@@ -144,7 +144,7 @@ export class EtcdClient implements Disposable {
       const options = { timeout: this.#timeout, signal };
       for await (const answer of gateway.stream('watch', { create_request }, token, options)) {
         if (isAboutToken(answer.body)) this.#token = undefined;
-        const watched = watchAnswer(succeeded(gateway, answer));
+        const watched = watchAnswer(this.#succeeded(gateway, answer));
         if (watched.compacted !== undefined)
           throw new EtcdError('compacted', `etcd ${gateway.name}: revision ${revision} is compacted`);
         if (watched.canceled !== undefined) {
@@ -202,7 +202,7 @@ export class EtcdClient implements Disposable {
       if (this.#token === token) this.#token = undefined;
       answer = await gateway.post(path, body, await this.#authenticated(gateway), this.#timeout);
     }
-    return succeeded(gateway, answer);
+    return this.#succeeded(gateway, answer);
   }
 
   /** Resolves with the token; undefined: no user is configured. */
@@ -212,20 +212,21 @@ export class EtcdClient implements Disposable {
       const answer = await gateway.post('auth/authenticate', this.#user, undefined, this.#timeout);
       // An etcd without authentication needs no token, and has none.
       if (isAuthOff(answer)) return undefined;
-      this.#token = tokenAnswer(succeeded(gateway, answer));
+      this.#token = tokenAnswer(this.#succeeded(gateway, answer));
     }
     return this.#token;
+  }
+
+  #succeeded(gateway: Gateway, { status, body }: GatewayAnswer): unknown {
+    const isError =
+      typeof body === 'string' || (typeof body === 'object' && body !== null && 'error' in body);
+    if (status !== 200 || isError) throw answerError(gateway.name, status, body, this.#user?.name);
+    return body;
   }
 }
 
 const isAuthOff = ({ status, body }: GatewayAnswer): boolean =>
   status !== 200 && JSON.stringify(body).includes('authentication is not enabled');
-
-function succeeded(gateway: Gateway, { status, body }: GatewayAnswer): unknown {
-  const isError = typeof body === 'string' || (typeof body === 'object' && body !== null && 'error' in body);
-  if (status !== 200 || isError) throw answerError(gateway.name, status, body);
-  return body;
-}
 
 const keysOf = (key: string, isPrefix: boolean) => ({
   key: encoded(key),

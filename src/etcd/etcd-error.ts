@@ -48,8 +48,8 @@ export const isAboutToken = (answer: unknown): boolean => {
   );
 };
 
-/** Returns the error of an answer with an HTTP status other than 200. `endpoint`: its name in the message. */
-export function answerError(endpoint: string, status: number, answer: unknown): EtcdError {
+/** Returns the error of an answer with an HTTP status other than 200. `endpoint` and `user`: names in the message. */
+export function answerError(endpoint: string, status: number, answer: unknown, user?: string): EtcdError {
   const error = errorOf(answer);
   if (!error)
     return new EtcdError(
@@ -57,7 +57,17 @@ export function answerError(endpoint: string, status: number, answer: unknown): 
       `etcd ${endpoint}: HTTP status ${status} without an error of etcd: expected its JSON gateway`,
     );
   const { code, text } = error;
-  return new EtcdError(kindOf(code, text), `etcd ${endpoint}: ${printable(text)}`);
+  const kind = kindOf(code, text);
+  const remedy = kind === 'not-permitted' ? remedyFor(text, user) : '';
+  return new EtcdError(kind, `etcd ${endpoint}: ${printable(text)}${remedy}`);
+}
+
+/** Returns what an operator can do about the rights of a user. */
+function remedyFor(text: string, user: string | undefined): string {
+  if (user === undefined) return ' (set user and password-file in the settings of the cluster)';
+  return text.includes('permission denied')
+    ? `: user ${user} lacks a right (give --file the settings of an operator, or the user its role: docs/cluster.md)`
+    : `: user ${user} (check user and password-file in the settings of the cluster)`;
 }
 
 function kindOf(code: number, text: string): EtcdErrorKind {

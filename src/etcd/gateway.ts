@@ -156,7 +156,10 @@ export class Gateway implements Disposable {
   }
 
   #timeout(ms: number): EtcdError {
-    return new EtcdError('timeout', `etcd ${this.name}: no answer within ${ms / 1000} s`);
+    return new EtcdError(
+      'timeout',
+      `etcd ${this.name}: no answer within ${ms / 1000} s: it is slow, or has no quorum`,
+    );
   }
 
   #tooLarge(): EtcdError {
@@ -165,9 +168,19 @@ export class Gateway implements Disposable {
 
   #errorOf(error: unknown): EtcdError {
     if (error instanceof EtcdError) return error;
-    const { message } = error as Error;
-    return new EtcdError('unreachable', `etcd ${this.name}: ${message}`, { cause: error });
+    return new EtcdError('unreachable', `etcd ${this.name}: ${reasonOf(error as NodeJS.ErrnoException)}`, {
+      cause: error,
+    });
   }
+}
+
+/** Returns the message of a failed connection, and what to do about certificates. OpenSSL's has more than one line. */
+function reasonOf({ code = '', message }: NodeJS.ErrnoException): string {
+  if (/^(UNABLE_TO_|SELF_SIGNED_|DEPTH_ZERO_)/.test(code))
+    return `${message} (tls.ca: expected the authority of the certificate of etcd)`;
+  if (/alert (bad certificate|unknown ca|certificate required)/i.test(message))
+    return 'etcd refuses the certificate of this client (tls.cert, tls.key: expected one by its --trusted-ca-file)';
+  return message.split('\n', 1)[0]!;
 }
 
 function answered(request: ClientRequest): Promise<IncomingMessage> {

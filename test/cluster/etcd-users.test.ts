@@ -149,6 +149,25 @@ describe.skipIf(why !== undefined)('with authentication', () => {
     ]);
   });
 
+  test('errors name the user, the reason and the remedy', async () => {
+    const message = (promise: Promise<unknown>) => promise.then(() => '', String);
+    const ca = 'ca: ca.pem';
+    using director = await as('lvs-d1');
+    expect(await message(director.store.pause('d1', 'x'))).toMatch(
+      /permission denied: user lvs-d1 lacks a right \(give --file the settings of an operator, or/,
+    );
+    using guess = await as('lvs-d1', 'guess');
+    expect(await message(guess.store.view())).toMatch(/: user lvs-d1 \(check user and password-file in/);
+    using bare = await as('operator', 'operator', `tls: { ${ca} }`);
+    expect(await message(bare.store.view())).toMatch(
+      /: etcd refuses the certificate of this client \(tls.cert, tls.key: expected one by its --trusted-ca-file\)$/,
+    );
+    using unknown = await as('operator', 'operator', 'tls: { cert: d1.pem, key: d1.key }');
+    expect(await message(unknown.store.view())).toMatch(
+      /\(tls.ca: expected the authority of the certificate of etcd\)$/,
+    );
+  });
+
   const found = async (user: string, role: 'director' | 'server' = 'director') =>
     (await etcdFindings(file(`${user}.yaml`), role)).map(({ name }) => name);
   const tls = 'tls: { ca: ca.pem, cert: d1.pem, key: d1.key }';

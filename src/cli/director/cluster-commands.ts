@@ -1,6 +1,6 @@
 /** What the commands of `lvs-director cluster` do. Each throws LvsError. */
 import { hostname, userInfo } from 'node:os';
-import { isClusterName } from '../../cluster/records.ts';
+import { isClusterName, MAX_CONFIG_BYTES } from '../../cluster/records.ts';
 import { candidatesOf, holdersOf } from '../../cluster/roles.ts';
 import { propose, spread } from '../../cluster/spread.ts';
 import { readRegularFile } from '../../config/load.ts';
@@ -126,7 +126,10 @@ async function checked(path: string, complain: Complain): Promise<string> {
     throw new LvsError('CONFIG', `${path}: expected lvs.yaml (lvs-director compile --format yaml)`);
   const { warnings } = await loadConfiguration(path);
   for (const warning of warnings) complain(warning);
-  return (await readRegularFile(path)).toString('utf8');
+  const text = await readRegularFile(path);
+  if (text.length > MAX_CONFIG_BYTES)
+    throw new LvsError('CONFIG', `${path}: ${text.length} bytes: expected at most ${MAX_CONFIG_BYTES}`);
+  return text.toString('utf8');
 }
 
 export async function plan(
@@ -205,6 +208,11 @@ export async function history({ store }: ClusterAccess, print: Print): Promise<v
 
 export async function show(access: ClusterAccess, number: number | undefined, print: Print): Promise<void> {
   const generation = number ?? (await access.store.present());
+  if (generation === 0)
+    throw new LvsError(
+      'INVALID',
+      `cluster ${access.settings.cluster}: no configuration yet (lvs-director cluster apply)`,
+    );
   print((await generationOf(access, generation)).text);
 }
 
