@@ -10,6 +10,11 @@ import { viewOf } from './view.ts';
 /** Seconds for which a proposal stays if its author vanishes. */
 const PROPOSAL_S = 60;
 
+/** ms for which a member may be missing that has not said that it leaves: its lease may have ended while etcd elected a leader. */
+const MISSING_MS = 8000;
+/** ms between two looks without a change. */
+const LOOK_MS = 500;
+
 /** What became of a generation at a member. */
 export interface Applied {
   readonly node: string;
@@ -58,14 +63,18 @@ export function spread(
   timeout: number,
 ): Promise<readonly Applied[]> {
   const { keys } = store;
-  const seen = new Set<string>();
+  /** The last state of each member, and when it was there, ms. */
+  const seen = new Map<string, { readonly member: ClusterMember; readonly at: number }>();
   return until(
     store,
     keys.state,
     (values) => {
       const { members } = viewOf(keys, values);
-      for (const node of members.keys()) seen.add(node);
-      return [...seen].map((node) => outcomeOf(node, members.get(node), generation));
+      const at = performance.now();
+      for (const [node, member] of members) seen.set(node, { member, at });
+      return [...seen].map(([node, last]) =>
+        outcomeOf(node, at - last.at < MISSING_MS ? last.member : undefined, generation),
+      );
     },
     (all) =>
       all.every(({ outcome }) => outcome !== undefined) || all.some(({ outcome }) => outcome === 'rejected'),
@@ -101,15 +110,18 @@ async function until<T>(
   });
   await mirror.read();
   let timer: NodeJS.Timeout | undefined;
+  let looking: NodeJS.Timeout | undefined;
   await new Promise<void>((resolve) => {
     timer = setTimeout(resolve, timeout);
     look = () => {
       if (isDone(of(mirror.values))) resolve();
     };
     mirror.follow();
+    looking = setInterval(look, LOOK_MS);
     look();
   });
   clearTimeout(timer);
+  clearInterval(looking);
   const result = of(mirror.values);
   if (error && !isDone(result)) throw error;
   return result;
