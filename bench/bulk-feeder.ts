@@ -4,7 +4,7 @@
  */
 
 import { DEFAULT_BULK_PORT } from '../src/config/document.ts';
-import { BulkServer } from '../src/runtime/bulk-server.ts';
+import { BulkServer } from '../src/runtime/sync/bulk-server.ts';
 import { deriveKey } from '../src/sync/sync-keys.ts';
 import { side } from './bulk.ts';
 

@@ -2,8 +2,8 @@
  * Measures bulk transfers of the connection table to a director that joins. Both directors are in this process, so that a
  * transfer takes the sum of their times; two hosts work at the same time.
  */
-import { BulkFetch } from '../src/runtime/bulk-client.ts';
-import { BulkServer } from '../src/runtime/bulk-server.ts';
+import { BulkFetch } from '../src/runtime/sync/bulk-client.ts';
+import { BulkServer } from '../src/runtime/sync/bulk-server.ts';
 import { FrameReader } from '../src/sync/bulk-format.ts';
 import { deriveKey } from '../src/sync/sync-keys.ts';
 import { Synchronization } from '../src/sync/synchronization.ts';

@@ -12,7 +12,7 @@ import { monotonicClock } from '../src/io/pump.ts';
 import { NONE } from '../src/model/connection.ts';
 import { measureJiffies } from '../src/offload/jiffies.ts';
 import { existingPins } from '../src/offload/pins.ts';
-import { adoptKernelTable, openLeft } from '../src/runtime/adopted-table.ts';
+import { adoptKernelTable, openLeft } from '../src/runtime/restart/adopted-table.ts';
 import { loadSystem } from '../src/sys/system.ts';
 import { isDestination } from '../src/table/record-checks.ts';
 import { TCP } from '../src/wire/tcp.ts';

@@ -1,6 +1,6 @@
 /** Compares the throughput of the director's methods and datapaths with plain routing, HAProxy and nftables in one laboratory. */
 import { spawnSync } from 'node:child_process';
-import { probe } from '../src/runtime/datapath.ts';
+import { probe } from '../src/runtime/kernel/datapath.ts';
 import { Lab } from '../test/support/lab.ts';
 import { probeNamespaces } from '../test/support/namespaces.ts';
 import { datagrams, requests, stream } from './load/generators.ts';

@@ -33,7 +33,11 @@ test('docs/observability.md names only log events that exist', () => {
   // The runtime composes the names of these.
   const literal = rows.filter((name) => !/^(?:check|destination|vrrp)-/.test(name));
   const source = ['src/runtime', 'src/cli/director']
-    .flatMap((folder) => readdirSync(join(PROJECT, folder)).map((name) => textOf(`${folder}/${name}`)))
+    .flatMap((folder) =>
+      readdirSync(join(PROJECT, folder), { recursive: true, encoding: 'utf8' })
+        .filter((name) => name.endsWith('.ts'))
+        .map((name) => textOf(`${folder}/${name}`)),
+    )
     .join('');
   expect(literal.length).toBeGreaterThan(3);
   expect(literal.filter((name) => !source.includes(`', '${name}'`))).toEqual([]);

@@ -3,7 +3,7 @@ import { spawnSync } from 'node:child_process';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { loadConfiguration } from '../src/runtime/configuration.ts';
+import { loadConfiguration } from '../src/runtime/configuration/configuration.ts';
 import { replay } from '../src/runtime/replay.ts';
 import { readPcap } from '../src/wire/pcap-file.ts';
 import { TemporaryFolder } from './support/director-apis.ts';

@@ -17,7 +17,7 @@ export interface GuardChange extends OwnedChange {
 /**
  * Returns the port of a service to withhold from the host; 0 means every port: data connections of FTP use any other port of
  * the same address. Packets that are withheld although no
- * service needs them are returned to the host by runtime/unmatched-packets.ts.
+ * service needs them are returned to the host by runtime/host/unmatched-packets.ts.
  */
 export const guardedPort = (service: Extract<ServiceAddress, { readonly port: number }>): number =>
   isFtpService(service) ? 0 : service.port;

@@ -11,7 +11,7 @@ import { replaceableFolder } from '../control/owned-folder.ts';
 import type { AnnouncementListing, VipGroup } from '../model/announcement.ts';
 import type { HoldReason } from '../model/cluster.ts';
 import { LvsError } from '../model/errors.ts';
-import type { ClusterRoles, GroupReadiness } from './cluster-roles.ts';
+import type { ClusterRoles, GroupReadiness } from './cluster/cluster-roles.ts';
 import type { Conditions } from './conditions.ts';
 import type { Log } from './log.ts';
 import type { OperatorState } from './operator-state.ts';

@@ -16,7 +16,7 @@ import { formatService } from '../model/naming.ts';
 import type { ServiceAddress } from '../model/service.ts';
 import { Slice } from '../model/slice.ts';
 import { formatPrefix, type Prefix, parsePrefix } from '../wire/prefix.ts';
-import type { KernelLists } from './kernel-lists.ts';
+import type { KernelLists } from './kernel/kernel-lists.ts';
 import type { Log } from './log.ts';
 import type { OperatorState } from './operator-state.ts';
 

@@ -16,8 +16,8 @@ import { formatDestination, formatService } from '../model/naming.ts';
 import type { ServiceAddress } from '../model/service.ts';
 import type { DestinationSnapshot, ServiceSnapshot, Traffic } from '../model/snapshot.ts';
 import { areDescriptorsExhausted } from '../sys/descriptor-reserve.ts';
-import type { CheckUsers } from './configuration.ts';
-import type { ConfiguredNames } from './configured-names.ts';
+import type { CheckUsers } from './configuration/configuration.ts';
+import type { ConfiguredNames } from './configuration/configured-names.ts';
 import type { Log } from './log.ts';
 import { notifyDestination, notifyService } from './notify.ts';
 

@@ -5,7 +5,7 @@ import type { Policy } from '../checks/policy.ts';
 import type { HealthEvent } from '../checks/watch.ts';
 import { formatDestination, formatService } from '../model/naming.ts';
 import type { ServiceAddress } from '../model/service.ts';
-import type { ConfiguredNames } from './configured-names.ts';
+import type { ConfiguredNames } from './configuration/configured-names.ts';
 import type { Log } from './log.ts';
 
 /** Runs the program of a destination that went down or came up; other changes of its weight have none. */

@@ -11,7 +11,7 @@ import type { Frame } from '../wire/frame.ts';
 import { Packet } from '../wire/packet.ts';
 import { LINKTYPE_RAW, PcapFileError, pcapHeader, pcapPacket, readPcap } from '../wire/pcap-file.ts';
 import { setLists } from './blocked-clients.ts';
-import type { Loaded } from './configuration.ts';
+import type { Loaded } from './configuration/configuration.ts';
 
 export interface ReplayResult {
   /** IP packets that the director received. */

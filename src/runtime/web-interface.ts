@@ -10,11 +10,11 @@ import { History } from '../web/history.ts';
 import { availabilityOf } from '../web/observed.ts';
 import { MAX_CLIENTS, serveWeb } from '../web/server.ts';
 import type { Conditions } from './conditions.ts';
-import type { DescriptorWatch } from './descriptor-watch.ts';
+import type { DescriptorWatch } from './host/descriptor-watch.ts';
+import type { NetworkWatch } from './host/network-watch.ts';
+import type { Offloading } from './kernel/offloading.ts';
 import type { Log } from './log.ts';
 import { LoopTurns } from './loop-turns.ts';
-import type { NetworkWatch } from './network-watch.ts';
-import type { Offloading } from './offloading.ts';
 import type { RunningDirector } from './running-director.ts';
 import { version } from './version.ts';
 

@@ -14,7 +14,7 @@ import type { NextHop } from '../../src/offload/next-hops.ts';
 import type { OwnMacs } from '../../src/offload/own-macs.ts';
 import { forwarderCode } from '../../src/offload/program.ts';
 import { type ServiceKeys, serviceValue } from '../../src/offload/services.ts';
-import type { SharedTable } from '../../src/runtime/kernel-forwarding.ts';
+import type { SharedTable } from '../../src/runtime/kernel/kernel-forwarding.ts';
 import { portInPacketOrder } from '../../src/table/packet-order.ts';
 import { DESTINATION, DESTINATION_FLAGS, SETTINGS, TUNNEL } from '../../src/table/record-layout.ts';
 import { settingsWords } from '../../src/table/settings-record.ts';

@@ -25,7 +25,7 @@ import { ADMIT, PERSIST } from '../../src/offload/scratch.ts';
 import { ServiceMap } from '../../src/offload/service-map.ts';
 import { serviceNumbers } from '../../src/offload/services.ts';
 import { templateCode } from '../../src/offload/template.ts';
-import { KernelForwarding } from '../../src/runtime/kernel-forwarding.ts';
+import { KernelForwarding } from '../../src/runtime/kernel/kernel-forwarding.ts';
 import { allocate } from '../../src/sys/memory.ts';
 import type { System } from '../../src/sys/system.ts';
 import { ROW } from '../../src/table/layout.ts';

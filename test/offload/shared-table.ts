@@ -7,7 +7,7 @@ import { ClientRoutes } from '../../src/offload/client-routes.ts';
 import { constants } from '../../src/offload/constants.ts';
 import { NextHops } from '../../src/offload/next-hops.ts';
 import { SCRATCH_BYTES } from '../../src/offload/scratch.ts';
-import type { SharedTable } from '../../src/runtime/kernel-forwarding.ts';
+import type { SharedTable } from '../../src/runtime/kernel/kernel-forwarding.ts';
 import { ProcessorCounters } from '../../src/table/counters.ts';
 import { ordinaryMemory, type Region, type RegionName, type TableMemory } from '../../src/table/memory.ts';
 import {

@@ -5,7 +5,7 @@ import { describe, expect, test } from 'vitest';
 import { compile } from '../../src/config/compile.ts';
 import { parseLvsConf } from '../../src/config/lvs-conf.ts';
 import { LvsError } from '../../src/model/errors.ts';
-import type { Loaded } from '../../src/runtime/configuration.ts';
+import type { Loaded } from '../../src/runtime/configuration/configuration.ts';
 import { replay, seeded } from '../../src/runtime/replay.ts';
 import { readPcap } from '../../src/wire/pcap-file.ts';
 import { lineOf } from '../support/packets.ts';

@@ -6,7 +6,7 @@ import { ProcfsFolder } from '../../src/control/procfs-files.ts';
 import { nodeExporterFamilies } from '../../src/metrics/node-exporter.ts';
 import type { Command } from '../../src/model/command.ts';
 import type { NextHop } from '../../src/offload/next-hops.ts';
-import { KernelForwarding } from '../../src/runtime/kernel-forwarding.ts';
+import { KernelForwarding } from '../../src/runtime/kernel/kernel-forwarding.ts';
 import { DESTINATION } from '../../src/table/record-layout.ts';
 import { parseAddress } from '../../src/wire/address.ts';
 import { parseMac } from '../../src/wire/ethernet.ts';

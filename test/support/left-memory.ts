@@ -1,6 +1,6 @@
 /** Memory that outlives its director: as pinned arrays do, without the kernel. */
 
-import { bootId } from '../../src/runtime/adopted-table.ts';
+import { bootId } from '../../src/runtime/restart/adopted-table.ts';
 import { writeHeader } from '../../src/table/header.ts';
 import type { Region, RegionName, TableMemory } from '../../src/table/memory.ts';
 import {

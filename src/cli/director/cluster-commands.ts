@@ -5,10 +5,10 @@ import { candidatesOf, holdersOf } from '../../cluster/roles.ts';
 import { propose, spread } from '../../cluster/spread.ts';
 import { readRegularFile } from '../../config/load.ts';
 import { LvsError } from '../../model/errors.ts';
-import type { ClusterAccess } from '../../runtime/cluster-access.ts';
-import { ClusterCopy } from '../../runtime/cluster-copy.ts';
-import { loadConfiguration } from '../../runtime/configuration.ts';
-import { readSecretFile } from '../../runtime/secret-file.ts';
+import type { ClusterAccess } from '../../runtime/cluster/cluster-access.ts';
+import { ClusterCopy } from '../../runtime/cluster/cluster-copy.ts';
+import { loadConfiguration } from '../../runtime/configuration/configuration.ts';
+import { readSecretFile } from '../../runtime/host/secret-file.ts';
 import { answersText } from './cluster-answers.ts';
 
 /** Maximum length of a token and what surrounds it, bytes. */

@@ -1,6 +1,6 @@
 /** `lvs-director cluster`: directors that share their configuration in etcd. */
 import { type Command, InvalidArgumentError, Option } from 'commander';
-import type { ClusterAccess } from '../../runtime/cluster-access.ts';
+import type { ClusterAccess } from '../../runtime/cluster/cluster-access.ts';
 import type { ApplyOptions } from './cluster-commands.ts';
 import { FAILED, print } from './command-process.ts';
 import { parseDuration, parseWhole } from './option-values.ts';
@@ -26,7 +26,7 @@ export function addClusterCommands(program: Command): void {
     { file }: FileOption,
     work: (access: ClusterAccess, commands: typeof import('./cluster-commands.ts')) => Promise<T>,
   ): Promise<T> => {
-    const { openClusterAccess } = await import('../../runtime/cluster-access.ts');
+    const { openClusterAccess } = await import('../../runtime/cluster/cluster-access.ts');
     using access = await openClusterAccess(file);
     return await work(access, await import('./cluster-commands.ts'));
   };

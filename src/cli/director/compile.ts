@@ -5,7 +5,7 @@ import { daemonLine, ruleLine } from '../../ipvsadm/rule-line.ts';
 import type { Command } from '../../model/command.ts';
 import { LvsError } from '../../model/errors.ts';
 import { formatService } from '../../model/naming.ts';
-import { type Loaded, loadConfiguration } from '../../runtime/configuration.ts';
+import { type Loaded, loadConfiguration } from '../../runtime/configuration/configuration.ts';
 import type { Format } from './formats.ts';
 
 /**

@@ -6,11 +6,11 @@ import type { ConfigurationApi, DirectorApi } from '../../control/director-api.t
 import { movedClients } from '../../director/explain/moved-clients.ts';
 import type { Command } from '../../model/command.ts';
 import { formatService } from '../../model/naming.ts';
-import { changedLists } from '../../runtime/access-files.ts';
-import { type Loaded, loadConfiguration } from '../../runtime/configuration.ts';
-import { changedNames, formatPlan, type Plan, syncChanges } from '../../runtime/plan-text.ts';
-import { reloadCommands, runningOf } from '../../runtime/reload.ts';
-import { summaryOf } from '../../runtime/sync-summary.ts';
+import { changedLists } from '../../runtime/configuration/access-files.ts';
+import { type Loaded, loadConfiguration } from '../../runtime/configuration/configuration.ts';
+import { changedNames, formatPlan, type Plan, syncChanges } from '../../runtime/configuration/plan-text.ts';
+import { reloadCommands, runningOf } from '../../runtime/configuration/reload.ts';
+import { summaryOf } from '../../runtime/sync/sync-summary.ts';
 
 /** Asks the running director what it has, and changes nothing. Throws LvsError for a file that it could not apply. */
 export async function planOf(

@@ -4,7 +4,7 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { listConnections } from '../../ipvsadm/connections.ts';
 import { LvsError } from '../../model/errors.ts';
 import type { ConnectionSnapshot } from '../../model/snapshot.ts';
-import { loadConfiguration } from '../../runtime/configuration.ts';
+import { loadConfiguration } from '../../runtime/configuration/configuration.ts';
 import { replay } from '../../runtime/replay.ts';
 import { joinEndpoint } from '../../wire/address.ts';
 

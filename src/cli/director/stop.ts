@@ -4,7 +4,7 @@ import type { ControlClient } from '../../control/client.ts';
 import { instancesIn, unixSockets } from '../../host/director-instances.ts';
 import { restoreAllMerging } from '../../host/merge-offloads.ts';
 import { orphanedGuards, releaseGuard } from '../../host/orphaned-guards.ts';
-import { directorEnd } from '../../runtime/director-end.ts';
+import { directorEnd } from '../../runtime/restart/director-end.ts';
 
 /** Errors of a socket without a director. */
 const NOT_RUNNING = ['ENOENT', 'ECONNREFUSED'];
@@ -37,9 +37,9 @@ export async function stop(
   }
   if (!release) return;
   // Its programs forward packets before the guard sees them.
-  const { removeOrphanedPaths } = await import('../../runtime/orphaned-path.ts');
+  const { removeOrphanedPaths } = await import('../../runtime/restart/orphaned-path.ts');
   for (const folder of await removeOrphanedPaths(pins)) print(`released: kernel path of ${folder}\n`);
-  const { removeOrphanedTable } = await import('../../runtime/live-table.ts');
+  const { removeOrphanedTable } = await import('../../runtime/restart/live-table.ts');
   const files = await removeOrphanedTable();
   if (files !== undefined) print(`released: connection table of ${files}\n`);
   for (const table of await orphanedGuards()) {

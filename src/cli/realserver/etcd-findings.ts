@@ -9,7 +9,7 @@ import { instancesIn, pidOf, unixSockets } from '../../host/director-instances.t
 import type { ClusterSettings } from '../../model/cluster.ts';
 import { LvsError } from '../../model/errors.ts';
 import type { Finding } from '../../realserver/doctor/finding.ts';
-import { etcdOptionsOf, readClusterSettings, storeOf } from '../../runtime/cluster-access.ts';
+import { etcdOptionsOf, readClusterSettings, storeOf } from '../../runtime/cluster/cluster-access.ts';
 
 /** ms for which an endpoint may take to answer. */
 const ANSWER_MS = 2000;

@@ -6,7 +6,7 @@ import { interfaceAddresses } from '../../host/interface-addresses.ts';
 import { bindReceiver, viaInterface } from '../../host/multicast.ts';
 import { LvsError } from '../../model/errors.ts';
 import type { Finding } from '../../realserver/doctor/finding.ts';
-import { readKeyFile } from '../../runtime/key-file.ts';
+import { readKeyFile } from '../../runtime/host/key-file.ts';
 
 /** IFF_MULTICAST (linux/if.h). */
 const MULTICAST_FLAG = 0x1000;

@@ -23,8 +23,8 @@ import {
   type ServiceOption,
 } from '../../realserver/join/join-options.ts';
 import { type Announcer, OwnState } from '../../realserver/join/own-state.ts';
-import { openClusterAccess } from '../../runtime/cluster-access.ts';
-import { readKeyFile } from '../../runtime/key-file.ts';
+import { openClusterAccess } from '../../runtime/cluster/cluster-access.ts';
+import { readKeyFile } from '../../runtime/host/key-file.ts';
 
 export interface JoinRunOptions extends JoinOptions {
   readonly join?: boolean;

@@ -7,9 +7,9 @@ import { LvsError } from '../../model/errors.ts';
 import type { Say } from '../../model/level.ts';
 import type { SyncCounts } from '../../model/snapshot.ts';
 import type { Finding } from '../../realserver/doctor/finding.ts';
-import { peerProblem } from '../../runtime/bulk-handshake.ts';
-import { readKeyFile } from '../../runtime/key-file.ts';
+import { readKeyFile } from '../../runtime/host/key-file.ts';
 import { interfaceMtu } from '../../runtime/local-director.ts';
+import { peerProblem } from '../../runtime/sync/bulk-handshake.ts';
 
 /** Examines the synchronization of a document on the director's host. */
 export async function syncFindings(sync: SyncDocument, say: Say): Promise<Finding[]> {

@@ -3,7 +3,7 @@ import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { ConnectionTable } from '../../../src/director/connections.ts';
 import { NextHops } from '../../../src/offload/next-hops.ts';
-import { adoptKernelTable } from '../../../src/runtime/adopted-table.ts';
+import { adoptKernelTable } from '../../../src/runtime/restart/adopted-table.ts';
 import { ProcessorCounters } from '../../../src/table/counters.ts';
 import { Ticks } from '../../../src/table/ticks.ts';
 import type { Address } from '../../../src/wire/address.ts';
