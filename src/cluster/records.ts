@@ -87,6 +87,8 @@ export interface Slot {
   readonly instance: string;
   /** The process has ended, and its kernel path forwards until the next one takes over. */
   readonly isKept: boolean;
+  /** Identifies the VIPs of the group, when the director announces those that are ready; empty: not yet. */
+  readonly announced: string;
 }
 
 export const metaOf = (value: Buffer): Meta | undefined =>
@@ -156,6 +158,7 @@ export const slotOf = (value: Buffer): Slot | undefined =>
     node: get.name('node'),
     instance: get.text('instance'),
     isKept: get.boolean('isKept'),
+    announced: get.text('announced'),
   }));
 
 export const logEntryOf = (value: Buffer): LogEntry | undefined =>

@@ -30,6 +30,20 @@ export function placesOf({ slots, members, nodes }: ClusterView, name: string, w
   return { name, holders };
 }
 
+/** Reports whether other directors have all places of a group, and announce its VIPs. `id`: identifies the VIPs. */
+export function areAnnouncedByOthers(
+  view: ClusterView,
+  name: string,
+  wanted: number,
+  own: string,
+  id: string,
+): boolean {
+  return placesOf(view, name, wanted).holders.every(
+    (node, place) =>
+      node !== undefined && node !== own && view.slots.get(`${name}/${place}`)!.announced === id,
+  );
+}
+
 /** Returns the groups that directors announce, in the order of their names, whatever number is wanted. */
 export function holdersOf(
   view: ClusterView,

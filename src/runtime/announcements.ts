@@ -4,14 +4,14 @@ import { readFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { BirdAnnouncer } from '../announce/bird-announcer.ts';
 import { announcedIn, type WantedVips, withdrawn } from '../announce/bird-file.ts';
-import { groupFinder } from '../announce/vip-groups.ts';
+import { VipGroups } from '../announce/vip-groups.ts';
 import { type VipReadiness, VipStates } from '../announce/vip-states.ts';
 import type { AnnounceDocument, BirdDocument } from '../config/document.ts';
 import { replaceableFolder } from '../control/owned-folder.ts';
-import type { AnnouncementListing, VipGroup } from '../model/announcement.ts';
+import type { AnnouncementListing } from '../model/announcement.ts';
 import type { HoldReason } from '../model/cluster.ts';
 import { LvsError } from '../model/errors.ts';
-import type { ClusterRoles, GroupReadiness } from './cluster/cluster-roles.ts';
+import type { ClusterRoles, GroupAnnouncements, GroupReadiness } from './cluster/cluster-roles.ts';
 import type { Conditions } from './conditions.ts';
 import type { Log } from './log.ts';
 import type { OperatorState } from './operator-state.ts';
@@ -38,7 +38,7 @@ export interface AnnouncementsOptions extends ReadyVipsOptions {
   readonly log: Log;
 }
 
-export class Announcements {
+export class Announcements implements GroupAnnouncements {
   readonly #options: AnnouncementsOptions;
   readonly #owner = randomUUID();
   readonly #readyVips: ReadyVips;
@@ -50,8 +50,7 @@ export class Announcements {
   /** VIPs that this director would announce if it were no spare, and which VIPs of groups. */
   #spare: ReadonlySet<string> = new Set();
   #readyGroups: ReadonlyMap<string, GroupReadiness> = new Map();
-  #groups: readonly VipGroup[] | undefined;
-  #groupOf: (vip: string) => string | undefined = () => undefined;
+  readonly #groups = new VipGroups();
   /** When BIRD began to announce nothing, ms. */
   #failingSince: number | undefined;
   /** The VIPs are about to be withdrawn: they stay as they are until others announce them. */
@@ -105,13 +104,14 @@ export class Announcements {
     const ready = isWithdrawn ? withdrawn(this.#ready) : this.#ready;
     const before = this.#vips;
     const able = this.#states.update(ready, (wanted?.rise ?? 0) * 1000, clock());
-    if (wanted?.groups !== this.#groups) this.#groupOf = groupFinder(wanted?.groups ?? []);
-    this.#groups = wanted?.groups;
+    this.#groups.set(wanted?.groups, able);
     this.#leaveToOthers(able, before);
     this.#watchBird(clock());
     this.#logChanges(before);
-    void this.#bird?.set(this.#vips);
-    void this.#options.cluster()?.update();
+    const cluster = this.#options.cluster();
+    void cluster?.update();
+    // Other directors wait for what is announced.
+    void this.#bird?.set(this.#vips).then(() => cluster?.update());
     this.#report();
   }
 
@@ -119,11 +119,11 @@ export class Announcements {
   #leaveToOthers(able: WantedVips, before: WantedVips): void {
     const cluster = this.#options.cluster();
     const vips = new Map<string, boolean>();
-    const roles = new Map((this.#groups ?? []).map(({ name }) => [name, cluster?.role(name)]));
+    const roles = new Map((this.#groups.configured ?? []).map(({ name }) => [name, cluster?.role(name)]));
     const spare = new Set<string>();
     const groups = new Map<string, GroupReadiness>();
     for (const [vip, isAble] of able) {
-      const group = cluster && this.#groupOf(vip);
+      const group = cluster && this.#groups.of(vip);
       // What is not decided stays as it is.
       const isSpare =
         group !== undefined && (roles.get(group) ?? (before.get(vip) ? 'active' : 'spare')) === 'spare';
@@ -146,9 +146,18 @@ export class Announcements {
     this.#failingSince = isFailing ? (this.#failingSince ?? now) : undefined;
   }
 
-  /** Which VIPs of a group this director could announce now. */
   groupReadiness(group: string): GroupReadiness {
     return this.canAnnounce ? (this.#readyGroups.get(group) ?? 'none') : 'none';
+  }
+
+  groupId(group: string): string {
+    return this.#groups.id(group);
+  }
+
+  announcesGroup(group: string): boolean {
+    const wanted = this.#groups.vips(group).filter((vip) => this.#vips.get(vip));
+    const has = this.#bird?.state.announced;
+    return wanted.length > 0 && wanted.every((vip) => has?.has(vip) ?? true);
   }
 
   /** Reports whether this director could announce VIPs that are ready. */
@@ -318,7 +327,7 @@ export class Announcements {
     const entry = { text, fields: { kind: error?.kind ?? '', error: error?.message ?? '' } };
     const { conditions, cluster } = this.#options;
     conditions.set('announce-failed', new Map(error ? [[error.kind, entry]] : []));
-    const areIgnored = this.#groups !== undefined && cluster() === undefined;
+    const areIgnored = this.#groups.configured !== undefined && cluster() === undefined;
     const ignored = 'groups of VIPs need a cluster (run --cluster): this director announces all VIPs';
     conditions.set(
       'announce-groups-ignored',

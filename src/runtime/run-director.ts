@@ -186,7 +186,7 @@ export async function runDirector(options: RunOptions): Promise<void> {
     new ClusterNode({
       ...{ start: cluster, configuration: plane.configuration, isReady, running, conditions, log },
       announcements: () => announcements.configured,
-      groupReadiness: (group) => announcements.groupReadiness(group),
+      groupAnnouncements: announcements,
       canAnnounce: () => announcements.canAnnounce,
       roleChanged: () => void announcements.rolesChanged(),
       load: () => {

@@ -1,7 +1,13 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { Keys } from '../../src/cluster/keys.ts';
-import { candidatesOf, claimsOf, holdersOf, placesOf } from '../../src/cluster/roles.ts';
+import {
+  areAnnouncedByOthers,
+  candidatesOf,
+  claimsOf,
+  holdersOf,
+  placesOf,
+} from '../../src/cluster/roles.ts';
 import { viewOf } from '../../src/cluster/view.ts';
 import type { KeyValue } from '../../src/etcd/answers.ts';
 
@@ -28,7 +34,13 @@ const member = (node: string, more = {}) => ({
   since: 'now',
   ...more,
 });
-const slot = (node: string, more = {}) => ({ node, instance: `${node}-1`, isKept: false, ...more });
+const slot = (node: string, more = {}) => ({
+  node,
+  instance: `${node}-1`,
+  isKept: false,
+  announced: 'vips',
+  ...more,
+});
 const always = () => true;
 
 test('a place belongs to a director that runs, or that keeps it for its next process', () => {
@@ -49,6 +61,17 @@ test('a place belongs to a director that runs, or that keeps it for its next pro
   expect(placesOf(present, 'web', 6).holders).toEqual(['d1', undefined, 'd3', undefined, 'd1', undefined]);
   expect(holdersOf(present)).toEqual([{ name: 'web', holders: ['d1', 'd3', 'd1'] }]);
   expect(present.invalid).toEqual([`${keys.slots}web/6`, `${keys.slots}web/x`]);
+});
+
+test('a group is announced by others when they have all places, and announce the same VIPs', () => {
+  const members = { 'members/d1': member('d1'), 'members/d2': member('d2') };
+  const both = view({ ...members, 'slots/web/0': slot('d1'), 'slots/web/1': slot('d2') });
+  expect(areAnnouncedByOthers(both, 'web', 2, 'd3', 'vips')).toBe(true);
+  expect(areAnnouncedByOthers(both, 'web', 2, 'd3', 'other')).toBe(false);
+  expect(areAnnouncedByOthers(both, 'web', 2, 'd2', 'vips')).toBe(false);
+  expect(areAnnouncedByOthers(both, 'web', 3, 'd3', 'vips')).toBe(false);
+  const late = view({ ...members, 'slots/web/0': slot('d1'), 'slots/web/1': slot('d2', { announced: '' }) });
+  expect(areAnnouncedByOthers(late, 'web', 2, 'd3', 'vips')).toBe(false);
 });
 
 test('a director that is paused, ends, is not ready or has no BIRD takes no place', () => {

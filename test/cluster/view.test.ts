@@ -14,7 +14,14 @@ const MEMBER = {
   ...{ node: 'd1', instance: 'x', state: 'active', generation: 1, isReady: true },
   ...{ version: '1', addresses: [], since: 'now' },
 };
-const VALUES = [undefined, NOTE, MEMBER, { node: 'd1', instance: 'x', isKept: false }, [], 'x'];
+const VALUES = [
+  undefined,
+  NOTE,
+  MEMBER,
+  { node: 'd1', instance: 'x', isKept: false, announced: '' },
+  [],
+  'x',
+];
 const KEYS = [
   ...[keys.meta, keys.config, keys.halt(3), keys.rules, keys.slots],
   ...['d1', 'd2', ''].flatMap((name) => [

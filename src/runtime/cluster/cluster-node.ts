@@ -23,7 +23,7 @@ import type { CopiedChanges } from './cluster-copy.ts';
 import { ClusterGenerations } from './cluster-generations.ts';
 import { ClusterProposals } from './cluster-proposals.ts';
 import { ClusterReport, type ReportSources } from './cluster-report.ts';
-import { ClusterRoles, type GroupReadiness } from './cluster-roles.ts';
+import { ClusterRoles, type GroupAnnouncements } from './cluster-roles.ts';
 import { ClusterRules } from './cluster-rules.ts';
 import type { ClusterStart } from './cluster-start.ts';
 import { EtcdHealth } from './etcd-health.ts';
@@ -42,8 +42,7 @@ export interface ClusterNodeOptions extends ReportSources {
   readonly hold: (reason: HoldReason | undefined) => Promise<void>;
   /** The director whose rules `ipvsadm` changes, and which servers join. */
   readonly running: RunningDirector;
-  /** Which VIPs of a group this director could announce now. */
-  readonly groupReadiness: (group: string) => GroupReadiness;
+  readonly groupAnnouncements: GroupAnnouncements;
   /** Called when the role of this director in a group has changed. */
   readonly roleChanged: () => void;
   /** Reports whether packets are forwarded. */
@@ -121,9 +120,8 @@ export class ClusterNode {
         ...{ client, keys, node, instance: this.#run.instance, values: this.#mirror.values, log },
         view: () => (this.#isTrusted ? this.#view : undefined),
         lease: () => this.#membership.lease,
-        generation: () => this.#generations.inEffect,
         groups: () => running.config?.announce?.groups ?? [],
-        readiness: options.groupReadiness,
+        announcements: options.groupAnnouncements,
         changed: (roles) => {
           save({ roles });
           options.roleChanged();

@@ -15,7 +15,7 @@ import type { VipGroup } from '../../model/announcement.ts';
 import type { ClusterGroup, GroupRole } from '../../model/cluster.ts';
 import type { Log } from '../log.ts';
 import { GroupShortage } from './group-shortage.ts';
-import { RoleDelays } from './role-delays.ts';
+import { OtherAnnouncers } from './other-announcers.ts';
 
 /** ms that a director gives those which are to claim a place before it. */
 const RANK_MS = 1000;
@@ -27,8 +27,8 @@ const UNDECIDED_MS = 3000;
 const KEEP_MS = 1000;
 /** ms until the answer to a change must have reached the copy of the keys. */
 const PENDING_MS = 2000;
-/** ms for which a director that gives up its places waits for another one to take them, and then for the routers. */
-const TAKEN_MS = 600;
+/** ms for which a director that gives up its places waits for others that announce the VIPs, and then for the routers. */
+const TAKEN_MS = 1000;
 const ROUTED_MS = 500;
 const LOOK_MS = 10;
 /** Places that the configuration does not have, and that are given up at a time: claims wait for them. */
@@ -36,6 +36,15 @@ const MAX_SURPLUS = 32;
 
 /** Which VIPs of a group this director can announce now. */
 export type GroupReadiness = 'all' | 'some' | 'none';
+
+/** What this director announces, as far as groups of VIPs are concerned. */
+export interface GroupAnnouncements {
+  groupReadiness(group: string): GroupReadiness;
+  /** Identifies the VIPs of a group: the same on directors that have the same VIPs in it. */
+  groupId(group: string): string;
+  /** Reports whether the VIPs of a group that are ready are announced. */
+  announcesGroup(group: string): boolean;
+}
 
 export interface ClusterRolesOptions {
   readonly client: EtcdClient;
@@ -48,11 +57,9 @@ export interface ClusterRolesOptions {
   readonly values: ReadonlyMap<string, KeyValue>;
   /** The lease of this director; undefined: it has none now. */
   readonly lease: () => string | undefined;
-  /** The generation in effect. */
-  readonly generation: () => number;
   /** The groups of the configuration in effect. */
   readonly groups: () => readonly VipGroup[];
-  readonly readiness: (group: string) => GroupReadiness;
+  readonly announcements: GroupAnnouncements;
   /** Called with all roles when one has changed. */
   readonly changed: (roles: Readonly<Record<string, GroupRole>>) => void;
   /** Called with each new role. */
@@ -70,7 +77,7 @@ export class ClusterRoles {
   /** When a group first had a place for this director, and when its role was first missing, ms. */
   readonly #freeSince = new Map<string, number>();
   readonly #undecidedSince = new Map<string, number>();
-  readonly #delays: RoleDelays;
+  readonly #others: OtherAnnouncers;
   #updating: Promise<void> | undefined;
   #isDue = false;
   #timer: NodeJS.Timeout | undefined;
@@ -81,19 +88,17 @@ export class ClusterRoles {
   constructor(options: ClusterRolesOptions, roles: Readonly<Record<string, GroupRole>>) {
     this.#options = options;
     this.#roles = new Map(Object.entries(roles));
-    this.#delays = new RoleDelays(options.generation());
+    this.#others = new OtherAnnouncers(options.node, (group) => options.announcements.groupId(group));
   }
 
-  /** Returns the role of this director; undefined: not decided yet, or the VIPs of the group may have changed. */
+  /** Returns the role of this director; undefined: not decided yet, or the others do not announce the VIPs of the group yet. */
   role(group: string): GroupRole | undefined {
-    const { view, groups, generation } = this.#options;
+    const { view, groups } = this.#options;
     const role = this.#roles.get(group);
     const known = role === 'spare' ? view() : undefined;
-    if (!known) return role;
-    const wanted = groups().find(({ name }) => name === group)?.active ?? 0;
-    const { holders } = placesOf(known, group, wanted);
-    const isSettling = this.#delays.isSettling(group, holders, known, generation(), performance.now());
-    return isSettling ? undefined : role;
+    const configured = groups().find(({ name }) => name === group);
+    if (!known || !configured) return role;
+    return this.#others.haveAnnounced(known, configured, ROUTED_MS, performance.now()) ? role : undefined;
   }
 
   get groups(): readonly ClusterGroup[] {
@@ -165,7 +170,7 @@ export class ClusterRoles {
   }
 
   async #update(): Promise<void> {
-    const { view, groups, readiness, lease } = this.#options;
+    const { view, groups, announcements, lease } = this.#options;
     const now = performance.now();
     for (const [key, until] of this.#pending) if (until <= now) this.#pending.delete(key);
     this.#forget(new Set(groups().map(({ name }) => name)));
@@ -176,26 +181,23 @@ export class ClusterRoles {
     const known = view();
     if (!known) return;
     const places = groups().map(({ name, active }) => placesOf(known, name, active));
-    const isAble = (group: string) => readiness(group) !== 'none';
+    this.#others.update(known, groups(), now);
+    const isAble = (group: string) => announcements.groupReadiness(group) !== 'none';
     const candidates = [...new Set([...candidatesOf(known), this.#options.node])];
     const claims = claimsOf(places, candidates, this.#options.node, isAble);
     let next = Number.POSITIVE_INFINITY;
     for (const { name, holders } of places) {
       const claim = claims.get(name);
-      const isFull = holders.every((node) => node !== undefined && node !== this.#options.node);
-      // The router must know the other directors before this one withdraws.
-      const wait = isFull && this.#roles.get(name) !== 'spare' ? this.#delays.untilSpare(name, now) : 0;
-      if (!isFull) this.#delays.notFull(name);
-      else if (wait === 0) this.#set(name, 'spare');
-      else next = Math.min(next, wait);
       if (holders.includes(this.#options.node)) continue;
+      if (holders.every((node) => node !== undefined)) this.#set(name, 'spare');
       if (!claim || this.#isPending(name)) {
         this.#freeSince.delete(name);
         continue;
       }
       const since = this.#freeSince.get(name) ?? now;
       this.#freeSince.set(name, since);
-      const due = since + claim.rank * RANK_MS + (readiness(name) === 'all' ? 0 : PARTLY_MS);
+      const due =
+        since + claim.rank * RANK_MS + (announcements.groupReadiness(name) === 'all' ? 0 : PARTLY_MS);
       if (due > now) next = Math.min(next, due - now);
       else if (await this.#claim(name, claim.place, ownLease)) this.#set(name, 'active');
     }
@@ -219,7 +221,7 @@ export class ClusterRoles {
 
   /** Confirms an own place, or gives it up. */
   async #review(key: string, lease: string): Promise<void> {
-    const { view: viewNow, groups, keys, readiness, instance, node } = this.#options;
+    const { view: viewNow, groups, keys, announcements, instance, node } = this.#options;
     const { group: name, place } = slotNameOf(key.slice(keys.slots.length))!;
     // Keys may have changed while others were reviewed.
     const view = viewNow();
@@ -229,10 +231,11 @@ export class ClusterRoles {
     const first = placesOf(view, name, wanted).holders.indexOf(node);
     const isSurplus = !(place < wanted) || (first >= 0 && first < place);
     const isFormer = slot.instance !== instance;
-    const isAble = readiness(name) !== 'none';
+    const isAble = announcements.groupReadiness(name) !== 'none';
+    const isSame = !isFormer && slot.announced === this.#announced(name);
     // This director may be about to be ready again when its former process has left a place.
     if (isSurplus || (!isAble && !isFormer)) await this.#change(key, { remove: key });
-    else if (isAble && (!isFormer || (await this.#change(key, this.#put(key, lease, false)))))
+    else if (isAble && (isSame || (await this.#change(key, this.#put(key, lease, false)))))
       this.#set(name, 'active');
   }
 
@@ -247,9 +250,16 @@ export class ClusterRoles {
   }
 
   #put(key: string, lease: string, isKept: boolean): Operation {
-    const { node, instance } = this.#options;
-    const slot: Slot = { node, instance, isKept };
+    const { node, instance, keys } = this.#options;
+    const { group } = slotNameOf(key.slice(keys.slots.length))!;
+    const slot: Slot = { node, instance, isKept, announced: this.#announced(group) };
     return { put: key, value: JSON.stringify(slot), lease };
+  }
+
+  /** Identifies the VIPs of a group that this director announces; empty: it does not yet. */
+  #announced(group: string): string {
+    const { announcements } = this.#options;
+    return announcements.announcesGroup(group) ? announcements.groupId(group) : '';
   }
 
   /** Changes a key unless another director has changed it. Resolves with whether it was changed. */
@@ -277,9 +287,9 @@ export class ClusterRoles {
 
   /** A director that does not get to know who announces a group does so. */
   #decideAlone(now: number): void {
-    const { groups, readiness } = this.#options;
+    const { groups, announcements } = this.#options;
     for (const { name } of groups()) {
-      if (this.#roles.has(name) || readiness(name) === 'none') {
+      if (this.#roles.has(name) || announcements.groupReadiness(name) === 'none') {
         this.#undecidedSince.delete(name);
         continue;
       }
@@ -292,10 +302,7 @@ export class ClusterRoles {
   /** Forgets the roles in groups that the configuration no longer has. */
   #forget(names: ReadonlySet<string>): void {
     const former = [...this.#roles.keys()].filter((name) => !names.has(name));
-    for (const name of former) {
-      this.#roles.delete(name);
-      this.#delays.forget(name);
-    }
+    for (const name of former) this.#roles.delete(name);
     if (former.length > 0) this.#options.changed(Object.fromEntries(this.#roles));
   }
 
@@ -319,14 +326,14 @@ export class ClusterRoles {
     await Promise.race([this.update(), sleep(TAKEN_MS)]);
     const known = view();
     const spares = known ? candidatesOf(known).filter((each) => each !== node) : [];
-    const isLeft = () =>
-      places().some(
-        ({ name, holders }) =>
-          held.has(name) &&
-          holders.some((each) => each === undefined || each === node) &&
-          spares.some((each) => !holders.includes(each)),
-      );
     if (spares.length === 0) return;
+    const isLeft = () =>
+      places().some(({ name, holders }) => {
+        if (!held.has(name)) return false;
+        const isFree = holders.some((each) => each === undefined || each === node);
+        if (isFree) return spares.some((each) => !holders.includes(each));
+        return holders.some((_, place) => view()!.slots.get(`${name}/${place}`)!.announced === '');
+      });
     while (isLeft() && performance.now() < deadline) await sleep(LOOK_MS);
     await sleep(ROUTED_MS);
   }

@@ -22,6 +22,8 @@ class Candidate implements Disposable {
   groups = [{ name: 'web', active: 1 }];
   readiness: GroupReadiness = 'all';
   isTrusted = true;
+  vips = 'vips';
+  announces = true;
   readonly #timer: NodeJS.Timeout;
 
   constructor(client: EtcdClient, keys: Keys, node: string) {
@@ -48,8 +50,11 @@ class Candidate implements Disposable {
         view: () => (this.isTrusted ? viewOf(keys, this.mirror.values) : undefined),
         lease: () => this.member.lease,
         groups: () => this.groups,
-        generation: () => 1,
-        readiness: () => this.readiness,
+        announcements: {
+          groupReadiness: () => this.readiness,
+          groupId: () => this.vips,
+          announcesGroup: () => this.announces,
+        },
         ...{ changed: () => {}, event: () => {}, failed: () => {}, log: () => {} },
       },
       {},
@@ -81,6 +86,10 @@ describe.skipIf(why !== undefined)('directors that share a group', () => {
 
   const becomes = (candidate: Candidate, role: string | undefined, group = 'web') =>
     expect.poll(() => candidate.roles.role(group), { timeout: PATIENCE }).toBe(role);
+  const valuesIn = async (keys: Keys) =>
+    (await client.range(keys.slots, { isPrefix: true })).values.map(({ value }) =>
+      JSON.parse(value.toString()),
+    );
   const slotsIn = async (keys: Keys) =>
     (await client.range(keys.slots, { isPrefix: true })).values
       .map(({ key, value }) => [key.slice(keys.slots.length), JSON.parse(value.toString()).node])
@@ -90,7 +99,7 @@ describe.skipIf(why !== undefined)('directors that share a group', () => {
     const keys = new Keys('foreign');
     using first = new Candidate(client, keys, 'd1');
     await becomes(first, 'active');
-    const value = JSON.stringify({ node: 'd1', instance: first.instance, isKept: false });
+    const value = JSON.stringify({ node: 'd1', instance: first.instance, isKept: false, announced: '' });
     const names = ['x', 'web', 'web/00', 'web/-1', 'web/64', 'web/99999', 'web/1e3', 'a/b/0', 'web/', '/0'];
     for (const name of names) await client.put(keys.slots + name, value);
     const others = ['web/1', 'web/63', ...Array.from({ length: 100 }, (_, i) => `gone${i}/0`)];
@@ -101,6 +110,30 @@ describe.skipIf(why !== undefined)('directors that share a group', () => {
       .toEqual([...ignored, ['web/0', 'd1']].sort());
     expect(viewOf(keys, first.mirror.values).invalid).toHaveLength(names.length);
     expect(first.roles.role('web')).toBe('active');
+  });
+
+  test('a director is no spare until another one announces the same VIPs', async () => {
+    const keys = new Keys('announced');
+    using first = new Candidate(client, keys, 'd1');
+    await becomes(first, 'active');
+    using second = new Candidate(client, keys, 'd2');
+    await becomes(second, 'spare');
+    // A configuration gives the group another VIP, and the second director has it first.
+    second.vips = 'more';
+    expect(second.roles.role('web')).toBeUndefined();
+    first.announces = false;
+    first.vips = 'more';
+    await expect.poll(async () => (await valuesIn(keys))[0]?.announced, { timeout: PATIENCE }).toBe('');
+    expect(second.roles.role('web')).toBeUndefined();
+    first.announces = true;
+    await becomes(second, 'spare');
+    second.announces = false;
+    first.readiness = 'none';
+    const left = first.roles.yield();
+    await becomes(second, 'active');
+    second.announces = true;
+    await left;
+    expect((await valuesIn(keys))[0]).toMatchObject({ node: 'd2', announced: 'more' });
   });
 
   test('a director that gives up its places goes on when etcd loses the cluster meanwhile', async () => {
