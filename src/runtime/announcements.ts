@@ -266,6 +266,11 @@ export class Announcements implements GroupAnnouncements {
     return wereAnnounced;
   }
 
+  /** Leaves the VIPs as they are to the next director, from the time on at which this one ends. */
+  stay(): void {
+    this.#isClosed = true;
+  }
+
   /** Ends. `keepFor`: the VIPs stay announced for these seconds, or until the next director has taken over. */
   async close(keepFor: number | undefined): Promise<void> {
     this.#isClosed = true;

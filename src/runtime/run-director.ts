@@ -172,7 +172,12 @@ export async function runDirector(options: RunOptions): Promise<void> {
   const readiness = new Readiness({
     file: options.readyFile,
     isReady: () => isReady() && node?.isHeld !== true,
-    withdraw: async () => !staysAnnounced() && (await announcements.leave()),
+    withdraw: async () => {
+      if (!staysAnnounced()) return await announcements.leave();
+      // This director is not ready any more.
+      announcements.stay();
+      return false;
+    },
     hasOthersVip: () => hasOthersVip(services().addresses, running.host.heldVips),
     handOver: () => running.handOver(),
     log,
