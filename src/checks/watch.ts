@@ -2,7 +2,7 @@
 import type { Check, CheckSnapshot, HealthState } from '../model/check.ts';
 import type { Command } from '../model/command.ts';
 import type { DestinationAddress, DestinationOptions } from '../model/destination.ts';
-import { formatDestination, formatService } from '../model/naming.ts';
+import { formatRule } from '../model/naming.ts';
 import type { ServiceAddress } from '../model/service.ts';
 import { Slice } from '../model/slice.ts';
 import type { QuorumSnapshot } from '../model/snapshot.ts';
@@ -93,7 +93,7 @@ export class Watch implements Disposable {
     this.#members = new Members({
       apply: options.apply,
       event: options.serviceEvent,
-      healthOf: (service, destination) => this.#entries.get(keyOf(service, destination))?.health,
+      healthOf: (service, destination) => this.#entries.get(formatRule(service, destination))?.health,
       isDrained: (destination) => this.drained.has(destination),
     });
   }
@@ -110,7 +110,7 @@ export class Watch implements Disposable {
     const entries = new Map<string, Entry>();
     for (const watched of all) {
       if (slice.spent) await slice.next();
-      const key = keyOf(watched.service, watched.destination);
+      const key = formatRule(watched.service, watched.destination);
       const known = before.get(key);
       const isSame = known && JSON.stringify(known.watched.checks) === JSON.stringify(watched.checks);
       entries.set(key, isSame ? known : this.#entry(watched, known, now));
@@ -132,7 +132,7 @@ export class Watch implements Disposable {
    * applying the command that adds it.
    */
   add(watched: Watched, reason: string, now: number): void {
-    const key = keyOf(watched.service, watched.destination);
+    const key = formatRule(watched.service, watched.destination);
     if (this.#entries.has(key)) return;
     const entry = this.#entry(watched, undefined, now);
     entry.health.await(reason);
@@ -142,7 +142,7 @@ export class Watch implements Disposable {
 
   /** Ends the checks of a destination that was removed. */
   remove(service: ServiceAddress, destination: DestinationAddress): void {
-    const key = keyOf(service, destination);
+    const key = formatRule(service, destination);
     const entry = this.#entries.get(key);
     if (!entry) return;
     endChecks(entry);
@@ -170,7 +170,7 @@ export class Watch implements Disposable {
   resume(at: Pick<Watched, 'service' | 'destination'>, left: ResumedOptions, now: number): void {
     const { options, configured } = left;
     const { weight = 1 } = options;
-    const entry = this.#entries.get(keyOf(at.service, at.destination));
+    const entry = this.#entries.get(formatRule(at.service, at.destination));
     const isDrained = this.drained.has(at.destination);
     const wanted = (entry || isDrained) && weight < configured ? configured : weight;
     // The first checks find out whether it is down, too.
@@ -223,7 +223,7 @@ export class Watch implements Disposable {
 
   /** Returns the health of a destination; undefined without a check. */
   stateOf(service: ServiceAddress, destination: DestinationAddress, now: number): CheckSnapshot | undefined {
-    const entry = this.#entries.get(keyOf(service, destination));
+    const entry = this.#entries.get(formatRule(service, destination));
     const member = entry && this.#members.find(service, destination);
     if (!member) return undefined;
     const { health } = entry;
@@ -289,7 +289,7 @@ export class Watch implements Disposable {
       this.#running--;
       schedule.busy = undefined;
       // The destination is no longer checked, or by another check.
-      if (this.#entries.get(keyOf(service, destination)) !== entry) return;
+      if (this.#entries.get(formatRule(service, destination)) !== entry) return;
       if (observation.isInconclusive) schedule.due = now + RETRY_MS;
       else this.#observe(entry, position, observation, now);
     });
@@ -336,6 +336,3 @@ export async function observationOf(probe: Probe, target: Target, signal: AbortS
     return { healthy: false, message: (error as Error).message };
   }
 }
-
-const keyOf = (service: ServiceAddress, destination: DestinationAddress): string =>
-  `${formatService(service)} ${formatDestination(destination)}`;

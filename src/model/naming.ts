@@ -34,6 +34,6 @@ export const formatDestination = ({ address, port }: DestinationAddress): string
 export const withName = (name: string | undefined, address: string): string =>
   name === undefined ? address : `${name} (${address})`;
 
-/** Returns the name of a destination of a service, unique among all: `tcp 192.0.2.1:80 -> 10.0.0.1:80`. */
-export const formatRule = (service: ServiceAddress, destination: DestinationAddress): string =>
-  `${formatService(service)} -> ${formatDestination(destination)}`;
+/** Returns the name of a destination of a service, or of the service, unique among all: `tcp 192.0.2.1:80 -> 10.0.0.1:80`. */
+export const formatRule = (service: ServiceAddress, destination?: DestinationAddress): string =>
+  destination ? `${formatService(service)} -> ${formatDestination(destination)}` : formatService(service);

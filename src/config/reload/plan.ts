@@ -1,7 +1,7 @@
 /** The steps of a reload, with the live connections that each step affects. */
 import type { Command, SyncDaemon } from '../../model/command.ts';
 import type { DestinationOptions } from '../../model/destination.ts';
-import { formatDestination, formatService } from '../../model/naming.ts';
+import { formatDestination, formatRule, formatService } from '../../model/naming.ts';
 import type { ServiceOptions } from '../../model/service.ts';
 import type { DestinationSnapshot, ServiceSnapshot, Snapshot } from '../../model/snapshot.ts';
 import { SYNC_DEFAULTS } from '../../model/sync-defaults.ts';
@@ -114,7 +114,7 @@ function daemonWords(daemon: SyncDaemon): string[] {
 }
 
 const nameOf = ({ service, destination }: Reconciliation['drains'][number]): string =>
-  destination ? `${formatService(service)} -> ${formatDestination(destination)}` : formatService(service);
+  formatRule(service, destination);
 
 const find = (service: ServiceSnapshot | undefined, endpoint: string): DestinationSnapshot | undefined =>
   service?.destinations.find((each) => formatDestination(each) === endpoint);

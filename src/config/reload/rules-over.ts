@@ -1,8 +1,6 @@
 /** Joins the steps of a reload with rules over the configuration, so that neither is in effect without the other for a moment. */
 import type { Command } from '../../model/command.ts';
-import type { DestinationAddress } from '../../model/destination.ts';
-import { formatDestination, formatService } from '../../model/naming.ts';
-import type { ServiceAddress } from '../../model/service.ts';
+import { formatRule } from '../../model/naming.ts';
 
 /**
  * Yields the steps without what the rules remove again, and with the options that they set. `over`: the fewest commands that
@@ -12,27 +10,26 @@ export function* stepsWithRulesOver(steps: Iterable<Command>, over: readonly Com
   const removed = new Set<string>();
   const edited = new Map<string, Command>();
   for (const command of over) {
-    if (command.op === 'delete-service') removed.add(nameOf(command.service));
-    else if (command.op === 'delete-destination') removed.add(nameOf(command.service, command.destination));
-    else if (command.op === 'edit-service') edited.set(nameOf(command.service), command);
+    if (command.op === 'delete-service') removed.add(formatRule(command.service));
+    else if (command.op === 'delete-destination')
+      removed.add(formatRule(command.service, command.destination));
+    else if (command.op === 'edit-service') edited.set(formatRule(command.service), command);
     else if (command.op === 'edit-destination')
-      edited.set(nameOf(command.service, command.destination), command);
+      edited.set(formatRule(command.service, command.destination), command);
   }
   for (const step of steps) {
     if (step.op === 'add-service' || step.op === 'edit-service') {
-      const name = nameOf(step.service);
+      const name = formatRule(step.service);
       const edit = edited.get(name);
       if (step.op === 'add-service' && removed.has(name)) continue;
       yield edit?.op === 'edit-service' ? { ...step, options: edit.options } : step;
     } else if (step.op === 'add-destination' || step.op === 'edit-destination') {
-      const name = nameOf(step.service, step.destination);
+      const name = formatRule(step.service, step.destination);
       const edit = edited.get(name);
       // A destination that the file removes is edited while it drains.
-      if (step.op === 'add-destination' && (removed.has(nameOf(step.service)) || removed.has(name))) continue;
+      if (step.op === 'add-destination' && (removed.has(formatRule(step.service)) || removed.has(name)))
+        continue;
       yield edit?.op === 'edit-destination' ? { ...step, options: edit.options } : step;
     } else yield step;
   }
 }
-
-const nameOf = (service: ServiceAddress, destination?: DestinationAddress): string =>
-  destination ? `${formatService(service)} ${formatDestination(destination)}` : formatService(service);

@@ -10,7 +10,7 @@ import { EtcdError } from '../../etcd/etcd-error.ts';
 import type { Command } from '../../model/command.ts';
 import type { DestinationAddress } from '../../model/destination.ts';
 import { LvsError } from '../../model/errors.ts';
-import { formatDestination, formatService } from '../../model/naming.ts';
+import { formatRule } from '../../model/naming.ts';
 import type { ServiceAddress } from '../../model/service.ts';
 import type { ReadConfiguration } from '../configuration/configuration-thread.ts';
 import { type Packed, unpacked } from '../configuration/packed.ts';
@@ -331,17 +331,11 @@ export class ClusterRules {
   async #presentRules(): Promise<Rules> {
     const { running, drains } = this.#options;
     const { rules, timeouts } = await running();
-    const drained = new Set(
-      drains().all.map(
-        ({ service, destination }) =>
-          `${formatService(service)} ${destination ? formatDestination(destination) : ''}`,
-      ),
-    );
+    const drained = new Set(drains().all.map(({ service, destination }) => formatRule(service, destination)));
     const kept = rules.flatMap((rule) => {
-      const key = formatService(rule.service);
-      if (drained.has(`${key} `)) return [];
+      if (drained.has(formatRule(rule.service))) return [];
       const destinations = rule.destinations.filter(
-        (each) => !each.isJoined && !drained.has(`${key} ${formatDestination(each)}`),
+        (each) => !each.isJoined && !drained.has(formatRule(rule.service, each)),
       );
       return { ...rule, destinations };
     });

@@ -7,7 +7,7 @@ import { type Drain, type Reconciliation, reconcile } from '../../config/reload/
 import { reconcileDaemons } from '../../config/reload/reconcile-daemons.ts';
 import { reconcileSettings } from '../../config/reload/reconcile-settings.ts';
 import type { Command } from '../../model/command.ts';
-import { formatDestination, formatService } from '../../model/naming.ts';
+import { formatRule, formatService } from '../../model/naming.ts';
 import type { Snapshot } from '../../model/snapshot.ts';
 
 /** The state that earlier files led to. */
@@ -51,19 +51,14 @@ function withDraining(
   running: readonly Rule[],
   draining: readonly Drain[],
 ): readonly Rule[] {
-  const drained = new Set(
-    draining.map(
-      ({ service, destination }) =>
-        `${formatService(service)} ${destination ? formatDestination(destination) : ''}`,
-    ),
-  );
+  const drained = new Set(draining.map(({ service, destination }) => formatRule(service, destination)));
   const rules = new Map(previous.map((rule) => [formatService(rule.service), rule]));
   for (const rule of running) {
     const key = formatService(rule.service);
-    const gone = rule.destinations.filter((each) => drained.has(`${key} ${formatDestination(each)}`));
+    const gone = rule.destinations.filter((each) => drained.has(formatRule(rule.service, each)));
     const known = rules.get(key);
     if (known) rules.set(key, { ...known, destinations: [...known.destinations, ...gone] });
-    else if (drained.has(`${key} `)) rules.set(key, { ...rule, destinations: gone });
+    else if (drained.has(key)) rules.set(key, { ...rule, destinations: gone });
   }
   return [...rules.values()];
 }

@@ -1,10 +1,8 @@
 /** Makes the destinations of a killed director known to the health checks of the next one. */
 import type { Watch } from '../../checks/watch.ts';
 import type { Command } from '../../model/command.ts';
-import type { DestinationAddress } from '../../model/destination.ts';
-import { formatDestination, formatService } from '../../model/naming.ts';
+import { formatRule } from '../../model/naming.ts';
 import type { OwnedPart } from '../../model/owned-packets.ts';
-import type { ServiceAddress } from '../../model/service.ts';
 import type { ServiceSnapshot } from '../../model/snapshot.ts';
 
 /**
@@ -20,20 +18,17 @@ export function resumeHealth(
   const weights = new Map<string, number>();
   for (const command of configured)
     if (command.op === 'add-destination')
-      weights.set(nameOf(command.service, command.destination), command.options.weight ?? 1);
+      weights.set(formatRule(command.service, command.destination), command.options.weight ?? 1);
   const parts: OwnedPart[] = [];
   for (const { service, destinations } of services) {
     parts.push({ service });
     for (const { address, port, method, weight, upperThreshold, lowerThreshold, tunnel } of destinations) {
       const destination = { address, port };
       const options = { method, weight, upperThreshold, lowerThreshold, tunnel };
-      const known = weights.get(nameOf(service, destination)) ?? weight;
+      const known = weights.get(formatRule(service, destination)) ?? weight;
       health.resume({ service, destination }, { options, configured: known }, now);
       parts.push({ service, destination: { address, port, method } });
     }
   }
   return parts;
 }
-
-const nameOf = (service: ServiceAddress, destination: DestinationAddress): string =>
-  `${formatService(service)} ${formatDestination(destination)}`;
