@@ -7,8 +7,6 @@ interface Members {
   readonly id: string;
 }
 
-const NOBODY: Members = { vips: [], id: '' };
-
 export class VipGroups {
   #groups: readonly VipGroup[] | undefined;
   #vips: ReadonlySet<string> = new Set();
@@ -44,12 +42,12 @@ export class VipGroups {
 
   /** Returns the VIPs of a group. */
   vips(group: string): readonly string[] {
-    return (this.#members.get(group) ?? NOBODY).vips;
+    return this.#members.get(group)?.vips ?? [];
   }
 
   /** Identifies the VIPs of a group: the same on directors that have the same VIPs in it, and empty if there are none. */
   id(group: string): string {
-    return (this.#members.get(group) ?? NOBODY).id;
+    return this.#members.get(group)?.id ?? '';
   }
 }
 

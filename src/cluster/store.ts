@@ -67,11 +67,17 @@ export class ClusterStore {
 
   /** Resolves with what the keys say now. Throws EtcdError, and LvsError if there is no such cluster. */
   async view(): Promise<ClusterView> {
-    const { client, keys } = this;
-    const { values } = await client.range(keys.state, { isPrefix: true });
-    const view = viewOf(keys, new Map(values.map((value) => [value.key, value])));
+    const { view } = await this.read();
     this.check(view.meta);
     return view;
+  }
+
+  /** Resolves with the keys under `state/`, and what they say, be it a cluster or not. Throws EtcdError. */
+  async read(): Promise<{ readonly values: ReadonlyMap<string, KeyValue>; readonly view: ClusterView }> {
+    const { client, keys } = this;
+    const range = await client.range(keys.state, { isPrefix: true });
+    const values = new Map(range.values.map((value) => [value.key, value]));
+    return { values, view: viewOf(keys, values) };
   }
 
   /** Throws LvsError unless this is a cluster of this schema. */
@@ -162,8 +168,7 @@ export class ClusterStore {
     const { client, keys } = this;
     const id = randomUUID();
     for (let attempt = 0; attempt < MAX_ATTEMPTS; attempt++) {
-      const { values } = await client.range(keys.state, { isPrefix: true });
-      const view = viewOf(keys, new Map(values.map((value) => [value.key, value])));
+      const { values, view } = await this.read();
       this.check(view.meta);
       const stored = view.config?.generation ?? 0;
       if (from !== undefined && stored !== from)
@@ -175,7 +180,7 @@ export class ClusterStore {
       const pointer: ConfigPointer = { ...common, digest: digestOf(text), atMost };
       const full: Generation = { ...common, note, text };
       const oldest = generation - MAX_GENERATIONS;
-      const revision = values.find(({ key }) => key === keys.config)?.modRevision ?? 0;
+      const revision = values.get(keys.config)?.modRevision ?? 0;
       const { succeeded, ranges } = await client.txn(
         [{ key: keys.config, modRevision: revision }],
         [

@@ -93,15 +93,14 @@ export class Announcements implements GroupAnnouncements {
   }
 
   async #update(): Promise<void> {
-    const { wanted: configured, clock, state } = this.#options;
+    const { wanted: configured, clock } = this.#options;
     const wanted = configured();
     if (this.#isClosed || this.#isGoing) return;
     if (this.#bird && wanted?.bird === undefined) await this.#stop();
     if (wanted?.bird) this.#open(wanted.bird);
     this.#ready = wanted ? await this.#readyVips.of(wanted.vips) : new Map();
     if (this.#isClosed || this.#isGoing) return;
-    const isWithdrawn = this.#isLeaving || this.#held !== undefined || state.changes.isWithdrawn;
-    const ready = isWithdrawn ? withdrawn(this.#ready) : this.#ready;
+    const ready = this.#isWithdrawn ? withdrawn(this.#ready) : this.#ready;
     const before = this.#vips;
     const able = this.#states.update(ready, (wanted?.rise ?? 0) * 1000, clock());
     this.#groups.set(wanted?.groups, able);
@@ -162,17 +161,26 @@ export class Announcements implements GroupAnnouncements {
 
   /** Reports whether this director could announce VIPs that are ready. */
   get canAnnounce(): boolean {
-    const { state, clock } = this.#options;
+    const { clock } = this.#options;
     const isFailing = this.#failingSince !== undefined && clock() - this.#failingSince >= FAILING_MS;
-    const isWithdrawn =
-      this.#isGoing || this.#isLeaving || this.#held !== undefined || state.changes.isWithdrawn;
-    return !isWithdrawn && !isFailing;
+    return !this.#isGoing && !this.#isWithdrawn && !isFailing;
   }
 
-  /** Applies roles that have changed. */
-  async rolesChanged(): Promise<void> {
+  /** All VIPs are withdrawn, whatever is ready. */
+  get #isWithdrawn(): boolean {
+    return this.#isLeaving || this.#held !== undefined || this.#options.state.changes.isWithdrawn;
+  }
+
+  /** Applies what has changed until now, such as roles: a look that is under way may not know it. */
+  async refresh(): Promise<void> {
     await this.#updating;
     await this.update();
+  }
+
+  /** Like `refresh`. Resolves when BIRD was asked, or has not answered in time. */
+  async #apply(): Promise<void> {
+    await this.refresh();
+    if (this.#bird) await withinLimit(this.#bird.set(this.#vips));
   }
 
   /** Lets other directors announce what this one is about to withdraw, if they can. */
@@ -196,9 +204,7 @@ export class Announcements implements GroupAnnouncements {
       if (isWithdrawn) log('info', 'vips-withdrawn-by-command', {});
       else log('info', 'vips-announced-by-command', {});
     }
-    await this.#updating;
-    await this.update();
-    if (this.#bird) await withinLimit(this.#bird.set(this.#vips));
+    await this.#apply();
     if (isWithdrawn) await this.#handOver();
     return this.listing();
   }
@@ -210,9 +216,7 @@ export class Announcements implements GroupAnnouncements {
   async hold(reason: HoldReason | undefined): Promise<void> {
     if (reason !== undefined) await this.#makeWay();
     this.#held = reason;
-    await this.#updating;
-    await this.update();
-    if (this.#bird) await withinLimit(this.#bird.set(this.#vips));
+    await this.#apply();
     if (reason !== undefined) await this.#handOver();
   }
 
@@ -253,8 +257,7 @@ export class Announcements implements GroupAnnouncements {
     const wereAnnounced = [...this.#vips.values()].includes(true);
     await this.#makeWay();
     this.#isLeaving = true;
-    await this.#updating;
-    await this.update();
+    await this.refresh();
     if (!this.#bird) return wereAnnounced;
     const isConfirmed = await withinLimit(this.#bird.withdrawAll());
     const { error } = this.#bird.state;

@@ -193,7 +193,7 @@ export async function runDirector(options: RunOptions): Promise<void> {
       announcements: () => announcements.configured,
       groupAnnouncements: announcements,
       canAnnounce: () => announcements.canAnnounce,
-      roleChanged: () => void announcements.rolesChanged(),
+      roleChanged: () => void announcements.refresh(),
       load: () => {
         const { table, rates } = running.director.summary(clock());
         const { connections: newConnections, inOctets } = rates;

@@ -6,7 +6,6 @@ import { RecentEvents } from '../../cluster/recent-events.ts';
 import { memberOf } from '../../cluster/records.ts';
 import { RunIdentity } from '../../cluster/run-identity.ts';
 import { type ClusterView, nodesOf, ViewReader } from '../../cluster/view.ts';
-import { rulesRunning } from '../../config/reload/applied-state.ts';
 import { isCommand } from '../../control/command-shape.ts';
 import type { KeyValue } from '../../etcd/answers.ts';
 import { LeasedKey } from '../../etcd/leased-key.ts';
@@ -26,6 +25,7 @@ import { ClusterReport, type ReportSources } from './cluster-report.ts';
 import { ClusterRoles, type GroupAnnouncements } from './cluster-roles.ts';
 import { ClusterRules } from './cluster-rules.ts';
 import type { ClusterStart } from './cluster-start.ts';
+import { rulesIn } from './computed-rules.ts';
 import { EtcdHealth } from './etcd-health.ts';
 import { InvalidRecords } from './invalid-records.ts';
 
@@ -93,7 +93,6 @@ export class ClusterNode {
     });
     this.#invalid = new InvalidRecords(this.#mirror.values, options.log);
     this.#reader = new ViewReader(keys);
-    this.#reader = new ViewReader(keys);
     this.#view = this.#reader.read(this.#mirror.values, []);
     this.#membership = new LeasedKey({
       ...{ client, key: keys.member(node), leaseSeconds: LEASE_S, period: BEAT_MS },
@@ -134,10 +133,7 @@ export class ClusterNode {
     this.rules = new ClusterRules({
       access,
       api: loggedApi(running.api, 'cluster', log),
-      running: async () => {
-        const snapshot = await running.snapshot();
-        return { rules: rulesRunning(snapshot), timeouts: snapshot.timeouts };
-      },
+      running: async () => rulesIn(await running.snapshot()),
       drains: () => running.drains,
       generation: () => this.#generations.inEffect,
       config: () => running.config!,

@@ -1,6 +1,6 @@
 /** Starts with the configuration of a cluster: that of etcd, or the copy on this host while etcd cannot be reached. */
 import { digestOf } from '../../cluster/store.ts';
-import { type ClusterView, viewOf } from '../../cluster/view.ts';
+import type { ClusterView } from '../../cluster/view.ts';
 import { EtcdError } from '../../etcd/etcd-error.ts';
 import type { GenerationSource } from '../../model/cluster.ts';
 import { LvsError } from '../../model/errors.ts';
@@ -38,7 +38,7 @@ export async function startCluster(settingsFile: string, log: Log): Promise<Clus
     );
   let view: ClusterView;
   try {
-    view = await viewNow(access);
+    ({ view } = await store.read());
   } catch (error) {
     if (!(error instanceof EtcdError)) throw error;
     if (state.generation === 0)
@@ -88,13 +88,6 @@ export async function startCluster(settingsFile: string, log: Log): Promise<Clus
   // An etcd that was restored from a backup may have an earlier one.
   const source = stored === state.generation ? 'etcd' : 'copy';
   return { access, copy, path, opened: await openConfiguration(path), source };
-}
-
-/** Reads what the keys say, and no more. Throws EtcdError. */
-async function viewNow({ store }: ClusterAccess): Promise<ClusterView> {
-  const { client, keys } = store;
-  const { values } = await client.range(keys.state, { isPrefix: true });
-  return viewOf(keys, new Map(values.map((value) => [value.key, value])));
 }
 
 /** Resolves with the text of a generation. Throws LvsError if etcd has another one than announced. */

@@ -7,6 +7,7 @@ import { Director } from '../../director/director.ts';
 import type { Command } from '../../model/command.ts';
 import type { Timeouts } from '../../model/settings.ts';
 import { Slice } from '../../model/slice.ts';
+import type { Snapshot } from '../../model/snapshot.ts';
 import { type Packed, Packing, unpacked } from '../configuration/packed.ts';
 import { localApi } from '../local-director.ts';
 
@@ -34,9 +35,14 @@ export const rulesDirector = (): Director =>
 
 /** Resolves with the rules of a director. */
 export async function rulesOf(director: Director): Promise<Rules> {
-  const snapshot = await localApi(director, { now: () => 0 }).snapshot({ services: true });
-  return { rules: rulesRunning(snapshot), timeouts: snapshot.timeouts };
+  return rulesIn(await localApi(director, { now: () => 0 }).snapshot({ services: true }));
 }
+
+/** Returns the rules in a snapshot, and nothing else of it. */
+export const rulesIn = (snapshot: Snapshot): Rules => ({
+  rules: rulesRunning(snapshot),
+  timeouts: snapshot.timeouts,
+});
 
 /** Resolves with the commands that turn rules into others. */
 export async function changes(from: Rules, to: Rules): Promise<Command[]> {

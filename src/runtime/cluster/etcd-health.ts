@@ -23,15 +23,19 @@ export class EtcdHealth {
       this.#failing = undefined;
       return;
     }
-    this.#errors[error.kind] = (this.#errors[error.kind] ?? 0) + 1;
+    this.#count(error);
     this.#failing = { since: this.#failing?.since ?? performance.now(), error };
   };
 
   /** Takes an error of a request that etcd may refuse although others succeed: it is counted, and etcd may be well. */
   readonly refused = (error: EtcdError): void => {
     if (error.kind === 'unreachable' || error.kind === 'timeout') this.failed(error);
-    else this.#errors[error.kind] = (this.#errors[error.kind] ?? 0) + 1;
+    else this.#count(error);
   };
+
+  #count({ kind }: EtcdError): void {
+    this.#errors[kind] = (this.#errors[kind] ?? 0) + 1;
+  }
 
   /** Resolves with the result; undefined: etcd has failed, which is counted, or this host. */
   readonly tried = async <T>(work: () => Promise<T>): Promise<T | undefined> => {
