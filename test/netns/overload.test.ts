@@ -4,7 +4,7 @@ import { expect, test } from 'vitest';
 import { clusterMissing } from '../support/cluster.ts';
 import { Lab } from '../support/lab.ts';
 import { ipvsadm, startAgent, startDirector, startServers } from '../support/lvs-programs.ts';
-import { PATIENCE } from '../support/program.ts';
+import { PATIENCE, type Program } from '../support/program.ts';
 import { built, notBuilt } from '../support/project.ts';
 import { SteadyLoad } from '../support/steady-load.ts';
 
@@ -22,13 +22,31 @@ const WEB = '127.0.0.1:9112';
 /** Connections from before the flood. */
 const HELD = 10;
 
+/** Starts the agent and the servers on the real server. */
+async function serve(lab: Lab): Promise<void> {
+  const rs = lab.host('rs1');
+  await startAgent(rs, '--vip', lab.vip);
+  await startServers(rs, 1);
+}
+
+/** Begins a flood of packets to the VIP from the client. `more`: words of `syn-flood`. */
+async function floodFrom(lab: Lab, ...more: readonly string[]): Promise<Program> {
+  const mac = (await lab.director.exec('cat /sys/class/net/eth0/address')).trim();
+  const flood = lab.client.spawn([
+    ...built('test/support/syn-flood'),
+    ...['--mac', mac, '--to', lab.vip, ...more],
+    ...['--flood', String(PACKETS_PER_SECOND), '--seconds', String(MAX_SECONDS)],
+  ]);
+  await flood.line(/^open$/);
+  flood.write('go\n');
+  return flood;
+}
+
 test.skipIf(why !== undefined)(
   'after a SYN flood, clients are served although the table is full of its connections',
   async () => {
     await using lab = await Lab.create({ servers: 1 });
-    const rs = lab.host('rs1');
-    await startAgent(rs, '--vip', lab.vip);
-    await startServers(rs, 1);
+    await serve(lab);
     const config = join(lab.folder, 'lvs.yaml');
     writeFileSync(
       config,
@@ -41,14 +59,7 @@ test.skipIf(why !== undefined)(
     expect((await get()).stdout).toBe('I am real server #1\n');
     const load = { vip: lab.vip, held: HELD, perSecond: 1, limit: PATIENCE };
     await using held = await SteadyLoad.start(lab.client, load);
-    const mac = (await lab.director.exec('cat /sys/class/net/eth0/address')).trim();
-    const flood = lab.client.spawn([
-      ...built('test/support/syn-flood'),
-      ...['--mac', mac, '--to', lab.vip],
-      ...['--flood', String(PACKETS_PER_SECOND), '--seconds', String(MAX_SECONDS)],
-    ]);
-    await flood.line(/^open$/);
-    flood.write('go\n');
+    const flood = await floodFrom(lab);
     await expect.poll(embryonic, { timeout: PATIENCE }).toBeGreaterThan(0);
     // The director answers the operator while it lasts.
     expect(await lab.director.exec([...ipvsadm, '-Ln'])).toContain(`TCP  ${lab.vip}:80 rr`);
@@ -69,9 +80,7 @@ test.skipIf(why !== undefined)(
   'a flood of ACKs fills the share of the table for connections of other directors, and clients are served',
   async () => {
     await using lab = await Lab.create({ servers: 1 });
-    const rs = lab.host('rs1');
-    await startAgent(rs, '--vip', lab.vip);
-    await startServers(rs, 1);
+    await serve(lab);
     const config = join(lab.folder, 'lvs.yaml');
     writeFileSync(
       config,
@@ -98,14 +107,7 @@ services: [{ tcp: '${lab.vip}:80', scheduler: mh, flags: [mh-port, mh-fallback],
     await using held = await SteadyLoad.start(lab.client, {
       ...{ vip: lab.vip, held: HELD, perSecond: 10, limit: PATIENCE, interval: 200 },
     });
-    const mac = (await lab.director.exec('cat /sys/class/net/eth0/address')).trim();
-    const flood = lab.client.spawn([
-      ...built('test/support/syn-flood'),
-      ...['--mac', mac, '--to', lab.vip, '--flags', 'ACK'],
-      ...['--flood', String(PACKETS_PER_SECOND), '--seconds', String(MAX_SECONDS)],
-    ]);
-    await flood.line(/^open$/);
-    flood.write('go\n');
+    const flood = await floodFrom(lab, '--flags', 'ACK');
     const limited = () => metric('lvs_dropped_packets_total{reason="takeover-limit"}');
     await expect.poll(limited, { timeout: PATIENCE }).toBeGreaterThan(ROWS / 2);
     expect(await held.seen()).toMatchObject({ lost: 0, failed: 0 });
